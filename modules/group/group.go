@@ -1,0 +1,98 @@
+// Package group keeps groups of people: their record, members, policy and log
+// of events, and shows every change, at once and in order, to the members who
+// are connected.
+//
+// A change runs down one path: controller or gateway, [Service], [Repository]
+// (one transaction: row, version, event, outbox), [Feed], sockets. The package
+// knows no SQL and no Redis: sqlstore and redispresence stand behind its
+// seams.
+package group
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Visibility says who can see that a group exists.
+type Visibility string
+
+// The visibilities.
+const (
+	Private Visibility = "private" // members only
+	Public  Visibility = "public"  // everyone can find and read it
+)
+
+// JoinPolicy says how someone becomes a member.
+type JoinPolicy string
+
+// The join policies.
+const (
+	JoinOpen    JoinPolicy = "open"
+	JoinRequest JoinPolicy = "request"
+	JoinInvite  JoinPolicy = "invite"
+)
+
+// Role is what a member may do in a group.
+type Role string
+
+// The roles, from most to least.
+const (
+	Owner      Role = "owner"
+	Admin      Role = "admin"
+	MemberRole Role = "member"
+)
+
+// Group is a durable record with members, a policy, attributes and a version.
+type Group struct {
+	ID           string          `json:"id"`
+	Name         string          `json:"name"`
+	Description  string          `json:"description"`
+	Visibility   Visibility      `json:"visibility"`
+	JoinPolicy   JoinPolicy      `json:"joinPolicy"`
+	Capacity     *int            `json:"capacity"`   // seats, the owner's included; null: no limit of its own
+	Attributes   json.RawMessage `json:"attributes"` // an object
+	MemberCount  int             `json:"memberCount"`
+	OwnerID      string          `json:"ownerId"`
+	Version      int64           `json:"version"`  // of the last event
+	Revision     int64           `json:"revision"` // version of the last change of this record
+	CreatedAt    time.Time       `json:"createdAt"`
+	UpdatedAt    time.Time       `json:"updatedAt"`
+	EndsAt       *time.Time      `json:"endsAt,omitempty"`
+	EndedAt      *time.Time      `json:"endedAt,omitempty"`
+	RemindBefore []int           `json:"remindBefore,omitempty"` // seconds before EndsAt
+}
+
+// Member is a user in a group.
+type Member struct {
+	UserID     string          `json:"userId"`
+	Name       string          `json:"name,omitempty"`
+	Role       Role            `json:"role"`
+	Attributes json.RawMessage `json:"attributes"`
+	JoinedAt   time.Time       `json:"joinedAt"`
+}
+
+// Event is one durable change of a group. Versions count 1, 2, 3 … within the
+// group, without holes.
+type Event struct {
+	GroupID string          `json:"groupId"`
+	Version int64           `json:"version"`
+	Type    EventType       `json:"type"`
+	Actor   *string         `json:"actor"` // a user id; null: the system
+	Data    json.RawMessage `json:"data"`
+	At      time.Time       `json:"at"`
+}
+
+// EventType names what an [Event] says.
+type EventType string
+
+// The event types and their data.
+const (
+	GroupCreated  EventType = "group.created"  // Group
+	GroupUpdated  EventType = "group.updated"  // the changed fields
+	GroupDeleted  EventType = "group.deleted"  // {}
+	MemberJoined  EventType = "member.joined"  // Member
+	MemberUpdated EventType = "member.updated" // Member
+	MemberLeft    EventType = "member.left"    // {userId}
+	MemberRemoved EventType = "member.removed" // {userId}
+	MessagePosted EventType = "message.posted" // {type, data}
+)

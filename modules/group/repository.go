@@ -1,0 +1,111 @@
+package group
+
+import (
+	"context"
+	"time"
+)
+
+// Repository keeps groups. Its implementation serves SQLite and PostgreSQL
+// alike and passes the suite in grouptest.
+//
+// Every method reports an unknown or deleted group as fault.ErrNotFound and a
+// database that does not answer as fault.ErrUnavailable.
+type Repository interface {
+	// Create stores a new group with its owner and the events group.created
+	// (version 1) and nothing else, and returns it.
+	Create(ctx context.Context, g Group, owner Member) (Group, []Event, error)
+
+	// Change runs fn in one transaction that holds the group's row, so that
+	// the changes of one group happen one after the other. It returns the
+	// events that fn appended once they are committed; an error from fn rolls
+	// back and is returned as it is. fn may run more than once.
+	Change(ctx context.Context, groupID string, fn func(tx Tx) error) ([]Event, error)
+
+	// Group returns a group, and the caller's member record when he is one.
+	Group(ctx context.Context, groupID, userID string) (Group, *Member, error)
+
+	// Members lists members in order of user id, after the given one, with
+	// the group's version at that moment.
+	Members(ctx context.Context, groupID, after string, limit int) ([]Member, int64, error)
+
+	// PublicGroups lists public groups by id, newest first, whose name contains
+	// query, before the given id (empty: from the newest).
+	PublicGroups(ctx context.Context, query, before string, limit int) ([]Group, error)
+
+	// UserGroups lists the groups that a user is a member of, by group id,
+	// newest first, before the given id.
+	UserGroups(ctx context.Context, userID, before string, limit int) ([]Membership, error)
+}
+
+// Membership is one of a user's groups and his place in it.
+type Membership struct {
+	Group
+	Role Role `json:"role"`
+}
+
+// Tx is one transaction on one group. It is valid only inside the function
+// that [Repository.Change] calls, and for one goroutine.
+type Tx interface {
+	// Group returns the locked record, with what this transaction did to it.
+	Group() Group
+	// Member returns a member, or nil when userID is none.
+	Member(ctx context.Context, userID string) (*Member, error)
+	// SetGroup replaces name, description, visibility, join policy, capacity
+	// and attributes, and raises the revision with the event appended next.
+	SetGroup(ctx context.Context, g Group) error
+	// AddMember inserts a member and counts him.
+	AddMember(ctx context.Context, m Member) error
+	// SetMember replaces a member's role and attributes.
+	SetMember(ctx context.Context, m Member) error
+	// RemoveMember deletes a member and uncounts him.
+	RemoveMember(ctx context.Context, userID string) error
+	// Delete marks the group deleted: from then on it is not found, while its
+	// log stays readable to the feed.
+	Delete(ctx context.Context) error
+	// Append writes the next event: its version, the log and the outbox. data
+	// is encoded as JSON; a json.RawMessage is taken as it is.
+	Append(ctx context.Context, typ EventType, actor string, data any) (Event, error)
+}
+
+// Log is what the feed reads of the store: the truth behind the doorbell.
+type Log interface {
+	// Read returns, of one moment, the group, deleted or not, its events after
+	// since, at most limit, and those of users who are members. It answers
+	// fault.ErrNotFound only for a group that the database has never seen or
+	// that it has forgotten.
+	Read(ctx context.Context, groupID string, since int64, limit int, users []string) (LogPage, error)
+
+	// Heads returns the groups whose version moved within the last window, by
+	// the database's clock.
+	Heads(ctx context.Context, window time.Duration) ([]Head, error)
+
+	// Relay calls publish for committed events older than age that are not
+	// marked published, at most limit, leaving out those that another node's
+	// relay holds, and marks those that publish accepted. It returns how many
+	// it marked.
+	Relay(ctx context.Context, age time.Duration, limit int, publish func(Event) error) (int, error)
+
+	// Published marks events as published.
+	Published(ctx context.Context, refs []Ref) error
+}
+
+// LogPage is a part of a group's log and the group at that moment.
+type LogPage struct {
+	Group   Group
+	Deleted bool
+	First   int64 // the oldest version that the log still holds; 0 when it is empty
+	Events  []Event
+	Members map[string]Member // by user id
+}
+
+// Head is the last version of a group.
+type Head struct {
+	GroupID string
+	Version int64
+}
+
+// Ref names one event.
+type Ref struct {
+	GroupID string
+	Version int64
+}

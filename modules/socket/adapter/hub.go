@@ -1,0 +1,190 @@
+package adapter
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/moim-live/moim/modules/socket/engine"
+)
+
+// watchTimeout bounds how long [Hub.Watch] waits for the adapter.
+const watchTimeout = time.Second
+
+// Hub is this node's rooms and the way to the other nodes. Its methods may be
+// called concurrently, [Hub.Intercept] and [Hub.OnLost] only before Start.
+type Hub struct {
+	adapter      Adapter
+	rooms        *rooms
+	interceptors map[string]func(Envelope)
+	lost         []func()
+
+	mu       sync.Mutex
+	interest map[string]*interest
+}
+
+// interest counts who on this node wants a room's envelopes.
+type interest struct {
+	count int
+	ready <-chan struct{}
+}
+
+// NewHub returns a hub that reaches the other nodes through a.
+func NewHub(a Adapter) *Hub {
+	return &Hub{
+		adapter:      a,
+		rooms:        newRooms(),
+		interceptors: make(map[string]func(Envelope)),
+		interest:     make(map[string]*interest),
+	}
+}
+
+// Intercept makes fn receive the envelopes of one event that other nodes sent,
+// instead of the room's sockets. fn must not block.
+func (h *Hub) Intercept(event string, fn func(Envelope)) { h.interceptors[event] = fn }
+
+// OnLost makes fn run whenever envelopes of other nodes may have been missed.
+// fn must not block.
+func (h *Hub) OnLost(fn func()) { h.lost = append(h.lost, fn) }
+
+// Start begins to receive from other nodes.
+func (h *Hub) Start(ctx context.Context) error {
+	return h.adapter.Start(ctx, h.receive, func() {
+		for _, fn := range h.lost {
+			fn()
+		}
+	})
+}
+
+// Stop ends it. It returns once nothing is delivered from other nodes any more.
+func (h *Hub) Stop(ctx context.Context) error { return h.adapter.Stop(ctx) }
+
+// Health returns nil while other nodes can be reached.
+func (h *Hub) Health(ctx context.Context) error { return h.adapter.Health(ctx) }
+
+func (h *Hub) receive(env Envelope) {
+	if fn := h.interceptors[env.Event]; fn != nil {
+		fn(env)
+		return
+	}
+	h.Local(env)
+}
+
+// Join puts s into a room. Envelopes of other nodes begin to arrive soon
+// after; use [Hub.Watch] first where none may be missed.
+func (h *Hub) Join(room string, s Socket) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.rooms.add(room, s) {
+		h.wantLocked(room)
+	}
+}
+
+// Leave takes s out of a room.
+func (h *Hub) Leave(room string, s Socket) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.rooms.remove(room, s) {
+		h.unwantLocked(room)
+	}
+}
+
+// Watch begins an interest in a room's envelopes without a socket, and waits
+// up to a second until they arrive. After an error they will arrive once the
+// adapter is healthy. Every Watch needs its [Hub.Unwatch].
+func (h *Hub) Watch(ctx context.Context, room string) error {
+	h.mu.Lock()
+	ready := h.wantLocked(room)
+	h.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+	defer cancel()
+	select {
+	case <-ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Unwatch ends an interest that [Hub.Watch] began.
+func (h *Hub) Unwatch(room string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.unwantLocked(room)
+}
+
+// wantLocked counts one interest more. The adapter is told under the lock, so
+// that it hears of a room's beginnings and ends in the order they happened.
+func (h *Hub) wantLocked(room string) <-chan struct{} {
+	in := h.interest[room]
+	if in == nil {
+		in = &interest{ready: h.adapter.Subscribe(room)}
+		h.interest[room] = in
+	}
+	in.count++
+	return in.ready
+}
+
+func (h *Hub) unwantLocked(room string) {
+	in := h.interest[room]
+	if in == nil {
+		return
+	}
+	if in.count--; in.count == 0 {
+		delete(h.interest, room)
+		h.adapter.Unsubscribe(room)
+	}
+}
+
+// Emit sends env to its room on every node: to this one's sockets first. The
+// error speaks of the other nodes only.
+func (h *Hub) Emit(ctx context.Context, env Envelope) error {
+	h.Local(env)
+	return h.adapter.Publish(ctx, env)
+}
+
+// Publish sends env to the other nodes only.
+func (h *Hub) Publish(ctx context.Context, env Envelope) error { return h.adapter.Publish(ctx, env) }
+
+// Local sends env to this node's sockets in its room, encoding it once a codec.
+func (h *Hub) Local(env Envelope) {
+	var frames frameCache
+	for _, s := range h.rooms.sockets(env.Room) {
+		if env.Except != "" && s.ID() == env.Except {
+			continue
+		}
+		if len(env.To) > 0 && !slices.Contains(env.To, s.UserID()) {
+			continue
+		}
+		s.Send(frames.get(s.Codec(), env))
+	}
+}
+
+// Sockets returns this node's sockets in a room. The slice is shared: read it
+// only.
+func (h *Hub) Sockets(room string) []Socket { return h.rooms.sockets(room) }
+
+// frameCache holds one envelope's frames. There are as many codecs as doors:
+// a slice is faster than a map.
+type frameCache struct {
+	entries [4]struct {
+		codec Codec
+		frame *engine.Frame
+	}
+	n int
+}
+
+func (c *frameCache) get(codec Codec, env Envelope) *engine.Frame {
+	for i := range c.n {
+		if c.entries[i].codec == codec {
+			return c.entries[i].frame
+		}
+	}
+	f := codec.Event(env.Event, env.Data)
+	if c.n < len(c.entries) {
+		c.entries[c.n].codec, c.entries[c.n].frame = codec, f
+		c.n++
+	}
+	return f
+}

@@ -1,0 +1,69 @@
+package engine
+
+import "encoding/binary"
+
+// Frame is an encoded message, built once and shared by every connection that
+// it is sent to. It is never modified after construction.
+type Frame struct {
+	wire []byte // a whole WebSocket text frame: header and payload
+	head int    // length of the header
+}
+
+// Protocol is what is spoken inside a WebSocket message.
+type Protocol int
+
+// The protocols.
+const (
+	EngineIO Protocol = iota // Engine.IO v4: a packet type digit before each message
+	Plain                    // the message itself
+)
+
+// messagePrefix is Engine.IO's packet type 4, "message".
+var messagePrefix = []byte{'4'}
+
+// Frame returns the text frame of one message of protocol p: the concatenation
+// of parts.
+func (p Protocol) Frame(parts ...[]byte) *Frame {
+	if p == EngineIO {
+		return newFrame(messagePrefix, parts...)
+	}
+	return newFrame(nil, parts...)
+}
+
+func newFrame(prefix []byte, parts ...[]byte) *Frame {
+	size := len(prefix)
+	for _, part := range parts {
+		size += len(part)
+	}
+	wire := appendHeader(make([]byte, 0, maxHeader+size), size)
+	f := &Frame{head: len(wire)}
+	wire = append(wire, prefix...)
+	for _, part := range parts {
+		wire = append(wire, part...)
+	}
+	f.wire = wire
+	return f
+}
+
+// Payload returns the message without its WebSocket framing.
+func (f *Frame) Payload() []byte { return f.wire[f.head:] }
+
+// Len returns the frame's size on a WebSocket in bytes.
+func (f *Frame) Len() int { return len(f.wire) }
+
+// maxHeader is the longest header of a server's frame, in bytes.
+const maxHeader = 10
+
+// appendHeader appends the header of an unmasked, unfragmented text frame
+// (RFC 6455, section 5.2).
+func appendHeader(dst []byte, size int) []byte {
+	const finText = 0x81
+	switch {
+	case size < 126:
+		return append(dst, finText, byte(size))
+	case size < 1<<16:
+		return binary.BigEndian.AppendUint16(append(dst, finText, 126), uint16(size)) //nolint:gosec // bounded above
+	default:
+		return binary.BigEndian.AppendUint64(append(dst, finText, 127), uint64(size)) //nolint:gosec // never negative
+	}
+}
