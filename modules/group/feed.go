@@ -2,9 +2,23 @@ package group
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"sync"
 
+	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
+
+// Events that the feed sends to sockets.
+const (
+	eventPushed = "group:event"  // data: Event
+	eventClosed = "group:closed" // data: {groupId, reason}
+)
+
+// catchUpLimit is how many events one read of the log returns, and how many an
+// answer to a subscriber holds.
+const catchUpLimit = 1000
 
 // Emitter is the way out to the sockets, as the feed needs it. socket.Emitter
 // fulfils it.
@@ -32,11 +46,246 @@ type Subscriber interface {
 }
 
 // Watcher is told whose subscriptions begin and end on this node, once a
-// socket and group. Its methods do not block.
+// socket and group; back ends are left out. Its methods do not block.
 type Watcher interface {
 	Subscribed(groupID string, s Subscriber)
 	Unsubscribed(groupID string, s Subscriber, reason string)
 }
 
+// SubscribeRequest says what a socket wants to follow.
+type SubscribeRequest struct {
+	GroupID string
+	Since   *int64 // the last version that the client has seen; nil: none
+	Backend bool   // an application's back end: never present, outlives memberships
+	// Admit decides on the group and the user's membership (nil: none), both
+	// read after the socket began to be held back. Its error is returned.
+	Admit func(Group, *Member) error
+}
+
+// Subscription answers a [SubscribeRequest].
+type Subscription struct {
+	Group    Group
+	Version  int64   // the last version that this answer covers
+	Events   []Event // after Since, without holes, up to Version
+	Snapshot bool    // the log does not reach Since: start from Group
+}
+
+// Feed delivers the events of groups to the sockets subscribed on this node:
+// every event after the version that a socket subscribed at, once, in order of
+// version. The log is the truth and the adapter only a doorbell: a hole or a
+// silence is filled from the log.
+//
+// Its methods may be called concurrently, those for one subscriber only one
+// after the other. Lock order: the feed's, then a topic's, then the hub's.
+type Feed struct {
+	store   Log
+	out     Emitter
+	watcher Watcher
+	logger  *slog.Logger
+
+	publish chan item
+	poke    chan struct{}
+	tasks   *tasks
+
+	mu      sync.Mutex
+	topics  map[string]*topic
+	sockets map[Subscriber]map[string]struct{} // groups that a socket may be subscribed to
+}
+
+// NewFeed returns a feed that reads store and delivers through out. watcher may
+// be nil. Pass [Feed.Receive] and [Feed.Lost] to the hub before it starts.
+func NewFeed(store Log, out Emitter, watcher Watcher, logger *slog.Logger) *Feed {
+	return &Feed{
+		store:   store,
+		out:     out,
+		watcher: watcher,
+		logger:  logger,
+		publish: make(chan item, publishQueue),
+		poke:    make(chan struct{}, 1),
+		tasks:   newTasks(),
+		topics:  make(map[string]*topic),
+		sockets: make(map[Subscriber]map[string]struct{}),
+	}
+}
+
+// roomPrefix begins the name of every group's room.
+const roomPrefix = "group:"
+
 // Room returns the name of the room of a group's subscribers.
-func Room(groupID string) string { return "group:" + groupID }
+func Room(groupID string) string { return roomPrefix + groupID }
+
+// Announce tells the members connected anywhere what was committed. It does
+// not wait for other nodes and never fails: what is not delivered now, the
+// relay or another node's reading of the log delivers later.
+func (f *Feed) Announce(events []Event) {
+	for _, e := range events {
+		it, err := newItem(e)
+		if err != nil {
+			f.logger.Error("group: an event cannot be encoded", "group", e.GroupID, "version", e.Version, "err", err)
+			continue
+		}
+		f.deliver(it)
+		select {
+		case f.publish <- it:
+		default: // the relay takes it from the outbox
+		}
+	}
+}
+
+// Receive takes an event that another node published.
+func (f *Feed) Receive(env adapter.Envelope) {
+	it, err := parseItem(env)
+	if err != nil {
+		f.logger.Warn("group: dropped a malformed event", "room", env.Room, "err", err)
+		return
+	}
+	f.deliver(it)
+}
+
+// Lost says that events of other nodes may have been missed.
+func (f *Feed) Lost() {
+	select {
+	case f.poke <- struct{}{}:
+	default:
+	}
+}
+
+func (f *Feed) deliver(it item) {
+	if t := f.topic(it.groupID); t != nil {
+		t.receive(it)
+		f.collect(t)
+	}
+}
+
+func (f *Feed) topic(groupID string) *topic {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.topics[groupID]
+}
+
+// Subscribe begins to hold back a group's events for s and answers with a read
+// of the log that started after that. Once the answer is on its way, call
+// [Feed.Release]: what was held back and is newer follows. Subscribing again
+// answers again and doubles nothing.
+//
+// It returns Admit's error, fault.ErrNotFound for a group that is unknown or
+// deleted, and fault.ErrUnavailable when the log cannot be read.
+func (f *Feed) Subscribe(ctx context.Context, s Subscriber, req SubscribeRequest) (Subscription, error) {
+	t, sub, err := f.enter(ctx, s, req)
+	if err != nil {
+		return Subscription{}, err
+	}
+	answer, err := t.snapshot(ctx, sub, req)
+	if errors.Is(err, fault.ErrUnavailable) && t.has(s) {
+		t.release(s) // what it was subscribed to goes on
+		return Subscription{}, err
+	}
+	if err != nil {
+		f.leave(s, req.GroupID, "")
+		return Subscription{}, err
+	}
+	return answer, nil
+}
+
+// Release lets the events that follow the answer to [Feed.Subscribe] go out.
+func (f *Feed) Release(s Subscriber, groupID string) {
+	if t := f.topic(groupID); t != nil {
+		t.release(s)
+		f.collect(t)
+	}
+}
+
+// Unsubscribe ends a subscription; the reason goes to the watcher. It does
+// nothing when there is none.
+func (f *Feed) Unsubscribe(s Subscriber, groupID, reason string) { f.leave(s, groupID, reason) }
+
+// Drop ends all of a socket's subscriptions.
+func (f *Feed) Drop(s Subscriber, reason string) {
+	f.mu.Lock()
+	groups := f.sockets[s]
+	delete(f.sockets, s)
+	f.mu.Unlock()
+	for groupID := range groups {
+		f.leave(s, groupID, reason)
+	}
+}
+
+// IsSubscribed reports whether s was admitted to a group and still is.
+func (f *Feed) IsSubscribed(s Subscriber, groupID string) bool {
+	t := f.topic(groupID)
+	return t != nil && t.has(s)
+}
+
+// enter registers s, held back, with the group's topic and waits until other
+// nodes' events arrive here. A node that cannot hear the others goes on: it
+// finds their events in the log.
+func (f *Feed) enter(ctx context.Context, s Subscriber, req SubscribeRequest) (*topic, *subscription, error) {
+	f.mu.Lock()
+	groups := f.sockets[s]
+	if groups == nil {
+		groups = make(map[string]struct{})
+		f.sockets[s] = groups
+	}
+	if _, again := groups[req.GroupID]; !again && len(groups) >= maxSubscriptions {
+		f.mu.Unlock()
+		return nil, nil, ErrLimitReached.WithMessage("this socket follows too many groups: unsubscribe from some")
+	}
+	groups[req.GroupID] = struct{}{}
+	t := f.topics[req.GroupID]
+	created := t == nil
+	if created {
+		t = newTopic(f, req.GroupID)
+		f.topics[req.GroupID] = t
+	}
+	sub := t.hold(s, req.Backend)
+	f.mu.Unlock()
+
+	if created {
+		if err := f.out.Watch(f.tasks.ctx, t.room); err != nil {
+			f.logger.Debug("group: following a group without hearing other nodes", "group", t.id, "err", err)
+		}
+		close(t.watched)
+	}
+	select {
+	case <-t.watched:
+		return t, sub, nil
+	case <-ctx.Done():
+		f.leave(s, req.GroupID, "")
+		return nil, nil, fault.ErrUnavailable.WithCause(ctx.Err())
+	}
+}
+
+func (f *Feed) leave(s Subscriber, groupID, reason string) {
+	f.mu.Lock()
+	t := f.topics[groupID]
+	if groups := f.sockets[s]; groups != nil {
+		delete(groups, groupID)
+		if len(groups) == 0 {
+			delete(f.sockets, s)
+		}
+	}
+	f.mu.Unlock()
+	if t != nil {
+		t.remove(s, reason)
+		f.collect(t)
+	}
+}
+
+// collect forgets a topic that nobody follows any more.
+func (f *Feed) collect(t *topic) {
+	if !t.empty() {
+		return
+	}
+	f.mu.Lock()
+	gone := f.topics[t.id] == t && t.empty()
+	if gone {
+		delete(f.topics, t.id)
+	}
+	f.mu.Unlock()
+	if gone {
+		f.out.Unwatch(t.room) // the Watch is over: its caller was a subscriber
+	}
+}
+
+// maxSubscriptions bounds the groups that one socket follows.
+const maxSubscriptions = 10_000

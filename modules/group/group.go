@@ -94,5 +94,6 @@ const (
 	MemberUpdated EventType = "member.updated" // Member
 	MemberLeft    EventType = "member.left"    // {userId}
 	MemberRemoved EventType = "member.removed" // {userId}
+	MemberBanned  EventType = "member.banned"  // {userId, reason?}
 	MessagePosted EventType = "message.posted" // {type, data}
 )

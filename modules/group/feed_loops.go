@@ -1,0 +1,173 @@
+package group
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// publishQueue is how many events wait to be published before the rest is
+	// left to the relay.
+	publishQueue   = 4096
+	publishTimeout = time.Second
+	markEvery      = 250 * time.Millisecond
+	markBatch      = 256
+
+	// relayAge is how old a committed event must be for the relay to publish it.
+	relayAge   = time.Second
+	relayBatch = 500
+
+	// silenceEvery is how often the log's heads are compared with what was
+	// delivered, silenceSlack how much further back than the last comparison:
+	// a transaction may take that long from its clock reading to its commit.
+	silenceEvery = 2 * time.Second
+	silenceSlack = 10 * time.Second
+)
+
+// Start begins to publish, to relay and to check silence.
+func (f *Feed) Start(context.Context) error {
+	f.tasks.run(f.publishLoop)
+	f.tasks.run(f.relayLoop)
+	f.tasks.run(f.silenceLoop)
+	return nil
+}
+
+// Stop publishes what is queued and returns when everything has ended.
+func (f *Feed) Stop(ctx context.Context) error { return f.tasks.stop(ctx) }
+
+// publishLoop sends this node's events to the others and marks in the store
+// what was sent.
+func (f *Feed) publishLoop(ctx context.Context) {
+	var sent []Ref
+	tick := time.NewTicker(markEvery)
+	defer tick.Stop()
+	send := func(it item) {
+		if f.publishItem(it) == nil {
+			sent = append(sent, Ref{GroupID: it.groupID, Version: it.version})
+		}
+		if len(sent) >= markBatch {
+			sent = f.mark(sent)
+		}
+	}
+	for {
+		select {
+		case it := <-f.publish:
+			send(it)
+		case <-tick.C:
+			sent = f.mark(sent)
+		case <-ctx.Done():
+			for {
+				select {
+				case it := <-f.publish:
+					send(it)
+					continue
+				default:
+				}
+				f.mark(sent)
+				return
+			}
+		}
+	}
+}
+
+func (f *Feed) publishItem(it item) error {
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+	defer cancel()
+	return f.out.Publish(ctx, it.envelope())
+}
+
+// mark says in the store that refs were published. What it cannot mark is
+// published again by a relay, and dropped as a duplicate where it arrives.
+func (f *Feed) mark(refs []Ref) []Ref {
+	if len(refs) == 0 {
+		return refs
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+	defer cancel()
+	if err := f.store.Published(ctx, refs); err != nil {
+		f.logger.Debug("group: events stay in the outbox", "events", len(refs), "err", err)
+	}
+	return refs[:0]
+}
+
+// relayLoop publishes what was committed and not published: by a node that
+// died in between, or while the adapter was down.
+func (f *Feed) relayLoop(ctx context.Context) {
+	every(ctx, relayAge, nil, func() {
+		for ctx.Err() == nil {
+			n, err := f.store.Relay(ctx, relayAge, relayBatch, f.relay)
+			if err != nil {
+				f.logger.Debug("group: the outbox cannot be relayed", "err", err)
+			}
+			if err != nil || n < relayBatch {
+				return
+			}
+		}
+	})
+}
+
+func (f *Feed) relay(e Event) error {
+	it, err := newItem(e)
+	if err != nil {
+		return err
+	}
+	f.deliver(it)
+	return f.publishItem(it)
+}
+
+// silenceLoop finds what no message told: nothing may follow a lost one.
+func (f *Feed) silenceLoop(ctx context.Context) {
+	last := time.Now()
+	every(ctx, silenceEvery, f.poke, func() {
+		began := time.Now()
+		if f.checkSilence(ctx, began.Sub(last)+silenceSlack) {
+			last = began
+		}
+	})
+}
+
+func (f *Feed) checkSilence(ctx context.Context, window time.Duration) bool {
+	f.mu.Lock()
+	floors := make(map[string]int64, len(f.topics))
+	topics := make(map[string]*topic, len(f.topics))
+	for id, t := range f.topics {
+		topics[id] = t
+	}
+	f.mu.Unlock()
+	if len(topics) == 0 {
+		return true
+	}
+	for id, t := range topics {
+		floors[id] = t.floor()
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	heads, err := f.store.Heads(ctx, window)
+	if err != nil {
+		f.logger.Debug("group: the heads of the logs cannot be read", "err", err)
+		return false
+	}
+	for _, h := range heads {
+		if t := topics[h.GroupID]; t != nil {
+			t.heard(h.Version, floors[h.GroupID])
+			f.collect(t)
+		}
+	}
+	return true
+}
+
+// every runs fn each interval, and whenever poke is written to, until ctx ends.
+func every(ctx context.Context, interval time.Duration, poke <-chan struct{}, fn func()) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			fn()
+		case <-poke:
+			fn()
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package group
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+// item is one event on its way to subscribers, encoded once.
+type item struct {
+	groupID string
+	version int64
+	typ     EventType
+	wire    []byte // the Event as JSON
+}
+
+func newItem(e Event) (item, error) {
+	wire, err := encode(e)
+	return item{groupID: e.GroupID, version: e.Version, typ: e.Type, wire: wire}, err
+}
+
+// envelope returns the item as it travels to other nodes. Version and type
+// stand in Meta, so that a receiving node decodes nothing.
+func (it item) envelope() adapter.Envelope {
+	return adapter.Envelope{
+		Room:  Room(it.groupID),
+		Event: eventPushed,
+		Data:  it.wire,
+		Meta:  strconv.FormatInt(it.version, 10) + " " + string(it.typ),
+	}
+}
+
+func parseItem(env adapter.Envelope) (item, error) {
+	groupID, isGroup := strings.CutPrefix(env.Room, roomPrefix)
+	version, typ, found := strings.Cut(env.Meta, " ")
+	v, err := strconv.ParseInt(version, 10, 64)
+	if !isGroup || !found || err != nil || v < 1 {
+		return item{}, fmt.Errorf("envelope of room %q with meta %q", env.Room, env.Meta)
+	}
+	return item{groupID: groupID, version: v, typ: EventType(typ), wire: env.Data}, nil
+}
+
+// subject returns the user that a member.* event is about.
+func (it item) subject() string {
+	var e struct {
+		Data struct {
+			UserID string `json:"userId"`
+		} `json:"data"`
+	}
+	if json.Unmarshal(it.wire, &e) != nil {
+		return ""
+	}
+	return e.Data.UserID
+}
+
+// ends returns why this event ends subscriptions, and whose: everybody's when
+// user is empty. An event that ends none has no reason.
+func (it item) ends() (user, reason string) {
+	switch it.typ {
+	case MemberLeft:
+		return it.subject(), "left"
+	case MemberRemoved:
+		return it.subject(), "removed"
+	case MemberBanned:
+		return it.subject(), "banned"
+	case GroupDeleted:
+		return "", "deleted"
+	default:
+		return "", ""
+	}
+}
+
+// encode is json.Marshal without the escaping for HTML, which nobody here
+// reads.
+func encode(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}

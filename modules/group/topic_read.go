@@ -1,0 +1,226 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/moim-live/moim/modules/fault"
+)
+
+// readTimeout bounds one read of the log.
+const readTimeout = 5 * time.Second
+
+var errStopped = fault.ErrUnavailable.WithMessage("this node is stopping; connect again")
+
+// awaitLocked gives a hole a moment to close by itself.
+func (t *topic) awaitLocked() {
+	if t.known && t.gap == nil && !t.due {
+		t.gap = time.AfterFunc(gapWait, t.overdue)
+	}
+}
+
+func (t *topic) overdue() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gap = nil
+	t.paused = false
+	t.due = t.known && t.head < t.target && len(t.subs) > 0
+	t.wakeLocked()
+}
+
+// calmLocked says that no hole stands.
+func (t *topic) calmLocked() {
+	t.due = false
+	if t.gap != nil && !t.paused {
+		t.gap.Stop()
+		t.gap = nil
+	}
+}
+
+// pauseLocked puts off reading after a failure.
+func (t *topic) pauseLocked() {
+	t.paused = true
+	if t.gap != nil {
+		t.gap.Stop()
+	}
+	t.gap = time.AfterFunc(retryWait, t.overdue)
+}
+
+// hungryLocked reports whether a hole or a held subscriber needs the log, and
+// after which version. The hole comes first: everyone waits for it.
+func (t *topic) hungryLocked() (from int64, hungry bool) {
+	if t.paused || !t.known {
+		return 0, false
+	}
+	if t.due && t.head < t.target {
+		return t.head, true
+	}
+	from = math.MaxInt64
+	for sub := range t.held {
+		if sub.released && sub.pos < t.head {
+			from = min(from, sub.pos)
+		}
+	}
+	return from, from != math.MaxInt64
+}
+
+// wakeLocked starts the reading goroutine if there is something to read.
+func (t *topic) wakeLocked() {
+	if _, hungry := t.hungryLocked(); t.reading || !hungry && len(t.waiting) == 0 {
+		return
+	}
+	if t.reading = t.feed.tasks.run(t.read); !t.reading {
+		finish(t.waiting, LogPage{}, errStopped)
+		t.waiting = nil
+	}
+}
+
+// read reads the log until nobody needs it.
+func (t *topic) read(ctx context.Context) {
+	for {
+		t.mu.Lock()
+		batch := t.waiting
+		t.waiting = nil
+		from, hungry := t.hungryLocked()
+		head, target := t.head, t.target
+		if len(batch) == 0 && !hungry {
+			t.reading = false
+			t.mu.Unlock()
+			return
+		}
+		t.mu.Unlock()
+
+		if len(batch) > 0 {
+			t.answerAll(ctx, batch, head)
+			continue
+		}
+		page, err := t.load(ctx, from, catchUpLimit, nil)
+		t.mu.Lock()
+		t.fillLocked(page, err, from, head, target)
+		t.mu.Unlock()
+		t.feed.collect(t)
+	}
+}
+
+func (t *topic) load(ctx context.Context, since int64, limit int, users []string) (LogPage, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	return t.feed.store.Read(ctx, t.id, since, limit, users)
+}
+
+// answerAll reads once for everyone in batch.
+func (t *topic) answerAll(ctx context.Context, batch []*waiter, floor int64) {
+	since, limit := int64(math.MaxInt64), 0
+	users := make([]string, 0, len(batch))
+	for _, w := range batch {
+		users = append(users, w.user)
+		if w.since != nil {
+			since, limit = min(since, max(*w.since, 0)), catchUpLimit
+		}
+	}
+	page, err := t.load(ctx, since, limit, users)
+	if err == nil {
+		t.mu.Lock()
+		t.learnLocked(page.Group.Version, floor)
+		t.mu.Unlock()
+	}
+	finish(batch, page, err)
+}
+
+func finish(batch []*waiter, page LogPage, err error) {
+	for _, w := range batch {
+		w.page, w.err = page, err
+		close(w.done)
+	}
+}
+
+// learnLocked takes the group's version from a read that began when this node
+// had delivered floor.
+func (t *topic) learnLocked(version, floor int64) {
+	t.heardLocked(version, floor)
+	if t.known {
+		return
+	}
+	// Nobody is live yet: the stream begins here.
+	t.known, t.head = true, version
+	t.target = max(t.target, version)
+	for v := range t.early {
+		if v <= version {
+			delete(t.early, v)
+		}
+	}
+	t.drainLocked()
+	if t.head < t.target {
+		t.awaitLocked()
+	}
+}
+
+// fillLocked applies a page of the log, read after version from, when this node
+// had delivered head and heard of target.
+func (t *topic) fillLocked(page LogPage, err error, from, head, target int64) {
+	switch {
+	case errors.Is(err, fault.ErrNotFound):
+		t.resyncLocked()
+		return
+	case err != nil:
+		t.feed.logger.Warn("group: the log cannot be read; trying again", "group", t.id, "err", err)
+		t.pauseLocked()
+		return
+	case page.Group.Version < head:
+		t.resyncLocked()
+		return
+	case page.Group.Version > from && page.first() > from+1:
+		t.truncatedLocked(page.first())
+		return
+	}
+	for _, e := range page.Events {
+		it, err := newItem(e)
+		if err != nil {
+			t.feed.logger.Error("group: an event cannot be encoded", "group", t.id, "version", e.Version, "err", err)
+			t.resyncLocked()
+			return
+		}
+		if it.version == t.head+1 {
+			t.deliverLocked(it)
+		}
+		for sub := range t.held {
+			if sub.released {
+				t.sendLocked(sub, it)
+			}
+		}
+	}
+	if len(page.Events) < catchUpLimit && t.target <= target {
+		t.target = t.head // the log is the truth: there is no more
+	}
+	t.drainLocked()
+	for sub := range t.held {
+		if sub.released {
+			t.advanceLocked(sub)
+		}
+	}
+	t.trimLocked()
+}
+
+// first returns the oldest version that the log can give.
+func (p LogPage) first() int64 {
+	if p.First == 0 {
+		return p.Group.Version + 1
+	}
+	return p.First
+}
+
+// truncatedLocked ends the subscriptions that need events which the log does
+// not hold any more.
+func (t *topic) truncatedLocked(first int64) {
+	if t.head < first-1 && t.head < t.target {
+		t.resyncLocked()
+		return
+	}
+	for sub := range t.held {
+		if sub.released && sub.pos < first-1 {
+			t.closeLocked(sub, "resync")
+		}
+	}
+}
