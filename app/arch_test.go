@@ -1,0 +1,147 @@
+package app_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const modulePath = "github.com/moim-live/moim"
+
+// floors is the order of the packages: each imports lower ones only, never its
+// own floor. A package that is not listed stands on the floor of its parent.
+var floors = map[string]int{
+	"":                                    7, // main
+	"app":                                 6,
+	"config":                              5,
+	"modules/cache/rediscache":            4,
+	"modules/group/redispresence":         4,
+	"modules/group/sqlstore":              4,
+	"modules/socket/adapter/redisadapter": 4,
+	"modules/cache/cachetest":             4,
+	"modules/group/grouptest":             4,
+	"modules/group/presencetest":          4,
+	"modules/socket/adapter/adaptertest":  4,
+	"modules/group":                       3,
+	"modules/socket":                      2,
+	"modules/web":                         2,
+	"modules/auth":                        1,
+	"modules/cache":                       1,
+	"modules/database":                    1,
+	"modules/socket/adapter":              1,
+	"modules/fault":                       0,
+	"modules/redisrole":                   0,
+	"modules/socket/engine":               0,
+	"modules/socket/packet":               0,
+	"migrations":                          0,
+	"internal":                            0,
+	"examples":                            8, // users of the library
+}
+
+// libraries names the only places that may import a library: a package, or a
+// file of it.
+var libraries = map[string][]string{
+	"go.uber.org/fx":           {"module.go", "app/"},
+	"github.com/olahol/melody": {"modules/socket/engine/websocket.go"},
+	"github.com/gin-gonic/gin": {"modules/web/", "app/", "controller.go"},
+	"github.com/redis/go-redis/v9": {
+		"modules/redisrole/", "modules/cache/rediscache/", "modules/group/redispresence/",
+		"modules/socket/adapter/redisadapter/", "app/", "internal/",
+	},
+	"github.com/danielgtaylor/huma/v2": {"modules/web/", "modules/group/controller"},
+}
+
+// TestImportsPointDown reads the imports of every file that is not a test.
+func TestImportsPointDown(t *testing.T) {
+	t.Parallel()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, file)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		if d.IsDir() {
+			if strings.HasPrefix(d.Name(), ".") && rel != "." || d.Name() == "node_modules" || rel == "bench" || rel == "tools" {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if strings.HasSuffix(rel, ".go") && !strings.HasSuffix(rel, "_test.go") {
+			checkFile(t, file, rel)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkFile(t *testing.T, file, rel string) {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkg := strings.TrimPrefix(path.Dir(rel), ".")
+	from, known := floor(pkg)
+	if !known {
+		t.Errorf("%s: package %q has no floor; give it one above", rel, pkg)
+		return
+	}
+	for _, spec := range parsed.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkLibrary(t, rel, imported)
+		if imported != modulePath && !strings.HasPrefix(imported, modulePath+"/") {
+			continue
+		}
+		target := strings.TrimPrefix(strings.TrimPrefix(imported, modulePath), "/")
+		if to, _ := floor(target); to >= from {
+			t.Errorf("%s (floor %d) imports %s (floor %d): imports point down", rel, from, target, to)
+		}
+	}
+}
+
+func floor(pkg string) (int, bool) {
+	for dir := pkg; ; dir = path.Dir(dir) {
+		if n, ok := floors[dir]; ok {
+			return n, true
+		}
+		if dir == "." || dir == "" || dir == "/" {
+			return 0, false
+		}
+	}
+}
+
+func checkLibrary(t *testing.T, rel, imported string) {
+	t.Helper()
+	if strings.HasPrefix(rel, "examples/") {
+		return
+	}
+	for library, places := range libraries {
+		if imported != library && !strings.HasPrefix(imported, library+"/") {
+			continue
+		}
+		allowed := false
+		for _, place := range places {
+			allowed = allowed || strings.HasPrefix(rel, place) || path.Base(rel) == place
+		}
+		if !allowed {
+			t.Errorf("%s imports %s, which belongs in %s", rel, library, strings.Join(places, ", "))
+		}
+	}
+}
