@@ -1,0 +1,145 @@
+package web
+
+import (
+	"context"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/gin-gonic/gin"
+
+	"github.com/moim-live/moim/modules/fault"
+)
+
+// adapter puts huma's operations on the router. Everything that must happen
+// before huma reads the request happens here.
+type adapter struct{ api *API }
+
+func (ad *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
+	path := strings.NewReplacer("{", ":", "}", "").Replace(op.Path)
+	ad.api.handle(op.Method, path, func(c *gin.Context) {
+		x := &exchange{humaContext: humagin.NewContext(op, c), gin: c, rawPaths: ad.api.rawPaths}
+		if err := ad.api.admit(op, c, x); err != nil {
+			ad.api.fail(c, err)
+			return
+		}
+		handler(x)
+	})
+}
+
+// ServeHTTP is part of huma's interface, for its own tests alone.
+func (ad *adapter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// admit checks what can be known without the body.
+func (a *API) admit(op *huma.Operation, c *gin.Context, x *exchange) error {
+	c.Header("Cache-Control", "no-store")
+	ctx := context.WithValue(c.Request.Context(), exchangeKey{}, x)
+	if !isPublic(op) {
+		token, ok := bearerToken(c.GetHeader("Authorization"))
+		if !ok {
+			return fault.ErrUnauthorized
+		}
+		id, err := a.verify(ctx, token)
+		if err != nil {
+			return err
+		}
+		ctx = context.WithValue(ctx, callerKey{}, id)
+	}
+	x.ctx = ctx
+	for _, p := range c.Params {
+		if !isText(x.Param(p.Key)) {
+			return fault.ErrBadRequest.WithMessage("the path holds bytes that are not text")
+		}
+	}
+	query, err := url.ParseQuery(c.Request.URL.RawQuery)
+	if err != nil {
+		return fault.ErrBadRequest.WithMessage("the query string is malformed")
+	}
+	for _, values := range query {
+		for _, v := range values {
+			if !isText(v) {
+				return fault.ErrBadRequest.WithMessage("the query string holds bytes that are not text")
+			}
+		}
+	}
+	if op.RequestBody != nil && op.MaxBodyBytes > 0 && c.Request.ContentLength >= op.MaxBodyBytes {
+		return tooLarge(op)
+	}
+	return nil
+}
+
+// bearerToken returns the token of an Authorization header.
+func bearerToken(header string) (string, bool) {
+	scheme, token, ok := strings.Cut(header, " ")
+	token = strings.TrimSpace(token)
+	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""
+}
+
+// isText reports whether s can be stored and compared as text: databases
+// refuse NUL and broken UTF-8.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+type exchangeKey struct{}
+
+// humaContext keeps the embedded field from hiding the method Context.
+type humaContext = huma.Context
+
+// exchange is one request and its answer, as huma sees them.
+type exchange struct {
+	humaContext
+	gin      *gin.Context
+	ctx      context.Context //nolint:containedctx // lives exactly as long as the request
+	rawPaths bool
+	override int // the status, when a huma error became a problem with another
+}
+
+// Context implements huma.Context.
+func (x *exchange) Context() context.Context { return x.ctx }
+
+// Unwrap lets humagin.Unwrap find gin's context.
+func (x *exchange) Unwrap() huma.Context { return x.humaContext }
+
+// Param implements huma.Context.
+func (x *exchange) Param(name string) string {
+	v := x.gin.Param(name)
+	if x.rawPaths && x.gin.Request.URL.RawPath != "" {
+		if plain, err := url.PathUnescape(v); err == nil {
+			return plain
+		}
+	}
+	return v
+}
+
+// Header implements huma.Context. A media type's parameters (charset) are left
+// out: huma compares content types literally.
+func (x *exchange) Header(name string) string {
+	v := x.gin.GetHeader(name)
+	if http.CanonicalHeaderKey(name) == "Content-Type" {
+		if media, _, err := mime.ParseMediaType(v); err == nil {
+			return media
+		}
+	}
+	return v
+}
+
+// SetStatus implements huma.Context.
+func (x *exchange) SetStatus(status int) {
+	if x.override != 0 {
+		status = x.override
+	}
+	x.humaContext.SetStatus(status)
+}
+
+// Status implements huma.Context.
+func (x *exchange) Status() int { return x.humaContext.Status() }
+
+// bodyRead lifts the deadline for reading the body: it would otherwise end the
+// request's context while the handler works.
+func (x *exchange) bodyRead() { _ = x.SetReadDeadline(time.Time{}) }

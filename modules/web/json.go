@@ -1,0 +1,36 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// jsonFormat encodes an answer whole before the first byte goes out, so that
+// an answer is never cut off in the middle.
+var jsonFormat = huma.Format{Marshal: marshal, Unmarshal: unmarshal}
+
+func marshal(w io.Writer, v any) error {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		// huma would put its own text into the answer; a panic becomes a
+		// problem, because nothing is written yet.
+		panic(fmt.Errorf("encode an answer of type %T: %w", v, err))
+	}
+	_, _ = w.Write(buf.Bytes()) // an error means that the client is gone
+	return nil
+}
+
+func unmarshal(data []byte, v any) error {
+	err := json.Unmarshal(data, v)
+	if typed, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("%s does not fit: it is a %s", typed.Field, typed.Value) // without Go's type names
+	}
+	return err
+}
