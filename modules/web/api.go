@@ -118,6 +118,9 @@ func (a *API) Own(engine *gin.Engine) {
 // [Caller]. Bodies are at most op.MaxBodyBytes, 1 MiB when that is 0. Errors
 // of fn become problems by fault.From.
 func Register[I, O any](a *API, op huma.Operation, fn func(ctx context.Context, in *I) (*O, error)) {
+	if op.OperationID == "" {
+		op.OperationID = huma.GenerateOperationID(op.Method, op.Path, new(O))
+	}
 	op = a.prepare(op)
 	route := op.Method + " " + op.Path
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
@@ -144,9 +147,6 @@ func Public(op huma.Operation) huma.Operation {
 func isPublic(op *huma.Operation) bool { return op.Security != nil && len(op.Security) == 0 }
 
 func (a *API) prepare(op huma.Operation) huma.Operation {
-	if op.OperationID == "" {
-		op.OperationID = huma.GenerateOperationID(op.Method, op.Path, nil)
-	}
 	if op.Security == nil {
 		op.Security = []map[string][]string{{bearer: {}}}
 	}

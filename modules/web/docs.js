@@ -42,7 +42,7 @@
       el('summary', {}, el('span', { className: 'method' }, method.toUpperCase()), path,
         el('span', { className: 'about' }, op.summary || '')));
     if (op.description) box.append(el('p', {}, op.description));
-    if (!op.security) box.append(el('p', {}, 'Needs no token.'));
+    if (!(op.security || []).length) box.append(el('p', {}, 'Needs no token.'));
     if (op.parameters && op.parameters.length) {
       box.append(el('h3', {}, 'Parameters'), table(op.parameters.map((p) =>
         row(`${p.name} (${p.in})`, p.schema, p.required, p.description || (p.schema && p.schema.description)))));

@@ -52,6 +52,7 @@ type Health struct {
 	last    map[string]CheckResult
 	lastAt  time.Time
 	flight  chan struct{} // closed when the checks under way are done; nil: none are
+	stopped bool
 
 	running sync.WaitGroup
 }
@@ -111,8 +112,12 @@ func (h *Health) SetUnready(reason string) {
 	h.unready = reason
 }
 
-// Stop waits for checks under way, at most as long as ctx.
+// Stop ends checking and waits for checks under way, at most as long as ctx.
+// Reports repeat the last results from then on.
 func (h *Health) Stop(ctx context.Context) error {
+	h.mu.Lock()
+	h.stopped = true
+	h.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
 		h.running.Wait()
@@ -161,7 +166,7 @@ func (r Report) Ready() bool { return r.Status == "ready" || r.Status == "degrad
 func (h *Health) results(ctx context.Context) map[string]CheckResult {
 	for {
 		h.mu.Lock()
-		if h.last != nil && h.now().Sub(h.lastAt) < checkFresh {
+		if h.stopped || h.last != nil && h.now().Sub(h.lastAt) < checkFresh {
 			defer h.mu.Unlock()
 			return h.last
 		}

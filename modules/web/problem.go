@@ -119,6 +119,7 @@ func (p *Problem) write(c *gin.Context) {
 	for name, values := range p.header {
 		c.Writer.Header()[name] = values
 	}
+	c.Header("Content-Type", p.ContentType("")) // gin keeps one that is set already
 	body, err := json.Marshal(p)
 	if err != nil { // strings and ints: cannot happen
 		c.Status(http.StatusInternalServerError)

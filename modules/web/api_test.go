@@ -1,0 +1,526 @@
+package web_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/web"
+)
+
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.TestMode)
+	goleak.VerifyTestMain(m)
+}
+
+// logs is a buffer that a handler may write to while a test reads it.
+type logs struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+type thing struct {
+	Name    string            `json:"name" minLength:"1" maxLength:"10"`
+	Size    int               `json:"size,omitempty" minimum:"0"`
+	Members []string          `json:"members,omitempty" maxItems:"3"`
+	Inner   *inner            `json:"inner,omitempty"`
+	Extra   map[string]string `json:"extra,omitempty"`
+}
+
+type inner struct {
+	Count int `json:"count"`
+}
+
+type (
+	createIn struct {
+		Body thing
+	}
+	thingOut struct {
+		ETag string `header:"ETag"`
+		Body thing
+	}
+	getIn struct {
+		ID string `path:"id" maxLength:"20"`
+	}
+	getOut struct {
+		Body struct {
+			ID     string `json:"id"`
+			Caller string `json:"caller"`
+		}
+	}
+	listIn struct {
+		web.Paging
+	}
+	listOut struct {
+		Body web.Page[int]
+	}
+	optionalIn struct {
+		Body *thing
+	}
+	none struct{}
+)
+
+type server struct {
+	t    *testing.T
+	http *httptest.Server
+	api  *web.API
+	logs *logs
+}
+
+const token = "very-secret-token"
+
+func verify(_ context.Context, got string) (auth.Identity, error) {
+	if got != token {
+		return auth.Identity{}, fault.ErrUnauthorized.WithMessage("the token's signature is wrong")
+	}
+	return auth.Identity{UserID: "alice"}, nil
+}
+
+func start(t *testing.T, cfg web.Config, opts ...web.Option) *server {
+	t.Helper()
+	s := &server{t: t, logs: &logs{}}
+	log := slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	engine := gin.New()
+	s.api = web.New(engine, cfg, verify, log, opts...)
+	s.api.Own(engine)
+	routes(s.api)
+	s.http = httptest.NewServer(engine)
+	t.Cleanup(func() {
+		s.http.Client().CloseIdleConnections()
+		s.http.Close()
+	})
+	return s
+}
+
+func routes(api *web.API) {
+	web.Register(api, huma.Operation{Method: "POST", Path: web.Prefix + "/things", DefaultStatus: 201},
+		func(_ context.Context, in *createIn) (*thingOut, error) {
+			return &thingOut{ETag: web.ETag(7), Body: in.Body}, nil
+		})
+	web.Register(api, huma.Operation{Method: "POST", Path: web.Prefix + "/small", MaxBodyBytes: 64},
+		func(_ context.Context, in *createIn) (*thingOut, error) { return &thingOut{Body: in.Body}, nil })
+	web.Register(api, huma.Operation{Method: "GET", Path: web.Prefix + "/things", OperationID: "list-things"},
+		func(_ context.Context, in *listIn) (*listOut, error) {
+			if in.Limit != 50 {
+				return nil, fault.ErrForbidden
+			}
+			if _, err := api.ParseCursor("things", in.Cursor); err != nil {
+				return nil, err
+			}
+			return &listOut{Body: web.Page[int]{Items: []int{1}, NextCursor: api.Cursor("things", "1")}}, nil
+		})
+	web.Register(api, huma.Operation{Method: "GET", Path: web.Prefix + "/things/{id}"},
+		func(ctx context.Context, in *getIn) (*getOut, error) {
+			out := &getOut{}
+			out.Body.ID, out.Body.Caller = in.ID, web.Caller(ctx).UserID
+			return out, nil
+		})
+	web.Register(api, huma.Operation{Method: "POST", Path: web.Prefix + "/things/{id}/touch"},
+		func(context.Context, *getIn) (*none, error) { return nil, nil })
+	web.Register(api, huma.Operation{Method: "POST", Path: web.Prefix + "/optional"},
+		func(_ context.Context, in *optionalIn) (*none, error) { return &none{}, nil })
+	web.Register(api, web.Public(huma.Operation{Method: "GET", Path: web.Prefix + "/open"}),
+		func(context.Context, *none) (*none, error) { return &none{}, nil })
+	web.Register(api, huma.Operation{Method: "GET", Path: web.Prefix + "/fail/{id}"},
+		func(_ context.Context, in *getIn) (*none, error) { return nil, failures[in.ID] })
+	web.Register(api, huma.Operation{Method: "GET", Path: web.Prefix + "/panic"},
+		func(context.Context, *none) (*none, error) { panic("boom") })
+	web.Register(api, huma.Operation{Method: "GET", Path: web.Prefix + "/unencodable"},
+		func(context.Context, *none) (*struct{ Body any }, error) {
+			return &struct{ Body any }{Body: func() {}}, nil
+		})
+}
+
+var failures = map[string]error{
+	"unknown":     errors.New("the password is hunter2"),
+	"forbidden":   fault.ErrForbidden,
+	"notfound":    fault.ErrNotFound,
+	"gone":        fault.New(fault.Gone, "log_truncated", "gone"),
+	"conflict":    fault.New(fault.Conflict, "group_full", "full"),
+	"changed":     fault.New(fault.Precondition, "version_conflict", "changed"),
+	"toolarge":    fault.ErrTooLarge,
+	"limited":     &fault.Error{Kind: fault.RateLimited, Code: "rate_limited", Message: "slow", Retry: 1500 * time.Millisecond},
+	"unavailable": fault.ErrUnavailable.WithCause(errors.New("dial tcp: refused")),
+	"invalid":     fault.Validation(fault.Field{Field: "name", Message: "is taken"}),
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (s *server) do(method, path, body string, header ...string) answer {
+	s.t.Helper()
+	var r io.Reader
+	if body != "" {
+		r = strings.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.http.URL+path, r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json; charset=utf-8")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := s.http.Client().Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer{status: res.StatusCode, header: res.Header, body: string(data)}
+}
+
+// problem checks that an answer is a problem and returns it.
+func (s *server) problem(a answer, status int, code string) web.Problem {
+	s.t.Helper()
+	var p web.Problem
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
+		s.t.Fatalf("not JSON: %q", a.body)
+	}
+	if a.status != status || p.Status != status || p.Code != code || p.Detail == "" || p.Type != "about:blank" || p.Title == "" {
+		s.t.Errorf("status %d, %s; want %d %s", a.status, a.body, status, code)
+	}
+	if ct := a.header.Get("Content-Type"); ct != "application/problem+json" {
+		s.t.Errorf("content type %q", ct)
+	}
+	return p
+}
+
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	s := start(t, web.Config{})
+	long := `{"name":"` + strings.Repeat("x", 60) + `"}`
+	tests := []struct {
+		name, method, path, body string
+		header                   []string
+		status                   int
+		code                     string
+		fields                   []string
+	}{
+		{name: "fine", method: "POST", path: "/v1/things", body: `{"name":"a"}`, status: 201},
+		{name: "no content type", method: "POST", path: "/v1/things", body: `{"name":"a"}`, header: []string{"Content-Type", ""}, status: 201},
+		{name: "merge patch type", method: "POST", path: "/v1/things", body: `{"name":"a"}`, header: []string{"Content-Type", "application/merge-patch+json"}, status: 201},
+		{name: "no token", method: "POST", path: "/v1/things", body: `{`, header: []string{"Authorization", ""}, status: 401, code: "unauthenticated"},
+		{name: "basic", method: "POST", path: "/v1/things", body: `{`, header: []string{"Authorization", "Basic abc"}, status: 401, code: "unauthenticated"},
+		{name: "bad token before the body", method: "POST", path: "/v1/small", body: long + long, header: []string{"Authorization", "Bearer nope"}, status: 401, code: "unauthenticated"},
+		{name: "lower case scheme", method: "GET", path: "/v1/things/1", header: []string{"Authorization", "bearer " + token}, status: 200},
+		{name: "public", method: "GET", path: "/v1/open", header: []string{"Authorization", ""}, status: 204},
+		{name: "missing field", method: "POST", path: "/v1/things", body: `{}`, status: 422, code: "validation_failed", fields: []string{"name"}},
+		{name: "missing inner field", method: "POST", path: "/v1/things", body: `{"name":"a","inner":{}}`, status: 422, code: "validation_failed", fields: []string{"inner.count"}},
+		{name: "unknown field", method: "POST", path: "/v1/things", body: `{"name":"a","colour":1}`, status: 422, code: "validation_failed", fields: []string{"colour"}},
+		{name: "wrong type in a list", method: "POST", path: "/v1/things", body: `{"name":"a","members":["a",2]}`, status: 422, code: "validation_failed", fields: []string{"members[1]"}},
+		{name: "all at once", method: "POST", path: "/v1/things", body: `{"name":"","size":-1,"members":["1","2","3","4"]}`, status: 422, code: "validation_failed", fields: []string{"members", "name", "size"}},
+		{name: "not an object", method: "POST", path: "/v1/things", body: `[]`, status: 422, code: "validation_failed", fields: []string{"body"}},
+		{name: "a number that does not fit", method: "POST", path: "/v1/things", body: `{"name":"a","size":1e40}`, status: 422, code: "validation_failed", fields: []string{"body"}},
+		{name: "malformed", method: "POST", path: "/v1/things", body: `{"name":`, status: 400, code: "bad_request"},
+		{name: "not JSON", method: "POST", path: "/v1/things", body: `name=a`, header: []string{"Content-Type", "application/x-www-form-urlencoded"}, status: 400, code: "bad_request"},
+		{name: "no body", method: "POST", path: "/v1/things", status: 400, code: "bad_request"},
+		{name: "optional body", method: "POST", path: "/v1/optional", status: 204},
+		{name: "optional body, wrong", method: "POST", path: "/v1/optional", body: `{}`, status: 422, code: "validation_failed", fields: []string{"name"}},
+		{name: "needs none", method: "POST", path: "/v1/things/1/touch", status: 204},
+		{name: "needs none, empty object", method: "POST", path: "/v1/things/1/touch", body: `{}`, status: 204},
+		{name: "too large", method: "POST", path: "/v1/small", body: long, status: 413, code: "payload_too_large"},
+		{name: "too large by default", method: "POST", path: "/v1/things", body: strings.Repeat(" ", 1<<20) + "1", status: 413, code: "payload_too_large"},
+		{name: "as large as allowed", method: "POST", path: "/v1/small", body: `{"name":"a"}` + strings.Repeat(" ", 52), status: 200},
+		{name: "limit too high", method: "GET", path: "/v1/things?limit=201", status: 422, code: "validation_failed", fields: []string{"limit"}},
+		{name: "limit no number", method: "GET", path: "/v1/things?limit=many", status: 422, code: "validation_failed", fields: []string{"limit"}},
+		{name: "limit too low", method: "GET", path: "/v1/things?limit=0", status: 422, code: "validation_failed", fields: []string{"limit"}},
+		{name: "cursor forged", method: "GET", path: "/v1/things?cursor=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", status: 400, code: "bad_request"},
+		{name: "path too long", method: "GET", path: "/v1/things/" + strings.Repeat("x", 21), status: 422, code: "validation_failed", fields: []string{"id"}},
+		{name: "NUL in the path", method: "GET", path: "/v1/things/a%00b", status: 400, code: "bad_request"},
+		{name: "broken UTF-8 in the query", method: "GET", path: "/v1/things?q=%ff", status: 400, code: "bad_request"},
+		{name: "malformed query", method: "GET", path: "/v1/things?q=%zz", status: 400, code: "bad_request"},
+		{name: "unknown route", method: "GET", path: "/v1/nothing", status: 404, code: "not_found"},
+		{name: "trailing slash", method: "GET", path: "/v1/things/", status: 404, code: "not_found"},
+		{name: "wrong method", method: "DELETE", path: "/v1/things", status: 405, code: "method_not_allowed"},
+		{name: "panic", method: "GET", path: "/v1/panic", status: 500, code: "internal"},
+		{name: "unencodable", method: "GET", path: "/v1/unencodable", status: 500, code: "internal"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &server{t: t, http: s.http, logs: s.logs}
+			a := s.do(tt.method, tt.path, tt.body, tt.header...)
+			if tt.code == "" {
+				if a.status != tt.status {
+					t.Errorf("status %d %s; want %d", a.status, a.body, tt.status)
+				}
+				return
+			}
+			p := s.problem(a, tt.status, tt.code)
+			var got []string
+			for _, f := range p.Errors {
+				got = append(got, f.Field)
+				if f.Message == "" || strings.Contains(f.Message, "Go ") {
+					t.Errorf("message %q", f.Message)
+				}
+			}
+			if diff := cmp.Diff(tt.fields, got); diff != "" {
+				t.Errorf("fields (-want +got):\n%s\n%s", diff, a.body)
+			}
+		})
+	}
+	if got := s.logs.String(); strings.Contains(got, token) || strings.Contains(got, "AAAAAAAA") {
+		t.Error("a token or a query reached the log")
+	}
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	s := start(t, web.Config{})
+	tests := []struct {
+		id     string
+		status int
+		code   string
+		retry  string
+	}{
+		{"unknown", 500, "internal", ""},
+		{"forbidden", 403, "forbidden", ""},
+		{"notfound", 404, "not_found", ""},
+		{"gone", 410, "log_truncated", ""},
+		{"conflict", 409, "group_full", ""},
+		{"changed", 412, "version_conflict", ""},
+		{"toolarge", 413, "payload_too_large", ""},
+		{"limited", 429, "rate_limited", "2"},
+		{"unavailable", 503, "unavailable", "2"},
+		{"invalid", 422, "validation_failed", ""},
+	}
+	for _, tt := range tests {
+		a := s.do("GET", "/v1/fail/"+tt.id, "")
+		s.problem(a, tt.status, tt.code)
+		if got := a.header.Get("Retry-After"); got != tt.retry {
+			t.Errorf("%s: Retry-After %q, want %q", tt.id, got, tt.retry)
+		}
+		if strings.Contains(a.body, "hunter2") || strings.Contains(a.body, "refused") {
+			t.Errorf("%s: a cause reached the client: %s", tt.id, a.body)
+		}
+	}
+	for _, want := range []string{"hunter2", "dial tcp: refused"} {
+		if !strings.Contains(s.logs.String(), want) {
+			t.Errorf("the log does not tell the cause %q", want)
+		}
+	}
+	if a := s.do("GET", "/v1/open", "", "Authorization", ""); a.status != 204 {
+		t.Errorf("public: %d", a.status)
+	}
+	if a := s.do("GET", "/v1/things/1", "", "Authorization", ""); a.header.Get("WWW-Authenticate") == "" {
+		t.Error("401 without WWW-Authenticate")
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	s := start(t, web.Config{})
+	a := s.do("POST", "/v1/things", `{"name":"a<b"}`)
+	if a.header.Get("ETag") != `"7"` || a.body != "{\"name\":\"a<b\"}\n" || a.header.Get("Content-Type") != "application/json" {
+		t.Errorf("%v %q", a.header, a.body)
+	}
+	for path, want := range map[string]string{
+		"/v1/things/a%2Fb":     "a/b",
+		"/v1/things/a+b%2Fc":   "a+b/c",
+		"/v1/things/a%2525":    "a%25",
+		"/v1/things/%ea%b0%80": "가",
+	} {
+		var got struct{ ID, Caller string }
+		a := s.do("GET", path, "")
+		if err := json.Unmarshal([]byte(a.body), &got); err != nil || got.ID != want || got.Caller != "alice" {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	a = s.do("GET", "/v1/things", "")
+	var page web.Page[int]
+	if err := json.Unmarshal([]byte(a.body), &page); err != nil || a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if a := s.do("GET", "/v1/things?cursor="+page.NextCursor, ""); a.status != 200 {
+		t.Errorf("second page: %d %s", a.status, a.body)
+	}
+	if !strings.Contains(s.logs.String(), "/v1/things") {
+		t.Error("requests are not logged at debug")
+	}
+}
+
+func TestSlowHandlerKeepsItsContext(t *testing.T) {
+	t.Parallel()
+	s := start(t, web.Config{})
+	// The deadline for reading the body must not end a request that works on.
+	web.Register(s.api, huma.Operation{Method: "POST", Path: web.Prefix + "/slow", BodyReadTimeout: 30 * time.Millisecond},
+		func(ctx context.Context, _ *createIn) (*none, error) {
+			select {
+			case <-ctx.Done():
+				return nil, errors.New("the context ended")
+			case <-time.After(90 * time.Millisecond):
+				return &none{}, nil
+			}
+		})
+	if a := s.do("POST", "/v1/slow", `{"name":"a"}`); a.status != 204 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+func TestCORS(t *testing.T) {
+	t.Parallel()
+	listed := start(t, web.Config{Origins: []string{"https://App.example.com/", "http://localhost:3000"}})
+	anyone := start(t, web.Config{Origins: []string{"*"}})
+	same := start(t, web.Config{})
+	tests := []struct {
+		name   string
+		s      *server
+		origin string
+		want   string
+	}{
+		{"listed", listed, "https://app.example.com", "https://app.example.com"},
+		{"second", listed, "http://localhost:3000", "http://localhost:3000"},
+		{"other", listed, "https://evil.io", ""},
+		{"suffix", listed, "https://app.example.com.evil.io", ""},
+		{"null", listed, "null", ""},
+		{"any", anyone, "https://evil.io", "https://evil.io"},
+		{"same origin only", same, "https://app.example.com", ""},
+	}
+	for _, tt := range tests {
+		for _, path := range []string{"/v1/things/1", "/v1/none"} {
+			a := tt.s.do("GET", path, "", "Origin", tt.origin)
+			if got := a.header.Get("Access-Control-Allow-Origin"); got != tt.want {
+				t.Errorf("%s %s: allowed %q, want %q", tt.name, path, got, tt.want)
+			}
+			if (a.header.Get("Vary") == "Origin") != (tt.s != same) {
+				t.Errorf("%s: Vary %q", tt.name, a.header.Get("Vary"))
+			}
+			if a.header.Get("Access-Control-Allow-Credentials") != "" {
+				t.Errorf("%s: credentials allowed", tt.name)
+			}
+		}
+		a := tt.s.do("OPTIONS", "/v1/things/1", "", "Origin", tt.origin, "Access-Control-Request-Method", "GET", "Authorization", "")
+		methods := a.header.Get("Access-Control-Allow-Methods")
+		if a.status != 204 || (methods == "GET, OPTIONS") != (tt.want != "") || a.header.Get("Allow") != "GET, OPTIONS" {
+			t.Errorf("%s: preflight %d %v", tt.name, a.status, a.header)
+		}
+	}
+}
+
+func TestUnderAPrefix(t *testing.T) {
+	t.Parallel()
+	engine := gin.New()
+	engine.GET("/host", func(c *gin.Context) { c.Status(200) })
+	api := web.New(engine.Group("/rt"), web.Config{Origins: []string{"*"}}, verify, slog.New(slog.DiscardHandler))
+	routes(api)
+	s := &server{t: t, http: httptest.NewServer(engine), api: api, logs: &logs{}}
+	t.Cleanup(s.http.Close)
+	if a := s.do("GET", "/rt/v1/things/1", ""); a.status != 200 {
+		t.Errorf("operation: %d", a.status)
+	}
+	if a := s.do("OPTIONS", "/rt/v1/things/1", ""); a.status != 204 {
+		t.Errorf("preflight: %d", a.status)
+	}
+	if a := s.do("GET", "/rt/openapi.json", ""); a.status != 200 {
+		t.Errorf("document: %d", a.status)
+	}
+	if a := s.do("GET", "/host", ""); a.status != 200 || a.header.Get("Vary") != "" {
+		t.Errorf("the host's route was touched: %d %v", a.status, a.header)
+	}
+}
+
+func TestDocument(t *testing.T) {
+	t.Parallel()
+	s := start(t, web.Config{}, web.WithVersion("1.2.3"))
+	a := s.do("GET", "/openapi.json", "", "Authorization", "")
+	var doc struct {
+		OpenAPI string
+		Info    struct{ Title, Version string }
+		Servers []struct{ URL string }
+		Paths   map[string]map[string]struct {
+			Security  []map[string][]string
+			Responses map[string]any
+		}
+		Components struct {
+			Schemas         map[string]any
+			SecuritySchemes map[string]any
+		}
+	}
+	if err := json.Unmarshal([]byte(a.body), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(doc.OpenAPI, "3.1") || doc.Info.Title != "Moim" || doc.Info.Version != "1.2.3" || doc.Servers[0].URL != "." {
+		t.Errorf("%s %v %v", doc.OpenAPI, doc.Info, doc.Servers)
+	}
+	if doc.Paths["/v1/things"]["post"].Security == nil || len(doc.Paths["/v1/open"]["get"].Security) != 0 {
+		t.Error("security is wrong")
+	}
+	if doc.Paths["/v1/things"]["post"].Responses["default"] == nil || doc.Components.Schemas["Problem"] == nil {
+		t.Error("problems are not documented")
+	}
+	if doc.Components.Schemas["ErrorModel"] != nil || strings.Contains(a.body, "ErrorModel") {
+		t.Error("huma's own errors are documented")
+	}
+	page := s.do("GET", "/docs", "", "Authorization", "")
+	if page.status != 200 || !strings.Contains(page.body, "<script>") {
+		t.Fatalf("docs: %d", page.status)
+	}
+	for _, elsewhere := range []string{"http://", "https://", `src="`, `"/openapi`} {
+		if strings.Contains(page.body, elsewhere) {
+			t.Errorf("the page holds %q", elsewhere)
+		}
+	}
+	if csp := page.header.Get("Content-Security-Policy"); !strings.Contains(csp, "script-src 'sha256-") {
+		t.Errorf("policy %q", csp)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	s := start(t, web.Config{}, web.WithMetrics(registry))
+	s.do("GET", "/v1/things/secret-id", "")
+	s.do("GET", "/v1/fail/notfound", "")
+	s.do("GET", "/v1/unknown-path", "")
+	body := s.do("GET", "/metrics", "", "Authorization", "").body
+	for _, want := range []string{
+		`moim_http_request_duration_seconds_count{route="GET /v1/things/:id",status="2xx"} 1`,
+		`moim_http_request_duration_seconds_count{route="GET /v1/fail/:id",status="4xx"} 1`,
+		`moim_http_request_duration_seconds_count{route="GET unmatched",status="4xx"} 1`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %s in\n%s", want, body)
+		}
+	}
+	if strings.Contains(body, "secret-id") || strings.Contains(body, "unknown-path") {
+		t.Error("a path became a label")
+	}
+}
