@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -139,7 +138,3 @@ func (x *exchange) SetStatus(status int) {
 
 // Status implements huma.Context.
 func (x *exchange) Status() int { return x.humaContext.Status() }
-
-// bodyRead lifts the deadline for reading the body: it would otherwise end the
-// request's context while the handler works.
-func (x *exchange) bodyRead() { _ = x.SetReadDeadline(time.Time{}) }

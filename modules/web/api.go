@@ -124,9 +124,6 @@ func Register[I, O any](a *API, op huma.Operation, fn func(ctx context.Context, 
 	op = a.prepare(op)
 	route := op.Method + " " + op.Path
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
-		if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
-			x.bodyRead()
-		}
 		out, err := fn(ctx, in)
 		if err != nil {
 			return nil, a.problem(ctx, route, err)

@@ -377,24 +377,6 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestSlowHandlerKeepsItsContext(t *testing.T) {
-	t.Parallel()
-	s := start(t, web.Config{})
-	// The deadline for reading the body must not end a request that works on.
-	web.Register(s.api, huma.Operation{Method: "POST", Path: web.Prefix + "/slow", BodyReadTimeout: 30 * time.Millisecond},
-		func(ctx context.Context, _ *createIn) (*none, error) {
-			select {
-			case <-ctx.Done():
-				return nil, errors.New("the context ended")
-			case <-time.After(90 * time.Millisecond):
-				return &none{}, nil
-			}
-		})
-	if a := s.do("POST", "/v1/slow", `{"name":"a"}`); a.status != 204 {
-		t.Errorf("%d %s", a.status, a.body)
-	}
-}
-
 func TestCORS(t *testing.T) {
 	t.Parallel()
 	listed := start(t, web.Config{Origins: []string{"https://App.example.com/", "http://localhost:3000"}})
