@@ -1,0 +1,223 @@
+package group
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/moim-live/moim/modules/fault"
+)
+
+// mistakes collects what is wrong with a request, one entry a field.
+type mistakes []fault.Field
+
+func (m *mistakes) add(field, format string, args ...any) {
+	if m.has(field) {
+		return
+	}
+	*m = append(*m, fault.Field{Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+func (m mistakes) has(field string) bool {
+	return slices.ContainsFunc(m, func(f fault.Field) bool { return f.Field == field })
+}
+
+// err returns all mistakes as one fault, or nil.
+func (m mistakes) err() error {
+	if len(m) == 0 {
+		return nil
+	}
+	return fault.Validation(m...)
+}
+
+// body is a request's JSON object while it is taken apart. It notes mistakes
+// instead of failing at the first, so that HTTP and sockets report the same:
+// all at once, each with its field.
+type body struct {
+	fields   map[string]json.RawMessage
+	mistakes mistakes
+}
+
+// bodyReader is a request that takes its fields from a body.
+type bodyReader interface{ read(b *body) }
+
+// intake is what every request keeps of how it was read.
+type intake struct {
+	mistakes mistakes
+	received bool
+}
+
+// fill reads data into req, the request that i is a part of. It returns nil:
+// mistakes wait for validation.
+func (i *intake) fill(data []byte, req bodyReader) error {
+	b := openBody(data)
+	req.read(b)
+	i.mistakes, i.received = b.close(), true
+	return nil
+}
+
+// wasReceived reports whether the request was read from JSON at all.
+func (i *intake) wasReceived() bool { return i.received }
+
+func openBody(data []byte) *body {
+	b := &body{}
+	if !utf8.Valid(data) {
+		// Raw values reach other clients as they came, and a text frame that is
+		// not UTF-8 makes a browser close its connection.
+		b.mistakes.add("body", "must be valid UTF-8")
+		return b
+	}
+	if len(data) == 0 || string(data) == "null" {
+		return b
+	}
+	if err := json.Unmarshal(data, &b.fields); err != nil {
+		b.mistakes.add("body", "must be an object")
+	}
+	return b
+}
+
+// close returns the mistakes, the fields that nobody took among them.
+func (b *body) close() mistakes {
+	unknown := make([]string, 0, len(b.fields))
+	for name := range b.fields {
+		unknown = append(unknown, name)
+	}
+	slices.Sort(unknown)
+	for _, name := range unknown {
+		b.mistakes.add(name, "unknown field")
+	}
+	return b.mistakes
+}
+
+// take moves a field into dst. A field that is absent or null leaves dst alone;
+// want says what a wrong one must be.
+func (b *body) take(name string, dst any, want string) {
+	raw, ok := b.raw(name)
+	if !ok {
+		return
+	}
+	if err := json.Unmarshal(raw, dst); err != nil {
+		b.mistakes.add(name, "must be %s", want)
+	}
+}
+
+// raw removes and returns a field as it came, null included.
+func (b *body) raw(name string) (json.RawMessage, bool) {
+	raw, ok := b.fields[name]
+	delete(b.fields, name)
+	return raw, ok
+}
+
+// refuse notes fields of features that this server does not serve: ignoring
+// them would be a promise not kept.
+func (b *body) refuse(message string, names ...string) {
+	for _, name := range names {
+		if _, ok := b.raw(name); ok {
+			b.mistakes.add(name, "%s", message)
+		}
+	}
+}
+
+// Checks of single values. Lengths in characters are Unicode code points.
+
+func (m *mistakes) text(field, value string, low, high int, allowed string) {
+	n := utf8.RuneCountInString(value)
+	switch {
+	case !utf8.ValidString(value):
+		m.add(field, "must be valid UTF-8")
+	case n < low && low == 1:
+		m.add(field, "is required")
+	case n < low || n > high:
+		m.add(field, "must have %d to %d characters", low, high)
+	case strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune(allowed, r) }):
+		m.add(field, "must not contain control characters")
+	}
+}
+
+func (m *mistakes) userID(field, id string) {
+	if !validUserID(id) {
+		m.add(field, "must be a user id of 1 to %d bytes without control characters", maxUserID)
+	}
+}
+
+func validUserID(id string) bool {
+	return id != "" && len(id) <= maxUserID && utf8.ValidString(id) && !strings.ContainsFunc(id, unicode.IsControl)
+}
+
+func (m *mistakes) object(field string, raw json.RawMessage, limit int) {
+	switch {
+	case !isObject(raw) || !json.Valid(raw):
+		m.add(field, "must be an object")
+	case len(raw) > limit:
+		m.add(field, "must be at most %d bytes of JSON", limit)
+	}
+}
+
+func oneOf[T ~string](m *mistakes, field string, value T, choices ...T) {
+	if slices.Contains(choices, value) {
+		return
+	}
+	names := make([]string, len(choices))
+	for i, c := range choices {
+		names[i] = string(c)
+	}
+	m.add(field, "must be one of: %s", strings.Join(names, ", "))
+}
+
+func (m *mistakes) capacity(capacity *int, limit int) {
+	if capacity != nil && (*capacity < 1 || *capacity > limit) {
+		m.add("capacity", "must be between 1 and %d", limit)
+	}
+}
+
+// objectPatch checks a merge patch of an object; null empties it. The size is
+// checked once it is applied.
+func (m *mistakes) objectPatch(field string, raw json.RawMessage) {
+	if raw != nil && !isNull(raw) && (!isObject(raw) || !json.Valid(raw)) {
+		m.add(field, "must be an object or null")
+	}
+}
+
+func (m *mistakes) data(field string, raw json.RawMessage, required bool) {
+	switch {
+	case raw == nil && required:
+		m.add(field, "is required")
+	case len(raw) > maxData:
+		m.add(field, "must be at most %d bytes of JSON", maxData)
+	case raw != nil && !json.Valid(raw):
+		m.add(field, "must be JSON")
+	}
+}
+
+func (m *mistakes) userIDs(field string, ids []string, low, high int) {
+	if len(ids) < low || len(ids) > high {
+		m.add(field, "must have %d to %d entries", low, high)
+		return
+	}
+	for i, id := range ids {
+		m.userID(fmt.Sprintf("%s[%d]", field, i), id)
+	}
+}
+
+// tidy returns raw without insignificant space; what is no JSON stays as it
+// is, for validation to find.
+func tidy(raw json.RawMessage) json.RawMessage {
+	if raw == nil {
+		return nil
+	}
+	if c, err := compact(raw); err == nil {
+		return c
+	}
+	return raw
+}
+
+// normal is tidy for attributes, which are an empty object unless given.
+func normal(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 || isNull(raw) {
+		return json.RawMessage("{}")
+	}
+	return tidy(raw)
+}

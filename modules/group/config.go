@@ -1,0 +1,62 @@
+package group
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config is what an operator sets about groups. The zero value means the
+// defaults.
+type Config struct {
+	PresenceGrace  time.Duration `key:"presence.grace" help:"between a member's last socket and offline (default 10s)"`
+	PresenceWindow time.Duration `key:"presence.window" help:"presence changes are gathered this long (default 200ms)"`
+	RetentionCount int           `key:"retention.count" help:"events kept a group, whatever their age (default 10000)"`
+	RetentionAge   time.Duration `key:"retention.age" help:"events are kept this long, however many (default 720h)"`
+	LimitOwned     int           `key:"limit.owned" help:"groups that a user may own (default 1000)"`
+	LimitJoined    int           `key:"limit.joined" help:"groups that a user may be in (default 10000)"`
+	LimitMembers   int           `key:"limit.members" help:"members that a group may have (default 100000)"`
+}
+
+// minRetentionAge is how long the feed needs a deleted group's log.
+const minRetentionAge = 24 * time.Hour
+
+// WithDefaults returns a copy with the defaults in place of zero values.
+func (c Config) WithDefaults() Config {
+	orDefault(&c.PresenceGrace, 10*time.Second)
+	orDefault(&c.PresenceWindow, 200*time.Millisecond)
+	orDefault(&c.RetentionCount, 10_000)
+	orDefault(&c.RetentionAge, 720*time.Hour)
+	orDefault(&c.LimitOwned, 1_000)
+	orDefault(&c.LimitJoined, 10_000)
+	orDefault(&c.LimitMembers, 100_000)
+	return c
+}
+
+func orDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// Validate reports every value out of bounds. Call it on a configuration with
+// its defaults.
+func (c Config) Validate() error {
+	return errors.Join(
+		within("group.presence.grace", c.PresenceGrace, 0, time.Hour),
+		within("group.presence.window", c.PresenceWindow, 0, 10*time.Second),
+		within("group.retention.count", c.RetentionCount, 1, 100_000_000),
+		within("group.retention.age", c.RetentionAge, minRetentionAge, 100*365*24*time.Hour),
+		within("group.limit.owned", c.LimitOwned, 1, 1_000_000_000),
+		within("group.limit.joined", c.LimitJoined, 1, 1_000_000_000),
+		within("group.limit.members", c.LimitMembers, 1, 1_000_000_000),
+	)
+}
+
+func within[T int | time.Duration](key string, v, low, high T) error {
+	if v < low || v > high {
+		return fmt.Errorf("%s: must be between %v and %v, not %v", key, low, high, v)
+	}
+	return nil
+}

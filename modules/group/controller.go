@@ -1,0 +1,180 @@
+package group
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/web"
+)
+
+// Disconnector closes a user's sockets on every node. socket.Emitter fulfils
+// it.
+type Disconnector interface {
+	Disconnect(ctx context.Context, userID string) error
+}
+
+// Controller is the HTTP door: it reads requests, calls the [Service] and
+// renders what it returns.
+type Controller struct {
+	service *Service
+	users   Disconnector
+	api     *web.API
+}
+
+// NewController returns a controller. Call [Controller.Register] to serve it.
+func NewController(service *Service, users Disconnector) *Controller {
+	return &Controller{service: service, users: users}
+}
+
+// Register adds the operations to api.
+func (c *Controller) Register(api *web.API) {
+	c.api = api
+	c.registerGroups()
+	c.registerMembers()
+	c.registerStream()
+}
+
+// GroupPath is the group in a path.
+type GroupPath struct {
+	GroupID string `path:"groupId" doc:"the group's id" format:"uuid"`
+}
+
+// Condition makes a change depend on the revision that the client has read.
+type Condition struct {
+	IfMatch string `header:"If-Match" doc:"the ETag that the change is for: 412 version_conflict when the group has another"`
+}
+
+// revision returns the revision asked for, nil for none.
+func (c Condition) revision() (*int64, error) {
+	revision, whichever, err := web.ParseIfMatch(c.IfMatch)
+	if err != nil || whichever {
+		return nil, err
+	}
+	return &revision, nil
+}
+
+// Once is the key that makes a repeat harmless. Keys are not served yet: a
+// request that relies on one is refused.
+type Once struct {
+	Key string `header:"Idempotency-Key" doc:"not supported yet: refused"`
+}
+
+// Resolve implements huma.Resolver.
+func (o *Once) Resolve(huma.Context) []error {
+	if o.Key == "" {
+		return nil
+	}
+	return []error{&huma.ErrorDetail{Location: "header.Idempotency-Key", Message: keyNotServed}}
+}
+
+// Sent is a request's body. What is wrong with it the service reports, as it
+// does for sockets; huma's own validation is off.
+type Sent[T any] struct {
+	Body T
+}
+
+// Resolve implements huma.Resolver: a body that is no JSON is a bad request
+// rather than a broken rule.
+func (s *Sent[T]) Resolve(huma.Context) []error {
+	if r, ok := any(&s.Body).(interface{ wasReceived() bool }); ok && !r.wasReceived() {
+		return []error{huma.Error400BadRequest("the body is not valid JSON")}
+	}
+	return nil
+}
+
+// GroupAnswer is a Group with its entity tag.
+type GroupAnswer struct {
+	ETag string `header:"ETag" doc:"the revision, in quotes"`
+	Body Group
+}
+
+func answerGroup(g Group, err error) (*GroupAnswer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &GroupAnswer{ETag: web.ETag(g.Revision), Body: g}, nil
+}
+
+// Answer is any other body.
+type Answer[T any] struct {
+	Body T
+}
+
+func answer[T any](body T, err error) (*Answer[T], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &Answer[T]{Body: body}, nil
+}
+
+// Nothing is the answer without a body.
+type Nothing struct{}
+
+func nothing(err error) (*Nothing, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &Nothing{}, nil
+}
+
+// operation describes an operation. problems lists what can go wrong, each a
+// status and codes: "409 group_full". Validation is the service's.
+func operation(method, path, id, summary string, status int, problems ...string) huma.Operation {
+	op := huma.Operation{
+		OperationID:      id,
+		Method:           method,
+		Path:             web.Prefix + path,
+		Summary:          summary,
+		Tags:             []string{"groups"},
+		DefaultStatus:    status,
+		SkipValidateBody: true,
+		Responses:        map[string]*huma.Response{},
+	}
+	problems = append(problems, "401 unauthenticated", "503 unavailable")
+	if method != http.MethodGet || strings.Contains(path, "?") {
+		problems = append(problems, "400 bad_request", "422 validation_failed")
+	}
+	for _, problem := range problems {
+		status, codes, _ := strings.Cut(problem, " ")
+		op.Responses[status] = &huma.Response{
+			Description: "code: " + codes,
+			Content: map[string]*huma.MediaType{
+				"application/problem+json": {Schema: &huma.Schema{Ref: "#/components/schemas/Problem"}},
+			},
+		}
+	}
+	return op
+}
+
+// page cuts the item that says that there are more off a list of limit+1.
+func page[T any](api *web.API, kind string, items []T, limit int, key func(T) string) web.Page[T] {
+	p := web.Page[T]{Items: items}
+	if p.Items == nil {
+		p.Items = []T{}
+	}
+	if len(items) > limit {
+		p.Items = items[:limit]
+		p.NextCursor = api.Cursor(kind, key(items[limit-1]))
+	}
+	return p
+}
+
+// Problems that most operations share.
+const (
+	hidden    = "404 not_found"
+	outside   = "403 not_member"
+	notEnough = "403 forbidden, not_member"
+)
+
+const keyNotServed = "idempotency keys are not supported yet"
+
+// register adds an operation of c.
+func register[I, O any](c *Controller, op huma.Operation, fn func(ctx context.Context, in *I) (*O, error)) {
+	web.Register(c.api, op, fn)
+}
+
+var errBackEndsOnly = fault.ErrForbidden.WithMessage("only an application's back end may do this")

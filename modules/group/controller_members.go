@@ -1,0 +1,108 @@
+package group
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/moim-live/moim/modules/web"
+)
+
+type groupAction struct {
+	GroupPath
+	Once
+}
+
+type membersInput struct {
+	GroupPath
+	web.Paging
+}
+
+type memberInput struct {
+	GroupPath
+	UserID string `path:"userId" doc:"the member's user id"`
+}
+
+type addMembersInput struct {
+	GroupPath
+	Once
+	Sent[AddMembersRequest]
+}
+
+type updateMemberInput struct {
+	GroupPath
+	UserID string `path:"userId" doc:"the member's user id"`
+	Sent[UpdateMemberRequest]
+}
+
+// MemberPage is a page of members at one version of the group: apply the
+// member events above it.
+type MemberPage struct {
+	Items      []ListedMember `json:"items"`
+	Version    int64          `json:"version" doc:"of the group when the page was read"`
+	NextCursor string         `json:"nextCursor,omitempty" doc:"where the next page begins; absent on the last one"`
+}
+
+// AddedMembers is who became a member, and the group's version after that.
+type AddedMembers struct {
+	Items   []Member `json:"items" doc:"without those who were in already"`
+	Version int64    `json:"version"`
+}
+
+func (c *Controller) registerMembers() {
+	register(c, operation(http.MethodPost, "/groups/{groupId}/join", "join-group",
+		"Become a member; a repeat answers the same", http.StatusOK,
+		hidden, "403 invite_required, forbidden", "409 group_full, limit_reached"), c.join)
+	register(c, operation(http.MethodPost, "/groups/{groupId}/leave", "leave-group",
+		"Stop being a member", http.StatusNoContent, hidden, outside, "409 owner_must_transfer"), c.leave)
+	register(c, operation(http.MethodGet, "/groups/{groupId}/members", "list-members",
+		"List members by user id", http.StatusOK, hidden, outside, "400 bad_request", "422 validation_failed"), c.members)
+	register(c, operation(http.MethodPost, "/groups/{groupId}/members", "add-members",
+		"Make users members, all or none", http.StatusOK,
+		hidden, notEnough, "409 group_full, limit_reached"), c.addMembers)
+	register(c, operation(http.MethodGet, "/groups/{groupId}/members/{userId}", "get-member",
+		"Read a member", http.StatusOK, hidden, outside), c.member)
+	register(c, operation(http.MethodPatch, "/groups/{groupId}/members/{userId}", "update-member",
+		"Change a member's role and attributes by a JSON merge patch", http.StatusOK,
+		hidden, notEnough, "409 owner_must_transfer"), c.updateMember)
+	register(c, operation(http.MethodDelete, "/groups/{groupId}/members/{userId}", "remove-member",
+		"Remove a member", http.StatusNoContent, hidden, notEnough, "409 owner_must_transfer"), c.removeMember)
+}
+
+func (c *Controller) join(ctx context.Context, in *groupAction) (*Answer[Member], error) {
+	return answer(c.service.Join(ctx, web.Caller(ctx), in.GroupID))
+}
+
+func (c *Controller) leave(ctx context.Context, in *groupAction) (*Nothing, error) {
+	return nothing(c.service.Leave(ctx, web.Caller(ctx), in.GroupID))
+}
+
+func (c *Controller) members(ctx context.Context, in *membersInput) (*Answer[MemberPage], error) {
+	kind := "members of " + in.GroupID
+	after, err := c.api.ParseCursor(kind, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	items, version, err := c.service.Members(ctx, web.Caller(ctx), in.GroupID, after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	p := page(c.api, kind, items, in.Limit, func(m ListedMember) string { return m.UserID })
+	return answer(MemberPage{Items: p.Items, Version: version, NextCursor: p.NextCursor}, nil)
+}
+
+func (c *Controller) addMembers(ctx context.Context, in *addMembersInput) (*Answer[AddedMembers], error) {
+	items, version, err := c.service.AddMembers(ctx, web.Caller(ctx), in.GroupID, in.Body)
+	return answer(AddedMembers{Items: items, Version: version}, err)
+}
+
+func (c *Controller) member(ctx context.Context, in *memberInput) (*Answer[Member], error) {
+	return answer(c.service.Member(ctx, web.Caller(ctx), in.GroupID, in.UserID))
+}
+
+func (c *Controller) updateMember(ctx context.Context, in *updateMemberInput) (*Answer[Member], error) {
+	return answer(c.service.UpdateMember(ctx, web.Caller(ctx), in.GroupID, in.UserID, in.Body))
+}
+
+func (c *Controller) removeMember(ctx context.Context, in *memberInput) (*Nothing, error) {
+	return nothing(c.service.RemoveMember(ctx, web.Caller(ctx), in.GroupID, in.UserID))
+}

@@ -1,0 +1,72 @@
+package group
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/moim-live/moim/modules/web"
+)
+
+type eventsInput struct {
+	GroupPath
+	Since int64 `query:"since" minimum:"0" default:"0" doc:"the last version that is known"`
+	Limit int   `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"events at most"`
+}
+
+type messageInput struct {
+	GroupPath
+	Once
+	Sent[MessageRequest]
+}
+
+type signalInput struct {
+	GroupPath
+	Once
+	Sent[SignalRequest]
+}
+
+// EventPage is a part of a group's log.
+type EventPage struct {
+	Items   []Event `json:"items"`
+	Version int64   `json:"version" doc:"the last version that this answer covers: ask for more since it"`
+}
+
+// PresencePage is who of a group's members is there, or was lately.
+type PresencePage struct {
+	Items []Present `json:"items"`
+}
+
+func (c *Controller) registerStream() {
+	register(c, operation(http.MethodGet, "/groups/{groupId}/events", "list-events",
+		"Read the log after a version", http.StatusOK,
+		hidden, outside, "410 log_truncated", "422 validation_failed"), c.events)
+	register(c, operation(http.MethodPost, "/groups/{groupId}/messages", "post-message",
+		"Post a message into the log", http.StatusCreated, hidden, outside), c.post)
+	register(c, operation(http.MethodPost, "/groups/{groupId}/signals", "send-signal",
+		"Send to the subscribers without storing", http.StatusAccepted, hidden, outside), c.signal)
+	register(c, operation(http.MethodGet, "/groups/{groupId}/presence", "get-presence",
+		"Read who is there", http.StatusOK, hidden, outside), c.presence)
+
+	op := operation(http.MethodPost, "/users/{userId}/disconnect", "disconnect-user",
+		"Close a user's sockets on every node; back ends only", http.StatusNoContent, "403 forbidden")
+	op.Tags = []string{"users"}
+	register(c, op, c.disconnect)
+}
+
+func (c *Controller) events(ctx context.Context, in *eventsInput) (*Answer[EventPage], error) {
+	items, version, err := c.service.Events(ctx, web.Caller(ctx), in.GroupID, in.Since, in.Limit)
+	return answer(EventPage{Items: items, Version: version}, err)
+}
+
+func (c *Controller) post(ctx context.Context, in *messageInput) (*Answer[Event], error) {
+	return answer(c.service.Post(ctx, web.Caller(ctx), in.GroupID, in.Body))
+}
+
+func (c *Controller) signal(ctx context.Context, in *signalInput) (*Answer[struct{}], error) {
+	return answer(struct{}{}, c.service.Signal(ctx, web.Caller(ctx), in.GroupID, SignalSource{}, in.Body))
+}
+
+func (c *Controller) presence(ctx context.Context, in *GroupPath) (*Answer[PresencePage], error) {
+	items, err := c.service.Presence(ctx, web.Caller(ctx), in.GroupID)
+	return answer(PresencePage{Items: items}, err)
+}

@@ -1,0 +1,179 @@
+package group
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moim-live/moim/modules/fault"
+)
+
+// checker returns a function that reads a request of one kind and validates it.
+func checker[T any](validate func(T) error) func(t *testing.T, body string) error {
+	return func(t *testing.T, body string) error {
+		t.Helper()
+		var r T
+		if err := json.Unmarshal([]byte(body), &r); err != nil {
+			t.Fatal(err)
+		}
+		return validate(r)
+	}
+}
+
+func TestValidation(t *testing.T) {
+	t.Parallel()
+	var (
+		create = checker(func(r CreateRequest) error { return r.Validate(100) })
+		update = checker(func(r UpdateRequest) error { return r.Validate(100) })
+		add    = checker(AddMembersRequest.Validate)
+		member = checker(UpdateMemberRequest.Validate)
+		post   = checker(MessageRequest.Validate)
+		send   = checker(SignalRequest.Validate)
+	)
+	wide := func(n int) string { return strings.Repeat("é", n) }
+	fill := func(n int) string { return strings.Repeat("x", n) }
+	ids := func(n int) string { return `["u"` + strings.Repeat(`,"u"`, n-1) + `]` }
+	for name, c := range map[string]struct {
+		check func(*testing.T, string) error
+		body  string
+		want  string // the fields at fault, in order of report
+	}{
+		"smallest":               {create, `{"name":"x"}`, ""},
+		"largest":                {create, `{"name":"` + wide(200) + `","description":"` + wide(4000) + `","visibility":"public","joinPolicy":"open","capacity":100,"attributes":{"a": "` + fill(16<<10-8) + `"}}`, ""},
+		"nulls mean defaults":    {create, `{"name":"x","description":null,"visibility":null,"capacity":null,"attributes":null}`, ""},
+		"lines in description":   {create, `{"name":"x","description":"a\nb\tc"}`, ""},
+		"no name":                {create, `{}`, "name"},
+		"null body":              {create, `null`, "name"},
+		"not an object":          {create, `[1]`, "body,name"},
+		"everything wrong":       {create, `{"name":7,"description":[],"visibility":"secret","joinPolicy":1,"capacity":"x","attributes":[],"extra":1,"endsAt":"2030-01-01T00:00:00Z"}`, "name,description,joinPolicy,capacity,endsAt,extra,visibility,attributes"},
+		"reminders":              {create, `{"name":"x","remindBefore":[60]}`, "remindBefore"},
+		"name too long":          {create, `{"name":"` + wide(201) + `"}`, "name"},
+		"name with a line":       {create, `{"name":"a\nb"}`, "name"},
+		"name with NUL":          {create, `{"name":"a\u0000b"}`, "name"},
+		"description with NUL":   {create, `{"name":"x","description":"\u0000"}`, "description"},
+		"case matters":           {create, `{"Name":"x"}`, "Name,name"},
+		"capacity 0":             {create, `{"name":"x","capacity":0}`, "capacity"},
+		"capacity over limit":    {create, `{"name":"x","capacity":101}`, "capacity"},
+		"half a seat":            {create, `{"name":"x","capacity":1.5}`, "capacity"},
+		"attributes too large":   {create, `{"name":"x","attributes":{"a":"` + fill(16<<10-7) + `"}}`, "attributes"},
+		"empty patch":            {update, `{}`, ""},
+		"emptying patch":         {update, `{"description":null,"capacity":null,"attributes":null}`, ""},
+		"what cannot be removed": {update, `{"name":null,"visibility":null,"joinPolicy":null}`, "name,visibility,joinPolicy"},
+		"read-only fields":       {update, `{"id":"x","version":3,"ownerId":"y"}`, "id,ownerId,version"},
+		"patch out of bounds":    {update, `{"name":"","description":1,"visibility":"x","joinPolicy":"x","capacity":0,"attributes":1}`, "description,name,visibility,joinPolicy,capacity,attributes"},
+		"500 users":              {add, `{"userIds":` + ids(500) + `}`, ""},
+		"501 users":              {add, `{"userIds":` + ids(501) + `}`, "userIds"},
+		"no users":               {add, `{"userIds":[]}`, "userIds"},
+		"bad users":              {add, `{"userIds":["ok","","` + fill(129) + `","a\u0000"]}`, "userIds[1],userIds[2],userIds[3]"},
+		"users of another kind":  {add, `{"userIds":"bob"}`, "userIds"},
+		"role admin":             {member, `{"role":"admin","attributes":{"a":1}}`, ""},
+		"role owner":             {member, `{"role":"owner"}`, "role"},
+		"role null":              {member, `{"role":null}`, "role"},
+		"member attributes":      {member, `{"attributes":"x"}`, "attributes"},
+		"message":                {post, `{"data":null}`, ""},
+		"message of 32 KiB":      {post, `{"type":"x", "data": "` + fill(32<<10-2) + `"}`, ""},
+		"message too large":      {post, `{"data":"` + fill(32<<10-1) + `"}`, "data"},
+		"message without data":   {post, `{"type":"x"}`, "data"},
+		"message type":           {post, `{"type":"` + wide(65) + `","data":1}`, "type"},
+		"signal":                 {send, `{"type":"typing"}`, ""},
+		"signal without type":    {send, `{"data":1,"to":["a"]}`, "type"},
+		"signal to too many":     {send, `{"type":"x","to":` + ids(101) + `}`, "to"},
+		"broken UTF-8":           {post, "{\"data\":\"\xff\"}", "body,data"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := strings.Join(fieldsOf(t, c.check(t, c.body)), ","); got != c.want {
+				t.Errorf("at fault: %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// fieldsOf returns the fields that a validation failure names.
+func fieldsOf(t *testing.T, err error) []string {
+	t.Helper()
+	if err == nil {
+		return nil
+	}
+	e, ok := errors.AsType[*fault.Error](err)
+	if !ok || e.Code != "validation_failed" {
+		t.Fatalf("not a validation failure: %v", err)
+	}
+	var fields []string
+	for _, f := range e.Fields {
+		fields = append(fields, f.Field)
+	}
+	return fields
+}
+
+func TestUpdateApply(t *testing.T) {
+	t.Parallel()
+	five := 5
+	g := Group{Name: "old", Visibility: Private, JoinPolicy: JoinInvite, Capacity: &five, MemberCount: 3, Attributes: json.RawMessage(`{"b":1,"a":{"x":1,"y":2}}`)}
+	for name, c := range map[string]struct{ patch, changes, code string }{
+		"nothing":           {`{}`, `{}`, "yes"},
+		"the same":          {`{"name":"old","capacity":5,"attributes":{"a":{"y":2}}}`, `{}`, "yes"},
+		"name":              {`{"name":"new"}`, `{"name":"new"}`, "yes"},
+		"attributes deeply": {`{"attributes":{"a":{"x":null,"z":3}}}`, `{"attributes":{"a":{"y":2,"z":3},"b":1}}`, "yes"},
+		"attributes gone":   {`{"attributes":null}`, `{"attributes":{}}`, "yes"},
+		"capacity gone":     {`{"capacity":null}`, `{"capacity":null}`, "yes"},
+		"capacity up":       {`{"capacity":10}`, `{"capacity":10}`, "yes"},
+		"capacity too low":  {`{"capacity":2}`, `null`, "group_full"},
+		"attributes grown":  {`{"attributes":{"c":"` + strings.Repeat("x", 16<<10-10) + `"}}`, `null`, "validation_failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var r UpdateRequest
+			if err := json.Unmarshal([]byte(c.patch), &r); err != nil {
+				t.Fatal(err)
+			}
+			before := fmt.Sprint(g)
+			_, changes, err := r.apply(g)
+			if codeOf(err) != c.code {
+				t.Fatalf("code %s, want %s", codeOf(err), c.code)
+			}
+			got, err := json.Marshal(changes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.changes, string(got)); diff != "" {
+				t.Error(diff)
+			}
+			if after := fmt.Sprint(g); after != before {
+				t.Errorf("the group itself changed: %s", after)
+			}
+		})
+	}
+}
+
+func TestGroupIDs(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]bool{
+		"0190f5fe-7c00-7a00-8abc-012345678901":          true,
+		"0190F5FE-7C00-7A00-8ABC-012345678901":          false,
+		"{0190f5fe-7c00-7a00-8abc-012345678901}":        false,
+		"urn:uuid:0190f5fe-7c00-7a00-8abc-012345678901": false,
+		"0190f5fe7c007a008abc012345678901":              false,
+		"":                                              false,
+		"groups":                                        false,
+	} {
+		if validGroupID(id) != want {
+			t.Errorf("%q: %v", id, !want)
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	if err := (Config{}).WithDefaults().Validate(); err != nil {
+		t.Error(err)
+	}
+	err := Config{RetentionAge: 1, LimitOwned: -1}.WithDefaults().Validate()
+	if err == nil || !strings.Contains(err.Error(), "group.retention.age") || !strings.Contains(err.Error(), "group.limit.owned") {
+		t.Errorf("want both mistakes, got %v", err)
+	}
+}

@@ -1,0 +1,83 @@
+package group
+
+import (
+	"encoding/json"
+
+	"github.com/moim-live/moim/modules/fault"
+)
+
+// apply returns g with the patch applied, and the changed fields with their
+// new values: the data of group.updated.
+func (r UpdateRequest) apply(g Group) (Group, map[string]any, error) {
+	changes := make(map[string]any)
+	replace(changes, "name", &g.Name, r.Name)
+	replace(changes, "description", &g.Description, r.Description)
+	replace(changes, "visibility", &g.Visibility, r.Visibility)
+	replace(changes, "joinPolicy", &g.JoinPolicy, r.JoinPolicy)
+	switch {
+	case r.RemoveCapacity && g.Capacity != nil:
+		g.Capacity = nil
+		changes["capacity"] = nil
+	case r.Capacity != nil && (g.Capacity == nil || *g.Capacity != *r.Capacity):
+		if *r.Capacity < g.MemberCount {
+			return g, nil, ErrGroupFull.WithMessage("the group has more members than that")
+		}
+		capacity := *r.Capacity
+		g.Capacity = &capacity
+		changes["capacity"] = capacity
+	}
+	attributes, changed, err := patchAttributes(g.Attributes, r.Attributes, maxAttributes)
+	if err != nil {
+		return g, nil, err
+	}
+	if changed {
+		g.Attributes = attributes
+		changes["attributes"] = attributes
+	}
+	return g, changes, nil
+}
+
+// apply returns m with the patch applied, and whether that changed anything.
+func (r UpdateMemberRequest) apply(m Member) (Member, bool, error) {
+	changes := make(map[string]any)
+	replace(changes, "role", &m.Role, r.Role)
+	attributes, changed, err := patchAttributes(m.Attributes, r.Attributes, maxMemberAttributes)
+	if err != nil {
+		return m, false, err
+	}
+	m.Attributes = attributes
+	return m, changed || len(changes) > 0, nil
+}
+
+func replace[T comparable](changes map[string]any, name string, old, replacement *T) {
+	if replacement != nil && *replacement != *old {
+		*old = *replacement
+		changes[name] = *replacement
+	}
+}
+
+// patchAttributes merges patch (nil: nothing, null: empty them) into
+// attributes and reports whether they are others now.
+func patchAttributes(attributes, patch json.RawMessage, limit int) (json.RawMessage, bool, error) {
+	if patch == nil {
+		return attributes, false, nil
+	}
+	merged := json.RawMessage("{}")
+	if !isNull(patch) {
+		var err error
+		if merged, err = mergePatch(attributes, patch); err != nil {
+			return nil, false, err
+		}
+	}
+	if sameJSON(attributes, merged) {
+		return attributes, false, nil
+	}
+	var m mistakes
+	m.object("attributes", merged, limit)
+	if err := m.err(); err != nil {
+		return nil, false, err
+	}
+	return merged, true, nil
+}
+
+var errNoMember = fault.ErrNotFound.WithMessage("there is no such member in this group")

@@ -1,0 +1,100 @@
+package group
+
+import (
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+)
+
+// action is something that a caller wants to do with a group.
+type action int
+
+// The actions, named for what the table in [least] decides about.
+const (
+	actView         action = iota // read the Group
+	actJoin                       // become a member, if the join policy agrees
+	actRead                       // members, events, presence; subscribe
+	actPost                       // messages
+	actSignal                     // signals
+	actLeave                      // stop being a member
+	actUpdate                     // change the Group
+	actAddMembers                 // add members
+	actChangeMember               // change a lower member's attributes
+	actRemoveMember               // remove a lower member
+	actChangeRole                 // make a member an admin and back
+	actDelete                     // delete the group
+)
+
+// rank orders callers by what they may do.
+type rank int
+
+const (
+	outsiderRank rank = iota
+	memberRank
+	adminRank
+	ownerRank
+)
+
+// least is the permission table: the lowest rank that may take each action. An
+// outsider has a rank in public groups only; a back end may do everything.
+var least = map[action]rank{
+	actView:         outsiderRank,
+	actJoin:         outsiderRank,
+	actRead:         memberRank,
+	actPost:         memberRank,
+	actSignal:       memberRank,
+	actLeave:        memberRank,
+	actUpdate:       adminRank,
+	actAddMembers:   adminRank,
+	actChangeMember: adminRank,
+	actRemoveMember: adminRank,
+	actChangeRole:   ownerRank,
+	actDelete:       ownerRank,
+}
+
+func rankOf(m *Member) rank {
+	if m == nil {
+		return outsiderRank
+	}
+	switch m.Role {
+	case Owner:
+		return ownerRank
+	case Admin:
+		return adminRank
+	default:
+		return memberRank
+	}
+}
+
+// allow decides whether caller, whose membership in g is m (nil: none), may
+// take action a. It returns fault.ErrNotFound to outsiders of a private group,
+// ErrNotMember to other outsiders, and fault.ErrForbidden to members below the
+// needed rank.
+func allow(a action, caller auth.Identity, g Group, m *Member) error {
+	switch {
+	case caller.Admin:
+		return nil
+	case m == nil && g.Visibility != Public:
+		return fault.ErrNotFound
+	case rankOf(m) >= least[a]:
+		return nil
+	case m == nil:
+		return ErrNotMember
+	default:
+		return fault.ErrForbidden
+	}
+}
+
+// allowOn decides further whether the action may be taken on another member:
+// an admin reaches only those below him.
+func allowOn(caller auth.Identity, m *Member, target Member) error {
+	if caller.Admin || rankOf(m) == ownerRank || rankOf(&target) < rankOf(m) {
+		return nil
+	}
+	return fault.ErrForbidden
+}
+
+// Admit returns the rule for who may follow a group: its members and back
+// ends. It is what [Feed.Subscribe] asks about the state that it read.
+func Admit(caller auth.Identity) func(Group, *Member) error {
+	return func(g Group, m *Member) error { return allow(actRead, caller, g, m) }
+}

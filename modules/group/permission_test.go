@@ -1,0 +1,85 @@
+package group
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+)
+
+// who names the columns of the permission table.
+var who = []struct {
+	name   string
+	caller auth.Identity
+	member *Member
+}{
+	{"outsider", auth.Identity{UserID: "u"}, nil},
+	{"member", auth.Identity{UserID: "u"}, &Member{Role: MemberRole}},
+	{"admin", auth.Identity{UserID: "u"}, &Member{Role: Admin}},
+	{"owner", auth.Identity{UserID: "u"}, &Member{Role: Owner}},
+	{"back end", auth.Identity{UserID: "u", Admin: true}, nil},
+}
+
+// The whole table: a yes or the code of the no.
+func TestPermissionTable(t *testing.T) {
+	t.Parallel()
+	const yes, no, out = "yes", "forbidden", "not_member"
+	table := map[action][5]string{ // outsider of a public group, member, admin, owner, back end
+		actView:         {yes, yes, yes, yes, yes},
+		actJoin:         {yes, yes, yes, yes, yes},
+		actRead:         {out, yes, yes, yes, yes},
+		actPost:         {out, yes, yes, yes, yes},
+		actSignal:       {out, yes, yes, yes, yes},
+		actLeave:        {out, yes, yes, yes, yes},
+		actUpdate:       {out, no, yes, yes, yes},
+		actAddMembers:   {out, no, yes, yes, yes},
+		actChangeMember: {out, no, yes, yes, yes},
+		actRemoveMember: {out, no, yes, yes, yes},
+		actChangeRole:   {out, no, no, yes, yes},
+		actDelete:       {out, no, no, yes, yes},
+	}
+	if len(table) != len(least) {
+		t.Fatalf("the test knows %d actions, the package %d", len(table), len(least))
+	}
+	for a, row := range table {
+		for i, w := range who {
+			if got := codeOf(allow(a, w.caller, Group{Visibility: Public}, w.member)); got != row[i] {
+				t.Errorf("action %d by %s of a public group: %s, want %s", a, w.name, got, row[i])
+			}
+			want := row[i]
+			if w.name == "outsider" {
+				want = "not_found"
+			}
+			if got := codeOf(allow(a, w.caller, Group{Visibility: Private}, w.member)); got != want {
+				t.Errorf("action %d by %s of a private group: %s, want %s", a, w.name, got, want)
+			}
+		}
+	}
+}
+
+func TestReachOfRoles(t *testing.T) {
+	t.Parallel()
+	for target, want := range map[Role]string{
+		MemberRole: "admin owner back end",
+		Admin:      "owner back end",
+		Owner:      "owner back end",
+	} {
+		var got []string
+		for _, w := range who[1:] {
+			if allowOn(w.caller, w.member, Member{Role: target}) == nil {
+				got = append(got, w.name)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s can be acted on by %v, want %s", target, got, want)
+		}
+	}
+}
+
+func codeOf(err error) string {
+	if err == nil {
+		return "yes"
+	}
+	return fault.From(err).Code
+}

@@ -1,0 +1,14 @@
+package group
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Present is a member who is there, or was lately.
+type Present struct {
+	UserID     string          `json:"userId"`
+	Status     string          `json:"status"` // online, reconnecting or offline
+	State      json.RawMessage `json:"state,omitempty"`
+	LastSeenAt *time.Time      `json:"lastSeenAt,omitempty"`
+}

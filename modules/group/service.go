@@ -1,0 +1,251 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+// Announcer tells the members of groups what was committed. [Feed] fulfils it.
+type Announcer interface {
+	// Announce does not block on other nodes and never fails: the log is the
+	// truth. It is called once a change, after the commit.
+	Announce(events []Event)
+}
+
+// Signaler sends to the sockets in a room on every node. socket.Emitter
+// fulfils it.
+type Signaler interface {
+	// Emit sends to this node's sockets first; its error speaks of the other
+	// nodes only.
+	Emit(ctx context.Context, env adapter.Envelope) error
+}
+
+// PresenceReader says who is there. [Presence] fulfils it.
+type PresenceReader interface {
+	// List returns who of a group is online or reconnecting, and who was
+	// lately; fault.ErrUnavailable while that is not known.
+	List(ctx context.Context, groupID string) ([]Present, error)
+}
+
+// Deps is what a [Service] works with. Presence and Now may be nil.
+type Deps struct {
+	Repository Repository
+	Log        Log
+	Announcer  Announcer
+	Signaler   Signaler
+	Presence   PresenceReader
+	Now        func() time.Time
+}
+
+// Service holds the rules of groups: who may do what, and what a change must
+// obey. Both doors, HTTP and sockets, call it and render what it returns.
+//
+// Every method returns validation_failed for a request that breaks a bound,
+// fault.ErrNotFound for a group that does not exist or not for the caller,
+// ErrNotMember or fault.ErrForbidden where the permission table says so, and
+// fault.ErrUnavailable while the database does not answer. It is safe for
+// concurrent use.
+type Service struct {
+	cfg       Config
+	repo      Repository
+	log       Log
+	announcer Announcer
+	signaler  Signaler
+	presence  PresenceReader
+	now       func() time.Time
+}
+
+// NewService returns a service. Zero values in cfg mean the defaults.
+func NewService(cfg Config, deps Deps) *Service {
+	s := &Service{
+		cfg:       cfg.WithDefaults(),
+		repo:      deps.Repository,
+		log:       deps.Log,
+		announcer: deps.Announcer,
+		signaler:  deps.Signaler,
+		presence:  deps.Presence,
+		now:       deps.Now,
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	return s
+}
+
+// Create makes a group that the caller owns.
+func (s *Service) Create(ctx context.Context, caller auth.Identity, req CreateRequest) (Group, error) {
+	if err := req.Validate(s.cfg.LimitMembers); err != nil {
+		return Group{}, err
+	}
+	req = req.withDefaults()
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Group{}, fmt.Errorf("make a group id: %w", err)
+	}
+	now := s.instant()
+	g := Group{
+		ID:          id.String(),
+		Name:        req.Name,
+		Description: req.Description,
+		Visibility:  req.Visibility,
+		JoinPolicy:  req.JoinPolicy,
+		Capacity:    req.Capacity,
+		Attributes:  req.Attributes,
+		MemberCount: 1,
+		OwnerID:     caller.UserID,
+		Version:     1,
+		Revision:    1,
+		CreatedAt:   now,
+		UpdatedAt:   now,
+	}
+	created, events, err := s.repo.Create(ctx, g, newMember(caller.UserID, caller.Name, Owner, now))
+	if err != nil {
+		return Group{}, err
+	}
+	s.announcer.Announce(events)
+	return created, nil
+}
+
+// Get returns a group.
+func (s *Service) Get(ctx context.Context, caller auth.Identity, groupID string) (Group, error) {
+	g, _, err := s.look(ctx, actView, caller, groupID)
+	return g, err
+}
+
+// Update applies a merge patch. revision, when not nil, is the revision that
+// the caller has read: ErrVersionConflict when it is no longer the group's. A
+// patch that changes nothing makes no event. It returns ErrGroupFull when the
+// capacity would fall below the members there are.
+func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID string, revision *int64, req UpdateRequest) (Group, error) {
+	if err := req.Validate(s.cfg.LimitMembers); err != nil {
+		return Group{}, err
+	}
+	var g Group
+	err := s.change(ctx, actUpdate, caller, groupID, func(tx Tx, _ *Member) error {
+		g = tx.Group()
+		if err := matches(g, revision); err != nil {
+			return err
+		}
+		patched, changes, err := req.apply(g)
+		if err != nil || len(changes) == 0 {
+			return err
+		}
+		patched.UpdatedAt = s.instant()
+		if err := tx.SetGroup(ctx, patched); err != nil {
+			return err
+		}
+		if _, err := tx.Append(ctx, GroupUpdated, caller.UserID, changes); err != nil {
+			return err
+		}
+		g = tx.Group()
+		return nil
+	})
+	return g, err
+}
+
+// Delete deletes a group. revision is as in [Service.Update].
+func (s *Service) Delete(ctx context.Context, caller auth.Identity, groupID string, revision *int64) error {
+	return s.change(ctx, actDelete, caller, groupID, func(tx Tx, _ *Member) error {
+		if err := matches(tx.Group(), revision); err != nil {
+			return err
+		}
+		if err := tx.Delete(ctx); err != nil {
+			return err
+		}
+		_, err := tx.Append(ctx, GroupDeleted, caller.UserID, struct{}{})
+		return err
+	})
+}
+
+// ListPublic lists public groups whose name contains query, newest first, and
+// those older than the group before. There are more when it returns limit.
+func (s *Service) ListPublic(ctx context.Context, query, before string, limit int) ([]Group, error) {
+	var m mistakes
+	m.text("q", query, 0, maxQuery, "")
+	if err := m.err(); err != nil {
+		return nil, err
+	}
+	return s.repo.PublicGroups(ctx, query, before, limit)
+}
+
+// ListMine lists the caller's groups, newest first, and those older than the
+// group before. There are more when it returns limit.
+func (s *Service) ListMine(ctx context.Context, caller auth.Identity, before string, limit int) ([]Membership, error) {
+	return s.repo.UserGroups(ctx, caller.UserID, before, limit)
+}
+
+// look reads a group and the caller's membership for an action that changes
+// nothing.
+func (s *Service) look(ctx context.Context, a action, caller auth.Identity, groupID string) (Group, *Member, error) {
+	if !validGroupID(groupID) {
+		return Group{}, nil, fault.ErrNotFound
+	}
+	g, m, err := s.repo.Group(ctx, groupID, caller.UserID)
+	if err != nil {
+		return Group{}, nil, hide(err)
+	}
+	if err := allow(a, caller, g, m); err != nil {
+		return Group{}, nil, err
+	}
+	return g, m, nil
+}
+
+// change runs fn in a transaction on a group once the caller's membership m,
+// read inside it, allows the action, and announces what fn appended. fn may
+// run more than once.
+func (s *Service) change(ctx context.Context, a action, caller auth.Identity, groupID string, fn func(tx Tx, m *Member) error) error {
+	if !validGroupID(groupID) {
+		return fault.ErrNotFound
+	}
+	var allowed bool
+	events, err := s.repo.Change(ctx, groupID, func(tx Tx) error {
+		allowed = false
+		m, err := tx.Member(ctx, caller.UserID)
+		if err != nil {
+			return err
+		}
+		if err := allow(a, caller, tx.Group(), m); err != nil {
+			return err
+		}
+		allowed = true
+		return fn(tx, m)
+	})
+	switch {
+	case err != nil && allowed:
+		return err
+	case err != nil:
+		return hide(err)
+	}
+	if len(events) > 0 {
+		s.announcer.Announce(events)
+	}
+	return nil
+}
+
+// hide makes the not_found of a store the same as that of the permission
+// table, so that nobody can tell a group that does not exist from one that he
+// may not see.
+func hide(err error) error {
+	if errors.Is(err, fault.ErrNotFound) {
+		return fault.ErrNotFound
+	}
+	return err
+}
+
+func matches(g Group, revision *int64) error {
+	if revision != nil && *revision != g.Revision {
+		return ErrVersionConflict
+	}
+	return nil
+}
+
+// instant returns the time now as the store keeps it.
+func (s *Service) instant() time.Time { return s.now().UTC().Truncate(time.Microsecond) }

@@ -1,0 +1,250 @@
+package group
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+)
+
+// subject is the data of events that tell of a member who is no more.
+type subject struct {
+	UserID string `json:"userId"`
+}
+
+// Join makes the caller a member, as far as the join policy agrees; back ends
+// need not ask it. A repeat returns the same Member and changes nothing. It
+// returns ErrInviteRequired, ErrGroupFull or ErrLimitReached.
+func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string) (Member, error) {
+	var joined Member
+	err := s.change(ctx, actJoin, caller, groupID, func(tx Tx, m *Member) error {
+		if m != nil {
+			joined = *m
+			return nil
+		}
+		if err := mayJoin(caller, tx.Group()); err != nil {
+			return err
+		}
+		joined = newMember(caller.UserID, caller.Name, MemberRole, s.instant())
+		return s.seat(ctx, tx, caller, joined)
+	})
+	return joined, err
+}
+
+// errNoRequests stands for join requests, which come with a later version.
+var errNoRequests = fault.ErrForbidden.WithMessage("this group asks for a join request, which this server does not serve yet")
+
+// mayJoin asks the join policy about an outsider who can see the group.
+func mayJoin(caller auth.Identity, g Group) error {
+	switch {
+	case caller.Admin || g.JoinPolicy == JoinOpen:
+		return nil
+	case g.JoinPolicy == JoinRequest:
+		return errNoRequests
+	default:
+		return ErrInviteRequired
+	}
+}
+
+// seat gives m a seat in the group, or says that there is none.
+func (s *Service) seat(ctx context.Context, tx Tx, caller auth.Identity, m Member) error {
+	g := tx.Group()
+	if g.Capacity != nil && g.MemberCount >= *g.Capacity {
+		return ErrGroupFull
+	}
+	if g.MemberCount >= s.cfg.LimitMembers {
+		return ErrLimitReached.WithMessage("a group on this server cannot have more members")
+	}
+	if err := tx.AddMember(ctx, m); err != nil {
+		return err
+	}
+	_, err := tx.Append(ctx, MemberJoined, caller.UserID, m)
+	return err
+}
+
+// Leave ends the caller's membership. It returns ErrOwnerMustTransfer to the
+// owner.
+func (s *Service) Leave(ctx context.Context, caller auth.Identity, groupID string) error {
+	return s.change(ctx, actLeave, caller, groupID, func(tx Tx, m *Member) error {
+		switch {
+		case m == nil:
+			return ErrNotMember // a back end that never joined
+		case m.Role == Owner:
+			return ErrOwnerMustTransfer
+		}
+		return unseat(ctx, tx, caller, m.UserID, MemberLeft)
+	})
+}
+
+func unseat(ctx context.Context, tx Tx, caller auth.Identity, userID string, typ EventType) error {
+	if err := tx.RemoveMember(ctx, userID); err != nil {
+		return err
+	}
+	_, err := tx.Append(ctx, typ, caller.UserID, subject{UserID: userID})
+	return err
+}
+
+// ListedMember is a member and whether he is there: online, reconnecting or
+// offline, and empty while that is not known.
+type ListedMember struct {
+	Member
+	Status string `json:"status,omitempty" doc:"online, reconnecting or offline; absent while presence is down"`
+}
+
+// Members lists at most limit members by user id, after the given one, with
+// the group's version at that moment. There are more when it returns limit.
+func (s *Service) Members(ctx context.Context, caller auth.Identity, groupID, after string, limit int) ([]ListedMember, int64, error) {
+	if _, _, err := s.look(ctx, actRead, caller, groupID); err != nil {
+		return nil, 0, err
+	}
+	members, version, err := s.repo.Members(ctx, groupID, after, limit)
+	if err != nil {
+		return nil, 0, hide(err)
+	}
+	statuses, known := s.statuses(ctx, groupID)
+	listed := make([]ListedMember, len(members))
+	for i, m := range members {
+		listed[i].Member = m
+		if !known {
+			continue
+		}
+		listed[i].Status = statusOffline
+		if status, there := statuses[m.UserID]; there {
+			listed[i].Status = status
+		}
+	}
+	return listed, version, nil
+}
+
+// Member returns one member; fault.ErrNotFound when userID is none.
+func (s *Service) Member(ctx context.Context, caller auth.Identity, groupID, userID string) (Member, error) {
+	_, self, err := s.look(ctx, actRead, caller, groupID)
+	if err != nil {
+		return Member{}, err
+	}
+	if self != nil && self.UserID == userID {
+		return *self, nil
+	}
+	if !validUserID(userID) {
+		return Member{}, errNoMember
+	}
+	_, m, err := s.repo.Group(ctx, groupID, userID)
+	if err != nil {
+		return Member{}, hide(err)
+	}
+	if m == nil {
+		return Member{}, errNoMember
+	}
+	return *m, nil
+}
+
+// AddMembers makes users members, all or none. Who is in already is skipped.
+// It returns the new members and the group's version after that, ErrGroupFull
+// or ErrLimitReached.
+func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID string, req AddMembersRequest) ([]Member, int64, error) {
+	if err := req.Validate(); err != nil {
+		return nil, 0, err
+	}
+	var (
+		added   []Member
+		version int64
+	)
+	err := s.change(ctx, actAddMembers, caller, groupID, func(tx Tx, _ *Member) error {
+		added = make([]Member, 0, len(req.UserIDs))
+		now := s.instant()
+		for _, userID := range req.UserIDs {
+			m, err := tx.Member(ctx, userID)
+			if err != nil {
+				return err
+			}
+			if m != nil {
+				continue
+			}
+			fresh := newMember(userID, "", MemberRole, now)
+			if err := s.seat(ctx, tx, caller, fresh); err != nil {
+				return err
+			}
+			added = append(added, fresh)
+		}
+		version = tx.Group().Version
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return added, version, nil
+}
+
+// UpdateMember applies a merge patch to a member below the caller. Only the
+// owner and back ends change roles, and nobody the owner's: that is
+// ErrOwnerMustTransfer. A patch that changes nothing makes no event.
+func (s *Service) UpdateMember(ctx context.Context, caller auth.Identity, groupID, userID string, req UpdateMemberRequest) (Member, error) {
+	if err := req.Validate(); err != nil {
+		return Member{}, err
+	}
+	var result Member
+	err := s.change(ctx, actChangeMember, caller, groupID, func(tx Tx, self *Member) error {
+		target, err := reach(ctx, tx, caller, self, userID)
+		if err != nil {
+			return err
+		}
+		patched, changed, err := req.apply(target)
+		if err != nil {
+			return err
+		}
+		if patched.Role != target.Role {
+			if err := allow(actChangeRole, caller, tx.Group(), self); err != nil {
+				return err
+			}
+			if target.Role == Owner {
+				return ErrOwnerMustTransfer
+			}
+		}
+		result = patched
+		if !changed {
+			return nil
+		}
+		if err := tx.SetMember(ctx, patched); err != nil {
+			return err
+		}
+		_, err = tx.Append(ctx, MemberUpdated, caller.UserID, patched)
+		return err
+	})
+	return result, err
+}
+
+// RemoveMember ends the membership of someone below the caller. It returns
+// ErrOwnerMustTransfer where that is the owner.
+func (s *Service) RemoveMember(ctx context.Context, caller auth.Identity, groupID, userID string) error {
+	return s.change(ctx, actRemoveMember, caller, groupID, func(tx Tx, self *Member) error {
+		target, err := reach(ctx, tx, caller, self, userID)
+		if err != nil {
+			return err
+		}
+		if target.Role == Owner {
+			return ErrOwnerMustTransfer
+		}
+		return unseat(ctx, tx, caller, userID, MemberRemoved)
+	})
+}
+
+// reach returns the member that the caller, self, wants to act on.
+func reach(ctx context.Context, tx Tx, caller auth.Identity, self *Member, userID string) (Member, error) {
+	if !validUserID(userID) {
+		return Member{}, errNoMember
+	}
+	target, err := tx.Member(ctx, userID)
+	if err != nil {
+		return Member{}, err
+	}
+	if target == nil {
+		return Member{}, errNoMember
+	}
+	return *target, allowOn(caller, self, *target)
+}
+
+func newMember(userID, name string, role Role, at time.Time) Member {
+	return Member{UserID: userID, Name: name, Role: role, Attributes: json.RawMessage("{}"), JoinedAt: at}
+}

@@ -1,0 +1,72 @@
+package group
+
+import (
+	"context"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+)
+
+// statusOnline and statusOffline are statuses that answers count and fill in.
+const (
+	statusOnline  = "online"
+	statusOffline = "offline"
+)
+
+// maxSummary is how many of those present an answer to a subscriber names.
+const maxSummary = 100
+
+// PresenceSummary is who is there, in short.
+type PresenceSummary struct {
+	Online int       `json:"online"` // all of them
+	Items  []Present `json:"items"`  // the first 100
+}
+
+// Presence returns who of the group's members is there, or was lately. It
+// returns fault.ErrUnavailable while that is not known.
+func (s *Service) Presence(ctx context.Context, caller auth.Identity, groupID string) ([]Present, error) {
+	if _, _, err := s.look(ctx, actRead, caller, groupID); err != nil {
+		return nil, err
+	}
+	items, err := s.present(ctx, groupID)
+	if items == nil {
+		items = []Present{}
+	}
+	return items, err
+}
+
+// Summary returns who is there for a caller who was admitted already, or nil
+// while that is not known.
+func (s *Service) Summary(ctx context.Context, groupID string) *PresenceSummary {
+	items, err := s.present(ctx, groupID)
+	if err != nil {
+		return nil
+	}
+	sum := &PresenceSummary{Items: append([]Present{}, items[:min(len(items), maxSummary)]...)}
+	for _, p := range items {
+		if string(p.Status) == statusOnline {
+			sum.Online++
+		}
+	}
+	return sum
+}
+
+// statuses returns the status of everyone present, and whether it is known.
+func (s *Service) statuses(ctx context.Context, groupID string) (map[string]string, bool) {
+	items, err := s.present(ctx, groupID)
+	if err != nil {
+		return nil, false
+	}
+	statuses := make(map[string]string, len(items))
+	for _, p := range items {
+		statuses[p.UserID] = string(p.Status)
+	}
+	return statuses, true
+}
+
+func (s *Service) present(ctx context.Context, groupID string) ([]Present, error) {
+	if s.presence == nil {
+		return nil, fault.ErrUnavailable
+	}
+	return s.presence.List(ctx, groupID)
+}

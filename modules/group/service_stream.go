@@ -1,0 +1,125 @@
+package group
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+// eventSignal is pushed to a group's subscribers and not stored.
+const eventSignal = "group:signal"
+
+// message is the data of message.posted.
+type message struct {
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data"`
+}
+
+// signal is the data of group:signal.
+type signal struct {
+	GroupID string          `json:"groupId"`
+	From    string          `json:"from"`
+	Type    string          `json:"type"`
+	Data    json.RawMessage `json:"data"`
+}
+
+// Post writes a message into the group's log.
+func (s *Service) Post(ctx context.Context, caller auth.Identity, groupID string, req MessageRequest) (Event, error) {
+	if err := req.Validate(); err != nil {
+		return Event{}, err
+	}
+	req = req.withDefaults()
+	data, err := marshal(message{Type: req.Type, Data: req.Data})
+	if err != nil {
+		return Event{}, err
+	}
+	var posted Event
+	err = s.change(ctx, actPost, caller, groupID, func(tx Tx, _ *Member) (err error) {
+		posted, err = tx.Append(ctx, MessagePosted, caller.UserID, data)
+		return err
+	})
+	return posted, err
+}
+
+// SignalSource says where a signal comes from.
+type SignalSource struct {
+	// SocketID is the socket that sent it and does not receive it; empty over
+	// HTTP.
+	SocketID string
+	// Subscribed says that the node's feed holds the sender as a subscriber:
+	// then the database is not asked.
+	Subscribed bool
+}
+
+// Signal sends to the group's subscribers, or to some users of them. It is
+// stored nowhere and delivered at most once; that other nodes cannot be
+// reached is no error.
+func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID string, from SignalSource, req SignalRequest) error {
+	if err := req.Validate(); err != nil {
+		return err
+	}
+	if !from.Subscribed {
+		if _, _, err := s.look(ctx, actSignal, caller, groupID); err != nil {
+			return err
+		}
+	}
+	data := tidy(req.Data)
+	if data == nil {
+		data = json.RawMessage("null")
+	}
+	wire, err := marshal(signal{GroupID: groupID, From: caller.UserID, Type: req.Type, Data: data})
+	if err != nil {
+		return err
+	}
+	// The error speaks of other nodes only, whose health is watched elsewhere.
+	_ = s.signaler.Emit(ctx, adapter.Envelope{
+		Room:   Room(groupID),
+		Event:  eventSignal,
+		Data:   wire,
+		Except: from.SocketID,
+		To:     req.To,
+	})
+	return nil
+}
+
+// Events returns at most limit events after since, and the last version that
+// they cover: the group's own when none is left out. It returns
+// ErrLogTruncated when the log does not reach since.
+func (s *Service) Events(ctx context.Context, caller auth.Identity, groupID string, since int64, limit int) ([]Event, int64, error) {
+	if since < 0 {
+		return nil, 0, fault.Validation(fault.Field{Field: "since", Message: "must not be negative"})
+	}
+	if !validGroupID(groupID) {
+		return nil, 0, fault.ErrNotFound
+	}
+	page, err := s.log.Read(ctx, groupID, since, limit, []string{caller.UserID})
+	if err != nil {
+		return nil, 0, hide(err)
+	}
+	if page.Deleted {
+		return nil, 0, fault.ErrNotFound
+	}
+	var self *Member
+	if m, ok := page.Members[caller.UserID]; ok {
+		self = &m
+	}
+	if err := allow(actRead, caller, page.Group, self); err != nil {
+		return nil, 0, err
+	}
+	head := page.Group.Version
+	switch {
+	case since >= head:
+		return []Event{}, head, nil
+	case len(page.Events) == 0 || page.Events[0].Version != since+1:
+		return nil, 0, ErrLogTruncated
+	}
+	last := page.Events[len(page.Events)-1].Version
+	if want := since + int64(len(page.Events)); last != want {
+		return nil, 0, fmt.Errorf("read the log of group %s: it ends at %d instead of %d", groupID, last, want)
+	}
+	return page.Events, last, nil
+}
