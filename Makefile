@@ -1,0 +1,56 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO   ?= go
+TOOL := $(GO) tool -modfile=tools/go.mod
+E2E  := ./internal/e2e
+
+.PHONY: help
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build ./moim
+	$(GO) build -o moim .
+
+.PHONY: test
+test: services lint race e2e ## everything that a change has to pass, installing what it lacks
+
+.PHONY: services
+services: ## install redis-server and PostgreSQL where they are missing (root on Debian)
+	@tools/services.sh
+
+.PHONY: lint
+lint: ## vet, golangci-lint, formatting, tidy modules
+	$(GO) vet ./...
+	$(TOOL) golangci-lint run ./...
+	@unformatted="$$($(TOOL) gofumpt -l .)"; \
+	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
+	$(GO) mod tidy -diff
+	cd tools && $(GO) mod verify >/dev/null
+
+.PHONY: fmt
+fmt: ## format the code and order its imports
+	$(TOOL) golangci-lint fmt ./...
+	$(GO) mod tidy
+
+.PHONY: race
+race: ## every test but the end-to-end ones, with the race detector
+	$(GO) test -race -timeout 8m $$($(GO) list ./... | grep -v '/internal/e2e$$')
+
+.PHONY: e2e
+e2e: ## the end-to-end tests: real processes, real servers, the real socket.io-client
+	$(GO) test -race -timeout 12m -count 1 $(E2E)
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what the code calls (asks the Go vulnerability database)
+	$(TOOL) govulncheck ./...
+
+.PHONY: bench
+bench: ## the Go benchmarks, with allocations
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: clean
+clean: ## remove what the other targets made
+	rm -rf moim $(E2E)/node_modules

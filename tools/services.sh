@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Installs the servers that the tests start for themselves, where they are
+# missing: redis-server and PostgreSQL 15. As root on Debian by apt; anywhere
+# else it says what is missing, and the tests that need it are skipped (or
+# fail, where CI is set).
+set -euo pipefail
+
+packages=()
+command -v redis-server >/dev/null || packages+=(redis-server)
+if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null && ! command -v postgres >/dev/null; then
+  packages+=(postgresql-15)
+fi
+[ ${#packages[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+  echo "not installed: ${packages[*]}; the tests that need them are skipped" >&2
+  exit 0
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+# The tests run servers of their own, on ports and in folders of their own: no
+# package is to start one, or to make a database cluster, by itself.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+  trap 'rm -f "$policy"' EXIT
+fi
+install -d /etc/postgresql-common/createcluster.d
+echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/moim-tests.conf
+
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
