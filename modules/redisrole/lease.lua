@@ -1,0 +1,26 @@
+-- Announces a node, unless live nodes of another deployment are there.
+--
+-- KEYS[1]  sorted set of live nodes: "<database> <node>" by expiry in ms
+-- ARGV     database, node, lease in ms
+-- returns  {1 when this node is announced, else 0; live nodes of others, at most 20}
+--
+-- It looks in database 0 whatever database the client uses: pub/sub ignores
+-- database numbers, so two deployments in two of them would still meet.
+redis.pcall('SELECT', '0')
+local key, own = KEYS[1], ARGV[1] .. ' '
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+local foreign = {}
+for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+  if string.sub(member, 1, #own) ~= own and #foreign < 20 then
+    foreign[#foreign + 1] = member
+  end
+end
+local member = own .. ARGV[2]
+if #foreign > 0 and not redis.call('ZSCORE', key, member) then
+  return {0, foreign}
+end
+redis.call('ZADD', key, now + ARGV[3], member)
+redis.call('PEXPIRE', key, 2 * ARGV[3])
+return {1, foreign}

@@ -1,0 +1,227 @@
+package redisrole_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/modules/redisrole"
+)
+
+// within is how long a test waits for what must happen.
+const within = 10 * time.Second
+
+// eventually waits until ok holds.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(within)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("it did not happen: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// member makes a node's registry that renews quickly.
+func member(t *testing.T, cfg redisrole.Config, node redisrole.NodeID) *redisrole.Registry {
+	t.Helper()
+	c, err := redisrole.New(cfg, node, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := redisrole.NewRegistry(c, slog.New(slog.DiscardHandler))
+	redisrole.SetRenewEvery(r, 20*time.Millisecond)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), within)
+		defer cancel()
+		if err := r.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+		_ = c.Close()
+	})
+	return r
+}
+
+func announce(t *testing.T, r *redisrole.Registry, database string) {
+	t.Helper()
+	if err := r.Announce(t.Context(), database); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantNodes(t *testing.T, r *redisrole.Registry, want ...string) {
+	t.Helper()
+	got, err := r.Nodes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+func TestNodesOfOneDeploymentSeeEachOther(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	cfg := redisrole.Config{URL: s.URL(), CacheURL: s.URL() + "/5"}
+	a, b := member(t, cfg, "a"), member(t, cfg, "b")
+	if _, err := a.Nodes(t.Context()); err == nil {
+		t.Fatal("nodes were listed before the announcement")
+	}
+	announce(t, a, "db1")
+	announce(t, b, "db1")
+	wantNodes(t, a, "a", "b")
+	got, err := b.Nodes(t.Context(), redisrole.Group)
+	if err != nil || !cmp.Equal(got, []string{"a", "b"}) {
+		t.Fatal(got, err)
+	}
+	if err := b.Announce(t.Context(), "db1"); err == nil {
+		t.Fatal("a second announcement was accepted")
+	}
+	if err := b.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantNodes(t, a, "a")
+	if err := b.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestForeignDeploymentIsRefused(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	// In another database of the server: pub/sub would still mix them.
+	a, b := member(t, redisrole.Config{URL: s.URL() + "/3"}, "a"), member(t, redisrole.Config{URL: s.URL() + "/6"}, "b")
+	announce(t, a, "db1")
+	err := b.Announce(t.Context(), "db2")
+	foreign, ok := errors.AsType[*redisrole.ForeignError](err)
+	if !ok {
+		t.Fatalf("it was accepted, or refused for another reason: %v", err)
+	}
+	if diff := cmp.Diff(&redisrole.ForeignError{Prefix: "moim", Where: s.Addr(), Database: "db1", Node: "a"}, foreign); diff != "" {
+		t.Fatal(diff)
+	}
+	for _, part := range []string{"another deployment (database db1", `under prefix "moim" on ` + s.Addr(), "redis.prefix", "database.url"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the error does not say %q: %v", part, err)
+		}
+	}
+	wantNodes(t, a, "a")
+	announce(t, member(t, redisrole.Config{URL: s.URL(), Prefix: "staging"}, "b"), "db2")
+	if err := a.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	announce(t, b, "db2") // refused once, it may try again
+}
+
+func TestOneOfTwoThatStartAtOnceIsRefused(t *testing.T) {
+	t.Parallel()
+	one, two := redistest.Start(t), redistest.Start(t)
+	for round := range 10 {
+		prefix := "p" + string(rune('a'+round))
+		// The roles stand the other way round in the second deployment.
+		a := member(t, redisrole.Config{URL: one.URL(), CacheURL: two.URL(), Prefix: prefix}, "a")
+		b := member(t, redisrole.Config{URL: two.URL(), CacheURL: one.URL(), Prefix: prefix}, "b")
+		var errA, errB error
+		var both sync.WaitGroup
+		both.Go(func() { errA = a.Announce(t.Context(), "db1") })
+		both.Go(func() { errB = b.Announce(t.Context(), "db2") })
+		both.Wait()
+		if (errA == nil) == (errB == nil) {
+			t.Fatalf("round %d: want exactly one refusal, got %v and %v", round, errA, errB)
+		}
+	}
+}
+
+func TestRefusalLeavesNoTraceOnOtherServers(t *testing.T) {
+	t.Parallel()
+	one, two := redistest.Start(t), redistest.Start(t)
+	announce(t, member(t, redisrole.Config{CacheURL: one.URL()}, "a"), "db1")
+	announce(t, member(t, redisrole.Config{CacheURL: two.URL(), Prefix: "other"}, "x"), "db1")
+	b := member(t, redisrole.Config{URL: one.URL(), CacheURL: two.URL()}, "b")
+	if err := b.Announce(t.Context(), "db2"); err == nil {
+		t.Fatal("it was accepted")
+	}
+	if n := two.Client().ZCard(t.Context(), "moim:nodes").Val(); n != 0 {
+		t.Fatalf("%d nodes on the other server, want none", n)
+	}
+}
+
+func TestForeignNodesFoundLater(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	cfg := redisrole.Config{URL: s.URL()}
+	a, b := member(t, cfg, "a"), member(t, cfg, "b")
+	found := make(chan error, 10)
+	tell := func(err error) { found <- err }
+	a.OnForeign(tell)
+	b.OnForeign(tell)
+	s.Kill() // both start while the server is down, so neither can be refused
+	announce(t, a, "db1")
+	announce(t, b, "db2")
+	s.Restart()
+	select {
+	case err := <-found:
+		foreign, ok := errors.AsType[*redisrole.ForeignError](err)
+		if !ok {
+			t.Fatal(err)
+		}
+		other := map[string]*redisrole.Registry{"a": a, "b": b}[foreign.Node]
+		if err := other.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(within):
+		t.Fatal("nobody was told")
+	}
+	select {
+	case err := <-found:
+		if err != nil {
+			t.Fatalf("both were told: %v", err)
+		}
+	case <-time.After(within):
+		t.Fatal("nobody was told that the foreign nodes are gone")
+	}
+}
+
+func TestLeaseIsRenewedAfterTheServerLostIt(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	a := member(t, redisrole.Config{URL: s.URL()}, "a")
+	announce(t, a, "db1")
+	s.Restart()
+	eventually(t, "the node is announced again", func() bool {
+		nodes, err := a.Nodes(t.Context())
+		return err == nil && cmp.Equal(nodes, []string{"a"})
+	})
+	if ttl := s.Client().PTTL(t.Context(), "moim:nodes").Val(); ttl <= 0 || ttl > 2*redisrole.LeaseFor {
+		t.Fatalf("the set expires in %s", ttl)
+	}
+}
+
+func TestDeadNodesLeaseRunsOut(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	a := member(t, redisrole.Config{URL: s.URL()}, "a")
+	announce(t, a, "db1")
+	// What a node leaves that was killed, its lease about to end; and one of
+	// another deployment whose lease has ended.
+	now := s.Client().Time(t.Context()).Val()
+	s.Client().Do(t.Context(), "ZADD", "moim:nodes", now.Add(300*time.Millisecond).UnixMilli(), "db1 dead", now.UnixMilli(), "db2 older")
+	wantNodes(t, a, "a", "dead")
+	eventually(t, "the dead node is no longer listed", func() bool {
+		nodes, err := a.Nodes(t.Context())
+		return err == nil && cmp.Equal(nodes, []string{"a"})
+	})
+	announce(t, member(t, redisrole.Config{URL: s.URL()}, "b"), "db1")
+}

@@ -1,0 +1,106 @@
+package redisrole
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/redis/go-redis/v9/push"
+)
+
+// What a client does unless its URL says otherwise: a dead server must fail
+// fast instead of holding callers.
+const (
+	dialTimeout = 2 * time.Second
+	ioTimeout   = 1500 * time.Millisecond
+	poolTimeout = 2 * time.Second
+	minPool     = 16
+)
+
+// open makes a client of a server's URL. It does no I/O.
+func open(raw, name string) (*redis.Client, error) {
+	opt, err := parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	opt.ContextTimeoutEnabled = true
+	opt.DialerRetries = 1
+	// Notifications of planned failovers exist on one vendor's servers only and
+	// cost each connection a refused command everywhere else.
+	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	setDefault(&opt.ClientName, name)
+	setDefault(&opt.DialTimeout, dialTimeout)
+	setDefault(&opt.ReadTimeout, ioTimeout)
+	setDefault(&opt.WriteTimeout, ioTimeout)
+	setDefault(&opt.PoolTimeout, poolTimeout)
+	setDefault(&opt.MaxRetries, 1)
+	setDefault(&opt.PoolSize, max(minPool, 8*runtime.GOMAXPROCS(0)))
+	return redis.NewClient(opt), nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// errNotDuplicable is why a Ring cannot carry pub/sub.
+var errNotDuplicable = errors.New("redisrole: only *redis.Client and *redis.ClusterClient can be duplicated")
+
+// duplicate makes a client with another client's settings.
+func duplicate(client redis.UniversalClient) (redis.UniversalClient, error) {
+	switch c := client.(type) {
+	case *redis.Client:
+		opt := *c.Options()
+		restoreDisabled(&opt)
+		// A duplicate subscribes: it must not cache, and handlers for pushes
+		// are registered with one client only.
+		opt.ClientSideCache, opt.ClientSideCacheConfig = nil, nil
+		if _, own := opt.PushNotificationProcessor.(*push.Processor); own {
+			opt.PushNotificationProcessor = nil
+		}
+		return redis.NewClient(&opt), nil
+	case *redis.ClusterClient:
+		opt := *c.Options()
+		restoreDisabledCluster(&opt)
+		return redis.NewClusterClient(&opt), nil
+	default:
+		return nil, fmt.Errorf("%w, not %T", errNotDuplicable, client)
+	}
+}
+
+// restoreDisabled undoes what go-redis does to options that it has taken:
+// "disabled" (-1) becomes 0, which a second client would read as "default".
+func restoreDisabled(opt *redis.Options) {
+	if opt.MaxRetries == 0 {
+		opt.MaxRetries = -1
+	}
+	for _, d := range []*time.Duration{&opt.ReadTimeout, &opt.WriteTimeout} {
+		switch *d {
+		case -1:
+			*d = -2
+		case 0:
+			*d = -1
+		}
+	}
+	for _, d := range []*time.Duration{&opt.MinRetryBackoff, &opt.MaxRetryBackoff} {
+		if *d == 0 {
+			*d = -1
+		}
+	}
+}
+
+func restoreDisabledCluster(opt *redis.ClusterOptions) {
+	if opt.MaxRedirects == 0 {
+		opt.MaxRedirects = -1
+	}
+	for _, d := range []*time.Duration{&opt.ReadTimeout, &opt.WriteTimeout, &opt.MinRetryBackoff, &opt.MaxRetryBackoff} {
+		if *d == 0 {
+			*d = -1
+		}
+	}
+}
