@@ -40,7 +40,7 @@ func (c *Controller) Register(api *web.API) {
 
 // GroupPath is the group in a path.
 type GroupPath struct {
-	GroupID string `path:"groupId" doc:"the group's id" format:"uuid"`
+	GroupID string `path:"groupId" doc:"the group's id"`
 }
 
 // Condition makes a change depend on the revision that the client has read.

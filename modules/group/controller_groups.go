@@ -15,7 +15,8 @@ type createInput struct {
 
 type createAnswer struct {
 	Location string `header:"Location" doc:"where the group is"`
-	GroupAnswer
+	ETag     string `header:"ETag" doc:"the revision, in quotes"`
+	Body     Group
 }
 
 type updateInput struct {
@@ -58,10 +59,7 @@ func (c *Controller) create(ctx context.Context, in *createInput) (*createAnswer
 	if err != nil {
 		return nil, err
 	}
-	return &createAnswer{
-		Location:    web.Prefix + "/groups/" + g.ID,
-		GroupAnswer: GroupAnswer{ETag: web.ETag(g.Revision), Body: g},
-	}, nil
+	return &createAnswer{Location: web.Prefix + "/groups/" + g.ID, ETag: web.ETag(g.Revision), Body: g}, nil
 }
 
 func (c *Controller) get(ctx context.Context, in *GroupPath) (*GroupAnswer, error) {
