@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -17,7 +18,7 @@ func NewMesh() *Mesh { return &Mesh{} }
 
 // Adapter returns the adapter of one more node.
 func (m *Mesh) Adapter() *Memory {
-	return &Memory{mesh: m, wanted: make(map[string]bool), inbox: make(chan Envelope, memoryInbox)}
+	return &Memory{mesh: m, wanted: make(map[string]bool), inbox: make(chan Envelope, memoryInbox), done: make(chan struct{})}
 }
 
 // memoryInbox is how many envelopes wait for a node before publishers wait too.
@@ -28,11 +29,12 @@ const memoryInbox = 1024
 type Memory struct {
 	mesh  *Mesh
 	inbox chan Envelope
-	stop  context.CancelFunc
-	done  chan struct{}
+	done  chan struct{} // closed once nothing is delivered any more
 
-	mu     sync.RWMutex
-	wanted map[string]bool
+	mu      sync.RWMutex
+	wanted  map[string]bool
+	stop    context.CancelFunc // nil before Start
+	stopped bool
 }
 
 var _ Adapter = (*Memory)(nil)
@@ -46,23 +48,30 @@ var closedChan = func() chan struct{} {
 
 // Start implements [Adapter].
 func (a *Memory) Start(_ context.Context, sink func(Envelope), _ func()) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stop != nil || a.stopped {
+		return errors.New("adapter: started already, or stopped")
+	}
 	ctx, stop := context.WithCancel(context.Background())
-	a.stop, a.done = stop, make(chan struct{})
-	go func() {
-		defer close(a.done)
-		for {
-			select {
-			case env := <-a.inbox:
-				sink(env)
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	a.mesh.mu.Lock()
-	defer a.mesh.mu.Unlock()
-	a.mesh.nodes = append(a.mesh.nodes, a)
+	a.stop = stop
+	go a.deliver(ctx, sink)
+	a.mesh.add(a)
 	return nil
+}
+
+func (a *Memory) deliver(ctx context.Context, sink func(Envelope)) {
+	defer close(a.done)
+	for {
+		select {
+		case env := <-a.inbox:
+			if a.wants(env.Room) { // the interest may have ended since
+				sink(env)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Publish implements [Adapter].
@@ -110,23 +119,38 @@ func (a *Memory) Health(context.Context) error { return nil }
 
 // Stop implements [Adapter].
 func (a *Memory) Stop(ctx context.Context) error {
-	if a.stop == nil {
+	a.mu.Lock()
+	stop := a.stop
+	a.stopped = true
+	a.mu.Unlock()
+	if stop == nil {
 		return nil
 	}
-	a.mesh.mu.Lock()
-	nodes := make([]*Memory, 0, len(a.mesh.nodes))
-	for _, node := range a.mesh.nodes {
-		if node != a {
-			nodes = append(nodes, node)
-		}
-	}
-	a.mesh.nodes = nodes
-	a.mesh.mu.Unlock()
-	a.stop()
+	a.mesh.remove(a)
+	stop()
 	select {
 	case <-a.done:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func (m *Mesh) add(node *Memory) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.nodes = append(m.nodes, node)
+}
+
+// remove makes a new list: publishers may be reading the old one.
+func (m *Mesh) remove(node *Memory) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	nodes := make([]*Memory, 0, len(m.nodes))
+	for _, other := range m.nodes {
+		if other != node {
+			nodes = append(nodes, other)
+		}
+	}
+	m.nodes = nodes
 }

@@ -1,0 +1,174 @@
+// Package adaptertest is what every adapter must pass. It speaks to a cluster
+// of three nodes through the seam alone.
+package adaptertest
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+const (
+	// patience is how long the suite waits for what must happen.
+	patience = 10 * time.Second
+	// silence is how long it waits for what must not.
+	silence = 50 * time.Millisecond
+)
+
+// Open returns three adapters that were not started, of three nodes of one
+// cluster that nobody else is in. What it needs is released by t.Cleanup; the
+// suite stops the adapters.
+type Open func(t *testing.T) [3]adapter.Adapter
+
+// Run runs the suite.
+func Run(t *testing.T, open Open) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, Open)
+	}{
+		{"reaches the others, never the sender", testReach},
+		{"reaches only nodes that are interested", testInterest},
+		{"carries every part of an envelope unchanged", testUnchanged},
+		{"carries a large envelope", testLarge},
+		{"keeps the order of a sender in a room", testOrder},
+		{"ready means that what is published now arrives", testReady},
+		{"begins an interest before the start", testSubscribeBeforeStart},
+		{"is interested in many rooms", testManyRooms},
+		{"ends right after flapping", testFlapping},
+		{"is healthy while it runs", testHealth},
+		{"delivers nothing after it stopped", testSilentAfterStop},
+		{"stops twice, before the start, and is of no use then", testStop},
+		{"stands concurrent use", testConcurrent},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.test(t, open)
+		})
+	}
+}
+
+// node is one adapter and what it delivered.
+type node struct {
+	adapter.Adapter
+
+	mu       sync.Mutex
+	received []adapter.Envelope
+	rooms    map[string]int
+	lost     int
+}
+
+// start starts the three nodes of a new cluster.
+func start(t *testing.T, open Open) [3]*node {
+	t.Helper()
+	var nodes [3]*node
+	for i, a := range open(t) {
+		nodes[i] = &node{Adapter: a, rooms: make(map[string]int)}
+		nodes[i].start(t)
+	}
+	return nodes
+}
+
+func (n *node) start(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() { n.stop(t) })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := n.Start(ctx, n.sink, n.lose); err != nil {
+		t.Fatalf("start: %v", err)
+	}
+}
+
+func (n *node) stop(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	defer cancel()
+	if err := n.Stop(ctx); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+func (n *node) sink(env adapter.Envelope) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.received = append(n.received, env)
+	n.rooms[env.Room]++
+}
+
+func (n *node) lose() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lost++
+}
+
+// join subscribes to rooms and waits until envelopes arrive.
+func (n *node) join(t *testing.T, rooms ...string) {
+	t.Helper()
+	var ready []<-chan struct{}
+	for _, room := range rooms {
+		ready = append(ready, n.Subscribe(room))
+	}
+	for i := range ready {
+		wait(t, ready[i], "the interest in "+rooms[i])
+	}
+}
+
+func (n *node) publish(t *testing.T, env adapter.Envelope) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := n.Publish(ctx, env); err != nil {
+		t.Fatalf("publish to %s: %v", env.Room, err)
+	}
+}
+
+// envelopes returns what was delivered so far.
+func (n *node) envelopes() []adapter.Envelope {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return append([]adapter.Envelope(nil), n.received...)
+}
+
+// count returns how many envelopes of a room were delivered so far.
+func (n *node) count(room string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.rooms[room]
+}
+
+// wants waits until so many envelopes of a room were delivered.
+func (n *node) wants(t *testing.T, room string, count int) {
+	t.Helper()
+	eventually(t, "envelopes of "+room, func() bool { return n.count(room) >= count })
+	if got := n.count(room); got != count {
+		t.Fatalf("%d envelopes of %s, want %d", got, room, count)
+	}
+}
+
+func wait(t *testing.T, c <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(patience):
+		t.Fatalf("it did not happen in %s: %s", patience, what)
+	}
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("it did not happen in %s: %s", patience, what)
+		case <-tick.C:
+		}
+	}
+}
+
+// quiet waits a moment for what must not happen.
+func quiet() { <-time.After(silence) }

@@ -1,0 +1,161 @@
+package adaptertest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+func testReady(t *testing.T, open Open) {
+	nodes := start(t, open)
+	for i := range 100 {
+		nodes[1].join(t, room(i))
+		nodes[0].publish(t, adapter.Envelope{Room: room(i), Event: "e"})
+	}
+	for i := range 100 {
+		nodes[1].wants(t, room(i), 1)
+	}
+}
+
+func testSubscribeBeforeStart(t *testing.T, open Open) {
+	var nodes [3]*node
+	var ready <-chan struct{}
+	for i, a := range open(t) {
+		nodes[i] = &node{Adapter: a, rooms: make(map[string]int)}
+		if i == 1 {
+			ready = a.Subscribe("early")
+			a.Subscribe("changed my mind")
+			a.Unsubscribe("changed my mind")
+		}
+		nodes[i].start(t)
+	}
+	wait(t, ready, "the interest that began before the start")
+	nodes[0].publish(t, adapter.Envelope{Room: "changed my mind", Event: "e"})
+	nodes[0].publish(t, adapter.Envelope{Room: "early", Event: "e"})
+	nodes[1].wants(t, "early", 1)
+	quiet()
+	nodes[1].wants(t, "changed my mind", 0)
+}
+
+func testManyRooms(t *testing.T, open Open) {
+	const rooms = 3000
+	nodes := start(t, open)
+	names := make([]string, rooms)
+	for i := range names {
+		names[i] = room(i)
+	}
+	nodes[1].join(t, names...)
+	for _, name := range names {
+		nodes[0].publish(t, adapter.Envelope{Room: name, Event: "e"})
+	}
+	for _, name := range names {
+		nodes[1].wants(t, name, 1)
+	}
+	for _, name := range names[1:] {
+		nodes[1].Unsubscribe(name)
+	}
+	for _, name := range names {
+		nodes[0].publish(t, adapter.Envelope{Room: name, Event: "e"})
+	}
+	nodes[1].wants(t, names[0], 2)
+	quiet()
+	for _, name := range names[1:] {
+		nodes[1].wants(t, name, 1)
+	}
+}
+
+func testFlapping(t *testing.T, open Open) {
+	nodes := start(t, open)
+	nodes[1].join(t, "fence")
+	for round := range 20 {
+		on, off := room(2*round), room(2*round+1)
+		for range 1 + round {
+			nodes[1].Subscribe(off)
+			nodes[1].Unsubscribe(off)
+			nodes[1].Subscribe(on)
+			nodes[1].Unsubscribe(on)
+		}
+		wait(t, nodes[1].Subscribe(on), "the last interest")
+		nodes[0].publish(t, adapter.Envelope{Room: off, Event: "e"})
+		nodes[0].publish(t, adapter.Envelope{Room: on, Event: "e"})
+		nodes[0].publish(t, adapter.Envelope{Room: "fence", Event: "e"})
+		nodes[1].wants(t, on, 1)
+		nodes[1].wants(t, "fence", round+1)
+		nodes[1].wants(t, off, 0)
+	}
+	quiet()
+	for round := range 20 {
+		nodes[1].wants(t, room(2*round+1), 0)
+	}
+}
+
+func testHealth(t *testing.T, open Open) {
+	nodes := start(t, open)
+	for _, n := range nodes {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		if err := n.Health(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		n.mu.Lock()
+		if n.lost != 0 {
+			t.Error("lost was called, though nothing was")
+		}
+		n.mu.Unlock()
+	}
+}
+
+func testSilentAfterStop(t *testing.T, open Open) {
+	nodes := start(t, open)
+	nodes[1].join(t, "r")
+	nodes[2].join(t, "r")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			_ = nodes[0].Publish(ctx, adapter.Envelope{Room: "r", Event: "e"})
+		}
+	}()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	eventually(t, "the first envelope", func() bool { return nodes[1].count("r") > 0 })
+	nodes[1].stop(t)
+	stopped, others := nodes[1].count("r"), nodes[2].count("r")
+	eventually(t, "envelopes for the node that still runs", func() bool { return nodes[2].count("r") > others+100 })
+	nodes[1].wants(t, "r", stopped)
+}
+
+func testStop(t *testing.T, open Open) {
+	adapters := open(t)
+	fresh := &node{Adapter: adapters[0], rooms: make(map[string]int)}
+	fresh.stop(t)
+	fresh.stop(t)
+	if err := fresh.Start(t.Context(), fresh.sink, fresh.lose); err == nil {
+		t.Error("it started after it was stopped")
+	}
+	used := &node{Adapter: adapters[1], rooms: make(map[string]int)}
+	used.start(t)
+	if err := used.Start(t.Context(), used.sink, used.lose); err == nil {
+		t.Error("it started twice")
+	}
+	used.join(t, "r")
+	used.stop(t)
+	used.stop(t)
+	for _, n := range []*node{fresh, used} {
+		n.Subscribe("late")
+		n.Unsubscribe("late")
+		n.Unsubscribe("r")
+		// It may fail; it returns.
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		_ = n.Publish(ctx, adapter.Envelope{Room: "r", Event: "e"})
+		_ = n.Health(ctx)
+		if ctx.Err() != nil {
+			t.Error("a stopped adapter holds its callers")
+		}
+		cancel()
+	}
+}
