@@ -1,0 +1,59 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// Flags returns a pointer to a struct with one *string field a key, tagged for
+// github.com/alecthomas/kong: put it into kong.Plugins. After parsing,
+// [FlagValues] tells which flags were given.
+func Flags() any {
+	var fields []reflect.StructField
+	for _, k := range keys() {
+		help := k.Help
+		if k.Default != "" && !strings.Contains(help, "default") {
+			help += " (default " + k.Default + ")"
+		}
+		tag := fmt.Sprintf(`name:%q help:%q placeholder:%q group:"config"`, k.Flag(), help, placeholder(k))
+		fields = append(fields, reflect.StructField{
+			Name: fieldName(k.Name),
+			Type: reflect.TypeFor[*string](),
+			Tag:  reflect.StructTag(tag),
+		})
+	}
+	return reflect.New(reflect.StructOf(fields)).Interface()
+}
+
+// FlagValues returns the flags that were given, by key: for [Options].
+func FlagValues(flags any) map[string]string {
+	given := map[string]string{}
+	v := reflect.ValueOf(flags).Elem()
+	for _, k := range keys() {
+		if value, ok := v.FieldByName(fieldName(k.Name)).Interface().(*string); ok && value != nil {
+			given[k.Name] = *value
+		}
+	}
+	return given
+}
+
+// fieldName makes an exported name of a key: RedisSocketUrl.
+func fieldName(name string) string {
+	var b strings.Builder
+	for part := range strings.SplitSeq(name, ".") {
+		b.WriteString(strings.ToUpper(part[:1]) + part[1:])
+	}
+	return b.String()
+}
+
+func placeholder(k Key) string {
+	switch {
+	case k.Default != "":
+		return k.Default
+	case strings.HasSuffix(k.Name, "url"):
+		return "URL"
+	default:
+		return "TEXT"
+	}
+}

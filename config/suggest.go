@@ -1,0 +1,40 @@
+package config
+
+import "fmt"
+
+func (k Key) name() string { return k.Name }
+
+// suggest names the key nearest to a wrong one, when one is near.
+func suggest(wrong string, spell func(Key) string) string {
+	best, distance := "", len(wrong)/3+1
+	for _, k := range keys() {
+		if d := editDistance(wrong, spell(k)); d < distance {
+			best, distance = spell(k), d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %s?", best)
+}
+
+// editDistance counts the characters to insert, delete or replace.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		previous := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := previous
+			if a[i] != b[j] {
+				cost++
+			}
+			previous = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
