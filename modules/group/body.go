@@ -55,9 +55,11 @@ type intake struct {
 func (i *intake) fill(data []byte, req bodyReader) error {
 	b := openBody(data)
 	req.read(b)
-	i.mistakes, i.received = b.close(), true
+	i.keep(b.close())
 	return nil
 }
+
+func (i *intake) keep(m mistakes) { i.mistakes, i.received = m, true }
 
 // wasReceived reports whether the request was read from JSON at all.
 func (i *intake) wasReceived() bool { return i.received }

@@ -135,7 +135,7 @@ func operation(method, path, id, summary string, status int, problems ...string)
 		Responses:        map[string]*huma.Response{},
 	}
 	problems = append(problems, "401 unauthenticated", "503 unavailable")
-	if method != http.MethodGet || strings.Contains(path, "?") {
+	if method != http.MethodGet {
 		problems = append(problems, "400 bad_request", "422 validation_failed")
 	}
 	for _, problem := range problems {
