@@ -1,0 +1,52 @@
+// Runs any number of real socket.io-client sockets for the end-to-end tests.
+// Commands come in as lines of JSON, what happens goes out as lines of JSON.
+import { createInterface } from "node:readline";
+import { io } from "socket.io-client";
+
+const sockets = new Map();
+
+function say(client, type, rest) {
+  process.stdout.write(JSON.stringify({ client, type, ...rest }) + "\n");
+}
+
+const commands = {
+  // open makes a socket, which connects, and connects again, by itself.
+  open({ client, url, options }) {
+    const socket = io(url, { forceNew: true, ...options });
+    sockets.set(client, socket);
+    socket.on("connect", () =>
+      say(client, "connect", {
+        sid: socket.id,
+        transport: socket.io.engine.transport.name,
+      }),
+    );
+    socket.on("connect_error", (error) =>
+      say(client, "connect_error", {
+        message: error.message,
+        data: error.data ?? null,
+      }),
+    );
+    socket.on("disconnect", (reason) => say(client, "disconnect", { reason }));
+    socket.onAny((event, ...args) => say(client, "event", { event, args }));
+  },
+
+  // emit sends an event; its acknowledgement comes back as an answer.
+  emit({ client, id, event, data }) {
+    sockets
+      .get(client)
+      .emit(event, data, (...args) => say(client, "answer", { id, args }));
+  },
+
+  // close ends a socket for good.
+  close({ client }) {
+    sockets.get(client)?.disconnect();
+    sockets.delete(client);
+  },
+};
+
+const lines = createInterface({ input: process.stdin });
+lines.on("line", (line) => {
+  const command = JSON.parse(line);
+  commands[command.op](command);
+});
+lines.on("close", () => process.exit(0));

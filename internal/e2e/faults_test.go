@@ -1,0 +1,141 @@
+package e2e
+
+import (
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/internal/redistest"
+)
+
+// storm is how many changes a fault falls into.
+const storm = 300
+
+// catchUp is how late an event may be while SQL is up, whatever else is down,
+// with something for two busy cores.
+const catchUp = 5*time.Second + 5*time.Second
+
+// changesDuring posts messages from several writers, one node after the other,
+// and calls at[n] once n of them are acknowledged. A call that a node did not
+// answer is made again at the next node: such a change may be there twice.
+func changesDuring(t *testing.T, d *deployment, groupID string, total int64, at map[int64]func()) (unanswered int64) {
+	t.Helper()
+	var begun, done, lost atomic.Int64
+	var work sync.WaitGroup
+	for w := range 6 {
+		work.Go(func() {
+			for i := w; begun.Add(1) <= total; i++ {
+				for try := 0; ; try++ {
+					status, err := d.api(i+try, "ana").do(t.Context(), http.MethodPost, "/groups/"+groupID+"/messages", object{"data": object{"writer": w, "n": i}}, nil)
+					if err == nil {
+						break
+					}
+					if refusal, ok := errors.AsType[*apiError](err); ok || try > 10*len(d.nodes) {
+						t.Errorf("change %d: %d, %v", i, status, refusal)
+						break
+					}
+					lost.Add(1)
+				}
+				if then := at[done.Add(1)]; then != nil {
+					then()
+				}
+			}
+		})
+	}
+	work.Wait()
+	return lost.Load()
+}
+
+// everyoneHas waits until all clients have the group's head, and returns it.
+// That they have each version once and in order they check by themselves.
+func everyoneHas(t *testing.T, d *deployment, survivor int, groupID string, all []*client) int64 {
+	t.Helper()
+	var g group
+	d.api(survivor, "ana").must(t, http.StatusOK, http.MethodGet, "/groups/"+groupID, nil, &g)
+	for _, c := range all {
+		c.needVersion(groupID, g.Version, catchUp)
+	}
+	return g.Version
+}
+
+// TestKillNode: a node dies (kill -9) while changes are made on all of them.
+// Who is connected elsewhere misses nothing; who was connected to it goes to
+// another node and misses nothing either.
+func TestKillNode(t *testing.T) {
+	t.Parallel()
+	redis, postgres := redistest.Start(t), pgtest.Start(t)
+	d := startCluster(t, 3, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.URL())
+	groupID := newGroup(t, d, "bo")
+	const victim = 2
+	remaining := []*client{d.io(t, 0, "ana"), d.ws(t, 0, "bo"), d.io(t, 1, "bo"), d.ws(t, 1, "ana")}
+	orphans := []*client{d.ws(t, victim, "ana"), d.ws(t, victim, "bo")}
+	for _, c := range append(orphans, remaining...) {
+		c.subscribe(groupID)
+	}
+
+	unanswered := changesDuring(t, d, groupID, storm, map[int64]func(){storm / 3: d.nodes[victim].Kill})
+	began := time.Now()
+	head := everyoneHas(t, d, 0, groupID, remaining)
+	t.Logf("%d changes, %d calls unanswered by the dead node; everyone had version %d %s after the last answer",
+		storm, unanswered, head, time.Since(began).Round(time.Millisecond))
+	if head < storm {
+		t.Errorf("the group's head is %d: acknowledged changes are lost", head)
+	}
+	for i, c := range orphans {
+		need(t, soon, c.name+" notices the death", func() bool { return len(c.disconnects()) > 0 })
+		seen := c.stream(groupID).head()
+		if seen == head {
+			t.Errorf("%s had everything already: the node died too late for this test", c.name)
+		}
+		again := d.io(t, i, c.user)
+		again.resume(groupID, seen)
+		again.needVersion(groupID, head, soon)
+	}
+}
+
+// TestKillSocketRedis: the socket role's server dies and comes back empty while
+// changes are made. No change is refused, no subscriber misses one.
+func TestKillSocketRedis(t *testing.T) {
+	t.Parallel()
+	shared, sockets, postgres := redistest.Start(t), redistest.Start(t), pgtest.Start(t)
+	d := startCluster(t, 2, "MOIM_REDIS_URL="+shared.URL(), "MOIM_REDIS_SOCKET_URL="+sockets.URL(), "MOIM_DATABASE_URL="+postgres.URL())
+	groupID := newGroup(t, d, "bo")
+	all := []*client{d.io(t, 0, "ana"), d.ws(t, 0, "bo"), d.io(t, 1, "bo"), d.ws(t, 1, "ana")}
+	for _, c := range all {
+		c.subscribe(groupID)
+	}
+	var downFor time.Duration
+	var killed time.Time
+	unanswered := changesDuring(t, d, groupID, storm, map[int64]func(){
+		storm / 3: func() {
+			sockets.Kill()
+			killed = time.Now()
+		},
+		storm * 2 / 3: func() {
+			sockets.Restart()
+			downFor = time.Since(killed)
+		},
+	})
+	if unanswered > 0 {
+		t.Errorf("%d calls were not answered while the socket role's Redis was down", unanswered)
+	}
+	began := time.Now()
+	head := everyoneHas(t, d, 0, groupID, all)
+	t.Logf("%d changes, Redis down for %s; everyone had version %d %s after the last answer",
+		storm, downFor.Round(time.Millisecond), head, time.Since(began).Round(time.Millisecond))
+	if want := int64(storm + 2); head != want { // created, bo joined
+		t.Errorf("the group's head is %d, want %d", head, want)
+	}
+
+	// Once Redis is back, nodes hear each other again, and not from the log
+	// alone: it takes seconds, the doorbell does not.
+	need(t, 20*time.Second, "an event crosses the nodes at once again", func() bool {
+		var e event
+		d.api(0, "ana").must(t, http.StatusCreated, http.MethodPost, "/groups/"+groupID+"/messages", object{"data": object{}}, &e)
+		return wait(500*time.Millisecond, func() bool { return all[2].stream(groupID).head() >= e.Version })
+	})
+}

@@ -1,0 +1,230 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// inbox collects what one connection receives and checks it as it comes.
+type inbox struct {
+	name string
+
+	mu       sync.Mutex
+	streams  map[string]*stream
+	others   []push   // signals and presence
+	ends     []string // why it was disconnected, each time
+	connects int
+	wrong    []string
+}
+
+// push is something that a server sent by itself.
+type push struct {
+	Event string
+	Data  json.RawMessage
+}
+
+func newInbox(name string) *inbox { return &inbox{name: name, streams: make(map[string]*stream)} }
+
+// stream returns what was received of one group's events.
+func (b *inbox) stream(groupID string) *stream {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.streamLocked(groupID)
+}
+
+func (b *inbox) streamLocked(groupID string) *stream {
+	s := b.streams[groupID]
+	if s == nil {
+		s = &stream{groupID: groupID}
+		b.streams[groupID] = s
+	}
+	return s
+}
+
+// pushed implements listener.
+func (b *inbox) pushed(name string, data json.RawMessage) {
+	var e event
+	var closed struct{ GroupID, Reason string }
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch name {
+	case "group:event":
+		if err := json.Unmarshal(data, &e); err != nil {
+			b.wrong = append(b.wrong, fmt.Sprintf("event %s: %v", data, err))
+			return
+		}
+		b.streamLocked(e.GroupID).take(e)
+	case "group:closed":
+		if err := json.Unmarshal(data, &closed); err != nil {
+			b.wrong = append(b.wrong, fmt.Sprintf("closed %s: %v", data, err))
+			return
+		}
+		b.streamLocked(closed.GroupID).end(closed.Reason)
+	case "group:signal", "group:presence":
+		b.others = append(b.others, push{name, slices.Clone(data)})
+	default:
+		b.wrong = append(b.wrong, fmt.Sprintf("received the unknown event %q", name))
+	}
+}
+
+// disconnected implements listener.
+func (b *inbox) disconnected(reason string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ends = append(b.ends, reason)
+}
+
+// connected implements listener.
+func (b *inbox) connected() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.connects++
+}
+
+// connections returns how often the client connected.
+func (b *inbox) connections() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.connects
+}
+
+// disconnects returns why the client was disconnected, each time.
+func (b *inbox) disconnects() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.ends)
+}
+
+// pushes returns the signals or presence changes received, in order.
+func (b *inbox) pushes(name string) []json.RawMessage {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var found []json.RawMessage
+	for _, p := range b.others {
+		if p.Event == name {
+			found = append(found, p.Data)
+		}
+	}
+	return found
+}
+
+// faults returns everything that broke the promise: every event after the
+// version subscribed at, each once, in order, none after the end.
+func (b *inbox) faults() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := slices.Clone(b.wrong)
+	for _, s := range b.streams {
+		s.mu.Lock()
+		all = append(all, s.wrong...)
+		s.mu.Unlock()
+	}
+	return all
+}
+
+// stream is one connection's view of one group.
+type stream struct {
+	groupID string
+
+	mu      sync.Mutex
+	started bool
+	last    int64   // the last version received or covered by the answer
+	early   []event // pushed before the answer to the subscription was read
+	events  []event
+	closed  string
+	wrong   []string
+}
+
+// begin takes the answer to a subscription after since.
+func (s *stream) begin(since int64, answered subscription) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if answered.Snapshot {
+		s.faultLocked("the answer to a subscription after %d is a snapshot", since)
+	}
+	if s.started && s.closed == "" {
+		s.faultLocked("the test subscribed again without forget")
+		return
+	}
+	s.started, s.closed, s.last = true, "", since
+	for _, e := range answered.Events {
+		s.takeLocked(e)
+	}
+	if s.last > answered.Version || s.last < answered.Version && len(answered.Events) < 1000 {
+		s.faultLocked("the answer covers version %d, its events end at %d", answered.Version, s.last)
+	}
+	early := s.early
+	s.early = nil
+	for _, e := range early {
+		s.takeLocked(e)
+	}
+}
+
+// take receives one event.
+func (s *stream) take(e event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.takeLocked(e)
+}
+
+func (s *stream) takeLocked(e event) {
+	switch {
+	case s.closed != "":
+		s.faultLocked("event %d %s after group:closed (%s)", e.Version, e.Type, s.closed)
+	case !s.started:
+		s.early = append(s.early, e)
+	case e.Version != s.last+1:
+		s.faultLocked("event %d %s after event %d", e.Version, e.Type, s.last)
+	default:
+		s.last = e.Version
+		s.events = append(s.events, e)
+	}
+}
+
+// end takes group:closed.
+func (s *stream) end(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed != "" {
+		s.faultLocked("closed twice: %s, then %s", s.closed, reason)
+	}
+	s.closed = reason
+}
+
+// faultLocked notes a broken promise; the first ones tell the story.
+func (s *stream) faultLocked(format string, args ...any) {
+	if len(s.wrong) < 5 {
+		s.wrong = append(s.wrong, "group "+s.groupID+": "+fmt.Sprintf(format, args...))
+	}
+}
+
+// forget is for a new connection of the same user: the next subscription
+// begins anew, and what was received so far stays.
+func (s *stream) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started = false
+}
+
+// head returns the last version that the client has, 0 before the answer.
+func (s *stream) head() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
+// closedFor returns the reason of group:closed, empty while it is open.
+func (s *stream) closedFor() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// received returns the events received so far.
+func (s *stream) received() []event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.events)
+}

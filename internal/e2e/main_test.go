@@ -1,0 +1,111 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "moim-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	workDir = dir
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return code
+}
+
+// workDir holds what all tests share. It is set before they run.
+var workDir string
+
+// moim returns the path of the binary, built once.
+func moim(t *testing.T) string {
+	t.Helper()
+	path, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var buildOnce = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(workDir, "moim")
+	cmd := exec.Command("go", "build", "-o", path, ".")
+	cmd.Dir = filepath.Join("..", "..")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// errNoNode says that the real socket.io-client cannot run here.
+var errNoNode = errors.New("node and npm are not installed")
+
+// clientOnce installs socket.io-client, once, where its version is not there
+// yet.
+var clientOnce = sync.OnceValue(func() error {
+	for _, program := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return errNoNode
+		}
+	}
+	installed, err := os.ReadFile(filepath.Join("node_modules", ".installed-lock"))
+	wanted, wantedErr := os.ReadFile("package-lock.json")
+	if wantedErr != nil {
+		return wantedErr
+	}
+	if err == nil && string(installed) == string(wanted) {
+		return nil
+	}
+	if out, err := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts").CombinedOutput(); err != nil {
+		return fmt.Errorf("npm ci: %w\n%s", err, out)
+	}
+	return os.WriteFile(filepath.Join("node_modules", ".installed-lock"), wanted, 0o600)
+})
+
+// need waits until cond holds, and fails the test when it does not in time.
+// what says what was waited for.
+func need(t *testing.T, within time.Duration, what string, cond func() bool) {
+	t.Helper()
+	if !wait(within, cond) {
+		t.Fatalf("not within %s: %s", within, what)
+	}
+}
+
+// wait reports whether cond holds within the given time.
+func wait(within time.Duration, cond func() bool) bool {
+	deadline := time.NewTimer(within)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if cond() {
+			return true
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			return cond()
+		}
+	}
+}

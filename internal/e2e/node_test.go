@@ -1,0 +1,236 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// How long a node may take, at most.
+const (
+	startWithin = 20 * time.Second
+	stopWithin  = 25 * time.Second // drain.deadline and a little
+)
+
+// node is one moim process. Its working directory is a temporary folder, so
+// that it finds no configuration but its environment.
+type node struct {
+	t    *testing.T
+	name string
+	dir  string
+	addr string
+	env  []string
+	log  nodeLog
+
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when the process has ended
+	err    error         // how it ended; read it after exited
+}
+
+// startNode runs a node until the test ends and waits until it is ready. env
+// holds its configuration: MOIM_REDIS_URL=… Its log is printed when the test
+// fails.
+func startNode(t *testing.T, env ...string) *node {
+	t.Helper()
+	n := newNode(t, env...)
+	for range 5 {
+		n.run()
+		if n.ready() == nil {
+			return n
+		}
+		if !strings.Contains(n.log.String(), "address already in use") {
+			break
+		}
+		n.addr = freeAddr() // taken between the look and the start
+	}
+	t.Fatalf("%s did not become ready: %v", n.name, n.ready())
+	return nil
+}
+
+// newNode prepares a node with a free address; it does not run yet.
+func newNode(t *testing.T, env ...string) *node {
+	t.Helper()
+	n := &node{t: t, name: "n" + strconv.FormatInt(nodeCount.Add(1), 10), dir: t.TempDir(), addr: freeAddr(), env: env}
+	t.Cleanup(func() {
+		n.Kill()
+		if t.Failed() {
+			t.Logf("log of %s, http://%s:\n%s", n.name, n.addr, n.log.String())
+		}
+	})
+	return n
+}
+
+var nodeCount atomic.Int64
+
+// URL returns the node's base URL.
+func (n *node) URL() string { return "http://" + n.addr }
+
+// command returns moim with these arguments, in the node's folder and with its
+// environment.
+func (n *node) command(args ...string) *exec.Cmd {
+	n.t.Helper()
+	cmd := exec.Command(moim(n.t), args...)
+	cmd.Dir = n.dir
+	// HOME and PATH as a service manager gives them; nothing of the caller's.
+	cmd.Env = append([]string{"PATH=/usr/bin:/bin", "HOME=" + n.dir, "MOIM_HTTP_ADDR=" + n.addr}, n.env...)
+	dieWithParent(cmd)
+	return cmd
+}
+
+// run starts the process and does not wait for anything.
+func (n *node) run(args ...string) {
+	n.t.Helper()
+	cmd := n.command(append([]string{"serve"}, args...)...)
+	cmd.Stdout, cmd.Stderr = &n.log, &n.log
+	if err := cmd.Start(); err != nil {
+		n.t.Fatalf("start %s: %v", n.name, err)
+	}
+	exited := make(chan struct{})
+	n.cmd, n.exited, n.err = cmd, exited, nil
+	go func() {
+		n.err = cmd.Wait()
+		close(exited)
+	}()
+}
+
+// Restart runs the node again, after Kill or Terminate, and waits until it is
+// ready: the same address, folder and configuration.
+func (n *node) Restart() {
+	n.t.Helper()
+	n.run()
+	if err := n.ready(); err != nil {
+		n.t.Fatalf("%s did not become ready again: %v", n.name, err)
+	}
+}
+
+// ready waits until /readyz answers 200.
+func (n *node) ready() error {
+	var last error
+	ok := wait(startWithin, func() bool {
+		select {
+		case <-n.exited:
+			last = fmt.Errorf("it ended: %w", n.err)
+			return true
+		default:
+		}
+		var status int
+		if status, last = n.probe("/readyz"); last == nil && status != http.StatusOK {
+			last = fmt.Errorf("/readyz answers %d", status)
+		}
+		return last == nil
+	})
+	if !ok && last == nil {
+		last = errors.New("it does not answer")
+	}
+	return last
+}
+
+// probe returns the status of a GET.
+func (n *node) probe(path string) (int, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+path, nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := httpClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, nil
+}
+
+// Kill ends the process at once, as kill -9 does. Killing it twice, or before
+// it ran, is fine.
+func (n *node) Kill() {
+	if n.cmd == nil {
+		return
+	}
+	_ = n.cmd.Process.Kill()
+	<-n.exited
+}
+
+// Terminate asks the process to drain (SIGTERM) and expects exit code 0.
+func (n *node) Terminate() {
+	n.t.Helper()
+	if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		n.t.Fatalf("terminate %s: %v", n.name, err)
+	}
+	select {
+	case <-n.exited:
+		if n.err != nil {
+			n.t.Fatalf("%s after SIGTERM: %v, want exit code 0", n.name, n.err)
+		}
+	case <-time.After(stopWithin):
+		n.t.Fatalf("%s still runs %s after SIGTERM", n.name, stopWithin)
+	}
+}
+
+// refused runs a node that is expected to end by itself with an error, and
+// returns what it printed.
+func (n *node) refused(within time.Duration, args ...string) string {
+	n.t.Helper()
+	n.run(args...)
+	select {
+	case <-n.exited:
+	case <-time.After(within):
+		n.t.Fatalf("%s still runs after %s; it was to refuse", n.name, within)
+	}
+	if n.err == nil {
+		n.t.Fatalf("%s ended with exit code 0; it was to refuse", n.name)
+	}
+	return n.log.String()
+}
+
+// freeAddr returns an address on which nothing listens, below the range from
+// which the system takes the ports of outgoing connections: it stays free
+// while a node restarts.
+func freeAddr() string {
+	for {
+		addr := net.JoinHostPort("127.0.0.1", strconv.FormatInt(20000+nextPort.Add(7)%12000, 10))
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		_ = l.Close()
+		return addr
+	}
+}
+
+var nextPort atomic.Int64
+
+func init() { nextPort.Store(time.Now().UnixMicro() % 12000) }
+
+// nodeLog keeps what a process printed.
+type nodeLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *nodeLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// String returns all that was printed.
+func (l *nodeLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}

@@ -1,0 +1,282 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// soon is how long an event may take while everything is up. The contract's
+// figure is much smaller; two busy cores are not.
+const soon = 5 * time.Second
+
+// deployment is what a scenario runs against: one node or many, whatever is
+// behind them.
+type deployment struct {
+	nodes  []*node
+	driver *driver
+	token  func(user string) string
+}
+
+// node returns the i-th node, counting around.
+func (d *deployment) node(i int) *node { return d.nodes[i%len(d.nodes)] }
+
+// api speaks HTTP to the i-th node.
+func (d *deployment) api(i int, user string) api {
+	return api{base: d.node(i).URL(), token: d.token(user)}
+}
+
+// io and ws connect to the i-th node.
+func (d *deployment) io(t *testing.T, i int, user string) *client {
+	t.Helper()
+	return connect(t, d.driver.door(), d.node(i), user, d.token(user))
+}
+
+func (d *deployment) ws(t *testing.T, i int, user string) *client {
+	t.Helper()
+	return connect(t, plain, d.node(i), user, d.token(user))
+}
+
+// mainJob is the story that every deployment tells alike: a group is created,
+// its members connect by both doors to any node, everyone changes it by HTTP
+// and over sockets, and all see every change, at once and in order. It returns
+// the group, which goes on to exist.
+func mainJob(t *testing.T, d *deployment) string {
+	t.Helper()
+	var g group
+	d.api(0, "ana").must(t, http.StatusCreated, http.MethodPost, "/groups", object{"name": "Walkers", "attributes": object{"city": "Seoul"}}, &g)
+	if g.OwnerID != "ana" || g.Version != 1 || g.MemberCount != 1 || g.Visibility != "private" {
+		t.Fatalf("created %+v", g)
+	}
+	path := "/groups/" + g.ID
+	var added page[member]
+	d.api(1, "ana").must(t, http.StatusOK, http.MethodPost, path+"/members", object{"userIds": []string{"bo", "cy", "dee"}}, &added)
+	if len(added.Items) != 3 || added.Version != 4 {
+		t.Fatalf("added %+v, want 3 members and version 4", added)
+	}
+
+	ana, bo, cy, dee := d.io(t, 0, "ana"), d.ws(t, 1, "bo"), d.io(t, 2, "cy"), d.ws(t, 0, "dee")
+	all := []*client{ana, bo, cy, dee}
+	for _, c := range all {
+		if got := c.subscribe(g.ID); got.Version != 4 || got.Group.ID != g.ID {
+			t.Fatalf("%s subscribed at %+v, want version 4", c.name, got)
+		}
+	}
+
+	head := changes(t, d, g.ID, all)
+	sameLog(t, d, g.ID, all, 4)
+	signals(t, g.ID, bo, all)
+	lateComer(t, d, g.ID, head)
+	outsiders(t, d, g.ID)
+	departures(t, d, g.ID, ana, bo, cy, dee)
+	deletion(t, d)
+	return g.ID
+}
+
+// changes makes changes by every way in at once and waits until everyone has
+// them all. It returns the group's version.
+func changes(t *testing.T, d *deployment, groupID string, all []*client) int64 {
+	t.Helper()
+	const each = 10
+	path := "/groups/" + groupID
+	var work sync.WaitGroup
+	for i, c := range all {
+		work.Go(func() { // over the socket: the answer is the event
+			for k := range each {
+				var e event
+				err := c.request("group:message", object{"groupId": groupID, "data": object{"from": c.name, "n": k}}, &e)
+				if err != nil || e.Type != "message.posted" || e.GroupID != groupID || e.Actor == nil || *e.Actor != c.user {
+					t.Errorf("%s: group:message: %+v, %v", c.name, e, err)
+				}
+			}
+		})
+		work.Go(func() { // over HTTP, to every node in turn
+			for k := range each {
+				var e event
+				status, err := d.api(i+k, c.user).do(t.Context(), http.MethodPost, path+"/messages", object{"data": object{"n": k}}, &e)
+				if err != nil || status != http.StatusCreated || e.Version == 0 {
+					t.Errorf("POST messages as %s: %d %+v, %v", c.user, status, e, err)
+				}
+			}
+		})
+	}
+	work.Wait()
+	var g group
+	d.api(1, "ana").must(t, http.StatusOK, http.MethodPatch, path, object{"name": "Runners"}, &g)
+	all[0].must("group:update", object{"groupId": groupID, "description": "Every morning"}, &g)
+	if want := int64(4 + 2*each*len(all) + 2); g.Version != want || g.Name != "Runners" {
+		t.Errorf("after all changes %+v, want version %d", g, want)
+	}
+	for _, c := range all {
+		c.needVersion(groupID, g.Version, soon)
+	}
+
+	began := time.Now()
+	d.api(1, "ana").must(t, http.StatusOK, http.MethodPatch, path, object{"name": "Climbers"}, &g)
+	for _, c := range all {
+		c.needVersion(groupID, g.Version, soon)
+	}
+	t.Logf("%d changes by %d ways at once; one more reached everybody %s after the request was sent",
+		2*each*len(all)+2, 2*len(all), time.Since(began).Round(100*time.Microsecond))
+	return g.Version
+}
+
+// sameLog checks that what the clients received since a version is the log,
+// byte for byte what the data says.
+func sameLog(t *testing.T, d *deployment, groupID string, all []*client, since int64) {
+	t.Helper()
+	var log page[event]
+	d.api(2, "cy").must(t, http.StatusOK, http.MethodGet, fmt.Sprintf("/groups/%s/events?since=%d&limit=200", groupID, since), nil, &log)
+	for _, c := range all {
+		got := c.stream(groupID).received()
+		if len(got) != len(log.Items) {
+			t.Errorf("%s received %d events, the log has %d", c.name, len(got), len(log.Items))
+			continue
+		}
+		for i, want := range log.Items {
+			if got[i].Version != want.Version || got[i].Type != want.Type || !sameJSON(got[i].Data, want.Data) || !got[i].At.Equal(want.At) {
+				t.Errorf("%s received %+v, the log says %+v", c.name, got[i], want)
+				break
+			}
+		}
+	}
+}
+
+func sameJSON(a, b json.RawMessage) bool {
+	var x, y any
+	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
+		return false
+	}
+	xs, _ := json.Marshal(x)
+	ys, _ := json.Marshal(y)
+	return slices.Equal(xs, ys)
+}
+
+// signals go to everyone but the sending socket, and are not stored.
+func signals(t *testing.T, groupID string, from *client, all []*client) {
+	t.Helper()
+	from.must("group:signal", object{"groupId": groupID, "type": "typing", "data": object{"on": true}}, nil)
+	for _, c := range all {
+		if c == from {
+			continue
+		}
+		need(t, soon, c.name+" receives a signal", func() bool { return len(c.pushes("group:signal")) == 1 })
+		var got struct{ GroupID, From, Type string }
+		if err := json.Unmarshal(c.pushes("group:signal")[0], &got); err != nil || got.From != from.user || got.Type != "typing" || got.GroupID != groupID {
+			t.Errorf("%s received the signal %+v, %v", c.name, got, err)
+		}
+	}
+	if got := from.pushes("group:signal"); len(got) != 0 {
+		t.Errorf("the sender received its own signal: %s", got)
+	}
+}
+
+// lateComer opens a second tab that has seen version 2 only, twice: the second
+// subscription on the same socket doubles nothing.
+func lateComer(t *testing.T, d *deployment, groupID string, head int64) {
+	t.Helper()
+	tab := d.io(t, 1, "ana")
+	got := tab.resume(groupID, 2)
+	if got.Version != head || len(got.Events) != int(head-2) {
+		t.Errorf("since 2 answered %d events up to %d, want all up to %d", len(got.Events), got.Version, head)
+	}
+	var again subscription
+	tab.must("group:subscribe", object{"groupId": groupID, "since": 2}, &again)
+	if again.Version != head || len(again.Events) != int(head-2) {
+		t.Errorf("the second answer has %d events up to %d", len(again.Events), again.Version)
+	}
+	tab.must("group:unsubscribe", object{"groupId": groupID}, nil)
+	tab.mustRefuse("unknown_event", "group:explode", object{})
+}
+
+// outsiders do not learn that a private group exists.
+func outsiders(t *testing.T, d *deployment, groupID string) {
+	t.Helper()
+	for i := range d.nodes {
+		zed := d.api(i, "zed")
+		zed.mustRefuse(t, http.StatusNotFound, "not_found", http.MethodGet, "/groups/"+groupID, nil)
+		zed.mustRefuse(t, http.StatusNotFound, "not_found", http.MethodPost, "/groups/"+groupID+"/join", nil)
+		zed.mustRefuse(t, http.StatusNotFound, "not_found", http.MethodPost, "/groups/"+groupID+"/messages", object{"data": object{}})
+		zed.mustRefuse(t, http.StatusNotFound, "not_found", http.MethodGet, "/groups/0190a000-0000-7000-8000-000000000000", nil)
+		socket := d.ws(t, i, "zed")
+		socket.mustRefuse("not_found", "group:subscribe", object{"groupId": groupID})
+		socket.mustRefuse("not_found", "group:message", object{"groupId": groupID, "data": object{}})
+		var public page[group]
+		zed.must(t, http.StatusOK, http.MethodGet, "/groups?visibility=public", nil, &public)
+		if slices.ContainsFunc(public.Items, func(g group) bool { return g.ID == groupID }) {
+			t.Errorf("node %d lists a private group among the public ones", i)
+		}
+		api{base: d.node(i).URL()}.mustRefuse(t, http.StatusUnauthorized, "unauthenticated", http.MethodGet, "/groups/"+groupID, nil)
+	}
+}
+
+// departures: who is removed and who leaves gets the event that says so as the
+// last one, then group:closed, and nothing more.
+func departures(t *testing.T, d *deployment, groupID string, ana, bo, cy, dee *client) {
+	t.Helper()
+	path := "/groups/" + groupID
+	began := time.Now()
+	d.api(0, "ana").must(t, http.StatusNoContent, http.MethodDelete, path+"/members/bo", nil, nil)
+	bo.needClosed(groupID, "removed", soon)
+	t.Logf("a removed member was told after %s", time.Since(began).Round(100*time.Microsecond))
+	lastEvent(t, bo, groupID, "member.removed", "bo")
+	bo.mustRefuse("not_found", "group:message", object{"groupId": groupID, "data": object{}})
+	bo.mustRefuse("not_found", "group:subscribe", object{"groupId": groupID})
+
+	dee.must("group:leave", object{"groupId": groupID}, nil)
+	dee.needClosed(groupID, "left", soon)
+	lastEvent(t, dee, groupID, "member.left", "dee")
+	ana.mustRefuse("owner_must_transfer", "group:leave", object{"groupId": groupID})
+
+	var e event
+	cy.must("group:message", object{"groupId": groupID, "data": object{"text": "who is left?"}}, &e)
+	ana.needVersion(groupID, e.Version, soon)
+	cy.needVersion(groupID, e.Version, soon)
+	var members page[member]
+	d.api(1, "cy").must(t, http.StatusOK, http.MethodGet, path+"/members", nil, &members)
+	if len(members.Items) != 2 || members.Items[0].UserID != "ana" || members.Items[0].Role != "owner" || members.Items[1].UserID != "cy" {
+		t.Errorf("members at the end: %+v, want ana (owner) and cy", members.Items)
+	}
+}
+
+// lastEvent checks what a client received last of a group.
+func lastEvent(t *testing.T, c *client, groupID, typ, user string) {
+	t.Helper()
+	events := c.stream(groupID).received()
+	if len(events) == 0 {
+		t.Errorf("%s received nothing", c.name)
+		return
+	}
+	last := events[len(events)-1]
+	var data struct{ UserID string }
+	if err := json.Unmarshal(last.Data, &data); err != nil || last.Type != typ || data.UserID != user {
+		t.Errorf("%s received last %s %s (%v), want %s of %s", c.name, last.Type, last.Data, err, typ, user)
+	}
+}
+
+// deletion closes everybody's subscription and leaves nothing to find.
+func deletion(t *testing.T, d *deployment) {
+	t.Helper()
+	owner := d.ws(t, 0, "ana")
+	var g group
+	owner.must("group:create", object{"name": "Short", "visibility": "public", "joinPolicy": "open"}, &g)
+	guest := d.io(t, 1, "eve")
+	guest.mustRefuse("not_member", "group:subscribe", object{"groupId": g.ID})
+	guest.must("group:join", object{"groupId": g.ID}, nil)
+	owner.subscribe(g.ID)
+	guest.subscribe(g.ID)
+	owner.must("group:delete", object{"groupId": g.ID}, nil)
+	for _, c := range []*client{owner, guest} {
+		c.needClosed(g.ID, "deleted", soon)
+		if events := c.stream(g.ID).received(); len(events) != 1 || events[0].Type != "group.deleted" {
+			t.Errorf("%s received %+v, want group.deleted", c.name, events)
+		}
+	}
+	for i := range d.nodes {
+		d.api(i, "ana").mustRefuse(t, http.StatusNotFound, "not_found", http.MethodGet, "/groups/"+g.ID, nil)
+	}
+}
