@@ -128,6 +128,8 @@ func routes(api *web.API) {
 		})
 	web.Register(api, huma.Operation{Method: "POST", Path: web.Prefix + "/small", MaxBodyBytes: 64},
 		func(_ context.Context, in *createIn) (*thingOut, error) { return &thingOut{Body: in.Body}, nil })
+	web.Register(api, huma.Operation{Method: "POST", Path: web.Prefix + "/own", SkipValidateBody: true},
+		func(_ context.Context, in *createIn) (*none, error) { return &none{}, nil })
 	web.Register(api, huma.Operation{Method: "GET", Path: web.Prefix + "/things", OperationID: "list-things"},
 		func(_ context.Context, in *listIn) (*listOut, error) {
 			if in.Limit != 50 {
@@ -249,7 +251,11 @@ func TestRequests(t *testing.T) {
 		{name: "wrong type in a list", method: "POST", path: "/v1/things", body: `{"name":"a","members":["a",2]}`, status: 422, code: "validation_failed", fields: []string{"members[1]"}},
 		{name: "all at once", method: "POST", path: "/v1/things", body: `{"name":"","size":-1,"members":["1","2","3","4"]}`, status: 422, code: "validation_failed", fields: []string{"members", "name", "size"}},
 		{name: "not an object", method: "POST", path: "/v1/things", body: `[]`, status: 422, code: "validation_failed", fields: []string{"body"}},
-		{name: "a number that does not fit", method: "POST", path: "/v1/things", body: `{"name":"a","size":1e40}`, status: 422, code: "validation_failed", fields: []string{"body"}},
+		{name: "a number that does not fit", method: "POST", path: "/v1/things", body: `{"name":"a","size":1e40}`, status: 422, code: "validation_failed", fields: []string{"size"}},
+		{name: "malformed, own validation", method: "POST", path: "/v1/own", body: `{"name":`, status: 400, code: "bad_request"},
+		{name: "not JSON, own validation", method: "POST", path: "/v1/own", body: `a`, header: []string{"Content-Type", "text/plain"}, status: 400, code: "bad_request"},
+		{name: "no body, own validation", method: "POST", path: "/v1/own", status: 400, code: "bad_request"},
+		{name: "wrong type, own validation", method: "POST", path: "/v1/own", body: `{"inner":{"count":"x"}}`, status: 422, code: "validation_failed", fields: []string{"inner.count"}},
 		{name: "malformed", method: "POST", path: "/v1/things", body: `{"name":`, status: 400, code: "bad_request"},
 		{name: "not JSON", method: "POST", path: "/v1/things", body: `name=a`, header: []string{"Content-Type", "application/x-www-form-urlencoded"}, status: 400, code: "bad_request"},
 		{name: "no body", method: "POST", path: "/v1/things", status: 400, code: "bad_request"},

@@ -27,10 +27,20 @@ func marshal(w io.Writer, v any) error {
 	return nil
 }
 
+// huma keeps of an error only its text. These marks let fromHuma tell them
+// apart.
+const (
+	malformed = "not valid JSON: "
+	misfit    = " does not fit: "
+)
+
 func unmarshal(data []byte, v any) error {
 	err := json.Unmarshal(data, v)
-	if typed, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("%s does not fit: it is a %s", typed.Field, typed.Value) // without Go's type names
+	if err == nil {
+		return nil
 	}
-	return err
+	if typed, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("%s%sa %s", typed.Field, misfit, typed.Value) // without Go's type names
+	}
+	return fmt.Errorf("%s%w", malformed, err)
 }

@@ -143,25 +143,35 @@ func (a *API) translate(ctx huma.Context, _ string, v any) (any, error) {
 }
 
 func fromHuma(op *huma.Operation, m *huma.ErrorModel) *fault.Error {
+	if e := unreadable(m.Errors); e != nil {
+		return e // whatever the status: it depends on SkipValidateBody
+	}
 	switch m.Status {
 	case http.StatusRequestEntityTooLarge:
 		return tooLarge(op)
-	case http.StatusUnsupportedMediaType:
-		return fault.ErrBadRequest.WithMessage("the body must be JSON: send Content-Type: application/json")
 	case http.StatusRequestTimeout:
 		return fault.ErrBadRequest.WithMessage("the body did not arrive in time")
 	case http.StatusUnprocessableEntity:
 		return fault.Validation(fields(m.Errors)...)
 	case http.StatusBadRequest:
-		for _, e := range m.Errors {
-			if e != nil && e.Location == "body" {
-				return fault.ErrBadRequest.WithMessage("the body is not valid JSON: " + e.Message)
-			}
-		}
 		return fault.ErrBadRequest.WithMessage("a JSON body is needed")
 	default: // the body could not be read to its end
 		return fault.ErrBadRequest
 	}
+}
+
+// unreadable returns what keeps a body from being JSON, or nil.
+func unreadable(details []*huma.ErrorDetail) *fault.Error {
+	for _, d := range details {
+		switch {
+		case d == nil || d.Location != "body":
+		case strings.HasPrefix(d.Message, malformed):
+			return fault.ErrBadRequest.WithMessage("the body is " + d.Message)
+		case strings.HasPrefix(d.Message, huma.ErrUnknownContentType.Error()):
+			return fault.ErrBadRequest.WithMessage("the body must be JSON: send Content-Type: application/json")
+		}
+	}
+	return nil
 }
 
 func tooLarge(op *huma.Operation) *fault.Error {
@@ -179,6 +189,9 @@ func fields(details []*huma.ErrorDetail) []fault.Field {
 		f := fault.Field{Field: fieldName(d.Location), Message: d.Message}
 		if name, ok := between(d.Message, "expected required property ", " to be present"); ok {
 			f = fault.Field{Field: join(f.Field, name), Message: "is required"}
+		}
+		if name, what, ok := strings.Cut(d.Message, misfit); ok && d.Location == "body" && name != "" {
+			f = fault.Field{Field: name, Message: "does not fit: " + what}
 		}
 		out = append(out, f)
 	}
