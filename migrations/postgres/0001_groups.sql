@@ -1,0 +1,72 @@
+-- Instants are microseconds since 1970 UTC; JSON, ids and names are TEXT. Ids
+-- that order a listing compare by bytes, whatever the database's locale.
+
+-- +goose Up
+CREATE TABLE deployment (
+    one        INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    id         TEXT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE groups (
+    id            TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    name          TEXT NOT NULL,
+    search        TEXT COLLATE "C" NOT NULL, -- the name as it is searched: normalized, lower case
+    description   TEXT NOT NULL,
+    visibility    TEXT NOT NULL,
+    join_policy   TEXT NOT NULL,
+    capacity      INTEGER,
+    attributes    TEXT NOT NULL,
+    member_count  INTEGER NOT NULL CHECK (member_count >= 0),
+    owner_id      TEXT COLLATE "C" NOT NULL,
+    version       BIGINT NOT NULL,
+    revision      BIGINT NOT NULL,
+    created_at    BIGINT NOT NULL,
+    updated_at    BIGINT NOT NULL,
+    ends_at       BIGINT,
+    ended_at      BIGINT,
+    remind_before TEXT,
+    deleted_at    BIGINT,
+    moved_at      BIGINT NOT NULL -- the database's clock at the last event
+);
+CREATE INDEX groups_moved_at ON groups (moved_at);
+CREATE INDEX groups_public ON groups (id DESC) WHERE visibility = 'public' AND deleted_at IS NULL;
+
+CREATE TABLE members (
+    group_id   TEXT COLLATE "C" NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+    user_id    TEXT COLLATE "C" NOT NULL,
+    name       TEXT NOT NULL,
+    role       TEXT NOT NULL,
+    attributes TEXT NOT NULL,
+    joined_at  BIGINT NOT NULL,
+    PRIMARY KEY (group_id, user_id)
+);
+CREATE INDEX members_user_id ON members (user_id, group_id DESC);
+
+-- Only a transaction that holds the group's row inserts here: that is what
+-- makes a foreign key needless.
+CREATE TABLE events (
+    group_id TEXT COLLATE "C" NOT NULL,
+    version  BIGINT NOT NULL,
+    type     TEXT NOT NULL,
+    actor    TEXT,
+    data     TEXT NOT NULL,
+    at       BIGINT NOT NULL,
+    PRIMARY KEY (group_id, version)
+);
+
+-- Committed events that are not known to be published.
+CREATE TABLE outbox (
+    group_id   TEXT COLLATE "C" NOT NULL,
+    version    BIGINT NOT NULL,
+    created_at BIGINT NOT NULL, -- the database's clock
+    PRIMARY KEY (group_id, version)
+);
+CREATE INDEX outbox_created_at ON outbox (created_at);
+
+-- +goose Down
+DROP TABLE outbox;
+DROP TABLE events;
+DROP TABLE members;
+DROP TABLE groups;
+DROP TABLE deployment;

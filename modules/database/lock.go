@@ -1,0 +1,52 @@
+package database
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+var errLocked = errors.New("locked by another process")
+
+// fileLock keeps other processes away from a SQLite file. The lock file stays
+// when the lock ends: removing it would let two processes lock two files of
+// one name.
+type fileLock struct{ f *os.File }
+
+// lockFile locks path.lock, made beside the file that path leads to.
+func lockFile(path string) (*fileLock, error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := tryLock(f); err != nil {
+		owner := readOwner(f)
+		_ = f.Close()
+		if errors.Is(err, errLocked) {
+			return nil, fmt.Errorf("another moim%s has %s open: a SQLite file serves one process, use PostgreSQL for more", owner, path)
+		}
+		return nil, fmt.Errorf("lock %s.lock: %w", path, err)
+	}
+	if err := f.Truncate(0); err == nil {
+		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0) // a courtesy to who reads the refusal
+	}
+	return &fileLock{f: f}, nil
+}
+
+func readOwner(f *os.File) string {
+	text := make([]byte, 20)
+	n, _ := f.ReadAt(text, 0)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text[:n])))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" (process %d)", pid)
+}
+
+func (l *fileLock) release() { _ = l.f.Close() }

@@ -1,0 +1,176 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+)
+
+// Create stores a new group with its owner and the event group.created.
+func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member) (group.Group, []group.Event, error) {
+	g = normal(g)
+	g.OwnerID, g.MemberCount, g.Version, g.Revision = owner.UserID, 1, 1, 1
+	data, err := encode(g)
+	if err != nil {
+		return group.Group{}, nil, err
+	}
+	record, err := recordArgs(g)
+	if err != nil {
+		return group.Group{}, nil, err
+	}
+	var events []group.Event
+	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		var at int64
+		row := q.QueryRowContext(ctx, s.sql.insertGroup, append(args{g.ID, g.OwnerID, g.CreatedAt.UnixMicro()}, record...)...)
+		if err := row.Scan(&at); err != nil {
+			return err
+		}
+		t := &tx{q: q, sql: &s.sql, g: g, joined: []group.Member{owner}}
+		events = []group.Event{{
+			GroupID: g.ID, Version: 1, Type: group.GroupCreated, Actor: actorOf(owner.UserID), Data: data, At: instant(at),
+		}}
+		t.events = events
+		return t.insert(ctx)
+	})
+	if err != nil {
+		return group.Group{}, nil, doing(err, "create group", g.ID)
+	}
+	return g, events, nil
+}
+
+// Change runs fn in a transaction that holds the group's row.
+func (s *Store) Change(ctx context.Context, groupID string, fn func(group.Tx) error) ([]group.Event, error) {
+	if !storable(groupID) {
+		return nil, fault.ErrNotFound
+	}
+	var (
+		events []group.Event
+		own    error // what fn returned: the caller's, passed on as it is
+	)
+	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		events, own = nil, nil
+		t, err := s.begin(ctx, q, groupID)
+		if err != nil {
+			return err
+		}
+		if own = fn(t); own != nil {
+			return own
+		}
+		if err := t.flush(ctx); err != nil {
+			return err
+		}
+		events = t.events
+		return nil
+	})
+	switch {
+	case err == nil:
+		return events, nil
+	case own != nil:
+		return nil, err
+	default:
+		return nil, doing(err, "change group", groupID)
+	}
+}
+
+// begin locks the group's row and reads it.
+func (s *Store) begin(ctx context.Context, q database.Querier, groupID string) (*tx, error) {
+	var (
+		row        groupRow
+		moved, now int64
+	)
+	err := q.QueryRowContext(ctx, s.sql.lock, groupID).Scan(append(row.fields(), &moved, &now)...)
+	if err != nil {
+		return nil, notFound(err)
+	}
+	g, err := row.group()
+	if err != nil {
+		return nil, err
+	}
+	// A clock that was set back does not make a group's events run backwards.
+	return &tx{q: q, sql: &s.sql, g: g, version: g.Version, at: instant(max(now, moved))}, nil
+}
+
+func actorOf(userID string) *string {
+	if userID == "" {
+		return nil
+	}
+	return &userID
+}
+
+// flush writes what was gathered: the new version, and the rows that come many
+// at a time. The group's row has been locked since begin, so the versions that
+// Append gave are the next ones; the update's answer proves it.
+func (t *tx) flush(ctx context.Context) error {
+	if t.revise {
+		return fmt.Errorf("group %s: its record was set without an event", t.g.ID)
+	}
+	if err := t.insert(ctx); err != nil {
+		return err
+	}
+	if len(t.events) == 0 && t.counted == 0 {
+		return nil
+	}
+	var version int64
+	err := t.q.QueryRowContext(ctx, t.sql.move, t.g.ID, len(t.events), t.g.Revision, t.counted).Scan(&version)
+	if err != nil {
+		return err
+	}
+	if version != t.g.Version {
+		return fmt.Errorf("group %s: it came to version %d instead of %d", t.g.ID, version, t.g.Version)
+	}
+	return nil
+}
+
+// insert writes members, events and the outbox.
+func (t *tx) insert(ctx context.Context) error {
+	if err := t.seat(ctx); err != nil {
+		return err
+	}
+	events, outbox := make([]args, len(t.events)), make([]args, len(t.events))
+	for i, e := range t.events {
+		events[i], outbox[i] = eventArgs(e), args{e.GroupID, e.Version}
+	}
+	exec := t.exec(ctx)
+	if err := t.sql.insertEvents.split(events, exec); err != nil {
+		return err
+	}
+	return t.sql.insertOutbox.split(outbox, exec)
+}
+
+// seat inserts the members who were added.
+func (t *tx) seat(ctx context.Context) error {
+	rows := make([]args, len(t.joined))
+	for i, m := range t.joined {
+		rows[i] = memberArgs(t.g.ID, m)
+	}
+	t.joined, t.pending = nil, nil
+	return t.sql.insertMembers.split(rows, t.exec(ctx))
+}
+
+func (t *tx) exec(ctx context.Context) func(string, args) error {
+	return func(text string, a args) error {
+		_, err := t.q.ExecContext(ctx, text, a...)
+		return err
+	}
+}
+
+// tx is one change of one group. Members to be inserted and events are
+// gathered until the function is over; everything else is written at once.
+type tx struct {
+	q       database.Querier
+	sql     *statements
+	g       group.Group
+	version int64 // when the row was locked
+	at      time.Time
+
+	events  []group.Event
+	counted int // members added less members removed
+	revise  bool
+
+	joined  []group.Member
+	pending map[string]int // user id -> place in joined
+}

@@ -1,0 +1,177 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+)
+
+// Read returns a part of a group's log, and the group, as of one moment.
+func (s *Store) Read(ctx context.Context, groupID string, since int64, limit int, users []string) (page group.LogPage, err error) {
+	if !storable(groupID) {
+		return page, fault.ErrNotFound
+	}
+	asked, err := textList(users)
+	if err != nil {
+		return page, err
+	}
+	err = s.db.ReadTx(ctx, func(ctx context.Context, q database.Querier) error {
+		page = group.LogPage{Events: []group.Event{}, Members: make(map[string]group.Member)}
+		var row groupRow
+		err := q.QueryRowContext(ctx, s.sql.readGroup, groupID).Scan(append(row.fields(), &page.Deleted, &page.First)...)
+		if err != nil {
+			return notFound(err)
+		}
+		if page.Group, err = row.group(); err != nil {
+			return err
+		}
+		if page.Group.Version > since && limit > 0 {
+			err = each(ctx, q, s.sql.readEvents, args{groupID, since, limit}, func(scan scanner) error {
+				var row eventRow
+				err := scan(row.fields()...)
+				page.Events = append(page.Events, row.event())
+				return err
+			})
+		}
+		if err != nil || len(users) == 0 {
+			return err
+		}
+		return each(ctx, q, s.sql.readMembers, args{groupID, asked}, func(scan scanner) error {
+			var row memberRow
+			err := scan(row.fields()...)
+			if m := row.member(); m != nil {
+				page.Members[m.UserID] = *m
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return group.LogPage{}, doing(err, "read the log of group", groupID)
+	}
+	return page, nil
+}
+
+// textList is a JSON array of those texts that a database can hold.
+func textList(texts []string) (string, error) {
+	kept := make([]string, 0, len(texts))
+	for _, t := range texts {
+		if storable(t) {
+			kept = append(kept, t)
+		}
+	}
+	list, err := json.Marshal(kept)
+	return string(list), err
+}
+
+// Heads returns the groups whose version moved lately.
+func (s *Store) Heads(ctx context.Context, window time.Duration) (heads []group.Head, err error) {
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		heads = nil
+		return each(ctx, q, s.sql.heads, args{window.Microseconds()}, func(scan scanner) error {
+			var h group.Head
+			err := scan(&h.GroupID, &h.Version)
+			heads = append(heads, h)
+			return err
+		})
+	})
+	return heads, doing(err, "read the heads", "")
+}
+
+// Relay publishes what was committed a while ago and is not marked published.
+func (s *Store) Relay(ctx context.Context, age time.Duration, limit int, publish func(group.Event) error) (int, error) {
+	relay := s.relayLocked
+	if s.db.Dialect() == database.SQLite {
+		relay = s.relayAlone
+	}
+	n, err := relay(ctx, args{age.Microseconds(), limit}, publish)
+	return n, doing(err, "relay events", "")
+}
+
+// relayLocked publishes while it holds the rows, so that other nodes' relays
+// leave them out.
+func (s *Store) relayLocked(ctx context.Context, due args, publish func(group.Event) error) (n int, err error) {
+	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		n = 0
+		events, err := s.due(ctx, q, due)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		sent := publishEach(ctx, events, publish)
+		n = len(sent)
+		return s.mark(ctx, q, sent)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// relayAlone publishes outside of a transaction, because on SQLite it would
+// keep every writer waiting. There is no other node, only another call.
+func (s *Store) relayAlone(ctx context.Context, due args, publish func(group.Event) error) (int, error) {
+	select {
+	case s.relaying <- struct{}{}:
+		defer func() { <-s.relaying }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	var events []group.Event
+	err := s.db.View(ctx, func(ctx context.Context, q database.Querier) (err error) {
+		events, err = s.due(ctx, q, due)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	sent := publishEach(ctx, events, publish)
+	return len(sent), s.Published(ctx, sent)
+}
+
+func (s *Store) due(ctx context.Context, q database.Querier, due args) (events []group.Event, err error) {
+	err = each(ctx, q, s.sql.relay, due, func(scan scanner) error {
+		var row eventRow
+		err := scan(row.fields()...)
+		events = append(events, row.event())
+		return err
+	})
+	return events, err
+}
+
+// publishEach returns those events that publish accepted.
+func publishEach(ctx context.Context, events []group.Event, publish func(group.Event) error) []group.Ref {
+	var sent []group.Ref
+	for _, e := range events {
+		if ctx.Err() != nil {
+			break
+		}
+		if publish(e) == nil {
+			sent = append(sent, group.Ref{GroupID: e.GroupID, Version: e.Version})
+		}
+	}
+	return sent
+}
+
+// Published marks events as published. Those that a relay holds at that moment
+// it leaves to the relay.
+func (s *Store) Published(ctx context.Context, refs []group.Ref) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error { return s.mark(ctx, q, refs) })
+	return doing(err, "mark events as published", "")
+}
+
+func (s *Store) mark(ctx context.Context, q database.Querier, refs []group.Ref) error {
+	rows := make([]args, len(refs))
+	for i, r := range refs {
+		rows[i] = args{r.GroupID, r.Version}
+	}
+	return s.sql.published.split(rows, func(text string, a args) error {
+		_, err := q.ExecContext(ctx, text, a...)
+		return err
+	})
+}

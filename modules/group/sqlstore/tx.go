@@ -1,0 +1,145 @@
+package sqlstore
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+)
+
+var _ group.Tx = (*tx)(nil)
+
+// Group returns the locked record, with what this transaction did to it.
+func (t *tx) Group() group.Group { return t.g }
+
+// Member returns a member, or nil.
+func (t *tx) Member(ctx context.Context, userID string) (*group.Member, error) {
+	if i, ok := t.pending[userID]; ok {
+		m := t.joined[i]
+		return &m, nil
+	}
+	if !storable(userID) {
+		return nil, nil //nolint:nilnil // the contract's word for "not a member"
+	}
+	var row memberRow
+	err := t.q.QueryRowContext(ctx, t.sql.member, t.g.ID, userID).Scan(row.fields()...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil //nolint:nilnil // the contract's word for "not a member"
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read member %s: %w", userID, err)
+	}
+	return row.member(), nil
+}
+
+// SetGroup replaces the record; the next event raises the revision.
+func (t *tx) SetGroup(ctx context.Context, g group.Group) error {
+	g = normal(g)
+	record, err := recordArgs(g)
+	if err != nil {
+		return err
+	}
+	if _, err := t.q.ExecContext(ctx, t.sql.setRecord, append(args{t.g.ID}, record...)...); err != nil {
+		return fmt.Errorf("write the record: %w", err)
+	}
+	// What SetGroup does not replace stays as it is.
+	g.ID, g.MemberCount, g.OwnerID, g.CreatedAt = t.g.ID, t.g.MemberCount, t.g.OwnerID, t.g.CreatedAt
+	g.Version, g.Revision = t.g.Version, t.g.Revision
+	t.g, t.revise = g, true
+	return nil
+}
+
+// AddMember inserts a member and counts him.
+func (t *tx) AddMember(_ context.Context, m group.Member) error {
+	if !storable(m.UserID) || !storable(m.Name) {
+		return fault.Validation(fault.Field{Field: "userId", Message: "must be text"})
+	}
+	if t.pending == nil {
+		t.pending = make(map[string]int)
+	}
+	t.pending[m.UserID] = len(t.joined)
+	t.joined = append(t.joined, normalMember(m))
+	t.count(1)
+	return nil
+}
+
+// SetMember replaces a member's role and attributes.
+func (t *tx) SetMember(ctx context.Context, m group.Member) error {
+	return t.one(ctx, "write member "+m.UserID, t.sql.setMember, t.g.ID, m.UserID, string(m.Role), object(m.Attributes))
+}
+
+// RemoveMember deletes a member and uncounts him.
+func (t *tx) RemoveMember(ctx context.Context, userID string) error {
+	if err := t.one(ctx, "remove member "+userID, t.sql.removeMember, t.g.ID, userID); err != nil {
+		return err
+	}
+	t.count(-1)
+	return nil
+}
+
+// one runs a statement on one member, which must be there.
+func (t *tx) one(ctx context.Context, what, query string, a ...any) error {
+	if err := t.seat(ctx); err != nil {
+		return err
+	}
+	result, err := t.q.ExecContext(ctx, query, a...)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	n, err := result.RowsAffected()
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if n != 1 {
+		return fmt.Errorf("%s: not a member of group %s", what, t.g.ID)
+	}
+	return nil
+}
+
+func (t *tx) count(n int) {
+	t.counted += n
+	t.g.MemberCount += n
+}
+
+// Delete marks the group deleted.
+func (t *tx) Delete(ctx context.Context) error {
+	if _, err := t.q.ExecContext(ctx, t.sql.setDeleted, t.g.ID); err != nil {
+		return fmt.Errorf("mark as deleted: %w", err)
+	}
+	return nil
+}
+
+// Append gives an event the next version and keeps it for the end of the
+// transaction.
+func (t *tx) Append(_ context.Context, typ group.EventType, actor string, data any) (group.Event, error) {
+	raw, err := encode(data)
+	if err != nil {
+		return group.Event{}, fmt.Errorf("encode the data of %s: %w", typ, err)
+	}
+	t.g.Version++
+	if t.revise {
+		t.g.Revision, t.revise = t.g.Version, false
+	}
+	e := group.Event{GroupID: t.g.ID, Version: t.g.Version, Type: typ, Actor: actorOf(actor), Data: raw, At: t.at}
+	t.events = append(t.events, e)
+	return e, nil
+}
+
+// encode leaves <, > and & as they are: the log holds JSON, not HTML.
+func encode(v any) (json.RawMessage, error) {
+	if raw, ok := v.(json.RawMessage); ok && raw != nil {
+		return raw, nil
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
