@@ -15,11 +15,11 @@ const dialTimeout = 5 * time.Second
 // Proxy forwards connections to one target until the test ends. Its methods
 // may be called concurrently.
 type Proxy struct {
-	target   string
 	listener net.Listener
 	running  sync.WaitGroup
 
 	mu       sync.Mutex
+	target   string
 	links    map[*link]struct{}
 	accepted int
 	cut      bool
@@ -111,6 +111,14 @@ func (p *Proxy) Heal() {
 	p.thawLocked()
 }
 
+// Redirect makes new connections go to another target. Those that are open
+// stay where they are.
+func (p *Proxy) Redirect(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
 func (p *Proxy) dropLocked() {
 	for l := range p.links {
 		l.close()
@@ -160,7 +168,10 @@ func (p *Proxy) accept() {
 // serve connects a link to the target and copies until either side ends.
 func (p *Proxy) serve(l *link) {
 	defer p.running.Done()
-	server, err := net.DialTimeout("tcp", p.target, dialTimeout)
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	server, err := net.DialTimeout("tcp", target, dialTimeout)
 	p.mu.Lock()
 	if err != nil || p.cut || p.closed {
 		p.removeLocked(l)

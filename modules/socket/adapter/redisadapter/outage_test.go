@@ -1,0 +1,289 @@
+package redisadapter_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/internal/proxytest"
+	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/modules/redisrole"
+	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
+)
+
+// flow waits until an envelope of one node reaches another.
+func flow(t *testing.T, from, to *node, room string) {
+	t.Helper()
+	eventually(t, "envelopes flow", func() bool {
+		if err := from.Publish(t.Context(), adapter.Envelope{Room: room, Event: "flow"}); err != nil {
+			return false
+		}
+		select {
+		case <-to.received:
+			return true
+		case <-time.After(20 * time.Millisecond):
+			return false
+		}
+	})
+}
+
+func TestServerDiesAndComesBack(t *testing.T) {
+	t.Parallel()
+	for name, config := range map[string]func(url string) redisrole.Config{
+		"shared":    func(url string) redisrole.Config { return redisrole.Config{URL: url} },
+		"dedicated": func(url string) redisrole.Config { return redisrole.Config{SocketURL: url, GroupURL: url} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t)
+			a, b := startNode(t, config(s.URL())), startNode(t, config(s.URL()))
+			for i := range 600 {
+				b.Subscribe(fmt.Sprint("r", i))
+			}
+			b.join(t, "r0", "r599", "left")
+			flow(t, a, b, "r599")
+			s.Kill()
+			eventually(t, "both notice", func() bool { return a.Health(t.Context()) != nil && b.Health(t.Context()) != nil })
+			if b.lost.Load() != 0 {
+				t.Error("lost was called before the connection was back")
+			}
+			// What is wished for meanwhile stands.
+			during := b.Subscribe("during")
+			b.Unsubscribe("left")
+			s.Restart()
+			wait(t, during, "the interest that began during the outage")
+			eventually(t, "lost is called", func() bool { return b.lost.Load() == 1 && a.lost.Load() == 1 })
+			flow(t, a, b, "r0")
+			flow(t, a, b, "r599")
+			flow(t, a, b, "during")
+			if n := s.Client().PubSubNumSub(t.Context(), "moim:room:left").Val()["moim:room:left"]; n != 0 {
+				t.Error("a room that was left during the outage is subscribed to again")
+			}
+			eventually(t, "they are healthy", func() bool { return a.Health(t.Context()) == nil && b.Health(t.Context()) == nil })
+			for _, n := range []*node{a, b} {
+				if down, up := n.logs.count("cannot be reached"), n.logs.count("reached again"); down != 1 || up != 1 {
+					t.Errorf("logged %d times that it went and %d times that it is back, want once each", down, up)
+				}
+				if got := n.Stats().Reconnects; got != 1 {
+					t.Errorf("%d reconnections, want 1", got)
+				}
+			}
+		})
+	}
+}
+
+func TestLostComesAfterTheRoomsAreBack(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	n := newNode(t, redisrole.Config{URL: s.URL()}, nil)
+	redisadapter.Hurry(n.Adapter)
+	channels := make([]string, 3000)
+	for i := range channels {
+		channels[i] = fmt.Sprint("moim:room:r", i)
+		n.Subscribe(fmt.Sprint("r", i))
+	}
+	missing := make(chan int, 1)
+	lost := func() {
+		count := 0
+		for _, subscribers := range s.Client().PubSubNumSub(context.WithoutCancel(t.Context()), channels...).Val() {
+			if subscribers == 0 {
+				count++
+			}
+		}
+		missing <- count
+	}
+	if err := n.Start(t.Context(), func(adapter.Envelope) {}, lost); err != nil {
+		t.Fatal(err)
+	}
+	s.Client().ClientKillByFilter(t.Context(), "TYPE", "pubsub")
+	select {
+	case count := <-missing:
+		if count != 0 {
+			t.Fatalf("%d rooms were not subscribed to again when lost was called", count)
+		}
+	case <-time.After(within):
+		t.Fatal("lost was not called")
+	}
+}
+
+func TestStartsWhileTheServerIsDown(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	s.Kill()
+	a, b := startNode(t, redisrole.Config{URL: s.URL()}), startNode(t, redisrole.Config{URL: s.URL()})
+	ready := b.Subscribe("r")
+	if a.Health(t.Context()) == nil {
+		t.Error("it claims to be healthy")
+	}
+	s.Restart()
+	wait(t, ready, "the interest")
+	flow(t, a, b, "r")
+	// Who subscribed without becoming ready may have missed envelopes.
+	eventually(t, "lost is called", func() bool { return b.lost.Load() == 1 })
+}
+
+func TestStartsWhileTheServerIsFrozen(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := proxytest.Start(t, s.Addr())
+	p.Freeze()
+	began := time.Now()
+	n := startNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	p.Heal()
+	n.join(t, "r")
+}
+
+func TestPublishFailsFastWhileDown(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	n := startNode(t, redisrole.Config{URL: s.URL()})
+	n.publish(t, "r", "e")
+	s.Kill()
+	_ = n.Publish(t.Context(), adapter.Envelope{Room: "r"}) // notices
+	before := runtime.NumGoroutine()
+	began := time.Now()
+	var senders sync.WaitGroup
+	for range 50 {
+		senders.Go(func() {
+			for range 200 {
+				if err := n.Publish(context.Background(), adapter.Envelope{Room: "r"}); err == nil {
+					t.Error("it was published")
+				}
+			}
+		})
+	}
+	senders.Wait()
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("10000 calls took %s", took)
+	}
+	if now := runtime.NumGoroutine(); now > before+20 {
+		t.Errorf("%d goroutines, %d before", now, before)
+	}
+	s.Restart()
+	eventually(t, "it publishes again", func() bool { return n.Publish(t.Context(), adapter.Envelope{Room: "r"}) == nil })
+}
+
+func TestFrozenLinkIsNoticed(t *testing.T) {
+	t.Parallel()
+	for name, config := range map[string]func(url string) redisrole.Config{
+		"shared":    func(url string) redisrole.Config { return redisrole.Config{URL: url} },
+		"dedicated": func(url string) redisrole.Config { return redisrole.Config{SocketURL: url, GroupURL: url} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t)
+			p := proxytest.Start(t, s.Addr())
+			a, b := startNode(t, config(s.URL())), startNode(t, config(s.URLVia(p.Addr())))
+			b.join(t, "r")
+			flow(t, a, b, "r")
+			p.Freeze()
+			began := time.Now()
+			err := b.Publish(t.Context(), adapter.Envelope{Room: "r"})
+			if took := time.Since(began); err == nil || took > 4*time.Second {
+				t.Errorf("a publish into a frozen link took %s: %v", took, err)
+			}
+			eventually(t, "it is noticed", func() bool {
+				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				defer cancel()
+				return b.Health(ctx) != nil && b.logs.count("cannot be reached") == 1
+			})
+			p.Drop() // the held bytes never arrive
+			p.Heal()
+			eventually(t, "lost is called", func() bool { return b.lost.Load() > 0 })
+			flow(t, a, b, "r")
+		})
+	}
+}
+
+// Only the subscribing connection is dead: as after a failover whose old
+// master lives on.
+func TestSubscriptionOnTheWrongServerIsNoticed(t *testing.T) {
+	t.Parallel()
+	s, other := redistest.Start(t), redistest.Start(t)
+	p := proxytest.Start(t, s.Addr())
+	n, m := startNode(t, redisrole.Config{URL: s.URL()}), startNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
+	m.join(t, "r")
+	flow(t, n, m, "r")
+	p.Redirect(other.Addr()) // new connections, such as the publisher's, go elsewhere
+	killNormal(t, s)
+	eventually(t, "it is noticed and all is moved", func() bool {
+		return other.Client().PubSubNumSub(t.Context(), "moim:room:r").Val()["moim:room:r"] == 1
+	})
+	eventually(t, "lost is called", func() bool { return m.lost.Load() > 0 })
+	if n := m.logs.count("does not arrive"); n == 0 {
+		t.Error("it was not the probe that noticed")
+	}
+}
+
+// killNormal closes every connection that does not subscribe.
+func killNormal(t *testing.T, s *redistest.Server) {
+	t.Helper()
+	if err := s.Client().ClientKillByFilter(t.Context(), "TYPE", "normal", "SKIPME", "yes").Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestConnectionsThatAreResetAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := proxytest.Start(t, s.Addr())
+	a, b := startNode(t, redisrole.Config{URL: s.URL()}), startNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
+	b.join(t, "r")
+	flow(t, a, b, "r")
+	before := runtime.NumGoroutine()
+	for range 20 {
+		lost := b.lost.Load()
+		p.Drop()
+		eventually(t, "it is connected again", func() bool { return b.lost.Load() > lost })
+		flow(t, a, b, "r")
+	}
+	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before+10 })
+	// Each time one connection subscribes and one publishes: the client does
+	// not dial a second one behind the adapter's back.
+	if n := p.Accepted(); n > 70 {
+		t.Errorf("%d connections for 20 resets", n)
+	}
+	eventually(t, "no subscription is left behind", func() bool {
+		return s.Client().PubSubNumSub(t.Context(), "moim:room:r").Val()["moim:room:r"] == 1
+	})
+}
+
+func TestStopDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := proxytest.Start(t, s.Addr())
+	for name, hurt := range map[string]func(){"cut": p.Cut, "frozen": p.Freeze} {
+		n := startNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
+		n.join(t, "r")
+		hurt()
+		_ = n.Publish(t.Context(), adapter.Envelope{Room: "r"})
+		began := time.Now()
+		if err := n.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 4*time.Second {
+			t.Errorf("%s: stopping took %s", name, took)
+		}
+		p.Heal()
+	}
+}
+
+func TestStartAndStopAtOnce(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	for range 20 {
+		n := newNode(t, redisrole.Config{URL: s.URL()}, nil)
+		var both sync.WaitGroup
+		both.Go(func() { _ = n.Start(t.Context(), func(adapter.Envelope) {}, func() {}) })
+		both.Go(func() { _ = n.Stop(t.Context()) })
+		both.Go(func() { n.Subscribe("r"); n.Unsubscribe("r") })
+		both.Wait()
+	}
+}

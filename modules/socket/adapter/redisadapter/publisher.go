@@ -1,0 +1,191 @@
+package redisadapter
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	publishQueue   = 4096    // messages that wait before their senders wait
+	publishBatch   = 256     // messages in one round trip
+	publishBytes   = 1 << 20 // bytes after which a round trip takes no more
+	publishTimeout = 2 * time.Second
+	pingEvery      = 250 * time.Millisecond // while the server does not answer
+)
+
+// publisher is the one goroutine that publishes: so that the messages of one
+// node keep their order, and that those which wait share a round trip.
+type publisher struct {
+	client redis.UniversalClient
+	status *status
+	queue  chan *outgoing
+	ended  chan struct{} // closed once nothing is published any more
+	number uint64        // of the last envelope
+}
+
+// outgoing is a message on its way.
+type outgoing struct {
+	channel  string
+	payload  []byte
+	envelope bool // it is to be numbered
+	done     chan error
+}
+
+func newPublisher(client redis.UniversalClient, s *status) *publisher {
+	return &publisher{client: bounded(client), status: s, queue: make(chan *outgoing, publishQueue), ended: make(chan struct{})}
+}
+
+// bounded returns a view of client, on the same connections, that does not
+// wait longer than publishTimeout for them: an embedding program's client may
+// be more patient.
+func bounded(client redis.UniversalClient) redis.UniversalClient {
+	c, ok := client.(*redis.Client)
+	if !ok {
+		return client
+	}
+	if t := c.Options().ReadTimeout; t > 0 && t <= publishTimeout {
+		return client
+	}
+	return c.WithTimeout(publishTimeout)
+}
+
+// send publishes a message and returns what became of it. While the server
+// does not answer it fails at once.
+func (p *publisher) send(ctx context.Context, channel string, payload []byte, envelope bool) error {
+	if err := p.status.failure(publishing); err != nil {
+		return err
+	}
+	out := &outgoing{channel: channel, payload: payload, envelope: envelope, done: make(chan error, 1)}
+	select {
+	case p.queue <- out:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-p.ended:
+		return errStopped
+	}
+	select {
+	case err := <-out.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-p.ended:
+		// It may have been the last that was published.
+		select {
+		case err := <-out.done:
+			return err
+		default:
+			return errStopped
+		}
+	}
+}
+
+// run publishes until ctx ends.
+func (p *publisher) run(ctx context.Context) {
+	defer close(p.ended)
+	batch := make([]*outgoing, 0, publishBatch)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case out := <-p.queue:
+			batch = p.gather(append(batch[:0], out))
+		}
+		if err := p.publish(ctx, batch); err != nil && ctx.Err() == nil {
+			p.status.set(publishing, err)
+			p.heal(ctx)
+		}
+		clear(batch)
+	}
+}
+
+// gather adds what waits already to a batch.
+func (p *publisher) gather(batch []*outgoing) []*outgoing {
+	size := len(batch[0].payload)
+	for len(batch) < publishBatch && size < publishBytes {
+		select {
+		case out := <-p.queue:
+			batch = append(batch, out)
+			size += len(out.payload)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// publish sends a batch in one round trip and answers each sender. It returns
+// an error when the server cannot be reached.
+func (p *publisher) publish(ctx context.Context, batch []*outgoing) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	pipe := p.client.Pipeline()
+	cmds := make([]redis.Cmder, len(batch))
+	for i, out := range batch {
+		if out.envelope {
+			p.number++
+			setNumber(out.payload, p.number)
+		}
+		cmds[i] = once{redis.NewIntCmd(ctx, "publish", out.channel, out.payload)}
+		_ = pipe.Process(ctx, cmds[i])
+	}
+	_, err := pipe.Exec(ctx)
+	if err != nil && !isReply(err) {
+		err = redisError("publish", err)
+		for _, out := range batch {
+			out.done <- err
+		}
+		return err
+	}
+	for i, out := range batch {
+		if err := cmds[i].Err(); err != nil {
+			out.done <- redisError("publish", err)
+			continue
+		}
+		out.done <- nil
+	}
+	return nil
+}
+
+// heal waits until the server answers again. What waits to be published fails
+// meanwhile.
+func (p *publisher) heal(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case out := <-p.queue:
+			out.done <- p.status.failure(publishing)
+		case <-timer.C:
+			if p.ping(ctx) == nil {
+				p.status.set(publishing, nil)
+				return
+			}
+			timer.Reset(jitter(pingEvery))
+		}
+	}
+}
+
+func (p *publisher) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	if err := p.client.Process(ctx, once{redis.NewStatusCmd(ctx, "ping")}); err != nil && !isReply(err) {
+		return redisError("ping", err)
+	}
+	return nil
+}
+
+// once is a command that the client sends once: a repeated PUBLISH would be
+// delivered twice, and retries would make a dead server hold its callers.
+type once struct{ redis.Cmder }
+
+// NoRetry implements redis.Cmder.
+func (once) NoRetry() bool { return true }
+
+// jitter spreads a pause over half to one and a half of it, so that nodes do
+// not come back in step.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }

@@ -1,0 +1,214 @@
+package redisadapter
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	subscribeBatch = 512 // channels in one command
+	connectTimeout = 3 * time.Second
+	restoredPing   = "restored" // what is asked for after all rooms were sent
+	alivePing      = "alive"
+)
+
+var (
+	errProbeMissed = errors.New("redisadapter: the connection is open, but what is published does not arrive on it")
+	errReceived    = errors.New("redisadapter: the connection ended")
+)
+
+// sealed is a context that has ended. With it go-redis uses the connection
+// that it has and cannot dial another one behind this package's back, which
+// would hide that messages were lost.
+var sealed = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// session is one connection that subscribes, from dialing to its end.
+type session struct {
+	a      *Adapter
+	pubsub *redis.PubSub
+
+	heard    atomic.Uint64 // messages of any kind that were read
+	probed   atomic.Uint64 // number of the last probe that came back
+	busy     atomic.Bool   // the reader is delivering
+	restored atomic.Bool   // all that was wanted at the beginning is subscribed to
+}
+
+// connect dials and begins with the node's own channel.
+func (a *Adapter) connect(ctx context.Context) (*session, error) {
+	s := &session{a: a, pubsub: a.subscriber.Subscribe(ctx)}
+	dial, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := s.pubsub.Subscribe(dial, a.keys.probe); err != nil {
+		_ = s.pubsub.Close()
+		return nil, redisError("connect", err)
+	}
+	return s, nil
+}
+
+// run keeps the connection's subscriptions as they are wished for. It returns
+// why the connection ended, when nothing of it runs any more.
+func (s *session) run(ctx context.Context) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	var helpers sync.WaitGroup
+	helpers.Go(func() { fail(s.receive(ctx)) })
+	helpers.Go(func() { fail(s.probe(ctx)) })
+	err := s.follow(ctx)
+	fail(err)
+	_ = s.pubsub.Close() // the reader waits in a read
+	helpers.Wait()
+	return context.Cause(ctx)
+}
+
+// follow sends what changes in the node's interests.
+func (s *session) follow(ctx context.Context) error {
+	s.a.interests.restart()
+	for asked := false; ; {
+		for {
+			subscribe, leave := s.a.interests.take(subscribeBatch)
+			if len(subscribe)+len(leave) == 0 {
+				break
+			}
+			if err := s.send(subscribe, leave); err != nil {
+				return err
+			}
+		}
+		if !asked {
+			// Answers come in order: this one after the confirmations.
+			if err := s.pubsub.Ping(sealed, restoredPing); err != nil {
+				return redisError("ping", err)
+			}
+			asked = true
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-s.a.interests.wake:
+		}
+	}
+}
+
+func (s *session) send(subscribe, leave []string) error {
+	if len(subscribe) > 0 {
+		if err := s.pubsub.Subscribe(sealed, s.channels(subscribe)...); err != nil {
+			return redisError("subscribe", err)
+		}
+	}
+	if len(leave) > 0 {
+		if err := s.pubsub.Unsubscribe(sealed, s.channels(leave)...); err != nil {
+			return redisError("unsubscribe", err)
+		}
+	}
+	return nil
+}
+
+func (s *session) channels(rooms []string) []string {
+	channels := make([]string, len(rooms))
+	for i, room := range rooms {
+		channels[i] = s.a.keys.room(room)
+	}
+	return channels
+}
+
+// receive reads the connection to its end.
+func (s *session) receive(ctx context.Context) error {
+	for {
+		msg, err := s.pubsub.ReceiveTimeout(sealed, 0)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errReceived, err)
+		}
+		s.heard.Add(1)
+		switch msg := msg.(type) {
+		case *redis.Subscription:
+			if room, ok := s.a.keys.roomOf(msg.Channel); ok {
+				s.a.interests.confirm(room)
+			}
+		case *redis.Pong:
+			if msg.Payload == restoredPing && !s.restored.Swap(true) {
+				s.a.connected()
+			}
+		case *redis.Message:
+			if msg.Channel == s.a.keys.probe {
+				s.returned(msg.Payload)
+				continue
+			}
+			s.busy.Store(true)
+			s.a.receive(ctx, msg)
+			s.busy.Store(false)
+		}
+	}
+}
+
+// returned notes a probe. Anyone may publish anything on the channel.
+func (s *session) returned(payload string) {
+	r := reader{rest: payload}
+	if n := r.uvarint(); !r.failed && n > s.probed.Load() {
+		s.probed.Store(n)
+	}
+}
+
+// probe publishes to the node's own channel again and again. It returns when
+// a probe does not arrive: the subscriptions are on a server that others do
+// not publish to, or the connection is dead without an end.
+//
+// It does so on a busy connection as well: traffic of others says nothing of
+// where this node's own messages go.
+func (s *session) probe(ctx context.Context) error {
+	ticker := time.NewTicker(s.a.timing.probeEvery)
+	defer ticker.Stop()
+	for n := uint64(1); ; n++ {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-ticker.C:
+		}
+		if err := s.probeOnce(ctx, n); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *session) probeOnce(ctx context.Context, n uint64) error {
+	heard := s.heard.Load()
+	if err := s.pubsub.Ping(sealed, alivePing); err != nil {
+		return redisError("ping", err)
+	}
+	publish, cancel := context.WithTimeout(ctx, s.a.timing.probeTimeout)
+	err := s.a.publisher.send(publish, s.a.keys.probe, binary.AppendUvarint(nil, n), false)
+	cancel()
+	// Ticks are counted instead of time: a process that stood still for a while
+	// has not listened for as long.
+	every := s.a.timing.probeTimeout / 20
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for waited := time.Duration(0); ; waited += every {
+		alive := s.heard.Load() != heard
+		if alive && (err != nil || s.probed.Load() >= n) {
+			return nil
+		}
+		// A connection with a backlog may be late; it may not be so for ever.
+		limit := s.a.timing.probeTimeout
+		if alive || s.busy.Load() {
+			limit = s.a.timing.probeLate
+		}
+		if waited >= limit {
+			return errProbeMissed
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,31 @@
+package redisadapter
+
+import "sync/atomic"
+
+// Stats counts what an adapter did since it was made.
+type Stats struct {
+	Published  uint64 // envelopes that the server took
+	Failed     uint64 // envelopes that could not be published
+	Received   uint64 // envelopes of other nodes that were handed on
+	Dropped    uint64 // envelopes that came late, twice, or after the interest had ended
+	Malformed  uint64 // messages that are no envelopes
+	Reconnects uint64 // times that a lost connection was replaced
+	Rooms      int    // rooms that this node is interested in
+}
+
+type counters struct {
+	published, failed, received, dropped, malformed, reconnects atomic.Uint64
+}
+
+// Stats returns the counters.
+func (a *Adapter) Stats() Stats {
+	return Stats{
+		Published:  a.counters.published.Load(),
+		Failed:     a.counters.failed.Load(),
+		Received:   a.counters.received.Load(),
+		Dropped:    a.counters.dropped.Load(),
+		Malformed:  a.counters.malformed.Load(),
+		Reconnects: a.counters.reconnects.Load(),
+		Rooms:      a.interests.len(),
+	}
+}

@@ -1,0 +1,100 @@
+package redisadapter
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+var samples = []adapter.Envelope{
+	{},
+	{Room: "r", Event: "group:event", Data: []byte(`{"version":1}`)},
+	{Room: "r", Event: "e", Data: []byte("x"), Except: "socket", To: []string{"a", "", "모임"}, Meta: "7"},
+	{Room: "r", Event: strings.Repeat("e", 200), Meta: strings.Repeat("m", 20_000)},
+}
+
+func TestWire(t *testing.T) {
+	t.Parallel()
+	for _, want := range samples {
+		wire, err := encode(0x0102030405060708, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		setNumber(wire, 42)
+		h, err := decodeHeader(string(wire))
+		if err != nil || h != (header{0x0102030405060708, 42}) {
+			t.Fatal(h, err)
+		}
+		got, err := decode(want.Room, string(wire))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Error(diff)
+		}
+		for cut := range len(wire) - len(want.Data) {
+			_, headErr := decodeHeader(string(wire[:cut]))
+			if _, err := decode(want.Room, string(wire[:cut])); err == nil && headErr == nil {
+				t.Fatalf("an envelope cut at %d of %d was read", cut, len(wire))
+			}
+		}
+	}
+}
+
+// The bytes are a contract between nodes of different versions.
+func TestWireStaysTheSame(t *testing.T) {
+	t.Parallel()
+	wire, err := encode(0xA1A2A3A4A5A6A7A8, adapter.Envelope{
+		Room: "not on the wire", Event: "ev", Except: "sock", Meta: "m", To: []string{"u1", "u22"}, Data: []byte(`{}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	setNumber(wire, 258)
+	want := []byte("\x01" + "\xa1\xa2\xa3\xa4\xa5\xa6\xa7\xa8" + "\x00\x00\x00\x00\x00\x00\x01\x02" +
+		"\x02ev" + "\x04sock" + "\x01m" + "\x02" + "\x02u1" + "\x03u22" + "{}")
+	if !bytes.Equal(wire, want) {
+		t.Fatalf("got %q, want %q", wire, want)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, env := range samples {
+		wire, err := encode(1, env)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(wire))
+	}
+	head := string([]byte{wireVersion}) + strings.Repeat("\x00", headerSize-1)
+	f.Add("")
+	f.Add(head + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")
+	f.Add(head + "\x00\x00\x00\xff\xff\xff\xff\x0f")
+	f.Fuzz(func(t *testing.T, wire string) {
+		h, err := decodeHeader(wire)
+		if err != nil {
+			return
+		}
+		env, err := decode("r", wire)
+		if err != nil {
+			return
+		}
+		again, err := encode(h.sender, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		setNumber(again, h.number)
+		back, err := decode("r", string(again))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(env, back); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
