@@ -61,9 +61,6 @@ func (i *intake) fill(data []byte, req bodyReader) error {
 
 func (i *intake) keep(m mistakes) { i.mistakes, i.received = m, true }
 
-// wasReceived reports whether the request was read from JSON at all.
-func (i *intake) wasReceived() bool { return i.received }
-
 func openBody(data []byte) *body {
 	b := &body{}
 	if !utf8.Valid(data) {

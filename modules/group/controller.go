@@ -77,15 +77,6 @@ type Sent[T any] struct {
 	Body T
 }
 
-// Resolve implements huma.Resolver: a body that is no JSON is a bad request
-// rather than a broken rule.
-func (s *Sent[T]) Resolve(huma.Context) []error {
-	if r, ok := any(&s.Body).(interface{ wasReceived() bool }); ok && !r.wasReceived() {
-		return []error{huma.Error400BadRequest("the body is not valid JSON")}
-	}
-	return nil
-}
-
 // GroupAnswer is a Group with its entity tag.
 type GroupAnswer struct {
 	ETag string `header:"ETag" doc:"the revision, in quotes"`

@@ -1,0 +1,293 @@
+package group_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/web"
+)
+
+var secret = []byte("0123456789abcdef0123456789abcdef")
+
+// door is the HTTP door of a bench.
+type door struct {
+	*bench
+	handler      http.Handler
+	disconnected []string
+}
+
+func (d *door) Disconnect(_ context.Context, userID string) error {
+	d.disconnected = append(d.disconnected, userID)
+	return nil
+}
+
+func newDoor(t *testing.T) *door {
+	t.Helper()
+	d := &door{bench: newBench(t, group.Config{})}
+	verifier, err := auth.New(auth.Config{Secret: string(secret)}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	api := web.New(engine, web.Config{}, verifier.Verify, slog.New(slog.DiscardHandler))
+	api.Own(engine)
+	group.NewController(d.Service, d).Register(api)
+	d.handler = engine
+	return d
+}
+
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// do sends a request; headers are "Name: value".
+func (d *door) do(t *testing.T, who auth.Identity, method, path, body string, headers ...string) reply {
+	t.Helper()
+	who.Expires = time.Now().Add(time.Minute)
+	token, err := auth.Mint(secret, who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := httptest.NewRequestWithContext(t.Context(), method, "/v1"+path, strings.NewReader(body))
+	req.Header.Set("Authorization", "Bearer "+token)
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Set(name, value)
+	}
+	rec := httptest.NewRecorder()
+	d.handler.ServeHTTP(rec, req)
+	raw, err := io.ReadAll(rec.Result().Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply{rec.Code, rec.Result().Header, strings.TrimSpace(string(raw))}
+}
+
+// problem is "status code field field".
+func (r reply) problem(t *testing.T) string {
+	t.Helper()
+	if r.status < 300 {
+		return fmt.Sprint(r.status)
+	}
+	if ct := r.header.Get("Content-Type"); ct != "application/problem+json" {
+		t.Errorf("an error of type %s: %s", ct, r.body)
+	}
+	p := decode[web.Problem](t, r.body)
+	parts := []string{fmt.Sprint(p.Status), p.Code}
+	for _, f := range p.Errors {
+		parts = append(parts, f.Field)
+	}
+	return strings.Join(parts, " ")
+}
+
+func TestHTTP(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+
+	made := d.do(t, alice, "POST", "/groups", `{"name":"Study","visibility":"public","joinPolicy":"open"}`)
+	if made.status != 201 || made.header.Get("ETag") != `"1"` {
+		t.Fatalf("%d %s %s", made.status, made.header, made.body)
+	}
+	g := decode[group.Group](t, made.body)
+	path := "/groups/" + g.ID
+	if made.header.Get("Location") != "/v1"+path {
+		t.Errorf("location %s", made.header.Get("Location"))
+	}
+	var keys []string
+	for k := range decode[map[string]any](t, made.body) {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	if diff := cmp.Diff(strings.Fields("attributes capacity createdAt description id joinPolicy memberCount name ownerId revision updatedAt version visibility"), keys); diff != "" {
+		t.Error(diff)
+	}
+
+	bob, back := user("bob"), backend
+	steps := []struct {
+		who                auth.Identity
+		method, path, body string
+		want               string // status, then a part of the answer
+	}{
+		{bob, "GET", path, "", `200 "name":"Study"`},
+		{bob, "GET", path + "/members", "", `403 "code":"not_member"`},
+		{bob, "POST", path + "/join", "", `200 "role":"member"`},
+		{bob, "POST", path + "/join", "{}", `200 "name":"BOB"`},
+		{bob, "GET", path + "/members", "", `200 "version":2`},
+		{bob, "GET", path + "/members/alice", "", `200 "role":"owner"`},
+		{bob, "GET", path + "/members/nobody", "", `404 "code":"not_found"`},
+		{bob, "PATCH", path, `{"name":"x"}`, `403 "code":"forbidden"`},
+		{alice, "PATCH", path, `{"name":"x"}`, `200 "revision":3`},
+		{alice, "PATCH", path, `{"name":"x"}`, `200 "version":3`},
+		{alice, "POST", path + "/members", `{"userIds":["cat","dog/1"]}`, `200 "version":5}`},
+		{alice, "POST", path + "/members", `{"userIds":["cat"]}`, `200 {"items":[],"version":5}`},
+		{alice, "PATCH", path + "/members/dog%2F1", `{"role":"admin"}`, `200 "role":"admin"`},
+		{alice, "DELETE", path + "/members/dog%2F1", "", `204 `},
+		{alice, "DELETE", path + "/members/alice", "", `409 "code":"owner_must_transfer"`},
+		{bob, "POST", path + "/messages", `{"data":{"n":1}}`, `201 "data":{"type":"message","data":{"n":1}}`},
+		{bob, "POST", path + "/signals", `{"type":"wave","data":1}`, `202 {}`},
+		{bob, "GET", path + "/events?since=7", "", `200 "version":8}`},
+		{bob, "GET", path + "/presence", "", `503 "code":"unavailable"`},
+		{bob, "GET", "/me/groups", "", `200 "role":"member"`},
+		{bob, "GET", "/groups?visibility=public&q=x", "", `200 "name":"x"`},
+		{bob, "GET", "/groups?q=nothing", "", `200 {"items":[]}`},
+		{bob, "POST", path + "/leave", "", `204 `},
+		{bob, "POST", path + "/leave", "", `403 "code":"not_member"`},
+		{alice, "POST", path + "/leave", "", `409 "code":"owner_must_transfer"`},
+		{bob, "POST", "/users/alice/disconnect", "", `403 "code":"forbidden"`},
+		{back, "POST", "/users/alice/disconnect", "", `204 `},
+		{back, "DELETE", path, "", `204 `},
+		{alice, "GET", path, "", `404 "code":"not_found"`},
+		{alice, "GET", path + "/events", "", `404 "code":"not_found"`},
+	}
+	for _, s := range steps {
+		status, part, _ := strings.Cut(s.want, " ")
+		got := d.do(t, s.who, s.method, s.path, s.body)
+		if fmt.Sprint(got.status) != status || !strings.Contains(got.body, part) {
+			t.Errorf("%s %s %s by %s: %d %s, want %s", s.method, s.path, s.body, s.who.UserID, got.status, got.body, s.want)
+		}
+	}
+	if diff := cmp.Diff([]string{"alice"}, d.disconnected); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestHTTPProblems(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	g := d.group(t, `{"name":"g"}`)
+	path := "/groups/" + g.ID
+	for _, c := range []struct{ method, path, body, header, want string }{
+		{"POST", "/groups", `{"name":7,"extra":1,"capacity":0,"attributes":[]}`, "", "422 validation_failed name extra capacity attributes"},
+		{"POST", "/groups", `{"name":`, "", "400 bad_request"},
+		{"POST", "/groups", ``, "", "400 bad_request"},
+		{"POST", "/groups", `[]`, "", "422 validation_failed body name"},
+		{"POST", "/groups", `{"name":"x","endsAt":"2030-01-01T00:00:00Z"}`, "", "422 validation_failed endsAt"},
+		{"POST", "/groups", `{"name":"x"}`, "Idempotency-Key: k", "422 validation_failed Idempotency-Key"},
+		{"POST", path + "/join", ``, "Idempotency-Key: k", "422 validation_failed Idempotency-Key"},
+		{"POST", "/groups", `{"name":"` + strings.Repeat("x", 2<<20) + `"}`, "", "413 payload_too_large"},
+		{"POST", path + "/messages", `{"data":"` + strings.Repeat("x", 33<<10) + `"}`, "", "422 validation_failed data"},
+		{"PATCH", path, `{"name":null}`, "", "422 validation_failed name"},
+		{"PATCH", path, `{"name":"h"}`, `If-Match: "99"`, "412 version_conflict"},
+		{"PATCH", path, `{"name":"h"}`, `If-Match: 1`, "400 bad_request"},
+		{"PATCH", path, `{"name":"h"}`, `If-Match: "` + fmt.Sprint(g.Revision) + `"`, "200"},
+		{"PATCH", path, `{"name":"i"}`, `If-Match: *`, "200"},
+		{"PATCH", path, `{"capacity":1}`, ``, "409 group_full"},
+		{"DELETE", path, ``, `If-Match: "99"`, "412 version_conflict"},
+		{"PATCH", path + "/members/admin", `{"role":"owner"}`, "", "422 validation_failed role"},
+		{"GET", "/groups?visibility=private", ``, "", "422 validation_failed visibility"},
+		{"GET", "/groups?limit=201", ``, "", "422 validation_failed limit"},
+		{"GET", "/groups?cursor=nonsense", ``, "", "400 bad_request"},
+		{"GET", "/groups?q=" + strings.Repeat("x", 201), ``, "", "422 validation_failed q"},
+		{"GET", path + "/events?since=-1", ``, "", "422 validation_failed since"},
+		{"GET", path + "/events?since=x", ``, "", "422 validation_failed since"},
+		{"GET", "/groups/x", ``, "", "404 not_found"},
+	} {
+		got := d.do(t, alice, c.method, c.path, c.body, c.header)
+		if p := got.problem(t); p != c.want {
+			t.Errorf("%s %s %.60s %s: %s, want %s", c.method, c.path, c.body, c.header, p, c.want)
+		}
+	}
+	// Not even the answers differ between what is hidden and what is not there.
+	there := d.do(t, user("outsider"), "GET", path, "")
+	nowhere := d.do(t, user("outsider"), "GET", "/groups/0190f5fe-7c00-7a00-8abc-012345678901", "")
+	if there.body != nowhere.body || there.status != 404 {
+		t.Errorf("%s and %s", there.body, nowhere.body)
+	}
+}
+
+func TestHTTPPages(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	g := d.group(t, `{"name":"g","visibility":"public"}`)
+	for range 2 {
+		d.group(t, `{"name":"g","visibility":"public"}`)
+	}
+	// walk follows cursors and returns how many items each page had.
+	walk := func(path string) []int {
+		var sizes []int
+		for cursor := ""; ; {
+			got := d.do(t, alice, "GET", path+"limit=2&cursor="+cursor, "")
+			page := decode[struct {
+				Items      []json.RawMessage `json:"items"`
+				NextCursor string            `json:"nextCursor"`
+			}](t, got.body)
+			sizes = append(sizes, len(page.Items))
+			if cursor = page.NextCursor; cursor == "" || len(sizes) > 5 {
+				return sizes
+			}
+		}
+	}
+	for path, want := range map[string][]int{
+		"/groups?":                        {2, 1},
+		"/groups?q=g&":                    {2, 1},
+		"/me/groups?":                     {2, 1},
+		"/groups/" + g.ID + "/members?":   {2, 2},
+		"/groups/" + g.ID + "/events?":    {2},
+		"/groups/" + g.ID + "/presence?x": {0},
+	} {
+		if diff := cmp.Diff(want, walk(path)); diff != "" {
+			t.Errorf("%s: %s", path, diff)
+		}
+	}
+	cursor := decode[web.Page[group.Group]](t, d.do(t, alice, "GET", "/groups?limit=1", "").body).NextCursor
+	if p := d.do(t, alice, "GET", "/me/groups?cursor="+cursor, "").problem(t); p != "400 bad_request" {
+		t.Errorf("a cursor of another list: %s", p)
+	}
+}
+
+// Every operation says what it does and what can go wrong.
+func TestHTTPDocument(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	req := httptest.NewRequestWithContext(t.Context(), "GET", "/openapi.json", nil)
+	rec := httptest.NewRecorder()
+	d.handler.ServeHTTP(rec, req)
+	doc := decode[struct {
+		Paths map[string]map[string]struct {
+			Summary   string
+			Responses map[string]json.RawMessage
+		}
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]json.RawMessage
+				Required   []string
+			}
+		}
+	}](t, rec.Body.String())
+	operations := 0
+	for path, methods := range doc.Paths {
+		for method, op := range methods {
+			operations++
+			if op.Summary == "" || op.Responses["401"] == nil || op.Responses["503"] == nil {
+				t.Errorf("%s %s: %+v", method, path, op)
+			}
+		}
+	}
+	if operations != 18 {
+		t.Errorf("%d operations", operations)
+	}
+	request := doc.Components.Schemas["CreateRequest"]
+	if len(request.Properties) != 6 || !slices.Equal(request.Required, []string{"name"}) {
+		t.Errorf("CreateRequest: %+v", request)
+	}
+	if doc.Components.Schemas["Problem"].Properties["code"] == nil {
+		t.Error("problems are not described")
+	}
+}
