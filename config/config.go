@@ -148,13 +148,15 @@ func (c Config) checkAdapter(given []redisrole.Role) error {
 // checkAddr keeps a node whose tokens anyone with its data directory can make
 // from being reached by others.
 func (c Config) checkAddr() error {
-	host, _, err := net.SplitHostPort(c.HTTP.Addr)
-	if err != nil || !c.Auth.Empty() || isLoopback(host) {
-		return nil
+	host, _, malformed := net.SplitHostPort(c.HTTP.Addr) // the HTTP section reports that
+	if c.Auth.Empty() && malformed == nil && !isLoopback(host) {
+		return errNoKey
 	}
-	return errors.New("http.addr: without any auth key only a loopback address (127.0.0.1:8080) is allowed: " +
-		"set auth.secret, auth.jwks.url or auth.public.key to listen on others")
+	return nil
 }
+
+var errNoKey = errors.New("http.addr: without any auth key only a loopback address (127.0.0.1:8080) is allowed: " +
+	"set auth.secret, auth.jwks.url or auth.public.key to listen on others")
 
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)

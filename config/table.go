@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,7 +46,7 @@ func walk(table []Key, v reflect.Value, prefix string, index []int) []Key {
 		if name == "" {
 			continue
 		}
-		at := append(index[:len(index):len(index)], i)
+		at := slices.Concat(index, []int{i})
 		if f.Type.Kind() == reflect.Struct {
 			table = walk(table, v.Field(i), prefix+name+".", at)
 			continue

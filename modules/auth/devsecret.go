@@ -56,7 +56,7 @@ func writeSecret(path string) (created bool, err error) {
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }()
 	_, err = tmp.WriteString(newSecret() + "\n")
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return false, err
 	}
 	err = os.Link(tmp.Name(), path)

@@ -70,18 +70,18 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-// keySet encodes keys as kid, key, kid, key …
-func keySet(t *testing.T, pairs ...any) string {
+// keySet encodes keys by their ids.
+func keySet(t *testing.T, byID map[string]*ecdsa.PrivateKey) string {
 	t.Helper()
 	var keys []map[string]string
-	for n := 0; n < len(pairs); n += 2 {
-		raw, err := pairs[n+1].(*ecdsa.PrivateKey).PublicKey.Bytes()
+	for kid, key := range byID {
+		raw, err := key.PublicKey.Bytes()
 		if err != nil {
 			t.Fatal(err)
 		}
 		b64 := base64.RawURLEncoding.EncodeToString
 		keys = append(keys, map[string]string{
-			"kty": "EC", "crv": "P-256", "kid": pairs[n].(string), "use": "sig",
+			"kty": "EC", "crv": "P-256", "kid": kid, "use": "sig",
 			"x": b64(raw[1:33]), "y": b64(raw[33:]),
 		})
 	}
@@ -137,7 +137,7 @@ func TestJWKSRotation(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	old, next, foreign := newKey(t), newKey(t), newKey(t)
-	i.set(200, keySet(t, "old", old))
+	i.set(200, keySet(t, map[string]*ecdsa.PrivateKey{"old": old}))
 	v := startJWKS(t, i, slog.New(slog.DiscardHandler))
 	if !accepted(t, v, esToken(t, old, "old")) {
 		t.Error("a token right after the start was refused")
@@ -148,7 +148,7 @@ func TestJWKSRotation(t *testing.T) {
 	if !accepted(t, v, esToken(t, old, "")) {
 		t.Error("a token without kid was refused")
 	}
-	i.set(200, keySet(t, "old", old, "next", next))
+	i.set(200, keySet(t, map[string]*ecdsa.PrivateKey{"old": old, "next": next}))
 	if !accepted(t, v, esToken(t, next, "next")) {
 		t.Error("a rotated key was not fetched")
 	}
@@ -174,7 +174,7 @@ func TestJWKSRotation(t *testing.T) {
 			t.Errorf("known keys were forgotten after %d %.20q", broken.status, broken.body)
 		}
 	}
-	i.set(200, keySet(t, "next", next))
+	i.set(200, keySet(t, map[string]*ecdsa.PrivateKey{"next": next}))
 	accepted(t, v, esToken(t, foreign, "unknown"))
 	if accepted(t, v, esToken(t, old, "old")) {
 		t.Error("a withdrawn key is still accepted")
@@ -185,7 +185,7 @@ func TestJWKSUnknownKeysAreRateLimited(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	key := newKey(t)
-	i.set(200, keySet(t, "a", key))
+	i.set(200, keySet(t, map[string]*ecdsa.PrivateKey{"a": key}))
 	v := startJWKS(t, i, slog.New(slog.DiscardHandler))
 	v.jwks.mu.Lock()
 	v.jwks.minAge = time.Hour
@@ -212,7 +212,7 @@ func TestJWKSDownAtStart(t *testing.T) {
 	if !errors.Is(err, fault.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
-	i.set(200, keySet(t, "a", key))
+	i.set(200, keySet(t, map[string]*ecdsa.PrivateKey{"a": key}))
 	deadline := time.After(5 * time.Second)
 	for {
 		if _, err := v.Verify(t.Context(), esToken(t, key, "a")); err == nil {
@@ -255,7 +255,7 @@ func TestJWKSKeysThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	key := newKey(t)
 	var set struct{ Keys []map[string]any }
-	if err := json.Unmarshal([]byte(keySet(t, "a", key)), &set); err != nil {
+	if err := json.Unmarshal([]byte(keySet(t, map[string]*ecdsa.PrivateKey{"a": key})), &set); err != nil {
 		t.Fatal(err)
 	}
 	change := func(field string, value any) map[string]any {

@@ -15,6 +15,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,11 +69,11 @@ func base(changes jwt.MapClaims) jwt.MapClaims {
 	return c
 }
 
-func sign(t *testing.T, method jwt.SigningMethod, key any, c jwt.MapClaims, header ...any) string {
+func sign(t *testing.T, method jwt.SigningMethod, key any, c jwt.MapClaims, headers ...map[string]any) string {
 	t.Helper()
 	token := jwt.NewWithClaims(method, c)
-	for i := 0; i+1 < len(header); i += 2 {
-		token.Header[header[i].(string)] = header[i+1]
+	for _, h := range headers {
+		maps.Copy(token.Header, h)
 	}
 	s, err := token.SignedString(key)
 	if err != nil {
@@ -210,9 +211,9 @@ func TestForgeries(t *testing.T) {
 		{"another secret", both, sign(t, hs256, []byte("fedcba9876543210fedcba9876543210"), base(nil)), "signature"},
 		{"empty secret", public, sign(t, hs256, []byte(""), base(nil)), "algorithm"},
 		{"another key", both, sign(t, rs256, rsaOther, base(nil)), "signature"},
-		{"key in the header", both, sign(t, rs256, rsaOther, base(nil), "jwk", jwkHeader), "signature"},
-		{"key's address in the header", both, sign(t, rs256, rsaOther, base(nil), "jku", "https://evil.example/jwks.json", "x5u", "https://evil.example/c.pem"), "signature"},
-		{"critical extension", both, sign(t, rs256, rsaKey, base(nil), "crit", []string{"exp"}), "extension"},
+		{"key in the header", both, sign(t, rs256, rsaOther, base(nil), map[string]any{"jwk": jwkHeader}), "signature"},
+		{"key's address in the header", both, sign(t, rs256, rsaOther, base(nil), map[string]any{"jku": "https://evil.example/jwks.json", "x5u": "https://evil.example/c.pem"}), "signature"},
+		{"critical extension", both, sign(t, rs256, rsaKey, base(nil), map[string]any{"crit": []string{"exp"}}), "extension"},
 		{"empty signature", both, parts[0] + "." + parts[1] + ".", "signature"},
 		{"signature of another token", both, parts[0] + "." + strings.Split(sign(t, hs256, []byte(secret), base(jwt.MapClaims{"sub": "mallory"})), ".")[1] + "." + parts[2], "signature"},
 		{"two parts", both, parts[0] + "." + parts[1], "can be read"},

@@ -25,9 +25,8 @@ func ParseIfMatch(header string) (revision int64, whichever bool, err error) {
 	if len(tag) < 2 || tag[0] != '"' || tag[len(tag)-1] != '"' || strings.Contains(tag[1:len(tag)-1], `"`) {
 		return 0, false, fault.ErrBadRequest.WithMessage(`If-Match must be one entity tag, like "12", or *`)
 	}
-	revision, err = strconv.ParseInt(tag[1:len(tag)-1], 10, 64)
-	if err != nil || revision < 0 {
-		return 0, false, nil
+	if n, ours := strconv.ParseInt(tag[1:len(tag)-1], 10, 64); ours == nil && n > 0 {
+		revision = n
 	}
 	return revision, false, nil
 }

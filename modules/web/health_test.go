@@ -48,7 +48,7 @@ func TestHealthStates(t *testing.T) {
 		h := newHealth(t, db.check, redis.check)
 		want := func(status string, ready bool) web.Report {
 			t.Helper()
-			time.Sleep(time.Second) // let the cached answer grow old
+			<-time.After(time.Second) // let the cached answer grow old
 			r := h.Report(t.Context())
 			if r.Status != status || r.Ready() != ready {
 				t.Errorf("%+v, want %s", r, status)
@@ -114,18 +114,18 @@ func TestHealthIsBoundedAndShared(t *testing.T) {
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("took %v", took)
 		}
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		if r := h.Report(t.Context()); r.Status != "degraded" || calls.Load() != 1 {
 			t.Errorf("%+v after %d calls: a stuck check is called again", r, calls.Load())
 		}
 		release <- struct{}{}
 		synctest.Wait()
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		go func() { release <- struct{}{} }()
 		if r := h.Report(t.Context()); r.Status != "ready" {
 			t.Errorf("%+v: the check came back", r)
 		}
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		h.Report(t.Context())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
