@@ -28,19 +28,18 @@ func startCluster(t *testing.T, nodes int, env ...string) *deployment {
 func TestSharedRedis(t *testing.T) {
 	t.Parallel()
 	redis, postgres := redistest.Start(t), pgtest.Start(t)
-	d := startCluster(t, 2, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.URL())
+	d := startCluster(t, 2, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.NewDatabase(t))
 	began := time.Now()
 	mainJob(t, d)
 	t.Logf("the main job took %s on two nodes with a shared Redis", time.Since(began).Round(time.Millisecond))
-	otherDatabase(t, redis)
+	otherDatabase(t, redis, postgres)
 }
 
 // otherDatabase: a node with another database under the same prefix is refused
 // and says why; under a prefix of its own it starts.
-func otherDatabase(t *testing.T, redis *redistest.Server) {
+func otherDatabase(t *testing.T, redis *redistest.Server, postgres *pgtest.Server) {
 	t.Helper()
-	other := pgtest.Start(t)
-	env := []string{"MOIM_AUTH_SECRET=" + secret, "MOIM_REDIS_URL=" + redis.URL(), "MOIM_DATABASE_URL=" + other.URL()}
+	env := []string{"MOIM_AUTH_SECRET=" + secret, "MOIM_REDIS_URL=" + redis.URL(), "MOIM_DATABASE_URL=" + postgres.NewDatabase(t)}
 	printed := newNode(t, env...).refused(startWithin)
 	for _, word := range []string{"prefix", "database"} {
 		if !strings.Contains(printed, word) {
@@ -56,7 +55,7 @@ func TestCapacity(t *testing.T) {
 	t.Parallel()
 	const seats, wanting = 10, 200
 	redis, postgres := redistest.Start(t), pgtest.Start(t)
-	d := startCluster(t, 2, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.URL())
+	d := startCluster(t, 2, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.NewDatabase(t))
 	var g group
 	d.api(0, "ana").must(t, http.StatusCreated, http.MethodPost, "/groups",
 		object{"name": "Boat", "visibility": "public", "joinPolicy": "open", "capacity": seats}, &g)
@@ -103,7 +102,7 @@ func TestCapacity(t *testing.T) {
 func TestRemovedEverywhere(t *testing.T) {
 	t.Parallel()
 	redis, postgres := redistest.Start(t), pgtest.Start(t)
-	d := startCluster(t, 3, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.URL())
+	d := startCluster(t, 3, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.NewDatabase(t))
 	groupID := newGroup(t, d, "bo")
 	var his, hers []*client
 	for i := range d.nodes {

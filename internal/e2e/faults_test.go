@@ -68,7 +68,7 @@ func everyoneHas(t *testing.T, d *deployment, survivor int, groupID string, all 
 func TestKillNode(t *testing.T) {
 	t.Parallel()
 	redis, postgres := redistest.Start(t), pgtest.Start(t)
-	d := startCluster(t, 3, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.URL())
+	d := startCluster(t, 3, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.NewDatabase(t))
 	groupID := newGroup(t, d, "bo")
 	const victim = 2
 	remaining := []*client{d.io(t, 0, "ana"), d.ws(t, 0, "bo"), d.io(t, 1, "bo"), d.ws(t, 1, "ana")}
@@ -102,7 +102,7 @@ func TestKillNode(t *testing.T) {
 func TestKillSocketRedis(t *testing.T) {
 	t.Parallel()
 	shared, sockets, postgres := redistest.Start(t), redistest.Start(t), pgtest.Start(t)
-	d := startCluster(t, 2, "MOIM_REDIS_URL="+shared.URL(), "MOIM_REDIS_SOCKET_URL="+sockets.URL(), "MOIM_DATABASE_URL="+postgres.URL())
+	d := startCluster(t, 2, "MOIM_REDIS_URL="+shared.URL(), "MOIM_REDIS_SOCKET_URL="+sockets.URL(), "MOIM_DATABASE_URL="+postgres.NewDatabase(t))
 	groupID := newGroup(t, d, "bo")
 	all := []*client{d.io(t, 0, "ana"), d.ws(t, 0, "bo"), d.io(t, 1, "bo"), d.ws(t, 1, "ana")}
 	for _, c := range all {

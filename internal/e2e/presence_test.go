@@ -59,7 +59,7 @@ func pushedStatus(c *client, groupID, user string) string {
 func TestPresence(t *testing.T) {
 	t.Parallel()
 	redis, postgres := redistest.Start(t), pgtest.Start(t)
-	d := startCluster(t, 2, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.URL(), "MOIM_GROUP_PRESENCE_GRACE=1s")
+	d := startCluster(t, 2, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.NewDatabase(t), "MOIM_GROUP_PRESENCE_GRACE=1s")
 	groupID := newGroup(t, d, "bo", "cy")
 	ana := d.ws(t, 0, "ana")
 	var answered subscription

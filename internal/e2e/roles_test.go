@@ -16,7 +16,7 @@ import (
 func TestDedicatedRedis(t *testing.T) {
 	t.Parallel()
 	roles := []string{"socket", "group", "cache"}
-	env := []string{"MOIM_DATABASE_URL=" + pgtest.Start(t).URL()}
+	env := []string{"MOIM_DATABASE_URL=" + pgtest.Start(t).NewDatabase(t)}
 	monitors := make(map[string]*redistest.Monitor)
 	for _, role := range roles {
 		server := redistest.Start(t)
