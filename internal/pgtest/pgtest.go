@@ -1,0 +1,298 @@
+// Package pgtest runs real PostgreSQL servers for tests: one cluster a server,
+// gone when the test ends.
+package pgtest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	startTimeout = 30 * time.Second
+	pollEvery    = 20 * time.Millisecond
+)
+
+// Server is a running PostgreSQL server on 127.0.0.1 that lets everyone in as
+// the superuser postgres. It syncs to disk, as a server in production does.
+type Server struct {
+	tb       testing.TB
+	postgres string // the binary
+	dir      string
+	port     int
+	log      *serverLog
+	names    atomic.Int64
+
+	mu     sync.Mutex
+	cmd    *exec.Cmd     // nil while it is down
+	exited chan struct{} // closed when cmd has ended
+}
+
+// Start runs a server until the test ends. Settings are lines of
+// postgresql.conf. Where PostgreSQL is not installed the test is skipped, or
+// fails when the environment has CI set. The server's log is printed when the
+// test fails.
+//
+// Starting takes about a second: tests share a server, each with a database
+// of its own from [Server.NewDatabase].
+func Start(tb testing.TB, settings ...string) *Server {
+	tb.Helper()
+	bin, err := find()
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			tb.Fatalf("pgtest: %v", err)
+		}
+		tb.Skipf("pgtest: %v", err)
+	}
+	// Not tb.TempDir: the account that the server runs under cannot enter it.
+	dir, err := os.MkdirTemp("", "pgtest")
+	if err != nil {
+		tb.Fatalf("pgtest: %v", err)
+	}
+	s := &Server{tb: tb, postgres: filepath.Join(bin, "postgres"), dir: dir, log: &serverLog{}}
+	tb.Cleanup(s.close)
+	if err := s.initialize(bin, settings); err != nil {
+		tb.Fatalf("pgtest: make a cluster: %v\n%s", err, s.log)
+	}
+	for range 20 {
+		s.port = freePort()
+		if err = s.run(); err == nil {
+			return s
+		}
+	}
+	tb.Fatalf("pgtest: start PostgreSQL: %v\n%s", err, s.log)
+	return nil
+}
+
+// find returns the folder of initdb and postgres: in PATH, or the newest
+// version where Debian keeps them.
+func find() (string, error) {
+	if file, err := exec.LookPath("initdb"); err == nil {
+		return filepath.Dir(file), nil
+	}
+	newest, best := "", 0
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if err != nil {
+		return "", err
+	}
+	for _, file := range found {
+		bin := filepath.Dir(file)
+		if version, err := strconv.Atoi(filepath.Base(filepath.Dir(bin))); err == nil && version > best {
+			newest, best = bin, version
+		}
+	}
+	if newest == "" {
+		return "", fmt.Errorf("PostgreSQL's server (initdb, postgres) is not installed")
+	}
+	return newest, nil
+}
+
+func (s *Server) initialize(bin string, settings []string) error {
+	if err := giveAway(s.dir); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(s.tb.Context(), filepath.Join(bin, "initdb"), "-D", s.data(),
+		"-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+	cmd.Dir = s.dir
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	prepare(cmd)
+	if err := cmd.Run(); err != nil {
+		return err
+	}
+	conf, err := os.OpenFile(filepath.Join(s.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = conf.WriteString("\n" + strings.Join(settings, "\n") + "\n")
+	if closeErr := conf.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// Addr returns the server's host:port.
+func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+// URL returns the URL of one of the server's databases.
+func (s *Server) URL(database string) string { return s.URLVia(s.Addr(), database) }
+
+// URLVia is [Server.URL] with another address, such as a proxy's.
+func (s *Server) URLVia(addr, database string) string {
+	return fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable", addr, database)
+}
+
+// NewDatabase makes an empty database and returns its URL.
+func (s *Server) NewDatabase(tb testing.TB) string {
+	tb.Helper()
+	name := fmt.Sprintf("test%d", s.names.Add(1))
+	s.Exec(tb, "postgres", "CREATE DATABASE "+name)
+	return s.URL(name)
+}
+
+// Exec runs a statement in one of the server's databases.
+func (s *Server) Exec(tb testing.TB, database, statement string) {
+	tb.Helper()
+	ctx := tb.Context()
+	conn, err := pgx.Connect(ctx, s.URL(database))
+	if err != nil {
+		tb.Fatalf("pgtest: %v", err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		tb.Fatalf("pgtest: %s: %v", statement, err)
+	}
+}
+
+// Stop ends the server as an operator does (fast shutdown: it cuts open
+// connections) and waits until it has ended. Stopping it twice is fine.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end(os.Interrupt)
+}
+
+// Kill ends the server at once, as kill -9 does. Killing it twice is fine.
+func (s *Server) Kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end(os.Kill)
+}
+
+func (s *Server) end(signal os.Signal) {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(signal)
+	select {
+	case <-s.exited:
+	case <-time.After(startTimeout):
+		_ = s.cmd.Process.Kill()
+		<-s.exited
+	}
+	s.cmd = nil
+}
+
+// Restart kills the server, if it still runs, and starts it again on the same
+// port and with the same data.
+func (s *Server) Restart() {
+	s.tb.Helper()
+	s.Kill()
+	deadline := time.Now().Add(startTimeout)
+	for {
+		// The children of a killed server take a moment to notice, and it does
+		// not start before they have.
+		err := s.run()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.tb.Fatalf("pgtest: restart PostgreSQL: %v\n%s", err, s.log)
+		}
+	}
+}
+
+func (s *Server) close() {
+	s.Stop()
+	_ = os.RemoveAll(s.dir)
+	if s.tb.Failed() {
+		s.tb.Logf("PostgreSQL %s:\n%s", s.Addr(), s.log)
+	}
+}
+
+// run starts the process and waits until it lets someone in.
+func (s *Server) run() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cmd := exec.CommandContext(context.Background(), s.postgres, "-D", s.data(), "-k", s.dir,
+		"-h", "127.0.0.1", "-p", strconv.Itoa(s.port))
+	cmd.Dir = s.dir
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	prepare(cmd)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait()
+	}()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	deadline := time.After(startTimeout)
+	for {
+		select {
+		case <-exited:
+			return fmt.Errorf("it ended: %s", cmd.ProcessState)
+		case <-deadline:
+			_ = cmd.Process.Kill()
+			<-exited
+			return fmt.Errorf("not ready after %s", startTimeout)
+		case <-tick.C:
+			if s.answers() {
+				s.cmd, s.exited = cmd, exited
+				return nil
+			}
+		}
+	}
+}
+
+func (s *Server) answers() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.URL("postgres"))
+	if err != nil {
+		return false
+	}
+	_ = conn.Close(ctx)
+	return true
+}
+
+// freePort returns a port that nothing listens on, below the range from which
+// the system takes the ports of outgoing connections: so it stays free while
+// the server is down.
+func freePort() int {
+	for {
+		port := 10000 + rand.IntN(22000)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue
+		}
+		_ = l.Close()
+		return port
+	}
+}
+
+// serverLog keeps what a server printed.
+type serverLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *serverLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// String returns all that was printed.
+func (l *serverLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
