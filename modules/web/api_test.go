@@ -164,6 +164,7 @@ func routes(api *web.API) {
 
 var failures = map[string]error{
 	"unknown":     errors.New("the password is hunter2"),
+	"odd":         fault.New(fault.Internal, "disk_full", "hunter2"),
 	"forbidden":   fault.ErrForbidden,
 	"notfound":    fault.ErrNotFound,
 	"gone":        fault.New(fault.Gone, "log_truncated", "gone"),
@@ -318,6 +319,7 @@ func TestFaults(t *testing.T) {
 		retry  string
 	}{
 		{"unknown", 500, "internal", ""},
+		{"odd", 500, "internal", ""},
 		{"forbidden", 403, "forbidden", ""},
 		{"notfound", 404, "not_found", ""},
 		{"gone", 410, "log_truncated", ""},
@@ -363,6 +365,7 @@ func TestAnswers(t *testing.T) {
 		"/v1/things/a+b%2Fc":   "a+b/c",
 		"/v1/things/a%2525":    "a%25",
 		"/v1/things/%ea%b0%80": "가",
+		"/v1/things/a%252Fb":   "a%2Fb",
 	} {
 		var got struct{ ID, Caller string }
 		a := s.do("GET", path, "")
