@@ -1,0 +1,282 @@
+package grouptest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/modules/group"
+)
+
+func testEvents(t *testing.T, s Store) {
+	ctx, g := t.Context(), create(t, s)
+	raw := json.RawMessage(`{"b": 1,  "a":"<&>","n":1.50}`)
+	events := change(t, s, g.ID, func(tx group.Tx) error {
+		_, err1 := tx.Append(ctx, group.MessagePosted, "bob", raw)
+		_, err2 := tx.Append(ctx, group.MessagePosted, "", map[string]string{"a": "<&> 모임"})
+		_, err3 := tx.Append(ctx, group.MessagePosted, "bob", make(chan int))
+		if err3 == nil {
+			t.Error("data that cannot be encoded made no error")
+		}
+		return errors.Join(err1, err2)
+	})
+	withoutHoles(t, events, 1)
+	if got := string(events[0].Data); got != string(raw) {
+		t.Errorf("raw data became %s", got)
+	}
+	if got, want := string(events[1].Data), `{"a":"<&> 모임"}`; got != want {
+		t.Errorf("data is %s, want %s", got, want)
+	}
+	if events[0].Actor == nil || *events[0].Actor != "bob" || events[1].Actor != nil {
+		t.Errorf("actors %v and %v, want bob and the system", events[0].Actor, events[1].Actor)
+	}
+	same(t, "the log", read(t, s, g.ID, 1, 10).Events, events)
+}
+
+func testLogPages(t *testing.T, s Store) {
+	ctx, g := t.Context(), create(t, s)
+	other := create(t, s)
+	change(t, s, g.ID, join(ctx, "bob"))
+	for n := range 8 {
+		change(t, s, g.ID, post(ctx, n)) // up to version 10
+		change(t, s, other.ID, post(ctx, n))
+	}
+	for _, c := range []struct {
+		since int64
+		limit int
+		want  []int64
+	}{
+		{0, 3, []int64{1, 2, 3}},
+		{3, 4, []int64{4, 5, 6, 7}},
+		{7, 3, []int64{8, 9, 10}},
+		{7, 100, []int64{8, 9, 10}},
+		{9, 100, []int64{10}},
+		{10, 100, []int64{}},
+		{11, 100, []int64{}},
+		{0, 0, []int64{}},
+	} {
+		page := read(t, s, g.ID, c.since, c.limit)
+		same(t, "versions", versions(page.Events), c.want)
+		if page.Group.Version != 10 || page.First != 1 || page.Deleted || len(page.Members) != 0 {
+			t.Errorf("since %d: %+v", c.since, page)
+		}
+	}
+	page := read(t, s, g.ID, 10, 10, "alice", "nobody", "bob", "bob")
+	same(t, "members", page.Members, map[string]group.Member{"alice": owner("alice"), "bob": member("bob")})
+	now, _ := get(t, s, g.ID, "")
+	same(t, "the group", page.Group, now)
+
+	users := make([]string, 3000)
+	for i := range users {
+		users[i] = user(i)
+	}
+	if page := read(t, s, g.ID, 10, 10, append(users, "bob")...); len(page.Members) != 1 {
+		t.Errorf("%d members among many users, want bob", len(page.Members))
+	}
+}
+
+// testLogMoment reads while others write: what it reads must agree with itself.
+func testLogMoment(t *testing.T, s Store) {
+	g := create(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for n := 0; n < 400 && ctx.Err() == nil; n++ {
+			_, err := s.Change(t.Context(), g.ID, func(tx group.Tx) error {
+				m, err := tx.Member(t.Context(), "bob")
+				switch {
+				case err != nil:
+					return err
+				case m == nil:
+					return join(t.Context(), "bob")(tx)
+				}
+				if err := tx.RemoveMember(t.Context(), "bob"); err != nil {
+					return err
+				}
+				_, err = tx.Append(t.Context(), group.MemberLeft, "bob", struct{}{})
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 100 {
+		page := read(t, s, g.ID, 0, 1000, "bob")
+		withoutHoles(t, page.Events, 0)
+		last := page.Events[len(page.Events)-1]
+		if last.Version != page.Group.Version {
+			t.Fatalf("the log ends at %d, the group is at %d", last.Version, page.Group.Version)
+		}
+		_, in := page.Members["bob"]
+		if want := last.Type == group.MemberJoined; in != want || (page.Group.MemberCount == 2) != want {
+			t.Fatalf("after %s bob is in: %v, and %d are counted", last.Type, in, page.Group.MemberCount)
+		}
+		members, version, err := s.Members(t.Context(), g.ID, "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if joined := version%2 == 0; (len(members) == 2) != joined {
+			t.Fatalf("%d members at version %d", len(members), version)
+		}
+	}
+	cancel()
+	writer.Wait()
+}
+
+func testHeads(t *testing.T, s Store) {
+	ctx := t.Context()
+	first, second := create(t, s), create(t, s)
+	change(t, s, second.ID, post(ctx, 1))
+	heads := func(window time.Duration) map[string]int64 {
+		t.Helper()
+		list, err := s.Heads(ctx, window)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := make(map[string]int64)
+		for _, h := range list {
+			m[h.GroupID] = h.Version
+		}
+		return m
+	}
+	same(t, "within an hour", heads(time.Hour), map[string]int64{first.ID: 1, second.ID: 2})
+	same(t, "in the future", heads(-time.Hour), map[string]int64{})
+
+	// The first group falls out of a window that the second stays in.
+	const window = 300 * time.Millisecond
+	eventually(t, "the first group is no longer a head", func() bool {
+		change(t, s, second.ID, post(ctx, 1))
+		got := heads(window)
+		_, old := got[first.ID]
+		_, fresh := got[second.ID]
+		return !old && fresh
+	})
+}
+
+func testRelay(t *testing.T, s Store) {
+	ctx, g := t.Context(), create(t, s)
+	for n := range 4 {
+		change(t, s, g.ID, post(ctx, n)) // up to version 5
+	}
+	relay := func(age time.Duration, limit int, fail ...int64) (published []int64, marked int) {
+		t.Helper()
+		marked, err := s.Relay(ctx, age, limit, func(e group.Event) error {
+			if slices.Contains(fail, e.Version) {
+				return errors.New("not published")
+			}
+			published = append(published, e.Version)
+			if e.GroupID != g.ID || e.Type == "" || len(e.Data) == 0 || e.At.IsZero() {
+				t.Errorf("relayed %+v", e)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatalf("relay: %v", err)
+		}
+		return published, marked
+	}
+	check := func(what string, got []int64, marked int, want ...int64) {
+		t.Helper()
+		slices.Sort(got)
+		same(t, what, got, want)
+		if marked != len(want) {
+			t.Errorf("%s: %d marked, want %d", what, marked, len(want))
+		}
+	}
+	got, n := relay(time.Hour, 10)
+	check("nothing is an hour old", got, n)
+
+	if err := s.Published(ctx, []group.Ref{{GroupID: g.ID, Version: 2}, {GroupID: g.ID, Version: 99}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Published(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	got, n = relay(-time.Hour, 2)
+	check("the oldest two that are not published", got, n, 1, 3)
+	got, n = relay(-time.Hour, 10, 4)
+	check("4 is refused", got, n, 5)
+	got, n = relay(-time.Hour, 10)
+	check("4 is still there", got, n, 4)
+	got, n = relay(-time.Hour, 10)
+	check("nothing is left", got, n)
+
+	many := make([]group.Ref, 0, 345)
+	for i := range cap(many) {
+		many = append(many, group.Ref{GroupID: change(t, s, g.ID, post(ctx, i))[0].GroupID, Version: int64(6 + i)})
+	}
+	if err := s.Published(ctx, many[:344]); err != nil {
+		t.Fatal(err)
+	}
+	got, n = relay(-time.Hour, 1000)
+	check("all but one were marked", got, n, 350)
+}
+
+// testRelays runs relays against one another: they must not publish one event
+// at the same time, and miss none.
+func testRelays(t *testing.T, s Store) {
+	const events, relays = 60, 4
+	ctx, g := t.Context(), create(t, s)
+	for n := range events - 1 {
+		change(t, s, g.ID, post(ctx, n))
+	}
+	var (
+		all       sync.WaitGroup
+		mu        sync.Mutex
+		published = make(map[int64]int)
+		marked    int
+	)
+	for range relays {
+		all.Go(func() {
+			for {
+				n, err := s.Relay(ctx, -time.Hour, 7, func(e group.Event) error {
+					mu.Lock()
+					defer mu.Unlock()
+					published[e.Version]++
+					return nil
+				})
+				if err != nil {
+					t.Errorf("relay: %v", err)
+					return
+				}
+				mu.Lock()
+				marked += n
+				enough := n == 0 && len(published) == events
+				mu.Unlock()
+				if enough {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if marked != events {
+		t.Errorf("%d events marked, want %d", marked, events)
+	}
+	for version, n := range published {
+		if n != 1 {
+			t.Errorf("event %d was published %d times", version, n)
+		}
+	}
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(10 * time.Second)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("timed out: %s", what)
+		}
+	}
+}
