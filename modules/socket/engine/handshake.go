@@ -1,0 +1,151 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/gorilla/websocket"
+)
+
+// refusal is an Engine.IO error: its code, and what Node says with it.
+type refusal struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+var (
+	errTransport = refusal{0, "Transport unknown"}
+	errSession   = refusal{1, "Session ID unknown"}
+	errMethod    = refusal{2, "Bad handshake method"}
+	errRequest   = refusal{3, "Bad request"}
+	errForbidden = refusal{4, "Forbidden"}
+	errVersion   = refusal{5, "Unsupported protocol version"}
+)
+
+// retryAfter is what a draining node tells clients to wait, in seconds.
+const retryAfter = 1
+
+// ServeEngineIO answers a request of the Engine.IO door. Its transport is
+// WebSocket.
+func (e *Engine) ServeEngineIO(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	switch {
+	case q.Get("transport") != "websocket":
+		errTransport.answer(w, r)
+	case q.Get("sid") != "":
+		errSession.answer(w, r)
+	case r.Method != http.MethodGet:
+		errMethod.answer(w, r)
+	case !websocket.IsWebSocketUpgrade(r):
+		errRequest.answer(w, r)
+	case q.Get("EIO") != "4":
+		errVersion.answer(w, r)
+	case !e.originAllowed(r):
+		errForbidden.answer(w, r)
+	default:
+		e.serve(w, r, EngineIO, q)
+	}
+}
+
+// ServePlain answers a request of the plain WebSocket door.
+func (e *Engine) ServePlain(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case !websocket.IsWebSocketUpgrade(r):
+		w.Header().Set("Upgrade", "websocket")
+		http.Error(w, "this is a WebSocket: open it with one", http.StatusUpgradeRequired)
+	case !e.originAllowed(r):
+		http.Error(w, "this origin is not allowed: see http.origins", http.StatusForbidden)
+	default:
+		e.serve(w, r, Plain, r.URL.Query())
+	}
+}
+
+// serve accepts a connection and upgrades it.
+func (e *Engine) serve(w http.ResponseWriter, r *http.Request, p Protocol, q url.Values) {
+	c := &Conn{engine: e, id: e.ids.next(), protocol: p}
+	if p == EngineIO {
+		c.enqueue(e.openPacket(c.id).wire)
+	}
+	if err := e.add(c); err != nil {
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+		http.Error(w, "this node is stopping: connect again", http.StatusServiceUnavailable)
+		return
+	}
+	receiver, err := e.accept(c, Handshake{
+		Header:     r.Header.Clone(),
+		Query:      q,
+		RemoteAddr: r.RemoteAddr,
+		Protocol:   p,
+		Context:    context.WithoutCancel(r.Context()),
+	})
+	if err != nil {
+		e.remove(c)
+		e.refuse(w, r, err)
+		return
+	}
+	c.receiver = receiver
+	e.stats.accepted.Add(1)
+	e.sockets.serve(w, r, c)
+}
+
+func (e *Engine) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var answer http.Handler
+	if errors.As(err, &answer) {
+		answer.ServeHTTP(w, r)
+		return
+	}
+	e.log.Debug("engine: refused a connection", "err", err)
+	errForbidden.answer(w, r)
+}
+
+func (e *Engine) openPacket(sid string) *Frame {
+	return newFrame(nil, fmt.Appendf(nil, `0{"sid":%q,"upgrades":[],"pingInterval":%d,"pingTimeout":%d,"maxPayload":%d}`,
+		sid, e.cfg.PingInterval.Milliseconds(), e.cfg.PingTimeout.Milliseconds(), e.cfg.MaxFrame))
+}
+
+// answer refuses a request as Node's server does: in JSON over HTTP, in words
+// to who asked for an upgrade.
+func (f refusal) answer(w http.ResponseWriter, r *http.Request) {
+	status := http.StatusBadRequest
+	if f.Code == errForbidden.Code {
+		status = http.StatusForbidden
+	}
+	if websocket.IsWebSocketUpgrade(r) {
+		w.Header().Set("Connection", "close")
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(f.Message))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(f)
+}
+
+// originAllowed checks the Origin header, which browsers always send and
+// scripts in them cannot change. Other clients send none.
+func (e *Engine) originAllowed(r *http.Request) bool {
+	origins := r.Header.Values("Origin")
+	if len(origins) == 0 {
+		return true
+	}
+	u, err := url.Parse(origins[0])
+	if len(origins) > 1 || err != nil || u.Scheme == "" || u.Host == "" {
+		return false
+	}
+	if len(e.cfg.Origins) == 0 {
+		return strings.EqualFold(u.Host, r.Host)
+	}
+	for _, allowed := range e.cfg.Origins {
+		if allowed == "*" || strings.EqualFold(strings.TrimSuffix(allowed, "/"), u.Scheme+"://"+u.Host) {
+			return true
+		}
+	}
+	return false
+}
