@@ -122,5 +122,8 @@ func (c *Controller) disconnect(ctx context.Context, in *disconnectInput) (*Noth
 	if !validUserID(in.UserID) {
 		return nil, fault.Validation(fault.Field{Field: "userId", Message: "is not a user id"})
 	}
-	return nothing(c.users.Disconnect(ctx, in.UserID))
+	if err := c.users.Disconnect(ctx, in.UserID); err != nil {
+		return nil, fault.ErrUnavailable.WithMessage("not every node could be told; try again").WithCause(err)
+	}
+	return &Nothing{}, nil
 }

@@ -1,0 +1,138 @@
+package group
+
+import (
+	"context"
+
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/socket"
+	"github.com/moim-live/moim/modules/socket/engine"
+)
+
+// Gateway is the socket door: it reads requests, calls the [Service] and the
+// [Feed], and returns what they answer. Its answers are those of HTTP, {} in
+// place of no body.
+type Gateway struct {
+	service *Service
+	feed    *Feed
+}
+
+// NewGateway returns a gateway. Give its handlers to a socket.Gateway.
+func NewGateway(service *Service, feed *Feed) *Gateway {
+	return &Gateway{service: service, feed: feed}
+}
+
+// done is the answer where HTTP has no body.
+type done struct{}
+
+// Handlers returns the handlers of every group event that clients send, and
+// one that ends the subscriptions of a socket that is gone.
+func (g *Gateway) Handlers() []socket.Handler {
+	return []socket.Handler{
+		socket.On("group:subscribe", g.subscribe),
+		socket.On("group:unsubscribe", g.unsubscribe),
+		socket.On("group:create", g.create),
+		socket.On("group:update", g.update),
+		socket.On("group:delete", g.remove),
+		socket.On("group:join", g.join),
+		socket.On("group:leave", g.leave),
+		socket.On("group:message", g.message),
+		socket.On("group:signal", g.signal),
+		socket.OnDisconnect(g.gone),
+	}
+}
+
+func (g *Gateway) subscribe(ctx context.Context, s *socket.Socket, req inGroup[subscribeRequest]) (subscribeAnswer, error) {
+	if err := req.Body.check(); err != nil {
+		return subscribeAnswer{}, err
+	}
+	if !validGroupID(req.GroupID) {
+		return subscribeAnswer{}, fault.ErrNotFound
+	}
+	caller := s.Identity()
+	sub, err := g.feed.Subscribe(ctx, s, SubscribeRequest{
+		GroupID: req.GroupID,
+		Since:   req.Body.Since,
+		Backend: caller.Admin,
+		Admit:   Admit(caller),
+	})
+	if err != nil {
+		return subscribeAnswer{}, hide(err)
+	}
+	socket.After(ctx, func() { g.feed.Release(s, req.GroupID) })
+	answer := subscribeAnswer{Group: sub.Group, Version: sub.Version, Events: sub.Events, Snapshot: sub.Snapshot}
+	if req.Body.Presence {
+		answer.Presence = g.service.Summary(ctx, req.GroupID)
+	}
+	return answer, nil
+}
+
+func (g *Gateway) unsubscribe(_ context.Context, s *socket.Socket, req inGroup[noFields]) (done, error) {
+	if err := req.Body.check(); err != nil {
+		return done{}, err
+	}
+	g.feed.Unsubscribe(s, req.GroupID, reasonLeft)
+	return done{}, nil
+}
+
+func (g *Gateway) create(ctx context.Context, s *socket.Socket, req keyed[CreateRequest]) (Group, error) {
+	return g.service.Create(ctx, s.Identity(), req.Body)
+}
+
+func (g *Gateway) update(ctx context.Context, s *socket.Socket, req inGroup[UpdateRequest]) (Group, error) {
+	return g.service.Update(ctx, s.Identity(), req.GroupID, nil, req.Body)
+}
+
+func (g *Gateway) remove(ctx context.Context, s *socket.Socket, req inGroup[noFields]) (done, error) {
+	if err := req.Body.check(); err != nil {
+		return done{}, err
+	}
+	return done{}, g.service.Delete(ctx, s.Identity(), req.GroupID, nil)
+}
+
+func (g *Gateway) join(ctx context.Context, s *socket.Socket, req inGroup[noFields]) (Member, error) {
+	if err := req.Body.check(); err != nil {
+		return Member{}, err
+	}
+	return g.service.Join(ctx, s.Identity(), req.GroupID)
+}
+
+func (g *Gateway) leave(ctx context.Context, s *socket.Socket, req inGroup[noFields]) (done, error) {
+	if err := req.Body.check(); err != nil {
+		return done{}, err
+	}
+	return done{}, g.service.Leave(ctx, s.Identity(), req.GroupID)
+}
+
+func (g *Gateway) message(ctx context.Context, s *socket.Socket, req inGroup[MessageRequest]) (Event, error) {
+	return g.service.Post(ctx, s.Identity(), req.GroupID, req.Body)
+}
+
+func (g *Gateway) signal(ctx context.Context, s *socket.Socket, req inGroup[SignalRequest]) (done, error) {
+	from := SignalSource{SocketID: s.ID(), Subscribed: g.feed.IsSubscribed(s, req.GroupID)}
+	return done{}, g.service.Signal(ctx, s.Identity(), req.GroupID, from, req.Body)
+}
+
+// Reasons why a subscription ended, as presence tells them.
+const (
+	reasonLeft    = "left"
+	reasonDropped = "dropped"
+	reasonDrained = "drained"
+	reasonExpired = "expired"
+)
+
+func (g *Gateway) gone(s *socket.Socket, reason engine.Reason) {
+	g.feed.Drop(s, presenceReason(reason))
+}
+
+func presenceReason(reason engine.Reason) string {
+	switch reason {
+	case engine.ClientDisconnect:
+		return reasonLeft
+	case engine.Drained:
+		return reasonDrained
+	case engine.Expired:
+		return reasonExpired
+	default:
+		return reasonDropped
+	}
+}

@@ -1,0 +1,321 @@
+package group_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/gorilla/websocket"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/socket"
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+// node is one node of a cluster that shares a store and a mesh.
+type node struct {
+	*group.Service
+	url string
+}
+
+func newNode(t *testing.T, st store, mesh *adapter.Mesh) *node {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	hub := adapter.NewHub(mesh.Adapter())
+	out := socket.NewEmitter(hub)
+	feed := group.NewFeed(st, out, nil, log)
+	hub.Intercept("group:event", feed.Receive)
+	hub.OnLost(feed.Lost)
+	service := group.NewService(group.Config{}, group.Deps{Repository: st, Log: st, Announcer: feed, Signaler: out})
+	// The token is the user's name: tokens are package auth's matter.
+	authenticate := func(_ context.Context, h socket.Handshake) (auth.Identity, error) {
+		if h.Token == "" {
+			return auth.Identity{}, fault.ErrUnauthorized
+		}
+		return auth.Identity{UserID: h.Token, Admin: h.Token == "backend", Expires: time.Now().Add(time.Hour)}, nil
+	}
+	door, err := socket.New(socket.Config{}.WithDefaults(), socket.Deps{Hub: hub, Authenticate: authenticate, Log: log},
+		group.NewGateway(service, feed).Handlers()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []interface {
+		Start(context.Context) error
+		Stop(context.Context) error
+	}{hub, feed, door} {
+		if err := part.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			if err := part.Stop(ctx); err != nil {
+				t.Errorf("stop %T: %v", part, err)
+			}
+		})
+	}
+	server := httptest.NewServer(http.HandlerFunc(door.ServePlain))
+	t.Cleanup(server.Close)
+	return &node{Service: service, url: "ws" + strings.TrimPrefix(server.URL, "http")}
+}
+
+// client is a plain WebSocket client. Its methods are for one goroutine.
+type client struct {
+	t      *testing.T
+	conn   *websocket.Conn
+	calls  int
+	pushed []push // received while waiting for an answer
+}
+
+type push struct {
+	ID    int             `json:"id"`
+	Event string          `json:"event"`
+	Data  json.RawMessage `json:"data"`
+	Error *struct {
+		Code   string        `json:"code"`
+		Fields []fault.Field `json:"errors"`
+	} `json:"error"`
+}
+
+func (n *node) dial(t *testing.T, userID string) *client {
+	t.Helper()
+	header := http.Header{"Authorization": {"Bearer " + userID}}
+	conn, res, err := websocket.DefaultDialer.DialContext(t.Context(), n.url, header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	t.Cleanup(func() { _ = conn.Close() })
+	return &client{t: t, conn: conn}
+}
+
+func (c *client) receive() push {
+	c.t.Helper()
+	_ = c.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	var p push
+	if err := c.conn.ReadJSON(&p); err != nil {
+		c.t.Fatalf("waiting for a message: %v", err)
+	}
+	return p
+}
+
+// call sends a request and returns its answer, or "error: code".
+func (c *client) call(event, data string) string {
+	c.t.Helper()
+	c.calls++
+	msg := fmt.Sprintf(`{"id":%d,"event":%q,"data":%s}`, c.calls, event, data)
+	if err := c.conn.WriteMessage(websocket.TextMessage, []byte(msg)); err != nil {
+		c.t.Fatal(err)
+	}
+	for {
+		p := c.receive()
+		switch {
+		case p.ID != c.calls:
+			c.pushed = append(c.pushed, p)
+		case p.Error != nil:
+			return "error: " + p.Error.Code
+		default:
+			return string(p.Data)
+		}
+	}
+}
+
+// next returns the next pushed message: "event data", events of the log as
+// "event version type".
+func (c *client) next() string {
+	c.t.Helper()
+	var p push
+	if len(c.pushed) > 0 {
+		p, c.pushed = c.pushed[0], c.pushed[1:]
+	} else {
+		p = c.receive()
+	}
+	if p.Event == "group:event" {
+		e := decode[group.Event](c.t, string(p.Data))
+		return fmt.Sprint(p.Event, " ", e.Version, " ", e.Type)
+	}
+	return p.Event + " " + string(p.Data)
+}
+
+func (c *client) wantNext(want ...string) {
+	c.t.Helper()
+	for _, w := range want {
+		if got := c.next(); got != w {
+			c.t.Errorf("received %s, want %s", got, w)
+		}
+	}
+}
+
+func TestSocketsAcrossNodes(t *testing.T) {
+	t.Parallel()
+	st, mesh := openStore(t), adapter.NewMesh()
+	one, two := newNode(t, st, mesh), newNode(t, st, mesh)
+	alice, bob := one.dial(t, "alice"), two.dial(t, "bob")
+
+	g := decode[group.Group](t, alice.call("group:create", `{"name":"g","visibility":"public","joinPolicy":"open"}`))
+	here := `{"groupId":"` + g.ID + `"`
+	read, err := one.Get(t.Context(), auth.Identity{UserID: "alice"}, g.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(read, g); diff != "" {
+		t.Errorf("created: %s", diff)
+	}
+
+	if got := bob.call("group:subscribe", here+`}`); got != "error: not_member" {
+		t.Errorf("subscribing as an outsider: %s", got)
+	}
+	if got := bob.call("group:join", here+`}`); !strings.Contains(got, `"role":"member"`) {
+		t.Errorf("joining: %s", got)
+	}
+	type answer struct {
+		Group    group.Group
+		Version  int64
+		Presence json.RawMessage
+		Events   []group.Event
+		Snapshot *bool
+	}
+	got := alice.call("group:subscribe", here+`,"since":1,"presence":true}`)
+	a := decode[answer](t, got)
+	if a.Version != 2 || a.Group.MemberCount != 2 || len(a.Events) != 1 || a.Snapshot != nil || !strings.Contains(got, `"presence":null`) {
+		t.Errorf("subscribed: %s", got)
+	}
+	got = bob.call("group:subscribe", here+`,"since":7}`)
+	if b := decode[answer](t, got); b.Version != 2 || b.Snapshot == nil || !*b.Snapshot || !strings.Contains(got, `"events":[]`) {
+		t.Errorf("subscribed from beyond the head: %s", got)
+	}
+
+	posted := decode[group.Event](t, bob.call("group:message", here+`,"data":{"text":"hi"}}`))
+	if posted.Version != 3 || string(posted.Data) != `{"type":"message","data":{"text":"hi"}}` {
+		t.Errorf("posted %+v", posted)
+	}
+	alice.wantNext("group:event 3 message.posted")
+	bob.wantNext("group:event 3 message.posted")
+
+	if got := alice.call("group:signal", here+`,"type":"typing","data":{"on":true}}`); got != "{}" {
+		t.Errorf("signalled: %s", got)
+	}
+	bob.wantNext(`group:signal {"groupId":"` + g.ID + `","from":"alice","type":"typing","data":{"on":true}}`)
+
+	updated := decode[group.Group](t, alice.call("group:update", here+`,"name":"h","capacity":2}`))
+	if updated.Name != "h" || updated.Version != 4 {
+		t.Errorf("updated %+v", updated)
+	}
+	if got := bob.call("group:leave", here+`}`); got != "{}" {
+		t.Errorf("left: %s", got)
+	}
+	alice.wantNext("group:event 4 group.updated", "group:event 5 member.left") // and not his own signal
+	bob.wantNext("group:event 4 group.updated", "group:event 5 member.left", `group:closed {"groupId":"`+g.ID+`","reason":"left"}`)
+
+	if got := alice.call("group:unsubscribe", here+`}`); got != "{}" {
+		t.Errorf("unsubscribed: %s", got)
+	}
+	if got := alice.call("group:delete", here+`}`); got != "{}" {
+		t.Errorf("deleted: %s", got)
+	}
+	for _, event := range []string{"group:subscribe", "group:join", "group:leave", "group:delete"} {
+		if got := alice.call(event, here+`}`); got != "error: not_found" {
+			t.Errorf("%s of a deleted group: %s", event, got)
+		}
+	}
+	if len(alice.pushed) > 0 {
+		t.Errorf("received after unsubscribing: %v", alice.pushed)
+	}
+}
+
+// The answer to a subscription comes before the events that follow it, however
+// many are written meanwhile.
+func TestSubscribeAnswersFirst(t *testing.T) {
+	t.Parallel()
+	st, mesh := openStore(t), adapter.NewMesh()
+	n := newNode(t, st, mesh)
+	who := auth.Identity{UserID: "alice"}
+	g, err := n.Create(t.Context(), who, group.CreateRequest{Name: "g"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writing, stop := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(writing)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, err := n.Post(t.Context(), who, g.ID, group.MessageRequest{Data: json.RawMessage(`1`)}); err != nil {
+				t.Errorf("post: %v", err)
+				return
+			}
+		}
+	}()
+	c := n.dial(t, "alice")
+	for range 20 {
+		a := decode[group.Group](t, c.call("group:subscribe", `{"groupId":"`+g.ID+`"}`))
+		c.pushed = nil
+		for i := range int64(5) {
+			c.wantNext(fmt.Sprint("group:event ", a.Version+1+i, " message.posted"))
+		}
+		c.call("group:unsubscribe", `{"groupId":"`+g.ID+`"}`)
+		c.pushed = nil
+	}
+	close(stop)
+	<-writing
+}
+
+func TestSocketProblems(t *testing.T) {
+	t.Parallel()
+	st, mesh := openStore(t), adapter.NewMesh()
+	n := newNode(t, st, mesh)
+	c := n.dial(t, "alice")
+	g := decode[group.Group](t, c.call("group:create", `{"name":"g"}`))
+	here := `{"groupId":"` + g.ID + `"`
+	for _, p := range []struct{ event, data, want string }{
+		{"group:create", `{"name":7,"extra":1}`, "validation_failed"},
+		{"group:create", `{"name":"x","key":"k"}`, "validation_failed"},
+		{"group:create", `"x"`, "validation_failed"},
+		{"group:update", here + `,"name":null}`, "validation_failed"},
+		{"group:update", here + `,"endsAt":"2030-01-01T00:00:00Z"}`, "validation_failed"},
+		{"group:update", `{"name":"x"}`, "validation_failed"},
+		{"group:message", here + `}`, "validation_failed"},
+		{"group:message", here + `,"data":1,"key":"k"}`, "validation_failed"},
+		{"group:signal", here + `}`, "validation_failed"},
+		{"group:subscribe", here + `,"since":-1}`, "validation_failed"},
+		{"group:subscribe", here + `,"since":"x"}`, "validation_failed"},
+		{"group:subscribe", here + `,"extra":1}`, "validation_failed"},
+		{"group:subscribe", `{}`, "validation_failed"},
+		{"group:join", `{}`, "validation_failed"},
+		{"group:join", `7`, "validation_failed"},
+		{"group:leave", here + `}`, "owner_must_transfer"},
+		{"group:subscribe", `{"groupId":"x"}`, "not_found"},
+		{"group:unsubscribe", `{"groupId":"x"}`, ""},
+		{"group:signal", `{"groupId":"0190f5fe-7c00-7a00-8abc-012345678901","type":"x"}`, "not_found"},
+		{"group:nonsense", `{}`, "unknown_event"},
+	} {
+		want := "error: " + p.want
+		if p.want == "" {
+			want = "{}"
+		}
+		if got := c.call(p.event, p.data); got != want {
+			t.Errorf("%s %s: %s, want %s", p.event, p.data, got, want)
+		}
+	}
+	stranger := n.dial(t, "stranger")
+	for _, event := range []string{"group:subscribe", "group:join", "group:leave", "group:delete", "group:update"} {
+		if got := stranger.call(event, here+`}`); got != "error: not_found" {
+			t.Errorf("%s of a private group by an outsider: %s", event, got)
+		}
+	}
+	if got := n.dial(t, "backend").call("group:subscribe", here+`}`); !strings.Contains(got, `"group":{`) {
+		t.Errorf("a back end subscribing: %s", got)
+	}
+}
