@@ -24,7 +24,17 @@ import (
 // node is one node of a cluster that shares a store and a mesh.
 type node struct {
 	*group.Service
+	watcher
 	url string
+}
+
+// watcher receives whose subscriptions began and ended.
+type watcher chan string
+
+func (w watcher) Subscribed(_ string, s group.Subscriber) { w <- "+" + s.UserID() }
+
+func (w watcher) Unsubscribed(_ string, s group.Subscriber, reason string) {
+	w <- "-" + s.UserID() + " " + reason
 }
 
 func newNode(t *testing.T, st store, mesh *adapter.Mesh) *node {
@@ -32,7 +42,8 @@ func newNode(t *testing.T, st store, mesh *adapter.Mesh) *node {
 	log := slog.New(slog.DiscardHandler)
 	hub := adapter.NewHub(mesh.Adapter())
 	out := socket.NewEmitter(hub)
-	feed := group.NewFeed(st, out, nil, log)
+	watched := make(watcher, 100)
+	feed := group.NewFeed(st, out, watched, log)
 	hub.Intercept("group:event", feed.Receive)
 	hub.OnLost(feed.Lost)
 	service := group.NewService(group.Config{}, group.Deps{Repository: st, Log: st, Announcer: feed, Signaler: out})
@@ -65,7 +76,7 @@ func newNode(t *testing.T, st store, mesh *adapter.Mesh) *node {
 	}
 	server := httptest.NewServer(http.HandlerFunc(door.ServePlain))
 	t.Cleanup(server.Close)
-	return &node{Service: service, url: "ws" + strings.TrimPrefix(server.URL, "http")}
+	return &node{Service: service, watcher: watched, url: "ws" + strings.TrimPrefix(server.URL, "http")}
 }
 
 // client is a plain WebSocket client. Its methods are for one goroutine.
@@ -317,5 +328,31 @@ func TestSocketProblems(t *testing.T) {
 	}
 	if got := n.dial(t, "backend").call("group:subscribe", here+`}`); !strings.Contains(got, `"group":{`) {
 		t.Errorf("a back end subscribing: %s", got)
+	}
+}
+
+// Members are watched while they are subscribed, back ends never.
+func TestSubscriptionsEnd(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, openStore(t), adapter.NewMesh())
+	c := n.dial(t, "alice")
+	g := decode[group.Group](t, c.call("group:create", `{"name":"g"}`))
+	here := `{"groupId":"` + g.ID + `"}`
+	n.dial(t, "backend").call("group:subscribe", here)
+	c.call("group:subscribe", here)
+	c.call("group:unsubscribe", here)
+	c.call("group:subscribe", here)
+	if err := c.conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"+alice", "-alice left", "+alice", "-alice dropped"} {
+		select {
+		case got := <-n.watcher:
+			if got != want {
+				t.Errorf("watched %s, want %s", got, want)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("nothing more was watched, want %s", want)
+		}
 	}
 }

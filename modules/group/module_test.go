@@ -1,0 +1,41 @@
+package group_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxtest"
+
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/socket"
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+// The module finds everything that it wants among what it says it wants, and
+// its handlers reach the gateway.
+func TestModule(t *testing.T) {
+	t.Parallel()
+	var service *group.Service
+	st := openStore(t)
+	app := fxtest.New(t,
+		fx.Supply(group.Config{}, socket.Config{}),
+		fx.Provide(
+			func() group.Repository { return st },
+			func() group.Log { return st },
+			func() adapter.Adapter { return adapter.NewMesh().Adapter() },
+			func() *slog.Logger { return slog.New(slog.DiscardHandler) },
+			func() socket.Authenticator { return socket.Anonymous },
+		),
+		socket.Module,
+		group.Module,
+		fx.Invoke(func(*group.Controller, *socket.Gateway) {}),
+		fx.Populate(&service),
+	)
+	app.RequireStart()
+	defer app.RequireStop()
+	if _, err := service.Create(context.Background(), alice, group.CreateRequest{Name: "g"}); err != nil {
+		t.Error(err)
+	}
+}
