@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/moim-live/moim/app"
+	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/redisrole"
+)
+
+// commands is the command line. Every configuration key is a flag as well.
+type commands struct {
+	kong.Plugins
+
+	Config string `help:"configuration file (default: moim.yaml, if there is one)" placeholder:"FILE" type:"path" name:"config"`
+
+	Serve     serveCommand     `cmd:"" default:"withargs" help:"Run a node (the default)."`
+	Migrate   migrateCommand   `cmd:"" help:"Change the database's schema, or show it."`
+	Token     tokenCommand     `cmd:"" help:"Print a token for a user."`
+	Redis     redisCommand     `cmd:"" help:"Look at the Redis roles."`
+	Effective effectiveCommand `cmd:"" name:"config" help:"Print the effective configuration, secrets hidden."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
+}
+
+// loader reads the configuration for the commands that need it.
+type loader struct {
+	file  string
+	flags any
+}
+
+func (l *loader) load() (config.Config, error) {
+	return config.Load(config.Options{File: l.file, Environ: os.Environ(), Flags: config.FlagValues(l.flags)})
+}
+
+type serveCommand struct{}
+
+// Run serves until SIGTERM or SIGINT, then drains. A second signal ends the
+// process at once.
+func (serveCommand) Run(l *loader) error {
+	cfg, err := l.load()
+	if err != nil {
+		return err
+	}
+	log := newLogger(cfg.Log, os.Stderr)
+	redisrole.LogTo(log)
+	if cfg, err = app.DevelopmentSecret(cfg, log); err != nil {
+		return err
+	}
+	server, err := app.NewServer(cfg, app.WithLogger(log), app.WithVersion(version))
+	if err != nil {
+		return err
+	}
+	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer release()
+	if err := server.Start(ctx); err != nil {
+		return err
+	}
+	var failed error
+	select {
+	case <-ctx.Done():
+		release() // from here on a signal kills
+	case failed = <-server.Failed():
+	}
+	drain, cancel := context.WithTimeout(context.Background(), cfg.Drain.Deadline)
+	defer cancel()
+	return errors.Join(failed, server.Stop(drain))
+}
+
+type migrateCommand struct {
+	Up     migrateUp     `cmd:"" help:"Bring the database to this version of moim."`
+	Down   migrateDown   `cmd:"" help:"Take back the last migration."`
+	Status migrateStatus `cmd:"" help:"Show which migrations are applied."`
+}
+
+type (
+	migrateUp     struct{}
+	migrateDown   struct{}
+	migrateStatus struct{}
+)
+
+// Run applies what is pending.
+func (migrateUp) Run(l *loader) error {
+	return withMigrator(l, func(ctx context.Context, m *database.Migrator) error {
+		done, err := m.Up(ctx)
+		return report("applied", done, err)
+	})
+}
+
+// Run takes the last migration back.
+func (migrateDown) Run(l *loader) error {
+	return withMigrator(l, func(ctx context.Context, m *database.Migrator) error {
+		done, err := m.Down(ctx)
+		return report("taken back", done, err)
+	})
+}
+
+// Run lists the migrations.
+func (migrateStatus) Run(l *loader) error {
+	return withMigrator(l, func(ctx context.Context, m *database.Migrator) error {
+		all, err := m.Status(ctx)
+		for _, step := range all {
+			state := "pending"
+			if !step.AppliedAt.IsZero() {
+				state = "applied " + step.AppliedAt.UTC().Format(time.RFC3339)
+			}
+			fmt.Printf("%04d  %-20s %s\n", step.Version, step.Name, state)
+		}
+		return err
+	})
+}
+
+func report(what string, steps []database.Migration, err error) error {
+	for _, step := range steps {
+		fmt.Printf("%s %04d %s\n", what, step.Version, step.Name)
+	}
+	if err == nil && len(steps) == 0 {
+		fmt.Println("nothing to do")
+	}
+	return err
+}
+
+func withMigrator(l *loader, fn func(context.Context, *database.Migrator) error) error {
+	cfg, err := l.load()
+	if err != nil {
+		return err
+	}
+	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer release()
+	m, err := database.OpenMigrator(ctx, cfg.Database, cfg.Data.Dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return fn(ctx, m)
+}
+
+type tokenCommand struct {
+	User  string        `required:"" help:"the user that the token speaks for"`
+	Name  string        `help:"the user's display name"`
+	Scope string        `help:"admin: an application's back end" enum:"admin," default:""`
+	TTL   time.Duration `help:"how long the token is good for" default:"1h"`
+}
+
+// Run prints a token signed with auth.secret, or the development secret.
+func (c tokenCommand) Run(l *loader) error {
+	cfg, err := l.load()
+	if err != nil {
+		return err
+	}
+	if c.TTL <= 0 {
+		return errors.New("--ttl: must be positive")
+	}
+	if cfg, err = app.DevelopmentSecret(cfg, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	if cfg.Auth.Secret == "" {
+		return errors.New("tokens can only be made with auth.secret: with auth.jwks.url or auth.public.key the private key is elsewhere")
+	}
+	token, err := auth.Mint([]byte(cfg.Auth.Secret), auth.Identity{
+		UserID: c.User, Name: c.Name, Admin: c.Scope == "admin", Expires: time.Now().Add(c.TTL),
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Println(token)
+	return nil
+}
+
+type redisCommand struct {
+	Check redisCheck `cmd:"" help:"Show each role: where, shared or dedicated, topology, round trip, keys."`
+}
+
+type redisCheck struct{}
+
+// checkTimeout bounds what a look at the servers may take.
+const checkTimeout = 15 * time.Second
+
+// Run prints a line for each role.
+func (redisCheck) Run(l *loader) error {
+	cfg, err := l.load()
+	if err != nil {
+		return err
+	}
+	redisrole.LogTo(slog.New(slog.DiscardHandler))
+	clients, err := redisrole.New(cfg.Redis, "check", nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = clients.Close() }()
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+
+	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(out, "ROLE\tSOURCE\tWHERE\tTOPOLOGY\tPHASE\tROUND TRIP\tKEYS")
+	var down []error
+	for _, r := range clients.Check(ctx) {
+		fmt.Fprintln(out, strings.Join(roleLine(r), "\t"))
+		if r.Err != nil {
+			down = append(down, fmt.Errorf("%s role: %w", r.Role, r.Err))
+		}
+	}
+	return errors.Join(append(down, out.Flush())...)
+}
+
+// roleLine renders one role. Every role is settled: none is being moved.
+func roleLine(r redisrole.Report) []string {
+	if r.Source == redisrole.None {
+		return []string{string(r.Role), "none", "in this process", "-", "-", "-", "-"}
+	}
+	if r.Err != nil {
+		return []string{string(r.Role), string(r.Source), r.Where, "-", "settled", "down", "-"}
+	}
+	keys := strconv.FormatInt(r.Keys, 10)
+	if r.KeysMore {
+		keys += "+"
+	}
+	return []string{string(r.Role), string(r.Source), r.Where, r.Topology, "settled", r.RoundTrip.Round(time.Microsecond).String(), keys}
+}
+
+type effectiveCommand struct{}
+
+// Run prints the effective configuration.
+func (effectiveCommand) Run(l *loader) error {
+	cfg, err := l.load()
+	if err != nil {
+		return err
+	}
+	return cfg.Print(os.Stdout)
+}
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run() error {
+	fmt.Println("moim", version)
+	return nil
+}
+
+func newLogger(cfg config.Log, out *os.File) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.Level)) // config.Load has checked it
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" || cfg.Format == "" && !isTerminal(out) {
+		return slog.New(slog.NewJSONHandler(out, opts))
+	}
+	return slog.New(slog.NewTextHandler(out, opts))
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,62 @@
+// Command chat adds a module of its own to Moim: one constructor of handlers,
+// one line in the list. With MOIM_REDIS_URL set the same code runs on as many
+// nodes as you start; nothing in it knows which adapter carries its events.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"os"
+
+	"github.com/gin-gonic/gin"
+	"go.uber.org/fx"
+
+	"github.com/moim-live/moim/app"
+	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/modules/socket"
+)
+
+type sayRequest struct {
+	Room string `json:"room"`
+	Text string `json:"text"`
+}
+
+type said struct {
+	From string `json:"from"`
+	Text string `json:"text"`
+}
+
+// newChat is the gateway: one typed event. A socket that says something is in
+// the room from then on.
+func newChat(out *socket.Emitter) []socket.Handler {
+	return []socket.Handler{
+		socket.On("chat:say", func(ctx context.Context, s *socket.Socket, in sayRequest) (said, error) {
+			s.Join("chat:" + in.Room)
+			message := said{From: s.UserID(), Text: in.Text}
+			return message, out.To(ctx, "chat:"+in.Room, "chat:said", message)
+		}),
+	}
+}
+
+func main() {
+	cfg, err := config.Load(config.Options{Environ: os.Environ()})
+	if err == nil {
+		cfg, err = app.DevelopmentSecret(cfg, slog.Default())
+	}
+	if err != nil {
+		slog.Error("chat: cannot be configured", "err", err)
+		os.Exit(1)
+	}
+	fx.New(
+		fx.Supply(slog.Default()),
+		app.Module(cfg),
+		fx.Provide(socket.AsHandlers(newChat)),
+		fx.Invoke(func(lc fx.Lifecycle, moim *app.Routes) {
+			router := gin.New()
+			moim.Mount(router)
+			server := &http.Server{Addr: cfg.HTTP.Addr, Handler: router, ReadHeaderTimeout: cfg.Drain.Deadline}
+			lc.Append(fx.StartStopHook(func() { go func() { _ = server.ListenAndServe() }() }, server.Shutdown))
+		}),
+	).Run()
+}
