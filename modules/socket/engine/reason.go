@@ -5,21 +5,21 @@ type Reason int
 
 // The reasons.
 const (
-	TransportClose Reason = iota + 1 // the client closed it
-	TransportError                   // the network did
-	PingTimeout                      // the client did not answer a heartbeat
-	ParseError                       // the client broke the protocol
-	TooLarge                         // the client sent more than Config.MaxFrame
-	NotText                          // the client sent bytes where text is spoken
-	NotUTF8                          // the client sent text that is none
-	ForcedClose                      // this side closed it
-	Drained                          // the node stops: come back, to another one
-	SlowConsumer                     // the client did not read fast enough
-	Expired                          // the token expired: come back with another
-	Disconnected                     // the application's back end closed it
-	Refused                          // the client was not let in
-	ConnectTimeout                   // the client connected and then asked for nothing
-	ClientDisconnect                 // the client left the namespace
+	TransportClose   Reason = iota + 1 // the client closed it
+	TransportError                     // the network did
+	PingTimeout                        // the client did not answer a heartbeat
+	ParseError                         // the client broke the protocol
+	TooLarge                           // the client sent more than Config.MaxFrame
+	NotText                            // the client sent bytes where text is spoken
+	NotUTF8                            // the client sent text that is none
+	ForcedClose                        // this side closed it
+	Drained                            // the node stops: come back, to another one
+	SlowConsumer                       // the client did not read fast enough
+	Expired                            // the token expired: come back with another
+	Disconnected                       // the application's back end closed it
+	Refused                            // the client was not let in
+	ConnectTimeout                     // the client connected and then asked for nothing
+	ClientDisconnect                   // the client left the namespace
 )
 
 // reasons gives each reason the text that Socket.IO servers use, where there is
