@@ -1,0 +1,260 @@
+package socket_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"go.uber.org/goleak"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/socket"
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what must happen.
+const patience = 10 * time.Second
+
+// node is one gateway behind an HTTP server.
+type node struct {
+	*socket.Gateway
+	hub  *adapter.Hub
+	out  *socket.Emitter
+	url  string
+	logs *logs
+}
+
+// start runs a node on mesh, with tokens that verify knows, until the test ends.
+func start(t *testing.T, mesh *adapter.Mesh, handlers ...socket.Handler) *node {
+	t.Helper()
+	return serve(t, socket.Deps{Hub: adapter.NewHub(mesh.Adapter()), Authenticate: socket.Tokens(verify)}, handlers...)
+}
+
+// serve runs a node until the test ends.
+func serve(t *testing.T, deps socket.Deps, handlers ...socket.Handler) *node {
+	t.Helper()
+	n := &node{hub: deps.Hub, out: socket.NewEmitter(deps.Hub), logs: &logs{}}
+	deps.Log = slog.New(slog.NewTextHandler(n.logs, nil))
+	g, err := socket.New(socket.Config{}, deps, handlers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Gateway = g
+	for _, start := range []func(context.Context) error{n.hub.Start, g.Start} {
+		if err := start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := httptest.NewServer(g)
+	n.url = "ws" + strings.TrimPrefix(server.URL, "http")
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := errors.Join(g.Stop(ctx), n.hub.Stop(ctx)); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+		server.Close()
+	})
+	return n
+}
+
+// verify knows tokens like "alice", and "alice 300ms" for one that expires.
+func verify(_ context.Context, token string) (auth.Identity, error) {
+	user, lifetime, limited := strings.Cut(token, " ")
+	identity := auth.Identity{UserID: user, Name: strings.ToUpper(user)}
+	if limited {
+		d, err := time.ParseDuration(lifetime)
+		if err != nil {
+			return auth.Identity{}, err
+		}
+		identity.Expires = time.Now().Add(d)
+	}
+	switch user {
+	case "bad":
+		return auth.Identity{}, fault.ErrUnauthorized
+	case "broken":
+		return auth.Identity{}, errors.New("a key file is missing")
+	}
+	return identity, nil
+}
+
+// client is a WebSocket that speaks what a test writes.
+type client struct {
+	t  *testing.T
+	ws *websocket.Conn
+}
+
+// dial connects to one of n's doors.
+func dial(t *testing.T, n *node, path string, header http.Header) *client {
+	t.Helper()
+	ws, response, err := websocket.DefaultDialer.DialContext(t.Context(), n.url+path, header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	t.Cleanup(func() { _ = ws.Close() })
+	return &client{t: t, ws: ws}
+}
+
+// openIO opens an Engine.IO session without joining the namespace.
+func openIO(t *testing.T, n *node, header http.Header) *client {
+	t.Helper()
+	c := dial(t, n, "/socket.io/?EIO=4&transport=websocket", header)
+	if packet := c.read(); !strings.HasPrefix(packet, "0{") {
+		t.Fatalf("opened with %q", packet)
+	}
+	return c
+}
+
+// connectIO is a Socket.IO client that is let in.
+func connectIO(t *testing.T, n *node, token string) *client {
+	t.Helper()
+	c := openIO(t, n, nil)
+	c.write(`40{"token":"` + token + `"}`)
+	if packet := c.read(); !strings.HasPrefix(packet, `40{"sid":"`) {
+		t.Fatalf("connecting was answered by %q", packet)
+	}
+	return c
+}
+
+// connectPlain is a plain client that is let in.
+func connectPlain(t *testing.T, n *node, token string) *client {
+	t.Helper()
+	return dial(t, n, "/ws", http.Header{"Authorization": {"Bearer " + token}})
+}
+
+func (c *client) write(message string) {
+	c.t.Helper()
+	if err := c.ws.WriteMessage(websocket.TextMessage, []byte(message)); err != nil {
+		c.t.Fatalf("write %q: %v", message, err)
+	}
+}
+
+// next returns the next message besides heartbeats, or why there is none.
+func (c *client) next() (string, error) {
+	if err := c.ws.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return "", err
+	}
+	for {
+		_, data, err := c.ws.ReadMessage()
+		if err != nil {
+			return "", err
+		}
+		if string(data) != "2" {
+			return string(data), nil
+		}
+	}
+}
+
+func (c *client) read() string {
+	c.t.Helper()
+	message, err := c.next()
+	if err != nil {
+		c.t.Fatalf("read: %v", err)
+	}
+	return message
+}
+
+// want reads messages and compares them.
+func (c *client) want(messages ...string) {
+	c.t.Helper()
+	for _, message := range messages {
+		if got := c.read(); got != message {
+			c.t.Fatalf("got  %s\nwant %s", got, message)
+		}
+	}
+}
+
+// ask writes a message and wants the answer.
+func (c *client) ask(message, answer string) {
+	c.t.Helper()
+	c.write(message)
+	c.want(answer)
+}
+
+// wantClosed reads until the connection ends and compares the close code.
+func (c *client) wantClosed(code int) {
+	c.t.Helper()
+	message, err := c.next()
+	if err == nil {
+		c.t.Fatalf("got %s instead of the end", message)
+	}
+	if !websocket.IsCloseError(err, code) {
+		c.t.Fatalf("closed by %v, not %d", err, code)
+	}
+}
+
+// refusedPlain tries the plain door and returns the problem that it answers.
+func refusedPlain(t *testing.T, n *node, header http.Header) (status int, problem map[string]any) {
+	t.Helper()
+	ws, response, err := websocket.DefaultDialer.DialContext(t.Context(), n.url+"/ws", header)
+	if err == nil {
+		_ = ws.Close()
+		t.Fatal("let in")
+	}
+	if response == nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if err := json.NewDecoder(response.Body).Decode(&problem); err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, problem
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(2 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(patience)
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("never happened: %s", what)
+		}
+	}
+}
+
+// receive takes a value from a channel.
+func receive[T any](t *testing.T, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		t.Fatal("nothing came")
+		panic("unreachable")
+	}
+}
+
+// logs keeps what was logged.
+type logs struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logs) contains(s string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.text.String(), s)
+}

@@ -1,0 +1,9 @@
+package socket
+
+import "time"
+
+// SetTimeouts shortens what tests would wait for. Call it before the first
+// connection.
+func (g *Gateway) SetTimeouts(connect, handler time.Duration) {
+	g.connectTimeout, g.handlerTimeout = connect, handler
+}
