@@ -208,11 +208,11 @@ func (c *Conn) cut(reason Reason) {
 func (c *Conn) ended(reason Reason) {
 	c.beat.stop()
 	c.cut(reason)
-	c.engine.remove(c)
 	c.mu.Lock()
 	reason = c.reason
 	c.mu.Unlock()
 	c.receiver.Closed(reason)
+	c.engine.remove(c) // last: who waits for the engine waits for the receivers
 }
 
 // alive reports whether messages are still taken.
