@@ -1,6 +1,7 @@
 package redistest_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -27,7 +28,7 @@ func TestServerAnswersAndRestartsEmpty(t *testing.T) {
 	if s.Addr() != addr {
 		t.Fatalf("it came back on %s, want %s", s.Addr(), addr)
 	}
-	if err := c.Get(ctx, "k").Err(); err != redis.Nil {
+	if err := c.Get(ctx, "k").Err(); !errors.Is(err, redis.Nil) {
 		t.Fatalf("it did not come back empty: %v", err)
 	}
 }

@@ -113,7 +113,11 @@ func TestDuplicateKeepsSettings(t *testing.T) {
 	if len(dials) != 1 {
 		t.Fatalf("%d dials through the given dialer, want 1", len(dials))
 	}
-	opt := dup.(*redis.Client).Options()
+	client, ok := dup.(*redis.Client)
+	if !ok {
+		t.Fatalf("the duplicate is a %T", dup)
+	}
+	opt := client.Options()
 	if opt.MaxRetries != 0 || opt.ReadTimeout != 0 || opt.DB != 3 {
 		t.Fatalf("settings were lost: retries %d, read timeout %s, database %d", opt.MaxRetries, opt.ReadTimeout, opt.DB)
 	}

@@ -177,6 +177,11 @@ func TestForeignNodesFoundLater(t *testing.T) {
 		if !ok {
 			t.Fatal(err)
 		}
+		select {
+		case err := <-found:
+			t.Fatalf("the one that was there first was told as well: %v", err)
+		case <-time.After(50 * time.Millisecond): // longer than two renewals
+		}
 		other := map[string]*redisrole.Registry{"a": a, "b": b}[foreign.Node]
 		if err := other.Stop(t.Context()); err != nil {
 			t.Fatal(err)

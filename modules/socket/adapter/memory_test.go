@@ -18,3 +18,34 @@ func TestMemory(t *testing.T) {
 		return [3]adapter.Adapter{mesh.Adapter(), mesh.Adapter(), mesh.Adapter()}
 	})
 }
+
+func TestMemoryDropsWhatIsNoLongerWanted(t *testing.T) {
+	t.Parallel()
+	mesh := adapter.NewMesh()
+	from, to := mesh.Adapter(), mesh.Adapter()
+	delivered, goOn := make(chan string, 10), make(chan struct{})
+	sink := func(env adapter.Envelope) {
+		delivered <- env.Room
+		<-goOn
+	}
+	if err := to.Start(t.Context(), sink, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	for _, room := range []string{"first", "left", "last"} {
+		to.Subscribe(room)
+		if err := from.Publish(t.Context(), adapter.Envelope{Room: room}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if room := <-delivered; room != "first" {
+		t.Fatal(room)
+	}
+	to.Unsubscribe("left") // its envelope waits already
+	close(goOn)
+	if room := <-delivered; room != "last" {
+		t.Fatalf("an envelope of the room %q was delivered", room)
+	}
+	if err := to.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

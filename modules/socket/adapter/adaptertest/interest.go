@@ -2,7 +2,10 @@ package adaptertest
 
 import (
 	"context"
+	"runtime"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -107,9 +110,28 @@ func testHealth(t *testing.T, open Open) {
 }
 
 func testSilentAfterStop(t *testing.T, open Open) {
-	nodes := start(t, open)
-	nodes[1].join(t, "r")
-	nodes[2].join(t, "r")
+	nodes := open(t)
+	var calls, stopped [3]atomic.Int32
+	for i, a := range nodes {
+		sink := func(adapter.Envelope) {
+			calls[i].Add(1)
+			// It takes its time, so that Stop meets it half way.
+			for began := time.Now(); time.Since(began) < 200*time.Microsecond; {
+				runtime.Gosched()
+			}
+			if stopped[i].Load() != 0 {
+				t.Errorf("node %d was delivering after Stop had returned", i)
+			}
+		}
+		n := &node{Adapter: a}
+		t.Cleanup(func() { n.stop(t) })
+		if err := a.Start(t.Context(), sink, func() {}); err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 {
+			n.join(t, "r")
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -122,11 +144,21 @@ func testSilentAfterStop(t *testing.T, open Open) {
 		cancel()
 		<-done
 	}()
-	eventually(t, "the first envelope", func() bool { return nodes[1].count("r") > 0 })
-	nodes[1].stop(t)
-	stopped, others := nodes[1].count("r"), nodes[2].count("r")
-	eventually(t, "envelopes for the node that still runs", func() bool { return nodes[2].count("r") > others+100 })
-	nodes[1].wants(t, "r", stopped)
+	eventually(t, "the first envelopes", func() bool { return calls[1].Load() > 0 && calls[2].Load() > 0 })
+	for i := 1; i < 3; i++ {
+		if err := nodes[i].Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		stopped[i].Store(1)
+		before, others := calls[i].Load(), calls[2].Load()
+		if i == 1 {
+			eventually(t, "envelopes for the node that still runs", func() bool { return calls[2].Load() > others+20 })
+		}
+		quiet()
+		if got := calls[i].Load(); got != before {
+			t.Errorf("node %d received %d envelopes after Stop had returned", i, got-before)
+		}
+	}
 }
 
 func testStop(t *testing.T, open Open) {

@@ -13,7 +13,8 @@ const (
 	publishBatch   = 256     // messages in one round trip
 	publishBytes   = 1 << 20 // bytes after which a round trip takes no more
 	publishTimeout = 2 * time.Second
-	pingEvery      = 250 * time.Millisecond // while the server does not answer
+	pingFirst      = 20 * time.Millisecond  // after the server did not answer
+	pingEvery      = 250 * time.Millisecond // while it does not
 )
 
 // publisher is the one goroutine that publishes: so that the messages of one
@@ -93,8 +94,7 @@ func (p *publisher) run(ctx context.Context) {
 		case out := <-p.queue:
 			batch = p.gather(append(batch[:0], out))
 		}
-		if err := p.publish(ctx, batch); err != nil && ctx.Err() == nil {
-			p.status.set(publishing, err)
+		if !p.publish(ctx, batch) {
 			p.heal(ctx)
 		}
 		clear(batch)
@@ -116,10 +116,10 @@ func (p *publisher) gather(batch []*outgoing) []*outgoing {
 	return batch
 }
 
-// publish sends a batch in one round trip and answers each sender. It returns
-// an error when the server cannot be reached.
-func (p *publisher) publish(ctx context.Context, batch []*outgoing) error {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+// publish sends a batch in one round trip and answers each sender. It reports
+// whether the server could be reached.
+func (p *publisher) publish(run context.Context, batch []*outgoing) bool {
+	ctx, cancel := context.WithTimeout(run, publishTimeout)
 	defer cancel()
 	pipe := p.client.Pipeline()
 	cmds := make([]redis.Cmder, len(batch))
@@ -134,10 +134,13 @@ func (p *publisher) publish(ctx context.Context, batch []*outgoing) error {
 	_, err := pipe.Exec(ctx)
 	if err != nil && !isReply(err) {
 		err = redisError("publish", err)
+		if run.Err() == nil {
+			p.status.set(publishing, err) // before the senders know and come again
+		}
 		for _, out := range batch {
 			out.done <- err
 		}
-		return err
+		return false
 	}
 	for i, out := range batch {
 		if err := cmds[i].Err(); err != nil {
@@ -146,13 +149,13 @@ func (p *publisher) publish(ctx context.Context, batch []*outgoing) error {
 		}
 		out.done <- nil
 	}
-	return nil
+	return true
 }
 
 // heal waits until the server answers again. What waits to be published fails
 // meanwhile.
 func (p *publisher) heal(ctx context.Context) {
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(jitter(pingFirst)) // first whoever waits already
 	defer timer.Stop()
 	for {
 		select {
