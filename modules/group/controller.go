@@ -38,8 +38,8 @@ func (c *Controller) Register(api *web.API) {
 	c.registerStream()
 }
 
-// GroupPath is the group in a path.
-type GroupPath struct {
+// OneGroup is the group in a path.
+type OneGroup struct {
 	GroupID string `path:"groupId" doc:"the group's id"`
 }
 
@@ -77,17 +77,17 @@ type Sent[T any] struct {
 	Body T
 }
 
-// GroupAnswer is a Group with its entity tag.
-type GroupAnswer struct {
+// Tagged is a Group with its entity tag.
+type Tagged struct {
 	ETag string `header:"ETag" doc:"the revision, in quotes"`
 	Body Group
 }
 
-func answerGroup(g Group, err error) (*GroupAnswer, error) {
+func tagged(g Group, err error) (*Tagged, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &GroupAnswer{ETag: web.ETag(g.Revision), Body: g}, nil
+	return &Tagged{ETag: web.ETag(g.Revision), Body: g}, nil
 }
 
 // Answer is any other body.

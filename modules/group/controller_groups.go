@@ -20,13 +20,13 @@ type createAnswer struct {
 }
 
 type updateInput struct {
-	GroupPath
+	OneGroup
 	Condition
 	Sent[UpdateRequest]
 }
 
 type deleteInput struct {
-	GroupPath
+	OneGroup
 	Condition
 }
 
@@ -62,16 +62,16 @@ func (c *Controller) create(ctx context.Context, in *createInput) (*createAnswer
 	return &createAnswer{Location: web.Prefix + "/groups/" + g.ID, ETag: web.ETag(g.Revision), Body: g}, nil
 }
 
-func (c *Controller) get(ctx context.Context, in *GroupPath) (*GroupAnswer, error) {
-	return answerGroup(c.service.Get(ctx, web.Caller(ctx), in.GroupID))
+func (c *Controller) get(ctx context.Context, in *OneGroup) (*Tagged, error) {
+	return tagged(c.service.Get(ctx, web.Caller(ctx), in.GroupID))
 }
 
-func (c *Controller) update(ctx context.Context, in *updateInput) (*GroupAnswer, error) {
+func (c *Controller) update(ctx context.Context, in *updateInput) (*Tagged, error) {
 	revision, err := in.revision()
 	if err != nil {
 		return nil, err
 	}
-	return answerGroup(c.service.Update(ctx, web.Caller(ctx), in.GroupID, revision, in.Body))
+	return tagged(c.service.Update(ctx, web.Caller(ctx), in.GroupID, revision, in.Body))
 }
 
 func (c *Controller) remove(ctx context.Context, in *deleteInput) (*Nothing, error) {

@@ -8,28 +8,28 @@ import (
 )
 
 type groupAction struct {
-	GroupPath
+	OneGroup
 	Once
 }
 
 type membersInput struct {
-	GroupPath
+	OneGroup
 	web.Paging
 }
 
 type memberInput struct {
-	GroupPath
+	OneGroup
 	UserID string `path:"userId" doc:"the member's user id"`
 }
 
 type addMembersInput struct {
-	GroupPath
+	OneGroup
 	Once
 	Sent[AddMembersRequest]
 }
 
 type updateMemberInput struct {
-	GroupPath
+	OneGroup
 	UserID string `path:"userId" doc:"the member's user id"`
 	Sent[UpdateMemberRequest]
 }

@@ -8,19 +8,19 @@ import (
 )
 
 type eventsInput struct {
-	GroupPath
+	OneGroup
 	Since int64 `query:"since" minimum:"0" default:"0" doc:"the last version that is known"`
 	Limit int   `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"events at most"`
 }
 
 type messageInput struct {
-	GroupPath
+	OneGroup
 	Once
 	Sent[MessageRequest]
 }
 
 type signalInput struct {
-	GroupPath
+	OneGroup
 	Once
 	Sent[SignalRequest]
 }
@@ -66,7 +66,7 @@ func (c *Controller) signal(ctx context.Context, in *signalInput) (*Answer[struc
 	return answer(struct{}{}, c.service.Signal(ctx, web.Caller(ctx), in.GroupID, SignalSource{}, in.Body))
 }
 
-func (c *Controller) presence(ctx context.Context, in *GroupPath) (*Answer[PresencePage], error) {
+func (c *Controller) presence(ctx context.Context, in *OneGroup) (*Answer[PresencePage], error) {
 	items, err := c.service.Presence(ctx, web.Caller(ctx), in.GroupID)
 	return answer(PresencePage{Items: items}, err)
 }

@@ -44,7 +44,7 @@ func (s *Service) Summary(ctx context.Context, groupID string) *PresenceSummary 
 	}
 	sum := &PresenceSummary{Items: append([]Present{}, items[:min(len(items), maxSummary)]...)}
 	for _, p := range items {
-		if string(p.Status) == statusOnline {
+		if p.Status == statusOnline {
 			sum.Online++
 		}
 	}
@@ -59,7 +59,7 @@ func (s *Service) statuses(ctx context.Context, groupID string) (map[string]stri
 	}
 	statuses := make(map[string]string, len(items))
 	for _, p := range items {
-		statuses[p.UserID] = string(p.Status)
+		statuses[p.UserID] = p.Status
 	}
 	return statuses, true
 }
