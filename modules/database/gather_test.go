@@ -1,0 +1,65 @@
+package database
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+)
+
+// TestCommitsAreGathered counts what the callers cannot see.
+func TestCommitsAreGathered(t *testing.T) {
+	t.Parallel()
+	db, err := Open(Config{}, t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := db.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	insert := func(n int) error {
+		return db.Write(t.Context(), func(ctx context.Context, q Querier) error {
+			_, err := q.ExecContext(ctx, "INSERT INTO outbox VALUES ('g', $1, 0)", n)
+			return err
+		})
+	}
+	if err := insert(-1); err != nil {
+		t.Fatal(err)
+	}
+	w := db.open.(*sqliteDB).writer //nolint:errcheck // a panic is as good a failure
+	before := w.commits.Load()
+
+	const writes = 400
+	held, release := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		_ = db.Write(t.Context(), func(context.Context, Querier) error {
+			close(held)
+			<-release
+			return nil
+		})
+	})
+	<-held
+	for n := range writes {
+		all.Go(func() {
+			if err := insert(n); err != nil {
+				t.Errorf("write %d: %v", n, err)
+			}
+		})
+	}
+	close(release)
+	all.Wait()
+	if commits := w.commits.Load() - before; commits > writes/4 {
+		t.Errorf("%d concurrent writes took %d commits", writes, commits)
+	} else {
+		t.Logf("%d concurrent writes took %d commits", writes, commits)
+	}
+	if err := insert(writes); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,289 @@
+package database_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/internal/proxytest"
+	"github.com/moim-live/moim/modules/database"
+)
+
+// quickly is more than a call may take while the database is down: no call
+// waits for its own deadline then.
+const quickly = 2 * time.Second
+
+func TestPostgresGoesAwayAndComesBack(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, "max_connections = 12")
+	db := start(t, server.NewDatabase(t), "")
+	mustWrite(t, db, "CREATE TABLE t (n INTEGER)")
+	withoutConnections(t, server, db)
+	for _, end := range []func(){server.Kill, server.Stop} {
+		end()
+		for name, call := range map[string]func() error{
+			"write": func() error { return write(t.Context(), db, "INSERT INTO t VALUES (1)") },
+			"ping":  func() error { return db.Ping(t.Context()) },
+			"read": func() error {
+				return db.ReadTx(t.Context(), func(ctx context.Context, q database.Querier) error {
+					_, err := q.ExecContext(ctx, "SELECT 1")
+					return err
+				})
+			},
+		} {
+			began := time.Now()
+			isUnavailable(t, name, call())
+			if took := time.Since(began); took > quickly {
+				t.Errorf("%s took %s", name, took)
+			}
+		}
+		server.Restart()
+		mustWrite(t, db, "INSERT INTO t VALUES (1)") // no call pays for connections that are dead
+	}
+	if n := number(t, db, "SELECT count(*) FROM t"); n != 2 {
+		t.Errorf("%d rows, want 2", n)
+	}
+
+	// Start waits for a server on its way up.
+	server.Stop()
+	late := open(t, server.URL("postgres"), "")
+	begun := make(chan error, 1)
+	go func() { begun <- late.Start(t.Context()) }()
+	server.Restart()
+	if err := <-begun; err != nil {
+		t.Errorf("start before the server: %v", err)
+	}
+	stop(t, late)
+}
+
+// withoutConnections takes all connections that the server has.
+func withoutConnections(t *testing.T, server *pgtest.Server, db *database.DB) {
+	t.Helper()
+	if err := db.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var taken []*pgx.Conn
+	defer func() {
+		for _, c := range taken {
+			_ = c.Close(context.Background())
+		}
+	}()
+	for {
+		c, err := pgx.Connect(t.Context(), server.URL("postgres"))
+		if err != nil {
+			break
+		}
+		taken = append(taken, c)
+	}
+	// The node's own connection goes on; a second one is not to be had.
+	began := time.Now()
+	err := db.View(t.Context(), func(ctx context.Context, q database.Querier) error {
+		rows, err := q.QueryContext(ctx, "SELECT 1")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		return errors.Join(rows.Err(), db.Ping(ctx))
+	})
+	isUnavailable(t, "a second connection", err)
+	if took := time.Since(began); took > quickly {
+		t.Errorf("it took %s", took)
+	}
+	if err := db.Ping(t.Context()); err != nil {
+		t.Errorf("the connection there is: %v", err)
+	}
+}
+
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, "max_connections = 100", "deadlock_timeout = 50ms")
+	for name, test := range map[string]func(*testing.T, *pgtest.Server){
+		"one moment":         func(t *testing.T, s *pgtest.Server) { readsOneMoment(t, start(t, s.NewDatabase(t), "")) },
+		"deadlock":           testDeadlock,
+		"killed in a change": testTerminated,
+		"killed in a commit": testTerminatedCommit,
+		"standby":            testReadOnly,
+		"pool is bounded":    testPool,
+		"frozen link":        testFrozen,
+		"session":            testSession,
+		"started together":   testTogether,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, server)
+		})
+	}
+	t.Run("lifecycle", func(t *testing.T) {
+		t.Parallel()
+		lifecycle(t, func(t *testing.T) (string, string) { t.Helper(); return server.NewDatabase(t), "" })
+	})
+}
+
+// testDeadlock makes two changes lock two rows in opposite order: the one that
+// PostgreSQL ends runs again.
+func testDeadlock(t *testing.T, server *pgtest.Server) {
+	db := start(t, server.NewDatabase(t), "")
+	mustWrite(t, db, "CREATE TABLE t (id INTEGER, n INTEGER)")
+	mustWrite(t, db, "INSERT INTO t VALUES (1, 0), (2, 0)")
+	var (
+		all  sync.WaitGroup
+		both sync.WaitGroup
+		runs atomic.Int32
+	)
+	both.Add(2)
+	for _, order := range [][]int{{1, 2}, {2, 1}} {
+		meet := sync.OnceFunc(func() { both.Done(); both.Wait() })
+		all.Go(func() {
+			err := db.Write(t.Context(), func(ctx context.Context, q database.Querier) error {
+				runs.Add(1)
+				for _, id := range order {
+					if _, err := q.ExecContext(ctx, "UPDATE t SET n = n + 1 WHERE id = $1", id); err != nil {
+						return err
+					}
+					meet()
+				}
+				return nil
+			})
+			if err != nil {
+				t.Errorf("write: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	if n := runs.Load(); n != 3 {
+		t.Errorf("%d runs, want 3", n)
+	}
+	if n := number(t, db, "SELECT min(n) * 10 + max(n) FROM t"); n != 22 {
+		t.Errorf("the rows were changed %d times, want 2 and 2", n)
+	}
+}
+
+const suicide = "SELECT pg_terminate_backend(pg_backend_pid())"
+
+// testTerminated cuts the connection within a change: it runs again.
+func testTerminated(t *testing.T, server *pgtest.Server) {
+	db := start(t, server.NewDatabase(t), "")
+	mustWrite(t, db, "CREATE TABLE t (n INTEGER)")
+	runs := 0
+	err := db.Write(t.Context(), func(ctx context.Context, q database.Querier) error {
+		if _, err := q.ExecContext(ctx, "INSERT INTO t VALUES (1)"); err != nil {
+			return err
+		}
+		if runs++; runs == 1 {
+			_, err := q.ExecContext(ctx, suicide)
+			return err
+		}
+		return nil
+	})
+	if n := number(t, db, "SELECT count(*) FROM t"); err != nil || n != 1 || runs != 2 {
+		t.Errorf("%v after %d runs, %d rows; want success after 2, 1 row", err, runs, n)
+	}
+}
+
+// testTerminatedCommit cuts the connection while the commit is under way: what
+// became of it nobody can tell, so nothing runs again.
+func testTerminatedCommit(t *testing.T, server *pgtest.Server) {
+	db := start(t, server.NewDatabase(t), "")
+	for _, statement := range []string{
+		"CREATE TABLE t (n INTEGER)",
+		`CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$`,
+		"CREATE CONSTRAINT TRIGGER die AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION die()",
+	} {
+		mustWrite(t, db, statement)
+	}
+	runs := 0
+	err := db.Write(t.Context(), func(ctx context.Context, q database.Querier) error {
+		runs++
+		_, err := q.ExecContext(ctx, "INSERT INTO t VALUES (1)")
+		return err
+	})
+	isUnavailable(t, "the commit", err)
+	if runs != 1 {
+		t.Errorf("it ran %d times, want once", runs)
+	}
+	if err := db.Ping(t.Context()); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// testReadOnly is what a pool sees after a failover that left it on the old
+// primary: connections that answer and refuse writes.
+func testReadOnly(t *testing.T, server *pgtest.Server) {
+	db := start(t, server.NewDatabase(t), "")
+	mustWrite(t, db, "CREATE TABLE t (n INTEGER)")
+	var name string
+	err := db.View(t.Context(), func(ctx context.Context, q database.Querier) error {
+		return q.QueryRowContext(ctx, "SELECT current_database()").Scan(&name)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Exec(t, "postgres", "ALTER DATABASE "+name+" SET default_transaction_read_only = on")
+	server.Exec(t, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+name+"'")
+	isUnavailable(t, "a write", write(t.Context(), db, "INSERT INTO t VALUES (1)"))
+	if n := number(t, db, "SELECT count(*) FROM t"); n != 0 {
+		t.Errorf("%d rows, want 0", n)
+	}
+	// Only a new connection sees this, so the write must not keep its old one.
+	server.Exec(t, "postgres", "ALTER DATABASE "+name+" SET default_transaction_read_only = off")
+	mustWrite(t, db, "INSERT INTO t VALUES (1)")
+}
+
+func testPool(t *testing.T, server *pgtest.Server) {
+	db := start(t, server.NewDatabase(t)+"&pool_max_conns=2", "")
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	hold := func(inner func(context.Context) error) func(context.Context) error {
+		return func(ctx context.Context) error {
+			return db.Write(ctx, func(ctx context.Context, _ database.Querier) error { return inner(ctx) })
+		}
+	}
+	isUnavailable(t, "a third connection", hold(hold(db.Ping))(ctx))
+	if err := hold(db.Ping)(t.Context()); err != nil {
+		t.Errorf("two connections: %v", err)
+	}
+}
+
+func testFrozen(t *testing.T, server *pgtest.Server) {
+	proxy := proxytest.Start(t, server.Addr())
+	url := server.NewDatabase(t)
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := start(t, server.URLVia(proxy.Addr(), config.Database), "")
+	proxy.Freeze()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	isUnavailable(t, "a write into a frozen link", write(ctx, db, "SELECT 1"))
+	if took := time.Since(began); took > quickly {
+		t.Errorf("it took %s", took)
+	}
+	proxy.Heal()
+	eventually(t, "it answers again", func() bool { return db.Ping(t.Context()) == nil })
+}
+
+func testSession(t *testing.T, server *pgtest.Server) {
+	url := server.NewDatabase(t)
+	db := start(t, url+"&options=-csynchronous_commit%3Doff", "")
+	for setting, want := range map[string]string{
+		"synchronous_commit":                  "on",
+		"statement_timeout":                   "5s",
+		"idle_in_transaction_session_timeout": "5s",
+	} {
+		var got string
+		err := db.View(t.Context(), func(ctx context.Context, q database.Querier) error {
+			return q.QueryRowContext(ctx, "SELECT current_setting($1)", setting).Scan(&got)
+		})
+		if err != nil || got != want {
+			t.Errorf("%s is %q, %v; want %q", setting, got, err, want)
+		}
+	}
+}

@@ -1,0 +1,262 @@
+package database_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/modules/database"
+)
+
+func TestAcknowledgedWritesSurviveKill(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "made", "on start")
+	cmd, lines := startHelper(t, dir)
+	acknowledged := make(map[int64]bool)
+	for len(acknowledged) < 200 && lines.Scan() {
+		n, err := strconv.ParseInt(lines.Text(), 10, 64)
+		if err != nil {
+			t.Fatalf("the helper said %q", lines.Text())
+		}
+		acknowledged[n] = true
+	}
+	_ = cmd.Process.Kill()
+	for lines.Scan() { // what it said before it died counts too
+		if n, err := strconv.ParseInt(lines.Text(), 10, 64); err == nil {
+			acknowledged[n] = true
+		}
+	}
+	_ = cmd.Wait()
+
+	db := start(t, "", dir)
+	for n := range acknowledged {
+		if rows := number(t, db, "SELECT count(*) FROM acknowledged WHERE n = $1", n); rows != 2 {
+			t.Errorf("write %d was acknowledged and has %d rows, want 2", n, rows)
+		}
+	}
+	if halves := number(t, db, "SELECT count(*) FROM (SELECT n FROM acknowledged GROUP BY n HAVING count(*) <> 2)"); halves != 0 {
+		t.Errorf("%d writes are there in part", halves)
+	}
+	if bad := number(t, db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"); bad != 0 {
+		t.Errorf("the integrity check has %d complaints", bad)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory was made with mode %o, want 700", info.Mode().Perm())
+	}
+}
+
+func TestSecondProcessIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd, lines := startHelper(t, dir)
+	if lines.Text() != "open" {
+		t.Fatalf("the helper said %q", lines.Text())
+	}
+	link := filepath.Join(t.TempDir(), "link.db")
+	if err := os.Symlink(filepath.Join(dir, "moim.db"), link); err != nil {
+		t.Fatal(err)
+	}
+	for _, url := range []string{"", "sqlite:" + link} {
+		err := open(t, url, dir).Start(t.Context())
+		contains(t, err, "another moim (process "+strconv.Itoa(cmd.Process.Pid)+") has ")
+		contains(t, err, "use PostgreSQL for more")
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	start(t, "", dir)
+
+	second := open(t, "", dir) // in the same process it is no different
+	contains(t, second.Start(t.Context()), "another moim")
+	if _, err := database.OpenMigrator(t.Context(), database.Config{}, dir, nil); err == nil {
+		t.Error("migrations could be run beside an open database")
+	}
+}
+
+func TestFailedWriteUndoesNothingElse(t *testing.T) {
+	t.Parallel()
+	db := start(t, "", t.TempDir())
+	mustWrite(t, db, "CREATE TABLE t (n INTEGER NOT NULL UNIQUE)")
+	mine := errors.New("mine")
+	var all sync.WaitGroup
+	const n = 200
+	for i := range n {
+		all.Go(func() {
+			defer func() {
+				if v := recover(); (i%4 == 2) != (v != nil) {
+					t.Errorf("write %d panicked with %v", i, v)
+				}
+			}()
+			err := db.Write(t.Context(), func(ctx context.Context, q database.Querier) error {
+				if _, err := q.ExecContext(ctx, "INSERT INTO t VALUES ($1)", i); err != nil {
+					return err
+				}
+				switch i % 4 {
+				case 1:
+					return mine
+				case 2:
+					panic("mine")
+				case 3: // breaks the constraint
+					_, err := q.ExecContext(ctx, "INSERT INTO t VALUES ($1)", i)
+					return err
+				}
+				return nil
+			})
+			switch {
+			case i%4 == 0 && err != nil, i%4 == 1 && err != mine, i%4 == 3 && err == nil: //nolint:errorlint // as it is
+				t.Errorf("write %d: %v", i, err)
+			}
+		})
+	}
+	all.Wait()
+	if got := number(t, db, "SELECT count(*) FROM t"); got != n/4 {
+		t.Errorf("%d rows, want %d", got, n/4)
+	}
+	if got := number(t, db, "SELECT count(*) FROM t WHERE n % 4 <> 0"); got != 0 {
+		t.Errorf("%d rows of failed writes", got)
+	}
+}
+
+func TestWritersDoNotWaitBeyondTheirDeadline(t *testing.T) {
+	t.Parallel()
+	db := start(t, "", t.TempDir())
+	mustWrite(t, db, "CREATE TABLE t (n INTEGER)")
+	held, release := make(chan struct{}), make(chan struct{})
+	var holder sync.WaitGroup
+	holder.Go(func() {
+		err := db.Write(t.Context(), func(context.Context, database.Querier) error {
+			close(held)
+			<-release
+			return nil
+		})
+		if err != nil {
+			t.Errorf("the holder: %v", err)
+		}
+	})
+	<-held
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	isUnavailable(t, "a write behind another", write(ctx, db, "INSERT INTO t VALUES (1)"))
+	cancelled, stopWaiting := context.WithCancel(t.Context())
+	stopWaiting()
+	if err := write(cancelled, db, "INSERT INTO t VALUES (1)"); !errors.Is(err, context.Canceled) {
+		t.Errorf("a caller who went away: %v", err)
+	}
+	close(release)
+	holder.Wait()
+
+	// A deadline that passes within a change ends it, and undoes it alone.
+	ctx, cancel = context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	err := db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		if _, err := q.ExecContext(ctx, "INSERT INTO t VALUES (2)"); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		var n int
+		return q.QueryRowContext(ctx, "SELECT 1").Scan(&n)
+	})
+	isUnavailable(t, "a write that took too long", err)
+	mustWrite(t, db, "INSERT INTO t VALUES (3)")
+	if got := number(t, db, "SELECT sum(n) FROM t"); got != 3 {
+		t.Errorf("the sum is %d, want 3", got)
+	}
+}
+
+func TestReadTransactionSeesOneMoment(t *testing.T) {
+	t.Parallel()
+	db := start(t, "", t.TempDir())
+	readsOneMoment(t, db)
+	err := db.View(t.Context(), func(ctx context.Context, q database.Querier) error {
+		_, err := q.ExecContext(ctx, "INSERT INTO t VALUES (1)")
+		return err
+	})
+	isUnavailable(t, "writing on a connection that reads", err)
+}
+
+func readsOneMoment(t *testing.T, db *database.DB) {
+	t.Helper()
+	mustWrite(t, db, "CREATE TABLE t (n INTEGER)")
+	err := db.ReadTx(t.Context(), func(ctx context.Context, q database.Querier) error {
+		for range 2 {
+			var n int
+			if err := q.QueryRowContext(ctx, "SELECT count(*) FROM t").Scan(&n); err != nil {
+				return err
+			}
+			if n != 0 {
+				t.Errorf("%d rows within the transaction, want 0", n)
+			}
+			mustWrite(t, db, "INSERT INTO t VALUES (1)")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := number(t, db, "SELECT count(*) FROM t"); n != 2 {
+		t.Errorf("%d rows after it, want 2", n)
+	}
+}
+
+func TestDiskThatTakesNoWrites(t *testing.T) {
+	t.Parallel()
+	const fill = "INSERT INTO t SELECT hex(randomblob(1000)) FROM pragma_table_list"
+	for name, c := range map[string]struct{ fails, mended string }{
+		// Statements of the writing connection that make SQLite answer as a
+		// full disk and a read-only file do.
+		"full":      {"PRAGMA max_page_count = 1", "PRAGMA max_page_count = 1000000"},
+		"read-only": {"PRAGMA query_only = 1", "SELECT 1"}, // a new connection mends it
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := start(t, "", t.TempDir())
+			mustWrite(t, db, "CREATE TABLE t (data TEXT NOT NULL)")
+			mustWrite(t, db, c.fails)
+			isUnavailable(t, "a write", write(t.Context(), db, fill))
+			if n := number(t, db, "SELECT count(*) FROM t"); n != 0 {
+				t.Errorf("%d rows of a failed write", n)
+			}
+			mustWrite(t, db, c.mended)
+			mustWrite(t, db, fill)
+		})
+	}
+}
+
+// TestFullDisk needs a file system of its own, which not everyone may mount.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t)
+	db := start(t, "", dir)
+	mustWrite(t, db, "CREATE TABLE t (data TEXT NOT NULL)")
+	mustWrite(t, db, "INSERT INTO t VALUES ('kept')")
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 16<<20), 0o600); err == nil {
+		t.Fatal("the disk is not small")
+	}
+	const fill = "INSERT INTO t SELECT hex(randomblob(10000)) FROM pragma_table_list"
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			isUnavailable(t, "a write to a full disk", write(t.Context(), db, fill))
+			if n := number(t, db, "SELECT count(*) FROM t"); n != 1 {
+				t.Errorf("%d rows, want 1", n)
+			}
+		})
+	}
+	all.Wait()
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, db, "INSERT INTO t VALUES ('again')")
+	if n := number(t, db, "SELECT count(*) FROM t"); n != 2 {
+		t.Errorf("%d rows, want 2", n)
+	}
+}
