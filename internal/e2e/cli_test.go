@@ -138,10 +138,10 @@ func TestRefusedConfiguration(t *testing.T) {
 		"unknown key in the file":    {file: "htp:\n  addr: 127.0.0.1:1\n", says: []string{"htp"}},
 		"unknown environment":        {env: []string{"MOIM_REDIS_SOKET_URL=redis://127.0.0.1:1"}, says: []string{"MOIM_REDIS_SOKET_URL"}},
 		"unknown flag":               {args: []string{"--redis-soket-url", "x"}, says: []string{"--redis-soket-url"}},
-		"a value of the wrong type":  {env: []string{"MOIM_CACHE_TTL=soon"}, says: []string{"cache.ttl"}},
+		"a value of the wrong type":  {env: []string{"MOIM_CACHE_TTL=soon"}, says: []string{"MOIM_CACHE_TTL"}},
 		"several mistakes at once":   {env: []string{"MOIM_AUTH_SECRET=short", "MOIM_SOCKET_MAX_FRAME=-1"}, says: []string{"auth.secret", "socket.max.frame"}},
 		"open to all without a key":  {env: []string{"MOIM_HTTP_ADDR=0.0.0.0:0"}, says: []string{"auth"}},
-		"socket role without group":  {env: []string{"MOIM_REDIS_SOCKET_URL=redis://127.0.0.1:1"}, says: []string{"redis.socket.url", "redis.group.url"}},
+		"socket role without group":  {env: []string{"MOIM_REDIS_SOCKET_URL=redis://127.0.0.1:1"}, says: []string{"redis.group.url", "socket role"}},
 		"a database of unknown kind": {env: []string{"MOIM_DATABASE_URL=mysql://127.0.0.1:1/x"}, says: []string{"database.url"}},
 	} {
 		t.Run(name, func(t *testing.T) {

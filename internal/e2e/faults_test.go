@@ -62,11 +62,20 @@ func everyoneHas(t *testing.T, d *deployment, survivor int, groupID string, all 
 	return g.Version
 }
 
-// TestKillNode: a node dies (kill -9) while changes are made on all of them.
-// Who is connected elsewhere misses nothing; who was connected to it goes to
-// another node and misses nothing either.
-func TestKillNode(t *testing.T) {
+// TestNodeGoes: a node ends while changes are made on all of them: it dies
+// (kill -9), or it drains (SIGTERM). Who is connected elsewhere misses nothing;
+// who was connected to it goes to another node and misses nothing either.
+func TestNodeGoes(t *testing.T) {
 	t.Parallel()
+	for name, end := range map[string]func(*node){"killed": (*node).Kill, "drained": (*node).Terminate} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			nodeGoes(t, end)
+		})
+	}
+}
+
+func nodeGoes(t *testing.T, end func(*node)) {
 	redis, postgres := redistest.Start(t), pgtest.Start(t)
 	d := startCluster(t, 3, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.NewDatabase(t))
 	groupID := newGroup(t, d, "bo")
@@ -77,19 +86,19 @@ func TestKillNode(t *testing.T) {
 		c.subscribe(groupID)
 	}
 
-	unanswered := changesDuring(t, d, groupID, storm, map[int64]func(){storm / 3: d.nodes[victim].Kill})
+	unanswered := changesDuring(t, d, groupID, storm, map[int64]func(){storm / 3: func() { end(d.nodes[victim]) }})
 	began := time.Now()
 	head := everyoneHas(t, d, 0, groupID, remaining)
-	t.Logf("%d changes, %d calls unanswered by the dead node; everyone had version %d %s after the last answer",
+	t.Logf("%d changes, %d calls not answered by the node that went; everyone had version %d %s after the last answer",
 		storm, unanswered, head, time.Since(began).Round(time.Millisecond))
 	if head < storm {
 		t.Errorf("the group's head is %d: acknowledged changes are lost", head)
 	}
 	for i, c := range orphans {
-		need(t, soon, c.name+" notices the death", func() bool { return len(c.disconnects()) > 0 })
+		need(t, soon, c.name+" notices", func() bool { return len(c.disconnects()) > 0 })
 		seen := c.stream(groupID).head()
 		if seen == head {
-			t.Errorf("%s had everything already: the node died too late for this test", c.name)
+			t.Errorf("%s had everything already: the node went too late for this test", c.name)
 		}
 		again := d.io(t, i, c.user)
 		again.resume(groupID, seen)
@@ -98,7 +107,8 @@ func TestKillNode(t *testing.T) {
 }
 
 // TestKillSocketRedis: the socket role's server dies and comes back empty while
-// changes are made. No change is refused, no subscriber misses one.
+// changes are made, and dies again for longer. No change is refused, no
+// subscriber misses one, and none waits for the server to come back.
 func TestKillSocketRedis(t *testing.T) {
 	t.Parallel()
 	shared, sockets, postgres := redistest.Start(t), redistest.Start(t), pgtest.Start(t)
@@ -108,34 +118,88 @@ func TestKillSocketRedis(t *testing.T) {
 	for _, c := range all {
 		c.subscribe(groupID)
 	}
-	var downFor time.Duration
+	change := func(total int64, at map[int64]func()) int64 {
+		if unanswered := changesDuring(t, d, groupID, total, at); unanswered > 0 {
+			t.Errorf("%d calls were not answered", unanswered)
+		}
+		began := time.Now()
+		head := everyoneHas(t, d, 0, groupID, all)
+		t.Logf("%d changes; everyone had version %d %s after the last answer", total, head, time.Since(began).Round(time.Millisecond))
+		return head
+	}
+
 	var killed time.Time
-	unanswered := changesDuring(t, d, groupID, storm, map[int64]func(){
+	change(storm, map[int64]func(){
 		storm / 3: func() {
 			sockets.Kill()
 			killed = time.Now()
 		},
 		storm * 2 / 3: func() {
 			sockets.Restart()
-			downFor = time.Since(killed)
+			t.Logf("the socket role's Redis was down for %s", time.Since(killed).Round(time.Millisecond))
 		},
 	})
-	if unanswered > 0 {
-		t.Errorf("%d calls were not answered while the socket role's Redis was down", unanswered)
-	}
-	began := time.Now()
-	head := everyoneHas(t, d, 0, groupID, all)
-	t.Logf("%d changes, Redis down for %s; everyone had version %d %s after the last answer",
-		storm, downFor.Round(time.Millisecond), head, time.Since(began).Round(time.Millisecond))
-	if want := int64(storm + 2); head != want { // created, bo joined
+	head := change(storm/6, map[int64]func(){storm / 12: sockets.Kill}) // and it stays down
+	if want := int64(2 + storm + storm/6); head != want {               // created, bo joined
 		t.Errorf("the group's head is %d, want %d", head, want)
 	}
+	if status, err := d.node(0).probe("/readyz"); status != http.StatusOK {
+		t.Errorf("/readyz answers %d, %v without the socket role, want 200", status, err)
+	}
 
-	// Once Redis is back, nodes hear each other again, and not from the log
-	// alone: it takes seconds, the doorbell does not.
-	need(t, 20*time.Second, "an event crosses the nodes at once again", func() bool {
+	sockets.Restart()
+	need(t, 20*time.Second, "an event crosses the nodes at once again, not by reading the log", func() bool {
 		var e event
 		d.api(0, "ana").must(t, http.StatusCreated, http.MethodPost, "/groups/"+groupID+"/messages", object{"data": object{}}, &e)
 		return wait(500*time.Millisecond, func() bool { return all[2].stream(groupID).head() >= e.Version })
 	})
+}
+
+// TestDatabaseDown: without SQL nothing durable is answered but with 503, at
+// once; sockets stay open, and everything goes on when it is back.
+func TestDatabaseDown(t *testing.T) {
+	t.Parallel()
+	redis, postgres := redistest.Start(t), pgtest.Start(t)
+	d := startCluster(t, 2, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.NewDatabase(t))
+	groupID := newGroup(t, d, "bo")
+	ana, bo := d.io(t, 0, "ana"), d.ws(t, 1, "bo")
+	for _, c := range []*client{ana, bo} {
+		c.subscribe(groupID)
+	}
+
+	postgres.Kill()
+	for i := range d.nodes {
+		began := time.Now()
+		d.api(i, "ana").mustRefuse(t, http.StatusServiceUnavailable, "unavailable", http.MethodPost, "/groups/"+groupID+"/messages", object{"data": object{}})
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("node %d took %s to say that it cannot", i, took)
+		}
+		need(t, soon, "the node is not ready", func() bool {
+			status, err := d.node(i).probe("/readyz")
+			return err == nil && status == http.StatusServiceUnavailable
+		})
+	}
+	ana.mustRefuse("unavailable", "group:message", object{"groupId": groupID, "data": object{}})
+	bo.must("group:signal", object{"groupId": groupID, "type": "typing", "data": object{}}, nil)
+	need(t, soon, "a signal crosses the nodes without SQL", func() bool { return len(ana.pushes("group:signal")) == 1 })
+
+	postgres.Restart()
+	began := time.Now()
+	var e event
+	need(t, catchUp, "changes are accepted again", func() bool {
+		return bo.request("group:message", object{"groupId": groupID, "data": object{}}, &e) == nil
+	})
+	t.Logf("a change was accepted %s after the database came back", time.Since(began).Round(time.Millisecond))
+	for _, c := range []*client{ana, bo} {
+		c.needVersion(groupID, e.Version, catchUp)
+		if got := c.disconnects(); len(got) > 0 {
+			t.Errorf("%s was disconnected: %v", c.name, got)
+		}
+	}
+	for i := range d.nodes {
+		need(t, soon, "the node is ready again", func() bool {
+			status, err := d.node(i).probe("/readyz")
+			return err == nil && status == http.StatusOK
+		})
+	}
 }
