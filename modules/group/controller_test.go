@@ -188,6 +188,8 @@ func TestHTTPProblems(t *testing.T) {
 		{"PATCH", path, `{"name":"h"}`, `If-Match: 1`, "400 bad_request"},
 		{"PATCH", path, `{"name":"h"}`, `If-Match: "` + fmt.Sprint(g.Revision) + `"`, "200"},
 		{"PATCH", path, `{"name":"i"}`, `If-Match: *`, "200"},
+		{"PATCH", path, `{"name":"j"}`, `Content-Type: application/merge-patch+json`, "200"},
+		{"PATCH", path, `{"name":"k"}`, `Content-Type: text/plain`, "400 bad_request"},
 		{"PATCH", path, `{"capacity":1}`, ``, "409 group_full"},
 		{"DELETE", path, ``, `If-Match: "99"`, "412 version_conflict"},
 		{"PATCH", path + "/members/admin", `{"role":"owner"}`, "", "422 validation_failed role"},
