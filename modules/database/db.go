@@ -168,12 +168,17 @@ func (d *DB) run(ctx context.Context, fn Func, how func(backend, context.Context
 	if err != nil {
 		return Translate(err)
 	}
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, defaultTimeout)
-		defer cancel()
-	}
+	ctx, cancel := WithDeadline(ctx)
+	defer cancel()
 	return Translate(how(open, ctx, fn))
+}
+
+// WithDeadline gives ctx the deadline that a call gets whose context has none.
+func WithDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, defaultTimeout)
 }
 
 func (d *DB) backend() (backend, error) {

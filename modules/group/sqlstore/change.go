@@ -47,6 +47,15 @@ func (s *Store) Change(ctx context.Context, groupID string, fn func(group.Tx) er
 	if !storable(groupID) {
 		return nil, fault.ErrNotFound
 	}
+	ctx, cancel := database.WithDeadline(ctx)
+	defer cancel()
+	if s.db.Dialect() == database.Postgres {
+		leave, err := s.gates.enter(ctx, groupID)
+		if err != nil {
+			return nil, doing(err, "wait for group", groupID)
+		}
+		defer leave()
+	}
 	var (
 		events []group.Event
 		own    error // what fn returned: the caller's, passed on as it is
@@ -108,15 +117,20 @@ func (t *tx) flush(ctx context.Context) error {
 	if t.revise {
 		return fmt.Errorf("group %s: its record was set without an event", t.g.ID)
 	}
-	if err := t.insert(ctx); err != nil {
+	move, a := t.sql.move, args{t.g.ID, len(t.events), t.g.Revision, t.counted}
+	if len(t.events) == 1 && t.sql.moveWithEvent != "" {
+		if err := t.seat(ctx); err != nil {
+			return err
+		}
+		move, a = t.sql.moveWithEvent, append(a, eventArgs(t.events[0])[1:]...)
+	} else if err := t.insert(ctx); err != nil {
 		return err
 	}
 	if len(t.events) == 0 && t.counted == 0 {
 		return nil
 	}
 	var version int64
-	err := t.q.QueryRowContext(ctx, t.sql.move, t.g.ID, len(t.events), t.g.Revision, t.counted).Scan(&version)
-	if err != nil {
+	if err := t.q.QueryRowContext(ctx, move, a...).Scan(&version); err != nil {
 		return err
 	}
 	if version != t.g.Version {

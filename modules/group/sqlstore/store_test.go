@@ -24,6 +24,8 @@ func TestPostgres(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, "max_connections = 400")
 	grouptest.Run(t, func(t *testing.T) grouptest.Store { return sqlstore.New(start(t, server.NewDatabase(t))) })
+	t.Run("HeldRelay", func(t *testing.T) { t.Parallel(); testHeldRelay(t, server) })
+	t.Run("BusyGroup", func(t *testing.T) { t.Parallel(); testBusyGroup(t, server) })
 }
 
 // start opens the database at url, or a new SQLite file, until the test ends.

@@ -1,0 +1,78 @@
+package sqlstore_test
+
+import (
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/modules/group/grouptest"
+	"github.com/moim-live/moim/modules/group/sqlstore"
+)
+
+// BenchmarkChange posts messages: alone, from 64 callers to as many groups,
+// and from 64 to one group.
+func BenchmarkChange(b *testing.B) {
+	b.Run("sqlite", func(b *testing.B) { benchmarkChange(b, sqlstore.New(start(b, ""))) })
+	b.Run("postgres", func(b *testing.B) {
+		server := pgtest.Start(b)
+		benchmarkChange(b, sqlstore.New(start(b, server.NewDatabase(b))))
+	})
+}
+
+func benchmarkChange(b *testing.B, s grouptest.Store) {
+	b.Helper()
+	for _, c := range []struct{ writers, groups int }{{1, 1}, {64, 64}, {64, 1}} {
+		b.Run(strconv.Itoa(c.writers)+"-writers-"+strconv.Itoa(c.groups)+"-groups", func(b *testing.B) {
+			ids := make([]string, c.groups)
+			for i := range ids {
+				ids[i] = create(b, s)
+			}
+			work := make(chan struct{})
+			var all sync.WaitGroup
+			b.ReportAllocs()
+			b.ResetTimer()
+			for w := range c.writers {
+				all.Go(func() {
+					for range work {
+						if _, err := s.Change(b.Context(), ids[w%c.groups], post(b.Context())); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			for range b.N {
+				work <- struct{}{}
+			}
+			close(work)
+			all.Wait()
+		})
+	}
+}
+
+// BenchmarkRead reads what a subscriber asks for: the group, 20 events and his
+// membership.
+func BenchmarkRead(b *testing.B) {
+	b.Run("sqlite", func(b *testing.B) { benchmarkRead(b, sqlstore.New(start(b, ""))) })
+	b.Run("postgres", func(b *testing.B) {
+		server := pgtest.Start(b)
+		benchmarkRead(b, sqlstore.New(start(b, server.NewDatabase(b))))
+	})
+}
+
+func benchmarkRead(b *testing.B, s grouptest.Store) {
+	b.Helper()
+	id := create(b, s)
+	for range 100 {
+		if _, err := s.Change(b.Context(), id, post(b.Context())); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for b.Loop() {
+		if _, err := s.Read(b.Context(), id, 81, 1000, []string{"alice"}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

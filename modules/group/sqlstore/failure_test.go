@@ -1,0 +1,211 @@
+package sqlstore_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/grouptest"
+	"github.com/moim-live/moim/modules/group/sqlstore"
+)
+
+// quickly is more than a call may take while the database is down.
+const quickly = 2 * time.Second
+
+func TestPostgresDown(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	s := sqlstore.New(start(t, server.NewDatabase(t)))
+	id := create(t, s)
+	if _, err := s.Change(t.Context(), id, post(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	server.Kill()
+	unavailable(t, s, id)
+	server.Restart()
+	if _, err := s.Change(t.Context(), id, post(t.Context())); err != nil {
+		t.Fatalf("after the restart: %v", err)
+	}
+	page, err := s.Read(t.Context(), id, 0, 10, nil)
+	if err != nil || page.Group.Version != 3 || len(page.Events) != 3 {
+		t.Errorf("version %d, %d events, %v; want 3, 3", page.Group.Version, len(page.Events), err)
+	}
+}
+
+func TestClosedDatabase(t *testing.T) {
+	t.Parallel()
+	db := start(t, "")
+	s := sqlstore.New(db)
+	id := create(t, s)
+	if err := db.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	unavailable(t, s, id)
+}
+
+// unavailable checks every method of a store whose database is down.
+func unavailable(t *testing.T, s grouptest.Store, id string) {
+	t.Helper()
+	ctx := t.Context()
+	for name, call := range map[string]func() error{
+		"Create":       func() error { _, _, err := s.Create(ctx, fixture(), owner); return err },
+		"Change":       func() error { _, err := s.Change(ctx, id, post(ctx)); return err },
+		"Group":        func() error { _, _, err := s.Group(ctx, id, "alice"); return err },
+		"Members":      func() error { _, _, err := s.Members(ctx, id, "", 10); return err },
+		"PublicGroups": func() error { _, err := s.PublicGroups(ctx, "", "", 10); return err },
+		"UserGroups":   func() error { _, err := s.UserGroups(ctx, "alice", "", 10); return err },
+		"Read":         func() error { _, err := s.Read(ctx, id, 0, 10, nil); return err },
+		"Heads":        func() error { _, err := s.Heads(ctx, time.Hour); return err },
+		"Relay":        func() error { _, err := s.Relay(ctx, 0, 10, func(group.Event) error { return nil }); return err },
+		"Published":    func() error { return s.Published(ctx, []group.Ref{{GroupID: id, Version: 1}}) },
+	} {
+		began := time.Now()
+		if err := call(); !errors.Is(err, fault.ErrUnavailable) {
+			t.Errorf("%s: %v, want unavailable", name, err)
+		}
+		if took := time.Since(began); took > quickly {
+			t.Errorf("%s took %s", name, took)
+		}
+	}
+}
+
+// testHeldRelay holds one relay in the middle of its work: another one
+// passes its rows over, and who marks rows as published does not wait for it.
+func testHeldRelay(t *testing.T, server *pgtest.Server) {
+	url := server.NewDatabase(t)
+	s, other := sqlstore.New(start(t, url)), sqlstore.New(start(t, url))
+	ctx, id := t.Context(), create(t, s)
+	for range 3 {
+		if _, err := s.Change(ctx, id, post(ctx)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var (
+		holder  sync.WaitGroup
+		first   []int64
+		held    = make(chan struct{})
+		release = make(chan struct{})
+	)
+	holder.Go(func() {
+		n, err := s.Relay(ctx, -time.Hour, 2, func(e group.Event) error {
+			if first = append(first, e.Version); len(first) == 1 {
+				close(held)
+				<-release
+			}
+			return nil
+		})
+		if n != 2 || err != nil {
+			t.Errorf("the relay that was held marked %d, %v; want 2", n, err)
+		}
+	})
+	<-held
+	var second []int64
+	n, err := other.Relay(ctx, -time.Hour, 10, func(e group.Event) error {
+		second = append(second, e.Version)
+		return nil
+	})
+	if n != 2 || err != nil || len(second) != 2 || second[0] != 3 || second[1] != 4 {
+		t.Errorf("the other relay published %v and marked %d, %v; want 3 and 4", second, n, err)
+	}
+	if err := other.Published(ctx, []group.Ref{{GroupID: id, Version: 1}, {GroupID: id, Version: 2}}); err != nil {
+		t.Errorf("marking what a relay holds: %v", err)
+	}
+	if _, err := other.Change(ctx, id, post(ctx)); err != nil {
+		t.Errorf("a change while a relay works: %v", err)
+	}
+	close(release)
+	holder.Wait()
+	if len(first) != 2 || first[0] != 1 || first[1] != 2 {
+		t.Errorf("the relay that was held published %v, want 1 and 2", first)
+	}
+}
+
+// testBusyGroup keeps one group's row locked while many want
+// to change it: other groups do not notice.
+func testBusyGroup(t *testing.T, server *pgtest.Server) {
+	s := sqlstore.New(start(t, server.NewDatabase(t)+"&pool_max_conns=3"))
+	busy, quiet := create(t, s), create(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	held := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		_, err := s.Change(ctx, busy, func(group.Tx) error {
+			close(held)
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("the change that holds the row: %v", err)
+		}
+	})
+	<-held
+	for range 20 {
+		all.Go(func() {
+			if _, err := s.Change(ctx, busy, post(ctx)); !errors.Is(err, context.Canceled) {
+				t.Errorf("a change that was given up: %v", err)
+			}
+		})
+	}
+	late, stop := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer stop()
+	if _, err := s.Change(late, busy, post(late)); !errors.Is(err, fault.ErrUnavailable) {
+		t.Errorf("a change that waited too long: %v, want unavailable", err)
+	}
+	soon, stop := context.WithTimeout(ctx, quickly)
+	defer stop()
+	if _, err := s.Change(soon, quiet, post(soon)); err != nil {
+		t.Errorf("a change of another group: %v", err)
+	}
+	cancel()
+	all.Wait()
+	if _, err := s.Change(t.Context(), busy, post(t.Context())); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+var owner = group.Member{UserID: "alice", Role: group.Owner}
+
+func fixture() group.Group {
+	return group.Group{
+		ID: uuid.Must(uuid.NewV7()).String(), Name: "Study room", Visibility: group.Private, JoinPolicy: group.JoinOpen,
+		CreatedAt: time.Now(), UpdatedAt: time.Now(),
+	}
+}
+
+func create(tb testing.TB, s grouptest.Store) (id string) {
+	tb.Helper()
+	g, _, err := s.Create(tb.Context(), fixture(), owner)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return g.ID
+}
+
+// post is what a message costs: who writes it is looked up, then it is logged.
+func post(ctx context.Context) func(group.Tx) error {
+	data := json.RawMessage(`{"type":"text","data":{"text":"` + sentence + `"}}`)
+	return func(tx group.Tx) error {
+		m, err := tx.Member(ctx, "alice")
+		switch {
+		case err != nil:
+			return err
+		case m == nil:
+			return errors.New("alice is no member")
+		}
+		_, err = tx.Append(ctx, group.MessagePosted, "alice", data)
+		return err
+	}
+}
+
+// sentence is as long as messages are.
+var sentence = strings.Repeat("meet at the library ", 7)
