@@ -17,5 +17,6 @@
 // Binary events are not supported: they close the connection with a parse
 // error.
 //
-// Lock order: a session's or a socket's, then the hub's.
+// Lock order: a socket's, then the hub's or a connection's. A session's lock is
+// held with no other.
 package socket

@@ -4,6 +4,6 @@ import "time"
 
 // SetTimeouts shortens what tests would wait for. Call it before the first
 // connection.
-func (g *Gateway) SetTimeouts(connect, handler time.Duration) {
-	g.connectTimeout, g.handlerTimeout = connect, handler
+func (g *Gateway) SetTimeouts(connect, handler, grace time.Duration) {
+	g.connectTimeout, g.handlerTimeout, g.closeGrace = connect, handler, grace
 }

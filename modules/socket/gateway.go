@@ -34,7 +34,7 @@ type Gateway struct {
 	engine   *engine.Engine
 	work     *work
 
-	connectTimeout, handlerTimeout time.Duration // changed by tests alone
+	connectTimeout, handlerTimeout, closeGrace time.Duration // changed by tests alone
 }
 
 // New returns a gateway for the handlers. It reports everything that is wrong
@@ -58,7 +58,7 @@ func New(cfg Config, deps Deps, list ...Handler) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, deps: deps, log: deps.Log, handlers: hs, work: newWork(),
-		connectTimeout: defaultConnectTimeout, handlerTimeout: defaultHandlerTimeout,
+		connectTimeout: defaultConnectTimeout, handlerTimeout: defaultHandlerTimeout, closeGrace: defaultCloseGrace,
 	}
 	g.engine = engine.New(engine.Config{
 		MaxFrame:     cfg.MaxFrame,

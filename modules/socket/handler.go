@@ -138,7 +138,10 @@ func (g *Gateway) within(ctx context.Context, fn func(ctx context.Context), done
 	fn(ctx)
 	done()
 	for _, after := range c.after {
-		after()
+		_ = g.isolated(func() error {
+			after()
+			return nil
+		}, "handler", "after")
 	}
 }
 

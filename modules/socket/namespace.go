@@ -82,7 +82,7 @@ func (socketIO) connect(ctx context.Context, s *session, payload json.RawMessage
 		refuse(failure)
 		return
 	}
-	s.connect(ctx, identity, func(socket *Socket) *engine.Frame {
+	_ = s.connect(ctx, identity, func(socket *Socket) *engine.Frame {
 		s.handshake.Header, s.handshake.Query = nil, nil // a connection may last for days
 		return frameOf(packet.Packet{Type: packet.Connect, Data: encoded(struct {
 			SID string `json:"sid"`

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -206,6 +208,64 @@ func TestKickedSocketsMessagesAreDropped(t *testing.T) {
 	receive(t, ended)
 	if len(handled) != 1 {
 		t.Errorf("%d messages were handled", len(handled))
+	}
+}
+
+// TestHandlersEndSoonAfterTheirConnection has one that waits for its context.
+func TestHandlersEndSoonAfterTheirConnection(t *testing.T) {
+	t.Parallel()
+	waiting, ended := make(chan struct{}), make(chan engine.Reason, 1)
+	n := start(t, adapter.NewMesh(),
+		socket.On("wait", func(ctx context.Context, _ *socket.Socket, _ struct{}) (any, error) {
+			close(waiting)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}),
+		socket.OnDisconnect(func(_ *socket.Socket, reason engine.Reason) { ended <- reason }))
+	n.SetTimeouts(time.Minute, time.Minute, 50*time.Millisecond)
+	c := connectIO(t, n, "alice")
+	c.write(`420["wait"]`)
+	receive(t, waiting)
+	_ = c.ws.Close()
+	eventually(t, "the rooms are left at once", func() bool { return len(n.hub.Sockets("user:alice")) == 0 })
+	receive(t, ended)
+}
+
+// TestEverySocketThatBeganEnds stops a gateway while clients come and go.
+func TestEverySocketThatBeganEnds(t *testing.T) {
+	t.Parallel()
+	var began, over atomic.Int64
+	n := start(t, adapter.NewMesh(),
+		socket.OnConnect(func(context.Context, *socket.Socket) error { began.Add(1); return nil }),
+		socket.OnDisconnect(func(*socket.Socket, engine.Reason) { over.Add(1) }))
+	var clients sync.WaitGroup
+	for i := range 16 {
+		clients.Go(func() {
+			for {
+				url, header := n.url+"/ws", http.Header{"Authorization": {"Bearer alice"}}
+				if i%2 == 0 {
+					url = n.url + "/socket.io/?EIO=4&transport=websocket"
+				}
+				ws, response, err := websocket.DefaultDialer.Dial(url, header)
+				if err != nil {
+					return // it has stopped
+				}
+				_ = response.Body.Close()
+				_ = ws.WriteMessage(websocket.TextMessage, []byte(`40`))
+				_, _, _ = ws.ReadMessage()
+				_ = ws.Close()
+			}
+		})
+	}
+	eventually(t, "clients come", func() bool { return began.Load() > 50 })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := n.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	clients.Wait()
+	if began.Load() != over.Load() || n.Len() > 0 || len(n.hub.Sockets("user:alice")) > 0 {
+		t.Errorf("%d began, %d ended, %d connections are left", began.Load(), over.Load(), n.Len())
 	}
 }
 

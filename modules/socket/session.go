@@ -15,9 +15,9 @@ const (
 	// defaultConnectTimeout is how long a connection may be without a socket.
 	defaultConnectTimeout = 45 * time.Second
 
-	// closeGrace is how long what a client sent before its connection ended
-	// may still be handled.
-	closeGrace = 5 * time.Second
+	// defaultCloseGrace is how long what a client sent before its connection
+	// ended may still be handled.
+	defaultCloseGrace = 5 * time.Second
 
 	// queuedMessages is how many messages of the largest size wait for a
 	// slow handler before the connection is not read any further, and
@@ -90,7 +90,7 @@ func (s *session) Closed(reason engine.Reason) {
 		s.timer = nil
 	}
 	if s.working || len(s.queue) > 0 {
-		s.timer = time.AfterFunc(closeGrace, s.interrupt)
+		s.timer = time.AfterFunc(s.gateway.closeGrace, s.interrupt)
 	}
 	socket := s.socket
 	s.wakeLocked()
