@@ -12,8 +12,11 @@ import (
 
 	"github.com/moim-live/moim/config"
 	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/cache"
+	"github.com/moim-live/moim/modules/cache/rediscache"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/redispresence"
 	"github.com/moim-live/moim/modules/group/sqlstore"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket"
@@ -40,7 +43,8 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 			socket.Origins(cfg.HTTP.Origins), version(o.version), o.redis, redisrole.NodeID(uuid.NewString())),
 		fx.Provide(
 			func(lc fx.Lifecycle, log *slog.Logger) (*database.DB, error) { return provideDatabase(lc, cfg, log) },
-			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Repository)), fx.As(new(group.Log))),
+			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Log))),
+			provideRepository,
 			provideVerifier,
 			provideAuthenticator(o),
 			provideMetrics,
@@ -50,6 +54,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 		),
 		redisrole.Module,
 		backends(cfg, o),
+		cache.Module,
 		socket.Module,
 		group.Module,
 		fx.Invoke(announce, watchDependencies, ready),
@@ -68,6 +73,14 @@ func backends(cfg config.Config, o options) fx.Option {
 	default:
 		chosen = append(chosen, fx.Provide(func() adapter.Adapter { return adapter.NewMesh().Adapter() }))
 	}
+	if cfg.Redis.Uses(redisrole.Group) || o.redis[redisrole.Group] != nil {
+		chosen = append(chosen, redispresence.Module)
+	} else {
+		chosen = append(chosen, fx.Provide(func() group.PresenceStore { return group.NewMemoryPresence() }))
+	}
+	if cfg.Redis.Uses(redisrole.Cache) || o.redis[redisrole.Cache] != nil {
+		chosen = append(chosen, rediscache.Module)
+	}
 	return fx.Options(chosen...)
 }
 
@@ -78,6 +91,11 @@ func provideDatabase(lc fx.Lifecycle, cfg config.Config, log *slog.Logger) (*dat
 	}
 	lc.Append(fx.Hook{OnStart: db.Start, OnStop: db.Stop})
 	return db, nil
+}
+
+// provideRepository puts the cache in front of the store.
+func provideRepository(store *sqlstore.Store, records *cache.Cache) group.Repository {
+	return group.NewCached(store, store, records)
 }
 
 func provideVerifier(lc fx.Lifecycle, cfg auth.Config, log *slog.Logger) (*auth.Verifier, error) {

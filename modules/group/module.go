@@ -11,21 +11,28 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// stopTimeout bounds what stopping the feed may take of the program's time to
+// stopTimeout bounds what stopping one part may take of the program's time to
 // stop.
 const stopTimeout = 5 * time.Second
 
-// Module wants a [Config], a [Repository], a [Log], an [*adapter.Hub], a
-// [*socket.Emitter], a *slog.Logger and, optionally, a [Watcher] and a
-// [PresenceReader]; it provides [*Feed], which it starts and stops, [*Service],
-// [*Gateway] with its handlers, and [*Controller].
+// Module wants a [Config], a [Repository], a [Log], a [PresenceStore], an
+// [*adapter.Hub], a [*socket.Emitter] and a *slog.Logger; it provides
+// [*Presence] and [*Feed], which it starts and stops, [*Service], [*Gateway]
+// with its handlers, and [*Controller].
 var Module = fx.Module("group", fx.Provide(
+	providePresence,
 	provideFeed,
 	provideService,
 	provideController,
 	NewGateway,
 	socket.AsHandlers((*Gateway).Handlers),
 ))
+
+func providePresence(lifecycle fx.Lifecycle, cfg Config, store PresenceStore, out *socket.Emitter, log *slog.Logger) *Presence {
+	p := NewPresence(cfg, store, out, log)
+	lifecycle.Append(fx.Hook{OnStart: p.Start, OnStop: bounded(p.Stop)})
+	return p
+}
 
 type feedParams struct {
 	fx.In
@@ -34,20 +41,25 @@ type feedParams struct {
 	Log       Log
 	Hub       *adapter.Hub
 	Emitter   *socket.Emitter
-	Watcher   Watcher `optional:"true"`
+	Presence  *Presence
 	Logger    *slog.Logger
 }
 
 func provideFeed(p feedParams) *Feed {
-	f := NewFeed(p.Log, p.Emitter, p.Watcher, p.Logger)
+	f := NewFeed(p.Log, p.Emitter, p.Presence, p.Logger)
 	p.Hub.Intercept(eventPushed, f.Receive)
 	p.Hub.OnLost(f.Lost)
-	p.Lifecycle.Append(fx.Hook{OnStart: f.Start, OnStop: func(ctx context.Context) error {
+	p.Lifecycle.Append(fx.Hook{OnStart: f.Start, OnStop: bounded(f.Stop)})
+	return f
+}
+
+// bounded leaves time for the hooks that come after stop.
+func bounded(stop func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 		defer cancel()
-		return f.Stop(ctx)
-	}})
-	return f
+		return stop(ctx)
+	}
 }
 
 type serviceParams struct {
@@ -58,7 +70,7 @@ type serviceParams struct {
 	Log        Log
 	Feed       *Feed
 	Emitter    *socket.Emitter
-	Presence   PresenceReader `optional:"true"`
+	Presence   *Presence
 }
 
 func provideService(p serviceParams) *Service {

@@ -1,0 +1,29 @@
+package cache
+
+import (
+	"log/slog"
+
+	"go.uber.org/fx"
+)
+
+// Module wants a [Config], a *slog.Logger and, optionally, a [Tier]; it
+// provides [*Cache], which it starts and stops.
+var Module = fx.Module("cache", fx.Provide(provideCache))
+
+type cacheParams struct {
+	fx.In
+
+	Lifecycle fx.Lifecycle
+	Config    Config
+	Tier      Tier `optional:"true"`
+	Log       *slog.Logger
+}
+
+func provideCache(p cacheParams) (*Cache, error) {
+	c, err := New(p.Config, p.Tier, p.Log)
+	if err != nil {
+		return nil, err
+	}
+	p.Lifecycle.Append(fx.Hook{OnStart: c.Start, OnStop: c.Stop})
+	return c, nil
+}

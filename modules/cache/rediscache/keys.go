@@ -1,0 +1,11 @@
+package rediscache
+
+// keys builds every key and channel that this package uses.
+type keys struct{ prefix string }
+
+// entry holds one entry: see encode.
+func (k keys) entry(key string) string { return k.prefix + ":cache:" + key }
+
+// invalidations is the channel on which nodes tell what they invalidated:
+// "<node> <revision> <key>".
+func (k keys) invalidations() string { return k.prefix + ":cache:invalidate" }

@@ -1,0 +1,12 @@
+package rediscache
+
+import (
+	"go.uber.org/fx"
+
+	"github.com/moim-live/moim/modules/cache"
+)
+
+// Module wants *redisrole.Clients and a *slog.Logger; it provides the cache's
+// [cache.Tier], which the cache starts and stops.
+var Module = fx.Module("rediscache",
+	fx.Provide(fx.Annotate(New, fx.As(fx.Self()), fx.As(new(cache.Tier)))))

@@ -1,0 +1,86 @@
+package group
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/moim-live/moim/modules/cache"
+)
+
+// RecordCache keeps encoded records by revision. cache.Cache fulfils it.
+type RecordCache interface {
+	Get(ctx context.Context, key string, atLeast int64, load func(context.Context) (cache.Entry, error)) (cache.Entry, error)
+	Invalidate(ctx context.Context, key string, revision int64)
+}
+
+// Standing is what of a group is never cached: it decides permissions, or
+// changes with every event.
+type Standing struct {
+	Version     int64
+	Revision    int64
+	MemberCount int
+	Member      *Member // the user's membership; nil: none
+}
+
+// StandingReader reads a group's standing. sqlstore.Store fulfils it.
+type StandingReader interface {
+	// Standing returns the standing of a group and a user in it, of one
+	// moment. It answers fault.ErrNotFound for an unknown or deleted group.
+	Standing(ctx context.Context, groupID, userID string) (Standing, error)
+}
+
+// Cached is a [Repository] whose [Repository.Group] takes the record, which is
+// the bulk of it, from a cache, and all that must be fresh from the database.
+// The record's revision is read first, so that an older record is never
+// answered.
+type Cached struct {
+	Repository
+	standings StandingReader
+	records   RecordCache
+}
+
+var _ Repository = (*Cached)(nil)
+
+// NewCached returns repo behind records.
+func NewCached(repo Repository, standings StandingReader, records RecordCache) *Cached {
+	return &Cached{Repository: repo, standings: standings, records: records}
+}
+
+func recordKey(groupID string) string { return "group:" + groupID }
+
+// Group implements [Repository].
+func (c *Cached) Group(ctx context.Context, groupID, userID string) (Group, *Member, error) {
+	st, err := c.standings.Standing(ctx, groupID, userID)
+	if err != nil {
+		return Group{}, nil, err
+	}
+	entry, err := c.records.Get(ctx, recordKey(groupID), st.Revision, func(ctx context.Context) (cache.Entry, error) {
+		g, _, err := c.Repository.Group(ctx, groupID, "")
+		if err != nil {
+			return cache.Entry{}, err
+		}
+		data, err := json.Marshal(g)
+		return cache.Entry{Revision: g.Revision, Data: data}, err
+	})
+	if err != nil {
+		return Group{}, nil, err
+	}
+	var g Group
+	if entry.Revision != st.Revision || json.Unmarshal(entry.Data, &g) != nil {
+		return c.Repository.Group(ctx, groupID, userID) // it changed in between
+	}
+	g.Version, g.MemberCount = st.Version, st.MemberCount
+	return g, st.Member, nil
+}
+
+// Change implements [Repository]: it drops the record that a change made old,
+// here and on the other nodes.
+func (c *Cached) Change(ctx context.Context, groupID string, fn func(tx Tx) error) ([]Event, error) {
+	events, err := c.Repository.Change(ctx, groupID, fn)
+	for _, e := range events {
+		if e.Type == GroupUpdated || e.Type == GroupDeleted {
+			c.records.Invalidate(ctx, recordKey(groupID), e.Version)
+		}
+	}
+	return events, err
+}

@@ -1,0 +1,36 @@
+package sqlstore
+
+import (
+	"context"
+
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+)
+
+var _ group.StandingReader = (*Store)(nil)
+
+const standingQuery = `SELECT g.version, g.revision, g.member_count, ` + memberColumns + `
+	FROM groups g LEFT JOIN members m ON m.group_id = g.id AND m.user_id = $2
+	WHERE g.id = $1 AND g.deleted_at IS NULL`
+
+// Standing returns what of a group is never cached, and userID's membership.
+func (s *Store) Standing(ctx context.Context, groupID, userID string) (st group.Standing, err error) {
+	if !storable(groupID) {
+		return st, fault.ErrNotFound
+	}
+	if !storable(userID) {
+		userID = "" // nobody's
+	}
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		var mem memberRow
+		err := q.QueryRowContext(ctx, standingQuery, groupID, userID).
+			Scan(append([]any{&st.Version, &st.Revision, &st.MemberCount}, mem.fields()...)...)
+		if err != nil {
+			return notFound(err)
+		}
+		st.Member = mem.member()
+		return nil
+	})
+	return st, doing(err, "read the standing of group", groupID)
+}
