@@ -1,42 +1,38 @@
 package engine
 
 import (
-	"errors"
-	"net"
-	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	// writeTimeout bounds one write: a peer that takes nothing for so long is
-	// gone, or as good as.
-	writeTimeout = 10 * time.Second
-	// closeTimeout bounds a goodbye: flushing the queue, and the peer's answer.
+	// closeTimeout bounds a goodbye: flushing the queue and the peer's answer.
 	closeTimeout = time.Second
-	// maxSpare is how many frames long the queue of a quiet connection stays.
-	maxSpare = 64
+	// lastTimeout is the same for a peer that is dead in all likelihood.
+	lastTimeout = 50 * time.Millisecond
 )
 
-// transport carries frames to the client. Its methods may be called
-// concurrently.
+// transport carries frames to the client.
 type transport interface {
-	// write sends whole frames. It blocks until they are handed over.
-	write(frames net.Buffers) error
-	// linger reads, briefly, what the client still sends after a goodbye.
-	linger()
-	// cut ends the transport at once.
+	// write sends whole frames, in as few system calls as it can, and says how
+	// many. It blocks until they are handed over, at most until deadline.
+	write(frames []*Frame, deadline time.Time) (writes int, err error)
+	// linger reads and drops, for at most timeout, what the client still sends
+	// after it was told to stop.
+	linger(timeout time.Duration)
+	// cut ends the transport at once. It is called at any time, also twice.
 	cut()
 }
 
 // phase is where a connection is in its life.
-type phase int
+type phase uint8
 
 const (
 	opening phase = iota // frames wait for the transport
 	open
 	closing // the goodbye is queued, nothing may follow it
-	closed
+	closed  // nothing is written any more
 )
 
 // Conn is one connection. Its methods may be called concurrently.
@@ -46,146 +42,95 @@ type Conn struct {
 	protocol Protocol
 	receiver Receiver
 	beat     heartbeat
+	busy     atomic.Bool   // the receiver has not returned yet
+	upgraded chan struct{} // closed when net/http's handler may return; nil after that
 
 	mu        sync.Mutex
 	phase     phase
-	reason    Reason // why it ends; 0 while it does not
-	transport transport
-	queue     net.Buffers
-	spare     net.Buffers // the array that the last flush emptied
-	queued    int         // bytes in queue and in the write under way
-	flushing  bool        // a flush runs, or a timer will run it
-	flushed   time.Time   // when the last one ended
+	flush     flushState
+	reason    Reason    // why it ends; 0 while it does not
+	transport transport // nil while opening
+	queue     *batch    // nil: empty
+	inFlight  int       // bytes of the write under way
+	flushed   time.Time // when the last flush began
+	gather    *time.Timer
+	deadline  *time.Timer   // cuts a connection that is closing
+	settled   chan struct{} // closed when no flush is under way; nil: nobody waits
 }
 
-// ID returns the connection's id: 20 characters of URL-safe base64. Whoever
-// knows it may speak for the connection.
+// ID returns the connection's id: 20 characters of URL-safe base64. It is a
+// secret: whoever knows it may speak for the connection.
 func (c *Conn) ID() string { return c.id }
 
 // Protocol returns what is spoken over the connection.
 func (c *Conn) Protocol() Protocol { return c.protocol }
 
-// Send queues f. It never blocks: a connection with too much queued is cut as
-// a slow consumer. On one that is closing, f is dropped.
-func (c *Conn) Send(f *Frame) { c.enqueue(f.wire) }
-
-func (c *Conn) enqueue(wire []byte) {
+// Close says goodbye after what is queued and closes the connection, at the
+// latest after a second. It does not wait. The first reason that is given is
+// the one that counts.
+func (c *Conn) Close(reason Reason) {
 	c.mu.Lock()
-	if c.phase >= closing {
-		c.mu.Unlock()
-		return
+	defer c.mu.Unlock()
+	if c.phase < closing {
+		c.goodbyeLocked(reason, reason.closeFrame(c.protocol))
 	}
-	if c.queued+len(wire) > c.engine.cfg.MaxBacklog {
-		c.mu.Unlock()
-		c.engine.stats.slow.Add(1)
-		c.cut(SlowConsumer)
-		return
-	}
-	c.queue = append(c.queue, wire)
-	c.queued += len(wire)
-	c.flushSoonLocked()
-	c.mu.Unlock()
 }
 
-// flushSoonLocked sees to it that the queue is written: at once after a quiet
-// moment, else when the window since the last write is over.
-func (c *Conn) flushSoonLocked() {
-	if c.flushing || c.transport == nil || len(c.queue) == 0 {
-		return
+// goodbyeLocked queues the last frame.
+func (c *Conn) goodbyeLocked(reason Reason, last *Frame) {
+	c.phase, c.reason = closing, reason
+	c.pushLocked(last)
+	c.scheduleLocked()
+	timeout := closeTimeout
+	if reason == PingTimeout {
+		timeout = lastTimeout
 	}
-	c.flushing = true
-	if wait := c.engine.cfg.Gather - time.Since(c.flushed); wait > 0 && c.phase == open {
-		time.AfterFunc(wait, c.flush)
-		return
-	}
-	go c.flush()
-}
-
-// flush writes what is queued. What is queued meanwhile waits for the next
-// window.
-func (c *Conn) flush() {
-	c.mu.Lock()
-	frames := c.queue
-	c.queue, c.spare = c.spare[:0], nil
-	t := c.transport
-	c.mu.Unlock()
-
-	n, size := len(frames), 0
-	for _, f := range frames {
-		size += len(f)
-	}
-	keep := frames[:0]
-	err := t.write(frames)
-	clear(keep[:n])
-
-	c.mu.Lock()
-	if cap(keep) <= maxSpare {
-		c.spare = keep
-	}
-	c.queued -= size
-	c.flushing = false
-	c.flushed = time.Now()
-	if err == nil {
-		c.flushSoonLocked()
-	}
-	c.mu.Unlock()
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		c.engine.stats.slow.Add(1)
-		c.cut(SlowConsumer)
-	case err != nil:
-		c.cut(TransportError)
-	default:
-		c.engine.stats.frames.Add(int64(n))
-		c.engine.stats.bytes.Add(int64(size))
-		c.engine.stats.writes.Add(1)
-	}
+	c.deadline = time.AfterFunc(timeout, func() { c.cut(reason) })
 }
 
 // opened gives the connection its transport: what is queued goes out.
 func (c *Conn) opened(t transport) {
 	c.mu.Lock()
 	c.transport = t
-	ended := c.phase == closed
 	if c.phase == opening {
 		c.phase = open
 	}
-	c.flushSoonLocked()
+	cut := c.phase == closed
+	c.scheduleLocked()
 	c.mu.Unlock()
-	if ended {
+	if cut { // while it was being opened
 		t.cut()
 		return
 	}
 	c.beat.start(c)
 }
 
-// Close says goodbye after what is queued and closes the connection, at the
-// latest after a second. The first reason given is the one that counts.
-func (c *Conn) Close(reason Reason) {
+// closedByClient answers the client's goodbye and waits until the answer is
+// out: the connection ends when it returns.
+func (c *Conn) closedByClient(code int) {
 	c.mu.Lock()
-	if c.phase >= closing {
-		c.mu.Unlock()
-		return
+	if c.phase == open {
+		c.discardLocked() // who says goodbye reads no more
+		c.goodbyeLocked(TransportClose, closeFrame(code, ""))
 	}
-	c.phase, c.reason = closing, reason
-	c.queue = append(c.queue, reason.closeFrame(c.protocol))
-	c.flushSoonLocked()
 	c.mu.Unlock()
-	time.AfterFunc(closeTimeout, func() { c.cut(reason) })
+	c.settle()
 }
 
-// farewell answers the client's goodbye. It writes by itself: the connection is
-// closed as soon as it returns.
-func (c *Conn) farewell() {
+// abandon notes that the client cannot be read from any more. A client that
+// broke WebSocket has been told so already: it gets a moment to hear it.
+func (c *Conn) abandon(reason Reason, told bool) {
 	c.mu.Lock()
-	answer := c.phase == open
-	if answer {
-		c.phase, c.reason = closing, TransportClose
+	first := c.reason == 0
+	if first {
+		c.reason = reason
 	}
+	c.phase = closed
+	c.discardLocked()
 	t := c.transport
 	c.mu.Unlock()
-	if answer {
-		_ = t.write(net.Buffers{TransportClose.closeFrame(c.protocol)})
+	if told && first {
+		t.linger(closeTimeout)
 	}
 }
 
@@ -193,26 +138,39 @@ func (c *Conn) farewell() {
 // goroutine.
 func (c *Conn) cut(reason Reason) {
 	c.mu.Lock()
-	t := c.transport
 	if c.reason == 0 {
 		c.reason = reason
 	}
 	c.phase = closed
+	c.discardLocked()
+	t := c.transport
 	c.mu.Unlock()
 	if t != nil {
 		t.cut()
 	}
 }
 
-// ended is called once, by whoever read from the transport last.
-func (c *Conn) ended(reason Reason) {
+// ended is the last act of the goroutine that read from the connection.
+func (c *Conn) ended() {
 	c.beat.stop()
-	c.cut(reason)
+	c.cut(TransportError) // unless there is a better reason
+	c.settle()
 	c.mu.Lock()
-	reason = c.reason
+	reason := c.reason
+	if c.deadline != nil {
+		c.deadline.Stop()
+	}
 	c.mu.Unlock()
+	c.engine.log.Debug("engine: a connection ended", "reason", reason.String())
 	c.receiver.Closed(reason)
 	c.engine.remove(c) // last: who waits for the engine waits for the receivers
+}
+
+// deliver hands a message to the receiver.
+func (c *Conn) deliver(data []byte) {
+	c.busy.Store(true)
+	c.receiver.Message(data)
+	c.busy.Store(false)
 }
 
 // alive reports whether messages are still taken.

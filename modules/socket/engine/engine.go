@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,51 +24,51 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	orDefault(&c.MaxFrame, 64<<10)
-	orDefault(&c.MaxBacklog, 1<<20)
-	orDefault(&c.Gather, 5*time.Millisecond)
-	orDefault(&c.PingInterval, 25*time.Second)
-	orDefault(&c.PingTimeout, 20*time.Second)
+	c.MaxFrame = cmp.Or(c.MaxFrame, 64<<10)
+	c.MaxBacklog = cmp.Or(c.MaxBacklog, 1<<20)
+	c.Gather = cmp.Or(c.Gather, 5*time.Millisecond)
+	c.PingInterval = cmp.Or(c.PingInterval, 25*time.Second)
+	c.PingTimeout = cmp.Or(c.PingTimeout, 20*time.Second)
+	origins := make([]string, len(c.Origins))
+	for i, origin := range c.Origins {
+		origins[i] = strings.TrimSuffix(origin, "/")
+	}
+	c.Origins = origins
 	return c
 }
 
-func orDefault[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
-}
-
-// Handshake is what a connection was opened with.
+// Handshake is what a connection was opened with. Header and Query are copies.
 type Handshake struct {
 	Header     http.Header
 	Query      url.Values
-	RemoteAddr string
+	RemoteAddr string // host:port
 	Protocol   Protocol
-	// Context carries the values of the request's context. It ends with the
-	// handshake: do not keep it.
+	// Context carries the values of the request's context. It has no end: do
+	// not keep it longer than the connection.
 	Context context.Context //nolint:containedctx // as http.Request holds one
 }
 
 // Receiver takes what one connection receives. Its methods are called by one
-// goroutine at a time.
+// goroutine at a time, and must not panic. While Message blocks nothing is read
+// from the connection, and its heartbeat waits.
 type Receiver interface {
-	// Message takes one message. data is the receiver's.
+	// Message takes one message. data is valid during the call only.
 	Message(data []byte)
 	// Closed is called exactly once, last.
 	Closed(reason Reason)
 }
 
 // Accept decides on a new connection before it is upgraded and returns who
-// receives from it. Frames sent meanwhile go out once it is open. An error
-// refuses the connection; one that is an http.Handler answers the request.
+// receives from it. Frames sent meanwhile go out once it is open, after
+// Engine.IO's open packet. An error refuses the connection, and Closed is not
+// called; an error that is an http.Handler answers the request.
 type Accept func(c *Conn, h Handshake) (Receiver, error)
 
-// Stats counts since the start, but for Connections.
+// Stats counts since the engine was made, but for Connections.
 type Stats struct {
-	Connections   int64 // open now
+	Connections   int64 // open now, and those being opened or closed
 	Accepted      int64
-	SlowConsumers int64 // connections that were cut for their backlog
+	SlowConsumers int64 // connections that were closed for their backlog
 	Frames        int64 // written
 	Bytes         int64 // written
 	Writes        int64 // system calls that wrote them
@@ -79,15 +81,17 @@ type Engine struct {
 	log     *slog.Logger
 	sockets *webSockets
 	ids     ids
+	batches sync.Pool // of *batch
 	stats   struct{ accepted, slow, frames, bytes, writes atomic.Int64 }
 
 	mu       sync.Mutex
-	conns    map[*Conn]struct{}
+	conns    map[*Conn]struct{} // melody's own set misses those being accepted
 	draining bool
 	empty    chan struct{} // closed when the last connection of a drain is gone
 }
 
-// New returns an engine. It does no I/O.
+// New returns an engine. It does no I/O. Clients reach it by
+// [Engine.ServeEngineIO] and [Engine.ServePlain].
 func New(cfg Config, accept Accept, log *slog.Logger) *Engine {
 	e := &Engine{
 		cfg:    cfg.withDefaults(),
@@ -96,63 +100,74 @@ func New(cfg Config, accept Accept, log *slog.Logger) *Engine {
 		conns:  make(map[*Conn]struct{}),
 		empty:  make(chan struct{}),
 	}
+	e.batches.New = func() any { return new(batch) }
 	e.sockets = newWebSockets(e)
 	return e
 }
 
-// Start does nothing: connections come by [Engine.ServeEngineIO] and
-// [Engine.ServePlain].
+// Start has nothing to do: requests bring the work.
 func (e *Engine) Start(context.Context) error { return nil }
 
-// Stop closes all connections, within ctx.
+// Stop is [Engine.Drain]. After it returned nil no receiver is called any
+// more. A stopped engine cannot be started again.
 func (e *Engine) Stop(ctx context.Context) error { return e.Drain(ctx) }
 
-// drainPace bounds the time between two connections closed by a drain.
-const drainPace = 10 * time.Millisecond
+const (
+	// drainPace bounds the time between two connections closed by a drain, and
+	// drainSpan the time for all of them when the context has no deadline.
+	drainPace = 10 * time.Millisecond
+	drainSpan = 5 * time.Second
+)
 
 // Drain accepts no new connections and closes the open ones as [Drained], one
-// after the other over at most half of the time that ctx leaves, so that they
-// do not all come back at once. It returns when the last one is gone; when ctx
-// ends it cuts those that are left.
+// after the other over at most half of the time that ctx leaves, so that their
+// clients do not all come back at once. It returns when the last one is gone
+// and its receiver knows; when ctx ends it cuts those that are left and returns
+// ctx's error.
 func (e *Engine) Drain(ctx context.Context) error {
-	e.mu.Lock()
-	conns := make([]*Conn, 0, len(e.conns))
-	for c := range e.conns {
-		conns = append(conns, c)
+	conns := e.refuseMore()
+	span := min(drainSpan, drainPace*time.Duration(len(conns)))
+	if deadline, ok := ctx.Deadline(); ok {
+		span = min(span, time.Until(deadline)/2)
 	}
-	if !e.draining {
-		e.draining = true
-		if len(conns) == 0 {
-			close(e.empty)
-		}
-	}
-	e.mu.Unlock()
-
-	pace := drainPace
-	if deadline, ok := ctx.Deadline(); ok && len(conns) > 0 {
-		pace = min(pace, time.Until(deadline)/2/time.Duration(len(conns)))
-	}
-	tick := time.NewTicker(max(pace, time.Microsecond))
-	defer tick.Stop()
-	for _, c := range conns {
-		c.Close(Drained)
+	start := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for i, c := range conns {
+		timer.Reset(time.Until(start.Add(span * time.Duration(i) / time.Duration(len(conns)))))
 		select {
-		case <-tick.C:
+		case <-timer.C:
 		case <-ctx.Done():
 		}
+		c.Close(Drained)
 	}
 	select {
 	case <-e.empty:
 		return nil
 	case <-ctx.Done():
-		for _, c := range conns {
-			c.cut(Drained)
-		}
-		return ctx.Err()
 	}
+	for _, c := range conns {
+		c.cut(Drained)
+	}
+	return ctx.Err()
 }
 
-// Len returns the number of open connections.
+// refuseMore begins a drain and returns the connections that there are.
+func (e *Engine) refuseMore() []*Conn {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.draining && len(e.conns) == 0 {
+		close(e.empty)
+	}
+	e.draining = true
+	conns := make([]*Conn, 0, len(e.conns))
+	for c := range e.conns {
+		conns = append(conns, c)
+	}
+	return conns
+}
+
+// Len returns the number of connections, those being opened or closed included.
 func (e *Engine) Len() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -173,6 +188,7 @@ func (e *Engine) Stats() Stats {
 
 var errDraining = errors.New("engine: draining")
 
+// add makes c one of the engine's; every add needs its remove.
 func (e *Engine) add(c *Conn) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -186,9 +202,6 @@ func (e *Engine) add(c *Conn) error {
 func (e *Engine) remove(c *Conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if _, known := e.conns[c]; !known {
-		return
-	}
 	delete(e.conns, c)
 	if e.draining && len(e.conns) == 0 {
 		close(e.empty)

@@ -5,7 +5,7 @@ import "encoding/binary"
 // Frame is an encoded message, built once and shared by every connection that
 // it is sent to. It is never modified after construction.
 type Frame struct {
-	wire []byte // a whole WebSocket text frame: header and payload
+	wire []byte // a whole WebSocket frame: header and payload
 	head int    // length of the header
 }
 
@@ -45,7 +45,23 @@ func newFrame(prefix []byte, parts ...[]byte) *Frame {
 	return f
 }
 
-// Payload returns the message without its WebSocket framing.
+// opcode is the kind of a WebSocket control frame (RFC 6455, section 5.5).
+type opcode byte
+
+const (
+	opClose opcode = 0x8
+	opPing  opcode = 0x9
+	opPong  opcode = 0xa
+)
+
+// controlFrame returns a control frame; payload has at most 125 bytes.
+func controlFrame(op opcode, payload []byte) *Frame {
+	const fin = 0x80
+	wire := append([]byte{fin | byte(op), byte(len(payload))}, payload...) //nolint:gosec // bounded by RFC 6455
+	return &Frame{wire: wire, head: 2}
+}
+
+// Payload returns the message without its WebSocket framing; do not modify it.
 func (f *Frame) Payload() []byte { return f.wire[f.head:] }
 
 // Len returns the frame's size on a WebSocket in bytes.

@@ -2,11 +2,11 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,8 +15,8 @@ import (
 
 // refusal is an Engine.IO error: its code, and what Node says with it.
 type refusal struct {
-	Code    int    `json:"code"`
-	Message string `json:"message"`
+	code    int
+	message string
 }
 
 var (
@@ -31,32 +31,34 @@ var (
 // retryAfter is what a draining node tells clients to wait, in seconds.
 const retryAfter = 1
 
-// ServeEngineIO answers a request of the Engine.IO door. Its transport is
-// WebSocket.
+// ServeEngineIO answers a request of the Engine.IO door: a WebSocket handshake
+// with EIO=4 and transport=websocket; anything else gets Engine.IO's error.
 func (e *Engine) ServeEngineIO(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	switch {
 	case q.Get("transport") != "websocket":
 		errTransport.answer(w, r)
-	case q.Get("sid") != "":
+	case q.Get("sid") != "": // sessions that came over WebSocket stay there
 		errSession.answer(w, r)
 	case r.Method != http.MethodGet:
 		errMethod.answer(w, r)
 	case !websocket.IsWebSocketUpgrade(r):
 		errRequest.answer(w, r)
-	case q.Get("EIO") != "4":
-		errVersion.answer(w, r)
 	case !e.originAllowed(r):
 		errForbidden.answer(w, r)
+	case q.Get("EIO") != "4":
+		errVersion.answer(w, r)
 	default:
 		e.serve(w, r, EngineIO, q)
 	}
 }
 
-// ServePlain answers a request of the plain WebSocket door.
+// ServePlain answers a request of the plain WebSocket door. Of the subprotocols
+// that a client offers it selects moim; the others may carry its token.
 func (e *Engine) ServePlain(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !websocket.IsWebSocketUpgrade(r):
+		w.Header().Set("Connection", "Upgrade")
 		w.Header().Set("Upgrade", "websocket")
 		http.Error(w, "this is a WebSocket: open it with one", http.StatusUpgradeRequired)
 	case !e.originAllowed(r):
@@ -70,7 +72,7 @@ func (e *Engine) ServePlain(w http.ResponseWriter, r *http.Request) {
 func (e *Engine) serve(w http.ResponseWriter, r *http.Request, p Protocol, q url.Values) {
 	c := &Conn{engine: e, id: e.ids.next(), protocol: p}
 	if p == EngineIO {
-		c.enqueue(e.openPacket(c.id).wire)
+		c.Send(e.openPacket(c.id))
 	}
 	if err := e.add(c); err != nil {
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
@@ -113,39 +115,34 @@ func (e *Engine) openPacket(sid string) *Frame {
 // to who asked for an upgrade.
 func (f refusal) answer(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusBadRequest
-	if f.Code == errForbidden.Code {
+	if f == errForbidden {
 		status = http.StatusForbidden
 	}
 	if websocket.IsWebSocketUpgrade(r) {
 		w.Header().Set("Connection", "close")
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(status)
-		_, _ = w.Write([]byte(f.Message))
+		_, _ = w.Write([]byte(f.message))
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(f)
+	_, _ = fmt.Fprintf(w, `{"code":%d,"message":%q}`, f.code, f.message)
 }
 
-// originAllowed checks the Origin header, which browsers always send and
-// scripts in them cannot change. Other clients send none.
+// originAllowed checks the Origin header, which browsers always send and the
+// scripts in them cannot change. Other clients send none. A proxy may end TLS,
+// so that the same origin is known by its host alone.
 func (e *Engine) originAllowed(r *http.Request) bool {
 	origins := r.Header.Values("Origin")
-	if len(origins) == 0 {
+	if len(origins) == 0 || slices.Contains(e.cfg.Origins, "*") {
 		return true
 	}
-	u, err := url.Parse(origins[0])
-	if len(origins) > 1 || err != nil || u.Scheme == "" || u.Host == "" {
+	if len(origins) > 1 {
 		return false
 	}
 	if len(e.cfg.Origins) == 0 {
-		return strings.EqualFold(u.Host, r.Host)
+		return strings.EqualFold(origins[0], "https://"+r.Host) || strings.EqualFold(origins[0], "http://"+r.Host)
 	}
-	for _, allowed := range e.cfg.Origins {
-		if allowed == "*" || strings.EqualFold(strings.TrimSuffix(allowed, "/"), u.Scheme+"://"+u.Host) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.cfg.Origins, func(allowed string) bool { return strings.EqualFold(allowed, origins[0]) })
 }

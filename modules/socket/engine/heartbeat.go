@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// enginePing and webSocketPing are heartbeats as whole frames.
+// enginePing and webSocketPing ask a client for a sign of life.
 var (
 	enginePing    = newFrame(nil, []byte{'2'})
-	webSocketPing = []byte{0x89, 0}
+	webSocketPing = controlFrame(opPing, nil)
 )
 
 // heartbeat asks the client for a sign of life each interval and closes the
-// connection when none comes in time. One timer does both.
+// connection when none comes in time: a client that is gone without a word is
+// noticed within the interval and the timeout. One timer does both.
 type heartbeat struct {
 	mu      sync.Mutex
 	conn    *Conn
@@ -38,23 +39,23 @@ func (h *heartbeat) stop() {
 
 func (h *heartbeat) tick() {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.timer == nil {
-		h.mu.Unlock()
 		return
 	}
-	dead := h.waiting
-	if !dead {
-		h.waiting = true
-		h.timer.Reset(h.conn.engine.cfg.PingTimeout)
-	}
-	h.mu.Unlock()
-	switch {
-	case dead:
+	if h.waiting && !h.conn.busy.Load() { // while it is, the answer is waiting to be read
 		h.conn.Close(PingTimeout)
-	case h.conn.protocol == EngineIO:
+		return
+	}
+	h.timer.Reset(h.conn.engine.cfg.PingTimeout)
+	if h.waiting {
+		return
+	}
+	h.waiting = true
+	if h.conn.protocol == EngineIO {
 		h.conn.Send(enginePing)
-	default:
-		h.conn.enqueue(webSocketPing)
+	} else {
+		h.conn.Send(webSocketPing)
 	}
 }
 

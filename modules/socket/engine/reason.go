@@ -1,5 +1,7 @@
 package engine
 
+import "github.com/gorilla/websocket"
+
 // Reason says why a connection ended.
 type Reason int
 
@@ -24,42 +26,53 @@ const (
 
 // reasons gives each reason the text that Socket.IO servers use, where there is
 // one, and the close code of a plain WebSocket.
-var reasons = map[Reason]struct {
+var reasons = [...]struct {
 	text string
-	code uint16
+	code int
 }{
-	TransportClose: {"transport close", 1000},
-	TransportError: {"transport error", 1011},
-	PingTimeout:    {"ping timeout", 1011},
-	ParseError:     {"parse error", 1002},
-	TooLarge:       {"message too large", 1009},
-	NotText:        {"text only", 1003},
-	NotUTF8:        {"not UTF-8", 1007},
-	ForcedClose:    {"forced close", 1000},
-	Drained:        {"server shutting down", 4001},
-	SlowConsumer:   {"slow consumer", 4002},
-	Expired:        {"token expired", 4003},
-	Disconnected:   {"disconnected by the server", 4004},
-	Refused:        {"refused", 1008},
-	ConnectTimeout: {"connect timeout", 1008},
-
-	ClientDisconnect: {"client namespace disconnect", 1000},
+	0:                {"unknown", websocket.CloseInternalServerErr},
+	TransportClose:   {"transport close", websocket.CloseNormalClosure},
+	TransportError:   {"transport error", websocket.CloseInternalServerErr},
+	PingTimeout:      {"ping timeout", websocket.CloseInternalServerErr},
+	ParseError:       {"parse error", websocket.CloseProtocolError},
+	TooLarge:         {"message too large", websocket.CloseMessageTooBig},
+	NotText:          {"text only", websocket.CloseUnsupportedData},
+	NotUTF8:          {"not UTF-8", websocket.CloseInvalidFramePayloadData},
+	ForcedClose:      {"forced close", websocket.CloseNormalClosure},
+	Drained:          {"server shutting down", 4001},
+	SlowConsumer:     {"slow consumer", 4002},
+	Expired:          {"token expired", 4003},
+	Disconnected:     {"disconnected by the server", 4004},
+	Refused:          {"refused", websocket.ClosePolicyViolation},
+	ConnectTimeout:   {"connect timeout", websocket.ClosePolicyViolation},
+	ClientDisconnect: {"client namespace disconnect", websocket.CloseNormalClosure},
 }
 
 // String returns the reason in words.
-func (r Reason) String() string { return reasons[r].text }
+func (r Reason) String() string {
+	if r < 0 || int(r) >= len(reasons) {
+		r = 0
+	}
+	return reasons[r].text
+}
 
 // Code returns the close code that a plain WebSocket is closed with.
-func (r Reason) Code() int { return int(reasons[r].code) }
-
-// closeFrame returns the WebSocket close frame that says goodbye. Engine.IO
-// gives no code, but where WebSocket itself asks for one.
-func (r Reason) closeFrame(p Protocol) []byte {
-	const finClose = 0x88
-	code, text := reasons[r].code, reasons[r].text
-	if p == EngineIO && code != 1007 && code != 1009 {
-		return []byte{finClose, 0}
+func (r Reason) Code() int {
+	if r < 0 || int(r) >= len(reasons) {
+		r = 0
 	}
-	frame := append([]byte{finClose, byte(2 + len(text)), byte(code >> 8), byte(code)}, text...)
-	return frame
+	return reasons[r].code
+}
+
+// closeFrame returns the goodbye for a reason. Engine.IO gives no code, but
+// where WebSocket itself asks for one.
+func (r Reason) closeFrame(p Protocol) *Frame {
+	if p == EngineIO && r != NotUTF8 && r != TooLarge {
+		return closeFrame(websocket.CloseNoStatusReceived, "")
+	}
+	return closeFrame(r.Code(), r.String())
+}
+
+func closeFrame(code int, text string) *Frame {
+	return controlFrame(opClose, websocket.FormatCloseMessage(code, text))
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,86 +14,112 @@ import (
 	"github.com/olahol/melody"
 )
 
-// forever keeps melody's own heartbeat and deadlines out of the way: the
-// heartbeat is ours, and so is writing.
-const forever = 10 * 365 * 24 * time.Hour
-
-// subprotocol is what a plain client offers besides its token.
-const subprotocol = "moim"
-
-// connKey and openedKey are melody session keys.
 const (
-	connKey   = "conn"
-	openedKey = "opened"
+	// forever keeps melody's own heartbeat and read deadline out of the way.
+	forever = 10 * 365 * 24 * time.Hour
+	// subprotocol is what a plain client offers besides its token.
+	subprotocol = "moim"
+	// connKey is where a melody session keeps its *Conn.
+	connKey = "conn"
+	// readBuffer and writeBuffer are gorilla's, in bytes: one of the first for
+	// each connection, and none of the second, which are for its own writer.
+	readBuffer, writeBuffer = 512, 512
+	// gatherBuffer is how many bytes of gathered frames are written at once; a
+	// TLS record holds as much.
+	gatherBuffer = 16 << 10
 )
 
-// webSockets upgrades requests and reads from them, over melody.
-type webSockets struct{ melody *melody.Melody }
+// webSockets upgrades requests and reads from connections, over melody.
+type webSockets struct {
+	melody  *melody.Melody
+	buffers sync.Pool // of *[]byte with gatherBuffer bytes
+}
 
 func newWebSockets(e *Engine) *webSockets {
-	m := melody.New()
+	ws := &webSockets{melody: melody.New()}
+	ws.buffers.New = func() any {
+		buffer := make([]byte, 0, gatherBuffer)
+		return &buffer
+	}
+	m := ws.melody
 	m.Config.MaxMessageSize = e.cfg.MaxFrame
 	m.Config.MessageBufferSize = 0
 	m.Config.PongWait = forever
 	m.Config.PingPeriod = forever
 	m.Upgrader.CheckOrigin = func(*http.Request) bool { return true } // checked before
-	m.Upgrader.ReadBufferSize = 512
-	m.Upgrader.WriteBufferSize = 512
+	m.Upgrader.ReadBufferSize = readBuffer
+	m.Upgrader.WriteBufferSize = writeBuffer
 	m.Upgrader.WriteBufferPool = new(sync.Pool)
 	m.Upgrader.Subprotocols = []string{subprotocol}
-	m.HandleConnect(connected)
-	m.HandleMessage(func(s *melody.Session, data []byte) { conn(s).text(data) })
-	m.HandleMessageBinary(func(s *melody.Session, _ []byte) { conn(s).binary() })
-	m.HandlePong(func(s *melody.Session) { conn(s).beat.seen() })
-	m.HandleClose(func(s *melody.Session, _ int, _ string) error {
-		conn(s).farewell()
+	m.HandleConnect(ws.connected)
+	m.HandleMessage(func(s *melody.Session, data []byte) { connOf(s).text(data) })
+	m.HandleMessageBinary(func(s *melody.Session, _ []byte) { connOf(s).binary() })
+	m.HandlePong(func(s *melody.Session) { connOf(s).webSocketSeen() })
+	m.HandleClose(func(s *melody.Session, code int, _ string) error {
+		connOf(s).closedByClient(code)
 		return nil
 	})
-	m.HandleError(func(s *melody.Session, err error) { conn(s).failed(err) })
-	m.HandleDisconnect(func(s *melody.Session) { conn(s).ended(TransportError) })
-	return &webSockets{melody: m}
+	m.HandleError(func(s *melody.Session, err error) { connOf(s).failed(err) })
+	m.HandleDisconnect(func(s *melody.Session) { connOf(s).ended() })
+	return ws
 }
 
 // serve upgrades the request and returns once it is upgraded, so that net/http
 // lets go of what it holds for a request. Reading goes on in a goroutine that
-// ends with the connection.
+// ends with the connection: the engine's.
 func (ws *webSockets) serve(w http.ResponseWriter, r *http.Request, c *Conn) {
-	opened := make(chan struct{})
-	refused := make(chan struct{})
-	go func() {
-		// w and r are touched up to HandleConnect only.
-		if err := ws.melody.HandleRequestWithKeys(w, r, map[string]any{connKey: c, openedKey: opened}); err != nil {
-			c.ended(TransportError)
-			close(refused)
+	upgraded := make(chan struct{})
+	c.upgraded = upgraded
+	go ws.run(w, r, c)
+	<-upgraded
+}
+
+// run touches w and r until HandleConnect only.
+func (ws *webSockets) run(w http.ResponseWriter, r *http.Request, c *Conn) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
 		}
+		if c.upgraded == nil {
+			panic(v)
+		}
+		// A wrapped ResponseWriter may panic rather than be hijacked.
+		c.engine.log.Error("engine: the upgrade panicked", "err", fmt.Sprint(v))
+		w.WriteHeader(http.StatusInternalServerError)
+		ws.refused(c)
 	}()
-	select {
-	case <-opened:
-	case <-refused: // the upgrader has answered
+	if err := ws.melody.HandleRequestWithKeys(w, r, map[string]any{connKey: c}); err != nil {
+		ws.refused(c) // gorilla has answered
 	}
 }
 
-func conn(s *melody.Session) *Conn {
+// refused ends a connection that was not upgraded.
+func (ws *webSockets) refused(c *Conn) {
+	c.ended()
+	close(c.upgraded)
+}
+
+func (ws *webSockets) connected(s *melody.Session) {
+	c := connOf(s)
+	conn := s.WebsocketConnection()
+	conn.SetPingHandler(func(data string) error {
+		c.Send(controlFrame(opPong, []byte(data)))
+		c.webSocketSeen()
+		return nil
+	})
+	s.Request = nil // a connection may last for days
+	c.opened(&webSocket{net: conn.NetConn(), buffers: &ws.buffers})
+	close(c.upgraded)
+	c.upgraded = nil
+}
+
+func connOf(s *melody.Session) *Conn {
 	c, _ := s.MustGet(connKey).(*Conn)
 	return c
 }
 
-func connected(s *melody.Session) {
-	c := conn(s)
-	ws := s.WebsocketConnection()
-	ws.SetPingHandler(func(data string) error {
-		c.enqueue(append([]byte{0x8a, byte(len(data))}, data...)) // a pong: RFC 6455, section 5.5.3
-		c.beat.seen()
-		return nil
-	})
-	s.Request = nil
-	c.opened(&webSocket{net: ws.NetConn()})
-	if opened, ok := s.MustGet(openedKey).(chan struct{}); ok {
-		close(opened)
-	}
-	s.UnSet(openedKey)
-}
-
+// text takes a text message.
 func (c *Conn) text(data []byte) {
 	switch {
 	case !c.alive():
@@ -102,7 +129,7 @@ func (c *Conn) text(data []byte) {
 		c.packet(data)
 	default:
 		c.beat.seen()
-		c.receiver.Message(data)
+		c.deliver(data)
 	}
 }
 
@@ -114,7 +141,7 @@ func (c *Conn) packet(data []byte) {
 	}
 	switch data[0] {
 	case '4':
-		c.receiver.Message(data[1:])
+		c.deliver(data[1:])
 	case '3':
 		c.beat.seen()
 	case '1':
@@ -135,45 +162,87 @@ func (c *Conn) binary() {
 	c.Close(NotText)
 }
 
-// failed notes why reading ended. Closing follows.
-func (c *Conn) failed(err error) {
-	reason := TransportError
-	switch {
-	case errors.Is(err, websocket.ErrReadLimit):
-		reason = TooLarge // gorilla has said goodbye
-		c.transport.linger()
-	case websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseNoStatusReceived):
-		reason = TransportClose
+// webSocketSeen takes a sign of life that is WebSocket's own: Engine.IO has
+// another heartbeat.
+func (c *Conn) webSocketSeen() {
+	if c.protocol == Plain {
+		c.beat.seen()
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.reason == 0 {
-		c.reason = reason
+}
+
+// failed notes why reading ended. HandleDisconnect follows.
+func (c *Conn) failed(err error) {
+	var network net.Error
+	var closed *websocket.CloseError // also for an end without a goodbye
+	switch {
+	case errors.As(err, &closed):
+		c.abandon(TransportClose, false)
+	case errors.Is(err, websocket.ErrReadLimit):
+		c.abandon(TooLarge, true)
+	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		c.abandon(TransportError, false)
+	default:
+		c.abandon(ParseError, true)
 	}
 }
 
 // webSocket writes to a connection's socket, around gorilla's writer.
-type webSocket struct{ net net.Conn }
-
-func (w *webSocket) write(frames net.Buffers) error {
-	if err := w.net.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return err
-	}
-	if len(frames) == 1 {
-		_, err := w.net.Write(frames[0])
-		return err
-	}
-	_, err := frames.WriteTo(w.net)
-	return err
+type webSocket struct {
+	net     net.Conn
+	buffers *sync.Pool
 }
 
-func (w *webSocket) cut() { _ = w.net.Close() }
+var _ transport = (*webSocket)(nil)
+
+func (w *webSocket) write(frames []*Frame, deadline time.Time) (writes int, err error) {
+	if err := w.net.SetWriteDeadline(deadline); err != nil {
+		return 0, err
+	}
+	if len(frames) == 1 {
+		_, err := w.net.Write(frames[0].wire)
+		return 1, err
+	}
+	buffer, _ := w.buffers.Get().(*[]byte)
+	defer w.buffers.Put(buffer)
+	gathered := *buffer
+	for _, f := range frames {
+		if len(gathered) > 0 && len(gathered)+f.Len() > cap(gathered) {
+			if _, err := w.net.Write(gathered); err != nil {
+				return writes, err
+			}
+			gathered = gathered[:0]
+			writes++
+		}
+		if f.Len() <= cap(gathered) {
+			gathered = append(gathered, f.wire...)
+			continue
+		}
+		if _, err := w.net.Write(f.wire); err != nil {
+			return writes, err
+		}
+		writes++
+	}
+	if len(gathered) > 0 {
+		_, err = w.net.Write(gathered)
+		writes++
+	}
+	return writes, err
+}
+
+// cut closes what is below TLS, whose own goodbye could block.
+func (w *webSocket) cut() {
+	conn := w.net
+	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = secure.NetConn()
+	}
+	_ = conn.Close()
+}
 
 // linger lets a goodbye reach a client that is still sending: closing with
 // unread bytes would reset the connection and take the goodbye with it.
-func (w *webSocket) linger() {
+func (w *webSocket) linger(timeout time.Duration) {
 	if half, ok := w.net.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		_ = w.net.SetReadDeadline(time.Now().Add(closeTimeout))
+		_ = w.net.SetReadDeadline(time.Now().Add(timeout))
 		_, _ = io.Copy(io.Discard, w.net)
 	}
 }
