@@ -171,6 +171,29 @@ func TestWritersDoNotWaitBeyondTheirDeadline(t *testing.T) {
 	}
 }
 
+// TestSQLiteIsDurable looks at what no test can see from outside: whether the
+// disk was asked to sync.
+func TestSQLiteIsDurable(t *testing.T) {
+	t.Parallel()
+	db := start(t, "", t.TempDir())
+	want := map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1"}
+	err := db.Write(t.Context(), func(ctx context.Context, q database.Querier) error {
+		for pragma, value := range want {
+			var got string
+			if err := q.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(&got); err != nil {
+				return err
+			}
+			if got != value {
+				t.Errorf("%s is %s, want %s", pragma, got, value)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestReadTransactionSeesOneMoment(t *testing.T) {
 	t.Parallel()
 	db := start(t, "", t.TempDir())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -126,6 +127,41 @@ func testHeldRelay(t *testing.T, server *pgtest.Server) {
 	holder.Wait()
 	if len(first) != 2 || first[0] != 1 || first[1] != 2 {
 		t.Errorf("the relay that was held published %v, want 1 and 2", first)
+	}
+}
+
+// testTwoNodes lets two nodes change one group at once: the row's lock, not
+// anything in a process, keeps versions and seats right.
+func testTwoNodes(t *testing.T, server *pgtest.Server) {
+	const seats, users = 20, 60
+	url := server.NewDatabase(t)
+	nodes := []*sqlstore.Store{sqlstore.New(start(t, url)), sqlstore.New(start(t, url))}
+	ctx, id, full := t.Context(), create(t, nodes[0]), errors.New("full")
+	var all sync.WaitGroup
+	for i := range users {
+		all.Go(func() {
+			_, err := nodes[i%2].Change(ctx, id, func(tx group.Tx) error {
+				if tx.Group().MemberCount == seats {
+					return full
+				}
+				if err := tx.AddMember(ctx, group.Member{UserID: strconv.Itoa(i), Role: group.MemberRole}); err != nil {
+					return err
+				}
+				_, err := tx.Append(ctx, group.MemberJoined, "", struct{}{})
+				return err
+			})
+			if err != nil && !errors.Is(err, full) {
+				t.Errorf("join: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	page, err := nodes[0].Read(ctx, id, 0, users, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page.Group.MemberCount != seats || page.Group.Version != seats || len(page.Events) != seats {
+		t.Errorf("%d members, version %d, %d events; want %d of each", page.Group.MemberCount, page.Group.Version, len(page.Events), seats)
 	}
 }
 
