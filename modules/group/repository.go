@@ -50,12 +50,15 @@ type Tx interface {
 	Group() Group
 	// Member returns a member, or nil when userID is none.
 	Member(ctx context.Context, userID string) (*Member, error)
-	// SetGroup replaces name, description, visibility, join policy, capacity
-	// and attributes, and raises the revision with the event appended next.
+	// SetGroup replaces everything but id, owner, counts, versions and
+	// creation, and raises the revision with the event appended next; there
+	// must be one.
 	SetGroup(ctx context.Context, g Group) error
-	// AddMember inserts a member and counts him.
+	// AddMember inserts a member and counts him. One who is in already makes
+	// the change fail, at the latest when fn has returned.
 	AddMember(ctx context.Context, m Member) error
-	// SetMember replaces a member's role and attributes.
+	// SetMember replaces a member's role and attributes. It is an error when
+	// there is no such member, as for RemoveMember.
 	SetMember(ctx context.Context, m Member) error
 	// RemoveMember deletes a member and uncounts him.
 	RemoveMember(ctx context.Context, userID string) error
