@@ -1,6 +1,6 @@
-// Command chat adds a module of its own to Moim: one constructor of handlers,
+// Command chat adds a module of its own to Moim: a constructor of handlers and
 // one line in the list. With MOIM_REDIS_URL set the same code runs on as many
-// nodes as you start; nothing in it knows which adapter carries its events.
+// nodes as you like: nothing here knows which adapter carries its events.
 package main
 
 import (
@@ -17,18 +17,15 @@ import (
 	"github.com/moim-live/moim/modules/socket"
 )
 
-type sayRequest struct {
-	Room string `json:"room"`
-	Text string `json:"text"`
-}
+type sayRequest struct{ Room, Text string }
 
 type said struct {
 	From string `json:"from"`
 	Text string `json:"text"`
 }
 
-// newChat is the gateway: one typed event. A socket that says something is in
-// the room from then on.
+// newChat is the gateway: one typed event. Whoever says something is in the
+// room from then on.
 func newChat(out *socket.Emitter) []socket.Handler {
 	return []socket.Handler{
 		socket.On("chat:say", func(ctx context.Context, s *socket.Socket, in sayRequest) (said, error) {
@@ -39,24 +36,23 @@ func newChat(out *socket.Emitter) []socket.Handler {
 	}
 }
 
+func chat(cfg config.Config, router *gin.Engine) fx.Option {
+	return fx.Options(
+		fx.Supply(slog.Default()),
+		app.Module(cfg),
+		fx.Provide(socket.AsHandlers(newChat)),
+		fx.Invoke(func(moim *app.Routes) { moim.Mount(router) }),
+	)
+}
+
 func main() {
 	cfg, err := config.Load(config.Options{Environ: os.Environ()})
 	if err == nil {
 		cfg, err = app.DevelopmentSecret(cfg, slog.Default())
 	}
-	if err != nil {
-		slog.Error("chat: cannot be configured", "err", err)
-		os.Exit(1)
-	}
-	fx.New(
-		fx.Supply(slog.Default()),
-		app.Module(cfg),
-		fx.Provide(socket.AsHandlers(newChat)),
-		fx.Invoke(func(lc fx.Lifecycle, moim *app.Routes) {
-			router := gin.New()
-			moim.Mount(router)
-			server := &http.Server{Addr: cfg.HTTP.Addr, Handler: router, ReadHeaderTimeout: cfg.Drain.Deadline}
-			lc.Append(fx.StartStopHook(func() { go func() { _ = server.ListenAndServe() }() }, server.Shutdown))
-		}),
-	).Run()
+	router := gin.Default()
+	server := &http.Server{Addr: cfg.HTTP.Addr, Handler: router, ReadHeaderTimeout: cfg.Drain.Deadline}
+	fx.New(fx.Error(err), chat(cfg, router), fx.Invoke(func(lc fx.Lifecycle) {
+		lc.Append(fx.StartStopHook(func() { go func() { _ = server.ListenAndServe() }() }, server.Shutdown))
+	})).Run()
 }
