@@ -158,6 +158,7 @@ func (s *session) next() ([]byte, bool) {
 	}
 	s.mu.Unlock()
 	if ended && socket != nil {
+		socket.close() // Closed may not have come to it yet
 		s.gateway.disconnected(socket, reason)
 	}
 	return nil, false

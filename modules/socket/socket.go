@@ -173,20 +173,18 @@ func (s *Socket) open(welcome *engine.Frame) bool {
 	return true
 }
 
-// close ends the delivery to the socket and takes it out of its rooms. It
-// reports false when that had happened already.
+// close ends the delivery to the socket and takes it out of its rooms; when it
+// returns that has happened. It reports false when it was closed before.
 func (s *Socket) close() bool {
 	s.mu.Lock()
-	before := s.state.Swap(closed)
-	rooms := s.rooms
-	s.rooms, s.held = nil, nil
-	s.mu.Unlock()
-	if before == closed {
+	defer s.mu.Unlock()
+	if s.state.Swap(closed) == closed {
 		return false
 	}
 	s.hub.Leave(UserRoom(s.UserID()), s)
-	for room := range rooms {
+	for room := range s.rooms {
 		s.hub.Leave(room, s)
 	}
+	s.rooms, s.held = nil, nil
 	return true
 }
