@@ -143,6 +143,12 @@ func TestKillSocketRedis(t *testing.T) {
 	if want := int64(2 + storm + storm/6); head != want {               // created, bo joined
 		t.Errorf("the group's head is %d, want %d", head, want)
 	}
+	// One change on one node, and nothing by which the other would notice: it
+	// has to look by itself.
+	began := time.Now()
+	d.api(0, "ana").must(t, http.StatusCreated, http.MethodPost, "/groups/"+groupID+"/messages", object{"data": object{}}, nil)
+	everyoneHas(t, d, 0, groupID, all)
+	t.Logf("a change crossed the nodes in %s without the socket role", time.Since(began).Round(time.Millisecond))
 	if status, err := d.node(0).probe("/readyz"); status != http.StatusOK {
 		t.Errorf("/readyz answers %d, %v without the socket role, want 200", status, err)
 	}
