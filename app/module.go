@@ -5,8 +5,6 @@ import (
 	"log/slog"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/dig"
 	"go.uber.org/fx"
 
@@ -57,7 +55,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 		cache.Module,
 		socket.Module,
 		group.Module,
-		fx.Invoke(announce, watchDependencies, ready),
+		fx.Invoke(announce, watchDependencies, countBackends, ready),
 	)
 }
 
@@ -114,12 +112,6 @@ func provideAuthenticator(o options) func(*auth.Verifier) socket.Authenticator {
 		}
 		return socket.Tokens(v.Verify)
 	}
-}
-
-func provideMetrics() (*prometheus.Registry, prometheus.Registerer) {
-	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return r, r
 }
 
 // announce makes the node known on the Redis servers as one of its database's,

@@ -70,7 +70,7 @@ func New(cfg Config, tier Tier, log *slog.Logger) (*Cache, error) {
 	local, err := otter.New(&otter.Options[string, Entry]{
 		MaximumWeight: maxBytes,
 		Weigher: func(key string, e Entry) uint32 {
-			return uint32(min(len(key)+len(e.Data)+entryCost, maxBytes)) //nolint:gosec // bounded
+			return uint32(min(len(key)+len(e.Data)+entryCost, maxBytes))
 		},
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(otter.Entry[string, Entry]) time.Duration { return c.jittered() }),
 	})

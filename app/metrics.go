@@ -1,0 +1,49 @@
+package app
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/fx"
+
+	"github.com/moim-live/moim/modules/cache"
+	"github.com/moim-live/moim/modules/cache/rediscache"
+	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
+)
+
+func provideMetrics() (*prometheus.Registry, prometheus.Registerer) {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r, r
+}
+
+type counted struct {
+	fx.In
+
+	Registerer prometheus.Registerer
+	Cache      *cache.Cache
+	Adapter    *redisadapter.Adapter `optional:"true"`
+	Tier       *rediscache.Tier      `optional:"true"`
+}
+
+// countBackends shows the counters of what was chosen by [backends].
+func countBackends(c counted) {
+	show(c.Registerer, "moim_cache_local_total", "Records found in this process.", func() float64 { return float64(c.Cache.Stats().Local) })
+	show(c.Registerer, "moim_cache_shared_total", "Records found in the cache role's Redis.", func() float64 { return float64(c.Cache.Stats().Shared) })
+	show(c.Registerer, "moim_cache_loads_total", "Records read from the database.", func() float64 { return float64(c.Cache.Stats().Loads) })
+	if tier := c.Tier; tier != nil {
+		show(c.Registerer, "moim_cache_redis_errors_total", "Calls to the cache role's Redis that failed.", func() float64 { return float64(tier.Stats().Errors) })
+		show(c.Registerer, "moim_cache_redis_garbage_total", "Values and messages there that are none of ours.", func() float64 { return float64(tier.Stats().Garbage) })
+	}
+	if a := c.Adapter; a != nil {
+		show(c.Registerer, "moim_adapter_published_total", "Envelopes that the socket role's Redis took.", func() float64 { return float64(a.Stats().Published) })
+		show(c.Registerer, "moim_adapter_failed_total", "Envelopes that could not be published.", func() float64 { return float64(a.Stats().Failed) })
+		show(c.Registerer, "moim_adapter_received_total", "Envelopes of other nodes.", func() float64 { return float64(a.Stats().Received) })
+		show(c.Registerer, "moim_adapter_dropped_total", "Envelopes that came late or twice.", func() float64 { return float64(a.Stats().Dropped) })
+		show(c.Registerer, "moim_adapter_malformed_total", "Messages on our channels that are no envelopes.", func() float64 { return float64(a.Stats().Malformed) })
+		show(c.Registerer, "moim_adapter_reconnects_total", "Lost subscriptions that were replaced.", func() float64 { return float64(a.Stats().Reconnects) })
+	}
+}
+
+func show(r prometheus.Registerer, name, help string, value func() float64) {
+	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
+}
