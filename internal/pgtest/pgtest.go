@@ -57,8 +57,7 @@ func Start(tb testing.TB, settings ...string) *Server {
 		}
 		tb.Skipf("pgtest: %v", err)
 	}
-	// Not tb.TempDir: the account that the server runs under cannot enter it.
-	dir, err := os.MkdirTemp("", "pgtest")
+	dir, err := os.MkdirTemp("", "pgtest") //nolint:usetesting // the server's own account cannot enter tb.TempDir
 	if err != nil {
 		tb.Fatalf("pgtest: %v", err)
 	}

@@ -26,6 +26,8 @@ type DB struct {
 	at  location
 	log *slog.Logger
 
+	starting sync.Mutex // held by Start; taken before mu
+
 	mu       sync.RWMutex
 	open     backend // nil while it is not open
 	identity string
@@ -59,36 +61,44 @@ func Open(cfg Config, dataDir string, log *slog.Logger) (*DB, error) {
 // schema newer than this program. It waits a while for a PostgreSQL server
 // that is not up yet.
 func (d *DB) Start(ctx context.Context) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.open != nil {
+	d.starting.Lock()
+	defer d.starting.Unlock()
+	if _, err := d.backend(); err == nil {
 		return errors.New("the database is open already")
 	}
+	open, id, err := d.start(ctx)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.open, d.identity = open, id
+	d.mu.Unlock()
+	d.log.Info("database: open", "dialect", string(d.Dialect()), "at", d.at.String(), "identity", id)
+	return nil
+}
+
+func (d *DB) start(ctx context.Context) (open backend, id string, err error) {
 	s, err := openSession(ctx, d.at, d.log)
 	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
+		return nil, "", fmt.Errorf("open the database: %w", Translate(err))
 	}
 	applied, err := s.migrator.Up(ctx)
 	if err != nil {
 		s.close()
-		return err
+		return nil, "", err
 	}
 	for _, m := range applied {
 		d.log.Info("database: migrated", "version", m.Version, "name", m.Name)
 	}
-	open, err := s.serve(ctx)
-	if err != nil {
+	if open, err = s.serve(ctx); err != nil {
 		s.close()
-		return fmt.Errorf("open the database: %w", Translate(err))
+		return nil, "", fmt.Errorf("open the database: %w", Translate(err))
 	}
-	id, err := readIdentity(ctx, open, d.Dialect())
-	if err != nil {
+	if id, err = readIdentity(ctx, open, d.Dialect()); err != nil {
 		_ = open.close(ctx)
-		return fmt.Errorf("read the database's identity: %w", Translate(err))
+		return nil, "", fmt.Errorf("read the database's identity: %w", Translate(err))
 	}
-	d.open, d.identity = open, id
-	d.log.Info("database: open", "dialect", string(d.Dialect()), "at", d.at.String(), "identity", id)
-	return nil
+	return open, id, nil
 }
 
 // Stop closes the database. Writes that have begun are finished first; it

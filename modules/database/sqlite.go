@@ -43,6 +43,14 @@ func openSQLite(ctx context.Context, file string, log *slog.Logger) (*session, e
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return nil, err
 	}
+	// SQLite's other files take their mode from this one.
+	made, err := os.OpenFile(file, os.O_RDONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := made.Close(); err != nil {
+		return nil, err
+	}
 	lock, err := lockFile(file)
 	if err != nil {
 		return nil, err

@@ -45,12 +45,14 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	if bad := number(t, db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"); bad != 0 {
 		t.Errorf("the integrity check has %d complaints", bad)
 	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info.Mode().Perm() != 0o700 {
-		t.Errorf("the directory was made with mode %o, want 700", info.Mode().Perm())
+	for path, want := range map[string]os.FileMode{"": 0o700, "moim.db": 0o600, "moim.db-wal": 0o600} {
+		info, err := os.Stat(filepath.Join(dir, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s was made with mode %o, want %o", info.Name(), got, want)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ func testCreate(t *testing.T, s Store) {
 	full.EndsAt, full.EndedAt, full.RemindBefore = &ends, &ended, []int{600, 60}
 	for name, g := range map[string]group.Group{"plain": fixture(), "full": full} {
 		before := time.Now().Add(-time.Minute)
-		got, events, err := s.Create(t.Context(), g, owner("alice"))
+		got, events, err := s.Create(t.Context(), g, owner())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -28,7 +28,7 @@ func testCreate(t *testing.T, s Store) {
 
 		stored, alice := get(t, s, g.ID, "alice")
 		same(t, name+": the group", stored, want)
-		o := owner("alice")
+		o := owner()
 		same(t, name+": the owner", alice, &o)
 		if _, nobody := get(t, s, g.ID, "bob"); nobody != nil {
 			t.Errorf("%s: bob is a member: %+v", name, nobody)

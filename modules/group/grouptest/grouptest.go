@@ -78,8 +78,8 @@ func member(userID string) group.Member {
 	return group.Member{UserID: userID, Name: "Name of " + userID, Role: group.MemberRole, Attributes: json.RawMessage(`{}`), JoinedAt: at}
 }
 
-func owner(userID string) group.Member {
-	m := member(userID)
+func owner() group.Member {
+	m := member("alice")
 	m.Role = group.Owner
 	return m
 }
@@ -91,7 +91,7 @@ func create(t *testing.T, s Store, change ...func(*group.Group)) group.Group {
 	for _, c := range change {
 		c(&g)
 	}
-	g, _, err := s.Create(t.Context(), g, owner("alice"))
+	g, _, err := s.Create(t.Context(), g, owner())
 	if err != nil {
 		t.Fatalf("create: %v", err)
 	}

@@ -57,7 +57,7 @@ func testMemberListing(t *testing.T, s Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, "alice", members, []group.Member{owner("alice")})
+	same(t, "alice", members, []group.Member{owner()})
 }
 
 func testPublicListing(t *testing.T, s Store) {

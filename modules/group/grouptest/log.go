@@ -66,7 +66,7 @@ func testLogPages(t *testing.T, s Store) {
 		}
 	}
 	page := read(t, s, g.ID, 10, 10, "alice", "nobody", "bob", "bob")
-	same(t, "members", page.Members, map[string]group.Member{"alice": owner("alice"), "bob": member("bob")})
+	same(t, "members", page.Members, map[string]group.Member{"alice": owner(), "bob": member("bob")})
 	now, _ := get(t, s, g.ID, "")
 	same(t, "the group", page.Group, now)
 

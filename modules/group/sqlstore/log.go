@@ -141,11 +141,16 @@ func (s *Store) due(ctx context.Context, q database.Querier, due args) (events [
 	return events, err
 }
 
+// relayFor is how long one relay publishes. What is left over waits for the
+// next one: rows stay locked meanwhile, and marking must still be in time.
+const relayFor = 2 * time.Second
+
 // publishEach returns those events that publish accepted.
 func publishEach(ctx context.Context, events []group.Event, publish func(group.Event) error) []group.Ref {
 	var sent []group.Ref
+	start := time.Now()
 	for _, e := range events {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || time.Since(start) > relayFor {
 			break
 		}
 		if publish(e) == nil {
