@@ -125,6 +125,7 @@ func announce(lc fx.Lifecycle, db *database.DB, registry *redisrole.Registry, he
 			return
 		}
 		health.SetUnready(err.Error())
+		gateway.CloseAll()
 		log.Error("app: not ready: another deployment uses this Redis prefix", "err", err)
 	})
 	lc.Append(fx.Hook{OnStart: func(ctx context.Context) error {

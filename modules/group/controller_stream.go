@@ -31,6 +31,9 @@ type EventPage struct {
 	Version int64   `json:"version" doc:"the last version that this answer covers: ask for more since it"`
 }
 
+// Accepted is the answer {} to what was sent on and not stored.
+type Accepted struct{}
+
 // PresencePage is who of a group's members is there, or was lately.
 type PresencePage struct {
 	Items []Present `json:"items"`
@@ -62,8 +65,8 @@ func (c *Controller) post(ctx context.Context, in *messageInput) (*Answer[Event]
 	return answer(c.service.Post(ctx, web.Caller(ctx), in.GroupID, in.Body))
 }
 
-func (c *Controller) signal(ctx context.Context, in *signalInput) (*Answer[struct{}], error) {
-	return answer(struct{}{}, c.service.Signal(ctx, web.Caller(ctx), in.GroupID, SignalSource{}, in.Body))
+func (c *Controller) signal(ctx context.Context, in *signalInput) (*Answer[Accepted], error) {
+	return answer(Accepted{}, c.service.Signal(ctx, web.Caller(ctx), in.GroupID, SignalSource{}, in.Body))
 }
 
 func (c *Controller) presence(ctx context.Context, in *OneGroup) (*Answer[PresencePage], error) {

@@ -83,6 +83,10 @@ func (g *Gateway) Start(ctx context.Context) error { return g.engine.Start(ctx) 
 // returns when they are closed, or with ctx's error.
 func (g *Gateway) Drain(ctx context.Context) error { return g.engine.Drain(ctx) }
 
+// CloseAll closes the open connections, so that their clients go to another
+// node, and goes on to serve.
+func (g *Gateway) CloseAll() { g.engine.CloseAll(engine.Drained) }
+
 // Stop closes all connections and waits, until ctx ends, for their handlers. A
 // stopped gateway cannot be started again.
 func (g *Gateway) Stop(ctx context.Context) error {

@@ -152,6 +152,28 @@ func (e *Engine) Drain(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// CloseAll closes the open connections for reason, at once, and goes on to
+// accept new ones.
+func (e *Engine) CloseAll(reason Reason) {
+	for _, c := range e.connections() {
+		c.Close(reason)
+	}
+}
+
+func (e *Engine) connections() []*Conn {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.connectionsLocked()
+}
+
+func (e *Engine) connectionsLocked() []*Conn {
+	conns := make([]*Conn, 0, len(e.conns))
+	for c := range e.conns {
+		conns = append(conns, c)
+	}
+	return conns
+}
+
 // refuseMore begins a drain and returns the connections that there are.
 func (e *Engine) refuseMore() []*Conn {
 	e.mu.Lock()
@@ -160,11 +182,7 @@ func (e *Engine) refuseMore() []*Conn {
 		close(e.empty)
 	}
 	e.draining = true
-	conns := make([]*Conn, 0, len(e.conns))
-	for c := range e.conns {
-		conns = append(conns, c)
-	}
-	return conns
+	return e.connectionsLocked()
 }
 
 // Len returns the number of connections, those being opened or closed included.
