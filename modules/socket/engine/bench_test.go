@@ -1,0 +1,69 @@
+package engine
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// BenchmarkFanOut writes one frame to many connections whose peers read and
+// throw away. Bursts come one after the other, so that frames are gathered;
+// quiet waits for the window between them, so that none is.
+func BenchmarkFanOut(b *testing.B) {
+	for _, quiet := range []bool{false, true} {
+		for _, n := range []int{1, 100, 1000} {
+			b.Run(fmt.Sprintf("quiet=%v/conns=%d", quiet, n), func(b *testing.B) {
+				cfg := Config{MaxBacklog: 1 << 30}
+				if quiet {
+					cfg.Gather = -1
+				}
+				s := start(b, cfg)
+				conns := make([]*Conn, n)
+				for i := range conns {
+					ws, r := s.dial(b, Plain)
+					conns[i] = r.conn
+					go func() { _, _ = io.Copy(io.Discard, ws.NetConn()) }()
+				}
+				frame := text(strings.Repeat("x", 150))
+				before := s.Stats()
+				b.ReportAllocs()
+				for b.Loop() {
+					for _, c := range conns {
+						c.Send(frame)
+					}
+					if quiet {
+						arrived(b, s, before.Frames+int64(n))
+						before.Frames += int64(n)
+					}
+				}
+				if !quiet {
+					arrived(b, s, before.Frames+int64(b.N*n))
+				}
+				deliveries := float64(b.N * n)
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/deliveries, "ns/delivery")
+				b.ReportMetric(float64(s.Stats().Writes-before.Writes)/deliveries, "writes/delivery")
+			})
+		}
+	}
+}
+
+// arrived waits until so many frames were written.
+func arrived(b *testing.B, s *testServer, frames int64) {
+	b.Helper()
+	for deadline := time.Now().Add(time.Minute); s.Stats().Frames < frames; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			b.Fatalf("%+v", s.Stats())
+		}
+	}
+}
+
+func BenchmarkFrame(b *testing.B) {
+	head, body, tail := []byte(`2["news",`), []byte(strings.Repeat("x", 150)), []byte(`]`)
+	b.ReportAllocs()
+	for b.Loop() {
+		EngineIO.Frame(head, body, tail)
+	}
+}

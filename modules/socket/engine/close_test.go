@@ -1,0 +1,279 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	const none = websocket.CloseNoStatusReceived
+	for _, test := range []struct {
+		name     string
+		protocol Protocol
+		kind     int
+		data     string
+		reason   Reason
+		code     int
+	}{
+		{"unknown packet", EngineIO, websocket.TextMessage, "9", ParseError, none},
+		{"base64 packet", EngineIO, websocket.TextMessage, "bAQID", ParseError, none},
+		{"empty message", EngineIO, websocket.TextMessage, "", ParseError, none},
+		{"heartbeat from the client", EngineIO, websocket.TextMessage, "2", TransportError, none},
+		{"close packet", EngineIO, websocket.TextMessage, "1", TransportClose, none},
+		{"binary", EngineIO, websocket.BinaryMessage, "4x", ParseError, none},
+		{"binary", Plain, websocket.BinaryMessage, "x", NotText, websocket.CloseUnsupportedData},
+		{"not UTF-8", Plain, websocket.TextMessage, "\xff", NotUTF8, websocket.CloseInvalidFramePayloadData},
+		{"not UTF-8", EngineIO, websocket.TextMessage, "4\xff", NotUTF8, websocket.CloseInvalidFramePayloadData},
+		{"too large", Plain, websocket.TextMessage, strings.Repeat("x", 1001), TooLarge, websocket.CloseMessageTooBig},
+		{"much too large", Plain, websocket.TextMessage, strings.Repeat("x", 1<<20), TooLarge, websocket.CloseMessageTooBig},
+		{"too large", EngineIO, websocket.TextMessage, strings.Repeat("4", 1001), TooLarge, websocket.CloseMessageTooBig},
+	} {
+		t.Run(fmt.Sprintf("%s %d", test.name, test.protocol), func(t *testing.T) {
+			t.Parallel()
+			ws, r := start(t, Config{MaxFrame: 1000}).dial(t, test.protocol)
+			if err := ws.WriteMessage(test.kind, []byte(test.data)); err != nil {
+				t.Fatal(err)
+			}
+			wantCode(t, ws, test.code)
+			r.wantClosed(t, test.reason)
+			if m, ok := <-r.messages; ok {
+				t.Errorf("received %q", m)
+			}
+		})
+	}
+}
+
+func TestGoodInput(t *testing.T) {
+	t.Parallel()
+	ws, r := start(t, Config{MaxFrame: 1000}).dial(t, EngineIO)
+	largest := strings.Repeat("x", 999)
+	for _, packet := range []string{"4", "4" + largest, "0", "5", "6", "3", "4é"} {
+		write(t, ws, packet)
+	}
+	for _, want := range []string{"", largest, "é"} {
+		if got := receive(t, r.messages); got != want {
+			t.Errorf("received %q, want %q", got, want)
+		}
+	}
+}
+
+// TestViolation of WebSocket itself: a frame that is not masked.
+func TestViolation(t *testing.T) {
+	t.Parallel()
+	ws, r := start(t, Config{}).dial(t, Plain)
+	if _, err := ws.NetConn().Write(text("x").wire); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, ws, websocket.CloseProtocolError)
+	_ = ws.Close()
+	r.wantClosed(t, ParseError)
+}
+
+func TestCloseFlushes(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		protocol Protocol
+		reason   Reason
+		code     int
+	}{
+		{Plain, Expired, 4003},
+		{Plain, Disconnected, 4004},
+		{Plain, ForcedClose, websocket.CloseNormalClosure},
+		{Plain, Reason(99), websocket.CloseInternalServerErr},
+		{EngineIO, Expired, websocket.CloseNoStatusReceived},
+	} {
+		t.Run(fmt.Sprint(test.reason, test.protocol), func(t *testing.T) {
+			t.Parallel()
+			ws, r := start(t, Config{}).dial(t, test.protocol)
+			last := test.protocol.Frame([]byte("last words"))
+			for range 50 {
+				r.conn.Send(last)
+			}
+			r.conn.Close(test.reason)
+			r.conn.Close(ParseError)
+			r.conn.Send(test.protocol.Frame([]byte("too late")))
+			messages, code := readToEnd(t, ws)
+			if code != test.code {
+				t.Errorf("close code %d", code)
+			}
+			if want := slices.Repeat([]string{string(last.Payload())}, 50); !slices.Equal(messages, want) {
+				t.Errorf("arrived: %q", messages)
+			}
+			r.wantClosed(t, test.reason)
+		})
+	}
+}
+
+// TestClientCloses gets its own code back, as browsers show it.
+func TestClientCloses(t *testing.T) {
+	t.Parallel()
+	for name, p := range doors {
+		for _, code := range []int{websocket.CloseNormalClosure, 4123, websocket.CloseNoStatusReceived} {
+			t.Run(fmt.Sprint(name, code), func(t *testing.T) {
+				t.Parallel()
+				ws, r := start(t, Config{}).dial(t, p)
+				if err := ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(patience)); err != nil {
+					t.Fatal(err)
+				}
+				wantCode(t, ws, code)
+				r.wantClosed(t, TransportClose)
+			})
+		}
+	}
+}
+
+func TestClientVanishes(t *testing.T) {
+	t.Parallel()
+	ws, r := start(t, Config{}).dial(t, Plain)
+	_ = ws.Close() // without a goodbye
+	r.wantClosed(t, TransportClose)
+}
+
+// TestClosedOnce ends connections from all sides at once: Closed is the last
+// call, once; the recorder panics otherwise.
+func TestClosedOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	for i := range 50 {
+		ws, r := s.dial(t, Plain)
+		var wg sync.WaitGroup
+		wg.Go(func() { r.conn.Close(Expired) })
+		wg.Go(func() { r.conn.Send(text("x")) })
+		wg.Go(func() {
+			for range 3 {
+				_ = ws.WriteMessage(websocket.TextMessage, []byte("x"))
+			}
+			_ = ws.Close()
+		})
+		if i%2 == 0 {
+			wg.Go(func() { r.conn.cut(SlowConsumer) })
+		}
+		wg.Wait()
+		receive(t, r.closed)
+	}
+	eventually(t, "no connection is left", func() bool { return s.Len() == 0 })
+	if st := s.Stats(); st.Accepted != 50 || st.Connections != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	const conns = 20
+	receivers := make([]*recorder, conns)
+	var wg sync.WaitGroup
+	for i := range conns {
+		p, want := Plain, 4001
+		if i%2 == 0 {
+			p, want = EngineIO, websocket.CloseNoStatusReceived
+		}
+		var ws *websocket.Conn
+		ws, receivers[i] = s.dial(t, p)
+		wg.Go(func() { wantCode(t, ws, want) })
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := s.Drain(ctx); err != nil {
+		t.Error(err)
+	}
+	for _, r := range receivers {
+		select {
+		case reason := <-r.closed:
+			if reason != Drained {
+				t.Errorf("closed for %q", reason)
+			}
+		default:
+			t.Error("a receiver does not know")
+		}
+	}
+	wg.Wait()
+	if n := s.Len(); n != 0 {
+		t.Errorf("%d connections are left", n)
+	}
+	for _, p := range doors {
+		if resp := refused(t, s.url(p), nil); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+			t.Errorf("while draining: %d %v", resp.StatusCode, resp.Header)
+		}
+	}
+	if err := errors.Join(s.Drain(ctx), s.Stop(ctx), s.Stop(ctx)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStopBeforeStart(t *testing.T) {
+	t.Parallel()
+	e := New(Config{}, nil, nil)
+	if err := errors.Join(e.Stop(t.Context()), e.Start(t.Context()), e.Stop(t.Context())); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDrainCutsTheDeaf ends in time although a client does not answer.
+func TestDrainCutsTheDeaf(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	_, r := s.dial(t, Plain)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("drained: %v", err)
+	}
+	r.wantClosed(t, Drained)
+}
+
+// TestDrainMissesNobody connects while the engine stops: every connection is
+// refused or closed.
+func TestDrainMissesNobody(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		s := start(t, Config{})
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				ws, resp, err := websocket.DefaultDialer.Dial(s.url(Plain), nil)
+				if err != nil {
+					if resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
+						t.Errorf("not let in: %v", err)
+					}
+					return
+				}
+				_ = resp.Body.Close()
+				defer func() { _ = ws.Close() }()
+				wantCode(t, ws, 4001)
+			})
+		}
+		first := receive(t, s.receivers)
+		accepted := int64(1)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for r := range s.receivers {
+				accepted++
+				receive(t, r.closed)
+			}
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		if err := s.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		first.wantClosed(t, Drained)
+		wg.Wait()
+		close(s.receivers)
+		<-done
+		if n := s.Stats().Accepted; n != accepted {
+			t.Errorf("%d of %d connections heard of the end", accepted, n)
+		}
+	}
+}

@@ -1,0 +1,203 @@
+package engine
+
+import (
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/moim-live/moim/internal/proxytest"
+)
+
+func TestEngineIOHeartbeat(t *testing.T) {
+	t.Parallel()
+	ws, r := start(t, Config{PingInterval: 20 * time.Millisecond, PingTimeout: patience}).dial(t, EngineIO)
+	for range 3 {
+		if got := read(t, ws); got != "2" {
+			t.Fatalf("got %q instead of a heartbeat", got)
+		}
+		write(t, ws, "3")
+	}
+	write(t, ws, "3") // nobody asked
+	write(t, ws, "4still there")
+	if got := receive(t, r.messages); got != "still there" {
+		t.Errorf("received %q", got)
+	}
+}
+
+func TestPlainHeartbeat(t *testing.T) {
+	t.Parallel()
+	ws, _ := start(t, Config{PingInterval: 20 * time.Millisecond, PingTimeout: patience}).dial(t, Plain)
+	pings := make(chan struct{}, 1)
+	answer := ws.PingHandler()
+	ws.SetPingHandler(func(data string) error {
+		pings <- struct{}{}
+		return answer(data)
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _, _ = ws.ReadMessage()
+	}()
+	for range 3 {
+		receive(t, pings)
+	}
+	ws.SetPingHandler(nil)
+	_ = ws.Close()
+	for ended := false; !ended; {
+		select {
+		case <-pings:
+		case <-done:
+			ended = true
+		}
+	}
+}
+
+// TestClientPing is WebSocket's own, which any client may send.
+func TestClientPing(t *testing.T) {
+	t.Parallel()
+	for name, p := range doors {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ws, r := start(t, Config{}).dial(t, p)
+			pongs := make(chan string, 1)
+			ws.SetPongHandler(func(data string) error {
+				pongs <- data
+				return nil
+			})
+			if err := ws.WriteControl(websocket.PingMessage, []byte("hello"), time.Now().Add(patience)); err != nil {
+				t.Fatal(err)
+			}
+			write(t, ws, "4x")
+			receive(t, r.messages) // so the pong is queued
+			r.conn.Send(p.Frame([]byte("after")))
+			read(t, ws)
+			if got := receive(t, pongs); got != "hello" {
+				t.Errorf("the pong says %q", got)
+			}
+		})
+	}
+}
+
+func TestSilentClientIsClosed(t *testing.T) {
+	t.Parallel()
+	cfg := Config{PingInterval: 20 * time.Millisecond, PingTimeout: 100 * time.Millisecond}
+	for name, test := range map[string]struct {
+		protocol Protocol
+		talk     func(ws *websocket.Conn) error // nil: reads nothing, so answers nothing
+	}{
+		"plain":     {Plain, nil},
+		"Engine.IO": {EngineIO, nil},
+		"messages are no answer": {EngineIO, func(ws *websocket.Conn) error {
+			return ws.WriteMessage(websocket.TextMessage, []byte("4x"))
+		}},
+		"WebSocket's pong is no answer": {EngineIO, func(ws *websocket.Conn) error {
+			return ws.WriteControl(websocket.PongMessage, nil, time.Now().Add(patience))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ws, r := start(t, cfg).dial(t, test.protocol)
+			ticker := time.NewTicker(10 * time.Millisecond)
+			defer ticker.Stop()
+			for {
+				select {
+				case reason := <-r.closed:
+					if reason != PingTimeout {
+						t.Errorf("closed for %q", reason)
+					}
+					return
+				case <-r.messages:
+				case <-ticker.C:
+					if test.talk != nil {
+						_ = test.talk(ws) // it fails once the connection is closed
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestDataIsASignOfLife keeps a plain client that answers no ping.
+func TestDataIsASignOfLife(t *testing.T) {
+	t.Parallel()
+	const timeout = 250 * time.Millisecond
+	ws, r := start(t, Config{PingInterval: 10 * time.Millisecond, PingTimeout: timeout}).dial(t, Plain)
+	ticker := time.NewTicker(timeout / 10)
+	defer ticker.Stop()
+	for begin := time.Now(); time.Since(begin) < 3*timeout; {
+		select {
+		case reason := <-r.closed:
+			t.Fatalf("closed for %q", reason)
+		case <-r.messages:
+		case <-ticker.C:
+			write(t, ws, "x")
+		}
+	}
+}
+
+// TestHalfOpen loses the network without a word.
+func TestHalfOpen(t *testing.T) {
+	t.Parallel()
+	for name, p := range doors {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, Config{PingInterval: 50 * time.Millisecond, PingTimeout: 100 * time.Millisecond})
+			proxy := proxytest.Start(t, s.addr())
+			_, r := s.dialAt(t, proxy.Addr(), p)
+			proxy.Freeze()
+			begin := time.Now()
+			r.wantClosed(t, PingTimeout)
+			if took := time.Since(begin); took > 150*time.Millisecond+closeTimeout/2 {
+				t.Errorf("noticed after %v", took)
+			}
+			proxy.Cut()
+		})
+	}
+}
+
+// slowReceiver blocks in Message until it is let go.
+type slowReceiver struct{ entered, release, closed chan struct{} }
+
+func (r *slowReceiver) Message([]byte) {
+	close(r.entered)
+	<-r.release
+}
+
+func (r *slowReceiver) Closed(Reason) { close(r.closed) }
+
+// TestBusyIsNotDead reads nothing for long, because the receiver is busy: the
+// client's answer waits to be read.
+func TestBusyIsNotDead(t *testing.T) {
+	t.Parallel()
+	r := &slowReceiver{make(chan struct{}), make(chan struct{}), make(chan struct{})}
+	cfg := Config{PingInterval: 10 * time.Millisecond, PingTimeout: 50 * time.Millisecond}
+	conns := make(chan *Conn, 1)
+	s := new(testServer).start(t, cfg, func(c *Conn, _ Handshake) (Receiver, error) {
+		conns <- c
+		return r, nil
+	}, httptest.NewServer)
+	ws, resp, err := websocket.DefaultDialer.Dial(s.url(EngineIO), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	defer func() { _ = ws.Close() }()
+	c := receive(t, conns)
+	read(t, ws)
+	write(t, ws, "4x")
+	receive(t, r.entered)
+	if got := read(t, ws); got != "2" {
+		t.Fatalf("got %q", got)
+	}
+	write(t, ws, "3")
+	<-time.After(2 * cfg.PingTimeout)
+	if !c.alive() {
+		t.Error("closed while the receiver was busy")
+	}
+	close(r.release)
+	if got := read(t, ws); got != "2" { // the answer was read
+		t.Errorf("got %q", got)
+	}
+}

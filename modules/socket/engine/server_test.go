@@ -1,0 +1,206 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what must happen.
+const patience = 10 * time.Second
+
+var doors = map[string]Protocol{"Engine.IO": EngineIO, "plain": Plain}
+
+// testServer is an engine behind a real listener.
+type testServer struct {
+	*Engine
+	http      *httptest.Server
+	receivers chan *recorder
+}
+
+// recorder is a receiver that tells a test what it received.
+type recorder struct {
+	conn      *Conn
+	handshake Handshake
+	messages  chan string
+	closed    chan Reason
+}
+
+func (r *recorder) Message(data []byte) { r.messages <- string(data) }
+
+func (r *recorder) Closed(reason Reason) {
+	r.closed <- reason
+	close(r.closed) // a second call would panic
+	close(r.messages)
+}
+
+// start runs an engine until the test ends.
+func start(tb testing.TB, cfg Config) *testServer {
+	tb.Helper()
+	s := &testServer{receivers: make(chan *recorder, 1)}
+	return s.start(tb, cfg, func(c *Conn, h Handshake) (Receiver, error) {
+		r := &recorder{conn: c, handshake: h, messages: make(chan string, 100), closed: make(chan Reason, 1)}
+		s.receivers <- r
+		return r, nil
+	}, httptest.NewServer)
+}
+
+func startWith(tb testing.TB, accept Accept) *testServer {
+	tb.Helper()
+	return new(testServer).start(tb, Config{}, accept, httptest.NewServer)
+}
+
+func (s *testServer) start(tb testing.TB, cfg Config, accept Accept, serve func(http.Handler) *httptest.Server) *testServer {
+	tb.Helper()
+	s.Engine = New(cfg, accept, slog.New(slog.DiscardHandler))
+	mux := http.NewServeMux()
+	mux.HandleFunc("/socket.io/", s.ServeEngineIO)
+	mux.HandleFunc("/ws", s.ServePlain)
+	s.http = serve(mux)
+	if err := s.Start(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := s.Stop(ctx); err != nil {
+			tb.Errorf("stop: %v", err)
+		}
+		s.http.Close()
+	})
+	return s
+}
+
+func (s *testServer) addr() string { return s.http.Listener.Addr().String() }
+
+func (s *testServer) url(p Protocol) string { return address(s.addr(), p) }
+
+func address(host string, p Protocol) string {
+	if p == EngineIO {
+		return "ws://" + host + "/socket.io/?EIO=4&transport=websocket"
+	}
+	return "ws://" + host + "/ws"
+}
+
+// dial connects and, on Engine.IO, takes the open packet.
+func (s *testServer) dial(tb testing.TB, p Protocol) (*websocket.Conn, *recorder) {
+	tb.Helper()
+	return s.dialAt(tb, s.addr(), p)
+}
+
+func (s *testServer) dialAt(tb testing.TB, host string, p Protocol) (*websocket.Conn, *recorder) {
+	tb.Helper()
+	ws, resp, err := websocket.DefaultDialer.Dial(address(host, p), nil)
+	if err != nil {
+		tb.Fatalf("dial: %v", err)
+	}
+	_ = resp.Body.Close()
+	tb.Cleanup(func() { _ = ws.Close() })
+	if p == EngineIO {
+		if open := read(tb, ws); !strings.HasPrefix(open, "0{") {
+			tb.Fatalf("opened with %q", open)
+		}
+	}
+	return ws, receive(tb, s.receivers)
+}
+
+// refused tries a door and returns the answer of who is not let in.
+func refused(tb testing.TB, url string, header http.Header) *http.Response {
+	tb.Helper()
+	ws, resp, err := websocket.DefaultDialer.Dial(url, header)
+	if err == nil {
+		_ = ws.Close()
+		tb.Fatalf("%s let in %v", url, header)
+	}
+	if resp == nil {
+		tb.Fatalf("no answer: %v", err)
+	}
+	return resp
+}
+
+// receive takes a value from a channel.
+func receive[T any](tb testing.TB, from <-chan T) T {
+	tb.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		tb.Fatal("nothing came")
+		panic("unreachable")
+	}
+}
+
+// eventually waits for a condition.
+func eventually(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(patience)
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			tb.Fatalf("never happened: %s", what)
+		}
+	}
+}
+
+func (r *recorder) wantClosed(tb testing.TB, want Reason) {
+	tb.Helper()
+	if got := receive(tb, r.closed); got != want {
+		tb.Errorf("closed for %q, want %q", got, want)
+	}
+}
+
+func read(tb testing.TB, ws *websocket.Conn) string {
+	tb.Helper()
+	_ = ws.SetReadDeadline(time.Now().Add(patience))
+	_, data, err := ws.ReadMessage()
+	if err != nil {
+		tb.Fatalf("read: %v", err)
+	}
+	return string(data)
+}
+
+func write(tb testing.TB, ws *websocket.Conn, text string) {
+	tb.Helper()
+	if err := ws.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
+		tb.Fatalf("write: %v", err)
+	}
+}
+
+// readToEnd returns the messages up to the goodbye, and its code.
+func readToEnd(tb testing.TB, ws *websocket.Conn) (messages []string, code int) {
+	tb.Helper()
+	_ = ws.SetReadDeadline(time.Now().Add(patience))
+	for {
+		_, data, err := ws.ReadMessage()
+		if err == nil {
+			messages = append(messages, string(data))
+			continue
+		}
+		closed, ok := errors.AsType[*websocket.CloseError](err)
+		if !ok {
+			tb.Errorf("ended without a goodbye: %v", err)
+			return messages, 0
+		}
+		return messages, closed.Code
+	}
+}
+
+func wantCode(tb testing.TB, ws *websocket.Conn, want int) {
+	tb.Helper()
+	if _, got := readToEnd(tb, ws); got != want {
+		tb.Errorf("close code %d, want %d", got, want)
+	}
+}
