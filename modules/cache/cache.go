@@ -5,9 +5,10 @@ package cache
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -60,8 +61,6 @@ type Cache struct {
 	log   *slog.Logger
 	loads singleflight.Group
 	stats struct{ local, shared, loads atomic.Int64 }
-
-	stop sync.Once
 }
 
 // New returns a cache in front of tier; nil keeps it in this process.
@@ -77,6 +76,9 @@ func New(cfg Config, tier Tier, log *slog.Logger) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The clean-up that otter does once a second is not needed: an entry that
+	// ran out is not answered, and writes make room.
+	local.StopAllGoroutines()
 	c.local = local
 	return c, nil
 }
@@ -96,12 +98,10 @@ func (c *Cache) Start(ctx context.Context) error {
 
 // Stop ends it.
 func (c *Cache) Stop(ctx context.Context) error {
-	var err error
-	if c.tier != nil {
-		err = c.tier.Stop(ctx)
+	if c.tier == nil {
+		return nil
 	}
-	c.stop.Do(func() { c.local.StopAllGoroutines() })
-	return err
+	return c.tier.Stop(ctx)
 }
 
 // Stats returns how many answers came from this process, from the shared tier,
@@ -115,8 +115,7 @@ func (c *Cache) Stats() Stats {
 // no longer than his ctx. An error of load goes to all who wait for it and is
 // not kept. What load returns is believed, whatever its revision.
 func (c *Cache) Get(ctx context.Context, key string, atLeast int64, load func(context.Context) (Entry, error)) (Entry, error) {
-	if e, ok := c.local.GetIfPresent(key); ok && e.Revision >= atLeast {
-		c.stats.local.Add(1)
+	if e, ok := c.here(key, atLeast); ok {
 		return e, nil
 	}
 	for {
@@ -142,6 +141,15 @@ func (c *Cache) Get(ctx context.Context, key string, atLeast int64, load func(co
 	}
 }
 
+func (c *Cache) here(key string, atLeast int64) (Entry, bool) {
+	e, ok := c.local.GetIfPresent(key)
+	if !ok || e.Revision < atLeast {
+		return Entry{}, false
+	}
+	c.stats.local.Add(1)
+	return e, true
+}
+
 // flight is what a load returned, and what it was asked for.
 type flight struct {
 	entry   Entry
@@ -149,7 +157,17 @@ type flight struct {
 }
 
 // fetch asks the shared tier, then loads.
-func (c *Cache) fetch(ctx context.Context, key string, atLeast int64, load func(context.Context) (Entry, error)) (Entry, error) {
+func (c *Cache) fetch(ctx context.Context, key string, atLeast int64, load func(context.Context) (Entry, error)) (e Entry, err error) {
+	// It runs in a goroutine of its own, where nobody else would stop a panic.
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("load %s: panic: %v\n%s", key, p, debug.Stack())
+		}
+	}()
+	// Another load may have ended since the caller looked.
+	if e, ok := c.here(key, atLeast); ok {
+		return e, nil
+	}
 	if c.tier != nil {
 		if e, ok := c.tier.Get(ctx, key); ok && e.Revision >= atLeast {
 			c.stats.shared.Add(1)
@@ -158,7 +176,7 @@ func (c *Cache) fetch(ctx context.Context, key string, atLeast int64, load func(
 		}
 	}
 	c.stats.loads.Add(1)
-	e, err := load(ctx)
+	e, err = load(ctx)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -180,11 +198,14 @@ func (c *Cache) keep(key string, e Entry) {
 }
 
 // Invalidate drops an entry older than revision: here, in the shared tier and
-// on the other nodes.
+// on the other nodes, and goes on when ctx is cancelled: what it is called for
+// has happened. It saves space and reads, not callers from old records: a load
+// that is under way may still keep one, and a tier that is down does not hear.
+// Who must not see it asks for its revision.
 func (c *Cache) Invalidate(ctx context.Context, key string, revision int64) {
 	c.drop(key, revision)
 	if c.tier != nil {
-		c.tier.Invalidate(ctx, key, revision)
+		c.tier.Invalidate(context.WithoutCancel(ctx), key, revision)
 	}
 }
 

@@ -3,7 +3,6 @@ package rediscache
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"time"
 
@@ -20,15 +19,17 @@ const (
 	retryEvery = time.Second
 )
 
-// Start implements [cache.Tier]. A server that is down is no error.
+// Start implements [cache.Tier]. A server that is down is no error: it never
+// fails.
 func (t *Tier) Start(_ context.Context, drop func(key string, revision int64), dropAll func()) error {
-	t.sub = t.client
+	t.sub = t.clients.Client(redisrole.Cache)
 	if !t.clients.Dedicated(redisrole.Cache) {
 		sub, err := t.clients.Duplicate(redisrole.Cache)
-		if err != nil {
-			return fmt.Errorf("subscribe to invalidations: %w", err)
+		if err != nil { // a ring, which cannot subscribe reliably
+			t.log.Warn("rediscache: records that other nodes change stay in memory until they are asked for or run out", "err", err)
+			return nil
 		}
-		t.sub = sub
+		t.sub, t.own = sub, true
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.cancel, t.done = cancel, make(chan struct{})
@@ -36,7 +37,9 @@ func (t *Tier) Start(_ context.Context, drop func(key string, revision int64), d
 		defer close(t.done)
 		for ctx.Err() == nil {
 			err := t.listen(ctx, drop, dropAll)
-			t.log.Debug("rediscache: invalidations are not heard", "err", err)
+			if ctx.Err() == nil {
+				t.log.Debug("rediscache: invalidations are not heard", "err", err)
+			}
 			select {
 			case <-time.After(retryEvery):
 			case <-ctx.Done():
@@ -58,7 +61,7 @@ func (t *Tier) Stop(ctx context.Context) error {
 		return ctx.Err()
 	}
 	t.cancel = nil
-	if t.sub != t.client {
+	if t.own {
 		return t.sub.Close()
 	}
 	return nil

@@ -45,10 +45,11 @@ type Tier struct {
 	log     *slog.Logger
 
 	set, invalidate          *redis.Script
-	restUntil                atomic.Int64 // Unix milliseconds
+	restUntil                atomic.Int64 // Unix milliseconds; 0: not resting
 	errors, skipped, garbage atomic.Int64
 
 	sub    redis.UniversalClient
+	own    bool // sub was made here
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -57,9 +58,14 @@ var _ cache.Tier = (*Tier)(nil)
 
 // New returns a tier on the cache role's client. It does no I/O.
 func New(clients *redisrole.Clients, log *slog.Logger) *Tier {
+	client := clients.Client(redisrole.Cache)
+	if c, ok := client.(*redis.Client); ok {
+		// A client that was handed in may not heed a context's deadline.
+		client = c.WithTimeout(callTimeout)
+	}
 	return &Tier{
 		clients:    clients,
-		client:     clients.Client(redisrole.Cache),
+		client:     client,
 		keys:       keys{prefix: clients.Prefix()},
 		node:       string(clients.Node()),
 		log:        log,
@@ -73,48 +79,76 @@ func (t *Tier) Stats() Stats {
 	return Stats{Errors: t.errors.Load(), Skipped: t.skipped.Load(), Garbage: t.garbage.Load()}
 }
 
-// call runs fn unless Redis is left alone, and leaves it alone when fn fails.
-// It reports whether fn succeeded.
+// call runs fn unless Redis is left alone, and leaves it alone when fn gets no
+// answer. It reports whether fn succeeded.
 func (t *Tier) call(ctx context.Context, fn func(context.Context) error) bool {
-	if time.Now().UnixMilli() < t.restUntil.Load() {
+	now := time.Now()
+	until := t.restUntil.Load()
+	// When the rest is over one call tries, and the others wait for what it
+	// finds.
+	if until != 0 && (now.UnixMilli() < until || !t.restUntil.CompareAndSwap(until, now.Add(rest).UnixMilli())) {
 		t.skipped.Add(1)
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	limited, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err := fn(ctx)
-	if err == nil || errors.Is(err, redis.Nil) {
+	err := fn(limited)
+	var answer redis.Error
+	switch {
+	case err == nil, errors.Is(err, redis.Nil):
+		t.wake(until)
 		return err == nil
+	case errors.As(err, &answer): // it is up, and refuses: full, loading, a rule
+		t.wake(until)
+	case ctx.Err() != nil: // the caller left; nothing is known
+		if until != 0 {
+			t.restUntil.Store(now.UnixMilli())
+		}
+		return false
+	default:
+		t.restUntil.Store(time.Now().Add(rest).UnixMilli())
 	}
 	t.errors.Add(1)
-	t.restUntil.Store(time.Now().Add(rest).UnixMilli())
 	t.log.Debug("rediscache: a call failed; the database serves", "err", err)
 	return false
+}
+
+// wake ends the rest that until began with, if any.
+func (t *Tier) wake(until int64) {
+	if until != 0 {
+		t.restUntil.Store(0)
+	}
 }
 
 // Get implements [cache.Tier].
 func (t *Tier) Get(ctx context.Context, key string) (cache.Entry, bool) {
 	var value string
+	garbage := false
 	ok := t.call(ctx, func(ctx context.Context) (err error) {
 		value, err = t.client.Get(ctx, t.keys.entry(key)).Result()
+		if redis.HasErrorPrefix(err, "WRONGTYPE") {
+			garbage, err = true, nil
+		}
 		return err
 	})
 	if !ok {
 		return cache.Entry{}, false
 	}
-	e, err := decode(value)
-	if err != nil {
-		t.garbage.Add(1)
-		t.call(ctx, func(ctx context.Context) error { return t.client.Del(ctx, t.keys.entry(key)).Err() })
-		return cache.Entry{}, false
+	if !garbage {
+		e, err := decode(value)
+		if err == nil {
+			return e, true
+		}
 	}
-	return e, true
+	t.garbage.Add(1)
+	t.call(ctx, func(ctx context.Context) error { return t.client.Del(ctx, t.keys.entry(key)).Err() })
+	return cache.Entry{}, false
 }
 
 // Set implements [cache.Tier].
 func (t *Tier) Set(ctx context.Context, key string, e cache.Entry, ttl time.Duration) {
 	t.call(ctx, func(ctx context.Context) error {
-		return t.set.Run(ctx, t.client, []string{t.keys.entry(key)}, encode(e), e.Revision, ttl.Milliseconds()).Err()
+		return t.set.Run(ctx, t.client, []string{t.keys.entry(key)}, encode(e), e.Revision, max(ttl.Milliseconds(), 1)).Err()
 	})
 }
 

@@ -21,7 +21,8 @@ func decode(value string) (cache.Entry, error) {
 	version, rest, _ := strings.Cut(value, " ")
 	text, data, found := strings.Cut(rest, " ")
 	revision, err := strconv.ParseInt(text, 10, 64)
-	if version != wireVersion || !found || err != nil || revision < 0 {
+	// The scripts read digits only: what they take for no entry is none here.
+	if version != wireVersion || !found || err != nil || revision < 0 || text[0] == '+' {
 		return cache.Entry{}, fmt.Errorf("rediscache: %d bytes that are no entry", len(value))
 	}
 	return cache.Entry{Revision: revision, Data: []byte(data)}, nil

@@ -1,0 +1,78 @@
+package cache_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxtest"
+
+	"github.com/moim-live/moim/modules/cache"
+	"github.com/moim-live/moim/modules/cache/cachetest"
+)
+
+func TestCache(t *testing.T) {
+	t.Parallel()
+	cachetest.Run(t, func(t *testing.T, cfg cache.Config) []*cache.Cache {
+		c, err := cache.New(cfg, nil, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []*cache.Cache{c}
+	})
+}
+
+// The local tier is bounded by bytes, not by entries.
+func TestCacheIsBounded(t *testing.T) {
+	t.Parallel()
+	c, err := cache.New(cache.Config{}, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size, entries = 1 << 20, 200
+	load := func(context.Context) (cache.Entry, error) { return cache.Entry{Data: make([]byte, size)}, nil }
+	keys := make([]string, entries)
+	for i := range keys {
+		keys[i] = string(rune('a' + i))
+		if _, err := c.Get(t.Context(), keys[i], 0, load); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := c.Stats().Local
+	for _, key := range keys {
+		if _, err := c.Get(t.Context(), key, 0, load); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if hits := c.Stats().Local - before; hits > 70 {
+		t.Errorf("%d entries of 1 MiB are still there", hits)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	if got := (cache.Config{}).WithDefaults().TTL; got != 5*time.Minute {
+		t.Errorf("the default is %v", got)
+	}
+	for ttl, valid := range map[time.Duration]bool{
+		time.Second: true, time.Hour: true, 24 * time.Hour: true,
+		time.Millisecond: false, 25 * time.Hour: false, -time.Second: false,
+	} {
+		if err := (cache.Config{TTL: ttl}).Validate(); (err == nil) != valid {
+			t.Errorf("%v: %v", ttl, err)
+		}
+	}
+}
+
+func TestModule(t *testing.T) {
+	t.Parallel()
+	var c *cache.Cache
+	app := fxtest.New(t, cache.Module, fx.Supply(cache.Config{}, slog.New(slog.DiscardHandler)), fx.Populate(&c), fx.NopLogger)
+	app.RequireStart()
+	if _, err := c.Get(t.Context(), "a", 0, func(context.Context) (cache.Entry, error) { return cache.Entry{}, nil }); err != nil {
+		t.Error(err)
+	}
+	app.RequireStop()
+}
