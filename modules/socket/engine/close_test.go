@@ -45,6 +45,7 @@ func TestBadInput(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantCode(t, ws, test.code)
+			_ = ws.Close()
 			r.wantClosed(t, test.reason)
 			if m, ok := <-r.messages; ok {
 				t.Errorf("received %q", m)
@@ -229,7 +230,33 @@ func TestDrainCutsTheDeaf(t *testing.T) {
 	if err := s.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("drained: %v", err)
 	}
+	begin := time.Now()
 	r.wantClosed(t, Drained)
+	if took := time.Since(begin); took > closeTimeout/2 {
+		t.Errorf("cut after %v", took)
+	}
+}
+
+// TestStopAwaitsReceivers: afterwards none is called any more.
+func TestStopAwaitsReceivers(t *testing.T) {
+	t.Parallel()
+	r := &recorder{messages: make(chan string), closed: make(chan Reason)} // Closed blocks
+	s := startWith(t, func(*Conn, Handshake) (Receiver, error) { return r, nil })
+	ws, resp, err := websocket.DefaultDialer.Dial(s.url(Plain), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	_ = ws.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("stopped: %v", err)
+	}
+	receive(t, r.closed)
+	if err := s.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestDrainMissesNobody connects while the engine stops: every connection is

@@ -57,7 +57,7 @@ const (
 // controlFrame returns a control frame; payload has at most 125 bytes.
 func controlFrame(op opcode, payload []byte) *Frame {
 	const fin = 0x80
-	wire := append([]byte{fin | byte(op), byte(len(payload))}, payload...) //nolint:gosec // bounded by RFC 6455
+	wire := append([]byte{fin | byte(op), byte(len(payload))}, payload...)
 	return &Frame{wire: wire, head: 2}
 }
 
@@ -78,8 +78,8 @@ func appendHeader(dst []byte, size int) []byte {
 	case size < 126:
 		return append(dst, finText, byte(size))
 	case size < 1<<16:
-		return binary.BigEndian.AppendUint16(append(dst, finText, 126), uint16(size)) //nolint:gosec // bounded above
+		return binary.BigEndian.AppendUint16(append(dst, finText, 126), uint16(size))
 	default:
-		return binary.BigEndian.AppendUint64(append(dst, finText, 127), uint64(size)) //nolint:gosec // never negative
+		return binary.BigEndian.AppendUint64(append(dst, finText, 127), uint64(size))
 	}
 }

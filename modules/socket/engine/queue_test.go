@@ -26,9 +26,12 @@ type paper struct {
 	mu     sync.Mutex
 	writes []string
 	cuts   atomic.Int32
+	busy   atomic.Bool
 }
 
 func (p *paper) write(frames []*Frame, deadline time.Time) (int, error) {
+	p.busy.Store(true)
+	defer p.busy.Store(false)
 	var texts []string
 	for _, f := range frames {
 		if f.wire[0] == 0x88 {
@@ -44,6 +47,7 @@ func (p *paper) write(frames []*Frame, deadline time.Time) (int, error) {
 		select {
 		case _, ok := <-p.block:
 			if !ok {
+				time.Sleep(time.Millisecond)
 				return 0, net.ErrClosed
 			}
 		case <-time.After(time.Until(deadline)):
@@ -77,6 +81,9 @@ func onPaper(t *testing.T, cfg Config, p *paper, test func(*Conn)) (reason Reaso
 		c.opened(p)
 		test(c)
 		c.ended()
+		if p.busy.Load() {
+			t.Error("it ended during a write")
+		}
 		reason = <-r.closed
 	})
 	return reason
@@ -170,6 +177,44 @@ func TestBacklog(t *testing.T) {
 	})
 	p.want(t, "0s "+strings.Repeat("x", 200), "0s close slow consumer")
 	want(t, reason, SlowConsumer)
+}
+
+// TestSlowConsumerHearsWhy, after what was being written and without the rest.
+func TestSlowConsumerHearsWhy(t *testing.T) {
+	t.Parallel()
+	p := paper{stuck: true}
+	reason := onPaper(t, Config{MaxBacklog: 10}, &p, func(c *Conn) {
+		c.Send(text("a"))
+		synctest.Wait()
+		c.Send(text("b"))
+		c.Send(text("c"))
+		c.Send(text("d"))
+		c.Send(text("e"))
+		p.block <- struct{}{}
+		synctest.Wait()
+	})
+	p.want(t, "0s a", "0s close slow consumer")
+	want(t, reason, SlowConsumer)
+}
+
+// TestClientsGoodbye ends the queue, too.
+func TestClientsGoodbye(t *testing.T) {
+	t.Parallel()
+	p := paper{stuck: true}
+	reason := onPaper(t, Config{}, &p, func(c *Conn) {
+		c.Send(text("a"))
+		synctest.Wait()
+		c.Send(text("b"))
+		go func() {
+			p.block <- struct{}{}
+			p.block <- struct{}{}
+		}()
+		c.closedByClient(1000)
+		p.want(t, "0s a", "0s close ")
+		c.Send(text("c"))
+	})
+	p.want(t, "0s a", "0s close ")
+	want(t, reason, TransportClose)
 }
 
 func TestStuckGoodbyeIsCut(t *testing.T) {
