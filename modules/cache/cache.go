@@ -169,10 +169,12 @@ func (c *Cache) fetch(ctx context.Context, key string, atLeast int64, load func(
 		return e, nil
 	}
 	if c.tier != nil {
-		if e, ok := c.tier.Get(ctx, key); ok && e.Revision >= atLeast {
-			c.stats.shared.Add(1)
-			c.keep(key, e)
-			return e, nil
+		if e, ok := c.tier.Get(ctx, key); ok {
+			c.keep(key, e) // even when it is too old: the load may bring an older one
+			if e.Revision >= atLeast {
+				c.stats.shared.Add(1)
+				return e, nil
+			}
 		}
 	}
 	c.stats.loads.Add(1)

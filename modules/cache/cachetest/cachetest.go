@@ -58,7 +58,22 @@ func start(t *testing.T, open Open, cfg cache.Config) []*cache.Cache {
 			t.Fatalf("start: %v", err)
 		}
 	}
+	for i, n := range nodes {
+		if i > 0 {
+			hears(t, n, nodes[0], "ready "+strconv.Itoa(i))
+			hears(t, nodes[0], n, "ready back "+strconv.Itoa(i))
+		}
+	}
 	return nodes
+}
+
+// hears waits until a node hears what another one invalidates. Whatever it
+// drops because it has just begun to hear is dropped by then.
+func hears(t *testing.T, n, other *cache.Cache, key string) {
+	t.Helper()
+	get(t, n, key, 1, at(1))
+	other.Invalidate(t.Context(), key, 2)
+	eventually(t, "a node drops what another invalidated", func() bool { return get(t, n, key, 0, at(2)).Revision == 2 })
 }
 
 func stop(t *testing.T, c *cache.Cache) {

@@ -43,6 +43,7 @@ type Tier struct {
 	keys    keys
 	node    string
 	log     *slog.Logger
+	timeout time.Duration // of one call
 
 	set, invalidate          *redis.Script
 	restUntil                atomic.Int64 // Unix milliseconds; 0: not resting
@@ -69,6 +70,7 @@ func New(clients *redisrole.Clients, log *slog.Logger) *Tier {
 		keys:       keys{prefix: clients.Prefix()},
 		node:       string(clients.Node()),
 		log:        log,
+		timeout:    callTimeout,
 		set:        redis.NewScript(setSource),
 		invalidate: redis.NewScript(invalidateSource),
 	}
@@ -90,7 +92,7 @@ func (t *Tier) call(ctx context.Context, fn func(context.Context) error) bool {
 		t.skipped.Add(1)
 		return false
 	}
-	limited, cancel := context.WithTimeout(ctx, callTimeout)
+	limited, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	err := fn(limited)
 	var answer redis.Error
