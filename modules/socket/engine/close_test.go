@@ -212,6 +212,19 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+func TestCloseAll(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	plain, r1 := s.dial(t, Plain)
+	engineIO, r2 := s.dial(t, EngineIO)
+	s.CloseAll(Drained)
+	wantCode(t, plain, 4001)
+	wantCode(t, engineIO, websocket.CloseNoStatusReceived)
+	r1.wantClosed(t, Drained)
+	r2.wantClosed(t, Drained)
+	s.dial(t, Plain) // it goes on
+}
+
 func TestStopBeforeStart(t *testing.T) {
 	t.Parallel()
 	e := New(Config{}, nil, nil)
