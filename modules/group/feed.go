@@ -16,9 +16,14 @@ const (
 	eventClosed = "group:closed" // data: {groupId, reason}
 )
 
-// catchUpLimit is how many events one read of the log returns, and how many an
-// answer to a subscriber holds.
-const catchUpLimit = 1000
+const (
+	// catchUpLimit is how many events one read of the log returns, and how many
+	// an answer to a subscriber holds at most.
+	catchUpLimit = 1000
+	// answerBytes bounds the events of an answer by their size; the first is
+	// always in it.
+	answerBytes = 256 << 10
+)
 
 // Emitter is the way out to the sockets, as the feed needs it. socket.Emitter
 // fulfils it.
@@ -41,6 +46,9 @@ type Subscriber interface {
 	UserID() string
 	// Emit sends one event to this socket alone. It does not block.
 	Emit(event string, data []byte)
+	// Busy reports whether so much is queued for the socket that more, if it
+	// can, should wait.
+	Busy() bool
 	Join(room string)
 	Leave(room string)
 }

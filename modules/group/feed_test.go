@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,6 +184,45 @@ func TestFeedPagesALongCatchUp(t *testing.T) {
 	s.checkOrder(t)
 }
 
+// TestFeedWaitsForABusySocket catches up as fast as the client takes it.
+func TestFeedWaitsForABusySocket(t *testing.T) {
+	t.Parallel()
+	log := newMemoryLog()
+	log.create("g")
+	for range 2*catchUpLimit + 100 {
+		log.post("g", MessagePosted, `{}`)
+	}
+	node := newCluster(t, log, 1, nil)[0]
+	s := newRecorder(node.hub, "u")
+	s.busy.Store(true)
+	a := s.follow(t, node.feed, "g", new(int64(1)))
+	node.feed.Announce([]Event{log.post("g", MessagePosted, `{}`)})
+	if got := s.last(); got != a.Version {
+		t.Errorf("a busy socket was sent up to %d after an answer up to %d", got, a.Version)
+	}
+	s.busy.Store(false)
+	s.await(t, func() bool { return s.last() == log.head("g") })
+	s.checkOrder(t)
+}
+
+// TestFeedBoundsAnswers has events too large for one answer.
+func TestFeedBoundsAnswers(t *testing.T) {
+	t.Parallel()
+	log := newMemoryLog()
+	log.create("g")
+	large := `"` + strings.Repeat("x", answerBytes/2) + `"`
+	for range 5 {
+		log.post("g", MessagePosted, large)
+	}
+	node := newCluster(t, log, 1, nil)[0]
+	s := newRecorder(node.hub, "u")
+	if a := s.follow(t, node.feed, "g", new(int64(1))); len(a.Events) != 1 {
+		t.Errorf("%d large events in one answer", len(a.Events))
+	}
+	s.await(t, func() bool { return s.last() == log.head("g") })
+	s.checkOrder(t)
+}
+
 func TestFeedSharesReads(t *testing.T) {
 	t.Parallel()
 	const subscribers = 1000
@@ -327,6 +368,7 @@ func (f *flaky) Publish(ctx context.Context, env adapter.Envelope) error {
 type recorder struct {
 	hub  *adapter.Hub
 	user string
+	busy atomic.Bool
 
 	mu       sync.Mutex
 	versions []int64
@@ -348,6 +390,7 @@ func (recorderCodec) Event(event string, data []byte) *engine.Frame {
 func (r *recorder) ID() string           { return r.user }
 func (r *recorder) UserID() string       { return r.user }
 func (r *recorder) Codec() adapter.Codec { return recorderCodec{} }
+func (r *recorder) Busy() bool           { return r.busy.Load() }
 func (r *recorder) Join(room string)     { r.hub.Join(room, r) }
 func (r *recorder) Leave(room string)    { r.hub.Leave(room, r) }
 func (r *recorder) Send(f *engine.Frame) {

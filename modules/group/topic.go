@@ -48,6 +48,7 @@ type topic struct {
 	reading bool                         // the reading goroutine runs
 	gap     *time.Timer                  // armed while a hole stands
 	due     bool                         // the hole stood long enough
+	lull    *time.Timer                  // armed while subscribers that are behind are busy
 	paused  bool                         // a read failed: the next one waits
 }
 
@@ -144,11 +145,16 @@ func (w *waiter) answer() Subscription {
 		return a
 	}
 	a.Version = since
+	size := 0
 	for _, e := range w.page.Events {
-		if e.Version == a.Version+1 {
-			a.Events = append(a.Events, e)
-			a.Version = e.Version
+		if e.Version != a.Version+1 {
+			continue
 		}
+		if size += len(e.Data); size > answerBytes && len(a.Events) > 0 {
+			break
+		}
+		a.Events = append(a.Events, e)
+		a.Version = e.Version
 	}
 	return a
 }
@@ -267,12 +273,13 @@ func (t *topic) advanceLocked(sub *subscription) {
 	}
 	if n := len(t.recent); n > 0 && sub.pos >= t.recent[0].version-1 {
 		for _, it := range t.recent[min(int(sub.pos-t.recent[0].version+1), n):] {
-			if t.sendLocked(sub, it); t.subs[sub.socket] != sub {
-				return
+			if !t.sendLocked(sub, it) {
+				break
 			}
 		}
 	}
 	switch {
+	case t.subs[sub.socket] != sub: // the last event ended it
 	case sub.pos == t.head:
 		delete(t.held, sub)
 		sub.socket.Join(t.room)
@@ -284,16 +291,23 @@ func (t *topic) advanceLocked(sub *subscription) {
 	}
 }
 
-// sendLocked sends one event to a held subscriber alone, if it is the next.
-func (t *topic) sendLocked(sub *subscription, it item) {
-	if it.version != sub.pos+1 {
-		return
+// sendLocked sends one event to a held subscriber alone, if it is the next and
+// the socket has room for what could wait. It reports whether the subscriber
+// may take the one after it.
+func (t *topic) sendLocked(sub *subscription, it item) bool {
+	if it.version <= sub.pos {
+		return true
+	}
+	if it.version != sub.pos+1 || sub.socket.Busy() {
+		return false
 	}
 	sub.pos = it.version
 	sub.socket.Emit(eventPushed, it.wire)
 	if user, reason := it.ends(); reason != "" && sub.endedBy(it, user) {
 		t.closeLocked(sub, reason)
+		return false
 	}
+	return true
 }
 
 // endedBy reports whether an event ends a subscription. One that the admission

@@ -9,8 +9,13 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// readTimeout bounds one read of the log.
-const readTimeout = 5 * time.Second
+const (
+	// readTimeout bounds one read of the log.
+	readTimeout = 5 * time.Second
+	// lullWait is how long a busy socket is left alone before more is sent that
+	// could wait.
+	lullWait = 20 * time.Millisecond
+)
 
 var errStopped = fault.ErrUnavailable.WithMessage("this node is stopping; connect again")
 
@@ -49,7 +54,8 @@ func (t *topic) pauseLocked() {
 }
 
 // hungryLocked reports whether a hole or a held subscriber needs the log, and
-// after which version. The hole comes first: everyone waits for it.
+// after which version. The hole comes first: everyone waits for it. A
+// subscriber whose socket is busy is asked again in a while.
 func (t *topic) hungryLocked() (from int64, hungry bool) {
 	if t.paused || !t.known {
 		return 0, false
@@ -59,11 +65,22 @@ func (t *topic) hungryLocked() (from int64, hungry bool) {
 	}
 	from = math.MaxInt64
 	for sub := range t.held {
-		if sub.released && sub.pos < t.head {
+		switch {
+		case !sub.released || sub.pos >= t.head:
+		case !sub.socket.Busy():
 			from = min(from, sub.pos)
+		case t.lull == nil:
+			t.lull = time.AfterFunc(lullWait, t.rested)
 		}
 	}
 	return from, from != math.MaxInt64
+}
+
+func (t *topic) rested() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lull = nil
+	t.wakeLocked()
 }
 
 // wakeLocked starts the reading goroutine if there is something to read.

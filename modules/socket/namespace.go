@@ -83,7 +83,7 @@ func (socketIO) connect(ctx context.Context, s *session, payload json.RawMessage
 		return
 	}
 	_ = s.connect(ctx, identity, func(socket *Socket) *engine.Frame {
-		s.handshake.Header, s.handshake.Query = nil, nil // a connection may last for days
+		s.handshake.Header, s.handshake.Query, s.handshake.Context = nil, nil, nil // a connection may last for days
 		return frameOf(packet.Packet{Type: packet.Connect, Data: encoded(struct {
 			SID string `json:"sid"`
 		}{socket.ID()})})

@@ -75,6 +75,10 @@ func (s *Socket) Send(f *engine.Frame) {
 	}
 }
 
+// Busy reports whether so much is queued for the client that what can wait
+// should.
+func (s *Socket) Busy() bool { return s.conn.Busy() }
+
 func (s *Socket) hold(f *engine.Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

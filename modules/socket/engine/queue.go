@@ -12,6 +12,8 @@ const (
 	burst = 32 << 10
 	// maxBatch is how many frames long a queue is reused.
 	maxBatch = 1024
+	// busyShare is the part of the backlog from which a connection is busy.
+	busyShare = 4
 )
 
 // flushState says what writes a connection's queue.
@@ -47,10 +49,7 @@ func (c *Conn) Send(f *Frame) {
 	if c.phase >= closing {
 		return
 	}
-	queued := c.inFlight
-	if c.queue != nil {
-		queued += c.queue.size
-	}
+	queued := c.queuedLocked()
 	if queued > 0 && queued+f.Len() > c.engine.cfg.MaxBacklog {
 		c.engine.stats.slow.Add(1)
 		c.discardLocked()
@@ -59,6 +58,22 @@ func (c *Conn) Send(f *Frame) {
 	}
 	c.pushLocked(f)
 	c.scheduleLocked()
+}
+
+// Busy reports whether a good part of what may be queued is: what can wait
+// should.
+func (c *Conn) Busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.queuedLocked() > c.engine.cfg.MaxBacklog/busyShare
+}
+
+// queuedLocked returns the bytes that are queued or being written.
+func (c *Conn) queuedLocked() int {
+	if c.queue == nil {
+		return c.inFlight
+	}
+	return c.inFlight + c.queue.size
 }
 
 func (c *Conn) pushLocked(f *Frame) {
