@@ -32,7 +32,7 @@ type Gateway struct {
 	handlers handlers
 	metrics  *metrics
 	engine   *engine.Engine
-	work     *work
+	work     *tasks.Group
 
 	connectTimeout, handlerTimeout, closeGrace time.Duration // changed by tests alone
 }
@@ -57,7 +57,7 @@ func New(cfg Config, deps Deps, list ...Handler) (*Gateway, error) {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
 	g := &Gateway{
-		cfg: cfg, deps: deps, log: deps.Log, handlers: hs, work: newWork(),
+		cfg: cfg, deps: deps, log: deps.Log, handlers: hs, work: tasks.New(),
 		connectTimeout: defaultConnectTimeout, handlerTimeout: defaultHandlerTimeout, closeGrace: defaultCloseGrace,
 	}
 	g.engine = engine.New(engine.Config{
@@ -90,7 +90,7 @@ func (g *Gateway) CloseAll() { g.engine.CloseAll(engine.Drained) }
 // Stop closes all connections and waits, until ctx ends, for their handlers. A
 // stopped gateway cannot be started again.
 func (g *Gateway) Stop(ctx context.Context) error {
-	return errors.Join(g.engine.Stop(ctx), g.work.stop(ctx))
+	return errors.Join(g.engine.Stop(ctx), g.work.Finish(ctx))
 }
 
 // Len returns how many connections are open.

@@ -112,7 +112,7 @@ func (s *session) wakeLocked() {
 	if s.working {
 		return
 	}
-	if s.working = s.gateway.work.run(s.run); !s.working { // the gateway has stopped
+	if s.working = s.gateway.work.Run(s.run); !s.working { // the gateway has stopped
 		s.queue, s.queued = nil, 0
 	}
 }

@@ -1,0 +1,61 @@
+package tasks_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/moim-live/moim/internal/tasks"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestStopEndsAndWaits(t *testing.T) {
+	t.Parallel()
+	g := tasks.New()
+	ended := false
+	g.Run(func(ctx context.Context) {
+		<-ctx.Done()
+		ended = true
+	})
+	if err := errors.Join(g.Stop(t.Context()), g.Stop(t.Context())); err != nil || !ended {
+		t.Errorf("stopped with %v, ended %v", err, ended)
+	}
+	if g.Run(func(context.Context) { t.Error("started after the end") }) {
+		t.Error("a stopped group takes more")
+	}
+}
+
+func TestFinishWaitsForTheOwnEnd(t *testing.T) {
+	t.Parallel()
+	g := tasks.New()
+	work := make(chan struct{})
+	g.Run(func(ctx context.Context) {
+		select {
+		case <-work:
+		case <-ctx.Done():
+			t.Error("was ended")
+		}
+	})
+	close(work)
+	if err := g.Finish(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFinishEndsWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	g := tasks.New()
+	g.Run(func(ctx context.Context) { <-ctx.Done() })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := g.Finish(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("finished with %v", err)
+	}
+	if err := g.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
