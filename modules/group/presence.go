@@ -4,18 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/moim-live/moim/modules/socket/adapter"
 )
-
-// eventPresence tells a group's subscribers who came and went.
-const eventPresence = "group:presence"
-
-// retryPresence is how long after a failure the store is tried again.
-const retryPresence = time.Second
 
 // Attendance says that a user has a subscribed socket on this node, or has
 // none any more.
@@ -28,20 +19,23 @@ type Attendance struct {
 // store of its own, and several may share what is behind it. Its methods may be
 // called concurrently, but Apply.
 type PresenceStore interface {
-	// Start begins to keep this node's claims alive. gone is called, never
-	// concurrently with itself, for users whose last node died.
-	Start(ctx context.Context, gone func(groupID string, users []string)) error
+	// Start begins to keep this node's claims alive; a server that is down is
+	// no error. tell is called for users who came or went by no change of this
+	// node's: whose last node died, or whose node is this one and was taken for
+	// dead. Each is told on one node. tell does not block.
+	Start(ctx context.Context, tell func(groupID string, users []string, here bool)) error
 
 	// Apply stores what changed on this node. For each change the answer says
-	// whether the user came there first, or went last, of all nodes. After an
-	// error nothing is known and the same changes are applied again.
+	// whether no other node has the user: he came first, or went last. After
+	// an error nothing is known; how things are then is applied again.
 	Apply(ctx context.Context, changes []Attendance) ([]bool, error)
 
 	// List returns the users who have a subscribed socket on a live node, in
-	// any order; fault.ErrUnavailable while that is not known.
+	// any order; fault.ErrUnavailable while that is not known of all nodes.
 	List(ctx context.Context, groupID string) ([]string, error)
 
-	// Stop gives up this node's claims.
+	// Stop gives up this node's claims. No call to tell is running or will run
+	// when it returns.
 	Stop(ctx context.Context) error
 }
 
@@ -64,15 +58,19 @@ type Presence struct {
 	mu     sync.Mutex
 	groups map[string]map[string]*attendee
 	dirty  map[attendanceKey]struct{}
-	gone   map[string][]string // users whose nodes died, by group, to be told
+	news   map[string]map[string]bool // by group and user, from the store: whether he is there
 }
 
 // attendee is a user with sockets on this node, or one whose end the store has
 // not heard of.
 type attendee struct {
 	sockets int
-	stored  bool
+	stored  bool // the store has him
+	unsure  bool // it may or may not: it failed when it was told
 }
+
+// settled reports whether the store knows how it is.
+func (a *attendee) settled() bool { return !a.unsure && a.stored == (a.sockets > 0) }
 
 type attendanceKey struct{ groupID, userID string }
 
@@ -91,13 +89,13 @@ func NewPresence(cfg Config, store PresenceStore, out Emitter, log *slog.Logger)
 		wake:   make(chan struct{}, 1),
 		groups: make(map[string]map[string]*attendee),
 		dirty:  make(map[attendanceKey]struct{}),
-		gone:   make(map[string][]string),
+		news:   make(map[string]map[string]bool),
 	}
 }
 
 // Start begins to tell the store and the subscribers.
 func (p *Presence) Start(ctx context.Context) error {
-	if err := p.store.Start(ctx, p.died); err != nil {
+	if err := p.store.Start(ctx, p.heard); err != nil {
 		return err
 	}
 	p.tasks.run(p.loop)
@@ -125,20 +123,41 @@ func (p *Presence) Unsubscribed(groupID string, s Subscriber, _ string) {
 func (p *Presence) count(groupID, userID string, by int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	users := p.groups[groupID]
+	key := attendanceKey{groupID, userID}
+	a := p.attendeeLocked(key)
+	a.sockets += by // below zero when an end overtakes its beginning
+	p.checkLocked(key, a)
+}
+
+func (p *Presence) attendeeLocked(key attendanceKey) *attendee {
+	users := p.groups[key.groupID]
 	if users == nil {
 		users = make(map[string]*attendee)
-		p.groups[groupID] = users
+		p.groups[key.groupID] = users
 	}
-	a := users[userID]
+	a := users[key.userID]
 	if a == nil {
 		a = &attendee{}
-		users[userID] = a
+		users[key.userID] = a
 	}
-	a.sockets += by
-	if (a.sockets > 0) != a.stored {
-		p.dirty[attendanceKey{groupID, userID}] = struct{}{}
+	return a
+}
+
+// checkLocked notes what there is to tell the store of a user, and forgets him
+// when that is nothing and will be nothing.
+func (p *Presence) checkLocked(key attendanceKey, a *attendee) {
+	if !a.settled() {
+		p.dirty[key] = struct{}{}
 		p.wakeLocked()
+		return
+	}
+	delete(p.dirty, key)
+	if a.sockets != 0 {
+		return
+	}
+	delete(p.groups[key.groupID], key.userID)
+	if len(p.groups[key.groupID]) == 0 {
+		delete(p.groups, key.groupID)
 	}
 }
 
@@ -172,131 +191,15 @@ func (p *Presence) List(ctx context.Context, groupID string) ([]Present, error) 
 	return present, nil
 }
 
-// died takes users whose last node is dead.
-func (p *Presence) died(groupID string, users []string) {
+// heard takes what the store tells of.
+func (p *Presence) heard(groupID string, users []string, here bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.gone[groupID] = append(p.gone[groupID], users...)
+	if p.news[groupID] == nil {
+		p.news[groupID] = make(map[string]bool)
+	}
+	for _, userID := range users {
+		p.news[groupID][userID] = here
+	}
 	p.wakeLocked()
-}
-
-// loop flushes once a window while there is something to tell.
-func (p *Presence) loop(ctx context.Context) {
-	for {
-		select {
-		case <-p.wake:
-		case <-ctx.Done():
-			return
-		}
-		if !wait(ctx, p.window) {
-			return
-		}
-		if !p.flush(ctx) {
-			if !wait(ctx, retryPresence) {
-				return
-			}
-			p.mu.Lock()
-			p.wakeLocked()
-			p.mu.Unlock()
-		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// flush tells the store what changed here, and the subscribers what changed
-// anywhere. It reports false when the store did not take it.
-func (p *Presence) flush(ctx context.Context) bool {
-	p.mu.Lock()
-	changes := make([]Attendance, 0, len(p.dirty))
-	for key := range p.dirty {
-		changes = append(changes, Attendance{key.groupID, key.userID, p.groups[key.groupID][key.userID].sockets > 0})
-	}
-	clear(p.dirty)
-	gone := p.gone
-	p.gone = make(map[string][]string)
-	p.mu.Unlock()
-
-	news := make(map[string][]presenceItem)
-	at := p.now().UTC()
-	for groupID, users := range gone {
-		for _, userID := range users {
-			news[groupID] = append(news[groupID], presenceItem{userID, statusOffline, at})
-		}
-	}
-	var told []bool
-	var err error
-	if len(changes) > 0 {
-		told, err = p.store.Apply(ctx, changes)
-	}
-	p.mu.Lock()
-	for i, c := range changes {
-		p.settleLocked(c, err == nil)
-		if err != nil || !told[i] {
-			continue
-		}
-		status := statusOffline
-		if c.Here {
-			status = statusOnline
-		}
-		news[c.GroupID] = append(news[c.GroupID], presenceItem{c.UserID, status, at})
-	}
-	p.mu.Unlock()
-	for groupID, items := range news {
-		p.tell(ctx, groupID, items)
-	}
-	if err != nil {
-		p.log.Debug("group: presence cannot be stored", "changes", len(changes), "err", err)
-	}
-	return err == nil
-}
-
-// settleLocked notes what the store knows of a user, and that it must hear
-// more when he came or went meanwhile.
-func (p *Presence) settleLocked(c Attendance, stored bool) {
-	a := p.groups[c.GroupID][c.UserID]
-	if stored {
-		a.stored = c.Here
-	}
-	if (a.sockets > 0) != a.stored {
-		p.dirty[attendanceKey{c.GroupID, c.UserID}] = struct{}{}
-		p.wakeLocked()
-		return
-	}
-	if a.sockets == 0 {
-		delete(p.groups[c.GroupID], c.UserID)
-		if len(p.groups[c.GroupID]) == 0 {
-			delete(p.groups, c.GroupID)
-		}
-	}
-}
-
-// presenceItem is one change as subscribers are told it.
-type presenceItem struct {
-	UserID string    `json:"userId"`
-	Status string    `json:"status"`
-	At     time.Time `json:"at"`
-}
-
-func (p *Presence) tell(ctx context.Context, groupID string, items []presenceItem) {
-	slices.SortFunc(items, func(a, b presenceItem) int { return strings.Compare(a.UserID, b.UserID) })
-	data, err := encode(struct {
-		GroupID string         `json:"groupId"`
-		Items   []presenceItem `json:"items"`
-	}{groupID, items})
-	if err != nil {
-		p.log.Error("group: a presence change cannot be encoded", "group", groupID, "err", err)
-		return
-	}
-	// The error speaks of other nodes: presence is at most once.
-	_ = p.out.Emit(ctx, adapter.Envelope{Room: Room(groupID), Event: eventPresence, Data: data})
 }

@@ -19,7 +19,7 @@ func NewMemoryPresence() *MemoryPresence {
 }
 
 // Start implements [PresenceStore]. No other node can die.
-func (m *MemoryPresence) Start(context.Context, func(string, []string)) error { return nil }
+func (m *MemoryPresence) Start(context.Context, func(string, []string, bool)) error { return nil }
 
 // Stop implements [PresenceStore].
 func (m *MemoryPresence) Stop(context.Context) error { return nil }
@@ -30,8 +30,7 @@ func (m *MemoryPresence) Apply(_ context.Context, changes []Attendance) ([]bool,
 	defer m.mu.Unlock()
 	told := make([]bool, len(changes))
 	for i, c := range changes {
-		_, was := m.groups[c.GroupID][c.UserID]
-		told[i] = was != c.Here
+		told[i] = true // there is no other node
 		switch {
 		case !c.Here:
 			delete(m.groups[c.GroupID], c.UserID)

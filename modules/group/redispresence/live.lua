@@ -1,7 +1,23 @@
--- Lists the nodes whose lease has not run out.
+-- Lists the live nodes: those whose lease has not run out, or all while nobody
+-- is dead (see renew.lua).
 --
--- KEYS[1]  sorted set of nodes by the end of their lease in ms
--- returns  node ids
+-- KEYS[1]  hash of nodes
+-- ARGV     away, in ms
+-- returns  {epoch or '', 1 while nodes are waited for, else 0; ids …}
+local key = KEYS[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
+local function at(field) return tonumber(redis.call('HGET', key, field) or '0') end
+local spared = now < at('hold') or now - at('beat') > tonumber(ARGV[1])
+local settled = now >= at('settled')
+local answer = {redis.call('HGET', key, 'epoch') or '', 0}
+local fields = redis.call('HGETALL', key)
+for i = 1, #fields, 2 do
+  local kind = string.sub(fields[i], 1, 2)
+  if kind == 'n ' and (spared or tonumber(fields[i + 1]) > now) then
+    answer[#answer + 1] = string.sub(fields[i], 3)
+  elseif kind == 'w ' and not settled then
+    answer[2] = 1
+  end
+end
+return answer

@@ -1,11 +1,71 @@
--- Renews a node's lease.
+-- Renews a node's lease, or joins, and hands out the dead nodes to sweep.
 --
--- KEYS[1]  sorted set of nodes by the end of their lease in ms
--- ARGV     node, lease in ms
--- returns  {1 when the node's lease had not run out, else 0; dead nodes, at most 10}
+-- A node joins under a new id, with no epoch. The epoch is the server's memory:
+-- it is made with the first node and lost with everything else, so a node that
+-- knows another one enters its users again. The nodes that it knew of are
+-- waited for, until they have done so too or had the time to.
+--
+-- Nobody is dead while the server may just have been out of reach of all: when
+-- no node came for a while, until each has had the time to come.
+--
+-- KEYS[1]  hash: epoch, beat (last renewal by anyone), hold (nobody is dead
+--          before), settled (nobody is waited for after), and a node's
+--          "n <id>" (end of its lease), "a <id>" (its users are entered),
+--          "w <id>" (they are waited for), "d <id>" (dead; when another node
+--          may sweep it); times in ms
+-- ARGV     id, epoch, lease, settle, away, id given up or '', time to live (ms), ids known to live …
+-- returns  {epoch, 'ok' | 'new' (another epoch) | 'out' (taken for dead), live ids and those waited for, dead ids to sweep}
+local key, id, known, old = KEYS[1], ARGV[1], ARGV[2], ARGV[6]
+local lease, settle, away = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
-local held = (ends and tonumber(ends) > now) and 1 or 0
-redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
-return {held, redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 10)}
+
+local function at(field) return tonumber(redis.call('HGET', key, field) or '0') end
+local function set(field, ms) redis.call('HSET', key, field, string.format('%.0f', ms)) end
+
+local status = 'ok'
+local epoch = redis.call('HGET', key, 'epoch')
+if not epoch then
+  epoch = time[1] .. string.format('%06d', time[2])
+  redis.call('HSET', key, 'epoch', epoch)
+end
+if known ~= epoch then
+  status = 'new'
+  if known ~= '' then
+    set('settled', now + settle)
+    for i = 8, #ARGV do
+      if redis.call('HEXISTS', key, 'a ' .. ARGV[i]) == 0 then redis.call('HSET', key, 'w ' .. ARGV[i], '1') end
+    end
+  end
+elseif redis.call('HEXISTS', key, 'n ' .. id) == 0 then
+  return {epoch, 'out', {}, {}}
+end
+
+local beat = at('beat')
+if beat > 0 and now - beat > away then set('hold', now + settle) end
+set('beat', now)
+set('n ' .. id, now + lease)
+if old ~= '' then set('d ' .. old, 0) end
+
+local hold, settled = at('hold'), at('settled')
+local live, dead = {}, {}
+local fields = redis.call('HGETALL', key)
+for i = 1, #fields, 2 do
+  local kind, node, ms = string.sub(fields[i], 1, 2), string.sub(fields[i], 3), tonumber(fields[i + 1])
+  if kind == 'n ' and ms <= now and now >= hold then
+    redis.call('HDEL', key, fields[i], 'a ' .. node, 'w ' .. node)
+    kind, ms = 'd ', 0
+  end
+  if kind == 'n ' then
+    live[#live + 1] = node
+  elseif kind == 'w ' and now < settled then
+    live[#live + 1] = node -- the server may forget again before it has come
+  elseif kind == 'w ' then
+    redis.call('HDEL', key, fields[i])
+  elseif kind == 'd ' and ms <= now then
+    set('d ' .. node, now + lease)
+    dead[#dead + 1] = node
+  end
+end
+redis.call('PEXPIRE', key, ARGV[7])
+return {epoch, status, live, dead}

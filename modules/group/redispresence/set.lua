@@ -1,26 +1,31 @@
--- Puts a node among those where a user is, or takes it out.
+-- Puts a node among those where users are, or takes it out. Every other node
+-- counts, also a dead one that is not swept yet: who sweeps it tells.
 --
--- KEYS[1]  hash of a group: user -> node ids divided by spaces
--- ARGV     user, node, 1 to put and 0 to take out, time to live in s, live nodes …
--- returns  1 when no other live node has the user: he came first, or went last
-local user, node = ARGV[1], ARGV[2]
-local live = {}
-for i = 5, #ARGV do live[ARGV[i]] = true end
-local others, alive, was = {}, false, false
-for id in string.gmatch(redis.call('HGET', KEYS[1], user) or '', '%S+') do
-  if id == node then
-    was = true
-  else
-    others[#others + 1] = id
-    alive = alive or live[id]
+-- KEYS[1]  hash of a group: user -> ids of nodes divided by spaces
+-- ARGV     node, 1 to put and 0 to take out, 1 to name changes only, time to live (ms),
+--          ids that the node had before divided by spaces, users …
+-- returns  positions of the users whom no other node has
+local key, node, here, changes = KEYS[1], ARGV[1], ARGV[2] == '1', ARGV[3] == '1'
+local told, before = {}, {}
+for id in string.gmatch(ARGV[5], '%S+') do before[id] = true end
+for i = 6, #ARGV do
+  local others, was = {}, false
+  for id in string.gmatch(redis.call('HGET', key, ARGV[i]) or '', '%S+') do
+    if id == node then
+      was = true
+    elseif not before[id] then
+      others[#others + 1] = id
+    end
+  end
+  if #others == 0 and (was ~= here or not changes) then told[#told + 1] = i - 5 end
+  if was ~= here then
+    if here then others[#others + 1] = node end
+    if #others > 0 then
+      redis.call('HSET', key, ARGV[i], table.concat(others, ' '))
+    else
+      redis.call('HDEL', key, ARGV[i])
+    end
   end
 end
-if ARGV[3] == '1' then others[#others + 1] = node end
-if #others > 0 then
-  redis.call('HSET', KEYS[1], user, table.concat(others, ' '))
-else
-  redis.call('HDEL', KEYS[1], user)
-end
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-if alive or (ARGV[3] == '1') == was then return 0 end
-return 1
+redis.call('PEXPIRE', key, ARGV[4])
+return told

@@ -1,13 +1,17 @@
 // Package redispresence keeps presence in the group role's Redis: who has a
 // subscribed socket, on which node, under a lease that every node renews and
 // any node may enforce.
+//
+// Nothing is concluded from what the server may have lost or could not hear:
+// see renew.lua.
 package redispresence
 
 import (
 	"context"
-	_ "embed"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,45 +22,63 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
+// timing is what tests shorten.
+type timing struct {
+	lease time.Duration // for how long a node counts as alive after a renewal
+	renew time.Duration // between renewals
+	retry time.Duration // after something failed
+}
+
+var production = timing{lease: 10 * time.Second, renew: 3 * time.Second, retry: 500 * time.Millisecond}
+
 const (
-	defaultLease = 10 * time.Second
-	defaultRenew = 3 * time.Second
-
 	// timeToLive bounds how long a key outlives its last change, so that
-	// nothing is kept for ever; reannounce keeps what is still true.
-	timeToLive = 3 * time.Hour
-	reannounce = time.Hour
+	// nothing is kept for ever; announceEvery keeps what is still true.
+	timeToLive    = 3 * time.Hour
+	announceEvery = time.Hour
 
-	// batch is how many commands one pipeline holds.
-	batch = 500
+	callTimeout = 2 * time.Second // for one round trip
+	listTimeout = time.Second     // for somebody who waits
 )
 
 var (
-	//go:embed renew.lua
-	renewSource string
-	//go:embed live.lua
-	liveSource string
-	//go:embed set.lua
-	setSource string
+	errNotJoined = errors.New("redispresence: this node has not joined the others yet")
+	errForgotten = errors.New("redispresence: the server lost its data")
+	errWaiting   = errors.New("redispresence: the server lost its data; nodes are still entering their users")
+	errChanged   = errors.New("redispresence: this node is another one now")
+	errStopped   = errors.New("redispresence: started already, or stopped")
 )
 
 // Store is the presence of one node's sockets among those of all nodes on the
-// same Redis and prefix. Its errors are fault.ErrUnavailable.
+// same Redis and prefix. Its errors are fault.ErrUnavailable. It is safe for
+// concurrent use.
 type Store struct {
-	client redis.UniversalClient
-	keys   keys
-	node   string
-	log    *slog.Logger
+	client  redis.UniversalClient
+	keys    keys
+	log     *slog.Logger
+	timing  timing
+	scripts scripts
+	tell    func(groupID string, users []string, here bool)
 
-	lease, renewEvery time.Duration
-	renew, live, set  *redis.Script
-	gone              func(groupID string, users []string)
-	cancel            context.CancelFunc
-	done              chan struct{}
-	announced         time.Time // for the renewing goroutine only
+	turn chan struct{} // full while somebody writes this node's users
+	poke chan struct{} // renew now
+	wake chan struct{} // there are chores
 
-	mu   sync.Mutex
-	here map[string]map[string]struct{} // this node's users, by group
+	mu      sync.Mutex
+	here    map[string]map[string]struct{} // this node's users, by group
+	self    identity
+	down    error // why the server cannot be asked
+	chores  chores
+	stop    context.CancelFunc // nil: not started
+	stopped bool
+	done    sync.WaitGroup
+}
+
+// identity is what this node's entries are written under.
+type identity struct {
+	id     string // made new whenever the others took this node for dead
+	before string // the ids that it had, divided by spaces, until all users are entered again
+	epoch  string // the server's; empty before the first renewal
 }
 
 var _ group.PresenceStore = (*Store)(nil)
@@ -64,82 +86,120 @@ var _ group.PresenceStore = (*Store)(nil)
 // New returns a store on the group role's client. It does no I/O.
 func New(clients *redisrole.Clients, log *slog.Logger) *Store {
 	return &Store{
-		client:     clients.Client(redisrole.Group),
-		keys:       keys{prefix: clients.Prefix()},
-		node:       string(clients.Node()),
-		log:        log,
-		lease:      defaultLease,
-		renewEvery: defaultRenew,
-		renew:      redis.NewScript(renewSource),
-		live:       redis.NewScript(liveSource),
-		set:        redis.NewScript(setSource),
-		here:       make(map[string]map[string]struct{}),
+		client:  bounded(clients.Client(redisrole.Group)),
+		keys:    keys{prefix: clients.Prefix()},
+		log:     log,
+		timing:  production,
+		scripts: newScripts(),
+		turn:    make(chan struct{}, 1),
+		poke:    make(chan struct{}, 1),
+		wake:    make(chan struct{}, 1),
+		here:    make(map[string]map[string]struct{}),
+		self:    identity{id: newID()},
+		down:    errNotJoined,
 	}
 }
 
-// Start implements [group.PresenceStore]. A server that is down is no error:
-// the store claims what is true as soon as it is back.
-func (s *Store) Start(_ context.Context, gone func(groupID string, users []string)) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	s.gone, s.cancel, s.done = gone, cancel, make(chan struct{})
-	go func() {
-		defer close(s.done)
-		s.keepLease(ctx)
-	}()
-	return nil
+// bounded returns a view of client, on the same connections, that does not
+// wait longer than callTimeout: an embedding program's client may be more
+// patient.
+func bounded(client redis.UniversalClient) redis.UniversalClient {
+	c, ok := client.(*redis.Client)
+	if !ok {
+		return client
+	}
+	if t := c.Options().ReadTimeout; t > 0 && t <= callTimeout {
+		return client
+	}
+	return c.WithTimeout(callTimeout)
 }
 
-// Stop implements [group.PresenceStore].
+func newID() string {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // it never fails
+	return hex.EncodeToString(id[:])
+}
+
+// Start implements [group.PresenceStore]. It waits for a server that does not
+// answer for two seconds at most.
+func (s *Store) Start(ctx context.Context, tell func(groupID string, users []string, here bool)) error {
+	s.mu.Lock()
+	if s.stop != nil || s.stopped {
+		s.mu.Unlock()
+		return errStopped
+	}
+	run, stop := context.WithCancel(context.Background())
+	s.stop, s.tell = stop, tell
+	tried := make(chan struct{})
+	s.done.Go(func() { s.keepLease(run, tried) })
+	s.done.Go(func() { s.doChores(run) })
+	s.mu.Unlock()
+	select {
+	case <-tried:
+		return nil
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), s.Stop(context.WithoutCancel(ctx)))
+	}
+}
+
+// Stop implements [group.PresenceStore]. Another node sweeps what this one
+// leaves, at once.
 func (s *Store) Stop(ctx context.Context) error {
-	if s.cancel == nil {
+	s.mu.Lock()
+	stop := s.stop
+	s.stop, s.stopped = nil, true
+	s.mu.Unlock()
+	if stop == nil {
 		return nil
 	}
-	s.cancel()
+	stop()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.done.Wait()
+		s.release(ctx)
+	}()
 	select {
-	case <-s.done:
+	case <-done:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	s.cancel = nil
-	s.mu.Lock()
-	var left []group.Attendance
-	for groupID, users := range s.here {
-		for userID := range users {
-			left = append(left, group.Attendance{GroupID: groupID, UserID: userID})
-		}
-	}
-	s.mu.Unlock()
-	if _, err := s.Apply(ctx, left); err != nil {
-		s.log.Debug("redispresence: this node's claims run out by themselves", "err", err)
-		return nil
-	}
-	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.ZRem(ctx, s.keys.nodes(), s.node)
-		p.Del(ctx, s.keys.node(s.node))
-		return nil
-	})
-	if err != nil {
-		s.log.Debug("redispresence: this node's lease runs out by itself", "err", err)
-	}
-	return nil
 }
 
 // Apply implements [group.PresenceStore].
 func (s *Store) Apply(ctx context.Context, changes []group.Attendance) ([]bool, error) {
-	if len(changes) == 0 {
-		return nil, nil
+	if err := s.take(ctx); err != nil {
+		return nil, fault.ErrUnavailable.WithCause(err)
 	}
-	s.remember(changes)
-	told, err := s.write(ctx, s.node, changes)
+	defer s.give()
+	self := s.remember(changes)
+	if self.epoch == "" {
+		return nil, fault.ErrUnavailable.WithCause(errNotJoined)
+	}
+	told, err := s.write(ctx, self, changes, false)
 	if err != nil {
 		return nil, fault.ErrUnavailable.WithCause(err)
 	}
 	return told, nil
 }
 
-// remember keeps what is true on this node, to claim it again when the server
+// take waits for the turn to write this node's users: an announcement must not
+// write what a change has made untrue.
+func (s *Store) take(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Store) give() { <-s.turn }
+
+// remember keeps what is true on this node, to announce it when the server
 // forgets it.
-func (s *Store) remember(changes []group.Attendance) {
+func (s *Store) remember(changes []group.Attendance) identity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range changes {
@@ -156,78 +216,34 @@ func (s *Store) remember(changes []group.Attendance) {
 			}
 		}
 	}
+	return s.self
 }
 
-// write stores changes in the name of a node and says of each whether it was
-// the first or the last of its user.
-func (s *Store) write(ctx context.Context, node string, changes []group.Attendance) ([]bool, error) {
-	live, err := s.liveNodes(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.set.Load(ctx, s.client).Err(); err != nil {
-		return nil, err
-	}
-	told := make([]bool, 0, len(changes))
-	for len(changes) > 0 {
-		part := changes[:min(batch, len(changes))]
-		changes = changes[len(part):]
-		results := make([]*redis.Cmd, len(part))
-		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i, c := range part {
-				args := []any{c.UserID, node, 0, int(timeToLive.Seconds())}
-				if c.Here {
-					args[2] = 1
-					p.SAdd(ctx, s.keys.node(node), c.GroupID)
-				}
-				for _, id := range live {
-					args = append(args, id)
-				}
-				results[i] = s.set.EvalSha(ctx, p, []string{s.keys.group(c.GroupID)}, args...)
-			}
-			p.Expire(ctx, s.keys.node(node), timeToLive)
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range results {
-			n, err := r.Int()
-			if err != nil {
-				return nil, err
-			}
-			told = append(told, n == 1)
-		}
-	}
-	return told, nil
-}
-
-func (s *Store) liveNodes(ctx context.Context) ([]string, error) {
-	return s.live.Run(ctx, s.client, []string{s.keys.nodes()}).StringSlice()
-}
-
-// List implements [group.PresenceStore].
+// List implements [group.PresenceStore]. It fails at once while the server is
+// known to be down.
 func (s *Store) List(ctx context.Context, groupID string) ([]string, error) {
-	live, err := s.liveNodes(ctx)
+	s.mu.Lock()
+	epoch, down := s.self.epoch, s.down
+	s.mu.Unlock()
+	if down != nil {
+		return nil, fault.ErrUnavailable.WithCause(down)
+	}
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	users, err := s.read(ctx, groupID, epoch)
 	if err != nil {
-		return nil, fault.ErrUnavailable.WithCause(err)
-	}
-	users, err := s.client.HGetAll(ctx, s.keys.group(groupID)).Result()
-	if err != nil {
-		return nil, fault.ErrUnavailable.WithCause(err)
-	}
-	alive := make(map[string]bool, len(live))
-	for _, id := range live {
-		alive[id] = true
-	}
-	there := make([]string, 0, len(users))
-	for userID, nodes := range users {
-		for id := range strings.FieldsSeq(nodes) {
-			if alive[id] {
-				there = append(there, userID)
-				break
-			}
+		if !errors.Is(err, errWaiting) {
+			s.renewNow()
 		}
+		return nil, fault.ErrUnavailable.WithCause(err)
 	}
-	return there, nil
+	return users, nil
+}
+
+// renewNow finds out what the state of the server is.
+func (s *Store) renewNow() {
+	select {
+	case s.poke <- struct{}{}:
+	default:
+	}
 }

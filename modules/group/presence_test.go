@@ -1,0 +1,399 @@
+package group
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+// attendances is a store that remembers what it was told and can be told to
+// fail, with or without having done the work.
+type attendances struct {
+	MemoryPresence
+	tell func(groupID string, users []string, here bool)
+
+	mu      sync.Mutex
+	refuse  error
+	lose    bool          // the work is done, but the answer is an error
+	entered chan struct{} // Apply waits here, if it is set, twice: when it began and before it ends
+	applied int
+}
+
+func newAttendances() *attendances { return &attendances{MemoryPresence: *NewMemoryPresence()} }
+
+func (a *attendances) Start(_ context.Context, tell func(string, []string, bool)) error {
+	a.tell = tell
+	return nil
+}
+
+func (a *attendances) fail(err error, lose bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refuse, a.lose = err, lose
+}
+
+func (a *attendances) Apply(ctx context.Context, changes []Attendance) ([]bool, error) {
+	a.mu.Lock()
+	a.applied++
+	refuse, lose, entered := a.refuse, a.lose, a.entered
+	a.mu.Unlock()
+	if entered != nil {
+		entered <- struct{}{}
+		<-entered
+	}
+	if refuse != nil && !lose {
+		return nil, refuse
+	}
+	told, err := a.MemoryPresence.Apply(ctx, changes)
+	return told, errors.Join(refuse, err)
+}
+
+func (a *attendances) users(groupID string) []string {
+	users, _ := a.List(context.Background(), groupID)
+	slices.Sort(users)
+	return append([]string(nil), users...)
+}
+
+// pushes is an emitter that keeps the presence changes it was given.
+type pushes struct {
+	Emitter
+	mu   sync.Mutex
+	sent []string
+}
+
+func (p *pushes) Emit(_ context.Context, env adapter.Envelope) error {
+	var data struct {
+		GroupID string
+		Items   []struct {
+			UserID string
+			Status string
+			At     time.Time
+		}
+	}
+	if err := json.Unmarshal(env.Data, &data); err != nil || env.Event != "group:presence" || env.Room != Room(data.GroupID) {
+		panic(fmt.Sprint("not a presence change: ", env, err))
+	}
+	text := data.GroupID + ":"
+	for _, item := range data.Items {
+		if item.At.IsZero() || item.At.Location() != time.UTC {
+			panic(fmt.Sprint("a wrong time: ", item.At))
+		}
+		text += " " + item.UserID + " " + item.Status
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent = append(p.sent, text)
+	return nil
+}
+
+// take returns what was pushed since the last call.
+func (p *pushes) take() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	sent := p.sent
+	p.sent = nil
+	slices.Sort(sent)
+	return sent
+}
+
+// visitor is a socket as presence sees it.
+type visitor struct {
+	Subscriber
+	user string
+}
+
+func (v visitor) UserID() string { return v.user }
+
+// watched runs fn with a started presence, in a bubble where time stands
+// still.
+func watched(t *testing.T, fn func(t *testing.T, p *Presence, store *attendances, out *pushes)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		store, out := newAttendances(), &pushes{}
+		p := NewPresence(Config{}, store, out, slog.New(slog.DiscardHandler))
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := p.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		fn(t, p, store, out)
+	})
+}
+
+// after waits until all that happens within d has happened.
+func after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func want[T any](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("%s:\n%s", what, diff)
+	}
+}
+
+func TestPresenceTellsOnceAMemberAndOnceAWindow(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Presence, store *attendances, out *pushes) {
+		for range 3 { // tabs
+			p.Subscribed("g", visitor{user: "ana"})
+		}
+		p.Subscribed("g", visitor{user: "bo"})
+		p.Subscribed("h", visitor{user: "bo"})
+		after(190 * time.Millisecond)
+		want(t, "pushed within the window", out.take(), nil)
+		after(20 * time.Millisecond)
+		want(t, "pushed", out.take(), []string{"g: ana online bo online", "h: bo online"})
+		p.Unsubscribed("g", visitor{user: "ana"}, "left")
+		p.Unsubscribed("g", visitor{user: "ana"}, "left")
+		after(time.Second)
+		want(t, "pushed while a tab is left", out.take(), nil)
+		p.Unsubscribed("g", visitor{user: "ana"}, "left")
+		after(time.Second)
+		want(t, "pushed", out.take(), []string{"g: ana offline"})
+		want(t, "stored", store.users("g"), []string{"bo"})
+	})
+}
+
+func TestPresenceSaysNothingOfAReload(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Presence, store *attendances, out *pushes) {
+		p.Subscribed("g", visitor{user: "ana"})
+		after(time.Second)
+		out.take()
+		for range 10 {
+			p.Unsubscribed("g", visitor{user: "ana"}, "")
+			after(10 * time.Millisecond)
+			p.Subscribed("g", visitor{user: "ana"})
+		}
+		after(time.Second)
+		want(t, "pushed", out.take(), nil)
+		want(t, "stored", store.users("g"), []string{"ana"})
+	})
+}
+
+// A user who comes back and goes again while his going is being stored.
+func TestPresenceChangesWhileTheStoreWorks(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Presence, store *attendances, out *pushes) {
+		p.Subscribed("g", visitor{user: "ana"})
+		after(time.Second)
+		store.mu.Lock()
+		store.entered = make(chan struct{})
+		store.mu.Unlock()
+		p.Unsubscribed("g", visitor{user: "ana"}, "")
+		<-store.entered
+		p.Subscribed("g", visitor{user: "ana"})
+		p.Unsubscribed("g", visitor{user: "ana"}, "")
+		entered := store.entered
+		store.mu.Lock()
+		store.entered = nil
+		store.mu.Unlock()
+		entered <- struct{}{}
+		after(time.Second)
+		want(t, "stored", store.users("g"), nil)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if len(p.groups)+len(p.dirty) != 0 {
+			t.Errorf("it remembers %v and %v of nobody", p.groups, p.dirty)
+		}
+	})
+}
+
+// A user goes while his coming is being stored, and nobody can say whether it
+// was.
+func TestPresenceForgetsNobodyWhomTheStoreMayHave(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Presence, store *attendances, _ *pushes) {
+		entered := make(chan struct{})
+		store.fail(fault.ErrUnavailable, true)
+		store.mu.Lock()
+		store.entered = entered
+		store.mu.Unlock()
+		p.Subscribed("g", visitor{user: "ana"})
+		<-entered
+		p.Unsubscribed("g", visitor{user: "ana"}, "")
+		store.mu.Lock()
+		store.entered = nil
+		store.mu.Unlock()
+		store.fail(nil, false)
+		entered <- struct{}{}
+		after(5 * time.Second)
+		want(t, "stored", store.users("g"), nil)
+	})
+}
+
+func TestPresenceWaitsForTheStore(t *testing.T) {
+	t.Parallel()
+	for _, lose := range []bool{false, true} {
+		t.Run(fmt.Sprintf("done=%t", lose), func(t *testing.T) {
+			t.Parallel()
+			watched(t, func(t *testing.T, p *Presence, store *attendances, out *pushes) {
+				p.Subscribed("g", visitor{user: "bo"})
+				after(time.Second)
+				out.take()
+				store.fail(fault.ErrUnavailable, lose)
+				p.Subscribed("g", visitor{user: "ana"})
+				p.Subscribed("g", visitor{user: "eve"})
+				p.Unsubscribed("g", visitor{user: "bo"}, "")
+				after(time.Second)
+				p.Unsubscribed("g", visitor{user: "eve"}, "") // she came and went during the outage
+				after(10 * time.Second)
+				want(t, "pushed during the outage", out.take(), nil)
+				if store.applied > 20 {
+					t.Errorf("the store was asked %d times in 11 s", store.applied)
+				}
+				store.fail(nil, false)
+				after(5 * time.Second)
+				sent := out.take()
+				if len(sent) != 1 || sent[0] != "g: ana online bo offline" && sent[0] != "g: ana online bo offline eve offline" {
+					t.Errorf("pushed after the outage: %q", sent)
+				}
+				want(t, "stored", store.users("g"), []string{"ana"})
+			})
+		})
+	}
+}
+
+func TestPresenceTellsOfOtherNodes(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Presence, store *attendances, out *pushes) {
+		store.tell("g", []string{"ana", "bo"}, false)
+		p.Subscribed("g", visitor{user: "bo"}) // he comes here from the node that died
+		after(time.Second)
+		want(t, "pushed", out.take(), []string{"g: ana offline bo online"})
+		store.tell("g", []string{"ana"}, true)
+		after(time.Second)
+		want(t, "pushed", out.take(), []string{"g: ana online"})
+	})
+}
+
+func TestPresenceIsPushedInParts(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Presence, _ *attendances, out *pushes) {
+		for i := range 2*maxPresenceItems + 1 {
+			p.Subscribed("g", visitor{user: fmt.Sprintf("u%05d", i)})
+		}
+		after(time.Second)
+		if n := len(out.take()); n != 3 {
+			t.Errorf("%d pushes, want 3", n)
+		}
+	})
+}
+
+// The end of a subscription may overtake its beginning.
+func TestPresenceCountsInAnyOrder(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Presence, store *attendances, out *pushes) {
+		p.Unsubscribed("g", visitor{user: "ana"}, "removed")
+		after(time.Second)
+		p.Subscribed("g", visitor{user: "ana"})
+		after(time.Second)
+		want(t, "pushed", out.take(), nil)
+		want(t, "stored", store.users("g"), nil)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if len(p.groups) != 0 {
+			t.Errorf("it remembers %v of nobody", p.groups)
+		}
+	})
+}
+
+func TestPresenceLeavesWithItsNode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, out := newAttendances(), &pushes{}
+		p := NewPresence(Config{}, store, out, slog.New(slog.DiscardHandler))
+		if err := p.Stop(context.Background()); err != nil {
+			t.Error("stop before start:", err)
+		}
+		p = NewPresence(Config{}, store, out, slog.New(slog.DiscardHandler))
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p.Subscribed("g", visitor{user: "ana"})
+		after(time.Second)
+		out.take()
+		p.Unsubscribed("g", visitor{user: "ana"}, "drained")
+		for range 2 {
+			if err := p.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+		want(t, "pushed at the end", out.take(), []string{"g: ana offline"})
+		want(t, "stored", store.users("g"), nil)
+	})
+}
+
+func TestPresenceListsThisNodesUsersAtOnce(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Presence, store *attendances, _ *pushes) {
+		if _, err := store.MemoryPresence.Apply(t.Context(), []Attendance{{"g", "far", true}, {"g", "ana", true}}); err != nil {
+			t.Fatal(err)
+		}
+		p.Subscribed("g", visitor{user: "bo"})
+		p.Subscribed("g", visitor{user: "ana"})
+		got, err := p.List(t.Context(), "g")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, "present", got, []Present{{UserID: "ana", Status: "online"}, {UserID: "bo", Status: "online"}, {UserID: "far", Status: "online"}})
+	})
+}
+
+// Tens of thousands of changes do not wait for the store, and end where they
+// should.
+func TestPresenceStandsAStorm(t *testing.T) {
+	t.Parallel()
+	store, out := newAttendances(), &pushes{}
+	p := NewPresence(Config{PresenceWindow: time.Millisecond}, store, out, slog.New(slog.DiscardHandler))
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for w := range 8 {
+		all.Go(func() {
+			for i := range 10_000 {
+				v := visitor{user: fmt.Sprint("u", i%50)}
+				groupID := fmt.Sprint("g", w)
+				p.Subscribed(groupID, v)
+				if i%200 >= 50 { // the first 50 of each 200 stay
+					p.Unsubscribed(groupID, v, "")
+				}
+			}
+			for i := range 50 * 50 {
+				if user := i % 50; user%2 == 0 {
+					p.Unsubscribed(fmt.Sprint("g", w), visitor{user: fmt.Sprint("u", user)}, "")
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := p.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	expected := make(map[string]bool)
+	for i := 1; i < 50; i += 2 {
+		expected[fmt.Sprint("u", i)] = true
+	}
+	for w := range 8 {
+		want(t, fmt.Sprint("stored of g", w), store.users(fmt.Sprint("g", w)), slices.Sorted(maps.Keys(expected)))
+	}
+}

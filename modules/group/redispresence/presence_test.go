@@ -1,0 +1,111 @@
+package redispresence_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/redispresence"
+	"github.com/moim-live/moim/modules/redisrole"
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+// room is what the subscribers of all nodes are sent.
+type room struct {
+	group.Emitter
+	mu       sync.Mutex
+	statuses map[string][]string // by user
+}
+
+func (r *room) Emit(_ context.Context, env adapter.Envelope) error {
+	var change struct{ Items []group.Present }
+	if err := json.Unmarshal(env.Data, &change); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, item := range change.Items {
+		r.statuses[item.UserID] = append(r.statuses[item.UserID], item.Status)
+	}
+	return nil
+}
+
+func (r *room) sent(user string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]string(nil), r.statuses[user]...)
+}
+
+// tab is a subscribed socket.
+type tab struct {
+	group.Subscriber
+	user string
+}
+
+func (t tab) UserID() string { return t.user }
+
+// TestPresenceOnTwoNodes has members with tabs on either node, one of which
+// dies.
+func TestPresenceOnTwoNodes(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	r := &room{statuses: make(map[string][]string)}
+	var stores [2]*node
+	var nodes [2]*group.Presence
+	for i := range nodes {
+		stores[i] = newNode(t, redisrole.Config{URL: s.URL()})
+		nodes[i] = group.NewPresence(group.Config{PresenceWindow: 5 * time.Millisecond}, stores[i].Store, r, slog.New(slog.DiscardHandler))
+		if err := nodes[i].Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := nodes[i].Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range 5 {
+		nodes[0].Subscribed("g", tab{user: "ana"})
+		nodes[1].Subscribed("g", tab{user: "bo"})
+	}
+	lists := func(users ...string) func() bool {
+		return func() bool {
+			for _, n := range nodes {
+				var got []string
+				present, err := n.List(t.Context(), "g")
+				for _, p := range present {
+					got = append(got, p.UserID)
+				}
+				if err != nil || !cmp.Equal(got, users) {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	eventually(t, "each node lists both", lists("ana", "bo"))
+	eventually(t, "both are told, once", func() bool { return len(r.sent("ana")) == 1 && len(r.sent("bo")) == 1 })
+	nodes[0].Subscribed("g", tab{user: "bo"})
+	nodes[0].Subscribed("g", tab{user: "cy"})
+	eventually(t, "cy is told, after bo was stored", func() bool { return len(r.sent("cy")) == 1 })
+	redispresence.Kill(stores[1].Store)
+	for i := range 5 {
+		nodes[0].Unsubscribed("g", tab{user: "ana"}, fmt.Sprint(i))
+	}
+	eventually(t, "ana is told to be offline", func() bool { return cmp.Equal(r.sent("ana"), []string{"online", "offline"}) })
+	nodes[0].Unsubscribed("g", tab{user: "bo"}, "")
+	eventually(t, "bo, who has tabs on the dead node alone now, is told once it is swept", func() bool {
+		return cmp.Equal(r.sent("bo"), []string{"online", "offline"})
+	})
+	if present, err := nodes[0].List(t.Context(), "g"); err != nil || len(present) != 1 {
+		t.Errorf("listed %v, %v", present, err)
+	}
+}

@@ -1,0 +1,436 @@
+package redispresence_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/moim-live/moim/internal/proxytest"
+	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presencetest"
+	"github.com/moim-live/moim/modules/group/redispresence"
+	"github.com/moim-live/moim/modules/redisrole"
+)
+
+func TestMain(m *testing.M) {
+	redisrole.LogTo(slog.New(slog.DiscardHandler))
+	goleak.VerifyTestMain(m)
+}
+
+// within is how long a test waits for what must happen.
+const within = 10 * time.Second
+
+// eventually waits until ok holds.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(within)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("it did not happen in %s: %s", within, what)
+		case <-tick.C:
+		}
+	}
+}
+
+// passing lets time pass that only passing can show to be uneventful.
+func passing(d time.Duration) { <-time.After(d) }
+
+// node is a store in a hurry and what it told.
+type node struct {
+	*redispresence.Store
+
+	mu   sync.Mutex
+	told []string
+}
+
+var nodes atomic.Int64
+
+// newNode makes a node that is not started.
+func newNode(t testing.TB, cfg redisrole.Config) *node {
+	t.Helper()
+	clients, err := redisrole.New(cfg, redisrole.NodeID(fmt.Sprint("node-", nodes.Add(1))), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{Store: redispresence.New(clients, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})))}
+	redispresence.Hurry(n.Store)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), within)
+		defer cancel()
+		if err := n.Stop(ctx); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+		_ = clients.Close()
+	})
+	return n
+}
+
+func startNode(t testing.TB, url string) *node {
+	t.Helper()
+	n := newNode(t, redisrole.Config{URL: url})
+	n.start(t)
+	return n
+}
+
+func (n *node) start(t testing.TB) {
+	t.Helper()
+	err := n.Start(t.Context(), func(groupID string, users []string, here bool) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		for _, user := range users {
+			n.told = append(n.told, fmt.Sprint(groupID, " ", user, " ", here))
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// news returns what nodes told, together.
+func news(all ...*node) []string {
+	var told []string
+	for _, n := range all {
+		n.mu.Lock()
+		told = append(told, n.told...)
+		n.mu.Unlock()
+	}
+	slices.Sort(told)
+	return told
+}
+
+// try stores changes like "+ana", "-bo" and returns of whom it was said that
+// no other node has them.
+func (n *node) try(ctx context.Context, groupID string, changes ...string) ([]string, error) {
+	attendances := make([]group.Attendance, len(changes))
+	for i, c := range changes {
+		attendances[i] = group.Attendance{GroupID: groupID, UserID: c[1:], Here: c[0] == '+'}
+	}
+	alone, err := n.Apply(ctx, attendances)
+	var users []string
+	for i := range alone {
+		if alone[i] {
+			users = append(users, attendances[i].UserID)
+		}
+	}
+	return users, err
+}
+
+func (n *node) apply(t testing.TB, groupID string, changes ...string) []string {
+	t.Helper()
+	users, err := n.try(t.Context(), groupID, changes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return users
+}
+
+// lists reports whether these users, divided by spaces, are listed.
+func (n *node) lists(t testing.TB, groupID, users string) bool {
+	t.Helper()
+	listed, err := n.List(t.Context(), groupID)
+	slices.Sort(listed)
+	return err == nil && strings.Join(listed, " ") == users
+}
+
+func want[T any](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("%s:\n%s", what, diff)
+	}
+}
+
+func TestSuite(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	prefixes := atomic.Int64{}
+	presencetest.Run(t, func(t *testing.T) []group.PresenceStore {
+		cfg := redisrole.Config{URL: s.URL(), Prefix: fmt.Sprint("p", prefixes.Add(1))}
+		return []group.PresenceStore{newNode(t, cfg).Store, newNode(t, cfg).Store, newNode(t, cfg).Store}
+	})
+}
+
+func TestDeadNodesUsersGoAndAreToldOnce(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	dead, a, b := startNode(t, s.URL()), startNode(t, s.URL()), startNode(t, s.URL())
+	var expected, crowd []string
+	for i := range 1200 { // more than one look at a group sees
+		user := fmt.Sprintf("u%04d", i)
+		crowd = append(crowd, "+"+user)
+		expected = append(expected, "big "+user+" false")
+	}
+	dead.apply(t, "big", crowd...)
+	dead.apply(t, "g", "+ana", "+bo")
+	a.apply(t, "g", "+bo", "+cy")
+	redispresence.Kill(dead.Store)
+	killed := time.Now()
+	want(t, "came to a dead node's place", b.apply(t, "g", "+ana"), nil)
+	eventually(t, "the dead node's users are not listed", func() bool {
+		return a.lists(t, "g", "ana bo cy") && a.lists(t, "big", "")
+	})
+	if took := time.Since(killed); took > 2*redispresence.Lease {
+		t.Errorf("it took %s, with leases of %s", took, redispresence.Lease)
+	}
+	eventually(t, "they are told", func() bool { return len(news(a, b)) >= len(expected) })
+	eventually(t, "nothing is left of the dead node", func() bool {
+		fields, err := s.Client().HKeys(t.Context(), "moim:presence:nodes").Result()
+		return err == nil && !slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "d ") })
+	})
+	want(t, "told", news(a, b), expected)
+	sets, err := s.Client().Keys(t.Context(), "moim:presence:node:*").Result()
+	if err != nil || len(sets) != 2 {
+		t.Errorf("sets of groups: %v, %v", sets, err)
+	}
+	want(t, "went last", b.apply(t, "g", "-ana"), []string{"ana"})
+}
+
+// A server that was killed comes back empty.
+func TestServerForgets(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	a, b := startNode(t, s.URL()), startNode(t, s.URL())
+	a.apply(t, "g", "+ana", "+bo", "+eve")
+	b.apply(t, "g", "+bo", "+cy")
+	b.apply(t, "h", "+cy")
+	eventually(t, "both know each other", func() bool { return a.lists(t, "g", "ana bo cy eve") })
+	for round := range 3 {
+		stop := make(chan struct{})
+		var reader sync.WaitGroup
+		for _, n := range []*node{a, b} {
+			reader.Go(func() { // whoever asks is told all, or that it is not known
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					users, err := n.List(t.Context(), "g")
+					if err == nil && len(users) < 3 {
+						t.Errorf("listed %v", users)
+					}
+					if err != nil && !errors.Is(err, fault.ErrUnavailable) {
+						t.Errorf("list: %v", err)
+					}
+				}
+			})
+		}
+		s.Kill()
+		eventually(t, "an outage is noticed", func() bool {
+			_, err := a.List(t.Context(), "g")
+			return err != nil
+		})
+		if _, err := a.try(t.Context(), "g", fmt.Sprint("+new", round)); !errors.Is(err, fault.ErrUnavailable) {
+			t.Errorf("stored without a server: %v", err)
+		}
+		if round == 0 {
+			if _, err := a.try(t.Context(), "g", "-eve"); err == nil {
+				t.Error("stored without a server")
+			}
+		}
+		s.Restart()
+		back := time.Now()
+		expected := []string{"ana bo cy new0", "ana bo cy new0 new1", "ana bo cy new0 new1 new2"}[round]
+		for _, n := range []*node{a, b} {
+			eventually(t, "all is as it was", func() bool { return n.lists(t, "g", expected) && n.lists(t, "h", "cy") })
+		}
+		t.Logf("known again after %s", time.Since(back).Round(time.Millisecond))
+		close(stop)
+		reader.Wait()
+	}
+	want(t, "told", news(a, b), nil)
+	want(t, "went last", a.apply(t, "g", "-bo", "-ana"), []string{"ana"})
+}
+
+// A node that starts while the others have not yet entered their users makes
+// the server know an epoch that they must not take for theirs.
+func TestServerForgetsAndAnotherNodeIsFirst(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	a := startNode(t, s.URL())
+	a.apply(t, "g", "+ana")
+	if err := s.Client().FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	b := startNode(t, s.URL())
+	eventually(t, "both list", func() bool { return a.lists(t, "g", "ana") && b.lists(t, "g", "ana") })
+	want(t, "told", news(a, b), nil)
+}
+
+// Everything that the server knows is kept, but nobody reaches it for longer
+// than a lease lasts.
+func TestNobodyIsSweptAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := proxytest.Start(t, s.Addr())
+	var all []*node
+	for i := range 3 {
+		n := startNode(t, s.URLVia(p.Addr()))
+		n.apply(t, "g", fmt.Sprint("+u", i))
+		all = append(all, n)
+	}
+	dead := startNode(t, s.URLVia(p.Addr()))
+	dead.apply(t, "g", "+late")
+	for _, hurt := range []func(){p.Cut, p.Freeze} {
+		hurt()
+		passing(2 * redispresence.Lease)
+		p.Heal()
+		eventually(t, "all are listed", func() bool { return all[0].lists(t, "g", "late u0 u1 u2") })
+	}
+	passing(2 * redispresence.Lease)
+	want(t, "told", news(all...), nil)
+	redispresence.Kill(dead.Store) // nodes go on to die
+	eventually(t, "the dead node's users go", func() bool { return all[1].lists(t, "g", "u0 u1 u2") })
+	eventually(t, "that is told", func() bool { return cmp.Equal(news(all...), []string{"g late false"}) })
+}
+
+// One node alone does not reach the server, or stands still, for longer than
+// its lease.
+func TestExpelledNodeComesBack(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := proxytest.Start(t, s.Addr())
+	a, lost := startNode(t, s.URL()), startNode(t, s.URLVia(p.Addr()))
+	lost.apply(t, "g", "+ana", "+bo", "+eve")
+	a.apply(t, "g", "+bo")
+	p.Cut()
+	eventually(t, "its users are told to be gone", func() bool { return len(news(a)) == 2 })
+	want(t, "told", news(a), []string{"g ana false", "g eve false"})
+	if !a.lists(t, "g", "bo") {
+		t.Error("they are listed")
+	}
+	if _, err := lost.try(t.Context(), "g", "-eve"); err == nil {
+		t.Error("stored without a server")
+	}
+	p.Heal()
+	eventually(t, "those who are still there are told to be", func() bool { return cmp.Equal(news(lost), []string{"g ana true"}) })
+	eventually(t, "they are listed", func() bool { return a.lists(t, "g", "ana bo") && lost.lists(t, "g", "ana bo") })
+	passing(2 * redispresence.Lease)
+	want(t, "told in the end", news(a, lost), []string{"g ana false", "g ana true", "g eve false"})
+	want(t, "went last", lost.apply(t, "g", "-ana", "-bo"), []string{"ana"})
+}
+
+func TestServerThatIsDownAtTheStart(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	s.Kill()
+	began := time.Now()
+	n := startNode(t, s.URL())
+	if _, err := n.List(t.Context(), "g"); !errors.Is(err, fault.ErrUnavailable) {
+		t.Errorf("list: %v", err)
+	}
+	if _, err := n.try(t.Context(), "g", "+ana"); !errors.Is(err, fault.ErrUnavailable) {
+		t.Errorf("apply: %v", err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	s.Restart()
+	eventually(t, "what is true is entered", func() bool { return n.lists(t, "g", "ana") })
+	want(t, "came first", n.apply(t, "g", "+ana"), []string{"ana"})
+}
+
+func TestServerThatHangsHoldsNobody(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := proxytest.Start(t, s.Addr())
+	n := startNode(t, s.URLVia(p.Addr()))
+	n.apply(t, "g", "+ana")
+	p.Freeze()
+	began := time.Now()
+	if _, err := n.List(t.Context(), "g"); !errors.Is(err, fault.ErrUnavailable) {
+		t.Errorf("list: %v", err)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("the first to ask waited %s", took)
+	}
+	eventually(t, "it is known to be down", func() bool {
+		began := time.Now()
+		_, err := n.List(t.Context(), "g")
+		return err != nil && time.Since(began) < 50*time.Millisecond
+	})
+	p.Heal()
+	eventually(t, "it is back", func() bool { return n.lists(t, "g", "ana") })
+}
+
+func TestKeysDoNotLiveForEver(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	n := newNode(t, redisrole.Config{URL: s.URL(), Prefix: "shop"})
+	n.start(t)
+	n.apply(t, "g", "+ana")
+	keys, err := s.Client().Keys(t.Context(), "*").Result()
+	if err != nil || len(keys) != 3 {
+		t.Fatal(keys, err)
+	}
+	for _, key := range keys {
+		if !strings.HasPrefix(key, "shop:presence:") {
+			t.Errorf("a key called %s", key)
+		}
+		if ttl := s.Client().PTTL(t.Context(), key).Val(); ttl < time.Hour || ttl > 24*time.Hour {
+			t.Errorf("%s lives for %s", key, ttl)
+		}
+	}
+}
+
+// A script that the server does not have any more is loaded again.
+func TestScriptsAreLoadedAgain(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	n := startNode(t, s.URL())
+	for _, user := range []string{"+ana", "+bo"} {
+		if err := s.Client().ScriptFlush(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		n.apply(t, "g", user)
+	}
+	if !n.lists(t, "g", "ana bo") {
+		t.Error("they are not listed")
+	}
+}
+
+// Changes that are stored while the node announces what it has are not undone
+// by the announcement.
+func TestChangesDuringAnnouncements(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	n := startNode(t, s.URL())
+	var crowd []string
+	for i := range 300 {
+		crowd = append(crowd, fmt.Sprintf("+u%03d", i))
+	}
+	for g := range 20 {
+		n.apply(t, fmt.Sprint("g", g), crowd...)
+	}
+	for round := range 20 {
+		if err := s.Client().FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		n.List(t.Context(), "g0") // notices
+		for g := range 20 {
+			n.apply(t, fmt.Sprint("g", g), fmt.Sprintf("-u%03d", round))
+		}
+	}
+	for g := range 20 {
+		groupID := fmt.Sprint("g", g)
+		eventually(t, "280 are listed", func() bool {
+			users, err := n.List(t.Context(), groupID)
+			return err == nil && len(users) == 280
+		})
+	}
+	want(t, "told", news(n), nil)
+}
