@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/moim-live/moim/internal/childtest"
 )
 
 // How long a node may take, at most.
@@ -85,7 +87,7 @@ func (n *node) command(args ...string) *exec.Cmd {
 	cmd.Dir = n.dir
 	// HOME and PATH as a service manager gives them; nothing of the caller's.
 	cmd.Env = append([]string{"PATH=/usr/bin:/bin", "HOME=" + n.dir, "MOIM_HTTP_ADDR=" + n.addr}, n.env...)
-	dieWithParent(cmd)
+	childtest.DieWithParent(cmd)
 	return cmd
 }
 

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+
+	"github.com/moim-live/moim/internal/childtest"
 )
 
 // driver is a Node process that runs the real socket.io-client.
@@ -37,7 +39,7 @@ func startDriver(t *testing.T) *driver {
 	}
 	d := &driver{cmd: exec.Command("node", "client.mjs"), exited: make(chan struct{}), clients: make(map[string]*ioConn)}
 	d.cmd.Stderr = os.Stderr
-	dieWithParent(d.cmd)
+	childtest.DieWithParent(d.cmd)
 	var err error
 	if d.stdin, err = d.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)

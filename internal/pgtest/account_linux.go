@@ -8,16 +8,17 @@ import (
 	"os/user"
 	"strconv"
 	"syscall"
+
+	"github.com/moim-live/moim/internal/childtest"
 )
 
-// prepare makes the server end with a test binary that ends without cleaning
-// up: a panic, a timeout, a kill. Root runs it under another account, because
-// PostgreSQL refuses to run as root.
+// prepare makes root run the server under another account, because PostgreSQL
+// refuses to run as root.
 func prepare(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if uid, gid, err := account(); err == nil && os.Geteuid() == 0 {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: gid}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid}}
 	}
+	childtest.DieWithParent(cmd)
 }
 
 // giveAway lets the account that the server runs under have dir.

@@ -3,10 +3,8 @@
 package pgtest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -19,6 +17,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/moim-live/moim/internal/childtest"
 )
 
 const (
@@ -33,7 +33,7 @@ type Server struct {
 	postgres string // the binary
 	dir      string
 	port     int
-	log      *serverLog
+	log      *childtest.Log
 	names    atomic.Int64
 
 	mu     sync.Mutex
@@ -61,13 +61,13 @@ func Start(tb testing.TB, settings ...string) *Server {
 	if err != nil {
 		tb.Fatalf("pgtest: %v", err)
 	}
-	s := &Server{tb: tb, postgres: filepath.Join(bin, "postgres"), dir: dir, log: &serverLog{}}
+	s := &Server{tb: tb, postgres: filepath.Join(bin, "postgres"), dir: dir, log: &childtest.Log{}}
 	tb.Cleanup(s.close)
 	if err := s.initialize(bin, settings); err != nil {
 		tb.Fatalf("pgtest: make a cluster: %v\n%s", err, s.log)
 	}
 	for range 20 {
-		s.port = freePort()
+		s.port = childtest.FreePort()
 		if err = s.run(); err == nil {
 			return s
 		}
@@ -261,39 +261,4 @@ func (s *Server) answers() bool {
 	}
 	_ = conn.Close(ctx)
 	return true
-}
-
-// freePort returns a port that nothing listens on, below the range from which
-// the system takes the ports of outgoing connections: so it stays free while
-// the server is down.
-func freePort() int {
-	for {
-		port := 10000 + rand.IntN(22000)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			continue
-		}
-		_ = l.Close()
-		return port
-	}
-}
-
-// serverLog keeps what a server printed.
-type serverLog struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *serverLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// String returns all that was printed.
-func (l *serverLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

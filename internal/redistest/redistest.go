@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/internal/childtest"
 )
 
 // startTimeout is how long a server may take until it accepts connections.
@@ -69,7 +71,7 @@ type Server struct {
 	tls      bool
 	config   []string
 	roots    *x509.CertPool
-	log      *serverLog
+	log      *childtest.Log
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd    // nil while it is killed
@@ -89,7 +91,7 @@ func Start(tb testing.TB, opts ...Option) *Server {
 		}
 		tb.Skip("redistest: redis-server is not installed")
 	}
-	s := &Server{tb: tb, binary: binary, dir: tb.TempDir(), log: &serverLog{}}
+	s := &Server{tb: tb, binary: binary, dir: tb.TempDir(), log: &childtest.Log{}}
 	for _, opt := range opts {
 		opt(s)
 	}
@@ -100,7 +102,7 @@ func Start(tb testing.TB, opts ...Option) *Server {
 	}
 	tb.Cleanup(s.close)
 	for range 20 {
-		s.port = freePort()
+		s.port = childtest.FreePort()
 		if err = s.run(); err == nil {
 			return s
 		}
@@ -206,10 +208,10 @@ func (s *Server) run() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ready := s.log.expect("Ready to accept connections")
+	ready := s.log.Expect("Ready to accept connections")
 	cmd := exec.CommandContext(context.Background(), s.binary, file)
 	cmd.Stdout, cmd.Stderr = s.log, s.log
-	dieWithParent(cmd)
+	childtest.DieWithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		return err
 	}

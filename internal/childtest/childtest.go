@@ -1,4 +1,5 @@
-package redistest
+// Package childtest is what tests need that start processes of their own.
+package childtest
 
 import (
 	"bytes"
@@ -8,10 +9,10 @@ import (
 	"sync"
 )
 
-// freePort returns a port that nothing listens on, below the range from which
+// FreePort returns a port that nothing listens on, below the range from which
 // the system takes the ports of outgoing connections: so it stays free while
-// the server is down.
-func freePort() int {
+// the process is down.
+func FreePort() int {
 	for {
 		port := 10000 + rand.IntN(22000)
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
@@ -23,8 +24,8 @@ func freePort() int {
 	}
 }
 
-// serverLog keeps what a server printed and waits for a phrase in it.
-type serverLog struct {
+// Log keeps what a process prints. It is safe for concurrent use.
+type Log struct {
 	mu     sync.Mutex
 	text   bytes.Buffer
 	from   int
@@ -32,8 +33,8 @@ type serverLog struct {
 	found  chan struct{}
 }
 
-// expect returns a channel that is closed once phrase is printed from now on.
-func (l *serverLog) expect(phrase string) <-chan struct{} {
+// Expect returns a channel that is closed once phrase is printed from now on.
+func (l *Log) Expect(phrase string) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.from, l.phrase, l.found = l.text.Len(), phrase, make(chan struct{})
@@ -41,7 +42,7 @@ func (l *serverLog) expect(phrase string) <-chan struct{} {
 }
 
 // Write implements io.Writer.
-func (l *serverLog) Write(p []byte) (int, error) {
+func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.text.Write(p)
@@ -53,7 +54,7 @@ func (l *serverLog) Write(p []byte) (int, error) {
 }
 
 // String returns all that was printed.
-func (l *serverLog) String() string {
+func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
