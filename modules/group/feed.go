@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -93,7 +94,7 @@ type Feed struct {
 
 	publish chan item
 	poke    chan struct{}
-	tasks   *tasks
+	tasks   *tasks.Group
 
 	mu      sync.Mutex
 	topics  map[string]*topic
@@ -110,7 +111,7 @@ func NewFeed(store Log, out Emitter, watcher Watcher, logger *slog.Logger) *Feed
 		logger:  logger,
 		publish: make(chan item, publishQueue),
 		poke:    make(chan struct{}, 1),
-		tasks:   newTasks(),
+		tasks:   tasks.New(),
 		topics:  make(map[string]*topic),
 		sockets: make(map[Subscriber]map[string]struct{}),
 	}
@@ -249,7 +250,7 @@ func (f *Feed) enter(ctx context.Context, s Subscriber, req SubscribeRequest) (*
 	f.mu.Unlock()
 
 	if created {
-		if err := f.out.Watch(f.tasks.ctx, t.room); err != nil {
+		if err := f.out.Watch(f.tasks.Context(), t.room); err != nil {
 			f.logger.Debug("group: following a group without hearing other nodes", "group", t.id, "err", err)
 		}
 		close(t.watched)

@@ -26,14 +26,14 @@ const (
 
 // Start begins to publish, to relay and to check silence.
 func (f *Feed) Start(context.Context) error {
-	f.tasks.run(f.publishLoop)
-	f.tasks.run(f.relayLoop)
-	f.tasks.run(f.silenceLoop)
+	f.tasks.Run(f.publishLoop)
+	f.tasks.Run(f.relayLoop)
+	f.tasks.Run(f.silenceLoop)
 	return nil
 }
 
 // Stop publishes what is queued and returns when everything has ended.
-func (f *Feed) Stop(ctx context.Context) error { return f.tasks.stop(ctx) }
+func (f *Feed) Stop(ctx context.Context) error { return f.tasks.Stop(ctx) }
 
 // publishLoop sends this node's events to the others and marks in the store
 // what was sent.

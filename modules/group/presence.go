@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/moim-live/moim/internal/tasks"
 )
 
 // Attendance says that a user has a subscribed socket on this node, or has
@@ -52,7 +54,7 @@ type Presence struct {
 	window time.Duration
 	log    *slog.Logger
 	now    func() time.Time
-	tasks  *tasks
+	tasks  *tasks.Group
 	wake   chan struct{}
 
 	mu     sync.Mutex
@@ -85,7 +87,7 @@ func NewPresence(cfg Config, store PresenceStore, out Emitter, log *slog.Logger)
 		window: cfg.WithDefaults().PresenceWindow,
 		log:    log,
 		now:    time.Now,
-		tasks:  newTasks(),
+		tasks:  tasks.New(),
 		wake:   make(chan struct{}, 1),
 		groups: make(map[string]map[string]*attendee),
 		dirty:  make(map[attendanceKey]struct{}),
@@ -98,13 +100,13 @@ func (p *Presence) Start(ctx context.Context) error {
 	if err := p.store.Start(ctx, p.heard); err != nil {
 		return err
 	}
-	p.tasks.run(p.loop)
+	p.tasks.Run(p.loop)
 	return nil
 }
 
 // Stop tells the store of those who went, and gives up this node's claims.
 func (p *Presence) Stop(ctx context.Context) error {
-	err := p.tasks.stop(ctx)
+	err := p.tasks.Stop(ctx)
 	p.flush(ctx)
 	if stopped := p.store.Stop(ctx); err == nil {
 		err = stopped

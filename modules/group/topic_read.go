@@ -88,7 +88,7 @@ func (t *topic) wakeLocked() {
 	if _, hungry := t.hungryLocked(); t.reading || !hungry && len(t.waiting) == 0 {
 		return
 	}
-	if t.reading = t.feed.tasks.run(t.read); !t.reading {
+	if t.reading = t.feed.tasks.Run(t.read); !t.reading {
 		finish(t.waiting, LogPage{}, errStopped)
 		t.waiting = nil
 	}
