@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/moim-live/moim/modules/cache"
 )
@@ -19,6 +20,8 @@ type Standing struct {
 	Version     int64
 	Revision    int64
 	MemberCount int
+	Visibility  Visibility
+	UpdatedAt   time.Time
 	Member      *Member // the user's membership; nil: none
 }
 
@@ -65,11 +68,16 @@ func (c *Cached) Group(ctx context.Context, groupID, userID string) (Group, *Mem
 	if err != nil {
 		return Group{}, nil, err
 	}
-	var g Group
-	if entry.Revision != st.Revision || json.Unmarshal(entry.Data, &g) != nil {
+	if entry.Revision != st.Revision {
 		return c.Repository.Group(ctx, groupID, userID) // it changed in between
 	}
-	g.Version, g.MemberCount = st.Version, st.MemberCount
+	var g Group
+	// The time tells records of one revision apart after a backup was restored.
+	if err := json.Unmarshal(entry.Data, &g); err != nil || g.ID != groupID || g.Revision != st.Revision || !g.UpdatedAt.Equal(st.UpdatedAt) {
+		c.records.Invalidate(ctx, recordKey(groupID), st.Revision+1)
+		return c.Repository.Group(ctx, groupID, userID)
+	}
+	g.Version, g.MemberCount, g.Visibility = st.Version, st.MemberCount, st.Visibility
 	return g, st.Member, nil
 }
 

@@ -3,6 +3,7 @@ package cachetest
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,6 +89,26 @@ func testOneLoad(t *testing.T, open Open) {
 	all.Wait()
 	if n := s.loads.Load(); n != 1 {
 		t.Errorf("%d loads for %d callers", n, callers)
+	}
+
+	// Loads that end at once, while others are about to wait for them.
+	const keys = 500
+	s.loads.Store(0)
+	for i := range keys {
+		gate := make(chan struct{})
+		for range 32 {
+			all.Go(func() {
+				<-gate
+				if _, err := c.Get(t.Context(), strconv.Itoa(i), 4, s.load); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		close(gate)
+		all.Wait()
+	}
+	if n := s.loads.Load(); n != keys {
+		t.Errorf("%d loads for %d keys", n, keys)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 var _ group.StandingReader = (*Store)(nil)
 
-const standingQuery = `SELECT g.version, g.revision, g.member_count, ` + memberColumns + `
+const standingQuery = `SELECT g.version, g.revision, g.member_count, g.visibility, g.updated_at, ` + memberColumns + `
 	FROM groups g LEFT JOIN members m ON m.group_id = g.id AND m.user_id = $2
 	WHERE g.id = $1 AND g.deleted_at IS NULL`
 
@@ -23,13 +23,16 @@ func (s *Store) Standing(ctx context.Context, groupID, userID string) (st group.
 		userID = "" // nobody's
 	}
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
-		var mem memberRow
+		var (
+			mem     memberRow
+			updated int64
+		)
 		err := q.QueryRowContext(ctx, standingQuery, groupID, userID).
-			Scan(append([]any{&st.Version, &st.Revision, &st.MemberCount}, mem.fields()...)...)
+			Scan(append([]any{&st.Version, &st.Revision, &st.MemberCount, (*string)(&st.Visibility), &updated}, mem.fields()...)...)
 		if err != nil {
 			return notFound(err)
 		}
-		st.Member = mem.member()
+		st.UpdatedAt, st.Member = instant(updated), mem.member()
 		return nil
 	})
 	return st, doing(err, "read the standing of group", groupID)
