@@ -3,9 +3,11 @@ package group
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/moim-live/moim/modules/cache"
+	"github.com/moim-live/moim/modules/fault"
 )
 
 // RecordCache keeps encoded records by revision. cache.Cache fulfils it.
@@ -65,6 +67,9 @@ func (c *Cached) Group(ctx context.Context, groupID, userID string) (Group, *Mem
 		data, err := json.Marshal(g)
 		return cache.Entry{Revision: g.Revision, Data: data}, err
 	})
+	if errors.Is(err, context.DeadlineExceeded) { // by the cache, which knows no faults
+		err = fault.ErrUnavailable.WithCause(err)
+	}
 	if err != nil {
 		return Group{}, nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -340,7 +339,17 @@ func TestCachedPassesErrorsOn(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	same(t, c, store, "g", "ana")
-	if _, err := c.Change(t.Context(), strings.Repeat("x", 10), post); !errors.Is(err, fault.ErrNotFound) {
+	// A database that does not answer in time is down, as far as a caller can tell.
+	release := make(chan struct{})
+	defer close(release)
+	change(t, store, "g", rename("new"))
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	store.reading = func() { <-release }
+	if _, _, err := c.Group(ctx, "g", "ana"); !errors.Is(err, fault.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := c.Change(t.Context(), "xxxxxxxxxx", post); !errors.Is(err, fault.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 }
