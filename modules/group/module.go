@@ -15,13 +15,14 @@ import (
 // stop.
 const stopTimeout = 5 * time.Second
 
-// Module wants a [Config], a [Repository], a [Log], a [PresenceStore], an
-// [*adapter.Hub], a [*socket.Emitter] and a *slog.Logger; it provides
-// [*Presence] and [*Feed], which it starts and stops, [*Service], [*Gateway]
-// with its handlers, and [*Controller].
-var Module = fx.Module("group", fx.Provide(
+// Module wants a [Config], a [Repository], a [Log], a [Trimmer], a
+// [PresenceStore], an [*adapter.Hub], a [*socket.Emitter] and a *slog.Logger; it
+// provides [*Presence], [*Feed] and [*Janitor], which it starts and stops,
+// [*Service], [*Gateway] with its handlers, and [*Controller].
+var Module = fx.Module("group", fx.Invoke(func(*Janitor) {}), fx.Provide(
 	providePresence,
 	provideFeed,
+	provideJanitor,
 	provideService,
 	provideController,
 	NewGateway,
@@ -51,6 +52,12 @@ func provideFeed(p feedParams) *Feed {
 	p.Hub.OnLost(f.Lost)
 	p.Lifecycle.Append(fx.Hook{OnStart: f.Start, OnStop: bounded(f.Stop)})
 	return f
+}
+
+func provideJanitor(lc fx.Lifecycle, cfg Config, store Trimmer, log *slog.Logger) *Janitor {
+	j := NewJanitor(cfg, store, log)
+	lc.Append(fx.Hook{OnStart: j.Start, OnStop: bounded(j.Stop)})
+	return j
 }
 
 // bounded leaves time for the hooks that come after stop.

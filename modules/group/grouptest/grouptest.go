@@ -21,6 +21,7 @@ import (
 type Store interface {
 	group.Repository
 	group.Log
+	group.Trimmer
 }
 
 // Run tests the stores that open returns. Each call of open returns a store of
@@ -48,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"PublicSearch":         testSearch,
 		"UserListing":          testUserListing,
 		"TextNobodyCanStore":   testUnstorable,
+		"LogIsTrimmed":         testTrim,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -19,6 +19,8 @@ type statements struct {
 
 	readGroup, readEvents, readMembers, heads string
 	relay                                     string
+	aged, trimmable, trim                     string
+	forget                                    []string
 	published                                 bulk
 }
 
@@ -78,6 +80,18 @@ func newStatements(d database.Dialect) statements {
 		readEvents:  `SELECT ` + eventColumns + ` FROM events e WHERE e.group_id = $1 AND e.version > $2 ORDER BY e.version LIMIT $3`,
 		readMembers: `SELECT ` + memberColumns + ` FROM members m WHERE m.group_id = $1 AND m.user_id IN (` + users + `)`,
 		heads:       `SELECT id, version FROM groups WHERE moved_at > (SELECT ` + now + `) - $1`,
+
+		aged: `SELECT g.id, g.version, COALESCE(g.deleted_at < (SELECT ` + now + `) - $3, FALSE) FROM groups g
+			WHERE g.id > $1 AND (g.version > $2 OR g.deleted_at IS NOT NULL) ORDER BY g.id LIMIT $4`,
+		trimmable: `SELECT COALESCE(MAX(version), 0), COUNT(*) FROM (
+			SELECT version, at FROM events WHERE group_id = $1 AND version <= $2 ORDER BY version LIMIT $4) e
+			WHERE at < (SELECT ` + now + `) - $3`,
+		trim: `DELETE FROM events WHERE group_id = $1 AND version <= $2`,
+		forget: []string{
+			`DELETE FROM outbox WHERE group_id = $1`,
+			`DELETE FROM events WHERE group_id = $1`,
+			`DELETE FROM groups WHERE id = $1`, // and its members
+		},
 
 		relay: `SELECT ` + eventColumns + ` FROM outbox o JOIN events e ON e.group_id = o.group_id AND e.version = o.version
 			WHERE o.created_at < (SELECT ` + now + `) - $1

@@ -1,0 +1,75 @@
+package sqlstore_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/sqlstore"
+)
+
+// TestDeletedGroupsAreForgotten sets back the clock of a deletion.
+func TestDeletedGroupsAreForgotten(t *testing.T) {
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) { t.Parallel(); testForget(t, start(t, "")) })
+	t.Run("Postgres", func(t *testing.T) {
+		t.Parallel()
+		testForget(t, start(t, pgtest.Start(t).NewDatabase(t)))
+	})
+}
+
+func testForget(t *testing.T, db *database.DB) {
+	t.Helper()
+	ctx, s := t.Context(), sqlstore.New(db)
+	ids := make(map[time.Duration]string) // by how long ago the group was deleted
+	for _, ago := range []time.Duration{23 * time.Hour, 25 * time.Hour, 49 * time.Hour} {
+		g := group.Group{ID: uuid.Must(uuid.NewV7()).String(), Name: "x", Visibility: group.Private, JoinPolicy: group.JoinOpen, Attributes: json.RawMessage(`{}`)}
+		owner := group.Member{UserID: "ana", Role: group.Owner, Attributes: json.RawMessage(`{}`)}
+		if _, _, err := s.Create(ctx, g, owner); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Change(ctx, g.ID, func(tx group.Tx) error {
+			_, err := tx.Append(ctx, group.GroupDeleted, "ana", struct{}{})
+			return errors.Join(tx.Delete(ctx), err)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+			_, err := q.ExecContext(ctx, `UPDATE groups SET deleted_at = deleted_at - $2 WHERE id = $1`, g.ID, ago.Microseconds())
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[ago] = g.ID
+	}
+	for _, tc := range []struct {
+		age  time.Duration // the feed's day counts where it is less
+		kept map[time.Duration]bool
+	}{
+		{48 * time.Hour, map[time.Duration]bool{23 * time.Hour: true, 25 * time.Hour: true, 49 * time.Hour: false}},
+		{time.Hour, map[time.Duration]bool{23 * time.Hour: true, 25 * time.Hour: false, 49 * time.Hour: false}},
+	} {
+		if next, err := s.Trim(ctx, group.Retention{Count: 100, Age: tc.age}, "", 10); err != nil || next != "" {
+			t.Fatalf("trimmed to %q: %v", next, err)
+		}
+		for ago, kept := range tc.kept {
+			page, err := s.Read(ctx, ids[ago], 0, 10, nil)
+			switch {
+			case kept && (err != nil || !page.Deleted || len(page.Events) != 2):
+				t.Errorf("age %s: the group deleted %s ago: %d events, %v", tc.age, ago, len(page.Events), err)
+			case !kept && !errors.Is(err, fault.ErrNotFound):
+				t.Errorf("age %s: the group deleted %s ago is still there: %v", tc.age, ago, err)
+			}
+		}
+	}
+}
