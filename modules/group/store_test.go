@@ -15,6 +15,7 @@ import (
 type store interface {
 	group.Repository
 	group.Log
+	group.Trimmer
 }
 
 // openStore returns a store on a SQLite file of its own.
