@@ -4,6 +4,11 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/moim-live/moim/modules/redisrole"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	redisrole.LogTo(quiet)
+	goleak.VerifyTestMain(m)
+}

@@ -254,7 +254,7 @@ func TestAKilledServerCostsNothingAndComesBack(t *testing.T) {
 		get(t, a, "a", 0, none) // what is here stays here
 		a.Invalidate(t.Context(), fmt.Sprint("new", i), 2)
 	}
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("200 answers took %v", took)
 	}
 	if s := tier.Stats(); s.Errors == 0 || s.Skipped < 300 {
@@ -305,13 +305,13 @@ func TestAFrozenServerCostsOneWaitAndIsLeftAlone(t *testing.T) {
 				get(t, c, fmt.Sprint("k", i), 0, load(1))
 				slowest = max(slowest, time.Since(began))
 			}
-			if slowest > 400*time.Millisecond {
+			if slowest > time.Second {
 				t.Errorf("an answer took %v", slowest)
 			}
-			if took := time.Since(all); took > time.Second {
+			if took := time.Since(all); took > 3*time.Second {
 				t.Errorf("500 answers took %v", took)
 			}
-			if s := tier.Stats(); s.Errors == 0 || s.Errors > 3 || s.Skipped < 900 {
+			if s := tier.Stats(); s.Errors == 0 || s.Errors > 6 || s.Skipped < 900 {
 				t.Errorf("counted %+v", s)
 			}
 
