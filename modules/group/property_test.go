@@ -1,0 +1,185 @@
+package group_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/sqlstore"
+)
+
+// TestInvariants lets anyone do anything to a group, in any order, and checks
+// after every step what must always hold: one owner, never over capacity,
+// count = rows, versions without holes, and a log that folds to the state.
+func TestInvariants(t *testing.T) {
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		st := openStore(t)
+		rapid.Check(t, func(t *rapid.T) { anything(t, st) })
+	})
+	t.Run("Postgres", func(t *testing.T) {
+		t.Parallel()
+		db, err := database.Open(database.Config{URL: pgtest.Start(t).NewDatabase(t)}, t.TempDir(), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Stop(context.Background()) })
+		st := sqlstore.New(db)
+		rapid.Check(t, func(t *rapid.T) { anything(t, st) })
+	})
+}
+
+// machine is one group and everyone around it.
+type machine struct {
+	*group.Service
+	*recorder
+	groupID string
+	state   folded
+}
+
+// folded is what the announced events amount to.
+type folded struct {
+	Version  int64
+	Capacity *int
+	Roles    map[string]group.Role
+}
+
+func anything(t *rapid.T, st store) {
+	m := &machine{recorder: &recorder{}, state: folded{Roles: map[string]group.Role{}}}
+	m.Service = group.NewService(group.Config{LimitMembers: 6}, group.Deps{
+		Repository: st, Log: st, Announcer: m.recorder, Signaler: m.recorder,
+	})
+	g, err := m.Create(t.Context(), person(0), group.CreateRequest{
+		Name: "g", Visibility: group.Public, JoinPolicy: group.JoinOpen,
+		Capacity: rapid.Ptr(rapid.IntRange(1, 6), true).Draw(t, "capacity"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.groupID = g.ID
+	anyone := rapid.Custom(func(t *rapid.T) auth.Identity { return person(rapid.IntRange(0, 6).Draw(t, "who")) })
+	t.Repeat(map[string]func(*rapid.T){
+		"": m.check,
+		"join": func(t *rapid.T) {
+			_, err := m.Join(t.Context(), anyone.Draw(t, "caller"), m.groupID)
+			expect(t, err, "group_full", "limit_reached")
+		},
+		"leave": func(t *rapid.T) {
+			expect(t, m.Leave(t.Context(), anyone.Draw(t, "caller"), m.groupID), "not_member", "owner_must_transfer")
+		},
+		"add": func(t *rapid.T) {
+			users := []string{anyone.Draw(t, "first").UserID, anyone.Draw(t, "second").UserID}
+			_, _, err := m.AddMembers(t.Context(), anyone.Draw(t, "caller"), m.groupID, group.AddMembersRequest{UserIDs: users})
+			expect(t, err, "group_full", "limit_reached", "not_member", "forbidden")
+		},
+		"remove": func(t *rapid.T) {
+			err := m.RemoveMember(t.Context(), anyone.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID)
+			expect(t, err, "not_found", "not_member", "forbidden", "owner_must_transfer")
+		},
+		"role": func(t *rapid.T) {
+			role := rapid.SampledFrom([]group.Role{group.Admin, group.MemberRole}).Draw(t, "role")
+			_, err := m.UpdateMember(t.Context(), anyone.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID, group.UpdateMemberRequest{Role: &role})
+			expect(t, err, "not_found", "not_member", "forbidden", "owner_must_transfer")
+		},
+		"capacity": func(t *rapid.T) {
+			capacity := rapid.IntRange(1, 6).Draw(t, "capacity")
+			_, err := m.Update(t.Context(), anyone.Draw(t, "caller"), m.groupID, nil, group.UpdateRequest{Capacity: &capacity})
+			expect(t, err, "group_full", "not_member", "forbidden")
+		},
+		"post": func(t *rapid.T) {
+			_, err := m.Post(t.Context(), anyone.Draw(t, "caller"), m.groupID, group.MessageRequest{Data: json.RawMessage(`1`)})
+			expect(t, err, "not_member")
+		},
+	})
+}
+
+func person(n int) auth.Identity { return user(fmt.Sprintf("u%d", n)) }
+
+// expect fails on an error that nobody would expect here.
+func expect(t *rapid.T, err error, codes ...string) {
+	if err != nil && !slices.Contains(codes, code(err)) {
+		t.Fatalf("unexpected: %v", err)
+	}
+}
+
+// check compares what is stored with what was announced and what must hold.
+func (m *machine) check(t *rapid.T) {
+	m.fold(t)
+	g, err := m.Get(t.Context(), backend, m.groupID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	members, version, err := m.Members(t.Context(), backend, m.groupID, "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := folded{Version: version, Capacity: g.Capacity, Roles: map[string]group.Role{}}
+	var owners []string
+	for _, member := range members {
+		stored.Roles[member.UserID] = member.Role
+		if member.Role == group.Owner {
+			owners = append(owners, member.UserID)
+		}
+	}
+	if diff := cmp.Diff(m.state, stored); diff != "" {
+		t.Fatalf("the log (-) does not fold to the state (+):\n%s", diff)
+	}
+	switch {
+	case len(owners) != 1 || owners[0] != g.OwnerID:
+		t.Fatalf("owners %v, the group says %s", owners, g.OwnerID)
+	case g.MemberCount != len(members):
+		t.Fatalf("memberCount %d of %d members", g.MemberCount, len(members))
+	case g.Capacity != nil && len(members) > *g.Capacity, len(members) > 6:
+		t.Fatalf("%d members at capacity %v", len(members), g.Capacity)
+	case g.Version != version || g.Revision > version:
+		t.Fatalf("version %d, revision %d, members' version %d", g.Version, g.Revision, version)
+	}
+}
+
+// fold applies what was announced since the last step.
+func (m *machine) fold(t *rapid.T) {
+	m.mu.Lock()
+	events := m.events
+	m.events = nil
+	m.mu.Unlock()
+	for _, e := range events {
+		if e.Version != m.state.Version+1 {
+			t.Fatalf("version %d follows %d", e.Version, m.state.Version)
+		}
+		m.state.Version = e.Version
+		var data struct {
+			UserID   string     `json:"userId"`
+			Role     group.Role `json:"role"`
+			OwnerID  string     `json:"ownerId"`
+			Capacity *int       `json:"capacity"`
+		}
+		if err := json.Unmarshal(e.Data, &data); err != nil && e.Type != group.MessagePosted {
+			t.Fatalf("%s: %v", e.Type, err)
+		}
+		switch e.Type {
+		case group.GroupCreated:
+			m.state.Capacity = data.Capacity
+			m.state.Roles[data.OwnerID] = group.Owner
+		case group.GroupUpdated:
+			m.state.Capacity = data.Capacity
+		case group.MemberJoined, group.MemberUpdated:
+			m.state.Roles[data.UserID] = data.Role
+		case group.MemberLeft, group.MemberRemoved, group.MemberBanned:
+			delete(m.state.Roles, data.UserID)
+		}
+	}
+}
