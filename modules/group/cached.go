@@ -91,8 +91,10 @@ func (c *Cached) Group(ctx context.Context, groupID, userID string) (Group, *Mem
 func (c *Cached) Change(ctx context.Context, groupID string, fn func(tx Tx) error) ([]Event, error) {
 	events, err := c.Repository.Change(ctx, groupID, fn)
 	for _, e := range events {
-		if e.Type == GroupUpdated || e.Type == GroupDeleted {
+		switch e.Type {
+		case GroupUpdated, OwnerTransferred, GroupDeleted:
 			c.records.Invalidate(ctx, recordKey(groupID), e.Version)
+		default:
 		}
 	}
 	return events, err

@@ -34,6 +34,12 @@ type updateMemberInput struct {
 	Sent[UpdateMemberRequest]
 }
 
+type transferInput struct {
+	OneGroup
+	Condition
+	Sent[TransferRequest]
+}
+
 // MemberPage is a page of members at one version of the group: apply the
 // member events above it.
 type MemberPage struct {
@@ -66,6 +72,9 @@ func (c *Controller) registerMembers() {
 		hidden, notEnough, "409 owner_must_transfer"), c.updateMember)
 	register(c, operation(http.MethodDelete, "/groups/{groupId}/members/{userId}", "remove-member",
 		"Remove a member", http.StatusNoContent, hidden, notEnough, "409 owner_must_transfer"), c.removeMember)
+	register(c, operation(http.MethodPut, "/groups/{groupId}/owner", "transfer-group",
+		"Hand the group over to a member; the owner becomes an admin", http.StatusOK,
+		hidden, notEnough, "412 version_conflict"), c.transfer)
 }
 
 func (c *Controller) join(ctx context.Context, in *groupAction) (*Answer[Member], error) {
@@ -105,4 +114,12 @@ func (c *Controller) updateMember(ctx context.Context, in *updateMemberInput) (*
 
 func (c *Controller) removeMember(ctx context.Context, in *memberInput) (*Nothing, error) {
 	return nothing(c.service.RemoveMember(ctx, web.Caller(ctx), in.GroupID, in.UserID))
+}
+
+func (c *Controller) transfer(ctx context.Context, in *transferInput) (*Tagged, error) {
+	revision, err := in.revision()
+	if err != nil {
+		return nil, err
+	}
+	return tagged(c.service.Transfer(ctx, web.Caller(ctx), in.GroupID, revision, in.Body))
 }

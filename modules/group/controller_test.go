@@ -147,6 +147,11 @@ func TestHTTP(t *testing.T) {
 		{bob, "GET", "/me/groups", "", `200 "role":"member"`},
 		{bob, "GET", "/groups?visibility=public&q=x", "", `200 "name":"x"`},
 		{bob, "GET", "/groups?q=nothing", "", `200 {"items":[]}`},
+		{alice, "PUT", path + "/owner", `{"userId":"nobody"}`, `404 "code":"not_found"`},
+		{alice, "PUT", path + "/owner", `{"userId":"bob"}`, `200 "ownerId":"bob"`},
+		{alice, "PUT", path + "/owner", `{"userId":"alice"}`, `403 "code":"forbidden"`},
+		{bob, "POST", path + "/leave", "", `409 "code":"owner_must_transfer"`},
+		{bob, "PUT", path + "/owner", `{"userId":"alice"}`, `200 "ownerId":"alice"`},
 		{bob, "POST", path + "/leave", "", `204 `},
 		{bob, "POST", path + "/leave", "", `403 "code":"not_member"`},
 		{alice, "POST", path + "/leave", "", `409 "code":"owner_must_transfer"`},
@@ -191,6 +196,8 @@ func TestHTTPProblems(t *testing.T) {
 		{"PATCH", path, `{"name":"j"}`, `Content-Type: application/merge-patch+json`, "200"},
 		{"PATCH", path, `{"name":"k"}`, `Content-Type: text/plain`, "400 bad_request"},
 		{"PATCH", path, `{"capacity":1}`, ``, "409 group_full"},
+		{"PUT", path + "/owner", `{"userId":"member"}`, `If-Match: "99"`, "412 version_conflict"},
+		{"PUT", path + "/owner", `{"user":"member"}`, ``, "422 validation_failed user userId"},
 		{"DELETE", path, ``, `If-Match: "99"`, "412 version_conflict"},
 		{"PATCH", path + "/members/admin", `{"role":"owner"}`, "", "422 validation_failed role"},
 		{"GET", "/groups?visibility=private", ``, "", "422 validation_failed visibility"},
@@ -282,7 +289,7 @@ func TestHTTPDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 18 {
+	if operations != 19 {
 		t.Errorf("%d operations", operations)
 	}
 	request := doc.Components.Schemas["CreateRequest"]

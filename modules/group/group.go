@@ -96,4 +96,6 @@ const (
 	MemberRemoved EventType = "member.removed" // {userId}
 	MemberBanned  EventType = "member.banned"  // {userId, reason?}
 	MessagePosted EventType = "message.posted" // {type, data}
+
+	OwnerTransferred EventType = "owner.transferred" // {from, to}
 )

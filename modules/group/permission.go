@@ -21,6 +21,7 @@ const (
 	actChangeMember               // change a lower member's attributes
 	actRemoveMember               // remove a lower member
 	actChangeRole                 // make a member an admin and back
+	actTransfer                   // hand the group over
 	actDelete                     // delete the group
 )
 
@@ -48,6 +49,7 @@ var least = map[action]rank{
 	actChangeMember: adminRank,
 	actRemoveMember: adminRank,
 	actChangeRole:   ownerRank,
+	actTransfer:     ownerRank,
 	actDelete:       ownerRank,
 }
 

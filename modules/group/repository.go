@@ -62,6 +62,10 @@ type Tx interface {
 	SetMember(ctx context.Context, m Member) error
 	// RemoveMember deletes a member and uncounts him.
 	RemoveMember(ctx context.Context, userID string) error
+	// SetOwner makes a member the owner and the owner before him an admin, sets
+	// the time of the record's last change, and raises the revision as SetGroup
+	// does. It is an error when userID is no member, or owns the group already.
+	SetOwner(ctx context.Context, userID string, at time.Time) error
 	// Delete marks the group deleted: from then on it is not found, while its
 	// log stays readable to the feed.
 	Delete(ctx context.Context) error

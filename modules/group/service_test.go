@@ -211,6 +211,14 @@ var calls = []struct {
 	{"leave", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
 		return s.Leave(ctx, who, id)
 	}, [5]string{"not_member", "ok", "ok", "owner_must_transfer", "not_member"}},
+	{"hand over", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		_, err := s.Transfer(ctx, who, id, nil, group.TransferRequest{UserID: "other"})
+		return err
+	}, [5]string{"not_member", "forbidden", "forbidden", "ok", "ok"}},
+	{"hand over to nobody", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		_, err := s.Transfer(ctx, who, id, nil, group.TransferRequest{UserID: "nobody"})
+		return err
+	}, [5]string{"not_member", "forbidden", "forbidden", "not_found", "not_found"}},
 	{"delete", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
 		return s.Delete(ctx, who, id, nil)
 	}, [5]string{"not_member", "forbidden", "forbidden", "ok", "ok"}},

@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"ErrorsLeaveNothing":   testRollback,
 		"VersionsWithoutHoles": testVersions,
 		"CapacityHolds":        testCapacity,
+		"OwnerIsOneAlways":     testOwner,
 		"DeletedKeepsItsLog":   testDelete,
 		"EventsAsWritten":      testEvents,
 		"LogPages":             testLogPages,
