@@ -57,14 +57,14 @@ type AddedMembers struct {
 func (c *Controller) registerMembers() {
 	register(c, operation(http.MethodPost, "/groups/{groupId}/join", "join-group",
 		"Become a member; a repeat answers the same", http.StatusOK,
-		hidden, "403 invite_required, forbidden", "409 group_full, limit_reached"), c.join)
+		hidden, "403 banned, invite_required, forbidden", "409 group_full, limit_reached"), c.join)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/leave", "leave-group",
 		"Stop being a member", http.StatusNoContent, hidden, outside, "409 owner_must_transfer"), c.leave)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/members", "list-members",
 		"List members by user id", http.StatusOK, hidden, outside, "400 bad_request", "422 validation_failed"), c.members)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/members", "add-members",
 		"Make users members, all or none", http.StatusOK,
-		hidden, notEnough, "409 group_full, limit_reached"), c.addMembers)
+		hidden, "403 banned, forbidden, not_member", "409 group_full, limit_reached"), c.addMembers)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/members/{userId}", "get-member",
 		"Read a member", http.StatusOK, hidden, outside), c.member)
 	register(c, operation(http.MethodPatch, "/groups/{groupId}/members/{userId}", "update-member",

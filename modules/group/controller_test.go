@@ -152,6 +152,15 @@ func TestHTTP(t *testing.T) {
 		{alice, "PUT", path + "/owner", `{"userId":"alice"}`, `403 "code":"forbidden"`},
 		{bob, "POST", path + "/leave", "", `409 "code":"owner_must_transfer"`},
 		{bob, "PUT", path + "/owner", `{"userId":"alice"}`, `200 "ownerId":"alice"`},
+		{alice, "PUT", path + "/bans/cat", `{"reason":"spam"}`, `200 {"userId":"cat","reason":"spam","actor":"alice","at":`},
+		{alice, "PUT", path + "/bans/eve%2F1", ``, `200 {"userId":"eve/1","actor":"alice","at":`},
+		{user("cat"), "POST", path + "/join", "", `403 "code":"banned"`},
+		{alice, "POST", path + "/members", `{"userIds":["dan","cat"]}`, `403 "errors":[{"field":"userIds[1]"`},
+		{alice, "GET", path + "/bans?limit=1", "", `200 "nextCursor":"`},
+		{user("cat"), "GET", path + "/bans", "", `403 "code":"not_member"`},
+		{alice, "DELETE", path + "/bans/cat", "", `204 `},
+		{alice, "DELETE", path + "/bans/cat", "", `204 `},
+		{alice, "GET", path + "/bans", "", `200 {"items":[{"userId":"eve/1",`},
 		{bob, "POST", path + "/leave", "", `204 `},
 		{bob, "POST", path + "/leave", "", `403 "code":"not_member"`},
 		{alice, "POST", path + "/leave", "", `409 "code":"owner_must_transfer"`},
@@ -198,6 +207,9 @@ func TestHTTPProblems(t *testing.T) {
 		{"PATCH", path, `{"capacity":1}`, ``, "409 group_full"},
 		{"PUT", path + "/owner", `{"userId":"member"}`, `If-Match: "99"`, "412 version_conflict"},
 		{"PUT", path + "/owner", `{"user":"member"}`, ``, "422 validation_failed user userId"},
+		{"PUT", path + "/bans/x", `{"reason":7,"until":1,"expiresAt":"2000-01-01T00:00:00Z"}`, ``, "422 validation_failed reason until expiresAt"},
+		{"PUT", path + "/bans/x", `{"expiresAt":"tomorrow"}`, ``, "422 validation_failed expiresAt"},
+		{"PUT", path + "/bans/" + strings.Repeat("x", 129), ``, ``, "422 validation_failed userId"},
 		{"DELETE", path, ``, `If-Match: "99"`, "412 version_conflict"},
 		{"PATCH", path + "/members/admin", `{"role":"owner"}`, "", "422 validation_failed role"},
 		{"GET", "/groups?visibility=private", ``, "", "422 validation_failed visibility"},
@@ -289,7 +301,7 @@ func TestHTTPDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 19 {
+	if operations != 22 {
 		t.Errorf("%d operations", operations)
 	}
 	request := doc.Components.Schemas["CreateRequest"]

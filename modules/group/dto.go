@@ -21,6 +21,7 @@ const (
 	maxAddedMembers     = 500
 	maxSignalTargets    = 100
 	maxQuery            = 200
+	maxReason           = 500
 )
 
 // defaultMessageType is the type of a message that names none.

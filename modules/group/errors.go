@@ -6,6 +6,7 @@ import "github.com/moim-live/moim/modules/fault"
 // a private group meets fault.ErrNotFound, as if it did not exist.
 var (
 	ErrNotMember         = fault.New(fault.Forbidden, "not_member", "you are not a member of this group")
+	ErrBanned            = fault.New(fault.Forbidden, "banned", "you are banned from this group")
 	ErrInviteRequired    = fault.New(fault.Forbidden, "invite_required", "this group can be joined by invitation only")
 	ErrGroupFull         = fault.New(fault.Conflict, "group_full", "every seat of this group is taken")
 	ErrOwnerMustTransfer = fault.New(fault.Conflict, "owner_must_transfer", "the owner must hand the group over first")

@@ -21,6 +21,7 @@ const (
 	actChangeMember               // change a lower member's attributes
 	actRemoveMember               // remove a lower member
 	actChangeRole                 // make a member an admin and back
+	actBan                        // ban lower members and outsiders, lift and list bans
 	actTransfer                   // hand the group over
 	actDelete                     // delete the group
 )
@@ -49,6 +50,7 @@ var least = map[action]rank{
 	actChangeMember: adminRank,
 	actRemoveMember: adminRank,
 	actChangeRole:   ownerRank,
+	actBan:          adminRank,
 	actTransfer:     ownerRank,
 	actDelete:       ownerRank,
 }

@@ -35,6 +35,8 @@ type Repository interface {
 	// UserGroups lists the groups that a user is a member of, by group id,
 	// newest first, before the given id.
 	UserGroups(ctx context.Context, userID, before string, limit int) ([]Membership, error)
+
+	AdmissionLists
 }
 
 // Membership is one of a user's groups and his place in it.
@@ -72,6 +74,8 @@ type Tx interface {
 	// Append writes the next event: its version, the log and the outbox. data
 	// is encoded as JSON; a json.RawMessage is taken as it is.
 	Append(ctx context.Context, typ EventType, actor string, data any) (Event, error)
+
+	Admissions
 }
 
 // Log is what the feed reads of the store: the truth behind the doorbell.

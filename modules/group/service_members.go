@@ -16,13 +16,20 @@ type subject struct {
 
 // Join makes the caller a member, as far as the join policy agrees; back ends
 // need not ask it. A repeat returns the same Member and changes nothing. It
-// returns ErrInviteRequired, ErrGroupFull or ErrLimitReached.
+// returns ErrBanned, ErrInviteRequired, ErrGroupFull or ErrLimitReached.
 func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string) (Member, error) {
 	var joined Member
 	err := s.change(ctx, actJoin, caller, groupID, func(tx Tx, m *Member) error {
 		if m != nil {
 			joined = *m
 			return nil
+		}
+		known, err := tx.Outsiders(ctx, caller.UserID)
+		if err != nil {
+			return err
+		}
+		if err := mayEnter(caller, known[caller.UserID], s.instant()); err != nil {
+			return err
 		}
 		if err := mayJoin(caller, tx.Group()); err != nil {
 			return err
@@ -141,8 +148,8 @@ func (s *Service) Member(ctx context.Context, caller auth.Identity, groupID, use
 }
 
 // AddMembers makes users members, all or none. Who is in already is skipped.
-// It returns the new members and the group's version after that, ErrGroupFull
-// or ErrLimitReached.
+// It returns the new members and the group's version after that, ErrBanned,
+// which names the field, ErrGroupFull or ErrLimitReached.
 func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID string, req AddMembersRequest) ([]Member, int64, error) {
 	if err := req.Validate(); err != nil {
 		return nil, 0, err
@@ -154,13 +161,20 @@ func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID 
 	err := s.change(ctx, actAddMembers, caller, groupID, func(tx Tx, _ *Member) error {
 		added = make([]Member, 0, len(req.UserIDs))
 		now := s.instant()
-		for _, userID := range req.UserIDs {
+		known, err := tx.Outsiders(ctx, req.UserIDs...)
+		if err != nil {
+			return err
+		}
+		for i, userID := range req.UserIDs {
 			m, err := tx.Member(ctx, userID)
 			if err != nil {
 				return err
 			}
 			if m != nil {
 				continue
+			}
+			if err := mayBeAdded(i, known[userID], now); err != nil {
+				return err
 			}
 			fresh := newMember(userID, "", MemberRole, now)
 			if err := s.seat(ctx, tx, caller, fresh); err != nil {

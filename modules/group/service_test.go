@@ -211,6 +211,29 @@ var calls = []struct {
 	{"leave", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
 		return s.Leave(ctx, who, id)
 	}, [5]string{"not_member", "ok", "ok", "owner_must_transfer", "not_member"}},
+	{"bans", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		_, err := s.Bans(ctx, who, id, "", 10)
+		return err
+	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
+	{"ban a member", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		_, err := s.Ban(ctx, who, id, "other", group.BanRequest{})
+		return err
+	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
+	{"ban an admin", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		_, err := s.Ban(ctx, who, id, "admin", group.BanRequest{})
+		return err
+	}, [5]string{"not_member", "forbidden", "forbidden", "ok", "ok"}},
+	{"ban the owner", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		_, err := s.Ban(ctx, who, id, "alice", group.BanRequest{})
+		return err
+	}, [5]string{"not_member", "forbidden", "forbidden", "owner_must_transfer", "owner_must_transfer"}},
+	{"ban an outsider", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		_, err := s.Ban(ctx, who, id, "nobody", group.BanRequest{})
+		return err
+	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
+	{"lift a ban", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		return s.Unban(ctx, who, id, "nobody")
+	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
 	{"hand over", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
 		_, err := s.Transfer(ctx, who, id, nil, group.TransferRequest{UserID: "other"})
 		return err

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"VersionsWithoutHoles": testVersions,
 		"CapacityHolds":        testCapacity,
 		"OwnerIsOneAlways":     testOwner,
+		"BansComeAndGo":        testBans,
 		"DeletedKeepsItsLog":   testDelete,
 		"EventsAsWritten":      testEvents,
 		"LogPages":             testLogPages,

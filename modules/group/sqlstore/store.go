@@ -67,7 +67,7 @@ func (s *Store) Members(ctx context.Context, groupID, after string, limit int) (
 		return nil, 0, fault.ErrNotFound
 	}
 	if !storable(after) {
-		return nil, 0, fault.ErrBadRequest.WithMessage("the cursor is not one of this list")
+		return nil, 0, errCursor
 	}
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		members, version = []group.Member{}, 0

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 )
 
@@ -57,7 +56,7 @@ func (t *tx) SetGroup(ctx context.Context, g group.Group) error {
 // AddMember inserts a member and counts him.
 func (t *tx) AddMember(_ context.Context, m group.Member) error {
 	if !storable(m.UserID) || !storable(m.Name) {
-		return fault.Validation(fault.Field{Field: "userId", Message: "must be text"})
+		return errNoText
 	}
 	if t.pending == nil {
 		t.pending = make(map[string]int)

@@ -1,0 +1,45 @@
+package group
+
+import (
+	"context"
+	"time"
+)
+
+// Ban keeps a user out of a group.
+type Ban struct {
+	UserID    string     `json:"userId"`
+	Reason    string     `json:"reason,omitempty"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"` // nil: never
+	Actor     string     `json:"actor"`               // who banned him
+	At        time.Time  `json:"at"`
+}
+
+// holds reports whether the ban counts at an instant.
+func (b *Ban) holds(now time.Time) bool {
+	return b != nil && (b.ExpiresAt == nil || b.ExpiresAt.After(now))
+}
+
+// Outsider is what a group keeps about a user who is not in it.
+type Outsider struct {
+	Ban *Ban // nil: none. One that has expired may still be here.
+}
+
+// Admissions is the part of a [Tx] that is about who may come in. Users are
+// known by id, whether they are members or not.
+type Admissions interface {
+	// Outsiders returns what the group keeps about users, by user id; those
+	// about whom there is nothing are missing.
+	Outsiders(ctx context.Context, userIDs ...string) (map[string]Outsider, error)
+	// SetBan bans a user, in place of the ban that there may be.
+	SetBan(ctx context.Context, b Ban) error
+	// RemoveBan lifts a ban; it does nothing when there is none.
+	RemoveBan(ctx context.Context, userID string) error
+}
+
+// AdmissionLists is the part of a [Repository] that lists who wants to come in,
+// and who must not.
+type AdmissionLists interface {
+	// Bans lists the bans that have not expired at now in order of user id,
+	// after the given one.
+	Bans(ctx context.Context, groupID, after string, now time.Time, limit int) ([]Ban, error)
+}

@@ -1,0 +1,66 @@
+package grouptest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/modules/group"
+)
+
+func testBans(t *testing.T, s Store) {
+	ctx, g, other := t.Context(), create(t, s), create(t, s)
+	soon := at.Add(time.Minute)
+	ban := func(userID, reason string, expires *time.Time) group.Ban {
+		t.Helper()
+		b := group.Ban{UserID: userID, Reason: reason, ExpiresAt: expires, Actor: "alice", At: at}
+		change(t, s, g.ID, func(tx group.Tx) error { return tx.SetBan(ctx, b) })
+		return b
+	}
+	list := func(now time.Time) []group.Ban {
+		t.Helper()
+		bans, err := s.Bans(ctx, g.ID, "", now, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bans
+	}
+	same(t, "nobody is banned", list(at), []group.Ban{})
+	bob, eve := ban("bob", "", nil), ban("eve", "모임 <b>", &soon)
+	same(t, "two are", list(at), []group.Ban{bob, eve})
+	same(t, "one has expired", list(soon), []group.Ban{bob})
+	bob = ban("bob", "again", nil)
+	same(t, "in place of the ban before", list(soon), []group.Ban{bob})
+	change(t, s, g.ID, func(tx group.Tx) error {
+		found, err := tx.Outsiders(ctx, "eve", "nobody", "bob", "a\x00b")
+		same(t, "outsiders", found, map[string]group.Outsider{"bob": {Ban: &bob}, "eve": {Ban: &eve}})
+		return err
+	})
+	change(t, s, other.ID, func(tx group.Tx) error {
+		found, err := tx.Outsiders(ctx, "bob")
+		same(t, "outsiders of another group", found, map[string]group.Outsider{})
+		return err
+	})
+	for range 2 {
+		change(t, s, g.ID, func(tx group.Tx) error { return tx.RemoveBan(ctx, "bob") })
+	}
+	same(t, "lifted", list(at), []group.Ban{eve})
+	if got, _ := get(t, s, g.ID, ""); got.Version != 1 {
+		t.Errorf("version %d without an event", got.Version)
+	}
+
+	want := []string{"B", "a", "b", "eve", "ä"}
+	for _, u := range want {
+		ban(u, "", nil)
+	}
+	for _, limit := range []int{1, 2, 5, 100} {
+		got := walk(t, limit, func(after string) ([]group.Ban, error) {
+			return s.Bans(ctx, g.ID, after, at, limit)
+		}, func(b group.Ban) string { return b.UserID })
+		same(t, "bans", got, want)
+	}
+	_, err := s.Bans(ctx, newID(), "", at, 10)
+	isNotFound(t, "bans of an unknown group", err)
+	change(t, s, g.ID, func(tx group.Tx) error { return tx.Delete(ctx) })
+	_, err = s.Bans(ctx, g.ID, "", at, 10)
+	isNotFound(t, "bans of a deleted group", err)
+}

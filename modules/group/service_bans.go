@@ -1,0 +1,101 @@
+package group
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+)
+
+// banned is the data of member.banned.
+type banned struct {
+	UserID string `json:"userId"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Ban keeps a user below the caller out of a group, and removes him when he is
+// a member. A repeat of the same ban changes nothing. It returns
+// ErrOwnerMustTransfer where that is the owner.
+func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID string, req BanRequest) (Ban, error) {
+	now := s.instant()
+	if err := req.Validate(userID, now); err != nil {
+		return Ban{}, err
+	}
+	var ban Ban
+	err := s.change(ctx, actBan, caller, groupID, func(tx Tx, self *Member) error {
+		target, err := tx.Member(ctx, userID)
+		if err != nil {
+			return err
+		}
+		if target != nil {
+			if err := allowOn(caller, self, *target); err != nil {
+				return err
+			}
+			if target.Role == Owner {
+				return ErrOwnerMustTransfer
+			}
+		}
+		known, err := tx.Outsiders(ctx, userID)
+		if err != nil {
+			return err
+		}
+		if old := known[userID].Ban; target == nil && old.holds(now) && req.matches(*old) {
+			ban = *old
+			return nil
+		}
+		ban = Ban{UserID: userID, Reason: req.Reason, ExpiresAt: req.expires(), Actor: caller.UserID, At: now}
+		if err := tx.SetBan(ctx, ban); err != nil {
+			return err
+		}
+		if target != nil {
+			if err := tx.RemoveMember(ctx, userID); err != nil {
+				return err
+			}
+		}
+		_, err = tx.Append(ctx, MemberBanned, caller.UserID, banned{UserID: userID, Reason: req.Reason})
+		return err
+	})
+	return ban, err
+}
+
+// Unban lets a user come in again, as far as the join policy agrees. It does
+// nothing when he is not banned.
+func (s *Service) Unban(ctx context.Context, caller auth.Identity, groupID, userID string) error {
+	return s.change(ctx, actBan, caller, groupID, func(tx Tx, _ *Member) error {
+		if !validUserID(userID) {
+			return nil
+		}
+		return tx.RemoveBan(ctx, userID)
+	})
+}
+
+// Bans lists at most limit bans that have not expired by user id, after the
+// given one. There are more when it returns limit.
+func (s *Service) Bans(ctx context.Context, caller auth.Identity, groupID, after string, limit int) ([]Ban, error) {
+	if _, _, err := s.look(ctx, actBan, caller, groupID); err != nil {
+		return nil, err
+	}
+	bans, err := s.repo.Bans(ctx, groupID, after, s.instant(), limit)
+	return bans, hide(err)
+}
+
+// mayEnter says whether a ban keeps the caller out. Back ends may do all.
+func mayEnter(caller auth.Identity, o Outsider, now time.Time) error {
+	if !caller.Admin && o.Ban.holds(now) {
+		return ErrBanned
+	}
+	return nil
+}
+
+// mayBeAdded says whether a ban keeps the i-th of the users out whom someone
+// else wants to add: whoever wants that lifts the ban first.
+func mayBeAdded(i int, o Outsider, now time.Time) error {
+	if !o.Ban.holds(now) {
+		return nil
+	}
+	e := ErrBanned.WithMessage("a user to be added is banned from this group: lift the ban first")
+	e.Fields = []fault.Field{{Field: fmt.Sprintf("userIds[%d]", i), Message: "is banned from this group"}}
+	return e
+}

@@ -1,0 +1,123 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+)
+
+const (
+	banColumns = `b.user_id, b.reason, b.expires_at, b.actor, b.at`
+	setBan     = `INSERT INTO bans (group_id, user_id, reason, expires_at, actor, at) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (group_id, user_id) DO UPDATE SET
+		reason = excluded.reason, expires_at = excluded.expires_at, actor = excluded.actor, at = excluded.at`
+	removeBan = `DELETE FROM bans WHERE group_id = $1 AND user_id = $2`
+	// A group without bans is one row without a ban.
+	bans = `SELECT ` + banColumns + `
+		FROM groups g LEFT JOIN (SELECT * FROM bans WHERE group_id = $1 AND user_id > $2 AND (expires_at IS NULL OR expires_at > $3)
+			ORDER BY user_id LIMIT $4) b ON b.group_id = g.id
+		WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY b.user_id`
+)
+
+// banRow is a ban, or none where an outer join found nothing.
+type banRow struct {
+	userID, reason, actor sql.NullString
+	expires, at           sql.NullInt64
+}
+
+func (r *banRow) fields() []any { return []any{&r.userID, &r.reason, &r.expires, &r.actor, &r.at} }
+
+func (r *banRow) ban() *group.Ban {
+	if !r.userID.Valid {
+		return nil
+	}
+	return &group.Ban{
+		UserID:    r.userID.String,
+		Reason:    r.reason.String,
+		ExpiresAt: optionalInstant(r.expires),
+		Actor:     r.actor.String,
+		At:        instant(r.at.Int64),
+	}
+}
+
+// Bans lists the bans that count at now by user id.
+func (s *Store) Bans(ctx context.Context, groupID, after string, now time.Time, limit int) (list []group.Ban, err error) {
+	if !storable(groupID) {
+		return nil, fault.ErrNotFound
+	}
+	if !storable(after) {
+		return nil, errCursor
+	}
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		list = []group.Ban{}
+		known := false
+		err := each(ctx, q, bans, args{groupID, after, now.UnixMicro(), limit}, func(scan scanner) error {
+			var row banRow
+			err := scan(row.fields()...)
+			if b := row.ban(); b != nil {
+				list = append(list, *b)
+			}
+			known = true
+			return err
+		})
+		if err == nil && !known {
+			return fault.ErrNotFound
+		}
+		return err
+	})
+	return list, doing(err, "list the bans of group", groupID)
+}
+
+// Outsiders returns what the group keeps about users.
+func (t *tx) Outsiders(ctx context.Context, userIDs ...string) (map[string]group.Outsider, error) {
+	asked, err := textList(userIDs)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]group.Outsider)
+	err = each(ctx, t.q, t.sql.outsiders, args{t.g.ID, asked}, func(scan scanner) error {
+		var row banRow
+		err := scan(row.fields()...)
+		if b := row.ban(); b != nil {
+			found[b.UserID] = group.Outsider{Ban: b}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read who is not in group %s: %w", t.g.ID, err)
+	}
+	return found, nil
+}
+
+// SetBan bans a user.
+func (t *tx) SetBan(ctx context.Context, b group.Ban) error {
+	if !storable(b.UserID) || !storable(b.Reason) || !storable(b.Actor) {
+		return errNoText
+	}
+	_, err := t.q.ExecContext(ctx, setBan, t.g.ID, b.UserID, b.Reason, micros(b.ExpiresAt), b.Actor, b.At.UnixMicro())
+	if err != nil {
+		return fmt.Errorf("ban %s: %w", b.UserID, err)
+	}
+	return nil
+}
+
+// RemoveBan lifts a ban.
+func (t *tx) RemoveBan(ctx context.Context, userID string) error {
+	if !storable(userID) {
+		return nil
+	}
+	if _, err := t.q.ExecContext(ctx, removeBan, t.g.ID, userID); err != nil {
+		return fmt.Errorf("lift the ban on %s: %w", userID, err)
+	}
+	return nil
+}
+
+var (
+	errCursor = fault.ErrBadRequest.WithMessage("the cursor is not one of this list")
+	errNoText = fault.Validation(fault.Field{Field: "userId", Message: "must be text"})
+)
