@@ -41,7 +41,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 			socket.Origins(cfg.HTTP.Origins), version(o.version), o.redis, redisrole.NodeID(uuid.NewString())),
 		fx.Provide(
 			func(lc fx.Lifecycle, log *slog.Logger) (*database.DB, error) { return provideDatabase(lc, cfg, log) },
-			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Log)), fx.As(new(group.Trimmer))),
+			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Log)), fx.As(new(group.Trimmer)), fx.As(new(group.Clock))),
 			provideRepository,
 			provideVerifier,
 			provideAuthenticator(o),

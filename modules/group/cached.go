@@ -92,7 +92,7 @@ func (c *Cached) Change(ctx context.Context, groupID string, fn func(tx Tx) erro
 	events, err := c.Repository.Change(ctx, groupID, fn)
 	for _, e := range events {
 		switch e.Type {
-		case GroupUpdated, OwnerTransferred, GroupDeleted:
+		case GroupUpdated, OwnerTransferred, GroupEnded, GroupDeleted:
 			c.records.Invalidate(ctx, recordKey(groupID), e.Version)
 		default:
 		}

@@ -3,6 +3,7 @@ package group
 import (
 	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -27,8 +28,6 @@ const (
 // defaultMessageType is the type of a message that names none.
 const defaultMessageType = "message"
 
-const notServedYet = "not supported yet"
-
 // CreateRequest asks for a new group.
 //
 // Like every request here it can be decoded from any JSON: what is wrong with
@@ -41,6 +40,9 @@ type CreateRequest struct {
 	JoinPolicy  JoinPolicy      `json:"joinPolicy,omitempty" enum:"open,request,invite" doc:"invite unless given"`
 	Capacity    *int            `json:"capacity,omitempty" doc:"seats, the owner's included; null: no limit of its own"`
 	Attributes  json.RawMessage `json:"attributes,omitempty" doc:"an object of at most 16 KiB"`
+
+	EndsAt       *time.Time `json:"endsAt,omitempty" doc:"when the group ends"`
+	RemindBefore []int      `json:"remindBefore,omitempty" doc:"at most 10 numbers of seconds before endsAt"`
 
 	intake
 }
@@ -57,7 +59,8 @@ func (r *CreateRequest) read(b *body) {
 	b.take("joinPolicy", &r.JoinPolicy, "a string")
 	b.take("capacity", &r.Capacity, "a whole number or null")
 	r.Attributes, _ = b.raw("attributes")
-	b.refuse(notServedYet, "endsAt", "remindBefore")
+	b.take("endsAt", &r.EndsAt, "a time like 2026-01-02T15:04:05Z")
+	b.take("remindBefore", &r.RemindBefore, "a list of seconds")
 }
 
 // withDefaults returns a copy in the form that is stored.
@@ -65,12 +68,13 @@ func (r CreateRequest) withDefaults() CreateRequest {
 	orDefault(&r.Visibility, Private)
 	orDefault(&r.JoinPolicy, JoinInvite)
 	r.Attributes = normal(r.Attributes)
+	r.EndsAt, r.RemindBefore = normalEnd(r.EndsAt), normalReminders(r.RemindBefore)
 	return r
 }
 
 // Validate reports all mistakes at once, as validation_failed. maxMembers
-// bounds the capacity.
-func (r CreateRequest) Validate(maxMembers int) error {
+// bounds the capacity; endsAt must lie after now.
+func (r CreateRequest) Validate(maxMembers int, now time.Time) error {
 	r = r.withDefaults()
 	m := slices.Clip(r.mistakes)
 	m.text("name", r.Name, 1, maxName, "")
@@ -79,6 +83,10 @@ func (r CreateRequest) Validate(maxMembers int) error {
 	oneOf(&m, "joinPolicy", r.JoinPolicy, JoinOpen, JoinRequest, JoinInvite)
 	m.capacity(r.Capacity, maxMembers)
 	m.object("attributes", r.Attributes, maxAttributes)
+	m.schedule(r.EndsAt, r.RemindBefore, now)
+	if len(r.RemindBefore) > 0 && r.EndsAt == nil {
+		m.add("remindBefore", "needs endsAt")
+	}
 	return m.err()
 }
 
@@ -91,7 +99,11 @@ type UpdateRequest struct {
 	Capacity    *int            `json:"capacity,omitempty" doc:"not below the members there are; null removes it"`
 	Attributes  json.RawMessage `json:"attributes,omitempty" doc:"a merge patch of the attributes; null empties them"`
 
+	EndsAt       *time.Time `json:"endsAt,omitempty" doc:"null: the group does not end"`
+	RemindBefore *[]int     `json:"remindBefore,omitempty" doc:"at most 10 numbers of seconds before endsAt; null: none"`
+
 	RemoveCapacity bool `json:"-"` // capacity was null
+	RemoveEnd      bool `json:"-"` // endsAt was null
 
 	intake
 }
@@ -117,12 +129,17 @@ func (r *UpdateRequest) read(b *body) {
 	b.take("joinPolicy", &r.JoinPolicy, "a string")
 	b.take("capacity", &r.Capacity, "a whole number or null")
 	r.Attributes, _ = b.raw("attributes")
-	b.refuse(notServedYet, "endsAt", "remindBefore")
+	r.RemoveEnd = isNull(b.fields["endsAt"])
+	if isNull(b.fields["remindBefore"]) {
+		b.fields["remindBefore"] = json.RawMessage("[]")
+	}
+	b.take("endsAt", &r.EndsAt, "a time like 2026-01-02T15:04:05Z, or null")
+	b.take("remindBefore", &r.RemindBefore, "a list of seconds or null")
 }
 
 // Validate reports all mistakes at once, as validation_failed. What depends on
 // the group is checked when the patch is applied.
-func (r UpdateRequest) Validate(maxMembers int) error {
+func (r UpdateRequest) Validate(maxMembers int, now time.Time) error {
 	m := slices.Clip(r.mistakes)
 	if r.Name != nil {
 		m.text("name", *r.Name, 1, maxName, "")
@@ -138,6 +155,11 @@ func (r UpdateRequest) Validate(maxMembers int) error {
 	}
 	m.capacity(r.Capacity, maxMembers)
 	m.objectPatch("attributes", r.Attributes)
+	var reminders []int
+	if r.RemindBefore != nil {
+		reminders = *r.RemindBefore
+	}
+	m.schedule(r.EndsAt, reminders, now)
 	return m.err()
 }
 

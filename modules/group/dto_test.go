@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -26,9 +27,10 @@ func checker[T any](validate func(T) error) func(t *testing.T, body string) erro
 
 func TestValidation(t *testing.T) {
 	t.Parallel()
+	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	var (
-		create = checker(func(r CreateRequest) error { return r.Validate(100) })
-		update = checker(func(r UpdateRequest) error { return r.Validate(100) })
+		create = checker(func(r CreateRequest) error { return r.Validate(100, noon) })
+		update = checker(func(r UpdateRequest) error { return r.Validate(100, noon) })
 		add    = checker(AddMembersRequest.Validate)
 		member = checker(UpdateMemberRequest.Validate)
 		post   = checker(MessageRequest.Validate)
@@ -49,8 +51,14 @@ func TestValidation(t *testing.T) {
 		"no name":                {create, `{}`, "name"},
 		"null body":              {create, `null`, "name"},
 		"not an object":          {create, `[1]`, "body,name"},
-		"everything wrong":       {create, `{"name":7,"description":[],"visibility":"secret","joinPolicy":1,"capacity":"x","attributes":[],"extra":1,"endsAt":"2030-01-01T00:00:00Z"}`, "name,description,joinPolicy,capacity,endsAt,extra,visibility,attributes"},
-		"reminders":              {create, `{"name":"x","remindBefore":[60]}`, "remindBefore"},
+		"everything wrong":       {create, `{"name":7,"description":[],"visibility":"secret","joinPolicy":1,"capacity":"x","attributes":[],"extra":1,"endsAt":"soon"}`, "name,description,joinPolicy,capacity,endsAt,extra,visibility,attributes"},
+		"an end":                 {create, `{"name":"x","endsAt":"2026-11-23T12:00:01Z","remindBefore":[1,2592000]}`, ""},
+		"an end that has passed": {create, `{"name":"x","endsAt":"2026-11-23T12:00:00Z"}`, "endsAt"},
+		"an end too far away":    {update, `{"endsAt":"2226-11-23T12:00:00Z"}`, "endsAt"},
+		"no end":                 {update, `{"endsAt":null,"remindBefore":null}`, ""},
+		"reminders of nothing":   {create, `{"name":"x","remindBefore":[60]}`, "remindBefore"},
+		"too many reminders":     {update, `{"remindBefore":[1,2,3,4,5,6,7,8,9,10,11]}`, "remindBefore"},
+		"a reminder too late":    {update, `{"remindBefore":[0]}`, "remindBefore"},
 		"name too long":          {create, `{"name":"` + wide(201) + `"}`, "name"},
 		"name with a line":       {create, `{"name":"a\nb"}`, "name"},
 		"name with NUL":          {create, `{"name":"a\u0000b"}`, "name"},

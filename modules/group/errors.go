@@ -12,5 +12,6 @@ var (
 	ErrOwnerMustTransfer = fault.New(fault.Conflict, "owner_must_transfer", "the owner must hand the group over first")
 	ErrLimitReached      = fault.New(fault.Conflict, "limit_reached", "a limit of this server is reached")
 	ErrVersionConflict   = fault.New(fault.Precondition, "version_conflict", "the group changed since you read it: read it again")
+	ErrGroupEnded        = fault.New(fault.Conflict, "group_ended", "this group has ended: it can be read, left and deleted, and its endsAt moved")
 	ErrLogTruncated      = fault.New(fault.Gone, "log_truncated", "the log does not reach back so far: read the group again")
 )

@@ -225,6 +225,13 @@ func (f *Feed) IsSubscribed(s Subscriber, groupID string) bool {
 	return t != nil && t.has(s)
 }
 
+// MaySignal reports whether s follows the group, as far as this node has heard,
+// and it goes on: then the database need not be asked.
+func (f *Feed) MaySignal(s Subscriber, groupID string) bool {
+	t := f.topic(groupID)
+	return t != nil && t.has(s) && !t.isOver()
+}
+
 // enter registers s, held back, with the group's topic and waits until other
 // nodes' events arrive here. A node that cannot hear the others goes on: it
 // finds their events in the log.

@@ -108,7 +108,7 @@ func (g *Gateway) message(ctx context.Context, s *socket.Socket, req inGroup[Mes
 }
 
 func (g *Gateway) signal(ctx context.Context, s *socket.Socket, req inGroup[SignalRequest]) (done, error) {
-	from := SignalSource{SocketID: s.ID(), Subscribed: g.feed.IsSubscribed(s, req.GroupID)}
+	from := SignalSource{SocketID: s.ID(), Subscribed: g.feed.MaySignal(s, req.GroupID)}
 	return done{}, g.service.Signal(ctx, s.Identity(), req.GroupID, from, req.Body)
 }
 

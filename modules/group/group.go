@@ -89,6 +89,8 @@ type EventType string
 const (
 	GroupCreated  EventType = "group.created"  // Group
 	GroupUpdated  EventType = "group.updated"  // the changed fields
+	GroupReminder EventType = "group.reminder" // {secondsLeft}
+	GroupEnded    EventType = "group.ended"    // {}
 	GroupDeleted  EventType = "group.deleted"  // {}
 	MemberJoined  EventType = "member.joined"  // Member
 	MemberUpdated EventType = "member.updated" // Member

@@ -16,13 +16,14 @@ import (
 const stopTimeout = 5 * time.Second
 
 // Module wants a [Config], a [Repository], a [Log], a [Trimmer], a
-// [PresenceStore], an [*adapter.Hub], a [*socket.Emitter] and a *slog.Logger; it
-// provides [*Presence], [*Feed] and [*Janitor], which it starts and stops,
+// [Clock], a [PresenceStore], an [*adapter.Hub], a [*socket.Emitter] and a *slog.Logger; it
+// provides [*Presence], [*Feed], [*Janitor] and [*Scheduler], which it starts and stops,
 // [*Service], [*Gateway] with its handlers, and [*Controller].
-var Module = fx.Module("group", fx.Invoke(func(*Janitor) {}), fx.Provide(
+var Module = fx.Module("group", fx.Invoke(func(*Janitor, *Scheduler) {}), fx.Provide(
 	providePresence,
 	provideFeed,
 	provideJanitor,
+	provideScheduler,
 	provideService,
 	provideController,
 	NewGateway,
@@ -58,6 +59,12 @@ func provideJanitor(lc fx.Lifecycle, cfg Config, store Trimmer, log *slog.Logger
 	j := NewJanitor(cfg, store, log)
 	lc.Append(fx.Hook{OnStart: j.Start, OnStop: bounded(j.Stop)})
 	return j
+}
+
+func provideScheduler(lc fx.Lifecycle, service *Service, clock Clock, log *slog.Logger) *Scheduler {
+	s := NewScheduler(service, clock, log)
+	lc.Append(fx.Hook{OnStart: s.Start, OnStop: bounded(s.Stop)})
+	return s
 }
 
 // bounded leaves time for the hooks that come after stop.

@@ -25,6 +25,7 @@ func TestModule(t *testing.T) {
 			func() group.Repository { return st },
 			func() group.Log { return st },
 			func() group.Trimmer { return st },
+			func() group.Clock { return st },
 			func() group.PresenceStore { return group.NewMemoryPresence() },
 			func() adapter.Adapter { return adapter.NewMesh().Adapter() },
 			func() *slog.Logger { return slog.New(slog.DiscardHandler) },

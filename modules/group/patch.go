@@ -34,6 +34,7 @@ func (r UpdateRequest) apply(g Group) (Group, map[string]any, error) {
 		g.Attributes = attributes
 		changes["attributes"] = attributes
 	}
+	r.reschedule(&g, changes)
 	return g, changes, nil
 }
 

@@ -39,6 +39,12 @@ type Repository interface {
 	AdmissionLists
 }
 
+// Clock is what the [Scheduler] reads of the store.
+type Clock interface {
+	// Due returns groups whose clock is to strike, the longest due first.
+	Due(ctx context.Context, limit int) ([]string, error)
+}
+
 // Membership is one of a user's groups and his place in it.
 type Membership struct {
 	Group
@@ -68,6 +74,11 @@ type Tx interface {
 	// the time of the record's last change, and raises the revision as SetGroup
 	// does. It is an error when userID is no member, or owns the group already.
 	SetOwner(ctx context.Context, userID string, at time.Time) error
+	// Due returns the instant at which the group's clock is to strike, when it
+	// has come by the database's clock; Schedule sets the next one, nil for
+	// none. Create schedules what [Group.NextStrike] says.
+	Due() (at time.Time, due bool)
+	Schedule(ctx context.Context, next *time.Time) error
 	// Delete marks the group deleted: from then on it is not found, while its
 	// log stays readable to the feed.
 	Delete(ctx context.Context) error

@@ -82,7 +82,7 @@ func NewService(cfg Config, deps Deps) *Service {
 
 // Create makes a group that the caller owns.
 func (s *Service) Create(ctx context.Context, caller auth.Identity, req CreateRequest) (Group, error) {
-	if err := req.Validate(s.cfg.LimitMembers); err != nil {
+	if err := req.Validate(s.cfg.LimitMembers, s.now()); err != nil {
 		return Group{}, err
 	}
 	req = req.withDefaults()
@@ -105,6 +105,9 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req CreateRe
 		Revision:    1,
 		CreatedAt:   now,
 		UpdatedAt:   now,
+
+		EndsAt:       req.EndsAt,
+		RemindBefore: req.RemindBefore,
 	}
 	created, events, err := s.repo.Create(ctx, g, newMember(caller.UserID, caller.Name, Owner, now))
 	if err != nil {
@@ -125,7 +128,7 @@ func (s *Service) Get(ctx context.Context, caller auth.Identity, groupID string)
 // patch that changes nothing makes no event. It returns ErrGroupFull when the
 // capacity would fall below the members there are.
 func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID string, revision *int64, req UpdateRequest) (Group, error) {
-	if err := req.Validate(s.cfg.LimitMembers); err != nil {
+	if err := req.Validate(s.cfg.LimitMembers, s.now()); err != nil {
 		return Group{}, err
 	}
 	var g Group
@@ -133,6 +136,9 @@ func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID stri
 		g = tx.Group()
 		if err := matches(g, revision); err != nil {
 			return err
+		}
+		if g.EndedAt != nil && req.EndsAt == nil && !req.RemoveEnd {
+			return ErrGroupEnded
 		}
 		patched, changes, err := req.apply(g)
 		if err != nil || len(changes) == 0 {
@@ -144,6 +150,11 @@ func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID stri
 		}
 		if _, err := tx.Append(ctx, GroupUpdated, caller.UserID, changes); err != nil {
 			return err
+		}
+		if rescheduled(changes) {
+			if err := tx.Schedule(ctx, patched.NextStrike(s.now())); err != nil {
+				return err
+			}
 		}
 		g = tx.Group()
 		return nil
@@ -213,6 +224,9 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 			return err
 		}
 		if err := allow(a, caller, tx.Group(), m); err != nil {
+			return err
+		}
+		if err := goesOn(a, tx.Group()); err != nil {
 			return err
 		}
 		allowed = true

@@ -63,7 +63,11 @@ func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID stri
 		return err
 	}
 	if !from.Subscribed {
-		if _, _, err := s.look(ctx, actSignal, caller, groupID); err != nil {
+		g, _, err := s.look(ctx, actSignal, caller, groupID)
+		if err != nil {
+			return err
+		}
+		if err := goesOn(actSignal, g); err != nil {
 			return err
 		}
 	}

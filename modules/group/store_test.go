@@ -16,6 +16,7 @@ type store interface {
 	group.Repository
 	group.Log
 	group.Trimmer
+	group.Clock
 }
 
 // openStore returns a store on a SQLite file of its own.

@@ -49,6 +49,7 @@ type topic struct {
 	gap     *time.Timer                  // armed while a hole stands
 	due     bool                         // the hole stood long enough
 	lull    *time.Timer                  // armed while subscribers that are behind are busy
+	over    bool                         // the group has ended
 	paused  bool                         // a read failed: the next one waits
 }
 
@@ -162,6 +163,9 @@ func (w *waiter) answer() Subscription {
 func (t *topic) admit(sub *subscription, a Subscription) {
 	t.mu.Lock()
 	first := !sub.admitted && t.subs[sub.socket] == sub
+	if a.Group.Version >= t.head {
+		t.over = a.Group.EndedAt != nil
+	}
 	sub.admitted = true
 	sub.pos, sub.since = a.Version, a.Group.Version
 	t.mu.Unlock()
@@ -245,6 +249,12 @@ func (t *topic) drainLocked() {
 // those that are held back follow.
 func (t *topic) deliverLocked(it item) {
 	t.head = it.version
+	switch it.typ {
+	case GroupEnded:
+		t.over = true
+	case GroupUpdated: // of an ended group nothing but its end can be moved
+		t.over = false
+	}
 	t.feed.out.Local(it.envelope())
 	if user, reason := it.ends(); reason != "" {
 		for _, sub := range t.subs {
@@ -377,6 +387,13 @@ func (t *topic) has(s Subscriber) bool {
 	defer t.mu.Unlock()
 	sub := t.subs[s]
 	return sub != nil && sub.admitted
+}
+
+// isOver reports whether the group has ended, or may have.
+func (t *topic) isOver() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.over
 }
 
 func (t *topic) empty() bool {

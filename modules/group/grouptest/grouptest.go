@@ -22,6 +22,7 @@ type Store interface {
 	group.Repository
 	group.Log
 	group.Trimmer
+	group.Clock
 }
 
 // Run tests the stores that open returns. Each call of open returns a store of

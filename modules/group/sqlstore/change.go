@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -34,7 +35,10 @@ func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member) (
 			GroupID: g.ID, Version: 1, Type: group.GroupCreated, Actor: actorOf(owner.UserID), Data: data, At: instant(at),
 		}}
 		t.events = events
-		return t.insert(ctx)
+		if err := t.insert(ctx); err != nil || g.EndsAt == nil {
+			return err
+		}
+		return t.Schedule(ctx, g.NextStrike(g.CreatedAt))
 	})
 	if err != nil {
 		return group.Group{}, nil, doing(err, "create group", g.ID)
@@ -89,9 +93,10 @@ func (s *Store) Change(ctx context.Context, groupID string, fn func(group.Tx) er
 func (s *Store) begin(ctx context.Context, q database.Querier, groupID string) (*tx, error) {
 	var (
 		row        groupRow
+		next       sql.NullInt64
 		moved, now int64
 	)
-	err := q.QueryRowContext(ctx, s.sql.lock, groupID).Scan(append(row.fields(), &moved, &now)...)
+	err := q.QueryRowContext(ctx, s.sql.lock, groupID).Scan(append(row.fields(), &next, &moved, &now)...)
 	if err != nil {
 		return nil, notFound(err)
 	}
@@ -100,7 +105,11 @@ func (s *Store) begin(ctx context.Context, q database.Querier, groupID string) (
 		return nil, err
 	}
 	// A clock that was set back does not make a group's events run backwards.
-	return &tx{q: q, sql: &s.sql, g: g, version: g.Version, at: instant(max(now, moved))}, nil
+	t := &tx{q: q, sql: &s.sql, g: g, version: g.Version, at: instant(max(now, moved))}
+	if next.Valid && next.Int64 <= now {
+		t.due = optionalInstant(next)
+	}
+	return t, nil
 }
 
 func actorOf(userID string) *string {
@@ -180,6 +189,7 @@ type tx struct {
 	g       group.Group
 	version int64 // when the row was locked
 	at      time.Time
+	due     *time.Time // when the clock is to strike, if that has come
 
 	events  []group.Event
 	counted int // members added less members removed

@@ -12,6 +12,8 @@ import (
 type statements struct {
 	group, members, publicGroups, userGroups string
 
+	schedule, due string
+
 	lock, member, setRecord, setMember, removeMember, setDeleted, move string
 	moveWithEvent                                                      string // empty where one statement cannot do it all
 	insertGroup                                                        string
@@ -53,7 +55,11 @@ func newStatements(d database.Dialect) statements {
 			WHERE m.user_id = $1 AND m.group_id < $2 AND g.deleted_at IS NULL
 			ORDER BY m.group_id DESC LIMIT $3`,
 
-		lock: `SELECT ` + groupColumns + `, g.moved_at, ` + now + ` FROM groups g
+		schedule: `UPDATE groups SET next_at = $2 WHERE id = $1`,
+		due: `SELECT id FROM groups WHERE next_at <= (SELECT ` + now + `) AND deleted_at IS NULL
+			ORDER BY next_at LIMIT $1`,
+
+		lock: `SELECT ` + groupColumns + `, g.next_at, g.moved_at, ` + now + ` FROM groups g
 			WHERE g.id = $1 AND g.deleted_at IS NULL` + d.ForUpdate(),
 		member:        `SELECT ` + memberColumns + ` FROM members m WHERE m.group_id = $1 AND m.user_id = $2`,
 		setRecord:     `UPDATE groups SET ` + assignments(2, recordColumns) + ` WHERE id = $1`,

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/moim-live/moim/modules/group"
 )
@@ -103,6 +104,22 @@ func (t *tx) one(ctx context.Context, what, query string, a ...any) error {
 func (t *tx) count(n int) {
 	t.counted += n
 	t.g.MemberCount += n
+}
+
+// Due returns when the group's clock is to strike, if that has come.
+func (t *tx) Due() (time.Time, bool) {
+	if t.due == nil {
+		return time.Time{}, false
+	}
+	return *t.due, true
+}
+
+// Schedule says when the group's clock is to strike next.
+func (t *tx) Schedule(ctx context.Context, next *time.Time) error {
+	if _, err := t.q.ExecContext(ctx, t.sql.schedule, t.g.ID, micros(next)); err != nil {
+		return fmt.Errorf("schedule: %w", err)
+	}
+	return nil
 }
 
 // Delete marks the group deleted.

@@ -1,0 +1,211 @@
+package group_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/modules/group"
+)
+
+func TestNextStrike(t *testing.T) {
+	t.Parallel()
+	end := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	g := group.Group{EndsAt: &end, RemindBefore: []int{600, 60}}
+	for _, tc := range []struct{ after, want time.Duration }{ // before the end
+		{time.Hour, 10 * time.Minute},
+		{10 * time.Minute, time.Minute},
+		{9 * time.Minute, time.Minute},
+		{time.Minute, 0},
+		{time.Second, 0},
+		{-time.Hour, 0}, // it was missed, and is made up for
+	} {
+		if next := g.NextStrike(end.Add(-tc.after)); next == nil || !next.Equal(end.Add(-tc.want)) {
+			t.Errorf("%s before the end: next is %v", tc.after, next)
+		}
+	}
+	ended := g
+	ended.EndedAt = &end
+	if next := ended.NextStrike(end); next != nil || (group.Group{}).NextStrike(end) != nil {
+		t.Errorf("a group that does not end strikes at %v", next)
+	}
+}
+
+// TestClockStrikesOnce has many schedulers on one database.
+func TestClockStrikesOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, group.Config{})
+	b.now = time.Now()
+	g, err := b.Create(t.Context(), alice, decode[group.CreateRequest](t, fmt.Sprintf(
+		`{"name":"x","endsAt":%q,"remindBefore":[1]}`, b.now.Add(1500*time.Millisecond).Format(time.RFC3339Nano))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		s := group.NewScheduler(b.Service, b.store, slog.New(slog.DiscardHandler))
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for b.read(t, g.ID).EndedAt == nil {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("the group does not end")
+		}
+	}
+	got := b.take()
+	slices.Sort(got) // several schedulers struck
+	if want := []string{"1 group.created", "2 group.reminder", "3 group.ended"}; !slices.Equal(got, want) {
+		t.Errorf("announced %q, want %q", got, want)
+	}
+	page, err := b.store.Read(t.Context(), g.ID, 0, 10, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range page.Events[1:] {
+		due := g.EndsAt.Add(-time.Second)
+		if e.Type == group.GroupEnded {
+			due = *g.EndsAt
+		}
+		if late := e.At.Sub(due); late < 0 || late > 5*time.Second {
+			t.Errorf("%s came %s after its time", e.Type, late)
+		}
+		if e.Actor != nil {
+			t.Errorf("%s has actor %s", e.Type, *e.Actor)
+		}
+	}
+}
+
+// strikeUntilQuiet does what a scheduler does.
+func strikeUntilQuiet(t *testing.T, b *bench) {
+	t.Helper()
+	for {
+		due, err := b.store.Due(t.Context(), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(due) == 0 {
+			return
+		}
+		var wg sync.WaitGroup
+		for _, id := range due {
+			for range 3 {
+				wg.Go(func() {
+					if err := b.Strike(t.Context(), id); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		wg.Wait()
+	}
+}
+
+// TestMissedStrikesAreMadeUpFor sets an end that has passed by the database's
+// clock, as if no node had run meanwhile.
+func TestMissedStrikesAreMadeUpFor(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, group.Config{})
+	b.now = time.Now().Add(-time.Hour)
+	end := b.now.Add(10 * time.Minute)
+	g, err := b.Create(t.Context(), alice, group.CreateRequest{Name: "x", EndsAt: &end, RemindBefore: []int{60, 300}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.now = time.Now()
+	strikeUntilQuiet(t, b)
+	got := b.take()
+	slices.Sort(got) // several struck at once
+	if want := []string{"1 group.created", "2 group.reminder", "3 group.reminder", "4 group.ended"}; !slices.Equal(got, want) {
+		t.Errorf("announced %q, want %q", got, want)
+	}
+	page, err := b.store.Read(t.Context(), g.ID, 1, 1, nil)
+	if err != nil || string(page.Events[0].Data) != `{"secondsLeft":0}` {
+		t.Errorf("the first reminder is %+v, %v", page.Events, err)
+	}
+}
+
+func TestEndedGroups(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	b := newBench(t, group.Config{})
+	g := b.group(t, `{"name":"x","visibility":"public","joinPolicy":"open"}`)
+	b.now = time.Now().Add(-time.Minute)
+	soon := b.now.Add(time.Second)
+	if _, err := b.Update(ctx, alice, g.ID, nil, group.UpdateRequest{EndsAt: &soon}); err != nil {
+		t.Fatal(err)
+	}
+	strikeUntilQuiet(t, b)
+	b.now = time.Now()
+	if ended := b.read(t, g.ID); ended.EndedAt == nil || ended.Revision != ended.Version {
+		t.Fatalf("the group did not end: %+v", ended)
+	}
+
+	_, err := b.Join(ctx, user("new"), g.ID)
+	wantCode(t, "join", err, "group_ended")
+	_, _, err = b.AddMembers(ctx, alice, g.ID, group.AddMembersRequest{UserIDs: []string{"new"}})
+	wantCode(t, "add members", err, "group_ended")
+	_, err = b.Post(ctx, alice, g.ID, group.MessageRequest{Data: json.RawMessage(`1`)})
+	wantCode(t, "post", err, "group_ended")
+	err = b.Signal(ctx, alice, g.ID, group.SignalSource{}, group.SignalRequest{Type: "x"})
+	wantCode(t, "signal", err, "group_ended")
+	name := "y"
+	_, err = b.Update(ctx, alice, g.ID, nil, group.UpdateRequest{Name: &name})
+	wantCode(t, "rename", err, "group_ended")
+	err = b.RemoveMember(ctx, alice, g.ID, "member")
+	wantCode(t, "remove", err, "group_ended")
+
+	wantCode(t, "leave", b.Leave(ctx, user("other"), g.ID), "ok")
+	_, _, err = b.Events(ctx, alice, g.ID, 0, 10)
+	wantCode(t, "read the log", err, "ok")
+	later := b.now.Add(time.Hour)
+	moved, err := b.Update(ctx, alice, g.ID, nil, group.UpdateRequest{EndsAt: &later, Name: &name})
+	if err != nil || moved.EndedAt != nil || moved.Name != "y" || !moved.EndsAt.Equal(later.Truncate(time.Microsecond)) {
+		t.Errorf("moved to %+v, %v", moved, err)
+	}
+	_, err = b.Join(ctx, user("new"), g.ID)
+	wantCode(t, "join again", err, "ok")
+	wantCode(t, "delete", b.Delete(ctx, alice, g.ID, nil), "ok")
+	if due, err := b.store.Due(ctx, 10); len(due) > 0 || err != nil {
+		t.Errorf("a deleted group is due: %v, %v", due, err)
+	}
+}
+
+// TestMovedEnd moves the end before it comes: what was scheduled is not.
+func TestMovedEnd(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, group.Config{})
+	b.now = time.Now().Add(-time.Hour)
+	past, future := b.now.Add(time.Minute), time.Now().Add(time.Hour)
+	g, err := b.Create(t.Context(), alice, group.CreateRequest{Name: "x", EndsAt: &past})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, moved := b.Update(t.Context(), alice, g.ID, nil, group.UpdateRequest{EndsAt: &future})
+	strikeUntilQuiet(t, b)
+	_, removed := b.Update(t.Context(), alice, g.ID, nil, group.UpdateRequest{RemoveEnd: true})
+	if err := errors.Join(moved, removed); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.read(t, g.ID); got.EndsAt != nil || got.EndedAt != nil {
+		t.Errorf("the group ends: %+v", got)
+	}
+	if got, want := b.take(), []string{"1 group.created", "2 group.updated", "3 group.updated"}; !slices.Equal(got, want) {
+		t.Errorf("announced %q, want %q", got, want)
+	}
+}
