@@ -1,0 +1,64 @@
+package e2e
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/internal/redistest"
+)
+
+// TestEnd: a group's reminder and end come once, within a second of their time,
+// to the members on every node, although the node that set them is dead; and
+// at the next start when no node was there at their time.
+func TestEnd(t *testing.T) {
+	t.Parallel()
+	d := startCluster(t, 3, "MOIM_REDIS_URL="+redistest.Start(t).URL(), "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t))
+	const setter = 2
+	groupID, missed := newGroup(t, d, "bo"), newGroup(t, d, "bo")
+	end := time.Now().Add(3 * time.Second).UTC()
+	d.api(setter, "ana").must(t, http.StatusOK, http.MethodPatch, "/groups/"+groupID, object{"endsAt": end, "remindBefore": []int{1}}, nil)
+	all := []*client{d.io(t, 0, "ana"), d.ws(t, 1, "bo")}
+	for _, c := range all {
+		c.subscribe(groupID)
+	}
+	d.nodes[setter].Kill()
+	for _, c := range all {
+		need(t, time.Until(end)+soon, c.name+" is told of the end", func() bool { return hasType(c, groupID, "group.ended") })
+		var times []time.Time
+		for _, e := range c.stream(groupID).received() {
+			if e.Type == "group.reminder" || e.Type == "group.ended" {
+				times = append(times, e.At)
+			}
+		}
+		if len(times) != 2 {
+			t.Fatalf("%s: %d reminders and ends, want one of each", c.name, len(times))
+		}
+		t.Logf("%s: the reminder was %s late, the end %s", c.name, times[0].Sub(end.Add(-time.Second)), times[1].Sub(end))
+	}
+	d.api(1, "bo").mustRefuse(t, http.StatusConflict, "group_ended", http.MethodPost, "/groups/"+groupID+"/messages", object{"data": 1})
+
+	end = time.Now().Add(time.Second).UTC()
+	d.api(0, "ana").must(t, http.StatusOK, http.MethodPatch, "/groups/"+missed, object{"endsAt": end}, nil)
+	d.nodes[0].Kill()
+	d.nodes[1].Kill()
+	need(t, soon, "the end has come", func() bool { return time.Now().After(end) })
+	d.nodes[0].Restart()
+	need(t, soon, "the end that was missed is made up for", func() bool {
+		var g struct {
+			EndedAt *time.Time `json:"endedAt"`
+		}
+		d.api(0, "ana").must(t, http.StatusOK, http.MethodGet, "/groups/"+missed, nil, &g)
+		return g.EndedAt != nil
+	})
+}
+
+func hasType(c *client, groupID, typ string) bool {
+	for _, e := range c.stream(groupID).received() {
+		if e.Type == typ {
+			return true
+		}
+	}
+	return false
+}
