@@ -19,9 +19,17 @@ func (b *Ban) holds(now time.Time) bool {
 	return b != nil && (b.ExpiresAt == nil || b.ExpiresAt.After(now))
 }
 
+// Applicant is a user who asked to become a member.
+type Applicant struct {
+	UserID string    `json:"userId"`
+	Name   string    `json:"name,omitempty"`
+	At     time.Time `json:"at"`
+}
+
 // Outsider is what a group keeps about a user who is not in it.
 type Outsider struct {
-	Ban *Ban // nil: none. One that has expired may still be here.
+	Ban       *Ban       // nil: none. One that has expired may still be here.
+	Applicant *Applicant // nil: he did not ask to come in
 }
 
 // Admissions is the part of a [Tx] that is about who may come in. Users are
@@ -34,6 +42,11 @@ type Admissions interface {
 	SetBan(ctx context.Context, b Ban) error
 	// RemoveBan lifts a ban; it does nothing when there is none.
 	RemoveBan(ctx context.Context, userID string) error
+	// SetApplicant notes that a user asked to become a member.
+	SetApplicant(ctx context.Context, a Applicant) error
+	// RemoveApplicant forgets that; it does nothing when he did not ask. Whoever
+	// makes him a member or bans him calls it.
+	RemoveApplicant(ctx context.Context, userID string) error
 }
 
 // AdmissionLists is the part of a [Repository] that lists who wants to come in,
@@ -42,4 +55,7 @@ type AdmissionLists interface {
 	// Bans lists the bans that have not expired at now in order of user id,
 	// after the given one.
 	Bans(ctx context.Context, groupID, after string, now time.Time, limit int) ([]Ban, error)
+	// Applicants lists who asked to become a member in order of user id, after
+	// the given one.
+	Applicants(ctx context.Context, groupID, after string, limit int) ([]Applicant, error)
 }

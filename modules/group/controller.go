@@ -35,6 +35,7 @@ func (c *Controller) Register(api *web.API) {
 	c.api = api
 	c.registerGroups()
 	c.registerMembers()
+	c.registerRequests()
 	c.registerBans()
 	c.registerStream()
 }

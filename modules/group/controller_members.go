@@ -55,9 +55,6 @@ type AddedMembers struct {
 }
 
 func (c *Controller) registerMembers() {
-	register(c, operation(http.MethodPost, "/groups/{groupId}/join", "join-group",
-		"Become a member; a repeat answers the same", http.StatusOK,
-		hidden, "403 banned, invite_required, forbidden", "409 group_full, limit_reached"), c.join)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/leave", "leave-group",
 		"Stop being a member", http.StatusNoContent, hidden, outside, "409 owner_must_transfer"), c.leave)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/members", "list-members",
@@ -75,10 +72,6 @@ func (c *Controller) registerMembers() {
 	register(c, operation(http.MethodPut, "/groups/{groupId}/owner", "transfer-group",
 		"Hand the group over to a member; the owner becomes an admin", http.StatusOK,
 		hidden, notEnough, "412 version_conflict"), c.transfer)
-}
-
-func (c *Controller) join(ctx context.Context, in *groupAction) (*Answer[Member], error) {
-	return answer(c.service.Join(ctx, web.Caller(ctx), in.GroupID))
 }
 
 func (c *Controller) leave(ctx context.Context, in *groupAction) (*Nothing, error) {

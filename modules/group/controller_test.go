@@ -152,6 +152,17 @@ func TestHTTP(t *testing.T) {
 		{alice, "PUT", path + "/owner", `{"userId":"alice"}`, `403 "code":"forbidden"`},
 		{bob, "POST", path + "/leave", "", `409 "code":"owner_must_transfer"`},
 		{bob, "PUT", path + "/owner", `{"userId":"alice"}`, `200 "ownerId":"alice"`},
+		{alice, "PATCH", path, `{"joinPolicy":"request"}`, `200 "joinPolicy":"request"`},
+		{user("fay"), "POST", path + "/join", "", `202 {"status":"requested"}`},
+		{user("fay"), "POST", path + "/join", "", `202 {"status":"requested"}`},
+		{user("gus"), "POST", path + "/join", "", `202 {"status":"requested"}`},
+		{user("fay"), "GET", path + "/requests", "", `403 "code":"not_member"`},
+		{alice, "GET", path + "/requests?limit=1", "", `200 {"items":[{"userId":"fay","name":"FAY","at":"2026-11-23T10:00:00.123456Z"}],"nextCursor":"`},
+		{alice, "POST", path + "/requests/fay/approve", "", `200 {"userId":"fay","name":"FAY","role":"member"`},
+		{alice, "POST", path + "/requests/gus/reject", "", `204 `},
+		{alice, "POST", path + "/requests/gus/reject", "", `404 "code":"not_found"`},
+		{user("fay"), "POST", path + "/join", "", `200 {"userId":"fay","name":"FAY","role":"member"`},
+		{alice, "GET", path + "/requests", "", `200 {"items":[]}`},
 		{alice, "PUT", path + "/bans/cat", `{"reason":"spam"}`, `200 {"userId":"cat","reason":"spam","actor":"alice","at":`},
 		{alice, "PUT", path + "/bans/eve%2F1", ``, `200 {"userId":"eve/1","actor":"alice","at":`},
 		{user("cat"), "POST", path + "/join", "", `403 "code":"banned"`},
@@ -301,8 +312,12 @@ func TestHTTPDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 22 {
+	if operations != 25 {
 		t.Errorf("%d operations", operations)
+	}
+	join := doc.Paths["/v1/groups/{groupId}/join"]["post"].Responses
+	if !strings.Contains(string(join["200"]), "schemas/Member") || !strings.Contains(string(join["202"]), "requested") {
+		t.Errorf("join: %s %s", join["200"], join["202"])
 	}
 	request := doc.Components.Schemas["CreateRequest"]
 	if len(request.Properties) != 8 || !slices.Equal(request.Required, []string{"name"}) {

@@ -89,9 +89,9 @@ func (g *Gateway) remove(ctx context.Context, s *socket.Socket, req inGroup[noFi
 	return done{}, g.service.Delete(ctx, s.Identity(), req.GroupID, nil)
 }
 
-func (g *Gateway) join(ctx context.Context, s *socket.Socket, req inGroup[noFields]) (Member, error) {
+func (g *Gateway) join(ctx context.Context, s *socket.Socket, req inGroup[noFields]) (Joined, error) {
 	if err := req.Body.check(); err != nil {
-		return Member{}, err
+		return Joined{}, err
 	}
 	return g.service.Join(ctx, s.Identity(), req.GroupID)
 }

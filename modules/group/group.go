@@ -100,4 +100,7 @@ const (
 	MessagePosted EventType = "message.posted" // {type, data}
 
 	OwnerTransferred EventType = "owner.transferred" // {from, to}
+	RequestCreated   EventType = "request.created"   // {userId}
+	RequestApproved  EventType = "request.approved"  // {userId}
+	RequestRejected  EventType = "request.rejected"  // {userId}
 )

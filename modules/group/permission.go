@@ -21,6 +21,7 @@ const (
 	actChangeMember               // change a lower member's attributes
 	actRemoveMember               // remove a lower member
 	actChangeRole                 // make a member an admin and back
+	actRequests                   // list, approve and reject join requests
 	actBan                        // ban lower members and outsiders, lift and list bans
 	actTransfer                   // hand the group over
 	actDelete                     // delete the group
@@ -50,6 +51,7 @@ var least = map[action]rank{
 	actChangeMember: adminRank,
 	actRemoveMember: adminRank,
 	actChangeRole:   ownerRank,
+	actRequests:     adminRank,
 	actBan:          adminRank,
 	actTransfer:     ownerRank,
 	actDelete:       ownerRank,

@@ -37,6 +37,7 @@ func TestPermissionTable(t *testing.T) {
 		actChangeMember: {out, no, yes, yes, yes},
 		actRemoveMember: {out, no, yes, yes, yes},
 		actChangeRole:   {out, no, no, yes, yes},
+		actRequests:     {out, no, yes, yes, yes},
 		actBan:          {out, no, yes, yes, yes},
 		actTransfer:     {out, no, no, yes, yes},
 		actDelete:       {out, no, no, yes, yes},

@@ -15,8 +15,8 @@ type banned struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Ban keeps a user below the caller out of a group, and removes him when he is
-// a member. A repeat of the same ban changes nothing. It returns
+// Ban keeps a user below the caller out of a group, removes him when he is a
+// member, and forgets that he asked to be one. A repeat of the same ban changes nothing. It returns
 // ErrOwnerMustTransfer where that is the owner.
 func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID string, req BanRequest) (Ban, error) {
 	now := s.instant()
@@ -48,6 +48,11 @@ func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID
 		ban = Ban{UserID: userID, Reason: req.Reason, ExpiresAt: req.expires(), Actor: caller.UserID, At: now}
 		if err := tx.SetBan(ctx, ban); err != nil {
 			return err
+		}
+		if known[userID].Applicant != nil {
+			if err := tx.RemoveApplicant(ctx, userID); err != nil {
+				return err
+			}
 		}
 		if target != nil {
 			if err := tx.RemoveMember(ctx, userID); err != nil {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/modules/auth"
-	"github.com/moim-live/moim/modules/fault"
 )
 
 // subject is the data of events that tell of a member who is no more.
@@ -15,54 +14,53 @@ type subject struct {
 }
 
 // Join makes the caller a member, as far as the join policy agrees; back ends
-// need not ask it. A repeat returns the same Member and changes nothing. It
-// returns ErrBanned, ErrInviteRequired, ErrGroupFull or ErrLimitReached.
-func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string) (Member, error) {
-	var joined Member
+// need not ask it. Where someone has to approve him it notes his request
+// instead. A repeat answers the same and changes nothing. It returns ErrBanned,
+// ErrInviteRequired, ErrGroupFull or ErrLimitReached.
+func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string) (Joined, error) {
+	var joined Joined
 	err := s.change(ctx, actJoin, caller, groupID, func(tx Tx, m *Member) error {
 		if m != nil {
-			joined = *m
+			joined = Joined{Member: m}
 			return nil
 		}
 		known, err := tx.Outsiders(ctx, caller.UserID)
 		if err != nil {
 			return err
 		}
-		if err := mayEnter(caller, known[caller.UserID], s.instant()); err != nil {
+		self := known[caller.UserID]
+		if err := mayEnter(caller, self, s.instant()); err != nil {
 			return err
 		}
-		if err := mayJoin(caller, tx.Group()); err != nil {
+		switch policy := tx.Group().JoinPolicy; {
+		case caller.Admin || policy == JoinOpen:
+			fresh := newMember(caller.UserID, caller.Name, MemberRole, s.instant())
+			joined = Joined{Member: &fresh}
+			return s.seat(ctx, tx, caller, fresh, self)
+		case policy == JoinRequest:
+			joined, err = s.ask(ctx, tx, caller, self)
 			return err
+		default:
+			return ErrInviteRequired
 		}
-		joined = newMember(caller.UserID, caller.Name, MemberRole, s.instant())
-		return s.seat(ctx, tx, caller, joined)
 	})
 	return joined, err
 }
 
-// errNoRequests stands for join requests, which come with a later version.
-var errNoRequests = fault.ErrForbidden.WithMessage("this group asks for a join request, which this server does not serve yet")
-
-// mayJoin asks the join policy about an outsider who can see the group.
-func mayJoin(caller auth.Identity, g Group) error {
-	switch {
-	case caller.Admin || g.JoinPolicy == JoinOpen:
-		return nil
-	case g.JoinPolicy == JoinRequest:
-		return errNoRequests
-	default:
-		return ErrInviteRequired
-	}
-}
-
-// seat gives m a seat in the group, or says that there is none.
-func (s *Service) seat(ctx context.Context, tx Tx, caller auth.Identity, m Member) error {
+// seat gives m, about whom the group kept o, a seat in the group, or says that
+// there is none.
+func (s *Service) seat(ctx context.Context, tx Tx, caller auth.Identity, m Member, o Outsider) error {
 	g := tx.Group()
 	if g.Capacity != nil && g.MemberCount >= *g.Capacity {
 		return ErrGroupFull
 	}
 	if g.MemberCount >= s.cfg.LimitMembers {
 		return ErrLimitReached.WithMessage("a group on this server cannot have more members")
+	}
+	if o.Applicant != nil {
+		if err := tx.RemoveApplicant(ctx, m.UserID); err != nil {
+			return err
+		}
 	}
 	if err := tx.AddMember(ctx, m); err != nil {
 		return err
@@ -177,7 +175,7 @@ func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID 
 				return err
 			}
 			fresh := newMember(userID, "", MemberRole, now)
-			if err := s.seat(ctx, tx, caller, fresh); err != nil {
+			if err := s.seat(ctx, tx, caller, fresh, known[userID]); err != nil {
 				return err
 			}
 			added = append(added, fresh)

@@ -211,6 +211,21 @@ var calls = []struct {
 	{"leave", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
 		return s.Leave(ctx, who, id)
 	}, [5]string{"not_member", "ok", "ok", "owner_must_transfer", "not_member"}},
+	{"requests", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		_, err := s.Applicants(ctx, who, id, "", 10)
+		return err
+	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
+	{"approve nobody", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		_, err := s.Approve(ctx, who, id, "nobody")
+		return err
+	}, [5]string{"not_member", "forbidden", "not_found", "not_found", "not_found"}},
+	{"approve a member", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		_, err := s.Approve(ctx, who, id, "other")
+		return err
+	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
+	{"reject nobody", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		return s.Reject(ctx, who, id, "\x00")
+	}, [5]string{"not_member", "forbidden", "not_found", "not_found", "not_found"}},
 	{"bans", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
 		_, err := s.Bans(ctx, who, id, "", 10)
 		return err

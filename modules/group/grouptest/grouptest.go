@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"CapacityHolds":        testCapacity,
 		"OwnerIsOneAlways":     testOwner,
 		"BansComeAndGo":        testBans,
+		"RequestsComeAndGo":    testApplicants,
 		"DeletedKeepsItsLog":   testDelete,
 		"EventsAsWritten":      testEvents,
 		"LogPages":             testLogPages,

@@ -73,27 +73,6 @@ func (s *Store) Bans(ctx context.Context, groupID, after string, now time.Time, 
 	return list, doing(err, "list the bans of group", groupID)
 }
 
-// Outsiders returns what the group keeps about users.
-func (t *tx) Outsiders(ctx context.Context, userIDs ...string) (map[string]group.Outsider, error) {
-	asked, err := textList(userIDs)
-	if err != nil {
-		return nil, err
-	}
-	found := make(map[string]group.Outsider)
-	err = each(ctx, t.q, t.sql.outsiders, args{t.g.ID, asked}, func(scan scanner) error {
-		var row banRow
-		err := scan(row.fields()...)
-		if b := row.ban(); b != nil {
-			found[b.UserID] = group.Outsider{Ban: b}
-		}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read who is not in group %s: %w", t.g.ID, err)
-	}
-	return found, nil
-}
-
 // SetBan bans a user.
 func (t *tx) SetBan(ctx context.Context, b group.Ban) error {
 	if !storable(b.UserID) || !storable(b.Reason) || !storable(b.Actor) {

@@ -86,7 +86,7 @@ func newStatements(d database.Dialect) statements {
 			FROM groups g WHERE g.id = $1`,
 		readEvents:  `SELECT ` + eventColumns + ` FROM events e WHERE e.group_id = $1 AND e.version > $2 ORDER BY e.version LIMIT $3`,
 		readMembers: `SELECT ` + memberColumns + ` FROM members m WHERE m.group_id = $1 AND m.user_id IN (` + users + `)`,
-		outsiders:   `SELECT ` + banColumns + ` FROM bans b WHERE b.group_id = $1 AND b.user_id IN (` + users + `)`,
+		outsiders:   outsiders(users),
 		heads:       `SELECT id, version FROM groups WHERE moved_at > (SELECT ` + now + `) - $1`,
 
 		aged: `SELECT g.id, g.version, COALESCE(g.deleted_at < (SELECT ` + now + `) - $3, FALSE) FROM groups g
