@@ -152,7 +152,29 @@ func (m *mistakes) object(field string, raw json.RawMessage, limit int) {
 		m.add(field, "must be an object")
 	case len(raw) > limit:
 		m.add(field, "must be at most %d bytes of JSON", limit)
+	case depth(raw) > maxDepth:
+		m.add(field, "must be at most %d levels deep", maxDepth)
 	}
+}
+
+// depth returns how deep the arrays and objects of valid JSON are nested.
+func depth(raw json.RawMessage) int {
+	level, deepest, inString := 0, 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			level++
+			deepest = max(deepest, level)
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return deepest
 }
 
 func oneOf[T ~string](m *mistakes, field string, value T, choices ...T) {
@@ -188,6 +210,8 @@ func (m *mistakes) data(field string, raw json.RawMessage, required bool) {
 		m.add(field, "must be at most %d bytes of JSON", maxData)
 	case raw != nil && !json.Valid(raw):
 		m.add(field, "must be JSON")
+	case depth(raw) > maxDepth:
+		m.add(field, "must be at most %d levels deep", maxDepth)
 	}
 }
 

@@ -17,6 +17,7 @@ const (
 	maxAttributes       = 16 << 10
 	maxMemberAttributes = 4 << 10
 	maxData             = 32 << 10
+	maxDepth            = 64 // levels of arrays and objects in attributes and data
 	maxType             = 64
 	maxUserID           = 128
 	maxAddedMembers     = 500
