@@ -19,8 +19,9 @@ import (
 )
 
 // TestInvariants lets anyone do anything to a group, in any order, and checks
-// after every step what must always hold: one owner, never over capacity,
-// count = rows, versions without holes, and a log that folds to the state.
+// after every step what must always hold: one owner, never over capacity, no
+// banned member, count = rows, versions without holes, and a log that folds to
+// the state.
 func TestInvariants(t *testing.T) {
 	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) {
@@ -76,7 +77,32 @@ func anything(t *rapid.T, st store) {
 		"": m.check,
 		"join": func(t *rapid.T) {
 			_, err := m.Join(t.Context(), anyone.Draw(t, "caller"), m.groupID)
-			expect(t, err, "group_full", "limit_reached")
+			expect(t, err, "group_full", "limit_reached", "banned")
+		},
+		"approve": func(t *rapid.T) {
+			_, err := m.Approve(t.Context(), anyone.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID)
+			expect(t, err, "group_full", "limit_reached", "not_found", "not_member", "forbidden", "banned")
+		},
+		"reject": func(t *rapid.T) {
+			err := m.Reject(t.Context(), anyone.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID)
+			expect(t, err, "not_found", "not_member", "forbidden")
+		},
+		"ban": func(t *rapid.T) {
+			_, err := m.Ban(t.Context(), anyone.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID, group.BanRequest{})
+			expect(t, err, "not_member", "forbidden", "owner_must_transfer")
+		},
+		"unban": func(t *rapid.T) {
+			err := m.Unban(t.Context(), anyone.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID)
+			expect(t, err, "not_member", "forbidden")
+		},
+		"transfer": func(t *rapid.T) {
+			_, err := m.Transfer(t.Context(), anyone.Draw(t, "caller"), m.groupID, nil, group.TransferRequest{UserID: anyone.Draw(t, "target").UserID})
+			expect(t, err, "not_found", "not_member", "forbidden")
+		},
+		"policy": func(t *rapid.T) {
+			policy := rapid.SampledFrom([]group.JoinPolicy{group.JoinOpen, group.JoinRequest}).Draw(t, "policy")
+			_, err := m.Update(t.Context(), anyone.Draw(t, "caller"), m.groupID, nil, group.UpdateRequest{JoinPolicy: &policy})
+			expect(t, err, "not_member", "forbidden")
 		},
 		"leave": func(t *rapid.T) {
 			expect(t, m.Leave(t.Context(), anyone.Draw(t, "caller"), m.groupID), "not_member", "owner_must_transfer")
@@ -84,7 +110,7 @@ func anything(t *rapid.T, st store) {
 		"add": func(t *rapid.T) {
 			users := []string{anyone.Draw(t, "first").UserID, anyone.Draw(t, "second").UserID}
 			_, _, err := m.AddMembers(t.Context(), anyone.Draw(t, "caller"), m.groupID, group.AddMembersRequest{UserIDs: users})
-			expect(t, err, "group_full", "limit_reached", "not_member", "forbidden")
+			expect(t, err, "group_full", "limit_reached", "not_member", "forbidden", "banned")
 		},
 		"remove": func(t *rapid.T) {
 			err := m.RemoveMember(t.Context(), anyone.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID)
@@ -116,6 +142,20 @@ func expect(t *rapid.T, err error, codes ...string) {
 	}
 }
 
+// setCapacity takes the capacity of an event that has one.
+func (f *folded) setCapacity(t *rapid.T, data json.RawMessage) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		t.Fatal(err)
+	}
+	if raw, there := fields["capacity"]; there {
+		f.Capacity = nil
+		if err := json.Unmarshal(raw, &f.Capacity); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // check compares what is stored with what was announced and what must hold.
 func (m *machine) check(t *rapid.T) {
 	m.fold(t)
@@ -127,12 +167,21 @@ func (m *machine) check(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	bans, err := m.Bans(t.Context(), backend, m.groupID, "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
 	stored := folded{Version: version, Capacity: g.Capacity, Roles: map[string]group.Role{}}
 	var owners []string
 	for _, member := range members {
 		stored.Roles[member.UserID] = member.Role
 		if member.Role == group.Owner {
 			owners = append(owners, member.UserID)
+		}
+	}
+	for _, ban := range bans {
+		if role, in := stored.Roles[ban.UserID]; in {
+			t.Fatalf("%s is banned and %s", ban.UserID, role)
 		}
 	}
 	if diff := cmp.Diff(m.state, stored); diff != "" {
@@ -162,20 +211,23 @@ func (m *machine) fold(t *rapid.T) {
 		}
 		m.state.Version = e.Version
 		var data struct {
-			UserID   string     `json:"userId"`
-			Role     group.Role `json:"role"`
-			OwnerID  string     `json:"ownerId"`
-			Capacity *int       `json:"capacity"`
+			UserID  string     `json:"userId"`
+			Role    group.Role `json:"role"`
+			OwnerID string     `json:"ownerId"`
+			From    string     `json:"from"`
+			To      string     `json:"to"`
 		}
 		if err := json.Unmarshal(e.Data, &data); err != nil && e.Type != group.MessagePosted {
 			t.Fatalf("%s: %v", e.Type, err)
 		}
 		switch e.Type {
 		case group.GroupCreated:
-			m.state.Capacity = data.Capacity
+			m.state.setCapacity(t, e.Data)
 			m.state.Roles[data.OwnerID] = group.Owner
 		case group.GroupUpdated:
-			m.state.Capacity = data.Capacity
+			m.state.setCapacity(t, e.Data)
+		case group.OwnerTransferred:
+			m.state.Roles[data.From], m.state.Roles[data.To] = group.Admin, group.Owner
 		case group.MemberJoined, group.MemberUpdated:
 			m.state.Roles[data.UserID] = data.Role
 		case group.MemberLeft, group.MemberRemoved, group.MemberBanned:
