@@ -26,6 +26,16 @@ type Applicant struct {
 	At     time.Time `json:"at"`
 }
 
+// Invite lets whoever has its code become a member.
+type Invite struct {
+	InviteID  string     `json:"inviteId"`
+	MaxUses   *int       `json:"maxUses,omitempty"` // nil: any number
+	Uses      int        `json:"uses"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"` // nil: never
+	CreatedAt time.Time  `json:"createdAt"`
+	CreatedBy string     `json:"createdBy"`
+}
+
 // Outsider is what a group keeps about a user who is not in it.
 type Outsider struct {
 	Ban       *Ban       // nil: none. One that has expired may still be here.
@@ -47,6 +57,14 @@ type Admissions interface {
 	// RemoveApplicant forgets that; it does nothing when he did not ask. Whoever
 	// makes him a member or bans him calls it.
 	RemoveApplicant(ctx context.Context, userID string) error
+	// AddInvite inserts an invite. Its code is known by a hash alone.
+	AddInvite(ctx context.Context, i Invite, codeHash string) error
+	// Invite returns this group's invite with a code, or nil when there is none.
+	Invite(ctx context.Context, codeHash string) (*Invite, error)
+	// UseInvite counts one use. It is an error when there is no such invite.
+	UseInvite(ctx context.Context, inviteID string) error
+	// RemoveInvite deletes an invite; false: there is none.
+	RemoveInvite(ctx context.Context, inviteID string) (bool, error)
 }
 
 // AdmissionLists is the part of a [Repository] that lists who wants to come in,
@@ -58,4 +76,10 @@ type AdmissionLists interface {
 	// Applicants lists who asked to become a member in order of user id, after
 	// the given one.
 	Applicants(ctx context.Context, groupID, after string, limit int) ([]Applicant, error)
+	// Invites lists invites by id, newest first, before the given one (empty:
+	// from the newest).
+	Invites(ctx context.Context, groupID, before string, limit int) ([]Invite, error)
+	// InvitedTo returns the id of the group that the invite with a code is for;
+	// fault.ErrNotFound when there is no such invite.
+	InvitedTo(ctx context.Context, codeHash string) (string, error)
 }

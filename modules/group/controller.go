@@ -36,6 +36,7 @@ func (c *Controller) Register(api *web.API) {
 	c.registerGroups()
 	c.registerMembers()
 	c.registerRequests()
+	c.registerInvites()
 	c.registerBans()
 	c.registerStream()
 }

@@ -219,6 +219,11 @@ func TestHTTPProblems(t *testing.T) {
 		{"PUT", path + "/owner", `{"userId":"member"}`, `If-Match: "99"`, "412 version_conflict"},
 		{"PUT", path + "/owner", `{"user":"member"}`, ``, "422 validation_failed user userId"},
 		{"PUT", path + "/bans/x", `{"reason":7,"until":1,"expiresAt":"2000-01-01T00:00:00Z"}`, ``, "422 validation_failed reason until expiresAt"},
+		{"POST", path + "/invites", `{"maxUses":0,"expiresAt":"2000-01-01T00:00:00Z","code":"x"}`, ``, "422 validation_failed code maxUses expiresAt"},
+		{"POST", path + "/invites", `{"maxUses":"many"}`, ``, "422 validation_failed maxUses"},
+		{"POST", path + "/invites", ``, "Idempotency-Key: k", "422 validation_failed Idempotency-Key"},
+		{"POST", "/invites/nonsense/accept", ``, ``, "410 invite_invalid"},
+		{"POST", "/invites/%00%ff/accept", ``, ``, "400 bad_request"},
 		{"PUT", path + "/bans/x", `{"expiresAt":"tomorrow"}`, ``, "422 validation_failed expiresAt"},
 		{"PUT", path + "/bans/" + strings.Repeat("x", 129), ``, ``, "422 validation_failed userId"},
 		{"DELETE", path, ``, `If-Match: "99"`, "412 version_conflict"},
@@ -312,7 +317,7 @@ func TestHTTPDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 25 {
+	if operations != 29 {
 		t.Errorf("%d operations", operations)
 	}
 	join := doc.Paths["/v1/groups/{groupId}/join"]["post"].Responses

@@ -24,6 +24,7 @@ const (
 	maxSignalTargets    = 100
 	maxQuery            = 200
 	maxReason           = 500
+	maxInviteUses       = 1_000_000
 )
 
 // defaultMessageType is the type of a message that names none.

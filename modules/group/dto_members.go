@@ -79,3 +79,31 @@ func storedTime(t *time.Time) *time.Time {
 	at := t.UTC().Truncate(time.Microsecond)
 	return &at
 }
+
+// InviteRequest asks for an invite. The zero value is one without bounds.
+type InviteRequest struct {
+	MaxUses   *int       `json:"maxUses,omitempty" doc:"how many may accept it; any number unless given"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"RFC 3339, in the future; never unless given"`
+
+	intake
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: see Validate.
+func (r *InviteRequest) UnmarshalJSON(data []byte) error {
+	return r.fill(data, r)
+}
+
+func (r *InviteRequest) read(b *body) {
+	b.take("maxUses", &r.MaxUses, "a whole number or null")
+	b.take("expiresAt", &r.ExpiresAt, "a time in RFC 3339 or null")
+}
+
+// Validate reports all mistakes at once, as validation_failed.
+func (r InviteRequest) Validate(now time.Time) error {
+	m := slices.Clip(r.mistakes)
+	if r.MaxUses != nil && (*r.MaxUses < 1 || *r.MaxUses > maxInviteUses) {
+		m.add("maxUses", "must be between 1 and %d", maxInviteUses)
+	}
+	m.future("expiresAt", storedTime(r.ExpiresAt), now)
+	return m.err()
+}

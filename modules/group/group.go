@@ -103,4 +103,6 @@ const (
 	RequestCreated   EventType = "request.created"   // {userId}
 	RequestApproved  EventType = "request.approved"  // {userId}
 	RequestRejected  EventType = "request.rejected"  // {userId}
+	InviteCreated    EventType = "invite.created"    // {inviteId}
+	InviteRevoked    EventType = "invite.revoked"    // {inviteId}
 )

@@ -22,6 +22,7 @@ const (
 	actRemoveMember               // remove a lower member
 	actChangeRole                 // make a member an admin and back
 	actRequests                   // list, approve and reject join requests
+	actInvite                     // make, list and revoke invites
 	actBan                        // ban lower members and outsiders, lift and list bans
 	actTransfer                   // hand the group over
 	actDelete                     // delete the group
@@ -52,6 +53,7 @@ var least = map[action]rank{
 	actRemoveMember: adminRank,
 	actChangeRole:   ownerRank,
 	actRequests:     adminRank,
+	actInvite:       adminRank,
 	actBan:          adminRank,
 	actTransfer:     ownerRank,
 	actDelete:       ownerRank,

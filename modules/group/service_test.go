@@ -60,7 +60,12 @@ type bench struct {
 
 func newBench(t *testing.T, cfg group.Config) *bench {
 	t.Helper()
-	b := &bench{recorder: &recorder{}, store: openStore(t), now: time.Date(2026, 11, 23, 10, 0, 0, 123456789, time.UTC)}
+	return newBenchOn(t, cfg, openStore(t))
+}
+
+func newBenchOn(t *testing.T, cfg group.Config, st store) *bench {
+	t.Helper()
+	b := &bench{recorder: &recorder{}, store: st, now: time.Date(2026, 11, 23, 10, 0, 0, 123456789, time.UTC)}
 	b.Service = group.NewService(cfg, group.Deps{
 		Repository: b.store,
 		Log:        b.store,
@@ -225,6 +230,17 @@ var calls = []struct {
 	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
 	{"reject nobody", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
 		return s.Reject(ctx, who, id, "\x00")
+	}, [5]string{"not_member", "forbidden", "not_found", "not_found", "not_found"}},
+	{"invites", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		_, err := s.Invites(ctx, who, id, "", 10)
+		return err
+	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
+	{"invite", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		_, err := s.Invite(ctx, who, id, group.InviteRequest{})
+		return err
+	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
+	{"revoke nothing", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		return s.Revoke(ctx, who, id, "\x00")
 	}, [5]string{"not_member", "forbidden", "not_found", "not_found", "not_found"}},
 	{"bans", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
 		_, err := s.Bans(ctx, who, id, "", 10)

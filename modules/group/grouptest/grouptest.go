@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"OwnerIsOneAlways":     testOwner,
 		"BansComeAndGo":        testBans,
 		"RequestsComeAndGo":    testApplicants,
+		"InvitesAreUsedUp":     testInvites,
 		"DeletedKeepsItsLog":   testDelete,
 		"EventsAsWritten":      testEvents,
 		"LogPages":             testLogPages,

@@ -1,0 +1,15 @@
+-- +goose Up
+CREATE TABLE invites (
+    id         TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    group_id   TEXT COLLATE "C" NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+    code_hash  TEXT COLLATE "C" NOT NULL UNIQUE, -- SHA-256 in hexadecimal: the code is nowhere
+    max_uses   INTEGER,
+    uses       INTEGER NOT NULL,
+    expires_at BIGINT,
+    created_by TEXT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE INDEX invites_group_id ON invites (group_id, id DESC);
+
+-- +goose Down
+DROP TABLE invites;

@@ -1,0 +1,153 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+)
+
+const (
+	inviteColumns = `i.id, i.max_uses, i.uses, i.expires_at, i.created_by, i.created_at`
+	addInvite     = `INSERT INTO invites (id, group_id, code_hash, max_uses, uses, expires_at, created_by, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+	useInvite    = `UPDATE invites SET uses = uses + 1 WHERE group_id = $1 AND id = $2`
+	removeInvite = `DELETE FROM invites WHERE group_id = $1 AND id = $2`
+	invite       = `SELECT ` + inviteColumns + ` FROM invites i WHERE i.group_id = $1 AND i.code_hash = $2`
+	invitedTo    = `SELECT g.id FROM invites i JOIN groups g ON g.id = i.group_id WHERE i.code_hash = $1 AND g.deleted_at IS NULL`
+	// A group without invites is one row without one.
+	invites = `SELECT ` + inviteColumns + `
+		FROM groups g LEFT JOIN (SELECT * FROM invites WHERE group_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3) i
+		ON i.group_id = g.id
+		WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY i.id DESC`
+)
+
+// inviteRow is an invite, or none where an outer join found nothing.
+type inviteRow struct {
+	id, by                       sql.NullString
+	maxUses, uses, expires, made sql.NullInt64
+}
+
+func (r *inviteRow) fields() []any {
+	return []any{&r.id, &r.maxUses, &r.uses, &r.expires, &r.by, &r.made}
+}
+
+func (r *inviteRow) invite() *group.Invite {
+	if !r.id.Valid {
+		return nil
+	}
+	i := &group.Invite{
+		InviteID:  r.id.String,
+		Uses:      int(r.uses.Int64),
+		ExpiresAt: optionalInstant(r.expires),
+		CreatedAt: instant(r.made.Int64),
+		CreatedBy: r.by.String,
+	}
+	if r.maxUses.Valid {
+		n := int(r.maxUses.Int64)
+		i.MaxUses = &n
+	}
+	return i
+}
+
+// Invites lists invites, newest first.
+func (s *Store) Invites(ctx context.Context, groupID, before string, limit int) (list []group.Invite, err error) {
+	if !storable(groupID) {
+		return nil, fault.ErrNotFound
+	}
+	if !storable(before) {
+		return nil, errCursor
+	}
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		list = []group.Invite{}
+		known := false
+		err := each(ctx, q, invites, args{groupID, upTo(before), limit}, func(scan scanner) error {
+			var row inviteRow
+			err := scan(row.fields()...)
+			if i := row.invite(); i != nil {
+				list = append(list, *i)
+			}
+			known = true
+			return err
+		})
+		if err == nil && !known {
+			return fault.ErrNotFound
+		}
+		return err
+	})
+	return list, doing(err, "list the invites of group", groupID)
+}
+
+// InvitedTo returns the group that a code is for.
+func (s *Store) InvitedTo(ctx context.Context, codeHash string) (groupID string, err error) {
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		return notFound(q.QueryRowContext(ctx, invitedTo, codeHash).Scan(&groupID))
+	})
+	return groupID, doing(err, "find the group of an invite", "")
+}
+
+// AddInvite inserts an invite.
+func (t *tx) AddInvite(ctx context.Context, i group.Invite, codeHash string) error {
+	var maxUses any
+	if i.MaxUses != nil {
+		maxUses = int64(*i.MaxUses)
+	}
+	_, err := t.q.ExecContext(ctx, addInvite,
+		i.InviteID, t.g.ID, codeHash, maxUses, i.Uses, micros(i.ExpiresAt), i.CreatedBy, i.CreatedAt.UnixMicro())
+	if err != nil {
+		return fmt.Errorf("write invite %s: %w", i.InviteID, err)
+	}
+	return nil
+}
+
+// Invite returns the invite with a code, or nil.
+func (t *tx) Invite(ctx context.Context, codeHash string) (*group.Invite, error) {
+	var row inviteRow
+	err := t.q.QueryRowContext(ctx, invite, t.g.ID, codeHash).Scan(row.fields()...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil //nolint:nilnil // the contract's word for "no such invite"
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read an invite: %w", err)
+	}
+	return row.invite(), nil
+}
+
+// UseInvite counts one use.
+func (t *tx) UseInvite(ctx context.Context, inviteID string) error {
+	used, err := t.touched(ctx, useInvite, inviteID)
+	if err == nil && !used {
+		err = errors.New("there is none")
+	}
+	if err != nil {
+		return fmt.Errorf("use invite %s: %w", inviteID, err)
+	}
+	return nil
+}
+
+// RemoveInvite deletes an invite, or returns false when there is none.
+func (t *tx) RemoveInvite(ctx context.Context, inviteID string) (bool, error) {
+	if !storable(inviteID) {
+		return false, nil
+	}
+	removed, err := t.touched(ctx, removeInvite, inviteID)
+	if err != nil {
+		return false, fmt.Errorf("remove invite %s: %w", inviteID, err)
+	}
+	return removed, nil
+}
+
+// touched runs a statement on one thing of the group and reports whether it was
+// there.
+func (t *tx) touched(ctx context.Context, query, id string) (bool, error) {
+	result, err := t.q.ExecContext(ctx, query, t.g.ID, id)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
