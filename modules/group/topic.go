@@ -53,25 +53,6 @@ type topic struct {
 	paused  bool                         // a read failed: the next one waits
 }
 
-// subscription is one socket's place in a topic.
-type subscription struct {
-	socket   Subscriber
-	backend  bool
-	admitted bool  // it was answered: it is a subscription now
-	released bool  // the answer is on its way: events may follow
-	pos      int64 // the last version sent, while held
-	since    int64 // the version that its admission knew of
-}
-
-// waiter is one call that waits for a read of the log.
-type waiter struct {
-	user  string
-	since *int64
-	page  LogPage
-	err   error
-	done  chan struct{}
-}
-
 func newTopic(f *Feed, groupID string) *topic {
 	return &topic{
 		feed:    f,
@@ -131,33 +112,6 @@ func (t *topic) snapshot(ctx context.Context, sub *subscription, req SubscribeRe
 	answer := w.answer()
 	t.admit(sub, answer)
 	return answer, nil
-}
-
-// answer cuts one subscriber's part out of the page that several share.
-func (w *waiter) answer() Subscription {
-	g := w.page.Group
-	a := Subscription{Group: g, Version: g.Version, Events: []Event{}}
-	if w.since == nil {
-		return a
-	}
-	since := *w.since
-	if since > g.Version || since < w.page.first()-1 {
-		a.Snapshot = true
-		return a
-	}
-	a.Version = since
-	size := 0
-	for _, e := range w.page.Events {
-		if e.Version != a.Version+1 {
-			continue
-		}
-		if size += len(e.Data); size > answerBytes && len(a.Events) > 0 {
-			break
-		}
-		a.Events = append(a.Events, e)
-		a.Version = e.Version
-	}
-	return a
 }
 
 func (t *topic) admit(sub *subscription, a Subscription) {
@@ -318,15 +272,6 @@ func (t *topic) sendLocked(sub *subscription, it item) bool {
 		return false
 	}
 	return true
-}
-
-// endedBy reports whether an event ends a subscription. One that the admission
-// already knew of does not: the user came back since.
-func (sub *subscription) endedBy(it item, user string) bool {
-	if it.version <= sub.since {
-		return false
-	}
-	return user == "" || !sub.backend && user == sub.socket.UserID()
 }
 
 // closeLocked ends a subscription and tells the socket why.
