@@ -40,7 +40,7 @@ type mineInput struct{ web.Paging }
 
 func (c *Controller) registerGroups() {
 	register(c, operation(http.MethodPost, "/groups", "create-group",
-		"Create a group; the caller owns it", http.StatusCreated), c.create)
+		"Create a group; the caller owns it", http.StatusCreated, "409 limit_reached"), c.create)
 	register(c, operation(http.MethodGet, "/groups", "find-groups",
 		"Find public groups, newest first", http.StatusOK, "400 bad_request", "422 validation_failed"), c.find)
 	register(c, operation(http.MethodGet, "/me/groups", "my-groups",

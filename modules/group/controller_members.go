@@ -71,7 +71,7 @@ func (c *Controller) registerMembers() {
 		"Remove a member", http.StatusNoContent, hidden, notEnough, "409 owner_must_transfer"), c.removeMember)
 	register(c, operation(http.MethodPut, "/groups/{groupId}/owner", "transfer-group",
 		"Hand the group over to a member; the owner becomes an admin", http.StatusOK,
-		hidden, notEnough, "412 version_conflict"), c.transfer)
+		hidden, notEnough, "409 limit_reached", "412 version_conflict"), c.transfer)
 }
 
 func (c *Controller) leave(ctx context.Context, in *groupAction) (*Nothing, error) {

@@ -12,8 +12,10 @@ import (
 // database that does not answer as fault.ErrUnavailable.
 type Repository interface {
 	// Create stores a new group with its owner and the events group.created
-	// (version 1) and nothing else, and returns it.
-	Create(ctx context.Context, g Group, owner Member) (Group, []Event, error)
+	// (version 1) and nothing else, and returns it. admit, unless it is nil, is
+	// asked about the owner's groups before that, as [Tx.Tally] counts them; its
+	// error is returned as it is. It may be asked more than once.
+	Create(ctx context.Context, g Group, owner Member, admit func(Tally) error) (Group, []Event, error)
 
 	// Change runs fn in one transaction that holds the group's row, so that
 	// the changes of one group happen one after the other. It returns the
@@ -79,6 +81,11 @@ type Tx interface {
 	// none. Create schedules what [Group.NextStrike] says.
 	Due() (at time.Time, due bool)
 	Schedule(ctx context.Context, next *time.Time) error
+	// Tally counts the groups of users, as they were before this change; who is
+	// in none may be missing. Until the transaction is over, everyone else who
+	// wants to count one of these users waits. It is called at most once in a
+	// change, so that nobody waits in a circle.
+	Tally(ctx context.Context, userIDs ...string) (map[string]Tally, error)
 	// Delete marks the group deleted: from then on it is not found, while its
 	// log stays readable to the feed.
 	Delete(ctx context.Context) error

@@ -80,7 +80,8 @@ func NewService(cfg Config, deps Deps) *Service {
 	return s
 }
 
-// Create makes a group that the caller owns.
+// Create makes a group that the caller owns. It returns ErrLimitReached when he
+// owns, or is in, as many as he may.
 func (s *Service) Create(ctx context.Context, caller auth.Identity, req CreateRequest) (Group, error) {
 	if err := req.Validate(s.cfg.LimitMembers, s.now()); err != nil {
 		return Group{}, err
@@ -109,7 +110,7 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req CreateRe
 		EndsAt:       req.EndsAt,
 		RemindBefore: req.RemindBefore,
 	}
-	created, events, err := s.repo.Create(ctx, g, newMember(caller.UserID, caller.Name, Owner, now))
+	created, events, err := s.repo.Create(ctx, g, newMember(caller.UserID, caller.Name, Owner, now), s.mayCreate(caller))
 	if err != nil {
 		return Group{}, err
 	}

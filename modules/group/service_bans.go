@@ -2,11 +2,9 @@ package group
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/moim-live/moim/modules/auth"
-	"github.com/moim-live/moim/modules/fault"
 )
 
 // banned is the data of member.banned.
@@ -94,13 +92,6 @@ func mayEnter(caller auth.Identity, o Outsider, now time.Time) error {
 	return nil
 }
 
-// mayBeAdded says whether a ban keeps the i-th of the users out whom someone
-// else wants to add: whoever wants that lifts the ban first.
-func mayBeAdded(i int, o Outsider, now time.Time) error {
-	if !o.Ban.holds(now) {
-		return nil
-	}
-	e := ErrBanned.WithMessage("a user to be added is banned from this group: lift the ban first")
-	e.Fields = []fault.Field{{Field: fmt.Sprintf("userIds[%d]", i), Message: "is banned from this group"}}
-	return e
-}
+// errBannedOther is ErrBanned for whoever wants to add someone else: he lifts
+// the ban first.
+var errBannedOther = ErrBanned.WithMessage("a user to be added is banned from this group: lift the ban first")

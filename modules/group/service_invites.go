@@ -153,6 +153,9 @@ func (s *Service) enter(ctx context.Context, tx Tx, caller auth.Identity, invite
 	if err := goesOn(actJoin, tx.Group()); err != nil {
 		return err
 	}
+	if err := s.mayBeIn(ctx, tx, caller, candidate{userID: caller.UserID}); err != nil {
+		return err
+	}
 	if err := tx.UseInvite(ctx, invite.InviteID); err != nil {
 		return err
 	}

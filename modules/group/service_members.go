@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/moim-live/moim/modules/auth"
@@ -34,6 +35,9 @@ func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string
 		}
 		switch policy := tx.Group().JoinPolicy; {
 		case caller.Admin || policy == JoinOpen:
+			if err := s.mayBeIn(ctx, tx, caller, candidate{userID: caller.UserID}); err != nil {
+				return err
+			}
 			fresh := newMember(caller.UserID, caller.Name, MemberRole, s.instant())
 			joined = Joined{Member: &fresh}
 			return s.seat(ctx, tx, caller, fresh, self)
@@ -157,28 +161,25 @@ func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID 
 		version int64
 	)
 	err := s.change(ctx, actAddMembers, caller, groupID, func(tx Tx, _ *Member) error {
-		added = make([]Member, 0, len(req.UserIDs))
-		now := s.instant()
 		known, err := tx.Outsiders(ctx, req.UserIDs...)
 		if err != nil {
 			return err
 		}
-		for i, userID := range req.UserIDs {
-			m, err := tx.Member(ctx, userID)
-			if err != nil {
+		now := s.instant()
+		fresh, err := s.candidates(ctx, tx, req.UserIDs, known, now)
+		if err != nil {
+			return err
+		}
+		if err := s.mayBeIn(ctx, tx, caller, fresh...); err != nil {
+			return err
+		}
+		added = make([]Member, 0, len(fresh))
+		for _, c := range fresh {
+			m := newMember(c.userID, "", MemberRole, now)
+			if err := s.seat(ctx, tx, caller, m, known[c.userID]); err != nil {
 				return err
 			}
-			if m != nil {
-				continue
-			}
-			if err := mayBeAdded(i, known[userID], now); err != nil {
-				return err
-			}
-			fresh := newMember(userID, "", MemberRole, now)
-			if err := s.seat(ctx, tx, caller, fresh, known[userID]); err != nil {
-				return err
-			}
-			added = append(added, fresh)
+			added = append(added, m)
 		}
 		version = tx.Group().Version
 		return nil
@@ -187,6 +188,31 @@ func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID 
 		return nil, 0, err
 	}
 	return added, version, nil
+}
+
+// candidates returns those of users, each once, who are no members yet.
+func (s *Service) candidates(ctx context.Context, tx Tx, users []string, known map[string]Outsider, now time.Time) ([]candidate, error) {
+	fresh := make([]candidate, 0, len(users))
+	seen := make(map[string]bool, len(users))
+	for i, userID := range users {
+		if seen[userID] {
+			continue
+		}
+		seen[userID] = true
+		m, err := tx.Member(ctx, userID)
+		if err != nil {
+			return nil, err
+		}
+		if m != nil {
+			continue
+		}
+		c := candidate{userID: userID, field: fmt.Sprintf("userIds[%d]", i)}
+		if known[userID].Ban.holds(now) {
+			return nil, c.blame(errBannedOther, "is banned from this group")
+		}
+		fresh = append(fresh, c)
+	}
+	return fresh, nil
 }
 
 // UpdateMember applies a merge patch to a member below the caller. Only the

@@ -14,7 +14,8 @@ type transfer struct {
 
 // Transfer makes a member the owner; the owner before him becomes an admin.
 // revision is as in [Service.Update]. Naming who owns the group already changes
-// nothing. It returns fault.ErrNotFound when the user is no member.
+// nothing. It returns fault.ErrNotFound when the user is no member, and
+// ErrLimitReached when he owns as many groups as he may.
 func (s *Service) Transfer(ctx context.Context, caller auth.Identity, groupID string, revision *int64, req TransferRequest) (Group, error) {
 	if err := req.Validate(); err != nil {
 		return Group{}, err
@@ -33,6 +34,9 @@ func (s *Service) Transfer(ctx context.Context, caller auth.Identity, groupID st
 			return errNoMember
 		case heir.UserID == g.OwnerID:
 			return nil
+		}
+		if err := s.mayOwn(ctx, tx, caller, heir.UserID); err != nil {
+			return err
 		}
 		data := transfer{From: g.OwnerID, To: heir.UserID}
 		if err := tx.SetOwner(ctx, heir.UserID, s.instant()); err != nil {

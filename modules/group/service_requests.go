@@ -61,6 +61,9 @@ func (s *Service) Approve(ctx context.Context, caller auth.Identity, groupID, us
 		if err != nil {
 			return err
 		}
+		if err := s.mayBeIn(ctx, tx, caller, candidate{userID: userID}); err != nil {
+			return err
+		}
 		if _, err := tx.Append(ctx, RequestApproved, caller.UserID, subject{UserID: userID}); err != nil {
 			return err
 		}

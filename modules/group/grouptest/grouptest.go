@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"BansComeAndGo":        testBans,
 		"RequestsComeAndGo":    testApplicants,
 		"InvitesAreUsedUp":     testInvites,
+		"TalliesHold":          testTallies,
 		"DeletedKeepsItsLog":   testDelete,
 		"EventsAsWritten":      testEvents,
 		"LogPages":             testLogPages,
@@ -98,7 +99,7 @@ func create(t *testing.T, s Store, change ...func(*group.Group)) group.Group {
 	for _, c := range change {
 		c(&g)
 	}
-	g, _, err := s.Create(t.Context(), g, owner())
+	g, _, err := s.Create(t.Context(), g, owner(), nil)
 	if err != nil {
 		t.Fatalf("create: %v", err)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Create stores a new group with its owner and the event group.created.
-func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member) (group.Group, []group.Event, error) {
+func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member, admit func(group.Tally) error) (group.Group, []group.Event, error) {
 	g = normal(g)
 	g.OwnerID, g.MemberCount, g.Version, g.Revision = owner.UserID, 1, 1, 1
 	data, err := encode(g)
@@ -23,14 +23,27 @@ func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member) (
 	if err != nil {
 		return group.Group{}, nil, err
 	}
-	var events []group.Event
+	var (
+		events []group.Event
+		own    error // what admit returned: the caller's, passed on as it is
+	)
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		t := &tx{q: q, sql: &s.sql, g: g, joined: []group.Member{owner}}
+		own = nil
+		if admit != nil {
+			tallies, err := t.Tally(ctx, owner.UserID)
+			if err != nil {
+				return err
+			}
+			if own = admit(tallies[owner.UserID]); own != nil {
+				return own
+			}
+		}
 		var at int64
 		row := q.QueryRowContext(ctx, s.sql.insertGroup, append(args{g.ID, g.OwnerID, g.CreatedAt.UnixMicro()}, record...)...)
 		if err := row.Scan(&at); err != nil {
 			return err
 		}
-		t := &tx{q: q, sql: &s.sql, g: g, joined: []group.Member{owner}}
 		events = []group.Event{{
 			GroupID: g.ID, Version: 1, Type: group.GroupCreated, Actor: actorOf(owner.UserID), Data: data, At: instant(at),
 		}}
@@ -40,7 +53,10 @@ func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member) (
 		}
 		return t.Schedule(ctx, g.NextStrike(g.CreatedAt))
 	})
-	if err != nil {
+	switch {
+	case own != nil:
+		return group.Group{}, nil, own
+	case err != nil:
 		return group.Group{}, nil, doing(err, "create group", g.ID)
 	}
 	return g, events, nil

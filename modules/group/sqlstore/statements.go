@@ -20,7 +20,7 @@ type statements struct {
 	insertMembers, insertEvents, insertOutbox                          bulk
 
 	readGroup, readEvents, readMembers, heads string
-	outsiders                                 string
+	outsiders, lockUsers, tally               string
 	relay                                     string
 	aged, trimmable, trim                     string
 	forget                                    []string
@@ -40,7 +40,11 @@ func newStatements(d database.Dialect) statements {
 			e AS (INSERT INTO events (group_id, version, type, actor, data, at) VALUES ($1, $5, $6, $7, $8, $9)),
 			o AS (INSERT INTO outbox (group_id, version, created_at) VALUES ($1, $5, ` + now + `)) ` + move
 	}
+	lockUsers, tally := tallyStatements(d, users)
 	return statements{
+		lockUsers: lockUsers,
+		tally:     tally,
+
 		group: `SELECT ` + groupColumns + `, ` + memberColumns + `
 			FROM groups g LEFT JOIN members m ON m.group_id = g.id AND m.user_id = $2
 			WHERE g.id = $1 AND g.deleted_at IS NULL`,
