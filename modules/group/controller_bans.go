@@ -24,9 +24,9 @@ func (c *Controller) registerBans() {
 		hidden, notEnough, "400 bad_request", "422 validation_failed"), c.bans)
 	register(c, operation(http.MethodPut, "/groups/{groupId}/bans/{userId}", "ban-user",
 		"Ban a user; if he is a member, he is removed", http.StatusOK,
-		hidden, notEnough, "409 owner_must_transfer"), c.ban)
+		hidden, notEnough, "409 group_ended, owner_must_transfer"), c.ban)
 	register(c, operation(http.MethodDelete, "/groups/{groupId}/bans/{userId}", "unban-user",
-		"Lift a ban; a repeat answers the same", http.StatusNoContent, hidden, notEnough), c.unban)
+		"Lift a ban; a repeat answers the same", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.unban)
 }
 
 func (c *Controller) bans(ctx context.Context, in *membersInput) (*Answer[web.Page[Ban]], error) {

@@ -61,17 +61,17 @@ func (c *Controller) registerMembers() {
 		"List members by user id", http.StatusOK, hidden, outside, "400 bad_request", "422 validation_failed"), c.members)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/members", "add-members",
 		"Make users members, all or none", http.StatusOK,
-		hidden, "403 banned, forbidden, not_member", "409 group_full, limit_reached"), c.addMembers)
+		hidden, "403 banned, forbidden, not_member", "409 group_ended, group_full, limit_reached"), c.addMembers)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/members/{userId}", "get-member",
 		"Read a member", http.StatusOK, hidden, outside), c.member)
 	register(c, operation(http.MethodPatch, "/groups/{groupId}/members/{userId}", "update-member",
 		"Change a member's role and attributes by a JSON merge patch", http.StatusOK,
-		hidden, notEnough, "409 owner_must_transfer"), c.updateMember)
+		hidden, notEnough, "409 group_ended, owner_must_transfer"), c.updateMember)
 	register(c, operation(http.MethodDelete, "/groups/{groupId}/members/{userId}", "remove-member",
-		"Remove a member", http.StatusNoContent, hidden, notEnough, "409 owner_must_transfer"), c.removeMember)
+		"Remove a member", http.StatusNoContent, hidden, notEnough, "409 group_ended, owner_must_transfer"), c.removeMember)
 	register(c, operation(http.MethodPut, "/groups/{groupId}/owner", "transfer-group",
 		"Hand the group over to a member; the owner becomes an admin", http.StatusOK,
-		hidden, notEnough, "409 limit_reached", "412 version_conflict"), c.transfer)
+		hidden, notEnough, "409 group_ended, limit_reached", "412 version_conflict"), c.transfer)
 }
 
 func (c *Controller) leave(ctx context.Context, in *groupAction) (*Nothing, error) {

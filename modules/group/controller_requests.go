@@ -23,7 +23,7 @@ type joinAnswer struct {
 func (c *Controller) registerRequests() {
 	join := operation(http.MethodPost, "/groups/{groupId}/join", "join-group",
 		"Become a member, or ask to; a repeat answers the same", http.StatusOK,
-		hidden, "403 banned, invite_required", "409 group_full, limit_reached")
+		hidden, "403 banned, invite_required", "409 group_ended, group_full, limit_reached")
 	join.Responses["200"] = described("the caller is a member", &huma.Schema{Ref: "#/components/schemas/Member"})
 	join.Responses["202"] = described("someone has to approve the caller", &huma.Schema{
 		Type:       huma.TypeObject,
@@ -36,9 +36,9 @@ func (c *Controller) registerRequests() {
 		hidden, notEnough, "400 bad_request", "422 validation_failed"), c.requests)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/requests/{userId}/approve", "approve-request",
 		"Make who asked for it a member", http.StatusOK,
-		hidden, notEnough, "409 group_full, limit_reached"), c.approve)
+		hidden, notEnough, "409 group_ended, group_full, limit_reached"), c.approve)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/requests/{userId}/reject", "reject-request",
-		"Refuse who asked to join", http.StatusNoContent, hidden, notEnough), c.reject)
+		"Refuse who asked to join", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.reject)
 }
 
 func described(description string, schema *huma.Schema) *huma.Response {

@@ -67,6 +67,10 @@ func unavailable(t *testing.T, s grouptest.Store, id string) {
 		"Read":         func() error { _, err := s.Read(ctx, id, 0, 10, nil); return err },
 		"Heads":        func() error { _, err := s.Heads(ctx, time.Hour); return err },
 		"Relay":        func() error { _, err := s.Relay(ctx, 0, 10, func(group.Event) error { return nil }); return err },
+		"Bans":         func() error { _, err := s.Bans(ctx, id, "", time.Now(), 10); return err },
+		"Applicants":   func() error { _, err := s.Applicants(ctx, id, "", 10); return err },
+		"Invites":      func() error { _, err := s.Invites(ctx, id, "", 10); return err },
+		"InvitedTo":    func() error { _, err := s.InvitedTo(ctx, "hash"); return err },
 		"Published":    func() error { return s.Published(ctx, []group.Ref{{GroupID: id, Version: 1}}) },
 	} {
 		began := time.Now()
