@@ -27,7 +27,8 @@ const (
 )
 
 // Server is a running PostgreSQL server on 127.0.0.1 that lets everyone in as
-// the superuser postgres. It syncs to disk, as a server in production does.
+// the superuser postgres. It does not sync to disk unless a setting says so:
+// tests kill processes, not machines, and share slow disks.
 type Server struct {
 	tb       testing.TB
 	postgres string // the binary
@@ -115,7 +116,8 @@ func (s *Server) initialize(bin string, settings []string) error {
 	if err != nil {
 		return err
 	}
-	_, err = conf.WriteString("\n" + strings.Join(settings, "\n") + "\n")
+	settings = append([]string{"", "fsync = off", "full_page_writes = off"}, settings...) // the last one counts
+	_, err = conf.WriteString(strings.Join(settings, "\n") + "\n")
 	if closeErr := conf.Close(); err == nil {
 		err = closeErr
 	}

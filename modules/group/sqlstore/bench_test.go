@@ -15,7 +15,7 @@ import (
 func BenchmarkChange(b *testing.B) {
 	b.Run("sqlite", func(b *testing.B) { benchmarkChange(b, sqlstore.New(start(b, ""))) })
 	b.Run("postgres", func(b *testing.B) {
-		server := pgtest.Start(b)
+		server := pgtest.Start(b, "fsync = on", "full_page_writes = on")
 		benchmarkChange(b, sqlstore.New(start(b, server.NewDatabase(b))))
 	})
 }
@@ -55,7 +55,7 @@ func benchmarkChange(b *testing.B, s grouptest.Store) {
 func BenchmarkRead(b *testing.B) {
 	b.Run("sqlite", func(b *testing.B) { benchmarkRead(b, sqlstore.New(start(b, ""))) })
 	b.Run("postgres", func(b *testing.B) {
-		server := pgtest.Start(b)
+		server := pgtest.Start(b, "fsync = on", "full_page_writes = on")
 		benchmarkRead(b, sqlstore.New(start(b, server.NewDatabase(b))))
 	})
 }
