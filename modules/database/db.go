@@ -12,14 +12,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// defaultTimeout bounds a call whose context has no deadline, so that nobody
-// waits for a database that does not answer for longer than that.
+// defaultTimeout bounds every call, so that nobody waits for a database that
+// does not answer for longer than that, whatever else he has time for.
 const defaultTimeout = 5 * time.Second
 
 // DB is an open database. It is safe for concurrent use.
 //
-// A call whose context has no deadline gets one of 5 s. Errors that mean that
-// the database does not answer are fault.ErrUnavailable; after one from
+// No call takes longer than 5 s, whatever its context allows. Errors that mean
+// that the database does not answer are fault.ErrUnavailable; after one from
 // [DB.Write] the change may or may not have happened. Before Start and after
 // Stop every call returns it.
 type DB struct {
@@ -183,11 +183,9 @@ func (d *DB) run(ctx context.Context, fn Func, how func(backend, context.Context
 	return Translate(how(open, ctx, fn))
 }
 
-// WithDeadline gives ctx the deadline that a call gets whose context has none.
+// WithDeadline bounds ctx as every call to a database is bounded: whoever has
+// longer must not wait longer for one that is frozen.
 func WithDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
 	return context.WithTimeout(ctx, defaultTimeout)
 }
 
