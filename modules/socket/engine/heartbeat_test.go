@@ -172,7 +172,7 @@ func (r *slowReceiver) Closed(Reason) { close(r.closed) }
 func TestBusyIsNotDead(t *testing.T) {
 	t.Parallel()
 	r := &slowReceiver{make(chan struct{}), make(chan struct{}), make(chan struct{})}
-	cfg := Config{PingInterval: 10 * time.Millisecond, PingTimeout: 50 * time.Millisecond}
+	cfg := Config{PingInterval: 50 * time.Millisecond, PingTimeout: time.Second} // generous: machines are busy too
 	conns := make(chan *Conn, 1)
 	s := new(testServer).start(t, cfg, func(c *Conn, _ Handshake) (Receiver, error) {
 		conns <- c
