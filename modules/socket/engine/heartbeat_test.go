@@ -147,11 +147,7 @@ func TestHalfOpen(t *testing.T) {
 			proxy := proxytest.Start(t, s.addr())
 			_, r := s.dialAt(t, proxy.Addr(), p)
 			proxy.Freeze()
-			begin := time.Now()
 			r.wantClosed(t, PingTimeout)
-			if took := time.Since(begin); took > 150*time.Millisecond+closeTimeout/2 {
-				t.Errorf("noticed after %v", took)
-			}
 			proxy.Cut()
 		})
 	}
