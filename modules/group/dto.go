@@ -255,7 +255,7 @@ func (r MessageRequest) Validate() error {
 type SignalRequest struct {
 	Type string          `json:"type" doc:"1 to 64 characters"`
 	Data json.RawMessage `json:"data,omitempty" doc:"any JSON value of at most 32 KiB; null unless given"`
-	To   []string        `json:"to,omitempty" doc:"at most 100 user ids; everyone unless given"`
+	To   []string        `json:"to,omitempty" doc:"at most 100 user ids; everyone unless given, nobody when empty"`
 
 	intake
 }

@@ -71,6 +71,9 @@ func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID stri
 			return err
 		}
 	}
+	if req.To != nil && len(req.To) == 0 {
+		return nil // for nobody, which must not become everybody
+	}
 	data := tidy(req.Data)
 	if data == nil {
 		data = json.RawMessage("null")

@@ -49,6 +49,12 @@ func TestSignal(t *testing.T) {
 		Room: "group:" + g.ID, Event: "group:signal", Except: "s1", To: []string{"alice"},
 		Data: []byte(`{"groupId":"` + g.ID + `","from":"member","type":"typing","data":null}`),
 	}}
+	// What is for nobody reaches nobody, but the sender must be allowed to send.
+	nobody := decode[group.SignalRequest](t, `{"type":"typing","to":[]}`)
+	if err := b.Signal(t.Context(), user("member"), g.ID, group.SignalSource{}, nobody); err != nil {
+		t.Error(err)
+	}
+	wantCode(t, "a stranger's signal for nobody", b.Signal(t.Context(), user("stranger"), g.ID, group.SignalSource{}, nobody), "not_found")
 	if diff := cmp.Diff(want, b.signals); diff != "" {
 		t.Error(diff)
 	}
