@@ -15,10 +15,15 @@ import (
 )
 
 const (
-	// headerTimeout and idleTimeout bound clients that say nothing.
-	headerTimeout = 10 * time.Second
-	idleTimeout   = 2 * time.Minute
-	maxHeader     = 32 << 10
+	// No client holds a connection by being slow: these bound how long the
+	// header, the whole request and its answer may be under way, and how long
+	// a connection may be silent between requests. Sockets have heartbeats
+	// instead. The request's is shorter than the time to drain.
+	headerTimeout  = 10 * time.Second
+	requestTimeout = 15 * time.Second
+	answerTimeout  = time.Minute
+	idleTimeout    = 2 * time.Minute
+	maxHeader      = 32 << 10
 
 	// drainShare is the part of the time to stop that sockets are closed over.
 	drainShare = 4
@@ -55,6 +60,8 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 		http: &http.Server{
 			Handler:           engine,
 			ReadHeaderTimeout: headerTimeout,
+			ReadTimeout:       requestTimeout,
+			WriteTimeout:      answerTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeader,
 			ErrorLog:          slog.NewLogLogger(collect(opts).log.Handler(), slog.LevelDebug),
