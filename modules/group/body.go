@@ -142,8 +142,11 @@ func (m *mistakes) userID(field, id string) {
 	}
 }
 
-func validUserID(id string) bool {
-	return id != "" && len(id) <= maxUserID && utf8.ValidString(id) && !strings.ContainsFunc(id, unicode.IsControl)
+func validUserID(id string) bool { return validID(id, maxUserID) }
+
+// validID reports whether id, which clients made up, can be one.
+func validID(id string, limit int) bool {
+	return id != "" && len(id) <= limit && utf8.ValidString(id) && !strings.ContainsFunc(id, unicode.IsControl)
 }
 
 func (m *mistakes) object(field string, raw json.RawMessage, limit int) {

@@ -61,7 +61,7 @@ func fill(t *testing.T, repo group.Repository, id string) group.Group {
 		ID: id, Name: "모임 <b>&", Description: "line\nline", Visibility: group.Public, JoinPolicy: group.JoinRequest,
 		Capacity: &capacity, Attributes: json.RawMessage(`{"room":7,"n":1.50,"s":"<&>\u2028"}`), OwnerID: "ana",
 		CreatedAt: at, UpdatedAt: at, EndsAt: &ends, RemindBefore: []int{60, 5},
-	}, group.Member{UserID: "ana", Name: "Ana", Role: group.Owner, JoinedAt: at}, nil)
+	}, group.Member{UserID: "ana", Name: "Ana", Role: group.Owner, JoinedAt: at}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

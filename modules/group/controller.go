@@ -60,18 +60,22 @@ func (c Condition) revision() (*int64, error) {
 	return &revision, nil
 }
 
-// Once is the key that makes a repeat harmless. Keys are not served yet: a
-// request that relies on one is refused.
+// Once is the key that makes a repeat return the first answer.
 type Once struct {
-	Key string `header:"Idempotency-Key" doc:"not supported yet: refused"`
+	Key string `header:"Idempotency-Key" doc:"at most 255 bytes: a repeat under the same key returns the first answer, for 24 hours"`
 }
 
 // Resolve implements huma.Resolver.
 func (o *Once) Resolve(huma.Context) []error {
-	if o.Key == "" {
+	if o.Key == "" || badKey(o.Key) == "" {
 		return nil
 	}
-	return []error{&huma.ErrorDetail{Location: "header.Idempotency-Key", Message: keyNotServed}}
+	return []error{&huma.ErrorDetail{Location: "header.Idempotency-Key", Message: badKey(o.Key)}}
+}
+
+// once returns the context for the service.
+func (o *Once) once(ctx context.Context) context.Context {
+	return withKey(ctx, o.Key)
 }
 
 // Sent is a request's body. What is wrong with it the service reports, as it
@@ -132,6 +136,9 @@ func operation(method, path, id, summary string, status int, problems ...string)
 	if method != http.MethodGet {
 		problems = append(problems, "400 bad_request", "422 validation_failed")
 	}
+	if method == http.MethodPost {
+		problems = append(problems, "422 validation_failed, idempotency_mismatch")
+	}
 	for _, problem := range problems {
 		status, codes, _ := strings.Cut(problem, " ")
 		op.Responses[status] = &huma.Response{
@@ -163,8 +170,6 @@ const (
 	outside   = "403 not_member"
 	notEnough = "403 forbidden, not_member"
 )
-
-const keyNotServed = "idempotency keys are not supported yet"
 
 // register adds an operation of c.
 func register[I, O any](c *Controller, op huma.Operation, fn func(ctx context.Context, in *I) (*O, error)) {

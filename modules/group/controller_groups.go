@@ -55,7 +55,7 @@ func (c *Controller) registerGroups() {
 }
 
 func (c *Controller) create(ctx context.Context, in *createInput) (*createAnswer, error) {
-	g, err := c.service.Create(ctx, web.Caller(ctx), in.Body)
+	g, err := c.service.Create(in.once(ctx), web.Caller(ctx), in.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -122,8 +122,11 @@ func (c *Controller) disconnect(ctx context.Context, in *disconnectInput) (*Noth
 	if !validUserID(in.UserID) {
 		return nil, fault.Validation(fault.Field{Field: "userId", Message: "is not a user id"})
 	}
-	if err := c.users.Disconnect(ctx, in.UserID); err != nil {
-		return nil, fault.ErrUnavailable.WithMessage("not every node could be told; try again").WithCause(err)
-	}
-	return &Nothing{}, nil
+	err := c.service.repeatable(in.once(ctx), web.Caller(ctx), asked{what: "disconnect " + in.UserID}, func() error {
+		if err := c.users.Disconnect(ctx, in.UserID); err != nil {
+			return fault.ErrUnavailable.WithMessage("not every node could be told; try again").WithCause(err)
+		}
+		return nil
+	})
+	return nothing(err)
 }

@@ -55,7 +55,7 @@ func (c *Controller) invite(ctx context.Context, in *inviteInput) (*Answer[NewIn
 	if in.Body != nil {
 		req = *in.Body
 	}
-	return answer(c.service.Invite(ctx, web.Caller(ctx), in.GroupID, req))
+	return answer(c.service.Invite(in.once(ctx), web.Caller(ctx), in.GroupID, req))
 }
 
 func (c *Controller) revoke(ctx context.Context, in *revokeInput) (*Nothing, error) {
@@ -63,5 +63,5 @@ func (c *Controller) revoke(ctx context.Context, in *revokeInput) (*Nothing, err
 }
 
 func (c *Controller) accept(ctx context.Context, in *acceptInput) (*Answer[Member], error) {
-	return answer(c.service.Accept(ctx, web.Caller(ctx), in.Code))
+	return answer(c.service.Accept(in.once(ctx), web.Caller(ctx), in.Code))
 }

@@ -48,12 +48,6 @@ type MemberPage struct {
 	NextCursor string         `json:"nextCursor,omitempty" doc:"where the next page begins; absent on the last one"`
 }
 
-// AddedMembers is who became a member, and the group's version after that.
-type AddedMembers struct {
-	Items   []Member `json:"items" doc:"without those who were in already"`
-	Version int64    `json:"version"`
-}
-
 func (c *Controller) registerMembers() {
 	register(c, operation(http.MethodPost, "/groups/{groupId}/leave", "leave-group",
 		"Stop being a member", http.StatusNoContent, hidden, outside, "409 owner_must_transfer"), c.leave)
@@ -75,7 +69,7 @@ func (c *Controller) registerMembers() {
 }
 
 func (c *Controller) leave(ctx context.Context, in *groupAction) (*Nothing, error) {
-	return nothing(c.service.Leave(ctx, web.Caller(ctx), in.GroupID))
+	return nothing(c.service.Leave(in.once(ctx), web.Caller(ctx), in.GroupID))
 }
 
 func (c *Controller) members(ctx context.Context, in *membersInput) (*Answer[MemberPage], error) {
@@ -93,8 +87,7 @@ func (c *Controller) members(ctx context.Context, in *membersInput) (*Answer[Mem
 }
 
 func (c *Controller) addMembers(ctx context.Context, in *addMembersInput) (*Answer[AddedMembers], error) {
-	items, version, err := c.service.AddMembers(ctx, web.Caller(ctx), in.GroupID, in.Body)
-	return answer(AddedMembers{Items: items, Version: version}, err)
+	return answer(c.service.AddMembers(in.once(ctx), web.Caller(ctx), in.GroupID, in.Body))
 }
 
 func (c *Controller) member(ctx context.Context, in *memberInput) (*Answer[Member], error) {

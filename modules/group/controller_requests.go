@@ -49,7 +49,7 @@ func described(description string, schema *huma.Schema) *huma.Response {
 }
 
 func (c *Controller) join(ctx context.Context, in *groupAction) (*joinAnswer, error) {
-	joined, err := c.service.Join(ctx, web.Caller(ctx), in.GroupID)
+	joined, err := c.service.Join(in.once(ctx), web.Caller(ctx), in.GroupID)
 	if err != nil {
 		return nil, err
 	}
@@ -74,9 +74,9 @@ func (c *Controller) requests(ctx context.Context, in *membersInput) (*Answer[we
 }
 
 func (c *Controller) approve(ctx context.Context, in *userAction) (*Answer[Member], error) {
-	return answer(c.service.Approve(ctx, web.Caller(ctx), in.GroupID, in.UserID))
+	return answer(c.service.Approve(in.once(ctx), web.Caller(ctx), in.GroupID, in.UserID))
 }
 
 func (c *Controller) reject(ctx context.Context, in *userAction) (*Nothing, error) {
-	return nothing(c.service.Reject(ctx, web.Caller(ctx), in.GroupID, in.UserID))
+	return nothing(c.service.Reject(in.once(ctx), web.Caller(ctx), in.GroupID, in.UserID))
 }

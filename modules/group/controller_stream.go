@@ -62,11 +62,11 @@ func (c *Controller) events(ctx context.Context, in *eventsInput) (*Answer[Event
 }
 
 func (c *Controller) post(ctx context.Context, in *messageInput) (*Answer[Event], error) {
-	return answer(c.service.Post(ctx, web.Caller(ctx), in.GroupID, in.Body))
+	return answer(c.service.Post(in.once(ctx), web.Caller(ctx), in.GroupID, in.Body))
 }
 
 func (c *Controller) signal(ctx context.Context, in *signalInput) (*Answer[Accepted], error) {
-	return answer(Accepted{}, c.service.Signal(ctx, web.Caller(ctx), in.GroupID, SignalSource{}, in.Body))
+	return answer(Accepted{}, c.service.Signal(in.once(ctx), web.Caller(ctx), in.GroupID, SignalSource{}, in.Body))
 }
 
 func (c *Controller) presence(ctx context.Context, in *OneGroup) (*Answer[PresencePage], error) {

@@ -74,42 +74,42 @@ func (g *Gateway) unsubscribe(_ context.Context, s *socket.Socket, req inGroup[n
 	return done{}, nil
 }
 
-func (g *Gateway) create(ctx context.Context, s *socket.Socket, req keyed[CreateRequest]) (Group, error) {
-	return g.service.Create(ctx, s.Identity(), req.Body)
+func (g *Gateway) create(ctx context.Context, s *socket.Socket, req changing[CreateRequest]) (Group, error) {
+	return g.service.Create(req.once(ctx), s.Identity(), req.Body)
 }
 
-func (g *Gateway) update(ctx context.Context, s *socket.Socket, req inGroup[UpdateRequest]) (Group, error) {
-	return g.service.Update(ctx, s.Identity(), req.GroupID, nil, req.Body)
+func (g *Gateway) update(ctx context.Context, s *socket.Socket, req changingIn[UpdateRequest]) (Group, error) {
+	return g.service.Update(req.once(ctx), s.Identity(), req.GroupID, nil, req.Body)
 }
 
-func (g *Gateway) remove(ctx context.Context, s *socket.Socket, req inGroup[noFields]) (done, error) {
+func (g *Gateway) remove(ctx context.Context, s *socket.Socket, req changingIn[noFields]) (done, error) {
 	if err := req.Body.check(); err != nil {
 		return done{}, err
 	}
-	return done{}, g.service.Delete(ctx, s.Identity(), req.GroupID, nil)
+	return done{}, g.service.Delete(req.once(ctx), s.Identity(), req.GroupID, nil)
 }
 
-func (g *Gateway) join(ctx context.Context, s *socket.Socket, req inGroup[noFields]) (Joined, error) {
+func (g *Gateway) join(ctx context.Context, s *socket.Socket, req changingIn[noFields]) (Joined, error) {
 	if err := req.Body.check(); err != nil {
 		return Joined{}, err
 	}
-	return g.service.Join(ctx, s.Identity(), req.GroupID)
+	return g.service.Join(req.once(ctx), s.Identity(), req.GroupID)
 }
 
-func (g *Gateway) leave(ctx context.Context, s *socket.Socket, req inGroup[noFields]) (done, error) {
+func (g *Gateway) leave(ctx context.Context, s *socket.Socket, req changingIn[noFields]) (done, error) {
 	if err := req.Body.check(); err != nil {
 		return done{}, err
 	}
-	return done{}, g.service.Leave(ctx, s.Identity(), req.GroupID)
+	return done{}, g.service.Leave(req.once(ctx), s.Identity(), req.GroupID)
 }
 
-func (g *Gateway) message(ctx context.Context, s *socket.Socket, req inGroup[MessageRequest]) (Event, error) {
-	return g.service.Post(ctx, s.Identity(), req.GroupID, req.Body)
+func (g *Gateway) message(ctx context.Context, s *socket.Socket, req changingIn[MessageRequest]) (Event, error) {
+	return g.service.Post(req.once(ctx), s.Identity(), req.GroupID, req.Body)
 }
 
-func (g *Gateway) signal(ctx context.Context, s *socket.Socket, req inGroup[SignalRequest]) (done, error) {
+func (g *Gateway) signal(ctx context.Context, s *socket.Socket, req changingIn[SignalRequest]) (done, error) {
 	from := SignalSource{SocketID: s.ID(), Subscribed: g.feed.MaySignal(s, req.GroupID)}
-	return done{}, g.service.Signal(ctx, s.Identity(), req.GroupID, from, req.Body)
+	return done{}, g.service.Signal(req.once(ctx), s.Identity(), req.GroupID, from, req.Body)
 }
 
 // Reasons why a subscription ended, as presence tells them.

@@ -1,6 +1,10 @@
 package group
 
-import "github.com/moim-live/moim/modules/fault"
+import (
+	"context"
+
+	"github.com/moim-live/moim/modules/fault"
+)
 
 // noFields is the body of socket requests that have none besides the group.
 type noFields struct{ intake }
@@ -16,27 +20,63 @@ type inGroup[T any] struct {
 // UnmarshalJSON implements json.Unmarshaler. It never fails: see check and the
 // body's own validation.
 func (r *inGroup[T]) UnmarshalJSON(data []byte) error {
+	receive(data, &r.Body, func(b *body) { b.groupID(&r.GroupID) })
+	return nil
+}
+
+// changing is a socket request that changes a group, or makes one: an HTTP body
+// with an idempotency key beside it.
+type changing[T any] struct {
+	Key  string
+	Body T
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails: see the body's
+// own validation.
+func (r *changing[T]) UnmarshalJSON(data []byte) error {
+	receive(data, &r.Body, func(b *body) { b.key(&r.Key) })
+	return nil
+}
+
+// once returns the context for the service.
+func (r *changing[T]) once(ctx context.Context) context.Context { return withKey(ctx, r.Key) }
+
+// changingIn is a socket request that changes the group that it names.
+type changingIn[T any] struct {
+	GroupID string
+	changing[T]
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails: see check and the
+// body's own validation.
+func (r *changingIn[T]) UnmarshalJSON(data []byte) error {
 	receive(data, &r.Body, func(b *body) {
-		b.take("groupId", &r.GroupID, "a string")
-		if r.GroupID == "" {
-			b.mistakes.add("groupId", "is required")
-		}
+		b.groupID(&r.GroupID)
+		b.key(&r.Key)
 	})
 	return nil
 }
 
-// keyed is a socket request that is an HTTP body as it stands.
-type keyed[T any] struct{ Body T }
-
-// UnmarshalJSON implements json.Unmarshaler. It never fails: see the body's
-// own validation.
-func (r *keyed[T]) UnmarshalJSON(data []byte) error {
-	receive(data, &r.Body, func(*body) {})
-	return nil
+func (b *body) groupID(dst *string) {
+	b.take("groupId", dst, "a string")
+	if *dst == "" {
+		b.mistakes.add("groupId", "is required")
+	}
 }
 
-// receive reads what every socket request may hold, and then the body.
-func receive(data []byte, dst any, first func(*body)) {
+func (b *body) key(dst *string) {
+	if raw := b.fields["key"]; raw == nil || isNull(raw) {
+		delete(b.fields, "key")
+		return
+	}
+	b.take("key", dst, "a string")
+	if mistake := badKey(*dst); mistake != "" {
+		b.mistakes.add("key", "%s", mistake)
+	}
+}
+
+// receive reads what is beside the body, and then the body.
+func receive(data []byte, dst any, beside func(*body)) {
 	req, ok := dst.(interface {
 		bodyReader
 		keep(mistakes)
@@ -45,8 +85,7 @@ func receive(data []byte, dst any, first func(*body)) {
 		return
 	}
 	b := openBody(data)
-	first(b)
-	b.refuse(keyNotServed, "key")
+	beside(b)
 	req.read(b)
 	req.keep(b.close())
 }

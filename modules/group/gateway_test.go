@@ -227,6 +227,15 @@ func TestSocketsAcrossNodes(t *testing.T) {
 	alice.wantNext("group:event 4 group.updated", "group:event 5 member.left") // and not his own signal
 	bob.wantNext("group:event 4 group.updated", "group:event 5 member.left", `group:closed {"groupId":"`+g.ID+`","reason":"left"}`)
 
+	once := alice.call("group:message", here+`,"data":"once","key":"k"}`)
+	if got := alice.call("group:message", here+`,"data":"once","key":"k"}`); got != once {
+		t.Errorf("posted again under the key: %s, want %s", got, once)
+	}
+	if got := alice.call("group:message", here+`,"data":"twice","key":"k"}`); got != "error: idempotency_mismatch" {
+		t.Errorf("posted something else under the key: %s", got)
+	}
+	alice.wantNext("group:event 6 message.posted")
+
 	if got := alice.call("group:unsubscribe", here+`}`); got != "{}" {
 		t.Errorf("unsubscribed: %s", got)
 	}
@@ -292,13 +301,14 @@ func TestSocketProblems(t *testing.T) {
 	here := `{"groupId":"` + g.ID + `"`
 	for _, p := range []struct{ event, data, want string }{
 		{"group:create", `{"name":7,"extra":1}`, "validation_failed"},
-		{"group:create", `{"name":"x","key":"k"}`, "validation_failed"},
+		{"group:create", `{"name":"x","key":""}`, "validation_failed"},
 		{"group:create", `"x"`, "validation_failed"},
 		{"group:update", here + `,"name":null}`, "validation_failed"},
 		{"group:update", here + `,"endsAt":"2020-01-01T00:00:00Z"}`, "validation_failed"},
 		{"group:update", `{"name":"x"}`, "validation_failed"},
 		{"group:message", here + `}`, "validation_failed"},
-		{"group:message", here + `,"data":1,"key":"k"}`, "validation_failed"},
+		{"group:message", here + `,"data":1,"key":7}`, "validation_failed"},
+		{"group:subscribe", here + `,"key":"k"}`, "validation_failed"},
 		{"group:signal", here + `}`, "validation_failed"},
 		{"group:subscribe", here + `,"since":-1}`, "validation_failed"},
 		{"group:subscribe", here + `,"since":"x"}`, "validation_failed"},

@@ -44,7 +44,7 @@ func TestLimitsOfUsers(t *testing.T) {
 	}
 	_, err = b.Join(ctx, alice, other.ID)
 	wantCode(t, "joining", err, "limit_reached")
-	_, _, err = b.AddMembers(ctx, user("fay"), other.ID, group.AddMembersRequest{UserIDs: []string{"new", "alice"}})
+	_, err = b.AddMembers(ctx, user("fay"), other.ID, group.AddMembersRequest{UserIDs: []string{"new", "alice"}})
 	wantCode(t, "being added", err, "limit_reached")
 	if fields := fault.From(err).Fields; len(fields) != 1 || fields[0].Field != "userIds[1]" {
 		t.Errorf("names %v", fields)
@@ -55,7 +55,7 @@ func TestLimitsOfUsers(t *testing.T) {
 	}
 	_, err = b.Accept(ctx, alice, invite.Code)
 	wantCode(t, "accepting an invite", err, "limit_reached")
-	_, _, err = b.AddMembers(ctx, backend, other.ID, group.AddMembersRequest{UserIDs: []string{"alice"}})
+	_, err = b.AddMembers(ctx, backend, other.ID, group.AddMembersRequest{UserIDs: []string{"alice"}})
 	wantCode(t, "being added by a back end", err, "ok")
 	_, err = b.Join(ctx, alice, other.ID)
 	wantCode(t, "joining where she is in", err, "ok")
@@ -142,7 +142,7 @@ func TestLimitsUnderConcurrency(t *testing.T) {
 			try(func() error { _, err := b.Join(ctx, alice, ids[i]); return err })
 			try(func() error { _, err := b.Accept(ctx, alice, codes[i]); return err })
 			try(func() error {
-				_, _, err := b.AddMembers(ctx, user("admin"+ids[i]), ids[i], group.AddMembersRequest{UserIDs: []string{"zoe", "alice", "bob"}})
+				_, err := b.AddMembers(ctx, user("admin"+ids[i]), ids[i], group.AddMembersRequest{UserIDs: []string{"zoe", "alice", "bob"}})
 				return err
 			})
 		}

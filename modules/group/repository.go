@@ -14,8 +14,9 @@ type Repository interface {
 	// Create stores a new group with its owner and the events group.created
 	// (version 1) and nothing else, and returns it. admit, unless it is nil, is
 	// asked about the owner's groups before that, as [Tx.Tally] counts them; its
-	// error is returned as it is. It may be asked more than once.
-	Create(ctx context.Context, g Group, owner Member, admit func(Tally) error) (Group, []Event, error)
+	// error is returned as it is. It may be asked more than once. receipt, unless
+	// it is nil, is kept as [Tx.Keep] does.
+	Create(ctx context.Context, g Group, owner Member, admit func(Tally) error, receipt *Receipt) (Group, []Event, error)
 
 	// Change runs fn in one transaction that holds the group's row, so that
 	// the changes of one group happen one after the other. It returns the
@@ -39,6 +40,7 @@ type Repository interface {
 	UserGroups(ctx context.Context, userID, before string, limit int) ([]Membership, error)
 
 	AdmissionLists
+	Receipts
 }
 
 // Clock is what the [Scheduler] reads of the store.
@@ -92,6 +94,9 @@ type Tx interface {
 	// Append writes the next event: its version, the log and the outbox. data
 	// is encoded as JSON; a json.RawMessage is taken as it is.
 	Append(ctx context.Context, typ EventType, actor string, data any) (Event, error)
+	// Keep stores a receipt, or returns ErrReceipted when there is one for the
+	// user's key that is not older than [ReceiptAge].
+	Keep(ctx context.Context, r Receipt) error
 
 	Admissions
 }

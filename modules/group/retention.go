@@ -9,10 +9,12 @@ import (
 )
 
 const (
-	// trimEvery is how often a node looks for what is no longer to be kept, and
-	// trimBatch how many groups it looks at in one call.
-	trimEvery = 10 * time.Minute
-	trimBatch = 200
+	// trimEvery is how often a node looks for what is no longer to be kept,
+	// trimBatch how many groups it looks at in one call, and expireBatch how
+	// many receipts it removes in one.
+	trimEvery   = 10 * time.Minute
+	trimBatch   = 200
+	expireBatch = 2000
 )
 
 // Retention says how much of a group's log is kept. An event is removed when
@@ -29,9 +31,13 @@ type Trimmer interface {
 	// longer ago than r.Age, but at least a day. It returns the id to go on
 	// after, empty when it has come to the end.
 	Trim(ctx context.Context, r Retention, after string, limit int) (next string, err error)
+
+	// Expire removes receipts older than [ReceiptAge], at most limit, and says
+	// how many.
+	Expire(ctx context.Context, limit int) (removed int, err error)
 }
 
-// Janitor removes old events and forgets deleted groups. Every node has one;
+// Janitor removes old events and receipts, and forgets deleted groups. Every node has one;
 // that several work at once does no harm.
 type Janitor struct {
 	retention Retention
@@ -62,8 +68,17 @@ func (j *Janitor) Start(context.Context) error {
 // Stop ends it.
 func (j *Janitor) Stop(ctx context.Context) error { return j.tasks.Stop(ctx) }
 
-// sweep goes through all groups.
+// sweep goes through all groups, and all receipts.
 func (j *Janitor) sweep(ctx context.Context) {
+	for {
+		removed, err := j.store.Expire(ctx, expireBatch)
+		if err != nil {
+			j.log.Debug("group: old receipts are kept for now", "err", err)
+		}
+		if removed < expireBatch {
+			break
+		}
+	}
 	after := ""
 	for {
 		next, err := j.store.Trim(ctx, j.retention, after, trimBatch)

@@ -158,7 +158,7 @@ func TestEndedGroups(t *testing.T) {
 
 	_, err := b.Join(ctx, user("new"), g.ID)
 	wantCode(t, "join", err, "group_ended")
-	_, _, err = b.AddMembers(ctx, alice, g.ID, group.AddMembersRequest{UserIDs: []string{"new"}})
+	_, err = b.AddMembers(ctx, alice, g.ID, group.AddMembersRequest{UserIDs: []string{"new"}})
 	wantCode(t, "add members", err, "group_ended")
 	_, err = b.Post(ctx, alice, g.ID, group.MessageRequest{Data: json.RawMessage(`1`)})
 	wantCode(t, "post", err, "group_ended")

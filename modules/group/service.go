@@ -110,9 +110,15 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req CreateRe
 		EndsAt:       req.EndsAt,
 		RemindBefore: req.RemindBefore,
 	}
-	created, events, err := s.repo.Create(ctx, g, newMember(caller.UserID, caller.Name, Owner, now), s.mayCreate(caller))
+	request := asked{what: "create", with: req, answer: &g}
+	receipt, err := request.receipt(ctx, caller)
 	if err != nil {
 		return Group{}, err
+	}
+	created, events, err := s.repo.Create(ctx, g, newMember(caller.UserID, caller.Name, Owner, now), s.mayCreate(caller), receipt)
+	if err != nil {
+		err = s.settle(ctx, caller, request, err)
+		return g, err
 	}
 	s.announcer.Announce(events)
 	return created, nil
@@ -133,7 +139,8 @@ func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID stri
 		return Group{}, err
 	}
 	var g Group
-	err := s.change(ctx, actUpdate, caller, groupID, func(tx Tx, _ *Member) error {
+	request := asked{what: "update", with: []any{req, req.RemoveCapacity, req.RemoveEnd, revision}, answer: &g}
+	err := s.change(ctx, actUpdate, caller, groupID, request, func(tx Tx, _ *Member) error {
 		g = tx.Group()
 		if err := matches(g, revision); err != nil {
 			return err
@@ -165,7 +172,7 @@ func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID stri
 
 // Delete deletes a group. revision is as in [Service.Update].
 func (s *Service) Delete(ctx context.Context, caller auth.Identity, groupID string, revision *int64) error {
-	return s.change(ctx, actDelete, caller, groupID, func(tx Tx, _ *Member) error {
+	return s.change(ctx, actDelete, caller, groupID, asked{what: "delete", with: revision}, func(tx Tx, _ *Member) error {
 		if err := matches(tx.Group(), revision); err != nil {
 			return err
 		}
@@ -212,11 +219,12 @@ func (s *Service) look(ctx context.Context, a action, caller auth.Identity, grou
 
 // change runs fn in a transaction on a group once the caller's membership m,
 // read inside it, allows the action, and announces what fn appended. fn may
-// run more than once.
-func (s *Service) change(ctx context.Context, a action, caller auth.Identity, groupID string, fn func(tx Tx, m *Member) error) error {
+// run more than once, and does not count when the caller asked before.
+func (s *Service) change(ctx context.Context, a action, caller auth.Identity, groupID string, request asked, fn func(tx Tx, m *Member) error) error {
 	if !validGroupID(groupID) {
 		return fault.ErrNotFound
 	}
+	request.what += " " + groupID
 	var allowed bool
 	events, err := s.repo.Change(ctx, groupID, func(tx Tx) error {
 		allowed = false
@@ -231,13 +239,16 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 			return err
 		}
 		allowed = true
-		return fn(tx, m)
+		if err := fn(tx, m); err != nil {
+			return err
+		}
+		return request.keep(ctx, tx, caller)
 	})
-	switch {
-	case err != nil && allowed:
-		return err
-	case err != nil:
-		return hide(err)
+	if err != nil && !allowed {
+		err = hide(err)
+	}
+	if err != nil {
+		return s.settle(ctx, caller, request, err)
 	}
 	if len(events) > 0 {
 		s.announcer.Announce(events)

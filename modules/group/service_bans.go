@@ -22,7 +22,7 @@ func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID
 		return Ban{}, err
 	}
 	var ban Ban
-	err := s.change(ctx, actBan, caller, groupID, func(tx Tx, self *Member) error {
+	err := s.change(ctx, actBan, caller, groupID, asked{"ban " + userID, req, &ban}, func(tx Tx, self *Member) error {
 		target, err := tx.Member(ctx, userID)
 		if err != nil {
 			return err
@@ -66,7 +66,7 @@ func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID
 // Unban lets a user come in again, as far as the join policy agrees. It does
 // nothing when he is not banned.
 func (s *Service) Unban(ctx context.Context, caller auth.Identity, groupID, userID string) error {
-	return s.change(ctx, actBan, caller, groupID, func(tx Tx, _ *Member) error {
+	return s.change(ctx, actBan, caller, groupID, asked{what: "unban " + userID}, func(tx Tx, _ *Member) error {
 		if !validUserID(userID) {
 			return nil
 		}

@@ -46,7 +46,7 @@ func TestBan(t *testing.T) {
 
 	_, err = b.Join(ctx, user("member"), g.ID)
 	wantCode(t, "joining while banned", err, "banned")
-	_, _, err = b.AddMembers(ctx, backend, g.ID, group.AddMembersRequest{UserIDs: []string{"new", "member"}})
+	_, err = b.AddMembers(ctx, backend, g.ID, group.AddMembersRequest{UserIDs: []string{"new", "member"}})
 	wantCode(t, "adding who is banned", err, "banned")
 	if fields := fault.From(err).Fields; len(fields) != 1 || fields[0].Field != "userIds[1]" {
 		t.Errorf("names %v", fields)

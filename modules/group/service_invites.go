@@ -56,7 +56,8 @@ func (s *Service) Invite(ctx context.Context, caller auth.Identity, groupID stri
 		},
 		Code: base64.RawURLEncoding.EncodeToString(random),
 	}
-	err = s.change(ctx, actInvite, caller, groupID, func(tx Tx, _ *Member) error {
+	request := asked{what: "invite", with: req, answer: &made}
+	err = s.change(ctx, actInvite, caller, groupID, request, func(tx Tx, _ *Member) error {
 		if err := tx.AddInvite(ctx, made.Invite, hashOf(made.Code)); err != nil {
 			return err
 		}
@@ -84,7 +85,7 @@ var errNoInvite = fault.ErrNotFound.WithMessage("there is no such invite in this
 // Revoke makes an invite's code worthless. It returns fault.ErrNotFound when
 // there is no such invite.
 func (s *Service) Revoke(ctx context.Context, caller auth.Identity, groupID, inviteID string) error {
-	return s.change(ctx, actInvite, caller, groupID, func(tx Tx, _ *Member) error {
+	return s.change(ctx, actInvite, caller, groupID, asked{what: "revoke " + inviteID}, func(tx Tx, _ *Member) error {
 		removed, err := tx.RemoveInvite(ctx, inviteID)
 		if err != nil {
 			return err
@@ -104,11 +105,13 @@ func (s *Service) Revoke(ctx context.Context, caller auth.Identity, groupID, inv
 // ErrLimitReached.
 func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string) (Member, error) {
 	hash := hashOf(code)
+	var joined Member
+	request := asked{what: "accept " + hash, answer: &joined}
 	groupID, err := s.repo.InvitedTo(ctx, hash)
 	if err != nil {
-		return Member{}, invalid(err)
+		err = s.settle(ctx, caller, request, invalid(err))
+		return joined, err
 	}
-	var joined Member
 	events, err := s.repo.Change(ctx, groupID, func(tx Tx) error {
 		invite, err := tx.Invite(ctx, hash)
 		if err != nil {
@@ -123,12 +126,16 @@ func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string)
 			return ErrInviteInvalid
 		case m != nil:
 			joined = *m
-			return nil
+		default:
+			if err := s.enter(ctx, tx, caller, *invite, &joined); err != nil {
+				return err
+			}
 		}
-		return s.enter(ctx, tx, caller, *invite, &joined)
+		return request.keep(ctx, tx, caller)
 	})
 	if err != nil {
-		return Member{}, invalid(err)
+		err = s.settle(ctx, caller, request, invalid(err))
+		return joined, err
 	}
 	if len(events) > 0 {
 		s.announcer.Announce(events)

@@ -20,7 +20,7 @@ type subject struct {
 // ErrInviteRequired, ErrGroupFull or ErrLimitReached.
 func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string) (Joined, error) {
 	var joined Joined
-	err := s.change(ctx, actJoin, caller, groupID, func(tx Tx, m *Member) error {
+	err := s.change(ctx, actJoin, caller, groupID, asked{what: "join", answer: &joined}, func(tx Tx, m *Member) error {
 		if m != nil {
 			joined = Joined{Member: m}
 			return nil
@@ -76,7 +76,7 @@ func (s *Service) seat(ctx context.Context, tx Tx, caller auth.Identity, m Membe
 // Leave ends the caller's membership. It returns ErrOwnerMustTransfer to the
 // owner.
 func (s *Service) Leave(ctx context.Context, caller auth.Identity, groupID string) error {
-	return s.change(ctx, actLeave, caller, groupID, func(tx Tx, m *Member) error {
+	return s.change(ctx, actLeave, caller, groupID, asked{what: "leave"}, func(tx Tx, m *Member) error {
 		switch {
 		case m == nil:
 			return ErrNotMember // a back end that never joined
@@ -149,18 +149,20 @@ func (s *Service) Member(ctx context.Context, caller auth.Identity, groupID, use
 	return *m, nil
 }
 
+// AddedMembers is who became a member, and the group's version after that.
+type AddedMembers struct {
+	Items   []Member `json:"items" doc:"without those who were in already"`
+	Version int64    `json:"version"`
+}
+
 // AddMembers makes users members, all or none. Who is in already is skipped.
-// It returns the new members and the group's version after that, ErrBanned,
-// which names the field, ErrGroupFull or ErrLimitReached.
-func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID string, req AddMembersRequest) ([]Member, int64, error) {
+// It returns ErrBanned, which names the field, ErrGroupFull or ErrLimitReached.
+func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID string, req AddMembersRequest) (AddedMembers, error) {
 	if err := req.Validate(); err != nil {
-		return nil, 0, err
+		return AddedMembers{}, err
 	}
-	var (
-		added   []Member
-		version int64
-	)
-	err := s.change(ctx, actAddMembers, caller, groupID, func(tx Tx, _ *Member) error {
+	var added AddedMembers
+	err := s.change(ctx, actAddMembers, caller, groupID, asked{what: "add members", with: req, answer: &added}, func(tx Tx, _ *Member) error {
 		known, err := tx.Outsiders(ctx, req.UserIDs...)
 		if err != nil {
 			return err
@@ -173,21 +175,18 @@ func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID 
 		if err := s.mayBeIn(ctx, tx, caller, fresh...); err != nil {
 			return err
 		}
-		added = make([]Member, 0, len(fresh))
+		added.Items = make([]Member, 0, len(fresh))
 		for _, c := range fresh {
 			m := newMember(c.userID, "", MemberRole, now)
 			if err := s.seat(ctx, tx, caller, m, known[c.userID]); err != nil {
 				return err
 			}
-			added = append(added, m)
+			added.Items = append(added.Items, m)
 		}
-		version = tx.Group().Version
+		added.Version = tx.Group().Version
 		return nil
 	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return added, version, nil
+	return added, err
 }
 
 // candidates returns those of users, each once, who are no members yet.
@@ -223,7 +222,7 @@ func (s *Service) UpdateMember(ctx context.Context, caller auth.Identity, groupI
 		return Member{}, err
 	}
 	var result Member
-	err := s.change(ctx, actChangeMember, caller, groupID, func(tx Tx, self *Member) error {
+	err := s.change(ctx, actChangeMember, caller, groupID, asked{"update member " + userID, req, &result}, func(tx Tx, self *Member) error {
 		target, err := reach(ctx, tx, caller, self, userID)
 		if err != nil {
 			return err
@@ -256,7 +255,7 @@ func (s *Service) UpdateMember(ctx context.Context, caller auth.Identity, groupI
 // RemoveMember ends the membership of someone below the caller. It returns
 // ErrOwnerMustTransfer where that is the owner.
 func (s *Service) RemoveMember(ctx context.Context, caller auth.Identity, groupID, userID string) error {
-	return s.change(ctx, actRemoveMember, caller, groupID, func(tx Tx, self *Member) error {
+	return s.change(ctx, actRemoveMember, caller, groupID, asked{what: "remove member " + userID}, func(tx Tx, self *Member) error {
 		target, err := reach(ctx, tx, caller, self, userID)
 		if err != nil {
 			return err

@@ -98,7 +98,7 @@ func TestLimitOfMembers(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, group.Config{LimitMembers: 5})
 	g := b.group(t, `{"name":"g","visibility":"public","joinPolicy":"open"}`)
-	_, _, err := b.AddMembers(t.Context(), backend, g.ID, group.AddMembersRequest{UserIDs: []string{"x", "y"}})
+	_, err := b.AddMembers(t.Context(), backend, g.ID, group.AddMembersRequest{UserIDs: []string{"x", "y"}})
 	wantCode(t, "adding beyond the limit", err, "limit_reached")
 	_, err = b.Join(t.Context(), user("eve"), g.ID)
 	wantCode(t, "taking the last seat", err, "ok")
@@ -111,12 +111,12 @@ func TestAddMembersAllOrNothing(t *testing.T) {
 	b := newBench(t, group.Config{})
 	g := b.group(t, `{"name":"g","capacity":6}`)
 	add := func(ids ...string) ([]string, int64, error) {
-		items, version, err := b.AddMembers(t.Context(), user("admin"), g.ID, group.AddMembersRequest{UserIDs: ids})
-		added := []string{}
-		for _, m := range items {
-			added = append(added, m.UserID)
+		added, err := b.AddMembers(t.Context(), user("admin"), g.ID, group.AddMembersRequest{UserIDs: ids})
+		who := []string{}
+		for _, m := range added.Items {
+			who = append(who, m.UserID)
 		}
-		return added, version, err
+		return who, added.Version, err
 	}
 	_, _, err := add("x", "member", "y", "z")
 	wantCode(t, "three for two seats", err, "group_full")

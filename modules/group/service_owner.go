@@ -21,7 +21,7 @@ func (s *Service) Transfer(ctx context.Context, caller auth.Identity, groupID st
 		return Group{}, err
 	}
 	var g Group
-	err := s.change(ctx, actTransfer, caller, groupID, func(tx Tx, _ *Member) error {
+	err := s.change(ctx, actTransfer, caller, groupID, asked{"transfer", []any{req, revision}, &g}, func(tx Tx, _ *Member) error {
 		g = tx.Group()
 		if err := matches(g, revision); err != nil {
 			return err

@@ -48,7 +48,7 @@ func (s *Service) Applicants(ctx context.Context, caller auth.Identity, groupID,
 // or ErrLimitReached.
 func (s *Service) Approve(ctx context.Context, caller auth.Identity, groupID, userID string) (Member, error) {
 	var joined Member
-	err := s.change(ctx, actRequests, caller, groupID, func(tx Tx, _ *Member) error {
+	err := s.change(ctx, actRequests, caller, groupID, asked{what: "approve " + userID, answer: &joined}, func(tx Tx, _ *Member) error {
 		m, err := tx.Member(ctx, userID)
 		if err != nil {
 			return err
@@ -76,7 +76,7 @@ func (s *Service) Approve(ctx context.Context, caller auth.Identity, groupID, us
 // Reject refuses who asked to become a member; he may ask again. It returns
 // fault.ErrNotFound when the user did not ask.
 func (s *Service) Reject(ctx context.Context, caller auth.Identity, groupID, userID string) error {
-	return s.change(ctx, actRequests, caller, groupID, func(tx Tx, _ *Member) error {
+	return s.change(ctx, actRequests, caller, groupID, asked{what: "reject " + userID}, func(tx Tx, _ *Member) error {
 		if _, err := applicant(ctx, tx, userID); err != nil {
 			return err
 		}

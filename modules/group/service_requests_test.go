@@ -78,7 +78,7 @@ func TestRequests(t *testing.T) {
 	if _, err := b.Update(ctx, alice, g.ID, nil, decode[group.UpdateRequest](t, `{"capacity":null,"joinPolicy":"open"}`)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := b.AddMembers(ctx, alice, g.ID, group.AddMembersRequest{UserIDs: []string{"gus"}}); err != nil {
+	if _, err := b.AddMembers(ctx, alice, g.ID, group.AddMembersRequest{UserIDs: []string{"gus"}}); err != nil {
 		t.Fatal(err)
 	}
 	if joined, err := b.Join(ctx, user("hal"), g.ID); err != nil || joined.Requested() {

@@ -38,7 +38,7 @@ func (s *Service) Post(ctx context.Context, caller auth.Identity, groupID string
 		return Event{}, err
 	}
 	var posted Event
-	err = s.change(ctx, actPost, caller, groupID, func(tx Tx, _ *Member) (err error) {
+	err = s.change(ctx, actPost, caller, groupID, asked{"post", req, &posted}, func(tx Tx, _ *Member) (err error) {
 		posted, err = tx.Append(ctx, MessagePosted, caller.UserID, data)
 		return err
 	})
@@ -82,15 +82,16 @@ func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID stri
 	if err != nil {
 		return err
 	}
-	// The error speaks of other nodes only, whose health is watched elsewhere.
-	_ = s.signaler.Emit(ctx, adapter.Envelope{
-		Room:   Room(groupID),
-		Event:  eventSignal,
-		Data:   wire,
-		Except: from.SocketID,
-		To:     req.To,
+	return s.claim(ctx, caller, asked{what: "signal " + groupID, with: req}, func() {
+		// The error speaks of other nodes only, whose health is watched elsewhere.
+		_ = s.signaler.Emit(ctx, adapter.Envelope{
+			Room:   Room(groupID),
+			Event:  eventSignal,
+			Data:   wire,
+			Except: from.SocketID,
+			To:     req.To,
+		})
 	})
-	return nil
 }
 
 // Events returns at most limit events after since, and the last version that

@@ -92,7 +92,7 @@ func (b *bench) group(t *testing.T, body string) group.Group {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := b.AddMembers(ctx, alice, g.ID, group.AddMembersRequest{UserIDs: []string{"admin", "member", "other"}}); err != nil {
+	if _, err := b.AddMembers(ctx, alice, g.ID, group.AddMembersRequest{UserIDs: []string{"admin", "member", "other"}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.UpdateMember(ctx, alice, g.ID, "admin", decode[group.UpdateMemberRequest](t, `{"role":"admin"}`)); err != nil {
@@ -176,7 +176,7 @@ var calls = []struct {
 		return err
 	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
 	{"add a member", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		_, _, err := s.AddMembers(ctx, who, id, group.AddMembersRequest{UserIDs: []string{"guest of " + who.UserID}})
+		_, err := s.AddMembers(ctx, who, id, group.AddMembersRequest{UserIDs: []string{"guest of " + who.UserID}})
 		return err
 	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
 	{"change a member", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {

@@ -56,6 +56,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"UserListing":          testUserListing,
 		"TextNobodyCanStore":   testUnstorable,
 		"LogIsTrimmed":         testTrim,
+		"ReceiptsOnce":         testReceipts,
+		"TwinsCommitOnce":      testTwins,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -99,7 +101,7 @@ func create(t *testing.T, s Store, change ...func(*group.Group)) group.Group {
 	for _, c := range change {
 		c(&g)
 	}
-	g, _, err := s.Create(t.Context(), g, owner(), nil)
+	g, _, err := s.Create(t.Context(), g, owner(), nil, nil)
 	if err != nil {
 		t.Fatalf("create: %v", err)
 	}

@@ -48,7 +48,7 @@ func testTallies(t *testing.T, s Store) {
 	_, _, err := s.Create(ctx, fixture(), owner(), func(n group.Tally) error {
 		same(t, "the owner's tally", n, group.Tally{Owned: 3, Joined: 4})
 		return refused
-	})
+	}, nil)
 	if err != refused { //nolint:errorlint // as it is, says the contract
 		t.Errorf("create: %v, want admit's own error", err)
 	}

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // Create stores a new group with its owner and the event group.created.
-func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member, admit func(group.Tally) error) (group.Group, []group.Event, error) {
+func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member, admit func(group.Tally) error, receipt *group.Receipt) (group.Group, []group.Event, error) {
 	g = normal(g)
 	g.OwnerID, g.MemberCount, g.Version, g.Revision = owner.UserID, 1, 1, 1
 	data, err := encode(g)
@@ -25,7 +26,7 @@ func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member, a
 	}
 	var (
 		events []group.Event
-		own    error // what admit returned: the caller's, passed on as it is
+		own    error // what the caller wants to hear as it is: admit's, or ErrReceipted
 	)
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		t := &tx{q: q, sql: &s.sql, g: g, joined: []group.Member{owner}}
@@ -37,6 +38,14 @@ func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member, a
 			}
 			if own = admit(tallies[owner.UserID]); own != nil {
 				return own
+			}
+		}
+		if receipt != nil {
+			if err := t.Keep(ctx, *receipt); errors.Is(err, group.ErrReceipted) {
+				own = err
+				return own
+			} else if err != nil {
+				return err
 			}
 		}
 		var at int64

@@ -14,6 +14,8 @@ type statements struct {
 
 	schedule, due string
 
+	keep, receipt, expire string // of receipts
+
 	lock, member, setRecord, setMember, removeMember, setDeleted, move string
 	moveWithEvent                                                      string // empty where one statement cannot do it all
 	insertGroup                                                        string
@@ -41,9 +43,13 @@ func newStatements(d database.Dialect) statements {
 			o AS (INSERT INTO outbox (group_id, version, created_at) VALUES ($1, $5, ` + now + `)) ` + move
 	}
 	lockUsers, tally := tallyStatements(d, users)
+	keep, receipt, expire := receiptStatements(now)
 	return statements{
 		lockUsers: lockUsers,
 		tally:     tally,
+		keep:      keep,
+		receipt:   receipt,
+		expire:    expire,
 
 		group: `SELECT ` + groupColumns + `, ` + memberColumns + `
 			FROM groups g LEFT JOIN members m ON m.group_id = g.id AND m.user_id = $2

@@ -1,0 +1,14 @@
+-- +goose Up
+-- The answers to changes that were asked for under an idempotency key.
+CREATE TABLE receipts (
+    user_id TEXT COLLATE "C" NOT NULL,
+    key     TEXT COLLATE "C" NOT NULL,
+    request TEXT NOT NULL, -- what tells it from another request
+    answer  TEXT NOT NULL,
+    at      BIGINT NOT NULL, -- the database's clock
+    PRIMARY KEY (user_id, key)
+);
+CREATE INDEX receipts_at ON receipts (at);
+
+-- +goose Down
+DROP TABLE receipts;

@@ -1,0 +1,161 @@
+package group_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+)
+
+// TestRepeatedUnderKey asks for everything twice. The second time every one of
+// them would fail, or do something else, were it not for the key.
+func TestRepeatedUnderKey(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, group.Config{})
+	ctx := t.Context()
+	g := b.group(t, `{"name":"g","joinPolicy":"request","visibility":"public"}`)
+	gone := b.group(t, `{"name":"gone"}`)
+	invite, err := b.Invite(ctx, alice, g.ID, decode[group.InviteRequest](t, `{"maxUses":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	join := func(who auth.Identity) {
+		t.Helper()
+		if _, err := b.Join(ctx, who, g.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	join(user("asks"))
+	join(user("hopes"))
+	one := 1
+	for _, c := range []struct {
+		name string
+		do   func(ctx context.Context) (any, error)
+	}{
+		{"create", func(ctx context.Context) (any, error) {
+			return b.Create(ctx, alice, decode[group.CreateRequest](t, `{"name":"n", "attributes":{"a": 1}, "endsAt":"2027-01-01T00:00:00.123456789Z"}`))
+		}},
+		{"update", func(ctx context.Context) (any, error) {
+			return b.Update(ctx, alice, g.ID, nil, group.UpdateRequest{Attributes: json.RawMessage(`{"b":2}`)})
+		}},
+		{"join", func(ctx context.Context) (any, error) { return b.Join(ctx, user("new"), g.ID) }},
+		{"invite", func(ctx context.Context) (any, error) {
+			return b.Invite(ctx, alice, g.ID, group.InviteRequest{MaxUses: &one})
+		}},
+		{"accept", func(ctx context.Context) (any, error) { return b.Accept(ctx, user("guest"), invite.Code) }},
+		{"approve", func(ctx context.Context) (any, error) { return b.Approve(ctx, alice, g.ID, "asks") }},
+		{"reject", func(ctx context.Context) (any, error) { return nil, b.Reject(ctx, alice, g.ID, "hopes") }},
+		{"add", func(ctx context.Context) (any, error) {
+			return b.AddMembers(ctx, alice, g.ID, group.AddMembersRequest{UserIDs: []string{"x", "y"}})
+		}},
+		{"post", func(ctx context.Context) (any, error) {
+			return b.Post(ctx, alice, g.ID, group.MessageRequest{Data: json.RawMessage(`{"<": 1}`)})
+		}},
+		{"signal", func(ctx context.Context) (any, error) {
+			return nil, b.Signal(ctx, alice, g.ID, group.SignalSource{}, group.SignalRequest{Type: "wave"})
+		}},
+		{"ban", func(ctx context.Context) (any, error) { return b.Ban(ctx, alice, g.ID, "x", group.BanRequest{}) }},
+		{"remove", func(ctx context.Context) (any, error) { return nil, b.RemoveMember(ctx, alice, g.ID, "y") }},
+		{"revoke", func(ctx context.Context) (any, error) { return nil, b.Revoke(ctx, alice, g.ID, invite.InviteID) }},
+		{"leave", func(ctx context.Context) (any, error) { return nil, b.Leave(ctx, user("other"), g.ID) }},
+		{"transfer", func(ctx context.Context) (any, error) {
+			return b.Transfer(ctx, alice, g.ID, nil, group.TransferRequest{UserID: "member"})
+		}},
+		{"delete", func(ctx context.Context) (any, error) { return nil, b.Delete(ctx, alice, gone.ID, nil) }},
+	} {
+		b.take()
+		keyed := group.WithKey(ctx, "key of "+c.name)
+		first, err := c.do(keyed)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if told := len(b.take()); told == 0 && c.name != "signal" {
+			t.Errorf("%s: told of nothing", c.name)
+		}
+		again, err := c.do(keyed)
+		if err != nil {
+			t.Errorf("%s again: %v", c.name, err)
+		}
+		if diff := cmp.Diff(inJSON(t, first), inJSON(t, again)); diff != "" {
+			t.Errorf("%s again answers something else:\n%s", c.name, diff)
+		}
+		if events := b.take(); events != nil {
+			t.Errorf("%s again told of %v", c.name, events)
+		}
+		_, err = b.Post(group.WithKey(ctx, "key of "+c.name), alice, g.ID, group.MessageRequest{Data: json.RawMessage(`"another"`)})
+		if who := map[string]bool{"join": true, "accept": true, "leave": true}; !who[c.name] && !wantMismatch(err) {
+			t.Errorf("another request under the key of %s: %v", c.name, err)
+		}
+	}
+	if len(b.signals) != 1 {
+		t.Errorf("%d signals were sent", len(b.signals))
+	}
+}
+
+func wantMismatch(err error) bool {
+	return err != nil && fault.From(err).Code == "idempotency_mismatch"
+}
+
+func inJSON(t *testing.T, v any) string {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// TestFailuresAreNotKept lets a call succeed under the key of one that failed.
+func TestFailuresAreNotKept(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, group.Config{})
+	g := b.group(t, `{"name":"g","visibility":"public","joinPolicy":"open","capacity":4}`)
+	ctx := group.WithKey(t.Context(), "k")
+	_, err := b.Join(ctx, user("new"), g.ID)
+	wantCode(t, "no seat", err, "group_full")
+	if err := b.Leave(t.Context(), user("other"), g.ID); err != nil {
+		t.Fatal(err)
+	}
+	if joined, err := b.Join(ctx, user("new"), g.ID); err != nil || joined.Member == nil {
+		t.Errorf("with a seat: %+v, %v", joined, err)
+	}
+	for _, key := range []string{"", strings.Repeat("k", 256), "a\nb", "\xff"} {
+		_, err := b.Post(group.WithKey(t.Context(), key), alice, g.ID, group.MessageRequest{Data: json.RawMessage(`1`)})
+		wantCode(t, fmt.Sprintf("the key %.10q", key), err, "validation_failed")
+	}
+}
+
+// TestTwinsUnderKey has a client send the same many times at once.
+func TestTwinsUnderKey(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, group.Config{})
+	g := b.group(t, `{"name":"g"}`)
+	ctx := group.WithKey(t.Context(), "k")
+	answers := make([]string, 30)
+	var all sync.WaitGroup
+	for i := range answers {
+		all.Go(func() {
+			posted, err := b.Post(ctx, alice, g.ID, group.MessageRequest{Data: json.RawMessage(`"once"`)})
+			answers[i] = fmt.Sprint(posted.Version, err)
+		})
+	}
+	all.Wait()
+	want := fmt.Sprint(g.Version+1, nil)
+	for _, got := range answers {
+		if got != want {
+			t.Errorf("a twin was answered %s, want %s", got, want)
+		}
+	}
+	if events := b.take(); len(events) != 1 {
+		t.Errorf("told of %v", events)
+	}
+}

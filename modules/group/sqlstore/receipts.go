@@ -1,0 +1,86 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/group"
+)
+
+// receiptStatements returns what keeps a receipt unless there is one, reads
+// one, and removes old ones, $1 at most.
+func receiptStatements(now string) (keep, read, expire string) {
+	oldest := fmt.Sprintf("%s - %d", now, group.ReceiptAge.Microseconds())
+	keep = `INSERT INTO receipts (user_id, key, request, answer, at) VALUES ($1, $2, $3, $4, ` + now + `)
+		ON CONFLICT (user_id, key) DO UPDATE SET request = excluded.request, answer = excluded.answer, at = excluded.at
+		WHERE receipts.at < ` + oldest
+	read = `SELECT request, answer FROM receipts WHERE user_id = $1 AND key = $2 AND at >= ` + oldest
+	expire = `DELETE FROM receipts WHERE (user_id, key) IN
+		(SELECT user_id, key FROM receipts WHERE at < (SELECT ` + oldest + `) ORDER BY at LIMIT $1)`
+	return keep, read, expire
+}
+
+// Keep stores a receipt.
+func (t *tx) Keep(ctx context.Context, r group.Receipt) error {
+	if !storable(r.UserID) || !storable(r.Key) {
+		return errNoText
+	}
+	result, err := t.q.ExecContext(ctx, t.sql.keep, r.UserID, r.Key, r.Request, string(r.Answer))
+	if err != nil {
+		return fmt.Errorf("keep the receipt: %w", err)
+	}
+	n, err := result.RowsAffected()
+	if err == nil && n == 0 {
+		err = group.ErrReceipted
+	}
+	return err
+}
+
+// Keep stores a receipt that belongs to no change.
+func (s *Store) Keep(ctx context.Context, r group.Receipt) error {
+	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		return (&tx{q: q, sql: &s.sql}).Keep(ctx, r)
+	})
+	if errors.Is(err, group.ErrReceipted) {
+		return group.ErrReceipted
+	}
+	return doing(err, "keep a receipt", "")
+}
+
+// Receipt returns the receipt for a key, or nil.
+func (s *Store) Receipt(ctx context.Context, userID, key string) (r *group.Receipt, err error) {
+	if !storable(userID) || !storable(key) {
+		return nil, nil //nolint:nilnil // the contract's word for "none"
+	}
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		var request, answer string
+		r = nil
+		err := q.QueryRowContext(ctx, s.sql.receipt, userID, key).Scan(&request, &answer)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err == nil {
+			r = &group.Receipt{UserID: userID, Key: key, Request: request, Answer: json.RawMessage(answer)}
+		}
+		return err
+	})
+	return r, doing(err, "read a receipt", "")
+}
+
+// Expire removes receipts that are too old.
+func (s *Store) Expire(ctx context.Context, limit int) (removed int, err error) {
+	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		result, err := q.ExecContext(ctx, s.sql.expire, limit)
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		removed = int(n)
+		return err
+	})
+	return removed, doing(err, "remove old receipts", "")
+}
