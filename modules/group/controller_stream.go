@@ -25,6 +25,11 @@ type signalInput struct {
 	Sent[SignalRequest]
 }
 
+type readInput struct {
+	OneGroup
+	Sent[ReadRequest]
+}
+
 // EventPage is a part of a group's log.
 type EventPage struct {
 	Items   []Event `json:"items"`
@@ -45,6 +50,8 @@ func (c *Controller) registerStream() {
 		hidden, outside, "410 log_truncated", "422 validation_failed"), c.events)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/messages", "post-message",
 		"Post a message into the log", http.StatusCreated, hidden, outside), c.post)
+	register(c, operation(http.MethodPut, "/groups/{groupId}/read", "mark-read",
+		"Say how far the caller has read; a mark that is further on stays", http.StatusNoContent, hidden, outside), c.read)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/signals", "send-signal",
 		"Send to the subscribers without storing", http.StatusAccepted, hidden, outside), c.signal)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/presence", "get-presence",
@@ -63,6 +70,10 @@ func (c *Controller) events(ctx context.Context, in *eventsInput) (*Answer[Event
 
 func (c *Controller) post(ctx context.Context, in *messageInput) (*Answer[Event], error) {
 	return answer(c.service.Post(in.once(ctx), web.Caller(ctx), in.GroupID, in.Body))
+}
+
+func (c *Controller) read(ctx context.Context, in *readInput) (*Nothing, error) {
+	return nothing(c.service.MarkRead(ctx, web.Caller(ctx), in.GroupID, in.Body))
 }
 
 func (c *Controller) signal(ctx context.Context, in *signalInput) (*Answer[Accepted], error) {

@@ -144,7 +144,8 @@ func TestHTTP(t *testing.T) {
 		{bob, "POST", path + "/signals", `{"type":"wave","data":1}`, `202 {}`},
 		{bob, "GET", path + "/events?since=7", "", `200 "version":8}`},
 		{bob, "GET", path + "/presence", "", `503 "code":"unavailable"`},
-		{bob, "GET", "/me/groups", "", `200 "role":"member"`},
+		{bob, "PUT", path + "/read", `{"version":1}`, `204`},
+		{bob, "GET", "/me/groups", "", `200 "role":"member","readVersion":`},
 		{bob, "GET", "/groups?visibility=public&q=x", "", `200 "name":"x"`},
 		{bob, "GET", "/groups?q=nothing", "", `200 {"items":[]}`},
 		{alice, "PUT", path + "/owner", `{"userId":"nobody"}`, `404 "code":"not_found"`},
@@ -315,7 +316,7 @@ func TestHTTPDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 29 {
+	if operations != 30 {
 		t.Errorf("%d operations", operations)
 	}
 	join := doc.Paths["/v1/groups/{groupId}/join"]["post"].Responses

@@ -37,6 +37,7 @@ func (g *Gateway) Handlers() []socket.Handler {
 		socket.On("group:leave", g.leave),
 		socket.On("group:message", g.message),
 		socket.On("group:signal", g.signal),
+		socket.On("group:read", g.read),
 		socket.OnDisconnect(g.gone),
 	}
 }
@@ -110,6 +111,10 @@ func (g *Gateway) message(ctx context.Context, s *socket.Socket, req changingIn[
 func (g *Gateway) signal(ctx context.Context, s *socket.Socket, req changingIn[SignalRequest]) (done, error) {
 	from := SignalSource{SocketID: s.ID(), Subscribed: g.feed.MaySignal(s, req.GroupID)}
 	return done{}, g.service.Signal(req.once(ctx), s.Identity(), req.GroupID, from, req.Body)
+}
+
+func (g *Gateway) read(ctx context.Context, s *socket.Socket, req changingIn[ReadRequest]) (done, error) {
+	return done{}, g.service.MarkRead(req.once(ctx), s.Identity(), req.GroupID, req.Body)
 }
 
 // Reasons why a subscription ended, as presence tells them.

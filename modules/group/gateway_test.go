@@ -235,6 +235,11 @@ func TestSocketsAcrossNodes(t *testing.T) {
 		t.Errorf("posted something else under the key: %s", got)
 	}
 	alice.wantNext("group:event 6 message.posted")
+	for version, want := range map[int]string{5: "{}", 99: "error: validation_failed"} {
+		if got := alice.call("group:read", here+fmt.Sprintf(`,"version":%d}`, version)); got != want {
+			t.Errorf("read up to %d: %s, want %s", version, got, want)
+		}
+	}
 
 	if got := alice.call("group:unsubscribe", here+`}`); got != "{}" {
 		t.Errorf("unsubscribed: %s", got)

@@ -39,6 +39,11 @@ type Repository interface {
 	// newest first, before the given id.
 	UserGroups(ctx context.Context, userID, before string, limit int) ([]Membership, error)
 
+	// MarkRead moves a member's read mark forward to a version that the group
+	// has; one that is further on stays. It is no error when userID is no
+	// member. The mark of a new member is where the group was before he came.
+	MarkRead(ctx context.Context, groupID, userID string, version int64) error
+
 	AdmissionLists
 	Receipts
 }
@@ -52,7 +57,9 @@ type Clock interface {
 // Membership is one of a user's groups and his place in it.
 type Membership struct {
 	Group
-	Role Role `json:"role"`
+	Role        Role  `json:"role"`
+	ReadVersion int64 `json:"readVersion" doc:"of the last event that the user has read"`
+	Unread      int64 `json:"unread" doc:"messages after that"`
 }
 
 // Tx is one transaction on one group. It is valid only inside the function
@@ -94,6 +101,9 @@ type Tx interface {
 	// Append writes the next event: its version, the log and the outbox. data
 	// is encoded as JSON; a json.RawMessage is taken as it is.
 	Append(ctx context.Context, typ EventType, actor string, data any) (Event, error)
+	// MarkRead moves the read mark of a member, of one in a change, to the
+	// event appended last. It does nothing for who is no member.
+	MarkRead(userID string)
 	// Keep stores a receipt, or returns ErrReceipted when there is one for the
 	// user's key that is not older than [ReceiptAge].
 	Keep(ctx context.Context, r Receipt) error

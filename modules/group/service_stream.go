@@ -27,7 +27,8 @@ type signal struct {
 	Data    json.RawMessage `json:"data"`
 }
 
-// Post writes a message into the group's log.
+// Post writes a message into the group's log. Who answers has read: the
+// caller's read mark moves to the message.
 func (s *Service) Post(ctx context.Context, caller auth.Identity, groupID string, req MessageRequest) (Event, error) {
 	if err := req.Validate(); err != nil {
 		return Event{}, err
@@ -40,6 +41,7 @@ func (s *Service) Post(ctx context.Context, caller auth.Identity, groupID string
 	var posted Event
 	err = s.change(ctx, actPost, caller, groupID, asked{"post", req, &posted}, func(tx Tx, _ *Member) (err error) {
 		posted, err = tx.Append(ctx, MessagePosted, caller.UserID, data)
+		tx.MarkRead(caller.UserID)
 		return err
 	})
 	return posted, err

@@ -56,6 +56,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"UserListing":          testUserListing,
 		"TextNobodyCanStore":   testUnstorable,
 		"LogIsTrimmed":         testTrim,
+		"ReadMarks":            testMarks,
 		"ReceiptsOnce":         testReceipts,
 		"TwinsCommitOnce":      testTwins,
 	} {

@@ -144,7 +144,7 @@ func testUserListing(t *testing.T, s Store) {
 		t.Fatal(err)
 	}
 	g, _ := get(t, s, want[0], "")
-	same(t, "the newest", mine, []group.Membership{{Group: g, Role: group.MemberRole}})
+	same(t, "the newest", mine, []group.Membership{{Group: g, Role: group.MemberRole, ReadVersion: 1}})
 	if hers, err := s.UserGroups(ctx, "alice", "", 100); err != nil || len(hers) != 10 || hers[0].Role != group.Owner {
 		t.Errorf("alice owns %d groups, %v; want 10", len(hers), err)
 	}

@@ -29,7 +29,7 @@ func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member, a
 		own    error // what the caller wants to hear as it is: admit's, or ErrReceipted
 	)
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-		t := &tx{q: q, sql: &s.sql, g: g, joined: []group.Member{owner}}
+		t := &tx{q: q, sql: &s.sql, g: g, joined: []group.Member{owner}, marks: []mark{{}}}
 		own = nil
 		if admit != nil {
 			tallies, err := t.Tally(ctx, owner.UserID)
@@ -120,8 +120,9 @@ func (s *Store) begin(ctx context.Context, q database.Querier, groupID string) (
 		row        groupRow
 		next       sql.NullInt64
 		moved, now int64
+		messages   int64
 	)
-	err := q.QueryRowContext(ctx, s.sql.lock, groupID).Scan(append(row.fields(), &next, &moved, &now)...)
+	err := q.QueryRowContext(ctx, s.sql.lock, groupID).Scan(append(row.fields(), &next, &moved, &messages, &now)...)
 	if err != nil {
 		return nil, notFound(err)
 	}
@@ -130,7 +131,7 @@ func (s *Store) begin(ctx context.Context, q database.Querier, groupID string) (
 		return nil, err
 	}
 	// A clock that was set back does not make a group's events run backwards.
-	t := &tx{q: q, sql: &s.sql, g: g, version: g.Version, at: instant(max(now, moved))}
+	t := &tx{q: q, sql: &s.sql, g: g, version: g.Version, at: instant(max(now, moved)), messages: messages}
 	if next.Valid && next.Int64 <= now {
 		t.due = optionalInstant(next)
 	}
@@ -151,13 +152,15 @@ func (t *tx) flush(ctx context.Context) error {
 	if t.revise {
 		return fmt.Errorf("group %s: its record was set without an event", t.g.ID)
 	}
-	move, a := t.sql.move, args{t.g.ID, len(t.events), t.g.Revision, t.counted}
+	move, a := t.sql.move, args{t.g.ID, len(t.events), t.g.Revision, t.counted, t.messages}
 	if len(t.events) == 1 && t.sql.moveWithEvent != "" {
 		if err := t.seat(ctx); err != nil {
 			return err
 		}
-		move, a = t.sql.moveWithEvent, append(a, eventArgs(t.events[0])[1:]...)
+		move, a = t.sql.moveWithEvent, append(append(a, eventArgs(t.events[0])[1:]...), t.reader)
 	} else if err := t.insert(ctx); err != nil {
+		return err
+	} else if err := t.readAll(ctx); err != nil {
 		return err
 	}
 	if len(t.events) == 0 && t.counted == 0 {
@@ -180,7 +183,7 @@ func (t *tx) insert(ctx context.Context) error {
 	}
 	events, outbox := make([]args, len(t.events)), make([]args, len(t.events))
 	for i, e := range t.events {
-		events[i], outbox[i] = eventArgs(e), args{e.GroupID, e.Version}
+		events[i], outbox[i] = append(eventArgs(e), t.messagesAt(i)), args{e.GroupID, e.Version}
 	}
 	exec := t.exec(ctx)
 	if err := t.sql.insertEvents.split(events, exec); err != nil {
@@ -193,9 +196,9 @@ func (t *tx) insert(ctx context.Context) error {
 func (t *tx) seat(ctx context.Context) error {
 	rows := make([]args, len(t.joined))
 	for i, m := range t.joined {
-		rows[i] = memberArgs(t.g.ID, m)
+		rows[i] = memberArgs(t.g.ID, m, t.marks[i])
 	}
-	t.joined, t.pending = nil, nil
+	t.joined, t.marks, t.pending = nil, nil, nil
 	return t.sql.insertMembers.split(rows, t.exec(ctx))
 }
 
@@ -220,6 +223,10 @@ type tx struct {
 	counted int // members added less members removed
 	revise  bool
 
+	messages int64 // of the group, with the events
+	reader   any   // the id of the member who has read up to the last event; nil: nobody
+
 	joined  []group.Member
+	marks   []mark         // of those who joined
 	pending map[string]int // user id -> place in joined
 }

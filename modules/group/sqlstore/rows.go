@@ -100,8 +100,8 @@ func (r *memberRow) member() *group.Member {
 	}
 }
 
-func memberArgs(groupID string, m group.Member) args {
-	return args{groupID, m.UserID, m.Name, string(m.Role), object(m.Attributes), m.JoinedAt.UnixMicro()}
+func memberArgs(groupID string, m group.Member, read mark) args {
+	return args{groupID, m.UserID, m.Name, string(m.Role), object(m.Attributes), m.JoinedAt.UnixMicro(), read.version, read.messages}
 }
 
 type eventRow struct {

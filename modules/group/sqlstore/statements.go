@@ -16,6 +16,8 @@ type statements struct {
 
 	keep, receipt, expire string // of receipts
 
+	markRead string
+
 	lock, member, setRecord, setMember, removeMember, setDeleted, move string
 	moveWithEvent                                                      string // empty where one statement cannot do it all
 	insertGroup                                                        string
@@ -32,15 +34,17 @@ type statements struct {
 func newStatements(d database.Dialect) statements {
 	now := d.Now()
 	skipLocked, users := "", "SELECT value FROM json_each($2)"
-	move := `UPDATE groups SET version = version + $2, revision = $3, member_count = member_count + $4, moved_at = ` + now + `
+	move := `UPDATE groups SET version = version + $2, revision = $3, member_count = member_count + $4, messages = $5, moved_at = ` + now + `
 			WHERE id = $1 RETURNING version`
+	markRead := markReadStatement()
 	moveWithEvent := ""
 	if d == database.Postgres {
 		skipLocked, users = " FOR UPDATE OF o SKIP LOCKED", "SELECT jsonb_array_elements_text(CAST($2 AS jsonb))"
 		// A round trip saved is a shorter lock: most changes have one event.
 		moveWithEvent = `WITH
-			e AS (INSERT INTO events (group_id, version, type, actor, data, at) VALUES ($1, $5, $6, $7, $8, $9)),
-			o AS (INSERT INTO outbox (group_id, version, created_at) VALUES ($1, $5, ` + now + `)) ` + move
+			e AS (INSERT INTO events (group_id, version, type, actor, data, at, messages) VALUES ($1, $6, $7, $8, $9, $10, $5)),
+			r AS (UPDATE members SET read_version = $6, read_messages = $5 WHERE group_id = $1 AND user_id = $11),
+			o AS (INSERT INTO outbox (group_id, version, created_at) VALUES ($1, $6, ` + now + `)) ` + move
 	}
 	lockUsers, tally := tallyStatements(d, users)
 	keep, receipt, expire := receiptStatements(now)
@@ -61,7 +65,7 @@ func newStatements(d database.Dialect) statements {
 		publicGroups: `SELECT ` + groupColumns + ` FROM groups g
 			WHERE g.visibility = 'public' AND g.deleted_at IS NULL AND g.search LIKE $1 ESCAPE '\' AND g.id < $2
 			ORDER BY g.id DESC LIMIT $3`,
-		userGroups: `SELECT ` + groupColumns + `, m.role FROM members m JOIN groups g ON g.id = m.group_id
+		userGroups: `SELECT ` + groupColumns + `, m.role, m.read_version, g.messages - m.read_messages FROM members m JOIN groups g ON g.id = m.group_id
 			WHERE m.user_id = $1 AND m.group_id < $2 AND g.deleted_at IS NULL
 			ORDER BY m.group_id DESC LIMIT $3`,
 
@@ -69,23 +73,24 @@ func newStatements(d database.Dialect) statements {
 		due: `SELECT id FROM groups WHERE next_at <= (SELECT ` + now + `) AND deleted_at IS NULL
 			ORDER BY next_at LIMIT $1`,
 
-		lock: `SELECT ` + groupColumns + `, g.next_at, g.moved_at, ` + now + ` FROM groups g
+		lock: `SELECT ` + groupColumns + `, g.next_at, g.moved_at, g.messages, ` + now + ` FROM groups g
 			WHERE g.id = $1 AND g.deleted_at IS NULL` + d.ForUpdate(),
 		member:        `SELECT ` + memberColumns + ` FROM members m WHERE m.group_id = $1 AND m.user_id = $2`,
 		setRecord:     `UPDATE groups SET ` + assignments(2, recordColumns) + ` WHERE id = $1`,
 		setMember:     `UPDATE members SET role = $3, attributes = $4 WHERE group_id = $1 AND user_id = $2`,
 		removeMember:  `DELETE FROM members WHERE group_id = $1 AND user_id = $2`,
+		markRead:      markRead,
 		setDeleted:    `UPDATE groups SET deleted_at = ` + now + ` WHERE id = $1`,
 		move:          move,
 		moveWithEvent: moveWithEvent,
 		insertGroup: `INSERT INTO groups (id, owner_id, created_at, ` + strings.Join(recordColumns, ", ") + `,
 			member_count, version, revision, moved_at)
 			VALUES (` + parameters(1, 3+len(recordColumns)) + `, 1, 1, 1, ` + now + `) RETURNING moved_at`,
-		insertMembers: newBulk(6, func(rows string) string {
-			return `INSERT INTO members (group_id, user_id, name, role, attributes, joined_at) VALUES ` + rows
+		insertMembers: newBulk(8, func(rows string) string {
+			return `INSERT INTO members (group_id, user_id, name, role, attributes, joined_at, read_version, read_messages) VALUES ` + rows
 		}, "", ", "),
-		insertEvents: newBulk(6, func(rows string) string {
-			return `INSERT INTO events (group_id, version, type, actor, data, at) VALUES ` + rows
+		insertEvents: newBulk(7, func(rows string) string {
+			return `INSERT INTO events (group_id, version, type, actor, data, at, messages) VALUES ` + rows
 		}, "", ", "),
 		insertOutbox: newBulk(2, func(rows string) string {
 			return `INSERT INTO outbox (group_id, version, created_at) VALUES ` + rows

@@ -125,7 +125,7 @@ func (s *Store) UserGroups(ctx context.Context, userID, before string, limit int
 				row groupRow
 				m   group.Membership
 			)
-			err := scan(append(row.fields(), (*string)(&m.Role))...)
+			err := scan(append(row.fields(), (*string)(&m.Role), &m.ReadVersion, &m.Unread)...)
 			if err != nil {
 				return err
 			}

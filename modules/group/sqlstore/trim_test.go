@@ -26,6 +26,53 @@ func TestDeletedGroupsAreForgotten(t *testing.T) {
 	})
 }
 
+// TestOldReceiptsExpire sets back the clock of a receipt.
+func TestOldReceiptsExpire(t *testing.T) {
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) { t.Parallel(); testExpire(t, start(t, "")) })
+	t.Run("Postgres", func(t *testing.T) {
+		t.Parallel()
+		testExpire(t, start(t, pgtest.Start(t).NewDatabase(t)))
+	})
+}
+
+func testExpire(t *testing.T, db *database.DB) {
+	t.Helper()
+	ctx, s := t.Context(), sqlstore.New(db)
+	receipt := func(key, request string) group.Receipt {
+		return group.Receipt{UserID: "ana", Key: key, Request: request, Answer: json.RawMessage(`{}`)}
+	}
+	for key, ago := range map[string]time.Duration{"young": 23 * time.Hour, "old": 25 * time.Hour, "again": 25 * time.Hour} {
+		if err := s.Keep(ctx, receipt(key, "1")); err != nil {
+			t.Fatal(err)
+		}
+		err := db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+			_, err := q.ExecContext(ctx, `UPDATE receipts SET at = at - $2 WHERE key = $1`, key, ago.Microseconds())
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for key, kept := range map[string]bool{"young": true, "old": false} {
+		if r, err := s.Receipt(ctx, "ana", key); err != nil || (r != nil) != kept {
+			t.Errorf("the %s receipt: %v, %v", key, r, err)
+		}
+	}
+	if err := s.Keep(ctx, receipt("young", "2")); !errors.Is(err, group.ErrReceipted) {
+		t.Errorf("a young key is used again: %v", err)
+	}
+	if err := s.Keep(ctx, receipt("again", "2")); err != nil {
+		t.Errorf("an old key cannot be used again: %v", err)
+	}
+	if n, err := s.Expire(ctx, 10); n != 1 || err != nil {
+		t.Errorf("%d expired, %v; want the old one", n, err)
+	}
+	if r, err := s.Receipt(ctx, "ana", "again"); err != nil || r == nil || r.Request != "2" {
+		t.Errorf("the renewed receipt: %v, %v", r, err)
+	}
+}
+
 func testForget(t *testing.T, db *database.DB) {
 	t.Helper()
 	ctx, s := t.Context(), sqlstore.New(db)

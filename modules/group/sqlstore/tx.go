@@ -64,6 +64,7 @@ func (t *tx) AddMember(_ context.Context, m group.Member) error {
 	}
 	t.pending[m.UserID] = len(t.joined)
 	t.joined = append(t.joined, normalMember(m))
+	t.marks = append(t.marks, mark{t.g.Version, t.messages})
 	t.count(1)
 	return nil
 }
@@ -138,6 +139,9 @@ func (t *tx) Append(_ context.Context, typ group.EventType, actor string, data a
 		return group.Event{}, fmt.Errorf("encode the data of %s: %w", typ, err)
 	}
 	t.g.Version++
+	if typ == group.MessagePosted {
+		t.messages++
+	}
 	if t.revise {
 		t.g.Revision, t.revise = t.g.Version, false
 	}
