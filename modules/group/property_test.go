@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -20,8 +21,8 @@ import (
 
 // TestInvariants lets anyone do anything to a group, in any order, and checks
 // after every step what must always hold: one owner, never over capacity, no
-// banned member, count = rows, versions without holes, and a log that folds to
-// the state.
+// banned member, count = rows, no invite used more often than it may be,
+// versions without holes, and a log that folds to the state.
 func TestInvariants(t *testing.T) {
 	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) {
@@ -44,12 +45,20 @@ func TestInvariants(t *testing.T) {
 	})
 }
 
+// mostMembers is the server's limit in this test.
+const mostMembers = 6
+
 // machine is one group and everyone around it.
 type machine struct {
 	*group.Service
 	*recorder
+	now     time.Time
 	groupID string
 	state   folded
+
+	// What the log does not tell.
+	bans   map[string]*time.Time // when each expires; nil: never
+	issued []*issued
 }
 
 // folded is what the announced events amount to.
@@ -57,51 +66,83 @@ type folded struct {
 	Version  int64
 	Capacity *int
 	Roles    map[string]group.Role
+	Invites  map[string]bool
+}
+
+func newFolded() folded {
+	return folded{Roles: map[string]group.Role{}, Invites: map[string]bool{}}
 }
 
 func anything(t *rapid.T, st store) {
-	m := &machine{recorder: &recorder{}, state: folded{Roles: map[string]group.Role{}}}
-	m.Service = group.NewService(group.Config{LimitMembers: 6}, group.Deps{
-		Repository: st, Log: st, Announcer: m.recorder, Signaler: m.recorder,
+	m := &machine{
+		recorder: &recorder{},
+		now:      time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
+		state:    newFolded(),
+		bans:     map[string]*time.Time{},
+	}
+	m.Service = group.NewService(group.Config{LimitMembers: mostMembers}, group.Deps{
+		Repository: st, Log: st, Announcer: m.recorder, Signaler: m.recorder, Now: func() time.Time { return m.now },
 	})
 	g, err := m.Create(t.Context(), person(0), group.CreateRequest{
-		Name: "g", Visibility: group.Public, JoinPolicy: group.JoinOpen,
-		Capacity: rapid.Ptr(rapid.IntRange(1, 6), true).Draw(t, "capacity"),
+		Name: "g", Visibility: group.Public, JoinPolicy: joinPolicy.Draw(t, "policy"),
+		Capacity: rapid.Ptr(rapid.IntRange(1, mostMembers), true).Draw(t, "capacity"),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.groupID = g.ID
 	anyone := rapid.Custom(func(t *rapid.T) auth.Identity { return person(rapid.IntRange(0, 6).Draw(t, "who")) })
+	// Most of what only some may do, the owner tries.
+	chief := rapid.Custom(func(t *rapid.T) auth.Identity {
+		if rapid.Bool().Draw(t, "owner") {
+			return user(m.owner())
+		}
+		return anyone.Draw(t, "who")
+	})
 	t.Repeat(map[string]func(*rapid.T){
 		"": m.check,
 		"join": func(t *rapid.T) {
 			_, err := m.Join(t.Context(), anyone.Draw(t, "caller"), m.groupID)
-			expect(t, err, "group_full", "limit_reached", "banned")
+			expect(t, err, "group_full", "limit_reached", "banned", "invite_required")
 		},
 		"approve": func(t *rapid.T) {
-			_, err := m.Approve(t.Context(), anyone.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID)
+			_, err := m.Approve(t.Context(), chief.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID)
 			expect(t, err, "group_full", "limit_reached", "not_found", "not_member", "forbidden", "banned")
 		},
 		"reject": func(t *rapid.T) {
-			err := m.Reject(t.Context(), anyone.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID)
+			err := m.Reject(t.Context(), chief.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID)
 			expect(t, err, "not_found", "not_member", "forbidden")
 		},
 		"ban": func(t *rapid.T) {
-			_, err := m.Ban(t.Context(), anyone.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID, group.BanRequest{})
+			target, until := anyone.Draw(t, "target").UserID, m.sometime(t)
+			_, err := m.Ban(t.Context(), chief.Draw(t, "caller"), m.groupID, target, group.BanRequest{ExpiresAt: until})
 			expect(t, err, "not_member", "forbidden", "owner_must_transfer")
+			if err == nil {
+				m.bans[target] = until
+			}
 		},
 		"unban": func(t *rapid.T) {
-			err := m.Unban(t.Context(), anyone.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID)
+			target := anyone.Draw(t, "target").UserID
+			err := m.Unban(t.Context(), chief.Draw(t, "caller"), m.groupID, target)
 			expect(t, err, "not_member", "forbidden")
+			if err == nil {
+				delete(m.bans, target)
+			}
+		},
+		"invite":     func(t *rapid.T) { m.invite(t, chief.Draw(t, "caller")) },
+		"accept any": func(t *rapid.T) { m.accept(t, anyone.Draw(t, "caller"), m.pick(t, len(m.issued))) },
+		"accept new": func(t *rapid.T) { m.accept(t, anyone.Draw(t, "caller"), m.pick(t, 1)) },
+		"revoke":     func(t *rapid.T) { m.revoke(t, chief.Draw(t, "caller"), m.pick(t, len(m.issued))) },
+		"wait": func(t *rapid.T) {
+			m.now = m.now.Add(time.Duration(rapid.IntRange(1, 3).Draw(t, "minutes")) * time.Minute)
 		},
 		"transfer": func(t *rapid.T) {
-			_, err := m.Transfer(t.Context(), anyone.Draw(t, "caller"), m.groupID, nil, group.TransferRequest{UserID: anyone.Draw(t, "target").UserID})
+			_, err := m.Transfer(t.Context(), chief.Draw(t, "caller"), m.groupID, nil, group.TransferRequest{UserID: anyone.Draw(t, "target").UserID})
 			expect(t, err, "not_found", "not_member", "forbidden")
 		},
 		"policy": func(t *rapid.T) {
-			policy := rapid.SampledFrom([]group.JoinPolicy{group.JoinOpen, group.JoinRequest}).Draw(t, "policy")
-			_, err := m.Update(t.Context(), anyone.Draw(t, "caller"), m.groupID, nil, group.UpdateRequest{JoinPolicy: &policy})
+			policy := joinPolicy.Draw(t, "policy")
+			_, err := m.Update(t.Context(), chief.Draw(t, "caller"), m.groupID, nil, group.UpdateRequest{JoinPolicy: &policy})
 			expect(t, err, "not_member", "forbidden")
 		},
 		"leave": func(t *rapid.T) {
@@ -109,21 +150,21 @@ func anything(t *rapid.T, st store) {
 		},
 		"add": func(t *rapid.T) {
 			users := []string{anyone.Draw(t, "first").UserID, anyone.Draw(t, "second").UserID}
-			_, err := m.AddMembers(t.Context(), anyone.Draw(t, "caller"), m.groupID, group.AddMembersRequest{UserIDs: users})
+			_, err := m.AddMembers(t.Context(), chief.Draw(t, "caller"), m.groupID, group.AddMembersRequest{UserIDs: users})
 			expect(t, err, "group_full", "limit_reached", "not_member", "forbidden", "banned")
 		},
 		"remove": func(t *rapid.T) {
-			err := m.RemoveMember(t.Context(), anyone.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID)
+			err := m.RemoveMember(t.Context(), chief.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID)
 			expect(t, err, "not_found", "not_member", "forbidden", "owner_must_transfer")
 		},
 		"role": func(t *rapid.T) {
 			role := rapid.SampledFrom([]group.Role{group.Admin, group.MemberRole}).Draw(t, "role")
-			_, err := m.UpdateMember(t.Context(), anyone.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID, group.UpdateMemberRequest{Role: &role})
+			_, err := m.UpdateMember(t.Context(), chief.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID, group.UpdateMemberRequest{Role: &role})
 			expect(t, err, "not_found", "not_member", "forbidden", "owner_must_transfer")
 		},
 		"capacity": func(t *rapid.T) {
-			capacity := rapid.IntRange(1, 6).Draw(t, "capacity")
-			_, err := m.Update(t.Context(), anyone.Draw(t, "caller"), m.groupID, nil, group.UpdateRequest{Capacity: &capacity})
+			capacity := rapid.IntRange(1, mostMembers).Draw(t, "capacity")
+			_, err := m.Update(t.Context(), chief.Draw(t, "caller"), m.groupID, nil, group.UpdateRequest{Capacity: &capacity})
 			expect(t, err, "group_full", "not_member", "forbidden")
 		},
 		"post": func(t *rapid.T) {
@@ -133,7 +174,29 @@ func anything(t *rapid.T, st store) {
 	})
 }
 
+var joinPolicy = rapid.SampledFrom([]group.JoinPolicy{group.JoinOpen, group.JoinRequest, group.JoinInvite})
+
 func person(n int) auth.Identity { return user(fmt.Sprintf("u%d", n)) }
+
+// owner is the owner as the log tells.
+func (m *machine) owner() string {
+	for userID, role := range m.state.Roles {
+		if role == group.Owner {
+			return userID
+		}
+	}
+	return ""
+}
+
+// sometime is an instant in the next minutes, or nil.
+func (m *machine) sometime(t *rapid.T) *time.Time {
+	minutes := rapid.IntRange(0, 5).Draw(t, "expires after minutes")
+	if minutes == 0 {
+		return nil
+	}
+	at := m.now.Add(time.Duration(minutes) * time.Minute)
+	return &at
+}
 
 // expect fails on an error that nobody would expect here.
 func expect(t *rapid.T, err error, codes ...string) {
@@ -167,11 +230,8 @@ func (m *machine) check(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bans, err := m.Bans(t.Context(), backend, m.groupID, "", 100)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stored := folded{Version: version, Capacity: g.Capacity, Roles: map[string]group.Role{}}
+	stored := newFolded()
+	stored.Version, stored.Capacity = version, g.Capacity
 	var owners []string
 	for _, member := range members {
 		stored.Roles[member.UserID] = member.Role
@@ -179,11 +239,8 @@ func (m *machine) check(t *rapid.T) {
 			owners = append(owners, member.UserID)
 		}
 	}
-	for _, ban := range bans {
-		if role, in := stored.Roles[ban.UserID]; in {
-			t.Fatalf("%s is banned and %s", ban.UserID, role)
-		}
-	}
+	m.checkOutsiders(t, stored.Roles)
+	m.checkInvites(t, stored.Invites)
 	if diff := cmp.Diff(m.state, stored); diff != "" {
 		t.Fatalf("the log (-) does not fold to the state (+):\n%s", diff)
 	}
@@ -192,7 +249,7 @@ func (m *machine) check(t *rapid.T) {
 		t.Fatalf("owners %v, the group says %s", owners, g.OwnerID)
 	case g.MemberCount != len(members):
 		t.Fatalf("memberCount %d of %d members", g.MemberCount, len(members))
-	case g.Capacity != nil && len(members) > *g.Capacity, len(members) > 6:
+	case g.Capacity != nil && len(members) > *g.Capacity, len(members) > mostMembers:
 		t.Fatalf("%d members at capacity %v", len(members), g.Capacity)
 	case g.Version != version || g.Revision > version:
 		t.Fatalf("version %d, revision %d, members' version %d", g.Version, g.Revision, version)
@@ -216,6 +273,8 @@ func (m *machine) fold(t *rapid.T) {
 			OwnerID string     `json:"ownerId"`
 			From    string     `json:"from"`
 			To      string     `json:"to"`
+
+			InviteID string `json:"inviteId"`
 		}
 		if err := json.Unmarshal(e.Data, &data); err != nil && e.Type != group.MessagePosted {
 			t.Fatalf("%s: %v", e.Type, err)
@@ -232,6 +291,10 @@ func (m *machine) fold(t *rapid.T) {
 			m.state.Roles[data.UserID] = data.Role
 		case group.MemberLeft, group.MemberRemoved, group.MemberBanned:
 			delete(m.state.Roles, data.UserID)
+		case group.InviteCreated:
+			m.state.Invites[data.InviteID] = true
+		case group.InviteRevoked:
+			delete(m.state.Invites, data.InviteID)
 		}
 	}
 }
