@@ -36,6 +36,11 @@ type PresenceStore interface {
 	// any order; fault.ErrUnavailable while that is not known of all nodes.
 	List(ctx context.Context, groupID string) ([]string, error)
 
+	// Count returns how many users each group has online, in the order of
+	// groupIDs and in one round trip. It fails as List does. Until a dead
+	// node's users are swept, for a few seconds, they may be counted.
+	Count(ctx context.Context, groupIDs []string) ([]int, error)
+
 	// Stop gives up this node's claims. No call to tell is running or will run
 	// when it returns.
 	Stop(ctx context.Context) error
@@ -191,6 +196,17 @@ func (p *Presence) List(ctx context.Context, groupID string) ([]Present, error) 
 		present[i] = Present{UserID: userID, Status: statusOnline}
 	}
 	return present, nil
+}
+
+// Count returns how many members each group has online, in the order of
+// groupIDs. It asks the store once, however many groups there are: call it for
+// a page of groups, not for each. It returns fault.ErrUnavailable while that is
+// not known. Who came within the last window may be missing.
+func (p *Presence) Count(ctx context.Context, groupIDs []string) ([]int, error) {
+	if len(groupIDs) == 0 {
+		return nil, nil
+	}
+	return p.store.Count(ctx, groupIDs)
 }
 
 // heard takes what the store tells of.

@@ -56,3 +56,14 @@ func (m *MemoryPresence) List(_ context.Context, groupID string) ([]string, erro
 	}
 	return users, nil
 }
+
+// Count implements [PresenceStore].
+func (m *MemoryPresence) Count(_ context.Context, groupIDs []string) ([]int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	counts := make([]int, len(groupIDs))
+	for i, groupID := range groupIDs {
+		counts[i] = len(m.groups[groupID])
+	}
+	return counts, nil
+}

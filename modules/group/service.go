@@ -33,6 +33,9 @@ type PresenceReader interface {
 	// List returns who of a group is online or reconnecting, and who was
 	// lately; fault.ErrUnavailable while that is not known.
 	List(ctx context.Context, groupID string) ([]Present, error)
+	// Count returns how many members each group has online, in the order of
+	// groupIDs and in one round trip; it fails as List does.
+	Count(ctx context.Context, groupIDs []string) ([]int, error)
 }
 
 // Deps is what a [Service] works with. Presence and Now may be nil.

@@ -14,6 +14,14 @@ type crowd []group.Present
 
 func (c crowd) List(context.Context, string) ([]group.Present, error) { return c, nil }
 
+func (c crowd) Count(_ context.Context, groupIDs []string) ([]int, error) {
+	counts := make([]int, len(groupIDs))
+	for i := range counts {
+		counts[i] = len(c)
+	}
+	return counts, nil
+}
+
 func TestPresenceInAnswers(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, group.Config{})

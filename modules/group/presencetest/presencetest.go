@@ -34,6 +34,7 @@ func Run(t *testing.T, open Open) {
 		{"lists who came and has not gone", 1, testList},
 		{"keeps groups and users apart, whatever they are called", 1, testNames},
 		{"takes many changes at once", 1, testMany},
+		{"counts many groups at once", 1, testCount},
 		{"answers the same when asked to do it again", 1, testAgain},
 		{"is listed while it changes", 1, testConcurrent},
 		{"says who came first and who went last", 3, testFirstAndLast},
@@ -195,6 +196,27 @@ func testMany(t *testing.T, nodes []*node) {
 		if n := len(nodes[0].list(t, fmt.Sprint("g", g))); n != users {
 			t.Fatalf("%d users in g%d, want %d", n, g, users)
 		}
+	}
+}
+
+func testCount(t *testing.T, nodes []*node) {
+	groupIDs := []string{"none"}
+	expected := []int{0}
+	for g := range 200 {
+		groupID := fmt.Sprint("g", g)
+		groupIDs, expected = append(groupIDs, groupID), append(expected, g%3)
+		for u := range g % 3 {
+			for _, n := range nodes {
+				n.apply(t, groupID, fmt.Sprint("+u", u))
+			}
+		}
+	}
+	counts, err := nodes[0].Count(t.Context(), groupIDs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(expected, counts); diff != "" {
+		t.Fatal(diff)
 	}
 }
 

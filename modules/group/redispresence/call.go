@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -110,42 +109,6 @@ func (s *Store) release(ctx context.Context) {
 	if err != nil {
 		s.log.Debug("redispresence: this node's lease runs out by itself", "err", err)
 	}
-}
-
-// read lists the users whom live nodes have. Nodes are asked for after users,
-// so that no user is missed because his node has just come.
-func (s *Store) read(ctx context.Context, groupID, epoch string) ([]string, error) {
-	pipe := s.client.Pipeline()
-	users := pipe.HGetAll(ctx, s.keys.group(groupID, epoch))
-	live := pipe.Eval(ctx, liveSource, []string{s.keys.nodes()}, s.away())
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("list who is present: %w", err)
-	}
-	answer, err := live.Slice()
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("list live nodes: %w", err)
-	case len(answer) < 2:
-		return nil, fmt.Errorf("list live nodes: an answer of %d parts", len(answer))
-	case answer[0] != epoch:
-		return nil, errForgotten
-	case answer[1] != int64(0):
-		return nil, errWaiting
-	}
-	alive := make(map[string]bool, len(answer))
-	for _, id := range texts(answer[2:]) {
-		alive[id] = true
-	}
-	var there []string
-	for userID, nodes := range users.Val() {
-		for id := range strings.FieldsSeq(nodes) {
-			if alive[id] {
-				there = append(there, userID)
-				break
-			}
-		}
-	}
-	return there, nil
 }
 
 // write stores changes under an identity and says of each whether no other

@@ -222,22 +222,43 @@ func (s *Store) remember(changes []group.Attendance) identity {
 // List implements [group.PresenceStore]. It fails at once while the server is
 // known to be down.
 func (s *Store) List(ctx context.Context, groupID string) ([]string, error) {
+	var users []string
+	err := s.ask(ctx, func(ctx context.Context, epoch string) (err error) {
+		users, err = s.read(ctx, groupID, epoch)
+		return err
+	})
+	return users, err
+}
+
+// Count implements [group.PresenceStore]. It fails at once while the server is
+// known to be down.
+func (s *Store) Count(ctx context.Context, groupIDs []string) ([]int, error) {
+	var counts []int
+	err := s.ask(ctx, func(ctx context.Context, epoch string) (err error) {
+		counts, err = s.count(ctx, groupIDs, epoch)
+		return err
+	})
+	return counts, err
+}
+
+// ask lets somebody who waits read the server, if it can be read.
+func (s *Store) ask(ctx context.Context, read func(ctx context.Context, epoch string) error) error {
 	s.mu.Lock()
 	epoch, down := s.self.epoch, s.down
 	s.mu.Unlock()
 	if down != nil {
-		return nil, fault.ErrUnavailable.WithCause(down)
+		return fault.ErrUnavailable.WithCause(down)
 	}
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	users, err := s.read(ctx, groupID, epoch)
-	if err != nil {
-		if !errors.Is(err, errWaiting) {
-			s.renewNow()
-		}
-		return nil, fault.ErrUnavailable.WithCause(err)
+	err := read(ctx, epoch)
+	if err == nil {
+		return nil
 	}
-	return users, nil
+	if !errors.Is(err, errWaiting) {
+		s.renewNow()
+	}
+	return fault.ErrUnavailable.WithCause(err)
 }
 
 // renewNow finds out what the state of the server is.
