@@ -65,6 +65,12 @@ type Admissions interface {
 	UseInvite(ctx context.Context, inviteID string) error
 	// RemoveInvite deletes an invite; false: there is none.
 	RemoveInvite(ctx context.Context, inviteID string) (bool, error)
+	// CountInvites returns how many invites the group has, those included that
+	// are good for nothing.
+	CountInvites(ctx context.Context) (int, error)
+	// RemoveOver deletes the invites that have expired at now or are used up,
+	// and returns how many they were.
+	RemoveOver(ctx context.Context, now time.Time) (int, error)
 }
 
 // AdmissionLists is the part of a [Repository] that lists who wants to come in,

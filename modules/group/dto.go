@@ -25,6 +25,7 @@ const (
 	maxQuery            = 200
 	maxReason           = 500
 	maxInviteUses       = 1_000_000
+	maxInvites          = 1_000 // that a group may have, good for something
 )
 
 // defaultMessageType is the type of a message that names none.

@@ -11,11 +11,16 @@ import (
 const (
 	// trimEvery is how often a node looks for what is no longer to be kept,
 	// trimBatch how many groups it looks at in one call, and expireBatch how
-	// many receipts it removes in one.
+	// much of what has expired it removes in one.
 	trimEvery   = 10 * time.Minute
 	trimBatch   = 200
 	expireBatch = 2000
 )
+
+// OverAge is for how long invites that have expired or are used up, and bans
+// that have expired, are kept: nodes whose clocks differ agree on them, and who
+// repeats an accepted invite is answered as before.
+const OverAge = 24 * time.Hour
 
 // Retention says how much of a group's log is kept. An event is removed when
 // more than Count newer ones are there and it is older than Age.
@@ -32,13 +37,15 @@ type Trimmer interface {
 	// after, empty when it has come to the end.
 	Trim(ctx context.Context, r Retention, after string, limit int) (next string, err error)
 
-	// Expire removes receipts older than [ReceiptAge], at most limit, and says
-	// how many.
+	// Expire removes receipts older than [ReceiptAge], and invites and bans that
+	// have been over for longer than [OverAge], by the database's clock. It
+	// removes at most limit of them all, and says how many.
 	Expire(ctx context.Context, limit int) (removed int, err error)
 }
 
-// Janitor removes old events and receipts, and forgets deleted groups. Every node has one;
-// that several work at once does no harm.
+// Janitor removes old events, and receipts, invites and bans that are over, and
+// forgets deleted groups. Every node has one; that several work at once does no
+// harm.
 type Janitor struct {
 	retention Retention
 	store     Trimmer
@@ -68,12 +75,12 @@ func (j *Janitor) Start(context.Context) error {
 // Stop ends it.
 func (j *Janitor) Stop(ctx context.Context) error { return j.tasks.Stop(ctx) }
 
-// sweep goes through all groups, and all receipts.
+// sweep goes through all that has expired, and all groups.
 func (j *Janitor) sweep(ctx context.Context) {
 	for {
 		removed, err := j.store.Expire(ctx, expireBatch)
 		if err != nil {
-			j.log.Debug("group: old receipts are kept for now", "err", err)
+			j.log.Debug("group: what has expired is kept for now", "err", err)
 		}
 		if removed < expireBatch {
 			break

@@ -31,8 +31,11 @@ type inviteSubject struct {
 	InviteID string `json:"inviteId"`
 }
 
+var errTooManyInvites = ErrLimitReached.WithMessage("a group cannot have more invites: revoke one that nobody needs")
+
 // Invite makes a code with which others become members, whatever the join
-// policy says.
+// policy says. It returns ErrLimitReached when the group has 1,000 that are
+// good for something.
 func (s *Service) Invite(ctx context.Context, caller auth.Identity, groupID string, req InviteRequest) (NewInvite, error) {
 	now := s.instant()
 	if err := req.Validate(now); err != nil {
@@ -58,6 +61,9 @@ func (s *Service) Invite(ctx context.Context, caller auth.Identity, groupID stri
 	}
 	request := asked{what: "invite", with: req, answer: &made}
 	err = s.change(ctx, actInvite, caller, groupID, request, func(tx Tx, _ *Member) error {
+		if err := mayInvite(ctx, tx, now); err != nil {
+			return err
+		}
 		if err := tx.AddInvite(ctx, made.Invite, hashOf(made.Code)); err != nil {
 			return err
 		}
@@ -70,8 +76,23 @@ func (s *Service) Invite(ctx context.Context, caller auth.Identity, groupID stri
 	return made, nil
 }
 
+// mayInvite says whether the group may have one invite more. What is over makes
+// room only then: otherwise it is the [Janitor]'s.
+func mayInvite(ctx context.Context, tx Tx, now time.Time) error {
+	count, err := tx.CountInvites(ctx)
+	if err != nil || count < maxInvites {
+		return err
+	}
+	removed, err := tx.RemoveOver(ctx, now)
+	if err == nil && count-removed >= maxInvites {
+		err = errTooManyInvites
+	}
+	return err
+}
+
 // Invites lists at most limit invites that were not revoked, newest first, and
-// those older than the invite before. There are more when it returns limit.
+// those older than the invite before. Those that are over are among them for a
+// while: see [OverAge]. There are more when it returns limit.
 func (s *Service) Invites(ctx context.Context, caller auth.Identity, groupID, before string, limit int) ([]Invite, error) {
 	if _, _, err := s.look(ctx, actInvite, caller, groupID); err != nil {
 		return nil, err

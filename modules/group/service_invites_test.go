@@ -203,3 +203,36 @@ func TestInvitesOverHTTP(t *testing.T) {
 		t.Errorf("accepting what was revoked: %s", got.body)
 	}
 }
+
+// A group has so many invites that are good for something, and no more.
+func TestInvitesAreBounded(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, st store) {
+		b := newBenchOn(t, group.Config{}, st)
+		ctx, soon := t.Context(), b.now.Add(time.Minute)
+		g, other := b.group(t, `{"name":"g"}`), b.group(t, `{"name":"other"}`)
+		_, err := st.Change(ctx, g.ID, func(tx group.Tx) error {
+			for i := range 998 {
+				invite := group.Invite{InviteID: fmt.Sprint("i", i), CreatedBy: "alice"}
+				if err := tx.AddInvite(ctx, invite, fmt.Sprint("h", i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"ok", "ok", "limit_reached"} {
+			_, err := b.Invite(ctx, backend, g.ID, group.InviteRequest{ExpiresAt: &soon})
+			wantCode(t, "inviting", err, want)
+		}
+		_, err = b.Invite(ctx, alice, other.ID, group.InviteRequest{})
+		wantCode(t, "inviting to another group", err, "ok")
+		b.now = soon // two are over
+		for _, want := range []string{"ok", "ok", "limit_reached"} {
+			_, err := b.Invite(ctx, alice, g.ID, group.InviteRequest{})
+			wantCode(t, "inviting when two have expired", err, want)
+		}
+	})
+}

@@ -56,6 +56,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"UserListing":          testUserListing,
 		"TextNobodyCanStore":   testUnstorable,
 		"LogIsTrimmed":         testTrim,
+		"WhatIsOverExpires":    testExpire,
+		"WhatIsOverMakesRoom":  testRemoveOver,
 		"ReadMarks":            testMarks,
 		"ReceiptsOnce":         testReceipts,
 		"TwinsCommitOnce":      testTwins,

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/fault"
@@ -13,10 +14,11 @@ import (
 
 const (
 	inviteColumns = `i.id, i.max_uses, i.uses, i.expires_at, i.created_by, i.created_at`
-	addInvite     = `INSERT INTO invites (id, group_id, code_hash, max_uses, uses, expires_at, created_by, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
-	useInvite    = `UPDATE invites SET uses = uses + 1 WHERE group_id = $1 AND id = $2`
+	addInvite     = `INSERT INTO invites (id, group_id, code_hash, max_uses, uses, expires_at, over_at, created_by, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8)`
 	removeInvite = `DELETE FROM invites WHERE group_id = $1 AND id = $2`
+	countInvites = `SELECT COUNT(*) FROM invites WHERE group_id = $1`
+	removeOver   = `DELETE FROM invites WHERE group_id = $1 AND (expires_at <= $2 OR uses >= max_uses)`
 	invite       = `SELECT ` + inviteColumns + ` FROM invites i WHERE i.group_id = $1 AND i.code_hash = $2`
 	invitedTo    = `SELECT g.id FROM invites i JOIN groups g ON g.id = i.group_id WHERE i.code_hash = $1 AND g.deleted_at IS NULL`
 	// A group without invites is one row without one.
@@ -25,6 +27,12 @@ const (
 		ON i.group_id = g.id
 		WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY i.id DESC`
 )
+
+// useInvite counts one use; the last one is the end of the invite.
+func useInvite(now string) string {
+	return `UPDATE invites SET uses = uses + 1, over_at = CASE WHEN uses + 1 >= max_uses THEN ` + now + ` ELSE over_at END
+		WHERE group_id = $1 AND id = $2`
+}
 
 // inviteRow is an invite, or none where an outer join found nothing.
 type inviteRow struct {
@@ -119,7 +127,7 @@ func (t *tx) Invite(ctx context.Context, codeHash string) (*group.Invite, error)
 
 // UseInvite counts one use.
 func (t *tx) UseInvite(ctx context.Context, inviteID string) error {
-	used, err := t.touched(ctx, useInvite, inviteID)
+	used, err := t.touched(ctx, t.sql.useInvite, inviteID)
 	if err == nil && !used {
 		err = errors.New("there is none")
 	}
@@ -139,6 +147,24 @@ func (t *tx) RemoveInvite(ctx context.Context, inviteID string) (bool, error) {
 		return false, fmt.Errorf("remove invite %s: %w", inviteID, err)
 	}
 	return removed, nil
+}
+
+// CountInvites counts the group's invites.
+func (t *tx) CountInvites(ctx context.Context) (n int, err error) {
+	if err := t.q.QueryRowContext(ctx, countInvites, t.g.ID).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count the invites: %w", err)
+	}
+	return n, nil
+}
+
+// RemoveOver deletes the invites that are good for nothing.
+func (t *tx) RemoveOver(ctx context.Context, now time.Time) (int, error) {
+	result, err := t.q.ExecContext(ctx, removeOver, t.g.ID, now.UnixMicro())
+	if err != nil {
+		return 0, fmt.Errorf("remove invites that are over: %w", err)
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
 }
 
 // touched runs a statement on one thing of the group and reports whether it was

@@ -11,17 +11,15 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// receiptStatements returns what keeps a receipt unless there is one, reads
-// one, and removes old ones, $1 at most.
-func receiptStatements(now string) (keep, read, expire string) {
+// receiptStatements returns what keeps a receipt unless there is one, and what
+// reads one.
+func receiptStatements(now string) (keep, read string) {
 	oldest := fmt.Sprintf("%s - %d", now, group.ReceiptAge.Microseconds())
 	keep = `INSERT INTO receipts (user_id, key, request, answer, at) VALUES ($1, $2, $3, $4, ` + now + `)
 		ON CONFLICT (user_id, key) DO UPDATE SET request = excluded.request, answer = excluded.answer, at = excluded.at
 		WHERE receipts.at < ` + oldest
 	read = `SELECT request, answer FROM receipts WHERE user_id = $1 AND key = $2 AND at >= ` + oldest
-	expire = `DELETE FROM receipts WHERE (user_id, key) IN
-		(SELECT user_id, key FROM receipts WHERE at < (SELECT ` + oldest + `) ORDER BY at LIMIT $1)`
-	return keep, read, expire
+	return keep, read
 }
 
 // Keep stores a receipt.
@@ -69,18 +67,4 @@ func (s *Store) Receipt(ctx context.Context, userID, key string) (r *group.Recei
 		return err
 	})
 	return r, doing(err, "read a receipt", "")
-}
-
-// Expire removes receipts that are too old.
-func (s *Store) Expire(ctx context.Context, limit int) (removed int, err error) {
-	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-		result, err := q.ExecContext(ctx, s.sql.expire, limit)
-		if err != nil {
-			return err
-		}
-		n, err := result.RowsAffected()
-		removed = int(n)
-		return err
-	})
-	return removed, doing(err, "remove old receipts", "")
 }

@@ -14,7 +14,9 @@ type statements struct {
 
 	schedule, due string
 
-	keep, receipt, expire string // of receipts
+	keep, receipt string // of receipts
+	useInvite     string
+	expire        []string
 
 	markRead string
 
@@ -47,13 +49,14 @@ func newStatements(d database.Dialect) statements {
 			o AS (INSERT INTO outbox (group_id, version, created_at) VALUES ($1, $6, ` + now + `)) ` + move
 	}
 	lockUsers, tally := tallyStatements(d, users)
-	keep, receipt, expire := receiptStatements(now)
+	keep, receipt := receiptStatements(now)
 	return statements{
 		lockUsers: lockUsers,
 		tally:     tally,
 		keep:      keep,
 		receipt:   receipt,
-		expire:    expire,
+		useInvite: useInvite(now),
+		expire:    expireStatements(d),
 
 		group: `SELECT ` + groupColumns + `, ` + memberColumns + `
 			FROM groups g LEFT JOIN members m ON m.group_id = g.id AND m.user_id = $2

@@ -25,6 +25,7 @@ func TestPostgres(t *testing.T) {
 	server := pgtest.Start(t, "max_connections = 400")
 	grouptest.Run(t, func(t *testing.T) grouptest.Store { return sqlstore.New(start(t, server.NewDatabase(t))) })
 	t.Run("HeldRelay", func(t *testing.T) { t.Parallel(); testHeldRelay(t, server) })
+	t.Run("HeldExpire", func(t *testing.T) { t.Parallel(); testHeldExpire(t, server) })
 	t.Run("TwoNodes", func(t *testing.T) { t.Parallel(); testTwoNodes(t, server) })
 	t.Run("BusyGroup", func(t *testing.T) { t.Parallel(); testBusyGroup(t, server) })
 }

@@ -73,6 +73,81 @@ func testExpire(t *testing.T, db *database.DB) {
 	}
 }
 
+// TestUsedUpInvitesExpire sets back the clock of an invite's last use.
+func TestUsedUpInvitesExpire(t *testing.T) {
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) { t.Parallel(); testUsedUp(t, start(t, "")) })
+	t.Run("Postgres", func(t *testing.T) {
+		t.Parallel()
+		testUsedUp(t, start(t, pgtest.Start(t).NewDatabase(t)))
+	})
+}
+
+func testUsedUp(t *testing.T, db *database.DB) {
+	t.Helper()
+	ctx, s, two := t.Context(), sqlstore.New(db), 2
+	groupID := create(t, s)
+	for hash, ago := range map[string]time.Duration{"young": 23 * time.Hour, "old": 25 * time.Hour} {
+		invite := group.Invite{InviteID: uuid.NewString(), MaxUses: &two, CreatedBy: "ana"}
+		_, err := s.Change(ctx, groupID, func(tx group.Tx) error {
+			return errors.Join(tx.AddInvite(ctx, invite, hash), tx.UseInvite(ctx, invite.InviteID), tx.UseInvite(ctx, invite.InviteID))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+			_, err := q.ExecContext(ctx, `UPDATE invites SET over_at = over_at - $2 WHERE code_hash = $1`, hash, ago.Microseconds())
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := s.Expire(ctx, 10); n != 1 || err != nil {
+		t.Errorf("%d expired, %v; want the old one", n, err)
+	}
+	if _, err := s.InvitedTo(ctx, "young"); err != nil {
+		t.Errorf("the young one: %v", err)
+	}
+}
+
+// testHeldExpire renews a receipt and a ban at the moment when they expire:
+// nothing waits, and what was renewed stays.
+func testHeldExpire(t *testing.T, server *pgtest.Server) {
+	db := start(t, server.NewDatabase(t))
+	ctx, s := t.Context(), sqlstore.New(db)
+	groupID, old := create(t, s), time.Now().Add(-48*time.Hour)
+	receipt := group.Receipt{UserID: "ana", Key: "k", Request: "1", Answer: json.RawMessage(`{}`)}
+	renew := func(expires *time.Time, during func() error) {
+		t.Helper()
+		_, err := s.Change(ctx, groupID, func(tx group.Tx) error {
+			ban := group.Ban{UserID: "bob", ExpiresAt: expires, Actor: "ana"}
+			return errors.Join(tx.Keep(ctx, receipt), tx.SetBan(ctx, ban), during())
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	renew(&old, func() error { return nil })
+	err := db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		_, err := q.ExecContext(ctx, `UPDATE receipts SET at = at - $1`, (48 * time.Hour).Microseconds())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	renew(nil, func() error {
+		n, err := s.Expire(ctx, 10)
+		if n != 0 {
+			t.Errorf("%d expired", n)
+		}
+		return err
+	})
+	if n, err := s.Expire(ctx, 10); n != 0 || err != nil {
+		t.Errorf("afterwards %d expired, %v", n, err)
+	}
+}
+
 func testForget(t *testing.T, db *database.DB) {
 	t.Helper()
 	ctx, s := t.Context(), sqlstore.New(db)
