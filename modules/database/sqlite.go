@@ -133,8 +133,10 @@ func (s *sqliteDB) readTx(ctx context.Context, fn Func) error {
 	if err != nil {
 		return err
 	}
+	q := &readingTx{tx: tx, texts: s.read.texts}
+	defer q.prepare(ctx)
 	defer func() { _ = tx.Rollback() }() // there is nothing to commit
-	return fn(ctx, readingTx{tx: tx, texts: s.read.texts})
+	return fn(ctx, q)
 }
 
 func (s *sqliteDB) write(ctx context.Context, fn Func) error { return s.writer.write(ctx, fn) }
@@ -158,26 +160,45 @@ func (s *sqliteDB) close(ctx context.Context) error {
 	}
 }
 
-// readingTx runs a pool's prepared statements in a transaction.
+// readingTx runs a pool's prepared statements in a transaction. What is not
+// prepared yet is run as it is, and prepared afterwards: preparing takes a
+// connection of the pool, and transactions that hold one while they wait for
+// another would wait for each other.
 type readingTx struct {
-	tx    *sql.Tx
-	texts *texts
+	tx         *sql.Tx
+	texts      *texts
+	unprepared []string
 }
 
-func (r readingTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+func (r *readingTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	return r.tx.ExecContext(ctx, query, args...)
 }
 
-func (r readingTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if st := r.texts.get(ctx, query); st != nil {
+func (r *readingTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if st := r.statement(query); st != nil {
 		return r.tx.StmtContext(ctx, st).QueryContext(ctx, args...)
 	}
 	return r.tx.QueryContext(ctx, query, args...)
 }
 
-func (r readingTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if st := r.texts.get(ctx, query); st != nil {
+func (r *readingTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if st := r.statement(query); st != nil {
 		return r.tx.StmtContext(ctx, st).QueryRowContext(ctx, args...)
 	}
 	return r.tx.QueryRowContext(ctx, query, args...)
+}
+
+func (r *readingTx) statement(query string) *sql.Stmt {
+	st := r.texts.find(query)
+	if st == nil {
+		r.unprepared = append(r.unprepared, query)
+	}
+	return st
+}
+
+// prepare prepares what was missing, once the transaction has ended.
+func (r *readingTx) prepare(ctx context.Context) {
+	for _, query := range r.unprepared {
+		r.texts.get(ctx, query)
+	}
 }

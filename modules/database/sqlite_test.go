@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -229,6 +230,32 @@ func readsOneMoment(t *testing.T, db *database.DB) {
 	if n := number(t, db, "SELECT count(*) FROM t"); n != 2 {
 		t.Errorf("%d rows after it, want 2", n)
 	}
+}
+
+// As many transactions as there are connections begin with statements that
+// nobody has run before: none of them needs another connection for that.
+func TestReadTransactionsDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	db := start(t, "", t.TempDir())
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	readers := max(4, runtime.GOMAXPROCS(0))
+	var open, all sync.WaitGroup
+	open.Add(readers)
+	for i := range readers {
+		all.Go(func() {
+			var n int
+			err := db.ReadTx(ctx, func(ctx context.Context, q database.Querier) error {
+				open.Done()
+				open.Wait()
+				return q.QueryRowContext(ctx, "SELECT count(*) + "+strconv.Itoa(i)+" FROM deployment").Scan(&n)
+			})
+			if err != nil || n != i+1 {
+				t.Errorf("reader %d: %d, %v", i, n, err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestDiskThatTakesNoWrites(t *testing.T) {

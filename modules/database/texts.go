@@ -22,6 +22,13 @@ func newTexts(prepare func(ctx context.Context, query string) (*sql.Stmt, error)
 	return &texts{prepare: prepare, stmts: make(map[string]*sql.Stmt)}
 }
 
+// find returns the statement if it is prepared already, or nil.
+func (t *texts) find(query string) *sql.Stmt {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.stmts[query]
+}
+
 // get returns the prepared statement, or nil when there is none: then the text
 // itself is run, which says what is wrong with it.
 func (t *texts) get(ctx context.Context, query string) *sql.Stmt {
@@ -40,6 +47,10 @@ func (t *texts) get(ctx context.Context, query string) *sql.Stmt {
 	if other := t.stmts[query]; other != nil {
 		_ = st.Close()
 		return other
+	}
+	if t.stmts == nil { // closed meanwhile
+		_ = st.Close()
+		return nil
 	}
 	t.stmts[query] = st
 	return st
