@@ -57,27 +57,7 @@ func (serveCommand) Run(l *loader) error {
 	}
 	log := newLogger(cfg.Log, os.Stderr)
 	redisrole.LogTo(log)
-	if cfg, err = app.DevelopmentSecret(cfg, log); err != nil {
-		return err
-	}
-	server, err := app.NewServer(cfg, app.WithLogger(log), app.WithVersion(version))
-	if err != nil {
-		return err
-	}
-	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer release()
-	if err := server.Start(ctx); err != nil {
-		return err
-	}
-	var failed error
-	select {
-	case <-ctx.Done():
-		release() // from here on a signal kills
-	case failed = <-server.Failed():
-	}
-	drain, cancel := context.WithTimeout(context.Background(), cfg.Drain.Deadline)
-	defer cancel()
-	return errors.Join(failed, server.Stop(drain))
+	return app.Serve(cfg, app.WithLogger(log), app.WithVersion(version))
 }
 
 type migrateCommand struct {

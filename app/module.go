@@ -55,6 +55,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 		cache.Module,
 		socket.Module,
 		group.Module,
+		fx.Options(o.modules...),
 		fx.Invoke(announce, watchDependencies, countBackends, ready),
 	)
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket"
@@ -21,6 +22,7 @@ type options struct {
 	auth     socket.Authenticator
 	handlers []socket.Handler
 	version  string
+	modules  []fx.Option
 }
 
 func collect(opts []Option) options {
@@ -62,6 +64,14 @@ func WithAuthenticator(authenticate socket.Authenticator) Option {
 // WithHandlers adds socket events of the program's own.
 func WithHandlers(handlers ...socket.Handler) Option {
 	return func(o *options) { o.handlers = append(o.handlers, handlers...) }
+}
+
+// WithModule adds to what Moim is put together from: constructors, by
+// fx.Provide, that want Moim's own (*group.Service, *group.Gateway,
+// *socket.Emitter …) and provide handlers (socket.AsHandlers) or a
+// group.Translator.
+func WithModule(opts ...fx.Option) Option {
+	return func(o *options) { o.modules = append(o.modules, opts...) }
 }
 
 // WithVersion sets the version that the OpenAPI document shows.

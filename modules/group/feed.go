@@ -91,6 +91,7 @@ type Feed struct {
 	out     Emitter
 	watcher Watcher
 	logger  *slog.Logger
+	program Translator
 
 	publish chan item
 	poke    chan struct{}
@@ -116,6 +117,10 @@ func NewFeed(store Log, out Emitter, watcher Watcher, logger *slog.Logger) *Feed
 		sockets: make(map[Subscriber]map[string]struct{}),
 	}
 }
+
+// Translate makes the feed tell subscribers, after each event, what t makes of
+// it. Call it before Start.
+func (f *Feed) Translate(t Translator) { f.program = t }
 
 // roomPrefix begins the name of every group's room.
 const roomPrefix = "group:"
@@ -161,7 +166,7 @@ func (f *Feed) Lost() {
 
 func (f *Feed) deliver(it item) {
 	if t := f.topic(it.groupID); t != nil {
-		t.receive(it)
+		t.receive(f.program.event(it, f.logger))
 		f.collect(t)
 	}
 }

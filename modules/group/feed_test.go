@@ -317,7 +317,7 @@ type node struct {
 	feed *Feed
 }
 
-func newCluster(t *testing.T, log Log, n int, wrap func(adapter.Adapter) adapter.Adapter) []node {
+func newCluster(t *testing.T, log Log, n int, wrap func(adapter.Adapter) adapter.Adapter, prepare ...func(*Feed)) []node {
 	t.Helper()
 	mesh := adapter.NewMesh()
 	nodes := make([]node, n)
@@ -328,6 +328,9 @@ func newCluster(t *testing.T, log Log, n int, wrap func(adapter.Adapter) adapter
 		}
 		hub := adapter.NewHub(a)
 		feed := NewFeed(log, hub, nil, slog.New(slog.DiscardHandler))
+		for _, fn := range prepare {
+			fn(feed)
+		}
 		hub.Intercept(eventPushed, feed.Receive)
 		hub.OnLost(feed.Lost)
 		if err := errors.Join(hub.Start(t.Context()), feed.Start(t.Context())); err != nil {
@@ -373,6 +376,7 @@ type recorder struct {
 	mu       sync.Mutex
 	versions []int64
 	reason   string
+	told     []string // every event, with its version or reason
 	changed  chan struct{}
 }
 
@@ -408,6 +412,7 @@ func (r *recorder) Emit(event string, data []byte) {
 	if err := json.Unmarshal(data, &d); err != nil {
 		panic(err)
 	}
+	r.told = append(r.told, fmt.Sprint(event, " ", d.Version, d.Reason))
 	switch event {
 	case eventPushed:
 		r.versions = append(r.versions, d.Version)

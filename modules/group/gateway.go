@@ -42,24 +42,42 @@ func (g *Gateway) Handlers() []socket.Handler {
 	}
 }
 
-func (g *Gateway) subscribe(ctx context.Context, s *socket.Socket, req inGroup[subscribeRequest]) (subscribeAnswer, error) {
-	if err := req.Body.check(); err != nil {
-		return subscribeAnswer{}, err
-	}
-	if !validGroupID(req.GroupID) {
-		return subscribeAnswer{}, fault.ErrNotFound
+// Subscribe makes s, of whose handler ctx is, follow a group, as group:subscribe
+// does: what comes after the answer to since, which may be nil, follows the
+// handler's own answer. It returns ErrNotMember and fault.ErrNotFound as the
+// permission table says, and fault.ErrUnavailable while the log cannot be read.
+func (g *Gateway) Subscribe(ctx context.Context, s *socket.Socket, groupID string, since *int64) (Subscription, error) {
+	if !validGroupID(groupID) {
+		return Subscription{}, fault.ErrNotFound
 	}
 	caller := s.Identity()
 	sub, err := g.feed.Subscribe(ctx, s, SubscribeRequest{
-		GroupID: req.GroupID,
-		Since:   req.Body.Since,
+		GroupID: groupID,
+		Since:   since,
 		Backend: caller.Admin,
 		Admit:   Admit(caller),
 	})
 	if err != nil {
-		return subscribeAnswer{}, hide(err)
+		return Subscription{}, hide(err)
 	}
-	socket.After(ctx, func() { g.feed.Release(s, req.GroupID) })
+	socket.After(ctx, func() { g.feed.Release(s, groupID) })
+	return sub, nil
+}
+
+// Unsubscribe ends what [Gateway.Subscribe] began, if there is something to
+// end: its user has left.
+func (g *Gateway) Unsubscribe(s *socket.Socket, groupID string) {
+	g.feed.Unsubscribe(s, groupID, reasonLeft)
+}
+
+func (g *Gateway) subscribe(ctx context.Context, s *socket.Socket, req inGroup[subscribeRequest]) (subscribeAnswer, error) {
+	if err := req.Body.check(); err != nil {
+		return subscribeAnswer{}, err
+	}
+	sub, err := g.Subscribe(ctx, s, req.GroupID, req.Body.Since)
+	if err != nil {
+		return subscribeAnswer{}, err
+	}
 	answer := subscribeAnswer{Group: sub.Group, Version: sub.Version, Events: sub.Events, Snapshot: sub.Snapshot}
 	if req.Body.Presence {
 		answer.Presence = g.service.Summary(ctx, req.GroupID)
@@ -71,7 +89,7 @@ func (g *Gateway) unsubscribe(_ context.Context, s *socket.Socket, req inGroup[n
 	if err := req.Body.check(); err != nil {
 		return done{}, err
 	}
-	g.feed.Unsubscribe(s, req.GroupID, reasonLeft)
+	g.Unsubscribe(s, req.GroupID)
 	return done{}, nil
 }
 

@@ -16,6 +16,9 @@ type item struct {
 	version int64
 	typ     EventType
 	wire    []byte // the Event as JSON
+
+	pushes []pushed // what the program makes of it
+	closes string   // why every subscription ends with it: the program's word
 }
 
 func newItem(e Event) (item, error) {
@@ -60,6 +63,12 @@ func (it item) subject() string {
 // ends returns why this event ends subscriptions, and whose: everybody's when
 // user is empty. An event that ends none has no reason.
 func (it item) ends() (user, reason string) {
+	switch {
+	case it.typ == GroupDeleted:
+		return "", "deleted"
+	case it.closes != "":
+		return "", it.closes
+	}
 	switch it.typ {
 	case MemberLeft:
 		return it.subject(), "left"
@@ -67,8 +76,6 @@ func (it item) ends() (user, reason string) {
 		return it.subject(), "removed"
 	case MemberBanned:
 		return it.subject(), "banned"
-	case GroupDeleted:
-		return "", "deleted"
 	default:
 		return "", ""
 	}

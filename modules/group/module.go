@@ -15,10 +15,11 @@ import (
 // stop.
 const stopTimeout = 5 * time.Second
 
-// Module wants a [Config], a [Repository], a [Log], a [Trimmer], a
-// [Clock], a [PresenceStore], an [*adapter.Hub], a [*socket.Emitter] and a *slog.Logger; it
-// provides [*Presence], [*Feed], [*Janitor] and [*Scheduler], which it starts and stops,
-// [*Service], [*Gateway] with its handlers, and [*Controller].
+// Module wants a [Config], a [Repository], a [Log], a [Trimmer], a [Clock], a
+// [PresenceStore], an [*adapter.Hub], a [*socket.Emitter], a *slog.Logger and,
+// optionally, a [Translator]; it provides [*Presence], [*Feed], [*Janitor] and
+// [*Scheduler], which it starts and stops, [*Service], [*Gateway] with its
+// handlers, and [*Controller].
 var Module = fx.Module("group", fx.Invoke(func(*Janitor, *Scheduler) {}), fx.Provide(
 	providePresence,
 	provideFeed,
@@ -45,10 +46,12 @@ type feedParams struct {
 	Emitter   *socket.Emitter
 	Presence  *Presence
 	Logger    *slog.Logger
+	Program   Translator `optional:"true"`
 }
 
 func provideFeed(p feedParams) *Feed {
 	f := NewFeed(p.Log, p.Emitter, p.Presence, p.Logger)
+	f.Translate(p.Program)
 	p.Hub.Intercept(eventPushed, f.Receive)
 	p.Hub.OnLost(f.Lost)
 	p.Lifecycle.Append(fx.Hook{OnStart: f.Start, OnStop: bounded(f.Stop)})

@@ -210,6 +210,9 @@ func (t *topic) deliverLocked(it item) {
 		t.over = false
 	}
 	t.feed.out.Local(it.envelope())
+	for _, p := range it.pushes {
+		t.feed.out.Local(p.envelope(t.room))
+	}
 	if user, reason := it.ends(); reason != "" {
 		for _, sub := range t.subs {
 			if _, held := t.held[sub]; !held && sub.endedBy(it, user) {
@@ -267,6 +270,9 @@ func (t *topic) sendLocked(sub *subscription, it item) bool {
 	}
 	sub.pos = it.version
 	sub.socket.Emit(eventPushed, it.wire)
+	for _, p := range it.pushes {
+		sub.socket.Emit(p.event, p.data)
+	}
 	if user, reason := it.ends(); reason != "" && sub.endedBy(it, user) {
 		t.closeLocked(sub, reason)
 		return false

@@ -114,8 +114,13 @@ func (t *topic) read(ctx context.Context) {
 			continue
 		}
 		page, err := t.load(ctx, from, catchUpLimit, nil)
+		items, readable := t.feed.items(page.Events)
 		t.mu.Lock()
-		t.fillLocked(page, err, from, head, target)
+		if readable {
+			t.fillLocked(page, items, err, from, head, target)
+		} else {
+			t.resyncLocked()
+		}
 		t.mu.Unlock()
 		t.feed.collect(t)
 	}
@@ -174,9 +179,24 @@ func (t *topic) learnLocked(version, floor int64) {
 	}
 }
 
-// fillLocked applies a page of the log, read after version from, when this node
-// had delivered head and heard of target.
-func (t *topic) fillLocked(page LogPage, err error, from, head, target int64) {
+// items returns events of the log as they are delivered, or reports that one
+// cannot be.
+func (f *Feed) items(events []Event) ([]item, bool) {
+	items := make([]item, len(events))
+	for i, e := range events {
+		it, err := newItem(e)
+		if err != nil {
+			f.logger.Error("group: an event cannot be encoded", "group", e.GroupID, "version", e.Version, "err", err)
+			return nil, false
+		}
+		items[i] = f.program.event(it, f.logger)
+	}
+	return items, true
+}
+
+// fillLocked applies a page of the log with its items, read after version from,
+// when this node had delivered head and heard of target.
+func (t *topic) fillLocked(page LogPage, items []item, err error, from, head, target int64) {
 	switch {
 	case errors.Is(err, fault.ErrNotFound):
 		t.resyncLocked()
@@ -192,13 +212,7 @@ func (t *topic) fillLocked(page LogPage, err error, from, head, target int64) {
 		t.truncatedLocked(page.first())
 		return
 	}
-	for _, e := range page.Events {
-		it, err := newItem(e)
-		if err != nil {
-			t.feed.logger.Error("group: an event cannot be encoded", "group", t.id, "version", e.Version, "err", err)
-			t.resyncLocked()
-			return
-		}
+	for _, it := range items {
 		if it.version == t.head+1 {
 			t.deliverLocked(it)
 		}

@@ -1,0 +1,375 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/internal/proxytest"
+	"github.com/moim-live/moim/modules/group"
+)
+
+// TestDefect01SessionStartsOnceAndAlwaysEnds has everybody come first at once,
+// and then kills whoever could remember that the session has to end.
+func TestDefect01SessionStartsOnceAndAlwaysEnds(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	room := b.room(t, "leader", 0)
+	var first sync.WaitGroup
+	users := names("u", 16)
+	clients, answers := make([]*client, len(users)), make([]entered, len(users))
+	for i, user := range users {
+		clients[i] = dial(t, []*node{a, b}[i%2].addr, user)
+	}
+	for i, c := range clients {
+		first.Go(func() { answers[i] = c.join(room) })
+	}
+	first.Wait()
+	a.kill()
+
+	_, count := b.history(t, "leader", room)
+	if count[group.GroupUpdated] != 1 {
+		t.Errorf("the session started %d times", count[group.GroupUpdated])
+	}
+	started := 0
+	for i, c := range clients {
+		if !answers[i].EndAt.Equal(answers[0].EndAt) {
+			t.Errorf("%s has a session of his own, until %s", c.user, answers[i].EndAt)
+		}
+		if i%2 == 1 {
+			c.fence(b, "leader", room)
+			if n := len(c.told("room:started", room)); n > 1 {
+				t.Errorf("%s was told %d times", c.user, n)
+			} else {
+				started += n
+			}
+		}
+	}
+	if started == 0 && len(clients[0].told("room:started", room)) == 0 {
+		t.Error("nobody was told that the session has started")
+	}
+
+	b.endIn(t, "leader", room, remind+500*time.Millisecond)
+	if left := clients[1].needs("room:reminder", room).SecondsLeft; left < 590 || left > 600 {
+		t.Errorf("reminded %d s before the end", left)
+	}
+	end := b.endIn(t, "leader", room, time.Second)
+	b.kill()
+	await(t, "the end passes while no node runs", func() bool { return time.Now().After(end) })
+	b.run()
+	b.awaitReady()
+	await(t, "the session has ended", func() bool {
+		_, count = b.history(t, "leader", room)
+		return count[group.GroupEnded] > 0
+	})
+	if count[group.GroupEnded] != 1 || count[group.GroupReminder] != 1 {
+		t.Errorf("%d ends and %d reminders, want one of each", count[group.GroupEnded], count[group.GroupReminder])
+	}
+	if code := dial(t, b.addr, "late").ask("room:join", fields{"groupId": room}, nil); code != "group_ended" {
+		t.Errorf("who comes after the end is answered %q", code)
+	}
+}
+
+// TestDefect03EveryTabCounts has one user in several tabs: no tab is refused,
+// whatever became of another, and none that goes takes the others with it.
+func TestDefect03EveryTabCounts(t *testing.T) {
+	t.Parallel()
+	a, b := cluster(t)
+	room := a.room(t, "leader3", 0)
+	watcher := dial(t, b.addr, "watcher")
+	watcher.join(room)
+
+	line := proxytest.Start(t, a.addr)
+	halfOpen := dial(t, line.Addr(), "tabs")
+	halfOpen.join(room)
+	line.Freeze() // the laptop is shut; neither side knows
+	second, third := dial(t, b.addr, "tabs"), dial(t, b.addr, "tabs")
+	second.join(room)
+	if in := third.join(room); in.count("tabs") != 1 {
+		t.Errorf("somebody with three tabs is there %d times: %+v", in.count("tabs"), in.Members)
+	}
+	second.drop()
+	line.Drop()
+	gone := time.Now()
+	await(t, "the grace of a tab passes", func() bool { return time.Since(gone) > grace+time.Second })
+	if in := watcher.join(room); in.count("tabs") != 1 || in.count("watcher") != 1 {
+		t.Errorf("there are %+v", in.Members)
+	}
+	if n := len(watcher.told("room:participantReconnecting", room)); n != 0 {
+		t.Errorf("%d who are there were said to be reconnecting", n)
+	}
+	third.leave(room)
+	await(t, "who left his last tab is gone", func() bool { return watcher.join(room).count("tabs") == 0 })
+}
+
+// TestDefect05CapacityHoldsAtOnce has 20 want the four seats that are left, on
+// two nodes at once.
+func TestDefect05CapacityHoldsAtOnce(t *testing.T) {
+	t.Parallel()
+	a, b := cluster(t)
+	room := a.room(t, "leader5", 5)
+	users := names("seat", 20)
+	codes := make([]string, len(users))
+	clients := make([]*client, len(users))
+	for i, user := range users {
+		clients[i] = dial(t, []*node{a, b}[i%2].addr, user)
+	}
+	var all sync.WaitGroup
+	for i, c := range clients {
+		all.Go(func() { codes[i] = c.ask("room:join", fields{"groupId": room}, nil) })
+	}
+	all.Wait()
+	in := 0
+	for i, code := range codes {
+		switch code {
+		case "":
+			in++
+			again := dial(t, []*node{b, a}[i%2].addr, users[i]) // takes no second seat
+			again.join(room)
+			clients[i].join(room)
+		case "group_full":
+		default:
+			t.Errorf("%s was answered %q", users[i], code)
+		}
+	}
+	var g group.Group
+	a.must(t, "leader5", http.MethodGet, "/groups/"+room, nil, &g)
+	if in != 4 || g.MemberCount != 5 {
+		t.Errorf("%d came in and the room has %d members, want 4 and 5", in, g.MemberCount)
+	}
+}
+
+// TestDefect06EndFollowsTheDatabase moves the end of a session that runs, to
+// later and to earlier.
+func TestDefect06EndFollowsTheDatabase(t *testing.T) {
+	t.Parallel()
+	a, b := cluster(t)
+	room := a.room(t, "leader6", 0)
+	c := dial(t, b.addr, "six")
+	in := c.join(room)
+	if left := time.Until(in.EndAt); left > session || left < session-patience || in.RemainMs > session.Milliseconds() {
+		t.Errorf("a session ends in %s (%d ms), want %s", left, in.RemainMs, session)
+	}
+	sooner := a.endIn(t, "leader6", room, 1500*time.Millisecond)
+	later := b.endIn(t, "leader6", room, 3*time.Second)
+	await(t, "the first end passes", func() bool { return time.Now().After(sooner.Add(time.Second)) })
+	if late := len(c.told("room:ended", room)); late != 0 && time.Now().Before(later) {
+		t.Error("the session ended at the time that was moved")
+	}
+	c.needs("room:ended", room)
+	if now := time.Now(); now.Before(later) {
+		t.Errorf("the session ended %s before its time", later.Sub(now))
+	}
+	events, count := a.history(t, "leader6", room)
+	last := events[len(events)-1]
+	if count[group.GroupEnded] != 1 || last.Type != group.GroupEnded || last.At.Before(later) || last.At.After(later.Add(5*time.Second)) {
+		t.Errorf("the session was to end at %s once; events: %+v", later, events)
+	}
+}
+
+// TestDefect07EndLeavesOtherRoomsAlone has the same sockets in two rooms, of
+// which one ends.
+func TestDefect07EndLeavesOtherRoomsAlone(t *testing.T) {
+	t.Parallel()
+	a, b := cluster(t)
+	ends, stays := a.room(t, "leader7", 0), a.room(t, "leader7", 0)
+	clients := []*client{dial(t, a.addr, "seven-a"), dial(t, b.addr, "seven-b"), dial(t, b.addr, "seven-b")}
+	for _, c := range clients {
+		c.join(ends)
+		c.join(stays)
+	}
+	a.endIn(t, "leader7", ends, 500*time.Millisecond)
+	for _, c := range clients {
+		c.needs("room:ended", ends)
+		if got := c.needs("group:closed", ends).Reason; got != "ended" {
+			t.Errorf("%s: closed for %q", c.user, got)
+		}
+	}
+	a.must(t, "leader7", http.MethodPatch, "/groups/"+ends, fields{"endsAt": nil}, nil) // it is nobody's business any more
+	a.must(t, "leader7", http.MethodPost, "/groups/"+ends+"/messages", fields{"data": "is anybody here?"}, nil)
+	for _, c := range clients {
+		c.fence(a, "leader7", stays)
+		events := c.told("group:event", ends)
+		if last := events[len(events)-1].Type; last != string(group.GroupEnded) {
+			t.Errorf("%s was told %s after the end", c.user, last)
+		}
+		if n := len(c.told("room:ended", stays)); n != 0 {
+			t.Errorf("%s: the other room ended too", c.user)
+		}
+	}
+	a.endIn(t, "leader7", stays, remind+300*time.Millisecond)
+	for _, c := range clients {
+		c.needs("room:reminder", stays)
+	}
+}
+
+// TestDefect09NobodyHauntsTheNextSession empties a room, fills it again and
+// lets the session end on somebody who never leaves.
+func TestDefect09NobodyHauntsTheNextSession(t *testing.T) {
+	t.Parallel()
+	a, b := cluster(t)
+	room := a.room(t, "leader9", 0)
+	first := dial(t, a.addr, "first")
+	first.join(room)
+	first.leave(room)
+	second := dial(t, b.addr, "second")
+	second.join(room)
+	a.endIn(t, "leader9", room, 300*time.Millisecond)
+	second.needs("room:ended", room)
+
+	a.must(t, "leader9", http.MethodPatch, "/groups/"+room, fields{"endsAt": nil}, nil) // who comes first starts the next one
+	third := dial(t, a.addr, "third")
+	in := third.join(room)
+	if left := time.Until(in.EndAt); left < session-patience {
+		t.Errorf("the next session ends in %s", left)
+	}
+	third.needs("room:started", room)
+	await(t, "only who came is there", func() bool {
+		in = third.join(room)
+		return len(in.Members) == 1 && in.count("third") == 1
+	})
+}
+
+// TestDefect10OnlyItsOwnSiteMayConnect opens sockets from web pages.
+func TestDefect10OnlyItsOwnSiteMayConnect(t *testing.T) {
+	t.Parallel()
+	a, _ := cluster(t)
+	for site, welcome := range map[string]bool{
+		"": true, origin: true,
+		"https://evil.example": false, "https://study.example.evil.example": false, "http://study.example": false, "null": false,
+	} {
+		if _, err := open(t, a.addr, "ten", site); (err == nil) != welcome {
+			t.Errorf("from %q: %v, want welcome %t", site, err, welcome)
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+a.addr+"/v1/me/groups", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token(t, "ten"))
+		req.Header.Set("Origin", site)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if allowed := resp.Header.Get("Access-Control-Allow-Origin"); (allowed == site && site != "") != (welcome && site != "") || allowed == "*" {
+			t.Errorf("a page of %q may read what is answered to %q", site, allowed)
+		}
+	}
+}
+
+// TestDefect12RolesLoseNoUpdate hands the room over and changes it from two
+// nodes at once.
+func TestDefect12RolesLoseNoUpdate(t *testing.T) {
+	t.Parallel()
+	a, b := cluster(t)
+	room := a.room(t, "leader12", 0)
+	users := names("role", 6)
+	clients := make([]*client, len(users))
+	for i, user := range users {
+		clients[i] = dial(t, []*node{a, b}[i%2].addr, user)
+		clients[i].join(room)
+	}
+	const changes = 24
+	keys := names("key", changes)
+	var all sync.WaitGroup
+	for i := range changes {
+		n := []*node{a, b}[i%2]
+		all.Go(func() {
+			n.must(t, backend, http.MethodPatch, "/groups/"+room, fields{"attributes": fields{keys[i]: i}}, nil)
+		})
+		all.Go(func() {
+			n.must(t, backend, http.MethodPut, "/groups/"+room+"/owner", fields{"userId": users[i%len(users)]}, nil)
+		})
+	}
+	all.Wait()
+
+	var g group.Group
+	a.must(t, backend, http.MethodGet, "/groups/"+room, nil, &g)
+	var kept map[string]int
+	if err := json.Unmarshal(g.Attributes, &kept); err != nil || len(kept) != changes {
+		t.Errorf("%d of %d changes are kept (%v)", len(kept), changes, err)
+	}
+	for _, c := range clients {
+		c.fence(a, backend, room)
+		leader, version := "leader12", int64(0)
+		for _, change := range c.told("room:participantsChanged", room) {
+			if change.To == "" { // of somebody who came or went
+				continue
+			}
+			if change.From != leader || change.Version <= version {
+				t.Errorf("%s: version %d makes %s the leader after %s; before were %s and %d",
+					c.user, change.Version, change.To, change.From, leader, version)
+			}
+			leader, version = change.To, change.Version
+		}
+		if leader != g.OwnerID {
+			t.Errorf("%s holds %s for the leader, who is %s", c.user, leader, g.OwnerID)
+		}
+		if in := c.join(room); in.LeaderID != g.OwnerID {
+			t.Errorf("%s is answered %s as the leader, who is %s", c.user, in.LeaderID, g.OwnerID)
+		}
+	}
+	if status := b.call(t, g.OwnerID, http.MethodPut, "/groups/"+room+"/owner", fields{"userId": "nobody"}, nil); status != http.StatusNotFound {
+		t.Errorf("a room is handed over to who is not in it: %d", status)
+	}
+}
+
+// TestDefect11EnvironmentsDoNotHearEachOther runs a copy of production, with
+// its database's rooms, on the same Redis.
+func TestDefect11EnvironmentsDoNotHearEachOther(t *testing.T) {
+	t.Parallel()
+	pg, redis := servers(t)
+	production := startNode(t, pg.NewDatabase(t), redis.URL(), "production")
+	room := production.room(t, "leader11", 0)
+	early := dial(t, production.addr, "eleven")
+	early.join(room)
+	early.drop()
+
+	name := production.database[strings.LastIndexByte(production.database, '/')+1:]
+	name, _, _ = strings.Cut(name, "?")
+	production.kill() // PostgreSQL copies a database that nobody uses
+	copied := "copy_of_" + name
+	pg.Exec(t, "postgres", "CREATE DATABASE "+copied+" TEMPLATE "+name)
+	production.run()
+	production.awaitReady()
+	staging := startNode(t, pg.URL(copied), redis.URL(), "staging")
+
+	live, test := dial(t, production.addr, "eleven"), dial(t, staging.addr, "eleven")
+	live.join(room)
+	if in := test.join(room); len(in.Members) != 1 {
+		t.Errorf("in staging's room are %+v", in.Members)
+	}
+	staging.endIn(t, "leader11", room, 300*time.Millisecond)
+	test.needs("room:ended", room)
+	staging.must(t, backend, http.MethodPost, "/users/eleven/disconnect", fields{}, nil)
+	await(t, "staging's socket is closed", func() bool {
+		select {
+		case <-test.over:
+			return true
+		default:
+			return false
+		}
+	})
+	live.fence(production, "leader11", room)
+	if len(live.told("room:ended", room))+len(live.told("group:closed", room)) != 0 {
+		t.Error("staging has ended production's session")
+	}
+	if in := live.join(room); len(in.Members) != 1 || time.Until(in.EndAt) < time.Minute {
+		t.Errorf("production's room is %+v", in)
+	}
+
+	stranger := newNode(t, pg.NewDatabase(t), redis.URL(), "production")
+	stranger.run()
+	await(t, "a node of another database under the same prefix refuses to start", func() bool {
+		select {
+		case <-stranger.exited:
+			return true
+		default:
+			return false
+		}
+	})
+}

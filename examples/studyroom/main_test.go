@@ -1,0 +1,304 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/internal/childtest"
+	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/group"
+)
+
+const (
+	secret   = "a secret of at least thirty-two bytes"
+	origin   = "https://study.example" // the nodes' own web site
+	grace    = time.Second
+	lease    = 10 * time.Second // of a node in Redis: Moim's own
+	patience = 20 * time.Second // how long a busy machine may take
+)
+
+// asNode makes this test binary run as the program that it tests.
+const asNode = "STUDYROOM_NODE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asNode) != "" {
+		main()
+		return
+	}
+	code := m.Run()
+	for i := len(lasting.cleanups) - 1; i >= 0; i-- {
+		lasting.cleanups[i]()
+	}
+	os.Exit(code)
+}
+
+// suite is a test whose servers last until all tests are over.
+type suite struct {
+	testing.TB // of the test that needed them first
+
+	cleanups []func()
+}
+
+func (s *suite) Cleanup(fn func()) { s.cleanups = append(s.cleanups, fn) }
+func (s *suite) Failed() bool      { return false } // its test is over by then
+func (s *suite) TempDir() string {
+	dir, err := os.MkdirTemp("", "studyroom")
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// lasting are PostgreSQL, Redis and two nodes that several tests share, each
+// with rooms of its own.
+var lasting struct {
+	suite
+	once  sync.Once
+	pg    *pgtest.Server
+	redis *redistest.Server
+	nodes [2]*node
+}
+
+// servers starts PostgreSQL and Redis, once.
+func servers(t *testing.T) (*pgtest.Server, *redistest.Server) {
+	t.Helper()
+	lasting.once.Do(func() {
+		lasting.TB = t
+		lasting.redis = redistest.Start(&lasting.suite)
+		lasting.pg = pgtest.Start(&lasting.suite, "max_connections = 300")
+		url := lasting.pg.NewDatabase(t)
+		for i := range lasting.nodes {
+			lasting.nodes[i] = startNode(&lasting.suite, url, lasting.redis.URL(), "shared")
+		}
+	})
+	if lasting.nodes[1] == nil {
+		t.Skip("the servers did not start: see the first test")
+	}
+	return lasting.pg, lasting.redis
+}
+
+// cluster returns the two nodes that tests share which break nothing.
+func cluster(t *testing.T) (a, b *node) {
+	t.Helper()
+	servers(t)
+	return lasting.nodes[0], lasting.nodes[1]
+}
+
+// pair starts two nodes, and a database, for a test that kills them.
+func pair(t *testing.T) (a, b *node) {
+	t.Helper()
+	pg, redis := servers(t)
+	url := pg.NewDatabase(t)
+	return startNode(t, url, redis.URL(), t.Name()), startNode(t, url, redis.URL(), t.Name())
+}
+
+// node is the program in a process of its own.
+type node struct {
+	tb       testing.TB
+	addr     string
+	database string
+	env      []string
+	log      childtest.Log
+
+	cmd    *exec.Cmd
+	exited chan struct{}
+}
+
+// startNode runs a node until the test ends and waits until it is ready.
+func startNode(tb testing.TB, database, redis, prefix string, env ...string) *node {
+	tb.Helper()
+	n := newNode(tb, database, redis, prefix, env...)
+	n.run()
+	n.awaitReady()
+	return n
+}
+
+func newNode(tb testing.TB, database, redis, prefix string, env ...string) *node {
+	tb.Helper()
+	n := &node{tb: tb, database: database, addr: "127.0.0.1:" + strconv.Itoa(childtest.FreePort())}
+	n.env = append([]string{
+		asNode + "=1", "PATH=/usr/bin:/bin", "GOMAXPROCS=2",
+		"MOIM_HTTP_ADDR=" + n.addr, "MOIM_DATA_DIR=" + tb.TempDir(), "MOIM_DATABASE_URL=" + database,
+		"MOIM_REDIS_URL=" + redis, "MOIM_REDIS_PREFIX=" + strings.ToLower(prefix), "MOIM_AUTH_SECRET=" + secret,
+		"MOIM_HTTP_ORIGINS=" + origin, "MOIM_GROUP_PRESENCE_GRACE=" + grace.String(),
+	}, env...)
+	tb.Cleanup(func() {
+		n.kill()
+		if tb.Failed() {
+			tb.Logf("log of %s:\n%s", n.addr, n.log.String())
+		}
+	})
+	return n
+}
+
+func (n *node) run() {
+	n.tb.Helper()
+	n.cmd = exec.Command(os.Args[0])
+	n.cmd.Env, n.cmd.Stdout, n.cmd.Stderr = n.env, &n.log, &n.log
+	childtest.DieWithParent(n.cmd)
+	if err := n.cmd.Start(); err != nil {
+		n.tb.Fatal(err)
+	}
+	cmd, exited := n.cmd, make(chan struct{})
+	n.exited = exited
+	go func() {
+		_ = cmd.Wait()
+		close(exited)
+	}()
+}
+
+func (n *node) awaitReady() {
+	n.tb.Helper()
+	await(n.tb, "a node is ready", func() bool {
+		select {
+		case <-n.exited:
+			n.tb.Fatalf("the node ended:\n%s", n.log.String())
+		default:
+		}
+		resp, err := http.Get("http://" + n.addr + "/readyz") //nolint:noctx // of the test's own node
+		if err != nil {
+			return false
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// kill is kill -9.
+func (n *node) kill() {
+	if n.cmd != nil {
+		_ = n.cmd.Process.Kill()
+		<-n.exited
+	}
+}
+
+func token(tb testing.TB, user string) string {
+	tb.Helper()
+	signed, err := auth.Mint([]byte(secret), auth.Identity{
+		UserID: user, Admin: user == backend, Expires: time.Now().Add(time.Hour),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return signed
+}
+
+// backend is the user whose tokens are an application's own.
+const backend = "backend"
+
+type fields map[string]any
+
+// call makes an HTTP request as a user and returns the status; the answer goes
+// into out, unless that is nil.
+func (n *node) call(tb testing.TB, user, method, path string, body, out any) int {
+	tb.Helper()
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+n.addr+"/v1"+path, bytes.NewReader(encoded))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token(tb, user))
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err == nil && out != nil && resp.StatusCode < 300 {
+		err = json.Unmarshal(answer, out)
+	}
+	if err != nil {
+		tb.Fatalf("%s %s: %v: %s", method, path, err, answer)
+	}
+	return resp.StatusCode
+}
+
+// must is call, with success.
+func (n *node) must(tb testing.TB, user, method, path string, body, out any) {
+	tb.Helper()
+	if status := n.call(tb, user, method, path, body, out); status >= 300 {
+		tb.Fatalf("%s %s as %s: status %d", method, path, user, status)
+	}
+}
+
+// room makes a room that anyone may join; capacity 0 is none.
+func (n *node) room(tb testing.TB, leader string, capacity int) string {
+	tb.Helper()
+	body := fields{"name": tb.Name(), "visibility": "public", "joinPolicy": "open"}
+	if capacity > 0 {
+		body["capacity"] = capacity
+	}
+	var g group.Group
+	n.must(tb, leader, http.MethodPost, "/groups", body, &g)
+	return g.ID
+}
+
+// endIn moves a session's end.
+func (n *node) endIn(tb testing.TB, leader, room string, d time.Duration) time.Time {
+	tb.Helper()
+	end := time.Now().Add(d).UTC().Truncate(time.Microsecond)
+	n.must(tb, leader, http.MethodPatch, "/groups/"+room, fields{"endsAt": end}, nil)
+	return end
+}
+
+// history counts the events of a room by type.
+func (n *node) history(tb testing.TB, user, room string) (all []group.Event, count map[group.EventType]int) {
+	tb.Helper()
+	var page struct{ Items []group.Event }
+	n.must(tb, user, http.MethodGet, "/groups/"+room+"/events?limit=200", nil, &page)
+	count = make(map[group.EventType]int)
+	for _, e := range page.Items {
+		count[e.Type]++
+	}
+	return page.Items, count
+}
+
+// await waits until cond holds.
+func await(tb testing.TB, what string, cond func() bool) {
+	tb.Helper()
+	awaitFor(tb, patience, what, cond)
+}
+
+func awaitFor(tb testing.TB, within time.Duration, what string, cond func() bool) {
+	tb.Helper()
+	deadline := time.NewTimer(within)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			tb.Fatalf("not within %s: %s", within, what)
+		}
+	}
+}
+
+// names returns n user names.
+func names(prefix string, n int) []string {
+	users := make([]string, n)
+	for i := range users {
+		users[i] = fmt.Sprintf("%s%02d", prefix, i)
+	}
+	return users
+}
