@@ -70,6 +70,7 @@ type Server struct {
 	password string
 	tls      bool
 	config   []string
+	sentinel bool
 	roots    *x509.CertPool
 	log      *childtest.Log
 
@@ -132,6 +133,13 @@ func (s *Server) URLVia(addr string) string {
 // CAFile returns the file that holds the authority of a [WithTLS] server.
 func (s *Server) CAFile() string { return filepath.Join(s.dir, caFile) }
 
+// CertFiles returns the files of a certificate that the authority of a
+// [WithTLS] server signed, and of its key: the server's own, which is good
+// for a client as well.
+func (s *Server) CertFiles() (cert, key string) {
+	return filepath.Join(s.dir, certFile), filepath.Join(s.dir, keyFile)
+}
+
 // Client returns a client of this server, made once and closed when the test
 // ends.
 func (s *Server) Client() *redis.Client {
@@ -154,7 +162,11 @@ func (s *Server) TLSConfig() *tls.Config {
 	if !s.tls {
 		return nil
 	}
-	return &tls.Config{RootCAs: s.roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
+	pair, err := tls.LoadX509KeyPair(s.CertFiles())
+	if err != nil {
+		s.tb.Fatalf("redistest: %v", err)
+	}
+	return &tls.Config{RootCAs: s.roots, Certificates: []tls.Certificate{pair}, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
 }
 
 // Kill ends the server at once, as kill -9 does. Killing it twice is fine.
@@ -194,9 +206,12 @@ func (s *Server) close() {
 
 // run starts the process and waits until it says that it accepts connections.
 func (s *Server) run() error {
-	conf := []string{"bind 127.0.0.1", "save \"\"", "appendonly no", "dir " + s.dir, "daemonize no"}
+	conf := []string{"bind 127.0.0.1", "dir " + s.dir, "daemonize no"}
+	if !s.sentinel {
+		conf = append(conf, "save \"\"", "appendonly no")
+	}
 	if s.tls {
-		conf = append(conf, "port 0", fmt.Sprintf("tls-port %d", s.port), "tls-auth-clients no",
+		conf = append(conf, "port 0", fmt.Sprintf("tls-port %d", s.port), "tls-auth-clients optional",
 			"tls-cert-file "+filepath.Join(s.dir, certFile), "tls-key-file "+filepath.Join(s.dir, keyFile),
 			"tls-ca-cert-file "+s.CAFile())
 	} else {
@@ -208,8 +223,11 @@ func (s *Server) run() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ready := s.log.Expect("Ready to accept connections")
-	cmd := exec.CommandContext(context.Background(), s.binary, file)
+	ready, args := s.log.Expect("Ready to accept connections"), []string{file}
+	if s.sentinel {
+		ready, args = s.log.Expect("Sentinel ID is "), append(args, "--sentinel")
+	}
+	cmd := exec.CommandContext(context.Background(), s.binary, args...)
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	childtest.DieWithParent(cmd)
 	if err := cmd.Start(); err != nil {

@@ -28,6 +28,8 @@ type Clients struct {
 type binding struct {
 	client redis.UniversalClient
 	source Source
+	at     target                                // of a client that was made here
+	again  func() (redis.UniversalClient, error) // another client like this one
 }
 
 // New makes the clients that a configuration asks for; given holds those that
@@ -65,38 +67,43 @@ func New(cfg Config, node NodeID, given map[Role]redis.UniversalClient) (*Client
 
 func (c *Clients) bind(cfg Config, given map[Role]redis.UniversalClient) error {
 	name := cfg.Prefix + ":" + string(c.node)
-	var shared redis.UniversalClient
+	var shared binding
 	for _, role := range Roles() {
 		switch {
 		case given[role] != nil:
-			c.roles[role] = binding{given[role], Given}
+			client := given[role]
+			c.roles[role] = binding{client: client, source: Given, again: func() (redis.UniversalClient, error) { return duplicate(client) }}
 		case cfg.URLOf(role) != "":
-			client, err := c.open(cfg.URLOf(role), name+":"+string(role))
+			own, err := c.open(cfg.URLOf(role), name+":"+string(role), Dedicated)
 			if err != nil {
 				return fmt.Errorf("redis.%s.url: %w", role, err)
 			}
-			c.roles[role] = binding{client, Dedicated}
+			c.roles[role] = own
 		case cfg.URL != "":
-			if shared == nil {
-				client, err := c.open(cfg.URL, name)
+			if shared.client == nil {
+				opened, err := c.open(cfg.URL, name, Shared)
 				if err != nil {
 					return fmt.Errorf("redis.url: %w", err)
 				}
-				shared = client
+				shared = opened
 			}
-			c.roles[role] = binding{shared, Shared}
+			c.roles[role] = shared
 		}
 	}
 	return nil
 }
 
-func (c *Clients) open(raw, name string) (redis.UniversalClient, error) {
-	client, err := open(raw, name)
+func (c *Clients) open(raw, name string, source Source) (binding, error) {
+	client, at, err := open(raw, name)
 	if err != nil {
-		return nil, err
+		return binding{}, err
 	}
 	c.own = append(c.own, client)
-	return client, nil
+	again := func() (redis.UniversalClient, error) {
+		client, _, err := open(raw, name)
+		return client, err
+	}
+	return binding{client, source, at, again}, nil
 }
 
 // Prefix returns the first part of every key and channel, without the colon
@@ -124,11 +131,11 @@ func (c *Clients) Dedicated(role Role) bool { return c.Source(role) == Dedicated
 // caller closes it. It fails with [ErrNoRedis] when the role does not use
 // Redis, and for a client whose settings cannot be read.
 func (c *Clients) Duplicate(role Role) (redis.UniversalClient, error) {
-	client := c.Client(role)
-	if client == nil {
+	again := c.roles[role].again
+	if again == nil {
 		return nil, ErrNoRedis
 	}
-	return duplicate(client)
+	return again()
 }
 
 // Health asks a role's server for a sign of life. It fails with [ErrNoRedis]
@@ -144,17 +151,39 @@ func (c *Clients) Health(ctx context.Context, role Role) error {
 	return nil
 }
 
-// Where names a role's server: host:port/database, never a password; empty
-// when the role does not use Redis.
+// Where names a role's server: host:port/database, the Sentinels and the name
+// that they know the master by, or nodes of the cluster; never a password. It
+// is empty when the role does not use Redis.
 func (c *Clients) Where(role Role) string {
-	switch client := c.Client(role).(type) {
+	b := c.roles[role]
+	if len(b.at.addrs) > 0 {
+		return b.at.String()
+	}
+	switch client := b.client.(type) {
 	case nil:
 		return ""
 	case *redis.Client:
 		return client.Options().Addr + "/" + strconv.Itoa(client.Options().DB)
 	default:
-		return server(client)
+		return nameOf(client)
 	}
+}
+
+// server names a role's server apart from its database number, which pub/sub
+// ignores.
+func (c *Clients) server(role Role) string {
+	b := c.roles[role]
+	if len(b.at.addrs) > 0 {
+		return b.at.server()
+	}
+	return nameOf(b.client)
+}
+
+// Clustered reports whether the role's client talks to a cluster, in which
+// each key has one slot, and channels are sharded.
+func (c *Clients) Clustered(role Role) bool {
+	_, ok := c.Client(role).(*redis.ClusterClient)
+	return ok
 }
 
 // Close closes the clients that New made. Given ones stay open.
@@ -168,12 +197,14 @@ func (c *Clients) Close() error {
 	return errors.Join(errs...)
 }
 
-// server names a client's server apart from its database number, which
-// pub/sub ignores.
-func server(client redis.UniversalClient) string {
+// nameOf names the server of a client that was made elsewhere.
+func nameOf(client redis.UniversalClient) string {
 	switch client := client.(type) {
 	case *redis.Client:
-		return client.Options().Addr
+		if addr := client.Options().Addr; addr != failoverAddr {
+			return addr
+		}
+		return fmt.Sprintf("sentinel %p", client) // it does not tell more
 	case *redis.ClusterClient:
 		return strings.Join(client.Options().Addrs, ",")
 	case *redis.Ring:

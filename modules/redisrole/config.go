@@ -3,12 +3,8 @@ package redisrole
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"slices"
-	"strings"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // DefaultPrefix is the first part of every key and channel unless configured.
@@ -17,7 +13,7 @@ const DefaultPrefix = "moim"
 // Config says which server each role uses. The zero value uses none: the node
 // is embedded.
 type Config struct {
-	URL       string `key:"url" help:"shared Redis server of all roles: redis:// or rediss://; empty: none"`
+	URL       string `key:"url" help:"shared Redis server of all roles: redis://, rediss://, redis+sentinel://h1,h2/master, redis+cluster://h1,h2; empty: none"`
 	SocketURL string `key:"socket.url" help:"dedicated Redis server of the socket role (between nodes); empty: shared"`
 	GroupURL  string `key:"group.url" help:"dedicated Redis server of the group role (presence); empty: shared"`
 	CacheURL  string `key:"cache.url" help:"dedicated Redis server of the cache role; empty: shared"`
@@ -90,35 +86,3 @@ func (c Config) ValidateWith(given ...Role) error {
 
 // prefixPattern leaves out what means something in SCAN patterns and hash tags.
 var prefixPattern = regexp.MustCompile(`^[A-Za-z0-9._:/-]{0,63}[A-Za-z0-9._/-]$`)
-
-// parse reads a server's URL. Its errors contain nothing of the URL but a
-// scheme and option names: anything else could be part of a password.
-func parse(raw string) (*redis.Options, error) {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return nil, errors.New("it is not a URL (special characters in a password must be percent-encoded)")
-	}
-	switch u.Scheme {
-	case "redis", "rediss":
-		if u.Hostname() == "" {
-			return nil, errors.New("it names no host")
-		}
-		if !databasePattern.MatchString(u.Path) {
-			return nil, errors.New("after the host there may only be a database number, such as /0")
-		}
-	case "unix":
-	case "redis+sentinel", "redis+cluster", "rediss+sentinel", "rediss+cluster":
-		return nil, fmt.Errorf("%s:// is not supported yet: use redis:// or rediss://", u.Scheme)
-	case "":
-		return nil, errors.New("it needs a scheme: redis://host:6379 or rediss://host:6379")
-	default:
-		return nil, fmt.Errorf("%s:// is not a Redis URL: use redis:// or rediss://", u.Scheme)
-	}
-	opt, err := redis.ParseURL(raw)
-	if err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "redis: "))
-	}
-	return opt, nil
-}
-
-var databasePattern = regexp.MustCompile(`^(/[0-9]{0,5})?$`)

@@ -101,7 +101,7 @@ func NewRegistry(c *Clients, log *slog.Logger) *Registry {
 		if client == nil {
 			continue
 		}
-		name := server(client)
+		name := c.server(role)
 		s := byName[name]
 		if s == nil {
 			s = &leaseServer{name: name, client: client}

@@ -16,7 +16,7 @@ import (
 )
 
 // within is how long a test waits for what must happen.
-const within = 10 * time.Second
+const within = 30 * time.Second
 
 // eventually waits until ok holds.
 func eventually(t *testing.T, what string, ok func() bool) {

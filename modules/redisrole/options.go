@@ -18,14 +18,18 @@ const (
 	ioTimeout   = 1500 * time.Millisecond
 	poolTimeout = 2 * time.Second
 	minPool     = 16
+	// clusterReload is how old what is known of a cluster may be. go-redis asks
+	// at once when a node says that a slot is elsewhere; a dead one says nothing.
+	clusterReload = 2 * time.Second
 )
 
-// open makes a client of a server's URL. It does no I/O.
-func open(raw, name string) (*redis.Client, error) {
-	opt, err := parse(raw)
+// open makes a client of a URL. It does no I/O but reading certificates.
+func open(raw, name string) (redis.UniversalClient, target, error) {
+	t, err := parse(raw)
 	if err != nil {
-		return nil, err
+		return nil, t, err
 	}
+	opt := t.options
 	opt.ContextTimeoutEnabled = true
 	opt.DialerRetries = 1
 	// Notifications of planned failovers exist on one vendor's servers only and
@@ -38,7 +42,16 @@ func open(raw, name string) (*redis.Client, error) {
 	setDefault(&opt.PoolTimeout, poolTimeout)
 	setDefault(&opt.MaxRetries, 1)
 	setDefault(&opt.PoolSize, max(minPool, 8*runtime.GOMAXPROCS(0)))
-	return redis.NewClient(opt), nil
+	switch t.topology {
+	case sentinel:
+		return redis.NewFailoverClient(t.universal().Failover()), t, nil
+	case cluster:
+		opt := t.universal().Cluster()
+		opt.ClusterStateReloadInterval = clusterReload
+		return redis.NewClusterClient(opt), t, nil
+	default:
+		return redis.NewClient(opt), t, nil
+	}
 }
 
 func setDefault[T comparable](field *T, value T) {

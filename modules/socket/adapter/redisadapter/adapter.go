@@ -5,7 +5,8 @@
 // A node subscribes to a room's channel only while it is interested, so that
 // it pays nothing for the rooms of others. It publishes with the socket role's
 // client and subscribes on a connection of its own: with a duplicate of the
-// client where that is shared with others, and directly where it is not.
+// client where that is shared with others, and directly where it is not. On a
+// cluster, channels are sharded: see [shard].
 package redisadapter
 
 import (
@@ -46,15 +47,14 @@ var production = timing{
 
 // Adapter is one node's way to the others. It is safe for concurrent use.
 type Adapter struct {
-	clients   *redisrole.Clients
-	log       *slog.Logger
-	sender    uint64
-	keys      keys
-	timing    timing
-	interests *interests
-	status    *status
-	publisher *publisher
-	counters  counters
+	clients  *redisrole.Clients
+	log      *slog.Logger
+	sender   uint64
+	keys     keys
+	timing   timing
+	shards   []*shard
+	status   *status
+	counters counters
 
 	// Set by Start.
 	subscriber redis.UniversalClient
@@ -64,10 +64,8 @@ type Adapter struct {
 	mu      sync.Mutex
 	stop    context.CancelFunc // nil: not started
 	stopped bool
-	tried   chan struct{} // closed after the first attempt to connect
-	done    chan struct{} // closed when nothing runs any more
-	first   sync.Once
-	missed  atomic.Bool // envelopes may have been missed since the last lost
+	tried   sync.WaitGroup // the shards' first attempts to connect
+	done    chan struct{}  // closed when nothing runs any more
 	warned  atomic.Int64
 }
 
@@ -80,20 +78,20 @@ func New(clients *redisrole.Clients, log *slog.Logger) (*Adapter, error) {
 	if client == nil {
 		return nil, fmt.Errorf("redisadapter: %w", redisrole.ErrNoRedis)
 	}
-	sender := rand.Uint64()
-	s := &status{log: log, where: clients.Where(redisrole.Socket), failures: [2]error{errNotStarted, errNotStarted}}
-	return &Adapter{
-		clients:   clients,
-		log:       log,
-		sender:    sender,
-		keys:      newKeys(clients.Prefix(), string(clients.Node()), sender),
-		timing:    production,
-		interests: newInterests(),
-		status:    s,
-		publisher: newPublisher(client, s),
-		tried:     make(chan struct{}),
-		done:      make(chan struct{}),
-	}, nil
+	a := &Adapter{
+		clients: clients,
+		log:     log,
+		sender:  rand.Uint64(),
+		keys:    newKeys(clients.Prefix(), clients.Clustered(redisrole.Socket)),
+		timing:  production,
+		done:    make(chan struct{}),
+	}
+	a.status = newStatus(log, clients.Where(redisrole.Socket), a.keys.shards)
+	for i := range a.keys.shards {
+		a.shards = append(a.shards, newShard(a, i, bounded(client)))
+	}
+	a.tried.Add(len(a.shards))
+	return a, nil
 }
 
 // Start implements [adapter.Adapter]. While the server is down it returns
@@ -106,8 +104,13 @@ func (a *Adapter) Start(ctx context.Context, sink func(adapter.Envelope), lost f
 	go a.run(run)
 	timer := time.NewTimer(startWait)
 	defer timer.Stop()
+	tried := make(chan struct{})
+	go func() {
+		defer close(tried)
+		a.tried.Wait()
+	}()
 	select {
-	case <-a.tried:
+	case <-tried:
 		return nil
 	case <-timer.C:
 		return nil
@@ -138,55 +141,29 @@ func (a *Adapter) begin(sink func(adapter.Envelope), lost func()) (context.Conte
 	run, stop := context.WithCancel(context.Background())
 	a.stop, a.lost = stop, lost
 	a.lanes = startLanes(run, sink)
-	a.status.set(subscribing, errConnecting)
-	a.status.set(publishing, nil)
+	for _, s := range a.shards {
+		a.status.set(s.subscribing(), errConnecting)
+		a.status.set(s.publishing(), nil)
+	}
 	return run, nil
 }
 
-// run connects again and again until ctx ends, and cleans up.
+// run runs the shards until ctx ends, and cleans up.
 func (a *Adapter) run(ctx context.Context) {
 	defer close(a.done)
-	var helpers sync.WaitGroup
-	helpers.Go(func() { a.publisher.run(ctx) })
-	pause := a.timing.backoffMin
-	for ctx.Err() == nil {
-		s, err := a.connect(ctx)
-		if err == nil {
-			err = s.run(ctx)
-			if s.restored.Load() {
-				pause = a.timing.backoffMin
-			}
-		}
-		if ctx.Err() != nil {
-			break
-		}
-		a.missed.Store(true)
-		a.status.set(subscribing, err)
-		a.first.Do(func() { close(a.tried) })
-		select {
-		case <-ctx.Done():
-		case <-time.After(jitter(pause)):
-			pause = min(2*pause, a.timing.backoffMax)
-		}
+	var shards sync.WaitGroup
+	for _, s := range a.shards {
+		shards.Go(func() { s.run(ctx) })
 	}
-	helpers.Wait()
+	shards.Wait()
 	a.lanes.wait()
-	a.status.set(subscribing, errStopped)
-	a.status.set(publishing, errStopped)
 	if a.subscriber != a.clients.Client(redisrole.Socket) {
 		_ = a.subscriber.Close()
 	}
 }
 
-// connected runs when a connection has all that is wanted.
-func (a *Adapter) connected() {
-	a.status.set(subscribing, nil)
-	a.first.Do(func() { close(a.tried) })
-	if a.missed.Swap(false) {
-		a.counters.reconnects.Add(1)
-		a.lost()
-	}
-}
+// shard returns the shard of a room.
+func (a *Adapter) shard(room string) *shard { return a.shards[a.keys.shardOf(room)] }
 
 // receive takes a message from a room's channel.
 func (a *Adapter) receive(ctx context.Context, msg *redis.Message) {
@@ -206,7 +183,7 @@ func (a *Adapter) receive(ctx context.Context, msg *redis.Message) {
 		a.malformed(room, err)
 		return
 	}
-	if !a.interests.accept(room, h) {
+	if !a.shard(room).interests.accept(room, h) {
 		a.counters.dropped.Add(1)
 		return
 	}
@@ -229,7 +206,7 @@ func (a *Adapter) malformed(room string, err error) {
 func (a *Adapter) Publish(ctx context.Context, env adapter.Envelope) error {
 	wire, err := encode(a.sender, env)
 	if err == nil {
-		err = a.publisher.send(ctx, a.keys.room(env.Room), wire, true)
+		err = a.shard(env.Room).publisher.send(ctx, a.keys.room(env.Room), wire, true)
 	}
 	if err != nil {
 		a.counters.failed.Add(1)
@@ -240,19 +217,17 @@ func (a *Adapter) Publish(ctx context.Context, env adapter.Envelope) error {
 }
 
 // Subscribe implements [adapter.Adapter].
-func (a *Adapter) Subscribe(room string) <-chan struct{} { return a.interests.want(room) }
+func (a *Adapter) Subscribe(room string) <-chan struct{} { return a.shard(room).interests.want(room) }
 
 // Unsubscribe implements [adapter.Adapter].
-func (a *Adapter) Unsubscribe(room string) { a.interests.unwant(room) }
+func (a *Adapter) Unsubscribe(room string) { a.shard(room).interests.unwant(room) }
 
-// Health implements [adapter.Adapter]. It asks the server.
+// Health implements [adapter.Adapter]. It asks the server, or one of a cluster.
 func (a *Adapter) Health(ctx context.Context) error {
-	for _, d := range []direction{subscribing, publishing} {
-		if err := a.status.failure(d); err != nil {
-			return err
-		}
+	if err := a.status.any(); err != nil {
+		return err
 	}
-	return a.publisher.ping(ctx)
+	return a.shards[rand.N(len(a.shards))].publisher.ping(ctx)
 }
 
 // Stop implements [adapter.Adapter].

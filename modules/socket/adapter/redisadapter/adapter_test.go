@@ -24,7 +24,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // within is how long a test waits for what must happen.
-const within = 10 * time.Second
+const within = 30 * time.Second
 
 // eventually waits until ok holds.
 func eventually(t testing.TB, what string, ok func() bool) {

@@ -20,11 +20,13 @@ const (
 // publisher is the one goroutine that publishes: so that the messages of one
 // node keep their order, and that those which wait share a round trip.
 type publisher struct {
-	client redis.UniversalClient
-	status *status
-	queue  chan *outgoing
-	ended  chan struct{} // closed once nothing is published any more
-	number uint64        // of the last envelope
+	client  redis.UniversalClient
+	command string // PUBLISH, or SPUBLISH
+	pingTo  string // a channel on the server that is meant; empty: there is one server
+	status  oneStatus
+	queue   chan *outgoing
+	ended   chan struct{} // closed once nothing is published any more
+	number  uint64        // of the last envelope
 }
 
 // outgoing is a message on its way.
@@ -35,8 +37,8 @@ type outgoing struct {
 	done     chan error
 }
 
-func newPublisher(client redis.UniversalClient, s *status) *publisher {
-	return &publisher{client: bounded(client), status: s, queue: make(chan *outgoing, publishQueue), ended: make(chan struct{})}
+func newPublisher(client redis.UniversalClient, s oneStatus) *publisher {
+	return &publisher{client: client, command: "publish", status: s, queue: make(chan *outgoing, publishQueue), ended: make(chan struct{})}
 }
 
 // bounded returns a view of client, on the same connections, that does not
@@ -56,7 +58,7 @@ func bounded(client redis.UniversalClient) redis.UniversalClient {
 // send publishes a message and returns what became of it. While the server
 // does not answer it fails at once.
 func (p *publisher) send(ctx context.Context, channel string, payload []byte, envelope bool) error {
-	if err := p.status.failure(publishing); err != nil {
+	if err := p.status.failure(); err != nil {
 		return err
 	}
 	out := &outgoing{channel: channel, payload: payload, envelope: envelope, done: make(chan error, 1)}
@@ -128,14 +130,14 @@ func (p *publisher) publish(run context.Context, batch []*outgoing) bool {
 			p.number++
 			setNumber(out.payload, p.number)
 		}
-		cmds[i] = once{redis.NewIntCmd(ctx, "publish", out.channel, out.payload)}
+		cmds[i] = once{redis.NewIntCmd(ctx, p.command, out.channel, out.payload)}
 		_ = pipe.Process(ctx, cmds[i])
 	}
 	_, err := pipe.Exec(ctx)
 	if err != nil && !isReply(err) {
 		err = redisError("publish", err)
 		if run.Err() == nil {
-			p.status.set(publishing, err) // before the senders know and come again
+			p.status.set(err) // before the senders know and come again
 		}
 		for _, out := range batch {
 			out.done <- err
@@ -162,10 +164,10 @@ func (p *publisher) heal(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case out := <-p.queue:
-			out.done <- p.status.failure(publishing)
+			out.done <- p.status.failure()
 		case <-timer.C:
 			if p.ping(ctx) == nil {
-				p.status.set(publishing, nil)
+				p.status.set(nil)
 				return
 			}
 			timer.Reset(jitter(pingEvery))
@@ -176,7 +178,11 @@ func (p *publisher) heal(ctx context.Context) {
 func (p *publisher) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	if err := p.client.Process(ctx, once{redis.NewStatusCmd(ctx, "ping")}); err != nil && !isReply(err) {
+	var ask redis.Cmder = redis.NewStatusCmd(ctx, "ping")
+	if p.pingTo != "" {
+		ask = redis.NewIntCmd(ctx, p.command, p.pingTo, "")
+	}
+	if err := p.client.Process(ctx, once{ask}); err != nil && !isReply(err) {
 		return redisError("ping", err)
 	}
 	return nil

@@ -21,6 +21,7 @@ const (
 
 var (
 	errProbeMissed = errors.New("redisadapter: the connection is open, but what is published does not arrive on it")
+	errSlotMoved   = errors.New("redisadapter: the channels moved to another server of the cluster")
 	errReceived    = errors.New("redisadapter: the connection ended")
 )
 
@@ -35,8 +36,9 @@ var sealed = func() context.Context {
 
 // session is one connection that subscribes, from dialing to its end.
 type session struct {
-	a      *Adapter
-	pubsub *redis.PubSub
+	*shard
+	pubsub                 *redis.PubSub
+	subscribe, unsubscribe func(ctx context.Context, channels ...string) error
 
 	heard    atomic.Uint64 // messages of any kind that were read
 	probed   atomic.Uint64 // number of the last probe that came back
@@ -45,15 +47,19 @@ type session struct {
 }
 
 // connect dials and begins with the node's own channel.
-func (a *Adapter) connect(ctx context.Context) (*session, error) {
-	s := &session{a: a, pubsub: a.subscriber.Subscribe(ctx)}
+func (s *shard) connect(ctx context.Context) (*session, error) {
+	c := &session{shard: s, pubsub: s.a.subscriber.Subscribe(ctx)}
+	c.subscribe, c.unsubscribe = c.pubsub.Subscribe, c.pubsub.Unsubscribe
+	if s.a.keys.sharded {
+		c.subscribe, c.unsubscribe = c.pubsub.SSubscribe, c.pubsub.SUnsubscribe
+	}
 	dial, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	if err := s.pubsub.Subscribe(dial, a.keys.probe); err != nil {
-		_ = s.pubsub.Close()
+	if err := c.subscribe(dial, s.probe); err != nil {
+		_ = c.pubsub.Close()
 		return nil, redisError("connect", err)
 	}
-	return s, nil
+	return c, nil
 }
 
 // run keeps the connection's subscriptions as they are wished for. It returns
@@ -63,7 +69,7 @@ func (s *session) run(ctx context.Context) error {
 	defer fail(nil)
 	var helpers sync.WaitGroup
 	helpers.Go(func() { fail(s.receive(ctx)) })
-	helpers.Go(func() { fail(s.probe(ctx)) })
+	helpers.Go(func() { fail(s.keepProbing(ctx)) })
 	err := s.follow(ctx)
 	fail(err)
 	_ = s.pubsub.Close() // the reader waits in a read
@@ -73,10 +79,10 @@ func (s *session) run(ctx context.Context) error {
 
 // follow sends what changes in the node's interests.
 func (s *session) follow(ctx context.Context) error {
-	s.a.interests.restart()
+	s.interests.restart()
 	for asked := false; ; {
 		for {
-			subscribe, leave := s.a.interests.take(subscribeBatch)
+			subscribe, leave := s.interests.take(subscribeBatch)
 			if len(subscribe)+len(leave) == 0 {
 				break
 			}
@@ -94,19 +100,19 @@ func (s *session) follow(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-s.a.interests.wake:
+		case <-s.interests.wake:
 		}
 	}
 }
 
 func (s *session) send(subscribe, leave []string) error {
 	if len(subscribe) > 0 {
-		if err := s.pubsub.Subscribe(sealed, s.channels(subscribe)...); err != nil {
+		if err := s.subscribe(sealed, s.channels(subscribe)...); err != nil {
 			return redisError("subscribe", err)
 		}
 	}
 	if len(leave) > 0 {
-		if err := s.pubsub.Unsubscribe(sealed, s.channels(leave)...); err != nil {
+		if err := s.unsubscribe(sealed, s.channels(leave)...); err != nil {
 			return redisError("unsubscribe", err)
 		}
 	}
@@ -131,15 +137,18 @@ func (s *session) receive(ctx context.Context) error {
 		s.heard.Add(1)
 		switch msg := msg.(type) {
 		case *redis.Subscription:
+			if msg.Channel == s.probe && msg.Kind == "sunsubscribe" {
+				return errSlotMoved
+			}
 			if room, ok := s.a.keys.roomOf(msg.Channel); ok {
-				s.a.interests.confirm(room)
+				s.interests.confirm(room)
 			}
 		case *redis.Pong:
 			if msg.Payload == restoredPing && !s.restored.Swap(true) {
-				s.a.connected()
+				s.connected()
 			}
 		case *redis.Message:
-			if msg.Channel == s.a.keys.probe {
+			if msg.Channel == s.probe {
 				s.returned(msg.Payload)
 				continue
 			}
@@ -158,13 +167,13 @@ func (s *session) returned(payload string) {
 	}
 }
 
-// probe publishes to the node's own channel again and again. It returns when
+// keepProbing publishes to the node's own channel again and again. It returns when
 // a probe does not arrive: the subscriptions are on a server that others do
 // not publish to, or the connection is dead without an end.
 //
 // It does so on a busy connection as well: traffic of others says nothing of
 // where this node's own messages go.
-func (s *session) probe(ctx context.Context) error {
+func (s *session) keepProbing(ctx context.Context) error {
 	ticker := time.NewTicker(s.a.timing.probeEvery)
 	defer ticker.Stop()
 	for n := uint64(1); ; n++ {
@@ -185,7 +194,7 @@ func (s *session) probeOnce(ctx context.Context, n uint64) error {
 		return redisError("ping", err)
 	}
 	publish, cancel := context.WithTimeout(ctx, s.a.timing.probeTimeout)
-	err := s.a.publisher.send(publish, s.a.keys.probe, binary.AppendUvarint(nil, n), false)
+	err := s.publisher.send(publish, s.probe, binary.AppendUvarint(nil, n), false)
 	cancel()
 	// Ticks are counted instead of time: a process that stood still for a while
 	// has not listened for as long.

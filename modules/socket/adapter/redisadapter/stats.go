@@ -19,6 +19,10 @@ type counters struct {
 
 // Stats returns the counters.
 func (a *Adapter) Stats() Stats {
+	rooms := 0
+	for _, s := range a.shards {
+		rooms += s.interests.len()
+	}
 	return Stats{
 		Published:  a.counters.published.Load(),
 		Failed:     a.counters.failed.Load(),
@@ -26,6 +30,6 @@ func (a *Adapter) Stats() Stats {
 		Dropped:    a.counters.dropped.Load(),
 		Malformed:  a.counters.malformed.Load(),
 		Reconnects: a.counters.reconnects.Load(),
-		Rooms:      a.interests.len(),
+		Rooms:      rooms,
 	}
 }

@@ -1,0 +1,167 @@
+package redisadapter_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/modules/redisrole"
+	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/socket/adapter/adaptertest"
+)
+
+func TestSuiteOnCluster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3)
+	prefix := 0
+	var mu sync.Mutex
+	adaptertest.Run(t, func(t *testing.T) (opened [3]adapter.Adapter) {
+		mu.Lock()
+		prefix++
+		cfg := redisrole.Config{SocketURL: c.URL(), GroupURL: c.URL(), Prefix: fmt.Sprintf("p%d", prefix)}
+		mu.Unlock()
+		for i := range opened {
+			opened[i] = newNode(t, cfg, nil).Adapter
+		}
+		return opened
+	})
+}
+
+// load publishes from one node to many rooms of another all the time.
+type load struct {
+	from, to *node
+	rooms    []string
+}
+
+// startLoad joins rooms and returns how to wait until every one of them
+// receives what is published from now on.
+func startLoad(t *testing.T, url string) *load {
+	t.Helper()
+	cfg := redisrole.Config{SocketURL: url, GroupURL: url}
+	l := &load{from: startNode(t, cfg), to: startNode(t, cfg)}
+	for i := range 100 {
+		l.rooms = append(l.rooms, "room-"+strconv.Itoa(i))
+	}
+	l.to.join(t, l.rooms...)
+	ctx, stop := context.WithCancel(t.Context())
+	var publishing sync.WaitGroup
+	publishing.Go(func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				room := l.rooms[i%len(l.rooms)]
+				publishing.Go(func() { _ = l.from.Publish(ctx, adapter.Envelope{Room: room, Event: "load"}) })
+			}
+		}
+	})
+	t.Cleanup(func() {
+		stop()
+		publishing.Wait()
+	})
+	l.flows(t, "at the beginning")
+	return l
+}
+
+// flows waits until all rooms receive.
+func (l *load) flows(t *testing.T, when string) {
+	t.Helper()
+	for len(l.to.received) > 0 {
+		<-l.to.received
+	}
+	missing := make(map[string]bool)
+	for _, room := range l.rooms {
+		missing[room] = true
+	}
+	deadline := time.After(60 * time.Second)
+	for len(missing) > 0 {
+		select {
+		case env := <-l.to.received:
+			delete(missing, env.Room)
+		case <-deadline:
+			t.Fatalf("%s, %d of %d rooms receive nothing: %v", when, len(missing), len(l.rooms), l.from.Health(t.Context()))
+		}
+	}
+}
+
+// TestClusterChangesUnderLoad loses a master and moves slots while envelopes
+// flow.
+func TestClusterChangesUnderLoad(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3)
+	l := startLoad(t, c.URL())
+
+	began, lost := time.Now(), l.to.lost.Load()
+	from := c.Masters[0]
+	to := c.Masters[1]
+	var owned []int
+	for shard := range 32 {
+		if key := fmt.Sprintf("{%d}", shard); c.Owner(key) == from {
+			slot, err := from.Client().ClusterKeySlot(t.Context(), key).Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			owned = append(owned, int(slot))
+		}
+	}
+	if len(owned) == 0 {
+		t.Fatal("the first master has no shard")
+	}
+	c.MoveSlots(from, to, owned...)
+	eventually(t, "the receiver is told that it may have missed something", func() bool { return l.to.lost.Load() > lost })
+	l.flows(t, "after slots moved")
+	t.Logf("T26: %d shards moved; all rooms receive again after %s", len(owned), time.Since(began).Round(time.Millisecond))
+
+	began, lost = time.Now(), l.to.lost.Load()
+	to.Kill()
+	eventually(t, "the receiver is told that it may have missed something", func() bool { return l.to.lost.Load() > lost })
+	l.flows(t, "after a master died")
+	t.Logf("a master killed: all rooms receive again after %s", time.Since(began).Round(time.Millisecond))
+	for _, n := range []*node{l.from, l.to} {
+		eventually(t, "the nodes are well again", func() bool { return n.Health(t.Context()) == nil })
+		if n := n.logs.count("cannot be reached"); n > 4 {
+			t.Errorf("logged %d outages", n)
+		}
+	}
+}
+
+// TestT15SentinelFailover replaces a master that is dead, and one that only its
+// Sentinels hold for dead: it stays alive, and the nodes' connections with it.
+func TestT15SentinelFailover(t *testing.T) {
+	t.Parallel()
+	trio := redistest.StartTrio(t)
+	l := startLoad(t, trio.URL())
+	first := trio.Master()
+
+	began := time.Now()
+	sentinel := redis.NewSentinelClient(&redis.Options{Addr: trio.Sentinels[0].Addr()})
+	t.Cleanup(func() { _ = sentinel.Close() })
+	if err := sentinel.Failover(t.Context(), "moim-test").Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the replica is the master", func() bool { return trio.Master() != first })
+	eventually(t, "it receives what is published", func() bool {
+		return trio.Master().Client().PubSubNumSub(t.Context(), "moim:room:room-1").Val()["moim:room:room-1"] > 0
+	})
+	l.flows(t, "after a planned failover")
+	t.Logf("T15: planned failover, the old master is alive: all rooms receive again after %s", time.Since(began).Round(time.Millisecond))
+
+	began = time.Now()
+	second := trio.Master()
+	eventually(t, "the old master follows the new one", func() bool {
+		return first.Client().Do(t.Context(), "role").Val().([]any)[0] == "slave" //nolint:errcheck // a panic is as good a failure
+	})
+	second.Kill()
+	eventually(t, "the first server is the master again", func() bool { return trio.Master() == first })
+	l.flows(t, "after the master was killed")
+	t.Logf("a master killed: all rooms receive again after %s", time.Since(began).Round(time.Millisecond))
+}
