@@ -25,7 +25,7 @@ type App struct {
 	fx     *fx.App
 }
 
-// New builds Moim from cfg, which config.Load or config.Default made. It does
+// New builds Moim from cfg, which config.Load made, or a literal. It does
 // no I/O: a mistake in cfg or opts is its only error.
 func New(cfg config.Config, opts ...Option) (*App, error) {
 	a := &App{}

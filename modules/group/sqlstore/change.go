@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/moim-live/moim/modules/database"
@@ -153,15 +154,21 @@ func (t *tx) flush(ctx context.Context) error {
 		return fmt.Errorf("group %s: its record was set without an event", t.g.ID)
 	}
 	move, a := t.sql.move, args{t.g.ID, len(t.events), t.g.Revision, t.counted, t.messages}
-	if len(t.events) == 1 && t.sql.moveWithEvent != "" {
+	switch {
+	case len(t.events) == 1 && len(t.joined) == 1 && t.reader == nil && t.sql.moveWithMember != "":
+		move, a = t.sql.moveWithMember, slices.Concat(a, eventArgs(t.events[0])[1:], memberArgs("", t.joined[0], t.marks[0])[1:])
+	case len(t.events) == 1 && t.sql.moveWithEvent != "":
 		if err := t.seat(ctx); err != nil {
 			return err
 		}
 		move, a = t.sql.moveWithEvent, append(append(a, eventArgs(t.events[0])[1:]...), t.reader)
-	} else if err := t.insert(ctx); err != nil {
-		return err
-	} else if err := t.readAll(ctx); err != nil {
-		return err
+	default:
+		if err := t.insert(ctx); err != nil {
+			return err
+		}
+		if err := t.readAll(ctx); err != nil {
+			return err
+		}
 	}
 	if len(t.events) == 0 && t.counted == 0 {
 		return nil

@@ -77,11 +77,12 @@ func (t *tx) RemoveApplicant(ctx context.Context, userID string) error {
 }
 
 // outsiders reads bans and requests at once: everyone who joins is asked for
-// both, while the group's row is locked. users selects the ids in $2.
-func outsiders(users string) string {
-	return `SELECT TRUE, user_id, reason, expires_at, actor, at FROM bans WHERE group_id = $1 AND user_id IN (` + users + `)
+// both, while the group's row is locked. $2 is the list of their ids.
+func outsiders(d database.Dialect) string {
+	asked := isIn(d, "$2")
+	return `SELECT TRUE, user_id, reason, expires_at, actor, at FROM bans WHERE group_id = $1 AND user_id` + asked + `
 		UNION ALL
-		SELECT FALSE, user_id, name, CAST(NULL AS BIGINT), '', at FROM requests WHERE group_id = $1 AND user_id IN (` + users + `)`
+		SELECT FALSE, user_id, name, CAST(NULL AS BIGINT), '', at FROM requests WHERE group_id = $1 AND user_id` + asked
 }
 
 // Outsiders returns what the group keeps about users.

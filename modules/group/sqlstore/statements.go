@@ -21,7 +21,7 @@ type statements struct {
 	markRead string
 
 	lock, member, setRecord, setMember, removeMember, setDeleted, move string
-	moveWithEvent                                                      string // empty where one statement cannot do it all
+	moveWithEvent, moveWithMember                                      string // empty where one statement cannot do it all
 	insertGroup                                                        string
 	insertMembers, insertEvents, insertOutbox                          bulk
 
@@ -33,22 +33,28 @@ type statements struct {
 	published                                 bulk
 }
 
+const insertMembers = `INSERT INTO members (group_id, user_id, name, role, attributes, joined_at, read_version, read_messages) VALUES `
+
 func newStatements(d database.Dialect) statements {
 	now := d.Now()
-	skipLocked, users := "", "SELECT value FROM json_each($2)"
+	skipLocked := ""
 	move := `UPDATE groups SET version = version + $2, revision = $3, member_count = member_count + $4, messages = $5, moved_at = ` + now + `
 			WHERE id = $1 RETURNING version`
 	markRead := markReadStatement()
-	moveWithEvent := ""
+	moveWithEvent, moveWithMember := "", ""
 	if d == database.Postgres {
-		skipLocked, users = " FOR UPDATE OF o SKIP LOCKED", "SELECT jsonb_array_elements_text(CAST($2 AS jsonb))"
-		// A round trip saved is a shorter lock: most changes have one event.
-		moveWithEvent = `WITH
+		skipLocked = " FOR UPDATE OF o SKIP LOCKED"
+		// A round trip saved is a shorter lock: most changes have one event, and
+		// most of those that let someone in let in one.
+		event := `WITH
 			e AS (INSERT INTO events (group_id, version, type, actor, data, at, messages) VALUES ($1, $6, $7, $8, $9, $10, $5)),
-			r AS (UPDATE members SET read_version = $6, read_messages = $5 WHERE group_id = $1 AND user_id = $11),
-			o AS (INSERT INTO outbox (group_id, version, created_at) VALUES ($1, $6, ` + now + `)) ` + move
+			o AS (INSERT INTO outbox (group_id, version, created_at) VALUES ($1, $6, ` + now + `)), `
+		moveWithEvent = event + `
+			r AS (UPDATE members SET read_version = $6, read_messages = $5 WHERE group_id = $1 AND user_id = $11) ` + move
+		moveWithMember = event + `
+			m AS (` + insertMembers + `($1, ` + parameters(11, 7) + `)) ` + move
 	}
-	lockUsers, tally := tallyStatements(d, users)
+	lockUsers, tally := tallyStatements(d)
 	keep, receipt := receiptStatements(now)
 	return statements{
 		lockUsers: lockUsers,
@@ -85,12 +91,12 @@ func newStatements(d database.Dialect) statements {
 		markRead:      markRead,
 		setDeleted:    `UPDATE groups SET deleted_at = ` + now + ` WHERE id = $1`,
 		move:          move,
-		moveWithEvent: moveWithEvent,
+		moveWithEvent: moveWithEvent, moveWithMember: moveWithMember,
 		insertGroup: `INSERT INTO groups (id, owner_id, created_at, ` + strings.Join(recordColumns, ", ") + `,
 			member_count, version, revision, moved_at)
 			VALUES (` + parameters(1, 3+len(recordColumns)) + `, 1, 1, 1, ` + now + `) RETURNING moved_at`,
 		insertMembers: newBulk(8, func(rows string) string {
-			return `INSERT INTO members (group_id, user_id, name, role, attributes, joined_at, read_version, read_messages) VALUES ` + rows
+			return insertMembers + rows
 		}, "", ", "),
 		insertEvents: newBulk(7, func(rows string) string {
 			return `INSERT INTO events (group_id, version, type, actor, data, at, messages) VALUES ` + rows
@@ -103,8 +109,8 @@ func newStatements(d database.Dialect) statements {
 			COALESCE((SELECT MIN(version) FROM events WHERE group_id = g.id), 0)
 			FROM groups g WHERE g.id = $1`,
 		readEvents:  `SELECT ` + eventColumns + ` FROM events e WHERE e.group_id = $1 AND e.version > $2 ORDER BY e.version LIMIT $3`,
-		readMembers: `SELECT ` + memberColumns + ` FROM members m WHERE m.group_id = $1 AND m.user_id IN (` + users + `)`,
-		outsiders:   outsiders(users),
+		readMembers: `SELECT ` + memberColumns + ` FROM members m WHERE m.group_id = $1 AND m.user_id` + isIn(d, "$2"),
+		outsiders:   outsiders(d),
 		heads:       `SELECT id, version FROM groups WHERE moved_at > (SELECT ` + now + `) - $1`,
 
 		aged: `SELECT g.id, g.version, COALESCE(g.deleted_at < (SELECT ` + now + `) - $3, FALSE) FROM groups g
@@ -131,6 +137,24 @@ func newStatements(d database.Dialect) statements {
 			return `DELETE FROM outbox WHERE ` + rows
 		}, "", " OR "),
 	}
+}
+
+// isIn is the condition that text is in a list, which is given as a JSON array.
+func isIn(d database.Dialect, list string) string {
+	if d == database.Postgres {
+		// As an array, not as a table: of a table the planner expects so many rows
+		// that it would rather read all members of everything.
+		return ` = ANY (ARRAY(` + elements(d, list) + `))`
+	}
+	return ` IN (` + elements(d, list) + `)`
+}
+
+// elements selects the texts in a JSON array.
+func elements(d database.Dialect, list string) string {
+	if d == database.Postgres {
+		return `SELECT jsonb_array_elements_text(CAST(` + list + ` AS jsonb))`
+	}
+	return `SELECT value FROM json_each(` + list + `)`
 }
 
 // bulk is one statement for several numbers of rows, so that many rows need few

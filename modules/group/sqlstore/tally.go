@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
@@ -16,15 +15,15 @@ import (
 //
 // Rows are locked in order of user id, and after the one group's row that a
 // change holds: nobody waits in a circle.
-func tallyStatements(d database.Dialect, users string) (lock, tally string) {
-	users = strings.ReplaceAll(users, "$2", "$1")
+func tallyStatements(d database.Dialect) (lock, tally string) {
 	if d == database.Postgres {
-		lock = `INSERT INTO user_locks (user_id) SELECT DISTINCT u COLLATE "C" FROM (` + users + ` AS u) asked ORDER BY 1
+		lock = `INSERT INTO user_locks (user_id) SELECT DISTINCT u COLLATE "C" FROM (` + elements(d, "$1") + ` AS u) asked ORDER BY 1
 			ON CONFLICT (user_id) DO UPDATE SET user_id = excluded.user_id`
 	}
-	tally = `SELECT m.user_id, COUNT(*), COUNT(CASE WHEN m.role = 'owner' THEN 1 END)
-		FROM members m JOIN groups g ON g.id = m.group_id
-		WHERE g.deleted_at IS NULL AND m.user_id IN (` + users + `) GROUP BY m.user_id`
+	// Not a join, which PostgreSQL may begin with all groups that there are.
+	tally = `SELECT m.user_id, COUNT(*), COUNT(CASE WHEN m.role = 'owner' THEN 1 END) FROM members m
+		WHERE m.user_id` + isIn(d, "$1") + ` AND (SELECT g.deleted_at IS NULL FROM groups g WHERE g.id = m.group_id)
+		GROUP BY m.user_id`
 	return lock, tally
 }
 
