@@ -59,6 +59,9 @@ type Subscriber interface {
 type Watcher interface {
 	Subscribed(groupID string, s Subscriber)
 	Unsubscribed(groupID string, s Subscriber, reason string)
+	// Ended says that a change made on this node ended a membership, whether
+	// or not the user has sockets anywhere.
+	Ended(groupID, userID, reason string)
 }
 
 // SubscribeRequest says what a socket wants to follow.
@@ -138,6 +141,9 @@ func (f *Feed) Announce(events []Event) {
 			f.logger.Error("group: an event cannot be encoded", "group", e.GroupID, "version", e.Version, "err", err)
 			continue
 		}
+		if user, reason := it.ends(); user != "" && f.watcher != nil {
+			f.watcher.Ended(it.groupID, user, reason)
+		}
 		f.deliver(it)
 		select {
 		case f.publish <- it:
@@ -194,8 +200,8 @@ func (f *Feed) Subscribe(ctx context.Context, s Subscriber, req SubscribeRequest
 		t.release(s) // what it was subscribed to goes on
 		return Subscription{}, err
 	}
-	if err != nil {
-		f.leave(s, req.GroupID, "")
+	if err != nil { // he is not, or no longer, let in
+		f.leave(s, req.GroupID, endRemoved)
 		return Subscription{}, err
 	}
 	return answer, nil
@@ -271,7 +277,7 @@ func (f *Feed) enter(ctx context.Context, s Subscriber, req SubscribeRequest) (*
 	case <-t.watched:
 		return t, sub, nil
 	case <-ctx.Done():
-		f.leave(s, req.GroupID, "")
+		f.leave(s, req.GroupID, endDropped)
 		return nil, nil, fault.ErrUnavailable.WithCause(ctx.Err())
 	}
 }

@@ -67,7 +67,7 @@ func (g *Gateway) Subscribe(ctx context.Context, s *socket.Socket, groupID strin
 // Unsubscribe ends what [Gateway.Subscribe] began, if there is something to
 // end: its user has left.
 func (g *Gateway) Unsubscribe(s *socket.Socket, groupID string) {
-	g.feed.Unsubscribe(s, groupID, reasonLeft)
+	g.feed.Unsubscribe(s, groupID, endUnsubscribed)
 }
 
 func (g *Gateway) subscribe(ctx context.Context, s *socket.Socket, req inGroup[subscribeRequest]) (subscribeAnswer, error) {
@@ -135,27 +135,18 @@ func (g *Gateway) read(ctx context.Context, s *socket.Socket, req changingIn[Rea
 	return done{}, g.service.MarkRead(req.once(ctx), s.Identity(), req.GroupID, req.Body)
 }
 
-// Reasons why a subscription ended, as presence tells them.
-const (
-	reasonLeft    = "left"
-	reasonDropped = "dropped"
-	reasonDrained = "drained"
-	reasonExpired = "expired"
-)
-
 func (g *Gateway) gone(s *socket.Socket, reason engine.Reason) {
-	g.feed.Drop(s, presenceReason(reason))
+	g.feed.Drop(s, endOf(reason))
 }
 
-func presenceReason(reason engine.Reason) string {
+// endOf says why a socket's subscriptions ended with it.
+func endOf(reason engine.Reason) string {
 	switch reason {
-	case engine.ClientDisconnect:
-		return reasonLeft
 	case engine.Drained:
-		return reasonDrained
-	case engine.Expired:
-		return reasonExpired
+		return endDrained
+	case engine.Expired, engine.Disconnected:
+		return endExpired
 	default:
-		return reasonDropped
+		return endDropped
 	}
 }

@@ -37,6 +37,8 @@ func (w watcher) Unsubscribed(_ string, s group.Subscriber, reason string) {
 	w <- "-" + s.UserID() + " " + reason
 }
 
+func (w watcher) Ended(_, userID, reason string) { w <- "!" + userID + " " + reason }
+
 func newNode(t *testing.T, st store, mesh *adapter.Mesh) *node {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
@@ -360,7 +362,7 @@ func TestSubscriptionsEnd(t *testing.T) {
 	if err := c.conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"+alice", "-alice left", "+alice", "-alice dropped"} {
+	for _, want := range []string{"+alice", "-alice unsubscribed", "+alice", "-alice dropped"} {
 		select {
 		case got := <-n.watcher:
 			if got != want {

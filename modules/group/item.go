@@ -65,17 +65,17 @@ func (it item) subject() string {
 func (it item) ends() (user, reason string) {
 	switch {
 	case it.typ == GroupDeleted:
-		return "", "deleted"
+		return "", endDeleted
 	case it.closes != "":
 		return "", it.closes
 	}
 	switch it.typ {
 	case MemberLeft:
-		return it.subject(), "left"
+		return it.subject(), endLeft
 	case MemberRemoved:
-		return it.subject(), "removed"
+		return it.subject(), endRemoved
 	case MemberBanned:
-		return it.subject(), "banned"
+		return it.subject(), endBanned
 	default:
 		return "", ""
 	}

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -9,42 +10,6 @@ import (
 
 	"github.com/moim-live/moim/internal/tasks"
 )
-
-// Attendance says that a user has a subscribed socket on this node, or has
-// none any more.
-type Attendance struct {
-	GroupID, UserID string
-	Here            bool
-}
-
-// PresenceStore keeps who has a subscribed socket, on any node. Each node has a
-// store of its own, and several may share what is behind it. Its methods may be
-// called concurrently, but Apply.
-type PresenceStore interface {
-	// Start begins to keep this node's claims alive; a server that is down is
-	// no error. tell is called for users who came or went by no change of this
-	// node's: whose last node died, or whose node is this one and was taken for
-	// dead. Each is told on one node. tell does not block.
-	Start(ctx context.Context, tell func(groupID string, users []string, here bool)) error
-
-	// Apply stores what changed on this node. For each change the answer says
-	// whether no other node has the user: he came first, or went last. After
-	// an error nothing is known; how things are then is applied again.
-	Apply(ctx context.Context, changes []Attendance) ([]bool, error)
-
-	// List returns the users who have a subscribed socket on a live node, in
-	// any order; fault.ErrUnavailable while that is not known of all nodes.
-	List(ctx context.Context, groupID string) ([]string, error)
-
-	// Count returns how many users each group has online, in the order of
-	// groupIDs and in one round trip. It fails as List does. Until a dead
-	// node's users are swept, for a few seconds, they may be counted.
-	Count(ctx context.Context, groupIDs []string) ([]int, error)
-
-	// Stop gives up this node's claims. No call to tell is running or will run
-	// when it returns.
-	Stop(ctx context.Context) error
-}
 
 // Presence tells who of a group's members is there: who has a subscribed
 // socket on any node, once however many. It is the feed's [Watcher].
@@ -56,16 +21,16 @@ type PresenceStore interface {
 type Presence struct {
 	store  PresenceStore
 	out    Emitter
+	grace  time.Duration
 	window time.Duration
 	log    *slog.Logger
-	now    func() time.Time
 	tasks  *tasks.Group
 	wake   chan struct{}
 
 	mu     sync.Mutex
 	groups map[string]map[string]*attendee
 	dirty  map[attendanceKey]struct{}
-	news   map[string]map[string]bool // by group and user, from the store: whether he is there
+	news   presenceNews // from the store, and states
 }
 
 // attendee is a user with sockets on this node, or one whose end the store has
@@ -73,7 +38,9 @@ type Presence struct {
 type attendee struct {
 	sockets int
 	stored  bool // the store has him
-	unsure  bool // it may or may not: it failed when it was told
+	unsure  bool // it may know something else of him: it was told, and has not said that all went well
+	again   bool // it is to be told once more, also when it says so
+	end     ending
 }
 
 // settled reports whether the store knows how it is.
@@ -86,32 +53,35 @@ var _ Watcher = (*Presence)(nil)
 // NewPresence returns the presence of this node's sockets, kept in store and
 // told through out.
 func NewPresence(cfg Config, store PresenceStore, out Emitter, log *slog.Logger) *Presence {
+	cfg = cfg.WithDefaults()
 	return &Presence{
 		store:  store,
 		out:    out,
-		window: cfg.WithDefaults().PresenceWindow,
+		grace:  cfg.PresenceGrace,
+		window: cfg.PresenceWindow,
 		log:    log,
-		now:    time.Now,
 		tasks:  tasks.New(),
 		wake:   make(chan struct{}, 1),
 		groups: make(map[string]map[string]*attendee),
 		dirty:  make(map[attendanceKey]struct{}),
-		news:   make(map[string]map[string]bool),
+		news:   make(presenceNews),
 	}
 }
 
 // Start begins to tell the store and the subscribers.
 func (p *Presence) Start(ctx context.Context) error {
-	if err := p.store.Start(ctx, p.heard); err != nil {
+	if err := p.store.Start(ctx, p.grace, p.heard); err != nil {
 		return err
 	}
 	p.tasks.Run(p.loop)
 	return nil
 }
 
-// Stop tells the store of those who went, and gives up this node's claims.
+// Stop tells the store of those who went and of those who are still here: they
+// are waited for, on another node. It gives up this node's claims.
 func (p *Presence) Stop(ctx context.Context) error {
 	err := p.tasks.Stop(ctx)
+	p.drain()
 	p.flush(ctx)
 	if stopped := p.store.Stop(ctx); err == nil {
 		err = stopped
@@ -119,20 +89,52 @@ func (p *Presence) Stop(ctx context.Context) error {
 	return err
 }
 
-// Subscribed implements [Watcher].
-func (p *Presence) Subscribed(groupID string, s Subscriber) { p.count(groupID, s.UserID(), 1) }
-
-// Unsubscribed implements [Watcher].
-func (p *Presence) Unsubscribed(groupID string, s Subscriber, _ string) {
-	p.count(groupID, s.UserID(), -1)
+// drain ends whatever subscriptions are left.
+func (p *Presence) drain() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for groupID, users := range p.groups {
+		for userID, a := range users {
+			if a.sockets > 0 {
+				a.sockets, a.end = 0, endingOf(endDrained)
+				p.checkLocked(attendanceKey{groupID, userID}, a)
+			}
+		}
+	}
 }
 
-func (p *Presence) count(groupID, userID string, by int) {
+// Subscribed implements [Watcher].
+func (p *Presence) Subscribed(groupID string, s Subscriber) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := attendanceKey{groupID, s.UserID()}
+	a := p.attendeeLocked(key)
+	a.sockets++
+	p.checkLocked(key, a)
+}
+
+// Unsubscribed implements [Watcher].
+func (p *Presence) Unsubscribed(groupID string, s Subscriber, reason string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := attendanceKey{groupID, s.UserID()}
+	a := p.attendeeLocked(key)
+	a.sockets-- // below zero when an end overtakes its beginning
+	a.end = endingOf(reason)
+	p.checkLocked(key, a)
+}
+
+// Ended implements [Watcher]. His sockets are told by the feed; here are those
+// who have none and are waited for.
+func (p *Presence) Ended(groupID, userID, reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	key := attendanceKey{groupID, userID}
 	a := p.attendeeLocked(key)
-	a.sockets += by // below zero when an end overtakes its beginning
+	if a.sockets > 0 {
+		return
+	}
+	a.unsure, a.again, a.end = true, true, endingOf(reason)
 	p.checkLocked(key, a)
 }
 
@@ -175,27 +177,38 @@ func (p *Presence) wakeLocked() {
 	}
 }
 
-// List returns who is there, by user id. It returns fault.ErrUnavailable while
-// that is not known.
+// List returns who is there, and then who was there lately, by user id. It
+// returns fault.ErrUnavailable while that is not known.
 func (p *Presence) List(ctx context.Context, groupID string) ([]Present, error) {
-	users, err := p.store.List(ctx, groupID)
+	present, err := p.store.List(ctx, groupID)
 	if err != nil {
 		return nil, err
 	}
+	at := make(map[string]int, len(present))
+	for i := range present {
+		at[present[i].UserID] = i
+	}
 	p.mu.Lock()
-	for userID, a := range p.groups[groupID] {
-		if a.sockets > 0 {
-			users = append(users, userID)
+	for userID, a := range p.groups[groupID] { // the store may not have heard of them yet
+		if a.sockets <= 0 {
+			continue
+		}
+		if i, known := at[userID]; known {
+			present[i].Status, present[i].LastSeenAt = StatusOnline, nil
+		} else {
+			present = append(present, Present{UserID: userID, Status: StatusOnline})
 		}
 	}
 	p.mu.Unlock()
-	slices.Sort(users)
-	users = slices.Compact(users)
-	present := make([]Present, len(users))
-	for i, userID := range users {
-		present[i] = Present{UserID: userID, Status: statusOnline}
-	}
+	slices.SortFunc(present, func(a, b Present) int {
+		return cmp.Or(cmp.Compare(order(a.Status), order(b.Status)), cmp.Compare(a.UserID, b.UserID))
+	})
 	return present, nil
+}
+
+// order returns where a status stands in a list.
+func order(status string) int {
+	return slices.Index([]string{StatusOnline, StatusReconnecting, StatusOffline}, status)
 }
 
 // Count returns how many members each group has online, in the order of
@@ -210,14 +223,11 @@ func (p *Presence) Count(ctx context.Context, groupIDs []string) ([]int, error) 
 }
 
 // heard takes what the store tells of.
-func (p *Presence) heard(groupID string, users []string, here bool) {
+func (p *Presence) heard(groupID string, changes []PresenceChange) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.news[groupID] == nil {
-		p.news[groupID] = make(map[string]bool)
-	}
-	for _, userID := range users {
-		p.news[groupID][userID] = here
+	for _, c := range changes {
+		p.news.add(groupID, c)
 	}
 	p.wakeLocked()
 }

@@ -56,22 +56,18 @@ func wait(ctx context.Context, d time.Duration) bool {
 // anywhere. It reports false when the store did not take it.
 func (p *Presence) flush(ctx context.Context) bool {
 	changes, news := p.take()
-	var told []bool
 	var err error
 	if len(changes) > 0 {
+		var told []PresenceChange
 		if told, err = p.store.Apply(ctx, changes); err != nil {
 			p.log.Debug("group: presence cannot be stored", "changes", len(changes), "err", err)
 		}
 		p.applied(changes, err == nil)
-	}
-	for i, c := range changes {
-		if err != nil || !told[i] {
-			continue
+		for i, c := range told {
+			if err == nil && c.Status != "" {
+				news.add(changes[i].GroupID, c)
+			}
 		}
-		if news[c.GroupID] == nil {
-			news[c.GroupID] = make(map[string]bool)
-		}
-		news[c.GroupID][c.UserID] = c.Here
 	}
 	for groupID, users := range news {
 		p.tell(ctx, groupID, users)
@@ -79,17 +75,40 @@ func (p *Presence) flush(ctx context.Context) bool {
 	return err == nil
 }
 
+// presenceNews is what is to be told, by group and user.
+type presenceNews map[string]map[string]PresenceChange
+
+// add keeps the latest of what is to be told of a user.
+func (n presenceNews) add(groupID string, c PresenceChange) {
+	users := n[groupID]
+	if users == nil {
+		users = make(map[string]PresenceChange)
+		n[groupID] = users
+	}
+	if c.At.Before(users[c.UserID].At) {
+		return
+	}
+	users[c.UserID] = c
+}
+
 // take returns what is to be told, and to whom it is news.
-func (p *Presence) take() ([]Attendance, map[string]map[string]bool) {
+func (p *Presence) take() ([]Attendance, presenceNews) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	changes := make([]Attendance, 0, len(p.dirty))
 	for key := range p.dirty {
-		changes = append(changes, Attendance{key.groupID, key.userID, p.groups[key.groupID][key.userID].sockets > 0})
+		c := Attendance{GroupID: key.groupID, UserID: key.userID}
+		a := p.groups[key.groupID][key.userID]
+		if a.unsure, a.again = true, false; a.sockets > 0 {
+			c.Here = true
+		} else {
+			c.Reason, c.Final, c.Forget = a.end.reason, a.end.final, a.end.forget
+		}
+		changes = append(changes, c)
 	}
 	clear(p.dirty)
 	news := p.news
-	p.news = make(map[string]map[string]bool)
+	p.news = make(presenceNews)
 	return changes, news
 }
 
@@ -101,7 +120,7 @@ func (p *Presence) applied(changes []Attendance, done bool) {
 		key := attendanceKey{c.GroupID, c.UserID}
 		a := p.attendeeLocked(key)
 		if done {
-			a.stored, a.unsure = c.Here, false
+			a.stored, a.unsure, a.again = c.Here, a.again, false
 		} else {
 			a.unsure = true
 		}
@@ -109,31 +128,19 @@ func (p *Presence) applied(changes []Attendance, done bool) {
 	}
 }
 
-// presenceChange is what subscribers are told.
-type presenceChange struct {
-	GroupID string         `json:"groupId"`
-	Items   []presenceItem `json:"items"`
+// presencePush is what subscribers are sent.
+type presencePush struct {
+	GroupID string           `json:"groupId"`
+	Items   []PresenceChange `json:"items"`
 }
 
-// presenceItem is one change as subscribers are told it.
-type presenceItem struct {
-	UserID string    `json:"userId"`
-	Status string    `json:"status"`
-	At     time.Time `json:"at"`
-}
-
-func (p *Presence) tell(ctx context.Context, groupID string, users map[string]bool) {
-	at := p.now().UTC()
-	items := make([]presenceItem, 0, len(users))
+func (p *Presence) tell(ctx context.Context, groupID string, users map[string]PresenceChange) {
+	items := make([]PresenceChange, 0, len(users))
 	for _, userID := range slices.Sorted(maps.Keys(users)) {
-		status := statusOffline
-		if users[userID] {
-			status = statusOnline
-		}
-		items = append(items, presenceItem{userID, status, at})
+		items = append(items, users[userID])
 	}
 	for part := range slices.Chunk(items, maxPresenceItems) {
-		data, err := encode(presenceChange{groupID, part})
+		data, err := encode(presencePush{groupID, part})
 		if err != nil {
 			p.log.Error("group: a presence change cannot be encoded", "group", groupID, "err", err)
 			return

@@ -22,21 +22,24 @@ import (
 // attendances is a store that remembers what it was told and can be told to
 // fail, with or without having done the work.
 type attendances struct {
-	MemoryPresence
-	tell func(groupID string, users []string, here bool)
+	*MemoryPresence
+	tell func(groupID string, changes []PresenceChange)
 
 	mu      sync.Mutex
 	refuse  error
-	lose    bool          // the work is done, but the answer is an error
+	lose    bool // the work is done, but the answer is an error
+	lost    map[attendanceKey]PresenceChange
 	entered chan struct{} // Apply waits here, if it is set, twice: when it began and before it ends
 	applied int
 }
 
-func newAttendances() *attendances { return &attendances{MemoryPresence: *NewMemoryPresence()} }
+func newAttendances() *attendances {
+	return &attendances{MemoryPresence: NewMemoryPresence(), lost: make(map[attendanceKey]PresenceChange)}
+}
 
-func (a *attendances) Start(_ context.Context, tell func(string, []string, bool)) error {
+func (a *attendances) Start(ctx context.Context, grace time.Duration, tell func(string, []PresenceChange)) error {
 	a.tell = tell
-	return nil
+	return a.MemoryPresence.Start(ctx, grace, tell)
 }
 
 func (a *attendances) fail(err error, lose bool) {
@@ -45,7 +48,7 @@ func (a *attendances) fail(err error, lose bool) {
 	a.refuse, a.lose = err, lose
 }
 
-func (a *attendances) Apply(ctx context.Context, changes []Attendance) ([]bool, error) {
+func (a *attendances) Apply(ctx context.Context, changes []Attendance) ([]PresenceChange, error) {
 	a.mu.Lock()
 	a.applied++
 	refuse, lose, entered := a.refuse, a.lose, a.entered
@@ -58,13 +61,29 @@ func (a *attendances) Apply(ctx context.Context, changes []Attendance) ([]bool, 
 		return nil, refuse
 	}
 	told, err := a.MemoryPresence.Apply(ctx, changes)
+	for i, c := range changes {
+		key := attendanceKey{c.GroupID, c.UserID}
+		switch {
+		case refuse != nil && told[i].Status != "":
+			a.lost[key] = told[i]
+		case refuse == nil && told[i].Status == "": // what was lost is told when it is asked again
+			told[i] = a.lost[key]
+			delete(a.lost, key)
+		}
+	}
 	return told, errors.Join(refuse, err)
 }
 
 func (a *attendances) users(groupID string) []string {
-	users, _ := a.List(context.Background(), groupID)
+	present, _ := a.List(context.Background(), groupID)
+	var users []string
+	for _, p := range present {
+		if p.Status == StatusOnline {
+			users = append(users, p.UserID)
+		}
+	}
 	slices.Sort(users)
-	return append([]string(nil), users...)
+	return users
 }
 
 // pushes is an emitter that keeps the presence changes it was given.
@@ -77,11 +96,7 @@ type pushes struct {
 func (p *pushes) Emit(_ context.Context, env adapter.Envelope) error {
 	var data struct {
 		GroupID string
-		Items   []struct {
-			UserID string
-			Status string
-			At     time.Time
-		}
+		Items   []PresenceChange
 	}
 	if err := json.Unmarshal(env.Data, &data); err != nil || env.Event != "group:presence" || env.Room != Room(data.GroupID) {
 		panic(fmt.Sprint("not a presence change: ", env, err))
@@ -92,6 +107,12 @@ func (p *pushes) Emit(_ context.Context, env adapter.Envelope) error {
 			panic(fmt.Sprint("a wrong time: ", item.At))
 		}
 		text += " " + item.UserID + " " + item.Status
+		if item.Reason != "" {
+			text += " " + item.Reason
+		}
+		if item.State != nil {
+			text += " " + string(item.State)
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,7 +144,7 @@ func watched(t *testing.T, fn func(t *testing.T, p *Presence, store *attendances
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		store, out := newAttendances(), &pushes{}
-		p := NewPresence(Config{}, store, out, slog.New(slog.DiscardHandler))
+		p := NewPresence(Config{PresenceGrace: time.Minute}, store, out, slog.New(slog.DiscardHandler))
 		if err := p.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +188,7 @@ func TestPresenceTellsOnceAMemberAndOnceAWindow(t *testing.T) {
 		want(t, "pushed while a tab is left", out.take(), nil)
 		p.Unsubscribed("g", visitor{user: "ana"}, "left")
 		after(time.Second)
-		want(t, "pushed", out.take(), []string{"g: ana offline"})
+		want(t, "pushed", out.take(), []string{"g: ana offline left"})
 		want(t, "stored", store.users("g"), []string{"bo"})
 	})
 }
@@ -263,7 +284,7 @@ func TestPresenceWaitsForTheStore(t *testing.T) {
 				store.fail(nil, false)
 				after(5 * time.Second)
 				sent := out.take()
-				if len(sent) != 1 || sent[0] != "g: ana online bo offline" && sent[0] != "g: ana online bo offline eve offline" {
+				if len(sent) != 1 || sent[0] != "g: ana online bo reconnecting dropped" && sent[0] != "g: ana online bo reconnecting dropped eve reconnecting dropped" {
 					t.Errorf("pushed after the outage: %q", sent)
 				}
 				want(t, "stored", store.users("g"), []string{"ana"})
@@ -275,11 +296,19 @@ func TestPresenceWaitsForTheStore(t *testing.T) {
 func TestPresenceTellsOfOtherNodes(t *testing.T) {
 	t.Parallel()
 	watched(t, func(t *testing.T, p *Presence, store *attendances, out *pushes) {
-		store.tell("g", []string{"ana", "bo"}, false)
+		lost := func(users ...string) {
+			var changes []PresenceChange
+			for _, user := range users {
+				changes = append(changes, PresenceChange{UserID: user, Status: StatusReconnecting, Reason: ReasonNodeLost, At: time.Now().UTC()})
+			}
+			store.tell("g", changes)
+		}
+		lost("ana", "bo")
 		p.Subscribed("g", visitor{user: "bo"}) // he comes here from the node that died
 		after(time.Second)
-		want(t, "pushed", out.take(), []string{"g: ana offline bo online"})
-		store.tell("g", []string{"ana"}, true)
+		want(t, "pushed", out.take(), []string{"g: ana reconnecting node_lost bo online"})
+		store.tell("g", []PresenceChange{{UserID: "ana", Status: StatusOnline, At: time.Now().UTC()}})
+		store.tell("g", []PresenceChange{{UserID: "ana", Status: StatusOffline, At: time.Now().UTC().Add(-time.Millisecond)}})
 		after(time.Second)
 		want(t, "pushed", out.take(), []string{"g: ana online"})
 	})
@@ -331,13 +360,12 @@ func TestPresenceLeavesWithItsNode(t *testing.T) {
 		p.Subscribed("g", visitor{user: "ana"})
 		after(time.Second)
 		out.take()
-		p.Unsubscribed("g", visitor{user: "ana"}, "drained")
 		for range 2 {
 			if err := p.Stop(context.Background()); err != nil {
 				t.Error(err)
 			}
 		}
-		want(t, "pushed at the end", out.take(), []string{"g: ana offline"})
+		want(t, "pushed at the end", out.take(), []string{"g: ana reconnecting drained"})
 		want(t, "stored", store.users("g"), nil)
 	})
 }
@@ -345,7 +373,7 @@ func TestPresenceLeavesWithItsNode(t *testing.T) {
 func TestPresenceListsThisNodesUsersAtOnce(t *testing.T) {
 	t.Parallel()
 	watched(t, func(t *testing.T, p *Presence, store *attendances, _ *pushes) {
-		if _, err := store.MemoryPresence.Apply(t.Context(), []Attendance{{"g", "far", true}, {"g", "ana", true}}); err != nil {
+		if _, err := store.MemoryPresence.Apply(t.Context(), []Attendance{{GroupID: "g", UserID: "far", Here: true}, {GroupID: "g", UserID: "ana", Here: true}}); err != nil {
 			t.Fatal(err)
 		}
 		p.Subscribed("g", visitor{user: "bo"})
@@ -386,14 +414,24 @@ func TestPresenceStandsAStorm(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if err := p.Stop(context.Background()); err != nil {
-		t.Fatal(err)
-	}
 	expected := make(map[string]bool)
 	for i := 1; i < 50; i += 2 {
 		expected[fmt.Sprint("u", i)] = true
 	}
 	for w := range 8 {
-		want(t, fmt.Sprint("stored of g", w), store.users(fmt.Sprint("g", w)), slices.Sorted(maps.Keys(expected)))
+		groupID := fmt.Sprint("g", w)
+		deadline := time.After(10 * time.Second)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for !slices.Equal(store.users(groupID), slices.Sorted(maps.Keys(expected))) {
+			select {
+			case <-deadline:
+				t.Fatalf("stored of %s: %v", groupID, store.users(groupID))
+			case <-tick.C:
+			}
+		}
+	}
+	if err := p.Stop(context.Background()); err != nil {
+		t.Fatal(err)
 	}
 }

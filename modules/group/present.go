@@ -10,5 +10,5 @@ type Present struct {
 	UserID     string          `json:"userId"`
 	Status     string          `json:"status"` // online, reconnecting or offline
 	State      json.RawMessage `json:"state,omitempty"`
-	LastSeenAt *time.Time      `json:"lastSeenAt,omitempty"`
+	LastSeenAt *time.Time      `json:"lastSeenAt,omitempty"` // of those who are not online
 }

@@ -119,7 +119,7 @@ func (s *Service) Members(ctx context.Context, caller auth.Identity, groupID, af
 		if !known {
 			continue
 		}
-		listed[i].Status = statusOffline
+		listed[i].Status = StatusOffline
 		if status, there := statuses[m.UserID]; there {
 			listed[i].Status = status
 		}

@@ -7,12 +7,6 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// statusOnline and statusOffline are statuses that answers count and fill in.
-const (
-	statusOnline  = "online"
-	statusOffline = "offline"
-)
-
 // maxSummary is how many of those present an answer to a subscriber names.
 const maxSummary = 100
 
@@ -44,7 +38,7 @@ func (s *Service) Summary(ctx context.Context, groupID string) *PresenceSummary 
 	}
 	sum := &PresenceSummary{Items: append([]Present{}, items[:min(len(items), maxSummary)]...)}
 	for _, p := range items {
-		if p.Status == statusOnline {
+		if p.Status == StatusOnline {
 			sum.Online++
 		}
 	}

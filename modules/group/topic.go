@@ -297,7 +297,7 @@ func (t *topic) resyncLocked() {
 	t.feed.logger.Warn("group: the log is behind what was delivered; was the database restored?", "group", t.id, "head", t.head)
 	for _, sub := range t.subs {
 		if sub.admitted {
-			t.closeLocked(sub, "resync")
+			t.closeLocked(sub, endResync)
 		}
 	}
 	t.known, t.head, t.target, t.recent = false, 0, 0, nil

@@ -251,7 +251,7 @@ func (t *topic) truncatedLocked(first int64) {
 	}
 	for sub := range t.held {
 		if sub.released && sub.pos < first-1 {
-			t.closeLocked(sub, "resync")
+			t.closeLocked(sub, endResync)
 		}
 	}
 }

@@ -5,14 +5,11 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/moim-live/moim/modules/group"
 )
-
-// batch is how many users one round trip writes.
-const batch = 500
 
 var (
 	//go:embed renew.lua
@@ -21,17 +18,28 @@ var (
 	liveSource string
 	//go:embed announced.lua
 	announcedSource string
+	//go:embed group.lua
+	groupSource string
 	//go:embed set.lua
 	setSource string
+	//go:embed end.lua
+	endSource string
+	//go:embed state.lua
+	stateSource string
+	//go:embed restore.lua
+	restoreSource string
 )
 
-type scripts struct{ renew, announced, set *redis.Script }
+type scripts struct{ renew, announced, set, end, state, restore *redis.Script }
 
 func newScripts() scripts {
 	return scripts{
 		renew:     redis.NewScript(renewSource),
 		announced: redis.NewScript(announcedSource),
-		set:       redis.NewScript(setSource),
+		set:       redis.NewScript(groupSource + setSource),
+		end:       redis.NewScript(groupSource + endSource),
+		state:     redis.NewScript(groupSource + stateSource),
+		restore:   redis.NewScript(groupSource + restoreSource),
 	}
 }
 
@@ -103,7 +111,7 @@ func (s *Store) release(ctx context.Context) {
 	s.mu.Unlock()
 	_, err := s.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		p.HDel(ctx, s.keys.nodes(), "n "+id, "a "+id, "w "+id)
-		p.HSet(ctx, s.keys.nodes(), "d "+id, 0)
+		p.HSet(ctx, s.keys.nodes(), "d "+id, 0, "s "+id, 1)
 		return nil
 	})
 	if err != nil {
@@ -111,93 +119,53 @@ func (s *Store) release(ctx context.Context) {
 	}
 }
 
-// write stores changes under an identity and says of each whether no other
-// node has the user, or, for changes only, whether that became so just now.
-func (s *Store) write(ctx context.Context, self identity, changes []group.Attendance, changesOnly bool) ([]bool, error) {
-	told := make([]bool, len(changes))
-	for from := 0; from < len(changes); from += batch {
-		part := changes[from:min(from+batch, len(changes))]
-		if err := s.writePart(ctx, self, part, changesOnly, told[from:from+len(part)]); err != nil {
-			return nil, err
-		}
-	}
-	return told, nil
-}
-
-// setCall is one call of set.lua: users of one group.
-type setCall struct {
-	groupID string
-	here    bool
-}
-
-func (s *Store) writePart(ctx context.Context, self identity, changes []group.Attendance, changesOnly bool, told []bool) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	calls := make(map[setCall][]int)
-	var groups []any
-	for i, c := range changes {
-		call := setCall{c.GroupID, c.Here}
-		if calls[call] == nil && c.Here {
-			groups = append(groups, c.GroupID)
-		}
-		calls[call] = append(calls[call], i)
-	}
-	// First where to look for this node's users, for whoever sweeps it.
-	if len(groups) > 0 {
-		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			p.SAdd(ctx, s.keys.node(self.id), groups...)
-			p.PExpire(ctx, s.keys.node(self.id), timeToLive)
+// run runs calls of one script in one round trip. It fails when the server lost
+// its data before they ran: what they answered means nothing then.
+func (s *Store) run(ctx context.Context, self identity, script *redis.Script, fill func(redis.Pipeliner)) error {
+	for again := false; ; again = true {
+		cmds, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			fill(p)
+			p.HGet(ctx, s.keys.nodes(), "epoch")
 			return nil
 		})
-		if err != nil {
-			return fmt.Errorf("note the groups of this node: %w", err)
-		}
-	}
-	err := s.set(ctx, self, changes, calls, changesOnly, told)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		if err = s.scripts.set.Load(ctx, s.client).Err(); err == nil {
-			err = s.set(ctx, self, changes, calls, changesOnly, told)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("store who is present: %w", err)
-	}
-	return nil
-}
-
-func (s *Store) set(ctx context.Context, self identity, changes []group.Attendance, calls map[setCall][]int, changesOnly bool, told []bool) error {
-	results := make(map[setCall]*redis.Cmd, len(calls))
-	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for call, at := range calls {
-			args := []any{self.id, flag(call.here), flag(changesOnly), timeToLive.Milliseconds(), self.before}
-			for _, i := range at {
-				args = append(args, changes[i].UserID)
+		last := len(cmds) - 1
+		missing := 0
+		for _, cmd := range cmds[:max(last, 0)] {
+			if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+				missing++
 			}
-			results[call] = s.scripts.set.EvalSha(ctx, p, []string{s.keys.group(call.groupID, self.epoch)}, args...)
 		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for call, result := range results {
-		positions, err := result.Int64Slice()
-		if err != nil {
+		if missing > 0 && missing == last && !again { // else some did run
+			if err = script.Load(ctx, s.client).Err(); err == nil {
+				continue
+			}
+		}
+		if err != nil && !errors.Is(err, redis.Nil) {
 			return err
 		}
-		for _, n := range positions {
-			if n < 1 || int(n) > len(calls[call]) {
-				return fmt.Errorf("an answer out of bounds: %d", n)
-			}
-			told[calls[call][n-1]] = true
+		if epoch, ok := cmds[last].(*redis.StringCmd); !ok || epoch.Val() != self.epoch {
+			s.renewNow()
+			return errForgotten
 		}
+		return nil
 	}
-	return nil
 }
 
+// flag is a truth as scripts take it.
 func flag(b bool) int {
 	if b {
 		return 1
 	}
 	return 0
+}
+
+func text(v any) string {
+	t, _ := v.(string)
+	return t
+}
+
+// timeOf reads a time in ms.
+func timeOf(ms string) time.Time {
+	n, _ := strconv.ParseInt(ms, 10, 64)
+	return time.UnixMilli(n).UTC()
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -117,7 +116,12 @@ func (s *Store) announceGroups(ctx context.Context) (identity, []string, error) 
 	}
 	defer s.give()
 	s.mu.Lock()
-	self, groups := s.self, slices.Collect(maps.Keys(s.here))
+	self, groups := s.self, slices.Collect(maps.Keys(s.claims))
+	for groupID := range s.watched {
+		if s.claims[groupID] == nil {
+			groups = append(groups, groupID)
+		}
+	}
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -142,97 +146,63 @@ func (s *Store) announcePart(ctx context.Context, self identity, groups []string
 		return err
 	}
 	defer s.give()
-	var users []group.Attendance
-	s.mu.Lock()
-	same := s.self == self
-	for _, groupID := range groups {
-		for userID := range s.here[groupID] {
-			users = append(users, group.Attendance{GroupID: groupID, UserID: userID, Here: true})
-		}
-	}
-	s.mu.Unlock()
+	users, waits, states, same := s.claimed(self, groups)
 	if !same {
 		return errChanged
 	}
-	told, err := s.write(ctx, self, users, true)
-	if err == nil && self.before != "" { // others told that they went
-		s.tellAll(users, told, true)
-	}
-	return err
-}
-
-// tellAll tells of the users who are marked, a group at a time.
-func (s *Store) tellAll(users []group.Attendance, told []bool, here bool) {
-	byGroup := make(map[string][]string)
-	for i, u := range users {
-		if told[i] {
-			byGroup[u.GroupID] = append(byGroup[u.GroupID], u.UserID)
-		}
-	}
-	for groupID, users := range byGroup {
-		s.tell(groupID, users, here)
-	}
-}
-
-// sweep takes a dead node's users out and tells of those who were nowhere
-// else. Should two nodes sweep at once, each user is told by one of them.
-func (s *Store) sweep(ctx context.Context, id string) error {
-	self := s.identity()
-	for cursor := uint64(0); ; {
-		groups, next, err := s.scanGroups(ctx, id, cursor)
-		if err != nil {
-			return err
-		}
-		for _, groupID := range groups {
-			if err := s.sweepGroup(ctx, identity{id: id, epoch: self.epoch}, groupID); err != nil {
-				return err
-			}
-		}
-		if cursor = next; cursor == 0 {
-			break
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	if err := s.client.Del(ctx, s.keys.node(id)).Err(); err != nil {
+	if err := s.restoreStates(ctx, self, states); err != nil {
 		return err
 	}
-	return s.client.HDel(ctx, s.keys.nodes(), "d "+id).Err()
+	told, err := s.write(ctx, self, users)
+	if err != nil {
+		return err
+	}
+	if err := s.restoreWaits(ctx, self, waits); err != nil {
+		return err
+	}
+	s.entered(self, users, waits)
+	if self.before != "" { // others told that they went
+		s.tellAll(users, told)
+	}
+	return nil
 }
 
-func (s *Store) scanGroups(ctx context.Context, id string, cursor uint64) ([]string, uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	return s.client.SScan(ctx, s.keys.node(id), cursor, "", scanBatch).Result()
-}
-
-func (s *Store) sweepGroup(ctx context.Context, dead identity, groupID string) error {
-	for cursor := uint64(0); ; {
-		users, next, err := s.scanUsers(ctx, dead, groupID, cursor)
-		if err != nil {
-			return err
-		}
-		told, err := s.write(ctx, dead, users, true)
-		if err != nil {
-			return err
-		}
-		s.tellAll(users, told, false)
-		if cursor = next; cursor == 0 {
-			return nil
+// claimed returns what is to be entered of groups: users, and, when they may be
+// lost, live states and those who are waited for. It reports false when this
+// node is another one now.
+func (s *Store) claimed(self identity, groups []string) (users []change, waits, states []claimOf, same bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, groupID := range groups {
+		for userID, c := range s.claims[groupID] {
+			forgotten := c.epoch != self.epoch
+			who := claimOf{groupID, userID, *c}
+			if c.here {
+				users = append(users, change{Attendance: group.Attendance{GroupID: groupID, UserID: userID, Here: true}})
+			} else if forgotten && !c.until.IsZero() {
+				waits = append(waits, who)
+			}
+			if c.state != "" && (forgotten || c.id != self.id) {
+				states = append(states, who)
+			}
 		}
 	}
+	return users, waits, states, s.self == self
 }
 
-// scanUsers looks at some users of a group and returns those whom a node has.
-func (s *Store) scanUsers(ctx context.Context, dead identity, groupID string, cursor uint64) ([]group.Attendance, uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	pairs, next, err := s.client.HScan(ctx, s.keys.group(groupID, dead.epoch), cursor, "", scanBatch).Result()
-	var users []group.Attendance
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if slices.Contains(strings.Fields(pairs[i+1]), dead.id) {
-			users = append(users, group.Attendance{GroupID: groupID, UserID: pairs[i]})
+// entered notes under which id users are known now.
+func (s *Store) entered(self identity, users []change, waits []claimOf) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, u := range users {
+		if c := s.claims.get(u.GroupID, u.UserID); c != nil {
+			c.id, c.epoch = self.id, self.epoch
 		}
 	}
-	return users, next, err
+	for _, w := range waits {
+		if c := s.claims.get(w.groupID, w.userID); c != nil {
+			c.id, c.epoch, c.until = self.id, self.epoch, s.restored(w)
+			s.watchLocked(w.groupID, c.until)
+		}
+	}
 }

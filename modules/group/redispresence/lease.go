@@ -59,7 +59,7 @@ type keeper struct {
 
 // renewOnce renews the lease and gives out what there is to do.
 func (k *keeper) renewOnce(ctx context.Context) error {
-	self := k.identity()
+	self, began := k.identity(), time.Now()
 	r, err := k.renew(ctx, self, "", k.peers)
 	if err != nil {
 		k.failed = true
@@ -69,13 +69,16 @@ func (k *keeper) renewOnce(ctx context.Context) error {
 	due := k.failed || time.Since(k.announced) > announceEvery
 	switch r.status {
 	case "new":
-		k.become(identity{self.id, self.before, r.epoch})
+		k.become(identity{self.id, self.before, r.epoch}, began)
 		due = true
 	case "out":
 		if r, err = k.rejoin(ctx, self); err != nil {
 			return err
 		}
 		due = true
+	default:
+		k.become(self, began)
+		k.forgetEnded(began)
 	}
 	k.peers, k.failed = r.live, false
 	if due {
@@ -93,10 +96,12 @@ func (k *keeper) rejoin(ctx context.Context, self identity) (renewal, error) {
 		return renewal{}, err
 	}
 	defer k.give()
+	began := time.Now()
 	next := identity{id: newID(), before: self.before + " " + self.id}
 	r, err := k.renew(ctx, next, self.id, nil)
 	if err == nil {
-		k.become(identity{next.id, next.before, r.epoch})
+		k.expelled()
+		k.become(identity{next.id, next.before, r.epoch}, began)
 	}
 	return r, err
 }
@@ -107,8 +112,12 @@ func (s *Store) identity() identity {
 	return s.self
 }
 
-func (s *Store) become(self identity) {
+// become notes who this node is, as of a renewal that began at a time.
+func (s *Store) become(self identity, began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.self = self
+	s.renewed = began
+	if s.self.id != self.id || s.self.epoch != self.epoch {
+		s.self = self
+	}
 }

@@ -3,7 +3,6 @@ package redispresence_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
@@ -62,7 +61,7 @@ func TestPresenceOnTwoNodes(t *testing.T) {
 	var nodes [2]*group.Presence
 	for i := range nodes {
 		stores[i] = newNode(t, redisrole.Config{URL: s.URL()})
-		nodes[i] = group.NewPresence(group.Config{PresenceWindow: 5 * time.Millisecond}, stores[i].Store, r, slog.New(slog.DiscardHandler))
+		nodes[i] = group.NewPresence(group.Config{PresenceWindow: 5 * time.Millisecond, PresenceGrace: 300 * time.Millisecond}, stores[i].Store, r, slog.New(slog.DiscardHandler))
 		if err := nodes[i].Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -97,15 +96,15 @@ func TestPresenceOnTwoNodes(t *testing.T) {
 	nodes[0].Subscribed("g", tab{user: "cy"})
 	eventually(t, "cy is told, after bo was stored", func() bool { return len(r.sent("cy")) == 1 })
 	redispresence.Kill(stores[1].Store)
-	for i := range 5 {
-		nodes[0].Unsubscribed("g", tab{user: "ana"}, fmt.Sprint(i))
+	for range 5 {
+		nodes[0].Unsubscribed("g", tab{user: "ana"}, "")
 	}
-	eventually(t, "ana is told to be offline", func() bool { return cmp.Equal(r.sent("ana"), []string{"online", "offline"}) })
+	eventually(t, "ana is told to be offline", func() bool { return cmp.Equal(r.sent("ana"), []string{"online", "reconnecting", "offline"}) })
 	nodes[0].Unsubscribed("g", tab{user: "bo"}, "")
 	eventually(t, "bo, who has tabs on the dead node alone now, is told once it is swept", func() bool {
-		return cmp.Equal(r.sent("bo"), []string{"online", "offline"})
+		return cmp.Equal(r.sent("bo"), []string{"online", "reconnecting", "offline"})
 	})
-	if present, err := nodes[0].List(t.Context(), "g"); err != nil || len(present) != 1 {
+	if present, err := nodes[0].List(t.Context(), "g"); err != nil || len(present) != 3 || present[0].UserID != "cy" {
 		t.Errorf("listed %v, %v", present, err)
 	}
 }

@@ -4,54 +4,61 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/modules/group"
 )
 
-// read lists the users whom live nodes have. Nodes are asked for after users,
-// so that no user is missed because his node has just come.
-func (s *Store) read(ctx context.Context, groupID, epoch string) ([]string, error) {
+// read lists who is there, or was lately. Nodes are asked for after users, so
+// that no user is missed because his node has just come.
+func (s *Store) read(ctx context.Context, groupID, epoch string) ([]group.Present, error) {
+	keys := s.keys.group(groupID, epoch)
 	pipe := s.client.Pipeline()
-	users := pipe.HGetAll(ctx, s.keys.group(groupID, epoch))
-	live := pipe.Eval(ctx, liveSource, []string{s.keys.nodes()}, s.away())
+	users := pipe.HGetAll(ctx, keys[0])
+	graces := pipe.ZRangeWithScores(ctx, keys[1], 0, -1)
+	reasons := pipe.HGetAll(ctx, keys[2])
+	states := pipe.HGetAll(ctx, keys[3])
+	lately := pipe.ZRangeWithScores(ctx, keys[4], 0, -1)
+	live := s.askLive(ctx, pipe)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("list who is present: %w", err)
 	}
-	alive, err := liveNodes(live, epoch)
+	alive, now, err := liveNodes(live, epoch)
 	if err != nil {
 		return nil, err
 	}
-	var there []string
-	for userID, nodes := range users.Val() {
-		for id := range strings.FieldsSeq(nodes) {
-			if alive[id] {
-				there = append(there, userID)
-				break
-			}
-		}
-	}
-	return there, nil
+	l := listing{alive: alive, now: now, states: states.Val(), at: make(map[string]struct{})}
+	l.users(users.Val())
+	l.graces(graces.Val(), reasons.Val())
+	l.lately(lately.Val())
+	return l.items, nil
+}
+
+func (s *Store) askLive(ctx context.Context, pipe redis.Pipeliner) *redis.Cmd {
+	return pipe.Eval(ctx, liveSource, []string{s.keys.nodes()}, s.away())
 }
 
 // liveNodes reads the answer of live.lua. It fails when the server does not
 // know, or not yet again, who is there.
-func liveNodes(live *redis.Cmd, epoch string) (map[string]bool, error) {
+func liveNodes(live *redis.Cmd, epoch string) (map[string]bool, time.Time, error) {
 	answer, err := live.Slice()
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("list live nodes: %w", err)
-	case len(answer) < 2:
-		return nil, fmt.Errorf("list live nodes: an answer of %d parts", len(answer))
+		return nil, time.Time{}, fmt.Errorf("list live nodes: %w", err)
+	case len(answer) < 3:
+		return nil, time.Time{}, fmt.Errorf("list live nodes: an answer of %d parts", len(answer))
 	case answer[0] != epoch:
-		return nil, errForgotten
+		return nil, time.Time{}, errForgotten
 	case answer[1] != int64(0):
-		return nil, errWaiting
+		return nil, time.Time{}, errWaiting
 	}
 	alive := make(map[string]bool, len(answer))
-	for _, id := range texts(answer[2:]) {
+	for _, id := range texts(answer[3:]) {
 		alive[id] = true
 	}
-	return alive, nil
+	return alive, timeOf(text(answer[2])), nil
 }
 
 // count counts the users of groups, those of dead nodes that nobody has swept
@@ -60,13 +67,13 @@ func (s *Store) count(ctx context.Context, groupIDs []string, epoch string) ([]i
 	pipe := s.client.Pipeline()
 	sizes := make([]*redis.IntCmd, len(groupIDs))
 	for i, groupID := range groupIDs {
-		sizes[i] = pipe.HLen(ctx, s.keys.group(groupID, epoch))
+		sizes[i] = pipe.HLen(ctx, s.keys.users(groupID, epoch))
 	}
-	live := pipe.Eval(ctx, liveSource, []string{s.keys.nodes()}, s.away())
+	live := s.askLive(ctx, pipe)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("count who is present: %w", err)
 	}
-	if _, err := liveNodes(live, epoch); err != nil {
+	if _, _, err := liveNodes(live, epoch); err != nil {
 		return nil, err
 	}
 	counts := make([]int, len(groupIDs))
@@ -74,4 +81,65 @@ func (s *Store) count(ctx context.Context, groupIDs []string, epoch string) ([]i
 		counts[i] = int(size.Val())
 	}
 	return counts, nil
+}
+
+// listing puts together who is there.
+type listing struct {
+	alive  map[string]bool
+	now    time.Time
+	states map[string]string
+	items  []group.Present
+	at     map[string]struct{} // users that are named
+}
+
+func (l *listing) add(userID, status string, since time.Time) {
+	if _, is := l.at[userID]; is {
+		return
+	}
+	l.at[userID] = struct{}{}
+	p := group.Present{UserID: userID, Status: status}
+	if status != group.StatusOffline {
+		p.State = stateOf(l.states[userID])
+	}
+	if !since.IsZero() {
+		p.LastSeenAt = &since
+	}
+	l.items = append(l.items, p)
+}
+
+// users adds those who are there. Whoever has sockets on dead nodes alone will
+// be waited for, once those are swept.
+func (l *listing) users(nodes map[string]string) {
+	for userID, ids := range nodes {
+		status := group.StatusReconnecting
+		for id := range strings.FieldsSeq(ids) {
+			if l.alive[id] {
+				status = group.StatusOnline
+				break
+			}
+		}
+		l.add(userID, status, time.Time{})
+	}
+}
+
+// graces adds those who are waited for, or were until now.
+func (l *listing) graces(graces []redis.Z, reasons map[string]string) {
+	for _, z := range graces {
+		userID, _ := z.Member.(string)
+		status := group.StatusReconnecting
+		if int64(z.Score) <= l.now.UnixMilli() {
+			status = group.StatusOffline
+		}
+		_, since, _ := strings.Cut(reasons[userID], " ")
+		l.add(userID, status, timeOf(since))
+	}
+}
+
+func (l *listing) lately(seen []redis.Z) {
+	for _, z := range seen {
+		userID, _ := z.Member.(string)
+		if at := time.UnixMilli(int64(z.Score)).UTC(); l.now.Sub(at) < group.LatelyFor {
+			l.add(userID, group.StatusOffline, at)
+		}
+	}
 }

@@ -12,9 +12,9 @@
 --          before), settled (nobody is waited for after), and a node's
 --          "n <id>" (end of its lease), "a <id>" (its users are entered),
 --          "w <id>" (they are waited for), "d <id>" (dead; when another node
---          may sweep it); times in ms
+--          may sweep it), "s <id>" (dead because it stopped); times in ms
 -- ARGV     id, epoch, lease, settle, away, id given up or '', time to live (ms), ids known to live …
--- returns  {epoch, 'ok' | 'new' (another epoch) | 'out' (taken for dead), live ids and those waited for, dead ids to sweep}
+-- returns  {epoch, 'ok' | 'new' (another epoch) | 'out' (taken for dead), live ids and those waited for, dead ids to sweep, "<id> stopped" among them}
 local key, id, known, old = KEYS[1], ARGV[1], ARGV[2], ARGV[6]
 local lease, settle, away = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local time = redis.call('TIME')
@@ -64,6 +64,7 @@ for i = 1, #fields, 2 do
     redis.call('HDEL', key, fields[i])
   elseif kind == 'd ' and ms <= now then
     set('d ' .. node, now + lease)
+    if redis.call('HEXISTS', key, 's ' .. node) == 1 then node = node .. ' stopped' end
     dead[#dead + 1] = node
   end
 end

@@ -1,31 +1,65 @@
 -- Puts a node among those where users are, or takes it out. Every other node
 -- counts, also a dead one that is not swept yet: who sweeps it tells.
 --
--- KEYS[1]  hash of a group: user -> ids of nodes divided by spaces
--- ARGV     node, 1 to put and 0 to take out, 1 to name changes only, time to live (ms),
---          ids that the node had before divided by spaces, users …
--- returns  positions of the users whom no other node has
-local key, node, here, changes = KEYS[1], ARGV[1], ARGV[2] == '1', ARGV[3] == '1'
-local told, before = {}, {}
-for id in string.gmatch(ARGV[5], '%S+') do before[id] = true end
-for i = 6, #ARGV do
-  local others, was = {}, false
-  for id in string.gmatch(redis.call('HGET', key, ARGV[i]) or '', '%S+') do
-    if id == node then
-      was = true
-    elseif not before[id] then
-      others[#others + 1] = id
-    end
+-- KEYS, ARGV[1]  see group.lua
+-- ARGV  2 node
+--       3 ids that the node had before divided by spaces
+--       4 'put', 'wait' (take out; the last is waited for) or 'take'
+--       5 1: tell also of what is not new, nobody knows what became of it
+--       6 grace, 7 reason, 8 1: do not keep when they were seen
+--       9 for how long that is kept, 10 of how many users
+--       11 … users
+-- returns  {now; position, status, state or '' …} of those to be told of
+local node, op, force, forget = ARGV[2], ARGV[4], ARGV[5] == '1', ARGV[8] == '1'
+local before = {}
+for id in string.gmatch(ARGV[3], '%S+') do before[id] = true end
+local told = {text(now)}
+
+local function tell(i, status)
+  told[#told + 1] = i - 10
+  told[#told + 1] = status
+  told[#told + 1] = redis.call('HGET', states, ARGV[i]) or ''
+end
+
+for i = 11, #ARGV do
+  local user = ARGV[i]
+  local others, was, old = {}, false, false
+  for id in string.gmatch(redis.call('HGET', here, user) or '', '%S+') do
+    if id == node then was = true
+    elseif before[id] then old = true
+    else others[#others + 1] = id end
   end
-  if #others == 0 and (was ~= here or not changes) then told[#told + 1] = i - 5 end
-  if was ~= here then
-    if here then others[#others + 1] = node end
+  local alone = #others == 0
+  if op == 'put' then
+    if not was or old then
+      others[#others + 1] = node
+      redis.call('HSET', here, user, table.concat(others, ' '))
+    end
+    local waited = unwait(user)
+    redis.call('ZREM', lately, user)
+    if waited or alone and (not was or force) then tell(i, 'online') end
+  else
     if #others > 0 then
-      redis.call('HSET', key, ARGV[i], table.concat(others, ' '))
+      if was or old then redis.call('HSET', here, user, table.concat(others, ' ')) end
     else
-      redis.call('HDEL', key, ARGV[i])
+      redis.call('HDEL', here, user)
+      if op == 'take' then
+        local reason, since = unwait(user)
+        redis.call('HDEL', states, user)
+        if forget then
+          redis.call('ZREM', lately, user)
+        elseif was or old or force or reason then
+          saw(user, since or text(now), ARGV[9], ARGV[10])
+        end
+        if was or old or force or reason then tell(i, 'offline') end
+      elseif was or old or force then
+        wait(user, ARGV[7], now, now + ARGV[6])
+        tell(i, 'reconnecting')
+      elseif not redis.call('ZSCORE', graces, user) then
+        redis.call('HDEL', states, user) -- it was set, and he was never entered
+      end
     end
   end
 end
-redis.call('PEXPIRE', key, ARGV[4])
+live()
 return told

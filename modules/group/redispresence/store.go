@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"sync"
@@ -46,6 +47,7 @@ var (
 	errForgotten = errors.New("redispresence: the server lost its data")
 	errWaiting   = errors.New("redispresence: the server lost its data; nodes are still entering their users")
 	errChanged   = errors.New("redispresence: this node is another one now")
+	errLapsed    = errors.New("redispresence: this node's lease was not renewed in time")
 	errStopped   = errors.New("redispresence: started already, or stopped")
 )
 
@@ -58,16 +60,22 @@ type Store struct {
 	log     *slog.Logger
 	timing  timing
 	scripts scripts
-	tell    func(groupID string, users []string, here bool)
+	tell    func(groupID string, changes []group.PresenceChange)
+	grace   time.Duration
 
 	turn chan struct{} // full while somebody writes this node's users
 	poke chan struct{} // renew now
 	wake chan struct{} // there are chores
 
+	sooner chan struct{} // a grace ends earlier than the next that was known
+
 	mu      sync.Mutex
-	here    map[string]map[string]struct{} // this node's users, by group
+	claims  claims
+	watched map[string]time.Time // groups where graces may end, and when to look
+	nextEnd time.Time            // of watched, the first
 	self    identity
-	down    error // why the server cannot be asked
+	renewed time.Time // when the last renewal that succeeded began
+	down    error     // why the server cannot be asked
 	chores  chores
 	stop    context.CancelFunc // nil: not started
 	stopped bool
@@ -94,7 +102,9 @@ func New(clients *redisrole.Clients, log *slog.Logger) *Store {
 		turn:    make(chan struct{}, 1),
 		poke:    make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
-		here:    make(map[string]map[string]struct{}),
+		sooner:  make(chan struct{}, 1),
+		claims:  make(claims),
+		watched: make(map[string]time.Time),
 		self:    identity{id: newID()},
 		down:    errNotJoined,
 	}
@@ -122,17 +132,18 @@ func newID() string {
 
 // Start implements [group.PresenceStore]. It waits for a server that does not
 // answer for two seconds at most.
-func (s *Store) Start(ctx context.Context, tell func(groupID string, users []string, here bool)) error {
+func (s *Store) Start(ctx context.Context, grace time.Duration, tell func(groupID string, changes []group.PresenceChange)) error {
 	s.mu.Lock()
 	if s.stop != nil || s.stopped {
 		s.mu.Unlock()
 		return errStopped
 	}
 	run, stop := context.WithCancel(context.Background())
-	s.stop, s.tell = stop, tell
+	s.stop, s.grace, s.tell = stop, grace, tell
 	tried := make(chan struct{})
 	s.done.Go(func() { s.keepLease(run, tried) })
 	s.done.Go(func() { s.doChores(run) })
+	s.done.Go(func() { s.endGraces(run) })
 	s.mu.Unlock()
 	select {
 	case <-tried:
@@ -168,20 +179,60 @@ func (s *Store) Stop(ctx context.Context) error {
 }
 
 // Apply implements [group.PresenceStore].
-func (s *Store) Apply(ctx context.Context, changes []group.Attendance) ([]bool, error) {
+func (s *Store) Apply(ctx context.Context, changes []group.Attendance) ([]group.PresenceChange, error) {
 	if err := s.take(ctx); err != nil {
 		return nil, fault.ErrUnavailable.WithCause(err)
 	}
 	defer s.give()
-	self := s.remember(changes)
-	if self.epoch == "" {
-		return nil, fault.ErrUnavailable.WithCause(errNotJoined)
+	self, marked := s.remember(changes)
+	if err := s.mayWrite(self); err != nil {
+		return nil, fault.ErrUnavailable.WithCause(err)
 	}
-	told, err := s.write(ctx, self, changes, false)
+	groups := groupsOf(marked)
+	if err := s.note(ctx, self.id, groups); err != nil {
+		return nil, fault.ErrUnavailable.WithCause(err)
+	}
+	for _, c := range marked {
+		if !c.Here && !c.Final {
+			s.watch(c.GroupID, time.Now().Add(s.grace))
+		}
+	}
+	results, err := s.write(ctx, self, marked)
 	if err != nil {
 		return nil, fault.ErrUnavailable.WithCause(err)
 	}
+	s.confirm(self, marked, results)
+	told := make([]group.PresenceChange, len(changes))
+	for i, r := range results {
+		told[i] = r.change(changes[i])
+	}
 	return told, nil
+}
+
+// mayWrite refuses while this node may have been taken for dead: it may have
+// stood still, and others have its users then.
+func (s *Store) mayWrite(self identity) error {
+	s.mu.Lock()
+	lapsed := time.Since(s.renewed) > s.timing.lease
+	s.mu.Unlock()
+	switch {
+	case self.epoch == "":
+		return errNotJoined
+	case lapsed:
+		s.renewNow()
+		return errLapsed
+	}
+	return nil
+}
+
+// SetState implements [group.PresenceStore].
+func (s *Store) SetState(ctx context.Context, groupID, userID string, state json.RawMessage) (time.Time, error) {
+	var at time.Time
+	err := s.ask(ctx, func(ctx context.Context, _ string) (err error) {
+		at, err = s.setState(ctx, groupID, userID, state)
+		return err
+	})
+	return at, err
 }
 
 // take waits for the turn to write this node's users: an announcement must not
@@ -197,32 +248,10 @@ func (s *Store) take(ctx context.Context) error {
 
 func (s *Store) give() { <-s.turn }
 
-// remember keeps what is true on this node, to announce it when the server
-// forgets it.
-func (s *Store) remember(changes []group.Attendance) identity {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range changes {
-		users := s.here[c.GroupID]
-		switch {
-		case c.Here && users == nil:
-			s.here[c.GroupID] = map[string]struct{}{c.UserID: {}}
-		case c.Here:
-			users[c.UserID] = struct{}{}
-		default:
-			delete(users, c.UserID)
-			if len(users) == 0 {
-				delete(s.here, c.GroupID)
-			}
-		}
-	}
-	return s.self
-}
-
 // List implements [group.PresenceStore]. It fails at once while the server is
 // known to be down.
-func (s *Store) List(ctx context.Context, groupID string) ([]string, error) {
-	var users []string
+func (s *Store) List(ctx context.Context, groupID string) ([]group.Present, error) {
+	var users []group.Present
 	err := s.ask(ctx, func(ctx context.Context, epoch string) (err error) {
 		users, err = s.read(ctx, groupID, epoch)
 		return err

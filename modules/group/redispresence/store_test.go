@@ -54,6 +54,8 @@ func passing(d time.Duration) { <-time.After(d) }
 type node struct {
 	*redispresence.Store
 
+	grace time.Duration
+
 	mu   sync.Mutex
 	told []string
 }
@@ -67,7 +69,7 @@ func newNode(t testing.TB, cfg redisrole.Config) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{Store: redispresence.New(clients, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})))}
+	n := &node{grace: never, Store: redispresence.New(clients, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})))}
 	redispresence.Hurry(n.Store)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), within)
@@ -80,20 +82,41 @@ func newNode(t testing.TB, cfg redisrole.Config) *node {
 	return n
 }
 
+// never is a grace that does not end.
+const never = time.Hour
+
 func startNode(t testing.TB, url string) *node {
 	t.Helper()
+	return startNodeGrace(t, url, never)
+}
+
+func startNodeGrace(t testing.TB, url string, grace time.Duration) *node {
+	t.Helper()
 	n := newNode(t, redisrole.Config{URL: url})
+	n.grace = grace
 	n.start(t)
 	return n
 }
 
+// describe returns a change as "ana offline left".
+func describe(c group.PresenceChange) string {
+	text := c.UserID + " " + c.Status
+	if c.Reason != "" {
+		text += " " + c.Reason
+	}
+	if c.State != nil {
+		text += " " + string(c.State)
+	}
+	return text
+}
+
 func (n *node) start(t testing.TB) {
 	t.Helper()
-	err := n.Start(t.Context(), func(groupID string, users []string, here bool) {
+	err := n.Start(t.Context(), n.grace, func(groupID string, changes []group.PresenceChange) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		for _, user := range users {
-			n.told = append(n.told, fmt.Sprint(groupID, " ", user, " ", here))
+		for _, c := range changes {
+			n.told = append(n.told, groupID+" "+describe(c))
 		}
 	})
 	if err != nil {
@@ -113,21 +136,28 @@ func news(all ...*node) []string {
 	return told
 }
 
-// try stores changes like "+ana", "-bo" and returns of whom it was said that
-// no other node has them.
+// try stores changes and returns what subscribers are to be told. "+ana"
+// comes, "~ana" drops and "-ana" leaves.
 func (n *node) try(ctx context.Context, groupID string, changes ...string) ([]string, error) {
 	attendances := make([]group.Attendance, len(changes))
 	for i, c := range changes {
-		attendances[i] = group.Attendance{GroupID: groupID, UserID: c[1:], Here: c[0] == '+'}
+		a := group.Attendance{GroupID: groupID, UserID: c[1:], Here: c[0] == '+'}
+		switch c[0] {
+		case '~':
+			a.Reason = group.ReasonDropped
+		case '-':
+			a.Reason, a.Final = group.ReasonLeft, true
+		}
+		attendances[i] = a
 	}
-	alone, err := n.Apply(ctx, attendances)
-	var users []string
-	for i := range alone {
-		if alone[i] {
-			users = append(users, attendances[i].UserID)
+	told, err := n.Apply(ctx, attendances)
+	var texts []string
+	for _, c := range told {
+		if c.Status != "" {
+			texts = append(texts, describe(c))
 		}
 	}
-	return users, err
+	return texts, err
 }
 
 func (n *node) apply(t testing.TB, groupID string, changes ...string) []string {
@@ -139,12 +169,39 @@ func (n *node) apply(t testing.TB, groupID string, changes ...string) []string {
 	return users
 }
 
-// lists reports whether these users, divided by spaces, are listed.
+// listed returns who has a status, divided by spaces, or the error.
+func (n *node) listed(t testing.TB, groupID, status string) string {
+	t.Helper()
+	present, err := n.List(t.Context(), groupID)
+	if err != nil {
+		return err.Error()
+	}
+	var users []string
+	for _, p := range present {
+		if p.Status == status {
+			users = append(users, p.UserID)
+		}
+	}
+	slices.Sort(users)
+	return strings.Join(users, " ")
+}
+
+// lists reports whether these users, divided by spaces, are online.
 func (n *node) lists(t testing.TB, groupID, users string) bool {
 	t.Helper()
-	listed, err := n.List(t.Context(), groupID)
-	slices.Sort(listed)
-	return err == nil && strings.Join(listed, " ") == users
+	return n.listed(t, groupID, group.StatusOnline) == users
+}
+
+// usersKey returns the key of the users of group g.
+func usersKey(t testing.TB, s *redistest.Server) string {
+	t.Helper()
+	for _, key := range s.Client().Keys(t.Context(), "*{g}*").Val() {
+		if !strings.Contains(key[strings.Index(key, "}:")+2:], ":") {
+			return key
+		}
+	}
+	t.Fatal("nobody is stored")
+	return ""
 }
 
 func want[T any](t testing.TB, what string, got, want T) {
@@ -172,7 +229,7 @@ func TestDeadNodesUsersGoAndAreToldOnce(t *testing.T) {
 	for i := range 1200 { // more than one look at a group sees
 		user := fmt.Sprintf("u%04d", i)
 		crowd = append(crowd, "+"+user)
-		expected = append(expected, "big "+user+" false")
+		expected = append(expected, "big "+user+" reconnecting node_lost")
 	}
 	dead.apply(t, "big", crowd...)
 	dead.apply(t, "g", "+ana", "+bo")
@@ -196,7 +253,7 @@ func TestDeadNodesUsersGoAndAreToldOnce(t *testing.T) {
 	if err != nil || len(sets) != 2 {
 		t.Errorf("sets of groups: %v, %v", sets, err)
 	}
-	want(t, "went last", b.apply(t, "g", "-ana"), []string{"ana"})
+	want(t, "went last", b.apply(t, "g", "-ana"), []string{"ana offline left"})
 }
 
 // A server that was killed comes back empty.
@@ -253,7 +310,7 @@ func TestServerForgets(t *testing.T) {
 		reader.Wait()
 	}
 	want(t, "told", news(a, b), nil)
-	want(t, "went last", a.apply(t, "g", "-bo", "-ana"), []string{"ana"})
+	want(t, "went last", a.apply(t, "g", "-bo", "-ana"), []string{"ana offline left"})
 }
 
 // A node that starts while the others have not yet entered their users makes
@@ -313,7 +370,7 @@ func TestNobodyIsSweptAfterAnOutage(t *testing.T) {
 	want(t, "told", news(all...), nil)
 	redispresence.Kill(dead.Store) // nodes go on to die
 	eventually(t, "the dead node's users go", func() bool { return all[1].lists(t, "g", "u0 u1 u2") })
-	eventually(t, "that is told", func() bool { return cmp.Equal(news(all...), []string{"g late false"}) })
+	eventually(t, "that is told", func() bool { return cmp.Equal(news(all...), []string{"g late reconnecting node_lost"}) })
 }
 
 // One node alone does not reach the server, or stands still, for longer than
@@ -324,27 +381,27 @@ func TestExpelledNodeComesBack(t *testing.T) {
 	p := proxytest.Start(t, s.Addr())
 	a, lost := startNode(t, s.URL()), startNode(t, s.URLVia(p.Addr()))
 	lost.apply(t, "g", "+ana", "+bo", "+eve")
-	id := s.Client().HGet(t.Context(), s.Client().Keys(t.Context(), "*{g}*").Val()[0], "ana").Val()
+	id := s.Client().HGet(t.Context(), usersKey(t, s), "ana").Val()
 	a.apply(t, "g", "+bo")
 	p.Cut()
 	eventually(t, "its users are told to be gone", func() bool { return len(news(a)) == 2 })
-	want(t, "told", news(a), []string{"g ana false", "g eve false"})
+	want(t, "told", news(a), []string{"g ana reconnecting node_lost", "g eve reconnecting node_lost"})
 	if !a.lists(t, "g", "bo") {
 		t.Error("they are listed")
 	}
 	// As if it had been standing still in the middle of entering her.
-	if err := s.Client().HSet(t.Context(), s.Client().Keys(t.Context(), "*{g}*").Val()[0], "ana", id).Err(); err != nil {
+	if err := s.Client().HSet(t.Context(), usersKey(t, s), "ana", id).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := lost.try(t.Context(), "g", "-eve"); err == nil {
 		t.Error("stored without a server")
 	}
 	p.Heal()
-	eventually(t, "those who are still there are told to be", func() bool { return cmp.Equal(news(lost), []string{"g ana true"}) })
+	eventually(t, "those who are still there are told to be", func() bool { return cmp.Equal(news(lost), []string{"g ana online"}) })
 	eventually(t, "they are listed", func() bool { return a.lists(t, "g", "ana bo") && lost.lists(t, "g", "ana bo") })
 	passing(2 * redispresence.Lease)
-	want(t, "told in the end", news(a, lost), []string{"g ana false", "g ana true", "g eve false"})
-	want(t, "went last", lost.apply(t, "g", "-ana", "-bo"), []string{"ana"})
+	want(t, "told in the end", news(a, lost), []string{"g ana online", "g ana reconnecting node_lost", "g eve reconnecting node_lost"})
+	want(t, "went last", lost.apply(t, "g", "-ana", "-bo"), []string{"ana offline left"})
 }
 
 func TestServerThatIsDownAtTheStart(t *testing.T) {
@@ -364,7 +421,7 @@ func TestServerThatIsDownAtTheStart(t *testing.T) {
 	}
 	s.Restart()
 	eventually(t, "what is true is entered", func() bool { return n.lists(t, "g", "ana") })
-	want(t, "came first", n.apply(t, "g", "+ana"), []string{"ana"})
+	want(t, "came first", n.apply(t, "g", "+ana"), []string{"ana online"})
 }
 
 func TestServerThatHangsHoldsNobody(t *testing.T) {
@@ -447,13 +504,15 @@ func TestChangesDuringAnnouncements(t *testing.T) {
 			t.Errorf("listed %d", len(users))
 		}
 		for g := range 20 {
-			n.apply(t, fmt.Sprint("g", g), fmt.Sprintf("-u%03d", round))
+			eventually(t, "it is stored", func() bool {
+				_, err := n.try(t.Context(), fmt.Sprint("g", g), fmt.Sprintf("-u%03d", round))
+				return err == nil
+			})
 		}
 		for g := range 20 {
 			groupID := fmt.Sprint("g", g)
 			eventually(t, "those who are left are listed", func() bool {
-				users, err := n.List(t.Context(), groupID)
-				return err == nil && len(users) == 299-round
+				return len(strings.Fields(n.listed(t, groupID, group.StatusOnline))) == 299-round
 			})
 		}
 	}
@@ -500,7 +559,7 @@ func TestServerForgetsTheNodes(t *testing.T) {
 	s := redistest.Start(t)
 	n := startNode(t, s.URL())
 	n.apply(t, "g", "+ana", "+bo")
-	key := s.Client().Keys(t.Context(), "*{g}*").Val()[0]
+	key := usersKey(t, s)
 	id := s.Client().HGet(t.Context(), key, "ana").Val()
 	if err := s.Client().HSet(t.Context(), key, "ana", id+" dead", "eve", "dead").Err(); err != nil {
 		t.Fatal(err)
@@ -509,5 +568,5 @@ func TestServerForgetsTheNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "they are listed", func() bool { return n.lists(t, "g", "ana bo") })
-	want(t, "went last", n.apply(t, "g", "-ana"), []string{"ana"})
+	want(t, "went last", n.apply(t, "g", "-ana"), []string{"ana offline left"})
 }

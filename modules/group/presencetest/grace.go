@@ -1,0 +1,175 @@
+package presencetest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/modules/group"
+)
+
+func testWait(t *testing.T, nodes []*node) {
+	n := nodes[0]
+	n.apply(t, "g", "+ana", "+bo")
+	want(t, "told", n.apply(t, "g", "~ana"), "ana reconnecting dropped")
+	want(t, "present", n.list(t, "g"), "ana reconnecting", "bo online")
+	want(t, "told", n.apply(t, "g", "-ana"), "ana offline left")
+	want(t, "present", n.list(t, "g"), "ana offline", "bo online")
+	n.apply(t, "g", "~bo")
+	want(t, "told", n.apply(t, "g", "!bo"), "bo offline removed")
+	want(t, "present", n.list(t, "g"), "ana offline")
+	want(t, "told by the store", news(nodes...))
+}
+
+func testGraceEnds(t *testing.T, nodes []*node) {
+	n := nodes[0]
+	n.apply(t, "g", "+ana", "+bo", "+cy")
+	n.apply(t, "h", "+ana")
+	began := time.Now()
+	n.apply(t, "g", "~ana", "-cy")
+	n.apply(t, "h", "~ana")
+	needNews(t, nodes, "g ana offline dropped", "h ana offline dropped")
+	if took := time.Since(began); took < short || took > 20*short {
+		t.Errorf("a grace of %s took %s", short, took)
+	}
+	want(t, "present", n.list(t, "g"), "ana offline", "bo online", "cy offline")
+	users, err := n.List(t.Context(), "h")
+	if err != nil || len(users) != 1 {
+		t.Fatal(users, err)
+	}
+	if seen := users[0].LastSeenAt.Sub(began); seen >= short || seen < -short {
+		t.Errorf("last seen %s after the going, want the going", seen)
+	}
+	want(t, "told", n.apply(t, "g", "+ana"), "ana online")
+	passing(2 * short)
+	needNews(t, nodes, "g ana offline dropped", "h ana offline dropped")
+}
+
+func testManyGraces(t *testing.T, nodes []*node) {
+	const groups, users = 3, 1200
+	var come, drop []string
+	expected := make(map[string]bool)
+	for u := range users {
+		come, drop = append(come, fmt.Sprint("+u", u)), append(drop, fmt.Sprint("~u", u))
+		for g := range groups {
+			expected[fmt.Sprintf("g%d u%d offline dropped", g, u)] = true
+		}
+	}
+	for g := range groups {
+		nodes[g%len(nodes)].apply(t, fmt.Sprint("g", g), come...)
+		nodes[g%len(nodes)].apply(t, fmt.Sprint("g", g), drop...)
+	}
+	eventually(t, "all are told", func() bool { return len(news(nodes...)) >= len(expected) })
+	for _, text := range news(nodes...) {
+		if !expected[text] {
+			t.Fatalf("told twice, or wrongly: %s", text)
+		}
+		delete(expected, text)
+	}
+	if listed := len(nodes[0].list(t, "g0")); listed != group.LatelyMax {
+		t.Errorf("%d are listed, want no more than %d who were there lately", listed, group.LatelyMax)
+	}
+}
+
+func testReturn(t *testing.T, nodes []*node) {
+	n := nodes[0]
+	n.apply(t, "g", "+ana", "+bo")
+	n.apply(t, "g", "~ana", "~bo")
+	want(t, "told", n.apply(t, "g", "+ana"), "ana online")
+	want(t, "present", n.list(t, "g"), "ana online", "bo reconnecting")
+	needNews(t, nodes, "g bo offline dropped")
+	passing(short)
+	want(t, "told", news(nodes...), "g bo offline dropped")
+	want(t, "present", n.list(t, "g"), "ana online", "bo offline")
+}
+
+// Who comes back and goes again is waited for as long as everybody else.
+func testWaitAgain(t *testing.T, nodes []*node) {
+	n := nodes[0]
+	n.apply(t, "g", "+ana")
+	n.apply(t, "g", "~ana")
+	passing(long / 2)
+	n.apply(t, "g", "+ana")
+	n.apply(t, "g", "~ana")
+	passing(long * 3 / 4) // the first grace is over
+	want(t, "told", news(nodes...))
+	want(t, "present", n.list(t, "g"), "ana reconnecting")
+	needNews(t, nodes, "g ana offline dropped")
+}
+
+func testLately(t *testing.T, nodes []*node) {
+	n := nodes[0]
+	for u := range group.LatelyMax + 5 {
+		user := fmt.Sprintf("u%03d", u)
+		n.apply(t, "g", "+"+user)
+		n.apply(t, "g", "-"+user)
+	}
+	listed := n.list(t, "g")
+	if len(listed) != group.LatelyMax {
+		t.Fatalf("%d are listed", len(listed))
+	}
+	n.apply(t, "g", "+u104")
+	n.apply(t, "g", "!u103")
+	listed = n.list(t, "g")
+	if len(listed) != group.LatelyMax-1 || listed[len(listed)-1] != "u104 online" {
+		t.Errorf("listed: %v", listed)
+	}
+}
+
+func testReturnElsewhere(t *testing.T, nodes []*node) {
+	a, b, c := nodes[0], nodes[1], nodes[2]
+	a.apply(t, "g", "+ana", "+bo", "+cy")
+	a.apply(t, "g", "~ana", "~bo", "~cy")
+	want(t, "told on b", b.apply(t, "g", "+ana", "+bo"), "ana online", "bo online")
+	want(t, "told on b", b.apply(t, "g", "-bo"), "bo offline left")
+	want(t, "told on c", c.apply(t, "g", "+ana"))
+	want(t, "present", c.list(t, "g"), "ana online", "bo offline", "cy reconnecting")
+	want(t, "told on c, of a member who is removed while he is waited for", c.apply(t, "g", "!cy"), "cy offline removed")
+	passing(long + short)
+	want(t, "told by the stores", news(nodes...))
+	want(t, "present", c.list(t, "g"), "ana online", "bo offline")
+}
+
+func testFirstAndLast(t *testing.T, nodes []*node) {
+	a, b, c := nodes[0], nodes[1], nodes[2]
+	want(t, "told on a", a.apply(t, "g", "+ana", "+bo"), "ana online", "bo online")
+	want(t, "told on b", b.apply(t, "g", "+ana", "+cy"), "cy online")
+	want(t, "told on c", c.apply(t, "g", "+ana"))
+	for _, n := range nodes {
+		want(t, "present", n.list(t, "g"), "ana online", "bo online", "cy online")
+	}
+	want(t, "told on a", a.apply(t, "g", "!ana", "!bo"), "bo offline removed")
+	want(t, "present", c.list(t, "g"), "ana online", "cy online")
+	want(t, "told on c", c.apply(t, "g", "~ana"))
+	want(t, "told on b", b.apply(t, "g", "~ana"), "ana reconnecting dropped")
+	want(t, "present", a.list(t, "g"), "ana reconnecting", "cy online")
+	want(t, "told by the stores", news(nodes...))
+}
+
+func testStopped(t *testing.T, nodes []*node) {
+	nodes[0].apply(t, "g", "+ana", "+bo", "+cy")
+	nodes[0].apply(t, "h", "+ana")
+	nodes[1].apply(t, "g", "+bo")
+	if err := nodes[0].Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "present", nodes[1].list(t, "g"), "ana reconnecting", "bo online", "cy reconnecting")
+	needNews(t, nodes[1:], "g ana reconnecting drained", "g cy reconnecting drained", "h ana reconnecting drained")
+	want(t, "told", nodes[2].apply(t, "g", "+cy"), "cy online")
+	needNews(t, nodes[1:], "g ana offline drained", "g ana reconnecting drained", "g cy reconnecting drained",
+		"h ana offline drained", "h ana reconnecting drained")
+	want(t, "told by the one that stopped", news(nodes[0]))
+}
+
+func testStoppedWaiting(t *testing.T, nodes []*node) {
+	nodes[0].apply(t, "g", "+ana", "+bo")
+	nodes[0].apply(t, "g", "~ana", "~bo")
+	if err := nodes[0].Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	nodes[2].apply(t, "g", "+bo")
+	needNews(t, nodes[1:], "g ana offline dropped")
+	passing(short)
+	needNews(t, nodes, "g ana offline dropped")
+	want(t, "present", nodes[1].list(t, "g"), "ana offline", "bo online")
+}

@@ -1,0 +1,179 @@
+package redispresence
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/modules/group"
+)
+
+const (
+	endBatch  = 100 // groups that one round trip asks
+	endLimit  = 500 // graces of a group that one call ends
+	idleCheck = time.Hour
+)
+
+// watch makes this node look for ended graces in a group, at a time or before.
+func (s *Store) watch(groupID string, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watchLocked(groupID, at)
+}
+
+func (s *Store) watchLocked(groupID string, at time.Time) {
+	if before, is := s.watched[groupID]; is && !at.Before(before) {
+		return
+	}
+	s.watched[groupID] = at
+	if at.Before(s.nextEnd) {
+		select {
+		case s.sooner <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// endGraces ends graces until ctx ends. Whoever looks ends what is over,
+// whichever node began it; a node looks where it began some, or where a dead
+// one whose groups it has swept did.
+func (s *Store) endGraces(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.sooner:
+		case <-timer.C:
+		}
+		due := s.dueGroups()
+		for len(due) > 0 && ctx.Err() == nil {
+			n := min(endBatch, len(due))
+			if err := s.endIn(ctx, due[:n]); err != nil && ctx.Err() == nil {
+				s.log.Debug("redispresence: graces are ended later", "err", err)
+			}
+			due = due[n:]
+		}
+		timer.Reset(s.untilNextEnd())
+	}
+}
+
+// dueGroups takes the groups to look at now.
+func (s *Store) dueGroups() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	var due []string
+	for groupID, at := range s.watched {
+		if !at.After(now) {
+			due = append(due, groupID)
+			delete(s.watched, groupID)
+		}
+	}
+	return due
+}
+
+func (s *Store) untilNextEnd() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	s.nextEnd = now.Add(idleCheck)
+	for _, at := range s.watched {
+		if at.Before(s.nextEnd) {
+			s.nextEnd = at
+		}
+	}
+	return s.nextEnd.Sub(now)
+}
+
+// endIn ends what is over in groups. Those where more is to come, and all after
+// an error, are looked at again.
+func (s *Store) endIn(ctx context.Context, groups []string) error {
+	self := s.identity()
+	answers, err := s.end(ctx, self, groups)
+	if err != nil {
+		for _, groupID := range groups {
+			s.watch(groupID, time.Now().Add(s.timing.retry))
+		}
+		return err
+	}
+	for i, a := range answers {
+		if a.next >= 0 {
+			s.watch(groups[i], time.Now().Add(a.next))
+		}
+		if len(a.over) == 0 {
+			continue
+		}
+		s.mu.Lock()
+		for _, c := range a.over {
+			if cl := s.claims.get(groups[i], c.UserID); cl != nil && !cl.here && !cl.unsure {
+				s.claims.drop(groups[i], c.UserID)
+			}
+		}
+		s.mu.Unlock()
+		s.tell(groups[i], a.over)
+	}
+	return nil
+}
+
+// ended is what end.lua answers.
+type ended struct {
+	next time.Duration // until the next grace ends; negative: there is none
+	over []group.PresenceChange
+}
+
+func (s *Store) end(ctx context.Context, self identity, groups []string) ([]ended, error) {
+	s.mu.Lock()
+	down := s.down
+	s.mu.Unlock()
+	if down != nil {
+		return nil, down
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	results := make([]*redis.Cmd, len(groups))
+	err := s.run(ctx, self, s.scripts.end, func(p redis.Pipeliner) {
+		for i, groupID := range groups {
+			results[i] = s.scripts.end.EvalSha(ctx, p, s.keys.group(groupID, self.epoch),
+				timeToLive.Milliseconds(), endLimit, group.LatelyFor.Milliseconds(), group.LatelyMax)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("end graces: %w", err)
+	}
+	answers := make([]ended, len(groups))
+	for i, result := range results {
+		if answers[i], err = readEnded(result); err != nil {
+			return nil, fmt.Errorf("end graces: %w", err)
+		}
+	}
+	return answers, nil
+}
+
+func readEnded(result *redis.Cmd) (ended, error) {
+	parts, err := result.Slice()
+	if err != nil {
+		return ended{}, err
+	}
+	if len(parts) < 2 || len(parts)%2 != 0 {
+		return ended{}, fmt.Errorf("an answer of %d parts", len(parts))
+	}
+	next, ok := parts[1].(int64)
+	if !ok {
+		return ended{}, fmt.Errorf("an answer without a time: %v", parts[1])
+	}
+	e := ended{next: time.Duration(next) * time.Millisecond}
+	at := timeOf(text(parts[0]))
+	for i := 2; i < len(parts); i += 2 {
+		e.over = append(e.over, group.PresenceChange{
+			UserID: text(parts[i]),
+			Status: group.StatusOffline,
+			Reason: text(parts[i+1]),
+			At:     at,
+		})
+	}
+	return e, nil
+}

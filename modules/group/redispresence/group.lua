@@ -1,0 +1,39 @@
+-- What the scripts about one group share.
+--
+-- KEYS[1]  hash of users who are there: user -> ids of nodes divided by spaces
+-- KEYS[2]  sorted set of users who are waited for, by the end of their grace
+-- KEYS[3]  hash of why and since when: user -> "reason ms"; the same users
+-- KEYS[4]  hash of live states: user -> "ms json"
+-- KEYS[5]  sorted set of users who were there lately, by when they were seen
+-- ARGV[1]  time to live of all of them; times are in ms
+local here, graces, reasons, states, lately = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function text(ms) return string.format('%.0f', ms) end
+
+local function wait(user, reason, since, till)
+  redis.call('ZADD', graces, text(till), user)
+  redis.call('HSET', reasons, user, reason .. ' ' .. text(since))
+end
+
+-- Ends a grace. Returns why and since when it was, or nothing.
+local function unwait(user)
+  local why = redis.call('HGET', reasons, user)
+  local was = redis.call('ZREM', graces, user)
+  redis.call('HDEL', reasons, user)
+  if was == 0 then return end
+  local reason, since = string.match(why or '', '^(%S+) (%d+)$')
+  return reason or 'dropped', since or text(now)
+end
+
+-- Keeps when a user was seen, of so many and for so long.
+local function saw(user, since, keep, most)
+  redis.call('ZADD', lately, since, user)
+  redis.call('ZREMRANGEBYSCORE', lately, '-inf', text(now - keep))
+  redis.call('ZREMRANGEBYRANK', lately, 0, -most - 1)
+end
+
+local function live()
+  for i = 1, #KEYS do redis.call('PEXPIRE', KEYS[i], ARGV[1]) end
+end

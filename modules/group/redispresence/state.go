@@ -1,0 +1,42 @@
+package redispresence
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// setState stores a live state, and keeps it on this node as long as the user
+// is here.
+func (s *Store) setState(ctx context.Context, groupID, userID string, state json.RawMessage) (time.Time, error) {
+	if string(state) == "null" {
+		state = nil
+	}
+	self := s.identity()
+	var result *redis.Cmd
+	err := s.run(ctx, self, s.scripts.state, func(p redis.Pipeliner) {
+		result = s.scripts.state.EvalSha(ctx, p, s.keys.group(groupID, self.epoch), timeToLive.Milliseconds(), userID, string(state), 0)
+	})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("store a live state: %w", err)
+	}
+	at, err := result.Text()
+	if err != nil {
+		return time.Time{}, fmt.Errorf("store a live state: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.claims.get(groupID, userID)
+	if c == nil { // how he is will be applied
+		c = &claim{}
+		s.claims.put(groupID, userID, c)
+	}
+	c.state = ""
+	if state != nil {
+		c.state = at + " " + string(state)
+	}
+	return timeOf(at), nil
+}

@@ -1,0 +1,20 @@
+-- Stores the live state of a user, or clears it. One that was set before
+-- does not replace a newer.
+--
+-- KEYS, ARGV[1]  see group.lua
+-- ARGV  2 user, 3 state as JSON or '', 4 when it was set, or 0: now
+-- returns  when
+local at = tonumber(ARGV[4])
+if at == 0 then
+  at = now
+else
+  local stored = string.match(redis.call('HGET', states, ARGV[2]) or '', '^(%d+) ')
+  if stored and tonumber(stored) > at then return text(at) end
+end
+if ARGV[3] == '' then
+  redis.call('HDEL', states, ARGV[2])
+else
+  redis.call('HSET', states, ARGV[2], text(at) .. ' ' .. ARGV[3])
+end
+live()
+return text(at)

@@ -1,0 +1,110 @@
+package redispresence
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/moim-live/moim/modules/group"
+)
+
+// tellAll tells of users, a group at a time.
+func (s *Store) tellAll(users []change, told []result) {
+	byGroup := make(map[string][]group.PresenceChange)
+	for i, u := range users {
+		if told[i].status != "" {
+			byGroup[u.GroupID] = append(byGroup[u.GroupID], told[i].change(u.Attendance))
+		}
+	}
+	for groupID, changes := range byGroup {
+		s.tell(groupID, changes)
+	}
+}
+
+// deadNode is a node to sweep.
+type deadNode struct {
+	identity
+	reason string // why its users are gone
+}
+
+// sweep takes a dead node's users out, waits for those who were nowhere else,
+// and takes over whom it waited for. Should two nodes sweep at once, each user
+// is told by one of them.
+func (s *Store) sweep(ctx context.Context, name string) error {
+	id, stopped, _ := strings.Cut(name, " ")
+	self := s.identity()
+	dead := deadNode{identity{id: id, epoch: self.epoch}, group.ReasonNodeLost}
+	if stopped != "" {
+		dead.reason = group.ReasonDrained
+	}
+	for cursor := uint64(0); ; {
+		groups, next, err := s.scanGroups(ctx, id, cursor)
+		if err != nil {
+			return err
+		}
+		// First where to look for those who are waited for, should this node die.
+		if err := s.note(ctx, self.id, groups); err != nil {
+			return err
+		}
+		for _, groupID := range groups {
+			if err := s.sweepGroup(ctx, dead, groupID); err != nil {
+				return err
+			}
+			s.watch(groupID, time.Now())
+		}
+		if cursor = next; cursor == 0 {
+			break
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := s.client.Del(ctx, s.keys.node(id)).Err(); err != nil {
+		return err
+	}
+	return s.client.HDel(ctx, s.keys.nodes(), "d "+id, "s "+id).Err()
+}
+
+func (s *Store) scanGroups(ctx context.Context, id string, cursor uint64) ([]string, uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return s.client.SScan(ctx, s.keys.node(id), cursor, "", scanBatch).Result()
+}
+
+func (s *Store) sweepGroup(ctx context.Context, dead deadNode, groupID string) error {
+	for cursor := uint64(0); ; {
+		users, next, err := s.scanUsers(ctx, dead, groupID, cursor)
+		if err != nil {
+			return err
+		}
+		told, err := s.write(ctx, dead.identity, users)
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		for i, u := range users {
+			if told[i].status != "" && s.claims.get(groupID, u.UserID) == nil {
+				s.waitsLocked(s.self, u.Attendance, told[i])
+			}
+		}
+		s.mu.Unlock()
+		s.tellAll(users, told)
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// scanUsers looks at some users of a group and returns those whom a node has.
+func (s *Store) scanUsers(ctx context.Context, dead deadNode, groupID string, cursor uint64) ([]change, uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	pairs, next, err := s.client.HScan(ctx, s.keys.users(groupID, dead.epoch), cursor, "", scanBatch).Result()
+	var users []change
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if slices.Contains(strings.Fields(pairs[i+1]), dead.id) {
+			users = append(users, change{Attendance: group.Attendance{GroupID: groupID, UserID: pairs[i], Reason: dead.reason}})
+		}
+	}
+	return users, next, err
+}

@@ -1,0 +1,165 @@
+package redispresence
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/modules/group"
+)
+
+// batch is how many users one round trip writes.
+const batch = 500
+
+// change is what is written of a user.
+type change struct {
+	group.Attendance
+	force bool // nobody knows what the server has of him: tell in any case
+}
+
+// result is what there is to tell of a user; without a status nothing.
+type result struct {
+	status string
+	state  string // as stored
+	at     string // in ms
+}
+
+func (r result) change(a group.Attendance) group.PresenceChange {
+	if r.status == "" {
+		return group.PresenceChange{}
+	}
+	c := group.PresenceChange{UserID: a.UserID, Status: r.status, State: stateOf(r.state), At: timeOf(r.at)}
+	if !a.Here {
+		c.Reason = a.Reason
+	}
+	return c
+}
+
+// stateOf returns the live state out of what is stored: when it was set, and
+// the state.
+func stateOf(stored string) json.RawMessage {
+	_, state, _ := strings.Cut(stored, " ")
+	if state == "" {
+		return nil
+	}
+	return json.RawMessage(state)
+}
+
+// write stores changes under an identity.
+func (s *Store) write(ctx context.Context, self identity, changes []change) ([]result, error) {
+	told := make([]result, len(changes))
+	for from := 0; from < len(changes); from += batch {
+		to := min(from+batch, len(changes))
+		if err := s.writePart(ctx, self, changes[from:to], told[from:to]); err != nil {
+			return nil, fmt.Errorf("store who is present: %w", err)
+		}
+	}
+	return told, nil
+}
+
+// setCall is one call of set.lua: users of one group.
+type setCall struct {
+	groupID, op, reason string
+	force, forget       bool
+}
+
+func (c change) call() setCall {
+	call := setCall{groupID: c.GroupID, op: "put", force: c.force}
+	if !c.Here {
+		call.op, call.reason, call.forget = "wait", c.Reason, c.Forget
+		if c.Final {
+			call.op = "take"
+		}
+	}
+	return call
+}
+
+func (s *Store) writePart(ctx context.Context, self identity, changes []change, told []result) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	calls := make(map[setCall][]int)
+	for i, c := range changes {
+		call := c.call()
+		calls[call] = append(calls[call], i)
+	}
+	results := make(map[setCall]*redis.Cmd, len(calls))
+	err := s.run(ctx, self, s.scripts.set, func(p redis.Pipeliner) {
+		for call, at := range calls {
+			args := []any{
+				timeToLive.Milliseconds(), self.id, self.before, call.op, flag(call.force),
+				s.grace.Milliseconds(), call.reason, flag(call.forget), group.LatelyFor.Milliseconds(), group.LatelyMax,
+			}
+			for _, i := range at {
+				args = append(args, changes[i].UserID)
+			}
+			results[call] = s.scripts.set.EvalSha(ctx, p, s.keys.group(call.groupID, self.epoch), args...)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for call, result := range results {
+		if err := readSet(result, calls[call], told); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readSet reads the answer of set.lua to a call for the users at some places.
+func readSet(answer *redis.Cmd, at []int, told []result) error {
+	parts, err := answer.Slice()
+	if err != nil {
+		return err
+	}
+	if len(parts)%3 != 1 {
+		return fmt.Errorf("an answer of %d parts", len(parts))
+	}
+	for i := 1; i < len(parts); i += 3 {
+		n, _ := parts[i].(int64)
+		if n < 1 || int(n) > len(at) {
+			return fmt.Errorf("an answer out of bounds: %v", parts[i])
+		}
+		told[at[n-1]] = result{status: text(parts[i+1]), state: text(parts[i+2]), at: text(parts[0])}
+	}
+	return nil
+}
+
+// note keeps where to look for this node's users, for whoever sweeps it.
+func (s *Store) note(ctx context.Context, id string, groups []string) error {
+	if len(groups) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	members := make([]any, len(groups))
+	for i, groupID := range groups {
+		members[i] = groupID
+	}
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.SAdd(ctx, s.keys.node(id), members...)
+		p.PExpire(ctx, s.keys.node(id), timeToLive)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("note the groups of this node: %w", err)
+	}
+	return nil
+}
+
+// groupsOf returns the groups that a node has to be looked for in after these
+// changes.
+func groupsOf(changes []change) []string {
+	var groups []string
+	seen := make(map[string]struct{})
+	for _, c := range changes {
+		if _, is := seen[c.GroupID]; !is && (c.Here || !c.Final) {
+			seen[c.GroupID] = struct{}{}
+			groups = append(groups, c.GroupID)
+		}
+	}
+	return groups
+}
