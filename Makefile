@@ -24,23 +24,28 @@ services: ## install redis-server and PostgreSQL where they are missing (root on
 .PHONY: lint
 lint: ## vet, golangci-lint, formatting, tidy modules
 	$(GO) vet ./...
+	$(GO) -C bench vet ./...
 	@if $(TOOL) golangci-lint version >/dev/null; then \
 		echo '$(TOOL) golangci-lint run ./...'; $(TOOL) golangci-lint run ./...; \
+		cd bench && $(GO) tool -modfile=../tools/go.mod golangci-lint run ./...; \
 	else \
 		echo 'golangci-lint cannot be built here: nothing is linted' >&2; [ -z "$${CI:-}" ]; \
 	fi
 	@unformatted="$$($(TOOL) gofumpt -l .)"; \
 	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
 	$(GO) mod tidy -diff
+	$(GO) -C bench mod tidy -diff
 
 .PHONY: fmt
 fmt: ## format the code and order its imports
 	$(TOOL) golangci-lint fmt ./...
 	$(GO) mod tidy
+	$(GO) -C bench mod tidy
 
 .PHONY: race
 race: ## every test but the end-to-end ones, with the race detector
 	$(GO) test -race -timeout 8m $$($(GO) list ./... | grep -v '/internal/e2e$$')
+	$(GO) -C bench test ./...
 
 .PHONY: e2e
 e2e: ## the end-to-end tests: real processes, real servers, the real socket.io-client
@@ -51,7 +56,11 @@ vuln: ## known vulnerabilities in what the code calls, if the Go vulnerability d
 	@tools/vuln.sh
 
 .PHONY: bench
-bench: ## the Go benchmarks, with allocations
+bench: ## Moim beside bare SQL, as a table: docs/performance.md (ROUNDS=10 and BENCH=. say how much)
+	$(GO) -C bench test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(ROUNDS),10)x -timeout 60m ./... | $(GO) -C bench run .
+
+.PHONY: microbench
+microbench: ## the benchmarks of single packages, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: clean

@@ -1,0 +1,170 @@
+package durable
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/moim-live/moim/bench/measure"
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/group"
+)
+
+// BenchmarkPost posts messages: 64 callers, each into a group of his own,
+// without subscribers.
+func BenchmarkPost(b *testing.B) {
+	onBoth(b, func(b *testing.B, open func() string) {
+		n, db, groups := pair(b, open, nil)
+		data := mustJSON(b, map[string]any{"type": "message", "data": text.Data})
+		measure.Compare(b, writers,
+			measure.Side{Name: "moim", Settle: n.settle, Do: func(ctx context.Context, w int) error {
+				_, err := n.Post(ctx, owner(w), n.groups[w], text)
+				return err
+			}},
+			measure.Side{Name: "bare", Do: func(ctx context.Context, w int) error {
+				user := owner(w).UserID
+				e := group.Event{GroupID: groups[w], Type: group.MessagePosted, Actor: &user, Data: data}
+				return db.change(ctx, e, 1, 0, func(tx bareTx, version, messages, _ int64) error {
+					return tx.exec(moveMark, e.GroupID, user, version, messages)
+				})
+			}})
+	})
+}
+
+// BenchmarkJoin lets new users join: 64 at once, each another group.
+func BenchmarkJoin(b *testing.B) {
+	onBoth(b, func(b *testing.B, open func() string) {
+		n, db, groups := pair(b, open, nil)
+		var count atomic.Int64
+		someone := func() auth.Identity {
+			id := fmt.Sprintf("user-%d", count.Add(1))
+			return auth.Identity{UserID: id, Name: id}
+		}
+		measure.Compare(b, writers,
+			measure.Side{Name: "moim", Settle: n.settle, Do: func(ctx context.Context, w int) error {
+				_, err := n.Join(ctx, someone(), n.groups[w])
+				return err
+			}},
+			measure.Side{Name: "bare", Do: func(ctx context.Context, w int) error {
+				user := someone()
+				m := group.Member{UserID: user.UserID, Name: user.Name, Role: group.MemberRole, Attributes: json.RawMessage(`{}`)}
+				e := group.Event{GroupID: groups[w], Type: group.MemberJoined, Actor: &user.UserID, Data: mustJSON(b, m)}
+				return db.change(ctx, e, 0, 1, func(tx bareTx, version, messages, now int64) error {
+					return tx.exec(insertMember, e.GroupID, m.UserID, m.Name, now, version, messages)
+				})
+			}})
+	})
+}
+
+const (
+	history = 200 // messages in each group's log
+	missed  = 100 // of them, what a client that comes back has missed
+)
+
+// BenchmarkCatchUp reads what was missed: 64 callers, each in a group of his
+// own.
+func BenchmarkCatchUp(b *testing.B) {
+	onBoth(b, func(b *testing.B, open func() string) {
+		n, db, groups := pair(b, open, talk)
+		const since = history + 1 - missed // the first event made the group
+		measure.Compare(b, writers,
+			measure.Side{Name: "moim", Do: func(ctx context.Context, w int) error {
+				events, _, err := n.Events(ctx, owner(w), n.groups[w], since, 1000)
+				return all(events, err)
+			}},
+			measure.Side{Name: "bare", Do: func(ctx context.Context, w int) error {
+				events, err := db.events(ctx, groups[w], since, 1000)
+				return all(events, err)
+			}})
+	})
+}
+
+// BenchmarkReturn lets 64 sockets come back to one group at once, as after a
+// node was replaced: each subscribes and is answered with what it missed.
+func BenchmarkReturn(b *testing.B) {
+	onBoth(b, func(b *testing.B, open func() string) {
+		n, db, groups := pair(b, open, talk)
+		since := int64(history + 1 - missed)
+		measure.Compare(b, writers,
+			measure.Side{Name: "moim", Do: func(ctx context.Context, w int) error {
+				s := &client{id: fmt.Sprint(w), userID: owner(0).UserID}
+				answer, err := n.feed.Subscribe(ctx, s, group.SubscribeRequest{
+					GroupID: n.groups[0], Since: &since, Admit: group.Admit(owner(0)),
+				})
+				n.feed.Release(s, n.groups[0])
+				n.feed.Drop(s, "left")
+				return all(answer.Events, err)
+			}},
+			measure.Side{Name: "bare", Do: func(ctx context.Context, _ int) error {
+				events, err := db.events(ctx, groups[0], since, 1000)
+				return all(events, err)
+			}})
+	})
+}
+
+// pair starts a node on one database and opens another one, made alike, bare.
+// groups are those of the bare one. prepare, unless it is nil, runs on both.
+func pair(b *testing.B, open func() string, prepare func(*testing.B, *node)) (n *node, db *bare, groups []string) {
+	b.Helper()
+	at := open()
+	model := startNode(b, at)
+	n = startNode(b, open())
+	for _, n := range []*node{model, n} {
+		if prepare != nil {
+			prepare(b, n)
+		}
+		if err := n.settle(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	model.stop()
+	return n, openBare(b, at, n.db.Dialect()), model.groups
+}
+
+// talk fills the logs of all groups.
+func talk(b *testing.B, n *node) {
+	b.Helper()
+	var talking sync.WaitGroup
+	for w, groupID := range n.groups {
+		talking.Go(func() {
+			for range history {
+				if _, err := n.Post(b.Context(), owner(w), groupID, text); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	talking.Wait()
+}
+
+func all(events []group.Event, err error) error {
+	if err == nil && len(events) != missed {
+		err = fmt.Errorf("%d events, want %d", len(events), missed)
+	}
+	return err
+}
+
+func mustJSON(b *testing.B, v any) json.RawMessage {
+	b.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return data
+}
+
+// client is a socket that takes everything.
+type client struct{ id, userID string }
+
+var _ group.Subscriber = (*client)(nil)
+
+func (c *client) ID() string          { return c.id }
+func (c *client) UserID() string      { return c.userID }
+func (c *client) Emit(string, []byte) {}
+func (c *client) Busy() bool          { return false }
+func (c *client) Join(string)         {}
+func (c *client) Leave(string)        {}

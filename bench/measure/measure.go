@@ -1,0 +1,114 @@
+// Package measure compares Moim with a peer in one run: both work by turns, so
+// that what else the machine does meets both alike. It knows nothing of what
+// they do.
+package measure
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	// turn is how long one side works before the other one does.
+	turn = time.Second
+	// warmUp is how long each side works before anything counts.
+	warmUp = 300 * time.Millisecond
+)
+
+// Side is one of the two that are compared.
+type Side struct {
+	Name string
+	// Do carries out one operation of one of the workers, who are numbered from
+	// 0. Each worker waits for its operation before it begins the next one.
+	Do func(ctx context.Context, worker int) error
+	// Settle, unless it is nil, waits until nothing is left that Do has
+	// begun, so that it is no burden to the other side.
+	Settle func(ctx context.Context) error
+}
+
+// Compare lets workers drive Moim and then its peer, as often as b says, and
+// reports operations per second of both, their ratio, and how long an
+// operation of either took in the median and for the slowest hundredth.
+func Compare(b *testing.B, workers int, moim, peer Side) {
+	b.Helper()
+	sides := []Side{moim, peer}
+	totals := make([]result, len(sides))
+	for _, s := range sides {
+		s.work(b, workers, warmUp)
+	}
+	for turns := 0; b.Loop(); turns++ {
+		for i := range sides {
+			i = (i + turns) % len(sides) // nobody is always the first
+			totals[i].add(sides[i].work(b, workers, turn))
+		}
+	}
+	b.ReportMetric(0, "ns/op") // of a pair of turns: it says nothing
+	for i, s := range sides {
+		b.ReportMetric(totals[i].rate(), s.Name+"-ops/s")
+		b.ReportMetric(microseconds(totals[i].quantile(0.50)), s.Name+"-p50-µs")
+		b.ReportMetric(microseconds(totals[i].quantile(0.99)), s.Name+"-p99-µs")
+	}
+	b.ReportMetric(totals[0].rate()/totals[1].rate(), "ratio")
+}
+
+// work lets the workers work for a while, and to the end of what they are at.
+func (s Side) work(b *testing.B, workers int, d time.Duration) result {
+	b.Helper()
+	took := make([][]time.Duration, workers)
+	failed := make([]error, workers)
+	var all sync.WaitGroup
+	start := time.Now()
+	for w := range workers {
+		all.Go(func() {
+			for began := start; began.Sub(start) < d; {
+				if failed[w] = s.Do(b.Context(), w); failed[w] != nil {
+					return
+				}
+				ended := time.Now()
+				took[w] = append(took[w], ended.Sub(began))
+				began = ended
+			}
+		})
+	}
+	all.Wait()
+	r := result{took: slices.Concat(took...), elapsed: time.Since(start)}
+	for _, err := range failed {
+		if err != nil {
+			b.Fatalf("%s: %v", s.Name, err)
+		}
+	}
+	if s.Settle != nil {
+		if err := s.Settle(b.Context()); err != nil {
+			b.Fatalf("%s: %v", s.Name, err)
+		}
+	}
+	return r
+}
+
+// result is what one side did.
+type result struct {
+	took    []time.Duration
+	elapsed time.Duration
+}
+
+func (r *result) add(more result) {
+	r.took = append(r.took, more.took...)
+	r.elapsed += more.elapsed
+}
+
+// rate is operations per second.
+func (r *result) rate() float64 { return float64(len(r.took)) / r.elapsed.Seconds() }
+
+// quantile is the time within which a part q of the operations was done.
+func (r *result) quantile(q float64) time.Duration {
+	if len(r.took) == 0 {
+		return 0
+	}
+	slices.Sort(r.took)
+	return r.took[int(q*float64(len(r.took)-1))]
+}
+
+func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
