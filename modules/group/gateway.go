@@ -38,6 +38,7 @@ func (g *Gateway) Handlers() []socket.Handler {
 		socket.On("group:message", g.message),
 		socket.On("group:signal", g.signal),
 		socket.On("group:read", g.read),
+		socket.On("presence:set", g.setPresence),
 		socket.OnDisconnect(g.gone),
 	}
 }
@@ -133,6 +134,11 @@ func (g *Gateway) signal(ctx context.Context, s *socket.Socket, req changingIn[S
 
 func (g *Gateway) read(ctx context.Context, s *socket.Socket, req changingIn[ReadRequest]) (done, error) {
 	return done{}, g.service.MarkRead(req.once(ctx), s.Identity(), req.GroupID, req.Body)
+}
+
+func (g *Gateway) setPresence(ctx context.Context, s *socket.Socket, req changingIn[PresenceRequest]) (done, error) {
+	following := Following{Subscribed: g.feed.IsSubscribed(s, req.GroupID), GoesOn: g.feed.MaySignal(s, req.GroupID)}
+	return done{}, g.service.SetPresence(ctx, s.Identity(), req.GroupID, following, req.Body)
 }
 
 func (g *Gateway) gone(s *socket.Socket, reason engine.Reason) {

@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -28,14 +29,18 @@ type Signaler interface {
 	Emit(ctx context.Context, env adapter.Envelope) error
 }
 
-// PresenceReader says who is there. [Presence] fulfils it.
-type PresenceReader interface {
+// PresenceKeeper knows who is there. [Presence] fulfils it.
+type PresenceKeeper interface {
 	// List returns who of a group is online or reconnecting, and who was
 	// lately; fault.ErrUnavailable while that is not known.
 	List(ctx context.Context, groupID string) ([]Present, error)
 	// Count returns how many members each group has online, in the order of
 	// groupIDs and in one round trip; it fails as List does.
 	Count(ctx context.Context, groupIDs []string) ([]int, error)
+	// SetState keeps the live state of a user with a subscribed socket on this
+	// node, and tells the group's subscribers; null clears it. It returns
+	// fault.ErrUnavailable when it cannot be stored.
+	SetState(ctx context.Context, groupID, userID string, state json.RawMessage) error
 }
 
 // Deps is what a [Service] works with. Presence and Now may be nil.
@@ -44,7 +49,7 @@ type Deps struct {
 	Log        Log
 	Announcer  Announcer
 	Signaler   Signaler
-	Presence   PresenceReader
+	Presence   PresenceKeeper
 	Now        func() time.Time
 }
 
@@ -62,7 +67,7 @@ type Service struct {
 	log       Log
 	announcer Announcer
 	signaler  Signaler
-	presence  PresenceReader
+	presence  PresenceKeeper
 	now       func() time.Time
 }
 

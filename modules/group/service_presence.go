@@ -29,6 +29,45 @@ func (s *Service) Presence(ctx context.Context, caller auth.Identity, groupID st
 	return items, err
 }
 
+// errNotFollowing refuses a live state through a socket that does not show its
+// user to be there.
+var errNotFollowing = fault.ErrBadRequest.WithMessage("this socket does not follow the group: subscribe first")
+
+// SetPresence keeps the live state of a member who follows the group through
+// the socket that asks, as following says, until he is offline. It returns
+// fault.ErrForbidden to back ends, who are never present, and
+// fault.ErrUnavailable while presence is down.
+func (s *Service) SetPresence(ctx context.Context, caller auth.Identity, groupID string, following Following, req PresenceRequest) error {
+	if err := req.Validate(); err != nil {
+		return err
+	}
+	if caller.Admin {
+		return fault.ErrForbidden.WithMessage("a back end is never present")
+	}
+	if !following.GoesOn { // or it is not known to: ask
+		g, _, err := s.look(ctx, actSignal, caller, groupID)
+		if err != nil {
+			return err
+		}
+		if err := goesOn(actSignal, g); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !following.Subscribed:
+		return errNotFollowing
+	case s.presence == nil:
+		return fault.ErrUnavailable
+	}
+	return s.presence.SetState(ctx, groupID, caller.UserID, tidy(req.State))
+}
+
+// Following says what the node's feed knows of a socket and a group.
+type Following struct {
+	Subscribed bool // the socket follows the group
+	GoesOn     bool // and the group has not ended
+}
+
 // Summary returns who is there for a caller who was admitted already, or nil
 // while that is not known.
 func (s *Service) Summary(ctx context.Context, groupID string) *PresenceSummary {

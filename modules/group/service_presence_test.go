@@ -2,10 +2,13 @@ package group_test
 
 import (
 	"context"
+	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
 )
 
@@ -20,6 +23,15 @@ func (c crowd) Count(_ context.Context, groupIDs []string) ([]int, error) {
 		counts[i] = len(c)
 	}
 	return counts, nil
+}
+
+func (c crowd) SetState(_ context.Context, _, userID string, state json.RawMessage) error {
+	for i := range c {
+		if c[i].UserID == userID {
+			c[i].State = state
+		}
+	}
+	return nil
 }
 
 func TestPresenceInAnswers(t *testing.T) {
@@ -53,5 +65,36 @@ func TestPresenceInAnswers(t *testing.T) {
 	wantCode(t, "presence for an outsider", err, "not_found")
 	if sum := b.Summary(t.Context(), g.ID); sum != nil {
 		t.Errorf("without presence: %+v", sum)
+	}
+}
+
+func TestSetPresence(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, group.Config{})
+	g := b.group(t, `{"name":"g"}`)
+	there := crowd{{UserID: "alice", Status: "online"}}
+	s := group.NewService(group.Config{}, group.Deps{Repository: b.store, Log: b.store, Presence: there})
+	set := func(who auth.Identity, following group.Following, body string) error {
+		return s.SetPresence(t.Context(), who, g.ID, following, decode[group.PresenceRequest](t, body))
+	}
+	here := group.Following{Subscribed: true, GoesOn: true}
+	large := `{"state":{"a":"` + strings.Repeat("x", 4<<10-8) + `"}}` // with the rest, 4096 bytes
+
+	wantCode(t, "a back end", set(backend, here, `{"state":{}}`), "forbidden")
+	wantCode(t, "an outsider", set(user("outsider"), group.Following{}, `{"state":{}}`), "not_found")
+	wantCode(t, "a member who does not follow", set(alice, group.Following{}, `{"state":{}}`), "bad_request")
+	wantCode(t, "without a state", set(alice, here, `{}`), "validation_failed")
+	for _, bad := range []string{`{"state":[]}`, `{"state":"x"}`, `{"state":1}`, `{"state":{},"x":1}`, strings.Replace(large, "xx", "xxx", 1)} {
+		wantCode(t, bad[:min(len(bad), 30)], set(alice, here, bad), "validation_failed")
+	}
+	wantCode(t, "without presence", b.SetPresence(t.Context(), alice, g.ID, here, decode[group.PresenceRequest](t, `{"state":{}}`)), "unavailable")
+	for _, good := range []string{`{"state":{ "a": [1] }}`, large, `{"state":null}`} {
+		if err := set(alice, here, good); err != nil {
+			t.Fatalf("%.30s: %v", good, err)
+		}
+		kept := decode[map[string]json.RawMessage](t, good)["state"]
+		if string(there[0].State) != strings.ReplaceAll(string(kept), " ", "") {
+			t.Errorf("kept %.30s of %.30s", there[0].State, good)
+		}
 	}
 }
