@@ -58,6 +58,13 @@ func (e *apiError) Error() string {
 type api struct {
 	base  string
 	token string
+	key   string // Idempotency-Key; empty: none
+}
+
+// under returns a with an idempotency key.
+func (a api) under(key string) api {
+	a.key = key
+	return a
 }
 
 // do calls /v1 and decodes the answer into out, unless out is nil. A status of
@@ -79,6 +86,9 @@ func (a api) do(ctx context.Context, method, path string, in, out any) (int, err
 	}
 	if a.token != "" {
 		req.Header.Set("Authorization", "Bearer "+a.token)
+	}
+	if a.key != "" {
+		req.Header.Set("Idempotency-Key", a.key)
 	}
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // inbox collects what one connection receives and checks it as it comes.
@@ -133,6 +134,7 @@ type stream struct {
 	last    int64   // the last version received or covered by the answer
 	early   []event // pushed before the answer to the subscription was read
 	events  []event
+	late    time.Duration // the worst, from an event's own time to its arrival
 	closed  string
 	wrong   []string
 }
@@ -166,6 +168,7 @@ func (s *stream) begin(since int64, answered subscription) {
 func (s *stream) take(e event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.late = max(s.late, time.Since(e.At))
 	s.takeLocked(e)
 }
 
@@ -205,7 +208,15 @@ func (s *stream) faultLocked(format string, args ...any) {
 func (s *stream) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.started = false
+	s.started, s.early = false, nil
+}
+
+// latest returns how late the latest of the events was that were pushed. Those
+// in an answer do not count: they waited for the client.
+func (s *stream) latest() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.late
 }
 
 // head returns the last version that the client has, 0 before the answer.

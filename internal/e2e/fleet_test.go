@@ -1,0 +1,197 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// fleet is many sessions by /ws, each a user of its own, spread over groups and
+// nodes. One that loses its connection goes to the next node and asks for what
+// it missed. Every event is checked as it comes: each once, in order, no hole.
+type fleet struct {
+	t        *testing.T
+	d        *deployment
+	groups   []string
+	sessions []*session
+	running  sync.WaitGroup
+}
+
+// session is one of them.
+type session struct {
+	*inbox
+	user    string
+	groupID string
+	home    int // the node that it goes to first
+	leave   context.CancelFunc
+
+	follows atomic.Int64 // times that it was subscribed
+	at      atomic.Int64 // the node that it is subscribed on; -1: on none
+}
+
+// stream is what the session received of its group.
+func (s *session) events() *stream { return s.stream(s.groupID) }
+
+// newFleet makes groups of ana's with so many members each, and a session for
+// each member, and waits until all are subscribed.
+func newFleet(t *testing.T, d *deployment, groups, members int) *fleet {
+	t.Helper()
+	f := &fleet{t: t, d: d}
+	for g := range groups {
+		var users []string
+		for m := range members {
+			users = append(users, fmt.Sprintf("user-%d-%d", g, m))
+		}
+		f.groups = append(f.groups, newGroup(t, d, users...))
+		for m, user := range users {
+			f.sessions = append(f.sessions, &session{inbox: newInbox(user), user: user, groupID: f.groups[g], home: m})
+		}
+	}
+	t.Cleanup(f.stop)
+	for _, s := range f.sessions {
+		var ctx context.Context
+		ctx, s.leave = context.WithCancel(context.Background())
+		s.at.Store(-1)
+		f.running.Go(func() { f.live(ctx, s) })
+	}
+	f.needAll(answerWithin+soon, "every session is subscribed", func(s *session) bool { return s.at.Load() >= 0 })
+	return f
+}
+
+// stop ends all sessions and reports what broke the promise.
+func (f *fleet) stop() {
+	for _, s := range f.sessions {
+		s.leave()
+	}
+	f.running.Wait()
+	for _, s := range f.sessions {
+		for _, fault := range s.faults() {
+			f.t.Errorf("%s: %s", s.name, fault)
+		}
+	}
+}
+
+// live keeps a session subscribed until ctx ends.
+func (f *fleet) live(ctx context.Context, s *session) {
+	for node := s.home; ctx.Err() == nil; node++ {
+		c, err := f.open(ctx, s, node)
+		if err != nil {
+			select {
+			case <-time.After(50*time.Millisecond + rand.N(100*time.Millisecond)):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		s.at.Store(int64(node % len(f.d.nodes)))
+		s.follows.Add(1)
+		select {
+		case <-c.closed:
+		case <-ctx.Done():
+		}
+		s.at.Store(-1)
+		c.close()
+	}
+}
+
+// open connects a session to a node and subscribes it after what it has.
+func (f *fleet) open(ctx context.Context, s *session, node int) (*plainConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	opened, err := openPlain(ctx, f.d.node(node).URL(), f.d.token(s.user), s.inbox)
+	if err != nil {
+		return nil, err
+	}
+	c, ok := opened.(*plainConn)
+	if !ok {
+		return nil, errors.New("not a plain connection")
+	}
+	events, req := s.events(), object{"groupId": s.groupID}
+	since, again := events.head(), s.follows.Load() > 0
+	if again {
+		req["since"] = since
+		events.forget()
+	}
+	var answered subscription
+	raw, err := c.request(ctx, "group:subscribe", req)
+	if err == nil {
+		err = json.Unmarshal(raw, &answered)
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	if !again {
+		since = answered.Version
+	}
+	events.begin(since, answered)
+	return c, nil
+}
+
+// on returns the sessions that are subscribed on a node.
+func (f *fleet) on(node int) []*session {
+	var there []*session
+	for _, s := range f.sessions {
+		if s.at.Load() == int64(node) {
+			there = append(there, s)
+		}
+	}
+	return there
+}
+
+// needAll waits until cond holds for every session.
+func (f *fleet) needAll(within time.Duration, what string, cond func(*session) bool) {
+	f.t.Helper()
+	need(f.t, within, what, func() bool {
+		for _, s := range f.sessions {
+			if !cond(s) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// needHeads waits until every session has all events of its group, and returns
+// how many events that are in all groups together.
+func (f *fleet) needHeads(survivor int) (total int64) {
+	f.t.Helper()
+	heads := make(map[string]int64)
+	for _, groupID := range f.groups {
+		var g group
+		f.d.api(survivor, "ana").must(f.t, http.StatusOK, http.MethodGet, "/groups/"+groupID, nil, &g)
+		heads[groupID] = g.Version
+		total += g.Version
+	}
+	within := time.Now().Add(3 * catchUp)
+	for _, s := range f.sessions {
+		if !wait(time.Until(within), func() bool { return s.events().head() >= heads[s.groupID] }) {
+			f.t.Fatalf("%s, on node %d, has version %d of %d", s.name, s.at.Load(), s.events().head(), heads[s.groupID])
+		}
+	}
+	return total
+}
+
+// streams returns what one session of each group received.
+func (f *fleet) streams() []*stream {
+	per := len(f.sessions) / len(f.groups)
+	var one []*stream
+	for g := range f.groups {
+		one = append(one, f.sessions[g*per].events())
+	}
+	return one
+}
+
+// latest returns how late the latest event was that any of these received.
+func latest(sessions []*session) (worst time.Duration) {
+	for _, s := range sessions {
+		worst = max(worst, s.events().latest())
+	}
+	return worst.Round(time.Millisecond)
+}

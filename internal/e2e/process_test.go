@@ -1,0 +1,74 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Signal sends a signal to the process.
+func (n *node) Signal(s syscall.Signal) {
+	n.t.Helper()
+	if err := n.cmd.Process.Signal(s); err != nil {
+		n.t.Errorf("signal %s to %s: %v", s, n.name, err)
+	}
+}
+
+// Metric returns a metric without labels, -1 when the node does not answer.
+func (n *node) Metric(name string) float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+"/metrics", nil)
+	if err != nil {
+		return -1
+	}
+	resp, err := httpClient.Do(req)
+	if err != nil {
+		return -1
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			value, err := strconv.ParseFloat(text, 64)
+			if err != nil {
+				return -1
+			}
+			return value
+		}
+	}
+	return -1
+}
+
+// Files returns how many file descriptors the process has open.
+func (n *node) Files() int {
+	open, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(n.cmd.Process.Pid), "fd"))
+	if err != nil {
+		return -1
+	}
+	return len(open)
+}
+
+// baseline notes a node's goroutines and files, and returns what waits until
+// it is back there, with something for connections that come and go.
+func (n *node) baseline(t *testing.T) func() {
+	t.Helper()
+	const slack = 15
+	goroutines, files := n.Metric("go_goroutines"), n.Files()
+	return func() {
+		t.Helper()
+		if !wait(20*time.Second, func() bool {
+			now := n.Metric("go_goroutines")
+			return now >= 0 && now <= goroutines+slack && n.Files() <= files+slack
+		}) {
+			t.Errorf("%s has %v goroutines and %d files; it had %v and %d", n.name, n.Metric("go_goroutines"), n.Files(), goroutines, files)
+		}
+		t.Logf("%s: goroutines %v, then %v; files %d, then %d", n.name, goroutines, n.Metric("go_goroutines"), files, n.Files())
+	}
+}
