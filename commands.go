@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -187,13 +188,19 @@ func (redisCheck) Run(l *loader) error {
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(out, "ROLE\tSOURCE\tWHERE\tTOPOLOGY\tPHASE\tROUND TRIP\tKEYS")
 	var down []error
+	var advice []string
 	for _, r := range clients.Check(ctx) {
 		fmt.Fprintln(out, strings.Join(roleLine(r), "\t"))
+		advice = append(advice, r.Advice()...)
 		if r.Err != nil {
 			down = append(down, fmt.Errorf("%s role: %w", r.Role, r.Err))
 		}
 	}
-	return errors.Join(append(down, out.Flush())...)
+	down = append(down, out.Flush())
+	for _, a := range slices.Compact(advice) {
+		fmt.Println(a)
+	}
+	return errors.Join(down...)
 }
 
 // roleLine renders one role. Every role is settled: none is being moved.

@@ -40,8 +40,15 @@ func countBackends(c counted) {
 		show(c.Registerer, "moim_adapter_received_total", "Envelopes of other nodes.", func() float64 { return float64(a.Stats().Received) })
 		show(c.Registerer, "moim_adapter_dropped_total", "Envelopes that came late or twice.", func() float64 { return float64(a.Stats().Dropped) })
 		show(c.Registerer, "moim_adapter_malformed_total", "Messages on our channels that are no envelopes.", func() float64 { return float64(a.Stats().Malformed) })
+		show(c.Registerer, "moim_adapter_forged_total", "Messages on our channels that are not signed with our key.", func() float64 { return float64(a.Stats().Forged) })
+		gauge(c.Registerer, "moim_adapter_queued", "Messages that wait to be published.", func() float64 { return float64(a.Stats().Queued) })
+		gauge(c.Registerer, "moim_adapter_rooms", "Rooms that this node is interested in.", func() float64 { return float64(a.Stats().Rooms) })
 		show(c.Registerer, "moim_adapter_reconnects_total", "Lost subscriptions that were replaced.", func() float64 { return float64(a.Stats().Reconnects) })
 	}
+}
+
+func gauge(r prometheus.Registerer, name, help string, value func() float64) {
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }
 
 func show(r prometheus.Registerer, name, help string, value func() float64) {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/dig"
 	"go.uber.org/fx"
 
@@ -38,7 +39,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 	}
 	return fx.Module("moim",
 		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache,
-			socket.Origins(cfg.HTTP.Origins), version(o.version), o.redis, redisrole.NodeID(uuid.NewString())),
+			socket.Origins(cfg.HTTP.Origins), version(o.version), o.redis, redisadapter.Key(cfg.Redis.SocketHMAC), redisrole.NodeID(uuid.NewString())),
 		fx.Provide(
 			func(lc fx.Lifecycle, log *slog.Logger) (*database.DB, error) { return provideDatabase(lc, cfg, log) },
 			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Log)), fx.As(new(group.Trimmer)), fx.As(new(group.Clock))),
@@ -145,13 +146,16 @@ type dependencies struct {
 	DB      *database.DB
 	Clients *redisrole.Clients
 	Hub     *adapter.Hub
+
+	Registerer prometheus.Registerer
 }
 
-// watchDependencies gives /readyz its entries.
+// watchDependencies gives /readyz and /metrics their entries.
 func watchDependencies(d dependencies) error {
 	if err := d.Health.Add("database", web.Required, d.DB.Ping); err != nil {
 		return err
 	}
+	d.Registerer.MustRegister(dependencyMetrics{d.Health})
 	for _, role := range redisrole.Roles() {
 		check := func(ctx context.Context) error { return d.Clients.Health(ctx, role) }
 		switch {

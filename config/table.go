@@ -55,7 +55,7 @@ func walk(table []Key, v reflect.Value, prefix string, index []int) []Key {
 			Name:    prefix + name,
 			Help:    f.Tag.Get("help"),
 			Default: format(v.Field(i)),
-			Secret:  prefix+name == "auth.secret",
+			Secret:  f.Tag.Get("secret") == "true",
 			index:   at,
 		})
 	}

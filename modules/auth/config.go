@@ -21,7 +21,7 @@ const minSecret = 32
 // Config says which tokens are accepted. Several kinds of key may be set at
 // once.
 type Config struct {
-	Secret    string `key:"secret" help:"HS256 key, at least 32 bytes"`
+	Secret    string `key:"secret" secret:"true" help:"HS256 key, at least 32 bytes"`
 	JWKSURL   string `key:"jwks.url" help:"where the public keys for RS256, ES256 and EdDSA are fetched"`
 	PublicKey string `key:"public.key" help:"public key for RS256, ES256 or EdDSA: PEM text or the path of a PEM file"`
 	Issuer    string `key:"issuer" help:"iss that tokens must have; empty: not checked"`

@@ -3,6 +3,8 @@ package redisrole
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -30,7 +32,12 @@ type Report struct {
 	RoundTrip time.Duration
 	Keys      int64 // under the prefix
 	KeysMore  bool  // there are more: the count was cut off
-	Err       error // why nothing else is known
+
+	// Deployments is how many nodes are live under the prefix, by the identity
+	// of their database. More than one entry is a mistake: see [ForeignError].
+	Deployments map[string]int
+
+	Err error // why nothing else is known
 }
 
 // Describe reports every role, in order, without asking any server.
@@ -81,7 +88,37 @@ func (c *Clients) check(ctx context.Context, r *Report) {
 	if info, err := client.Info(ctx).Result(); err == nil {
 		r.readInfo(client, parseInfo(info))
 	}
-	r.Keys, r.KeysMore, r.Err = countKeys(ctx, client, c.prefix+":*")
+	if r.Deployments, r.Err = c.deployments(ctx, client); r.Err == nil {
+		r.Keys, r.KeysMore, r.Err = countKeys(ctx, client, c.prefix+":*")
+	}
+}
+
+func (c *Clients) deployments(ctx context.Context, client redis.UniversalClient) (map[string]int, error) {
+	members, err := redis.NewScript(nodesSource).Run(ctx, client, []string{nodesKey(c.prefix)}, "").StringSlice()
+	if err != nil {
+		return nil, fmt.Errorf("list live nodes: %w", err)
+	}
+	found := make(map[string]int)
+	for _, m := range members {
+		database, _ := splitMember(m)
+		found[database]++
+	}
+	return found, nil
+}
+
+// Advice says what is wrong with a role's server, if anything is: one sentence
+// each, with what to do.
+func (r *Report) Advice() []string {
+	var advice []string
+	if r.Role == Group && r.Eviction != "" && r.Eviction != "noeviction" {
+		advice = append(advice, fmt.Sprintf("the group role's server evicts keys (%s), and presence with them: "+
+			"set its maxmemory-policy to noeviction, or give the role a server of its own", r.Eviction))
+	}
+	if len(r.Deployments) > 1 {
+		advice = append(advice, fmt.Sprintf("%d deployments are live under one prefix on the %s role's server (databases %s): "+
+			"give each its own redis.prefix", len(r.Deployments), r.Role, strings.Join(slices.Sorted(maps.Keys(r.Deployments)), ", ")))
+	}
+	return advice
 }
 
 func (r *Report) readInfo(client redis.UniversalClient, info map[string]string) {

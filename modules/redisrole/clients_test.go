@@ -198,6 +198,9 @@ func TestCheck(t *testing.T) {
 	if group.Keys != 2 || group.KeysMore || group.RoundTrip <= 0 || group.Topology != "standalone" || group.Version == "" || group.Eviction != "allkeys-lru" || group.Err != nil {
 		t.Errorf("group: %+v", group)
 	}
+	if advice := group.Advice(); len(advice) != 1 || !strings.Contains(advice[0], "evicts keys (allkeys-lru)") {
+		t.Errorf("advice: %q", advice)
+	}
 	if cache.Err == nil || cache.Where != "127.0.0.1:1/0" {
 		t.Errorf("cache: %+v", cache)
 	}

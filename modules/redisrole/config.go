@@ -10,14 +10,19 @@ import (
 // DefaultPrefix is the first part of every key and channel unless configured.
 const DefaultPrefix = "moim"
 
+// minHMAC is how many bytes a key must have: those of its hash.
+const minHMAC = 32
+
 // Config says which server each role uses. The zero value uses none: the node
 // is embedded.
 type Config struct {
-	URL       string `key:"url" help:"shared Redis server of all roles: redis://, rediss://, redis+sentinel://h1,h2/master, redis+cluster://h1,h2; empty: none"`
-	SocketURL string `key:"socket.url" help:"dedicated Redis server of the socket role (between nodes); empty: shared"`
-	GroupURL  string `key:"group.url" help:"dedicated Redis server of the group role (presence); empty: shared"`
-	CacheURL  string `key:"cache.url" help:"dedicated Redis server of the cache role; empty: shared"`
-	Prefix    string `key:"prefix" help:"first part of every key and channel; deployments on one server need different ones"`
+	URL        string `key:"url" help:"shared Redis server of all roles: redis://, rediss://, redis+sentinel://h1,h2/master, redis+cluster://h1,h2; empty: none"`
+	SocketURL  string `key:"socket.url" help:"dedicated Redis server of the socket role (between nodes); empty: shared"`
+	GroupURL   string `key:"group.url" help:"dedicated Redis server of the group role (presence); empty: shared"`
+	CacheURL   string `key:"cache.url" help:"dedicated Redis server of the cache role; empty: shared"`
+	SocketHMAC string `key:"socket.hmac" secret:"true" help:"key of at least 32 bytes that nodes sign what they send each other with; empty: not signed"`
+
+	Prefix string `key:"prefix" help:"first part of every key and channel; deployments on one server need different ones"`
 }
 
 // WithDefaults returns a copy whose unset fields hold their defaults.
@@ -68,6 +73,9 @@ func (c Config) ValidateWith(given ...Role) error {
 		if c.URLOf(role) != "" && slices.Contains(given, role) {
 			errs = append(errs, fmt.Errorf("%s: a client is given for the %s role as well: use one of them", key, role))
 		}
+	}
+	if n := len(c.SocketHMAC); n > 0 && n < minHMAC {
+		errs = append(errs, fmt.Errorf("redis.socket.hmac: %d bytes are too few: make a random one of at least %d", n, minHMAC))
 	}
 	if !prefixPattern.MatchString(c.Prefix) {
 		errs = append(errs, errors.New("redis.prefix: it takes 1 to 64 letters, digits and . _ - : / (and does not end in :)"))

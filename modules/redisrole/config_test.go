@@ -35,6 +35,7 @@ func TestConfigValidate(t *testing.T) {
 		"certificates, no TLS":   {config: redisrole.Config{URL: "redis://h?tls_ca=/ca.pem"}, want: []string{"redis.url: tls_ca, tls_cert and tls_key need rediss://"}},
 		"half a certificate":     {config: redisrole.Config{URL: "rediss://h?tls_cert=/c.pem"}, want: []string{"redis.url: tls_cert and tls_key go together"}},
 		"no such authority":      {config: redisrole.Config{URL: "rediss://h?tls_ca=/nowhere/ca.pem"}, want: []string{"redis.url: tls_ca: open /nowhere/ca.pem"}},
+		"a short signing key":    {config: redisrole.Config{SocketHMAC: secret}, want: []string{"redis.socket.hmac: 6 bytes are too few"}},
 		"another scheme":         {config: redisrole.Config{URL: "http://" + secret + "@h"}, want: []string{"redis.url: http:// is not a Redis URL"}},
 		"no scheme":              {config: redisrole.Config{URL: "localhost"}, want: []string{"redis.url: it needs a scheme"}},
 		"no host":                {config: redisrole.Config{URL: "redis://:" + secret + "@"}, want: []string{"redis.url: it names no host"}},

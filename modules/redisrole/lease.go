@@ -76,6 +76,9 @@ type leaseServer struct {
 	name   string
 	client redis.UniversalClient
 
+	group   bool // it has the group role
+	advised bool // whether it may throw keys away was looked at
+
 	mu      sync.Mutex
 	down    bool
 	foreign *ForeignError
@@ -111,6 +114,7 @@ func NewRegistry(c *Clients, log *slog.Logger) *Registry {
 		if !c.Dedicated(role) { // leave a role's own client alone where there is another
 			s.client = client
 		}
+		s.group = s.group || role == Group
 		r.roles[role] = s
 	}
 	slices.SortFunc(r.servers, func(a, b *leaseServer) int { return strings.Compare(a.name, b.name) })
@@ -148,6 +152,9 @@ func (r *Registry) Announce(ctx context.Context, database string) error {
 			r.mu.Unlock()
 			return s.foreign
 		}
+	}
+	for _, s := range r.servers {
+		r.advise(ctx, s)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -187,10 +194,35 @@ func (r *Registry) keep(ctx context.Context, s *leaseServer, database string, ch
 		case err == nil && wasDown:
 			r.log.Info("redisrole: the node's lease is renewed again", "server", s.name)
 		}
+		r.advise(ctx, s)
 		select {
 		case changed <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// advise warns, once, of a server that throws keys away although it has the
+// group role: whoever's presence is evicted seems to be gone. A server that
+// refuses to say is left alone.
+func (r *Registry) advise(ctx context.Context, s *leaseServer) {
+	s.mu.Lock()
+	down := s.down
+	s.mu.Unlock()
+	if !s.group || s.advised || down {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+	defer cancel()
+	text, err := s.client.Info(ctx, "memory").Result()
+	s.advised = true
+	if err != nil {
+		return
+	}
+	report := Report{Role: Group}
+	report.readInfo(s.client, parseInfo(text))
+	for _, advice := range report.Advice() {
+		r.log.Warn("redisrole: a server should be set up differently", "server", s.name, "advice", advice)
 	}
 }
 

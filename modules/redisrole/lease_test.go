@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/modules/redisrole"
@@ -95,6 +96,36 @@ func TestNodesOfOneDeploymentSeeEachOther(t *testing.T) {
 	wantNodes(t, a, "a")
 	if err := b.Stop(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A node that starts warns of a group role that loses keys, and a look at the
+// servers shows who else is there.
+func TestAdvice(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, redistest.WithConfig("maxmemory 100mb"), redistest.WithConfig("maxmemory-policy allkeys-lru"))
+	c := open(t, redisrole.Config{URL: s.URL()}, nil)
+	var log strings.Builder
+	r := redisrole.NewRegistry(c, slog.New(slog.NewTextHandler(&log, nil)))
+	announce(t, r, "db1")
+	if err := r.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "evicts keys (allkeys-lru)"); n != 1 {
+		t.Errorf("warned %d times:\n%s", n, log.String())
+	}
+	now := time.Now().Add(time.Minute).UnixMilli()
+	for _, node := range []string{"db1 a", "db1 b", "db2 c"} {
+		if err := s.Client().ZAdd(t.Context(), "moim:nodes", redis.Z{Score: float64(now), Member: node}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	socket := c.Check(t.Context())[0]
+	if diff := cmp.Diff(map[string]int{"db1": 2, "db2": 1}, socket.Deployments); diff != "" {
+		t.Error(diff)
+	}
+	if advice := socket.Advice(); len(advice) != 1 || !strings.Contains(advice[0], "2 deployments are live under one prefix") {
+		t.Errorf("advice: %q", advice)
 	}
 }
 

@@ -51,6 +51,7 @@ type Adapter struct {
 	log      *slog.Logger
 	sender   uint64
 	keys     keys
+	key      Key
 	timing   timing
 	shards   []*shard
 	status   *status
@@ -73,7 +74,7 @@ var _ adapter.Adapter = (*Adapter)(nil)
 
 // New returns the adapter of the node that clients belongs to. It does no I/O.
 // It fails when the socket role does not use Redis.
-func New(clients *redisrole.Clients, log *slog.Logger) (*Adapter, error) {
+func New(clients *redisrole.Clients, key Key, log *slog.Logger) (*Adapter, error) {
 	client := clients.Client(redisrole.Socket)
 	if client == nil {
 		return nil, fmt.Errorf("redisadapter: %w", redisrole.ErrNoRedis)
@@ -83,6 +84,7 @@ func New(clients *redisrole.Clients, log *slog.Logger) (*Adapter, error) {
 		log:     log,
 		sender:  rand.Uint64(),
 		keys:    newKeys(clients.Prefix(), clients.Clustered(redisrole.Socket)),
+		key:     key,
 		timing:  production,
 		done:    make(chan struct{}),
 	}
@@ -171,16 +173,21 @@ func (a *Adapter) receive(ctx context.Context, msg *redis.Message) {
 	if !ok {
 		return
 	}
-	h, err := decodeHeader(msg.Payload)
+	wire, err := a.key.open(msg.Channel, msg.Payload)
+	if err != nil {
+		a.refuse(&a.counters.forged, room, err)
+		return
+	}
+	h, err := decodeHeader(wire)
 	if err == nil && h.sender == a.sender {
 		return
 	}
 	var env adapter.Envelope
 	if err == nil {
-		env, err = decode(room, msg.Payload)
+		env, err = decode(room, wire)
 	}
 	if err != nil {
-		a.malformed(room, err)
+		a.refuse(&a.counters.malformed, room, err)
 		return
 	}
 	if !a.shard(room).interests.accept(room, h) {
@@ -191,9 +198,9 @@ func (a *Adapter) receive(ctx context.Context, msg *redis.Message) {
 	a.lanes.deliver(ctx, env)
 }
 
-// malformed counts what could not be read and warns of it once a second.
-func (a *Adapter) malformed(room string, err error) {
-	total := a.counters.malformed.Add(1)
+// refuse counts what is not to be delivered and warns of it once a second.
+func (a *Adapter) refuse(counter *atomic.Uint64, room string, err error) {
+	total := counter.Add(1)
 	now, last := time.Now().UnixNano(), a.warned.Load()
 	if now-last >= int64(time.Second) && a.warned.CompareAndSwap(last, now) {
 		a.log.Warn("redisadapter: dropped what is not an envelope", "room", room, "err", err, "total", total)
@@ -204,7 +211,7 @@ func (a *Adapter) malformed(room string, err error) {
 // fails at once while the server does not answer. After ctx ended the envelope
 // may still be published.
 func (a *Adapter) Publish(ctx context.Context, env adapter.Envelope) error {
-	wire, err := encode(a.sender, env)
+	wire, err := encode(a.key.room(), a.sender, env)
 	if err == nil {
 		err = a.shard(env.Room).publisher.send(ctx, a.keys.room(env.Room), wire, true)
 	}

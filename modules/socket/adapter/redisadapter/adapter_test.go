@@ -89,7 +89,7 @@ func newNode(t testing.TB, cfg redisrole.Config, given map[redisrole.Role]redis.
 		t.Fatal(err)
 	}
 	n := &node{logs: &logs{}, received: make(chan adapter.Envelope, 10_000)}
-	n.Adapter, err = redisadapter.New(clients, slog.New(slog.NewTextHandler(n.logs, nil)))
+	n.Adapter, err = redisadapter.New(clients, redisadapter.Key(cfg.SocketHMAC), slog.New(slog.NewTextHandler(n.logs, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestNewNeedsTheSocketRole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := redisadapter.New(clients, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := redisadapter.New(clients, nil, slog.New(slog.DiscardHandler)); err == nil {
 		t.Fatal("an adapter without Redis was made")
 	}
 }
@@ -297,6 +297,53 @@ func TestGarbageIsIgnored(t *testing.T) {
 	}
 	if got := b.Stats().Reconnects; got != 0 {
 		t.Errorf("%d reconnections", got)
+	}
+}
+
+// TestT20OnlySignedEnvelopesArrive has third parties on the server: one without
+// the key, one who repeats what he saw, and one who moves it elsewhere.
+func TestT20OnlySignedEnvelopesArrive(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	plain := redisrole.Config{URL: s.URL()}
+	signed := redisrole.Config{URL: s.URL(), SocketHMAC: strings.Repeat("k", 32)}
+	other := redisrole.Config{URL: s.URL(), SocketHMAC: strings.Repeat("o", 32)}
+	a, b := startNode(t, signed), startNode(t, signed)
+	keyless, foreign := startNode(t, plain), startNode(t, other)
+	b.join(t, "r", "s")
+	keyless.join(t, "r")
+	seen := s.Client().Subscribe(t.Context(), "moim:room:r")
+	defer seen.Close()
+	if _, err := seen.Receive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.publish(t, "r", "first")
+	msg, err := seen.ReceiveMessage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, channel := range []string{"moim:room:r", "moim:room:s"} {
+		if err := s.Client().Publish(t.Context(), channel, msg.Payload).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keyless.publish(t, "r", "forged")
+	foreign.publish(t, "r", "forged")
+	broken := msg.Payload[:len(msg.Payload)-1] + "x"
+	if err := s.Client().Publish(t.Context(), "moim:room:r", broken).Err(); err != nil {
+		t.Fatal(err)
+	}
+	a.publish(t, "r", "last")
+	for _, want := range []string{"first", "last"} {
+		if env := b.next(t); env.Event != want {
+			t.Errorf("%q arrived, want %q", env.Event, want)
+		}
+	}
+	if got := b.Stats(); got.Forged != 4 || got.Dropped != 1 {
+		t.Errorf("%d forged and %d repeated, want 4 and 1", got.Forged, got.Dropped)
+	}
+	if env := keyless.next(t); env.Event != "first" {
+		t.Errorf("a node that has no key yet was given %q", env.Event)
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Module wants *redisrole.Clients and a *slog.Logger; it provides the node's
+// Module wants *redisrole.Clients, a [Key] and a *slog.Logger; it provides the node's
 // [adapter.Adapter], and the [*Adapter] for its [Adapter.Stats]. The hub starts
 // and stops it.
 var Module = fx.Module("redisadapter",

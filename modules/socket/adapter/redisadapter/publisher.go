@@ -22,6 +22,7 @@ const (
 type publisher struct {
 	client  redis.UniversalClient
 	command string // PUBLISH, or SPUBLISH
+	key     Key
 	pingTo  string // a channel on the server that is meant; empty: there is one server
 	status  oneStatus
 	queue   chan *outgoing
@@ -128,7 +129,8 @@ func (p *publisher) publish(run context.Context, batch []*outgoing) bool {
 	for i, out := range batch {
 		if out.envelope {
 			p.number++
-			setNumber(out.payload, p.number)
+			setNumber(out.payload[p.key.room():], p.number)
+			p.key.seal(out.channel, out.payload)
 		}
 		cmds[i] = once{redis.NewIntCmd(ctx, p.command, out.channel, out.payload)}
 		_ = pipe.Process(ctx, cmds[i])

@@ -34,6 +34,7 @@ func newShard(a *Adapter, index int, client redis.UniversalClient) *shard {
 		interests: newInterests(),
 	}
 	s.publisher = newPublisher(client, a.status.of(s.publishing()))
+	s.publisher.key = a.key
 	if a.keys.sharded {
 		s.publisher.command, s.publisher.pingTo = "spublish", s.probe
 	}

@@ -9,19 +9,22 @@ type Stats struct {
 	Received   uint64 // envelopes of other nodes that were handed on
 	Dropped    uint64 // envelopes that came late, twice, or after the interest had ended
 	Malformed  uint64 // messages that are no envelopes
+	Forged     uint64 // messages that are not signed with this deployment's key
 	Reconnects uint64 // times that a lost connection was replaced
+	Queued     int    // messages that wait to be published
 	Rooms      int    // rooms that this node is interested in
 }
 
 type counters struct {
-	published, failed, received, dropped, malformed, reconnects atomic.Uint64
+	published, failed, received, dropped, malformed, forged, reconnects atomic.Uint64
 }
 
 // Stats returns the counters.
 func (a *Adapter) Stats() Stats {
-	rooms := 0
+	rooms, queued := 0, 0
 	for _, s := range a.shards {
 		rooms += s.interests.len()
+		queued += len(s.publisher.queue)
 	}
 	return Stats{
 		Published:  a.counters.published.Load(),
@@ -29,7 +32,9 @@ func (a *Adapter) Stats() Stats {
 		Received:   a.counters.received.Load(),
 		Dropped:    a.counters.dropped.Load(),
 		Malformed:  a.counters.malformed.Load(),
+		Forged:     a.counters.forged.Load(),
 		Reconnects: a.counters.reconnects.Load(),
+		Queued:     queued,
 		Rooms:      rooms,
 	}
 }

@@ -33,18 +33,19 @@ var (
 	errTruncated = errors.New("a truncated envelope")
 )
 
-// encode returns env's wire form; its number is still to be set.
-func encode(sender uint64, env adapter.Envelope) ([]byte, error) {
-	size := headerSize + len(env.Data) + len(env.Event) + len(env.Except) + len(env.Meta) + (4+len(env.To))*binary.MaxVarintLen32
+// encode returns env's wire form after so many free bytes; its number is still
+// to be set.
+func encode(free int, sender uint64, env adapter.Envelope) ([]byte, error) {
+	size := free + headerSize + len(env.Data) + len(env.Event) + len(env.Except) + len(env.Meta) + (4+len(env.To))*binary.MaxVarintLen32
 	for _, user := range env.To {
 		size += len(user)
 	}
 	if size > maxWire {
 		return nil, errTooLarge
 	}
-	b := make([]byte, headerSize, size)
-	b[0] = wireVersion
-	binary.BigEndian.PutUint64(b[1:], sender)
+	b := make([]byte, free+headerSize, size)
+	b[free] = wireVersion
+	binary.BigEndian.PutUint64(b[free+1:], sender)
 	for _, s := range [...]string{env.Event, env.Except, env.Meta} {
 		b = appendString(b, s)
 	}

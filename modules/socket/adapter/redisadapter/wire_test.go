@@ -21,7 +21,7 @@ var samples = []adapter.Envelope{
 func TestWire(t *testing.T) {
 	t.Parallel()
 	for _, want := range samples {
-		wire, err := encode(0x0102030405060708, want)
+		wire, err := encode(0, 0x0102030405060708, want)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestWire(t *testing.T) {
 // The bytes are a contract between nodes of different versions.
 func TestWireStaysTheSame(t *testing.T) {
 	t.Parallel()
-	wire, err := encode(0xA1A2A3A4A5A6A7A8, adapter.Envelope{
+	wire, err := encode(0, 0xA1A2A3A4A5A6A7A8, adapter.Envelope{
 		Room: "not on the wire", Event: "ev", Except: "sock", Meta: "m", To: []string{"u1", "u22"}, Data: []byte(`{}`),
 	})
 	if err != nil {
@@ -65,7 +65,7 @@ func TestWireStaysTheSame(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	for _, env := range samples {
-		wire, err := encode(1, env)
+		wire, err := encode(0, 1, env)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -84,7 +84,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := encode(h.sender, env)
+		again, err := encode(0, h.sender, env)
 		if err != nil {
 			t.Fatal(err)
 		}
