@@ -60,6 +60,7 @@ type Membership struct {
 	Role        Role  `json:"role"`
 	ReadVersion int64 `json:"readVersion" doc:"of the last event that the user has read"`
 	Unread      int64 `json:"unread" doc:"messages after that"`
+	Online      *int  `json:"online" doc:"members who are online; null while that is not known"` // not the store's
 }
 
 // Tx is one transaction on one group. It is valid only inside the function

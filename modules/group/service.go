@@ -206,7 +206,22 @@ func (s *Service) ListPublic(ctx context.Context, query, before string, limit in
 // ListMine lists the caller's groups, newest first, and those older than the
 // group before. There are more when it returns limit.
 func (s *Service) ListMine(ctx context.Context, caller auth.Identity, before string, limit int) ([]Membership, error) {
-	return s.repo.UserGroups(ctx, caller.UserID, before, limit)
+	mine, err := s.repo.UserGroups(ctx, caller.UserID, before, limit)
+	if err != nil || s.presence == nil || len(mine) == 0 {
+		return mine, err
+	}
+	ids := make([]string, len(mine))
+	for i, m := range mine {
+		ids[i] = m.ID
+	}
+	online, err := s.presence.Count(ctx, ids)
+	if err != nil {
+		return mine, nil //nolint:nilerr // the list is worth more than who is there
+	}
+	for i := range mine {
+		mine[i].Online = &online[i]
+	}
+	return mine, nil
 }
 
 // look reads a group and the caller's membership for an action that changes

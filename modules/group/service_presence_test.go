@@ -63,8 +63,14 @@ func TestPresenceInAnswers(t *testing.T) {
 	}
 	_, err = s.Presence(t.Context(), user("outsider"), g.ID)
 	wantCode(t, "presence for an outsider", err, "not_found")
+	if mine, err := s.ListMine(t.Context(), alice, "", 10); err != nil || mine[0].Online == nil || *mine[0].Online != len(there) {
+		t.Errorf("the caller's groups: %+v, %v", mine, err)
+	}
 	if sum := b.Summary(t.Context(), g.ID); sum != nil {
 		t.Errorf("without presence: %+v", sum)
+	}
+	if mine, err := b.ListMine(t.Context(), alice, "", 10); err != nil || mine[0].Online != nil {
+		t.Errorf("the caller's groups without presence: %+v, %v", mine, err)
 	}
 }
 
