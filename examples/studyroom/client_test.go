@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/moim-live/moim/modules/group"
 )
 
 // client speaks Socket.IO as socket.io-client 4 does over a WebSocket.
@@ -186,14 +189,26 @@ func (c *client) ask(event string, data, out any) (code string) {
 
 // entered is what room:join answers.
 type entered struct {
-	Members []struct {
-		UserID   string
-		Status   string
-		JoinedAt time.Time
-	}
+	Members  []participant
 	EndAt    time.Time
 	RemainMs int64
 	LeaderID string
+}
+
+type participant struct {
+	UserID   string
+	Status   string
+	JoinedAt time.Time
+}
+
+// of returns a user's entry.
+func (e entered) of(user string) (p participant) {
+	for _, m := range e.Members {
+		if m.UserID == user {
+			p = m
+		}
+	}
+	return p
 }
 
 // count returns how often a user is there.
@@ -223,17 +238,51 @@ func (c *client) leave(room string) {
 	}
 }
 
-// told returns the data of every event of a name that a room was told.
-func (c *client) told(event, room string) []pushData {
+// pushes returns every event of a name that a room was told.
+func (c *client) pushes(event, room string) []push {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var data []pushData
+	var found []push
 	for _, p := range c.heard {
 		if p.event == event && p.data.GroupID == room {
-			data = append(data, p.data)
+			found = append(found, p)
 		}
 	}
+	return found
+}
+
+// told returns the data of every event of a name that a room was told.
+func (c *client) told(event, room string) []pushData {
+	var data []pushData
+	for _, p := range c.pushes(event, room) {
+		data = append(data, p.data)
+	}
 	return data
+}
+
+// sees waits until the client was told an event about a user.
+func (c *client) sees(event, room, user string) {
+	c.tb.Helper()
+	await(c.tb, c.user+" is told "+event+" of "+user, func() bool {
+		return slices.ContainsFunc(c.told(event, room), func(d pushData) bool { return d.UserID == user })
+	})
+}
+
+// seesLast waits until what the client was told last makes a user's status;
+// nobody is told of who came and went at once.
+func (c *client) seesLast(room, user, status string) {
+	c.tb.Helper()
+	awaitFor(c.tb, lease+patience, c.user+" is told that "+user+" is "+status, func() bool {
+		var last pushData
+		for _, event := range []string{"room:participantsChanged", "room:participantReconnecting", "room:participantReconnected"} {
+			for _, d := range c.told(event, room) {
+				if d.UserID == user && d.At.After(last.At) {
+					last = d
+				}
+			}
+		}
+		return last.Status == status || last.Status == "" && status == group.StatusOffline
+	})
 }
 
 // needs waits until the client was told an event, and returns the first.

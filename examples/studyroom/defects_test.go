@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -73,6 +74,55 @@ func TestDefect01SessionStartsOnceAndAlwaysEnds(t *testing.T) {
 	}
 }
 
+// TestDefect02GraceNeedsNobodysMemory drops connections, kills a node of which
+// participants were, and kills one while it waits for somebody.
+func TestDefect02GraceNeedsNobodysMemory(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	room := b.room(t, "leader2", 0)
+	watcher := dial(t, b.addr, "watcher")
+	watcher.join(room)
+
+	dropped := dial(t, a.addr, "returns")
+	dropped.join(room)
+	watcher.seesLast(room, "returns", group.StatusOnline)
+	dropped.drop()
+	watcher.sees("room:participantReconnecting", room, "returns")
+	dial(t, b.addr, "returns").join(room)
+	watcher.sees("room:participantReconnected", room, "returns")
+
+	for _, user := range []string{"haunts", "moves"} {
+		dial(t, a.addr, user).join(room)
+		watcher.seesLast(room, user, group.StatusOnline)
+	}
+	waited := dial(t, a.addr, "waited")
+	waited.join(room)
+	watcher.seesLast(room, "waited", group.StatusOnline)
+	waited.drop()
+	watcher.sees("room:participantReconnecting", room, "waited")
+	a.kill()                                  // and with it all that it knew
+	in := dial(t, b.addr, "moves").join(room) // at once, whatever the dead node says
+	if in.count("moves") != 1 {
+		t.Errorf("there are %+v", in.Members)
+	}
+	killed := time.Now()
+	for _, user := range []string{"haunts", "waited"} {
+		watcher.seesLast(room, user, group.StatusOffline)
+	}
+	if took := time.Since(killed); took > lease+grace+patience/2 {
+		t.Errorf("ghosts for %s", took)
+	}
+	in = watcher.join(room)
+	if len(in.Members) != 3 || in.count("watcher")+in.count("returns")+in.count("moves") != 3 {
+		t.Errorf("there are %+v", in.Members)
+	}
+	for _, c := range watcher.told("room:participantsChanged", room) {
+		if c.Status == group.StatusOffline && (c.UserID == "returns" || c.UserID == "moves") {
+			t.Errorf("%s came back and was said to be gone", c.UserID)
+		}
+	}
+}
+
 // TestDefect03EveryTabCounts has one user in several tabs: no tab is refused,
 // whatever became of another, and none that goes takes the others with it.
 func TestDefect03EveryTabCounts(t *testing.T) {
@@ -103,6 +153,27 @@ func TestDefect03EveryTabCounts(t *testing.T) {
 	}
 	third.leave(room)
 	await(t, "who left his last tab is gone", func() bool { return watcher.join(room).count("tabs") == 0 })
+}
+
+// TestDefect04ReturnIsNeverRefused has somebody come back when his grace is
+// about to end, has just ended or is ending: he is in, and has been since he
+// first came.
+func TestDefect04ReturnIsNeverRefused(t *testing.T) {
+	t.Parallel()
+	a, b := cluster(t)
+	room := a.room(t, "leader4", 0)
+	c := dial(t, a.addr, "four")
+	first := c.join(room).of("four").JoinedAt
+	for i, pause := range []time.Duration{0, grace / 2, grace - 10*time.Millisecond, grace, grace + 10*time.Millisecond, grace + grace/2} {
+		c.drop()
+		dropped := time.Now()
+		await(t, "it is time to come back", func() bool { return time.Since(dropped) >= pause })
+		c = dial(t, []*node{b, a}[i%2].addr, "four")
+		in := c.join(room)
+		if me := in.of("four"); in.count("four") != 1 || me.Status != group.StatusOnline || first.IsZero() || !me.JoinedAt.Equal(first) {
+			t.Errorf("back after %s: %+v, want online since %s", pause, in.Members, first)
+		}
+	}
 }
 
 // TestDefect05CapacityHoldsAtOnce has 20 want the four seats that are left, on
@@ -203,6 +274,60 @@ func TestDefect07EndLeavesOtherRoomsAlone(t *testing.T) {
 	a.endIn(t, "leader7", stays, remind+300*time.Millisecond)
 	for _, c := range clients {
 		c.needs("room:reminder", stays)
+	}
+}
+
+// TestDefect08ChangesAreSmallAndKnowTheirOrder has many come and go at once:
+// each change names one participant, and whoever applies them in any order,
+// the later over the earlier, has the list.
+func TestDefect08ChangesAreSmallAndKnowTheirOrder(t *testing.T) {
+	t.Parallel()
+	a, b := cluster(t)
+	room := a.room(t, "leader8", 0)
+	watcher := dial(t, a.addr, "watcher")
+	watcher.join(room)
+	var all sync.WaitGroup
+	users := names("crowd", 30)
+	for i, user := range users {
+		c := dial(t, []*node{a, b}[i%2].addr, user)
+		all.Go(func() {
+			c.join(room)
+			if i%3 == 0 {
+				c.leave(room)
+			}
+			if i%6 == 0 {
+				c.join(room)
+			}
+		})
+	}
+	all.Wait()
+	for i, user := range users {
+		want := group.StatusOnline
+		if i%3 == 0 && i%6 != 0 {
+			want = group.StatusOffline
+		}
+		watcher.seesLast(room, user, want)
+	}
+
+	in := watcher.join(room)
+	changes := watcher.pushes("room:participantsChanged", room)
+	slices.Reverse(changes) // as late as can be
+	latest := make(map[string]pushData)
+	for _, p := range changes {
+		if p.size > 300 {
+			t.Errorf("one change among %d participants takes %d bytes", len(in.Members), p.size)
+		}
+		if p.data.At.After(latest[p.data.UserID].At) {
+			latest[p.data.UserID] = p.data
+		}
+	}
+	for _, user := range append(users, "watcher") {
+		if there := latest[user].Status == group.StatusOnline; there != (in.count(user) == 1) {
+			t.Errorf("%s: the changes say %q, the list %d", user, latest[user].Status, in.count(user))
+		}
+	}
+	if len(changes) > 4*len(users) {
+		t.Errorf("%d changes of %d participants", len(changes), len(users))
 	}
 }
 

@@ -1,6 +1,6 @@
-// Command studyroom serves study rooms: a session that begins when the first
+// Command studyroom serves study rooms: a session that starts when the first
 // one comes and ends at its time, and who is there. A room is one of Moim's
-// groups, its leader the owner; what is left to say are the words.
+// groups, its leader the owner; what is left to write are the words.
 package main
 
 import (
@@ -21,49 +21,43 @@ import (
 	"github.com/moim-live/moim/modules/socket"
 )
 
-// A session lasts so long, unless its leader moves the end, and reminds before.
+// A session lasts so long, unless the leader moves its end, and reminds before.
 const session, remind = 50 * time.Minute, 10 * time.Minute
 
-// clock is who starts sessions.
-var clock = auth.Identity{UserID: "studyroom:clock", Admin: true}
+var starter = auth.Identity{UserID: "studyroom:starter", Admin: true}
 
 type room struct{ GroupID string }
 
-type joined struct {
-	Members  []group.ListedMember `json:"members"` // who is there
-	EndAt    *time.Time           `json:"endAt"`
-	RemainMs int64                `json:"remainMs"`
-	LeaderID string               `json:"leaderId"`
-}
+type data = map[string]any // as JSON
 
 func newRooms(groups *group.Service, sockets *group.Gateway) []socket.Handler {
-	// begin starts the session unless it runs: of those who come first, the
-	// group's revision lets one in. Its end and reminder are part of the change.
-	begin := func(ctx context.Context, g group.Group) (_ group.Group, err error) {
+	// start makes the session run if it does not: of those who come first, the
+	// group's revision lets one in. End and reminder are part of that change.
+	start := func(ctx context.Context, g group.Group) (_ group.Group, err error) {
 		for g.EndsAt == nil && err == nil {
 			end := time.Now().Add(session)
 			patch := group.UpdateRequest{EndsAt: &end, RemindBefore: &[]int{int(remind.Seconds())}}
-			if g, err = groups.Update(ctx, clock, g.ID, &g.Revision, patch); errors.Is(err, group.ErrVersionConflict) {
-				g, err = groups.Get(ctx, clock, g.ID)
+			if g, err = groups.Update(ctx, starter, g.ID, &g.Revision, patch); errors.Is(err, group.ErrVersionConflict) {
+				g, err = groups.Get(ctx, starter, g.ID)
 			}
 		}
 		return g, err
 	}
-	join := func(ctx context.Context, s *socket.Socket, in room) (joined, error) {
+	join := func(ctx context.Context, s *socket.Socket, in room) (data, error) {
 		if _, err := groups.Join(ctx, s.Identity(), in.GroupID); err != nil {
-			return joined{}, err
+			return nil, err
 		}
 		sub, err := sockets.Subscribe(ctx, s, in.GroupID, nil)
 		if err != nil {
-			return joined{}, err
+			return nil, err
 		}
-		g, err := begin(ctx, sub.Group)
+		g, err := start(ctx, sub.Group)
 		if err != nil {
-			return joined{}, err
+			return nil, err
 		}
 		members, _, err := groups.Members(ctx, s.Identity(), g.ID, "", g.MemberCount)
-		members = slices.DeleteFunc(members, func(m group.ListedMember) bool { return m.Status == "offline" })
-		return joined{members, g.EndsAt, time.Until(*g.EndsAt).Milliseconds(), g.OwnerID}, err
+		members = slices.DeleteFunc(members, func(m group.ListedMember) bool { return m.Status == group.StatusOffline })
+		return data{"members": members, "endAt": g.EndsAt, "remainMs": time.Until(*g.EndsAt).Milliseconds(), "leaderId": g.OwnerID}, err
 	}
 	leave := func(_ context.Context, s *socket.Socket, in room) (struct{}, error) {
 		sockets.Unsubscribe(s, in.GroupID)
@@ -72,32 +66,50 @@ func newRooms(groups *group.Service, sockets *group.Gateway) []socket.Handler {
 	return []socket.Handler{socket.On("room:join", join), socket.On("room:leave", leave)}
 }
 
-// told says what a change of the group means to the room.
-func told(e group.Event) group.Translation {
-	name := map[group.EventType]string{
-		group.GroupReminder: "room:reminder", group.GroupEnded: "room:ended", group.OwnerTransferred: "room:participantsChanged",
-	}[e.Type]
-	if e.Type == group.GroupUpdated && *e.Actor == clock.UserID {
-		name = "room:started"
+// happened says what an event of the group means to the room.
+func happened(e group.Event) group.Translation {
+	said := data{}
+	_ = json.Unmarshal(e.Data, &said) // an object, always
+	said["groupId"], said["version"] = e.GroupID, e.Version
+	say := func(event, ends string) group.Translation {
+		return group.Translation{Pushes: []group.Push{{Event: event, Data: said}}, Ends: ends}
 	}
-	if name == "" {
-		return group.Translation{}
+	switch {
+	case e.Type == group.GroupUpdated && *e.Actor == starter.UserID:
+		said["endAt"] = said["endsAt"]
+		return say("room:started", "")
+	case e.Type == group.GroupReminder:
+		return say("room:reminder", "")
+	case e.Type == group.GroupEnded:
+		return say("room:ended", "ended")
+	case e.Type == group.OwnerTransferred:
+		said["leaderId"] = said["to"]
+		return say("room:participantsChanged", "")
 	}
-	data := map[string]any{}
-	_ = json.Unmarshal(e.Data, &data) // an object, always
-	data["groupId"], data["version"] = e.GroupID, e.Version
-	t := group.Translation{Pushes: []group.Push{{Event: name, Data: data}}}
-	if e.Type == group.GroupEnded {
-		t.Ends = "ended"
+	return group.Translation{}
+}
+
+// moved says what coming and going means to the room.
+func moved(groupID string, changes []group.PresenceChange) (pushes []group.Push) {
+	for _, c := range changes {
+		event := "room:participantsChanged"
+		if c.Status == group.StatusReconnecting {
+			event = "room:participantReconnecting"
+		} else if c.Returned {
+			event = "room:participantReconnected"
+		}
+		pushes = append(pushes, group.Push{Event: event, Data: data{
+			"groupId": groupID, "userId": c.UserID, "status": c.Status, "reason": c.Reason, "at": c.At,
+		}})
 	}
-	return t
+	return pushes
 }
 
 func main() {
 	cfg, err := config.Load(config.Options{Environ: os.Environ()})
 	if err == nil {
-		err = app.Serve(cfg, app.WithModule(
-			fx.Supply(group.Translator{Event: told}), fx.Provide(socket.AsHandlers(newRooms))))
+		words := group.Translator{Event: happened, Presence: moved}
+		err = app.Serve(cfg, app.WithModule(fx.Supply(words), fx.Provide(socket.AsHandlers(newRooms))))
 	}
 	if err != nil {
 		slog.Error("studyroom: stopped", "err", err)

@@ -31,10 +31,22 @@ var Module = fx.Module("group", fx.Invoke(func(*Janitor, *Scheduler) {}), fx.Pro
 	socket.AsHandlers((*Gateway).Handlers),
 ))
 
-func providePresence(lifecycle fx.Lifecycle, cfg Config, store PresenceStore, out *socket.Emitter, log *slog.Logger) *Presence {
-	p := NewPresence(cfg, store, out, log)
-	lifecycle.Append(fx.Hook{OnStart: p.Start, OnStop: bounded(p.Stop)})
-	return p
+type presenceParams struct {
+	fx.In
+
+	Lifecycle fx.Lifecycle
+	Config    Config
+	Store     PresenceStore
+	Emitter   *socket.Emitter
+	Logger    *slog.Logger
+	Program   Translator `optional:"true"`
+}
+
+func providePresence(p presenceParams) *Presence {
+	presence := NewPresence(p.Config, p.Store, p.Emitter, p.Logger)
+	presence.Translate(p.Program)
+	p.Lifecycle.Append(fx.Hook{OnStart: presence.Start, OnStop: bounded(presence.Stop)})
+	return presence
 }
 
 type feedParams struct {

@@ -19,13 +19,14 @@ import (
 // window: a user who leaves and comes back within it was never away, and any
 // number of changes costs one message a group.
 type Presence struct {
-	store  PresenceStore
-	out    Emitter
-	grace  time.Duration
-	window time.Duration
-	log    *slog.Logger
-	tasks  *tasks.Group
-	wake   chan struct{}
+	store   PresenceStore
+	out     Emitter
+	grace   time.Duration
+	window  time.Duration
+	log     *slog.Logger
+	program Translator
+	tasks   *tasks.Group
+	wake    chan struct{}
 
 	mu     sync.Mutex
 	groups map[string]map[string]*attendee
@@ -67,6 +68,10 @@ func NewPresence(cfg Config, store PresenceStore, out Emitter, log *slog.Logger)
 		news:   make(presenceNews),
 	}
 }
+
+// Translate makes subscribers be told, after group:presence, what t makes of it.
+// Call it before Start.
+func (p *Presence) Translate(t Translator) { p.program = t }
 
 // Start begins to tell the store and the subscribers.
 func (p *Presence) Start(ctx context.Context) error {

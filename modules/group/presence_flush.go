@@ -85,9 +85,11 @@ func (n presenceNews) add(groupID string, c PresenceChange) {
 		users = make(map[string]PresenceChange)
 		n[groupID] = users
 	}
-	if c.At.Before(users[c.UserID].At) {
+	last := users[c.UserID]
+	if c.At.Before(last.At) {
 		return
 	}
+	c.Returned = c.Status == StatusOnline && (c.Returned || last.Returned)
 	users[c.UserID] = c
 }
 
@@ -147,5 +149,8 @@ func (p *Presence) tell(ctx context.Context, groupID string, users map[string]Pr
 		}
 		// The error speaks of other nodes: presence is at most once.
 		_ = p.out.Emit(ctx, adapter.Envelope{Room: Room(groupID), Event: eventPresence, Data: data})
+		for _, told := range p.program.presence(groupID, part, p.log) {
+			_ = p.out.Emit(ctx, told.envelope(Room(groupID)))
+		}
 	}
 }

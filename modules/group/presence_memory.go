@@ -106,7 +106,7 @@ func (g *attendance) come(userID string, now time.Time) PresenceChange {
 	g.online++
 	g.users[userID] = &memberPresence{here: true}
 	delete(g.lately, userID)
-	return PresenceChange{UserID: userID, Status: StatusOnline, State: g.states[userID], At: now.UTC()}
+	return PresenceChange{UserID: userID, Status: StatusOnline, State: g.states[userID], At: now.UTC(), Returned: p != nil}
 }
 
 // goLocked notes that a user is not here any more, or no member any more.

@@ -25,6 +25,8 @@ type PresenceChange struct {
 	Reason string          `json:"reason,omitempty"`
 	State  json.RawMessage `json:"state,omitempty"`
 	At     time.Time       `json:"at"` // by the store's clock: of two, the later is right
+	// Returned says that he is online and was reconnecting until now.
+	Returned bool `json:"-"`
 }
 
 // PresenceStore keeps who has a subscribed socket, on any node, and whom it

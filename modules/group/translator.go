@@ -11,8 +11,8 @@ import (
 )
 
 // Translator lets a program tell a group's subscribers what happens in events
-// of its own, beside group:event. Give it to [Feed.Translate]; in an fx program,
-// provide it.
+// of its own, beside group:event and group:presence. Give it to
+// [Feed.Translate] and [Presence.Translate]; in an fx program, provide it.
 //
 // Its functions run on every node and may be called concurrently and again for
 // the same thing: they use nothing but their argument, and do not block. Each
@@ -23,6 +23,10 @@ type Translator struct {
 	// once, in order. Events in the answer to group:subscribe are not
 	// translated.
 	Event func(e Event) Translation
+	// Presence says what changes of who is there mean to the program. What it
+	// returns is sent on every node, at most once, as group:presence is; order it by
+	// the changes' At.
+	Presence func(groupID string, changes []PresenceChange) []Push
 }
 
 // Translation is what a [Translator] makes of an event.
@@ -60,6 +64,16 @@ func (t Translator) event(it item, log *slog.Logger) item {
 	isolated(log, func() { made = t.Event(e) })
 	it.pushes, it.closes = encodePushes(made.Pushes, log), made.Ends
 	return it
+}
+
+// presence returns what the program makes of changes of who is there.
+func (t Translator) presence(groupID string, changes []PresenceChange, log *slog.Logger) []pushed {
+	if t.Presence == nil {
+		return nil
+	}
+	var made []Push
+	isolated(log, func() { made = t.Presence(groupID, changes) })
+	return encodePushes(made, log)
 }
 
 func encodePushes(pushes []Push, log *slog.Logger) []pushed {

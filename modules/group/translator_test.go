@@ -1,10 +1,14 @@
 package group
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -100,6 +104,66 @@ func TestATranslatorsMistakeCostsNoEvent(t *testing.T) {
 	if got := r.heard(); !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
 	}
+}
+
+// TestPresenceIsTranslated has somebody come, drop, return and go because the
+// program ended the subscription.
+func TestPresenceIsTranslated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		out := &wire{}
+		p := NewPresence(Config{}, NewMemoryPresence(), out, slog.New(slog.DiscardHandler))
+		p.Translate(Translator{Presence: func(groupID string, changes []PresenceChange) (pushes []Push) {
+			for _, c := range changes {
+				if c.UserID == "mistake" {
+					panic("a mistake of the program")
+				}
+				pushes = append(pushes, Push{"story:" + c.Status, fmt.Sprint(groupID, " ", c.UserID, " ", c.Reason, " ", c.Returned)})
+			}
+			return pushes
+		}})
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := p.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		tell := func(do func()) []string {
+			do()
+			after(time.Second)
+			sent := out.sent
+			out.sent = nil
+			return sent
+		}
+		ana := visitor{user: "ana"}
+		want(t, "told of a coming", tell(func() { p.Subscribed("g", ana) }),
+			[]string{"group:g group:presence", `group:g story:online "g ana  false"`})
+		want(t, "told of a drop", tell(func() { p.Unsubscribed("g", ana, endDropped) }),
+			[]string{"group:g group:presence", `group:g story:reconnecting "g ana dropped false"`})
+		want(t, "told of a return", tell(func() { p.Subscribed("g", ana) }),
+			[]string{"group:g group:presence", `group:g story:online "g ana  true"`})
+		want(t, "told of the end", tell(func() { p.Unsubscribed("g", ana, "over") }),
+			[]string{"group:g group:presence", `group:g story:offline "g ana removed false"`})
+		want(t, "told of a mistake", tell(func() { p.Subscribed("g", visitor{user: "mistake"}) }),
+			[]string{"group:g group:presence"})
+	})
+}
+
+// wire is an emitter that keeps what it was given.
+type wire struct {
+	Emitter
+	sent []string
+}
+
+func (w *wire) Emit(_ context.Context, env adapter.Envelope) error {
+	text := env.Room + " " + env.Event
+	if env.Event != eventPresence {
+		text += " " + string(env.Data)
+	}
+	w.sent = append(w.sent, text)
+	return nil
 }
 
 // heard returns every event that the recorder was sent.

@@ -75,7 +75,7 @@ func testReturn(t *testing.T, nodes []*node) {
 	n := nodes[0]
 	n.apply(t, "g", "+ana", "+bo")
 	n.apply(t, "g", "~ana", "~bo")
-	want(t, "told", n.apply(t, "g", "+ana"), "ana online")
+	want(t, "told", n.apply(t, "g", "+ana"), "ana online again")
 	want(t, "present", n.list(t, "g"), "ana online", "bo reconnecting")
 	needNews(t, nodes, "g bo offline dropped")
 	passing(short)
@@ -120,7 +120,7 @@ func testReturnElsewhere(t *testing.T, nodes []*node) {
 	a, b, c := nodes[0], nodes[1], nodes[2]
 	a.apply(t, "g", "+ana", "+bo", "+cy")
 	a.apply(t, "g", "~ana", "~bo", "~cy")
-	want(t, "told on b", b.apply(t, "g", "+ana", "+bo"), "ana online", "bo online")
+	want(t, "told on b", b.apply(t, "g", "+ana", "+bo"), "ana online again", "bo online again")
 	want(t, "told on b", b.apply(t, "g", "-bo"), "bo offline left")
 	want(t, "told on c", c.apply(t, "g", "+ana"))
 	want(t, "present", c.list(t, "g"), "ana online", "bo offline", "cy reconnecting")
@@ -155,7 +155,7 @@ func testStopped(t *testing.T, nodes []*node) {
 	}
 	want(t, "present", nodes[1].list(t, "g"), "ana reconnecting", "bo online", "cy reconnecting")
 	needNews(t, nodes[1:], "g ana reconnecting drained", "g cy reconnecting drained", "h ana reconnecting drained")
-	want(t, "told", nodes[2].apply(t, "g", "+cy"), "cy online")
+	want(t, "told", nodes[2].apply(t, "g", "+cy"), "cy online again")
 	needNews(t, nodes[1:], "g ana offline drained", "g ana reconnecting drained", "g cy reconnecting drained",
 		"h ana offline drained", "h ana reconnecting drained")
 	want(t, "told by the one that stopped", news(nodes[0]))

@@ -43,12 +43,15 @@ func (n *node) start(t *testing.T, grace time.Duration) {
 	}
 }
 
-// describe returns a change as "ana offline left", and checks its time.
+// describe returns a change as "ana offline left" or "ana online again", and checks its time.
 func describe(t *testing.T, c group.PresenceChange) string {
 	if d := time.Since(c.At).Abs(); d > time.Minute || c.At.Location() != time.UTC {
 		t.Errorf("a wrong time: %s", c.At)
 	}
 	text := c.UserID + " " + c.Status
+	if c.Returned {
+		text += " again"
+	}
 	if c.Reason != "" {
 		text += " " + c.Reason
 	}

@@ -11,7 +11,7 @@ func testState(t *testing.T, nodes []*node) {
 	n.setState(t, "g", "ana", `{"x":2}`)
 	want(t, "told", n.apply(t, "g", "~ana"), `ana reconnecting dropped {"x":2}`)
 	want(t, "present", n.list(t, "g"), `ana reconnecting {"x":2}`, `bo online {"y":"a b"}`)
-	want(t, "told", n.apply(t, "g", "+ana"), `ana online {"x":2}`)
+	want(t, "told", n.apply(t, "g", "+ana"), `ana online again {"x":2}`)
 	n.setState(t, "g", "bo", "null")
 	want(t, "present", n.list(t, "g"), `ana online {"x":2}`, `bo online`)
 	n.setState(t, "g", "bo", "null")

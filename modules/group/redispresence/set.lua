@@ -9,7 +9,7 @@
 --       6 grace, 7 reason, 8 1: do not keep when they were seen
 --       9 for how long that is kept, 10 of how many users
 --       11 … users
--- returns  {now; position, status, state or '' …} of those to be told of
+-- returns  {now; position, status ('back': online, and was waited for), state or '' …} of those to be told of
 local node, op, force, forget = ARGV[2], ARGV[4], ARGV[5] == '1', ARGV[8] == '1'
 local before = {}
 for id in string.gmatch(ARGV[3], '%S+') do before[id] = true end
@@ -37,7 +37,7 @@ for i = 11, #ARGV do
     end
     local waited = unwait(user)
     redis.call('ZREM', lately, user)
-    if waited or alone and (not was or force) then tell(i, 'online') end
+    if waited or alone and (not was or force) then tell(i, waited and 'back' or 'online') end
   else
     if #others > 0 then
       if was or old then redis.call('HSET', here, user, table.concat(others, ' ')) end

@@ -25,13 +25,14 @@ type result struct {
 	status string
 	state  string // as stored
 	at     string // in ms
+	back   bool   // online, and was waited for
 }
 
 func (r result) change(a group.Attendance) group.PresenceChange {
 	if r.status == "" {
 		return group.PresenceChange{}
 	}
-	c := group.PresenceChange{UserID: a.UserID, Status: r.status, State: stateOf(r.state), At: timeOf(r.at)}
+	c := group.PresenceChange{UserID: a.UserID, Status: r.status, State: stateOf(r.state), At: timeOf(r.at), Returned: r.back}
 	if !a.Here {
 		c.Reason = a.Reason
 	}
@@ -123,7 +124,11 @@ func readSet(answer *redis.Cmd, at []int, told []result) error {
 		if n < 1 || int(n) > len(at) {
 			return fmt.Errorf("an answer out of bounds: %v", parts[i])
 		}
-		told[at[n-1]] = result{status: text(parts[i+1]), state: text(parts[i+2]), at: text(parts[0])}
+		r := result{status: text(parts[i+1]), state: text(parts[i+2]), at: text(parts[0])}
+		if r.back = r.status == "back"; r.back {
+			r.status = group.StatusOnline
+		}
+		told[at[n-1]] = r
 	}
 	return nil
 }
