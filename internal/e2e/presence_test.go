@@ -3,6 +3,9 @@ package e2e
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -34,33 +37,62 @@ func statusOf(t *testing.T, a api, groupID, user string) string {
 	return ""
 }
 
-// pushedStatus returns a member's last status that a client was sent.
-func pushedStatus(c *client, groupID, user string) string {
-	status := ""
+// pushedPresence returns what a client was told of a member, in order, as
+// "reconnecting dropped"; with a live state as `online {"x":1}`.
+func pushedPresence(c *client, groupID, user string) []string {
+	var all []string
 	for _, data := range c.pushes("group:presence") {
 		var change struct {
 			GroupID string
 			Items   []presence
 		}
 		if err := json.Unmarshal(data, &change); err != nil {
-			return err.Error()
+			return []string{err.Error()}
 		}
 		for _, p := range change.Items {
-			if change.GroupID == groupID && p.UserID == user {
-				status = p.Status
+			if change.GroupID != groupID || p.UserID != user {
+				continue
 			}
+			text := p.Status
+			if p.Reason != "" {
+				text += " " + p.Reason
+			}
+			if len(p.State) > 0 {
+				text += " " + string(p.State)
+			}
+			all = append(all, text)
 		}
 	}
-	return status
+	return all
 }
 
-// TestPresence: who subscribes on one node is online on the other, until his
-// node dies or he leaves.
+// needPresence waits until a client was told exactly this of a member.
+func needPresence(t *testing.T, c *client, groupID, user string, within time.Duration, told ...string) {
+	t.Helper()
+	wait(within, func() bool { return len(pushedPresence(c, groupID, user)) >= len(told) })
+	if got := pushedPresence(c, groupID, user); !slices.Equal(got, told) {
+		t.Fatalf("within %s %s was told of %s: %q, want %q", within, c.name, user, got, told)
+	}
+}
+
+const (
+	// leaseEnds is how long after its death a node's users are told to be
+	// reconnecting, at most: a lease, a heartbeat, and something for two busy
+	// cores.
+	leaseEnds = 10*time.Second + 3*time.Second + 3*time.Second
+	// adopted is how long after a node's end another looks after whom it waited
+	// for, at most.
+	adopted = 3*time.Second + 2*time.Second
+)
+
+// TestPresence: who subscribes on one node is online on the other; who drops is
+// reconnecting and then offline; who leaves is offline at once; whose node dies
+// is reconnecting when its lease has run out.
 func TestPresence(t *testing.T) {
 	t.Parallel()
 	redis, postgres := redistest.Start(t), pgtest.Start(t)
 	d := startCluster(t, 2, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.NewDatabase(t), "MOIM_GROUP_PRESENCE_GRACE=1s")
-	groupID := newGroup(t, d, "bo", "cy")
+	groupID := newGroup(t, d, "bo", "cy", "dee", "eve")
 	ana := d.ws(t, 0, "ana")
 	var answered subscription
 	ana.must("group:subscribe", object{"groupId": groupID, "presence": true}, &answered)
@@ -70,28 +102,165 @@ func TestPresence(t *testing.T) {
 	}
 
 	began := time.Now()
-	bo, cy := d.io(t, 1, "bo"), d.ws(t, 1, "cy")
-	bo.subscribe(groupID)
-	cy.subscribe(groupID)
-	need(t, soon, "ana, on the other node, is told that bo is online", func() bool { return pushedStatus(ana, groupID, "bo") == "online" })
-	t.Logf("online on the other node %s after connecting", time.Since(began).Round(time.Millisecond))
+	bo, cy, dee, eve := d.io(t, 1, "bo"), d.ws(t, 1, "cy"), d.io(t, 1, "dee"), d.ws(t, 1, "eve")
+	for _, c := range []*client{bo, cy, dee, eve} {
+		c.subscribe(groupID)
+		needPresence(t, ana, groupID, c.user, soon, "online")
+	}
+	t.Logf("four online on the other node %s after connecting", time.Since(began).Round(time.Millisecond))
 	for i := range d.nodes {
 		need(t, soon, "every node says that bo is online", func() bool { return statusOf(t, d.api(i, "cy"), groupID, "bo") == "online" })
 	}
 
+	bo.must("presence:set", object{"groupId": groupID, "state": object{"x": 1}}, nil)
+	needPresence(t, ana, groupID, "bo", soon, "online", `online {"x":1}`)
+	bo.mustRefuse("validation_failed", "presence:set", object{"groupId": groupID, "state": 1})
+	d.ws(t, 0, "cy").mustRefuse("bad_request", "presence:set", object{"groupId": groupID, "state": object{}})
+
+	began = time.Now()
 	cy.conn.close()
-	need(t, soon, "ana is told that cy is offline, after the grace", func() bool { return pushedStatus(ana, groupID, "cy") == "offline" })
-	if got := statusOf(t, d.api(0, "ana"), groupID, "bo"); got != "online" {
-		t.Errorf("bo is %q after cy left, want online", got)
+	dee.must("group:unsubscribe", object{"groupId": groupID}, nil)
+	d.api(0, "ana").must(t, http.StatusNoContent, http.MethodDelete, "/groups/"+groupID+"/members/eve", nil, nil)
+	needPresence(t, ana, groupID, "dee", time.Second, "online", "offline left")
+	needPresence(t, ana, groupID, "eve", 2*time.Second, "online", "offline removed")
+	needPresence(t, ana, groupID, "cy", soon, "online", "reconnecting dropped", "offline dropped")
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("cy was offline after %s, within the grace", took)
+	}
+	for user, status := range map[string]string{"ana": "online", "bo": "online", "cy": "offline", "dee": "offline", "eve": ""} {
+		if got := statusOf(t, d.api(0, "ana"), groupID, user); got != status {
+			t.Errorf("%s is %q, want %q", user, got, status)
+		}
 	}
 
 	began = time.Now()
 	d.node(1).Kill()
-	need(t, 15*time.Second, "bo is not online any more", func() bool { return statusOf(t, d.api(0, "ana"), groupID, "bo") != "online" })
-	t.Logf("not online %s after his node died", time.Since(began).Round(time.Millisecond))
-	need(t, 15*time.Second, "ana is told that bo is offline", func() bool { return pushedStatus(ana, groupID, "bo") == "offline" })
+	needPresence(t, ana, groupID, "bo", leaseEnds, "online", `online {"x":1}`, `reconnecting node_lost {"x":1}`)
+	t.Logf("reconnecting %s after his node died", time.Since(began).Round(time.Millisecond))
+	needPresence(t, ana, groupID, "bo", 4*time.Second, "online", `online {"x":1}`, `reconnecting node_lost {"x":1}`, "offline node_lost")
 	t.Logf("offline %s after his node died", time.Since(began).Round(time.Millisecond))
 	if got := statusOf(t, d.api(0, "ana"), groupID, "ana"); got != "online" {
 		t.Errorf("ana, whose node lives, is %q", got)
+	}
+}
+
+// TestPresenceRollingRestart: nodes are restarted one after the other. Who comes
+// back within the grace was never offline; who does not is offline, although
+// the node that began his grace is gone.
+func TestPresenceRollingRestart(t *testing.T) {
+	t.Parallel()
+	const grace = 6 * time.Second
+	redis, postgres := redistest.Start(t), pgtest.Start(t)
+	d := startCluster(t, 2, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.NewDatabase(t), "MOIM_GROUP_PRESENCE_GRACE=6s")
+	groupID := newGroup(t, d, "bo", "cy", "dee")
+	ana, bo, cy := d.ws(t, 1, "ana"), d.ws(t, 0, "bo"), d.ws(t, 0, "cy")
+	for _, c := range []*client{ana, bo, cy} {
+		c.subscribe(groupID)
+		needPresence(t, ana, groupID, c.user, soon, "online")
+	}
+	bo.must("presence:set", object{"groupId": groupID, "state": object{"page": 7}}, nil)
+	needPresence(t, ana, groupID, "bo", soon, "online", `online {"page":7}`)
+
+	began := time.Now()
+	d.node(0).Terminate()
+	again := d.ws(t, 1, "bo")
+	again.subscribe(groupID)
+	needPresence(t, ana, groupID, "bo", soon, "online", `online {"page":7}`, `reconnecting drained {"page":7}`, `online {"page":7}`)
+	d.node(0).Restart()
+	needPresence(t, ana, groupID, "cy", grace+adopted, "online", "reconnecting drained", "offline drained")
+	t.Logf("cy, whose node was restarted, was offline %s later", time.Since(began).Round(time.Millisecond))
+
+	dee := d.ws(t, 0, "dee") // watches while the other node is restarted
+	dee.subscribe(groupID)
+	d.node(1).Terminate()
+	back := d.ws(t, 0, "ana")
+	back.subscribe(groupID)
+	needPresence(t, dee, groupID, "ana", soon, "reconnecting drained", "online")
+	d.node(1).Restart()
+	needPresence(t, dee, groupID, "bo", grace+adopted, `reconnecting drained {"page":7}`, "offline drained")
+	needPresence(t, dee, groupID, "ana", soon, "reconnecting drained", "online")
+	for i := range d.nodes {
+		if got := statusOf(t, d.api(i, "dee"), groupID, "ana"); got != "online" {
+			t.Errorf("ana is %q", got)
+		}
+	}
+}
+
+// TestPresencePaused: a node stands still for longer than its lease and goes on.
+// Its users are reconnecting while it does, and online again, once, after it.
+func TestPresencePaused(t *testing.T) {
+	t.Parallel()
+	redis, postgres := redistest.Start(t), pgtest.Start(t)
+	d := startCluster(t, 2, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.NewDatabase(t), "MOIM_GROUP_PRESENCE_GRACE=3s")
+	groupID := newGroup(t, d, "bo", "cy", "dee")
+	ana, bo, cy, dee := d.ws(t, 0, "ana"), d.ws(t, 1, "bo"), d.ws(t, 1, "cy"), d.ws(t, 1, "dee")
+	for _, c := range []*client{ana, bo, cy, dee} {
+		c.subscribe(groupID)
+		needPresence(t, ana, groupID, c.user, soon, "online")
+	}
+	if err := d.node(1).cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	needPresence(t, ana, groupID, "bo", leaseEnds, "online", "reconnecting node_lost")
+	d.ws(t, 0, "cy").subscribe(groupID) // he has given up on that node
+	cy.conn.close()
+	dee.conn.close()
+	needPresence(t, ana, groupID, "dee", soon, "online", "reconnecting node_lost", "offline node_lost")
+	if err := d.node(1).cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	needPresence(t, ana, groupID, "bo", soon, "online", "reconnecting node_lost", "offline node_lost", "online")
+	bo.must("group:signal", object{"groupId": groupID, "type": "x", "data": 1}, nil)
+	wait(5*time.Second, func() bool { return false }) // that nothing more is told, only time can show
+	needPresence(t, ana, groupID, "bo", 0, "online", "reconnecting node_lost", "offline node_lost", "online")
+	needPresence(t, ana, groupID, "cy", 0, "online", "reconnecting node_lost", "online")
+	needPresence(t, ana, groupID, "dee", 0, "online", "reconnecting node_lost", "offline node_lost")
+	for user, status := range map[string]string{"bo": "online", "cy": "online", "dee": "offline"} {
+		if got := statusOf(t, d.api(1, "ana"), groupID, user); got != status {
+			t.Errorf("%s is %q, want %q", user, got, status)
+		}
+	}
+}
+
+// TestPresenceForgotten: the group role's server loses everything. Nobody who
+// is there is told to be gone; who was waited for and does not come back is.
+func TestPresenceForgotten(t *testing.T) {
+	t.Parallel()
+	shared, groups, postgres := redistest.Start(t), redistest.Start(t), pgtest.Start(t)
+	d := startCluster(t, 2, "MOIM_REDIS_URL="+shared.URL(), "MOIM_REDIS_GROUP_URL="+groups.URL(), "MOIM_DATABASE_URL="+postgres.NewDatabase(t), "MOIM_GROUP_PRESENCE_GRACE=4s")
+	groupID := newGroup(t, d, "bo", "cy", "dee")
+	ana, bo, cy, dee := d.ws(t, 0, "ana"), d.ws(t, 1, "bo"), d.ws(t, 1, "cy"), d.ws(t, 1, "dee")
+	for _, c := range []*client{ana, bo, cy, dee} {
+		c.subscribe(groupID)
+		needPresence(t, ana, groupID, c.user, soon, "online")
+	}
+	bo.must("presence:set", object{"groupId": groupID, "state": object{"x": 1}}, nil)
+	needPresence(t, ana, groupID, "bo", soon, "online", `online {"x":1}`)
+	cy.conn.close()
+	dee.conn.close()
+	needPresence(t, ana, groupID, "cy", soon, "online", "reconnecting dropped")
+	d.ws(t, 0, "dee").subscribe(groupID)
+	needPresence(t, ana, groupID, "dee", soon, "online", "reconnecting dropped", "online")
+	if err := groups.Client().FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for i := range d.nodes {
+		need(t, leaseEnds, "every node knows again that bo is online", func() bool { return statusOf(t, d.api(i, "ana"), groupID, "bo") == "online" })
+	}
+	t.Logf("known again %s after everything was lost", time.Since(began).Round(time.Millisecond))
+	needPresence(t, ana, groupID, "cy", leaseEnds+4*time.Second, "online", "reconnecting dropped", "offline dropped")
+	t.Logf("cy was offline %s after everything was lost", time.Since(began).Round(time.Millisecond))
+	needPresence(t, ana, groupID, "bo", 0, "online", `online {"x":1}`)
+	needPresence(t, ana, groupID, "ana", 0, "online")
+	if told := pushedPresence(ana, groupID, "dee"); slices.ContainsFunc(told, func(s string) bool { return strings.HasPrefix(s, "offline") }) {
+		t.Errorf("told of dee: %q", told)
+	}
+	var answered page[presence]
+	d.api(0, "ana").must(t, http.StatusOK, http.MethodGet, "/groups/"+groupID+"/presence", nil, &answered)
+	for _, p := range answered.Items {
+		if p.UserID == "bo" && !sameJSON(p.State, json.RawMessage(`{"x":1}`)) {
+			t.Errorf("bo's state is %s", p.State)
+		}
 	}
 }

@@ -68,6 +68,15 @@ func (s *Store) doChores(ctx context.Context) {
 // here, once the lease is renewed, a sweep wherever a node is given it next.
 func (s *Store) doOnce(ctx context.Context, todo chores) error {
 	if todo.announce {
+		if s.identity().before != "" { // sockets that ended while this node stood still are found now
+			look := time.NewTimer(s.timing.look)
+			defer look.Stop()
+			select {
+			case <-look.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		if err := s.announce(ctx); err != nil {
 			s.mu.Lock()
 			defer s.mu.Unlock()

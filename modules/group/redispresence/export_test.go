@@ -7,7 +7,7 @@ const Lease = 1500 * time.Millisecond
 
 // Hurry makes a store renew, retry and give up in a fraction of the usual time.
 func Hurry(s *Store) {
-	s.timing = timing{lease: Lease, renew: 150 * time.Millisecond, retry: 50 * time.Millisecond}
+	s.timing = timing{lease: Lease, renew: 150 * time.Millisecond, retry: 50 * time.Millisecond, look: 50 * time.Millisecond}
 }
 
 // Kill ends a store as the death of its process would: nothing is given up.

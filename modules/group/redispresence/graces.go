@@ -2,6 +2,7 @@ package redispresence
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -52,9 +53,7 @@ func (s *Store) endGraces(ctx context.Context) {
 		due := s.dueGroups()
 		for len(due) > 0 && ctx.Err() == nil {
 			n := min(endBatch, len(due))
-			if err := s.endIn(ctx, due[:n]); err != nil && ctx.Err() == nil {
-				s.log.Debug("redispresence: graces are ended later", "err", err)
-			}
+			s.endIn(ctx, due[:n])
 			due = due[n:]
 		}
 		timer.Reset(s.untilNextEnd())
@@ -91,14 +90,17 @@ func (s *Store) untilNextEnd() time.Duration {
 
 // endIn ends what is over in groups. Those where more is to come, and all after
 // an error, are looked at again.
-func (s *Store) endIn(ctx context.Context, groups []string) error {
+func (s *Store) endIn(ctx context.Context, groups []string) {
 	self := s.identity()
 	answers, err := s.end(ctx, self, groups)
 	if err != nil {
 		for _, groupID := range groups {
 			s.watch(groupID, time.Now().Add(s.timing.retry))
 		}
-		return err
+		if ctx.Err() == nil && !errors.Is(err, errDown) {
+			s.log.Debug("redispresence: graces are ended later", "err", err)
+		}
+		return
 	}
 	for i, a := range answers {
 		if a.next >= 0 {
@@ -116,7 +118,6 @@ func (s *Store) endIn(ctx context.Context, groups []string) error {
 		s.mu.Unlock()
 		s.tell(groups[i], a.over)
 	}
-	return nil
 }
 
 // ended is what end.lua answers.
@@ -130,7 +131,7 @@ func (s *Store) end(ctx context.Context, self identity, groups []string) ([]ende
 	down := s.down
 	s.mu.Unlock()
 	if down != nil {
-		return nil, down
+		return nil, errDown
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

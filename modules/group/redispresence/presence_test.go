@@ -22,6 +22,7 @@ type room struct {
 	group.Emitter
 	mu       sync.Mutex
 	statuses map[string][]string // by user
+	messages int
 }
 
 func (r *room) Emit(_ context.Context, env adapter.Envelope) error {
@@ -31,6 +32,7 @@ func (r *room) Emit(_ context.Context, env adapter.Envelope) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.messages++
 	for _, item := range change.Items {
 		r.statuses[item.UserID] = append(r.statuses[item.UserID], item.Status)
 	}

@@ -28,9 +28,10 @@ type timing struct {
 	lease time.Duration // for how long a node counts as alive after a renewal
 	renew time.Duration // between renewals
 	retry time.Duration // after something failed
+	look  time.Duration // how long a node that was taken for dead looks who is still there
 }
 
-var production = timing{lease: 10 * time.Second, renew: 3 * time.Second, retry: 500 * time.Millisecond}
+var production = timing{lease: 10 * time.Second, renew: 3 * time.Second, retry: 500 * time.Millisecond, look: time.Second}
 
 const (
 	// timeToLive bounds how long a key outlives its last change, so that
@@ -47,6 +48,7 @@ var (
 	errForgotten = errors.New("redispresence: the server lost its data")
 	errWaiting   = errors.New("redispresence: the server lost its data; nodes are still entering their users")
 	errChanged   = errors.New("redispresence: this node is another one now")
+	errDown      = errors.New("redispresence: the server does not answer")
 	errLapsed    = errors.New("redispresence: this node's lease was not renewed in time")
 	errStopped   = errors.New("redispresence: started already, or stopped")
 )

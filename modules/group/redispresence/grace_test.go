@@ -1,0 +1,221 @@
+package redispresence_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moim-live/moim/internal/proxytest"
+	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/redispresence"
+	"github.com/moim-live/moim/modules/redisrole"
+)
+
+// The node that began a grace is dead when it ends.
+func TestGraceOutlivesItsNode(t *testing.T) {
+	t.Parallel()
+	const grace = time.Second
+	s := redistest.Start(t)
+	dead, a, b := startNodeGrace(t, s.URL(), grace), startNodeGrace(t, s.URL(), grace), startNodeGrace(t, s.URL(), grace)
+	dead.apply(t, "g", "+ana", "+bo", "+cy", "+dee")
+	want(t, "told", dead.apply(t, "g", "~ana", "~bo"), []string{"ana reconnecting dropped", "bo reconnecting dropped"})
+	redispresence.Kill(dead.Store)
+	want(t, "told of one who comes back", a.apply(t, "g", "+bo"), []string{"bo online"})
+	eventually(t, "who was waited for is told, and those whose node died", func() bool { return len(news(a, b)) == 3 })
+	want(t, "told", news(a, b), []string{"g ana offline dropped", "g cy reconnecting node_lost", "g dee reconnecting node_lost"})
+	want(t, "told of another who comes back", b.apply(t, "g", "+dee"), []string{"dee online"})
+	eventually(t, "the last one is told", func() bool { return len(news(a, b)) == 4 })
+	passing(grace + redispresence.Lease)
+	want(t, "told in the end", news(a, b), []string{
+		"g ana offline dropped", "g cy offline node_lost", "g cy reconnecting node_lost", "g dee reconnecting node_lost",
+	})
+	want(t, "online", a.listed(t, "g", "online"), "bo dee")
+	want(t, "offline", b.listed(t, "g", "offline"), "ana cy")
+}
+
+// The node that took over a grace dies as well, and with it one whose users it
+// had just been made to wait for.
+func TestGraceOutlivesItsHeirs(t *testing.T) {
+	t.Parallel()
+	const grace = 4 * redispresence.Lease
+	s := redistest.Start(t)
+	first, second := startNodeGrace(t, s.URL(), grace), startNodeGrace(t, s.URL(), grace)
+	first.apply(t, "g", "+ana", "+bo")
+	first.apply(t, "g", "~ana")
+	redispresence.Kill(first.Store)
+	eventually(t, "the second takes over", func() bool { return cmp.Equal(news(second), []string{"g bo reconnecting node_lost"}) })
+	redispresence.Kill(second.Store)
+	third := startNodeGrace(t, s.URL(), grace)
+	eventually(t, "both are told", func() bool { return len(news(third)) == 2 })
+	want(t, "told", news(third), []string{"g ana offline dropped", "g bo offline node_lost"})
+}
+
+// The server forgets whom it waits for.
+func TestServerForgetsGraces(t *testing.T) {
+	t.Parallel()
+	const grace = time.Second
+	s := redistest.Start(t)
+	a, b := startNodeGrace(t, s.URL(), grace), startNodeGrace(t, s.URL(), grace)
+	a.apply(t, "g", "+ana", "+bo", "+cy")
+	for _, user := range []string{"ana", "cy"} {
+		if _, err := a.SetState(t.Context(), "g", user, json.RawMessage(`{"of":"`+user+`"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.apply(t, "g", "~ana", "~bo")
+	b.apply(t, "g", "+bo")
+	if err := s.Client().FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all is as it was", func() bool {
+		return a.lists(t, "g", "bo cy") && b.lists(t, "g", "bo cy") && b.listed(t, "g", "reconnecting") == "ana"
+	})
+	present, err := b.List(t.Context(), "g")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range present {
+		if p.UserID != "bo" && string(p.State) != `{"of":"`+p.UserID+`"}` {
+			t.Errorf("the state of %s is %s", p.UserID, p.State)
+		}
+	}
+	eventually(t, "who does not come back is told", func() bool { return len(news(a, b)) > 0 })
+	passing(grace)
+	want(t, "told", news(a, b), []string{"g ana offline dropped"})
+}
+
+// Users go while the server does not know them any more, and nobody has
+// noticed.
+func TestServerForgetsThoseWhoGo(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	n := startNodeGrace(t, s.URL(), redispresence.Lease)
+	n.apply(t, "g", "+ana", "+bo")
+	if err := s.Client().FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	eventually(t, "it is stored", func() (ok bool) {
+		var err error
+		told, err = n.try(t.Context(), "g", "~ana", "-bo")
+		return err == nil
+	})
+	want(t, "told", told, []string{"ana reconnecting dropped", "bo offline left"})
+	eventually(t, "the grace ends", func() bool { return cmp.Equal(news(n), []string{"g ana offline dropped"}) })
+}
+
+// A node is taken for dead while users go that it cannot tell of.
+func TestExpelledNodeTellsNothingTwice(t *testing.T) {
+	t.Parallel()
+	const grace = redispresence.Lease
+	s := redistest.Start(t)
+	p := proxytest.Start(t, s.Addr())
+	a := startNodeGrace(t, s.URL(), grace)
+	lost := newNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
+	lost.grace = grace
+	lost.start(t)
+	lost.apply(t, "g", "+ana", "+bo", "+cy")
+	lost.apply(t, "g", "~cy")
+	p.Cut()
+	if _, err := lost.try(t.Context(), "g", "~ana"); err == nil {
+		t.Error("stored without a server")
+	}
+	expected := []string{
+		"g ana offline node_lost", "g ana reconnecting node_lost", "g bo offline node_lost", "g bo reconnecting node_lost", "g cy offline dropped",
+	}
+	eventually(t, "all are told to be offline", func() bool { return cmp.Equal(news(a), expected) })
+	p.Heal()
+	eventually(t, "bo, who is still there, is told to be", func() bool { return cmp.Equal(news(lost), []string{"g bo online"}) })
+	eventually(t, "it stores again", func() bool {
+		told, err := lost.try(t.Context(), "g", "~ana")
+		if len(told) > 0 {
+			t.Errorf("told %v", told)
+		}
+		return err == nil
+	})
+	passing(2 * grace)
+	expected = append(expected, "g bo online")
+	slices.Sort(expected)
+	want(t, "told in the end", news(a, lost), expected)
+	want(t, "online", a.listed(t, "g", "online"), "bo")
+}
+
+// A node that has stood still does not write as the one that it was.
+func TestLapsedNodeDoesNotWrite(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := proxytest.Start(t, s.Addr())
+	a, still := startNode(t, s.URL()), startNode(t, s.URLVia(p.Addr()))
+	still.apply(t, "g", "+ana")
+	redispresence.Kill(still.Store) // its lease is not renewed, and that is all
+	eventually(t, "it is taken for dead", func() bool { return cmp.Equal(news(a), []string{"g ana reconnecting node_lost"}) })
+	for _, change := range []string{"+bo", "~ana"} {
+		if told, err := still.try(t.Context(), "g", change); err == nil {
+			t.Errorf("%s was stored, and told %v", change, told)
+		}
+	}
+	want(t, "online", a.listed(t, "g", "online"), "")
+	want(t, "reconnecting", a.listed(t, "g", "reconnecting"), "ana")
+}
+
+// TestCost has a thousand members come and go at once: it costs round trips and
+// messages by the batch, not by the member.
+func TestCost(t *testing.T) {
+	t.Parallel()
+	const members = 1000
+	s := redistest.Start(t)
+	m := s.Monitor()
+	r := &room{statuses: make(map[string][]string)}
+	n := newNode(t, redisrole.Config{URL: s.URL()})
+	p := group.NewPresence(group.Config{PresenceWindow: 200 * time.Millisecond, PresenceGrace: 300 * time.Millisecond}, n.Store, r, slog.New(slog.DiscardHandler))
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	all := func(status string) func() bool {
+		return func() bool {
+			for i := range members {
+				if sent := r.sent(fmt.Sprint("u", i)); len(sent) == 0 || sent[len(sent)-1] != status {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	for i := range members {
+		p.Subscribed("g", tab{user: fmt.Sprint("u", i)})
+	}
+	eventually(t, "all are online", all("online"))
+	for i := range members {
+		p.Unsubscribed("g", tab{user: fmt.Sprint("u", i)}, "dropped")
+	}
+	eventually(t, "all are reconnecting", all("reconnecting"))
+	eventually(t, "all are offline", all("offline"))
+	calls := 0
+	for _, c := range m.Commands() {
+		if c.Client != "lua" && c.Is("evalsha") {
+			calls++
+		}
+	}
+	r.mu.Lock()
+	messages := r.messages
+	r.mu.Unlock()
+	t.Logf("%d members came and went in %d messages and %d calls", members, messages, calls)
+	if messages > 10 {
+		t.Errorf("%d messages", messages)
+	}
+	if calls > 40 { // renewals of the lease are among them
+		t.Errorf("%d calls", calls)
+	}
+}
