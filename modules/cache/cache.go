@@ -5,6 +5,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -23,6 +24,12 @@ const (
 	entryCost = 128
 	// loadTimeout bounds one load, whoever waits for it.
 	loadTimeout = 10 * time.Second
+	// maxAbsent bounds for how long it is believed that there is no record.
+	maxAbsent = 5 * time.Second
+	// leaseWait is how long a node waits for the one that loads what it wants
+	// as well, and leaseLook how often it looks.
+	leaseWait = 250 * time.Millisecond
+	leaseLook = 10 * time.Millisecond
 )
 
 // Entry is a record as it was at a revision. Its data is shared: read it only.
@@ -38,24 +45,39 @@ type Tier interface {
 	// Start begins to hear what other nodes invalidate: drop is called for each
 	// of it, dropAll when some may have been missed. Neither blocks.
 	Start(ctx context.Context, drop func(key string, revision int64), dropAll func()) error
-	// Get returns an entry.
-	Get(ctx context.Context, key string) (Entry, bool)
+	// Get returns an entry and how long it may still be used.
+	Get(ctx context.Context, key string) (e Entry, ttl time.Duration, ok bool)
 	// Set stores an entry unless a newer one is there.
 	Set(ctx context.Context, key string, e Entry, ttl time.Duration)
+	// Lease asks to be the one node that loads a key now, for a short time: no
+	// other is, until release is called. A tier that is down grants it.
+	Lease(ctx context.Context, key string) (release func(), granted bool)
 	// Invalidate removes an entry older than revision and tells the other nodes.
 	Invalidate(ctx context.Context, key string, revision int64)
 	// Stop ends what Start began.
 	Stop(ctx context.Context) error
 }
 
+// Absent marks err as what a load returns when there is no record: it is kept
+// for a few seconds, at most five, so that asking again and again costs
+// nothing. [Cache.Get] returns err itself.
+func Absent(err error) error { return absent{err} }
+
+type absent struct{ error }
+
+// Unwrap returns what was marked.
+func (a absent) Unwrap() error { return a.error }
+
 // Stats counts since the start.
 type Stats struct{ Local, Shared, Loads int64 }
 
 // Cache is read-through: what it does not have it loads, once however many
-// wait. An older revision never replaces a newer one. It is safe for concurrent
-// use.
+// wait, and once among the nodes of a tier while that can be had. An entry that
+// has come of age is answered for a while longer, a tenth of its time, while
+// one load replaces it. An older revision never replaces a newer one. It is
+// safe for concurrent use.
 type Cache struct {
-	local *otter.Cache[string, Entry]
+	local *otter.Cache[string, record]
 	tier  Tier // nil: this process only
 	ttl   time.Duration
 	log   *slog.Logger
@@ -63,15 +85,25 @@ type Cache struct {
 	stats struct{ local, shared, loads atomic.Int64 }
 }
 
+// record is an entry, or that there is none, and until when it is fresh.
+type record struct {
+	Entry
+	absent error
+	fresh  time.Time
+	ends   time.Time // when it is no longer answered even while it is loaded anew
+}
+
 // New returns a cache in front of tier; nil keeps it in this process.
 func New(cfg Config, tier Tier, log *slog.Logger) (*Cache, error) {
 	c := &Cache{tier: tier, ttl: cfg.WithDefaults().TTL, log: log}
-	local, err := otter.New(&otter.Options[string, Entry]{
+	local, err := otter.New(&otter.Options[string, record]{
 		MaximumWeight: maxBytes,
-		Weigher: func(key string, e Entry) uint32 {
-			return uint32(min(len(key)+len(e.Data)+entryCost, maxBytes))
+		Weigher: func(key string, r record) uint32 {
+			return uint32(min(len(key)+len(r.Data)+entryCost, maxBytes))
 		},
-		ExpiryCalculator: otter.ExpiryWritingFunc(func(otter.Entry[string, Entry]) time.Duration { return c.jittered() }),
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, record]) time.Duration {
+			return max(time.Until(e.Value.ends), 1)
+		}),
 	})
 	if err != nil {
 		return nil, err
@@ -113,26 +145,24 @@ func (c *Cache) Stats() Stats {
 // Get returns the entry of key, of revision atLeast or newer, and loads it when
 // there is none. Callers who ask for a key at once share one load; each waits
 // no longer than his ctx. An error of load goes to all who wait for it and is
-// not kept. What load returns is believed, whatever its revision.
+// not kept, unless it is [Absent]. What load returns is believed, whatever its
+// revision.
 func (c *Cache) Get(ctx context.Context, key string, atLeast int64, load func(context.Context) (Entry, error)) (Entry, error) {
-	if e, ok := c.here(key, atLeast); ok {
-		return e, nil
+	if r, ok := c.here(key, atLeast); ok {
+		if time.Now().After(r.fresh) {
+			c.loads.DoChan(key, c.flight(ctx, key, atLeast, load)) // nobody waits for it
+		}
+		return r.Entry, r.absent
 	}
 	for {
-		result := c.loads.DoChan(key, func() (any, error) {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
-			defer cancel()
-			e, err := c.fetch(ctx, key, atLeast, load)
-			return flight{e, atLeast}, err
-		})
 		select {
-		case r := <-result:
-			if r.Err != nil {
-				return Entry{}, r.Err
+		case done := <-c.loads.DoChan(key, c.flight(ctx, key, atLeast, load)):
+			if done.Err != nil {
+				return Entry{}, done.Err
 			}
-			f, _ := r.Val.(flight)
-			if f.entry.Revision >= atLeast || f.atLeast >= atLeast {
-				return f.entry, nil
+			f, _ := done.Val.(flight)
+			if f.Revision >= atLeast || f.atLeast >= atLeast {
+				return f.Entry, f.absent
 			}
 			// A load that began for a caller who was content with less.
 		case <-ctx.Done():
@@ -141,23 +171,34 @@ func (c *Cache) Get(ctx context.Context, key string, atLeast int64, load func(co
 	}
 }
 
-func (c *Cache) here(key string, atLeast int64) (Entry, bool) {
-	e, ok := c.local.GetIfPresent(key)
-	if !ok || e.Revision < atLeast {
-		return Entry{}, false
-	}
-	c.stats.local.Add(1)
-	return e, true
-}
-
 // flight is what a load returned, and what it was asked for.
 type flight struct {
-	entry   Entry
+	record
 	atLeast int64
 }
 
+// flight returns what loads a key for whoever asks meanwhile.
+func (c *Cache) flight(ctx context.Context, key string, atLeast int64, load func(context.Context) (Entry, error)) func() (any, error) {
+	return func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
+		r, err := c.fetch(ctx, key, atLeast, load)
+		return flight{r, atLeast}, err
+	}
+}
+
+// here returns what this process has of a key.
+func (c *Cache) here(key string, atLeast int64) (record, bool) {
+	r, ok := c.local.GetIfPresent(key)
+	if !ok || r.Revision < atLeast {
+		return record{}, false
+	}
+	c.stats.local.Add(1)
+	return r, true
+}
+
 // fetch asks the shared tier, then loads.
-func (c *Cache) fetch(ctx context.Context, key string, atLeast int64, load func(context.Context) (Entry, error)) (e Entry, err error) {
+func (c *Cache) fetch(ctx context.Context, key string, atLeast int64, load func(context.Context) (Entry, error)) (r record, err error) {
 	// It runs in a goroutine of its own, where nobody else would stop a panic.
 	defer func() {
 		if p := recover(); p != nil {
@@ -165,38 +206,81 @@ func (c *Cache) fetch(ctx context.Context, key string, atLeast int64, load func(
 		}
 	}()
 	// Another load may have ended since the caller looked.
-	if e, ok := c.here(key, atLeast); ok {
-		return e, nil
+	if r, ok := c.here(key, atLeast); ok && time.Now().Before(r.fresh) {
+		return r, nil
 	}
-	if c.tier != nil {
-		if e, ok := c.tier.Get(ctx, key); ok {
-			c.keep(key, e) // even when it is too old: the load may bring an older one
-			if e.Revision >= atLeast {
-				c.stats.shared.Add(1)
-				return e, nil
-			}
+	if c.tier == nil {
+		return c.load(ctx, key, load)
+	}
+	if r, ok := c.shared(ctx, key, atLeast); ok {
+		return r, nil
+	}
+	release, granted := c.tier.Lease(ctx, key)
+	for waited := time.Duration(0); !granted && waited < leaseWait && ctx.Err() == nil; waited += leaseLook {
+		pause(ctx, leaseLook)
+		if r, ok := c.shared(ctx, key, atLeast); ok {
+			return r, nil
 		}
 	}
-	c.stats.loads.Add(1)
-	e, err = load(ctx)
-	if err != nil {
-		return Entry{}, err
+	if granted {
+		defer release()
 	}
-	c.keep(key, e)
-	if c.tier != nil {
-		c.tier.Set(ctx, key, e, c.jittered())
+	r, err = c.load(ctx, key, load)
+	if err == nil && r.absent == nil {
+		c.tier.Set(ctx, key, r.Entry, time.Until(r.fresh))
 	}
-	return e, nil
+	return r, err
 }
 
-// keep stores an entry here unless a newer one is there.
-func (c *Cache) keep(key string, e Entry) {
-	c.local.Compute(key, func(old Entry, found bool) (Entry, otter.ComputeOp) {
-		if found && old.Revision > e.Revision {
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// shared takes an entry from the shared tier.
+func (c *Cache) shared(ctx context.Context, key string, atLeast int64) (record, bool) {
+	e, ttl, ok := c.tier.Get(ctx, key)
+	if !ok {
+		return record{}, false
+	}
+	r := c.keep(key, record{Entry: e}, ttl) // even when it is too old: the load may bring an older one
+	if e.Revision < atLeast {
+		return record{}, false
+	}
+	c.stats.shared.Add(1)
+	return r, true
+}
+
+func (c *Cache) load(ctx context.Context, key string, load func(context.Context) (Entry, error)) (record, error) {
+	c.stats.loads.Add(1)
+	e, err := load(ctx)
+	if gone, ok := errors.AsType[absent](err); ok {
+		return c.keep(key, record{Entry: Entry{Revision: e.Revision}, absent: gone.error}, min(c.jittered()/10, maxAbsent)), nil
+	}
+	if err != nil {
+		return record{}, err
+	}
+	return c.keep(key, record{Entry: e}, c.jittered()), nil
+}
+
+// keep stores a record here for a time unless a newer one is there.
+func (c *Cache) keep(key string, r record, ttl time.Duration) record {
+	r.fresh = time.Now().Add(ttl)
+	r.ends = r.fresh
+	if r.absent == nil {
+		r.ends = r.fresh.Add(ttl / 10)
+	}
+	c.local.Compute(key, func(old record, found bool) (record, otter.ComputeOp) {
+		if found && old.Revision > r.Revision {
 			return old, otter.CancelOp
 		}
-		return e, otter.WriteOp
+		return r, otter.WriteOp
 	})
+	return r
 }
 
 // Invalidate drops an entry older than revision: here, in the shared tier and
@@ -212,7 +296,7 @@ func (c *Cache) Invalidate(ctx context.Context, key string, revision int64) {
 }
 
 func (c *Cache) drop(key string, revision int64) {
-	c.local.ComputeIfPresent(key, func(old Entry) (Entry, otter.ComputeOp) {
+	c.local.ComputeIfPresent(key, func(old record) (record, otter.ComputeOp) {
 		if old.Revision < revision {
 			return old, otter.InvalidateOp
 		}

@@ -9,7 +9,7 @@ import (
 // Config is what an operator sets about the cache. The zero value means the
 // defaults.
 type Config struct {
-	TTL time.Duration `key:"ttl" help:"how long a cached record may be used"`
+	TTL time.Duration `key:"ttl" help:"how long a cached record is fresh; it is used for a tenth longer while it is read again"`
 }
 
 // WithDefaults returns a copy with the defaults in place of zero values.

@@ -6,9 +6,11 @@ import (
 	_ "embed"
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync/atomic"
 	"time"
 
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/modules/cache"
@@ -20,6 +22,8 @@ const (
 	callTimeout = 100 * time.Millisecond
 	// rest is how long Redis is left alone after a call failed.
 	rest = time.Second
+	// leaseFor is how long a node may load a key alone.
+	leaseFor = 2 * time.Second
 )
 
 var (
@@ -27,6 +31,8 @@ var (
 	setSource string
 	//go:embed invalidate.lua
 	invalidateSource string
+	//go:embed release.lua
+	releaseSource string
 )
 
 // Stats counts since the start.
@@ -45,9 +51,10 @@ type Tier struct {
 	log     *slog.Logger
 	timeout time.Duration // of one call
 
-	set, invalidate          *redis.Script
-	restUntil                atomic.Int64 // Unix milliseconds; 0: not resting
+	set, invalidate, release *redis.Script
+	breaker                  circuitbreaker.CircuitBreaker[any]
 	errors, skipped, garbage atomic.Int64
+	leases                   atomic.Uint64
 
 	sub    redis.UniversalClient
 	own    bool // sub was made here
@@ -73,7 +80,28 @@ func New(clients *redisrole.Clients, log *slog.Logger) *Tier {
 		timeout:    callTimeout,
 		set:        redis.NewScript(setSource),
 		invalidate: redis.NewScript(invalidateSource),
+		release:    redis.NewScript(releaseSource),
+		breaker:    newBreaker(log, clients.Where(redisrole.Cache)),
 	}
+}
+
+// newBreaker returns what opens when a call gets no answer, and lets one call
+// try when the rest is over. It logs once that the server went, and once that
+// it is back.
+func newBreaker(log *slog.Logger, where string) circuitbreaker.CircuitBreaker[any] {
+	return circuitbreaker.NewBuilder[any]().
+		WithFailureThreshold(1).
+		WithSuccessThreshold(1).
+		WithDelay(rest).
+		OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
+			switch {
+			case e.OldState == circuitbreaker.ClosedState:
+				log.Warn("rediscache: the server does not answer; records are read from the database", "server", where)
+			case e.NewState == circuitbreaker.ClosedState:
+				log.Info("rediscache: the server answers again", "server", where)
+			}
+		}).
+		Build()
 }
 
 // Stats returns the counters.
@@ -84,67 +112,78 @@ func (t *Tier) Stats() Stats {
 // call runs fn unless Redis is left alone, and leaves it alone when fn gets no
 // answer. It reports whether fn succeeded.
 func (t *Tier) call(ctx context.Context, fn func(context.Context) error) bool {
-	now := time.Now()
-	until := t.restUntil.Load()
-	// When the rest is over one call tries, and the others wait for what it
-	// finds.
-	if until != 0 && (now.UnixMilli() < until || !t.restUntil.CompareAndSwap(until, now.Add(rest).UnixMilli())) {
+	if ctx.Err() != nil {
+		return false // the caller left; nothing is known
+	}
+	if !t.breaker.TryAcquirePermit() {
 		t.skipped.Add(1)
 		return false
 	}
-	limited, cancel := context.WithTimeout(ctx, t.timeout)
+	// A caller who leaves stops neither the call nor what is learnt from it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timeout)
 	defer cancel()
-	err := fn(limited)
+	err := fn(ctx)
 	var answer redis.Error
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
-		t.wake(until)
+		t.breaker.RecordSuccess()
 		return err == nil
 	case errors.As(err, &answer): // it is up, and refuses: full, loading, a rule
-		t.wake(until)
-	case ctx.Err() != nil: // the caller left; nothing is known
-		if until != 0 {
-			t.restUntil.Store(now.UnixMilli())
-		}
-		return false
+		t.breaker.RecordSuccess()
 	default:
-		t.restUntil.Store(time.Now().Add(rest).UnixMilli())
+		t.breaker.RecordFailure()
 	}
 	t.errors.Add(1)
 	t.log.Debug("rediscache: a call failed; the database serves", "err", err)
 	return false
 }
 
-// wake ends the rest that until began with, if any.
-func (t *Tier) wake(until int64) {
-	if until != 0 {
-		t.restUntil.Store(0)
-	}
-}
-
 // Get implements [cache.Tier].
-func (t *Tier) Get(ctx context.Context, key string) (cache.Entry, bool) {
-	var value string
+func (t *Tier) Get(ctx context.Context, key string) (cache.Entry, time.Duration, bool) {
+	var value *redis.StringCmd
+	var ttl *redis.DurationCmd
 	garbage := false
-	ok := t.call(ctx, func(ctx context.Context) (err error) {
-		value, err = t.client.Get(ctx, t.keys.entry(key)).Result()
+	ok := t.call(ctx, func(ctx context.Context) error {
+		pipe := t.client.Pipeline()
+		value, ttl = pipe.Get(ctx, t.keys.entry(key)), pipe.PTTL(ctx, t.keys.entry(key))
+		_, err := pipe.Exec(ctx)
 		if redis.HasErrorPrefix(err, "WRONGTYPE") {
 			garbage, err = true, nil
 		}
 		return err
 	})
 	if !ok {
-		return cache.Entry{}, false
+		return cache.Entry{}, 0, false
 	}
 	if !garbage {
-		e, err := decode(value)
-		if err == nil {
-			return e, true
+		e, err := decode(value.Val())
+		if err == nil && ttl.Val() > 0 {
+			return e, ttl.Val(), true
 		}
 	}
 	t.garbage.Add(1)
 	t.call(ctx, func(ctx context.Context) error { return t.client.Del(ctx, t.keys.entry(key)).Err() })
-	return cache.Entry{}, false
+	return cache.Entry{}, 0, false
+}
+
+// Lease implements [cache.Tier].
+func (t *Tier) Lease(ctx context.Context, key string) (release func(), granted bool) {
+	token := t.node + " " + strconv.FormatUint(t.leases.Add(1), 10)
+	taken := false
+	t.call(ctx, func(ctx context.Context) error {
+		err := t.client.SetArgs(ctx, t.keys.lease(key), token, redis.SetArgs{Mode: "NX", TTL: leaseFor}).Err()
+		taken = errors.Is(err, redis.Nil)
+		return err
+	})
+	if taken {
+		return nil, false
+	}
+	ctx = context.WithoutCancel(ctx)
+	return func() {
+		t.call(ctx, func(ctx context.Context) error {
+			return t.release.Run(ctx, t.client, []string{t.keys.lease(key)}, token).Err()
+		})
+	}, true
 }
 
 // Set implements [cache.Tier].

@@ -168,7 +168,7 @@ func TestWhatIsNoEntryIsAMissAndGoes(t *testing.T) {
 		if err := set("moim:cache:" + name); err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := tier.Get(ctx, name); ok {
+		if _, _, ok := tier.Get(ctx, name); ok {
 			t.Errorf("%s: taken for an entry", name)
 		}
 		if n := raw.Exists(ctx, "moim:cache:"+name).Val(); n != 0 {
@@ -330,7 +330,7 @@ func TestAFrozenServerCostsOneWaitAndIsLeftAlone(t *testing.T) {
 				return after.Errors > before.Errors
 			})
 			proxy.Heal()
-			eventually(t, "it is used again", func() bool { _, ok := tier.Get(t.Context(), "a"); return ok })
+			eventually(t, "it is used again", func() bool { _, _, ok := tier.Get(t.Context(), "a"); return ok })
 			before := tier.Stats()
 			for range 100 {
 				tier.Get(t.Context(), "a")
@@ -350,10 +350,10 @@ func TestACallerWhoLeavesStopsNobody(t *testing.T) {
 	get(t, c, "a", 0, load(1))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, ok := tier.Get(ctx, "a"); ok {
+	if _, _, ok := tier.Get(ctx, "a"); ok {
 		t.Error("an answer for one who left")
 	}
-	if _, ok := tier.Get(t.Context(), "a"); !ok {
+	if _, _, ok := tier.Get(t.Context(), "a"); !ok {
 		t.Error("the server is left alone because a caller left")
 	}
 }
@@ -371,7 +371,7 @@ func TestAFullServerIsStillRead(t *testing.T) {
 	if s := tier.Stats(); s.Errors == 0 {
 		t.Fatalf("it takes more: %+v", s)
 	}
-	if _, ok := tier.Get(t.Context(), "a"); !ok {
+	if _, _, ok := tier.Get(t.Context(), "a"); !ok {
 		t.Error("what it has is not read")
 	}
 }
@@ -415,11 +415,11 @@ func TestARingWillDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	get(t, c, "a", 0, load(1))
-	if e, ok := tier.Get(t.Context(), "a"); !ok || e.Revision != 1 {
+	if e, _, ok := tier.Get(t.Context(), "a"); !ok || e.Revision != 1 {
 		t.Errorf("got %+v, %t", e, ok)
 	}
 	c.Invalidate(t.Context(), "a", 2)
-	if _, ok := tier.Get(t.Context(), "a"); ok {
+	if _, _, ok := tier.Get(t.Context(), "a"); ok {
 		t.Error("it was not invalidated")
 	}
 	if err := c.Stop(t.Context()); err != nil {
@@ -446,7 +446,7 @@ func TestModule(t *testing.T) {
 		fx.Supply(cache.Config{}, quiet, clients(t, redisrole.Config{URL: server.URL()}, "n1", nil)), fx.Populate(&c, &tier))
 	app.RequireStart()
 	get(t, c, "a", 0, load(1))
-	if _, ok := tier.Get(t.Context(), "a"); !ok {
+	if _, _, ok := tier.Get(t.Context(), "a"); !ok {
 		t.Error("the cache does not use the tier")
 	}
 	app.RequireStop()

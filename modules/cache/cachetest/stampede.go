@@ -1,0 +1,110 @@
+package cachetest
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/modules/cache"
+)
+
+// testOneLoadOfNodes has all nodes want what none has, as after the shared
+// tier was emptied.
+func testOneLoadOfNodes(t *testing.T, open Open) {
+	nodes := start(t, open, cache.Config{})
+	const keys = 20
+	var s source
+	s.revision.Store(1)
+	slow := func(ctx context.Context) (cache.Entry, error) {
+		tick := time.NewTimer(20 * time.Millisecond)
+		defer tick.Stop()
+		<-tick.C
+		return s.load(ctx)
+	}
+	var all sync.WaitGroup
+	for i := range keys {
+		for _, n := range nodes {
+			for range 50 {
+				all.Go(func() {
+					if e, err := n.Get(t.Context(), strconv.Itoa(i), 1, slow); err != nil || e.Revision != 1 {
+						t.Errorf("got revision %d, %v", e.Revision, err)
+					}
+				})
+			}
+		}
+	}
+	all.Wait()
+	// A node that waited in vain, on a busy machine, loads as well: that costs
+	// a load a node at most.
+	n := s.loads.Load()
+	t.Logf("%d loads for %d keys on %d nodes", n, keys, len(nodes))
+	if n < keys || len(nodes) == 1 && n > keys || n > keys*3/2 {
+		t.Errorf("%d loads for %d keys on %d nodes", n, keys, len(nodes))
+	}
+}
+
+// testStale lets nobody wait when an entry comes of age.
+func testStale(t *testing.T, open Open) {
+	c := start(t, open, cache.Config{TTL: 3 * time.Second})[0]
+	var s source
+	get(t, c, "a", 0, s.load)
+	s.revision.Store(1)
+	begun, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	slow := func(ctx context.Context) (cache.Entry, error) {
+		once.Do(func() { close(begun) })
+		<-release
+		return s.load(ctx)
+	}
+	eventually(t, "the entry is loaded anew", func() bool {
+		if e := get(t, c, "a", 0, slow); e.Revision != 0 {
+			t.Fatalf("revision %d before it was loaded", e.Revision)
+		}
+		select {
+		case <-begun:
+			return true
+		default:
+			return false
+		}
+	})
+	close(release)
+	eventually(t, "the new entry is there", func() bool { return get(t, c, "a", 0, none).Revision == 1 })
+	if n := s.loads.Load(); n != 2 {
+		t.Errorf("%d loads, want the first and the second", n)
+	}
+}
+
+// testAbsent asks again and again for what is not there.
+func testAbsent(t *testing.T, open Open) {
+	nodes := start(t, open, cache.Config{})
+	c := nodes[0]
+	missing := errors.New("there is no such record")
+	loads := 0
+	for range 100 {
+		_, err := c.Get(t.Context(), "a", 0, func(context.Context) (cache.Entry, error) {
+			loads++
+			return cache.Entry{}, cache.Absent(missing)
+		})
+		if err != missing { //nolint:errorlint // as it is, says the contract
+			t.Fatalf("got %v", err)
+		}
+	}
+	if loads != 1 {
+		t.Errorf("%d loads, want 1", loads)
+	}
+	// Who knows better is not told that it is not there.
+	expect(t, get(t, c, "a", 1, at(1)), 1)
+	expect(t, get(t, c, "a", 0, none), 1)
+	_, err := c.Get(t.Context(), "b", 0, func(context.Context) (cache.Entry, error) { return cache.Entry{}, cache.Absent(missing) })
+	if !errors.Is(err, missing) {
+		t.Errorf("got %v", err)
+	}
+	nodes[len(nodes)-1].Invalidate(t.Context(), "b", 1)
+	eventually(t, "a record that was made is found", func() bool {
+		e, err := c.Get(t.Context(), "b", 0, at(1))
+		return err == nil && e.Revision == 1
+	})
+}
