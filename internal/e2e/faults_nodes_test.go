@@ -1,8 +1,8 @@
 package e2e
 
 import (
-	"errors"
 	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,26 +23,38 @@ func startOnOne(t *testing.T, nodes int, env ...string) *deployment {
 
 // TestT01KillOneNodeOfThree: kill -9 while 300 sessions listen. Who is
 // connected elsewhere is served without a pause; who was on that node finds
-// everything on another one.
+// everything on another one and is never shown offline; who does not come back
+// is reconnecting when the node's lease is over and offline after the grace.
 func TestT01KillOneNodeOfThree(t *testing.T) {
 	t.Parallel()
-	d := startOnOne(t, 3)
+	d := startOnOne(t, 3, "MOIM_GROUP_PRESENCE_GRACE=3s")
 	f := newFleet(t, d, 10, inSoak(30, 300))
 	browsers := []*client{d.io(t, 0, "ana"), d.io(t, 1, "ana")} // socket.io-client
 	for _, c := range browsers {
 		c.subscribe(f.groups[0])
 	}
+	watcher := watchPresence(t, d.ws(t, 0, "ana"), f.groups[0])
+	f.needOnline(0, f.groups[0], d.api(0, "ana"))
 	l := startLoad(t, d, f.groups, 6, 150)
 	need(t, soon, "messages flow", func() bool { return l.acked.Load() > 100 })
 
 	const victim = 2
 	orphans, others := f.on(victim), append(f.on(0), f.on(1)...)
+	var lostForGood []*session
+	for _, s := range orphans {
+		if s.groupID == f.groups[0] && len(lostForGood) < 3 {
+			lostForGood = append(lostForGood, s)
+		}
+	}
 	d.nodes[victim].Kill()
 	began := time.Now()
+	for _, s := range lostForGood {
+		s.leave()
+	}
 	for _, s := range orphans {
 		need(t, soon, s.name+" notices", func() bool { return s.at.Load() != victim })
 	}
-	f.needAll(answerWithin, "every session is subscribed again", func(s *session) bool { return s.at.Load() >= 0 })
+	f.needAll(answerWithin, "every session is subscribed again", func(s *session) bool { return s.at.Load() >= 0 || s.over() })
 	back := time.Since(began)
 	at := l.acked.Load()
 	need(t, soon, "messages flow", func() bool { return l.acked.Load() > at+100 })
@@ -57,7 +69,30 @@ func TestT01KillOneNodeOfThree(t *testing.T) {
 	}
 	t.Logf("T01: %d sessions, the %d of the dead node back after %s; %d messages, %d lost, %d doubled; worst lateness elsewhere %s",
 		len(f.sessions), len(orphans), back.Round(time.Millisecond), l.acked.Load(), lost, doubled, latest(others))
+
+	for _, s := range lostForGood {
+		need(t, time.Until(began.Add(leaseEnds)), s.name+" is offline", func() bool { return pushedStatus(watcher, f.groups[0], s.user) == "offline" })
+		var told []string
+		for _, p := range pushedPresence(watcher, f.groups[0])[s.user] {
+			told = append(told, p.Status+" "+p.Reason)
+		}
+		if n := len(told); n < 2 || told[n-1] != "offline node_lost" || !strings.HasPrefix(told[n-2], "reconnecting") {
+			t.Errorf("of %s the group was told %q, want reconnecting, then offline for node_lost", s.name, told)
+		}
+	}
+	t.Logf("T01: who did not come back was offline %s after the kill", time.Since(began).Round(time.Millisecond))
+	for _, s := range f.sessions {
+		if !s.over() && s.groupID == f.groups[0] && wasOffline(watcher, f.groups[0], s.user) {
+			t.Errorf("%s was shown offline and was not", s.name)
+		}
+	}
+	f.needOnline(0, f.groups[0], d.api(1, "ana"))
 }
+
+// leaseEnds is how long after a node's death its members are offline at the
+// latest: its lease (10 s), the grace of these tests (3 s), a look by another
+// node, and something for two busy cores.
+const leaseEnds = 10*time.Second + 3*time.Second + 3*time.Second + 9*time.Second
 
 // TestT02KillAllNodes: nobody is left who remembers. What was acknowledged is
 // there, and every session goes on where it was.
@@ -87,6 +122,7 @@ func TestT02KillAllNodes(t *testing.T) {
 	l.stop()
 	f.needHeads(0)
 	lost, doubled := l.verify(f.streams())
+	f.needOnline(30*time.Second, f.groups[0], d.api(0, "ana"))
 	t.Logf("T02: 3 nodes killed and started again: %d sessions back after %s; %d messages, %d lost, %d doubled",
 		len(f.sessions), back.Round(time.Millisecond), l.acked.Load(), lost, doubled)
 }
@@ -171,43 +207,36 @@ func TestT04FrozenNode(t *testing.T) {
 	f := newFleet(t, d, 2, 10)
 	ana := d.ws(t, 0, "ana")
 	groupID := f.groups[0]
-	var answered subscription
-	ana.must("group:subscribe", object{"groupId": groupID, "presence": true}, &answered)
-	ana.stream(groupID).begin(answered.Version, answered)
+	watchPresence(t, ana, groupID)
 
 	frozen := d.nodes[1]
 	stuck := f.on(1)
 	his := stuck[0]
-	need(t, soon, "everybody is online", func() bool { return statusOf(t, d.api(0, "ana"), groupID, his.user) == "online" })
+	f.needOnline(0, groupID, d.api(0, "ana"))
 	frozen.Signal(syscall.SIGSTOP)
 	t.Cleanup(func() { _ = frozen.cmd.Process.Signal(syscall.SIGCONT) })
 	began := time.Now()
 	awake := &deployment{nodes: d.nodes[:1], token: d.token} // the load balancer has noticed
 	l := startLoad(t, awake, f.groups, 2, 20)
-	need(t, 20*time.Second, "who is on the frozen node is not online any more", func() bool {
-		return statusOf(t, d.api(0, "ana"), groupID, his.user) != "online"
+	need(t, 20*time.Second, "who is on the frozen node is reconnecting", func() bool {
+		return statusOf(t, d.api(0, "ana"), groupID, his.user) == "reconnecting"
 	})
 	asleep := time.Since(began)
 	frozen.Signal(syscall.SIGCONT)
 	began = time.Now()
-	for _, s := range stuck {
-		if s.groupID != groupID {
-			continue
-		}
-		need(t, 15*time.Second, s.name+" is online again, on every node", func() bool {
-			return statusOf(t, d.api(0, "ana"), groupID, s.user) == "online" && statusOf(t, d.api(1, "ana"), groupID, s.user) == "online"
-		})
+	for i := range d.nodes {
+		f.needOnline(15*time.Second, groupID, d.api(i, "ana"))
 	}
 	online := time.Since(began)
-	if twice := doublyPresent(t, d.api(0, "ana"), groupID); len(twice) > 0 {
-		t.Errorf("%v are present twice", twice)
-	}
 	l.stop()
 	f.needHeads(0)
 	lost, doubled := l.verify(f.streams())
 	for _, s := range stuck {
 		if s.follows.Load() != 1 {
 			t.Errorf("%s was disconnected", s.name)
+		}
+		if wasOffline(ana, groupID, s.user) {
+			t.Errorf("%s was shown offline within the grace", s.name)
 		}
 	}
 	t.Logf("T04: frozen for %s, its %d sessions online again after %s; %d messages, %d lost, %d doubled; worst lateness on the other node %s",
@@ -245,23 +274,4 @@ func TestT05RollingRestart(t *testing.T) {
 	t.Logf("T05: 3 nodes restarted in turn in %s under %d sessions; %d messages, %d calls made again, slowest %s, %d lost, %d doubled",
 		took.Round(time.Millisecond), len(f.sessions), l.acked.Load(), l.again.Load(),
 		time.Duration(l.slowest.Load()).Round(time.Millisecond), lost, doubled)
-}
-
-// doublyPresent returns the users whom a node names more than once.
-func doublyPresent(t *testing.T, a api, groupID string) (twice []string) {
-	t.Helper()
-	var answered page[presence]
-	if _, err := a.do(t.Context(), http.MethodGet, "/groups/"+groupID+"/presence", nil, &answered); err != nil {
-		if refusal, ok := errors.AsType[*apiError](err); !ok || refusal.Status != http.StatusServiceUnavailable {
-			t.Errorf("presence: %v", err)
-		}
-		return nil
-	}
-	seen := make(map[string]int)
-	for _, p := range answered.Items {
-		if seen[p.UserID]++; seen[p.UserID] == 2 {
-			twice = append(twice, p.UserID)
-		}
-	}
-	return twice
 }

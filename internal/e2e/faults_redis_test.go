@@ -274,3 +274,44 @@ func envelopeOf(number uint64, event, meta, data string) string {
 	}
 	return string(append(append(b, 0), data...))
 }
+
+// TestT22FlushGroupRedis: the group role's server loses everything it knew
+// (FLUSHALL). Nothing durable was there; presence is entered again, and nobody
+// is shown to have gone meanwhile.
+func TestT22FlushGroupRedis(t *testing.T) {
+	t.Parallel()
+	groups := redistest.Start(t)
+	d := startOnOne(t, 3, "MOIM_REDIS_GROUP_URL="+groups.URL())
+	f := newFleet(t, d, 2, 9)
+	watchers := make([]*client, len(d.nodes))
+	for i := range d.nodes {
+		watchers[i] = watchPresence(t, d.ws(t, i, "ana"), f.groups[0])
+	}
+	l := startLoad(t, d, f.groups, 4, 100)
+	f.needOnline(0, f.groups[0], d.api(0, "ana"))
+	told := pushedPresence(watchers[0], f.groups[0])
+	if err := groups.Client().FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for i := range d.nodes {
+		f.needOnline(25*time.Second, f.groups[0], d.api(i, "ana"))
+	}
+	back := time.Since(began)
+	at := l.acked.Load()
+	need(t, soon, "messages flow", func() bool { return l.acked.Load() > at+100 })
+	l.stop()
+	f.needHeads(0)
+	lost, doubled := l.verify(f.streams())
+	for _, w := range watchers {
+		for user, changes := range pushedPresence(w, f.groups[0]) {
+			for _, p := range changes[min(len(told[user]), len(changes)):] {
+				if p.Status != "online" {
+					t.Errorf("%s was told that %s is %s for %q, who was there all the time", w.name, user, p.Status, p.Reason)
+				}
+			}
+		}
+	}
+	t.Logf("T22: everybody online again on every node %s after FLUSHALL, nobody shown to have gone; %d messages, %d lost, %d doubled",
+		back.Round(time.Millisecond), l.acked.Load(), lost, doubled)
+}

@@ -29,15 +29,19 @@ type session struct {
 	*inbox
 	user    string
 	groupID string
-	home    int // the node that it goes to first
+	home    int             // the node that it goes to first
+	ctx     context.Context //nolint:containedctx // lives exactly as long as the session
 	leave   context.CancelFunc
 
 	follows atomic.Int64 // times that it was subscribed
 	at      atomic.Int64 // the node that it is subscribed on; -1: on none
 }
 
-// stream is what the session received of its group.
+// events is what the session received of its group.
 func (s *session) events() *stream { return s.stream(s.groupID) }
+
+// over reports whether the session has left for good.
+func (s *session) over() bool { return s.ctx.Err() != nil }
 
 // newFleet makes groups of ana's with so many members each, and a session for
 // each member, and waits until all are subscribed.
@@ -56,10 +60,9 @@ func newFleet(t *testing.T, d *deployment, groups, members int) *fleet {
 	}
 	t.Cleanup(f.stop)
 	for _, s := range f.sessions {
-		var ctx context.Context
-		ctx, s.leave = context.WithCancel(context.Background())
+		s.ctx, s.leave = context.WithCancel(context.Background())
 		s.at.Store(-1)
-		f.running.Go(func() { f.live(ctx, s) })
+		f.running.Go(func() { f.live(s.ctx, s) })
 	}
 	f.needAll(answerWithin+soon, "every session is subscribed", func(s *session) bool { return s.at.Load() >= 0 })
 	return f
@@ -171,11 +174,46 @@ func (f *fleet) needHeads(survivor int) (total int64) {
 	}
 	within := time.Now().Add(3 * catchUp)
 	for _, s := range f.sessions {
+		if s.over() {
+			continue
+		}
 		if !wait(time.Until(within), func() bool { return s.events().head() >= heads[s.groupID] }) {
 			f.t.Fatalf("%s, on node %d, has version %d of %d", s.name, s.at.Load(), s.events().head(), heads[s.groupID])
 		}
 	}
 	return total
+}
+
+// needOnline waits until a node says that each session of a group is online,
+// once, and that nobody else is.
+func (f *fleet) needOnline(within time.Duration, groupID string, a api) {
+	f.t.Helper()
+	var got string
+	if !wait(max(within, soon), func() bool {
+		var answered page[presence]
+		if _, err := a.do(f.t.Context(), http.MethodGet, "/groups/"+groupID+"/presence", nil, &answered); err != nil {
+			got = err.Error()
+			return false
+		}
+		online := make(map[string]int)
+		for _, p := range answered.Items {
+			if p.Status == "online" && p.UserID != "ana" {
+				online[p.UserID]++
+			}
+		}
+		got = fmt.Sprint("online: ", online)
+		for _, s := range f.sessions {
+			if s.groupID == groupID && !s.over() {
+				if online[s.user] != 1 {
+					return false
+				}
+				delete(online, s.user)
+			}
+		}
+		return len(online) == 0
+	}) {
+		f.t.Errorf("not all sessions of a group, and they alone, are online: %s", got)
+	}
 }
 
 // streams returns what one session of each group received.
