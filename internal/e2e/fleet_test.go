@@ -30,7 +30,7 @@ type session struct {
 	user    string
 	groupID string
 	home    int             // the node that it goes to first
-	ctx     context.Context //nolint:containedctx // lives exactly as long as the session
+	ctx     context.Context // lives exactly as long as the session
 	leave   context.CancelFunc
 
 	follows atomic.Int64 // times that it was subscribed

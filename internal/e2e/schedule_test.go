@@ -9,19 +9,25 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestEnd: a group's reminder and end come once, within a second of their time,
-// to the members on every node, although the node that set them is dead; and
-// at the next start when no node was there at their time.
-func TestEnd(t *testing.T) {
+// TestT64ScheduledEnd: a group's reminder and end come once, within a second of their time,
+// to the members on every node, although the node that set them is dead, and
+// when they were moved; and at the next start when no node was there at their
+// time.
+func TestT64ScheduledEnd(t *testing.T) {
 	t.Parallel()
 	d := startCluster(t, 3, "MOIM_REDIS_URL="+redistest.Start(t).URL(), "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t))
 	const setter = 2
-	groupID, missed := newGroup(t, d, "bo"), newGroup(t, d, "bo")
+	groupID, moved, missed := newGroup(t, d, "bo"), newGroup(t, d, "bo"), newGroup(t, d, "bo")
+	sooner := time.Now().Add(2 * time.Second).UTC()
+	for _, at := range []time.Time{time.Now().Add(time.Hour), sooner} {
+		d.api(setter, "ana").must(t, http.StatusOK, http.MethodPatch, "/groups/"+moved, object{"endsAt": at}, nil)
+	}
 	end := time.Now().Add(3 * time.Second).UTC()
 	d.api(setter, "ana").must(t, http.StatusOK, http.MethodPatch, "/groups/"+groupID, object{"endsAt": end, "remindBefore": []int{1}}, nil)
 	all := []*client{d.io(t, 0, "ana"), d.ws(t, 1, "bo")}
 	for _, c := range all {
-		c.subscribe(groupID)
+		c.resume(groupID, 2) // created, bo joined: nothing is missed on a slow machine
+		c.resume(moved, 2)
 	}
 	d.nodes[setter].Kill()
 	for _, c := range all {
@@ -35,7 +41,9 @@ func TestEnd(t *testing.T) {
 		if len(times) != 2 {
 			t.Fatalf("%s: %d reminders and ends, want one of each", c.name, len(times))
 		}
-		t.Logf("%s: the reminder was %s late, the end %s", c.name, times[0].Sub(end.Add(-time.Second)), times[1].Sub(end))
+		need(t, time.Until(sooner)+soon, c.name+" is told of the end that was moved", func() bool { return hasType(c, moved, "group.ended") })
+		ends := c.stream(moved).received()
+		t.Logf("T64: %s: the reminder was %s late, the end %s, the moved end %s", c.name, times[0].Sub(end.Add(-time.Second)), times[1].Sub(end), ends[len(ends)-1].At.Sub(sooner))
 	}
 	d.api(1, "bo").mustRefuse(t, http.StatusConflict, "group_ended", http.MethodPost, "/groups/"+groupID+"/messages", object{"data": 1})
 
