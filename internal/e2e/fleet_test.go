@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -214,6 +216,20 @@ func (f *fleet) needOnline(within time.Duration, groupID string, a api) {
 	}) {
 		f.t.Errorf("not all sessions of a group, and they alone, are online: %s", got)
 	}
+}
+
+// watchPresence follows a group from its head on, with presence.
+func watchPresence(t *testing.T, c *client, groupID string) *client {
+	t.Helper()
+	var answered subscription
+	c.must("group:subscribe", object{"groupId": groupID, "presence": true}, &answered)
+	c.stream(groupID).begin(answered.Version, answered)
+	return c
+}
+
+// wasOffline reports whether a client was ever told that a member is offline.
+func wasOffline(c *client, groupID, user string) bool {
+	return slices.ContainsFunc(pushedPresence(c, groupID, user), func(told string) bool { return strings.HasPrefix(told, "offline") })
 }
 
 // streams returns what one session of each group received.
