@@ -20,16 +20,18 @@ const (
 // chores is what takes longer than a renewal of the lease may wait.
 type chores struct {
 	announce bool     // this node's users are to be entered again
+	check    bool     // and those who are not its users taken out: the server may have lost that
 	dead     []string // nodes to sweep
 }
 
 // order adds chores.
-func (s *Store) order(announce bool, dead []string) {
+func (s *Store) order(announce, check bool, dead []string) {
 	if !announce && len(dead) == 0 {
 		return
 	}
 	s.mu.Lock()
 	s.chores.announce = s.chores.announce || announce
+	s.chores.check = s.chores.check || check
 	for _, id := range dead {
 		if !slices.Contains(s.chores.dead, id) {
 			s.chores.dead = append(s.chores.dead, id)
@@ -77,10 +79,10 @@ func (s *Store) doOnce(ctx context.Context, todo chores) error {
 				return ctx.Err()
 			}
 		}
-		if err := s.announce(ctx); err != nil {
+		if err := s.announce(ctx, todo.check); err != nil {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.chores.announce = true
+			s.chores.announce, s.chores.check = true, s.chores.check || todo.check
 			if s.down != nil {
 				return nil
 			}
@@ -95,8 +97,15 @@ func (s *Store) doOnce(ctx context.Context, todo chores) error {
 	return nil
 }
 
-// announce enters all users of this node.
-func (s *Store) announce(ctx context.Context) error {
+// announce enters all users of this node, and takes out who is none, if asked.
+func (s *Store) announce(ctx context.Context, check bool) error {
+	var known []string
+	if check {
+		var err error
+		if known, err = s.knownGroups(ctx); err != nil {
+			return err
+		}
+	}
 	self, groups, err := s.announceGroups(ctx)
 	if err != nil {
 		return err
@@ -110,9 +119,14 @@ func (s *Store) announce(ctx context.Context) error {
 		return err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.self == self {
 		s.self.before = ""
+	}
+	s.mu.Unlock()
+	for _, groupID := range known {
+		if err := s.check(ctx, self, groupID); err != nil {
+			return err
+		}
 	}
 	return nil
 }

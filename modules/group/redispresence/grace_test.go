@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -218,4 +219,37 @@ func TestCost(t *testing.T) {
 	if calls > 40 { // renewals of the lease are among them
 		t.Errorf("%d calls", calls)
 	}
+}
+
+// A failover loses the server's last writes: who came, who went, and where.
+func TestServerLosesLastWrites(t *testing.T) {
+	t.Parallel()
+	const grace = redispresence.Lease / 2
+	s := redistest.Start(t)
+	p := proxytest.Start(t, s.Addr())
+	n := newNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
+	n.grace = grace
+	n.start(t)
+	n.apply(t, "g", "+ana")
+	n.apply(t, "h", "+eve")
+	key := usersKey(t, s)
+	id := s.Client().HGet(t.Context(), key, "ana").Val()
+	n.apply(t, "g", "-ana", "+bo")
+	n.apply(t, "h", "-eve")
+	p.Cut()
+	eventually(t, "the outage is noticed", func() bool { return n.listed(t, "g", "online") != "bo" })
+	for hash, user := range map[string]string{key: "ana", strings.Replace(key, "{g}", "{h}", 1): "eve"} {
+		if err := s.Client().HSet(t.Context(), hash, user, id).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Client().HDel(t.Context(), key, "bo").Err(); err != nil {
+		t.Fatal(err)
+	}
+	p.Heal()
+	eventually(t, "bo is there", func() bool { return n.lists(t, "g", "bo") })
+	eventually(t, "the others are not", func() bool { return len(news(n)) == 4 })
+	want(t, "told", news(n), []string{
+		"g ana offline dropped", "g ana reconnecting dropped", "h eve offline dropped", "h eve reconnecting dropped",
+	})
 }

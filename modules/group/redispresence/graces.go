@@ -50,29 +50,30 @@ func (s *Store) endGraces(ctx context.Context) {
 		case <-s.sooner:
 		case <-timer.C:
 		}
-		due := s.dueGroups()
+		due, taken := s.dueGroups()
 		for len(due) > 0 && ctx.Err() == nil {
 			n := min(endBatch, len(due))
-			s.endIn(ctx, due[:n])
+			s.endIn(ctx, due[:n], taken)
 			due = due[n:]
 		}
 		timer.Reset(s.untilNextEnd())
 	}
 }
 
-// dueGroups takes the groups to look at now.
-func (s *Store) dueGroups() []string {
+// dueGroups returns the groups to look at now. They stay watched, from another
+// time on, until it is known that there is nothing more to watch for.
+func (s *Store) dueGroups() (due []string, taken time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	var due []string
+	taken = now.Add(idleCheck)
 	for groupID, at := range s.watched {
 		if !at.After(now) {
 			due = append(due, groupID)
-			delete(s.watched, groupID)
+			s.watched[groupID] = taken
 		}
 	}
-	return due
+	return due, taken
 }
 
 func (s *Store) untilNextEnd() time.Duration {
@@ -90,7 +91,7 @@ func (s *Store) untilNextEnd() time.Duration {
 
 // endIn ends what is over in groups. Those where more is to come, and all after
 // an error, are looked at again.
-func (s *Store) endIn(ctx context.Context, groups []string) {
+func (s *Store) endIn(ctx context.Context, groups []string, taken time.Time) {
 	self := s.identity()
 	answers, err := s.end(ctx, self, groups)
 	if err != nil {
@@ -103,20 +104,21 @@ func (s *Store) endIn(ctx context.Context, groups []string) {
 		return
 	}
 	for i, a := range answers {
-		if a.next >= 0 {
-			s.watch(groups[i], time.Now().Add(a.next))
-		}
-		if len(a.over) == 0 {
-			continue
-		}
 		s.mu.Lock()
+		if a.next >= 0 {
+			s.watchLocked(groups[i], time.Now().Add(a.next))
+		} else if s.watched[groups[i]].Equal(taken) { // no grace began meanwhile
+			delete(s.watched, groups[i])
+		}
 		for _, c := range a.over {
 			if cl := s.claims.get(groups[i], c.UserID); cl != nil && !cl.here && !cl.unsure {
 				s.claims.drop(groups[i], c.UserID)
 			}
 		}
 		s.mu.Unlock()
-		s.tell(groups[i], a.over)
+		if len(a.over) > 0 {
+			s.tell(groups[i], a.over)
+		}
 	}
 }
 

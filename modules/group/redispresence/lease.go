@@ -66,7 +66,7 @@ func (k *keeper) renewOnce(ctx context.Context) error {
 		return err
 	}
 	// Whatever may have been lost is entered again.
-	due := k.failed || time.Since(k.announced) > announceEvery
+	due := k.failed || k.doubted() || time.Since(k.announced) > announceEvery
 	switch r.status {
 	case "new":
 		k.become(identity{self.id, self.before, r.epoch}, began)
@@ -84,8 +84,21 @@ func (k *keeper) renewOnce(ctx context.Context) error {
 	if due {
 		k.announced = time.Now()
 	}
-	k.order(due, r.dead)
+	k.order(due, due && r.status == "ok", r.dead)
 	return nil
+}
+
+// doubted reports whether a call has failed since the last announcement. That
+// one is a while ago: a server that is slow is not to be asked for more.
+func (k *keeper) doubted() bool {
+	if time.Since(k.announced) < k.timing.lease {
+		return false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	doubt := k.doubt
+	k.doubt = false
+	return doubt
 }
 
 // rejoin makes this node a new one, after the others took it for dead: what it

@@ -78,6 +78,7 @@ type Store struct {
 	self    identity
 	renewed time.Time // when the last renewal that succeeded began
 	down    error     // why the server cannot be asked
+	doubt   bool      // a call failed: the server may be another one, and have lost something
 	chores  chores
 	stop    context.CancelFunc // nil: not started
 	stopped bool
@@ -201,6 +202,7 @@ func (s *Store) Apply(ctx context.Context, changes []group.Attendance) ([]group.
 	}
 	results, err := s.write(ctx, self, marked)
 	if err != nil {
+		s.renewNow()
 		return nil, fault.ErrUnavailable.WithCause(err)
 	}
 	s.confirm(self, marked, results)
@@ -292,8 +294,12 @@ func (s *Store) ask(ctx context.Context, read func(ctx context.Context, epoch st
 	return fault.ErrUnavailable.WithCause(err)
 }
 
-// renewNow finds out what the state of the server is.
+// renewNow finds out what the state of the server is, and enters this node's
+// users again.
 func (s *Store) renewNow() {
+	s.mu.Lock()
+	s.doubt = true
+	s.mu.Unlock()
 	select {
 	case s.poke <- struct{}{}:
 	default:

@@ -77,22 +77,32 @@ func (s *Store) sweepGroup(ctx context.Context, dead deadNode, groupID string) e
 		if err != nil {
 			return err
 		}
-		told, err := s.write(ctx, dead.identity, users)
-		if err != nil {
+		if err := s.sweepUsers(ctx, dead.identity, groupID, users); err != nil {
 			return err
 		}
-		s.mu.Lock()
-		for i, u := range users {
-			if told[i].status != "" && s.claims.get(groupID, u.UserID) == nil {
-				s.waitsLocked(s.self, u.Attendance, told[i])
-			}
-		}
-		s.mu.Unlock()
-		s.tellAll(users, told)
 		if cursor = next; cursor == 0 {
 			return nil
 		}
 	}
+}
+
+// sweepUsers takes users out of a node, and waits for those who are nowhere
+// else.
+func (s *Store) sweepUsers(ctx context.Context, of identity, groupID string, users []change) error {
+	told, err := s.write(ctx, of, users)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	for i, u := range users {
+		if c := s.claims.get(groupID, u.UserID); told[i].status != "" && (c == nil || !c.here && !c.unsure) {
+			s.waitsLocked(s.self, u.Attendance, told[i])
+		}
+	}
+	s.watchLocked(groupID, time.Now())
+	s.mu.Unlock()
+	s.tellAll(users, told)
+	return nil
 }
 
 // scanUsers looks at some users of a group and returns those whom a node has.
