@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -53,11 +54,11 @@ func TestDefect01SessionStartsOnceAndAlwaysEnds(t *testing.T) {
 		t.Error("nobody was told that the session has started")
 	}
 
-	b.endIn(t, "leader", room, remind+500*time.Millisecond)
+	b.endIn(t, "leader", room, remind+2*time.Second)
 	if left := clients[1].needs("room:reminder", room).SecondsLeft; left < 590 || left > 600 {
 		t.Errorf("reminded %d s before the end", left)
 	}
-	end := b.endIn(t, "leader", room, time.Second)
+	end := b.endIn(t, "leader", room, 1500*time.Millisecond)
 	b.kill()
 	await(t, "the end passes while no node runs", func() bool { return time.Now().After(end) })
 	b.run()
@@ -78,7 +79,8 @@ func TestDefect01SessionStartsOnceAndAlwaysEnds(t *testing.T) {
 // participants were, and kills one while it waits for somebody.
 func TestDefect02GraceNeedsNobodysMemory(t *testing.T) {
 	t.Parallel()
-	a, b := pair(t)
+	const grace = 3 * time.Second // time to come back, also on a busy machine
+	a, b := pair(t, "MOIM_GROUP_PRESENCE_GRACE="+grace.String())
 	room := b.room(t, "leader2", 0)
 	watcher := dial(t, b.addr, "watcher")
 	watcher.join(room)
@@ -224,8 +226,8 @@ func TestDefect06EndFollowsTheDatabase(t *testing.T) {
 	if left := time.Until(in.EndAt); left > session || left < session-patience || in.RemainMs > session.Milliseconds() {
 		t.Errorf("a session ends in %s (%d ms), want %s", left, in.RemainMs, session)
 	}
-	sooner := a.endIn(t, "leader6", room, 1500*time.Millisecond)
-	later := b.endIn(t, "leader6", room, 3*time.Second)
+	sooner := a.endIn(t, "leader6", room, 2*time.Second)
+	later := b.endIn(t, "leader6", room, 4*time.Second)
 	await(t, "the first end passes", func() bool { return time.Now().After(sooner.Add(time.Second)) })
 	if late := len(c.told("room:ended", room)); late != 0 && time.Now().Before(later) {
 		t.Error("the session ended at the time that was moved")
@@ -252,7 +254,7 @@ func TestDefect07EndLeavesOtherRoomsAlone(t *testing.T) {
 		c.join(ends)
 		c.join(stays)
 	}
-	a.endIn(t, "leader7", ends, 500*time.Millisecond)
+	a.endIn(t, "leader7", ends, 1500*time.Millisecond)
 	for _, c := range clients {
 		c.needs("room:ended", ends)
 		if got := c.needs("group:closed", ends).Reason; got != "ended" {
@@ -271,7 +273,7 @@ func TestDefect07EndLeavesOtherRoomsAlone(t *testing.T) {
 			t.Errorf("%s: the other room ended too", c.user)
 		}
 	}
-	a.endIn(t, "leader7", stays, remind+300*time.Millisecond)
+	a.endIn(t, "leader7", stays, remind+2*time.Second)
 	for _, c := range clients {
 		c.needs("room:reminder", stays)
 	}
@@ -285,7 +287,7 @@ func TestDefect08ChangesAreSmallAndKnowTheirOrder(t *testing.T) {
 	a, b := cluster(t)
 	room := a.room(t, "leader8", 0)
 	watcher := dial(t, a.addr, "watcher")
-	watcher.join(room)
+	began := watcher.join(room)
 	var all sync.WaitGroup
 	users := names("crowd", 30)
 	for i, user := range users {
@@ -301,32 +303,47 @@ func TestDefect08ChangesAreSmallAndKnowTheirOrder(t *testing.T) {
 		})
 	}
 	all.Wait()
-	for i, user := range users {
-		want := group.StatusOnline
-		if i%3 == 0 && i%6 != 0 {
-			want = group.StatusOffline
-		}
-		watcher.seesLast(room, user, want)
-	}
 
-	in := watcher.join(room)
+	// agrees reports whether both what the watcher began with and the changes,
+	// which arrive as late as can be, and the list now say who is there.
+	lister := dial(t, b.addr, "watcher")
+	var last string
+	agrees := func() bool {
+		in := lister.join(room)
+		latest := make(map[string]pushData)
+		for _, m := range began.Members {
+			latest[m.UserID] = pushData{Status: m.Status}
+		}
+		changes := watcher.told("room:participantsChanged", room)
+		slices.Reverse(changes)
+		for _, c := range changes {
+			if c.At.After(latest[c.UserID].At) {
+				latest[c.UserID] = c
+			}
+		}
+		for i, user := range append(users, "watcher") {
+			there := i%3 != 0 || i%6 == 0
+			if told := latest[user].Status; (told == group.StatusOnline) != there || in.count(user) == 1 != there {
+				last = fmt.Sprintf("%s: the changes say %q, the list %d, want %t", user, told, in.count(user), there)
+				return false
+			}
+		}
+		return len(in.Members) == 26
+	}
+	defer func() {
+		if t.Failed() {
+			t.Log(last)
+		}
+	}()
+	await(t, "changes and list agree", agrees)
+
 	changes := watcher.pushes("room:participantsChanged", room)
-	slices.Reverse(changes) // as late as can be
-	latest := make(map[string]pushData)
 	for _, p := range changes {
 		if p.size > 300 {
-			t.Errorf("one change among %d participants takes %d bytes", len(in.Members), p.size)
-		}
-		if p.data.At.After(latest[p.data.UserID].At) {
-			latest[p.data.UserID] = p.data
+			t.Errorf("one change takes %d bytes: %+v", p.size, p.data)
 		}
 	}
-	for _, user := range append(users, "watcher") {
-		if there := latest[user].Status == group.StatusOnline; there != (in.count(user) == 1) {
-			t.Errorf("%s: the changes say %q, the list %d", user, latest[user].Status, in.count(user))
-		}
-	}
-	if len(changes) > 4*len(users) {
+	if len(changes) > 3*len(users) {
 		t.Errorf("%d changes of %d participants", len(changes), len(users))
 	}
 }
@@ -342,7 +359,7 @@ func TestDefect09NobodyHauntsTheNextSession(t *testing.T) {
 	first.leave(room)
 	second := dial(t, b.addr, "second")
 	second.join(room)
-	a.endIn(t, "leader9", room, 300*time.Millisecond)
+	a.endIn(t, "leader9", room, 1500*time.Millisecond)
 	second.needs("room:ended", room)
 
 	a.must(t, "leader9", http.MethodPatch, "/groups/"+room, fields{"endsAt": nil}, nil) // who comes first starts the next one
@@ -468,7 +485,7 @@ func TestDefect11EnvironmentsDoNotHearEachOther(t *testing.T) {
 	if in := test.join(room); len(in.Members) != 1 {
 		t.Errorf("in staging's room are %+v", in.Members)
 	}
-	staging.endIn(t, "leader11", room, 300*time.Millisecond)
+	staging.endIn(t, "leader11", room, 1500*time.Millisecond)
 	test.needs("room:ended", room)
 	staging.must(t, backend, http.MethodPost, "/users/eleven/disconnect", fields{}, nil)
 	await(t, "staging's socket is closed", func() bool {
@@ -497,4 +514,7 @@ func TestDefect11EnvironmentsDoNotHearEachOther(t *testing.T) {
 			return false
 		}
 	})
+	if told := stranger.log.String(); !strings.Contains(told, "redis.prefix") {
+		t.Errorf("it does not say why:\n%s", told)
+	}
 }

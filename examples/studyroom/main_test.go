@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -37,6 +38,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asNode) != "" {
 		main()
 		return
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil { // they wait more than they work
+		panic(err)
 	}
 	code := m.Run()
 	for i := len(lasting.cleanups) - 1; i >= 0; i-- {
@@ -99,11 +104,11 @@ func cluster(t *testing.T) (a, b *node) {
 }
 
 // pair starts two nodes, and a database, for a test that kills them.
-func pair(t *testing.T) (a, b *node) {
+func pair(t *testing.T, env ...string) (a, b *node) {
 	t.Helper()
 	pg, redis := servers(t)
 	url := pg.NewDatabase(t)
-	return startNode(t, url, redis.URL(), t.Name()), startNode(t, url, redis.URL(), t.Name())
+	return startNode(t, url, redis.URL(), t.Name(), env...), startNode(t, url, redis.URL(), t.Name(), env...)
 }
 
 // node is the program in a process of its own.
