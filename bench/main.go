@@ -45,11 +45,12 @@ func run(in io.Reader, out, progress io.Writer) error {
 	if failed {
 		return fmt.Errorf("a benchmark failed")
 	}
-	fmt.Fprintf(out, "\n| operation | on | Moim, ops/s | peer, ops/s | ratio | Moim p50 / p99, ms | peer p50 / p99, ms |\n")
-	fmt.Fprintf(out, "| --- | --- | ---: | ---: | ---: | ---: | ---: |\n")
+	fmt.Fprintf(out, "\n| operation | on | Moim, ops/s | peer, ops/s | ratio | CPU of an operation, µs | Moim p50 / p99, ms | peer p50 / p99, ms |\n")
+	fmt.Fprintf(out, "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, r := range rows {
-		fmt.Fprintf(out, "| %s | %s | %.0f | %s %.0f | %.2f | %s | %s |\n", r.operation, r.on,
-			r.values["moim-ops/s"], r.peer, r.values[r.peer+"-ops/s"], r.values["ratio"], r.times("moim"), r.times(r.peer))
+		fmt.Fprintf(out, "| %s | %s | %.0f | %s %.0f | %.2f | %.0f (%.0f) | %s | %s |\n", r.operation, r.on,
+			r.values["moim-ops/s"], r.peer, r.values[r.peer+"-ops/s"], r.values["ratio"],
+			r.values["moim-cpu-µs"], r.values[r.peer+"-cpu-µs"], r.times("moim"), r.times(r.peer))
 	}
 	return nil
 }

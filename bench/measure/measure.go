@@ -30,8 +30,10 @@ type Side struct {
 }
 
 // Compare lets workers drive Moim and then its peer, as often as b says, and
-// reports operations per second of both, their ratio, and how long an
-// operation of either took in the median and for the slowest hundredth.
+// reports operations per second of both, their ratio, how long an operation of
+// either took in the median and for the slowest hundredth, and the processor
+// time that it took of this process and all that it started, such as the
+// database: that is what differs least on a busy machine.
 func Compare(b *testing.B, workers int, moim, peer Side) {
 	b.Helper()
 	sides := []Side{moim, peer}
@@ -50,6 +52,7 @@ func Compare(b *testing.B, workers int, moim, peer Side) {
 		b.ReportMetric(totals[i].rate(), s.Name+"-ops/s")
 		b.ReportMetric(microseconds(totals[i].quantile(0.50)), s.Name+"-p50-µs")
 		b.ReportMetric(microseconds(totals[i].quantile(0.99)), s.Name+"-p99-µs")
+		b.ReportMetric(totals[i].cost(), s.Name+"-cpu-µs")
 	}
 	b.ReportMetric(totals[0].rate()/totals[1].rate(), "ratio")
 }
@@ -60,7 +63,7 @@ func (s Side) work(b *testing.B, workers int, d time.Duration) result {
 	took := make([][]time.Duration, workers)
 	failed := make([]error, workers)
 	var all sync.WaitGroup
-	start := time.Now()
+	used, start := processorTime(), time.Now()
 	for w := range workers {
 		all.Go(func() {
 			for began := start; began.Sub(start) < d; {
@@ -85,6 +88,7 @@ func (s Side) work(b *testing.B, workers int, d time.Duration) result {
 			b.Fatalf("%s: %v", s.Name, err)
 		}
 	}
+	r.used = processorTime() - used
 	return r
 }
 
@@ -92,15 +96,20 @@ func (s Side) work(b *testing.B, workers int, d time.Duration) result {
 type result struct {
 	took    []time.Duration
 	elapsed time.Duration
+	used    time.Duration // of the processor
 }
 
 func (r *result) add(more result) {
 	r.took = append(r.took, more.took...)
 	r.elapsed += more.elapsed
+	r.used += more.used
 }
 
 // rate is operations per second.
 func (r *result) rate() float64 { return float64(len(r.took)) / r.elapsed.Seconds() }
+
+// cost is the processor time of an operation in microseconds.
+func (r *result) cost() float64 { return microseconds(r.used) / float64(max(1, len(r.took))) }
 
 // quantile is the time within which a part q of the operations was done.
 func (r *result) quantile(q float64) time.Duration {

@@ -41,6 +41,9 @@ func TestCompare(t *testing.T) {
 	if ratio := got.Extra["ratio"]; ratio < 0.5 || ratio > 2 {
 		t.Errorf("ratio %f of %d and %d", ratio, done[0].Load(), done[1].Load())
 	}
+	if cost, ok := got.Extra["bare-cpu-µs"]; !ok || cost < 0 {
+		t.Errorf("an operation took %f µs of the processor", cost)
+	}
 	if p50 := got.Extra["moim-p50-µs"]; p50 < 900 || p50 > 100_000 {
 		t.Errorf("an operation of a millisecond took %f µs", p50)
 	}
