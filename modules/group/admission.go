@@ -46,7 +46,9 @@ type Outsider struct {
 // known by id, whether they are members or not.
 type Admissions interface {
 	// Outsiders returns what the group keeps about users, by user id; those
-	// about whom there is nothing are missing.
+	// about whom there is nothing are missing. Who is to come in is asked about
+	// here first: a store reads with it what it is asked next, whether he is a
+	// member.
 	Outsiders(ctx context.Context, userIDs ...string) (map[string]Outsider, error)
 	// SetBan bans a user, in place of the ban that there may be.
 	SetBan(ctx context.Context, b Ban) error

@@ -251,6 +251,11 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 	var allowed bool
 	events, err := s.repo.Change(ctx, groupID, func(tx Tx) error {
 		allowed = false
+		if a == actJoin {
+			if err := foresee(ctx, tx, caller.UserID); err != nil {
+				return err
+			}
+		}
 		m, err := tx.Member(ctx, caller.UserID)
 		if err != nil {
 			return err

@@ -51,6 +51,13 @@ func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string
 	return joined, err
 }
 
+// foresee has the store read what else a user who wants to come in is asked
+// for, together with his membership.
+func foresee(ctx context.Context, tx Tx, userID string) error {
+	_, err := tx.Outsiders(ctx, userID)
+	return err
+}
+
 // seat gives m, about whom the group kept o, a seat in the group, or says that
 // there is none.
 func (s *Service) seat(ctx context.Context, tx Tx, caller auth.Identity, m Member, o Outsider) error {

@@ -40,12 +40,13 @@ func testBans(t *testing.T, s Store) {
 		same(t, "outsiders of another group", found, map[string]group.Outsider{})
 		return err
 	})
+	change(t, s, g.ID, func(tx group.Tx) error { return seesItself(t, tx, "bob", bob) })
 	for range 2 {
 		change(t, s, g.ID, func(tx group.Tx) error { return tx.RemoveBan(ctx, "bob") })
 	}
 	same(t, "lifted", list(at), []group.Ban{eve})
-	if got, _ := get(t, s, g.ID, ""); got.Version != 1 {
-		t.Errorf("version %d without an event", got.Version)
+	if got, _ := get(t, s, g.ID, ""); got.Version != 2 {
+		t.Errorf("version %d with one event", got.Version)
 	}
 
 	want := []string{"B", "a", "b", "eve", "ä"}
@@ -64,3 +65,48 @@ func testBans(t *testing.T, s Store) {
 	_, err = s.Bans(ctx, g.ID, "", at, 10)
 	isNotFound(t, "bans of a deleted group", err)
 }
+
+// seesItself changes everything that is kept about a user and asks for it each
+// time: a change sees what it did. He is banned at its beginning and its end.
+func seesItself(t *testing.T, tx group.Tx, userID string, ban group.Ban) error {
+	t.Helper()
+	ctx := t.Context()
+	applicant := group.Applicant{UserID: userID, Name: "n", At: at}
+	admin := member(userID)
+	admin.Role = group.Admin
+	for _, step := range []struct {
+		name   string
+		do     func() error
+		member *group.Member
+		about  group.Outsider
+	}{
+		{"at first", func() error { return nil }, nil, group.Outsider{Ban: &ban}},
+		{"lifted", func() error { return tx.RemoveBan(ctx, userID) }, nil, group.Outsider{}},
+		{"asked", func() error { return tx.SetApplicant(ctx, applicant) }, nil, group.Outsider{Applicant: &applicant}},
+		{"forgotten", func() error { return tx.RemoveApplicant(ctx, userID) }, nil, group.Outsider{}},
+		{"added", func() error { return tx.AddMember(ctx, member(userID)) }, pointer(member(userID)), group.Outsider{}},
+		{"promoted", func() error { return tx.SetMember(ctx, admin) }, &admin, group.Outsider{}},
+		{"removed", func() error { return tx.RemoveMember(ctx, userID) }, nil, group.Outsider{}},
+		{"banned", func() error { return tx.SetBan(ctx, ban) }, nil, group.Outsider{Ban: &ban}},
+	} {
+		if err := step.do(); err != nil {
+			return err
+		}
+		for range 2 {
+			found, err := tx.Outsiders(ctx, userID, "nobody")
+			if err != nil {
+				return err
+			}
+			m, err := tx.Member(ctx, userID)
+			if err != nil {
+				return err
+			}
+			same(t, step.name, found[userID], step.about)
+			same(t, step.name, m, step.member)
+		}
+	}
+	_, err := tx.Append(ctx, group.MemberBanned, "alice", struct{}{})
+	return err
+}
+
+func pointer[T any](v T) *T { return &v }

@@ -78,6 +78,7 @@ func (t *tx) SetBan(ctx context.Context, b group.Ban) error {
 	if !storable(b.UserID) || !storable(b.Reason) || !storable(b.Actor) {
 		return errNoText
 	}
+	t.forget()
 	_, err := t.q.ExecContext(ctx, setBan, t.g.ID, b.UserID, b.Reason, micros(b.ExpiresAt), b.Actor, b.At.UnixMicro())
 	if err != nil {
 		return fmt.Errorf("ban %s: %w", b.UserID, err)
@@ -90,6 +91,7 @@ func (t *tx) RemoveBan(ctx context.Context, userID string) error {
 	if !storable(userID) {
 		return nil
 	}
+	t.forget()
 	if _, err := t.q.ExecContext(ctx, removeBan, t.g.ID, userID); err != nil {
 		return fmt.Errorf("lift the ban on %s: %w", userID, err)
 	}

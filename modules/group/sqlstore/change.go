@@ -201,6 +201,7 @@ func (t *tx) insert(ctx context.Context) error {
 
 // seat inserts the members who were added.
 func (t *tx) seat(ctx context.Context) error {
+	t.forget()
 	rows := make([]args, len(t.joined))
 	for i, m := range t.joined {
 		rows[i] = memberArgs(t.g.ID, m, t.marks[i])
@@ -232,6 +233,8 @@ type tx struct {
 
 	messages int64 // of the group, with the events
 	reader   any   // the id of the member who has read up to the last event; nil: nobody
+
+	seen map[string]about // by user id, as long as nothing of it was changed
 
 	joined  []group.Member
 	marks   []mark         // of those who joined

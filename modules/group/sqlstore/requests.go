@@ -59,6 +59,7 @@ func (t *tx) SetApplicant(ctx context.Context, a group.Applicant) error {
 	if !storable(a.UserID) || !storable(a.Name) {
 		return errNoText
 	}
+	t.forget()
 	if _, err := t.q.ExecContext(ctx, setApplicant, t.g.ID, a.UserID, a.Name, a.At.UnixMicro()); err != nil {
 		return fmt.Errorf("write the request of %s: %w", a.UserID, err)
 	}
@@ -70,48 +71,9 @@ func (t *tx) RemoveApplicant(ctx context.Context, userID string) error {
 	if !storable(userID) {
 		return nil
 	}
+	t.forget()
 	if _, err := t.q.ExecContext(ctx, removeApplicant, t.g.ID, userID); err != nil {
 		return fmt.Errorf("remove the request of %s: %w", userID, err)
 	}
 	return nil
-}
-
-// outsiders reads bans and requests at once: everyone who joins is asked for
-// both, while the group's row is locked. $2 is the list of their ids.
-func outsiders(d database.Dialect) string {
-	asked := isIn(d, "$2")
-	return `SELECT TRUE, user_id, reason, expires_at, actor, at FROM bans WHERE group_id = $1 AND user_id` + asked + `
-		UNION ALL
-		SELECT FALSE, user_id, name, CAST(NULL AS BIGINT), '', at FROM requests WHERE group_id = $1 AND user_id` + asked
-}
-
-// Outsiders returns what the group keeps about users.
-func (t *tx) Outsiders(ctx context.Context, userIDs ...string) (map[string]group.Outsider, error) {
-	asked, err := textList(userIDs)
-	if err != nil {
-		return nil, err
-	}
-	found := make(map[string]group.Outsider)
-	err = each(ctx, t.q, t.sql.outsiders, args{t.g.ID, asked}, func(scan scanner) error {
-		var (
-			banned bool
-			row    banRow
-		)
-		if err := scan(append([]any{&banned}, row.fields()...)...); err != nil {
-			return err
-		}
-		b := row.ban()
-		o := found[b.UserID]
-		if banned {
-			o.Ban = b
-		} else {
-			o.Applicant = &group.Applicant{UserID: b.UserID, Name: b.Reason, At: b.At}
-		}
-		found[b.UserID] = o
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read who is not in group %s: %w", t.g.ID, err)
-	}
-	return found, nil
 }

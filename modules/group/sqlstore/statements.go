@@ -26,7 +26,7 @@ type statements struct {
 	insertMembers, insertEvents, insertOutbox                          bulk
 
 	readGroup, readEvents, readMembers, heads string
-	outsiders, lockUsers, tally               string
+	outsiders, lockUsers, tally               byUsers
 	relay                                     string
 	aged, trimmable, trim                     string
 	forget                                    []string
@@ -54,11 +54,10 @@ func newStatements(d database.Dialect) statements {
 		moveWithMember = event + `
 			m AS (` + insertMembers + `($1, ` + parameters(11, 7) + `)) ` + move
 	}
-	lockUsers, tally := tallyStatements(d)
 	keep, receipt := receiptStatements(now)
 	return statements{
-		lockUsers: lockUsers,
-		tally:     tally,
+		lockUsers: newByUsers(d, "$1", lockUsers),
+		tally:     newByUsers(d, "$1", tally),
 		keep:      keep,
 		receipt:   receipt,
 		useInvite: useInvite(now),
@@ -109,8 +108,8 @@ func newStatements(d database.Dialect) statements {
 			COALESCE((SELECT MIN(version) FROM events WHERE group_id = g.id), 0)
 			FROM groups g WHERE g.id = $1`,
 		readEvents:  `SELECT ` + eventColumns + ` FROM events e WHERE e.group_id = $1 AND e.version > $2 ORDER BY e.version LIMIT $3`,
-		readMembers: `SELECT ` + memberColumns + ` FROM members m WHERE m.group_id = $1 AND m.user_id` + isIn(d, "$2"),
-		outsiders:   outsiders(d),
+		readMembers: ofUsers(asked{d, "$2", false}, memberColumns, "members"),
+		outsiders:   newByUsers(d, "$2", outsiders),
 		heads:       `SELECT id, version FROM groups WHERE moved_at > (SELECT ` + now + `) - $1`,
 
 		aged: `SELECT g.id, g.version, COALESCE(g.deleted_at < (SELECT ` + now + `) - $3, FALSE) FROM groups g
@@ -137,24 +136,6 @@ func newStatements(d database.Dialect) statements {
 			return `DELETE FROM outbox WHERE ` + rows
 		}, "", " OR "),
 	}
-}
-
-// isIn is the condition that text is in a list, which is given as a JSON array.
-func isIn(d database.Dialect, list string) string {
-	if d == database.Postgres {
-		// As an array, not as a table: of a table the planner expects so many rows
-		// that it would rather read all members of everything.
-		return ` = ANY (ARRAY(` + elements(d, list) + `))`
-	}
-	return ` IN (` + elements(d, list) + `)`
-}
-
-// elements selects the texts in a JSON array.
-func elements(d database.Dialect, list string) string {
-	if d == database.Postgres {
-		return `SELECT jsonb_array_elements_text(CAST(` + list + ` AS jsonb))`
-	}
-	return `SELECT value FROM json_each(` + list + `)`
 }
 
 // bulk is one statement for several numbers of rows, so that many rows need few

@@ -23,6 +23,13 @@ func (t *tx) Member(ctx context.Context, userID string) (*group.Member, error) {
 		m := t.joined[i]
 		return &m, nil
 	}
+	if a, ok := t.seen[userID]; ok {
+		if a.member == nil {
+			return nil, nil //nolint:nilnil // the contract's word for "not a member"
+		}
+		m := *a.member
+		return &m, nil
+	}
 	if !storable(userID) {
 		return nil, nil //nolint:nilnil // the contract's word for "not a member"
 	}

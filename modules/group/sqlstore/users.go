@@ -1,0 +1,61 @@
+package sqlstore
+
+import "github.com/moim-live/moim/modules/database"
+
+// asked is the users that a statement is about: one, whose id is the
+// parameter, or many, whose ids are in a JSON array.
+type asked struct {
+	dialect database.Dialect
+	param   string // such as $2
+	one     bool
+}
+
+// is is the condition that text is one of the ids.
+func (a asked) is() string {
+	switch {
+	case a.one:
+		return ` = ` + a.param
+	case a.dialect == database.Postgres:
+		// As an array, not as a table: of a table the planner expects so many rows
+		// that it would rather read all members of everything.
+		return ` = ANY (ARRAY(` + a.each() + `))`
+	default:
+		return ` IN (` + a.each() + `)`
+	}
+}
+
+// each selects the ids of many.
+func (a asked) each() string {
+	if a.dialect == database.Postgres {
+		return `SELECT jsonb_array_elements_text(CAST(` + a.param + ` AS jsonb))`
+	}
+	return `SELECT value FROM json_each(` + a.param + `)`
+}
+
+// ofUsers selects the rows of group $1 and of users.
+func ofUsers(a asked, columns, table string) string {
+	if a.one || a.dialect != database.Postgres {
+		return `SELECT ` + columns + ` FROM ` + table + ` m WHERE group_id = $1 AND user_id` + a.is()
+	}
+	// One user after the other, each by the table's key: left to itself the
+	// planner expects groups of a few members and reads all of them.
+	return `SELECT r.* FROM (SELECT DISTINCT u FROM (` + a.each() + ` AS u) listed) asked CROSS JOIN LATERAL
+		(SELECT ` + columns + ` FROM ` + table + ` m WHERE group_id = $1 AND user_id = asked.u OFFSET 0) r`
+}
+
+// byUsers is a statement about one user, who is most of what is asked, and
+// about many.
+type byUsers struct{ one, many string }
+
+func newByUsers(d database.Dialect, param string, text func(asked) string) byUsers {
+	return byUsers{one: text(asked{d, param, true}), many: text(asked{d, param, false})}
+}
+
+// of returns the statement for users, and its parameter.
+func (b byUsers) of(userIDs []string) (text, param string, err error) {
+	if len(userIDs) == 1 && storable(userIDs[0]) {
+		return b.one, userIDs[0], nil
+	}
+	param, err = textList(userIDs)
+	return b.many, param, err
+}
