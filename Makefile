@@ -51,6 +51,10 @@ race: ## every test but the end-to-end ones, with the race detector
 e2e: ## the end-to-end tests: real processes, real servers, the real socket.io-client
 	$(GO) test -race -timeout 12m -count 1 $(E2E)
 
+.PHONY: soak
+soak: ## the fault tests with many more sessions, faults and minutes; prints what it measured
+	MOIM_SOAK=1 $(GO) test -race -timeout 120m -count 1 -v -run '^TestT[0-9]' $(E2E) | grep -E '^(---|ok|FAIL|panic)|T[0-9]+: '
+
 .PHONY: vuln
 vuln: ## known vulnerabilities in what the code calls, if the Go vulnerability database can be had
 	@tools/vuln.sh

@@ -348,6 +348,7 @@ func TestT66SubscribeDuringChanges(t *testing.T) {
 	}
 	var all []joined
 	for i := range inSoak(40, 1000) {
+		need(t, patience, "the group changes", func() bool { return changes.Load() >= int64(10*i) })
 		c := d.ws(t, i, "ana")
 		all = append(all, joined{c, c.subscribe(g.ID)})
 	}
