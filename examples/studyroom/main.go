@@ -53,6 +53,7 @@ func newRooms(groups *group.Service, sockets *group.Gateway) []socket.Handler {
 		}
 		g, err := start(ctx, sub.Group)
 		if err != nil {
+			sockets.Unsubscribe(s, in.GroupID)
 			return nil, err
 		}
 		members, _, err := groups.Members(ctx, s.Identity(), g.ID, "", g.MemberCount)
@@ -108,8 +109,7 @@ func moved(groupID string, changes []group.PresenceChange) (pushes []group.Push)
 func main() {
 	cfg, err := config.Load(config.Options{Environ: os.Environ()})
 	if err == nil {
-		words := group.Translator{Event: happened, Presence: moved}
-		err = app.Serve(cfg, app.WithModule(fx.Supply(words), fx.Provide(socket.AsHandlers(newRooms))))
+		err = app.Serve(cfg, app.WithModule(fx.Supply(group.Translator{Event: happened, Presence: moved}), fx.Provide(socket.AsHandlers(newRooms))))
 	}
 	if err != nil {
 		slog.Error("studyroom: stopped", "err", err)

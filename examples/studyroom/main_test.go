@@ -44,6 +44,11 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	code := m.Run()
+	for _, n := range lasting.nodes {
+		if code != 0 && n != nil {
+			fmt.Printf("log of the shared node %s:\n%s", n.addr, n.log.String())
+		}
+	}
 	for i := len(lasting.cleanups) - 1; i >= 0; i-- {
 		lasting.cleanups[i]()
 	}
