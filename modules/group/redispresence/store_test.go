@@ -221,6 +221,17 @@ func TestSuite(t *testing.T) {
 	})
 }
 
+// A group is in one slot; leases and where to look for whom are in others.
+func TestSuiteOnCluster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3)
+	prefixes := atomic.Int64{}
+	presencetest.Run(t, func(t *testing.T) []group.PresenceStore {
+		cfg := redisrole.Config{URL: c.URL(), Prefix: fmt.Sprint("p", prefixes.Add(1))}
+		return []group.PresenceStore{newNode(t, cfg).Store, newNode(t, cfg).Store, newNode(t, cfg).Store}
+	})
+}
+
 func TestDeadNodesUsersGoAndAreToldOnce(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
