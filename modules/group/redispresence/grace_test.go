@@ -47,15 +47,28 @@ func TestGraceOutlivesItsHeirs(t *testing.T) {
 	t.Parallel()
 	const grace = 4 * redispresence.Lease
 	s := redistest.Start(t)
-	first, second := startNodeGrace(t, s.URL(), grace), startNodeGrace(t, s.URL(), grace)
-	first.apply(t, "g", "+ana", "+bo")
-	first.apply(t, "g", "~ana")
+	p := proxytest.Start(t, s.Addr())
+	first, second := startNodeGrace(t, s.URL(), grace), newNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
+	second.grace = grace
+	second.start(t)
+	first.apply(t, "g", "+bo")
+	first.apply(t, "h", "+ana")
+	first.apply(t, "h", "~ana")
 	redispresence.Kill(first.Store)
-	eventually(t, "the second takes over", func() bool { return cmp.Equal(news(second), []string{"g bo reconnecting node_lost"}) })
+	eventually(t, "the second takes over", func() bool {
+		fields, err := s.Client().HKeys(t.Context(), "moim:presence:nodes").Result()
+		return err == nil && !slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "d ") }) && len(news(second)) > 0
+	})
+	p.Cut() // it enters its users again, of whom it has none
+	eventually(t, "it notices", func() bool { return second.listed(t, "g", "reconnecting") != "bo" })
+	passing(redispresence.Lease / 3)
+	p.Heal()
+	eventually(t, "it is back", func() bool { return second.listed(t, "g", "reconnecting") == "bo" })
+	passing(redispresence.Lease / 3)
 	redispresence.Kill(second.Store)
 	third := startNodeGrace(t, s.URL(), grace)
 	eventually(t, "both are told", func() bool { return len(news(third)) == 2 })
-	want(t, "told", news(third), []string{"g ana offline dropped", "g bo offline node_lost"})
+	want(t, "told", news(third), []string{"g bo offline node_lost", "h ana offline dropped"})
 }
 
 // The server forgets whom it waits for.

@@ -51,7 +51,6 @@ func (s *Store) sweep(ctx context.Context, name string) error {
 			if err := s.sweepGroup(ctx, dead, groupID); err != nil {
 				return err
 			}
-			s.watch(groupID, time.Now())
 		}
 		if cursor = next; cursor == 0 {
 			break
