@@ -36,6 +36,7 @@ func TestInboxNotices(t *testing.T) {
 		"in order":                 {steps: []func(*inbox){begin(4, 4), push(5), push(6), closed}},
 		"with what was missed":     {steps: []func(*inbox){begin(4, 6, 5, 6), push(7)}},
 		"pushed before the answer": {steps: []func(*inbox){push(5), begin(4, 4), push(6)}},
+		"closed before the answer": {steps: []func(*inbox){push(5), closed, begin(4, 4)}},
 		"again after a break":      {steps: []func(*inbox){begin(4, 4), push(5), forget, begin(5, 7, 6, 7), push(8)}},
 		"a hole":                   {steps: []func(*inbox){begin(4, 4), push(5), push(7)}, fault: "event 7"},
 		"a double":                 {steps: []func(*inbox){begin(4, 4), push(5), push(5)}, fault: "event 5"},
@@ -44,6 +45,9 @@ func TestInboxNotices(t *testing.T) {
 		"a hole in the answer":     {steps: []func(*inbox){begin(4, 7, 5, 7)}, fault: "event 7"},
 		"an answer that lacks one": {steps: []func(*inbox){begin(4, 7, 5, 6)}, fault: "covers version 7"},
 		"after the end":            {steps: []func(*inbox){begin(4, 4), closed, push(5)}, fault: "after group:closed"},
+		"early and after the end":  {steps: []func(*inbox){closed, push(5), begin(4, 4)}, fault: "after group:closed"},
+		"two early ends":           {steps: []func(*inbox){closed, closed, begin(4, 4)}, fault: "closed twice"},
+		"early and again":          {steps: []func(*inbox){closed, begin(4, 4), closed}, fault: "closed twice"},
 		"two ends":                 {steps: []func(*inbox){begin(4, 4), closed, closed}, fault: "closed twice"},
 		"an unknown event":         {steps: []func(*inbox){func(b *inbox) { b.pushed("boo", nil) }}, fault: "boo"},
 	} {
@@ -52,6 +56,9 @@ func TestInboxNotices(t *testing.T) {
 			b := newInbox(name)
 			for _, step := range c.steps {
 				step(b)
+			}
+			if ends, got := strings.HasPrefix(name, "closed"), b.stream("g").closedFor(); ends && got != "left" {
+				t.Errorf("closed for %q, want left", got)
 			}
 			faults := fmt.Sprint(b.faults())
 			if c.fault == "" && faults != "[]" || !strings.Contains(faults, c.fault) {

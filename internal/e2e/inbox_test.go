@@ -136,6 +136,7 @@ type stream struct {
 	events  []event
 	late    time.Duration // the worst, from an event's own time to its arrival
 	closed  string
+	ended   string // closed for this reason before the answer was read
 	wrong   []string
 }
 
@@ -157,11 +158,12 @@ func (s *stream) begin(since int64, answered subscription) {
 	if s.last > answered.Version || s.last < answered.Version && len(answered.Events) < 1000 {
 		s.faultLocked("the answer covers version %d, its events end at %d", answered.Version, s.last)
 	}
-	early := s.early
-	s.early = nil
+	early, ended := s.early, s.ended
+	s.early, s.ended = nil, ""
 	for _, e := range early {
 		s.takeLocked(e)
 	}
+	s.closed = ended
 }
 
 // take receives one event.
@@ -174,8 +176,8 @@ func (s *stream) take(e event) {
 
 func (s *stream) takeLocked(e event) {
 	switch {
-	case s.closed != "":
-		s.faultLocked("event %d %s after group:closed (%s)", e.Version, e.Type, s.closed)
+	case s.closed+s.ended != "":
+		s.faultLocked("event %d %s after group:closed (%s)", e.Version, e.Type, s.closed+s.ended)
 	case !s.started:
 		s.early = append(s.early, e)
 	case e.Version != s.last+1:
@@ -190,10 +192,14 @@ func (s *stream) takeLocked(e event) {
 func (s *stream) end(reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed != "" {
-		s.faultLocked("closed twice: %s, then %s", s.closed, reason)
+	if before := s.closed + s.ended; before != "" {
+		s.faultLocked("closed twice: %s, then %s", before, reason)
 	}
-	s.closed = reason
+	if s.started {
+		s.closed = reason
+	} else {
+		s.ended = reason
+	}
 }
 
 // faultLocked notes a broken promise; the first ones tell the story.
@@ -208,7 +214,7 @@ func (s *stream) faultLocked(format string, args ...any) {
 func (s *stream) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.started, s.early = false, nil
+	s.started, s.early, s.ended = false, nil, ""
 }
 
 // latest returns how late the latest of the events was that were pushed. Those
