@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -33,8 +34,9 @@ const (
 )
 
 // openBare opens a database that a node has made and left, with as many
-// connections and as much durability as the node has.
-func openBare(b *testing.B, at string, dialect database.Dialect) *bare {
+// connections and as much durability as the node has: on SQLite one that
+// writes, or those that read.
+func openBare(b *testing.B, at string, dialect database.Dialect, reads bool) *bare {
 	b.Helper()
 	db := &bare{}
 	if dialect == database.Postgres {
@@ -54,6 +56,10 @@ func openBare(b *testing.B, at string, dialect database.Dialect) *bare {
 			b.Fatal(err)
 		}
 		pool.SetMaxOpenConns(1)
+		if readers := max(4, runtime.GOMAXPROCS(0)); reads {
+			pool.SetMaxOpenConns(readers)
+			pool.SetMaxIdleConns(readers)
+		}
 		db.pool, db.prepared = pool, make(map[string]*sql.Stmt)
 		for _, text := range []string{moved, insertEvent, insertOutbox, moveMark, insertMember, selectEvents} {
 			if db.prepared[text], err = pool.PrepareContext(b.Context(), text); err != nil {

@@ -106,7 +106,8 @@ func BenchmarkReturn(b *testing.B) {
 }
 
 // pair starts a node on one database and opens another one, made alike, bare.
-// groups are those of the bare one. prepare, unless it is nil, runs on both.
+// groups are those of the bare one. prepare runs on both before they are read;
+// nil: they are written.
 func pair(b *testing.B, open func() string, prepare func(*testing.B, *node)) (n *node, db *bare, groups []string) {
 	b.Helper()
 	at := open()
@@ -121,7 +122,7 @@ func pair(b *testing.B, open func() string, prepare func(*testing.B, *node)) (n 
 		}
 	}
 	model.stop()
-	return n, openBare(b, at, n.db.Dialect()), model.groups
+	return n, openBare(b, at, n.db.Dialect(), prepare != nil), model.groups
 }
 
 // talk fills the logs of all groups.
