@@ -20,6 +20,7 @@ import (
 	"github.com/moim-live/moim/config"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/redismove"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
@@ -163,6 +164,7 @@ func (c tokenCommand) Run(l *loader) error {
 
 type redisCommand struct {
 	Check redisCheck `cmd:"" help:"Show each role: where, shared or dedicated, topology, round trip, keys."`
+	Move  redisMove  `cmd:"" help:"Move a role to another server while traffic flows."`
 }
 
 type redisCheck struct{}
@@ -185,12 +187,13 @@ func (redisCheck) Run(l *loader) error {
 	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
 
+	phases := phasesOf(ctx, cfg)
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(out, "ROLE\tSOURCE\tWHERE\tTOPOLOGY\tPHASE\tROUND TRIP\tKEYS")
 	var down []error
 	var advice []string
 	for _, r := range clients.Check(ctx) {
-		fmt.Fprintln(out, strings.Join(roleLine(r), "\t"))
+		fmt.Fprintln(out, strings.Join(roleLine(r, phases), "\t"))
 		advice = append(advice, r.Advice()...)
 		if r.Err != nil {
 			down = append(down, fmt.Errorf("%s role: %w", r.Role, r.Err))
@@ -203,19 +206,23 @@ func (redisCheck) Run(l *loader) error {
 	return errors.Join(down...)
 }
 
-// roleLine renders one role. Every role is settled: none is being moved.
-func roleLine(r redisrole.Report) []string {
+// roleLine renders one role.
+func roleLine(r redisrole.Report, phases map[redisrole.Role]redismove.Phase) []string {
+	phase := "unknown"
+	if phases != nil {
+		phase = phases[r.Role].String()
+	}
 	if r.Source == redisrole.None {
 		return []string{string(r.Role), "none", "in this process", "-", "-", "-", "-"}
 	}
 	if r.Err != nil {
-		return []string{string(r.Role), string(r.Source), r.Where, "-", "settled", "down", "-"}
+		return []string{string(r.Role), string(r.Source), r.Where, "-", phase, "down", "-"}
 	}
 	keys := strconv.FormatInt(r.Keys, 10)
 	if r.KeysMore {
 		keys += "+"
 	}
-	return []string{string(r.Role), string(r.Source), r.Where, r.Topology, "settled", r.RoundTrip.Round(time.Microsecond).String(), keys}
+	return []string{string(r.Role), string(r.Source), r.Where, r.Topology, phase, r.RoundTrip.Round(time.Microsecond).String(), keys}
 }
 
 type effectiveCommand struct{}

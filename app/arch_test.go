@@ -19,6 +19,7 @@ var floors = map[string]int{
 	"":                                    7, // main
 	"app":                                 6,
 	"config":                              5,
+	"modules/redismove":                   5,
 	"modules/cache/rediscache":            4,
 	"modules/group/redispresence":         4,
 	"modules/group/sqlstore":              4,

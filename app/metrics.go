@@ -6,7 +6,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/modules/cache"
-	"github.com/moim-live/moim/modules/cache/rediscache"
+	"github.com/moim-live/moim/modules/redismove"
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
 
@@ -22,7 +22,7 @@ type counted struct {
 	Registerer prometheus.Registerer
 	Cache      *cache.Cache
 	Adapter    *redisadapter.Adapter `optional:"true"`
-	Tier       *rediscache.Tier      `optional:"true"`
+	Tier       *redismove.CachePart  `optional:"true"`
 }
 
 // countBackends shows the counters of what was chosen by [backends].

@@ -12,11 +12,11 @@ import (
 	"github.com/moim-live/moim/config"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/cache"
-	"github.com/moim-live/moim/modules/cache/rediscache"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/redispresence"
 	"github.com/moim-live/moim/modules/group/sqlstore"
+	"github.com/moim-live/moim/modules/redismove"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -39,7 +39,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 	}
 	return fx.Module("moim",
 		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache,
-			socket.Origins(cfg.HTTP.Origins), version(o.version), o.redis, redisadapter.Key(cfg.Redis.SocketHMAC), redisrole.NodeID(uuid.NewString())),
+			socket.Origins(cfg.HTTP.Origins), version(o.version), o.redis, redisadapter.Key(cfg.Redis.SocketHMAC), redismove.Secret(cfg.Auth.Secret), redisrole.NodeID(uuid.NewString())),
 		fx.Provide(
 			func(lc fx.Lifecycle, log *slog.Logger) (*database.DB, error) { return provideDatabase(lc, cfg, log) },
 			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Log)), fx.As(new(group.Trimmer)), fx.As(new(group.Clock))),
@@ -52,6 +52,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 			socket.AsHandlers(func() []socket.Handler { return o.handlers }),
 		),
 		redisrole.Module,
+		redismove.Module,
 		backends(cfg, o),
 		cache.Module,
 		socket.Module,
@@ -79,7 +80,7 @@ func backends(cfg config.Config, o options) fx.Option {
 		chosen = append(chosen, fx.Provide(func() group.PresenceStore { return group.NewMemoryPresence() }))
 	}
 	if cfg.Redis.Uses(redisrole.Cache) || o.redis[redisrole.Cache] != nil {
-		chosen = append(chosen, rediscache.Module)
+		chosen = append(chosen, redismove.CacheModule)
 	}
 	return fx.Options(chosen...)
 }

@@ -169,6 +169,19 @@ func (c *Clients) Where(role Role) string {
 	}
 }
 
+// On returns clients of which one role has one of its own, on another server,
+// and the others have none: for a role that moves there. The caller closes
+// them. It fails for a URL that is none.
+func (c *Clients) On(role Role, url string) (*Clients, error) {
+	other := &Clients{prefix: c.prefix, node: c.node, roles: make(map[Role]binding)}
+	own, err := other.open(url, c.prefix+":"+string(c.node)+":"+string(role), Dedicated)
+	if err != nil {
+		return nil, fmt.Errorf("the %s role's server: %w", role, err)
+	}
+	other.roles[role] = own
+	return other, nil
+}
+
 // server names a role's server apart from its database number, which pub/sub
 // ignores.
 func (c *Clients) server(role Role) string {

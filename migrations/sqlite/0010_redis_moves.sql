@@ -1,0 +1,25 @@
+-- +goose Up
+-- Roles that go, or went, from one Redis server to another. Instants are the
+-- database's clock.
+CREATE TABLE redis_moves (
+    role           TEXT NOT NULL PRIMARY KEY,
+    id             TEXT NOT NULL,
+    phase          INTEGER NOT NULL,
+    source         TEXT NOT NULL, -- the servers' names
+    target         TEXT NOT NULL,
+    source_url     TEXT NOT NULL, -- sealed
+    target_url     TEXT NOT NULL, -- sealed
+    operator       TEXT NOT NULL,
+    operator_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The nodes that are alive, and which phase of which move each has reached.
+CREATE TABLE redis_nodes (
+    node    TEXT NOT NULL PRIMARY KEY,
+    seen_at INTEGER NOT NULL,
+    reached TEXT NOT NULL -- JSON, by role
+) STRICT, WITHOUT ROWID;
+
+-- +goose Down
+DROP TABLE redis_nodes;
+DROP TABLE redis_moves;

@@ -1,0 +1,212 @@
+package redismove
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/moim-live/moim/modules/cache"
+	"github.com/moim-live/moim/modules/cache/rediscache"
+	"github.com/moim-live/moim/modules/redisrole"
+)
+
+// CachePart is the cache's shared tier where the cache role may move. Records
+// are copies: the target begins empty, is filled while both are written, and
+// until the last phase every node tells both of what it changed.
+type CachePart struct {
+	log  *slog.Logger
+	home *redisrole.Clients // the configuration's
+
+	entering sync.Mutex // held by Enter, Start and Stop
+	phase    Phase
+
+	mu      sync.RWMutex
+	asked   *rediscache.Tier
+	written []*rediscache.Tier
+	open    map[*redisrole.Clients]*rediscache.Tier // and told of what was changed
+	drop    func(key string, revision int64)        // nil: not started
+	dropAll func()
+	past    rediscache.Stats // of tiers that were left
+}
+
+var (
+	_ cache.Tier = (*CachePart)(nil)
+	_ Part       = (*CachePart)(nil)
+)
+
+// NewCachePart returns the tier on the cache role's client. It does no I/O.
+func NewCachePart(clients *redisrole.Clients, log *slog.Logger) *CachePart {
+	own := rediscache.New(clients, log)
+	return &CachePart{
+		log:     log,
+		home:    clients,
+		asked:   own,
+		written: []*rediscache.Tier{own},
+		open:    map[*redisrole.Clients]*rediscache.Tier{clients: own},
+	}
+}
+
+// Enter implements [Part].
+func (p *CachePart) Enter(ctx context.Context, phase Phase, from, to *redisrole.Clients) error {
+	p.entering.Lock()
+	defer p.entering.Unlock()
+	if phase > p.phase && phase != Moved { // a node that cannot reach the target holds the others back
+		if err := to.Health(ctx, redisrole.Cache); err != nil {
+			return err
+		}
+	}
+	var servers []*redisrole.Clients
+	switch phase {
+	case Settled:
+		servers = []*redisrole.Clients{from}
+	case Joined, Both:
+		servers = []*redisrole.Clients{from, to}
+	case Leaving:
+		servers = []*redisrole.Clients{to, from}
+	case Moved:
+		servers = []*redisrole.Clients{to}
+	default:
+		return fmt.Errorf("redismove: this version knows no %s", phase)
+	}
+	tiers := make([]*rediscache.Tier, len(servers))
+	for i, c := range servers {
+		tier, err := p.enter(ctx, c)
+		if err != nil {
+			return err
+		}
+		tiers[i] = tier
+	}
+	written := tiers
+	if phase == Joined {
+		written = tiers[:1]
+	}
+	p.phase = phase
+	p.mu.Lock()
+	p.asked, p.written = tiers[0], written
+	dropAll := p.dropAll
+	p.mu.Unlock()
+	if dropAll != nil {
+		dropAll() // what came from the other server is checked anew
+	}
+	return p.leave(ctx, tiers)
+}
+
+// enter returns the tier on a server.
+func (p *CachePart) enter(ctx context.Context, c *redisrole.Clients) (*rediscache.Tier, error) {
+	p.mu.RLock()
+	tier, drop, dropAll := p.open[c], p.drop, p.dropAll
+	p.mu.RUnlock()
+	if tier != nil {
+		return tier, nil
+	}
+	tier = rediscache.New(c, p.log)
+	if drop != nil {
+		if err := tier.Start(ctx, drop, dropAll); err != nil {
+			return nil, err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open[c] = tier
+	return tier, nil
+}
+
+// leave stops the tiers on other servers.
+func (p *CachePart) leave(ctx context.Context, stay []*rediscache.Tier) error {
+	p.mu.Lock()
+	var left []*rediscache.Tier
+	for c, tier := range p.open {
+		if !slices.Contains(stay, tier) {
+			delete(p.open, c)
+			left = append(left, tier)
+			p.past = sum(p.past, tier.Stats())
+		}
+	}
+	p.mu.Unlock()
+	var errs []error
+	for _, tier := range left {
+		errs = append(errs, tier.Stop(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Start implements [cache.Tier].
+func (p *CachePart) Start(ctx context.Context, drop func(key string, revision int64), dropAll func()) error {
+	p.entering.Lock()
+	defer p.entering.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drop, p.dropAll = drop, dropAll
+	for _, tier := range p.open {
+		if err := tier.Start(ctx, drop, dropAll); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stop implements [cache.Tier].
+func (p *CachePart) Stop(ctx context.Context) error {
+	p.entering.Lock()
+	defer p.entering.Unlock()
+	return p.leave(ctx, nil)
+}
+
+// reading returns the tier that is asked.
+func (p *CachePart) reading() *rediscache.Tier {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.asked
+}
+
+// Get implements [cache.Tier].
+func (p *CachePart) Get(ctx context.Context, key string) (cache.Entry, time.Duration, bool) {
+	return p.reading().Get(ctx, key)
+}
+
+// Lease implements [cache.Tier].
+func (p *CachePart) Lease(ctx context.Context, key string) (release func(), granted bool) {
+	return p.reading().Lease(ctx, key)
+}
+
+// Set implements [cache.Tier].
+func (p *CachePart) Set(ctx context.Context, key string, e cache.Entry, ttl time.Duration) {
+	p.mu.RLock()
+	written := p.written
+	p.mu.RUnlock()
+	for _, tier := range written {
+		tier.Set(ctx, key, e, ttl)
+	}
+}
+
+// Invalidate implements [cache.Tier].
+func (p *CachePart) Invalidate(ctx context.Context, key string, revision int64) {
+	p.mu.RLock()
+	tiers := make([]*rediscache.Tier, 0, len(p.open))
+	for _, tier := range p.open {
+		tiers = append(tiers, tier)
+	}
+	p.mu.RUnlock()
+	for _, tier := range tiers {
+		tier.Invalidate(ctx, key, revision)
+	}
+}
+
+// Stats returns the counters of all servers.
+func (p *CachePart) Stats() rediscache.Stats {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	all := p.past
+	for _, tier := range p.open {
+		all = sum(all, tier.Stats())
+	}
+	return all
+}
+
+func sum(a, b rediscache.Stats) rediscache.Stats {
+	return rediscache.Stats{Errors: a.Errors + b.Errors, Skipped: a.Skipped + b.Skipped, Garbage: a.Garbage + b.Garbage}
+}

@@ -1,0 +1,258 @@
+package redismove
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/redisrole"
+)
+
+const (
+	// pollEvery is how often the leader looks at the nodes.
+	pollEvery = 200 * time.Millisecond
+	// quiet is after how long without a report a node is named as one that is
+	// waited for.
+	quiet = 3 * time.Second
+)
+
+// Leader leads a move for an operator.
+type Leader struct {
+	store    store
+	clients  *redisrole.Clients // by the operator's configuration
+	secret   Secret
+	operator string
+	urls     func(redisrole.Role) string
+
+	// Progress is told what happens; it may be nil.
+	Progress func(text string)
+}
+
+// NewLeader returns the leader of an operator whose configuration is the
+// nodes' own. It does no I/O.
+func NewLeader(db *database.DB, cfg redisrole.Config, secret Secret) (*Leader, error) {
+	id := "operator-" + uuid.NewString()
+	clients, err := redisrole.New(cfg, redisrole.NodeID(id), nil)
+	if err != nil {
+		return nil, err
+	}
+	return &Leader{
+		store:    store{db},
+		clients:  clients,
+		secret:   secret,
+		operator: id,
+		urls:     func(role redisrole.Role) string { return cmp.Or(cfg.URLOf(role), cfg.URL) },
+	}, nil
+}
+
+// Close closes the connections to the servers.
+func (l *Leader) Close() error { return l.clients.Close() }
+
+// Order is what an operator wants.
+type Order struct {
+	Role redisrole.Role
+	To   string // the target's URL; may be empty to go on with a move, or to take it back
+	From string // when not empty, the URL that is believed to be in force
+	Back bool   // take back the move that is under way
+}
+
+// Lead leads a move to its end, or back to its beginning, and returns it. After
+// an error, or when ctx ends, the move stands where it is: the same order goes
+// on with it, and one with Back takes it back.
+func (l *Leader) Lead(ctx context.Context, o Order) (Move, error) {
+	m, err := l.take(ctx, o)
+	if err != nil {
+		return Move{}, err
+	}
+	defer func() {
+		rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+		defer cancel()
+		_ = l.store.rest(rest, m, l.operator)
+	}()
+	goal, step := Moved, Phase(1)
+	if o.Back {
+		goal, step = Settled, -1
+	}
+	l.say("the %s role moves from %s to %s", m.Role, m.Source, m.Target)
+	// Who goes back need not wait for what he turns back from: no node is further.
+	for turning := o.Back && m.Phase != goal; ; turning = false {
+		if !turning {
+			if err := l.barrier(ctx, m); err != nil {
+				return m, err
+			}
+			if m.Phase == goal {
+				return m, nil
+			}
+		}
+		m.Phase += step
+		if err := l.store.lead(ctx, m, l.operator); err != nil {
+			return m, err
+		}
+	}
+}
+
+// take returns the move that an order is about: a new one, or the one that is
+// under way.
+func (l *Leader) take(ctx context.Context, o Order) (Move, error) {
+	if o.Role != redisrole.Cache {
+		return Move{}, fmt.Errorf("only the cache role can be moved yet, not %q", o.Role)
+	}
+	if !l.clients.Uses(o.Role) {
+		return Move{}, fmt.Errorf("the %s role does not use Redis: set redis.url or redis.%s.url and restart the nodes", o.Role, o.Role)
+	}
+	last, found, err := l.store.move(ctx, o.Role)
+	if err != nil {
+		return Move{}, err
+	}
+	underWay := found && last.Phase != Settled && last.Phase != Moved
+	if underWay || found && o.Back && last.Phase == Settled { // one that is back already may be taken back again
+		return l.goOn(ctx, last, o)
+	}
+	if o.Back {
+		return Move{}, fmt.Errorf("no move of the %s role is under way: move it to another server with --to", o.Role)
+	}
+	return l.begin(ctx, last, found, o)
+}
+
+// goOn takes over a move that is under way.
+func (l *Leader) goOn(ctx context.Context, m Move, o Order) (Move, error) {
+	if o.To != "" {
+		to, err := l.clients.On(o.Role, o.To)
+		if err != nil {
+			return Move{}, err
+		}
+		defer func() { _ = to.Close() }()
+		if name := to.Where(o.Role); name != m.Target {
+			return Move{}, fmt.Errorf("a move of the %s role to %s is under way: go on with it, or take it back with --back", o.Role, m.Target)
+		}
+	}
+	return m, l.store.lead(ctx, m, l.operator)
+}
+
+// begin makes a new move, in the phase in which nothing has changed.
+func (l *Leader) begin(ctx context.Context, last Move, found bool, o Order) (Move, error) {
+	source, sourceURL := l.clients.Where(o.Role), l.urls(o.Role)
+	if found && last.Phase == Moved && source == last.Source {
+		url, err := l.secret.open(last.targetURL, last.ID)
+		if err != nil {
+			return Move{}, err
+		}
+		source, sourceURL = last.Target, url
+	}
+	if o.From != "" {
+		from, err := l.clients.On(o.Role, o.From)
+		if err != nil {
+			return Move{}, fmt.Errorf("--from: %w", err)
+		}
+		name := from.Where(o.Role)
+		_ = from.Close()
+		if name != source {
+			return Move{}, fmt.Errorf("--from: the %s role is on %s, not on %s", o.Role, source, name)
+		}
+	}
+	if o.To == "" {
+		return Move{}, errors.New("--to: say where the role moves to")
+	}
+	to, err := l.clients.On(o.Role, o.To)
+	if err != nil {
+		return Move{}, fmt.Errorf("--to: %w", err)
+	}
+	defer func() { _ = to.Close() }()
+	m := Move{Role: o.Role, ID: uuid.NewString(), Phase: Settled, Source: source, Target: to.Where(o.Role)}
+	if m.Source == m.Target {
+		return Move{}, fmt.Errorf("the %s role is on %s already", o.Role, m.Target)
+	}
+	if err := l.inspect(ctx, to, o.Role); err != nil {
+		return Move{}, err
+	}
+	if m.sourceURL, err = l.secret.seal(sourceURL, m.ID); err != nil {
+		return Move{}, err
+	}
+	if m.targetURL, err = l.secret.seal(o.To, m.ID); err != nil {
+		return Move{}, err
+	}
+	before := ""
+	if found {
+		before = last.ID
+	}
+	return m, l.store.begin(ctx, m, before, l.operator)
+}
+
+// inspect looks at the target before anybody goes there.
+func (l *Leader) inspect(ctx context.Context, to *redisrole.Clients, role redisrole.Role) error {
+	identity, err := l.store.db.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range to.Check(ctx) {
+		if r.Role != role {
+			continue
+		}
+		if r.Err != nil {
+			return fmt.Errorf("--to: %w", r.Err)
+		}
+		delete(r.Deployments, identity)
+		if len(r.Deployments) > 0 {
+			return fmt.Errorf("--to: another deployment is live under this prefix on %s: give one of them its own redis.prefix", r.Where)
+		}
+	}
+	return nil
+}
+
+// barrier returns when every live node has reported the move's phase.
+func (l *Leader) barrier(ctx context.Context, m Move) error {
+	began, said := time.Now(), ""
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		if err := l.store.lead(ctx, m, l.operator); err != nil { // still here
+			return err
+		}
+		nodes, err := l.store.nodes(ctx)
+		if err != nil {
+			return err
+		}
+		if len(nodes) == 0 {
+			return errors.New("no node of this deployment is live: change its configuration instead")
+		}
+		var waiting []string
+		for _, n := range nodes {
+			r := n.reached[m.Role]
+			switch there := r.Move == m.ID && r.Phase == m.Phase; {
+			case there && r.Error != "":
+				return fmt.Errorf("node %s cannot go on to %s: %s; go on by the same command when that is mended, or take the move back with --back",
+					n.id, m.Phase, r.Error)
+			case there && n.silent < quiet:
+			case n.silent >= quiet:
+				waiting = append(waiting, fmt.Sprintf("%s (silent for %s)", n.id, n.silent.Round(time.Second)))
+			default:
+				waiting = append(waiting, n.id)
+			}
+		}
+		if len(waiting) == 0 {
+			l.say("%-8s %d of %d nodes, after %s", m.Phase, len(nodes), len(nodes), time.Since(began).Round(time.Millisecond))
+			return nil
+		}
+		if text := strings.Join(waiting, ", "); text != said && time.Since(began) > quiet {
+			said = text
+			l.say("%-8s waits for %s", m.Phase, text)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the move stands at %s: %w", m.Phase, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+func (l *Leader) say(format string, a ...any) {
+	if l.Progress != nil {
+		l.Progress(fmt.Sprintf(format, a...))
+	}
+}

@@ -1,0 +1,65 @@
+// Package redismove leads a role's use of Redis from one server to another
+// while traffic flows.
+//
+// An operator's [Leader] writes the phase of a move into SQL, never into a
+// Redis that may be the one that moves; every node's [Mover] reads it there,
+// brings its part of the role to it, and reports. The next phase begins only
+// when every live node has reported the one before, so that no node is ever
+// more than one phase from another. What happens in a phase is the role's own
+// matter: see [Part].
+package redismove
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/moim-live/moim/modules/redisrole"
+)
+
+// Phase is how far a role has gone from one server to another. Each can be
+// taken back, but the last: from there the way back is another move.
+type Phase int
+
+// The phases.
+const (
+	Settled Phase = iota // the source alone
+	Joined               // connected to the target as well; written and asked: the source
+	Both                 // written: both; asked: the source
+	Leaving              // written: both; asked: the target
+	Moved                // the target alone
+)
+
+// String returns the phase's name.
+func (p Phase) String() string {
+	names := [...]string{"settled", "join", "both", "switch", "moved"}
+	if p < Settled || p > Moved {
+		return fmt.Sprintf("phase %d", int(p))
+	}
+	return names[p]
+}
+
+// Move is one role's way from one server to another.
+type Move struct {
+	Role   redisrole.Role
+	ID     string
+	Phase  Phase
+	Source string // names of servers: no secrets
+	Target string
+
+	sourceURL, targetURL string // sealed
+}
+
+// Part is a node's part of a role.
+type Part interface {
+	// Enter brings the part to a phase, from whichever it is in, and returns
+	// when that is so. from and to are the servers of the move; they stay open
+	// until the node stops. It is called again after an error.
+	Enter(ctx context.Context, phase Phase, from, to *redisrole.Clients) error
+}
+
+// reached is what a node reports of a role.
+type reached struct {
+	Move  string `json:"move"`
+	Phase Phase  `json:"phase"`
+	Error string `json:"error,omitempty"`
+}

@@ -1,0 +1,199 @@
+package redismove
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/redisrole"
+)
+
+const (
+	// lookEvery is how often a node looks for a phase and says that it is alive.
+	lookEvery = time.Second
+	// lookTimeout bounds one look and what it leads to, so that a node that can
+	// does say that it is alive.
+	lookTimeout = 5 * time.Second
+)
+
+// Mover brings this node's parts of roles to the phases that an operator leads
+// through. It is started before what the parts serve.
+type Mover struct {
+	store   store
+	clients *redisrole.Clients
+	secret  Secret
+	log     *slog.Logger
+	tasks   *tasks.Group
+
+	parts   map[redisrole.Role]Part
+	reached map[redisrole.Role]reached
+	at      map[redisrole.Role]string // the server in force, by name
+
+	mu     sync.Mutex
+	opened map[string]*redisrole.Clients // servers that the configuration does not name, by role and name
+}
+
+// New returns the mover of the node that clients belongs to. It does no I/O.
+func New(db *database.DB, clients *redisrole.Clients, secret Secret, log *slog.Logger) *Mover {
+	return &Mover{
+		store:   store{db},
+		clients: clients,
+		secret:  secret,
+		log:     log,
+		tasks:   tasks.New(),
+		parts:   make(map[redisrole.Role]Part),
+		reached: make(map[redisrole.Role]reached),
+		at:      make(map[redisrole.Role]string),
+		opened:  make(map[string]*redisrole.Clients),
+	}
+}
+
+// Add says what moves with a role. Call it before Start.
+func (m *Mover) Add(role redisrole.Role, part Part) {
+	m.parts[role] = part
+	m.at[role] = m.clients.Where(role)
+}
+
+// Start brings the parts to where their moves are now, and keeps looking.
+// Without a part there is nothing to look for.
+func (m *Mover) Start(ctx context.Context) error {
+	if len(m.parts) == 0 {
+		return nil
+	}
+	// First that it is here: no phase begins without it from then on.
+	if err := m.store.report(ctx, string(m.clients.Node()), m.reached); err != nil {
+		return err
+	}
+	if err := m.look(ctx); err != nil {
+		return err
+	}
+	m.tasks.Run(func(ctx context.Context) {
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if err := m.look(ctx); err != nil && ctx.Err() == nil {
+				m.log.Debug("redismove: moves are not known for now", "err", err)
+			}
+		}
+	})
+	return nil
+}
+
+// Stop ends it, once nothing uses the parts any more, and closes what moves
+// opened.
+func (m *Mover) Stop(ctx context.Context) error {
+	if len(m.parts) == 0 {
+		return nil
+	}
+	err := m.tasks.Stop(ctx)
+	if left := m.store.leave(ctx, string(m.clients.Node())); err == nil {
+		err = left
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.opened {
+		_ = c.Close()
+	}
+	clear(m.opened)
+	return err
+}
+
+// look reads the moves, follows them, and reports. A phase is acted on as soon
+// as it was read: who cannot read stays where he is.
+func (m *Mover) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	moves, err := m.store.moves(ctx)
+	if err != nil {
+		return err
+	}
+	for _, move := range moves {
+		part := m.parts[move.Role]
+		was := m.reached[move.Role]
+		if part == nil || was == (reached{Move: move.ID, Phase: move.Phase}) {
+			continue
+		}
+		now := reached{Move: move.ID, Phase: move.Phase}
+		if err := m.follow(ctx, part, move); err != nil {
+			now.Error = err.Error()
+		}
+		if now != was {
+			m.log.Info("redismove: a role moves", "role", move.Role, "phase", move.Phase.String(),
+				"from", move.Source, "to", move.Target, "err", now.Error)
+		}
+		m.reached[move.Role] = now
+	}
+	return m.store.report(ctx, string(m.clients.Node()), maps.Clone(m.reached))
+}
+
+// follow brings a part to a move's phase.
+func (m *Mover) follow(ctx context.Context, part Part, move Move) error {
+	at := m.at[move.Role]
+	switch {
+	case at != move.Source && at != move.Target && move.Phase == Moved:
+		m.log.Warn("redismove: the configuration names another server than the role was moved to; it is followed",
+			"role", move.Role, "configured", at, "moved", move.Target)
+		return nil
+	case at != move.Source && at != move.Target:
+		return fmt.Errorf("this node uses %s", at)
+	case at == move.Target && move.Phase == Moved:
+		return nil // as it is configured
+	}
+	from, err := m.server(move, move.Source, move.sourceURL)
+	if err != nil {
+		return err
+	}
+	to, err := m.server(move, move.Target, move.targetURL)
+	if err != nil {
+		return err
+	}
+	if err := part.Enter(ctx, move.Phase, from, to); err != nil {
+		return err
+	}
+	switch move.Phase {
+	case Moved:
+		m.at[move.Role] = move.Target
+		if m.clients.Where(move.Role) != move.Target {
+			m.log.Warn("redismove: the role was moved; the configuration still names the server before: change it",
+				"key", fmt.Sprintf("redis.%s.url", move.Role), "server", move.Target)
+		}
+	case Settled:
+		m.at[move.Role] = move.Source
+	case Joined, Both, Leaving:
+	}
+	return nil
+}
+
+// server returns the clients of a move's server: this node's own where its
+// configuration names that one.
+func (m *Mover) server(move Move, name, sealed string) (*redisrole.Clients, error) {
+	if m.clients.Where(move.Role) == name {
+		return m.clients, nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := string(move.Role) + " " + name
+	if c := m.opened[key]; c != nil {
+		return c, nil
+	}
+	url, err := m.secret.open(sealed, move.ID)
+	if err != nil {
+		return nil, err
+	}
+	c, err := m.clients.On(move.Role, url)
+	if err != nil {
+		return nil, err
+	}
+	m.opened[key] = c
+	return c, nil
+}

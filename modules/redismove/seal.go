@@ -1,0 +1,60 @@
+package redismove
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+)
+
+// Secret is what servers' URLs, which may hold passwords, are sealed with in
+// SQL: auth.secret, which all nodes and their operator have.
+type Secret []byte
+
+var (
+	errNoSecret = errors.New("a move needs auth.secret, the same on every node: the servers' URLs are sealed with it")
+	errSealed   = errors.New("the server's URL cannot be read: this node has another auth.secret than the operator")
+)
+
+func (s Secret) gcm() (cipher.AEAD, error) {
+	if len(s) == 0 {
+		return nil, errNoSecret
+	}
+	key, err := hkdf.Key(sha256.New, s, nil, "moim redis move", 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// seal encrypts a URL for a move.
+func (s Secret) seal(url, move string) (string, error) {
+	gcm, err := s.gcm()
+	if err != nil {
+		return "", err
+	}
+	return base64.RawStdEncoding.EncodeToString(gcm.Seal(nil, nil, []byte(url), []byte(move))), nil
+}
+
+// open decrypts what seal made for the same move.
+func (s Secret) open(sealed, move string) (string, error) {
+	gcm, err := s.gcm()
+	if err != nil {
+		return "", err
+	}
+	raw, err := base64.RawStdEncoding.DecodeString(sealed)
+	if err != nil {
+		return "", errSealed
+	}
+	url, err := gcm.Open(nil, nil, raw, []byte(move))
+	if err != nil {
+		return "", errSealed
+	}
+	return string(url), nil
+}

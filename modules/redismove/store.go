@@ -1,0 +1,187 @@
+package redismove
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/redisrole"
+)
+
+// lease is how long a node, and an operator, counts as alive after it was seen.
+const lease = 10 * time.Second
+
+// store keeps moves and nodes in SQL.
+type store struct{ db *database.DB }
+
+func (s store) now() string { return s.db.Dialect().Now() }
+
+const moveColumns = `role, id, phase, source, target, source_url, target_url`
+
+// moves returns the latest move of every role that ever moved.
+func (s store) moves(ctx context.Context) (moves []Move, err error) {
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		moves = nil
+		rows, err := q.QueryContext(ctx, `SELECT `+moveColumns+` FROM redis_moves ORDER BY role`)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }() // Err says what went wrong
+		for rows.Next() {
+			m, err := scanMove(rows.Scan)
+			if err != nil {
+				return err
+			}
+			moves = append(moves, m)
+		}
+		return rows.Err()
+	})
+	return moves, wrap(err, "read the moves")
+}
+
+func scanMove(scan func(...any) error) (m Move, err error) {
+	err = scan(&m.Role, &m.ID, &m.Phase, &m.Source, &m.Target, &m.sourceURL, &m.targetURL)
+	return m, err
+}
+
+// Phases returns in which phase each role is that ever moved.
+func Phases(ctx context.Context, db *database.DB) (map[redisrole.Role]Phase, error) {
+	moves, err := store{db}.moves(ctx)
+	phases := make(map[redisrole.Role]Phase, len(moves))
+	for _, m := range moves {
+		phases[m.Role] = m.Phase
+	}
+	return phases, err
+}
+
+// move returns a role's latest move, if there is one.
+func (s store) move(ctx context.Context, role redisrole.Role) (m Move, found bool, err error) {
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		var err error
+		m, err = scanMove(q.QueryRowContext(ctx, `SELECT `+moveColumns+` FROM redis_moves WHERE role = $1`, string(role)).Scan)
+		found = err == nil
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	return m, found, wrap(err, "read the move")
+}
+
+// report notes that a node is alive, and what it has reached.
+func (s store) report(ctx context.Context, node string, by map[redisrole.Role]reached) error {
+	text, err := json.Marshal(by)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, "report", `INSERT INTO redis_nodes (node, seen_at, reached) VALUES ($1, `+s.now()+`, $2)
+		ON CONFLICT (node) DO UPDATE SET seen_at = excluded.seen_at, reached = excluded.reached`, node, string(text))
+}
+
+// leave forgets a node that stops, and those that died long ago.
+func (s store) leave(ctx context.Context, node string) error {
+	return s.write(ctx, "leave", fmt.Sprintf(`DELETE FROM redis_nodes WHERE node = $1 OR seen_at < (SELECT %s) - %d`,
+		s.now(), (6*lease).Microseconds()), node)
+}
+
+func (s store) write(ctx context.Context, doing, query string, a ...any) error {
+	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		_, err := q.ExecContext(ctx, query, a...)
+		return err
+	})
+	return wrap(err, doing)
+}
+
+// node is one that is alive: it was seen within the lease.
+type node struct {
+	id      string
+	silent  time.Duration // since it was seen
+	reached map[redisrole.Role]reached
+}
+
+// nodes returns the live nodes.
+func (s store) nodes(ctx context.Context) (nodes []node, err error) {
+	query := fmt.Sprintf(`SELECT node, (SELECT %[1]s) - seen_at, reached FROM redis_nodes
+		WHERE seen_at >= (SELECT %[1]s) - %[2]d ORDER BY node`, s.now(), lease.Microseconds())
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		nodes = nil
+		rows, err := q.QueryContext(ctx, query)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }() // Err says what went wrong
+		for rows.Next() {
+			var (
+				n      node
+				silent int64
+				text   string
+			)
+			if err := rows.Scan(&n.id, &silent, &text); err != nil {
+				return err
+			}
+			n.silent = time.Duration(silent) * time.Microsecond
+			if err := json.Unmarshal([]byte(text), &n.reached); err != nil {
+				return fmt.Errorf("decode the report of node %s: %w", n.id, err)
+			}
+			nodes = append(nodes, n)
+		}
+		return rows.Err()
+	})
+	return nodes, wrap(err, "list the nodes")
+}
+
+// errOther says that another operator leads a move of this role.
+var errOther = errors.New("another operator is moving this role: wait until he is done, or for 10 s after his command ended")
+
+// begin writes a new move in place of the role's last one. before is that one's
+// id, empty for none.
+func (s store) begin(ctx context.Context, m Move, before, operator string) error {
+	return s.one(ctx, "begin the move", fmt.Sprintf(`INSERT INTO redis_moves (`+moveColumns+`, operator, operator_until)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, %[1]s + %[2]d)
+		ON CONFLICT (role) DO UPDATE SET id = excluded.id, phase = excluded.phase, source = excluded.source, target = excluded.target,
+			source_url = excluded.source_url, target_url = excluded.target_url,
+			operator = excluded.operator, operator_until = excluded.operator_until
+		WHERE redis_moves.id = $9 AND (redis_moves.operator = $8 OR redis_moves.operator_until < %[1]s)`, s.now(), lease.Microseconds()),
+		string(m.Role), m.ID, int(m.Phase), m.Source, m.Target, m.sourceURL, m.targetURL, operator, before)
+}
+
+// lead sets a move's phase, and says that the operator is still there.
+func (s store) lead(ctx context.Context, m Move, operator string) error {
+	return s.one(ctx, "lead the move", fmt.Sprintf(`UPDATE redis_moves SET phase = $3, operator = $4, operator_until = %[1]s + %[2]d
+		WHERE role = $1 AND id = $2 AND (operator = $4 OR operator_until < (SELECT %[1]s))`, s.now(), lease.Microseconds()),
+		string(m.Role), m.ID, int(m.Phase), operator)
+}
+
+// rest says that the operator is gone.
+func (s store) rest(ctx context.Context, m Move, operator string) error {
+	return s.write(ctx, "end the operator's lease", `UPDATE redis_moves SET operator_until = 0 WHERE role = $1 AND id = $2 AND operator = $3`,
+		string(m.Role), m.ID, operator)
+}
+
+// one runs a statement that changes one row, or finds another operator's.
+func (s store) one(ctx context.Context, doing, query string, a ...any) error {
+	var n int64
+	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		result, err := q.ExecContext(ctx, query, a...)
+		if err != nil {
+			return err
+		}
+		n, err = result.RowsAffected()
+		return err
+	})
+	if err == nil && n == 0 {
+		return errOther
+	}
+	return wrap(err, doing)
+}
+
+func wrap(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("redismove: %s: %w", doing, err)
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/signal"
+	"syscall"
+
+	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/redismove"
+	"github.com/moim-live/moim/modules/redisrole"
+)
+
+// redisMove moves a role to another Redis server.
+type redisMove struct {
+	Role string `required:"" help:"the role to move: cache" placeholder:"ROLE"`
+	To   string `help:"the server to move to; may be left out to go on with a move" placeholder:"URL"`
+	From string `help:"the server to move from, to be sure" placeholder:"URL"`
+	Back bool   `help:"take back the move that is under way"`
+}
+
+var errOneNode = errors.New("with SQLite there is one node: change its configuration and restart it")
+
+// Run leads the move and prints what happens.
+func (c redisMove) Run(l *loader) error {
+	cfg, err := l.load()
+	if err != nil {
+		return err
+	}
+	if c.Back && c.To != "" {
+		return errors.New("--to: a move is taken back to where it came from: leave it out")
+	}
+	redisrole.LogTo(slog.New(slog.DiscardHandler))
+	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer release()
+	db, err := shared(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Stop(context.WithoutCancel(ctx)) }()
+	leader, err := redismove.NewLeader(db, cfg.Redis, redismove.Secret(cfg.Auth.Secret))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = leader.Close() }()
+	leader.Progress = func(text string) { fmt.Println(text) }
+	done, err := leader.Lead(ctx, redismove.Order{Role: redisrole.Role(c.Role), To: c.To, From: c.From, Back: c.Back})
+	if err != nil {
+		return err
+	}
+	if done.Phase == redismove.Settled {
+		fmt.Printf("taken back: the %s role is on %s, as before\n", done.Role, done.Source)
+		return nil
+	}
+	fmt.Printf("done. Nodes that start with the old configuration go to %s as well, and say so. To make it last, set on every node:\n\n", done.Target)
+	fmt.Printf("redis.%s.url: the URL of %s\n", done.Role, done.Target)
+	return nil
+}
+
+// shared opens the database that nodes share. It does not migrate it: that is
+// the nodes' part.
+func shared(ctx context.Context, cfg config.Config) (*database.DB, error) {
+	quiet := slog.New(slog.DiscardHandler)
+	db, err := database.Open(cfg.Database, cfg.Data.Dir, quiet)
+	if err != nil {
+		return nil, err
+	}
+	if db.Dialect() == database.SQLite {
+		return nil, errOneNode
+	}
+	m, err := database.OpenMigrator(ctx, cfg.Database, cfg.Data.Dir, quiet)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	steps, err := m.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range steps {
+		if step.AppliedAt.IsZero() {
+			return nil, errors.New("the database is older than this program: start the nodes of this version first")
+		}
+	}
+	err = db.Start(ctx)
+	return db, err
+}
+
+// phasesOf returns the phases of the roles; nil while they are not known.
+func phasesOf(ctx context.Context, cfg config.Config) map[redisrole.Role]redismove.Phase {
+	db, err := shared(ctx, cfg)
+	if errors.Is(err, errOneNode) {
+		return map[redisrole.Role]redismove.Phase{} // nothing moves
+	}
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = db.Stop(context.WithoutCancel(ctx)) }()
+	phases, err := redismove.Phases(ctx, db)
+	if err != nil {
+		return nil
+	}
+	return phases
+}
