@@ -35,8 +35,9 @@ func TestFeedSharesTheReturnOfAll(t *testing.T) {
 	}{
 		// The first one's read, and one for all who came while it went on.
 		{"ten thousand who missed a little", 10_000, 30, 29, 2},
-		// The same, and the pages that an answer does not hold.
-		{"who missed more than an answer holds", 50, 2*catchUpLimit + 200, 200, 2 + 3},
+		// The same, and the pages that an answer does not hold: three, and on a
+		// busy machine again for those who come to them late.
+		{"who missed more than an answer holds", 50, 2*catchUpLimit + 200, 200, 2 + 3*3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"slices"
 
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket"
@@ -81,9 +82,30 @@ func (g *Gateway) subscribe(ctx context.Context, s *socket.Socket, req inGroup[s
 	}
 	answer := subscribeAnswer{Group: sub.Group, Version: sub.Version, Events: sub.Events, Snapshot: sub.Snapshot}
 	if req.Body.Presence {
-		answer.Presence = g.service.Summary(ctx, req.GroupID)
+		answer.Presence = g.showPresence(ctx, s, req.GroupID)
 	}
 	return answer, nil
+}
+
+// showPresence returns who is there, and sends s, once its answer is on its way
+// and it is told of changes, those that it missed in between.
+func (g *Gateway) showPresence(ctx context.Context, s *socket.Socket, groupID string) *PresenceSummary {
+	before, err := g.service.present(ctx, groupID)
+	if err != nil {
+		return nil
+	}
+	socket.After(ctx, func() {
+		after, err := g.service.present(context.WithoutCancel(ctx), groupID)
+		if err != nil {
+			return // presence is at most once
+		}
+		for part := range slices.Chunk(changesBetween(before, after), maxPresenceItems) {
+			if data, err := encode(presencePush{groupID, part}); err == nil {
+				s.Emit(eventPresence, data)
+			}
+		}
+	})
+	return summarize(before)
 }
 
 func (g *Gateway) unsubscribe(_ context.Context, s *socket.Socket, req inGroup[noFields]) (done, error) {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func (w watcher) Unsubscribed(_ string, s group.Subscriber, reason string) {
 
 func (w watcher) Ended(_, userID, reason string) { w <- "!" + userID + " " + reason }
 
-func newNode(t *testing.T, st store, mesh *adapter.Mesh) *node {
+func newNode(t *testing.T, st store, mesh *adapter.Mesh, presence ...group.PresenceKeeper) *node {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	hub := adapter.NewHub(mesh.Adapter())
@@ -48,7 +49,11 @@ func newNode(t *testing.T, st store, mesh *adapter.Mesh) *node {
 	feed := group.NewFeed(st, out, watched, log)
 	hub.Intercept("group:event", feed.Receive)
 	hub.OnLost(feed.Lost)
-	service := group.NewService(group.Config{}, group.Deps{Repository: st, Log: st, Announcer: feed, Signaler: out})
+	deps := group.Deps{Repository: st, Log: st, Announcer: feed, Signaler: out}
+	if len(presence) > 0 {
+		deps.Presence = presence[0]
+	}
+	service := group.NewService(group.Config{}, deps)
 	// The token is the user's name: tokens are package auth's matter.
 	authenticate := func(_ context.Context, h socket.Handshake) (auth.Identity, error) {
 		if h.Token == "" {
@@ -297,6 +302,35 @@ func TestSubscribeAnswersFirst(t *testing.T) {
 	}
 	close(stop)
 	<-writing
+}
+
+// hurried is a presence that changes between two readings.
+type hurried struct {
+	crowd
+	reads atomic.Int64
+}
+
+func (h *hurried) List(context.Context, string) ([]group.Present, error) {
+	if h.reads.Add(1) == 1 {
+		return []group.Present{{UserID: "bob", Status: "online"}}, nil
+	}
+	return []group.Present{{UserID: "bob", Status: "reconnecting", AsOf: time.UnixMilli(1).UTC()}}, nil
+}
+
+// Who is shown who is there is told of what changed before he was in the room.
+func TestSubscribeMissesNoPresence(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, openStore(t), adapter.NewMesh(), &hurried{})
+	g, err := n.Create(t.Context(), auth.Identity{UserID: "alice"}, group.CreateRequest{Name: "g"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := n.dial(t, "alice")
+	answer := decode[struct{ Presence group.PresenceSummary }](t, c.call("group:subscribe", `{"groupId":"`+g.ID+`","presence":true}`))
+	if p := answer.Presence; p.Online != 1 || len(p.Items) != 1 || p.Items[0].Status != "online" {
+		t.Errorf("answered %+v", p)
+	}
+	c.wantNext(`group:presence {"groupId":"` + g.ID + `","items":[{"userId":"bob","status":"reconnecting","at":"1970-01-01T00:00:00.001Z"}]}`)
 }
 
 func TestSocketProblems(t *testing.T) {

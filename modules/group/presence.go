@@ -32,6 +32,7 @@ type Presence struct {
 	groups map[string]map[string]*attendee
 	dirty  map[attendanceKey]struct{}
 	news   presenceNews // from the store, and states
+	reads  map[string]*presenceRead
 }
 
 // attendee is a user with sockets on this node, or one whose end the store has
@@ -66,6 +67,7 @@ func NewPresence(cfg Config, store PresenceStore, out Emitter, log *slog.Logger)
 		groups: make(map[string]map[string]*attendee),
 		dirty:  make(map[attendanceKey]struct{}),
 		news:   make(presenceNews),
+		reads:  make(map[string]*presenceRead),
 	}
 }
 
@@ -185,7 +187,7 @@ func (p *Presence) wakeLocked() {
 // List returns who is there, and then who was there lately, by user id. It
 // returns fault.ErrUnavailable while that is not known.
 func (p *Presence) List(ctx context.Context, groupID string) ([]Present, error) {
-	present, err := p.store.List(ctx, groupID)
+	present, err := p.read(ctx, groupID)
 	if err != nil {
 		return nil, err
 	}

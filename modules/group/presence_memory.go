@@ -193,9 +193,10 @@ func (m *MemoryPresence) List(_ context.Context, groupID string) ([]Present, err
 	if g == nil {
 		return nil, nil
 	}
+	now := time.Now().UTC()
 	present := make([]Present, 0, len(g.users)+len(g.lately))
 	for userID, p := range g.users {
-		item := Present{UserID: userID, Status: StatusOnline, State: g.states[userID]}
+		item := Present{UserID: userID, Status: StatusOnline, State: g.states[userID], AsOf: now}
 		if !p.here {
 			since := p.since.UTC()
 			item.Status, item.LastSeenAt = StatusReconnecting, &since
@@ -204,7 +205,7 @@ func (m *MemoryPresence) List(_ context.Context, groupID string) ([]Present, err
 	}
 	for userID, at := range g.lately {
 		if at = at.UTC(); time.Since(at) < LatelyFor {
-			present = append(present, Present{UserID: userID, Status: StatusOffline, LastSeenAt: &at})
+			present = append(present, Present{UserID: userID, Status: StatusOffline, LastSeenAt: &at, AsOf: now})
 		}
 	}
 	return present, nil

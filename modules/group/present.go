@@ -11,4 +11,5 @@ type Present struct {
 	Status     string          `json:"status"` // online, reconnecting or offline
 	State      json.RawMessage `json:"state,omitempty"`
 	LastSeenAt *time.Time      `json:"lastSeenAt,omitempty"` // of those who are not online
+	AsOf       time.Time       `json:"-"`                    // by the store's clock; what happened later may not be in it
 }

@@ -75,6 +75,10 @@ func (s *Service) Summary(ctx context.Context, groupID string) *PresenceSummary 
 	if err != nil {
 		return nil
 	}
+	return summarize(items)
+}
+
+func summarize(items []Present) *PresenceSummary {
 	sum := &PresenceSummary{Items: append([]Present{}, items[:min(len(items), maxSummary)]...)}
 	for _, p := range items {
 		if p.Status == StatusOnline {

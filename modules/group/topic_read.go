@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// readTimeout bounds one read of the log.
+	// readTimeout bounds one read that several wait for.
 	readTimeout = 5 * time.Second
 	// lullWait is how long a busy socket is left alone before more is sent that
 	// could wait.

@@ -16,6 +16,7 @@ import (
 func (s *Store) read(ctx context.Context, groupID, epoch string) ([]group.Present, error) {
 	keys := s.keys.group(groupID, epoch)
 	pipe := s.client.Pipeline()
+	began := pipe.Time(ctx)
 	users := pipe.HGetAll(ctx, keys[0])
 	graces := pipe.ZRangeWithScores(ctx, keys[1], 0, -1)
 	reasons := pipe.HGetAll(ctx, keys[2])
@@ -29,7 +30,7 @@ func (s *Store) read(ctx context.Context, groupID, epoch string) ([]group.Presen
 	if err != nil {
 		return nil, err
 	}
-	l := listing{alive: alive, now: now, states: states.Val(), at: make(map[string]struct{})}
+	l := listing{alive: alive, began: began.Val().UTC().Truncate(time.Millisecond), now: now, states: states.Val(), at: make(map[string]struct{})}
 	l.users(users.Val())
 	l.graces(graces.Val(), reasons.Val())
 	l.lately(lately.Val())
@@ -86,6 +87,7 @@ func (s *Store) count(ctx context.Context, groupIDs []string, epoch string) ([]i
 // listing puts together who is there.
 type listing struct {
 	alive  map[string]bool
+	began  time.Time
 	now    time.Time
 	states map[string]string
 	items  []group.Present
@@ -97,7 +99,7 @@ func (l *listing) add(userID, status string, since time.Time) {
 		return
 	}
 	l.at[userID] = struct{}{}
-	p := group.Present{UserID: userID, Status: status}
+	p := group.Present{UserID: userID, Status: status, AsOf: l.began}
 	if status != group.StatusOffline {
 		p.State = stateOf(l.states[userID])
 	}

@@ -1,0 +1,98 @@
+package group
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// gatedPresence answers when it is told to.
+type gatedPresence struct {
+	*MemoryPresence
+	open  chan struct{}
+	lists atomic.Int64
+}
+
+func (g *gatedPresence) List(ctx context.Context, groupID string) ([]Present, error) {
+	g.lists.Add(1)
+	select {
+	case <-g.open:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return g.MemoryPresence.List(ctx, groupID)
+}
+
+// Many who ask at once share two reads: one that had begun, and one that began
+// after they asked.
+func TestPresenceSharesReads(t *testing.T) {
+	t.Parallel()
+	store := &gatedPresence{MemoryPresence: NewMemoryPresence(), open: make(chan struct{})}
+	p := NewPresence(Config{}, store, &pushes{}, slog.New(slog.DiscardHandler))
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Apply(t.Context(), []Attendance{{GroupID: "g", UserID: "ana", Here: true}}); err != nil {
+		t.Fatal(err)
+	}
+	const callers = 200
+	var all sync.WaitGroup
+	var asked sync.WaitGroup
+	for range callers {
+		asked.Add(1)
+		all.Go(func() {
+			asked.Done()
+			present, err := p.List(t.Context(), "g")
+			if err != nil || len(present) != 1 {
+				t.Errorf("%d present, %v", len(present), err)
+			}
+		})
+	}
+	asked.Wait()
+	close(store.open)
+	all.Wait()
+	if n := store.lists.Load(); n > 10 {
+		t.Errorf("%d reads for %d who asked at once", n, callers)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := p.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	if present, err := p.List(ctx, "g"); err != nil || len(present) != 1 {
+		t.Errorf("after the end: %d present, %v", len(present), err)
+	}
+}
+
+// What a subscriber missed between the reading that he was shown and the moment
+// from which he is told of changes.
+func TestChangesBetween(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	state := json.RawMessage(`{"a":1}`)
+	before := []Present{
+		{UserID: "same", Status: StatusOnline},
+		{UserID: "drops", Status: StatusOnline},
+		{UserID: "removed", Status: StatusReconnecting},
+		{UserID: "sets", Status: StatusOnline},
+		{UserID: "long gone", Status: StatusOffline},
+	}
+	after := []Present{
+		{UserID: "same", Status: StatusOnline, AsOf: at},
+		{UserID: "comes", Status: StatusOnline, AsOf: at},
+		{UserID: "sets", Status: StatusOnline, State: state, AsOf: at},
+		{UserID: "drops", Status: StatusReconnecting, AsOf: at},
+		{UserID: "came and went", Status: StatusOffline, AsOf: at},
+	}
+	want(t, "changes", changesBetween(before, after), []PresenceChange{
+		{UserID: "comes", Status: StatusOnline, At: at},
+		{UserID: "sets", Status: StatusOnline, State: state, At: at},
+		{UserID: "drops", Status: StatusReconnecting, At: at},
+		{UserID: "removed", Status: StatusOffline, At: at},
+	})
+	want(t, "no changes", changesBetween(before, before), []PresenceChange(nil))
+}
