@@ -100,7 +100,7 @@ func (g *Gateway) showPresence(ctx context.Context, s *socket.Socket, groupID st
 			return // presence is at most once
 		}
 		for part := range slices.Chunk(changesBetween(before, after), maxPresenceItems) {
-			if data, err := encode(presencePush{groupID, part}); err == nil {
+			if data, err := marshal(presencePush{groupID, part}); err == nil {
 				s.Emit(eventPresence, data)
 			}
 		}

@@ -1,7 +1,6 @@
 package group
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -22,7 +21,7 @@ type item struct {
 }
 
 func newItem(e Event) (item, error) {
-	wire, err := encode(e)
+	wire, err := marshal(e)
 	return item{groupID: e.GroupID, version: e.Version, typ: e.Type, wire: wire}, err
 }
 
@@ -79,16 +78,4 @@ func (it item) ends() (user, reason string) {
 	default:
 		return "", ""
 	}
-}
-
-// encode is json.Marshal without the escaping for HTML, which nobody here
-// reads.
-func encode(v any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }

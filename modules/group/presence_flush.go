@@ -142,7 +142,7 @@ func (p *Presence) tell(ctx context.Context, groupID string, users map[string]Pr
 		items = append(items, users[userID])
 	}
 	for part := range slices.Chunk(items, maxPresenceItems) {
-		data, err := encode(presencePush{groupID, part})
+		data, err := marshal(presencePush{groupID, part})
 		if err != nil {
 			p.log.Error("group: a presence change cannot be encoded", "group", groupID, "err", err)
 			return

@@ -20,8 +20,9 @@ const ReceiptAge = 24 * time.Hour
 // maxKey bounds an idempotency key, in bytes.
 const maxKey = 255
 
-// Receipt is the answer to what a user asked for under an idempotency key. It
-// is committed with the change that it tells of.
+// Receipt is the answer to what a user asked for under an idempotency key, as it
+// was given: an invite's code is in it, for as long as receipts are kept. It is
+// committed with the change that it tells of.
 type Receipt struct {
 	UserID  string
 	Key     string

@@ -282,7 +282,7 @@ func (t *topic) sendLocked(sub *subscription, it item) bool {
 
 // closeLocked ends a subscription and tells the socket why.
 func (t *topic) closeLocked(sub *subscription, reason string) {
-	if data, err := encode(closed{GroupID: t.id, Reason: reason}); err == nil {
+	if data, err := marshal(closed{GroupID: t.id, Reason: reason}); err == nil {
 		sub.socket.Emit(eventClosed, data)
 	}
 	t.removeLocked(sub, reason)

@@ -83,7 +83,7 @@ func encodePushes(pushes []Push, log *slog.Logger) []pushed {
 			log.Error("group: no event can be called this", "event", p.Event)
 			continue
 		}
-		data, err := encode(p.Data)
+		data, err := marshal(p.Data)
 		if err != nil {
 			log.Error("group: a translation cannot be encoded", "event", p.Event, "err", err)
 			continue
