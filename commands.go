@@ -187,14 +187,17 @@ func (redisCheck) Run(l *loader) error {
 	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
 
-	phases := phasesOf(ctx, cfg)
+	moves := movesOf(ctx, cfg)
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(out, "ROLE\tSOURCE\tWHERE\tTOPOLOGY\tPHASE\tROUND TRIP\tKEYS")
 	var down []error
 	var advice []string
 	for _, r := range clients.Check(ctx) {
-		fmt.Fprintln(out, strings.Join(roleLine(r, phases), "\t"))
+		fmt.Fprintln(out, strings.Join(roleLine(r, moves), "\t"))
 		advice = append(advice, r.Advice()...)
+		if m := moves[r.Role]; m.Phase == redismove.Moved && m.Source == r.Where {
+			advice = append(advice, fmt.Sprintf("the %[1]s role was moved to %[2]s: set redis.%[1]s.url to that server's URL", r.Role, m.Target))
+		}
 		if r.Err != nil {
 			down = append(down, fmt.Errorf("%s role: %w", r.Role, r.Err))
 		}
@@ -207,10 +210,10 @@ func (redisCheck) Run(l *loader) error {
 }
 
 // roleLine renders one role.
-func roleLine(r redisrole.Report, phases map[redisrole.Role]redismove.Phase) []string {
+func roleLine(r redisrole.Report, moves map[redisrole.Role]redismove.Move) []string {
 	phase := "unknown"
-	if phases != nil {
-		phase = phases[r.Role].String()
+	if moves != nil {
+		phase = moves[r.Role].Phase.String()
 	}
 	if r.Source == redisrole.None {
 		return []string{string(r.Role), "none", "in this process", "-", "-", "-", "-"}

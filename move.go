@@ -89,19 +89,19 @@ func shared(ctx context.Context, cfg config.Config) (*database.DB, error) {
 	return db, err
 }
 
-// phasesOf returns the phases of the roles; nil while they are not known.
-func phasesOf(ctx context.Context, cfg config.Config) map[redisrole.Role]redismove.Phase {
+// movesOf returns the latest moves of the roles; nil while they are not known.
+func movesOf(ctx context.Context, cfg config.Config) map[redisrole.Role]redismove.Move {
 	db, err := shared(ctx, cfg)
 	if errors.Is(err, errOneNode) {
-		return map[redisrole.Role]redismove.Phase{} // nothing moves
+		return map[redisrole.Role]redismove.Move{} // nothing moves
 	}
 	if err != nil {
 		return nil
 	}
 	defer func() { _ = db.Stop(context.WithoutCancel(ctx)) }()
-	phases, err := redismove.Phases(ctx, db)
+	moves, err := redismove.Moves(ctx, db)
 	if err != nil {
 		return nil
 	}
-	return phases
+	return moves
 }

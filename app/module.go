@@ -147,6 +147,7 @@ type dependencies struct {
 	DB      *database.DB
 	Clients *redisrole.Clients
 	Hub     *adapter.Hub
+	Cache   *redismove.CachePart `optional:"true"`
 
 	Registerer prometheus.Registerer
 }
@@ -162,6 +163,8 @@ func watchDependencies(d dependencies) error {
 		switch {
 		case role == redisrole.Socket:
 			check = d.Hub.Health // in this process, or through Redis
+		case role == redisrole.Cache && d.Cache != nil:
+			check = d.Cache.Health // where it is now
 		case !d.Clients.Uses(role):
 			check = func(context.Context) error { return nil }
 		}

@@ -34,6 +34,9 @@ func TestT74MoveCacheUnderLoad(t *testing.T) {
 		t.Fatalf("moved: %v\n%s", err, out)
 	}
 	t.Logf("T74: the cache role moved in %s\n%s", time.Since(began).Round(time.Millisecond), out)
+	if out, err := d.node(0).command("redis", "check").Output(); err != nil || !strings.Contains(string(out), "was moved to "+two.Addr()) {
+		t.Errorf("redis check does not tell of the move: %v\n%s", err, out)
+	}
 	before := one.Monitor()
 	if !wait(answerWithin, func() bool { return two.Client().DBSize(t.Context()).Val() > 0 }) {
 		t.Error("the new server holds nothing")

@@ -156,6 +156,19 @@ func (p *CachePart) Stop(ctx context.Context) error {
 	return p.leave(ctx, nil)
 }
 
+// Health asks the server that is asked for entries for a sign of life.
+func (p *CachePart) Health(ctx context.Context) error {
+	p.mu.RLock()
+	at := p.home
+	for c, tier := range p.open {
+		if tier == p.asked {
+			at = c
+		}
+	}
+	p.mu.RUnlock()
+	return at.Health(ctx, redisrole.Cache)
+}
+
 // reading returns the tier that is asked.
 func (p *CachePart) reading() *rediscache.Tier {
 	p.mu.RLock()

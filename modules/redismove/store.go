@@ -48,14 +48,14 @@ func scanMove(scan func(...any) error) (m Move, err error) {
 	return m, err
 }
 
-// Phases returns in which phase each role is that ever moved.
-func Phases(ctx context.Context, db *database.DB) (map[redisrole.Role]Phase, error) {
+// Moves returns the latest move of every role that ever moved.
+func Moves(ctx context.Context, db *database.DB) (map[redisrole.Role]Move, error) {
 	moves, err := store{db}.moves(ctx)
-	phases := make(map[redisrole.Role]Phase, len(moves))
+	byRole := make(map[redisrole.Role]Move, len(moves))
 	for _, m := range moves {
-		phases[m.Role] = m.Phase
+		byRole[m.Role] = m
 	}
-	return phases, err
+	return byRole, err
 }
 
 // move returns a role's latest move, if there is one.
