@@ -15,9 +15,12 @@ const (
 
 // transport carries frames to the client.
 type transport interface {
-	// write sends whole frames, in as few system calls as it can, and says how
-	// many. It blocks until they are handed over, at most until deadline.
-	write(frames []*Frame, deadline time.Time) (writes int, err error)
+	// try hands over what the network takes at once, which may be nothing, and
+	// says how many bytes that was. It never blocks.
+	try(data []byte) (n int, err error)
+	// write blocks until all of data is handed over, at most until deadline.
+	// Neither is called while the other runs.
+	write(data []byte, deadline time.Time) error
 	// linger reads and drops, for at most timeout, what the client still sends
 	// after it was told to stop.
 	linger(timeout time.Duration)
@@ -48,14 +51,13 @@ type Conn struct {
 	mu        sync.Mutex
 	phase     phase
 	flush     flushState
-	reason    Reason    // why it ends; 0 while it does not
-	transport transport // nil while opening
-	queue     *batch    // nil: empty
-	inFlight  int       // bytes of the write under way
-	flushed   time.Time // when the last flush began
-	gather    *time.Timer
+	reason    Reason        // why it ends; 0 while it does not
+	transport transport     // nil while opening
+	queue     *batch        // nil: empty
+	inFlight  int           // bytes that a goroutine is writing
+	quietAt   time.Duration // from then on, by the engine's clock, a frame is written at once
 	deadline  *time.Timer   // cuts a connection that is closing
-	settled   chan struct{} // closed when no flush is under way; nil: nobody waits
+	settled   chan struct{} // closed when nothing drains any more; nil: nobody waits
 }
 
 // ID returns the connection's id: 20 characters of URL-safe base64. It is a
@@ -96,7 +98,9 @@ func (c *Conn) opened(t transport) {
 		c.phase = open
 	}
 	cut := c.phase == closed
-	c.scheduleLocked()
+	if c.queue != nil {
+		c.flushLocked()
+	}
 	c.mu.Unlock()
 	if cut { // while it was being opened
 		t.cut()
@@ -118,18 +122,24 @@ func (c *Conn) closedByClient(code int) {
 }
 
 // abandon notes that the client cannot be read from any more. A client that
-// broke WebSocket has been told so already: it gets a moment to hear it.
-func (c *Conn) abandon(reason Reason, told bool) {
+// broke WebSocket is told so, and gets a moment to hear it.
+func (c *Conn) abandon(reason Reason, tell bool) {
 	c.mu.Lock()
-	first := c.reason == 0
-	if first {
-		c.reason = reason
+	tell = tell && c.phase == open
+	if tell {
+		c.discardLocked()
+		c.goodbyeLocked(reason, closeFrame(reason.Code(), reason.String()))
+	} else {
+		if c.reason == 0 {
+			c.reason = reason
+		}
+		c.phase = closed
+		c.discardLocked()
 	}
-	c.phase = closed
-	c.discardLocked()
 	t := c.transport
 	c.mu.Unlock()
-	if told && first {
+	if tell {
+		c.settle()
 		t.linger(closeTimeout)
 	}
 }

@@ -7,35 +7,44 @@
 // # The write path
 //
 // A [Frame] is a whole WebSocket frame, built once for all who receive it.
-// [Conn.Send] puts a pointer to it into the connection's queue, under one small
-// mutex, and never blocks. The first frame after a quiet moment is written at
-// once; those that follow within [Config].Gather are written together. What
-// holds:
+// [Conn.Send] is called by whoever broadcasts, and never blocks. The first
+// frame after a quiet moment it writes itself, without a queue, a goroutine or
+// an allocation, and without waiting: a write to a socket that is full takes
+// nothing. Frames that follow within [Config].Gather are queued, and one timer
+// of the engine writes them together, for all connections whose windows began
+// meanwhile. What the network does not take at once is left to a goroutine of
+// the connection, which waits in Go's poller. What holds:
 //
 //   - Frames leave in the order they were sent, each at most once, none after
 //     one that was lost.
-//   - At most one flush of a connection is under way: a goroutine writes, or a
-//     timer will start one. A quiet connection has no goroutine for writing and
-//     no queue. The connection's reading goroutine waits for the flush before
-//     it ends, and [Engine.Stop] for the reading goroutines.
+//   - At most one write of a connection is under way: by a sender, by the
+//     gatherer or by its goroutine. A connection whose client reads has no
+//     goroutine for writing, and a quiet one no queue. The connection's reading
+//     goroutine waits for the write before it ends, and [Engine.Stop] for the
+//     reading goroutines.
+//   - A frame waits at most Config.Gather for others.
 //   - At most Config.MaxBacklog bytes are queued, those being written included,
 //     or else a single larger frame. A connection that would exceed it is
 //     closed as [SlowConsumer]: what is not being written yet is let go, and
 //     the sender goes on. A burst does not wait for the gathering window, so
 //     that gathering alone makes no slow consumer.
-//   - Every call to the net.Conn writes whole frames, and the net.Conn executes
-//     such calls one after the other. So gorilla's own close frames (after a
-//     violation of WebSocket) fall between ours. Nothing is written through
-//     melody's pump or gorilla's message writer.
+//   - The engine alone writes to a connection, once it is open: gorilla and
+//     melody read from a [wire] that drops what they would write, and melody's
+//     pump has ended. So a write that must not wait never finds another one
+//     under way.
 //   - After a write that failed, perhaps in the middle of a frame, nothing is
 //     written any more.
 //   - The goodbye is the last thing in the queue. From then on the connection
 //     has a second until it is cut.
 //
+// Under TLS, or on a wrapped listener, nothing can be written without waiting
+// in the worst case: every write is a goroutine's there.
+//
 // Gathered frames are copied into one buffer rather than handed over as a
 // vector: under TLS, or on a wrapped listener, a vector is one system call and
 // one TLS record a frame, and Go keeps a vector's memory for each connection.
 //
-// No lock is held while writing or calling a [Receiver]. Lock order: a
-// heartbeat's or the engine's before a connection's.
+// The lock of a connection is held while a sender writes, which does not wait,
+// and never while a goroutine does or a [Receiver] is called. Lock order: a
+// heartbeat's or the engine's before a connection's, the gatherer's after it.
 package engine

@@ -81,8 +81,11 @@ type Engine struct {
 	log     *slog.Logger
 	sockets *webSockets
 	ids     ids
-	batches sync.Pool // of *batch
-	stats   struct{ accepted, slow, frames, bytes, writes atomic.Int64 }
+	buffers *buffers
+	began   time.Time
+	stats   counters
+
+	gatherer gatherer
 
 	mu       sync.Mutex
 	conns    map[*Conn]struct{} // melody's own set misses those being accepted
@@ -94,13 +97,15 @@ type Engine struct {
 // [Engine.ServeEngineIO] and [Engine.ServePlain].
 func New(cfg Config, accept Accept, log *slog.Logger) *Engine {
 	e := &Engine{
-		cfg:    cfg.withDefaults(),
-		accept: accept,
-		log:    log,
-		conns:  make(map[*Conn]struct{}),
-		empty:  make(chan struct{}),
+		cfg:     cfg.withDefaults(),
+		accept:  accept,
+		log:     log,
+		buffers: newBuffers(),
+		began:   time.Now(),
+		conns:   make(map[*Conn]struct{}),
+		empty:   make(chan struct{}),
 	}
-	e.batches.New = func() any { return new(batch) }
+	e.gatherer.window = e.cfg.Gather
 	e.sockets = newWebSockets(e)
 	return e
 }
@@ -202,6 +207,21 @@ func (e *Engine) Stats() Stats {
 		Bytes:         e.stats.bytes.Load(),
 		Writes:        e.stats.writes.Load(),
 	}
+}
+
+// now is the engine's clock.
+func (e *Engine) now() time.Duration { return time.Since(e.began) }
+
+// counters are what [Engine.Stats] reads.
+type counters struct{ accepted, slow, frames, bytes, writes atomic.Int64 }
+
+// count counts a batch that is out.
+func (s *counters) count(b *batch) { s.add(len(b.frames), b.total, b.writes) }
+
+func (s *counters) add(frames, bytes, writes int) {
+	s.frames.Add(int64(frames))
+	s.bytes.Add(int64(bytes))
+	s.writes.Add(int64(writes))
 }
 
 var errDraining = errors.New("engine: draining")

@@ -10,8 +10,6 @@ const (
 	// burst is how many bytes are gathered before they are written ahead of
 	// the window's end.
 	burst = 32 << 10
-	// maxBatch is how many frames long a queue is reused.
-	maxBatch = 1024
 	// busyShare is the part of the backlog from which a connection is busy.
 	busyShare = 4
 )
@@ -20,33 +18,21 @@ const (
 type flushState uint8
 
 const (
-	still     flushState = iota // nothing: there is nothing to write, or no transport
-	gathering                   // a timer will
-	flushing                    // a goroutine does
+	still     flushState = iota // whoever sends next; an open connection's queue is empty
+	gathering                   // the gatherer will
+	writing                     // somebody does
 )
 
-// batch is a queue of frames. Only connections with something to write have
-// one: the engine keeps the others.
-type batch struct {
-	frames []*Frame
-	size   int // bytes
-}
-
-func (e *Engine) release(b *batch) {
-	if cap(b.frames) > maxBatch {
-		return
-	}
-	clear(b.frames)
-	b.frames, b.size = b.frames[:0], 0
-	e.batches.Put(b)
-}
-
-// Send queues f. It never blocks: a connection with too much queued is closed
-// as a slow consumer. On one that is closing f is dropped.
+// Send writes f, or queues it. It never blocks: a connection with too much
+// queued is closed as a slow consumer. On one that is closing f is dropped.
 func (c *Conn) Send(f *Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.phase >= closing {
+		return
+	}
+	if c.phase == open && c.flush == still && c.engine.now() >= c.quietAt {
+		c.sendLocked(f)
 		return
 	}
 	queued := c.queuedLocked()
@@ -78,82 +64,147 @@ func (c *Conn) queuedLocked() int {
 
 func (c *Conn) pushLocked(f *Frame) {
 	if c.queue == nil {
-		c.queue, _ = c.engine.batches.Get().(*batch)
+		c.queue = c.engine.buffers.batch()
 	}
-	c.queue.frames = append(c.queue.frames, f)
-	c.queue.size += f.Len()
+	c.queue.push(f)
 }
 
 // discardLocked lets go of what is queued and not being written yet.
 func (c *Conn) discardLocked() {
 	if c.queue != nil {
-		c.engine.release(c.queue)
+		c.engine.buffers.release(c.queue)
 		c.queue = nil
 	}
 }
 
-// scheduleLocked sees to it that the queue is written: at once after a quiet
-// moment, else when the window that the last flush began is over. A burst and
-// a goodbye do not wait.
+// sendLocked writes a frame after a quiet moment.
+func (c *Conn) sendLocked(f *Frame) {
+	n, err := c.transport.try(f.wire)
+	if err == nil && n == f.Len() {
+		c.engine.stats.add(1, n, 1)
+		c.quietAt = c.engine.now() + c.engine.cfg.Gather
+		return
+	}
+	c.pushLocked(f)
+	b := c.takeLocked()
+	if err != nil {
+		c.writtenLocked(b, err)
+		return
+	}
+	b.wrote(n)
+	go c.drain(b)
+}
+
+// scheduleLocked sees to it that the queue is written: when its frames have
+// been gathered for a window. A burst and a goodbye do not wait.
 func (c *Conn) scheduleLocked() {
-	if c.queue == nil || c.transport == nil || c.flush == flushing {
-		return
-	}
-	urgent := c.phase != open || c.queue.size >= min(burst, c.engine.cfg.MaxBacklog/2)
-	if c.flush == gathering {
-		if urgent && c.gather.Stop() {
-			c.flush = flushing
-			go c.flushQueue()
-		}
-		return
-	}
-	wait := c.engine.cfg.Gather - time.Since(c.flushed)
 	switch {
-	case urgent || wait <= 0:
-		c.flush = flushing
-		go c.flushQueue()
-	case c.gather == nil:
+	case c.queue == nil || c.transport == nil || c.flush == writing:
+	case c.phase != open || c.queue.size >= min(burst, c.engine.cfg.MaxBacklog/2):
+		c.flushLocked()
+	case c.flush == still:
 		c.flush = gathering
-		c.gather = time.AfterFunc(wait, c.flushQueue)
-	default:
-		c.flush = gathering
-		c.gather.Reset(wait)
+		c.engine.gatherer.add(c)
 	}
 }
 
-// flushQueue writes what is queued. What is queued meanwhile is for the next
-// flush.
-func (c *Conn) flushQueue() {
-	now := time.Now()
+// gathered ends the window of what is queued. Unlike a sender, which writes for
+// a moment only, it may be at it while many frames are sent: they are queued.
+func (c *Conn) gathered() {
 	c.mu.Lock()
-	c.flush, c.flushed = flushing, now
-	b, t := c.queue, c.transport
-	c.queue = nil
-	if b == nil { // the connection was cut
-		c.restLocked()
+	if c.flush != gathering { // a burst or the connection's end was quicker
 		c.mu.Unlock()
 		return
 	}
-	c.inFlight = b.size
+	b := c.takeLocked()
 	c.mu.Unlock()
-
-	// A peer that takes nothing for so long cannot answer a heartbeat either.
-	writes, err := t.write(b.frames, now.Add(c.engine.cfg.PingTimeout))
-	if err == nil {
-		stats := &c.engine.stats
-		stats.frames.Add(int64(len(b.frames)))
-		stats.bytes.Add(int64(b.size))
-		stats.writes.Add(int64(writes))
-	}
-	c.engine.release(b)
-
-	c.mu.Lock()
-	c.inFlight = 0
-	if err == nil {
-		c.restLocked()
-		c.mu.Unlock()
+	all, err := c.try(b)
+	if all || err != nil {
+		c.written(b, err)
 		return
 	}
+	go c.drain(b)
+}
+
+// flushLocked writes what is queued as far as the network takes it at once, and
+// leaves the rest to a goroutine.
+func (c *Conn) flushLocked() {
+	b := c.takeLocked()
+	all, err := c.try(b)
+	if all || err != nil {
+		c.writtenLocked(b, err)
+		return
+	}
+	go c.drain(b)
+}
+
+// takeLocked begins to write what is queued.
+func (c *Conn) takeLocked() *batch {
+	b := c.queue
+	c.queue = nil
+	if b == nil { // it was discarded
+		b = c.engine.buffers.batch()
+	}
+	c.flush, c.inFlight = writing, b.size
+	return b
+}
+
+// try writes b as far as the network takes it at once.
+func (c *Conn) try(b *batch) (all bool, err error) {
+	buffer := c.engine.buffers.gather()
+	defer c.engine.buffers.put(buffer)
+	for b.size > 0 {
+		chunk := b.chunk(*buffer)
+		n, err := c.transport.try(chunk)
+		b.wrote(n)
+		if err != nil || n < len(chunk) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// drain writes b, waiting for the network.
+func (c *Conn) drain(b *batch) {
+	// A peer that takes nothing for so long cannot answer a heartbeat either.
+	deadline := time.Now().Add(c.engine.cfg.PingTimeout)
+	buffer := c.engine.buffers.gather()
+	var err error
+	for b.size > 0 && err == nil {
+		chunk := b.chunk(*buffer)
+		err = c.transport.write(chunk, deadline)
+		b.wrote(len(chunk))
+	}
+	c.engine.buffers.put(buffer)
+	c.written(b, err)
+}
+
+func (c *Conn) written(b *batch, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writtenLocked(b, err)
+}
+
+// writtenLocked ends a write and sees to what was queued meanwhile.
+func (c *Conn) writtenLocked(b *batch, err error) {
+	c.flush, c.inFlight = still, 0
+	if err == nil {
+		c.engine.stats.count(b)
+		c.quietAt = c.engine.now() + c.engine.cfg.Gather
+		c.scheduleLocked()
+	} else {
+		c.brokenLocked(err)
+	}
+	c.engine.buffers.release(b)
+	if c.flush != writing && c.settled != nil {
+		close(c.settled)
+		c.settled = nil
+	}
+}
+
+// brokenLocked ends a connection that could not be written to: a frame may be
+// out in part, so that nothing may follow it.
+func (c *Conn) brokenLocked(err error) {
 	if c.reason == 0 {
 		c.reason = TransportError
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -161,31 +212,16 @@ func (c *Conn) flushQueue() {
 			c.engine.stats.slow.Add(1)
 		}
 	}
-	c.phase = closed // a frame may be out in part: nothing may follow it
+	c.phase = closed
 	c.discardLocked()
-	c.restLocked()
-	c.mu.Unlock()
-	t.cut()
+	c.transport.cut()
 }
 
-// restLocked ends a flush and begins the next one if there is work.
-func (c *Conn) restLocked() {
-	c.flush = still
-	c.scheduleLocked()
-	if c.flush == still && c.settled != nil {
-		close(c.settled)
-		c.settled = nil
-	}
-}
-
-// settle waits until no flush is under way. Call it on a connection that is
-// closing or closed: its deadline bounds the wait.
+// settle waits until the network has taken what is being written. Call it on a
+// connection that is closing or closed: its deadline bounds the wait.
 func (c *Conn) settle() {
 	c.mu.Lock()
-	if c.flush == gathering && c.queue == nil && c.gather.Stop() {
-		c.flush = still
-	}
-	if c.flush == still {
+	if c.flush != writing {
 		c.mu.Unlock()
 		return
 	}

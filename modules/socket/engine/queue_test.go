@@ -20,41 +20,64 @@ import (
 type paper struct {
 	begin time.Time
 	stuck bool          // writes wait for block
+	full  int           // what is tried is taken up to so many bytes; 0: all of it
 	block chan struct{} // made in the bubble
 	fail  error
 
 	mu     sync.Mutex
+	begun  []byte // of a frame
 	writes []string
 	cuts   atomic.Int32
 	busy   atomic.Bool
 }
 
-func (p *paper) write(frames []*Frame, deadline time.Time) (int, error) {
+func (p *paper) try(data []byte) (int, error) {
+	if p.stuck {
+		return 0, nil
+	}
+	if p.full > 0 && len(data) > p.full {
+		p.begun = append(p.begun, data[:p.full]...)
+		return p.full, nil
+	}
+	p.note(data)
+	return len(data), p.fail
+}
+
+func (p *paper) write(data []byte, deadline time.Time) error {
 	p.busy.Store(true)
 	defer p.busy.Store(false)
-	var texts []string
-	for _, f := range frames {
-		if f.wire[0] == 0x88 {
-			texts = append(texts, fmt.Sprintf("close %s", f.Payload()[min(2, len(f.Payload())):]))
-			continue
+	p.note(append(p.begun, data...))
+	p.begun = nil
+	select {
+	case _, ok := <-p.block:
+		if !ok {
+			time.Sleep(time.Millisecond)
+			return net.ErrClosed
 		}
-		texts = append(texts, string(f.Payload()))
+	case <-time.After(time.Until(deadline)):
+		return os.ErrDeadlineExceeded
+	}
+	return p.fail
+}
+
+// note takes whole frames of less than 126 bytes, and larger ones alone.
+func (p *paper) note(data []byte) {
+	var texts []string
+	for len(data) > 0 {
+		size := int(data[1])
+		payload, rest := data[min(4, len(data)):], []byte(nil)
+		if size < 126 {
+			payload, rest = data[2:2+size], data[2+size:]
+		}
+		if data[0] == 0x88 {
+			payload = append([]byte("close "), payload[min(2, size):]...)
+		}
+		texts = append(texts, string(payload))
+		data = rest
 	}
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.writes = append(p.writes, fmt.Sprintf("%v %s", time.Since(p.begin), strings.Join(texts, ",")))
-	p.mu.Unlock()
-	if p.stuck {
-		select {
-		case _, ok := <-p.block:
-			if !ok {
-				time.Sleep(time.Millisecond)
-				return 0, net.ErrClosed
-			}
-		case <-time.After(time.Until(deadline)):
-			return 0, os.ErrDeadlineExceeded
-		}
-	}
-	return 1, p.fail
 }
 
 func (*paper) linger(time.Duration) {}
@@ -123,7 +146,7 @@ func TestGather(t *testing.T) {
 		synctest.Wait()
 		p.want(t, "0s a", "5ms b,c")
 		time.Sleep(4 * time.Millisecond)
-		c.Send(text("d")) // the second window is not over
+		c.Send(text("d")) // the second window is not over: a third begins
 		time.Sleep(100 * time.Millisecond)
 		c.Send(text("e")) // it has been quiet since
 		synctest.Wait()
@@ -133,7 +156,7 @@ func TestGather(t *testing.T) {
 		c.Send(text("too late"))
 		synctest.Wait()
 	})
-	p.want(t, "0s a", "5ms b,c", "10ms d", "109ms e", "109ms f,close token expired")
+	p.want(t, "0s a", "5ms b,c", "14ms d", "109ms e", "109ms f,close token expired")
 }
 
 // TestBurstDoesNotWait: gathering makes no slow consumer of one who reads.
@@ -177,6 +200,26 @@ func TestBacklog(t *testing.T) {
 	})
 	p.want(t, "0s "+strings.Repeat("x", 200), "0s close slow consumer")
 	want(t, reason, SlowConsumer)
+}
+
+// TestFullNetwork takes a part of what is written at once, and the rest later.
+func TestFullNetwork(t *testing.T) {
+	t.Parallel()
+	p := paper{full: 9}
+	onPaper(t, Config{}, &p, func(c *Conn) {
+		c.Send(text("0123456789")) // to a quiet connection
+		c.Send(text("a"))
+		synctest.Wait()
+		p.block <- struct{}{}
+		time.Sleep(time.Second)
+		c.Send(text("b"))
+		c.Send(text("cccc")) // gathered
+		c.Send(text("dddd"))
+		time.Sleep(time.Second)
+		p.block <- struct{}{}
+		synctest.Wait()
+	})
+	p.want(t, "0s 0123456789", "5ms a", "1s b", "1.005s cccc,dddd")
 }
 
 // TestSlowConsumerHearsWhy, after what was being written and without the rest.

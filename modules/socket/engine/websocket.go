@@ -24,26 +24,16 @@ const (
 	// readBuffer and writeBuffer are gorilla's, in bytes: one of the first for
 	// each connection, and none of the second, which are for its own writer.
 	readBuffer, writeBuffer = 512, 512
-	// gatherBuffer is how many bytes of gathered frames are written at once; a
-	// TLS record holds as much.
-	gatherBuffer = 16 << 10
 )
 
 // webSockets upgrades requests and reads from connections, over melody.
-type webSockets struct {
-	melody  *melody.Melody
-	buffers sync.Pool // of *[]byte with gatherBuffer bytes
-}
+type webSockets struct{ melody *melody.Melody }
 
 func newWebSockets(e *Engine) *webSockets {
 	ws := &webSockets{melody: melody.New()}
-	ws.buffers.New = func() any {
-		buffer := make([]byte, 0, gatherBuffer)
-		return &buffer
-	}
 	m := ws.melody
 	m.Config.MaxMessageSize = e.cfg.MaxFrame
-	m.Config.MessageBufferSize = 0
+	m.Config.MessageBufferSize = 1 // its pump's only message: that it ends
 	m.Config.PongWait = forever
 	m.Config.PingPeriod = forever
 	m.Upgrader.CheckOrigin = func(*http.Request) bool { return true } // checked before
@@ -89,7 +79,7 @@ func (ws *webSockets) run(w http.ResponseWriter, r *http.Request, c *Conn) {
 		w.WriteHeader(http.StatusInternalServerError)
 		ws.refused(c)
 	}()
-	if err := ws.melody.HandleRequestWithKeys(w, r, map[string]any{connKey: c}); err != nil {
+	if err := ws.melody.HandleRequestWithKeys(hijacker{w}, r, map[string]any{connKey: c}); err != nil {
 		ws.refused(c) // gorilla has answered
 	}
 }
@@ -100,16 +90,21 @@ func (ws *webSockets) refused(c *Conn) {
 	close(c.upgraded)
 }
 
+// connected takes the connection over for writing. melody's pump, which would
+// keep a goroutine for each connection, is told to end.
 func (ws *webSockets) connected(s *melody.Session) {
 	c := connOf(s)
 	conn := s.WebsocketConnection()
+	wire, _ := conn.NetConn().(*wire)
+	wire.taken = true
+	_ = s.Close()
 	conn.SetPingHandler(func(data string) error {
 		c.Send(controlFrame(opPong, []byte(data)))
 		c.webSocketSeen()
 		return nil
 	})
 	s.Request = nil // a connection may last for days
-	c.opened(&webSocket{net: conn.NetConn(), buffers: &ws.buffers})
+	c.opened(webSocket{direct: newDirect(wire.Conn), net: wire.Conn})
 	close(c.upgraded)
 	c.upgraded = nil
 }
@@ -186,51 +181,26 @@ func (c *Conn) failed(err error) {
 	}
 }
 
-// webSocket writes to a connection's socket, around gorilla's writer.
+// webSocket writes to a connection's socket.
 type webSocket struct {
-	net     net.Conn
-	buffers *sync.Pool
+	*direct
+	net net.Conn
 }
 
-var _ transport = (*webSocket)(nil)
+var _ transport = webSocket{}
 
-func (w *webSocket) write(frames []*Frame, deadline time.Time) (writes int, err error) {
+func (w webSocket) write(data []byte, deadline time.Time) error {
 	if err := w.net.SetWriteDeadline(deadline); err != nil {
-		return 0, err
+		return err
 	}
-	if len(frames) == 1 {
-		_, err := w.net.Write(frames[0].wire)
-		return 1, err
+	if _, err := w.net.Write(data); err != nil {
+		return err
 	}
-	buffer, _ := w.buffers.Get().(*[]byte)
-	defer w.buffers.Put(buffer)
-	gathered := *buffer
-	for _, f := range frames {
-		if len(gathered) > 0 && len(gathered)+f.Len() > cap(gathered) {
-			if _, err := w.net.Write(gathered); err != nil {
-				return writes, err
-			}
-			gathered = gathered[:0]
-			writes++
-		}
-		if f.Len() <= cap(gathered) {
-			gathered = append(gathered, f.wire...)
-			continue
-		}
-		if _, err := w.net.Write(f.wire); err != nil {
-			return writes, err
-		}
-		writes++
-	}
-	if len(gathered) > 0 {
-		_, err = w.net.Write(gathered)
-		writes++
-	}
-	return writes, err
+	return w.net.SetWriteDeadline(time.Time{})
 }
 
 // cut closes what is below TLS, whose own goodbye could block.
-func (w *webSocket) cut() {
+func (w webSocket) cut() {
 	conn := w.net
 	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = secure.NetConn()
@@ -240,7 +210,7 @@ func (w *webSocket) cut() {
 
 // linger lets a goodbye reach a client that is still sending: closing with
 // unread bytes would reset the connection and take the goodbye with it.
-func (w *webSocket) linger(timeout time.Duration) {
+func (w webSocket) linger(timeout time.Duration) {
 	if half, ok := w.net.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 		_ = w.net.SetReadDeadline(time.Now().Add(timeout))
 		_, _ = io.Copy(io.Discard, w.net)
