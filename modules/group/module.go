@@ -107,6 +107,7 @@ func provideService(p serviceParams) *Service {
 		Repository: p.Repository,
 		Log:        p.Log,
 		Announcer:  p.Feed,
+		Senders:    p.Feed,
 		Signaler:   p.Emitter,
 		Presence:   p.Presence,
 	})

@@ -43,12 +43,13 @@ type PresenceKeeper interface {
 	SetState(ctx context.Context, groupID, userID string, state json.RawMessage) error
 }
 
-// Deps is what a [Service] works with. Presence and Now may be nil.
+// Deps is what a [Service] works with. Senders, Presence and Now may be nil.
 type Deps struct {
 	Repository Repository
 	Log        Log
 	Announcer  Announcer
 	Signaler   Signaler
+	Senders    Senders
 	Presence   PresenceKeeper
 	Now        func() time.Time
 }
@@ -67,6 +68,7 @@ type Service struct {
 	log       Log
 	announcer Announcer
 	signaler  Signaler
+	senders   Senders
 	presence  PresenceKeeper
 	now       func() time.Time
 }
@@ -79,6 +81,7 @@ func NewService(cfg Config, deps Deps) *Service {
 		log:       deps.Log,
 		announcer: deps.Announcer,
 		signaler:  deps.Signaler,
+		senders:   deps.Senders,
 		presence:  deps.Presence,
 		now:       deps.Now,
 	}

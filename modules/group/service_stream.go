@@ -64,14 +64,8 @@ func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID stri
 	if err := req.Validate(); err != nil {
 		return err
 	}
-	if !from.Subscribed {
-		g, _, err := s.look(ctx, actSignal, caller, groupID)
-		if err != nil {
-			return err
-		}
-		if err := goesOn(actSignal, g); err != nil {
-			return err
-		}
+	if err := s.maySignal(ctx, caller, groupID, from); err != nil {
+		return err
 	}
 	if req.To != nil && len(req.To) == 0 {
 		return nil // for nobody, which must not become everybody
@@ -94,6 +88,25 @@ func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID stri
 			To:     req.To,
 		})
 	})
+}
+
+// maySignal asks the database only when this node has not heard that the caller
+// may.
+func (s *Service) maySignal(ctx context.Context, caller auth.Identity, groupID string, from SignalSource) error {
+	if from.Subscribed || s.senders != nil && s.senders.MaySend(caller, groupID) {
+		return nil
+	}
+	g, _, err := s.look(ctx, actSignal, caller, groupID)
+	if err != nil {
+		return err
+	}
+	if err := goesOn(actSignal, g); err != nil {
+		return err
+	}
+	if s.senders != nil {
+		s.senders.Found(caller, groupID, g.Version)
+	}
+	return nil
 }
 
 // Events returns at most limit events after since, and the last version that

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -62,8 +63,19 @@ func TestSignal(t *testing.T) {
 	if err := b.Signal(t.Context(), user("stranger"), g.ID, group.SignalSource{Subscribed: true}, req); err != nil {
 		t.Error(err)
 	}
+	// So it is when the feed has heard of the caller: no database is asked.
+	heard := group.NewService(group.Config{}, group.Deps{Signaler: b, Senders: everybody{}})
+	if err := heard.Signal(t.Context(), user("stranger"), g.ID, group.SignalSource{}, req); err != nil {
+		t.Error(err)
+	}
 	wantCode(t, "a signal without a type", b.Signal(t.Context(), alice, g.ID, group.SignalSource{}, group.SignalRequest{}), "validation_failed")
 }
+
+// everybody may send.
+type everybody struct{}
+
+func (everybody) MaySend(auth.Identity, string) bool { return true }
+func (everybody) Found(auth.Identity, string, int64) {}
 
 // shortLog has forgotten its beginning.
 type shortLog struct {

@@ -44,6 +44,7 @@ type topic struct {
 	recent  []item                       // up to head, without holes, kept while subscribers are held
 	subs    map[Subscriber]*subscription // everyone
 	held    map[*subscription]struct{}   // those of subs that are not live
+	senders map[string]struct{}          // users whom the database has shown to be members
 	waiting []*waiter                    // for a read that has not begun
 	reading bool                         // the reading goroutine runs
 	gap     *time.Timer                  // armed while a hole stands
@@ -204,7 +205,7 @@ func (t *topic) drainLocked() {
 func (t *topic) deliverLocked(it item) {
 	t.head = it.version
 	switch it.typ {
-	case GroupEnded:
+	case GroupEnded, GroupDeleted:
 		t.over = true
 	case GroupUpdated: // of an ended group nothing but its end can be moved
 		t.over = false
@@ -214,6 +215,7 @@ func (t *topic) deliverLocked(it item) {
 		t.feed.out.Local(p.envelope(t.room))
 	}
 	if user, reason := it.ends(); reason != "" {
+		t.forgetLocked(user)
 		for _, sub := range t.subs {
 			if _, held := t.held[sub]; !held && sub.endedBy(it, user) {
 				t.closeLocked(sub, reason)
@@ -301,6 +303,7 @@ func (t *topic) resyncLocked() {
 		}
 	}
 	t.known, t.head, t.target, t.recent = false, 0, 0, nil
+	t.senders = nil
 	clear(t.early)
 	t.calmLocked()
 }

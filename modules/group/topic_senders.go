@@ -1,0 +1,69 @@
+package group
+
+import "github.com/moim-live/moim/modules/auth"
+
+// maxSenders bounds the users of a group that a node remembers as members
+// without their being subscribed.
+const maxSenders = 1000
+
+// Senders knows, without a database, who may signal to a group that somebody
+// on this node follows. [Feed] fulfils it.
+type Senders interface {
+	// MaySend reports whether the caller may, as far as this node has heard.
+	// False means that the database must be asked.
+	MaySend(caller auth.Identity, groupID string) bool
+	// Found says that a read of the group at version showed that he may.
+	Found(caller auth.Identity, groupID string, version int64)
+}
+
+var _ Senders = (*Feed)(nil)
+
+// MaySend implements [Senders].
+func (f *Feed) MaySend(caller auth.Identity, groupID string) bool {
+	t := f.topic(groupID)
+	return t != nil && t.maySend(caller)
+}
+
+// Found implements [Senders].
+func (f *Feed) Found(caller auth.Identity, groupID string, version int64) {
+	if t := f.topic(groupID); t != nil && !caller.Admin {
+		t.found(caller.UserID, version)
+	}
+}
+
+func (t *topic) maySend(caller auth.Identity) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.known || t.over {
+		return false
+	}
+	if caller.Admin { // may signal to any group that there is
+		return true
+	}
+	_, may := t.senders[caller.UserID]
+	return may
+}
+
+// found remembers a member until an event that is still to be delivered ends
+// his membership.
+func (t *topic) found(userID string, version int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.known || t.head > version {
+		return // an event that was delivered since may have ended it
+	}
+	if t.senders == nil || len(t.senders) >= maxSenders {
+		t.senders = make(map[string]struct{})
+	}
+	t.senders[userID] = struct{}{}
+}
+
+// forgetLocked drops a user whose membership ended; the empty one stands for
+// everybody.
+func (t *topic) forgetLocked(userID string) {
+	if userID == "" {
+		t.senders = nil
+		return
+	}
+	delete(t.senders, userID)
+}
