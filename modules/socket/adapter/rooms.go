@@ -1,6 +1,9 @@
 package adapter
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // rooms knows which sockets of this node are in which room.
 type rooms struct {
@@ -8,11 +11,58 @@ type rooms struct {
 	byKey map[string]*room
 }
 
+// fewSockets is how many sockets a room holds in a list alone: most rooms are
+// one user's.
+const fewSockets = 8
+
 // room is the sockets that receive what is sent to one name.
 type room struct {
-	index map[Socket]struct{}
-	list  []Socket // a snapshot of index, shared with readers; nil: rebuild it
+	list  []Socket            // never modified: shared with readers; nil: rebuild it from index
+	index map[Socket]struct{} // nil while the list is short
 }
+
+// add reports whether s is new in the room.
+func (r *room) add(s Socket) bool {
+	switch {
+	case r.index != nil:
+		if _, in := r.index[s]; in {
+			return false
+		}
+		r.index[s], r.list = struct{}{}, nil
+	case slices.Contains(r.list, s):
+		return false
+	case len(r.list) < fewSockets:
+		list := make([]Socket, 0, len(r.list)+1)
+		r.list = append(append(list, r.list...), s)
+	default:
+		r.index = map[Socket]struct{}{s: {}}
+		for _, other := range r.list {
+			r.index[other] = struct{}{}
+		}
+		r.list = nil
+	}
+	return true
+}
+
+// remove reports whether s was in the room.
+func (r *room) remove(s Socket) bool {
+	if r.index != nil {
+		if _, in := r.index[s]; !in {
+			return false
+		}
+		delete(r.index, s)
+		r.list = nil
+		return true
+	}
+	i := slices.Index(r.list, s)
+	if i < 0 {
+		return false
+	}
+	r.list = slices.Concat(r.list[:i], r.list[i+1:])
+	return true
+}
+
+func (r *room) empty() bool { return len(r.index) == 0 && len(r.list) == 0 }
 
 func newRooms() *rooms { return &rooms{byKey: make(map[string]*room)} }
 
@@ -22,15 +72,10 @@ func (r *rooms) add(key string, s Socket) bool {
 	defer r.mu.Unlock()
 	rm := r.byKey[key]
 	if rm == nil {
-		rm = &room{index: make(map[Socket]struct{})}
+		rm = new(room)
 		r.byKey[key] = rm
 	}
-	if _, in := rm.index[s]; in {
-		return false
-	}
-	rm.index[s] = struct{}{}
-	rm.list = nil
-	return true
+	return rm.add(s)
 }
 
 // remove takes s out of the room called key. It reports whether s was there.
@@ -38,15 +83,10 @@ func (r *rooms) remove(key string, s Socket) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rm := r.byKey[key]
-	if rm == nil {
+	if rm == nil || !rm.remove(s) {
 		return false
 	}
-	if _, in := rm.index[s]; !in {
-		return false
-	}
-	delete(rm.index, s)
-	rm.list = nil
-	if len(rm.index) == 0 {
+	if rm.empty() {
 		delete(r.byKey, key)
 	}
 	return true

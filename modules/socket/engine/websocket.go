@@ -19,8 +19,6 @@ const (
 	forever = 10 * 365 * 24 * time.Hour
 	// subprotocol is what a plain client offers besides its token.
 	subprotocol = "moim"
-	// connKey is where a melody session keeps its *Conn.
-	connKey = "conn"
 	// readBuffer and writeBuffer are gorilla's, in bytes: one of the first for
 	// each connection, and none of the second, which are for its own writer.
 	readBuffer, writeBuffer = 512, 512
@@ -79,7 +77,7 @@ func (ws *webSockets) run(w http.ResponseWriter, r *http.Request, c *Conn) {
 		w.WriteHeader(http.StatusInternalServerError)
 		ws.refused(c)
 	}()
-	if err := ws.melody.HandleRequestWithKeys(hijacker{w}, r, map[string]any{connKey: c}); err != nil {
+	if err := ws.melody.HandleRequest(hijacker{w, c}, r); err != nil {
 		ws.refused(c) // gorilla has answered
 	}
 }
@@ -93,12 +91,11 @@ func (ws *webSockets) refused(c *Conn) {
 // connected takes the connection over for writing. melody's pump, which would
 // keep a goroutine for each connection, is told to end.
 func (ws *webSockets) connected(s *melody.Session) {
-	c := connOf(s)
-	conn := s.WebsocketConnection()
-	wire, _ := conn.NetConn().(*wire)
+	wire := wireOf(s)
+	c := wire.conn
 	wire.taken = true
 	_ = s.Close()
-	conn.SetPingHandler(func(data string) error {
+	s.WebsocketConnection().SetPingHandler(func(data string) error {
 		c.Send(controlFrame(opPong, []byte(data)))
 		c.webSocketSeen()
 		return nil
@@ -109,10 +106,12 @@ func (ws *webSockets) connected(s *melody.Session) {
 	c.upgraded = nil
 }
 
-func connOf(s *melody.Session) *Conn {
-	c, _ := s.MustGet(connKey).(*Conn)
-	return c
+func wireOf(s *melody.Session) *wire {
+	w, _ := s.WebsocketConnection().NetConn().(*wire)
+	return w
 }
+
+func connOf(s *melody.Session) *Conn { return wireOf(s).conn }
 
 // text takes a text message.
 func (c *Conn) text(data []byte) {

@@ -8,7 +8,10 @@ import (
 )
 
 // hijacker gives gorilla the connection as a [wire].
-type hijacker struct{ http.ResponseWriter }
+type hijacker struct {
+	http.ResponseWriter
+	conn *Conn
+}
 
 // Hijack implements [http.Hijacker].
 func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -16,7 +19,7 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &wire{Conn: conn}, rw, nil
+	return &wire{Conn: conn, conn: h.conn}, rw, nil
 }
 
 // wire is the connection as gorilla and melody see it. Once it is taken they
@@ -24,6 +27,7 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // writes, so that it knows what is out and need not wait for another writer.
 type wire struct {
 	net.Conn
+	conn  *Conn
 	taken bool // set before the goroutines that could write begin
 }
 
