@@ -2,11 +2,8 @@ package adapter
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
-
-	"github.com/moim-live/moim/modules/socket/engine"
 )
 
 // watchTimeout bounds how long [Hub.Watch] waits for the adapter.
@@ -147,44 +144,6 @@ func (h *Hub) Emit(ctx context.Context, env Envelope) error {
 // Publish sends env to the other nodes only.
 func (h *Hub) Publish(ctx context.Context, env Envelope) error { return h.adapter.Publish(ctx, env) }
 
-// Local sends env to this node's sockets in its room, encoding it once a codec.
-func (h *Hub) Local(env Envelope) {
-	var frames frameCache
-	for _, s := range h.rooms.sockets(env.Room) {
-		if env.Except != "" && s.ID() == env.Except {
-			continue
-		}
-		if len(env.To) > 0 && !slices.Contains(env.To, s.UserID()) {
-			continue
-		}
-		s.Send(frames.get(s.Codec(), env))
-	}
-}
-
 // Sockets returns this node's sockets in a room. The slice is shared: read it
 // only.
 func (h *Hub) Sockets(room string) []Socket { return h.rooms.sockets(room) }
-
-// frameCache holds one envelope's frames. There are as many codecs as doors:
-// a slice is faster than a map.
-type frameCache struct {
-	entries [4]struct {
-		codec Codec
-		frame *engine.Frame
-	}
-	n int
-}
-
-func (c *frameCache) get(codec Codec, env Envelope) *engine.Frame {
-	for i := range c.n {
-		if c.entries[i].codec == codec {
-			return c.entries[i].frame
-		}
-	}
-	f := codec.Event(env.Event, env.Data)
-	if c.n < len(c.entries) {
-		c.entries[c.n].codec, c.entries[c.n].frame = codec, f
-		c.n++
-	}
-	return f
-}
