@@ -137,8 +137,8 @@ func TestDataIsASignOfLife(t *testing.T) {
 	}
 }
 
-// TestHalfOpen loses the network without a word.
-func TestHalfOpen(t *testing.T) {
+// TestT31HalfOpen loses the network without a word.
+func TestT31HalfOpen(t *testing.T) {
 	t.Parallel()
 	for name, p := range doors {
 		t.Run(name, func(t *testing.T) {

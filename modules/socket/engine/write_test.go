@@ -1,12 +1,18 @@
 package engine
 
 import (
+	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 )
@@ -90,6 +96,120 @@ func TestOrderUnderConcurrency(t *testing.T) {
 				t.Errorf("%+v", st)
 			}
 		})
+	}
+}
+
+// TestT32SlowReader reads 1 KiB a second while a thousand frames a second are
+// sent to it and to others: it is closed for what it leaves, the others get
+// every frame in order, and nothing piles up.
+func TestT32SlowReader(t *testing.T) {
+	t.Parallel()
+	const others, backlog = 20, 64 << 10
+	s := start(t, Config{MaxBacklog: backlog})
+	slow, r := s.dial(t, Plain)
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	wg.Go(func() {
+		tick := time.NewTicker(time.Second / 8)
+		defer tick.Stop()
+		buffer := make([]byte, 128)
+		for ctx.Err() == nil {
+			if _, err := slow.NetConn().Read(buffer); err != nil {
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+	})
+	defer func() { _ = slow.Close() }() // its goroutine waits in a read
+	conns := []*Conn{r.conn}
+	var sent atomic.Int64
+	sent.Store(-1) // unknown yet
+	for range others {
+		ws, r := s.dial(t, Plain)
+		conns = append(conns, r.conn)
+		wg.Go(func() {
+			for n := 0; int64(n) != sent.Load(); n++ {
+				_ = ws.SetReadDeadline(time.Now().Add(patience))
+				_, data, err := ws.ReadMessage()
+				if want := fmt.Sprintf("%06d", n); err != nil || string(data[:min(6, len(data))]) != want {
+					t.Errorf("received %.6q, want %s: %v", data, want, err)
+					return
+				}
+			}
+		})
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	ballast := strings.Repeat(".", 2000)
+	for n := 0; ; n++ {
+		select {
+		case reason := <-r.closed:
+			if reason != SlowConsumer {
+				t.Errorf("closed for %q", reason)
+			}
+			// Every reader is behind the last frame, so none has looked yet.
+			sent.Store(int64(n) + 1)
+			last := text(fmt.Sprintf("%06d", n))
+			for _, c := range conns {
+				c.Send(last)
+			}
+			t.Logf("closed after %d frames", n)
+			return
+		case <-tick.C:
+		}
+		f := text(fmt.Sprintf("%06d%s", n, ballast))
+		for _, c := range conns {
+			c.Send(f)
+			c.mu.Lock()
+			queued := c.queuedLocked()
+			c.mu.Unlock()
+			if queued > backlog {
+				t.Fatalf("%d bytes are queued", queued)
+			}
+		}
+	}
+}
+
+// TestT40TooLargeCostsNothing sends more than is allowed, announced in one
+// header, in one frame, and in fragments that are allowed each: the client
+// hears 1009, and the server keeps nothing of it while the client stays.
+func TestT40TooLargeCostsNothing(t *testing.T) {
+	const limit = 1 << 20
+	header := func(first byte, size uint64) []byte {
+		return append(binary.BigEndian.AppendUint64([]byte{first, 0x80 | 127}, size), 0, 0, 0, 0)
+	}
+	fragments := header(0x01, limit/2)
+	fragments = append(fragments, make([]byte, limit/2)...)
+	for range 2 {
+		fragments = append(append(fragments, header(0x00, limit/2)...), make([]byte, limit/2)...)
+	}
+	for name, data := range map[string][]byte{
+		"announced": header(0x81, 1<<40),
+		"a frame":   append(header(0x81, 4*limit), make([]byte, 4*limit)...),
+		"fragments": fragments,
+	} {
+		for door, p := range doors {
+			t.Run(name+" "+door, func(t *testing.T) {
+				ws, r := start(t, Config{MaxFrame: limit}).dial(t, p)
+				var before, after runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				go func() { _, _ = ws.NetConn().Write(data) }() // until it is cut off
+				wantCode(t, ws, websocket.CloseMessageTooBig)
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				_ = ws.Close()
+				r.wantClosed(t, TooLarge)
+				if grown := after.HeapAlloc - min(before.HeapAlloc, after.HeapAlloc); grown > limit {
+					t.Errorf("the heap grew by %d bytes", grown)
+				}
+			})
+		}
 	}
 }
 
