@@ -1,0 +1,156 @@
+//go:build linux
+
+// Command delivery measures what a server's delivery of messages costs, of
+// Moim and of its peers, on one machine and in one run: processor time of a
+// delivery, how late it is, what a connection keeps and what it costs to
+// connect. See docs/performance.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/moim-live/moim/bench/host"
+	"github.com/moim-live/moim/bench/load"
+	"github.com/moim-live/moim/bench/peers"
+	"github.com/moim-live/moim/bench/peers/moim"
+	"github.com/moim-live/moim/bench/peers/naked"
+)
+
+func main() {
+	if err := start(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "delivery:", err)
+		os.Exit(1)
+	}
+}
+
+// start runs the bench, or one of the processes that the bench starts.
+func start(args []string) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case loadRole:
+			return load.Main(os.Stdin, os.Stdout)
+		case naked.Role:
+			return naked.Serve(args[1], args[2])
+		}
+	}
+	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer release()
+	return bench(ctx, args)
+}
+
+// options is what the flags say.
+type options struct {
+	rows, peers, moim, env string
+	times                  times
+}
+
+func bench(ctx context.Context, args []string) error {
+	var o options
+	flags := flag.NewFlagSet("delivery", flag.ContinueOnError)
+	flags.StringVar(&o.rows, "rows", "*", "which rows, by name or pattern, with commas: "+rowNames())
+	flags.StringVar(&o.peers, "peers", "moim,centrifuge,socketio,naked", "which servers")
+	flags.StringVar(&o.moim, "moim", "", "Moim's binary (default: built from this tree)")
+	flags.StringVar(&o.env, "moim-env", "", "more of Moim's configuration: MOIM_SOCKET_GATHER=1ms,…")
+	flags.DurationVar(&o.times.warmUp, "warmup", 2*time.Second, "how long messages flow before anything counts")
+	flags.DurationVar(&o.times.measure, "measure", 6*time.Second, "how long is measured")
+	flags.DurationVar(&o.times.settle, "settle", 15*time.Second, "how long connections idle before memory is read")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	chosen, err := choose(o.rows)
+	if err != nil {
+		return err
+	}
+	on := host.New(ctx)
+	defer on.Close()
+	servers, err := o.servers(ctx, on)
+	if err != nil {
+		return err
+	}
+	t := newTable(servers, os.Stderr)
+	for _, r := range chosen {
+		for _, server := range servers {
+			if !r.has(server.Name()) {
+				continue
+			}
+			f, err := measure(ctx, server, r, o.times)
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case errors.Is(err, host.ErrMissing):
+				t.miss(r, server, err)
+			case err != nil:
+				return fmt.Errorf("%s of %s: %w", r.name, server.Name(), err)
+			default:
+				t.add(r, server, f)
+			}
+		}
+	}
+	t.print(os.Stdout)
+	return nil
+}
+
+// servers makes those that were asked for.
+func (o options) servers(ctx context.Context, on *host.Host) ([]peers.Peer, error) {
+	var servers []peers.Peer
+	for _, name := range strings.Split(o.peers, ",") {
+		switch name {
+		case "moim":
+			p := &moim.Peer{Binary: o.moim}
+			if o.env != "" {
+				p.Env = strings.Split(o.env, ",")
+			}
+			dir, err := on.Dir()
+			if err != nil {
+				return nil, err
+			}
+			if err := p.Build(ctx, dir); err != nil {
+				return nil, err
+			}
+			servers = append(servers, p)
+		case "naked":
+			servers = append(servers, naked.Peer{})
+		case "centrifuge", "socketio":
+		default:
+			return nil, fmt.Errorf("there is no server %q", name)
+		}
+	}
+	return servers, nil
+}
+
+func choose(patterns string) ([]row, error) {
+	var chosen []row
+	for _, r := range rows {
+		for _, pattern := range strings.Split(patterns, ",") {
+			matches, err := path.Match(strings.ReplaceAll(pattern, "/", ":"), strings.ReplaceAll(r.name, "/", ":"))
+			if err != nil {
+				return nil, fmt.Errorf("-rows: %q: %w", pattern, err)
+			}
+			if matches {
+				chosen = append(chosen, r)
+				break
+			}
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("-rows: there is none of %q, but %s", patterns, rowNames())
+	}
+	return chosen, nil
+}
+
+func rowNames() string {
+	names := make([]string, 0, len(rows))
+	for _, r := range rows {
+		names = append(names, r.name)
+	}
+	return strings.Join(names, " ")
+}

@@ -1,0 +1,76 @@
+//go:build linux
+
+package main
+
+import (
+	"time"
+
+	"github.com/moim-live/moim/bench/peers"
+)
+
+// kind is what a row measures.
+type kind int
+
+const (
+	delivering kind = iota // messages to subscribed sockets
+	connecting             // connecting and subscribing, and what an idle socket keeps
+	idling                 // what a node without sockets receives from the others
+)
+
+// row is one thing to measure of each server.
+type row struct {
+	name string // as the flag has it
+	kind kind
+	need peers.Need
+	rate int // messages a second, over all rooms
+	// limits are Moim's cost at most, as parts of each peer's.
+	limits map[string]float64
+	// only names the servers that take part; empty: all.
+	only []string
+	// beside names a row of Moim's whose cost this one's is compared with.
+	beside string
+	limit  float64 // and what it may be of that
+}
+
+func (r row) has(peer string) bool {
+	for _, name := range r.only {
+		if name == peer {
+			return true
+		}
+	}
+	return len(r.only) == 0
+}
+
+// limits as parts of centrifuge and of socket.io.
+func within(centrifuge, socketIO float64) map[string]float64 {
+	return map[string]float64{"centrifuge": centrifuge, "socketio": socketIO}
+}
+
+var (
+	memoryLimits  = within(0.50, 0.55)
+	connectLimits = within(1.5, 0.35)
+	lateLimits    = within(1.0, 1.0)
+)
+
+// lateAnyway is the p99 up to which Moim need not be quicker than centrifuge.
+const lateAnyway = 10 * time.Millisecond
+
+var growing = []string{"moim", "naked"}
+
+var rows = []row{
+	{name: "1x1000@20", need: peers.Need{Nodes: 1, Rooms: 1, Members: 1000}, rate: 20, limits: within(0.70, 0.50)},
+	{name: "1x1000@200", need: peers.Need{Nodes: 1, Rooms: 1, Members: 1000}, rate: 200, limits: within(0.90, 0.40)},
+	{name: "1x200@1000", need: peers.Need{Nodes: 1, Rooms: 1, Members: 200}, rate: 1000, limits: within(0.50, 0.30)},
+	{name: "100x10@500/2", need: peers.Need{Nodes: 2, Rooms: 100, Members: 10}, rate: 500, limits: within(0.70, 0.45)},
+	{name: "100x10@2000/2", need: peers.Need{Nodes: 2, Rooms: 100, Members: 10}, rate: 2000, limits: within(0.70, 0.65)},
+	{name: "connect", kind: connecting, need: peers.Need{Nodes: 1, Rooms: 1, Members: 8000}},
+
+	{name: "growth-10", need: peers.Need{Nodes: 1, Rooms: 1, Members: 10}, rate: 2000, only: growing},
+	{name: "growth-100", need: peers.Need{Nodes: 1, Rooms: 1, Members: 100}, rate: 200, only: growing},
+	{name: "growth-1000", need: peers.Need{Nodes: 1, Rooms: 1, Members: 1000}, rate: 20, only: growing},
+	{name: "growth-10000", need: peers.Need{Nodes: 1, Rooms: 1, Members: 10000}, rate: 2, only: growing},
+
+	{name: "stored-1x1000@20", need: peers.Need{Nodes: 1, Rooms: 1, Members: 1000, Stored: true}, rate: 20, only: []string{"moim"}, beside: "1x1000@20", limit: 1.5},
+	{name: "stored-1x1000@200", need: peers.Need{Nodes: 1, Rooms: 1, Members: 1000, Stored: true}, rate: 200, only: []string{"moim"}, beside: "1x1000@200", limit: 1.5},
+	{name: "idle", kind: idling, need: peers.Need{Nodes: 3, Idle: 1, Rooms: 100, Members: 10}, rate: 2000, only: []string{"moim"}},
+}

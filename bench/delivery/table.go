@@ -1,0 +1,214 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/moim-live/moim/bench/peers"
+)
+
+const ours = "moim"
+
+// table collects the figures and prints them.
+type table struct {
+	servers []peers.Peer
+	rows    []row
+	figures map[string]map[string]figures // by row and server
+	absent  map[string]string             // why, by server
+	configs map[string][]string           // by server
+	notes   io.Writer                     // what is known so far
+}
+
+func newTable(servers []peers.Peer, notes io.Writer) *table {
+	return &table{
+		servers: servers, notes: notes, figures: make(map[string]map[string]figures),
+		absent: make(map[string]string), configs: make(map[string][]string),
+	}
+}
+
+func (t *table) see(r row) {
+	if t.figures[r.name] == nil {
+		t.rows = append(t.rows, r)
+		t.figures[r.name] = make(map[string]figures)
+	}
+}
+
+func (t *table) add(r row, server peers.Peer, f figures) {
+	t.see(r)
+	t.figures[r.name][server.Name()] = f
+	if !slices.Contains(t.configs[server.Name()], f.config) {
+		t.configs[server.Name()] = append(t.configs[server.Name()], f.config)
+	}
+	what := fmt.Sprintf("%.2f µs a delivery, p50 %.1f ms, p99 %.1f ms, %.0f/s of %d/s posted", micros(f.cost), millis(f.p50), millis(f.p99), f.posted, r.rate)
+	if r.kind == connecting {
+		what = fmt.Sprintf("%.0f µs to connect and subscribe, %.1f KB a connection", micros(f.cost), kilobytes(f.memory))
+	}
+	fmt.Fprintf(t.notes, "%-18s %-11s %s\n", r.name, server.Name(), what)
+}
+
+func (t *table) miss(r row, server peers.Peer, err error) {
+	t.see(r)
+	t.absent[server.Name()] = strings.ReplaceAll(err.Error(), "\n", ": ")
+	fmt.Fprintf(t.notes, "%-18s %-11s skipped: %v\n", r.name, server.Name(), err)
+}
+
+// aspect is one thing that is compared.
+type aspect struct {
+	title string
+	of    func(row) bool
+	text  func(row, figures) string
+	value func(figures) float64
+	// limits are Moim's as parts of the peers'.
+	limits func(row) map[string]float64
+	// enough is a value up to which Moim need not be better than the peer.
+	enough func(peer string) float64
+}
+
+func (t *table) print(out io.Writer) {
+	never := func(string) float64 { return 0 }
+	delivers := func(r row) bool { return r.kind == delivering }
+	connects := func(r row) bool { return r.kind == connecting }
+	for _, a := range []aspect{
+		{
+			title: "processor time of a delivery, µs", of: delivers, enough: never,
+			text:   func(r row, f figures) string { return fmt.Sprintf("%.1f", micros(f.cost)) + f.shortfall(r) },
+			value:  func(f figures) float64 { return micros(f.cost) },
+			limits: func(r row) map[string]float64 { return r.limits },
+		},
+		{
+			title: "latency p50 / p99, ms; ratio of p99", of: delivers,
+			text:  func(_ row, f figures) string { return fmt.Sprintf("%.1f / %.1f", millis(f.p50), millis(f.p99)) },
+			value: func(f figures) float64 { return millis(f.p99) },
+			limits: func(r row) map[string]float64 {
+				if r.limits == nil {
+					return nil
+				}
+				return lateLimits
+			},
+			enough: func(peer string) float64 {
+				if peer == "centrifuge" {
+					return millis(lateAnyway)
+				}
+				return 0
+			},
+		},
+		{
+			title: "memory of an idle connection, KB", of: connects, enough: never,
+			text:   func(_ row, f figures) string { return fmt.Sprintf("%.1f", kilobytes(f.memory)) },
+			value:  func(f figures) float64 { return kilobytes(f.memory) },
+			limits: func(row) map[string]float64 { return memoryLimits },
+		},
+		{
+			title: "processor time to connect and subscribe, µs (a processor's second: so many)", of: connects, enough: never,
+			text:   func(_ row, f figures) string { return fmt.Sprintf("%.0f (%.0f)", micros(f.cost), 1e6/micros(f.cost)) },
+			value:  func(f figures) float64 { return micros(f.cost) },
+			limits: func(row) map[string]float64 { return connectLimits },
+		},
+	} {
+		t.compare(out, a)
+	}
+	t.alone(out)
+	fmt.Fprintln(out)
+	for _, server := range t.servers {
+		for _, config := range t.configs[server.Name()] {
+			fmt.Fprintf(out, "- %s: %s\n", server.Name(), config)
+		}
+		if why, ok := t.absent[server.Name()]; ok {
+			fmt.Fprintf(out, "- %s: skipped: %s\n", server.Name(), why)
+		}
+	}
+}
+
+// compare prints a table with Moim's figure and, for each peer, the peer's and
+// Moim's part of it.
+func (t *table) compare(out io.Writer, a aspect) {
+	rows := slices.DeleteFunc(slices.Clone(t.rows), func(r row) bool { return !a.of(r) })
+	if len(rows) == 0 {
+		return
+	}
+	fmt.Fprintf(out, "\n| %s |", a.title)
+	for _, server := range t.servers {
+		fmt.Fprintf(out, " %s |", server.Name())
+		if server.Name() != ours {
+			fmt.Fprint(out, " Moim ÷ it |")
+		}
+	}
+	fmt.Fprint(out, "\n| --- |")
+	for _, server := range t.servers {
+		fmt.Fprint(out, " ---: |")
+		if server.Name() != ours {
+			fmt.Fprint(out, " ---: |")
+		}
+	}
+	for _, r := range rows {
+		fmt.Fprintf(out, "\n| %s |", r.name)
+		for _, server := range t.servers {
+			f, ok := t.figures[r.name][server.Name()]
+			text := ""
+			if ok {
+				text = a.text(r, f)
+			}
+			fmt.Fprintf(out, " %s |", text)
+			if server.Name() != ours {
+				fmt.Fprintf(out, " %s |", t.ratio(a, r, server.Name()))
+			}
+		}
+	}
+	fmt.Fprintln(out)
+}
+
+// ratio is Moim's part of a peer's figure beside what it may be.
+func (t *table) ratio(a aspect, r row, peer string) string {
+	own, ok := t.figures[r.name][ours]
+	other, also := t.figures[r.name][peer]
+	if !ok || !also || a.value(other) <= 0 {
+		return ""
+	}
+	part := a.value(own) / a.value(other)
+	limit, limited := a.limits(r)[peer]
+	if !limited {
+		return fmt.Sprintf("%.2f", part)
+	}
+	wanted := fmt.Sprintf("≤ %.2f", limit)
+	if enough := a.enough(peer); enough > 0 {
+		wanted += fmt.Sprintf(" or %.0f ms", enough)
+	}
+	if part > limit && a.value(own) > a.enough(peer) {
+		return fmt.Sprintf("**%.2f** (%s)", part, wanted)
+	}
+	return fmt.Sprintf("%.2f (%s)", part, wanted)
+}
+
+// alone prints what is compared with nobody else.
+func (t *table) alone(out io.Writer) {
+	for _, r := range t.rows {
+		f, ok := t.figures[r.name][ours]
+		if !ok {
+			continue
+		}
+		if beside, ok := t.figures[r.beside][ours]; ok {
+			fmt.Fprintf(out, "\n%s beside %s: %.2f of its processor time (≤ %.2f)\n", r.name, r.beside, micros(f.cost)/micros(beside.cost), r.limit)
+		}
+		if r.kind == idling {
+			fmt.Fprintf(out, "\n%s: a node without sockets received %.1f messages a second (0), while the others delivered %.0f\n", r.name, f.received, f.delivered)
+		}
+	}
+}
+
+// shortfall says how much of a row's rate a server took, where it is less than
+// all.
+func (f figures) shortfall(r row) string {
+	if took := f.posted / float64(r.rate); took < 0.97 {
+		return fmt.Sprintf(" (at %.0f %% of the rate)", 100*took)
+	}
+	return ""
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+func kilobytes(bytes int64) float64  { return float64(bytes) / 1024 }

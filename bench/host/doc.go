@@ -1,0 +1,3 @@
+// Package host runs the servers of the delivery bench as processes of their
+// own, and tells what of the machine they use.
+package host

@@ -1,0 +1,75 @@
+//go:build linux
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// stage stands where a test would, so that the servers that are made for tests
+// run outside of one too.
+type stage struct {
+	testing.TB // nil: what is not below is not called
+
+	ctx      context.Context //nolint:containedctx // as a test's
+	cleanups []func()
+	failed   bool
+}
+
+// failure is what a failing test panics with here.
+type failure struct{ err error }
+
+// try calls fn, in which a test would fail or be skipped.
+func (s *stage) try(fn func()) (err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case failure:
+			err = r.err
+		default:
+			panic(r)
+		}
+	}()
+	fn()
+	return nil
+}
+
+func (s *stage) end() {
+	for len(s.cleanups) > 0 {
+		last := len(s.cleanups) - 1
+		fn := s.cleanups[last]
+		s.cleanups = s.cleanups[:last]
+		fn()
+	}
+}
+
+func (s *stage) Helper()                  {}
+func (s *stage) Context() context.Context { return s.ctx }
+func (s *stage) Cleanup(fn func())        { s.cleanups = append(s.cleanups, fn) }
+func (s *stage) Failed() bool             { return s.failed }
+func (s *stage) Logf(string, ...any)      {}
+
+func (s *stage) Fatalf(format string, args ...any) {
+	s.failed = true
+	panic(failure{fmt.Errorf(format, args...)})
+}
+
+func (s *stage) Skip(args ...any)                 { s.skip(fmt.Sprint(args...)) }
+func (s *stage) Skipf(format string, args ...any) { s.skip(fmt.Sprintf(format, args...)) }
+
+func (s *stage) skip(why string) {
+	panic(failure{errors.Join(ErrMissing, errors.New(why))})
+}
+
+func (s *stage) TempDir() string {
+	dir, err := os.MkdirTemp("", "moim-bench")
+	if err != nil {
+		s.Fatalf("make a folder: %v", err)
+	}
+	s.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}

@@ -1,0 +1,206 @@
+//go:build linux
+
+package load
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	openWithin  = 2 * time.Minute
+	longestBeat = 8
+	lookEvery   = 5 // milliseconds until a command is seen while nothing arrives
+)
+
+// loop holds the connections. It belongs to one goroutine.
+type loop struct {
+	epoll      int
+	clock      Clock
+	conns      []*conn
+	byFD       []*conn
+	heartbeats map[string][]byte // the answers as frames
+	buffer     []byte
+	events     []unix.EpollEvent
+	latencies  histogram
+	readyCount int
+	lost       int
+}
+
+func newLoop() (*loop, error) {
+	clock, err := NewClock()
+	if err != nil {
+		return nil, err
+	}
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	return &loop{epoll: epoll, clock: clock, buffer: make([]byte, 256<<10), events: make([]unix.EpollEvent, 512)}, nil
+}
+
+// open opens all connections of a plan and returns once they are ready.
+func (l *loop) open(plan Plan) error {
+	l.heartbeats = make(map[string][]byte)
+	for beat, answer := range plan.Heartbeats {
+		l.heartbeats[beat] = appendFrame(nil, opText, answer)
+	}
+	deadline := time.Now().Add(openWithin)
+	for opened := 0; l.readyCount < len(plan.Sessions); {
+		for opened < len(plan.Sessions) && opened-l.readyCount < max(1, plan.AtOnce) {
+			if err := l.dial(&plan.Sessions[opened]); err != nil {
+				return err
+			}
+			opened++
+		}
+		if err := l.turn(); err != nil {
+			return err
+		}
+		if l.lost > 0 {
+			return fmt.Errorf("%d of %d connections were closed by the server", l.lost, len(plan.Sessions))
+		}
+		if time.Now().After(deadline) {
+			return l.late(opened, len(plan.Sessions))
+		}
+	}
+	return nil
+}
+
+func (l *loop) late(opened, of int) error {
+	for _, c := range l.conns {
+		if c.phase != ready {
+			return fmt.Errorf("%d of %d connections are ready after %s, %d were begun; one is at step %d and heard last: %q",
+				l.readyCount, of, openWithin, opened, c.step, c.last)
+		}
+	}
+	return fmt.Errorf("only %d of %d connections could be begun within %s", opened, of, openWithin)
+}
+
+func (l *loop) dial(session *Session) error {
+	c, err := dial(session, len(l.conns))
+	if err != nil {
+		return err
+	}
+	l.conns = append(l.conns, c)
+	for len(l.byFD) <= c.fd {
+		l.byFD = append(l.byFD, nil)
+	}
+	l.byFD[c.fd] = c
+	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, c.fd, &unix.EpollEvent{Events: unix.EPOLLOUT, Fd: int32(c.fd)})
+}
+
+// turn waits a moment for what arrives, and takes it.
+func (l *loop) turn() error {
+	n, err := unix.EpollWait(l.epoll, l.events, lookEvery)
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		return err
+	}
+	for i := range max(0, n) {
+		c := l.byFD[l.events[i].Fd]
+		before := c.phase
+		err := l.advance(c)
+		switch {
+		case err != nil && before == ready:
+			c.close()
+			l.lost++
+		case err != nil:
+			return fmt.Errorf("connection to %s%s: %w", c.session.Addr, c.session.Path, err)
+		case c.phase == ready && before != ready:
+			l.readyCount++
+		}
+	}
+	return nil
+}
+
+func (l *loop) advance(c *conn) error {
+	if c.phase == connecting {
+		if err := c.connected(); err != nil {
+			return err
+		}
+		return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(c.fd)})
+	}
+	n, err := unix.Read(c.fd, l.buffer)
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return nil
+	case err != nil:
+		return err
+	case n == 0:
+		return errClosed
+	}
+	data := l.buffer[:n]
+	if len(c.rest) > 0 {
+		c.rest = append(c.rest, data...)
+		data = c.rest
+	}
+	rest, err := l.consume(c, data)
+	if err != nil {
+		return err
+	}
+	c.rest = append(c.rest[:0], rest...)
+	return nil
+}
+
+// consume takes all complete frames off data.
+func (l *loop) consume(c *conn, data []byte) (rest []byte, err error) {
+	if c.phase == upgrading {
+		if data, err = c.upgraded(data); err != nil || c.phase == upgrading {
+			return data, err
+		}
+	}
+	now := l.clock.Now()
+	for {
+		op, payload, size, ok := nextFrame(data)
+		if !ok {
+			return data, nil
+		}
+		if err := l.take(c, op, payload, now); err != nil {
+			return nil, err
+		}
+		data = data[size:]
+	}
+}
+
+func (l *loop) take(c *conn, op byte, payload []byte, now int64) error {
+	switch op {
+	case opClose:
+		return errClosed
+	case opPing:
+		return c.write(appendFrame(nil, opPong, string(payload)))
+	}
+	if len(payload) <= longestBeat {
+		if answer, ok := l.heartbeats[string(payload)]; ok {
+			return c.write(answer)
+		}
+	}
+	if c.phase == talking {
+		return c.hear(payload)
+	}
+	for {
+		sent, rest, ok := sentAt(payload)
+		if !ok {
+			return nil
+		}
+		l.latencies.add(now - sent)
+		payload = rest
+	}
+}
+
+func (l *loop) counts() Counts {
+	return Counts{
+		Messages: l.latencies.total,
+		P50:      l.latencies.quantile(0.50),
+		P99:      l.latencies.quantile(0.99),
+		Lost:     l.lost,
+	}
+}
+
+func (l *loop) close() {
+	for _, c := range l.conns {
+		c.close()
+	}
+	_ = unix.Close(l.epoll)
+}

@@ -1,0 +1,135 @@
+//go:build linux
+
+package moim
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/moim-live/moim/bench/host"
+	"github.com/moim-live/moim/bench/load"
+	"github.com/moim-live/moim/bench/peers"
+	"github.com/moim-live/moim/modules/auth"
+)
+
+const secret = "for-benchmarks-alone-for-benchmarks-alone"
+
+// Peer is Moim.
+type Peer struct {
+	// Binary is the program; empty: it is built from this tree.
+	Binary string
+	// Env is configuration beside the defaults: MOIM_SOCKET_GATHER=…
+	Env []string
+
+	build sync.Once
+	err   error
+}
+
+var _ peers.Peer = (*Peer)(nil)
+
+// Name implements peers.Peer.
+func (*Peer) Name() string { return "moim" }
+
+// Build makes the binary where none was given.
+func (p *Peer) Build(ctx context.Context, dir string) error {
+	p.build.Do(func() {
+		if p.Binary != "" {
+			p.Binary, p.err = filepath.Abs(p.Binary)
+			return
+		}
+		p.Binary = filepath.Join(dir, "moim")
+		tree, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/moim-live/moim").Output()
+		if err != nil {
+			p.err = fmt.Errorf("find Moim's source: %w", err)
+			return
+		}
+		build := exec.CommandContext(ctx, "go", "build", "-o", p.Binary, ".")
+		build.Dir, build.Stderr = strings.TrimSpace(string(tree)), os.Stderr
+		if p.err = build.Run(); p.err != nil {
+			p.err = fmt.Errorf("build moim: %w", p.err)
+		}
+	})
+	return p.err
+}
+
+// Start implements peers.Peer. Groups and members are made with one node,
+// which is started again then, so that nothing of that is in the figures.
+func (p *Peer) Start(ctx context.Context, on *host.Host, need peers.Need) (*peers.Cluster, error) {
+	dir, err := on.Dir()
+	if err != nil {
+		return nil, err
+	}
+	env := append([]string{"MOIM_AUTH_SECRET=" + secret, "MOIM_LOG_LEVEL=warn", "MOIM_DATA_DIR=" + dir}, p.Env...)
+	config := "defaults, auth.secret, log.level=warn; SQLite"
+	if need.Redis() {
+		redis, err := on.Redis()
+		if err != nil {
+			return nil, err
+		}
+		database, err := on.Postgres()
+		if err != nil {
+			return nil, err
+		}
+		env = append(env, "MOIM_REDIS_URL=redis://"+redis, "MOIM_DATABASE_URL="+database)
+		config = "defaults, auth.secret, log.level=warn; on several nodes redis.url (one server for all roles) and PostgreSQL"
+	}
+	if len(p.Env) > 0 {
+		config += "; " + strings.Join(p.Env, " ")
+	}
+	run := func() (string, *host.Process, error) {
+		addr := host.FreeAddr()
+		process, err := on.Run(append(env, "MOIM_HTTP_ADDR="+addr), dir, "http://"+addr+"/readyz", p.Binary, "serve")
+		return addr, process, err
+	}
+	addr, process, err := run()
+	if err != nil {
+		return nil, err
+	}
+	groups, err := populate(ctx, addr, need)
+	if err != nil {
+		return nil, fmt.Errorf("make groups: %w", err)
+	}
+	process.End()
+
+	c := &peers.Cluster{Config: config, Heartbeats: map[string]string{"2": "3"}}
+	for range need.All() {
+		addr, process, err := run()
+		if err != nil {
+			return nil, err
+		}
+		c.Addrs, c.PIDs = append(c.Addrs, addr), append(c.PIDs, process.PID())
+	}
+	c.Session = func(addr string, room, member int) load.Session {
+		return session(addr, groups[room], userOf(room, member))
+	}
+	if c.Request, err = requests(groups, need.Stored); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// session is what socket.io-client says that subscribes at once.
+func session(addr, groupID, user string) load.Session {
+	token, err := mint(auth.Identity{UserID: user})
+	if err != nil {
+		token = "none" // the server will say so
+	}
+	return load.Session{Addr: addr, Path: "/socket.io/?EIO=4&transport=websocket", Steps: []load.Step{
+		{Await: "0{", Say: `40{"token":"` + token + `"}`},
+		{Await: "40{", Say: `420["group:subscribe",{"groupId":"` + groupID + `"}]`},
+		{Await: `430[{"data"`},
+	}}
+}
+
+func mint(id auth.Identity) (string, error) {
+	id.Expires = time.Now().Add(24 * time.Hour)
+	return auth.Mint([]byte(secret), id)
+}
+
+func userOf(room, member int) string { return fmt.Sprintf("user-%d-%d", room, member) }
