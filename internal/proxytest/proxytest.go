@@ -1,5 +1,13 @@
 // Package proxytest puts a TCP proxy between a client and its server, so that
-// a test can cut or freeze the link.
+// a test can cut, freeze, slow down or half open the link:
+//
+//	Cut     every connection is reset, and every new one
+//	Drop    every connection is reset; new ones are fine
+//	Freeze  connections stay open and nothing passes: a blackhole
+//	Lose    the same, one way only, and what was sent is lost
+//	Strand  the server's ends are gone and the clients are not told; new ones are fine
+//	Delay   everything arrives later
+//	Redirect new connections go elsewhere; open ones stay
 package proxytest
 
 import (
@@ -23,23 +31,33 @@ type Proxy struct {
 	links    map[*link]struct{}
 	accepted int
 	cut      bool
+	lose     [ways]bool
+	delay    time.Duration
 	thawed   chan struct{} // closed while bytes flow
 	closed   bool
 }
 
 // link is one client's connection and the one to the target.
-type link struct{ client, server net.Conn }
+type link struct {
+	client, server net.Conn
+	stranded       bool // the client is not told that the server's end is gone
+	torn           bool // something was lost: it cannot go on
+}
 
 func (l *link) close() {
 	// Unsent bytes are thrown away and the peer sees a reset, as after a crash.
 	for _, c := range []net.Conn{l.client, l.server} {
-		if tcp, ok := c.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0)
-		}
 		if c != nil {
-			_ = c.Close()
+			reset(c)
 		}
 	}
+}
+
+func reset(c net.Conn) {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.Close()
 }
 
 // Start listens on a free port of 127.0.0.1 and forwards to target.
@@ -75,50 +93,7 @@ func (p *Proxy) Accepted() int {
 	return p.accepted
 }
 
-// Cut resets every connection and, until [Proxy.Heal], every new one.
-func (p *Proxy) Cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cut = true
-	p.dropLocked()
-}
-
-// Drop resets every connection once; clients may come back.
-func (p *Proxy) Drop() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.dropLocked()
-}
-
-// Freeze makes connections stay open, and new ones be accepted, while no byte
-// passes in either direction until [Proxy.Heal].
-func (p *Proxy) Freeze() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	select {
-	case <-p.thawed:
-		p.thawed = make(chan struct{})
-	default:
-	}
-}
-
-// Heal ends what [Proxy.Cut] and [Proxy.Freeze] began: bytes that were held
-// are delivered.
-func (p *Proxy) Heal() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cut = false
-	p.thawLocked()
-}
-
-// Redirect makes new connections go to another target. Those that are open
-// stay where they are.
-func (p *Proxy) Redirect(target string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.target = target
-}
-
+// dropLocked resets every connection.
 func (p *Proxy) dropLocked() {
 	for l := range p.links {
 		l.close()
@@ -183,41 +158,13 @@ func (p *Proxy) serve(l *link) {
 	}
 	l.server = server
 	p.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		p.copy(l, server, l.client)
-	}()
-	p.copy(l, l.client, server)
-	<-done
+	var both sync.WaitGroup
+	both.Go(func() { p.copy(l, ToServer, server, l.client) })
+	both.Go(func() { p.copy(l, ToClient, l.client, server) })
+	both.Wait()
 }
 
 func (p *Proxy) removeLocked(l *link) {
 	l.close()
 	delete(p.links, l)
-}
-
-// copy moves bytes one way while the proxy is not frozen.
-func (p *Proxy) copy(l *link, dst, src net.Conn) {
-	defer func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.removeLocked(l)
-	}()
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := src.Read(buf)
-		p.mu.Lock()
-		thawed := p.thawed
-		p.mu.Unlock()
-		<-thawed
-		if n > 0 {
-			if _, err := dst.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
 }

@@ -132,3 +132,112 @@ func TestDropLetsClientsComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestDelay(t *testing.T) {
+	p := proxytest.Start(t, echo(t))
+	c := dial(t, p)
+	const late = 60 * time.Millisecond
+	p.Delay(late)
+	began := time.Now()
+	for range 3 { // they are on their way at once
+		if _, err := io.WriteString(c, "one\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		if _, err := c.hear(long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(began); took < 2*late || took > 2*late+time.Second {
+		t.Errorf("there and back took %s with %s each way", took, late)
+	}
+	p.Heal()
+	if _, err := c.say("two", long); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLoseOneWay(t *testing.T) {
+	for way, name := range map[proxytest.Way]string{proxytest.ToServer: "to the server", proxytest.ToClient: "to the client"} {
+		t.Run(name, func(t *testing.T) {
+			arrived := make(chan string, 4)
+			p := proxytest.Start(t, recorder(t, arrived))
+			c := dial(t, p)
+			if _, err := c.say("one", long); err != nil {
+				t.Fatal(err)
+			}
+			<-arrived
+			p.Lose(way)
+			if _, err := c.say("two", short); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("what was lost was answered: %v", err)
+			}
+			select {
+			case <-arrived:
+				if way == proxytest.ToServer {
+					t.Error("what was lost arrived")
+				}
+			case <-time.After(map[proxytest.Way]time.Duration{proxytest.ToServer: short, proxytest.ToClient: long}[way]):
+				if way == proxytest.ToClient {
+					t.Error("what was not lost did not arrive")
+				}
+			}
+			p.Heal()
+			if _, err := c.hear(long); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("a link with a hole in it goes on: %v", err)
+			}
+			if got, err := dial(t, p).say("three", long); err != nil || got != "three\n" {
+				t.Fatal(got, err)
+			}
+		})
+	}
+}
+
+// recorder echoes lines and notes those that arrived.
+func recorder(t *testing.T, arrived chan<- string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				for lines := bufio.NewScanner(c); lines.Scan(); {
+					arrived <- lines.Text()
+					if _, err := io.WriteString(c, lines.Text()+"\n"); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+func TestStrandedClientsAreNotTold(t *testing.T) {
+	p := proxytest.Start(t, echo(t))
+	c := dial(t, p)
+	if _, err := c.say("one", long); err != nil {
+		t.Fatal(err)
+	}
+	p.Strand()
+	for range 3 {
+		if _, err := c.say("two", short); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("a stranded link: %v", err)
+		}
+	}
+	if got, err := dial(t, p).say("three", long); err != nil || got != "three\n" {
+		t.Fatal(got, err)
+	}
+	p.Heal()
+	if _, err := c.hear(short); err == nil {
+		t.Error("a stranded link answers")
+	}
+}
