@@ -32,6 +32,8 @@ func countBackends(c counted) {
 	show(c.Registerer, "moim_cache_loads_total", "Records read from the database.", func() float64 { return float64(c.Cache.Stats().Loads) })
 	if tier := c.Tier; tier != nil {
 		show(c.Registerer, "moim_cache_redis_errors_total", "Calls to the cache role's Redis that failed.", func() float64 { return float64(tier.Stats().Errors) })
+		show(c.Registerer, "moim_cache_redis_skipped_total", "Calls that were not made, shortly after one failed.", func() float64 { return float64(tier.Stats().Skipped) })
+		show(c.Registerer, "moim_cache_redis_reconnects_total", "Lost subscriptions to invalidations that were replaced.", func() float64 { return float64(tier.Stats().Reconnects) })
 		show(c.Registerer, "moim_cache_redis_garbage_total", "Values and messages there that are none of ours.", func() float64 { return float64(tier.Stats().Garbage) })
 	}
 	if a := c.Adapter; a != nil {

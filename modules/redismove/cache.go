@@ -18,8 +18,7 @@ import (
 // are copies: the target begins empty, is filled while both are written, and
 // until the last phase every node tells both of what it changed.
 type CachePart struct {
-	log  *slog.Logger
-	home *redisrole.Clients // the configuration's
+	log *slog.Logger
 
 	entering sync.Mutex // held by Enter, Start and Stop
 	phase    Phase
@@ -43,7 +42,6 @@ func NewCachePart(clients *redisrole.Clients, log *slog.Logger) *CachePart {
 	own := rediscache.New(clients, log)
 	return &CachePart{
 		log:     log,
-		home:    clients,
 		asked:   own,
 		written: []*rediscache.Tier{own},
 		open:    map[*redisrole.Clients]*rediscache.Tier{clients: own},
@@ -123,7 +121,7 @@ func (p *CachePart) leave(ctx context.Context, stay []*rediscache.Tier) error {
 		if !slices.Contains(stay, tier) {
 			delete(p.open, c)
 			left = append(left, tier)
-			p.past = sum(p.past, tier.Stats())
+			p.past = p.past.Plus(tier.Stats())
 		}
 	}
 	p.mu.Unlock()
@@ -157,17 +155,7 @@ func (p *CachePart) Stop(ctx context.Context) error {
 }
 
 // Health asks the server that is asked for entries for a sign of life.
-func (p *CachePart) Health(ctx context.Context) error {
-	p.mu.RLock()
-	at := p.home
-	for c, tier := range p.open {
-		if tier == p.asked {
-			at = c
-		}
-	}
-	p.mu.RUnlock()
-	return at.Health(ctx, redisrole.Cache)
-}
+func (p *CachePart) Health(ctx context.Context) error { return p.reading().Health(ctx) }
 
 // reading returns the tier that is asked.
 func (p *CachePart) reading() *rediscache.Tier {
@@ -215,11 +203,7 @@ func (p *CachePart) Stats() rediscache.Stats {
 	defer p.mu.RUnlock()
 	all := p.past
 	for _, tier := range p.open {
-		all = sum(all, tier.Stats())
+		all = all.Plus(tier.Stats())
 	}
 	return all
-}
-
-func sum(a, b rediscache.Stats) rediscache.Stats {
-	return rediscache.Stats{Errors: a.Errors + b.Errors, Skipped: a.Skipped + b.Skipped, Garbage: a.Garbage + b.Garbage}
 }

@@ -30,6 +30,7 @@ type binding struct {
 	source Source
 	at     target                                // of a client that was made here
 	again  func() (redis.UniversalClient, error) // another client like this one
+	links  *links                                // nil: not known
 }
 
 // New makes the clients that a configuration asks for; given holds those that
@@ -71,8 +72,7 @@ func (c *Clients) bind(cfg Config, given map[Role]redis.UniversalClient) error {
 	for _, role := range Roles() {
 		switch {
 		case given[role] != nil:
-			client := given[role]
-			c.roles[role] = binding{client: client, source: Given, again: func() (redis.UniversalClient, error) { return duplicate(client) }}
+			c.roles[role] = handedIn(given[role])
 		case cfg.URLOf(role) != "":
 			own, err := c.open(cfg.URLOf(role), name+":"+string(role), Dedicated)
 			if err != nil {
@@ -94,16 +94,47 @@ func (c *Clients) bind(cfg Config, given map[Role]redis.UniversalClient) error {
 }
 
 func (c *Clients) open(raw, name string, source Source) (binding, error) {
-	client, at, err := open(raw, name)
+	l := newLinks()
+	client, at, err := open(raw, name, l)
 	if err != nil {
 		return binding{}, err
 	}
 	c.own = append(c.own, client)
 	again := func() (redis.UniversalClient, error) {
-		client, _, err := open(raw, name)
+		client, _, err := open(raw, name, l)
 		return client, err
 	}
-	return binding{client, source, at, again}, nil
+	if at.topology == cluster {
+		return binding{client, source, at, again, nil}, nil
+	}
+	l.once = func() (*redis.Client, error) {
+		client, _, err := open(raw, name, nil)
+		if err != nil {
+			return nil, err
+		}
+		one, _ := client.(*redis.Client)
+		return one, nil
+	}
+	return binding{client, source, at, again, l}, nil
+}
+
+// handedIn binds a client that the embedding program has.
+func handedIn(client redis.UniversalClient) binding {
+	b := binding{client: client, source: Given, links: newLinks()}
+	b.again = func() (redis.UniversalClient, error) { return duplicate(client, b.links) }
+	if _, single := client.(*redis.Client); !single {
+		b.links = nil
+		return b
+	}
+	b.links.once = func() (*redis.Client, error) {
+		again, err := duplicate(client, nil)
+		if err != nil {
+			return nil, err
+		}
+		one, _ := again.(*redis.Client)
+		return one, nil
+	}
+	return b
 }
 
 // Prefix returns the first part of every key and channel, without the colon

@@ -23,8 +23,9 @@ const (
 	clusterReload = 2 * time.Second
 )
 
-// open makes a client of a URL. It does no I/O but reading certificates.
-func open(raw, name string) (redis.UniversalClient, target, error) {
+// open makes a client of a URL, whose connections are noted. It does no I/O but
+// reading certificates.
+func open(raw, name string, noted *links) (redis.UniversalClient, target, error) {
 	t, err := parse(raw)
 	if err != nil {
 		return nil, t, err
@@ -44,12 +45,15 @@ func open(raw, name string) (redis.UniversalClient, target, error) {
 	setDefault(&opt.PoolSize, max(minPool, 8*runtime.GOMAXPROCS(0)))
 	switch t.topology {
 	case sentinel:
-		return redis.NewFailoverClient(t.universal().Failover()), t, nil
+		failover := t.universal().Failover()
+		failover.Dialer = noted.through(redis.NewDialer(opt))
+		return redis.NewFailoverClient(failover), t, nil
 	case cluster:
 		opt := t.universal().Cluster()
 		opt.ClusterStateReloadInterval = clusterReload
 		return redis.NewClusterClient(opt), t, nil
 	default:
+		opt.Dialer = noted.through(redis.NewDialer(opt))
 		return redis.NewClient(opt), t, nil
 	}
 }
@@ -64,8 +68,9 @@ func setDefault[T comparable](field *T, value T) {
 // errNotDuplicable is why a Ring cannot carry pub/sub.
 var errNotDuplicable = errors.New("redisrole: only *redis.Client and *redis.ClusterClient can be duplicated")
 
-// duplicate makes a client with another client's settings.
-func duplicate(client redis.UniversalClient) (redis.UniversalClient, error) {
+// duplicate makes a client with another client's settings, whose connections
+// are noted.
+func duplicate(client redis.UniversalClient, noted *links) (redis.UniversalClient, error) {
 	switch c := client.(type) {
 	case *redis.Client:
 		opt := *c.Options()
@@ -76,6 +81,7 @@ func duplicate(client redis.UniversalClient) (redis.UniversalClient, error) {
 		if _, own := opt.PushNotificationProcessor.(*push.Processor); own {
 			opt.PushNotificationProcessor = nil
 		}
+		opt.Dialer = noted.through(opt.Dialer)
 		return redis.NewClient(&opt), nil
 	case *redis.ClusterClient:
 		opt := *c.Options()

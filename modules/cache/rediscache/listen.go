@@ -3,21 +3,23 @@ package rediscache
 import (
 	"context"
 	"errors"
-	"net"
+	"fmt"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-const (
-	// idleProbe is how long the subscription may be silent before it is asked
-	// for a sign of life, and then for how long until it is given up.
-	idleProbe = 5 * time.Second
-	// retryEvery is how long after a failure the subscription is tried again.
-	retryEvery = time.Second
-)
+// timing is what tests shorten.
+type timing struct {
+	probeEvery   time.Duration // between two probes of the subscription
+	probeTimeout time.Duration // after which one that did not come back is missed
+	retryEvery   time.Duration // after the subscription ended
+}
+
+var production = timing{probeEvery: 5 * time.Second, probeTimeout: 2 * time.Second, retryEvery: time.Second}
+
+// connectTimeout bounds an attempt to subscribe.
+const connectTimeout = 3 * time.Second
 
 // Start implements [cache.Tier]. A server that is down is no error: it never
 // fails.
@@ -35,16 +37,7 @@ func (t *Tier) Start(_ context.Context, drop func(key string, revision int64), d
 	t.cancel, t.done = cancel, make(chan struct{})
 	go func() {
 		defer close(t.done)
-		for ctx.Err() == nil {
-			err := t.listen(ctx, drop, dropAll)
-			if ctx.Err() == nil {
-				t.log.Debug("rediscache: invalidations are not heard", "err", err)
-			}
-			select {
-			case <-time.After(retryEvery):
-			case <-ctx.Done():
-			}
-		}
+		t.keepHearing(ctx, drop, dropAll)
 	}()
 	return nil
 }
@@ -67,38 +60,43 @@ func (t *Tier) Stop(ctx context.Context) error {
 	return nil
 }
 
-// listen hears invalidations over one connection until it ends. What was
-// invalidated before it began is unknown: everything is dropped.
-func (t *Tier) listen(ctx context.Context, drop func(key string, revision int64), dropAll func()) error {
-	sub := t.sub.Subscribe(ctx, t.keys.invalidations())
-	defer func() { _ = sub.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
-	defer stop()
-	probed := false
+// keepHearing hears invalidations until ctx ends, over one connection after the
+// other.
+func (t *Tier) keepHearing(ctx context.Context, drop func(key string, revision int64), dropAll func()) {
 	for {
-		message, err := sub.ReceiveTimeout(ctx, idleProbe)
-		var timeout net.Error
-		switch {
-		case err == nil:
-		case errors.As(err, &timeout) && timeout.Timeout() && !probed:
-			if err := sub.Ping(ctx); err != nil {
-				return err
-			}
-			probed = true
-			continue
-		default:
-			return err
+		err := t.hear(ctx, drop, dropAll)
+		if ctx.Err() != nil {
+			return
 		}
-		probed = false
-		switch m := message.(type) {
-		case *redis.Subscription:
+		t.status.set(hearing, err)
+		if errors.Is(err, errProbeMissed) {
+			// It is not known since when nothing was heard. All connections may
+			// be to a server that the others do not use.
 			dropAll()
-		case *redis.Message:
-			t.heard(m.Payload, drop)
+			t.clients.Reset(redisrole.Cache)
+		}
+		select {
+		case <-time.After(t.timing.retryEvery):
+		case <-ctx.Done():
+			return
 		}
 	}
 }
 
+// hear subscribes over a new connection and hears invalidations until that
+// ends. What was invalidated before it began is unknown: everything is dropped.
+func (t *Tier) hear(ctx context.Context, drop func(key string, revision int64), dropAll func()) error {
+	s := session{Tier: t, pubsub: t.sub.Subscribe(ctx), drop: drop, dropAll: dropAll}
+	dial, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := s.pubsub.Subscribe(dial, t.keys.invalidations(), t.probe); err != nil {
+		_ = s.pubsub.Close()
+		return fmt.Errorf("rediscache: subscribe: %w", err)
+	}
+	return s.run(ctx)
+}
+
+// heard takes what came on the channel of invalidations.
 func (t *Tier) heard(payload string, drop func(key string, revision int64)) {
 	node, key, revision, err := decodeInvalidation(payload)
 	switch {

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -37,9 +38,15 @@ var (
 
 // Stats counts since the start.
 type Stats struct {
-	Errors  int64 // calls that failed
-	Skipped int64 // calls that were not made, shortly after one failed
-	Garbage int64 // values that were no entries, and messages that were no invalidations
+	Errors     int64 // calls that failed
+	Skipped    int64 // calls that were not made, shortly after one failed
+	Garbage    int64 // values that were no entries, and messages that were no invalidations
+	Reconnects int64 // times that a lost subscription was replaced
+}
+
+// Plus returns the sum of both.
+func (s Stats) Plus(o Stats) Stats {
+	return Stats{s.Errors + o.Errors, s.Skipped + o.Skipped, s.Garbage + o.Garbage, s.Reconnects + o.Reconnects}
 }
 
 // Tier keeps entries in Redis. While the server is down every call is a miss.
@@ -49,12 +56,16 @@ type Tier struct {
 	keys    keys
 	node    string
 	log     *slog.Logger
+	probe   string        // this process's own channel
 	timeout time.Duration // of one call
+	timing  timing
+	status  status
 
 	set, invalidate, release *redis.Script
 	breaker                  circuitbreaker.CircuitBreaker[any]
-	errors, skipped, garbage atomic.Int64
 	leases                   atomic.Uint64
+
+	errors, skipped, garbage, reconnects atomic.Int64
 
 	sub    redis.UniversalClient
 	own    bool // sub was made here
@@ -71,42 +82,45 @@ func New(clients *redisrole.Clients, log *slog.Logger) *Tier {
 		// A client that was handed in may not heed a context's deadline.
 		client = c.WithTimeout(callTimeout)
 	}
+	names := keys{prefix: clients.Prefix()}
 	return &Tier{
 		clients:    clients,
 		client:     client,
-		keys:       keys{prefix: clients.Prefix()},
+		keys:       names,
 		node:       string(clients.Node()),
 		log:        log,
+		probe:      names.probe(string(clients.Node()), rand.Uint64()),
 		timeout:    callTimeout,
+		timing:     production,
+		status:     status{log: log, where: clients.Where(redisrole.Cache)},
 		set:        redis.NewScript(setSource),
 		invalidate: redis.NewScript(invalidateSource),
 		release:    redis.NewScript(releaseSource),
-		breaker:    newBreaker(log, clients.Where(redisrole.Cache)),
+		breaker:    newBreaker(),
 	}
 }
 
 // newBreaker returns what opens when a call gets no answer, and lets one call
-// try when the rest is over. It logs once that the server went, and once that
-// it is back.
-func newBreaker(log *slog.Logger, where string) circuitbreaker.CircuitBreaker[any] {
+// try when the rest is over.
+func newBreaker() circuitbreaker.CircuitBreaker[any] {
 	return circuitbreaker.NewBuilder[any]().
 		WithFailureThreshold(1).
 		WithSuccessThreshold(1).
 		WithDelay(rest).
-		OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
-			switch {
-			case e.OldState == circuitbreaker.ClosedState:
-				log.Warn("rediscache: the server does not answer; records are read from the database", "server", where)
-			case e.NewState == circuitbreaker.ClosedState:
-				log.Info("rediscache: the server answers again", "server", where)
-			}
-		}).
 		Build()
 }
 
 // Stats returns the counters.
 func (t *Tier) Stats() Stats {
-	return Stats{Errors: t.errors.Load(), Skipped: t.skipped.Load(), Garbage: t.garbage.Load()}
+	return Stats{Errors: t.errors.Load(), Skipped: t.skipped.Load(), Garbage: t.garbage.Load(), Reconnects: t.reconnects.Load()}
+}
+
+// Health returns nil while entries can be had and other nodes are heard.
+func (t *Tier) Health(ctx context.Context) error {
+	if err := t.status.failure(hearing); err != nil {
+		return err
+	}
+	return t.clients.Health(ctx, redisrole.Cache)
 }
 
 // call runs fn unless Redis is left alone, and leaves it alone when fn gets no
@@ -127,11 +141,14 @@ func (t *Tier) call(ctx context.Context, fn func(context.Context) error) bool {
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
 		t.breaker.RecordSuccess()
+		t.status.set(calling, nil)
 		return err == nil
 	case errors.As(err, &answer): // it is up, and refuses: full, loading, a rule
 		t.breaker.RecordSuccess()
+		t.status.set(calling, nil)
 	default:
 		t.breaker.RecordFailure()
+		t.status.set(calling, err)
 	}
 	t.errors.Add(1)
 	t.log.Debug("rediscache: a call failed; the database serves", "err", err)

@@ -1,0 +1,257 @@
+package rediscache_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/internal/proxytest"
+	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/modules/cache"
+	"github.com/moim-live/moim/modules/cache/rediscache"
+	"github.com/moim-live/moim/modules/redisrole"
+)
+
+// logs keeps what was logged.
+type logs struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logs) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), part)
+}
+
+// once wants that it was logged once that the server went, and once that it is
+// back.
+func (l *logs) once(t *testing.T) {
+	t.Helper()
+	if gone, back := l.count("level=WARN"), l.count("answers again"); gone != 1 || back != 1 {
+		t.Errorf("logged %d times that it went and %d times that it is back, want once each:\n%s", gone, back, l.text.String())
+	}
+}
+
+// hurried is a started cache that probes often.
+type hurried struct {
+	*cache.Cache
+
+	tier    *rediscache.Tier
+	clients *redisrole.Clients
+	logs    *logs
+}
+
+func hurry(t *testing.T, config redisrole.Config, name string) hurried {
+	t.Helper()
+	h := hurried{logs: &logs{}, clients: clients(t, config, name, nil)}
+	h.tier = rediscache.New(h.clients, slog.New(slog.NewTextHandler(h.logs, nil))).Hurry()
+	h.Cache = newCache(t, cache.Config{}, h.tier)
+	if err := h.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := h.Stop(ctx); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	return h
+}
+
+// drops waits until an entry that was kept here is not answered any more.
+func (h hurried) drops(t *testing.T, key string) time.Duration {
+	t.Helper()
+	began := time.Now()
+	eventually(t, "what may have been invalidated is dropped", func() bool {
+		_, err := h.Get(t.Context(), key, 0, none)
+		return err != nil
+	})
+	return time.Since(began)
+}
+
+// hears waits until an invalidation of another node arrives.
+func (h hurried) hears(t *testing.T, from *cache.Cache) {
+	t.Helper()
+	eventually(t, "invalidations are heard", func() bool {
+		key := fmt.Sprint("heard", time.Now().UnixNano())
+		get(t, h.Cache, key, 0, load(1))
+		from.Invalidate(t.Context(), key, 2)
+		for range 20 {
+			if _, err := h.Get(t.Context(), key, 0, none); err != nil {
+				return true
+			}
+			<-time.After(5 * time.Millisecond)
+		}
+		return false
+	})
+}
+
+// TestT13Blackhole: the connection is open and nothing comes out of it. The
+// subscription is given up, and what may have been invalidated meanwhile is
+// dropped, though nobody asks the server for anything.
+func TestT13Blackhole(t *testing.T) {
+	t.Parallel()
+	for name, hurt := range map[string]func(*proxytest.Proxy){
+		"frozen":                    (*proxytest.Proxy).Freeze,
+		"half open":                 (*proxytest.Proxy).Strand,
+		"deaf":                      func(p *proxytest.Proxy) { p.Lose(proxytest.ToClient) },
+		"what is sent does not get": func(p *proxytest.Proxy) { p.Lose(proxytest.ToServer) },
+	} {
+		for kind, config := range map[string]func(url string) redisrole.Config{
+			"shared":    func(url string) redisrole.Config { return redisrole.Config{URL: url} },
+			"dedicated": func(url string) redisrole.Config { return redisrole.Config{CacheURL: url} },
+		} {
+			t.Run(name+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				server := redistest.Start(t)
+				p := proxytest.Start(t, server.Addr())
+				a, _ := node(t, server.URL(), "n1")
+				b := hurry(t, config(server.URLVia(p.Addr())), "n2")
+				subscribed(t, server, 2)
+				b.hears(t, a)
+				get(t, b.Cache, "a", 0, load(1))
+				get(t, b.Cache, "a", 0, none)
+				hurt(p)
+				a.Invalidate(t.Context(), "a", 2) // and b does not hear it
+				took := b.drops(t, "a")
+				if limit := 4 * time.Second; took > limit {
+					t.Errorf("it took %s", took)
+				}
+				if name != "half open" { // new connections are fine there
+					eventually(t, "its health says so", func() bool { return b.tier.Health(t.Context()) != nil })
+				}
+				p.Heal()
+				b.hears(t, a)
+				eventually(t, "its health says so", func() bool { return b.tier.Health(t.Context()) == nil })
+				if b.tier.Stats().Reconnects == 0 {
+					t.Error("it was not counted")
+				}
+				eventually(t, "it is logged that it is back", func() bool { return b.logs.count("answers again") > 0 })
+				b.logs.once(t)
+			})
+		}
+	}
+}
+
+// The subscription stayed on a server to which nobody publishes any more: an
+// old master that lives on after a failover, which the other connections left.
+func TestT15SubscriptionOnTheOldMaster(t *testing.T) {
+	t.Parallel()
+	old, next := redistest.Start(t), redistest.Start(t)
+	p := proxytest.Start(t, old.Addr())
+	b := hurry(t, redisrole.Config{URL: old.URLVia(p.Addr())}, "n2")
+	subscribed(t, old, 1)
+	get(t, b.Cache, "a", 0, load(1))
+	p.Redirect(next.Addr())
+	if err := old.Client().ClientKillByFilter(t.Context(), "TYPE", "normal", "SKIPME", "yes").Err(); err != nil {
+		t.Fatal(err)
+	}
+	b.drops(t, "a")
+	subscribed(t, next, 1)
+	a, _ := node(t, next.URL(), "n1")
+	b.hears(t, a)
+	if b.logs.count("does not arrive") == 0 {
+		t.Error("it was not the probe that noticed")
+	}
+	b.logs.once(t)
+}
+
+// Every connection stays on a server that lives on, though the others use
+// another one: probes come back. In one case it is another server under the
+// same address (its run id is another one); in the other it was made a replica
+// of a server that it does not reach, so that it hears nothing from there.
+func TestT16ReplacedServer(t *testing.T) {
+	t.Parallel()
+	for name, demote := range map[string]bool{"another server": false, "a demoted master": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			old, next := redistest.Start(t), redistest.Start(t)
+			p := proxytest.Start(t, old.Addr())
+			b := hurry(t, redisrole.Config{URL: old.URLVia(p.Addr())}, "n2")
+			subscribed(t, old, 1)
+			get(t, b.Cache, "a", 0, load(1))
+			looked := func() bool { // so that it knows which server it was
+				replaced, err := b.clients.Verify(t.Context(), redisrole.Cache)
+				return err == nil && !replaced
+			}
+			eventually(t, "it has looked", looked)
+			if demote {
+				host, port, err := net.SplitHostPort(proxytest.Start(t, "127.0.0.1:1").Addr())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := old.Client().ReplicaOf(t.Context(), host, port).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.Redirect(next.Addr())
+			took := b.drops(t, "a")
+			subscribed(t, next, 1)
+			t.Logf("T16: %s was left after %s", name, took.Round(time.Millisecond))
+			a, _ := node(t, next.URL(), "n1")
+			b.hears(t, a)
+			get(t, b.Cache, "new", 0, load(1)) // what it writes is where the others look
+			get(t, a, "new", 0, none)
+			b.logs.once(t)
+		})
+	}
+}
+
+// A node that is cut off again and again holds no connections, goroutines or
+// subscriptions back, and its log says no more than that.
+func TestSubscriptionIsResetAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	p := proxytest.Start(t, server.Addr())
+	a, _ := node(t, server.URL(), "n1")
+	b := hurry(t, redisrole.Config{URL: server.URLVia(p.Addr())}, "n2")
+	subscribed(t, server, 2)
+	for i := range int64(10) {
+		p.Drop()
+		eventually(t, "it is connected again", func() bool { return b.tier.Stats().Reconnects > i })
+		b.hears(t, a)
+	}
+	subscribed(t, server, 2)
+	if gone, back := b.logs.count("level=WARN"), b.logs.count("answers again"); gone != back || gone > 10 {
+		t.Errorf("logged %d times that it went and %d times that it is back", gone, back)
+	}
+	if n := p.Links(); n > 6 {
+		t.Errorf("%d connections are left", n)
+	}
+}
+
+// Anyone may publish on a node's own channel: it changes nothing.
+func TestProbesOfOthers(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	p := proxytest.Start(t, server.Addr())
+	a, _ := node(t, server.URL(), "n1")
+	b := hurry(t, redisrole.Config{URL: server.URLVia(p.Addr())}, "n2")
+	subscribed(t, server, 2)
+	for _, payload := range []string{"", "x", "-1", "18446744073709551615", strings.Repeat("9", 1000)} {
+		if err := server.Client().Publish(t.Context(), b.tier.ProbeChannel(), payload).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.hears(t, a)
+	if s := b.tier.Stats(); s.Garbage != 0 || s.Reconnects != 0 {
+		t.Errorf("counted %+v", s)
+	}
+	get(t, b.Cache, "a", 0, load(1))
+	server.Client().Del(t.Context(), "moim:cache:a")
+	p.Lose(proxytest.ToClient)
+	b.drops(t, "a") // nor does one that claims to be a later probe
+}

@@ -1,0 +1,171 @@
+package redisrole
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// verifyFresh is for how long what [Clients.Verify] found serves everyone.
+	verifyFresh = 4 * time.Second
+	// verifyTimeout bounds one look.
+	verifyTimeout = 2 * time.Second
+)
+
+// dialer is how go-redis connects.
+type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// links are the open connections of a client and its duplicates, and what they
+// are thought to lead to.
+type links struct {
+	once func() (*redis.Client, error) // a client for one look
+
+	mu   sync.Mutex
+	open map[*link]struct{}
+
+	look  sync.Mutex // held while somebody looks
+	fresh time.Duration
+	seen  time.Time
+	last  string // what was there: see identityOf; empty: not known
+}
+
+// link is one connection.
+type link struct {
+	net.Conn
+
+	of *links
+}
+
+// Close implements net.Conn.
+func (l *link) Close() error {
+	l.of.mu.Lock()
+	delete(l.of.open, l)
+	l.of.mu.Unlock()
+	return l.Conn.Close()
+}
+
+// rawLink is a link that go-redis can look at without reading: so it finds out
+// before it uses one whether that has ended.
+type rawLink struct {
+	*link
+	syscall.Conn
+}
+
+func newLinks() *links { return &links{open: make(map[*link]struct{}), fresh: verifyFresh} }
+
+// through returns dial, with everything that it opens noted, by anyone but nil.
+func (l *links) through(dial dialer) dialer {
+	if l == nil {
+		return dial
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		noted := &link{conn, l}
+		l.mu.Lock()
+		l.open[noted] = struct{}{}
+		l.mu.Unlock()
+		if raw, ok := conn.(syscall.Conn); ok {
+			return rawLink{noted, raw}, nil
+		}
+		return noted, nil
+	}
+}
+
+// all returns the connections that are open.
+func (l *links) all() []*link {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	open := make([]*link, 0, len(l.open))
+	for one := range l.open {
+		open = append(open, one)
+	}
+	return open
+}
+
+// Reset closes every connection of a role's client and of its duplicates:
+// calls under way fail, and the next ones connect anew, which asks Sentinels
+// and name servers again. It is for who finds that a server which answers is
+// not the one that the others use. Clients of a cluster, which follow it by
+// themselves, and those that were given stay as they are, but not the
+// duplicates of the latter.
+func (c *Clients) Reset(role Role) {
+	l := c.roles[role].links
+	if l == nil {
+		return
+	}
+	for _, one := range l.all() {
+		_ = one.Close()
+	}
+}
+
+// Verify looks, over a new connection, whether a role's address leads to the
+// server to which it led before, and whether that is still what it was, a
+// master or a replica. If not, the connections that were open before are reset:
+// nothing else would end those to a server that lives on though another one has
+// taken its place. It reports whether they were.
+//
+// It costs one short connection every four seconds, whoever calls it and
+// however often. Where the server does not tell who it is (INFO), and on a
+// cluster, which tells by itself, it finds nothing.
+func (c *Clients) Verify(ctx context.Context, role Role) (replaced bool, err error) {
+	l := c.roles[role].links
+	if l == nil || l.once == nil {
+		return false, nil
+	}
+	l.look.Lock()
+	defer l.look.Unlock()
+	if time.Since(l.seen) < l.fresh {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	before := l.all()
+	client, err := l.once()
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = client.Close() }()
+	now, err := identityOf(ctx, client)
+	if err != nil {
+		return false, fmt.Errorf("look which server the %s role has: %w", role, err)
+	}
+	l.seen = time.Now()
+	if l.last == now || now == "" {
+		return false, nil
+	}
+	replaced = l.last != ""
+	l.last = now
+	if replaced {
+		for _, one := range before {
+			_ = one.Close()
+		}
+	}
+	return replaced, nil
+}
+
+// identityOf returns which server process this is and whether it is a master,
+// or nothing when it does not say.
+func identityOf(ctx context.Context, client *redis.Client) (string, error) {
+	text, err := client.Info(ctx, "server", "replication").Result()
+	if _, refused := errors.AsType[redis.Error](err); refused {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	info := parseInfo(text)
+	if info["run_id"] == "" {
+		return "", nil
+	}
+	return info["run_id"] + " " + info["role"], nil
+}
