@@ -8,7 +8,7 @@ E2E  := ./internal/e2e
 
 .PHONY: help
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build ./moim
@@ -60,8 +60,15 @@ vuln: ## known vulnerabilities in what the code calls, if the Go vulnerability d
 	@tools/vuln.sh
 
 .PHONY: bench
-bench: ## Moim beside bare SQL, as a table: docs/performance.md (ROUNDS=10 and BENCH=. say how much)
+bench: bench-durable bench-delivery ## Moim beside its peers, as tables: docs/performance.md
+
+.PHONY: bench-durable
+bench-durable: ## Moim beside bare SQL (ROUNDS=10 and BENCH=. say how much)
 	$(GO) -C bench test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(ROUNDS),10)x -timeout 60m ./... | $(GO) -C bench run .
+
+.PHONY: bench-delivery
+bench-delivery: ## Moim beside servers that deliver the same (ROWS='1x*' and PEERS=moim,naked say what)
+	$(GO) -C bench run ./delivery -rows '$(or $(ROWS),*)' $(if $(PEERS),-peers $(PEERS))
 
 .PHONY: microbench
 microbench: ## the benchmarks of single packages, with allocations

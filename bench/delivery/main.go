@@ -21,8 +21,10 @@ import (
 	"github.com/moim-live/moim/bench/host"
 	"github.com/moim-live/moim/bench/load"
 	"github.com/moim-live/moim/bench/peers"
+	"github.com/moim-live/moim/bench/peers/centrifuge"
 	"github.com/moim-live/moim/bench/peers/moim"
 	"github.com/moim-live/moim/bench/peers/naked"
+	"github.com/moim-live/moim/bench/peers/socketio"
 )
 
 func main() {
@@ -40,6 +42,12 @@ func start(args []string) error {
 			return load.Main(os.Stdin, os.Stdout)
 		case naked.Role:
 			return naked.Serve(args[1], args[2])
+		case centrifuge.Role:
+			delay, err := time.ParseDuration(args[3])
+			if err != nil {
+				return err
+			}
+			return centrifuge.Serve(args[1], args[2], delay)
 		}
 	}
 	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -57,7 +65,7 @@ func bench(ctx context.Context, args []string) error {
 	var o options
 	flags := flag.NewFlagSet("delivery", flag.ContinueOnError)
 	flags.StringVar(&o.rows, "rows", "*", "which rows, by name or pattern, with commas: "+rowNames())
-	flags.StringVar(&o.peers, "peers", "moim,centrifuge,socketio,naked", "which servers")
+	flags.StringVar(&o.peers, "peers", "moim,centrifuge,socketio,naked", "which servers; also centrifuge-5ms, which gathers writes as Moim does")
 	flags.StringVar(&o.moim, "moim", "", "Moim's binary (default: built from this tree)")
 	flags.StringVar(&o.env, "moim-env", "", "more of Moim's configuration: MOIM_SOCKET_GATHER=1ms,…")
 	flags.DurationVar(&o.times.warmUp, "warmup", 2*time.Second, "how long messages flow before anything counts")
@@ -119,7 +127,12 @@ func (o options) servers(ctx context.Context, on *host.Host) ([]peers.Peer, erro
 			servers = append(servers, p)
 		case "naked":
 			servers = append(servers, naked.Peer{})
-		case "centrifuge", "socketio":
+		case "centrifuge":
+			servers = append(servers, centrifuge.Peer{})
+		case "centrifuge-5ms":
+			servers = append(servers, centrifuge.Peer{Delay: 5 * time.Millisecond})
+		case "socketio":
+			servers = append(servers, &socketio.Peer{})
 		default:
 			return nil, fmt.Errorf("there is no server %q", name)
 		}

@@ -30,8 +30,11 @@ type figures struct {
 	p50, p99  time.Duration
 	delivered float64 // a second
 	posted    float64 // a second
-	memory    int64   // bytes of a connection
-	received  float64 // by the idle node, a second
+	parts     string  // of the processes in the cost
+	memory    int64   // bytes of a connection: all of the server, shared among them
+	added     int64   // the same without what the server has before
+	received  float64 // by the idle node, messages of other nodes a second
+	read      float64 // by the idle node, bytes a second, whatever they are
 	config    string
 }
 
@@ -102,7 +105,7 @@ func (m *measurement) window(ctx context.Context, publisher *publisher) error {
 	if err := pause(ctx, m.times.warmUp); err != nil {
 		return err
 	}
-	receivedBefore, err := m.receivedIdle(ctx)
+	receivedBefore, readBefore, err := m.idle(ctx)
 	if err != nil {
 		return err
 	}
@@ -132,14 +135,15 @@ func (m *measurement) window(ctx context.Context, publisher *publisher) error {
 	if counts.Messages == 0 {
 		return fmt.Errorf("nothing was delivered of %d messages", posted)
 	}
-	received, err := m.receivedIdle(ctx)
+	received, read, err := m.idle(ctx)
 	if err != nil {
 		return err
 	}
-	m.cost = (used - usedBefore) / time.Duration(counts.Messages)
+	use := used.Since(usedBefore)
+	m.cost, m.parts = use.Total()/time.Duration(counts.Messages), use.Parts()
 	m.p50, m.p99 = counts.P50, counts.P99
 	m.delivered, m.posted = float64(counts.Messages)/took, float64(posted)/took
-	m.received = (received - receivedBefore) / took
+	m.received, m.read = (received-receivedBefore)/took, float64(read-readBefore)/took
 	return nil
 }
 
@@ -169,7 +173,8 @@ func (m *measurement) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.cost = (used - usedBefore) / time.Duration(len(plan.Sessions))
+	use := used.Since(usedBefore)
+	m.cost, m.parts = use.Total()/time.Duration(len(plan.Sessions)), use.Parts()
 	if err := pause(ctx, m.times.settle); err != nil {
 		return err
 	}
@@ -177,7 +182,7 @@ func (m *measurement) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.memory = (memory - memoryBefore) / int64(len(plan.Sessions))
+	m.memory, m.added = memory/int64(len(plan.Sessions)), (memory-memoryBefore)/int64(len(plan.Sessions))
 	counts, err := m.generator.Read()
 	if err == nil && counts.Lost > 0 {
 		err = fmt.Errorf("the server closed %d connections", counts.Lost)
@@ -197,13 +202,18 @@ func (m *measurement) resident() (int64, error) {
 	return total, nil
 }
 
-// receivedIdle is what the idle node, if there is one, has received from
-// the others.
-func (m *measurement) receivedIdle(ctx context.Context) (float64, error) {
+// idle is what the idle node, if there is one, has received from the others,
+// and read at all.
+func (m *measurement) idle(ctx context.Context) (received float64, read int64, err error) {
 	if m.row.kind != idling {
-		return 0, nil
+		return 0, 0, nil
 	}
-	return metric(ctx, m.cluster.Addrs[m.row.need.Nodes], "moim_adapter_received_total")
+	node := m.row.need.Nodes
+	if received, err = metric(ctx, m.cluster.Addrs[node], "moim_adapter_received_total"); err != nil {
+		return 0, 0, err
+	}
+	read, err = host.Read(m.cluster.PIDs[node])
+	return received, read, err
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -46,7 +46,10 @@ func (t *table) add(r row, server peers.Peer, f figures) {
 	}
 	what := fmt.Sprintf("%.2f µs a delivery, p50 %.1f ms, p99 %.1f ms, %.0f/s of %d/s posted", micros(f.cost), millis(f.p50), millis(f.p99), f.posted, r.rate)
 	if r.kind == connecting {
-		what = fmt.Sprintf("%.0f µs to connect and subscribe, %.1f KB a connection", micros(f.cost), kilobytes(f.memory))
+		what = fmt.Sprintf("%.0f µs to connect and subscribe, %.1f KB a connection (%.1f added)", micros(f.cost), kilobytes(f.memory), kilobytes(f.added))
+	}
+	if f.parts != "" {
+		what += "; " + f.parts
 	}
 	fmt.Fprintf(t.notes, "%-18s %-11s %s\n", r.name, server.Name(), what)
 }
@@ -98,8 +101,10 @@ func (t *table) print(out io.Writer) {
 			},
 		},
 		{
-			title: "memory of an idle connection, KB", of: connects, enough: never,
-			text:   func(_ row, f figures) string { return fmt.Sprintf("%.1f", kilobytes(f.memory)) },
+			title: "memory of an idle connection, KB: the server's ÷ connections (only what they added)", of: connects, enough: never,
+			text: func(_ row, f figures) string {
+				return fmt.Sprintf("%.1f (%.1f)", kilobytes(f.memory), kilobytes(f.added))
+			},
 			value:  func(f figures) float64 { return kilobytes(f.memory) },
 			limits: func(row) map[string]float64 { return memoryLimits },
 		},
@@ -195,7 +200,8 @@ func (t *table) alone(out io.Writer) {
 			fmt.Fprintf(out, "\n%s beside %s: %.2f of its processor time (≤ %.2f)\n", r.name, r.beside, micros(f.cost)/micros(beside.cost), r.limit)
 		}
 		if r.kind == idling {
-			fmt.Fprintf(out, "\n%s: a node without sockets received %.1f messages a second (0), while the others delivered %.0f\n", r.name, f.received, f.delivered)
+			fmt.Fprintf(out, "\n%s: a node without sockets received %.1f messages of the others a second (0), who delivered %.0f; it read %.0f bytes a second in all\n",
+				r.name, f.received, f.delivered, f.read)
 		}
 	}
 }

@@ -5,9 +5,12 @@ package host
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,52 +19,99 @@ import (
 // tick is the unit in which Linux tells of processor time.
 const tick = 10 * time.Millisecond
 
-// Used is the processor time, user and system, of all processes that this one
-// has started and that those have started, but for one: servers, Redis,
-// PostgreSQL, and not the load generator.
-func Used(but int) (time.Duration, error) {
+// Use is processor time, user and system, by the program's name.
+type Use map[string]time.Duration
+
+// Used is what all processes have used that this one has started and that
+// those have started, but for one: servers, Redis, PostgreSQL, and not the
+// load generator.
+func Used(but int) (Use, error) {
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	parents, used := make(map[int]int), make(map[int]time.Duration)
+	all := make(map[int]process, len(files))
 	for _, file := range files {
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		if err != nil {
 			continue
 		}
 		if text, err := os.ReadFile(file); err == nil { // else it has ended meanwhile
-			parents[pid], used[pid] = stat(text)
+			all[pid] = stat(text)
 		}
 	}
-	var total time.Duration
-	for pid := range parents {
-		for p := parents[pid]; pid != but && p > 0; p = parents[p] {
-			if p == os.Getpid() {
-				total += used[pid]
+	use := make(Use)
+	for pid, p := range all {
+		for above := p.parent; pid != but && above > 0; above = all[above].parent {
+			if above == os.Getpid() {
+				use[p.name] += p.used
 				break
 			}
 		}
 	}
-	return total, nil
+	return use, nil
 }
 
-// stat reads "pid (name) state parent …", where a name may hold anything: the
-// parent, and the time used with that of the children that have ended.
-func stat(text []byte) (parent int, used time.Duration) {
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+// Since is what was used after an earlier look.
+func (u Use) Since(before Use) Use {
+	since := make(Use)
+	for name, used := range u {
+		if more := used - before[name]; more > 0 {
+			since[name] = more
+		}
+	}
+	return since
+}
+
+// Total is that of all programs.
+func (u Use) Total() (total time.Duration) {
+	for _, used := range u {
+		total += used
+	}
+	return total
+}
+
+// Parts tells each program's part, the largest first; nothing of one alone.
+func (u Use) Parts() string {
+	names := slices.SortedFunc(maps.Keys(u), func(a, b string) int { return cmp.Compare(u[b], u[a]) })
+	if len(names) < 2 {
+		return ""
+	}
+	parts := make([]string, 0, len(names))
+	for _, name := range names {
+		parts = append(parts, fmt.Sprintf("%s %.0f %%", name, 100*float64(u[name])/float64(u.Total())))
+	}
+	return strings.Join(parts, ", ")
+}
+
+type process struct {
+	name   string
+	parent int
+	used   time.Duration // with that of the children that have ended
+}
+
+// stat reads "pid (name) state parent …", where a name may hold anything.
+func stat(text []byte) process {
+	begin, end := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
+	if begin < 0 || end < begin {
+		return process{}
+	}
+	fields := strings.Fields(string(text[end+1:]))
 	if len(fields) < 15 {
-		return 0, 0
+		return process{}
 	}
 	numbers := make([]int, 0, 5)
-	for _, i := range []int{1, 11, 12, 13, 14} {
+	for _, i := range []int{1, 11, 12, 13, 14} { // parent, and the four times
 		n, err := strconv.Atoi(fields[i])
 		if err != nil {
-			return 0, 0
+			return process{}
 		}
 		numbers = append(numbers, n)
 	}
-	return numbers[0], time.Duration(numbers[1]+numbers[2]+numbers[3]+numbers[4]) * tick
+	return process{
+		name: string(text[begin+1 : end]), parent: numbers[0],
+		used: time.Duration(numbers[1]+numbers[2]+numbers[3]+numbers[4]) * tick,
+	}
 }
 
 // Resident is how many bytes of a process are in memory.
@@ -78,4 +128,14 @@ func Resident(pid int) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("/proc/%d/status has no VmRSS", pid)
+}
+
+// Read is how many bytes a process has read so far, from files and sockets.
+func Read(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if err != nil {
+		return 0, err
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strconv.ParseInt(strings.TrimPrefix(line, "rchar: "), 10, 64)
 }
