@@ -8,7 +8,7 @@ E2E  := ./internal/e2e
 
 .PHONY: help
 help: ## show this help
-	@awk -F ':.*## ' '## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build ./moim
