@@ -59,7 +59,7 @@ func provideRoutes(p routesParams) *Routes {
 
 // Mount adds the routes to router. Call it once.
 func (r *Routes) Mount(router gin.IRouter) {
-	r.api = web.New(router, r.cfg, r.verifier.Verify, r.log,
+	r.api = web.New(router, r.cfg, auth.Remember(r.verifier.Verify).Verify, r.log,
 		web.WithVersion(r.version), web.WithHealth(r.health), web.WithMetrics(r.metrics))
 	if r.cursorKey != nil {
 		r.api.SetCursorKey(r.cursorKey)
