@@ -11,6 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path"
@@ -36,28 +37,39 @@ func main() {
 
 // start runs the bench, or one of the processes that the bench starts.
 func start(args []string) error {
-	if len(args) > 0 {
-		switch args[0] {
-		case loadRole:
-			return load.Main(os.Stdin, os.Stdout)
-		case naked.Role:
-			return naked.Serve(args[1], args[2])
-		case centrifuge.Role:
-			delay, err := time.ParseDuration(args[3])
-			if err != nil {
-				return err
-			}
-			return centrifuge.Serve(args[1], args[2], delay)
-		}
+	if is, err := role(args); is {
+		return err
 	}
 	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer release()
 	return bench(ctx, args)
 }
 
+// role is a process that the bench starts: the load generator or a server. It
+// reports whether the arguments ask for one.
+func role(args []string) (is bool, err error) {
+	if len(args) == 0 {
+		return false, nil
+	}
+	switch args[0] {
+	case loadRole:
+		return true, load.Main(os.Stdin, os.Stdout)
+	case naked.Role:
+		return true, naked.Serve(args[1], args[2])
+	case centrifuge.Role:
+		delay, err := time.ParseDuration(args[3])
+		if err != nil {
+			return true, err
+		}
+		return true, centrifuge.Serve(args[1], args[2], delay)
+	}
+	return false, nil
+}
+
 // options is what the flags say.
 type options struct {
 	rows, peers, moim, env string
+	rounds                 int
 	times                  times
 }
 
@@ -71,8 +83,12 @@ func bench(ctx context.Context, args []string) error {
 	flags.DurationVar(&o.times.warmUp, "warmup", 2*time.Second, "how long messages flow before anything counts")
 	flags.DurationVar(&o.times.measure, "measure", 6*time.Second, "how long is measured")
 	flags.DurationVar(&o.times.settle, "settle", 15*time.Second, "how long connections idle before memory is read")
+	flags.IntVar(&o.rounds, "rounds", 1, "how often each row is measured of each server; the table has the medians")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if o.rounds < 1 {
+		return errors.New("-rounds: must be at least 1")
 	}
 	chosen, err := choose(o.rows)
 	if err != nil {
@@ -84,10 +100,28 @@ func bench(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	t := newTable(servers, os.Stderr)
+	t := newTable(servers)
 	for _, r := range chosen {
-		for _, server := range servers {
-			if !r.has(server.Name()) {
+		if err := o.compare(ctx, t, r, servers, os.Stderr); err != nil {
+			return err
+		}
+	}
+	t.print(os.Stdout)
+	if t.failed > 0 {
+		return fmt.Errorf("%d times a server could not be measured", t.failed)
+	}
+	return nil
+}
+
+// compare measures a row of all servers, by turns.
+func (o options) compare(ctx context.Context, t *table, r row, servers []peers.Peer, progress io.Writer) error {
+	done := make(map[string][]figures)
+	gone := make(map[string]bool)
+	for round := range o.rounds {
+		for i := range servers {
+			server := servers[(i+round)%len(servers)] // nobody is always the first
+			name := server.Name()
+			if !r.has(name) || gone[name] {
 				continue
 			}
 			f, err := measure(ctx, server, r, o.times)
@@ -95,15 +129,26 @@ func bench(ctx context.Context, args []string) error {
 			case ctx.Err() != nil:
 				return ctx.Err()
 			case errors.Is(err, host.ErrMissing):
+				gone[name] = true
 				t.miss(r, server, err)
 			case err != nil:
-				return fmt.Errorf("%s of %s: %w", r.name, server.Name(), err)
+				gone[name] = true
+				t.fail(r, server, err)
 			default:
-				t.add(r, server, f)
+				done[name] = append(done[name], f)
+			}
+			if err != nil {
+				fmt.Fprintf(progress, "%-17s %-10s not measured: %v\n", r.name, name, err)
+			} else {
+				fmt.Fprintf(progress, "%-17s %-10s %s\n", r.name, name, f.tell(r))
 			}
 		}
 	}
-	t.print(os.Stdout)
+	for _, server := range servers {
+		if rounds := done[server.Name()]; len(rounds) > 0 {
+			t.add(r, server, median(rounds))
+		}
+	}
 	return nil
 }
 

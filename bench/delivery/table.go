@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/moim-live/moim/bench/peers"
 )
@@ -20,13 +19,13 @@ type table struct {
 	rows    []row
 	figures map[string]map[string]figures // by row and server
 	absent  map[string]string             // why, by server
-	configs map[string][]string           // by server
-	notes   io.Writer                     // what is known so far
+	failed  int
+	configs map[string][]string // by server
 }
 
-func newTable(servers []peers.Peer, notes io.Writer) *table {
+func newTable(servers []peers.Peer) *table {
 	return &table{
-		servers: servers, notes: notes, figures: make(map[string]map[string]figures),
+		servers: servers, figures: make(map[string]map[string]figures),
 		absent: make(map[string]string), configs: make(map[string][]string),
 	}
 }
@@ -44,20 +43,17 @@ func (t *table) add(r row, server peers.Peer, f figures) {
 	if !slices.Contains(t.configs[server.Name()], f.config) {
 		t.configs[server.Name()] = append(t.configs[server.Name()], f.config)
 	}
-	what := fmt.Sprintf("%.2f µs a delivery, p50 %.1f ms, p99 %.1f ms, %.0f/s of %d/s posted", micros(f.cost), millis(f.p50), millis(f.p99), f.posted, r.rate)
-	if r.kind == connecting {
-		what = fmt.Sprintf("%.0f µs to connect and subscribe, %.1f KB a connection (%.1f added)", micros(f.cost), kilobytes(f.memory), kilobytes(f.added))
-	}
-	if f.parts != "" {
-		what += "; " + f.parts
-	}
-	fmt.Fprintf(t.notes, "%-18s %-11s %s\n", r.name, server.Name(), what)
 }
 
 func (t *table) miss(r row, server peers.Peer, err error) {
 	t.see(r)
 	t.absent[server.Name()] = strings.ReplaceAll(err.Error(), "\n", ": ")
-	fmt.Fprintf(t.notes, "%-18s %-11s skipped: %v\n", r.name, server.Name(), err)
+}
+
+// fail notes that a row of a server could not be measured.
+func (t *table) fail(r row, server peers.Peer, err error) {
+	t.miss(r, server, fmt.Errorf("%s failed: %w", r.name, err))
+	t.failed++
 }
 
 // aspect is one thing that is compared.
@@ -79,7 +75,7 @@ func (t *table) print(out io.Writer) {
 	for _, a := range []aspect{
 		{
 			title: "processor time of a delivery, µs", of: delivers, enough: never,
-			text:   func(r row, f figures) string { return fmt.Sprintf("%.1f", micros(f.cost)) + f.shortfall(r) },
+			text:   func(r row, f figures) string { return fmt.Sprintf("%.1f", micros(f.cost)) + f.remarks(r) },
 			value:  func(f figures) float64 { return micros(f.cost) },
 			limits: func(r row) map[string]float64 { return r.limits },
 		},
@@ -124,7 +120,7 @@ func (t *table) print(out io.Writer) {
 			fmt.Fprintf(out, "- %s: %s\n", server.Name(), config)
 		}
 		if why, ok := t.absent[server.Name()]; ok {
-			fmt.Fprintf(out, "- %s: skipped: %s\n", server.Name(), why)
+			fmt.Fprintf(out, "- %s: not measured: %s\n", server.Name(), why)
 		}
 	}
 }
@@ -205,16 +201,3 @@ func (t *table) alone(out io.Writer) {
 		}
 	}
 }
-
-// shortfall says how much of a row's rate a server took, where it is less than
-// all.
-func (f figures) shortfall(r row) string {
-	if took := f.posted / float64(r.rate); took < 0.97 {
-		return fmt.Sprintf(" (at %.0f %% of the rate)", 100*took)
-	}
-	return ""
-}
-
-func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
-func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-func kilobytes(bytes int64) float64  { return float64(bytes) / 1024 }

@@ -138,7 +138,7 @@ func (c *conn) take() error {
 	if say == "" {
 		return nil
 	}
-	return c.write(appendFrame(nil, opText, say))
+	return c.write(frameOf(opText, say))
 }
 
 // write sends little: it does not expect to wait.

@@ -39,10 +39,10 @@ func nextFrame(data []byte) (op byte, payload []byte, size int, ok bool) {
 	return data[0] & 0x0f, data[head:size], size, true
 }
 
-// appendFrame appends a client's frame. Its mask is zero, which leaves the
-// payload as it is.
-func appendFrame(dst []byte, op byte, payload string) []byte {
-	dst = append(dst, 0x80|op)
+// frameOf makes a client's frame. Its mask is zero, which leaves the payload
+// as it is.
+func frameOf(op byte, payload string) []byte {
+	dst := append(make([]byte, 0, len(payload)+14), 0x80|op)
 	switch n := len(payload); {
 	case n < 126:
 		dst = append(dst, 0x80|byte(n))

@@ -16,6 +16,13 @@ const (
 	lookEvery   = 5 // milliseconds until a command is seen while nothing arrives
 )
 
+const (
+	// watched asks to be told once of what arrives, which saves epoll a look.
+	watched = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+	// ending is what the end of a connection is told by.
+	ending = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+)
+
 // loop holds the connections. It belongs to one goroutine.
 type loop struct {
 	epoll      int
@@ -46,7 +53,7 @@ func newLoop() (*loop, error) {
 func (l *loop) open(plan Plan) error {
 	l.heartbeats = make(map[string][]byte)
 	for beat, answer := range plan.Heartbeats {
-		l.heartbeats[beat] = appendFrame(nil, opText, answer)
+		l.heartbeats[beat] = frameOf(opText, answer)
 	}
 	deadline := time.Now().Add(openWithin)
 	for opened := 0; l.readyCount < len(plan.Sessions); {
@@ -101,7 +108,7 @@ func (l *loop) turn() error {
 	for i := range max(0, n) {
 		c := l.byFD[l.events[i].Fd]
 		before := c.phase
-		err := l.advance(c)
+		err := l.advance(c, l.events[i].Events)
 		switch {
 		case err != nil && before == ready:
 			c.close()
@@ -115,21 +122,32 @@ func (l *loop) turn() error {
 	return nil
 }
 
-func (l *loop) advance(c *conn) error {
+func (l *loop) advance(c *conn, events uint32) error {
 	if c.phase == connecting {
 		if err := c.connected(); err != nil {
 			return err
 		}
-		return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(c.fd)})
+		return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: watched, Fd: int32(c.fd)})
 	}
-	n, err := unix.Read(c.fd, l.buffer)
+	for {
+		n, err := l.read(c)
+		if err != nil || n < len(l.buffer) && events&ending == 0 {
+			return err
+		}
+	}
+}
+
+// read takes what has arrived. When that does not fill the buffer there is
+// nothing more: epoll tells of what comes later.
+func (l *loop) read(c *conn) (n int, err error) {
+	n, err = unix.Read(c.fd, l.buffer)
 	switch {
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
-		return nil
+	case errors.Is(err, unix.EAGAIN):
+		return 0, nil
 	case err != nil:
-		return err
+		return 0, err
 	case n == 0:
-		return errClosed
+		return 0, errClosed
 	}
 	data := l.buffer[:n]
 	if len(c.rest) > 0 {
@@ -137,11 +155,8 @@ func (l *loop) advance(c *conn) error {
 		data = c.rest
 	}
 	rest, err := l.consume(c, data)
-	if err != nil {
-		return err
-	}
 	c.rest = append(c.rest[:0], rest...)
-	return nil
+	return n, err
 }
 
 // consume takes all complete frames off data.
@@ -169,7 +184,7 @@ func (l *loop) take(c *conn, op byte, payload []byte, now int64) error {
 	case opClose:
 		return errClosed
 	case opPing:
-		return c.write(appendFrame(nil, opPong, string(payload)))
+		return c.write(frameOf(opPong, string(payload)))
 	}
 	if len(payload) <= longestBeat {
 		if answer, ok := l.heartbeats[string(payload)]; ok {

@@ -1,0 +1,110 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/bench/host"
+	"github.com/moim-live/moim/bench/peers"
+	"github.com/moim-live/moim/bench/peers/centrifuge"
+	"github.com/moim-live/moim/bench/peers/moim"
+	"github.com/moim-live/moim/bench/peers/naked"
+)
+
+func TestMain(m *testing.M) {
+	if is, err := role(os.Args[1:]); is {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestDelivers runs rows of the bench, so small and short that they measure
+// nothing: what is posted arrives.
+func TestDelivers(t *testing.T) {
+	short := times{warmUp: 200 * time.Millisecond, measure: 700 * time.Millisecond}
+	built := &moim.Peer{}
+	if err := built.Build(t.Context(), t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	small := peers.Need{Nodes: 1, Rooms: 3, Members: 4}
+	stored := peers.Need{Nodes: 1, Rooms: 3, Members: 4, Stored: true}
+	tests := []struct {
+		peer peers.Peer
+		row  row
+	}{
+		{built, row{name: "signals", need: small, rate: 100}},
+		{built, row{name: "stored", need: stored, rate: 100}},
+		{built, row{name: "connect", kind: connecting, need: small}},
+		{centrifuge.Peer{}, row{name: "one", need: small, rate: 100}},
+		{naked.Peer{}, row{name: "one", need: small, rate: 100}},
+		{naked.Peer{}, row{name: "two", need: peers.Need{Nodes: 2, Rooms: 3, Members: 4}, rate: 100}},
+	}
+	for _, test := range tests {
+		t.Run(test.peer.Name()+"/"+test.row.name, func(t *testing.T) {
+			t.Parallel()
+			f, err := measure(t.Context(), test.peer, test.row, short)
+			if errors.Is(err, host.ErrMissing) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.lost > 0 || f.config == "" {
+				t.Errorf("figures: %+v", f)
+			}
+			if test.row.kind == connecting {
+				if f.memory <= 0 {
+					t.Errorf("memory: %d", f.memory)
+				}
+			} else if f.whole < 0.3 || f.whole > 3 || f.p50 <= 0 || f.p99 < f.p50 {
+				t.Errorf("figures: %+v", f)
+			}
+		})
+	}
+}
+
+func TestTable(t *testing.T) {
+	t.Parallel()
+	ours, theirs := &moim.Peer{}, centrifuge.Peer{}
+	table := newTable([]peers.Peer{ours, theirs, naked.Peer{}})
+	r := row{name: "1x10@20", rate: 20, limits: within(0.70, 0.50)}
+	table.add(r, ours, figures{cost: 8 * time.Microsecond, p50: time.Millisecond, p99: 9 * time.Millisecond, posted: 20, whole: 1, config: "defaults"})
+	table.add(r, theirs, figures{cost: 10 * time.Microsecond, p50: 2 * time.Millisecond, p99: 8 * time.Millisecond, posted: 10, whole: 1})
+	table.miss(r, naked.Peer{}, host.ErrMissing)
+	var out strings.Builder
+	table.print(&out)
+	for _, want := range []string{
+		"| 1x10@20 | 8.0 | 10.0 (at 50 % of the rate) | **0.80** (≤ 0.70) |  |  |\n",
+		"| 1x10@20 | 1.0 / 9.0 | 2.0 / 8.0 | 1.12 (≤ 1.00 or 10 ms) |  |  |\n",
+		"- moim: defaults\n",
+		"- naked: not measured: not installed\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	t.Parallel()
+	chosen, err := choose("100x10*,connect")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(chosen) != 3 || chosen[2].kind != connecting {
+		t.Errorf("chose %+v", chosen)
+	}
+	if _, err := choose("none"); err == nil {
+		t.Error("chose a row that there is not")
+	}
+}

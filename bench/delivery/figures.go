@@ -1,0 +1,91 @@
+//go:build linux
+
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// figures is what was measured of one server in one row.
+type figures struct {
+	cost      time.Duration // of the processor: a delivery, or connecting and subscribing
+	p50, p99  time.Duration
+	delivered float64 // a second
+	posted    float64 // a second
+	whole     float64 // part of what should have arrived of that which has
+	lost      int     // connections that the server closed
+	parts     string  // of the processes in the cost
+	memory    int64   // bytes of a connection: all of the server, shared among them
+	added     int64   // the same without what the server has before
+	received  float64 // by the idle node, messages of other nodes a second
+	read      float64 // by the idle node, bytes a second, whatever they are
+	config    string
+}
+
+// median takes each figure for itself from the middle of several rounds.
+func median(rounds []figures) figures {
+	f := rounds[len(rounds)-1]
+	f.cost = middle(rounds, func(f figures) time.Duration { return f.cost })
+	f.p50 = middle(rounds, func(f figures) time.Duration { return f.p50 })
+	f.p99 = middle(rounds, func(f figures) time.Duration { return f.p99 })
+	f.delivered = middle(rounds, func(f figures) float64 { return f.delivered })
+	f.posted = middle(rounds, func(f figures) float64 { return f.posted })
+	f.whole = middle(rounds, func(f figures) float64 { return f.whole })
+	f.lost = middle(rounds, func(f figures) int { return f.lost })
+	f.memory = middle(rounds, func(f figures) int64 { return f.memory })
+	f.added = middle(rounds, func(f figures) int64 { return f.added })
+	f.received = middle(rounds, func(f figures) float64 { return f.received })
+	f.read = middle(rounds, func(f figures) float64 { return f.read })
+	return f
+}
+
+func middle[T cmp.Ordered](rounds []figures, of func(figures) T) T {
+	values := make([]T, 0, len(rounds))
+	for _, f := range rounds {
+		values = append(values, of(f))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// remarks says how much of a row's load a server took and delivered, where it
+// is less than all.
+func (f figures) remarks(r row) string {
+	var remarks []string
+	if took := f.posted / float64(r.rate); r.kind != connecting && took < 0.97 {
+		remarks = append(remarks, fmt.Sprintf("at %.0f %% of the rate", 100*took))
+	}
+	if r.kind != connecting && f.whole < 0.97 {
+		remarks = append(remarks, fmt.Sprintf("%.0f %% delivered", 100*f.whole))
+	}
+	if f.lost > 0 {
+		remarks = append(remarks, fmt.Sprintf("%d connections closed", f.lost))
+	}
+	if len(remarks) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(remarks, ", ") + ")"
+}
+
+// tell describes them in a line.
+func (f figures) tell(r row) string {
+	var text string
+	if r.kind == connecting {
+		text = fmt.Sprintf("%.0f µs to connect and subscribe, %.1f KB a connection (%.1f added)", micros(f.cost), kilobytes(f.memory), kilobytes(f.added))
+	} else {
+		text = fmt.Sprintf("%.2f µs a delivery, p50 %.1f ms, p99 %.1f ms, %.0f posts/s", micros(f.cost), millis(f.p50), millis(f.p99), f.posted)
+	}
+	text += f.remarks(r)
+	if f.parts != "" {
+		text += "; " + f.parts
+	}
+	return text
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+func kilobytes(bytes int64) float64  { return float64(bytes) / 1024 }

@@ -1,0 +1,68 @@
+//go:build linux
+
+package load
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+)
+
+func TestPayload(t *testing.T) {
+	t.Parallel()
+	text := Payload(1234567890)
+	if len(text) != PayloadSize || !json.Valid(text) {
+		t.Errorf("%d bytes: %s", len(text), text)
+	}
+	twice := append(append([]byte(`[`), text...), text...)
+	sent, rest, ok := sentAt(twice)
+	if !ok || sent != 1234567890 {
+		t.Errorf("sent at %d, %v", sent, ok)
+	}
+	if sent, rest, ok = sentAt(rest); !ok || sent != 1234567890 {
+		t.Errorf("the second: sent at %d, %v", sent, ok)
+	}
+	if _, _, ok = sentAt(rest); ok {
+		t.Error("a third one")
+	}
+	if _, _, ok = sentAt(text[:20]); ok {
+		t.Error("a part of one")
+	}
+}
+
+func TestFrame(t *testing.T) {
+	t.Parallel()
+	for _, length := range []int{0, 1, 125, 126, 65535, 65536} {
+		payload := string(make([]byte, length))
+		frame := frameOf(opText, payload)
+		masked := len(frame) - length - 4
+		frame = append(frame[:masked], frame[masked+4:]...) // a server sends no mask
+		frame[1] &^= 0x80
+		frame = append(frame, "next"...)
+		op, got, size, ok := nextFrame(frame)
+		if !ok || op != opText || len(got) != length || size != len(frame)-4 {
+			t.Errorf("%d: opcode %d, %d bytes of %d, %v", length, op, len(got), size, ok)
+		}
+		if _, _, _, ok := nextFrame(frame[:size-1]); ok {
+			t.Errorf("%d: a frame without its end", length)
+		}
+	}
+}
+
+func TestHistogram(t *testing.T) {
+	t.Parallel()
+	var h histogram
+	if h.quantile(0.5) != 0 {
+		t.Error("a quantile of nothing")
+	}
+	for ms := 1; ms <= 1000; ms++ {
+		h.add(int64(ms) * int64(time.Millisecond))
+	}
+	for q, want := range map[float64]time.Duration{0.01: 10 * time.Millisecond, 0.50: 500 * time.Millisecond, 0.99: 990 * time.Millisecond} {
+		if got := h.quantile(q); got > want || got < want*96/100 {
+			t.Errorf("quantile %v: %s, want %s", q, got, want)
+		}
+	}
+	h.add(-1)
+	h.add(1 << 62)
+}
