@@ -241,3 +241,22 @@ func TestStrandedClientsAreNotTold(t *testing.T) {
 		t.Error("a stranded link answers")
 	}
 }
+
+func TestGoroutinesAreThoseOfOthers(t *testing.T) {
+	before := proxytest.Goroutines()
+	proxytest.Start(t, "127.0.0.1:1")
+	if n := proxytest.Goroutines(); n > before { // those of other tests may end
+		t.Errorf("%d goroutines with a proxy, %d without", n, before)
+	}
+	hold := make(chan struct{})
+	most := proxytest.MostGoroutines(func() {
+		for range 10 {
+			go func() { <-hold }()
+		}
+		<-time.After(short)
+		close(hold)
+	})
+	if most < 10 {
+		t.Errorf("%d goroutines, of at least 10", most)
+	}
+}

@@ -99,9 +99,9 @@ func TestNodesOfOneDeploymentSeeEachOther(t *testing.T) {
 	}
 }
 
-// A node that starts warns of a group role that loses keys, and a look at the
+// TestT24Advice: a node that starts warns of a group role that loses keys, and a look at the
 // servers shows who else is there.
-func TestAdvice(t *testing.T) {
+func TestT24Advice(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, redistest.WithConfig("maxmemory 100mb"), redistest.WithConfig("maxmemory-policy allkeys-lru"))
 	c := open(t, redisrole.Config{URL: s.URL()}, nil)

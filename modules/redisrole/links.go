@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"syscall"
@@ -17,6 +18,8 @@ const (
 	verifyFresh = 4 * time.Second
 	// verifyTimeout bounds one look.
 	verifyTimeout = 2 * time.Second
+	// watchEvery is how often [Clients.Watch] looks.
+	watchEvery = 5 * time.Second
 )
 
 // dialer is how go-redis connects.
@@ -151,6 +154,31 @@ func (c *Clients) Verify(ctx context.Context, role Role) (replaced bool, err err
 		}
 	}
 	return replaced, nil
+}
+
+// Watch verifies a role's server again and again until ctx ends, and logs what
+// it finds. It is for who holds connections for long.
+func (c *Clients) Watch(ctx context.Context, role Role, log *slog.Logger) {
+	if l := c.roles[role].links; l == nil || l.once == nil {
+		return
+	}
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		replaced, err := c.Verify(ctx, role)
+		switch {
+		case replaced:
+			log.Info("redisrole: a server was replaced, or changed between master and replica; connections are made anew",
+				"role", role, "server", c.Where(role))
+		case err != nil && ctx.Err() == nil:
+			log.Debug("redisrole: it is not known which server a role has", "role", role, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 // identityOf returns which server process this is and whether it is a master,

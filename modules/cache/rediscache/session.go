@@ -45,7 +45,9 @@ func (s *session) run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { fail(s.receive()) })
 	helpers.Go(func() { fail(s.keepProbing(ctx)) })
-	helpers.Go(func() { s.keepVerifying(ctx) })
+	// All connections may be to a server that lives on although another one has
+	// taken its place: then probes come back.
+	helpers.Go(func() { s.clients.Watch(ctx, redisrole.Cache, s.log) })
 	<-ctx.Done()
 	_ = s.pubsub.Close() // the reader waits in a read
 	helpers.Wait()
@@ -101,24 +103,6 @@ func (s *session) keepProbing(ctx context.Context) error {
 		}
 		if err := s.probeOnce(ctx, n); err != nil {
 			return err
-		}
-	}
-}
-
-// keepVerifying looks again and again whether another server has taken the place
-// of this one, which lives on: then all connections are to it, and probes come
-// back. What is found ends them, and this one with them.
-func (s *session) keepVerifying(ctx context.Context) {
-	ticker := time.NewTicker(s.timing.probeEvery)
-	defer ticker.Stop()
-	for {
-		if replaced, err := s.clients.Verify(ctx, redisrole.Cache); replaced || err != nil {
-			s.log.Debug("rediscache: looked which server it is", "replaced", replaced, "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
 		}
 	}
 }

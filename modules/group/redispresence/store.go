@@ -57,6 +57,7 @@ var (
 // same Redis and prefix. Its errors are fault.ErrUnavailable. It is safe for
 // concurrent use.
 type Store struct {
+	clients *redisrole.Clients
 	client  redis.UniversalClient
 	keys    keys
 	log     *slog.Logger
@@ -97,6 +98,7 @@ var _ group.PresenceStore = (*Store)(nil)
 // New returns a store on the group role's client. It does no I/O.
 func New(clients *redisrole.Clients, log *slog.Logger) *Store {
 	return &Store{
+		clients: clients,
 		client:  bounded(clients.Client(redisrole.Group)),
 		keys:    keys{prefix: clients.Prefix()},
 		log:     log,
@@ -147,6 +149,7 @@ func (s *Store) Start(ctx context.Context, grace time.Duration, tell func(groupI
 	s.done.Go(func() { s.keepLease(run, tried) })
 	s.done.Go(func() { s.doChores(run) })
 	s.done.Go(func() { s.endGraces(run) })
+	s.done.Go(func() { s.clients.Watch(run, redisrole.Group, s.log) })
 	s.mu.Unlock()
 	select {
 	case <-tried:

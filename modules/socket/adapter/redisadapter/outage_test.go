@@ -3,6 +3,7 @@ package redisadapter_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"runtime"
 	"strings"
 	"sync"
@@ -171,7 +172,8 @@ func TestPublishFailsFastWhileDown(t *testing.T) {
 	eventually(t, "it publishes again", func() bool { return n.Publish(t.Context(), adapter.Envelope{Room: "r"}) == nil })
 }
 
-func TestFrozenLinkIsNoticed(t *testing.T) {
+// TestT13Blackhole: the connections are open and nothing comes out of them.
+func TestT13Blackhole(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]func(url string) redisrole.Config{
 		"shared":    func(url string) redisrole.Config { return redisrole.Config{URL: url} },
@@ -212,9 +214,133 @@ func TestFrozenLinkIsNoticed(t *testing.T) {
 	}
 }
 
-// Only the subscribing connection is dead: as after a failover whose old
-// master lives on.
-func TestSubscriptionOnTheWrongServerIsNoticed(t *testing.T) {
+// Whoever publishes into a blackhole waits for two seconds at most, or not at
+// all, and none of it piles up. It runs alone: it counts goroutines.
+func TestOutageHoldsNobody(t *testing.T) {
+	s := redistest.Start(t)
+	p := proxytest.Start(t, s.Addr())
+	n := startNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
+	n.join(t, "r")
+	n.publish(t, "r", "e")
+	before := proxytest.Goroutines()
+	p.Freeze()
+	const callers = 50
+	began := time.Now()
+	most := proxytest.MostGoroutines(func() {
+		var work sync.WaitGroup
+		for range callers {
+			work.Go(func() {
+				for range 20 {
+					_ = n.Publish(t.Context(), adapter.Envelope{Room: "r"})
+					_ = n.Health(t.Context())
+				}
+			})
+		}
+		work.Wait()
+	})
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("%d publishes took %s", callers*20, took)
+	}
+	t.Logf("%d goroutines at most, %d before, with %d callers", most, before, callers)
+	if most > before+2*callers {
+		t.Error("goroutines pile up")
+	}
+	if s := n.Stats(); s.Failed < callers*20-1 || s.Queued > 0 {
+		t.Errorf("counted %+v", s)
+	}
+	p.Drop()
+	p.Heal()
+	eventually(t, "it is back", func() bool { return n.Publish(t.Context(), adapter.Envelope{Room: "r"}) == nil })
+}
+
+// TestT13HalfOpen: what is sent one way vanishes, or the server's end of the
+// connections is gone and the node was not told. The first is found by the
+// probe, the second also while new connections are fine.
+func TestT13HalfOpen(t *testing.T) {
+	t.Parallel()
+	for name, hurt := range map[string]func(*proxytest.Proxy){
+		"half open": (*proxytest.Proxy).Strand,
+		"deaf":      func(p *proxytest.Proxy) { p.Lose(proxytest.ToClient) },
+		"mute":      func(p *proxytest.Proxy) { p.Lose(proxytest.ToServer) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t)
+			p := proxytest.Start(t, s.Addr())
+			a, b := startNode(t, redisrole.Config{URL: s.URL()}), startNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
+			b.join(t, "r")
+			flow(t, a, b, "r")
+			began := time.Now()
+			hurt(p)
+			if name == "half open" {
+				eventually(t, "lost is called", func() bool { return b.lost.Load() > 0 })
+				flow(t, a, b, "r")
+			} else {
+				eventually(t, "it is noticed", func() bool { return b.logs.count("cannot be reached") > 0 })
+			}
+			t.Logf("T13: %s: after %s, with probes every 100 ms", name, time.Since(began).Round(time.Millisecond))
+			p.Heal()
+			eventually(t, "lost is called", func() bool { return b.lost.Load() > 0 })
+			flow(t, a, b, "r")
+			flow(t, b, a, join(t, a, "back"))
+			eventually(t, "it is healthy", func() bool { return b.Health(t.Context()) == nil })
+			if down, up := b.logs.count("cannot be reached"), b.logs.count("reached again"); down != 1 || up != 1 {
+				t.Errorf("logged %d times that it went and %d times that it is back, want once each", down, up)
+			}
+		})
+	}
+}
+
+// join makes a node join a room, and returns it.
+func join(t *testing.T, n *node, room string) string {
+	t.Helper()
+	n.join(t, room)
+	return room
+}
+
+// TestT16ReplacedServer: every connection stays on a server that lives on,
+// though the other nodes use another one, so that probes come back. In one case
+// it is another server under the same address (another run id); in the other
+// it was made a replica.
+func TestT16ReplacedServer(t *testing.T) {
+	t.Parallel()
+	for name, demote := range map[string]bool{"another server": false, "a demoted master": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			old, next := redistest.Start(t), redistest.Start(t)
+			p := proxytest.Start(t, old.Addr())
+			b := startNode(t, redisrole.Config{URL: old.URLVia(p.Addr())})
+			b.join(t, "r")
+			// It knows which server that is once it has looked: over a connection
+			// beside those that publish and subscribe.
+			eventually(t, "it has looked", func() bool { return p.Accepted() >= 3 && p.Links() <= 2 })
+			a := startNode(t, redisrole.Config{URL: next.URL()})
+			a.join(t, "r")
+			p.Redirect(next.Addr())
+			if demote {
+				host, port, err := net.SplitHostPort(next.Addr())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := old.Client().ReplicaOf(t.Context(), host, port).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			began := time.Now()
+			eventually(t, "it subscribes where the others are", func() bool {
+				return next.Client().PubSubNumSub(t.Context(), "moim:room:r").Val()["moim:room:r"] == 2
+			})
+			t.Logf("T16: %s was left after %s", name, time.Since(began).Round(time.Millisecond))
+			eventually(t, "lost is called", func() bool { return b.lost.Load() > 0 })
+			flow(t, a, b, "r")
+			flow(t, b, a, "r") // and it publishes there
+		})
+	}
+}
+
+// TestT15SubscriptionOnTheOldMaster: only the subscribing connection is on the
+// wrong server, as after a failover whose old master lives on.
+func TestT15SubscriptionOnTheOldMaster(t *testing.T) {
 	t.Parallel()
 	s, other := redistest.Start(t), redistest.Start(t)
 	p := proxytest.Start(t, s.Addr())

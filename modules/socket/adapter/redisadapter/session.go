@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/modules/redisrole"
 )
 
 const (
@@ -70,6 +72,9 @@ func (s *session) run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { fail(s.receive(ctx)) })
 	helpers.Go(func() { fail(s.keepProbing(ctx)) })
+	// Probes come back from a server that lives on although another one has
+	// taken its place, if all connections stayed with it.
+	helpers.Go(func() { s.a.clients.Watch(ctx, redisrole.Socket, s.a.log) })
 	err := s.follow(ctx)
 	fail(err)
 	_ = s.pubsub.Close() // the reader waits in a read

@@ -2,11 +2,14 @@ package redisadapter
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/modules/redisrole"
 )
 
 // shard is a part of the rooms, with a connection that subscribes and a
@@ -62,6 +65,9 @@ func (s *shard) run(ctx context.Context) {
 			break
 		}
 		s.missed.Store(true)
+		if errors.Is(err, errProbeMissed) {
+			s.a.clients.Reset(redisrole.Socket) // some connection is to a server that others do not use
+		}
 		s.a.status.set(s.subscribing(), err)
 		s.first.Do(s.a.tried.Done)
 		select {

@@ -1,0 +1,176 @@
+package redispresence_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/internal/proxytest"
+	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group/redispresence"
+)
+
+// TestT16ReplacedServer: every connection stays on a server that lives on,
+// though the other nodes use another one: another server under the same
+// address, or one that was made a replica of it.
+func TestT16ReplacedServer(t *testing.T) {
+	t.Parallel()
+	for name, demote := range map[string]bool{"another server": false, "a demoted master": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			old, next := redistest.Start(t), redistest.Start(t)
+			p := proxytest.Start(t, old.Addr())
+			b := startNode(t, old.URLVia(p.Addr()))
+			b.apply(t, "g", "+bo")
+			eventually(t, "it has looked which server that is", func() bool { return p.Accepted() > p.Links() })
+			a := startNode(t, next.URL())
+			a.apply(t, "g", "+ana")
+			p.Redirect(next.Addr())
+			if demote {
+				host, port, err := net.SplitHostPort(next.Addr())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := old.Client().ReplicaOf(t.Context(), host, port).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			began := time.Now()
+			eventually(t, "both are listed by both", func() bool { return a.lists(t, "g", "ana bo") && b.lists(t, "g", "ana bo") })
+			t.Logf("T16: %s was left after %s", name, time.Since(began).Round(time.Millisecond))
+		})
+	}
+}
+
+// TestT24FullServer: a server that takes no more (maxmemory, noeviction) refuses
+// changes and readings with unavailable, and nothing is half stored; when it has
+// room again all is as it was meant to be.
+func TestT24FullServer(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	n, other := startNode(t, s.URL()), startNode(t, s.URL())
+	n.apply(t, "g", "+ana", "+bo")
+	memory := func(limit string) {
+		if err := s.Client().ConfigSet(t.Context(), "maxmemory", limit).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	memory("1")
+	if _, err := n.try(t.Context(), "g", "+cy", "-ana"); !errors.Is(err, fault.ErrUnavailable) {
+		t.Errorf("a change: %v", err)
+	}
+	if _, err := n.SetState(t.Context(), "g", "bo", json.RawMessage(`{"page":1}`)); !errors.Is(err, fault.ErrUnavailable) {
+		t.Errorf("a state: %v", err)
+	}
+	eventually(t, "it is known that nothing can be stored", func() bool {
+		_, err := n.List(t.Context(), "g")
+		return errors.Is(err, fault.ErrUnavailable)
+	})
+	passing(2 * redispresence.Lease)
+	memory("0")
+	eventually(t, "it takes changes again", func() bool { _, err := n.try(t.Context(), "g", "+cy", "-ana"); return err == nil })
+	eventually(t, "what is true is listed", func() bool { return n.lists(t, "g", "bo cy") && other.lists(t, "g", "bo cy") })
+	for _, told := range news(n, other) {
+		t.Errorf("told %q, which is not so", told)
+	}
+}
+
+// TestT25ScriptsAreLoadedAgain: a server that lost its scripts, as after a
+// failover, is given them again, whatever is called first, and nobody notices.
+func TestT25ScriptsAreLoadedAgain(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	n := startNodeGrace(t, s.URL(), 200*time.Millisecond)
+	forget := func() {
+		if err := s.Client().ScriptFlush(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 20 {
+		forget()
+		n.apply(t, "g", fmt.Sprint("+u", i))
+		forget()
+		if _, err := n.SetState(t.Context(), "g", fmt.Sprint("u", i), json.RawMessage(`{"page":1}`)); err != nil {
+			t.Fatal(err)
+		}
+		forget()
+		if present, err := n.List(t.Context(), "g"); err != nil || len(present) != i+1 {
+			t.Fatal(present, err)
+		}
+	}
+	n.apply(t, "g", "~u0")
+	forget() // and the end of the grace
+	eventually(t, "the grace ends", func() bool { return len(news(n)) == 1 })
+	want(t, "told", news(n), []string{`g u0 offline dropped`})
+}
+
+// TestT27SlowServer: everything takes half a second. What a caller waits for is
+// bounded, and what cannot be told in time is unavailable.
+func TestT27SlowServer(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := proxytest.Start(t, s.Addr())
+	n := startNode(t, s.URLVia(p.Addr()))
+	n.apply(t, "g", "+ana")
+	for _, late := range []time.Duration{250 * time.Millisecond, 2 * time.Second} { // each way
+		p.Delay(late)
+		slowest, answered := time.Duration(0), 0
+		for range 3 {
+			began := time.Now()
+			present, err := n.List(t.Context(), "g")
+			slowest = max(slowest, time.Since(began))
+			switch {
+			case err == nil && len(present) == 1:
+				answered++
+			case !errors.Is(err, fault.ErrUnavailable):
+				t.Errorf("listed %v, %v", present, err)
+			}
+		}
+		if slowest > 2*time.Second {
+			t.Errorf("with %s each way a caller waited %s", late, slowest)
+		}
+		t.Logf("T27: %s there and back: %d of 3 readings answered, the slowest took %s", 2*late, answered, slowest.Round(time.Millisecond))
+	}
+	p.Heal()
+	p.Drop()
+	eventually(t, "it is back", func() bool { return n.lists(t, "g", "ana") })
+}
+
+// Whoever asks while the server is a blackhole waits for a second at most, or
+// not at all, and none of it piles up. It runs alone: it counts goroutines.
+func TestOutageHoldsNobody(t *testing.T) {
+	s := redistest.Start(t)
+	p := proxytest.Start(t, s.Addr())
+	n := startNode(t, s.URLVia(p.Addr()))
+	n.apply(t, "g", "+ana")
+	before := proxytest.Goroutines()
+	p.Freeze()
+	const callers = 20
+	began := time.Now()
+	most := proxytest.MostGoroutines(func() {
+		var work sync.WaitGroup
+		for range callers {
+			work.Go(func() {
+				for i := range 50 {
+					_, _ = n.List(t.Context(), "g")
+					_, _ = n.SetState(t.Context(), "g", fmt.Sprint("u", i), json.RawMessage(`{}`))
+				}
+			})
+		}
+		work.Wait()
+	})
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("%d calls took %s", callers*100, took)
+	}
+	t.Logf("%d goroutines at most, %d before, with %d callers", most, before, callers)
+	if most > before+4*callers {
+		t.Error("goroutines pile up")
+	}
+	p.Heal()
+	eventually(t, "it is back", func() bool { return n.lists(t, "g", "ana") })
+}
