@@ -28,9 +28,13 @@ var (
 	stateSource string
 	//go:embed restore.lua
 	restoreSource string
+	//go:embed graces.lua
+	gracesSource string
+	//go:embed lately.lua
+	latelySource string
 )
 
-type scripts struct{ renew, announced, set, end, state, restore *redis.Script }
+type scripts struct{ renew, announced, set, end, state, restore, graces, lately *redis.Script }
 
 func newScripts() scripts {
 	return scripts{
@@ -40,6 +44,8 @@ func newScripts() scripts {
 		end:       redis.NewScript(groupSource + endSource),
 		state:     redis.NewScript(groupSource + stateSource),
 		restore:   redis.NewScript(groupSource + restoreSource),
+		graces:    redis.NewScript(gracesSource),
+		lately:    redis.NewScript(groupSource + latelySource),
 	}
 }
 
@@ -57,6 +63,7 @@ func (s *Store) renew(ctx context.Context, self identity, before string, peers [
 	defer cancel()
 	args := []any{
 		self.id, self.epoch, s.timing.lease.Milliseconds(), s.settle(), s.away(), before, (2 * timeToLive).Milliseconds(),
+		flag(self.epoch == "" && s.beginsAnew()),
 	}
 	for _, id := range peers {
 		args = append(args, id)

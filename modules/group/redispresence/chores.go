@@ -121,6 +121,7 @@ func (s *Store) announce(ctx context.Context, check bool) error {
 	s.mu.Lock()
 	if s.self == self {
 		s.self.before = ""
+		s.allIn = s.self
 	}
 	s.mu.Unlock()
 	for _, groupID := range known {

@@ -1,6 +1,11 @@
 package redispresence
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/moim-live/moim/modules/redisrole"
+)
 
 // Lease is for how long a node of [Hurry] counts as alive.
 const Lease = 1500 * time.Millisecond
@@ -18,4 +23,29 @@ func Kill(s *Store) {
 	s.mu.Unlock()
 	stop()
 	s.done.Wait()
+}
+
+// HurryBridge hurries the stores of a bridge that is not started.
+func HurryBridge(b *Bridge) {
+	open := b.open
+	b.open = func(c *redisrole.Clients) *Store {
+		s := open(c)
+		Hurry(s)
+		return s
+	}
+	Hurry(b.asked.store)
+}
+
+// KillBridge ends a bridge as the death of its process would.
+func KillBridge(b *Bridge) {
+	asked, second := b.servers()
+	Kill(asked.store)
+	if second != nil {
+		second.stop()
+		Kill(second.store)
+	}
+	b.mu.Lock()
+	b.second, b.stopped = nil, true
+	b.mu.Unlock()
+	_ = b.tasks.Stop(context.Background())
 }

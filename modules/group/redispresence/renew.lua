@@ -13,7 +13,8 @@
 --          "n <id>" (end of its lease), "a <id>" (its users are entered),
 --          "w <id>" (they are waited for), "d <id>" (dead; when another node
 --          may sweep it), "s <id>" (dead because it stopped); times in ms
--- ARGV     id, epoch, lease, settle, away, id given up or '', time to live (ms), ids known to live …
+-- ARGV     id, epoch, lease, settle, away, id given up or '', time to live (ms),
+--          1: forget everything first if nobody is alive, ids known to live …
 -- returns  {epoch, 'ok' | 'new' (another epoch) | 'out' (taken for dead), live ids and those waited for, dead ids to sweep, "<id> stopped" among them}
 local key, id, known, old = KEYS[1], ARGV[1], ARGV[2], ARGV[6]
 local lease, settle, away = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -22,6 +23,15 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function at(field) return tonumber(redis.call('HGET', key, field) or '0') end
 local function set(field, ms) redis.call('HSET', key, field, string.format('%.0f', ms)) end
+
+if ARGV[8] == '1' then
+  local alive = false
+  local fields = redis.call('HGETALL', key)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 2) == 'n ' and tonumber(fields[i + 1]) > now then alive = true end
+  end
+  if not alive then redis.call('DEL', key) end
+end
 
 local status = 'ok'
 local epoch = redis.call('HGET', key, 'epoch')
@@ -33,7 +43,7 @@ if known ~= epoch then
   status = 'new'
   if known ~= '' then
     set('settled', now + settle)
-    for i = 8, #ARGV do
+    for i = 9, #ARGV do
       if redis.call('HEXISTS', key, 'a ' .. ARGV[i]) == 0 then redis.call('HSET', key, 'w ' .. ARGV[i], '1') end
     end
   end

@@ -34,8 +34,13 @@ func (s *Store) restoreWaits(ctx context.Context, self identity, waits []claimOf
 	defer cancel()
 	byGroup := make(map[string][]any)
 	for _, w := range waits {
-		byGroup[w.groupID] = append(byGroup[w.groupID], w.userID, w.claim.reason, w.claim.since, time.Until(s.restored(w)).Milliseconds())
+		byGroup[w.groupID] = append(byGroup[w.groupID], w.userID, w.claim.reason, w.claim.since, time.Until(s.restored(w)).Milliseconds(), "")
 	}
+	return s.callRestore(ctx, self, byGroup)
+}
+
+// callRestore calls restore.lua with arguments by group.
+func (s *Store) callRestore(ctx context.Context, self identity, byGroup map[string][]any) error {
 	err := s.run(ctx, self, s.scripts.restore, func(p redis.Pipeliner) {
 		for groupID, args := range byGroup {
 			s.scripts.restore.EvalSha(ctx, p, s.keys.group(groupID, self.epoch), append([]any{timeToLive.Milliseconds()}, args...)...)

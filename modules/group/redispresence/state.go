@@ -9,16 +9,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// setState stores a live state, and keeps it on this node as long as the user
-// is here.
-func (s *Store) setState(ctx context.Context, groupID, userID string, state json.RawMessage) (time.Time, error) {
+// setState stores a live state, set now or when another server says, and keeps
+// it on this node as long as the user is here.
+func (s *Store) setState(ctx context.Context, groupID, userID string, state json.RawMessage, when time.Time) (time.Time, error) {
 	if string(state) == "null" {
 		state = nil
+	}
+	ms := int64(0)
+	if !when.IsZero() {
+		ms = when.UnixMilli()
 	}
 	self := s.identity()
 	var result *redis.Cmd
 	err := s.run(ctx, self, s.scripts.state, func(p redis.Pipeliner) {
-		result = s.scripts.state.EvalSha(ctx, p, s.keys.group(groupID, self.epoch), timeToLive.Milliseconds(), userID, string(state), 0)
+		result = s.scripts.state.EvalSha(ctx, p, s.keys.group(groupID, self.epoch), timeToLive.Milliseconds(), userID, string(state), ms)
 	})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("store a live state: %w", err)

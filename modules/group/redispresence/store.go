@@ -77,6 +77,8 @@ type Store struct {
 	watched map[string]time.Time // groups where graces may end, and when to look
 	nextEnd time.Time            // of watched, the first
 	self    identity
+	fresh   bool      // until it has joined: what the server has is nobody's if nobody is alive there
+	allIn   identity  // who this node was when all of its users were entered
 	renewed time.Time // when the last renewal that succeeded began
 	down    error     // why the server cannot be asked
 	doubt   bool      // a call failed: the server may be another one, and have lost something
@@ -236,7 +238,7 @@ func (s *Store) mayWrite(self identity) error {
 func (s *Store) SetState(ctx context.Context, groupID, userID string, state json.RawMessage) (time.Time, error) {
 	var at time.Time
 	err := s.ask(ctx, func(ctx context.Context, _ string) (err error) {
-		at, err = s.setState(ctx, groupID, userID, state)
+		at, err = s.setState(ctx, groupID, userID, state, time.Time{})
 		return err
 	})
 	return at, err
