@@ -14,4 +14,4 @@ func Hurry(a *Adapter) {
 }
 
 // ProbeChannel returns the adapter's own channel.
-func ProbeChannel(a *Adapter) string { return a.shards[0].probe }
+func ProbeChannel(a *Adapter) string { return a.links[0].shards[0].probe }

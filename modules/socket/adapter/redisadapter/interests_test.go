@@ -27,12 +27,13 @@ func TestInterests(t *testing.T) {
 			subscribe bool
 		}
 		s := newInterests()
+		f := s.follow(1, func(string) int { return 0 })
 		var commands []command
 		server := make(map[string]bool)
 		ready := make(map[string]<-chan struct{}) // of rooms that are wanted
 		room := rapid.Custom(func(t *rapid.T) string { return fmt.Sprint("r", rapid.IntRange(0, 3).Draw(t, "room")) })
 		send := func(limit int) {
-			subscribe, leave := s.take(limit)
+			subscribe, leave := f.take(0, limit)
 			for _, room := range subscribe {
 				commands = append(commands, command{room, true})
 			}
@@ -44,7 +45,7 @@ func TestInterests(t *testing.T) {
 			c := commands[0]
 			commands = commands[1:]
 			server[c.room] = c.subscribe
-			s.confirm(c.room)
+			f.confirm(c.room)
 		}
 		check := func(t *rapid.T) {
 			for room, c := range ready {
@@ -77,7 +78,7 @@ func TestInterests(t *testing.T) {
 			},
 			"": check,
 		})
-		for len(s.changed) > 0 || len(commands) > 0 {
+		for len(f.shards[0].rooms) > 0 || len(commands) > 0 {
 			send(2)
 			for len(commands) > 0 {
 				follow()
@@ -97,7 +98,7 @@ func TestInterests(t *testing.T) {
 			t.Fatalf("%d rooms are remembered, want %d", s.len(), len(ready))
 		}
 		// A new connection begins with nothing.
-		s.restart()
+		f.restart(0)
 		send(100)
 		if len(commands) != len(ready) {
 			t.Fatalf("%d commands after a reconnection, want %d", len(commands), len(ready))
@@ -108,13 +109,14 @@ func TestInterests(t *testing.T) {
 func TestInterestsForgetWhatChangedWithoutAConnection(t *testing.T) {
 	t.Parallel()
 	s := newInterests()
+	f := s.follow(1, func(string) int { return 0 })
 	for i := range 1000 {
 		room := fmt.Sprint("r", i)
 		s.want(room)
 		s.unwant(room)
 	}
-	if len(s.rooms)+len(s.changed) != 0 {
-		t.Fatalf("%d rooms and %d changes are kept", len(s.rooms), len(s.changed))
+	if len(s.rooms)+len(f.shards[0].rooms) != 0 {
+		t.Fatalf("%d rooms and %d changes are kept", len(s.rooms), len(f.shards[0].rooms))
 	}
 }
 

@@ -2,7 +2,9 @@ package redisadapter
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -17,6 +19,8 @@ const (
 	pingEvery      = 250 * time.Millisecond // while it does not
 )
 
+var errFull = errors.New("redisadapter: too many messages wait")
+
 // publisher is the one goroutine that publishes: so that the messages of one
 // node keep their order, and that those which wait share a round trip.
 type publisher struct {
@@ -26,20 +30,28 @@ type publisher struct {
 	pingTo  string // a channel on the server that is meant; empty: there is one server
 	status  oneStatus
 	queue   chan *outgoing
+	places  chan struct{} // each takes one before it queues, so that queueing never waits
 	ended   chan struct{} // closed once nothing is published any more
-	number  uint64        // of the last envelope
+	after   atomic.Int64  // nothing is published before; Unix time in ns
 }
 
 // outgoing is a message on its way.
 type outgoing struct {
 	channel  string
 	payload  []byte
-	envelope bool // it is to be numbered
+	envelope bool // it is to be signed
 	done     chan error
 }
 
 func newPublisher(client redis.UniversalClient, s oneStatus) *publisher {
-	return &publisher{client: client, command: "publish", status: s, queue: make(chan *outgoing, publishQueue), ended: make(chan struct{})}
+	return &publisher{
+		client:  client,
+		command: "publish",
+		status:  s,
+		queue:   make(chan *outgoing, publishQueue),
+		places:  make(chan struct{}, publishQueue),
+		ended:   make(chan struct{}),
+	}
 }
 
 // bounded returns a view of client, on the same connections, that does not
@@ -58,18 +70,49 @@ func bounded(client redis.UniversalClient) redis.UniversalClient {
 
 // send publishes a message and returns what became of it. While the server
 // does not answer it fails at once.
-func (p *publisher) send(ctx context.Context, channel string, payload []byte, envelope bool) error {
+func (p *publisher) send(ctx context.Context, channel string, payload []byte) error {
+	if err := p.reserve(ctx); err != nil {
+		return err
+	}
+	out := &outgoing{channel: channel, payload: payload, done: make(chan error, 1)}
+	p.queue <- out
+	return p.wait(ctx, out)
+}
+
+// reserve waits for a place in the queue. While the server does not answer it
+// fails at once.
+func (p *publisher) reserve(ctx context.Context) error {
 	if err := p.status.failure(); err != nil {
 		return err
 	}
-	out := &outgoing{channel: channel, payload: payload, envelope: envelope, done: make(chan error, 1)}
 	select {
-	case p.queue <- out:
+	case p.places <- struct{}{}:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-p.ended:
 		return errStopped
 	}
+}
+
+// tryReserve takes a place in the queue if there is one.
+func (p *publisher) tryReserve() error {
+	if err := p.status.failure(); err != nil {
+		return err
+	}
+	select {
+	case p.places <- struct{}{}:
+		return nil
+	default:
+		return errFull
+	}
+}
+
+// release gives a place back.
+func (p *publisher) release() { <-p.places }
+
+// wait returns what became of a message that was queued.
+func (p *publisher) wait(ctx context.Context, out *outgoing) error {
 	select {
 	case err := <-out.done:
 		return err
@@ -95,6 +138,8 @@ func (p *publisher) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case out := <-p.queue:
+			p.release()
+			p.holdBack(ctx)
 			batch = p.gather(append(batch[:0], out))
 		}
 		if !p.publish(ctx, batch) {
@@ -104,12 +149,26 @@ func (p *publisher) run(ctx context.Context) {
 	}
 }
 
+// holdBack waits until it is time to publish.
+func (p *publisher) holdBack(ctx context.Context) {
+	after := p.after.Load()
+	if after == 0 {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Until(time.Unix(0, after))):
+	}
+	p.after.CompareAndSwap(after, 0)
+}
+
 // gather adds what waits already to a batch.
 func (p *publisher) gather(batch []*outgoing) []*outgoing {
 	size := len(batch[0].payload)
 	for len(batch) < publishBatch && size < publishBytes {
 		select {
 		case out := <-p.queue:
+			p.release()
 			batch = append(batch, out)
 			size += len(out.payload)
 		default:
@@ -128,8 +187,6 @@ func (p *publisher) publish(run context.Context, batch []*outgoing) bool {
 	cmds := make([]redis.Cmder, len(batch))
 	for i, out := range batch {
 		if out.envelope {
-			p.number++
-			setNumber(out.payload[p.key.room():], p.number)
 			p.key.seal(out.channel, out.payload)
 		}
 		cmds[i] = once{redis.NewIntCmd(ctx, p.command, out.channel, out.payload)}
@@ -166,6 +223,7 @@ func (p *publisher) heal(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case out := <-p.queue:
+			p.release()
 			out.done <- p.status.failure()
 		case <-timer.C:
 			if p.ping(ctx) == nil {

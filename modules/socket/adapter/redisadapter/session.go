@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,7 +19,7 @@ import (
 const (
 	subscribeBatch = 512 // channels in one command
 	connectTimeout = 3 * time.Second
-	restoredPing   = "restored" // what is asked for after all rooms were sent
+	syncedPing     = "synced " // and a number: what is asked for after all rooms were sent
 	alivePing      = "alive"
 )
 
@@ -50,9 +52,9 @@ type session struct {
 
 // connect dials and begins with the node's own channel.
 func (s *shard) connect(ctx context.Context) (*session, error) {
-	c := &session{shard: s, pubsub: s.a.subscriber.Subscribe(ctx)}
+	c := &session{shard: s, pubsub: s.subscriber.Subscribe(ctx)}
 	c.subscribe, c.unsubscribe = c.pubsub.Subscribe, c.pubsub.Unsubscribe
-	if s.a.keys.sharded {
+	if s.keys.sharded {
 		c.subscribe, c.unsubscribe = c.pubsub.SSubscribe, c.pubsub.SUnsubscribe
 	}
 	dial, cancel := context.WithTimeout(ctx, connectTimeout)
@@ -70,11 +72,11 @@ func (s *session) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var helpers sync.WaitGroup
-	helpers.Go(func() { fail(s.receive(ctx)) })
+	helpers.Go(func() { fail(s.receive()) })
 	helpers.Go(func() { fail(s.keepProbing(ctx)) })
 	// Probes come back from a server that lives on although another one has
 	// taken its place, if all connections stayed with it.
-	helpers.Go(func() { s.a.clients.Watch(ctx, redisrole.Socket, s.a.log) })
+	helpers.Go(func() { s.clients.Watch(ctx, redisrole.Socket, s.a.log) })
 	err := s.follow(ctx)
 	fail(err)
 	_ = s.pubsub.Close() // the reader waits in a read
@@ -84,10 +86,11 @@ func (s *session) run(ctx context.Context) error {
 
 // follow sends what changes in the node's interests.
 func (s *session) follow(ctx context.Context) error {
-	s.interests.restart()
-	for asked := false; ; {
+	s.follower.restart(s.index)
+	for told := uint64(0); ; {
+		asked := s.syncs.Load() // what was wanted before that is among what follows
 		for {
-			subscribe, leave := s.interests.take(subscribeBatch)
+			subscribe, leave := s.follower.take(s.index, subscribeBatch)
 			if len(subscribe)+len(leave) == 0 {
 				break
 			}
@@ -95,17 +98,17 @@ func (s *session) follow(ctx context.Context) error {
 				return err
 			}
 		}
-		if !asked {
+		if asked > told {
 			// Answers come in order: this one after the confirmations.
-			if err := s.pubsub.Ping(sealed, restoredPing); err != nil {
+			if err := s.pubsub.Ping(sealed, syncedPing+strconv.FormatUint(asked, 10)); err != nil {
 				return redisError("ping", err)
 			}
-			asked = true
+			told = asked
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-s.interests.wake:
+		case <-s.changes.wake:
 		}
 	}
 }
@@ -127,13 +130,13 @@ func (s *session) send(subscribe, leave []string) error {
 func (s *session) channels(rooms []string) []string {
 	channels := make([]string, len(rooms))
 	for i, room := range rooms {
-		channels[i] = s.a.keys.room(room)
+		channels[i] = s.keys.room(room)
 	}
 	return channels
 }
 
 // receive reads the connection to its end.
-func (s *session) receive(ctx context.Context) error {
+func (s *session) receive() error {
 	for {
 		msg, err := s.pubsub.ReceiveTimeout(sealed, 0)
 		if err != nil {
@@ -145,22 +148,33 @@ func (s *session) receive(ctx context.Context) error {
 			if msg.Channel == s.probe && msg.Kind == "sunsubscribe" {
 				return errSlotMoved
 			}
-			if room, ok := s.a.keys.roomOf(msg.Channel); ok {
-				s.interests.confirm(room)
+			if room, ok := s.keys.roomOf(msg.Channel); ok {
+				s.follower.confirm(room)
 			}
 		case *redis.Pong:
-			if msg.Payload == restoredPing && !s.restored.Swap(true) {
-				s.connected()
-			}
+			s.answered(msg.Payload)
 		case *redis.Message:
 			if msg.Channel == s.probe {
 				s.returned(msg.Payload)
 				continue
 			}
 			s.busy.Store(true)
-			s.a.receive(ctx, msg)
+			s.link.receive(msg)
 			s.busy.Store(false)
 		}
+	}
+}
+
+// answered notes that all that was wanted before a sync is subscribed to.
+func (s *session) answered(payload string) {
+	text, ok := strings.CutPrefix(payload, syncedPing)
+	if !ok {
+		return
+	}
+	n, _ := strconv.ParseUint(text, 10, 64) // it was sent as a number
+	s.synced.Store(n)
+	if !s.restored.Swap(true) {
+		s.connected()
 	}
 }
 
@@ -199,7 +213,7 @@ func (s *session) probeOnce(ctx context.Context, n uint64) error {
 		return redisError("ping", err)
 	}
 	publish, cancel := context.WithTimeout(ctx, s.a.timing.probeTimeout)
-	err := s.publisher.send(publish, s.probe, binary.AppendUvarint(nil, n), false)
+	err := s.publisher.send(publish, s.probe, binary.AppendUvarint(nil, n))
 	cancel()
 	// Ticks are counted instead of time: a process that stood still for a while
 	// has not listened for as long.

@@ -19,26 +19,27 @@ import (
 // goes to the one server that has it, and a master that is down or hangs costs
 // its own shards only.
 type shard struct {
-	a         *Adapter
+	*link
 	index     int
 	probe     string // this process's own channel
-	interests *interests
+	changes   *changes
 	publisher *publisher
 
-	missed atomic.Bool // envelopes may have been missed since the last lost
+	missed atomic.Bool   // envelopes may have been missed since the last lost
+	synced atomic.Uint64 // the last of the link's syncs that the connection has come to
 	first  sync.Once
 }
 
-func newShard(a *Adapter, index int, client redis.UniversalClient) *shard {
+func newShard(l *link, index int, client redis.UniversalClient) *shard {
 	s := &shard{
-		a:         a,
-		index:     index,
-		probe:     a.keys.probe(string(a.clients.Node()), a.sender, index),
-		interests: newInterests(),
+		link:    l,
+		index:   index,
+		probe:   l.keys.probe(string(l.clients.Node()), l.a.sender, index),
+		changes: l.follower.shards[index],
 	}
-	s.publisher = newPublisher(client, a.status.of(s.publishing()))
-	s.publisher.key = a.key
-	if a.keys.sharded {
+	s.publisher = newPublisher(client, l.status.of(s.publishing()))
+	s.publisher.key = l.a.key
+	if l.keys.sharded {
 		s.publisher.command, s.publisher.pingTo = "spublish", s.probe
 	}
 	return s
@@ -61,15 +62,16 @@ func (s *shard) run(ctx context.Context) {
 				pause = timing.backoffMin
 			}
 		}
+		s.synced.Store(0)
 		if ctx.Err() != nil {
 			break
 		}
 		s.missed.Store(true)
 		if errors.Is(err, errProbeMissed) {
-			s.a.clients.Reset(redisrole.Socket) // some connection is to a server that others do not use
+			s.clients.Reset(redisrole.Socket) // some connection is to a server that others do not use
 		}
-		s.a.status.set(s.subscribing(), err)
-		s.first.Do(s.a.tried.Done)
+		s.status.set(s.subscribing(), err)
+		s.first.Do(s.tried.Done)
 		select {
 		case <-ctx.Done():
 		case <-time.After(jitter(pause)):
@@ -77,17 +79,19 @@ func (s *shard) run(ctx context.Context) {
 		}
 	}
 	helpers.Wait()
-	s.first.Do(s.a.tried.Done)
-	s.a.status.set(s.subscribing(), errStopped)
-	s.a.status.set(s.publishing(), errStopped)
+	s.first.Do(s.tried.Done)
+	s.status.set(s.subscribing(), errStopped)
+	s.status.set(s.publishing(), errStopped)
 }
 
 // connected runs when a connection has all that is wanted.
 func (s *shard) connected() {
-	s.a.status.set(s.subscribing(), nil)
-	s.first.Do(s.a.tried.Done)
+	s.status.set(s.subscribing(), nil)
+	s.first.Do(s.tried.Done)
 	if s.missed.Swap(false) {
 		s.a.counters.reconnects.Add(1)
-		s.a.lost()
+		if s.a.way.Load().main == s.link { // all that came over the other came over the main one
+			s.a.lost()
+		}
 	}
 }

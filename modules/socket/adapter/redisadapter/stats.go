@@ -21,11 +21,14 @@ type counters struct {
 
 // Stats returns the counters.
 func (a *Adapter) Stats() Stats {
-	rooms, queued := 0, 0
-	for _, s := range a.shards {
-		rooms += s.interests.len()
-		queued += len(s.publisher.queue)
+	queued := 0
+	a.mu.Lock()
+	for _, l := range a.links {
+		for _, s := range l.shards {
+			queued += len(s.publisher.queue)
+		}
 	}
+	a.mu.Unlock()
 	return Stats{
 		Published:  a.counters.published.Load(),
 		Failed:     a.counters.failed.Load(),
@@ -35,6 +38,6 @@ func (a *Adapter) Stats() Stats {
 		Forged:     a.counters.forged.Load(),
 		Reconnects: a.counters.reconnects.Load(),
 		Queued:     queued,
-		Rooms:      rooms,
+		Rooms:      a.interests.len(),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -26,6 +27,7 @@ var (
 type status struct {
 	log   *slog.Logger
 	where string
+	aside atomic.Bool // the role moves, and another server is in force
 
 	mu       sync.Mutex
 	failures []error   // by direction; nil: that one works
@@ -56,6 +58,10 @@ func (s *status) set(d direction, err error) {
 	switch {
 	case err != nil && s.since.IsZero() && !errors.Is(err, errConnecting) && !errors.Is(err, errStopped):
 		s.since = time.Now()
+		if s.aside.Load() {
+			s.log.Warn("redisadapter: the other server of the move does not answer; the one in force serves", "server", s.where, "err", err)
+			return
+		}
 		s.log.Warn("redisadapter: other nodes cannot be reached; this one serves its own sockets", "server", s.where, "err", err)
 	case s.failed == 0 && !s.since.IsZero():
 		s.log.Info("redisadapter: other nodes can be reached again", "server", s.where, "after", time.Since(s.since).Round(time.Millisecond))
