@@ -76,7 +76,7 @@ func TestDelivers(t *testing.T) {
 func TestTable(t *testing.T) {
 	t.Parallel()
 	ours, theirs := &moim.Peer{}, centrifuge.Peer{}
-	table := newTable([]peers.Peer{ours, theirs, naked.Peer{}})
+	table := newTable("mine", []peers.Peer{ours, theirs, naked.Peer{}})
 	r := row{name: "1x10@20", rate: 20, limits: within(0.70, 0.50)}
 	table.add(r, ours, figures{cost: 8 * time.Microsecond, p50: time.Millisecond, p99: 9 * time.Millisecond, posted: 20, whole: 1, config: "defaults"})
 	table.add(r, theirs, figures{cost: 10 * time.Microsecond, p50: 2 * time.Millisecond, p99: 8 * time.Millisecond, posted: 10, whole: 1})
@@ -87,7 +87,7 @@ func TestTable(t *testing.T) {
 		"| 1x10@20 | 8.0 | 10.0 (at 50 % of the rate) | **0.80** (≤ 0.70) |  |  |\n",
 		"| 1x10@20 | 1.0 / 9.0 | 2.0 / 8.0 | 1.12 (≤ 1.00 or 10 ms) |  |  |\n",
 		"- moim: defaults\n",
-		"- naked: not measured: not installed\n",
+		"- naked: not measured: not to be had here\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())

@@ -100,7 +100,7 @@ func bench(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	t := newTable(servers)
+	t := newTable(host.Machine(), servers)
 	for _, r := range chosen {
 		if err := o.compare(ctx, t, r, servers, os.Stderr); err != nil {
 			return err

@@ -15,6 +15,7 @@ const ours = "moim"
 
 // table collects the figures and prints them.
 type table struct {
+	machine string
 	servers []peers.Peer
 	rows    []row
 	figures map[string]map[string]figures // by row and server
@@ -23,9 +24,9 @@ type table struct {
 	configs map[string][]string // by server
 }
 
-func newTable(servers []peers.Peer) *table {
+func newTable(machine string, servers []peers.Peer) *table {
 	return &table{
-		servers: servers, figures: make(map[string]map[string]figures),
+		machine: machine, servers: servers, figures: make(map[string]map[string]figures),
 		absent: make(map[string]string), configs: make(map[string][]string),
 	}
 }
@@ -114,7 +115,7 @@ func (t *table) print(out io.Writer) {
 		t.compare(out, a)
 	}
 	t.alone(out)
-	fmt.Fprintln(out)
+	fmt.Fprintf(out, "\n- machine: %s\n", t.machine)
 	for _, server := range t.servers {
 		for _, config := range t.configs[server.Name()] {
 			fmt.Fprintf(out, "- %s: %s\n", server.Name(), config)

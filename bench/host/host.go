@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,7 +27,7 @@ const (
 )
 
 // ErrMissing says that something is not installed here.
-var ErrMissing = errors.New("not installed")
+var ErrMissing = errors.New("not to be had here")
 
 // Host runs processes until it is closed. It is not safe for concurrent use.
 type Host struct {
@@ -153,4 +154,17 @@ func Version(ctx context.Context, program string, args ...string) string {
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
 	return line
+}
+
+// Machine describes this machine and how busy it has been for a minute.
+func Machine() string {
+	text := fmt.Sprintf("%d processors, %s", runtime.NumCPU(), runtime.Version())
+	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		text += ", Linux " + strings.TrimSpace(string(release))
+	}
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		minute, _, _ := strings.Cut(string(load), " ")
+		text += "; its load before: " + minute
+	}
+	return text
 }

@@ -4,7 +4,6 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -62,7 +61,7 @@ func (s *stage) Skip(args ...any)                 { s.skip(fmt.Sprint(args...)) 
 func (s *stage) Skipf(format string, args ...any) { s.skip(fmt.Sprintf(format, args...)) }
 
 func (s *stage) skip(why string) {
-	panic(failure{errors.Join(ErrMissing, errors.New(why))})
+	panic(failure{fmt.Errorf("%w: %s", ErrMissing, why)})
 }
 
 func (s *stage) TempDir() string {

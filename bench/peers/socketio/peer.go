@@ -11,7 +11,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -79,7 +78,7 @@ func (p *Peer) Start(ctx context.Context, on *host.Host, need peers.Need) (*peer
 func (p *Peer) prepare(ctx context.Context) error {
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {
-			return errors.Join(host.ErrMissing, err)
+			return fmt.Errorf("%w: %w", host.ErrMissing, err)
 		}
 	}
 	cache, err := os.UserCacheDir()
@@ -109,7 +108,7 @@ func (p *Peer) prepare(ctx context.Context) error {
 	npm := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
 	npm.Dir = p.dir
 	if output, err := npm.CombinedOutput(); err != nil {
-		return errors.Join(host.ErrMissing, fmt.Errorf("npm ci: %w: %s", err, output))
+		return fmt.Errorf("%w: npm ci: %w: %s", host.ErrMissing, err, output)
 	}
 	return p.describe(ctx)
 }
