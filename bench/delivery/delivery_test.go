@@ -52,9 +52,19 @@ func TestDelivers(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.peer.Name()+"/"+test.row.name, func(t *testing.T) {
 			t.Parallel()
-			f, err := measure(t.Context(), test.peer, test.row, short)
+			e, err := enter(t.Context(), test.peer, test.row, short)
 			if errors.Is(err, host.ErrMissing) {
 				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.leave()
+			var f figures
+			if test.row.kind == connecting {
+				f, err = e.connect(t.Context())
+			} else if err = e.fill(); err == nil {
+				f, err = e.turn(t.Context(), short.warmUp)
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -106,5 +116,18 @@ func TestChoose(t *testing.T) {
 	}
 	if _, err := choose("none"); err == nil {
 		t.Error("chose a row that there is not")
+	}
+}
+
+func TestMerge(t *testing.T) {
+	t.Parallel()
+	turns := make([]figures, 3)
+	for i, ms := range []time.Duration{1, 2, 6} {
+		turns[i] = figures{p99: ms * time.Millisecond, lost: i}
+		turns[i].spent(host.Use{"moim": ms * time.Millisecond}, 100)
+	}
+	f := merge(turns)
+	if f.cost != 30*time.Microsecond || f.units != 300 || f.p99 != 2*time.Millisecond || f.lost != 2 {
+		t.Errorf("merged %+v", f)
 	}
 }

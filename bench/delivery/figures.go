@@ -8,17 +8,20 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/moim-live/moim/bench/host"
 )
 
 // figures is what was measured of one server in one row.
 type figures struct {
+	use       host.Use
+	units     int64         // deliveries, or connections
 	cost      time.Duration // of the processor: a delivery, or connecting and subscribing
 	p50, p99  time.Duration
 	delivered float64 // a second
 	posted    float64 // a second
 	whole     float64 // part of what should have arrived of that which has
 	lost      int     // connections that the server closed
-	parts     string  // of the processes in the cost
 	memory    int64   // bytes of a connection: all of the server, shared among them
 	added     int64   // the same without what the server has before
 	received  float64 // by the idle node, messages of other nodes a second
@@ -26,26 +29,38 @@ type figures struct {
 	config    string
 }
 
-// median takes each figure for itself from the middle of several rounds.
-func median(rounds []figures) figures {
-	f := rounds[len(rounds)-1]
-	f.cost = middle(rounds, func(f figures) time.Duration { return f.cost })
-	f.p50 = middle(rounds, func(f figures) time.Duration { return f.p50 })
-	f.p99 = middle(rounds, func(f figures) time.Duration { return f.p99 })
-	f.delivered = middle(rounds, func(f figures) float64 { return f.delivered })
-	f.posted = middle(rounds, func(f figures) float64 { return f.posted })
-	f.whole = middle(rounds, func(f figures) float64 { return f.whole })
-	f.lost = middle(rounds, func(f figures) int { return f.lost })
-	f.memory = middle(rounds, func(f figures) int64 { return f.memory })
-	f.added = middle(rounds, func(f figures) int64 { return f.added })
-	f.received = middle(rounds, func(f figures) float64 { return f.received })
-	f.read = middle(rounds, func(f figures) float64 { return f.read })
+// spent notes what was used for so many deliveries or connections.
+func (f *figures) spent(use host.Use, units int64) {
+	f.use, f.units, f.cost = use, units, use.Total()/time.Duration(units)
+}
+
+// merge makes one of several turns: the processor time of all, and of
+// everything else the median.
+func merge(turns []figures) figures {
+	f := figures{config: turns[0].config, lost: turns[len(turns)-1].lost}
+	use, units := make(host.Use), int64(0)
+	for _, turn := range turns {
+		units += turn.units
+		for name, used := range turn.use {
+			use[name] += used
+		}
+	}
+	f.spent(use, units)
+	f.p50 = middle(turns, func(f figures) time.Duration { return f.p50 })
+	f.p99 = middle(turns, func(f figures) time.Duration { return f.p99 })
+	f.delivered = middle(turns, func(f figures) float64 { return f.delivered })
+	f.posted = middle(turns, func(f figures) float64 { return f.posted })
+	f.whole = middle(turns, func(f figures) float64 { return f.whole })
+	f.memory = middle(turns, func(f figures) int64 { return f.memory })
+	f.added = middle(turns, func(f figures) int64 { return f.added })
+	f.received = middle(turns, func(f figures) float64 { return f.received })
+	f.read = middle(turns, func(f figures) float64 { return f.read })
 	return f
 }
 
-func middle[T cmp.Ordered](rounds []figures, of func(figures) T) T {
-	values := make([]T, 0, len(rounds))
-	for _, f := range rounds {
+func middle[T cmp.Ordered](turns []figures, of func(figures) T) T {
+	values := make([]T, 0, len(turns))
+	for _, f := range turns {
 		values = append(values, of(f))
 	}
 	slices.Sort(values)
@@ -80,8 +95,8 @@ func (f figures) tell(r row) string {
 		text = fmt.Sprintf("%.2f µs a delivery, p50 %.1f ms, p99 %.1f ms, %.0f posts/s", micros(f.cost), millis(f.p50), millis(f.p99), f.posted)
 	}
 	text += f.remarks(r)
-	if f.parts != "" {
-		text += "; " + f.parts
+	if parts := f.use.Parts(); parts != "" {
+		text += "; " + parts
 	}
 	return text
 }

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path"
@@ -69,7 +68,7 @@ func role(args []string) (is bool, err error) {
 // options is what the flags say.
 type options struct {
 	rows, peers, moim, env string
-	rounds                 int
+	turns                  int
 	times                  times
 }
 
@@ -80,15 +79,15 @@ func bench(ctx context.Context, args []string) error {
 	flags.StringVar(&o.peers, "peers", "moim,centrifuge,socketio,naked", "which servers; also centrifuge-5ms, which gathers writes as Moim does")
 	flags.StringVar(&o.moim, "moim", "", "Moim's binary (default: built from this tree)")
 	flags.StringVar(&o.env, "moim-env", "", "more of Moim's configuration: MOIM_SOCKET_GATHER=1ms,…")
-	flags.DurationVar(&o.times.warmUp, "warmup", 2*time.Second, "how long messages flow before anything counts")
-	flags.DurationVar(&o.times.measure, "measure", 6*time.Second, "how long is measured")
+	flags.DurationVar(&o.times.warmUp, "warmup", time.Second, "how long messages flow before anything counts, in a turn; thrice as long in the first")
+	flags.DurationVar(&o.times.measure, "measure", 3*time.Second, "how long is measured in a turn")
 	flags.DurationVar(&o.times.settle, "settle", 15*time.Second, "how long connections idle before memory is read")
-	flags.IntVar(&o.rounds, "rounds", 1, "how often each row is measured of each server; the table has the medians")
+	flags.IntVar(&o.turns, "turns", 3, "how often each row is measured of each server, one after the other")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if o.rounds < 1 {
-		return errors.New("-rounds: must be at least 1")
+	if o.turns < 1 {
+		return errors.New("-turns: must be at least 1")
 	}
 	chosen, err := choose(o.rows)
 	if err != nil {
@@ -102,52 +101,14 @@ func bench(ctx context.Context, args []string) error {
 	}
 	t := newTable(host.Machine(), servers)
 	for _, r := range chosen {
-		if err := o.compare(ctx, t, r, servers, os.Stderr); err != nil {
+		c := contest{row: r, servers: servers, times: o.times, turns: o.turns, table: t, progress: os.Stderr}
+		if err := c.run(ctx); err != nil {
 			return err
 		}
 	}
 	t.print(os.Stdout)
 	if t.failed > 0 {
 		return fmt.Errorf("%d times a server could not be measured", t.failed)
-	}
-	return nil
-}
-
-// compare measures a row of all servers, by turns.
-func (o options) compare(ctx context.Context, t *table, r row, servers []peers.Peer, progress io.Writer) error {
-	done := make(map[string][]figures)
-	gone := make(map[string]bool)
-	for round := range o.rounds {
-		for i := range servers {
-			server := servers[(i+round)%len(servers)] // nobody is always the first
-			name := server.Name()
-			if !r.has(name) || gone[name] {
-				continue
-			}
-			f, err := measure(ctx, server, r, o.times)
-			switch {
-			case ctx.Err() != nil:
-				return ctx.Err()
-			case errors.Is(err, host.ErrMissing):
-				gone[name] = true
-				t.miss(r, server, err)
-			case err != nil:
-				gone[name] = true
-				t.fail(r, server, err)
-			default:
-				done[name] = append(done[name], f)
-			}
-			if err != nil {
-				fmt.Fprintf(progress, "%-17s %-10s not measured: %v\n", r.name, name, err)
-			} else {
-				fmt.Fprintf(progress, "%-17s %-10s %s\n", r.name, name, f.tell(r))
-			}
-		}
-	}
-	for _, server := range servers {
-		if rounds := done[server.Name()]; len(rounds) > 0 {
-			t.add(r, server, median(rounds))
-		}
 	}
 	return nil
 }

@@ -29,16 +29,19 @@ const (
 // ErrMissing says that something is not installed here.
 var ErrMissing = errors.New("not to be had here")
 
-// Host runs processes until it is closed. It is not safe for concurrent use.
+// Host runs processes until it is closed, and knows what they use. It is not
+// safe for concurrent use; what others start while it starts PostgreSQL or
+// Redis would count as its own.
 type Host struct {
 	ctx      context.Context //nolint:containedctx // what it starts lives as long as it does
 	stage    *stage
 	postgres *pgtest.Server
+	own      map[int]bool // the processes that it has started, by id
 }
 
 // New makes a host with nothing on it.
 func New(ctx context.Context) *Host {
-	return &Host{ctx: ctx, stage: &stage{ctx: ctx}}
+	return &Host{ctx: ctx, stage: &stage{ctx: ctx}, own: make(map[int]bool)}
 }
 
 // Close ends all processes, the last one first, and removes the folders.
@@ -52,17 +55,21 @@ func (h *Host) Dir() (dir string, err error) {
 
 // Redis runs a redis-server and returns its host:port, or ErrMissing.
 func (h *Host) Redis() (addr string, err error) {
-	err = h.stage.try(func() { addr = redistest.Start(h.stage).Addr() })
+	err = h.adopt(func() error {
+		return h.stage.try(func() { addr = redistest.Start(h.stage).Addr() })
+	})
 	return addr, err
 }
 
 // Postgres returns the URL of a new database, or ErrMissing.
 func (h *Host) Postgres() (url string, err error) {
-	err = h.stage.try(func() {
-		if h.postgres == nil {
-			h.postgres = pgtest.Start(h.stage, "fsync = on", "full_page_writes = on")
-		}
-		url = h.postgres.NewDatabase(h.stage)
+	err = h.adopt(func() error {
+		return h.stage.try(func() {
+			if h.postgres == nil {
+				h.postgres = pgtest.Start(h.stage, "fsync = on", "full_page_writes = on")
+			}
+			url = h.postgres.NewDatabase(h.stage)
+		})
 	})
 	return url, err
 }
@@ -89,6 +96,7 @@ func (h *Host) Run(env []string, dir, ready, program string, args ...string) (*P
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
+	h.own[p.PID()] = true
 	go func() {
 		_ = cmd.Wait()
 		close(p.exited)

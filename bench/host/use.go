@@ -22,10 +22,45 @@ const tick = 10 * time.Millisecond
 // Use is processor time, user and system, by the program's name.
 type Use map[string]time.Duration
 
-// Used is what all processes have used that this one has started and that
-// those have started, but for one: servers, Redis, PostgreSQL, and not the
-// load generator.
-func Used(but int) (Use, error) {
+// Used is what the processes of this host have used, and those that they have
+// started: servers, Redis, PostgreSQL.
+func (h *Host) Used() (Use, error) {
+	all, err := processes()
+	if err != nil {
+		return nil, err
+	}
+	use := make(Use)
+	for pid, p := range all {
+		for above := pid; above > 0; above = all[above].parent {
+			if h.own[above] {
+				use[p.name] += p.used
+				break
+			}
+		}
+	}
+	return use, nil
+}
+
+// adopt calls fn, and the processes that it starts are this host's.
+func (h *Host) adopt(fn func() error) error {
+	before, err := processes()
+	if err != nil {
+		return err
+	}
+	if err := fn(); err != nil {
+		return err
+	}
+	after, err := processes()
+	for pid, p := range after {
+		if _, old := before[pid]; !old && p.parent == os.Getpid() {
+			h.own[pid] = true
+		}
+	}
+	return err
+}
+
+// processes are all of this machine, by id.
+func processes() (map[int]process, error) {
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return nil, err
@@ -40,16 +75,7 @@ func Used(but int) (Use, error) {
 			all[pid] = stat(text)
 		}
 	}
-	use := make(Use)
-	for pid, p := range all {
-		for above := p.parent; pid != but && above > 0; above = all[above].parent {
-			if above == os.Getpid() {
-				use[p.name] += p.used
-				break
-			}
-		}
-	}
-	return use, nil
+	return all, nil
 }
 
 // Since is what was used after an earlier look.

@@ -1,0 +1,210 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/moim-live/moim/bench/host"
+	"github.com/moim-live/moim/bench/load"
+	"github.com/moim-live/moim/bench/peers"
+)
+
+// loadRole is the argument with which this program is the load generator.
+const loadRole = "load"
+
+// opening is how many connections are opened at a time.
+const opening = 64
+
+// times is how long things are done.
+type times struct {
+	warmUp, measure, settle time.Duration
+}
+
+// entrant is a server that runs, to be measured in one row.
+type entrant struct {
+	on        *host.Host
+	cluster   *peers.Cluster
+	generator *load.Generator
+	row       row
+	times     times
+}
+
+// enter starts a server for a row, with nobody connected.
+func enter(ctx context.Context, peer peers.Peer, r row, t times) (_ *entrant, err error) {
+	e := &entrant{on: host.New(ctx), row: r, times: t}
+	defer func() {
+		if err != nil {
+			e.leave()
+		}
+	}()
+	if e.cluster, err = peer.Start(ctx, e.on, r.need); err != nil {
+		return nil, err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	e.generator, err = load.Start(program, loadRole)
+	return e, err
+}
+
+// leave ends everything that enter started.
+func (e *entrant) leave() {
+	if e.generator != nil {
+		_ = e.generator.Close()
+	}
+	e.on.Close()
+}
+
+// plan spreads each room's members over the nodes.
+func (e *entrant) plan() load.Plan {
+	plan := load.Plan{Heartbeats: e.cluster.Heartbeats, AtOnce: opening}
+	for room := range e.row.need.Rooms {
+		for member := range e.row.need.Members {
+			addr := e.cluster.Addrs[(room+member)%e.row.need.Nodes]
+			plan.Sessions = append(plan.Sessions, e.cluster.Session(addr, room, member))
+		}
+	}
+	return plan
+}
+
+// fill opens all connections.
+func (e *entrant) fill() error { return e.generator.Open(e.plan()) }
+
+// turn lets messages flow, and measures after the warm-up.
+func (e *entrant) turn(ctx context.Context, warmUp time.Duration) (figures, error) {
+	publisher, err := startPublisher(ctx, e.cluster, e.row.need, e.row.rate)
+	if err != nil {
+		return figures{}, err
+	}
+	f, err := e.window(ctx, publisher, warmUp)
+	if stopped := publisher.stop(); err == nil {
+		err = stopped
+	}
+	return f, err
+}
+
+func (e *entrant) window(ctx context.Context, publisher *publisher, warmUp time.Duration) (f figures, err error) {
+	if err := pause(ctx, warmUp); err != nil {
+		return f, err
+	}
+	before, err := e.look(ctx, publisher)
+	if err != nil {
+		return f, err
+	}
+	if err := e.generator.Reset(); err != nil {
+		return f, err
+	}
+	if err := pause(ctx, e.times.measure); err != nil {
+		return f, err
+	}
+	counts, err := e.generator.Read()
+	if err != nil {
+		return f, err
+	}
+	after, err := e.look(ctx, publisher)
+	if err != nil {
+		return f, err
+	}
+	posted, took := after.posted-before.posted, after.at.Sub(before.at).Seconds()
+	if counts.Messages == 0 || posted == 0 {
+		return f, fmt.Errorf("%d messages were posted and %d delivered", posted, counts.Messages)
+	}
+	f = figures{
+		config: e.cluster.Config, p50: counts.P50, p99: counts.P99, lost: counts.Lost,
+		delivered: float64(counts.Messages) / took, posted: float64(posted) / took,
+		whole:    float64(counts.Messages) / float64(posted*int64(e.row.need.Members)),
+		received: (after.received - before.received) / took, read: float64(after.read-before.read) / took,
+	}
+	f.spent(after.used.Since(before.used), counts.Messages)
+	return f, nil
+}
+
+// look is what is known at one moment.
+type look struct {
+	at       time.Time
+	used     host.Use
+	posted   int64
+	received float64 // by the idle node
+	read     int64   // by the idle node, in bytes
+}
+
+func (e *entrant) look(ctx context.Context, publisher *publisher) (l look, err error) {
+	if e.row.kind == idling {
+		node := e.row.need.Nodes
+		if l.received, err = metric(ctx, e.cluster.Addrs[node], "moim_adapter_received_total"); err != nil {
+			return l, err
+		}
+		if l.read, err = host.Read(e.cluster.PIDs[node]); err != nil {
+			return l, err
+		}
+	}
+	l.used, err = e.on.Used()
+	l.at, l.posted = time.Now(), publisher.posted.Load()
+	return l, err
+}
+
+// connect measures what connecting costs, and what connections keep.
+func (e *entrant) connect(ctx context.Context) (f figures, err error) {
+	if err := pause(ctx, e.times.warmUp); err != nil {
+		return f, err
+	}
+	plan := e.plan()
+	connections := int64(len(plan.Sessions))
+	memoryBefore, err := e.resident()
+	if err != nil {
+		return f, err
+	}
+	usedBefore, err := e.on.Used()
+	if err != nil {
+		return f, err
+	}
+	if err := e.generator.Open(plan); err != nil {
+		return f, err
+	}
+	if err := pause(ctx, time.Second); err != nil { // for what it leaves to be done later
+		return f, err
+	}
+	used, err := e.on.Used()
+	if err != nil {
+		return f, err
+	}
+	if err := pause(ctx, e.times.settle); err != nil {
+		return f, err
+	}
+	memory, err := e.resident()
+	if err != nil {
+		return f, err
+	}
+	counts, err := e.generator.Read()
+	f = figures{config: e.cluster.Config, memory: memory / connections, added: (memory - memoryBefore) / connections, lost: counts.Lost}
+	f.spent(used.Since(usedBefore), connections)
+	return f, err
+}
+
+func (e *entrant) resident() (int64, error) {
+	var total int64
+	for _, pid := range e.cluster.PIDs {
+		bytes, err := host.Resident(pid)
+		if err != nil {
+			return 0, err
+		}
+		total += bytes
+	}
+	return total, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
