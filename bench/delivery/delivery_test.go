@@ -122,9 +122,9 @@ func TestChoose(t *testing.T) {
 func TestMerge(t *testing.T) {
 	t.Parallel()
 	turns := make([]figures, 3)
-	for i, ms := range []time.Duration{1, 2, 6} {
-		turns[i] = figures{p99: ms * time.Millisecond, lost: i}
-		turns[i].spent(host.Use{"moim": ms * time.Millisecond}, 100)
+	for i, d := range []time.Duration{time.Millisecond, 2 * time.Millisecond, 6 * time.Millisecond} {
+		turns[i] = figures{p99: d, lost: i}
+		turns[i].spent(host.Use{"moim": d}, 100)
 	}
 	f := merge(turns)
 	if f.cost != 30*time.Microsecond || f.units != 300 || f.p99 != 2*time.Millisecond || f.lost != 2 {
