@@ -16,7 +16,7 @@ import (
 
 // redisMove moves a role to another Redis server.
 type redisMove struct {
-	Role string `required:"" help:"the role to move: cache" placeholder:"ROLE"`
+	Role string `required:"" help:"the role to move: cache or socket" placeholder:"ROLE"`
 	To   string `help:"the server to move to; may be left out to go on with a move" placeholder:"URL"`
 	From string `help:"the server to move from, to be sure" placeholder:"URL"`
 	Back bool   `help:"take back the move that is under way"`
@@ -32,6 +32,9 @@ func (c redisMove) Run(l *loader) error {
 	}
 	if c.Back && c.To != "" {
 		return errors.New("--to: a move is taken back to where it came from: leave it out")
+	}
+	if c.Role == string(redisrole.Socket) && !cfg.SocketsUseRedis() {
+		return fmt.Errorf("the socket role does not use Redis: socket.adapter is %q", cfg.Socket.Adapter)
 	}
 	redisrole.LogTo(slog.New(slog.DiscardHandler))
 	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)

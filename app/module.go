@@ -70,7 +70,7 @@ func backends(cfg config.Config, o options) fx.Option {
 	case o.adapter != nil:
 		chosen = append(chosen, fx.Provide(func() adapter.Adapter { return o.adapter }))
 	case cfg.SocketsUseRedis(o.roles()...):
-		chosen = append(chosen, redisadapter.Module)
+		chosen = append(chosen, redismove.SocketModule)
 	default:
 		chosen = append(chosen, fx.Provide(func() adapter.Adapter { return adapter.NewMesh().Adapter() }))
 	}

@@ -90,6 +90,11 @@ func (l *Leader) Lead(ctx context.Context, o Order) (Move, error) {
 				return m, nil
 			}
 		}
+		if !o.Back && m.Phase == Leaving { // nodes look before they enter the others
+			if err := l.reachable(ctx, m); err != nil {
+				return m, err
+			}
+		}
 		m.Phase += step
 		if err := l.store.lead(ctx, m, l.operator); err != nil {
 			return m, err
@@ -100,8 +105,8 @@ func (l *Leader) Lead(ctx context.Context, o Order) (Move, error) {
 // take returns the move that an order is about: a new one, or the one that is
 // under way.
 func (l *Leader) take(ctx context.Context, o Order) (Move, error) {
-	if o.Role != redisrole.Cache {
-		return Move{}, fmt.Errorf("only the cache role can be moved yet, not %q", o.Role)
+	if o.Role != redisrole.Cache && o.Role != redisrole.Socket {
+		return Move{}, fmt.Errorf("only the cache and the socket role can be moved yet, not %q", o.Role)
 	}
 	if !l.clients.Uses(o.Role) {
 		return Move{}, fmt.Errorf("the %s role does not use Redis: set redis.url or redis.%s.url and restart the nodes", o.Role, o.Role)
@@ -182,6 +187,23 @@ func (l *Leader) begin(ctx context.Context, last Move, found bool, o Order) (Mov
 		before = last.ID
 	}
 	return m, l.store.begin(ctx, m, before, l.operator)
+}
+
+// reachable fails when the target does not answer.
+func (l *Leader) reachable(ctx context.Context, m Move) error {
+	url, err := l.secret.open(m.targetURL, m.ID)
+	if err != nil {
+		return err
+	}
+	to, err := l.clients.On(m.Role, url)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = to.Close() }()
+	if err := to.Health(ctx, m.Role); err != nil {
+		return fmt.Errorf("the move stands at %s: %w; go on by the same command when that is mended, or take the move back with --back", m.Phase, err)
+	}
+	return nil
 }
 
 // inspect looks at the target before anybody goes there.

@@ -112,7 +112,7 @@ func TestT75TargetDies(t *testing.T) {
 		s     Secret
 		want  string
 	}{
-		"another role":        {Order{Role: redisrole.Group, To: three.URL()}, secret, "only the cache role"},
+		"another role":        {Order{Role: redisrole.Group, To: three.URL()}, secret, "only the cache and the socket role"},
 		"nowhere":             {Order{Role: redisrole.Cache}, secret, "--to: say where"},
 		"no URL":              {Order{Role: redisrole.Cache, To: "redis://:hunter2@"}, secret, "--to: "},
 		"where it is":         {Order{Role: redisrole.Cache, To: one.URL()}, secret, "is on " + one.Addr() + "/0 already"},

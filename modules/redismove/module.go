@@ -9,6 +9,8 @@ import (
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/redisrole"
+	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
 
 // Module wants a *database.DB, *redisrole.Clients, a [Secret] and a
@@ -18,6 +20,11 @@ var Module = fx.Module("redismove", fx.Provide(provideMover))
 // CacheModule wants that, and provides the cache's tier as a part that moves.
 var CacheModule = fx.Module("redismove.cache", fx.Provide(
 	fx.Annotate(provideCache, fx.As(fx.Self()), fx.As(new(cache.Tier)))))
+
+// SocketModule wants that and a redisadapter.Key, and provides the way to the
+// other nodes as a part that moves. The hub starts and stops it.
+var SocketModule = fx.Module("redismove.socket", fx.Provide(
+	fx.Annotate(provideSocket, fx.As(fx.Self()), fx.As(new(adapter.Adapter)))))
 
 func provideMover(lc fx.Lifecycle, db *database.DB, clients *redisrole.Clients, secret Secret, log *slog.Logger) *Mover {
 	m := New(db, clients, secret, log)
@@ -32,4 +39,13 @@ func provideCache(m *Mover, clients *redisrole.Clients, log *slog.Logger) *Cache
 	part := NewCachePart(clients, log)
 	m.Add(redisrole.Cache, part)
 	return part
+}
+
+func provideSocket(m *Mover, clients *redisrole.Clients, key redisadapter.Key, log *slog.Logger) (*redisadapter.Adapter, error) {
+	a, err := redisadapter.New(clients, key, log)
+	if err != nil {
+		return nil, err
+	}
+	m.Add(redisrole.Socket, NewSocketPart(a))
+	return a, nil
 }
