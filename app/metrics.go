@@ -6,6 +6,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/modules/cache"
+	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/redismove"
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
@@ -21,6 +22,7 @@ type counted struct {
 
 	Registerer prometheus.Registerer
 	Cache      *cache.Cache
+	Presence   *group.Presence
 	Adapter    *redisadapter.Adapter `optional:"true"`
 	Tier       *redismove.CachePart  `optional:"true"`
 }
@@ -36,6 +38,8 @@ func countBackends(c counted) {
 		show(c.Registerer, "moim_cache_redis_reconnects_total", "Lost subscriptions to invalidations that were replaced.", func() float64 { return float64(tier.Stats().Reconnects) })
 		show(c.Registerer, "moim_cache_redis_garbage_total", "Values and messages there that are none of ours.", func() float64 { return float64(tier.Stats().Garbage) })
 	}
+	gauge(c.Registerer, "moim_presence_waiting", "Members of whom the store of presence is still to be told.", func() float64 { return float64(c.Presence.Stats().Waiting) })
+	show(c.Registerer, "moim_presence_failed_total", "Times that it did not take what it was told.", func() float64 { return float64(c.Presence.Stats().Failed) })
 	if a := c.Adapter; a != nil {
 		show(c.Registerer, "moim_adapter_published_total", "Envelopes that the socket role's Redis took.", func() float64 { return float64(a.Stats().Published) })
 		show(c.Registerer, "moim_adapter_failed_total", "Envelopes that could not be published.", func() float64 { return float64(a.Stats().Failed) })

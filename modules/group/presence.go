@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/moim-live/moim/internal/tasks"
@@ -27,6 +28,7 @@ type Presence struct {
 	program Translator
 	tasks   *tasks.Group
 	wake    chan struct{}
+	failed  atomic.Int64
 
 	mu     sync.Mutex
 	groups map[string]map[string]*attendee
@@ -74,6 +76,19 @@ func NewPresence(cfg Config, store PresenceStore, out Emitter, log *slog.Logger)
 // Translate makes subscribers be told, after group:presence, what t makes of it.
 // Call it before Start.
 func (p *Presence) Translate(t Translator) { p.program = t }
+
+// PresenceStats is how telling the store goes.
+type PresenceStats struct {
+	Waiting int   // users of whom the store is still to be told
+	Failed  int64 // times that it did not take what it was told
+}
+
+// Stats returns how telling the store goes.
+func (p *Presence) Stats() PresenceStats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return PresenceStats{Waiting: len(p.dirty), Failed: p.failed.Load()}
+}
 
 // Start begins to tell the store and the subscribers.
 func (p *Presence) Start(ctx context.Context) error {

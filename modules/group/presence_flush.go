@@ -60,6 +60,7 @@ func (p *Presence) flush(ctx context.Context) bool {
 	if len(changes) > 0 {
 		var told []PresenceChange
 		if told, err = p.store.Apply(ctx, changes); err != nil {
+			p.failed.Add(1)
 			p.log.Debug("group: presence cannot be stored", "changes", len(changes), "err", err)
 		}
 		p.applied(changes, err == nil)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -30,8 +31,9 @@ type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 type links struct {
 	once func() (*redis.Client, error) // a client for one look
 
-	mu   sync.Mutex
-	open map[*link]struct{}
+	mu    sync.Mutex
+	open  map[*link]struct{}
+	broke time.Time // when one of them ended by itself, the last time
 
 	look  sync.Mutex // held while somebody looks
 	fresh time.Duration
@@ -43,7 +45,19 @@ type links struct {
 type link struct {
 	net.Conn
 
-	of *links
+	of     *links
+	dialed time.Time
+}
+
+// Read implements net.Conn.
+func (l *link) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	if err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		l.of.mu.Lock()
+		l.of.broke = time.Now()
+		l.of.mu.Unlock()
+	}
+	return n, err
 }
 
 // Close implements net.Conn.
@@ -73,7 +87,7 @@ func (l *links) through(dial dialer) dialer {
 		if err != nil {
 			return nil, err
 		}
-		noted := &link{conn, l}
+		noted := &link{conn, l, time.Now()}
 		l.mu.Lock()
 		l.open[noted] = struct{}{}
 		l.mu.Unlock()
@@ -85,12 +99,23 @@ func (l *links) through(dial dialer) dialer {
 }
 
 // all returns the connections that are open.
-func (l *links) all() []*link {
+func (l *links) all() []*link { return l.some(func(*link) bool { return true }) }
+
+// before returns those that lead to a server which was there at a time and has been
+// replaced since. If connections have ended since, it died: those that were
+// made later lead to the one that took its place.
+func (l *links) before(then time.Time) []*link {
+	return l.some(func(one *link) bool { return !l.broke.After(then) || one.dialed.Before(l.broke) })
+}
+
+func (l *links) some(which func(*link) bool) []*link {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	open := make([]*link, 0, len(l.open))
 	for one := range l.open {
-		open = append(open, one)
+		if which(one) {
+			open = append(open, one)
+		}
 	}
 	return open
 }
@@ -132,7 +157,7 @@ func (c *Clients) Verify(ctx context.Context, role Role) (replaced bool, err err
 	}
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
-	before := l.all()
+	before := l.before(l.seen)
 	client, err := l.once()
 	if err != nil {
 		return false, err

@@ -168,3 +168,36 @@ func TestReset(t *testing.T) {
 	}
 	open(t, redisrole.Config{}, nil).Reset(redisrole.Cache) // a role without Redis
 }
+
+// Connections that were made after a server died lead to the one that took its
+// place: they stay.
+func TestVerifyKeepsWhatIsNew(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := proxytest.Start(t, s.Addr())
+	c := open(t, redisrole.Config{URL: s.URLVia(p.Addr())}, nil)
+	redisrole.VerifyAlways(c, redisrole.Cache)
+	again, err := c.Duplicate(redisrole.Cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = again.Close() })
+	sub := again.Subscribe(t.Context(), "channel")
+	if _, err := sub.Receive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	verify(t, c, false)
+	s.Restart()
+	if _, err := sub.ReceiveTimeout(t.Context(), 5*time.Second); err == nil {
+		t.Fatal("the subscription did not end")
+	}
+	_ = sub.Close()
+	if err := c.Health(t.Context(), redisrole.Cache); err != nil {
+		t.Fatal(err)
+	}
+	links := redisrole.Links(c, redisrole.Cache)
+	verify(t, c, true)
+	if now := redisrole.Links(c, redisrole.Cache); now != links || now == 0 {
+		t.Errorf("%d connections are left of %d", now, links)
+	}
+}

@@ -47,6 +47,7 @@ type API struct {
 	registry  *prometheus.Registry
 	durations *prometheus.HistogramVec
 	cursorKey atomic.Pointer[[]byte]
+	warned    atomic.Int64        // when refusals were logged, in ns
 	rawPaths  bool                // the router matches escaped paths: see Own
 	options   map[string][]string // methods of each path
 

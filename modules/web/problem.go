@@ -11,12 +11,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 
 	"github.com/moim-live/moim/modules/fault"
 )
+
+// warnEvery is how often it is logged that requests are refused because
+// something is down.
+const warnEvery = time.Minute
 
 // statuses is what each kind of fault is in HTTP.
 var statuses = map[fault.Kind]int{
@@ -97,7 +102,7 @@ func (a *API) problem(ctx context.Context, route string, err error) *Problem {
 		a.log.Error("web: a request failed", "route", route, "err", err)
 	case e.Unwrap() != nil:
 		level := slog.LevelDebug
-		if e.Kind == fault.Unavailable {
+		if e.Kind == fault.Unavailable && a.mayWarn() {
 			level = slog.LevelWarn
 		}
 		a.log.Log(ctx, level, "web: a request was refused", "route", route, "code", e.Code, "err", err)
@@ -106,6 +111,13 @@ func (a *API) problem(ctx context.Context, route string, err error) *Problem {
 		e = fault.ErrInternal
 	}
 	return newProblem(e)
+}
+
+// mayWarn reports whether refusals for want of a dependency may be told of: once
+// in a while, for whatever is down is told by who uses it.
+func (a *API) mayWarn() bool {
+	now, last := time.Now().UnixNano(), a.warned.Load()
+	return now-last >= int64(warnEvery) && a.warned.CompareAndSwap(last, now)
 }
 
 // fail answers with a problem outside of huma, and ends the request.

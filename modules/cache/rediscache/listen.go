@@ -86,7 +86,7 @@ func (t *Tier) keepHearing(ctx context.Context, drop func(key string, revision i
 // hear subscribes over a new connection and hears invalidations until that
 // ends. What was invalidated before it began is unknown: everything is dropped.
 func (t *Tier) hear(ctx context.Context, drop func(key string, revision int64), dropAll func()) error {
-	s := session{Tier: t, pubsub: t.sub.Subscribe(ctx), drop: drop, dropAll: dropAll}
+	s := session{Tier: t, pubsub: t.sub.Subscribe(ctx), drop: drop, dropAll: dropAll, ready: make(chan struct{})}
 	dial, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	if err := s.pubsub.Subscribe(dial, t.keys.invalidations(), t.probe); err != nil {

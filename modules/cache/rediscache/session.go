@@ -14,7 +14,10 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-var errProbeMissed = errors.New("rediscache: the connection is open, but what is published does not arrive on it")
+var (
+	errNotSubscribed = errors.New("rediscache: the server does not confirm the subscription")
+	errProbeMissed   = errors.New("rediscache: the connection is open, but what is published does not arrive on it")
+)
 
 // sealed is a context that has ended. With it go-redis uses the connection
 // that it has and cannot dial another one behind this package's back, which
@@ -33,6 +36,7 @@ type session struct {
 	drop    func(key string, revision int64)
 	dropAll func()
 
+	ready  chan struct{} // closed when probes can arrive
 	read   atomic.Uint64 // messages of any kind that were read
 	sent   atomic.Uint64 // number of the last probe
 	probed atomic.Uint64 // number of the last that came back
@@ -64,12 +68,13 @@ func (s *session) receive() error {
 		s.read.Add(1)
 		switch m := message.(type) {
 		case *redis.Subscription:
-			if m.Channel == s.keys.invalidations() {
+			if m.Channel == s.probe { // the last of the channels
 				s.dropAll()
 				if s.status.failure(hearing) != nil {
 					s.reconnects.Add(1)
 				}
 				s.status.set(hearing, nil)
+				close(s.ready)
 			}
 		case *redis.Message:
 			if m.Channel == s.probe {
@@ -93,27 +98,43 @@ func (s *session) returned(payload string) {
 // node does not publish, or the connection is dead without an end. Traffic of
 // others says nothing of the first.
 func (s *session) keepProbing(ctx context.Context) error {
-	ticker := time.NewTicker(s.timing.probeEvery)
-	defer ticker.Stop()
+	timer := time.NewTimer(connectTimeout)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.ready:
+		timer.Reset(0)
+	case <-timer.C:
+		return errNotSubscribed
+	}
 	for n := uint64(1); ; n++ {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-ticker.C:
+		case <-timer.C:
 		}
-		if err := s.probeOnce(ctx, n); err != nil {
+		published, err := s.probeOnce(ctx, n)
+		if err != nil {
 			return err
+		}
+		if published {
+			timer.Reset(s.timing.probeEvery)
+		} else {
+			timer.Reset(min(s.timing.retryEvery, s.timing.probeEvery))
 		}
 	}
 }
 
-func (s *session) probeOnce(ctx context.Context, n uint64) error {
+// probeOnce returns whether the server took the probe. If it did not, a sign of
+// life of the connection will do.
+func (s *session) probeOnce(ctx context.Context, n uint64) (published bool, err error) {
 	read := s.read.Load()
 	if err := s.pubsub.Ping(sealed); err != nil {
-		return fmt.Errorf("rediscache: ping: %w", err)
+		return false, fmt.Errorf("rediscache: ping: %w", err)
 	}
 	s.sent.Store(n)
-	published := s.call(ctx, func(ctx context.Context) error {
+	published = s.call(ctx, func(ctx context.Context) error {
 		return s.client.Publish(ctx, s.probe, strconv.FormatUint(n, 10)).Err()
 	})
 	// Ticks are counted instead of time: a process that stood still for a while
@@ -123,13 +144,13 @@ func (s *session) probeOnce(ctx context.Context, n uint64) error {
 	defer tick.Stop()
 	for waited := time.Duration(0); waited < s.timing.probeTimeout; waited += every {
 		if s.probed.Load() >= n || !published && s.read.Load() != read {
-			return nil
+			return published, nil
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return published, context.Cause(ctx)
 		case <-tick.C:
 		}
 	}
-	return errProbeMissed
+	return published, errProbeMissed
 }

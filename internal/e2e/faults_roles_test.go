@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/internal/proxytest"
+)
+
+// TestT13Blackholes: a role's connections stay open and nothing comes out of
+// them, in turn for each role.
+func TestT13Blackholes(t *testing.T) {
+	t.Parallel()
+	for _, role := range []string{"socket", "group", "cache"} {
+		t.Run(role, func(t *testing.T) {
+			t.Parallel()
+			r := startOnRole(t, role)
+			r.outage("T13", "blackhole", func() { r.onEach((*proxytest.Proxy).Freeze) }, func() { r.onEach((*proxytest.Proxy).Heal) })
+		})
+	}
+}
+
+// TestT21KillGroupRedis: nothing durable is there, so changes go on (the fault
+// list would have them refused); presence is unavailable and never wrong.
+func TestT21KillGroupRedis(t *testing.T) {
+	t.Parallel()
+	r := startOnRole(t, "group")
+	r.outage("T21", "kill -9, back empty", r.server.Kill, r.server.Restart)
+}
+
+// TestT28KillCacheRedis: everything is read from the database meanwhile, once
+// however many ask (see the stampede of modules/cache).
+func TestT28KillCacheRedis(t *testing.T) {
+	t.Parallel()
+	r := startOnRole(t, "cache")
+	r.outage("T28", "kill -9, back empty", r.server.Kill, r.server.Restart)
+	for _, n := range r.nodes {
+		if n.Metric("moim_cache_redis_reconnects_total") != 1 {
+			t.Errorf("%s counted %v reconnections, want 1", n.name, n.Metric("moim_cache_redis_reconnects_total"))
+		}
+	}
+}
+
+// TestT11KillSocketRedisHoldsNobody: T11 has what sessions see of it.
+func TestT11KillSocketRedisHoldsNobody(t *testing.T) {
+	t.Parallel()
+	r := startOnRole(t, "socket")
+	r.outage("T11", "kill -9, back empty", r.server.Kill, r.server.Restart)
+}
+
+// TestT27SlowGroupRedis: everything to the group role's server takes half a
+// second. Presence is slower or unavailable, within its deadline; nothing else
+// is touched.
+func TestT27SlowGroupRedis(t *testing.T) {
+	t.Parallel()
+	r := startOnRole(t, "group")
+	r.onEach(func(p *proxytest.Proxy) { p.Delay(250 * time.Millisecond) }) // each way
+	change, read := r.change(300)
+	answered, presence := r.presences(0, 10)
+	began := time.Now()
+	r.untroubled()
+	for i := range r.nodes {
+		if h := r.nodes[i].health(); h.Status != "ready" && h.Status != "degraded" {
+			t.Errorf("%s is %s", r.nodes[i].name, h.Status)
+		}
+	}
+	t.Logf("T27: group role 500 ms away: 300 changes, the slowest %s, the slowest reading %s, every session had them %s later; presence: %d of 10 answered, the slowest %s; worst lateness %s",
+		round(change), round(read), round(time.Since(began)), answered, round(presence), latest(r.sessions))
+	if limit := 2 * time.Second; change > limit || read > limit || presence > limit {
+		t.Errorf("a change took %s, a reading %s, presence %s", change, read, presence)
+	}
+	if worst := latest(r.sessions); worst > 3*time.Second {
+		t.Errorf("an event was %s late", worst)
+	}
+	r.onEach((*proxytest.Proxy).Heal)
+	r.back()
+}
+
+// TestT34PartitionedFromGroupRedis: one node alone does not reach the group
+// role's server. It does everything but presence; the other does everything,
+// and its members are never shown to have gone.
+func TestT34PartitionedFromGroupRedis(t *testing.T) {
+	t.Parallel()
+	r := startOnRole(t, "group")
+	watcher := watchPresence(t, r.ws(t, 1, "ana"), r.groups[0])
+	r.links[0].Cut()
+	began := time.Now()
+	need(t, 15*time.Second, "the node says that the role is down", func() bool { return r.up(r.nodes[0]) == 0 })
+	noticed := time.Since(began)
+	change, read := r.change(500)
+	if answered, _ := r.presences(0, 10); answered > 0 {
+		t.Error("the node answers who is present")
+	}
+	if answered, slowest := r.presences(1, 10); answered < 10 || slowest > 2*time.Second {
+		t.Errorf("the other node answered %d of 10 questions for presence, the slowest in %s", answered, slowest)
+	}
+	if h := r.nodes[1].health(); h.Status != "ready" {
+		t.Errorf("the other node is %s", h.Status)
+	}
+	// Its lease runs out: the other node cannot know that its members are there.
+	need(t, 20*time.Second, "its members are shown to be reconnecting", func() bool {
+		for _, s := range r.on(0) {
+			if s.groupID == r.groups[0] && len(pushedPresence(watcher, s.groupID, s.user)) == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	lost := time.Since(began)
+	r.links[0].Heal()
+	back := r.back()
+	r.untroubled()
+	for _, s := range r.on(1) {
+		for _, told := range pushedPresence(watcher, r.groups[0], s.user) {
+			if told != "online" {
+				t.Errorf("told %s of %s, who was there on the other node", told, s.user)
+			}
+		}
+	}
+	t.Logf("T34: one node of two without the group role: noticed after %s; 500 changes on both, the slowest %s, the slowest reading %s; "+
+		"its members reconnecting after %s; back %s after it was healed", round(noticed), round(change), round(read), round(lost), round(back))
+}
+
+// TestT30ColdCache: the cache role's server comes back empty, and everybody
+// reads everything at once.
+func TestT30ColdCache(t *testing.T) {
+	t.Parallel()
+	r := startOnRole(t, "cache")
+	var paths []string
+	for range 100 {
+		paths = append(paths, "/groups/"+newGroup(t, r.deployment))
+	}
+	sweep := func() time.Duration {
+		took := make([]time.Duration, 10*len(paths))
+		var work sync.WaitGroup
+		for w := range 10 {
+			work.Go(func() {
+				for i, path := range paths {
+					began := time.Now()
+					r.api(w, "ana").must(t, http.StatusOK, http.MethodGet, path, nil, nil)
+					took[w*len(paths)+i] = time.Since(began)
+				}
+			})
+		}
+		work.Wait()
+		slices.Sort(took)
+		return took[len(took)*99/100]
+	}
+	sweep()
+	warm := sweep()
+	loads := func() (sum float64) {
+		for _, n := range r.nodes {
+			sum += n.Metric("moim_cache_loads_total")
+		}
+		return sum
+	}
+	before := loads()
+	r.server.Restart()
+	for _, n := range r.nodes {
+		need(t, 10*time.Second, "the node has dropped its own copies", func() bool { return n.Metric("moim_cache_redis_reconnects_total") >= 1 })
+	}
+	cold := sweep()
+	reads := loads() - before
+	t.Logf("T30: p99 of reading 100 groups on two nodes at once: %s warm, %s with an empty cache; %v reads of the database", warm.Round(time.Millisecond), cold.Round(time.Millisecond), reads)
+	if cold > 2*warm+100*time.Millisecond { // two cores do everything else as well
+		t.Errorf("p99 is %s cold, %s warm", cold, warm)
+	}
+	if reads < float64(len(paths)) || reads > float64(2*len(paths)*len(r.nodes)) {
+		t.Errorf("%v reads of the database for %d records", reads, len(paths))
+	}
+}

@@ -1,0 +1,302 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/internal/proxytest"
+	"github.com/moim-live/moim/internal/redistest"
+)
+
+// roleTest is two nodes, each with a link of its own to the server of one role,
+// and a fleet on them.
+type roleTest struct {
+	*deployment
+	*fleet
+
+	t      *testing.T
+	role   string
+	server *redistest.Server
+	links  []*proxytest.Proxy
+}
+
+// What a node logs when a role goes and when it comes back.
+var roleLogs = map[string][2]string{
+	"socket": {"other nodes cannot be reached", "other nodes can be reached again"},
+	"group":  {"who is present is not known", "who is present is known again"},
+	"cache":  {"rediscache: the server does not answer", "rediscache: the server answers again"},
+}
+
+func startOnRole(t *testing.T, role string) *roleTest {
+	t.Helper()
+	r := &roleTest{t: t, role: role, server: redistest.Start(t)}
+	env := []string{"MOIM_AUTH_SECRET=" + secret, "MOIM_REDIS_URL=" + redistest.Start(t).URL(), "MOIM_DATABASE_URL=" + pgtest.Start(t).NewDatabase(t)}
+	r.deployment = &deployment{token: func(user string) string { return mint(user, time.Hour) }}
+	for range 2 {
+		link := proxytest.Start(t, r.server.Addr())
+		r.links = append(r.links, link)
+		r.nodes = append(r.nodes, startNode(t, append(env, "MOIM_REDIS_"+strings.ToUpper(role)+"_URL="+r.server.URLVia(link.Addr()))...))
+	}
+	r.fleet = newFleet(t, r.deployment, 2, 6)
+	for _, groupID := range r.groups {
+		for i := range r.nodes {
+			r.needOnline(0, groupID, r.api(i, "ana"))
+		}
+	}
+	return r
+}
+
+// onEach does something to every node's link.
+func (r *roleTest) onEach(do func(*proxytest.Proxy)) {
+	for _, link := range r.links {
+		do(link)
+	}
+}
+
+// health is the answer of /readyz.
+type health struct {
+	Status string
+	Checks map[string]struct{ Status string }
+}
+
+func (n *node) health() (h health) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+"/readyz", nil)
+	if err != nil {
+		return h
+	}
+	resp, err := httpClient.Do(req)
+	if err != nil {
+		return h
+	}
+	defer resp.Body.Close()
+	_ = json.NewDecoder(resp.Body).Decode(&h) // nothing is as good as an error
+	if resp.StatusCode != http.StatusOK {
+		h.Status += " " + strconv.Itoa(resp.StatusCode)
+	}
+	return h
+}
+
+// up returns the role's moim_dependency_up.
+func (r *roleTest) up(n *node) float64 {
+	return n.Metric(fmt.Sprintf("moim_dependency_up{dependency=%q}", "redis."+r.role))
+}
+
+// noticed waits until the nodes say that the role is down, in /readyz and on
+// /metrics, and that the others are up; it returns after how long.
+func (r *roleTest) noticed() time.Duration {
+	r.t.Helper()
+	began := time.Now()
+	for _, n := range r.nodes {
+		need(r.t, 15*time.Second, "the node says that the role is down", func() bool {
+			h := n.health()
+			return h.Status == "degraded" && h.Checks["redis."+r.role].Status == "down" && r.up(n) == 0
+		})
+	}
+	took := time.Since(began)
+	for _, n := range r.nodes {
+		for name, check := range n.health().Checks {
+			if (check.Status == "up") == (name == "redis."+r.role) {
+				r.t.Errorf("%s says that %s is %s", n.name, name, check.Status)
+			}
+		}
+	}
+	return took
+}
+
+// change makes so many changes on both nodes, and reads; none may be refused. It
+// returns what the slowest of each took.
+func (r *roleTest) change(total int64) (change, read time.Duration) {
+	r.t.Helper()
+	var begun, slowestChange, slowestRead atomic.Int64
+	var work sync.WaitGroup
+	call := func(slowest *atomic.Int64, i int64, method, path string, body any) {
+		began := time.Now()
+		if status, err := r.api(int(i), "ana").do(r.t.Context(), method, path, body, nil); err != nil {
+			r.t.Errorf("%s %s: %d, %v", method, path, status, err)
+		}
+		for took := int64(time.Since(began)); ; {
+			if worst := slowest.Load(); took <= worst || slowest.CompareAndSwap(worst, took) {
+				return
+			}
+		}
+	}
+	for range 20 {
+		work.Go(func() {
+			for i := begun.Add(1); i <= total; i = begun.Add(1) {
+				path := "/groups/" + r.groups[int(i)%len(r.groups)]
+				call(&slowestChange, i, http.MethodPost, path+"/messages", object{"data": object{"n": i}})
+				call(&slowestRead, i, http.MethodGet, path, nil)
+			}
+		})
+	}
+	work.Wait()
+	return time.Duration(slowestChange.Load()), time.Duration(slowestRead.Load())
+}
+
+// presences asks a node for presence so many times, and returns how many
+// answers there were and what the slowest answer or refusal took.
+func (r *roleTest) presences(node, times int) (answered int, slowest time.Duration) {
+	r.t.Helper()
+	for range times {
+		began := time.Now()
+		status, err := r.api(node, "ana").do(r.t.Context(), http.MethodGet, "/groups/"+r.groups[0]+"/presence", nil, nil)
+		slowest = max(slowest, time.Since(began))
+		refusal, refused := errors.AsType[*apiError](err)
+		switch {
+		case err == nil:
+			answered++
+		case !refused || status != http.StatusServiceUnavailable || refusal.Code != "unavailable":
+			r.t.Errorf("presence: %d, %v", status, err)
+		}
+	}
+	return answered, slowest
+}
+
+// back waits until the role is of use to everyone again, as the nodes say and as
+// their users see; it returns after how long.
+func (r *roleTest) back() time.Duration {
+	r.t.Helper()
+	began := time.Now()
+	for i, n := range r.nodes {
+		need(r.t, 30*time.Second, "the node says that the role is up", func() bool {
+			return n.health().Status == "ready" && r.up(n) == 1
+		})
+		if r.role == "group" {
+			for _, groupID := range r.groups {
+				r.needOnline(30*time.Second, groupID, r.api(i, "ana"))
+			}
+		}
+	}
+	if r.role == "socket" {
+		need(r.t, 20*time.Second, "an event crosses the nodes at once", func() bool {
+			var e event
+			r.api(0, "ana").must(r.t, http.StatusCreated, http.MethodPost, "/groups/"+r.groups[0]+"/messages", object{"data": object{}}, &e)
+			return wait(500*time.Millisecond, func() bool {
+				for _, s := range r.sessions {
+					if s.groupID == r.groups[0] && s.events().head() < e.Version {
+						return false
+					}
+				}
+				return true
+			})
+		})
+	}
+	return time.Since(began)
+}
+
+// loggedOnce wants that each node said once that the role went and once that
+// it came back.
+func (r *roleTest) loggedOnce() {
+	r.t.Helper()
+	for _, n := range r.nodes {
+		for _, line := range roleLogs[r.role] {
+			need(r.t, 10*time.Second, "the node logs: "+line, func() bool { return strings.Contains(n.log.String(), line) })
+			if times := strings.Count(n.log.String(), line); times != 1 {
+				r.t.Errorf("%s logged %d times: %s", n.name, times, line)
+			}
+		}
+		if warned := strings.Count(n.log.String(), `"level":"WARN"`); warned > 3 { // the role, the lease, a refused request
+			r.t.Errorf("%s warned %d times of one outage", n.name, warned)
+		}
+	}
+}
+
+// untroubled wants that every session has every event, that none noticed, and
+// that nobody is said to have gone.
+func (r *roleTest) untroubled(watchers ...*client) {
+	r.t.Helper()
+	r.needHeads(0)
+	for _, s := range r.sessions {
+		if s.follows.Load() != 1 {
+			r.t.Errorf("%s was disconnected", s.name)
+		}
+		for _, w := range watchers {
+			for _, told := range pushedPresence(w, r.groups[0], s.user) {
+				if told != "online" {
+					r.t.Errorf("%s was told %s of %s, who was there all the time", w.name, told, s.user)
+				}
+			}
+		}
+	}
+}
+
+// watchers follow the first group's presence, one on each node.
+func (r *roleTest) watchers() []*client {
+	r.t.Helper()
+	var all []*client
+	for i := range r.nodes {
+		all = append(all, watchPresence(r.t, r.ws(r.t, i, "ana"), r.groups[0]))
+	}
+	return all
+}
+
+// outage is what TestT11, T13, T21 and T28 have in common: a role is hurt, a
+// thousand changes are made meanwhile, and it is healed after a while.
+func (r *roleTest) outage(number, fault string, hurt, heal func()) {
+	r.t.Helper()
+	watchers := r.watchers()
+	r.change(100)
+	before := make([]float64, len(r.nodes))
+	for i, n := range r.nodes {
+		before[i] = n.Metric("go_goroutines")
+	}
+	hurt()
+	began := time.Now()
+	watching, done := make(chan struct{}), make(chan struct{})
+	most := make([]float64, len(r.nodes))
+	go func() {
+		defer close(done)
+		for tick := time.NewTicker(100 * time.Millisecond); ; {
+			for i, n := range r.nodes {
+				most[i] = max(most[i], n.Metric("go_goroutines"))
+			}
+			select {
+			case <-watching:
+				tick.Stop()
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	var work sync.WaitGroup
+	var change, read, noticed time.Duration
+	work.Go(func() { change, read = r.change(1000) })
+	noticed = r.noticed()
+	work.Wait()
+	stormed := time.Since(began)
+	answered, presence := r.presences(0, 20)
+	close(watching)
+	<-done
+	heal()
+	back := r.back()
+	r.loggedOnce()
+	r.untroubled(watchers...)
+	for i, n := range r.nodes {
+		if most[i] > before[i]+150 {
+			r.t.Errorf("%s had %v goroutines in the outage, %v before", n.name, most[i], before[i])
+		}
+	}
+	if (answered == 0) != (r.role == "group") {
+		r.t.Errorf("%d of 20 questions for presence were answered", answered)
+	}
+	if limit := 3 * time.Second; change > limit || read > limit || presence > limit {
+		r.t.Errorf("a change took %s, a reading %s, presence %s", change, read, presence)
+	}
+	r.t.Logf("%s: %s role, %s: /readyz and /metrics say so after %s; 1000 changes in %s, the slowest %s, the slowest reading %s, presence (%d of 20 answered) %s; "+
+		"worst lateness of an event %s; goroutines %v, then %v at most; back %s after it was healed", number, r.role, fault, round(noticed), round(stormed), round(change), round(read),
+		answered, round(presence), latest(r.sessions), before, most, round(back))
+}
+
+func round(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }
