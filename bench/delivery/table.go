@@ -136,14 +136,14 @@ func (t *table) compare(out io.Writer, a aspect) {
 	fmt.Fprintf(out, "\n| %s |", a.title)
 	for _, server := range t.servers {
 		fmt.Fprintf(out, " %s |", server.Name())
-		if server.Name() != ours {
+		if t.rivals(server) {
 			fmt.Fprint(out, " Moim ÷ it |")
 		}
 	}
 	fmt.Fprint(out, "\n| --- |")
 	for _, server := range t.servers {
 		fmt.Fprint(out, " ---: |")
-		if server.Name() != ours {
+		if t.rivals(server) {
 			fmt.Fprint(out, " ---: |")
 		}
 	}
@@ -156,12 +156,17 @@ func (t *table) compare(out io.Writer, a aspect) {
 				text = a.text(r, f)
 			}
 			fmt.Fprintf(out, " %s |", text)
-			if server.Name() != ours {
+			if t.rivals(server) {
 				fmt.Fprintf(out, " %s |", t.ratio(a, r, server.Name()))
 			}
 		}
 	}
 	fmt.Fprintln(out)
+}
+
+// rivals reports whether Moim is compared with a server.
+func (t *table) rivals(server peers.Peer) bool {
+	return server.Name() != ours && slices.ContainsFunc(t.servers, func(p peers.Peer) bool { return p.Name() == ours })
 }
 
 // ratio is Moim's part of a peer's figure beside what it may be.

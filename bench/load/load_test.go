@@ -14,19 +14,27 @@ func TestPayload(t *testing.T) {
 	if len(text) != PayloadSize || !json.Valid(text) {
 		t.Errorf("%d bytes: %s", len(text), text)
 	}
-	twice := append(append([]byte(`[`), text...), text...)
-	sent, rest, ok := sentAt(twice)
-	if !ok || sent != 1234567890 {
+	if sent, ok := sentAt([]byte(`42["group:signal",` + string(text) + `]`)); !ok || sent != 1234567890 {
 		t.Errorf("sent at %d, %v", sent, ok)
 	}
-	if sent, rest, ok = sentAt(rest); !ok || sent != 1234567890 {
-		t.Errorf("the second: sent at %d, %v", sent, ok)
-	}
-	if _, _, ok = sentAt(rest); ok {
-		t.Error("a third one")
-	}
-	if _, _, ok = sentAt(text[:20]); ok {
+	if _, ok := sentAt(text[:20]); ok {
 		t.Error("a part of one")
+	}
+}
+
+func TestLinesOfAFrame(t *testing.T) {
+	t.Parallel()
+	l := loop{}
+	c := &conn{phase: ready}
+	text := string(Payload(1))
+	for payload, want := range map[string]int64{text: 1, text + "\n" + text: 2, "{}\n" + text + "\n" + text + "\n": 2, "{}": 0} {
+		l.latencies = histogram{}
+		if err := l.take(c, opText, []byte(payload), 2); err != nil {
+			t.Fatal(err)
+		}
+		if l.latencies.total != want {
+			t.Errorf("%q: %d payloads, want %d", payload, l.latencies.total, want)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@
 package load
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -186,22 +187,33 @@ func (l *loop) take(c *conn, op byte, payload []byte, now int64) error {
 	case opPing:
 		return c.write(frameOf(opPong, string(payload)))
 	}
-	if len(payload) <= longestBeat {
-		if answer, ok := l.heartbeats[string(payload)]; ok {
+	for len(payload) > 0 { // centrifuge puts several messages into a frame, a line each
+		message := payload
+		if end := bytes.IndexByte(payload, '\n'); end >= 0 {
+			message, payload = payload[:end], payload[end+1:]
+		} else {
+			payload = nil
+		}
+		if err := l.receive(c, message, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *loop) receive(c *conn, message []byte, now int64) error {
+	if len(message) <= longestBeat {
+		if answer, ok := l.heartbeats[string(message)]; ok {
 			return c.write(answer)
 		}
 	}
 	if c.phase == talking {
-		return c.hear(payload)
+		return c.hear(message)
 	}
-	for {
-		sent, rest, ok := sentAt(payload)
-		if !ok {
-			return nil
-		}
+	if sent, ok := sentAt(message); ok {
 		l.latencies.add(now - sent)
-		payload = rest
 	}
+	return nil
 }
 
 func (l *loop) counts() Counts {

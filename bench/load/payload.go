@@ -51,19 +51,17 @@ func Payload(sent int64) []byte {
 	return append(text, `"}`...)
 }
 
-// sentAt reads the time from the first payload in data and returns what
-// follows it.
-func sentAt(data []byte) (sent int64, rest []byte, ok bool) {
-	i := bytes.Index(data, []byte(marker))
-	if i < 0 || len(data) < i+len(marker)+digits {
-		return 0, nil, false
+// sentAt reads the time from the payload in a message.
+func sentAt(message []byte) (sent int64, ok bool) {
+	i := bytes.Index(message, []byte(marker))
+	if i < 0 || len(message) < i+len(marker)+digits {
+		return 0, false
 	}
-	data = data[i+len(marker):]
-	for _, c := range data[:digits] {
+	for _, c := range message[i+len(marker):][:digits] {
 		if c < '0' || c > '9' {
-			return 0, nil, false
+			return 0, false
 		}
 		sent = sent*10 + int64(c-'0')
 	}
-	return sent, data[digits:], true
+	return sent, true
 }
