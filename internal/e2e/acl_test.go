@@ -1,0 +1,247 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/modules/cache"
+	"github.com/moim-live/moim/modules/cache/cachetest"
+	"github.com/moim-live/moim/modules/cache/rediscache"
+	domain "github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presencetest"
+	"github.com/moim-live/moim/modules/group/redispresence"
+	"github.com/moim-live/moim/modules/redisrole"
+	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/socket/adapter/adaptertest"
+	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
+)
+
+// documentedRules returns the rules that docs/redis.md gives a role's user,
+// without his name and password.
+func documentedRules(t *testing.T, role string) []string {
+	t.Helper()
+	doc, err := os.ReadFile("../../docs/redis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(doc)) {
+		if rules, ok := strings.CutPrefix(line, "ACL SETUSER moim-"+role+" on >PASSWORD "); ok {
+			return strings.Fields(rules)
+		}
+	}
+	t.Fatalf("docs/redis.md has no rules for the %s role", role)
+	return nil
+}
+
+// limited is servers whose only user but the administrator has some roles'
+// documented rules, and what he was seen to do there.
+type limited struct {
+	roles []string
+
+	mu   sync.Mutex
+	used map[string]bool
+}
+
+// start runs such a server and returns its URL. What was refused there until the
+// test ends is an error.
+func (l *limited) start(t *testing.T) string {
+	t.Helper()
+	u, _ := l.startWithAdmin(t)
+	return u
+}
+
+// startWithAdmin also returns who may do everything there.
+func (l *limited) startWithAdmin(t *testing.T) (string, *redis.Client) {
+	t.Helper()
+	s := redistest.Start(t)
+	admin := s.Client()
+	for _, role := range l.roles {
+		args := []any{"acl", "setuser", "moim", "on", ">secret"}
+		for _, rule := range documentedRules(t, role) {
+			if rule != "-@all" { // the rules of one role must not take those of another
+				args = append(args, rule)
+			}
+		}
+		if err := admin.Do(t.Context(), args...).Err(); err != nil {
+			t.Fatalf("the %s role's rules: %v", role, err)
+		}
+	}
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		refused, err := admin.ACLLog(ctx, 100).Result()
+		if err != nil {
+			t.Error(err)
+		}
+		for _, r := range refused {
+			t.Errorf("%v: the rules do not allow %s %s (%s)", l.roles, r.Reason, r.Object, r.Context)
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for line := range strings.Lines(admin.Info(ctx, "commandstats").Val()) {
+			name, _, _ := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":")
+			l.used[name] = true
+		}
+	})
+	u, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("moim", "secret")
+	return u.String(), admin
+}
+
+// needsAll wants that every command which the rules allow was used.
+func (l *limited) needsAll(t *testing.T) {
+	t.Helper()
+	for _, role := range l.roles {
+		for _, rule := range documentedRules(t, role) {
+			if command, ok := strings.CutPrefix(rule, "+"); ok && !l.used[command] && command != "hsetnx" { // a role that moves
+				t.Errorf("the %s role's rules allow %s, which nothing used", role, command)
+			}
+		}
+	}
+}
+
+// clients returns clients of a node on a limited server, who has announced
+// himself there.
+func (l *limited) clients(t *testing.T, serverURL, node string) *redisrole.Clients {
+	t.Helper()
+	clients, err := redisrole.New(redisrole.Config{URL: serverURL}, redisrole.NodeID(node), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = clients.Close() })
+	registry := redisrole.NewRegistry(clients, slog.New(slog.DiscardHandler))
+	if err := registry.Announce(t.Context(), "database"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := registry.Nodes(t.Context()); err != nil {
+		t.Errorf("list the nodes: %v", err)
+	}
+	for _, role := range redisrole.Roles() {
+		if err := clients.Health(t.Context(), role); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(func() {
+		if err := registry.Stop(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	return clients
+}
+
+// TestDocumentedRules: each role passes its whole suite on a server where its
+// user may do exactly what docs/redis.md says, and uses all of it.
+func TestDocumentedRules(t *testing.T) {
+	t.Parallel()
+	quiet := slog.New(slog.DiscardHandler)
+	for role, suite := range map[string]func(t *testing.T, l *limited){
+		"socket": func(t *testing.T, l *limited) {
+			adaptertest.Run(t, func(t *testing.T) (opened [3]adapter.Adapter) {
+				server := l.start(t)
+				for i, node := range []string{"a", "b", "c"} {
+					one, err := redisadapter.New(l.clients(t, server, node), nil, quiet)
+					if err != nil {
+						t.Fatal(err)
+					}
+					opened[i] = one
+				}
+				return opened
+			})
+		},
+		"group": func(t *testing.T, l *limited) {
+			presencetest.Run(t, func(t *testing.T) (opened []domain.PresenceStore) {
+				server := l.start(t)
+				for _, node := range []string{"a", "b", "c"} {
+					opened = append(opened, redispresence.New(l.clients(t, server, node), quiet))
+				}
+				return opened
+			})
+		},
+		"cache": func(t *testing.T, l *limited) {
+			cachetest.Run(t, func(t *testing.T, cfg cache.Config) (opened []*cache.Cache) {
+				server := l.start(t)
+				for _, node := range []string{"a", "b"} {
+					one, err := cache.New(cfg, rediscache.New(l.clients(t, server, node), quiet), quiet)
+					if err != nil {
+						t.Fatal(err)
+					}
+					opened = append(opened, one)
+				}
+				return opened
+			})
+		},
+	} {
+		t.Run(role, func(t *testing.T) {
+			t.Parallel()
+			l := &limited{roles: []string{role}, used: make(map[string]bool)}
+			t.Run("suite", func(t *testing.T) { suite(t, l) })
+			t.Run("another deployment is refused", func(t *testing.T) { foreign(t, l) })
+			t.Run("no other role", func(t *testing.T) { others(t, l, role) })
+			l.needsAll(t)
+		})
+	}
+}
+
+// foreign: a node of another database is told so.
+func foreign(t *testing.T, l *limited) {
+	t.Helper()
+	server := l.start(t)
+	clients := l.clients(t, server, "a")
+	var refused *redisrole.ForeignError
+	if err := redisrole.NewRegistry(clients, slog.New(slog.DiscardHandler)).Announce(t.Context(), "another"); !errors.As(err, &refused) {
+		t.Errorf("a node of another database: %v", err)
+	}
+}
+
+// others: a role's user can do nothing with what the other roles have.
+func others(t *testing.T, l *limited, role string) {
+	t.Helper()
+	server, admin := l.startWithAdmin(t)
+	opt, err := redis.ParseURL(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(opt)
+	defer client.Close()
+	forbidden := map[string][]any{
+		"socket": {"publish", "moim:room:user:ana", "x"},
+		"group":  {"hgetall", "moim:presence:nodes"},
+		"cache":  {"get", "moim:cache:group:1"},
+	}
+	for of, command := range forbidden {
+		err := client.Do(t.Context(), command...).Err()
+		if denied := err != nil && strings.HasPrefix(err.Error(), "NOPERM"); denied == (of == role) {
+			t.Errorf("the %s role's user asks %v: %v", role, command, err)
+		}
+	}
+	if err := client.FlushAll(t.Context()).Err(); err == nil {
+		t.Errorf("the %s role's user may empty the server", role)
+	}
+	if err := client.Do(t.Context(), "acl", "log", "reset").Err(); err == nil {
+		t.Errorf("the %s role's user may look after users", role)
+	}
+	if err := admin.ACLLogReset(t.Context()).Err(); err != nil { // all of it was meant to be refused
+		t.Error(err)
+	}
+}
+
+// TestRulesOfOneServer: nodes do the main job on a Redis for all roles, as a user
+// with the three sets of rules.
+func TestRulesOfOneServer(t *testing.T) {
+	t.Parallel()
+	l := &limited{roles: []string{"socket", "group", "cache"}, used: make(map[string]bool)}
+	server := l.start(t)
+	mainJob(t, startCluster(t, 3, "MOIM_REDIS_URL="+server, "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t)))
+}
