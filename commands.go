@@ -195,8 +195,8 @@ func (redisCheck) Run(l *loader) error {
 	for _, r := range clients.Check(ctx) {
 		fmt.Fprintln(out, strings.Join(roleLine(r, moves), "\t"))
 		advice = append(advice, r.Advice()...)
-		if m := moves[r.Role]; m.Phase == redismove.Moved && m.Source == r.Where {
-			advice = append(advice, fmt.Sprintf("the %[1]s role was moved to %[2]s: set redis.%[1]s.url to that server's URL", r.Role, m.Target))
+		if m := moves[r.Role]; m.MovedFrom(r.Where) {
+			advice = append(advice, fmt.Sprintf("the %[1]s role was moved to %[2]s: set redis.%[1]s.url to that server's URL", r.Role, m.Server()))
 		}
 		if r.Err != nil {
 			down = append(down, fmt.Errorf("%s role: %w", r.Role, r.Err))

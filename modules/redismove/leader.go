@@ -143,12 +143,16 @@ func (l *Leader) goOn(ctx context.Context, m Move, o Order) (Move, error) {
 // begin makes a new move, in the phase in which nothing has changed.
 func (l *Leader) begin(ctx context.Context, last Move, found bool, o Order) (Move, error) {
 	source, sourceURL := l.clients.Where(o.Role), l.urls(o.Role)
-	if found && last.Phase == Moved && source == last.Source {
-		url, err := l.secret.open(last.targetURL, last.ID)
+	if found && last.MovedFrom(source) {
+		sealed := last.targetURL
+		if last.Phase == Settled {
+			sealed = last.sourceURL
+		}
+		url, err := l.secret.open(sealed, last.ID)
 		if err != nil {
 			return Move{}, err
 		}
-		source, sourceURL = last.Target, url
+		source, sourceURL = last.Server(), url
 	}
 	if o.From != "" {
 		from, err := l.clients.On(o.Role, o.From)

@@ -162,3 +162,38 @@ func TestT76TwoOperators(t *testing.T) {
 		t.Errorf("the second, later: %s, %v", m.Phase, err)
 	}
 }
+
+// A move back that was itself taken back leaves the role where the first had
+// led, whatever the configuration names.
+func TestTakenBackAfterAMove(t *testing.T) {
+	t.Parallel()
+	one, two := redistest.Start(t), redistest.Start(t)
+	db := openDatabase(t)
+	startNode(t, db, one.URL(), "a")
+	to := func(url string) Order { return Order{Role: redisrole.Cache, To: url} }
+	if m, err := lead(t, db, one.URL(), secret, to(two.URL())); err != nil || m.Phase != Moved {
+		t.Fatalf("there: %s, %v", m.Phase, err)
+	}
+	leader, err := NewLeader(db, redisrole.Config{CacheURL: one.URL()}, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = leader.Close() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	leader.Progress = func(text string) {
+		if strings.HasPrefix(text, "join") {
+			cancel()
+		}
+	}
+	if m, err := leader.Lead(ctx, to(one.URL())); err == nil || m.Phase != Both {
+		t.Fatalf("the move back stands at %s, %v", m.Phase, err)
+	}
+	m, err := lead(t, db, one.URL(), secret, Order{Role: redisrole.Cache, Back: true})
+	if err != nil || m.Phase != Settled || !m.MovedFrom(one.Addr()+"/0") || m.Server() != two.Addr()+"/0" {
+		t.Fatalf("taken back: %s, %v, on %s", m.Phase, err, m.Server())
+	}
+	if m, err := lead(t, db, one.URL(), secret, to(one.URL())); err != nil || m.Phase != Moved || m.Source != two.Addr()+"/0" {
+		t.Fatalf("back at last: %s from %s, %v", m.Phase, m.Source, err)
+	}
+}

@@ -49,6 +49,21 @@ type Move struct {
 	sourceURL, targetURL string // sealed
 }
 
+// Server returns the name of the server that is asked.
+func (m Move) Server() string {
+	if m.Phase >= Leaving {
+		return m.Target
+	}
+	return m.Source
+}
+
+// MovedFrom reports whether the move has ended, and left the role on the other
+// server than the one of this name. It may have been taken back: then that is
+// where a move before it had led.
+func (m Move) MovedFrom(server string) bool {
+	return server != "" && (m.Phase == Moved && server == m.Source || m.Phase == Settled && server == m.Target)
+}
+
 // Part is a node's part of a role.
 type Part interface {
 	// Enter brings the part to a phase, from whichever it is in, and returns

@@ -160,16 +160,13 @@ func (m *Mover) follow(ctx context.Context, part Part, move Move) error {
 	if err := part.Enter(ctx, move.Phase, from, to); err != nil {
 		return err
 	}
-	switch move.Phase {
-	case Moved:
-		m.at[move.Role] = move.Target
-		if m.clients.Where(move.Role) != move.Target {
-			m.log.Warn("redismove: the role was moved; the configuration still names the server before: change it",
-				"key", fmt.Sprintf("redis.%s.url", move.Role), "server", move.Target)
-		}
-	case Settled:
-		m.at[move.Role] = move.Source
-	case Joined, Both, Leaving:
+	if move.Phase != Settled && move.Phase != Moved {
+		return nil
+	}
+	m.at[move.Role] = move.Server()
+	if move.MovedFrom(m.clients.Where(move.Role)) {
+		m.log.Warn("redismove: the role was moved; the configuration still names the server before: change it",
+			"key", fmt.Sprintf("redis.%s.url", move.Role), "server", move.Server())
 	}
 	return nil
 }
