@@ -120,7 +120,7 @@ func (m *Mover) look(ctx context.Context) error {
 	for _, move := range moves {
 		part := m.parts[move.Role]
 		was := m.reached[move.Role]
-		if part == nil || was == (reached{Move: move.ID, Phase: move.Phase}) {
+		if was == (reached{Move: move.ID, Phase: move.Phase}) {
 			continue
 		}
 		now := reached{Move: move.ID, Phase: move.Phase}
@@ -138,6 +138,9 @@ func (m *Mover) look(ctx context.Context) error {
 
 // follow brings a part to a move's phase.
 func (m *Mover) follow(ctx context.Context, part Part, move Move) error {
+	if part == nil {
+		return fmt.Errorf("this node's %s role does not use Redis, or is its program's own", move.Role)
+	}
 	at := m.at[move.Role]
 	switch {
 	case at != move.Source && at != move.Target && move.Phase == Moved:

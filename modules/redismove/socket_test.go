@@ -114,6 +114,23 @@ func TestT75SocketTargetDies(t *testing.T) {
 	}
 }
 
+// A node whose role is in its own process holds the move back, instead of
+// letting it wait.
+func TestNodeWithoutThePart(t *testing.T) {
+	t.Parallel()
+	one, two := redistest.Start(t), redistest.Start(t)
+	db := openDatabase(t)
+	startNode(t, db, one.URL(), "a") // the cache alone
+	leader, err := NewLeader(db, redisrole.Config{SocketURL: one.URL(), GroupURL: one.URL()}, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = leader.Close() }()
+	if m, err := leader.Lead(t.Context(), Order{Role: redisrole.Socket, To: two.URL()}); err == nil || !strings.Contains(err.Error(), "node a cannot go on to settled: this node's socket role") {
+		t.Fatalf("%s, %v", m.Phase, err)
+	}
+}
+
 // The embedding program's client stays what the role uses.
 func TestGivenSocketClientIsNotMoved(t *testing.T) {
 	t.Parallel()
