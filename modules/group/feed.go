@@ -34,10 +34,10 @@ type Emitter interface {
 	Watch(ctx context.Context, room string) error
 	Unwatch(room string)
 	// Local sends to this node's sockets in the room, Publish to the other
-	// nodes, Emit to both.
+	// nodes. Cast sends to both what may be lost, and waits for nobody.
 	Local(env adapter.Envelope)
 	Publish(ctx context.Context, env adapter.Envelope) error
-	Emit(ctx context.Context, env adapter.Envelope) error
+	Cast(ctx context.Context, env adapter.Envelope)
 }
 
 // Subscriber is a socket, as the feed needs it. socket.Socket fulfils it.

@@ -148,10 +148,9 @@ func (p *Presence) tell(ctx context.Context, groupID string, users map[string]Pr
 			p.log.Error("group: a presence change cannot be encoded", "group", groupID, "err", err)
 			return
 		}
-		// The error speaks of other nodes: presence is at most once.
-		_ = p.out.Emit(ctx, adapter.Envelope{Room: Room(groupID), Event: eventPresence, Data: data})
+		p.out.Cast(ctx, adapter.Envelope{Room: Room(groupID), Event: eventPresence, Data: data})
 		for _, told := range p.program.presence(groupID, part, p.log) {
-			_ = p.out.Emit(ctx, told.envelope(Room(groupID)))
+			p.out.Cast(ctx, told.envelope(Room(groupID)))
 		}
 	}
 }

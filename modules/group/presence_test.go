@@ -93,7 +93,7 @@ type pushes struct {
 	sent []string
 }
 
-func (p *pushes) Emit(_ context.Context, env adapter.Envelope) error {
+func (p *pushes) Cast(_ context.Context, env adapter.Envelope) {
 	var data struct {
 		GroupID string
 		Items   []PresenceChange
@@ -117,7 +117,6 @@ func (p *pushes) Emit(_ context.Context, env adapter.Envelope) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sent = append(p.sent, text)
-	return nil
 }
 
 // take returns what was pushed since the last call.

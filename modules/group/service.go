@@ -24,9 +24,8 @@ type Announcer interface {
 // Signaler sends to the sockets in a room on every node. socket.Emitter
 // fulfils it.
 type Signaler interface {
-	// Emit sends to this node's sockets first; its error speaks of the other
-	// nodes only.
-	Emit(ctx context.Context, env adapter.Envelope) error
+	// Cast sends to this node's sockets first, and waits for nobody.
+	Cast(ctx context.Context, env adapter.Envelope)
 }
 
 // PresenceKeeper knows who is there. [Presence] fulfils it.

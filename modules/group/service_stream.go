@@ -79,8 +79,7 @@ func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID stri
 		return err
 	}
 	return s.claim(ctx, caller, asked{what: "signal " + groupID, with: req}, func() {
-		// The error speaks of other nodes only, whose health is watched elsewhere.
-		_ = s.signaler.Emit(ctx, adapter.Envelope{
+		s.signaler.Cast(ctx, adapter.Envelope{
 			Room:   Room(groupID),
 			Event:  eventSignal,
 			Data:   wire,

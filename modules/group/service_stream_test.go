@@ -3,7 +3,6 @@ package group_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"testing"
 
@@ -41,7 +40,6 @@ func TestSignal(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, group.Config{})
 	g := b.group(t, `{"name":"g"}`)
-	b.emitErr = errors.New("the other nodes cannot be reached")
 	req := decode[group.SignalRequest](t, `{"type":"typing","to":["alice"]}`)
 	if err := b.Signal(t.Context(), user("member"), g.ID, group.SignalSource{SocketID: "s1"}, req); err != nil {
 		t.Fatal(err)

@@ -23,7 +23,6 @@ type recorder struct {
 	mu      sync.Mutex
 	events  []group.Event
 	signals []adapter.Envelope
-	emitErr error
 }
 
 func (r *recorder) Announce(events []group.Event) {
@@ -32,11 +31,10 @@ func (r *recorder) Announce(events []group.Event) {
 	r.events = append(r.events, events...)
 }
 
-func (r *recorder) Emit(_ context.Context, env adapter.Envelope) error {
+func (r *recorder) Cast(_ context.Context, env adapter.Envelope) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.signals = append(r.signals, env)
-	return r.emitErr
 }
 
 // take returns what was announced since the last call, as "version type".

@@ -157,13 +157,12 @@ type wire struct {
 	sent []string
 }
 
-func (w *wire) Emit(_ context.Context, env adapter.Envelope) error {
+func (w *wire) Cast(_ context.Context, env adapter.Envelope) {
 	text := env.Room + " " + env.Event
 	if env.Event != eventPresence {
 		text += " " + string(env.Data)
 	}
 	w.sent = append(w.sent, text)
-	return nil
 }
 
 // heard returns every event that the recorder was sent.

@@ -71,5 +71,6 @@ func (e *Emitter) Publish(ctx context.Context, env adapter.Envelope) error {
 	return e.hub.Publish(ctx, env)
 }
 
-// Emit sends an encoded event to its room's sockets on every node.
-func (e *Emitter) Emit(ctx context.Context, env adapter.Envelope) error { return e.hub.Emit(ctx, env) }
+// Cast sends an encoded event that may be lost to its room's sockets on every
+// node, and waits for none of them.
+func (e *Emitter) Cast(ctx context.Context, env adapter.Envelope) { e.hub.Cast(ctx, env) }

@@ -25,10 +25,10 @@ type room struct {
 	messages int
 }
 
-func (r *room) Emit(_ context.Context, env adapter.Envelope) error {
+func (r *room) Cast(_ context.Context, env adapter.Envelope) {
 	var change struct{ Items []group.Present }
 	if err := json.Unmarshal(env.Data, &change); err != nil {
-		return err
+		panic(err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -36,7 +36,6 @@ func (r *room) Emit(_ context.Context, env adapter.Envelope) error {
 	for _, item := range change.Items {
 		r.statuses[item.UserID] = append(r.statuses[item.UserID], item.Status)
 	}
-	return nil
 }
 
 func (r *room) sent(user string) []string {

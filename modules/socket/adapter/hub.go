@@ -141,6 +141,13 @@ func (h *Hub) Emit(ctx context.Context, env Envelope) error {
 	return h.adapter.Publish(ctx, env)
 }
 
+// Cast is Emit for what may be lost: it does not wait for the other nodes'
+// server, and nobody hears whether they were reached.
+func (h *Hub) Cast(ctx context.Context, env Envelope) {
+	h.Local(env)
+	h.adapter.Cast(ctx, env)
+}
+
 // Publish sends env to the other nodes only.
 func (h *Hub) Publish(ctx context.Context, env Envelope) error { return h.adapter.Publish(ctx, env) }
 

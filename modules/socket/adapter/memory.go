@@ -93,6 +93,9 @@ func (a *Memory) Publish(ctx context.Context, env Envelope) error {
 	return nil
 }
 
+// Cast implements [Adapter].
+func (a *Memory) Cast(ctx context.Context, env Envelope) { _ = a.Publish(ctx, env) }
+
 func (a *Memory) wants(room string) bool {
 	a.mu.RLock()
 	defer a.mu.RUnlock()

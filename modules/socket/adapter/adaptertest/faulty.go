@@ -82,6 +82,9 @@ func (f *Faulty) Counts() Counts {
 	return f.counts
 }
 
+// Cast implements [adapter.Adapter].
+func (f *Faulty) Cast(ctx context.Context, env adapter.Envelope) { _ = f.Publish(ctx, env) }
+
 // Publish implements [adapter.Adapter].
 func (f *Faulty) Publish(ctx context.Context, env adapter.Envelope) error {
 	f.mu.Lock()

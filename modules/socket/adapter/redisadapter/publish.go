@@ -12,16 +12,17 @@ import (
 // may still be published. While the role moves and two servers are published
 // to, one that took it will do.
 func (a *Adapter) Publish(ctx context.Context, env adapter.Envelope) error {
-	wire, err := encode(a.key.room(), a.sender, env)
-	if err == nil {
-		err = a.publish(ctx, env.Room, wire)
+	err := a.publish(ctx, env, true)
+	a.counters.fate(err)
+	return err
+}
+
+// Cast implements [adapter.Adapter]. It waits for nothing but a place in the
+// queue, of which there are thousands.
+func (a *Adapter) Cast(ctx context.Context, env adapter.Envelope) {
+	if err := a.publish(ctx, env, false); err != nil {
+		a.counters.fate(err)
 	}
-	if err != nil {
-		a.counters.failed.Add(1)
-		return err
-	}
-	a.counters.published.Add(1)
-	return nil
 }
 
 // leg is an envelope's way over one server.
@@ -31,34 +32,50 @@ type leg struct {
 	err error // why it has no place in the queue
 }
 
-func (l *link) leg(room string, wire []byte) leg {
-	return leg{
-		publisher: l.shard(room).publisher,
-		out:       &outgoing{channel: l.keys.room(room), payload: wire, envelope: true, done: make(chan error, 1)},
+func (l *link) leg(room string, wire []byte, waited bool) leg {
+	out := &outgoing{channel: l.keys.room(room), payload: wire, envelope: true}
+	if waited {
+		out.done = make(chan error, 1)
 	}
+	return leg{publisher: l.shard(room).publisher, out: out}
 }
 
-func (a *Adapter) publish(ctx context.Context, room string, wire []byte) error {
+// publish queues an envelope, and waits for what becomes of it if that is
+// wanted: else it is counted.
+func (a *Adapter) publish(ctx context.Context, env adapter.Envelope, wait bool) error {
+	wire, err := encode(a.key.room(), a.sender, env)
+	if err != nil {
+		return err
+	}
 	for {
 		way := a.way.Load()
-		main := way.main.leg(room, wire)
+		main := way.main.leg(env.Room, wire, wait)
+		if !wait {
+			main.out.counted = &a.counters
+		}
 		main.err = main.reserve(ctx)
 		if way.also == nil {
 			switch {
 			case main.err != nil:
 				return main.err
-			case a.enqueue(way, &main):
+			case !a.enqueue(way, &main):
+				continue
+			case wait:
 				return main.wait(ctx, main.out)
 			}
-			continue
+			return nil
 		}
-		also := way.also.leg(room, bytes.Clone(wire)) // each is signed for its channel
+		also := way.also.leg(env.Room, bytes.Clone(wire), wait) // each is signed for its channel
 		also.err = also.tryReserve()
 		if main.err != nil && also.err != nil {
 			return main.err
 		}
-		if a.enqueue(way, &main, &also) {
+		switch {
+		case !a.enqueue(way, &main, &also):
+		case wait:
 			return either(ctx, &main, &also)
+		default:
+			return nil
 		}
 	}
 }

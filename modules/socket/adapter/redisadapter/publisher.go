@@ -39,8 +39,19 @@ type publisher struct {
 type outgoing struct {
 	channel  string
 	payload  []byte
-	envelope bool // it is to be signed
-	done     chan error
+	envelope bool       // it is to be signed
+	done     chan error // nil: nobody waits
+	counted  *counters  // nil: whoever waits counts, or nobody does
+}
+
+// became says what became of the message.
+func (o *outgoing) became(err error) {
+	if o.done != nil {
+		o.done <- err
+	}
+	if o.counted != nil {
+		o.counted.fate(err)
+	}
 }
 
 func newPublisher(client redis.UniversalClient, s oneStatus) *publisher {
@@ -199,16 +210,16 @@ func (p *publisher) publish(run context.Context, batch []*outgoing) bool {
 			p.status.set(err) // before the senders know and come again
 		}
 		for _, out := range batch {
-			out.done <- err
+			out.became(err)
 		}
 		return false
 	}
 	for i, out := range batch {
 		if err := cmds[i].Err(); err != nil {
-			out.done <- redisError("publish", err)
+			out.became(redisError("publish", err))
 			continue
 		}
-		out.done <- nil
+		out.became(nil)
 	}
 	return true
 }
@@ -224,7 +235,7 @@ func (p *publisher) heal(ctx context.Context) {
 			return
 		case out := <-p.queue:
 			p.release()
-			out.done <- p.status.failure()
+			out.became(p.status.failure())
 		case <-timer.C:
 			if p.ping(ctx) == nil {
 				p.status.set(nil)

@@ -19,6 +19,15 @@ type counters struct {
 	published, failed, received, dropped, malformed, forged, reconnects atomic.Uint64
 }
 
+// fate counts what became of an envelope.
+func (c *counters) fate(err error) {
+	if err != nil {
+		c.failed.Add(1)
+		return
+	}
+	c.published.Add(1)
+}
+
 // Stats returns the counters.
 func (a *Adapter) Stats() Stats {
 	queued := 0
