@@ -5,6 +5,8 @@ import (
 	"hash/maphash"
 	"runtime"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -12,6 +14,11 @@ import (
 const (
 	maxLanes  = 8
 	laneQueue = 256 // envelopes that wait in a lane before the connection waits
+
+	// quick is how long a lane's last delivery may have taken for the next one
+	// to be made by the connection's reader: waking a goroutine for it would
+	// cost more than the reader is held up.
+	quick = 200 * time.Microsecond
 )
 
 // lanes hands envelopes to the sink, one room's in their order and different
@@ -29,6 +36,15 @@ type lanes struct {
 type lane struct {
 	mu    sync.Mutex            // whoever accepts an envelope hands it over before another does
 	queue chan adapter.Envelope // nil: there is one processor
+
+	waiting atomic.Int32 // envelopes in the queue, or taken from it and not delivered yet
+	slow    atomic.Bool  // the last delivery was not quick
+}
+
+func (l *lane) deliver(env adapter.Envelope, sink func(adapter.Envelope)) {
+	began := time.Now()
+	sink(env)
+	l.slow.Store(time.Since(began) > quick)
 }
 
 // startLanes begins to deliver until ctx ends.
@@ -39,15 +55,16 @@ func startLanes(ctx context.Context, accept func(room string, h header) bool, si
 		return l
 	}
 	for i := range l.lanes {
-		queue := make(chan adapter.Envelope, laneQueue)
-		l.lanes[i].queue = queue
+		lane := &l.lanes[i]
+		lane.queue = make(chan adapter.Envelope, laneQueue)
 		l.done.Go(func() {
 			for {
 				select {
 				case <-ctx.Done():
 					return
-				case env := <-queue:
-					sink(env)
+				case env := <-lane.queue:
+					lane.deliver(env, sink)
+					lane.waiting.Add(-1)
 				}
 			}
 		})
@@ -64,10 +81,11 @@ func (l *lanes) deliver(env adapter.Envelope, h header) bool {
 	if !l.accept(env.Room, h) {
 		return false
 	}
-	if lane.queue == nil {
-		l.sink(env)
+	if lane.queue == nil || lane.waiting.Load() == 0 && !lane.slow.Load() {
+		lane.deliver(env, l.sink)
 		return true
 	}
+	lane.waiting.Add(1)
 	select {
 	case lane.queue <- env:
 	case <-l.ended:
