@@ -37,13 +37,12 @@ func TestDelivers(t *testing.T) {
 		t.Fatal(err)
 	}
 	small := peers.Need{Nodes: 1, Rooms: 3, Members: 4}
-	stored := peers.Need{Nodes: 1, Rooms: 3, Members: 4, Stored: true}
 	tests := []struct {
 		peer peers.Peer
 		row  row
 	}{
 		{built, row{name: "signals", need: small, rate: 100}},
-		{built, row{name: "stored", need: stored, rate: 100}},
+		{built.Stored(), row{name: "messages", need: small, rate: 100}},
 		{built, row{name: "connect", kind: connecting, need: small}},
 		{centrifuge.Peer{}, row{name: "one", need: small, rate: 100}},
 		{naked.Peer{}, row{name: "one", need: small, rate: 100}},

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -99,7 +100,7 @@ func bench(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	t := newTable(host.Machine(), servers)
+	t := newTable(host.Machine(), slices.DeleteFunc(slices.Clone(servers), func(p peers.Peer) bool { return p.Name() == "moim-stored" }))
 	for _, r := range chosen {
 		c := contest{row: r, servers: servers, times: o.times, turns: o.turns, table: t, progress: os.Stderr}
 		if err := c.run(ctx); err != nil {
@@ -130,7 +131,7 @@ func (o options) servers(ctx context.Context, on *host.Host) ([]peers.Peer, erro
 			if err := p.Build(ctx, dir); err != nil {
 				return nil, err
 			}
-			servers = append(servers, p)
+			servers = append(servers, p, p.Stored())
 		case "naked":
 			servers = append(servers, naked.Peer{})
 		case "centrifuge":

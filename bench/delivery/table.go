@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,7 +20,7 @@ type table struct {
 	servers []peers.Peer
 	rows    []row
 	figures map[string]map[string]figures // by row and server
-	absent  map[string]string             // why, by server
+	absent  map[string][]string           // why, by server
 	failed  int
 	configs map[string][]string // by server
 }
@@ -27,7 +28,7 @@ type table struct {
 func newTable(machine string, servers []peers.Peer) *table {
 	return &table{
 		machine: machine, servers: servers, figures: make(map[string]map[string]figures),
-		absent: make(map[string]string), configs: make(map[string][]string),
+		absent: make(map[string][]string), configs: make(map[string][]string),
 	}
 }
 
@@ -48,7 +49,10 @@ func (t *table) add(r row, server peers.Peer, f figures) {
 
 func (t *table) miss(r row, server peers.Peer, err error) {
 	t.see(r)
-	t.absent[server.Name()] = strings.ReplaceAll(err.Error(), "\n", ": ")
+	why := strings.ReplaceAll(err.Error(), "\n", ": ")
+	if !slices.Contains(t.absent[server.Name()], why) {
+		t.absent[server.Name()] = append(t.absent[server.Name()], why)
+	}
 }
 
 // fail notes that a row of a server could not be measured.
@@ -120,8 +124,10 @@ func (t *table) print(out io.Writer) {
 		for _, config := range t.configs[server.Name()] {
 			fmt.Fprintf(out, "- %s: %s\n", server.Name(), config)
 		}
-		if why, ok := t.absent[server.Name()]; ok {
-			fmt.Fprintf(out, "- %s: not measured: %s\n", server.Name(), why)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.absent)) {
+		for _, why := range t.absent[name] {
+			fmt.Fprintf(out, "- %s: not measured: %s\n", name, why)
 		}
 	}
 }
@@ -198,8 +204,9 @@ func (t *table) alone(out io.Writer) {
 		if !ok {
 			continue
 		}
-		if beside, ok := t.figures[r.beside][ours]; ok {
-			fmt.Fprintf(out, "\n%s beside %s: %.2f of its processor time (≤ %.2f)\n", r.name, r.beside, micros(f.cost)/micros(beside.cost), r.limit)
+		if stored, ok := t.figures[r.name]["moim-stored"]; ok {
+			fmt.Fprintf(out, "\n%s: %.1f µs of processor time a delivery, of a signal %.1f: %.2f of it (≤ %.2f)\n",
+				r.name, micros(stored.cost), micros(f.cost), micros(stored.cost)/micros(f.cost), storedLimit)
 		}
 		if r.kind == idling {
 			fmt.Fprintf(out, "\n%s: a node without sockets received %.1f messages of the others a second (0), who delivered %.0f; it read %.0f bytes a second in all\n",

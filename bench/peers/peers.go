@@ -25,8 +25,7 @@ type Need struct {
 	Nodes   int
 	Idle    int // nodes more, which nobody connects to
 	Rooms   int
-	Members int  // of each room
-	Stored  bool // messages are stored, where the server can
+	Members int // of each room
 }
 
 // All is how many nodes to start.

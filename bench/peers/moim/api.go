@@ -82,14 +82,10 @@ func post(ctx context.Context, token, url string, body []byte) (*http.Request, e
 
 // requests posts as an application's back end: to any group, without being a
 // member.
-func requests(groups []string, stored bool) (func(context.Context, string, int, []byte) (*http.Request, error), error) {
+func requests(groups []string, what string) (func(context.Context, string, int, []byte) (*http.Request, error), error) {
 	token, err := mint(auth.Identity{UserID: "backend", Admin: true})
 	if err != nil {
 		return nil, err
-	}
-	what := "signals"
-	if stored {
-		what = "messages"
 	}
 	return func(ctx context.Context, addr string, room int, payload []byte) (*http.Request, error) {
 		body := append([]byte(`{"type":"chat","data":`), payload...)

@@ -58,9 +58,27 @@ func (p *Peer) Build(ctx context.Context, dir string) error {
 	return p.err
 }
 
-// Start implements peers.Peer. Groups and members are made with one node,
-// which is started again then, so that nothing of that is in the figures.
+// Stored is the same whose messages are stored, in place of signals.
+func (p *Peer) Stored() peers.Peer { return storing{p} }
+
+type storing struct{ *Peer }
+
+// Name implements peers.Peer.
+func (storing) Name() string { return "moim-stored" }
+
+// Start implements peers.Peer.
+func (s storing) Start(ctx context.Context, on *host.Host, need peers.Need) (*peers.Cluster, error) {
+	return s.start(ctx, on, need, "messages")
+}
+
+// Start implements peers.Peer.
 func (p *Peer) Start(ctx context.Context, on *host.Host, need peers.Need) (*peers.Cluster, error) {
+	return p.start(ctx, on, need, "signals")
+}
+
+// start runs it, and posts to /groups/{id}/<what>. Groups and members are made with one node,
+// which is started again then, so that nothing of that is in the figures.
+func (p *Peer) start(ctx context.Context, on *host.Host, need peers.Need, what string) (*peers.Cluster, error) {
 	dir, err := on.Dir()
 	if err != nil {
 		return nil, err
@@ -108,7 +126,7 @@ func (p *Peer) Start(ctx context.Context, on *host.Host, need peers.Need) (*peer
 	c.Session = func(addr string, room, member int) load.Session {
 		return session(addr, groups[room], userOf(room, member))
 	}
-	if c.Request, err = requests(groups, need.Stored); err != nil {
+	if c.Request, err = requests(groups, what); err != nil {
 		return nil, err
 	}
 	return c, nil
