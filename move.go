@@ -16,7 +16,7 @@ import (
 
 // redisMove moves a role to another Redis server.
 type redisMove struct {
-	Role string `required:"" help:"the role to move: cache or socket" placeholder:"ROLE"`
+	Role string `required:"" help:"the role to move: socket, group or cache" placeholder:"ROLE"`
 	To   string `help:"the server to move to; may be left out to go on with a move" placeholder:"URL"`
 	From string `help:"the server to move from, to be sure" placeholder:"URL"`
 	Back bool   `help:"take back the move that is under way"`

@@ -14,7 +14,6 @@ import (
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
-	"github.com/moim-live/moim/modules/group/redispresence"
 	"github.com/moim-live/moim/modules/group/sqlstore"
 	"github.com/moim-live/moim/modules/redismove"
 	"github.com/moim-live/moim/modules/redisrole"
@@ -75,7 +74,7 @@ func backends(cfg config.Config, o options) fx.Option {
 		chosen = append(chosen, fx.Provide(func() adapter.Adapter { return adapter.NewMesh().Adapter() }))
 	}
 	if cfg.Redis.Uses(redisrole.Group) || o.redis[redisrole.Group] != nil {
-		chosen = append(chosen, redispresence.Module)
+		chosen = append(chosen, redismove.GroupModule)
 	} else {
 		chosen = append(chosen, fx.Provide(func() group.PresenceStore { return group.NewMemoryPresence() }))
 	}
@@ -148,6 +147,7 @@ type dependencies struct {
 	Clients *redisrole.Clients
 	Hub     *adapter.Hub
 	Cache   *redismove.CachePart `optional:"true"`
+	Group   *redismove.GroupPart `optional:"true"`
 
 	Registerer prometheus.Registerer
 }
@@ -165,6 +165,8 @@ func watchDependencies(d dependencies) error {
 			check = d.Hub.Health // in this process, or through Redis
 		case role == redisrole.Cache && d.Cache != nil:
 			check = d.Cache.Health // where it is now
+		case role == redisrole.Group && d.Group != nil:
+			check = d.Group.Health
 		case !d.Clients.Uses(role):
 			check = func(context.Context) error { return nil }
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,8 +106,8 @@ func (l *Leader) Lead(ctx context.Context, o Order) (Move, error) {
 // take returns the move that an order is about: a new one, or the one that is
 // under way.
 func (l *Leader) take(ctx context.Context, o Order) (Move, error) {
-	if o.Role != redisrole.Cache && o.Role != redisrole.Socket {
-		return Move{}, fmt.Errorf("only the cache and the socket role can be moved yet, not %q", o.Role)
+	if !slices.Contains(redisrole.Roles(), o.Role) {
+		return Move{}, fmt.Errorf("there is no role %q: it is socket, group or cache", o.Role)
 	}
 	if !l.clients.Uses(o.Role) {
 		return Move{}, fmt.Errorf("the %s role does not use Redis: set redis.url or redis.%s.url and restart the nodes", o.Role, o.Role)
@@ -254,6 +255,8 @@ func (l *Leader) barrier(ctx context.Context, m Move) error {
 			case there && r.Error != "":
 				return fmt.Errorf("node %s cannot go on to %s: %s; go on by the same command when that is mended, or take the move back with --back",
 					n.id, m.Phase, r.Error)
+			case there && r.Waits != "" && n.silent < quiet:
+				waiting = append(waiting, fmt.Sprintf("%s (%s)", n.id, r.Waits))
 			case there && n.silent < quiet:
 			case n.silent >= quiet:
 				waiting = append(waiting, fmt.Sprintf("%s (silent for %s)", n.id, n.silent.Round(time.Second)))

@@ -8,13 +8,14 @@ import (
 
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
 
-// Module wants a *database.DB, *redisrole.Clients, a [Secret] and a
-// *slog.Logger; it provides [*Mover], which it starts and stops.
+// Module wants a *database.DB, *redisrole.Clients, a *redisrole.Registry, a
+// [Secret] and a *slog.Logger; it provides [*Mover], which it starts and stops.
 var Module = fx.Module("redismove", fx.Provide(provideMover))
 
 // CacheModule wants that, and provides the cache's tier as a part that moves.
@@ -26,8 +27,13 @@ var CacheModule = fx.Module("redismove.cache", fx.Provide(
 var SocketModule = fx.Module("redismove.socket", fx.Provide(
 	fx.Annotate(provideSocket, fx.As(fx.Self()), fx.As(new(adapter.Adapter)))))
 
-func provideMover(lc fx.Lifecycle, db *database.DB, clients *redisrole.Clients, secret Secret, log *slog.Logger) *Mover {
+// GroupModule wants that, and provides presence as a part that moves.
+var GroupModule = fx.Module("redismove.group", fx.Provide(
+	fx.Annotate(provideGroup, fx.As(fx.Self()), fx.As(new(group.PresenceStore)))))
+
+func provideMover(lc fx.Lifecycle, db *database.DB, clients *redisrole.Clients, registry *redisrole.Registry, secret Secret, log *slog.Logger) *Mover {
 	m := New(db, clients, secret, log)
+	m.Announce(registry)
 	lc.Append(fx.Hook{
 		OnStart: m.Start,
 		OnStop:  func(ctx context.Context) error { return m.Stop(ctx) },
@@ -48,4 +54,10 @@ func provideSocket(m *Mover, clients *redisrole.Clients, key redisadapter.Key, l
 	}
 	m.Add(redisrole.Socket, NewSocketPart(a))
 	return a, nil
+}
+
+func provideGroup(m *Mover, clients *redisrole.Clients, log *slog.Logger) *GroupPart {
+	part := NewGroupPart(clients, log)
+	m.Add(redisrole.Group, part)
+	return part
 }

@@ -11,6 +11,7 @@ package redismove
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/moim-live/moim/modules/redisrole"
@@ -68,13 +69,18 @@ func (m Move) MovedFrom(server string) bool {
 type Part interface {
 	// Enter brings the part to a phase, from whichever it is in, and returns
 	// when that is so. from and to are the servers of the move; they stay open
-	// until the node stops. It is called again after an error.
+	// until the node stops. It is called again after an error, which is
+	// [ErrNotYet] for what takes longer than a call may: the others wait then.
 	Enter(ctx context.Context, phase Phase, from, to *redisrole.Clients) error
 }
+
+// ErrNotYet says that a part is on its way to a phase.
+var ErrNotYet = errors.New("not yet")
 
 // reached is what a node reports of a role.
 type reached struct {
 	Move  string `json:"move"`
 	Phase Phase  `json:"phase"`
 	Error string `json:"error,omitempty"`
+	Waits string `json:"waits,omitempty"` // it is not there yet, and why
 }

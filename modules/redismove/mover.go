@@ -2,6 +2,7 @@ package redismove
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -29,6 +30,7 @@ type Mover struct {
 	secret  Secret
 	log     *slog.Logger
 	tasks   *tasks.Group
+	visits  *redisrole.Registry // nil: this node is announced nowhere
 
 	parts   map[redisrole.Role]Part
 	reached map[redisrole.Role]reached
@@ -58,6 +60,10 @@ func (m *Mover) Add(role redisrole.Role, part Part) {
 	m.parts[role] = part
 	m.at[role] = m.clients.Where(role)
 }
+
+// Announce makes the node known by r on the servers that roles move to. Call it
+// before Start.
+func (m *Mover) Announce(r *redisrole.Registry) { m.visits = r }
 
 // Start brings the parts to where their moves are now, and keeps looking.
 // Without a part there is nothing to look for.
@@ -124,12 +130,15 @@ func (m *Mover) look(ctx context.Context) error {
 			continue
 		}
 		now := reached{Move: move.ID, Phase: move.Phase}
-		if err := m.follow(ctx, part, move); err != nil {
+		switch err := m.follow(ctx, part, move); {
+		case errors.Is(err, ErrNotYet):
+			now.Waits = err.Error()
+		case err != nil:
 			now.Error = err.Error()
 		}
 		if now != was {
 			m.log.Info("redismove: a role moves", "role", move.Role, "phase", move.Phase.String(),
-				"from", move.Source, "to", move.Target, "err", now.Error)
+				"from", move.Source, "to", move.Target, "err", now.Error, "waits", now.Waits)
 		}
 		m.reached[move.Role] = now
 	}
@@ -160,6 +169,9 @@ func (m *Mover) follow(ctx context.Context, part Part, move Move) error {
 	if err != nil {
 		return err
 	}
+	if err := m.visit(ctx, move, from, to); err != nil {
+		return err
+	}
 	if err := part.Enter(ctx, move.Phase, from, to); err != nil {
 		return err
 	}
@@ -167,9 +179,34 @@ func (m *Mover) follow(ctx context.Context, part Part, move Move) error {
 		return nil
 	}
 	m.at[move.Role] = move.Server()
+	if left := map[Phase]*redisrole.Clients{Settled: to, Moved: from}; m.visits != nil {
+		m.visits.Leave(ctx, left[move.Phase], move.Role)
+	}
 	if move.MovedFrom(m.clients.Where(move.Role)) {
 		m.log.Warn("redismove: the role was moved; the configuration still names the server before: change it",
 			"key", fmt.Sprintf("redis.%s.url", move.Role), "server", move.Server())
+	}
+	return nil
+}
+
+// visit makes this node known on the servers of a phase. One that does not
+// answer is told later.
+func (m *Mover) visit(ctx context.Context, move Move, from, to *redisrole.Clients) error {
+	if m.visits == nil {
+		return nil
+	}
+	servers := []*redisrole.Clients{from, to}
+	switch move.Phase {
+	case Settled:
+		servers = servers[:1]
+	case Moved:
+		servers = servers[1:]
+	case Joined, Both, Leaving:
+	}
+	for _, c := range servers {
+		if err := m.visits.Visit(ctx, c, move.Role); errors.As(err, new(*redisrole.ForeignError)) {
+			return err
+		}
 	}
 	return nil
 }

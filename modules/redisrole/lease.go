@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -56,8 +57,6 @@ type Registry struct {
 	key     string
 	prefix  string
 	node    NodeID
-	servers []*leaseServer // sorted by name: all nodes ask in one order
-	roles   map[Role]*leaseServer
 	log     *slog.Logger
 	foreign func(error)
 	every   time.Duration
@@ -65,7 +64,10 @@ type Registry struct {
 	lease, nodes, release *redis.Script
 
 	mu       sync.Mutex
+	servers  []*leaseServer // sorted by name: all nodes ask in one order; never changed in place
+	roles    map[Role]*leaseServer
 	database string
+	begin    func(*leaseServer) // keeps a lease; nil: not announced
 	stop     context.CancelFunc
 	stopped  bool
 	done     sync.WaitGroup
@@ -76,8 +78,10 @@ type leaseServer struct {
 	name   string
 	client redis.UniversalClient
 
-	group   bool // it has the group role
-	advised bool // whether it may throw keys away was looked at
+	uses    []Role
+	cancel  context.CancelFunc // ends keeping the lease; nil: not begun
+	group   bool               // it has the group role
+	advised bool               // whether it may throw keys away was looked at
 
 	mu      sync.Mutex
 	down    bool
@@ -115,6 +119,7 @@ func NewRegistry(c *Clients, log *slog.Logger) *Registry {
 			s.client = client
 		}
 		s.group = s.group || role == Group
+		s.uses = append(s.uses, role)
 		r.roles[role] = s
 	}
 	slices.SortFunc(r.servers, func(a, b *leaseServer) int { return strings.Compare(a.name, b.name) })
@@ -138,13 +143,14 @@ func (r *Registry) Announce(ctx context.Context, database string) error {
 		return errors.New("redisrole: announced already, or stopped")
 	}
 	r.database = database
+	servers := r.servers
 	r.mu.Unlock()
-	for i, s := range r.servers {
+	for i, s := range servers {
 		if err := r.renew(ctx, s, database); err != nil {
 			r.log.Warn("redisrole: a server is down; this node announces itself there later", "server", s.name, "err", err)
 		}
 		if s.foreign != nil {
-			for _, joined := range r.servers[:i+1] {
+			for _, joined := range servers[:i+1] {
 				r.leave(ctx, joined, database)
 			}
 			r.mu.Lock()
@@ -153,7 +159,7 @@ func (r *Registry) Announce(ctx context.Context, database string) error {
 			return s.foreign
 		}
 	}
-	for _, s := range r.servers {
+	for _, s := range servers {
 		r.advise(ctx, s)
 	}
 	r.mu.Lock()
@@ -164,8 +170,13 @@ func (r *Registry) Announce(ctx context.Context, database string) error {
 	run, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	changed := make(chan struct{}, 1)
-	for _, s := range r.servers {
+	r.begin = func(s *leaseServer) {
+		run, stop := context.WithCancel(run)
+		s.cancel = stop
 		r.done.Go(func() { r.keep(run, s, database, changed) })
+	}
+	for _, s := range r.servers {
+		r.begin(s)
 	}
 	r.done.Go(func() { r.report(run, changed) })
 	return nil
@@ -236,7 +247,7 @@ func (r *Registry) report(ctx context.Context, changed <-chan struct{}) {
 		case <-changed:
 		}
 		var found error
-		for _, s := range r.servers {
+		for _, s := range r.known() {
 			s.mu.Lock()
 			if s.foreign != nil && found == nil {
 				found = s.foreign
@@ -288,16 +299,15 @@ func (r *Registry) leave(ctx context.Context, s *leaseServer, database string) {
 // It fails when one of those servers does not answer, or before Announce.
 func (r *Registry) Nodes(ctx context.Context, roles ...Role) ([]string, error) {
 	r.mu.Lock()
-	database := r.database
+	database, servers, byRole := r.database, r.servers, maps.Clone(r.roles)
 	r.mu.Unlock()
 	if database == "" {
 		return nil, errors.New("redisrole: this node is not announced")
 	}
-	servers := r.servers
 	if len(roles) > 0 {
 		servers = nil
 		for _, role := range roles {
-			s := r.roles[role]
+			s := byRole[role]
 			if s == nil {
 				return nil, ErrNoRedis
 			}
@@ -331,7 +341,7 @@ func (r *Registry) Stop(ctx context.Context) error {
 		defer close(done)
 		r.done.Wait()
 		var leaving sync.WaitGroup
-		for _, s := range r.servers {
+		for _, s := range r.known() {
 			leaving.Go(func() { r.leave(ctx, s, database) })
 		}
 		leaving.Wait()

@@ -85,8 +85,8 @@ func (s *Store) ready(ctx context.Context) error {
 func (s *Store) census(ctx context.Context) (alive, dead int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	fields, err := s.client.HKeys(ctx, s.keys.nodes()).Result()
-	for _, f := range fields {
+	fields, err := s.client.HGetAll(ctx, s.keys.nodes()).Result()
+	for f := range fields {
 		switch {
 		case strings.HasPrefix(f, "n "):
 			alive++

@@ -3,6 +3,7 @@ package redispresence
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
 	"time"
 
@@ -131,6 +132,27 @@ func (f *follower) wait(ctx context.Context, b *batchOf) map[attendee]group.Pres
 	defer f.mu.Unlock()
 	b.late = true
 	return b.told
+}
+
+// entered waits until the server knows all users of this node.
+func (f *follower) entered(ctx context.Context) error {
+	limit := time.NewTimer(catchUp)
+	defer limit.Stop()
+	tick := time.NewTicker(catchUp / 20)
+	defer tick.Stop()
+	for {
+		err := f.store.ready(ctx)
+		if !errors.Is(err, errEntering) {
+			return err
+		}
+		select {
+		case <-limit.C:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
 }
 
 // drained waits until nothing is owed.

@@ -104,7 +104,7 @@ func (b *Bridge) filled(ctx context.Context, asked presence, second *follower) e
 	if err := second.at.Health(ctx, redisrole.Group); err != nil {
 		return err
 	}
-	if err := second.store.ready(ctx); err != nil {
+	if err := second.entered(ctx); err != nil {
 		return notYet(err)
 	}
 	if err := second.drained(ctx); err != nil {
@@ -155,7 +155,7 @@ func (b *Bridge) Overtake(ctx context.Context) error {
 // other way round.
 func (b *Bridge) swap(ctx context.Context) error {
 	_, second := b.servers()
-	if err := second.store.ready(ctx); err != nil {
+	if err := second.entered(ctx); err != nil {
 		return notYet(err)
 	}
 	if err := b.take(ctx); err != nil {
