@@ -368,6 +368,7 @@ func testDelete(t *testing.T, s Store) {
 	if mine, err := s.UserGroups(ctx, "alice", "", 10); len(mine) != 0 || err != nil {
 		t.Errorf("alice's groups: %v, %v", mine, err)
 	}
+	same(t, "what one reads, and several", read(t, s, g.ID, 0, 0, "alice"), read(t, s, g.ID, 0, 0, "alice", "bob"))
 	page := read(t, s, g.ID, 0, 10, "alice")
 	if !page.Deleted || page.Group.Version != 2 || page.First != 1 {
 		t.Errorf("deleted %v, version %d, first %d; want true, 2, 1", page.Deleted, page.Group.Version, page.First)

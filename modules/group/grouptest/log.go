@@ -70,6 +70,13 @@ func testLogPages(t *testing.T, s Store) {
 	now, _ := get(t, s, g.ID, "")
 	same(t, "the group", page.Group, now)
 
+	for _, userID := range []string{"bob", "nobody", "no\x00body", ""} { // one alone, who has seen nothing
+		one, many := read(t, s, g.ID, 0, 0, userID), read(t, s, g.ID, 0, 0, userID, "")
+		same(t, "what one reads, and several", one, many)
+	}
+	_, err := s.Read(ctx, newID(), 0, 0, []string{"bob"})
+	isNotFound(t, "Read", err)
+
 	users := make([]string, 3000)
 	for i := range users {
 		users[i] = user(i)

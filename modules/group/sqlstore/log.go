@@ -15,6 +15,9 @@ func (s *Store) Read(ctx context.Context, groupID string, since int64, limit int
 	if !storable(groupID) {
 		return page, fault.ErrNotFound
 	}
+	if limit == 0 && len(users) == 1 { // most subscribe alone, and have seen nothing yet
+		return s.readOne(ctx, groupID, users[0])
+	}
 	asked, err := textList(users)
 	if err != nil {
 		return page, err
@@ -48,6 +51,33 @@ func (s *Store) Read(ctx context.Context, groupID string, since int64, limit int
 			}
 			return err
 		})
+	})
+	if err != nil {
+		return group.LogPage{}, doing(err, "read the log of group", groupID)
+	}
+	return page, nil
+}
+
+// readOne reads the group and one membership, in one statement.
+func (s *Store) readOne(ctx context.Context, groupID, userID string) (page group.LogPage, err error) {
+	if !storable(userID) {
+		userID = "" // nobody's
+	}
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		page = group.LogPage{Events: []group.Event{}, Members: make(map[string]group.Member)}
+		var (
+			row groupRow
+			mem memberRow
+		)
+		fields := append(append(row.fields(), &page.Deleted, &page.First), mem.fields()...)
+		if err := q.QueryRowContext(ctx, s.sql.readOne, groupID, userID).Scan(fields...); err != nil {
+			return notFound(err)
+		}
+		if m := mem.member(); m != nil {
+			page.Members[m.UserID] = *m
+		}
+		page.Group, err = row.group()
+		return err
 	})
 	if err != nil {
 		return group.LogPage{}, doing(err, "read the log of group", groupID)

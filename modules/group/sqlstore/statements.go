@@ -25,12 +25,12 @@ type statements struct {
 	insertGroup                                                        string
 	insertMembers, insertEvents, insertOutbox                          bulk
 
-	readGroup, readEvents, readMembers, heads string
-	outsiders, lockUsers, tally               byUsers
-	relay                                     string
-	aged, trimmable, trim                     string
-	forget                                    []string
-	published                                 bulk
+	readGroup, readOne, readEvents, readMembers, heads string
+	outsiders, lockUsers, tally                        byUsers
+	relay                                              string
+	aged, trimmable, trim                              string
+	forget                                             []string
+	published                                          bulk
 }
 
 const insertMembers = `INSERT INTO members (group_id, user_id, name, role, attributes, joined_at, read_version, read_messages) VALUES `
@@ -104,9 +104,9 @@ func newStatements(d database.Dialect) statements {
 			return `INSERT INTO outbox (group_id, version, created_at) VALUES ` + rows
 		}, ", "+now, ", "),
 
-		readGroup: `SELECT ` + groupColumns + `, g.deleted_at IS NOT NULL,
-			COALESCE((SELECT MIN(version) FROM events WHERE group_id = g.id), 0)
-			FROM groups g WHERE g.id = $1`,
+		readGroup: `SELECT ` + groupColumns + logBounds + ` FROM groups g WHERE g.id = $1`,
+		readOne: `SELECT ` + groupColumns + logBounds + `, ` + memberColumns + `
+			FROM groups g LEFT JOIN members m ON m.group_id = g.id AND m.user_id = $2 WHERE g.id = $1`,
 		readEvents:  `SELECT ` + eventColumns + ` FROM events e WHERE e.group_id = $1 AND e.version > $2 ORDER BY e.version LIMIT $3`,
 		readMembers: ofUsers(asked{d, "$2", false}, memberColumns, "members"),
 		outsiders:   newByUsers(d, "$2", outsiders),
