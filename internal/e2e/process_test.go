@@ -1,8 +1,8 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,22 +21,32 @@ func (n *node) Signal(s syscall.Signal) {
 	}
 }
 
-// Metric returns a metric without labels, -1 when the node does not answer.
-func (n *node) Metric(name string) float64 {
+// metrics returns what /metrics answers, empty when the node does not.
+func (n *node) metrics() string {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+"/metrics", nil)
 	if err != nil {
-		return -1
+		return ""
 	}
 	resp, err := httpClient.Do(req)
 	if err != nil {
-		return -1
+		return ""
 	}
 	defer resp.Body.Close()
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			value, err := strconv.ParseFloat(text, 64)
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return ""
+	}
+	return string(body)
+}
+
+// Metric returns a metric, its labels as in the text, or -1 when the node does
+// not answer.
+func (n *node) Metric(name string) float64 {
+	for line := range strings.Lines(n.metrics()) {
+		if text, ok := strings.CutPrefix(line, name+" "); ok {
+			value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 			if err != nil {
 				return -1
 			}
