@@ -196,13 +196,22 @@ func (r *roleTest) back() time.Duration {
 	return time.Since(began)
 }
 
+// logged waits until each node said that the role went (0) or came back (1).
+func (r *roleTest) logged(what int) {
+	r.t.Helper()
+	line := roleLogs[r.role][what]
+	for _, n := range r.nodes {
+		need(r.t, 12*time.Second, "the node logs: "+line, func() bool { return strings.Contains(n.log.String(), line) })
+	}
+}
+
 // loggedOnce wants that each node said once that the role went and once that
 // it came back.
 func (r *roleTest) loggedOnce() {
 	r.t.Helper()
+	r.logged(1)
 	for _, n := range r.nodes {
 		for _, line := range roleLogs[r.role] {
-			need(r.t, 10*time.Second, "the node logs: "+line, func() bool { return strings.Contains(n.log.String(), line) })
 			if times := strings.Count(n.log.String(), line); times != 1 {
 				r.t.Errorf("%s logged %d times: %s", n.name, times, line)
 			}
@@ -276,6 +285,8 @@ func (r *roleTest) outage(number, fault string, hurt, heal func()) {
 	noticed = r.noticed()
 	work.Wait()
 	stormed := time.Since(began)
+	r.logged(0) // one that nobody noticed yet is none when it is over
+	logged := time.Since(began)
 	answered, presence := r.presences(0, 20)
 	close(watching)
 	<-done
@@ -294,8 +305,8 @@ func (r *roleTest) outage(number, fault string, hurt, heal func()) {
 	if limit := 3 * time.Second; change > limit || read > limit || presence > limit {
 		r.t.Errorf("a change took %s, a reading %s, presence %s", change, read, presence)
 	}
-	r.t.Logf("%s: %s role, %s: /readyz and /metrics say so after %s; 1000 changes in %s, the slowest %s, the slowest reading %s, presence (%d of 20 answered) %s; "+
-		"worst lateness of an event %s; goroutines %v, then %v at most; back %s after it was healed", number, r.role, fault, round(noticed), round(stormed), round(change), round(read),
+	r.t.Logf("%s: %s role, %s: /readyz and /metrics say so after %s, the logs at most %s; 1000 changes in %s, the slowest %s, the slowest reading %s, presence (%d of 20 answered) %s; "+
+		"worst lateness of an event %s; goroutines %v, then %v at most; back %s after it was healed", number, r.role, fault, round(noticed), round(logged), round(stormed), round(change), round(read),
 		answered, round(presence), latest(r.sessions), before, most, round(back))
 }
 
