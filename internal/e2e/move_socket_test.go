@@ -46,6 +46,7 @@ type socketMove struct {
 	d        *deployment
 	env      []string
 	one, two *redistest.Server
+	postgres *pgtest.Server
 	fleet    *fleet
 	load     *load
 	signals  *signalling
@@ -53,10 +54,10 @@ type socketMove struct {
 
 func startSocketMove(t *testing.T) *socketMove {
 	t.Helper()
-	m := &socketMove{t: t, one: redistest.Start(t), two: redistest.Start(t)}
+	m := &socketMove{t: t, one: redistest.Start(t), two: redistest.Start(t), postgres: pgtest.Start(t)}
 	m.env = []string{
 		"MOIM_AUTH_SECRET=" + secret, "MOIM_REDIS_URL=" + redistest.Start(t).URL(), "MOIM_REDIS_SOCKET_URL=" + m.one.URL(),
-		"MOIM_DATABASE_URL=" + pgtest.Start(t).NewDatabase(t),
+		"MOIM_DATABASE_URL=" + m.postgres.NewDatabase(t),
 	}
 	m.d = startCluster(t, 3, m.env...)
 	m.fleet = newFleet(t, m.d, 6, 3)
@@ -145,6 +146,12 @@ func (m *socketMove) moved() {
 	late := startNode(m.t, m.env...)
 	if !strings.Contains(late.log.String(), "redis.socket.url") || !strings.Contains(late.log.String(), "was moved") {
 		m.t.Errorf("a node does not say that the role was moved:\n%s", late.log.String())
+	}
+	// T77: the nodes are known where they went, though no configuration of
+	// theirs names that server.
+	stranger := newNode(m.t, "MOIM_AUTH_SECRET="+secret, "MOIM_REDIS_URL="+m.two.URL(), "MOIM_DATABASE_URL="+m.postgres.NewDatabase(m.t))
+	if printed := stranger.refused(startWithin); !strings.Contains(printed, "prefix") {
+		m.t.Errorf("a node of another deployment was not refused on the new server:\n%s", printed)
 	}
 }
 

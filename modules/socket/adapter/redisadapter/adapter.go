@@ -6,7 +6,8 @@
 // it pays nothing for the rooms of others. It publishes with the socket role's
 // client and subscribes on a connection of its own: with a duplicate of the
 // client where that is shared with others, and directly where it is not. On a
-// cluster, channels are sharded: see [shard].
+// cluster, channels are sharded: see [shard]. While the role moves, all that is
+// there twice, for two servers: see [link] and [Route].
 package redisadapter
 
 import (
