@@ -29,6 +29,7 @@ func startPresence(t *testing.T, db *database.DB, url string, id redisrole.NodeI
 	}
 	mover, part := New(db, clients, secret, log), NewGroupPart(clients, log)
 	mover.Announce(registry)
+	mover.every = 100 * time.Millisecond
 	mover.Add(redisrole.Group, part)
 	if err := mover.Start(t.Context()); err != nil {
 		t.Fatal(err)

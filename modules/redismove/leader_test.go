@@ -46,6 +46,7 @@ func startNode(t *testing.T, db *database.DB, url string, id redisrole.NodeID) *
 	}
 	t.Cleanup(func() { _ = clients.Close() })
 	mover, part := New(db, clients, secret, log), NewCachePart(clients, log)
+	mover.every = 100 * time.Millisecond
 	mover.Add(redisrole.Cache, part)
 	if err := mover.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -17,8 +17,8 @@ import (
 const (
 	// lookEvery is how often a node looks for a phase and says that it is alive.
 	lookEvery = time.Second
-	// lookTimeout bounds one look and what it leads to, so that a node that can
-	// does say that it is alive.
+	// lookTimeout bounds one look and what it leads to, and then the report, so
+	// that a node that can does say that it is alive.
 	lookTimeout = 5 * time.Second
 )
 
@@ -30,6 +30,7 @@ type Mover struct {
 	secret  Secret
 	log     *slog.Logger
 	tasks   *tasks.Group
+	every   time.Duration // between two looks
 	visits  *redisrole.Registry // nil: this node is announced nowhere
 
 	parts   map[redisrole.Role]Part
@@ -48,6 +49,7 @@ func New(db *database.DB, clients *redisrole.Clients, secret Secret, log *slog.L
 		secret:  secret,
 		log:     log,
 		tasks:   tasks.New(),
+		every:   lookEvery,
 		parts:   make(map[redisrole.Role]Part),
 		reached: make(map[redisrole.Role]reached),
 		at:      make(map[redisrole.Role]string),
@@ -79,7 +81,7 @@ func (m *Mover) Start(ctx context.Context) error {
 		return err
 	}
 	m.tasks.Run(func(ctx context.Context) {
-		tick := time.NewTicker(lookEvery)
+		tick := time.NewTicker(m.every)
 		defer tick.Stop()
 		for {
 			select {
@@ -117,6 +119,15 @@ func (m *Mover) Stop(ctx context.Context) error {
 // look reads the moves, follows them, and reports. A phase is acted on as soon
 // as it was read: who cannot read stays where he is.
 func (m *Mover) look(ctx context.Context) error {
+	if err := m.followAll(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	return m.store.report(ctx, string(m.clients.Node()), maps.Clone(m.reached))
+}
+
+func (m *Mover) followAll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	moves, err := m.store.moves(ctx)
@@ -142,7 +153,7 @@ func (m *Mover) look(ctx context.Context) error {
 		}
 		m.reached[move.Role] = now
 	}
-	return m.store.report(ctx, string(m.clients.Node()), maps.Clone(m.reached))
+	return nil
 }
 
 // follow brings a part to a move's phase.

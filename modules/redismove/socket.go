@@ -12,7 +12,7 @@ import (
 )
 
 // takeTimeout bounds how long a phase waits for the target.
-const takeTimeout = 3 * time.Second
+const takeTimeout = 2 * time.Second
 
 // SocketPart is a node's way to the others where the socket role may move.
 // Nothing is stored there: what counts is that no envelope goes where a node
@@ -58,7 +58,11 @@ func (p *SocketPart) Enter(ctx context.Context, phase Phase, from, to *redisrole
 	route.Check = phase > p.phase && phase != Moved // a node that cannot use the target holds the others back
 	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
 	defer cancel()
-	if err := p.adapter.Take(ctx, route); err != nil {
+	err := p.adapter.Take(ctx, route)
+	switch {
+	case errors.Is(err, redisadapter.ErrBehind):
+		return fmt.Errorf("%w: not all rooms are subscribed to on the new server", ErrNotYet)
+	case err != nil:
 		return err
 	}
 	p.phase = phase

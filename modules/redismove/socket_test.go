@@ -35,6 +35,7 @@ func startSocketNode(t *testing.T, db *database.DB, cfg redisrole.Config, id red
 		t.Fatal(err)
 	}
 	mover := New(db, clients, secret, log)
+	mover.every = 100 * time.Millisecond
 	mover.Add(redisrole.Socket, NewSocketPart(a))
 	if err := mover.Start(t.Context()); err != nil {
 		t.Fatal(err)

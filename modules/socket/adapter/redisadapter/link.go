@@ -18,6 +18,10 @@ import (
 // syncEvery is how often it is looked whether connections follow.
 const syncEvery = 5 * time.Millisecond
 
+// ErrBehind says that a server answers, and that not all is subscribed to there
+// yet which is wanted.
+var ErrBehind = errors.New("redisadapter: not all rooms are subscribed to yet")
+
 // link is the way over one server: there is one, and while the role moves there
 // are two.
 type link struct {
@@ -122,7 +126,7 @@ func (l *link) sync(ctx context.Context) error {
 			if err := l.status.any(); err != nil {
 				return err
 			}
-			return fmt.Errorf("redisadapter: not all rooms are subscribed to on %s yet: %w", l.status.where, ctx.Err())
+			return fmt.Errorf("%w on %s: %w", ErrBehind, l.status.where, ctx.Err())
 		}
 	}
 	for _, s := range l.shards {

@@ -21,7 +21,8 @@ type Route struct {
 	Also *redisrole.Clients // subscribed to as well; nil: none
 	Both bool               // Also is published to as well
 
-	// Check makes [Adapter.Take] fail unless all servers can be used.
+	// Check makes [Adapter.Take] fail unless all servers can be used, with
+	// [ErrBehind] where that is only a matter of time.
 	Check bool
 }
 
