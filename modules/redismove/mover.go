@@ -30,7 +30,7 @@ type Mover struct {
 	secret  Secret
 	log     *slog.Logger
 	tasks   *tasks.Group
-	every   time.Duration // between two looks
+	every   time.Duration       // between two looks
 	visits  *redisrole.Registry // nil: this node is announced nowhere
 
 	parts   map[redisrole.Role]Part
