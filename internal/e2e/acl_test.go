@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,7 +28,7 @@ import (
 )
 
 // documentedRules returns the rules that docs/redis.md gives a role's user,
-// without his name and password.
+// without his name and password, or what "ROLE" needs on a cluster.
 func documentedRules(t *testing.T, role string) []string {
 	t.Helper()
 	doc, err := os.ReadFile("../../docs/redis.md")
@@ -35,8 +36,8 @@ func documentedRules(t *testing.T, role string) []string {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(doc)) {
-		if rules, ok := strings.CutPrefix(line, "ACL SETUSER moim-"+role+" on >PASSWORD "); ok {
-			return strings.Fields(rules)
+		if rules, ok := strings.CutPrefix(line, "ACL SETUSER moim-"+role+" "); ok {
+			return strings.Fields(strings.TrimPrefix(rules, "on >PASSWORD "))
 		}
 	}
 	t.Fatalf("docs/redis.md has no rules for the %s role", role)
@@ -65,6 +66,18 @@ func (l *limited) startWithAdmin(t *testing.T) (string, *redis.Client) {
 	t.Helper()
 	s := redistest.Start(t)
 	admin := s.Client()
+	l.limit(t, admin)
+	u, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("moim", "secret")
+	return u.String(), admin
+}
+
+// limit makes the user on a server.
+func (l *limited) limit(t *testing.T, admin *redis.Client) {
+	t.Helper()
 	for _, role := range l.roles {
 		args := []any{"acl", "setuser", "moim", "on", ">secret"}
 		for _, rule := range documentedRules(t, role) {
@@ -92,12 +105,6 @@ func (l *limited) startWithAdmin(t *testing.T) (string, *redis.Client) {
 			l.used[name] = true
 		}
 	})
-	u, err := url.Parse(s.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.User = url.UserPassword("moim", "secret")
-	return u.String(), admin
 }
 
 // needsAll wants that every command which the rules allow was used.
@@ -244,4 +251,23 @@ func TestRulesOfOneServer(t *testing.T) {
 	l := &limited{roles: []string{"socket", "group", "cache"}, used: make(map[string]bool)}
 	server := l.start(t)
 	mainJob(t, startCluster(t, 3, "MOIM_REDIS_URL="+server, "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t)))
+}
+
+// TestRulesOfACluster: the same on a cluster.
+func TestRulesOfACluster(t *testing.T) {
+	t.Parallel()
+	l := &limited{roles: []string{"socket", "group", "cache", "ROLE"}, used: make(map[string]bool)}
+	c := redistest.StartCluster(t, 3)
+	t.Run("main job", func(t *testing.T) {
+		for _, server := range append(slices.Clone(c.Masters), c.Replicas...) {
+			l.limit(t, server.Client())
+		}
+		server := strings.Replace(c.URL(), "://", "://moim:secret@", 1)
+		mainJob(t, startCluster(t, 2, "MOIM_REDIS_URL="+server, "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t)))
+	})
+	for _, command := range documentedRules(t, "ROLE") {
+		if !l.used[strings.TrimPrefix(command, "+")] {
+			t.Errorf("the rules of a cluster allow %s, which nothing used", command)
+		}
+	}
 }
