@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -164,4 +165,46 @@ func TestT15SentinelFailover(t *testing.T) {
 	eventually(t, "the first server is the master again", func() bool { return trio.Master() == first })
 	l.flows(t, "after the master was killed")
 	t.Logf("a master killed: all rooms receive again after %s", time.Since(began).Round(time.Millisecond))
+}
+
+// TestT15DetachedMaster: the Sentinels lose the master, and only they: it lives
+// on as a master, with all connections of the nodes, and nobody tells it that
+// another one has taken its place.
+func TestT15DetachedMaster(t *testing.T) {
+	t.Parallel()
+	trio := redistest.StartTrio(t)
+	l := startLoad(t, trio.URL())
+	old := trio.Master()
+	admin := old.Client().Conn() // whoever is connected stays so
+	t.Cleanup(func() { _ = admin.Close() })
+	if err := admin.Do(t.Context(), "config", "set", "requirepass", "nobody knows").Err(); err != nil {
+		t.Fatal(err)
+	}
+	began, lost := time.Now(), l.to.lost.Load()
+	clients, err := admin.Do(t.Context(), "client", "list").Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for client := range strings.Lines(clients) {
+		if id, _, _ := strings.Cut(strings.TrimPrefix(client, "id="), " "); strings.Contains(client, " name=sentinel-") {
+			if err := admin.Do(t.Context(), "client", "kill", "id", id).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	eventually(t, "the replica is the master", func() bool { return trio.Master() != old })
+	promoted := time.Since(began)
+	eventually(t, "the receiver is told that it may have missed something", func() bool { return l.to.lost.Load() > lost })
+	eventually(t, "it receives what is published there", func() bool {
+		return trio.Master().Client().PubSubNumSub(t.Context(), "moim:room:room-1").Val()["moim:room:room-1"] > 0
+	})
+	l.flows(t, "after a failover that the old master does not know of")
+	if role, err := admin.Do(t.Context(), "role").Slice(); err != nil || role[0] != "master" {
+		t.Errorf("the old master is %v, %v: nothing was tested", role, err)
+	}
+	if left, err := admin.Do(t.Context(), "pubsub", "numsub", "moim:room:room-1").Slice(); err != nil || left[1] != int64(0) {
+		t.Errorf("on the old master are still subscribed %v, %v", left, err)
+	}
+	t.Logf("T15: a detached master lives on: the replica was promoted after %s, all rooms receive again after %s",
+		promoted.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 }
