@@ -65,6 +65,18 @@ func setAt(stored string) int64 {
 	return ms
 }
 
+// leave stops s for good: this node goes to another server, and so do all.
+func (s *Store) leave(ctx context.Context) error {
+	return s.close(ctx, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		self := s.identity()
+		if err := s.scripts.left.Run(ctx, s.client, []string{s.keys.nodes()}, self.id, self.epoch).Err(); err != nil {
+			s.log.Debug("redispresence: a server that is left does not answer", "err", err)
+		}
+	})
+}
+
 // ready returns nil once the server knows all users of this node and answers.
 func (s *Store) ready(ctx context.Context) error {
 	s.mu.Lock()

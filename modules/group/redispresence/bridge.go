@@ -17,7 +17,7 @@ import (
 const (
 	patience  = 250 * time.Millisecond // for the second server, while somebody waits
 	catchUp   = time.Second            // for it to have everything, before it is asked
-	closeTime = 5 * time.Second        // for leaving a server
+	closeTime = 3 * time.Second        // for leaving a server
 )
 
 // ErrNotYet says that a [Bridge] is on its way: call Lead again.
@@ -104,7 +104,10 @@ func (b *Bridge) Stop(ctx context.Context) error {
 	go func() {
 		defer close(left)
 		if second != nil {
-			b.leave(second)
+			second.stop()
+			if err := second.store.Stop(ctx); err != nil {
+				b.log.Debug("redispresence: the second server does not answer", "err", err)
+			}
 		}
 	}()
 	err := asked.store.Stop(ctx)
@@ -114,16 +117,6 @@ func (b *Bridge) Stop(ctx context.Context) error {
 		err = errors.Join(err, ctx.Err())
 	}
 	return errors.Join(err, b.tasks.Stop(ctx))
-}
-
-// leave stops a second server's store: others see to what is left there.
-func (b *Bridge) leave(f *follower) {
-	f.stop()
-	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
-	defer cancel()
-	if err := f.store.Stop(ctx); err != nil {
-		b.log.Debug("redispresence: a server that is left does not answer", "err", err)
-	}
 }
 
 // hear takes what a store tells.

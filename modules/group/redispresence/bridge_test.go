@@ -281,9 +281,10 @@ func (c *crowd) read(m *mover) {
 			return
 		case <-tick.C:
 		}
+		unwell := c.unwell.Load()
 		present, err := m.List(c.ctx, crowdGroup)
 		if err != nil {
-			if c.ctx.Err() == nil && !c.unwell.Load() && !c.killed(m) {
+			if c.ctx.Err() == nil && !unwell && !c.unwell.Load() && !c.killed(m) {
 				c.t.Errorf("list: %v", err)
 			}
 			continue
@@ -653,4 +654,53 @@ func TestBridgeTakesAlong(t *testing.T) {
 		defer c.mu.Unlock()
 		return c.last["dee"].Status == group.StatusOffline
 	})
+}
+
+// TestBridgeSleeper misses the end of a move: it knows then that it does not
+// know who is there, and tells nothing of those who went on.
+func TestBridgeSleeper(t *testing.T) {
+	t.Parallel()
+	one, two := redistest.Start(t), redistest.Start(t)
+	c := startCrowd(t, one.URL(), two.URL(), 3, 5, 3)
+	c.step(joined)
+	c.step(both)
+	c.unwell.Store(true)
+	for _, p := range []phase{leaving, moved} {
+		for _, m := range c.nodes[:2] {
+			m.mustEnter(t, p)
+		}
+	}
+	sleeper := c.nodes[2]
+	eventually(t, "the old server is not believed", func() bool {
+		_, err := sleeper.List(t.Context(), crowdGroup)
+		return err != nil
+	})
+	passing(2 * redispresence.Lease)
+	if present, err := sleeper.List(t.Context(), crowdGroup); err == nil {
+		t.Errorf("the old server is believed: %+v", present)
+	}
+	sleeper.mustEnter(t, moved)
+	c.unwell.Store(false)
+	c.goesOn(10)
+	c.agree()
+}
+
+// TestBridgeSameServer is not led to where it is.
+func TestBridgeSameServer(t *testing.T) {
+	t.Parallel()
+	one := redistest.Start(t)
+	c := startCrowd(t, one.URL(), one.URL(), 2, 5, 3)
+	c.step(joined)
+	for _, m := range c.nodes {
+		eventually(t, "it is noticed", func() bool {
+			err := m.enter(t.Context(), both)
+			if err == nil {
+				t.Fatal("it goes on")
+			}
+			return !errors.Is(err, redispresence.ErrNotYet)
+		})
+	}
+	c.step(joined)
+	c.step(settled)
+	c.agree()
 }

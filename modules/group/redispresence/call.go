@@ -28,13 +28,15 @@ var (
 	stateSource string
 	//go:embed restore.lua
 	restoreSource string
+	//go:embed left.lua
+	leftSource string
 	//go:embed graces.lua
 	gracesSource string
 	//go:embed lately.lua
 	latelySource string
 )
 
-type scripts struct{ renew, announced, set, end, state, restore, graces, lately *redis.Script }
+type scripts struct{ renew, announced, set, end, state, restore, left, graces, lately *redis.Script }
 
 func newScripts() scripts {
 	return scripts{
@@ -44,6 +46,7 @@ func newScripts() scripts {
 		end:       redis.NewScript(groupSource + endSource),
 		state:     redis.NewScript(groupSource + stateSource),
 		restore:   redis.NewScript(groupSource + restoreSource),
+		left:      redis.NewScript(leftSource),
 		graces:    redis.NewScript(gracesSource),
 		lately:    redis.NewScript(groupSource + latelySource),
 	}
@@ -77,7 +80,9 @@ func (s *Store) renew(ctx context.Context, self identity, before string, peers [
 	}
 	r := renewal{live: texts(answer[2]), dead: texts(answer[3])}
 	r.epoch, _ = answer[0].(string)
-	r.status, _ = answer[1].(string)
+	if r.status, _ = answer[1].(string); r.status == "left" {
+		return renewal{}, errLeft
+	}
 	return r, nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
+var errSame = errors.New("the new server is the one that is in use, by another name: change the configuration instead")
+
 // Lead makes the bridge ask one server and write another as well, or none when
 // also is nil. Before it asks a server it has written that one: who wants to
 // change it calls Lead for both first, on all nodes, and Filled.
@@ -34,7 +36,7 @@ func (b *Bridge) Lead(ctx context.Context, asked, also *redisrole.Clients) error
 	b.mu.Unlock()
 	if at.at != asked {
 		if second == nil || second.at != asked {
-			if err := b.write(ctx, asked); err != nil {
+			if err := b.write(ctx, asked, true); err != nil {
 				return err
 			}
 		}
@@ -42,7 +44,7 @@ func (b *Bridge) Lead(ctx context.Context, asked, also *redisrole.Clients) error
 			return err
 		}
 	}
-	return b.write(ctx, also)
+	return b.write(ctx, also, false)
 }
 
 func (b *Bridge) newFollower(at *redisrole.Clients) *follower {
@@ -51,8 +53,9 @@ func (b *Bridge) newFollower(at *redisrole.Clients) *follower {
 	return newFollower(presence{at, store}, b.said.addAll)
 }
 
-// write makes a server the one that is written as well.
-func (b *Bridge) write(ctx context.Context, at *redisrole.Clients) error {
+// write makes a server the one that is written as well. In a hurry, because the
+// others have left the one that is asked, that one may be dead.
+func (b *Bridge) write(ctx context.Context, at *redisrole.Clients, hurry bool) error {
 	asked, second := b.servers()
 	if second != nil && second.at == at || second == nil && at == nil {
 		return nil
@@ -65,13 +68,13 @@ func (b *Bridge) write(ctx context.Context, at *redisrole.Clients) error {
 		b.second = nil
 		b.mu.Unlock()
 		b.give()
-		b.tasks.Run(func(context.Context) { b.leave(second) })
+		b.leave(ctx, asked, second)
 	}
 	if at == nil {
 		return nil
 	}
 	states, err := asked.store.statesHere(ctx)
-	if err != nil {
+	if err != nil && !hurry {
 		return err
 	}
 	f := b.newFollower(at)
@@ -86,6 +89,27 @@ func (b *Bridge) write(ctx context.Context, at *redisrole.Clients) error {
 	f.start()
 	b.startStore(context.WithoutCancel(ctx), f.store) // a store starts once
 	return nil
+}
+
+// leave stops the store on a server that is written no more. It waits: who
+// comes back to that server begins anew.
+func (b *Bridge) leave(ctx context.Context, asked presence, second *follower) {
+	second.stop()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer cancel()
+	leave := second.store.leave
+	if same(asked.store, second.store) {
+		leave = second.store.Stop
+	}
+	if err := leave(ctx); err != nil {
+		b.log.Debug("redispresence: a server that is left does not answer", "err", err)
+	}
+}
+
+// same reports whether two stores have the same data.
+func same(a, b *Store) bool {
+	epoch := a.identity().epoch
+	return epoch != "" && epoch == b.identity().epoch
 }
 
 // Filled returns nil once the server that is written as well knows all that
@@ -106,6 +130,9 @@ func (b *Bridge) filled(ctx context.Context, asked presence, second *follower) e
 	}
 	if err := second.entered(ctx); err != nil {
 		return notYet(err)
+	}
+	if same(asked.store, second.store) {
+		return errSame
 	}
 	if err := second.drained(ctx); err != nil {
 		return notYet(err)

@@ -3,14 +3,14 @@
 --
 -- KEYS[1]  hash of nodes
 -- ARGV     away, in ms
--- returns  {epoch or '', 1 while nodes are waited for, else 0; the time in ms; ids …}
+-- returns  {epoch or '', 1 while nodes are waited for or when they have left, else 0; the time in ms; ids …}
 local key = KEYS[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function at(field) return tonumber(redis.call('HGET', key, field) or '0') end
 local spared = now < at('hold') or now - at('beat') > tonumber(ARGV[1])
 local settled = now >= at('settled')
-local answer = {redis.call('HGET', key, 'epoch') or '', 0, string.format('%.0f', now)}
+local answer = {redis.call('HGET', key, 'epoch') or '', redis.call('HEXISTS', key, 'left'), string.format('%.0f', now)}
 local fields = redis.call('HGETALL', key)
 for i = 1, #fields, 2 do
   local kind = string.sub(fields[i], 1, 2)

@@ -12,10 +12,11 @@
 --          before), settled (nobody is waited for after), and a node's
 --          "n <id>" (end of its lease), "a <id>" (its users are entered),
 --          "w <id>" (they are waited for), "d <id>" (dead; when another node
---          may sweep it), "s <id>" (dead because it stopped); times in ms
+--          may sweep it), "s <id>" (dead because it stopped); times in ms;
+--          left (the nodes have gone to another server: see left.lua)
 -- ARGV     id, epoch, lease, settle, away, id given up or '', time to live (ms),
 --          1: forget everything first if nobody is alive, ids known to live …
--- returns  {epoch, 'ok' | 'new' (another epoch) | 'out' (taken for dead), live ids and those waited for, dead ids to sweep, "<id> stopped" among them}
+-- returns  {epoch, 'ok' | 'new' (another epoch) | 'out' (taken for dead) | 'left', live ids and those waited for, dead ids to sweep, "<id> stopped" among them}
 local key, id, known, old = KEYS[1], ARGV[1], ARGV[2], ARGV[6]
 local lease, settle, away = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local time = redis.call('TIME')
@@ -24,14 +25,17 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function at(field) return tonumber(redis.call('HGET', key, field) or '0') end
 local function set(field, ms) redis.call('HSET', key, field, string.format('%.0f', ms)) end
 
+local left = redis.call('HEXISTS', key, 'left') == 1
+if left and known ~= '' then return {'', 'left', {}, {}} end
+local anew = left -- who joins knows where the nodes are
 if ARGV[8] == '1' then
-  local alive = false
+  anew = true
   local fields = redis.call('HGETALL', key)
   for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, 2) == 'n ' and tonumber(fields[i + 1]) > now then alive = true end
+    if not left and string.sub(fields[i], 1, 2) == 'n ' and tonumber(fields[i + 1]) > now then anew = false end
   end
-  if not alive then redis.call('DEL', key) end
 end
+if anew then redis.call('DEL', key) end
 
 local status = 'ok'
 local epoch = redis.call('HGET', key, 'epoch')

@@ -50,6 +50,7 @@ var (
 	errChanged   = errors.New("redispresence: this node is another one now")
 	errDown      = errors.New("redispresence: the server does not answer")
 	errLapsed    = errors.New("redispresence: this node's lease was not renewed in time")
+	errLeft      = errors.New("redispresence: the nodes have gone to another server")
 	errStopped   = errors.New("redispresence: started already, or stopped")
 )
 
@@ -164,6 +165,11 @@ func (s *Store) Start(ctx context.Context, grace time.Duration, tell func(groupI
 // Stop implements [group.PresenceStore]. Another node sweeps what this one
 // leaves, at once.
 func (s *Store) Stop(ctx context.Context) error {
+	return s.close(ctx, s.release)
+}
+
+// close ends what runs, and then gives up what this node has.
+func (s *Store) close(ctx context.Context, giveUp func(context.Context)) error {
 	s.mu.Lock()
 	stop := s.stop
 	s.stop, s.stopped = nil, true
@@ -176,7 +182,7 @@ func (s *Store) Stop(ctx context.Context) error {
 	go func() {
 		defer close(done)
 		s.done.Wait()
-		s.release(ctx)
+		giveUp(ctx)
 	}()
 	select {
 	case <-done:
