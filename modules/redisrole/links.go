@@ -19,6 +19,12 @@ const (
 	verifyFresh = 4 * time.Second
 	// verifyTimeout bounds one look.
 	verifyTimeout = 2 * time.Second
+	// maxFickle is how many servers an address may lead to, each within
+	// fickleFor of the one before, until it is not looked at for a while:
+	// resetting connections again and again would be worse.
+	maxFickle  = 4
+	fickleFor  = 20 * time.Second
+	fickleRest = 10 * time.Minute
 	// watchEvery is how often [Clients.Watch] looks.
 	watchEvery = 5 * time.Second
 )
@@ -39,7 +45,12 @@ type links struct {
 	fresh time.Duration
 	seen  time.Time
 	last  string // what was there: see identityOf; empty: not known
+
+	replaced time.Time // when that changed
+	fickle   int       // how often it did in a short time
 }
+
+var errFickle = errors.New("it is another server every time: its address leads to several")
 
 // link is one connection.
 type link struct {
@@ -143,16 +154,19 @@ func (c *Clients) Reset(role Role) {
 // taken its place. It reports whether they were.
 //
 // It costs one short connection every four seconds, whoever calls it and
-// however often. Where the server does not tell who it is (INFO), and on a
-// cluster, which tells by itself, it finds nothing.
+// however often. Where the server does not tell who it is (INFO), on a cluster,
+// which tells by itself, and for an address that leads to another server every
+// few seconds, of which it tells once in a while, it finds nothing.
 func (c *Clients) Verify(ctx context.Context, role Role) (replaced bool, err error) {
 	l := c.roles[role].links
 	if l == nil || l.once == nil {
 		return false, nil
 	}
-	l.look.Lock()
+	if !l.look.TryLock() { // somebody looks already
+		return false, nil
+	}
 	defer l.look.Unlock()
-	if time.Since(l.seen) < l.fresh {
+	if time.Since(l.seen) < l.fresh || l.fickle == maxFickle && time.Since(l.replaced) < fickleRest {
 		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
@@ -173,7 +187,14 @@ func (c *Clients) Verify(ctx context.Context, role Role) (replaced bool, err err
 	}
 	replaced = l.last != ""
 	l.last = now
+	if replaced && time.Since(l.replaced) > fickleFor {
+		l.fickle = 0
+	}
 	if replaced {
+		l.replaced = l.seen
+		if l.fickle++; l.fickle == maxFickle {
+			return false, errFickle
+		}
 		for _, one := range before {
 			_ = one.Close()
 		}
@@ -195,6 +216,8 @@ func (c *Clients) Watch(ctx context.Context, role Role, log *slog.Logger) {
 		case replaced:
 			log.Info("redisrole: a server was replaced, or changed between master and replica; connections are made anew",
 				"role", role, "server", c.Where(role))
+		case errors.Is(err, errFickle):
+			log.Warn("redisrole: for a while it is not looked which server a role has", "role", role, "server", c.Where(role), "err", err)
 		case err != nil && ctx.Err() == nil:
 			log.Debug("redisrole: it is not known which server a role has", "role", role, "err", err)
 		}

@@ -201,3 +201,27 @@ func TestVerifyKeepsWhatIsNew(t *testing.T) {
 		t.Errorf("%d connections are left of %d", now, links)
 	}
 }
+
+// An address that leads to another server each time, such as a balancer's, is
+// left alone after a while.
+func TestVerifyGivesUpOnAFickleAddress(t *testing.T) {
+	t.Parallel()
+	servers := []*redistest.Server{redistest.Start(t), redistest.Start(t)}
+	p := proxytest.Start(t, servers[0].Addr())
+	c := open(t, redisrole.Config{URL: servers[0].URLVia(p.Addr())}, nil)
+	redisrole.VerifyAlways(c, redisrole.Cache)
+	resets, told := 0, 0
+	for i := range 20 {
+		p.Redirect(servers[i%2].Addr())
+		replaced, err := c.Verify(t.Context(), redisrole.Cache)
+		if replaced {
+			resets++
+		}
+		if err != nil {
+			told++
+		}
+	}
+	if resets != 3 || told != 1 {
+		t.Errorf("connections were reset %d times, and it was told %d times, want 3 and 1", resets, told)
+	}
+}
