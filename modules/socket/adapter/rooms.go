@@ -3,6 +3,7 @@ package adapter
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // rooms knows which sockets of this node are in which room.
@@ -11,58 +12,72 @@ type rooms struct {
 	byKey map[string]*room
 }
 
-// fewSockets is how many sockets a room holds in a list alone: most rooms are
+// fewSockets is how many sockets a room finds without an index: most rooms are
 // one user's.
 const fewSockets = 8
 
-// room is the sockets that receive what is sent to one name.
+// room is the sockets that receive what is sent to one name, in the order in
+// which they came as far as others have not left: those that came one after
+// the other are near each other in memory, which a broadcast gains from.
 type room struct {
-	list  []Socket            // never modified: shared with readers; nil: rebuild it from index
-	index map[Socket]struct{} // nil while the list is short
+	list  []Socket
+	lent  atomic.Bool    // readers may have the list: it is not modified any more
+	index map[Socket]int // places in the list; nil while it is short
 }
 
 // add reports whether s is new in the room.
 func (r *room) add(s Socket) bool {
+	if _, in := r.find(s); in {
+		return false
+	}
+	r.own(1)
+	r.list = append(r.list, s)
 	switch {
 	case r.index != nil:
-		if _, in := r.index[s]; in {
-			return false
+		r.index[s] = len(r.list) - 1
+	case len(r.list) > fewSockets:
+		r.index = make(map[Socket]int, 2*len(r.list))
+		for i, member := range r.list {
+			r.index[member] = i
 		}
-		r.index[s], r.list = struct{}{}, nil
-	case slices.Contains(r.list, s):
-		return false
-	case len(r.list) < fewSockets:
-		list := make([]Socket, 0, len(r.list)+1)
-		r.list = append(append(list, r.list...), s)
-	default:
-		r.index = map[Socket]struct{}{s: {}}
-		for _, other := range r.list {
-			r.index[other] = struct{}{}
-		}
-		r.list = nil
 	}
 	return true
 }
 
-// remove reports whether s was in the room.
+// remove reports whether s was in the room. The last socket takes its place.
 func (r *room) remove(s Socket) bool {
-	if r.index != nil {
-		if _, in := r.index[s]; !in {
-			return false
-		}
-		delete(r.index, s)
-		r.list = nil
-		return true
-	}
-	i := slices.Index(r.list, s)
-	if i < 0 {
+	i, in := r.find(s)
+	if !in {
 		return false
 	}
-	r.list = slices.Concat(r.list[:i], r.list[i+1:])
+	r.own(0)
+	last := len(r.list) - 1
+	r.list[i] = r.list[last]
+	if r.index != nil {
+		r.index[r.list[i]] = i
+		delete(r.index, s)
+	}
+	r.list[last] = nil
+	r.list = r.list[:last]
 	return true
 }
 
-func (r *room) empty() bool { return len(r.index) == 0 && len(r.list) == 0 }
+func (r *room) find(s Socket) (place int, in bool) {
+	if r.index != nil {
+		place, in = r.index[s]
+		return place, in
+	}
+	place = slices.Index(r.list, s)
+	return place, place >= 0
+}
+
+// own makes the list one that no reader has, with space for more.
+func (r *room) own(more int) {
+	if r.lent.Load() {
+		r.list = append(make([]Socket, 0, len(r.list)+more), r.list...)
+		r.lent.Store(false)
+	}
+}
 
 func newRooms() *rooms { return &rooms{byKey: make(map[string]*room)} }
 
@@ -86,7 +101,7 @@ func (r *rooms) remove(key string, s Socket) bool {
 	if rm == nil || !rm.remove(s) {
 		return false
 	}
-	if rm.empty() {
+	if len(rm.list) == 0 {
 		delete(r.byKey, key)
 	}
 	return true
@@ -95,32 +110,11 @@ func (r *rooms) remove(key string, s Socket) bool {
 // sockets returns the room's sockets. The slice is shared: read it only.
 func (r *rooms) sockets(key string) []Socket {
 	r.mu.RLock()
-	rm := r.byKey[key]
-	if rm == nil {
-		r.mu.RUnlock()
-		return nil
-	}
-	list := rm.list
-	r.mu.RUnlock()
-	if list != nil {
-		return list
-	}
-	return r.snapshot(key)
-}
-
-func (r *rooms) snapshot(key string) []Socket {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.mu.RUnlock()
 	rm := r.byKey[key]
 	if rm == nil {
 		return nil
 	}
-	if rm.list == nil {
-		list := make([]Socket, 0, len(rm.index))
-		for s := range rm.index {
-			list = append(list, s)
-		}
-		rm.list = list
-	}
+	rm.lent.Store(true)
 	return rm.list
 }

@@ -3,6 +3,7 @@ package adapter
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/moim-live/moim/modules/socket/engine"
@@ -25,8 +26,11 @@ func TestRooms(t *testing.T) {
 	for step := range 20_000 {
 		s := dummy(fmt.Sprint(random.IntN(3 * fewSockets)))
 		_, in := want[s]
-		before := r.sockets("r")
-		n := len(before)
+		var before []Socket
+		if step%3 == 0 { // the change finds a list that was read, or not
+			before = r.sockets("r")
+		}
+		was := slices.Clone(before)
 		if step/500%2 == 0 == (random.IntN(4) > 0) { // it grows and shrinks in turns
 			if r.add("r", s) == in {
 				t.Fatalf("step %d: adding %s, which was in: %v", step, s, in)
@@ -38,8 +42,14 @@ func TestRooms(t *testing.T) {
 			}
 			delete(want, s)
 		}
+		if !slices.Equal(before, was) {
+			t.Fatalf("step %d: a list that was read has changed", step)
+		}
+		if step%2 == 0 {
+			continue
+		}
 		got := r.sockets("r")
-		if len(before) != n || len(got) != len(want) {
+		if len(got) != len(want) {
 			t.Fatalf("step %d: %d sockets, want %d", step, len(got), len(want))
 		}
 		for _, s := range got {
