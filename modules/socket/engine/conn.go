@@ -40,24 +40,25 @@ const (
 
 // Conn is one connection. Its methods may be called concurrently.
 type Conn struct {
-	engine   *Engine
+	// What a broadcast touches comes first, near each other.
+	engine    *Engine
+	mu        sync.Mutex // guards what follows, down to settled
+	phase     phase
+	flush     flushState
+	quietAt   time.Duration // from then on, by the engine's clock, a frame is written at once
+	transport transport     // nil while opening
+	queue     *batch        // nil: empty
+	inFlight  int           // bytes that somebody is writing
+	reason    Reason        // why it ends; 0 while it does not
+	deadline  *time.Timer   // cuts a connection that is closing
+	settled   chan struct{} // closed when nothing is being written any more; nil: nobody waits
+
 	id       string
 	protocol Protocol
 	receiver Receiver
 	beat     heartbeat
 	busy     atomic.Bool   // the receiver has not returned yet
 	upgraded chan struct{} // closed when net/http's handler may return; nil after that
-
-	mu        sync.Mutex
-	phase     phase
-	flush     flushState
-	reason    Reason        // why it ends; 0 while it does not
-	transport transport     // nil while opening
-	queue     *batch        // nil: empty
-	inFlight  int           // bytes that a goroutine is writing
-	quietAt   time.Duration // from then on, by the engine's clock, a frame is written at once
-	deadline  *time.Timer   // cuts a connection that is closing
-	settled   chan struct{} // closed when nothing drains any more; nil: nobody waits
 }
 
 // ID returns the connection's id: 20 characters of URL-safe base64. It is a

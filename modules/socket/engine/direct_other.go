@@ -7,6 +7,6 @@ import "net"
 // direct cannot write without waiting here: goroutines do it all.
 type direct struct{}
 
-func newDirect(net.Conn) *direct { return new(direct) }
+func (*direct) bind(net.Conn) {}
 
 func (*direct) try([]byte) (int, error) { return 0, nil }

@@ -18,10 +18,9 @@ type direct struct {
 	err  error
 }
 
-// newDirect knows the connections whose writes nothing but the kernel sees: a
-// TLS connection, or one that its listener has wrapped, is not among them.
-func newDirect(conn net.Conn) *direct {
-	d := new(direct)
+// bind knows the connections whose writes nothing but the kernel sees: a TLS
+// connection, or one that its listener has wrapped, is not among them.
+func (d *direct) bind(conn net.Conn) {
 	var err error
 	switch conn := conn.(type) {
 	case *net.TCPConn:
@@ -33,7 +32,6 @@ func newDirect(conn net.Conn) *direct {
 		d.raw = nil
 	}
 	d.attempt = d.once
-	return d
 }
 
 // try writes what the socket takes at once, which may be nothing. Calls must

@@ -101,7 +101,7 @@ func (ws *webSockets) connected(s *melody.Session) {
 		return nil
 	})
 	s.Request = nil // a connection may last for days
-	c.opened(webSocket{direct: newDirect(wire.Conn), net: wire.Conn})
+	c.opened(newWebSocket(wire.Conn))
 	close(c.upgraded)
 	c.upgraded = nil
 }
@@ -182,13 +182,19 @@ func (c *Conn) failed(err error) {
 
 // webSocket writes to a connection's socket.
 type webSocket struct {
-	*direct
+	direct
 	net net.Conn
 }
 
-var _ transport = webSocket{}
+var _ transport = (*webSocket)(nil)
 
-func (w webSocket) write(data []byte, deadline time.Time) error {
+func newWebSocket(conn net.Conn) *webSocket {
+	w := &webSocket{net: conn}
+	w.bind(conn)
+	return w
+}
+
+func (w *webSocket) write(data []byte, deadline time.Time) error {
 	if err := w.net.SetWriteDeadline(deadline); err != nil {
 		return err
 	}
@@ -199,7 +205,7 @@ func (w webSocket) write(data []byte, deadline time.Time) error {
 }
 
 // cut closes what is below TLS, whose own goodbye could block.
-func (w webSocket) cut() {
+func (w *webSocket) cut() {
 	conn := w.net
 	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = secure.NetConn()
@@ -209,7 +215,7 @@ func (w webSocket) cut() {
 
 // linger lets a goodbye reach a client that is still sending: closing with
 // unread bytes would reset the connection and take the goodbye with it.
-func (w webSocket) linger(timeout time.Duration) {
+func (w *webSocket) linger(timeout time.Duration) {
 	if half, ok := w.net.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 		_ = w.net.SetReadDeadline(time.Now().Add(timeout))
 		_, _ = io.Copy(io.Discard, w.net)
