@@ -177,20 +177,28 @@ func (s *Store) statesHere(ctx context.Context) (map[attendee]string, error) {
 func (s *Store) copyLately(ctx context.Context, to *Store) error {
 	self, groups := s.groupsHere(true)
 	other := to.identity()
+	seen := make(map[string][]any)
 	err := inGroups(ctx, s, self.epoch, groups, func(ctx context.Context, pipe redis.Pipeliner, keys []string) *redis.ZSliceCmd {
 		return pipe.ZRangeWithScores(ctx, keys[4], 0, -1)
 	}, func(groupID string, got *redis.ZSliceCmd) error {
-		if len(got.Val()) == 0 {
-			return nil
-		}
-		args := []any{timeToLive.Milliseconds(), group.LatelyFor.Milliseconds(), group.LatelyMax}
 		for _, z := range got.Val() {
-			args = append(args, z.Member, strconv.FormatInt(int64(z.Score), 10))
+			seen[groupID] = append(seen[groupID], z.Member, strconv.FormatInt(int64(z.Score), 10))
 		}
-		return to.run(ctx, other, to.scripts.lately, func(p redis.Pipeliner) {
-			to.scripts.lately.EvalSha(ctx, p, to.keys.group(groupID, other.epoch), args...)
-		})
+		return nil
 	})
+	for part := range slices.Chunk(slices.Collect(maps.Keys(seen)), copyBatch) {
+		if err != nil {
+			break
+		}
+		limited, cancel := context.WithTimeout(ctx, callTimeout)
+		err = to.run(limited, other, to.scripts.lately, func(p redis.Pipeliner) {
+			for _, groupID := range part {
+				args := append([]any{timeToLive.Milliseconds(), group.LatelyFor.Milliseconds(), group.LatelyMax}, seen[groupID]...)
+				to.scripts.lately.EvalSha(limited, p, to.keys.group(groupID, other.epoch), args...)
+			}
+		})
+		cancel()
+	}
 	if err != nil {
 		return fmt.Errorf("copy who was there lately: %w", err)
 	}
@@ -248,10 +256,13 @@ func (s *Store) takeOver(ctx context.Context, self identity, waits []claimOf) er
 			left := max(time.Until(w.claim.until).Milliseconds(), 0)
 			byGroup[w.groupID] = append(byGroup[w.groupID], w.userID, w.claim.reason, w.claim.since, left, w.claim.state)
 		}
-		if err := s.note(ctx, self.id, slices.Collect(maps.Keys(byGroup))); err != nil {
-			return err
+		limited, cancel := context.WithTimeout(ctx, callTimeout)
+		err := s.note(limited, self.id, slices.Collect(maps.Keys(byGroup)))
+		if err == nil {
+			err = s.callRestore(limited, self, byGroup)
 		}
-		if err := s.callRestore(ctx, self, byGroup); err != nil {
+		cancel()
+		if err != nil {
 			return err
 		}
 		s.mu.Lock()

@@ -29,7 +29,8 @@ type follower struct {
 	idle   chan struct{} // closed while there is nothing
 	err    error         // of the last attempt
 
-	copied bool // what only the first server knew; held by Bridge.Lead
+	copying chan error // says how it went; nil: nothing is being copied; used under Bridge.entering
+	copied  bool       // what only the first server knew
 }
 
 // batchOf is the latest of what changed, until it is written.

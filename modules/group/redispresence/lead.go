@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/moim-live/moim/modules/redisrole"
 )
+
+var errCopying = errors.New("redispresence: what the old server knows of groups is being copied")
 
 var errSame = errors.New("the new server is the one that is in use, by another name: change the configuration instead")
 
@@ -140,14 +143,28 @@ func (b *Bridge) filled(ctx context.Context, asked presence, second *follower) e
 	if second.copied {
 		return nil
 	}
-	if err := asked.store.copyLately(ctx, second.store); err != nil {
-		return err
+	if second.copying == nil {
+		done := make(chan error, 1)
+		second.copying = done
+		b.tasks.Run(func(ctx context.Context) {
+			err := asked.store.copyLately(ctx, second.store)
+			if err == nil {
+				err = asked.store.copyGraces(ctx, second.store)
+			}
+			done <- err
+		})
 	}
-	if err := asked.store.copyGraces(ctx, second.store); err != nil {
+	limit := time.NewTimer(catchUp)
+	defer limit.Stop()
+	select {
+	case err := <-second.copying:
+		second.copying, second.copied = nil, err == nil
 		return err
+	case <-limit.C:
+		return notYet(errCopying)
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	second.copied = true
-	return nil
 }
 
 // Overtake makes sure that the server that is written as well misses nobody
