@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,6 +98,36 @@ func TestT74MoveGroupNodeDies(t *testing.T) {
 		})
 	}
 	l.goesOn(t, "after the move")
+	l.check(t)
+}
+
+// TestT74MoveGroupNodeSleeps lets a node stand still until the move is over: it
+// never says that somebody who is on another node is gone.
+func TestT74MoveGroupNodeSleeps(t *testing.T) {
+	t.Parallel()
+	one, two := redistest.Start(t), redistest.Start(t)
+	d := startCluster(t, 3, "MOIM_REDIS_URL="+one.URL(), "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t), "MOIM_GROUP_PRESENCE_GRACE=1s")
+	l := startAudience(t, d)
+	m := startMove(t, d, "group", "--to", two.URL())
+	m.until(t, "\njoin ")
+	l.leave(2)
+	if err := d.node(2).cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.cmd.Wait(); err != nil {
+		t.Errorf("the move does not end: %v\n%s", err, m.printed.String())
+	}
+	if err := d.node(2).cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	need(t, leaseEnds, "the node has followed", func() bool {
+		got := statusOf(t, d.api(2, "ana"), l.groupID, "m0")
+		if got == "" || got == "reconnecting" || got == "offline" {
+			t.Errorf("the node that slept says that m0 is %q", got)
+		}
+		return got == "online"
+	})
+	need(t, soon, "its members are online again", func() bool { return statusOf(t, d.api(0, "ana"), l.groupID, "m4") == "online" })
 	l.check(t)
 }
 
