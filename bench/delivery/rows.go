@@ -68,7 +68,8 @@ var rows = []row{
 	{name: "1x200@1000", need: peers.Need{Nodes: 1, Rooms: 1, Members: 200}, rate: 1000, limits: within(0.50, 0.30)},
 	{name: "100x10@500/2", need: peers.Need{Nodes: 2, Rooms: 100, Members: 10}, rate: 500, limits: within(0.70, 0.45)},
 	{name: "100x10@2000/2", need: peers.Need{Nodes: 2, Rooms: 100, Members: 10}, rate: 2000, limits: within(0.70, 0.65)},
-	{name: "connect", kind: connecting, need: peers.Need{Nodes: 1, Rooms: 1, Members: 8000}},
+	{name: "connect", kind: connecting, need: peers.Need{Nodes: 1, Rooms: 80, Members: 100}},
+	{name: "connect-1x8000", kind: connecting, need: peers.Need{Nodes: 1, Rooms: 1, Members: 8000}, only: alone},
 
 	{name: "growth-10", need: peers.Need{Nodes: 1, Rooms: 1, Members: 10}, rate: 2000, only: growing},
 	{name: "growth-100", need: peers.Need{Nodes: 1, Rooms: 1, Members: 100}, rate: 200, only: growing},
