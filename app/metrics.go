@@ -21,6 +21,7 @@ type counted struct {
 	fx.In
 
 	Registerer prometheus.Registerer
+	Feed       *group.Feed
 	Cache      *cache.Cache
 	Presence   *group.Presence
 	Adapter    *redisadapter.Adapter `optional:"true"`
@@ -29,6 +30,7 @@ type counted struct {
 
 // countBackends shows the counters of what was chosen by [backends].
 func countBackends(c counted) {
+	show(c.Registerer, "moim_log_reads_total", "Reads of a group's log for sockets that subscribed or lacked events.", func() float64 { return float64(c.Feed.Reads()) })
 	show(c.Registerer, "moim_cache_local_total", "Records found in this process.", func() float64 { return float64(c.Cache.Stats().Local) })
 	show(c.Registerer, "moim_cache_shared_total", "Records found in the cache role's Redis.", func() float64 { return float64(c.Cache.Stats().Shared) })
 	show(c.Registerer, "moim_cache_loads_total", "Records read from the database.", func() float64 { return float64(c.Cache.Stats().Loads) })

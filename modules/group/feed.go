@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/fault"
@@ -96,6 +97,7 @@ type Feed struct {
 	logger  *slog.Logger
 	program Translator
 
+	reads   atomic.Int64
 	publish chan item
 	poke    chan struct{}
 	tasks   *tasks.Group
@@ -161,6 +163,10 @@ func (f *Feed) Receive(env adapter.Envelope) {
 	}
 	f.deliver(it)
 }
+
+// Reads returns how often the log was read, for subscribers that waited for an
+// answer or lacked events, since the feed was made.
+func (f *Feed) Reads() int64 { return f.reads.Load() }
 
 // Lost says that events of other nodes may have been missed.
 func (f *Feed) Lost() {

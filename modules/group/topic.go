@@ -50,6 +50,8 @@ type topic struct {
 	gap     *time.Timer                  // armed while a hole stands
 	due     bool                         // the hole stood long enough
 	lull    *time.Timer                  // armed while subscribers that are behind are busy
+	rest    *time.Timer                  // armed while waiting gathers
+	restEnd time.Time                    // when the next read for waiting may begin
 	over    bool                         // the group has ended
 	paused  bool                         // a read failed: the next one waits
 }

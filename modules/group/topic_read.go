@@ -15,6 +15,10 @@ const (
 	// lullWait is how long a busy socket is left alone before more is sent that
 	// could wait.
 	lullWait = 20 * time.Millisecond
+	// restWait is how long after a read for waiting subscribers the next one
+	// begins at the earliest: who comes after a quiet moment waits for nobody,
+	// and when all come back at once they share reads.
+	restWait = 10 * time.Millisecond
 )
 
 var errStopped = fault.ErrUnavailable.WithMessage("this node is stopping; connect again")
@@ -83,9 +87,28 @@ func (t *topic) rested() {
 	t.wakeLocked()
 }
 
+// askedLocked reports whether subscribers wait for a read that may begin.
+func (t *topic) askedLocked() bool {
+	if len(t.waiting) == 0 {
+		return false
+	}
+	left := time.Until(t.restEnd)
+	if left > 0 && t.rest == nil {
+		t.rest = time.AfterFunc(left, t.gathered)
+	}
+	return left <= 0
+}
+
+func (t *topic) gathered() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rest = nil
+	t.wakeLocked()
+}
+
 // wakeLocked starts the reading goroutine if there is something to read.
 func (t *topic) wakeLocked() {
-	if _, hungry := t.hungryLocked(); t.reading || !hungry && len(t.waiting) == 0 {
+	if _, hungry := t.hungryLocked(); t.reading || !hungry && !t.askedLocked() {
 		return
 	}
 	if t.reading = t.feed.tasks.Run(t.read); !t.reading {
@@ -98,8 +121,10 @@ func (t *topic) wakeLocked() {
 func (t *topic) read(ctx context.Context) {
 	for {
 		t.mu.Lock()
-		batch := t.waiting
-		t.waiting = nil
+		var batch []*waiter
+		if t.askedLocked() {
+			batch, t.waiting = t.waiting, nil
+		}
 		from, hungry := t.hungryLocked()
 		head, target := t.head, t.target
 		if len(batch) == 0 && !hungry {
@@ -129,6 +154,7 @@ func (t *topic) read(ctx context.Context) {
 func (t *topic) load(ctx context.Context, since int64, limit int, users []string) (LogPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
+	t.feed.reads.Add(1)
 	return t.feed.store.Read(ctx, t.id, since, limit, users)
 }
 
@@ -143,11 +169,12 @@ func (t *topic) answerAll(ctx context.Context, batch []*waiter, floor int64) {
 		}
 	}
 	page, err := t.load(ctx, since, limit, users)
+	t.mu.Lock()
 	if err == nil {
-		t.mu.Lock()
 		t.learnLocked(page.Group.Version, floor)
-		t.mu.Unlock()
 	}
+	t.restEnd = time.Now().Add(restWait)
+	t.mu.Unlock()
 	finish(batch, page, err)
 }
 
