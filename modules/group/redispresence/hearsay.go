@@ -104,10 +104,12 @@ func (h *hearsay) check(ctx context.Context, groupID string, users map[string]gr
 		p, is := known[userID]
 		if !is {
 			p.Status = group.StatusOffline
-		} else {
-			c.State, c.At = p.State, p.AsOf
+		} else { // what happened while it was read is newer
+			c.State, c.At = p.State, p.AsOf.Add(-time.Millisecond)
 		}
-		if p.Status == c.Status {
+		// Who is on dead nodes alone is listed as reconnecting before he is: he is
+		// told when those are swept.
+		if p.Status == c.Status && (p.Status != group.StatusReconnecting || p.LastSeenAt != nil) {
 			told = append(told, c)
 		}
 	}
