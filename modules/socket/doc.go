@@ -17,6 +17,35 @@
 // Binary events are not supported: they close the connection with a parse
 // error.
 //
+// # The write path
+//
+// One event on its way from whoever sends it to the clients:
+//
+//	Emitter (Hub.Emit, Hub.Cast)   data is JSON, encoded once by the caller
+//	  adapter.Hub.Local            a frame for each codec, built once; the room's sockets one after the other
+//	    Socket.Send                held back until the client was told that it is connected
+//	      engine.Conn.Send         write(2) at once after a quiet moment, else gathered for socket.gather
+//	  adapter.Adapter              the same envelope to the nodes that have the room: Publish waits for Redis, Cast does not
+//	    Hub.Local                  there: the data goes into a frame as it came, nothing is decoded
+//
+// What holds:
+//
+//   - Whoever sends writes, in his own goroutine: no hand-over, no allocation
+//     and no lock but the socket's own for each delivery. Nothing on the way
+//     waits for a client. A room of more than a thousand sockets is shared
+//     among processors, and sent to before Local returns.
+//   - Two events that one goroutine sends to a room reach each socket in that
+//     order, on this node and on the others. Events of different senders have
+//     no order; the group module gives them one.
+//   - A node hears of rooms that it has sockets in, and of no others.
+//   - A socket that has left a room, or was closed, when Leave or close
+//     returned is sent nothing more by broadcasts that begin after that.
+//   - A client that does not read costs its backlog (socket.max.backlog) and,
+//     while the network takes nothing, one goroutine; then it is closed.
+//
+// How frames are gathered, bounded and written, and what is true of a
+// connection's end, is the package documentation of engine.
+//
 // Lock order: a socket's, then the hub's or a connection's. A session's lock is
 // held with no other.
 package socket

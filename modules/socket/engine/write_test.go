@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -243,4 +244,23 @@ func TestSlowConsumer(t *testing.T) {
 	fast.conn.Send(engineIO)
 	read(t, reader)
 	eventually(t, "only the reader is left", func() bool { return s.Len() == 1 })
+}
+
+// TestSendAllocatesNothing for a client that reads, whether it was quiet or
+// frames are gathered for it.
+func TestSendAllocatesNothing(t *testing.T) {
+	for name, gather := range map[string]time.Duration{"quiet": -1, "gathered": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, Config{Gather: gather, MaxBacklog: 1 << 30})
+			ws, r := s.dial(t, Plain)
+			go func() { _, _ = io.Copy(io.Discard, ws.NetConn()) }()
+			frame := text(strings.Repeat("x", 150))
+			for range 2 * maxBatch { // the queue has grown
+				r.conn.Send(frame)
+			}
+			if n := testing.AllocsPerRun(100, func() { r.conn.Send(frame) }); n > 0 {
+				t.Errorf("%v allocations a frame", n)
+			}
+		})
+	}
 }
