@@ -135,7 +135,7 @@ func (a *Adapter) begin(sink func(adapter.Envelope), lost func()) ([]*link, erro
 	}
 	run, cancel := context.WithCancel(context.Background())
 	a.lost = lost
-	a.lanes = startLanes(run, a.interests.accept, sink)
+	a.lanes = startLanes(run, a.interests.accept, &a.counters, sink)
 	for i, l := range a.links {
 		if err := l.start(); err != nil {
 			cancel()

@@ -25,12 +25,13 @@ const (
 // rooms' on different processors: the sink writes to every socket of a room,
 // and one goroutine for that would bound a node to one processor.
 type lanes struct {
-	ended  <-chan struct{} // they deliver until it is closed
-	sink   func(adapter.Envelope)
-	accept func(room string, h header) bool
-	seed   maphash.Seed
-	lanes  []lane
-	done   sync.WaitGroup
+	ended    <-chan struct{} // they deliver until it is closed
+	sink     func(adapter.Envelope)
+	accept   func(room string, h header) bool
+	counters *counters
+	seed     maphash.Seed
+	lanes    []lane
+	done     sync.WaitGroup
 }
 
 type lane struct {
@@ -48,9 +49,9 @@ func (l *lane) deliver(env adapter.Envelope, sink func(adapter.Envelope)) {
 }
 
 // startLanes begins to deliver until ctx ends.
-func startLanes(ctx context.Context, accept func(room string, h header) bool, sink func(adapter.Envelope)) *lanes {
+func startLanes(ctx context.Context, accept func(room string, h header) bool, c *counters, sink func(adapter.Envelope)) *lanes {
 	n := min(runtime.GOMAXPROCS(0), maxLanes)
-	l := &lanes{ended: ctx.Done(), sink: sink, accept: accept, seed: maphash.MakeSeed(), lanes: make([]lane, n)}
+	l := &lanes{ended: ctx.Done(), sink: sink, accept: accept, counters: c, seed: maphash.MakeSeed(), lanes: make([]lane, n)}
 	if n == 1 {
 		return l
 	}
@@ -72,25 +73,26 @@ func startLanes(ctx context.Context, accept func(room string, h header) bool, si
 	return l
 }
 
-// deliver hands env over if it is to be delivered, and reports that. It waits
-// while the room's lane is full.
-func (l *lanes) deliver(env adapter.Envelope, h header) bool {
+// deliver hands env over if it is to be delivered. It waits while the room's
+// lane is full.
+func (l *lanes) deliver(env adapter.Envelope, h header) {
 	lane := &l.lanes[maphash.String(l.seed, env.Room)%uint64(len(l.lanes))]
 	lane.mu.Lock()
 	defer lane.mu.Unlock()
 	if !l.accept(env.Room, h) {
-		return false
+		l.counters.dropped.Add(1)
+		return
 	}
+	l.counters.received.Add(1)
 	if lane.queue == nil || lane.waiting.Load() == 0 && !lane.slow.Load() {
 		lane.deliver(env, l.sink)
-		return true
+		return
 	}
 	lane.waiting.Add(1)
 	select {
 	case lane.queue <- env:
 	case <-l.ended:
 	}
-	return true
 }
 
 // wait returns once no call to the sink is running or will run.

@@ -178,9 +178,5 @@ func (l *link) receive(msg *redis.Message) {
 		a.refuse(&a.counters.malformed, room, err)
 		return
 	}
-	if a.lanes.deliver(env, h) {
-		a.counters.received.Add(1)
-	} else {
-		a.counters.dropped.Add(1)
-	}
+	a.lanes.deliver(env, h)
 }
