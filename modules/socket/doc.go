@@ -46,6 +46,6 @@
 // How frames are gathered, bounded and written, and what is true of a
 // connection's end, is the package documentation of engine.
 //
-// Lock order: a socket's, then the hub's or a connection's. A session's lock is
-// held with no other.
+// Lock order: a socket's, then the hub's or a connection's; a session's, then a
+// connection's.
 package socket

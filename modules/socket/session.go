@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"time"
@@ -20,8 +21,8 @@ const (
 	defaultCloseGrace = 5 * time.Second
 
 	// queuedMessages is how many messages of the largest size wait for a
-	// slow handler before the connection is not read any further, and
-	// messageCost what each counts for besides its length, in bytes.
+	// slow handler before the connection is read no further, and messageCost
+	// what each counts for besides its length, in bytes.
 	queuedMessages = 4
 	messageCost    = 256
 )
@@ -49,8 +50,8 @@ type session struct {
 	connectBy time.Time // set while there is no socket
 
 	mu      sync.Mutex
-	space   sync.Cond // the queue has shrunk
 	queue   [][]byte
+	paused  bool  // the queue is full
 	queued  int64 // cost of queue
 	working bool
 	abort   context.CancelFunc // ends the context of the goroutine
@@ -63,22 +64,30 @@ type session struct {
 var _ engine.Receiver = (*session)(nil)
 
 func newSession(g *Gateway, conn *engine.Conn, d door, h Handshake) *session {
-	s := &session{gateway: g, conn: conn, door: d, handshake: h}
-	s.space.L = &s.mu
-	return s
+	return &session{gateway: g, conn: conn, door: d, handshake: h}
 }
 
-// Message implements [engine.Receiver]. It waits while the queue is full: the
-// client is then not read from.
+// Message implements [engine.Receiver].
 func (s *session) Message(data []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.working && s.queued >= queuedMessages*s.gateway.cfg.MaxFrame {
-		s.space.Wait()
-	}
-	s.queue = append(s.queue, data)
+	s.queue = append(s.queue, bytes.Clone(data))
 	s.queued += int64(len(data)) + messageCost
 	s.wakeLocked()
+	s.paceLocked()
+}
+
+// paceLocked lets the client be read from while the queue has space.
+func (s *session) paceLocked() {
+	full := s.queued >= queuedMessages*s.gateway.cfg.MaxFrame
+	switch {
+	case full == s.paused:
+	case full:
+		s.conn.Pause()
+	default:
+		s.conn.Resume()
+	}
+	s.paused = full
 }
 
 // Closed implements [engine.Receiver].
@@ -144,7 +153,7 @@ func (s *session) next() ([]byte, bool) {
 		s.queue[0] = nil
 		s.queue = s.queue[1:]
 		s.queued -= int64(len(data)) + messageCost
-		s.space.Signal()
+		s.paceLocked()
 		s.mu.Unlock()
 		return data, true
 	}

@@ -38,19 +38,21 @@ func TestBadInput(t *testing.T) {
 		{"much too large", Plain, websocket.TextMessage, strings.Repeat("x", 1<<20), TooLarge, websocket.CloseMessageTooBig},
 		{"too large", EngineIO, websocket.TextMessage, strings.Repeat("4", 1001), TooLarge, websocket.CloseMessageTooBig},
 	} {
-		t.Run(fmt.Sprintf("%s %d", test.name, test.protocol), func(t *testing.T) {
-			t.Parallel()
-			ws, r := start(t, Config{MaxFrame: 1000}).dial(t, test.protocol)
-			if err := ws.WriteMessage(test.kind, []byte(test.data)); err != nil {
-				t.Fatal(err)
-			}
-			wantCode(t, ws, test.code)
-			_ = ws.Close()
-			r.wantClosed(t, test.reason)
-			if m, ok := <-r.messages; ok {
-				t.Errorf("received %q", m)
-			}
-		})
+		for listener, serve := range listeners {
+			t.Run(fmt.Sprintf("%s %d %s", test.name, test.protocol, listener), func(t *testing.T) {
+				t.Parallel()
+				ws, r := startOn(t, serve, Config{MaxFrame: 1000}).dial(t, test.protocol)
+				if err := ws.WriteMessage(test.kind, []byte(test.data)); err != nil {
+					t.Fatal(err)
+				}
+				wantCode(t, ws, test.code)
+				_ = ws.Close()
+				r.wantClosed(t, test.reason)
+				if m, ok := <-r.messages; ok {
+					t.Errorf("received %q", m)
+				}
+			})
+		}
 	}
 }
 
@@ -66,18 +68,6 @@ func TestGoodInput(t *testing.T) {
 			t.Errorf("received %q, want %q", got, want)
 		}
 	}
-}
-
-// TestViolation of WebSocket itself: a frame that is not masked.
-func TestViolation(t *testing.T) {
-	t.Parallel()
-	ws, r := start(t, Config{}).dial(t, Plain)
-	if _, err := ws.NetConn().Write(text("x").wire); err != nil {
-		t.Fatal(err)
-	}
-	wantCode(t, ws, websocket.CloseProtocolError)
-	_ = ws.Close()
-	r.wantClosed(t, ParseError)
 }
 
 func TestCloseFlushes(t *testing.T) {
@@ -118,26 +108,33 @@ func TestCloseFlushes(t *testing.T) {
 // TestClientCloses gets its own code back, as browsers show it.
 func TestClientCloses(t *testing.T) {
 	t.Parallel()
-	for name, p := range doors {
-		for _, code := range []int{websocket.CloseNormalClosure, 4123, websocket.CloseNoStatusReceived} {
-			t.Run(fmt.Sprint(name, code), func(t *testing.T) {
-				t.Parallel()
-				ws, r := start(t, Config{}).dial(t, p)
-				if err := ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(patience)); err != nil {
-					t.Fatal(err)
-				}
-				wantCode(t, ws, code)
-				r.wantClosed(t, TransportClose)
-			})
+	for listener, serve := range listeners {
+		for name, p := range doors {
+			for _, code := range []int{websocket.CloseNormalClosure, 4123, websocket.CloseNoStatusReceived} {
+				t.Run(fmt.Sprint(listener, name, code), func(t *testing.T) {
+					t.Parallel()
+					ws, r := startOn(t, serve, Config{}).dial(t, p)
+					if err := ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(patience)); err != nil {
+						t.Fatal(err)
+					}
+					wantCode(t, ws, code)
+					r.wantClosed(t, TransportClose)
+				})
+			}
 		}
 	}
 }
 
 func TestClientVanishes(t *testing.T) {
 	t.Parallel()
-	ws, r := start(t, Config{}).dial(t, Plain)
-	_ = ws.Close() // without a goodbye
-	r.wantClosed(t, TransportClose)
+	for listener, serve := range listeners {
+		t.Run(listener, func(t *testing.T) {
+			t.Parallel()
+			ws, r := startOn(t, serve, Config{}).dial(t, Plain)
+			_ = ws.Close() // without a goodbye
+			r.wantClosed(t, TransportClose)
+		})
+	}
 }
 
 // TestClosedOnce ends connections from all sides at once: Closed is the last

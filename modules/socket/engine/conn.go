@@ -2,7 +2,6 @@ package engine
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +20,8 @@ type transport interface {
 	// write blocks until all of data is handed over, at most until deadline.
 	// Neither is called while the other runs.
 	write(data []byte, deadline time.Time) error
+	// hold keeps the client from being read from, or lets it.
+	hold(on bool)
 	// linger reads and drops, for at most timeout, what the client still sends
 	// after it was told to stop.
 	linger(timeout time.Duration)
@@ -57,7 +58,7 @@ type Conn struct {
 	protocol Protocol
 	receiver Receiver
 	beat     heartbeat
-	busy     atomic.Bool   // the receiver has not returned yet
+	inbound  *inbound      // for who reads; nil: nothing has come in part
 	upgraded chan struct{} // closed when net/http's handler may return; nil after that
 }
 
@@ -161,7 +162,7 @@ func (c *Conn) cut(reason Reason) {
 	}
 }
 
-// ended is the last act of the goroutine that read from the connection.
+// ended is the last act for a connection that is read from no more.
 func (c *Conn) ended() {
 	c.beat.stop()
 	c.cut(TransportError) // unless there is a better reason
@@ -177,11 +178,30 @@ func (c *Conn) ended() {
 	c.engine.remove(c) // last: who waits for the engine waits for the receivers
 }
 
-// deliver hands a message to the receiver.
-func (c *Conn) deliver(data []byte) {
-	c.busy.Store(true)
-	c.receiver.Message(data)
-	c.busy.Store(false)
+// end is the end of a connection that the poller has read from.
+func (c *Conn) end(end ending) {
+	c.inbound = nil // the client may stay for a second
+	if end.code != 0 {
+		c.closedByClient(end.code)
+	}
+	c.abandon(end.reason, end.tell)
+	c.ended()
+}
+
+// Pause keeps the engine from reading on until [Conn.Resume]: what the client
+// sends waits in the network. Messages that have been read already, of 16 KiB
+// at most, are still delivered. It is for a [Receiver] that has enough.
+func (c *Conn) Pause() { c.hold(true) }
+
+// Resume ends a pause.
+func (c *Conn) Resume() { c.hold(false) }
+
+func (c *Conn) hold(on bool) {
+	c.mu.Lock()
+	t := c.transport
+	c.mu.Unlock()
+	c.beat.pause(on)
+	t.hold(on)
 }
 
 // alive reports whether messages are still taken.

@@ -4,6 +4,28 @@
 // Two protocols run over it: Engine.IO v4, which socket.io-client speaks, and
 // plain WebSocket messages.
 //
+// # Reading
+//
+// melody does the handshake. From a connection behind which there is nothing
+// but the kernel the engine then reads itself, where there is epoll: one
+// goroutine waits for all of them, reads into one buffer, takes the frames
+// apart and hands whole messages to the [Receiver]. An idle connection keeps
+// neither a goroutine nor a buffer, and no object of melody's or gorilla's. A
+// connection under TLS, or of a wrapped listener, is left to melody's pump, one
+// goroutine each; so are all of them on other systems. Both break the same
+// rules of RFC 6455 off with the same codes; the tests run over both.
+//
+// What holds:
+//
+//   - A receiver does not block; who has enough pauses the connection, and what
+//     the client sends waits in the network.
+//   - Of one connection at most 16 KiB are read before the next one's turn, and
+//     of what has come in part a frame and a message are kept at most, of
+//     Config.MaxFrame each.
+//   - The descriptor of a connection that the poller reads from is closed after
+//     the poller has left it: what cuts a connection shuts it down, and the
+//     poller notices.
+//
 // # The write path
 //
 // A [Frame] is a whole WebSocket frame, built once for all who receive it.
@@ -19,9 +41,8 @@
 //     one that was lost.
 //   - At most one write of a connection is under way: by a sender, by the
 //     gatherer or by its goroutine. A connection whose client reads has no
-//     goroutine for writing, and a quiet one no queue. The connection's reading
-//     goroutine waits for the write before it ends, and [Engine.Stop] for the
-//     reading goroutines.
+//     goroutine for writing, and a quiet one no queue. A connection's end waits
+//     for the write, and [Engine.Stop] for the connections' ends.
 //   - A frame waits at most Config.Gather for others.
 //   - At most Config.MaxBacklog bytes are queued, those being written included,
 //     or else a single larger frame. A connection that would exceed it is
@@ -29,9 +50,9 @@
 //     the sender goes on. A burst does not wait for the gathering window, so
 //     that gathering alone makes no slow consumer.
 //   - The engine alone writes to a connection, once it is open: gorilla and
-//     melody read from a [wire] that drops what they would write, and melody's
-//     pump has ended. So a write that must not wait never finds another one
-//     under way.
+//     melody have a [wire] that drops what they would write, and melody's
+//     pump for it has ended. So a write that must not wait never finds another
+//     one under way.
 //   - After a write that failed, perhaps in the middle of a frame, nothing is
 //     written any more.
 //   - The goodbye is the last thing in the queue. From then on the connection
@@ -46,5 +67,6 @@
 //
 // The lock of a connection is held while a sender writes, which does not wait,
 // and never while a goroutine does or a [Receiver] is called. Lock order: a
-// heartbeat's or the engine's before a connection's, the gatherer's after it.
+// heartbeat's or the engine's before a connection's, the gatherer's and the
+// poller's after it.
 package engine

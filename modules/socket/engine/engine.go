@@ -49,12 +49,12 @@ type Handshake struct {
 }
 
 // Receiver takes what one connection receives. Its methods are called by one
-// goroutine at a time, and must not panic. While Message blocks nothing is read
-// from the connection, and its heartbeat waits.
+// goroutine at a time, and must neither panic nor block: other connections may
+// wait for it. Who has enough calls [Conn.Pause]; the heartbeat waits meanwhile.
 type Receiver interface {
 	// Message takes one message. data is valid during the call only.
 	Message(data []byte)
-	// Closed is called exactly once, last.
+	// Closed is called exactly once, last. It may block.
 	Closed(reason Reason)
 }
 
@@ -86,6 +86,7 @@ type Engine struct {
 	stats   counters
 
 	gatherer gatherer
+	poller   poller
 
 	mu       sync.Mutex
 	conns    map[*Conn]struct{} // melody's own set misses those being accepted
@@ -148,6 +149,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 	}
 	select {
 	case <-e.empty:
+		e.poller.stopped()
 		return nil
 	case <-ctx.Done():
 	}
@@ -184,7 +186,7 @@ func (e *Engine) refuseMore() []*Conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.draining && len(e.conns) == 0 {
-		close(e.empty)
+		e.emptiedLocked()
 	}
 	e.draining = true
 	return e.connectionsLocked()
@@ -242,6 +244,12 @@ func (e *Engine) remove(c *Conn) {
 	defer e.mu.Unlock()
 	delete(e.conns, c)
 	if e.draining && len(e.conns) == 0 {
-		close(e.empty)
+		e.emptiedLocked()
 	}
+}
+
+// emptiedLocked ends a drain.
+func (e *Engine) emptiedLocked() {
+	e.poller.stop()
+	close(e.empty)
 }

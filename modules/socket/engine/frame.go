@@ -45,14 +45,21 @@ func newFrame(prefix []byte, parts ...[]byte) *Frame {
 	return f
 }
 
-// opcode is the kind of a WebSocket control frame (RFC 6455, section 5.5).
+// opcode is the kind of a WebSocket frame (RFC 6455, section 5.2).
 type opcode byte
 
 const (
-	opClose opcode = 0x8
-	opPing  opcode = 0x9
-	opPong  opcode = 0xa
+	opContinuation opcode = 0x0
+	opText         opcode = 0x1
+	opBinary       opcode = 0x2
+	opClose        opcode = 0x8
+	opPing         opcode = 0x9
+	opPong         opcode = 0xa
 )
+
+// control reports whether frames of this kind may come between those of a
+// message.
+func (op opcode) control() bool { return op >= opClose }
 
 // controlFrame returns a control frame; payload has at most 125 bytes.
 func controlFrame(op opcode, payload []byte) *Frame {

@@ -19,6 +19,8 @@ type heartbeat struct {
 	conn    *Conn
 	timer   *time.Timer // nil before start and after stop
 	waiting bool        // a heartbeat is unanswered
+	paused  bool        // the answer may be waiting to be read
+	unread  bool        // it was until a moment ago
 }
 
 func (h *heartbeat) start(c *Conn) {
@@ -43,10 +45,11 @@ func (h *heartbeat) tick() {
 	if h.timer == nil {
 		return
 	}
-	if h.waiting && !h.conn.busy.Load() { // while it is, the answer is waiting to be read
+	if h.waiting && !h.paused && !h.unread {
 		h.conn.Close(PingTimeout)
 		return
 	}
+	h.unread = false
 	h.timer.Reset(h.conn.engine.cfg.PingTimeout)
 	if h.waiting {
 		return
@@ -68,4 +71,12 @@ func (h *heartbeat) seen() {
 	}
 	h.waiting = false
 	h.timer.Reset(h.conn.engine.cfg.PingInterval)
+}
+
+// pause tells whether the client is read from. After a pause it has the whole
+// timeout again: an answer may be behind much else.
+func (h *heartbeat) pause(on bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.paused, h.unread = on, !on
 }

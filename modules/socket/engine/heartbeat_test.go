@@ -153,25 +153,27 @@ func TestT31HalfOpen(t *testing.T) {
 	}
 }
 
-// slowReceiver blocks in Message until it is let go.
-type slowReceiver struct{ entered, release, closed chan struct{} }
-
-func (r *slowReceiver) Message([]byte) {
-	close(r.entered)
-	<-r.release
+// fullReceiver has enough with the first message.
+type fullReceiver struct {
+	conn    *Conn
+	entered chan struct{}
 }
 
-func (r *slowReceiver) Closed(Reason) { close(r.closed) }
+func (r *fullReceiver) Message([]byte) {
+	r.conn.Pause()
+	close(r.entered)
+}
 
-// TestBusyIsNotDead reads nothing for long, because the receiver is busy: the
-// client's answer waits to be read.
-func TestBusyIsNotDead(t *testing.T) {
+func (*fullReceiver) Closed(Reason) {}
+
+// TestPausedIsNotDead reads nothing for long, because the receiver has enough:
+// the client's answer waits to be read.
+func TestPausedIsNotDead(t *testing.T) {
 	t.Parallel()
-	r := &slowReceiver{make(chan struct{}), make(chan struct{}), make(chan struct{})}
+	r := &fullReceiver{entered: make(chan struct{})}
 	cfg := Config{PingInterval: 50 * time.Millisecond, PingTimeout: time.Second} // generous: machines are busy too
-	conns := make(chan *Conn, 1)
 	s := new(testServer).start(t, cfg, func(c *Conn, _ Handshake) (Receiver, error) {
-		conns <- c
+		r.conn = c
 		return r, nil
 	}, httptest.NewServer)
 	ws, resp, err := websocket.DefaultDialer.Dial(s.url(EngineIO), nil)
@@ -180,7 +182,6 @@ func TestBusyIsNotDead(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 	defer func() { _ = ws.Close() }()
-	c := receive(t, conns)
 	read(t, ws)
 	write(t, ws, "4x")
 	receive(t, r.entered)
@@ -189,10 +190,10 @@ func TestBusyIsNotDead(t *testing.T) {
 	}
 	write(t, ws, "3")
 	<-time.After(2 * cfg.PingTimeout)
-	if !c.alive() {
+	if !r.conn.alive() {
 		t.Error("closed while the receiver was busy")
 	}
-	close(r.release)
+	r.conn.Resume()
 	if got := read(t, ws); got != "2" { // the answer was read
 		t.Errorf("got %q", got)
 	}

@@ -81,6 +81,7 @@ func (p *paper) note(data []byte) {
 }
 
 func (*paper) linger(time.Duration) {}
+func (*paper) hold(bool)            {}
 
 func (p *paper) cut() {
 	if p.cuts.Add(1) == 1 {

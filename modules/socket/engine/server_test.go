@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -20,6 +21,38 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const patience = 10 * time.Second
 
 var doors = map[string]Protocol{"Engine.IO": EngineIO, "plain": Plain}
+
+// listeners are one whose connections the engine reads from itself, where there
+// is epoll, and one that leaves them to melody.
+var listeners = map[string]func(http.Handler) *httptest.Server{
+	"bare":    httptest.NewServer,
+	"wrapped": newWrappedServer,
+}
+
+type wrappedListener struct{ net.Listener }
+
+type wrappedConn struct{ net.Conn }
+
+func (l wrappedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return wrappedConn{conn}, err
+}
+
+// CloseWrite lets a goodbye linger.
+func (c wrappedConn) CloseWrite() error {
+	half, ok := c.Conn.(*net.TCPConn)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
+}
+
+func newWrappedServer(h http.Handler) *httptest.Server {
+	s := httptest.NewUnstartedServer(h)
+	s.Listener = wrappedListener{s.Listener}
+	s.Start()
+	return s
+}
 
 // testServer is an engine behind a real listener.
 type testServer struct {
@@ -47,12 +80,17 @@ func (r *recorder) Closed(reason Reason) {
 // start runs an engine until the test ends.
 func start(tb testing.TB, cfg Config) *testServer {
 	tb.Helper()
+	return startOn(tb, httptest.NewServer, cfg)
+}
+
+func startOn(tb testing.TB, serve func(http.Handler) *httptest.Server, cfg Config) *testServer {
+	tb.Helper()
 	s := &testServer{receivers: make(chan *recorder, 1)}
 	return s.start(tb, cfg, func(c *Conn, h Handshake) (Receiver, error) {
 		r := &recorder{conn: c, handshake: h, messages: make(chan string, 100), closed: make(chan Reason, 1)}
 		s.receivers <- r
 		return r, nil
-	}, httptest.NewServer)
+	}, serve)
 }
 
 func startWith(tb testing.TB, accept Accept) *testServer {

@@ -40,15 +40,27 @@ func newWebSockets(e *Engine) *webSockets {
 	m.Upgrader.WriteBufferPool = new(sync.Pool)
 	m.Upgrader.Subprotocols = []string{subprotocol}
 	m.HandleConnect(ws.connected)
-	m.HandleMessage(func(s *melody.Session, data []byte) { connOf(s).text(data) })
-	m.HandleMessageBinary(func(s *melody.Session, _ []byte) { connOf(s).binary() })
-	m.HandlePong(func(s *melody.Session) { connOf(s).webSocketSeen() })
+	m.HandleMessage(func(s *melody.Session, data []byte) {
+		w := wireOf(s)
+		w.conn.text(data)
+		w.pumped.pass()
+	})
+	m.HandleMessageBinary(func(s *melody.Session, _ []byte) { wireOf(s).conn.binary() })
+	m.HandlePong(func(s *melody.Session) { wireOf(s).conn.webSocketSeen() })
 	m.HandleClose(func(s *melody.Session, code int, _ string) error {
-		connOf(s).closedByClient(code)
+		wireOf(s).conn.closedByClient(code)
 		return nil
 	})
-	m.HandleError(func(s *melody.Session, err error) { connOf(s).failed(err) })
-	m.HandleDisconnect(func(s *melody.Session) { connOf(s).ended() })
+	m.HandleError(func(s *melody.Session, err error) {
+		if w := wireOf(s); w.pumped != nil {
+			w.conn.failed(err)
+		}
+	})
+	m.HandleDisconnect(func(s *melody.Session) {
+		if w := wireOf(s); w.pumped != nil {
+			w.conn.ended()
+		}
+	})
 	return ws
 }
 
@@ -88,20 +100,27 @@ func (ws *webSockets) refused(c *Conn) {
 	close(c.upgraded)
 }
 
-// connected takes the connection over for writing. melody's pump, which would
-// keep a goroutine for each connection, is told to end.
+// connected takes the connection over: for writing always, for reading where
+// the poller can. melody's pumps, which would keep a goroutine each for every
+// connection, find the end of what they would pump.
 func (ws *webSockets) connected(s *melody.Session) {
 	wire := wireOf(s)
 	c := wire.conn
 	wire.taken = true
 	_ = s.Close()
-	s.WebsocketConnection().SetPingHandler(func(data string) error {
-		c.Send(controlFrame(opPong, []byte(data)))
-		c.webSocketSeen()
-		return nil
-	})
 	s.Request = nil // a connection may last for days
-	c.opened(newWebSocket(wire.Conn))
+	t := c.engine.poller.adopt(c, wire.Conn)
+	if t == nil {
+		s.WebsocketConnection().SetPingHandler(func(data string) error {
+			c.pinged([]byte(data))
+			return nil
+		})
+		wire.pumped = new(pumped)
+		wire.pumped.open(wire.Conn)
+		t = wire.pumped
+	}
+	c.opened(t)
+	t.hold(false)
 	close(c.upgraded)
 	c.upgraded = nil
 }
@@ -110,8 +129,6 @@ func wireOf(s *melody.Session) *wire {
 	w, _ := s.WebsocketConnection().NetConn().(*wire)
 	return w
 }
-
-func connOf(s *melody.Session) *Conn { return wireOf(s).conn }
 
 // text takes a text message.
 func (c *Conn) text(data []byte) {
@@ -123,7 +140,7 @@ func (c *Conn) text(data []byte) {
 		c.packet(data)
 	default:
 		c.beat.seen()
-		c.deliver(data)
+		c.receiver.Message(data)
 	}
 }
 
@@ -135,7 +152,7 @@ func (c *Conn) packet(data []byte) {
 	}
 	switch data[0] {
 	case '4':
-		c.deliver(data[1:])
+		c.receiver.Message(data[1:])
 	case '3':
 		c.beat.seen()
 	case '1':
@@ -154,6 +171,12 @@ func (c *Conn) binary() {
 		return
 	}
 	c.Close(NotText)
+}
+
+// pinged answers a WebSocket's own heartbeat.
+func (c *Conn) pinged(payload []byte) {
+	c.Send(controlFrame(opPong, payload))
+	c.webSocketSeen()
 }
 
 // webSocketSeen takes a sign of life that is WebSocket's own: Engine.IO has
@@ -186,12 +209,9 @@ type webSocket struct {
 	net net.Conn
 }
 
-var _ transport = (*webSocket)(nil)
-
-func newWebSocket(conn net.Conn) *webSocket {
-	w := &webSocket{net: conn}
+func (w *webSocket) open(conn net.Conn) {
+	w.net = conn
 	w.bind(conn)
-	return w
 }
 
 func (w *webSocket) write(data []byte, deadline time.Time) error {
@@ -219,5 +239,36 @@ func (w *webSocket) linger(timeout time.Duration) {
 	if half, ok := w.net.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 		_ = w.net.SetReadDeadline(time.Now().Add(timeout))
 		_, _ = io.Copy(io.Discard, w.net)
+	}
+}
+
+// pumped is a connection that melody's pump reads from.
+type pumped struct {
+	webSocket
+	mu   sync.Mutex
+	held chan struct{} // closed when the pump may go on; nil: it may
+}
+
+var _ transport = (*pumped)(nil)
+
+func (p *pumped) hold(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case on && p.held == nil:
+		p.held = make(chan struct{})
+	case !on && p.held != nil:
+		close(p.held)
+		p.held = nil
+	}
+}
+
+// pass returns when the pump may go on.
+func (p *pumped) pass() {
+	p.mu.Lock()
+	held := p.held
+	p.mu.Unlock()
+	if held != nil {
+		<-held
 	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -23,12 +24,30 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // wire is the connection as gorilla and melody see it. Once it is taken they
-// only read from it: the engine alone writes, closes and sets the deadline of
-// writes, so that it knows what is out and need not wait for another writer.
+// only read from it: the engine alone writes, closes and sets deadlines, so
+// that it knows what is out and need not wait for another writer. Where the
+// engine reads as well, they find its end.
 type wire struct {
 	net.Conn
-	conn  *Conn
-	taken bool // set before the goroutines that could write begin
+	conn   *Conn
+	taken  bool    // set before the goroutines that could write begin, like the next one
+	pumped *pumped // nil: the engine reads
+}
+
+// Read implements [net.Conn].
+func (w *wire) Read(data []byte) (int, error) {
+	if w.taken && w.pumped == nil {
+		return 0, io.EOF
+	}
+	return w.Conn.Read(data)
+}
+
+// SetReadDeadline implements [net.Conn].
+func (w *wire) SetReadDeadline(t time.Time) error {
+	if w.taken {
+		return nil
+	}
+	return w.Conn.SetReadDeadline(t)
 }
 
 // Write implements [net.Conn].

@@ -1,0 +1,247 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/gorilla/websocket"
+)
+
+// fromClient returns a masked frame; first is its first byte.
+func fromClient(first byte, payload string) []byte {
+	mask := [4]byte{1, 2, 3, 4}
+	frame := []byte{first}
+	switch n := len(payload); {
+	case n < 126:
+		frame = append(frame, 0x80|byte(n))
+	case n < 1<<16:
+		frame = binary.BigEndian.AppendUint16(append(frame, 0x80|126), uint16(n))
+	default:
+		frame = binary.BigEndian.AppendUint64(append(frame, 0x80|127), uint64(n))
+	}
+	masked := []byte(payload)
+	unmask(masked, mask)
+	return append(append(frame, mask[:]...), masked...)
+}
+
+// listening returns a connection that is not read from, and what it receives.
+func listening(tb testing.TB, cfg Config) (*Conn, *texts) {
+	tb.Helper()
+	e := New(cfg, nil, slog.New(slog.DiscardHandler))
+	r := new(texts)
+	return &Conn{engine: e, protocol: Plain, phase: open, transport: &paper{block: make(chan struct{})}, receiver: r}, r
+}
+
+type texts struct{ all []string }
+
+func (r *texts) Message(data []byte) { r.all = append(r.all, string(data)) }
+func (*texts) Closed(Reason)         {}
+
+// TestInPieces: how the network cuts what a client sends makes no difference.
+func TestInPieces(t *testing.T) {
+	t.Parallel()
+	long, longer := strings.Repeat("long ", 100), strings.Repeat("longer ", 10_000)
+	stream := bytes.Join([][]byte{
+		fromClient(0x81, "one"),
+		fromClient(0x81, ""),
+		fromClient(0x01, "in "),
+		fromClient(0x8a, "a pong between"),
+		fromClient(0x00, ""),
+		fromClient(0x00, long),
+		fromClient(0x80, "pieces"),
+		fromClient(0x81, longer),
+		fromClient(0x81, "é"),
+	}, nil)
+	want := []string{"one", "", "in " + long + "pieces", longer, "é"}
+	cut := func(pieces func() int) {
+		c, r := listening(t, Config{MaxFrame: 1 << 20})
+		for rest := bytes.Clone(stream); len(rest) > 0; {
+			n := min(len(rest), pieces())
+			if end := c.feed(rest[:n]); end.reason != 0 {
+				t.Fatalf("ended: %+v", end)
+			}
+			clear(rest[:n]) // it is not the connection's
+			rest = rest[n:]
+		}
+		if diff := cmp.Diff(want, r.all); diff != "" {
+			t.Error(diff)
+		}
+		if c.inbound != nil {
+			t.Errorf("an idle connection keeps %+v", c.inbound)
+		}
+	}
+	for _, n := range []int{1, 2, 3, 7, 1000, len(stream)} {
+		cut(func() int { return n })
+	}
+	for seed := range uint64(50) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		cut(func() int { return 1 + random.IntN(1<<random.IntN(17)) })
+	}
+}
+
+// TestViolations of WebSocket itself end a connection at once, whoever reads.
+func TestViolations(t *testing.T) {
+	t.Parallel()
+	for name, data := range map[string][]byte{
+		"not masked":               text("x").wire,
+		"a reserved bit":           fromClient(0xc1, "x"),
+		"an unknown kind":          fromClient(0x83, "x"),
+		"an unknown control frame": fromClient(0x8b, "x"),
+		"a ping in fragments":      fromClient(0x09, "x"),
+		"a long ping":              fromClient(0x89, strings.Repeat("x", 126)),
+		"the end of no message":    fromClient(0x80, "x"),
+		"a message in another one": append(fromClient(0x01, "x"), fromClient(0x81, "x")...),
+		"a wrong close code":       fromClient(0x88, "\x03\xee"),
+		"no close code":            fromClient(0x88, "\x00\x01"),
+		"a goodbye not in UTF-8":   fromClient(0x88, "\x03\xe8\xff"),
+	} {
+		for listener, serve := range listeners {
+			t.Run(name+" "+listener, func(t *testing.T) {
+				t.Parallel()
+				ws, r := startOn(t, serve, Config{}).dial(t, Plain)
+				if _, err := ws.NetConn().Write(data); err != nil {
+					t.Fatal(err)
+				}
+				wantCode(t, ws, websocket.CloseProtocolError)
+				_ = ws.Close()
+				r.wantClosed(t, ParseError)
+			})
+		}
+	}
+}
+
+// TestPause: what comes meanwhile waits in the network, and arrives in order.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	for listener, serve := range listeners {
+		t.Run(listener, func(t *testing.T) {
+			t.Parallel()
+			const n = 5000
+			receivers := make(chan *pausing, 1)
+			s := new(testServer).start(t, Config{}, func(c *Conn, _ Handshake) (Receiver, error) {
+				r := &pausing{conn: c, received: make(chan string, n)}
+				receivers <- r
+				return r, nil
+			}, serve)
+			ws, resp, err := websocket.DefaultDialer.Dial(s.url(Plain), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			defer func() { _ = ws.Close() }()
+			r := receive(t, receivers)
+			ballast := strings.Repeat(".", 1000)
+			go func() {
+				for i := range n {
+					if ws.WriteMessage(websocket.TextMessage, fmt.Append(nil, i, ballast)) != nil {
+						return
+					}
+				}
+			}()
+			for i := range n {
+				if got, want := receive(t, r.received), fmt.Sprint(i, ballast); got != want {
+					t.Fatalf("received %q, want %q", got, want)
+				}
+				if most := enough + readBytes/len(ballast) + 1; r.took() > most {
+					t.Fatalf("more than %d messages were read ahead", most)
+				}
+			}
+		})
+	}
+}
+
+// enough is how many messages pausing lets wait.
+const enough = 10
+
+// pausing is a receiver that takes its time.
+type pausing struct {
+	conn     *Conn
+	received chan string
+
+	mu      sync.Mutex
+	waiting int
+}
+
+func (p *pausing) Message(data []byte) {
+	p.count(1)
+	p.received <- string(data)
+}
+
+func (*pausing) Closed(Reason) {}
+
+// took returns how many waited before one was taken.
+func (p *pausing) took() int { return p.count(-1) }
+
+func (p *pausing) count(n int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.waiting
+	p.waiting += n
+	switch {
+	case before < enough && p.waiting >= enough:
+		p.conn.Pause()
+	case before >= enough && p.waiting < enough:
+		p.conn.Resume()
+	}
+	return before
+}
+
+// TestCutWhilePaused ends a connection that nothing is read from.
+func TestCutWhilePaused(t *testing.T) {
+	t.Parallel()
+	ws, r := start(t, Config{}).dial(t, Plain)
+	r.conn.Pause()
+	write(t, ws, "x")
+	r.conn.cut(SlowConsumer)
+	r.wantClosed(t, SlowConsumer)
+}
+
+// TestIdleNeedsNoGoroutine where the engine reads.
+func TestIdleNeedsNoGoroutine(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("melody reads from all connections here")
+	}
+	const n = 50
+	s := start(t, Config{})
+	first, _ := s.dial(t, Plain)
+	before := runtime.NumGoroutine()
+	for range n {
+		ws, _ := s.dial(t, Plain)
+		write(t, ws, "x")
+	}
+	write(t, first, "x")
+	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before+n/10 })
+}
+
+// FuzzFeed takes whatever comes: messages are bounded, and nothing is kept of
+// who broke the protocol.
+func FuzzFeed(f *testing.F) {
+	f.Add(fromClient(0x81, "hello"))
+	f.Add(append(fromClient(0x01, "hel"), fromClient(0x80, "lo")...))
+	f.Add(fromClient(0x88, "\x03\xe8bye"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, r := listening(t, Config{MaxFrame: 64})
+		whole := c.feed(bytes.Clone(data))
+		for _, m := range r.all {
+			if len(m) > 64 {
+				t.Errorf("a message of %d bytes", len(m))
+			}
+		}
+		pieces, again := listening(t, Config{MaxFrame: 64})
+		var end ending
+		for i := 0; i < len(data) && end.reason == 0; i++ {
+			end = pieces.feed([]byte{data[i]})
+		}
+		if end != whole || !cmp.Equal(r.all, again.all) {
+			t.Errorf("whole: %+v %q, in pieces: %+v %q", whole, r.all, end, again.all)
+		}
+	})
+}
