@@ -25,8 +25,10 @@ type transport interface {
 	// linger reads and drops, for at most timeout, what the client still sends
 	// after it was told to stop.
 	linger(timeout time.Duration)
-	// cut ends the transport at once. It is called at any time, also twice.
+	// cut ends the transport at once: reading and writing fail.
 	cut()
+	// close lets go of the transport, after all other calls.
+	close()
 }
 
 // phase is where a connection is in its life.
@@ -50,6 +52,7 @@ type Conn struct {
 	transport transport     // nil while opening
 	queue     *batch        // nil: empty
 	inFlight  int           // bytes that somebody is writing
+	paused    bool          // the client is not read from
 	reason    Reason        // why it ends; 0 while it does not
 	deadline  *time.Timer   // cuts a connection that is closing
 	settled   chan struct{} // closed when nothing is being written any more; nil: nobody waits
@@ -99,16 +102,18 @@ func (c *Conn) opened(t transport) {
 	if c.phase == opening {
 		c.phase = open
 	}
-	cut := c.phase == closed
 	if c.queue != nil {
 		c.flushLocked()
 	}
-	c.mu.Unlock()
+	t.hold(c.paused)
+	cut := c.phase == closed
 	if cut { // while it was being opened
 		t.cut()
-		return
 	}
-	c.beat.start(c)
+	c.mu.Unlock()
+	if !cut {
+		c.beat.start(c)
+	}
 }
 
 // closedByClient answers the client's goodbye and waits until the answer is
@@ -146,19 +151,17 @@ func (c *Conn) abandon(reason Reason, tell bool) {
 	}
 }
 
-// cut ends the connection at once. The receiver hears of it from the reading
-// goroutine.
+// cut ends the connection at once. The receiver hears of it from who reads.
 func (c *Conn) cut(reason Reason) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.reason == 0 {
 		c.reason = reason
 	}
 	c.phase = closed
 	c.discardLocked()
-	t := c.transport
-	c.mu.Unlock()
-	if t != nil {
-		t.cut()
+	if c.transport != nil {
+		c.transport.cut()
 	}
 }
 
@@ -168,11 +171,15 @@ func (c *Conn) ended() {
 	c.cut(TransportError) // unless there is a better reason
 	c.settle()
 	c.mu.Lock()
-	reason := c.reason
+	reason, t := c.reason, c.transport
+	c.transport = nil
 	if c.deadline != nil {
 		c.deadline.Stop()
 	}
 	c.mu.Unlock()
+	if t != nil {
+		t.close()
+	}
 	c.engine.log.Debug("engine: a connection ended", "reason", reason.String())
 	c.receiver.Closed(reason)
 	c.engine.remove(c) // last: who waits for the engine waits for the receivers
@@ -197,11 +204,13 @@ func (c *Conn) Pause() { c.hold(true) }
 func (c *Conn) Resume() { c.hold(false) }
 
 func (c *Conn) hold(on bool) {
-	c.mu.Lock()
-	t := c.transport
-	c.mu.Unlock()
 	c.beat.pause(on)
-	t.hold(on)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.paused = on
+	if c.transport != nil {
+		c.transport.hold(on)
+	}
 }
 
 // alive reports whether messages are still taken.

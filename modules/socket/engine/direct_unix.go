@@ -51,16 +51,21 @@ func (d *direct) try(data []byte) (n int, err error) {
 
 // once tells the poller not to wait, whatever came of it.
 func (d *direct) once(fd uintptr) bool {
+	d.n, d.err = writeNow(int(fd), d.data)
+	return true
+}
+
+// writeNow writes what a socket takes at once, which may be nothing.
+func writeNow(fd int, data []byte) (int, error) {
 	for {
-		d.n, d.err = syscall.Write(int(fd), d.data)
+		n, err := syscall.Write(fd, data)
 		switch {
-		case errors.Is(d.err, syscall.EINTR):
-			continue
-		case errors.Is(d.err, syscall.EAGAIN):
-			d.n, d.err = 0, nil
-		case d.err != nil:
-			d.n = 0
+		case err == nil:
+			return n, nil
+		case errors.Is(err, syscall.EAGAIN):
+			return 0, nil
+		case !errors.Is(err, syscall.EINTR):
+			return 0, err
 		}
-		return true
 	}
 }

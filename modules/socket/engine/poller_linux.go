@@ -23,37 +23,41 @@ type poller struct {
 	done    chan struct{}
 }
 
-// polled is a connection that the poller reads from, until it has ended. What
-// ends it from this side is a shutdown, which the poller notices: the
-// descriptor belongs to it, and is not another connection's meanwhile.
+// polled is a connection that the poller reads from. It uses the descriptor
+// itself, which stays open until nobody does any more: what ends a connection
+// before is a shutdown, which the poller notices.
 type polled struct {
 	webSocket
 	poller *poller
 	conn   *Conn
 	fd     int
-	reads  bool // guarded by poller.mu, like the next one
-	left   bool // the poller's hands
+	known  bool // to epoll; guarded by poller.mu, like the next ones
+	ended  bool // it is not any more
+	reads  bool
 }
 
 var _ transport = (*polled)(nil)
 
-// adopt makes the poller read from a connection, once it is released. It
-// returns nil when it cannot.
+// adopt returns a transport that the poller reads from, once it is not held any
+// more, or nil when it cannot.
 func (p *poller) adopt(c *Conn, conn net.Conn) transport {
-	s := &polled{poller: p, conn: c}
-	s.open(conn)
-	if s.raw == nil || s.raw.Control(func(fd uintptr) { s.fd = int(fd) }) != nil {
+	bare, ok := conn.(interface {
+		syscall.Conn
+		CloseRead() error // a *net.TCPConn, or a *net.UnixConn
+	})
+	if !ok {
+		return nil
+	}
+	s := &polled{webSocket: webSocket{conn}, poller: p, conn: c}
+	raw, err := bare.SyscallConn()
+	if err != nil || raw.Control(func(fd uintptr) { s.fd = int(fd) }) != nil {
 		return nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.startLocked() != nil || s.controlLocked(syscall.EPOLL_CTL_ADD) != nil {
+	if p.startLocked() != nil {
 		return nil
 	}
-	for len(p.sockets) <= s.fd {
-		p.sockets = append(p.sockets, nil)
-	}
-	p.sockets[s.fd] = s
 	return s
 }
 
@@ -122,17 +126,12 @@ func (p *poller) ready(event syscall.EpollEvent, buffer []byte) {
 	s := p.sockets[event.Fd]
 	reads := s != nil && s.reads
 	p.mu.Unlock()
-	var end ending
 	switch {
 	case s == nil:
 	case reads:
-		end = s.read(buffer)
+		s.end(s.read(buffer))
 	case event.Events&(syscall.EPOLLHUP|syscall.EPOLLERR) != 0:
-		end = ending{reason: TransportError}
-	}
-	if end.reason != 0 {
-		p.leave(s)
-		go s.conn.end(end)
+		s.end(ending{reason: TransportError})
 	}
 }
 
@@ -154,37 +153,39 @@ func (s *polled) read(buffer []byte) ending {
 	}
 }
 
-// leave gives a connection's descriptor back.
-func (p *poller) leave(s *polled) {
+// end ends a connection that there is no more to read from.
+func (s *polled) end(end ending) {
+	if end.reason == 0 {
+		return
+	}
+	s.poller.mu.Lock()
+	_ = s.controlLocked(syscall.EPOLL_CTL_DEL)
+	s.poller.sockets[s.fd] = nil
+	s.known, s.ended = false, true
+	s.poller.mu.Unlock()
+	go s.conn.end(end)
+}
+
+// hold implements transport. Where epoll has no room for the connection, it
+// ends.
+func (s *polled) hold(on bool) {
+	p := s.poller
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_ = s.controlLocked(syscall.EPOLL_CTL_DEL)
-	s.left = true
-	p.sockets[s.fd] = nil
-}
-
-// hold stops reading, or releases it.
-func (s *polled) hold(on bool) {
-	s.poller.mu.Lock()
-	defer s.poller.mu.Unlock()
-	if s.left || s.reads == !on {
-		return
-	}
 	s.reads = !on
-	_ = s.controlLocked(syscall.EPOLL_CTL_MOD)
-}
-
-// cut ends both directions, and closes the connection once the poller has left
-// it.
-func (s *polled) cut() {
-	s.poller.mu.Lock()
-	if !s.left {
-		defer s.poller.mu.Unlock()
-		_ = syscall.Shutdown(s.fd, syscall.SHUT_RDWR)
-		return
+	switch {
+	case s.known:
+		_ = s.controlLocked(syscall.EPOLL_CTL_MOD)
+	case s.ended:
+	case s.controlLocked(syscall.EPOLL_CTL_ADD) != nil:
+		s.ended = true
+		go s.conn.end(ending{reason: TransportError})
+	default:
+		for len(p.sockets) <= s.fd {
+			p.sockets = append(p.sockets, nil)
+		}
+		p.sockets[s.fd], s.known = s, true
 	}
-	s.poller.mu.Unlock()
-	s.webSocket.cut()
 }
 
 func (s *polled) controlLocked(operation int) error {
@@ -194,3 +195,9 @@ func (s *polled) controlLocked(operation int) error {
 	}
 	return syscall.EpollCtl(s.poller.fd, operation, s.fd, &event)
 }
+
+// try implements transport.
+func (s *polled) try(data []byte) (int, error) { return writeNow(s.fd, data) }
+
+// cut implements transport.
+func (s *polled) cut() { _ = syscall.Shutdown(s.fd, syscall.SHUT_RDWR) }

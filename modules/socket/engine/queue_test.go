@@ -82,6 +82,7 @@ func (p *paper) note(data []byte) {
 
 func (*paper) linger(time.Duration) {}
 func (*paper) hold(bool)            {}
+func (*paper) close()               {}
 
 func (p *paper) cut() {
 	if p.cuts.Add(1) == 1 {

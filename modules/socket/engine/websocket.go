@@ -115,12 +115,10 @@ func (ws *webSockets) connected(s *melody.Session) {
 			c.pinged([]byte(data))
 			return nil
 		})
-		wire.pumped = new(pumped)
-		wire.pumped.open(wire.Conn)
+		wire.pumped = newPumped(wire.Conn)
 		t = wire.pumped
 	}
 	c.opened(t)
-	t.hold(false)
 	close(c.upgraded)
 	c.upgraded = nil
 }
@@ -203,16 +201,8 @@ func (c *Conn) failed(err error) {
 	}
 }
 
-// webSocket writes to a connection's socket.
-type webSocket struct {
-	direct
-	net net.Conn
-}
-
-func (w *webSocket) open(conn net.Conn) {
-	w.net = conn
-	w.bind(conn)
-}
+// webSocket is a connection's socket.
+type webSocket struct{ net net.Conn }
 
 func (w *webSocket) write(data []byte, deadline time.Time) error {
 	if err := w.net.SetWriteDeadline(deadline); err != nil {
@@ -224,8 +214,8 @@ func (w *webSocket) write(data []byte, deadline time.Time) error {
 	return w.net.SetWriteDeadline(time.Time{})
 }
 
-// cut closes what is below TLS, whose own goodbye could block.
-func (w *webSocket) cut() {
+// close closes what is below TLS, whose own goodbye could block.
+func (w *webSocket) close() {
 	conn := w.net
 	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = secure.NetConn()
@@ -242,14 +232,24 @@ func (w *webSocket) linger(timeout time.Duration) {
 	}
 }
 
-// pumped is a connection that melody's pump reads from.
+// pumped is a connection that melody's pump reads from. Closing it ends the
+// pump.
 type pumped struct {
 	webSocket
+	direct
 	mu   sync.Mutex
 	held chan struct{} // closed when the pump may go on; nil: it may
 }
 
 var _ transport = (*pumped)(nil)
+
+func newPumped(conn net.Conn) *pumped {
+	p := &pumped{webSocket: webSocket{conn}}
+	p.bind(conn)
+	return p
+}
+
+func (p *pumped) cut() { p.close() }
 
 func (p *pumped) hold(on bool) {
 	p.mu.Lock()
