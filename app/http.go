@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/internal/nowait"
 )
 
 const (
@@ -82,7 +83,7 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	s.listener = listener
 	go func() {
-		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(nowait.Listener{Listener: listener}); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- err
 		}
 	}()

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/internal/nowait"
 )
 
 const (
@@ -83,7 +85,22 @@ func (l *link) Close() error {
 // before it uses one whether that has ended.
 type rawLink struct {
 	*link
-	syscall.Conn
+	conn syscall.Conn
+}
+
+// SyscallConn implements [syscall.Conn].
+func (l rawLink) SyscallConn() (syscall.RawConn, error) {
+	raw, err := l.conn.SyscallConn()
+	return look{raw}, err
+}
+
+// look is for go-redis, which reads from it only to look whether there is
+// something: mostly there is not.
+type look struct{ syscall.RawConn }
+
+// Read implements [syscall.RawConn].
+func (l look) Read(fn func(fd uintptr) bool) error {
+	return l.RawConn.Read(func(fd uintptr) bool { return nowait.Quiet(fd) || fn(fd) })
 }
 
 func newLinks() *links { return &links{open: make(map[*link]struct{}), fresh: verifyFresh} }
@@ -98,6 +115,7 @@ func (l *links) through(dial dialer) dialer {
 		if err != nil {
 			return nil, err
 		}
+		conn = nowait.Wrap(conn)
 		noted := &link{conn, l, time.Now()}
 		l.mu.Lock()
 		l.open[noted] = struct{}{}

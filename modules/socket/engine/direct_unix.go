@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net"
 	"syscall"
+
+	"github.com/moim-live/moim/internal/nowait"
 )
 
 // direct writes to a socket without ever waiting for it.
@@ -23,6 +25,8 @@ type direct struct {
 func (d *direct) bind(conn net.Conn) {
 	var err error
 	switch conn := conn.(type) {
+	case *nowait.Conn:
+		d.raw, err = conn.SyscallConn()
 	case *net.TCPConn:
 		d.raw, err = conn.SyscallConn()
 	case *net.UnixConn:
@@ -57,15 +61,9 @@ func (d *direct) once(fd uintptr) bool {
 
 // writeNow writes what a socket takes at once, which may be nothing.
 func writeNow(fd int, data []byte) (int, error) {
-	for {
-		n, err := syscall.Write(fd, data)
-		switch {
-		case err == nil:
-			return n, nil
-		case errors.Is(err, syscall.EAGAIN):
-			return 0, nil
-		case !errors.Is(err, syscall.EINTR):
-			return 0, err
-		}
+	n, err := nowait.Write(uintptr(fd), data)
+	if errors.Is(err, syscall.EAGAIN) {
+		err = nil
 	}
+	return n, err
 }

@@ -1,0 +1,36 @@
+//go:build linux && !race
+
+package nowait
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+const supported = true
+
+// Read is read(2) of a descriptor that does not block.
+func Read(fd uintptr, b []byte) (int, error) { return call(syscall.SYS_READ, fd, b) }
+
+// Write is write(2) to a descriptor that does not block.
+func Write(fd uintptr, b []byte) (int, error) { return call(syscall.SYS_WRITE, fd, b) }
+
+// Quiet reports whether there is nothing to read yet, nor an end.
+func Quiet(fd uintptr) bool {
+	var b [1]byte
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	return errno == syscall.EAGAIN
+}
+
+func call(number, fd uintptr, b []byte) (int, error) {
+	for {
+		n, _, errno := syscall.RawSyscall(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		switch errno {
+		case 0:
+			return int(n), nil
+		case syscall.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}

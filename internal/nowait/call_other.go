@@ -1,0 +1,16 @@
+//go:build !unix
+
+package nowait
+
+import "syscall"
+
+const supported = false
+
+// Read does not work here.
+func Read(uintptr, []byte) (int, error) { return 0, syscall.ENOSYS }
+
+// Write does not work here.
+func Write(uintptr, []byte) (int, error) { return 0, syscall.ENOSYS }
+
+// Quiet does not work here.
+func Quiet(uintptr) bool { return false }

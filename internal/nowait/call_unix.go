@@ -1,0 +1,31 @@
+//go:build unix && (!linux || race)
+
+package nowait
+
+import (
+	"errors"
+	"syscall"
+)
+
+const supported = true
+
+// Read is read(2) of a descriptor that does not block.
+func Read(fd uintptr, b []byte) (int, error) { return again(syscall.Read, fd, b) }
+
+// Write is write(2) to a descriptor that does not block.
+func Write(fd uintptr, b []byte) (int, error) { return again(syscall.Write, fd, b) }
+
+// Quiet reports whether there is nothing to read yet, nor an end.
+func Quiet(fd uintptr) bool {
+	_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	return errors.Is(err, syscall.EAGAIN)
+}
+
+func again(call func(fd int, b []byte) (int, error), fd uintptr, b []byte) (int, error) {
+	for {
+		n, err := call(int(fd), b)
+		if !errors.Is(err, syscall.EINTR) {
+			return max(n, 0), err
+		}
+	}
+}

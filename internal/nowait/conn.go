@@ -1,0 +1,126 @@
+// Package nowait reads and writes TCP connections with system calls that Go's
+// scheduler is not told of.
+//
+// It is told of each system call of package net, in case it takes long: then
+// others run meanwhile. These do not: the sockets do not block, and who must
+// wait waits in Go's poller as in package net. But the first call that it hears
+// of after all of the process was idle wakes the thread that watches over such
+// calls, and this one looks again and again until the process is idle anew. In
+// a server that sleeps between messages that is a sixth of its processor time.
+package nowait
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// Conn is a TCP connection. All but reading and writing is package net's.
+type Conn struct {
+	*net.TCPConn
+
+	raw    syscall.RawConn
+	reader attempt
+	writer attempt
+}
+
+// attempt is one call of Read or Write, one at a time.
+type attempt struct {
+	mu   sync.Mutex
+	call func(fd uintptr) bool
+	data []byte
+	n    int
+	err  error
+}
+
+// Wrap returns conn, as a [Conn] where that is of use.
+func Wrap(conn net.Conn) net.Conn {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok || !supported {
+		return conn
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return conn
+	}
+	c := &Conn{TCPConn: tcp, raw: raw}
+	c.reader.call, c.writer.call = c.reader.read, c.writer.write
+	return c
+}
+
+// Read implements [net.Conn].
+func (c *Conn) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return c.TCPConn.Read(b)
+	}
+	n, err := c.reader.do("read", b, c.raw.Read)
+	if err != nil {
+		return n, c.failed("read", err)
+	}
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Write implements [net.Conn].
+func (c *Conn) Write(b []byte) (int, error) {
+	if len(b) == 0 {
+		return c.TCPConn.Write(b)
+	}
+	n, err := c.writer.do("write", b, c.raw.Write)
+	if err != nil {
+		return n, c.failed("write", err)
+	}
+	return n, nil
+}
+
+// failed gives an error the form that package net's have.
+func (c *Conn) failed(op string, err error) error {
+	if wrapped, ok := errors.AsType[*net.OpError](err); ok { // of waiting, or of a closed connection
+		err = wrapped.Err
+	}
+	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+}
+
+func (a *attempt) do(op string, b []byte, wait func(func(fd uintptr) bool) error) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.data, a.n, a.err = b, 0, nil
+	err := wait(a.call)
+	if err == nil && a.err != nil {
+		err = os.NewSyscallError(op, a.err)
+	}
+	a.data = nil
+	return a.n, err
+}
+
+// read reports whether there was something to read, an end or an error
+// included.
+func (a *attempt) read(fd uintptr) bool {
+	n, err := Read(fd, a.data)
+	if errors.Is(err, syscall.EAGAIN) {
+		return false
+	}
+	a.n, a.err = max(n, 0), err
+	return true
+}
+
+// write reports whether all is written, or nothing more will be.
+func (a *attempt) write(fd uintptr) bool {
+	for a.n < len(a.data) {
+		n, err := Write(fd, a.data[a.n:])
+		if errors.Is(err, syscall.EAGAIN) {
+			return false
+		}
+		if err != nil {
+			a.err = err
+			return true
+		}
+		a.n += n
+	}
+	return true
+}

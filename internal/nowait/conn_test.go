@@ -1,0 +1,124 @@
+package nowait_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/net/nettest"
+
+	"github.com/moim-live/moim/internal/nowait"
+)
+
+// TestConn holds the connections to what package net's do.
+func TestConn(t *testing.T) {
+	t.Parallel()
+	nettest.TestConn(t, func() (one, other net.Conn, stop func(), err error) {
+		one, other = pair(t)
+		return one, other, func() { _, _ = one.Close(), other.Close() }, nil
+	})
+}
+
+func TestErrorsAreThoseOfNet(t *testing.T) {
+	t.Parallel()
+	wrapped, peer := pair(t)
+	plain := wrapped.TCPConn
+	same := func(what string, do func(net.Conn) error, want error) {
+		t.Helper()
+		got, as := do(wrapped), do(plain)
+		if !errors.Is(got, want) || got.Error() != as.Error() {
+			t.Errorf("%s: %v, want %v", what, got, as)
+		}
+	}
+	read := func(c net.Conn) error { _, err := c.Read(make([]byte, 1)); return err }
+	write := func(c net.Conn) error { _, err := c.Write([]byte("x")); return err }
+
+	_ = wrapped.SetDeadline(time.Unix(1, 0))
+	same("reading too late", read, os.ErrDeadlineExceeded)
+	same("writing too late", write, os.ErrDeadlineExceeded)
+	_ = wrapped.SetDeadline(time.Time{})
+	_ = peer.Close()
+	same("reading at the end", read, io.EOF)
+	_ = wrapped.Close()
+	same("reading what is closed", read, net.ErrClosed)
+	same("writing to what is closed", write, net.ErrClosed)
+}
+
+func TestQuiet(t *testing.T) {
+	t.Parallel()
+	conn, peer := pair(t)
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet := func() (is bool) {
+		if err := raw.Control(func(fd uintptr) { is = nowait.Quiet(fd) }); err != nil {
+			t.Fatal(err)
+		}
+		return is
+	}
+	arrived := func() {
+		if err := raw.Read(func(fd uintptr) bool { return !nowait.Quiet(fd) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !quiet() {
+		t.Error("not quiet, though nothing was sent")
+	}
+	if _, err := peer.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	arrived()
+	if quiet() {
+		t.Error("quiet, though there is something to read")
+	}
+	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if !quiet() {
+		t.Error("not quiet, though all was read")
+	}
+	_ = peer.Close()
+	arrived()
+	if quiet() {
+		t.Error("quiet, though the peer is gone")
+	}
+}
+
+func TestOnlyTCPIsWrapped(t *testing.T) {
+	t.Parallel()
+	one, other := net.Pipe()
+	defer func() { _, _ = one.Close(), other.Close() }()
+	if nowait.Wrap(one) != one {
+		t.Error("a pipe was wrapped")
+	}
+}
+
+// pair returns a connection that is wrapped by a listener, and its peer.
+func pair(t *testing.T) (*nowait.Conn, net.Conn) {
+	t.Helper()
+	plain, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := nowait.Listener{Listener: plain}
+	defer listener.Close()
+	dialed, err := new(net.Dialer).DialContext(context.Background(), "tcp", plain.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted, is := conn.(*nowait.Conn)
+	if !is {
+		t.Skip("not of use on this system")
+	}
+	t.Cleanup(func() { _, _ = accepted.Close(), dialed.Close() })
+	return accepted, nowait.Wrap(dialed)
+}
