@@ -16,9 +16,11 @@ const (
 	// could wait.
 	lullWait = 20 * time.Millisecond
 	// restWait is how long after a read for waiting subscribers the next one
-	// begins at the earliest: who comes after a quiet moment waits for nobody,
-	// and when all come back at once they share reads.
+	// begins at the earliest, for each whom it answered, and restMost bounds
+	// it: who comes after a quiet moment waits for nobody, and the more come
+	// back at once the more share a read.
 	restWait = 10 * time.Millisecond
+	restMost = 250 * time.Millisecond
 )
 
 var errStopped = fault.ErrUnavailable.WithMessage("this node is stopping; connect again")
@@ -173,7 +175,7 @@ func (t *topic) answerAll(ctx context.Context, batch []*waiter, floor int64) {
 	if err == nil {
 		t.learnLocked(page.Group.Version, floor)
 	}
-	t.restEnd = time.Now().Add(restWait)
+	t.restEnd = time.Now().Add(min(restWait*time.Duration(len(batch)), restMost))
 	t.mu.Unlock()
 	finish(batch, page, err)
 }
