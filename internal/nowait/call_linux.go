@@ -22,6 +22,22 @@ func Quiet(fd uintptr) bool {
 	return errno == syscall.EAGAIN
 }
 
+// EpollWait is epoll_wait(2) without a wait: it returns how many of events
+// there are.
+func EpollWait(epoll uintptr, events []syscall.EpollEvent) (int, error) {
+	for {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, epoll, uintptr(unsafe.Pointer(unsafe.SliceData(events))),
+			uintptr(len(events)), 0, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case syscall.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
+
 func call(number, fd uintptr, b []byte) (int, error) {
 	for {
 		n, _, errno := syscall.RawSyscall(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))

@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
+	"github.com/moim-live/moim/internal/nowait"
 )
 
 // pollEvents is how many connections are asked for at a time.
@@ -41,6 +43,9 @@ var _ transport = (*polled)(nil)
 // adopt returns a transport that the poller reads from, once it is not held any
 // more, or nil when it cannot.
 func (p *poller) adopt(c *Conn, conn net.Conn) transport {
+	if quick, ok := conn.(*nowait.Conn); ok {
+		conn = quick.TCPConn
+	}
 	bare, ok := conn.(interface {
 		syscall.Conn
 		CloseRead() error // a *net.TCPConn, or a *net.UnixConn
@@ -106,12 +111,8 @@ func (p *poller) run(raw syscall.RawConn, done chan struct{}) {
 	events, buffer := make([]syscall.EpollEvent, pollEvents), make([]byte, readBytes)
 	var n int
 	wait := func(fd uintptr) bool {
-		var err error
-		for {
-			if n, err = syscall.EpollWait(int(fd), events, 0); !errors.Is(err, syscall.EINTR) {
-				return n > 0
-			}
-		}
+		n, _ = nowait.EpollWait(fd, events)
+		return n > 0
 	}
 	for raw.Read(wait) == nil { // until it is stopped
 		for _, event := range events[:n] {
@@ -137,20 +138,16 @@ func (p *poller) ready(event syscall.EpollEvent, buffer []byte) {
 
 // read takes what there is of one connection.
 func (s *polled) read(buffer []byte) ending {
-	for {
-		n, err := syscall.Read(s.fd, buffer)
-		switch {
-		case errors.Is(err, syscall.EINTR):
-			continue
-		case errors.Is(err, syscall.EAGAIN):
-			return ending{}
-		case err != nil:
-			return ending{reason: TransportError}
-		case n == 0:
-			return ending{reason: TransportClose}
-		}
-		return s.conn.feed(buffer[:n])
+	n, err := nowait.Read(uintptr(s.fd), buffer)
+	switch {
+	case errors.Is(err, syscall.EAGAIN):
+		return ending{}
+	case err != nil:
+		return ending{reason: TransportError}
+	case n == 0:
+		return ending{reason: TransportClose}
 	}
+	return s.conn.feed(buffer[:n])
 }
 
 // end ends a connection that there is no more to read from.

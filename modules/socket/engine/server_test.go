@@ -13,6 +13,8 @@ import (
 
 	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
+
+	"github.com/moim-live/moim/internal/nowait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -22,11 +24,16 @@ const patience = 10 * time.Second
 
 var doors = map[string]Protocol{"Engine.IO": EngineIO, "plain": Plain}
 
-// listeners are one whose connections the engine reads from itself, where there
-// is epoll, and one that leaves them to melody.
+// listeners are those whose connections the engine reads from itself, where
+// there is epoll, and one that leaves them to melody.
 var listeners = map[string]func(http.Handler) *httptest.Server{
-	"bare":    httptest.NewServer,
-	"wrapped": newWrappedServer,
+	"bare": httptest.NewServer,
+	"wrapped": func(h http.Handler) *httptest.Server {
+		return newServer(h, func(l net.Listener) net.Listener { return wrappedListener{l} })
+	},
+	"nowait": func(h http.Handler) *httptest.Server {
+		return newServer(h, func(l net.Listener) net.Listener { return nowait.Listener{Listener: l} })
+	},
 }
 
 type wrappedListener struct{ net.Listener }
@@ -47,9 +54,9 @@ func (c wrappedConn) CloseWrite() error {
 	return half.CloseWrite()
 }
 
-func newWrappedServer(h http.Handler) *httptest.Server {
+func newServer(h http.Handler, wrap func(net.Listener) net.Listener) *httptest.Server {
 	s := httptest.NewUnstartedServer(h)
-	s.Listener = wrappedListener{s.Listener}
+	s.Listener = wrap(s.Listener)
 	s.Start()
 	return s
 }
