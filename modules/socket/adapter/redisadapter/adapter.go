@@ -8,6 +8,14 @@
 // client where that is shared with others, and directly where it is not. On a
 // cluster, channels are sharded: see [shard]. While the role moves, all that is
 // there twice, for two servers: see [link] and [Route].
+//
+// What [Adapter.Publish] is given goes to the server at once. What
+// [Adapter.Cast] is given is gathered for socket.gather, 5 ms: the first
+// envelope after a quiet moment goes at once, and those that follow within the
+// window go together at its end, or with the next Publish. So a busy node
+// writes to the server, and wakes it and each node that receives, at most some
+// hundred times a second, and an envelope that was cast is late by the window
+// at most. The order of a node's envelopes is that of its calls either way.
 package redisadapter
 
 import (
@@ -49,6 +57,7 @@ type Adapter struct {
 	log       *slog.Logger
 	sender    uint64
 	key       Key
+	gather    time.Duration
 	timing    timing
 	interests *interests
 	counters  counters
@@ -73,13 +82,15 @@ type Adapter struct {
 
 var _ adapter.Adapter = (*Adapter)(nil)
 
-// New returns the adapter of the node that clients belongs to. It does no I/O.
-// It fails when the socket role does not use Redis.
-func New(clients *redisrole.Clients, key Key, log *slog.Logger) (*Adapter, error) {
+// New returns the adapter of the node that clients belongs to, which gathers
+// what is cast for so long. It does no I/O. It fails when the socket role does
+// not use Redis.
+func New(clients *redisrole.Clients, key Key, gather time.Duration, log *slog.Logger) (*Adapter, error) {
 	a := &Adapter{
 		log:       log,
 		sender:    rand.Uint64(),
 		key:       key,
+		gather:    gather,
 		timing:    production,
 		interests: newInterests(),
 		lost:      func() {},

@@ -18,7 +18,8 @@ func (a *Adapter) Publish(ctx context.Context, env adapter.Envelope) error {
 }
 
 // Cast implements [adapter.Adapter]. It waits for nothing but a place in the
-// queue, of which there are thousands.
+// queue, of which there are thousands. The envelope goes at once when none went
+// lately, else with others at the end of the window for gathering.
 func (a *Adapter) Cast(ctx context.Context, env adapter.Envelope) {
 	if err := a.publish(ctx, env, false); err != nil {
 		a.counters.fate(err)
@@ -94,7 +95,7 @@ func (a *Adapter) enqueue(way *way, legs ...*leg) bool {
 		case l.err != nil:
 		case valid:
 			setNumber(l.out.payload[a.key.room():], a.number)
-			l.queue <- l.out
+			l.put(l.out)
 		default:
 			l.release()
 		}

@@ -15,6 +15,7 @@ const (
 	publishBatch   = 256     // messages in one round trip
 	publishBytes   = 1 << 20 // bytes after which a round trip takes no more
 	publishTimeout = 2 * time.Second
+	lastTimeout    = 500 * time.Millisecond // for what is queued when it stops
 	pingFirst      = 20 * time.Millisecond  // after the server did not answer
 	pingEvery      = 250 * time.Millisecond // while it does not
 )
@@ -22,7 +23,8 @@ const (
 var errFull = errors.New("redisadapter: too many messages wait")
 
 // publisher is the one goroutine that publishes: so that the messages of one
-// node keep their order, and that those which wait share a round trip.
+// node keep their order, and that those which wait share a round trip. How long
+// those wait that nobody waits for: see [publisher.next].
 type publisher struct {
 	client  redis.UniversalClient
 	command string // PUBLISH, or SPUBLISH
@@ -33,6 +35,12 @@ type publisher struct {
 	places  chan struct{} // each takes one before it queues, so that queueing never waits
 	ended   chan struct{} // closed once nothing is published any more
 	after   atomic.Int64  // nothing is published before; Unix time in ns
+	urgent  atomic.Int32  // messages in the queue that somebody waits for
+	hurry   chan struct{} // there is one
+
+	// Of the goroutine.
+	window window
+	batch  []*outgoing // to be published next
 }
 
 // outgoing is a message on its way.
@@ -54,7 +62,7 @@ func (o *outgoing) became(err error) {
 	}
 }
 
-func newPublisher(client redis.UniversalClient, s oneStatus) *publisher {
+func newPublisher(client redis.UniversalClient, gather time.Duration, s oneStatus) *publisher {
 	return &publisher{
 		client:  client,
 		command: "publish",
@@ -62,6 +70,9 @@ func newPublisher(client redis.UniversalClient, s oneStatus) *publisher {
 		queue:   make(chan *outgoing, publishQueue),
 		places:  make(chan struct{}, publishQueue),
 		ended:   make(chan struct{}),
+		hurry:   make(chan struct{}, 1),
+		window:  window{length: gather},
+		batch:   make([]*outgoing, 0, publishBatch),
 	}
 }
 
@@ -86,8 +97,32 @@ func (p *publisher) send(ctx context.Context, channel string, payload []byte) er
 		return err
 	}
 	out := &outgoing{channel: channel, payload: payload, done: make(chan error, 1)}
-	p.queue <- out
+	p.put(out)
 	return p.wait(ctx, out)
+}
+
+// put queues a message for which there is a place.
+func (p *publisher) put(out *outgoing) {
+	if out.done != nil {
+		p.urgent.Add(1)
+		defer p.urge()
+	}
+	p.queue <- out
+}
+
+func (p *publisher) urge() {
+	select {
+	case p.hurry <- struct{}{}:
+	default:
+	}
+}
+
+// taken is what follows when a message was taken from the queue.
+func (p *publisher) taken(out *outgoing) {
+	p.release()
+	if out.done != nil {
+		p.urgent.Add(-1)
+	}
 }
 
 // reserve waits for a place in the queue. While the server does not answer it
@@ -140,63 +175,31 @@ func (p *publisher) wait(ctx context.Context, out *outgoing) error {
 	}
 }
 
-// run publishes until ctx ends.
+// run publishes until ctx ends, and then what is still queued.
 func (p *publisher) run(ctx context.Context) {
 	defer close(p.ended)
-	batch := make([]*outgoing, 0, publishBatch)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case out := <-p.queue:
-			p.release()
-			p.holdBack(ctx)
-			batch = p.gather(append(batch[:0], out))
-		}
-		if !p.publish(ctx, batch) {
+	for p.next(ctx) {
+		if !p.publish(ctx, publishTimeout) {
 			p.heal(ctx)
 		}
-		clear(batch)
 	}
-}
-
-// holdBack waits until it is time to publish.
-func (p *publisher) holdBack(ctx context.Context) {
-	after := p.after.Load()
-	if after == 0 {
-		return
-	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(time.Until(time.Unix(0, after))):
-	}
-	p.after.CompareAndSwap(after, 0)
-}
-
-// gather adds what waits already to a batch.
-func (p *publisher) gather(batch []*outgoing) []*outgoing {
-	size := len(batch[0].payload)
-	for len(batch) < publishBatch && size < publishBytes {
-		select {
-		case out := <-p.queue:
-			p.release()
-			batch = append(batch, out)
-			size += len(out.payload)
-		default:
-			return batch
+	for last := context.WithoutCancel(ctx); p.fill(); p.batch = p.batch[:0] {
+		if err := p.status.failure(); err != nil {
+			p.fail(err)
+		} else {
+			p.publish(last, lastTimeout)
 		}
 	}
-	return batch
 }
 
-// publish sends a batch in one round trip and answers each sender. It reports
+// publish sends the batch in one round trip and answers each sender. It reports
 // whether the server could be reached.
-func (p *publisher) publish(run context.Context, batch []*outgoing) bool {
-	ctx, cancel := context.WithTimeout(run, publishTimeout)
+func (p *publisher) publish(run context.Context, timeout time.Duration) bool {
+	ctx, cancel := context.WithTimeout(run, timeout)
 	defer cancel()
 	pipe := p.client.Pipeline()
-	cmds := make([]redis.Cmder, len(batch))
-	for i, out := range batch {
+	cmds := make([]redis.Cmder, len(p.batch))
+	for i, out := range p.batch {
 		if out.envelope {
 			p.key.seal(out.channel, out.payload)
 		}
@@ -209,12 +212,10 @@ func (p *publisher) publish(run context.Context, batch []*outgoing) bool {
 		if run.Err() == nil {
 			p.status.set(err) // before the senders know and come again
 		}
-		for _, out := range batch {
-			out.became(err)
-		}
+		p.fail(err)
 		return false
 	}
-	for i, out := range batch {
+	for i, out := range p.batch {
 		if err := cmds[i].Err(); err != nil {
 			out.became(redisError("publish", err))
 			continue
@@ -222,6 +223,13 @@ func (p *publisher) publish(run context.Context, batch []*outgoing) bool {
 		out.became(nil)
 	}
 	return true
+}
+
+// fail tells all who have sent the batch.
+func (p *publisher) fail(err error) {
+	for _, out := range p.batch {
+		out.became(err)
+	}
 }
 
 // heal waits until the server answers again. What waits to be published fails
@@ -234,7 +242,7 @@ func (p *publisher) heal(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case out := <-p.queue:
-			p.release()
+			p.taken(out)
 			out.became(p.status.failure())
 		case <-timer.C:
 			if p.ping(ctx) == nil {
