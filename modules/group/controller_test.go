@@ -360,3 +360,43 @@ func TestHTTPIdempotencyKey(t *testing.T) {
 		}
 	}
 }
+
+// TestSignalsBothWays: a plain call does not pass through huma, and nobody can
+// tell.
+func TestSignalsBothWays(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	made := d.do(t, alice, "POST", "/groups", `{"name":"Study","visibility":"public","joinPolicy":"open"}`)
+	path := "/groups/" + decode[group.Group](t, made.body).ID + "/signals"
+	for _, c := range []struct {
+		who        auth.Identity
+		path, body string
+		want       int
+	}{
+		{alice, path, `{"type":"wave","data": {"n": 1}}`, 202},
+		{alice, path, `{"type":"wave","to":["bob"]}`, 202},
+		{alice, path, `{"type":"wave","to":[]}`, 202},
+		{alice, path, `{"type":""}`, 422},
+		{alice, path, `{"type":1,"more":2}`, 422},
+		{alice, path, `[]`, 422},
+		{alice, path, `{"type":"wave"`, 400},
+		{user("bob"), path, `{"type":"wave"}`, 403},
+		{alice, strings.Replace(path, "0", "1", 1), `{"type":"wave"}`, 404},
+		{alice, "/groups/none/signals", `{"type":"wave"}`, 404},
+	} {
+		before := len(d.signals)
+		short := d.do(t, c.who, "POST", c.path, c.body, "Content-Type: application/json")
+		between := len(d.signals)
+		long := d.do(t, c.who, "POST", c.path, c.body, "Content-Type: application/json; charset=utf-8")
+		if short.status != c.want {
+			t.Errorf("%s: %d %s", c.body, short.status, short.body)
+		}
+		short.header.Del("Content-Length") // of both, once net/http has seen to it
+		if diff := cmp.Diff(long, short, cmp.AllowUnexported(reply{})); diff != "" {
+			t.Errorf("%s (-long +short):\n%s", c.body, diff)
+		}
+		if diff := cmp.Diff(d.signals[between:], d.signals[before:between]); diff != "" {
+			t.Errorf("%s (-long +short):\n%s", c.body, diff)
+		}
+	}
+}

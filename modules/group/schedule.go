@@ -16,7 +16,7 @@ const (
 
 	// strikeEvery is how often a node looks for clocks that are to strike: they
 	// do so within a second. strikeBatch is how many it takes in one look.
-	strikeEvery = 250 * time.Millisecond
+	strikeEvery = 500 * time.Millisecond
 	strikeBatch = 100
 )
 
@@ -165,7 +165,7 @@ func NewScheduler(service *Service, clock Clock, log *slog.Logger) *Scheduler {
 	return &Scheduler{service: service, clock: clock, log: log, tasks: tasks.New()}
 }
 
-// Start begins to look, several times a second.
+// Start begins to look, twice a second.
 func (s *Scheduler) Start(context.Context) error {
 	s.tasks.Run(func(ctx context.Context) {
 		every(ctx, strikeEvery, nil, func() { s.look(ctx) })

@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// lookEvery is how often a node looks for a phase and says that it is alive.
+	// lookEvery is how often a node looks for a phase. It says that it is alive
+	// every second time, and at once what it has reached.
 	lookEvery = time.Second
 	// lookTimeout bounds one look and what it leads to, and then the report, so
 	// that a node that can does say that it is alive.
@@ -35,7 +36,8 @@ type Mover struct {
 
 	parts   map[redisrole.Role]Part
 	reached map[redisrole.Role]reached
-	at      map[redisrole.Role]string // the server in force, by name
+	told    map[redisrole.Role]reached // by the last report; nil: it is time for another
+	at      map[redisrole.Role]string  // the server in force, by name
 
 	mu     sync.Mutex
 	opened map[string]*redisrole.Clients // servers that the configuration does not name, by role and name
@@ -122,9 +124,18 @@ func (m *Mover) look(ctx context.Context) error {
 	if err := m.followAll(ctx); err != nil {
 		return err
 	}
+	if m.told != nil && maps.Equal(m.told, m.reached) {
+		m.told = nil
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	return m.store.report(ctx, string(m.clients.Node()), maps.Clone(m.reached))
+	now := maps.Clone(m.reached)
+	if err := m.store.report(ctx, string(m.clients.Node()), now); err != nil {
+		return err
+	}
+	m.told = now
+	return nil
 }
 
 func (m *Mover) followAll(ctx context.Context) error {

@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -37,6 +38,9 @@ func (a *API) observe(c *gin.Context, took time.Duration) {
 	status := c.Writer.Status()
 	if a.durations != nil {
 		a.durations.WithLabelValues(c.Request.Method+" "+route, strconv.Itoa(status/100)+"xx").Observe(took.Seconds())
+	}
+	if !a.log.Enabled(c.Request.Context(), slog.LevelDebug) {
+		return
 	}
 	a.log.DebugContext(c.Request.Context(), "web: request",
 		"method", c.Request.Method, "route", route, "status", status,

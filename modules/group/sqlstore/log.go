@@ -122,8 +122,15 @@ func (s *Store) Relay(ctx context.Context, age time.Duration, limit int, publish
 }
 
 // relayLocked publishes while it holds the rows, so that other nodes' relays
-// leave them out.
+// leave them out. Mostly there is nothing to publish, and no transaction begins.
 func (s *Store) relayLocked(ctx context.Context, due args, publish func(group.Event) error) (n int, err error) {
+	waits := false
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		return q.QueryRowContext(ctx, s.sql.waits, due[0]).Scan(&waits)
+	})
+	if err != nil || !waits {
+		return 0, err
+	}
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		n = 0
 		events, err := s.due(ctx, q, due)

@@ -27,7 +27,7 @@ type statements struct {
 
 	readGroup, readOne, readEvents, readMembers, heads string
 	outsiders, lockUsers, tally                        byUsers
-	relay                                              string
+	relay, waits                                       string
 	aged, trimmable, trim                              string
 	forget                                             []string
 	published                                          bulk
@@ -127,6 +127,7 @@ func newStatements(d database.Dialect) statements {
 		relay: `SELECT ` + eventColumns + ` FROM outbox o JOIN events e ON e.group_id = o.group_id AND e.version = o.version
 			WHERE o.created_at < (SELECT ` + now + `) - $1
 			ORDER BY o.created_at, o.group_id, o.version LIMIT $2` + skipLocked,
+		waits: `SELECT EXISTS (SELECT 1 FROM outbox WHERE created_at < (SELECT ` + now + `) - $1)`,
 		published: newBulk(2, func(rows string) string {
 			if d == database.Postgres {
 				// Rows that a relay holds are its own to mark: nobody waits for it.
