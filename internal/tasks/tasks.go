@@ -6,21 +6,31 @@ import (
 	"sync"
 )
 
-// Group is a set of goroutines with one owner. Make it with [New]. Its methods
-// may be called concurrently.
+// maxIdle is how many goroutines of a group wait for more to do. Their stacks
+// have grown already, which is much of what a short function costs in a
+// goroutine of its own.
+const maxIdle = 64
+
+// Group is a set of goroutines with one owner. Make it with [New], and stop it.
+// Its methods may be called concurrently.
 type Group struct {
-	ctx    context.Context //nolint:containedctx // lives exactly as long as its goroutines
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	ctx        context.Context //nolint:containedctx // lives exactly as long as its goroutines
+	cancel     context.CancelFunc
+	functions  sync.WaitGroup
+	goroutines sync.WaitGroup
+	next       chan func(context.Context) // for a goroutine that waits
+	over       chan struct{}              // closed when the last function has returned
+	end        sync.Once
 
 	mu      sync.Mutex
 	stopped bool
+	idle    int // goroutines that wait and have not been promised a function
 }
 
 // New returns a group without goroutines.
 func New() *Group {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Group{ctx: ctx, cancel: cancel}
+	return &Group{ctx: ctx, cancel: cancel, next: make(chan func(context.Context), maxIdle), over: make(chan struct{})}
 }
 
 // Context ends when the group's goroutines are to end.
@@ -34,7 +44,40 @@ func (g *Group) Run(fn func(context.Context)) bool {
 	if g.stopped {
 		return false
 	}
-	g.wg.Go(func() { fn(g.ctx) })
+	g.functions.Add(1)
+	if g.idle > 0 {
+		g.idle--
+		g.next <- fn // has room for all that can be promised
+	} else {
+		g.goroutines.Go(func() { g.work(fn) })
+	}
+	return true
+}
+
+// work runs fn and what comes after it.
+func (g *Group) work(fn func(context.Context)) {
+	for {
+		fn(g.ctx)
+		if !g.rest() {
+			return
+		}
+		select {
+		case fn = <-g.next:
+		case <-g.over:
+			return
+		}
+	}
+}
+
+// rest ends a function and reports whether its goroutine is to wait for more.
+func (g *Group) rest() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.functions.Done()
+	if g.stopped || g.idle == maxIdle {
+		return false
+	}
+	g.idle++
 	return true
 }
 
@@ -62,7 +105,9 @@ func (g *Group) refuse() {
 func (g *Group) wait(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
-		g.wg.Wait()
+		g.functions.Wait()
+		g.end.Do(func() { close(g.over) })
+		g.goroutines.Wait()
 		close(done)
 	}()
 	select {

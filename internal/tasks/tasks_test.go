@@ -3,6 +3,9 @@ package tasks_test
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,4 +61,55 @@ func TestFinishEndsWhatIsLeft(t *testing.T) {
 	if err := g.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestGoroutinesAreUsedAgain, and all that was started is run, also while the
+// group stops.
+func TestGoroutinesAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	g := tasks.New()
+	var ran, started atomic.Int64
+	var callers sync.WaitGroup
+	for range 8 {
+		callers.Go(func() {
+			for g.Run(func(context.Context) { ran.Add(1) }) {
+				started.Add(1)
+			}
+		})
+	}
+	for started.Load() < 10_000 {
+		runtime.Gosched()
+	}
+	if err := g.Finish(t.Context()); err != nil {
+		t.Error(err)
+	}
+	callers.Wait()
+	if ran.Load() != started.Load() {
+		t.Errorf("%d of %d functions were run", ran.Load(), started.Load())
+	}
+}
+
+func BenchmarkRun(b *testing.B) {
+	g := tasks.New()
+	done := make(chan struct{})
+	b.ReportAllocs()
+	for b.Loop() {
+		g.Run(func(context.Context) {
+			deep(32)
+			done <- struct{}{}
+		})
+		<-done
+	}
+	_ = g.Stop(b.Context())
+}
+
+// deep needs a stack of some KiB.
+//
+//go:noinline
+func deep(n int) (sum byte) {
+	var frame [256]byte
+	if n > 0 {
+		frame[n] = deep(n - 1)
+	}
+	return frame[n]
 }
