@@ -7,6 +7,10 @@
 // of after all of the process was idle wakes the thread that watches over such
 // calls, and this one looks again and again until the process is idle anew. In
 // a server that sleeps between messages that is a sixth of its processor time.
+//
+// That thread also ends the turns of goroutines that compute for long. It is
+// woken by every timer too, so at worst it does so from the process's next timer
+// on; a process that is always busy does not let it sleep.
 package nowait
 
 import (
