@@ -16,11 +16,13 @@ const (
 	// could wait.
 	lullWait = 20 * time.Millisecond
 	// restWait is how long after a read for waiting subscribers the next one
-	// begins at the earliest, for each whom it answered, and restMost bounds
-	// it: who comes after a quiet moment waits for nobody, and the more come
-	// back at once the more share a read.
-	restWait = 10 * time.Millisecond
-	restMost = 250 * time.Millisecond
+	// begins at the earliest: who comes after a quiet moment waits for nobody.
+	// After a read for many it is longer, by a restShare of restWait for each
+	// of them and up to restMost: when all come back at once, few reads answer
+	// them.
+	restWait  = 10 * time.Millisecond
+	restShare = 8
+	restMost  = 250 * time.Millisecond
 )
 
 var errStopped = fault.ErrUnavailable.WithMessage("this node is stopping; connect again")
@@ -175,9 +177,14 @@ func (t *topic) answerAll(ctx context.Context, batch []*waiter, floor int64) {
 	if err == nil {
 		t.learnLocked(page.Group.Version, floor)
 	}
-	t.restEnd = time.Now().Add(min(restWait*time.Duration(len(batch)), restMost))
+	t.restEnd = time.Now().Add(restAfter(len(batch)))
 	t.mu.Unlock()
 	finish(batch, page, err)
+}
+
+// restAfter returns how long to rest after a read for n.
+func restAfter(n int) time.Duration {
+	return min(max(restWait, restWait*time.Duration(n)/restShare), restMost)
 }
 
 func finish(batch []*waiter, page LogPage, err error) {

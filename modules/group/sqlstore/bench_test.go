@@ -1,11 +1,13 @@
 package sqlstore_test
 
 import (
+	"math"
 	"strconv"
 	"sync"
 	"testing"
 
 	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/grouptest"
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
@@ -51,7 +53,8 @@ func benchmarkChange(b *testing.B, s grouptest.Store) {
 }
 
 // BenchmarkRead reads what a subscriber asks for: the group, 20 events and his
-// membership.
+// membership; or, for one to ten who have seen nothing yet, the group and their
+// memberships.
 func BenchmarkRead(b *testing.B) {
 	b.Run("sqlite", func(b *testing.B) { benchmarkRead(b, sqlstore.New(start(b, ""))) })
 	b.Run("postgres", func(b *testing.B) {
@@ -68,11 +71,38 @@ func benchmarkRead(b *testing.B, s grouptest.Store) {
 			b.Fatal(err)
 		}
 	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	for b.Loop() {
-		if _, err := s.Read(b.Context(), id, 81, 1000, []string{"alice"}); err != nil {
-			b.Fatal(err)
+	members := make([]string, 100)
+	for i := range members {
+		members[i] = "user-" + strconv.Itoa(i)
+	}
+	join(b, s, id, members)
+	read := func(name string, since int64, limit int, users ...string) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := s.Read(b.Context(), id, since, limit, users); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	read("20-events", 81, 1000, "alice")
+	for _, n := range []int{1, 2, 10, 100} {
+		read(strconv.Itoa(n)+"-members", math.MaxInt64, 0, members[:n]...)
+	}
+}
+
+func join(b *testing.B, s grouptest.Store, groupID string, users []string) {
+	b.Helper()
+	_, err := s.Change(b.Context(), groupID, func(tx group.Tx) error {
+		for _, user := range users {
+			if err := tx.AddMember(b.Context(), group.Member{UserID: user, Role: group.MemberRole}); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
 	}
 }
