@@ -46,11 +46,13 @@ func (p *poller) adopt(c *Conn, conn net.Conn) transport {
 	if quick, ok := conn.(*nowait.Conn); ok {
 		conn = quick.TCPConn
 	}
-	bare, ok := conn.(interface {
-		syscall.Conn
-		CloseRead() error // a *net.TCPConn, or a *net.UnixConn
-	})
-	if !ok {
+	var bare syscall.Conn // and not what merely embeds one
+	switch conn := conn.(type) {
+	case *net.TCPConn:
+		bare = conn
+	case *net.UnixConn:
+		bare = conn
+	default:
 		return nil
 	}
 	s := &polled{webSocket: webSocket{conn}, poller: p, conn: c}

@@ -38,20 +38,16 @@ var listeners = map[string]func(http.Handler) *httptest.Server{
 
 type wrappedListener struct{ net.Listener }
 
-type wrappedConn struct{ net.Conn }
+// wrappedConn might count or change what passes.
+type wrappedConn struct{ *net.TCPConn }
 
 func (l wrappedListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	return wrappedConn{conn}, err
-}
-
-// CloseWrite lets a goodbye linger.
-func (c wrappedConn) CloseWrite() error {
-	half, ok := c.Conn.(*net.TCPConn)
+	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
-		return errors.ErrUnsupported
+		return nil, errors.Join(err, errors.ErrUnsupported)
 	}
-	return half.CloseWrite()
+	return wrappedConn{tcp}, err
 }
 
 func newServer(h http.Handler, wrap func(net.Listener) net.Listener) *httptest.Server {

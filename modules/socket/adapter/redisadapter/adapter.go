@@ -10,12 +10,13 @@
 // there twice, for two servers: see [link] and [Route].
 //
 // What [Adapter.Publish] is given goes to the server at once. What
-// [Adapter.Cast] is given is gathered for socket.gather, 5 ms: the first
-// envelope after a quiet moment goes at once, and those that follow within the
-// window go together at its end, or with the next Publish. So a busy node
-// writes to the server, and wakes it and each node that receives, at most some
-// hundred times a second, and an envelope that was cast is late by the window
-// at most. The order of a node's envelopes is that of its calls either way.
+// [Adapter.Cast] is given is gathered where there is much of it, for
+// socket.gather, 5 ms: an envelope goes at once, but for those that nearly
+// follow each other, which go together at the window's end, or with the next
+// Publish. So a busy node writes to the server, and wakes it and each node that
+// receives, some hundred times a second, and an envelope that was cast is late
+// by the window at most. The order of a node's envelopes is that of its calls
+// either way.
 package redisadapter
 
 import (

@@ -5,22 +5,27 @@ import (
 	"time"
 )
 
+// worthwhile is how many messages a window gathers at least for the next one to
+// be waited for as well: fewer are not worth being late.
+const worthwhile = 3
+
 // window is for how long messages are gathered, counted from when the last ones
 // were published.
 type window struct {
 	length time.Duration // 0: they are not gathered
 	began  time.Time
 	timer  *time.Timer // nil before it was needed
-	busy   bool        // messages came in the last window: the next one is waited for
+	busy   bool        // enough came in the last window: the end of the next one is waited for
 	full   bool        // the last batch was, and what is left has waited already
 }
 
 // next takes what is to be published next. It returns false when ctx has ended.
 //
 // What somebody waits for goes at once, with all that was queued before. What
-// nobody waits for is gathered: the first message after a quiet moment goes at
-// once, and those that follow within the window go together at its end. While
-// they keep coming they wake this goroutine once a window, and not each.
+// nobody waits for is gathered where there is much of it: a message that nearly
+// follows the last one, by less than half a window, waits for the window's end,
+// and so do those that follow it. While enough come they wake this goroutine
+// once a window, and not each.
 func (p *publisher) next(ctx context.Context) bool {
 	clear(p.batch)
 	p.batch = p.batch[:0]
@@ -32,7 +37,7 @@ func (p *publisher) next(ctx context.Context) bool {
 			case out := <-p.queue:
 				p.taken(out)
 				p.batch = append(p.batch, out)
-				p.window.busy = out.done == nil && time.Since(p.window.began) < p.window.length
+				p.window.busy = out.done == nil && time.Since(p.window.began) < p.window.length/2
 			}
 		}
 		if p.window.busy {
@@ -42,11 +47,12 @@ func (p *publisher) next(ctx context.Context) bool {
 		if ctx.Err() != nil {
 			return false
 		}
-		if p.fill() {
+		some := p.fill()
+		p.window.busy = p.window.busy && len(p.batch) >= worthwhile
+		if some {
 			p.window.began = time.Now()
 			return true
 		}
-		p.window.busy = false
 	}
 }
 
