@@ -24,7 +24,8 @@ const (
 	readBuffer, writeBuffer = 512, 512
 )
 
-// webSockets upgrades requests and reads from connections, over melody.
+// webSockets upgrades requests, and reads from the connections that the poller
+// does not, over melody.
 type webSockets struct{ melody *melody.Melody }
 
 func newWebSockets(e *Engine) *webSockets {
@@ -65,8 +66,8 @@ func newWebSockets(e *Engine) *webSockets {
 }
 
 // serve upgrades the request and returns once it is upgraded, so that net/http
-// lets go of what it holds for a request. Reading goes on in a goroutine that
-// ends with the connection: the engine's.
+// lets go of what it holds for a request. Where melody reads, it goes on to in a
+// goroutine that ends with the connection: the engine's.
 func (ws *webSockets) serve(w http.ResponseWriter, r *http.Request, c *Conn) {
 	upgraded := make(chan struct{})
 	c.upgraded = upgraded
