@@ -18,6 +18,7 @@ import (
 
 	"github.com/moim-live/moim/app"
 	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/internal/processors"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/redismove"
@@ -59,6 +60,9 @@ func (serveCommand) Run(l *loader) error {
 	}
 	log := newLogger(cfg.Log, os.Stderr)
 	redisrole.LogTo(log)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go processors.Follow(ctx)
 	return app.Serve(cfg, app.WithLogger(log), app.WithVersion(version))
 }
 

@@ -158,7 +158,7 @@ func TestDocumentedRules(t *testing.T) {
 			adaptertest.Run(t, func(t *testing.T) (opened [3]adapter.Adapter) {
 				server := l.start(t)
 				for i, node := range []string{"a", "b", "c"} {
-					one, err := redisadapter.New(l.clients(t, server, node), nil, 0, quiet)
+					one, err := redisadapter.New(l.clients(t, server, node), nil, quiet)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -10,7 +10,6 @@ import (
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/redisrole"
-	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
@@ -23,7 +22,7 @@ var Module = fx.Module("redismove", fx.Provide(provideMover))
 var CacheModule = fx.Module("redismove.cache", fx.Provide(
 	fx.Annotate(provideCache, fx.As(fx.Self()), fx.As(new(cache.Tier)))))
 
-// SocketModule wants that, a redisadapter.Key and a socket.Config, and provides the way to the
+// SocketModule wants that and a redisadapter.Key, and provides the way to the
 // other nodes as a part that moves. The hub starts and stops it.
 var SocketModule = fx.Module("redismove.socket", fx.Provide(
 	fx.Annotate(provideSocket, fx.As(fx.Self()), fx.As(new(adapter.Adapter)))))
@@ -48,8 +47,8 @@ func provideCache(m *Mover, clients *redisrole.Clients, log *slog.Logger) *Cache
 	return part
 }
 
-func provideSocket(m *Mover, clients *redisrole.Clients, key redisadapter.Key, cfg socket.Config, log *slog.Logger) (*redisadapter.Adapter, error) {
-	a, err := redisadapter.New(clients, key, cfg.WithDefaults().Gather, log)
+func provideSocket(m *Mover, clients *redisrole.Clients, key redisadapter.Key, log *slog.Logger) (*redisadapter.Adapter, error) {
+	a, err := redisadapter.New(clients, key, log)
 	if err != nil {
 		return nil, err
 	}

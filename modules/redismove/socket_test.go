@@ -30,7 +30,7 @@ func startSocketNode(t *testing.T, db *database.DB, cfg redisrole.Config, id red
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = clients.Close() })
-	a, err := redisadapter.New(clients, nil, 0, log)
+	a, err := redisadapter.New(clients, nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}

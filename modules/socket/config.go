@@ -18,7 +18,7 @@ const (
 type Config struct {
 	MaxFrame     int64         `key:"max.frame" help:"bytes a client may send in one message"`
 	MaxBacklog   int           `key:"max.backlog" help:"bytes queued for one socket before it is closed as a slow consumer"`
-	Gather       time.Duration `key:"gather" help:"how long frames for a busy socket are gathered into one write, and signals of a busy node on their way to others"`
+	Gather       time.Duration `key:"gather" help:"how long frames for a busy socket are gathered into one write"`
 	PingInterval time.Duration `key:"ping.interval" help:"time between heartbeats"`
 	PingTimeout  time.Duration `key:"ping.timeout" help:"time that a client has to answer a heartbeat"`
 	Adapter      string        `key:"adapter" help:"what carries events between nodes: redis or memory; empty: redis when the socket role has a server"`

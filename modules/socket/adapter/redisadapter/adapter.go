@@ -9,14 +9,9 @@
 // cluster, channels are sharded: see [shard]. While the role moves, all that is
 // there twice, for two servers: see [link] and [Route].
 //
-// What [Adapter.Publish] is given goes to the server at once. What
-// [Adapter.Cast] is given is gathered where there is much of it, for
-// socket.gather, 5 ms: an envelope goes at once, but for those that nearly
-// follow each other, which go together at the window's end, or with the next
-// Publish. So a busy node writes to the server, and wakes it and each node that
-// receives, some hundred times a second, and an envelope that was cast is late
-// by the window at most. The order of a node's envelopes is that of its calls
-// either way.
+// Envelopes go to the server at once, and those that come while others are under
+// way go together as soon as these have arrived. The order of a node's envelopes
+// is that of its calls.
 package redisadapter
 
 import (
@@ -58,7 +53,6 @@ type Adapter struct {
 	log       *slog.Logger
 	sender    uint64
 	key       Key
-	gather    time.Duration
 	timing    timing
 	interests *interests
 	counters  counters
@@ -83,15 +77,13 @@ type Adapter struct {
 
 var _ adapter.Adapter = (*Adapter)(nil)
 
-// New returns the adapter of the node that clients belongs to, which gathers
-// what is cast for so long. It does no I/O. It fails when the socket role does
-// not use Redis.
-func New(clients *redisrole.Clients, key Key, gather time.Duration, log *slog.Logger) (*Adapter, error) {
+// New returns the adapter of the node that clients belongs to. It does no I/O.
+// It fails when the socket role does not use Redis.
+func New(clients *redisrole.Clients, key Key, log *slog.Logger) (*Adapter, error) {
 	a := &Adapter{
 		log:       log,
 		sender:    rand.Uint64(),
 		key:       key,
-		gather:    gather,
 		timing:    production,
 		interests: newInterests(),
 		lost:      func() {},

@@ -80,17 +80,8 @@ type node struct {
 	lost     atomic.Int32
 }
 
-// gather is for how long nodes gather what is cast.
-const gather = 5 * time.Millisecond
-
 // newNode makes a node that is not started.
 func newNode(t testing.TB, cfg redisrole.Config, given map[redisrole.Role]redis.UniversalClient) *node {
-	t.Helper()
-	return newGathering(t, gather, cfg, given)
-}
-
-// newGathering makes one that gathers for so long.
-func newGathering(t testing.TB, gather time.Duration, cfg redisrole.Config, given map[redisrole.Role]redis.UniversalClient) *node {
 	t.Helper()
 	name := redisrole.NodeID(fmt.Sprintf("node-%d", nodes.Add(1)))
 	clients, err := redisrole.New(cfg, name, given)
@@ -98,7 +89,7 @@ func newGathering(t testing.TB, gather time.Duration, cfg redisrole.Config, give
 		t.Fatal(err)
 	}
 	n := &node{logs: &logs{}, received: make(chan adapter.Envelope, 10_000)}
-	n.Adapter, err = redisadapter.New(clients, redisadapter.Key(cfg.SocketHMAC), gather, slog.New(slog.NewTextHandler(n.logs, nil)))
+	n.Adapter, err = redisadapter.New(clients, redisadapter.Key(cfg.SocketHMAC), slog.New(slog.NewTextHandler(n.logs, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +188,7 @@ func TestNewNeedsTheSocketRole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := redisadapter.New(clients, nil, 0, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := redisadapter.New(clients, nil, slog.New(slog.DiscardHandler)); err == nil {
 		t.Fatal("an adapter without Redis was made")
 	}
 }

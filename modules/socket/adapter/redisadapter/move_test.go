@@ -109,7 +109,7 @@ func startFleet(t *testing.T, cfg redisrole.Config, one, two string) *fleet {
 			t.Fatal(err)
 		}
 		m.servers = [2]*redisrole.Clients{own, other}
-		m.Adapter, err = redisadapter.New(own, redisadapter.Key(cfg.SocketHMAC), gather, slog.New(slog.NewTextHandler(m.logs, nil)))
+		m.Adapter, err = redisadapter.New(own, redisadapter.Key(cfg.SocketHMAC), slog.New(slog.NewTextHandler(m.logs, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,8 +18,7 @@ func (a *Adapter) Publish(ctx context.Context, env adapter.Envelope) error {
 }
 
 // Cast implements [adapter.Adapter]. It waits for nothing but a place in the
-// queue, of which there are thousands. The envelope goes at once when none went
-// lately, else with others at the end of the window for gathering.
+// queue, of which there are thousands.
 func (a *Adapter) Cast(ctx context.Context, env adapter.Envelope) {
 	if err := a.publish(ctx, env, false); err != nil {
 		a.counters.fate(err)
@@ -95,7 +94,7 @@ func (a *Adapter) enqueue(way *way, legs ...*leg) bool {
 		case l.err != nil:
 		case valid:
 			setNumber(l.out.payload[a.key.room():], a.number)
-			l.put(l.out)
+			l.queue <- l.out
 		default:
 			l.release()
 		}

@@ -23,8 +23,8 @@ const (
 var errFull = errors.New("redisadapter: too many messages wait")
 
 // publisher is the one goroutine that publishes: so that the messages of one
-// node keep their order, and that those which wait share a round trip. How long
-// those wait that nobody waits for: see [publisher.next].
+// node keep their order, and that those which come during a round trip share the
+// next one.
 type publisher struct {
 	client  redis.UniversalClient
 	command string // PUBLISH, or SPUBLISH
@@ -35,12 +35,7 @@ type publisher struct {
 	places  chan struct{} // each takes one before it queues, so that queueing never waits
 	ended   chan struct{} // closed once nothing is published any more
 	after   atomic.Int64  // nothing is published before; Unix time in ns
-	urgent  atomic.Int32  // messages in the queue that somebody waits for
-	hurry   chan struct{} // there is one
-
-	// Of the goroutine.
-	window window
-	batch  []*outgoing // to be published next
+	batch   []*outgoing   // to be published next; the goroutine's
 }
 
 // outgoing is a message on its way.
@@ -62,7 +57,7 @@ func (o *outgoing) became(err error) {
 	}
 }
 
-func newPublisher(client redis.UniversalClient, gather time.Duration, s oneStatus) *publisher {
+func newPublisher(client redis.UniversalClient, s oneStatus) *publisher {
 	return &publisher{
 		client:  client,
 		command: "publish",
@@ -70,8 +65,6 @@ func newPublisher(client redis.UniversalClient, gather time.Duration, s oneStatu
 		queue:   make(chan *outgoing, publishQueue),
 		places:  make(chan struct{}, publishQueue),
 		ended:   make(chan struct{}),
-		hurry:   make(chan struct{}, 1),
-		window:  window{length: gather},
 		batch:   make([]*outgoing, 0, publishBatch),
 	}
 }
@@ -97,32 +90,8 @@ func (p *publisher) send(ctx context.Context, channel string, payload []byte) er
 		return err
 	}
 	out := &outgoing{channel: channel, payload: payload, done: make(chan error, 1)}
-	p.put(out)
-	return p.wait(ctx, out)
-}
-
-// put queues a message for which there is a place.
-func (p *publisher) put(out *outgoing) {
-	if out.done != nil {
-		p.urgent.Add(1)
-		defer p.urge()
-	}
 	p.queue <- out
-}
-
-func (p *publisher) urge() {
-	select {
-	case p.hurry <- struct{}{}:
-	default:
-	}
-}
-
-// taken is what follows when a message was taken from the queue.
-func (p *publisher) taken(out *outgoing) {
-	p.release()
-	if out.done != nil {
-		p.urgent.Add(-1)
-	}
+	return p.wait(ctx, out)
 }
 
 // reserve waits for a place in the queue. While the server does not answer it
@@ -192,6 +161,55 @@ func (p *publisher) run(ctx context.Context) {
 	}
 }
 
+// next takes what is to be published next: all that waits, as far as it fits into
+// a round trip. It returns false when ctx has ended.
+func (p *publisher) next(ctx context.Context) bool {
+	clear(p.batch)
+	p.batch = p.batch[:0]
+	select {
+	case <-ctx.Done():
+		return false
+	case out := <-p.queue:
+		p.release()
+		p.batch = append(p.batch, out)
+	}
+	p.holdBack(ctx)
+	return ctx.Err() == nil && p.fill()
+}
+
+// holdBack waits until it is time to publish.
+func (p *publisher) holdBack(ctx context.Context) {
+	after := p.after.Load()
+	if after == 0 {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Until(time.Unix(0, after))):
+	}
+	p.after.CompareAndSwap(after, 0)
+}
+
+// fill adds what waits already to the batch, and reports whether there is
+// something in it.
+func (p *publisher) fill() bool {
+	size := 0
+	for _, out := range p.batch {
+		size += len(out.payload)
+	}
+	for len(p.batch) < publishBatch && size < publishBytes {
+		select {
+		case out := <-p.queue:
+			p.release()
+			p.batch = append(p.batch, out)
+			size += len(out.payload)
+		default:
+			return len(p.batch) > 0
+		}
+	}
+	return true
+}
+
 // publish sends the batch in one round trip and answers each sender. It reports
 // whether the server could be reached.
 func (p *publisher) publish(run context.Context, timeout time.Duration) bool {
@@ -242,7 +260,7 @@ func (p *publisher) heal(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case out := <-p.queue:
-			p.taken(out)
+			p.release()
 			out.became(p.status.failure())
 		case <-timer.C:
 			if p.ping(ctx) == nil {

@@ -37,7 +37,7 @@ func newShard(l *link, index int, client redis.UniversalClient) *shard {
 		probe:   l.keys.probe(string(l.clients.Node()), l.a.sender, index),
 		changes: l.follower.shards[index],
 	}
-	s.publisher = newPublisher(client, l.a.gather, l.status.of(s.publishing()))
+	s.publisher = newPublisher(client, l.status.of(s.publishing()))
 	s.publisher.key = l.a.key
 	if l.keys.sharded {
 		s.publisher.command, s.publisher.pingTo = "spublish", s.probe
