@@ -19,9 +19,9 @@ type pace struct {
 	calm   time.Duration // how long no window may have been busy before one processor is enough
 }
 
-var defaultPace = pace{window: 50 * time.Millisecond, calm: 3 * time.Second}
+var defaultPace = pace{window: 100 * time.Millisecond, calm: 3 * time.Second}
 
-// Follow sets GOMAXPROCS until ctx ends: to all processors after 50 ms of which
+// Follow sets GOMAXPROCS until ctx ends: to all processors after 100 ms of which
 // the process computed for more than the half, to one after three seconds
 // without such. It leaves a process alone that was given GOMAXPROCS, and those of
 // systems that do not tell what a process used. GOMAXPROCS is of the whole
