@@ -43,6 +43,7 @@ var floors = map[string]int{
 	"internal":                            0,
 	"internal/childtest":                  -1, // what the test tools share
 	"internal/nowait":                     -1, // system calls
+	"internal/tasks":                      -1, // goroutines
 	"examples":                            8,  // users of the library
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/moim-live/moim/config"
 	"github.com/moim-live/moim/internal/nowait"
+	"github.com/moim-live/moim/internal/upgrade"
 )
 
 const (
@@ -37,7 +38,7 @@ type Server struct {
 	cfg      config.Config
 	log      *slog.Logger
 	http     *http.Server
-	listener net.Listener
+	listener *upgrade.Listener
 	failed   chan error
 }
 
@@ -81,9 +82,15 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.app.Start(ctx); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s.listener = listener
+	s.listener = upgrade.New(nowait.Listener{Listener: listener}, upgrade.Config{
+		Handler:   s.http.Handler,
+		Paths:     []string{socketIOPath, plainPath},
+		Timeout:   s.http.ReadHeaderTimeout,
+		MaxHeader: maxHeader,
+		Log:       s.log,
+	})
 	go func() {
-		if err := s.http.Serve(nowait.Listener{Listener: listener}); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- err
 		}
 	}()
@@ -108,5 +115,5 @@ func (s *Server) Stop(ctx context.Context) error {
 		defer cancel()
 	}
 	s.log.Info("app: draining")
-	return errors.Join(s.app.routes.Drain(drain), s.http.Shutdown(ctx), s.app.Stop(ctx))
+	return errors.Join(s.app.routes.Drain(drain), s.http.Shutdown(ctx), s.listener.Stop(ctx), s.app.Stop(ctx))
 }

@@ -15,6 +15,9 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
+// The doors of the sockets.
+const socketIOPath, plainPath = "/socket.io/", "/ws"
+
 // Routes is everything that Moim serves: the HTTP API, the two socket doors,
 // health, metrics and the documentation.
 type Routes struct {
@@ -66,9 +69,9 @@ func (r *Routes) Mount(router gin.IRouter) {
 	}
 	r.groups.Register(r.api)
 	socketIO := gin.WrapF(r.gateway.ServeSocketIO)
-	router.GET("/socket.io/", socketIO)
-	router.POST("/socket.io/", socketIO)
-	router.GET("/ws", gin.WrapF(r.gateway.ServePlain))
+	router.GET(socketIOPath, socketIO)
+	router.POST(socketIOPath, socketIO)
+	router.GET(plainPath, gin.WrapF(r.gateway.ServePlain))
 }
 
 // setCursorKey makes cursors good on every node that has the key, whether it

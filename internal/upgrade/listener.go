@@ -1,0 +1,191 @@
+// Package upgrade answers the requests that open WebSockets without net/http's
+// server.
+//
+// That server gives each connection buffers, contexts and a goroutine whose
+// stack has to grow, and a connection that it hands over leaves them all behind
+// as garbage: a sixth of what connecting costs. [Listener] looks at the first
+// request of each connection. An ordinary one that opens a WebSocket it has
+// answered here, by the same handler and in a goroutine that is used again.
+// Everything else, and whatever is unusual, is net/http's, byte for byte.
+package upgrade
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/moim-live/moim/internal/tasks"
+)
+
+// Config is how a [Listener] answers. All of it is required.
+type Config struct {
+	Handler   http.Handler
+	Paths     []string      // where WebSockets are opened, as they are in a request
+	Timeout   time.Duration // for the header to arrive, and for an answer to be taken
+	MaxHeader int           // bytes of a header; net/http refuses a longer one
+	Log       *slog.Logger
+}
+
+// Listener passes on what it does not answer itself: it is for
+// [http.Server.Serve]. Its methods may be called concurrently.
+type Listener struct {
+	net.Listener
+	cfg     Config
+	work    *tasks.Group
+	others  chan accepted
+	start   sync.Once
+	buffers sync.Pool // of *[]byte
+
+	mu      sync.Mutex
+	waiting map[net.Conn]struct{} // for their header to arrive
+	closed  chan struct{}
+}
+
+// accepted is what Accept returns.
+type accepted struct {
+	conn net.Conn
+	err  error
+}
+
+// New returns a listener that takes connections from inner once Accept is
+// called.
+func New(inner net.Listener, cfg Config) *Listener {
+	return &Listener{
+		Listener: inner,
+		cfg:      cfg,
+		work:     tasks.New(),
+		others:   make(chan accepted),
+		buffers: sync.Pool{New: func() any {
+			buffer := make([]byte, headerBytes)
+			return &buffer
+		}},
+		waiting: make(map[net.Conn]struct{}),
+		closed:  make(chan struct{}),
+	}
+}
+
+// Accept implements [net.Listener]. It returns connections whose first request
+// is not answered here.
+func (l *Listener) Accept() (net.Conn, error) {
+	l.start.Do(func() { l.work.Run(l.accept) })
+	select {
+	case a := <-l.others:
+		return a.conn, a.err
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements [net.Listener]. Connections that have not sent their request
+// end; those that have are answered.
+func (l *Listener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.closed:
+		return nil
+	default:
+	}
+	close(l.closed)
+	for conn := range l.waiting {
+		_ = conn.SetReadDeadline(time.Now())
+	}
+	return l.Listener.Close()
+}
+
+// Stop closes the listener and waits, until ctx ends, for what is being
+// answered.
+func (l *Listener) Stop(ctx context.Context) error {
+	return errors.Join(l.Close(), l.work.Finish(ctx))
+}
+
+// accept takes connections until the listener is closed.
+func (l *Listener) accept(context.Context) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			// Who accepts waits before he tries again, and so does this.
+			if !l.pass(accepted{err: err}) || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			continue
+		}
+		if !l.work.Run(func(context.Context) { l.begin(conn) }) {
+			_ = conn.Close()
+		}
+	}
+}
+
+// pass hands something to Accept. It reports false when the listener is closed.
+func (l *Listener) pass(a accepted) bool {
+	select {
+	case l.others <- a:
+		return true
+	case <-l.closed:
+		return false
+	}
+}
+
+// begin waits for a connection's first request and sees to it that it is
+// answered.
+func (l *Listener) begin(conn net.Conn) {
+	if !l.await(conn) {
+		_ = conn.Close()
+		return
+	}
+	buffer, _ := l.buffers.Get().(*[]byte)
+	defer l.buffers.Put(buffer)
+	data, r, err := l.read(conn, *buffer)
+	l.arrived(conn)
+	switch {
+	case err != nil: // as net/http, it says nothing to that
+		_ = conn.Close()
+	case r != nil:
+		l.serve(conn, r)
+	case conn.SetReadDeadline(time.Time{}) != nil, !l.pass(accepted{conn: &begun{Conn: conn, data: bytes.Clone(data)}}):
+		_ = conn.Close()
+	}
+}
+
+// await notes that a header is waited for, and for how long.
+func (l *Listener) await(conn net.Conn) bool {
+	if conn.SetReadDeadline(time.Now().Add(l.cfg.Timeout)) != nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.closed:
+		return false
+	default:
+		l.waiting[conn] = struct{}{}
+		return true
+	}
+}
+
+func (l *Listener) arrived(conn net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.waiting, conn)
+}
+
+// begun is a connection of which something has been read.
+type begun struct {
+	net.Conn
+	data []byte
+}
+
+// Read implements [net.Conn].
+func (b *begun) Read(data []byte) (int, error) {
+	if len(b.data) == 0 {
+		return b.Conn.Read(data)
+	}
+	n := copy(data, b.data)
+	b.data = b.data[n:]
+	return n, nil
+}
