@@ -208,7 +208,7 @@ func (c *Conn) hold(on bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.paused = on
-	if c.transport != nil {
+	if c.transport != nil && c.phase != closed { // who reads finds the end
 		c.transport.hold(on)
 	}
 }

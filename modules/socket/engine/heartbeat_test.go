@@ -157,6 +157,7 @@ func TestT31HalfOpen(t *testing.T) {
 type fullReceiver struct {
 	conn    *Conn
 	entered chan struct{}
+	closed  chan Reason // has room for one
 }
 
 func (r *fullReceiver) Message([]byte) {
@@ -164,13 +165,13 @@ func (r *fullReceiver) Message([]byte) {
 	close(r.entered)
 }
 
-func (*fullReceiver) Closed(Reason) {}
+func (r *fullReceiver) Closed(reason Reason) { r.closed <- reason }
 
 // TestPausedIsNotDead reads nothing for long, because the receiver has enough:
 // the client's answer waits to be read.
 func TestPausedIsNotDead(t *testing.T) {
 	t.Parallel()
-	r := &fullReceiver{entered: make(chan struct{})}
+	r := &fullReceiver{entered: make(chan struct{}), closed: make(chan Reason, 1)}
 	cfg := Config{PingInterval: 50 * time.Millisecond, PingTimeout: time.Second} // generous: machines are busy too
 	s := new(testServer).start(t, cfg, func(c *Conn, _ Handshake) (Receiver, error) {
 		r.conn = c

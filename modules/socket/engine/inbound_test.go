@@ -194,14 +194,40 @@ func (p *pausing) count(n int) int {
 	return before
 }
 
-// TestCutWhilePaused ends a connection that nothing is read from.
+// TestCutWhilePaused ends connections that nothing is read from: because the
+// receiver had enough before anything came, or with the first message.
 func TestCutWhilePaused(t *testing.T) {
 	t.Parallel()
-	ws, r := start(t, Config{}).dial(t, Plain)
-	r.conn.Pause()
-	write(t, ws, "x")
-	r.conn.cut(SlowConsumer)
-	r.wantClosed(t, SlowConsumer)
+	t.Run("before", func(t *testing.T) {
+		t.Parallel()
+		ws, r := start(t, Config{}).dial(t, Plain)
+		r.conn.Pause()
+		write(t, ws, "x")
+		r.conn.cut(SlowConsumer)
+		r.wantClosed(t, SlowConsumer)
+	})
+	for listener, serve := range listeners {
+		t.Run(listener, func(t *testing.T) {
+			t.Parallel()
+			r := &fullReceiver{entered: make(chan struct{}), closed: make(chan Reason, 1)}
+			s := new(testServer).start(t, Config{}, func(c *Conn, _ Handshake) (Receiver, error) {
+				r.conn = c
+				return r, nil
+			}, serve)
+			ws, resp, err := websocket.DefaultDialer.Dial(s.url(Plain), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			defer func() { _ = ws.Close() }()
+			write(t, ws, "x")
+			receive(t, r.entered)
+			r.conn.Close(Drained) // which the client does not answer
+			if got := receive(t, r.closed); got != Drained {
+				t.Errorf("closed for %q", got)
+			}
+		})
+	}
 }
 
 // TestIdleNeedsNoGoroutine where the engine reads.

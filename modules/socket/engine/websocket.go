@@ -250,7 +250,11 @@ func newPumped(conn net.Conn) *pumped {
 	return p
 }
 
-func (p *pumped) cut() { p.close() }
+// cut implements transport. A pump that is held would not notice.
+func (p *pumped) cut() {
+	p.close()
+	p.hold(false)
+}
 
 func (p *pumped) hold(on bool) {
 	p.mu.Lock()
