@@ -27,6 +27,19 @@ func (b *batch) push(f *Frame) {
 	b.total += f.Len()
 }
 
+// dropPong takes the last frame back if it is a pong. Nothing of the batch is
+// out yet.
+func (b *batch) dropPong() {
+	last := len(b.frames) - 1
+	if last < 0 || !b.frames[last].is(opPong) {
+		return
+	}
+	b.size -= b.frames[last].Len()
+	b.total -= b.frames[last].Len()
+	b.frames[last] = nil
+	b.frames = b.frames[:last]
+}
+
 // chunk returns what is to be written next: a large or last frame as it is, or
 // as many frames as fit into buffer.
 func (b *batch) chunk(buffer []byte) []byte {

@@ -69,6 +69,18 @@ func (c *Conn) pushLocked(f *Frame) {
 	c.queue.push(f)
 }
 
+// forgetPong drops a pong that waits at the end of the queue while the network
+// takes nothing: the next one answers for both (RFC 6455, section 5.5.3). Pongs
+// that nobody reads would take far more memory than their bytes, which are what
+// counts as backlog.
+func (c *Conn) forgetPong() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flush == writing && c.queue != nil {
+		c.queue.dropPong()
+	}
+}
+
 // discardLocked lets go of what is queued and not being written yet.
 func (c *Conn) discardLocked() {
 	if c.queue != nil {

@@ -204,6 +204,33 @@ func TestBacklog(t *testing.T) {
 	want(t, reason, SlowConsumer)
 }
 
+// TestPingsWithoutEnd from a client that reads nothing: what waits for it is the
+// last answer alone, among whatever else is sent.
+func TestPingsWithoutEnd(t *testing.T) {
+	t.Parallel()
+	p := paper{stuck: true}
+	onPaper(t, Config{MaxBacklog: 100}, &p, func(c *Conn) {
+		c.Send(text("a"))
+		synctest.Wait()
+		for i := range 1000 {
+			c.pinged(fmt.Append(nil, i))
+		}
+		c.Send(text("b"))
+		for i := range 1000 {
+			c.pinged(fmt.Append(nil, i+1000))
+		}
+		if !c.alive() {
+			t.Errorf("closed for %v", c.reason)
+		}
+		p.block <- struct{}{}
+		synctest.Wait()
+		time.Sleep(time.Second)
+		p.block <- struct{}{}
+		synctest.Wait()
+	})
+	p.want(t, "0s a", "5ms 999,b,1999")
+}
+
 // TestFullNetwork takes a part of what is written at once, and the rest later.
 func TestFullNetwork(t *testing.T) {
 	t.Parallel()

@@ -174,6 +174,7 @@ func (c *Conn) binary() {
 
 // pinged answers a WebSocket's own heartbeat.
 func (c *Conn) pinged(payload []byte) {
+	c.forgetPong()
 	c.Send(controlFrame(opPong, payload))
 	c.webSocketSeen()
 }
