@@ -97,7 +97,9 @@ func (c *Conn) goodbyeLocked(reason Reason, last *Frame) {
 
 // opened gives the connection its transport: what is queued goes out.
 func (c *Conn) opened(t transport) {
+	c.beat.start(c) // before there can be an end, which stops it
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.transport = t
 	if c.phase == opening {
 		c.phase = open
@@ -106,13 +108,8 @@ func (c *Conn) opened(t transport) {
 		c.flushLocked()
 	}
 	t.hold(c.paused)
-	cut := c.phase == closed
-	if cut { // while it was being opened
+	if c.phase == closed { // while it was being opened
 		t.cut()
-	}
-	c.mu.Unlock()
-	if !cut {
-		c.beat.start(c)
 	}
 }
 

@@ -153,6 +153,17 @@ func TestT31HalfOpen(t *testing.T) {
 	}
 }
 
+// TestShortLife: a connection that ends as soon as it is read from keeps no
+// timer, and with it its memory, until a heartbeat would be due.
+func TestShortLife(t *testing.T) {
+	t.Parallel()
+	c, _ := listening(t, Config{})
+	c.opened(&paper{held: c.beat.stop}) // the end's first act, on another goroutine
+	if c.beat.timer != nil {
+		t.Error("the heartbeat of a connection that has ended goes on")
+	}
+}
+
 // fullReceiver has enough with the first message.
 type fullReceiver struct {
 	conn    *Conn

@@ -23,6 +23,7 @@ type paper struct {
 	full  int           // what is tried is taken up to so many bytes; 0: all of it
 	block chan struct{} // made in the bubble
 	fail  error
+	held  func() // nil: nothing happens then
 
 	mu     sync.Mutex
 	begun  []byte // of a frame
@@ -81,8 +82,13 @@ func (p *paper) note(data []byte) {
 }
 
 func (*paper) linger(time.Duration) {}
-func (*paper) hold(bool)            {}
 func (*paper) close()               {}
+
+func (p *paper) hold(bool) {
+	if p.held != nil {
+		p.held()
+	}
+}
 
 func (p *paper) cut() {
 	if p.cuts.Add(1) == 1 {
