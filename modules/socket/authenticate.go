@@ -101,16 +101,15 @@ func bearer(header http.Header) string {
 	return ""
 }
 
-// tokenIn returns the token of Socket.IO's auth payload.
+// tokenIn returns the token of Socket.IO's auth payload, if that has one.
 func tokenIn(payload json.RawMessage) string {
 	var fields struct {
-		Token json.RawMessage `json:"token"`
+		Token string `json:"token"`
 	}
-	var token string
-	if len(payload) == 0 || json.Unmarshal(payload, &fields) != nil || json.Unmarshal(fields.Token, &token) != nil {
+	if len(payload) == 0 || json.Unmarshal(payload, &fields) != nil {
 		return ""
 	}
-	return token
+	return fields.Token
 }
 
 // newID returns an id as Socket.IO's clients know them: 20 characters that
