@@ -38,7 +38,7 @@ type Server struct {
 	cfg      config.Config
 	log      *slog.Logger
 	http     *http.Server
-	listener *upgrade.Listener
+	listener *upgrade.Listener // nil: not started
 	failed   chan error
 }
 
@@ -115,5 +115,9 @@ func (s *Server) Stop(ctx context.Context) error {
 		defer cancel()
 	}
 	s.log.Info("app: draining")
-	return errors.Join(s.app.routes.Drain(drain), s.http.Shutdown(ctx), s.listener.Stop(ctx), s.app.Stop(ctx))
+	failed := errors.Join(s.app.routes.Drain(drain), s.http.Shutdown(ctx))
+	if s.listener != nil {
+		failed = errors.Join(failed, s.listener.Stop(ctx))
+	}
+	return errors.Join(failed, s.app.Stop(ctx))
 }

@@ -67,6 +67,20 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	}
 }
 
+func TestStopBeforeStart(t *testing.T) {
+	t.Parallel()
+	cfg := config.Config{}
+	cfg.HTTP.Addr, cfg.Data.Dir = "127.0.0.1:0", t.TempDir()
+	cfg.Auth.Secret = "a secret of at least thirty-two bytes"
+	s, err := NewServer(cfg.WithDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // drip writes begin, and then slowly goes on with the same bytes.
 func drip(w io.Writer, begin, then string, stop <-chan struct{}) {
 	_, err := io.WriteString(w, begin)

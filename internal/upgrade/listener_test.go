@@ -307,6 +307,47 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// failing is a listener whose first Accept fails.
+type failing struct {
+	net.Listener
+	err error
+}
+
+func (f *failing) Accept() (net.Conn, error) {
+	if err := f.err; err != nil {
+		f.err = nil
+		return nil, err
+	}
+	return f.Listener.Accept()
+}
+
+// TestAcceptFails: whoever serves hears of it, and may go on.
+func TestAcceptFails(t *testing.T) {
+	t.Parallel()
+	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	failure := errors.New("on purpose")
+	l := upgrade.New(&failing{inner, failure}, upgrade.Config{Timeout: within, MaxHeader: maxHeader, Log: slog.New(slog.DiscardHandler)})
+	defer func() {
+		if err := l.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, err := l.Accept(); !errors.Is(err, failure) {
+		t.Errorf("accept: %v", err)
+	}
+	dial(t, inner.Addr().String()).say(t, "POST ")
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestClose(t *testing.T) {
 	t.Parallel()
 	answering, finish := make(chan struct{}), make(chan struct{})
