@@ -54,7 +54,9 @@ func (c *Conn) feed(data []byte) ending {
 			return end
 		}
 	}
-	in.rest = append(in.rest[:0], data...)
+	if len(data) != len(in.rest) { // else it is there already
+		in.rest = append(in.rest[:0], data...)
+	}
 	if len(in.rest) == 0 && in.kind == opContinuation {
 		in = nil
 	}

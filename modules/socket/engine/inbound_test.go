@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/websocket"
@@ -84,6 +85,27 @@ func TestInPieces(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		cut(func() int { return 1 + random.IntN(1<<random.IntN(17)) })
+	}
+}
+
+// TestLargeFrameByteByByte: what has come of a frame is not moved each time that
+// more comes; all connections would wait for that.
+func TestLargeFrameByteByByte(t *testing.T) {
+	t.Parallel()
+	const size, more, copies = 8 << 20, 300, 100
+	c, _ := listening(t, Config{MaxFrame: 2 * size})
+	c.feed(fromClient(0x81, strings.Repeat("x", size+more))[:size])
+	from, to := make([]byte, size), make([]byte, size)
+	copy(to, from) // now there is memory behind them
+	begin := time.Now()
+	copy(to, from)
+	one := time.Since(begin)
+	begin = time.Now()
+	for range more {
+		c.feed(make([]byte, 1))
+	}
+	if took := time.Since(begin); took > copies*one {
+		t.Errorf("%d bytes more took %v, copying all of it %v", more, took, one)
 	}
 }
 
