@@ -201,7 +201,9 @@ func (c *Conn) Pause() { c.hold(true) }
 func (c *Conn) Resume() { c.hold(false) }
 
 func (c *Conn) hold(on bool) {
-	c.beat.pause(on)
+	c.beat.mu.Lock() // so that it is told the same, whoever else calls
+	defer c.beat.mu.Unlock()
+	c.beat.pauseLocked(on)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.paused = on

@@ -73,10 +73,8 @@ func (h *heartbeat) seen() {
 	h.timer.Reset(h.conn.engine.cfg.PingInterval)
 }
 
-// pause tells whether the client is read from. After a pause it has the whole
-// timeout again: an answer may be behind much else.
-func (h *heartbeat) pause(on bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// pauseLocked tells whether the client is read from. After a pause it has the
+// whole timeout again: an answer may be behind much else.
+func (h *heartbeat) pauseLocked(on bool) {
 	h.paused, h.unread = on, !on
 }

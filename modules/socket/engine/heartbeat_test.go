@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -161,6 +162,22 @@ func TestShortLife(t *testing.T) {
 	c.opened(&paper{held: c.beat.stop}) // the end's first act, on another goroutine
 	if c.beat.timer != nil {
 		t.Error("the heartbeat of a connection that has ended goes on")
+	}
+}
+
+// TestPauseAndResume at once: whichever is last, the heartbeat waits exactly
+// while nothing is read, or it would never notice that the client is gone.
+func TestPauseAndResume(t *testing.T) {
+	t.Parallel()
+	c, _ := listening(t, Config{})
+	for range 50_000 {
+		var both sync.WaitGroup
+		both.Go(c.Pause)
+		both.Go(c.Resume)
+		both.Wait()
+		if c.paused != c.beat.paused {
+			t.Fatalf("paused: %v, the heartbeat: %v", c.paused, c.beat.paused)
+		}
 	}
 }
 

@@ -178,7 +178,8 @@ func (c *Conn) try(b *batch) (all bool, err error) {
 
 // drain writes b, waiting for the network.
 func (c *Conn) drain(b *batch) {
-	// A peer that takes nothing for so long cannot answer a heartbeat either.
+	// A peer that has not taken all of b by then would not answer a heartbeat
+	// in time either: that is behind it.
 	deadline := time.Now().Add(c.engine.cfg.PingTimeout)
 	buffer := c.engine.buffers.gather()
 	var err error
