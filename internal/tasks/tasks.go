@@ -47,7 +47,7 @@ func (g *Group) Run(fn func(context.Context)) bool {
 	g.functions.Add(1)
 	if g.idle > 0 {
 		g.idle--
-		g.next <- fn // has room for all that can be promised
+		g.next <- fn // a goroutine waits for it, or is about to
 	} else {
 		g.goroutines.Go(func() { g.work(fn) })
 	}

@@ -8,9 +8,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/websocket"
@@ -332,4 +334,44 @@ func TestContextCarriesValues(t *testing.T) {
 	if got := r.handshake.Context.Value(key{}); got != "alice" {
 		t.Errorf("got %v", got)
 	}
+}
+
+// TestHandshakeIsNotTaken: who takes nothing of what the connection answered
+// before takes no handshake either, and is not waited for.
+func TestHandshakeIsNotTaken(t *testing.T) {
+	t.Parallel()
+	type key struct{}
+	s := &testServer{receivers: make(chan *recorder, 1)}
+	s.start(t, Config{PingTimeout: 100 * time.Millisecond}, func(c *Conn, h Handshake) (Receiver, error) {
+		r := &recorder{conn: c, handshake: h, messages: make(chan string), closed: make(chan Reason, 1)}
+		s.receivers <- r
+		return r, nil
+	}, func(h http.Handler) *httptest.Server {
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			conn, _ := r.Context().Value(key{}).(net.Conn)
+			for size := 1 << 20; size > 0; size >>= 10 { // until not a byte more is taken
+				_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+				var err error
+				for err == nil {
+					_, err = conn.Write(make([]byte, size))
+				}
+			}
+			h.ServeHTTP(w, r)
+		}))
+		server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, key{}, c)
+		}
+		server.Start()
+		return server
+	})
+	client, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	if _, err := client.Write([]byte("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, s.receivers).wantClosed(t, TransportError)
 }

@@ -36,6 +36,7 @@ func newWebSockets(e *Engine) *webSockets {
 	m.Config.PongWait = forever
 	m.Config.PingPeriod = forever
 	m.Upgrader.CheckOrigin = func(*http.Request) bool { return true } // checked before
+	m.Upgrader.HandshakeTimeout = e.cfg.PingTimeout
 	m.Upgrader.ReadBufferSize = readBuffer
 	m.Upgrader.WriteBufferSize = writeBuffer
 	m.Upgrader.WriteBufferPool = new(sync.Pool)
