@@ -152,11 +152,11 @@ func (p *publisher) run(ctx context.Context) {
 			p.heal(ctx)
 		}
 	}
-	for last := context.WithoutCancel(ctx); p.fill(); p.batch = p.batch[:0] {
+	for ; p.fill(); p.batch = p.batch[:0] {
 		if err := p.status.failure(); err != nil {
 			p.fail(err)
 		} else {
-			p.publish(last, lastTimeout)
+			p.publish(ctx, lastTimeout)
 		}
 	}
 }
@@ -210,10 +210,10 @@ func (p *publisher) fill() bool {
 	return true
 }
 
-// publish sends the batch in one round trip and answers each sender. It reports
-// whether the server could be reached.
-func (p *publisher) publish(run context.Context, timeout time.Duration) bool {
-	ctx, cancel := context.WithTimeout(run, timeout)
+// publish sends the batch in one round trip, also when ctx ends meanwhile, and
+// answers each sender. It reports whether the server could be reached.
+func (p *publisher) publish(ctx context.Context, timeout time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	pipe := p.client.Pipeline()
 	cmds := make([]redis.Cmder, len(p.batch))
@@ -227,9 +227,7 @@ func (p *publisher) publish(run context.Context, timeout time.Duration) bool {
 	_, err := pipe.Exec(ctx)
 	if err != nil && !isReply(err) {
 		err = redisError("publish", err)
-		if run.Err() == nil {
-			p.status.set(err) // before the senders know and come again
-		}
+		p.status.set(err) // before the senders know and come again
 		p.fail(err)
 		return false
 	}
