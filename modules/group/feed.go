@@ -35,7 +35,7 @@ type Emitter interface {
 	Watch(ctx context.Context, room string) error
 	Unwatch(room string)
 	// Local sends to this node's sockets in the room, Publish to the other
-	// nodes. Cast sends to both what may be lost, and waits for nobody.
+	// nodes. Cast sends to both what may be lost, and does not wait.
 	Local(env adapter.Envelope)
 	Publish(ctx context.Context, env adapter.Envelope) error
 	Cast(ctx context.Context, env adapter.Envelope)

@@ -24,7 +24,7 @@ type Announcer interface {
 // Signaler sends to the sockets in a room on every node. socket.Emitter
 // fulfils it.
 type Signaler interface {
-	// Cast sends to this node's sockets first, and waits for nobody.
+	// Cast does not wait for the other nodes' server.
 	Cast(ctx context.Context, env adapter.Envelope)
 }
 

@@ -43,9 +43,10 @@ type Adapter interface {
 	Publish(ctx context.Context, env Envelope) error
 
 	// Cast is Publish for what may be lost: it does not wait for what becomes
-	// of env. It may wait, until ctx ends, while too much is on its way. One
-	// sender's envelopes keep their order, whichever way they go.
-	Cast(ctx context.Context, env Envelope)
+	// of env. It reports false, and has sent nothing, when too much is on its
+	// way already. One sender's envelopes keep their order, whichever way they
+	// go.
+	Cast(ctx context.Context, env Envelope) bool
 
 	// Subscribe begins this node's interest in room. It records the wish and
 	// returns; the channel is closed once envelopes published from then on

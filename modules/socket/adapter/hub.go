@@ -142,10 +142,15 @@ func (h *Hub) Emit(ctx context.Context, env Envelope) error {
 }
 
 // Cast is Emit for what may be lost: it does not wait for the other nodes'
-// server, and nobody hears whether they were reached.
+// server, unless too much is on its way, and nobody hears whether they were
+// reached. They are sent to first, so that what takes time there begins while
+// this node's sockets are served.
 func (h *Hub) Cast(ctx context.Context, env Envelope) {
-	h.Local(env)
-	h.adapter.Cast(ctx, env)
+	if h.adapter.Cast(ctx, env) {
+		h.Local(env)
+		return
+	}
+	_ = h.Emit(ctx, env)
 }
 
 // Publish sends env to the other nodes only.

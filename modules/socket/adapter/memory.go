@@ -94,7 +94,10 @@ func (a *Memory) Publish(ctx context.Context, env Envelope) error {
 }
 
 // Cast implements [Adapter].
-func (a *Memory) Cast(ctx context.Context, env Envelope) { _ = a.Publish(ctx, env) }
+func (a *Memory) Cast(ctx context.Context, env Envelope) bool {
+	_ = a.Publish(ctx, env)
+	return true
+}
 
 func (a *Memory) wants(room string) bool {
 	a.mu.RLock()

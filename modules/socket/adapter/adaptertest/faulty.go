@@ -83,7 +83,10 @@ func (f *Faulty) Counts() Counts {
 }
 
 // Cast implements [adapter.Adapter].
-func (f *Faulty) Cast(ctx context.Context, env adapter.Envelope) { _ = f.Publish(ctx, env) }
+func (f *Faulty) Cast(ctx context.Context, env adapter.Envelope) bool {
+	_ = f.Publish(ctx, env)
+	return true
+}
 
 // Publish implements [adapter.Adapter].
 func (f *Faulty) Publish(ctx context.Context, env adapter.Envelope) error {

@@ -3,6 +3,8 @@ package redisadapter
 import (
 	"bytes"
 	"context"
+	"errors"
+	"runtime"
 
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -17,12 +19,17 @@ func (a *Adapter) Publish(ctx context.Context, env adapter.Envelope) error {
 	return err
 }
 
-// Cast implements [adapter.Adapter]. It waits for nothing but a place in the
-// queue, of which there are thousands.
-func (a *Adapter) Cast(ctx context.Context, env adapter.Envelope) {
-	if err := a.publish(ctx, env, false); err != nil {
+// Cast implements [adapter.Adapter].
+func (a *Adapter) Cast(ctx context.Context, env adapter.Envelope) bool {
+	switch err := a.publish(ctx, env, false); {
+	case errors.Is(err, errFull):
+		return false
+	case err != nil:
 		a.counters.fate(err)
+	case runtime.GOMAXPROCS(0) == 1:
+		runtime.Gosched() // the publisher would begin when the caller is done with all else
 	}
+	return true
 }
 
 // leg is an envelope's way over one server.
@@ -50,10 +57,14 @@ func (a *Adapter) publish(ctx context.Context, env adapter.Envelope, wait bool) 
 	for {
 		way := a.way.Load()
 		main := way.main.leg(env.Room, wire, wait)
-		if !wait {
+		if wait {
+			main.err = main.reserve(ctx)
+		} else {
 			main.out.counted = &a.counters
+			if main.err = main.tryReserve(); errors.Is(main.err, errFull) {
+				return main.err
+			}
 		}
-		main.err = main.reserve(ctx)
 		if way.also == nil {
 			switch {
 			case main.err != nil:

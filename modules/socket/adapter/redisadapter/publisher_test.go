@@ -76,3 +76,26 @@ func TestStopCountsWhatItCannotPublish(t *testing.T) {
 		t.Errorf("%d were published, %d failed and %d are queued", s.Published, s.Failed, s.Queued)
 	}
 }
+
+// TestCastNeverWaits: while the server has not answered only so many are taken,
+// and whoever adds to them is told so at once.
+func TestCastNeverWaits(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := proxytest.Start(t, s.Addr())
+	n := startNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
+	p.Freeze()
+	const most = 10_000
+	taken := 0
+	for taken < most && n.Cast(t.Context(), adapter.Envelope{Room: "r", Event: "e"}) {
+		taken++
+	}
+	if taken < 4096 || taken == most {
+		t.Errorf("%d were taken", taken)
+	}
+	p.Heal()
+	n.publish(t, "r", "last") // waits for them
+	if s := n.Stats(); s.Published+s.Failed != uint64(taken)+1 {
+		t.Errorf("%d were taken and one waited for, %d published, %d failed", taken, s.Published, s.Failed)
+	}
+}
