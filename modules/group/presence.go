@@ -18,7 +18,8 @@ import (
 // Its methods may be called concurrently and do not block. What changes on
 // this node goes to the store, and to the subscribers, by one goroutine, once a
 // window: a user who leaves and comes back within it was never away, and any
-// number of changes costs one message a group.
+// number of changes costs one message a group. Large groups in which members
+// come and go all the time are told of it less often.
 type Presence struct {
 	store   PresenceStore
 	out     Emitter
@@ -30,11 +31,12 @@ type Presence struct {
 	wake    chan struct{}
 	failed  atomic.Int64
 
-	mu     sync.Mutex
-	groups map[string]map[string]*attendee
-	dirty  map[attendanceKey]struct{}
-	news   presenceNews // from the store, and states
-	reads  map[string]*presenceRead
+	mu      sync.Mutex
+	groups  map[string]map[string]*attendee
+	dirty   map[attendanceKey]struct{}
+	news    presenceNews         // from the store, states, and what is told later
+	resting map[string]time.Time // until when large groups are told of states only
+	reads   map[string]*presenceRead
 }
 
 // attendee is a user with sockets on this node, or one whose end the store has
@@ -59,17 +61,18 @@ var _ Watcher = (*Presence)(nil)
 func NewPresence(cfg Config, store PresenceStore, out Emitter, log *slog.Logger) *Presence {
 	cfg = cfg.WithDefaults()
 	return &Presence{
-		store:  store,
-		out:    out,
-		grace:  cfg.PresenceGrace,
-		window: cfg.PresenceWindow,
-		log:    log,
-		tasks:  tasks.New(),
-		wake:   make(chan struct{}, 1),
-		groups: make(map[string]map[string]*attendee),
-		dirty:  make(map[attendanceKey]struct{}),
-		news:   make(presenceNews),
-		reads:  make(map[string]*presenceRead),
+		store:   store,
+		out:     out,
+		grace:   cfg.PresenceGrace,
+		window:  cfg.PresenceWindow,
+		log:     log,
+		tasks:   tasks.New(),
+		wake:    make(chan struct{}, 1),
+		groups:  make(map[string]map[string]*attendee),
+		dirty:   make(map[attendanceKey]struct{}),
+		news:    make(presenceNews),
+		resting: make(map[string]time.Time),
+		reads:   make(map[string]*presenceRead),
 	}
 }
 
@@ -111,10 +114,11 @@ func (p *Presence) Stop(ctx context.Context) error {
 	return err
 }
 
-// drain ends whatever subscriptions are left.
+// drain ends whatever subscriptions are left. What is told then is the last.
 func (p *Presence) drain() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	clear(p.resting)
 	for groupID, users := range p.groups {
 		for userID, a := range users {
 			if a.sockets > 0 {

@@ -17,6 +17,12 @@ const (
 	retryPresence = time.Second
 	// maxPresenceItems bounds one push; many changes are told in several.
 	maxPresenceItems = 1000
+
+	// Each member who comes is one more to tell of the next, which would make a
+	// group's return cost the square of its members. So it is told once in as
+	// many windows as it has times membersAWindow here, maxWindows at most.
+	membersAWindow = 50
+	maxWindows     = 10
 )
 
 // loop flushes once a window while there is something to tell.
@@ -70,28 +76,70 @@ func (p *Presence) flush(ctx context.Context) bool {
 			}
 		}
 	}
-	for groupID, users := range news {
-		p.tell(ctx, groupID, users)
+	p.postpone(news)
+	for groupID, of := range news {
+		p.tell(ctx, groupID, of.users)
 	}
 	return err == nil
 }
 
-// presenceNews is what is to be told, by group and user.
-type presenceNews map[string]map[string]PresenceChange
+// presenceNews is what is to be told, by group.
+type presenceNews map[string]*groupNews
+
+// groupNews is the latest of each user.
+type groupNews struct {
+	users map[string]PresenceChange
+	soon  bool // there are states: of them a large group is told as often as any
+}
 
 // add keeps the latest of what is to be told of a user.
-func (n presenceNews) add(groupID string, c PresenceChange) {
-	users := n[groupID]
-	if users == nil {
-		users = make(map[string]PresenceChange)
-		n[groupID] = users
+func (n presenceNews) add(groupID string, c PresenceChange) *groupNews {
+	of := n[groupID]
+	if of == nil {
+		of = &groupNews{users: make(map[string]PresenceChange)}
+		n[groupID] = of
 	}
-	last := users[c.UserID]
+	last := of.users[c.UserID]
 	if c.At.Before(last.At) {
-		return
+		return of
 	}
 	c.Returned = c.Status == StatusOnline && (c.Returned || last.Returned)
-	users[c.UserID] = c
+	of.users[c.UserID] = c
+	return of
+}
+
+// putBack adds what is older than all that there is of a group.
+func (n presenceNews) putBack(groupID string, of *groupNews) {
+	newer := n[groupID]
+	n[groupID] = of
+	if newer == nil {
+		return
+	}
+	for _, c := range newer.users {
+		n.add(groupID, c)
+	}
+	of.soon = newer.soon
+}
+
+// postpone keeps for later, of what is about to be told, the news of large
+// groups that were told a moment ago.
+func (p *Presence) postpone(news presenceNews) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(p.resting, func(_ string, until time.Time) bool { return !now.Before(until) })
+	for groupID, of := range news {
+		if _, rests := p.resting[groupID]; rests && !of.soon {
+			delete(news, groupID)
+			p.news.putBack(groupID, of)
+			p.wakeLocked()
+			continue
+		}
+		if windows := len(p.groups[groupID]) / membersAWindow; windows > 1 {
+			// Not quite as long: the last of these windows is to end after it.
+			p.resting[groupID] = now.Add(p.window*time.Duration(min(windows, maxWindows)) - p.window/2)
+		}
+	}
 }
 
 // take returns what is to be told, and to whom it is news.

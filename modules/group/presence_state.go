@@ -46,7 +46,7 @@ func (p *Presence) SetState(ctx context.Context, groupID, userID string, state j
 		a.unsure, a.again = true, true
 	}
 	if err == nil && a.sockets > 0 {
-		p.news.add(groupID, PresenceChange{UserID: userID, Status: StatusOnline, State: state, At: at})
+		p.news.add(groupID, PresenceChange{UserID: userID, Status: StatusOnline, State: state, At: at}).soon = true
 		p.wakeLocked()
 	}
 	p.checkLocked(key, a)

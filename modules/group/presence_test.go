@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -189,6 +190,52 @@ func TestPresenceTellsOnceAMemberAndOnceAWindow(t *testing.T) {
 		after(time.Second)
 		want(t, "pushed", out.take(), []string{"g: ana offline left"})
 		want(t, "stored", store.users("g"), []string{"bo"})
+	})
+}
+
+// TestPresenceOfALargeGroup is told less often while it keeps changing; states
+// are not, nor what comes after a quiet moment.
+func TestPresenceOfALargeGroup(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Presence, _ *attendances, out *pushes) {
+		const window = 200 * time.Millisecond
+		come := func(user string) { p.Subscribed("g", visitor{user: user}) }
+		for i := range 3*membersAWindow + 1 {
+			come(fmt.Sprintf("member%03d", i))
+		}
+		after(window)
+		if sent := out.take(); len(sent) != 1 {
+			t.Fatalf("their coming was told in %d messages", len(sent))
+		}
+		come("ana")
+		after(window)
+		want(t, "at once", out.take(), nil)
+		p.Unsubscribed("g", visitor{user: "ana"}, "")
+		come("bo")
+		after(window)
+		want(t, "a window later", out.take(), nil)
+		come("cleo")
+		after(window)
+		want(t, "after three windows", out.take(), []string{"g: ana reconnecting dropped bo online cleo online"})
+		come("dan")
+		after(window)
+		if err := p.SetState(t.Context(), "g", "bo", json.RawMessage(`{"hand":"up"}`)); err != nil {
+			t.Fatal(err)
+		}
+		after(window)
+		want(t, "a state", out.take(), []string{`g: bo online {"hand":"up"} dan online`})
+		after(10 * window)
+		come("eve")
+		after(window)
+		want(t, "after a quiet moment", out.take(), []string{"g: eve online"})
+		come("fay")
+		after(window)
+		if err := p.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if sent := out.take(); len(sent) != 1 || !strings.Contains(sent[0], "fay reconnecting drained") {
+			t.Errorf("told at the end in %d messages: %.100q", len(sent), sent)
+		}
 	})
 }
 
