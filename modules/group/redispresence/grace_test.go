@@ -188,7 +188,7 @@ func TestCost(t *testing.T) {
 	m := s.Monitor()
 	r := &room{statuses: make(map[string][]string)}
 	n := newNode(t, redisrole.Config{URL: s.URL()})
-	p := group.NewPresence(group.Config{PresenceWindow: 200 * time.Millisecond, PresenceGrace: 300 * time.Millisecond}, n.Store, r, slog.New(slog.DiscardHandler))
+	p := group.NewPresence(group.Config{PresenceWindow: 200 * time.Millisecond, PresenceGrace: 3 * time.Second}, n.Store, r, slog.New(slog.DiscardHandler))
 	if err := p.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
