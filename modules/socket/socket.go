@@ -82,8 +82,9 @@ func (s *Socket) Busy() bool { return s.conn.Busy() }
 func (s *Socket) hold(f *engine.Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.state.Load() != connecting:
+	switch state := s.state.Load(); {
+	case state == closed:
+	case state == open:
 		s.conn.Send(f)
 	case len(s.held) >= maxHeld:
 		s.conn.Close(engine.SlowConsumer)

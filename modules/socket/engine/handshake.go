@@ -79,7 +79,7 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request, p Protocol, q url
 		http.Error(w, "this node is stopping: connect again", http.StatusServiceUnavailable)
 		return
 	}
-	receiver, err := e.accept(c, Handshake{
+	err := e.admit(c, Handshake{
 		Header:     r.Header.Clone(),
 		Query:      q,
 		RemoteAddr: r.RemoteAddr,
@@ -87,13 +87,25 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request, p Protocol, q url
 		Context:    context.WithoutCancel(r.Context()),
 	})
 	if err != nil {
-		e.remove(c)
 		e.refuse(w, r, err)
 		return
 	}
-	c.receiver = receiver
 	e.stats.accepted.Add(1)
 	e.sockets.serve(w, r, c)
+}
+
+// admit gives c its receiver. One that gets none is not the engine's any more.
+func (e *Engine) admit(c *Conn, h Handshake) error {
+	defer func() {
+		if c.receiver == nil { // also when accept panics
+			e.remove(c)
+		}
+	}()
+	receiver, err := e.accept(c, h)
+	if err == nil {
+		c.receiver = receiver
+	}
+	return err
 }
 
 func (e *Engine) refuse(w http.ResponseWriter, r *http.Request, err error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -245,6 +246,28 @@ func TestAcceptRefuses(t *testing.T) {
 		if s.Len() != 0 {
 			t.Error("the connection is kept")
 		}
+	}
+}
+
+// TestAcceptPanics: a connection that nobody receives from would hold up a
+// drain.
+func TestAcceptPanics(t *testing.T) {
+	t.Parallel()
+	e := New(Config{}, func(*Conn, Handshake) (Receiver, error) { panic(teapot{}) }, slog.New(slog.DiscardHandler))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/ws", http.NoBody)
+	r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
+	func() {
+		defer func() {
+			if recover() != (teapot{}) {
+				t.Error("the panic went no further")
+			}
+		}()
+		e.ServePlain(httptest.NewRecorder(), r)
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := e.Stop(ctx); err != nil || e.Len() != 0 {
+		t.Errorf("%d connections are kept; %v", e.Len(), err)
 	}
 }
 
