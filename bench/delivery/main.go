@@ -68,9 +68,9 @@ func role(args []string) (is bool, err error) {
 
 // options is what the flags say.
 type options struct {
-	rows, peers, moim, env string
-	turns                  int
-	times                  times
+	rows, peers, moim, before, env string
+	turns                          int
+	times                          times
 }
 
 func bench(ctx context.Context, args []string) error {
@@ -79,6 +79,7 @@ func bench(ctx context.Context, args []string) error {
 	flags.StringVar(&o.rows, "rows", "*", "which rows, by name or pattern, with commas: "+rowNames())
 	flags.StringVar(&o.peers, "peers", "moim,centrifuge,socketio,naked", "which servers; also centrifuge-5ms, which gathers writes as Moim does")
 	flags.StringVar(&o.moim, "moim", "", "Moim's binary (default: built from this tree)")
+	flags.StringVar(&o.before, "before", "", "another build of Moim, measured as "+before+" in the same turns")
 	flags.StringVar(&o.env, "moim-env", "", "more of Moim's configuration: MOIM_SOCKET_GATHER=1ms,…")
 	flags.DurationVar(&o.times.warmUp, "warmup", time.Second, "how long messages flow before anything counts, in a turn; thrice as long in the first")
 	flags.DurationVar(&o.times.measure, "measure", 3*time.Second, "how long is measured in a turn")
@@ -132,6 +133,13 @@ func (o options) servers(ctx context.Context, on *host.Host) ([]peers.Peer, erro
 				return nil, err
 			}
 			servers = append(servers, p, p.Stored())
+			if o.before != "" {
+				other := &moim.Peer{Binary: o.before, Env: p.Env, Called: before}
+				if err := other.Build(ctx, dir); err != nil {
+					return nil, err
+				}
+				servers = append(servers, other)
+			}
 		case "naked":
 			servers = append(servers, naked.Peer{})
 		case "centrifuge":

@@ -36,6 +36,9 @@ type row struct {
 const storedLimit = 1.5
 
 func (r row) has(peer string) bool {
+	if peer == before {
+		peer = ours
+	}
 	if len(r.only) == 0 {
 		return peer != "moim-stored"
 	}

@@ -12,7 +12,10 @@ import (
 	"github.com/moim-live/moim/bench/peers"
 )
 
-const ours = "moim"
+const (
+	ours   = "moim"
+	before = "moim-before" // another build of it
+)
 
 // table collects the figures and prints them.
 type table struct {

@@ -3,6 +3,7 @@
 package moim
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -26,6 +27,8 @@ type Peer struct {
 	Binary string
 	// Env is configuration beside the defaults: MOIM_SOCKET_GATHER=…
 	Env []string
+	// Called is its name in the tables; empty: moim.
+	Called string
 
 	build sync.Once
 	err   error
@@ -34,7 +37,7 @@ type Peer struct {
 var _ peers.Peer = (*Peer)(nil)
 
 // Name implements peers.Peer.
-func (*Peer) Name() string { return "moim" }
+func (p *Peer) Name() string { return cmp.Or(p.Called, "moim") }
 
 // Build makes the binary where none was given.
 func (p *Peer) Build(ctx context.Context, dir string) error {
