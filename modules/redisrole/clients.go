@@ -26,11 +26,12 @@ type Clients struct {
 
 // binding is what a role uses.
 type binding struct {
-	client redis.UniversalClient
-	source Source
-	at     target                                // of a client that was made here
-	again  func() (redis.UniversalClient, error) // another client like this one
-	links  *links                                // nil: not known
+	client  redis.UniversalClient
+	source  Source
+	at      target                                // of a client that was made here
+	again   func() (redis.UniversalClient, error) // another client like this one
+	connect func(context.Context) (*Conn, error)  // nil: it cannot
+	links   *links                                // nil: not known
 }
 
 // New makes the clients that a configuration asks for; given holds those that
@@ -105,7 +106,7 @@ func (c *Clients) open(raw, name string, source Source) (binding, error) {
 		return client, err
 	}
 	if at.topology == cluster {
-		return binding{client, source, at, again, nil}, nil
+		return binding{client: client, source: source, at: at, again: again}, nil
 	}
 	l.once = func() (*redis.Client, error) {
 		client, _, err := open(raw, name, nil)
@@ -115,7 +116,11 @@ func (c *Clients) open(raw, name string, source Source) (binding, error) {
 		one, _ := client.(*redis.Client)
 		return one, nil
 	}
-	return binding{client, source, at, again, l}, nil
+	b := binding{client: client, source: source, at: at, again: again, links: l}
+	if single, ok := client.(*redis.Client); ok && at.topology == standalone {
+		b.connect = func(ctx context.Context) (*Conn, error) { return connect(ctx, *single.Options()) }
+	}
+	return b, nil
 }
 
 // handedIn binds a client that the embedding program has.

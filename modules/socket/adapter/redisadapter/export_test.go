@@ -1,6 +1,11 @@
 package redisadapter
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/moim-live/moim/modules/redisrole"
+)
 
 // Hurry makes an adapter probe and reconnect in a fraction of the usual time.
 func Hurry(a *Adapter) {
@@ -15,3 +20,13 @@ func Hurry(a *Adapter) {
 
 // ProbeChannel returns the adapter's own channel.
 func ProbeChannel(a *Adapter) string { return a.links[0].shards[0].probe }
+
+// NoConnections makes an adapter that is not started find no connection to
+// publish on but its client's.
+func NoConnections(a *Adapter) {
+	for _, s := range a.links[0].shards {
+		if p, ok := s.publisher.carrier.(*pipe); ok {
+			p.dial = func(context.Context) (*redisrole.Conn, error) { return nil, redisrole.ErrNoConn }
+		}
+	}
+}

@@ -27,6 +27,7 @@ var errFull = errors.New("redisadapter: too many messages wait")
 // next one.
 type publisher struct {
 	client  redis.UniversalClient
+	carrier carrier
 	command string // PUBLISH, or SPUBLISH
 	key     Key
 	pingTo  string // a channel on the server that is meant; empty: there is one server
@@ -36,6 +37,17 @@ type publisher struct {
 	ended   chan struct{} // closed once nothing is published any more
 	after   atomic.Int64  // nothing is published before; Unix time in ns
 	batch   []*outgoing   // to be published next; the goroutine's
+}
+
+// carrier is how messages get to the server. It belongs to the publisher's
+// goroutine.
+type carrier interface {
+	// carry sends a batch, in one round trip at most, and tells each sender what
+	// became of his message: with an error, that the server could not be
+	// reached, it has told nobody.
+	carry(deadline time.Time, batch []*outgoing) error
+	// finish ends it, after the last batch.
+	finish(deadline time.Time)
 }
 
 // outgoing is a message on its way.
@@ -57,10 +69,11 @@ func (o *outgoing) became(err error) {
 	}
 }
 
-func newPublisher(client redis.UniversalClient, s oneStatus) *publisher {
+func newPublisher(client redis.UniversalClient, command string, s oneStatus) *publisher {
 	return &publisher{
 		client:  client,
-		command: "publish",
+		carrier: pipeline{client, command},
+		command: command,
 		status:  s,
 		queue:   make(chan *outgoing, publishQueue),
 		places:  make(chan struct{}, publishQueue),
@@ -148,7 +161,7 @@ func (p *publisher) wait(ctx context.Context, out *outgoing) error {
 func (p *publisher) run(ctx context.Context) {
 	defer close(p.ended)
 	for p.next(ctx) {
-		if !p.publish(ctx, publishTimeout) {
+		if !p.publish(publishTimeout) {
 			p.heal(ctx)
 		}
 	}
@@ -156,9 +169,10 @@ func (p *publisher) run(ctx context.Context) {
 		if err := p.status.failure(); err != nil {
 			p.fail(err)
 		} else {
-			p.publish(ctx, lastTimeout)
+			p.publish(lastTimeout)
 		}
 	}
+	p.carrier.finish(time.Now().Add(lastTimeout))
 }
 
 // next takes what is to be published next: all that waits, as far as it fits into
@@ -210,35 +224,20 @@ func (p *publisher) fill() bool {
 	return true
 }
 
-// publish sends the batch in one round trip, also when ctx ends meanwhile, and
-// answers each sender. It reports whether the server could be reached.
-func (p *publisher) publish(ctx context.Context, timeout time.Duration) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-	defer cancel()
-	pipe := p.client.Pipeline()
-	cmds := make([]redis.Cmder, len(p.batch))
-	for i, out := range p.batch {
+// publish sends the batch in one round trip, and answers each sender. It reports
+// whether the server could be reached.
+func (p *publisher) publish(timeout time.Duration) bool {
+	for _, out := range p.batch {
 		if out.envelope {
 			p.key.seal(out.channel, out.payload)
 		}
-		cmds[i] = once{redis.NewIntCmd(ctx, p.command, out.channel, out.payload)}
-		_ = pipe.Process(ctx, cmds[i])
 	}
-	_, err := pipe.Exec(ctx)
-	if err != nil && !isReply(err) {
-		err = redisError("publish", err)
+	err := p.carrier.carry(time.Now().Add(timeout), p.batch)
+	if err != nil {
 		p.status.set(err) // before the senders know and come again
 		p.fail(err)
-		return false
 	}
-	for i, out := range p.batch {
-		if err := cmds[i].Err(); err != nil {
-			out.became(redisError("publish", err))
-			continue
-		}
-		out.became(nil)
-	}
-	return true
+	return err == nil
 }
 
 // fail tells all who have sent the batch.
@@ -282,13 +281,6 @@ func (p *publisher) ping(ctx context.Context) error {
 	}
 	return nil
 }
-
-// once is a command that the client sends once: a repeated PUBLISH would be
-// delivered twice, and retries would make a dead server hold its callers.
-type once struct{ redis.Cmder }
-
-// NoRetry implements redis.Cmder.
-func (once) NoRetry() bool { return true }
 
 // jitter spreads a pause over half to one and a half of it, so that nodes do
 // not come back in step.

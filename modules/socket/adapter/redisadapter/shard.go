@@ -37,10 +37,21 @@ func newShard(l *link, index int, client redis.UniversalClient) *shard {
 		probe:   l.keys.probe(string(l.clients.Node()), l.a.sender, index),
 		changes: l.follower.shards[index],
 	}
-	s.publisher = newPublisher(client, l.status.of(s.publishing()))
+	command := "publish"
+	if l.keys.sharded {
+		command = "spublish"
+	}
+	s.publisher = newPublisher(client, command, l.status.of(s.publishing()))
 	s.publisher.key = l.a.key
 	if l.keys.sharded {
-		s.publisher.command, s.publisher.pingTo = "spublish", s.probe
+		s.publisher.pingTo = s.probe
+	}
+	if l.clients.Connects(redisrole.Socket) {
+		s.publisher.carrier = &pipe{
+			dial:     func(ctx context.Context) (*redisrole.Conn, error) { return l.clients.Connect(ctx, redisrole.Socket) },
+			client:   s.publisher.carrier,
+			counters: &l.a.counters,
+		}
 	}
 	return s
 }
