@@ -1,6 +1,7 @@
 package group
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/fault"
 )
 
@@ -72,8 +74,16 @@ func openBody(data []byte) *body {
 	if len(data) == 0 || string(data) == "null" {
 		return b
 	}
-	if err := json.Unmarshal(data, &b.fields); err != nil {
+	if !json.Valid(data) || !isObject(data) {
 		b.mistakes.add("body", "must be an object")
+		return b
+	}
+	data = bytes.Clone(data) // which is its sender's
+	members, _ := rawjson.Split(data, len(data))
+	b.fields = make(map[string]json.RawMessage, len(members))
+	for _, member := range members {
+		key, value := rawjson.Member(member)
+		b.fields[key] = value
 	}
 	return b
 }
@@ -97,6 +107,12 @@ func (b *body) take(name string, dst any, want string) {
 	raw, ok := b.raw(name)
 	if !ok {
 		return
+	}
+	if text, is := dst.(*string); is {
+		if given, ok := rawjson.Text(raw); ok {
+			*text = given
+			return
+		}
 	}
 	if err := json.Unmarshal(raw, dst); err != nil {
 		b.mistakes.add(name, "must be %s", want)
@@ -155,29 +171,9 @@ func (m *mistakes) object(field string, raw json.RawMessage, limit int) {
 		m.add(field, "must be an object")
 	case len(raw) > limit:
 		m.add(field, "must be at most %d bytes of JSON", limit)
-	case depth(raw) > maxDepth:
+	case rawjson.Depth(raw) > maxDepth:
 		m.add(field, "must be at most %d levels deep", maxDepth)
 	}
-}
-
-// depth returns how deep the arrays and objects of valid JSON are nested.
-func depth(raw json.RawMessage) int {
-	level, deepest, inString := 0, 0, false
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			level++
-			deepest = max(deepest, level)
-		case c == '}' || c == ']':
-			level--
-		}
-	}
-	return deepest
 }
 
 func oneOf[T ~string](m *mistakes, field string, value T, choices ...T) {
@@ -213,7 +209,7 @@ func (m *mistakes) data(field string, raw json.RawMessage, required bool) {
 		m.add(field, "must be at most %d bytes of JSON", maxData)
 	case raw != nil && !json.Valid(raw):
 		m.add(field, "must be JSON")
-	case depth(raw) > maxDepth:
+	case rawjson.Depth(raw) > maxDepth:
 		m.add(field, "must be at most %d levels deep", maxDepth)
 	}
 }

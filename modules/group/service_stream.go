@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -19,12 +20,18 @@ type message struct {
 	Data json.RawMessage `json:"data"`
 }
 
-// signal is the data of group:signal.
-type signal struct {
-	GroupID string          `json:"groupId"`
-	From    string          `json:"from"`
-	Type    string          `json:"type"`
-	Data    json.RawMessage `json:"data"`
+// signal returns the data of group:signal: {groupId, from, type, data}.
+func signal(groupID, from string, req SignalRequest) []byte {
+	data := tidy(req.Data)
+	if data == nil {
+		data = json.RawMessage("null")
+	}
+	wire := make([]byte, 0, len(groupID)+len(from)+len(req.Type)+len(data)+64)
+	wire = rawjson.AppendString(append(wire, `{"groupId":`...), groupID)
+	wire = rawjson.AppendString(append(wire, `,"from":`...), from)
+	wire = rawjson.AppendString(append(wire, `,"type":`...), req.Type)
+	wire = append(append(wire, `,"data":`...), data...)
+	return append(wire, '}')
 }
 
 // Post writes a message into the group's log. Who answers has read: the
@@ -70,14 +77,7 @@ func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID stri
 	if req.To != nil && len(req.To) == 0 {
 		return nil // for nobody, which must not become everybody
 	}
-	data := tidy(req.Data)
-	if data == nil {
-		data = json.RawMessage("null")
-	}
-	wire, err := marshal(signal{GroupID: groupID, From: caller.UserID, Type: req.Type, Data: data})
-	if err != nil {
-		return err
-	}
+	wire := signal(groupID, caller.UserID, req)
 	return s.claim(ctx, caller, asked{what: "signal " + groupID, with: req}, func() {
 		s.signaler.Cast(ctx, adapter.Envelope{
 			Room:   Room(groupID),

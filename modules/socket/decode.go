@@ -21,9 +21,7 @@ func decode[Req any](data json.RawMessage) (Req, error) {
 	if len(data) == 0 {
 		data = json.RawMessage("null")
 	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&req); err != nil {
+	if err := unmarshal(data, &req); err != nil {
 		return req, decodeFault(err)
 	}
 	if v, ok := any(&req).(interface{ Validate() error }); ok {
@@ -32,6 +30,16 @@ func decode[Req any](data json.RawMessage) (Req, error) {
 		}
 	}
 	return req, nil
+}
+
+// unmarshal fills dst, a pointer.
+func unmarshal(data json.RawMessage, dst any) error {
+	if own, ok := dst.(json.Unmarshaler); ok { // encoding/json would look at data twice before it asked
+		return own.UnmarshalJSON(data)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(dst)
 }
 
 // validationFault lets a fault pass; any other error of a Validate method is

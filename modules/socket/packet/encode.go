@@ -1,6 +1,10 @@
 package packet
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/moim-live/moim/internal/rawjson"
+)
 
 // Append appends the packet's wire form, without Engine.IO's type digit, to
 // dst. Args and Data must be valid JSON.
@@ -18,7 +22,7 @@ func (p Packet) Append(dst []byte) []byte {
 	}
 	dst = append(dst, '[')
 	if p.Type == Event {
-		dst = appendString(dst, p.Name)
+		dst = rawjson.AppendString(dst, p.Name)
 	}
 	for i, arg := range p.Args {
 		if i > 0 || p.Type == Event {
@@ -34,7 +38,7 @@ func (p Packet) Append(dst []byte) []byte {
 // into its frame. Without data the event has no argument.
 func EventParts(name string, data []byte) (head, body, tail []byte) {
 	head = append(make([]byte, 0, len(name)+5), '2', '[')
-	head = appendString(head, name)
+	head = rawjson.AppendString(head, name)
 	if len(data) > 0 {
 		head = append(head, ',')
 	}

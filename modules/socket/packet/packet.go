@@ -16,6 +16,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/moim-live/moim/internal/rawjson"
 )
 
 // Bounds of what is decoded.
@@ -190,11 +192,7 @@ func (p *Packet) takeName() error {
 	}
 	switch first := p.Args[0]; {
 	case first[0] == '"':
-		name, err := unquote(first)
-		if err != nil {
-			return err
-		}
-		p.Name = name
+		p.Name, _ = rawjson.Text(first)
 	case first[0] == '-' || first[0] >= '0' && first[0] <= '9':
 		p.Name = string(first)
 	default:

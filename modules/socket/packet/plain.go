@@ -3,6 +3,8 @@ package packet
 import (
 	"encoding/json"
 	"strconv"
+
+	"github.com/moim-live/moim/internal/rawjson"
 )
 
 // Message is what goes over a plain WebSocket: a request {id?, event, data?},
@@ -40,12 +42,9 @@ func DecodeMessage(data []byte) (Message, error) {
 	var wrong error
 	seen := make(map[string]bool, len(members))
 	for _, field := range members {
-		key, value, err := member(field)
-		switch {
-		case err != nil:
-		case seen[key]:
-			err = malformed("a field is repeated")
-		default:
+		key, value := rawjson.Member(field)
+		err := malformed("a field is repeated")
+		if !seen[key] {
 			seen[key] = true
 			err = m.set(key, value)
 		}
@@ -68,12 +67,9 @@ func (m *Message) set(key string, value json.RawMessage) error {
 		}
 		m.ID, m.HasID = id, true
 	case "event":
-		if value[0] != '"' {
+		name, ok := rawjson.Text(value)
+		if !ok {
 			return malformed("event is no string")
-		}
-		name, err := unquote(value)
-		if err != nil {
-			return err
 		}
 		m.Event = name
 	case "data":
@@ -95,7 +91,7 @@ func (m Message) Append(dst []byte) []byte {
 	}
 	if m.Event != "" {
 		dst = append(dst, `"event":`...)
-		dst = appendString(dst, m.Event)
+		dst = rawjson.AppendString(dst, m.Event)
 		dst = append(dst, ',')
 	}
 	switch {
@@ -115,7 +111,7 @@ func (m Message) Append(dst []byte) []byte {
 // second of which is data itself.
 func MessageParts(event string, data []byte) (head, body, tail []byte) {
 	head = append(make([]byte, 0, len(event)+20), `{"event":`...)
-	head = appendString(head, event)
+	head = rawjson.AppendString(head, event)
 	head = append(head, `,"data":`...)
 	if len(data) == 0 {
 		data = null
