@@ -1,6 +1,9 @@
 package engine
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 const (
 	// maxBatch is how many frames long a queue is reused.
@@ -16,6 +19,7 @@ type batch struct {
 	frames []*Frame
 	next   int // the first frame that is not wholly out
 	out    int // bytes of it that are
+	led    int // entries that are no frames
 	size   int // bytes that are not out
 	total  int // bytes of all frames
 	writes int // system calls that took part of it
@@ -25,6 +29,14 @@ func (b *batch) push(f *Frame) {
 	b.frames = append(b.frames, f)
 	b.size += f.Len()
 	b.total += f.Len()
+}
+
+// lead puts what is no frame first: the answer to a handshake. Nothing of the
+// batch is out yet.
+func (b *batch) lead(answer []byte) {
+	b.frames = slices.Insert(b.frames, 0, &Frame{wire: answer})
+	b.size += len(answer)
+	b.led = 1
 }
 
 // dropPong takes the last frame back if it is a pong. Nothing of the batch is

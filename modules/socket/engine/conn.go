@@ -95,14 +95,21 @@ func (c *Conn) goodbyeLocked(reason Reason, last *Frame) {
 	c.deadline = time.AfterFunc(timeout, func() { c.cut(reason) })
 }
 
-// opened gives the connection its transport: what is queued goes out.
-func (c *Conn) opened(t transport) {
+// opened gives the connection its transport: the answer to the handshake goes
+// out, and what is queued.
+func (c *Conn) opened(t transport, answer []byte) {
 	c.beat.start(c) // before there can be an end, which stops it
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.transport = t
 	if c.phase == opening {
 		c.phase = open
+	}
+	if c.phase != closed && len(answer) > 0 {
+		if c.queue == nil {
+			c.queue = c.engine.buffers.batch()
+		}
+		c.queue.lead(answer)
 	}
 	if c.queue != nil {
 		c.flushLocked()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -84,6 +85,8 @@ type Engine struct {
 	buffers *buffers
 	began   time.Time
 	stats   counters
+	// openTail is the open packet after its sid, which is URL-safe base64.
+	openTail []byte
 
 	gatherer gatherer
 	poller   poller
@@ -107,6 +110,8 @@ func New(cfg Config, accept Accept, log *slog.Logger) *Engine {
 		empty:   make(chan struct{}),
 	}
 	e.gatherer.window = e.cfg.Gather
+	e.openTail = fmt.Appendf(nil, `","upgrades":[],"pingInterval":%d,"pingTimeout":%d,"maxPayload":%d}`,
+		e.cfg.PingInterval.Milliseconds(), e.cfg.PingTimeout.Milliseconds(), e.cfg.MaxFrame)
 	e.sockets = newWebSockets(e)
 	return e
 }
@@ -150,7 +155,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 	select {
 	case <-e.empty:
 		e.poller.stopped()
-		return nil
+		return e.sockets.work.Finish(ctx)
 	case <-ctx.Done():
 	}
 	for _, c := range conns {
@@ -218,7 +223,7 @@ func (e *Engine) now() time.Duration { return time.Since(e.began) }
 type counters struct{ accepted, slow, frames, bytes, writes atomic.Int64 }
 
 // count counts a batch that is out.
-func (s *counters) count(b *batch) { s.add(len(b.frames), b.total, b.writes) }
+func (s *counters) count(b *batch) { s.add(len(b.frames)-b.led, b.total, b.writes) }
 
 func (s *counters) add(frames, bytes, writes int) {
 	s.frames.Add(int64(frames))

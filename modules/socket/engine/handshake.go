@@ -75,8 +75,7 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request, p Protocol, q url
 		c.Send(e.openPacket(c.id))
 	}
 	if err := e.add(c); err != nil {
-		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
-		http.Error(w, "this node is stopping: connect again", http.StatusServiceUnavailable)
+		e.unavailable(w)
 		return
 	}
 	err := e.admit(c, Handshake{
@@ -92,6 +91,12 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request, p Protocol, q url
 	}
 	e.stats.accepted.Add(1)
 	e.sockets.serve(w, r, c)
+}
+
+// unavailable says that the engine is stopping.
+func (e *Engine) unavailable(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	http.Error(w, "this node is stopping: connect again", http.StatusServiceUnavailable)
 }
 
 // admit gives c its receiver. One that gets none is not the engine's any more.
@@ -119,8 +124,7 @@ func (e *Engine) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (e *Engine) openPacket(sid string) *Frame {
-	return newFrame(nil, fmt.Appendf(nil, `0{"sid":%q,"upgrades":[],"pingInterval":%d,"pingTimeout":%d,"maxPayload":%d}`,
-		sid, e.cfg.PingInterval.Milliseconds(), e.cfg.PingTimeout.Milliseconds(), e.cfg.MaxFrame))
+	return newFrame(nil, []byte(`0{"sid":"`), []byte(sid), e.openTail)
 }
 
 // answer refuses a request as Node's server does: in JSON over HTTP, in words

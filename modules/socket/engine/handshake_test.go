@@ -396,5 +396,5 @@ func TestHandshakeIsNotTaken(t *testing.T) {
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")); err != nil {
 		t.Fatal(err)
 	}
-	receive(t, s.receivers).wantClosed(t, TransportError)
+	receive(t, s.receivers).wantClosed(t, SlowConsumer)
 }

@@ -159,7 +159,7 @@ func TestT31HalfOpen(t *testing.T) {
 func TestShortLife(t *testing.T) {
 	t.Parallel()
 	c, _ := listening(t, Config{})
-	c.opened(&paper{held: c.beat.stop}) // the end's first act, on another goroutine
+	c.opened(&paper{held: c.beat.stop}, nil) // the end's first act, on another goroutine
 	if c.beat.timer != nil {
 		t.Error("the heartbeat of a connection that has ended goes on")
 	}

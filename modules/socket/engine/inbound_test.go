@@ -92,21 +92,25 @@ func TestInPieces(t *testing.T) {
 // more comes; all connections would wait for that.
 func TestLargeFrameByteByByte(t *testing.T) {
 	t.Parallel()
-	const size, more, copies = 8 << 20, 300, 100
+	const size, more, copies, attempts = 8 << 20, 300, 100, 20
 	c, _ := listening(t, Config{MaxFrame: 2 * size})
-	c.feed(fromClient(0x81, strings.Repeat("x", size+more))[:size])
+	c.feed(fromClient(0x81, strings.Repeat("x", size+attempts*more))[:size])
 	from, to := make([]byte, size), make([]byte, size)
 	copy(to, from) // now there is memory behind them
-	begin := time.Now()
-	copy(to, from)
-	one := time.Since(begin)
-	begin = time.Now()
-	for range more {
-		c.feed(make([]byte, 1))
+	var took, one time.Duration
+	for range attempts { // a busy machine may spoil some
+		begin := time.Now()
+		copy(to, from)
+		one = time.Since(begin)
+		begin = time.Now()
+		for range more {
+			c.feed(make([]byte, 1))
+		}
+		if took = time.Since(begin); took <= copies*one {
+			return
+		}
 	}
-	if took := time.Since(begin); took > copies*one {
-		t.Errorf("%d bytes more took %v, copying all of it %v", more, took, one)
-	}
+	t.Errorf("%d bytes more took %v, copying all of it %v", more, took, one)
 }
 
 // TestViolations of WebSocket itself end a connection at once, whoever reads.

@@ -109,7 +109,7 @@ func onPaper(t *testing.T, cfg Config, p *paper, test func(*Conn)) (reason Reaso
 			t.Fatal(err)
 		}
 		p.begin, p.block = time.Now(), make(chan struct{})
-		c.opened(p)
+		c.opened(p, nil)
 		test(c)
 		c.ended()
 		if p.busy.Load() {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/olahol/melody"
+
+	"github.com/moim-live/moim/internal/tasks"
 )
 
 const (
@@ -26,17 +29,19 @@ const (
 
 // webSockets upgrades requests, and reads from the connections that the poller
 // does not, over melody.
-type webSockets struct{ melody *melody.Melody }
+type webSockets struct {
+	melody *melody.Melody
+	work   *tasks.Group
+}
 
 func newWebSockets(e *Engine) *webSockets {
-	ws := &webSockets{melody: melody.New()}
+	ws := &webSockets{melody: melody.New(), work: tasks.New()}
 	m := ws.melody
 	m.Config.MaxMessageSize = e.cfg.MaxFrame
 	m.Config.MessageBufferSize = 1 // its pump's only message: that it ends
 	m.Config.PongWait = forever
 	m.Config.PingPeriod = forever
 	m.Upgrader.CheckOrigin = func(*http.Request) bool { return true } // checked before
-	m.Upgrader.HandshakeTimeout = e.cfg.PingTimeout
 	m.Upgrader.ReadBufferSize = readBuffer
 	m.Upgrader.WriteBufferSize = writeBuffer
 	m.Upgrader.WriteBufferPool = new(sync.Pool)
@@ -72,7 +77,10 @@ func newWebSockets(e *Engine) *webSockets {
 func (ws *webSockets) serve(w http.ResponseWriter, r *http.Request, c *Conn) {
 	upgraded := make(chan struct{})
 	c.upgraded = upgraded
-	go ws.run(w, r, c)
+	if !ws.work.Run(func(context.Context) { ws.run(w, r, c) }) {
+		c.engine.unavailable(w)
+		ws.refused(c)
+	}
 	<-upgraded
 }
 
@@ -120,7 +128,8 @@ func (ws *webSockets) connected(s *melody.Session) {
 		wire.pumped = newPumped(wire.Conn)
 		t = wire.pumped
 	}
-	c.opened(t)
+	c.opened(t, wire.answer)
+	wire.answer = nil
 	close(c.upgraded)
 	c.upgraded = nil
 }

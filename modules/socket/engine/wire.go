@@ -23,13 +23,15 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return &wire{Conn: conn, conn: h.conn}, rw, nil
 }
 
-// wire is the connection as gorilla and melody see it. Once it is taken they
-// only read from it: the engine alone writes, closes and sets deadlines, so
-// that it knows what is out and need not wait for another writer. Where the
-// engine reads as well, they find its end.
+// wire is the connection as gorilla and melody see it. The engine alone writes:
+// the answer to the handshake as well, which the client so reads together with
+// the first frames. Once the wire is taken, it alone closes and sets deadlines,
+// too, so that it knows what is out and need not wait for another writer. Where
+// the engine reads as well, gorilla and melody find the end.
 type wire struct {
 	net.Conn
 	conn   *Conn
+	answer []byte  // to the handshake
 	taken  bool    // set before the goroutines that could write begin, like the next one
 	pumped *pumped // nil: the engine reads
 }
@@ -52,10 +54,10 @@ func (w *wire) SetReadDeadline(t time.Time) error {
 
 // Write implements [net.Conn].
 func (w *wire) Write(data []byte) (int, error) {
-	if w.taken {
-		return len(data), nil
+	if !w.taken {
+		w.answer = append(w.answer, data...)
 	}
-	return w.Conn.Write(data)
+	return len(data), nil
 }
 
 // SetWriteDeadline implements [net.Conn].
