@@ -14,7 +14,7 @@ type subscription struct {
 type waiter struct {
 	user  string
 	since *int64
-	page  LogPage
+	page  *LogPage // shared with others: it is not modified
 	err   error
 	done  chan struct{}
 }

@@ -116,7 +116,7 @@ func (t *topic) wakeLocked() {
 		return
 	}
 	if t.reading = t.feed.tasks.Run(t.read); !t.reading {
-		finish(t.waiting, LogPage{}, errStopped)
+		finish(t.waiting, nil, errStopped)
 		t.waiting = nil
 	}
 }
@@ -179,7 +179,7 @@ func (t *topic) answerAll(ctx context.Context, batch []*waiter, floor int64) {
 	}
 	t.restEnd = time.Now().Add(restAfter(len(batch)))
 	t.mu.Unlock()
-	finish(batch, page, err)
+	finish(batch, &page, err)
 }
 
 // restAfter returns how long to rest after a read for n.
@@ -187,7 +187,7 @@ func restAfter(n int) time.Duration {
 	return min(max(restWait, restWait*time.Duration(n)/restShare), restMost)
 }
 
-func finish(batch []*waiter, page LogPage, err error) {
+func finish(batch []*waiter, page *LogPage, err error) {
 	for _, w := range batch {
 		w.page, w.err = page, err
 		close(w.done)

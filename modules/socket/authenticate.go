@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/engine"
@@ -58,8 +59,9 @@ func Anonymous(context.Context, Handshake) (auth.Identity, error) {
 
 // authenticate runs the authenticator and distrusts what it returns.
 func (g *Gateway) authenticate(ctx context.Context, h Handshake) (identity auth.Identity, failure *fault.Error) {
-	ctx, cancel := context.WithTimeout(ctx, g.handlerTimeout)
+	c, cancel := g.call(ctx)
 	defer cancel()
+	ctx = c.Context // it has no answer that something could follow
 	attrs := []any{"handler", "authenticate", "remote", h.RemoteAddr}
 	err := g.isolated(func() (err error) {
 		identity, err = g.deps.Authenticate(ctx, h)
@@ -101,15 +103,19 @@ func bearer(header http.Header) string {
 	return ""
 }
 
-// tokenIn returns the token of Socket.IO's auth payload, if that has one.
-func tokenIn(payload json.RawMessage) string {
-	var fields struct {
-		Token string `json:"token"`
-	}
-	if len(payload) == 0 || json.Unmarshal(payload, &fields) != nil {
+// tokenIn returns the token of Socket.IO's auth payload, an object or nothing, if
+// that has one.
+func tokenIn(payload json.RawMessage) (token string) {
+	if len(payload) == 0 {
 		return ""
 	}
-	return fields.Token
+	fields, _ := rawjson.Split(payload, len(payload))
+	for _, field := range fields {
+		if key, value := rawjson.Member(field); key == "token" {
+			token, _ = rawjson.Text(value)
+		}
+	}
+	return token
 }
 
 // newID returns an id as Socket.IO's clients know them: 20 characters that

@@ -80,10 +80,32 @@ func After(ctx context.Context, fn func()) {
 	fn()
 }
 
-// call is one message, or the beginning of a socket, while it is handled.
-type call struct{ after []func() }
+// call is one message, or the beginning of a socket, while it is handled: the
+// context of its handlers.
+type call struct {
+	context.Context //nolint:containedctx // it is one
+
+	after []func()
+}
 
 type callKey struct{}
+
+// Value implements [context.Context].
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// call returns ctx if it is a call, or else a new one, with a deadline.
+func (g *Gateway) call(ctx context.Context) (*call, context.CancelFunc) {
+	if c, ok := ctx.(*call); ok {
+		return c, func() {}
+	}
+	ctx, cancel := context.WithTimeout(ctx, g.handlerTimeout)
+	return &call{Context: ctx}, cancel
+}
 
 // handlers are a gateway's, by what they react to.
 type handlers struct {
@@ -132,10 +154,9 @@ func (g *Gateway) isolated(fn func() error, attrs ...any) (err error) {
 // within runs fn as one call: with a deadline, and followed by what fn left to
 // be done after done.
 func (g *Gateway) within(ctx context.Context, fn func(ctx context.Context), done func()) {
-	c := &call{}
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, callKey{}, c), g.handlerTimeout)
+	c, cancel := g.call(ctx)
 	defer cancel()
-	fn(ctx)
+	fn(c)
 	done()
 	for _, after := range c.after {
 		_ = g.isolated(func() error {

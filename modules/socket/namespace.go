@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
@@ -84,9 +85,7 @@ func (socketIO) connect(ctx context.Context, s *session, payload json.RawMessage
 	}
 	_ = s.connect(ctx, identity, func(socket *Socket) *engine.Frame {
 		s.handshake.Header, s.handshake.Query, s.handshake.Context = nil, nil, nil // a connection may last for days
-		return frameOf(packet.Packet{Type: packet.Connect, Data: encoded(struct {
-			SID string `json:"sid"`
-		}{socket.ID()})})
+		return frameOf(packet.Packet{Type: packet.Connect, Data: append(rawjson.AppendString([]byte(`{"sid":`), socket.ID()), '}')})
 	}, refuse)
 }
 

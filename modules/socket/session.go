@@ -54,7 +54,8 @@ type session struct {
 	paused  bool  // the queue is full
 	queued  int64 // cost of queue
 	working bool
-	abort   context.CancelFunc // ends the context of the goroutine
+	abort   context.CancelFunc // ends the context of the message that is being handled
+	late    bool               // it is to end, and those of all others
 	ended   bool
 	reason  engine.Reason
 	socket  *Socket
@@ -112,6 +113,7 @@ func (s *session) Closed(reason engine.Reason) {
 func (s *session) interrupt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.late = true
 	if s.abort != nil {
 		s.abort()
 	}
@@ -128,20 +130,28 @@ func (s *session) wakeLocked() {
 
 // run handles the queued messages, and the end once they are done.
 func (s *session) run(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	s.mu.Lock()
-	s.abort = cancel
-	s.mu.Unlock()
 	for {
 		data, ok := s.next()
 		if !ok {
 			return
 		}
 		if socket := s.socket; socket == nil || !socket.kicked.Load() {
-			s.door.receive(ctx, s, data)
+			s.handle(ctx, data)
 		}
 	}
+}
+
+// handle handles one message, with a deadline.
+func (s *session) handle(ctx context.Context, data []byte) {
+	c, cancel := s.gateway.call(ctx)
+	defer cancel()
+	s.mu.Lock()
+	s.abort = cancel
+	if s.late {
+		cancel()
+	}
+	s.mu.Unlock()
+	s.door.receive(c, s, data)
 }
 
 // next takes a message from the queue. Without one it ends the goroutine, and
