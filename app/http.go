@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -75,14 +74,14 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 // Start begins to listen, then starts the node: until it is ready, /readyz
 // says so. It returns once it is.
 func (s *Server) Start(ctx context.Context) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.HTTP.Addr)
+	listener, err := nowait.Listen(ctx, s.cfg.HTTP.Addr)
 	if err != nil {
 		return fmt.Errorf("http.addr: %w", err)
 	}
 	if err := s.app.Start(ctx); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s.listener = upgrade.New(nowait.Listener{Listener: listener}, upgrade.Config{
+	s.listener = upgrade.New(listener, upgrade.Config{
 		Handler:   s.http.Handler,
 		Paths:     []string{socketIOPath, plainPath},
 		Timeout:   s.http.ReadHeaderTimeout,

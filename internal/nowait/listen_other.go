@@ -1,0 +1,7 @@
+//go:build !linux
+
+package nowait
+
+import "net"
+
+var listenConfig net.ListenConfig
