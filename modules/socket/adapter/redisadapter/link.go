@@ -2,6 +2,7 @@ package redisadapter
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -34,7 +35,7 @@ type link struct {
 	syncs    atomic.Uint64 // how often it was asked whether the connections follow
 
 	// Set by start.
-	subscriber redis.UniversalClient
+	subscriber redis.UniversalClient // for connections of go-redis's
 	stop       context.CancelFunc
 	tried      sync.WaitGroup // the shards' first attempts to connect
 	done       chan struct{}  // closed when nothing runs any more
@@ -63,7 +64,7 @@ func (a *Adapter) newLink(clients *redisrole.Clients) (*link, error) {
 // start begins to connect, until the link is closed.
 func (l *link) start() error {
 	l.subscriber = l.clients.Client(redisrole.Socket)
-	if !l.clients.Dedicated(redisrole.Socket) {
+	if !l.clients.Dedicated(redisrole.Socket) && !l.clients.Connects(redisrole.Socket) {
 		duplicate, err := l.clients.Duplicate(redisrole.Socket)
 		if err != nil {
 			return fmt.Errorf("redisadapter: %w", err)
@@ -155,13 +156,13 @@ func (l *link) health(ctx context.Context) error {
 }
 
 // receive takes a message from a room's channel.
-func (l *link) receive(msg *redis.Message) {
-	room, ok := l.keys.roomOf(msg.Channel)
+func (l *link) receive(channel, payload string) {
+	room, ok := l.keys.roomOf(channel)
 	if !ok {
 		return
 	}
 	a := l.a
-	wire, err := a.key.open(msg.Channel, msg.Payload)
+	wire, err := a.key.open(channel, payload)
 	if err != nil {
 		a.refuse(&a.counters.forged, room, err)
 		return
@@ -179,4 +180,13 @@ func (l *link) receive(msg *redis.Message) {
 		return
 	}
 	a.lanes.deliver(env, h)
+}
+
+// publishedHere reports whether a message begins as those of this node do. Who
+// forges that loses his message.
+func (a *Adapter) publishedHere(begin []byte) bool {
+	if sealed := begin[min(sealSize, len(begin)):]; len(begin) > 0 && begin[0] == signedVersion {
+		begin = sealed
+	}
+	return len(begin) >= headerSize && begin[0] == wireVersion && binary.BigEndian.Uint64(begin[1:]) == a.sender
 }

@@ -2,13 +2,8 @@ package redisadapter
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"fmt"
-	"strconv"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/modules/redisrole"
 )
@@ -24,7 +19,7 @@ const (
 	pipeMessages = 128 << 10 // bytes of the buffer for messages that is kept
 )
 
-// Commands in RESP: arrays of strings.
+// Whole commands, and the beginning of one.
 const (
 	publishHead = "*3\r\n$7\r\nPUBLISH\r\n"
 	replySkip   = "*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$4\r\nSKIP\r\n" // the next command is not to be answered
@@ -174,34 +169,16 @@ func (p *pipe) write(deadline time.Time) error {
 
 // answer reads the answer to one command: why it was refused, or nil.
 func (p *pipe) answer() (refused, err error) {
-	line, err := p.answers.ReadSlice('\n')
+	line, err := readLine(p.answers)
 	if err != nil {
 		return nil, redisError("read an answer", err)
 	}
-	switch text := bytes.TrimRight(line, "\r\n"); {
-	case bytes.HasPrefix(text, []byte("-")):
-		return redisError("publish", refusal(text[1:])), nil
-	case bytes.HasPrefix(text, []byte(":")), bytes.HasPrefix(text, []byte("+")):
+	switch line[0] {
+	case ':', '+':
 		return nil, nil
+	case '-':
+		return redisError("publish", refusal(line[1:])), nil
 	default:
-		return nil, fmt.Errorf("redisadapter: %q is no answer to what was asked", text)
+		return nil, redisError("read an answer", unexpected(line))
 	}
-}
-
-// refusal is the server's error.
-type refusal string
-
-var _ redis.Error = refusal("")
-
-// Error implements [error].
-func (r refusal) Error() string { return string(r) }
-
-// RedisError implements [redis.Error].
-func (refusal) RedisError() {}
-
-// appendBulk appends one of a command's strings.
-func appendBulk[T string | []byte](b []byte, text T) []byte {
-	b = strconv.AppendInt(append(b, '$'), int64(len(text)), 10)
-	b = append(append(b, "\r\n"...), text...)
-	return append(b, "\r\n"...)
 }

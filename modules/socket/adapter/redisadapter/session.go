@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
@@ -41,8 +39,7 @@ var sealed = func() context.Context {
 // session is one connection that subscribes, from dialing to its end.
 type session struct {
 	*shard
-	pubsub                 *redis.PubSub
-	subscribe, unsubscribe func(ctx context.Context, channels ...string) error
+	conn stream
 
 	heard    atomic.Uint64 // messages of any kind that were read
 	probed   atomic.Uint64 // number of the last probe that came back
@@ -52,18 +49,11 @@ type session struct {
 
 // connect dials and begins with the node's own channel.
 func (s *shard) connect(ctx context.Context) (*session, error) {
-	c := &session{shard: s, pubsub: s.subscriber.Subscribe(ctx)}
-	c.subscribe, c.unsubscribe = c.pubsub.Subscribe, c.pubsub.Unsubscribe
-	if s.keys.sharded {
-		c.subscribe, c.unsubscribe = c.pubsub.SSubscribe, c.pubsub.SUnsubscribe
+	conn, err := s.open(ctx)
+	if err != nil {
+		return nil, err
 	}
-	dial, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	if err := c.subscribe(dial, s.probe); err != nil {
-		_ = c.pubsub.Close()
-		return nil, redisError("connect", err)
-	}
-	return c, nil
+	return &session{shard: s, conn: conn}, nil
 }
 
 // run keeps the connection's subscriptions as they are wished for. It returns
@@ -72,14 +62,14 @@ func (s *session) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var helpers sync.WaitGroup
-	helpers.Go(func() { fail(s.receive()) })
+	helpers.Go(func() { fail(s.read()) })
 	helpers.Go(func() { fail(s.keepProbing(ctx)) })
 	// Probes come back from a server that lives on although another one has
 	// taken its place, if all connections stayed with it.
 	helpers.Go(func() { s.clients.Watch(ctx, redisrole.Socket, s.a.log) })
 	err := s.follow(ctx)
 	fail(err)
-	_ = s.pubsub.Close() // the reader waits in a read
+	s.conn.close() // the reader waits in a read
 	helpers.Wait()
 	return context.Cause(ctx)
 }
@@ -100,7 +90,7 @@ func (s *session) follow(ctx context.Context) error {
 		}
 		if asked > told {
 			// Answers come in order: this one after the confirmations.
-			if err := s.pubsub.Ping(sealed, syncedPing+strconv.FormatUint(asked, 10)); err != nil {
+			if err := s.conn.ping(sealed, syncedPing+strconv.FormatUint(asked, 10)); err != nil {
 				return redisError("ping", err)
 			}
 			told = asked
@@ -115,12 +105,12 @@ func (s *session) follow(ctx context.Context) error {
 
 func (s *session) send(subscribe, leave []string) error {
 	if len(subscribe) > 0 {
-		if err := s.subscribe(sealed, s.channels(subscribe)...); err != nil {
+		if err := s.conn.subscribe(sealed, s.channels(subscribe)...); err != nil {
 			return redisError("subscribe", err)
 		}
 	}
 	if len(leave) > 0 {
-		if err := s.unsubscribe(sealed, s.channels(leave)...); err != nil {
+		if err := s.conn.unsubscribe(sealed, s.channels(leave)...); err != nil {
 			return redisError("unsubscribe", err)
 		}
 	}
@@ -135,32 +125,33 @@ func (s *session) channels(rooms []string) []string {
 	return channels
 }
 
-// receive reads the connection to its end.
-func (s *session) receive() error {
+// read reads the connection to its end.
+func (s *session) read() error {
 	for {
-		msg, err := s.pubsub.ReceiveTimeout(sealed, 0)
+		arrived, err := s.conn.receive()
 		if err != nil {
 			return fmt.Errorf("%w: %w", errReceived, err)
 		}
 		s.heard.Add(1)
-		switch msg := msg.(type) {
-		case *redis.Subscription:
-			if msg.Channel == s.probe && msg.Kind == "sunsubscribe" {
-				return errSlotMoved
-			}
-			if room, ok := s.keys.roomOf(msg.Channel); ok {
-				s.follower.confirm(room)
-			}
-		case *redis.Pong:
-			s.answered(msg.Payload)
-		case *redis.Message:
-			if msg.Channel == s.probe {
-				s.returned(msg.Payload)
+		switch arrived.kind {
+		case echo:
+		case message:
+			if arrived.channel == s.probe {
+				s.returned(arrived.payload)
 				continue
 			}
 			s.busy.Store(true)
-			s.link.receive(msg)
+			s.link.receive(arrived.channel, arrived.payload)
 			s.busy.Store(false)
+		case pong:
+			s.answered(arrived.payload)
+		case left, entered:
+			if arrived.kind == left && arrived.channel == s.probe {
+				return errSlotMoved
+			}
+			if room, ok := s.keys.roomOf(arrived.channel); ok {
+				s.follower.confirm(room)
+			}
 		}
 	}
 }
@@ -209,7 +200,7 @@ func (s *session) keepProbing(ctx context.Context) error {
 
 func (s *session) probeOnce(ctx context.Context, n uint64) error {
 	heard := s.heard.Load()
-	if err := s.pubsub.Ping(sealed, alivePing); err != nil {
+	if err := s.conn.ping(sealed, alivePing); err != nil {
 		return redisError("ping", err)
 	}
 	publish, cancel := context.WithTimeout(ctx, s.a.timing.probeTimeout)
