@@ -57,8 +57,10 @@ func TestListenerReceives(t *testing.T) {
 		{"own and long", bulks(">", "message", "c", envelope(self, long)) + "+PONG\r\n", []arrival{{kind: echo}, {kind: pong, payload: "PONG"}}},
 		{"another's", bulks(">", "message", "c", envelope(self+1, "data")), []arrival{{kind: message, channel: "c", payload: envelope(self+1, "data")}}},
 		{"its beginning alone", bulks(">", "message", "c", envelope(self, "")[:5]), []arrival{{kind: message, channel: "c", payload: envelope(self, "")[:5]}}},
-		{"larger than any envelope", bulks(">", "message", "c", strings.Repeat("x", maxBulk+1)) + "+PONG\r\n",
-			[]arrival{{kind: message, channel: "c"}, {kind: pong, payload: "PONG"}}},
+		{
+			"larger than any envelope", bulks(">", "message", "c", strings.Repeat("x", maxBulk+1)) + "+PONG\r\n",
+			[]arrival{{kind: message, channel: "c"}, {kind: pong, payload: "PONG"}},
+		},
 		{"subscribed", ">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n", []arrival{{kind: entered, channel: "c"}}},
 		{"unsubscribed", "*3\r\n$11\r\nunsubscribe\r\n$1\r\nc\r\n:0\r\n", []arrival{{kind: left, channel: "c"}}},
 		{"pong of RESP3", "$5\r\nalive\r\n", []arrival{{kind: pong, payload: "alive"}}},
