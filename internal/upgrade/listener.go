@@ -10,6 +10,7 @@
 package upgrade
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -40,6 +41,7 @@ type Listener struct {
 	others  chan accepted
 	start   sync.Once
 	buffers sync.Pool // of *[]byte
+	readers sync.Pool // of *bufio.Reader
 
 	mu      sync.Mutex
 	waiting map[net.Conn]struct{} // for their header to arrive
@@ -64,6 +66,7 @@ func New(inner net.Listener, cfg Config) *Listener {
 			buffer := make([]byte, headerBytes)
 			return &buffer
 		}},
+		readers: sync.Pool{New: func() any { return bufio.NewReader(nil) }},
 		waiting: make(map[net.Conn]struct{}),
 		closed:  make(chan struct{}),
 	}

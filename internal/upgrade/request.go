@@ -44,7 +44,7 @@ func (l *Listener) read(conn net.Conn, buffer []byte) (data []byte, r *http.Requ
 		switch end := bytes.Index(data, headerEnd); end {
 		case -1:
 		case len(data) - len(headerEnd):
-			return data, request(conn, data), nil
+			return data, l.request(conn, data), nil
 		default: // something follows already
 			return data, nil, nil
 		}
@@ -77,7 +77,7 @@ func (l *Listener) known(data []byte) bool {
 
 // request returns the request of a plausible header, or nil when there is
 // anything unusual about it. What net/http refuses is not let through.
-func request(conn net.Conn, data []byte) *http.Request {
+func (l *Listener) request(conn net.Conn, data []byte) *http.Request {
 	line, rest, _ := bytes.Cut(data, lineEnd)
 	target, ordinary := strings.CutSuffix(string(line[len("GET "):]), " HTTP/1.1")
 	if !ordinary {
@@ -87,7 +87,11 @@ func request(conn net.Conn, data []byte) *http.Request {
 	if err != nil {
 		return nil
 	}
-	header, err := textproto.NewReader(bufio.NewReaderSize(bytes.NewReader(rest), len(rest))).ReadMIMEHeader()
+	lines, _ := l.readers.Get().(*bufio.Reader)
+	defer l.readers.Put(lines)
+	lines.Reset(bytes.NewReader(rest))
+	defer lines.Reset(nil)
+	header, err := textproto.NewReader(lines).ReadMIMEHeader()
 	if err != nil || !ordinaryHeader(http.Header(header)) {
 		return nil
 	}

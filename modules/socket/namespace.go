@@ -18,6 +18,9 @@ const mainNamespace = "/"
 // server.
 var invalidNamespace = json.RawMessage(`{"message":"Invalid namespace"}`)
 
+// An acknowledgement has one argument: {"data":…} or {"error":…}.
+var dataKey, errorKey, endOfObject = []byte(`{"data":`), []byte(`{"error":`), []byte(`}`)
+
 // socketIO is the Socket.IO door. A connection joins the main namespace, may
 // leave it and join again. What a client must not send closes the connection
 // with a parse error: anything but a CONNECT before it has joined, a CONNECT
@@ -106,12 +109,12 @@ func (socketIO) event(ctx context.Context, s *Socket, g *Gateway, p packet.Packe
 		if !p.HasID {
 			return
 		}
-		key, value := `{"data":`, reply
+		key, value := dataKey, reply
 		if failure != nil {
-			key, value = `{"error":`, encodeFault(failure)
+			key, value = errorKey, encodeFault(failure)
 		}
-		answer := append(append([]byte(key), value...), '}')
-		s.Send(frameOf(packet.Packet{Type: packet.Ack, ID: p.ID, HasID: true, Args: []json.RawMessage{answer}}))
+		head, tail := packet.AckParts(p.ID)
+		s.Send(engine.EngineIO.Frame(head, key, value, endOfObject, tail))
 	})
 }
 

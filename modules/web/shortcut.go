@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -44,7 +45,9 @@ func (a *API) shortly(op *huma.Operation, x *exchange) bool {
 		r.Header.Get("Content-Type") != "application/json" || r.Header.Get("Idempotency-Key") != "" {
 		return false
 	}
-	_ = x.SetReadDeadline(time.Now().Add(op.BodyReadTimeout))
+	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); !ok || server.ReadTimeout <= 0 { // else there is a deadline
+		_ = x.SetReadDeadline(time.Now().Add(op.BodyReadTimeout))
+	}
 	body := make([]byte, r.ContentLength)
 	n, err := io.ReadFull(r.Body, body)
 	whole := err == nil

@@ -38,7 +38,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Handshake is what a connection was opened with. Header and Query are copies.
+// Handshake is what a connection was opened with. Header is the request's own:
+// whoever serves it leaves it alone from then on.
 type Handshake struct {
 	Header     http.Header
 	Query      url.Values

@@ -79,7 +79,7 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request, p Protocol, q url
 		return
 	}
 	err := e.admit(c, Handshake{
-		Header:     r.Header.Clone(),
+		Header:     r.Header,
 		Query:      q,
 		RemoteAddr: r.RemoteAddr,
 		Protocol:   p,

@@ -45,6 +45,13 @@ func EventParts(name string, data []byte) (head, body, tail []byte) {
 	return head, data, closeArray
 }
 
+// AckParts returns what stands before and after the argument of an
+// acknowledgement in the main namespace.
+func AckParts(id uint64) (head, tail []byte) {
+	head = strconv.AppendUint(append(make([]byte, 0, 12), '3'), id, 10)
+	return append(head, '['), closeArray
+}
+
 var (
 	closeArray  = []byte{']'}
 	closeObject = []byte{'}'}
