@@ -38,6 +38,9 @@ func endOfString(data []byte, i int) int {
 	return i
 }
 
+// fewParts is how many parts most have at most.
+const fewParts = 8
+
 // Split returns the elements of an array, or the members of an object for
 // [Member]. It reports false when there are more than limit.
 func Split(data []byte, limit int) (parts []json.RawMessage, all bool) {
@@ -46,6 +49,7 @@ func Split(data []byte, limit int) (parts []json.RawMessage, all bool) {
 	if len(inner) == 0 {
 		return nil, true
 	}
+	parts = make([]json.RawMessage, 0, fewParts)
 	level, start := 0, 0
 	for i := 0; i <= len(inner); i++ {
 		if i == len(inner) || level == 0 && inner[i] == ',' {
