@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -17,10 +19,12 @@ var ErrNoConn = errors.New("redisrole: there is no connection beside the client'
 
 // Conn is a connection to a role's server for who speaks Redis's protocol
 // himself, on which the server has been greeted: it knows name, user and
-// database. [Clients.Reset] and [Clients.Verify] may close it at any time.
+// database. It has no deadline yet. [Clients.Reset] and [Clients.Verify] may close
+// it at any time.
 type Conn struct {
 	net.Conn
-	client *redis.Client // has it in its pool, and nothing else
+	client *redis.Client   // has it in its pool, and nothing else
+	raw    syscall.RawConn // nil: it cannot be looked at
 }
 
 // Close implements [net.Conn].
@@ -33,13 +37,8 @@ func (c *Conn) Close() error {
 // Quiet reports whether nothing has arrived, neither data nor the end. Under TLS
 // it cannot be known, and is assumed.
 func (c *Conn) Quiet() bool {
-	link, ok := c.Conn.(rawLink)
-	if !ok {
-		return true
-	}
-	raw, err := link.conn.SyscallConn()
-	quiet := false
-	return err == nil && raw.Control(func(fd uintptr) { quiet = nowait.Quiet(fd) }) == nil && quiet
+	quiet := true
+	return c.raw == nil || c.raw.Control(func(fd uintptr) { quiet = nowait.Quiet(fd) }) == nil && quiet
 }
 
 // Connects reports whether [Clients.Connect] is possible: the role has one
@@ -76,5 +75,12 @@ func connect(ctx context.Context, opt redis.Options) (*Conn, error) {
 	if err := client.Conn().Ping(ctx).Err(); err != nil { // and it is not given back
 		return nil, errors.Join(err, client.Close())
 	}
-	return &Conn{*dialed.Load(), client}, nil
+	c := &Conn{Conn: *dialed.Load(), client: client}
+	if link, ok := c.Conn.(rawLink); ok {
+		c.raw, _ = link.conn.SyscallConn()
+	}
+	if err := c.SetDeadline(time.Time{}); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
 }

@@ -162,6 +162,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 	for _, c := range conns {
 		c.cut(Drained)
 	}
+	_ = e.sockets.work.Finish(ctx) // its goroutines end with the connections
 	return ctx.Err()
 }
 
