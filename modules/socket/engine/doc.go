@@ -49,10 +49,11 @@
 //     closed as [SlowConsumer]: what is not being written yet is let go, and
 //     the sender goes on. A burst does not wait for the gathering window, so
 //     that gathering alone makes no slow consumer.
-//   - The engine alone writes to a connection, once it is open: gorilla and
-//     melody have a [wire] that drops what they would write, and melody's
-//     pump for it has ended. So a write that must not wait never finds another
-//     one under way.
+//   - The engine alone writes to a connection. Of gorilla it takes the answer to
+//     the handshake, which goes out together with the frames that wait already;
+//     what gorilla and melody would write after that their [wire] drops, and
+//     melody's pump for it has ended. So a write that must not wait never finds
+//     another one under way.
 //   - After a write that failed, perhaps in the middle of a frame, nothing is
 //     written any more.
 //   - The goodbye is the last thing in the queue. From then on the connection
