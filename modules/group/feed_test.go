@@ -205,6 +205,25 @@ func TestFeedWaitsForABusySocket(t *testing.T) {
 	s.checkOrder(t)
 }
 
+// TestFeedGathersWhatFollowsAtOnce: an event that came while the one before it was
+// being sent may wait for others, and no other.
+func TestFeedGathersWhatFollowsAtOnce(t *testing.T) {
+	t.Parallel()
+	log := newMemoryLog()
+	log.create("g")
+	node := newCluster(t, log, 1, nil)[0]
+	s := newRecorder(node.hub, "u")
+	s.follow(t, node.feed, "g", nil)
+	for i, want := range []int64{0, 1, 1} {
+		node.feed.topic("g").delivering.Store(i == 1)
+		node.feed.Announce([]Event{log.post("g", MessagePosted, `{}`)})
+		if got := s.queued.Load(); got != want {
+			t.Errorf("after event %d %d could wait, want %d", i, got, want)
+		}
+	}
+	s.await(t, func() bool { return s.last() == log.head("g") })
+}
+
 // TestFeedBoundsAnswers has events too large for one answer.
 func TestFeedBoundsAnswers(t *testing.T) {
 	t.Parallel()
@@ -369,9 +388,10 @@ func (f *flaky) Publish(ctx context.Context, env adapter.Envelope) error {
 
 // recorder is a socket that writes down what it is sent.
 type recorder struct {
-	hub  *adapter.Hub
-	user string
-	busy atomic.Bool
+	hub    *adapter.Hub
+	user   string
+	busy   atomic.Bool
+	queued atomic.Int64 // frames that could wait
 
 	mu       sync.Mutex
 	versions []int64
@@ -397,6 +417,11 @@ func (r *recorder) Codec() adapter.Codec { return recorderCodec{} }
 func (r *recorder) Busy() bool           { return r.busy.Load() }
 func (r *recorder) Join(room string)     { r.hub.Join(room, r) }
 func (r *recorder) Leave(room string)    { r.hub.Leave(room, r) }
+func (r *recorder) Queue(f *engine.Frame) {
+	r.queued.Add(1)
+	r.Send(f)
+}
+
 func (r *recorder) Send(f *engine.Frame) {
 	event, data, _ := bytes.Cut(f.Payload(), []byte(" "))
 	r.Emit(string(event), data)

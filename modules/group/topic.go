@@ -4,9 +4,11 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
 const (
@@ -35,6 +37,8 @@ type topic struct {
 	id      string
 	room    string
 	watched chan struct{} // closed once other nodes' events arrive, or were waited for
+
+	delivering atomic.Bool // an event is being sent to the live subscribers
 
 	mu      sync.Mutex
 	known   bool                         // head means something
@@ -145,13 +149,14 @@ func (t *topic) release(s Subscriber) {
 // receive takes one event from a writer of this node, from another node or
 // from the log.
 func (t *topic) receive(it item) {
+	behind := t.delivering.Load() // what follows at once goes together
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.target = max(t.target, it.version)
 	switch {
 	case t.known && it.version <= t.head: // a duplicate
 	case t.known && it.version == t.head+1:
-		t.deliverLocked(it)
+		t.deliverLocked(it, behind)
 		t.drainLocked()
 	default:
 		if len(t.early) < maxEarly {
@@ -194,7 +199,7 @@ func (t *topic) drainLocked() {
 			break
 		}
 		delete(t.early, it.version)
-		t.deliverLocked(it)
+		t.deliverLocked(it, true)
 	}
 	if t.head >= t.target {
 		clear(t.early)
@@ -203,8 +208,12 @@ func (t *topic) drainLocked() {
 }
 
 // deliverLocked sends the event after head to the live subscribers, and lets
-// those that are held back follow.
-func (t *topic) deliverLocked(it item) {
+// those that are held back follow. One that comes right behind another may be
+// gathered with it: else, where to write to all of a large group takes longer than
+// connections gather for, each would be written alone, and none in time.
+func (t *topic) deliverLocked(it item, behind bool) {
+	t.delivering.Store(true)
+	defer t.delivering.Store(false)
 	t.head = it.version
 	switch it.typ {
 	case GroupEnded, GroupDeleted:
@@ -212,9 +221,9 @@ func (t *topic) deliverLocked(it item) {
 	case GroupUpdated: // of an ended group nothing but its end can be moved
 		t.over = false
 	}
-	t.feed.out.Local(it.envelope())
+	t.localLocked(it.envelope(), behind)
 	for _, p := range it.pushes {
-		t.feed.out.Local(p.envelope(t.room))
+		t.localLocked(p.envelope(t.room), behind)
 	}
 	if user, reason := it.ends(); reason != "" {
 		t.forgetLocked(user)
@@ -234,6 +243,11 @@ func (t *topic) deliverLocked(it item) {
 		}
 	}
 	t.trimLocked()
+}
+
+func (t *topic) localLocked(env adapter.Envelope, behind bool) {
+	env.Gather = behind
+	t.feed.out.Local(env)
 }
 
 // advanceLocked leads a held subscriber towards head and, once there, into the

@@ -250,7 +250,7 @@ func (t *topic) fillLocked(page LogPage, items []item, err error, from, head, ta
 	}
 	for _, it := range items {
 		if it.version == t.head+1 {
-			t.deliverLocked(it)
+			t.deliverLocked(it, true)
 		}
 		for sub := range t.held {
 			if sub.released {

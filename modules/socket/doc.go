@@ -25,6 +25,7 @@
 //	  adapter.Hub.Local            a frame for each codec, built once; the room's sockets one after the other
 //	    Socket.Send                held back until the client was told that it is connected
 //	      engine.Conn.Send         write(2) at once after a quiet moment, else gathered for socket.gather
+//	    Socket.Queue               the same of a stored event that comes right behind another: gathered, quiet or not
 //	  adapter.Adapter              the same envelope to the nodes that have the room: Publish waits for Redis; Cast does not, and comes first
 //	    Hub.Local                  there: the data goes into a frame as it came, nothing is decoded
 //

@@ -75,6 +75,16 @@ func (s *Socket) Send(f *engine.Frame) {
 	}
 }
 
+// Queue is [Socket.Send] for a frame that may wait for others, for
+// [Config].Gather at most.
+func (s *Socket) Queue(f *engine.Frame) {
+	if s.state.Load() == open {
+		s.conn.Queue(f)
+		return
+	}
+	s.Send(f)
+}
+
 // Busy reports whether so much is queued for the client that what can wait
 // should.
 func (s *Socket) Busy() bool { return s.conn.Busy() }

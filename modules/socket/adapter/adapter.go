@@ -24,6 +24,10 @@ type Envelope struct {
 	Except string   // id of a socket that must not receive it, or empty
 	To     []string // user ids that it is limited to; empty: the whole room
 	Meta   string   // for the event's interceptor; sockets never see it
+
+	// Gather lets this node's sockets gather the event with others although they
+	// were quiet. Other nodes are not told.
+	Gather bool
 }
 
 // Adapter carries envelopes to the other nodes. Implementations are safe for
@@ -75,6 +79,9 @@ type Socket interface {
 	ID() string
 	UserID() string
 	Codec() Codec
-	// Send queues f. It never blocks: a socket whose queue is full is closed.
+	// Send writes f, or queues it. It never blocks: a socket whose queue is full
+	// is closed.
 	Send(f *engine.Frame)
+	// Queue is Send for what may wait a little for others.
+	Queue(f *engine.Frame)
 }

@@ -70,7 +70,11 @@ func (c *frameCache) send(env Envelope, sockets []Socket) {
 		if len(env.To) > 0 && !slices.Contains(env.To, s.UserID()) {
 			continue
 		}
-		s.Send(c.get(s.Codec(), env))
+		if f := c.get(s.Codec(), env); env.Gather {
+			s.Queue(f)
+		} else {
+			s.Send(f)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ type inbox struct {
 	codec  plain
 	mu     sync.Mutex
 	frames []*engine.Frame
+	queued int // how many of them could wait
 }
 
 func (i *inbox) Codec() Codec { return i.codec }
@@ -23,9 +24,29 @@ func (i *inbox) Send(f *engine.Frame) {
 	i.frames = append(i.frames, f)
 }
 
+func (i *inbox) Queue(f *engine.Frame) {
+	i.Send(f)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.queued++
+}
+
 type plain int
 
 func (plain) Event(_ string, data []byte) *engine.Frame { return engine.Plain.Frame(data) }
+
+// TestGatheredFanOut: sockets may let wait what says so.
+func TestGatheredFanOut(t *testing.T) {
+	t.Parallel()
+	h := NewHub(NewMesh().Adapter())
+	s := &inbox{dummy: "s"}
+	h.Join("r", s)
+	h.Local(Envelope{Room: "r", Event: "e"})
+	h.Local(Envelope{Room: "r", Event: "e", Gather: true})
+	if len(s.frames) != 2 || s.queued != 1 {
+		t.Errorf("%d frames arrived, of which %d could wait", len(s.frames), s.queued)
+	}
+}
 
 // TestFanOutOfALargeRoom is shared among processors: every socket but the one
 // left out gets each frame once, in order, and those of one door the same.

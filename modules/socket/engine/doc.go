@@ -35,7 +35,9 @@
 // nothing. Frames that follow within [Config].Gather are queued, and one timer
 // of the engine writes them together, for all connections whose windows began
 // meanwhile. What the network does not take at once is left to a goroutine of
-// the connection, which waits in Go's poller. What holds:
+// the connection, which waits in Go's poller. [Conn.Queue] is for frames that
+// come right behind others, so fast that to write each at once to all of a large
+// room would take longer than the time between them. What holds:
 //
 //   - Frames leave in the order they were sent, each at most once, none after
 //     one that was lost.

@@ -28,11 +28,23 @@ const (
 func (c *Conn) Send(f *Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.phase >= closing {
-		return
-	}
 	if c.phase == open && c.flush == still && c.engine.now() >= c.quietAt {
 		c.sendLocked(f)
+		return
+	}
+	c.queueLocked(f)
+}
+
+// Queue is Send for a frame that may wait for others, for Config.Gather at most,
+// although the connection was quiet.
+func (c *Conn) Queue(f *Frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queueLocked(f)
+}
+
+func (c *Conn) queueLocked(f *Frame) {
+	if c.phase >= closing {
 		return
 	}
 	queued := c.queuedLocked()

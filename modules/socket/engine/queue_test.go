@@ -167,6 +167,29 @@ func TestGather(t *testing.T) {
 	p.want(t, "0s a", "5ms b,c", "14ms d", "109ms e", "109ms f,close token expired")
 }
 
+// TestQueue: what may wait does, for a window, although it was quiet.
+func TestQueue(t *testing.T) {
+	t.Parallel()
+	var p paper
+	onPaper(t, Config{Gather: 5 * time.Millisecond}, &p, func(c *Conn) {
+		c.Queue(text("a"))
+		time.Sleep(4 * time.Millisecond)
+		c.Send(text("b")) // after a
+		synctest.Wait()
+		p.want(t)
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		p.want(t, "5ms a,b")
+		time.Sleep(100 * time.Millisecond)
+		c.Queue(text("c"))
+		c.Close(Expired) // waits for no window
+		synctest.Wait()
+		c.Queue(text("too late"))
+		synctest.Wait()
+	})
+	p.want(t, "5ms a,b", "105ms c,close token expired")
+}
+
 // TestBurstDoesNotWait: gathering makes no slow consumer of one who reads.
 func TestBurstDoesNotWait(t *testing.T) {
 	t.Parallel()
