@@ -9,7 +9,8 @@ import (
 	"unsafe"
 )
 
-const supported = true
+// Supported says whether the calls of this package work here.
+const Supported = true
 
 // Read is read(2) of a descriptor that does not block.
 func Read(fd uintptr, b []byte) (int, error) { return call(syscall.SYS_READ, fd, b) }

@@ -4,7 +4,8 @@ package nowait
 
 import "syscall"
 
-const supported = false
+// Supported says whether the calls of this package work here.
+const Supported = false
 
 // Read does not work here.
 func Read(uintptr, []byte) (int, error) { return 0, syscall.ENOSYS }

@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-const supported = true
+// Supported says whether the calls of this package work here.
+const Supported = true
 
 // Read is read(2) of a descriptor that does not block.
 func Read(fd uintptr, b []byte) (int, error) { return again(syscall.Read, fd, b) }

@@ -43,7 +43,7 @@ type attempt struct {
 // Wrap returns conn, as a [Conn] where that is of use.
 func Wrap(conn net.Conn) net.Conn {
 	tcp, ok := conn.(*net.TCPConn)
-	if !ok || !supported {
+	if !ok || !Supported {
 		return conn
 	}
 	raw, err := tcp.SyscallConn()

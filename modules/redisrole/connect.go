@@ -34,8 +34,8 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// Quiet reports whether nothing has arrived, neither data nor the end. Under TLS
-// it cannot be known, and is assumed.
+// Quiet reports whether nothing has arrived, neither data nor the end. Under TLS,
+// and on systems that are not Unix, it cannot be known, and is assumed.
 func (c *Conn) Quiet() bool {
 	quiet := true
 	return c.raw == nil || c.raw.Control(func(fd uintptr) { quiet = nowait.Quiet(fd) }) == nil && quiet
@@ -76,7 +76,7 @@ func connect(ctx context.Context, opt redis.Options) (*Conn, error) {
 		return nil, errors.Join(err, client.Close())
 	}
 	c := &Conn{Conn: *dialed.Load(), client: client}
-	if link, ok := c.Conn.(rawLink); ok {
+	if link, ok := c.Conn.(rawLink); ok && nowait.Supported {
 		c.raw, _ = link.conn.SyscallConn()
 	}
 	if err := c.SetDeadline(time.Time{}); err != nil {

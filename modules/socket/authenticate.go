@@ -111,7 +111,7 @@ func tokenIn(payload json.RawMessage) (token string) {
 	}
 	fields, _ := rawjson.Split(payload, len(payload))
 	for _, field := range fields {
-		if key, value := rawjson.Member(field); key == "token" {
+		if key, value := rawjson.Member(field); strings.EqualFold(key, "token") {
 			token, _ = rawjson.Text(value)
 		}
 	}

@@ -58,7 +58,8 @@ func On[Req, Rep any](event string, fn func(ctx context.Context, s *Socket, req 
 // OnConnect makes fn run for every socket before the client is told that it is
 // connected; what fn sends follows that. An error refuses the socket, with the
 // code and message of a [fault.Error] or as "internal". Handlers run in the
-// order in which the gateway was given them.
+// order in which the gateway was given them; over Socket.IO they share the 15 s
+// of their context with the [Authenticator].
 func OnConnect(fn func(ctx context.Context, s *Socket) error) Handler { return Handler{connect: fn} }
 
 // OnDisconnect makes fn run once for every socket that OnConnect handlers have

@@ -43,8 +43,10 @@ func DecodeMessage(data []byte) (Message, error) {
 	seen := make(map[string]bool, len(members))
 	for _, field := range members {
 		key, value := rawjson.Member(field)
-		err := malformed("a field is repeated")
-		if !seen[key] {
+		var err error
+		if seen[key] {
+			err = malformed("a field is repeated")
+		} else {
 			seen[key] = true
 			err = m.set(key, value)
 		}

@@ -22,11 +22,11 @@ func Hurry(a *Adapter) {
 func ProbeChannel(a *Adapter) string { return a.links[0].shards[0].probe }
 
 // NoConnections makes an adapter that is not started find no connection to
-// publish on but its client's.
-func NoConnections(a *Adapter) {
+// publish on but its client's: dial is asked for one, and fails.
+func NoConnections(a *Adapter, dial func(context.Context) error) {
 	for _, s := range a.links[0].shards {
 		if p, ok := s.publisher.carrier.(*pipe); ok {
-			p.dial = func(context.Context) (*redisrole.Conn, error) { return nil, redisrole.ErrNoConn }
+			p.dial = func(ctx context.Context) (*redisrole.Conn, error) { return nil, dial(ctx) }
 		}
 	}
 }

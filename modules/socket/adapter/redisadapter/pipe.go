@@ -3,6 +3,7 @@ package redisadapter
 import (
 	"bufio"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/moim-live/moim/modules/redisrole"
@@ -14,6 +15,11 @@ const (
 	// these say early enough what becomes of the others.
 	mostUnanswered = 256
 	longUnanswered = time.Second
+
+	// A connection has this part of the time that a batch has; if there is none
+	// then, none is asked for again for pipeRest.
+	pipeShare = 4
+	pipeRest  = time.Second
 
 	pipeAnswers  = 512       // bytes of the buffer for answers
 	pipeMessages = 128 << 10 // bytes of the buffer for messages that is kept
@@ -27,6 +33,11 @@ const (
 	ping        = "*1\r\n$4\r\nPING\r\n"
 )
 
+var (
+	errNoPipe  = errors.New("redisadapter: there is no connection to publish on")
+	errAnswers = errors.New("redisadapter: the server answers what it was asked not to")
+)
+
 // pipe carries messages to one server over a connection of its own, on which it
 // speaks Redis's protocol itself: so that not every message is answered.
 type pipe struct {
@@ -34,14 +45,16 @@ type pipe struct {
 	client   carrier   // takes what this cannot, for want of a connection
 	counters *counters // of messages that nobody waits for
 
-	conn     *redisrole.Conn // nil: not connected
-	answers  *bufio.Reader
-	silent   bool      // the server may be told not to answer
-	pending  int       // messages whose fate the next answer tells
-	answered time.Time // when the last answer came
-	deadline time.Time // the connection's
-	buffer   []byte
-	fates    []error
+	conn       *redisrole.Conn // nil: not connected
+	notBefore  time.Time       // it is connected
+	answers    *bufio.Reader
+	silent     bool      // the server may be told not to answer
+	unanswered int       // messages since the last answer
+	pending    int       // those of them that are counted when the next one tells their fate
+	answered   time.Time // when the last answer came
+	deadline   time.Time // the connection's
+	buffer     []byte
+	fates      []error
 }
 
 var _ carrier = (*pipe)(nil)
@@ -64,8 +77,8 @@ func (p *pipe) finish(deadline time.Time) {
 	if p.pending > 0 {
 		p.buffer = append(p.buffer[:0], ping...)
 		if p.write(deadline) == nil {
-			if refused, err := p.answer(); refused == nil && err == nil {
-				p.settle()
+			if refused, err := p.answer(); err == nil {
+				p.settle(refused)
 			}
 		}
 	}
@@ -74,10 +87,16 @@ func (p *pipe) finish(deadline time.Time) {
 
 // connect sees to it that there is a connection, and none that has ended.
 func (p *pipe) connect(deadline time.Time) error {
-	if p.conn != nil && p.conn.Quiet() {
+	if p.conn != nil && p.answers.Buffered() == 0 && p.conn.Quiet() {
 		return nil
 	}
 	p.disconnect()
+	now := time.Now()
+	if now.Before(p.notBefore) {
+		return errNoPipe
+	}
+	p.notBefore = now.Add(pipeRest)
+	deadline = now.Add(deadline.Sub(now) / pipeShare)
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	conn, err := p.dial(ctx)
@@ -90,8 +109,11 @@ func (p *pipe) connect(deadline time.Time) error {
 		return err
 	}
 	refused, err := p.answer()
-	p.silent, p.answered = refused == nil, time.Now()
-	return err
+	if err != nil {
+		return err
+	}
+	p.silent, p.answered, p.notBefore = refused == nil, time.Now(), time.Time{}
+	return nil
 }
 
 // disconnect ends the connection, and with it the hope for what is pending.
@@ -100,14 +122,13 @@ func (p *pipe) disconnect() {
 		_ = p.conn.Close()
 		p.conn = nil
 	}
-	p.counters.failed.Add(uint64(p.pending))
-	p.pending = 0
+	p.settle(errNoPipe)
 }
 
 // exchange writes the batch, reads what is answered and tells who waits.
 func (p *pipe) exchange(deadline time.Time, batch []*outgoing) error {
 	now := time.Now()
-	due := p.pending+len(batch) >= mostUnanswered || now.Sub(p.answered) >= longUnanswered
+	due := p.unanswered+len(batch) >= mostUnanswered || now.Sub(p.answered) >= longUnanswered
 	asks := func(i int) bool { return !p.silent || batch[i].done != nil || due && i == len(batch)-1 }
 	p.buffer, p.fates = p.buffer[:0], p.fates[:0]
 	asked := 0
@@ -129,23 +150,35 @@ func (p *pipe) exchange(deadline time.Time, batch []*outgoing) error {
 		}
 		p.fates = append(p.fates, refused)
 	}
+	if p.answers.Buffered() > 0 { // it has answered what it was told not to: which answer is whose?
+		return errAnswers
+	}
 	next := 0
 	for i, out := range batch {
 		if !asks(i) {
-			p.pending++
+			p.unanswered++
+			if out.counted != nil {
+				p.pending++
+			}
 			continue
 		}
-		p.settle()
+		p.settle(p.fates[next])
+		p.answered = now
 		out.became(p.fates[next])
 		next++
 	}
 	return nil
 }
 
-// settle notes that the server has taken what was pending.
-func (p *pipe) settle() {
-	p.counters.published.Add(uint64(p.pending))
-	p.pending, p.answered = 0, time.Now()
+// settle counts what is pending as the message that was answered: all are of one
+// user, to one server.
+func (p *pipe) settle(refused error) {
+	if refused == nil {
+		p.counters.published.Add(uint64(p.pending))
+	} else {
+		p.counters.failed.Add(uint64(p.pending))
+	}
+	p.unanswered, p.pending = 0, 0
 }
 
 // write writes the buffer.

@@ -1,6 +1,7 @@
 package redisadapter_test
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -102,23 +103,90 @@ func TestPublishingConnectionIsKilled(t *testing.T) {
 }
 
 // TestPublishingWithoutAConnectionOfItsOwn: where the server lets no more
-// connections in, those of the role's client do.
+// connections in, or does not answer new ones, those of the role's client do.
 func TestPublishingWithoutAConnectionOfItsOwn(t *testing.T) {
 	t.Parallel()
-	cfg := redisrole.Config{URL: redistest.Start(t).URL()}
-	from, to := newNode(t, cfg, nil), startNode(t, cfg)
-	redisadapter.NoConnections(from.Adapter)
-	from.start(t)
-	to.join(t, "r")
-	from.Cast(t.Context(), adapter.Envelope{Room: "r", Event: "cast"})
-	from.publish(t, "r", "published")
-	for _, want := range []string{"cast", "published"} {
-		if env := to.next(t); env.Event != want {
-			t.Errorf("%s arrived, want %s", env.Event, want)
+	for name, dial := range map[string]func(context.Context) error{
+		"refused": func(context.Context) error { return redisrole.ErrNoConn },
+		"hangs": func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := redisrole.Config{URL: redistest.Start(t).URL()}
+			from, to := newNode(t, cfg, nil), startNode(t, cfg)
+			var dials atomic.Int64
+			redisadapter.NoConnections(from.Adapter, func(ctx context.Context) error {
+				dials.Add(1)
+				return dial(ctx)
+			})
+			from.start(t)
+			to.join(t, "r")
+			const rounds = 100
+			for i := range rounds {
+				from.Cast(t.Context(), adapter.Envelope{Room: "r", Event: strconv.Itoa(2 * i)})
+				from.publish(t, "r", strconv.Itoa(2*i+1))
+			}
+			for i := range 2 * rounds {
+				if env := to.next(t); env.Event != strconv.Itoa(i) {
+					t.Fatalf("%s arrived, want %d", env.Event, i)
+				}
+			}
+			if s := from.Stats(); s.Published != 2*rounds || s.Failed != 0 {
+				t.Errorf("%d were published and %d failed", s.Published, s.Failed)
+			}
+			if n := dials.Load(); n == 0 || n > rounds/4 {
+				t.Errorf("%d times another connection was asked for", n)
+			}
+		})
+	}
+}
+
+// TestSilenceIsForbiddenLater: an answer that was not asked for is taken for no
+// other message's.
+func TestSilenceIsForbiddenLater(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, redistest.WithUser("moim", "secret", "allkeys", "allchannels", "+@all"))
+	n := startNode(t, redisrole.Config{URL: s.URL()})
+	rule := func(rules ...string) {
+		args := []any{"acl", "setuser", "moim"}
+		for _, r := range rules {
+			args = append(args, r)
+		}
+		if err := s.Client().Do(t.Context(), args...).Err(); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if s := from.Stats(); s.Published != 2 || s.Failed != 0 {
-		t.Errorf("%d were published and %d failed", s.Published, s.Failed)
+	publish := func() error {
+		n.Cast(t.Context(), adapter.Envelope{Room: "r", Event: "e"})
+		return n.Publish(t.Context(), adapter.Envelope{Room: "r", Event: "e"})
+	}
+	n.publish(t, "r", "e")
+	rule("-client|reply")
+	eventually(t, "it publishes without silence", func() bool { return publish() == nil })
+	rule("resetchannels", "&moim:probe:*")
+	for range 3 {
+		if err := publish(); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+			t.Errorf("publish without the right: %v", err)
+		}
+	}
+}
+
+// TestRefusedCastsAreCounted although the server is hardly asked.
+func TestRefusedCastsAreCounted(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, redistest.WithUser("moim", "secret", "allkeys", "+@all", "&moim:probe:*"))
+	n := newNode(t, redisrole.Config{URL: s.URL()}, nil) // whose probes are seldom
+	n.start(t)
+	const casts = 1000
+	for range casts {
+		n.Cast(t.Context(), adapter.Envelope{Room: "r", Event: "e"})
+	}
+	eventually(t, "they have failed", func() bool { return n.Stats().Failed > casts/2 })
+	if published := n.Stats().Published; published > 0 {
+		t.Errorf("%d were counted as published", published)
 	}
 }
 
