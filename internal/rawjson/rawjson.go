@@ -39,7 +39,7 @@ func endOfString(data []byte, i int) int {
 }
 
 // fewParts is how many parts most have at most.
-const fewParts = 8
+const fewParts = 4
 
 // Split returns the elements of an array, or the members of an object for
 // [Member]. It reports false when there are more than limit.
