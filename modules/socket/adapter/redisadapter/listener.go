@@ -75,11 +75,7 @@ func (l *listener) receive() (arrival, error) {
 	case '>', '*': // a push, of which RESP2 makes an array
 		return l.push()
 	case '$':
-		size, err := number(line, '$')
-		if err != nil || size > maxBulk {
-			return arrival{}, unexpected(line)
-		}
-		l.name, err = readBody(l.reader, l.name[:0], size)
+		l.name, err = readRest(l.reader, line, l.name[:0])
 		return arrival{kind: pong, payload: string(l.name)}, err
 	case '+':
 		return arrival{kind: pong, payload: string(line[1:])}, nil

@@ -125,15 +125,7 @@ func TestPublishingWithoutAConnectionOfItsOwn(t *testing.T) {
 			from.start(t)
 			to.join(t, "r")
 			const rounds = 100
-			for i := range rounds {
-				from.Cast(t.Context(), adapter.Envelope{Room: "r", Event: strconv.Itoa(2 * i)})
-				from.publish(t, "r", strconv.Itoa(2*i+1))
-			}
-			for i := range 2 * rounds {
-				if env := to.next(t); env.Event != strconv.Itoa(i) {
-					t.Fatalf("%s arrived, want %d", env.Event, i)
-				}
-			}
+			alternate(t, from, to, rounds)
 			if s := from.Stats(); s.Published != 2*rounds || s.Failed != 0 {
 				t.Errorf("%d were published and %d failed", s.Published, s.Failed)
 			}

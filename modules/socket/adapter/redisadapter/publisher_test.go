@@ -25,7 +25,13 @@ func pair(t *testing.T) (from, to *node) {
 func TestOrderOfCastAndPublished(t *testing.T) {
 	t.Parallel()
 	from, to := pair(t)
-	const rounds = 200
+	alternate(t, from, to, 200)
+}
+
+// alternate casts and publishes by turns, and wants all of it to arrive in that
+// order.
+func alternate(t *testing.T, from, to *node, rounds int) {
+	t.Helper()
 	for i := range rounds {
 		from.Cast(t.Context(), adapter.Envelope{Room: "r", Event: strconv.Itoa(2 * i)})
 		from.publish(t, "r", strconv.Itoa(2*i+1))

@@ -44,7 +44,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	return line, nil
 }
 
-// readNumber reads a line of a type that holds a number: a string's size, or a
+// readNumber reads a line that holds a number of a kind: a string's size, or a
 // count.
 func readNumber(r *bufio.Reader, kind byte) (int, error) {
 	line, err := readLine(r)
@@ -78,7 +78,16 @@ func readBody(r *bufio.Reader, b []byte, size int) ([]byte, error) {
 
 // readBulk appends a string to b.
 func readBulk(r *bufio.Reader, b []byte) ([]byte, error) {
-	size, err := readNumber(r, '$')
+	line, err := readLine(r)
+	if err != nil {
+		return b, err
+	}
+	return readRest(r, line, b)
+}
+
+// readRest appends the string that line begins to b.
+func readRest(r *bufio.Reader, line, b []byte) ([]byte, error) {
+	size, err := number(line, '$')
 	if err == nil && size > maxBulk {
 		err = fmt.Errorf("a string of %d bytes", size)
 	}

@@ -37,15 +37,12 @@ func newShard(l *link, index int, client redis.UniversalClient) *shard {
 		probe:   l.keys.probe(string(l.clients.Node()), l.a.sender, index),
 		changes: l.follower.shards[index],
 	}
-	command := "publish"
+	command, pingTo := "publish", ""
 	if l.keys.sharded {
-		command = "spublish"
+		command, pingTo = "spublish", s.probe
 	}
 	s.publisher = newPublisher(client, command, l.status.of(s.publishing()))
-	s.publisher.key = l.a.key
-	if l.keys.sharded {
-		s.publisher.pingTo = s.probe
-	}
+	s.publisher.key, s.publisher.pingTo = l.a.key, pingTo
 	if l.clients.Connects(redisrole.Socket) {
 		s.publisher.carrier = &pipe{
 			dial:     func(ctx context.Context) (*redisrole.Conn, error) { return l.clients.Connect(ctx, redisrole.Socket) },
