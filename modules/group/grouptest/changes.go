@@ -268,16 +268,16 @@ func testRollback(t *testing.T, s Store) {
 func testVersions(t *testing.T, s Store) {
 	const groups, writers, writes = 4, 6, 10
 	ids := make([]string, groups)
+	seen := make(map[string]map[int64]bool)
 	for i := range ids {
 		ids[i] = create(t, s).ID
+		seen[ids[i]] = make(map[int64]bool)
 	}
 	var (
-		all  sync.WaitGroup
-		mu   sync.Mutex
-		seen = make(map[string]map[int64]bool)
+		all sync.WaitGroup
+		mu  sync.Mutex // guards what seen holds
 	)
 	for _, id := range ids {
-		seen[id] = make(map[int64]bool)
 		for range writers {
 			all.Go(func() {
 				for n := range writes {
