@@ -18,6 +18,7 @@ import (
 
 	"github.com/moim-live/moim/app"
 	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/internal/heap"
 	"github.com/moim-live/moim/internal/processors"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/database"
@@ -63,6 +64,7 @@ func (serveCommand) Run(l *loader) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go processors.Follow(ctx)
+	go heap.Follow(ctx)
 	return app.Serve(cfg, app.WithLogger(log), app.WithVersion(version))
 }
 
