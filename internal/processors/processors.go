@@ -19,10 +19,10 @@ type pace struct {
 	calm   time.Duration // how long no window may have been busy before one processor is enough
 }
 
-var defaultPace = pace{window: 100 * time.Millisecond, calm: 3 * time.Second}
+var defaultPace = pace{window: 100 * time.Millisecond, calm: time.Second}
 
 // Follow sets GOMAXPROCS until ctx ends: to all processors after 100 ms of which
-// the process computed for more than the half, to one after three seconds
+// the process computed for more than the half, to one after a second
 // without such. It leaves a process alone that was given GOMAXPROCS, and those of
 // systems that do not tell what a process used. GOMAXPROCS is of the whole
 // process: whether to follow is for a program to decide, not for a library.
