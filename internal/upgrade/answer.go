@@ -12,9 +12,8 @@ import (
 	"time"
 )
 
-// Whoever takes a connection over brings his own buffers: these are for the
-// line or two of an answer.
-const hijackedReader, hijackedWriter = 16, 256
+// hijackedBuffer is in bytes: whoever takes a connection over brings his own.
+const hijackedBuffer = 16
 
 // serve has a request answered. A connection that is not taken over ends with
 // its answer.
@@ -87,7 +86,7 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	a.hijacked = true
-	return a.conn, bufio.NewReadWriter(bufio.NewReaderSize(a.conn, hijackedReader), bufio.NewWriterSize(a.conn, hijackedWriter)), nil
+	return a.conn, bufio.NewReadWriter(bufio.NewReaderSize(a.conn, hijackedBuffer), bufio.NewWriterSize(a.conn, hijackedBuffer)), nil
 }
 
 func (a *answer) send() error {

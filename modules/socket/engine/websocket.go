@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -22,27 +23,31 @@ const (
 	forever = 10 * 365 * 24 * time.Hour
 	// subprotocol is what a plain client offers besides its token.
 	subprotocol = "moim"
-	// readBuffer and writeBuffer are gorilla's, in bytes: one of the first for
-	// each connection, and none of the second, which are for its own writer.
+	// readBuffer and writeBuffer are gorilla's, in bytes: one of each while it
+	// upgrades a connection or melody reads from it.
 	readBuffer, writeBuffer = 512, 512
 )
 
 // webSockets upgrades requests, and reads from the connections that the poller
 // does not, over melody.
 type webSockets struct {
-	melody *melody.Melody
-	work   *tasks.Group
+	melody  *melody.Melody
+	work    *tasks.Group
+	buffers sync.Pool // of *bufio.ReadWriter
 }
 
 func newWebSockets(e *Engine) *webSockets {
 	ws := &webSockets{melody: melody.New(), work: tasks.New()}
+	ws.buffers.New = func() any {
+		return bufio.NewReadWriter(bufio.NewReaderSize(nil, readBuffer), bufio.NewWriterSize(nil, writeBuffer))
+	}
 	m := ws.melody
 	m.Config.MaxMessageSize = e.cfg.MaxFrame
 	m.Config.MessageBufferSize = 1 // its pump's only message: that it ends
 	m.Config.PongWait = forever
 	m.Config.PingPeriod = forever
 	m.Upgrader.CheckOrigin = func(*http.Request) bool { return true } // checked before
-	m.Upgrader.ReadBufferSize = readBuffer
+	m.Upgrader.ReadBufferSize = 0 // the reader that comes with the connection serves
 	m.Upgrader.WriteBufferSize = writeBuffer
 	m.Upgrader.WriteBufferPool = new(sync.Pool)
 	m.Upgrader.Subprotocols = []string{subprotocol}
@@ -99,9 +104,13 @@ func (ws *webSockets) run(w http.ResponseWriter, r *http.Request, c *Conn) {
 		w.WriteHeader(http.StatusInternalServerError)
 		ws.refused(c)
 	}()
-	if err := ws.melody.HandleRequest(hijacker{w, c}, r); err != nil {
+	buffers, _ := ws.buffers.Get().(*bufio.ReadWriter)
+	if err := ws.melody.HandleRequest(hijacker{w, c, buffers}, r); err != nil {
 		ws.refused(c) // gorilla has answered
 	}
+	buffers.Reader.Reset(nil)
+	buffers.Writer.Reset(nil)
+	ws.buffers.Put(buffers)
 }
 
 // refused ends a connection that was not upgraded.
@@ -112,15 +121,16 @@ func (ws *webSockets) refused(c *Conn) {
 
 // connected takes the connection over: for writing always, for reading where
 // the poller can. melody's pumps, which would keep a goroutine each for every
-// connection, find the end of what they would pump.
+// connection, end: that for reading finds the end of what it would pump, and
+// with it goes the other one, which is told to where melody reads.
 func (ws *webSockets) connected(s *melody.Session) {
 	wire := wireOf(s)
 	c := wire.conn
 	wire.taken = true
-	_ = s.Close()
 	s.Request = nil // a connection may last for days
 	t := c.engine.poller.adopt(c, wire.Conn)
 	if t == nil {
+		_ = s.Close()
 		s.WebsocketConnection().SetPingHandler(func(data string) error {
 			c.pinged([]byte(data))
 			return nil

@@ -8,10 +8,12 @@ import (
 	"time"
 )
 
-// hijacker gives gorilla the connection as a [wire].
+// hijacker gives gorilla the connection as a [wire], with buffers that serve
+// again.
 type hijacker struct {
 	http.ResponseWriter
-	conn *Conn
+	conn    *Conn
+	buffers *bufio.ReadWriter
 }
 
 // Hijack implements [http.Hijacker].
@@ -20,7 +22,13 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &wire{Conn: conn, conn: h.conn}, rw, nil
+	wire := &wire{Conn: conn, conn: h.conn}
+	if rw.Reader.Buffered() > 0 { // gorilla refuses it
+		return wire, rw, nil
+	}
+	h.buffers.Reader.Reset(wire)
+	h.buffers.Writer.Reset(wire)
+	return wire, h.buffers, nil
 }
 
 // wire is the connection as gorilla and melody see it. The engine alone writes:
