@@ -25,6 +25,8 @@ const (
 	leeway   = 60 * time.Second // of clocks, for nbf and iat; exp is exact
 )
 
+const unreadable = "the token is not a JSON Web Token that can be read"
+
 // latest bounds exp, so that times stay representable everywhere.
 var latest = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
@@ -100,10 +102,32 @@ func (v *Verifier) Stop(ctx context.Context) error {
 	return v.jwks.stop(ctx)
 }
 
+// claims are checked by identity. The library's own, whose times are as much work
+// as all the rest, are not.
 type claims struct {
-	jwt.RegisteredClaims
-	Name  string `json:"name"`
-	Scope scopes `json:"scope"`
+	jwt.Claims `json:"-"` // which the library wants to be given, and does not ask
+
+	Issuer    string           `json:"iss"`
+	Subject   string           `json:"sub"`
+	Audience  jwt.ClaimStrings `json:"aud"`
+	ExpiresAt json.Number      `json:"exp"`
+	NotBefore json.Number      `json:"nbf"`
+	IssuedAt  json.Number      `json:"iat"`
+	Name      string           `json:"name"`
+	Scope     scopes           `json:"scope"`
+}
+
+// instant is when a NumericDate (RFC 7519) is, in whole seconds: never, where none
+// is given.
+func instant(date json.Number) (t time.Time, given bool, err error) {
+	if date == "" {
+		return time.Time{}, false, nil
+	}
+	if seconds, err := date.Int64(); err == nil {
+		return time.Unix(seconds, 0), true, nil
+	}
+	seconds, err := date.Float64()
+	return time.Unix(int64(min(seconds, float64(latest.Unix()))), 0), true, err
 }
 
 // scopes is a list, or one string with spaces between.
@@ -179,14 +203,19 @@ func (v *Verifier) keys(ctx context.Context, t *jwt.Token) (any, error) {
 
 func (v *Verifier) identity(c claims) (Identity, error) {
 	now := v.now()
+	expires, noted, expiresErr := instant(c.ExpiresAt)
+	begins, _, beginsErr := instant(c.NotBefore)
+	issued, _, issuedErr := instant(c.IssuedAt)
 	switch {
-	case c.ExpiresAt == nil:
+	case errors.Join(expiresErr, beginsErr, issuedErr) != nil:
+		return Identity{}, refuse(unreadable)
+	case !noted:
 		return Identity{}, refuse("the token has no exp")
-	case !now.Before(c.ExpiresAt.Time):
+	case !now.Before(expires):
 		return Identity{}, refuse("the token has expired")
-	case c.NotBefore != nil && now.Add(leeway).Before(c.NotBefore.Time):
+	case now.Add(leeway).Before(begins):
 		return Identity{}, refuse("the token is not valid yet")
-	case c.IssuedAt != nil && now.Add(leeway).Before(c.IssuedAt.Time):
+	case now.Add(leeway).Before(issued):
 		return Identity{}, refuse("the token was issued in the future")
 	case v.cfg.Issuer != "" && c.Issuer != v.cfg.Issuer:
 		return Identity{}, refuse("the token's issuer is not accepted")
@@ -196,7 +225,6 @@ func (v *Verifier) identity(c claims) (Identity, error) {
 	if problem := checkUser(c.Subject); problem != "" {
 		return Identity{}, refuse("the token's sub " + problem)
 	}
-	expires := c.ExpiresAt.Time
 	if expires.After(latest) {
 		expires = latest
 	}
@@ -247,7 +275,7 @@ func translate(err error) error {
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
 		return refuse("the token's signature is wrong")
 	case errors.Is(err, jwt.ErrTokenMalformed):
-		return refuse("the token is not a JSON Web Token that can be read")
+		return refuse(unreadable)
 	case errors.Is(err, jwt.ErrTokenUnverifiable):
 		return refuse("the token's algorithm is not accepted")
 	default:

@@ -12,12 +12,14 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -118,6 +120,11 @@ func TestClaims(t *testing.T) {
 		{name: "expired just now", claims: jwt.MapClaims{"exp": now}, says: "has expired"},
 		{name: "no exp", claims: jwt.MapClaims{"exp": nil}, says: "no exp"},
 		{name: "exp no number", claims: jwt.MapClaims{"exp": "soon"}, says: "can be read"},
+		{name: "exp with a fraction", claims: jwt.MapClaims{"exp": float64(exp.Unix()) + 0.75}, want: auth.Identity{UserID: "alice"}},
+		{name: "exp as text", claims: jwt.MapClaims{"exp": strconv.FormatInt(exp.Unix(), 10)}, want: auth.Identity{UserID: "alice"}},
+		{name: "exp beyond all numbers", claims: jwt.MapClaims{"exp": json.Number("1e999")}, says: "can be read"},
+		{name: "iat of another age", claims: jwt.MapClaims{"iat": 1e300}, says: "future"},
+		{name: "nbf no number", claims: jwt.MapClaims{"nbf": true}, says: "can be read"},
 		{name: "nbf soon", claims: jwt.MapClaims{"nbf": now + 50}, want: auth.Identity{UserID: "alice"}},
 		{name: "nbf later", claims: jwt.MapClaims{"nbf": now + 70}, says: "not valid yet"},
 		{name: "iat later", claims: jwt.MapClaims{"iat": now + 70}, says: "future"},
