@@ -61,7 +61,7 @@ func Anonymous(context.Context, Handshake) (auth.Identity, error) {
 func (g *Gateway) authenticate(ctx context.Context, h Handshake) (identity auth.Identity, failure *fault.Error) {
 	c, cancel := g.call(ctx)
 	defer cancel()
-	ctx = c.Context // it has no answer that something could follow
+	ctx = context.WithValue(c, callKey{}, nil) // it has no answer that something could follow
 	attrs := []any{"handler", "authenticate", "remote", h.RemoteAddr}
 	err := g.isolated(func() (err error) {
 		identity, err = g.deps.Authenticate(ctx, h)

@@ -69,45 +69,6 @@ func OnDisconnect(fn func(s *Socket, reason engine.Reason)) Handler {
 	return Handler{disconnect: fn}
 }
 
-// After makes fn run once the answer to the message that is being handled is
-// on its way to the client, whatever the answer is; in an OnConnect handler,
-// once the client was told that it is connected or refused. ctx is the
-// handler's or derived from it; with any other fn runs at once.
-func After(ctx context.Context, fn func()) {
-	if c, ok := ctx.Value(callKey{}).(*call); ok {
-		c.after = append(c.after, fn)
-		return
-	}
-	fn()
-}
-
-// call is one message, or the beginning of a socket, while it is handled: the
-// context of its handlers.
-type call struct {
-	context.Context //nolint:containedctx // it is one
-
-	after []func()
-}
-
-type callKey struct{}
-
-// Value implements [context.Context].
-func (c *call) Value(key any) any {
-	if key == (callKey{}) {
-		return c
-	}
-	return c.Context.Value(key)
-}
-
-// call returns ctx if it is a call, or else a new one, with a deadline.
-func (g *Gateway) call(ctx context.Context) (*call, context.CancelFunc) {
-	if c, ok := ctx.(*call); ok {
-		return c, func() {}
-	}
-	ctx, cancel := context.WithTimeout(ctx, g.handlerTimeout)
-	return &call{Context: ctx}, cancel
-}
-
 // handlers are a gateway's, by what they react to.
 type handlers struct {
 	events     map[string]Handler

@@ -47,7 +47,7 @@ func newWebSockets(e *Engine) *webSockets {
 	m.Config.PongWait = forever
 	m.Config.PingPeriod = forever
 	m.Upgrader.CheckOrigin = func(*http.Request) bool { return true } // checked before
-	m.Upgrader.ReadBufferSize = 0 // the reader that comes with the connection serves
+	m.Upgrader.ReadBufferSize = 0                                     // the reader that comes with the connection serves
 	m.Upgrader.WriteBufferSize = writeBuffer
 	m.Upgrader.WriteBufferPool = new(sync.Pool)
 	m.Upgrader.Subprotocols = []string{subprotocol}
