@@ -44,7 +44,6 @@ func TestPlainHeartbeat(t *testing.T) {
 	for range 3 {
 		receive(t, pings)
 	}
-	ws.SetPingHandler(nil)
 	_ = ws.Close()
 	for ended := false; !ended; {
 		select {
