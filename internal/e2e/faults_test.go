@@ -88,8 +88,8 @@ func TestT11KillSocketRedis(t *testing.T) {
 	var killed time.Time
 	change(storm, map[int64]func(){
 		storm / 3: func() {
+			killed = time.Now() // before Kill, so that whoever restarts it may read it
 			sockets.Kill()
-			killed = time.Now()
 		},
 		storm * 2 / 3: func() {
 			sockets.Restart()
