@@ -278,6 +278,9 @@ func (c *Cache) keep(key string, r record, ttl time.Duration) record {
 		if found && old.Revision > r.Revision {
 			return old, otter.CancelOp
 		}
+		if found && old.Revision == r.Revision && old.absent == nil && r.absent == nil && old.ends.After(r.ends) {
+			r.ends = old.ends // a copy that is about to run out shortens no grace
+		}
 		return r, otter.WriteOp
 	})
 	return r

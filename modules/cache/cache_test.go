@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/fx"
@@ -61,6 +62,64 @@ func TestCacheIsBounded(t *testing.T) {
 			t.Fatalf("%d entries of 1 MiB are still there", there)
 		}
 	}
+}
+
+// shelf is a tier that holds one entry until it runs out, and tells for how
+// long that was to be.
+type shelf struct {
+	cache.Tier
+
+	entry cache.Entry
+	ttl   time.Duration
+	left  time.Duration // what it says is left, once something is there
+}
+
+func (s *shelf) Get(context.Context, string) (cache.Entry, time.Duration, bool) {
+	return s.entry, s.left, s.ttl > 0
+}
+
+func (s *shelf) Set(_ context.Context, _ string, e cache.Entry, ttl time.Duration) {
+	s.entry, s.ttl = e, ttl
+}
+
+func (s *shelf) Lease(context.Context, string) (release func(), granted bool) {
+	return func() {}, true
+}
+
+// What the tier has runs out a moment after what this process has. Whoever
+// finds it there in that moment is still answered for a tenth of its time.
+func TestGraceOutlivesTheTier(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tier := &shelf{left: time.Millisecond}
+		c, err := cache.New(cache.Config{TTL: time.Minute}, tier, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		get := func(what string) {
+			t.Helper()
+			release := make(chan struct{})
+			defer close(release)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := c.Get(ctx, "a", 0, func(context.Context) (cache.Entry, error) {
+				<-release
+				return cache.Entry{}, nil
+			})
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			synctest.Wait()
+		}
+		if _, err := c.Get(t.Context(), "a", 0, func(context.Context) (cache.Entry, error) { return cache.Entry{}, nil }); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(tier.ttl + time.Nanosecond)
+		get("when it came of age")
+		tier.ttl = 0 // it has run out there
+		time.Sleep(2 * time.Second)
+		get("2 s later, when the tier has it no more")
+	})
 }
 
 func TestConfig(t *testing.T) {
