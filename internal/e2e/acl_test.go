@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -180,7 +181,7 @@ func TestDocumentedRules(t *testing.T) {
 			cachetest.Run(t, func(t *testing.T, cfg cache.Config) (opened []*cache.Cache) {
 				server := l.start(t)
 				for _, node := range []string{"a", "b"} {
-					one, err := cache.New(cfg, rediscache.New(l.clients(t, server, node), quiet), quiet)
+					one, err := cache.New(cfg, rediscache.New(l.clients(t, server, node), quiet).WithCallTimeout(10*time.Second), quiet)
 					if err != nil {
 						t.Fatal(err)
 					}

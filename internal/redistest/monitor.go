@@ -20,6 +20,9 @@ type Command struct {
 // Is reports whether the command has this name, whatever its case.
 func (c Command) Is(name string) bool { return len(c.Args) > 0 && strings.EqualFold(c.Args[0], name) }
 
+// markPrefix begins the text by which a monitor knows that it is up to date.
+const markPrefix = "redistest-mark-"
+
 // Monitor records the commands that a server executes.
 type Monitor struct {
 	server *Server
@@ -87,8 +90,11 @@ func (m *Monitor) read(r *bufio.Reader) {
 			continue
 		}
 		m.mu.Lock()
-		if mark := m.marks[command.Args[len(command.Args)-1]]; mark != nil && command.Is("echo") {
-			close(mark)
+		if last := command.Args[len(command.Args)-1]; command.Is("echo") && strings.HasPrefix(last, markPrefix) {
+			if mark := m.marks[last]; mark != nil {
+				close(mark)
+				delete(m.marks, last) // the client sends it again when the answer is late
+			}
 		} else {
 			m.commands = append(m.commands, command)
 		}
@@ -103,7 +109,7 @@ func (m *Monitor) Commands() []Command {
 	tb.Helper()
 	m.mu.Lock()
 	m.next++
-	text, mark := "redistest-mark-"+strconv.Itoa(m.next), make(chan struct{})
+	text, mark := markPrefix+strconv.Itoa(m.next), make(chan struct{})
 	m.marks[text] = mark
 	m.mu.Unlock()
 	// The server reports commands in order: once it reports this one, all
@@ -118,7 +124,6 @@ func (m *Monitor) Commands() []Command {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.marks, text)
 	return append([]Command(nil), m.commands...)
 }
 

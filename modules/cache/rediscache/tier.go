@@ -77,20 +77,14 @@ var _ cache.Tier = (*Tier)(nil)
 
 // New returns a tier on the cache role's client. It does no I/O.
 func New(clients *redisrole.Clients, log *slog.Logger) *Tier {
-	client := clients.Client(redisrole.Cache)
-	if c, ok := client.(*redis.Client); ok {
-		// A client that was handed in may not heed a context's deadline.
-		client = c.WithTimeout(callTimeout)
-	}
 	names := keys{prefix: clients.Prefix()}
-	return &Tier{
+	t := &Tier{
 		clients:    clients,
-		client:     client,
+		client:     clients.Client(redisrole.Cache),
 		keys:       names,
 		node:       string(clients.Node()),
 		log:        log,
 		probe:      names.probe(string(clients.Node()), rand.Uint64()),
-		timeout:    callTimeout,
 		timing:     production,
 		status:     status{log: log, where: clients.Where(redisrole.Cache)},
 		set:        redis.NewScript(setSource),
@@ -98,6 +92,19 @@ func New(clients *redisrole.Clients, log *slog.Logger) *Tier {
 		release:    redis.NewScript(releaseSource),
 		breaker:    newBreaker(),
 	}
+	return t.WithCallTimeout(callTimeout)
+}
+
+// WithCallTimeout makes the tier wait for an answer for that long, instead of
+// 100 ms, and returns it. It is meant for tests, on machines that stand still
+// for longer, and called before anything else.
+func (t *Tier) WithCallTimeout(timeout time.Duration) *Tier {
+	t.timeout = timeout
+	if c, ok := t.client.(*redis.Client); ok {
+		// A client that was handed in may not heed a context's deadline.
+		t.client = c.WithTimeout(timeout)
+	}
+	return t
 }
 
 // newBreaker returns what opens when a call gets no answer, and lets one call

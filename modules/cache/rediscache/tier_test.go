@@ -288,7 +288,7 @@ func TestARingWillDo(t *testing.T) {
 	server := redistest.Start(t)
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"one": server.Addr()}})
 	t.Cleanup(func() { _ = ring.Close() })
-	tier := rediscache.New(clients(t, redisrole.Config{}, "n1", map[redisrole.Role]redis.UniversalClient{redisrole.Cache: ring}), quiet)
+	tier := rediscache.New(clients(t, redisrole.Config{}, "n1", map[redisrole.Role]redis.UniversalClient{redisrole.Cache: ring}), quiet).BePatient()
 	c := newCache(t, cache.Config{}, tier)
 	if err := c.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -323,6 +323,7 @@ func TestModule(t *testing.T) {
 	var tier *rediscache.Tier
 	app := fxtest.New(t, cache.Module, rediscache.Module, fx.NopLogger,
 		fx.Supply(cache.Config{}, quiet, clients(t, redisrole.Config{URL: server.URL()}, "n1", nil)), fx.Populate(&c, &tier))
+	tier.BePatient()
 	app.RequireStart()
 	get(t, c, "a", 0, load(1))
 	if _, _, ok := tier.Get(t.Context(), "a"); !ok {
