@@ -24,7 +24,11 @@ import (
 func TestMain(m *testing.M) {
 	// go-redis looks at a cluster in a goroutine that nobody can wait for; it
 	// ends by itself soon after the client was closed.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9.(*clusterStateHolder).LazyReload.func1"))
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9.(*clusterStateHolder).LazyReload.func1"),
+		// It looks for a server that was killed for up to a second after its
+		// client was closed.
+		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
 // within is how long a test waits for what must happen.

@@ -225,7 +225,7 @@ func (f *fleet) check(t *testing.T) {
 				continue
 			}
 			lost, doubled, behind := m.missing(s.room, s.sender, n)
-			for deadline := time.Now().Add(2 * time.Second); lost > 0 && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(within); lost > 0 && time.Now().Before(deadline); {
 				<-time.After(5 * time.Millisecond)
 				lost, doubled, behind = m.missing(s.room, s.sender, n)
 			}
