@@ -9,12 +9,19 @@ import (
 	"sync"
 )
 
-// FreePort returns a port that nothing listens on, below the range from which
-// the system takes the ports of outgoing connections: so it stays free while
-// the process is down.
+// given are the ports that this process has had: one belongs to a server for
+// good, which may be down and start again.
+var given sync.Map
+
+// FreePort returns a port that nothing listens on and that it returned to
+// nobody else, below the range from which the system takes the ports of
+// outgoing connections: so it stays free while the process is down.
 func FreePort() int {
 	for {
 		port := 10000 + rand.IntN(22000)
+		if _, taken := given.LoadOrStore(port, true); taken {
+			continue
+		}
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			continue
