@@ -49,7 +49,7 @@ race: ## every test but the end-to-end ones, with the race detector
 
 .PHONY: e2e
 e2e: ## the end-to-end tests: real processes, real servers, the real socket.io-client
-	$(GO) test -race -timeout 12m -count 1 $(E2E)
+	$(GO) test -race -timeout 30m -count 1 $(E2E)
 
 .PHONY: soak
 soak: ## the fault tests with many more sessions, faults and minutes; prints what it measured

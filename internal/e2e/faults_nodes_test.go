@@ -139,7 +139,7 @@ func TestT03Drain(t *testing.T) {
 	moving := f.on(1)
 	began := time.Now()
 	n.Signal(syscall.SIGTERM)
-	need(t, time.Second, "the node is not ready any more", func() bool {
+	need(t, soon, "the node is not ready any more", func() bool {
 		status, err := n.probe("/readyz")
 		return err != nil || status == http.StatusServiceUnavailable
 	})
@@ -182,7 +182,7 @@ func TestT03Drain(t *testing.T) {
 
 	last := d.nodes[0]
 	last.Signal(syscall.SIGTERM)
-	need(t, time.Second, "the node drains", func() bool {
+	need(t, soon, "the node drains", func() bool {
 		status, err := last.probe("/readyz")
 		return err != nil || status == http.StatusServiceUnavailable
 	})

@@ -211,6 +211,7 @@ func startAudience(t *testing.T, d *deployment) *audience {
 	t.Cleanup(func() {
 		stop()
 		l.all.Wait()
+		l.wandering.Wait()
 	})
 	return l
 }
@@ -236,8 +237,13 @@ func (l *audience) isGone(what string) bool {
 	return l.gone[what]
 }
 
+// readAgain is for how long readings of who is there may fail, one after the
+// other, before that is more than a machine that stands still.
+const readAgain = 5 * time.Second
+
 // read asks a node who is there, again and again.
 func (l *audience) read(t *testing.T, node int) {
+	answeredAt := time.Now()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -252,9 +258,12 @@ func (l *audience) read(t *testing.T, node int) {
 			return
 		}
 		if err != nil {
-			t.Errorf("node %d: %v", node, err)
+			if failing := time.Since(answeredAt); failing > readAgain {
+				t.Errorf("node %d, for %s: %v", node, failing.Round(time.Millisecond), err)
+			}
 			continue
 		}
+		answeredAt = time.Now()
 		online := make(map[string]bool)
 		for _, p := range answered.Items {
 			online[p.UserID] = p.Status == "online"

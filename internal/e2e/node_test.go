@@ -198,24 +198,11 @@ func (n *node) refused(within time.Duration, args ...string) string {
 	return n.log.String()
 }
 
-// freeAddr returns an address on which nothing listens, below the range from
-// which the system takes the ports of outgoing connections: it stays free
+// freeAddr returns an address on which nothing listens, and which stays free
 // while a node restarts.
 func freeAddr() string {
-	for {
-		addr := net.JoinHostPort("127.0.0.1", strconv.FormatInt(20000+nextPort.Add(7)%12000, 10))
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		_ = l.Close()
-		return addr
-	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(childtest.FreePort()))
 }
-
-var nextPort atomic.Int64
-
-func init() { nextPort.Store(time.Now().UnixMicro() % 12000) }
 
 // nodeLog keeps what a process printed.
 type nodeLog struct {

@@ -121,8 +121,8 @@ func TestPresence(t *testing.T) {
 	cy.conn.close()
 	dee.must("group:unsubscribe", object{"groupId": groupID}, nil)
 	d.api(0, "ana").must(t, http.StatusNoContent, http.MethodDelete, "/groups/"+groupID+"/members/eve", nil, nil)
-	needPresence(t, ana, groupID, "dee", time.Second, "online", "offline left")
-	needPresence(t, ana, groupID, "eve", 2*time.Second, "online", "offline removed")
+	needPresence(t, ana, groupID, "dee", soon, "online", "offline left")
+	needPresence(t, ana, groupID, "eve", soon, "online", "offline removed")
 	needPresence(t, ana, groupID, "cy", soon, "online", "reconnecting dropped", "offline dropped")
 	if took := time.Since(began); took < time.Second {
 		t.Errorf("cy was offline after %s, within the grace", took)
@@ -137,7 +137,7 @@ func TestPresence(t *testing.T) {
 	d.node(1).Kill()
 	needPresence(t, ana, groupID, "bo", leaseEnds, "online", `online {"x":1}`, `reconnecting node_lost {"x":1}`)
 	t.Logf("reconnecting %s after his node died", time.Since(began).Round(time.Millisecond))
-	needPresence(t, ana, groupID, "bo", 4*time.Second, "online", `online {"x":1}`, `reconnecting node_lost {"x":1}`, "offline node_lost")
+	needPresence(t, ana, groupID, "bo", 2*soon, "online", `online {"x":1}`, `reconnecting node_lost {"x":1}`, "offline node_lost")
 	t.Logf("offline %s after his node died", time.Since(began).Round(time.Millisecond))
 	if got := statusOf(t, d.api(0, "ana"), groupID, "ana"); got != "online" {
 		t.Errorf("ana, whose node lives, is %q", got)
