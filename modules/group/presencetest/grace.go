@@ -28,8 +28,9 @@ func testGraceEnds(t *testing.T, nodes []*node) {
 	began := time.Now()
 	n.apply(t, "g", "~ana", "-cy")
 	n.apply(t, "h", "~ana")
+	gone := time.Now()
 	needNews(t, nodes, "g ana offline dropped", "h ana offline dropped")
-	if took := time.Since(began); took < short || took > 20*short {
+	if took := time.Since(began); took < short {
 		t.Errorf("a grace of %s took %s", short, took)
 	}
 	want(t, "present", n.list(t, "g"), "ana offline", "bo online", "cy offline")
@@ -37,8 +38,8 @@ func testGraceEnds(t *testing.T, nodes []*node) {
 	if err != nil || len(users) != 1 {
 		t.Fatal(users, err)
 	}
-	if seen := users[0].LastSeenAt.Sub(began); seen >= short || seen < -short {
-		t.Errorf("last seen %s after the going, want the going", seen)
+	if seen := users[0].LastSeenAt; seen.Before(began.Add(-short)) || seen.After(gone.Add(short/2)) {
+		t.Errorf("last seen %s after the going, which took %s, want the going", seen.Sub(began), gone.Sub(began))
 	}
 	want(t, "told", n.apply(t, "g", "+ana"), "ana online")
 	passing(2 * short)
@@ -88,10 +89,10 @@ func testWaitAgain(t *testing.T, nodes []*node) {
 	n := nodes[0]
 	n.apply(t, "g", "+ana")
 	n.apply(t, "g", "~ana")
-	passing(long / 2)
+	passing(long * 6 / 10)
 	n.apply(t, "g", "+ana")
 	n.apply(t, "g", "~ana")
-	passing(long * 3 / 4) // the first grace is over
+	passing(long * 6 / 10) // the first grace is over
 	want(t, "told", news(nodes...))
 	want(t, "present", n.list(t, "g"), "ana reconnecting")
 	needNews(t, nodes, "g ana offline dropped")

@@ -27,7 +27,7 @@ type Open func(t *testing.T) []group.PresenceStore
 // one that does not end.
 const (
 	short = 100 * time.Millisecond
-	long  = time.Second
+	long  = 3 * time.Second
 	never = time.Hour
 )
 

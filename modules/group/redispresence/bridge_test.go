@@ -271,8 +271,13 @@ func (c *crowd) killed(m *mover) bool {
 	return m.dead
 }
 
+// readAgain is for how long readings of who is there may fail, one after the
+// other, before that is more than a machine that stands still.
+const readAgain = 5 * time.Second
+
 // read asks a node who is there, all the time.
 func (c *crowd) read(m *mover) {
+	answered := time.Now()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !c.killed(m) {
@@ -284,11 +289,15 @@ func (c *crowd) read(m *mover) {
 		unwell := c.unwell.Load()
 		present, err := m.List(c.ctx, crowdGroup)
 		if err != nil {
-			if c.ctx.Err() == nil && !unwell && !c.unwell.Load() && !c.killed(m) {
-				c.t.Errorf("list: %v", err)
+			if unwell || c.unwell.Load() {
+				answered = time.Now()
+			}
+			if failing := time.Since(answered); failing > readAgain && c.ctx.Err() == nil && !c.killed(m) {
+				c.t.Errorf("list, for %s: %v", failing.Round(time.Millisecond), err)
 			}
 			continue
 		}
+		answered = time.Now()
 		online := make(map[string]bool)
 		for _, p := range present {
 			online[p.UserID] = p.Status == group.StatusOnline

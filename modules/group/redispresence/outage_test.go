@@ -131,7 +131,7 @@ func TestT27SlowServer(t *testing.T) {
 				t.Errorf("listed %v, %v", present, err)
 			}
 		}
-		if slowest > 2*time.Second {
+		if slowest > 3*time.Second { // two calls, one after the other, would be given up later
 			t.Errorf("with %s each way a caller waited %s", late, slowest)
 		}
 		t.Logf("T27: %s there and back: %d of 3 readings answered, the slowest took %s", 2*late, answered, slowest.Round(time.Millisecond))
@@ -164,7 +164,7 @@ func TestOutageHoldsNobody(t *testing.T) {
 		}
 		work.Wait()
 	})
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("%d calls took %s", callers*100, took)
 	}
 	t.Logf("%d goroutines at most, %d before, with %d callers", most, before, callers)
