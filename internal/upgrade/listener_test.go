@@ -254,7 +254,7 @@ func TestRefusal(t *testing.T) {
 // listener.
 func TestHandedOver(t *testing.T) {
 	t.Parallel()
-	const timeout = 100 * time.Millisecond
+	const timeout = time.Second
 	l, addr := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {

@@ -156,7 +156,7 @@ func TestPlainBadMessages(t *testing.T) {
 func TestNobodyConnects(t *testing.T) {
 	t.Parallel()
 	n := start(t, adapter.NewMesh(), testHandlers()...)
-	n.SetTimeouts(100*time.Millisecond, time.Minute, time.Minute)
+	n.SetTimeouts(2*time.Second, time.Minute, time.Minute)
 	idle, refused, connected := openIO(t, n, nil), openIO(t, n, nil), connectIO(t, n, "alice")
 	refused.write(`40{"token":"bad"}`)
 	refused.read()

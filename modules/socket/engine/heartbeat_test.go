@@ -122,7 +122,7 @@ func TestSilentClientIsClosed(t *testing.T) {
 // TestDataIsASignOfLife keeps a plain client that answers no ping.
 func TestDataIsASignOfLife(t *testing.T) {
 	t.Parallel()
-	const timeout = 250 * time.Millisecond
+	const timeout = 2 * time.Second
 	ws, r := start(t, Config{PingInterval: 10 * time.Millisecond, PingTimeout: timeout}).dial(t, Plain)
 	ticker := time.NewTicker(timeout / 10)
 	defer ticker.Stop()
