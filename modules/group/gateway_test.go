@@ -290,6 +290,10 @@ func TestSubscribeAnswersFirst(t *testing.T) {
 			}
 		}
 	}()
+	defer func() { // also when the test gives up
+		close(stop)
+		<-writing
+	}()
 	c := n.dial(t, "alice")
 	for range 20 {
 		a := decode[group.Group](t, c.call("group:subscribe", `{"groupId":"`+g.ID+`"}`))
@@ -300,8 +304,6 @@ func TestSubscribeAnswersFirst(t *testing.T) {
 		c.call("group:unsubscribe", `{"groupId":"`+g.ID+`"}`)
 		c.pushed = nil
 	}
-	close(stop)
-	<-writing
 }
 
 // hurried is a presence that changes between two readings.

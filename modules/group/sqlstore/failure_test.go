@@ -20,7 +20,7 @@ import (
 )
 
 // quickly is more than a call may take while the database is down.
-const quickly = 2 * time.Second
+const quickly = 4 * time.Second
 
 func TestPostgresDown(t *testing.T) {
 	t.Parallel()
