@@ -58,7 +58,7 @@ func TestDefect01SessionStartsOnceAndAlwaysEnds(t *testing.T) {
 	if left := clients[1].needs("room:reminder", room).SecondsLeft; left < 590 || left > 600 {
 		t.Errorf("reminded %d s before the end", left)
 	}
-	end := b.endIn(t, "leader", room, 1500*time.Millisecond)
+	end := b.endIn(t, "leader", room, 4*time.Second)
 	b.kill()
 	await(t, "the end passes while no node runs", func() bool { return time.Now().After(end) })
 	b.run()
@@ -254,7 +254,7 @@ func TestDefect07EndLeavesOtherRoomsAlone(t *testing.T) {
 		c.join(ends)
 		c.join(stays)
 	}
-	a.endIn(t, "leader7", ends, 1500*time.Millisecond)
+	a.endIn(t, "leader7", ends, 4*time.Second)
 	for _, c := range clients {
 		c.needs("room:ended", ends)
 		if got := c.needs("group:closed", ends).Reason; got != "ended" {
@@ -359,7 +359,7 @@ func TestDefect09NobodyHauntsTheNextSession(t *testing.T) {
 	first.leave(room)
 	second := dial(t, b.addr, "second")
 	second.join(room)
-	a.endIn(t, "leader9", room, 1500*time.Millisecond)
+	a.endIn(t, "leader9", room, 4*time.Second)
 	second.needs("room:ended", room)
 
 	a.must(t, "leader9", http.MethodPatch, "/groups/"+room, fields{"endsAt": nil}, nil) // who comes first starts the next one
@@ -485,7 +485,7 @@ func TestDefect11EnvironmentsDoNotHearEachOther(t *testing.T) {
 	if in := test.join(room); len(in.Members) != 1 {
 		t.Errorf("in staging's room are %+v", in.Members)
 	}
-	staging.endIn(t, "leader11", room, 1500*time.Millisecond)
+	staging.endIn(t, "leader11", room, 4*time.Second)
 	test.needs("room:ended", room)
 	staging.must(t, backend, http.MethodPost, "/users/eleven/disconnect", fields{}, nil)
 	await(t, "staging's socket is closed", func() bool {

@@ -103,13 +103,13 @@ func TestConnectFails(t *testing.T) {
 // TestConnHasNoDeadline: whoever reads may wait for longer than the client would.
 func TestConnHasNoDeadline(t *testing.T) {
 	t.Parallel()
-	clients := open(t, redisrole.Config{URL: redistest.Start(t).URL() + "?read_timeout=200ms"}, nil)
+	clients := open(t, redisrole.Config{URL: redistest.Start(t).URL() + "?read_timeout=1s"}, nil)
 	conn, err := clients.Connect(t.Context(), redisrole.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := fmt.Fprint(conn, "BLPOP nothing 0.5\r\n"); err != nil {
+	if _, err := fmt.Fprint(conn, "BLPOP nothing 2\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {

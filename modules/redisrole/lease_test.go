@@ -253,7 +253,7 @@ func TestDeadNodesLeaseRunsOut(t *testing.T) {
 	// What a node leaves that was killed, its lease about to end; and one of
 	// another deployment whose lease has ended.
 	now := s.Client().Time(t.Context()).Val()
-	s.Client().Do(t.Context(), "ZADD", "moim:nodes", now.Add(300*time.Millisecond).UnixMilli(), "db1 dead", now.UnixMilli(), "db2 older")
+	s.Client().Do(t.Context(), "ZADD", "moim:nodes", now.Add(3*time.Second).UnixMilli(), "db1 dead", now.UnixMilli(), "db2 older")
 	wantNodes(t, a, "a", "dead")
 	eventually(t, "the dead node is no longer listed", func() bool {
 		nodes, err := a.Nodes(t.Context())

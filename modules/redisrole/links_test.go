@@ -129,7 +129,7 @@ func TestVerifyAsksSeldomAndFailsFast(t *testing.T) {
 	if _, err := c.Verify(t.Context(), redisrole.Cache); err == nil {
 		t.Error("a server that does not answer was found")
 	}
-	if took := time.Since(began); took > 4*time.Second {
+	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %s", took)
 	}
 }
