@@ -28,7 +28,7 @@ type call struct {
 
 	mu     sync.Mutex
 	ended  bool
-	timed  context.Context    // parent with the deadline, once it is waited for
+	timed  context.Context    //nolint:containedctx // parent with the deadline, once it is waited for
 	cancel context.CancelFunc // timed's
 }
 
