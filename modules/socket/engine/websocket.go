@@ -64,7 +64,9 @@ func newWebSockets(e *Engine) *webSockets {
 		return nil
 	})
 	m.HandleError(func(s *melody.Session, err error) {
-		if w := wireOf(s); w.pumped != nil {
+		// The pump for writing, too, says so when it finds its end before it has ended.
+		writing := errors.Is(err, websocket.ErrCloseSent) || errors.Is(err, melody.ErrWriteClosed)
+		if w := wireOf(s); w.pumped != nil && !writing {
 			w.conn.failed(err)
 		}
 	})
