@@ -22,10 +22,10 @@ type pace struct {
 var defaultPace = pace{window: 100 * time.Millisecond, calm: time.Second}
 
 // Follow sets GOMAXPROCS until ctx ends: to all processors after 100 ms of which
-// the process computed for more than the half, to one after a second
-// without such. It leaves a process alone that was given GOMAXPROCS, and those of
-// systems that do not tell what a process used. GOMAXPROCS is of the whole
-// process: whether to follow is for a program to decide, not for a library.
+// the process computed for more than 70, to one after a second without such. It
+// leaves a process alone that was given GOMAXPROCS, and those of systems that do
+// not tell what a process used. GOMAXPROCS is of the whole process: whether to
+// follow is for a program to decide, not for a library.
 func Follow(ctx context.Context) {
 	if os.Getenv("GOMAXPROCS") != "" || runtime.GOMAXPROCS(0) == 1 {
 		return
@@ -49,7 +49,7 @@ func follow(ctx context.Context, p pace) {
 		now, since := used, at
 		used, at, known = usage()
 		switch {
-		case used-now > at.Sub(since)/2:
+		case used-now > at.Sub(since)*7/10:
 			busy = at
 			if one {
 				runtime.SetDefaultGOMAXPROCS()
