@@ -11,8 +11,8 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/internal/front"
 	"github.com/moim-live/moim/internal/nowait"
-	"github.com/moim-live/moim/internal/upgrade"
 )
 
 const (
@@ -37,7 +37,7 @@ type Server struct {
 	cfg      config.Config
 	log      *slog.Logger
 	http     *http.Server
-	listener *upgrade.Listener // nil: not started
+	listener *front.Listener // nil: not started
 	failed   chan error
 }
 
@@ -81,10 +81,12 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.app.Start(ctx); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s.listener = upgrade.New(listener, upgrade.Config{
+	s.listener = front.New(listener, front.Config{
 		Handler:   s.http.Handler,
-		Paths:     []string{socketIOPath, plainPath},
+		Sockets:   []string{socketIOPath, plainPath},
+		Calls:     s.app.routes.api.IsShort,
 		Timeout:   s.http.ReadHeaderTimeout,
+		Idle:      s.http.IdleTimeout,
 		MaxHeader: maxHeader,
 		Log:       s.log,
 	})

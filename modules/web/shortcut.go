@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -21,9 +22,10 @@ const maxShort = 64 << 10
 type Shortcut func(ctx context.Context, param func(name string) string, body []byte) error
 
 type shortcut struct {
-	status int
-	answer []byte
-	do     Shortcut
+	before, after string // of the path's parameter
+	status        int
+	answer        []byte
+	do            Shortcut
 }
 
 // Shorten makes do serve an operation's plain calls: no query, no
@@ -33,7 +35,28 @@ type shortcut struct {
 func (a *API) Shorten(operationID string, status int, answer any, do Shortcut) {
 	var body bytes.Buffer
 	_ = marshal(&body, answer) // it does not fail
-	a.shortcuts[operationID] = shortcut{status, body.Bytes(), do}
+	s := shortcut{status: status, answer: body.Bytes(), do: do}
+	for path, item := range a.huma.OpenAPI().Paths {
+		if item.Post != nil && item.Post.OperationID == operationID {
+			before, rest, _ := strings.Cut(path, "{")
+			_, after, _ := strings.Cut(rest, "}")
+			s.before, s.after = before, after
+		}
+	}
+	a.shortcuts[operationID] = s
+}
+
+// IsShort reports whether calls of an operation with a shortcut are posted to
+// a path.
+func (a *API) IsShort(path string) bool {
+	for _, s := range a.shortcuts {
+		param, begins := strings.CutPrefix(path, s.before)
+		param, ends := strings.CutSuffix(param, s.after)
+		if begins && ends && param != "" && !strings.Contains(param, "/") {
+			return true
+		}
+	}
+	return false
 }
 
 // shortly serves a call that was admitted, or leaves it as it was and returns

@@ -1,4 +1,4 @@
-package upgrade_test
+package front_test
 
 import (
 	"bufio"
@@ -16,7 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/moim-live/moim/internal/upgrade"
+	"github.com/moim-live/moim/internal/front"
 )
 
 // within bounds what is waited for.
@@ -40,14 +40,14 @@ func says(what string) http.HandlerFunc {
 }
 
 // start runs a listener before a net/http server, and returns its address.
-func start(t *testing.T, handler http.Handler, timeout time.Duration) (*upgrade.Listener, string) {
+func start(t *testing.T, handler http.Handler, timeout time.Duration) (*front.Listener, string) {
 	t.Helper()
 	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := upgrade.New(inner, upgrade.Config{
-		Handler: handler, Paths: []string{"/socket.io/", "/ws"}, Timeout: timeout, MaxHeader: maxHeader, Log: slog.New(slog.DiscardHandler),
+	l := front.New(inner, front.Config{
+		Handler: handler, Sockets: []string{"/socket.io/", "/ws"}, Timeout: timeout, MaxHeader: maxHeader, Log: slog.New(slog.DiscardHandler),
 	})
 	server := &http.Server{Handler: says(elsewhere), ReadHeaderTimeout: timeout, MaxHeaderBytes: maxHeader}
 	ended := make(chan error, 1)
@@ -329,7 +329,7 @@ func TestAcceptFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	failure := errors.New("on purpose")
-	l := upgrade.New(&failing{inner, failure}, upgrade.Config{Timeout: within, MaxHeader: maxHeader, Log: slog.New(slog.DiscardHandler)})
+	l := front.New(&failing{inner, failure}, front.Config{Timeout: within, MaxHeader: maxHeader, Log: slog.New(slog.DiscardHandler)})
 	defer func() {
 		if err := l.Stop(t.Context()); err != nil {
 			t.Error(err)
@@ -338,7 +338,7 @@ func TestAcceptFails(t *testing.T) {
 	if _, err := l.Accept(); !errors.Is(err, failure) {
 		t.Errorf("accept: %v", err)
 	}
-	dial(t, inner.Addr().String()).say(t, "POST ")
+	dial(t, inner.Addr().String()).say(t, "PUT ")
 	conn, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@
 // request of each connection. An ordinary one that opens a WebSocket it has
 // answered here, by the same handler and in a goroutine that is used again.
 // Everything else, and whatever is unusual, is net/http's, byte for byte.
-package upgrade
+package front
 
 import (
 	"bufio"
@@ -26,9 +26,11 @@ import (
 // Config is how a [Listener] answers. All of it is required.
 type Config struct {
 	Handler   http.Handler
-	Paths     []string      // where WebSockets are opened, as they are in a request
-	Timeout   time.Duration // for the header to arrive, and for an answer to be taken
-	MaxHeader int           // bytes of a header; net/http refuses a longer one
+	Sockets   []string               // paths where WebSockets are opened, as they are in a request
+	Calls     func(path string) bool // whether POST to a path is a short call
+	Timeout   time.Duration          // for a request to arrive, and for an answer to be taken
+	Idle      time.Duration          // for a connection to be silent between calls
+	MaxHeader int                    // bytes of a header; net/http refuses a longer one
 	Log       *slog.Logger
 }
 
@@ -44,7 +46,7 @@ type Listener struct {
 	readers sync.Pool // of *bufio.Reader
 
 	mu      sync.Mutex
-	waiting map[net.Conn]struct{} // for their header to arrive
+	waiting map[net.Conn]struct{} // for their request to arrive
 	closed  chan struct{}
 }
 
@@ -63,7 +65,7 @@ func New(inner net.Listener, cfg Config) *Listener {
 		work:     tasks.New(),
 		others:   make(chan accepted),
 		buffers: sync.Pool{New: func() any {
-			buffer := make([]byte, headerBytes)
+			buffer := make([]byte, requestBytes)
 			return &buffer
 		}},
 		readers: sync.Pool{New: func() any { return bufio.NewReader(nil) }},
@@ -134,30 +136,42 @@ func (l *Listener) pass(a accepted) bool {
 	}
 }
 
-// begin waits for a connection's first request and sees to it that it is
-// answered.
+// client is a connection whose requests are answered here while they are
+// ordinary.
+type client struct {
+	net.Conn
+	addr   string
+	last   header // of a call
+	answer answer
+}
+
+// begin sees to it that a connection's requests are answered.
 func (l *Listener) begin(conn net.Conn) {
-	if !l.await(conn) {
-		_ = conn.Close()
-		return
-	}
 	buffer, _ := l.buffers.Get().(*[]byte)
 	defer l.buffers.Put(buffer)
-	data, r, err := l.read(conn, *buffer)
-	l.arrived(conn)
-	switch {
-	case err != nil: // as net/http, it says nothing to that
-		_ = conn.Close()
-	case r != nil:
-		l.serve(conn, r)
-	case conn.SetReadDeadline(time.Time{}) != nil, !l.pass(accepted{conn: &begun{Conn: conn, data: bytes.Clone(data)}}):
-		_ = conn.Close()
+	c := &client{Conn: conn, addr: conn.RemoteAddr().String()}
+	for idle := l.cfg.Timeout; ; idle = l.cfg.Idle {
+		data, r, err := l.next(c, *buffer, idle)
+		l.arrived(conn)
+		switch {
+		case err != nil: // as net/http, it says nothing to that
+			_ = conn.Close()
+			return
+		case r == nil:
+			if conn.SetReadDeadline(time.Time{}) != nil || !l.pass(accepted{conn: &begun{Conn: conn, data: bytes.Clone(data)}}) {
+				_ = conn.Close()
+			}
+			return
+		case !l.serve(c, r):
+			return
+		}
 	}
 }
 
-// await notes that a header is waited for, and for how long.
-func (l *Listener) await(conn net.Conn) bool {
-	if conn.SetReadDeadline(time.Now().Add(l.cfg.Timeout)) != nil {
+// await notes that a request is waited for, and until when. It reports false
+// when the listener is closed.
+func (l *Listener) await(conn net.Conn, until time.Time) bool {
+	if conn.SetReadDeadline(until) != nil {
 		return false
 	}
 	l.mu.Lock()
