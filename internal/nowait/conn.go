@@ -26,18 +26,7 @@ import (
 type Conn struct {
 	*net.TCPConn
 
-	raw    syscall.RawConn
-	reader attempt
-	writer attempt
-}
-
-// attempt is one call of Read or Write, one at a time.
-type attempt struct {
-	mu   sync.Mutex
-	call func(fd uintptr) bool
-	data []byte
-	n    int
-	err  error
+	calls calls
 }
 
 // Wrap returns conn, as a [Conn] where that is of use.
@@ -50,8 +39,8 @@ func Wrap(conn net.Conn) net.Conn {
 	if err != nil {
 		return conn
 	}
-	c := &Conn{TCPConn: tcp, raw: raw}
-	c.reader.call, c.writer.call = c.reader.read, c.writer.write
+	c := &Conn{TCPConn: tcp}
+	c.calls.bind(raw)
 	return c
 }
 
@@ -60,14 +49,11 @@ func (c *Conn) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return c.TCPConn.Read(b)
 	}
-	n, err := c.reader.do("read", b, c.raw.Read)
-	if err != nil {
-		return n, c.failed("read", err)
-	}
-	if n == 0 {
+	n, err := c.calls.read(b)
+	if err == nil && n == 0 {
 		return 0, io.EOF
 	}
-	return n, nil
+	return n, failed(c, "read", err)
 }
 
 // Write implements [net.Conn].
@@ -75,19 +61,45 @@ func (c *Conn) Write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return c.TCPConn.Write(b)
 	}
-	n, err := c.writer.do("write", b, c.raw.Write)
-	if err != nil {
-		return n, c.failed("write", err)
-	}
-	return n, nil
+	n, err := c.calls.write(b)
+	return n, failed(c, "write", err)
 }
 
 // failed gives an error the form that package net's have.
-func (c *Conn) failed(op string, err error) error {
+func failed(c net.Conn, op string, err error) error {
+	if err == nil {
+		return nil
+	}
 	if wrapped, ok := errors.AsType[*net.OpError](err); ok { // of waiting, or of a closed connection
 		err = wrapped.Err
 	}
 	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+}
+
+// calls reads from a descriptor that is in Go's poller, and writes to it.
+type calls struct {
+	raw    syscall.RawConn
+	reader attempt
+	writer attempt
+}
+
+func (c *calls) bind(raw syscall.RawConn) {
+	c.raw = raw
+	c.reader.call, c.writer.call = c.reader.read, c.writer.write
+}
+
+// read returns 0 bytes at the end.
+func (c *calls) read(b []byte) (int, error) { return c.reader.do("read", b, c.raw.Read) }
+
+func (c *calls) write(b []byte) (int, error) { return c.writer.do("write", b, c.raw.Write) }
+
+// attempt is one call of Read or Write, one at a time.
+type attempt struct {
+	mu   sync.Mutex
+	call func(fd uintptr) bool
+	data []byte
+	n    int
+	err  error
 }
 
 func (a *attempt) do(op string, b []byte, wait func(func(fd uintptr) bool) error) (int, error) {

@@ -98,27 +98,33 @@ func TestOnlyTCPIsWrapped(t *testing.T) {
 	}
 }
 
-// pair returns a connection that is wrapped by a listener, and its peer.
+// pair returns the two ends of a connection, which are wrapped.
 func pair(t *testing.T) (*nowait.Conn, net.Conn) {
 	t.Helper()
 	plain, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener := nowait.Listener{Listener: plain}
-	defer listener.Close()
-	dialed, err := new(net.Dialer).DialContext(context.Background(), "tcp", plain.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	accepted, is := conn.(*nowait.Conn)
+	accepted, dialed := connect(t, plain)
+	conn, is := nowait.Wrap(accepted).(*nowait.Conn)
 	if !is {
 		t.Skip("not of use on this system")
 	}
+	return conn, nowait.Wrap(dialed)
+}
+
+// connect returns the two ends of a connection to a listener, which it closes.
+func connect(t *testing.T, listener net.Listener) (accepted, dialed net.Conn) {
+	t.Helper()
+	defer listener.Close()
+	dialed, err := new(net.Dialer).DialContext(context.Background(), "tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted, err = listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { _, _ = accepted.Close(), dialed.Close() })
-	return accepted, nowait.Wrap(dialed)
+	return accepted, dialed
 }

@@ -20,20 +20,10 @@ type direct struct {
 	err  error
 }
 
-// bind knows the connections whose writes nothing but the kernel sees: a TLS
-// connection, or one that its listener has wrapped, is not among them.
+// bind knows the connections whose writes nothing but the kernel sees.
 func (d *direct) bind(conn net.Conn) {
-	var err error
-	switch conn := conn.(type) {
-	case *nowait.Conn:
-		d.raw, err = conn.SyscallConn()
-	case *net.TCPConn:
-		d.raw, err = conn.SyscallConn()
-	case *net.UnixConn:
-		d.raw, err = conn.SyscallConn()
-	}
-	if err != nil {
-		d.raw = nil
+	if bare := nowait.Bare(conn); bare != nil {
+		d.raw, _ = bare.SyscallConn()
 	}
 	d.attempt = d.once
 }

@@ -43,16 +43,8 @@ var _ transport = (*polled)(nil)
 // adopt returns a transport that the poller reads from, once it is not held any
 // more, or nil when it cannot.
 func (p *poller) adopt(c *Conn, conn net.Conn) transport {
-	if quick, ok := conn.(*nowait.Conn); ok {
-		conn = quick.TCPConn
-	}
-	var bare syscall.Conn // and not what merely embeds one
-	switch conn := conn.(type) {
-	case *net.TCPConn:
-		bare = conn
-	case *net.UnixConn:
-		bare = conn
-	default:
+	bare := nowait.Bare(conn)
+	if bare == nil {
 		return nil
 	}
 	s := &polled{webSocket: webSocket{conn}, poller: p, conn: c}

@@ -32,7 +32,13 @@ var listeners = map[string]func(http.Handler) *httptest.Server{
 		return newServer(h, func(l net.Listener) net.Listener { return wrappedListener{l} })
 	},
 	"nowait": func(h http.Handler) *httptest.Server {
-		return newServer(h, func(l net.Listener) net.Listener { return nowait.Listener{Listener: l} })
+		return newServer(h, func(l net.Listener) net.Listener {
+			quick, err := nowait.Listen(context.Background(), "127.0.0.1:0")
+			if err := errors.Join(err, l.Close()); err != nil {
+				panic(err)
+			}
+			return quick
+		})
 	},
 }
 
