@@ -17,6 +17,7 @@ var options = map[[2]int]int{
 	{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL}: 15,
 	{syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT}:   9,
 	{syscall.IPPROTO_TCP, syscall.TCP_NODELAY}:   1,
+	{syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT}:   1,
 }
 
 // listener accepts connections as an [Accepted] each. It is package net's, whose
