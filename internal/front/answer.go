@@ -36,7 +36,7 @@ func (l *Listener) serve(c *client, r *http.Request) (more bool) {
 		return false
 	}
 	_ = c.SetWriteDeadline(time.Now().Add(l.cfg.Timeout))
-	if err := a.send(); err != nil {
+	if err := a.send(l.date(time.Now())); err != nil {
 		l.cfg.Log.Debug("front: an answer could not be sent", "err", err)
 		return false
 	}
@@ -110,15 +110,28 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return a.conn, bufio.NewReadWriter(bufio.NewReaderSize(a.conn, hijackedBuffer), bufio.NewWriterSize(a.conn, hijackedBuffer)), nil
 }
 
+// date returns the value of the header Date, which is the same for a second.
+func (l *Listener) date(now time.Time) string {
+	if d := l.today.Load(); d != nil && d.second == now.Unix() {
+		return d.text
+	}
+	d := &date{now.Unix(), now.UTC().Format(http.TimeFormat)}
+	l.today.Store(d)
+	return d.text
+}
+
+type date struct {
+	second int64
+	text   string
+}
+
 // send writes the answer with one call.
-func (a *answer) send() error {
+func (a *answer) send(date string) error {
 	a.WriteHeader(http.StatusOK)
 	w := &a.sent
 	w.WriteString("HTTP/1.1 ")
 	w.Write(strconv.AppendInt(w.AvailableBuffer(), int64(a.status), 10))
-	w.WriteString(" " + http.StatusText(a.status) + "\r\nDate: ")
-	w.Write(time.Now().UTC().AppendFormat(w.AvailableBuffer(), http.TimeFormat))
-	w.WriteString("\r\n")
+	w.WriteString(" " + http.StatusText(a.status) + "\r\nDate: " + date + "\r\n")
 	if err := a.header.WriteSubset(w, framing); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/moim-live/moim/internal/tasks"
@@ -44,6 +45,7 @@ type Listener struct {
 	start   sync.Once
 	buffers sync.Pool // of *[]byte
 	readers sync.Pool // of *bufio.Reader
+	today   atomic.Pointer[date]
 
 	mu      sync.Mutex
 	waiting map[net.Conn]struct{} // for their request to arrive

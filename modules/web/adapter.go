@@ -60,7 +60,21 @@ func (a *API) admit(op *huma.Operation, c *gin.Context, x *exchange) error {
 			return fault.ErrBadRequest.WithMessage("the path holds bytes that are not text")
 		}
 	}
-	query, err := url.ParseQuery(c.Request.URL.RawQuery)
+	if err := textQuery(c.Request.URL.RawQuery); err != nil {
+		return err
+	}
+	if op.RequestBody != nil && op.MaxBodyBytes > 0 && c.Request.ContentLength >= op.MaxBodyBytes {
+		return tooLarge(op)
+	}
+	return nil
+}
+
+// textQuery refuses a query string that does not hold text.
+func textQuery(raw string) error {
+	if raw == "" {
+		return nil
+	}
+	query, err := url.ParseQuery(raw)
 	if err != nil {
 		return fault.ErrBadRequest.WithMessage("the query string is malformed")
 	}
@@ -70,9 +84,6 @@ func (a *API) admit(op *huma.Operation, c *gin.Context, x *exchange) error {
 				return fault.ErrBadRequest.WithMessage("the query string holds bytes that are not text")
 			}
 		}
-	}
-	if op.RequestBody != nil && op.MaxBodyBytes > 0 && c.Request.ContentLength >= op.MaxBodyBytes {
-		return tooLarge(op)
 	}
 	return nil
 }

@@ -501,17 +501,19 @@ func TestMetrics(t *testing.T) {
 	s.do("GET", "/v1/things/secret-id", "")
 	s.do("GET", "/v1/fail/notfound", "")
 	s.do("GET", "/v1/unknown-path", "")
+	s.do("SECRET", "/v1/unknown-path", "")
 	body := s.do("GET", "/metrics", "", "Authorization", "").body
 	for _, want := range []string{
 		`moim_http_request_duration_seconds_count{route="GET /v1/things/:id",status="2xx"} 1`,
 		`moim_http_request_duration_seconds_count{route="GET /v1/fail/:id",status="4xx"} 1`,
 		`moim_http_request_duration_seconds_count{route="GET unmatched",status="4xx"} 1`,
+		`moim_http_request_duration_seconds_count{route="OTHER unmatched",status="4xx"} 1`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in\n%s", want, body)
 		}
 	}
-	if strings.Contains(body, "secret-id") || strings.Contains(body, "unknown-path") {
-		t.Error("a path became a label")
+	if strings.Contains(body, "secret-id") || strings.Contains(body, "unknown-path") || strings.Contains(body, "SECRET") {
+		t.Error("what a client chose became a label")
 	}
 }
