@@ -1,12 +1,17 @@
-// Package upgrade answers the requests that open WebSockets without net/http's
-// server.
+// Package front answers what clients ask for most often without net/http's
+// server: the requests that open WebSockets, and short calls that come again
+// and again on connections that are kept.
 //
 // That server gives each connection buffers, contexts and a goroutine whose
 // stack has to grow, and a connection that it hands over leaves them all behind
-// as garbage: a sixth of what connecting costs. [Listener] looks at the first
-// request of each connection. An ordinary one that opens a WebSocket it has
-// answered here, by the same handler and in a goroutine that is used again.
-// Everything else, and whatever is unusual, is net/http's, byte for byte.
+// as garbage: a sixth of what connecting costs. A call it gives a second
+// goroutine, which reads ahead, and a context that ends with the connection: for
+// a call that does little they are a tenth of all.
+//
+// [Listener] looks at the requests of each connection, and has the ordinary ones
+// of these two kinds answered by the same handler as all others. With the first
+// that is of another kind, or in any way unusual, the connection is net/http's
+// for good, byte for byte.
 package front
 
 import (
@@ -28,7 +33,7 @@ import (
 type Config struct {
 	Handler   http.Handler
 	Sockets   []string               // paths where WebSockets are opened, as they are in a request
-	Calls     func(path string) bool // whether POST to a path is a short call
+	Calls     func(path string) bool // whether a path is that of a short call: POST, and an answer soon
 	Timeout   time.Duration          // for a request to arrive, and for an answer to be taken
 	Idle      time.Duration          // for a connection to be silent between calls
 	MaxHeader int                    // bytes of a header; net/http refuses a longer one
@@ -76,7 +81,7 @@ func New(inner net.Listener, cfg Config) *Listener {
 	}
 }
 
-// Accept implements [net.Listener]. It returns connections whose first request
+// Accept implements [net.Listener]. It returns connections of which a request
 // is not answered here.
 func (l *Listener) Accept() (net.Conn, error) {
 	l.start.Do(func() { l.work.Run(l.accept) })
@@ -88,8 +93,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements [net.Listener]. Connections that have not sent their request
-// end; those that have are answered.
+// Close implements [net.Listener]. Connections on which a request is waited for
+// end; those that have sent theirs are answered.
 func (l *Listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -207,4 +212,13 @@ func (b *begun) Read(data []byte) (int, error) {
 	n := copy(data, b.data)
 	b.data = b.data[n:]
 	return n, nil
+}
+
+// CloseWrite is what net/http calls so that an answer reaches a client which is
+// still sending.
+func (b *begun) CloseWrite() error {
+	if half, ok := b.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }

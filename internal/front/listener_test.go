@@ -31,6 +31,12 @@ const (
 	opening   = "GET /ws?a=b HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n"
 )
 
+// call is a short call with a body, and whatever else its header says.
+func call(body string, lines ...string) string {
+	lines = append([]string{"POST /calls/1 HTTP/1.1", "Host: x", fmt.Sprint("Content-Length: ", len(body))}, lines...)
+	return strings.Join(lines, "\r\n") + "\r\n\r\n" + body
+}
+
 func says(what string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Path", r.URL.Path)
@@ -42,12 +48,18 @@ func says(what string) http.HandlerFunc {
 // start runs a listener before a net/http server, and returns its address.
 func start(t *testing.T, handler http.Handler, timeout time.Duration) (*front.Listener, string) {
 	t.Helper()
+	return startIdle(t, handler, timeout, within)
+}
+
+func startIdle(t *testing.T, handler http.Handler, timeout, idle time.Duration) (*front.Listener, string) {
+	t.Helper()
 	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := front.New(inner, front.Config{
-		Handler: handler, Sockets: []string{"/socket.io/", "/ws"}, Timeout: timeout, MaxHeader: maxHeader, Log: slog.New(slog.DiscardHandler),
+		Handler: handler, Sockets: []string{"/socket.io/", "/ws"}, Calls: func(path string) bool { return strings.HasPrefix(path, "/calls/") },
+		Timeout: timeout, Idle: idle, MaxHeader: maxHeader, Log: slog.New(slog.DiscardHandler),
 	})
 	server := &http.Server{Handler: says(elsewhere), ReadHeaderTimeout: timeout, MaxHeaderBytes: maxHeader}
 	ended := make(chan error, 1)
@@ -147,6 +159,20 @@ func TestWhoAnswers(t *testing.T) {
 		"a wrong host":           {header("Host: x y", websocket), "400"},
 		"a wrong name":           {header(host, websocket, "a b: c"), "400"},
 		"a wrong value":          {header(host, websocket, "a: \x01"), "400"},
+		"a call":                 {call("{}"), here},
+		"of several lines":       {call("{\n}"), here},
+		"that holds a header":    {call("a\r\n\r\nb"), here},
+		"that says to be kept":   {call("{}", "connection: Keep-Alive"), here},
+		"nearly too long":        {call(strings.Repeat("c", 3900)), here},
+		"a call too long":        {call(strings.Repeat("c", 4100)), elsewhere},
+		"of another path":        {strings.Replace(call("{}"), "calls", "other", 1), elsewhere},
+		"that is the last":       {call("{}", "Connection: close"), elsewhere},
+		"that waits":             {call("{}", "Expect: 200-ok"), "417"},
+		"that upgrades":          {call("{}", websocket), elsewhere},
+		"of chunks":              {"POST /calls/1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", elsewhere},
+		"without a length":       {"POST /calls/1 HTTP/1.1\r\nHost: x\r\n\r\n", elsewhere},
+		"of two lengths":         {call("{}", "Content-Length: 3"), "400"},
+		"of a wrong length":      {"POST /calls/1 HTTP/1.1\r\nHost: x\r\nContent-Length: +2\r\n\r\n{}", "400"},
 		"a wrong URL":            {"GET /ws?\x01 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n", "400"},
 		"too large":              {header(host, websocket, large(3*maxHeader)), "431"},
 	} {
@@ -164,16 +190,102 @@ func TestWhoAnswers(t *testing.T) {
 	}
 }
 
+// TestCalls: a connection serves one call after the other, each with its own
+// header and body, until something else comes.
+func TestCalls(t *testing.T) {
+	t.Parallel()
+	var last *http.Request
+	_, addr := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if last != nil && (last == r || last.RemoteAddr != r.RemoteAddr) {
+			t.Error("not a request of its own, or of another client")
+		}
+		last = r
+		body, err := io.ReadAll(r.Body)
+		if err != nil || int64(len(body)) != r.ContentLength {
+			t.Errorf("%d bytes of %d: %v", len(body), r.ContentLength, err)
+		}
+		if err := http.NewResponseController(w).SetReadDeadline(time.Now()); err != nil {
+			t.Error(err)
+		}
+		if n := w.Header().Get("Before"); n != "" {
+			t.Errorf("a header of the answer before: %q", n)
+		}
+		w.Header().Set("Before", "x\r\ny: z")
+		if len(body) == 0 {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		_, _ = fmt.Fprint(w, r.Method, r.URL.Path, r.Host, r.Header.Get("Authorization"), string(body))
+	}), within)
+	c := dial(t, addr)
+	for i := range 6 {
+		token, body := fmt.Sprint("token", i/2), strings.Repeat("b", i%3)
+		c.say(t, call(body, "Authorization: "+token))
+		response, got := c.answer(t)
+		want, status := "POST/calls/1x"+token+body, http.StatusOK
+		if body == "" {
+			want, status = "", http.StatusNoContent
+		}
+		if got != want || response.StatusCode != status || response.Close || response.Header.Get("Y") != "" {
+			t.Errorf("%v: %q, want %q", response, got, want)
+		}
+		if _, err := http.ParseTime(response.Header.Get("Date")); err != nil {
+			t.Errorf("the date: %v", err)
+		}
+	}
+	c.say(t, "GET /path HTTP/1.1\r\nHost: x\r\n\r\n"+call("b"))
+	for range 2 {
+		if _, body := c.answer(t); body != elsewhere {
+			t.Error(body)
+		}
+	}
+}
+
+// TestCallThenSocket: a connection on which calls were made may open a socket.
+func TestCallThenSocket(t *testing.T) {
+	t.Parallel()
+	_, addr := start(t, says(here), within)
+	c := dial(t, addr)
+	for _, request := range []string{call("b"), opening} {
+		c.say(t, request)
+		if _, body := c.answer(t); body != here {
+			t.Error(body)
+		}
+	}
+	c.ends(t)
+}
+
+// TestIdle: a connection may be silent between calls for longer than a call may
+// be under way, but not for ever.
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	const timeout, idle = 200 * time.Millisecond, time.Second
+	_, addr := startIdle(t, says(here), timeout, idle)
+	for begun, limit := range map[string]time.Duration{"": idle, call("{}")[:20]: timeout} {
+		c := dial(t, addr)
+		start := time.Now()
+		c.say(t, call("{}"))
+		c.answer(t)
+		c.say(t, begun)
+		c.ends(t)
+		if took := time.Since(start); took < limit {
+			t.Errorf("%q: it has ended after %v, before %v", begun, took, limit)
+		}
+	}
+}
+
 // TestMoreThanARequest: a client that does not wait for the answer is
 // net/http's.
 func TestMoreThanARequest(t *testing.T) {
 	t.Parallel()
 	_, addr := start(t, says(here), within)
-	c := dial(t, addr)
-	c.say(t, opening+opening)
-	for range 2 {
-		if _, body := c.answer(t); body != elsewhere {
-			t.Error(body)
+	for _, request := range []string{opening, call("{}")} {
+		c := dial(t, addr)
+		c.say(t, request+request)
+		for range 2 {
+			if _, body := c.answer(t); body != elsewhere {
+				t.Error(body)
+			}
 		}
 	}
 }
@@ -352,13 +464,15 @@ func TestClose(t *testing.T) {
 	t.Parallel()
 	answering, finish := make(chan struct{}), make(chan struct{})
 	l, addr := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		close(answering)
+		answering <- struct{}{}
 		<-finish
 		_, _ = io.WriteString(w, here)
 	}), time.Hour)
-	silent, busy := dial(t, addr), dial(t, addr)
+	silent, busy, calling := dial(t, addr), dial(t, addr), dial(t, addr)
 	silent.say(t, "GET /ws")
 	busy.say(t, opening)
+	calling.say(t, call("{}"))
+	<-answering
 	<-answering
 	for range 2 {
 		if err := l.Close(); err != nil {
@@ -375,7 +489,10 @@ func TestClose(t *testing.T) {
 		t.Errorf("it stopped before the answer: %v", err)
 	}
 	close(finish)
-	if _, body := busy.answer(t); body != here {
-		t.Errorf("%q", body)
+	for _, c := range []*client{busy, calling} {
+		if _, body := c.answer(t); body != here {
+			t.Errorf("%q", body)
+		}
+		c.ends(t)
 	}
 }

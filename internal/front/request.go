@@ -48,17 +48,19 @@ func (l *Listener) next(c *client, buffer []byte, idle time.Duration) (data []by
 			until = earlier(until, time.Now().Add(l.cfg.Timeout))
 		}
 		data = buffer[:len(data)+n]
-		if !l.plausible(data) {
+		head, body, whole := cutHeader(data)
+		if !l.plausible(head) {
 			return data, nil, nil
 		}
-		if end := bytes.Index(data, headerEnd); end >= 0 {
-			body := data[end+len(headerEnd):]
-			r := l.request(c, data[:end+len(headerEnd)])
+		if whole {
+			r := l.request(c, head)
 			switch {
 			case r == nil, int64(len(body)) > r.ContentLength: // something follows already
 				return data, nil, nil
 			case int64(len(body)) == r.ContentLength:
-				r.Body = io.NopCloser(bytes.NewReader(body))
+				if len(body) > 0 {
+					r.Body = io.NopCloser(bytes.NewReader(body))
+				}
 				return data, r, nil
 			}
 		}
@@ -72,6 +74,16 @@ func (l *Listener) next(c *client, buffer []byte, idle time.Duration) (data []by
 	}
 }
 
+// cutHeader takes a request apart after the empty line, if that has arrived.
+func cutHeader(data []byte) (head, body []byte, whole bool) {
+	end := bytes.Index(data, headerEnd)
+	if end < 0 {
+		return data, nil, false
+	}
+	end += len(headerEnd)
+	return data[:end], data[end:], true
+}
+
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
@@ -79,8 +91,8 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// plausible reports whether data may be, or become, a request that is answered
-// here.
+// plausible reports whether data may be, or become, the header of a request
+// that is answered here.
 func (l *Listener) plausible(data []byte) bool {
 	switch {
 	case !ordinaryLines(data):
@@ -115,7 +127,7 @@ func (l *Listener) calls(data []byte) bool {
 	return end < 0 || l.cfg.Calls != nil && l.cfg.Calls(string(data[:end]))
 }
 
-// request returns the request of a plausible header, its body left out, or nil
+// request returns the request of a plausible header, without its body, or nil
 // when there is anything unusual about it. What net/http refuses is not let
 // through.
 func (l *Listener) request(c *client, data []byte) *http.Request {
@@ -140,6 +152,7 @@ func (l *Listener) request(c *client, data []byte) *http.Request {
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 		Header:        h.fields,
+		Body:          http.NoBody,
 		ContentLength: h.length,
 		Host:          h.host,
 		RequestURI:    target,

@@ -12,12 +12,12 @@ import (
 // seconds, and a number of probes. Connections inherit it from the listener,
 // like the last option.
 var options = map[[2]int]int{
-	{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE}:   1,
-	{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE}:  15,
-	{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL}: 15,
-	{syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT}:   9,
-	{syscall.IPPROTO_TCP, syscall.TCP_NODELAY}:   1,
-	{syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT}:   1,
+	{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE}:      1,
+	{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE}:     15,
+	{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL}:    15,
+	{syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT}:      9,
+	{syscall.IPPROTO_TCP, syscall.TCP_NODELAY}:      1,
+	{syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT}: 1,
 }
 
 // listener accepts connections as an [Accepted] each. It is package net's, whose
