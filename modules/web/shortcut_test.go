@@ -37,6 +37,13 @@ func TestShorten(t *testing.T) {
 		}
 		return nil
 	})
+	for path, want := range map[string]bool{
+		"/v1/echo/1": true, "/v1/echo/a%2Fb": true, "/v1/echo/": false, "/v1/echo": false, "/v1/echo/1/2": false, "/echo/1": false,
+	} {
+		if got := s.api.IsShort(path); got != want {
+			t.Errorf("%s is short: %t", path, got)
+		}
+	}
 	const json = "application/json"
 	for name, c := range map[string]struct {
 		body   string
