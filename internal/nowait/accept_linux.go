@@ -12,12 +12,11 @@ import (
 // seconds, and a number of probes. Connections inherit it from the listener,
 // like the last option.
 var options = map[[2]int]int{
-	{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE}:      1,
-	{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE}:     15,
-	{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL}:    15,
-	{syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT}:      9,
-	{syscall.IPPROTO_TCP, syscall.TCP_NODELAY}:      1,
-	{syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT}: 1,
+	{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE}:   1,
+	{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE}:  15,
+	{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL}: 15,
+	{syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT}:   9,
+	{syscall.IPPROTO_TCP, syscall.TCP_NODELAY}:   1,
 }
 
 // listener accepts connections as an [Accepted] each. It is package net's, whose
@@ -37,6 +36,9 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 			for option, value := range options {
 				errs = append(errs, syscall.SetsockoptInt(int(fd), option[0], option[1], value))
 			}
+			// Who accepts finds something to read, mostly. A client that is
+			// silent is accepted after a second or more, as without it.
+			_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT, 1)
 		})
 		return errors.Join(append(errs, err)...)
 	}}

@@ -56,6 +56,20 @@ func get(t *testing.T, conn net.Conn, option [2]int) (value int) {
 	return value
 }
 
+// TestSilentClient: it is accepted in the end, and heard when it speaks.
+func TestSilentClient(t *testing.T) {
+	t.Parallel()
+	listener := listen(t)
+	peer := dial(t, listener)
+	conn := accept(t, listener)
+	if _, err := peer.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestAcceptedConn holds accepted connections to what package net's do.
 func TestAcceptedConn(t *testing.T) {
 	t.Parallel()

@@ -114,17 +114,38 @@ func pair(t *testing.T) (*nowait.Conn, net.Conn) {
 }
 
 // connect returns the two ends of a connection to a listener, which it closes.
+// The client has said something, without which it may not be accepted at once.
 func connect(t *testing.T, listener net.Listener) (accepted, dialed net.Conn) {
 	t.Helper()
-	defer listener.Close()
-	dialed, err := new(net.Dialer).DialContext(context.Background(), "tcp", listener.Addr().String())
-	if err != nil {
+	dialed = dial(t, listener)
+	if _, err := dialed.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	accepted, err = listener.Accept()
-	if err != nil {
+	accepted = accept(t, listener)
+	if _, err := io.ReadFull(accepted, make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _, _ = accepted.Close(), dialed.Close() })
 	return accepted, dialed
+}
+
+func dial(t *testing.T, listener net.Listener) net.Conn {
+	t.Helper()
+	conn, err := new(net.Dialer).DialContext(context.Background(), "tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// accept also closes the listener.
+func accept(t *testing.T, listener net.Listener) net.Conn {
+	t.Helper()
+	defer listener.Close()
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
 }
