@@ -46,7 +46,7 @@ func TestFollow(t *testing.T) {
 		follow(ctx, testPace)
 	}()
 
-	await(t, percent, func(p uint64) bool { return p >= 800 }, rest) // little is alive: much more may gather
+	await(t, percent, func(p uint64) bool { return p == 400 }, rest) // little is alive: much more may gather
 
 	// As more and more is alive, no more gathers than that.
 	await(t, percent, func(p uint64) bool { return p == 100 }, allocate)
@@ -56,7 +56,7 @@ func TestFollow(t *testing.T) {
 	kept = nil
 	await(t, given, func(n uint64) bool { return n >= was+(64<<20) }, rest)
 	n := value(collections)
-	await(t, percent, func(p uint64) bool { return p >= 800 }, rest)
+	await(t, percent, func(p uint64) bool { return p == 400 }, rest)
 
 	// And only once: there is nothing more to give.
 	for range 10 {

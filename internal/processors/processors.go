@@ -10,6 +10,7 @@ import (
 	"context"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,13 @@ type pace struct {
 }
 
 var defaultPace = pace{window: 100 * time.Millisecond, calm: time.Second}
+
+// whole is what GOMAXPROCS was before it was set to 1, while it is.
+var whole atomic.Int64
+
+// All returns how many processors there are to use, however many are in use now:
+// what is sized by them once is to be sized by this.
+func All() int { return max(runtime.GOMAXPROCS(0), int(whole.Load())) }
 
 // Follow sets GOMAXPROCS until ctx ends: to all processors after 100 ms of which
 // the process computed for more than 70, to one after a second without such. It
@@ -34,7 +42,10 @@ func Follow(ctx context.Context) {
 }
 
 func follow(ctx context.Context, p pace) {
-	defer runtime.SetDefaultGOMAXPROCS()
+	defer func() {
+		runtime.SetDefaultGOMAXPROCS()
+		whole.Store(0)
+	}()
 	tick := time.NewTicker(p.window)
 	defer tick.Stop()
 
@@ -53,9 +64,11 @@ func follow(ctx context.Context, p pace) {
 			busy = at
 			if one {
 				runtime.SetDefaultGOMAXPROCS()
+				whole.Store(0)
 				one = false
 			}
 		case !one && at.Sub(busy) >= p.calm:
+			whole.Store(int64(runtime.GOMAXPROCS(0)))
 			runtime.GOMAXPROCS(1)
 			one = true
 		}

@@ -44,9 +44,16 @@ func TestFollow(t *testing.T) {
 		defer close(ended)
 		follow(ctx, testPace)
 	}()
-	await(t, 1, rest)
-	await(t, all, compute)
-	await(t, 1, rest)
+	for _, do := range []func(){rest, compute, rest} {
+		n := 1
+		if runtime.GOMAXPROCS(0) == 1 {
+			n = all
+		}
+		await(t, n, do)
+		if All() != all {
+			t.Errorf("GOMAXPROCS is %d: there are %d to use, not %d", n, All(), all)
+		}
+	}
 	stop()
 	<-ended
 	if n := runtime.GOMAXPROCS(0); n != all {

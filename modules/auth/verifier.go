@@ -110,21 +110,21 @@ type claims struct {
 	Issuer    string           `json:"iss"`
 	Subject   string           `json:"sub"`
 	Audience  jwt.ClaimStrings `json:"aud"`
-	ExpiresAt json.Number      `json:"exp"`
-	NotBefore json.Number      `json:"nbf"`
-	IssuedAt  json.Number      `json:"iat"`
+	ExpiresAt *json.Number     `json:"exp"`
+	NotBefore *json.Number     `json:"nbf"`
+	IssuedAt  *json.Number     `json:"iat"`
 	Name      string           `json:"name"`
 	Scope     scopes           `json:"scope"`
 }
 
 // instant is when a NumericDate (RFC 7519) is, in whole seconds: never, where none
 // is given.
-func instant(date json.Number) (t time.Time, given bool, err error) {
-	if date == "" {
+func instant(date *json.Number) (t time.Time, given bool, err error) {
+	if date == nil {
 		return time.Time{}, false, nil
 	}
 	if seconds, err := date.Int64(); err == nil {
-		return time.Unix(seconds, 0), true, nil
+		return time.Unix(min(seconds, latest.Unix()), 0), true, nil
 	}
 	seconds, err := date.Float64()
 	return time.Unix(int64(min(seconds, float64(latest.Unix()))), 0), true, err

@@ -124,6 +124,7 @@ func TestClaims(t *testing.T) {
 		{name: "exp as text", claims: jwt.MapClaims{"exp": strconv.FormatInt(exp.Unix(), 10)}, want: auth.Identity{UserID: "alice"}},
 		{name: "exp beyond all numbers", claims: jwt.MapClaims{"exp": json.Number("1e999")}, says: "can be read"},
 		{name: "iat of another age", claims: jwt.MapClaims{"iat": 1e300}, says: "future"},
+		{name: "nbf beyond all times", claims: jwt.MapClaims{"nbf": json.Number("9223372036854775807")}, says: "not valid yet"},
 		{name: "nbf no number", claims: jwt.MapClaims{"nbf": true}, says: "can be read"},
 		{name: "nbf soon", claims: jwt.MapClaims{"nbf": now + 50}, want: auth.Identity{UserID: "alice"}},
 		{name: "nbf later", claims: jwt.MapClaims{"nbf": now + 70}, says: "not valid yet"},

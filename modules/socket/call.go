@@ -28,6 +28,7 @@ type call struct {
 
 	mu     sync.Mutex
 	ended  bool
+	err    error              // once there is one, it stays
 	timed  context.Context    //nolint:containedctx // parent with the deadline, once it is waited for
 	cancel context.CancelFunc // timed's
 }
@@ -78,16 +79,17 @@ func (c *call) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
+	case c.err != nil:
 	case c.timed != nil:
-		return c.timed.Err()
+		c.err = c.timed.Err()
 	case c.ended:
-		return context.Canceled
+		c.err = context.Canceled
 	case c.parent.Err() != nil:
-		return c.parent.Err()
+		c.err = c.parent.Err()
 	case !time.Now().Before(c.deadline):
-		return context.DeadlineExceeded
+		c.err = context.DeadlineExceeded
 	}
-	return nil
+	return c.err
 }
 
 // Value implements [context.Context]. What derives from a call finds timed there,

@@ -83,3 +83,32 @@ func TestCallKeepsAnEarlierDeadline(t *testing.T) {
 		t.Error("a call within a call is another one")
 	}
 }
+
+// TestCallKeepsItsError, whatever happens after it was asked for.
+func TestCallKeepsItsError(t *testing.T) {
+	t.Parallel()
+	const timeout = time.Second
+	wait := func() { time.Sleep(timeout) }
+	for name, steps := range map[string]func(wait, end func()) (first, then func()){
+		"runs out, ends": func(wait, end func()) (first, then func()) { return wait, end },
+		"ends, runs out": func(wait, end func()) (first, then func()) { return end, wait },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, end := (&Gateway{handlerTimeout: timeout}).call(t.Context())
+				first, then := steps(wait, end)
+				first()
+				want := c.Err()
+				then()
+				if err := c.Err(); want == nil || !errors.Is(err, want) {
+					t.Errorf("it said %v, and now %v", want, err)
+				}
+				<-c.Done()
+				if err := c.Err(); !errors.Is(err, want) {
+					t.Errorf("it said %v, and waited for %v", want, err)
+				}
+			})
+		})
+	}
+}
