@@ -8,6 +8,7 @@ package heap
 
 import (
 	"context"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -17,7 +18,7 @@ import (
 
 // pace says how much may gather, and when to give it back.
 type pace struct {
-	slack  uint64        // bytes of garbage that may gather, however little is alive
+	slack  uint64        // bytes of garbage that may gather besides Go's share
 	window time.Duration // how often to look
 	calm   uint64        // bytes that a resting process allocates in a window at most
 	worth  uint64        // bytes to have been allocated before it is worth giving memory back
@@ -25,12 +26,11 @@ type pace struct {
 
 var defaultPace = pace{slack: 32 << 20, window: time.Second, calm: 1 << 20, worth: 4 << 20}
 
-// Follow sets how often garbage is collected until ctx ends: once as much as is
-// alive has gathered, as Go does, but at least 32 MiB. When less than a mebibyte
-// was allocated within a second, what is not alive is given back to the system.
-// GOMEMLIMIT bounds all of it; where GOGC is set, nothing is done. Both are of
-// the whole process: whether to follow is for a program to decide, not for a
-// library.
+// Follow lets 32 MiB more garbage gather than Go does, until ctx ends, and when
+// less than a mebibyte was allocated within a second, gives what is not alive
+// back to the system. GOMEMLIMIT bounds all of it; where GOGC is set, nothing is
+// done. Both are of the whole process: whether to follow is for a program to
+// decide, not for a library.
 //
 // To give memory back takes a processor 4 ms for each 64 MiB: where the process
 // is on one, everything waits for that. What dies while little is allocated is
@@ -42,54 +42,38 @@ func Follow(ctx context.Context) {
 }
 
 func follow(ctx context.Context, p pace) {
+	// To the collector this is alive. It is never written to, so that the system
+	// has no memory for it.
+	ballast := make([]byte, p.slack)
+	defer runtime.KeepAlive(ballast)
+	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64-int64(p.slack) {
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit + int64(p.slack)))
+	}
+
 	tick := time.NewTicker(p.window)
 	defer tick.Stop()
-	collected := make(chan struct{}, 1)
-	tell(collected)
-
-	alive, weight, allocated := read()
+	_, allocated := read()
 	given := allocated // what had been allocated when memory was last given back
-	defer debug.SetGCPercent(debug.SetGCPercent(p.percent(weight)))
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-collected:
-			tell(collected)
-			_, weight, _ = read()
-			debug.SetGCPercent(p.percent(weight))
 		case <-tick.C:
-			before := allocated
-			alive, _, allocated = read()
-			if allocated-before < p.calm && allocated-given > max(p.worth, alive/4) {
-				given = allocated
-				debug.FreeOSMemory()
-			}
+		}
+		before := allocated
+		var alive uint64
+		alive, allocated = read()
+		if allocated-before < p.calm && allocated-given > max(p.worth, (alive-min(alive, p.slack))/4) {
+			given = allocated
+			debug.FreeOSMemory()
 		}
 	}
 }
 
-// percent is that of the weight of what is alive which may gather as garbage. It
-// has a bound because it is that of the collection before: what is alive may have
-// grown much since.
-func (p pace) percent(weight uint64) int {
-	return int(min(400, max(100, 100*p.slack/max(weight, 1))))
-}
-
-// tell sends on c after the next collection.
-func tell(c chan<- struct{}) {
-	type object struct{ _ *byte } // a pointer: what has none may be kept alive by a neighbor
-	runtime.AddCleanup(new(object), func(c chan<- struct{}) { c <- struct{}{} }, c)
-}
-
-// read returns how many bytes the last collection found alive on the heap, the
-// same with stacks and globals, which Go takes its percentage of, and how many
-// the process has allocated in all.
-func read() (alive, weight, allocated uint64) {
-	samples := []metrics.Sample{
-		{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}, {Name: "/gc/heap/allocs:bytes"},
-	}
+// read returns how many bytes the last collection found alive, and how many the
+// process has allocated in all.
+func read() (alive, allocated uint64) {
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(samples)
-	alive = samples[0].Value.Uint64()
-	return alive, alive + samples[1].Value.Uint64() + samples[2].Value.Uint64(), samples[3].Value.Uint64()
+	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
 }

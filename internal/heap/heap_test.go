@@ -2,6 +2,8 @@ package heap
 
 import (
 	"context"
+	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"testing"
 	"time"
@@ -35,10 +37,20 @@ var kept [][]byte // reachable, so that it is on the heap and alive
 
 func allocate() { kept = append(kept, make([]byte, 1<<20)) }
 
+var garbage []byte
+
+// idle allocates little.
+func idle() {
+	garbage = make([]byte, 64<<10)
+	rest()
+}
+
 // TestFollow changes how its process collects garbage: it must not be parallel.
 func TestFollow(t *testing.T) {
-	const percent, collections, given = "/gc/gogc:percent", "/gc/cycles/total:gc-cycles", "/memory/classes/heap/released:bytes"
-	before := value(percent)
+	const goal, alive, collections, given = "/gc/heap/goal:bytes", "/gc/heap/live:bytes", "/gc/cycles/total:gc-cycles", "/memory/classes/heap/released:bytes"
+	slack := testPace.slack
+	const limit = 1 << 40
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit))
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -46,19 +58,18 @@ func TestFollow(t *testing.T) {
 		follow(ctx, testPace)
 	}()
 
-	await(t, percent, func(p uint64) bool { return p == 400 }, rest) // little is alive: much more may gather
+	// Little is alive: much may gather.
+	await(t, goal, func(n uint64) bool { return n >= 2*slack }, rest)
+	await(t, "/gc/gomemlimit:bytes", func(n uint64) bool { return n == limit+slack }, rest)
 
-	// As more and more is alive, no more gathers than that.
-	await(t, percent, func(p uint64) bool { return p == 100 }, allocate)
-
-	// Nothing is alive any more, and nothing is allocated: it is given back.
+	// Nothing is alive any more, and little is allocated: it is given back.
+	await(t, alive, func(n uint64) bool { return n >= 2*slack }, allocate)
 	was := value(given)
 	kept = nil
-	await(t, given, func(n uint64) bool { return n >= was+(64<<20) }, rest)
-	n := value(collections)
-	await(t, percent, func(p uint64) bool { return p == 400 }, rest)
+	await(t, given, func(n uint64) bool { return n >= was+slack }, idle)
 
 	// And only once: there is nothing more to give.
+	n := value(collections)
 	for range 10 {
 		rest()
 	}
@@ -67,9 +78,10 @@ func TestFollow(t *testing.T) {
 	}
 	stop()
 	<-ended
-	if p := value(percent); p != before {
-		t.Errorf("it left GOGC at %d, not %d", p, before)
+	if n := debug.SetMemoryLimit(-1); n != limit {
+		t.Errorf("it left the limit at %d", n)
 	}
+	await(t, goal, func(n uint64) bool { return n < slack }, runtime.GC)
 }
 
 // TestFollowLeavesItToTheEnvironment: whoever sets GOGC has decided.
