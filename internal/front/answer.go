@@ -35,6 +35,11 @@ func (l *Listener) serve(c *client, r *http.Request) (more bool) {
 	if a.hijacked {
 		return false
 	}
+	select {
+	case <-l.closed:
+		a.keep = false // the client hears of it before it asks again
+	default:
+	}
 	_ = c.SetWriteDeadline(time.Now().Add(l.cfg.Timeout))
 	if err := a.send(l.date(time.Now())); err != nil {
 		l.cfg.Log.Debug("front: an answer could not be sent", "err", err)
@@ -103,7 +108,7 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	case a.status != 0:
 		return nil, nil, errors.New("front: the request is answered already")
 	}
-	if err := a.conn.SetReadDeadline(time.Time{}); err != nil {
+	if err := a.conn.SetDeadline(time.Time{}); err != nil {
 		return nil, nil, err
 	}
 	a.hijacked = true

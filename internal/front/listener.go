@@ -165,7 +165,7 @@ func (l *Listener) begin(conn net.Conn) {
 			_ = conn.Close()
 			return
 		case r == nil:
-			if conn.SetReadDeadline(time.Time{}) != nil || !l.pass(accepted{conn: &begun{Conn: conn, data: bytes.Clone(data)}}) {
+			if conn.SetDeadline(time.Time{}) != nil || !l.pass(accepted{conn: &begun{Conn: conn, data: bytes.Clone(data)}}) {
 				_ = conn.Close()
 			}
 			return

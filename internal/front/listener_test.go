@@ -172,6 +172,9 @@ func TestWhoAnswers(t *testing.T) {
 		"of chunks":              {"POST /calls/1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", elsewhere},
 		"without a length":       {"POST /calls/1 HTTP/1.1\r\nHost: x\r\n\r\n", elsewhere},
 		"of two lengths":         {call("{}", "Content-Length: 3"), "400"},
+		"of no length":           {"POST /calls/1 HTTP/1.1\r\nHost: x\r\nContent-Length:\r\n\r\n", "400"},
+		"of two words":           {strings.Replace(call("{}"), "/1 ", "/1 2 ", 1), "400"},
+		"a door of two words":    {strings.Replace(opening, "a=b", "a b", 1), "400"},
 		"of a wrong length":      {"POST /calls/1 HTTP/1.1\r\nHost: x\r\nContent-Length: +2\r\n\r\n{}", "400"},
 		"a wrong URL":            {"GET /ws?\x01 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n", "400"},
 		"too large":              {header(host, websocket, large(3*maxHeader)), "431"},
@@ -239,6 +242,24 @@ func TestCalls(t *testing.T) {
 		if _, body := c.answer(t); body != elsewhere {
 			t.Error(body)
 		}
+	}
+}
+
+// TestEmptyLines: old clients send one after what they post.
+func TestEmptyLines(t *testing.T) {
+	t.Parallel()
+	_, addr := start(t, says(here), within)
+	c := dial(t, addr)
+	for _, between := range []string{"", "\r\n", "\n"} {
+		c.say(t, between)
+		c.say(t, call("{}"))
+		if response, body := c.answer(t); body != here {
+			t.Errorf("after %q: %s", between, response.Status)
+		}
+	}
+	c.say(t, "\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if response, body := c.answer(t); body != elsewhere {
+		t.Error(response.Status)
 	}
 }
 
@@ -491,8 +512,8 @@ func TestClose(t *testing.T) {
 	}
 	close(finish)
 	for _, c := range []*client{busy, calling} {
-		if _, body := c.answer(t); body != here {
-			t.Errorf("%q", body)
+		if response, body := c.answer(t); body != here || !response.Close {
+			t.Errorf("%q, the last: %t", body, response.Close)
 		}
 		c.ends(t)
 	}

@@ -3,7 +3,6 @@ package front
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"io"
 	"net"
 	"net/http"
@@ -37,14 +36,23 @@ func isCall(r *http.Request) bool { return r.Method == http.MethodPost }
 // time.
 func (l *Listener) next(c *client, buffer []byte, idle time.Duration) (data []byte, r *http.Request, err error) {
 	for until := time.Now().Add(idle); ; {
-		if !l.await(c.Conn, until) {
-			return nil, nil, net.ErrClosed
+		switch {
+		case r != nil: // its body is waited for, even by a listener that is closed
+			err = c.SetReadDeadline(until)
+		case !l.await(c.Conn, until):
+			err = net.ErrClosed
+		}
+		if err != nil {
+			return nil, nil, err
 		}
 		n, err := c.Read(buffer[len(data):])
 		if err != nil {
 			return nil, nil, err
 		}
 		if len(data) == 0 {
+			if n = c.tidy(buffer[:n]); n == 0 {
+				continue
+			}
 			until = earlier(until, time.Now().Add(l.cfg.Timeout))
 		}
 		data = buffer[:len(data)+n]
@@ -53,7 +61,7 @@ func (l *Listener) next(c *client, buffer []byte, idle time.Duration) (data []by
 			return data, nil, nil
 		}
 		if whole {
-			r := l.request(c, head)
+			r = l.request(c, head)
 			switch {
 			case r == nil, int64(len(body)) > r.ContentLength: // something follows already
 				return data, nil, nil
@@ -63,6 +71,7 @@ func (l *Listener) next(c *client, buffer []byte, idle time.Duration) (data []by
 				}
 				return data, r, nil
 			}
+			l.arrived(c.Conn)
 		}
 		if len(data) == len(buffer) {
 			if len(buffer) >= l.cfg.MaxHeader || !bytes.HasPrefix(data, get) {
@@ -72,6 +81,15 @@ func (l *Listener) next(c *client, buffer []byte, idle time.Duration) (data []by
 			copy(buffer, data)
 		}
 	}
+}
+
+// tidy drops the empty lines that old clients send after what they post, and
+// returns how much is left.
+func (c *client) tidy(data []byte) int {
+	if c.last.text == nil {
+		return len(data)
+	}
+	return copy(data, bytes.TrimLeft(data, "\r\n"))
 }
 
 // cutHeader takes a request apart after the empty line, if that has arrived.
@@ -134,7 +152,7 @@ func (l *Listener) request(c *client, data []byte) *http.Request {
 	line, rest, _ := bytes.Cut(data, lineEnd)
 	method, target, _ := strings.Cut(string(line), " ")
 	target, ordinary := strings.CutSuffix(target, " HTTP/1.1")
-	if !ordinary {
+	if !ordinary || strings.Contains(target, " ") {
 		return nil
 	}
 	address, err := url.ParseRequestURI(target)
@@ -183,16 +201,17 @@ func (l *Listener) header(c *client, method string, lines []byte) (header, bool)
 	if err != nil || !ordinary(method, fields) {
 		return header{}, false
 	}
-	length, err := strconv.ParseUint(cmp.Or(fields.Get("Content-Length"), "0"), 10, 31)
+	h := header{fields: fields, host: fields.Get("Host")}
+	delete(fields, "Host")
+	if method == http.MethodGet {
+		return h, true
+	}
+	length, err := strconv.ParseUint(fields.Get("Content-Length"), 10, 31) // digits alone
 	if err != nil {
 		return header{}, false
 	}
-	h := header{fields: fields, host: fields.Get("Host"), length: int64(length)}
-	delete(fields, "Host")
-	if method == http.MethodPost {
-		h.text = bytes.Clone(lines)
-		c.last = h
-	}
+	h.text, h.length = bytes.Clone(lines), int64(length)
+	c.last = h
 	return h, true
 }
 

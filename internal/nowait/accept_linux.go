@@ -8,9 +8,8 @@ import (
 	"syscall"
 )
 
-// options are what package net sets on each connection that it accepts: in
-// seconds, and a number of probes. Connections inherit it from the listener,
-// like the last option.
+// options are what package net sets on each connection that it accepts, times in
+// seconds. Connections inherit them from the listener.
 var options = map[[2]int]int{
 	{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE}:   1,
 	{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE}:  15,

@@ -17,6 +17,7 @@ import (
 // a poller of his own for it would hear twice of everything that arrives.
 type Accepted struct {
 	remote netip.AddrPort
+	write  sync.Mutex // held by one Write after the other
 
 	mu      sync.Mutex
 	fd      int
@@ -65,6 +66,8 @@ func (c *Accepted) Write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
+	c.write.Lock()
+	defer c.write.Unlock()
 	now := attempt{data: b}
 	w, err := c.once(now.write, &c.writing)
 	n := now.n
@@ -201,7 +204,8 @@ func (c *Accepted) control(f func(fd uintptr)) error {
 	return nil
 }
 
-// SyscallConn implements [syscall.Conn].
+// SyscallConn implements [syscall.Conn]. What it is given must not use the
+// connection itself.
 func (c *Accepted) SyscallConn() (syscall.RawConn, error) { return rawAccepted{c}, nil }
 
 type rawAccepted struct{ conn *Accepted }
