@@ -40,14 +40,17 @@ func TestClosedMeanwhile(t *testing.T) {
 	for begun, want := range map[string]bool{aCall[:len(aCall)-1]: true, aCall[:20]: false, aSocket[:20]: false} {
 		l := newListener()
 		conn, peer := net.Pipe()
+		reading := make(chan struct{}, 3)
 		answered := make(chan bool, 1)
 		go func() {
-			_, r, err := l.next(&client{Conn: conn}, make([]byte, requestBytes), l.cfg.Timeout)
+			_, r, err := l.next(&client{Conn: watched{conn, reading}}, make([]byte, requestBytes), l.cfg.Timeout)
 			answered <- r != nil && err == nil
 		}()
 		if _, err := io.WriteString(peer, begun); err != nil {
 			t.Fatal(err)
 		}
+		<-reading
+		<-reading // for what has not been sent
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
@@ -60,6 +63,17 @@ func TestClosedMeanwhile(t *testing.T) {
 		}
 		_, _ = conn.Close(), peer.Close()
 	}
+}
+
+// watched tells of each Read before it begins.
+type watched struct {
+	net.Conn
+	reading chan<- struct{}
+}
+
+func (w watched) Read(data []byte) (int, error) {
+	w.reading <- struct{}{}
+	return w.Conn.Read(data)
 }
 
 // said is a connection on which one thing is said.
