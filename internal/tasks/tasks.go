@@ -16,21 +16,17 @@ const maxIdle = 64
 type Group struct {
 	ctx        context.Context //nolint:containedctx // lives exactly as long as its goroutines
 	cancel     context.CancelFunc
-	functions  sync.WaitGroup
 	goroutines sync.WaitGroup
-	next       chan func(context.Context) // for a goroutine that waits
-	over       chan struct{}              // closed when the last function has returned
-	end        sync.Once
 
 	mu      sync.Mutex
 	stopped bool
-	idle    int // goroutines that wait and have not been promised a function
+	idle    []chan func(context.Context) // where who waits gets the next; the last is the first to get one: its stack is in the cache
 }
 
 // New returns a group without goroutines.
 func New() *Group {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Group{ctx: ctx, cancel: cancel, next: make(chan func(context.Context), maxIdle), over: make(chan struct{})}
+	return &Group{ctx: ctx, cancel: cancel}
 }
 
 // Context ends when the group's goroutines are to end.
@@ -44,10 +40,9 @@ func (g *Group) Run(fn func(context.Context)) bool {
 	if g.stopped {
 		return false
 	}
-	g.functions.Add(1)
-	if g.idle > 0 {
-		g.idle--
-		g.next <- fn // a goroutine waits for it, or is about to
+	if last := len(g.idle) - 1; last >= 0 {
+		g.idle[last] <- fn
+		g.idle = g.idle[:last]
 	} else {
 		g.goroutines.Go(func() { g.work(fn) })
 	}
@@ -56,28 +51,23 @@ func (g *Group) Run(fn func(context.Context)) bool {
 
 // work runs fn and what comes after it.
 func (g *Group) work(fn func(context.Context)) {
-	for {
+	next := make(chan func(context.Context), 1)
+	for more := true; more; fn, more = <-next {
 		fn(g.ctx)
-		if !g.rest() {
-			return
-		}
-		select {
-		case fn = <-g.next:
-		case <-g.over:
+		if !g.wait(next) {
 			return
 		}
 	}
 }
 
-// rest ends a function and reports whether its goroutine is to wait for more.
-func (g *Group) rest() bool {
+// wait notes where a goroutine waits for more, and reports whether it is to.
+func (g *Group) wait(next chan func(context.Context)) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.functions.Done()
-	if g.stopped || g.idle == maxIdle {
+	if g.stopped || len(g.idle) == maxIdle {
 		return false
 	}
-	g.idle++
+	g.idle = append(g.idle, next)
 	return true
 }
 
@@ -85,7 +75,7 @@ func (g *Group) rest() bool {
 func (g *Group) Stop(ctx context.Context) error {
 	g.refuse()
 	g.cancel()
-	return g.wait(ctx)
+	return g.ended(ctx)
 }
 
 // Finish waits, until ctx ends, for the goroutines to come to their own end,
@@ -93,20 +83,24 @@ func (g *Group) Stop(ctx context.Context) error {
 func (g *Group) Finish(ctx context.Context) error {
 	g.refuse()
 	defer g.cancel()
-	return g.wait(ctx)
+	return g.ended(ctx)
 }
 
+// refuse lets nothing more start, and those go that wait.
 func (g *Group) refuse() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.stopped = true
+	for _, next := range g.idle {
+		close(next)
+	}
+	g.idle = nil
 }
 
-func (g *Group) wait(ctx context.Context) error {
+// ended waits for the goroutines until ctx ends.
+func (g *Group) ended(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
-		g.functions.Wait()
-		g.end.Do(func() { close(g.over) })
 		g.goroutines.Wait()
 		close(done)
 	}()
