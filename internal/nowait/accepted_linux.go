@@ -1,6 +1,7 @@
 package nowait
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -47,18 +48,13 @@ func (c *Accepted) Read(b []byte) (int, error) {
 	}
 	now := attempt{data: b}
 	w, err := c.once(now.read, &c.reading)
-	n := now.n
-	switch {
-	case err != nil:
-	case w != nil:
-		n, err = w.read(b)
-	case now.err != nil:
-		err = os.NewSyscallError("read", now.err)
+	if w != nil {
+		now.n, now.err = w.read(b)
 	}
-	if err == nil && n == 0 {
+	if err = cmp.Or(err, now.err); err == nil && now.n == 0 {
 		return 0, io.EOF
 	}
-	return n, c.failed("read", err)
+	return now.n, c.failed("read", err)
 }
 
 // Write implements [net.Conn].
@@ -70,17 +66,12 @@ func (c *Accepted) Write(b []byte) (int, error) {
 	defer c.write.Unlock()
 	now := attempt{data: b}
 	w, err := c.once(now.write, &c.writing)
-	n := now.n
-	switch {
-	case err != nil:
-	case w != nil:
-		var more int
-		more, err = w.write(b[n:])
-		n += more
-	case now.err != nil:
-		err = os.NewSyscallError("write", now.err)
+	if w != nil {
+		done := now.n
+		now.n, now.err = w.write(b[done:])
+		now.n += done
 	}
-	return n, c.failed("write", err)
+	return now.n, c.failed("write", cmp.Or(err, now.err))
 }
 
 // once makes an attempt. It returns who goes on with it where it has to wait.
@@ -102,9 +93,6 @@ func (c *Accepted) once(attempt func(fd uintptr) bool, deadline *time.Time) (*wa
 
 // waitLocked puts the connection into Go's poller.
 func (c *Accepted) waitLocked() (*waiting, error) {
-	if c.waiting != nil {
-		return c.waiting, nil
-	}
 	file := os.NewFile(uintptr(c.fd), "tcp")
 	raw, err := file.SyscallConn()
 	if err != nil {
@@ -112,7 +100,10 @@ func (c *Accepted) waitLocked() (*waiting, error) {
 	}
 	c.waiting = &waiting{file: file}
 	c.waiting.bind(raw)
-	return c.waiting, errors.Join(file.SetReadDeadline(c.reading), file.SetWriteDeadline(c.writing))
+	if err := errors.Join(file.SetReadDeadline(c.reading), file.SetWriteDeadline(c.writing)); err != nil {
+		return nil, err
+	}
+	return c.waiting, nil
 }
 
 // failed gives an error the form that package net's have.
@@ -132,16 +123,14 @@ func (c *Accepted) failed(op string, err error) error {
 func (c *Accepted) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.closed:
+	if c.closed {
 		return &net.OpError{Op: "close", Net: "tcp", Addr: c.RemoteAddr(), Err: net.ErrClosed}
-	case c.waiting != nil:
-		c.closed = true
-		return c.waiting.file.Close()
-	default:
-		c.closed = true
-		return os.NewSyscallError("close", syscall.Close(c.fd))
 	}
+	c.closed = true
+	if c.waiting != nil {
+		return c.waiting.file.Close()
+	}
+	return os.NewSyscallError("close", syscall.Close(c.fd))
 }
 
 // CloseWrite ends what is sent.

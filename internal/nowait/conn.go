@@ -14,6 +14,7 @@
 package nowait
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -89,9 +90,9 @@ func (c *calls) bind(raw syscall.RawConn) {
 }
 
 // read returns 0 bytes at the end.
-func (c *calls) read(b []byte) (int, error) { return c.reader.do("read", b, c.raw.Read) }
+func (c *calls) read(b []byte) (int, error) { return c.reader.do(b, c.raw.Read) }
 
-func (c *calls) write(b []byte) (int, error) { return c.writer.do("write", b, c.raw.Write) }
+func (c *calls) write(b []byte) (int, error) { return c.writer.do(b, c.raw.Write) }
 
 // attempt is one call of Read or Write, one at a time.
 type attempt struct {
@@ -102,16 +103,13 @@ type attempt struct {
 	err  error
 }
 
-func (a *attempt) do(op string, b []byte, wait func(func(fd uintptr) bool) error) (int, error) {
+func (a *attempt) do(b []byte, wait func(func(fd uintptr) bool) error) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.data, a.n, a.err = b, 0, nil
 	err := wait(a.call)
-	if err == nil && a.err != nil {
-		err = os.NewSyscallError(op, a.err)
-	}
 	a.data = nil
-	return a.n, err
+	return a.n, cmp.Or(err, a.err)
 }
 
 // read reports whether there was something to read, an end or an error
@@ -121,7 +119,7 @@ func (a *attempt) read(fd uintptr) bool {
 	if errors.Is(err, syscall.EAGAIN) {
 		return false
 	}
-	a.n, a.err = max(n, 0), err
+	a.n, a.err = max(n, 0), os.NewSyscallError("read", err)
 	return true
 }
 
@@ -133,7 +131,7 @@ func (a *attempt) write(fd uintptr) bool {
 			return false
 		}
 		if err != nil {
-			a.err = err
+			a.err = os.NewSyscallError("write", err)
 			return true
 		}
 		a.n += n
