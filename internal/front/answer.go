@@ -22,7 +22,7 @@ var framing = map[string]bool{"Connection": true, "Content-Length": true, "Date"
 // another. One that does not, and is not taken over, ends with its answer.
 func (l *Listener) serve(c *client, r *http.Request) (more bool) {
 	a := &c.answer
-	a.reset(c.Conn, isCall(r))
+	a.reset(isCall(r))
 	defer func() {
 		if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // it is what is panicked with
 			l.cfg.Log.Error("front: a handler panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
@@ -35,13 +35,10 @@ func (l *Listener) serve(c *client, r *http.Request) (more bool) {
 	if a.hijacked {
 		return false
 	}
-	select {
-	case <-l.closed:
-		a.keep = false // the client hears of it before it asks again
-	default:
-	}
-	_ = c.SetWriteDeadline(time.Now().Add(l.cfg.Timeout))
-	if err := a.send(l.date(time.Now())); err != nil {
+	a.keep = a.keep && !l.over() // the client hears of it before it asks again
+	now := time.Now()
+	_ = c.SetWriteDeadline(now.Add(l.cfg.Timeout))
+	if err := a.send(l.date(now)); err != nil {
 		l.cfg.Log.Debug("front: an answer could not be sent", "err", err)
 		return false
 	}
@@ -65,13 +62,10 @@ var (
 	_ http.Flusher  = (*answer)(nil)
 )
 
-func (a *answer) reset(conn net.Conn, keep bool) {
-	a.conn, a.keep, a.status = conn, keep, 0
+func (a *answer) reset(keep bool) {
+	a.keep, a.status = keep, 0
 	a.body.Reset()
 	a.sent.Reset()
-	if a.header == nil {
-		a.header = make(http.Header)
-	}
 	clear(a.header)
 }
 

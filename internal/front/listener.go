@@ -98,16 +98,24 @@ func (l *Listener) Accept() (net.Conn, error) {
 func (l *Listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	select {
-	case <-l.closed:
+	if l.over() {
 		return nil
-	default:
 	}
 	close(l.closed)
 	for conn := range l.waiting {
 		_ = conn.SetReadDeadline(time.Now())
 	}
 	return l.Listener.Close()
+}
+
+// over reports whether the listener is closed.
+func (l *Listener) over() bool {
+	select {
+	case <-l.closed:
+		return true
+	default:
+		return false
+	}
 }
 
 // Stop closes the listener and waits, until ctx ends, for what is being
@@ -156,22 +164,21 @@ type client struct {
 func (l *Listener) begin(conn net.Conn) {
 	buffer, _ := l.buffers.Get().(*[]byte)
 	defer l.buffers.Put(buffer)
-	c := &client{Conn: conn, addr: conn.RemoteAddr().String()}
+	c := &client{Conn: conn, addr: conn.RemoteAddr().String(), answer: answer{conn: conn, header: make(http.Header)}}
 	for idle := l.cfg.Timeout; ; idle = l.cfg.Idle {
 		data, r, err := l.next(c, *buffer, idle)
 		l.arrived(conn)
 		switch {
-		case err != nil: // as net/http, it says nothing to that
-			_ = conn.Close()
-			return
-		case r == nil:
-			if conn.SetDeadline(time.Time{}) != nil || !l.pass(accepted{conn: &begun{Conn: conn, data: bytes.Clone(data)}}) {
-				_ = conn.Close()
+		case r != nil:
+			if l.serve(c, r) {
+				continue
 			}
-			return
-		case !l.serve(c, r):
-			return
+		case err != nil, // as net/http, it says nothing to that
+			conn.SetDeadline(time.Time{}) != nil,
+			!l.pass(accepted{conn: &begun{Conn: conn, data: bytes.Clone(data)}}):
+			_ = conn.Close()
 		}
+		return
 	}
 }
 
@@ -183,13 +190,11 @@ func (l *Listener) await(conn net.Conn, until time.Time) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	select {
-	case <-l.closed:
+	if l.over() {
 		return false
-	default:
-		l.waiting[conn] = struct{}{}
-		return true
 	}
+	l.waiting[conn] = struct{}{}
+	return true
 }
 
 func (l *Listener) arrived(conn net.Conn) {

@@ -142,7 +142,7 @@ func (l *Listener) opens(data []byte) bool {
 // is one of a short call.
 func (l *Listener) calls(data []byte) bool {
 	end := bytes.IndexAny(data, "? \r\n")
-	return end < 0 || l.cfg.Calls != nil && l.cfg.Calls(string(data[:end]))
+	return end < 0 || l.cfg.Calls(string(data[:end]))
 }
 
 // request returns the request of a plausible header, without its body, or nil
