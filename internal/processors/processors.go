@@ -42,10 +42,11 @@ func Follow(ctx context.Context) {
 }
 
 func follow(ctx context.Context, p pace) {
-	defer func() {
+	useAll := func() {
 		runtime.SetDefaultGOMAXPROCS()
 		whole.Store(0)
-	}()
+	}
+	defer useAll()
 	tick := time.NewTicker(p.window)
 	defer tick.Stop()
 
@@ -63,8 +64,7 @@ func follow(ctx context.Context, p pace) {
 		case used-now > at.Sub(since)*7/10:
 			busy = at
 			if one {
-				runtime.SetDefaultGOMAXPROCS()
-				whole.Store(0)
+				useAll()
 				one = false
 			}
 		case !one && at.Sub(busy) >= p.calm:

@@ -27,7 +27,6 @@ type call struct {
 	after    []func()
 
 	mu     sync.Mutex
-	ended  bool
 	err    error              // once there is one, it stays
 	timed  context.Context    //nolint:containedctx // parent with the deadline, once it is waited for
 	cancel context.CancelFunc // timed's
@@ -52,9 +51,11 @@ func (g *Gateway) call(ctx context.Context) (*call, context.CancelFunc) {
 func (c *call) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended = true
-	if c.cancel != nil {
+	switch {
+	case c.cancel != nil:
 		c.cancel()
+	case c.err == nil:
+		c.err = context.Canceled
 	}
 }
 
@@ -67,7 +68,7 @@ func (c *call) Done() <-chan struct{} {
 	defer c.mu.Unlock()
 	if c.timed == nil {
 		c.timed, c.cancel = context.WithDeadline(c.parent, c.deadline)
-		if c.ended {
+		if c.err != nil {
 			c.cancel()
 		}
 	}
@@ -82,8 +83,6 @@ func (c *call) Err() error {
 	case c.err != nil:
 	case c.timed != nil:
 		c.err = c.timed.Err()
-	case c.ended:
-		c.err = context.Canceled
 	case c.parent.Err() != nil:
 		c.err = c.parent.Err()
 	case !time.Now().Before(c.deadline):

@@ -34,7 +34,7 @@ func (a *API) observe(c *gin.Context, took time.Duration) {
 	method, route := c.Request.Method, c.FullPath()
 	if route == "" {
 		route = "unmatched"
-		if !slices.Contains(methods, method) { // each would be counted on its own
+		if !slices.Contains(knownMethods, method) { // each would be counted on its own
 			method = "OTHER"
 		}
 	}
@@ -50,8 +50,8 @@ func (a *API) observe(c *gin.Context, took time.Duration) {
 		"took", took, "bytes", max(c.Writer.Size(), 0), "remote", c.Request.RemoteAddr)
 }
 
-// methods are HTTP's own: a client can send any word.
-var methods = []string{
+// knownMethods are HTTP's own: a client can send any word.
+var knownMethods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 	http.MethodConnect, http.MethodOptions, http.MethodTrace,
 }
