@@ -74,10 +74,15 @@ var rows = []row{
 	{name: "connect", kind: connecting, need: peers.Need{Nodes: 1, Rooms: 80, Members: 100}},
 	{name: "connect-1x8000", kind: connecting, need: peers.Need{Nodes: 1, Rooms: 1, Members: 8000}, only: alone},
 
-	{name: "growth-10", need: peers.Need{Nodes: 1, Rooms: 1, Members: 10}, rate: 2000, only: growing},
-	{name: "growth-100", need: peers.Need{Nodes: 1, Rooms: 1, Members: 100}, rate: 200, only: growing},
-	{name: "growth-1000", need: peers.Need{Nodes: 1, Rooms: 1, Members: 1000}, rate: 20, only: growing},
-	{name: "growth-10000", need: peers.Need{Nodes: 1, Rooms: 1, Members: 10000}, rate: 2, only: growing},
+	{name: "growth-10@10", need: peers.Need{Nodes: 1, Rooms: 1, Members: 10}, rate: 10, only: growing},
+	{name: "growth-100@10", need: peers.Need{Nodes: 1, Rooms: 1, Members: 100}, rate: 10, only: growing},
+	{name: "growth-1000@10", need: peers.Need{Nodes: 1, Rooms: 1, Members: 1000}, rate: 10, only: growing},
+	{name: "growth-10000@10", need: peers.Need{Nodes: 1, Rooms: 1, Members: 10000}, rate: 10, only: growing},
+
+	{name: "growth-10@2000", need: peers.Need{Nodes: 1, Rooms: 1, Members: 10}, rate: 2000, only: growing},
+	{name: "growth-100@200", need: peers.Need{Nodes: 1, Rooms: 1, Members: 100}, rate: 200, only: growing},
+	{name: "growth-1000@20", need: peers.Need{Nodes: 1, Rooms: 1, Members: 1000}, rate: 20, only: growing},
+	{name: "growth-10000@2", need: peers.Need{Nodes: 1, Rooms: 1, Members: 10000}, rate: 2, only: growing},
 
 	{name: "stored-1x1000@20", kind: storing, need: peers.Need{Nodes: 1, Rooms: 1, Members: 1000}, rate: 20, only: twice},
 	{name: "stored-1x1000@200", kind: storing, need: peers.Need{Nodes: 1, Rooms: 1, Members: 1000}, rate: 200, only: twice},

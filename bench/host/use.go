@@ -4,20 +4,17 @@ package host
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-)
 
-// tick is the unit in which Linux tells of processor time.
-const tick = 10 * time.Millisecond
+	"github.com/moim-live/moim/bench/process"
+)
 
 // Use is processor time, user and system, by the program's name.
 type Use map[string]time.Duration
@@ -25,15 +22,15 @@ type Use map[string]time.Duration
 // Used is what the processes of this host have used, and those that they have
 // started: servers, Redis, PostgreSQL.
 func (h *Host) Used() (Use, error) {
-	all, err := processes()
+	all, err := process.All()
 	if err != nil {
 		return nil, err
 	}
 	use := make(Use)
 	for pid, p := range all {
-		for above := pid; above > 0; above = all[above].parent {
+		for above := pid; above > 0; above = all[above].Parent {
 			if h.own[above] {
-				use[p.name] += p.used
+				use[p.Name] += p.Used
 				break
 			}
 		}
@@ -43,39 +40,20 @@ func (h *Host) Used() (Use, error) {
 
 // adopt calls fn, and the processes that it starts are this host's.
 func (h *Host) adopt(fn func() error) error {
-	before, err := processes()
+	before, err := process.All()
 	if err != nil {
 		return err
 	}
 	if err := fn(); err != nil {
 		return err
 	}
-	after, err := processes()
+	after, err := process.All()
 	for pid, p := range after {
-		if _, old := before[pid]; !old && p.parent == os.Getpid() {
+		if _, old := before[pid]; !old && p.Parent == os.Getpid() {
 			h.own[pid] = true
 		}
 	}
 	return err
-}
-
-// processes are all of this machine, by id.
-func processes() (map[int]process, error) {
-	files, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return nil, err
-	}
-	all := make(map[int]process, len(files))
-	for _, file := range files {
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		if err != nil {
-			continue
-		}
-		if text, err := os.ReadFile(file); err == nil { // else it has ended meanwhile
-			all[pid] = stat(text)
-		}
-	}
-	return all, nil
 }
 
 // Since is what was used after an earlier look.
@@ -108,36 +86,6 @@ func (u Use) Parts() string {
 		parts = append(parts, fmt.Sprintf("%s %.0f %%", name, 100*float64(u[name])/float64(u.Total())))
 	}
 	return strings.Join(parts, ", ")
-}
-
-type process struct {
-	name   string
-	parent int
-	used   time.Duration // with that of the children that have ended
-}
-
-// stat reads "pid (name) state parent …", where a name may hold anything.
-func stat(text []byte) process {
-	begin, end := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
-	if begin < 0 || end < begin {
-		return process{}
-	}
-	fields := strings.Fields(string(text[end+1:]))
-	if len(fields) < 15 {
-		return process{}
-	}
-	numbers := make([]int, 0, 5)
-	for _, i := range []int{1, 11, 12, 13, 14} { // parent, and the four times
-		n, err := strconv.Atoi(fields[i])
-		if err != nil {
-			return process{}
-		}
-		numbers = append(numbers, n)
-	}
-	return process{
-		name: string(text[begin+1 : end]), parent: numbers[0],
-		used: time.Duration(numbers[1]+numbers[2]+numbers[3]+numbers[4]) * tick,
-	}
 }
 
 // Resident is how many bytes of a process are in memory.
