@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -154,8 +155,8 @@ func newGroup(t *testing.T, d *deployment, members ...string) string {
 	t.Helper()
 	var g group
 	d.api(0, "ana").must(t, http.StatusCreated, http.MethodPost, "/groups", object{"name": t.Name()}, &g)
-	if len(members) > 0 {
-		d.api(0, "ana").must(t, http.StatusOK, http.MethodPost, "/groups/"+g.ID+"/members", object{"userIds": members}, nil)
+	for some := range slices.Chunk(members, 500) {
+		d.api(0, "ana").must(t, http.StatusOK, http.MethodPost, "/groups/"+g.ID+"/members", object{"userIds": some}, nil)
 	}
 	return g.ID
 }

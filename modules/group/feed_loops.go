@@ -138,6 +138,7 @@ func (f *Feed) checkSilence(ctx context.Context, window time.Duration) bool {
 		return true
 	}
 	for id, t := range topics {
+		t.unshare()
 		floors[id] = t.floor()
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)

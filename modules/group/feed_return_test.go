@@ -89,6 +89,57 @@ func TestFeedSharesTheReturnOfAll(t *testing.T) {
 	}
 }
 
+// TestFeedSharesPages: subscribers come back one after the other, each having
+// seen a little less or more than the one before, or nothing. While the group
+// stays what it is they share two reads of the log; each change costs another.
+func TestFeedSharesPages(t *testing.T) {
+	t.Parallel()
+	log := newMemoryLog()
+	log.create("g")
+	for range 200 {
+		log.post("g", MessagePosted, `{}`)
+	}
+	node := newCluster(t, log, 1, nil)[0]
+	comeBack := func(most int) {
+		t.Helper()
+		before := log.readings()
+		for i, missed := range []int64{3, 5, 1, -1, 0, 40, 2, -1, 60, 4} {
+			var since *int64
+			if missed >= 0 {
+				since = new(log.head("g") - missed)
+			}
+			s := newRecorder(node.hub, fmt.Sprintf("u%d", i))
+			a := s.follow(t, node.feed, "g", since)
+			if want := max(missed, 0); a.Version != log.head("g") || a.Group.Version != a.Version || int64(len(a.Events)) != want {
+				t.Errorf("who missed %d events was answered %d, up to version %d of a group at %d, want %d",
+					missed, len(a.Events), a.Version, a.Group.Version, log.head("g"))
+			}
+			s.checkOrder(t)
+			node.feed.Unsubscribe(s, "g", endLeft)
+		}
+		if n := log.readings() - before; n > most {
+			t.Errorf("%d reads of the log, want at most %d", n, most)
+		}
+	}
+	stays := newRecorder(node.hub, "stays")
+	stays.follow(t, node.feed, "g", nil)
+	comeBack(2)
+	log.post("g", MessagePosted, `{}`) // by another node, of which this one has not heard
+	comeBack(1 + 1)                    // and one for him who stays
+	node.feed.Announce([]Event{log.post("g", MessagePosted, `{}`)})
+	stays.await(t, func() bool { return stays.last() == log.head("g") })
+	comeBack(1)
+	if held := node.feed.topic("g").shared; held == nil {
+		t.Fatal("no page is shared")
+	}
+	stays.await(t, func() bool {
+		topic := node.feed.topic("g")
+		topic.mu.Lock()
+		defer topic.mu.Unlock()
+		return topic.shared == nil // is forgotten
+	})
+}
+
 // waitingFor returns how many subscribers of a group wait for a read to begin.
 func waitingFor(f *Feed, groupID string) int {
 	t := f.topic(groupID)

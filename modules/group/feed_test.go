@@ -595,6 +595,16 @@ func (l *memoryLog) Read(ctx context.Context, groupID string, since int64, limit
 	return page, nil
 }
 
+// Standings knows no members either.
+func (l *memoryLog) Standings(_ context.Context, groupID string, _ []string) (Standings, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.events[groupID]) == 0 {
+		return Standings{}, fault.ErrNotFound
+	}
+	return Standings{Version: l.heads[groupID]}, nil
+}
+
 func (l *memoryLog) Heads(context.Context, time.Duration) ([]Head, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -120,6 +120,11 @@ type Log interface {
 	// that it has forgotten.
 	Read(ctx context.Context, groupID string, since int64, limit int, users []string) (LogPage, error)
 
+	// Standings is Read without the group and the log: those of users who are
+	// members, and the version by which a caller knows whether what he has
+	// read before still holds.
+	Standings(ctx context.Context, groupID string, users []string) (Standings, error)
+
 	// Heads returns the groups whose version moved within the last window, by
 	// the database's clock.
 	Heads(ctx context.Context, window time.Duration) ([]Head, error)
@@ -140,6 +145,13 @@ type LogPage struct {
 	Deleted bool
 	First   int64 // the oldest version that the log still holds; 0 when it is empty
 	Events  []Event
+	Members map[string]Member // by user id
+}
+
+// Standings is what some users are in a group, deleted or not, at one moment.
+type Standings struct {
+	Version int64 // the group's
+	Deleted bool
 	Members map[string]Member // by user id
 }
 

@@ -50,6 +50,7 @@ type topic struct {
 	held    map[*subscription]struct{}   // those of subs that are not live
 	senders map[string]struct{}          // users whom the database has shown to be members
 	waiting []*waiter                    // for a read that has not begun
+	shared  *sharedPage                  // what subscribers were answered from last; nil: it is forgotten
 	reading bool                         // the reading goroutine runs
 	gap     *time.Timer                  // armed while a hole stands
 	due     bool                         // the hole stood long enough

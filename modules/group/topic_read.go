@@ -172,7 +172,7 @@ func (t *topic) answerAll(ctx context.Context, batch []*waiter, floor int64) {
 			since, limit = min(since, max(*w.since, 0)), catchUpLimit
 		}
 	}
-	page, err := t.load(ctx, since, limit, users)
+	page, err := t.page(ctx, since, limit, users)
 	t.mu.Lock()
 	if err == nil {
 		t.learnLocked(page.Group.Version, floor)

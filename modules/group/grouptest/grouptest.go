@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"DeletedKeepsItsLog":   testDelete,
 		"EventsAsWritten":      testEvents,
 		"LogPages":             testLogPages,
+		"Standings":            testStandings,
 		"LogReadsOneMoment":    testLogMoment,
 		"Heads":                testHeads,
 		"RelayAndPublished":    testRelay,

@@ -76,6 +76,8 @@ func testLogPages(t *testing.T, s Store) {
 	}
 	_, err := s.Read(ctx, newID(), 0, 0, []string{"bob"})
 	isNotFound(t, "Read", err)
+	_, err = s.Standings(ctx, newID(), []string{"bob"})
+	isNotFound(t, "Standings", err)
 
 	users := make([]string, 3000)
 	for i := range users {
@@ -84,6 +86,33 @@ func testLogPages(t *testing.T, s Store) {
 	if page := read(t, s, g.ID, 10, 10, append(users, "bob")...); len(page.Members) != 1 {
 		t.Errorf("%d members among many users, want bob", len(page.Members))
 	}
+}
+
+// testStandings: they say of users and of the group what a page says.
+func testStandings(t *testing.T, s Store) {
+	ctx, g := t.Context(), create(t, s)
+	other := create(t, s)
+	change(t, s, g.ID, join(ctx, "bob"))
+	change(t, s, other.ID, join(ctx, "eve"))
+	check := func() {
+		t.Helper()
+		for _, users := range [][]string{
+			nil, {"bob"}, {"eve"}, {"no\x00body"}, {""}, {"alice", "nobody", "bob", "bob", "eve", "no\x00body"},
+		} {
+			page := read(t, s, g.ID, 10, 0, users...)
+			st, err := s.Standings(ctx, g.ID, users)
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, "the standings", st, group.Standings{Version: page.Group.Version, Deleted: page.Deleted, Members: page.Members})
+		}
+	}
+	check()
+	change(t, s, g.ID, func(tx group.Tx) error {
+		_, err := tx.Append(ctx, group.GroupDeleted, "alice", struct{}{})
+		return errors.Join(err, tx.Delete(ctx))
+	})
+	check()
 }
 
 // testLogMoment reads while others write: what it reads must agree with itself.

@@ -54,7 +54,7 @@ func benchmarkChange(b *testing.B, s grouptest.Store) {
 
 // BenchmarkRead reads what a subscriber asks for: the group, 20 events and his
 // membership; or, for one to ten who have seen nothing yet, the group and their
-// memberships.
+// memberships; or only the memberships.
 func BenchmarkRead(b *testing.B) {
 	b.Run("sqlite", func(b *testing.B) { benchmarkRead(b, sqlstore.New(start(b, ""))) })
 	b.Run("postgres", func(b *testing.B) {
@@ -90,6 +90,14 @@ func benchmarkRead(b *testing.B, s grouptest.Store) {
 	for _, n := range []int{1, 2, 10, 100} {
 		read(strconv.Itoa(n)+"-members", math.MaxInt64, 0, members[:n]...)
 	}
+	b.Run("standings-of-10", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := s.Standings(b.Context(), id, members[:10]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
 
 func join(b *testing.B, s grouptest.Store, groupID string, users []string) {

@@ -85,6 +85,39 @@ func (s *Store) readOne(ctx context.Context, groupID, userID string) (page group
 	return page, nil
 }
 
+// standings reads a group's version once for each of its users among those
+// asked for, or once.
+func standings(a asked) string {
+	return `SELECT g.version, g.deleted_at IS NOT NULL, ` + memberColumns + ` FROM groups g
+		LEFT JOIN (` + ofUsers(a, memberColumns, "members") + `) m ON TRUE WHERE g.id = $1`
+}
+
+// Standings returns the memberships of users, and the group's version.
+func (s *Store) Standings(ctx context.Context, groupID string, users []string) (st group.Standings, err error) {
+	if !storable(groupID) {
+		return st, fault.ErrNotFound
+	}
+	text, asked, err := s.sql.standings.of(users)
+	if err != nil {
+		return st, err
+	}
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		st = group.Standings{Members: make(map[string]group.Member)}
+		return each(ctx, q, text, args{groupID, asked}, func(scan scanner) error {
+			var row memberRow
+			err := scan(append([]any{&st.Version, &st.Deleted}, row.fields()...)...)
+			if m := row.member(); m != nil {
+				st.Members[m.UserID] = *m
+			}
+			return err
+		})
+	})
+	if err == nil && st.Version == 0 { // no row: a group begins with an event
+		err = fault.ErrNotFound
+	}
+	return st, doing(err, "read who is in group", groupID)
+}
+
 // textList is a JSON array of those texts that a database can hold.
 func textList(texts []string) (string, error) {
 	kept := make([]string, 0, len(texts))
