@@ -19,15 +19,18 @@ const (
 	// No client holds a connection by being slow: these bound how long the
 	// header, the whole request and its answer may be under way, and how long
 	// a connection may be silent between requests. Sockets have heartbeats
-	// instead. The request's is shorter than the time to drain.
+	// instead.
 	headerTimeout  = 10 * time.Second
 	requestTimeout = 15 * time.Second
 	answerTimeout  = time.Minute
 	idleTimeout    = 2 * time.Minute
 	maxHeader      = 32 << 10
 
-	// drainShare is the part of the time to stop that sockets are closed over.
-	drainShare = 4
+	// socketShare is the part of the time to stop that sockets are closed over,
+	// requestShare that of what is left then for the requests under way. A
+	// client that is slower is cut: the rest of the node needs time, too.
+	socketShare  = 4
+	requestShare = 2
 )
 
 // Server is a whole node: Moim with a listener of its own. It is what the moim
@@ -71,8 +74,9 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 	}, nil
 }
 
-// Start begins to listen, then starts the node: until it is ready, /readyz
-// says so. It returns once it is.
+// Start takes the address, so that one in use is found before anything else
+// happens, starts the node and begins to answer. It returns once the node is
+// ready.
 func (s *Server) Start(ctx context.Context) error {
 	listener, err := nowait.Listen(ctx, s.cfg.HTTP.Addr)
 	if err != nil {
@@ -106,19 +110,38 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 func (s *Server) Failed() <-chan error { return s.failed }
 
 // Stop drains: readiness fails first, then the sockets are told and closed
-// over a part of the time that ctx leaves, open requests finish, and the rest
-// follows.
+// over a part of the time that ctx leaves, open requests finish within another,
+// and the rest follows.
 func (s *Server) Stop(ctx context.Context) error {
-	drain := ctx
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		drain, cancel = context.WithTimeout(ctx, time.Until(deadline)/drainShare)
-		defer cancel()
-	}
 	s.log.Info("app: draining")
-	failed := errors.Join(s.app.routes.Drain(drain), s.http.Shutdown(ctx))
+	sockets, cancel := part(ctx, socketShare)
+	failed := s.app.routes.Drain(sockets)
+	cancel()
+	requests, cancel := part(ctx, requestShare)
+	failed = errors.Join(failed, s.finish(requests))
+	cancel()
+	return errors.Join(failed, s.app.Stop(ctx))
+}
+
+// finish takes no requests any more and waits for those under way, until ctx
+// ends: the clients of those that are left are cut off.
+func (s *Server) finish(ctx context.Context) error {
+	failed := s.http.Shutdown(ctx)
 	if s.listener != nil {
 		failed = errors.Join(failed, s.listener.Stop(ctx))
 	}
-	return errors.Join(failed, s.app.Stop(ctx))
+	if errors.Is(failed, context.DeadlineExceeded) {
+		s.log.Warn("app: clients that were too slow are cut off")
+		return s.http.Close()
+	}
+	return failed
+}
+
+// part ends after a share of the time that ctx has left.
+func part(ctx context.Context, share time.Duration) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/share)
 }

@@ -5,25 +5,35 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"go.uber.org/fx"
+
 	"github.com/moim-live/moim/config"
 )
+
+func newServer(t *testing.T, opts ...Option) *Server {
+	t.Helper()
+	cfg := config.Config{}
+	cfg.HTTP.Addr, cfg.Data.Dir = "127.0.0.1:0", t.TempDir()
+	cfg.Auth.Secret = "a secret of at least thirty-two bytes"
+	s, err := NewServer(cfg.WithDefaults(), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
 
 // Whoever sends slowly is cut off, also when his request was answered before
 // its body had arrived. The times are the server's own, made shorter.
 func TestSlowClientsAreCutOff(t *testing.T) {
 	t.Parallel()
-	cfg := config.Config{}
-	cfg.HTTP.Addr, cfg.Data.Dir = "127.0.0.1:0", t.TempDir()
-	cfg.Auth.Secret = "a secret of at least thirty-two bytes"
-	s, err := NewServer(cfg.WithDefaults())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := newServer(t)
 	for _, d := range []*time.Duration{&s.http.ReadHeaderTimeout, &s.http.ReadTimeout, &s.http.WriteTimeout, &s.http.IdleTimeout} {
 		*d /= 20
 	}
@@ -67,15 +77,45 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	}
 }
 
-func TestStopBeforeStart(t *testing.T) {
+// A request that goes on for too long is cut off when the node stops, in time
+// for everything else to stop.
+func TestStopCutsRequestsOff(t *testing.T) {
 	t.Parallel()
-	cfg := config.Config{}
-	cfg.HTTP.Addr, cfg.Data.Dir = "127.0.0.1:0", t.TempDir()
-	cfg.Auth.Secret = "a secret of at least thirty-two bytes"
-	s, err := NewServer(cfg.WithDefaults())
-	if err != nil {
+	var stopped atomic.Bool
+	s := newServer(t, WithModule(fx.Invoke(func(l fx.Lifecycle) { l.Append(fx.StopHook(func() { stopped.Store(true) })) })))
+	entered := make(chan struct{})
+	s.http.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-r.Context().Done() // the client is gone
+	})
+	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	cut := make(chan error, 1)
+	go func() {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Addr(), nil)
+		if err == nil {
+			_, err = http.DefaultClient.Do(req)
+		}
+		cut <- err
+	}()
+	<-entered
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if err := s.Stop(ctx); err != nil {
+		t.Fatalf("stop: %v", err)
+	}
+	if !stopped.Load() {
+		t.Error("nothing else was stopped")
+	}
+	if err := <-cut; err == nil {
+		t.Error("the request was answered")
+	}
+}
+
+func TestStopBeforeStart(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
 	if err := s.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}

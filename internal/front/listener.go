@@ -29,6 +29,10 @@ import (
 	"github.com/moim-live/moim/internal/tasks"
 )
 
+// tellEvery is how often at most it is logged that connections cannot be
+// accepted.
+const tellEvery = 10 * time.Second
+
 // Config is how a [Listener] answers. All of it is required.
 type Config struct {
 	Handler   http.Handler
@@ -94,7 +98,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 }
 
 // Close implements [net.Listener]. Connections on which a request is waited for
-// end; those that have sent theirs are answered.
+// end, and requests that have been read are answered.
 func (l *Listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -126,9 +130,14 @@ func (l *Listener) Stop(ctx context.Context) error {
 
 // accept takes connections until the listener is closed.
 func (l *Listener) accept(context.Context) {
+	var told time.Time
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
+			if !errors.Is(err, net.ErrClosed) && time.Since(told) > tellEvery {
+				told = time.Now()
+				l.cfg.Log.Warn("front: connections cannot be accepted; are there file descriptors enough?", "err", err)
+			}
 			// Who accepts waits before he tries again, and so does this.
 			if !l.pass(accepted{err: err}) || errors.Is(err, net.ErrClosed) {
 				return

@@ -72,5 +72,5 @@ func (e *Emitter) Publish(ctx context.Context, env adapter.Envelope) error {
 }
 
 // Cast sends an encoded event that may be lost to its room's sockets on every
-// node, and waits for none of them.
+// node. It waits for no other node, unless too much is on its way to them.
 func (e *Emitter) Cast(ctx context.Context, env adapter.Envelope) { e.hub.Cast(ctx, env) }

@@ -5,8 +5,10 @@
 // Neither knows what an event means: an interceptor registered with the hub
 // sees the events that need more than delivery.
 //
-// Lock order: the hub's, then the rooms' or an adapter's. None is held across
-// I/O, nor while a socket is written to.
+// Lock order: the hub's, then the rooms' or what an adapter keeps of this
+// node's interests. None is held across I/O, nor while a socket is written to.
+// What an adapter holds while it calls the sink, to keep a room's order, comes
+// before all of them.
 package adapter
 
 import (
@@ -32,8 +34,8 @@ type Envelope struct {
 
 // Adapter carries envelopes to the other nodes. Implementations are safe for
 // concurrent use, keep the order of one sender's envelopes per room, and
-// deliver at most once. An error speaks of other nodes only: local delivery
-// has happened before an adapter is asked.
+// deliver at most once. They leave this node's sockets to the [Hub], so that an
+// error speaks of other nodes only.
 type Adapter interface {
 	// Start begins to receive and returns when the adapter is usable, or at
 	// once, healing in the background, when its server is down. sink is called

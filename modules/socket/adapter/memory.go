@@ -93,7 +93,8 @@ func (a *Memory) Publish(ctx context.Context, env Envelope) error {
 	return nil
 }
 
-// Cast implements [Adapter].
+// Cast implements [Adapter]. In one process nothing need be lost: it waits for
+// room.
 func (a *Memory) Cast(ctx context.Context, env Envelope) bool {
 	_ = a.Publish(ctx, env)
 	return true
