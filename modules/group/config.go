@@ -9,13 +9,13 @@ import (
 // Config is what an operator sets about groups. The zero value means the
 // defaults.
 type Config struct {
-	PresenceGrace  time.Duration `key:"presence.grace" help:"between a member's last socket and offline (default 10s)"`
-	PresenceWindow time.Duration `key:"presence.window" help:"presence changes are gathered this long (default 200ms)"`
-	RetentionCount int           `key:"retention.count" help:"events kept a group, whatever their age (default 10000)"`
-	RetentionAge   time.Duration `key:"retention.age" help:"events are kept this long, however many (default 720h)"`
-	LimitOwned     int           `key:"limit.owned" help:"groups that a user may own (default 1000)"`
-	LimitJoined    int           `key:"limit.joined" help:"groups that a user may be in (default 10000)"`
-	LimitMembers   int           `key:"limit.members" help:"members that a group may have (default 100000)"`
+	PresenceGrace  time.Duration `key:"presence.grace" help:"between a member's last socket and offline"`
+	PresenceWindow time.Duration `key:"presence.window" help:"presence changes are gathered this long"`
+	RetentionCount int           `key:"retention.count" help:"events kept a group, whatever their age"`
+	RetentionAge   time.Duration `key:"retention.age" help:"events are kept this long, however many"`
+	LimitOwned     int           `key:"limit.owned" help:"groups that a user may own; what back ends do is exempt"`
+	LimitJoined    int           `key:"limit.joined" help:"groups that a user may be in; what back ends do is exempt"`
+	LimitMembers   int           `key:"limit.members" help:"members that a group may have"`
 }
 
 // minRetentionAge is how long the feed needs a deleted group's log.
