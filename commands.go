@@ -35,7 +35,7 @@ type commands struct {
 	Serve     serveCommand     `cmd:"" default:"withargs" help:"Run a node (the default)."`
 	Migrate   migrateCommand   `cmd:"" help:"Change the database's schema, or show it."`
 	Token     tokenCommand     `cmd:"" help:"Print a token for a user."`
-	Redis     redisCommand     `cmd:"" help:"Look at the Redis roles."`
+	Redis     redisCommand     `cmd:"" help:"Look at the Redis roles, or move one."`
 	Effective effectiveCommand `cmd:"" name:"config" help:"Print the effective configuration, secrets hidden."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
@@ -158,7 +158,7 @@ func (c tokenCommand) Run(l *loader) error {
 	if cfg.Auth.Secret == "" {
 		return errors.New("tokens can only be made with auth.secret: with auth.jwks.url or auth.public.key the private key is elsewhere")
 	}
-	token, err := auth.Mint([]byte(cfg.Auth.Secret), auth.Identity{
+	token, err := cfg.Auth.Mint(auth.Identity{
 		UserID: c.User, Name: c.Name, Admin: c.Scope == "admin", Expires: time.Now().Add(c.TTL),
 	})
 	if err != nil {
@@ -169,7 +169,7 @@ func (c tokenCommand) Run(l *loader) error {
 }
 
 type redisCommand struct {
-	Check redisCheck `cmd:"" help:"Show each role: where, shared or dedicated, topology, round trip, keys."`
+	Check redisCheck `cmd:"" help:"Show each role: where, shared or dedicated, topology, phase of a move, round trip, keys."`
 	Move  redisMove  `cmd:"" help:"Move a role to another server while traffic flows."`
 }
 

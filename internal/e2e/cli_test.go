@@ -15,7 +15,7 @@ import (
 // back end.
 func TestToken(t *testing.T) {
 	t.Parallel()
-	n := startNode(t)
+	n := startNode(t, "MOIM_AUTH_AUDIENCE=moim")
 	out, err := n.command("token", "--user", "alice", "--scope", "admin", "--ttl", "1h").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -11,8 +11,14 @@ import (
 // Mint signs a token for id with an HS256 key of at least 32 bytes.
 // id.Expires must be set.
 func Mint(secret []byte, id Identity) (string, error) {
-	if len(secret) < minSecret {
-		return "", fmt.Errorf("the secret has %d bytes and must have at least %d", len(secret), minSecret)
+	return Config{Secret: string(secret)}.Mint(id)
+}
+
+// Mint signs a token for id, with the secret, that whoever is configured like
+// this accepts. id.Expires must be set.
+func (c Config) Mint(id Identity) (string, error) {
+	if len(c.Secret) < minSecret {
+		return "", fmt.Errorf("the secret has %d bytes and must have at least %d", len(c.Secret), minSecret)
 	}
 	if problem := checkUser(id.UserID); problem != "" {
 		return "", errors.New("the user id " + problem)
@@ -20,18 +26,24 @@ func Mint(secret []byte, id Identity) (string, error) {
 	if id.Expires.IsZero() {
 		return "", errors.New("a token must expire")
 	}
-	c := jwt.MapClaims{
+	claims := jwt.MapClaims{
 		"sub": id.UserID,
 		"iat": time.Now().Unix(),
 		"exp": id.Expires.Unix(),
 	}
 	if id.Name != "" {
-		c["name"] = id.Name
+		claims["name"] = id.Name
 	}
 	if id.Admin {
-		c["scope"] = "admin"
+		claims["scope"] = "admin"
 	}
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(secret)
+	if c.Issuer != "" {
+		claims["iss"] = c.Issuer
+	}
+	if c.Audience != "" {
+		claims["aud"] = c.Audience
+	}
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(c.Secret))
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}

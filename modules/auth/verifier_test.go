@@ -318,13 +318,15 @@ func TestConfig(t *testing.T) {
 func TestMint(t *testing.T) {
 	t.Parallel()
 	want := auth.Identity{UserID: "back end", Name: "Back End", Admin: true, Expires: time.Now().Add(time.Minute).Truncate(time.Second)}
-	token, err := auth.Mint([]byte(secret), want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := open(t, auth.Config{Secret: secret}).Verify(t.Context(), token)
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
-		t.Errorf("%v\n%s", err, diff)
+	for _, cfg := range []auth.Config{{Secret: secret}, {Secret: secret, Issuer: "https://id.example", Audience: "moim"}} {
+		token, err := cfg.Mint(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := open(t, cfg).Verify(t.Context(), token)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%v\n%s", err, diff)
+		}
 	}
 	for name, bad := range map[string]auth.Identity{
 		"no user":  {Expires: want.Expires},

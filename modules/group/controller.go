@@ -134,7 +134,7 @@ func operation(method, path, id, summary string, status int, problems ...string)
 	}
 	problems = append(problems, "401 unauthenticated", "503 unavailable")
 	if method != http.MethodGet {
-		problems = append(problems, "400 bad_request", "422 validation_failed")
+		problems = append(problems, "400 bad_request", "413 payload_too_large", "422 validation_failed")
 	}
 	if method == http.MethodPost {
 		problems = append(problems, "422 validation_failed, idempotency_mismatch")

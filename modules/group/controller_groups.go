@@ -49,7 +49,7 @@ func (c *Controller) registerGroups() {
 		"Read a group", http.StatusOK, hidden), c.get)
 	register(c, operation(http.MethodPatch, "/groups/{groupId}", "update-group",
 		"Change a group by a JSON merge patch (RFC 7396)", http.StatusOK,
-		hidden, notEnough, "409 group_full", "412 version_conflict"), c.update)
+		hidden, notEnough, "409 group_full, group_ended", "412 version_conflict"), c.update)
 	register(c, operation(http.MethodDelete, "/groups/{groupId}", "delete-group",
 		"Delete a group", http.StatusNoContent, hidden, notEnough, "412 version_conflict"), c.remove)
 }

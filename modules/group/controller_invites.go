@@ -29,7 +29,7 @@ func (c *Controller) registerInvites() {
 		hidden, notEnough, "400 bad_request", "422 validation_failed"), c.invites)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/invites", "create-invite",
 		"Make a code with which others become members; it is shown this once", http.StatusCreated,
-		hidden, notEnough, "409 group_ended"), c.invite)
+		hidden, notEnough, "409 group_ended, limit_reached"), c.invite)
 	register(c, operation(http.MethodDelete, "/groups/{groupId}/invites/{inviteId}", "revoke-invite",
 		"Make an invite's code worthless", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.revoke)
 	register(c, operation(http.MethodPost, "/invites/{code}/accept", "accept-invite",

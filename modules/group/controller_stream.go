@@ -49,11 +49,11 @@ func (c *Controller) registerStream() {
 		"Read the log after a version", http.StatusOK,
 		hidden, outside, "410 log_truncated", "422 validation_failed"), c.events)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/messages", "post-message",
-		"Post a message into the log", http.StatusCreated, hidden, outside), c.post)
+		"Post a message into the log", http.StatusCreated, hidden, outside, "409 group_ended"), c.post)
 	register(c, operation(http.MethodPut, "/groups/{groupId}/read", "mark-read",
 		"Say how far the caller has read; a mark that is further on stays", http.StatusNoContent, hidden, outside), c.read)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/signals", "send-signal",
-		"Send to the subscribers without storing", http.StatusAccepted, hidden, outside), c.signal)
+		"Send to the subscribers without storing", http.StatusAccepted, hidden, outside, "409 group_ended"), c.signal)
 	c.api.Shorten("send-signal", http.StatusAccepted, Accepted{}, c.signalShortly)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/presence", "get-presence",
 		"Read who is there", http.StatusOK, hidden, outside), c.presence)
