@@ -43,13 +43,18 @@ fmt: ## format the code and order its imports
 	$(GO) -C bench mod tidy
 
 .PHONY: race
-race: ## every test but the end-to-end ones, with the race detector
+race: ## every test but the end-to-end ones, with the race detector; a thousand sockets that come back, too
 	$(GO) test -race -timeout 8m $$($(GO) list ./... | grep -v '/internal/e2e$$')
+	MOIM_RACE=1 $(GO) test -race -timeout 5m -count 1 -run '^TestT36' $(E2E)
 	$(GO) -C bench test ./...
 
 .PHONY: e2e
 e2e: ## the end-to-end tests: real processes, real servers, the real socket.io-client
 	$(GO) test -race -timeout 30m -count 1 $(E2E)
+
+.PHONY: e2e-race
+e2e-race: ## the same with nodes that tell of data races, too
+	MOIM_RACE=1 $(GO) test -race -timeout 30m -count 1 $(E2E)
 
 .PHONY: soak
 soak: ## the fault tests with many more sessions, faults and minutes; prints what it measured

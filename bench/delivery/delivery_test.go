@@ -104,6 +104,25 @@ func TestTable(t *testing.T) {
 	}
 }
 
+func TestGrowth(t *testing.T) {
+	t.Parallel()
+	for want, costs := range map[string][]time.Duration{
+		"\ngrowth: a delivery costs 9.0, 7.0, 7.1 µs: it falls or stays (falls or stays)\n": {9000, 7000, 7100},
+		"\ngrowth: a delivery costs 9.0, 7.0, 8.0 µs: it **rises** (falls or stays)\n":       {9000, 7000, 8000},
+		"": {9000},
+	} {
+		table := newTable("mine", nil)
+		for i, cost := range costs {
+			table.add(row{name: fmt.Sprint("growth-", i), grows: true}, &moim.Peer{}, figures{cost: cost})
+		}
+		var out strings.Builder
+		table.growth(&out)
+		if out.String() != want {
+			t.Errorf("%q, want %q", out.String(), want)
+		}
+	}
+}
+
 func TestChoose(t *testing.T) {
 	t.Parallel()
 	chosen, err := choose("100x10*,connect")

@@ -121,6 +121,7 @@ func (t *table) print(out io.Writer) {
 	} {
 		t.compare(out, a)
 	}
+	t.growth(out)
 	t.alone(out)
 	fmt.Fprintf(out, "\n- machine: %s\n", t.machine)
 	for _, server := range t.servers {
@@ -200,6 +201,26 @@ func (t *table) ratio(a aspect, r row, peer string) string {
 	return fmt.Sprintf("%.2f (%s)", part, wanted)
 }
 
+// growth says whether a delivery costs no more as a room grows.
+func (t *table) growth(out io.Writer) {
+	var costs []string
+	last, verdict := 0.0, "it falls or stays"
+	for _, r := range t.rows {
+		f, ok := t.figures[r.name][ours]
+		if !ok || !r.grows {
+			continue
+		}
+		cost := micros(f.cost)
+		if last > 0 && cost > growthSlack*last {
+			verdict = "it **rises**"
+		}
+		costs, last = append(costs, fmt.Sprintf("%.1f", cost)), cost
+	}
+	if len(costs) > 1 {
+		fmt.Fprintf(out, "\ngrowth: a delivery costs %s µs: %s (falls or stays)\n", strings.Join(costs, ", "), verdict)
+	}
+}
+
 // alone prints what is compared with nobody else.
 func (t *table) alone(out io.Writer) {
 	for _, r := range t.rows {
@@ -208,8 +229,8 @@ func (t *table) alone(out io.Writer) {
 			continue
 		}
 		if stored, ok := t.figures[r.name]["moim-stored"]; ok {
-			fmt.Fprintf(out, "\n%s: %.1f µs of processor time a delivery, of a signal %.1f: %.2f of it (≤ %.2f)\n",
-				r.name, micros(stored.cost), micros(f.cost), micros(stored.cost)/micros(f.cost), storedLimit)
+			fmt.Fprintf(out, "\n%s: %.1f µs of processor time a delivery%s, of a signal %.1f%s: %.2f of it (≤ %.2f)\n",
+				r.name, micros(stored.cost), stored.remarks(r), micros(f.cost), f.remarks(r), micros(stored.cost)/micros(f.cost), storedLimit)
 		}
 		if r.kind == idling {
 			fmt.Fprintf(out, "\n%s: a node without sockets received %.1f messages of the others a second (0), who delivered %.0f; it read %.0f bytes a second in all\n",

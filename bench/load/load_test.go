@@ -38,6 +38,26 @@ func TestLinesOfAFrame(t *testing.T) {
 	}
 }
 
+// What the generator does with a message is not the server's cost: it allocates
+// nothing, also when a frame comes in two parts.
+func TestTakesFramesWithoutAllocating(t *testing.T) {
+	l := loop{}
+	c := &conn{phase: ready, rest: make([]byte, 0, 1<<10)}
+	frame := append([]byte{0x80 | opText, 126, 0, PayloadSize}, Payload(1)...)
+	if n := testing.AllocsPerRun(100, func() {
+		for _, part := range [][]byte{frame, frame[:50], frame[50:]} {
+			if err := l.arrived(c, part); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations for two frames", n)
+	}
+	if l.latencies.total != 2*101 {
+		t.Errorf("%d messages were counted", l.latencies.total)
+	}
+}
+
 func TestFrame(t *testing.T) {
 	t.Parallel()
 	for _, length := range []int{0, 1, 125, 126, 65535, 65536} {

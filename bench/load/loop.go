@@ -150,14 +150,18 @@ func (l *loop) read(c *conn) (n int, err error) {
 	case n == 0:
 		return 0, errClosed
 	}
-	data := l.buffer[:n]
+	return n, l.arrived(c, l.buffer[:n])
+}
+
+// arrived takes what was read, and keeps what is not complete.
+func (l *loop) arrived(c *conn, data []byte) error {
 	if len(c.rest) > 0 {
 		c.rest = append(c.rest, data...)
 		data = c.rest
 	}
 	rest, err := l.consume(c, data)
 	c.rest = append(c.rest[:0], rest...)
-	return n, err
+	return err
 }
 
 // consume takes all complete frames off data.

@@ -48,9 +48,16 @@ func moim(t *testing.T) string {
 	return path
 }
 
+// raceVar makes the nodes tell of data races, too.
+const raceVar = "MOIM_RACE"
+
 var buildOnce = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(workDir, "moim")
-	cmd := exec.Command("go", "build", "-o", path, ".")
+	args := []string{"build", "-o", path}
+	if os.Getenv(raceVar) != "" {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, ".")...)
 	cmd.Dir = filepath.Join("..", "..")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)

@@ -67,6 +67,9 @@ func newNode(t *testing.T, env ...string) *node {
 	n := &node{t: t, name: "n" + strconv.FormatInt(nodeCount.Add(1), 10), dir: t.TempDir(), addr: freeAddr(), env: env}
 	t.Cleanup(func() {
 		n.Kill()
+		if strings.Contains(n.log.String(), "WARNING: DATA RACE") {
+			t.Errorf("%s has a data race", n.name)
+		}
 		if t.Failed() {
 			t.Logf("log of %s, http://%s:\n%s", n.name, n.addr, n.log.String())
 		}

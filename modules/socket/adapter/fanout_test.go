@@ -78,3 +78,26 @@ func TestFanOutOfALargeRoom(t *testing.T) {
 		}
 	}
 }
+
+// silent is a socket that drops what it is sent.
+type silent struct{ dummy }
+
+func (silent) Codec() Codec        { return plain(0) }
+func (silent) Send(*engine.Frame)  {}
+func (silent) Queue(*engine.Frame) {}
+
+// TestLocalAllocatesForTheFrameOnly: to a thousand sockets as much as to one.
+func TestLocalAllocatesForTheFrameOnly(t *testing.T) {
+	h := NewHub(NewMesh().Adapter())
+	for i := range fanOutAlone {
+		h.Join("large", silent{dummy(string(rune('a' + i)))})
+	}
+	h.Join("small", silent{"a"})
+	allocations := func(room string) float64 {
+		env := Envelope{Room: room, Event: "e", Data: []byte(`{}`), Except: "nobody"}
+		return testing.AllocsPerRun(100, func() { h.Local(env) })
+	}
+	if large, small := allocations("large"), allocations("small"); large != small {
+		t.Errorf("%v allocations for %d sockets, %v for one", large, fanOutAlone, small)
+	}
+}
