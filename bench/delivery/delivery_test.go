@@ -108,7 +108,7 @@ func TestGrowth(t *testing.T) {
 	t.Parallel()
 	for want, costs := range map[string][]time.Duration{
 		"\ngrowth: a delivery costs 9.0, 7.0, 7.1 µs: it falls or stays (falls or stays)\n": {9000, 7000, 7100},
-		"\ngrowth: a delivery costs 9.0, 7.0, 8.0 µs: it **rises** (falls or stays)\n":       {9000, 7000, 8000},
+		"\ngrowth: a delivery costs 9.0, 7.0, 8.0 µs: it **rises** (falls or stays)\n":      {9000, 7000, 8000},
 		"": {9000},
 	} {
 		table := newTable("mine", nil)

@@ -6,7 +6,8 @@ import (
 )
 
 const (
-	// sharedAge is how old a page is that is still answered from.
+	// sharedAge is after how long a page is forgotten, at the next check of
+	// silence.
 	sharedAge = 2 * time.Second
 	// sharedSlack is how many events more a page begins with when another one
 	// was read lately: of sockets that come back together each has seen a little
@@ -14,9 +15,9 @@ const (
 	sharedSlack = 128
 )
 
-// sharedPage is a page of the log with all events after since. It answers those
-// who come soon after, while the group stays what it was: of them only the
-// memberships are read.
+// sharedPage is a page of the log with all events after since, unless they are
+// large. It answers those who come soon after, while the group stays what it
+// was: of them only the memberships are read.
 type sharedPage struct {
 	LogPage // without members; it is not modified
 	since   int64
@@ -39,10 +40,19 @@ func (t *topic) page(ctx context.Context, since int64, limit int, users []string
 		since = max(since-sharedSlack, 0)
 	}
 	page, err := t.load(ctx, since, limit, users)
-	if err == nil && (limit == 0 || len(page.Events) < limit) {
+	if err == nil && page.small() && (limit == 0 || len(page.Events) < limit) {
 		t.share(page, since)
 	}
 	return page, err
+}
+
+// small reports whether the events are no more than one answer holds.
+func (p LogPage) small() bool {
+	size := 0
+	for _, e := range p.Events {
+		size += len(e.Data)
+	}
+	return size <= answerBytes
 }
 
 // again returns last with the memberships of users, or reports that the group
