@@ -14,11 +14,12 @@ import (
 // Supported says whether the calls of this package work here.
 const Supported = true
 
-// Read is read(2) of a descriptor that does not block.
-func Read(fd uintptr, b []byte) (int, error) { return call(syscall.SYS_READ, fd, b) }
+// Read is recv(2) of a socket that does not block, and Write send(2): with
+// read(2) and write(2) the kernel takes a turn through what files need.
+func Read(fd uintptr, b []byte) (int, error) { return call(syscall.SYS_RECVFROM, fd, b) }
 
-// Write is write(2) to a descriptor that does not block.
-func Write(fd uintptr, b []byte) (int, error) { return call(syscall.SYS_WRITE, fd, b) }
+// Write is send(2) to a socket that does not block.
+func Write(fd uintptr, b []byte) (int, error) { return call(syscall.SYS_SENDTO, fd, b) }
 
 // Quiet reports whether there is nothing to read yet, nor an end.
 func Quiet(fd uintptr) bool {
@@ -66,7 +67,7 @@ func remoteOf(addr *syscall.RawSockaddrInet6) netip.AddrPort {
 
 func call(number, fd uintptr, b []byte) (int, error) {
 	for {
-		n, _, errno := syscall.RawSyscall(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		n, _, errno := syscall.RawSyscall6(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), syscall.MSG_NOSIGNAL, 0, 0)
 		switch errno {
 		case 0:
 			return int(n), nil

@@ -10,10 +10,10 @@ import (
 // Supported says whether the calls of this package work here.
 const Supported = true
 
-// Read is read(2) of a descriptor that does not block.
+// Read is read(2) of a socket that does not block.
 func Read(fd uintptr, b []byte) (int, error) { return again(syscall.Read, fd, b) }
 
-// Write is write(2) to a descriptor that does not block.
+// Write is write(2) to a socket that does not block.
 func Write(fd uintptr, b []byte) (int, error) { return again(syscall.Write, fd, b) }
 
 // Quiet reports whether there is nothing to read yet, nor an end.
