@@ -97,10 +97,11 @@ type Feed struct {
 	logger  *slog.Logger
 	program Translator
 
-	reads   atomic.Int64
-	publish chan item
-	poke    chan struct{}
-	tasks   *tasks.Group
+	reads       atomic.Int64
+	sharedBytes atomic.Int64 // of what topics keep for those who come next
+	publish     chan item
+	poke        chan struct{}
+	tasks       *tasks.Group
 
 	mu      sync.Mutex
 	topics  map[string]*topic

@@ -140,6 +140,28 @@ func TestFeedSharesPages(t *testing.T) {
 	})
 }
 
+// TestFeedForgetsAnotherHistory: the log goes back, as after a failover to a
+// replica that was behind, and is at the same version again at once. Who comes
+// then is answered from what it is now.
+func TestFeedForgetsAnotherHistory(t *testing.T) {
+	t.Parallel()
+	log := newMemoryLog()
+	log.create("g")
+	for range 9 {
+		log.post("g", MessagePosted, `"before"`)
+	}
+	node := newCluster(t, log, 1, nil)[0]
+	newRecorder(node.hub, "stays").follow(t, node.feed, "g", new(int64(5)))
+	log.rewind("g", 7)
+	for range 3 {
+		log.post("g", MessagePosted, `"after"`)
+	}
+	a := newRecorder(node.hub, "comes").follow(t, node.feed, "g", new(int64(7)))
+	if len(a.Events) != 3 || string(a.Events[0].Data) != `"after"` {
+		t.Errorf("answered with %+v", a.Events)
+	}
+}
+
 // waitingFor returns how many subscribers of a group wait for a read to begin.
 func waitingFor(f *Feed, groupID string) int {
 	t := f.topic(groupID)

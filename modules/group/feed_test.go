@@ -586,13 +586,18 @@ func (l *memoryLog) Read(ctx context.Context, groupID string, since int64, limit
 	if len(events) == 0 {
 		return LogPage{}, fault.ErrNotFound
 	}
-	page := LogPage{Group: Group{ID: groupID, Version: l.heads[groupID]}, First: events[0].Version}
+	page := LogPage{Group: Group{ID: groupID, Version: l.heads[groupID]}, MovedAt: l.movedAt(groupID), First: events[0].Version}
 	for _, e := range events {
 		if e.Version > since && len(page.Events) < limit {
 			page.Events = append(page.Events, e)
 		}
 	}
 	return page, nil
+}
+
+func (l *memoryLog) movedAt(groupID string) time.Time {
+	events := l.events[groupID]
+	return events[len(events)-1].At
 }
 
 // Standings knows no members either.
@@ -602,7 +607,7 @@ func (l *memoryLog) Standings(_ context.Context, groupID string, _ []string) (St
 	if len(l.events[groupID]) == 0 {
 		return Standings{}, fault.ErrNotFound
 	}
-	return Standings{Version: l.heads[groupID]}, nil
+	return Standings{Version: l.heads[groupID], MovedAt: l.movedAt(groupID)}, nil
 }
 
 func (l *memoryLog) Heads(context.Context, time.Duration) ([]Head, error) {

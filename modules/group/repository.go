@@ -121,8 +121,8 @@ type Log interface {
 	Read(ctx context.Context, groupID string, since int64, limit int, users []string) (LogPage, error)
 
 	// Standings is Read without the group and the log: those of users who are
-	// members, and the version by which a caller knows whether what he has
-	// read before still holds.
+	// members, and by what a caller knows whether a page that he has read before
+	// still holds.
 	Standings(ctx context.Context, groupID string, users []string) (Standings, error)
 
 	// Heads returns the groups whose version moved within the last window, by
@@ -142,6 +142,7 @@ type Log interface {
 // LogPage is a part of a group's log and the group at that moment.
 type LogPage struct {
 	Group   Group
+	MovedAt time.Time // when its version moved last, by the database's clock
 	Deleted bool
 	First   int64 // the oldest version that the log still holds; 0 when it is empty
 	Events  []Event
@@ -150,7 +151,8 @@ type LogPage struct {
 
 // Standings is what some users are in a group, deleted or not, at one moment.
 type Standings struct {
-	Version int64 // the group's
+	Version int64     // the group's
+	MovedAt time.Time // as a LogPage's
 	Deleted bool
 	Members map[string]Member // by user id
 }

@@ -321,6 +321,7 @@ func (t *topic) resyncLocked() {
 	}
 	t.known, t.head, t.target, t.recent = false, 0, 0, nil
 	t.senders = nil
+	t.shareLocked(nil)
 	clear(t.early)
 	t.calmLocked()
 }
@@ -337,6 +338,9 @@ func (t *topic) remove(s Subscriber, reason string) {
 func (t *topic) removeLocked(sub *subscription, reason string) {
 	delete(t.subs, sub.socket)
 	delete(t.held, sub)
+	if len(t.subs) == 0 {
+		t.shareLocked(nil)
+	}
 	sub.socket.Leave(t.room)
 	if sub.admitted && !sub.backend && t.feed.watcher != nil {
 		t.feed.watcher.Unsubscribed(t.id, sub.socket, reason)

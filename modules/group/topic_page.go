@@ -6,22 +6,27 @@ import (
 )
 
 const (
-	// sharedAge is after how long a page is forgotten, at the next check of
-	// silence.
+	// sharedAge is how long a page is answered from. It is forgotten at the next
+	// check of silence.
 	sharedAge = 2 * time.Second
 	// sharedSlack is how many events more a page begins with when another one
 	// was read lately: of sockets that come back together each has seen a little
 	// more or less than the others.
 	sharedSlack = 128
+	// sharedBytes bounds what all topics' pages hold, eventBytes is what an event
+	// counts for besides its data.
+	sharedBytes = 32 << 20
+	eventBytes  = 256
 )
 
-// sharedPage is a page of the log with all events after since, unless they are
-// large. It answers those who come soon after, while the group stays what it
-// was: of them only the memberships are read.
+// sharedPage is a page of the log with all events after since. It answers those
+// who come soon after, while the group stays what it was: of them only the
+// memberships are read.
 type sharedPage struct {
 	LogPage // without members; it is not modified
 	since   int64
 	at      time.Time
+	size    int64 // bytes
 }
 
 // page returns a page of the log as of a moment after the call, from which
@@ -30,29 +35,20 @@ func (t *topic) page(ctx context.Context, since int64, limit int, users []string
 	t.mu.Lock()
 	last, head := t.shared, t.head
 	t.mu.Unlock()
-	if last != nil && last.since <= since && head <= last.Group.Version {
-		page, still, err := t.again(ctx, last, users)
-		if still || err != nil {
-			return page, err
+	if last != nil && time.Since(last.at) < sharedAge {
+		if last.since <= since && head <= last.Group.Version {
+			page, still, err := t.again(ctx, last, users)
+			if still || err != nil {
+				return page, err
+			}
 		}
-	}
-	if last != nil && limit > 0 {
-		since = max(since-sharedSlack, 0)
+		since = last.widen(since, limit)
 	}
 	page, err := t.load(ctx, since, limit, users)
-	if err == nil && page.small() && (limit == 0 || len(page.Events) < limit) {
-		t.share(page, since)
+	if err == nil {
+		t.share(page, since, limit)
 	}
 	return page, err
-}
-
-// small reports whether the events are no more than one answer holds.
-func (p LogPage) small() bool {
-	size := 0
-	for _, e := range p.Events {
-		size += len(e.Data)
-	}
-	return size <= answerBytes
 }
 
 // again returns last with the memberships of users, or reports that the group
@@ -61,7 +57,7 @@ func (t *topic) again(ctx context.Context, last *sharedPage, users []string) (pa
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	st, err := t.feed.store.Standings(ctx, t.id, users)
-	if err != nil || st.Version != last.Group.Version || st.Deleted != last.Deleted {
+	if err != nil || st.Version != last.Group.Version || !st.MovedAt.Equal(last.MovedAt) || st.Deleted != last.Deleted {
 		return LogPage{}, false, err
 	}
 	page = last.LogPage
@@ -69,11 +65,44 @@ func (t *topic) again(ctx context.Context, last *sharedPage, users []string) (pa
 	return page, true, nil
 }
 
-func (t *topic) share(page LogPage, since int64) {
+// widen lets a read begin a little earlier, unless that would leave out the
+// newest events.
+func (p *sharedPage) widen(since int64, limit int) int64 {
+	if limit == 0 {
+		return since
+	}
+	return min(since, max(since-sharedSlack, p.Group.Version-int64(limit)+sharedSlack, 0))
+}
+
+// share keeps a page that was read after version since for those who come next,
+// if it is whole and no larger than one answer.
+func (t *topic) share(page LogPage, since int64, limit int) {
 	page.Members = nil
+	p := &sharedPage{LogPage: page, since: since, at: time.Now()}
+	for _, e := range page.Events {
+		p.size += int64(len(e.Data) + eventBytes)
+	}
+	if p.size > answerBytes || limit > 0 && len(page.Events) == limit {
+		p = nil
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.shared = &sharedPage{LogPage: page, since: since, at: time.Now()}
+	t.shareLocked(p)
+}
+
+// shareLocked replaces the page, with nil by none. A topic that nobody follows
+// keeps none: it may be forgotten.
+func (t *topic) shareLocked(p *sharedPage) {
+	total := &t.feed.sharedBytes
+	if t.shared != nil {
+		total.Add(-t.shared.size)
+	}
+	if p != nil && (len(t.subs) == 0 || total.Load()+p.size > sharedBytes) {
+		p = nil
+	}
+	if t.shared = p; p != nil {
+		total.Add(p.size)
+	}
 }
 
 // unshare forgets a page that is too old.
@@ -81,6 +110,6 @@ func (t *topic) unshare() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.shared != nil && time.Since(t.shared.at) >= sharedAge {
-		t.shared = nil
+		t.shareLocked(nil)
 	}
 }

@@ -104,7 +104,9 @@ func testStandings(t *testing.T, s Store) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			same(t, "the standings", st, group.Standings{Version: page.Group.Version, Deleted: page.Deleted, Members: page.Members})
+			same(t, "the standings", st, group.Standings{
+				Version: page.Group.Version, MovedAt: page.MovedAt, Deleted: page.Deleted, Members: page.Members,
+			})
 		}
 	}
 	check()

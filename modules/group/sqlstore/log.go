@@ -24,11 +24,15 @@ func (s *Store) Read(ctx context.Context, groupID string, since int64, limit int
 	}
 	err = s.db.ReadTx(ctx, func(ctx context.Context, q database.Querier) error {
 		page = group.LogPage{Events: []group.Event{}, Members: make(map[string]group.Member)}
-		var row groupRow
-		err := q.QueryRowContext(ctx, s.sql.readGroup, groupID).Scan(append(row.fields(), &page.Deleted, &page.First)...)
+		var (
+			row   groupRow
+			moved int64
+		)
+		err := q.QueryRowContext(ctx, s.sql.readGroup, groupID).Scan(append(row.fields(), &moved, &page.Deleted, &page.First)...)
 		if err != nil {
 			return notFound(err)
 		}
+		page.MovedAt = instant(moved)
 		if page.Group, err = row.group(); err != nil {
 			return err
 		}
@@ -66,16 +70,18 @@ func (s *Store) readOne(ctx context.Context, groupID, userID string) (page group
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		page = group.LogPage{Events: []group.Event{}, Members: make(map[string]group.Member)}
 		var (
-			row groupRow
-			mem memberRow
+			row   groupRow
+			moved int64
+			mem   memberRow
 		)
-		fields := append(append(row.fields(), &page.Deleted, &page.First), mem.fields()...)
+		fields := append(append(row.fields(), &moved, &page.Deleted, &page.First), mem.fields()...)
 		if err := q.QueryRowContext(ctx, s.sql.readOne, groupID, userID).Scan(fields...); err != nil {
 			return notFound(err)
 		}
 		if m := mem.member(); m != nil {
 			page.Members[m.UserID] = *m
 		}
+		page.MovedAt = instant(moved)
 		page.Group, err = row.group()
 		return err
 	})
@@ -88,7 +94,7 @@ func (s *Store) readOne(ctx context.Context, groupID, userID string) (page group
 // standings reads a group's version once for each of its users among those
 // asked for, or once.
 func standings(a asked) string {
-	return `SELECT g.version, g.deleted_at IS NOT NULL, ` + memberColumns + ` FROM groups g
+	return `SELECT g.version, g.moved_at, g.deleted_at IS NOT NULL, ` + memberColumns + ` FROM groups g
 		LEFT JOIN (` + ofUsers(a, memberColumns, "members") + `) m ON TRUE WHERE g.id = $1`
 }
 
@@ -104,8 +110,12 @@ func (s *Store) Standings(ctx context.Context, groupID string, users []string) (
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		st = group.Standings{Members: make(map[string]group.Member)}
 		return each(ctx, q, text, args{groupID, asked}, func(scan scanner) error {
-			var row memberRow
-			err := scan(append([]any{&st.Version, &st.Deleted}, row.fields()...)...)
+			var (
+				row   memberRow
+				moved int64
+			)
+			err := scan(append([]any{&st.Version, &moved, &st.Deleted}, row.fields()...)...)
+			st.MovedAt = instant(moved)
 			if m := row.member(); m != nil {
 				st.Members[m.UserID] = *m
 			}

@@ -14,9 +14,9 @@ const (
 	groupColumns = `g.id, g.name, g.description, g.visibility, g.join_policy, g.capacity, g.attributes, g.member_count,
 		g.owner_id, g.version, g.revision, g.created_at, g.updated_at, g.ends_at, g.ended_at, g.remind_before`
 	memberColumns = `m.user_id, m.name, m.role, m.attributes, m.joined_at`
-	// logBounds follows groupColumns: whether the group is deleted, and the
-	// first event that is kept.
-	logBounds    = `, g.deleted_at IS NOT NULL, COALESCE((SELECT MIN(version) FROM events WHERE group_id = g.id), 0)`
+	// logBounds follows groupColumns: when the group's version moved, whether it
+	// is deleted, and the first event that is kept.
+	logBounds    = `, g.moved_at, g.deleted_at IS NOT NULL, COALESCE((SELECT MIN(version) FROM events WHERE group_id = g.id), 0)`
 	eventColumns = `e.group_id, e.version, e.type, e.actor, e.data, e.at`
 )
 
