@@ -130,11 +130,11 @@ func (s *Server) finish(ctx context.Context) error {
 	if s.listener != nil {
 		failed = errors.Join(failed, s.listener.Stop(ctx))
 	}
-	if errors.Is(failed, context.DeadlineExceeded) {
-		s.log.Warn("app: clients that were too slow are cut off")
-		return s.http.Close()
+	if failed == nil || ctx.Err() == nil {
+		return failed
 	}
-	return failed
+	s.log.Warn("app: clients that were too slow are cut off", "err", failed)
+	return s.http.Close()
 }
 
 // part ends after a share of the time that ctx has left.

@@ -56,9 +56,9 @@ type Listener struct {
 	readers sync.Pool // of *bufio.Reader
 	today   atomic.Pointer[date]
 
-	mu      sync.Mutex
-	waiting map[net.Conn]struct{} // for their request to arrive
-	closed  chan struct{}
+	mu     sync.Mutex
+	conns  map[net.Conn]bool // those that are not passed on; true: it waits for a request
+	closed chan struct{}
 }
 
 // accepted is what Accept returns.
@@ -80,7 +80,7 @@ func New(inner net.Listener, cfg Config) *Listener {
 			return &buffer
 		}},
 		readers: sync.Pool{New: func() any { return bufio.NewReader(nil) }},
-		waiting: make(map[net.Conn]struct{}),
+		conns:   make(map[net.Conn]bool),
 		closed:  make(chan struct{}),
 	}
 }
@@ -106,8 +106,10 @@ func (l *Listener) Close() error {
 		return nil
 	}
 	close(l.closed)
-	for conn := range l.waiting {
-		_ = conn.SetReadDeadline(time.Now())
+	for conn, waits := range l.conns {
+		if waits {
+			_ = conn.SetReadDeadline(time.Now())
+		}
 	}
 	return l.Listener.Close()
 }
@@ -123,9 +125,18 @@ func (l *Listener) over() bool {
 }
 
 // Stop closes the listener and waits, until ctx ends, for what is being
-// answered.
+// answered: the connections of what is left then are closed.
 func (l *Listener) Stop(ctx context.Context) error {
-	return errors.Join(l.Close(), l.work.Finish(ctx))
+	failed := l.Close()
+	late := l.work.Finish(ctx)
+	if late != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for conn := range l.conns {
+			_ = conn.Close()
+		}
+	}
+	return errors.Join(failed, late)
 }
 
 // accept takes connections until the listener is closed.
@@ -171,6 +182,7 @@ type client struct {
 
 // begin sees to it that a connection's requests are answered.
 func (l *Listener) begin(conn net.Conn) {
+	defer l.left(conn)
 	buffer, _ := l.buffers.Get().(*[]byte)
 	defer l.buffers.Put(buffer)
 	c := &client{Conn: conn, addr: conn.RemoteAddr().String(), answer: answer{conn: conn, header: make(http.Header)}}
@@ -202,14 +214,20 @@ func (l *Listener) await(conn net.Conn, until time.Time) bool {
 	if l.over() {
 		return false
 	}
-	l.waiting[conn] = struct{}{}
+	l.conns[conn] = true
 	return true
 }
 
 func (l *Listener) arrived(conn net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.waiting, conn)
+	l.conns[conn] = false
+}
+
+func (l *Listener) left(conn net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, conn)
 }
 
 // begun is a connection of which something has been read.

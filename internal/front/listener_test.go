@@ -405,10 +405,12 @@ func TestClose(t *testing.T) {
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("accept: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := l.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	stopped := make(chan error, 1)
+	go func() { stopped <- l.Stop(t.Context()) }()
+	select {
+	case err := <-stopped:
 		t.Errorf("it stopped before the answer: %v", err)
+	case <-time.After(50 * time.Millisecond):
 	}
 	close(finish)
 	for _, c := range []*client{busy, calling} {
@@ -417,4 +419,30 @@ func TestClose(t *testing.T) {
 		}
 		c.ends(t)
 	}
+	if err := <-stopped; err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+// TestStopCuts: who cannot be answered in time is cut off, in the middle of his
+// call or of its answer.
+func TestStopCuts(t *testing.T) {
+	t.Parallel()
+	answering, finish := make(chan struct{}), make(chan struct{})
+	l, addr := start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(answering)
+		<-finish
+	}), time.Hour)
+	calling, answered := dial(t, addr), dial(t, addr)
+	calling.say(t, strings.TrimSuffix(call("{}"), "}"))
+	answered.say(t, call("{}"))
+	<-answering
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := l.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it stopped before the answer: %v", err)
+	}
+	calling.ends(t)
+	answered.ends(t)
+	close(finish)
 }
