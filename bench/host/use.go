@@ -28,11 +28,8 @@ func (h *Host) Used() (Use, error) {
 	}
 	use := make(Use)
 	for pid, p := range all {
-		for above := pid; above > 0; above = all[above].Parent {
-			if h.own[above] {
-				use[p.Name] += p.Used
-				break
-			}
+		if process.Below(all, pid, h.own) {
+			use[p.Name] += p.Used
 		}
 	}
 	return use, nil

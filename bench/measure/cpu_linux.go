@@ -13,8 +13,9 @@ func processorTime() (total time.Duration) {
 	if err != nil {
 		return 0
 	}
+	this := map[int]bool{os.Getpid(): true}
 	for pid, p := range all {
-		if process.Below(all, pid, os.Getpid()) {
+		if process.Below(all, pid, this) {
 			total += p.Used
 		}
 	}

@@ -50,10 +50,10 @@ func All() (map[int]Process, error) {
 	return all, nil
 }
 
-// Below reports whether a process is the ancestor or was started below it.
-func Below(all map[int]Process, pid, ancestor int) bool {
+// Below reports whether a process is one of these or was started below one.
+func Below(all map[int]Process, pid int, these map[int]bool) bool {
 	for ; pid > 0; pid = all[pid].Parent {
-		if pid == ancestor {
+		if these[pid] {
 			return true
 		}
 	}

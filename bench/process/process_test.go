@@ -38,7 +38,7 @@ func TestBelow(t *testing.T) {
 	t.Parallel()
 	all := map[int]Process{1: {}, 2: {Parent: 1}, 3: {Parent: 2}, 4: {Parent: 1}}
 	for pid, want := range map[int]bool{1: false, 2: true, 3: true, 4: false, 5: false} {
-		if got := Below(all, pid, 2); got != want {
+		if got := Below(all, pid, map[int]bool{2: true}); got != want {
 			t.Errorf("%d is below 2: %t, want %t", pid, got, want)
 		}
 	}

@@ -129,15 +129,18 @@ func TestFeedSharesPages(t *testing.T) {
 	node.feed.Announce([]Event{log.post("g", MessagePosted, `{}`)})
 	stays.await(t, func() bool { return stays.last() == log.head("g") })
 	comeBack(1)
-	if held := node.feed.topic("g").shared; held == nil {
+	if !shares(node.feed, "g") {
 		t.Fatal("no page is shared")
 	}
-	stays.await(t, func() bool {
-		topic := node.feed.topic("g")
-		topic.mu.Lock()
-		defer topic.mu.Unlock()
-		return topic.shared == nil // is forgotten
-	})
+	stays.await(t, func() bool { return !shares(node.feed, "g") })
+}
+
+// shares reports whether a page of a group's log is kept for who comes next.
+func shares(f *Feed, groupID string) bool {
+	t := f.topic(groupID)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.shared != nil
 }
 
 // TestFeedForgetsAnotherHistory: the log goes back, as after a failover to a

@@ -13,10 +13,10 @@ const (
 	// was read lately: of sockets that come back together each has seen a little
 	// more or less than the others.
 	sharedSlack = 128
-	// sharedBytes bounds what all topics' pages hold, eventBytes is what an event
+	// maxShared bounds the bytes that all topics' pages hold, eventBytes is what an event
 	// counts for besides its data.
-	sharedBytes = 32 << 20
-	eventBytes  = 256
+	maxShared  = 32 << 20
+	eventBytes = 256
 )
 
 // sharedPage is a page of the log with all events after since. It answers those
@@ -97,7 +97,7 @@ func (t *topic) shareLocked(p *sharedPage) {
 	if t.shared != nil {
 		total.Add(-t.shared.size)
 	}
-	if p != nil && (len(t.subs) == 0 || total.Load()+p.size > sharedBytes) {
+	if p != nil && (len(t.subs) == 0 || total.Load()+p.size > maxShared) {
 		p = nil
 	}
 	if t.shared = p; p != nil {

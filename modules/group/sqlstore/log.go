@@ -23,17 +23,12 @@ func (s *Store) Read(ctx context.Context, groupID string, since int64, limit int
 		return page, err
 	}
 	err = s.db.ReadTx(ctx, func(ctx context.Context, q database.Querier) error {
-		page = group.LogPage{Events: []group.Event{}, Members: make(map[string]group.Member)}
-		var (
-			row   groupRow
-			moved int64
-		)
-		err := q.QueryRowContext(ctx, s.sql.readGroup, groupID).Scan(append(row.fields(), &moved, &page.Deleted, &page.First)...)
+		var row pageRow
+		err := q.QueryRowContext(ctx, s.sql.readGroup, groupID).Scan(row.fields()...)
 		if err != nil {
 			return notFound(err)
 		}
-		page.MovedAt = instant(moved)
-		if page.Group, err = row.group(); err != nil {
+		if page, err = row.page(); err != nil {
 			return err
 		}
 		if page.Group.Version > since && limit > 0 {
@@ -50,9 +45,7 @@ func (s *Store) Read(ctx context.Context, groupID string, since int64, limit int
 		return each(ctx, q, s.sql.readMembers, args{groupID, asked}, func(scan scanner) error {
 			var row memberRow
 			err := scan(row.fields()...)
-			if m := row.member(); m != nil {
-				page.Members[m.UserID] = *m
-			}
+			row.addTo(page.Members)
 			return err
 		})
 	})
@@ -68,21 +61,15 @@ func (s *Store) readOne(ctx context.Context, groupID, userID string) (page group
 		userID = "" // nobody's
 	}
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
-		page = group.LogPage{Events: []group.Event{}, Members: make(map[string]group.Member)}
 		var (
-			row   groupRow
-			moved int64
-			mem   memberRow
+			row pageRow
+			mem memberRow
 		)
-		fields := append(append(row.fields(), &moved, &page.Deleted, &page.First), mem.fields()...)
-		if err := q.QueryRowContext(ctx, s.sql.readOne, groupID, userID).Scan(fields...); err != nil {
+		if err := q.QueryRowContext(ctx, s.sql.readOne, groupID, userID).Scan(append(row.fields(), mem.fields()...)...); err != nil {
 			return notFound(err)
 		}
-		if m := mem.member(); m != nil {
-			page.Members[m.UserID] = *m
-		}
-		page.MovedAt = instant(moved)
-		page.Group, err = row.group()
+		page, err = row.page()
+		mem.addTo(page.Members)
 		return err
 	})
 	if err != nil {
@@ -116,9 +103,7 @@ func (s *Store) Standings(ctx context.Context, groupID string, users []string) (
 			)
 			err := scan(append([]any{&st.Version, &moved, &st.Deleted}, row.fields()...)...)
 			st.MovedAt = instant(moved)
-			if m := row.member(); m != nil {
-				st.Members[m.UserID] = *m
-			}
+			row.addTo(st.Members)
 			return err
 		})
 	})

@@ -54,6 +54,24 @@ func (r *groupRow) group() (group.Group, error) {
 	return g, nil
 }
 
+// pageRow is a group's row where its log is read: groupColumns and logBounds.
+type pageRow struct {
+	groupRow
+	moved, first int64
+	deleted      bool
+}
+
+func (r *pageRow) fields() []any { return append(r.groupRow.fields(), &r.moved, &r.deleted, &r.first) }
+
+// page returns a page without events and members.
+func (r *pageRow) page() (group.LogPage, error) {
+	g, err := r.group()
+	return group.LogPage{
+		Group: g, MovedAt: instant(r.moved), Deleted: r.deleted, First: r.first,
+		Events: []group.Event{}, Members: make(map[string]group.Member),
+	}, err
+}
+
 // recordArgs are the parameters for the columns that a change of the record
 // replaces, in the order of recordColumns.
 func recordArgs(g group.Group) (args, error) {
@@ -88,6 +106,13 @@ type memberRow struct {
 
 func (r *memberRow) fields() []any {
 	return []any{&r.userID, &r.name, &r.role, &r.attributes, &r.joined}
+}
+
+// addTo adds the member, if there is one.
+func (r *memberRow) addTo(members map[string]group.Member) {
+	if m := r.member(); m != nil {
+		members[m.UserID] = *m
+	}
 }
 
 func (r *memberRow) member() *group.Member {
