@@ -30,11 +30,12 @@ const commands = {
     socket.onAny((event, ...args) => say(client, "event", { event, args }));
   },
 
-  // emit sends an event; its acknowledgement comes back as an answer.
-  emit({ client, id, event, data }) {
-    sockets
-      .get(client)
-      .emit(event, data, (...args) => say(client, "answer", { id, args }));
+  // emit sends an event; its acknowledgement comes back as an answer. It is
+  // awaited, as most programs do: what came in right behind the answer may be
+  // told before it.
+  async emit({ client, id, event, data }) {
+    const answer = await sockets.get(client).emitWithAck(event, data);
+    say(client, "answer", { id, args: [answer] });
   },
 
   // close ends a socket for good.

@@ -110,10 +110,7 @@ func (c *client) subscribe(groupID string) subscription {
 	c.t.Helper()
 	var answered subscription
 	c.must("group:subscribe", object{"groupId": groupID}, &answered)
-	if len(answered.Events) > 0 {
-		c.t.Errorf("%s: subscribing without since answered %d events", c.name, len(answered.Events))
-	}
-	c.stream(groupID).begin(answered.Version, answered)
+	c.stream(groupID).begin(answered)
 	return answered
 }
 
@@ -121,8 +118,9 @@ func (c *client) subscribe(groupID string) subscription {
 func (c *client) resume(groupID string, since int64) subscription {
 	c.t.Helper()
 	var answered subscription
+	c.stream(groupID).resume(since)
 	c.must("group:subscribe", object{"groupId": groupID, "since": since}, &answered)
-	c.stream(groupID).begin(since, answered)
+	c.stream(groupID).resumed(since, answered)
 	return answered
 }
 

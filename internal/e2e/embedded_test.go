@@ -95,7 +95,6 @@ func restart(t *testing.T, d *deployment, groupID string) {
 	if e.Version != before+1 {
 		t.Errorf("the first change after the restart has version %d, want %d", e.Version, before+1)
 	}
-	ana.stream(groupID).forget()
 	ana.resume(groupID, before)
 	ana.needVersion(groupID, e.Version, soon)
 	ana.must("group:message", object{"groupId": groupID, "data": object{}}, &e)

@@ -237,7 +237,7 @@ func TestT63DeleteInFlight(t *testing.T) {
 							continue // a subscription a client
 						}
 						if err = c.request("group:subscribe", object{"groupId": g.ID}, &answered); err == nil {
-							c.stream(g.ID).begin(answered.Version, answered)
+							c.stream(g.ID).begin(answered)
 							subscribed.Add(1)
 						}
 					default:

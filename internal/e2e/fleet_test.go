@@ -121,7 +121,7 @@ func (f *fleet) open(ctx context.Context, s *session, node int) (*plainConn, err
 	since, again := events.head(), s.follows.Load() > 0
 	if again {
 		req["since"] = since
-		events.forget()
+		events.resume(since)
 	}
 	var answered subscription
 	raw, err := c.request(ctx, "group:subscribe", req)
@@ -132,10 +132,11 @@ func (f *fleet) open(ctx context.Context, s *session, node int) (*plainConn, err
 		c.close()
 		return nil, err
 	}
-	if !again {
-		since = answered.Version
+	if again {
+		events.resumed(since, answered)
+	} else {
+		events.begin(answered)
 	}
-	events.begin(since, answered)
 	return c, nil
 }
 
@@ -223,7 +224,7 @@ func watchPresence(t *testing.T, c *client, groupID string) *client {
 	t.Helper()
 	var answered subscription
 	c.must("group:subscribe", object{"groupId": groupID, "presence": true}, &answered)
-	c.stream(groupID).begin(answered.Version, answered)
+	c.stream(groupID).begin(answered)
 	return c
 }
 

@@ -190,7 +190,6 @@ type (
 	subscription struct {
 		Group    group           `json:"group"`
 		Version  int64           `json:"version"`
-		Events   []event         `json:"events"`
 		Presence json.RawMessage `json:"presence"`
 		Snapshot bool            `json:"snapshot"`
 	}

@@ -18,38 +18,37 @@ func TestInboxNotices(t *testing.T) {
 			b.pushed("group:event", data)
 		}
 	}
-	begin := func(since, head int64, events ...int64) func(*inbox) {
-		return func(b *inbox) {
-			answered := subscription{Version: head}
-			for _, v := range events {
-				answered.Events = append(answered.Events, version(v))
-			}
-			b.stream("g").begin(since, answered)
-		}
+	begin := func(head int64) func(*inbox) {
+		return func(b *inbox) { b.stream("g").begin(subscription{Version: head}) }
+	}
+	resume := func(since int64) func(*inbox) { return func(b *inbox) { b.stream("g").resume(since) } }
+	resumed := func(since, version int64, snapshot bool) func(*inbox) {
+		return func(b *inbox) { b.stream("g").resumed(since, subscription{Version: version, Snapshot: snapshot}) }
 	}
 	closed := func(b *inbox) { b.pushed("group:closed", json.RawMessage(`{"groupId":"g","reason":"left"}`)) }
-	forget := func(b *inbox) { b.stream("g").forget() }
 	for name, c := range map[string]struct {
 		steps []func(*inbox)
 		fault string // empty: none
 	}{
-		"in order":                 {steps: []func(*inbox){begin(4, 4), push(5), push(6), closed}},
-		"with what was missed":     {steps: []func(*inbox){begin(4, 6, 5, 6), push(7)}},
-		"pushed before the answer": {steps: []func(*inbox){push(5), begin(4, 4), push(6)}},
-		"closed before the answer": {steps: []func(*inbox){push(5), closed, begin(4, 4)}},
-		"again after a break":      {steps: []func(*inbox){begin(4, 4), push(5), forget, begin(5, 7, 6, 7), push(8)}},
-		"a hole":                   {steps: []func(*inbox){begin(4, 4), push(5), push(7)}, fault: "event 7"},
-		"a double":                 {steps: []func(*inbox){begin(4, 4), push(5), push(5)}, fault: "event 5"},
-		"out of order":             {steps: []func(*inbox){begin(4, 4), push(6), push(5)}, fault: "event 6"},
-		"a double of the answer":   {steps: []func(*inbox){begin(4, 5, 5), push(5)}, fault: "event 5"},
-		"a hole in the answer":     {steps: []func(*inbox){begin(4, 7, 5, 7)}, fault: "event 7"},
-		"an answer that lacks one": {steps: []func(*inbox){begin(4, 7, 5, 6)}, fault: "covers version 7"},
-		"after the end":            {steps: []func(*inbox){begin(4, 4), closed, push(5)}, fault: "after group:closed"},
-		"early and after the end":  {steps: []func(*inbox){closed, push(5), begin(4, 4)}, fault: "after group:closed"},
-		"two early ends":           {steps: []func(*inbox){closed, closed, begin(4, 4)}, fault: "closed twice"},
-		"early and again":          {steps: []func(*inbox){closed, begin(4, 4), closed}, fault: "closed twice"},
-		"two ends":                 {steps: []func(*inbox){begin(4, 4), closed, closed}, fault: "closed twice"},
-		"an unknown event":         {steps: []func(*inbox){func(b *inbox) { b.pushed("boo", nil) }}, fault: "boo"},
+		"in order":                     {steps: []func(*inbox){begin(4), push(5), push(6), closed}},
+		"with what was missed":         {steps: []func(*inbox){resume(4), resumed(4, 4, false), push(5), push(6), push(7)}},
+		"missed, before the answer":    {steps: []func(*inbox){resume(4), push(5), push(6), resumed(4, 4, false), push(7)}},
+		"pushed before the answer":     {steps: []func(*inbox){push(5), begin(4), push(6)}},
+		"closed before the answer":     {steps: []func(*inbox){push(5), closed, begin(4)}},
+		"again after a break":          {steps: []func(*inbox){begin(4), push(5), resume(5), resumed(5, 5, false), push(6), push(7)}},
+		"a hole":                       {steps: []func(*inbox){begin(4), push(5), push(7)}, fault: "event 7"},
+		"a double":                     {steps: []func(*inbox){begin(4), push(5), push(5)}, fault: "event 5"},
+		"out of order":                 {steps: []func(*inbox){begin(4), push(6), push(5)}, fault: "event 6"},
+		"a live event before a missed": {steps: []func(*inbox){resume(4), push(7), resumed(4, 4, false), push(5)}, fault: "event 7"},
+		"a hole in what was missed":    {steps: []func(*inbox){resume(4), resumed(4, 4, false), push(5), push(7)}, fault: "event 7"},
+		"an answer that skips":         {steps: []func(*inbox){resume(4), resumed(4, 6, false)}, fault: "begins at version 6"},
+		"a snapshot":                   {steps: []func(*inbox){resume(4), resumed(4, 4, true)}, fault: "snapshot"},
+		"after the end":                {steps: []func(*inbox){begin(4), closed, push(5)}, fault: "after group:closed"},
+		"early and after the end":      {steps: []func(*inbox){closed, push(5), begin(4)}, fault: "after group:closed"},
+		"two early ends":               {steps: []func(*inbox){closed, closed, begin(4)}, fault: "closed twice"},
+		"early and again":              {steps: []func(*inbox){closed, begin(4), closed}, fault: "closed twice"},
+		"two ends":                     {steps: []func(*inbox){begin(4), closed, closed}, fault: "closed twice"},
+		"an unknown event":             {steps: []func(*inbox){func(b *inbox) { b.pushed("boo", nil) }}, fault: "boo"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

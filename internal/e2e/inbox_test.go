@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -125,39 +126,55 @@ func (b *inbox) faults() []string {
 	return all
 }
 
-// stream is one connection's view of one group.
+// stream is one connection's view of one group. It is as simple as a client can
+// be: it takes each event as it comes, and trusts that none is missing.
 type stream struct {
 	groupID string
 
 	mu      sync.Mutex
 	started bool
-	last    int64   // the last version received or covered by the answer
-	early   []event // pushed before the answer to the subscription was read
+	last    int64   // the last version received, or that the subscription began at
+	early   []event // pushed before the test knew where the subscription begins
 	events  []event
 	late    time.Duration // the worst, from an event's own time to its arrival
+	behind  int64         // events up to this version waited for the client: they are not late
 	closed  string
 	ended   string // closed for this reason before the answer was read
 	wrong   []string
 }
 
-// begin takes the answer to a subscription after since.
-func (s *stream) begin(since int64, answered subscription) {
+// resume is for a client that has seen since. Call it before the subscription
+// is asked for: from then on each event must be the next one, whether or not the
+// answer has been read.
+func (s *stream) resume(since int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started, s.last, s.closed, s.ended, s.early = true, since, "", "", nil
+	s.behind = math.MaxInt64 // until the answer says
+}
+
+// resumed takes the answer to a subscription after since.
+func (s *stream) resumed(since int64, answered subscription) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.behind = answered.Group.Version
+	if answered.Snapshot || answered.Version != since {
+		s.faultLocked("a subscription after %d begins at version %d, snapshot: %v", since, answered.Version, answered.Snapshot)
+	}
+}
+
+// begin takes the answer to a subscription from the group's head on.
+func (s *stream) begin(answered subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if answered.Snapshot {
-		s.faultLocked("the answer to a subscription after %d is a snapshot", since)
+		s.faultLocked("the answer to a subscription without since is a snapshot")
 	}
 	if s.started && s.closed == "" {
-		s.faultLocked("the test subscribed again without forget")
+		s.faultLocked("the test subscribed again without resume")
 		return
 	}
-	s.started, s.closed, s.last = true, "", since
-	for _, e := range answered.Events {
-		s.takeLocked(e)
-	}
-	if s.last > answered.Version || s.last < answered.Version && len(answered.Events) < 1000 {
-		s.faultLocked("the answer covers version %d, its events end at %d", answered.Version, s.last)
-	}
+	s.started, s.closed, s.last = true, "", answered.Version
 	early, ended := s.early, s.ended
 	s.early, s.ended = nil, ""
 	for _, e := range early {
@@ -170,7 +187,9 @@ func (s *stream) begin(since int64, answered subscription) {
 func (s *stream) take(e event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.late = max(s.late, time.Since(e.At))
+	if e.Version > s.behind {
+		s.late = max(s.late, time.Since(e.At))
+	}
 	s.takeLocked(e)
 }
 
@@ -209,16 +228,8 @@ func (s *stream) faultLocked(format string, args ...any) {
 	}
 }
 
-// forget is for a new connection of the same user: the next subscription
-// begins anew, and what was received so far stays.
-func (s *stream) forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.started, s.early, s.ended = false, nil, ""
-}
-
-// latest returns how late the latest of the events was that were pushed. Those
-// in an answer do not count: they waited for the client.
+// latest returns how late the latest of the events was. Those that a client
+// missed do not count: they waited for it.
 func (s *stream) latest() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()

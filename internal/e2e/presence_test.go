@@ -96,7 +96,7 @@ func TestPresence(t *testing.T) {
 	ana := d.ws(t, 0, "ana")
 	var answered subscription
 	ana.must("group:subscribe", object{"groupId": groupID, "presence": true}, &answered)
-	ana.stream(groupID).begin(answered.Version, answered)
+	ana.stream(groupID).begin(answered)
 	if string(answered.Presence) == "null" || len(answered.Presence) == 0 {
 		t.Errorf("subscribing with presence answered presence %s", answered.Presence)
 	}

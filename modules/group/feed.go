@@ -19,12 +19,11 @@ const (
 )
 
 const (
-	// catchUpLimit is how many events one read of the log returns, and how many
-	// an answer to a subscriber holds at most.
+	// catchUpLimit is how many events one read of the log returns.
 	catchUpLimit = 1000
-	// answerBytes bounds the events of an answer by their size; the first is
-	// always in it.
-	answerBytes = 256 << 10
+	// missedBytes bounds the events of such a read that are kept for one
+	// subscriber; the first is always kept. The others are read again.
+	missedBytes = 256 << 10
 )
 
 // Emitter is the way out to the sockets, as the feed needs it. socket.Emitter
@@ -34,9 +33,11 @@ type Emitter interface {
 	// envelopes of other nodes arrive; Unwatch ends it.
 	Watch(ctx context.Context, room string) error
 	Unwatch(room string)
-	// Local sends to this node's sockets in the room, Publish to the other
-	// nodes. Cast sends to both what may be lost, and does not wait.
-	Local(env adapter.Envelope)
+	// Sockets returns this node's sockets in the room: to be read only. It
+	// does not block.
+	Sockets(room string) []adapter.Socket
+	// Publish sends to the other nodes. Cast sends to them and to this node's
+	// sockets what may be lost, and does not wait.
 	Publish(ctx context.Context, env adapter.Envelope) error
 	Cast(ctx context.Context, env adapter.Envelope)
 }
@@ -44,13 +45,11 @@ type Emitter interface {
 // Subscriber is a socket, as the feed needs it. socket.Socket fulfils it.
 // Subscribers are compared: one value a socket.
 type Subscriber interface {
-	ID() string
-	UserID() string
-	// Emit sends one event to this socket alone. It does not block.
-	Emit(event string, data []byte)
+	adapter.Socket
 	// Busy reports whether so much is queued for the socket that more, if it
 	// can, should wait.
 	Busy() bool
+	// Join and Leave change the rooms that the socket is in. They do not block.
 	Join(room string)
 	Leave(room string)
 }
@@ -78,9 +77,8 @@ type SubscribeRequest struct {
 // Subscription answers a [SubscribeRequest].
 type Subscription struct {
 	Group    Group
-	Version  int64   // the last version that this answer covers
-	Events   []Event // after Since, without holes, up to Version
-	Snapshot bool    // the log does not reach Since: start from Group
+	Version  int64 // every event after it follows: Since, or the group's version
+	Snapshot bool  // the log does not reach Since: start from Group
 }
 
 // Feed delivers the events of groups to the sockets subscribed on this node:
@@ -89,7 +87,9 @@ type Subscription struct {
 // silence is filled from the log.
 //
 // Its methods may be called concurrently, those for one subscriber only one
-// after the other. Lock order: the feed's, then a topic's, then the hub's.
+// after the other. No lock is held while a socket is written to or the log is
+// read. The feed's lock and a topic's are never held together, so that no group
+// waits for another. A topic's comes before a socket's and the hub's.
 type Feed struct {
 	store   Log
 	out     Emitter
@@ -99,7 +99,7 @@ type Feed struct {
 
 	reads       atomic.Int64
 	sharedBytes atomic.Int64 // of what topics keep for those who come next
-	publish     chan item
+	publish     chan *item
 	poke        chan struct{}
 	tasks       *tasks.Group
 
@@ -116,7 +116,7 @@ func NewFeed(store Log, out Emitter, watcher Watcher, logger *slog.Logger) *Feed
 		out:     out,
 		watcher: watcher,
 		logger:  logger,
-		publish: make(chan item, publishQueue),
+		publish: make(chan *item, publishQueue),
 		poke:    make(chan struct{}, 1),
 		tasks:   tasks.New(),
 		topics:  make(map[string]*topic),
@@ -177,10 +177,9 @@ func (f *Feed) Lost() {
 	}
 }
 
-func (f *Feed) deliver(it item) {
+func (f *Feed) deliver(it *item) {
 	if t := f.topic(it.groupID); t != nil {
 		t.receive(f.program.event(it, f.logger))
-		f.collect(t)
 	}
 }
 
@@ -192,39 +191,54 @@ func (f *Feed) topic(groupID string) *topic {
 
 // Subscribe begins to hold back a group's events for s and answers with a read
 // of the log that started after that. Once the answer is on its way, call
-// [Feed.Release]: what was held back and is newer follows. Subscribing again
-// answers again and doubles nothing.
+// [Feed.Release]: every event after the answer's version follows. Subscribing
+// again answers again and doubles nothing.
 //
 // It returns Admit's error, fault.ErrNotFound for a group that is unknown or
-// deleted, and fault.ErrUnavailable when the log cannot be read.
+// deleted, and fault.ErrUnavailable when the log cannot be read; then a
+// subscription that s had before goes on. With any other error it ends, and s is
+// told so.
 func (f *Feed) Subscribe(ctx context.Context, s Subscriber, req SubscribeRequest) (Subscription, error) {
+	for {
+		answer, err := f.subscribe(ctx, s, req)
+		switch {
+		case err == nil:
+			return answer, nil
+		case errors.Is(err, errStale):
+			continue
+		case errors.Is(err, fault.ErrUnavailable) && f.Release(s, req.GroupID):
+		case errors.Is(err, fault.ErrNotFound):
+			f.leave(s, req.GroupID, endDeleted, true)
+		default:
+			f.leave(s, req.GroupID, endRemoved, true)
+		}
+		return Subscription{}, err
+	}
+}
+
+func (f *Feed) subscribe(ctx context.Context, s Subscriber, req SubscribeRequest) (Subscription, error) {
 	t, sub, err := f.enter(ctx, s, req)
 	if err != nil {
 		return Subscription{}, err
 	}
-	answer, err := t.snapshot(ctx, sub, req)
-	if errors.Is(err, fault.ErrUnavailable) && t.has(s) {
-		t.release(s) // what it was subscribed to goes on
-		return Subscription{}, err
-	}
-	if err != nil { // he is not, or no longer, let in
-		f.leave(s, req.GroupID, endRemoved)
-		return Subscription{}, err
-	}
-	return answer, nil
+	return t.snapshot(ctx, sub, req)
 }
 
-// Release lets the events that follow the answer to [Feed.Subscribe] go out.
-func (f *Feed) Release(s Subscriber, groupID string) {
-	if t := f.topic(groupID); t != nil {
-		t.release(s)
-		f.collect(t)
-	}
+// Release lets the events that follow the answer to [Feed.Subscribe] go out. It
+// reports false when s is not subscribed.
+func (f *Feed) Release(s Subscriber, groupID string) bool {
+	t := f.topic(groupID)
+	return t != nil && t.release(s)
 }
 
 // Unsubscribe ends a subscription; the reason goes to the watcher. It does
-// nothing when there is none.
-func (f *Feed) Unsubscribe(s Subscriber, groupID, reason string) { f.leave(s, groupID, reason) }
+// nothing when there is none. Once it returns, s is sent no more events of the
+// group.
+func (f *Feed) Unsubscribe(s Subscriber, groupID, reason string) {
+	if sent := f.leave(s, groupID, reason, false); sent != nil {
+		<-sent
+	}
+}
 
 // Drop ends all of a socket's subscriptions.
 func (f *Feed) Drop(s Subscriber, reason string) {
@@ -233,7 +247,7 @@ func (f *Feed) Drop(s Subscriber, reason string) {
 	delete(f.sockets, s)
 	f.mu.Unlock()
 	for groupID := range groups {
-		f.leave(s, groupID, reason)
+		f.leave(s, groupID, reason, false)
 	}
 }
 
@@ -254,42 +268,78 @@ func (f *Feed) MaySignal(s Subscriber, groupID string) bool {
 // nodes' events arrive here. A node that cannot hear the others goes on: it
 // finds their events in the log.
 func (f *Feed) enter(ctx context.Context, s Subscriber, req SubscribeRequest) (*topic, *subscription, error) {
-	f.mu.Lock()
-	groups := f.sockets[s]
-	if groups == nil {
-		groups = make(map[string]struct{})
-		f.sockets[s] = groups
+	if err := f.note(s, req.GroupID); err != nil {
+		return nil, nil, err
 	}
-	if _, again := groups[req.GroupID]; !again && len(groups) >= maxSubscriptions {
-		f.mu.Unlock()
-		return nil, nil, ErrLimitReached.WithMessage("this socket follows too many groups: unsubscribe from some")
-	}
-	groups[req.GroupID] = struct{}{}
-	t := f.topics[req.GroupID]
-	created := t == nil
-	if created {
-		t = newTopic(f, req.GroupID)
-		f.topics[req.GroupID] = t
-	}
-	sub := t.hold(s, req.Backend)
-	f.mu.Unlock()
-
+	t, sub, sent, created := f.hold(s, req)
 	if created {
 		if err := f.out.Watch(f.tasks.Context(), t.room); err != nil {
 			f.logger.Debug("group: following a group without hearing other nodes", "group", t.id, "err", err)
 		}
 		close(t.watched)
 	}
-	select {
-	case <-t.watched:
-		return t, sub, nil
-	case <-ctx.Done():
-		f.leave(s, req.GroupID, endDropped)
-		return nil, nil, fault.ErrUnavailable.WithCause(ctx.Err())
+	for _, ready := range []<-chan struct{}{t.watched, sent} {
+		if ready == nil {
+			continue
+		}
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return nil, nil, fault.ErrUnavailable.WithCause(ctx.Err())
+		}
+	}
+	return t, sub, nil
+}
+
+// note remembers that s may be subscribed to a group from now on.
+func (f *Feed) note(s Subscriber, groupID string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	groups := f.sockets[s]
+	if _, again := groups[groupID]; !again && len(groups) >= maxSubscriptions {
+		return ErrLimitReached.WithMessage("this socket follows too many groups: unsubscribe from some")
+	}
+	if groups == nil {
+		groups = make(map[string]struct{})
+		f.sockets[s] = groups
+	}
+	groups[groupID] = struct{}{}
+	return nil
+}
+
+// hold registers s, held back, with the group's topic, and reports whether it
+// made the topic. sent is closed once nothing more is sent to s; it may be nil.
+func (f *Feed) hold(s Subscriber, req SubscribeRequest) (t *topic, sub *subscription, sent <-chan struct{}, created bool) {
+	for {
+		if t = f.topic(req.GroupID); t == nil {
+			t = newTopic(f, req.GroupID)
+			sub, _, _ = t.hold(s, req.Backend)
+			if f.add(t) {
+				return t, sub, nil, true
+			}
+			continue
+		}
+		if sub, sent, ok := t.hold(s, req.Backend); ok {
+			return t, sub, sent, false
+		}
+		f.forget(t)
 	}
 }
 
-func (f *Feed) leave(s Subscriber, groupID, reason string) {
+// add makes t the topic of its group, unless there is one.
+func (f *Feed) add(t *topic) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.topics[t.id] != nil {
+		return false
+	}
+	f.topics[t.id] = t
+	return true
+}
+
+// leave ends a subscription. sent is closed once nothing more is sent for it; it
+// is nil when nothing is being sent.
+func (f *Feed) leave(s Subscriber, groupID, reason string, tell bool) (sent <-chan struct{}) {
 	f.mu.Lock()
 	t := f.topics[groupID]
 	if groups := f.sockets[s]; groups != nil {
@@ -299,25 +349,18 @@ func (f *Feed) leave(s Subscriber, groupID, reason string) {
 		}
 	}
 	f.mu.Unlock()
-	if t != nil {
-		t.remove(s, reason)
-		f.collect(t)
+	if t == nil {
+		return nil
 	}
+	return t.remove(s, reason, tell)
 }
 
-// collect forgets a topic that nobody follows any more.
-func (f *Feed) collect(t *topic) {
-	if !t.empty() {
-		return
-	}
+// forget makes the feed forget a topic that is gone.
+func (f *Feed) forget(t *topic) {
 	f.mu.Lock()
-	gone := f.topics[t.id] == t && t.empty()
-	if gone {
+	defer f.mu.Unlock()
+	if f.topics[t.id] == t {
 		delete(f.topics, t.id)
-	}
-	f.mu.Unlock()
-	if gone {
-		f.out.Unwatch(t.room) // the Watch is over: its caller was a subscriber
 	}
 }
 

@@ -41,7 +41,7 @@ func (f *Feed) publishLoop(ctx context.Context) {
 	var sent []Ref
 	tick := time.NewTicker(markEvery)
 	defer tick.Stop()
-	send := func(it item) {
+	send := func(it *item) {
 		if f.publishItem(it) == nil {
 			sent = append(sent, Ref{GroupID: it.groupID, Version: it.version})
 		}
@@ -70,7 +70,7 @@ func (f *Feed) publishLoop(ctx context.Context) {
 	}
 }
 
-func (f *Feed) publishItem(it item) error {
+func (f *Feed) publishItem(it *item) error {
 	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 	defer cancel()
 	return f.out.Publish(ctx, it.envelope())
@@ -151,7 +151,6 @@ func (f *Feed) checkSilence(ctx context.Context, window time.Duration) bool {
 	for _, h := range heads {
 		if t := topics[h.GroupID]; t != nil {
 			t.heard(h.Version, floors[h.GroupID])
-			f.collect(t)
 		}
 	}
 	return true

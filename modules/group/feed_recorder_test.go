@@ -22,6 +22,7 @@ type recorder struct {
 
 	mu       sync.Mutex
 	versions []int64
+	data     []string // of events
 	reason   string
 	told     []string // every event, with its version or reason
 	changed  chan struct{}
@@ -50,16 +51,14 @@ func (r *recorder) Queue(f *engine.Frame) {
 }
 
 func (r *recorder) Send(f *engine.Frame) {
-	event, data, _ := bytes.Cut(f.Payload(), []byte(" "))
-	r.Emit(string(event), data)
-}
-
-func (r *recorder) Emit(event string, data []byte) {
+	name, data, _ := bytes.Cut(f.Payload(), []byte(" "))
+	event := string(name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var d struct {
 		Version int64
 		Reason  string
+		Data    json.RawMessage
 	}
 	if err := json.Unmarshal(data, &d); err != nil {
 		panic(err)
@@ -68,6 +67,7 @@ func (r *recorder) Emit(event string, data []byte) {
 	switch event {
 	case eventPushed:
 		r.versions = append(r.versions, d.Version)
+		r.data = append(r.data, string(d.Data))
 	case eventClosed:
 		r.reason = d.Reason
 	}
@@ -88,10 +88,7 @@ func (r *recorder) follow(t *testing.T, f *Feed, groupID string, since *int64) S
 	}
 	r.mu.Lock()
 	if len(r.versions) == 0 {
-		r.versions = append(r.versions, a.Version-int64(len(a.Events)))
-	}
-	for _, e := range a.Events {
-		r.versions = append(r.versions, e.Version)
+		r.versions = append(r.versions, a.Version)
 	}
 	r.mu.Unlock()
 	f.Release(r, groupID)

@@ -45,8 +45,8 @@ func (g *Gateway) Handlers() []socket.Handler {
 }
 
 // Subscribe makes s, of whose handler ctx is, follow a group, as group:subscribe
-// does: what comes after the answer to since, which may be nil, follows the
-// handler's own answer. It returns ErrNotMember and fault.ErrNotFound as the
+// does: every event after the answer's version follows the handler's own
+// answer, those missed since since first, which may be nil. It returns ErrNotMember and fault.ErrNotFound as the
 // permission table says, and fault.ErrUnavailable while the log cannot be read.
 func (g *Gateway) Subscribe(ctx context.Context, s *socket.Socket, groupID string, since *int64) (Subscription, error) {
 	if !validGroupID(groupID) {
@@ -80,7 +80,7 @@ func (g *Gateway) subscribe(ctx context.Context, s *socket.Socket, req inGroup[s
 	if err != nil {
 		return subscribeAnswer{}, err
 	}
-	answer := subscribeAnswer{Group: sub.Group, Version: sub.Version, Events: sub.Events, Snapshot: sub.Snapshot}
+	answer := subscribeAnswer{Group: sub.Group, Version: sub.Version, Snapshot: sub.Snapshot}
 	if req.Body.Presence {
 		answer.Presence = g.showPresence(ctx, s, req.GroupID)
 	}

@@ -111,7 +111,6 @@ type subscribeAnswer struct {
 	Group    Group            `json:"group"`
 	Version  int64            `json:"version"`
 	Presence *PresenceSummary `json:"presence"`
-	Events   []Event          `json:"events"`
 	Snapshot bool             `json:"snapshot,omitempty"`
 }
 

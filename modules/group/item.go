@@ -9,7 +9,9 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// item is one event on its way to subscribers, encoded once.
+// item is one event on its way to subscribers. It is encoded once, for all of
+// them. Nothing but its frames changes once it is made; those belong to the one
+// goroutine that sends for the item's topic.
 type item struct {
 	groupID string
 	version int64
@@ -18,16 +20,43 @@ type item struct {
 
 	pushes []pushed // what the program makes of it
 	closes string   // why every subscription ends with it: the program's word
+
+	messages []*adapter.Message // the event and its pushes; nil before the first is sent
 }
 
-func newItem(e Event) (item, error) {
+func newItem(e Event) (*item, error) {
 	wire, err := marshal(e)
-	return item{groupID: e.GroupID, version: e.Version, typ: e.Type, wire: wire}, err
+	return &item{groupID: e.GroupID, version: e.Version, typ: e.Type, wire: wire}, err
+}
+
+// send sends the event, and what the program makes of it, to sockets. It may
+// run in one goroutine at a time.
+func (it *item) send(sockets []adapter.Socket, gather bool) {
+	for _, m := range it.encoded() {
+		m.Send(sockets, gather)
+	}
+}
+
+// sendTo is send to one socket.
+func (it *item) sendTo(s adapter.Socket, gather bool) {
+	for _, m := range it.encoded() {
+		m.SendTo(s, gather)
+	}
+}
+
+func (it *item) encoded() []*adapter.Message {
+	if it.messages == nil {
+		it.messages = append(it.messages, adapter.NewMessage(it.envelope()))
+		for _, p := range it.pushes {
+			it.messages = append(it.messages, adapter.NewMessage(p.envelope(Room(it.groupID))))
+		}
+	}
+	return it.messages
 }
 
 // envelope returns the item as it travels to other nodes. Version and type
 // stand in Meta, so that a receiving node decodes nothing.
-func (it item) envelope() adapter.Envelope {
+func (it *item) envelope() adapter.Envelope {
 	return adapter.Envelope{
 		Room:  Room(it.groupID),
 		Event: eventPushed,
@@ -36,18 +65,18 @@ func (it item) envelope() adapter.Envelope {
 	}
 }
 
-func parseItem(env adapter.Envelope) (item, error) {
+func parseItem(env adapter.Envelope) (*item, error) {
 	groupID, isGroup := strings.CutPrefix(env.Room, roomPrefix)
 	version, typ, found := strings.Cut(env.Meta, " ")
 	v, err := strconv.ParseInt(version, 10, 64)
 	if !isGroup || !found || err != nil || v < 1 {
-		return item{}, fmt.Errorf("envelope of room %q with meta %q", env.Room, env.Meta)
+		return nil, fmt.Errorf("envelope of room %q with meta %q", env.Room, env.Meta)
 	}
-	return item{groupID: groupID, version: v, typ: EventType(typ), wire: env.Data}, nil
+	return &item{groupID: groupID, version: v, typ: EventType(typ), wire: env.Data}, nil
 }
 
 // subject returns the user that a member.* event is about.
-func (it item) subject() string {
+func (it *item) subject() string {
 	var e struct {
 		Data struct {
 			UserID string `json:"userId"`
@@ -61,7 +90,7 @@ func (it item) subject() string {
 
 // ends returns why this event ends subscriptions, and whose: everybody's when
 // user is empty. An event that ends none has no reason.
-func (it item) ends() (user, reason string) {
+func (it *item) ends() (user, reason string) {
 	switch {
 	case it.typ == GroupDeleted:
 		return "", endDeleted

@@ -1,56 +1,92 @@
 package group
 
-// subscription is one socket's place in a topic.
+import "slices"
+
+// subscription is one socket's place in a topic. It is held from its beginning
+// until it has caught up with the topic's head; then it is live.
 type subscription struct {
 	socket   Subscriber
 	backend  bool
-	admitted bool  // it was answered: it is a subscription now
-	released bool  // the answer is on its way: events may follow
-	pos      int64 // the last version sent, while held
-	since    int64 // the version that its admission knew of
+	admitted bool    // the socket was answered: it is a subscription now
+	released bool    // the answer is on its way: events may follow
+	pos      int64   // the last version sent, while held
+	since    int64   // the version that its admission knew of
+	missed   []*item // of the log, from pos+1 on, to be sent while held
+	resting  bool    // the socket was busy: catching up waits
+}
+
+// watched reports whether the watcher was told of the subscription.
+func (sub *subscription) watched() bool { return sub.admitted && !sub.backend }
+
+// endedBy reports whether an event ends the subscription. An event that the
+// admission already knew of does not: the user came back since.
+func (sub *subscription) endedBy(it *item, user string) bool {
+	if it.version <= sub.since {
+		return false
+	}
+	return user == "" || !sub.backend && user == sub.socket.UserID()
+}
+
+// closing is a subscription that is over, and why. Its socket is still to be
+// told.
+type closing struct {
+	sub    *subscription
+	reason string
 }
 
 // waiter is one call that waits for a read of the log.
 type waiter struct {
 	user  string
 	since *int64
-	page  *LogPage // shared with others: it is not modified
+	page  *excerpt // shared with others: it is not modified
 	err   error
 	done  chan struct{}
 }
 
-// answer cuts one subscriber's part out of the page that several share.
-func (w *waiter) answer() Subscription {
-	g := w.page.Group
-	a := Subscription{Group: g, Version: g.Version, Events: []Event{}}
-	if w.since == nil {
-		return a
-	}
-	since := *w.since
-	if since > g.Version || since < w.page.first()-1 {
-		a.Snapshot = true
-		return a
-	}
-	a.Version = since
-	size := 0
-	for _, e := range w.page.Events {
-		if e.Version != a.Version+1 {
-			continue
-		}
-		if size += len(e.Data); size > answerBytes && len(a.Events) > 0 {
-			break
-		}
-		a.Events = append(a.Events, e)
-		a.Version = e.Version
-	}
-	return a
+// excerpt is a part of a group's log as of one moment, read in one epoch of its
+// topic.
+type excerpt struct {
+	LogPage
+	items []*item // of Events, which are dropped
+	epoch int
 }
 
-// endedBy reports whether an event ends a subscription. One that the admission
-// already knew of does not: the user came back since.
-func (sub *subscription) endedBy(it item, user string) bool {
-	if it.version <= sub.since {
-		return false
+// first returns the oldest version that the log could give.
+func (p *excerpt) first() int64 {
+	if p.First == 0 {
+		return p.Group.Version + 1
 	}
-	return user == "" || !sub.backend && user == sub.socket.UserID()
+	return p.First
+}
+
+// itemsAfter returns the items that follow version since without a hole: at most
+// missedBytes of them, but one at least where there is one.
+func itemsAfter(items []*item, since int64) []*item {
+	if len(items) == 0 {
+		return nil
+	}
+	begin := since + 1 - items[0].version
+	if begin < 0 || begin >= int64(len(items)) {
+		return nil
+	}
+	end, size := begin, 0
+	for end < int64(len(items)) && items[end].version == since+1+end-begin {
+		if size += len(items[end].wire); size > missedBytes && end > begin {
+			break
+		}
+		end++
+	}
+	return slices.Clone(items[begin:end])
+}
+
+// answer says where a subscription begins that the page admits.
+func (w *waiter) answer() Subscription {
+	g := w.page.Group
+	if w.since == nil {
+		return Subscription{Group: g, Version: g.Version}
+	}
+	if since := *w.since; since <= g.Version && since >= w.page.first()-1 {
+		return Subscription{Group: g, Version: since}
+	}
+	return Subscription{Group: g, Version: g.Version, Snapshot: true}
 }

@@ -2,13 +2,12 @@ package group
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/moim-live/moim/modules/fault"
-	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
 const (
@@ -17,48 +16,62 @@ const (
 	gapWait = 20 * time.Millisecond
 	// retryWait is how long after a failed read of the log the next one begins.
 	retryWait = 500 * time.Millisecond
-	// maxEarly bounds the events kept beyond a hole, and the delivered ones
-	// kept for subscribers that are held back. What is dropped is read again.
-	maxEarly = 1000
+	// maxEarly bounds the events kept beyond a hole, maxRecent and
+	// maxRecentBytes the delivered ones kept for subscribers that are held
+	// back. What is dropped is read from the log when it is needed.
+	maxEarly       = 1000
+	maxRecent      = 1000
+	maxRecentBytes = 1 << 20
 )
 
 // topic is one group's stream on this node.
 //
 // Live subscribers are in the room, and each has been sent every event up to
 // head; an event reaches them by one broadcast. A subscriber that is held back
-// stands at a position of its own and is led to head, from recent or from the
-// log, before it joins the room.
+// stands at a position of its own. It is led to head, by events that were read
+// for its answer, by recent ones or by the log, and then joins the room.
+//
+// What to send is decided under the topic's lock, and sent outside of it by one
+// goroutine at a time, in the order in which it was decided (see [topic.pump]).
+// So nobody waits for a lock while a socket is written to.
 //
 // One goroutine at a time reads the log, while there is something to read:
 // answers for waiting subscribers, a hole, or what a subscriber behind lacks.
-// Whoever waits shares a read only if it began after he was held back.
+// Waiting subscribers share a read only if it began after they were held back.
 type topic struct {
 	feed    *Feed
 	id      string
 	room    string
 	watched chan struct{} // closed once other nodes' events arrive, or were waited for
 
-	delivering atomic.Bool // an event is being sent to the live subscribers
+	mu          sync.Mutex
+	gone        bool                         // nobody is subscribed: the feed makes another topic for the next
+	known       bool                         // head means something
+	epoch       int                          // counts how often the log turned out to be behind head
+	head        int64                        // the last version that the live subscribers were sent, or are being sent
+	target      int64                        // the last version heard of
+	early       map[int64]*item              // heard of, above head
+	recent      []*item                      // up to head, without holes, kept while subscribers are held
+	recentBytes int                          // of recent
+	subs        map[Subscriber]*subscription // everyone
+	held        map[*subscription]struct{}   // those of subs that are not live
 
-	mu      sync.Mutex
-	known   bool                         // head means something
-	head    int64                        // the last version that the live subscribers were sent
-	target  int64                        // the last version heard of
-	early   map[int64]item               // heard of, beyond a hole
-	recent  []item                       // up to head, without holes, kept while subscribers are held
-	subs    map[Subscriber]*subscription // everyone
-	held    map[*subscription]struct{}   // those of subs that are not live
-	senders map[string]struct{}          // users whom the database has shown to be members
-	waiting []*waiter                    // for a read that has not begun
-	shared  *sharedPage                  // what subscribers were answered from last; nil: it is forgotten
-	reading bool                         // the reading goroutine runs
-	gap     *time.Timer                  // armed while a hole stands
-	due     bool                         // the hole stood long enough
-	lull    *time.Timer                  // armed while subscribers that are behind are busy
-	rest    *time.Timer                  // armed while waiting gathers
-	restEnd time.Time                    // when the next read for waiting may begin
-	over    bool                         // the group has ended
-	paused  bool                         // a read failed: the next one waits
+	sending  bool            // a goroutine sends what was decided
+	closings []closing       // subscriptions that are over, to be told
+	fences   []chan struct{} // closed once what was decided before has been sent
+	lull     *time.Timer     // armed while subscribers rest
+
+	senders map[string]struct{} // users whom the database has shown to be members
+	over    bool                // the group has ended
+
+	waiting []*waiter   // for a read that has not begun
+	shared  *sharedPage // what subscribers were answered from last; nil: it is forgotten
+	reading bool        // the reading goroutine runs
+	gap     *time.Timer // armed while a hole stands
+	due     bool        // the hole stood long enough
+	rest    *time.Timer // armed while waiting gathers
+	restEnd time.Time   // when the next read for waiting may begin
+	paused  bool        // a read failed: the next one waits
 }
 
 func newTopic(f *Feed, groupID string) *topic {
@@ -67,17 +80,22 @@ func newTopic(f *Feed, groupID string) *topic {
 		id:      groupID,
 		room:    Room(groupID),
 		watched: make(chan struct{}),
-		early:   make(map[int64]item),
+		early:   make(map[int64]*item),
 		subs:    make(map[Subscriber]*subscription),
 		held:    make(map[*subscription]struct{}),
 	}
 }
 
-// hold registers s as held back; a live subscriber becomes held again.
-func (t *topic) hold(s Subscriber, backend bool) *subscription {
+// hold registers s as held back; a live subscriber becomes held again. Nothing
+// more is sent to s once fence is closed, which is nil when nothing is being
+// sent. It reports false when the topic is gone.
+func (t *topic) hold(s Subscriber, backend bool) (sub *subscription, fence <-chan struct{}, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	sub := t.subs[s]
+	if t.gone {
+		return nil, nil, false
+	}
+	sub = t.subs[s]
 	if sub == nil {
 		sub = &subscription{socket: s}
 		t.subs[s] = sub
@@ -89,8 +107,12 @@ func (t *topic) hold(s Subscriber, backend bool) *subscription {
 	sub.released = false
 	s.Leave(t.room)
 	t.held[sub] = struct{}{}
-	return sub
+	return sub, t.fenceLocked(), true
 }
+
+// errStale says that a subscription was overtaken: the log was behind what had
+// been delivered, or an event ended the subscription before.
+var errStale = errors.New("the subscription was overtaken")
 
 // snapshot answers a subscriber from a read that begins after now.
 func (t *topic) snapshot(ctx context.Context, sub *subscription, req SubscribeRequest) (Subscription, error) {
@@ -118,52 +140,65 @@ func (t *topic) snapshot(ctx context.Context, sub *subscription, req SubscribeRe
 		return Subscription{}, err
 	}
 	answer := w.answer()
-	t.admit(sub, answer)
+	if !t.admit(sub, w.page, answer) {
+		return Subscription{}, errStale
+	}
 	return answer, nil
 }
 
-func (t *topic) admit(sub *subscription, a Subscription) {
+// admit makes sub a subscription that begins where its answer says. It reports
+// false when the page that answers it does not hold any more, or sub has been
+// ended since it was held back.
+func (t *topic) admit(sub *subscription, p *excerpt, a Subscription) bool {
 	t.mu.Lock()
-	first := !sub.admitted && t.subs[sub.socket] == sub
+	if t.epoch != p.epoch || t.subs[sub.socket] != sub {
+		t.mu.Unlock()
+		return false
+	}
+	first := !sub.admitted
 	if a.Group.Version >= t.head {
 		t.over = a.Group.EndedAt != nil
 	}
 	sub.admitted = true
 	sub.pos, sub.since = a.Version, a.Group.Version
+	sub.missed = itemsAfter(p.items, a.Version)
 	t.mu.Unlock()
 	if first && !sub.backend && t.feed.watcher != nil {
 		t.feed.watcher.Subscribed(t.id, sub.socket)
 	}
+	return true
 }
 
-// release lets events follow the answer.
-func (t *topic) release(s Subscriber) {
+// release lets events follow the answer. It reports false when s has no
+// subscription.
+func (t *topic) release(s Subscriber) bool {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if sub := t.subs[s]; sub != nil && sub.admitted && !sub.released {
+	sub := t.subs[s]
+	released := sub != nil && sub.admitted
+	if released {
 		sub.released = true
-		t.advanceLocked(sub)
-		t.trimLocked()
 	}
+	t.mu.Unlock()
+	t.pump()
+	return released
 }
 
 // receive takes one event from a writer of this node, from another node or
-// from the log.
-func (t *topic) receive(it item) {
-	behind := t.delivering.Load() // what follows at once goes together
+// from the outbox.
+func (t *topic) receive(it *item) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.receiveLocked(it)
+	t.mu.Unlock()
+	t.pump()
+}
+
+func (t *topic) receiveLocked(it *item) {
 	t.target = max(t.target, it.version)
-	switch {
-	case t.known && it.version <= t.head: // a duplicate
-	case t.known && it.version == t.head+1:
-		t.deliverLocked(it, behind)
-		t.drainLocked()
-	default:
-		if len(t.early) < maxEarly {
-			t.early[it.version] = it
-		}
-		t.awaitLocked()
+	if t.known && it.version <= t.head || t.early[it.version] != nil { // a duplicate
+		return
+	}
+	if t.known && it.version == t.head+1 || len(t.early) < maxEarly {
+		t.early[it.version] = it
 	}
 }
 
@@ -171,8 +206,9 @@ func (t *topic) receive(it item) {
 // live subscribers had been sent everything up to floor looked.
 func (t *topic) heard(version, floor int64) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.heardLocked(version, floor)
+	t.mu.Unlock()
+	t.pump()
 }
 
 func (t *topic) heardLocked(version, floor int64) {
@@ -180,9 +216,7 @@ func (t *topic) heardLocked(version, floor int64) {
 		t.resyncLocked()
 		return
 	}
-	if t.target = max(t.target, version); t.known && t.target > t.head {
-		t.awaitLocked()
-	}
+	t.target = max(t.target, version)
 }
 
 // floor returns the version below which the log cannot be any more.
@@ -192,169 +226,81 @@ func (t *topic) floor() int64 {
 	return t.head
 }
 
-// drainLocked delivers what was kept beyond a hole that is closed now.
-func (t *topic) drainLocked() {
-	for {
-		it, ok := t.early[t.head+1]
-		if !ok {
-			break
-		}
-		delete(t.early, it.version)
-		t.deliverLocked(it, true)
-	}
-	if t.head >= t.target {
-		clear(t.early)
-		t.calmLocked()
-	}
-}
-
-// deliverLocked sends the event after head to the live subscribers, and lets
-// those that are held back follow. One that comes right behind another may be
-// gathered with it: else, where to write to all of a large group takes longer than
-// connections gather for, each would be written alone, and none in time.
-func (t *topic) deliverLocked(it item, behind bool) {
-	t.delivering.Store(true)
-	defer t.delivering.Store(false)
-	t.head = it.version
-	switch it.typ {
-	case GroupEnded, GroupDeleted:
-		t.over = true
-	case GroupUpdated: // of an ended group nothing but its end can be moved
-		t.over = false
-	}
-	t.localLocked(it.envelope(), behind)
-	for _, p := range it.pushes {
-		t.localLocked(p.envelope(t.room), behind)
-	}
-	if user, reason := it.ends(); reason != "" {
-		t.forgetLocked(user)
-		for _, sub := range t.subs {
-			if _, held := t.held[sub]; !held && sub.endedBy(it, user) {
-				t.closeLocked(sub, reason)
-			}
-		}
-	}
-	if len(t.held) == 0 {
-		return
-	}
-	t.recent = append(t.recent, it)
-	for sub := range t.held {
-		if sub.released {
-			t.advanceLocked(sub)
-		}
-	}
-	t.trimLocked()
-}
-
-func (t *topic) localLocked(env adapter.Envelope, behind bool) {
-	env.Gather = behind
-	t.feed.out.Local(env)
-}
-
-// advanceLocked leads a held subscriber towards head and, once there, into the
-// room.
-func (t *topic) advanceLocked(sub *subscription) {
-	if !t.known {
-		return
-	}
-	if n := len(t.recent); n > 0 && sub.pos >= t.recent[0].version-1 {
-		for _, it := range t.recent[min(int(sub.pos-t.recent[0].version+1), n):] {
-			if !t.sendLocked(sub, it) {
-				break
-			}
-		}
-	}
-	switch {
-	case t.subs[sub.socket] != sub: // the last event ended it
-	case sub.pos == t.head:
-		delete(t.held, sub)
-		sub.socket.Join(t.room)
-	case sub.pos < t.head:
-		t.wakeLocked()
-	default: // its answer knew of more than has arrived here
-		t.target = max(t.target, sub.pos)
-		t.awaitLocked()
-	}
-}
-
-// sendLocked sends one event to a held subscriber alone, if it is the next and
-// the socket has room for what could wait. It reports whether the subscriber
-// may take the one after it.
-func (t *topic) sendLocked(sub *subscription, it item) bool {
-	if it.version <= sub.pos {
-		return true
-	}
-	if it.version != sub.pos+1 || sub.socket.Busy() {
-		return false
-	}
-	sub.pos = it.version
-	sub.socket.Emit(eventPushed, it.wire)
-	for _, p := range it.pushes {
-		sub.socket.Emit(p.event, p.data)
-	}
-	if user, reason := it.ends(); reason != "" && sub.endedBy(it, user) {
-		t.closeLocked(sub, reason)
-		return false
-	}
-	return true
-}
-
-// closeLocked ends a subscription and tells the socket why.
-func (t *topic) closeLocked(sub *subscription, reason string) {
-	if data, err := marshal(closed{GroupID: t.id, Reason: reason}); err == nil {
-		sub.socket.Emit(eventClosed, data)
-	}
-	t.removeLocked(sub, reason)
-}
-
-type closed struct {
-	GroupID string `json:"groupId"`
-	Reason  string `json:"reason"`
-}
-
+// resyncLocked ends all subscriptions: the log is behind what was delivered.
+// Subscribers that wait for an answer are answered from a new read.
 func (t *topic) resyncLocked() {
 	t.feed.logger.Warn("group: the log is behind what was delivered; was the database restored?", "group", t.id, "head", t.head)
 	for _, sub := range t.subs {
 		if sub.admitted {
-			t.closeLocked(sub, endResync)
+			t.endLocked(sub, endResync)
 		}
 	}
-	t.known, t.head, t.target, t.recent = false, 0, 0, nil
+	t.epoch++
+	t.known, t.head, t.target = false, 0, 0
+	t.recent, t.recentBytes = nil, 0
 	t.senders = nil
 	t.shareLocked(nil)
 	clear(t.early)
 	t.calmLocked()
 }
 
-func (t *topic) remove(s Subscriber, reason string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if sub := t.subs[s]; sub != nil {
-		t.removeLocked(sub, reason)
-		t.trimLocked()
-	}
+// endLocked ends a subscription; its socket is told, and the watcher, after
+// what was decided before has been sent.
+func (t *topic) endLocked(sub *subscription, reason string) {
+	t.dropLocked(sub)
+	t.closings = append(t.closings, closing{sub, reason})
 }
 
-func (t *topic) removeLocked(sub *subscription, reason string) {
+// remove ends a subscription, if there is one, and tells the watcher why. With
+// tell the socket is told as well. Nothing more is sent for the subscription
+// once fence is closed, which is nil when nothing is being sent.
+func (t *topic) remove(s Subscriber, reason string, tell bool) (fence <-chan struct{}) {
+	t.mu.Lock()
+	sub := t.subs[s]
+	unwatch := false
+	switch {
+	case sub == nil:
+	case tell && sub.admitted:
+		t.endLocked(sub, reason)
+	default:
+		unwatch = sub.watched()
+		t.dropLocked(sub)
+	}
+	fence = t.fenceLocked()
+	t.mu.Unlock()
+	if unwatch && t.feed.watcher != nil {
+		t.feed.watcher.Unsubscribed(t.id, s, reason)
+	}
+	t.pump()
+	return fence
+}
+
+// dropLocked forgets a subscriber.
+func (t *topic) dropLocked(sub *subscription) {
 	delete(t.subs, sub.socket)
 	delete(t.held, sub)
+	sub.socket.Leave(t.room)
+	t.trimLocked()
 	if len(t.subs) == 0 {
 		t.shareLocked(nil)
-	}
-	sub.socket.Leave(t.room)
-	if sub.admitted && !sub.backend && t.feed.watcher != nil {
-		t.feed.watcher.Unsubscribed(t.id, sub.socket, reason)
 	}
 }
 
 // trimLocked forgets delivered events that no held subscriber needs, and the
-// oldest ones when a subscriber needs too many: it reads the log instead.
+// older half when a subscriber needs too many: it reads the log instead.
 func (t *topic) trimLocked() {
 	if len(t.held) == 0 {
-		t.recent = nil
-	} else if n := len(t.recent); n > 2*maxEarly {
-		t.recent = slices.Clone(t.recent[n-maxEarly:])
+		t.recent, t.recentBytes = nil, 0
+		return
 	}
+	if len(t.recent) <= maxRecent && t.recentBytes <= maxRecentBytes {
+		return
+	}
+	cut := (len(t.recent) + 1) / 2
+	for _, it := range t.recent[:cut] {
+		t.recentBytes -= len(it.wire)
+	}
+	t.recent = slices.Clone(t.recent[cut:])
 }
 
 func (t *topic) has(s Subscriber) bool {
@@ -369,10 +315,4 @@ func (t *topic) isOver() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.over
-}
-
-func (t *topic) empty() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.subs) == 0
 }

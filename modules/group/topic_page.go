@@ -2,6 +2,8 @@ package group
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -23,7 +25,7 @@ const (
 // who come soon after, while the group stays what it was: of them only the
 // memberships are read.
 type sharedPage struct {
-	LogPage // without members; it is not modified
+	excerpt // without members; it is not modified
 	since   int64
 	at      time.Time
 	size    int64 // bytes
@@ -31,38 +33,55 @@ type sharedPage struct {
 
 // page returns a page of the log as of a moment after the call, from which
 // users can be answered who lack the events after since.
-func (t *topic) page(ctx context.Context, since int64, limit int, users []string) (LogPage, error) {
+func (t *topic) page(ctx context.Context, since int64, limit int, users []string) (*excerpt, error) {
 	t.mu.Lock()
 	last, head := t.shared, t.head
 	t.mu.Unlock()
 	if last != nil && time.Since(last.at) < sharedAge {
 		if last.since <= since && head <= last.Group.Version {
-			page, still, err := t.again(ctx, last, users)
+			p, still, err := t.again(ctx, last, users)
 			if still || err != nil {
-				return page, err
+				return p, err
 			}
 		}
 		since = last.widen(since, limit)
 	}
-	page, err := t.load(ctx, since, limit, users)
+	p, err := t.fetch(ctx, since, limit, users)
 	if err == nil {
-		t.share(page, since, limit)
+		t.share(*p, since, limit)
 	}
-	return page, err
+	return p, err
+}
+
+// errNotAnEvent says that the log holds what cannot be sent.
+var errNotAnEvent = errors.New("an event of the log cannot be encoded")
+
+// excerpt returns a page that was read, with its events as they are delivered.
+func (f *Feed) excerpt(read LogPage) (*excerpt, error) {
+	items := make([]*item, len(read.Events))
+	for i, e := range read.Events {
+		it, err := newItem(e)
+		if err != nil {
+			return nil, fmt.Errorf("%w: version %d of group %s: %w", errNotAnEvent, e.Version, e.GroupID, err)
+		}
+		items[i] = f.program.event(it, f.logger)
+	}
+	read.Events = nil
+	return &excerpt{LogPage: read, items: items}, nil
 }
 
 // again returns last with the memberships of users, or reports that the group
 // has changed since.
-func (t *topic) again(ctx context.Context, last *sharedPage, users []string) (page LogPage, still bool, err error) {
+func (t *topic) again(ctx context.Context, last *sharedPage, users []string) (p *excerpt, still bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	st, err := t.feed.store.Standings(ctx, t.id, users)
 	if err != nil || st.Version != last.Group.Version || !st.MovedAt.Equal(last.MovedAt) || st.Deleted != last.Deleted {
-		return LogPage{}, false, err
+		return nil, false, err
 	}
-	page = last.LogPage
-	page.Members = st.Members
-	return page, true, nil
+	again := last.excerpt
+	again.Members = st.Members
+	return &again, true, nil
 }
 
 // widen lets a read begin a little earlier, unless that would leave out the
@@ -75,14 +94,14 @@ func (p *sharedPage) widen(since int64, limit int) int64 {
 }
 
 // share keeps a page that was read after version since for those who come next,
-// if it is whole and no larger than one answer.
-func (t *topic) share(page LogPage, since int64, limit int) {
-	page.Members = nil
-	p := &sharedPage{LogPage: page, since: since, at: time.Now()}
-	for _, e := range page.Events {
-		p.size += int64(len(e.Data) + eventBytes)
+// if it is whole and small.
+func (t *topic) share(read excerpt, since int64, limit int) {
+	read.Members = nil
+	p := &sharedPage{excerpt: read, since: since, at: time.Now()}
+	for _, it := range read.items {
+		p.size += int64(len(it.wire) + eventBytes)
 	}
-	if p.size > answerBytes || limit > 0 && len(page.Events) == limit {
+	if p.size > missedBytes || limit > 0 && len(read.items) == limit {
 		p = nil
 	}
 	t.mu.Lock()

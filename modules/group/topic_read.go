@@ -12,9 +12,6 @@ import (
 const (
 	// readTimeout bounds one read that several wait for.
 	readTimeout = 5 * time.Second
-	// lullWait is how long a busy socket is left alone before more is sent that
-	// could wait.
-	lullWait = 20 * time.Millisecond
 	// restWait is how long after a read for waiting subscribers the next one
 	// begins at the earliest: who comes after a quiet moment waits for nobody.
 	// After a read for many it is longer, by a restShare of restWait for each
@@ -27,9 +24,14 @@ const (
 
 var errStopped = fault.ErrUnavailable.WithMessage("this node is stopping; connect again")
 
+// holeLocked reports whether the event after head is missing.
+func (t *topic) holeLocked() bool {
+	return t.known && t.head < t.target && t.early[t.head+1] == nil
+}
+
 // awaitLocked gives a hole a moment to close by itself.
 func (t *topic) awaitLocked() {
-	if t.known && t.gap == nil && !t.due {
+	if t.holeLocked() && t.gap == nil && !t.due {
 		t.gap = time.AfterFunc(gapWait, t.overdue)
 	}
 }
@@ -39,11 +41,11 @@ func (t *topic) overdue() {
 	defer t.mu.Unlock()
 	t.gap = nil
 	t.paused = false
-	t.due = t.known && t.head < t.target && len(t.subs) > 0
+	t.due = t.holeLocked() && len(t.subs) > 0
 	t.wakeLocked()
 }
 
-// calmLocked says that no hole stands.
+// calmLocked says that a hole, if there was one, is closed.
 func (t *topic) calmLocked() {
 	t.due = false
 	if t.gap != nil && !t.paused {
@@ -62,33 +64,21 @@ func (t *topic) pauseLocked() {
 }
 
 // hungryLocked reports whether a hole or a held subscriber needs the log, and
-// after which version. The hole comes first: everyone waits for it. A
-// subscriber whose socket is busy is asked again in a while.
+// after which version. The hole comes first: everyone waits for it.
 func (t *topic) hungryLocked() (from int64, hungry bool) {
 	if t.paused || !t.known {
 		return 0, false
 	}
-	if t.due && t.head < t.target {
+	if t.due && t.holeLocked() {
 		return t.head, true
 	}
 	from = math.MaxInt64
 	for sub := range t.held {
-		switch {
-		case !sub.released || sub.pos >= t.head:
-		case !sub.socket.Busy():
+		if sub.released && !sub.resting && sub.pos < t.head && len(t.lacksLocked(sub)) == 0 {
 			from = min(from, sub.pos)
-		case t.lull == nil:
-			t.lull = time.AfterFunc(lullWait, t.rested)
 		}
 	}
 	return from, from != math.MaxInt64
-}
-
-func (t *topic) rested() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.lull = nil
-	t.wakeLocked()
 }
 
 // askedLocked reports whether subscribers wait for a read that may begin.
@@ -130,40 +120,42 @@ func (t *topic) read(ctx context.Context) {
 			batch, t.waiting = t.waiting, nil
 		}
 		from, hungry := t.hungryLocked()
-		head, target := t.head, t.target
+		seen := view{epoch: t.epoch, head: t.head, target: t.target}
 		if len(batch) == 0 && !hungry {
 			t.reading = false
 			t.mu.Unlock()
 			return
 		}
 		t.mu.Unlock()
-
 		if len(batch) > 0 {
-			t.answerAll(ctx, batch, head)
-			continue
-		}
-		page, err := t.load(ctx, from, catchUpLimit, nil)
-		items, readable := t.feed.items(page.Events)
-		t.mu.Lock()
-		if readable {
-			t.fillLocked(page, items, err, from, head, target)
+			t.answerAll(ctx, batch, seen)
 		} else {
-			t.resyncLocked()
+			t.fill(ctx, from, seen)
 		}
-		t.mu.Unlock()
-		t.feed.collect(t)
+		t.pump()
 	}
 }
 
-func (t *topic) load(ctx context.Context, since int64, limit int, users []string) (LogPage, error) {
+// view is what a topic knew when a read of the log began.
+type view struct {
+	epoch        int
+	head, target int64
+}
+
+// fetch reads a page of the log.
+func (t *topic) fetch(ctx context.Context, since int64, limit int, users []string) (*excerpt, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	t.feed.reads.Add(1)
-	return t.feed.store.Read(ctx, t.id, since, limit, users)
+	read, err := t.feed.store.Read(ctx, t.id, since, limit, users)
+	if err != nil {
+		return nil, err
+	}
+	return t.feed.excerpt(read)
 }
 
 // answerAll reads once for everyone in batch.
-func (t *topic) answerAll(ctx context.Context, batch []*waiter, floor int64) {
+func (t *topic) answerAll(ctx context.Context, batch []*waiter, seen view) {
 	since, limit := int64(math.MaxInt64), 0
 	users := make([]string, 0, len(batch))
 	for _, w := range batch {
@@ -172,14 +164,17 @@ func (t *topic) answerAll(ctx context.Context, batch []*waiter, floor int64) {
 			since, limit = min(since, max(*w.since, 0)), catchUpLimit
 		}
 	}
-	page, err := t.page(ctx, since, limit, users)
+	p, err := t.page(ctx, since, limit, users)
 	t.mu.Lock()
 	if err == nil {
-		t.learnLocked(page.Group.Version, floor)
+		p.epoch = seen.epoch
+	}
+	if err == nil && t.epoch == seen.epoch {
+		t.learnLocked(p.Group.Version, seen.head)
 	}
 	t.restEnd = time.Now().Add(restAfter(len(batch)))
 	t.mu.Unlock()
-	finish(batch, &page, err)
+	finish(batch, p, err)
 }
 
 // restAfter returns how long to rest after a read for n.
@@ -187,17 +182,17 @@ func restAfter(n int) time.Duration {
 	return min(max(restWait, restWait*time.Duration(n)/restShare), restMost)
 }
 
-func finish(batch []*waiter, page *LogPage, err error) {
+func finish(batch []*waiter, p *excerpt, err error) {
 	for _, w := range batch {
-		w.page, w.err = page, err
+		w.page, w.err = p, err
 		close(w.done)
 	}
 }
 
 // learnLocked takes the group's version from a read that began when this node
-// had delivered floor.
-func (t *topic) learnLocked(version, floor int64) {
-	t.heardLocked(version, floor)
+// had delivered head.
+func (t *topic) learnLocked(version, head int64) {
+	t.heardLocked(version, head)
 	if t.known {
 		return
 	}
@@ -209,85 +204,57 @@ func (t *topic) learnLocked(version, floor int64) {
 			delete(t.early, v)
 		}
 	}
-	t.drainLocked()
-	if t.head < t.target {
-		t.awaitLocked()
-	}
 }
 
-// items returns events of the log as they are delivered, or reports that one
-// cannot be.
-func (f *Feed) items(events []Event) ([]item, bool) {
-	items := make([]item, len(events))
-	for i, e := range events {
-		it, err := newItem(e)
-		if err != nil {
-			f.logger.Error("group: an event cannot be encoded", "group", e.GroupID, "version", e.Version, "err", err)
-			return nil, false
-		}
-		items[i] = f.program.event(it, f.logger)
-	}
-	return items, true
-}
-
-// fillLocked applies a page of the log with its items, read after version from,
-// when this node had delivered head and heard of target.
-func (t *topic) fillLocked(page LogPage, items []item, err error, from, head, target int64) {
+// fill reads the log after version from, for a hole or for subscribers behind.
+func (t *topic) fill(ctx context.Context, from int64, seen view) {
+	p, err := t.fetch(ctx, from, catchUpLimit, nil)
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	switch {
-	case errors.Is(err, fault.ErrNotFound):
+	case t.epoch != seen.epoch: // what was read for is over
+	case errors.Is(err, fault.ErrNotFound), errors.Is(err, errNotAnEvent):
 		t.resyncLocked()
-		return
 	case err != nil:
 		t.feed.logger.Warn("group: the log cannot be read; trying again", "group", t.id, "err", err)
 		t.pauseLocked()
-		return
-	case page.Group.Version < head:
+	case p.Group.Version < seen.head:
 		t.resyncLocked()
-		return
-	case page.Group.Version > from && page.first() > from+1:
-		t.truncatedLocked(page.first())
-		return
+	case p.Group.Version > from && p.first() > from+1:
+		t.truncatedLocked(p.first())
+	default:
+		t.fillLocked(p, seen)
 	}
-	for _, it := range items {
-		if it.version == t.head+1 {
-			t.deliverLocked(it, true)
-		}
-		for sub := range t.held {
-			if sub.released {
-				t.sendLocked(sub, it)
-			}
-		}
-	}
-	if len(page.Events) < catchUpLimit && t.target <= target {
-		t.target = t.head // the log is the truth: there is no more
-	}
-	t.drainLocked()
-	for sub := range t.held {
-		if sub.released {
-			t.advanceLocked(sub)
-		}
-	}
-	t.trimLocked()
 }
 
-// first returns the oldest version that the log can give.
-func (p LogPage) first() int64 {
-	if p.First == 0 {
-		return p.Group.Version + 1
+// fillLocked hands out a page of the log: the events above head to all, and to
+// subscribers behind what they lack.
+func (t *topic) fillLocked(p *excerpt, seen view) {
+	for _, it := range p.items {
+		if it.version > t.head && t.early[it.version] == nil {
+			t.early[it.version] = it
+		}
 	}
-	return p.First
+	for sub := range t.held {
+		if sub.released && len(sub.missed) == 0 {
+			sub.missed = itemsAfter(p.items, sub.pos)
+		}
+	}
+	if len(p.items) < catchUpLimit && t.target <= seen.target {
+		t.target = max(t.head, p.Group.Version) // the log is the truth: there is no more
+	}
 }
 
 // truncatedLocked ends the subscriptions that need events which the log does
 // not hold any more.
 func (t *topic) truncatedLocked(first int64) {
-	if t.head < first-1 && t.head < t.target {
+	if t.head < first-1 && t.holeLocked() {
 		t.resyncLocked()
 		return
 	}
 	for sub := range t.held {
-		if sub.released && sub.pos < first-1 {
-			t.closeLocked(sub, endResync)
+		if sub.released && sub.pos < first-1 && len(t.lacksLocked(sub)) == 0 {
+			t.endLocked(sub, endResync)
 		}
 	}
 }

@@ -20,8 +20,7 @@ import (
 type Translator struct {
 	// Event says what an event means to the program. What it returns shares the
 	// promise of group:event: it follows the event itself, to every subscriber,
-	// once, in order. Events in the answer to group:subscribe are not
-	// translated.
+	// once, in order.
 	Event func(e Event) Translation
 	// Presence says what changes of who is there mean to the program. What it
 	// returns is sent on every node, at most once, as group:presence is; order it by
@@ -49,9 +48,9 @@ type pushed struct {
 	data  []byte
 }
 
-// event adds to it what the program makes of it. A program's mistake costs
-// what it adds, nothing else.
-func (t Translator) event(it item, log *slog.Logger) item {
+// event adds to a new item what the program makes of it. A program's mistake
+// costs what it adds, nothing else.
+func (t Translator) event(it *item, log *slog.Logger) *item {
 	if t.Event == nil {
 		return it
 	}

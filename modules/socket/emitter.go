@@ -63,8 +63,9 @@ func (e *Emitter) Watch(ctx context.Context, room string) error { return e.hub.W
 // Unwatch ends an interest that [Emitter.Watch] began.
 func (e *Emitter) Unwatch(room string) { e.hub.Unwatch(room) }
 
-// Local sends an encoded event to this node's sockets in its room.
-func (e *Emitter) Local(env adapter.Envelope) { e.hub.Local(env) }
+// Sockets returns this node's sockets in a room. The slice is shared: read it
+// only.
+func (e *Emitter) Sockets(room string) []adapter.Socket { return e.hub.Sockets(room) }
 
 // Publish sends an encoded event to the other nodes only.
 func (e *Emitter) Publish(ctx context.Context, env adapter.Envelope) error {

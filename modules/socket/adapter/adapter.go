@@ -26,10 +26,6 @@ type Envelope struct {
 	Except string   // id of a socket that must not receive it, or empty
 	To     []string // user ids that it is limited to; empty: the whole room
 	Meta   string   // for the event's interceptor; sockets never see it
-
-	// Gather lets this node's sockets gather the event with others although they
-	// were quiet. Other nodes are not told.
-	Gather bool
 }
 
 // Adapter carries envelopes to the other nodes. Implementations are safe for

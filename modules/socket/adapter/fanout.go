@@ -10,29 +10,48 @@ import (
 )
 
 const (
-	// fanOutAlone is how many sockets one processor writes to by itself, in
+	// fanOutAlone is how many sockets one goroutine writes to by itself, in
 	// some milliseconds. Larger rooms are shared among processors, which costs
 	// a little more in all.
 	fanOutAlone = 1024
-	// fanOutChunk is how many a processor takes at a time then.
+	// fanOutChunk is how many sockets a goroutine takes at a time then.
 	fanOutChunk = 256
 )
 
-// Local sends env to this node's sockets in its room, encoding it once a codec.
-// When it returns each has been sent it, so that what is sent next follows.
-func (h *Hub) Local(env Envelope) {
-	sockets := h.rooms.sockets(env.Room)
-	var frames frameCache
+// Message is an envelope on its way to sockets of this node. It is encoded once
+// for each codec, however many sockets it is sent to and however often. Its
+// methods must not be called concurrently.
+type Message struct {
+	env    Envelope
+	frames frameCache
+}
+
+// NewMessage returns a message that sends env.
+func NewMessage(env Envelope) *Message { return &Message{env: env} }
+
+// Send sends the message to sockets. With gather it may wait in their queues
+// for what follows, for the engine's gathering time at most. When Send returns,
+// each socket has been sent it, so that what is sent next follows.
+func (m *Message) Send(sockets []Socket, gather bool) {
 	if len(sockets) <= fanOutAlone {
-		frames.send(env, sockets)
+		m.frames.send(m.env, gather, sockets)
 		return
 	}
-	frames.send(env, sockets[:fanOutChunk]) // meets all codecs, in all likelihood
-	frames.share(env, sockets[fanOutChunk:])
+	m.frames.send(m.env, gather, sockets[:fanOutChunk]) // meets all codecs, in all likelihood
+	m.frames.share(m.env, gather, sockets[fanOutChunk:])
+}
+
+// SendTo is Send to one socket.
+func (m *Message) SendTo(s Socket, gather bool) { m.frames.sendTo(m.env, gather, s) }
+
+// Local sends env to this node's sockets in its room.
+func (h *Hub) Local(env Envelope) {
+	m := Message{env: env}
+	m.Send(h.rooms.sockets(env.Room), false)
 }
 
 // share sends env on several processors.
-func (c *frameCache) share(env Envelope, sockets []Socket) {
+func (c *frameCache) share(env Envelope, gather bool, sockets []Socket) {
 	var next atomic.Int64
 	work := func(frames frameCache) {
 		for {
@@ -40,7 +59,7 @@ func (c *frameCache) share(env Envelope, sockets []Socket) {
 			if begin >= len(sockets) {
 				return
 			}
-			frames.send(env, sockets[begin:min(begin+fanOutChunk, len(sockets))])
+			frames.send(env, gather, sockets[begin:min(begin+fanOutChunk, len(sockets))])
 		}
 	}
 	var others sync.WaitGroup
@@ -52,8 +71,8 @@ func (c *frameCache) share(env Envelope, sockets []Socket) {
 	others.Wait()
 }
 
-// frameCache holds one envelope's frames. There are as many codecs as doors:
-// a slice is faster than a map.
+// frameCache holds one envelope's frames. There are few codecs: a slice is
+// faster than a map.
 type frameCache struct {
 	entries [4]struct {
 		codec Codec
@@ -62,19 +81,23 @@ type frameCache struct {
 	n int
 }
 
-func (c *frameCache) send(env Envelope, sockets []Socket) {
+func (c *frameCache) send(env Envelope, gather bool, sockets []Socket) {
 	for _, s := range sockets {
-		if env.Except != "" && s.ID() == env.Except {
-			continue
-		}
-		if len(env.To) > 0 && !slices.Contains(env.To, s.UserID()) {
-			continue
-		}
-		if f := c.get(s.Codec(), env); env.Gather {
-			s.Queue(f)
-		} else {
-			s.Send(f)
-		}
+		c.sendTo(env, gather, s)
+	}
+}
+
+func (c *frameCache) sendTo(env Envelope, gather bool, s Socket) {
+	if env.Except != "" && s.ID() == env.Except {
+		return
+	}
+	if len(env.To) > 0 && !slices.Contains(env.To, s.UserID()) {
+		return
+	}
+	if f := c.get(s.Codec(), env); gather {
+		s.Queue(f)
+	} else {
+		s.Send(f)
 	}
 }
 
