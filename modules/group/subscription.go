@@ -13,6 +13,7 @@ type subscription struct {
 	since    int64   // the version that its admission knew of
 	missed   []*item // of the log, from pos+1 on, to be sent while held
 	resting  bool    // the socket was busy: catching up waits
+	ends     string  // why it ended before it was released; empty: it did not
 }
 
 // watched reports whether the watcher was told of the subscription.

@@ -161,7 +161,7 @@ func (t *topic) admit(sub *subscription, p *excerpt, a Subscription) bool {
 	}
 	sub.admitted = true
 	sub.pos, sub.since = a.Version, a.Group.Version
-	sub.missed = itemsAfter(p.items, a.Version)
+	sub.missed, sub.ends = itemsAfter(p.items, a.Version), ""
 	t.mu.Unlock()
 	if first && !sub.backend && t.feed.watcher != nil {
 		t.feed.watcher.Subscribed(t.id, sub.socket)
@@ -177,6 +177,9 @@ func (t *topic) release(s Subscriber) bool {
 	released := sub != nil && sub.admitted
 	if released {
 		sub.released = true
+		if sub.ends != "" {
+			t.endLocked(sub, sub.ends)
+		}
 	}
 	t.mu.Unlock()
 	t.pump()
@@ -231,7 +234,9 @@ func (t *topic) floor() int64 {
 func (t *topic) resyncLocked() {
 	t.feed.logger.Warn("group: the log is behind what was delivered; was the database restored?", "group", t.id, "head", t.head)
 	for _, sub := range t.subs {
-		if sub.admitted {
+		if _, held := t.held[sub]; held && !sub.released {
+			sub.ends = endResync // told before its answer, it would take the answer for good
+		} else {
 			t.endLocked(sub, endResync)
 		}
 	}
