@@ -57,6 +57,7 @@ type topic struct {
 	held        map[*subscription]struct{}   // those of subs that are not live
 
 	sending  bool            // a goroutine sends what was decided
+	telling  bool            // and tells sockets that subscriptions are over
 	closings []closing       // subscriptions that are over, to be told
 	fences   []chan struct{} // closed once what was decided before has been sent
 	lull     *time.Timer     // armed while subscribers rest
@@ -87,8 +88,8 @@ func newTopic(f *Feed, groupID string) *topic {
 }
 
 // hold registers s as held back; a live subscriber becomes held again. Nothing
-// more is sent to s once fence is closed, which is nil when nothing is being
-// sent. It reports false when the topic is gone.
+// more is sent to s once fence is closed, which is nil when nothing can be on its
+// way to s. It reports false when the topic is gone.
 func (t *topic) hold(s Subscriber, backend bool) (sub *subscription, fence <-chan struct{}, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -96,6 +97,9 @@ func (t *topic) hold(s Subscriber, backend bool) (sub *subscription, fence <-cha
 		return nil, nil, false
 	}
 	sub = t.subs[s]
+	if sub != nil || t.telling || len(t.closings) > 0 {
+		fence = t.fenceLocked()
+	}
 	if sub == nil {
 		sub = &subscription{socket: s}
 		t.subs[s] = sub
@@ -107,7 +111,7 @@ func (t *topic) hold(s Subscriber, backend bool) (sub *subscription, fence <-cha
 	sub.released = false
 	s.Leave(t.room)
 	t.held[sub] = struct{}{}
-	return sub, t.fenceLocked(), true
+	return sub, fence, true
 }
 
 // errStale says that a subscription was overtaken: the log was behind what had

@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/moim-live/moim/internal/rawjson"
@@ -51,6 +52,12 @@ func (s *step) empty() bool {
 	return s.event == nil && len(s.closings) == 0 && len(s.fences) == 0 && len(s.catchUps) == 0
 }
 
+// tells reports whether sockets are told that subscriptions are over.
+func (s *step) tells() bool {
+	return len(s.closings)+len(s.endings) > 0 ||
+		slices.ContainsFunc(s.catchUps, func(c catchUp) bool { return c.ends != "" })
+}
+
 // pump sends what is to be sent, unless another goroutine does: that one looks
 // again before it ends. Call it after every change of the topic, without its
 // lock.
@@ -69,7 +76,7 @@ func (t *topic) pump() {
 func (t *topic) proceed(gather, inline bool) {
 	for steps := 0; ; steps++ {
 		s := t.nextLocked()
-		t.sending = !s.empty()
+		t.sending, t.telling = !s.empty(), s.tells()
 		if s.empty() {
 			gone := t.retireLocked()
 			t.mu.Unlock()
