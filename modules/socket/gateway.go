@@ -69,7 +69,7 @@ func New(cfg Config, deps Deps, list ...Handler) (*Gateway, error) {
 		PingTimeout:  cfg.PingTimeout,
 		Origins:      deps.Origins,
 	}, g.accept, g.log)
-	if g.metrics, err = newMetrics(deps.Registerer, g.engine.Stats); err != nil {
+	if g.metrics, err = newMetrics(deps.Registerer, g.engine.Stats, deps.Hub); err != nil {
 		return nil, err
 	}
 	deps.Hub.Intercept(eventDisconnect, NewEmitter(deps.Hub).disconnectLocal)

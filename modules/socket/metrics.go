@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
@@ -20,9 +21,9 @@ type metrics struct {
 	seconds *prometheus.HistogramVec // by event
 }
 
-// newMetrics registers the metrics and those of the engine; with a nil
-// registerer they are only counted.
-func newMetrics(registerer prometheus.Registerer, stats func() engine.Stats) (*metrics, error) {
+// newMetrics registers the metrics and those of the engine and the hub; with a
+// nil registerer they are only counted.
+func newMetrics(registerer prometheus.Registerer, stats func() engine.Stats, hub *adapter.Hub) (*metrics, error) {
 	m := &metrics{
 		sockets: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "moim_sockets", Help: "Sockets connected to this node.",
@@ -44,7 +45,10 @@ func newMetrics(registerer prometheus.Registerer, stats func() engine.Stats) (*m
 	if registerer == nil {
 		return m, nil
 	}
-	collectors := append(engineMetrics(stats), m.sockets, m.refused, m.ended, m.events, m.seconds)
+	overflow := prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "moim_socket_overflow_total", Help: "Signals and presence of other nodes that were dropped: too many waited for their room.",
+	}, func() float64 { return float64(hub.Overflow()) })
+	collectors := append(engineMetrics(stats), m.sockets, m.refused, m.ended, m.events, m.seconds, overflow)
 	for _, c := range collectors {
 		if err := registerer.Register(c); err != nil {
 			return nil, fmt.Errorf("socket: register metrics: %w", err)

@@ -42,7 +42,7 @@ func TestGatheredFanOut(t *testing.T) {
 	s := &inbox{dummy: "s"}
 	h.Join("r", s)
 	h.Local(Envelope{Room: "r", Event: "e"})
-	h.Local(Envelope{Room: "r", Event: "e", Gather: true})
+	NewMessage(Envelope{Room: "r", Event: "e"}).Send(h.Sockets("r"), true)
 	if len(s.frames) != 2 || s.queued != 1 {
 		t.Errorf("%d frames arrived, of which %d could wait", len(s.frames), s.queued)
 	}

@@ -16,6 +16,7 @@ type Hub struct {
 	rooms        *rooms
 	interceptors map[string]func(Envelope)
 	lost         []func()
+	incoming     incoming
 
 	mu       sync.Mutex
 	interest map[string]*interest
@@ -55,7 +56,17 @@ func (h *Hub) Start(ctx context.Context) error {
 }
 
 // Stop ends it. It returns once nothing is delivered from other nodes any more.
-func (h *Hub) Stop(ctx context.Context) error { return h.adapter.Stop(ctx) }
+func (h *Hub) Stop(ctx context.Context) error {
+	if err := h.adapter.Stop(ctx); err != nil {
+		return err
+	}
+	h.incoming.stop()
+	return nil
+}
+
+// Overflow returns how many envelopes of other nodes were dropped because too
+// many waited for their room.
+func (h *Hub) Overflow() int64 { return h.incoming.overflow.Load() }
 
 // Health returns nil while other nodes can be reached.
 func (h *Hub) Health(ctx context.Context) error { return h.adapter.Health(ctx) }
@@ -65,7 +76,9 @@ func (h *Hub) receive(env Envelope) {
 		fn(env)
 		return
 	}
-	h.Local(env)
+	if large := len(h.rooms.sockets(env.Room)) > crowd; !h.incoming.add(env, large, h.Local) {
+		h.Local(env)
+	}
 }
 
 // Join puts s into a room. Envelopes of other nodes begin to arrive soon
