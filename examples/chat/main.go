@@ -29,8 +29,10 @@ type said struct {
 func newChat(out *socket.Emitter) []socket.Handler {
 	return []socket.Handler{
 		socket.On("chat:say", func(ctx context.Context, s *socket.Socket, in sayRequest) (said, error) {
-			s.Join("chat:" + in.Room)
 			message := said{From: s.UserID(), Text: in.Text}
+			if err := s.Join("chat:" + in.Room); err != nil {
+				return message, err
+			}
 			return message, out.To(ctx, "chat:"+in.Room, "chat:said", message)
 		}),
 	}

@@ -29,8 +29,7 @@ func mount(router gin.IRouter) (*socket.Gateway, error) {
 		socket.Config{},
 		socket.Deps{Hub: hub, Authenticate: socket.Anonymous, Log: slog.Default()},
 		socket.OnConnect(func(_ context.Context, s *socket.Socket) error {
-			s.Join("board")
-			return nil
+			return s.Join("board")
 		}),
 		socket.On("cursor:move", func(ctx context.Context, _ *socket.Socket, in moved) (struct{}, error) {
 			return struct{}{}, out.To(ctx, "board", "cursor:moved", in)

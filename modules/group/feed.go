@@ -26,7 +26,7 @@ const (
 	missedBytes = 256 << 10
 )
 
-// Emitter is the way out to the sockets, as the feed needs it. socket.Emitter
+// Emitter is the way out to the sockets, as the feed needs it. adapter.Owner
 // fulfils it.
 type Emitter interface {
 	// Watch begins this node's interest in a room and waits, briefly, until
@@ -36,14 +36,13 @@ type Emitter interface {
 	// Sockets returns this node's sockets in the room: to be read only. It
 	// does not block.
 	Sockets(room string) []adapter.Socket
-	// Publish sends to the other nodes. Cast sends to them and to this node's
+	// Publish sends to the other nodes. Tell sends to them and to this node's
 	// sockets what may be lost, and does not wait.
 	Publish(ctx context.Context, env adapter.Envelope) error
-	Cast(ctx context.Context, env adapter.Envelope)
+	Tell(ctx context.Context, env adapter.Envelope)
 }
 
-// Subscriber is a socket, as the feed needs it. socket.Socket fulfils it.
-// Subscribers are compared: one value a socket.
+// Subscriber is a socket, as the feed needs it. Subscribers are compared: one value a socket.
 type Subscriber interface {
 	adapter.Socket
 	// Busy reports whether so much is queued for the socket that more, if it

@@ -43,7 +43,7 @@ func (r *recorder) ID() string           { return r.user }
 func (r *recorder) UserID() string       { return r.user }
 func (r *recorder) Codec() adapter.Codec { return recorderCodec{} }
 func (r *recorder) Busy() bool           { return r.busy.Load() }
-func (r *recorder) Join(room string)     { r.hub.Join(room, r) }
+func (r *recorder) Join(room string)     { _ = r.hub.Join(room, r) }
 func (r *recorder) Leave(room string)    { r.hub.Leave(room, r) }
 func (r *recorder) Queue(f *engine.Frame) {
 	r.queued.Add(1)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket"
+	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
@@ -15,12 +16,17 @@ import (
 type Gateway struct {
 	service *Service
 	feed    *Feed
+	own     *adapter.Owner
 }
 
-// NewGateway returns a gateway. Give its handlers to a socket.Gateway.
-func NewGateway(service *Service, feed *Feed) *Gateway {
-	return &Gateway{service: service, feed: feed}
+// NewGateway returns a gateway. own comes from [Reserve]. Give its handlers to a
+// socket.Gateway.
+func NewGateway(service *Service, feed *Feed, own *adapter.Owner) *Gateway {
+	return &Gateway{service: service, feed: feed, own: own}
 }
+
+// follower returns s as the feed knows it.
+func (g *Gateway) follower(s *socket.Socket) follower { return follower{s, g.own} }
 
 // done is the answer where HTTP has no body.
 type done struct{}
@@ -28,7 +34,7 @@ type done struct{}
 // Handlers returns the handlers of every group event that clients send, and
 // one that ends the subscriptions of a socket that is gone.
 func (g *Gateway) Handlers() []socket.Handler {
-	return []socket.Handler{
+	return socket.As(g.own,
 		socket.On("group:subscribe", g.subscribe),
 		socket.On("group:unsubscribe", g.unsubscribe),
 		socket.On("group:create", g.create),
@@ -41,7 +47,7 @@ func (g *Gateway) Handlers() []socket.Handler {
 		socket.On("group:read", g.read),
 		socket.On("presence:set", g.setPresence),
 		socket.OnDisconnect(g.gone),
-	}
+	)
 }
 
 // Subscribe makes s, of whose handler ctx is, follow a group, as group:subscribe
@@ -53,7 +59,7 @@ func (g *Gateway) Subscribe(ctx context.Context, s *socket.Socket, groupID strin
 		return Subscription{}, fault.ErrNotFound
 	}
 	caller := s.Identity()
-	sub, err := g.feed.Subscribe(ctx, s, SubscribeRequest{
+	sub, err := g.feed.Subscribe(ctx, g.follower(s), SubscribeRequest{
 		GroupID: groupID,
 		Since:   since,
 		Backend: caller.Admin,
@@ -62,14 +68,14 @@ func (g *Gateway) Subscribe(ctx context.Context, s *socket.Socket, groupID strin
 	if err != nil {
 		return Subscription{}, hide(err)
 	}
-	socket.After(ctx, func() { g.feed.Release(s, groupID) })
+	socket.After(ctx, func() { g.feed.Release(g.follower(s), groupID) })
 	return sub, nil
 }
 
 // Unsubscribe ends what [Gateway.Subscribe] began, if there is something to
 // end: its user has left.
 func (g *Gateway) Unsubscribe(s *socket.Socket, groupID string) {
-	g.feed.Unsubscribe(s, groupID, endUnsubscribed)
+	g.feed.Unsubscribe(g.follower(s), groupID, endUnsubscribed)
 }
 
 func (g *Gateway) subscribe(ctx context.Context, s *socket.Socket, req inGroup[subscribeRequest]) (subscribeAnswer, error) {
@@ -101,7 +107,7 @@ func (g *Gateway) showPresence(ctx context.Context, s *socket.Socket, groupID st
 		}
 		for part := range slices.Chunk(changesBetween(before, after), maxPresenceItems) {
 			if data, err := marshal(presencePush{groupID, part}); err == nil {
-				s.Emit(eventPresence, data)
+				_ = s.EmitAs(g.own, eventPresence, data) // the module's own event
 			}
 		}
 	})
@@ -150,7 +156,7 @@ func (g *Gateway) message(ctx context.Context, s *socket.Socket, req changingIn[
 }
 
 func (g *Gateway) signal(ctx context.Context, s *socket.Socket, req changingIn[SignalRequest]) (done, error) {
-	from := SignalSource{SocketID: s.ID(), Subscribed: g.feed.MaySignal(s, req.GroupID)}
+	from := SignalSource{SocketID: s.ID(), Subscribed: g.feed.MaySignal(g.follower(s), req.GroupID)}
 	return done{}, g.service.Signal(req.once(ctx), s.Identity(), req.GroupID, from, req.Body)
 }
 
@@ -159,12 +165,13 @@ func (g *Gateway) read(ctx context.Context, s *socket.Socket, req changingIn[Rea
 }
 
 func (g *Gateway) setPresence(ctx context.Context, s *socket.Socket, req changingIn[PresenceRequest]) (done, error) {
-	following := Following{Subscribed: g.feed.IsSubscribed(s, req.GroupID), GoesOn: g.feed.MaySignal(s, req.GroupID)}
+	f := g.follower(s)
+	following := Following{Subscribed: g.feed.IsSubscribed(f, req.GroupID), GoesOn: g.feed.MaySignal(f, req.GroupID)}
 	return done{}, g.service.SetPresence(ctx, s.Identity(), req.GroupID, following, req.Body)
 }
 
 func (g *Gateway) gone(s *socket.Socket, reason engine.Reason) {
-	g.feed.Drop(s, endOf(reason))
+	g.feed.Drop(g.follower(s), endOf(reason))
 }
 
 // endOf says why a socket's subscriptions ended with it.

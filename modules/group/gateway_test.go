@@ -26,6 +26,7 @@ import (
 type node struct {
 	*group.Service
 	watcher
+	out *socket.Emitter // a program's
 	url string
 }
 
@@ -42,14 +43,24 @@ func (w watcher) Ended(_, userID, reason string) { w <- "!" + userID + " " + rea
 
 func newNode(t *testing.T, st store, mesh *adapter.Mesh, presence ...group.PresenceKeeper) *node {
 	t.Helper()
+	return newNodeOn(t, st, mesh.Adapter(), nil, presence...)
+}
+
+// newNodeOn is newNode on any adapter, with handlers of a program's own.
+func newNodeOn(t *testing.T, st store, a adapter.Adapter, program []socket.Handler, presence ...group.PresenceKeeper) *node {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	hub := adapter.NewHub(mesh.Adapter())
+	hub := adapter.NewHub(a)
 	out := socket.NewEmitter(hub)
 	watched := make(watcher, 100)
-	feed := group.NewFeed(st, out, watched, log)
-	hub.Intercept("group:event", feed.Receive)
+	own, err := group.Reserve(hub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed := group.NewFeed(st, own, watched, log)
+	own.Intercept("group:event", feed.Receive)
 	hub.OnLost(feed.Lost)
-	deps := group.Deps{Repository: st, Log: st, Announcer: feed, Signaler: out}
+	deps := group.Deps{Repository: st, Log: st, Announcer: feed, Signaler: own}
 	if len(presence) > 0 {
 		deps.Presence = presence[0]
 	}
@@ -62,7 +73,7 @@ func newNode(t *testing.T, st store, mesh *adapter.Mesh, presence ...group.Prese
 		return auth.Identity{UserID: h.Token, Admin: h.Token == "backend", Expires: time.Now().Add(time.Hour)}, nil
 	}
 	door, err := socket.New(socket.Config{}.WithDefaults(), socket.Deps{Hub: hub, Authenticate: authenticate, Log: log},
-		group.NewGateway(service, feed).Handlers()...)
+		append(program, group.NewGateway(service, feed, own).Handlers()...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +94,7 @@ func newNode(t *testing.T, st store, mesh *adapter.Mesh, presence ...group.Prese
 	}
 	server := httptest.NewServer(http.HandlerFunc(door.ServePlain))
 	t.Cleanup(server.Close)
-	return &node{Service: service, watcher: watched, url: "ws" + strings.TrimPrefix(server.URL, "http")}
+	return &node{Service: service, watcher: watched, out: out, url: "ws" + strings.TrimPrefix(server.URL, "http")}
 }
 
 // client is a plain WebSocket client. Its methods are for one goroutine.

@@ -20,7 +20,7 @@ const stopTimeout = 5 * time.Second
 // optionally, a [Translator]; it provides [*Presence], [*Feed], [*Janitor] and
 // [*Scheduler], which it starts and stops, [*Service], [*Gateway] with its
 // handlers, and [*Controller].
-var Module = fx.Module("group", fx.Invoke(func(*Janitor, *Scheduler) {}), fx.Provide(
+var Module = fx.Module("group", fx.Invoke(func(*Janitor, *Scheduler) {}), fx.Provide(Reserve, fx.Private), fx.Provide(
 	providePresence,
 	provideFeed,
 	provideJanitor,
@@ -37,13 +37,13 @@ type presenceParams struct {
 	Lifecycle fx.Lifecycle
 	Config    Config
 	Store     PresenceStore
-	Emitter   *socket.Emitter
+	Own       *adapter.Owner
 	Logger    *slog.Logger
 	Program   Translator `optional:"true"`
 }
 
 func providePresence(p presenceParams) *Presence {
-	presence := NewPresence(p.Config, p.Store, p.Emitter, p.Logger)
+	presence := NewPresence(p.Config, p.Store, p.Own, p.Logger)
 	presence.Translate(p.Program)
 	p.Lifecycle.Append(fx.Hook{OnStart: presence.Start, OnStop: bounded(presence.Stop)})
 	return presence
@@ -55,16 +55,16 @@ type feedParams struct {
 	Lifecycle fx.Lifecycle
 	Log       Log
 	Hub       *adapter.Hub
-	Emitter   *socket.Emitter
+	Own       *adapter.Owner
 	Presence  *Presence
 	Logger    *slog.Logger
 	Program   Translator `optional:"true"`
 }
 
 func provideFeed(p feedParams) *Feed {
-	f := NewFeed(p.Log, p.Emitter, p.Presence, p.Logger)
+	f := NewFeed(p.Log, p.Own, p.Presence, p.Logger)
 	f.Translate(p.Program)
-	p.Hub.Intercept(eventPushed, f.Receive)
+	p.Own.Intercept(eventPushed, f.Receive)
 	p.Hub.OnLost(f.Lost)
 	p.Lifecycle.Append(fx.Hook{OnStart: f.Start, OnStop: bounded(f.Stop)})
 	return f
@@ -98,7 +98,7 @@ type serviceParams struct {
 	Repository Repository
 	Log        Log
 	Feed       *Feed
-	Emitter    *socket.Emitter
+	Own        *adapter.Owner
 	Presence   *Presence
 }
 
@@ -108,7 +108,7 @@ func provideService(p serviceParams) *Service {
 		Log:        p.Log,
 		Announcer:  p.Feed,
 		Senders:    p.Feed,
-		Signaler:   p.Emitter,
+		Signaler:   p.Own,
 		Presence:   p.Presence,
 	})
 }

@@ -196,9 +196,9 @@ func (p *Presence) tell(ctx context.Context, groupID string, users map[string]Pr
 			p.log.Error("group: a presence change cannot be encoded", "group", groupID, "err", err)
 			return
 		}
-		p.out.Cast(ctx, adapter.Envelope{Room: Room(groupID), Event: eventPresence, Data: data})
+		p.out.Tell(ctx, adapter.Envelope{Room: Room(groupID), Event: eventPresence, Data: data})
 		for _, told := range p.program.presence(groupID, part, p.log) {
-			p.out.Cast(ctx, told.envelope(Room(groupID)))
+			p.out.Tell(ctx, told.envelope(Room(groupID)))
 		}
 	}
 }

@@ -94,7 +94,7 @@ type pushes struct {
 	sent []string
 }
 
-func (p *pushes) Cast(_ context.Context, env adapter.Envelope) {
+func (p *pushes) Tell(_ context.Context, env adapter.Envelope) {
 	var data struct {
 		GroupID string
 		Items   []PresenceChange

@@ -21,7 +21,7 @@ type Announcer interface {
 	Announce(events []Event)
 }
 
-// Signaler sends to the sockets in a room on every node. socket.Emitter
+// Signaler sends to the sockets in a room on every node. adapter.Owner
 // fulfils it.
 type Signaler interface {
 	// Cast does not wait for the other nodes' server.

@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 
 	"github.com/moim-live/moim/modules/socket/adapter"
-	"github.com/moim-live/moim/modules/socket/packet"
 )
 
 // Translator lets a program tell a group's subscribers what happens in events
@@ -38,8 +37,8 @@ type Translation struct {
 
 // Push is one event of a program's own.
 type Push struct {
-	Event string
-	Data  any // encoded as JSON, once
+	Event string // of the program's; one that a module has reserved is not sent
+	Data  any    // encoded as JSON, once
 }
 
 // pushed is a push as it is sent.
@@ -78,8 +77,8 @@ func (t Translator) presence(groupID string, changes []PresenceChange, log *slog
 func encodePushes(pushes []Push, log *slog.Logger) []pushed {
 	encoded := make([]pushed, 0, len(pushes))
 	for _, p := range pushes {
-		if p.Event == "" || packet.Reserved(p.Event) {
-			log.Error("group: no event can be called this", "event", p.Event)
+		if err := checkPush(p.Event); err != nil {
+			log.Error("group: a program cannot push this event", "event", p.Event, "err", err)
 			continue
 		}
 		data, err := marshal(p.Data)

@@ -23,7 +23,7 @@ var story = Translator{Event: func(e Event) Translation {
 	case GroupEnded:
 		return Translation{Pushes: []Push{{"story:over", data}}, Ends: "over"}
 	case MemberJoined:
-		return Translation{Pushes: []Push{{"connect", data}, {"", data}, {"story:nothing", func() {}}, {"story:joined", data}}}
+		return Translation{Pushes: []Push{{"connect", data}, {"", data}, {"group:closed", data}, {"presence:set", data}, {"story:nothing", func() {}}, {"story:joined", data}}}
 	case MemberUpdated:
 		panic("a mistake of the program")
 	default:
@@ -118,7 +118,7 @@ func TestPresenceIsTranslated(t *testing.T) {
 				if c.UserID == "mistake" {
 					panic("a mistake of the program")
 				}
-				pushes = append(pushes, Push{"story:" + c.Status, fmt.Sprint(groupID, " ", c.UserID, " ", c.Reason, " ", c.Returned)})
+				pushes = append(pushes, Push{"group:closed", nil}, Push{"story:" + c.Status, fmt.Sprint(groupID, " ", c.UserID, " ", c.Reason, " ", c.Returned)})
 			}
 			return pushes
 		}})
@@ -157,7 +157,7 @@ type wire struct {
 	sent []string
 }
 
-func (w *wire) Cast(_ context.Context, env adapter.Envelope) {
+func (w *wire) Tell(_ context.Context, env adapter.Envelope) {
 	text := env.Room + " " + env.Event
 	if env.Event != eventPresence {
 		text += " " + string(env.Data)

@@ -70,6 +70,14 @@ func serve(t *testing.T, deps socket.Deps, handlers ...socket.Handler) *node {
 	return n
 }
 
+// emit sends an event to one socket.
+func emit(t *testing.T, s *socket.Socket, event, data string) {
+	t.Helper()
+	if err := s.Emit(event, []byte(data)); err != nil {
+		t.Error(err)
+	}
+}
+
 // verify knows tokens like "alice", and "alice 300ms" for one that expires.
 func verify(_ context.Context, token string) (auth.Identity, error) {
 	user, lifetime, limited := strings.Cut(token, " ")

@@ -172,9 +172,7 @@ func TestOnConnectRefuses(t *testing.T) {
 	ended := make(chan string, 10)
 	n := start(t, adapter.NewMesh(),
 		socket.OnConnect(func(_ context.Context, s *socket.Socket) error {
-			s.Join("lobby")
-			s.Emit("never", []byte(`1`))
-			return nil
+			return errors.Join(s.Join("lobby"), s.Emit("never", []byte(`1`)))
 		}),
 		socket.OnConnect(func(_ context.Context, s *socket.Socket) error {
 			switch s.UserID() {

@@ -18,8 +18,7 @@ type greeting struct {
 }
 
 func greet(_ context.Context, s *socket.Socket, in greeting) (greeting, error) {
-	s.Join("lobby")
-	return greeting{Name: "hello, " + in.Name}, nil
+	return greeting{Name: "hello, " + in.Name}, s.Join("lobby")
 }
 
 // Sockets alone: no groups, no users, one node.

@@ -30,6 +30,7 @@ type Gateway struct {
 	cfg      Config
 	deps     Deps
 	log      *slog.Logger
+	own      *adapter.Owner
 	handlers handlers
 	metrics  *metrics
 	engine   *engine.Engine
@@ -42,23 +43,25 @@ type Gateway struct {
 // with them and with its arguments. Make it before the hub starts.
 func New(cfg Config, deps Deps, list ...Handler) (*Gateway, error) {
 	cfg = cfg.WithDefaults()
-	var missing error
+	errs := []error{cfg.Validate()}
 	if deps.Hub == nil {
-		missing = errors.New("socket: Deps.Hub is missing: adapter.NewHub makes one")
+		errs = append(errs, errors.New("socket: Deps.Hub is missing: adapter.NewHub makes one"))
+		deps.Hub = adapter.NewHub(nil) // to check the handlers
 	}
 	if deps.Authenticate == nil {
-		missing = errors.Join(missing, errors.New("socket: Deps.Authenticate is missing: "+
+		errs = append(errs, errors.New("socket: Deps.Authenticate is missing: "+
 			"socket.Tokens checks tokens, socket.Anonymous lets everybody in"))
 	}
-	hs, err := newHandlers(list)
-	if err := errors.Join(cfg.Validate(), missing, err); err != nil {
+	own, err := deps.Hub.Reserve(&names)
+	hs, mistakes := newHandlers(deps.Hub.Owner, list)
+	if err := errors.Join(append(errs, err, mistakes)...); err != nil {
 		return nil, err
 	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
 	g := &Gateway{
-		cfg: cfg, deps: deps, log: deps.Log, handlers: hs, work: tasks.New(),
+		cfg: cfg, deps: deps, log: deps.Log, own: own, handlers: hs, work: tasks.New(),
 		connectTimeout: defaultConnectTimeout, handlerTimeout: defaultHandlerTimeout, closeGrace: defaultCloseGrace,
 	}
 	g.engine = engine.New(engine.Config{
@@ -72,7 +75,10 @@ func New(cfg Config, deps Deps, list ...Handler) (*Gateway, error) {
 	if g.metrics, err = newMetrics(deps.Registerer, g.engine.Stats, deps.Hub); err != nil {
 		return nil, err
 	}
-	deps.Hub.Intercept(eventDisconnect, NewEmitter(deps.Hub).disconnectLocal)
+	own.Intercept(eventDisconnect, func(env adapter.Envelope) { disconnect(own.Sockets(env.Room)) })
+	deps.Hub.OnDropped(func(env adapter.Envelope) {
+		g.log.Warn("socket: dropped an envelope that no node of this program sends", "room", env.Room, "event", env.Event)
+	})
 	return g, nil
 }
 

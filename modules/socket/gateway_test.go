@@ -68,12 +68,10 @@ func testHandlers() []socket.Handler {
 			return nil, fmt.Errorf("wait: %w", ctx.Err())
 		}),
 		socket.On("join", func(_ context.Context, s *socket.Socket, room string) (struct{}, error) {
-			s.Join(room)
-			return struct{}{}, nil
+			return struct{}{}, s.Join(room)
 		}),
 		socket.On("leave", func(_ context.Context, s *socket.Socket, room string) (struct{}, error) {
-			s.Leave(room)
-			return struct{}{}, nil
+			return struct{}{}, s.Leave(room)
 		}),
 	}
 }
@@ -201,13 +199,13 @@ func TestAfterFollowsTheAnswer(t *testing.T) {
 	t.Parallel()
 	n := start(t, adapter.NewMesh(),
 		socket.OnConnect(func(ctx context.Context, s *socket.Socket) error {
-			socket.After(ctx, func() { s.Emit("after", []byte(`"connect"`)) })
-			s.Emit("during", []byte(`"connect"`))
+			socket.After(ctx, func() { emit(t, s, "after", `"connect"`) })
+			emit(t, s, "during", `"connect"`)
 			return nil
 		}),
 		socket.On("x", func(ctx context.Context, s *socket.Socket, fail bool) (string, error) {
-			socket.After(ctx, func() { s.Emit("after", []byte(`"x"`)) })
-			s.Emit("during", []byte(`"x"`))
+			socket.After(ctx, func() { emit(t, s, "after", `"x"`) })
+			emit(t, s, "during", `"x"`)
 			if fail {
 				panic("no")
 			}

@@ -1,16 +1,18 @@
 package socket
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
-	"github.com/moim-live/moim/modules/socket/packet"
 )
 
 // defaultHandlerTimeout is the deadline of the context that a handler is given.
@@ -20,6 +22,7 @@ const defaultHandlerTimeout = 15 * time.Second
 // socket or to its end. Make it with [On], [OnConnect] or [OnDisconnect].
 type Handler struct {
 	event      string
+	owner      *adapter.Owner // nil: the program
 	serve      func(ctx context.Context, s *Socket, data json.RawMessage) ([]byte, error)
 	connect    func(ctx context.Context, s *Socket) error
 	disconnect func(s *Socket, reason engine.Reason)
@@ -36,7 +39,9 @@ type Handler struct {
 // answered as "internal". ctx ends after 15 s; an error that says so is
 // answered as "unavailable".
 //
-// fn runs in no goroutine of its own: the socket's next message waits for it.
+// fn runs in no goroutine of its own: the socket's next message waits for it. A
+// gateway refuses an event that a module has reserved, unless the handler is the
+// module's; see [As].
 func On[Req, Rep any](event string, fn func(ctx context.Context, s *Socket, req Req) (Rep, error)) Handler {
 	return Handler{event: event, serve: func(ctx context.Context, s *Socket, data json.RawMessage) ([]byte, error) {
 		req, err := decode[Req](data)
@@ -76,8 +81,18 @@ type handlers struct {
 	disconnect []Handler
 }
 
+// As makes handlers those of a module, which may answer events that it has
+// reserved.
+func As(o *adapter.Owner, list ...Handler) []Handler {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].owner = o
+	}
+	return list
+}
+
 // newHandlers reports every name that is taken twice or cannot be used.
-func newHandlers(list []Handler) (handlers, error) {
+func newHandlers(program *adapter.Owner, list []Handler) (handlers, error) {
 	hs := handlers{events: make(map[string]Handler)}
 	var errs []error
 	for _, h := range list {
@@ -88,11 +103,10 @@ func newHandlers(list []Handler) (handlers, error) {
 			hs.disconnect = append(hs.disconnect, h)
 		case h.serve == nil:
 			errs = append(errs, errors.New("socket: a handler without a function: make it with On, OnConnect or OnDisconnect"))
-		case h.event == "" || packet.Reserved(h.event):
-			errs = append(errs, fmt.Errorf("socket: no event can be called %q", h.event))
 		case hs.events[h.event].serve != nil:
 			errs = append(errs, fmt.Errorf("socket: two handlers for event %q", h.event))
 		default:
+			errs = append(errs, checkEvent(cmp.Or(h.owner, program), h.event))
 			hs.events[h.event] = h
 		}
 	}

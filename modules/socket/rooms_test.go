@@ -61,15 +61,17 @@ func TestRoomsAreLeftOnClose(t *testing.T) {
 	n := start(t, adapter.NewMesh(), append(testHandlers(),
 		socket.OnConnect(func(_ context.Context, s *socket.Socket) error { sockets <- s; return nil }),
 		socket.OnDisconnect(func(s *socket.Socket, reason engine.Reason) {
-			s.Join("too-late")
-			s.Emit("too-late", []byte("1"))
+			if err := errors.Join(s.Join("too-late"), s.Emit("too-late", []byte("1"))); err != nil {
+				t.Error(err)
+			}
 			ended <- reason
 		}))...)
 	c := connectIO(t, n, "alice")
 	s := receive(t, sockets)
 	c.ask(`420["join","lobby"]`, `430[{"data":{}}]`)
-	s.Leave("user:alice") // not its to leave
-	s.Leave("elsewhere")
+	if err := s.Leave("elsewhere"); err != nil {
+		t.Error(err)
+	}
 	for _, room := range []string{"lobby", "user:alice"} {
 		if len(n.hub.Sockets(room)) != 1 {
 			t.Errorf("it is not in %s", room)
@@ -79,7 +81,9 @@ func TestRoomsAreLeftOnClose(t *testing.T) {
 	if got := receive(t, ended); got != engine.ClientDisconnect {
 		t.Errorf("the reason is %v", got)
 	}
-	s.Join("lobby")
+	if err := s.Join("lobby"); err != nil {
+		t.Error(err)
+	}
 	for _, room := range []string{"lobby", "user:alice", "too-late"} {
 		if len(n.hub.Sockets(room)) != 0 {
 			t.Errorf("it is still in %s", room)

@@ -190,7 +190,7 @@ func (s *session) connect(ctx context.Context, identity auth.Identity,
 	welcome func(*Socket) *engine.Frame, refuse func(*fault.Error),
 ) (failure *fault.Error) {
 	g := s.gateway
-	socket := newSocket(identity, s.door, s.conn, g.deps.Hub, g.log)
+	socket := newSocket(identity, s.door, s.conn, g.deps.Hub, g.own)
 	if !s.adopt(socket) || !socket.enter() {
 		s.drop(socket)
 		return nil

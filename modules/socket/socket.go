@@ -1,24 +1,22 @@
 package socket
 
 import (
-	"log/slog"
 	"sync"
 	"sync/atomic"
 
 	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
-	"github.com/moim-live/moim/modules/socket/packet"
 )
 
 // Bounds of one socket.
 const (
-	maxRooms = 20_000 // rooms that it joins
+	maxRooms = 20_000 // rooms that a program has it join
 	maxHeld  = 1_024  // frames that wait for its OnConnect handlers
 )
 
-// UserRoom returns the name of the room that every socket of a user is in.
-func UserRoom(userID string) string { return "user:" + userID }
+var errTooManyRooms = fault.New(fault.Conflict, "limit_reached", "this socket is in too many rooms")
 
 // The states of a [Socket], in the order in which it goes through them.
 const (
@@ -35,20 +33,20 @@ type Socket struct {
 	door     door
 	conn     *engine.Conn
 	hub      *adapter.Hub
-	log      *slog.Logger
+	own      *adapter.Owner // of the user's room
 
 	state  atomic.Int32
 	kicked atomic.Bool // the server ended it: nothing more is handled
 
 	mu    sync.Mutex
 	held  []*engine.Frame
-	rooms map[string]struct{} // without the user's room; nil while there are none
+	rooms map[string]*adapter.Owner // and who put it there; without the user's room, nil while there are none
 }
 
 var _ adapter.Socket = (*Socket)(nil)
 
-func newSocket(identity auth.Identity, d door, conn *engine.Conn, hub *adapter.Hub, log *slog.Logger) *Socket {
-	return &Socket{id: newID(), identity: identity, door: d, conn: conn, hub: hub, log: log}
+func newSocket(identity auth.Identity, d door, conn *engine.Conn, hub *adapter.Hub, own *adapter.Owner) *Socket {
+	return &Socket{id: newID(), identity: identity, door: d, conn: conn, hub: hub, own: own}
 }
 
 // ID returns the socket's id, unique in the cluster; over Socket.IO the client
@@ -103,44 +101,63 @@ func (s *Socket) hold(f *engine.Frame) {
 	}
 }
 
-// Emit sends an event to this socket alone. data is JSON; it is copied. Events
-// with a name that Socket.IO keeps for itself are dropped, and logged.
-func (s *Socket) Emit(event string, data []byte) {
-	if event == "" || packet.Reserved(event) {
-		s.log.Error("socket: an event's name is empty or reserved", "event", event)
-		return
+// Emit sends an event to this socket alone. data is JSON; it is copied. Once the
+// socket is closed it does nothing. It returns an error for a name that
+// Socket.IO keeps for itself, and an [adapter.ReservedError] for an event of a
+// module.
+func (s *Socket) Emit(event string, data []byte) error { return s.EmitAs(s.hub.Owner, event, data) }
+
+// EmitAs is [Socket.Emit] for a module that has reserved the event.
+func (s *Socket) EmitAs(o *adapter.Owner, event string, data []byte) error {
+	if err := checkEvent(o, event); err != nil {
+		return err
 	}
 	s.Send(s.Codec().Event(event, data))
+	return nil
 }
 
 // Join puts the socket into a room of the hub. Once the socket is closed it
-// does nothing; a room beyond 20,000 is refused and logged.
-func (s *Socket) Join(room string) {
+// does nothing. It returns an [adapter.ReservedError] for a room of a module,
+// users' rooms among them, and limit_reached for a room beyond 20,000.
+func (s *Socket) Join(room string) error { return s.JoinAs(s.hub.Owner, room) }
+
+// JoinAs is [Socket.Join] for a module that has reserved the room. It has no
+// limit: the module knows its own.
+func (s *Socket) JoinAs(o *adapter.Owner, room string) error {
+	if err := o.CheckRoom(room); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, in := s.rooms[room]; in || s.state.Load() == closed || room == UserRoom(s.UserID()) {
-		return
+	if _, in := s.rooms[room]; in || s.state.Load() == closed {
+		return nil
 	}
-	if len(s.rooms) >= maxRooms {
-		s.log.Warn("socket: a socket is in too many rooms", "socket", s.id, "user", s.UserID(), "rooms", len(s.rooms))
-		return
+	if o == s.hub.Owner && len(s.rooms) >= maxRooms {
+		return errTooManyRooms
 	}
 	if s.rooms == nil {
-		s.rooms = make(map[string]struct{})
+		s.rooms = make(map[string]*adapter.Owner)
 	}
-	s.rooms[room] = struct{}{}
-	s.hub.Join(room, s)
+	s.rooms[room] = o
+	return o.Join(room, s)
 }
 
-// Leave takes the socket out of a room that it joined.
-func (s *Socket) Leave(room string) {
+// Leave takes the socket out of a room that it joined. It returns an
+// [adapter.ReservedError] for a room of a module.
+func (s *Socket) Leave(room string) error { return s.LeaveAs(s.hub.Owner, room) }
+
+// LeaveAs is [Socket.Leave] for a module that has reserved the room.
+func (s *Socket) LeaveAs(o *adapter.Owner, room string) error {
+	if err := o.CheckRoom(room); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, in := s.rooms[room]; !in {
-		return
+	if _, in := s.rooms[room]; in {
+		delete(s.rooms, room)
+		o.Leave(room, s)
 	}
-	delete(s.rooms, room)
-	s.hub.Leave(room, s)
+	return nil
 }
 
 // Disconnect tells the client that the server ends the socket, so that it does
@@ -162,11 +179,7 @@ func (s *Socket) Disconnect(reason engine.Reason) {
 func (s *Socket) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state.Load() == closed {
-		return false
-	}
-	s.hub.Join(UserRoom(s.UserID()), s)
-	return true
+	return s.state.Load() != closed && s.own.Join(userRoom(s.UserID()), s) == nil
 }
 
 // open lets the socket receive: welcome, if any, first, then what was held. It
@@ -196,9 +209,9 @@ func (s *Socket) close() bool {
 	if s.state.Swap(closed) == closed {
 		return false
 	}
-	s.hub.Leave(UserRoom(s.UserID()), s)
-	for room := range s.rooms {
-		s.hub.Leave(room, s)
+	s.own.Leave(userRoom(s.UserID()), s)
+	for room, owner := range s.rooms {
+		owner.Leave(room, s)
 	}
 	s.rooms, s.held = nil, nil
 	return true

@@ -12,7 +12,12 @@ import (
 // it has ended already. Without a connection, sending would panic.
 func TestHoldAfterTheEnd(t *testing.T) {
 	t.Parallel()
-	s := newSocket(auth.Identity{UserID: "ana"}, socketIO{}, nil, adapter.NewHub(adapter.NewMesh().Adapter()), nil)
+	hub := adapter.NewHub(adapter.NewMesh().Adapter())
+	own, err := hub.Reserve(&names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSocket(auth.Identity{UserID: "ana"}, socketIO{}, nil, hub, own)
 	frame := engine.EngineIO.Frame([]byte("2"))
 	s.hold(frame)
 	if !s.close() {

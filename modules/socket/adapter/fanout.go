@@ -44,8 +44,8 @@ func (m *Message) Send(sockets []Socket, gather bool) {
 // SendTo is Send to one socket.
 func (m *Message) SendTo(s Socket, gather bool) { m.frames.sendTo(m.env, gather, s) }
 
-// Local sends env to this node's sockets in its room.
-func (h *Hub) Local(env Envelope) {
+// local sends env to this node's sockets in its room.
+func (h *Hub) local(env Envelope) {
 	m := Message{env: env}
 	m.Send(h.rooms.sockets(env.Room), false)
 }

@@ -40,7 +40,7 @@ func TestGatheredFanOut(t *testing.T) {
 	t.Parallel()
 	h := NewHub(NewMesh().Adapter())
 	s := &inbox{dummy: "s"}
-	h.Join("r", s)
+	h.join("r", s)
 	h.Local(Envelope{Room: "r", Event: "e"})
 	NewMessage(Envelope{Room: "r", Event: "e"}).Send(h.Sockets("r"), true)
 	if len(s.frames) != 2 || s.queued != 1 {
@@ -56,7 +56,7 @@ func TestFanOutOfALargeRoom(t *testing.T) {
 	sockets := make([]*inbox, 3*fanOutAlone+7)
 	for i := range sockets {
 		sockets[i] = &inbox{dummy: dummy(string(rune('a' + i))), codec: plain(i % 2)}
-		h.Join("r", sockets[i])
+		h.join("r", sockets[i])
 	}
 	for n := range 20 {
 		h.Local(Envelope{Room: "r", Event: "e", Data: []byte{byte('0' + n)}, Except: sockets[5].ID()})
@@ -90,9 +90,9 @@ func (silent) Queue(*engine.Frame) {}
 func TestLocalAllocatesForTheFrameOnly(t *testing.T) {
 	h := NewHub(NewMesh().Adapter())
 	for i := range fanOutAlone {
-		h.Join("large", silent{dummy(string(rune('a' + i)))})
+		h.join("large", silent{dummy(string(rune('a' + i)))})
 	}
-	h.Join("small", silent{"a"})
+	h.join("small", silent{"a"})
 	allocations := func(room string) float64 {
 		env := Envelope{Room: room, Event: "e", Data: []byte(`{}`), Except: "nobody"}
 		return testing.AllocsPerRun(100, func() { h.Local(env) })

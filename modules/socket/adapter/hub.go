@@ -6,20 +6,27 @@ import (
 	"time"
 )
 
-// watchTimeout bounds how long [Hub.Watch] waits for the adapter.
+// watchTimeout bounds how long [Owner.Watch] waits for the adapter.
 const watchTimeout = time.Second
 
-// Hub is this node's rooms and the way to the other nodes. Its methods may be
-// called concurrently, [Hub.Intercept] and [Hub.OnLost] only before Start.
+// Hub is this node's rooms and the way to the other nodes. The methods of its
+// [Owner] are the program's: they take names that no module has reserved. All
+// methods may be called concurrently, [Hub.Reserve], [Owner.Intercept],
+// [Hub.OnLost] and [Hub.OnDropped] only before Start.
 type Hub struct {
-	adapter      Adapter
-	rooms        *rooms
-	interceptors map[string]func(Envelope)
-	lost         []func()
-	incoming     incoming
+	*Owner // the program
+
+	adapter Adapter
+	rooms   *rooms
+	modules []*Owner // not the program; unchanged once the hub has started
+	lost    []func()
+	dropped func(Envelope)
+
+	incoming incoming
 
 	mu       sync.Mutex
 	interest map[string]*interest
+	started  bool
 }
 
 // interest counts who on this node wants a room's envelopes.
@@ -30,24 +37,30 @@ type interest struct {
 
 // NewHub returns a hub that reaches the other nodes through a.
 func NewHub(a Adapter) *Hub {
-	return &Hub{
-		adapter:      a,
-		rooms:        newRooms(),
-		interceptors: make(map[string]func(Envelope)),
-		interest:     make(map[string]*interest),
+	h := &Hub{
+		adapter:  a,
+		rooms:    newRooms(),
+		dropped:  func(Envelope) {},
+		interest: make(map[string]*interest),
 	}
+	h.Owner = newOwner(h, &Names{Owner: "the program", Instead: "leave it to the program"})
+	return h
 }
-
-// Intercept makes fn receive the envelopes of one event that other nodes sent,
-// instead of the room's sockets. fn must not block.
-func (h *Hub) Intercept(event string, fn func(Envelope)) { h.interceptors[event] = fn }
 
 // OnLost makes fn run whenever envelopes of other nodes may have been missed.
 // fn must not block.
 func (h *Hub) OnLost(fn func()) { h.lost = append(h.lost, fn) }
 
+// OnDropped makes fn run for every envelope of another node that no node of
+// this program would send: it is forged, or that node's modules are others. fn
+// must not block.
+func (h *Hub) OnDropped(fn func(Envelope)) { h.dropped = fn }
+
 // Start begins to receive from other nodes.
 func (h *Hub) Start(ctx context.Context) error {
+	h.mu.Lock()
+	h.started = true
+	h.mu.Unlock()
 	return h.adapter.Start(ctx, h.receive, func() {
 		for _, fn := range h.lost {
 			fn()
@@ -71,19 +84,32 @@ func (h *Hub) Overflow() int64 { return h.incoming.overflow.Load() }
 // Health returns nil while other nodes can be reached.
 func (h *Hub) Health(ctx context.Context) error { return h.adapter.Health(ctx) }
 
+// receive takes an envelope of another node: for the room's owner where it
+// intercepts the event, else for the room's sockets.
 func (h *Hub) receive(env Envelope) {
-	if fn := h.interceptors[env.Event]; fn != nil {
+	owner, of := h.ownerOf(roomNames, env.Room), h.ownerOf(eventNames, env.Event)
+	fn := owner.interceptors[env.Event]
+	switch {
+	case of != owner && of != h.Owner:
+		h.dropped(env)
+	case fn != nil:
 		fn(env)
-		return
-	}
-	if large := len(h.rooms.sockets(env.Room)) > crowd; !h.incoming.add(env, large, h.Local) {
-		h.Local(env)
+	case of != h.Owner:
+		h.dropped(env)
+	default:
+		h.deliver(env)
 	}
 }
 
-// Join puts s into a room. Envelopes of other nodes begin to arrive soon
-// after; use [Hub.Watch] first where none may be missed.
-func (h *Hub) Join(room string, s Socket) {
+// deliver is local for a caller who serves other rooms as well, and does not
+// wait for a large one.
+func (h *Hub) deliver(env Envelope) {
+	if large := len(h.rooms.sockets(env.Room)) > crowd; !h.incoming.add(env, large, h.local) {
+		h.local(env)
+	}
+}
+
+func (h *Hub) join(room string, s Socket) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.rooms.add(room, s) {
@@ -91,8 +117,7 @@ func (h *Hub) Join(room string, s Socket) {
 	}
 }
 
-// Leave takes s out of a room.
-func (h *Hub) Leave(room string, s Socket) {
+func (h *Hub) leave(room string, s Socket) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.rooms.remove(room, s) {
@@ -100,10 +125,7 @@ func (h *Hub) Leave(room string, s Socket) {
 	}
 }
 
-// Watch begins an interest in a room's envelopes without a socket, and waits
-// up to a second until they arrive. After an error they will arrive once the
-// adapter is healthy. Every Watch needs its [Hub.Unwatch].
-func (h *Hub) Watch(ctx context.Context, room string) error {
+func (h *Hub) watch(ctx context.Context, room string) error {
 	h.mu.Lock()
 	ready := h.wantLocked(room)
 	h.mu.Unlock()
@@ -117,8 +139,7 @@ func (h *Hub) Watch(ctx context.Context, room string) error {
 	}
 }
 
-// Unwatch ends an interest that [Hub.Watch] began.
-func (h *Hub) Unwatch(room string) {
+func (h *Hub) unwatch(room string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.unwantLocked(room)
@@ -146,29 +167,3 @@ func (h *Hub) unwantLocked(room string) {
 		h.adapter.Unsubscribe(room)
 	}
 }
-
-// Emit sends env to its room on every node: to this one's sockets first. The
-// error speaks of the other nodes only.
-func (h *Hub) Emit(ctx context.Context, env Envelope) error {
-	h.Local(env)
-	return h.adapter.Publish(ctx, env)
-}
-
-// Cast is Emit for what may be lost: it does not wait for the other nodes'
-// server, unless too much is on its way, and nobody hears whether they were
-// reached. They are sent to first, so that what takes time there begins while
-// this node's sockets are served.
-func (h *Hub) Cast(ctx context.Context, env Envelope) {
-	if h.adapter.Cast(ctx, env) {
-		h.Local(env)
-		return
-	}
-	_ = h.Emit(ctx, env)
-}
-
-// Publish sends env to the other nodes only.
-func (h *Hub) Publish(ctx context.Context, env Envelope) error { return h.adapter.Publish(ctx, env) }
-
-// Sockets returns this node's sockets in a room. The slice is shared: read it
-// only.
-func (h *Hub) Sockets(room string) []Socket { return h.rooms.sockets(room) }

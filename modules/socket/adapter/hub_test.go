@@ -45,7 +45,7 @@ func TestCast(t *testing.T) {
 	} {
 		a := &crowded{Memory: NewMesh().Adapter(), full: test.full, local: &inbox{dummy: "a"}}
 		h := NewHub(a)
-		h.Join("r", a.local)
+		h.join("r", a.local)
 		h.Cast(t.Context(), Envelope{Room: "r", Event: "e"})
 		if !slices.Equal(a.asked, test.want) || len(a.local.frames) != 1 {
 			t.Errorf("full %v: the adapter was asked to %q, want %q; %d frames here", test.full, a.asked, test.want, len(a.local.frames))

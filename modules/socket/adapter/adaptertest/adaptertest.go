@@ -42,6 +42,7 @@ func Run(t *testing.T, open Open) {
 		{"delivers nothing after it stopped", testSilentAfterStop},
 		{"stops twice, before the start, and is of no use then", testStop},
 		{"stands concurrent use", testConcurrent},
+		{"lets modules alone use their names", testNames},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

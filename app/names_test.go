@@ -1,0 +1,59 @@
+package app_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+	"go.uber.org/fx"
+
+	"github.com/moim-live/moim/app"
+	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/modules/socket"
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+// TestProgramsLeaveModulesTheirNames embeds Moim in programs that answer the
+// group module's events, reserve its rooms, or send to them.
+func TestProgramsLeaveModulesTheirNames(t *testing.T) {
+	t.Parallel()
+	answer := func(context.Context, *socket.Socket, struct{}) (struct{}, error) { return struct{}{}, nil }
+	takeRooms := func(hub *adapter.Hub) ([]socket.Handler, error) {
+		_, err := hub.Reserve(&adapter.Names{Owner: "the program's module", Rooms: []string{"group:"}})
+		return nil, err
+	}
+	for _, test := range []struct {
+		opt  app.Option
+		want string
+	}{
+		{
+			app.WithHandlers(socket.On("presence:get", answer)),
+			`event "presence:get" belongs to the group module`,
+		},
+		{
+			app.WithModule(fx.Provide(socket.AsHandlers(takeRooms))),
+			`"group:"`,
+		},
+	} {
+		_, err := app.New(complete(t, config.Config{}), app.WithLogger(slog.New(slog.DiscardHandler)), test.opt)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v, want an error that says %s", err, test.want)
+		}
+	}
+	moim := start(t, config.Config{}, gin.New())
+	for _, err := range []error{
+		moim.Emitter.To(t.Context(), "lobby", "group:event", 1),
+		moim.Emitter.To(t.Context(), "group:1", "news", 1),
+		moim.Emitter.ToUser(t.Context(), "alice", "group:closed", 1),
+	} {
+		if _, is := errors.AsType[*adapter.ReservedError](err); !is {
+			t.Errorf("sending a module's event, or to its room: %v", err)
+		}
+	}
+	if err := moim.Emitter.ToUser(t.Context(), "alice", "news", 1); err != nil {
+		t.Error(err)
+	}
+}
