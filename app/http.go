@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/moim-live/moim/config"
-	"github.com/moim-live/moim/internal/front"
 	"github.com/moim-live/moim/internal/nowait"
 )
 
@@ -36,12 +36,12 @@ const (
 // Server is a whole node: Moim with a listener of its own. It is what the moim
 // binary runs.
 type Server struct {
-	app      *App
-	cfg      config.Config
-	log      *slog.Logger
-	http     *http.Server
-	listener *front.Listener // nil: not started
-	failed   chan error
+	app    *App
+	cfg    config.Config
+	log    *slog.Logger
+	http   *http.Server
+	addr   net.Addr // nil: not started
+	failed chan error
 }
 
 // NewServer builds a node from cfg. It does no I/O.
@@ -57,10 +57,11 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 	}
 	a.Mount(engine)
 	a.routes.api.Own(engine)
+	log := collect(opts).log
 	return &Server{
 		app: a,
 		cfg: cfg,
-		log: collect(opts).log,
+		log: log,
 		http: &http.Server{
 			Handler:           engine,
 			ReadHeaderTimeout: headerTimeout,
@@ -68,7 +69,7 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 			WriteTimeout:      answerTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeader,
-			ErrorLog:          slog.NewLogLogger(collect(opts).log.Handler(), slog.LevelDebug),
+			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		},
 		failed: make(chan error, 1),
 	}, nil
@@ -85,17 +86,9 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.app.Start(ctx); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s.listener = front.New(listener, front.Config{
-		Handler:   s.http.Handler,
-		Sockets:   []string{socketIOPath, plainPath},
-		Calls:     s.app.routes.api.IsShort,
-		Timeout:   s.http.ReadHeaderTimeout,
-		Idle:      s.http.IdleTimeout,
-		MaxHeader: maxHeader,
-		Log:       s.log,
-	})
+	s.addr = listener.Addr()
 	go func() {
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- err
 		}
 	}()
@@ -103,8 +96,8 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// Addr returns the address that the server listens on.
-func (s *Server) Addr() string { return s.listener.Addr().String() }
+// Addr returns the address that the server listens on. Call it after Start.
+func (s *Server) Addr() string { return s.addr.String() }
 
 // Failed delivers the error that ended the listener, if one does.
 func (s *Server) Failed() <-chan error { return s.failed }
@@ -123,17 +116,14 @@ func (s *Server) Stop(ctx context.Context) error {
 	return errors.Join(failed, s.app.Stop(ctx))
 }
 
-// finish takes no requests any more and waits for those under way, until ctx
-// ends: the clients of those that are left are cut off.
+// finish accepts no more requests and waits for open ones until ctx ends. Then
+// it closes the connections of those that are left.
 func (s *Server) finish(ctx context.Context) error {
-	failed := s.http.Shutdown(ctx)
-	if s.listener != nil {
-		failed = errors.Join(failed, s.listener.Stop(ctx))
+	err := s.http.Shutdown(ctx)
+	if err == nil || ctx.Err() == nil {
+		return err
 	}
-	if failed == nil || ctx.Err() == nil {
-		return failed
-	}
-	s.log.Warn("app: clients that were too slow are cut off", "err", failed)
+	s.log.Warn("app: open requests are cut off", "err", err)
 	return s.http.Close()
 }
 

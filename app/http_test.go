@@ -1,27 +1,35 @@
 package app
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/modules/auth"
 )
+
+const testSecret = "a secret of at least thirty-two bytes"
 
 func newServer(t *testing.T, opts ...Option) *Server {
 	t.Helper()
 	cfg := config.Config{}
 	cfg.HTTP.Addr, cfg.Data.Dir = "127.0.0.1:0", t.TempDir()
-	cfg.Auth.Secret = "a secret of at least thirty-two bytes"
+	cfg.Auth.Secret = testSecret
 	s, err := NewServer(cfg.WithDefaults(), opts...)
 	if err != nil {
 		t.Fatal(err)
@@ -29,24 +37,16 @@ func newServer(t *testing.T, opts ...Option) *Server {
 	return s
 }
 
-// Whoever sends slowly is cut off, also when his request was answered before
-// its body had arrived. The times are the server's own, made shorter.
+// TestSlowClientsAreCutOff: a client cannot hold a connection by sending slowly,
+// not even when its request is answered before its body has arrived. The times
+// are the server's own, made shorter.
 func TestSlowClientsAreCutOff(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	for _, d := range []*time.Duration{&s.http.ReadHeaderTimeout, &s.http.ReadTimeout, &s.http.WriteTimeout, &s.http.IdleTimeout} {
 		*d /= 20
 	}
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := s.Stop(ctx); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-	})
+	startServer(t, s)
 	for name, test := range map[string]struct{ begin, then, answer string }{
 		"nothing":               {"", "", ""},
 		"a header":              {"GET /healthz HTTP/1.1\r\n", "A: b\r\n", ""},
@@ -57,12 +57,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 		"a body without length": {"POST /v1/groups HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n", "401 "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Addr())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = conn.Close() }()
-			_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+			conn := dial(t, s)
 			stop := make(chan struct{})
 			defer close(stop)
 			go drip(conn, test.begin, test.then, stop)
@@ -77,9 +72,193 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	}
 }
 
-// Requests that go on for too long are cut off when the node stops, in time for
-// everything else to stop: those that the listener waits for itself, and those
-// that net/http answers.
+// TestRequestsAreBounded: net/http refuses what is no request or has too large a
+// header.
+func TestRequestsAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	startServer(t, s)
+	for name, test := range map[string]struct{ request, status string }{
+		"a large header":        {"GET /healthz HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", maxHeader-200) + "\r\n\r\n", "200"},
+		"too large a header":    {"GET /healthz HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 2*maxHeader) + "\r\n\r\n", "431"},
+		"too large a handshake": {"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nA: " + strings.Repeat("a", 2*maxHeader) + "\r\n\r\n", "431"},
+		"two lengths":           {"POST /v1/groups HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "400"},
+		"no host":               {"GET /healthz HTTP/1.1\r\n\r\n", "400"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn := dial(t, s)
+			go func() { _, _ = io.WriteString(conn, test.request) }() // the answer may come first
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = answer.Body.Close()
+			if !strings.HasPrefix(answer.Status, test.status) {
+				t.Errorf("answered %s, want %s", answer.Status, test.status)
+			}
+		})
+	}
+}
+
+// TestSocketsOutliveTheTimesOfRequests: the server's timeouts end with the
+// upgrade.
+func TestSocketsOutliveTheTimesOfRequests(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	const timeout = 200 * time.Millisecond
+	s.http.ReadHeaderTimeout, s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout = timeout, timeout, timeout, timeout
+	startServer(t, s)
+	token, err := auth.Mint([]byte(testSecret), auth.Identity{UserID: "alice", Expires: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := http.Header{"Authorization": {"Bearer " + token}}
+	conn, resp, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+s.Addr()+plainPath, header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = resp.Body.Close(), conn.Close() }()
+	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	for end := time.Now().Add(3 * timeout); time.Now().Before(end); {
+		if err := conn.WriteMessage(websocket.TextMessage, []byte(`{"id":1,"event":"nothing:known","data":{}}`)); err != nil {
+			t.Fatal(err)
+		}
+		if _, got, err := conn.ReadMessage(); err != nil || !strings.Contains(string(got), "unknown_event") {
+			t.Fatalf("answered %s, %v", got, err)
+		}
+	}
+}
+
+// TestAcceptFails: operators hear of it when the node has no descriptors left,
+// and the node serves again once it has.
+func TestAcceptFails(t *testing.T) {
+	t.Parallel()
+	var logged lines
+	s := newServer(t, WithLogger(slog.New(slog.NewTextHandler(&logged, nil))))
+	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(&failing{inner, []error{syscall.EMFILE}}) }()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(conn); err != nil || !strings.Contains(string(answer), "418") {
+		t.Errorf("answered %q, %v", answer, err)
+	}
+	if log := logged.String(); !strings.Contains(log, "level=WARN") || !strings.Contains(log, "too many open files") {
+		t.Errorf("logged %q", log)
+	}
+	if err := s.http.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+}
+
+// failing is a listener whose first Accepts fail.
+type failing struct {
+	net.Listener
+	errs []error
+}
+
+func (f *failing) Accept() (net.Conn, error) {
+	if len(f.errs) == 0 {
+		return f.Listener.Accept()
+	}
+	err := f.errs[0]
+	f.errs = f.errs[1:]
+	return nil, err
+}
+
+// lines collects what is logged.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(data []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(data)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// TestStopAnswersOpenRequests: a node that stops answers the requests that it
+// has begun to read, and tells these clients that the connection ends. Silent
+// connections do not hold it up.
+func TestStopAnswersOpenRequests(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	entered, finish := make(chan struct{}, 1), make(chan struct{})
+	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			return
+		}
+		entered <- struct{}{}
+		<-finish
+		_, _ = io.WriteString(w, "answered")
+	})
+	stopping := make(chan struct{})
+	s.http.RegisterOnShutdown(func() { close(stopping) })
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	idle, open := dial(t, s), dial(t, s)
+	for conn, request := range map[net.Conn]string{
+		idle: "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+		open: "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+	} {
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waiting := bufio.NewReader(idle)
+	if answer, err := http.ReadResponse(waiting, nil); err != nil || answer.Close {
+		t.Fatalf("answered %v, %v", answer, err)
+	}
+	<-entered
+	stopped := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		stopped <- s.Stop(ctx)
+	}()
+	<-stopping
+	if _, err := waiting.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("the silent connection did not end: %v", err)
+	}
+	close(finish)
+	answer, err := http.ReadResponse(bufio.NewReader(open), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if text, err := io.ReadAll(answer.Body); err != nil || string(text) != "answered" || !answer.Close {
+		t.Errorf("answered %q, the last: %t, %v", text, answer.Close, err)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+// TestStopCutsRequestsOff: requests that go on for too long are cut off when the
+// node stops, in time for everything else to stop.
 func TestStopCutsRequestsOff(t *testing.T) {
 	t.Parallel()
 	var stopped atomic.Bool
@@ -92,18 +271,9 @@ func TestStopCutsRequestsOff(t *testing.T) {
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	conns := make([]net.Conn, 0, 2)
-	for _, path := range []string{"/v1/groups/g/signals", "/v1/groups"} {
-		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = conn.Close() }()
-		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-		if _, err := io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"); err != nil {
-			t.Fatal(err)
-		}
-		conns = append(conns, conn)
+	conn := dial(t, s)
+	if _, err := io.WriteString(conn, "POST /v1/groups HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"); err != nil {
+		t.Fatal(err)
 	}
 	<-entered
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -114,10 +284,8 @@ func TestStopCutsRequestsOff(t *testing.T) {
 	if !stopped.Load() {
 		t.Error("nothing else was stopped")
 	}
-	for i, conn := range conns {
-		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("connection %d is still open", i)
-		}
+	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection is still open")
 	}
 }
 
@@ -127,6 +295,33 @@ func TestStopBeforeStart(t *testing.T) {
 	if err := s.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// startServer starts s and stops it when the test ends.
+func startServer(t *testing.T, s *Server) {
+	t.Helper()
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := s.Stop(ctx); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+}
+
+// dial connects to s; whatever is read or written has a deadline.
+func dial(t *testing.T, s *Server) net.Conn {
+	t.Helper()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	return conn
 }
 
 // drip writes begin, and then slowly goes on with the same bytes.
