@@ -18,8 +18,6 @@ import (
 
 	"github.com/moim-live/moim/app"
 	"github.com/moim-live/moim/config"
-	"github.com/moim-live/moim/internal/heap"
-	"github.com/moim-live/moim/internal/processors"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/redismove"
@@ -61,10 +59,6 @@ func (serveCommand) Run(l *loader) error {
 	}
 	log := newLogger(cfg.Log, os.Stderr)
 	redisrole.LogTo(log)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go processors.Follow(ctx)
-	go heap.Follow(ctx)
 	return app.Serve(cfg, app.WithLogger(log), app.WithVersion(version))
 }
 

@@ -45,7 +45,6 @@ var floors = map[string]int{
 	"internal/nowait":                     -1, // system calls
 	"internal/tasks":                      -1, // goroutines
 	"internal/rawjson":                    -1, // JSON
-	"internal/processors":                 -1, // how many there are to use
 	"examples":                            8,  // users of the library
 }
 

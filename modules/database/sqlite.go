@@ -8,12 +8,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
-
-	"github.com/moim-live/moim/internal/processors"
 )
 
 const (
@@ -81,7 +80,7 @@ func openSQLite(ctx context.Context, file string, log *slog.Logger) (*session, e
 		if err != nil {
 			return nil, err
 		}
-		readers := max(minReaders, processors.All())
+		readers := max(minReaders, runtime.GOMAXPROCS(0))
 		reading.SetMaxOpenConns(readers)
 		reading.SetMaxIdleConns(readers)
 		if err := reading.PingContext(ctx); err != nil {

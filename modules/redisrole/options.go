@@ -3,13 +3,12 @@ package redisrole
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/redis/go-redis/v9/push"
-
-	"github.com/moim-live/moim/internal/processors"
 )
 
 // What a client does unless its URL says otherwise: a dead server must fail
@@ -43,7 +42,7 @@ func open(raw, name string, noted *links) (redis.UniversalClient, target, error)
 	setDefault(&opt.WriteTimeout, ioTimeout)
 	setDefault(&opt.PoolTimeout, poolTimeout)
 	setDefault(&opt.MaxRetries, 1)
-	setDefault(&opt.PoolSize, max(minPool, 8*processors.All()))
+	setDefault(&opt.PoolSize, max(minPool, 8*runtime.GOMAXPROCS(0)))
 	switch t.topology {
 	case sentinel:
 		failover := t.universal().Failover()

@@ -1,8 +1,10 @@
 package adapter
 
 import (
+	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/moim-live/moim/modules/socket/engine"
 )
@@ -76,6 +78,61 @@ func TestFanOutOfALargeRoom(t *testing.T) {
 				t.Fatalf("socket %d received %q as number %d, or a frame of its own", i, f.Payload(), n)
 			}
 		}
+	}
+}
+
+// meeting is a socket that makes its senders wait for each other.
+type meeting struct {
+	silent
+	place *place
+}
+
+func (m meeting) Send(*engine.Frame) { m.place.enter() }
+
+// place opens once as many goroutines are in it as are expected.
+type place struct {
+	alone    int // that enter before anybody has to wait
+	expected int
+
+	mu      sync.Mutex
+	entered int
+	open    chan struct{}
+}
+
+func (p *place) enter() {
+	p.mu.Lock()
+	p.entered++
+	if p.entered == p.alone+p.expected {
+		close(p.open)
+	}
+	wait := p.entered > p.alone
+	p.mu.Unlock()
+	if wait {
+		<-p.open
+	}
+}
+
+// TestFanOutUsesAllProcessors: a goroutine for each of GOMAXPROCS shares a large
+// room. It changes GOMAXPROCS, so it is not parallel.
+func TestFanOutUsesAllProcessors(t *testing.T) {
+	const processors = 4
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
+	h := NewHub(NewMesh().Adapter())
+	p := &place{alone: fanOutChunk, expected: processors, open: make(chan struct{})}
+	for i := range 3 * fanOutAlone {
+		h.Join("r", meeting{silent{dummy(string(rune('a' + i)))}, p})
+	}
+	sent := make(chan struct{})
+	go func() {
+		h.Local(Envelope{Room: "r", Event: "e"})
+		close(sent)
+	}()
+	select {
+	case <-sent:
+	case <-time.After(time.Minute):
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		t.Fatalf("%d goroutines share the room, want %d", p.entered-p.alone, processors)
 	}
 }
 

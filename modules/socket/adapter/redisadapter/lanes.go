@@ -3,11 +3,11 @@ package redisadapter
 import (
 	"context"
 	"hash/maphash"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/moim-live/moim/internal/processors"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
@@ -50,7 +50,7 @@ func (l *lane) deliver(env adapter.Envelope, sink func(adapter.Envelope)) {
 
 // startLanes begins to deliver until ctx ends.
 func startLanes(ctx context.Context, accept func(room string, h header) bool, c *counters, sink func(adapter.Envelope)) *lanes {
-	n := min(processors.All(), maxLanes)
+	n := min(runtime.GOMAXPROCS(0), maxLanes)
 	l := &lanes{ended: ctx.Done(), sink: sink, accept: accept, counters: c, seed: maphash.MakeSeed(), lanes: make([]lane, n)}
 	if n == 1 {
 		return l
