@@ -54,7 +54,6 @@ func (c *Controller) registerStream() {
 		"Say how far the caller has read; a mark that is further on stays", http.StatusNoContent, hidden, outside), c.read)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/signals", "send-signal",
 		"Send to the subscribers without storing", http.StatusAccepted, hidden, outside, "409 group_ended"), c.signal)
-	c.api.Shorten("send-signal", http.StatusAccepted, Accepted{}, c.signalShortly)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/presence", "get-presence",
 		"Read who is there", http.StatusOK, hidden, outside), c.presence)
 
@@ -79,15 +78,6 @@ func (c *Controller) read(ctx context.Context, in *readInput) (*Nothing, error) 
 
 func (c *Controller) signal(ctx context.Context, in *signalInput) (*Answer[Accepted], error) {
 	return answer(Accepted{}, c.service.Signal(in.once(ctx), web.Caller(ctx), in.GroupID, SignalSource{}, in.Body))
-}
-
-// signalShortly is signal for what most back ends send many times a second.
-func (c *Controller) signalShortly(ctx context.Context, param func(name string) string, body []byte) error {
-	var req SignalRequest
-	if err := req.UnmarshalJSON(body); err != nil {
-		return err
-	}
-	return c.service.Signal(ctx, web.Caller(ctx), param("groupId"), SignalSource{}, req)
 }
 
 func (c *Controller) presence(ctx context.Context, in *OneGroup) (*Answer[PresencePage], error) {

@@ -27,9 +27,6 @@ func (ad *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 			ad.api.fail(c, err)
 			return
 		}
-		if ad.api.shortly(op, x) {
-			return
-		}
 		handler(x)
 	})
 }

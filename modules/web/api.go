@@ -51,7 +51,6 @@ type API struct {
 	warned    atomic.Int64        // when refusals were logged, in ns
 	rawPaths  bool                // the router matches escaped paths: see Own
 	options   map[string][]string // methods of each path
-	shortcuts map[string]shortcut // by operation
 
 	mu   sync.Mutex
 	spec []byte // the OpenAPI document, encoded; nil after a registration
@@ -79,7 +78,7 @@ func WithCursorKey(key []byte) Option { return func(a *API) { a.SetCursorKey(key
 // New returns an API on router: an engine, or a group with a prefix of its
 // own. It serves /openapi.json and /docs, and what the options ask for.
 func New(router gin.IRouter, cfg Config, verify func(ctx context.Context, token string) (auth.Identity, error), log *slog.Logger, opts ...Option) *API {
-	a := &API{verify: verify, log: log, version: "dev", options: map[string][]string{}, shortcuts: map[string]shortcut{}}
+	a := &API{verify: verify, log: log, version: "dev", options: map[string][]string{}}
 	for _, origin := range cfg.Origins {
 		if origin != "*" {
 			origin = normalOrigin(origin)
