@@ -12,7 +12,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/moim-live/moim/config"
-	"github.com/moim-live/moim/internal/nowait"
 )
 
 const (
@@ -79,7 +78,7 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 // happens, starts the node and begins to answer. It returns once the node is
 // ready.
 func (s *Server) Start(ctx context.Context) error {
-	listener, err := nowait.Listen(ctx, s.cfg.HTTP.Addr)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.HTTP.Addr)
 	if err != nil {
 		return fmt.Errorf("http.addr: %w", err)
 	}

@@ -5,8 +5,6 @@
 package nowait
 
 import (
-	"encoding/binary"
-	"net/netip"
 	"syscall"
 	"unsafe"
 )
@@ -42,27 +40,6 @@ func EpollWait(epoll uintptr, events []syscall.EpollEvent) (int, error) {
 			return 0, errno
 		}
 	}
-}
-
-// accept4 is accept4(2) for a connection that does not block.
-func accept4(listener uintptr) (fd int, remote netip.AddrPort, err error) {
-	var addr syscall.RawSockaddrInet6 // the longer of the two
-	size := uint32(unsafe.Sizeof(addr))
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_ACCEPT4, listener, uintptr(unsafe.Pointer(&addr)), uintptr(unsafe.Pointer(&size)),
-		syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
-	if errno != 0 {
-		return 0, remote, errno
-	}
-	return int(n), remoteOf(&addr), nil
-}
-
-func remoteOf(addr *syscall.RawSockaddrInet6) netip.AddrPort {
-	port := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, addr.Port))
-	if addr.Family == syscall.AF_INET {
-		four := (*syscall.RawSockaddrInet4)(unsafe.Pointer(addr))
-		return netip.AddrPortFrom(netip.AddrFrom4(four.Addr), port)
-	}
-	return addrPort(&syscall.SockaddrInet6{Addr: addr.Addr, ZoneId: addr.Scope_id, Port: int(port)})
 }
 
 func call(number, fd uintptr, b []byte) (int, error) {

@@ -4,7 +4,6 @@ package nowait
 
 import (
 	"errors"
-	"net/netip"
 	"syscall"
 )
 
@@ -17,10 +16,4 @@ func EpollWait(epoll uintptr, events []syscall.EpollEvent) (int, error) {
 			return max(n, 0), err
 		}
 	}
-}
-
-// accept4 is accept4(2) for a connection that does not block.
-func accept4(listener uintptr) (fd int, remote netip.AddrPort, err error) {
-	fd, addr, err := syscall.Accept4(int(listener), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
-	return fd, addrPort(addr), err
 }

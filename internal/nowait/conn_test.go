@@ -101,51 +101,24 @@ func TestOnlyTCPIsWrapped(t *testing.T) {
 // pair returns the two ends of a connection, which are wrapped.
 func pair(t *testing.T) (*nowait.Conn, net.Conn) {
 	t.Helper()
-	plain, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	accepted, dialed := connect(t, plain)
+	defer listener.Close()
+	dialed, err := new(net.Dialer).DialContext(context.Background(), "tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = dialed.Close() })
+	accepted, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = accepted.Close() })
 	conn, is := nowait.Wrap(accepted).(*nowait.Conn)
 	if !is {
 		t.Skip("not of use on this system")
 	}
 	return conn, nowait.Wrap(dialed)
-}
-
-// connect returns the two ends of a connection to a listener, which it closes.
-// The client has said something, without which it may not be accepted at once.
-func connect(t *testing.T, listener net.Listener) (accepted, dialed net.Conn) {
-	t.Helper()
-	dialed = dial(t, listener)
-	if _, err := dialed.Write([]byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	accepted = accept(t, listener)
-	if _, err := io.ReadFull(accepted, make([]byte, 1)); err != nil {
-		t.Fatal(err)
-	}
-	return accepted, dialed
-}
-
-func dial(t *testing.T, listener net.Listener) net.Conn {
-	t.Helper()
-	conn, err := new(net.Dialer).DialContext(context.Background(), "tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
-
-// accept also closes the listener.
-func accept(t *testing.T, listener net.Listener) net.Conn {
-	t.Helper()
-	defer listener.Close()
-	conn, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
 }

@@ -13,8 +13,6 @@ import (
 
 	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
-
-	"github.com/moim-live/moim/internal/nowait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,15 +28,6 @@ var listeners = map[string]func(http.Handler) *httptest.Server{
 	"bare": httptest.NewServer,
 	"wrapped": func(h http.Handler) *httptest.Server {
 		return newServer(h, func(l net.Listener) net.Listener { return wrappedListener{l} })
-	},
-	"nowait": func(h http.Handler) *httptest.Server {
-		return newServer(h, func(l net.Listener) net.Listener {
-			quick, err := nowait.Listen(context.Background(), "127.0.0.1:0")
-			if err := errors.Join(err, l.Close()); err != nil {
-				panic(err)
-			}
-			return quick
-		})
 	},
 }
 
