@@ -6,11 +6,6 @@ import (
 	"sync"
 )
 
-// maxIdle is how many goroutines of a group wait for more to do. Their stacks
-// have grown already, which is much of what a short function costs in a
-// goroutine of its own.
-const maxIdle = 64
-
 // Group is a set of goroutines with one owner. Make it with [New], and stop it.
 // Its methods may be called concurrently.
 type Group struct {
@@ -20,7 +15,6 @@ type Group struct {
 
 	mu      sync.Mutex
 	stopped bool
-	idle    []chan func(context.Context) // where who waits gets the next; the last is the first to get one: its stack is in the cache
 }
 
 // New returns a group without goroutines.
@@ -40,34 +34,7 @@ func (g *Group) Run(fn func(context.Context)) bool {
 	if g.stopped {
 		return false
 	}
-	if last := len(g.idle) - 1; last >= 0 {
-		g.idle[last] <- fn
-		g.idle = g.idle[:last]
-	} else {
-		g.goroutines.Go(func() { g.work(fn) })
-	}
-	return true
-}
-
-// work runs fn and what comes after it.
-func (g *Group) work(fn func(context.Context)) {
-	next := make(chan func(context.Context), 1)
-	for more := true; more; fn, more = <-next {
-		fn(g.ctx)
-		if !g.wait(next) {
-			return
-		}
-	}
-}
-
-// wait notes where a goroutine waits for more, and reports whether it is to.
-func (g *Group) wait(next chan func(context.Context)) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.stopped || len(g.idle) == maxIdle {
-		return false
-	}
-	g.idle = append(g.idle, next)
+	g.goroutines.Go(func() { fn(g.ctx) })
 	return true
 }
 
@@ -86,15 +53,11 @@ func (g *Group) Finish(ctx context.Context) error {
 	return g.ended(ctx)
 }
 
-// refuse lets nothing more start, and those go that wait.
+// refuse makes Run start nothing more.
 func (g *Group) refuse() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.stopped = true
-	for _, next := range g.idle {
-		close(next)
-	}
-	g.idle = nil
 }
 
 // ended waits for the goroutines until ctx ends.

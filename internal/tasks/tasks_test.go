@@ -63,9 +63,9 @@ func TestFinishEndsWhatIsLeft(t *testing.T) {
 	}
 }
 
-// TestGoroutinesAreUsedAgain, and all that was started is run, also while the
-// group stops.
-func TestGoroutinesAreUsedAgain(t *testing.T) {
+// TestFinishWaitsForAllThatWasStarted, also for what starts while the group
+// stops.
+func TestFinishWaitsForAllThatWasStarted(t *testing.T) {
 	t.Parallel()
 	g := tasks.New()
 	var ran, started atomic.Int64
@@ -87,29 +87,4 @@ func TestGoroutinesAreUsedAgain(t *testing.T) {
 	if ran.Load() != started.Load() {
 		t.Errorf("%d of %d functions were run", ran.Load(), started.Load())
 	}
-}
-
-func BenchmarkRun(b *testing.B) {
-	g := tasks.New()
-	done := make(chan struct{})
-	b.ReportAllocs()
-	for b.Loop() {
-		g.Run(func(context.Context) {
-			deep(32)
-			done <- struct{}{}
-		})
-		<-done
-	}
-	_ = g.Stop(b.Context())
-}
-
-// deep needs a stack of some KiB.
-//
-//go:noinline
-func deep(n int) (sum byte) {
-	var frame [256]byte
-	if n > 0 {
-		frame[n] = deep(n - 1)
-	}
-	return frame[n]
 }
