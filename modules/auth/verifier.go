@@ -25,7 +25,10 @@ const (
 	leeway   = 60 * time.Second // of clocks, for nbf and iat; exp is exact
 )
 
-const unreadable = "the token is not a JSON Web Token that can be read"
+const (
+	unreadable = "the token is not a JSON Web Token that can be read"
+	expired    = "the token has expired"
+)
 
 // latest bounds exp, so that times stay representable everywhere.
 var latest = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
@@ -34,7 +37,6 @@ var latest = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 type Verifier struct {
 	cfg    Config
 	log    *slog.Logger
-	now    func() time.Time
 	parser *jwt.Parser
 	public atomic.Pointer[publicKey]
 	jwks   *jwks // nil: none
@@ -56,7 +58,7 @@ func New(cfg Config, log *slog.Logger) (*Verifier, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	v := &Verifier{cfg: cfg, log: log, now: time.Now}
+	v := &Verifier{cfg: cfg, log: log}
 	var methods []string
 	if cfg.Secret != "" {
 		methods = append(methods, "HS256")
@@ -64,7 +66,8 @@ func New(cfg Config, log *slog.Logger) (*Verifier, error) {
 	if cfg.JWKSURL != "" || cfg.PublicKey != "" {
 		methods = append(methods, "RS256", "ES256", "EdDSA")
 	}
-	v.parser = jwt.NewParser(jwt.WithValidMethods(methods), jwt.WithoutClaimsValidation())
+	v.parser = jwt.NewParser(jwt.WithValidMethods(methods), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
+		jwt.WithLeeway(leeway))
 	if isPEM(cfg.PublicKey) {
 		key, err := parsePEM([]byte(cfg.PublicKey))
 		if err != nil {
@@ -102,32 +105,28 @@ func (v *Verifier) Stop(ctx context.Context) error {
 	return v.jwks.stop(ctx)
 }
 
-// claims are checked by identity. The library's own, whose times are as much work
-// as all the rest, are not.
+// claims are what a token says. The library checks the times.
 type claims struct {
-	jwt.Claims `json:"-"` // which the library wants to be given, and does not ask
+	jwt.RegisteredClaims
 
-	Issuer    string           `json:"iss"`
-	Subject   string           `json:"sub"`
-	Audience  jwt.ClaimStrings `json:"aud"`
-	ExpiresAt *json.Number     `json:"exp"`
-	NotBefore *json.Number     `json:"nbf"`
-	IssuedAt  *json.Number     `json:"iat"`
-	Name      string           `json:"name"`
-	Scope     scopes           `json:"scope"`
+	ID    any    `json:"jti"` // not used, so it may have any type
+	Name  string `json:"name"`
+	Scope scopes `json:"scope"`
 }
 
-// instant is when a NumericDate (RFC 7519) is, in whole seconds: never, where none
-// is given.
-func instant(date *json.Number) (t time.Time, given bool, err error) {
-	if date == nil {
-		return time.Time{}, false, nil
+var _ jwt.ClaimsValidator = (*claims)(nil)
+
+var errDate = errors.New("a date is out of range")
+
+// Validate refuses dates that cannot be represented. They overflow when the
+// library decodes them, which makes them lie far before 1970.
+func (c *claims) Validate() error {
+	for _, date := range []*jwt.NumericDate{c.ExpiresAt, c.NotBefore, c.IssuedAt} {
+		if date != nil && date.Before(time.Unix(0, 0)) {
+			return errDate
+		}
 	}
-	if seconds, err := date.Int64(); err == nil {
-		return time.Unix(min(seconds, latest.Unix()), 0), true, nil
-	}
-	seconds, err := date.Float64()
-	return time.Unix(int64(min(seconds, float64(latest.Unix()))), 0), true, err
+	return nil
 }
 
 // scopes is a list, or one string with spaces between.
@@ -168,7 +167,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	if err != nil {
 		return Identity{}, translate(err)
 	}
-	return v.identity(c)
+	return v.identity(&c)
 }
 
 // keys returns the keys that a token's signature may be checked with. Nothing
@@ -201,22 +200,13 @@ func (v *Verifier) keys(ctx context.Context, t *jwt.Token) (any, error) {
 	return set, nil
 }
 
-func (v *Verifier) identity(c claims) (Identity, error) {
-	now := v.now()
-	expires, noted, expiresErr := instant(c.ExpiresAt)
-	begins, _, beginsErr := instant(c.NotBefore)
-	issued, _, issuedErr := instant(c.IssuedAt)
+// identity checks what the library does not. The library allows for the leeway in
+// exp, too.
+func (v *Verifier) identity(c *claims) (Identity, error) {
+	expires := c.ExpiresAt.Time
 	switch {
-	case errors.Join(expiresErr, beginsErr, issuedErr) != nil:
-		return Identity{}, refuse(unreadable)
-	case !noted:
-		return Identity{}, refuse("the token has no exp")
-	case !now.Before(expires):
-		return Identity{}, refuse("the token has expired")
-	case now.Add(leeway).Before(begins):
-		return Identity{}, refuse("the token is not valid yet")
-	case now.Add(leeway).Before(issued):
-		return Identity{}, refuse("the token was issued in the future")
+	case !time.Now().Before(expires):
+		return Identity{}, refuse(expired)
 	case v.cfg.Issuer != "" && c.Issuer != v.cfg.Issuer:
 		return Identity{}, refuse("the token's issuer is not accepted")
 	case v.cfg.Audience != "" && !scopes(c.Audience).has(v.cfg.Audience):
@@ -274,8 +264,16 @@ func translate(err error) error {
 		return refuse("the token's algorithm is not accepted")
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
 		return refuse("the token's signature is wrong")
-	case errors.Is(err, jwt.ErrTokenMalformed):
+	case errors.Is(err, jwt.ErrTokenMalformed), errors.Is(err, errDate):
 		return refuse(unreadable)
+	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
+		return refuse("the token has no exp")
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return refuse(expired)
+	case errors.Is(err, jwt.ErrTokenNotValidYet):
+		return refuse("the token is not valid yet")
+	case errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
+		return refuse("the token was issued in the future")
 	case errors.Is(err, jwt.ErrTokenUnverifiable):
 		return refuse("the token's algorithm is not accepted")
 	default:

@@ -123,8 +123,14 @@ func TestClaims(t *testing.T) {
 		{name: "exp with a fraction", claims: jwt.MapClaims{"exp": float64(exp.Unix()) + 0.75}, want: auth.Identity{UserID: "alice"}},
 		{name: "exp as text", claims: jwt.MapClaims{"exp": strconv.FormatInt(exp.Unix(), 10)}, want: auth.Identity{UserID: "alice"}},
 		{name: "exp beyond all numbers", claims: jwt.MapClaims{"exp": json.Number("1e999")}, says: "can be read"},
-		{name: "iat of another age", claims: jwt.MapClaims{"iat": 1e300}, says: "future"},
-		{name: "nbf beyond all times", claims: jwt.MapClaims{"nbf": json.Number("9223372036854775807")}, says: "not valid yet"},
+		{name: "exp of another age", claims: jwt.MapClaims{"exp": 1e300}, says: "can be read"},
+		{name: "exp in milliseconds", claims: jwt.MapClaims{"exp": exp.UnixMilli()}, want: auth.Identity{UserID: "alice", Expires: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)}},
+		{name: "iat of another age", claims: jwt.MapClaims{"iat": 1e300}, says: "can be read"},
+		{name: "iat in milliseconds", claims: jwt.MapClaims{"iat": exp.UnixMilli()}, says: "future"},
+		{name: "nbf beyond all times", claims: jwt.MapClaims{"nbf": json.Number("9223372036854775807")}, says: "can be read"},
+		{name: "jti of another type", claims: jwt.MapClaims{"jti": 7}, want: auth.Identity{UserID: "alice"}},
+		{name: "expired and for another audience", cfg: checked, claims: jwt.MapClaims{"iss": "https://id.example", "aud": "moimo", "exp": now - 6}, says: "has expired"},
+		{name: "expired and not valid yet", claims: jwt.MapClaims{"exp": now - 100, "nbf": now + 100}, says: "has expired"},
 		{name: "nbf no number", claims: jwt.MapClaims{"nbf": true}, says: "can be read"},
 		{name: "nbf soon", claims: jwt.MapClaims{"nbf": now + 50}, want: auth.Identity{UserID: "alice"}},
 		{name: "nbf later", claims: jwt.MapClaims{"nbf": now + 70}, says: "not valid yet"},
@@ -160,7 +166,9 @@ func TestClaims(t *testing.T) {
 				refused(t, err, token, tt.says)
 				return
 			}
-			tt.want.Expires = exp
+			if tt.want.Expires.IsZero() {
+				tt.want.Expires = exp
+			}
 			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
