@@ -57,11 +57,9 @@ func Anonymous(context.Context, Handshake) (auth.Identity, error) {
 	return auth.Identity{UserID: newID()}, nil
 }
 
-// authenticate runs the authenticator and distrusts what it returns.
+// authenticate runs the authenticator and distrusts what it returns. ctx has a
+// deadline.
 func (g *Gateway) authenticate(ctx context.Context, h Handshake) (identity auth.Identity, failure *fault.Error) {
-	c, cancel := g.call(ctx)
-	defer cancel()
-	ctx = context.WithValue(c, callKey{}, nil) // it has no answer that something could follow
 	attrs := []any{"handler", "authenticate", "remote", h.RemoteAddr}
 	err := g.isolated(func() (err error) {
 		identity, err = g.deps.Authenticate(ctx, h)

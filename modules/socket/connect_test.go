@@ -167,6 +167,27 @@ func TestNobodyConnects(t *testing.T) {
 	connected.wantClosed(websocket.CloseNoStatusReceived)
 }
 
+// TestConnectingHasADeadline: a handler that waits for too long refuses the
+// client, on both endpoints.
+func TestConnectingHasADeadline(t *testing.T) {
+	t.Parallel()
+	n := start(t, adapter.NewMesh(), socket.OnConnect(func(ctx context.Context, _ *socket.Socket) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}))
+	n.SetTimeouts(time.Minute, 50*time.Millisecond, time.Minute)
+	c := openIO(t, n, nil)
+	c.ask(`40{"token":"alice"}`, `44{"message":"this took too long; try again","data":{"code":"unavailable"}}`)
+	_, response, err := websocket.DefaultDialer.DialContext(t.Context(), n.url+"/ws", http.Header{"Authorization": {"Bearer alice"}})
+	if err == nil || response == nil {
+		t.Fatalf("it was let in: %v", err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("answered %s", response.Status)
+	}
+}
+
 func TestOnConnectRefuses(t *testing.T) {
 	t.Parallel()
 	ended := make(chan string, 10)

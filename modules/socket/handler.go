@@ -127,21 +127,6 @@ func (g *Gateway) isolated(fn func() error, attrs ...any) (err error) {
 	return fn()
 }
 
-// within runs fn as one call: with a deadline, and followed by what fn left to
-// be done after done.
-func (g *Gateway) within(ctx context.Context, fn func(ctx context.Context), done func()) {
-	c, cancel := g.call(ctx)
-	defer cancel()
-	fn(c)
-	done()
-	for _, after := range c.after {
-		_ = g.isolated(func() error {
-			after()
-			return nil
-		}, "handler", "after")
-	}
-}
-
 // handle calls the event's handler and returns its answer.
 func (g *Gateway) handle(ctx context.Context, s *Socket, event string, data json.RawMessage) ([]byte, *fault.Error) {
 	h, known := g.handlers.events[event]

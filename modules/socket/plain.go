@@ -51,12 +51,14 @@ func (d plain) receive(ctx context.Context, s *session, data []byte) {
 
 // accept lets a client in.
 func (d plain) accept(g *Gateway, conn *engine.Conn, h engine.Handshake) (engine.Receiver, error) {
-	identity, failure := g.authenticate(h.Context, Handshake{Handshake: h, Token: bearer(h.Header)})
+	ctx, cancel := context.WithTimeout(h.Context, g.handlerTimeout)
+	defer cancel()
+	identity, failure := g.authenticate(ctx, Handshake{Handshake: h, Token: bearer(h.Header)})
 	if failure != nil {
 		return nil, refusal{failure}
 	}
 	s := newSession(g, conn, d, Handshake{Handshake: engine.Handshake{RemoteAddr: h.RemoteAddr, Protocol: h.Protocol}})
-	failure = s.connect(h.Context, identity, func(*Socket) *engine.Frame { return nil }, func(*fault.Error) {})
+	failure = s.connect(ctx, identity, func(*Socket) *engine.Frame { return nil }, func(*fault.Error) {})
 	if failure != nil {
 		return nil, refusal{failure}
 	}

@@ -143,7 +143,7 @@ func (s *session) run(ctx context.Context) {
 
 // handle handles one message, with a deadline.
 func (s *session) handle(ctx context.Context, data []byte) {
-	c, cancel := s.gateway.call(ctx)
+	ctx, cancel := context.WithTimeout(ctx, s.gateway.handlerTimeout)
 	defer cancel()
 	s.mu.Lock()
 	s.abort = cancel
@@ -151,7 +151,7 @@ func (s *session) handle(ctx context.Context, data []byte) {
 		cancel()
 	}
 	s.mu.Unlock()
-	s.door.receive(c, s, data)
+	s.door.receive(ctx, s, data)
 }
 
 // next takes a message from the queue. Without one it ends the goroutine, and
