@@ -21,7 +21,7 @@ var names = adapter.Names{
 // hub starts, and pass [Feed.Receive] to [adapter.Owner.Intercept] for
 // group:event.
 func Reserve(hub *adapter.Hub) (*adapter.Owner, error) {
-	key := names // another each time: the second call fails
+	key := names // a key of its own, so that a second call fails
 	own, err := hub.Reserve(&key)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,10 @@
 // The package knows rooms by name only; what an event means is the handlers'
 // business, and which node a socket is on is the adapter's.
 //
+// Rooms "user:" and events "socket:" are the package's own. Other modules
+// reserve theirs with the hub. A program's calls with such a name return an
+// [adapter.ReservedError]; [Emitter.ToUser] sends to a user's room.
+//
 // The messages of one socket are handled one after the other, in the order in
 // which they came; those of different sockets at the same time. What a client
 // sent before its connection ended is still handled, for a few seconds at most.
@@ -21,13 +25,13 @@
 //
 // One event on its way from whoever sends it to the clients:
 //
-//	Emitter (Hub.Emit, Hub.Cast)   data is JSON, encoded once by the caller
-//	  adapter.Hub.Local            a frame for each codec, built once; the room's sockets one after the other
+//	Emitter, adapter.Owner         data is JSON, encoded once by the caller; the names are checked
+//	  adapter.Owner.Local          a frame for each codec, built once; the room's sockets one after the other
 //	    Socket.Send                held back until the client was told that it is connected
 //	      engine.Conn.Send         write(2) at once after a quiet moment, else gathered for socket.gather
 //	    Socket.Queue               the same of a stored event that comes right behind another: gathered, quiet or not
 //	  adapter.Adapter              the same envelope to the nodes that have the room: Publish waits for Redis; Cast does not, and comes first
-//	    Hub.Local                  there: the data goes into a frame as it came, nothing is decoded
+//	    Owner.Local                there: the data goes into a frame as it came, nothing is decoded
 //
 // What holds:
 //

@@ -77,7 +77,7 @@ func New(cfg Config, deps Deps, list ...Handler) (*Gateway, error) {
 	}
 	own.Intercept(eventDisconnect, func(env adapter.Envelope) { disconnect(own.Sockets(env.Room)) })
 	deps.Hub.OnDropped(func(env adapter.Envelope) {
-		g.log.Warn("socket: dropped an envelope that no node of this program sends", "room", env.Room, "event", env.Event)
+		g.log.Warn("socket: dropped an envelope that no module sends", "room", env.Room, "event", env.Event)
 	})
 	return g, nil
 }

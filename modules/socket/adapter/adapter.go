@@ -2,8 +2,9 @@
 //
 // The [Hub] knows which sockets of this node are in which room and delivers to
 // them; an [Adapter] carries envelopes to the other nodes and nothing else.
-// Neither knows what an event means: an interceptor registered with the hub
-// sees the events that need more than delivery.
+// Neither knows what an event means. A module reserves its rooms and events with
+// the hub and gets an [Owner], with which it alone uses them and intercepts those
+// that need more than delivery.
 //
 // Lock order: the hub's, then the rooms' or what an adapter keeps of this
 // node's interests. None is held across I/O, nor while a socket is written to.

@@ -51,8 +51,8 @@ func NewHub(a Adapter) *Hub {
 // fn must not block.
 func (h *Hub) OnLost(fn func()) { h.lost = append(h.lost, fn) }
 
-// OnDropped makes fn run for every envelope of another node that no node of
-// this program would send: it is forged, or that node's modules are others. fn
+// OnDropped makes fn run for every envelope of another node that this node's
+// modules would not send: it is forged, or the other node has other modules. fn
 // must not block.
 func (h *Hub) OnDropped(fn func(Envelope)) { h.dropped = fn }
 
@@ -84,17 +84,17 @@ func (h *Hub) Overflow() int64 { return h.incoming.overflow.Load() }
 // Health returns nil while other nodes can be reached.
 func (h *Hub) Health(ctx context.Context) error { return h.adapter.Health(ctx) }
 
-// receive takes an envelope of another node: for the room's owner where it
+// receive takes an envelope of another node: for the room's owner if it
 // intercepts the event, else for the room's sockets.
 func (h *Hub) receive(env Envelope) {
-	owner, of := h.ownerOf(roomNames, env.Room), h.ownerOf(eventNames, env.Event)
+	owner, ofEvent := h.ownerOf(roomNames, env.Room), h.ownerOf(eventNames, env.Event)
 	fn := owner.interceptors[env.Event]
 	switch {
-	case of != owner && of != h.Owner:
+	case ofEvent != owner && ofEvent != h.Owner:
 		h.dropped(env)
 	case fn != nil:
 		fn(env)
-	case of != h.Owner:
+	case ofEvent != h.Owner: // its owner sends it to no other node
 		h.dropped(env)
 	default:
 		h.deliver(env)

@@ -91,8 +91,9 @@ func (o *Owner) check(env Envelope) error {
 }
 
 // Intercept makes fn receive what other nodes send to the owner's rooms under
-// one event, instead of the rooms' sockets. A module's own event that has no
-// interceptor is dropped. fn must not block.
+// one event, instead of the rooms' sockets. The event is the owner's or the
+// program's. A module's own event without an interceptor is dropped. fn must not
+// block.
 func (o *Owner) Intercept(event string, fn func(Envelope)) { o.interceptors[event] = fn }
 
 // Join puts s into a room. Envelopes of other nodes begin to arrive soon

@@ -19,8 +19,11 @@ func testNames(t *testing.T, open Open) {
 	one := reserve(t, hub, adapter.Names{Owner: "one", Rooms: []string{"one:"}, Events: []string{"one:", "uno:"}})
 	two := reserve(t, hub, adapter.Names{Owner: "two", Rooms: []string{"two:"}, Events: []string{"two:"}})
 	got := &log{}
-	one.Intercept("one:taken", func(env adapter.Envelope) { got.add(env.Room, env.Event, "intercepted") })
-	two.Intercept("two:taken", func(env adapter.Envelope) { got.add(env.Room, env.Event, "intercepted") })
+	taken := func(env adapter.Envelope) { got.add(env.Room, env.Event, "intercepted") }
+	one.Intercept("one:taken", taken)
+	two.Intercept("two:taken", taken)
+	two.Intercept("one:taken", taken) // which is not its event
+	hub.Intercept("one:taken", taken)
 	one.Intercept("one:told", one.Local)
 	hub.OnDropped(func(env adapter.Envelope) { got.add(env.Room, env.Event, "dropped") })
 	if err := hub.Start(t.Context()); err != nil {
