@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"syscall"
 	"time"
@@ -16,8 +15,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
-
-	"github.com/moim-live/moim/internal/nowait"
 )
 
 const (
@@ -60,7 +57,6 @@ var _ backend = (*postgresDB)(nil)
 
 func openPostgres(ctx context.Context, at location, log *slog.Logger) (*session, error) {
 	config := *at.postgres.ConnConfig
-	config.DialFunc = dialing(config.DialFunc)
 	migrating := stdlib.OpenDB(config) // no timeouts: a step may take long
 	migrating.SetMaxOpenConns(2)
 	closeAll := func() { _ = migrating.Close() }
@@ -87,17 +83,6 @@ func openPostgres(ctx context.Context, at location, log *slog.Logger) (*session,
 		return &postgresDB{conns: conns, closed: make(chan struct{})}, nil
 	}
 	return &session{migrator: migrator, serve: serve, close: closeAll}, nil
-}
-
-// dialing returns dial with connections that cost less: see [nowait].
-func dialing(dial pgconn.DialFunc) pgconn.DialFunc {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return nowait.Wrap(conn), nil
-	}
 }
 
 // awaitServer returns when the server answers, or with an error that waiting

@@ -113,6 +113,7 @@ func TestPostgres(t *testing.T) {
 		"frozen link":        testFrozen,
 		"session":            testSession,
 		"started together":   testTogether,
+		"slow statements":    testSlowPostgres,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -11,8 +11,6 @@ import (
 	"runtime"
 	"sync"
 	"time"
-
-	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 const (
@@ -121,7 +119,7 @@ func openFile(file, mode string, pragmas ...string) (*sql.DB, error) {
 		path = "/" + path
 	}
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + url.Values{"mode": {mode}, "_pragma": pragmas}.Encode()
-	return sql.Open("sqlite", dsn)
+	return openPool(dsn)
 }
 
 func (s *sqliteDB) pool() Querier { return s.read }

@@ -6,22 +6,32 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// A commit is shared by at most this many writes, and by those that are there
-// within this time: so that the first one is not kept waiting by the rest.
 const (
+	// maxGathered and maxGather bound how many changes share a commit, and for
+	// how long they are collected: so that the first one is not kept waiting.
 	maxGathered = 512
 	maxGather   = 20 * time.Millisecond
+
+	// maxRun bounds how long one change may run. It is less than
+	// defaultTimeout, so that the changes behind a slow one are still in time.
+	maxRun = 2 * time.Second
 )
 
-// writer is SQLite's one writer. A goroutine of its own takes what waits,
-// runs each function in a savepoint of one transaction, and commits once for
-// all: while the disk syncs, the next transaction's writes gather.
+// writer is SQLite's one writer. A goroutine of its own takes the changes that
+// wait, runs each in a savepoint of one transaction, and commits once for all:
+// while the disk syncs, the next transaction's changes gather.
+//
+// A statement that is interrupted, or that finds the disk full, makes SQLite
+// roll back the whole transaction. Then the other changes run again, without
+// that one.
 type writer struct {
 	pool     *sql.DB
 	requests chan *request
@@ -33,23 +43,17 @@ type writer struct {
 	run  statements
 }
 
-// request is one call of write. The two goroutines meet in state, so that a
-// caller who gives up never leaves while his function runs.
+// request is one call of write.
 type request struct {
 	ctx     context.Context //nolint:containedctx // lives as long as the call
 	fn      Func
-	state   atomic.Int32
-	ran     chan struct{} // closed when fn has run
-	outcome chan error    // one value
-	err     error         // what fn returned
-	panic   any           // what fn panicked with
-}
+	outcome chan error // gets one value
 
-const (
-	waiting int32 = iota
-	running
-	abandoned
-)
+	mu    sync.Mutex // held while fn runs, so that the caller does not return before
+	left  bool       // the caller has returned: fn must not run
+	err   error      // what fn returned
+	panic any        // what fn panicked with
+}
 
 func startWriter(pool *sql.DB) *writer {
 	w := &writer{
@@ -67,10 +71,10 @@ func (w *writer) stop() {
 	<-w.done
 }
 
-// write returns once fn is committed. When ctx ends before that, fn was
-// either not run or its outcome is not known.
+// write returns once fn is committed. When ctx ends before that, the outcome
+// of fn is not known. fn does not run after write has returned.
 func (w *writer) write(ctx context.Context, fn Func) error {
-	r := &request{ctx: ctx, fn: fn, ran: make(chan struct{}), outcome: make(chan error, 1)}
+	r := &request{ctx: ctx, fn: fn, outcome: make(chan error, 1)}
 	select {
 	case w.requests <- r:
 	case <-ctx.Done():
@@ -82,20 +86,25 @@ func (w *writer) write(ctx context.Context, fn Func) error {
 	select {
 	case err = <-r.outcome:
 	case <-ctx.Done():
-		if r.state.CompareAndSwap(waiting, abandoned) {
-			return fmt.Errorf("wait for the writer: %w", ctx.Err())
-		}
-		<-r.ran
-		select {
-		case err = <-r.outcome:
-		default:
-			err = fmt.Errorf("wait for the commit: %w", ctx.Err())
-		}
+		err = r.leave()
 	}
 	if r.panic != nil {
 		panic(r.panic) // where it belongs: in the goroutine that passed fn
 	}
 	return err
+}
+
+// leave returns the outcome if there is one. It waits for fn while that runs.
+func (r *request) leave() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left = true
+	select {
+	case err := <-r.outcome:
+		return err
+	default:
+		return fmt.Errorf("wait for the commit: %w", r.ctx.Err())
+	}
 }
 
 func (w *writer) loop() {
@@ -111,19 +120,48 @@ func (w *writer) loop() {
 	}
 }
 
-// batch runs first and what waits behind it in one transaction.
+// batch runs first, and the changes that wait behind it, in one transaction,
+// and answers them all. Where one loses the transaction, the others run again.
 func (w *writer) batch(first *request) {
-	ran, err := w.gather(first)
-	if err == nil {
-		err = w.exec("COMMIT")
-		w.commits.Add(1)
+	changes, wait := []*request{first}, w.waiting()
+	for len(changes) > 0 {
+		all, culprit, err := w.transact(changes, wait)
+		if culprit == nil {
+			answer(all, err)
+			return
+		}
+		answer([]*request{culprit}, err)
+		changes = slices.DeleteFunc(all, func(r *request) bool { return r == culprit })
+		wait = func() *request { return nil }
 	}
+}
+
+// waiting returns a function that returns the next change that waits, or nil
+// when there is none or enough were taken.
+func (w *writer) waiting() func() *request {
+	start, taken := time.Now(), 1
+	return func() *request {
+		if taken == maxGathered || time.Since(start) >= maxGather {
+			return nil
+		}
+		select {
+		case r := <-w.requests:
+			taken++
+			return r
+		default:
+			return nil
+		}
+	}
+}
+
+// answer tells the callers how their transaction ended: with err, or as their
+// functions did.
+func answer(changes []*request, err error) {
 	if err != nil {
-		_ = w.exec("ROLLBACK") // fails where SQLite has rolled back by itself
-		// Whatever one function met, to the others it is a database that failed.
+		// To the callers it is a database that failed, whatever the cause.
 		err = fault.ErrUnavailable.WithCause(err)
 	}
-	for _, r := range ran {
+	for _, r := range changes {
 		if err != nil {
 			r.outcome <- err
 			continue
@@ -132,48 +170,52 @@ func (w *writer) batch(first *request) {
 	}
 }
 
-// gather returns what has run in the open transaction; with an error, the
-// transaction is lost.
-func (w *writer) gather(first *request) ([]*request, error) {
-	ran := []*request{first}
+// transact runs changes, and then those that next returns, in one transaction
+// and commits it. It returns all of them. With an error the transaction is
+// lost, by the culprit unless that is nil.
+func (w *writer) transact(changes []*request, next func() *request) (all []*request, culprit *request, err error) {
 	if err := w.begin(); err != nil {
-		if first.state.CompareAndSwap(waiting, running) {
-			close(first.ran)
-		}
-		return ran, err
+		return changes, nil, err
 	}
-	start := time.Now()
-	if err := w.savepoint(first); err != nil {
-		return ran, err
-	}
-	for len(ran) < maxGathered && time.Since(start) < maxGather {
-		select {
-		case r := <-w.requests:
-			ran = append(ran, r)
-			if err := w.savepoint(r); err != nil {
-				return ran, err
+	for i := 0; ; i++ {
+		if i == len(changes) {
+			r := next()
+			if r == nil {
+				break
 			}
-		default:
-			return ran, nil
+			changes = append(changes, r)
+		}
+		if err := w.savepoint(changes[i]); err != nil {
+			w.rollback()
+			return changes, changes[i], err
 		}
 	}
-	return ran, nil
+	if err := w.exec("COMMIT"); err != nil {
+		w.rollback()
+		return changes, nil, err
+	}
+	w.commits.Add(1)
+	return changes, nil, nil
 }
 
-// savepoint runs one function so that its failure undoes nothing else. An
-// error means that the whole transaction is lost.
+// savepoint runs one change so that its failure undoes nothing else. An error
+// means that the whole transaction is lost.
 func (w *writer) savepoint(r *request) error {
-	if !r.state.CompareAndSwap(waiting, running) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.left {
 		return nil
 	}
-	defer close(r.ran)
+	if r.err = r.ctx.Err(); r.err != nil {
+		return nil
+	}
 	if err := w.exec("SAVEPOINT change"); err != nil {
 		return err
 	}
 	if r.err = w.call(r); r.err != nil {
 		if err := w.exec("ROLLBACK TO change"); err != nil {
-			// A full disk and the like make SQLite roll back by itself: then
-			// fn's error says more than that there is no savepoint.
+			// SQLite has rolled back by itself, after an interrupt or on a full
+			// disk: then fn's error says more than that there is no savepoint.
 			return fmt.Errorf("undo a change: %w", errors.Join(r.err, err))
 		}
 	}
@@ -181,13 +223,16 @@ func (w *writer) savepoint(r *request) error {
 }
 
 func (w *writer) call(r *request) (err error) {
+	r.panic = nil
 	defer func() {
 		if v := recover(); v != nil {
 			r.panic = v
 			err = fmt.Errorf("panic: %v", v)
 		}
 	}()
-	return r.fn(r.ctx, uninterrupted{w.run})
+	ctx, cancel := context.WithTimeout(r.ctx, maxRun)
+	defer cancel()
+	return r.fn(ctx, w.run)
 }
 
 func (w *writer) begin() error {
@@ -216,6 +261,9 @@ func (w *writer) exec(query string) error {
 	return err
 }
 
+// rollback fails where SQLite has rolled back by itself.
+func (w *writer) rollback() { _ = w.exec("ROLLBACK") }
+
 func (w *writer) drop() {
 	if w.conn == nil {
 		return
@@ -224,28 +272,4 @@ func (w *writer) drop() {
 	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // closes it for good
 	_ = w.conn.Close()
 	w.conn = nil
-}
-
-// uninterrupted runs statements to their end: SQLite answers an interrupted
-// one by rolling back the transaction that other callers share. No statement
-// begins after its context has ended.
-type uninterrupted struct{ q statements }
-
-func (u uninterrupted) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return u.q.ExecContext(shield(ctx), query, args...)
-}
-
-func (u uninterrupted) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return u.q.QueryContext(shield(ctx), query, args...)
-}
-
-func (u uninterrupted) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return u.q.QueryRowContext(shield(ctx), query, args...)
-}
-
-func shield(ctx context.Context) context.Context {
-	if ctx.Err() != nil {
-		return ctx // the driver answers its error before it does anything
-	}
-	return context.WithoutCancel(ctx)
 }
