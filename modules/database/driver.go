@@ -41,7 +41,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 		_ = inner.Close()
 		return nil, errors.Join(fmt.Errorf("the SQLite driver's connection is a %T of another version", inner), err)
 	}
-	return &conn{innerConn: open, db: db}, nil
+	return &conn{innerConn: open, db: db, tls: libc.NewTLS()}, nil
 }
 
 // handle returns the sqlite3* of the driver's connection. The driver has no
@@ -70,14 +70,58 @@ type innerConn interface {
 	driver.Validator
 }
 
+// conn is a connection. SQLite rolls back a transaction by itself after some
+// errors, such as an interrupt. The statements that follow would be committed
+// one by one; conn refuses them until that transaction ends.
 type conn struct {
 	innerConn
-	db uintptr
+	db   uintptr
+	tls  *libc.TLS
+	lost bool // the transaction was rolled back by SQLite
 }
 
-func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	inner, err := c.innerConn.QueryContext(ctx, query, args)
-	return c.watch(ctx, inner, err)
+var errLost = errors.New("SQLite has rolled the transaction back")
+
+// rollback ends a transaction, also one that SQLite has rolled back.
+const rollback = "ROLLBACK"
+
+// guard runs a statement.
+func (c *conn) guard(query string, run func() error) error {
+	if c.lost && query != rollback {
+		return errLost
+	}
+	within := c.inTransaction()
+	err := run()
+	c.lost = err != nil && within && !c.inTransaction()
+	return err
+}
+
+func (c *conn) inTransaction() bool { return sqlite3.Xsqlite3_get_autocommit(c.tls, c.db) == 0 }
+
+func (c *conn) ResetSession(ctx context.Context) error {
+	c.lost = false
+	return c.innerConn.ResetSession(ctx)
+}
+
+func (c *conn) Close() error {
+	defer c.tls.Close()
+	return c.innerConn.Close()
+}
+
+func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (result driver.Result, err error) {
+	err = c.guard(query, func() error {
+		result, err = c.innerConn.ExecContext(ctx, query, args)
+		return err
+	})
+	return result, err
+}
+
+func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (found driver.Rows, err error) {
+	err = c.guard(query, func() error {
+		found, err = c.innerConn.QueryContext(ctx, query, args)
+		return err
+	})
+	return c.watch(ctx, found, err)
 }
 
 func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
@@ -90,7 +134,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 		_ = inner.Close()
 		return nil, fmt.Errorf("the SQLite driver's statement is a %T of another version", inner)
 	}
-	return &stmt{innerStmt: prepared, conn: c}, nil
+	return &stmt{innerStmt: prepared, conn: c, query: query}, nil
 }
 
 // innerStmt is what database/sql uses of the driver's statement.
@@ -102,12 +146,24 @@ type innerStmt interface {
 
 type stmt struct {
 	innerStmt
-	conn *conn
+	conn  *conn
+	query string
 }
 
-func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	inner, err := s.innerStmt.QueryContext(ctx, args)
-	return s.conn.watch(ctx, inner, err)
+func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (result driver.Result, err error) {
+	err = s.conn.guard(s.query, func() error {
+		result, err = s.innerStmt.ExecContext(ctx, args)
+		return err
+	})
+	return result, err
+}
+
+func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (found driver.Rows, err error) {
+	err = s.conn.guard(s.query, func() error {
+		found, err = s.innerStmt.QueryContext(ctx, args)
+		return err
+	})
+	return s.conn.watch(ctx, found, err)
 }
 
 // watch returns rows whose Next is interrupted when ctx ends.
@@ -115,7 +171,7 @@ func (c *conn) watch(ctx context.Context, inner driver.Rows, err error) (driver.
 	if err != nil || ctx.Done() == nil {
 		return inner, err
 	}
-	r := &rows{Rows: inner, ctx: ctx, db: c.db}
+	r := &rows{Rows: inner, ctx: ctx, conn: c}
 	r.stop = context.AfterFunc(ctx, r.interrupt)
 	return r, nil
 }
@@ -124,7 +180,7 @@ func (c *conn) watch(ctx context.Context, inner driver.Rows, err error) (driver.
 type rows struct {
 	driver.Rows
 	ctx  context.Context //nolint:containedctx // lives as long as the rows
-	db   uintptr
+	conn *conn
 	stop func() bool // stop watching ctx
 
 	mu      sync.Mutex
@@ -140,7 +196,7 @@ func (r *rows) Next(dest []driver.Value) error {
 	}
 	r.running = true
 	r.mu.Unlock()
-	err := r.Rows.Next(dest)
+	err := r.conn.guard("", func() error { return r.Rows.Next(dest) })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.running = false
@@ -166,5 +222,5 @@ func (r *rows) interrupt() {
 	}
 	tls := libc.NewTLS() // the connection's own is in use
 	defer tls.Close()
-	sqlite3.Xsqlite3_interrupt(tls, r.db)
+	sqlite3.Xsqlite3_interrupt(tls, r.conn.db)
 }

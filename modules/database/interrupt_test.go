@@ -314,3 +314,36 @@ func testSlowPostgres(t *testing.T, server *pgtest.Server) {
 		t.Errorf("%d rows, want 20", n)
 	}
 }
+
+// A change whose transaction SQLite has rolled back goes no further, whatever
+// it makes of the error: else its next statement would be committed alone.
+func TestChangeIsNeverThereInPart(t *testing.T) {
+	t.Parallel()
+	db := start(t, "", t.TempDir())
+	mustWrite(t, db, "CREATE TABLE t (n INTEGER NOT NULL)")
+	for _, own := range []error{nil, errors.New("own")} {
+		err := db.Write(t.Context(), func(ctx context.Context, q database.Querier) error {
+			if _, err := q.ExecContext(ctx, "INSERT INTO t VALUES (1)"); err != nil {
+				return err
+			}
+			short, stop := context.WithTimeout(ctx, 10*time.Millisecond)
+			defer stop()
+			if _, err := q.ExecContext(short, "INSERT INTO t "+endless["before the first row"]); err == nil {
+				t.Error("an endless statement ended")
+			}
+			if _, err := q.ExecContext(ctx, "INSERT INTO t VALUES (2)"); err == nil {
+				t.Error("a statement ran although the transaction was lost")
+			}
+			var n int
+			if err := q.QueryRowContext(ctx, "SELECT count(*) FROM t").Scan(&n); err == nil {
+				t.Error("a query ran although the transaction was lost")
+			}
+			return own
+		})
+		isUnavailable(t, "a change that goes on", err)
+	}
+	mustWrite(t, db, "INSERT INTO t VALUES (3)")
+	if n := number(t, db, "SELECT sum(n) FROM t"); n != 3 {
+		t.Errorf("the sum is %d, want 3", n)
+	}
+}

@@ -262,7 +262,7 @@ func (w *writer) exec(query string) error {
 }
 
 // rollback fails where SQLite has rolled back by itself.
-func (w *writer) rollback() { _ = w.exec("ROLLBACK") }
+func (w *writer) rollback() { _ = w.exec(rollback) }
 
 func (w *writer) drop() {
 	if w.conn == nil {
