@@ -12,16 +12,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// defaultTimeout bounds every call, so that nobody waits for a database that
-// does not answer for longer than that, whatever else he has time for.
+// defaultTimeout bounds every call, whatever time its context has: nobody waits
+// longer than that for a database that does not answer.
 const defaultTimeout = 5 * time.Second
 
 // DB is an open database. It is safe for concurrent use.
 //
-// No call takes longer than 5 s, whatever its context allows. Errors that mean
-// that the database does not answer are fault.ErrUnavailable; after one from
-// [DB.Write] the change may or may not have happened. Before Start and after
-// Stop every call returns it.
+// No call takes longer than 5 s, whatever its context allows: a statement that
+// runs at that moment is interrupted. Errors that mean that the database does
+// not answer are fault.ErrUnavailable; after one from [DB.Write] the change may
+// or may not have happened. Before Start and after Stop every call returns it.
 type DB struct {
 	at  location
 	log *slog.Logger
@@ -101,8 +101,10 @@ func (d *DB) start(ctx context.Context) (open backend, id string, err error) {
 	return open, id, nil
 }
 
-// Stop closes the database. Writes that have begun are finished first; it
-// gives up waiting for them when ctx ends.
+// Stop closes the database. Writes that have begun are finished first. Then
+// SQLite's write-ahead log is moved into the database's file, which is the whole
+// database from there on. Stop logs a warning where a transaction of another
+// program prevents that. It gives up waiting when ctx ends.
 func (d *DB) Stop(ctx context.Context) error {
 	d.mu.Lock()
 	open := d.open
@@ -134,7 +136,8 @@ func (d *DB) Identity(context.Context) (string, error) {
 }
 
 // Read returns the pool for single statements that change nothing. Unlike
-// [DB.View] it sets no deadline and translates no error; see [Translate].
+// [DB.View] it sets no deadline of its own and translates no error; see
+// [Translate].
 func (d *DB) Read() Querier {
 	open, err := d.backend()
 	if err != nil {
@@ -159,8 +162,9 @@ func (d *DB) ReadTx(ctx context.Context, fn Func) error {
 // An error from fn rolls back and is returned as it is. On PostgreSQL fn reads
 // what was committed before each statement began, so it locks what it decides
 // upon; it is run again after a deadlock, a conflict, or a connection lost
-// before the commit. On SQLite one fn runs at a time, and several share one
-// commit.
+// before the commit. On SQLite one fn runs at a time, for 2 s at most, and
+// several share one commit; it is run again when another one's statement was
+// interrupted.
 func (d *DB) Write(ctx context.Context, fn Func) error {
 	return d.run(ctx, fn, backend.write)
 }

@@ -28,6 +28,8 @@ type sqliteDB struct {
 	writer  *writer
 	read    statements
 	lock    *fileLock
+	file    string
+	log     *slog.Logger
 
 	once   sync.Once
 	closed chan struct{}
@@ -91,6 +93,8 @@ func openSQLite(ctx context.Context, file string, log *slog.Logger) (*session, e
 			writer:  startWriter(writing),
 			read:    statements{texts: newTexts(reading.PrepareContext), direct: reading},
 			lock:    lock,
+			file:    file,
+			log:     log,
 			closed:  make(chan struct{}),
 		}, nil
 	}
@@ -146,7 +150,11 @@ func (s *sqliteDB) close(ctx context.Context) error {
 			s.writer.stop()
 			s.read.texts.close()
 			_ = s.reading.Close()
-			_ = s.writing.Close() // last: it folds the write-ahead log into the file
+			if err := checkpoint(ctx, s.writing); err != nil {
+				s.log.Warn("database: the write-ahead log was not moved into the database's file: keep the two together, also in a copy",
+					"file", s.file, "log", s.file+"-wal", "err", err)
+			}
+			_ = s.writing.Close() // last: a connection that only reads leaves the log's file behind
 			s.lock.release()
 		}()
 	})
@@ -154,7 +162,7 @@ func (s *sqliteDB) close(ctx context.Context) error {
 	case <-s.closed:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("close the database: %w", ctx.Err())
+		return fmt.Errorf("close the database (until that is done, a copy of %[1]s needs %[1]s-wal too): %w", s.file, ctx.Err())
 	}
 }
 
