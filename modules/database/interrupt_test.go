@@ -67,7 +67,9 @@ func TestSlowSQLiteStatementEndsWithItsContext(t *testing.T) {
 		name string
 		run  func(context.Context, database.Func) error
 	}{
-		{"View", db.View}, {"ReadTx", db.ReadTx}, {"Write", db.Write},
+		{"View", db.View},
+		{"ReadTx", db.ReadTx},
+		{"Write", db.Write},
 		{"Read", func(ctx context.Context, fn database.Func) error { return database.Translate(fn(ctx, db.Read())) }},
 	} {
 		for where, query := range endless {

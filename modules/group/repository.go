@@ -48,11 +48,21 @@ type Repository interface {
 	Receipts
 }
 
-// Clock is what the [Scheduler] reads of the store.
+// Clock is what the [Scheduler] needs of the store.
 type Clock interface {
-	// Due returns groups whose clock is to strike, the longest due first.
+	// Due returns groups whose timer is due and not postponed, the longest due
+	// first.
 	Due(ctx context.Context, limit int) ([]string, error)
+
+	// Postpone keeps a timer that failed from being due for a while: a second
+	// after its first failure, twice as long after each further one, at most
+	// [MaxPostponed]. All nodes keep to that; failures of several nodes at once
+	// count as one. [Tx.Schedule] ends it. It does nothing where no timer is due.
+	Postpone(ctx context.Context, groupID string) error
 }
+
+// MaxPostponed is the longest wait between two attempts to fire a timer.
+const MaxPostponed = 64 * time.Second
 
 // Membership is one of a user's groups and his place in it.
 type Membership struct {

@@ -2,11 +2,8 @@ package group
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"time"
-
-	"github.com/moim-live/moim/internal/tasks"
 )
 
 const (
@@ -14,10 +11,12 @@ const (
 	maxReminder  = 30 * 24 * 3600 // seconds before endsAt
 	maxAhead     = 100 * 365 * 24 * time.Hour
 
-	// strikeEvery is how often a node looks for clocks that are to strike: they
-	// do so within a second. strikeBatch is how many it takes in one look.
-	strikeEvery = 500 * time.Millisecond
-	strikeBatch = 100
+	// strikeEvery is how often a node looks for timers that are due: they fire
+	// within a second. strikeBatch is how many it reads at once, strikeAtOnce how
+	// many it fires at once.
+	strikeEvery  = 500 * time.Millisecond
+	strikeBatch  = 100
+	strikeAtOnce = 16
 )
 
 // NextStrike returns the next instant after the given one at which the group's
@@ -149,51 +148,4 @@ func (s *Service) Strike(ctx context.Context, groupID string) error {
 		s.announcer.Announce(events)
 	}
 	return err
-}
-
-// Scheduler makes the clocks of groups strike. Every node has one; the
-// database's row lock lets one of them do each strike.
-type Scheduler struct {
-	service *Service
-	clock   Clock
-	log     *slog.Logger
-	tasks   *tasks.Group
-}
-
-// NewScheduler returns a scheduler of the groups in clock.
-func NewScheduler(service *Service, clock Clock, log *slog.Logger) *Scheduler {
-	return &Scheduler{service: service, clock: clock, log: log, tasks: tasks.New()}
-}
-
-// Start begins to look, twice a second.
-func (s *Scheduler) Start(context.Context) error {
-	s.tasks.Run(func(ctx context.Context) {
-		every(ctx, strikeEvery, nil, func() { s.look(ctx) })
-	})
-	return nil
-}
-
-// Stop ends it.
-func (s *Scheduler) Stop(ctx context.Context) error { return s.tasks.Stop(ctx) }
-
-// look strikes whatever is due, also what becomes due by that: several
-// reminders that were missed.
-func (s *Scheduler) look(ctx context.Context) {
-	for ctx.Err() == nil {
-		due, err := s.clock.Due(ctx, strikeBatch)
-		if err != nil {
-			s.log.Debug("group: no clock can be looked at", "err", err)
-			return
-		}
-		failed := 0
-		for _, groupID := range due {
-			if err := s.service.Strike(ctx, groupID); err != nil {
-				failed++
-				s.log.Debug("group: a clock did not strike", "group", groupID, "err", err)
-			}
-		}
-		if len(due) == failed {
-			return
-		}
-	}
 }

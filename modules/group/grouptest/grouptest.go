@@ -62,6 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"ReadMarks":            testMarks,
 		"ReceiptsOnce":         testReceipts,
 		"TwinsCommitOnce":      testTwins,
+		"TimersArePostponed":   testTimers,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

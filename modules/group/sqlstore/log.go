@@ -245,17 +245,3 @@ func (s *Store) mark(ctx context.Context, q database.Querier, refs []group.Ref) 
 		return err
 	})
 }
-
-// Due returns groups whose clock is to strike.
-func (s *Store) Due(ctx context.Context, limit int) (ids []string, err error) {
-	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
-		ids = nil
-		return each(ctx, q, s.sql.due, args{limit}, func(scan scanner) error {
-			var id string
-			err := scan(&id)
-			ids = append(ids, id)
-			return err
-		})
-	})
-	return ids, doing(err, "find groups", "whose clock is to strike")
-}

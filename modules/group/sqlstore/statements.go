@@ -12,7 +12,7 @@ import (
 type statements struct {
 	group, members, publicGroups, userGroups string
 
-	schedule, due string
+	schedule, due, postpone string // of timers
 
 	keep, receipt string // of receipts
 	useInvite     string
@@ -55,6 +55,7 @@ func newStatements(d database.Dialect) statements {
 			m AS (` + insertMembers + `($1, ` + parameters(11, 7) + `)) ` + move
 	}
 	keep, receipt := receiptStatements(now)
+	schedule, due, postpone := timerStatements(now)
 	return statements{
 		lockUsers: newByUsers(d, "$1", lockUsers),
 		tally:     newByUsers(d, "$1", tally),
@@ -77,9 +78,9 @@ func newStatements(d database.Dialect) statements {
 			WHERE m.user_id = $1 AND m.group_id < $2 AND g.deleted_at IS NULL
 			ORDER BY m.group_id DESC LIMIT $3`,
 
-		schedule: `UPDATE groups SET next_at = $2 WHERE id = $1`,
-		due: `SELECT id FROM groups WHERE next_at <= (SELECT ` + now + `) AND deleted_at IS NULL
-			ORDER BY next_at LIMIT $1`,
+		schedule: schedule,
+		due:      due,
+		postpone: postpone,
 
 		lock: `SELECT ` + groupColumns + `, g.next_at, g.moved_at, g.messages, ` + now + ` FROM groups g
 			WHERE g.id = $1 AND g.deleted_at IS NULL` + d.ForUpdate(),

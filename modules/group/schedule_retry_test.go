@@ -1,0 +1,139 @@
+package group_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/modules/group"
+)
+
+// troubled is a store in which some groups cannot be changed.
+type troubled struct {
+	store
+
+	mu     sync.Mutex
+	failed map[string]int // attempts on the groups that cannot be changed
+	hang   bool           // attempts wait for their context, instead of failing at once
+}
+
+func (s *troubled) Change(ctx context.Context, groupID string, fn func(group.Tx) error) ([]group.Event, error) {
+	s.mu.Lock()
+	n, is := s.failed[groupID]
+	if is {
+		s.failed[groupID] = n + 1
+	}
+	hang := s.hang
+	s.mu.Unlock()
+	switch {
+	case is && hang:
+		<-ctx.Done()
+		return nil, ctx.Err()
+	case is:
+		return nil, errors.New("this group cannot be changed")
+	}
+	return s.store.Change(ctx, groupID, fn)
+}
+
+func (s *troubled) mend() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = nil
+}
+
+// attempts returns the least and the greatest number of them on a group.
+func (s *troubled) attempts() (least, most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	least = 1 << 30
+	for _, n := range s.failed {
+		least, most = min(least, n), max(most, n)
+	}
+	return least, most
+}
+
+// newTroubled returns a service with n groups whose timers are due and fail,
+// and a group whose timer is due after them.
+func newTroubled(t *testing.T, n int) (b *bench, s *troubled, healthy string) {
+	t.Helper()
+	b = newBench(t, group.Config{})
+	s = &troubled{store: b.store, failed: make(map[string]int)}
+	b.now = time.Now().Add(-time.Hour)
+	timed := func(after time.Duration) string {
+		end := b.now.Add(after)
+		g, err := b.Create(t.Context(), alice, group.CreateRequest{Name: "x", EndsAt: &end})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g.ID
+	}
+	for range n {
+		s.failed[timed(time.Minute)] = 0
+	}
+	healthy = timed(2 * time.Minute)
+	service := group.NewService(group.Config{}, group.Deps{
+		Repository: s, Log: s, Announcer: b.recorder, Signaler: b.recorder, Now: time.Now,
+	})
+	for range 2 { // nodes
+		scheduler := group.NewScheduler(service, s, slog.New(slog.DiscardHandler))
+		if err := scheduler.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := scheduler.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	return b, s, healthy
+}
+
+func (b *bench) ended(t *testing.T, id string) bool { t.Helper(); return b.read(t, id).EndedAt != nil }
+
+// The longest due come first, and more of them fail than one look takes.
+func TestFailingTimersKeepNoOtherWaiting(t *testing.T) {
+	t.Parallel()
+	b, s, healthy := newTroubled(t, 150)
+	awaitTimer(t, "the timer behind those that fail fires", func() bool { return b.ended(t, healthy) })
+	awaitTimer(t, "failing timers are tried again", func() bool { least, _ := s.attempts(); return least >= 2 })
+	if _, most := s.attempts(); most > 12 {
+		t.Errorf("a failing timer was tried %d times", most) // without a wait that grows: twice a second, by each node
+	}
+	var ids []string
+	for id := range s.failed {
+		ids = append(ids, id)
+	}
+	s.mend()
+	for _, id := range ids[:3] {
+		awaitTimer(t, "a timer fires once its group can be changed", func() bool { return b.ended(t, id) })
+	}
+}
+
+// A timer whose change waits, for a lock that another program holds, say, takes
+// nobody else's time.
+func TestHangingTimersKeepNoOtherWaiting(t *testing.T) {
+	t.Parallel()
+	b, s, healthy := newTroubled(t, 3)
+	s.mu.Lock()
+	s.hang = true
+	s.mu.Unlock()
+	awaitTimer(t, "the timer behind those that hang fires", func() bool { return b.ended(t, healthy) })
+}
+
+// awaitTimer waits until a condition on timers holds.
+func awaitTimer(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(30 * time.Second)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("timed out: %s", what)
+		}
+	}
+}

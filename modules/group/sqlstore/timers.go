@@ -1,0 +1,52 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/group"
+)
+
+// maxDoublings is how often the wait after a timer's failure doubles.
+const maxDoublings = 6
+
+// timerStatements returns the statements on timers. next_at is when a timer is
+// to fire; where it has failed, retry_at is when it is tried again.
+func timerStatements(now string) (schedule, due, postpone string) {
+	schedule = `UPDATE groups SET next_at = $2, retry_at = NULL, failures = 0 WHERE id = $1`
+	due = `SELECT id FROM groups
+		WHERE next_at IS NOT NULL AND COALESCE(retry_at, next_at) <= (SELECT ` + now + `) AND next_at <= (SELECT ` + now + `)
+		AND deleted_at IS NULL ORDER BY COALESCE(retry_at, next_at) LIMIT $1`
+	postpone = fmt.Sprintf(`UPDATE groups SET failures = failures + 1,
+		retry_at = %[1]s + (%[2]d << CASE WHEN failures < %[3]d THEN failures ELSE %[3]d END)
+		WHERE id = $1 AND COALESCE(retry_at, next_at) <= (SELECT %[1]s) AND next_at <= (SELECT %[1]s)`,
+		now, group.MaxPostponed.Microseconds()>>maxDoublings, maxDoublings)
+	return schedule, due, postpone
+}
+
+// Due returns groups whose timer is due and not postponed.
+func (s *Store) Due(ctx context.Context, limit int) (ids []string, err error) {
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		ids = nil
+		return each(ctx, q, s.sql.due, args{limit}, func(scan scanner) error {
+			var id string
+			err := scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+	})
+	return ids, doing(err, "find groups", "whose timer is due")
+}
+
+// Postpone keeps a timer that failed from being due for a while.
+func (s *Store) Postpone(ctx context.Context, groupID string) error {
+	if !storable(groupID) {
+		return nil
+	}
+	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		_, err := q.ExecContext(ctx, s.sql.postpone, groupID)
+		return err
+	})
+	return doing(err, "postpone the timer of group", groupID)
+}
