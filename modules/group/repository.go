@@ -142,7 +142,9 @@ type Log interface {
 	// Relay calls publish for committed events older than age that are not
 	// marked published, at most limit, leaving out those that another node's
 	// relay holds, and marks those that publish accepted. It returns how many
-	// it marked.
+	// it tried: fewer than limit when it has come to the end. Each call goes on
+	// where the last one ended, and after the end from the beginning, so that
+	// events that cannot be published keep no others waiting.
 	Relay(ctx context.Context, age time.Duration, limit int, publish func(Event) error) (int, error)
 
 	// Published marks events as published.

@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Heads":                testHeads,
 		"RelayAndPublished":    testRelay,
 		"RelaysShareNothing":   testRelays,
+		"RelayGoesOn":          testRelayGoesOn,
 		"MemberListing":        testMemberListing,
 		"PublicListing":        testPublicListing,
 		"PublicSearch":         testSearch,

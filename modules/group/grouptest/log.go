@@ -202,9 +202,9 @@ func testRelay(t *testing.T, s Store) {
 	for n := range 4 {
 		change(t, s, g.ID, post(ctx, n)) // up to version 5
 	}
-	relay := func(age time.Duration, limit int, fail ...int64) (published []int64, marked int) {
+	relay := func(age time.Duration, limit int, fail ...int64) (published []int64, tried int) {
 		t.Helper()
-		marked, err := s.Relay(ctx, age, limit, func(e group.Event) error {
+		tried, err := s.Relay(ctx, age, limit, func(e group.Event) error {
 			if slices.Contains(fail, e.Version) {
 				return errors.New("not published")
 			}
@@ -217,14 +217,14 @@ func testRelay(t *testing.T, s Store) {
 		if err != nil {
 			t.Fatalf("relay: %v", err)
 		}
-		return published, marked
+		return published, tried - len(fail)
 	}
-	check := func(what string, got []int64, marked int, want ...int64) {
+	check := func(what string, got []int64, accepted int, want ...int64) {
 		t.Helper()
 		slices.Sort(got)
 		same(t, what, got, want)
-		if marked != len(want) {
-			t.Errorf("%s: %d marked, want %d", what, marked, len(want))
+		if accepted != len(want) {
+			t.Errorf("%s: %d tried and accepted, want %d", what, accepted, len(want))
 		}
 	}
 	got, n := relay(time.Hour, 10)
@@ -254,6 +254,55 @@ func testRelay(t *testing.T, s Store) {
 	}
 	got, n = relay(-time.Hour, 1000)
 	check("all but one were marked", got, n, 350)
+}
+
+// testRelayGoesOn has more events than one relay takes that cannot be
+// published: those behind them are, and they themselves are tried again.
+func testRelayGoesOn(t *testing.T, s Store) {
+	const limit = 3
+	ctx, stuck := t.Context(), create(t, s)
+	for n := range 2 * limit {
+		change(t, s, stuck.ID, post(ctx, n))
+	}
+	fine := create(t, s)
+	change(t, s, fine.ID, post(ctx, 1))
+	tried := make(map[group.Ref]int)
+	relay := func(mended bool) {
+		t.Helper()
+		_, err := s.Relay(ctx, -time.Hour, limit, func(e group.Event) error {
+			tried[group.Ref{GroupID: e.GroupID, Version: e.Version}]++
+			if e.GroupID == stuck.ID && !mended {
+				return errors.New("not published")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 8 {
+		relay(false)
+	}
+	for version := int64(1); version <= 2; version++ {
+		if n := tried[group.Ref{GroupID: fine.ID, Version: version}]; n != 1 {
+			t.Errorf("event %d behind those that cannot be published was tried %d times", version, n)
+		}
+	}
+	for version := int64(1); version <= 2*limit+1; version++ {
+		if n := tried[group.Ref{GroupID: stuck.ID, Version: version}]; n < 2 {
+			t.Errorf("event %d, which cannot be published, was tried %d times", version, n)
+		}
+	}
+	for range 4 {
+		relay(true)
+	}
+	clear(tried)
+	for range 4 {
+		relay(true)
+	}
+	if len(tried) > 0 {
+		t.Errorf("published events are tried again: %v", tried)
+	}
 }
 
 // testRelays runs relays against one another: they must not publish one event

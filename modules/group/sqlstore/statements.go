@@ -126,8 +126,8 @@ func newStatements(d database.Dialect) statements {
 			`DELETE FROM groups WHERE id = $1`, // and its members
 		},
 
-		relay: `SELECT ` + eventColumns + ` FROM outbox o JOIN events e ON e.group_id = o.group_id AND e.version = o.version
-			WHERE o.created_at < (SELECT ` + now + `) - $1
+		relay: `SELECT ` + eventColumns + `, o.created_at FROM outbox o JOIN events e ON e.group_id = o.group_id AND e.version = o.version
+			WHERE o.created_at < (SELECT ` + now + `) - $1 AND (o.created_at, o.group_id, o.version) > ($3, $4, $5)
 			ORDER BY o.created_at, o.group_id, o.version LIMIT $2` + skipLocked,
 		waits: `SELECT EXISTS (SELECT 1 FROM outbox WHERE created_at < (SELECT ` + now + `) - $1)`,
 		published: newBulk(2, func(rows string) string {

@@ -24,6 +24,7 @@ type Store struct {
 	// relaying holds one token: on SQLite, where rows are not locked, one relay
 	// runs at a time.
 	relaying chan struct{}
+	outbox   outboxCursor
 	gates    gates
 }
 
