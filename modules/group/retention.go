@@ -34,7 +34,9 @@ type Trimmer interface {
 	// Trim looks at the groups after the given id, in order of id, at most
 	// limit: it removes events beyond r, and whole groups that were deleted
 	// longer ago than r.Age, but at least a day. It returns the id to go on
-	// after, empty when it has come to the end.
+	// after, empty when it has come to the end or cannot go on. A group that
+	// fails keeps no other from being looked at: then there may be both, an id
+	// and an error.
 	Trim(ctx context.Context, r Retention, after string, limit int) (next string, err error)
 
 	// Expire removes receipts older than [ReceiptAge], and invites and bans that
@@ -91,7 +93,6 @@ func (j *Janitor) sweep(ctx context.Context) {
 		next, err := j.store.Trim(ctx, j.retention, after, trimBatch)
 		if err != nil {
 			j.log.Debug("group: old events are kept for now", "err", err)
-			return
 		}
 		if next == "" {
 			return

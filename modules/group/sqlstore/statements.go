@@ -30,6 +30,7 @@ type statements struct {
 	relay, waits                                       string
 	aged, trimmable, trim                              string
 	forget                                             []string
+	forgetGroup                                        string
 	published                                          bulk
 }
 
@@ -119,12 +120,9 @@ func newStatements(d database.Dialect) statements {
 		trimmable: `SELECT COALESCE(MAX(version), 0), COUNT(*) FROM (
 			SELECT version, at FROM events WHERE group_id = $1 AND version <= $2 ORDER BY version LIMIT $4) e
 			WHERE at < (SELECT ` + now + `) - $3`,
-		trim: `DELETE FROM events WHERE group_id = $1 AND version <= $2`,
-		forget: []string{
-			`DELETE FROM outbox WHERE group_id = $1`,
-			`DELETE FROM events WHERE group_id = $1`,
-			`DELETE FROM groups WHERE id = $1`, // and its members
-		},
+		trim:        `DELETE FROM events WHERE group_id = $1 AND version <= $2`,
+		forget:      forgetStatements(),
+		forgetGroup: `DELETE FROM groups WHERE id = $1`,
 
 		relay: `SELECT ` + eventColumns + `, o.created_at FROM outbox o JOIN events e ON e.group_id = o.group_id AND e.version = o.version
 			WHERE o.created_at < (SELECT ` + now + `) - $1 AND (o.created_at, o.group_id, o.version) > ($3, $4, $5)

@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/moim-live/moim/modules/database"
@@ -24,7 +26,8 @@ type aged struct {
 	forgotten bool
 }
 
-// Trim removes old events, and groups that were deleted long ago.
+// Trim removes old events, and groups that were deleted long ago. A group that
+// fails keeps no other from being looked at.
 func (s *Store) Trim(ctx context.Context, r group.Retention, after string, limit int) (next string, err error) {
 	var groups []aged
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
@@ -36,20 +39,27 @@ func (s *Store) Trim(ctx context.Context, r group.Retention, after string, limit
 			return err
 		})
 	})
-	for i := 0; i < len(groups) && err == nil; i++ {
-		if g := groups[i]; g.forgotten {
+	if err != nil {
+		return "", doing(err, "find logs that are too long after group", after)
+	}
+	var failed []error
+	for _, g := range groups {
+		if g.forgotten {
 			err = s.forget(ctx, g.id)
 		} else {
 			err = s.trim(ctx, g, r)
 		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("trim the log of group %s: %w", g.id, err))
+		}
+		if ctx.Err() != nil {
+			return "", errors.Join(failed...)
+		}
 	}
-	if err != nil {
-		return "", doing(err, "trim the logs after group", after)
+	if len(groups) == limit {
+		next = groups[limit-1].id
 	}
-	if len(groups) < limit {
-		return "", nil
-	}
-	return groups[len(groups)-1].id, nil
+	return next, errors.Join(failed...)
 }
 
 // trim removes a group's old events, some in each transaction. Their times
@@ -72,13 +82,42 @@ func (s *Store) trim(ctx context.Context, g aged, r group.Retention) error {
 	}
 }
 
+// forget removes a deleted group, some rows in each transaction.
 func (s *Store) forget(ctx context.Context, groupID string) error {
-	return s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-		for _, text := range s.sql.forget {
-			if _, err := q.ExecContext(ctx, text, groupID); err != nil {
+	for _, text := range s.sql.forget {
+		for removed := int64(trimRows); removed == trimRows; {
+			err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+				result, err := q.ExecContext(ctx, text, groupID, trimRows)
+				if err != nil {
+					return err
+				}
+				removed, err = result.RowsAffected()
+				return err
+			})
+			if err != nil {
 				return err
 			}
 		}
-		return nil
+	}
+	return s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		_, err := q.ExecContext(ctx, s.sql.forgetGroup, groupID)
+		return err
 	})
+}
+
+// forgetStatements remove what belongs to a group, at most $2 rows each.
+func forgetStatements() []string {
+	var texts []string
+	for _, of := range []struct{ table, key string }{
+		{"outbox", "version"},
+		{"events", "version"},
+		{"members", "user_id"},
+		{"bans", "user_id"},
+		{"requests", "user_id"},
+		{"invites", "id"},
+	} {
+		texts = append(texts, fmt.Sprintf(`DELETE FROM %[1]s WHERE group_id = $1 AND %[2]s IN
+			(SELECT %[2]s FROM %[1]s WHERE group_id = $1 LIMIT $2)`, of.table, of.key))
+	}
+	return texts
 }
