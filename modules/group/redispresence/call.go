@@ -131,35 +131,53 @@ func (s *Store) release(ctx context.Context) {
 	}
 }
 
-// run runs calls of one script in one round trip. It fails when the server lost
-// its data before they ran: what they answered means nothing then.
+// run runs calls of one script in one round trip. It fails when one of them
+// did, and as runEach does.
 func (s *Store) run(ctx context.Context, self identity, script *redis.Script, fill func(redis.Pipeliner)) error {
+	calls, err := s.runEach(ctx, self, script, fill)
+	for _, call := range calls {
+		if err := call.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+	}
+	return err
+}
+
+// runEach runs calls of one script that have nothing to do with each other in
+// one round trip, and returns them: each has an answer or an error of its own.
+// It fails when the server lost its data before they ran: what they answered
+// means nothing then.
+func (s *Store) runEach(ctx context.Context, self identity, script *redis.Script, fill func(redis.Pipeliner)) ([]redis.Cmder, error) {
 	for again := false; ; again = true {
 		cmds, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 			fill(p)
 			p.HGet(ctx, s.keys.nodes(), "epoch")
 			return nil
 		})
+		if len(cmds) == 0 {
+			return nil, err
+		}
 		last := len(cmds) - 1
 		missing := 0
-		for _, cmd := range cmds[:max(last, 0)] {
+		for _, cmd := range cmds[:last] {
 			if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
 				missing++
 			}
 		}
 		if missing > 0 && missing == last && !again { // else some did run
-			if err = script.Load(ctx, s.client).Err(); err == nil {
-				continue
+			if err := script.Load(ctx, s.client).Err(); err != nil {
+				return nil, err
 			}
+			continue
 		}
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return err
+		if err := cmds[last].Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return nil, err
 		}
 		if epoch, ok := cmds[last].(*redis.StringCmd); !ok || epoch.Val() != self.epoch {
 			s.renewNow()
-			return errForgotten
+			return nil, errForgotten
 		}
-		return nil
+		return cmds[:last], nil
 	}
 }
 

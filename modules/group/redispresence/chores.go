@@ -89,12 +89,15 @@ func (s *Store) doOnce(ctx context.Context, todo chores) error {
 			return err
 		}
 	}
+	var refused error
 	for _, id := range todo.dead {
-		if err := s.sweep(ctx, id); err != nil {
+		if err := s.sweep(ctx, id); isRefusal(err) {
+			refused = fmt.Errorf("sweep a dead node: %w", err)
+		} else if err != nil {
 			return fmt.Errorf("sweep a dead node: %w", err)
 		}
 	}
-	return nil
+	return refused
 }
 
 // announce enters all users of this node, and takes out who is none, if asked.

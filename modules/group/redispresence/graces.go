@@ -89,36 +89,43 @@ func (s *Store) untilNextEnd() time.Duration {
 	return s.nextEnd.Sub(now)
 }
 
-// endIn ends what is over in groups. Those where more is to come, and all after
-// an error, are looked at again.
+// endIn ends what is over in groups. Those where more is to come, and those
+// that failed, are looked at again.
 func (s *Store) endIn(ctx context.Context, groups []string, taken time.Time) {
 	self := s.identity()
 	answers, err := s.end(ctx, self, groups)
-	if err != nil {
-		for _, groupID := range groups {
-			s.watch(groupID, time.Now().Add(s.timing.retry))
+	for i, groupID := range groups {
+		failed := err
+		if failed == nil {
+			failed = answers[i].err
 		}
-		if ctx.Err() == nil && !errors.Is(err, errDown) {
-			s.log.Debug("redispresence: graces are ended later", "err", err)
+		if failed == nil {
+			s.endedIn(groupID, answers[i], taken)
+			continue
 		}
-		return
+		s.watch(groupID, time.Now().Add(s.timing.retry))
+		if ctx.Err() == nil && !errors.Is(failed, errDown) {
+			s.log.Debug("redispresence: graces are ended later", "group", groupID, "err", failed)
+		}
 	}
-	for i, a := range answers {
-		s.mu.Lock()
-		if a.next >= 0 {
-			s.watchLocked(groups[i], time.Now().Add(a.next))
-		} else if s.watched[groups[i]].Equal(taken) { // no grace began meanwhile
-			delete(s.watched, groups[i])
+}
+
+// endedIn tells which graces of a group are over.
+func (s *Store) endedIn(groupID string, a ended, taken time.Time) {
+	s.mu.Lock()
+	if a.next >= 0 {
+		s.watchLocked(groupID, time.Now().Add(a.next))
+	} else if s.watched[groupID].Equal(taken) { // no grace began meanwhile
+		delete(s.watched, groupID)
+	}
+	for _, c := range a.over {
+		if cl := s.claims.get(groupID, c.UserID); cl != nil && !cl.here && !cl.unsure {
+			s.claims.drop(groupID, c.UserID)
 		}
-		for _, c := range a.over {
-			if cl := s.claims.get(groups[i], c.UserID); cl != nil && !cl.here && !cl.unsure {
-				s.claims.drop(groups[i], c.UserID)
-			}
-		}
-		s.mu.Unlock()
-		if len(a.over) > 0 {
-			s.tell(groups[i], a.over)
-		}
+	}
+	s.mu.Unlock()
+	if len(a.over) > 0 {
+		s.tell(groupID, a.over)
 	}
 }
 
@@ -126,8 +133,10 @@ func (s *Store) endIn(ctx context.Context, groups []string, taken time.Time) {
 type ended struct {
 	next time.Duration // until the next grace ends; negative: there is none
 	over []group.PresenceChange
+	err  error // in its place
 }
 
+// end ends what is over in groups. What one answers does not depend on others.
 func (s *Store) end(ctx context.Context, self identity, groups []string) ([]ended, error) {
 	s.mu.Lock()
 	down := s.down
@@ -138,7 +147,7 @@ func (s *Store) end(ctx context.Context, self identity, groups []string) ([]ende
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	results := make([]*redis.Cmd, len(groups))
-	err := s.run(ctx, self, s.scripts.end, func(p redis.Pipeliner) {
+	_, err := s.runEach(ctx, self, s.scripts.end, func(p redis.Pipeliner) {
 		for i, groupID := range groups {
 			results[i] = s.scripts.end.EvalSha(ctx, p, s.keys.group(groupID, self.epoch),
 				timeToLive.Milliseconds(), endLimit, group.LatelyFor.Milliseconds(), group.LatelyMax)
@@ -150,7 +159,7 @@ func (s *Store) end(ctx context.Context, self identity, groups []string) ([]ende
 	answers := make([]ended, len(groups))
 	for i, result := range results {
 		if answers[i], err = readEnded(result); err != nil {
-			return nil, fmt.Errorf("end graces: %w", err)
+			answers[i].err = fmt.Errorf("end graces: %w", err)
 		}
 	}
 	return answers, nil

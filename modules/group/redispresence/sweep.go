@@ -2,9 +2,13 @@ package redispresence
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/modules/group"
 )
@@ -30,7 +34,8 @@ type deadNode struct {
 
 // sweep takes a dead node's users out, waits for those who were nowhere else,
 // and takes over whom it waited for. Should two nodes sweep at once, each user
-// is told by one of them.
+// is told by one of them. A group that the server refuses to change keeps no
+// other from being swept; the node stays to be swept then.
 func (s *Store) sweep(ctx context.Context, name string) error {
 	id, stopped, _ := strings.Cut(name, " ")
 	self := s.identity()
@@ -38,6 +43,7 @@ func (s *Store) sweep(ctx context.Context, name string) error {
 	if stopped != "" {
 		dead.reason = group.ReasonDrained
 	}
+	var refused error
 	for cursor := uint64(0); ; {
 		groups, next, err := s.scanGroups(ctx, id, cursor)
 		if err != nil {
@@ -48,7 +54,9 @@ func (s *Store) sweep(ctx context.Context, name string) error {
 			return err
 		}
 		for _, groupID := range groups {
-			if err := s.sweepGroup(ctx, dead, groupID); err != nil {
+			if err := s.sweepGroup(ctx, dead, groupID); isRefusal(err) {
+				refused = fmt.Errorf("group %s: %w", groupID, err)
+			} else if err != nil {
 				return err
 			}
 		}
@@ -56,12 +64,22 @@ func (s *Store) sweep(ctx context.Context, name string) error {
 			break
 		}
 	}
+	if refused != nil {
+		return refused
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := s.client.Del(ctx, s.keys.node(id)).Err(); err != nil {
 		return err
 	}
 	return s.client.HDel(ctx, s.keys.nodes(), "d "+id, "s "+id).Err()
+}
+
+// isRefusal reports an answer of the server, unlike that it does not answer:
+// then the next call would only wait as long.
+func isRefusal(err error) bool {
+	_, is := errors.AsType[redis.Error](err)
+	return is
 }
 
 func (s *Store) scanGroups(ctx context.Context, id string, cursor uint64) ([]string, uint64, error) {
