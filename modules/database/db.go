@@ -184,7 +184,9 @@ func (d *DB) run(ctx context.Context, fn Func, how func(backend, context.Context
 	}
 	ctx, cancel := WithDeadline(ctx)
 	defer cancel()
-	return Translate(how(open, ctx, fn))
+	return Translate(how(open, ctx, func(ctx context.Context, q Querier) error {
+		return fn(ctx, limited{q, ctx})
+	}))
 }
 
 // WithDeadline bounds ctx as every call to a database is bounded: whoever has

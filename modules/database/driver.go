@@ -98,6 +98,14 @@ func (c *conn) guard(query string, run func() error) error {
 
 func (c *conn) inTransaction() bool { return sqlite3.Xsqlite3_get_autocommit(c.tls, c.db) == 0 }
 
+// interrupt ends the statement that runs on the connection, if one does. It
+// may be called while the connection is in use, but not while it is closed.
+func (c *conn) interrupt() {
+	tls := libc.NewTLS() // the connection's own is in use
+	defer tls.Close()
+	sqlite3.Xsqlite3_interrupt(tls, c.db)
+}
+
 func (c *conn) ResetSession(ctx context.Context) error {
 	c.lost = false
 	return c.innerConn.ResetSession(ctx)
@@ -168,11 +176,13 @@ func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (foun
 
 // watch returns rows whose Next is interrupted when ctx ends.
 func (c *conn) watch(ctx context.Context, inner driver.Rows, err error) (driver.Rows, error) {
-	if err != nil || ctx.Done() == nil {
-		return inner, err
+	if err != nil {
+		return nil, err
 	}
-	r := &rows{Rows: inner, ctx: ctx, conn: c}
-	r.stop = context.AfterFunc(ctx, r.interrupt)
+	r := &rows{Rows: inner, ctx: ctx, conn: c, stop: func() bool { return true }}
+	if ctx.Done() != nil {
+		r.stop = context.AfterFunc(ctx, r.interrupt)
+	}
 	return r, nil
 }
 
@@ -220,7 +230,5 @@ func (r *rows) interrupt() {
 	if !r.running {
 		return
 	}
-	tls := libc.NewTLS() // the connection's own is in use
-	defer tls.Close()
-	sqlite3.Xsqlite3_interrupt(tls, r.conn.db)
+	r.conn.interrupt()
 }

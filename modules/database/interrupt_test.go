@@ -92,6 +92,15 @@ func TestSlowSQLiteStatementEndsWithItsContext(t *testing.T) {
 			isUnavailable(t, call.name+", one row", err)
 		})
 	}
+	for name, call := range map[string]func(context.Context, database.Func) error{"View": db.View, "ReadTx": db.ReadTx, "Write": db.Write} {
+		within(t, name+", with another context", func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			isUnavailable(t, name+", with another context", call(ctx, func(_ context.Context, q database.Querier) error {
+				return all(t.Context(), q, endless["between two rows"])
+			}))
+		})
+	}
 	within(t, "an insert", func() {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()

@@ -39,8 +39,9 @@ type writer struct {
 	done     chan struct{}
 	commits  atomic.Int64
 
-	conn *sql.Conn // nil until the first write, and after a failure
-	run  statements
+	conn      *sql.Conn // nil until the first write, and after a failure
+	interrupt func()    // ends the statement that runs on conn
+	run       statements
 }
 
 // request is one call of write.
@@ -232,25 +233,46 @@ func (w *writer) call(r *request) (err error) {
 	}()
 	ctx, cancel := context.WithTimeout(r.ctx, maxRun)
 	defer cancel()
-	return r.fn(ctx, w.run)
+	defer w.interruptAfter(ctx)()
+	return r.fn(ctx, shielded{w.run, ctx})
 }
 
 func (w *writer) begin() error {
-	ctx, cancel := context.WithTimeout(context.Background(), defaultTimeout)
-	defer cancel()
-	if w.conn == nil {
-		conn, err := w.pool.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		w.conn = conn
-		w.run = statements{texts: newTexts(conn.PrepareContext), direct: conn}
+	if err := w.connect(); err != nil {
+		return err
 	}
 	err := w.exec("BEGIN IMMEDIATE")
 	if err != nil {
 		w.drop() // the next one begins with a connection that has no past
 	}
 	return err
+}
+
+func (w *writer) connect() error {
+	if w.conn != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), defaultTimeout)
+	defer cancel()
+	opened, err := w.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	err = opened.Raw(func(c any) error {
+		inner, ok := c.(*conn)
+		if !ok {
+			return fmt.Errorf("a connection of another driver: %T", c)
+		}
+		w.interrupt = inner.interrupt
+		return nil
+	})
+	if err != nil {
+		_ = opened.Close()
+		return err
+	}
+	w.conn = opened
+	w.run = statements{texts: newTexts(opened.PrepareContext), direct: opened}
+	return nil
 }
 
 func (w *writer) exec(query string) error {
