@@ -22,7 +22,7 @@ const (
 
 	// maxRun bounds how long one change may run. It is less than
 	// defaultTimeout, so that the changes behind a slow one are still in time.
-	maxRun = 2 * time.Second
+	maxRun = 3 * time.Second
 )
 
 // writer is SQLite's one writer. A goroutine of its own takes the changes that

@@ -28,8 +28,11 @@ func exec(t *testing.T, db *database.DB, query string, a ...any) {
 func deleted(t *testing.T, db *database.DB, s *sqlstore.Store, events int) (id string) {
 	t.Helper()
 	id = create(t, s)
-	exec(t, db, `WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i <= $2)
-		INSERT INTO events (group_id, version, type, data, at) SELECT $1, i, 'message.posted', '{}', 0 FROM n`, id, events)
+	for version := 2; version <= events+1; version += 250 {
+		exec(t, db, `WITH RECURSIVE n(i) AS (SELECT $2 UNION ALL SELECT i + 1 FROM n WHERE i < $3)
+			INSERT INTO events (group_id, version, type, data, at) SELECT $1, i, 'message.posted', '{}', 0 FROM n`,
+			id, version, min(version+249, events+1))
+	}
 	exec(t, db, `UPDATE groups SET version = $2, deleted_at = `+db.Dialect().Now()+` - $3 WHERE id = $1`, id, events+1, (48 * time.Hour).Microseconds())
 	return id
 }
