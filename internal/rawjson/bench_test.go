@@ -2,6 +2,8 @@ package rawjson_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/moim-live/moim/internal/rawjson"
@@ -34,4 +36,42 @@ func BenchmarkObject(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkGrowth runs each function over inputs of three sizes: what it takes
+// for a byte must not grow with them.
+func BenchmarkGrowth(b *testing.B) {
+	for name, run := range map[string]func(data []byte){
+		"Check": func(data []byte) { _ = rawjson.Check(data) },
+		"Depth": func(data []byte) { rawjson.Depth(data) },
+		"Split": func(data []byte) {
+			members, _ := rawjson.Split(data, len(data))
+			for _, member := range members {
+				rawjson.Member(member)
+			}
+		},
+		"Parse": func(data []byte) { rawjson.Parse(data) },
+		"Text":  func(data []byte) { rawjson.Text(data) },
+	} {
+		for shape, grow := range map[string]func(times int) string{
+			"fields": func(times int) string { return wide(100 * times) },
+			"leaf": func(times int) string {
+				return strings.Repeat(`{"a":`, 60) + `"` + strings.Repeat("x", 2000*times) + `"` + strings.Repeat("}", 60)
+			},
+			"string": func(times int) string { return `"` + strings.Repeat(`\u00e9`, 300*times) + `"` },
+		} {
+			if (name == "Text") != (shape == "string") {
+				continue
+			}
+			for _, times := range []int{1, 10, 100} {
+				data := []byte(grow(times))
+				b.Run(fmt.Sprintf("%s/%s/%dx", name, shape, times), func(b *testing.B) {
+					b.SetBytes(int64(len(data)))
+					for b.Loop() {
+						run(data)
+					}
+				})
+			}
+		}
+	}
 }

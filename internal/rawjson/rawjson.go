@@ -1,8 +1,9 @@
 // Package rawjson takes JSON apart, and puts it together, without decoding what
 // is in it: encoding/json needs reflection for that, and copies.
 //
-// What it is given must be valid (see [encoding/json.Valid]); what it returns
-// shares memory with that.
+// But for [Check], what it is given must be valid (see [encoding/json.Valid]).
+// What it returns shares memory with that. Every function takes time linear in
+// the length of its input.
 package rawjson
 
 import (

@@ -9,7 +9,9 @@ package fault
 
 import (
 	"errors"
+	"fmt"
 	"time"
+	"unicode/utf8"
 )
 
 // Kind says what sort of failure an [Error] is.
@@ -53,11 +55,37 @@ func New(kind Kind, code, message string) *Error {
 	return &Error{Kind: kind, Code: code, Message: message}
 }
 
-// Validation reports mistakes in a request, all at once.
+// Bounds of a validation failure, so that an answer stays small whatever was
+// sent.
+const (
+	MaxFields = 50  // mistakes that it lists
+	maxText   = 256 // bytes of a field's path and of a message
+)
+
+// Validation reports mistakes in a request, all at once. Above [MaxFields] it
+// lists the first ones and says that there are more.
 func Validation(fields ...Field) *Error {
 	e := New(Invalid, "validation_failed", "the request breaks a rule; see errors")
-	e.Fields = fields
+	if len(fields) > MaxFields {
+		fields = fields[:MaxFields]
+		e.Message = fmt.Sprintf("the request breaks more rules than errors lists, which are the first %d", MaxFields)
+	}
+	for _, f := range fields {
+		e.Fields = append(e.Fields, Field{Field: shorten(f.Field), Message: shorten(f.Message)})
+	}
 	return e
+}
+
+// shorten cuts a text that is too long between two characters.
+func shorten(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	end := maxText - len("…")
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
 }
 
 // Error implements error.
