@@ -8,8 +8,18 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/fault"
 )
+
+// check reports data that exceeds a bound, as a fault. It is done before anything
+// decodes data.
+func check(data json.RawMessage) error {
+	if err := rawjson.Check(data); err != nil {
+		return fault.Validation(fault.Field{Field: "body", Message: err.Error()})
+	}
+	return nil
+}
 
 // decode reads an event's data strictly. Its errors are faults.
 func decode[Req any](data json.RawMessage) (Req, error) {
@@ -59,11 +69,11 @@ func decodeFault(err error) error {
 		return known
 	}
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fault.Validation(fault.Field{Field: e.Field, Message: "must be " + jsonType(e.Type)}).WithCause(err)
+		return fault.Validation(fault.Field{Field: e.Field, Message: "must be " + jsonType(e.Type)}) // err quotes the value, however long
 	}
 	if quoted, ok := strings.CutPrefix(err.Error(), unknownField); ok {
 		if name, unquoteErr := strconv.Unquote(quoted); unquoteErr == nil {
-			return fault.Validation(fault.Field{Field: name, Message: "is not a field of this event"}).WithCause(err)
+			return fault.Validation(fault.Field{Field: name, Message: "is not a field of this event"})
 		}
 	}
 	return fault.Validation(fault.Field{Message: "a value cannot be read"}).WithCause(err)

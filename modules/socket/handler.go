@@ -127,7 +127,8 @@ func (g *Gateway) isolated(fn func() error, attrs ...any) (err error) {
 	return fn()
 }
 
-// handle calls the event's handler and returns its answer.
+// handle checks an event's data, calls the event's handler and returns its
+// answer.
 func (g *Gateway) handle(ctx context.Context, s *Socket, event string, data json.RawMessage) ([]byte, *fault.Error) {
 	h, known := g.handlers.events[event]
 	if !known {
@@ -137,10 +138,13 @@ func (g *Gateway) handle(ctx context.Context, s *Socket, event string, data json
 	began := time.Now()
 	attrs := []any{"event", event, "user", s.UserID(), "socket", s.ID()}
 	var reply []byte
-	err := g.isolated(func() (err error) {
-		reply, err = h.serve(ctx, s, data)
-		return err
-	}, attrs...)
+	err := check(data)
+	if err == nil {
+		err = g.isolated(func() (err error) {
+			reply, err = h.serve(ctx, s, data)
+			return err
+		}, attrs...)
+	}
 	failure := g.explain(ctx, err, attrs...)
 	g.metrics.event(event, failure, time.Since(began))
 	return reply, failure

@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/moim-live/moim/internal/rawjson"
 )
 
 // jsonFormat encodes an answer whole before the first byte goes out, so that
@@ -32,9 +34,14 @@ func marshal(w io.Writer, v any) error {
 const (
 	malformed = "not valid JSON: "
 	misfit    = " does not fit: "
+	exceeding = "beyond a bound: "
 )
 
+// unmarshal reads a body. huma calls it before anything else sees the body.
 func unmarshal(data []byte, v any) error {
+	if err := rawjson.Check(data); err != nil {
+		return fmt.Errorf("%s%w", exceeding, err)
+	}
 	err := json.Unmarshal(data, v)
 	if err == nil {
 		return nil

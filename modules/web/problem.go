@@ -39,9 +39,6 @@ var statuses = map[fault.Kind]int{
 	fault.Unavailable:     http.StatusServiceUnavailable,
 }
 
-// maxFields bounds the mistakes that one answer lists.
-const maxFields = 50
-
 // Problem is an error as the client sees it: RFC 9457 with a stable code.
 type Problem struct {
 	Type   string        `json:"type" doc:"always about:blank: the code says more" example:"about:blank"`
@@ -172,11 +169,17 @@ func fromHuma(op *huma.Operation, m *huma.ErrorModel) *fault.Error {
 	}
 }
 
-// unreadable returns what keeps a body from being JSON, or nil.
+// unreadable returns what keeps a body from being JSON that this server reads,
+// or nil.
 func unreadable(details []*huma.ErrorDetail) *fault.Error {
 	for _, d := range details {
+		if d == nil || d.Location != "body" {
+			continue
+		}
+		if bound, ok := strings.CutPrefix(d.Message, exceeding); ok {
+			return fault.Validation(fault.Field{Field: "body", Message: bound})
+		}
 		switch {
-		case d == nil || d.Location != "body":
 		case strings.HasPrefix(d.Message, malformed):
 			return fault.ErrBadRequest.WithMessage("the body is " + d.Message)
 		case strings.HasPrefix(d.Message, huma.ErrUnknownContentType.Error()):
@@ -191,7 +194,7 @@ func tooLarge(op *huma.Operation) *fault.Error {
 }
 
 // fields turns huma's locations, body.members[3] or query.limit, into the
-// names that clients know, and leaves out the values.
+// names that clients know, in their order, and leaves out the values.
 func fields(details []*huma.ErrorDetail) []fault.Field {
 	var out []fault.Field
 	for _, d := range details {
@@ -208,7 +211,7 @@ func fields(details []*huma.ErrorDetail) []fault.Field {
 		out = append(out, f)
 	}
 	slices.SortStableFunc(out, func(a, b fault.Field) int { return strings.Compare(a.Field, b.Field) })
-	return out[:min(len(out), maxFields)]
+	return out
 }
 
 func fieldName(location string) string {

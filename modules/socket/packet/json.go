@@ -16,14 +16,11 @@ func checkText(data []byte) error {
 	return nil
 }
 
-// checkJSON returns data without surrounding space when it is one JSON value
-// of bounded depth; the result is never empty.
+// checkJSON returns data without surrounding space when it is one JSON value;
+// the result is never empty.
 func checkJSON(data []byte) (json.RawMessage, error) {
 	if !json.Valid(data) {
 		return nil, malformed("it is not JSON")
-	}
-	if rawjson.Depth(data) > MaxDepth {
-		return nil, malformed("it is nested too deeply")
 	}
 	return bytes.TrimSpace(data), nil
 }

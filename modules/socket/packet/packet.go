@@ -3,9 +3,13 @@
 //
 // The decoders accept any input: they never panic, look at every byte a
 // bounded number of times and refuse what a peer of theirs could not use, such
-// as text that is not UTF-8 or JSON nested deeper than [MaxDepth]. JSON values
-// stay as they were sent: numbers keep their digits and objects their order.
-// Decoded values share memory with the input.
+// as text that is not UTF-8. JSON values stay as they were sent: numbers keep
+// their digits and objects their order. Decoded values share memory with the
+// input.
+//
+// A payload beyond the bounds of [rawjson.Check] is refused, except that of an
+// event or a message. Those have an answer, which says more than a refused
+// packet: check the data before it is decoded.
 //
 // Binary packets (types 5 and 6) and their attachments are not supported: they
 // are refused with [ErrBinary].
@@ -22,7 +26,6 @@ import (
 
 // Bounds of what is decoded.
 const (
-	MaxDepth     = 128 // levels of nested arrays and objects
 	MaxArgs      = 64  // arguments of an event or an acknowledgement
 	MaxNamespace = 256 // bytes of a namespace
 )
@@ -131,6 +134,11 @@ func (p *Packet) decodeID(data []byte) (rest []byte, err error) {
 func (p *Packet) decodePayload(data []byte) error {
 	if p.HasID && p.Type != Event && p.Type != Ack {
 		return malformed("this type has no id")
+	}
+	if p.Type != Event {
+		if err := rawjson.Check(data); err != nil {
+			return malformed("the payload " + err.Error())
+		}
 	}
 	switch p.Type {
 	case Connect:
