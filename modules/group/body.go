@@ -13,11 +13,12 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// mistakes collects what is wrong with a request, one entry a field.
+// mistakes collects what is wrong with a request, one entry a field. It stops
+// one above what a failure lists, so that the failure says that there are more.
 type mistakes []fault.Field
 
 func (m *mistakes) add(field, format string, args ...any) {
-	if m.has(field) {
+	if len(*m) > fault.MaxFields || m.has(field) {
 		return
 	}
 	*m = append(*m, fault.Field{Field: field, Message: fmt.Sprintf(format, args...)})
@@ -119,6 +120,18 @@ func (b *body) take(name string, dst any, want string) {
 	}
 }
 
+// takeList is take for an array. One with more than limit elements is refused
+// before it is decoded.
+func (b *body) takeList(name string, dst any, limit int, want string) {
+	if raw := b.fields[name]; len(raw) > 0 && raw[0] == '[' {
+		if _, all := rawjson.Split(raw, limit); !all {
+			b.refuse(fmt.Sprintf("must have at most %d entries", limit), name)
+			return
+		}
+	}
+	b.take(name, dst, want)
+}
+
 // raw removes and returns a field as it came, null included.
 func (b *body) raw(name string) (json.RawMessage, bool) {
 	raw, ok := b.fields[name]
@@ -126,8 +139,7 @@ func (b *body) raw(name string) (json.RawMessage, bool) {
 	return raw, ok
 }
 
-// refuse notes fields of features that this server does not serve: ignoring
-// them would be a promise not kept.
+// refuse notes those of the fields that there are.
 func (b *body) refuse(message string, names ...string) {
 	for _, name := range names {
 		if _, ok := b.raw(name); ok {
@@ -170,11 +182,16 @@ func (m *mistakes) object(field string, raw json.RawMessage, limit int) {
 	case !isObject(raw) || !json.Valid(raw):
 		m.add(field, "must be an object")
 	case len(raw) > limit:
-		m.add(field, "must be at most %d bytes of JSON", limit)
+		m.add(field, tooLarge, limit)
 	case rawjson.Depth(raw) > maxDepth:
-		m.add(field, "must be at most %d levels deep", maxDepth)
+		m.add(field, tooDeep, maxDepth)
 	}
 }
+
+const (
+	tooLarge = "must be at most %d bytes of JSON"
+	tooDeep  = "must be at most %d levels deep"
+)
 
 func oneOf[T ~string](m *mistakes, field string, value T, choices ...T) {
 	if slices.Contains(choices, value) {
@@ -193,11 +210,19 @@ func (m *mistakes) capacity(capacity *int, limit int) {
 	}
 }
 
-// objectPatch checks a merge patch of an object; null empties it. The size is
-// checked once it is applied.
-func (m *mistakes) objectPatch(field string, raw json.RawMessage) {
-	if raw != nil && !isNull(raw) && (!isObject(raw) || !json.Valid(raw)) {
+// objectPatch checks a merge patch of an object of at most limit bytes; null
+// empties it. The patch may be larger than that, since it also names what it
+// removes. The object's own size is checked once the patch is applied.
+func (m *mistakes) objectPatch(field string, raw json.RawMessage, limit int) {
+	raw = tidy(raw)
+	switch {
+	case raw == nil || isNull(raw):
+	case !isObject(raw) || !json.Valid(raw):
 		m.add(field, "must be an object or null")
+	case len(raw) > maxPatch*limit:
+		m.add(field, tooLarge, maxPatch*limit)
+	case rawjson.Depth(raw) > maxDepth:
+		m.add(field, tooDeep, maxDepth)
 	}
 }
 
@@ -206,11 +231,11 @@ func (m *mistakes) data(field string, raw json.RawMessage, required bool) {
 	case raw == nil && required:
 		m.add(field, "is required")
 	case len(raw) > maxData:
-		m.add(field, "must be at most %d bytes of JSON", maxData)
+		m.add(field, tooLarge, maxData)
 	case raw != nil && !json.Valid(raw):
 		m.add(field, "must be JSON")
 	case rawjson.Depth(raw) > maxDepth:
-		m.add(field, "must be at most %d levels deep", maxDepth)
+		m.add(field, tooDeep, maxDepth)
 	}
 }
 

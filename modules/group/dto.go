@@ -17,6 +17,7 @@ const (
 	maxAttributes       = 16 << 10
 	maxMemberAttributes = 4 << 10
 	maxData             = 32 << 10
+	maxPatch            = 4  // times the bytes of what it patches
 	maxDepth            = 64 // levels of arrays and objects in attributes and data
 	maxType             = 64
 	maxUserID           = 128
@@ -63,7 +64,7 @@ func (r *CreateRequest) read(b *body) {
 	b.take("capacity", &r.Capacity, "a whole number or null")
 	r.Attributes, _ = b.raw("attributes")
 	b.take("endsAt", &r.EndsAt, "a time like 2026-01-02T15:04:05Z")
-	b.take("remindBefore", &r.RemindBefore, "a list of seconds")
+	b.takeList("remindBefore", &r.RemindBefore, maxReminders, "a list of seconds")
 }
 
 // withDefaults returns a copy in the form that is stored.
@@ -137,7 +138,7 @@ func (r *UpdateRequest) read(b *body) {
 		b.fields["remindBefore"] = json.RawMessage("[]")
 	}
 	b.take("endsAt", &r.EndsAt, "a time like 2026-01-02T15:04:05Z, or null")
-	b.take("remindBefore", &r.RemindBefore, "a list of seconds or null")
+	b.takeList("remindBefore", &r.RemindBefore, maxReminders, "a list of seconds or null")
 }
 
 // Validate reports all mistakes at once, as validation_failed. What depends on
@@ -157,7 +158,7 @@ func (r UpdateRequest) Validate(maxMembers int, now time.Time) error {
 		oneOf(&m, "joinPolicy", *r.JoinPolicy, JoinOpen, JoinRequest, JoinInvite)
 	}
 	m.capacity(r.Capacity, maxMembers)
-	m.objectPatch("attributes", r.Attributes)
+	m.objectPatch("attributes", r.Attributes, maxAttributes)
 	var reminders []int
 	if r.RemindBefore != nil {
 		reminders = *r.RemindBefore
@@ -178,7 +179,9 @@ func (r *AddMembersRequest) UnmarshalJSON(data []byte) error {
 	return r.fill(data, r)
 }
 
-func (r *AddMembersRequest) read(b *body) { b.take("userIds", &r.UserIDs, "a list of strings") }
+func (r *AddMembersRequest) read(b *body) {
+	b.takeList("userIds", &r.UserIDs, maxAddedMembers, "a list of strings")
+}
 
 // Validate reports all mistakes at once, as validation_failed.
 func (r AddMembersRequest) Validate() error {
@@ -214,7 +217,7 @@ func (r UpdateMemberRequest) Validate() error {
 	if r.Role != nil {
 		oneOf(&m, "role", *r.Role, Admin, MemberRole)
 	}
-	m.objectPatch("attributes", r.Attributes)
+	m.objectPatch("attributes", r.Attributes, maxMemberAttributes)
 	return m.err()
 }
 
@@ -269,7 +272,7 @@ func (r *SignalRequest) UnmarshalJSON(data []byte) error {
 func (r *SignalRequest) read(b *body) {
 	b.take("type", &r.Type, "a string")
 	r.Data, _ = b.raw("data")
-	b.take("to", &r.To, "a list of strings")
+	b.takeList("to", &r.To, maxSignalTargets, "a list of strings")
 }
 
 // Validate reports all mistakes at once, as validation_failed.

@@ -143,7 +143,7 @@ func TestUpdateApply(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := fmt.Sprint(g)
-			_, changes, err := r.apply(g)
+			_, changes, err := r.apply(g, parsePatch(r.Attributes))
 			if codeOf(err) != c.code {
 				t.Fatalf("code %s, want %s", codeOf(err), c.code)
 			}

@@ -5,36 +5,58 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+
+	"github.com/moim-live/moim/internal/rawjson"
 )
 
-// mergePatch applies a JSON merge patch (RFC 7396) to target. Numbers keep
-// their digits. Both must be valid JSON; an empty target counts as absent.
-func mergePatch(target, patch json.RawMessage) (json.RawMessage, error) {
-	if !isObject(patch) {
-		return compact(patch)
+// mergePatch is a JSON merge patch (RFC 7396) that was taken apart, so that
+// applying it in a transaction parses nothing that a client sent. It may be
+// applied any number of times, also concurrently.
+type mergePatch struct {
+	given bool
+	root  rawjson.Node
+}
+
+// parsePatch takes a patch apart. It must be valid JSON of bounded depth, or
+// nil, which changes nothing.
+func parsePatch(raw json.RawMessage) mergePatch {
+	if raw == nil {
+		return mergePatch{}
 	}
-	var changes map[string]json.RawMessage
-	if err := json.Unmarshal(patch, &changes); err != nil {
-		return nil, fmt.Errorf("read a merge patch: %w", err)
+	return mergePatch{given: true, root: rawjson.Parse(tidy(raw))}
+}
+
+// apply returns target with the patch applied. Numbers keep their digits. An
+// empty target counts as absent; any other must be valid JSON. The time is
+// linear in the length of both.
+func (p mergePatch) apply(target json.RawMessage) json.RawMessage {
+	if !p.given {
+		return target
 	}
-	result := make(map[string]json.RawMessage, len(changes))
-	if isObject(target) {
-		if err := json.Unmarshal(target, &result); err != nil {
-			return nil, fmt.Errorf("read a merge patch's target: %w", err)
+	var to rawjson.Node
+	if len(target) > 0 {
+		to = rawjson.Parse(target)
+	}
+	return merge(to, p.root).Append(make([]byte, 0, len(target)+len(p.root.Raw)))
+}
+
+// merge changes target's members, never the patch's.
+func merge(target, patch rawjson.Node) rawjson.Node {
+	if patch.Members == nil {
+		return patch
+	}
+	members := target.Members
+	if members == nil {
+		members = make(map[string]rawjson.Node, len(patch.Members))
+	}
+	for name, change := range patch.Members {
+		if change.IsNull() {
+			delete(members, name)
+		} else {
+			members[name] = merge(members[name], change)
 		}
 	}
-	for name, change := range changes {
-		if isNull(change) {
-			delete(result, name)
-			continue
-		}
-		merged, err := mergePatch(result[name], change)
-		if err != nil {
-			return nil, err
-		}
-		result[name] = merged
-	}
-	return marshal(result)
+	return rawjson.Node{Members: members}
 }
 
 // marshal encodes v as one line of JSON without escaping HTML: what is stored

@@ -6,9 +6,9 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// apply returns g with the patch applied, and the changed fields with their
-// new values: the data of group.updated.
-func (r UpdateRequest) apply(g Group) (Group, map[string]any, error) {
+// apply returns g with the request applied, and the changed fields with their
+// new values: the data of group.updated. patch is the parsed r.Attributes.
+func (r UpdateRequest) apply(g Group, patch mergePatch) (Group, map[string]any, error) {
 	changes := make(map[string]any)
 	replace(changes, "name", &g.Name, r.Name)
 	replace(changes, "description", &g.Description, r.Description)
@@ -26,7 +26,7 @@ func (r UpdateRequest) apply(g Group) (Group, map[string]any, error) {
 		g.Capacity = &capacity
 		changes["capacity"] = capacity
 	}
-	attributes, changed, err := patchAttributes(g.Attributes, r.Attributes, maxAttributes)
+	attributes, changed, err := patchAttributes(g.Attributes, patch, maxAttributes)
 	if err != nil {
 		return g, nil, err
 	}
@@ -38,11 +38,12 @@ func (r UpdateRequest) apply(g Group) (Group, map[string]any, error) {
 	return g, changes, nil
 }
 
-// apply returns m with the patch applied, and whether that changed anything.
-func (r UpdateMemberRequest) apply(m Member) (Member, bool, error) {
+// apply returns m with the request applied, and whether that changed anything.
+// patch is the parsed r.Attributes.
+func (r UpdateMemberRequest) apply(m Member, patch mergePatch) (Member, bool, error) {
 	changes := make(map[string]any)
 	replace(changes, "role", &m.Role, r.Role)
-	attributes, changed, err := patchAttributes(m.Attributes, r.Attributes, maxMemberAttributes)
+	attributes, changed, err := patchAttributes(m.Attributes, patch, maxMemberAttributes)
 	if err != nil {
 		return m, false, err
 	}
@@ -57,26 +58,23 @@ func replace[T comparable](changes map[string]any, name string, old, replacement
 	}
 }
 
-// patchAttributes merges patch (nil: nothing, null: empty them) into
-// attributes and reports whether they are others now.
-func patchAttributes(attributes, patch json.RawMessage, limit int) (json.RawMessage, bool, error) {
-	if patch == nil {
+// patchAttributes applies a patch to attributes and reports whether they are
+// others now. A patch that is null empties them.
+func patchAttributes(attributes json.RawMessage, patch mergePatch, limit int) (json.RawMessage, bool, error) {
+	if !patch.given {
 		return attributes, false, nil
 	}
 	merged := json.RawMessage("{}")
-	if !isNull(patch) {
-		var err error
-		if merged, err = mergePatch(attributes, patch); err != nil {
-			return nil, false, err
-		}
+	if !patch.root.IsNull() {
+		merged = patch.apply(attributes)
+	}
+	if len(merged) > limit {
+		var m mistakes
+		m.add("attributes", tooLarge, limit)
+		return nil, false, m.err()
 	}
 	if sameJSON(attributes, merged) {
 		return attributes, false, nil
-	}
-	var m mistakes
-	m.object("attributes", merged, limit)
-	if err := m.err(); err != nil {
-		return nil, false, err
 	}
 	return merged, true, nil
 }

@@ -84,7 +84,7 @@ type asked struct {
 }
 
 // receipt returns the receipt for the answer as it is now; nil when the caller
-// gave no key.
+// gave no key. It encodes the request: call it before a transaction begins.
 func (a asked) receipt(ctx context.Context, caller auth.Identity) (*Receipt, error) {
 	key, ok := keyOf(ctx)
 	if !ok {
@@ -105,32 +105,34 @@ func (a asked) receipt(ctx context.Context, caller auth.Identity) (*Receipt, err
 	return &Receipt{UserID: caller.UserID, Key: key, Request: hex.EncodeToString(sum[:]), Answer: answer}, nil
 }
 
-// keep keeps the receipt in the change's own transaction.
-func (a asked) keep(ctx context.Context, tx Tx, caller auth.Identity) error {
-	r, err := a.receipt(ctx, caller)
-	if err != nil || r == nil {
-		return err
+// keep keeps the receipt, unless it is nil, in the change's own transaction,
+// with the answer that the change has found.
+func (a asked) keep(ctx context.Context, tx Tx, receipt *Receipt) error {
+	if receipt == nil {
+		return nil
 	}
-	return tx.Keep(ctx, *r)
+	answer, err := marshal(a.answer)
+	if err != nil {
+		return fmt.Errorf("encode the answer: %w", err)
+	}
+	kept := *receipt
+	kept.Answer = answer
+	return tx.Keep(ctx, kept)
 }
 
 // settle returns how a call ended that failed with err: as the first one under
-// its key did, if there was one. Looking afterwards costs a call that is the
-// first nothing, and also finds the twin that was quicker: a call that repeats
-// a change never commits.
-func (s *Service) settle(ctx context.Context, caller auth.Identity, a asked, err error) error {
-	if err == nil {
-		return nil
-	}
-	asks, failed := a.receipt(ctx, caller)
-	if failed != nil || asks == nil {
+// its key did, if there was one. r is the call's receipt. Looking afterwards
+// costs a call that is the first nothing, and also finds the twin that was
+// quicker: a call that repeats a change never commits.
+func (s *Service) settle(ctx context.Context, r *Receipt, a asked, err error) error {
+	if err == nil || r == nil {
 		return err
 	}
-	first, failed := s.repo.Receipt(ctx, asks.UserID, asks.Key)
+	first, failed := s.repo.Receipt(ctx, r.UserID, r.Key)
 	switch {
 	case failed != nil || first == nil:
 		return err
-	case first.Request != asks.Request:
+	case first.Request != r.Request:
 		return ErrIdempotencyMismatch
 	case a.answer == nil:
 		return nil
@@ -151,7 +153,7 @@ func (s *Service) claim(ctx context.Context, caller auth.Identity, a asked, do f
 	}
 	if r != nil {
 		if err := s.repo.Keep(ctx, *r); err != nil {
-			return s.settle(ctx, caller, a, err)
+			return s.settle(ctx, r, a, err)
 		}
 	}
 	do()
@@ -168,13 +170,13 @@ func (s *Service) repeatable(ctx context.Context, caller auth.Identity, a asked,
 	case r == nil:
 		return do()
 	}
-	if err := s.settle(ctx, caller, a, errFirst); !errors.Is(err, errFirst) {
+	if err := s.settle(ctx, r, a, errFirst); !errors.Is(err, errFirst) {
 		return err
 	}
 	if err := do(); err != nil {
 		return err
 	}
-	return s.settle(ctx, caller, a, s.repo.Keep(ctx, *r))
+	return s.settle(ctx, r, a, s.repo.Keep(ctx, *r))
 }
 
 var errFirst = errors.New("nothing was asked for under this key before")

@@ -127,7 +127,7 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req CreateRe
 	}
 	created, events, err := s.repo.Create(ctx, g, newMember(caller.UserID, caller.Name, Owner, now), s.mayCreate(caller), receipt)
 	if err != nil {
-		err = s.settle(ctx, caller, request, err)
+		err = s.settle(ctx, receipt, request, err)
 		return g, err
 	}
 	s.announcer.Announce(events)
@@ -148,6 +148,7 @@ func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID stri
 	if err := req.Validate(s.cfg.LimitMembers, s.now()); err != nil {
 		return Group{}, err
 	}
+	patch := parsePatch(req.Attributes)
 	var g Group
 	request := asked{what: "update", with: []any{req, req.RemoveCapacity, req.RemoveEnd, revision}, answer: &g}
 	err := s.change(ctx, actUpdate, caller, groupID, request, func(tx Tx, _ *Member) error {
@@ -158,7 +159,7 @@ func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID stri
 		if g.EndedAt != nil && req.EndsAt == nil && !req.RemoveEnd {
 			return ErrGroupEnded
 		}
-		patched, changes, err := req.apply(g)
+		patched, changes, err := req.apply(g, patch)
 		if err != nil || len(changes) == 0 {
 			return err
 		}
@@ -244,12 +245,18 @@ func (s *Service) look(ctx context.Context, a action, caller auth.Identity, grou
 
 // change runs fn in a transaction on a group once the caller's membership m,
 // read inside it, allows the action, and announces what fn appended. fn may
-// run more than once, and does not count when the caller asked before.
+// run more than once, and does not count when the caller asked before. Others
+// wait for the transaction, so fn does not parse what the client sent: whoever
+// calls change has done that.
 func (s *Service) change(ctx context.Context, a action, caller auth.Identity, groupID string, request asked, fn func(tx Tx, m *Member) error) error {
 	if !validGroupID(groupID) {
 		return fault.ErrNotFound
 	}
 	request.what += " " + groupID
+	receipt, err := request.receipt(ctx, caller)
+	if err != nil {
+		return err
+	}
 	var allowed bool
 	events, err := s.repo.Change(ctx, groupID, func(tx Tx) error {
 		allowed = false
@@ -272,13 +279,13 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 		if err := fn(tx, m); err != nil {
 			return err
 		}
-		return request.keep(ctx, tx, caller)
+		return request.keep(ctx, tx, receipt)
 	})
 	if err != nil && !allowed {
 		err = hide(err)
 	}
 	if err != nil {
-		return s.settle(ctx, caller, request, err)
+		return s.settle(ctx, receipt, request, err)
 	}
 	if len(events) > 0 {
 		s.announcer.Announce(events)

@@ -128,9 +128,13 @@ func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string)
 	hash := hashOf(code)
 	var joined Member
 	request := asked{what: "accept " + hash, answer: &joined}
+	receipt, err := request.receipt(ctx, caller)
+	if err != nil {
+		return joined, err
+	}
 	groupID, err := s.repo.InvitedTo(ctx, hash)
 	if err != nil {
-		err = s.settle(ctx, caller, request, invalid(err))
+		err = s.settle(ctx, receipt, request, invalid(err))
 		return joined, err
 	}
 	events, err := s.repo.Change(ctx, groupID, func(tx Tx) error {
@@ -155,10 +159,10 @@ func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string)
 				return err
 			}
 		}
-		return request.keep(ctx, tx, caller)
+		return request.keep(ctx, tx, receipt)
 	})
 	if err != nil {
-		err = s.settle(ctx, caller, request, invalid(err))
+		err = s.settle(ctx, receipt, request, invalid(err))
 		return joined, err
 	}
 	if len(events) > 0 {

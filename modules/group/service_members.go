@@ -228,13 +228,14 @@ func (s *Service) UpdateMember(ctx context.Context, caller auth.Identity, groupI
 	if err := req.Validate(); err != nil {
 		return Member{}, err
 	}
+	patch := parsePatch(req.Attributes)
 	var result Member
 	err := s.change(ctx, actChangeMember, caller, groupID, asked{"update member " + userID, req, &result}, func(tx Tx, self *Member) error {
 		target, err := reach(ctx, tx, caller, self, userID)
 		if err != nil {
 			return err
 		}
-		patched, changed, err := req.apply(target)
+		patched, changed, err := req.apply(target, patch)
 		if err != nil {
 			return err
 		}
