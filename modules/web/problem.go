@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -210,7 +211,9 @@ func fields(details []*huma.ErrorDetail) []fault.Field {
 		}
 		out = append(out, f)
 	}
-	slices.SortStableFunc(out, func(a, b fault.Field) int { return strings.Compare(a.Field, b.Field) })
+	slices.SortFunc(out, func(a, b fault.Field) int {
+		return cmp.Or(strings.Compare(a.Field, b.Field), strings.Compare(a.Message, b.Message))
+	})
 	return out
 }
 
