@@ -78,6 +78,25 @@ func BenchmarkHostileBody(b *testing.B) {
 	}
 }
 
+// BenchmarkHostileHeader reads headers and cursors of growing size.
+func BenchmarkHostileHeader(b *testing.B) {
+	api := web.New(gin.New(), web.Config{}, verify, slog.New(slog.DiscardHandler))
+	for name, read := range map[string]func(value string){
+		"If-Match": func(value string) { _, _, _ = web.ParseIfMatch(`"` + value + `"`) },
+		"cursor":   func(value string) { _, _ = api.ParseCursor("things", value) },
+	} {
+		for _, times := range []int{1, 10, 100} {
+			value := strings.Repeat("9", 300*times)
+			b.Run(fmt.Sprintf("%s/%dx", name, times), func(b *testing.B) {
+				b.SetBytes(int64(len(value)))
+				for b.Loop() {
+					read(value)
+				}
+			})
+		}
+	}
+}
+
 func quietEngine() *gin.Engine {
 	engine := gin.New()
 	api := web.New(engine, web.Config{}, verify, slog.New(slog.DiscardHandler))
