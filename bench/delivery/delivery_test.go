@@ -87,14 +87,14 @@ func TestTable(t *testing.T) {
 	ours, theirs := &moim.Peer{}, centrifuge.Peer{}
 	table := newTable("mine", []peers.Peer{ours, theirs, naked.Peer{}})
 	r := row{name: "1x10@20", rate: 20, limits: within(0.70, 0.50)}
-	table.add(r, ours, figures{cost: 8 * time.Microsecond, p50: time.Millisecond, p99: 9 * time.Millisecond, posted: 20, whole: 1, config: "defaults"})
-	table.add(r, theirs, figures{cost: 10 * time.Microsecond, p50: 2 * time.Millisecond, p99: 8 * time.Millisecond, posted: 10, whole: 1})
+	table.add(r, ours, figures{cost: 8 * time.Microsecond, p50: time.Millisecond, p99: 4500 * time.Microsecond, posted: 20, whole: 1, config: "defaults"})
+	table.add(r, theirs, figures{cost: 10 * time.Microsecond, p50: 2 * time.Millisecond, p99: 4 * time.Millisecond, posted: 10, whole: 1})
 	table.miss(r, naked.Peer{}, host.ErrMissing)
 	var out strings.Builder
 	table.print(&out)
 	for _, want := range []string{
 		"| 1x10@20 | 8.0 | 10.0 (at 50 % of the rate) | **0.80** (≤ 0.70) |  |  |\n",
-		"| 1x10@20 | 1.0 / 9.0 | 2.0 / 8.0 | 1.12 (≤ 1.00 or 10 ms) |  |  |\n",
+		"| 1x10@20 | 1.0 / 4.5 | 2.0 / 4.0 | 1.12 (≤ 1.00 or 5 ms) |  |  |\n",
 		"- moim: defaults\n",
 		"- naked: not measured: not to be had here\n",
 	} {

@@ -29,6 +29,7 @@ type entrant struct {
 	on        *host.Host
 	cluster   *peers.Cluster
 	generator *load.Generator
+	large     *load.Generator // of the large room, if the row has one
 	row       row
 	times     times
 }
@@ -48,14 +49,21 @@ func enter(ctx context.Context, peer peers.Peer, r row, t times) (_ *entrant, er
 	if err != nil {
 		return nil, err
 	}
-	e.generator, err = load.Start(program, loadRole)
+	if e.generator, err = load.Start(program, loadRole); err != nil {
+		return nil, err
+	}
+	if r.need.Large > 0 {
+		e.large, err = load.Start(program, loadRole)
+	}
 	return e, err
 }
 
 // leave ends everything that enter started.
 func (e *entrant) leave() {
-	if e.generator != nil {
-		_ = e.generator.Close()
+	for _, generator := range []*load.Generator{e.generator, e.large} {
+		if generator != nil {
+			_ = generator.Close()
+		}
 	}
 	e.on.Close()
 }
@@ -73,21 +81,37 @@ func (e *entrant) plan() load.Plan {
 }
 
 // fill opens all connections.
-func (e *entrant) fill() error { return e.generator.Open(e.plan()) }
+func (e *entrant) fill() error {
+	if err := e.generator.Open(e.plan()); err != nil || e.large == nil {
+		return err
+	}
+	return e.large.Open(e.largePlan())
+}
 
 // turn lets messages flow, and measures after the warm-up.
 func (e *entrant) turn(ctx context.Context, warmUp time.Duration) (figures, error) {
-	publisher, err := startPublisher(ctx, e.cluster, e.row.need, e.row.rate)
+	publisher, err := startPublisher(ctx, e.cluster, e.traffic(0, e.row.need.Rooms, e.row.rate))
 	if err != nil {
 		return figures{}, err
 	}
-	f, err := e.window(ctx, publisher, warmUp)
+	var f figures
+	if e.row.kind == isolating {
+		f, err = e.isolate(ctx, publisher, warmUp)
+	} else {
+		f, err = e.window(ctx, publisher, warmUp)
+	}
 	if stopped := publisher.stop(); err == nil {
 		err = stopped
 	}
 	return f, err
 }
 
+// traffic is what is posted to some of the rooms.
+func (e *entrant) traffic(first, rooms, rate int) traffic {
+	return traffic{addrs: e.cluster.Addrs[:e.row.need.Nodes], first: first, rooms: rooms, rate: rate}
+}
+
+// window measures what one publisher's messages cost and how late they are.
 func (e *entrant) window(ctx context.Context, publisher *publisher, warmUp time.Duration) (f figures, err error) {
 	if err := pause(ctx, warmUp); err != nil {
 		return f, err

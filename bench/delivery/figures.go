@@ -26,6 +26,7 @@ type figures struct {
 	added     int64   // the same without what the server has before
 	received  float64 // by the idle node, messages of other nodes a second
 	read      float64 // by the idle node, bytes a second, whatever they are
+	beside    *beside // where a large room was busy meanwhile
 	config    string
 }
 
@@ -55,6 +56,9 @@ func merge(turns []figures) figures {
 	f.added = middle(turns, func(f figures) int64 { return f.added })
 	f.received = middle(turns, func(f figures) float64 { return f.received })
 	f.read = middle(turns, func(f figures) float64 { return f.read })
+	if turns[0].beside != nil {
+		f.beside = mergeBeside(turns)
+	}
 	return f
 }
 
@@ -89,12 +93,14 @@ func (f figures) remarks(r row) string {
 // tell describes them in a line.
 func (f figures) tell(r row) string {
 	var text string
-	if r.kind == connecting {
-		text = fmt.Sprintf("%.0f µs to connect and subscribe, %.1f KB a connection (%.1f added)", micros(f.cost), kilobytes(f.memory), kilobytes(f.added))
-	} else {
-		text = fmt.Sprintf("%.2f µs a delivery, p50 %.1f ms, p99 %.1f ms, %.0f posts/s", micros(f.cost), millis(f.p50), millis(f.p99), f.posted)
+	switch r.kind {
+	case connecting:
+		text = fmt.Sprintf("%.0f µs to connect and subscribe, %.1f KB a connection (%.1f added)", micros(f.cost), kilobytes(f.memory), kilobytes(f.added)) + f.remarks(r)
+	case isolating:
+		text = isolationAspect.text(r, f) + "; " + f.tellLarge(r)
+	default:
+		text = fmt.Sprintf("%.2f µs a delivery, p50 %.1f ms, p99 %.1f ms, %.0f posts/s", micros(f.cost), millis(f.p50), millis(f.p99), f.posted) + f.remarks(r)
 	}
-	text += f.remarks(r)
 	if parts := f.use.Parts(); parts != "" {
 		text += "; " + parts
 	}

@@ -19,12 +19,18 @@ import (
 // falls behind is sent less: what it cannot take does not pile up.
 const posters = 64
 
+// traffic is what a publisher posts.
+type traffic struct {
+	addrs        []string // the nodes
+	first, rooms int
+	rate         int // messages a second, over all rooms
+}
+
 // publisher posts messages at an even rate, to all rooms in turn and through
 // all nodes in turn.
 type publisher struct {
 	cluster *peers.Cluster
-	addrs   []string
-	rooms   int
+	traffic traffic
 	clock   load.Clock
 	client  *http.Client
 	cancel  context.CancelFunc
@@ -35,14 +41,14 @@ type publisher struct {
 	first  atomic.Pointer[error] // that failed
 }
 
-func startPublisher(ctx context.Context, cluster *peers.Cluster, need peers.Need, rate int) (*publisher, error) {
+func startPublisher(ctx context.Context, cluster *peers.Cluster, t traffic) (*publisher, error) {
 	clock, err := load.NewClock()
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	p := &publisher{
-		cluster: cluster, addrs: cluster.Addrs[:need.Nodes], rooms: need.Rooms, clock: clock, cancel: cancel,
+		cluster: cluster, traffic: t, clock: clock, cancel: cancel,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: posters, DisableCompression: true}},
 	}
 	due := make(chan int)
@@ -55,7 +61,7 @@ func startPublisher(ctx context.Context, cluster *peers.Cluster, need peers.Need
 	}
 	p.running.Go(func() {
 		defer close(due)
-		p.pace(ctx, due, rate)
+		p.pace(ctx, due, t.rate)
 	})
 	return p, nil
 }
@@ -82,9 +88,9 @@ func (p *publisher) pace(ctx context.Context, due chan<- int, rate int) {
 }
 
 func (p *publisher) post(ctx context.Context, n int) {
-	room := n % p.rooms
-	addr := p.addrs[(n/p.rooms+room)%len(p.addrs)]
-	err := p.send(ctx, addr, room)
+	room := n % p.traffic.rooms
+	addr := p.traffic.addrs[(n/p.traffic.rooms+room)%len(p.traffic.addrs)]
+	err := p.send(ctx, addr, p.traffic.first+room)
 	if err == nil {
 		p.posted.Add(1)
 	} else if ctx.Err() == nil {

@@ -118,11 +118,13 @@ func (t *table) print(out io.Writer) {
 			value:  func(f figures) float64 { return micros(f.cost) },
 			limits: func(row) map[string]float64 { return connectLimits },
 		},
+		isolationAspect,
 	} {
 		t.compare(out, a)
 	}
 	t.growth(out)
 	t.alone(out)
+	t.large(out)
 	fmt.Fprintf(out, "\n- machine: %s\n", t.machine)
 	for _, server := range t.servers {
 		for _, config := range t.configs[server.Name()] {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,7 +29,11 @@ type conn struct {
 	fd      int
 	phase   phase
 	step    int
+	number  int // among the connections of the plan
 	session *Session
+	steps   []Step // the session's, or those by which it resumes
+	marker  []byte // precedes the number to remember; nil: none
+	seen    int64  // the last number
 	rest    []byte // what was read of a frame that is not complete
 	last    string // while talking: what was said to no avail
 }
@@ -45,7 +51,10 @@ func dial(session *Session, number int) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a socket: %w", err)
 	}
-	c := &conn{fd: fd, session: session}
+	c := &conn{fd: fd, number: number, session: session, steps: session.Steps}
+	if session.Resume != nil {
+		c.marker = []byte(session.Resume.Marker)
+	}
 	if err := c.connect(to, number); err != nil {
 		c.close()
 		return nil, fmt.Errorf("connect to %s: %w", to, err)
@@ -109,23 +118,24 @@ func (c *conn) upgraded(data []byte) (rest []byte, err error) {
 
 // proceed takes the steps that wait for nothing.
 func (c *conn) proceed() error {
-	for c.step < len(c.session.Steps) && c.session.Steps[c.step].Await == "" {
+	for c.step < len(c.steps) && c.steps[c.step].Await == "" {
 		if err := c.take(); err != nil {
 			return err
 		}
 	}
-	if c.step == len(c.session.Steps) {
+	if c.step == len(c.steps) {
 		c.phase, c.last = ready, ""
 	}
 	return nil
 }
 
-// hear takes a message while talking.
-func (c *conn) hear(message []byte) error {
-	if !bytes.HasPrefix(message, []byte(c.session.Steps[c.step].Await)) {
-		c.last = string(message)
-		return nil
-	}
+// awaits reports whether the next step waits for this message.
+func (c *conn) awaits(message []byte) bool {
+	return c.phase == talking && bytes.HasPrefix(message, []byte(c.steps[c.step].Await))
+}
+
+// hear takes the step that waited.
+func (c *conn) hear() error {
 	if err := c.take(); err != nil {
 		return err
 	}
@@ -133,10 +143,13 @@ func (c *conn) hear(message []byte) error {
 }
 
 func (c *conn) take() error {
-	say := c.session.Steps[c.step].Say
+	say := c.steps[c.step].Say
 	c.step++
 	if say == "" {
 		return nil
+	}
+	if c.marker != nil {
+		say = strings.ReplaceAll(say, Seen, strconv.FormatInt(c.seen, 10))
 	}
 	return c.write(frameOf(opText, say))
 }

@@ -48,6 +48,12 @@ func (g *Generator) Open(plan Plan) error {
 	return err
 }
 
+// Churn lets clients come and go from now on; of none, it ends that.
+func (g *Generator) Churn(churn Churn) error {
+	_, err := g.ask(command{Churn: &churn})
+	return err
+}
+
 // Reset begins to count anew.
 func (g *Generator) Reset() error {
 	_, err := g.ask(command{Reset: true})

@@ -34,7 +34,9 @@ type loop struct {
 	buffer     []byte
 	events     []unix.EpollEvent
 	latencies  histogram
-	readyCount int
+	churning   churning
+	opened     bool
+	readyCount int // how often a connection became ready
 	lost       int
 }
 
@@ -74,6 +76,7 @@ func (l *loop) open(plan Plan) error {
 			return l.late(opened, len(plan.Sessions))
 		}
 	}
+	l.opened = true
 	return nil
 }
 
@@ -93,6 +96,11 @@ func (l *loop) dial(session *Session) error {
 		return err
 	}
 	l.conns = append(l.conns, c)
+	return l.watch(c)
+}
+
+// watch waits until a connection is made.
+func (l *loop) watch(c *conn) error {
 	for len(l.byFD) <= c.fd {
 		l.byFD = append(l.byFD, nil)
 	}
@@ -100,7 +108,8 @@ func (l *loop) dial(session *Session) error {
 	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, c.fd, &unix.EpollEvent{Events: unix.EPOLLOUT, Fd: int32(c.fd)})
 }
 
-// turn waits a moment for what arrives, and takes it.
+// turn waits a moment for what arrives, and takes it. Once all connections are
+// open, one that breaks ends nothing else.
 func (l *loop) turn() error {
 	n, err := unix.EpollWait(l.epoll, l.events, lookEvery)
 	if err != nil && !errors.Is(err, unix.EINTR) {
@@ -111,7 +120,7 @@ func (l *loop) turn() error {
 		before := c.phase
 		err := l.advance(c, l.events[i].Events)
 		switch {
-		case err != nil && before == ready:
+		case err != nil && (l.opened || before == ready):
 			c.close()
 			l.lost++
 		case err != nil:
@@ -120,7 +129,7 @@ func (l *loop) turn() error {
 			l.readyCount++
 		}
 	}
-	return nil
+	return l.churn()
 }
 
 func (l *loop) advance(c *conn, events uint32) error {
@@ -211,17 +220,25 @@ func (l *loop) receive(c *conn, message []byte, now int64) error {
 			return c.write(answer)
 		}
 	}
-	if c.phase == talking {
-		return c.hear(message)
+	if c.marker != nil {
+		c.remember(message)
+	}
+	if c.awaits(message) {
+		return c.hear()
 	}
 	if sent, ok := sentAt(message); ok {
 		l.latencies.add(now - sent)
+	} else if c.phase == talking {
+		c.last = string(message)
 	}
 	return nil
 }
 
+func (l *loop) reset() { l.latencies, l.readyCount = histogram{}, 0 }
+
 func (l *loop) counts() Counts {
 	return Counts{
+		Subscribed: l.readyCount, Away: l.away(),
 		Messages: l.latencies.total,
 		P50:      l.latencies.quantile(0.50),
 		P99:      l.latencies.quantile(0.99),

@@ -12,9 +12,10 @@ import (
 
 // command is what a generator is told, one of these at a time.
 type command struct {
-	Open  *Plan `json:",omitempty"`
-	Reset bool  `json:",omitempty"`
-	Read  bool  `json:",omitempty"`
+	Open  *Plan  `json:",omitempty"`
+	Reset bool   `json:",omitempty"`
+	Churn *Churn `json:",omitempty"`
+	Read  bool   `json:",omitempty"`
 }
 
 // answer is what it says to each.
@@ -69,8 +70,10 @@ func (l *loop) obey(c command) answer {
 		if err := l.open(*c.Open); err != nil {
 			return answer{Error: err.Error()}
 		}
+	case c.Churn != nil:
+		l.begin(*c.Churn)
 	case c.Reset:
-		l.latencies = histogram{}
+		l.reset()
 	case c.Read:
 		counts := l.counts()
 		return answer{Counts: &counts}

@@ -20,6 +20,26 @@ type Session struct {
 	// Steps are taken one after the other; after the last one the session is
 	// ready.
 	Steps []Step
+	// Resume lets the client come and go; nil: it stays.
+	Resume *Resume `json:",omitempty"`
+}
+
+// Resume is how a client subscribes again and asks for what it has missed.
+type Resume struct {
+	// Marker precedes, in a message, the number by which a client says how far
+	// it has come. The last such number replaces [Seen] in what the steps say.
+	Marker      string
+	Reconnect   []Step // over a new connection
+	Resubscribe []Step // over the same connection: unsubscribe, subscribe
+}
+
+// Seen stands for the last number seen in [Resume]'s steps.
+const Seen = "$seen"
+
+// Churn is how many clients a second come and go. Each has a [Resume].
+type Churn struct {
+	Reconnects   int // close the connection and open another
+	Resubscribes int // unsubscribe and subscribe
 }
 
 // Step waits for a message and answers it.
@@ -30,7 +50,9 @@ type Step struct {
 
 // Counts is what arrived since the last [Generator.Reset].
 type Counts struct {
-	Messages int64
-	P50, P99 time.Duration // from the time in the payload to its reading
-	Lost     int           // connections that the server has closed, since they were opened
+	Messages   int64
+	P50, P99   time.Duration // from the time in the payload to its reading
+	Subscribed int           // how often a client became subscribed: by coming back, once all are open
+	Away       int           // clients that are not subscribed now
+	Lost       int           // connections that the server has closed, since they were opened
 }

@@ -7,6 +7,7 @@ package peers
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/moim-live/moim/bench/host"
 	"github.com/moim-live/moim/bench/load"
@@ -26,6 +27,19 @@ type Need struct {
 	Idle    int // nodes more, which nobody connects to
 	Rooms   int
 	Members int // of each room
+	// Large is how many members one more room has, number Rooms; 0: there is
+	// none.
+	Large  int
+	Stored bool // what is posted is to be stored
+}
+
+// Sizes are the rooms' numbers of members.
+func (n Need) Sizes() []int {
+	sizes := slices.Repeat([]int{n.Members}, n.Rooms)
+	if n.Large > 0 {
+		sizes = append(sizes, n.Large)
+	}
+	return sizes
 }
 
 // All is how many nodes to start.
@@ -39,7 +53,10 @@ type Cluster struct {
 	Addrs []string // host:port of each node
 	PIDs  []int    // of the nodes
 	// Session is how a member of a room connects to a node and subscribes.
-	Session    func(addr string, room, member int) load.Session
+	Session func(addr string, room, member int) load.Session
+	// Resumable is the same for a client that comes and goes; nil where the
+	// server does not send what was missed.
+	Resumable  func(addr string, room, member int) load.Session
 	Heartbeats map[string]string
 	// Request makes the request by which a payload is sent to a room.
 	Request func(ctx context.Context, addr string, room int, payload []byte) (*http.Request, error)

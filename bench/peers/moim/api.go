@@ -23,16 +23,17 @@ func populate(ctx context.Context, addr string, need peers.Need) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	groups := make([]string, need.Rooms)
-	for room := range groups {
+	sizes := need.Sizes()
+	groups := make([]string, len(sizes))
+	for room, members := range sizes {
 		var group struct{ ID string }
 		if err := call(ctx, token, "http://"+addr+"/v1/groups", map[string]any{"name": fmt.Sprintf("Room %d", room)}, &group); err != nil {
 			return nil, err
 		}
 		groups[room] = group.ID
-		for from := 0; from < need.Members; from += atOnce {
+		for from := 0; from < members; from += atOnce {
 			var users []string
-			for member := from; member < min(from+atOnce, need.Members); member++ {
+			for member := from; member < min(from+atOnce, members); member++ {
 				users = append(users, userOf(room, member))
 			}
 			url := "http://" + addr + "/v1/groups/" + group.ID + "/members"

@@ -71,17 +71,13 @@ func (storing) Name() string { return "moim-stored" }
 
 // Start implements peers.Peer.
 func (s storing) Start(ctx context.Context, on *host.Host, need peers.Need) (*peers.Cluster, error) {
-	return s.start(ctx, on, need, "messages")
+	need.Stored = true
+	return s.Peer.Start(ctx, on, need)
 }
 
-// Start implements peers.Peer.
+// Start implements peers.Peer. Groups and members are made with one node, which
+// is then started again, so that nothing of that is in the figures.
 func (p *Peer) Start(ctx context.Context, on *host.Host, need peers.Need) (*peers.Cluster, error) {
-	return p.start(ctx, on, need, "signals")
-}
-
-// start runs it, and posts to /groups/{id}/<what>. Groups and members are made with one node,
-// which is started again then, so that nothing of that is in the figures.
-func (p *Peer) start(ctx context.Context, on *host.Host, need peers.Need, what string) (*peers.Cluster, error) {
 	dir, err := on.Dir()
 	if err != nil {
 		return nil, err
@@ -129,6 +125,13 @@ func (p *Peer) start(ctx context.Context, on *host.Host, need peers.Need, what s
 	c.Session = func(addr string, room, member int) load.Session {
 		return session(addr, groups[room], userOf(room, member))
 	}
+	c.Resumable = func(addr string, room, member int) load.Session {
+		return resumable(c.Session(addr, room, member), groups[room])
+	}
+	what := "signals"
+	if need.Stored {
+		what = "messages"
+	}
 	if c.Request, err = requests(groups, what); err != nil {
 		return nil, err
 	}
@@ -144,8 +147,27 @@ func session(addr, groupID, user string) load.Session {
 	return load.Session{Addr: addr, Path: "/socket.io/?EIO=4&transport=websocket", Steps: []load.Step{
 		{Await: "0{", Say: `40{"token":"` + token + `"}`},
 		{Await: "40{", Say: `420["group:subscribe",{"groupId":"` + groupID + `"}]`},
-		{Await: `430[{"data"`},
+		{Await: subscribed},
 	}}
+}
+
+// subscribed is how the answer to a subscription begins.
+const subscribed = `430[{"data"`
+
+// resumable lets a session subscribe again since the last event that it has
+// received, or since the group's version in the first answer.
+func resumable(s load.Session, groupID string) load.Session {
+	since := `420["group:subscribe",{"groupId":"` + groupID + `","since":` + load.Seen + `}]`
+	s.Resume = &load.Resume{
+		Marker:    `"version":`,
+		Reconnect: []load.Step{s.Steps[0], {Await: "40{", Say: since}, {Await: subscribed}},
+		Resubscribe: []load.Step{
+			{Say: `421["group:unsubscribe",{"groupId":"` + groupID + `"}]`},
+			{Await: `431[{"data"`, Say: since},
+			{Await: subscribed},
+		},
+	}
+	return s
 }
 
 func mint(id auth.Identity) (string, error) {
