@@ -70,7 +70,7 @@ func (e *entrant) leave() {
 
 // plan spreads each room's members over the nodes.
 func (e *entrant) plan() load.Plan {
-	plan := load.Plan{Heartbeats: e.cluster.Heartbeats, AtOnce: opening}
+	plan := load.Plan{Heartbeats: e.cluster.Heartbeats, AtOnce: opening, Stamped: e.row.kind == isolating}
 	for room := range e.row.need.Rooms {
 		for member := range e.row.need.Members {
 			addr := e.cluster.Addrs[(room+member)%e.row.need.Nodes]

@@ -86,14 +86,3 @@ func (c *conn) remember(message []byte) {
 		c.seen = 10*c.seen + int64(digit-'0')
 	}
 }
-
-// away is how many clients are not subscribed.
-func (l *loop) away() int {
-	n := 0
-	for _, c := range l.conns {
-		if c.phase != ready {
-			n++
-		}
-	}
-	return n
-}

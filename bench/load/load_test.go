@@ -4,8 +4,11 @@ package load
 
 import (
 	"encoding/json"
+	"net"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestPayload(t *testing.T) {
@@ -46,7 +49,7 @@ func TestTakesFramesWithoutAllocating(t *testing.T) {
 	frame := append([]byte{0x80 | opText, 126, 0, PayloadSize}, Payload(1)...)
 	if n := testing.AllocsPerRun(100, func() {
 		for _, part := range [][]byte{frame, frame[:50], frame[50:]} {
-			if err := l.arrived(c, part); err != nil {
+			if err := l.arrived(c, part, 2); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -93,4 +96,63 @@ func TestHistogram(t *testing.T) {
 	}
 	h.add(-1)
 	h.add(1 << 62)
+}
+
+// The time of receipt is the kernel's, however long a message waits to be read.
+func TestReadsWhenTheKernelReceived(t *testing.T) {
+	t.Parallel()
+	l, err := newLoop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	l.stamps = make([]byte, stampSize)
+	pair, server := connected(t)
+	c := &conn{fd: pair}
+	defer c.close()
+	if err := c.stamp(); err != nil {
+		t.Fatal(err)
+	}
+	// The kernel begins to take timestamps some time after it was asked to.
+	for deadline := time.Now().Add(time.Minute); ; {
+		if _, err := server.Write([]byte("message")); err != nil {
+			t.Fatal(err)
+		}
+		wrote := l.clock.Now()
+		for l.clock.Now() < wrote+int64(5*time.Millisecond) {
+			continue
+		}
+		n, received, err := l.readStamped(c)
+		if err != nil || n != len("message") {
+			t.Fatalf("read %d bytes: %v", n, err)
+		}
+		if late := time.Duration(received - wrote); late < time.Millisecond {
+			return
+		} else if time.Now().After(deadline) {
+			t.Fatalf("received %s after it was written", late)
+		}
+	}
+}
+
+// connected returns both ends of a TCP connection, the first as a descriptor.
+func connected(t *testing.T) (client int, server net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := listener.Addr().(*net.TCPAddr).Port
+	if err := unix.Connect(client, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: port}); err != nil {
+		t.Fatal(err)
+	}
+	if server, err = listener.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	return client, server
 }

@@ -32,6 +32,7 @@ type loop struct {
 	byFD       []*conn
 	heartbeats map[string][]byte // the answers as frames
 	buffer     []byte
+	stamps     []byte // the kernel's timestamps; nil: it is not asked for them
 	events     []unix.EpollEvent
 	latencies  histogram
 	churning   churning
@@ -57,6 +58,9 @@ func (l *loop) open(plan Plan) error {
 	l.heartbeats = make(map[string][]byte)
 	for beat, answer := range plan.Heartbeats {
 		l.heartbeats[beat] = frameOf(opText, answer)
+	}
+	if plan.Stamped {
+		l.stamps = make([]byte, stampSize)
 	}
 	deadline := time.Now().Add(openWithin)
 	for opened := 0; l.readyCount < len(plan.Sessions); {
@@ -101,6 +105,11 @@ func (l *loop) dial(session *Session) error {
 
 // watch waits until a connection is made.
 func (l *loop) watch(c *conn) error {
+	if l.stamps != nil {
+		if err := c.stamp(); err != nil {
+			return err
+		}
+	}
 	for len(l.byFD) <= c.fd {
 		l.byFD = append(l.byFD, nil)
 	}
@@ -150,7 +159,13 @@ func (l *loop) advance(c *conn, events uint32) error {
 // read takes what has arrived. When that does not fill the buffer there is
 // nothing more: epoll tells of what comes later.
 func (l *loop) read(c *conn) (n int, err error) {
-	n, err = unix.Read(c.fd, l.buffer)
+	var received int64
+	if l.stamps != nil {
+		n, received, err = l.readStamped(c)
+	} else {
+		n, err = unix.Read(c.fd, l.buffer)
+		received = l.clock.Now()
+	}
 	switch {
 	case errors.Is(err, unix.EAGAIN):
 		return 0, nil
@@ -159,28 +174,27 @@ func (l *loop) read(c *conn) (n int, err error) {
 	case n == 0:
 		return 0, errClosed
 	}
-	return n, l.arrived(c, l.buffer[:n])
+	return n, l.arrived(c, l.buffer[:n], received)
 }
 
-// arrived takes what was read, and keeps what is not complete.
-func (l *loop) arrived(c *conn, data []byte) error {
+// arrived takes what was received by now, and keeps what is not complete.
+func (l *loop) arrived(c *conn, data []byte, now int64) error {
 	if len(c.rest) > 0 {
 		c.rest = append(c.rest, data...)
 		data = c.rest
 	}
-	rest, err := l.consume(c, data)
+	rest, err := l.consume(c, data, now)
 	c.rest = append(c.rest[:0], rest...)
 	return err
 }
 
 // consume takes all complete frames off data.
-func (l *loop) consume(c *conn, data []byte) (rest []byte, err error) {
+func (l *loop) consume(c *conn, data []byte, now int64) (rest []byte, err error) {
 	if c.phase == upgrading {
 		if data, err = c.upgraded(data); err != nil || c.phase == upgrading {
 			return data, err
 		}
 	}
-	now := l.clock.Now()
 	for {
 		op, payload, size, ok := nextFrame(data)
 		if !ok {
@@ -232,18 +246,6 @@ func (l *loop) receive(c *conn, message []byte, now int64) error {
 		c.last = string(message)
 	}
 	return nil
-}
-
-func (l *loop) reset() { l.latencies, l.readyCount = histogram{}, 0 }
-
-func (l *loop) counts() Counts {
-	return Counts{
-		Subscribed: l.readyCount, Away: l.away(),
-		Messages: l.latencies.total,
-		P50:      l.latencies.quantile(0.50),
-		P99:      l.latencies.quantile(0.99),
-		Lost:     l.lost,
-	}
 }
 
 func (l *loop) close() {

@@ -9,6 +9,9 @@ type Plan struct {
 	Sessions []Session
 	// Heartbeats holds the server's heartbeats, each with the client's answer.
 	Heartbeats map[string]string
+	// Stamped ends a message's latency when the kernel has received it, not when
+	// it is read: the wait of this process for a processor does not count.
+	Stamped bool
 	// AtOnce is how many connections are being opened at a time.
 	AtOnce int
 }
@@ -51,7 +54,7 @@ type Step struct {
 // Counts is what arrived since the last [Generator.Reset].
 type Counts struct {
 	Messages   int64
-	P50, P99   time.Duration // from the time in the payload to its reading
+	P50, P99   time.Duration // from the time in the payload to its reading, or its receipt
 	Subscribed int           // how often a client became subscribed: by coming back, once all are open
 	Away       int           // clients that are not subscribed now
 	Lost       int           // connections that the server has closed, since they were opened
