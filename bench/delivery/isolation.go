@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,7 +28,7 @@ type beside struct {
 // added99 is what the large room added to the small rooms' p99.
 func (f figures) added99() time.Duration { return f.p99 - f.beside.quiet.p99 }
 
-// largePlan is the large room's clients, who come and go.
+// largePlan is the large room's clients, which come and go.
 func (e *entrant) largePlan() load.Plan {
 	plan := load.Plan{Heartbeats: e.cluster.Heartbeats, AtOnce: opening}
 	for member := range e.row.need.Large {
@@ -44,15 +45,12 @@ func (e *entrant) isolate(ctx context.Context, small *publisher, warmUp time.Dur
 	if err != nil {
 		return figures{}, err
 	}
-	publisher, err := startPublisher(ctx, e.cluster, e.traffic(e.row.need.Rooms, 1, e.row.large.rate))
+	large, err := startPublisher(ctx, e.cluster, e.traffic(e.row.need.Rooms, 1, e.row.large.rate))
 	if err != nil {
 		return figures{}, err
 	}
-	f, err := e.besideLarge(ctx, small, publisher, warmUp)
-	if stopped := publisher.stop(); err == nil {
-		err = stopped
-	}
-	if err != nil {
+	f, err := e.besideLarge(ctx, small, large, warmUp)
+	if err = errors.Join(err, large.stop(), e.large.Churn(load.Churn{})); err != nil {
 		return figures{}, err
 	}
 	f.beside.quiet = quiet
@@ -60,7 +58,7 @@ func (e *entrant) isolate(ctx context.Context, small *publisher, warmUp time.Dur
 }
 
 // besideLarge measures the small rooms while messages flow in the large one and
-// its clients come and go.
+// its clients come and go. The caller ends both.
 func (e *entrant) besideLarge(ctx context.Context, small, large *publisher, warmUp time.Duration) (f figures, err error) {
 	if err := e.large.Churn(e.row.large.churn); err != nil {
 		return f, err
@@ -102,7 +100,7 @@ func (e *entrant) besideLarge(ctx context.Context, small, large *publisher, warm
 		processors: f.use.Total().Seconds() / took, machine: after.Since(machine).Busy(),
 	}
 	f.beside.large.spent(nil, counts.Messages)
-	return f, e.large.Churn(load.Churn{})
+	return f, nil
 }
 
 // drain waits until the large room's messages have all arrived, so that they do

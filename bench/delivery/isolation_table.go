@@ -31,7 +31,7 @@ func (f figures) tellLarge(r row) string {
 	inLarge := r
 	inLarge.rate = r.large.rate
 	return fmt.Sprintf("%d sockets got %.0f messages a second%s, p50 %.1f ms, p99 %.1f ms; %.0f came back each second (%d), %.0f were away; "+
-		"the server kept %.2f processors busy, the machine was busy to %.0f %%",
+		"the server kept %.2f processors busy, the machine was %.0f %% busy",
 		r.need.Large, b.large.posted, b.large.remarks(inLarge), millis(b.large.p50), millis(b.large.p99),
 		b.returned, churn.Reconnects+churn.Resubscribes, b.away, b.processors, 100*b.machine)
 }

@@ -5,6 +5,7 @@ package load
 import (
 	"encoding/json"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -146,8 +147,8 @@ func connected(t *testing.T) (client int, server net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if err := unix.Connect(client, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: port}); err != nil {
+	addr := netip.MustParseAddrPort(listener.Addr().String())
+	if err := unix.Connect(client, &unix.SockaddrInet4{Addr: addr.Addr().As4(), Port: int(addr.Port())}); err != nil {
 		t.Fatal(err)
 	}
 	if server, err = listener.Accept(); err != nil {
