@@ -7,6 +7,10 @@ import (
 	"io"
 )
 
+// saturated is how busy the machine may be before the wait for a processor
+// hides what groups do to each other.
+const saturated = 0.9
+
 // isolationAspect compares what a busy large room does to small ones.
 var isolationAspect = aspect{
 	title: fmt.Sprintf("latency in small groups, p50 / p99, ms: alone; beside a large group; p99 added (≤ %.1f)", millis(isolationLimit)),
@@ -15,6 +19,9 @@ var isolationAspect = aspect{
 		added := fmt.Sprintf("%+.1f", millis(f.added99()))
 		if f.added99() > isolationLimit {
 			added = "**" + added + "**"
+		}
+		if f.beside.machine > saturated {
+			added += fmt.Sprintf(" (machine %.0f %% busy)", 100*f.beside.machine)
 		}
 		quiet := f.beside.quiet
 		return fmt.Sprintf("%.1f / %.1f%s; %.1f / %.1f%s; %s", millis(quiet.p50), millis(quiet.p99), quiet.remarks(r),

@@ -53,25 +53,25 @@ func TestIsolationInTheTable(t *testing.T) {
 	t.Parallel()
 	now, old := &moim.Peer{}, &moim.Peer{Called: before}
 	r := row{name: "isolation", kind: isolating, rate: 300, need: peers.Need{Large: 5000}, large: busy}
-	measured := func(p99 time.Duration) figures {
+	measured := func(p99 time.Duration, machine float64) figures {
 		return merge([]figures{{
 			p50: time.Millisecond, p99: p99, posted: 300, whole: 1, units: 1,
 			beside: &beside{
 				quiet:    figures{p50: time.Millisecond, p99: 2 * time.Millisecond, posted: 300, whole: 1, units: 1},
 				large:    figures{p50: 10 * time.Millisecond, p99: 30 * time.Millisecond, posted: 40, whole: 1, units: 1},
-				returned: 99, away: 2, processors: 1.2, machine: 0.9,
+				returned: 99, away: 2, processors: 1.2, machine: machine,
 			},
 		}})
 	}
 	table := newTable("mine", []peers.Peer{now, old})
-	table.add(r, now, measured(7*time.Millisecond))
-	table.add(r, old, measured(70*time.Millisecond))
+	table.add(r, now, measured(7*time.Millisecond, 0.9))
+	table.add(r, old, measured(70*time.Millisecond, 0.95))
 	var out strings.Builder
 	table.print(&out)
 	for _, want := range []string{
-		"| isolation | 1.0 / 2.0; 1.0 / 7.0; +5.0 | 1.0 / 2.0; 1.0 / 70.0; **+68.0** | 0.10 |\n",
+		"| isolation | 1.0 / 2.0; 1.0 / 7.0; +5.0 | 1.0 / 2.0; 1.0 / 70.0; **+68.0** (machine 95 % busy) | 0.10 |\n",
 		"\nisolation, the large group of moim-before: 5000 sockets got 40 messages a second (at 80 % of the rate), p50 10.0 ms, p99 30.0 ms; " +
-			"99 came back each second (100), 2 were away; the server kept 1.20 processors busy, the machine was 90 % busy\n",
+			"99 came back each second (100), 2 were away; the server kept 1.20 processors busy, the machine was 95 % busy\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
