@@ -11,6 +11,8 @@ import (
 	"github.com/moim-live/moim/bench/measure"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/socket/engine"
 )
 
 // BenchmarkPost posts messages: 64 callers, each into a group of his own,
@@ -83,20 +85,23 @@ func BenchmarkCatchUp(b *testing.B) {
 }
 
 // BenchmarkReturn lets 64 sockets come back to one group at once, as after a
-// node was replaced: each subscribes and is answered with what it missed.
+// node was replaced: each subscribes and is sent what it missed.
 func BenchmarkReturn(b *testing.B) {
 	onBoth(b, func(b *testing.B, open func() string) {
 		n, db, groups := pair(b, open, talk)
 		since := int64(history + 1 - missed)
 		measure.Compare(b, writers,
 			measure.Side{Name: "moim", Do: func(ctx context.Context, w int) error {
-				s := &client{id: fmt.Sprint(w), userID: owner(0).UserID}
-				answer, err := n.feed.Subscribe(ctx, s, group.SubscribeRequest{
+				s := newClient(fmt.Sprint(w), owner(0).UserID)
+				defer n.feed.Drop(s, "left")
+				_, err := n.feed.Subscribe(ctx, s, group.SubscribeRequest{
 					GroupID: n.groups[0], Since: &since, Admit: group.Admit(owner(0)),
 				})
+				if err != nil {
+					return err
+				}
 				n.feed.Release(s, n.groups[0])
-				n.feed.Drop(s, "left")
-				return all(answer.Events, err)
+				return s.caughtUp(ctx)
 			}},
 			measure.Side{Name: "bare", Do: func(ctx context.Context, _ int) error {
 				events, err := db.events(ctx, groups[0], since, 1000)
@@ -158,14 +163,45 @@ func mustJSON(b *testing.B, v any) json.RawMessage {
 	return data
 }
 
-// client is a socket that takes everything.
-type client struct{ id, userID string }
+// client is a socket that takes everything, and counts it.
+type client struct {
+	id, userID string
+	received   atomic.Int64
+	all        chan struct{} // closed when it has all that it missed
+}
 
 var _ group.Subscriber = (*client)(nil)
 
-func (c *client) ID() string          { return c.id }
-func (c *client) UserID() string      { return c.userID }
-func (c *client) Emit(string, []byte) {}
-func (c *client) Busy() bool          { return false }
-func (c *client) Join(string)         {}
-func (c *client) Leave(string)        {}
+func newClient(id, userID string) *client {
+	return &client{id: id, userID: userID, all: make(chan struct{})}
+}
+
+// caughtUp waits until the client has what it missed.
+func (c *client) caughtUp(ctx context.Context) error {
+	select {
+	case <-c.all:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *client) ID() string           { return c.id }
+func (c *client) UserID() string       { return c.userID }
+func (c *client) Codec() adapter.Codec { return codec{} }
+func (c *client) Busy() bool           { return false }
+func (c *client) Join(string)          {}
+func (c *client) Leave(string)         {}
+
+func (c *client) Queue(f *engine.Frame) { c.Send(f) }
+
+func (c *client) Send(*engine.Frame) {
+	if c.received.Add(1) == missed {
+		close(c.all)
+	}
+}
+
+// codec encodes for plain WebSockets.
+type codec struct{}
+
+func (codec) Event(_ string, data []byte) *engine.Frame { return engine.Plain.Frame(data) }
