@@ -46,7 +46,6 @@ type API struct {
 	health    *Health
 	registry  *prometheus.Registry
 	durations *prometheus.HistogramVec
-	observers sync.Map // of them, by answered
 	cursorKey atomic.Pointer[[]byte]
 	warned    atomic.Int64        // when refusals were logged, in ns
 	rawPaths  bool                // the router matches escaped paths: see Own

@@ -40,7 +40,7 @@ func (a *API) observe(c *gin.Context, took time.Duration) {
 	}
 	status := c.Writer.Status()
 	if a.durations != nil {
-		a.duration(answered{method, route, status / 100}).Observe(took.Seconds())
+		a.durations.WithLabelValues(method+" "+route, strconv.Itoa(status/100)+"xx").Observe(took.Seconds())
 	}
 	if !a.log.Enabled(c.Request.Context(), slog.LevelDebug) {
 		return
@@ -54,24 +54,6 @@ func (a *API) observe(c *gin.Context, took time.Duration) {
 var knownMethods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 	http.MethodConnect, http.MethodOptions, http.MethodTrace,
-}
-
-// answered is what the durations of requests are counted by.
-type answered struct {
-	method, route string
-	class         int // of the status: 2 is 2xx
-}
-
-// duration finds what counts a kind of request: to find it by its labels is
-// much of what a short one costs.
-func (a *API) duration(kind answered) prometheus.Observer {
-	known, _ := a.observers.Load(kind)
-	if observer, ok := known.(prometheus.Observer); ok {
-		return observer
-	}
-	observer := a.durations.WithLabelValues(kind.method+" "+kind.route, strconv.Itoa(kind.class)+"xx")
-	a.observers.Store(kind, observer)
-	return observer
 }
 
 func (a *API) recover(c *gin.Context) {
