@@ -68,10 +68,11 @@ func (r *Routes) Mount(router gin.IRouter) {
 		r.api.SetCursorKey(r.cursorKey)
 	}
 	r.groups.Register(r.api)
+	sockets := router.Group("", web.NoSniff)
 	socketIO := gin.WrapF(r.gateway.ServeSocketIO)
-	router.GET(socketIOPath, socketIO)
-	router.POST(socketIOPath, socketIO)
-	router.GET(plainPath, gin.WrapF(r.gateway.ServePlain))
+	sockets.GET(socketIOPath, socketIO)
+	sockets.POST(socketIOPath, socketIO)
+	sockets.GET(plainPath, gin.WrapF(r.gateway.ServePlain))
 }
 
 // setCursorKey makes cursors good on every node that has the key, whether it
