@@ -56,6 +56,7 @@ type session struct {
 	working bool
 	abort   context.CancelFunc // ends the context of the message that is being handled
 	late    bool               // it is to end, and those of all others
+	idle    chan struct{}      // closed when all messages are handled; nil: nobody waits
 	ended   bool
 	reason  engine.Reason
 	socket  *Socket
@@ -89,6 +90,27 @@ func (s *session) paceLocked() {
 		s.conn.Resume()
 	}
 	s.paused = full
+}
+
+// Finish implements [engine.Receiver]. It waits as long as handlers may take
+// whose connection has ended.
+func (s *session) Finish(ctx context.Context) {
+	s.mu.Lock()
+	if !s.working {
+		s.mu.Unlock()
+		return
+	}
+	idle := make(chan struct{})
+	s.idle = idle
+	s.mu.Unlock()
+	grace := time.NewTimer(s.gateway.closeGrace)
+	defer grace.Stop()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	case <-grace.C:
+		s.interrupt()
+	}
 }
 
 // Closed implements [engine.Receiver].
@@ -168,6 +190,10 @@ func (s *session) next() ([]byte, bool) {
 		return data, true
 	}
 	s.queue, s.working, s.abort = nil, false, nil
+	if s.idle != nil {
+		close(s.idle)
+		s.idle = nil
+	}
 	socket, ended, reason := s.socket, s.ended, s.reason
 	if ended {
 		s.socket = nil

@@ -1,9 +1,6 @@
 package engine
 
-import (
-	"slices"
-	"sync"
-)
+import "sync"
 
 const (
 	// maxBatch is how many frames long a queue is reused.
@@ -19,7 +16,6 @@ type batch struct {
 	frames []*Frame
 	next   int // the first frame that is not wholly out
 	out    int // bytes of it that are
-	led    int // entries that are no frames
 	size   int // bytes that are not out
 	total  int // bytes of all frames
 	writes int // system calls that took part of it
@@ -31,19 +27,11 @@ func (b *batch) push(f *Frame) {
 	b.total += f.Len()
 }
 
-// lead puts what is no frame first: the answer to a handshake. Nothing of the
-// batch is out yet.
-func (b *batch) lead(answer []byte) {
-	b.frames = slices.Insert(b.frames, 0, &Frame{wire: answer})
-	b.size += len(answer)
-	b.led = 1
-}
-
 // dropPong takes the last frame back if it is a pong. Nothing of the batch is
 // out yet.
 func (b *batch) dropPong() {
 	last := len(b.frames) - 1
-	if last < 0 || !b.frames[last].is(opPong) {
+	if last < 0 || b.frames[last].op() != opPong {
 		return
 	}
 	b.size -= b.frames[last].Len()
@@ -69,6 +57,20 @@ func (b *batch) chunk(buffer []byte) []byte {
 		chunk = append(chunk, f.wire...)
 	}
 	return chunk
+}
+
+// group returns the frames that are to be written next together, and how many
+// bytes they have: limit at most, or a single larger frame. No frame is out in
+// part.
+func (b *batch) group(limit int) (frames []*Frame, size int) {
+	for _, f := range b.frames[b.next:] {
+		if size > 0 && size+f.Len() > limit {
+			break
+		}
+		frames = b.frames[b.next : b.next+len(frames)+1]
+		size += f.Len()
+	}
+	return frames, size
 }
 
 // wrote takes n bytes more as out.

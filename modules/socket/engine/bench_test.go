@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -16,7 +18,7 @@ func BenchmarkFanOut(b *testing.B) {
 	for _, quiet := range []bool{false, true} {
 		for _, n := range []int{1, 100, 1000} {
 			b.Run(fmt.Sprintf("quiet=%v/conns=%d", quiet, n), func(b *testing.B) {
-				cfg := Config{MaxBacklog: 1 << 30}
+				cfg := Config{MaxBacklog: 1 << 30, PingInterval: time.Hour} // the peers answer nothing
 				if quiet {
 					cfg.Gather = -1
 				}
@@ -65,5 +67,32 @@ func BenchmarkFrame(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		EngineIO.Frame(head, body, tail)
+	}
+}
+
+// BenchmarkOpen opens sockets and ends them, one after the other.
+func BenchmarkOpen(b *testing.B) {
+	s := start(b, Config{})
+	request := "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n" + strings.Join(validHandshake(), "\r\n") + "\r\n\r\n"
+	buffer := make([]byte, 4<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		conn, err := net.Dial("tcp", s.addr())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, request); err != nil {
+			b.Fatal(err)
+		}
+		for n := 0; !bytes.Contains(buffer[:n], []byte(`"maxPayload"`)); {
+			more, err := conn.Read(buffer[n:])
+			if err != nil {
+				b.Fatal(err)
+			}
+			n += more
+		}
+		r := <-s.receivers
+		_ = conn.Close()
+		<-r.closed
 	}
 }

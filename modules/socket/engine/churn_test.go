@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,8 @@ type counting struct {
 }
 
 func (r *counting) Message([]byte) { r.received++ }
+
+func (*counting) Finish(context.Context) {}
 
 func (r *counting) Closed(Reason) {
 	r.closed <- r.received

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -17,9 +18,9 @@ type transport interface {
 	// try hands over what the network takes at once, which may be nothing, and
 	// says how many bytes that was. It never blocks.
 	try(data []byte) (n int, err error)
-	// write blocks until all of data is handed over, at most until deadline.
+	// write blocks until all of b is handed over, at most until deadline.
 	// Neither is called while the other runs.
-	write(data []byte, deadline time.Time) error
+	write(b *batch, deadline time.Time) error
 	// hold keeps the client from being read from, or lets it.
 	hold(on bool)
 	// linger reads and drops, for at most timeout, what the client still sends
@@ -48,21 +49,21 @@ type Conn struct {
 	mu        sync.Mutex // guards what follows, down to settled
 	phase     phase
 	flush     flushState
-	quietAt   time.Duration // from then on, by the engine's clock, a frame is written at once
-	transport transport     // nil while opening
-	queue     *batch        // nil: empty
-	inFlight  int           // bytes that somebody is writing
-	paused    bool          // the client is not read from
-	reason    Reason        // why it ends; 0 while it does not
-	deadline  *time.Timer   // cuts a connection that is closing
-	settled   chan struct{} // closed when nothing is being written any more; nil: nobody waits
+	quietAt   time.Duration      // from then on, by the engine's clock, a frame is written at once
+	transport transport          // nil while opening
+	queue     *batch             // nil: empty
+	inFlight  int                // bytes that somebody is writing
+	paused    bool               // the client is not read from
+	reason    Reason             // why it ends; 0 while it does not
+	deadline  *time.Timer        // cuts a connection that is closing
+	settled   chan struct{}      // closed when nothing is being written any more; nil: nobody waits
+	answered  context.CancelFunc // ends the wait for the answers to a client that has left; nil: there is none
 
 	id       string
 	protocol Protocol
 	receiver Receiver
 	beat     heartbeat
-	inbound  *inbound      // for who reads; nil: nothing has come in part
-	upgraded chan struct{} // closed when net/http's handler may return; nil after that
+	inbound  *inbound // for who reads; nil: nothing has come in part
 }
 
 // ID returns the connection's id: 20 characters of URL-safe base64. It is a
@@ -83,10 +84,13 @@ func (c *Conn) Close(reason Reason) {
 	}
 }
 
-// goodbyeLocked queues the last frame.
+// goodbyeLocked queues the last frame, if there is one.
 func (c *Conn) goodbyeLocked(reason Reason, last *Frame) {
-	c.phase, c.reason = closing, reason
-	c.pushLocked(last)
+	c.reason = reason
+	c.endLocked(closing)
+	if last != nil {
+		c.pushLocked(last)
+	}
 	c.scheduleLocked()
 	timeout := closeTimeout
 	if reason == PingTimeout {
@@ -95,21 +99,23 @@ func (c *Conn) goodbyeLocked(reason Reason, last *Frame) {
 	c.deadline = time.AfterFunc(timeout, func() { c.cut(reason) })
 }
 
-// opened gives the connection its transport: the answer to the handshake goes
-// out, and what is queued.
-func (c *Conn) opened(t transport, answer []byte) {
+// endLocked enters one of the last two phases.
+func (c *Conn) endLocked(p phase) {
+	c.phase = p
+	if c.answered != nil {
+		c.answered()
+		c.answered = nil
+	}
+}
+
+// opened gives the connection its transport: what is queued goes out.
+func (c *Conn) opened(t transport) {
 	c.beat.start(c) // before there can be an end, which stops it
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.transport = t
 	if c.phase == opening {
 		c.phase = open
-	}
-	if c.phase != closed && len(answer) > 0 {
-		if c.queue == nil {
-			c.queue = c.engine.buffers.batch()
-		}
-		c.queue.lead(answer)
 	}
 	if c.queue != nil {
 		c.flushLocked()
@@ -120,16 +126,37 @@ func (c *Conn) opened(t transport, answer []byte) {
 	}
 }
 
-// closedByClient answers the client's goodbye and waits until the answer is
-// out: the connection ends when it returns.
-func (c *Conn) closedByClient(code int) {
+// leave ends the connection of a client that sends no more: what it has asked
+// for is answered, then its goodbye is, with the same code, and the connection
+// ends when leave returns. Without a goodbye code is 0.
+func (c *Conn) leave(code int) {
+	c.finish()
+	var answer *Frame
+	if code != 0 {
+		answer = closeFrame(code, "")
+	}
 	c.mu.Lock()
 	if c.phase == open {
-		c.discardLocked() // who says goodbye reads no more
-		c.goodbyeLocked(TransportClose, closeFrame(code, ""))
+		c.goodbyeLocked(TransportClose, answer)
 	}
 	c.mu.Unlock()
 	c.settle()
+}
+
+// finish waits for the answers to what the client has sent, while the connection
+// is open.
+func (c *Conn) finish() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c.mu.Lock()
+	if c.phase != open {
+		c.mu.Unlock()
+		return
+	}
+	c.answered = cancel
+	c.mu.Unlock()
+	c.beat.stop() // the client cannot answer
+	c.receiver.Finish(ctx)
 }
 
 // abandon notes that the client cannot be read from any more. A client that
@@ -144,7 +171,7 @@ func (c *Conn) abandon(reason Reason, tell bool) {
 		if c.reason == 0 {
 			c.reason = reason
 		}
-		c.phase = closed
+		c.endLocked(closed)
 		c.discardLocked()
 	}
 	t := c.transport
@@ -162,7 +189,7 @@ func (c *Conn) cut(reason Reason) {
 	if c.reason == 0 {
 		c.reason = reason
 	}
-	c.phase = closed
+	c.endLocked(closed)
 	c.discardLocked()
 	if c.transport != nil {
 		c.transport.cut()
@@ -192,8 +219,8 @@ func (c *Conn) ended() {
 // end is the end of a connection that the poller has read from.
 func (c *Conn) end(end ending) {
 	c.inbound = nil // the client may stay for a second
-	if end.code != 0 {
-		c.closedByClient(end.code)
+	if end.reason == TransportClose {
+		c.leave(end.code)
 	}
 	c.abandon(end.reason, end.tell)
 	c.ended()

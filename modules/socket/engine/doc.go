@@ -6,25 +6,29 @@
 //
 // # Reading
 //
-// melody does the handshake. From a connection behind which there is nothing
-// but the kernel the engine then reads itself, where there is epoll: one
-// goroutine waits for all of them, reads into one buffer, takes the frames
-// apart and hands whole messages to the [Receiver]. An idle connection keeps
-// neither a goroutine nor a buffer, and no object of melody's or gorilla's. A
-// connection under TLS, or of a wrapped listener, is left to melody's pump, one
-// goroutine each; so are all of them on other systems. Both break the same
-// rules of RFC 6455 off with the same codes; the tests run over both.
+// The engine takes a connection over from net/http once its handshake is found
+// valid. On Linux, where nothing but the kernel is behind a connection, melody's
+// Upgrader upgrades it and the engine's poller reads: one goroutine waits for all
+// of them, reads into one buffer, takes the frames apart and hands whole messages
+// to the [Receiver]. An idle connection keeps neither a goroutine nor a buffer.
+//
+// A connection under TLS or of a wrapped listener goes to melody's HandleRequest,
+// in a goroutine of the engine's; so do all of them on other systems. melody
+// then reads from it. Both readers break the same rules of RFC 6455 off with the
+// same codes; the tests run over both.
 //
 // What holds:
 //
-//   - A receiver does not block; who has enough pauses the connection, and what
-//     the client sends waits in the network.
-//   - Of one connection at most 16 KiB are read before the next one's turn, and
-//     of what has come in part a frame and a message are kept at most, of
+//   - A receiver does not block. One that has enough pauses the connection, and
+//     what the client sends waits in the network.
+//   - Of one connection at most 16 KiB are read before the next one's turn. Of
+//     what has come in part a frame and a message are kept at most, of
 //     Config.MaxFrame each.
 //   - The descriptor of a connection that the poller reads from is closed after
 //     the poller has left it: what cuts a connection shuts it down, and the
 //     poller notices.
+//   - When the client says that it sends no more, what it has asked for is
+//     answered first: see [Receiver].
 //
 // # The write path
 //
@@ -51,18 +55,18 @@
 //     closed as [SlowConsumer]: what is not being written yet is let go, and
 //     the sender goes on. A burst does not wait for the gathering window, so
 //     that gathering alone makes no slow consumer.
-//   - The engine alone writes to a connection. Of gorilla it takes the answer to
-//     the handshake, which goes out together with the frames that wait already;
-//     what gorilla and melody would write after that their [wire] drops, and
-//     melody's pump for it has ended. So a write that must not wait never finds
-//     another one under way.
+//   - The poller's connections are written to by the engine alone once they are
+//     upgraded. Where melody reads, gorilla writes too: it tells a client by
+//     itself what it broke. There all frames go through gorilla, one writer at a
+//     time, and gorilla drops what would follow a close frame. melody's own
+//     pump for writing has nothing to do.
 //   - After a write that failed, perhaps in the middle of a frame, nothing is
 //     written any more.
 //   - The goodbye is the last thing in the queue. From then on the connection
 //     has a second until it is cut.
 //
-// Under TLS, or on a wrapped listener, nothing can be written without waiting
-// in the worst case: every write is a goroutine's there.
+// Where melody reads nothing can be written without waiting in the worst case:
+// every write is a goroutine's there.
 //
 // Gathered frames are copied into one buffer rather than handed over as a
 // vector: under TLS, or on a wrapped listener, a vector is one system call and

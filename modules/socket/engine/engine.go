@@ -56,6 +56,11 @@ type Handshake struct {
 type Receiver interface {
 	// Message takes one message. data is valid during the call only.
 	Message(data []byte)
+	// Finish is called when the client has said that it sends no more, before
+	// Closed: what is sent until it returns still reaches the client. It
+	// returns when all messages are answered or when ctx ends, because the
+	// connection does. It may block. It is not called for other ends.
+	Finish(ctx context.Context)
 	// Closed is called exactly once, last. It may block.
 	Closed(reason Reason)
 }
@@ -225,7 +230,7 @@ func (e *Engine) now() time.Duration { return time.Since(e.began) }
 type counters struct{ accepted, slow, frames, bytes, writes atomic.Int64 }
 
 // count counts a batch that is out.
-func (s *counters) count(b *batch) { s.add(len(b.frames)-b.led, b.total, b.writes) }
+func (s *counters) count(b *batch) { s.add(len(b.frames), b.total, b.writes) }
 
 func (s *counters) add(frames, bytes, writes int) {
 	s.frames.Add(int64(frames))

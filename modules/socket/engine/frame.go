@@ -68,8 +68,8 @@ func controlFrame(op opcode, payload []byte) *Frame {
 	return &Frame{wire: wire, head: 2}
 }
 
-// is reports the frame's kind.
-func (f *Frame) is(op opcode) bool { return opcode(f.wire[0]&0xf) == op }
+// op returns the frame's kind.
+func (f *Frame) op() opcode { return opcode(f.wire[0] & 0xf) }
 
 // Payload returns the message without its WebSocket framing; do not modify it.
 func (f *Frame) Payload() []byte { return f.wire[f.head:] }

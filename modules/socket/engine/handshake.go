@@ -48,6 +48,7 @@ func (e *Engine) ServeEngineIO(w http.ResponseWriter, r *http.Request) {
 		errForbidden.answer(w, r)
 	case q.Get("EIO") != "4":
 		errVersion.answer(w, r)
+	case refuseUpgrade(w, r):
 	default:
 		e.serve(w, r, EngineIO, q)
 	}
@@ -57,10 +58,7 @@ func (e *Engine) ServeEngineIO(w http.ResponseWriter, r *http.Request) {
 // that a client offers it selects moim; the others may carry its token.
 func (e *Engine) ServePlain(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case !websocket.IsWebSocketUpgrade(r):
-		w.Header().Set("Connection", "Upgrade")
-		w.Header().Set("Upgrade", "websocket")
-		http.Error(w, "this is a WebSocket: open it with one", http.StatusUpgradeRequired)
+	case refuseUpgrade(w, r):
 	case !e.originAllowed(r):
 		http.Error(w, "this origin is not allowed: see http.origins", http.StatusForbidden)
 	default:

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -254,15 +255,13 @@ func TestAcceptRefuses(t *testing.T) {
 func TestAcceptPanics(t *testing.T) {
 	t.Parallel()
 	e := New(Config{}, func(*Conn, Handshake) (Receiver, error) { panic(teapot{}) }, slog.New(slog.DiscardHandler))
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/ws", http.NoBody)
-	r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
 	func() {
 		defer func() {
 			if recover() != (teapot{}) {
 				t.Error("the panic went no further")
 			}
 		}()
-		e.ServePlain(httptest.NewRecorder(), r)
+		e.ServePlain(httptest.NewRecorder(), handshake(t))
 	}()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -271,27 +270,35 @@ func TestAcceptPanics(t *testing.T) {
 	}
 }
 
-// TestBrokenHandshake lacks what only the upgrade checks: the receiver hears
-// of the end.
-func TestBrokenHandshake(t *testing.T) {
+// TestNoHijack: a response whose connection cannot be taken over ends the
+// connection. gin's writer panics there.
+func TestNoHijack(t *testing.T) {
 	t.Parallel()
-	s := start(t, Config{})
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.http.URL+"/ws", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"12"}}
-	resp, err := s.http.Client().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusBadRequest {
-		t.Errorf("answered by %d", resp.StatusCode)
-	}
-	receive(t, s.receivers).wantClosed(t, TransportError)
-	if s.Len() != 0 {
-		t.Error("the connection is kept")
+	for name, panics := range map[string]bool{"an error": false, "a panic": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, Config{})
+			answer := httptest.NewRecorder()
+			var w http.ResponseWriter = answer
+			if panics {
+				w = brittle{answer}
+			}
+			func() {
+				defer func() {
+					if v := recover(); (v != nil) != panics {
+						t.Errorf("recovered %v", v)
+					}
+				}()
+				s.ServePlain(w, handshake(t))
+			}()
+			receive(t, s.receivers).wantClosed(t, TransportError)
+			if !panics && answer.Code != http.StatusInternalServerError {
+				t.Errorf("answered by %d", answer.Code)
+			}
+			if s.Len() != 0 {
+				t.Error("the connection is kept")
+			}
+		})
 	}
 }
 
@@ -300,16 +307,15 @@ type brittle struct{ http.ResponseWriter }
 
 func (brittle) Hijack() (net.Conn, *bufio.ReadWriter, error) { panic("not a Hijacker") }
 
-func TestUpgradePanics(t *testing.T) {
-	t.Parallel()
-	s := start(t, Config{})
-	mux := http.NewServeMux()
-	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) { s.ServePlain(brittle{w}, r) })
-	s.http.Config.Handler = mux
-	if resp := refused(t, s.url(Plain), nil); resp.StatusCode != http.StatusInternalServerError {
-		t.Errorf("answered by %d", resp.StatusCode)
+// handshake returns a valid one.
+func handshake(tb testing.TB) *http.Request {
+	tb.Helper()
+	r := httptest.NewRequestWithContext(tb.Context(), http.MethodGet, "/ws", http.NoBody)
+	for _, line := range validHandshake() {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(name, value)
 	}
-	receive(t, s.receivers).wantClosed(t, TransportError)
+	return r
 }
 
 // TestSentWhileAccepted sends, and closes, before the connection is upgraded.
@@ -359,42 +365,40 @@ func TestContextCarriesValues(t *testing.T) {
 	}
 }
 
-// TestHandshakeIsNotTaken: who takes nothing of what the connection answered
-// before takes no handshake either, and is not waited for.
+// TestHandshakeIsNotTaken: a client that takes nothing of the answer to its
+// handshake is not waited for.
 func TestHandshakeIsNotTaken(t *testing.T) {
 	t.Parallel()
-	type key struct{}
-	s := &testServer{receivers: make(chan *recorder, 1)}
-	s.start(t, Config{PingTimeout: 100 * time.Millisecond}, func(c *Conn, h Handshake) (Receiver, error) {
-		r := &recorder{conn: c, handshake: h, messages: make(chan string), closed: make(chan Reason, 1)}
-		s.receivers <- r
-		return r, nil
-	}, func(h http.Handler) *httptest.Server {
-		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			conn, _ := r.Context().Value(key{}).(net.Conn)
-			for size := 1 << 20; size > 0; size >>= 10 { // until not a byte more is taken
-				_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-				var err error
-				for err == nil {
-					_, err = conn.Write(make([]byte, size))
-				}
-			}
-			h.ServeHTTP(w, r)
-		}))
-		server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, key{}, c)
-		}
-		server.Start()
-		return server
-	})
-	client, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.addr())
-	if err != nil {
-		t.Fatal(err)
+	s := startOn(t, func(h http.Handler) *httptest.Server {
+		return newServer(h, func(l net.Listener) net.Listener { return fullListener{l} })
+	}, Config{})
+	if _, resp := s.dialRaw(t, "GET /ws HTTP/1.1", validHandshake()...); resp != nil {
+		t.Errorf("answered by %d", resp.StatusCode)
 	}
-	defer func() { _ = client.Close() }()
-	if _, err := client.Write([]byte("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	receive(t, s.receivers).wantClosed(t, SlowConsumer)
+	receive(t, s.receivers).wantClosed(t, TransportError)
+}
+
+type fullListener struct{ net.Listener }
+
+// fullConn takes nothing that is written to it.
+type fullConn struct {
+	net.Conn
+	until chan time.Time // has room for one
+}
+
+func (l fullListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return fullConn{conn, make(chan time.Time, 1)}, err
+}
+
+// SetWriteDeadline implements [net.Conn].
+func (c fullConn) SetWriteDeadline(t time.Time) error {
+	c.until <- t
+	return nil
+}
+
+// Write implements [net.Conn]. Without a deadline it waits forever.
+func (c fullConn) Write([]byte) (int, error) {
+	<-time.After(time.Until(<-c.until))
+	return 0, os.ErrDeadlineExceeded
 }

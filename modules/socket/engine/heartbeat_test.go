@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -158,7 +159,7 @@ func TestT31HalfOpen(t *testing.T) {
 func TestShortLife(t *testing.T) {
 	t.Parallel()
 	c, _ := listening(t, Config{})
-	c.opened(&paper{held: c.beat.stop}, nil) // the end's first act, on another goroutine
+	c.opened(&paper{held: c.beat.stop}) // the end's first act, on another goroutine
 	if c.beat.timer != nil {
 		t.Error("the heartbeat of a connection that has ended goes on")
 	}
@@ -191,6 +192,8 @@ func (r *fullReceiver) Message([]byte) {
 	r.conn.Pause()
 	close(r.entered)
 }
+
+func (*fullReceiver) Finish(context.Context) {}
 
 func (r *fullReceiver) Closed(reason Reason) { r.closed <- reason }
 

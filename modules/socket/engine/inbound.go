@@ -39,17 +39,18 @@ func (c *Conn) feed(data []byte) ending {
 		in.rest = append(in.rest, data...)
 		data = in.rest
 	}
-	for {
-		h, end := c.parseHeader(in, data)
-		if end.reason != 0 {
+	for len(data) >= 2 {
+		h := readHeader(data)
+		if end := c.check(in, h); end.reason != 0 {
 			return end
 		}
-		if h.whole == 0 || len(data) < h.whole {
+		whole := h.length + int(h.size)
+		if h.length == 0 || len(data) < whole {
 			break
 		}
-		payload := data[h.length:h.whole]
+		payload := data[h.length:whole]
 		unmask(payload, h.mask)
-		data = data[h.whole:]
+		data = data[whole:]
 		if end := c.frame(in, h, payload); end.reason != 0 {
 			return end
 		}
@@ -64,53 +65,70 @@ func (c *Conn) feed(data []byte) ending {
 	return ending{}
 }
 
+// maxClientHeader is the longest header of a client's frame, in bytes.
+const maxClientHeader = 14
+
 // header is that of one frame (RFC 6455, section 5.2).
 type header struct {
-	op     opcode
-	fin    bool
-	mask   [4]byte
-	length int // of the header, in bytes
-	whole  int // of the frame; 0: too little of it has come
+	op       opcode
+	fin      bool
+	reserved bool // a bit that means nothing is set
+	masked   bool
+	long     bool   // the size has bytes of its own
+	size     uint64 // of the payload, like the next ones known once length is
+	mask     [4]byte
+	length   int // of the header, in bytes; 0: too little of it has come
 }
 
-// parseHeader reads the header that data begins with, and refuses a frame
-// before any more of it has come.
-func (c *Conn) parseHeader(in *inbound, data []byte) (h header, end ending) {
-	if len(data) < 2 {
-		return h, end
-	}
+// readHeader reads the header that data begins with, two bytes of it at least.
+func readHeader(data []byte) (h header) {
 	const fin, reserved, masked = 0x80, 0x70, 0x80
+	if len(data) < 2 {
+		return h
+	}
 	h.op, h.fin = opcode(data[0]&0xf), data[0]&fin != 0
-	if data[0]&reserved != 0 || data[1]&masked == 0 || !h.follows(in) {
-		return h, ending{reason: ParseError, tell: true}
-	}
-	size := uint64(data[1] &^ masked)
-	h.length = 2
-	switch size {
+	h.reserved, h.masked = data[0]&reserved != 0, data[1]&masked != 0
+	h.size = uint64(data[1] &^ masked)
+	length := 2
+	switch h.size {
 	case 126:
-		h.length = 4
+		length = 4
 	case 127:
-		h.length = 10
+		length = 10
 	}
-	if h.op.control() && (!h.fin || h.length > 2) {
-		return h, ending{reason: ParseError, tell: true}
+	h.long = length > 2
+	maskAt := length
+	if h.masked {
+		length += len(h.mask)
 	}
-	if len(data) < h.length+len(h.mask) {
-		return h, end
+	if len(data) < length {
+		return h
 	}
-	switch h.length {
+	switch maskAt {
 	case 4:
-		size = uint64(binary.BigEndian.Uint16(data[2:]))
+		h.size = uint64(binary.BigEndian.Uint16(data[2:]))
 	case 10:
-		size = binary.BigEndian.Uint64(data[2:])
+		h.size = binary.BigEndian.Uint64(data[2:])
 	}
-	if limit := uint64(c.engine.cfg.MaxFrame); !h.op.control() && (size > limit || size+uint64(len(in.message)) > limit) {
-		return h, ending{reason: TooLarge, tell: true}
+	if h.masked {
+		copy(h.mask[:], data[maskAt:])
 	}
-	copy(h.mask[:], data[h.length:])
-	h.length += len(h.mask)
-	h.whole = h.length + int(size)
-	return h, end
+	h.length = length
+	return h
+}
+
+// check refuses a frame that breaks the protocol or is too large, before any
+// more of it has come.
+func (c *Conn) check(in *inbound, h header) ending {
+	limit := uint64(c.engine.cfg.MaxFrame)
+	switch {
+	case h.reserved || !h.masked || !h.follows(in), h.op.control() && (!h.fin || h.long):
+		return ending{reason: ParseError, tell: true}
+	case h.length == 0 || h.op.control():
+	case h.size > limit || h.size+uint64(len(in.message)) > limit:
+		return ending{reason: TooLarge, tell: true}
+	}
+	return ending{}
 }
 
 // follows reports whether a frame of this kind may come now.
@@ -139,30 +157,24 @@ func (c *Conn) frame(in *inbound, h header, payload []byte) ending {
 		if h.fin {
 			kind, message := in.kind, in.message
 			in.kind, in.message = opContinuation, nil
-			c.message(kind, message)
+			return c.message(kind, message)
 		}
 	default:
 		if h.fin {
-			c.message(h.op, payload)
-			return ending{}
+			return c.message(h.op, payload)
 		}
 		in.kind, in.message = h.op, append([]byte(nil), payload...)
 	}
 	return ending{}
 }
 
-func (c *Conn) message(kind opcode, data []byte) {
-	if kind == opText {
-		c.text(data)
-	} else {
-		c.binary()
-	}
-}
-
 // goodbye reads a client's close frame (RFC 6455, section 5.5.1).
 func goodbye(payload []byte) ending {
-	if len(payload) < 2 {
+	switch len(payload) {
+	case 0:
 		return ending{reason: TransportClose, code: websocket.CloseNoStatusReceived}
+	case 1:
+		return ending{reason: ParseError, tell: true}
 	}
 	code := int(binary.BigEndian.Uint16(payload))
 	if !mayBeSent(code) || !utf8.Valid(payload[2:]) {
@@ -172,9 +184,9 @@ func goodbye(payload []byte) ending {
 }
 
 // mayBeSent reports whether a client may close with code (RFC 6455, section
-// 7.4, and what IANA has registered since).
+// 7.4, and what IANA has registered since). gorilla knows no 1014.
 func mayBeSent(code int) bool {
-	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
+	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1013 || code >= 3000 && code <= 4999
 }
 
 // unmask undoes a client's masking (RFC 6455, section 5.3), eight bytes at a

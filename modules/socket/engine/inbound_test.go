@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"log/slog"
@@ -43,8 +44,9 @@ func listening(tb testing.TB, cfg Config) (*Conn, *texts) {
 
 type texts struct{ all []string }
 
-func (r *texts) Message(data []byte) { r.all = append(r.all, string(data)) }
-func (*texts) Closed(Reason)         {}
+func (r *texts) Message(data []byte)  { r.all = append(r.all, string(data)) }
+func (*texts) Finish(context.Context) {}
+func (*texts) Closed(Reason)          {}
 
 // TestInPieces: how the network cuts what a client sends makes no difference.
 func TestInPieces(t *testing.T) {
@@ -200,6 +202,8 @@ func (p *pausing) Message(data []byte) {
 	p.count(1)
 	p.received <- string(data)
 }
+
+func (*pausing) Finish(context.Context) {}
 
 func (*pausing) Closed(Reason) {}
 

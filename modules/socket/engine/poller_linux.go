@@ -6,8 +6,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
-
-	"github.com/moim-live/moim/internal/nowait"
+	"time"
 )
 
 // pollEvents is how many connections are asked for at a time.
@@ -43,7 +42,7 @@ var _ transport = (*polled)(nil)
 // adopt returns a transport that the poller reads from, once it is not held any
 // more, or nil when it cannot.
 func (p *poller) adopt(c *Conn, conn net.Conn) transport {
-	bare := nowait.Bare(conn)
+	bare := kernelConn(conn)
 	if bare == nil {
 		return nil
 	}
@@ -58,6 +57,20 @@ func (p *poller) adopt(c *Conn, conn net.Conn) transport {
 		return nil
 	}
 	return s
+}
+
+// kernelConn returns conn where nothing but the kernel is behind it, and else
+// nil: what is written to a TLS connection, or to one that its listener has
+// wrapped, is not what goes to its descriptor.
+func kernelConn(conn net.Conn) syscall.Conn {
+	switch conn := conn.(type) {
+	case *net.TCPConn:
+		return conn
+	case *net.UnixConn:
+		return conn
+	default:
+		return nil
+	}
 }
 
 func (p *poller) startLocked() error {
@@ -105,7 +118,7 @@ func (p *poller) run(raw syscall.RawConn, done chan struct{}) {
 	events, buffer := make([]syscall.EpollEvent, pollEvents), make([]byte, readBytes)
 	var n int
 	wait := func(fd uintptr) bool {
-		n, _ = nowait.EpollWait(fd, events)
+		n = rawEpollWait(int(fd), events)
 		return n > 0
 	}
 	for raw.Read(wait) == nil { // until it is stopped
@@ -132,7 +145,7 @@ func (p *poller) ready(event syscall.EpollEvent, buffer []byte) {
 
 // read takes what there is of one connection.
 func (s *polled) read(buffer []byte) ending {
-	n, err := nowait.Read(uintptr(s.fd), buffer)
+	n, err := rawRead(s.fd, buffer)
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
 		return ending{}
@@ -188,7 +201,24 @@ func (s *polled) controlLocked(operation int) error {
 }
 
 // try implements transport.
-func (s *polled) try(data []byte) (int, error) { return writeNow(s.fd, data) }
+func (s *polled) try(data []byte) (int, error) { return rawWrite(s.fd, data) }
+
+// write implements transport.
+func (s *polled) write(b *batch, deadline time.Time) error {
+	if err := s.net.SetWriteDeadline(deadline); err != nil {
+		return err
+	}
+	buffer := s.conn.engine.buffers.gather()
+	defer s.conn.engine.buffers.put(buffer)
+	for b.size > 0 {
+		chunk := b.chunk(*buffer)
+		if _, err := s.net.Write(chunk); err != nil {
+			return err
+		}
+		b.wrote(len(chunk))
+	}
+	return nil
+}
 
 // cut implements transport.
 func (s *polled) cut() { _ = syscall.Shutdown(s.fd, syscall.SHUT_RDWR) }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 const (
@@ -193,15 +195,7 @@ func (c *Conn) drain(b *batch) {
 	// A peer that has not taken all of b by then would not answer a heartbeat
 	// in time either: that is behind it.
 	deadline := time.Now().Add(c.engine.cfg.PingTimeout)
-	buffer := c.engine.buffers.gather()
-	var err error
-	for b.size > 0 && err == nil {
-		chunk := b.chunk(*buffer)
-		err = c.transport.write(chunk, deadline)
-		b.wrote(len(chunk))
-	}
-	c.engine.buffers.put(buffer)
-	c.written(b, err)
+	c.written(b, c.transport.write(b, deadline))
 }
 
 func (c *Conn) written(b *batch, err error) {
@@ -213,11 +207,14 @@ func (c *Conn) written(b *batch, err error) {
 // writtenLocked ends a write and sees to what was queued meanwhile.
 func (c *Conn) writtenLocked(b *batch, err error) {
 	c.flush, c.inFlight = still, 0
-	if err == nil {
+	switch {
+	case err == nil:
 		c.engine.stats.count(b)
 		c.quietAt = c.engine.now() + c.engine.cfg.Gather
 		c.scheduleLocked()
-	} else {
+	case errors.Is(err, websocket.ErrCloseSent): // gorilla has told the client what it broke; the reader ends
+		c.discardLocked()
+	default:
 		c.brokenLocked(err)
 	}
 	c.engine.buffers.release(b)
@@ -237,7 +234,7 @@ func (c *Conn) brokenLocked(err error) {
 			c.engine.stats.slow.Add(1)
 		}
 	}
-	c.phase = closed
+	c.endLocked(closed)
 	c.discardLocked()
 	c.transport.cut()
 }

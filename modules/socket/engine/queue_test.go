@@ -44,9 +44,15 @@ func (p *paper) try(data []byte) (int, error) {
 	return len(data), p.fail
 }
 
-func (p *paper) write(data []byte, deadline time.Time) error {
+func (p *paper) write(b *batch, deadline time.Time) error {
 	p.busy.Store(true)
 	defer p.busy.Store(false)
+	var data []byte
+	for b.size > 0 {
+		chunk := b.chunk(nil)
+		data = append(data, chunk...)
+		b.wrote(len(chunk))
+	}
 	p.note(append(p.begun, data...))
 	p.begun = nil
 	select {
@@ -109,7 +115,7 @@ func onPaper(t *testing.T, cfg Config, p *paper, test func(*Conn)) (reason Reaso
 			t.Fatal(err)
 		}
 		p.begin, p.block = time.Now(), make(chan struct{})
-		c.opened(p, nil)
+		c.opened(p)
 		test(c)
 		c.ended()
 		if p.busy.Load() {
@@ -298,7 +304,7 @@ func TestSlowConsumerHearsWhy(t *testing.T) {
 	want(t, reason, SlowConsumer)
 }
 
-// TestClientsGoodbye ends the queue, too.
+// TestClientsGoodbye is answered after what was sent before.
 func TestClientsGoodbye(t *testing.T) {
 	t.Parallel()
 	p := paper{stuck: true}
@@ -310,11 +316,11 @@ func TestClientsGoodbye(t *testing.T) {
 			p.block <- struct{}{}
 			p.block <- struct{}{}
 		}()
-		c.closedByClient(1000)
-		p.want(t, "0s a", "0s close ")
+		c.leave(1000)
+		p.want(t, "0s a", "0s b,close ")
 		c.Send(text("c"))
 	})
-	p.want(t, "0s a", "0s close ")
+	p.want(t, "0s a", "0s b,close ")
 	want(t, reason, TransportClose)
 }
 

@@ -24,12 +24,14 @@ var doors = map[string]Protocol{"Engine.IO": EngineIO, "plain": Plain}
 
 // listeners are those whose connections the engine reads from itself, where
 // there is epoll, and one that leaves them to melody.
-var listeners = map[string]func(http.Handler) *httptest.Server{
+var listeners = map[string]serveFunc{
 	"bare": httptest.NewServer,
 	"wrapped": func(h http.Handler) *httptest.Server {
 		return newServer(h, func(l net.Listener) net.Listener { return wrappedListener{l} })
 	},
 }
+
+type serveFunc = func(http.Handler) *httptest.Server
 
 type wrappedListener struct{ net.Listener }
 
@@ -68,6 +70,8 @@ type recorder struct {
 }
 
 func (r *recorder) Message(data []byte) { r.messages <- string(data) }
+
+func (*recorder) Finish(context.Context) {}
 
 func (r *recorder) Closed(reason Reason) {
 	r.closed <- reason

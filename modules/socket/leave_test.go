@@ -1,0 +1,206 @@
+package socket_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/socket"
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+// wrappedListener has connections that the engine does not read from itself.
+type wrappedListener struct{ net.Listener }
+
+type wrappedConn struct{ *net.TCPConn }
+
+func (l wrappedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil, errors.Join(err, errors.ErrUnsupported)
+	}
+	return wrappedConn{tcp}, err
+}
+
+// readers are servers whose connections different code reads from.
+var readers = map[string]func(http.Handler) *httptest.Server{
+	"bare": httptest.NewServer,
+	"wrapped": func(h http.Handler) *httptest.Server {
+		s := httptest.NewUnstartedServer(h)
+		s.Listener = wrappedListener{s.Listener}
+		s.Start()
+		return s
+	},
+	"TLS": httptest.NewTLSServer,
+}
+
+// leaving are the ways in which a client says that it sends no more, and the
+// close code that it is answered with; 0: none.
+var leaving = map[string]struct {
+	leave func(*websocket.Conn) error
+	code  int
+}{
+	"a close frame": {func(ws *websocket.Conn) error {
+		return ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4000, ""), time.Now().Add(patience))
+	}, 4000},
+	"the end of its side": {func(ws *websocket.Conn) error {
+		half, ok := ws.NetConn().(interface{ CloseWrite() error })
+		if !ok {
+			return errors.ErrUnsupported
+		}
+		return half.CloseWrite()
+	}, websocket.CloseAbnormalClosure},
+	"a close packet": {func(ws *websocket.Conn) error {
+		return ws.WriteMessage(websocket.TextMessage, []byte("1"))
+	}, websocket.CloseNoStatusReceived},
+}
+
+// TestLastRequestsAreAnswered: a client that asks and then ends its side at once
+// gets all answers, before the connection ends.
+func TestLastRequestsAreAnswered(t *testing.T) {
+	t.Parallel()
+	for reader, listen := range readers {
+		for end, leaves := range leaving {
+			for _, door := range []string{"plain", "socket.io"} {
+				if end == "a close packet" && door == "plain" {
+					continue
+				}
+				t.Run(reader+" "+door+" "+end, func(t *testing.T) {
+					t.Parallel()
+					gate := make(chan struct{})
+					n := start(t, adapter.NewMesh(), socket.On("wait", func(ctx context.Context, _ *socket.Socket, i int) (int, error) {
+						select {
+						case <-gate:
+							return i, nil
+						case <-ctx.Done():
+							return 0, fault.ErrUnavailable
+						}
+					}))
+					c := open(t, n, listen, door)
+					want := make([]string, 20)
+					for i := range want {
+						ask := fmt.Sprintf(`{"id":%d,"event":"wait","data":%d}`, i, i)
+						want[i] = fmt.Sprintf(`{"id":%d,"data":%d}`, i, i)
+						if door == "socket.io" {
+							ask, want[i] = fmt.Sprintf(`42%d["wait",%d]`, i, i), fmt.Sprintf(`43%d[{"data":%d}]`, i, i)
+						}
+						c.write(ask)
+					}
+					if err := leaves.leave(c.ws); err != nil {
+						t.Fatal(err)
+					}
+					got := make(chan string)
+					failed := make(chan error, 1)
+					go func() {
+						for {
+							m, err := c.next()
+							if err != nil {
+								failed <- err
+								return
+							}
+							got <- m
+						}
+					}()
+					select {
+					case m := <-got:
+						t.Fatalf("received %q before the handler had answered", m)
+					case err := <-failed:
+						t.Fatalf("ended before the handler had answered: %v", err)
+					case <-time.After(50 * time.Millisecond):
+					}
+					close(gate)
+					for _, answer := range want {
+						select {
+						case m := <-got:
+							if m != answer {
+								t.Fatalf("received %q, want %q", m, answer)
+							}
+						case err := <-failed:
+							t.Fatalf("ended before %q: %v", answer, err)
+						}
+					}
+					if err := receive(t, failed); !websocket.IsCloseError(err, leaves.code) {
+						t.Errorf("ended with %v, want %d", err, leaves.code)
+					}
+				})
+			}
+		}
+	}
+}
+
+// open connects to n through a listener of its own.
+func open(t *testing.T, n *node, listen func(http.Handler) *httptest.Server, door string) *client {
+	t.Helper()
+	server := listen(n.Gateway)
+	t.Cleanup(server.Close)
+	address := "ws" + strings.TrimPrefix(server.URL, "http")
+	header := http.Header{"Authorization": {"Bearer alice"}}
+	if door == "socket.io" {
+		address += "/socket.io/?EIO=4&transport=websocket"
+	}
+	dialer := websocket.Dialer{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	ws, response, err := dialer.DialContext(t.Context(), address, header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	t.Cleanup(func() { _ = ws.Close() })
+	c := &client{t: t, ws: ws}
+	if door == "socket.io" {
+		c.read()
+		c.write("40")
+		c.read()
+	}
+	return c
+}
+
+// TestSlowLastRequest does not hold the connection of a client that has left
+// for longer than handlers are given then.
+func TestSlowLastRequest(t *testing.T) {
+	t.Parallel()
+	entered := make(chan struct{})
+	n := start(t, adapter.NewMesh(), socket.On("slow", func(ctx context.Context, _ *socket.Socket, _ struct{}) (any, error) {
+		close(entered)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}))
+	n.SetTimeouts(time.Minute, time.Minute, 50*time.Millisecond)
+	c := connectPlain(t, n, "alice")
+	c.write(`{"id":1,"event":"slow"}`)
+	receive(t, entered)
+	if err := leaving["a close frame"].leave(c.ws); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := c.next(); err != nil {
+			if !websocket.IsCloseError(err, 4000) {
+				t.Errorf("ended with %v", err)
+			}
+			return
+		}
+	}
+}
+
+// TestTokenOnTwoLines: browsers' two subprotocols may come on a line each.
+func TestTokenOnTwoLines(t *testing.T) {
+	t.Parallel()
+	n := start(t, adapter.NewMesh(), testHandlers()...)
+	for _, lines := range [][]string{{"moim", "bearer.alice"}, {"bearer.alice", "moim"}, {"bearer.alice, moim"}} {
+		c := dial(t, n, "/ws", http.Header{"Sec-Websocket-Protocol": lines})
+		c.ask(`{"id":1,"event":"echo","data":{}}`, `{"id":1,"data":{"text":"","user":"alice"}}`)
+		if got := c.ws.Subprotocol(); got != "moim" {
+			t.Errorf("%q: the server chose %q", lines, got)
+		}
+	}
+}
