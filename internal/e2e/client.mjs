@@ -1,7 +1,11 @@
-// Runs any number of real socket.io-client sockets for the end-to-end tests.
+// Runs any number of real socket.io-client sockets, and of the clients that the
+// documentation shows, for the end-to-end tests.
 // Commands come in as lines of JSON, what happens goes out as lines of JSON.
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
+import { WebSocket } from "ws";
+
+globalThis.WebSocket = WebSocket; // as browsers have it; Node 20 has none
 
 const sockets = new Map();
 
@@ -32,10 +36,26 @@ const commands = {
 
   // emit sends an event; its acknowledgement comes back as an answer. It is
   // awaited, as most programs do: what came in right behind the answer may be
-  // told before it.
+  // told before it. It fails when the connection is lost first.
   async emit({ client, id, event, data }) {
-    const answer = await sockets.get(client).emitWithAck(event, data);
-    say(client, "answer", { id, args: [answer] });
+    try {
+      const answer = await sockets.get(client).emitWithAck(event, data);
+      say(client, "answer", { id, args: [answer] });
+    } catch (error) {
+      say(client, "answer", { id, failure: error.message });
+    }
+  },
+
+  // follow runs a client of the documentation, which a module exports. What it
+  // calls comes back as events.
+  async follow({ client, module, url, token, groupId }) {
+    const { connect, follow } = await import(module);
+    const tell = (event) => (arg) => say(client, "event", { event, args: [arg] });
+    follow(connect(url, async () => token), groupId, {
+      start: tell("start"),
+      apply: tell("apply"),
+      over: tell("over"),
+    });
   },
 
   // close ends a socket for good.

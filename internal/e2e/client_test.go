@@ -14,6 +14,9 @@ type conn interface {
 	// request sends an event and returns its answer's data. An error answer is
 	// an *apiError.
 	request(ctx context.Context, event string, data any) (json.RawMessage, error)
+	// gone is closed when the connection is lost, unless the client connects
+	// again by itself.
+	gone() <-chan struct{}
 	// close ends the connection for good.
 	close()
 }

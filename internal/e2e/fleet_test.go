@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -15,9 +14,12 @@ import (
 	"time"
 )
 
-// fleet is many sessions by /ws, each a user of its own, spread over groups and
-// nodes. One that loses its connection goes to the next node and asks for what
-// it missed. Every event is checked as it comes: each once, in order, no hole.
+// fleet is many sessions, each a user of its own, spread over groups and nodes.
+// One that loses its connection goes to the next node and asks for what it
+// missed. Every event is checked as it comes: each once, in order, no hole.
+//
+// They are plain WebSockets. Where the deployment has a driver, every tenth is
+// the real socket.io-client, which awaits the answer to its subscription.
 type fleet struct {
 	t        *testing.T
 	d        *deployment
@@ -31,6 +33,7 @@ type session struct {
 	*inbox
 	user    string
 	groupID string
+	door    door
 	home    int             // the node that it goes to first
 	ctx     context.Context // lives exactly as long as the session
 	leave   context.CancelFunc
@@ -45,6 +48,18 @@ func (s *session) events() *stream { return s.stream(s.groupID) }
 // over reports whether the session has left for good.
 func (s *session) over() bool { return s.ctx.Err() != nil }
 
+// maxIO bounds the sessions that are the real socket.io-client: all of them are
+// one process of Node.
+const maxIO = 40
+
+// door returns the way in of the n-th session.
+func (f *fleet) door(n int) door {
+	if f.d.driver != nil && n%10 == 5 && n/10 < maxIO {
+		return f.d.driver.door(false)
+	}
+	return plain
+}
+
 // newFleet makes groups of ana's with so many members each, and a session for
 // each member, and waits until all are subscribed.
 func newFleet(t *testing.T, d *deployment, groups, members int) *fleet {
@@ -57,7 +72,8 @@ func newFleet(t *testing.T, d *deployment, groups, members int) *fleet {
 		}
 		f.groups = append(f.groups, newGroup(t, d, users...))
 		for m, user := range users {
-			f.sessions = append(f.sessions, &session{inbox: newInbox(user), user: user, groupID: f.groups[g], home: m})
+			way := f.door(len(f.sessions))
+			f.sessions = append(f.sessions, &session{inbox: newInbox(user + way.name), user: user, groupID: f.groups[g], door: way, home: m})
 		}
 	}
 	t.Cleanup(f.stop)
@@ -97,7 +113,7 @@ func (f *fleet) live(ctx context.Context, s *session) {
 		s.at.Store(int64(node % len(f.d.nodes)))
 		s.follows.Add(1)
 		select {
-		case <-c.closed:
+		case <-c.gone():
 		case <-ctx.Done():
 		}
 		s.at.Store(-1)
@@ -106,16 +122,12 @@ func (f *fleet) live(ctx context.Context, s *session) {
 }
 
 // open connects a session to a node and subscribes it after what it has.
-func (f *fleet) open(ctx context.Context, s *session, node int) (*plainConn, error) {
+func (f *fleet) open(ctx context.Context, s *session, node int) (conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	opened, err := openPlain(ctx, f.d.node(node).URL(), f.d.token(s.user), s.inbox)
+	c, err := s.door.open(ctx, f.d.node(node).URL(), f.d.token(s.user), s.inbox)
 	if err != nil {
 		return nil, err
-	}
-	c, ok := opened.(*plainConn)
-	if !ok {
-		return nil, errors.New("not a plain connection")
 	}
 	events, req := s.events(), object{"groupId": s.groupID}
 	since, again := events.head(), s.follows.Load() > 0

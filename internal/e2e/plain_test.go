@@ -115,6 +115,9 @@ func (c *plainConn) request(ctx context.Context, event string, data any) (json.R
 	}
 }
 
+// gone implements conn.
+func (c *plainConn) gone() <-chan struct{} { return c.closed }
+
 // close implements conn.
 func (c *plainConn) close() {
 	_ = c.ws.Close()

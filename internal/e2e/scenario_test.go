@@ -33,7 +33,7 @@ func (d *deployment) api(i int, user string) api {
 // io and ws connect to the i-th node.
 func (d *deployment) io(t *testing.T, i int, user string) *client {
 	t.Helper()
-	return connect(t, d.driver.door(), d.node(i), user, d.token(user))
+	return connect(t, d.driver.door(true), d.node(i), user, d.token(user))
 }
 
 func (d *deployment) ws(t *testing.T, i int, user string) *client {
@@ -138,12 +138,16 @@ func sameLog(t *testing.T, d *deployment, groupID string, all []*client, since i
 			continue
 		}
 		for i, want := range log.Items {
-			if got[i].Version != want.Version || got[i].Type != want.Type || !sameJSON(got[i].Data, want.Data) || !got[i].At.Equal(want.At) {
+			if !sameEvent(got[i], want) {
 				t.Errorf("%s received %+v, the log says %+v", c.name, got[i], want)
 				break
 			}
 		}
 	}
+}
+
+func sameEvent(a, b event) bool {
+	return a.Version == b.Version && a.Type == b.Type && sameJSON(a.Data, b.Data) && a.At.Equal(b.At)
 }
 
 func sameJSON(a, b json.RawMessage) bool {

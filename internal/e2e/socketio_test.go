@@ -71,13 +71,14 @@ type ioOptions struct {
 	ReconnectionDelay int      `json:"reconnectionDelay,omitempty"` // milliseconds
 }
 
-// door returns the way in by Socket.IO. The client connects again by itself.
-func (d *driver) door() door {
+// door returns the way in by Socket.IO. With again the client connects again by
+// itself.
+func (d *driver) door(again bool) door {
 	return door{name: "/socket.io", open: func(ctx context.Context, base, token string, l listener) (conn, error) {
 		return d.open(ctx, base, ioOptions{
 			Auth:              object{"token": token},
 			Transports:        []string{"websocket"},
-			Reconnection:      true,
+			Reconnection:      again,
 			ReconnectionDelay: 50,
 		}, l)
 	}}
@@ -98,14 +99,7 @@ func (e *connectError) Error() string {
 // open makes a socket and waits until it is connected, or returns its
 // *connectError. url may name a namespace.
 func (d *driver) open(ctx context.Context, url string, options ioOptions, l listener) (*ioConn, error) {
-	d.mu.Lock()
-	d.next++
-	c := &ioConn{
-		driver: d, name: strconv.Itoa(d.next), listener: l,
-		first: make(chan error, 1), waiting: make(map[int]chan answer),
-	}
-	d.clients[c.name] = c
-	d.mu.Unlock()
+	c := d.register(l, options.Reconnection)
 	d.send(object{"op": "open", "client": c.name, "url": url, "options": options})
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
@@ -116,12 +110,29 @@ func (d *driver) open(ctx context.Context, url string, options ioOptions, l list
 			return nil, err
 		}
 		return c, nil
+	case <-c.lost:
+		c.close()
+		return nil, errLost
 	case <-ctx.Done():
 		c.close()
 		return nil, fmt.Errorf("neither connect nor connect_error: %w", ctx.Err())
 	case <-d.exited:
 		return nil, errors.New("node ended")
 	}
+}
+
+// register makes a client of which l is told. With again it connects again by
+// itself.
+func (d *driver) register(l listener, again bool) *ioConn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.next++
+	c := &ioConn{
+		driver: d, name: strconv.Itoa(d.next), listener: l, again: again,
+		first: make(chan error, 1), lost: make(chan struct{}), waiting: make(map[int]chan answer),
+	}
+	d.clients[c.name] = c
+	return c
 }
 
 func (d *driver) send(command object) {
@@ -142,6 +153,8 @@ type report struct {
 	Event  string            `json:"event"`  // event
 	ID     int               `json:"id"`     // answer
 	Args   []json.RawMessage `json:"args"`   // event, answer
+
+	Failure string `json:"failure"` // answer: why there is none
 	connectError
 }
 
@@ -166,12 +179,17 @@ func (d *driver) read(stdout io.Reader) {
 	}
 }
 
+var errLost = errors.New("the connection is lost")
+
 // ioConn is one socket of socket.io-client.
 type ioConn struct {
 	driver   *driver
 	name     string
 	listener listener
+	again    bool       // connects again by itself
 	first    chan error // how the first attempt to connect ended
+	lost     chan struct{}
+	lose     sync.Once // closes lost
 
 	mu      sync.Mutex
 	next    int
@@ -188,6 +206,9 @@ func (c *ioConn) take(r report) {
 		c.settle(&refused)
 	case "disconnect":
 		c.listener.disconnected(r.Reason)
+		if !c.again {
+			c.lose.Do(func() { close(c.lost) })
+		}
 	case "event":
 		if len(r.Args) != 1 {
 			c.listener.pushed(fmt.Sprintf("%s with %d arguments", r.Event, len(r.Args)), nil)
@@ -200,7 +221,9 @@ func (c *ioConn) take(r report) {
 		delete(c.waiting, r.ID)
 		c.mu.Unlock()
 		var a answer
-		if len(r.Args) != 1 || json.Unmarshal(r.Args[0], &a) != nil || (a.Data == nil) == (a.Error == nil) {
+		if r.Failure != "" {
+			a.Error = &apiError{Message: "no acknowledgement: " + r.Failure}
+		} else if len(r.Args) != 1 || json.Unmarshal(r.Args[0], &a) != nil || (a.Data == nil) == (a.Error == nil) {
 			a.Error = &apiError{Message: fmt.Sprintf("the acknowledgement is not one of data and error: %s", r.Args)}
 		}
 		if waiting != nil {
@@ -229,12 +252,17 @@ func (c *ioConn) request(ctx context.Context, event string, data any) (json.RawM
 	select {
 	case a := <-answered:
 		return a.result()
+	case <-c.lost:
+		return nil, errLost
 	case <-c.driver.exited:
 		return nil, errors.New("node ended")
 	case <-ctx.Done():
 		return nil, fmt.Errorf("no acknowledgement: %w", ctx.Err())
 	}
 }
+
+// gone implements conn.
+func (c *ioConn) gone() <-chan struct{} { return c.lost }
 
 // close implements conn.
 func (c *ioConn) close() {

@@ -1,0 +1,150 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// followers runs the clients that docs/sockets.md shows, as they are printed
+// there.
+type followers struct {
+	*deployment
+	t       *testing.T
+	modules [2]string // Socket.IO's and the plain one's
+}
+
+// newFollowers takes the clients out of the document.
+func newFollowers(t *testing.T, d *deployment) *followers {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "sockets.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## A client\n")
+	var blocks []string
+	for {
+		var block string
+		var found bool
+		if _, section, found = strings.Cut(section, "```js\n"); !found {
+			break
+		}
+		block, section, _ = strings.Cut(section, "```\n")
+		blocks = append(blocks, block)
+	}
+	if len(blocks) != 3 {
+		t.Fatalf("docs/sockets.md shows %d blocks of code for clients, want follow and two ways to connect", len(blocks))
+	}
+	dir := t.TempDir()
+	installed, err := filepath.Abs("node_modules")
+	if err == nil {
+		err = os.Symlink(installed, filepath.Join(dir, "node_modules"))
+	}
+	f := &followers{deployment: d, t: t}
+	for i, name := range []string{"socketio.mjs", "plain.mjs"} {
+		f.modules[i] = filepath.Join(dir, name)
+		if err == nil {
+			err = os.WriteFile(f.modules[i], []byte(blocks[1+i]+blocks[0]), 0o600)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// both makes a user follow a group on a node, by both clients.
+func (f *followers) both(node int, user, groupID string) []*follower {
+	f.t.Helper()
+	base := f.node(node).URL()
+	return []*follower{
+		f.follow(f.modules[0], base, user, groupID),
+		f.follow(f.modules[1], "ws"+strings.TrimPrefix(base, "http")+"/ws", user, groupID),
+	}
+}
+
+func (f *followers) follow(module, url, user, groupID string) *follower {
+	f.t.Helper()
+	l := &follower{stream: &stream{groupID: groupID}, name: user + "@" + url}
+	c := f.driver.register(l, true)
+	f.driver.send(object{"op": "follow", "client": c.name, "module": module, "url": url, "token": f.token(user), "groupId": groupID})
+	f.t.Cleanup(func() {
+		for _, fault := range l.faults() {
+			f.t.Errorf("%s: %s", l.name, fault)
+		}
+	})
+	return l
+}
+
+// follower is what such a client calls. It checks each call as it comes.
+type follower struct {
+	*stream
+	name string
+
+	mu     sync.Mutex
+	starts int
+	overs  []string // why it was over, each time
+	broken []string
+}
+
+// pushed implements listener.
+func (f *follower) pushed(call string, data json.RawMessage) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var g group
+	var e event
+	var why string
+	var err error
+	switch call {
+	case "start":
+		if err = json.Unmarshal(data, &g); f.starts > 0 {
+			f.end("started again")
+		}
+		f.starts++
+		f.begin(subscription{Group: g, Version: g.Version})
+	case "apply":
+		err = json.Unmarshal(data, &e)
+		f.take(e)
+	case "over":
+		err = json.Unmarshal(data, &why)
+		f.end(why)
+		f.overs = append(f.overs, why)
+	default:
+		err = fmt.Errorf("an unknown call")
+	}
+	if err != nil {
+		f.broken = append(f.broken, fmt.Sprintf("%s %s: %v", call, data, err))
+	}
+}
+
+// disconnected and connected implement listener. The clients do not tell.
+func (f *follower) disconnected(string) {}
+func (f *follower) connected()          {}
+
+// started returns how often the client began anew.
+func (f *follower) started() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.starts
+}
+
+// over returns why the client said that there will be no more events, each time.
+func (f *follower) over() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.overs)
+}
+
+// faults returns everything that the client got wrong.
+func (f *follower) faults() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	return append(slices.Clone(f.broken), f.wrong...)
+}
