@@ -19,6 +19,14 @@ type subscription struct {
 // watched reports whether the watcher was told of the subscription.
 func (sub *subscription) watched() bool { return sub.admitted && !sub.backend }
 
+// reached returns the last version that is sent without another read of the log.
+func (sub *subscription) reached() int64 {
+	if n := len(sub.missed); n > 0 {
+		return sub.missed[n-1].version
+	}
+	return sub.pos
+}
+
 // endedBy reports whether an event ends the subscription. An event that the
 // admission already knew of does not: the user came back since.
 func (sub *subscription) endedBy(it *item, user string) bool {

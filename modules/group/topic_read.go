@@ -236,8 +236,8 @@ func (t *topic) fillLocked(p *excerpt, seen view) {
 		}
 	}
 	for sub := range t.held {
-		if sub.released && len(sub.missed) == 0 {
-			sub.missed = itemsAfter(p.items, sub.pos)
+		if sub.released && len(sub.missed) <= catchUpLimit {
+			sub.missed = append(sub.missed, itemsAfter(p.items, sub.reached())...)
 		}
 	}
 	if len(p.items) < catchUpLimit && t.target <= seen.target {
