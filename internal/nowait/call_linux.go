@@ -19,13 +19,6 @@ func Read(fd uintptr, b []byte) (int, error) { return call(syscall.SYS_RECVFROM,
 // Write is send(2) to a socket that does not block.
 func Write(fd uintptr, b []byte) (int, error) { return call(syscall.SYS_SENDTO, fd, b) }
 
-// Quiet reports whether there is nothing to read yet, nor an end.
-func Quiet(fd uintptr) bool {
-	var b [1]byte
-	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
-	return errno == syscall.EAGAIN
-}
-
 // EpollWait is epoll_wait(2) without a wait: it returns how many of events
 // there are.
 func EpollWait(epoll uintptr, events []syscall.EpollEvent) (int, error) {

@@ -12,6 +12,3 @@ func Read(uintptr, []byte) (int, error) { return 0, syscall.ENOSYS }
 
 // Write does not work here.
 func Write(uintptr, []byte) (int, error) { return 0, syscall.ENOSYS }
-
-// Quiet does not work here.
-func Quiet(uintptr) bool { return false }

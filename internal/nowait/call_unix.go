@@ -16,12 +16,6 @@ func Read(fd uintptr, b []byte) (int, error) { return again(syscall.Read, fd, b)
 // Write is write(2) to a socket that does not block.
 func Write(fd uintptr, b []byte) (int, error) { return again(syscall.Write, fd, b) }
 
-// Quiet reports whether there is nothing to read yet, nor an end.
-func Quiet(fd uintptr) bool {
-	_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-	return errors.Is(err, syscall.EAGAIN)
-}
-
 func again(call func(fd int, b []byte) (int, error), fd uintptr, b []byte) (int, error) {
 	for {
 		n, err := call(int(fd), b)

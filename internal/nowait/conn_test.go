@@ -48,47 +48,6 @@ func TestErrorsAreThoseOfNet(t *testing.T) {
 	same("writing to what is closed", write, net.ErrClosed)
 }
 
-func TestQuiet(t *testing.T) {
-	t.Parallel()
-	conn, peer := pair(t)
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	quiet := func() (is bool) {
-		if err := raw.Control(func(fd uintptr) { is = nowait.Quiet(fd) }); err != nil {
-			t.Fatal(err)
-		}
-		return is
-	}
-	arrived := func() {
-		if err := raw.Read(func(fd uintptr) bool { return !nowait.Quiet(fd) }); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if !quiet() {
-		t.Error("not quiet, though nothing was sent")
-	}
-	if _, err := peer.Write([]byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	arrived()
-	if quiet() {
-		t.Error("quiet, though there is something to read")
-	}
-	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
-		t.Fatal(err)
-	}
-	if !quiet() {
-		t.Error("not quiet, though all was read")
-	}
-	_ = peer.Close()
-	arrived()
-	if quiet() {
-		t.Error("quiet, though the peer is gone")
-	}
-}
-
 func TestOnlyTCPIsWrapped(t *testing.T) {
 	t.Parallel()
 	one, other := net.Pipe()

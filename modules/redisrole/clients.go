@@ -26,12 +26,11 @@ type Clients struct {
 
 // binding is what a role uses.
 type binding struct {
-	client  redis.UniversalClient
-	source  Source
-	at      target                                // of a client that was made here
-	again   func() (redis.UniversalClient, error) // another client like this one
-	connect func(context.Context) (*Conn, error)  // nil: it cannot
-	links   *links                                // nil: not known
+	client redis.UniversalClient
+	source Source
+	at     target                                // of a client that was made here
+	again  func() (redis.UniversalClient, error) // another client like this one
+	links  *links                                // nil: not known
 }
 
 // New makes the clients that a configuration asks for; given holds those that
@@ -116,11 +115,7 @@ func (c *Clients) open(raw, name string, source Source) (binding, error) {
 		one, _ := client.(*redis.Client)
 		return one, nil
 	}
-	b := binding{client: client, source: source, at: at, again: again, links: l}
-	if single, ok := client.(*redis.Client); ok && at.topology == standalone {
-		b.connect = func(ctx context.Context) (*Conn, error) { return connect(ctx, *single.Options()) }
-	}
-	return b, nil
+	return binding{client: client, source: source, at: at, again: again, links: l}, nil
 }
 
 // handedIn binds a client that the embedding program has.

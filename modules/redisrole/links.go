@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/moim-live/moim/internal/nowait"
 )
 
 const (
@@ -81,26 +79,11 @@ func (l *link) Close() error {
 	return l.Conn.Close()
 }
 
-// rawLink is a link that go-redis can look at without reading: so it finds out
-// before it uses one whether that has ended.
+// rawLink is a link to which go-redis has raw access: it peeks into the socket of
+// an idle connection to find out whether the server has closed it.
 type rawLink struct {
 	*link
-	conn syscall.Conn
-}
-
-// SyscallConn implements [syscall.Conn].
-func (l rawLink) SyscallConn() (syscall.RawConn, error) {
-	raw, err := l.conn.SyscallConn()
-	return look{raw}, err
-}
-
-// look is for go-redis, which reads from it only to look whether there is
-// something: mostly there is not.
-type look struct{ syscall.RawConn }
-
-// Read implements [syscall.RawConn].
-func (l look) Read(fn func(fd uintptr) bool) error {
-	return l.RawConn.Read(func(fd uintptr) bool { return nowait.Quiet(fd) || fn(fd) })
+	syscall.Conn
 }
 
 func newLinks() *links { return &links{open: make(map[*link]struct{}), fresh: verifyFresh} }
@@ -115,7 +98,6 @@ func (l *links) through(dial dialer) dialer {
 		if err != nil {
 			return nil, err
 		}
-		conn = nowait.Wrap(conn)
 		noted := &link{conn, l, time.Now()}
 		l.mu.Lock()
 		l.open[noted] = struct{}{}

@@ -17,7 +17,6 @@ const (
 	dialTimeout = 2 * time.Second
 	ioTimeout   = 1500 * time.Millisecond
 	poolTimeout = 2 * time.Second
-	minPool     = 16
 	// clusterReload is how old what is known of a cluster may be. go-redis asks
 	// at once when a node says that a slot is elsewhere; a dead one says nothing.
 	clusterReload = 2 * time.Second
@@ -42,7 +41,6 @@ func open(raw, name string, noted *links) (redis.UniversalClient, target, error)
 	setDefault(&opt.WriteTimeout, ioTimeout)
 	setDefault(&opt.PoolTimeout, poolTimeout)
 	setDefault(&opt.MaxRetries, 1)
-	setDefault(&opt.PoolSize, max(minPool, 8*runtime.GOMAXPROCS(0)))
 	switch t.topology {
 	case sentinel:
 		failover := t.universal().Failover()

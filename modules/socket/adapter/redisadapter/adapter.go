@@ -2,23 +2,17 @@
 // knows channels, connections and what an outage costs; it knows nothing of
 // rooms' members or of what envelopes mean.
 //
-// A node subscribes to a room's channel only while it is interested, so that
-// it pays nothing for the rooms of others. It publishes with the socket role's
-// client and subscribes on a connection of its own: with a duplicate of the
-// client where that is shared with others, and directly where it is not.
+// A node subscribes to a room's channel only while it is interested, so it pays
+// nothing for other nodes' rooms. It publishes with the socket role's client and
+// subscribes on a connection of its own: from a duplicate of the client if others
+// share it, and from the client itself if not. go-redis speaks to the server in
+// every topology: see [publisher] and [subscription].
 //
-// To one server of which it has the URL it speaks Redis's protocol itself, for
-// both, on connections with the client's settings: so the server need not answer
-// every message, and what this node has published costs it little when it comes
-// back. See [pipe] and [listener]; go-redis does the same for clusters, behind
-// Sentinels and for given clients, see [pipeline] and [pubSub].
+// On a cluster, channels are sharded: see [shard]. While the role moves, all of
+// this exists twice, for two servers: see [link] and [Route].
 //
-// On a cluster, channels are sharded: see [shard]. While the role moves, all that
-// is there twice, for two servers: see [link] and [Route].
-//
-// Envelopes go to the server at once, and those that come while others are being
-// sent, or waited for, go together after these. The order of a node's envelopes is
-// that of its calls.
+// An envelope goes to the server at once. Those that come during a round trip go
+// together in the next one. A node's envelopes keep the order of its calls.
 package redisadapter
 
 import (

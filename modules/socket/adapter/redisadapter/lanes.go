@@ -35,8 +35,8 @@ type lanes struct {
 }
 
 type lane struct {
-	mu    sync.Mutex            // whoever accepts an envelope hands it over before another does
-	queue chan adapter.Envelope // nil: there is one processor
+	mu    sync.Mutex // whoever accepts an envelope hands it over before another does
+	queue chan adapter.Envelope
 
 	waiting atomic.Int32 // envelopes in the queue, or taken from it and not delivered yet
 	slow    atomic.Bool  // the last delivery was not quick
@@ -52,9 +52,6 @@ func (l *lane) deliver(env adapter.Envelope, sink func(adapter.Envelope)) {
 func startLanes(ctx context.Context, accept func(room string, h header) bool, c *counters, sink func(adapter.Envelope)) *lanes {
 	n := min(runtime.GOMAXPROCS(0), maxLanes)
 	l := &lanes{ended: ctx.Done(), sink: sink, accept: accept, counters: c, seed: maphash.MakeSeed(), lanes: make([]lane, n)}
-	if n == 1 {
-		return l
-	}
 	for i := range l.lanes {
 		lane := &l.lanes[i]
 		lane.queue = make(chan adapter.Envelope, laneQueue)
@@ -84,7 +81,7 @@ func (l *lanes) deliver(env adapter.Envelope, h header) {
 		return
 	}
 	l.counters.received.Add(1)
-	if lane.queue == nil || lane.waiting.Load() == 0 && !lane.slow.Load() {
+	if lane.waiting.Load() == 0 && !lane.slow.Load() {
 		lane.deliver(env, l.sink)
 		return
 	}

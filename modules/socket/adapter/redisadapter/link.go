@@ -2,7 +2,6 @@ package redisadapter
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,7 +12,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/modules/redisrole"
-	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
 // syncEvery is how often it is looked whether connections follow.
@@ -35,7 +33,7 @@ type link struct {
 	syncs    atomic.Uint64 // how often it was asked whether the connections follow
 
 	// Set by start.
-	subscriber redis.UniversalClient // for connections of go-redis's
+	subscriber redis.UniversalClient
 	stop       context.CancelFunc
 	tried      sync.WaitGroup // the shards' first attempts to connect
 	done       chan struct{}  // closed when nothing runs any more
@@ -64,7 +62,7 @@ func (a *Adapter) newLink(clients *redisrole.Clients) (*link, error) {
 // start begins to connect, until the link is closed.
 func (l *link) start() error {
 	l.subscriber = l.clients.Client(redisrole.Socket)
-	if !l.clients.Dedicated(redisrole.Socket) && !l.clients.Connects(redisrole.Socket) {
+	if !l.clients.Dedicated(redisrole.Socket) {
 		duplicate, err := l.clients.Duplicate(redisrole.Socket)
 		if err != nil {
 			return fmt.Errorf("redisadapter: %w", err)
@@ -157,24 +155,25 @@ func (l *link) health(ctx context.Context) error {
 
 // receive takes a message from a room's channel.
 func (l *link) receive(channel, payload string) {
+	a := l.a
+	if a.isOwn(payload) {
+		return
+	}
 	room, ok := l.keys.roomOf(channel)
 	if !ok {
 		return
 	}
-	a := l.a
 	wire, err := a.key.open(channel, payload)
 	if err != nil {
 		a.refuse(&a.counters.forged, room, err)
 		return
 	}
 	h, err := decodeHeader(wire)
-	if err == nil && h.sender == a.sender {
+	if err != nil {
+		a.refuse(&a.counters.malformed, room, err)
 		return
 	}
-	var env adapter.Envelope
-	if err == nil {
-		env, err = decode(room, wire)
-	}
+	env, err := decode(room, wire)
 	if err != nil {
 		a.refuse(&a.counters.malformed, room, err)
 		return
@@ -182,11 +181,13 @@ func (l *link) receive(channel, payload string) {
 	a.lanes.deliver(env, h)
 }
 
-// publishedHere reports whether a message begins as those of this node do. Who
-// forges that loses his message.
-func (a *Adapter) publishedHere(begin []byte) bool {
-	if sealed := begin[min(sealSize, len(begin)):]; len(begin) > 0 && begin[0] == signedVersion {
-		begin = sealed
+// isOwn reports whether a message looks like one that this adapter published. It
+// checks no signature: a forged message that names this adapter as its sender is
+// dropped too.
+func (a *Adapter) isOwn(message string) bool {
+	if len(message) >= sealSize && message[0] == signedVersion {
+		message = message[sealSize:]
 	}
-	return len(begin) >= headerSize && begin[0] == wireVersion && binary.BigEndian.Uint64(begin[1:]) == a.sender
+	h, err := decodeHeader(message)
+	return err == nil && h.sender == a.sender
 }

@@ -7,42 +7,72 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// pipeline carries messages with the role's client: over connections that it
-// shares with others, or to a cluster.
-type pipeline struct {
-	client  redis.UniversalClient
-	command string // PUBLISH, or SPUBLISH
+// bounded returns a view of client, on the same connections, that does not
+// wait longer than publishTimeout for the server: an embedding program's client
+// may be more patient.
+func bounded(client redis.UniversalClient) redis.UniversalClient {
+	c, ok := client.(*redis.Client)
+	if !ok {
+		return client
+	}
+	if t := c.Options().ReadTimeout; t > 0 && t <= publishTimeout {
+		return client
+	}
+	return c.WithTimeout(publishTimeout)
 }
 
-var _ carrier = pipeline{}
-
-// carry implements [carrier].
-func (p pipeline) carry(deadline time.Time, batch []*outgoing) error {
-	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+// publish sends the batch in one pipeline, and tells each sender what became of
+// their message. It reports whether the server answered.
+func (p *publisher) publish(timeout time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	pipe := p.client.Pipeline()
-	cmds := make([]redis.Cmder, len(batch))
-	for i, out := range batch {
+	cmds := make([]redis.Cmder, len(p.batch))
+	for i, out := range p.batch {
+		if out.envelope {
+			p.key.seal(out.channel, out.payload)
+		}
 		cmds[i] = once{redis.NewIntCmd(ctx, p.command, out.channel, out.payload)}
 		_ = pipe.Process(ctx, cmds[i])
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !isReply(err) {
-		return redisError("publish", err)
+		err = redisError("publish", err)
+		p.status.set(err) // before the senders know and come again
+		p.fail(err)
+		return false
 	}
-	for i, out := range batch {
-		if err := cmds[i].Err(); err != nil {
-			out.became(redisError("publish", err))
-			continue
+	for i, out := range p.batch {
+		err := cmds[i].Err()
+		if err != nil {
+			err = redisError("publish", err)
 		}
-		out.became(nil)
+		out.became(err)
+	}
+	return true
+}
+
+// fail tells all senders of the batch.
+func (p *publisher) fail(err error) {
+	for _, out := range p.batch {
+		out.became(err)
+	}
+}
+
+// ping asks the server for a sign of life.
+func (p *publisher) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	var ask redis.Cmder = redis.NewStatusCmd(ctx, "ping")
+	if p.pingTo != "" {
+		ask = redis.NewIntCmd(ctx, p.command, p.pingTo, "")
+	}
+	if err := p.client.Process(ctx, once{ask}); err != nil && !isReply(err) {
+		return redisError("ping", err)
 	}
 	return nil
 }
 
-// finish implements [carrier]: the client is not its own.
-func (pipeline) finish(time.Time) {}
-
-// once is a command that the client sends once: a repeated PUBLISH would be
+// once is a command that the client sends once. A retried PUBLISH would be
 // delivered twice, and retries would make a dead server hold its callers.
 type once struct{ redis.Cmder }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"runtime"
 
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -26,8 +25,6 @@ func (a *Adapter) Cast(ctx context.Context, env adapter.Envelope) bool {
 		return false
 	case err != nil:
 		a.counters.fate(err)
-	case runtime.GOMAXPROCS(0) == 1:
-		runtime.Gosched() // the publisher would begin when the caller is done with all else
 	}
 	return true
 }

@@ -27,7 +27,6 @@ var errFull = errors.New("redisadapter: too many messages wait")
 // next one.
 type publisher struct {
 	client  redis.UniversalClient
-	carrier carrier
 	command string // PUBLISH, or SPUBLISH
 	key     Key
 	pingTo  string // a channel on the server that is meant; empty: there is one server
@@ -37,17 +36,6 @@ type publisher struct {
 	ended   chan struct{} // closed once nothing is published any more
 	after   atomic.Int64  // nothing is published before; Unix time in ns
 	batch   []*outgoing   // to be published next; the goroutine's
-}
-
-// carrier is how messages get to the server. It belongs to the publisher's
-// goroutine.
-type carrier interface {
-	// carry sends a batch, in one round trip at most, and tells each sender what
-	// became of his message: with an error, that the server could not be
-	// reached, it has told nobody.
-	carry(deadline time.Time, batch []*outgoing) error
-	// finish ends it, after the last batch.
-	finish(deadline time.Time)
 }
 
 // outgoing is a message on its way.
@@ -72,7 +60,6 @@ func (o *outgoing) became(err error) {
 func newPublisher(client redis.UniversalClient, command string, s oneStatus) *publisher {
 	return &publisher{
 		client:  client,
-		carrier: pipeline{client, command},
 		command: command,
 		status:  s,
 		queue:   make(chan *outgoing, publishQueue),
@@ -80,20 +67,6 @@ func newPublisher(client redis.UniversalClient, command string, s oneStatus) *pu
 		ended:   make(chan struct{}),
 		batch:   make([]*outgoing, 0, publishBatch),
 	}
-}
-
-// bounded returns a view of client, on the same connections, that does not
-// wait longer than publishTimeout for them: an embedding program's client may
-// be more patient.
-func bounded(client redis.UniversalClient) redis.UniversalClient {
-	c, ok := client.(*redis.Client)
-	if !ok {
-		return client
-	}
-	if t := c.Options().ReadTimeout; t > 0 && t <= publishTimeout {
-		return client
-	}
-	return c.WithTimeout(publishTimeout)
 }
 
 // send publishes a message and returns what became of it. While the server
@@ -172,7 +145,6 @@ func (p *publisher) run(ctx context.Context) {
 			p.publish(lastTimeout)
 		}
 	}
-	p.carrier.finish(time.Now().Add(lastTimeout))
 }
 
 // next takes what is to be published next: all that waits, as far as it fits into
@@ -224,29 +196,6 @@ func (p *publisher) fill() bool {
 	return true
 }
 
-// publish sends the batch in one round trip, and answers each sender. It reports
-// whether the server could be reached.
-func (p *publisher) publish(timeout time.Duration) bool {
-	for _, out := range p.batch {
-		if out.envelope {
-			p.key.seal(out.channel, out.payload)
-		}
-	}
-	err := p.carrier.carry(time.Now().Add(timeout), p.batch)
-	if err != nil {
-		p.status.set(err) // before the senders know and come again
-		p.fail(err)
-	}
-	return err == nil
-}
-
-// fail tells all who have sent the batch.
-func (p *publisher) fail(err error) {
-	for _, out := range p.batch {
-		out.became(err)
-	}
-}
-
 // heal waits until the server answers again. What waits to be published fails
 // meanwhile.
 func (p *publisher) heal(ctx context.Context) {
@@ -267,19 +216,6 @@ func (p *publisher) heal(ctx context.Context) {
 			timer.Reset(jitter(pingEvery))
 		}
 	}
-}
-
-func (p *publisher) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
-	var ask redis.Cmder = redis.NewStatusCmd(ctx, "ping")
-	if p.pingTo != "" {
-		ask = redis.NewIntCmd(ctx, p.command, p.pingTo, "")
-	}
-	if err := p.client.Process(ctx, once{ask}); err != nil && !isReply(err) {
-		return redisError("ping", err)
-	}
-	return nil
 }
 
 // jitter spreads a pause over half to one and a half of it, so that nodes do

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
@@ -27,19 +29,10 @@ var (
 	errReceived    = errors.New("redisadapter: the connection ended")
 )
 
-// sealed is a context that has ended. With it go-redis uses the connection
-// that it has and cannot dial another one behind this package's back, which
-// would hide that messages were lost.
-var sealed = func() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
-}()
-
 // session is one connection that subscribes, from dialing to its end.
 type session struct {
 	*shard
-	conn stream
+	conn subscription
 
 	heard    atomic.Uint64 // messages of any kind that were read
 	probed   atomic.Uint64 // number of the last probe that came back
@@ -47,9 +40,11 @@ type session struct {
 	restored atomic.Bool   // all that was wanted at the beginning is subscribed to
 }
 
-// connect dials and begins with the node's own channel.
+// connect opens a connection that subscribes to the node's own channel.
 func (s *shard) connect(ctx context.Context) (*session, error) {
-	conn, err := s.open(ctx)
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	conn, err := open(ctx, s.subscriber, s.keys.sharded, s.probe)
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +85,8 @@ func (s *session) follow(ctx context.Context) error {
 		}
 		if asked > told {
 			// Answers come in order: this one after the confirmations.
-			if err := s.conn.ping(sealed, syncedPing+strconv.FormatUint(asked, 10)); err != nil {
-				return redisError("ping", err)
+			if err := s.conn.ping(syncedPing + strconv.FormatUint(asked, 10)); err != nil {
+				return err
 			}
 			told = asked
 		}
@@ -110,7 +105,7 @@ func (s *session) send(subscribe, leave []string) error {
 		}
 	}
 	if len(leave) > 0 {
-		if err := s.conn.unsubscribe(sealed, s.channels(leave)...); err != nil {
+		if err := s.conn.unsubscribe(s.channels(leave)...); err != nil {
 			return redisError("unsubscribe", err)
 		}
 	}
@@ -125,31 +120,30 @@ func (s *session) channels(rooms []string) []string {
 	return channels
 }
 
-// read reads the connection to its end.
+// read receives until the connection ends.
 func (s *session) read() error {
 	for {
-		arrived, err := s.conn.receive()
+		received, err := s.conn.receive()
 		if err != nil {
 			return fmt.Errorf("%w: %w", errReceived, err)
 		}
 		s.heard.Add(1)
-		switch arrived.kind {
-		case echo:
-		case message:
-			if arrived.channel == s.probe {
-				s.returned(arrived.payload)
+		switch received := received.(type) {
+		case *redis.Message:
+			if received.Channel == s.probe {
+				s.returned(received.Payload)
 				continue
 			}
 			s.busy.Store(true)
-			s.link.receive(arrived.channel, arrived.payload)
+			s.link.receive(received.Channel, received.Payload)
 			s.busy.Store(false)
-		case pong:
-			s.answered(arrived.payload)
-		case left, entered:
-			if arrived.kind == left && arrived.channel == s.probe {
+		case *redis.Pong:
+			s.answered(received.Payload)
+		case *redis.Subscription:
+			if received.Channel == s.probe && strings.HasSuffix(received.Kind, "unsubscribe") {
 				return errSlotMoved
 			}
-			if room, ok := s.keys.roomOf(arrived.channel); ok {
+			if room, ok := s.keys.roomOf(received.Channel); ok {
 				s.follower.confirm(room)
 			}
 		}
@@ -200,8 +194,8 @@ func (s *session) keepProbing(ctx context.Context) error {
 
 func (s *session) probeOnce(ctx context.Context, n uint64) error {
 	heard := s.heard.Load()
-	if err := s.conn.ping(sealed, alivePing); err != nil {
-		return redisError("ping", err)
+	if err := s.conn.ping(alivePing); err != nil {
+		return err
 	}
 	publish, cancel := context.WithTimeout(ctx, s.a.timing.probeTimeout)
 	err := s.publisher.send(publish, s.probe, binary.AppendUvarint(nil, n))

@@ -43,13 +43,6 @@ func newShard(l *link, index int, client redis.UniversalClient) *shard {
 	}
 	s.publisher = newPublisher(client, command, l.status.of(s.publishing()))
 	s.publisher.key, s.publisher.pingTo = l.a.key, pingTo
-	if l.clients.Connects(redisrole.Socket) {
-		s.publisher.carrier = &pipe{
-			dial:     func(ctx context.Context) (*redisrole.Conn, error) { return l.clients.Connect(ctx, redisrole.Socket) },
-			client:   s.publisher.carrier,
-			counters: &l.a.counters,
-		}
-	}
 	return s
 }
 

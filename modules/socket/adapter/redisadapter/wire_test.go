@@ -98,3 +98,33 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestOwnMessagesAreDroppedUnread: signed or not, whether or not this node has a
+// key. Nobody else's are.
+func TestOwnMessagesAreDroppedUnread(t *testing.T) {
+	t.Parallel()
+	const self = 0x0102030405060708
+	a := &Adapter{sender: self}
+	envelope := func(sender uint64) string {
+		wire, err := encode(0, sender, adapter.Envelope{Room: "r", Event: "e"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(wire)
+	}
+	seal := string([]byte{signedVersion}) + strings.Repeat("t", tagSize)
+	for message, own := range map[string]bool{
+		envelope(self):                       true,
+		seal + envelope(self):                true,
+		envelope(self + 1):                   false,
+		seal + envelope(self+1):              false,
+		envelope(self)[:headerSize-1]:        false,
+		seal + envelope(self)[:headerSize-1]: false,
+		seal:                                 false,
+		"":                                   false,
+	} {
+		if got := a.isOwn(message); got != own {
+			t.Errorf("%q: it is its own: %t, want %t", message, got, own)
+		}
+	}
+}
