@@ -90,33 +90,31 @@ func duplicate(client redis.UniversalClient, noted *links) (redis.UniversalClien
 	}
 }
 
-// restoreDisabled undoes what go-redis does to options that it has taken:
-// "disabled" (-1) becomes 0, which a second client would read as "default".
+// restoreDisabled undoes what go-redis does to options that it has taken: it
+// turns "disabled" into a value that a second client would read as "default". A
+// duplicate without timeouts still ends its calls with their contexts.
 func restoreDisabled(opt *redis.Options) {
+	opt.ContextTimeoutEnabled = true
+	disable(&opt.ReadTimeout, &opt.WriteTimeout, &opt.MinRetryBackoff, &opt.MaxRetryBackoff)
 	if opt.MaxRetries == 0 {
 		opt.MaxRetries = -1
-	}
-	for _, d := range []*time.Duration{&opt.ReadTimeout, &opt.WriteTimeout} {
-		switch *d {
-		case -1:
-			*d = -2
-		case 0:
-			*d = -1
-		}
-	}
-	for _, d := range []*time.Duration{&opt.MinRetryBackoff, &opt.MaxRetryBackoff} {
-		if *d == 0 {
-			*d = -1
-		}
 	}
 }
 
 func restoreDisabledCluster(opt *redis.ClusterOptions) {
+	opt.ContextTimeoutEnabled = true
+	disable(&opt.ReadTimeout, &opt.WriteTimeout, &opt.MinRetryBackoff, &opt.MaxRetryBackoff)
 	if opt.MaxRedirects == 0 {
 		opt.MaxRedirects = -1
 	}
-	for _, d := range []*time.Duration{&opt.ReadTimeout, &opt.WriteTimeout, &opt.MinRetryBackoff, &opt.MaxRetryBackoff} {
-		if *d == 0 {
+}
+
+// disable sets those of durations that are disabled to what go-redis reads as
+// that: without a timeout of their own, calls heed their contexts' deadlines (-2
+// would make them ignore those).
+func disable(durations ...*time.Duration) {
+	for _, d := range durations {
+		if *d <= 0 {
 			*d = -1
 		}
 	}

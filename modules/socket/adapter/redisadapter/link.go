@@ -41,8 +41,7 @@ type link struct {
 
 // newLink returns the link over the server of clients. It does no I/O.
 func (a *Adapter) newLink(clients *redisrole.Clients) (*link, error) {
-	client := clients.Client(redisrole.Socket)
-	if client == nil {
+	if !clients.Uses(redisrole.Socket) {
 		return nil, fmt.Errorf("redisadapter: %w", redisrole.ErrNoRedis)
 	}
 	l := &link{a: a, clients: clients, keys: newKeys(clients.Prefix(), clients.Clustered(redisrole.Socket)), done: make(chan struct{})}
@@ -53,7 +52,7 @@ func (a *Adapter) newLink(clients *redisrole.Clients) (*link, error) {
 	l.status = newStatus(a.log, clients.Where(redisrole.Socket), l.keys.shards)
 	l.syncs.Store(1)
 	for i := range l.keys.shards {
-		l.shards = append(l.shards, newShard(l, i, bounded(client)))
+		l.shards = append(l.shards, newShard(l, i))
 	}
 	l.tried.Add(len(l.shards))
 	return l, nil
@@ -61,7 +60,8 @@ func (a *Adapter) newLink(clients *redisrole.Clients) (*link, error) {
 
 // start begins to connect, until the link is closed.
 func (l *link) start() error {
-	l.subscriber = l.clients.Client(redisrole.Socket)
+	client := l.clients.Client(redisrole.Socket)
+	l.subscriber = client
 	if !l.clients.Dedicated(redisrole.Socket) {
 		duplicate, err := l.clients.Duplicate(redisrole.Socket)
 		if err != nil {
@@ -69,7 +69,9 @@ func (l *link) start() error {
 		}
 		l.subscriber = duplicate
 	}
+	publishes := bounded(client, l.subscriber)
 	for _, s := range l.shards {
+		s.publisher.client = publishes
 		l.status.set(s.subscribing(), errConnecting)
 		l.status.set(s.publishing(), nil)
 	}

@@ -7,18 +7,23 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// bounded returns a view of client, on the same connections, that does not
-// wait longer than publishTimeout for the server: an embedding program's client
-// may be more patient.
-func bounded(client redis.UniversalClient) redis.UniversalClient {
-	c, ok := client.(*redis.Client)
-	if !ok {
-		return client
+// bounded returns a client like client, with which no command waits longer than
+// publishTimeout for the server: an embedding program's client may be more patient.
+// It is client itself, a view of it on the same connections or, for a cluster's
+// client without timeouts, duplicate, whose commands end with their contexts.
+func bounded(client, duplicate redis.UniversalClient) redis.UniversalClient {
+	within := func(d time.Duration) bool { return 0 < d && d <= publishTimeout }
+	switch c := client.(type) {
+	case *redis.Client:
+		if o := c.Options(); !within(o.ReadTimeout) || !within(o.WriteTimeout) {
+			return c.WithTimeout(publishTimeout)
+		}
+	case *redis.ClusterClient:
+		if o := c.Options(); o.ReadTimeout <= 0 || o.WriteTimeout <= 0 {
+			return duplicate
+		}
 	}
-	if t := c.Options().ReadTimeout; t > 0 && t <= publishTimeout {
-		return client
-	}
-	return c.WithTimeout(publishTimeout)
+	return client
 }
 
 // publish sends the batch in one pipeline, and tells each sender what became of

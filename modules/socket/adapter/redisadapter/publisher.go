@@ -26,8 +26,8 @@ var errFull = errors.New("redisadapter: too many messages wait")
 // node keep their order, and that those which come during a round trip share the
 // next one.
 type publisher struct {
-	client  redis.UniversalClient
-	command string // PUBLISH, or SPUBLISH
+	client  redis.UniversalClient // set before it runs
+	command string                // PUBLISH, or SPUBLISH
 	key     Key
 	pingTo  string // a channel on the server that is meant; empty: there is one server
 	status  oneStatus
@@ -57,9 +57,8 @@ func (o *outgoing) became(err error) {
 	}
 }
 
-func newPublisher(client redis.UniversalClient, command string, s oneStatus) *publisher {
+func newPublisher(command string, s oneStatus) *publisher {
 	return &publisher{
-		client:  client,
 		command: command,
 		status:  s,
 		queue:   make(chan *outgoing, publishQueue),

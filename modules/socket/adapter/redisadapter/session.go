@@ -79,7 +79,7 @@ func (s *session) follow(ctx context.Context) error {
 			if len(subscribe)+len(leave) == 0 {
 				break
 			}
-			if err := s.send(subscribe, leave); err != nil {
+			if err := s.conn.change(s.channels(subscribe), s.channels(leave)); err != nil {
 				return err
 			}
 		}
@@ -96,20 +96,6 @@ func (s *session) follow(ctx context.Context) error {
 		case <-s.changes.wake:
 		}
 	}
-}
-
-func (s *session) send(subscribe, leave []string) error {
-	if len(subscribe) > 0 {
-		if err := s.conn.subscribe(sealed, s.channels(subscribe)...); err != nil {
-			return redisError("subscribe", err)
-		}
-	}
-	if len(leave) > 0 {
-		if err := s.conn.unsubscribe(s.channels(leave)...); err != nil {
-			return redisError("unsubscribe", err)
-		}
-	}
-	return nil
 }
 
 func (s *session) channels(rooms []string) []string {

@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
@@ -30,7 +28,7 @@ type shard struct {
 	first  sync.Once
 }
 
-func newShard(l *link, index int, client redis.UniversalClient) *shard {
+func newShard(l *link, index int) *shard {
 	s := &shard{
 		link:    l,
 		index:   index,
@@ -41,7 +39,7 @@ func newShard(l *link, index int, client redis.UniversalClient) *shard {
 	if l.keys.sharded {
 		command, pingTo = "spublish", s.probe
 	}
-	s.publisher = newPublisher(client, command, l.status.of(s.publishing()))
+	s.publisher = newPublisher(command, l.status.of(s.publishing()))
 	s.publisher.key, s.publisher.pingTo = l.a.key, pingTo
 	return s
 }

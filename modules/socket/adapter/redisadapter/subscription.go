@@ -2,18 +2,31 @@ package redisadapter
 
 import (
 	"context"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// sealed is a context that has ended. With it go-redis writes to and reads from
-// the connection that it has, but cannot dial another one: a reconnection that
-// this package does not see would hide that messages were lost.
-var sealed = func() context.Context {
+// writeTimeout bounds how long one command to a subscribing connection may take to
+// write, whatever the client's own timeouts are.
+const writeTimeout = 2 * time.Second
+
+// ended is a context that has ended. With it go-redis uses the connection that it
+// has, but cannot dial another one: a reconnection that this package does not see
+// would hide that messages were lost.
+var ended = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }()
+
+// endedUntil returns a context like ended whose deadline is still ahead: it bounds
+// a write.
+func endedUntil(deadline time.Time) context.Context {
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	cancel()
+	return ctx
+}
 
 // subscription is one connection that subscribes. It never reconnects. One
 // goroutine receives; the other methods may be called concurrently.
@@ -40,16 +53,31 @@ func (s subscription) subscribe(ctx context.Context, channels ...string) error {
 	return s.conn.Subscribe(ctx, channels...)
 }
 
-func (s subscription) unsubscribe(channels ...string) error {
-	if s.sharded {
-		return s.conn.SUnsubscribe(sealed, channels...)
+// change subscribes to some channels and leaves others. It does not wait for the
+// server's confirmations.
+func (s subscription) change(subscribe, leave []string) error {
+	ctx := endedUntil(time.Now().Add(writeTimeout))
+	if len(subscribe) > 0 {
+		if err := s.subscribe(ctx, subscribe...); err != nil {
+			return redisError("subscribe", err)
+		}
 	}
-	return s.conn.Unsubscribe(sealed, channels...)
+	if len(leave) == 0 {
+		return nil
+	}
+	unsubscribe := s.conn.Unsubscribe
+	if s.sharded {
+		unsubscribe = s.conn.SUnsubscribe
+	}
+	if err := unsubscribe(ctx, leave...); err != nil {
+		return redisError("unsubscribe", err)
+	}
+	return nil
 }
 
-// ping asks the server to answer payload.
+// ping asks the server to answer payload. It does not wait for the answer.
 func (s subscription) ping(payload string) error {
-	if err := s.conn.Ping(sealed, payload); err != nil {
+	if err := s.conn.Ping(endedUntil(time.Now().Add(writeTimeout)), payload); err != nil {
 		return redisError("ping", err)
 	}
 	return nil
@@ -57,6 +85,6 @@ func (s subscription) ping(payload string) error {
 
 // receive waits for a *redis.Message, *redis.Subscription or *redis.Pong, until
 // the subscription is closed. It has no deadline: probes find a dead connection.
-func (s subscription) receive() (any, error) { return s.conn.ReceiveTimeout(sealed, 0) }
+func (s subscription) receive() (any, error) { return s.conn.ReceiveTimeout(ended, 0) }
 
 func (s subscription) close() { _ = s.conn.Close() }
