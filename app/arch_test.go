@@ -42,7 +42,6 @@ var floors = map[string]int{
 	"migrations":                          0,
 	"internal":                            0,
 	"internal/childtest":                  -1, // what the test tools share
-	"internal/nowait":                     -1, // system calls
 	"internal/tasks":                      -1, // goroutines
 	"internal/rawjson":                    -1, // JSON
 	"examples":                            8,  // users of the library

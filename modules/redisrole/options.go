@@ -3,7 +3,6 @@ package redisrole
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 
 	"github.com/redis/go-redis/v9"
