@@ -20,7 +20,7 @@ func newStuckSocket(n node, user string) *stuckSocket {
 	return &stuckSocket{recorder: newRecorder(n.hub, user), taking: make(chan struct{}), free: make(chan struct{})}
 }
 
-func (s *stuckSocket) Join(room string)      { s.hub.Join(room, s) }
+func (s *stuckSocket) Join(room string)      { _ = s.hub.Join(room, s) }
 func (s *stuckSocket) Leave(room string)     { s.hub.Leave(room, s) }
 func (s *stuckSocket) Queue(f *engine.Frame) { s.Send(f) }
 

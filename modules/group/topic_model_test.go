@@ -43,16 +43,30 @@ func TestAResyncBetweenReadAndAdmitIsNoticed(t *testing.T) {
 	t.Parallel()
 	for name, moves := range map[string][]move{
 		"the log went back while it was read": {
-			{name: "subscribe"}, {name: "read"}, {name: "read"}, {name: "release"}, // one who stays
-			{name: "post"}, {name: "post"},
-			{name: "subscribe", client: 1, back: 1}, {name: "read"}, // read, not returned
-			{name: "rewind", back: 1}, {name: "sleep", long: true}, {name: "read"},
+			{name: "subscribe"},
+			{name: "read"},
+			{name: "read"},
+			{name: "release"}, // one who stays
+			{name: "post"},
+			{name: "post"},
+			{name: "subscribe", client: 1, back: 1},
+			{name: "read"}, // read, not returned
+			{name: "rewind", back: 1},
+			{name: "sleep", long: true},
+			{name: "read"},
 		},
 		"between the answer and its release": {
-			{name: "subscribe"}, {name: "read"}, {name: "read"}, {name: "release"},
-			{name: "post"}, {name: "post"},
-			{name: "subscribe", client: 1, back: 1}, {name: "read"}, {name: "read"},
-			{name: "rewind", back: 1}, {name: "sleep", long: true},
+			{name: "subscribe"},
+			{name: "read"},
+			{name: "read"},
+			{name: "release"},
+			{name: "post"},
+			{name: "post"},
+			{name: "subscribe", client: 1, back: 1},
+			{name: "read"},
+			{name: "read"},
+			{name: "rewind", back: 1},
+			{name: "sleep", long: true},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -260,7 +274,7 @@ var _ Subscriber = (*modelClient)(nil)
 func (c *modelClient) ID() string            { return c.name }
 func (c *modelClient) UserID() string        { return c.name }
 func (c *modelClient) Codec() adapter.Codec  { return recorderCodec{} }
-func (c *modelClient) Join(room string)      { c.node.hub.Join(room, c) }
+func (c *modelClient) Join(room string)      { _ = c.node.hub.Join(room, c) }
 func (c *modelClient) Leave(room string)     { c.node.hub.Leave(room, c) }
 func (c *modelClient) Queue(f *engine.Frame) { c.Send(f) }
 

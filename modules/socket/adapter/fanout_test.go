@@ -120,7 +120,7 @@ func TestFanOutUsesAllProcessors(t *testing.T) {
 	h := NewHub(NewMesh().Adapter())
 	p := &place{alone: fanOutChunk, expected: processors, open: make(chan struct{})}
 	for i := range 3 * fanOutAlone {
-		h.Join("r", meeting{silent{dummy(string(rune('a' + i)))}, p})
+		_ = h.Join("r", meeting{silent{dummy(string(rune('a' + i)))}, p})
 	}
 	sent := make(chan struct{})
 	go func() {

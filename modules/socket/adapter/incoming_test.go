@@ -53,12 +53,12 @@ func TestALargeRoomHoldsUpNoOtherThatComesFromOtherNodes(t *testing.T) {
 	large := make([]*slowSocket, crowd+1)
 	for i := range large {
 		large[i] = &slowSocket{dummy: dummy(fmt.Sprint("l", i)), may: may, taking: make(chan struct{})}
-		there.Join("large", large[i])
+		_ = there.Join("large", large[i])
 	}
 	open := make(chan struct{})
 	close(open)
 	small := &slowSocket{dummy: "s", may: open, taking: make(chan struct{})}
-	there.Join("small", small)
+	_ = there.Join("small", small)
 
 	send := func(room, data string) {
 		if err := here.Publish(t.Context(), Envelope{Room: room, Event: "e", Data: []byte(data)}); err != nil {
