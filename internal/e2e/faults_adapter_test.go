@@ -19,7 +19,7 @@ import (
 // adapter of its own.
 func startFaulty(t *testing.T, nodes int, rates adaptertest.Rates) (*deployment, []*adaptertest.Faulty) {
 	t.Helper()
-	d := &deployment{token: func(user string) string { return mint(user, time.Hour) }}
+	d := &deployment{driver: startDriver(t), token: func(user string) string { return mint(user, time.Hour) }}
 	mesh, url := adapter.NewMesh(), pgtest.Start(t).NewDatabase(t)
 	var adapters []*adaptertest.Faulty
 	for i := range nodes {

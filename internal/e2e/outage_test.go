@@ -41,7 +41,7 @@ func startOnRole(t *testing.T, role string) *roleTest {
 	t.Helper()
 	r := &roleTest{t: t, role: role, server: redistest.Start(t)}
 	env := []string{"MOIM_AUTH_SECRET=" + secret, "MOIM_REDIS_URL=" + redistest.Start(t).URL(), "MOIM_DATABASE_URL=" + pgtest.Start(t).NewDatabase(t)}
-	r.deployment = &deployment{token: func(user string) string { return mint(user, time.Hour) }}
+	r.deployment = &deployment{driver: startDriver(t), token: func(user string) string { return mint(user, time.Hour) }}
 	for range 2 {
 		link := proxytest.Start(t, r.server.Addr())
 		r.links = append(r.links, link)
