@@ -22,9 +22,13 @@ services: ## install redis-server and PostgreSQL where they are missing (root on
 	@tools/services.sh
 
 .PHONY: lint
-lint: ## vet, golangci-lint, formatting, tidy modules
+lint: ## vet (for Linux, Windows and macOS), golangci-lint, formatting, tidy modules
 	$(GO) vet ./...
 	$(GO) -C bench vet ./...
+	@for os in windows darwin; do \
+		echo "GOOS=$$os $(GO) vet ./... (bench, too)"; \
+		GOOS=$$os $(GO) vet ./...; GOOS=$$os $(GO) -C bench vet ./...; \
+	done
 	@if $(TOOL) golangci-lint version >/dev/null; then \
 		echo '$(TOOL) golangci-lint run ./...'; $(TOOL) golangci-lint run ./...; \
 		cd bench && $(GO) tool -modfile=../tools/go.mod golangci-lint run ./...; \

@@ -211,8 +211,8 @@ func TestT04FrozenNode(t *testing.T) {
 	stuck := f.on(1)
 	his := stuck[0]
 	f.needOnline(0, groupID, d.api(0, "ana"))
-	frozen.Signal(syscall.SIGSTOP)
-	t.Cleanup(func() { _ = frozen.cmd.Process.Signal(syscall.SIGCONT) })
+	frozen.Pause()
+	t.Cleanup(frozen.Resume)
 	began := time.Now()
 	awake := &deployment{nodes: d.nodes[:1], token: d.token} // the load balancer has noticed
 	l := startLoad(t, awake, f.groups, 2, 20)
@@ -220,7 +220,7 @@ func TestT04FrozenNode(t *testing.T) {
 		return statusOf(t, d.api(0, "ana"), groupID, his.user) == "reconnecting"
 	})
 	asleep := time.Since(began)
-	frozen.Signal(syscall.SIGCONT)
+	frozen.Resume()
 	began = time.Now()
 	for i := range d.nodes {
 		f.needOnline(15*time.Second, groupID, d.api(i, "ana"))

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -111,15 +110,11 @@ func TestT74MoveGroupNodeSleeps(t *testing.T) {
 	m := startMove(t, d, "group", "--to", two.URL())
 	m.until(t, "\njoin ")
 	l.leave(2)
-	if err := d.node(2).cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	d.node(2).Pause()
 	if err := m.cmd.Wait(); err != nil {
 		t.Errorf("the move does not end: %v\n%s", err, m.printed.String())
 	}
-	if err := d.node(2).cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	d.node(2).Resume()
 	need(t, leaseEnds, "the node has followed", func() bool {
 		got := statusOf(t, d.api(2, "ana"), l.groupID, "m0")
 		if got == "" || got == "reconnecting" || got == "offline" {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -85,10 +84,7 @@ func TestT74MoveCacheUnderLoad(t *testing.T) {
 	l.goesOn(t, "after the move back")
 
 	// Taken back half way, with a node that stands still meanwhile.
-	stopped := d.nodes[1].cmd.Process
-	if err := stopped.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	d.nodes[1].Pause()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	cli = d.node(0).command("redis", "move", "--role", "cache", "--to", two.URL())
 	printed = nodeLog{}
@@ -105,9 +101,7 @@ func TestT74MoveCacheUnderLoad(t *testing.T) {
 	if err := cli.Wait(); err == nil {
 		t.Error("an interrupted move ended well")
 	}
-	if err := stopped.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	d.nodes[1].Resume()
 	if out, err := moving(d, "--back"); err != nil || !strings.Contains(out, "taken back: the cache role is on "+one.Addr()) {
 		t.Errorf("taken back: %v\n%s", err, out)
 	}

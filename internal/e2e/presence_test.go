@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -198,17 +197,13 @@ func TestPresencePaused(t *testing.T) {
 		c.subscribe(groupID)
 		needPresence(t, ana, groupID, c.user, soon, "online")
 	}
-	if err := d.node(1).cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	d.node(1).Pause()
 	needPresence(t, ana, groupID, "bo", leaseEnds, "online", "reconnecting node_lost")
 	d.ws(t, 0, "cy").subscribe(groupID) // he has given up on that node
 	cy.conn.close()
 	dee.conn.close()
 	needPresence(t, ana, groupID, "dee", soon, "online", "reconnecting node_lost", "offline node_lost")
-	if err := d.node(1).cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	d.node(1).Resume()
 	needPresence(t, ana, groupID, "bo", soon, "online", "reconnecting node_lost", "offline node_lost", "online")
 	bo.must("group:signal", object{"groupId": groupID, "type": "x", "data": 1}, nil)
 	wait(5*time.Second, func() bool { return false }) // that nothing more is told, only time can show
