@@ -162,9 +162,9 @@ func (d *DB) ReadTx(ctx context.Context, fn Func) error {
 // An error from fn rolls back and is returned as it is. On PostgreSQL fn reads
 // what was committed before each statement began, so it locks what it decides
 // upon; it is run again after a deadlock, a conflict, or a connection lost
-// before the commit. On SQLite one fn runs at a time, for 3 s at most, and
-// several share one commit; it is run again when another one's statement was
-// interrupted.
+// before the commit. On SQLite one fn runs at a time, for 3 s at most while
+// others wait, and several share one commit; it is run again when another one's
+// statement was interrupted.
 func (d *DB) Write(ctx context.Context, fn Func) error {
 	return d.run(ctx, fn, backend.write)
 }

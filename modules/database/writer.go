@@ -20,10 +20,12 @@ const (
 	maxGathered = 512
 	maxGather   = 20 * time.Millisecond
 
-	// maxRun bounds how long one change may run. It is less than
-	// defaultTimeout, so that the changes behind a slow one are still in time.
+	// maxRun bounds how long one change may run while others wait. It is less
+	// than defaultTimeout, so that the changes behind a slow one are in time.
 	maxRun = 3 * time.Second
 )
+
+var errTooLong = errors.New("the change ran for too long while others waited")
 
 // writer is SQLite's one writer. A goroutine of its own takes the changes that
 // wait, runs each in a savepoint of one transaction, and commits once for all:
@@ -38,6 +40,7 @@ type writer struct {
 	quit     chan struct{}
 	done     chan struct{}
 	commits  atomic.Int64
+	callers  atomic.Int64 // callers of write
 
 	conn      *sql.Conn // nil until the first write, and after a failure
 	interrupt func()    // ends the statement that runs on conn
@@ -75,6 +78,8 @@ func (w *writer) stop() {
 // write returns once fn is committed. When ctx ends before that, the outcome
 // of fn is not known. fn does not run after write has returned.
 func (w *writer) write(ctx context.Context, fn Func) error {
+	w.callers.Add(1)
+	defer w.callers.Add(-1)
 	r := &request{ctx: ctx, fn: fn, outcome: make(chan error, 1)}
 	select {
 	case w.requests <- r:
@@ -231,10 +236,20 @@ func (w *writer) call(r *request) (err error) {
 			err = fmt.Errorf("panic: %v", v)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(r.ctx, maxRun)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(r.ctx)
+	defer cancel(nil)
+	limit := time.AfterFunc(maxRun, func() {
+		if w.callers.Load() > 1 {
+			cancel(errTooLong)
+		}
+	})
+	defer limit.Stop()
 	defer w.interruptAfter(ctx)()
-	return r.fn(ctx, shielded{w.run, ctx})
+	err = r.fn(ctx, shielded{w.run, ctx})
+	if err != nil && errors.Is(context.Cause(ctx), errTooLong) {
+		err = fault.ErrUnavailable.WithCause(fmt.Errorf("%w: %w", errTooLong, err))
+	}
+	return err
 }
 
 func (w *writer) begin() error {

@@ -14,7 +14,7 @@ var _ group.Trimmer = (*Store)(nil)
 
 const (
 	// trimRows bounds one transaction of a trim, so that writers wait little.
-	trimRows = 2000
+	trimRows = 500
 	// feedAge is how long the feed may still read a deleted group's log.
 	feedAge = 24 * time.Hour
 )
