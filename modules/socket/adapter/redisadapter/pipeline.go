@@ -7,10 +7,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// bounded returns a client like client, with which no command waits longer than
-// publishTimeout for the server: an embedding program's client may be more patient.
-// It is client itself, a view of it on the same connections or, for a cluster's
-// client without timeouts, duplicate, whose commands end with their contexts.
+// bounded returns what to publish with instead of client, so that no command waits
+// without bound for the server: an embedding program's client may do so. A client
+// of one server that is more patient than publishTimeout yields a view of itself,
+// on the same connections. A cluster's client without timeouts yields duplicate,
+// whose commands end with their contexts.
 func bounded(client, duplicate redis.UniversalClient) redis.UniversalClient {
 	within := func(d time.Duration) bool { return 0 < d && d <= publishTimeout }
 	switch c := client.(type) {
