@@ -58,6 +58,7 @@ var libraries = map[string][]string{
 		"modules/socket/adapter/redisadapter/", "app/", "internal/",
 	},
 	"github.com/danielgtaylor/huma/v2": {"modules/web/", "modules/group/controller"},
+	"unsafe":                           {"modules/socket/engine/rawcall_linux.go"}, // go:linkname needs it, too
 }
 
 // TestImportsPointDown reads the imports of every file that is not a test.
