@@ -199,7 +199,7 @@ const manyTime = 3 * time.Second
 
 func testManyMembers(t *testing.T, s Store) {
 	ctx, g := t.Context(), create(t, s)
-	const n = 500
+	const n = 250
 	start, tenth := time.Now(), time.Duration(0)
 	events := change(t, s, g.ID, func(tx group.Tx) error {
 		for i := range n {
