@@ -46,7 +46,7 @@ const (
 type Conn struct {
 	// What a broadcast touches comes first, near each other.
 	engine    *Engine
-	mu        sync.Mutex // guards what follows, down to settled
+	mu        sync.Mutex // guards what follows, down to answered
 	phase     phase
 	flush     flushState
 	quietAt   time.Duration      // from then on, by the engine's clock, a frame is written at once
