@@ -1,6 +1,7 @@
 // Package e2e tests the moim binary from outside, as its users meet it: real
-// processes, real Redis and PostgreSQL servers, the real socket.io-client and
-// a plain WebSocket client. It holds tests only.
+// processes, real Redis and PostgreSQL servers, the real socket.io-client, a
+// plain WebSocket client, and the clients that docs/sockets.md shows. It holds
+// tests only.
 //
 // What it needs beside Go: node and npm for socket.io-client, redis-server and
 // PostgreSQL. Where one is missing, the tests that need it are skipped, or fail

@@ -98,6 +98,7 @@ func TestDocumentedClientsAreTold(t *testing.T) {
 	}
 	needFollowed(t, d, bo, groupID)
 
+	// What is left of the log when a backup is restored.
 	postgres.Exec(t, strings.TrimPrefix(database.Path, "/"), fmt.Sprintf(
 		`WITH gone AS (DELETE FROM events WHERE group_id = '%[1]s' AND version > 3), said AS (DELETE FROM outbox WHERE group_id = '%[1]s')
 		UPDATE groups SET version = 3, moved_at = (extract(epoch FROM clock_timestamp()) * 1e6)::bigint WHERE id = '%[1]s'`, groupID))

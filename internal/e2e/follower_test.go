@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -108,14 +109,16 @@ func (f *follower) pushed(call string, data json.RawMessage) {
 		f.starts++
 		f.begin(subscription{Group: g, Version: g.Version})
 	case "apply":
-		err = json.Unmarshal(data, &e)
+		if err = json.Unmarshal(data, &e); f.starts == 0 {
+			err = errors.New("called before start")
+		}
 		f.take(e)
 	case "over":
 		err = json.Unmarshal(data, &why)
 		f.end(why)
 		f.overs = append(f.overs, why)
 	default:
-		err = fmt.Errorf("an unknown call")
+		err = errors.New("an unknown call")
 	}
 	if err != nil {
 		f.broken = append(f.broken, fmt.Sprintf("%s %s: %v", call, data, err))
