@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -203,5 +204,28 @@ func TestCheck(t *testing.T) {
 	}
 	if cache.Err == nil || cache.Where != "127.0.0.1:1/0" {
 		t.Errorf("cache: %+v", cache)
+	}
+}
+
+// TestDuplicateWhileTheGivenClientConnects runs under the race detector: a first
+// connection changes settings of the client that it belongs to.
+func TestDuplicateWhileTheGivenClientConnects(t *testing.T) {
+	t.Parallel()
+	given := redis.NewClient(&redis.Options{Addr: redistest.Start(t).Addr()})
+	defer given.Close()
+	c := open(t, redisrole.Config{}, map[redisrole.Role]redis.UniversalClient{redisrole.Cache: given})
+	var connects sync.WaitGroup
+	connects.Go(func() {
+		if err := given.Ping(context.WithoutCancel(t.Context())).Err(); err != nil {
+			t.Error(err)
+		}
+	})
+	dup, err := c.Duplicate(redisrole.Cache)
+	connects.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dup.Close(); err != nil {
+		t.Error(err)
 	}
 }

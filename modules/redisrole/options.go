@@ -31,9 +31,7 @@ func open(raw, name string, noted *links) (redis.UniversalClient, target, error)
 	opt := t.options
 	opt.ContextTimeoutEnabled = true
 	opt.DialerRetries = 1
-	// Notifications of planned failovers exist on one vendor's servers only and
-	// cost each connection a refused command everywhere else.
-	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	opt.MaintNotificationsConfig = noNotifications()
 	setDefault(&opt.ClientName, name)
 	setDefault(&opt.DialTimeout, dialTimeout)
 	setDefault(&opt.ReadTimeout, ioTimeout)
@@ -55,6 +53,12 @@ func open(raw, name string, noted *links) (redis.UniversalClient, target, error)
 	}
 }
 
+// noNotifications turns off notifications of planned failovers. They exist on one
+// vendor's servers only and cost each connection a refused command everywhere else.
+func noNotifications() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+}
+
 func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {
@@ -72,6 +76,8 @@ func duplicate(client redis.UniversalClient, noted *links) (redis.UniversalClien
 	case *redis.Client:
 		opt := *c.Options()
 		restoreDisabled(&opt)
+		// The given client changes its own configuration while it connects.
+		opt.MaintNotificationsConfig = noNotifications()
 		// A duplicate subscribes: it must not cache, and handlers for pushes
 		// are registered with one client only.
 		opt.ClientSideCache, opt.ClientSideCacheConfig = nil, nil
@@ -83,6 +89,7 @@ func duplicate(client redis.UniversalClient, noted *links) (redis.UniversalClien
 	case *redis.ClusterClient:
 		opt := *c.Options()
 		restoreDisabledCluster(&opt)
+		opt.MaintNotificationsConfig = noNotifications()
 		return redis.NewClusterClient(&opt), nil
 	default:
 		return nil, fmt.Errorf("%w, not %T", errNotDuplicable, client)
