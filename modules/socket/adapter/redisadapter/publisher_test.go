@@ -191,7 +191,8 @@ func TestRefusedByTheServer(t *testing.T) {
 func TestPublishingConnectionIsKilled(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	n := startNode(t, redisrole.Config{URL: s.URL()})
+	n := newNode(t, redisrole.Config{URL: s.URL()}, nil) // whose probes are seldom: none is under way
+	n.start(t)
 	n.publish(t, "r", "e")
 	kill := redis.NewCmd(t.Context(), "client", "kill", "type", "normal", "skipme", "yes")
 	for range 3 {
@@ -227,7 +228,7 @@ func TestCastsOfADeadConnection(t *testing.T) {
 	s := redistest.Start(t)
 	p := proxytest.Start(t, s.Addr())
 	n := startNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
-	n.publish(t, "r", "e")
+	eventually(t, "it publishes", func() bool { return n.Publish(t.Context(), adapter.Envelope{Room: "r", Event: "e"}) == nil })
 	before := n.Stats()
 	p.Freeze()
 	const casts = 20
