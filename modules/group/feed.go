@@ -29,6 +29,8 @@ const (
 // Emitter is the way out to the sockets, as the feed needs it. adapter.Owner
 // fulfils it.
 type Emitter interface {
+	// CheckEvent returns an error for an event that belongs to another module.
+	CheckEvent(event string) error
 	// Watch begins this node's interest in a room and waits, briefly, until
 	// envelopes of other nodes arrive; Unwatch ends it.
 	Watch(ctx context.Context, room string) error
@@ -42,7 +44,8 @@ type Emitter interface {
 	Tell(ctx context.Context, env adapter.Envelope)
 }
 
-// Subscriber is a socket, as the feed needs it. Subscribers are compared: one value a socket.
+// Subscriber is a socket, as the feed needs it. Subscribers are compared: one
+// value a socket.
 type Subscriber interface {
 	adapter.Socket
 	// Busy reports whether so much is queued for the socket that more, if it
@@ -125,7 +128,7 @@ func NewFeed(store Log, out Emitter, watcher Watcher, logger *slog.Logger) *Feed
 
 // Translate makes the feed tell subscribers, after each event, what t makes of
 // it. Call it before Start.
-func (f *Feed) Translate(t Translator) { f.program = t }
+func (f *Feed) Translate(t Translator) { f.program = t.sendingBy(f.out) }
 
 // roomPrefix begins the name of every group's room.
 const roomPrefix = "group:"

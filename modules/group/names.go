@@ -1,11 +1,8 @@
 package group
 
 import (
-	"errors"
-
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
-	"github.com/moim-live/moim/modules/socket/packet"
 )
 
 // names are the module's.
@@ -29,14 +26,6 @@ func Reserve(hub *adapter.Hub) (*adapter.Owner, error) {
 	own.Intercept(eventSignal, own.Deliver)
 	own.Intercept(eventPresence, own.Deliver)
 	return own, nil
-}
-
-// checkPush returns why a [Translator] cannot push an event.
-func checkPush(event string) error {
-	if event == "" || packet.Reserved(event) {
-		return errors.New("the name is empty, or Socket.IO's own")
-	}
-	return names.CheckEvent(event)
 }
 
 // follower is a socket as the [Feed] knows it: it joins the module's rooms and

@@ -78,7 +78,7 @@ func NewPresence(cfg Config, store PresenceStore, out Emitter, log *slog.Logger)
 
 // Translate makes subscribers be told, after group:presence, what t makes of it.
 // Call it before Start.
-func (p *Presence) Translate(t Translator) { p.program = t }
+func (p *Presence) Translate(t Translator) { p.program = t.sendingBy(p.out) }
 
 // PresenceStats is how telling the store goes.
 type PresenceStats struct {

@@ -2,11 +2,13 @@ package group
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
 
 	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/socket/packet"
 )
 
 // Translator lets a program tell a group's subscribers what happens in events
@@ -25,6 +27,14 @@ type Translator struct {
 	// returns is sent on every node, at most once, as group:presence is; order it by
 	// the changes' At.
 	Presence func(groupID string, changes []PresenceChange) []Push
+
+	check func(event string) error // of other modules; set by sendingBy
+}
+
+// sendingBy returns t for pushes that go out through out.
+func (t Translator) sendingBy(out Emitter) Translator {
+	t.check = out.CheckEvent
+	return t
 }
 
 // Translation is what a [Translator] makes of an event.
@@ -60,7 +70,7 @@ func (t Translator) event(it *item, log *slog.Logger) *item {
 	}
 	var made Translation
 	isolated(log, func() { made = t.Event(e) })
-	it.pushes, it.closes = encodePushes(made.Pushes, log), made.Ends
+	it.pushes, it.closes = t.encode(made.Pushes, log), made.Ends
 	return it
 }
 
@@ -71,13 +81,13 @@ func (t Translator) presence(groupID string, changes []PresenceChange, log *slog
 	}
 	var made []Push
 	isolated(log, func() { made = t.Presence(groupID, changes) })
-	return encodePushes(made, log)
+	return t.encode(made, log)
 }
 
-func encodePushes(pushes []Push, log *slog.Logger) []pushed {
+func (t Translator) encode(pushes []Push, log *slog.Logger) []pushed {
 	encoded := make([]pushed, 0, len(pushes))
 	for _, p := range pushes {
-		if err := checkPush(p.Event); err != nil {
+		if err := t.checkPush(p.Event); err != nil {
 			log.Error("group: a program cannot push this event", "event", p.Event, "err", err)
 			continue
 		}
@@ -89,6 +99,17 @@ func encodePushes(pushes []Push, log *slog.Logger) []pushed {
 		encoded = append(encoded, pushed{p.Event, data})
 	}
 	return encoded
+}
+
+// checkPush returns why a program cannot push an event.
+func (t Translator) checkPush(event string) error {
+	if event == "" || packet.Reserved(event) {
+		return errors.New("the name is empty, or Socket.IO's own")
+	}
+	if err := names.CheckEvent(event); err != nil {
+		return err
+	}
+	return t.check(event)
 }
 
 // envelope returns the push as it goes to a group's subscribers.

@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -118,7 +119,7 @@ func TestPresenceIsTranslated(t *testing.T) {
 				if c.UserID == "mistake" {
 					panic("a mistake of the program")
 				}
-				pushes = append(pushes, Push{"group:closed", nil}, Push{"story:" + c.Status, fmt.Sprint(groupID, " ", c.UserID, " ", c.Reason, " ", c.Returned)})
+				pushes = append(pushes, Push{"group:closed", nil}, Push{"other:event", nil}, Push{"story:" + c.Status, fmt.Sprint(groupID, " ", c.UserID, " ", c.Reason, " ", c.Returned)})
 			}
 			return pushes
 		}})
@@ -155,6 +156,14 @@ func TestPresenceIsTranslated(t *testing.T) {
 type wire struct {
 	Emitter
 	sent []string
+}
+
+// CheckEvent knows a module that has reserved other:.
+func (w *wire) CheckEvent(event string) error {
+	if strings.HasPrefix(event, "other:") {
+		return errors.New("it belongs to another module")
+	}
+	return nil
 }
 
 func (w *wire) Tell(_ context.Context, env adapter.Envelope) {
