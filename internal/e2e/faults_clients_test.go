@@ -28,8 +28,10 @@ func TestT36EverybodyComesBack(t *testing.T) {
 	took, reads := time.Since(began), 0.0
 	need(t, soon, "the node tells its metrics", func() bool { reads = n.Metric("moim_log_reads_total"); return reads >= 0 })
 	t.Logf("%d sockets were back %s after the node, for %v reads of the log", members, took.Round(time.Millisecond), reads)
-	if reads == 0 || reads > 2+2 {
-		t.Errorf("%v reads of the log for %d sockets", reads, members)
+	// A page is shared for two seconds. On a busy machine the return takes longer
+	// than that, and each page of it is read again.
+	if most := 2 + 2 + 2*(took/(2*time.Second)); reads == 0 || reads > float64(most) {
+		t.Errorf("%v reads of the log for %d sockets in %s, want at most %d", reads, members, took, most)
 	}
 	post()
 	f.needHeads(0)
