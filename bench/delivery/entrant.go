@@ -49,11 +49,11 @@ func enter(ctx context.Context, peer peers.Peer, r row, t times) (_ *entrant, er
 	if err != nil {
 		return nil, err
 	}
-	if e.generator, err = load.Start(program, loadRole); err != nil {
+	if e.generator, err = load.Start(0, program, loadRole); err != nil {
 		return nil, err
 	}
 	if r.need.Large > 0 {
-		e.large, err = load.Start(program, loadRole)
+		e.large, err = load.Start(largeNice, program, loadRole)
 	}
 	return e, err
 }

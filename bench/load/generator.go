@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 )
 
@@ -20,9 +21,10 @@ type Generator struct {
 	decoder *json.Decoder
 }
 
-// Start runs a program that calls [Main].
-func Start(program string, args ...string) (*Generator, error) {
-	cmd := exec.Command(program, args...)
+// Start runs a program that calls [Main]. Nice, from 0 to 19, is how much the
+// machine prefers other programs to it: see nice(1).
+func Start(nice int, program string, args ...string) (*Generator, error) {
+	cmd := exec.Command("nice", append([]string{"-n", strconv.Itoa(nice), program}, args...)...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := cmd.StdinPipe()

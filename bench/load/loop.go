@@ -34,8 +34,10 @@ type loop struct {
 	buffer     []byte
 	stamps     []byte // the kernel's timestamps; nil: it is not asked for them
 	events     []unix.EpollEvent
+	took       int // events of the last turn
 	latencies  histogram
 	churning   churning
+	readEvery  time.Duration
 	opened     bool
 	readyCount int // how often a connection became ready
 	lost       int
@@ -55,6 +57,7 @@ func newLoop() (*loop, error) {
 
 // open opens all connections of a plan and returns once they are ready.
 func (l *loop) open(plan Plan) error {
+	l.readEvery = plan.ReadEvery
 	l.heartbeats = make(map[string][]byte)
 	for beat, answer := range plan.Heartbeats {
 		l.heartbeats[beat] = frameOf(opText, answer)
@@ -120,7 +123,11 @@ func (l *loop) watch(c *conn) error {
 // turn waits a moment for what arrives, and takes it. Once all connections are
 // open, one that breaks ends nothing else.
 func (l *loop) turn() error {
+	if l.opened && l.readEvery > 0 && l.took < len(l.events) {
+		time.Sleep(l.readEvery)
+	}
 	n, err := unix.EpollWait(l.epoll, l.events, lookEvery)
+	l.took = n
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return err
 	}

@@ -12,6 +12,10 @@ type Plan struct {
 	// Stamped ends a message's latency when the kernel has received it, not when
 	// it is read: the wait of this process for a processor does not count.
 	Stamped bool
+	// ReadEvery is how long what arrives is left unread once all connections are
+	// open, so that reading takes fewer of the machine's processors; 0: not at all.
+	// Latency includes that wait.
+	ReadEvery time.Duration
 	// AtOnce is how many connections are being opened at a time.
 	AtOnce int
 }
