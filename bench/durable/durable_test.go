@@ -193,7 +193,11 @@ func (c *client) Busy() bool           { return false }
 func (c *client) Join(string)          {}
 func (c *client) Leave(string)         {}
 
-func (c *client) Queue(f *engine.Frame) { c.Send(f) }
+func (c *client) SendAll(frames []*engine.Frame) {
+	for _, f := range frames {
+		c.Send(f)
+	}
+}
 
 func (c *client) Send(*engine.Frame) {
 	if c.received.Add(1) == missed {

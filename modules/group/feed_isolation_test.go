@@ -20,9 +20,13 @@ func newStuckSocket(n node, user string) *stuckSocket {
 	return &stuckSocket{recorder: newRecorder(n.hub, user), taking: make(chan struct{}), free: make(chan struct{})}
 }
 
-func (s *stuckSocket) Join(room string)      { _ = s.hub.Join(room, s) }
-func (s *stuckSocket) Leave(room string)     { s.hub.Leave(room, s) }
-func (s *stuckSocket) Queue(f *engine.Frame) { s.Send(f) }
+func (s *stuckSocket) Join(room string)  { _ = s.hub.Join(room, s) }
+func (s *stuckSocket) Leave(room string) { s.hub.Leave(room, s) }
+func (s *stuckSocket) SendAll(frames []*engine.Frame) {
+	for _, f := range frames {
+		s.Send(f)
+	}
+}
 
 func (s *stuckSocket) Send(f *engine.Frame) {
 	s.once.Do(func() { close(s.taking) })

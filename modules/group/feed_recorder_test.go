@@ -18,7 +18,7 @@ type recorder struct {
 	hub    *adapter.Hub
 	user   string
 	busy   atomic.Bool
-	queued atomic.Int64 // frames that could wait
+	writes atomic.Int64
 
 	mu       sync.Mutex
 	versions []int64
@@ -45,12 +45,20 @@ func (r *recorder) Codec() adapter.Codec { return recorderCodec{} }
 func (r *recorder) Busy() bool           { return r.busy.Load() }
 func (r *recorder) Join(room string)     { _ = r.hub.Join(room, r) }
 func (r *recorder) Leave(room string)    { r.hub.Leave(room, r) }
-func (r *recorder) Queue(f *engine.Frame) {
-	r.queued.Add(1)
-	r.Send(f)
+
+func (r *recorder) SendAll(frames []*engine.Frame) {
+	r.writes.Add(1)
+	for _, f := range frames {
+		r.record(f)
+	}
 }
 
 func (r *recorder) Send(f *engine.Frame) {
+	r.writes.Add(1)
+	r.record(f)
+}
+
+func (r *recorder) record(f *engine.Frame) {
 	name, data, _ := bytes.Cut(f.Payload(), []byte(" "))
 	event := string(name)
 	r.mu.Lock()

@@ -3,6 +3,7 @@ package group
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,19 +30,14 @@ func newItem(e Event) (*item, error) {
 	return &item{groupID: e.GroupID, version: e.Version, typ: e.Type, wire: wire}, err
 }
 
-// send sends the event, and what the program makes of it, to sockets. It may
-// run in one goroutine at a time.
-func (it *item) send(sockets []adapter.Socket, gather bool) {
-	for _, m := range it.encoded() {
-		m.Send(sockets, gather)
+// send sends events, and what the program makes of them, to sockets. It may run
+// in one goroutine at a time.
+func send(items []*item, sockets ...adapter.Socket) {
+	messages := items[0].encoded()
+	for _, it := range items[1:] {
+		messages = append(slices.Clip(messages), it.encoded()...)
 	}
-}
-
-// sendTo is send to one socket.
-func (it *item) sendTo(s adapter.Socket, gather bool) {
-	for _, m := range it.encoded() {
-		m.SendTo(s, gather)
-	}
+	adapter.Send(messages, sockets...)
 }
 
 func (it *item) encoded() []*adapter.Message {

@@ -271,12 +271,16 @@ type modelClient struct {
 
 var _ Subscriber = (*modelClient)(nil)
 
-func (c *modelClient) ID() string            { return c.name }
-func (c *modelClient) UserID() string        { return c.name }
-func (c *modelClient) Codec() adapter.Codec  { return recorderCodec{} }
-func (c *modelClient) Join(room string)      { _ = c.node.hub.Join(room, c) }
-func (c *modelClient) Leave(room string)     { c.node.hub.Leave(room, c) }
-func (c *modelClient) Queue(f *engine.Frame) { c.Send(f) }
+func (c *modelClient) ID() string           { return c.name }
+func (c *modelClient) UserID() string       { return c.name }
+func (c *modelClient) Codec() adapter.Codec { return recorderCodec{} }
+func (c *modelClient) Join(room string)     { _ = c.node.hub.Join(room, c) }
+func (c *modelClient) Leave(room string)    { c.node.hub.Leave(room, c) }
+func (c *modelClient) SendAll(frames []*engine.Frame) {
+	for _, f := range frames {
+		c.Send(f)
+	}
+}
 
 func (c *modelClient) Busy() bool {
 	c.mu.Lock()

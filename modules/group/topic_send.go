@@ -17,10 +17,14 @@ const (
 	inlineSockets = 64
 	inlineSteps   = 4
 
-	// catchUpEvents and catchUpBytes bound what one subscriber that catches up
-	// is sent before the next step.
-	catchUpEvents = 32
-	catchUpBytes  = 64 << 10
+	// stepEvents and stepBytes bound what a subscriber is sent in one step.
+	stepEvents = 32
+	stepBytes  = 64 << 10
+
+	// A topic rests that took longer to send to than restFrom, for longestRest
+	// at most.
+	restFrom    = time.Millisecond
+	longestRest = 50 * time.Millisecond
 
 	// lullWait is how long a subscriber that is behind rests when its socket is
 	// busy.
@@ -32,9 +36,9 @@ const (
 type step struct {
 	closings []closing       // subscriptions that are over
 	fences   []chan struct{} // whoever waits until everything before has been sent
-	event    *item           // the event after head; nil: there is none
+	events   []*item         // those after head
 	live     []adapter.Socket
-	endings  []closing // subscriptions that the event ends
+	endings  []closing // subscriptions that the last event ends
 	catchUps []catchUp
 }
 
@@ -49,7 +53,7 @@ type catchUp struct {
 func (s *step) size() int { return len(s.live) + len(s.catchUps) + len(s.closings) }
 
 func (s *step) empty() bool {
-	return s.event == nil && len(s.closings) == 0 && len(s.fences) == 0 && len(s.catchUps) == 0
+	return len(s.events) == 0 && len(s.closings) == 0 && len(s.fences) == 0 && len(s.catchUps) == 0
 }
 
 // tells reports whether sockets are told that subscriptions are over.
@@ -62,69 +66,95 @@ func (s *step) tells() bool {
 // again before it ends. Call it after every change of the topic, without its
 // lock.
 func (t *topic) pump() {
-	t.mu.Lock()
-	if t.sending {
-		t.mu.Unlock()
-		return
-	}
-	t.proceed(false, true)
-}
-
-// proceed sends step after step. With gather the first event may wait for those
-// that follow. inline says that the goroutine is somebody else's. The lock is
-// held when it is called, and not when it returns.
-func (t *topic) proceed(gather, inline bool) {
-	for steps := 0; ; steps++ {
-		s := t.nextLocked()
-		t.sending, t.telling = !s.empty(), s.tells()
-		if s.empty() {
-			gone := t.retireLocked()
-			t.mu.Unlock()
-			if gone {
-				t.feed.forget(t)
-				t.feed.out.Unwatch(t.room) // the Watch is over: its caller was a subscriber
-			}
+	s := t.next(nil)
+	for steps := 0; s != nil; steps++ {
+		much := steps == inlineSteps || s.size() > inlineSockets
+		if much && t.feed.tasks.Run(func(ctx context.Context) { t.sendOn(ctx, s) }) {
 			return
 		}
-		t.mu.Unlock()
-		if inline && (steps == inlineSteps || s.size() > inlineSockets) {
-			send := func(context.Context) {
-				t.perform(s, gather)
-				t.mu.Lock()
-				t.performedLocked(s)
-				t.proceed(true, false)
-			}
-			if t.feed.tasks.Run(send) {
-				return
-			}
-		}
-		t.perform(s, gather)
-		// An event that came meanwhile may be gathered with what follows: else,
-		// where to write to all of a large group takes longer than sockets
-		// gather for, each would be written alone, and none in time.
-		gather = true
-		t.mu.Lock()
-		t.performedLocked(s)
+		t.perform(s)
+		s = t.next(s)
 	}
 }
 
-// nextLocked decides what to send next.
-func (t *topic) nextLocked() *step {
+// sendOn sends s and all that follows, in a goroutine of its own. A topic that
+// takes long to send to rests for as long: whoever else sends needs processors,
+// too, and what comes meanwhile is written together, which costs much less.
+func (t *topic) sendOn(ctx context.Context, s *step) {
+	for s != nil {
+		began := time.Now()
+		t.perform(s)
+		if took := time.Since(began); took >= restFrom {
+			pause(ctx, min(took, longestRest))
+		}
+		s = t.next(s)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// next decides what to send after done, which is nil for who has sent nothing.
+// It returns nil when that is nothing, or for somebody else to send.
+func (t *topic) next(done *step) *step {
+	t.mu.Lock()
+	if done == nil && t.sending {
+		t.mu.Unlock()
+		return nil
+	}
+	if done != nil {
+		t.performedLocked(done)
+	}
+	s := t.decideLocked()
+	t.sending, t.telling = !s.empty(), s.tells()
+	if t.sending {
+		t.mu.Unlock()
+		return s
+	}
+	gone := t.retireLocked()
+	t.mu.Unlock()
+	if gone {
+		t.feed.forget(t)
+		t.feed.out.Unwatch(t.room) // the Watch is over: its caller was a subscriber
+	}
+	return nil
+}
+
+func (t *topic) decideLocked() *step {
 	s := &step{closings: t.closings, fences: t.fences}
 	t.closings, t.fences = nil, nil
-	t.takeEventLocked(s)
+	t.takeEventsLocked(s)
 	t.takeCatchUpsLocked(s)
 	t.awaitLocked()
 	t.wakeLocked()
 	return s
 }
 
-// takeEventLocked takes the event after head, if it is there.
-func (t *topic) takeEventLocked(s *step) {
-	it := t.early[t.head+1]
-	if !t.known || it == nil {
-		return
+// takeEventsLocked takes the events after head that are there. One that ends
+// subscriptions is the last of a step: those who are left get what follows.
+func (t *topic) takeEventsLocked(s *step) {
+	size := 0
+	for len(s.events) < stepEvents && size < stepBytes && len(s.endings) == 0 {
+		it := t.early[t.head+1]
+		if !t.known || it == nil {
+			return
+		}
+		if s.live == nil {
+			s.live = t.feed.out.Sockets(t.room)
+		}
+		s.events = append(s.events, it)
+		size += len(it.wire)
+		s.endings = t.takeLocked(it)
 	}
+}
+
+// takeLocked makes it the event at head, and returns the live subscriptions that
+// end with it.
+func (t *topic) takeLocked(it *item) (endings []closing) {
 	delete(t.early, it.version)
 	t.head = it.version
 	t.calmLocked()
@@ -134,7 +164,6 @@ func (t *topic) takeEventLocked(s *step) {
 	case GroupUpdated: // of an ended group nothing but its end can be moved
 		t.over = false
 	}
-	s.event, s.live = it, t.feed.out.Sockets(t.room)
 	if len(t.held) > 0 {
 		t.recent = append(t.recent, it)
 		t.recentBytes += len(it.wire)
@@ -142,15 +171,16 @@ func (t *topic) takeEventLocked(s *step) {
 	}
 	user, reason := it.ends()
 	if reason == "" {
-		return
+		return nil
 	}
 	t.forgetLocked(user)
 	for _, sub := range t.subs {
 		if _, held := t.held[sub]; !held && sub.endedBy(it, user) {
 			t.dropLocked(sub)
-			s.endings = append(s.endings, closing{sub, reason})
+			endings = append(endings, closing{sub, reason})
 		}
 	}
+	return endings
 }
 
 // takeCatchUpsLocked takes what held subscribers lack, as far as it is in
@@ -201,7 +231,7 @@ func (sub *subscription) catchUp(items []*item) catchUp {
 	c := catchUp{sub: sub}
 	size := 0
 	for _, it := range items {
-		if size += len(it.wire); len(c.items) == catchUpEvents || size > catchUpBytes && len(c.items) > 0 {
+		if size += len(it.wire); len(c.items) == stepEvents || size > stepBytes && len(c.items) > 0 {
 			break
 		}
 		c.items = append(c.items, it)
@@ -214,19 +244,19 @@ func (sub *subscription) catchUp(items []*item) catchUp {
 }
 
 // perform sends a step.
-func (t *topic) perform(s *step, gather bool) {
+func (t *topic) perform(s *step) {
 	t.tell(s.closings)
 	for _, fence := range s.fences {
 		close(fence)
 	}
-	if s.event != nil {
-		s.event.send(s.live, gather)
+	if len(s.events) > 0 {
+		send(s.events, s.live...)
 		t.tell(s.endings)
 	}
 	for i := range s.catchUps {
 		c := &s.catchUps[i]
 		for c.sent < len(c.items) && !c.sub.socket.Busy() {
-			c.items[c.sent].sendTo(c.sub.socket, len(c.items) > 1)
+			send(c.items[c.sent:c.sent+1], c.sub.socket)
 			c.sent++
 		}
 		if c.ends != "" && c.sent == len(c.items) {
@@ -275,7 +305,7 @@ func (t *topic) tell(closings []closing) {
 		if i == 0 || c.reason != closings[i-1].reason {
 			farewell = adapter.NewMessage(closedEnvelope(t.id, c.reason))
 		}
-		farewell.SendTo(c.sub.socket, false)
+		adapter.Send([]*adapter.Message{farewell}, c.sub.socket)
 		if c.sub.watched() && t.feed.watcher != nil {
 			t.feed.watcher.Unsubscribed(t.id, c.sub.socket, c.reason)
 		}

@@ -73,14 +73,16 @@ func (s *Socket) Send(f *engine.Frame) {
 	}
 }
 
-// Queue is [Socket.Send] for a frame that may wait for others, for
-// [Config].Gather at most.
-func (s *Socket) Queue(f *engine.Frame) {
+// SendAll is [Socket.Send] for several frames, which go out in one write where
+// the network takes them. It does not keep the slice.
+func (s *Socket) SendAll(frames []*engine.Frame) {
 	if s.state.Load() == open {
-		s.conn.Queue(f)
+		s.conn.SendAll(frames)
 		return
 	}
-	s.Send(f)
+	for _, f := range frames {
+		s.Send(f)
+	}
 }
 
 // Busy reports whether so much is queued for the client that what can wait

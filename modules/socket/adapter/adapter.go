@@ -81,6 +81,7 @@ type Socket interface {
 	// Send writes f, or queues it. It never blocks: a socket whose queue is full
 	// is closed.
 	Send(f *engine.Frame)
-	// Queue is Send for what may wait a little for others.
-	Queue(f *engine.Frame)
+	// SendAll is Send for several frames, which go out in one write where they
+	// can. It does not keep the slice.
+	SendAll(frames []*engine.Frame)
 }

@@ -16,101 +16,119 @@ const (
 	fanOutAlone = 1024
 	// fanOutChunk is how many sockets a goroutine takes at a time then.
 	fanOutChunk = 256
+	// fanOutTurn is how many sockets are written to, in some hundred
+	// microseconds, before other goroutines have their turn. Without that they
+	// would wait for 10 ms, which is how long Go lets one run.
+	fanOutTurn = 64
 )
 
 // Message is an envelope on its way to sockets of this node. It is encoded once
-// for each codec, however many sockets it is sent to and however often. Its
-// methods must not be called concurrently.
+// for each codec, however many sockets it is sent to and however often. It must
+// not be sent by several goroutines at a time.
 type Message struct {
 	env    Envelope
-	frames frameCache
+	frames [4]frame // there are few codecs: looking through them is faster than a map
+	codecs int      // how many of frames are there
+}
+
+// frame is a message as one codec encodes it.
+type frame struct {
+	codec Codec
+	frame *engine.Frame
 }
 
 // NewMessage returns a message that sends env.
 func NewMessage(env Envelope) *Message { return &Message{env: env} }
 
-// Send sends the message to sockets. With gather it may wait in their queues
-// for what follows, for the engine's gathering time at most. When Send returns,
-// each socket has been sent it, so that what is sent next follows.
-func (m *Message) Send(sockets []Socket, gather bool) {
+// Send sends messages to sockets, each of which gets them in this order and,
+// where it can, in one write. When Send returns each socket has been sent them,
+// so that what is sent next follows.
+func Send(messages []*Message, sockets ...Socket) {
 	if len(sockets) <= fanOutAlone {
-		m.frames.send(m.env, gather, sockets)
+		send(messages, sockets)
 		return
 	}
-	m.frames.send(m.env, gather, sockets[:fanOutChunk]) // meets all codecs, in all likelihood
-	m.frames.share(m.env, gather, sockets[fanOutChunk:])
+	send(messages, sockets[:fanOutChunk]) // meets all codecs, in all likelihood
+	share(messages, sockets[fanOutChunk:])
 }
-
-// SendTo is Send to one socket.
-func (m *Message) SendTo(s Socket, gather bool) { m.frames.sendTo(m.env, gather, s) }
 
 // local sends env to this node's sockets in its room.
 func (h *Hub) local(env Envelope) {
-	m := Message{env: env}
-	m.Send(h.rooms.sockets(env.Room), false)
+	Send([]*Message{{env: env}}, h.rooms.sockets(env.Room)...)
 }
 
-// share sends env on several processors.
-func (c *frameCache) share(env Envelope, gather bool, sockets []Socket) {
+// share sends on all processors but one, which is left to everybody else: what
+// it waits for, such as a request's arrival, goes unnoticed while all are busy.
+func share(messages []*Message, sockets []Socket) {
 	var next atomic.Int64
-	work := func(frames frameCache) {
+	work := func(messages []*Message) {
 		for {
 			begin := int(next.Add(fanOutChunk)) - fanOutChunk
 			if begin >= len(sockets) {
 				return
 			}
-			frames.send(env, gather, sockets[begin:min(begin+fanOutChunk, len(sockets))])
+			send(messages, sockets[begin:min(begin+fanOutChunk, len(sockets))])
 		}
 	}
 	var others sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), (len(sockets)+fanOutChunk-1)/fanOutChunk) - 1 {
-		frames := *c
-		others.Go(func() { work(frames) })
+	workers := min(runtime.GOMAXPROCS(0)-1, (len(sockets)+fanOutChunk-1)/fanOutChunk)
+	for range workers - 1 {
+		own := make([]*Message, len(messages))
+		for i, m := range messages {
+			own[i] = new(*m)
+		}
+		others.Go(func() { work(own) })
 	}
-	work(*c)
+	work(messages)
 	others.Wait()
 }
 
-// frameCache holds one envelope's frames. There are few codecs: a slice is
-// faster than a map.
-type frameCache struct {
-	entries [4]struct {
-		codec Codec
-		frame *engine.Frame
+func send(messages []*Message, sockets []Socket) {
+	for len(sockets) > fanOutTurn {
+		sendTurn(messages, sockets[:fanOutTurn])
+		sockets = sockets[fanOutTurn:]
+		runtime.Gosched()
 	}
-	n int
+	sendTurn(messages, sockets)
 }
 
-func (c *frameCache) send(env Envelope, gather bool, sockets []Socket) {
+func sendTurn(messages []*Message, sockets []Socket) {
+	if len(messages) == 1 {
+		m := messages[0]
+		for _, s := range sockets {
+			if m.isFor(s) {
+				s.Send(m.encoded(s.Codec()))
+			}
+		}
+		return
+	}
+	frames := make([]*engine.Frame, 0, len(messages))
 	for _, s := range sockets {
-		c.sendTo(env, gather, s)
+		frames = frames[:0]
+		for _, m := range messages {
+			if m.isFor(s) {
+				frames = append(frames, m.encoded(s.Codec()))
+			}
+		}
+		s.SendAll(frames)
 	}
 }
 
-func (c *frameCache) sendTo(env Envelope, gather bool, s Socket) {
-	if env.Except != "" && s.ID() == env.Except {
-		return
-	}
-	if len(env.To) > 0 && !slices.Contains(env.To, s.UserID()) {
-		return
-	}
-	if f := c.get(s.Codec(), env); gather {
-		s.Queue(f)
-	} else {
-		s.Send(f)
-	}
+func (m *Message) isFor(s Socket) bool {
+	return (m.env.Except == "" || s.ID() != m.env.Except) &&
+		(len(m.env.To) == 0 || slices.Contains(m.env.To, s.UserID()))
 }
 
-func (c *frameCache) get(codec Codec, env Envelope) *engine.Frame {
-	for i := range c.n {
-		if c.entries[i].codec == codec {
-			return c.entries[i].frame
+func (m *Message) encoded(codec Codec) *engine.Frame {
+	for i := range m.codecs {
+		if m.frames[i].codec == codec {
+			return m.frames[i].frame
 		}
 	}
-	f := codec.Event(env.Event, env.Data)
-	if c.n < len(c.entries) {
-		c.entries[c.n].codec, c.entries[c.n].frame = codec, f
-		c.n++
+	f := codec.Event(m.env.Event, m.env.Data)
+	if m.codecs < len(m.frames) {
+		m.frames[m.codecs] = frame{codec, f}
+		m.codecs++
 	}
 	return f
 }

@@ -21,8 +21,12 @@ type slowSocket struct {
 	got []string
 }
 
-func (s *slowSocket) Codec() Codec          { return plain(0) }
-func (s *slowSocket) Queue(f *engine.Frame) { s.Send(f) }
+func (s *slowSocket) Codec() Codec { return plain(0) }
+func (s *slowSocket) SendAll(frames []*engine.Frame) {
+	for _, f := range frames {
+		s.Send(f)
+	}
+}
 
 func (s *slowSocket) Send(f *engine.Frame) {
 	s.once.Do(func() { close(s.taking) })

@@ -11,11 +11,11 @@ import (
 
 type dummy string
 
-func (d dummy) ID() string          { return string(d) }
-func (d dummy) UserID() string      { return string(d) }
-func (d dummy) Codec() Codec        { return nil }
-func (d dummy) Send(*engine.Frame)  {}
-func (d dummy) Queue(*engine.Frame) {}
+func (d dummy) ID() string              { return string(d) }
+func (d dummy) UserID() string          { return string(d) }
+func (d dummy) Codec() Codec            { return nil }
+func (d dummy) Send(*engine.Frame)      {}
+func (d dummy) SendAll([]*engine.Frame) {}
 
 // TestRooms compares a room that grows and shrinks with a set, and its lists
 // with what they were when they were read.

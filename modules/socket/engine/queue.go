@@ -34,30 +34,45 @@ func (c *Conn) Send(f *Frame) {
 		c.sendLocked(f)
 		return
 	}
-	c.queueLocked(f)
+	if c.enqueueLocked(f) {
+		c.scheduleLocked()
+	}
 }
 
-// Queue is Send for a frame that may wait for others, for Config.Gather at most,
-// although the connection was quiet.
-func (c *Conn) Queue(f *Frame) {
+// SendAll is Send for several frames, which go out in one write where the
+// network takes them. It does not keep the slice.
+func (c *Conn) SendAll(frames []*Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queueLocked(f)
+	quiet := c.phase == open && c.flush == still && c.engine.now() >= c.quietAt
+	for _, f := range frames {
+		if !c.enqueueLocked(f) {
+			return
+		}
+		if !quiet || c.burstsLocked() {
+			c.scheduleLocked()
+		}
+	}
+	if quiet && c.flush == still && c.queue != nil {
+		c.flushLocked()
+	}
 }
 
-func (c *Conn) queueLocked(f *Frame) {
+// enqueueLocked queues a frame. It reports false when the connection takes no
+// more.
+func (c *Conn) enqueueLocked(f *Frame) bool {
 	if c.phase >= closing {
-		return
+		return false
 	}
 	queued := c.queuedLocked()
 	if queued > 0 && queued+f.Len() > c.engine.cfg.MaxBacklog {
 		c.engine.stats.slow.Add(1)
 		c.discardLocked()
 		c.goodbyeLocked(SlowConsumer, SlowConsumer.closeFrame(c.protocol))
-		return
+		return false
 	}
 	c.pushLocked(f)
-	c.scheduleLocked()
+	return true
 }
 
 // Busy reports whether a good part of what may be queued is: what can wait
@@ -126,12 +141,17 @@ func (c *Conn) sendLocked(f *Frame) {
 func (c *Conn) scheduleLocked() {
 	switch {
 	case c.queue == nil || c.transport == nil || c.flush == writing:
-	case c.phase != open || c.queue.size >= min(burst, c.engine.cfg.MaxBacklog/2):
+	case c.phase != open || c.burstsLocked():
 		c.flushLocked()
 	case c.flush == still:
 		c.flush = gathering
 		c.engine.gatherer.add(c)
 	}
+}
+
+// burstsLocked reports whether the queue is too long to wait.
+func (c *Conn) burstsLocked() bool {
+	return c.queue.size >= min(burst, c.engine.cfg.MaxBacklog/2)
 }
 
 // gathered ends the window of what is queued. Unlike a sender, which writes for

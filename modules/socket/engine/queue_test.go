@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -173,27 +174,29 @@ func TestGather(t *testing.T) {
 	p.want(t, "0s a", "5ms b,c", "14ms d", "109ms e", "109ms f,close token expired")
 }
 
-// TestQueue: what may wait does, for a window, although it was quiet.
-func TestQueue(t *testing.T) {
+// TestSendAll: several frames go out at once and in one write after a quiet
+// moment, and with what is gathered else.
+func TestSendAll(t *testing.T) {
 	t.Parallel()
 	var p paper
 	onPaper(t, Config{Gather: 5 * time.Millisecond}, &p, func(c *Conn) {
-		c.Queue(text("a"))
-		time.Sleep(4 * time.Millisecond)
-		c.Send(text("b")) // after a
+		c.SendAll([]*Frame{text("a"), text("b")})
 		synctest.Wait()
-		p.want(t)
+		p.want(t, "0s a,b")
 		time.Sleep(time.Millisecond)
+		c.Send(text("c"))
+		c.SendAll([]*Frame{text("d"), text("e")}) // after c
 		synctest.Wait()
-		p.want(t, "5ms a,b")
+		p.want(t, "0s a,b")
 		time.Sleep(100 * time.Millisecond)
-		c.Queue(text("c"))
-		c.Close(Expired) // waits for no window
+		c.SendAll(nil)
+		c.SendAll([]*Frame{text("f")})
+		c.Close(Expired)
 		synctest.Wait()
-		c.Queue(text("too late"))
+		c.SendAll([]*Frame{text("too late")})
 		synctest.Wait()
 	})
-	p.want(t, "5ms a,b", "105ms c,close token expired")
+	p.want(t, "0s a,b", "6ms c,d,e", "101ms f", "101ms close token expired")
 }
 
 // TestBurstDoesNotWait: gathering makes no slow consumer of one who reads.
@@ -205,14 +208,16 @@ func TestBurstDoesNotWait(t *testing.T) {
 			c.Send(text(fmt.Sprint(i, strings.Repeat(" ", 27)))) // 30 bytes on the wire
 			synctest.Wait()
 		}
+		c.SendAll(slices.Repeat([]*Frame{text(strings.Repeat(" ", 28))}, 10))
+		synctest.Wait()
 		time.Sleep(5 * time.Millisecond)
 		synctest.Wait()
 		if !c.alive() {
 			t.Errorf("closed for %v", c.reason)
 		}
 	})
-	if n := len(p.writes); n != 6 {
-		t.Errorf("10 frames took %d writes: %q", n, p.writes)
+	if n := len(p.writes); n != 11 {
+		t.Errorf("20 frames took %d writes: %q", n, p.writes)
 	}
 }
 

@@ -105,7 +105,11 @@ func (m member) UserID() string       { return m.room }
 func (m member) Codec() adapter.Codec { return m }
 func (m member) Send(f *engine.Frame) { m.log.add(m.room, string(f.Payload()), "sent") }
 
-func (m member) Queue(f *engine.Frame) { m.Send(f) }
+func (m member) SendAll(frames []*engine.Frame) {
+	for _, f := range frames {
+		m.Send(f)
+	}
+}
 
 // Event implements [adapter.Codec].
 func (m member) Event(event string, _ []byte) *engine.Frame {
