@@ -124,7 +124,7 @@ func (l *loop) watch(c *conn) error {
 // open, one that breaks ends nothing else.
 func (l *loop) turn() error {
 	if l.opened && l.readEvery > 0 && l.took < len(l.events) {
-		time.Sleep(l.readEvery)
+		<-time.After(l.readEvery)
 	}
 	n, err := unix.EpollWait(l.epoll, l.events, lookEvery)
 	l.took = n
