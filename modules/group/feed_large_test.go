@@ -145,3 +145,34 @@ func TestManyEventsGoOutInSeveralWrites(t *testing.T) {
 		}
 	})
 }
+
+// TestCatchingUpDoesNotRest: a slow socket that is far behind gets one event after
+// the other.
+func TestCatchingUpDoesNotRest(t *testing.T) {
+	t.Parallel()
+	const events = 10 * stepEvents
+	synctest.Test(t, func(t *testing.T) {
+		log := newMemoryLog()
+		log.create("g")
+		for range events {
+			log.post("g", MessagePosted, `{}`)
+		}
+		node := newCluster(t, log, 1, nil)[0]
+		slow := slowSocket{newRecorder(node.hub, "slow"), 2 * restFrom}
+		_, err := node.feed.Subscribe(t.Context(), slow, SubscribeRequest{
+			GroupID: "g", Since: new(int64(1)), Admit: func(Group, *Member) error { return nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		node.feed.Release(slow, "g")
+		for slow.last() < 1+events {
+			time.Sleep(time.Millisecond)
+			synctest.Wait()
+		}
+		if took, want := time.Since(began), events*slow.takes; took > want+10*time.Millisecond {
+			t.Errorf("%d events took %s, want %s", events, took, want)
+		}
+	})
+}

@@ -38,7 +38,8 @@ type step struct {
 	fences   []chan struct{} // whoever waits until everything before has been sent
 	events   []*item         // those after head
 	live     []adapter.Socket
-	endings  []closing // subscriptions that the last event ends
+	took     time.Duration // to send events to live
+	endings  []closing     // subscriptions that the last event ends
 	catchUps []catchUp
 }
 
@@ -78,14 +79,14 @@ func (t *topic) pump() {
 }
 
 // sendOn sends s and all that follows, in a goroutine of its own. A topic that
-// takes long to send to rests for as long: whoever else sends needs processors,
-// too, and what comes meanwhile is written together, which costs much less.
+// takes long to send events to rests for as long: whoever else sends needs
+// processors, too, and what comes meanwhile is written together, which costs much
+// less. Catching up is no reason to rest: it would only take longer.
 func (t *topic) sendOn(ctx context.Context, s *step) {
 	for s != nil {
-		began := time.Now()
 		t.perform(s)
-		if took := time.Since(began); took >= restFrom {
-			pause(ctx, min(took, longestRest))
+		if s.took >= restFrom {
+			pause(ctx, min(s.took, longestRest))
 		}
 		s = t.next(s)
 	}
@@ -250,7 +251,9 @@ func (t *topic) perform(s *step) {
 		close(fence)
 	}
 	if len(s.events) > 0 {
+		began := time.Now()
 		send(s.events, s.live...)
+		s.took = time.Since(began)
 		t.tell(s.endings)
 	}
 	for i := range s.catchUps {
