@@ -13,22 +13,26 @@ import (
 
 const modulePath = "github.com/moim-live/moim"
 
-// floors is the order of the packages: each imports lower ones only, never its
-// own floor. A package that is not listed stands on the floor of its parent.
-var floors = map[string]int{
-	"":                                    7, // main
-	"app":                                 6,
-	"config":                              5,
-	"modules/redismove":                   5,
-	"modules/cache/rediscache":            4,
-	"modules/group/redispresence":         4,
-	"modules/group/sqlstore":              4,
-	"modules/socket/adapter/redisadapter": 4,
-	"modules/cache/cachetest":             4,
-	"modules/group/grouptest":             4,
-	"modules/group/presencetest":          4,
-	"modules/socket/adapter/adaptertest":  4,
-	"modules/group":                       3,
+// layers is the order of the packages: each imports lower ones only, never its
+// own layer. A package that is not listed is on the layer of its parent.
+var layers = map[string]int{
+	"examples":                            9, // users of the library
+	"":                                    8, // main
+	"app":                                 7,
+	"config":                              6,
+	"modules/redismove":                   6,
+	"modules/cache/rediscache":            5,
+	"modules/group/redispresence":         5,
+	"modules/group/sqlstore":              5,
+	"modules/socket/adapter/redisadapter": 5,
+	"modules/cache/cachetest":             5,
+	"modules/group/grouptest":             5,
+	"modules/group/presencetest":          5,
+	"modules/socket/adapter/adaptertest":  5,
+	"modules/group/api":                   4,
+	"modules/group/feed":                  3,
+	"modules/group/presence":              3,
+	"modules/group":                       2,
 	"modules/socket":                      2,
 	"modules/web":                         2,
 	"modules/auth":                        1,
@@ -44,7 +48,7 @@ var floors = map[string]int{
 	"internal/childtest":                  -1, // what the test tools share
 	"internal/tasks":                      -1, // goroutines
 	"internal/rawjson":                    -1, // JSON
-	"examples":                            8,  // users of the library
+	"internal/bounds":                     -1, // checks of configurations
 }
 
 // libraries names the only places that may import a library: a package, or a
@@ -57,7 +61,7 @@ var libraries = map[string][]string{
 		"modules/redisrole/", "modules/cache/rediscache/", "modules/group/redispresence/",
 		"modules/socket/adapter/redisadapter/", "app/", "internal/",
 	},
-	"github.com/danielgtaylor/huma/v2": {"modules/web/", "modules/group/controller"},
+	"github.com/danielgtaylor/huma/v2": {"modules/web/", "modules/group/api/controller"},
 	"unsafe":                           {"modules/socket/engine/rawcall_linux.go"}, // go:linkname needs it, too
 }
 
@@ -100,9 +104,9 @@ func checkFile(t *testing.T, file, rel string) {
 		t.Fatal(err)
 	}
 	pkg := strings.TrimPrefix(path.Dir(rel), ".")
-	from, known := floor(pkg)
+	from, known := layer(pkg)
 	if !known {
-		t.Errorf("%s: package %q has no floor; give it one above", rel, pkg)
+		t.Errorf("%s: package %q has no layer; give it one above", rel, pkg)
 		return
 	}
 	for _, spec := range parsed.Imports {
@@ -115,15 +119,15 @@ func checkFile(t *testing.T, file, rel string) {
 			continue
 		}
 		target := strings.TrimPrefix(strings.TrimPrefix(imported, modulePath), "/")
-		if to, _ := floor(target); to >= from {
-			t.Errorf("%s (floor %d) imports %s (floor %d): imports point down", rel, from, target, to)
+		if to, _ := layer(target); to >= from {
+			t.Errorf("%s (layer %d) imports %s (layer %d): imports point down", rel, from, target, to)
 		}
 	}
 }
 
-func floor(pkg string) (int, bool) {
+func layer(pkg string) (int, bool) {
 	for dir := pkg; ; dir = path.Dir(dir) {
-		if n, ok := floors[dir]; ok {
+		if n, ok := layers[dir]; ok {
 			return n, true
 		}
 		if dir == "." || dir == "" || dir == "/" {

@@ -6,7 +6,8 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/modules/cache"
-	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/feed"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/redismove"
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
@@ -21,9 +22,9 @@ type counted struct {
 	fx.In
 
 	Registerer prometheus.Registerer
-	Feed       *group.Feed
+	Feed       *feed.Feed
 	Cache      *cache.Cache
-	Presence   *group.Presence
+	Presence   *presence.Tracker
 	Adapter    *redisadapter.Adapter `optional:"true"`
 	Tier       *redismove.CachePart  `optional:"true"`
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/api"
+	"github.com/moim-live/moim/modules/group/feed"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/group/sqlstore"
 	"github.com/moim-live/moim/modules/redismove"
 	"github.com/moim-live/moim/modules/redisrole"
@@ -49,6 +52,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 			web.NewHealth,
 			provideRoutes,
 			socket.AsHandlers(func() []socket.Handler { return o.handlers }),
+			func(t *presence.Tracker) feed.Watcher { return t },
 		),
 		redisrole.Module,
 		redismove.Module,
@@ -56,6 +60,9 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 		cache.Module,
 		socket.Module,
 		group.Module,
+		presence.Module,
+		feed.Module,
+		api.Module,
 		fx.Options(o.modules...),
 		fx.Invoke(announce, watchDependencies, countBackends, ready),
 	)
@@ -76,7 +83,7 @@ func backends(cfg config.Config, o options) fx.Option {
 	if cfg.Redis.Uses(redisrole.Group) || o.redis[redisrole.Group] != nil {
 		chosen = append(chosen, redismove.GroupModule)
 	} else {
-		chosen = append(chosen, fx.Provide(func() group.PresenceStore { return group.NewMemoryPresence() }))
+		chosen = append(chosen, fx.Provide(func() presence.Store { return presence.NewMemory() }))
 	}
 	if cfg.Redis.Uses(redisrole.Cache) || o.redis[redisrole.Cache] != nil {
 		chosen = append(chosen, redismove.CacheModule)

@@ -67,7 +67,7 @@ func WithHandlers(handlers ...socket.Handler) Option {
 }
 
 // WithModule adds to what Moim is put together from: constructors, by
-// fx.Provide, that want Moim's own (*group.Service, *group.Gateway,
+// fx.Provide, that want Moim's own (*group.Service, *api.Gateway,
 // *socket.Emitter …) and provide handlers (socket.AsHandlers) or a
 // group.Translator.
 func WithModule(opts ...fx.Option) Option {

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/modules/auth"
-	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/api"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/web"
 )
@@ -27,7 +27,7 @@ type Routes struct {
 	log      *slog.Logger
 	health   *web.Health
 	metrics  *prometheus.Registry
-	groups   *group.Controller
+	groups   *api.Controller
 	gateway  *socket.Gateway
 
 	api       *web.API
@@ -43,7 +43,7 @@ type routesParams struct {
 	Log      *slog.Logger
 	Health   *web.Health
 	Metrics  *prometheus.Registry
-	Groups   *group.Controller
+	Groups   *api.Controller
 	Gateway  *socket.Gateway
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/moim-live/moim/bench/measure"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/feed"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
 )
@@ -94,7 +95,7 @@ func BenchmarkReturn(b *testing.B) {
 			measure.Side{Name: "moim", Do: func(ctx context.Context, w int) error {
 				s := newClient(fmt.Sprint(w), owner(0).UserID)
 				defer n.feed.Drop(s, "left")
-				_, err := n.feed.Subscribe(ctx, s, group.SubscribeRequest{
+				_, err := n.feed.Subscribe(ctx, s, feed.SubscribeRequest{
 					GroupID: n.groups[0], Since: &since, Admit: group.Admit(owner(0)),
 				})
 				if err != nil {
@@ -170,7 +171,7 @@ type client struct {
 	all        chan struct{} // closed when it has all that it missed
 }
 
-var _ group.Subscriber = (*client)(nil)
+var _ feed.Subscriber = (*client)(nil)
 
 func newClient(id, userID string) *client {
 	return &client{id: id, userID: userID, all: make(chan struct{})}

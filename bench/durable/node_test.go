@@ -16,6 +16,7 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/feed"
 )
 
 // writers is how many callers there are at once, each with a group of its own.
@@ -36,7 +37,7 @@ func onBoth(b *testing.B, bench func(b *testing.B, open func() string)) {
 // node is Moim as its users run it, without the HTTP in front.
 type node struct {
 	*group.Service
-	feed   *group.Feed
+	feed   *feed.Feed
 	db     *database.DB
 	groups []string // one a writer
 	stop   func()

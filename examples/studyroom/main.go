@@ -18,6 +18,7 @@ import (
 	"github.com/moim-live/moim/config"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/api"
 	"github.com/moim-live/moim/modules/socket"
 )
 
@@ -30,7 +31,7 @@ type room struct{ GroupID string }
 
 type data = map[string]any // as JSON
 
-func newRooms(groups *group.Service, sockets *group.Gateway) []socket.Handler {
+func newRooms(groups *group.Service, sockets *api.Gateway) []socket.Handler {
 	// start makes the session run if it does not: of those who come first, the
 	// group's revision lets one in. End and reminder are part of that change.
 	start := func(ctx context.Context, g group.Group) (_ group.Group, err error) {

@@ -19,7 +19,7 @@ import (
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/cache/cachetest"
 	"github.com/moim-live/moim/modules/cache/rediscache"
-	domain "github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/group/presencetest"
 	"github.com/moim-live/moim/modules/group/redispresence"
 	"github.com/moim-live/moim/modules/redisrole"
@@ -169,7 +169,7 @@ func TestDocumentedRules(t *testing.T) {
 			})
 		},
 		"group": func(t *testing.T, l *limited) {
-			presencetest.Run(t, func(t *testing.T) (opened []domain.PresenceStore) {
+			presencetest.Run(t, func(t *testing.T) (opened []presence.Store) {
 				server := l.start(t)
 				for _, node := range []string{"a", "b", "c"} {
 					opened = append(opened, redispresence.New(l.clients(t, server, node), quiet))

@@ -205,7 +205,7 @@ func (f *fleet) needOnline(within time.Duration, groupID string, a api) {
 	f.t.Helper()
 	var got string
 	if !wait(max(within, soon), func() bool {
-		var answered page[presence]
+		var answered page[whoIsThere]
 		if _, err := a.do(f.t.Context(), http.MethodGet, "/groups/"+groupID+"/presence", nil, &answered); err != nil {
 			got = err.Error()
 			return false

@@ -247,7 +247,7 @@ func (l *audience) read(t *testing.T, node int) {
 			return
 		case <-tick.C:
 		}
-		var answered page[presence]
+		var answered page[whoIsThere]
 		_, err := l.d.api(node, "ana").do(l.ctx, http.MethodGet, "/groups/"+l.groupID+"/presence", nil, &answered)
 		if l.ctx.Err() != nil || l.isGone(fmt.Sprint("node ", node)) {
 			return
@@ -312,7 +312,7 @@ func (l *audience) check(t *testing.T) {
 			continue
 		}
 		for _, data := range c.pushes("group:presence") {
-			var change struct{ Items []presence }
+			var change struct{ Items []whoIsThere }
 			if err := json.Unmarshal(data, &change); err != nil {
 				t.Fatal(err)
 			}

@@ -12,8 +12,8 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// presence is one item of GET …/presence and of group:presence.
-type presence struct {
+// whoIsThere is one item of GET …/presence and of group:presence.
+type whoIsThere struct {
 	UserID string          `json:"userId"`
 	Status string          `json:"status"`
 	Reason string          `json:"reason"`
@@ -24,7 +24,7 @@ type presence struct {
 // him not at all.
 func statusOf(t *testing.T, a api, groupID, user string) string {
 	t.Helper()
-	var answered page[presence]
+	var answered page[whoIsThere]
 	if _, err := a.do(t.Context(), http.MethodGet, "/groups/"+groupID+"/presence", nil, &answered); err != nil {
 		return err.Error()
 	}
@@ -43,7 +43,7 @@ func pushedPresence(c *client, groupID, user string) []string {
 	for _, data := range c.pushes("group:presence") {
 		var change struct {
 			GroupID string
-			Items   []presence
+			Items   []whoIsThere
 		}
 		if err := json.Unmarshal(data, &change); err != nil {
 			return []string{err.Error()}
@@ -251,7 +251,7 @@ func TestPresenceForgotten(t *testing.T) {
 	if told := pushedPresence(ana, groupID, "dee"); slices.ContainsFunc(told, func(s string) bool { return strings.HasPrefix(s, "offline") }) {
 		t.Errorf("told of dee: %q", told)
 	}
-	var answered page[presence]
+	var answered page[whoIsThere]
 	d.api(0, "ana").must(t, http.StatusOK, http.MethodGet, "/groups/"+groupID+"/presence", nil, &answered)
 	for _, p := range answered.Items {
 		if p.UserID == "bo" && !sameJSON(p.State, json.RawMessage(`{"x":1}`)) {

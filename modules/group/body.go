@@ -165,12 +165,13 @@ func (m *mistakes) text(field, value string, low, high int, allowed string) {
 }
 
 func (m *mistakes) userID(field, id string) {
-	if !validUserID(id) {
+	if !ValidUserID(id) {
 		m.add(field, "must be a user id of 1 to %d bytes without control characters", maxUserID)
 	}
 }
 
-func validUserID(id string) bool { return validID(id, maxUserID) }
+// ValidUserID reports whether id can be a user's.
+func ValidUserID(id string) bool { return validID(id, maxUserID) }
 
 // validID reports whether id, which clients made up, can be one.
 func validID(id string, limit int) bool {
@@ -216,7 +217,7 @@ func (m *mistakes) capacity(capacity *int, limit int) {
 func (m *mistakes) objectPatch(field string, raw json.RawMessage, limit int) {
 	raw = tidy(raw)
 	switch {
-	case raw == nil || isNull(raw):
+	case raw == nil || rawjson.IsNull(raw):
 	case !isObject(raw) || !json.Valid(raw):
 		m.add(field, "must be an object or null")
 	case len(raw) > maxPatch*limit:
@@ -255,7 +256,7 @@ func tidy(raw json.RawMessage) json.RawMessage {
 	if raw == nil {
 		return nil
 	}
-	if c, err := compact(raw); err == nil {
+	if c, err := rawjson.Compact(raw); err == nil {
 		return c
 	}
 	return raw
@@ -263,7 +264,7 @@ func tidy(raw json.RawMessage) json.RawMessage {
 
 // normal is tidy for attributes, which are an empty object unless given.
 func normal(raw json.RawMessage) json.RawMessage {
-	if len(raw) == 0 || isNull(raw) {
+	if len(raw) == 0 || rawjson.IsNull(raw) {
 		return json.RawMessage("{}")
 	}
 	return tidy(raw)

@@ -2,8 +2,9 @@ package group
 
 import (
 	"errors"
-	"fmt"
 	"time"
+
+	"github.com/moim-live/moim/internal/bounds"
 )
 
 // Config is what an operator sets about groups. The zero value means the
@@ -44,19 +45,12 @@ func orDefault[T comparable](v *T, def T) {
 // its defaults.
 func (c Config) Validate() error {
 	return errors.Join(
-		within("group.presence.grace", c.PresenceGrace, 0, time.Hour),
-		within("group.presence.window", c.PresenceWindow, 0, 10*time.Second),
-		within("group.retention.count", c.RetentionCount, 1, 100_000_000),
-		within("group.retention.age", c.RetentionAge, minRetentionAge, 100*365*24*time.Hour),
-		within("group.limit.owned", c.LimitOwned, 1, 1_000_000_000),
-		within("group.limit.joined", c.LimitJoined, 1, 1_000_000_000),
-		within("group.limit.members", c.LimitMembers, 1, 1_000_000_000),
+		bounds.Check("group.presence.grace", c.PresenceGrace, 0, time.Hour),
+		bounds.Check("group.presence.window", c.PresenceWindow, 0, 10*time.Second),
+		bounds.Check("group.retention.count", c.RetentionCount, 1, 100_000_000),
+		bounds.Check("group.retention.age", c.RetentionAge, minRetentionAge, 100*365*24*time.Hour),
+		bounds.Check("group.limit.owned", c.LimitOwned, 1, 1_000_000_000),
+		bounds.Check("group.limit.joined", c.LimitJoined, 1, 1_000_000_000),
+		bounds.Check("group.limit.members", c.LimitMembers, 1, 1_000_000_000),
 	)
-}
-
-func within[T int | time.Duration](key string, v, low, high T) error {
-	if v < low || v > high {
-		return fmt.Errorf("%s: must be between %v and %v, not %v", key, low, high, v)
-	}
-	return nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/api"
 	"github.com/moim-live/moim/modules/web"
 )
 
@@ -44,9 +45,9 @@ func newDoor(t *testing.T) *door {
 	}
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
-	api := web.New(engine, web.Config{}, verifier.Verify, slog.New(slog.DiscardHandler))
-	api.Own(engine)
-	group.NewController(d.Service, d).Register(api)
+	routes := web.New(engine, web.Config{}, verifier.Verify, slog.New(slog.DiscardHandler))
+	routes.Own(engine)
+	api.NewController(d.Service, d).Register(routes)
 	d.handler = engine
 	return d
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/moim-live/moim/internal/rawjson"
 )
 
 // Bounds of what a request may hold. Lengths of names and types are in
@@ -119,22 +121,22 @@ func (r *UpdateRequest) UnmarshalJSON(data []byte) error {
 
 func (r *UpdateRequest) read(b *body) {
 	for _, name := range []string{"name", "visibility", "joinPolicy"} {
-		if isNull(b.fields[name]) {
+		if rawjson.IsNull(b.fields[name]) {
 			b.refuse("cannot be removed", name)
 		}
 	}
-	if isNull(b.fields["description"]) {
+	if rawjson.IsNull(b.fields["description"]) {
 		b.fields["description"] = json.RawMessage(`""`)
 	}
-	r.RemoveCapacity = isNull(b.fields["capacity"])
+	r.RemoveCapacity = rawjson.IsNull(b.fields["capacity"])
 	b.take("name", &r.Name, "a string")
 	b.take("description", &r.Description, "a string or null")
 	b.take("visibility", &r.Visibility, "a string")
 	b.take("joinPolicy", &r.JoinPolicy, "a string")
 	b.take("capacity", &r.Capacity, "a whole number or null")
 	r.Attributes, _ = b.raw("attributes")
-	r.RemoveEnd = isNull(b.fields["endsAt"])
-	if isNull(b.fields["remindBefore"]) {
+	r.RemoveEnd = rawjson.IsNull(b.fields["endsAt"])
+	if rawjson.IsNull(b.fields["remindBefore"]) {
 		b.fields["remindBefore"] = json.RawMessage("[]")
 	}
 	b.take("endsAt", &r.EndsAt, "a time like 2026-01-02T15:04:05Z, or null")
@@ -204,7 +206,7 @@ func (r *UpdateMemberRequest) UnmarshalJSON(data []byte) error {
 }
 
 func (r *UpdateMemberRequest) read(b *body) {
-	if isNull(b.fields["role"]) {
+	if rawjson.IsNull(b.fields["role"]) {
 		b.refuse("cannot be removed", "role")
 	}
 	b.take("role", &r.Role, "a string")
@@ -284,8 +286,8 @@ func (r SignalRequest) Validate() error {
 	return m.err()
 }
 
-// validGroupID reports whether id can be a group's: a UUID as Moim writes them.
-func validGroupID(id string) bool {
+// ValidGroupID reports whether id can be a group's: a UUID as Moim writes them.
+func ValidGroupID(id string) bool {
 	u, err := uuid.Parse(id)
 	return err == nil && u.String() == id
 }

@@ -40,7 +40,7 @@ func TestValidation(t *testing.T) {
 	fill := func(n int) string { return strings.Repeat("x", n) }
 	ids := func(n int) string { return `["u"` + strings.Repeat(`,"u"`, n-1) + `]` }
 	for name, c := range map[string]struct {
-		check func(*testing.T, string) error
+		Check func(*testing.T, string) error
 		body  string
 		want  string // the fields at fault, in order of report
 	}{
@@ -97,7 +97,7 @@ func TestValidation(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := strings.Join(fieldsOf(t, c.check(t, c.body)), ","); got != c.want {
+			if got := strings.Join(fieldsOf(t, c.Check(t, c.body)), ","); got != c.want {
 				t.Errorf("at fault: %q, want %q", got, c.want)
 			}
 		})
@@ -172,7 +172,7 @@ func TestGroupIDs(t *testing.T) {
 		"":                                              false,
 		"groups":                                        false,
 	} {
-		if validGroupID(id) != want {
+		if ValidGroupID(id) != want {
 			t.Errorf("%q: %v", id, !want)
 		}
 	}

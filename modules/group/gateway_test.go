@@ -18,6 +18,8 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/api"
+	"github.com/moim-live/moim/modules/group/feed"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -33,11 +35,9 @@ type node struct {
 // watcher receives whose subscriptions began and ended.
 type watcher chan string
 
-func (w watcher) Subscribed(_ string, s group.Subscriber) { w <- "+" + s.UserID() }
+func (w watcher) Subscribed(_, userID string) { w <- "+" + userID }
 
-func (w watcher) Unsubscribed(_ string, s group.Subscriber, reason string) {
-	w <- "-" + s.UserID() + " " + reason
-}
+func (w watcher) Unsubscribed(_, userID, reason string) { w <- "-" + userID + " " + reason }
 
 func (w watcher) Ended(_, userID, reason string) { w <- "!" + userID + " " + reason }
 
@@ -57,7 +57,7 @@ func newNodeOn(t *testing.T, st store, a adapter.Adapter, program []socket.Handl
 	if err != nil {
 		t.Fatal(err)
 	}
-	feed := group.NewFeed(st, own, watched, log)
+	feed := feed.New(st, own, watched, log)
 	own.Intercept("group:event", feed.Receive)
 	hub.OnLost(feed.Lost)
 	deps := group.Deps{Repository: st, Log: st, Announcer: feed, Signaler: own}
@@ -73,7 +73,7 @@ func newNodeOn(t *testing.T, st store, a adapter.Adapter, program []socket.Handl
 		return auth.Identity{UserID: h.Token, Admin: h.Token == "backend", Expires: time.Now().Add(time.Hour)}, nil
 	}
 	door, err := socket.New(socket.Config{}.WithDefaults(), socket.Deps{Hub: hub, Authenticate: authenticate, Log: log},
-		append(program, group.NewGateway(service, feed, own).Handlers()...)...)
+		append(program, api.NewGateway(service, feed, own).Handlers()...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

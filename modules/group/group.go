@@ -3,7 +3,7 @@
 // are connected.
 //
 // A change runs down one path: controller or gateway, [Service], [Repository]
-// (one transaction: row, version, event, outbox), [Feed], sockets. The package
+// (one transaction: row, version, event, outbox), [feed.Feed], sockets. The package
 // knows no SQL and no Redis: sqlstore and redispresence stand behind its
 // seams.
 package group

@@ -3,7 +3,6 @@ package group
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"reflect"
 
 	"github.com/moim-live/moim/internal/rawjson"
@@ -59,27 +58,6 @@ func merge(target, patch rawjson.Node) rawjson.Node {
 	return rawjson.Node{Members: members}
 }
 
-// marshal encodes v as one line of JSON without escaping HTML: what is stored
-// and sent is what the client wrote.
-func marshal(v any) (json.RawMessage, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, fmt.Errorf("encode JSON: %w", err)
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
-}
-
-// compact returns raw without insignificant space.
-func compact(raw json.RawMessage) (json.RawMessage, error) {
-	var buf bytes.Buffer
-	if err := json.Compact(&buf, raw); err != nil {
-		return nil, fmt.Errorf("compact JSON: %w", err)
-	}
-	return buf.Bytes(), nil
-}
-
 // sameJSON reports whether a and b are the same value, whatever the order of
 // their names. Numbers are compared as they are written.
 func sameJSON(a, b json.RawMessage) bool {
@@ -99,5 +77,3 @@ func isObject(raw json.RawMessage) bool {
 	raw = bytes.TrimLeft(raw, " \t\r\n")
 	return len(raw) > 0 && raw[0] == '{'
 }
-
-func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }

@@ -9,6 +9,9 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/api"
+	"github.com/moim-live/moim/modules/group/feed"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -26,14 +29,18 @@ func TestModule(t *testing.T) {
 			func() group.Log { return st },
 			func() group.Trimmer { return st },
 			func() group.Clock { return st },
-			func() group.PresenceStore { return group.NewMemoryPresence() },
+			func() presence.Store { return presence.NewMemory() },
+			func(t *presence.Tracker) feed.Watcher { return t },
 			func() adapter.Adapter { return adapter.NewMesh().Adapter() },
 			func() *slog.Logger { return slog.New(slog.DiscardHandler) },
 			func() socket.Authenticator { return socket.Anonymous },
 		),
 		socket.Module,
 		group.Module,
-		fx.Invoke(func(*group.Controller, *socket.Gateway) {}),
+		presence.Module,
+		feed.Module,
+		api.Module,
+		fx.Invoke(func(*api.Controller, *socket.Gateway) {}),
 		fx.Populate(&service),
 	)
 	app.RequireStart()

@@ -102,7 +102,7 @@ func allowOn(caller auth.Identity, m *Member, target Member) error {
 }
 
 // Admit returns the rule for who may follow a group: its members and back
-// ends. It is what [Feed.Subscribe] asks about the state that it read.
+// ends. It is what [feed.Feed.Subscribe] asks about the state that it read.
 func Admit(caller auth.Identity) func(Group, *Member) error {
 	return func(g Group, m *Member) error { return allow(actRead, caller, g, m) }
 }

@@ -13,3 +13,32 @@ type Present struct {
 	LastSeenAt *time.Time      `json:"lastSeenAt,omitempty"` // of those who are not online
 	AsOf       time.Time       `json:"-"`                    // by the store's clock; what happened later may not be in it
 }
+
+// PresenceChange is what subscribers are told of a user: all that is true of
+// him from then on.
+type PresenceChange struct {
+	UserID string          `json:"userId"`
+	Status string          `json:"status"` // online, reconnecting or offline
+	Reason string          `json:"reason,omitempty"`
+	State  json.RawMessage `json:"state,omitempty"`
+	At     time.Time       `json:"at"` // by the store's clock: of two, the later is right
+	// Returned says that he is online and was reconnecting until now.
+	Returned bool `json:"-"`
+}
+
+// Statuses of a member.
+const (
+	StatusOnline       = "online"       // has a subscribed socket
+	StatusReconnecting = "reconnecting" // had one until now, and may come back
+	StatusOffline      = "offline"
+)
+
+// Reasons why a member is not online, as subscribers are told.
+const (
+	ReasonLeft     = "left"      // unsubscribed, or left the group
+	ReasonDropped  = "dropped"   // his connection ended
+	ReasonRemoved  = "removed"   // removed or banned, or the group is deleted
+	ReasonNodeLost = "node_lost" // his node died
+	ReasonDrained  = "drained"   // his node stopped
+	ReasonExpired  = "expired"   // his token expired, or a back end disconnected him
+)

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 )
@@ -55,8 +56,8 @@ func WithKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, keyContext{}, key)
 }
 
-// withKey is WithKey where an empty key is none.
-func withKey(ctx context.Context, key string) context.Context {
+// WithOptionalKey is WithKey where an empty key is none.
+func WithOptionalKey(ctx context.Context, key string) context.Context {
 	if key == "" {
 		return ctx
 	}
@@ -68,8 +69,8 @@ func keyOf(ctx context.Context) (string, bool) {
 	return key, ok
 }
 
-// badKey says what is wrong with an idempotency key, if anything is.
-func badKey(key string) string {
+// CheckKey says what is wrong with an idempotency key, if anything is.
+func CheckKey(key string) string {
 	if validID(key, maxKey) {
 		return ""
 	}
@@ -90,14 +91,14 @@ func (a asked) receipt(ctx context.Context, caller auth.Identity) (*Receipt, err
 	if !ok {
 		return nil, nil //nolint:nilnil // no key, no receipt
 	}
-	if mistake := badKey(key); mistake != "" {
+	if mistake := CheckKey(key); mistake != "" {
 		return nil, fault.Validation(fault.Field{Field: "key", Message: mistake})
 	}
 	request, err := json.Marshal([]any{a.what, a.with})
 	if err != nil {
 		return nil, fmt.Errorf("encode the request: %w", err)
 	}
-	answer, err := marshal(a.answer)
+	answer, err := rawjson.Marshal(a.answer)
 	if err != nil {
 		return nil, fmt.Errorf("encode the answer: %w", err)
 	}
@@ -111,7 +112,7 @@ func (a asked) keep(ctx context.Context, tx Tx, receipt *Receipt) error {
 	if receipt == nil {
 		return nil
 	}
-	answer, err := marshal(a.answer)
+	answer, err := rawjson.Marshal(a.answer)
 	if err != nil {
 		return fmt.Errorf("encode the answer: %w", err)
 	}
@@ -158,6 +159,12 @@ func (s *Service) claim(ctx context.Context, caller auth.Identity, a asked, do f
 	}
 	do()
 	return nil
+}
+
+// Repeatable carries out, once for an idempotency key, what is no change of a
+// group; what names it. Two calls at the same time may both carry it out.
+func (s *Service) Repeatable(ctx context.Context, caller auth.Identity, what string, do func() error) error {
+	return s.repeatable(ctx, caller, asked{what: what}, do)
 }
 
 // repeatable carries out what no transaction holds and what does no harm when

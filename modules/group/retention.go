@@ -69,7 +69,7 @@ func NewJanitor(cfg Config, store Trimmer, log *slog.Logger) *Janitor {
 // Start begins to look, every ten minutes.
 func (j *Janitor) Start(context.Context) error {
 	j.tasks.Run(func(ctx context.Context) {
-		every(ctx, trimEvery, nil, func() { j.sweep(ctx) })
+		tasks.Every(ctx, trimEvery, nil, func() { j.sweep(ctx) })
 	})
 	return nil
 }

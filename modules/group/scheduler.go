@@ -41,7 +41,7 @@ func NewScheduler(service *Service, clock Clock, log *slog.Logger) *Scheduler {
 // Start begins to look, twice a second.
 func (s *Scheduler) Start(context.Context) error {
 	s.tasks.Run(func(ctx context.Context) {
-		every(ctx, strikeEvery, nil, func() { s.look(ctx) })
+		tasks.Every(ctx, strikeEvery, nil, func() { s.look(ctx) })
 	})
 	return nil
 }

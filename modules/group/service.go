@@ -14,7 +14,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Announcer tells the members of groups what was committed. [Feed] fulfils it.
+// Announcer tells the members of groups what was committed. [feed.Feed] fulfils it.
 type Announcer interface {
 	// Announce does not block on other nodes and never fails: the log is the
 	// truth. It is called once a change, after the commit.
@@ -28,7 +28,17 @@ type Signaler interface {
 	Cast(ctx context.Context, env adapter.Envelope)
 }
 
-// PresenceKeeper knows who is there. [Presence] fulfils it.
+// Senders knows, without a database, who may signal to a group that somebody
+// on this node follows. [feed.Feed] fulfils it.
+type Senders interface {
+	// MaySend reports whether the caller may, as far as this node has heard.
+	// False means that the database must be asked.
+	MaySend(caller auth.Identity, groupID string) bool
+	// Found says that a read of the group at version showed that he may.
+	Found(caller auth.Identity, groupID string, version int64)
+}
+
+// PresenceKeeper knows who is there. [presence.Presence] fulfils it.
 type PresenceKeeper interface {
 	// List returns who of a group is online or reconnecting, and who was
 	// lately; fault.ErrUnavailable while that is not known.
@@ -230,12 +240,12 @@ func (s *Service) ListMine(ctx context.Context, caller auth.Identity, before str
 // look reads a group and the caller's membership for an action that changes
 // nothing.
 func (s *Service) look(ctx context.Context, a action, caller auth.Identity, groupID string) (Group, *Member, error) {
-	if !validGroupID(groupID) {
+	if !ValidGroupID(groupID) {
 		return Group{}, nil, fault.ErrNotFound
 	}
 	g, m, err := s.repo.Group(ctx, groupID, caller.UserID)
 	if err != nil {
-		return Group{}, nil, hide(err)
+		return Group{}, nil, Hide(err)
 	}
 	if err := allow(a, caller, g, m); err != nil {
 		return Group{}, nil, err
@@ -249,7 +259,7 @@ func (s *Service) look(ctx context.Context, a action, caller auth.Identity, grou
 // wait for the transaction, so fn does not parse what the client sent: whoever
 // calls change has done that.
 func (s *Service) change(ctx context.Context, a action, caller auth.Identity, groupID string, request asked, fn func(tx Tx, m *Member) error) error {
-	if !validGroupID(groupID) {
+	if !ValidGroupID(groupID) {
 		return fault.ErrNotFound
 	}
 	request.what += " " + groupID
@@ -282,7 +292,7 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 		return request.keep(ctx, tx, receipt)
 	})
 	if err != nil && !allowed {
-		err = hide(err)
+		err = Hide(err)
 	}
 	if err != nil {
 		return s.settle(ctx, receipt, request, err)
@@ -293,10 +303,10 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 	return nil
 }
 
-// hide makes the not_found of a store the same as that of the permission
-// table, so that nobody can tell a group that does not exist from one that he
+// Hide makes the not_found of a store the same as that of the permission
+// table, so that nobody can tell a group that does not exist from one that they
 // may not see.
-func hide(err error) error {
+func Hide(err error) error {
 	if errors.Is(err, fault.ErrNotFound) {
 		return fault.ErrNotFound
 	}

@@ -67,7 +67,7 @@ func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID
 // nothing when he is not banned.
 func (s *Service) Unban(ctx context.Context, caller auth.Identity, groupID, userID string) error {
 	return s.change(ctx, actBan, caller, groupID, asked{what: "unban " + userID}, func(tx Tx, _ *Member) error {
-		if !validUserID(userID) {
+		if !ValidUserID(userID) {
 			return nil
 		}
 		return tx.RemoveBan(ctx, userID)
@@ -81,7 +81,7 @@ func (s *Service) Bans(ctx context.Context, caller auth.Identity, groupID, after
 		return nil, err
 	}
 	bans, err := s.repo.Bans(ctx, groupID, after, s.instant(), limit)
-	return bans, hide(err)
+	return bans, Hide(err)
 }
 
 // mayEnter says whether a ban keeps the caller out. Back ends may do all.

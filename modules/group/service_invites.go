@@ -98,7 +98,7 @@ func (s *Service) Invites(ctx context.Context, caller auth.Identity, groupID, be
 		return nil, err
 	}
 	invites, err := s.repo.Invites(ctx, groupID, before, limit)
-	return invites, hide(err)
+	return invites, Hide(err)
 }
 
 var errNoInvite = fault.ErrNotFound.WithMessage("there is no such invite in this group")

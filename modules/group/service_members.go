@@ -117,7 +117,7 @@ func (s *Service) Members(ctx context.Context, caller auth.Identity, groupID, af
 	}
 	members, version, err := s.repo.Members(ctx, groupID, after, limit)
 	if err != nil {
-		return nil, 0, hide(err)
+		return nil, 0, Hide(err)
 	}
 	statuses, known := s.statuses(ctx, groupID)
 	listed := make([]ListedMember, len(members))
@@ -143,12 +143,12 @@ func (s *Service) Member(ctx context.Context, caller auth.Identity, groupID, use
 	if self != nil && self.UserID == userID {
 		return *self, nil
 	}
-	if !validUserID(userID) {
+	if !ValidUserID(userID) {
 		return Member{}, errNoMember
 	}
 	_, m, err := s.repo.Group(ctx, groupID, userID)
 	if err != nil {
-		return Member{}, hide(err)
+		return Member{}, Hide(err)
 	}
 	if m == nil {
 		return Member{}, errNoMember
@@ -277,7 +277,7 @@ func (s *Service) RemoveMember(ctx context.Context, caller auth.Identity, groupI
 
 // reach returns the member that the caller, self, wants to act on.
 func reach(ctx context.Context, tx Tx, caller auth.Identity, self *Member, userID string) (Member, error) {
-	if !validUserID(userID) {
+	if !ValidUserID(userID) {
 		return Member{}, errNoMember
 	}
 	target, err := tx.Member(ctx, userID)

@@ -22,7 +22,7 @@ func (s *Service) Presence(ctx context.Context, caller auth.Identity, groupID st
 	if _, _, err := s.look(ctx, actRead, caller, groupID); err != nil {
 		return nil, err
 	}
-	items, err := s.present(ctx, groupID)
+	items, err := s.Present(ctx, groupID)
 	if items == nil {
 		items = []Present{}
 	}
@@ -71,14 +71,15 @@ type Following struct {
 // Summary returns who is there for a caller who was admitted already, or nil
 // while that is not known.
 func (s *Service) Summary(ctx context.Context, groupID string) *PresenceSummary {
-	items, err := s.present(ctx, groupID)
+	items, err := s.Present(ctx, groupID)
 	if err != nil {
 		return nil
 	}
-	return summarize(items)
+	return Summarize(items)
 }
 
-func summarize(items []Present) *PresenceSummary {
+// Summarize returns who is there in short.
+func Summarize(items []Present) *PresenceSummary {
 	sum := &PresenceSummary{Items: append([]Present{}, items[:min(len(items), maxSummary)]...)}
 	for _, p := range items {
 		if p.Status == StatusOnline {
@@ -90,7 +91,7 @@ func summarize(items []Present) *PresenceSummary {
 
 // statuses returns the status of everyone present, and whether it is known.
 func (s *Service) statuses(ctx context.Context, groupID string) (map[string]string, bool) {
-	items, err := s.present(ctx, groupID)
+	items, err := s.Present(ctx, groupID)
 	if err != nil {
 		return nil, false
 	}
@@ -101,7 +102,10 @@ func (s *Service) statuses(ctx context.Context, groupID string) (map[string]stri
 	return statuses, true
 }
 
-func (s *Service) present(ctx context.Context, groupID string) ([]Present, error) {
+// Present returns who of a group's members is there, or was lately, for a caller
+// who was admitted already. It returns fault.ErrUnavailable while that is not
+// known.
+func (s *Service) Present(ctx context.Context, groupID string) ([]Present, error) {
 	if s.presence == nil {
 		return nil, fault.ErrUnavailable
 	}

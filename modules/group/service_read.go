@@ -44,8 +44,7 @@ func (s *Service) MarkRead(ctx context.Context, caller auth.Identity, groupID st
 	if err := req.Validate(); err != nil {
 		return err
 	}
-	request := asked{what: "read " + groupID, with: req}
-	return s.repeatable(ctx, caller, request, func() error {
+	return s.repeatable(ctx, caller, asked{what: "read " + groupID, with: req}, func() error {
 		g, m, err := s.look(ctx, actRead, caller, groupID)
 		switch {
 		case err != nil:

@@ -7,8 +7,8 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// statusRequested is what [Joined] says to who has to wait.
-const statusRequested = "requested"
+// StatusRequested is what [Joined] says to who has to wait.
+const StatusRequested = "requested"
 
 // Joined answers [Service.Join]: the Member, or a status where someone has to
 // approve him first. As JSON it is the one or the other.
@@ -18,11 +18,11 @@ type Joined struct {
 }
 
 // Requested reports whether the caller is no member yet.
-func (j Joined) Requested() bool { return j.Status == statusRequested }
+func (j Joined) Requested() bool { return j.Status == StatusRequested }
 
 // ask notes the caller's wish to become a member, unless it is noted already.
 func (s *Service) ask(ctx context.Context, tx Tx, caller auth.Identity, o Outsider) (Joined, error) {
-	asked := Joined{Status: statusRequested}
+	asked := Joined{Status: StatusRequested}
 	if o.Applicant != nil {
 		return asked, nil
 	}
@@ -40,7 +40,7 @@ func (s *Service) Applicants(ctx context.Context, caller auth.Identity, groupID,
 		return nil, err
 	}
 	applicants, err := s.repo.Applicants(ctx, groupID, after, limit)
-	return applicants, hide(err)
+	return applicants, Hide(err)
 }
 
 // Approve makes who asked for it a member. One who is a member already stays

@@ -11,9 +11,6 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// eventSignal is pushed to a group's subscribers and not stored.
-const eventSignal = "group:signal"
-
 // message is the data of message.posted.
 type message struct {
 	Type string          `json:"type"`
@@ -41,7 +38,7 @@ func (s *Service) Post(ctx context.Context, caller auth.Identity, groupID string
 		return Event{}, err
 	}
 	req = req.withDefaults()
-	data, err := marshal(message{Type: req.Type, Data: req.Data})
+	data, err := rawjson.Marshal(message{Type: req.Type, Data: req.Data})
 	if err != nil {
 		return Event{}, err
 	}
@@ -81,7 +78,7 @@ func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID stri
 	return s.claim(ctx, caller, asked{what: "signal " + groupID, with: req}, func() {
 		s.signaler.Cast(ctx, adapter.Envelope{
 			Room:   Room(groupID),
-			Event:  eventSignal,
+			Event:  EventSignal,
 			Data:   wire,
 			Except: from.SocketID,
 			To:     req.To,
@@ -115,12 +112,12 @@ func (s *Service) Events(ctx context.Context, caller auth.Identity, groupID stri
 	if since < 0 {
 		return nil, 0, fault.Validation(fault.Field{Field: "since", Message: "must not be negative"})
 	}
-	if !validGroupID(groupID) {
+	if !ValidGroupID(groupID) {
 		return nil, 0, fault.ErrNotFound
 	}
 	page, err := s.log.Read(ctx, groupID, since, limit, []string{caller.UserID})
 	if err != nil {
-		return nil, 0, hide(err)
+		return nil, 0, Hide(err)
 	}
 	if page.Deleted {
 		return nil, 0, fault.ErrNotFound

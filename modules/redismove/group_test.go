@@ -11,6 +11,7 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
@@ -57,7 +58,7 @@ func TestT75GroupTargetDies(t *testing.T) {
 	a, b := startPresence(t, db, one.URL(), "a"), startPresence(t, db, one.URL(), "b")
 	come := func(p *GroupPart, user string) {
 		t.Helper()
-		if _, err := p.Apply(t.Context(), []group.Attendance{{GroupID: "g", UserID: user, Here: true}}); err != nil {
+		if _, err := p.Apply(t.Context(), []presence.Attendance{{GroupID: "g", UserID: user, Here: true}}); err != nil {
 			t.Fatal(err)
 		}
 	}

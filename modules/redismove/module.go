@@ -8,7 +8,7 @@ import (
 
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/database"
-	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
@@ -29,7 +29,7 @@ var SocketModule = fx.Module("redismove.socket", fx.Provide(
 
 // GroupModule wants that, and provides presence as a part that moves.
 var GroupModule = fx.Module("redismove.group", fx.Provide(
-	fx.Annotate(provideGroup, fx.As(fx.Self()), fx.As(new(group.PresenceStore)))))
+	fx.Annotate(provideGroup, fx.As(fx.Self()), fx.As(new(presence.Store)))))
 
 func provideMover(lc fx.Lifecycle, db *database.DB, clients *redisrole.Clients, registry *redisrole.Registry, secret Secret, log *slog.Logger) *Mover {
 	m := New(db, clients, secret, log)

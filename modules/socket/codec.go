@@ -3,6 +3,7 @@ package socket
 import (
 	"encoding/json"
 
+	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
@@ -58,7 +59,7 @@ func encodeRefusal(f *fault.Error) []byte {
 
 // encoded is for values that hold nothing but text.
 func encoded(v any) json.RawMessage {
-	data, err := encode(v)
+	data, err := rawjson.Marshal(v)
 	if err != nil {
 		return json.RawMessage("null")
 	}

@@ -3,8 +3,9 @@ package socket
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"time"
+
+	"github.com/moim-live/moim/internal/bounds"
 )
 
 // The adapters that [Config] can name.
@@ -42,18 +43,11 @@ func (c Config) Validate() error {
 		adapter = errors.New("socket.adapter: it must be redis or memory")
 	}
 	return errors.Join(
-		within("socket.max.frame", c.MaxFrame, 1024, 64<<20),
-		within("socket.max.backlog", c.MaxBacklog, 16<<10, 1<<30),
-		within("socket.gather", c.Gather, 0, time.Second),
-		within("socket.ping.interval", c.PingInterval, time.Second, time.Hour),
-		within("socket.ping.timeout", c.PingTimeout, time.Second, time.Hour),
+		bounds.Check("socket.max.frame", c.MaxFrame, 1024, 64<<20),
+		bounds.Check("socket.max.backlog", c.MaxBacklog, 16<<10, 1<<30),
+		bounds.Check("socket.gather", c.Gather, 0, time.Second),
+		bounds.Check("socket.ping.interval", c.PingInterval, time.Second, time.Hour),
+		bounds.Check("socket.ping.timeout", c.PingTimeout, time.Second, time.Hour),
 		adapter,
 	)
-}
-
-func within[T int | int64 | time.Duration](key string, v, low, high T) error {
-	if v < low || v > high {
-		return fmt.Errorf("%s: must be between %v and %v, not %v", key, low, high, v)
-	}
-	return nil
 }

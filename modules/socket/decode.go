@@ -102,14 +102,3 @@ func jsonType(t reflect.Type) string {
 		return "of another type"
 	}
 }
-
-// encode returns v as JSON and, unlike json.Marshal, leaves <, > and & alone.
-func encode(v any) ([]byte, error) {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(out.Bytes(), []byte{'\n'}), nil
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
 )
@@ -45,7 +46,7 @@ func (e *Emitter) send(ctx context.Context, from *adapter.Owner, room, event str
 	if err := checkEvent(e.hub.Owner, event); err != nil {
 		return err
 	}
-	data, err := encode(v)
+	data, err := rawjson.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode event %q: %w", event, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
@@ -52,7 +53,7 @@ func On[Req, Rep any](event string, fn func(ctx context.Context, s *Socket, req 
 		if err != nil {
 			return nil, err
 		}
-		reply, err := encode(rep)
+		reply, err := rawjson.Marshal(rep)
 		if err != nil {
 			return nil, fmt.Errorf("encode the answer: %w", err)
 		}

@@ -1,13 +1,13 @@
 package socket
 
 import (
-	"context"
 	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
+	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
@@ -32,7 +32,7 @@ func AsHandlers(f any) any {
 
 func provideHub(lifecycle fx.Lifecycle, a adapter.Adapter) *adapter.Hub {
 	h := adapter.NewHub(a)
-	lifecycle.Append(fx.Hook{OnStart: h.Start, OnStop: bounded(h.Stop)})
+	lifecycle.Append(fx.Hook{OnStart: h.Start, OnStop: tasks.Within(stopTimeout, h.Stop)})
 	return h
 }
 
@@ -60,15 +60,6 @@ func provideGateway(p gatewayParams) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Lifecycle.Append(fx.Hook{OnStart: g.Start, OnStop: bounded(g.Stop)})
+	p.Lifecycle.Append(fx.Hook{OnStart: g.Start, OnStop: tasks.Within(stopTimeout, g.Stop)})
 	return g, nil
-}
-
-// bounded leaves time for the hooks that come after stop.
-func bounded(stop func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, stopTimeout)
-		defer cancel()
-		return stop(ctx)
-	}
 }

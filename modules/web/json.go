@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,15 +16,13 @@ import (
 var jsonFormat = huma.Format{Marshal: marshal, Unmarshal: unmarshal}
 
 func marshal(w io.Writer, v any) error {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	data, err := rawjson.Marshal(v)
+	if err != nil {
 		// huma would put its own text into the answer; a panic becomes a
 		// problem, because nothing is written yet.
-		panic(fmt.Errorf("encode an answer of type %T: %w", v, err))
+		panic(fmt.Errorf("an answer of type %T: %w", v, err))
 	}
-	_, _ = w.Write(buf.Bytes()) // an error means that the client is gone
+	_, _ = w.Write(append(data, '\n')) // an error means that the client is gone
 	return nil
 }
 

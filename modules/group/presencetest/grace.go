@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 )
 
 func testWait(t *testing.T, nodes []*node) {
@@ -67,8 +67,8 @@ func testManyGraces(t *testing.T, nodes []*node) {
 		}
 		delete(expected, text)
 	}
-	if listed := len(nodes[0].list(t, "g0")); listed != group.LatelyMax {
-		t.Errorf("%d are listed, want no more than %d who were there lately", listed, group.LatelyMax)
+	if listed := len(nodes[0].list(t, "g0")); listed != presence.LatelyMax {
+		t.Errorf("%d are listed, want no more than %d who were there lately", listed, presence.LatelyMax)
 	}
 }
 
@@ -100,19 +100,19 @@ func testWaitAgain(t *testing.T, nodes []*node) {
 
 func testLately(t *testing.T, nodes []*node) {
 	n := nodes[0]
-	for u := range group.LatelyMax + 5 {
+	for u := range presence.LatelyMax + 5 {
 		user := fmt.Sprintf("u%03d", u)
 		n.apply(t, "g", "+"+user)
 		n.apply(t, "g", "-"+user)
 	}
 	listed := n.list(t, "g")
-	if len(listed) != group.LatelyMax {
+	if len(listed) != presence.LatelyMax {
 		t.Fatalf("%d are listed", len(listed))
 	}
 	n.apply(t, "g", "+u104")
 	n.apply(t, "g", "!u103")
 	listed = n.list(t, "g")
-	if len(listed) != group.LatelyMax-1 || listed[len(listed)-1] != "u104 online" {
+	if len(listed) != presence.LatelyMax-1 || listed[len(listed)-1] != "u104 online" {
 		t.Errorf("listed: %v", listed)
 	}
 }

@@ -12,11 +12,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 )
 
 // node is one store and what it told.
 type node struct {
-	group.PresenceStore
+	presence.Store
 
 	mu   sync.Mutex
 	told []string
@@ -84,9 +85,9 @@ func needNews(t *testing.T, nodes []*node, expected ...string) {
 // comes, "~ana" drops, "-ana" leaves and "!ana" is removed.
 func (n *node) apply(t *testing.T, groupID string, changes ...string) []string {
 	t.Helper()
-	attendances := make([]group.Attendance, len(changes))
+	attendances := make([]presence.Attendance, len(changes))
 	for i, c := range changes {
-		a := group.Attendance{GroupID: groupID, UserID: c[1:]}
+		a := presence.Attendance{GroupID: groupID, UserID: c[1:]}
 		switch c[0] {
 		case '+':
 			a.Here = true

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 )
 
 // patience is how long the suite waits for what must happen.
@@ -21,7 +22,7 @@ const patience = 10 * time.Second
 // Open returns the stores, not started, of the nodes of a cluster that nobody
 // else is in: at least three, or one where a node always stands alone. What it
 // needs is released by t.Cleanup; the suite stops the stores.
-type Open func(t *testing.T) []group.PresenceStore
+type Open func(t *testing.T) []presence.Store
 
 // Graces: one that ends while a test waits, one that does not end too soon,
 // one that does not end.
@@ -67,7 +68,7 @@ func Run(t *testing.T, open Open) {
 			}
 			nodes := make([]*node, len(stores))
 			for i, s := range stores {
-				nodes[i] = &node{PresenceStore: s}
+				nodes[i] = &node{Store: s}
 				nodes[i].start(t, c.grace)
 			}
 			c.test(t, nodes)
@@ -126,10 +127,10 @@ func testNames(t *testing.T, nodes []*node) {
 
 func testMany(t *testing.T, nodes []*node) {
 	const groups, users = 20, 150
-	var changes []group.Attendance
+	var changes []presence.Attendance
 	for u := range users {
 		for g := range groups {
-			changes = append(changes, group.Attendance{GroupID: fmt.Sprint("g", g), UserID: fmt.Sprintf("u%03d", u), Here: true})
+			changes = append(changes, presence.Attendance{GroupID: fmt.Sprint("g", g), UserID: fmt.Sprintf("u%03d", u), Here: true})
 		}
 	}
 	told, err := nodes[0].Apply(t.Context(), changes)

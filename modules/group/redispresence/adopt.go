@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 )
 
 // What a store on another server takes over from this one: its node's users as
@@ -193,7 +194,7 @@ func (s *Store) copyLately(ctx context.Context, to *Store) error {
 		limited, cancel := context.WithTimeout(ctx, callTimeout)
 		err = to.run(limited, other, to.scripts.lately, func(p redis.Pipeliner) {
 			for _, groupID := range part {
-				args := append([]any{timeToLive.Milliseconds(), group.LatelyFor.Milliseconds(), group.LatelyMax}, seen[groupID]...)
+				args := append([]any{timeToLive.Milliseconds(), presence.LatelyFor.Milliseconds(), presence.LatelyMax}, seen[groupID]...)
 				to.scripts.lately.EvalSha(limited, p, to.keys.group(groupID, other.epoch), args...)
 			}
 		})

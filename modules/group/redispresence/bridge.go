@@ -11,6 +11,7 @@ import (
 
 	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
@@ -41,7 +42,7 @@ type Bridge struct {
 	turn     chan struct{} // full while changes are applied, or who is written changes
 
 	mu      sync.RWMutex // a follower's is taken under it
-	asked   presence
+	asked   served
 	second  *follower // nil: none
 	started bool
 	stopped bool
@@ -49,24 +50,24 @@ type Bridge struct {
 	tell    func(groupID string, changes []group.PresenceChange)
 }
 
-// presence is a store and its server.
-type presence struct {
+// served is a store and its server.
+type served struct {
 	at    *redisrole.Clients
 	store *Store
 }
 
-var _ group.PresenceStore = (*Bridge)(nil)
+var _ presence.Store = (*Bridge)(nil)
 
 // NewBridge returns the presence on the group role's client. It does no I/O.
 func NewBridge(clients *redisrole.Clients, log *slog.Logger) *Bridge {
 	b := &Bridge{log: log, tasks: tasks.New(), turn: make(chan struct{}, 1)}
 	b.open = func(c *redisrole.Clients) *Store { return New(c, log) }
 	b.said = newHearsay(b)
-	b.asked = presence{clients, b.open(clients)}
+	b.asked = served{clients, b.open(clients)}
 	return b
 }
 
-// Start implements [group.PresenceStore].
+// Start implements [presence.Store].
 func (b *Bridge) Start(ctx context.Context, grace time.Duration, tell func(groupID string, changes []group.PresenceChange)) error {
 	b.entering.Lock()
 	defer b.entering.Unlock()
@@ -92,7 +93,7 @@ func (b *Bridge) startStore(ctx context.Context, s *Store) {
 	}
 }
 
-// Stop implements [group.PresenceStore].
+// Stop implements [presence.Store].
 func (b *Bridge) Stop(ctx context.Context) error {
 	b.entering.Lock()
 	defer b.entering.Unlock()
@@ -130,14 +131,14 @@ func (b *Bridge) hear(s *Store) func(groupID string, changes []group.PresenceCha
 	}
 }
 
-func (b *Bridge) servers() (presence, *follower) {
+func (b *Bridge) servers() (served, *follower) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.asked, b.second
 }
 
-// Apply implements [group.PresenceStore].
-func (b *Bridge) Apply(ctx context.Context, changes []group.Attendance) ([]group.PresenceChange, error) {
+// Apply implements [presence.Store].
+func (b *Bridge) Apply(ctx context.Context, changes []presence.Attendance) ([]group.PresenceChange, error) {
 	if err := b.take(ctx); err != nil {
 		return nil, err
 	}
@@ -162,7 +163,7 @@ func (b *Bridge) Apply(ctx context.Context, changes []group.Attendance) ([]group
 	return told, err
 }
 
-// SetState implements [group.PresenceStore].
+// SetState implements [presence.Store].
 func (b *Bridge) SetState(ctx context.Context, groupID, userID string, state json.RawMessage) (time.Time, error) {
 	set, _ := b.servers()
 	at, err := set.store.SetState(ctx, groupID, userID, state)
@@ -181,13 +182,13 @@ func (b *Bridge) SetState(ctx context.Context, groupID, userID string, state jso
 	return at, err
 }
 
-// List implements [group.PresenceStore].
+// List implements [presence.Store].
 func (b *Bridge) List(ctx context.Context, groupID string) ([]group.Present, error) {
 	asked, _ := b.servers()
 	return asked.store.List(ctx, groupID)
 }
 
-// Count implements [group.PresenceStore].
+// Count implements [presence.Store].
 func (b *Bridge) Count(ctx context.Context, groupIDs []string) ([]int, error) {
 	asked, _ := b.servers()
 	return asked.store.Count(ctx, groupIDs)

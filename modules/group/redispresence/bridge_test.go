@@ -16,6 +16,7 @@ import (
 
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/group/presencetest"
 	"github.com/moim-live/moim/modules/group/redispresence"
 	"github.com/moim-live/moim/modules/redisrole"
@@ -102,10 +103,10 @@ func TestBridge(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
 	var prefix atomic.Int64
-	presencetest.Run(t, func(t *testing.T) []group.PresenceStore {
+	presencetest.Run(t, func(t *testing.T) []presence.Store {
 		t.Helper()
 		name := fmt.Sprint("suite-", prefix.Add(1))
-		stores := make([]group.PresenceStore, 3)
+		stores := make([]presence.Store, 3)
 		heard := &heardOf{last: make(map[string]group.PresenceChange)}
 		for i := range stores {
 			m := newMover(t, one.URL(), two.URL())
@@ -120,7 +121,7 @@ func TestBridge(t *testing.T) {
 // once tells what is told of a user but once: while two servers are written,
 // both may say it.
 type once struct {
-	group.PresenceStore
+	presence.Store
 	heard *heardOf
 }
 
@@ -143,13 +144,13 @@ func (h *heardOf) isNew(groupID string, c group.PresenceChange) bool {
 }
 
 func (o once) Start(ctx context.Context, grace time.Duration, tell func(string, []group.PresenceChange)) error {
-	return o.PresenceStore.Start(ctx, grace, func(groupID string, changes []group.PresenceChange) {
+	return o.Store.Start(ctx, grace, func(groupID string, changes []group.PresenceChange) {
 		tell(groupID, slices.DeleteFunc(changes, func(c group.PresenceChange) bool { return !o.heard.isNew(groupID, c) }))
 	})
 }
 
-func (o once) Apply(ctx context.Context, changes []group.Attendance) ([]group.PresenceChange, error) {
-	told, err := o.PresenceStore.Apply(ctx, changes)
+func (o once) Apply(ctx context.Context, changes []presence.Attendance) ([]group.PresenceChange, error) {
+	told, err := o.Store.Apply(ctx, changes)
 	for i, c := range told {
 		if c.Status != "" {
 			o.heard.isNew(changes[i].GroupID, c)
@@ -243,17 +244,19 @@ func (c *crowd) told(changes ...group.PresenceChange) {
 
 func stays(user string) bool { return user[0] == 's' }
 
-func (c *crowd) come(m *mover, user string) { c.apply(m, group.Attendance{UserID: user, Here: true}) }
+func (c *crowd) come(m *mover, user string) {
+	c.apply(m, presence.Attendance{UserID: user, Here: true})
+}
 
 func (c *crowd) leave(m *mover, user string) {
-	c.apply(m, group.Attendance{UserID: user, Reason: group.ReasonDropped})
+	c.apply(m, presence.Attendance{UserID: user, Reason: group.ReasonDropped})
 }
 
 // apply is one user's change, again until it is stored.
-func (c *crowd) apply(m *mover, a group.Attendance) {
+func (c *crowd) apply(m *mover, a presence.Attendance) {
 	a.GroupID = crowdGroup
 	for c.ctx.Err() == nil && !c.killed(m) {
-		told, err := m.Apply(context.WithoutCancel(c.ctx), []group.Attendance{a}) // what it answers must be told
+		told, err := m.Apply(context.WithoutCancel(c.ctx), []presence.Attendance{a}) // what it answers must be told
 		if err == nil {
 			c.told(told...)
 			return
@@ -570,9 +573,9 @@ func TestBridgeTellsAtLeastOnce(t *testing.T) {
 	}
 	nodes[1].mustEnter(t, leaving)
 	for i, m := range nodes {
-		come := make([]group.Attendance, users)
+		come := make([]presence.Attendance, users)
 		for k := range come {
-			come[k] = group.Attendance{GroupID: fmt.Sprint("g", k), UserID: fmt.Sprint("u", i), Here: true}
+			come[k] = presence.Attendance{GroupID: fmt.Sprint("g", k), UserID: fmt.Sprint("u", i), Here: true}
 		}
 		if _, err := m.Apply(t.Context(), come); err != nil {
 			t.Fatal(err)
@@ -580,9 +583,9 @@ func TestBridgeTellsAtLeastOnce(t *testing.T) {
 	}
 	for _, m := range nodes {
 		m.here.Go(func() {
-			gone := make([]group.Attendance, users)
+			gone := make([]presence.Attendance, users)
 			for k := range gone {
-				gone[k] = group.Attendance{GroupID: fmt.Sprint("g", k), UserID: fmt.Sprint("u", slices.Index(nodes[:], m)), Reason: group.ReasonDropped}
+				gone[k] = presence.Attendance{GroupID: fmt.Sprint("g", k), UserID: fmt.Sprint("u", slices.Index(nodes[:], m)), Reason: group.ReasonDropped}
 			}
 			if _, err := m.Apply(t.Context(), gone); err != nil {
 				t.Error(err)
@@ -624,7 +627,7 @@ func TestBridgeTakesAlong(t *testing.T) {
 	must(a.SetState(t.Context(), crowdGroup, "bo", json.RawMessage(`{"bo":1}`)))
 	c.leave(a, "bo")
 	c.come(a, "cy") // is gone for good
-	c.apply(a, group.Attendance{UserID: "cy", Reason: group.ReasonLeft, Final: true})
+	c.apply(a, presence.Attendance{UserID: "cy", Reason: group.ReasonLeft, Final: true})
 	step := func(p phase) {
 		for _, m := range c.nodes {
 			m.mustEnter(t, p)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 )
 
 const (
@@ -205,7 +205,7 @@ func (s *Store) claimed(self identity, groups []string) (users []change, waits, 
 			forgotten := c.epoch != self.epoch
 			who := claimOf{groupID, userID, *c}
 			if c.here {
-				users = append(users, change{Attendance: group.Attendance{GroupID: groupID, UserID: userID, Here: true}})
+				users = append(users, change{Attendance: presence.Attendance{GroupID: groupID, UserID: userID, Here: true}})
 			} else if forgotten && !c.until.IsZero() {
 				waits = append(waits, who)
 			}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 )
 
 // claim is what this node knows of a user of its own: one who is here, whom it
@@ -51,7 +52,7 @@ func (c claims) dropIf(fn func(*claim) bool) {
 }
 
 // remember keeps what is true on this node, whatever becomes of writing it.
-func (s *Store) remember(changes []group.Attendance) (identity, []change) {
+func (s *Store) remember(changes []presence.Attendance) (identity, []change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	marked := make([]change, len(changes))
@@ -93,7 +94,7 @@ func (s *Store) confirm(self identity, changes []change, told []result) {
 }
 
 // waitsLocked keeps whom this node waits for.
-func (s *Store) waitsLocked(self identity, a group.Attendance, r result) {
+func (s *Store) waitsLocked(self identity, a presence.Attendance, r result) {
 	s.claims.put(a.GroupID, a.UserID, &claim{
 		id:     self.id,
 		epoch:  self.epoch,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
@@ -35,7 +36,7 @@ type follower struct {
 
 // batchOf is the latest of what changed, until it is written.
 type batchOf struct {
-	changes map[attendee]group.Attendance
+	changes map[attendee]presence.Attendance
 	late    bool // nobody waits for it
 	told    map[attendee]group.PresenceChange
 	done    chan struct{} // closed once it was tried
@@ -46,7 +47,7 @@ type stateAt struct {
 	at    time.Time
 }
 
-func newFollower(p presence, late func(map[attendee]group.PresenceChange)) *follower {
+func newFollower(p served, late func(map[attendee]group.PresenceChange)) *follower {
 	f := &follower{
 		at:     p.at,
 		store:  p.store,
@@ -74,7 +75,7 @@ func (f *follower) stop() {
 }
 
 // add takes changes.
-func (f *follower) add(changes []group.Attendance) *batchOf {
+func (f *follower) add(changes []presence.Attendance) *batchOf {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.beginLocked()
@@ -89,7 +90,7 @@ func (f *follower) add(changes []group.Attendance) *batchOf {
 }
 
 func newBatchOf() *batchOf {
-	return &batchOf{changes: make(map[attendee]group.Attendance), done: make(chan struct{})}
+	return &batchOf{changes: make(map[attendee]presence.Attendance), done: make(chan struct{})}
 }
 
 func (f *follower) addState(of attendee, state json.RawMessage, at time.Time) {
@@ -235,7 +236,7 @@ func (f *follower) writeBatch(ctx context.Context, b *batchOf) error {
 	if b == nil {
 		return nil
 	}
-	changes := make([]group.Attendance, 0, len(b.changes))
+	changes := make([]presence.Attendance, 0, len(b.changes))
 	for _, c := range b.changes {
 		changes = append(changes, c)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/moim-live/moim/internal/proxytest"
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/group/redispresence"
 	"github.com/moim-live/moim/modules/redisrole"
 )
@@ -188,7 +189,7 @@ func TestCost(t *testing.T) {
 	m := s.Monitor()
 	r := &room{statuses: make(map[string][]string)}
 	n := newNode(t, redisrole.Config{URL: s.URL()})
-	p := group.NewPresence(group.Config{PresenceWindow: 200 * time.Millisecond, PresenceGrace: 3 * time.Second}, n.Store, r, slog.New(slog.DiscardHandler))
+	p := presence.New(group.Config{PresenceWindow: 200 * time.Millisecond, PresenceGrace: 3 * time.Second}, n.Store, r, slog.New(slog.DiscardHandler))
 	began := time.Now()
 	if err := p.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -209,11 +210,11 @@ func TestCost(t *testing.T) {
 		}
 	}
 	for i := range members {
-		p.Subscribed("g", tab{user: fmt.Sprint("u", i)})
+		p.Subscribed("g", fmt.Sprint("u", i))
 	}
 	eventually(t, "all are online", all("online"))
 	for i := range members {
-		p.Unsubscribed("g", tab{user: fmt.Sprint("u", i)}, "dropped")
+		p.Unsubscribed("g", fmt.Sprint("u", i), "dropped")
 	}
 	eventually(t, "all are reconnecting", all("reconnecting"))
 	eventually(t, "all are offline", all("offline"))

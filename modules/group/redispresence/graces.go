@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 )
 
 const (
@@ -150,7 +151,7 @@ func (s *Store) end(ctx context.Context, self identity, groups []string) ([]ende
 	_, err := s.runEach(ctx, self, s.scripts.end, func(p redis.Pipeliner) {
 		for i, groupID := range groups {
 			results[i] = s.scripts.end.EvalSha(ctx, p, s.keys.group(groupID, self.epoch),
-				timeToLive.Milliseconds(), endLimit, group.LatelyFor.Milliseconds(), group.LatelyMax)
+				timeToLive.Milliseconds(), endLimit, presence.LatelyFor.Milliseconds(), presence.LatelyMax)
 		}
 	})
 	if err != nil {

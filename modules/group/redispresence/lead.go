@@ -28,7 +28,7 @@ func (b *Bridge) Lead(ctx context.Context, asked, also *redisrole.Clients) error
 		return errStopped
 	}
 	if !b.started { // nobody is here yet
-		b.asked, b.second = presence{asked, b.open(asked)}, nil
+		b.asked, b.second = served{asked, b.open(asked)}, nil
 		if also != nil {
 			b.second = b.newFollower(also)
 		}
@@ -53,7 +53,7 @@ func (b *Bridge) Lead(ctx context.Context, asked, also *redisrole.Clients) error
 func (b *Bridge) newFollower(at *redisrole.Clients) *follower {
 	store := b.open(at)
 	store.fresh = true
-	return newFollower(presence{at, store}, b.said.addAll)
+	return newFollower(served{at, store}, b.said.addAll)
 }
 
 // write makes a server the one that is written as well. In a hurry, because the
@@ -96,7 +96,7 @@ func (b *Bridge) write(ctx context.Context, at *redisrole.Clients, hurry bool) e
 
 // leave stops the store on a server that is written no more. It waits: who
 // comes back to that server begins anew.
-func (b *Bridge) leave(ctx context.Context, asked presence, second *follower) {
+func (b *Bridge) leave(ctx context.Context, asked served, second *follower) {
 	second.stop()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
@@ -127,7 +127,7 @@ func (b *Bridge) Filled(ctx context.Context) error {
 	return b.filled(ctx, asked, second)
 }
 
-func (b *Bridge) filled(ctx context.Context, asked presence, second *follower) error {
+func (b *Bridge) filled(ctx context.Context, asked served, second *follower) error {
 	if err := second.at.Health(ctx, redisrole.Group); err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (b *Bridge) swap(ctx context.Context) error {
 		b.mu.Unlock()
 	}
 	before := b.asked
-	b.asked = presence{second.at, second.store}
+	b.asked = served{second.at, second.store}
 	b.second = newFollower(before, b.said.addAll)
 	b.second.copied = true
 	b.second.start()

@@ -12,6 +12,8 @@ import (
 
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/feed"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/group/redispresence"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -19,7 +21,7 @@ import (
 
 // room is what the subscribers of all nodes are sent.
 type room struct {
-	group.Emitter
+	feed.Emitter
 	mu       sync.Mutex
 	statuses map[string][]string // by user
 	messages int
@@ -44,14 +46,6 @@ func (r *room) sent(user string) []string {
 	return append([]string(nil), r.statuses[user]...)
 }
 
-// tab is a subscribed socket.
-type tab struct {
-	group.Subscriber
-	user string
-}
-
-func (t tab) UserID() string { return t.user }
-
 // TestPresenceOnTwoNodes has members with tabs on either node, one of which
 // dies.
 func TestPresenceOnTwoNodes(t *testing.T) {
@@ -59,10 +53,10 @@ func TestPresenceOnTwoNodes(t *testing.T) {
 	s := redistest.Start(t)
 	r := &room{statuses: make(map[string][]string)}
 	var stores [2]*node
-	var nodes [2]*group.Presence
+	var nodes [2]*presence.Tracker
 	for i := range nodes {
 		stores[i] = newNode(t, redisrole.Config{URL: s.URL()})
-		nodes[i] = group.NewPresence(group.Config{PresenceWindow: 5 * time.Millisecond, PresenceGrace: 300 * time.Millisecond}, stores[i].Store, r, slog.New(slog.DiscardHandler))
+		nodes[i] = presence.New(group.Config{PresenceWindow: 5 * time.Millisecond, PresenceGrace: 300 * time.Millisecond}, stores[i].Store, r, slog.New(slog.DiscardHandler))
 		if err := nodes[i].Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -73,8 +67,8 @@ func TestPresenceOnTwoNodes(t *testing.T) {
 		})
 	}
 	for range 5 {
-		nodes[0].Subscribed("g", tab{user: "ana"})
-		nodes[1].Subscribed("g", tab{user: "bo"})
+		nodes[0].Subscribed("g", "ana")
+		nodes[1].Subscribed("g", "bo")
 	}
 	lists := func(users ...string) func() bool {
 		return func() bool {
@@ -93,15 +87,15 @@ func TestPresenceOnTwoNodes(t *testing.T) {
 	}
 	eventually(t, "each node lists both", lists("ana", "bo"))
 	eventually(t, "both are told, once", func() bool { return len(r.sent("ana")) == 1 && len(r.sent("bo")) == 1 })
-	nodes[0].Subscribed("g", tab{user: "bo"})
-	nodes[0].Subscribed("g", tab{user: "cy"})
+	nodes[0].Subscribed("g", "bo")
+	nodes[0].Subscribed("g", "cy")
 	eventually(t, "cy is told, after bo was stored", func() bool { return len(r.sent("cy")) == 1 })
 	redispresence.Kill(stores[1].Store)
 	for range 5 {
-		nodes[0].Unsubscribed("g", tab{user: "ana"}, "")
+		nodes[0].Unsubscribed("g", "ana", "")
 	}
 	eventually(t, "ana is told to be offline", func() bool { return cmp.Equal(r.sent("ana"), []string{"online", "reconnecting", "offline"}) })
-	nodes[0].Unsubscribed("g", tab{user: "bo"}, "")
+	nodes[0].Unsubscribed("g", "bo", "")
 	eventually(t, "bo, who has tabs on the dead node alone now, is told once it is swept", func() bool {
 		return cmp.Equal(r.sent("bo"), []string{"online", "reconnecting", "offline"})
 	})

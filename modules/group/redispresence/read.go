@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 )
 
 // read lists who is there, or was lately. Nodes are asked for after users, so
@@ -140,7 +141,7 @@ func (l *listing) graces(graces []redis.Z, reasons map[string]string) {
 func (l *listing) lately(seen []redis.Z) {
 	for _, z := range seen {
 		userID, _ := z.Member.(string)
-		if at := time.UnixMilli(int64(z.Score)).UTC(); l.now.Sub(at) < group.LatelyFor {
+		if at := time.UnixMilli(int64(z.Score)).UTC(); l.now.Sub(at) < presence.LatelyFor {
 			l.add(userID, group.StatusOffline, at)
 		}
 	}

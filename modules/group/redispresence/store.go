@@ -20,6 +20,7 @@ import (
 
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
@@ -96,7 +97,7 @@ type identity struct {
 	epoch  string // the server's; empty before the first renewal
 }
 
-var _ group.PresenceStore = (*Store)(nil)
+var _ presence.Store = (*Store)(nil)
 
 // New returns a store on the group role's client. It does no I/O.
 func New(clients *redisrole.Clients, log *slog.Logger) *Store {
@@ -138,7 +139,7 @@ func newID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// Start implements [group.PresenceStore]. It waits for a server that does not
+// Start implements [presence.Store]. It waits for a server that does not
 // answer for two seconds at most.
 func (s *Store) Start(ctx context.Context, grace time.Duration, tell func(groupID string, changes []group.PresenceChange)) error {
 	s.mu.Lock()
@@ -162,7 +163,7 @@ func (s *Store) Start(ctx context.Context, grace time.Duration, tell func(groupI
 	}
 }
 
-// Stop implements [group.PresenceStore]. Another node sweeps what this one
+// Stop implements [presence.Store]. Another node sweeps what this one
 // leaves, at once.
 func (s *Store) Stop(ctx context.Context) error {
 	return s.close(ctx, s.release)
@@ -192,8 +193,8 @@ func (s *Store) close(ctx context.Context, giveUp func(context.Context)) error {
 	}
 }
 
-// Apply implements [group.PresenceStore].
-func (s *Store) Apply(ctx context.Context, changes []group.Attendance) ([]group.PresenceChange, error) {
+// Apply implements [presence.Store].
+func (s *Store) Apply(ctx context.Context, changes []presence.Attendance) ([]group.PresenceChange, error) {
 	if err := s.take(ctx); err != nil {
 		return nil, fault.ErrUnavailable.WithCause(err)
 	}
@@ -240,7 +241,7 @@ func (s *Store) mayWrite(self identity) error {
 	return nil
 }
 
-// SetState implements [group.PresenceStore].
+// SetState implements [presence.Store].
 func (s *Store) SetState(ctx context.Context, groupID, userID string, state json.RawMessage) (time.Time, error) {
 	var at time.Time
 	err := s.ask(ctx, func(ctx context.Context, _ string) (err error) {
@@ -263,7 +264,7 @@ func (s *Store) take(ctx context.Context) error {
 
 func (s *Store) give() { <-s.turn }
 
-// List implements [group.PresenceStore]. It fails at once while the server is
+// List implements [presence.Store]. It fails at once while the server is
 // known to be down.
 func (s *Store) List(ctx context.Context, groupID string) ([]group.Present, error) {
 	var users []group.Present
@@ -274,7 +275,7 @@ func (s *Store) List(ctx context.Context, groupID string) ([]group.Present, erro
 	return users, err
 }
 
-// Count implements [group.PresenceStore]. It fails at once while the server is
+// Count implements [presence.Store]. It fails at once while the server is
 // known to be down.
 func (s *Store) Count(ctx context.Context, groupIDs []string) ([]int, error) {
 	var counts []int

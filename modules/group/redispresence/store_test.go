@@ -19,6 +19,7 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/group/presencetest"
 	"github.com/moim-live/moim/modules/group/redispresence"
 	"github.com/moim-live/moim/modules/redisrole"
@@ -141,9 +142,9 @@ func news(all ...*node) []string {
 // try stores changes and returns what subscribers are to be told. "+ana"
 // comes, "~ana" drops and "-ana" leaves.
 func (n *node) try(ctx context.Context, groupID string, changes ...string) ([]string, error) {
-	attendances := make([]group.Attendance, len(changes))
+	attendances := make([]presence.Attendance, len(changes))
 	for i, c := range changes {
-		a := group.Attendance{GroupID: groupID, UserID: c[1:], Here: c[0] == '+'}
+		a := presence.Attendance{GroupID: groupID, UserID: c[1:], Here: c[0] == '+'}
 		switch c[0] {
 		case '~':
 			a.Reason = group.ReasonDropped
@@ -217,9 +218,9 @@ func TestSuite(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	prefixes := atomic.Int64{}
-	presencetest.Run(t, func(t *testing.T) []group.PresenceStore {
+	presencetest.Run(t, func(t *testing.T) []presence.Store {
 		cfg := redisrole.Config{URL: s.URL(), Prefix: fmt.Sprint("p", prefixes.Add(1))}
-		return []group.PresenceStore{newNode(t, cfg).Store, newNode(t, cfg).Store, newNode(t, cfg).Store}
+		return []presence.Store{newNode(t, cfg).Store, newNode(t, cfg).Store, newNode(t, cfg).Store}
 	})
 }
 
@@ -228,9 +229,9 @@ func TestSuiteOnCluster(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3)
 	prefixes := atomic.Int64{}
-	presencetest.Run(t, func(t *testing.T) []group.PresenceStore {
+	presencetest.Run(t, func(t *testing.T) []presence.Store {
 		cfg := redisrole.Config{URL: c.URL(), Prefix: fmt.Sprint("p", prefixes.Add(1))}
-		return []group.PresenceStore{newNode(t, cfg).Store, newNode(t, cfg).Store, newNode(t, cfg).Store}
+		return []presence.Store{newNode(t, cfg).Store, newNode(t, cfg).Store, newNode(t, cfg).Store}
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 )
 
 // tellAll tells of users, a group at a time.
@@ -130,7 +131,7 @@ func (s *Store) scanUsers(ctx context.Context, dead deadNode, groupID string, cu
 	var users []change
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if slices.Contains(strings.Fields(pairs[i+1]), dead.id) {
-			users = append(users, change{Attendance: group.Attendance{GroupID: groupID, UserID: pairs[i], Reason: dead.reason}})
+			users = append(users, change{Attendance: presence.Attendance{GroupID: groupID, UserID: pairs[i], Reason: dead.reason}})
 		}
 	}
 	return users, next, err

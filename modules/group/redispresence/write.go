@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 )
 
 // batch is how many users one round trip writes.
@@ -16,7 +17,7 @@ const batch = 500
 
 // change is what is written of a user.
 type change struct {
-	group.Attendance
+	presence.Attendance
 	force bool // nobody knows what the server has of him: tell in any case
 }
 
@@ -28,7 +29,7 @@ type result struct {
 	back   bool   // online, and was waited for
 }
 
-func (r result) change(a group.Attendance) group.PresenceChange {
+func (r result) change(a presence.Attendance) group.PresenceChange {
 	if r.status == "" {
 		return group.PresenceChange{}
 	}
@@ -91,7 +92,7 @@ func (s *Store) writePart(ctx context.Context, self identity, changes []change, 
 		for call, at := range calls {
 			args := []any{
 				timeToLive.Milliseconds(), self.id, self.before, call.op, flag(call.force),
-				s.grace.Milliseconds(), call.reason, flag(call.forget), group.LatelyFor.Milliseconds(), group.LatelyMax,
+				s.grace.Milliseconds(), call.reason, flag(call.forget), presence.LatelyFor.Milliseconds(), presence.LatelyMax,
 			}
 			for _, i := range at {
 				args = append(args, changes[i].UserID)

@@ -1,0 +1,180 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/web"
+)
+
+// Disconnector closes a user's sockets on every node. socket.Emitter fulfils
+// it.
+type Disconnector interface {
+	Disconnect(ctx context.Context, userID string) error
+}
+
+// Controller is the HTTP door: it reads requests, calls the [group.Service] and
+// renders what it returns.
+type Controller struct {
+	service *group.Service
+	users   Disconnector
+	api     *web.API
+}
+
+// NewController returns a controller. Call [Controller.Register] to serve it.
+func NewController(service *group.Service, users Disconnector) *Controller {
+	return &Controller{service: service, users: users}
+}
+
+// Register adds the operations to api.
+func (c *Controller) Register(api *web.API) {
+	c.api = api
+	c.registerGroups()
+	c.registerMembers()
+	c.registerRequests()
+	c.registerInvites()
+	c.registerBans()
+	c.registerStream()
+}
+
+// OneGroup is the group in a path.
+type OneGroup struct {
+	GroupID string `path:"groupId" doc:"the group's id"`
+}
+
+// Condition makes a change depend on the revision that the client has read.
+type Condition struct {
+	IfMatch string `header:"If-Match" doc:"the ETag that the change is for: 412 version_conflict when the group has another"`
+}
+
+// revision returns the revision asked for, nil for none.
+func (c Condition) revision() (*int64, error) {
+	revision, whichever, err := web.ParseIfMatch(c.IfMatch)
+	if err != nil || whichever {
+		return nil, err
+	}
+	return &revision, nil
+}
+
+// Once is the key that makes a repeat return the first answer.
+type Once struct {
+	Key string `header:"Idempotency-Key" doc:"at most 255 bytes: a repeat under the same key returns the first answer, for 24 hours"`
+}
+
+// Resolve implements huma.Resolver.
+func (o *Once) Resolve(huma.Context) []error {
+	if o.Key == "" || group.CheckKey(o.Key) == "" {
+		return nil
+	}
+	return []error{&huma.ErrorDetail{Location: "header.Idempotency-Key", Message: group.CheckKey(o.Key)}}
+}
+
+// once returns the context for the service.
+func (o *Once) once(ctx context.Context) context.Context {
+	return group.WithOptionalKey(ctx, o.Key)
+}
+
+// Sent is a request's body. What is wrong with it the service reports, as it
+// does for sockets; huma's own validation is off.
+type Sent[T any] struct {
+	Body T
+}
+
+// Tagged is a Group with its entity tag.
+type Tagged struct {
+	ETag string `header:"ETag" doc:"the revision, in quotes"`
+	Body group.Group
+}
+
+func tagged(g group.Group, err error) (*Tagged, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &Tagged{ETag: web.ETag(g.Revision), Body: g}, nil
+}
+
+// Answer is any other body.
+type Answer[T any] struct {
+	Body T
+}
+
+func answer[T any](body T, err error) (*Answer[T], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &Answer[T]{Body: body}, nil
+}
+
+// Nothing is the answer without a body.
+type Nothing struct{}
+
+func nothing(err error) (*Nothing, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &Nothing{}, nil
+}
+
+// operation describes an operation. problems lists what can go wrong, each a
+// status and codes: "409 group_full". Validation is the service's.
+func operation(method, path, id, summary string, status int, problems ...string) huma.Operation {
+	op := huma.Operation{
+		OperationID:      id,
+		Method:           method,
+		Path:             web.Prefix + path,
+		Summary:          summary,
+		Tags:             []string{"groups"},
+		DefaultStatus:    status,
+		SkipValidateBody: true,
+		Responses:        map[string]*huma.Response{},
+	}
+	problems = append(problems, "401 unauthenticated", "503 unavailable")
+	if method != http.MethodGet {
+		problems = append(problems, "400 bad_request", "413 payload_too_large", "422 validation_failed")
+	}
+	if method == http.MethodPost {
+		problems = append(problems, "422 validation_failed, idempotency_mismatch")
+	}
+	for _, problem := range problems {
+		status, codes, _ := strings.Cut(problem, " ")
+		op.Responses[status] = &huma.Response{
+			Description: "code: " + codes,
+			Content: map[string]*huma.MediaType{
+				"application/problem+json": {Schema: &huma.Schema{Ref: "#/components/schemas/Problem"}},
+			},
+		}
+	}
+	return op
+}
+
+// page cuts the item that says that there are more off a list of limit+1.
+func page[T any](api *web.API, kind string, items []T, limit int, key func(T) string) web.Page[T] {
+	p := web.Page[T]{Items: items}
+	if p.Items == nil {
+		p.Items = []T{}
+	}
+	if len(items) > limit {
+		p.Items = items[:limit]
+		p.NextCursor = api.Cursor(kind, key(items[limit-1]))
+	}
+	return p
+}
+
+// Problems that most operations share.
+const (
+	hidden    = "404 not_found"
+	outside   = "403 not_member"
+	notEnough = "403 forbidden, not_member"
+)
+
+// register adds an operation of c.
+func register[I, O any](c *Controller, op huma.Operation, fn func(ctx context.Context, in *I) (*O, error)) {
+	web.Register(c.api, op, fn)
+}
+
+var errBackEndsOnly = fault.ErrForbidden.WithMessage("only an application's back end may do this")

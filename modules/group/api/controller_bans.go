@@ -1,0 +1,56 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/web"
+)
+
+// OneUser is a user of a group in a path, who need not be a member.
+type OneUser struct {
+	OneGroup
+	UserID string `path:"userId" doc:"a user id"`
+}
+
+type banInput struct {
+	OneUser
+	Body *group.BanRequest
+}
+
+func (c *Controller) registerBans() {
+	register(c, operation(http.MethodGet, "/groups/{groupId}/bans", "list-bans",
+		"List the bans that have not expired, by user id", http.StatusOK,
+		hidden, notEnough, "400 bad_request", "422 validation_failed"), c.bans)
+	register(c, operation(http.MethodPut, "/groups/{groupId}/bans/{userId}", "ban-user",
+		"Ban a user; if he is a member, he is removed", http.StatusOK,
+		hidden, notEnough, "409 group_ended, owner_must_transfer"), c.ban)
+	register(c, operation(http.MethodDelete, "/groups/{groupId}/bans/{userId}", "unban-user",
+		"Lift a ban; a repeat answers the same", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.unban)
+}
+
+func (c *Controller) bans(ctx context.Context, in *membersInput) (*Answer[web.Page[group.Ban]], error) {
+	kind := "bans of " + in.GroupID
+	after, err := c.api.ParseCursor(kind, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	bans, err := c.service.Bans(ctx, web.Caller(ctx), in.GroupID, after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	return answer(page(c.api, kind, bans, in.Limit, func(b group.Ban) string { return b.UserID }), nil)
+}
+
+func (c *Controller) ban(ctx context.Context, in *banInput) (*Answer[group.Ban], error) {
+	var req group.BanRequest
+	if in.Body != nil {
+		req = *in.Body
+	}
+	return answer(c.service.Ban(ctx, web.Caller(ctx), in.GroupID, in.UserID, req))
+}
+
+func (c *Controller) unban(ctx context.Context, in *OneUser) (*Nothing, error) {
+	return nothing(c.service.Unban(ctx, web.Caller(ctx), in.GroupID, in.UserID))
+}

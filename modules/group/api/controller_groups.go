@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/web"
+)
+
+type createInput struct {
+	Once
+	Sent[group.CreateRequest]
+}
+
+type createAnswer struct {
+	Location string `header:"Location" doc:"where the group is"`
+	ETag     string `header:"ETag" doc:"the revision, in quotes"`
+	Body     group.Group
+}
+
+type updateInput struct {
+	OneGroup
+	Condition
+	Sent[group.UpdateRequest]
+}
+
+type deleteInput struct {
+	OneGroup
+	Condition
+}
+
+type findInput struct {
+	Visibility string `query:"visibility" enum:"public" default:"public" doc:"public groups are the only ones that can be found"`
+	Query      string `query:"q" doc:"a part of the name; at most 200 characters"`
+	web.Paging
+}
+
+type mineInput struct{ web.Paging }
+
+func (c *Controller) registerGroups() {
+	register(c, operation(http.MethodPost, "/groups", "create-group",
+		"Create a group; the caller owns it", http.StatusCreated, "409 limit_reached"), c.create)
+	register(c, operation(http.MethodGet, "/groups", "find-groups",
+		"Find public groups, newest first", http.StatusOK, "400 bad_request", "422 validation_failed"), c.find)
+	register(c, operation(http.MethodGet, "/me/groups", "my-groups",
+		"List the caller's groups, newest first", http.StatusOK, "400 bad_request", "422 validation_failed"), c.mine)
+	register(c, operation(http.MethodGet, "/groups/{groupId}", "get-group",
+		"Read a group", http.StatusOK, hidden), c.get)
+	register(c, operation(http.MethodPatch, "/groups/{groupId}", "update-group",
+		"Change a group by a JSON merge patch (RFC 7396)", http.StatusOK,
+		hidden, notEnough, "409 group_full, group_ended", "412 version_conflict"), c.update)
+	register(c, operation(http.MethodDelete, "/groups/{groupId}", "delete-group",
+		"Delete a group", http.StatusNoContent, hidden, notEnough, "412 version_conflict"), c.remove)
+}
+
+func (c *Controller) create(ctx context.Context, in *createInput) (*createAnswer, error) {
+	g, err := c.service.Create(in.once(ctx), web.Caller(ctx), in.Body)
+	if err != nil {
+		return nil, err
+	}
+	return &createAnswer{Location: web.Prefix + "/groups/" + g.ID, ETag: web.ETag(g.Revision), Body: g}, nil
+}
+
+func (c *Controller) get(ctx context.Context, in *OneGroup) (*Tagged, error) {
+	return tagged(c.service.Get(ctx, web.Caller(ctx), in.GroupID))
+}
+
+func (c *Controller) update(ctx context.Context, in *updateInput) (*Tagged, error) {
+	revision, err := in.revision()
+	if err != nil {
+		return nil, err
+	}
+	return tagged(c.service.Update(ctx, web.Caller(ctx), in.GroupID, revision, in.Body))
+}
+
+func (c *Controller) remove(ctx context.Context, in *deleteInput) (*Nothing, error) {
+	revision, err := in.revision()
+	if err != nil {
+		return nil, err
+	}
+	return nothing(c.service.Delete(ctx, web.Caller(ctx), in.GroupID, revision))
+}
+
+func (c *Controller) find(ctx context.Context, in *findInput) (*Answer[web.Page[group.Group]], error) {
+	kind := "groups?q=" + in.Query
+	before, err := c.api.ParseCursor(kind, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := c.service.ListPublic(ctx, in.Query, before, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	return answer(page(c.api, kind, groups, in.Limit, func(g group.Group) string { return g.ID }), nil)
+}
+
+func (c *Controller) mine(ctx context.Context, in *mineInput) (*Answer[web.Page[group.Membership]], error) {
+	caller := web.Caller(ctx)
+	kind := "me/groups " + caller.UserID
+	before, err := c.api.ParseCursor(kind, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := c.service.ListMine(ctx, caller, before, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	return answer(page(c.api, kind, groups, in.Limit, func(m group.Membership) string { return m.ID }), nil)
+}
+
+type disconnectInput struct {
+	Once
+	UserID string `path:"userId" doc:"the user's id"`
+}
+
+// disconnect closes a user's sockets: there is no more to it than asking.
+func (c *Controller) disconnect(ctx context.Context, in *disconnectInput) (*Nothing, error) {
+	if !web.Caller(ctx).Admin {
+		return nil, errBackEndsOnly
+	}
+	if !group.ValidUserID(in.UserID) {
+		return nil, fault.Validation(fault.Field{Field: "userId", Message: "is not a user id"})
+	}
+	err := c.service.Repeatable(in.once(ctx), web.Caller(ctx), "disconnect "+in.UserID, func() error {
+		if err := c.users.Disconnect(ctx, in.UserID); err != nil {
+			return fault.ErrUnavailable.WithMessage("not every node could be told; try again").WithCause(err)
+		}
+		return nil
+	})
+	return nothing(err)
+}

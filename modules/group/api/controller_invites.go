@@ -1,0 +1,68 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/web"
+)
+
+type inviteInput struct {
+	OneGroup
+	Once
+	Body *group.InviteRequest
+}
+
+type revokeInput struct {
+	OneGroup
+	InviteID string `path:"inviteId" doc:"the invite's id"`
+}
+
+type acceptInput struct {
+	Code string `path:"code" doc:"the invite's code"`
+	Once
+}
+
+func (c *Controller) registerInvites() {
+	register(c, operation(http.MethodGet, "/groups/{groupId}/invites", "list-invites",
+		"List invites that were not revoked, newest first, without their codes", http.StatusOK,
+		hidden, notEnough, "400 bad_request", "422 validation_failed"), c.invites)
+	register(c, operation(http.MethodPost, "/groups/{groupId}/invites", "create-invite",
+		"Make a code with which others become members; it is shown this once", http.StatusCreated,
+		hidden, notEnough, "409 group_ended, limit_reached"), c.invite)
+	register(c, operation(http.MethodDelete, "/groups/{groupId}/invites/{inviteId}", "revoke-invite",
+		"Make an invite's code worthless", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.revoke)
+	register(c, operation(http.MethodPost, "/invites/{code}/accept", "accept-invite",
+		"Become a member by an invite; a repeat answers the same", http.StatusOK,
+		"403 banned", "409 group_ended, group_full, limit_reached", "410 invite_invalid"), c.accept)
+}
+
+func (c *Controller) invites(ctx context.Context, in *membersInput) (*Answer[web.Page[group.Invite]], error) {
+	kind := "invites of " + in.GroupID
+	before, err := c.api.ParseCursor(kind, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	invites, err := c.service.Invites(ctx, web.Caller(ctx), in.GroupID, before, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	return answer(page(c.api, kind, invites, in.Limit, func(i group.Invite) string { return i.InviteID }), nil)
+}
+
+func (c *Controller) invite(ctx context.Context, in *inviteInput) (*Answer[group.NewInvite], error) {
+	var req group.InviteRequest
+	if in.Body != nil {
+		req = *in.Body
+	}
+	return answer(c.service.Invite(in.once(ctx), web.Caller(ctx), in.GroupID, req))
+}
+
+func (c *Controller) revoke(ctx context.Context, in *revokeInput) (*Nothing, error) {
+	return nothing(c.service.Revoke(ctx, web.Caller(ctx), in.GroupID, in.InviteID))
+}
+
+func (c *Controller) accept(ctx context.Context, in *acceptInput) (*Answer[group.Member], error) {
+	return answer(c.service.Accept(in.once(ctx), web.Caller(ctx), in.Code))
+}

@@ -1,0 +1,112 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/web"
+)
+
+type groupAction struct {
+	OneGroup
+	Once
+}
+
+type membersInput struct {
+	OneGroup
+	web.Paging
+}
+
+type memberInput struct {
+	OneGroup
+	UserID string `path:"userId" doc:"the member's user id"`
+}
+
+type addMembersInput struct {
+	OneGroup
+	Once
+	Sent[group.AddMembersRequest]
+}
+
+type updateMemberInput struct {
+	OneGroup
+	UserID string `path:"userId" doc:"the member's user id"`
+	Sent[group.UpdateMemberRequest]
+}
+
+type transferInput struct {
+	OneGroup
+	Condition
+	Sent[group.TransferRequest]
+}
+
+// MemberPage is a page of members at one version of the group: apply the
+// member events above it.
+type MemberPage struct {
+	Items      []group.ListedMember `json:"items"`
+	Version    int64                `json:"version" doc:"of the group when the page was read"`
+	NextCursor string               `json:"nextCursor,omitempty" doc:"where the next page begins; absent on the last one"`
+}
+
+func (c *Controller) registerMembers() {
+	register(c, operation(http.MethodPost, "/groups/{groupId}/leave", "leave-group",
+		"Stop being a member", http.StatusNoContent, hidden, outside, "409 owner_must_transfer"), c.leave)
+	register(c, operation(http.MethodGet, "/groups/{groupId}/members", "list-members",
+		"List members by user id", http.StatusOK, hidden, outside, "400 bad_request", "422 validation_failed"), c.members)
+	register(c, operation(http.MethodPost, "/groups/{groupId}/members", "add-members",
+		"Make users members, all or none", http.StatusOK,
+		hidden, "403 banned, forbidden, not_member", "409 group_ended, group_full, limit_reached"), c.addMembers)
+	register(c, operation(http.MethodGet, "/groups/{groupId}/members/{userId}", "get-member",
+		"Read a member", http.StatusOK, hidden, outside), c.member)
+	register(c, operation(http.MethodPatch, "/groups/{groupId}/members/{userId}", "update-member",
+		"Change a member's role and attributes by a JSON merge patch", http.StatusOK,
+		hidden, notEnough, "409 group_ended, owner_must_transfer"), c.updateMember)
+	register(c, operation(http.MethodDelete, "/groups/{groupId}/members/{userId}", "remove-member",
+		"Remove a member", http.StatusNoContent, hidden, notEnough, "409 group_ended, owner_must_transfer"), c.removeMember)
+	register(c, operation(http.MethodPut, "/groups/{groupId}/owner", "transfer-group",
+		"Hand the group over to a member; the owner becomes an admin", http.StatusOK,
+		hidden, notEnough, "409 group_ended, limit_reached", "412 version_conflict"), c.transfer)
+}
+
+func (c *Controller) leave(ctx context.Context, in *groupAction) (*Nothing, error) {
+	return nothing(c.service.Leave(in.once(ctx), web.Caller(ctx), in.GroupID))
+}
+
+func (c *Controller) members(ctx context.Context, in *membersInput) (*Answer[MemberPage], error) {
+	kind := "members of " + in.GroupID
+	after, err := c.api.ParseCursor(kind, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	items, version, err := c.service.Members(ctx, web.Caller(ctx), in.GroupID, after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	p := page(c.api, kind, items, in.Limit, func(m group.ListedMember) string { return m.UserID })
+	return answer(MemberPage{Items: p.Items, Version: version, NextCursor: p.NextCursor}, nil)
+}
+
+func (c *Controller) addMembers(ctx context.Context, in *addMembersInput) (*Answer[group.AddedMembers], error) {
+	return answer(c.service.AddMembers(in.once(ctx), web.Caller(ctx), in.GroupID, in.Body))
+}
+
+func (c *Controller) member(ctx context.Context, in *memberInput) (*Answer[group.Member], error) {
+	return answer(c.service.Member(ctx, web.Caller(ctx), in.GroupID, in.UserID))
+}
+
+func (c *Controller) updateMember(ctx context.Context, in *updateMemberInput) (*Answer[group.Member], error) {
+	return answer(c.service.UpdateMember(ctx, web.Caller(ctx), in.GroupID, in.UserID, in.Body))
+}
+
+func (c *Controller) removeMember(ctx context.Context, in *memberInput) (*Nothing, error) {
+	return nothing(c.service.RemoveMember(ctx, web.Caller(ctx), in.GroupID, in.UserID))
+}
+
+func (c *Controller) transfer(ctx context.Context, in *transferInput) (*Tagged, error) {
+	revision, err := in.revision()
+	if err != nil {
+		return nil, err
+	}
+	return tagged(c.service.Transfer(ctx, web.Caller(ctx), in.GroupID, revision, in.Body))
+}

@@ -1,0 +1,83 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/web"
+)
+
+type userAction struct {
+	OneUser
+	Once
+}
+
+// joinAnswer is a Member under 200, or a status under 202.
+type joinAnswer struct {
+	Status int
+	Body   any
+}
+
+func (c *Controller) registerRequests() {
+	join := operation(http.MethodPost, "/groups/{groupId}/join", "join-group",
+		"Become a member, or ask to; a repeat answers the same", http.StatusOK,
+		hidden, "403 banned, invite_required", "409 group_ended, group_full, limit_reached")
+	join.Responses["200"] = described("the caller is a member", &huma.Schema{Ref: "#/components/schemas/Member"})
+	join.Responses["202"] = described("someone has to approve the caller", &huma.Schema{
+		Type:       huma.TypeObject,
+		Properties: map[string]*huma.Schema{"status": {Type: huma.TypeString, Enum: []any{group.StatusRequested}}},
+		Required:   []string{"status"},
+	})
+	register(c, join, c.join)
+	register(c, operation(http.MethodGet, "/groups/{groupId}/requests", "list-requests",
+		"List who asked to join, by user id", http.StatusOK,
+		hidden, notEnough, "400 bad_request", "422 validation_failed"), c.requests)
+	register(c, operation(http.MethodPost, "/groups/{groupId}/requests/{userId}/approve", "approve-request",
+		"Make who asked for it a member", http.StatusOK,
+		hidden, notEnough, "409 group_ended, group_full, limit_reached"), c.approve)
+	register(c, operation(http.MethodPost, "/groups/{groupId}/requests/{userId}/reject", "reject-request",
+		"Refuse who asked to join", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.reject)
+}
+
+func described(description string, schema *huma.Schema) *huma.Response {
+	return &huma.Response{
+		Description: description,
+		Content:     map[string]*huma.MediaType{"application/json": {Schema: schema}},
+	}
+}
+
+func (c *Controller) join(ctx context.Context, in *groupAction) (*joinAnswer, error) {
+	joined, err := c.service.Join(in.once(ctx), web.Caller(ctx), in.GroupID)
+	if err != nil {
+		return nil, err
+	}
+	status := http.StatusOK
+	if joined.Requested() {
+		status = http.StatusAccepted
+	}
+	return &joinAnswer{Status: status, Body: joined}, nil
+}
+
+func (c *Controller) requests(ctx context.Context, in *membersInput) (*Answer[web.Page[group.Applicant]], error) {
+	kind := "requests of " + in.GroupID
+	after, err := c.api.ParseCursor(kind, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	applicants, err := c.service.Applicants(ctx, web.Caller(ctx), in.GroupID, after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	return answer(page(c.api, kind, applicants, in.Limit, func(a group.Applicant) string { return a.UserID }), nil)
+}
+
+func (c *Controller) approve(ctx context.Context, in *userAction) (*Answer[group.Member], error) {
+	return answer(c.service.Approve(in.once(ctx), web.Caller(ctx), in.GroupID, in.UserID))
+}
+
+func (c *Controller) reject(ctx context.Context, in *userAction) (*Nothing, error) {
+	return nothing(c.service.Reject(in.once(ctx), web.Caller(ctx), in.GroupID, in.UserID))
+}

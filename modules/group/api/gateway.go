@@ -1,0 +1,212 @@
+package api
+
+import (
+	"context"
+	"slices"
+
+	"github.com/moim-live/moim/internal/rawjson"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/feed"
+	"github.com/moim-live/moim/modules/group/presence"
+	"github.com/moim-live/moim/modules/socket"
+	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/socket/engine"
+)
+
+// Gateway is the socket door: it reads requests, calls the [group.Service] and the
+// [feed.Feed], and returns what they answer. Its answers are those of HTTP, {} in
+// place of no body.
+type Gateway struct {
+	service *group.Service
+	feed    *feed.Feed
+	own     *adapter.Owner
+}
+
+// NewGateway returns a gateway. own comes from [group.Reserve]. Give its handlers to a
+// socket.Gateway.
+func NewGateway(service *group.Service, feed *feed.Feed, own *adapter.Owner) *Gateway {
+	return &Gateway{service: service, feed: feed, own: own}
+}
+
+// follower returns s as the feed knows it.
+func (g *Gateway) follower(s *socket.Socket) follower { return follower{s, g.own} }
+
+// subscribeAnswer is what it gets.
+type subscribeAnswer struct {
+	Group    group.Group            `json:"group"`
+	Version  int64                  `json:"version"`
+	Presence *group.PresenceSummary `json:"presence"`
+	Snapshot bool                   `json:"snapshot,omitempty"`
+}
+
+// done is the answer where HTTP has no body.
+type done struct{}
+
+// Handlers returns the handlers of every group event that clients send, and
+// one that ends the subscriptions of a socket that is gone.
+func (g *Gateway) Handlers() []socket.Handler {
+	return socket.As(g.own,
+		socket.On("group:subscribe", g.subscribe),
+		socket.On("group:unsubscribe", g.unsubscribe),
+		socket.On("group:create", g.create),
+		socket.On("group:update", g.update),
+		socket.On("group:delete", g.remove),
+		socket.On("group:join", g.join),
+		socket.On("group:leave", g.leave),
+		socket.On("group:message", g.message),
+		socket.On("group:signal", g.signal),
+		socket.On("group:read", g.read),
+		socket.On("presence:set", g.setPresence),
+		socket.OnDisconnect(g.gone),
+	)
+}
+
+// Subscribe makes s, of whose handler ctx is, follow a group, as group:subscribe
+// does: every event after the answer's version follows the handler's own
+// answer, those missed since since first, which may be nil. It returns ErrNotMember and fault.ErrNotFound as the
+// permission table says, and fault.ErrUnavailable while the log cannot be read.
+func (g *Gateway) Subscribe(ctx context.Context, s *socket.Socket, groupID string, since *int64) (feed.Subscription, error) {
+	if !group.ValidGroupID(groupID) {
+		return feed.Subscription{}, fault.ErrNotFound
+	}
+	caller := s.Identity()
+	sub, err := g.feed.Subscribe(ctx, g.follower(s), feed.SubscribeRequest{
+		GroupID: groupID,
+		Since:   since,
+		Backend: caller.Admin,
+		Admit:   group.Admit(caller),
+	})
+	if err != nil {
+		return feed.Subscription{}, group.Hide(err)
+	}
+	socket.After(ctx, func() { g.feed.Release(g.follower(s), groupID) })
+	return sub, nil
+}
+
+// Unsubscribe ends what [Gateway.Subscribe] began, if there is something to
+// end: its user has left.
+func (g *Gateway) Unsubscribe(s *socket.Socket, groupID string) {
+	g.feed.Unsubscribe(g.follower(s), groupID, group.EndUnsubscribed)
+}
+
+func (g *Gateway) subscribe(ctx context.Context, s *socket.Socket, req group.InGroup[group.SubscribeRequest]) (subscribeAnswer, error) {
+	if err := req.Body.Check(); err != nil {
+		return subscribeAnswer{}, err
+	}
+	sub, err := g.Subscribe(ctx, s, req.GroupID, req.Body.Since)
+	if err != nil {
+		return subscribeAnswer{}, err
+	}
+	answer := subscribeAnswer{Group: sub.Group, Version: sub.Version, Snapshot: sub.Snapshot}
+	if req.Body.Presence {
+		answer.Presence = g.showPresence(ctx, s, req.GroupID)
+	}
+	return answer, nil
+}
+
+// showPresence returns who is there, and sends s, once its answer is on its way
+// and it is told of changes, those that it missed in between.
+func (g *Gateway) showPresence(ctx context.Context, s *socket.Socket, groupID string) *group.PresenceSummary {
+	before, err := g.service.Present(ctx, groupID)
+	if err != nil {
+		return nil
+	}
+	socket.After(ctx, func() {
+		after, err := g.service.Present(context.WithoutCancel(ctx), groupID)
+		if err != nil {
+			return // presence is at most once
+		}
+		for part := range slices.Chunk(presence.Between(before, after), presence.MaxItems) {
+			if data, err := rawjson.Marshal(presence.Push{GroupID: groupID, Items: part}); err == nil {
+				_ = s.EmitAs(g.own, group.EventPresence, data) // the module's own event
+			}
+		}
+	})
+	return group.Summarize(before)
+}
+
+func (g *Gateway) unsubscribe(_ context.Context, s *socket.Socket, req group.InGroup[group.NoFields]) (done, error) {
+	if err := req.Body.Check(); err != nil {
+		return done{}, err
+	}
+	g.Unsubscribe(s, req.GroupID)
+	return done{}, nil
+}
+
+func (g *Gateway) create(ctx context.Context, s *socket.Socket, req group.Changing[group.CreateRequest]) (group.Group, error) {
+	return g.service.Create(req.Once(ctx), s.Identity(), req.Body)
+}
+
+func (g *Gateway) update(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.UpdateRequest]) (group.Group, error) {
+	return g.service.Update(req.Once(ctx), s.Identity(), req.GroupID, nil, req.Body)
+}
+
+func (g *Gateway) remove(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.NoFields]) (done, error) {
+	if err := req.Body.Check(); err != nil {
+		return done{}, err
+	}
+	return done{}, g.service.Delete(req.Once(ctx), s.Identity(), req.GroupID, nil)
+}
+
+func (g *Gateway) join(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.NoFields]) (group.Joined, error) {
+	if err := req.Body.Check(); err != nil {
+		return group.Joined{}, err
+	}
+	return g.service.Join(req.Once(ctx), s.Identity(), req.GroupID)
+}
+
+func (g *Gateway) leave(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.NoFields]) (done, error) {
+	if err := req.Body.Check(); err != nil {
+		return done{}, err
+	}
+	return done{}, g.service.Leave(req.Once(ctx), s.Identity(), req.GroupID)
+}
+
+func (g *Gateway) message(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.MessageRequest]) (group.Event, error) {
+	return g.service.Post(req.Once(ctx), s.Identity(), req.GroupID, req.Body)
+}
+
+func (g *Gateway) signal(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.SignalRequest]) (done, error) {
+	from := group.SignalSource{SocketID: s.ID(), Subscribed: g.feed.MaySignal(g.follower(s), req.GroupID)}
+	return done{}, g.service.Signal(req.Once(ctx), s.Identity(), req.GroupID, from, req.Body)
+}
+
+func (g *Gateway) read(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.ReadRequest]) (done, error) {
+	return done{}, g.service.MarkRead(req.Once(ctx), s.Identity(), req.GroupID, req.Body)
+}
+
+func (g *Gateway) setPresence(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.PresenceRequest]) (done, error) {
+	f := g.follower(s)
+	following := group.Following{Subscribed: g.feed.IsSubscribed(f, req.GroupID), GoesOn: g.feed.MaySignal(f, req.GroupID)}
+	return done{}, g.service.SetPresence(ctx, s.Identity(), req.GroupID, following, req.Body)
+}
+
+func (g *Gateway) gone(s *socket.Socket, reason engine.Reason) {
+	g.feed.Drop(g.follower(s), endOf(reason))
+}
+
+// endOf says why a socket's subscriptions ended with it.
+func endOf(reason engine.Reason) string {
+	switch reason {
+	case engine.Drained:
+		return group.EndDrained
+	case engine.Expired, engine.Disconnected:
+		return group.EndExpired
+	default:
+		return group.EndDropped
+	}
+}
+
+// follower is a socket as the [feed.Feed] knows it: it joins the module's rooms and
+// is sent the module's events. The module uses no names of others, so that
+// nothing is refused.
+type follower struct {
+	*socket.Socket
+	own *adapter.Owner
+}
+
+var _ feed.Subscriber = follower{}
+
+func (f follower) Join(room string)  { _ = f.JoinAs(f.own, room) }
+func (f follower) Leave(room string) { _ = f.LeaveAs(f.own, room) }

@@ -1,0 +1,126 @@
+package feed
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/moim-live/moim/internal/rawjson"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+// item is one event on its way to subscribers. It is encoded once, for all of
+// them. Nothing but its frames changes once it is made; those belong to the one
+// goroutine that sends for the item's topic.
+type item struct {
+	groupID string
+	version int64
+	typ     group.EventType
+	wire    []byte // the Event as JSON
+
+	pushes []group.EncodedPush // what the program makes of it
+	closes string              // why every subscription ends with it: the program's word
+
+	messages []*adapter.Message // the event and its pushes; nil before the first is sent
+}
+
+func newItem(e group.Event) (*item, error) {
+	wire, err := rawjson.Marshal(e)
+	return &item{groupID: e.GroupID, version: e.Version, typ: e.Type, wire: wire}, err
+}
+
+// translated adds to a new item what the program makes of it.
+func (f *Feed) translated(it *item) *item {
+	if f.program.Event == nil {
+		return it
+	}
+	var e group.Event
+	if err := json.Unmarshal(it.wire, &e); err != nil {
+		f.logger.Error("group: an event cannot be translated", "group", it.groupID, "version", it.version, "err", err)
+		return it
+	}
+	it.pushes = group.Pushes(func() []group.Push {
+		made := f.program.Event(e)
+		it.closes = made.Ends
+		return made.Pushes
+	}, f.out.CheckEvent, f.logger)
+	return it
+}
+
+// send sends events, and what the program makes of them, to sockets. It may run
+// in one goroutine at a time.
+func send(items []*item, sockets ...adapter.Socket) {
+	messages := items[0].encoded()
+	for _, it := range items[1:] {
+		messages = append(slices.Clip(messages), it.encoded()...)
+	}
+	adapter.Send(messages, sockets...)
+}
+
+func (it *item) encoded() []*adapter.Message {
+	if it.messages == nil {
+		it.messages = append(it.messages, adapter.NewMessage(it.envelope()))
+		for _, p := range it.pushes {
+			it.messages = append(it.messages, adapter.NewMessage(p.Envelope(it.groupID)))
+		}
+	}
+	return it.messages
+}
+
+// envelope returns the item as it travels to other nodes. Version and type
+// stand in Meta, so that a receiving node decodes nothing.
+func (it *item) envelope() adapter.Envelope {
+	return adapter.Envelope{
+		Room:  group.Room(it.groupID),
+		Event: group.EventPushed,
+		Data:  it.wire,
+		Meta:  strconv.FormatInt(it.version, 10) + " " + string(it.typ),
+	}
+}
+
+func parseItem(env adapter.Envelope) (*item, error) {
+	groupID, isGroup := group.OfRoom(env.Room)
+	version, typ, found := strings.Cut(env.Meta, " ")
+	v, err := strconv.ParseInt(version, 10, 64)
+	if !isGroup || !found || err != nil || v < 1 {
+		return nil, fmt.Errorf("envelope of room %q with meta %q", env.Room, env.Meta)
+	}
+	return &item{groupID: groupID, version: v, typ: group.EventType(typ), wire: env.Data}, nil
+}
+
+// subject returns the user that a member.* event is about.
+func (it *item) subject() string {
+	var e struct {
+		Data struct {
+			UserID string `json:"userId"`
+		} `json:"data"`
+	}
+	if json.Unmarshal(it.wire, &e) != nil {
+		return ""
+	}
+	return e.Data.UserID
+}
+
+// ends returns why this event ends subscriptions, and whose: everybody's when
+// user is empty. An event that ends none has no reason.
+func (it *item) ends() (user, reason string) {
+	switch {
+	case it.typ == group.GroupDeleted:
+		return "", group.EndDeleted
+	case it.closes != "":
+		return "", it.closes
+	}
+	switch it.typ {
+	case group.MemberLeft:
+		return it.subject(), group.EndLeft
+	case group.MemberRemoved:
+		return it.subject(), group.EndRemoved
+	case group.MemberBanned:
+		return it.subject(), group.EndBanned
+	default:
+		return "", ""
+	}
+}

@@ -1,0 +1,160 @@
+package feed
+
+import (
+	"context"
+	"time"
+
+	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/group"
+)
+
+const (
+	// publishQueue is how many events wait to be published before the rest is
+	// left to the relay.
+	publishQueue   = 4096
+	publishTimeout = time.Second
+	markEvery      = 250 * time.Millisecond
+	markBatch      = 256
+
+	// relayAge is how old a committed event must be for the relay to publish it.
+	relayAge   = time.Second
+	relayBatch = 500
+
+	// silenceEvery is how often the log's heads are compared with what was
+	// delivered, silenceSlack how much further back than the last comparison:
+	// a transaction may take that long from its clock reading to its commit.
+	silenceEvery = 2 * time.Second
+	silenceSlack = 10 * time.Second
+)
+
+// Start begins to publish, to relay and to check silence.
+func (f *Feed) Start(context.Context) error {
+	f.tasks.Run(f.publishLoop)
+	f.tasks.Run(f.relayLoop)
+	f.tasks.Run(f.silenceLoop)
+	return nil
+}
+
+// Stop publishes what is queued and returns when everything has ended.
+func (f *Feed) Stop(ctx context.Context) error { return f.tasks.Stop(ctx) }
+
+// publishLoop sends this node's events to the others and marks in the store
+// what was sent.
+func (f *Feed) publishLoop(ctx context.Context) {
+	var sent []group.Ref
+	tick := time.NewTicker(markEvery)
+	defer tick.Stop()
+	send := func(it *item) {
+		if f.publishItem(it) == nil {
+			sent = append(sent, group.Ref{GroupID: it.groupID, Version: it.version})
+		}
+		if len(sent) >= markBatch {
+			sent = f.mark(sent)
+		}
+	}
+	for {
+		select {
+		case it := <-f.publish:
+			send(it)
+		case <-tick.C:
+			sent = f.mark(sent)
+		case <-ctx.Done():
+			for {
+				select {
+				case it := <-f.publish:
+					send(it)
+					continue
+				default:
+				}
+				f.mark(sent)
+				return
+			}
+		}
+	}
+}
+
+func (f *Feed) publishItem(it *item) error {
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+	defer cancel()
+	return f.out.Publish(ctx, it.envelope())
+}
+
+// mark says in the store that refs were published. What it cannot mark is
+// published again by a relay, and dropped as a duplicate where it arrives.
+func (f *Feed) mark(refs []group.Ref) []group.Ref {
+	if len(refs) == 0 {
+		return refs
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+	defer cancel()
+	if err := f.store.Published(ctx, refs); err != nil {
+		f.logger.Debug("group: events stay in the outbox", "events", len(refs), "err", err)
+	}
+	return refs[:0]
+}
+
+// relayLoop publishes what was committed and not published: by a node that
+// died in between, or while the adapter was down.
+func (f *Feed) relayLoop(ctx context.Context) {
+	tasks.Every(ctx, relayAge, nil, func() {
+		for ctx.Err() == nil {
+			n, err := f.store.Relay(ctx, relayAge, relayBatch, f.relay)
+			if err != nil {
+				f.logger.Debug("group: the outbox cannot be relayed", "err", err)
+			}
+			if err != nil || n < relayBatch {
+				return
+			}
+		}
+	})
+}
+
+func (f *Feed) relay(e group.Event) error {
+	it, err := newItem(e)
+	if err != nil {
+		return err
+	}
+	f.deliver(it)
+	return f.publishItem(it)
+}
+
+// silenceLoop finds what no message told: nothing may follow a lost one.
+func (f *Feed) silenceLoop(ctx context.Context) {
+	last := time.Now()
+	tasks.Every(ctx, silenceEvery, f.poke, func() {
+		began := time.Now()
+		if f.checkSilence(ctx, began.Sub(last)+silenceSlack) {
+			last = began
+		}
+	})
+}
+
+func (f *Feed) checkSilence(ctx context.Context, window time.Duration) bool {
+	f.mu.Lock()
+	floors := make(map[string]int64, len(f.topics))
+	topics := make(map[string]*topic, len(f.topics))
+	for id, t := range f.topics {
+		topics[id] = t
+	}
+	f.mu.Unlock()
+	if len(topics) == 0 {
+		return true
+	}
+	for id, t := range topics {
+		t.unshare()
+		floors[id] = t.floor()
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	heads, err := f.store.Heads(ctx, window)
+	if err != nil {
+		f.logger.Debug("group: the heads of the logs cannot be read", "err", err)
+		return false
+	}
+	for _, h := range heads {
+		if t := topics[h.GroupID]; t != nil {
+			t.heard(h.Version, floors[h.GroupID])
+		}
+	}
+	return true
+}

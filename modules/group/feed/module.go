@@ -1,0 +1,40 @@
+package feed
+
+import (
+	"log/slog"
+
+	"go.uber.org/fx"
+
+	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+// Module wants a group.Log, a [Watcher], an *adapter.Hub, what group.Module
+// provides, a *slog.Logger and, optionally, a group.Translator. It provides
+// [*Feed], which it starts and stops, also as a group.Announcer and as
+// group.Senders.
+var Module = fx.Module("group/feed", fx.Provide(
+	fx.Annotate(provide, fx.As(fx.Self()), fx.As(new(group.Announcer)), fx.As(new(group.Senders))),
+))
+
+type params struct {
+	fx.In
+
+	Lifecycle fx.Lifecycle
+	Log       group.Log
+	Watcher   Watcher
+	Hub       *adapter.Hub
+	Own       *adapter.Owner `name:"moim.group"`
+	Logger    *slog.Logger
+	Program   group.Translator `optional:"true"`
+}
+
+func provide(p params) *Feed {
+	f := New(p.Log, p.Own, p.Watcher, p.Logger)
+	f.Translate(p.Program)
+	p.Own.Intercept(group.EventPushed, f.Receive)
+	p.Hub.OnLost(f.Lost)
+	p.Lifecycle.Append(fx.Hook{OnStart: f.Start, OnStop: tasks.Within(group.StopTimeout, f.Stop)})
+	return f
+}

@@ -1,0 +1,328 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+)
+
+const (
+	// gapWait is how long a hole may stand before the log is read: one node's
+	// own writers overtake each other on the way here.
+	gapWait = 20 * time.Millisecond
+	// retryWait is how long after a failed read of the log the next one begins.
+	retryWait = 500 * time.Millisecond
+	// maxEarly bounds the events kept beyond a hole, maxRecent and
+	// maxRecentBytes the delivered ones kept for subscribers that are held
+	// back. What is dropped is read from the log when it is needed.
+	maxEarly       = 1000
+	maxRecent      = 1000
+	maxRecentBytes = 1 << 20
+)
+
+// topic is one group's stream on this node.
+//
+// Live subscribers are in the room, and each has been sent every event up to
+// head; an event reaches them by one broadcast. A subscriber that is held back
+// stands at a position of its own. It is led to head, by events that were read
+// for its answer, by recent ones or by the log, and then joins the room.
+//
+// What to send is decided under the topic's lock, and sent outside of it by one
+// goroutine at a time, in the order in which it was decided (see [topic.pump]).
+// So nobody waits for a lock while a socket is written to.
+//
+// One goroutine at a time reads the log, while there is something to read:
+// answers for waiting subscribers, a hole, or what a subscriber behind lacks.
+// Waiting subscribers share a read only if it began after they were held back.
+type topic struct {
+	feed    *Feed
+	id      string
+	room    string
+	watched chan struct{} // closed once other nodes' events arrive, or were waited for
+
+	mu          sync.Mutex
+	gone        bool                         // nobody is subscribed: the feed makes another topic for the next
+	known       bool                         // head means something
+	epoch       int                          // counts how often the log turned out to be behind head
+	head        int64                        // the last version that the live subscribers were sent, or are being sent
+	target      int64                        // the last version heard of
+	early       map[int64]*item              // heard of, above head
+	recent      []*item                      // up to head, without holes, kept while subscribers are held
+	recentBytes int                          // of recent
+	subs        map[Subscriber]*subscription // everyone
+	held        map[*subscription]struct{}   // those of subs that are not live
+
+	sending  bool            // a goroutine sends what was decided
+	telling  bool            // and tells sockets that subscriptions are over
+	closings []closing       // subscriptions that are over, to be told
+	fences   []chan struct{} // closed once what was decided before has been sent
+	lull     *time.Timer     // armed while subscribers rest
+
+	senders map[string]struct{} // users whom the database has shown to be members
+	over    bool                // the group has ended
+
+	waiting []*waiter   // for a read that has not begun
+	shared  *sharedPage // what subscribers were answered from last; nil: it is forgotten
+	reading bool        // the reading goroutine runs
+	gap     *time.Timer // armed while a hole stands
+	due     bool        // the hole stood long enough
+	rest    *time.Timer // armed while waiting gathers
+	restEnd time.Time   // when the next read for waiting may begin
+	paused  bool        // a read failed: the next one waits
+}
+
+func newTopic(f *Feed, groupID string) *topic {
+	return &topic{
+		feed:    f,
+		id:      groupID,
+		room:    group.Room(groupID),
+		watched: make(chan struct{}),
+		early:   make(map[int64]*item),
+		subs:    make(map[Subscriber]*subscription),
+		held:    make(map[*subscription]struct{}),
+	}
+}
+
+// hold registers s as held back; a live subscriber becomes held again. Nothing
+// more is sent to s once fence is closed, which is nil when nothing can be on its
+// way to s. It reports false when the topic is gone.
+func (t *topic) hold(s Subscriber, backend bool) (sub *subscription, fence <-chan struct{}, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.gone {
+		return nil, nil, false
+	}
+	sub = t.subs[s]
+	if sub != nil || t.telling || len(t.closings) > 0 {
+		fence = t.fenceLocked()
+	}
+	if sub == nil {
+		sub = &subscription{socket: s}
+		t.subs[s] = sub
+	}
+	if _, held := t.held[sub]; sub.admitted && !held {
+		sub.pos = t.head
+	}
+	sub.backend = backend
+	sub.released = false
+	s.Leave(t.room)
+	t.held[sub] = struct{}{}
+	return sub, fence, true
+}
+
+// errStale says that a subscription was overtaken: the log was behind what had
+// been delivered, or an event ended the subscription before.
+var errStale = errors.New("the subscription was overtaken")
+
+// snapshot answers a subscriber from a read that begins after now.
+func (t *topic) snapshot(ctx context.Context, sub *subscription, req SubscribeRequest) (Subscription, error) {
+	w := &waiter{user: sub.socket.UserID(), since: req.Since, done: make(chan struct{})}
+	t.mu.Lock()
+	t.waiting = append(t.waiting, w)
+	t.wakeLocked()
+	t.mu.Unlock()
+	select {
+	case <-w.done:
+	case <-ctx.Done():
+		return Subscription{}, fault.ErrUnavailable.WithCause(ctx.Err())
+	}
+	if w.err != nil {
+		return Subscription{}, w.err
+	}
+	if w.page.Deleted {
+		return Subscription{}, fault.ErrNotFound
+	}
+	var member *group.Member
+	if m, is := w.page.Members[w.user]; is {
+		member = &m
+	}
+	if err := req.Admit(w.page.Group, member); err != nil {
+		return Subscription{}, err
+	}
+	answer := w.answer()
+	if !t.admit(sub, w.page, answer) {
+		return Subscription{}, errStale
+	}
+	return answer, nil
+}
+
+// admit makes sub a subscription that begins where its answer says. It reports
+// false when the page that answers it does not hold any more, or sub has been
+// ended since it was held back.
+func (t *topic) admit(sub *subscription, p *excerpt, a Subscription) bool {
+	t.mu.Lock()
+	if t.epoch != p.epoch || t.subs[sub.socket] != sub {
+		t.mu.Unlock()
+		return false
+	}
+	first := !sub.admitted
+	if a.Group.Version >= t.head {
+		t.over = a.Group.EndedAt != nil
+	}
+	sub.admitted = true
+	sub.pos, sub.since = a.Version, a.Group.Version
+	sub.missed, sub.ends = itemsAfter(p.items, a.Version), ""
+	t.mu.Unlock()
+	if first && !sub.backend && t.feed.watcher != nil {
+		t.feed.watcher.Subscribed(t.id, sub.socket.UserID())
+	}
+	return true
+}
+
+// release lets events follow the answer. It reports false when s has no
+// subscription.
+func (t *topic) release(s Subscriber) bool {
+	t.mu.Lock()
+	sub := t.subs[s]
+	released := sub != nil && sub.admitted
+	if released {
+		sub.released = true
+		if sub.ends != "" {
+			t.endLocked(sub, sub.ends)
+		}
+	}
+	t.mu.Unlock()
+	t.pump()
+	return released
+}
+
+// receive takes one event from a writer of this node, from another node or
+// from the outbox.
+func (t *topic) receive(it *item) {
+	t.mu.Lock()
+	t.receiveLocked(it)
+	t.mu.Unlock()
+	t.pump()
+}
+
+func (t *topic) receiveLocked(it *item) {
+	t.target = max(t.target, it.version)
+	if t.known && it.version <= t.head || t.early[it.version] != nil { // a duplicate
+		return
+	}
+	if t.known && it.version == t.head+1 || len(t.early) < maxEarly {
+		t.early[it.version] = it
+	}
+}
+
+// heard says that the group stood at version when a query that began after the
+// live subscribers had been sent everything up to floor looked.
+func (t *topic) heard(version, floor int64) {
+	t.mu.Lock()
+	t.heardLocked(version, floor)
+	t.mu.Unlock()
+	t.pump()
+}
+
+func (t *topic) heardLocked(version, floor int64) {
+	if t.known && version < floor {
+		t.resyncLocked()
+		return
+	}
+	t.target = max(t.target, version)
+}
+
+// floor returns the version below which the log cannot be any more.
+func (t *topic) floor() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.head
+}
+
+// resyncLocked ends all subscriptions: the log is behind what was delivered.
+// Subscribers that wait for an answer are answered from a new read.
+func (t *topic) resyncLocked() {
+	t.feed.logger.Warn("group: the log is behind what was delivered; was the database restored?", "group", t.id, "head", t.head)
+	for _, sub := range t.subs {
+		if _, held := t.held[sub]; held && !sub.released {
+			sub.ends = group.EndResync // told before its answer, it would take the answer for good
+		} else {
+			t.endLocked(sub, group.EndResync)
+		}
+	}
+	t.epoch++
+	t.known, t.head, t.target = false, 0, 0
+	t.recent, t.recentBytes = nil, 0
+	t.senders = nil
+	t.shareLocked(nil)
+	clear(t.early)
+	t.calmLocked()
+}
+
+// endLocked ends a subscription; its socket is told, and the watcher, after
+// what was decided before has been sent.
+func (t *topic) endLocked(sub *subscription, reason string) {
+	t.dropLocked(sub)
+	t.closings = append(t.closings, closing{sub, reason})
+}
+
+// remove ends a subscription, if there is one, and tells the watcher why. With
+// tell the socket is told as well. Nothing more is sent for the subscription
+// once fence is closed, which is nil when nothing is being sent.
+func (t *topic) remove(s Subscriber, reason string, tell bool) (fence <-chan struct{}) {
+	t.mu.Lock()
+	sub := t.subs[s]
+	unwatch := false
+	switch {
+	case sub == nil:
+	case tell && sub.admitted:
+		t.endLocked(sub, reason)
+	default:
+		unwatch = sub.watched()
+		t.dropLocked(sub)
+	}
+	fence = t.fenceLocked()
+	t.mu.Unlock()
+	if unwatch && t.feed.watcher != nil {
+		t.feed.watcher.Unsubscribed(t.id, s.UserID(), reason)
+	}
+	t.pump()
+	return fence
+}
+
+// dropLocked forgets a subscriber.
+func (t *topic) dropLocked(sub *subscription) {
+	delete(t.subs, sub.socket)
+	delete(t.held, sub)
+	sub.socket.Leave(t.room)
+	t.trimLocked()
+	if len(t.subs) == 0 {
+		t.shareLocked(nil)
+	}
+}
+
+// trimLocked forgets delivered events that no held subscriber needs, and the
+// older half when a subscriber needs too many: it reads the log instead.
+func (t *topic) trimLocked() {
+	if len(t.held) == 0 {
+		t.recent, t.recentBytes = nil, 0
+		return
+	}
+	if len(t.recent) <= maxRecent && t.recentBytes <= maxRecentBytes {
+		return
+	}
+	cut := (len(t.recent) + 1) / 2
+	for _, it := range t.recent[:cut] {
+		t.recentBytes -= len(it.wire)
+	}
+	t.recent = slices.Clone(t.recent[cut:])
+}
+
+func (t *topic) has(s Subscriber) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sub := t.subs[s]
+	return sub != nil && sub.admitted
+}
+
+// isOver reports whether the group has ended, or may have.
+func (t *topic) isOver() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.over
+}

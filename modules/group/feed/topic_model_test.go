@@ -1,0 +1,400 @@
+package feed
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/socket/engine"
+)
+
+// TestNoSubscriptionDiesSilently drives a feed through random interleavings of
+// all that a topic does: subscribing, reading, admitting, releasing, delivering,
+// closing, leaving, and a log that goes back. Whatever the interleaving, a
+// client that was answered and is not told group:closed receives each event after
+// its answer, once and in order.
+func TestNoSubscriptionDiesSilently(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		moves := rapid.SliceOfN(rapid.Custom(drawMove), 1, 60).Draw(rt, "moves")
+		var faults []string
+		synctest.Test(t, func(t *testing.T) { faults = play(t, moves) })
+		if len(faults) > 0 {
+			rt.Fatal(strings.Join(faults, "\n"))
+		}
+	})
+}
+
+// TestAResyncBetweenReadAndAdmitIsNoticed is the one interleaving of
+// [TestNoSubscriptionDiesSilently] that was seen first.
+func TestAResyncBetweenReadAndAdmitIsNoticed(t *testing.T) {
+	t.Parallel()
+	for name, moves := range map[string][]move{
+		"the log went back while it was read": {
+			{name: "subscribe"},
+			{name: "read"},
+			{name: "read"},
+			{name: "release"}, // one who stays
+			{name: "post"},
+			{name: "post"},
+			{name: "subscribe", client: 1, back: 1},
+			{name: "read"}, // read, not returned
+			{name: "rewind", back: 1},
+			{name: "sleep", long: true},
+			{name: "read"},
+		},
+		"between the answer and its release": {
+			{name: "subscribe"},
+			{name: "read"},
+			{name: "read"},
+			{name: "release"},
+			{name: "post"},
+			{name: "post"},
+			{name: "subscribe", client: 1, back: 1},
+			{name: "read"},
+			{name: "read"},
+			{name: "rewind", back: 1},
+			{name: "sleep", long: true},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				for _, fault := range play(t, moves) {
+					t.Error(fault)
+				}
+			})
+		})
+	}
+}
+
+const modelClients = 3
+
+// move is one step of the model.
+type move struct {
+	name   string
+	client int
+	back   int64 // events before the head
+	long   bool
+}
+
+func (m move) String() string { return fmt.Sprintf("%s %d %d %v", m.name, m.client, m.back, m.long) }
+
+func drawMove(t *rapid.T) move {
+	return move{
+		name: rapid.SampledFrom([]string{
+			"subscribe", "subscribe", "release", "release", "read", "read", "read", "post", "post", "lose", "lose", "tell",
+			"rewind", "sleep", "busy", "fail", "remove", "leave", "cancel",
+		}).Draw(t, "name"),
+		client: rapid.IntRange(0, modelClients-1).Draw(t, "client"),
+		back:   rapid.Int64Range(-1, 3).Draw(t, "back"),
+		long:   rapid.Bool().Draw(t, "long"),
+	}
+}
+
+// play performs the moves, lets everything come to rest, and returns what the
+// clients complain of.
+func play(t *testing.T, moves []move) (faults []string) {
+	t.Helper()
+	log := &steppedLog{memoryLog: newMemoryLog(), step: make(chan struct{})}
+	log.create("g")
+	log.post("g", group.MessagePosted, `{}`)
+	node := newCluster(t, log, 1, nil)[0]
+	var lost []group.Event
+	clients := make([]*modelClient, modelClients)
+	for i := range clients {
+		clients[i] = &modelClient{name: fmt.Sprint("c", i), node: node}
+	}
+	for _, m := range moves {
+		c := clients[m.client]
+		switch m.name {
+		case "subscribe":
+			since := new(log.head("g") - m.back)
+			if m.back < 0 {
+				since = nil
+			}
+			c.subscribe(t, since)
+		case "release":
+			c.release()
+		case "leave":
+			c.leave()
+		case "cancel":
+			c.cancelled()
+		case "busy":
+			c.setBusy(m.long)
+		case "read":
+			time.Sleep(restWait) // reads for subscribers begin no sooner
+			synctest.Wait()
+			log.proceed()
+		case "fail":
+			log.fail()
+		case "post":
+			node.feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+		case "remove":
+			node.feed.Announce([]group.Event{log.post("g", group.MemberRemoved, `{"userId":"`+c.name+`"}`)})
+		case "lose":
+			lost = append(lost, log.post("g", group.MessagePosted, `{}`))
+		case "tell": // late, out of order, or of a history that is gone
+			if n := len(lost); n > 0 {
+				node.feed.Announce(lost[n-1:])
+				lost = lost[:n-1]
+			}
+		case "rewind":
+			if head := log.head("g"); head > 2 {
+				log.rewind("g", max(2, head-m.back-1))
+				lost = nil
+			}
+		case "sleep":
+			d := 2 * gapWait
+			if m.long {
+				d = 3 * time.Second
+			}
+			time.Sleep(d)
+		}
+		synctest.Wait()
+	}
+	log.openUp()
+	for _, c := range clients {
+		c.setBusy(false)
+	}
+	for range 10 { // clients that are answered only now are released, too
+		time.Sleep(3 * time.Second)
+		for _, c := range clients {
+			c.release()
+		}
+	}
+	synctest.Wait()
+	for _, c := range clients {
+		faults = append(faults, c.complaints(log.head("g"))...)
+		node.feed.Drop(c, group.EndDropped)
+	}
+	synctest.Wait()
+	node.feed.mu.Lock()
+	defer node.feed.mu.Unlock()
+	if n := len(node.feed.topics) + len(node.feed.sockets); n > 0 {
+		faults = append(faults, fmt.Sprintf("%d topics and sockets are kept", n))
+	}
+	return faults
+}
+
+// steppedLog is a log whose reads begin and return when the test says so.
+type steppedLog struct {
+	*memoryLog
+	step chan struct{}
+
+	mu     sync.Mutex
+	broken bool // the next read fails
+	opened bool
+}
+
+// proceed lets a read, if there is one, begin or return.
+func (l *steppedLog) proceed() {
+	select {
+	case l.step <- struct{}{}:
+	default:
+	}
+}
+
+func (l *steppedLog) fail() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken = true
+}
+
+// openUp lets all reads go on by themselves.
+func (l *steppedLog) openUp() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.opened {
+		l.opened = true
+		close(l.step)
+	}
+}
+
+func (l *steppedLog) wait(ctx context.Context) error {
+	select {
+	case <-l.step:
+	case <-ctx.Done():
+		return fault.ErrUnavailable.WithCause(ctx.Err())
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken {
+		l.broken = false
+		return fault.ErrUnavailable
+	}
+	return nil
+}
+
+func (l *steppedLog) Read(ctx context.Context, groupID string, since int64, limit int, users []string) (group.LogPage, error) {
+	if err := l.wait(ctx); err != nil {
+		return group.LogPage{}, err
+	}
+	page, err := l.memoryLog.Read(ctx, groupID, since, limit, users)
+	return page, errors.Join(err, l.wait(ctx))
+}
+
+func (l *steppedLog) Standings(ctx context.Context, groupID string, users []string) (group.Standings, error) {
+	if err := l.wait(ctx); err != nil {
+		return group.Standings{}, err
+	}
+	st, err := l.memoryLog.Standings(ctx, groupID, users)
+	return st, errors.Join(err, l.wait(ctx))
+}
+
+// modelClient is a client that believes what it is told.
+type modelClient struct {
+	name string
+	node node
+
+	mu        sync.Mutex
+	asking    context.CancelFunc // a subscription is under way
+	answered  bool               // and its answer is not on its way yet
+	following bool
+	last      int64 // the version that it is at
+	busy      bool
+	faults    []string
+	story     []string
+}
+
+var _ Subscriber = (*modelClient)(nil)
+
+func (c *modelClient) ID() string           { return c.name }
+func (c *modelClient) UserID() string       { return c.name }
+func (c *modelClient) Codec() adapter.Codec { return recorderCodec{} }
+func (c *modelClient) Join(room string)     { _ = c.node.hub.Join(room, c) }
+func (c *modelClient) Leave(room string)    { c.node.hub.Leave(room, c) }
+func (c *modelClient) SendAll(frames []*engine.Frame) {
+	for _, f := range frames {
+		c.Send(f)
+	}
+}
+
+func (c *modelClient) Busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.busy
+}
+
+func (c *modelClient) setBusy(busy bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy = busy
+}
+
+func (c *modelClient) Send(f *engine.Frame) {
+	event, data, _ := bytes.Cut(f.Payload(), []byte(" "))
+	var d struct {
+		Version int64
+		Reason  string
+	}
+	if err := json.Unmarshal(data, &d); err != nil {
+		panic(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.story = append(c.story, fmt.Sprint(string(event), d.Version, d.Reason))
+	switch {
+	case !c.following:
+		c.complainLocked("is sent %s %d%s, following nothing", event, d.Version, d.Reason)
+	case string(event) == group.EventClosed:
+		c.following = false
+	case d.Version != c.last+1:
+		c.complainLocked("is sent event %d after %d", d.Version, c.last)
+	default:
+		c.last = d.Version
+	}
+}
+
+func (c *modelClient) complainLocked(format string, args ...any) {
+	c.faults = append(c.faults, c.name+" "+fmt.Sprintf(format, args...)+"; "+fmt.Sprint(c.story))
+}
+
+// subscribe asks for a subscription, unless the client waits for one.
+func (c *modelClient) subscribe(t *testing.T, since *int64) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asking != nil || c.answered {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	c.asking = cancel
+	go func() {
+		defer cancel()
+		answer, err := c.node.feed.Subscribe(ctx, c, SubscribeRequest{
+			GroupID: "g", Since: since, Admit: func(group.Group, *group.Member) error { return nil },
+		})
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.asking = nil
+		if err != nil {
+			c.story = append(c.story, "refused")
+			return
+		}
+		c.story = append(c.story, fmt.Sprint("answer", answer.Version))
+		c.answered, c.following, c.last = true, true, answer.Version
+	}()
+}
+
+// release says that the answer is on its way.
+func (c *modelClient) release() {
+	c.mu.Lock()
+	answered := c.answered
+	c.answered = false
+	c.mu.Unlock()
+	if answered {
+		c.node.feed.Release(c, "g")
+	}
+}
+
+// leave unsubscribes.
+func (c *modelClient) leave() {
+	c.mu.Lock()
+	asking := c.asking != nil || c.answered
+	c.mu.Unlock()
+	if asking {
+		return
+	}
+	c.node.feed.Unsubscribe(c, "g", group.EndUnsubscribed)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.story = append(c.story, "left")
+	c.following = false
+}
+
+// cancelled ends the subscribing that is under way.
+func (c *modelClient) cancelled() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asking != nil {
+		c.asking()
+	}
+}
+
+// complaints returns what went wrong, with the log at head.
+func (c *modelClient) complaints(head int64) []string {
+	subscribed := c.node.feed.IsSubscribed(c, "g")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.following && c.last != head {
+		c.complainLocked("believes to be at the head, and has %d of %d", c.last, head)
+	}
+	if c.following != subscribed {
+		c.complainLocked("believes to follow: %v, and is subscribed: %v", c.following, subscribed)
+	}
+	return slices.Clone(c.faults)
+}

@@ -1,0 +1,261 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+)
+
+const (
+	// readTimeout bounds one read that several wait for.
+	readTimeout = 5 * time.Second
+	// restWait is how long after a read for waiting subscribers the next one
+	// begins at the earliest: who comes after a quiet moment waits for nobody.
+	// After a read for many it is longer, by a restShare of restWait for each
+	// of them and up to restMost: when all come back at once, few reads answer
+	// them.
+	restWait  = 10 * time.Millisecond
+	restShare = 8
+	restMost  = 250 * time.Millisecond
+)
+
+var errStopped = fault.ErrUnavailable.WithMessage("this node is stopping; connect again")
+
+// holeLocked reports whether the event after head is missing.
+func (t *topic) holeLocked() bool {
+	return t.known && t.head < t.target && t.early[t.head+1] == nil
+}
+
+// awaitLocked gives a hole a moment to close by itself.
+func (t *topic) awaitLocked() {
+	if t.holeLocked() && t.gap == nil && !t.due {
+		t.gap = time.AfterFunc(gapWait, t.overdue)
+	}
+}
+
+func (t *topic) overdue() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gap = nil
+	t.paused = false
+	t.due = t.holeLocked() && len(t.subs) > 0
+	t.wakeLocked()
+}
+
+// calmLocked says that a hole, if there was one, is closed.
+func (t *topic) calmLocked() {
+	t.due = false
+	if t.gap != nil && !t.paused {
+		t.gap.Stop()
+		t.gap = nil
+	}
+}
+
+// pauseLocked puts off reading after a failure.
+func (t *topic) pauseLocked() {
+	t.paused = true
+	if t.gap != nil {
+		t.gap.Stop()
+	}
+	t.gap = time.AfterFunc(retryWait, t.overdue)
+}
+
+// hungryLocked reports whether a hole or a held subscriber needs the log, and
+// after which version. The hole comes first: everyone waits for it.
+func (t *topic) hungryLocked() (from int64, hungry bool) {
+	if t.paused || !t.known {
+		return 0, false
+	}
+	if t.due && t.holeLocked() {
+		return t.head, true
+	}
+	from = math.MaxInt64
+	for sub := range t.held {
+		if sub.released && !sub.resting && sub.pos < t.head && len(t.lacksLocked(sub)) == 0 {
+			from = min(from, sub.pos)
+		}
+	}
+	return from, from != math.MaxInt64
+}
+
+// askedLocked reports whether subscribers wait for a read that may begin.
+func (t *topic) askedLocked() bool {
+	if len(t.waiting) == 0 {
+		return false
+	}
+	left := time.Until(t.restEnd)
+	if left > 0 && t.rest == nil {
+		t.rest = time.AfterFunc(left, t.gathered)
+	}
+	return left <= 0
+}
+
+func (t *topic) gathered() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rest = nil
+	t.wakeLocked()
+}
+
+// wakeLocked starts the reading goroutine if there is something to read.
+func (t *topic) wakeLocked() {
+	if _, hungry := t.hungryLocked(); t.reading || !hungry && !t.askedLocked() {
+		return
+	}
+	if t.reading = t.feed.tasks.Run(t.read); !t.reading {
+		finish(t.waiting, nil, errStopped)
+		t.waiting = nil
+	}
+}
+
+// read reads the log until nobody needs it.
+func (t *topic) read(ctx context.Context) {
+	for {
+		t.mu.Lock()
+		var batch []*waiter
+		if t.askedLocked() {
+			batch, t.waiting = t.waiting, nil
+		}
+		from, hungry := t.hungryLocked()
+		seen := view{epoch: t.epoch, head: t.head, target: t.target}
+		if len(batch) == 0 && !hungry {
+			t.reading = false
+			t.mu.Unlock()
+			return
+		}
+		t.mu.Unlock()
+		if len(batch) > 0 {
+			t.answerAll(ctx, batch, seen)
+		} else {
+			t.fill(ctx, from, seen)
+		}
+		t.pump()
+	}
+}
+
+// view is what a topic knew when a read of the log began.
+type view struct {
+	epoch        int
+	head, target int64
+}
+
+// fetch reads a page of the log.
+func (t *topic) fetch(ctx context.Context, since int64, limit int, users []string) (*excerpt, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	t.feed.reads.Add(1)
+	read, err := t.feed.store.Read(ctx, t.id, since, limit, users)
+	if err != nil {
+		return nil, err
+	}
+	return t.feed.excerpt(read)
+}
+
+// answerAll reads once for everyone in batch.
+func (t *topic) answerAll(ctx context.Context, batch []*waiter, seen view) {
+	since, limit := int64(math.MaxInt64), 0
+	users := make([]string, 0, len(batch))
+	for _, w := range batch {
+		users = append(users, w.user)
+		if w.since != nil {
+			since, limit = min(since, max(*w.since, 0)), catchUpLimit
+		}
+	}
+	p, err := t.page(ctx, since, limit, users)
+	t.mu.Lock()
+	if err == nil {
+		p.epoch = seen.epoch
+	}
+	if err == nil && t.epoch == seen.epoch {
+		t.learnLocked(p.Group.Version, seen.head)
+	}
+	t.restEnd = time.Now().Add(restAfter(len(batch)))
+	t.mu.Unlock()
+	finish(batch, p, err)
+}
+
+// restAfter returns how long to rest after a read for n.
+func restAfter(n int) time.Duration {
+	return min(max(restWait, restWait*time.Duration(n)/restShare), restMost)
+}
+
+func finish(batch []*waiter, p *excerpt, err error) {
+	for _, w := range batch {
+		w.page, w.err = p, err
+		close(w.done)
+	}
+}
+
+// learnLocked takes the group's version from a read that began when this node
+// had delivered head.
+func (t *topic) learnLocked(version, head int64) {
+	t.heardLocked(version, head)
+	if t.known {
+		return
+	}
+	// Nobody is live yet: the stream begins here.
+	t.known, t.head = true, version
+	t.target = max(t.target, version)
+	for v := range t.early {
+		if v <= version {
+			delete(t.early, v)
+		}
+	}
+}
+
+// fill reads the log after version from, for a hole or for subscribers behind.
+func (t *topic) fill(ctx context.Context, from int64, seen view) {
+	p, err := t.fetch(ctx, from, catchUpLimit, nil)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.epoch != seen.epoch: // what was read for is over
+	case errors.Is(err, fault.ErrNotFound), errors.Is(err, errNotAnEvent):
+		t.resyncLocked()
+	case err != nil:
+		t.feed.logger.Warn("group: the log cannot be read; trying again", "group", t.id, "err", err)
+		t.pauseLocked()
+	case p.Group.Version < seen.head:
+		t.resyncLocked()
+	case p.Group.Version > from && p.first() > from+1:
+		t.truncatedLocked(p.first())
+	default:
+		t.fillLocked(p, seen)
+	}
+}
+
+// fillLocked hands out a page of the log: the events above head to all, and to
+// subscribers behind what they lack.
+func (t *topic) fillLocked(p *excerpt, seen view) {
+	for _, it := range p.items {
+		if it.version > t.head && t.early[it.version] == nil {
+			t.early[it.version] = it
+		}
+	}
+	for sub := range t.held {
+		if sub.released && len(sub.missed) <= catchUpLimit {
+			sub.missed = append(sub.missed, itemsAfter(p.items, sub.reached())...)
+		}
+	}
+	if len(p.items) < catchUpLimit && t.target <= seen.target {
+		t.target = max(t.head, p.Group.Version) // the log is the truth: there is no more
+	}
+}
+
+// truncatedLocked ends the subscriptions that need events which the log does
+// not hold any more.
+func (t *topic) truncatedLocked(first int64) {
+	if t.head < first-1 && t.holeLocked() {
+		t.resyncLocked()
+		return
+	}
+	for sub := range t.held {
+		if sub.released && sub.pos < first-1 && len(t.lacksLocked(sub)) == 0 {
+			t.endLocked(sub, group.EndResync)
+		}
+	}
+}

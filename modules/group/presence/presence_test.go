@@ -1,0 +1,479 @@
+package presence
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+// attendances is a store that remembers what it was told and can be told to
+// fail, with or without having done the work.
+type attendances struct {
+	*Memory
+	tell func(groupID string, changes []group.PresenceChange)
+
+	mu      sync.Mutex
+	refuse  error
+	lose    bool // the work is done, but the answer is an error
+	lost    map[attendanceKey]group.PresenceChange
+	entered chan struct{} // Apply waits here, if it is set, twice: when it began and before it ends
+	applied int
+}
+
+func newAttendances() *attendances {
+	return &attendances{Memory: NewMemory(), lost: make(map[attendanceKey]group.PresenceChange)}
+}
+
+func (a *attendances) Start(ctx context.Context, grace time.Duration, tell func(string, []group.PresenceChange)) error {
+	a.tell = tell
+	return a.Memory.Start(ctx, grace, tell)
+}
+
+func (a *attendances) fail(err error, lose bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refuse, a.lose = err, lose
+}
+
+func (a *attendances) Apply(ctx context.Context, changes []Attendance) ([]group.PresenceChange, error) {
+	a.mu.Lock()
+	a.applied++
+	refuse, lose, entered := a.refuse, a.lose, a.entered
+	a.mu.Unlock()
+	if entered != nil {
+		entered <- struct{}{}
+		<-entered
+	}
+	if refuse != nil && !lose {
+		return nil, refuse
+	}
+	told, err := a.Memory.Apply(ctx, changes)
+	for i, c := range changes {
+		key := attendanceKey{c.GroupID, c.UserID}
+		switch {
+		case refuse != nil && told[i].Status != "":
+			a.lost[key] = told[i]
+		case refuse == nil && told[i].Status == "": // what was lost is told when it is asked again
+			told[i] = a.lost[key]
+			delete(a.lost, key)
+		}
+	}
+	return told, errors.Join(refuse, err)
+}
+
+func (a *attendances) users(groupID string) []string {
+	present, _ := a.List(context.Background(), groupID)
+	var users []string
+	for _, p := range present {
+		if p.Status == group.StatusOnline {
+			users = append(users, p.UserID)
+		}
+	}
+	slices.Sort(users)
+	return users
+}
+
+// pushes is an emitter that keeps the presence changes it was given.
+type pushes struct {
+	Sender
+	mu   sync.Mutex
+	sent []string
+}
+
+func (p *pushes) Tell(_ context.Context, env adapter.Envelope) {
+	var data struct {
+		GroupID string
+		Items   []group.PresenceChange
+	}
+	if err := json.Unmarshal(env.Data, &data); err != nil || env.Event != "group:presence" || env.Room != group.Room(data.GroupID) {
+		panic(fmt.Sprint("not a presence change: ", env, err))
+	}
+	text := data.GroupID + ":"
+	for _, item := range data.Items {
+		if item.At.IsZero() || item.At.Location() != time.UTC {
+			panic(fmt.Sprint("a wrong time: ", item.At))
+		}
+		text += " " + item.UserID + " " + item.Status
+		if item.Reason != "" {
+			text += " " + item.Reason
+		}
+		if item.State != nil {
+			text += " " + string(item.State)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent = append(p.sent, text)
+}
+
+// take returns what was pushed since the last call.
+func (p *pushes) take() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	sent := p.sent
+	p.sent = nil
+	slices.Sort(sent)
+	return sent
+}
+
+// watched runs fn with a started presence, in a bubble where time stands
+// still.
+func watched(t *testing.T, fn func(t *testing.T, p *Tracker, store *attendances, out *pushes)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		store, out := newAttendances(), &pushes{}
+		p := New(group.Config{PresenceGrace: time.Minute}, store, out, slog.New(slog.DiscardHandler))
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := p.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		fn(t, p, store, out)
+	})
+}
+
+// after waits until all that happens within d has happened.
+func after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func want[T any](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("%s:\n%s", what, diff)
+	}
+}
+
+func TestPresenceTellsOnceAMemberAndOnceAWindow(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Tracker, store *attendances, out *pushes) {
+		for range 3 { // tabs
+			p.Subscribed("g", "ana")
+		}
+		p.Subscribed("g", "bo")
+		p.Subscribed("h", "bo")
+		after(190 * time.Millisecond)
+		want(t, "pushed within the window", out.take(), nil)
+		after(20 * time.Millisecond)
+		want(t, "pushed", out.take(), []string{"g: ana online bo online", "h: bo online"})
+		p.Unsubscribed("g", "ana", "left")
+		p.Unsubscribed("g", "ana", "left")
+		after(time.Second)
+		want(t, "pushed while a tab is left", out.take(), nil)
+		p.Unsubscribed("g", "ana", "left")
+		after(time.Second)
+		want(t, "pushed", out.take(), []string{"g: ana offline left"})
+		want(t, "stored", store.users("g"), []string{"bo"})
+	})
+}
+
+// TestPresenceOfALargeGroup is told less often while it keeps changing; states
+// are not, nor what comes after a quiet moment.
+func TestPresenceOfALargeGroup(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Tracker, _ *attendances, out *pushes) {
+		const window = 200 * time.Millisecond
+		come := func(user string) { p.Subscribed("g", user) }
+		for i := range 3*membersAWindow + 1 {
+			come(fmt.Sprintf("member%03d", i))
+		}
+		after(window)
+		if sent := out.take(); len(sent) != 1 {
+			t.Fatalf("their coming was told in %d messages", len(sent))
+		}
+		come("ana")
+		after(window)
+		want(t, "at once", out.take(), nil)
+		p.Unsubscribed("g", "ana", "")
+		come("bo")
+		after(window)
+		want(t, "a window later", out.take(), nil)
+		come("cleo")
+		after(window)
+		want(t, "after three windows", out.take(), []string{"g: ana reconnecting dropped bo online cleo online"})
+		come("dan")
+		after(window)
+		if err := p.SetState(t.Context(), "g", "bo", json.RawMessage(`{"hand":"up"}`)); err != nil {
+			t.Fatal(err)
+		}
+		after(window)
+		want(t, "a state", out.take(), []string{`g: bo online {"hand":"up"} dan online`})
+		after(10 * window)
+		come("eve")
+		after(window)
+		want(t, "after a quiet moment", out.take(), []string{"g: eve online"})
+		come("fay")
+		after(window)
+		if err := p.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if sent := out.take(); len(sent) != 1 || !strings.Contains(sent[0], "fay reconnecting drained") {
+			t.Errorf("told at the end in %d messages: %.100q", len(sent), sent)
+		}
+	})
+}
+
+func TestPresenceSaysNothingOfAReload(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Tracker, store *attendances, out *pushes) {
+		p.Subscribed("g", "ana")
+		after(time.Second)
+		out.take()
+		for range 10 {
+			p.Unsubscribed("g", "ana", "")
+			after(10 * time.Millisecond)
+			p.Subscribed("g", "ana")
+		}
+		after(time.Second)
+		want(t, "pushed", out.take(), nil)
+		want(t, "stored", store.users("g"), []string{"ana"})
+	})
+}
+
+// A user who comes back and goes again while his going is being stored.
+func TestPresenceChangesWhileTheStoreWorks(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Tracker, store *attendances, out *pushes) {
+		p.Subscribed("g", "ana")
+		after(time.Second)
+		store.mu.Lock()
+		store.entered = make(chan struct{})
+		store.mu.Unlock()
+		p.Unsubscribed("g", "ana", "")
+		<-store.entered
+		p.Subscribed("g", "ana")
+		p.Unsubscribed("g", "ana", "")
+		entered := store.entered
+		store.mu.Lock()
+		store.entered = nil
+		store.mu.Unlock()
+		entered <- struct{}{}
+		after(time.Second)
+		want(t, "stored", store.users("g"), nil)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if len(p.groups)+len(p.dirty) != 0 {
+			t.Errorf("it remembers %v and %v of nobody", p.groups, p.dirty)
+		}
+	})
+}
+
+// A user goes while his coming is being stored, and nobody can say whether it
+// was.
+func TestPresenceForgetsNobodyWhomTheStoreMayHave(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Tracker, store *attendances, _ *pushes) {
+		entered := make(chan struct{})
+		store.fail(fault.ErrUnavailable, true)
+		store.mu.Lock()
+		store.entered = entered
+		store.mu.Unlock()
+		p.Subscribed("g", "ana")
+		<-entered
+		p.Unsubscribed("g", "ana", "")
+		store.mu.Lock()
+		store.entered = nil
+		store.mu.Unlock()
+		store.fail(nil, false)
+		entered <- struct{}{}
+		after(5 * time.Second)
+		want(t, "stored", store.users("g"), nil)
+	})
+}
+
+func TestPresenceWaitsForTheStore(t *testing.T) {
+	t.Parallel()
+	for _, lose := range []bool{false, true} {
+		t.Run(fmt.Sprintf("done=%t", lose), func(t *testing.T) {
+			t.Parallel()
+			watched(t, func(t *testing.T, p *Tracker, store *attendances, out *pushes) {
+				p.Subscribed("g", "bo")
+				after(time.Second)
+				out.take()
+				store.fail(fault.ErrUnavailable, lose)
+				p.Subscribed("g", "ana")
+				p.Subscribed("g", "eve")
+				p.Unsubscribed("g", "bo", "")
+				after(time.Second)
+				p.Unsubscribed("g", "eve", "") // she came and went during the outage
+				after(10 * time.Second)
+				want(t, "pushed during the outage", out.take(), nil)
+				if store.applied > 20 {
+					t.Errorf("the store was asked %d times in 11 s", store.applied)
+				}
+				store.fail(nil, false)
+				after(5 * time.Second)
+				sent := out.take()
+				if len(sent) != 1 || sent[0] != "g: ana online bo reconnecting dropped" && sent[0] != "g: ana online bo reconnecting dropped eve reconnecting dropped" {
+					t.Errorf("pushed after the outage: %q", sent)
+				}
+				want(t, "stored", store.users("g"), []string{"ana"})
+			})
+		})
+	}
+}
+
+func TestPresenceTellsOfOtherNodes(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Tracker, store *attendances, out *pushes) {
+		lost := func(users ...string) {
+			var changes []group.PresenceChange
+			for _, user := range users {
+				changes = append(changes, group.PresenceChange{UserID: user, Status: group.StatusReconnecting, Reason: group.ReasonNodeLost, At: time.Now().UTC()})
+			}
+			store.tell("g", changes)
+		}
+		lost("ana", "bo")
+		p.Subscribed("g", "bo") // he comes here from the node that died
+		after(time.Second)
+		want(t, "pushed", out.take(), []string{"g: ana reconnecting node_lost bo online"})
+		store.tell("g", []group.PresenceChange{{UserID: "ana", Status: group.StatusOnline, At: time.Now().UTC()}})
+		store.tell("g", []group.PresenceChange{{UserID: "ana", Status: group.StatusOffline, At: time.Now().UTC().Add(-time.Millisecond)}})
+		after(time.Second)
+		want(t, "pushed", out.take(), []string{"g: ana online"})
+	})
+}
+
+func TestPresenceIsPushedInParts(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Tracker, _ *attendances, out *pushes) {
+		for i := range 2*MaxItems + 1 {
+			p.Subscribed("g", fmt.Sprintf("u%05d", i))
+		}
+		after(time.Second)
+		if n := len(out.take()); n != 3 {
+			t.Errorf("%d pushes, want 3", n)
+		}
+	})
+}
+
+// The end of a subscription may overtake its beginning.
+func TestPresenceCountsInAnyOrder(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Tracker, store *attendances, out *pushes) {
+		p.Unsubscribed("g", "ana", "removed")
+		after(time.Second)
+		p.Subscribed("g", "ana")
+		after(time.Second)
+		want(t, "pushed", out.take(), nil)
+		want(t, "stored", store.users("g"), nil)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if len(p.groups) != 0 {
+			t.Errorf("it remembers %v of nobody", p.groups)
+		}
+	})
+}
+
+func TestPresenceLeavesWithItsNode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, out := newAttendances(), &pushes{}
+		p := New(group.Config{}, store, out, slog.New(slog.DiscardHandler))
+		if err := p.Stop(context.Background()); err != nil {
+			t.Error("stop before start:", err)
+		}
+		p = New(group.Config{}, store, out, slog.New(slog.DiscardHandler))
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p.Subscribed("g", "ana")
+		after(time.Second)
+		out.take()
+		for range 2 {
+			if err := p.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+		want(t, "pushed at the end", out.take(), []string{"g: ana reconnecting drained"})
+		want(t, "stored", store.users("g"), nil)
+	})
+}
+
+func TestPresenceListsThisNodesUsersAtOnce(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Tracker, store *attendances, _ *pushes) {
+		if _, err := store.Memory.Apply(t.Context(), []Attendance{{GroupID: "g", UserID: "far", Here: true}, {GroupID: "g", UserID: "ana", Here: true}}); err != nil {
+			t.Fatal(err)
+		}
+		p.Subscribed("g", "bo")
+		p.Subscribed("g", "ana")
+		got, err := p.List(t.Context(), "g")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range got {
+			got[i].AsOf = time.Time{}
+		}
+		want(t, "present", got, []group.Present{{UserID: "ana", Status: "online"}, {UserID: "bo", Status: "online"}, {UserID: "far", Status: "online"}})
+	})
+}
+
+// Tens of thousands of changes do not wait for the store, and end where they
+// should.
+func TestPresenceStandsAStorm(t *testing.T) {
+	t.Parallel()
+	store, out := newAttendances(), &pushes{}
+	p := New(group.Config{PresenceWindow: time.Millisecond}, store, out, slog.New(slog.DiscardHandler))
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for w := range 8 {
+		all.Go(func() {
+			for i := range 10_000 {
+				v := fmt.Sprint("u", i%50)
+				groupID := fmt.Sprint("g", w)
+				p.Subscribed(groupID, v)
+				if i%200 >= 50 { // the first 50 of each 200 stay
+					p.Unsubscribed(groupID, v, "")
+				}
+			}
+			for i := range 50 * 50 {
+				if user := i % 50; user%2 == 0 {
+					p.Unsubscribed(fmt.Sprint("g", w), fmt.Sprint("u", user), "")
+				}
+			}
+		})
+	}
+	all.Wait()
+	expected := make(map[string]bool)
+	for i := 1; i < 50; i += 2 {
+		expected[fmt.Sprint("u", i)] = true
+	}
+	for w := range 8 {
+		groupID := fmt.Sprint("g", w)
+		deadline := time.After(10 * time.Second)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for !slices.Equal(store.users(groupID), slices.Sorted(maps.Keys(expected))) {
+			select {
+			case <-deadline:
+				t.Fatalf("stored of %s: %v", groupID, store.users(groupID))
+			case <-tick.C:
+			}
+		}
+	}
+	if err := p.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
