@@ -22,7 +22,7 @@ services: ## install redis-server and PostgreSQL where they are missing (root on
 	@tools/services.sh
 
 .PHONY: lint
-lint: ## vet (for Linux, Windows and macOS), golangci-lint, formatting, tidy modules
+lint: ## vet (for Linux, Windows and macOS), golangci-lint, formatting, tidy modules; prints the sizes
 	$(GO) vet ./...
 	$(GO) -C bench vet ./...
 	@for os in windows darwin; do \
@@ -39,6 +39,7 @@ lint: ## vet (for Linux, Windows and macOS), golangci-lint, formatting, tidy mod
 	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
 	$(GO) mod tidy -diff
 	$(GO) -C bench mod tidy -diff
+	@tools/sizes.sh
 
 .PHONY: fmt
 fmt: ## format the code and order its imports
