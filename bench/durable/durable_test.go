@@ -16,7 +16,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// BenchmarkPost posts messages: 64 callers, each into a group of his own,
+// BenchmarkPost posts messages: 64 callers, each into a group of their own,
 // without subscribers.
 func BenchmarkPost(b *testing.B) {
 	onBoth(b, func(b *testing.B, open func() string) {
@@ -67,7 +67,7 @@ const (
 	missed  = 100 // of them, what a client that comes back has missed
 )
 
-// BenchmarkCatchUp reads what was missed: 64 callers, each in a group of his
+// BenchmarkCatchUp reads what was missed: 64 callers, each in a group of their
 // own.
 func BenchmarkCatchUp(b *testing.B) {
 	onBoth(b, func(b *testing.B, open func() string) {

@@ -56,7 +56,7 @@ type answer struct {
 	Error struct{ Code string }
 }
 
-// dial connects a user to a node and waits until the server has let him in.
+// dial connects a user to a node and waits until the server has let them in.
 func dial(tb testing.TB, addr, user string) *client {
 	tb.Helper()
 	c, err := open(tb, addr, user, "")

@@ -157,9 +157,9 @@ func TestDefect03EveryTabCounts(t *testing.T) {
 	await(t, "who left his last tab is gone", func() bool { return watcher.join(room).count("tabs") == 0 })
 }
 
-// TestDefect04ReturnIsNeverRefused has somebody come back when his grace is
-// about to end, has just ended or is ending: he is in, and has been since he
-// first came.
+// TestDefect04ReturnIsNeverRefused has somebody come back when their grace is
+// about to end, has just ended or is ending: they are in, and have been since
+// they first came.
 func TestDefect04ReturnIsNeverRefused(t *testing.T) {
 	t.Parallel()
 	a, b := cluster(t)

@@ -29,7 +29,7 @@ import (
 )
 
 // documentedRules returns the rules that docs/redis.md gives a role's user,
-// without his name and password, or what "ROLE" needs on a cluster.
+// without their name and password, or what "ROLE" needs on a cluster.
 func documentedRules(t *testing.T, role string) []string {
 	t.Helper()
 	doc, err := os.ReadFile("../../docs/redis.md")
@@ -46,7 +46,7 @@ func documentedRules(t *testing.T, role string) []string {
 }
 
 // limited is servers whose only user but the administrator has some roles'
-// documented rules, and what he was seen to do there.
+// documented rules, and what they were seen to do there.
 type limited struct {
 	roles []string
 
@@ -121,7 +121,7 @@ func (l *limited) needsAll(t *testing.T) {
 }
 
 // clients returns clients of a node on a limited server, who has announced
-// himself there.
+// themselves there.
 func (l *limited) clients(t *testing.T, serverURL, node string) *redisrole.Clients {
 	t.Helper()
 	clients, err := redisrole.New(redisrole.Config{URL: serverURL}, redisrole.NodeID(node), nil)

@@ -73,7 +73,7 @@ func TestT58JoinsAtCapacity(t *testing.T) {
 			}
 			status, err := join()
 			// All want the same row; for whoever waited too long nothing is
-			// decided, or that he is in.
+			// decided, or that they are in.
 			for status == http.StatusServiceUnavailable && time.Since(began) < patience {
 				status, err = join()
 			}
@@ -106,7 +106,7 @@ func TestT58JoinsAtCapacity(t *testing.T) {
 }
 
 // TestRemovedEverywhere: who is removed on one node is out on every node, with
-// every socket that he has.
+// every socket that they have.
 func TestRemovedEverywhere(t *testing.T) {
 	t.Parallel()
 	redis, postgres := redistest.Start(t), pgtest.Start(t)

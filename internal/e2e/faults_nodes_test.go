@@ -84,7 +84,7 @@ func TestT01KillOneNodeOfThree(t *testing.T) {
 }
 
 // toldOnline returns what a client was told of a member who came before it
-// could hear of him, or after.
+// could hear of them, or after.
 func toldOnline(c *client, groupID, user string) []string {
 	if told := pushedPresence(c, groupID, user); len(told) > 0 && told[0] == "online" {
 		return []string{"online"}

@@ -156,7 +156,7 @@ func (m *socketMove) moved() {
 }
 
 // signalling is numbered signals that two users send each other without pause,
-// each on a node of his own.
+// each on a node of their own.
 type signalling struct {
 	t        *testing.T
 	users    []*client

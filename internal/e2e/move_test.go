@@ -55,7 +55,7 @@ func TestT74MoveCacheUnderLoad(t *testing.T) {
 	}
 	late.Terminate()
 
-	// Back by another move, whose operator dies on the way, and a node with him.
+	// Back by another move, whose operator dies on the way, and a node with them.
 	cli := d.node(0).command("redis", "move", "--role", "cache", "--to", one.URL())
 	var printed nodeLog
 	cli.Stdout, cli.Stderr = &printed, &printed

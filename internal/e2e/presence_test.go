@@ -21,7 +21,7 @@ type whoIsThere struct {
 }
 
 // statusOf asks a node over HTTP for a member's presence: empty when it names
-// him not at all.
+// them not at all.
 func statusOf(t *testing.T, a api, groupID, user string) string {
 	t.Helper()
 	var answered page[whoIsThere]
@@ -145,7 +145,7 @@ func TestPresence(t *testing.T) {
 
 // TestPresenceRollingRestart: nodes are restarted one after the other. Who comes
 // back within the grace was never offline; who does not is offline, although
-// the node that began his grace is gone.
+// the node that began their grace is gone.
 func TestPresenceRollingRestart(t *testing.T) {
 	t.Parallel()
 	const grace = 6 * time.Second
@@ -199,7 +199,7 @@ func TestPresencePaused(t *testing.T) {
 	}
 	d.node(1).Pause()
 	needPresence(t, ana, groupID, "bo", leaseEnds, "online", "reconnecting node_lost")
-	d.ws(t, 0, "cy").subscribe(groupID) // he has given up on that node
+	d.ws(t, 0, "cy").subscribe(groupID) // they have given up on that node
 	cy.conn.close()
 	dee.conn.close()
 	needPresence(t, ana, groupID, "dee", soon, "online", "reconnecting node_lost", "offline node_lost")

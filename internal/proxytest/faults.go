@@ -51,9 +51,9 @@ func (p *Proxy) Lose(way Way) {
 	p.lose[way] = true
 }
 
-// Strand resets the server's end of every connection and tells no client: he
-// has a connection that is open, takes what he writes and never answers. It
-// lasts until he gives it up; new connections are not affected.
+// Strand resets the server's end of every connection and tells no client: it
+// has a connection that is open, takes what is written and never answers. That
+// lasts until the client gives it up; new connections are not affected.
 func (p *Proxy) Strand() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -144,7 +144,7 @@ func (c *Cache) Stats() Stats {
 
 // Get returns the entry of key, of revision atLeast or newer, and loads it when
 // there is none. Callers who ask for a key at once share one load; each waits
-// no longer than his ctx. An error of load goes to all who wait for it and is
+// no longer than their ctx. An error of load goes to all who wait for it and is
 // not kept, unless it is [Absent]. What load returns is believed, whatever its
 // revision.
 func (c *Cache) Get(ctx context.Context, key string, atLeast int64, load func(context.Context) (Entry, error)) (Entry, error) {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A caller with a deadline of his own waits no longer than one without.
+// A caller with a deadline of their own waits no longer than one without.
 func TestEveryCallIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ own, want time.Duration }{

@@ -10,7 +10,7 @@ type Ban struct {
 	UserID    string     `json:"userId"`
 	Reason    string     `json:"reason,omitempty"`
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"` // nil: never
-	Actor     string     `json:"actor"`               // who banned him
+	Actor     string     `json:"actor"`               // who banned them
 	At        time.Time  `json:"at"`
 }
 
@@ -39,7 +39,7 @@ type Invite struct {
 // Outsider is what a group keeps about a user who is not in it.
 type Outsider struct {
 	Ban       *Ban       // nil: none. One that has expired may still be here.
-	Applicant *Applicant // nil: he did not ask to come in
+	Applicant *Applicant // nil: they did not ask to come in
 }
 
 // Admissions is the part of a [Tx] that is about who may come in. Users are
@@ -47,7 +47,7 @@ type Outsider struct {
 type Admissions interface {
 	// Outsiders returns what the group keeps about users, by user id; those
 	// about whom there is nothing are missing. Who is to come in is asked about
-	// here first: a store reads with it what it is asked next, whether he is a
+	// here first: a store reads with it what it is asked next, whether they are a
 	// member.
 	Outsiders(ctx context.Context, userIDs ...string) (map[string]Outsider, error)
 	// SetBan bans a user, in place of the ban that there may be.
@@ -56,8 +56,8 @@ type Admissions interface {
 	RemoveBan(ctx context.Context, userID string) error
 	// SetApplicant notes that a user asked to become a member.
 	SetApplicant(ctx context.Context, a Applicant) error
-	// RemoveApplicant forgets that; it does nothing when he did not ask. Whoever
-	// makes him a member or bans him calls it.
+	// RemoveApplicant forgets that; it does nothing when they did not ask. Whoever
+	// makes them a member or bans them calls it.
 	RemoveApplicant(ctx context.Context, userID string) error
 	// AddInvite inserts an invite. Its code is known by a hash alone.
 	AddInvite(ctx context.Context, i Invite, codeHash string) error

@@ -16,9 +16,9 @@ type RecordCache interface {
 	Invalidate(ctx context.Context, key string, revision int64)
 }
 
-// Standing is what of a group is never cached: it decides permissions, or
+// Fresh is the part of a group that is never cached: it decides permissions, or
 // changes with every event.
-type Standing struct {
+type Fresh struct {
 	Version     int64
 	Revision    int64
 	MemberCount int
@@ -27,11 +27,12 @@ type Standing struct {
 	Member      *Member // the user's membership; nil: none
 }
 
-// StandingReader reads a group's standing. sqlstore.Store fulfils it.
-type StandingReader interface {
-	// Standing returns the standing of a group and a user in it, of one
+// FreshReader reads the part of a group that is never cached. sqlstore.Store
+// fulfils it.
+type FreshReader interface {
+	// Fresh returns that part of a group, and a user's membership, as of one
 	// moment. It answers fault.ErrNotFound for an unknown or deleted group.
-	Standing(ctx context.Context, groupID, userID string) (Standing, error)
+	Fresh(ctx context.Context, groupID, userID string) (Fresh, error)
 }
 
 // Cached is a [Repository] whose [Repository.Group] takes the record, which is
@@ -40,22 +41,22 @@ type StandingReader interface {
 // answered.
 type Cached struct {
 	Repository
-	standings StandingReader
-	records   RecordCache
+	fresh   FreshReader
+	records RecordCache
 }
 
 var _ Repository = (*Cached)(nil)
 
 // NewCached returns repo behind records.
-func NewCached(repo Repository, standings StandingReader, records RecordCache) *Cached {
-	return &Cached{Repository: repo, standings: standings, records: records}
+func NewCached(repo Repository, fresh FreshReader, records RecordCache) *Cached {
+	return &Cached{Repository: repo, fresh: fresh, records: records}
 }
 
 func recordKey(groupID string) string { return "group:" + groupID }
 
 // Group implements [Repository].
 func (c *Cached) Group(ctx context.Context, groupID, userID string) (Group, *Member, error) {
-	st, err := c.standings.Standing(ctx, groupID, userID)
+	st, err := c.fresh.Fresh(ctx, groupID, userID)
 	if err != nil {
 		return Group{}, nil, err
 	}

@@ -20,14 +20,14 @@ import (
 
 // counted is a store that counts whole records that were read of it.
 type counted struct {
-	standingStore
+	freshStore
 	records atomic.Int64
 	reading func() // runs before a record is read, if it is set
 }
 
-type standingStore interface {
+type freshStore interface {
 	group.Repository
-	group.StandingReader
+	group.FreshReader
 }
 
 func (c *counted) Group(ctx context.Context, groupID, userID string) (group.Group, *group.Member, error) {
@@ -35,20 +35,20 @@ func (c *counted) Group(ctx context.Context, groupID, userID string) (group.Grou
 	if c.reading != nil {
 		c.reading()
 	}
-	return c.standingStore.Group(ctx, groupID, userID)
+	return c.freshStore.Group(ctx, groupID, userID)
 }
 
 func newCached(t *testing.T) (*group.Cached, *counted, *cache.Cache) {
 	t.Helper()
-	s, ok := openStore(t).(standingStore)
+	s, ok := openStore(t).(freshStore)
 	if !ok {
-		t.Fatal("the store reads no standings")
+		t.Fatal("the store reads no memberships")
 	}
 	records, err := cache.New(cache.Config{}, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := &counted{standingStore: s}
+	store := &counted{freshStore: s}
 	return group.NewCached(store, store, records), store, records
 }
 
@@ -99,7 +99,7 @@ func same(t *testing.T, c *group.Cached, store *counted, id, userID string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, wantMember, err := store.standingStore.Group(t.Context(), id, userID)
+	want, wantMember, err := store.freshStore.Group(t.Context(), id, userID)
 	if err != nil {
 		t.Fatal(err)
 	}

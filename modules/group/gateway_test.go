@@ -242,7 +242,7 @@ func TestSocketsAcrossNodes(t *testing.T) {
 	if got := bob.call("group:leave", here+`}`); got != "{}" {
 		t.Errorf("left: %s", got)
 	}
-	alice.wantNext("group:event 4 group.updated", "group:event 5 member.left") // and not his own signal
+	alice.wantNext("group:event 4 group.updated", "group:event 5 member.left") // and not their own signal
 	bob.wantNext("group:event 4 group.updated", "group:event 5 member.left", `group:closed {"groupId":"`+g.ID+`","reason":"left"}`)
 
 	once := alice.call("group:message", here+`,"data":"once","key":"k"}`)
@@ -330,7 +330,7 @@ func (h *hurried) List(context.Context, string) ([]group.Present, error) {
 	return []group.Present{{UserID: "bob", Status: "reconnecting", AsOf: time.UnixMilli(1).UTC()}}, nil
 }
 
-// Who is shown who is there is told of what changed before he was in the room.
+// Who is shown who is there is told of what changed before they were in the room.
 func TestSubscribeMissesNoPresence(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, openStore(t), adapter.NewMesh(), &hurried{})

@@ -51,7 +51,7 @@ func (s *Service) mayOwn(ctx context.Context, tx Tx, caller auth.Identity, userI
 }
 
 // candidate is a user who is to become a member, and the field of the request
-// that names him, if one does.
+// that names them, if one does.
 type candidate struct {
 	userID string
 	field  string

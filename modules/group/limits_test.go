@@ -92,7 +92,7 @@ func TestLimitsOfUsers(t *testing.T) {
 	wantCode(t, "creating", err, "ok")
 }
 
-// However a user's creates and joins meet, he has what he may and no more.
+// However a user's creates and joins meet, they have what they may and no more.
 func TestLimitsUnderConcurrency(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, st store) {

@@ -93,7 +93,7 @@ func allow(a action, caller auth.Identity, g Group, m *Member) error {
 }
 
 // allowOn decides further whether the action may be taken on another member:
-// an admin reaches only those below him.
+// an admin reaches only those below them.
 func allowOn(caller auth.Identity, m *Member, target Member) error {
 	if caller.Admin || rankOf(m) == ownerRank || rankOf(&target) < rankOf(m) {
 		return nil

@@ -15,14 +15,14 @@ type Present struct {
 }
 
 // PresenceChange is what subscribers are told of a user: all that is true of
-// him from then on.
+// them from then on.
 type PresenceChange struct {
 	UserID string          `json:"userId"`
 	Status string          `json:"status"` // online, reconnecting or offline
 	Reason string          `json:"reason,omitempty"`
 	State  json.RawMessage `json:"state,omitempty"`
 	At     time.Time       `json:"at"` // by the store's clock: of two, the later is right
-	// Returned says that he is online and was reconnecting until now.
+	// Returned says that they are online and were reconnecting until now.
 	Returned bool `json:"-"`
 }
 
@@ -36,9 +36,9 @@ const (
 // Reasons why a member is not online, as subscribers are told.
 const (
 	ReasonLeft     = "left"      // unsubscribed, or left the group
-	ReasonDropped  = "dropped"   // his connection ended
+	ReasonDropped  = "dropped"   // their connection ended
 	ReasonRemoved  = "removed"   // removed or banned, or the group is deleted
-	ReasonNodeLost = "node_lost" // his node died
-	ReasonDrained  = "drained"   // his node stopped
-	ReasonExpired  = "expired"   // his token expired, or a back end disconnected him
+	ReasonNodeLost = "node_lost" // their node died
+	ReasonDrained  = "drained"   // their node stopped
+	ReasonExpired  = "expired"   // their token expired, or a back end disconnected them
 )

@@ -24,7 +24,7 @@ type Repository interface {
 	// back and is returned as it is. fn may run more than once.
 	Change(ctx context.Context, groupID string, fn func(tx Tx) error) ([]Event, error)
 
-	// Group returns a group, and the caller's member record when he is one.
+	// Group returns a group, and the caller's member record when they are one.
 	Group(ctx context.Context, groupID, userID string) (Group, *Member, error)
 
 	// Members lists members in order of user id, after the given one, with
@@ -41,7 +41,7 @@ type Repository interface {
 
 	// MarkRead moves a member's read mark forward to a version that the group
 	// has; one that is further on stays. It is no error when userID is no
-	// member. The mark of a new member is where the group was before he came.
+	// member. The mark of a new member is where the group was before they came.
 	MarkRead(ctx context.Context, groupID, userID string, version int64) error
 
 	AdmissionLists
@@ -64,7 +64,7 @@ type Clock interface {
 // MaxPostponed is the longest wait between two attempts to fire a timer.
 const MaxPostponed = 64 * time.Second
 
-// Membership is one of a user's groups and his place in it.
+// Membership is one of a user's groups and their place in it.
 type Membership struct {
 	Group
 	Role        Role  `json:"role"`
@@ -84,21 +84,21 @@ type Tx interface {
 	// creation, and raises the revision with the event appended next; there
 	// must be one.
 	SetGroup(ctx context.Context, g Group) error
-	// AddMember inserts a member and counts him. One who is in already makes
+	// AddMember inserts a member and counts them. One who is in already makes
 	// the change fail, at the latest when fn has returned.
 	AddMember(ctx context.Context, m Member) error
 	// SetMember replaces a member's role and attributes. It is an error when
 	// there is no such member, as for RemoveMember.
 	SetMember(ctx context.Context, m Member) error
-	// RemoveMember deletes a member and uncounts him.
+	// RemoveMember deletes a member and uncounts them.
 	RemoveMember(ctx context.Context, userID string) error
-	// SetOwner makes a member the owner and the owner before him an admin, sets
+	// SetOwner makes a member the owner and the owner before them an admin, sets
 	// the time of the record's last change, and raises the revision as SetGroup
 	// does. It is an error when userID is no member, or owns the group already.
 	SetOwner(ctx context.Context, userID string, at time.Time) error
-	// Due returns the instant at which the group's clock is to strike, when it
+	// Due returns the instant at which the group's timer is due, when it
 	// has come by the database's clock; Schedule sets the next one, nil for
-	// none. Create schedules what [Group.NextStrike] says.
+	// none. Create schedules what [Group.NextTimer] says.
 	Due() (at time.Time, due bool)
 	Schedule(ctx context.Context, next *time.Time) error
 	// Tally counts the groups of users, as they were before this change; who is
@@ -130,10 +130,10 @@ type Log interface {
 	// that it has forgotten.
 	Read(ctx context.Context, groupID string, since int64, limit int, users []string) (LogPage, error)
 
-	// Standings is Read without the group and the log: those of users who are
-	// members, and by what a caller knows whether a page that he has read before
+	// Memberships is Read without the group and the log: those of users who are
+	// members, and by what a caller knows whether a page that they have read before
 	// still holds.
-	Standings(ctx context.Context, groupID string, users []string) (Standings, error)
+	Memberships(ctx context.Context, groupID string, users []string) (Memberships, error)
 
 	// Heads returns the groups whose version moved within the last window, by
 	// the database's clock.
@@ -161,8 +161,8 @@ type LogPage struct {
 	Members map[string]Member // by user id
 }
 
-// Standings is what some users are in a group, deleted or not, at one moment.
-type Standings struct {
+// Memberships is what some users are in a group, deleted or not, at one moment.
+type Memberships struct {
 	Version int64     // the group's
 	MovedAt time.Time // as a LogPage's
 	Deleted bool

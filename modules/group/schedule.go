@@ -11,17 +11,17 @@ const (
 	maxReminder  = 30 * 24 * 3600 // seconds before endsAt
 	maxAhead     = 100 * 365 * 24 * time.Hour
 
-	// strikeEvery is how often a node looks for timers that are due: they fire
-	// within a second. strikeBatch is how many it reads at once, strikeAtOnce how
+	// timerEvery is how often a node looks for timers that are due: they fire
+	// within a second. timerBatch is how many it reads at once, timersAtOnce how
 	// many it fires at once.
-	strikeEvery  = 500 * time.Millisecond
-	strikeBatch  = 100
-	strikeAtOnce = 16
+	timerEvery   = 500 * time.Millisecond
+	timerBatch   = 100
+	timersAtOnce = 16
 )
 
-// NextStrike returns the next instant after the given one at which the group's
-// clock strikes: a reminder or the end; nil when there is none.
-func (g Group) NextStrike(after time.Time) *time.Time {
+// NextTimer returns the next instant after the given one at which the group's
+// timer is due: for a reminder or the end; nil when there is none.
+func (g Group) NextTimer(after time.Time) *time.Time {
 	if g.EndsAt == nil || g.EndedAt != nil {
 		return nil
 	}
@@ -114,10 +114,10 @@ type reminder struct {
 	SecondsLeft int `json:"secondsLeft"`
 }
 
-// Strike does what a group's clock says, if its time has come: once, however
+// FireTimer does what a group's timer is for, if it is due: once, however
 // many nodes try. What was missed while no node ran is made up for, each
 // reminder with the seconds that are left now.
-func (s *Service) Strike(ctx context.Context, groupID string) error {
+func (s *Service) FireTimer(ctx context.Context, groupID string) error {
 	events, err := s.repo.Change(ctx, groupID, func(tx Tx) error {
 		at, due := tx.Due()
 		if !due {
@@ -132,7 +132,7 @@ func (s *Service) Strike(ctx context.Context, groupID string) error {
 			if _, err := tx.Append(ctx, GroupReminder, "", reminder{SecondsLeft: left}); err != nil {
 				return err
 			}
-			return tx.Schedule(ctx, g.NextStrike(at))
+			return tx.Schedule(ctx, g.NextTimer(at))
 		}
 		now := s.instant()
 		g.EndedAt, g.UpdatedAt = &now, now

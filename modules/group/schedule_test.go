@@ -14,7 +14,7 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-func TestNextStrike(t *testing.T) {
+func TestNextTimer(t *testing.T) {
 	t.Parallel()
 	end := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	g := group.Group{EndsAt: &end, RemindBefore: []int{600, 60}}
@@ -26,19 +26,19 @@ func TestNextStrike(t *testing.T) {
 		{time.Second, 0},
 		{-time.Hour, 0}, // it was missed, and is made up for
 	} {
-		if next := g.NextStrike(end.Add(-tc.after)); next == nil || !next.Equal(end.Add(-tc.want)) {
+		if next := g.NextTimer(end.Add(-tc.after)); next == nil || !next.Equal(end.Add(-tc.want)) {
 			t.Errorf("%s before the end: next is %v", tc.after, next)
 		}
 	}
 	ended := g
 	ended.EndedAt = &end
-	if next := ended.NextStrike(end); next != nil || (group.Group{}).NextStrike(end) != nil {
-		t.Errorf("a group that does not end strikes at %v", next)
+	if next := ended.NextTimer(end); next != nil || (group.Group{}).NextTimer(end) != nil {
+		t.Errorf("a group that does not end has a timer at %v", next)
 	}
 }
 
-// TestClockStrikesOnce has many schedulers on one database.
-func TestClockStrikesOnce(t *testing.T) {
+// TestTimerFiresOnce has many schedulers on one database.
+func TestTimerFiresOnce(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, group.Config{})
 	b.now = time.Now()
@@ -101,8 +101,8 @@ func TestClockStrikesOnce(t *testing.T) {
 	}
 }
 
-// strikeUntilQuiet does what a scheduler does.
-func strikeUntilQuiet(t *testing.T, b *bench) {
+// fireUntilQuiet does what a scheduler does.
+func fireUntilQuiet(t *testing.T, b *bench) {
 	t.Helper()
 	for {
 		due, err := b.store.Due(t.Context(), 10)
@@ -116,7 +116,7 @@ func strikeUntilQuiet(t *testing.T, b *bench) {
 		for _, id := range due {
 			for range 3 {
 				wg.Go(func() {
-					if err := b.Strike(t.Context(), id); err != nil {
+					if err := b.FireTimer(t.Context(), id); err != nil {
 						t.Error(err)
 					}
 				})
@@ -126,9 +126,9 @@ func strikeUntilQuiet(t *testing.T, b *bench) {
 	}
 }
 
-// TestMissedStrikesAreMadeUpFor sets an end that has passed by the database's
+// TestMissedTimersFire sets an end that has passed by the database's
 // clock, as if no node had run meanwhile.
-func TestMissedStrikesAreMadeUpFor(t *testing.T) {
+func TestMissedTimersFire(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, group.Config{})
 	b.now = time.Now().Add(-time.Hour)
@@ -138,7 +138,7 @@ func TestMissedStrikesAreMadeUpFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.now = time.Now()
-	strikeUntilQuiet(t, b)
+	fireUntilQuiet(t, b)
 	got := b.take()
 	slices.Sort(got) // several struck at once
 	if want := []string{"1 group.created", "2 group.reminder", "3 group.reminder", "4 group.ended"}; !slices.Equal(got, want) {
@@ -160,7 +160,7 @@ func TestEndedGroups(t *testing.T) {
 	if _, err := b.Update(ctx, alice, g.ID, nil, group.UpdateRequest{EndsAt: &soon}); err != nil {
 		t.Fatal(err)
 	}
-	strikeUntilQuiet(t, b)
+	fireUntilQuiet(t, b)
 	b.now = time.Now()
 	if ended := b.read(t, g.ID); ended.EndedAt == nil || ended.Revision != ended.Version {
 		t.Fatalf("the group did not end: %+v", ended)
@@ -207,7 +207,7 @@ func TestMovedEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, moved := b.Update(t.Context(), alice, g.ID, nil, group.UpdateRequest{EndsAt: &future})
-	strikeUntilQuiet(t, b)
+	fireUntilQuiet(t, b)
 	_, removed := b.Update(t.Context(), alice, g.ID, nil, group.UpdateRequest{RemoveEnd: true})
 	if err := errors.Join(moved, removed); err != nil {
 		t.Fatal(err)

@@ -33,7 +33,7 @@ func NewScheduler(service *Service, clock Clock, log *slog.Logger) *Scheduler {
 		clock:   clock,
 		log:     log,
 		tasks:   tasks.New(),
-		slots:   make(chan struct{}, strikeAtOnce),
+		slots:   make(chan struct{}, timersAtOnce),
 		firing:  make(map[string]bool),
 	}
 }
@@ -41,7 +41,7 @@ func NewScheduler(service *Service, clock Clock, log *slog.Logger) *Scheduler {
 // Start begins to look, twice a second.
 func (s *Scheduler) Start(context.Context) error {
 	s.tasks.Run(func(ctx context.Context) {
-		tasks.Every(ctx, strikeEvery, nil, func() { s.look(ctx) })
+		tasks.Every(ctx, timerEvery, nil, func() { s.look(ctx) })
 	})
 	return nil
 }
@@ -53,7 +53,7 @@ func (s *Scheduler) Stop(ctx context.Context) error { return s.tasks.Stop(ctx) }
 // that were missed.
 func (s *Scheduler) look(ctx context.Context) {
 	for ctx.Err() == nil {
-		due, err := s.clock.Due(ctx, strikeBatch)
+		due, err := s.clock.Due(ctx, timerBatch)
 		if err != nil {
 			s.log.Debug("group: the due timers cannot be read", "err", err)
 			return
@@ -74,7 +74,7 @@ func (s *Scheduler) fireAll(ctx context.Context, due []string) bool {
 			started++
 		}
 	}
-	enough := time.NewTimer(strikeEvery)
+	enough := time.NewTimer(timerEvery)
 	defer enough.Stop()
 	more := false
 	for range started {
@@ -126,7 +126,7 @@ func (s *Scheduler) finish(groupID string) {
 // fire fires a group's timer, or postpones it when that fails. It reports
 // whether it did either.
 func (s *Scheduler) fire(ctx context.Context, groupID string) bool {
-	err := s.service.Strike(ctx, groupID)
+	err := s.service.FireTimer(ctx, groupID)
 	if err == nil {
 		return true
 	}

@@ -34,7 +34,7 @@ type Senders interface {
 	// MaySend reports whether the caller may, as far as this node has heard.
 	// False means that the database must be asked.
 	MaySend(caller auth.Identity, groupID string) bool
-	// Found says that a read of the group at version showed that he may.
+	// Found says that a read of the group at version showed that they may.
 	Found(caller auth.Identity, groupID string, version int64)
 }
 
@@ -100,8 +100,8 @@ func NewService(cfg Config, deps Deps) *Service {
 	return s
 }
 
-// Create makes a group that the caller owns. It returns ErrLimitReached when he
-// owns, or is in, as many as he may.
+// Create makes a group that the caller owns. It returns ErrLimitReached when the
+// caller owns, or is in, as many groups as allowed.
 func (s *Service) Create(ctx context.Context, caller auth.Identity, req CreateRequest) (Group, error) {
 	if err := req.Validate(s.cfg.LimitMembers, s.now()); err != nil {
 		return Group{}, err
@@ -181,7 +181,7 @@ func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID stri
 			return err
 		}
 		if rescheduled(changes) {
-			if err := tx.Schedule(ctx, patched.NextStrike(s.now())); err != nil {
+			if err := tx.Schedule(ctx, patched.NextTimer(s.now())); err != nil {
 				return err
 			}
 		}
@@ -271,7 +271,7 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 	events, err := s.repo.Change(ctx, groupID, func(tx Tx) error {
 		allowed = false
 		if a == actJoin {
-			if err := foresee(ctx, tx, caller.UserID); err != nil {
+			if err := precheck(ctx, tx, caller.UserID); err != nil {
 				return err
 			}
 		}

@@ -13,8 +13,8 @@ type banned struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Ban keeps a user below the caller out of a group, removes him when he is a
-// member, and forgets that he asked to be one. A repeat of the same ban changes nothing. It returns
+// Ban keeps a user below the caller out of a group, removes them when they are a
+// member, and forgets that they asked to be one. A repeat of the same ban changes nothing. It returns
 // ErrOwnerMustTransfer where that is the owner.
 func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID string, req BanRequest) (Ban, error) {
 	now := s.instant()
@@ -64,7 +64,7 @@ func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID
 }
 
 // Unban lets a user come in again, as far as the join policy agrees. It does
-// nothing when he is not banned.
+// nothing when they are not banned.
 func (s *Service) Unban(ctx context.Context, caller auth.Identity, groupID, userID string) error {
 	return s.change(ctx, actBan, caller, groupID, asked{what: "unban " + userID}, func(tx Tx, _ *Member) error {
 		if !ValidUserID(userID) {
@@ -92,6 +92,6 @@ func mayEnter(caller auth.Identity, o Outsider, now time.Time) error {
 	return nil
 }
 
-// errBannedOther is ErrBanned for whoever wants to add someone else: he lifts
+// errBannedOther is ErrBanned for whoever wants to add someone else: they lift
 // the ban first.
 var errBannedOther = ErrBanned.WithMessage("a user to be added is banned from this group: lift the ban first")

@@ -142,7 +142,7 @@ func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string)
 		if err != nil {
 			return err
 		}
-		if err := foresee(ctx, tx, caller.UserID); err != nil {
+		if err := precheck(ctx, tx, caller.UserID); err != nil {
 			return err
 		}
 		m, err := tx.Member(ctx, caller.UserID)

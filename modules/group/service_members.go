@@ -15,7 +15,7 @@ type subject struct {
 }
 
 // Join makes the caller a member, as far as the join policy agrees; back ends
-// need not ask it. Where someone has to approve him it notes his request
+// need not ask it. Where someone has to approve them it notes their request
 // instead. A repeat answers the same and changes nothing. It returns ErrBanned,
 // ErrInviteRequired, ErrGroupFull or ErrLimitReached.
 func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string) (Joined, error) {
@@ -51,9 +51,9 @@ func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string
 	return joined, err
 }
 
-// foresee has the store read what else a user who wants to come in is asked
-// for, together with his membership.
-func foresee(ctx context.Context, tx Tx, userID string) error {
+// precheck has the store read what else a user who wants to come in is asked
+// for, together with their membership.
+func precheck(ctx context.Context, tx Tx, userID string) error {
 	_, err := tx.Outsiders(ctx, userID)
 	return err
 }
@@ -102,7 +102,7 @@ func unseat(ctx context.Context, tx Tx, caller auth.Identity, userID string, typ
 	return err
 }
 
-// ListedMember is a member and whether he is there: online, reconnecting or
+// ListedMember is a member and whether they are there: online, reconnecting or
 // offline, and empty while that is not known.
 type ListedMember struct {
 	Member

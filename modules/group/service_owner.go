@@ -12,10 +12,10 @@ type transfer struct {
 	To   string `json:"to"`
 }
 
-// Transfer makes a member the owner; the owner before him becomes an admin.
+// Transfer makes a member the owner; the owner before them becomes an admin.
 // revision is as in [Service.Update]. Naming who owns the group already changes
 // nothing. It returns fault.ErrNotFound when the user is no member, and
-// ErrLimitReached when he owns as many groups as he may.
+// ErrLimitReached when they own as many groups as they may.
 func (s *Service) Transfer(ctx context.Context, caller auth.Identity, groupID string, revision *int64, req TransferRequest) (Group, error) {
 	if err := req.Validate(); err != nil {
 		return Group{}, err

@@ -34,7 +34,7 @@ func (s *Service) Presence(ctx context.Context, caller auth.Identity, groupID st
 var errNotFollowing = fault.ErrBadRequest.WithMessage("this socket does not follow the group: subscribe first")
 
 // SetPresence keeps the live state of a member who follows the group through
-// the socket that asks, as following says, until he is offline. It returns
+// the socket that asks, as following says, until they are offline. It returns
 // fault.ErrForbidden to back ends, who are never present, and
 // fault.ErrUnavailable while presence is down.
 func (s *Service) SetPresence(ctx context.Context, caller auth.Identity, groupID string, following Following, req PresenceRequest) error {

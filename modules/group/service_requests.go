@@ -11,7 +11,7 @@ import (
 const StatusRequested = "requested"
 
 // Joined answers [Service.Join]: the Member, or a status where someone has to
-// approve him first. As JSON it is the one or the other.
+// approve them first. As JSON it is the one or the other.
 type Joined struct {
 	*Member
 	Status string `json:"status,omitempty"` // requested, or empty
@@ -44,7 +44,7 @@ func (s *Service) Applicants(ctx context.Context, caller auth.Identity, groupID,
 }
 
 // Approve makes who asked for it a member. One who is a member already stays
-// as he is. It returns fault.ErrNotFound when the user did not ask, ErrGroupFull
+// as they are. It returns fault.ErrNotFound when the user did not ask, ErrGroupFull
 // or ErrLimitReached.
 func (s *Service) Approve(ctx context.Context, caller auth.Identity, groupID, userID string) (Member, error) {
 	var joined Member
@@ -73,7 +73,7 @@ func (s *Service) Approve(ctx context.Context, caller auth.Identity, groupID, us
 	return joined, err
 }
 
-// Reject refuses who asked to become a member; he may ask again. It returns
+// Reject refuses who asked to become a member; they may ask again. It returns
 // fault.ErrNotFound when the user did not ask.
 func (s *Service) Reject(ctx context.Context, caller auth.Identity, groupID, userID string) error {
 	return s.change(ctx, actRequests, caller, groupID, asked{what: "reject " + userID}, func(tx Tx, _ *Member) error {

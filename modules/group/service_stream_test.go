@@ -57,7 +57,7 @@ func TestSignal(t *testing.T) {
 	if diff := cmp.Diff(want, b.signals); diff != "" {
 		t.Error(diff)
 	}
-	// A subscriber is admitted: his membership is the feed's matter.
+	// A subscriber is admitted: their membership is the feed's matter.
 	if err := b.Signal(t.Context(), user("stranger"), g.ID, group.SignalSource{Subscribed: true}, req); err != nil {
 		t.Error(err)
 	}

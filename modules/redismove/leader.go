@@ -81,7 +81,7 @@ func (l *Leader) Lead(ctx context.Context, o Order) (Move, error) {
 		goal, step = Settled, -1
 	}
 	l.say("the %s role moves from %s to %s", m.Role, m.Source, m.Target)
-	// Who goes back need not wait for what he turns back from: no node is further.
+	// Who goes back need not wait for what they turn back from: no node is further.
 	for turning := o.Back && m.Phase != goal; ; turning = false {
 		if !turning {
 			if err := l.barrier(ctx, m); err != nil {

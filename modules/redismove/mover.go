@@ -119,7 +119,7 @@ func (m *Mover) Stop(ctx context.Context) error {
 }
 
 // look reads the moves, follows them, and reports. A phase is acted on as soon
-// as it was read: who cannot read stays where he is.
+// as it was read: who cannot read stays where they are.
 func (m *Mover) look(ctx context.Context) error {
 	if err := m.followAll(ctx); err != nil {
 		return err

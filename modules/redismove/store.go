@@ -135,7 +135,7 @@ func (s store) nodes(ctx context.Context) (nodes []node, err error) {
 }
 
 // errOther says that another operator leads a move of this role.
-var errOther = errors.New("another operator is moving this role: wait until he is done, or for 10 s after his command ended")
+var errOther = errors.New("another operator is moving this role: wait until they are done, or for 10 s after their command ended")
 
 // begin writes a new move in place of the role's last one. before is that one's
 // id, empty for none.

@@ -35,7 +35,7 @@
 //
 // What holds:
 //
-//   - Whoever sends writes, in his own goroutine: no hand-over, no allocation
+//   - The sender writes, in the sender's own goroutine: no hand-over, no allocation
 //     and no lock but the socket's own for each delivery. Nothing on the way
 //     waits for a client. A room of more than a thousand sockets is shared
 //     among processors, and sent to before Local returns.

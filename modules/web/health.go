@@ -162,7 +162,7 @@ func (h *Health) Report(ctx context.Context) Report {
 // Ready reports whether the node wants traffic.
 func (r Report) Ready() bool { return r.Status == "ready" || r.Status == "degraded" }
 
-// results returns fresh answers. One caller asks, the others wait for him.
+// results returns fresh answers. One caller asks, the others wait for it.
 func (h *Health) results(ctx context.Context) map[string]CheckResult {
 	for {
 		h.mu.Lock()

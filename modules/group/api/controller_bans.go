@@ -24,7 +24,7 @@ func (c *Controller) registerBans() {
 		"List the bans that have not expired, by user id", http.StatusOK,
 		hidden, notEnough, "400 bad_request", "422 validation_failed"), c.bans)
 	register(c, operation(http.MethodPut, "/groups/{groupId}/bans/{userId}", "ban-user",
-		"Ban a user; if he is a member, he is removed", http.StatusOK,
+		"Ban a user, and remove them if they are a member", http.StatusOK,
 		hidden, notEnough, "409 group_ended, owner_must_transfer"), c.ban)
 	register(c, operation(http.MethodDelete, "/groups/{groupId}/bans/{userId}", "unban-user",
 		"Lift a ban; a repeat answers the same", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.unban)

@@ -99,14 +99,14 @@ func (l *memoryLog) movedAt(groupID string) time.Time {
 	return events[len(events)-1].At
 }
 
-// Standings knows no members either.
-func (l *memoryLog) Standings(_ context.Context, groupID string, _ []string) (group.Standings, error) {
+// Memberships knows no members either.
+func (l *memoryLog) Memberships(_ context.Context, groupID string, _ []string) (group.Memberships, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.events[groupID]) == 0 {
-		return group.Standings{}, fault.ErrNotFound
+		return group.Memberships{}, fault.ErrNotFound
 	}
-	return group.Standings{Version: l.heads[groupID], MovedAt: l.movedAt(groupID)}, nil
+	return group.Memberships{Version: l.heads[groupID], MovedAt: l.movedAt(groupID)}, nil
 }
 
 func (l *memoryLog) Heads(context.Context, time.Duration) ([]group.Head, error) {

@@ -129,7 +129,7 @@ func TestFeedSharesPages(t *testing.T) {
 	stays.follow(t, node.feed, "g", nil)
 	comeBack(2)
 	log.post("g", group.MessagePosted, `{}`) // by another node, of which this one has not heard
-	comeBack(1 + 1)                          // and one for him who stays
+	comeBack(1 + 1)                          // and one for the one who stays
 	node.feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
 	stays.await(t, func() bool { return stays.last() == log.head("g") })
 	comeBack(1)

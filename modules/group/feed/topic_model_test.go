@@ -247,11 +247,11 @@ func (l *steppedLog) Read(ctx context.Context, groupID string, since int64, limi
 	return page, errors.Join(err, l.wait(ctx))
 }
 
-func (l *steppedLog) Standings(ctx context.Context, groupID string, users []string) (group.Standings, error) {
+func (l *steppedLog) Memberships(ctx context.Context, groupID string, users []string) (group.Memberships, error) {
 	if err := l.wait(ctx); err != nil {
-		return group.Standings{}, err
+		return group.Memberships{}, err
 	}
-	st, err := l.memoryLog.Standings(ctx, groupID, users)
+	st, err := l.memoryLog.Memberships(ctx, groupID, users)
 	return st, errors.Join(err, l.wait(ctx))
 }
 

@@ -77,7 +77,7 @@ func (f *Feed) excerpt(read group.LogPage) (*excerpt, error) {
 func (t *topic) again(ctx context.Context, last *sharedPage, users []string) (p *excerpt, still bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	st, err := t.feed.store.Standings(ctx, t.id, users)
+	st, err := t.feed.store.Memberships(ctx, t.id, users)
 	if err != nil || st.Version != last.Group.Version || !st.MovedAt.Equal(last.MovedAt) || st.Deleted != last.Deleted {
 		return nil, false, err
 	}

@@ -38,7 +38,7 @@ func (t *topic) maySend(caller auth.Identity) bool {
 }
 
 // found remembers a member until an event that is still to be delivered ends
-// his membership.
+// their membership.
 func (t *topic) found(userID string, version int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -67,7 +67,7 @@ func testBans(t *testing.T, s Store) {
 }
 
 // seesItself changes everything that is kept about a user and asks for it each
-// time: a change sees what it did. He is banned at its beginning and its end.
+// time: a change sees what it did. The user is banned at its beginning and its end.
 func seesItself(t *testing.T, tx group.Tx, userID string, ban group.Ban) error {
 	t.Helper()
 	ctx := t.Context()

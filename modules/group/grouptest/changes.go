@@ -120,7 +120,7 @@ func testMembers(t *testing.T, s Store) {
 	in := func(fn func(tx group.Tx) error) { t.Helper(); change(t, s, g.ID, fn) }
 	in(func(tx group.Tx) error {
 		if m, err := tx.Member(ctx, "bob"); m != nil || err != nil {
-			t.Errorf("bob before he joined: %v, %v", m, err)
+			t.Errorf("bob before joining: %v, %v", m, err)
 		}
 		if err := join(ctx, "bob")(tx); err != nil {
 			return err

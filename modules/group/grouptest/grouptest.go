@@ -46,7 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"DeletedKeepsItsLog":   testDelete,
 		"EventsAsWritten":      testEvents,
 		"LogPages":             testLogPages,
-		"Standings":            testStandings,
+		"Memberships":          testMemberships,
 		"LogReadsOneMoment":    testLogMoment,
 		"Heads":                testHeads,
 		"RelayAndPublished":    testRelay,

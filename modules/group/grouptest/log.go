@@ -76,8 +76,8 @@ func testLogPages(t *testing.T, s Store) {
 	}
 	_, err := s.Read(ctx, newID(), 0, 0, []string{"bob"})
 	isNotFound(t, "Read", err)
-	_, err = s.Standings(ctx, newID(), []string{"bob"})
-	isNotFound(t, "Standings", err)
+	_, err = s.Memberships(ctx, newID(), []string{"bob"})
+	isNotFound(t, "Memberships", err)
 
 	users := make([]string, 3000)
 	for i := range users {
@@ -88,8 +88,8 @@ func testLogPages(t *testing.T, s Store) {
 	}
 }
 
-// testStandings: they say of users and of the group what a page says.
-func testStandings(t *testing.T, s Store) {
+// testMemberships: they say of users and of the group what a page says.
+func testMemberships(t *testing.T, s Store) {
 	ctx, g := t.Context(), create(t, s)
 	other := create(t, s)
 	change(t, s, g.ID, join(ctx, "bob"))
@@ -100,11 +100,11 @@ func testStandings(t *testing.T, s Store) {
 			nil, {"bob"}, {"eve"}, {"no\x00body"}, {""}, {"alice", "nobody", "bob", "bob", "eve", "no\x00body"},
 		} {
 			page := read(t, s, g.ID, 10, 0, users...)
-			st, err := s.Standings(ctx, g.ID, users)
+			st, err := s.Memberships(ctx, g.ID, users)
 			if err != nil {
 				t.Fatal(err)
 			}
-			same(t, "the standings", st, group.Standings{
+			same(t, "the memberships", st, group.Memberships{
 				Version: page.Group.Version, MovedAt: page.MovedAt, Deleted: page.Deleted, Members: page.Members,
 			})
 		}

@@ -37,7 +37,7 @@ type memberPresence struct {
 	since  time.Time // not here
 }
 
-// graceEnd is when somebody's grace ends, unless he comes back.
+// graceEnd is when somebody's grace ends, unless they come back.
 type graceEnd struct {
 	groupID, userID string
 	since, at       time.Time
@@ -263,7 +263,7 @@ func (m *Memory) endDue() (map[string][]group.PresenceChange, time.Duration) {
 		m.queue = m.queue[1:]
 		g := m.groups[end.groupID]
 		if g == nil || g.users[end.userID] == nil || g.users[end.userID].here || !g.users[end.userID].since.Equal(end.since) {
-			continue // he came back
+			continue // they came back
 		}
 		over[end.groupID] = append(over[end.groupID], g.offline(end.userID, now, false))
 	}

@@ -55,8 +55,8 @@ type Sender interface {
 // not heard of.
 type attendee struct {
 	sockets int
-	stored  bool // the store has him
-	unsure  bool // it may know something else of him: it was told, and has not said that all went well
+	stored  bool // the store has them
+	unsure  bool // it may know something else of them: it was told, and has not said that all went well
 	again   bool // it is to be told once more, also when it says so
 	end     ending
 }
@@ -160,7 +160,7 @@ func (p *Tracker) Unsubscribed(groupID, userID, reason string) {
 	p.checkLocked(key, a)
 }
 
-// Ended implements feed.Watcher. His sockets are told by the feed; here are those
+// Ended implements feed.Watcher. Their sockets are told by the feed; here are those
 // who have none and are waited for.
 func (p *Tracker) Ended(groupID, userID, reason string) {
 	p.mu.Lock()
@@ -188,7 +188,7 @@ func (p *Tracker) attendeeLocked(key attendanceKey) *attendee {
 	return a
 }
 
-// checkLocked notes what there is to tell the store of a user, and forgets him
+// checkLocked notes what there is to tell the store of a user, and forgets them
 // when that is nothing and will be nothing.
 func (p *Tracker) checkLocked(key attendanceKey, a *attendee) {
 	if !a.settled() {

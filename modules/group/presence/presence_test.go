@@ -249,7 +249,7 @@ func TestPresenceSaysNothingOfAReload(t *testing.T) {
 	})
 }
 
-// A user who comes back and goes again while his going is being stored.
+// A user who comes back and goes again while their going is being stored.
 func TestPresenceChangesWhileTheStoreWorks(t *testing.T) {
 	t.Parallel()
 	watched(t, func(t *testing.T, p *Tracker, store *attendances, out *pushes) {
@@ -277,7 +277,7 @@ func TestPresenceChangesWhileTheStoreWorks(t *testing.T) {
 	})
 }
 
-// A user goes while his coming is being stored, and nobody can say whether it
+// A user goes while their coming is being stored, and nobody can say whether it
 // was.
 func TestPresenceForgetsNobodyWhomTheStoreMayHave(t *testing.T) {
 	t.Parallel()
@@ -343,7 +343,7 @@ func TestPresenceTellsOfOtherNodes(t *testing.T) {
 			store.tell("g", changes)
 		}
 		lost("ana", "bo")
-		p.Subscribed("g", "bo") // he comes here from the node that died
+		p.Subscribed("g", "bo") // they come here from the node that died
 		after(time.Second)
 		want(t, "pushed", out.take(), []string{"g: ana reconnecting node_lost bo online"})
 		store.tell("g", []group.PresenceChange{{UserID: "ana", Status: group.StatusOnline, At: time.Now().UTC()}})

@@ -72,8 +72,8 @@ func testPresenceSharesReads(t *testing.T) {
 	}
 }
 
-// What a subscriber missed between the reading that he was shown and the moment
-// from which he is told of changes.
+// What a subscriber missed between the reading that they were shown and the moment
+// from which they are told of changes.
 func TestChangesBetween(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

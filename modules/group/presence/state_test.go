@@ -44,7 +44,7 @@ func TestPresenceTellsStates(t *testing.T) {
 	})
 }
 
-// A member who is gone before the store has heard of him leaves no state.
+// A member who is gone before the store has heard of them leaves no state.
 func TestPresenceKeepsNoStateOfAGuest(t *testing.T) {
 	t.Parallel()
 	for _, reason := range []string{"unsubscribed", "dropped", "removed"} {
@@ -68,7 +68,7 @@ func TestPresenceKeepsNoStateOfAGuest(t *testing.T) {
 	}
 }
 
-// Who is removed while he is waited for, is offline at once.
+// Who is removed while they are waited for, is offline at once.
 func TestPresenceEndsWithTheMembership(t *testing.T) {
 	t.Parallel()
 	watched(t, func(t *testing.T, p *Tracker, _ *attendances, out *pushes) {

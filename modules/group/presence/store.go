@@ -15,8 +15,8 @@ type Attendance struct {
 
 	Here   bool
 	Reason string // not here: why, as subscribers are told
-	Final  bool   // not here: nobody waits for him, he is offline at once
-	Forget bool   // and he is not named among those who were there lately
+	Final  bool   // not here: nobody waits for them, they are offline at once
+	Forget bool   // and they are not named among those who were there lately
 }
 
 // Store keeps who has a subscribed socket, on any node, and whom it

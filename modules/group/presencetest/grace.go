@@ -125,7 +125,7 @@ func testReturnElsewhere(t *testing.T, nodes []*node) {
 	want(t, "told on b", b.apply(t, "g", "-bo"), "bo offline left")
 	want(t, "told on c", c.apply(t, "g", "+ana"))
 	want(t, "present", c.list(t, "g"), "ana online", "bo offline", "cy reconnecting")
-	want(t, "told on c, of a member who is removed while he is waited for", c.apply(t, "g", "!cy"), "cy offline removed")
+	want(t, "told on c, of a member who is removed while reconnecting", c.apply(t, "g", "!cy"), "cy offline removed")
 	passing(long + short)
 	want(t, "told by the stores", news(nodes...))
 	want(t, "present", c.list(t, "g"), "ana online", "bo offline")

@@ -208,7 +208,7 @@ func (s *Store) copyLately(ctx context.Context, to *Store) error {
 
 // copyGraces makes another server wait for those whom this one waits for, in
 // groups that this node looks after, as long as they have left. Whoever is
-// there, or is waited for already, stays as he is: all nodes must have entered
+// there, or is waited for already, stays as it is: all nodes must have entered
 // their users.
 func (s *Store) copyGraces(ctx context.Context, to *Store) error {
 	s.mu.Lock()

@@ -615,7 +615,7 @@ func TestBridgeTakesAlong(t *testing.T) {
 	one, two := redistest.Start(t), redistest.Start(t)
 	c := startCrowd(t, one.URL(), two.URL(), 2, 1, 0)
 	a, b := c.nodes[0], c.nodes[1]
-	for _, m := range c.nodes { // bo's state is set where he is no more
+	for _, m := range c.nodes { // bo's state is set where they are no more
 		c.come(m, "bo")
 	}
 	must := func(_ time.Time, err error) {

@@ -23,7 +23,7 @@ func (s *Store) knownGroups(ctx context.Context) ([]string, error) {
 }
 
 // check takes out of a group who has no socket on this node, though the server
-// thinks so: a failover may have lost that he went.
+// thinks so: a failover may have lost that they went.
 func (s *Store) check(ctx context.Context, self identity, groupID string) error {
 	for cursor := uint64(0); ; {
 		next, err := s.checkPart(ctx, self, groupID, cursor)

@@ -8,12 +8,12 @@ import (
 )
 
 // claim is what this node knows of a user of its own: one who is here, whom it
-// waits for, or of whom it could not say that he went. All of it is entered
+// waits for, or of whom it could not say that they went. All of it is entered
 // again when the server forgets.
 type claim struct {
 	here      bool
-	id, epoch string // under which he is entered, or waited for
-	unsure    bool   // he was written, and nobody knows what became of it
+	id, epoch string // under which they are entered, or waited for
+	unsure    bool   // they were written, and nobody knows what became of it
 	state     string // the live state, as stored
 
 	until  time.Time // not here: when the grace ends; zero: it was not begun
@@ -62,7 +62,7 @@ func (s *Store) remember(changes []presence.Attendance) (identity, []change) {
 			c = &claim{}
 			s.claims.put(a.GroupID, a.UserID, c)
 		}
-		// Who went after the server forgot him is not known to it, and has gone
+		// Who went after the server forgot them is not known to it, and has gone
 		// all the same.
 		lost := c.here && !a.Here && c.epoch != s.self.epoch
 		marked[i] = change{Attendance: a, force: c.unsure || lost}

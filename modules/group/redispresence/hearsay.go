@@ -107,7 +107,7 @@ func (h *hearsay) check(ctx context.Context, groupID string, users map[string]gr
 		} else { // what happened while it was read is newer
 			c.State, c.At = p.State, p.AsOf.Add(-time.Millisecond)
 		}
-		// Who is on dead nodes alone is listed as reconnecting before he is: he is
+		// Who is on dead nodes alone is listed as reconnecting before they are: they are
 		// told when those are swept.
 		if p.Status == c.Status && (p.Status != group.StatusReconnecting || p.LastSeenAt != nil) {
 			told = append(told, c)

@@ -11,8 +11,8 @@ func (k keys) group(groupID, epoch string) []string {
 	return []string{users, users + ":graces", users + ":reasons", users + ":states", users + ":lately"}
 }
 
-// users is the hash of a group's users: user id -> ids of the nodes where he
-// has a subscribed socket, divided by spaces.
+// users is the hash of a group's users: user id -> ids of the nodes where they
+// have a subscribed socket, divided by spaces.
 func (k keys) users(groupID, epoch string) string {
 	return k.prefix + ":presence:{" + groupID + "}:" + epoch
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // read lists who is there, or was lately. Nodes are asked for after users, so
-// that no user is missed because his node has just come.
+// that no user is missed because their node has just come.
 func (s *Store) read(ctx context.Context, groupID, epoch string) ([]group.Present, error) {
 	keys := s.keys.group(groupID, epoch)
 	pipe := s.client.Pipeline()

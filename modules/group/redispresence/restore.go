@@ -16,7 +16,7 @@ type claimOf struct {
 }
 
 // restored returns when a grace ends that the server forgot: not before every
-// live node has entered its users again, for he may have come back to one.
+// live node has entered its users again, for they may have come back to one.
 func (s *Store) restored(w claimOf) time.Time {
 	soonest := time.Now().Add(time.Duration(s.settle()) * time.Millisecond)
 	if w.claim.until.Before(soonest) {

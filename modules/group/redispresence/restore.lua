@@ -2,7 +2,7 @@
 -- another server.
 --
 -- KEYS, ARGV[1]  see group.lua
--- ARGV  2 … user, reason, since, for how long, his live state as stored or ''; and again
+-- ARGV  2 … user, reason, since, for how long, their live state as stored or ''; and again
 for i = 2, #ARGV, 5 do
   local user = ARGV[i]
   if redis.call('HEXISTS', here, user) == 0 and not redis.call('ZSCORE', graces, user) then

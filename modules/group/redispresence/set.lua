@@ -56,7 +56,7 @@ for i = 11, #ARGV do
         wait(user, ARGV[7], now, now + ARGV[6])
         tell(i, 'reconnecting')
       elseif not redis.call('ZSCORE', graces, user) then
-        redis.call('HDEL', states, user) -- it was set, and he was never entered
+        redis.call('HDEL', states, user) -- it was set, and they were never entered
       end
     end
   end

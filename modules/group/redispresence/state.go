@@ -34,7 +34,7 @@ func (s *Store) setState(ctx context.Context, groupID, userID string, state json
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.claims.get(groupID, userID)
-	if c == nil { // how he is will be applied
+	if c == nil { // how they are will be applied
 		c = &claim{}
 		s.claims.put(groupID, userID, c)
 	}

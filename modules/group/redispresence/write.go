@@ -18,7 +18,7 @@ const batch = 500
 // change is what is written of a user.
 type change struct {
 	presence.Attendance
-	force bool // nobody knows what the server has of him: tell in any case
+	force bool // nobody knows what the server has of them: tell in any case
 }
 
 // result is what there is to tell of a user; without a status nothing.

@@ -52,7 +52,7 @@ func benchmarkChange(b *testing.B, s grouptest.Store) {
 	}
 }
 
-// BenchmarkRead reads what a subscriber asks for: the group, 20 events and his
+// BenchmarkRead reads what a subscriber asks for: the group, 20 events and their
 // membership; or, for one to ten who have seen nothing yet, the group and their
 // memberships; or only the memberships.
 func BenchmarkRead(b *testing.B) {
@@ -90,10 +90,10 @@ func benchmarkRead(b *testing.B, s grouptest.Store) {
 	for _, n := range []int{1, 2, 10, 100} {
 		read(strconv.Itoa(n)+"-members", math.MaxInt64, 0, members[:n]...)
 	}
-	b.Run("standings-of-10", func(b *testing.B) {
+	b.Run("memberships-of-10", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := s.Standings(b.Context(), id, members[:10]); err != nil {
+			if _, err := s.Memberships(b.Context(), id, members[:10]); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -61,7 +61,7 @@ func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member, a
 		if err := t.insert(ctx); err != nil || g.EndsAt == nil {
 			return err
 		}
-		return t.Schedule(ctx, g.NextStrike(g.CreatedAt))
+		return t.Schedule(ctx, g.NextTimer(g.CreatedAt))
 	})
 	switch {
 	case own != nil:
@@ -225,7 +225,7 @@ type tx struct {
 	g       group.Group
 	version int64 // when the row was locked
 	at      time.Time
-	due     *time.Time // when the clock is to strike, if that has come
+	due     *time.Time // when the timer is due, if that has come
 
 	events  []group.Event
 	counted int // members added less members removed

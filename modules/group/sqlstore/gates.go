@@ -20,8 +20,8 @@ type gate struct {
 	people int           // inside and waiting
 }
 
-// enter returns when the caller is the only one inside, and what he calls when
-// he leaves; or fault.ErrUnavailable when ctx ends before that.
+// enter returns when the caller is the only one inside, and what they call when
+// they leave; or fault.ErrUnavailable when ctx ends before that.
 func (g *gates) enter(ctx context.Context, groupID string) (leave func(), err error) {
 	g.mu.Lock()
 	if g.open == nil {

@@ -78,24 +78,24 @@ func (s *Store) readOne(ctx context.Context, groupID, userID string) (page group
 	return page, nil
 }
 
-// standings reads a group's version once for each of its users among those
+// memberships reads a group's version once for each of its users among those
 // asked for, or once.
-func standings(a asked) string {
+func memberships(a asked) string {
 	return `SELECT g.version, g.moved_at, g.deleted_at IS NOT NULL, ` + memberColumns + ` FROM groups g
 		LEFT JOIN (` + ofUsers(a, memberColumns, "members") + `) m ON TRUE WHERE g.id = $1`
 }
 
-// Standings returns the memberships of users, and the group's version.
-func (s *Store) Standings(ctx context.Context, groupID string, users []string) (st group.Standings, err error) {
+// Memberships returns the memberships of users, and the group's version.
+func (s *Store) Memberships(ctx context.Context, groupID string, users []string) (st group.Memberships, err error) {
 	if !storable(groupID) {
 		return st, fault.ErrNotFound
 	}
-	text, asked, err := s.sql.standings.of(users)
+	text, asked, err := s.sql.memberships.of(users)
 	if err != nil {
 		return st, err
 	}
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
-		st = group.Standings{Members: make(map[string]group.Member)}
+		st = group.Memberships{Members: make(map[string]group.Member)}
 		return each(ctx, q, text, args{groupID, asked}, func(scan scanner) error {
 			var (
 				row   memberRow

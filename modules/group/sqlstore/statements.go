@@ -26,7 +26,7 @@ type statements struct {
 	insertMembers, insertEvents, insertOutbox                          bulk
 
 	readGroup, readOne, readEvents, readMembers, heads string
-	standings, outsiders, lockUsers, tally             byUsers
+	memberships, outsiders, lockUsers, tally           byUsers
 	relay, waits                                       string
 	aged, trimmable, trim                              string
 	forget                                             []string
@@ -111,7 +111,7 @@ func newStatements(d database.Dialect) statements {
 			FROM groups g LEFT JOIN members m ON m.group_id = g.id AND m.user_id = $2 WHERE g.id = $1`,
 		readEvents:  `SELECT ` + eventColumns + ` FROM events e WHERE e.group_id = $1 AND e.version > $2 ORDER BY e.version LIMIT $3`,
 		readMembers: ofUsers(asked{d, "$2", false}, memberColumns, "members"),
-		standings:   newByUsers(d, "$2", standings),
+		memberships: newByUsers(d, "$2", memberships),
 		outsiders:   newByUsers(d, "$2", outsiders),
 		heads:       `SELECT id, version FROM groups WHERE moved_at > (SELECT ` + now + `) - $1`,
 

@@ -38,7 +38,7 @@ func New(db *database.DB) *Store {
 	return &Store{db: db, sql: newStatements(db.Dialect()), relaying: make(chan struct{}, 1)}
 }
 
-// Group returns a group, and the member record of userID when he is one.
+// Group returns a group, and the member record of userID when they are one.
 func (s *Store) Group(ctx context.Context, groupID, userID string) (g group.Group, m *group.Member, err error) {
 	if !storable(groupID) {
 		return g, nil, fault.ErrNotFound

@@ -61,7 +61,7 @@ func (t *tx) SetGroup(ctx context.Context, g group.Group) error {
 	return nil
 }
 
-// AddMember inserts a member and counts him.
+// AddMember inserts a member and counts them.
 func (t *tx) AddMember(_ context.Context, m group.Member) error {
 	if !storable(m.UserID) || !storable(m.Name) {
 		return errNoText
@@ -81,7 +81,7 @@ func (t *tx) SetMember(ctx context.Context, m group.Member) error {
 	return t.one(ctx, "write member "+m.UserID, t.sql.setMember, t.g.ID, m.UserID, string(m.Role), object(m.Attributes))
 }
 
-// RemoveMember deletes a member and uncounts him.
+// RemoveMember deletes a member and uncounts them.
 func (t *tx) RemoveMember(ctx context.Context, userID string) error {
 	if err := t.one(ctx, "remove member "+userID, t.sql.removeMember, t.g.ID, userID); err != nil {
 		return err
@@ -114,7 +114,7 @@ func (t *tx) count(n int) {
 	t.g.MemberCount += n
 }
 
-// Due returns when the group's clock is to strike, if that has come.
+// Due returns when the group's timer is due, if that has come.
 func (t *tx) Due() (time.Time, bool) {
 	if t.due == nil {
 		return time.Time{}, false
@@ -122,7 +122,7 @@ func (t *tx) Due() (time.Time, bool) {
 	return *t.due, true
 }
 
-// Schedule says when the group's clock is to strike next.
+// Schedule says when the group's timer is due next.
 func (t *tx) Schedule(ctx context.Context, next *time.Time) error {
 	if _, err := t.q.ExecContext(ctx, t.sql.schedule, t.g.ID, micros(next)); err != nil {
 		return fmt.Errorf("schedule: %w", err)

@@ -305,7 +305,7 @@ func TestGarbageIsIgnored(t *testing.T) {
 }
 
 // TestT20OnlySignedEnvelopesArrive has third parties on the server: one without
-// the key, one who repeats what he saw, and one who moves it elsewhere.
+// the key, one who repeats what they saw, and one who moves it elsewhere.
 func TestT20OnlySignedEnvelopesArrive(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

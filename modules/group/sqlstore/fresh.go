@@ -8,14 +8,14 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-var _ group.StandingReader = (*Store)(nil)
+var _ group.FreshReader = (*Store)(nil)
 
-const standingQuery = `SELECT g.version, g.revision, g.member_count, g.visibility, g.updated_at, ` + memberColumns + `
+const freshQuery = `SELECT g.version, g.revision, g.member_count, g.visibility, g.updated_at, ` + memberColumns + `
 	FROM groups g LEFT JOIN members m ON m.group_id = g.id AND m.user_id = $2
 	WHERE g.id = $1 AND g.deleted_at IS NULL`
 
-// Standing returns what of a group is never cached, and userID's membership.
-func (s *Store) Standing(ctx context.Context, groupID, userID string) (st group.Standing, err error) {
+// Fresh returns the part of a group that is never cached, and userID's membership.
+func (s *Store) Fresh(ctx context.Context, groupID, userID string) (st group.Fresh, err error) {
 	if !storable(groupID) {
 		return st, fault.ErrNotFound
 	}
@@ -27,7 +27,7 @@ func (s *Store) Standing(ctx context.Context, groupID, userID string) (st group.
 			mem     memberRow
 			updated int64
 		)
-		err := q.QueryRowContext(ctx, standingQuery, groupID, userID).
+		err := q.QueryRowContext(ctx, freshQuery, groupID, userID).
 			Scan(append([]any{&st.Version, &st.Revision, &st.MemberCount, (*string)(&st.Visibility), &updated}, mem.fields()...)...)
 		if err != nil {
 			return notFound(err)
@@ -35,5 +35,5 @@ func (s *Store) Standing(ctx context.Context, groupID, userID string) (st group.
 		st.UpdatedAt, st.Member = instant(updated), mem.member()
 		return nil
 	})
-	return st, doing(err, "read the standing of group", groupID)
+	return st, doing(err, "read what is new of group", groupID)
 }
