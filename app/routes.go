@@ -15,10 +15,10 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// The doors of the sockets.
+// The endpoints of the sockets.
 const socketIOPath, plainPath = "/socket.io/", "/ws"
 
-// Routes is everything that Moim serves: the HTTP API, the two socket doors,
+// Routes is everything that Moim serves: the HTTP API, the two socket endpoints,
 // health, metrics and the documentation.
 type Routes struct {
 	cfg      web.Config

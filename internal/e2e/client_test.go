@@ -31,8 +31,8 @@ type listener interface {
 	connected()
 }
 
-// door opens a connection to a node for a token.
-type door struct {
+// endpoint opens a connection to a node for a token.
+type endpoint struct {
 	name string
 	open func(ctx context.Context, base, token string, l listener) (conn, error)
 }
@@ -58,9 +58,9 @@ type client struct {
 	conn conn
 }
 
-// connect opens a connection through door and fails the test when it is
+// connect opens a connection through endpoint and fails the test when it is
 // refused.
-func connect(t *testing.T, d door, n *node, user, token string) *client {
+func connect(t *testing.T, d endpoint, n *node, user, token string) *client {
 	t.Helper()
 	c := &client{inbox: newInbox(user + "@" + n.name + d.name), t: t, user: user}
 	opened, err := d.open(t.Context(), n.URL(), token, c.inbox)

@@ -120,9 +120,9 @@ func TestDocumentedClientsAreTold(t *testing.T) {
 
 	n.Kill()
 	n.Restart() // each client comes back, and none asks again
-	for _, door := range []string{"socketio", "plain"} {
+	for _, endpoint := range []string{"socketio", "plain"} {
 		need(t, backWithin, "the clients are back", func() bool {
-			return n.Metric(`moim_sockets{door="`+door+`"}`) == 3
+			return n.Metric(`moim_sockets{endpoint="`+endpoint+`"}`) == 3
 		})
 	}
 	for _, c := range slices.Concat(refused, bo, her) {

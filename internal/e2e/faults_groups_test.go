@@ -53,7 +53,7 @@ func TestT60ReplayedKey(t *testing.T) {
 	for i := range d.nodes {
 		d.api(i, "ana").under("k1").mustRefuse(t, http.StatusUnprocessableEntity, "idempotency_mismatch", http.MethodPost, path, object{"data": object{"text": "other"}})
 	}
-	watching.must("group:message", object{"groupId": groupID, "data": object{"text": "once"}, "key": "k1"}, &answers[1]) // by the other door
+	watching.must("group:message", object{"groupId": groupID, "data": object{"text": "once"}, "key": "k1"}, &answers[1]) // by the other endpoint
 	if answers[1].Version != answers[0].Version {
 		t.Errorf("over the socket the key answered version %d, want %d", answers[1].Version, answers[0].Version)
 	}

@@ -31,12 +31,12 @@ type fleet struct {
 // session is one of them.
 type session struct {
 	*inbox
-	user    string
-	groupID string
-	door    door
-	home    int             // the node that it goes to first
-	ctx     context.Context // lives exactly as long as the session
-	leave   context.CancelFunc
+	user     string
+	groupID  string
+	endpoint endpoint
+	home     int             // the node that it goes to first
+	ctx      context.Context // lives exactly as long as the session
+	leave    context.CancelFunc
 
 	follows atomic.Int64 // times that it was subscribed
 	at      atomic.Int64 // the node that it is subscribed on; -1: on none
@@ -52,10 +52,10 @@ func (s *session) over() bool { return s.ctx.Err() != nil }
 // one process of Node.
 const maxIO = 40
 
-// door returns the way in of the n-th session.
-func (f *fleet) door(n int) door {
+// endpoint returns the way in of the n-th session.
+func (f *fleet) endpoint(n int) endpoint {
 	if f.d.driver != nil && n%10 == 5 && n/10 < maxIO {
-		return f.d.driver.door(false)
+		return f.d.driver.endpoint(false)
 	}
 	return plain
 }
@@ -72,8 +72,8 @@ func newFleet(t *testing.T, d *deployment, groups, members int) *fleet {
 		}
 		f.groups = append(f.groups, newGroup(t, d, users...))
 		for m, user := range users {
-			way := f.door(len(f.sessions))
-			f.sessions = append(f.sessions, &session{inbox: newInbox(user + way.name), user: user, groupID: f.groups[g], door: way, home: m})
+			way := f.endpoint(len(f.sessions))
+			f.sessions = append(f.sessions, &session{inbox: newInbox(user + way.name), user: user, groupID: f.groups[g], endpoint: way, home: m})
 		}
 	}
 	t.Cleanup(f.stop)
@@ -125,7 +125,7 @@ func (f *fleet) live(ctx context.Context, s *session) {
 func (f *fleet) open(ctx context.Context, s *session, node int) (conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	c, err := s.door.open(ctx, f.d.node(node).URL(), f.d.token(s.user), s.inbox)
+	c, err := s.endpoint.open(ctx, f.d.node(node).URL(), f.d.token(s.user), s.inbox)
 	if err != nil {
 		return nil, err
 	}

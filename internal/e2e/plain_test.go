@@ -12,8 +12,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// plain is the door /ws.
-var plain = door{name: "/ws", open: openPlain}
+// plain is the endpoint /ws.
+var plain = endpoint{name: "/ws", open: openPlain}
 
 // plainConn is a plain WebSocket client as anyone would write it.
 type plainConn struct {

@@ -33,7 +33,7 @@ func (d *deployment) api(i int, user string) api {
 // io and ws connect to the i-th node.
 func (d *deployment) io(t *testing.T, i int, user string) *client {
 	t.Helper()
-	return connect(t, d.driver.door(true), d.node(i), user, d.token(user))
+	return connect(t, d.driver.endpoint(true), d.node(i), user, d.token(user))
 }
 
 func (d *deployment) ws(t *testing.T, i int, user string) *client {
@@ -42,7 +42,7 @@ func (d *deployment) ws(t *testing.T, i int, user string) *client {
 }
 
 // mainJob is the story that every deployment tells alike: a group is created,
-// its members connect by both doors to any node, everyone changes it by HTTP
+// its members connect by both endpoints to any node, everyone changes it by HTTP
 // and over sockets, and all see every change, at once and in order. It returns
 // the group, which goes on to exist.
 func mainJob(t *testing.T, d *deployment) string {

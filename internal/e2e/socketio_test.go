@@ -71,10 +71,10 @@ type ioOptions struct {
 	ReconnectionDelay int      `json:"reconnectionDelay,omitempty"` // milliseconds
 }
 
-// door returns the way in by Socket.IO. With again the client connects again by
+// endpoint returns the way in by Socket.IO. With again the client connects again by
 // itself.
-func (d *driver) door(again bool) door {
-	return door{name: "/socket.io", open: func(ctx context.Context, base, token string, l listener) (conn, error) {
+func (d *driver) endpoint(again bool) endpoint {
+	return endpoint{name: "/socket.io", open: func(ctx context.Context, base, token string, l listener) (conn, error) {
 		return d.open(ctx, base, ioOptions{
 			Auth:              object{"token": token},
 			Transports:        []string{"websocket"},

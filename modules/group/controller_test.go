@@ -24,21 +24,21 @@ import (
 
 var secret = []byte("0123456789abcdef0123456789abcdef")
 
-// door is the HTTP door of a bench.
-type door struct {
+// endpoint is the HTTP endpoint of a bench.
+type endpoint struct {
 	*bench
 	handler      http.Handler
 	disconnected []string
 }
 
-func (d *door) Disconnect(_ context.Context, userID string) error {
+func (d *endpoint) Disconnect(_ context.Context, userID string) error {
 	d.disconnected = append(d.disconnected, userID)
 	return nil
 }
 
-func newDoor(t *testing.T) *door {
+func newEndpoint(t *testing.T) *endpoint {
 	t.Helper()
-	d := &door{bench: newBench(t, group.Config{})}
+	d := &endpoint{bench: newBench(t, group.Config{})}
 	verifier, err := auth.New(auth.Config{Secret: string(secret)}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ type reply struct {
 }
 
 // do sends a request; headers are "Name: value".
-func (d *door) do(t *testing.T, who auth.Identity, method, path, body string, headers ...string) reply {
+func (d *endpoint) do(t *testing.T, who auth.Identity, method, path, body string, headers ...string) reply {
 	t.Helper()
 	who.Expires = time.Now().Add(time.Minute)
 	token, err := auth.Mint(secret, who)
@@ -100,7 +100,7 @@ func (r reply) problem(t *testing.T) string {
 
 func TestHTTP(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t)
+	d := newEndpoint(t)
 
 	made := d.do(t, alice, "POST", "/groups", `{"name":"Study","visibility":"public","joinPolicy":"open"}`)
 	if made.status != 201 || made.header.Get("ETag") != `"1"` {
@@ -197,7 +197,7 @@ func TestHTTP(t *testing.T) {
 
 func TestHTTPProblems(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t)
+	d := newEndpoint(t)
 	g := d.group(t, `{"name":"g"}`)
 	path := "/groups/" + g.ID
 	for _, c := range []struct{ method, path, body, header, want string }{
@@ -251,7 +251,7 @@ func TestHTTPProblems(t *testing.T) {
 
 func TestHTTPPages(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t)
+	d := newEndpoint(t)
 	g := d.group(t, `{"name":"g","visibility":"public"}`)
 	for range 2 {
 		d.group(t, `{"name":"g","visibility":"public"}`)
@@ -292,7 +292,7 @@ func TestHTTPPages(t *testing.T) {
 // Every operation says what it does and what can go wrong.
 func TestHTTPDocument(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t)
+	d := newEndpoint(t)
 	req := httptest.NewRequestWithContext(t.Context(), "GET", "/openapi.json", nil)
 	rec := httptest.NewRecorder()
 	d.handler.ServeHTTP(rec, req)
@@ -335,7 +335,7 @@ func TestHTTPDocument(t *testing.T) {
 
 func TestHTTPIdempotencyKey(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t)
+	d := newEndpoint(t)
 	const key = "Idempotency-Key: 8e03978e-40d5-43e8-bc93-6894a57f9324"
 	first := d.do(t, alice, "POST", "/groups", `{"name":"g","visibility":"public","joinPolicy":"request"}`, key)
 	again := d.do(t, alice, "POST", "/groups", `{ "joinPolicy": "request", "visibility": "public", "name": "g" }`, key)
@@ -364,7 +364,7 @@ func TestHTTPIdempotencyKey(t *testing.T) {
 
 func TestSignals(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t)
+	d := newEndpoint(t)
 	made := d.do(t, alice, "POST", "/groups", `{"name":"Study","visibility":"public","joinPolicy":"open"}`)
 	path := "/groups/" + decode[group.Group](t, made.body).ID + "/signals"
 	for _, c := range []struct {

@@ -72,7 +72,7 @@ func newNodeOn(t *testing.T, st store, a adapter.Adapter, program []socket.Handl
 		}
 		return auth.Identity{UserID: h.Token, Admin: h.Token == "backend", Expires: time.Now().Add(time.Hour)}, nil
 	}
-	door, err := socket.New(socket.Config{}.WithDefaults(), socket.Deps{Hub: hub, Authenticate: authenticate, Log: log},
+	endpoint, err := socket.New(socket.Config{}.WithDefaults(), socket.Deps{Hub: hub, Authenticate: authenticate, Log: log},
 		append(program, api.NewGateway(service, feed, own).Handlers()...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func newNodeOn(t *testing.T, st store, a adapter.Adapter, program []socket.Handl
 	for _, part := range []interface {
 		Start(context.Context) error
 		Stop(context.Context) error
-	}{hub, feed, door} {
+	}{hub, feed, endpoint} {
 		if err := part.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func newNodeOn(t *testing.T, st store, a adapter.Adapter, program []socket.Handl
 			}
 		})
 	}
-	server := httptest.NewServer(http.HandlerFunc(door.ServePlain))
+	server := httptest.NewServer(http.HandlerFunc(endpoint.ServePlain))
 	t.Cleanup(server.Close)
 	return &node{Service: service, watcher: watched, out: out, url: "ws" + strings.TrimPrefix(server.URL, "http")}
 }

@@ -36,7 +36,7 @@ const small = 16 << 10
 // writes.
 func TestHostileBodies(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t)
+	d := newEndpoint(t)
 	g := d.group(t, `{"name":"g"}`)
 	path, members := "/groups/"+g.ID, "/groups/"+g.ID+"/members/"
 	written := make(chan error, 20)

@@ -64,7 +64,7 @@ type Deps struct {
 }
 
 // Service holds the rules of groups: who may do what, and what a change must
-// obey. Both doors, HTTP and sockets, call it and render what it returns.
+// obey. HTTP and sockets call it and render what it returns.
 //
 // Every method returns validation_failed for a request that breaks a bound,
 // fault.ErrNotFound for a group that does not exist or not for the caller,

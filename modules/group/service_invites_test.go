@@ -165,7 +165,7 @@ func TestInviteUnderConcurrentUse(t *testing.T) {
 
 func TestInvitesOverHTTP(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t)
+	d := newEndpoint(t)
 	g := d.group(t, `{"name":"g"}`)
 	path := "/groups/" + g.ID + "/invites"
 	made := d.do(t, alice, "POST", path, "")

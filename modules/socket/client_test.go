@@ -104,7 +104,7 @@ type client struct {
 	ws *websocket.Conn
 }
 
-// dial connects to one of n's doors.
+// dial connects to one of n's endpoints.
 func dial(t *testing.T, n *node, path string, header http.Header) *client {
 	t.Helper()
 	ws, response, err := websocket.DefaultDialer.DialContext(t.Context(), n.url+path, header)
@@ -204,7 +204,7 @@ func (c *client) wantClosed(code int) {
 	}
 }
 
-// refusedPlain tries the plain door and returns the problem that it answers.
+// refusedPlain tries the plain endpoint and returns the problem that it answers.
 func refusedPlain(t *testing.T, n *node, header http.Header) (status int, problem map[string]any) {
 	t.Helper()
 	ws, response, err := websocket.DefaultDialer.DialContext(t.Context(), n.url+"/ws", header)

@@ -10,8 +10,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet"
 )
 
-// socketIOCodec encodes for the Socket.IO door, plainCodec for the other. They
-// have no state: all sockets of a door share a broadcast's frame.
+// socketIOCodec encodes for the Socket.IO endpoint, plainCodec for the other. They
+// have no state: all sockets of a endpoint share a broadcast's frame.
 type (
 	socketIOCodec struct{}
 	plainCodec    struct{}

@@ -2,7 +2,7 @@
 // connections: it turns messages into calls of typed handlers and their
 // results into answers, and events into frames.
 //
-// A [Gateway] serves two doors to the same handlers. Over Socket.IO the
+// A [Gateway] serves two endpoints to the same handlers. Over Socket.IO the
 // answer is the acknowledgement, with one argument: {"data":…} or
 // {"error":{code,message}}. Over a plain WebSocket a request {"id":1,
 // "event":"…","data":…} is answered by {"id":1,"data":…} or {"id":1,

@@ -43,7 +43,7 @@ func Example() {
 	server := httptest.NewServer(mux)
 	defer server.Close()
 
-	// A client of the plain door; socket.io-client does the same by
+	// A client of the plain endpoint; socket.io-client does the same by
 	// socket.emitWithAck("greet", {name: "Ada"}).
 	client, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(server.URL, "http")+"/ws", nil)
 	if err != nil {

@@ -110,7 +110,7 @@ func (g *Gateway) ServeSocketIO(w http.ResponseWriter, r *http.Request) { g.engi
 // let in gets a problem instead of a WebSocket.
 func (g *Gateway) ServePlain(w http.ResponseWriter, r *http.Request) { g.engine.ServePlain(w, r) }
 
-// ServeHTTP serves both doors of one route: Socket.IO where the request has
+// ServeHTTP serves both endpoints of one route: Socket.IO where the request has
 // its parameter EIO, plain WebSockets otherwise.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Has("EIO") {
@@ -146,7 +146,7 @@ func (g *Gateway) connected(ctx context.Context, s *Socket) *fault.Error {
 
 // disconnected runs the handlers of a socket's end.
 func (g *Gateway) disconnected(s *Socket, reason engine.Reason) {
-	g.metrics.disconnect(s.door.name(), reason)
+	g.metrics.disconnect(s.endpoint.name(), reason)
 	for _, h := range g.handlers.disconnect {
 		_ = g.isolated(func() error {
 			h.disconnect(s, reason)

@@ -76,7 +76,7 @@ func testHandlers() []socket.Handler {
 	}
 }
 
-// TestAnswers sends the same events through both doors.
+// TestAnswers sends the same events through both endpoints.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	n := start(t, adapter.NewMesh(), testHandlers()...)
@@ -134,26 +134,26 @@ func TestMessagesAreHandledInOrder(t *testing.T) {
 	t.Parallel()
 	const messages = 2000
 	n := start(t, adapter.NewMesh(), testHandlers()...)
-	doors := map[string]struct {
+	endpoints := map[string]struct {
 		client         *client
 		format, answer string
 	}{
 		"socket.io": {connectIO(t, n, "alice"), `42%d["raw",%d]`, `43%d[{"data":%d}]`},
 		"plain":     {connectPlain(t, n, "alice"), `{"id":%d,"event":"raw","data":%d}`, `{"id":%d,"data":%d}`},
 	}
-	for name, door := range doors {
+	for name, endpoint := range endpoints {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			door.client.t = t
+			endpoint.client.t = t
 			go func() {
 				for i := range messages {
-					if door.client.ws.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, door.format, i, i)) != nil {
+					if endpoint.client.ws.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, endpoint.format, i, i)) != nil {
 						return // the reader says why
 					}
 				}
 			}()
 			for i := range messages {
-				door.client.want(fmt.Sprintf(door.answer, i, i))
+				endpoint.client.want(fmt.Sprintf(endpoint.answer, i, i))
 			}
 		})
 	}
@@ -260,7 +260,7 @@ func TestMetrics(t *testing.T) {
 		`moim_socket_events_total{event="nothing",outcome="ok"} 1`,
 		`moim_socket_events_total{event="unknown",outcome="refused"} 1`,
 		`moim_socket_event_seconds_count{event="nothing"} 1`,
-		`moim_sockets{door="socketio"} 1`,
+		`moim_sockets{endpoint="socketio"} 1`,
 		`moim_socket_connections 1`,
 	} {
 		if !strings.Contains(answer.Body.String(), want) {

@@ -72,11 +72,11 @@ func TestLastRequestsAreAnswered(t *testing.T) {
 	t.Parallel()
 	for reader, listen := range readers {
 		for end, leaves := range leaving {
-			for _, door := range []string{"plain", "socket.io"} {
-				if end == "a close packet" && door == "plain" {
+			for _, endpoint := range []string{"plain", "socket.io"} {
+				if end == "a close packet" && endpoint == "plain" {
 					continue
 				}
-				t.Run(reader+" "+door+" "+end, func(t *testing.T) {
+				t.Run(reader+" "+endpoint+" "+end, func(t *testing.T) {
 					t.Parallel()
 					gate := make(chan struct{})
 					n := start(t, adapter.NewMesh(), socket.On("wait", func(ctx context.Context, _ *socket.Socket, i int) (int, error) {
@@ -87,12 +87,12 @@ func TestLastRequestsAreAnswered(t *testing.T) {
 							return 0, fault.ErrUnavailable
 						}
 					}))
-					c := open(t, n, listen, door)
+					c := open(t, n, listen, endpoint)
 					want := make([]string, 20)
 					for i := range want {
 						ask := fmt.Sprintf(`{"id":%d,"event":"wait","data":%d}`, i, i)
 						want[i] = fmt.Sprintf(`{"id":%d,"data":%d}`, i, i)
-						if door == "socket.io" {
+						if endpoint == "socket.io" {
 							ask, want[i] = fmt.Sprintf(`42%d["wait",%d]`, i, i), fmt.Sprintf(`43%d[{"data":%d}]`, i, i)
 						}
 						c.write(ask)
@@ -140,13 +140,13 @@ func TestLastRequestsAreAnswered(t *testing.T) {
 }
 
 // open connects to n through a listener of its own.
-func open(t *testing.T, n *node, listen func(http.Handler) *httptest.Server, door string) *client {
+func open(t *testing.T, n *node, listen func(http.Handler) *httptest.Server, endpoint string) *client {
 	t.Helper()
 	server := listen(n.Gateway)
 	t.Cleanup(server.Close)
 	address := "ws" + strings.TrimPrefix(server.URL, "http")
 	header := http.Header{"Authorization": {"Bearer alice"}}
-	if door == "socket.io" {
+	if endpoint == "socket.io" {
 		address += "/socket.io/?EIO=4&transport=websocket"
 	}
 	dialer := websocket.Dialer{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
@@ -157,7 +157,7 @@ func open(t *testing.T, n *node, listen func(http.Handler) *httptest.Server, doo
 	_ = response.Body.Close()
 	t.Cleanup(func() { _ = ws.Close() })
 	c := &client{t: t, ws: ws}
-	if door == "socket.io" {
+	if endpoint == "socket.io" {
 		c.read()
 		c.write("40")
 		c.read()

@@ -14,7 +14,7 @@ import (
 // metrics counts what a gateway does. No label names a user, a group or what
 // else a client chooses: events are those with handlers, or "unknown".
 type metrics struct {
-	sockets *prometheus.GaugeVec     // by door
+	sockets *prometheus.GaugeVec     // by endpoint
 	refused *prometheus.CounterVec   // by outcome
 	ended   *prometheus.CounterVec   // by reason
 	events  *prometheus.CounterVec   // by event and outcome
@@ -27,7 +27,7 @@ func newMetrics(registerer prometheus.Registerer, stats func() engine.Stats, hub
 	m := &metrics{
 		sockets: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "moim_sockets", Help: "Sockets connected to this node.",
-		}, []string{"door"}),
+		}, []string{"endpoint"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "moim_socket_refused_total", Help: "Clients that were not let in; outcome is refused or failed.",
 		}, []string{"outcome"}),
@@ -80,10 +80,10 @@ func engineMetrics(stats func() engine.Stats) []prometheus.Collector {
 	}
 }
 
-func (m *metrics) connect(door string) { m.sockets.WithLabelValues(door).Inc() }
+func (m *metrics) connect(endpoint string) { m.sockets.WithLabelValues(endpoint).Inc() }
 
-func (m *metrics) disconnect(door string, reason engine.Reason) {
-	m.sockets.WithLabelValues(door).Dec()
+func (m *metrics) disconnect(endpoint string, reason engine.Reason) {
+	m.sockets.WithLabelValues(endpoint).Dec()
 	m.ended.WithLabelValues(reason.String()).Inc()
 }
 

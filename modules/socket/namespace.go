@@ -21,13 +21,13 @@ var invalidNamespace = json.RawMessage(`{"message":"Invalid namespace"}`)
 // An acknowledgement has one argument: {"data":…} or {"error":…}.
 var dataKey, errorKey, endOfObject = []byte(`{"data":`), []byte(`{"error":`), []byte(`}`)
 
-// socketIO is the Socket.IO door. A connection joins the main namespace, may
+// socketIO is the Socket.IO endpoint. A connection joins the main namespace, may
 // leave it and join again. What a client must not send closes the connection
 // with a parse error: anything but a CONNECT before it has joined, a CONNECT
 // after, binary packets, what cannot be decoded.
 type socketIO struct{}
 
-var _ door = socketIO{}
+var _ endpoint = socketIO{}
 
 func (socketIO) codec() adapter.Codec { return socketIOCodec{} }
 func (socketIO) name() string         { return "socketio" }

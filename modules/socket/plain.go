@@ -14,11 +14,11 @@ import (
 // cannot be decoded. Each is answered; then the connection is closed.
 const maxMalformed = 16
 
-// plain is the plain WebSocket door. A client is let in, or refused by an HTTP
+// plain is the plain WebSocket endpoint. A client is let in, or refused by an HTTP
 // problem, before its connection becomes a WebSocket.
 type plain struct{}
 
-var _ door = plain{}
+var _ endpoint = plain{}
 
 func (plain) codec() adapter.Codec    { return plainCodec{} }
 func (plain) name() string            { return "plain" }

@@ -18,7 +18,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-func TestEmitterReachesBothDoorsOnEveryNode(t *testing.T) {
+func TestEmitterReachesBothEndpointsOnEveryNode(t *testing.T) {
 	t.Parallel()
 	mesh := adapter.NewMesh()
 	a, b := start(t, mesh, testHandlers()...), start(t, mesh, testHandlers()...)

@@ -27,9 +27,9 @@ const (
 	messageCost    = 256
 )
 
-// door is what differs between the two ways in. Its methods run on the
+// endpoint is what differs between the two ways in. Its methods run on the
 // session's goroutine.
-type door interface {
+type endpoint interface {
 	codec() adapter.Codec
 	name() string
 	// receive handles one message, which it may keep.
@@ -44,7 +44,7 @@ type door interface {
 type session struct {
 	gateway   *Gateway
 	conn      *engine.Conn
-	door      door
+	endpoint  endpoint
 	handshake Handshake // for the session's goroutine only, like the next two
 	malformed int       // messages in a row
 	connectBy time.Time // set while there is no socket
@@ -65,8 +65,8 @@ type session struct {
 
 var _ engine.Receiver = (*session)(nil)
 
-func newSession(g *Gateway, conn *engine.Conn, d door, h Handshake) *session {
-	return &session{gateway: g, conn: conn, door: d, handshake: h}
+func newSession(g *Gateway, conn *engine.Conn, d endpoint, h Handshake) *session {
+	return &session{gateway: g, conn: conn, endpoint: d, handshake: h}
 }
 
 // Message implements [engine.Receiver].
@@ -173,7 +173,7 @@ func (s *session) handle(ctx context.Context, data []byte) {
 		cancel()
 	}
 	s.mu.Unlock()
-	s.door.receive(ctx, s, data)
+	s.endpoint.receive(ctx, s, data)
 }
 
 // next takes a message from the queue. Without one it ends the goroutine, and
@@ -216,12 +216,12 @@ func (s *session) connect(ctx context.Context, identity auth.Identity,
 	welcome func(*Socket) *engine.Frame, refuse func(*fault.Error),
 ) (failure *fault.Error) {
 	g := s.gateway
-	socket := newSocket(identity, s.door, s.conn, g.deps.Hub, g.own)
+	socket := newSocket(identity, s.endpoint, s.conn, g.deps.Hub, g.own)
 	if !s.adopt(socket) || !socket.enter() {
 		s.drop(socket)
 		return nil
 	}
-	g.metrics.connect(s.door.name())
+	g.metrics.connect(s.endpoint.name())
 	g.within(ctx, func(ctx context.Context) { failure = g.connected(ctx, socket) }, func() {
 		if failure == nil {
 			if socket.open(welcome(socket)) {

@@ -30,7 +30,7 @@ const (
 type Socket struct {
 	id       string
 	identity auth.Identity
-	door     door
+	endpoint endpoint
 	conn     *engine.Conn
 	hub      *adapter.Hub
 	own      *adapter.Owner // of the user's room
@@ -45,8 +45,8 @@ type Socket struct {
 
 var _ adapter.Socket = (*Socket)(nil)
 
-func newSocket(identity auth.Identity, d door, conn *engine.Conn, hub *adapter.Hub, own *adapter.Owner) *Socket {
-	return &Socket{id: newID(), identity: identity, door: d, conn: conn, hub: hub, own: own}
+func newSocket(identity auth.Identity, d endpoint, conn *engine.Conn, hub *adapter.Hub, own *adapter.Owner) *Socket {
+	return &Socket{id: newID(), identity: identity, endpoint: d, conn: conn, hub: hub, own: own}
 }
 
 // ID returns the socket's id, unique in the cluster; over Socket.IO the client
@@ -60,7 +60,7 @@ func (s *Socket) UserID() string { return s.identity.UserID }
 func (s *Socket) Identity() auth.Identity { return s.identity }
 
 // Codec returns what encodes events for this socket.
-func (s *Socket) Codec() adapter.Codec { return s.door.codec() }
+func (s *Socket) Codec() adapter.Codec { return s.endpoint.codec() }
 
 // Send queues a frame that the socket's codec has built. It never blocks: a
 // socket whose queue is full is closed. A closed socket drops it.
@@ -170,7 +170,7 @@ func (s *Socket) Disconnect(reason engine.Reason) {
 	if !s.close() {
 		return
 	}
-	if farewell := s.door.farewell(); farewell != nil {
+	if farewell := s.endpoint.farewell(); farewell != nil {
 		s.conn.Send(farewell)
 	}
 	s.conn.Close(reason)

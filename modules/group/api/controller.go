@@ -18,7 +18,7 @@ type Disconnector interface {
 	Disconnect(ctx context.Context, userID string) error
 }
 
-// Controller is the HTTP door: it reads requests, calls the [group.Service] and
+// Controller serves groups over HTTP: it reads requests, calls the [group.Service] and
 // renders what it returns.
 type Controller struct {
 	service *group.Service

@@ -14,7 +14,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// Gateway is the socket door: it reads requests, calls the [group.Service] and the
+// Gateway serves groups over sockets: it reads requests, calls the [group.Service] and the
 // [feed.Feed], and returns what they answer. Its answers are those of HTTP, {} in
 // place of no body.
 type Gateway struct {

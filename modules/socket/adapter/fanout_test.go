@@ -75,7 +75,7 @@ func TestSeveralMessagesGoOutTogether(t *testing.T) {
 }
 
 // TestFanOutOfALargeRoom is shared among processors: every socket but the one
-// left out gets each frame once, in order, and those of one door the same.
+// left out gets each frame once, in order, and those of one endpoint the same.
 func TestFanOutOfALargeRoom(t *testing.T) {
 	t.Parallel()
 	h := NewHub(NewMesh().Adapter())

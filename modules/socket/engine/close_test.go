@@ -109,7 +109,7 @@ func TestCloseFlushes(t *testing.T) {
 func TestClientCloses(t *testing.T) {
 	t.Parallel()
 	for listener, serve := range listeners {
-		for name, p := range doors {
+		for name, p := range endpoints {
 			for _, code := range []int{websocket.CloseNormalClosure, 4123, websocket.CloseNoStatusReceived} {
 				t.Run(fmt.Sprint(listener, name, code), func(t *testing.T) {
 					t.Parallel()
@@ -199,7 +199,7 @@ func TestDrain(t *testing.T) {
 	if n := s.Len(); n != 0 {
 		t.Errorf("%d connections are left", n)
 	}
-	for _, p := range doors {
+	for _, p := range endpoints {
 		if resp := refused(t, s.url(p), nil); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
 			t.Errorf("while draining: %d %v", resp.StatusCode, resp.Header)
 		}

@@ -31,7 +31,7 @@ var (
 // retryAfter is what a draining node tells clients to wait, in seconds.
 const retryAfter = 1
 
-// ServeEngineIO answers a request of the Engine.IO door: a WebSocket handshake
+// ServeEngineIO answers a request of the Engine.IO endpoint: a WebSocket handshake
 // with EIO=4 and transport=websocket; anything else gets Engine.IO's error.
 func (e *Engine) ServeEngineIO(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
@@ -54,7 +54,7 @@ func (e *Engine) ServeEngineIO(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ServePlain answers a request of the plain WebSocket door. Of the subprotocols
+// ServePlain answers a request of the plain WebSocket endpoint. Of the subprotocols
 // that a client offers it selects moim; the others may carry its token.
 func (e *Engine) ServePlain(w http.ResponseWriter, r *http.Request) {
 	switch {

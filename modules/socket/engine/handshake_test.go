@@ -189,7 +189,7 @@ func TestOrigins(t *testing.T) {
 		{[]string{"*"}, "https://any.example", true},
 		{[]string{"*"}, "null", true},
 	} {
-		for name, p := range doors {
+		for name, p := range endpoints {
 			t.Run(strings.Join(test.allowed, " ")+" "+test.origin+" "+name, func(t *testing.T) {
 				t.Parallel()
 				s := start(t, Config{Origins: test.allowed})
@@ -239,7 +239,7 @@ func TestAcceptRefuses(t *testing.T) {
 		{errors.New("no"), http.StatusForbidden},
 	} {
 		s := startWith(t, func(*Conn, Handshake) (Receiver, error) { return nil, test.err })
-		for _, p := range doors {
+		for _, p := range endpoints {
 			if resp := refused(t, s.url(p), nil); resp.StatusCode != test.status {
 				t.Errorf("%v is answered by %d", test.err, resp.StatusCode)
 			}
@@ -321,7 +321,7 @@ func handshake(tb testing.TB) *http.Request {
 // TestSentWhileAccepted sends, and closes, before the connection is upgraded.
 func TestSentWhileAccepted(t *testing.T) {
 	t.Parallel()
-	for name, p := range doors {
+	for name, p := range endpoints {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := &recorder{messages: make(chan string), closed: make(chan Reason, 1)}

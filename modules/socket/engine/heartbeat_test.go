@@ -58,7 +58,7 @@ func TestPlainHeartbeat(t *testing.T) {
 // TestClientPing is WebSocket's own, which any client may send.
 func TestClientPing(t *testing.T) {
 	t.Parallel()
-	for name, p := range doors {
+	for name, p := range endpoints {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ws, r := start(t, Config{}).dial(t, p)
@@ -141,7 +141,7 @@ func TestDataIsASignOfLife(t *testing.T) {
 // TestT31HalfOpen loses the network without a word.
 func TestT31HalfOpen(t *testing.T) {
 	t.Parallel()
-	for name, p := range doors {
+	for name, p := range endpoints {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, Config{PingInterval: 50 * time.Millisecond, PingTimeout: 100 * time.Millisecond})

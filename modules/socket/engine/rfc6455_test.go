@@ -54,8 +54,8 @@ func TestOpeningHandshake(t *testing.T) {
 		{"a key not in base64", "GET", "HTTP/1.1", with("Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!=="), 400},
 	} {
 		for listener, serve := range listeners {
-			for door, p := range doors {
-				t.Run(test.name+" "+listener+" "+door, func(t *testing.T) {
+			for endpoint, p := range endpoints {
+				t.Run(test.name+" "+listener+" "+endpoint, func(t *testing.T) {
 					t.Parallel()
 					s := startOn(t, serve, Config{})
 					line := test.method + " " + strings.TrimPrefix(address("", p), "ws://") + " " + test.proto

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is how long a test waits for what must happen.
 const patience = 10 * time.Second
 
-var doors = map[string]Protocol{"Engine.IO": EngineIO, "plain": Plain}
+var endpoints = map[string]Protocol{"Engine.IO": EngineIO, "plain": Plain}
 
 // listeners are those whose connections the engine reads from itself, where
 // there is epoll, and one that leaves them to melody.
@@ -154,7 +154,7 @@ func (s *testServer) dialAt(tb testing.TB, host string, p Protocol) (*websocket.
 	return ws, receive(tb, s.receivers)
 }
 
-// refused tries a door and returns the answer of who is not let in.
+// refused tries a endpoint and returns the answer of who is not let in.
 func refused(tb testing.TB, url string, header http.Header) *http.Response {
 	tb.Helper()
 	ws, resp, err := websocket.DefaultDialer.Dial(url, header)

@@ -20,7 +20,7 @@ import (
 
 func TestFrames(t *testing.T) {
 	t.Parallel()
-	for name, p := range doors {
+	for name, p := range endpoints {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, Config{})
@@ -194,8 +194,8 @@ func TestT40TooLargeCostsNothing(t *testing.T) {
 		"a frame":   append(header(0x81, 4*limit), make([]byte, 4*limit)...),
 		"fragments": fragments,
 	} {
-		for door, p := range doors {
-			t.Run(name+" "+door, func(t *testing.T) {
+		for endpoint, p := range endpoints {
+			t.Run(name+" "+endpoint, func(t *testing.T) {
 				ws, r := start(t, Config{MaxFrame: limit}).dial(t, p)
 				var before, after runtime.MemStats
 				runtime.GC()
