@@ -399,7 +399,7 @@ func TestExpelledNodeComesBack(t *testing.T) {
 	if !a.lists(t, "g", "bo") {
 		t.Error("they are listed")
 	}
-	// As if it had been standing still in the middle of entering her.
+	// As if it had stopped in the middle of entering her.
 	if err := s.Client().HSet(t.Context(), usersKey(t, s), "ana", id).Err(); err != nil {
 		t.Fatal(err)
 	}
