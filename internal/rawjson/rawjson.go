@@ -108,11 +108,9 @@ func AppendString(dst []byte, s string) []byte {
 }
 
 func appendEscaped(dst []byte, s string) []byte {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(s); err != nil { // a string can always be encoded
+	data, err := Marshal(s)
+	if err != nil { // a string can always be encoded
 		return append(dst, `""`...)
 	}
-	return append(dst, bytes.TrimSuffix(out.Bytes(), []byte{'\n'})...)
+	return append(dst, data...)
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/maypok86/otter/v2"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/moim-live/moim/internal/tasks"
 )
 
 const (
@@ -217,7 +219,7 @@ func (c *Cache) fetch(ctx context.Context, key string, atLeast int64, load func(
 	}
 	release, granted := c.tier.Lease(ctx, key)
 	for waited := time.Duration(0); !granted && waited < leaseWait && ctx.Err() == nil; waited += leaseLook {
-		pause(ctx, leaseLook)
+		tasks.Pause(ctx, leaseLook)
 		if r, ok := c.shared(ctx, key, atLeast); ok {
 			return r, nil
 		}
@@ -230,15 +232,6 @@ func (c *Cache) fetch(ctx context.Context, key string, atLeast int64, load func(
 		c.tier.Set(ctx, key, r.Entry, time.Until(r.fresh))
 	}
 	return r, err
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // shared takes an entry from the shared tier.

@@ -18,7 +18,7 @@ type InGroup[T any] struct {
 	Body    T
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It never fails: see check and the
+// UnmarshalJSON implements json.Unmarshaler. It never fails: see Check and the
 // body's own validation.
 func (r *InGroup[T]) UnmarshalJSON(data []byte) error {
 	receive(data, &r.Body, func(b *body) { b.groupID(&r.GroupID) })
@@ -48,7 +48,7 @@ type ChangingIn[T any] struct {
 	Changing[T]
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It never fails: see check and the
+// UnmarshalJSON implements json.Unmarshaler. It never fails: see Check and the
 // body's own validation.
 func (r *ChangingIn[T]) UnmarshalJSON(data []byte) error {
 	receive(data, &r.Body, func(b *body) {

@@ -83,18 +83,11 @@ func (m *Mover) Start(ctx context.Context) error {
 		return err
 	}
 	m.tasks.Run(func(ctx context.Context) {
-		tick := time.NewTicker(m.every)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
+		tasks.Every(ctx, m.every, nil, func() {
 			if err := m.look(ctx); err != nil && ctx.Err() == nil {
 				m.log.Debug("redismove: moves are not known for now", "err", err)
 			}
-		}
+		})
 	})
 	return nil
 }

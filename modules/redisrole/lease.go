@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/internal/tasks"
 )
 
 const (
@@ -184,14 +186,7 @@ func (r *Registry) Announce(ctx context.Context, database string) error {
 
 // keep renews the lease on one server.
 func (r *Registry) keep(ctx context.Context, s *leaseServer, database string, changed chan<- struct{}) {
-	ticker := time.NewTicker(r.every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	tasks.Every(ctx, r.every, nil, func() {
 		s.mu.Lock()
 		wasDown := s.down
 		s.mu.Unlock()
@@ -210,7 +205,7 @@ func (r *Registry) keep(ctx context.Context, s *leaseServer, database string, ch
 		case changed <- struct{}{}:
 		default:
 		}
-	}
+	})
 }
 
 // advise warns, once, of a server that throws keys away although it has the

@@ -18,8 +18,8 @@ type Disconnector interface {
 	Disconnect(ctx context.Context, userID string) error
 }
 
-// Controller serves groups over HTTP: it reads requests, calls the [group.Service] and
-// renders what it returns.
+// Controller serves groups over HTTP: it reads requests, calls the
+// [group.Service] and renders what it returns.
 type Controller struct {
 	service *group.Service
 	users   Disconnector
@@ -150,6 +150,21 @@ func operation(method, path, id, summary string, status int, problems ...string)
 		}
 	}
 	return op
+}
+
+// list answers one page of a list. kind says which list it is, so that a cursor
+// fits no other; read returns at most limit items that come after one with key
+// from.
+func list[T any](c *Controller, kind string, in web.Paging, key func(T) string, read func(from string, limit int) ([]T, error)) (*Answer[web.Page[T]], error) {
+	from, err := c.api.ParseCursor(kind, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	items, err := read(from, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	return answer(page(c.api, kind, items, in.Limit, key), nil)
 }
 
 // page cuts the item that says that there are more off a list of limit+1.

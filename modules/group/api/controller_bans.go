@@ -31,16 +31,10 @@ func (c *Controller) registerBans() {
 }
 
 func (c *Controller) bans(ctx context.Context, in *membersInput) (*Answer[web.Page[group.Ban]], error) {
-	kind := "bans of " + in.GroupID
-	after, err := c.api.ParseCursor(kind, in.Cursor)
-	if err != nil {
-		return nil, err
-	}
-	bans, err := c.service.Bans(ctx, web.Caller(ctx), in.GroupID, after, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	return answer(page(c.api, kind, bans, in.Limit, func(b group.Ban) string { return b.UserID }), nil)
+	return list(c, "bans of "+in.GroupID, in.Paging, func(item group.Ban) string { return item.UserID },
+		func(after string, limit int) ([]group.Ban, error) {
+			return c.service.Bans(ctx, web.Caller(ctx), in.GroupID, after, limit)
+		})
 }
 
 func (c *Controller) ban(ctx context.Context, in *banInput) (*Answer[group.Ban], error) {

@@ -84,30 +84,18 @@ func (c *Controller) remove(ctx context.Context, in *deleteInput) (*Nothing, err
 }
 
 func (c *Controller) find(ctx context.Context, in *findInput) (*Answer[web.Page[group.Group]], error) {
-	kind := "groups?q=" + in.Query
-	before, err := c.api.ParseCursor(kind, in.Cursor)
-	if err != nil {
-		return nil, err
-	}
-	groups, err := c.service.ListPublic(ctx, in.Query, before, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	return answer(page(c.api, kind, groups, in.Limit, func(g group.Group) string { return g.ID }), nil)
+	return list(c, "groups?q="+in.Query, in.Paging, func(g group.Group) string { return g.ID },
+		func(before string, limit int) ([]group.Group, error) {
+			return c.service.ListPublic(ctx, in.Query, before, limit)
+		})
 }
 
 func (c *Controller) mine(ctx context.Context, in *mineInput) (*Answer[web.Page[group.Membership]], error) {
 	caller := web.Caller(ctx)
-	kind := "me/groups " + caller.UserID
-	before, err := c.api.ParseCursor(kind, in.Cursor)
-	if err != nil {
-		return nil, err
-	}
-	groups, err := c.service.ListMine(ctx, caller, before, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	return answer(page(c.api, kind, groups, in.Limit, func(m group.Membership) string { return m.ID }), nil)
+	return list(c, "me/groups "+caller.UserID, in.Paging, func(m group.Membership) string { return m.ID },
+		func(before string, limit int) ([]group.Membership, error) {
+			return c.service.ListMine(ctx, caller, before, limit)
+		})
 }
 
 type disconnectInput struct {

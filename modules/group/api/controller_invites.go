@@ -39,16 +39,10 @@ func (c *Controller) registerInvites() {
 }
 
 func (c *Controller) invites(ctx context.Context, in *membersInput) (*Answer[web.Page[group.Invite]], error) {
-	kind := "invites of " + in.GroupID
-	before, err := c.api.ParseCursor(kind, in.Cursor)
-	if err != nil {
-		return nil, err
-	}
-	invites, err := c.service.Invites(ctx, web.Caller(ctx), in.GroupID, before, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	return answer(page(c.api, kind, invites, in.Limit, func(i group.Invite) string { return i.InviteID }), nil)
+	return list(c, "invites of "+in.GroupID, in.Paging, func(item group.Invite) string { return item.InviteID },
+		func(before string, limit int) ([]group.Invite, error) {
+			return c.service.Invites(ctx, web.Caller(ctx), in.GroupID, before, limit)
+		})
 }
 
 func (c *Controller) invite(ctx context.Context, in *inviteInput) (*Answer[group.NewInvite], error) {

@@ -62,16 +62,10 @@ func (c *Controller) join(ctx context.Context, in *groupAction) (*joinAnswer, er
 }
 
 func (c *Controller) requests(ctx context.Context, in *membersInput) (*Answer[web.Page[group.Applicant]], error) {
-	kind := "requests of " + in.GroupID
-	after, err := c.api.ParseCursor(kind, in.Cursor)
-	if err != nil {
-		return nil, err
-	}
-	applicants, err := c.service.Applicants(ctx, web.Caller(ctx), in.GroupID, after, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	return answer(page(c.api, kind, applicants, in.Limit, func(a group.Applicant) string { return a.UserID }), nil)
+	return list(c, "requests of "+in.GroupID, in.Paging, func(item group.Applicant) string { return item.UserID },
+		func(after string, limit int) ([]group.Applicant, error) {
+			return c.service.Applicants(ctx, web.Caller(ctx), in.GroupID, after, limit)
+		})
 }
 
 func (c *Controller) approve(ctx context.Context, in *userAction) (*Answer[group.Member], error) {

@@ -2,9 +2,7 @@ package api
 
 import (
 	"context"
-	"slices"
 
-	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/feed"
@@ -14,17 +12,17 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// Gateway serves groups over sockets: it reads requests, calls the [group.Service] and the
-// [feed.Feed], and returns what they answer. Its answers are those of HTTP, {} in
-// place of no body.
+// Gateway serves groups over sockets: it reads requests, calls the
+// [group.Service] and the [feed.Feed], and returns what they answer. Its answers
+// are those of HTTP, {} in place of no body.
 type Gateway struct {
 	service *group.Service
 	feed    *feed.Feed
 	own     *adapter.Owner
 }
 
-// NewGateway returns a gateway. own comes from [group.Reserve]. Give its handlers to a
-// socket.Gateway.
+// NewGateway returns a gateway. own comes from [group.Reserve]. Give its handlers
+// to a socket.Gateway.
 func NewGateway(service *group.Service, feed *feed.Feed, own *adapter.Owner) *Gateway {
 	return &Gateway{service: service, feed: feed, own: own}
 }
@@ -32,7 +30,7 @@ func NewGateway(service *group.Service, feed *feed.Feed, own *adapter.Owner) *Ga
 // follower returns s as the feed knows it.
 func (g *Gateway) follower(s *socket.Socket) follower { return follower{s, g.own} }
 
-// subscribeAnswer is what it gets.
+// subscribeAnswer is the answer to group:subscribe.
 type subscribeAnswer struct {
 	Group    group.Group            `json:"group"`
 	Version  int64                  `json:"version"`
@@ -117,10 +115,8 @@ func (g *Gateway) showPresence(ctx context.Context, s *socket.Socket, groupID st
 		if err != nil {
 			return // presence is at most once
 		}
-		for part := range slices.Chunk(presence.Between(before, after), presence.MaxItems) {
-			if data, err := rawjson.Marshal(presence.Push{GroupID: groupID, Items: part}); err == nil {
-				_ = s.EmitAs(g.own, group.EventPresence, data) // the module's own event
-			}
+		for _, data := range presence.Missed(groupID, before, after) {
+			_ = s.EmitAs(g.own, group.EventPresence, data) // the module's own event
 		}
 	})
 	return group.Summarize(before)
@@ -198,8 +194,8 @@ func endOf(reason engine.Reason) string {
 	}
 }
 
-// follower is a socket as the [feed.Feed] knows it: it joins the module's rooms and
-// is sent the module's events. The module uses no names of others, so that
+// follower is a socket as the [feed.Feed] knows it: it joins the module's rooms
+// and is sent the module's events. The module uses no names of others, so that
 // nothing is refused.
 type follower struct {
 	*socket.Socket

@@ -130,11 +130,7 @@ func TestFeedEndsSubscriptions(t *testing.T) {
 
 func TestFeedSubscribeAnswers(t *testing.T) {
 	t.Parallel()
-	log := newMemoryLog()
-	log.create("g")
-	for range 9 {
-		log.post("g", group.MessagePosted, `{}`)
-	}
+	log := logOf(9)
 	log.trim("g", 4) // 5 … 10 stay
 	feed := newCluster(t, log, 1, nil)[0]
 	for _, tc := range []struct {
@@ -168,11 +164,7 @@ func TestFeedSubscribeAnswers(t *testing.T) {
 // does not hold it all.
 func TestFeedPagesALongCatchUp(t *testing.T) {
 	t.Parallel()
-	log := newMemoryLog()
-	log.create("g")
-	for range 2*catchUpLimit + 100 {
-		log.post("g", group.MessagePosted, `{}`)
-	}
+	log := logOf(2*catchUpLimit + 100)
 	node := newCluster(t, log, 1, nil)[0]
 	s := newRecorder(node.hub, "u")
 	s.follow(t, node.feed, "g", new(int64(1)))
@@ -183,11 +175,7 @@ func TestFeedPagesALongCatchUp(t *testing.T) {
 // TestFeedWaitsForABusySocket catches up as fast as the client takes it.
 func TestFeedWaitsForABusySocket(t *testing.T) {
 	t.Parallel()
-	log := newMemoryLog()
-	log.create("g")
-	for range 2*catchUpLimit + 100 {
-		log.post("g", group.MessagePosted, `{}`)
-	}
+	log := logOf(2*catchUpLimit + 100)
 	node := newCluster(t, log, 1, nil)[0]
 	s := newRecorder(node.hub, "u")
 	s.busy.Store(true)

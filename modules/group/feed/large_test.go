@@ -153,11 +153,7 @@ func TestCatchingUpDoesNotRest(t *testing.T) {
 	t.Parallel()
 	const events = 10 * stepEvents
 	synctest.Test(t, func(t *testing.T) {
-		log := newMemoryLog()
-		log.create("g")
-		for range events {
-			log.post("g", group.MessagePosted, `{}`)
-		}
+		log := logOf(events)
 		node := newCluster(t, log, 1, nil)[0]
 		slow := slowSocket{newRecorder(node.hub, "slow"), 2 * restFrom}
 		_, err := node.feed.Subscribe(t.Context(), slow, SubscribeRequest{

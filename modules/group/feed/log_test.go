@@ -25,6 +25,16 @@ func newMemoryLog() *memoryLog {
 	return &memoryLog{events: make(map[string][]group.Event), heads: make(map[string]int64), outbox: make(map[group.Ref]time.Time)}
 }
 
+// logOf returns a log of group g with so many messages after its creation.
+func logOf(messages int) *memoryLog {
+	log := newMemoryLog()
+	log.create("g")
+	for range messages {
+		log.post("g", group.MessagePosted, `{}`)
+	}
+	return log
+}
+
 func (l *memoryLog) create(groupID string) group.Event {
 	return l.post(groupID, group.GroupCreated, `{}`)
 }

@@ -97,11 +97,7 @@ func TestFeedSharesTheReturnOfAll(t *testing.T) {
 // stays what it is they share two reads of the log; each change costs another.
 func TestFeedSharesPages(t *testing.T) {
 	t.Parallel()
-	log := newMemoryLog()
-	log.create("g")
-	for range 200 {
-		log.post("g", group.MessagePosted, `{}`)
-	}
+	log := logOf(200)
 	node := newCluster(t, log, 1, nil)[0]
 	comeBack := func(most int) {
 		t.Helper()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/internal/rawjson"
+	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -87,16 +88,9 @@ func (t *topic) sendOn(ctx context.Context, s *step) {
 	for s != nil {
 		t.perform(s)
 		if s.took >= restFrom {
-			pause(ctx, min(s.took, longestRest))
+			tasks.Pause(ctx, min(s.took, longestRest))
 		}
 		s = t.next(s)
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
 	}
 }
 

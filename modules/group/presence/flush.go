@@ -2,11 +2,13 @@ package presence
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/moim-live/moim/internal/rawjson"
+	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -14,8 +16,8 @@ import (
 const (
 	// retryPresence is how long after a failure the store is tried again.
 	retryPresence = time.Second
-	// MaxItems bounds one push; many changes are told in several.
-	MaxItems = 1000
+	// maxItems bounds one push; many changes are told in several.
+	maxItems = 1000
 
 	// Each member who comes is one more to tell of the next, which would make a
 	// group's return cost the square of its members. So it is told once in as
@@ -32,28 +34,17 @@ func (p *Tracker) loop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if !wait(ctx, p.window) {
+		if !tasks.Pause(ctx, p.window) {
 			return
 		}
 		if !p.flush(ctx) {
-			if !wait(ctx, retryPresence) {
+			if !tasks.Pause(ctx, retryPresence) {
 				return
 			}
 			p.mu.Lock()
 			p.wakeLocked()
 			p.mu.Unlock()
 		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -178,10 +169,12 @@ func (p *Tracker) applied(changes []Attendance, done bool) {
 	}
 }
 
-// Push is what subscribers are sent.
-type Push struct {
-	GroupID string                 `json:"groupId"`
-	Items   []group.PresenceChange `json:"items"`
+// encode returns the data of group:presence.
+func encode(groupID string, items []group.PresenceChange) (json.RawMessage, error) {
+	return rawjson.Marshal(struct {
+		GroupID string                 `json:"groupId"`
+		Items   []group.PresenceChange `json:"items"`
+	}{groupID, items})
 }
 
 func (p *Tracker) tell(ctx context.Context, groupID string, users map[string]group.PresenceChange) {
@@ -189,8 +182,8 @@ func (p *Tracker) tell(ctx context.Context, groupID string, users map[string]gro
 	for _, userID := range slices.Sorted(maps.Keys(users)) {
 		items = append(items, users[userID])
 	}
-	for part := range slices.Chunk(items, MaxItems) {
-		data, err := rawjson.Marshal(Push{groupID, part})
+	for part := range slices.Chunk(items, maxItems) {
+		data, err := encode(groupID, part)
 		if err != nil {
 			p.log.Error("group: a presence change cannot be encoded", "group", groupID, "err", err)
 			return

@@ -356,7 +356,7 @@ func TestPresenceTellsOfOtherNodes(t *testing.T) {
 func TestPresenceIsPushedInParts(t *testing.T) {
 	t.Parallel()
 	watched(t, func(t *testing.T, p *Tracker, _ *attendances, out *pushes) {
-		for i := range 2*MaxItems + 1 {
+		for i := range 2*maxItems + 1 {
 			p.Subscribed("g", fmt.Sprintf("u%05d", i))
 		}
 		after(time.Second)

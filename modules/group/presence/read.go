@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -65,9 +66,20 @@ func (p *Tracker) runReads(ctx context.Context, groupID string, r *presenceRead)
 	}
 }
 
-// Between says what became of members between two readings, the way
+// Missed returns what a subscriber who was shown before, and would be shown after
+// now, was not told: the data of as many group:presence as that takes.
+func Missed(groupID string, before, after []group.Present) (pushes []json.RawMessage) {
+	for part := range slices.Chunk(changesBetween(before, after), maxItems) {
+		if data, err := encode(groupID, part); err == nil { // presence is at most once
+			pushes = append(pushes, data)
+		}
+	}
+	return pushes
+}
+
+// changesBetween says what became of members between two readings, the way
 // subscribers are told.
-func Between(before, after []group.Present) []group.PresenceChange {
+func changesBetween(before, after []group.Present) []group.PresenceChange {
 	was := make(map[string]group.Present, len(before))
 	for _, p := range before {
 		was[p.UserID] = p

@@ -92,11 +92,11 @@ func TestChangesBetween(t *testing.T) {
 		{UserID: "drops", Status: group.StatusReconnecting, AsOf: at},
 		{UserID: "came and went", Status: group.StatusOffline, AsOf: at},
 	}
-	want(t, "changes", Between(before, after), []group.PresenceChange{
+	want(t, "changes", changesBetween(before, after), []group.PresenceChange{
 		{UserID: "comes", Status: group.StatusOnline, At: at},
 		{UserID: "sets", Status: group.StatusOnline, State: state, At: at},
 		{UserID: "drops", Status: group.StatusReconnecting, At: at},
 		{UserID: "removed", Status: group.StatusOffline, At: at},
 	})
-	want(t, "no changes", Between(before, before), []group.PresenceChange(nil))
+	want(t, "no changes", changesBetween(before, before), []group.PresenceChange(nil))
 }

@@ -16,10 +16,6 @@ const (
 	fanOutAlone = 1024
 	// fanOutChunk is how many sockets a goroutine takes at a time then.
 	fanOutChunk = 256
-	// fanOutTurn is how many sockets are written to, in some hundred
-	// microseconds, before other goroutines have their turn. Without that they
-	// would wait for 10 ms, which is how long Go lets one run.
-	fanOutTurn = 64
 )
 
 // Message is an envelope on its way to sockets of this node. It is encoded once
@@ -84,26 +80,17 @@ func share(messages []*Message, sockets []Socket) {
 }
 
 func send(messages []*Message, sockets []Socket) {
-	for len(sockets) > fanOutTurn {
-		sendTurn(messages, sockets[:fanOutTurn])
-		sockets = sockets[fanOutTurn:]
-		runtime.Gosched()
-	}
-	sendTurn(messages, sockets)
-}
-
-func sendTurn(messages []*Message, sockets []Socket) {
 	if len(messages) == 1 {
 		m := messages[0]
-		for _, s := range sockets {
+		engine.InTurns(sockets, func(s Socket) {
 			if m.isFor(s) {
 				s.Send(m.encoded(s.Codec()))
 			}
-		}
+		})
 		return
 	}
 	frames := make([]*engine.Frame, 0, len(messages))
-	for _, s := range sockets {
+	engine.InTurns(sockets, func(s Socket) {
 		frames = frames[:0]
 		for _, m := range messages {
 			if m.isFor(s) {
@@ -111,7 +98,7 @@ func sendTurn(messages []*Message, sockets []Socket) {
 			}
 		}
 		s.SendAll(frames)
-	}
+	})
 }
 
 func (m *Message) isFor(s Socket) bool {

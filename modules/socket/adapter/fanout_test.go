@@ -43,7 +43,7 @@ func (plain) Event(_ string, data []byte) *engine.Frame { return engine.Plain.Fr
 // those that are for it, however large the room is.
 func TestSeveralMessagesGoOutTogether(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{1, fanOutTurn + 1, 3*fanOutAlone + 7} {
+	for _, size := range []int{1, engine.Turn + 1, 3*fanOutAlone + 7} {
 		sockets := make([]Socket, size)
 		for i := range sockets {
 			sockets[i] = &inbox{dummy: dummy(fmt.Sprint("s", i)), codec: plain(i % 2)}

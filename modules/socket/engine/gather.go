@@ -1,14 +1,9 @@
 package engine
 
 import (
-	"runtime"
 	"sync"
 	"time"
 )
-
-// gatherTurn is how many connections are written to, in some hundred
-// microseconds, before other goroutines have their turn.
-const gatherTurn = 64
 
 // gatherer ends the windows of all connections: one timer for those whose
 // windows began within a window of each other.
@@ -42,12 +37,7 @@ func (g *gatherer) tick() {
 	conns := g.waiting
 	g.waiting, g.spare = g.spare, nil
 	g.mu.Unlock()
-	for i, c := range conns {
-		c.gathered()
-		if (i+1)%gatherTurn == 0 {
-			runtime.Gosched()
-		}
-	}
+	InTurns(conns, (*Conn).gathered)
 	clear(conns)
 	g.mu.Lock()
 	g.spare = conns[:0]

@@ -30,7 +30,7 @@ const (
 func (c *Conn) Send(f *Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.phase == open && c.flush == still && c.engine.now() >= c.quietAt {
+	if c.quietLocked() {
 		c.sendLocked(f)
 		return
 	}
@@ -44,7 +44,7 @@ func (c *Conn) Send(f *Frame) {
 func (c *Conn) SendAll(frames []*Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	quiet := c.phase == open && c.flush == still && c.engine.now() >= c.quietAt
+	quiet := c.quietLocked()
 	for _, f := range frames {
 		if !c.enqueueLocked(f) {
 			return
@@ -56,6 +56,11 @@ func (c *Conn) SendAll(frames []*Frame) {
 	if quiet && c.flush == still && c.queue != nil {
 		c.flushLocked()
 	}
+}
+
+// quietLocked reports whether what is sent need not wait for anything.
+func (c *Conn) quietLocked() bool {
+	return c.phase == open && c.flush == still && c.engine.now() >= c.quietAt
 }
 
 // enqueueLocked queues a frame. It reports false when the connection takes no
