@@ -15,14 +15,14 @@ build: ## build ./moim
 	$(GO) build -o moim .
 
 .PHONY: test
-test: services lint vuln race e2e ## everything that a change has to pass, installing what it lacks
+test: services lint vuln race e2e ## run every check that a change has to pass; installs what is missing
 
 .PHONY: services
-services: ## install redis-server and PostgreSQL where they are missing (root on Debian)
+services: ## install redis-server, PostgreSQL and Chromium where they are missing (root on Debian)
 	@tools/services.sh
 
 .PHONY: lint
-lint: ## vet (for Linux, Windows and macOS), golangci-lint, formatting, tidy modules; prints the sizes
+lint: ## run vet (Linux, Windows, macOS) and golangci-lint, check formatting and modules; print the sizes
 	$(GO) vet ./...
 	$(GO) -C bench vet ./...
 	@for os in windows darwin; do \
@@ -48,42 +48,46 @@ fmt: ## format the code and order its imports
 	$(GO) -C bench mod tidy
 
 .PHONY: race
-race: ## every test but the end-to-end ones, with the race detector; a thousand sockets that come back, too
+race: ## run all tests except the end-to-end tests with the race detector, and the test of 1,000 reconnecting sockets
 	$(GO) test -race -timeout 8m $$($(GO) list ./... | grep -v '/internal/e2e$$')
 	MOIM_RACE=1 $(GO) test -race -timeout 5m -count 1 -run '^TestT36' $(E2E)
 	$(GO) -C bench test ./...
 
 .PHONY: e2e
-e2e: ## the end-to-end tests: real processes, real servers, the real socket.io-client
+e2e: ## run the end-to-end tests: real processes, real servers, the real socket.io-client
 	$(GO) test -race -timeout 30m -count 1 $(E2E)
 
 .PHONY: e2e-race
-e2e-race: ## the same with nodes that tell of data races, too
+e2e-race: ## the same, with the race detector in the nodes
 	MOIM_RACE=1 $(GO) test -race -timeout 30m -count 1 $(E2E)
 
 .PHONY: soak
-soak: ## the fault tests with many more sessions, faults and minutes; prints what it measured
+soak: ## run the fault tests for longer, with more sessions and faults; print the measurements
 	MOIM_SOAK=1 $(GO) test -race -timeout 120m -count 1 -v -run '^TestT[0-9]' $(E2E) | grep -E '^(---|ok|FAIL|panic)|T[0-9]+: '
 
 .PHONY: vuln
-vuln: ## known vulnerabilities in what the code calls, if the Go vulnerability database can be had
+vuln: ## report known vulnerabilities in called code, if the Go vulnerability database is reachable
 	@tools/vuln.sh
 
 .PHONY: bench
-bench: bench-durable bench-delivery ## Moim beside its peers, as tables: docs/performance.md
+bench: bench-durable bench-delivery ## compare Moim with others: docs/benchmarks.md
 
 .PHONY: bench-durable
-bench-durable: ## Moim beside bare SQL (ROUNDS=10 and BENCH=. say how much)
+bench-durable: ## compare Moim with bare SQL (ROUNDS=10, BENCH=.)
 	$(GO) -C bench test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(ROUNDS),10)x -timeout 60m ./... | $(GO) -C bench run .
 
 .PHONY: bench-delivery
-bench-delivery: ## Moim beside servers that deliver the same (ROWS='1x*' and PEERS=moim,naked say what)
+bench-delivery: ## compare Moim with other servers (ROWS='1x*', PEERS=moim,naked)
 	$(GO) -C bench run ./delivery -rows '$(or $(ROWS),*)' $(if $(PEERS),-peers $(PEERS))
 
 .PHONY: microbench
-microbench: ## the benchmarks of single packages, with allocations
+microbench: ## run the benchmarks of single packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: grow
+grow: ## fill databases with many groups; print what each call takes and how it is planned (GROW='1000 100000 1000000')
+	MOIM_GROW='$(or $(GROW),1000 100000)' $(GO) test -v -count 1 -timeout 4h -run '^TestGrow$$' ./modules/group/sqlstore
+
 .PHONY: clean
-clean: ## remove what the other targets made
+clean: ## remove the files that the other targets made
 	rm -rf moim $(E2E)/node_modules

@@ -24,21 +24,21 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// commands is the command line. Every configuration key is a flag as well.
+// commands is the command line. Each configuration key is also a flag.
 type commands struct {
 	kong.Plugins
 
-	Config string `help:"configuration file (default: moim.yaml, if there is one)" placeholder:"FILE" type:"path" name:"config"`
+	Config string `help:"configuration file (default: moim.yaml, if it exists)" placeholder:"FILE" type:"path" name:"config"`
 
 	Serve     serveCommand     `cmd:"" default:"withargs" help:"Run a node (the default)."`
-	Migrate   migrateCommand   `cmd:"" help:"Change the database's schema, or show it."`
-	Token     tokenCommand     `cmd:"" help:"Print a token for a user."`
-	Redis     redisCommand     `cmd:"" help:"Look at the Redis roles, or move one."`
-	Effective effectiveCommand `cmd:"" name:"config" help:"Print the effective configuration, secrets hidden."`
+	Migrate   migrateCommand   `cmd:"" help:"Migrate the database schema, or show its migrations."`
+	Token     tokenCommand     `cmd:"" help:"Sign and print a token for a user."`
+	Redis     redisCommand     `cmd:"" help:"Check the Redis roles, or move one to another server."`
+	Effective effectiveCommand `cmd:"" name:"config" help:"Print the effective configuration. Secrets are hidden."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
 
-// loader reads the configuration for the commands that need it.
+// loader loads the configuration for the commands that need it.
 type loader struct {
 	file  string
 	flags any
@@ -50,8 +50,8 @@ func (l *loader) load() (config.Config, error) {
 
 type serveCommand struct{}
 
-// Run serves until SIGTERM or SIGINT, then drains. A second signal ends the
-// process at once.
+// Run serves until SIGTERM or SIGINT, then drains. A second signal exits at
+// once.
 func (serveCommand) Run(l *loader) error {
 	cfg, err := l.load()
 	if err != nil {
@@ -63,9 +63,9 @@ func (serveCommand) Run(l *loader) error {
 }
 
 type migrateCommand struct {
-	Up     migrateUp     `cmd:"" help:"Bring the database to this version of moim."`
-	Down   migrateDown   `cmd:"" help:"Take back the last migration."`
-	Status migrateStatus `cmd:"" help:"Show which migrations are applied."`
+	Up     migrateUp     `cmd:"" help:"Apply all pending migrations."`
+	Down   migrateDown   `cmd:"" help:"Undo the latest migration."`
+	Status migrateStatus `cmd:"" help:"List applied and pending migrations."`
 }
 
 type (
@@ -74,7 +74,7 @@ type (
 	migrateStatus struct{}
 )
 
-// Run applies what is pending.
+// Run applies the pending migrations.
 func (migrateUp) Run(l *loader) error {
 	return withMigrator(l, func(ctx context.Context, m *database.Migrator) error {
 		done, err := m.Up(ctx)
@@ -82,11 +82,11 @@ func (migrateUp) Run(l *loader) error {
 	})
 }
 
-// Run takes the last migration back.
+// Run undoes the latest migration.
 func (migrateDown) Run(l *loader) error {
 	return withMigrator(l, func(ctx context.Context, m *database.Migrator) error {
 		done, err := m.Down(ctx)
-		return report("taken back", done, err)
+		return report("undone", done, err)
 	})
 }
 
@@ -131,26 +131,26 @@ func withMigrator(l *loader, fn func(context.Context, *database.Migrator) error)
 }
 
 type tokenCommand struct {
-	User  string        `required:"" help:"the user that the token speaks for"`
-	Name  string        `help:"the user's display name"`
-	Scope string        `help:"admin: an application's back end" enum:"admin," default:""`
-	TTL   time.Duration `help:"how long the token is good for" default:"1h"`
+	User  string        `required:"" help:"user id"`
+	Name  string        `help:"display name of the user"`
+	Scope string        `help:"admin for an application's back end" enum:"admin," default:""`
+	TTL   time.Duration `help:"how long the token is valid" default:"1h"`
 }
 
-// Run prints a token signed with auth.secret, or the development secret.
+// Run prints a token signed with auth.secret or the development secret.
 func (c tokenCommand) Run(l *loader) error {
 	cfg, err := l.load()
 	if err != nil {
 		return err
 	}
 	if c.TTL <= 0 {
-		return errors.New("--ttl: must be positive")
+		return errors.New("--ttl: must be above 0")
 	}
 	if cfg, err = app.DevelopmentSecret(cfg, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
 	if cfg.Auth.Secret == "" {
-		return errors.New("tokens can only be made with auth.secret: with auth.jwks.url or auth.public.key the private key is elsewhere")
+		return errors.New("set auth.secret to sign tokens: auth.jwks.url and auth.public.key hold no private key")
 	}
 	token, err := cfg.Auth.Mint(auth.Identity{
 		UserID: c.User, Name: c.Name, Admin: c.Scope == "admin", Expires: time.Now().Add(c.TTL),
@@ -163,13 +163,13 @@ func (c tokenCommand) Run(l *loader) error {
 }
 
 type redisCommand struct {
-	Check redisCheck `cmd:"" help:"Show each role: where, shared or dedicated, topology, phase of a move, round trip, keys."`
-	Move  redisMove  `cmd:"" help:"Move a role to another server while traffic flows."`
+	Check redisCheck `cmd:"" help:"Show the server, topology, round trip and number of keys of each role, and the phase of a move."`
+	Move  redisMove  `cmd:"" help:"Move a role to another server without downtime."`
 }
 
 type redisCheck struct{}
 
-// checkTimeout bounds what a look at the servers may take.
+// checkTimeout bounds redis check.
 const checkTimeout = 15 * time.Second
 
 // Run prints a line for each role.
@@ -209,7 +209,7 @@ func (redisCheck) Run(l *loader) error {
 	return errors.Join(down...)
 }
 
-// roleLine renders one role.
+// roleLine returns the table row of a role.
 func roleLine(r redisrole.Report, moves map[redisrole.Role]redismove.Move) []string {
 	phase := "unknown"
 	if moves != nil {

@@ -1,5 +1,5 @@
-// Moim is a real-time group server: it keeps groups of people and shows every
-// change of a group, at once and in order, to the members connected.
+// Moim is a real-time group server. It stores groups of people and sends every
+// change of a group, in order, to its connected members.
 package main
 
 import (
@@ -27,7 +27,7 @@ func run(args []string) error {
 	cli.Plugins = kong.Plugins{flags}
 	parser, err := kong.New(&cli,
 		kong.Name("moim"),
-		kong.Description("A real-time group server."),
+		kong.Description("Moim is a real-time group server."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.UsageOnError(),
 	)

@@ -17,21 +17,21 @@ import (
 // redisMove moves a role to another Redis server.
 type redisMove struct {
 	Role string `required:"" help:"the role to move: socket, group or cache" placeholder:"ROLE"`
-	To   string `help:"the server to move to; may be left out to go on with a move" placeholder:"URL"`
-	From string `help:"the server to move from, to be sure" placeholder:"URL"`
-	Back bool   `help:"take back the move that is under way"`
+	To   string `help:"URL of the new server; omit it to resume a move" placeholder:"URL"`
+	From string `help:"URL of the current server; the move is refused if the role is elsewhere" placeholder:"URL"`
+	Back bool   `help:"take back the move that is in progress"`
 }
 
-var errOneNode = errors.New("with SQLite there is one node: change its configuration and restart it")
+var errOneNode = errors.New("a deployment on SQLite has one node: change its configuration and restart it")
 
-// Run leads the move and prints what happens.
+// Run carries out the move and prints its progress.
 func (c redisMove) Run(l *loader) error {
 	cfg, err := l.load()
 	if err != nil {
 		return err
 	}
 	if c.Back && c.To != "" {
-		return errors.New("--to: a move is taken back to where it came from: leave it out")
+		return errors.New("--to: cannot be combined with --back: the role returns to its old server")
 	}
 	if c.Role == string(redisrole.Socket) && !cfg.SocketsUseRedis() {
 		return fmt.Errorf("the socket role does not use Redis: socket.adapter is %q", cfg.Socket.Adapter)
@@ -55,16 +55,16 @@ func (c redisMove) Run(l *loader) error {
 		return err
 	}
 	if done.Phase == redismove.Settled {
-		fmt.Printf("taken back: the %s role is on %s, as before\n", done.Role, done.Source)
+		fmt.Printf("taken back: the %s role is on %s again\n", done.Role, done.Source)
 		return nil
 	}
-	fmt.Printf("done. Nodes that start with the old configuration go to %s as well, and say so. To make it last, set on every node:\n\n", done.Target)
+	fmt.Printf("done. Nodes with the old configuration also use %s, and log a warning. Update the configuration of every node:\n\n", done.Target)
 	fmt.Printf("redis.%s.url: the URL of %s\n", done.Role, done.Target)
 	return nil
 }
 
-// shared opens the database that nodes share. It does not migrate it: that is
-// the nodes' part.
+// shared opens the database that the nodes share. It does not migrate the
+// database, because the nodes do that.
 func shared(ctx context.Context, cfg config.Config) (*database.DB, error) {
 	quiet := slog.New(slog.DiscardHandler)
 	db, err := database.Open(cfg.Database, cfg.Data.Dir, quiet)
@@ -85,18 +85,19 @@ func shared(ctx context.Context, cfg config.Config) (*database.DB, error) {
 	}
 	for _, step := range steps {
 		if step.AppliedAt.IsZero() {
-			return nil, errors.New("the database is older than this program: start the nodes of this version first")
+			return nil, errors.New("the database has pending migrations: start the nodes of this version first")
 		}
 	}
 	err = db.Start(ctx)
 	return db, err
 }
 
-// movesOf returns the latest moves of the roles; nil while they are not known.
+// movesOf returns the latest move of each role, or nil if the database cannot be
+// read.
 func movesOf(ctx context.Context, cfg config.Config) map[redisrole.Role]redismove.Move {
 	db, err := shared(ctx, cfg)
 	if errors.Is(err, errOneNode) {
-		return map[redisrole.Role]redismove.Move{} // nothing moves
+		return map[redisrole.Role]redismove.Move{} // one node never moves a role
 	}
 	if err != nil {
 		return nil

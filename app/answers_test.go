@@ -31,7 +31,7 @@ func TestEveryAnswerHasItsType(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := s.Stop(ctx); err != nil {
 			t.Errorf("stop: %v", err)
@@ -85,7 +85,7 @@ func TestEveryAnswerHasItsType(t *testing.T) {
 	} {
 		s.wantType(t, test.line, test.header, "")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err := s.app.routes.Drain(ctx); err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func (s *Server) wantType(t *testing.T, line, header, body string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	request := line + "\r\nHost: x\r\n"
 	if header != "" {
 		request += header + "\r\n"

@@ -1,8 +1,8 @@
-// Package app puts the modules together: it is the only one that knows all of
-// them, and it holds the one switch between backends.
+// Package app wires the modules together. Only this package knows all of them.
+// It also chooses between backends in this process and backends on Redis.
 //
-// A program embeds Moim in one of three ways: [New] without fx, [Module] with
-// fx, or package socket alone. [NewServer] is what the moim binary runs.
+// A program embeds Moim in one of three ways: with [New], with [Module] in an fx
+// program, or with package socket alone. The moim binary runs [Serve].
 package app
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/moim-live/moim/modules/socket"
 )
 
-// App is Moim inside another program. Mount its routes, start it, stop it.
+// App is Moim inside another program. Mount it, start it, and stop it.
 type App struct {
 	// Emitter sends to rooms and users on every node.
 	Emitter *socket.Emitter
@@ -25,8 +25,8 @@ type App struct {
 	fx     *fx.App
 }
 
-// New builds Moim from cfg, which config.Load made, or a literal. It does
-// no I/O: a mistake in cfg or opts is its only error.
+// New builds Moim from cfg, which may be a literal or from config.Load. It does
+// no I/O. It returns an error if cfg or opts are invalid.
 func New(cfg config.Config, opts ...Option) (*App, error) {
 	a := &App{}
 	a.fx = fx.New(
@@ -42,16 +42,16 @@ func New(cfg config.Config, opts ...Option) (*App, error) {
 	return a, nil
 }
 
-// Mount adds Moim's routes to router: an engine, or a group with a prefix of
-// its own. Call it once, before the router serves.
+// Mount adds Moim's routes to router: an engine, or a group with a prefix. Call it
+// once, before the router serves.
 func (a *App) Mount(router gin.IRouter) { a.routes.Mount(router) }
 
-// Start opens the database and the connections and returns once the node is
-// ready. After an error nothing is left running.
+// Start opens the database and the connections. It returns when the node is
+// ready. If it fails, it stops what it has started.
 func (a *App) Start(ctx context.Context) error { return rootCause(a.fx.Start(ctx)) }
 
-// Stop tells the sockets, closes them and ends everything that Start began,
-// within ctx.
+// Stop notifies the sockets, closes them and stops everything. It returns an
+// error if ctx ends first.
 func (a *App) Stop(ctx context.Context) error {
 	if err := a.fx.Stop(ctx); err != nil {
 		return fmt.Errorf("stop: %w", err)

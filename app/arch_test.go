@@ -21,9 +21,12 @@ var layers = map[string]int{
 	"app":                                 7,
 	"config":                              6,
 	"modules/redismove":                   6,
+	"modules/group/internal/servicetest":  6,
 	"modules/cache/rediscache":            5,
 	"modules/group/redispresence":         5,
 	"modules/group/sqlstore":              5,
+	"modules/socket/adapter/nodebridge":   5,
+	"modules/limit/redislimit":            5,
 	"modules/socket/adapter/redisadapter": 5,
 	"modules/cache/cachetest":             5,
 	"modules/group/grouptest":             5,
@@ -32,23 +35,31 @@ var layers = map[string]int{
 	"modules/group/api":                   4,
 	"modules/group/feed":                  3,
 	"modules/group/presence":              3,
+	"modules/group/recordcache":           3,
+	"modules/group/upkeep":                3,
 	"modules/group":                       2,
 	"modules/socket":                      2,
 	"modules/web":                         2,
 	"modules/auth":                        1,
+	"modules/group/dto":                   1,
 	"modules/cache":                       1,
 	"modules/database":                    1,
+	"modules/limit":                       1,
 	"modules/socket/adapter":              1,
+	"modules/socket/recovery":             1,
 	"modules/fault":                       0,
 	"modules/redisrole":                   0,
 	"modules/socket/engine":               0,
+	"modules/socket/nodes":                0,
 	"modules/socket/packet":               0,
 	"migrations":                          0,
 	"internal":                            0,
+	"modules/socket/packet/rawjson":       -1, // JSON, without decoding it
 	"internal/childtest":                  -1, // what the test tools share
 	"internal/tasks":                      -1, // goroutines
-	"internal/rawjson":                    -1, // JSON
 	"internal/bounds":                     -1, // checks of configurations
+	"internal/origins":                    -1, // browser origins
+	"internal/proxies":                    -1, // addresses of clients behind proxies
 }
 
 // libraries names the only places that may import a library: a package, or a
@@ -58,8 +69,8 @@ var libraries = map[string][]string{
 	"github.com/olahol/melody": {"modules/socket/engine/websocket.go"},
 	"github.com/gin-gonic/gin": {"modules/web/", "app/", "controller.go"},
 	"github.com/redis/go-redis/v9": {
-		"modules/redisrole/", "modules/cache/rediscache/", "modules/group/redispresence/",
-		"modules/socket/adapter/redisadapter/", "app/", "internal/",
+		"modules/redisrole/", "modules/cache/rediscache/", "modules/group/redispresence/", "modules/limit/redislimit/",
+		"modules/socket/adapter/redisadapter/", "modules/socket/adapter/nodebridge/", "app/", "internal/",
 	},
 	"github.com/danielgtaylor/huma/v2": {"modules/web/", "modules/group/api/controller"},
 	"unsafe":                           {"modules/socket/engine/rawcall_linux.go"}, // go:linkname needs it, too

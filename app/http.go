@@ -12,34 +12,32 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/modules/web"
 )
 
 const (
-	// No client holds a connection by being slow: these bound how long the
-	// header, the whole request and its answer may be under way, and how long
-	// a connection may be silent between requests. Sockets have heartbeats
-	// instead.
-	headerTimeout  = 10 * time.Second
-	requestTimeout = 15 * time.Second
-	answerTimeout  = time.Minute
-	idleTimeout    = 2 * time.Minute
-	maxHeader      = 32 << 10
+	// These bound how long a slow client can hold a connection. Sockets have
+	// heartbeats instead.
+	headerTimeout   = 10 * time.Second
+	requestTimeout  = 15 * time.Second
+	responseTimeout = time.Minute
+	idleTimeout     = 2 * time.Minute
+	maxHeader       = 32 << 10 // bytes
 
-	// socketShare is the part of the time to stop that sockets are closed over,
-	// requestShare that of what is left then for the requests under way. A
-	// client that is slower is cut: the rest of the node needs time, too.
+	// Stop closes sockets over 1/socketShare of its time and waits for requests
+	// for 1/requestShare of the rest. Then it closes their connections, because
+	// the other modules need time to stop as well.
 	socketShare  = 4
 	requestShare = 2
 )
 
-// Server is a whole node: Moim with a listener of its own. It is what the moim
-// binary runs.
+// Server is a node: Moim with its own listener.
 type Server struct {
 	app    *App
 	cfg    config.Config
 	log    *slog.Logger
 	http   *http.Server
-	addr   net.Addr // nil: not started
+	addr   net.Addr // nil before Start
 	failed chan error
 }
 
@@ -52,11 +50,18 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
 	if err := engine.SetTrustedProxies(nil); err != nil {
-		return nil, fmt.Errorf("set up the router: %w", err)
+		return nil, fmt.Errorf("configure the router: %w", err)
 	}
 	a.Mount(engine)
 	a.routes.api.Own(engine)
 	log := collect(opts).log
+	conns := &connections{
+		limits: a.routes.parts.Limits, sockets: a.routes.parts.Gateway.Len,
+		trusted: cfg.HTTP.TrustedProxies(), clients: map[net.Conn]*client{}, users: map[string]int{},
+	}
+	if err := a.routes.parts.Health.Add("node.sockets", web.Degradable, conns.check); err != nil {
+		return nil, err
+	}
 	return &Server{
 		app: a,
 		cfg: cfg,
@@ -65,18 +70,19 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 			Handler:           engine,
 			ReadHeaderTimeout: headerTimeout,
 			ReadTimeout:       requestTimeout,
-			WriteTimeout:      answerTimeout,
+			WriteTimeout:      responseTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeader,
 			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+			ConnState:         conns.changed,
+			ConnContext:       conns.context,
 		},
 		failed: make(chan error, 1),
 	}, nil
 }
 
-// Start takes the address, so that one in use is found before anything else
-// happens, starts the node and begins to answer. It returns once the node is
-// ready.
+// Start listens, starts the node and serves. It listens first, so that it fails
+// early if the address is in use. It returns when the node is ready.
 func (s *Server) Start(ctx context.Context) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.HTTP.Addr)
 	if err != nil {
@@ -95,15 +101,15 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// Addr returns the address that the server listens on. Call it after Start.
+// Addr returns the address of the listener. Call it after Start.
 func (s *Server) Addr() string { return s.addr.String() }
 
-// Failed delivers the error that ended the listener, if one does.
+// Failed receives the error that ends the listener, if there is one.
 func (s *Server) Failed() <-chan error { return s.failed }
 
-// Stop drains: readiness fails first, then the sockets are told and closed
-// over a part of the time that ctx leaves, open requests finish within another,
-// and the rest follows.
+// Stop drains the node. First the readiness check fails. Then it closes the
+// sockets, waits for requests and stops the modules. Each step gets a part of
+// the time until ctx ends.
 func (s *Server) Stop(ctx context.Context) error {
 	s.log.Info("app: draining")
 	sockets, cancel := part(ctx, socketShare)
@@ -115,18 +121,18 @@ func (s *Server) Stop(ctx context.Context) error {
 	return errors.Join(failed, s.app.Stop(ctx))
 }
 
-// finish accepts no more requests and waits for open ones until ctx ends. Then
-// it closes the connections of those that are left.
+// finish accepts no more requests and waits for running ones until ctx ends. Then
+// it closes their connections.
 func (s *Server) finish(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
-	s.log.Warn("app: open requests are cut off", "err", err)
+	s.log.Warn("app: closing connections with running requests", "err", err)
 	return s.http.Close()
 }
 
-// part ends after a share of the time that ctx has left.
+// part returns a context with 1/share of the time that ctx has left.
 func part(ctx context.Context, share time.Duration) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {

@@ -9,17 +9,17 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// scrapeTimeout bounds what a scrape waits for dependencies that do not answer.
+// scrapeTimeout bounds how long a scrape waits for the checks.
 const scrapeTimeout = 2 * time.Second
 
 var (
 	dependencyUp = prometheus.NewDesc("moim_dependency_up",
-		"Whether a dependency of /readyz answers: 1 or 0.", []string{"dependency"}, nil)
+		"Whether a dependency in /readyz answers: 1 or 0.", []string{"dependency"}, nil)
 	dependencyLatency = prometheus.NewDesc("moim_dependency_latency_seconds",
-		"How long its last answer took.", []string{"dependency"}, nil)
+		"Time that the last check of a dependency took.", []string{"dependency"}, nil)
 )
 
-// dependencyMetrics shows what /readyz knows, under the same names.
+// dependencyMetrics exports the checks of /readyz under the same names.
 type dependencyMetrics struct{ health *web.Health }
 
 // Describe implements prometheus.Collector.

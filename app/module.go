@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/dig"
 	"go.uber.org/fx"
 
@@ -17,22 +18,26 @@ import (
 	"github.com/moim-live/moim/modules/group/api"
 	"github.com/moim-live/moim/modules/group/feed"
 	"github.com/moim-live/moim/modules/group/presence"
+	"github.com/moim-live/moim/modules/group/recordcache"
 	"github.com/moim-live/moim/modules/group/sqlstore"
+	"github.com/moim-live/moim/modules/group/upkeep"
+	"github.com/moim-live/moim/modules/limit"
+	"github.com/moim-live/moim/modules/limit/redislimit"
 	"github.com/moim-live/moim/modules/redismove"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/socket/adapter/nodebridge"
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 	"github.com/moim-live/moim/modules/web"
 )
 
-// version is what the OpenAPI document shows: Moim's, or the embedding
-// program's.
+// version is the version in the OpenAPI document.
 type version string
 
-// Module wires Moim into an fx program, which gets [*Routes] to mount and
-// *socket.Emitter to send with, and adds events by socket.AsHandlers. The
-// program provides a *slog.Logger.
+// Module adds Moim to an fx program. It needs a *slog.Logger. It provides
+// [*Routes], which the program mounts, and *socket.Emitter. The program adds
+// handlers with socket.AsHandlers.
 func Module(cfg config.Config, opts ...Option) fx.Option {
 	o := collect(opts)
 	cfg = cfg.WithDefaults()
@@ -40,14 +45,14 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 		return fx.Error(err)
 	}
 	return fx.Module("moim",
-		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache,
-			socket.Origins(cfg.HTTP.Origins), version(o.version), o.redis, redisadapter.Key(cfg.Redis.SocketHMAC), redismove.Secret(cfg.Auth.Secret), redisrole.NodeID(uuid.NewString())),
+		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache, cfg.Limit,
+			socket.Origins{Allowed: cfg.HTTP.Origins, Loopback: cfg.HTTP.LoopbackOrigins}, version(o.version), o.redis, redisadapter.Key(cfg.Redis.SocketHMAC), redismove.Secret(cfg.Auth.Secret), redisrole.NodeID(uuid.NewString())),
 		fx.Provide(
 			func(lc fx.Lifecycle, log *slog.Logger) (*database.DB, error) { return provideDatabase(lc, cfg, log) },
-			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Log)), fx.As(new(group.Trimmer)), fx.As(new(group.Clock))),
+			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Log)), fx.As(new(upkeep.Trimmer)), fx.As(new(upkeep.Clock))),
 			provideRepository,
 			provideVerifier,
-			provideAuthenticator(o),
+			o.authenticator,
 			provideMetrics,
 			web.NewHealth,
 			provideRoutes,
@@ -58,18 +63,20 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 		redismove.Module,
 		backends(cfg, o),
 		cache.Module,
+		limit.Module,
 		socket.Module,
 		group.Module,
 		presence.Module,
 		feed.Module,
 		api.Module,
+		upkeep.Module,
 		fx.Options(o.modules...),
 		fx.Invoke(announce, watchDependencies, countBackends, ready),
 	)
 }
 
-// backends is the one switch between what runs in this process and what runs
-// on Redis. Nothing else knows which was taken.
+// backends chooses between backends in this process and backends on Redis.
+// Nothing else knows the choice.
 func backends(cfg config.Config, o options) fx.Option {
 	var chosen []fx.Option
 	switch {
@@ -81,14 +88,28 @@ func backends(cfg config.Config, o options) fx.Option {
 		chosen = append(chosen, fx.Provide(func() adapter.Adapter { return adapter.NewMesh().Adapter() }))
 	}
 	if cfg.Redis.Uses(redisrole.Group) || o.redis[redisrole.Group] != nil {
-		chosen = append(chosen, redismove.GroupModule)
+		chosen = append(chosen, redismove.GroupModule, fx.Provide(provideCensus))
 	} else {
 		chosen = append(chosen, fx.Provide(func() presence.Store { return presence.NewMemory() }))
 	}
 	if cfg.Redis.Uses(redisrole.Cache) || o.redis[redisrole.Cache] != nil {
 		chosen = append(chosen, redismove.CacheModule)
 	}
+	if cfg.Socket.Bridge == socket.BridgeRedisAdapter {
+		chosen = append(chosen, fx.Provide(fx.Annotate(provideBridge, fx.As(fx.Self()), fx.As(new(socket.Bridge)))))
+	}
 	return fx.Options(chosen...)
+}
+
+// provideCensus counts the sockets of users in the cluster.
+func provideCensus(lc fx.Lifecycle, part *redismove.GroupPart, clients *redisrole.Clients) limit.Census {
+	c := redislimit.New(func() redis.UniversalClient { return part.Clients().Client(redisrole.Group) }, clients.Prefix(), string(clients.Node()))
+	lc.Append(fx.Hook{OnStart: c.Start, OnStop: c.Stop})
+	return c
+}
+
+func provideBridge(clients *redisrole.Clients, cfg socket.Config, log *slog.Logger) (*nodebridge.Bridge, error) {
+	return nodebridge.New(clients, cfg.BridgeKey, log)
 }
 
 func provideDatabase(lc fx.Lifecycle, cfg config.Config, log *slog.Logger) (*database.DB, error) {
@@ -100,9 +121,9 @@ func provideDatabase(lc fx.Lifecycle, cfg config.Config, log *slog.Logger) (*dat
 	return db, nil
 }
 
-// provideRepository puts the cache in front of the store.
+// provideRepository returns the store behind the cache.
 func provideRepository(store *sqlstore.Store, records *cache.Cache) group.Repository {
-	return group.NewCached(store, store, records)
+	return recordcache.New(store, store, records)
 }
 
 func provideVerifier(lc fx.Lifecycle, cfg auth.Config, log *slog.Logger) (*auth.Verifier, error) {
@@ -114,18 +135,17 @@ func provideVerifier(lc fx.Lifecycle, cfg auth.Config, log *slog.Logger) (*auth.
 	return v, nil
 }
 
-func provideAuthenticator(o options) func(*auth.Verifier) socket.Authenticator {
-	return func(v *auth.Verifier) socket.Authenticator {
-		if o.auth != nil {
-			return o.auth
-		}
-		return socket.Tokens(v.Verify)
+func (o options) authenticator(v *auth.Verifier) socket.Authenticator {
+	if o.auth != nil {
+		return o.auth
 	}
+	return socket.Tokens(v.Verify)
 }
 
-// announce makes the node known on the Redis servers as one of its database's,
-// and takes it out of service while another deployment's nodes share its
-// prefix. It comes first of all that needs the database.
+// announce announces the node on the Redis servers with the identity of its
+// database. While nodes of another deployment use the same prefix, it makes the
+// node not ready and closes its sockets. Of the hooks that need the database, it
+// must be the first.
 func announce(lc fx.Lifecycle, db *database.DB, registry *redisrole.Registry, health *web.Health, log *slog.Logger, gateway *socket.Gateway) {
 	registry.OnForeign(func(err error) {
 		if err == nil {
@@ -155,11 +175,12 @@ type dependencies struct {
 	Hub     *adapter.Hub
 	Cache   *redismove.CachePart `optional:"true"`
 	Group   *redismove.GroupPart `optional:"true"`
+	Bridge  *nodebridge.Bridge   `optional:"true"`
 
 	Registerer prometheus.Registerer
 }
 
-// watchDependencies gives /readyz and /metrics their entries.
+// watchDependencies adds the dependencies to /readyz and /metrics.
 func watchDependencies(d dependencies) error {
 	if err := d.Health.Add("database", web.Required, d.DB.Ping); err != nil {
 		return err
@@ -169,9 +190,9 @@ func watchDependencies(d dependencies) error {
 		check := func(ctx context.Context) error { return d.Clients.Health(ctx, role) }
 		switch {
 		case role == redisrole.Socket:
-			check = d.Hub.Health // in this process, or through Redis
+			check = d.Hub.Health // of the adapter in use
 		case role == redisrole.Cache && d.Cache != nil:
-			check = d.Cache.Health // where it is now
+			check = d.Cache.Health // of the server in use, which a move changes
 		case role == redisrole.Group && d.Group != nil:
 			check = d.Group.Health
 		case !d.Clients.Uses(role):
@@ -181,11 +202,14 @@ func watchDependencies(d dependencies) error {
 			return err
 		}
 	}
+	if d.Bridge != nil {
+		return d.Health.Add("bridge", web.Degradable, d.Bridge.Health)
+	}
 	return nil
 }
 
-// ready says that everything has started: it is invoked last. Routes signs
-// cursors with a key that all nodes of a database share.
+// ready sets the state of the node. It is invoked last, so everything else has
+// started. The key of cursors is the same on all nodes of a database.
 func ready(lc fx.Lifecycle, health *web.Health, db *database.DB, routes *Routes) {
 	lc.Append(fx.Hook{
 		OnStart: func(ctx context.Context) error {
@@ -204,7 +228,7 @@ func ready(lc fx.Lifecycle, health *web.Health, db *database.DB, routes *Routes)
 	})
 }
 
-// rootCause returns what went wrong without fx's account of how it got there.
+// rootCause returns the cause of an error without the text that fx adds.
 func rootCause(err error) error {
 	if err == nil {
 		return nil

@@ -45,15 +45,15 @@ func TestProgramsLeaveModulesTheirNames(t *testing.T) {
 	}
 	moim := start(t, config.Config{}, gin.New())
 	for _, err := range []error{
-		moim.Emitter.To(t.Context(), "lobby", "group:event", 1),
-		moim.Emitter.To(t.Context(), "group:1", "news", 1),
-		moim.Emitter.ToUser(t.Context(), "alice", "group:closed", 1),
+		moim.Emitter.To("lobby").Emit(t.Context(), "group:event", 1),
+		moim.Emitter.To("group:1").Emit(t.Context(), "news", 1),
+		moim.Emitter.ToUser("alice").Emit(t.Context(), "group:closed", 1),
 	} {
 		if _, is := errors.AsType[*adapter.ReservedError](err); !is {
 			t.Errorf("sending a module's event, or to its room: %v", err)
 		}
 	}
-	if err := moim.Emitter.ToUser(t.Context(), "alice", "news", 1); err != nil {
+	if err := moim.Emitter.ToUser("alice").Emit(t.Context(), "news", 1); err != nil {
 		t.Error(err)
 	}
 }

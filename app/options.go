@@ -2,6 +2,8 @@ package app
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/fx"
@@ -11,8 +13,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Option is something that a program injects into Moim, apart from what an
-// operator configures.
+// Option is something that an embedding program injects into Moim. What an
+// operator sets is in config.Config.
 type Option func(*options)
 
 type options struct {
@@ -33,46 +35,39 @@ func collect(opts []Option) options {
 	return o
 }
 
-// roles returns the roles for which clients were given.
-func (o options) roles() []redisrole.Role {
-	roles := make([]redisrole.Role, 0, len(o.redis))
-	for role := range o.redis {
-		roles = append(roles, role)
-	}
-	return roles
-}
+// roles returns the roles that have a given client.
+func (o options) roles() []redisrole.Role { return slices.Collect(maps.Keys(o.redis)) }
 
-// WithLogger makes an [App] or [Server] log to log instead of slog.Default().
+// WithLogger makes an [App] or [Server] log to log. The default is slog.Default().
 func WithLogger(log *slog.Logger) Option { return func(o *options) { o.log = log } }
 
-// WithRedis makes a role use a client that the program has already. Moim
-// subscribes on a duplicate of it and never closes it.
+// WithRedis makes a role use a client of the program. Moim subscribes with a
+// duplicate of the client, and never closes the client.
 func WithRedis(role redisrole.Role, client redis.UniversalClient) Option {
 	return func(o *options) { o.redis[role] = client }
 }
 
-// WithAdapter makes a carry envelopes between the nodes, whatever
-// socket.adapter says. Moim starts and stops it.
+// WithAdapter makes a carry envelopes between the nodes, whatever the
+// configuration. Moim starts and stops it.
 func WithAdapter(a adapter.Adapter) Option { return func(o *options) { o.adapter = a } }
 
-// WithAuthenticator makes authenticate decide who a socket speaks for, instead
-// of the token verifier. HTTP goes on to need tokens.
+// WithAuthenticator makes authenticate determine the identity of a socket. The
+// default verifies tokens. The HTTP API always needs tokens.
 func WithAuthenticator(authenticate socket.Authenticator) Option {
 	return func(o *options) { o.auth = authenticate }
 }
 
-// WithHandlers adds socket events of the program's own.
+// WithHandlers adds handlers for the program's own socket events.
 func WithHandlers(handlers ...socket.Handler) Option {
 	return func(o *options) { o.handlers = append(o.handlers, handlers...) }
 }
 
-// WithModule adds to what Moim is put together from: constructors, by
-// fx.Provide, that want Moim's own (*group.Service, *api.Gateway,
-// *socket.Emitter …) and provide handlers (socket.AsHandlers) or a
-// group.Translator.
+// WithModule adds fx options to Moim. Their constructors may need Moim's own
+// types, such as *group.Service, *api.Gateway and *socket.Emitter, and provide
+// handlers (socket.AsHandlers) or a group.Translator.
 func WithModule(opts ...fx.Option) Option {
 	return func(o *options) { o.modules = append(o.modules, opts...) }
 }
 
-// WithVersion sets the version that the OpenAPI document shows.
+// WithVersion sets the version in the OpenAPI document.
 func WithVersion(version string) Option { return func(o *options) { o.version = version } }

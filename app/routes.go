@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,27 +12,21 @@ import (
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group/api"
+	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/web"
 )
 
-// The endpoints of the sockets.
+// The paths of the socket endpoints.
 const socketIOPath, plainPath = "/socket.io/", "/ws"
 
-// Routes is everything that Moim serves: the HTTP API, the two socket endpoints,
-// health, metrics and the documentation.
+// Routes holds everything that Moim serves: the HTTP API, the two socket
+// endpoints, health checks, metrics and the documentation.
 type Routes struct {
-	cfg      web.Config
-	version  string
-	verifier *auth.Verifier
-	log      *slog.Logger
-	health   *web.Health
-	metrics  *prometheus.Registry
-	groups   *api.Controller
-	gateway  *socket.Gateway
+	parts routesParams
 
-	api       *web.API
-	cursorKey []byte // of the database, once it is known
+	api       *web.API // nil before Mount
+	cursorKey []byte   // nil before the node is ready
 }
 
 type routesParams struct {
@@ -45,38 +40,34 @@ type routesParams struct {
 	Metrics  *prometheus.Registry
 	Groups   *api.Controller
 	Gateway  *socket.Gateway
+	Limits   *limit.Limits
 }
 
-func provideRoutes(p routesParams) *Routes {
-	return &Routes{
-		cfg:      p.Config,
-		version:  string(p.Version),
-		verifier: p.Verifier,
-		log:      p.Log,
-		health:   p.Health,
-		metrics:  p.Metrics,
-		groups:   p.Groups,
-		gateway:  p.Gateway,
-	}
-}
+func provideRoutes(p routesParams) *Routes { return &Routes{parts: p} }
 
 // Mount adds the routes to router. Call it once.
 func (r *Routes) Mount(router gin.IRouter) {
-	r.api = web.New(router, r.cfg, auth.Remember(r.verifier.Verify).Verify, r.log,
-		web.WithVersion(r.version), web.WithHealth(r.health), web.WithMetrics(r.metrics))
+	p := r.parts
+	router = router.Group("", web.ClientAddress(p.Config.TrustedProxies()))
+	r.api = web.New(router, p.Config, auth.Remember(p.Verifier.Verify).Verify, p.Log,
+		web.WithVersion(string(p.Version)), web.WithHealth(p.Health), web.WithMetrics(p.Metrics), web.WithLimits(p.Limits))
 	if r.cursorKey != nil {
 		r.api.SetCursorKey(r.cursorKey)
 	}
-	r.groups.Register(r.api)
+	p.Groups.Register(r.api)
 	sockets := router.Group("", web.NoSniff)
-	socketIO := gin.WrapF(r.gateway.ServeSocketIO)
-	sockets.GET(socketIOPath, socketIO)
-	sockets.POST(socketIOPath, socketIO)
-	sockets.GET(plainPath, gin.WrapF(r.gateway.ServePlain))
+	sockets.Any(socketIOPath, gin.WrapF(p.Gateway.ServeSocketIO))
+	sockets.GET(socketIOPath+":file", noClientFiles)
+	sockets.GET(plainPath, gin.WrapF(p.Gateway.ServePlain))
 }
 
-// setCursorKey makes cursors good on every node that has the key, whether it
-// comes before Mount or after.
+// noClientFiles tells a page that loads socket.io.js from here, as Node's server allows,
+// where the file is.
+func noClientFiles(c *gin.Context) {
+	c.String(http.StatusNotFound, "Moim does not serve Socket.IO's client: bundle the npm package socket.io-client, or serve its dist/socket.io.min.js\n")
+}
+
+// setCursorKey sets the key of cursors, before or after Mount.
 func (r *Routes) setCursorKey(key []byte) {
 	r.cursorKey = key
 	if r.api != nil {
@@ -84,11 +75,11 @@ func (r *Routes) setCursorKey(key []byte) {
 	}
 }
 
-// Drain fails the readiness check and closes the sockets, paced, until ctx
-// ends. Requests go on to be served.
+// Drain makes the readiness check fail and closes the sockets gradually until ctx
+// ends. Requests are still served.
 func (r *Routes) Drain(ctx context.Context) error {
-	r.health.SetState(web.Draining)
-	if err := r.gateway.Drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	r.parts.Health.SetState(web.Draining)
+	if err := r.parts.Gateway.Drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return nil

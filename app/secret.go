@@ -7,9 +7,10 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// DevelopmentSecret completes a configuration without any auth key with the
-// secret in its data directory, made when there is none yet. It says so: who
-// can read that directory can make tokens.
+// DevelopmentSecret adds the secret in the data directory to a configuration
+// without an auth key, and allows pages on this machine. It creates the secret if
+// there is none. It logs a warning, because anyone who can read the directory can
+// sign tokens.
 func DevelopmentSecret(cfg config.Config, log *slog.Logger) (config.Config, error) {
 	if !cfg.Auth.Empty() {
 		return cfg, nil
@@ -19,6 +20,7 @@ func DevelopmentSecret(cfg config.Config, log *slog.Logger) (config.Config, erro
 		return cfg, err
 	}
 	cfg.Auth.Secret = string(secret)
+	cfg.HTTP.LoopbackOrigins = true
 	log.Warn("app: tokens are signed with a development secret; set auth.secret, auth.jwks.url or auth.public.key in production",
 		"dir", cfg.Data.Dir, "created", created)
 	return cfg, nil

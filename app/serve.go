@@ -9,9 +9,9 @@ import (
 	"github.com/moim-live/moim/config"
 )
 
-// Serve runs a whole node, as the moim binary does, until SIGTERM or SIGINT;
-// then it drains. A second signal ends the process at once. Without any auth
-// key in cfg it makes a development secret.
+// Serve runs a node until SIGTERM or SIGINT, and then drains it. A second signal
+// ends the process at once. If cfg has no auth key, Serve uses the development
+// secret: see [DevelopmentSecret].
 func Serve(cfg config.Config, opts ...Option) error {
 	cfg, err := DevelopmentSecret(cfg, collect(opts).log)
 	if err != nil {
@@ -23,12 +23,12 @@ func Serve(cfg config.Config, opts ...Option) error {
 	}
 	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer release()
-	context.AfterFunc(ctx, release) // from here on a signal kills
+	context.AfterFunc(ctx, release) // the next signal ends the process
 	return server.Run(ctx)
 }
 
-// Run starts the node, serves until ctx ends or the listener fails, and drains
-// for as long as drain.deadline says.
+// Run starts the node, serves until ctx ends or the listener fails, and drains for
+// at most drain.deadline.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Start(ctx); err != nil {
 		return err

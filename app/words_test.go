@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -43,11 +44,10 @@ func TestNobodyHasToDecodeWords(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for i, line := range strings.Split(string(text), "\n") {
-			for pattern, instead := range patterns {
-				if found := pattern.FindString(line); found != "" {
-					t.Errorf("%s:%d: %q: write: %s", strings.TrimPrefix(file, root+"/"), i+1, found, instead)
-				}
+		for pattern, instead := range patterns {
+			for _, found := range pattern.FindAllIndex(text, -1) {
+				line := 1 + bytes.Count(text[:found[0]], []byte("\n"))
+				t.Errorf("%s:%d: %q: write: %s", strings.TrimPrefix(file, root+"/"), line, text[found[0]:found[1]], instead)
 			}
 		}
 		return nil

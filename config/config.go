@@ -1,6 +1,6 @@
-// Package config is the document that configures a node: defaults, then a
-// file, then the environment, then flags. Each module's own Config struct is a
-// section of it; the keys are derived from the key tags of their fields.
+// Package config loads the configuration of a node: defaults, then a file, then
+// the environment, then flags. Each module's Config struct is a section of it.
+// The key tags of the fields name the keys.
 package config
 
 import (
@@ -15,6 +15,7 @@ import (
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/web"
@@ -30,15 +31,17 @@ type Config struct {
 	Group    group.Config     `key:"group"`
 	Socket   socket.Config    `key:"socket"`
 	Cache    cache.Config     `key:"cache"`
+	Limit    limit.Config     `key:"limit"`
+	Node     Node             `key:"node"`
 	Drain    Drain            `key:"drain"`
 	Log      Log              `key:"log"`
 
 	sources map[string]string // of the values that are not defaults, by key
 }
 
-// Data says where files go.
+// Data configures where files are stored.
 type Data struct {
-	Dir string `key:"dir" help:"where the embedded database and the development secret live"`
+	Dir string `key:"dir" help:"directory of the SQLite database and the development secret"`
 }
 
 // WithDefaults returns a copy with defaults in place of zero values.
@@ -47,9 +50,14 @@ func (d Data) WithDefaults() Data {
 	return d
 }
 
-// Drain says how a node goes.
+// Node configures a node among others.
+type Node struct {
+	URL string `key:"url" help:"how other nodes reach this one, as http://HOST:PORT; they forward polling requests of its clients; empty: they do not"`
+}
+
+// Drain configures how a node shuts down.
 type Drain struct {
-	Deadline time.Duration `key:"deadline" help:"from SIGTERM to exit, at most"`
+	Deadline time.Duration `key:"deadline" help:"longest time from SIGTERM to exit"`
 }
 
 // WithDefaults returns a copy with defaults in place of zero values.
@@ -66,10 +74,10 @@ func (d Drain) Validate() error {
 	return nil
 }
 
-// Log says what is logged, and how.
+// Log configures the log.
 type Log struct {
-	Level  string `key:"level" help:"debug, info, warn or error"`
-	Format string `key:"format" help:"text or json; empty: text on a terminal, else json"`
+	Level  string `key:"level" help:"lowest level that is logged: debug, info, warn or error"`
+	Format string `key:"format" help:"log format: text or json; empty: text on a terminal, otherwise json"`
 }
 
 // WithDefaults returns a copy with defaults in place of zero values.
@@ -99,15 +107,17 @@ func (c Config) WithDefaults() Config {
 	c.Auth = c.Auth.WithDefaults()
 	c.Group = c.Group.WithDefaults()
 	c.Socket = c.Socket.WithDefaults()
+	c.Socket.NodeURL = c.Node.URL
 	c.Cache = c.Cache.WithDefaults()
+	c.Limit = c.Limit.WithDefaults()
 	c.Drain = c.Drain.WithDefaults()
 	c.Log = c.Log.WithDefaults()
 	return c
 }
 
-// Validate reports every mistake of every section, and what contradicts
-// between them. given are the roles for which a program hands in Redis clients
-// of its own.
+// Validate reports every mistake in every section, and contradictions between
+// sections. given are the roles for which the program passes its own Redis
+// clients.
 func (c Config) Validate(given ...redisrole.Role) error {
 	c = c.WithDefaults()
 	return errors.Join(
@@ -118,6 +128,7 @@ func (c Config) Validate(given ...redisrole.Role) error {
 		c.Group.Validate(),
 		c.Socket.Validate(),
 		c.Cache.Validate(),
+		c.Limit.Validate(),
 		c.Drain.Validate(),
 		c.Log.Validate(),
 		c.checkAdapter(given),
@@ -125,8 +136,8 @@ func (c Config) Validate(given ...redisrole.Role) error {
 	)
 }
 
-// SocketsUseRedis reports whether events travel between nodes over Redis.
-// given are the roles for which a program hands in clients of its own.
+// SocketsUseRedis reports whether Redis carries events between nodes. given are
+// the roles for which the program passes its own Redis clients.
 func (c Config) SocketsUseRedis(given ...redisrole.Role) bool {
 	if c.Socket.Adapter != "" {
 		return c.Socket.Adapter == socket.AdapterRedis
@@ -138,15 +149,17 @@ func (c Config) checkAdapter(given []redisrole.Role) error {
 	uses := func(role redisrole.Role) bool { return c.Redis.Uses(role) || slices.Contains(given, role) }
 	switch {
 	case c.Socket.Adapter == socket.AdapterRedis && !uses(redisrole.Socket):
-		return errors.New("socket.adapter: it is redis, and the socket role has no server: set redis.url or redis.socket.url")
+		return errors.New("socket.adapter: it is redis, but the socket role has no server: set redis.url or redis.socket.url")
+	case c.Socket.Bridge == socket.BridgeRedisAdapter && !uses(redisrole.Socket):
+		return errors.New("socket.bridge: the socket role has no server to share with Node servers: set redis.url or redis.socket.url")
 	case c.Socket.Adapter == socket.AdapterMemory && uses(redisrole.Group):
-		return errors.New("socket.adapter: it is memory, and the group role uses Redis: sockets and groups both go to Redis or neither does")
+		return errors.New("socket.adapter: it is memory, but the group role uses Redis: use Redis for both, or for neither")
 	}
 	return nil
 }
 
-// checkAddr keeps a node whose tokens anyone with its data directory can make
-// from being reached by others.
+// checkAddr refuses a public address without an auth key: anyone who can read
+// the development secret could sign tokens for any user.
 func (c Config) checkAddr() error {
 	host, _, malformed := net.SplitHostPort(c.HTTP.Addr) // the HTTP section reports that
 	if c.Auth.Empty() && malformed == nil && !isLoopback(host) {
@@ -155,8 +168,8 @@ func (c Config) checkAddr() error {
 	return nil
 }
 
-var errNoKey = errors.New("http.addr: without any auth key only a loopback address (127.0.0.1:8080) is allowed: " +
-	"set auth.secret, auth.jwks.url or auth.public.key to listen on others")
+var errNoKey = errors.New("http.addr: without any auth key it must be a loopback address such as 127.0.0.1:8080: " +
+	"to listen on another address, set auth.secret, auth.jwks.url or auth.public.key")
 
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)

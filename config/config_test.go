@@ -49,7 +49,7 @@ func TestContract(t *testing.T) {
 		"group.presence.grace": "10s", "group.presence.window": "200ms",
 		"group.retention.count": "10000", "group.retention.age": "720h",
 		"group.limit.owned": "1000", "group.limit.joined": "10000", "group.limit.members": "100000",
-		"socket.max.frame": "65536", "socket.max.backlog": "1048576", "socket.gather": "5ms",
+		"socket.max.frame": "1000000", "socket.max.backlog": "1048576", "socket.gather": "5ms",
 		"socket.ping.interval": "25s", "socket.ping.timeout": "20s", "socket.adapter": "",
 		"cache.ttl": "5m", "drain.deadline": "20s", "log.level": "info", "log.format": "",
 	}
@@ -67,6 +67,32 @@ func TestContract(t *testing.T) {
 	}
 	if _, err := load(t, "", nil, nil); err != nil {
 		t.Errorf("nothing set: %v", err)
+	}
+}
+
+// A key has a value although another key begins with it, from each source.
+func TestKeysThatBeginWithAnother(t *testing.T) {
+	t.Parallel()
+	redis := []string{"MOIM_REDIS_URL=redis://r"}
+	for name, c := range map[string]struct {
+		file    string
+		environ []string
+		flags   map[string]string
+	}{
+		"dotted":         {"socket.bridge: redis-adapter\nsocket.bridge.key: mine\n", redis, nil},
+		"nested":         {"socket: {bridge: redis-adapter, bridge.key: mine}", redis, nil},
+		"both":           {"socket.bridge: redis-adapter\nsocket: {bridge: {key: mine}}\n", redis, nil},
+		"environment":    {"", append([]string{"MOIM_SOCKET_BRIDGE=redis-adapter", "MOIM_SOCKET_BRIDGE_KEY=mine"}, redis...), nil},
+		"flags":          {"", redis, map[string]string{"socket.bridge": "redis-adapter", "socket.bridge.key": "mine"}},
+		"several layers": {"socket.bridge: redis-adapter\n", redis, map[string]string{"socket.bridge.key": "mine"}},
+	} {
+		got, err := load(t, c.file, c.environ, c.flags)
+		if err != nil || got.Socket.Bridge != "redis-adapter" || got.Socket.BridgeKey != "mine" {
+			t.Errorf("%s: %q, %q, %v", name, got.Socket.Bridge, got.Socket.BridgeKey, err)
+		}
+	}
+	if got, err := load(t, "", append([]string{"MOIM_SOCKET_BRIDGE_KEY=mine"}, redis...), nil); err != nil || got.Socket.BridgeKey != "mine" {
+		t.Errorf("the longer key alone: %q, %v", got.Socket.BridgeKey, err)
 	}
 }
 
@@ -158,7 +184,7 @@ func TestMistakes(t *testing.T) {
 			"cache.ttl: must be between", "group.limit.owned: must be between", "drain.deadline: must be between",
 		}},
 		{name: "section with a value", file: "redis: redis://shared", want: []string{"redis: takes keys below it"}},
-		{name: "twice", file: "redis.prefix: a\nredis: {prefix: b}\n", want: []string{"redis.prefix: is given twice"}},
+		{name: "twice", file: "redis.prefix: a\nredis: {prefix: b}\n", want: []string{"redis.prefix: is set twice"}},
 		{name: "duplicate", file: "redis.prefix: a\nredis.prefix: b\n", want: []string{"already defined"}},
 		{name: "no mapping", file: "- a\n", want: []string{"moim.yaml: line 1"}},
 		{name: "no YAML", file: "a: b: c", want: []string{"moim.yaml: yaml: "}},

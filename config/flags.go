@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Flags returns a pointer to a struct with one *string field a key, tagged for
-// github.com/alecthomas/kong: put it into kong.Plugins. After parsing,
-// [FlagValues] tells which flags were given.
+// Flags returns a pointer to a struct for kong.Plugins
+// (github.com/alecthomas/kong), with one *string field for each key. After
+// parsing, pass it to [FlagValues].
 func Flags() any {
 	var fields []reflect.StructField
 	for _, k := range keys() {
@@ -26,7 +26,8 @@ func Flags() any {
 	return reflect.New(reflect.StructOf(fields)).Interface()
 }
 
-// FlagValues returns the flags that were given, by key: for [Options].
+// FlagValues returns the values of the flags that were given, by key, for
+// [Options]. flags comes from [Flags].
 func FlagValues(flags any) map[string]string {
 	given := map[string]string{}
 	v := reflect.ValueOf(flags).Elem()
@@ -38,7 +39,7 @@ func FlagValues(flags any) map[string]string {
 	return given
 }
 
-// fieldName makes an exported name of a key: RedisSocketUrl.
+// fieldName turns a key into an exported field name, such as RedisSocketUrl.
 func fieldName(name string) string {
 	var b strings.Builder
 	for part := range strings.SplitSeq(name, ".") {

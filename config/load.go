@@ -25,19 +25,19 @@ const DefaultFile = "moim.yaml"
 // envFile names the file in the environment.
 const envFile = envPrefix + "CONFIG"
 
-// Options are where [Load] looks.
+// Options are the sources that [Load] reads.
 type Options struct {
-	File    string            // the file that must exist; empty: MOIM_CONFIG, or moim.yaml if it exists
-	Dir     string            // where moim.yaml is looked for; empty: the working directory
+	File    string            // must exist; empty: MOIM_CONFIG, or moim.yaml if it exists
+	Dir     string            // directory of moim.yaml; empty: the working directory
 	Environ []string          // as os.Environ returns it
-	Flags   map[string]string // given flags by key: redis.socket.url
+	Flags   map[string]string // values of the given flags by key, such as redis.socket.url
 }
 
-// Load reads the document: defaults, then the file, then the environment, then
-// flags. It reports everything that is wrong at once, one line each, with
-// where it stands, and never quotes a value.
+// Load reads the configuration: defaults, then the file, then the environment,
+// then flags. Its error has one line for each mistake, names the source of each,
+// and never quotes a value.
 func Load(opts Options) (Config, error) {
-	l := &loader{config: Config{sources: map[string]string{}}, merged: koanf.New(".")}
+	l := &loader{config: Config{sources: map[string]string{}}, merged: koanf.New(separator)}
 	l.file(opts)
 	l.environ(opts.Environ)
 	l.flags(opts.Flags)
@@ -49,7 +49,11 @@ func Load(opts Options) (Config, error) {
 	return c, errors.Join(l.errs...)
 }
 
-// loader lays the layers over each other.
+// separator is none that a key contains: a key such as socket.bridge has a value although
+// another one, socket.bridge.key, begins with it.
+const separator = "/"
+
+// loader merges the sources.
 type loader struct {
 	config Config
 	merged *koanf.Koanf
@@ -81,8 +85,8 @@ func (l *loader) file(opts Options) {
 	l.lay(path, values)
 }
 
-// flatten collects values by key, whether sections are nested, keys dotted, or
-// both.
+// flatten collects values by key. Sections may be nested, keys dotted, or both. A section
+// whose name is a key, too, is one if it has keys below it.
 func (l *loader) flatten(path, prefix string, in, out map[string]any) {
 	for _, part := range slices.Sorted(maps.Keys(in)) {
 		name, value := prefix+part, in[part]
@@ -90,14 +94,14 @@ func (l *loader) flatten(path, prefix string, in, out map[string]any) {
 		_, known := find(name)
 		_, twice := out[name]
 		switch {
+		case isMap && isSection(name):
+			l.flatten(path, name+".", inner, out)
 		case known && twice:
-			l.wrong("%s: %s: is given twice", path, name)
+			l.wrong("%s: %s: is set twice", path, name)
 		case known:
 			out[name] = value
 		case !isSection(name):
 			l.wrong("%s: %s: there is no such key%s", path, name, suggest(name, Key.name))
-		case isMap:
-			l.flatten(path, name+".", inner, out)
 		case value != nil: // a section with nothing in it is fine
 			l.wrong("%s: %s: takes keys below it, not a value", path, name)
 		}
@@ -144,8 +148,8 @@ func (l *loader) flags(given map[string]string) {
 	l.lay("--", values)
 }
 
-// lay puts values over those of earlier layers, and remembers where they came
-// from: a file, "" for the environment, "--" for flags.
+// lay overrides the values of earlier layers, and records the source: where is
+// the path of the file, "" for the environment or "--" for flags.
 func (l *loader) lay(where string, values map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		k, _ := find(name)
@@ -156,8 +160,8 @@ func (l *loader) lay(where string, values map[string]any) {
 		case "--":
 			source = "--" + k.Flag()
 		}
-		// Checked here too, so that a mistake is reported even where a later
-		// layer covers it.
+		// Checked here too, so that a mistake is reported even if a later
+		// layer overrides the value.
 		if err := k.set(&Config{}, values[name]); err != nil {
 			at := source
 			if where != "" && where != "--" {
@@ -169,7 +173,7 @@ func (l *loader) lay(where string, values map[string]any) {
 		}
 		l.config.sources[name] = source
 	}
-	if err := l.merged.Load(confmap.Provider(values, "."), nil); err != nil {
+	if err := l.merged.Load(confmap.Provider(values, separator), nil); err != nil {
 		l.wrong("merge the configuration: %w", err)
 	}
 }
@@ -197,8 +201,8 @@ func isSection(name string) bool {
 	return slices.ContainsFunc(keys(), func(k Key) bool { return strings.HasPrefix(k.Name, name+".") })
 }
 
-// Kubernetes and Docker links put these into the environment of every
-// container beside a service whose name begins with moim.
+// Kubernetes and Docker set these variables in every container next to a
+// service whose name begins with moim.
 var (
 	serviceName = regexp.MustCompile(`_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$`)
 	servicePort = regexp.MustCompile(`_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$`)
@@ -216,7 +220,7 @@ var (
 	yamlQuote = regexp.MustCompile("`[^`]*`|'[^']*'")
 )
 
-// withoutValues rewrites what the YAML parser says: it quotes values.
+// withoutValues removes the values that the YAML parser quotes in its errors.
 func withoutValues(err error) error {
 	if typed, ok := errors.AsType[*yamlv3.TypeError](err); ok {
 		var lines []string
@@ -225,7 +229,7 @@ func withoutValues(err error) error {
 			case strings.Contains(text, "already defined"): // quotes a key
 				lines = append(lines, text)
 			default:
-				lines = append(lines, line+": there must be keys with values here")
+				lines = append(lines, line+": expected keys with values")
 			}
 		}
 		return errors.New(strings.Join(lines, "; "))

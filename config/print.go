@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// Print writes the effective values, one line each, with where they come from.
-// Secrets are hidden.
+// Print writes each effective value and its source on a line. It hides secrets.
 func (c Config) Print(w io.Writer) error {
 	c = c.WithDefaults()
 	for _, k := range keys() {
@@ -38,7 +37,7 @@ var (
 	urlSecret   = regexp.MustCompile(`(?i)([?&][^=&\s]*(?:password|secret|token|key)[^=&\s]*=)[^&\s]*`)
 )
 
-// show writes a value without what is secret in it.
+// show formats a value and hides secrets in it.
 func (k Key) show(v reflect.Value) string {
 	text := format(v)
 	switch {

@@ -4,7 +4,7 @@ import "fmt"
 
 func (k Key) name() string { return k.Name }
 
-// suggest names the key nearest to a wrong one, when one is near.
+// suggest names the most similar key, if one is similar enough.
 func suggest(wrong string, spell func(Key) string) string {
 	best, distance := "", len(wrong)/3+1
 	for _, k := range keys() {
@@ -18,7 +18,8 @@ func suggest(wrong string, spell func(Key) string) string {
 	return fmt.Sprintf("; did you mean %s?", best)
 }
 
-// editDistance counts the characters to insert, delete or replace.
+// editDistance counts the characters to insert, delete or replace to turn a
+// into b.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

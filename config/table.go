@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding"
 	"fmt"
 	"reflect"
 	"slices"
@@ -10,7 +11,7 @@ import (
 	"time"
 )
 
-// Key is one entry of the document.
+// Key is one setting.
 type Key struct {
 	Name    string // redis.socket.url
 	Help    string
@@ -30,8 +31,8 @@ func (k Key) Flag() string { return strings.ReplaceAll(k.Name, ".", "-") }
 
 const envPrefix = "MOIM_"
 
-// Keys returns all keys in the order of the document. The slice is shared: do
-// not change it.
+// Keys returns all keys in their documented order. The slice is shared: do not
+// change it.
 func Keys() []Key { return keys() }
 
 var keys = sync.OnceValue(func() []Key {
@@ -47,7 +48,7 @@ func walk(table []Key, v reflect.Value, prefix string, index []int) []Key {
 			continue
 		}
 		at := slices.Concat(index, []int{i})
-		if f.Type.Kind() == reflect.Struct {
+		if f.Type.Kind() == reflect.Struct && !reflect.PointerTo(f.Type).Implements(textType) {
 			table = walk(table, v.Field(i), prefix+name+".", at)
 			continue
 		}
@@ -71,9 +72,12 @@ func find(name string) (Key, bool) {
 	return Key{}, false
 }
 
-var durationType = reflect.TypeFor[time.Duration]()
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	textType     = reflect.TypeFor[encoding.TextUnmarshaler]() // a value with a text of its own
+)
 
-// format writes a value as Load reads it.
+// format writes a value in the form that Load reads.
 func format(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case time.Duration:
@@ -97,9 +101,8 @@ func shortDuration(d time.Duration) string {
 	return s
 }
 
-// set gives the field of k in c a value that came as text, or as the YAML
-// parser left it. Errors do not quote the value: it may be a secret in the
-// wrong place.
+// set stores a value, either text or the YAML parser's result, in the field of k
+// in c. Errors do not quote the value: it may be a secret under the wrong key.
 func (k Key) set(c *Config, raw any) error {
 	f := reflect.ValueOf(c).Elem().FieldByIndex(k.index)
 	if f.Kind() == reflect.Slice {
@@ -117,13 +120,16 @@ func (k Key) set(c *Config, raw any) error {
 		return err
 	}
 	if f.IsZero() && f.Kind() != reflect.String && f.Kind() != reflect.Bool {
-		return fmt.Errorf("must be above 0 (default %s)", k.Default) // 0 would quietly become the default
+		return fmt.Errorf("must be above 0 (default %s)", k.Default) // otherwise WithDefaults would replace 0 silently
 	}
 	return nil
 }
 
 func parseInto(f reflect.Value, text string) error {
+	own, hasOwn := f.Addr().Interface().(encoding.TextUnmarshaler)
 	switch {
+	case hasOwn && text != "":
+		return own.UnmarshalText([]byte(text))
 	case f.Kind() == reflect.String:
 		f.SetString(text)
 	case text == "":
@@ -147,13 +153,13 @@ func parseInto(f reflect.Value, text string) error {
 		}
 		f.SetBool(b)
 	default:
-		return fmt.Errorf("has a type that configuration does not know: %s", f.Type())
+		return fmt.Errorf("has an unsupported type: %s", f.Type())
 	}
 	return nil
 }
 
-// scalar returns a single value as text. wantText refuses what YAML took for a
-// number or a date: the text that was meant is lost.
+// scalar returns a single value as text. With wantText it refuses values that
+// YAML parsed as a number or a date, because their original text is lost.
 func scalar(raw any, wantText bool) (string, error) {
 	switch x := raw.(type) {
 	case nil:
@@ -194,7 +200,7 @@ func parseList(raw any) ([]string, error) {
 			list = append(list, text)
 		}
 	default:
-		return nil, fmt.Errorf("must be a list, or text with commas between")
+		return nil, fmt.Errorf("must be a list, or text separated by commas")
 	}
 	return list, nil
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the servers that the tests start for themselves, where they are
-# missing: redis-server and PostgreSQL 15. As root on Debian by apt; anywhere
+# Installs what the tests start for themselves, where it is missing:
+# redis-server, PostgreSQL 15 and Chromium. As root on Debian by apt; anywhere
 # else it says what is missing, and the tests that need it are skipped (or
 # fail, where CI is set).
 set -euo pipefail
@@ -9,6 +9,9 @@ packages=()
 command -v redis-server >/dev/null || packages+=(redis-server)
 if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null && ! command -v postgres >/dev/null; then
   packages+=(postgresql-15)
+fi
+if [ ! -x /usr/lib/chromium/chromium-headless-shell ] && ! command -v chromium google-chrome >/dev/null; then
+  packages+=(chromium-headless-shell)
 fi
 [ ${#packages[@]} -gt 0 ] || exit 0
 

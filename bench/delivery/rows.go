@@ -78,10 +78,14 @@ var (
 // lateAnyway is the p99 up to which Moim need not be quicker than centrifuge.
 const lateAnyway = 5 * time.Millisecond
 
+// polledLimits are those of messages by HTTP long polling.
+var polledLimits = map[string]float64{"socketio": 0.50}
+
 var (
 	growing = []string{"moim", "naked"}
 	alone   = []string{"moim"}
 	twice   = []string{"moim", "moim-stored"}
+	pollers = []string{"moim", "socketio", "naked"}
 )
 
 // busy is what happens in the large room of isolation: clients come back 100
@@ -110,6 +114,11 @@ var rows = []row{
 	{name: "stored-1x1000@20", kind: storing, need: peers.Need{Nodes: 1, Rooms: 1, Members: 1000}, rate: 20, only: twice},
 	{name: "stored-1x1000@200", kind: storing, need: peers.Need{Nodes: 1, Rooms: 1, Members: 1000}, rate: 200, only: twice},
 	{name: "idle", kind: idling, need: peers.Need{Nodes: 3, Idle: 1, Rooms: 100, Members: 10}, rate: 2000, only: alone},
+
+	{name: "polling-1x1000@5", need: peers.Need{Nodes: 1, Rooms: 1, Members: 1000, Polling: true}, rate: 5, limits: polledLimits, only: pollers},
+	{name: "polling-100x10@200", need: peers.Need{Nodes: 1, Rooms: 100, Members: 10, Polling: true}, rate: 200, limits: polledLimits, only: pollers},
+	{name: "polling-1x100@200", need: peers.Need{Nodes: 1, Rooms: 1, Members: 100, Polling: true}, rate: 200, limits: polledLimits, only: pollers},
+	{name: "connect-polling", kind: connecting, need: peers.Need{Nodes: 1, Rooms: 80, Members: 50, Polling: true}, only: pollers},
 
 	{name: "isolation", kind: isolating, need: peers.Need{Nodes: 1, Rooms: 100, Members: 10, Large: 5000, Stored: true}, rate: 300, large: busy, only: alone},
 	{name: "isolation-1000", kind: isolating, need: peers.Need{Nodes: 1, Rooms: 100, Members: 10, Large: 1000, Stored: true}, rate: 300, large: busy, only: alone},

@@ -191,8 +191,11 @@ func (c *client) ID() string           { return c.id }
 func (c *client) UserID() string       { return c.userID }
 func (c *client) Codec() adapter.Codec { return codec{} }
 func (c *client) Busy() bool           { return false }
+func (c *client) WhenFree(fn func())   { fn() }
 func (c *client) Join(string)          {}
 func (c *client) Leave(string)         {}
+
+func (*client) Writable() bool { return true }
 
 func (c *client) SendAll(frames []*engine.Frame) {
 	for _, f := range frames {
@@ -209,4 +212,4 @@ func (c *client) Send(*engine.Frame) {
 // codec encodes for plain WebSockets.
 type codec struct{}
 
-func (codec) Event(_ string, data []byte) *engine.Frame { return engine.Plain.Frame(data) }
+func (codec) Event(env adapter.Envelope) *engine.Frame { return engine.Plain.Frame(env.Data) }

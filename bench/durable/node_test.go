@@ -16,6 +16,7 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/group/feed"
 )
 
@@ -74,8 +75,8 @@ func startNode(b *testing.B, url string) *node {
 	}
 	b.Cleanup(n.stop)
 	for w := range writers {
-		g, err := n.Create(b.Context(), owner(w), group.CreateRequest{
-			Name: fmt.Sprintf("Study room %d", w), Visibility: group.Public, JoinPolicy: group.JoinOpen,
+		g, err := n.Create(b.Context(), owner(w), dto.CreateRequest{
+			Name: fmt.Sprintf("Study room %d", w), Visibility: "public", JoinPolicy: "open",
 		})
 		if err != nil {
 			b.Fatal(err)
@@ -111,5 +112,5 @@ func owner(w int) auth.Identity {
 }
 
 // text is what is posted: a chat message of usual length.
-var text = group.MessageRequest{Data: json.RawMessage(
+var text = dto.MessageRequest{Data: json.RawMessage(
 	`{"text":"I bring the tea, and whoever comes last brings the cake. We start at seven, in the room on the left.","lang":"en"}`)}

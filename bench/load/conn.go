@@ -31,11 +31,16 @@ type conn struct {
 	step    int
 	number  int // among the connections of the plan
 	session *Session
-	steps   []Step // the session's, or those by which it resumes
-	marker  []byte // precedes the number to remember; nil: none
-	seen    int64  // the last number
-	rest    []byte // what was read of a frame that is not complete
-	last    string // while talking: what was said to no avail
+	steps   []Step   // the session's, or those by which it resumes
+	marker  []byte   // precedes the number to remember; nil: none
+	seen    int64    // the last number
+	rest    []byte   // what was read of a frame that is not complete
+	last    string   // while talking: what was said to no avail
+	polling *polling // nil: it is a WebSocket
+	// client is the one whose POST requests this connection carries, one at a time;
+	// nil: the connection is a client itself.
+	client *conn
+	waits  bool // a POST request is to be answered
 }
 
 var errClosed = errors.New("the server closed the connection")
@@ -62,7 +67,9 @@ func dial(session *Session, number int) (*conn, error) {
 	return c, nil
 }
 
-const portsOfAnAddress = 20000
+// portsOfAnAddress is how many clients have the same address. One that polls has
+// two connections.
+const portsOfAnAddress = 10000
 
 func (c *conn) connect(to netip.AddrPort, number int) error {
 	for _, option := range []struct{ level, name int }{
@@ -89,7 +96,7 @@ func (c *conn) connect(to netip.AddrPort, number int) error {
 	return err
 }
 
-// connected sends the request for an upgrade.
+// connected sends the first request: for an upgrade, unless the client polls.
 func (c *conn) connected() error {
 	code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
@@ -97,6 +104,14 @@ func (c *conn) connected() error {
 	}
 	if code != 0 {
 		return unix.Errno(code)
+	}
+	if c.client != nil {
+		c.phase = talking
+		return c.post()
+	}
+	if c.polling != nil {
+		c.phase = talking
+		return c.poll()
 	}
 	c.phase = upgrading
 	return c.write([]byte("GET " + c.session.Path + " HTTP/1.1\r\nHost: " + c.session.Addr +
@@ -151,7 +166,7 @@ func (c *conn) take() error {
 	if c.marker != nil {
 		say = strings.ReplaceAll(say, Seen, strconv.FormatInt(c.seen, 10))
 	}
-	return c.write(frameOf(opText, say))
+	return c.say(say)
 }
 
 // write sends little: it does not expect to wait.
@@ -167,5 +182,8 @@ func (c *conn) close() {
 	if c.phase != closed {
 		c.phase = closed
 		_ = unix.Close(c.fd)
+		if c.polling != nil && c.polling.poster != nil {
+			c.polling.poster.close()
+		}
 	}
 }

@@ -4,6 +4,7 @@ package load
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -30,7 +31,7 @@ type loop struct {
 	clock      Clock
 	conns      []*conn
 	byFD       []*conn
-	heartbeats map[string][]byte // the answers as frames
+	heartbeats map[string]string
 	buffer     []byte
 	stamps     []byte // the kernel's timestamps; nil: it is not asked for them
 	events     []unix.EpollEvent
@@ -58,10 +59,7 @@ func newLoop() (*loop, error) {
 // open opens all connections of a plan and returns once they are ready.
 func (l *loop) open(plan Plan) error {
 	l.readEvery = plan.ReadEvery
-	l.heartbeats = make(map[string][]byte)
-	for beat, answer := range plan.Heartbeats {
-		l.heartbeats[beat] = frameOf(opText, answer)
-	}
+	l.heartbeats = plan.Heartbeats
 	if plan.Stamped {
 		l.stamps = make([]byte, stampSize)
 	}
@@ -102,6 +100,9 @@ func (l *loop) dial(session *Session) error {
 	if err != nil {
 		return err
 	}
+	if session.Polling {
+		c.polling = &polling{url: session.Path}
+	}
 	l.conns = append(l.conns, c)
 	return l.watch(c)
 }
@@ -133,15 +134,16 @@ func (l *loop) turn() error {
 	}
 	for i := range max(0, n) {
 		c := l.byFD[l.events[i].Fd]
-		before := c.phase
+		client := cmp.Or(c.client, c)
+		before := client.phase
 		err := l.advance(c, l.events[i].Events)
 		switch {
 		case err != nil && (l.opened || before == ready):
-			c.close()
+			client.close()
 			l.lost++
 		case err != nil:
 			return fmt.Errorf("connection to %s%s: %w", c.session.Addr, c.session.Path, err)
-		case c.phase == ready && before != ready:
+		case client.phase == ready && before != ready:
 			l.readyCount++
 		}
 	}
@@ -149,6 +151,9 @@ func (l *loop) turn() error {
 }
 
 func (l *loop) advance(c *conn, events uint32) error {
+	if c.phase == closed { // with its client, a moment ago
+		return nil
+	}
 	if c.phase == connecting {
 		if err := c.connected(); err != nil {
 			return err
@@ -157,6 +162,11 @@ func (l *loop) advance(c *conn, events uint32) error {
 	}
 	for {
 		n, err := l.read(c)
+		if err != nil && c.client != nil && !c.waits { // the server ends one that was idle
+			c.close()
+			c.client.polling.poster = nil
+			return nil
+		}
 		if err != nil || n < len(l.buffer) && events&ending == 0 {
 			return err
 		}
@@ -195,8 +205,14 @@ func (l *loop) arrived(c *conn, data []byte, now int64) error {
 	return err
 }
 
-// consume takes all complete frames off data.
+// consume takes everything that is complete off data.
 func (l *loop) consume(c *conn, data []byte, now int64) (rest []byte, err error) {
+	switch {
+	case c.client != nil:
+		return l.posted(c, data)
+	case c.polling != nil:
+		return l.polled(c, data, now)
+	}
 	if c.phase == upgrading {
 		if data, err = c.upgraded(data); err != nil || c.phase == upgrading {
 			return data, err
@@ -238,7 +254,7 @@ func (l *loop) take(c *conn, op byte, payload []byte, now int64) error {
 func (l *loop) receive(c *conn, message []byte, now int64) error {
 	if len(message) <= longestBeat {
 		if answer, ok := l.heartbeats[string(message)]; ok {
-			return c.write(answer)
+			return c.say(answer)
 		}
 	}
 	if c.marker != nil {

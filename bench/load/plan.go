@@ -24,11 +24,23 @@ type Plan struct {
 type Session struct {
 	Addr string // host:port of the node, by IP address
 	Path string
+	// Polling says that the client uses HTTP long polling alone, in place of a
+	// WebSocket, as socket.io-client does it. It does not resume.
+	Polling bool
 	// Steps are taken one after the other; after the last one the session is
 	// ready.
 	Steps []Step
 	// Resume lets the client come and go; nil: it stays.
 	Resume *Resume `json:",omitempty"`
+}
+
+// EngineIO is a session of Socket.IO.
+func EngineIO(addr string, polling bool, steps ...Step) Session {
+	transport := "websocket"
+	if polling {
+		transport = "polling"
+	}
+	return Session{Addr: addr, Path: "/socket.io/?EIO=4&transport=" + transport, Polling: polling, Steps: steps}
 }
 
 // Resume is how a client subscribes again and asks for what it has missed.

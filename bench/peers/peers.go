@@ -31,6 +31,9 @@ type Need struct {
 	// none.
 	Large  int
 	Stored bool // what is posted is to be stored
+	// Polling says that clients use HTTP long polling alone. Not all servers
+	// can do that.
+	Polling bool
 }
 
 // Sizes are the rooms' numbers of members.

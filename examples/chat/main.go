@@ -1,6 +1,6 @@
-// Command chat adds a module of its own to Moim: a constructor of handlers and
-// one line in the list. With MOIM_REDIS_URL set the same code runs on as many
-// nodes as you like: nothing here knows which adapter carries its events.
+// Command chat adds a socket event to Moim in an fx program: a constructor of
+// handlers, and one line in the list of options. With MOIM_DATABASE_URL and
+// MOIM_REDIS_URL set, the same code runs on many nodes.
 package main
 
 import (
@@ -24,8 +24,8 @@ type said struct {
 	Text string `json:"text"`
 }
 
-// newChat is the gateway: one typed event. Whoever says something is in the
-// room from then on.
+// newChat returns the handler of chat:say, which joins the sender to the room
+// and sends the message to everyone in it.
 func newChat(out *socket.Emitter) []socket.Handler {
 	return []socket.Handler{
 		socket.On("chat:say", func(ctx context.Context, s *socket.Socket, in sayRequest) (said, error) {
@@ -33,7 +33,7 @@ func newChat(out *socket.Emitter) []socket.Handler {
 			if err := s.Join("chat:" + in.Room); err != nil {
 				return message, err
 			}
-			return message, out.To(ctx, "chat:"+in.Room, "chat:said", message)
+			return message, out.To("chat:"+in.Room).Emit(ctx, "chat:said", message)
 		}),
 	}
 }

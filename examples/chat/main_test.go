@@ -18,8 +18,8 @@ import (
 
 const secret = "a secret of at least thirty-two bytes"
 
-// TestChat runs the same code alone and on two nodes: what differs is the
-// configuration that swaps the adapter.
+// TestChat runs the same code on one node and on two. Only the configuration
+// differs, which selects the adapter.
 func TestChat(t *testing.T) {
 	t.Parallel()
 	t.Run("memory adapter", func(t *testing.T) {
@@ -32,7 +32,7 @@ func TestChat(t *testing.T) {
 		t.Parallel()
 		cfg := config.Config{Data: config.Data{Dir: t.TempDir()}}
 		cfg.Database.URL = pgtest.Start(t).NewDatabase(t)
-		cfg.Redis.URL = redistest.Start(t).URL() // the line that swaps the adapter
+		cfg.Redis.URL = redistest.Start(t).URL() // selects the Redis adapter
 		checkChat(t, startNode(t, cfg), startNode(t, cfg))
 	})
 }
@@ -87,7 +87,7 @@ func say(t *testing.T, ws *websocket.Conn, text string) {
 
 func expect(t *testing.T, ws *websocket.Conn, want string) {
 	t.Helper()
-	_ = ws.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = ws.SetReadDeadline(time.Now().Add(30 * time.Second))
 	_, got, err := ws.ReadMessage()
 	if err != nil {
 		t.Fatal(err)

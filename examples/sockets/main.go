@@ -1,6 +1,6 @@
-// Command sockets mounts nothing but Moim's socket module in an existing gin
-// program: typed events and rooms for socket.io-client and plain WebSockets,
-// without groups, database, Redis or fx.
+// Command sockets adds only Moim's socket module to an existing gin program. It
+// has typed events and rooms for socket.io-client and plain WebSockets, but no
+// groups, database, Redis or fx.
 package main
 
 import (
@@ -21,24 +21,24 @@ type moved struct {
 	Y int `json:"y"`
 }
 
-// mount adds the sockets to a router that has routes of its own.
+// mount adds the socket endpoints to a router.
 func mount(router gin.IRouter) (*socket.Gateway, error) {
 	hub := adapter.NewHub(adapter.NewMesh().Adapter())
 	out := socket.NewEmitter(hub)
 	gateway, err := socket.New(
 		socket.Config{},
-		socket.Deps{Hub: hub, Authenticate: socket.Anonymous, Log: slog.Default()},
+		socket.Deps{Hub: hub, Emitter: out, Authenticate: socket.Anonymous, Log: slog.Default()},
 		socket.OnConnect(func(_ context.Context, s *socket.Socket) error {
 			return s.Join("board")
 		}),
 		socket.On("cursor:move", func(ctx context.Context, _ *socket.Socket, in moved) (struct{}, error) {
-			return struct{}{}, out.To(ctx, "board", "cursor:moved", in)
+			return struct{}{}, out.To("board").Emit(ctx, "cursor:moved", in)
 		}),
 	)
 	if err != nil {
 		return nil, err
 	}
-	router.GET("/socket.io/", gin.WrapF(gateway.ServeSocketIO))
+	router.Any("/socket.io/", gin.WrapF(gateway.ServeSocketIO))
 	router.GET("/ws", gin.WrapF(gateway.ServePlain))
 	return gateway, nil
 }

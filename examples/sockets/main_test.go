@@ -12,8 +12,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// TestSockets moves a cursor in one window and sees it in another, beside the
-// routes that the program had.
+// TestSockets moves a cursor in one window and sees it in another. The program
+// has a route of its own.
 func TestSockets(t *testing.T) {
 	t.Parallel()
 	router := gin.New()
@@ -34,7 +34,7 @@ func TestSockets(t *testing.T) {
 	})
 
 	first, second := open(t, server), open(t, server)
-	// What it is answered says that the second window is in the room.
+	// The answer shows that the second window is in the room.
 	exchange(t, second, `{"id":1,"event":"cursor:move","data":{"x":1,"y":1}}`, `{"id":1,"data":{}}`)
 	exchange(t, first, `{"event":"cursor:move","data":{"x":3,"y":4}}`, "")
 	exchange(t, second, "", `{"event":"cursor:moved","data":{"x":3,"y":4}}`)
@@ -51,8 +51,8 @@ func open(t *testing.T, server *httptest.Server) *websocket.Conn {
 	return ws
 }
 
-// exchange sends, if there is something to send, and reads up to what it wants,
-// if it wants something.
+// exchange sends a message and reads until want arrives. It skips a step whose
+// argument is empty.
 func exchange(t *testing.T, ws *websocket.Conn, send, want string) {
 	t.Helper()
 	if send != "" {
@@ -61,7 +61,7 @@ func exchange(t *testing.T, ws *websocket.Conn, send, want string) {
 		}
 	}
 	for want != "" {
-		_ = ws.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = ws.SetReadDeadline(time.Now().Add(30 * time.Second))
 		_, got, err := ws.ReadMessage()
 		if err != nil {
 			t.Fatalf("waiting for %s: %v", want, err)

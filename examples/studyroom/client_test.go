@@ -36,7 +36,7 @@ type push struct {
 	size  int
 }
 
-// pushData is what of any event's data the tests look at.
+// pushData has the fields of event data that the tests check.
 type pushData struct {
 	GroupID     string
 	Version     int64
@@ -56,7 +56,7 @@ type answer struct {
 	Error struct{ Code string }
 }
 
-// dial connects a user to a node and waits until the server has let them in.
+// dial connects a user to a node and waits until the server accepts them.
 func dial(tb testing.TB, addr, user string) *client {
 	tb.Helper()
 	c, err := open(tb, addr, user, "")
@@ -66,7 +66,7 @@ func dial(tb testing.TB, addr, user string) *client {
 	return c
 }
 
-// open connects from a web site, or from no browser at all when that is empty.
+// open connects from a web site. An empty site means a client that is no browser.
 func open(tb testing.TB, addr, user, site string) (*client, error) {
 	tb.Helper()
 	header := http.Header{}
@@ -90,13 +90,13 @@ func open(tb testing.TB, addr, user, site string) (*client, error) {
 	case <-in:
 		return c, nil
 	case <-c.over:
-		return nil, fmt.Errorf("not let in")
+		return nil, fmt.Errorf("refused")
 	case <-time.After(patience):
 		return nil, fmt.Errorf("no answer")
 	}
 }
 
-// drop ends the connection without a word, as a lost network does.
+// drop cuts the connection, as a lost network does.
 func (c *client) drop() {
 	_ = c.ws.Close()
 	<-c.over
@@ -105,7 +105,7 @@ func (c *client) drop() {
 func (c *client) send(packet string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.ws.WriteMessage(websocket.TextMessage, []byte(packet)) // who waits notices
+	_ = c.ws.WriteMessage(websocket.TextMessage, []byte(packet)) // a caller that waits for the answer fails
 }
 
 func (c *client) read(in chan struct{}) {
@@ -127,7 +127,7 @@ func (c *client) read(in chan struct{}) {
 			id, args, _ := strings.Cut(packet[2:], "[")
 			c.answered(id, "["+args)
 		case strings.HasPrefix(packet, "4"):
-			return // refused, or told to go
+			return // refused, or disconnected by the server
 		}
 	}
 }
@@ -158,7 +158,8 @@ func (c *client) answered(id, args string) {
 	}
 }
 
-// ask sends an event and returns its answer's data into out, or the code of its error.
+// ask sends an event. It stores the data of the answer in out, or returns the
+// error code.
 func (c *client) ask(event string, data, out any) (code string) {
 	c.tb.Helper()
 	encoded, err := json.Marshal([]any{event, data})
@@ -187,7 +188,7 @@ func (c *client) ask(event string, data, out any) (code string) {
 	}
 }
 
-// entered is what room:join answers.
+// entered is the answer to room:join.
 type entered struct {
 	Members  []participant
 	EndAt    time.Time
@@ -201,7 +202,7 @@ type participant struct {
 	JoinedAt time.Time
 }
 
-// of returns a user's entry.
+// of returns the entry of a user.
 func (e entered) of(user string) (p participant) {
 	for _, m := range e.Members {
 		if m.UserID == user {
@@ -211,7 +212,7 @@ func (e entered) of(user string) (p participant) {
 	return p
 }
 
-// count returns how often a user is there.
+// count returns how many entries a user has.
 func (e entered) count(user string) (n int) {
 	for _, m := range e.Members {
 		if m.UserID == user {
@@ -221,7 +222,7 @@ func (e entered) count(user string) (n int) {
 	return n
 }
 
-// join enters a room.
+// join joins a room.
 func (c *client) join(room string) (in entered) {
 	c.tb.Helper()
 	if code := c.ask("room:join", fields{"groupId": room}, &in); code != "" {
@@ -230,7 +231,7 @@ func (c *client) join(room string) (in entered) {
 	return in
 }
 
-// leave leaves it.
+// leave leaves a room.
 func (c *client) leave(room string) {
 	c.tb.Helper()
 	if code := c.ask("room:leave", fields{"groupId": room}, nil); code != "" {
@@ -238,7 +239,7 @@ func (c *client) leave(room string) {
 	}
 }
 
-// pushes returns every event of a name that a room was told.
+// pushes returns all received events of a room with a name.
 func (c *client) pushes(event, room string) []push {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -251,7 +252,7 @@ func (c *client) pushes(event, room string) []push {
 	return found
 }
 
-// told returns the data of every event of a name that a room was told.
+// told returns the data of all received events of a room with a name.
 func (c *client) told(event, room string) []pushData {
 	var data []pushData
 	for _, p := range c.pushes(event, room) {
@@ -260,7 +261,7 @@ func (c *client) told(event, room string) []pushData {
 	return data
 }
 
-// sees waits until the client was told an event about a user.
+// sees waits until the client has received an event about a user.
 func (c *client) sees(event, room, user string) {
 	c.tb.Helper()
 	await(c.tb, c.user+" is told "+event+" of "+user, func() bool {
@@ -268,8 +269,8 @@ func (c *client) sees(event, room, user string) {
 	})
 }
 
-// seesLast waits until what the client was told last makes a user's status;
-// nobody is told of who came and went at once.
+// seesLast waits until the latest event about a user has a status. A user who
+// joins and leaves at once causes no event.
 func (c *client) seesLast(room, user, status string) {
 	c.tb.Helper()
 	awaitFor(c.tb, lease+patience, c.user+" is told that "+user+" is "+status, func() bool {
@@ -285,15 +286,15 @@ func (c *client) seesLast(room, user, status string) {
 	})
 }
 
-// needs waits until the client was told an event, and returns the first.
+// needs waits until the client has received an event, and returns the first.
 func (c *client) needs(event, room string) pushData {
 	c.tb.Helper()
 	await(c.tb, c.user+" is told "+event, func() bool { return len(c.told(event, room)) > 0 })
 	return c.told(event, room)[0]
 }
 
-// fence waits until the client has been told everything that the room's log
-// holds by now.
+// fence waits until the client has received all events that are in the room's
+// log at the time of the call.
 func (c *client) fence(n *node, leader, room string) {
 	c.tb.Helper()
 	var posted pushData

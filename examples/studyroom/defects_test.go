@@ -14,8 +14,8 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// TestDefect01SessionStartsOnceAndAlwaysEnds has everybody come first at once,
-// and then kills whoever could remember that the session has to end.
+// TestDefect01SessionStartsOnceAndAlwaysEnds lets many users join first at the
+// same time. Then it kills one node, which may have started the session.
 func TestDefect01SessionStartsOnceAndAlwaysEnds(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t)
@@ -39,7 +39,7 @@ func TestDefect01SessionStartsOnceAndAlwaysEnds(t *testing.T) {
 	started := 0
 	for i, c := range clients {
 		if !answers[i].EndAt.Equal(answers[0].EndAt) {
-			t.Errorf("%s has a session of his own, until %s", c.user, answers[i].EndAt)
+			t.Errorf("%s has another session, until %s", c.user, answers[i].EndAt)
 		}
 		if i%2 == 1 {
 			c.fence(b, "leader", room)
@@ -54,11 +54,11 @@ func TestDefect01SessionStartsOnceAndAlwaysEnds(t *testing.T) {
 		t.Error("nobody was told that the session has started")
 	}
 
-	b.endIn(t, "leader", room, remind+2*time.Second)
-	if left := clients[1].needs("room:reminder", room).SecondsLeft; left < 590 || left > 600 {
+	b.endIn(t, "leader", room, remind+soon)
+	if left := clients[1].needs("room:reminder", room).SecondsLeft; left < 580 || left > 600 {
 		t.Errorf("reminded %d s before the end", left)
 	}
-	end := b.endIn(t, "leader", room, 4*time.Second)
+	end := b.endIn(t, "leader", room, soon)
 	b.kill()
 	await(t, "the end passes while no node runs", func() bool { return time.Now().After(end) })
 	b.run()
@@ -75,11 +75,11 @@ func TestDefect01SessionStartsOnceAndAlwaysEnds(t *testing.T) {
 	}
 }
 
-// TestDefect02GraceNeedsNobodysMemory drops connections, kills a node of which
-// participants were, and kills one while it waits for somebody.
+// TestDefect02GraceNeedsNobodysMemory drops connections, kills a node with
+// participants, and kills a node during a grace that it started.
 func TestDefect02GraceNeedsNobodysMemory(t *testing.T) {
 	t.Parallel()
-	const grace = 3 * time.Second // time to come back, also on a busy machine
+	const grace = 10 * time.Second // long enough to reconnect on a busy machine
 	a, b := pair(t, "MOIM_GROUP_PRESENCE_GRACE="+grace.String())
 	room := b.room(t, "leader2", 0)
 	watcher := dial(t, b.addr, "watcher")
@@ -102,8 +102,8 @@ func TestDefect02GraceNeedsNobodysMemory(t *testing.T) {
 	watcher.seesLast(room, "waited", group.StatusOnline)
 	waited.drop()
 	watcher.sees("room:participantReconnecting", room, "waited")
-	a.kill()                                  // and with it all that it knew
-	in := dial(t, b.addr, "moves").join(room) // at once, whatever the dead node says
+	a.kill()                                  // its memory is lost
+	in := dial(t, b.addr, "moves").join(room) // while the dead node still has its lease
 	if in.count("moves") != 1 {
 		t.Errorf("there are %+v", in.Members)
 	}
@@ -111,7 +111,7 @@ func TestDefect02GraceNeedsNobodysMemory(t *testing.T) {
 	for _, user := range []string{"haunts", "waited"} {
 		watcher.seesLast(room, user, group.StatusOffline)
 	}
-	if took := time.Since(killed); took > lease+grace+patience/2 {
+	if took := time.Since(killed); took > lease+grace+patience {
 		t.Errorf("ghosts for %s", took)
 	}
 	in = watcher.join(room)
@@ -125,8 +125,8 @@ func TestDefect02GraceNeedsNobodysMemory(t *testing.T) {
 	}
 }
 
-// TestDefect03EveryTabCounts has one user in several tabs: no tab is refused,
-// whatever became of another, and none that goes takes the others with it.
+// TestDefect03EveryTabCounts opens several tabs for one user. No tab is refused,
+// and closing one does not affect the others.
 func TestDefect03EveryTabCounts(t *testing.T) {
 	t.Parallel()
 	a, b := cluster(t)
@@ -137,12 +137,17 @@ func TestDefect03EveryTabCounts(t *testing.T) {
 	line := proxytest.Start(t, a.addr)
 	halfOpen := dial(t, line.Addr(), "tabs")
 	halfOpen.join(room)
-	line.Freeze() // the laptop is shut; neither side knows
+	line.Freeze() // as if the laptop was closed; neither side notices
 	second, third := dial(t, b.addr, "tabs"), dial(t, b.addr, "tabs")
 	second.join(room)
 	if in := third.join(room); in.count("tabs") != 1 {
 		t.Errorf("somebody with three tabs is there %d times: %+v", in.count("tabs"), in.Members)
 	}
+	// A node tells the others once in a while, all at once. When they hear of who
+	// came after these tabs, they know of the tabs: from here on the user has
+	// sockets on both nodes, whatever becomes of the laptop's.
+	dial(t, b.addr, "after the tabs").join(room)
+	watcher.sees("room:participantsChanged", room, "after the tabs")
 	second.drop()
 	line.Drop()
 	gone := time.Now()
@@ -154,12 +159,11 @@ func TestDefect03EveryTabCounts(t *testing.T) {
 		t.Errorf("%d who are there were said to be reconnecting", n)
 	}
 	third.leave(room)
-	await(t, "who left his last tab is gone", func() bool { return watcher.join(room).count("tabs") == 0 })
+	await(t, "the user who left in the last tab is gone", func() bool { return watcher.join(room).count("tabs") == 0 })
 }
 
-// TestDefect04ReturnIsNeverRefused has somebody come back when their grace is
-// about to end, has just ended or is ending: they are in, and have been since
-// they first came.
+// TestDefect04ReturnIsNeverRefused lets a user return before, at and after the
+// end of their grace. They are a participant each time, and joinedAt stays.
 func TestDefect04ReturnIsNeverRefused(t *testing.T) {
 	t.Parallel()
 	a, b := cluster(t)
@@ -178,8 +182,8 @@ func TestDefect04ReturnIsNeverRefused(t *testing.T) {
 	}
 }
 
-// TestDefect05CapacityHoldsAtOnce has 20 want the four seats that are left, on
-// two nodes at once.
+// TestDefect05CapacityHoldsAtOnce lets 20 users join at once on two nodes, for
+// four free seats.
 func TestDefect05CapacityHoldsAtOnce(t *testing.T) {
 	t.Parallel()
 	a, b := cluster(t)
@@ -200,7 +204,7 @@ func TestDefect05CapacityHoldsAtOnce(t *testing.T) {
 		switch code {
 		case "":
 			in++
-			again := dial(t, []*node{b, a}[i%2].addr, users[i]) // takes no second seat
+			again := dial(t, []*node{b, a}[i%2].addr, users[i]) // a second join takes no second seat
 			again.join(room)
 			clients[i].join(room)
 		case "group_full":
@@ -215,8 +219,8 @@ func TestDefect05CapacityHoldsAtOnce(t *testing.T) {
 	}
 }
 
-// TestDefect06EndFollowsTheDatabase moves the end of a session that runs, to
-// later and to earlier.
+// TestDefect06EndFollowsTheDatabase moves the end of a running session to a later
+// and to an earlier time.
 func TestDefect06EndFollowsTheDatabase(t *testing.T) {
 	t.Parallel()
 	a, b := cluster(t)
@@ -226,8 +230,8 @@ func TestDefect06EndFollowsTheDatabase(t *testing.T) {
 	if left := time.Until(in.EndAt); left > session || left < session-patience || in.RemainMs > session.Milliseconds() {
 		t.Errorf("a session ends in %s (%d ms), want %s", left, in.RemainMs, session)
 	}
-	sooner := a.endIn(t, "leader6", room, 2*time.Second)
-	later := b.endIn(t, "leader6", room, 4*time.Second)
+	sooner := a.endIn(t, "leader6", room, soon)
+	later := b.endIn(t, "leader6", room, 2*soon)
 	await(t, "the first end passes", func() bool { return time.Now().After(sooner.Add(time.Second)) })
 	if late := len(c.told("room:ended", room)); late != 0 && time.Now().Before(later) {
 		t.Error("the session ended at the time that was moved")
@@ -238,13 +242,13 @@ func TestDefect06EndFollowsTheDatabase(t *testing.T) {
 	}
 	events, count := a.history(t, "leader6", room)
 	last := events[len(events)-1]
-	if count[group.GroupEnded] != 1 || last.Type != group.GroupEnded || last.At.Before(later) || last.At.After(later.Add(5*time.Second)) {
+	if count[group.GroupEnded] != 1 || last.Type != group.GroupEnded || last.At.Before(later) || last.At.After(later.Add(patience)) {
 		t.Errorf("the session was to end at %s once; events: %+v", later, events)
 	}
 }
 
-// TestDefect07EndLeavesOtherRoomsAlone has the same sockets in two rooms, of
-// which one ends.
+// TestDefect07EndLeavesOtherRoomsAlone ends one of two rooms that have the same
+// sockets.
 func TestDefect07EndLeavesOtherRoomsAlone(t *testing.T) {
 	t.Parallel()
 	a, b := cluster(t)
@@ -254,14 +258,14 @@ func TestDefect07EndLeavesOtherRoomsAlone(t *testing.T) {
 		c.join(ends)
 		c.join(stays)
 	}
-	a.endIn(t, "leader7", ends, 4*time.Second)
+	a.endIn(t, "leader7", ends, soon)
 	for _, c := range clients {
 		c.needs("room:ended", ends)
 		if got := c.needs("group:closed", ends).Reason; got != "ended" {
 			t.Errorf("%s: closed for %q", c.user, got)
 		}
 	}
-	a.must(t, "leader7", http.MethodPatch, "/groups/"+ends, fields{"endsAt": nil}, nil) // it is nobody's business any more
+	a.must(t, "leader7", http.MethodPatch, "/groups/"+ends, fields{"endsAt": nil}, nil) // nobody is subscribed any more
 	a.must(t, "leader7", http.MethodPost, "/groups/"+ends+"/messages", fields{"data": "is anybody here?"}, nil)
 	for _, c := range clients {
 		c.fence(a, "leader7", stays)
@@ -273,15 +277,15 @@ func TestDefect07EndLeavesOtherRoomsAlone(t *testing.T) {
 			t.Errorf("%s: the other room ended too", c.user)
 		}
 	}
-	a.endIn(t, "leader7", stays, remind+2*time.Second)
+	a.endIn(t, "leader7", stays, remind+soon)
 	for _, c := range clients {
 		c.needs("room:reminder", stays)
 	}
 }
 
-// TestDefect08ChangesAreSmallAndKnowTheirOrder has many come and go at once:
-// each change names one participant, and whoever applies them in any order,
-// the later over the earlier, has the list.
+// TestDefect08ChangesAreSmallAndKnowTheirOrder lets many users join and leave at
+// once. Each change names one participant. Applying the changes gives the list,
+// in any order, if the later of two changes wins.
 func TestDefect08ChangesAreSmallAndKnowTheirOrder(t *testing.T) {
 	t.Parallel()
 	a, b := cluster(t)
@@ -348,8 +352,8 @@ func TestDefect08ChangesAreSmallAndKnowTheirOrder(t *testing.T) {
 	}
 }
 
-// TestDefect09NobodyHauntsTheNextSession empties a room, fills it again and
-// lets the session end on somebody who never leaves.
+// TestDefect09NobodyHauntsTheNextSession empties a room, fills it again, and lets
+// the session end while a participant is still there.
 func TestDefect09NobodyHauntsTheNextSession(t *testing.T) {
 	t.Parallel()
 	a, b := cluster(t)
@@ -359,10 +363,10 @@ func TestDefect09NobodyHauntsTheNextSession(t *testing.T) {
 	first.leave(room)
 	second := dial(t, b.addr, "second")
 	second.join(room)
-	a.endIn(t, "leader9", room, 4*time.Second)
+	a.endIn(t, "leader9", room, soon)
 	second.needs("room:ended", room)
 
-	a.must(t, "leader9", http.MethodPatch, "/groups/"+room, fields{"endsAt": nil}, nil) // who comes first starts the next one
+	a.must(t, "leader9", http.MethodPatch, "/groups/"+room, fields{"endsAt": nil}, nil) // the next join starts another session
 	third := dial(t, a.addr, "third")
 	in := third.join(room)
 	if left := time.Until(in.EndAt); left < session-patience {
@@ -403,8 +407,8 @@ func TestDefect10OnlyItsOwnSiteMayConnect(t *testing.T) {
 	}
 }
 
-// TestDefect12RolesLoseNoUpdate hands the room over and changes it from two
-// nodes at once.
+// TestDefect12RolesLoseNoUpdate transfers the room and changes it on two nodes at
+// once.
 func TestDefect12RolesLoseNoUpdate(t *testing.T) {
 	t.Parallel()
 	a, b := cluster(t)
@@ -439,7 +443,7 @@ func TestDefect12RolesLoseNoUpdate(t *testing.T) {
 		c.fence(a, backend, room)
 		leader, version := "leader12", int64(0)
 		for _, change := range c.told("room:participantsChanged", room) {
-			if change.To == "" { // of somebody who came or went
+			if change.To == "" { // a change of presence, not of the leader
 				continue
 			}
 			if change.From != leader || change.Version <= version {
@@ -460,12 +464,13 @@ func TestDefect12RolesLoseNoUpdate(t *testing.T) {
 	}
 }
 
-// TestDefect11EnvironmentsDoNotHearEachOther runs a copy of production, with
-// its database's rooms, on the same Redis.
+// TestDefect11EnvironmentsDoNotHearEachOther runs staging on a copy of
+// production's database, with the same Redis.
 func TestDefect11EnvironmentsDoNotHearEachOther(t *testing.T) {
 	t.Parallel()
 	pg, redis := servers(t)
-	production := startNode(t, pg.NewDatabase(t), redis.URL(), "production")
+	prefix := unique("production")
+	production := startNode(t, pg.NewDatabase(t), redis.URL(), prefix)
 	room := production.room(t, "leader11", 0)
 	early := dial(t, production.addr, "eleven")
 	early.join(room)
@@ -473,19 +478,19 @@ func TestDefect11EnvironmentsDoNotHearEachOther(t *testing.T) {
 
 	name := production.database[strings.LastIndexByte(production.database, '/')+1:]
 	name, _, _ = strings.Cut(name, "?")
-	production.kill() // PostgreSQL copies a database that nobody uses
+	production.kill() // PostgreSQL copies a database only while nobody uses it
 	copied := "copy_of_" + name
 	pg.Exec(t, "postgres", "CREATE DATABASE "+copied+" TEMPLATE "+name)
 	production.run()
 	production.awaitReady()
-	staging := startNode(t, pg.URL(copied), redis.URL(), "staging")
+	staging := startNode(t, pg.URL(copied), redis.URL(), unique("staging"))
 
 	live, test := dial(t, production.addr, "eleven"), dial(t, staging.addr, "eleven")
 	live.join(room)
 	if in := test.join(room); len(in.Members) != 1 {
 		t.Errorf("in staging's room are %+v", in.Members)
 	}
-	staging.endIn(t, "leader11", room, 4*time.Second)
+	staging.endIn(t, "leader11", room, soon)
 	test.needs("room:ended", room)
 	staging.must(t, backend, http.MethodPost, "/users/eleven/disconnect", fields{}, nil)
 	await(t, "staging's socket is closed", func() bool {
@@ -504,7 +509,7 @@ func TestDefect11EnvironmentsDoNotHearEachOther(t *testing.T) {
 		t.Errorf("production's room is %+v", in)
 	}
 
-	stranger := newNode(t, pg.NewDatabase(t), redis.URL(), "production")
+	stranger := newNode(t, pg.NewDatabase(t), redis.URL(), prefix)
 	stranger.run()
 	await(t, "a node of another database under the same prefix refuses to start", func() bool {
 		select {

@@ -1,6 +1,7 @@
-// Command studyroom serves study rooms: a session that starts when the first
-// one comes and ends at its time, and who is there. A room is one of Moim's
-// groups, its leader the owner; what is left to write are the words.
+// Command studyroom serves study rooms. A session starts when the first
+// participant joins and ends on time, and everybody sees who is present. A room
+// is a Moim group, and its leader is the owner. This program only adds events in
+// its own words.
 package main
 
 import (
@@ -19,10 +20,12 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/api"
+	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/socket"
 )
 
-// A session lasts so long, unless the leader moves its end, and reminds before.
+// session is the length of a session, unless the leader changes its end. remind
+// is how long before the end the reminder is sent.
 const session, remind = 50 * time.Minute, 10 * time.Minute
 
 var starter = auth.Identity{UserID: "studyroom:starter", Admin: true}
@@ -32,12 +35,13 @@ type room struct{ GroupID string }
 type data = map[string]any // as JSON
 
 func newRooms(groups *group.Service, sockets *api.Gateway) []socket.Handler {
-	// start makes the session run if it does not: of those who come first, the
-	// group's revision lets one in. End and reminder are part of that change.
+	// start starts the session if it is not running. If several users join first
+	// at once, the revision check lets one of them start it. The same change sets
+	// the end and the reminder.
 	start := func(ctx context.Context, g group.Group) (_ group.Group, err error) {
 		for g.EndsAt == nil && err == nil {
 			end := time.Now().Add(session)
-			patch := group.UpdateRequest{EndsAt: &end, RemindBefore: &[]int{int(remind.Seconds())}}
+			patch := dto.UpdateRequest{EndsAt: &end, RemindBefore: &[]int{int(remind.Seconds())}}
 			if g, err = groups.Update(ctx, starter, g.ID, &g.Revision, patch); errors.Is(err, group.ErrVersionConflict) {
 				g, err = groups.Get(ctx, starter, g.ID)
 			}
@@ -68,10 +72,10 @@ func newRooms(groups *group.Service, sockets *api.Gateway) []socket.Handler {
 	return []socket.Handler{socket.On("room:join", join), socket.On("room:leave", leave)}
 }
 
-// happened says what an event of the group means to the room.
+// happened translates an event of the group into events of the room.
 func happened(e group.Event) group.Translation {
 	said := data{}
-	_ = json.Unmarshal(e.Data, &said) // an object, always
+	_ = json.Unmarshal(e.Data, &said) // always an object
 	said["groupId"], said["version"] = e.GroupID, e.Version
 	say := func(event, ends string) group.Translation {
 		return group.Translation{Pushes: []group.Push{{Event: event, Data: said}}, Ends: ends}
@@ -91,7 +95,7 @@ func happened(e group.Event) group.Translation {
 	return group.Translation{}
 }
 
-// moved says what coming and going means to the room.
+// moved translates presence changes into events of the room.
 func moved(groupID string, changes []group.PresenceChange) (pushes []group.Push) {
 	for _, c := range changes {
 		event := "room:participantsChanged"

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,8 +28,9 @@ const (
 	secret   = "a secret of at least thirty-two bytes"
 	origin   = "https://study.example" // the nodes' own web site
 	grace    = time.Second
-	lease    = 10 * time.Second // of a node in Redis: Moim's own
-	patience = 20 * time.Second // how long a busy machine may take
+	lease    = 10 * time.Second // of a node in Redis; Moim's constant
+	patience = 30 * time.Second // the longest wait on a busy machine
+	soon     = 8 * time.Second  // until a session's end, which is set before on a busy machine, too
 )
 
 // asNode makes this test binary run as the program that it tests.
@@ -40,7 +42,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	flag.Parse()
-	if err := flag.Set("test.parallel", "6"); err != nil { // they wait more than they work
+	if err := flag.Set("test.parallel", "12"); err != nil { // the tests mostly wait
 		panic(err)
 	}
 	code := m.Run()
@@ -55,15 +57,15 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// suite is a test whose servers last until all tests are over.
+// suite is a testing.TB for servers that run until all tests are over.
 type suite struct {
-	testing.TB // of the test that needed them first
+	testing.TB // the first test that needs the servers
 
 	cleanups []func()
 }
 
 func (s *suite) Cleanup(fn func()) { s.cleanups = append(s.cleanups, fn) }
-func (s *suite) Failed() bool      { return false } // its test is over by then
+func (s *suite) Failed() bool      { return false } // that test may be over
 func (s *suite) TempDir() string {
 	dir, err := os.MkdirTemp("", "studyroom")
 	if err != nil {
@@ -73,8 +75,8 @@ func (s *suite) TempDir() string {
 	return dir
 }
 
-// lasting are PostgreSQL, Redis and two nodes that several tests share, each
-// with rooms of its own.
+// lasting are PostgreSQL, Redis and two nodes that several tests share. Each test
+// has its own rooms.
 var lasting struct {
 	suite
 	once  sync.Once
@@ -101,22 +103,28 @@ func servers(t *testing.T) (*pgtest.Server, *redistest.Server) {
 	return lasting.pg, lasting.redis
 }
 
-// cluster returns the two nodes that tests share which break nothing.
+// cluster returns two shared nodes, for tests that do not break them.
 func cluster(t *testing.T) (a, b *node) {
 	t.Helper()
 	servers(t)
 	return lasting.nodes[0], lasting.nodes[1]
 }
 
-// pair starts two nodes, and a database, for a test that kills them.
+// pair starts two nodes and a database, for tests that kill nodes.
 func pair(t *testing.T, env ...string) (a, b *node) {
 	t.Helper()
 	pg, redis := servers(t)
-	url := pg.NewDatabase(t)
-	return startNode(t, url, redis.URL(), t.Name(), env...), startNode(t, url, redis.URL(), t.Name(), env...)
+	url, prefix := pg.NewDatabase(t), unique(t.Name())
+	return startNode(t, url, redis.URL(), prefix, env...), startNode(t, url, redis.URL(), prefix, env...)
 }
 
-// node is the program in a process of its own.
+var prefixes atomic.Int64
+
+// unique returns a prefix that no node has used: nodes that were killed keep theirs
+// until their leases end.
+func unique(name string) string { return fmt.Sprint(name, "-", prefixes.Add(1)) }
+
+// node is the program in its own process.
 type node struct {
 	tb       testing.TB
 	addr     string
@@ -188,7 +196,7 @@ func (n *node) awaitReady() {
 	})
 }
 
-// kill is kill -9.
+// kill ends the process as kill -9 does.
 func (n *node) kill() {
 	if n.cmd != nil {
 		_ = n.cmd.Process.Kill()
@@ -207,7 +215,7 @@ func token(tb testing.TB, user string) string {
 	return signed
 }
 
-// backend is the user whose tokens are an application's own.
+// backend is the user id of the back end.
 const backend = "backend"
 
 type fields map[string]any
@@ -243,7 +251,7 @@ func (n *node) call(tb testing.TB, user, method, path string, body, out any) int
 	return resp.StatusCode
 }
 
-// must is call, with success.
+// must is call, and fails the test unless it succeeds.
 func (n *node) must(tb testing.TB, user, method, path string, body, out any) {
 	tb.Helper()
 	if status := n.call(tb, user, method, path, body, out); status >= 300 {
@@ -251,7 +259,7 @@ func (n *node) must(tb testing.TB, user, method, path string, body, out any) {
 	}
 }
 
-// room makes a room that anyone may join; capacity 0 is none.
+// room creates a room that anyone may join. Capacity 0 means no limit.
 func (n *node) room(tb testing.TB, leader string, capacity int) string {
 	tb.Helper()
 	body := fields{"name": tb.Name(), "visibility": "public", "joinPolicy": "open"}

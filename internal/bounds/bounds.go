@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Check returns an error that names key when v is below low or above high.
+// Check returns an error that names key if v is below low or above high.
 func Check[T int | int64 | time.Duration](key string, v, low, high T) error {
 	if v < low || v > high {
 		return fmt.Errorf("%s: must be between %v and %v, not %v", key, low, high, v)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/internal/pgtest"
@@ -23,6 +25,7 @@ import (
 	"github.com/moim-live/moim/modules/group/presencetest"
 	"github.com/moim-live/moim/modules/group/redispresence"
 	"github.com/moim-live/moim/modules/redisrole"
+	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/adaptertest"
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
@@ -133,9 +136,6 @@ func (l *limited) clients(t *testing.T, serverURL, node string) *redisrole.Clien
 	if err := registry.Announce(t.Context(), "database"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := registry.Nodes(t.Context()); err != nil {
-		t.Errorf("list the nodes: %v", err)
-	}
 	for _, role := range redisrole.Roles() {
 		if err := clients.Health(t.Context(), role); err != nil {
 			t.Error(err)
@@ -181,7 +181,7 @@ func TestDocumentedRules(t *testing.T) {
 			cachetest.Run(t, func(t *testing.T, cfg cache.Config) (opened []*cache.Cache) {
 				server := l.start(t)
 				for _, node := range []string{"a", "b"} {
-					one, err := cache.New(cfg, rediscache.New(l.clients(t, server, node), quiet).WithCallTimeout(10*time.Second), quiet)
+					one, err := cache.New(cfg, rediscache.New(l.clients(t, server, node), quiet).WithCallTimeout(30*time.Second), quiet)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -195,15 +195,15 @@ func TestDocumentedRules(t *testing.T) {
 			t.Parallel()
 			l := &limited{roles: []string{role}, used: make(map[string]bool)}
 			t.Run("suite", func(t *testing.T) { suite(t, l) })
-			t.Run("another deployment is refused", func(t *testing.T) { foreign(t, l) })
-			t.Run("no other role", func(t *testing.T) { others(t, l, role) })
+			t.Run("another deployment is refused", func(t *testing.T) { anotherDeploymentIsRefused(t, l) })
+			t.Run("no other role", func(t *testing.T) { whatOtherRolesHaveIsForbidden(t, l, role) })
 			l.needsAll(t)
 		})
 	}
 }
 
-// foreign: a node of another database is told so.
-func foreign(t *testing.T, l *limited) {
+// anotherDeploymentIsRefused: a node of another database is told so.
+func anotherDeploymentIsRefused(t *testing.T, l *limited) {
 	t.Helper()
 	server := l.start(t)
 	clients := l.clients(t, server, "a")
@@ -213,8 +213,8 @@ func foreign(t *testing.T, l *limited) {
 	}
 }
 
-// others: a role's user can do nothing with what the other roles have.
-func others(t *testing.T, l *limited, role string) {
+// whatOtherRolesHaveIsForbidden: a role's user can do nothing with what the other roles have.
+func whatOtherRolesHaveIsForbidden(t *testing.T, l *limited, role string) {
 	t.Helper()
 	server, admin := l.startWithAdmin(t)
 	opt, err := redis.ParseURL(server)
@@ -252,6 +252,68 @@ func TestRulesOfOneServer(t *testing.T) {
 	l := &limited{roles: []string{"socket", "group", "cache"}, used: make(map[string]bool)}
 	server := l.start(t)
 	mainJob(t, startCluster(t, 3, "MOIM_REDIS_URL="+server, "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t)))
+}
+
+// TestRulesOfTheBridge: nodes share rooms with Node's servers, as a user with the rules of
+// the socket role and those that the bridge also needs.
+func TestRulesOfTheBridge(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/redis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(doc), "ACL SETUSER moim-socket &")
+	line, _, found := strings.Cut(rest, "\n")
+	if !found {
+		t.Fatal("docs/redis.md has no rules for the bridge")
+	}
+	l := &limited{roles: []string{"socket"}, used: make(map[string]bool)}
+	server, admin := l.startWithAdmin(t)
+	args := []any{"acl", "setuser", "moim"}
+	rules := strings.Fields("&" + line)
+	for _, rule := range rules {
+		args = append(args, rule)
+	}
+	if err := admin.Do(t.Context(), args...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	hub := adapter.NewHub(adapter.NewMesh().Adapter())
+	out := socket.NewEmitter(hub)
+	gateway, err := socket.New(socket.Config{}, socket.Deps{Hub: hub, Emitter: out, Bridge: newBridge(t, server), Authenticate: socket.Anonymous})
+	if err == nil {
+		err = errors.Join(hub.Start(t.Context()), gateway.Start(t.Context()))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(gateway)
+	conn, _, err := websocket.DefaultDialer.Dial(strings.Replace(web.URL, "http", "ws", 1)+"?EIO=4&transport=websocket", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, packet := range []string{"", "40"} { // open, connect
+		if packet != "" {
+			err = conn.WriteMessage(websocket.TextMessage, []byte(packet))
+		}
+		if _, _, readErr := conn.ReadMessage(); err != nil || readErr != nil {
+			t.Fatal(err, readErr)
+		}
+	}
+	_, err = out.All().Sockets(t.Context())
+	if err = errors.Join(err, out.All().Emit(t.Context(), "event")); err != nil {
+		t.Error(err)
+	}
+	_ = conn.Close()
+	for _, rule := range rules {
+		command, isCommand := strings.CutPrefix(rule, "+")
+		need(t, soon, "the bridge uses "+rule, func() bool {
+			return !isCommand || strings.Contains(admin.Info(t.Context(), "commandstats").Val(), "cmdstat_"+command+":")
+		})
+	}
+	if err := errors.Join(gateway.Stop(t.Context()), hub.Stop(t.Context())); err != nil {
+		t.Error(err)
+	}
+	web.Close()
 }
 
 // TestRulesOfACluster: the same on a cluster.

@@ -51,7 +51,9 @@ const commands = {
   async follow({ client, module, url, token, groupId }) {
     const { connect, follow } = await import(module);
     const tell = (event) => (arg) => say(client, "event", { event, args: [arg] });
-    follow(connect(url, async () => token), groupId, {
+    const socket = connect(url, async () => token);
+    socket.io?.on("open", () => socket.io.engine.on("upgrade", (transport) => tell("upgraded")(transport.name)));
+    follow(socket, groupId, {
       start: tell("start"),
       apply: tell("apply"),
       over: tell("over"),

@@ -33,12 +33,12 @@ func TestSharedRedis(t *testing.T) {
 	began := time.Now()
 	mainJob(t, d)
 	t.Logf("the main job took %s on two nodes with a shared Redis", time.Since(began).Round(time.Millisecond))
-	otherDatabase(t, redis, postgres)
+	anotherDatabaseIsRefused(t, redis, postgres)
 }
 
-// otherDatabase: a node with another database under the same prefix is refused
+// anotherDatabaseIsRefused: a node with another database under the same prefix is refused
 // and says why; under a prefix of its own it starts.
-func otherDatabase(t *testing.T, redis *redistest.Server, postgres *pgtest.Server) {
+func anotherDatabaseIsRefused(t *testing.T, redis *redistest.Server, postgres *pgtest.Server) {
 	t.Helper()
 	env := []string{"MOIM_AUTH_SECRET=" + secret, "MOIM_REDIS_URL=" + redis.URL(), "MOIM_DATABASE_URL=" + postgres.NewDatabase(t)}
 	printed := newNode(t, env...).refused(startWithin)
@@ -150,13 +150,14 @@ func TestRemovedEverywhere(t *testing.T) {
 	}
 }
 
-// newGroup makes a private group of ana's with these members.
+// newGroup makes a private group of ana's with these members, whom a back end adds.
 func newGroup(t *testing.T, d *deployment, members ...string) string {
 	t.Helper()
 	var g group
 	d.api(0, "ana").must(t, http.StatusCreated, http.MethodPost, "/groups", object{"name": t.Name()}, &g)
+	backend := api{base: d.node(0).URL(), token: mint("backend", time.Hour, `"scope":"admin"`)}
 	for some := range slices.Chunk(members, 500) {
-		d.api(0, "ana").must(t, http.StatusOK, http.MethodPost, "/groups/"+g.ID+"/members", object{"userIds": some}, nil)
+		backend.must(t, http.StatusOK, http.MethodPost, "/groups/"+g.ID+"/members", object{"userIds": some}, nil)
 	}
 	return g.ID
 }

@@ -62,7 +62,9 @@ func TestDocumentedClientsMissNothing(t *testing.T) {
 		}
 	}
 	for _, c := range early {
-		l.verify([]*stream{c.stream})
+		if lost, doubled := l.lostAndDoubled([]*stream{c.stream}); lost > 0 || doubled > 0 {
+			t.Errorf("%s: of the acknowledged messages %d were lost and %d came twice", c.name, lost, doubled)
+		}
 	}
 	t.Logf("%d clients followed %d events through %d kills", len(all), len(log), kills)
 }

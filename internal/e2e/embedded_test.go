@@ -18,8 +18,8 @@ func TestEmbedded(t *testing.T) {
 	began := time.Now()
 	groupID := mainJob(t, d)
 	t.Logf("the main job took %s on one embedded node", time.Since(began).Round(time.Millisecond))
-	refusedConnections(t, d)
-	restart(t, d, groupID)
+	badTokensAreRefused(t, d)
+	aRestartLosesNothing(t, d, groupID)
 }
 
 // tokensOf makes tokens as a developer does: moim token.
@@ -40,7 +40,7 @@ func tokensOf(n *node) func(user string) string {
 	}
 }
 
-func refusedConnections(t *testing.T, d *deployment) {
+func badTokensAreRefused(t *testing.T, d *deployment) {
 	t.Helper()
 	url := d.node(0).URL()
 	good := ioOptions{Auth: object{"token": d.token("ana")}, Transports: []string{"websocket"}}
@@ -68,9 +68,9 @@ func refusedConnections(t *testing.T, d *deployment) {
 	}
 }
 
-// restart ends the node with SIGTERM and starts it again: data is kept,
+// aRestartLosesNothing ends the node with SIGTERM and starts it again: data is kept,
 // socket.io-client comes back by itself and misses nothing.
-func restart(t *testing.T, d *deployment, groupID string) {
+func aRestartLosesNothing(t *testing.T, d *deployment, groupID string) {
 	t.Helper()
 	n := d.node(0)
 	ana, cy := d.io(t, 0, "ana"), d.ws(t, 0, "cy")
@@ -88,7 +88,7 @@ func restart(t *testing.T, d *deployment, groupID string) {
 		t.Errorf("/ws was closed with %s, want 4001", got)
 	}
 	n.Restart()
-	need(t, 10*time.Second, "socket.io-client connects again by itself", func() bool { return ana.connections() == 2 })
+	need(t, soon, "socket.io-client connects again by itself", func() bool { return ana.connections() == 2 })
 
 	var e event
 	d.api(0, "cy").must(t, http.StatusCreated, http.MethodPost, "/groups/"+groupID+"/messages", object{"data": object{"text": "back"}}, &e)

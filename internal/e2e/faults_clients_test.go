@@ -34,5 +34,5 @@ func TestT36EverybodyComesBack(t *testing.T) {
 		t.Errorf("%v reads of the log for %d sockets in %s, want at most %d", reads, members, took, most)
 	}
 	post()
-	f.needHeads(0)
+	f.needEveryEventOnce(0)
 }

@@ -10,6 +10,25 @@ import (
 	"github.com/moim-live/moim/internal/proxytest"
 )
 
+// survive breaks the role's server while the application is used, and mends it. Every
+// change is made meanwhile. Presence is answered unless it is the group role that is
+// broken: then no node can know.
+func (r *roleTest) survive(name, what string, breakServer, mend func()) {
+	r.t.Helper()
+	watchers := r.watchers()
+	o := r.storm(breakServer)
+	mend()
+	r.logOutage(name, what, o, r.back())
+	if known := o.answered > 0; known != (r.role != "group") {
+		r.t.Errorf("%d of 20 questions for presence were answered", o.answered)
+	}
+	r.needNobodyHeldUp(o)
+	r.needOneLogLineEach(o)
+	r.needEveryEventOnce(0)
+	r.needNobodyDisconnected()
+	r.needNobodyCalledGone(watchers)
+}
+
 // TestT13Blackholes: a role's connections stay open and nothing comes out of
 // them, in turn for each role.
 func TestT13Blackholes(t *testing.T) {
@@ -18,7 +37,7 @@ func TestT13Blackholes(t *testing.T) {
 		t.Run(role, func(t *testing.T) {
 			t.Parallel()
 			r := startOnRole(t, role)
-			r.outage("T13", "blackhole", func() { r.onEach((*proxytest.Proxy).Freeze) }, func() { r.onEach((*proxytest.Proxy).Heal) })
+			r.survive("T13", "blackhole", func() { r.onEach((*proxytest.Proxy).Freeze) }, func() { r.onEach((*proxytest.Proxy).Heal) })
 		})
 	}
 }
@@ -28,7 +47,7 @@ func TestT13Blackholes(t *testing.T) {
 func TestT21KillGroupRedis(t *testing.T) {
 	t.Parallel()
 	r := startOnRole(t, "group")
-	r.outage("T21", "kill -9, back empty", r.server.Kill, r.server.Restart)
+	r.survive("T21", "kill -9, back empty", r.server.Kill, r.server.Restart)
 }
 
 // TestT28KillCacheRedis: everything is read from the database meanwhile, once
@@ -36,7 +55,7 @@ func TestT21KillGroupRedis(t *testing.T) {
 func TestT28KillCacheRedis(t *testing.T) {
 	t.Parallel()
 	r := startOnRole(t, "cache")
-	r.outage("T28", "kill -9, back empty", r.server.Kill, r.server.Restart)
+	r.survive("T28", "kill -9, back empty", r.server.Kill, r.server.Restart)
 	for _, n := range r.nodes {
 		if n.Metric("moim_cache_redis_reconnects_total") != 1 {
 			t.Errorf("%s counted %v reconnections, want 1", n.name, n.Metric("moim_cache_redis_reconnects_total"))
@@ -48,7 +67,7 @@ func TestT28KillCacheRedis(t *testing.T) {
 func TestT11KillSocketRedisHoldsNobody(t *testing.T) {
 	t.Parallel()
 	r := startOnRole(t, "socket")
-	r.outage("T11", "kill -9, back empty", r.server.Kill, r.server.Restart)
+	r.survive("T11", "kill -9, back empty", r.server.Kill, r.server.Restart)
 }
 
 // TestT27SlowGroupRedis: everything to the group role's server takes half a
@@ -61,7 +80,8 @@ func TestT27SlowGroupRedis(t *testing.T) {
 	change, read := r.change(300)
 	answered, presence := r.presences(0, 10)
 	began := time.Now()
-	r.untroubled()
+	r.needEveryEventOnce(0)
+	r.needNobodyDisconnected()
 	for i := range r.nodes {
 		if h := r.nodes[i].health(); h.Status != "ready" && h.Status != "degraded" {
 			t.Errorf("%s is %s", r.nodes[i].name, h.Status)
@@ -69,7 +89,7 @@ func TestT27SlowGroupRedis(t *testing.T) {
 	}
 	t.Logf("T27: group role 500 ms away: 300 changes, the slowest %s, the slowest reading %s, every session had them %s later; presence: %d of 10 answered, the slowest %s; worst lateness %s",
 		round(change), round(read), round(time.Since(began)), answered, round(presence), latest(r.sessions))
-	if limit := 10 * time.Second; change > limit || read > limit || presence > limit {
+	if limit := 30 * time.Second; change > limit || read > limit || presence > limit {
 		t.Errorf("a change took %s, a reading %s, presence %s", change, read, presence)
 	}
 	if worst := latest(r.sessions); worst > 4500*time.Millisecond { // the nodes look for what was missed every 5 s
@@ -88,20 +108,20 @@ func TestT34PartitionedFromGroupRedis(t *testing.T) {
 	watcher := watchPresence(t, r.ws(t, 1, "ana"), r.groups[0])
 	r.links[0].Cut()
 	began := time.Now()
-	need(t, 15*time.Second, "the node says that the role is down", func() bool { return r.up(r.nodes[0]) == 0 })
+	need(t, time.Minute, "the node says that the role is down", func() bool { return r.up(r.nodes[0]) == 0 })
 	noticed := time.Since(began)
 	change, read := r.change(500)
 	if answered, _ := r.presences(0, 10); answered > 0 {
 		t.Error("the node answers who is present")
 	}
-	if answered, slowest := r.presences(1, 10); answered < 10 || slowest > 10*time.Second {
+	if answered, slowest := r.presences(1, 10); answered < 10 || slowest > 30*time.Second {
 		t.Errorf("the other node answered %d of 10 questions for presence, the slowest in %s", answered, slowest)
 	}
 	if h := r.nodes[1].health(); h.Status != "ready" {
 		t.Errorf("the other node is %s", h.Status)
 	}
 	// Its lease runs out: the other node cannot know that its members are there.
-	need(t, 20*time.Second, "its members are shown to be reconnecting", func() bool {
+	need(t, time.Minute, "its members are shown to be reconnecting", func() bool {
 		for _, s := range r.on(0) {
 			if s.groupID == r.groups[0] && len(pushedPresence(watcher, s.groupID, s.user)) == 0 {
 				return false
@@ -112,7 +132,8 @@ func TestT34PartitionedFromGroupRedis(t *testing.T) {
 	lost := time.Since(began)
 	r.links[0].Heal()
 	back := r.back()
-	r.untroubled()
+	r.needEveryEventOnce(0)
+	r.needNobodyDisconnected()
 	for _, s := range r.on(1) {
 		for _, told := range pushedPresence(watcher, r.groups[0], s.user) {
 			if told != "online" {
@@ -160,13 +181,13 @@ func TestT30ColdCache(t *testing.T) {
 	before := loads()
 	r.server.Restart()
 	for _, n := range r.nodes {
-		need(t, 10*time.Second, "the node has dropped its own copies", func() bool { return n.Metric("moim_cache_redis_reconnects_total") >= 1 })
+		need(t, time.Minute, "the node has dropped its own copies", func() bool { return n.Metric("moim_cache_redis_reconnects_total") >= 1 })
 	}
 	cold := sweep()
 	reads := loads() - before
 	warm = max(warm, sweep()) // the machine may have become slower meanwhile
 	t.Logf("T30: p99 of reading 100 groups on two nodes at once: %s warm, %s with an empty cache; %v reads of the database", warm.Round(time.Millisecond), cold.Round(time.Millisecond), reads)
-	if cold > 2*warm+time.Second { // two cores do everything else as well
+	if cold > 2*warm+5*time.Second { // two cores do everything else as well
 		t.Errorf("p99 is %s cold, %s warm", cold, warm)
 	}
 	if reads < float64(len(paths)) || reads > float64(2*len(paths)*len(r.nodes)) {

@@ -176,9 +176,10 @@ func (f *fleet) needAll(within time.Duration, what string, cond func(*session) b
 	})
 }
 
-// needHeads waits until every session has all events of its group, and returns
-// how many events that are in all groups together.
-func (f *fleet) needHeads(survivor int) (total int64) {
+// needEveryEventOnce waits until every session has all events of its group, and
+// reports those that got one twice, out of order or not at all. It returns how
+// many events that are in all groups together.
+func (f *fleet) needEveryEventOnce(survivor int) (total int64) {
 	f.t.Helper()
 	heads := make(map[string]int64)
 	for _, groupID := range f.groups {
@@ -195,6 +196,9 @@ func (f *fleet) needHeads(survivor int) (total int64) {
 		if !wait(time.Until(within), func() bool { return s.events().head() >= heads[s.groupID] }) {
 			f.t.Fatalf("%s, on node %d, has version %d of %d", s.name, s.at.Load(), s.events().head(), heads[s.groupID])
 		}
+		for _, fault := range s.faults() {
+			f.t.Errorf("%s: %s", s.name, fault)
+		}
 	}
 	return total
 }
@@ -206,7 +210,7 @@ func (f *fleet) needOnline(within time.Duration, groupID string, a api) {
 	var got string
 	if !wait(max(within, soon), func() bool {
 		var answered page[whoIsThere]
-		if _, err := a.do(f.t.Context(), http.MethodGet, "/groups/"+groupID+"/presence", nil, &answered); err != nil {
+		if _, err := a.do(f.t.Context(), http.MethodGet, "/groups/"+groupID+"/presence?limit=200", nil, &answered); err != nil {
 			got = err.Error()
 			return false
 		}

@@ -87,10 +87,11 @@ type follower struct {
 	*stream
 	name string
 
-	mu     sync.Mutex
-	starts int
-	overs  []string // why it was over, each time
-	broken []string
+	mu       sync.Mutex
+	starts   int
+	upgrades int      // connections that went on over a WebSocket
+	overs    []string // why it was over, each time
+	broken   []string
 }
 
 // pushed implements listener.
@@ -113,6 +114,8 @@ func (f *follower) pushed(call string, data json.RawMessage) {
 			err = errors.New("called before start")
 		}
 		f.take(e)
+	case "upgraded":
+		f.upgrades++
 	case "over":
 		err = json.Unmarshal(data, &why)
 		f.end(why)
@@ -134,6 +137,14 @@ func (f *follower) started() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.starts
+}
+
+// upgraded returns how many connections began with polling and went on over a
+// WebSocket.
+func (f *follower) upgraded() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.upgrades
 }
 
 // over returns why the client said that there will be no more events, each time.

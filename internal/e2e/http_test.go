@@ -17,7 +17,7 @@ import (
 )
 
 // answerWithin is how long one call may take, at most.
-const answerWithin = 15 * time.Second
+const answerWithin = 45 * time.Second
 
 var httpClient = &http.Client{Transport: &http.Transport{
 	MaxIdleConnsPerHost: 64,

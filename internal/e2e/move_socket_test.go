@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -24,7 +25,10 @@ func TestT74MoveSocketUnderLoad(t *testing.T) {
 			t.Parallel()
 			m := startSocketMove(t)
 			m.lead(after, func() { m.d.nodes[2].Kill() }, "--to", m.two.URL())
-			m.moved()
+			m.oldServerIsNotNeeded()
+			m.nothingWasLost()
+			m.nodesKnowOfTheMove()
+			m.anotherDeploymentIsRefused()
 		})
 	}
 	t.Run("taken back", func(t *testing.T) {
@@ -36,7 +40,10 @@ func TestT74MoveSocketUnderLoad(t *testing.T) {
 			t.Errorf("%d channels are left on the server that it was taken back from", n)
 		}
 		m.lead("", nil, "--to", m.two.URL())
-		m.moved()
+		m.oldServerIsNotNeeded()
+		m.nothingWasLost()
+		m.nodesKnowOfTheMove()
+		m.anotherDeploymentIsRefused()
 	})
 }
 
@@ -120,35 +127,52 @@ func (m *socketMove) goesOn() {
 	})
 }
 
-// moved checks that nothing was lost, and that nothing needs the old server.
-func (m *socketMove) moved() {
+// oldServerIsNotNeeded kills the server that the role has left: nothing
+// listened there any more, and messages and signals go on.
+func (m *socketMove) oldServerIsNotNeeded() {
 	m.t.Helper()
 	if n := len(roomChannels(m.one)); n != 0 {
 		m.t.Errorf("%d channels are left on the old server", n)
 	}
 	m.one.Kill()
 	m.goesOn()
-	m.load.stop()
-	m.signals.verify()
-	m.fleet.needHeads(0)
-	lost, doubled := m.load.verify(m.fleet.streams())
-	m.t.Logf("T74: %d messages, %d lost, %d doubled, the latest after %s; %d calls made again; %d signals",
-		m.load.acked.Load(), lost, doubled, latest(m.fleet.sessions).Round(time.Millisecond), m.load.again.Load(), m.signals.sent.Load())
-
-	if code, err := m.d.node(0).probe("/readyz"); err != nil || code != 200 {
+	if code, err := m.d.node(0).probe("/readyz"); err != nil || code != http.StatusOK {
 		m.t.Errorf("/readyz: %d, %v", code, err)
 	}
+}
+
+// nothingWasLost ends the load: every message and every signal that was sent in
+// all the time arrived, once and in order.
+func (m *socketMove) nothingWasLost() {
+	m.t.Helper()
+	m.load.stop()
+	m.signals.needEachOnceInOrder()
+	m.fleet.needEveryEventOnce(0)
+	lost, doubled := m.load.lostAndDoubled(m.fleet.streams())
+	if lost > 0 || doubled > 0 {
+		m.t.Errorf("of the acknowledged messages %d were lost and %d came twice", lost, doubled)
+	}
+	m.t.Logf("T74: %d messages, %d lost, %d doubled, the latest after %s; %d calls made again; %d signals",
+		m.load.acked.Load(), lost, doubled, latest(m.fleet.sessions).Round(time.Millisecond), m.load.again.Load(), m.signals.sent.Load())
+}
+
+// nodesKnowOfTheMove: the command says where the role is. A node that starts
+// with the configuration from before goes along, and says what is to be changed.
+func (m *socketMove) nodesKnowOfTheMove() {
+	m.t.Helper()
 	if out, err := m.d.node(0).command("redis", "check").CombinedOutput(); err == nil || !strings.Contains(string(out), "the socket role was moved to "+m.two.Addr()) {
 		m.t.Errorf("redis check does not tell of the move: %v\n%s", err, out)
 	}
-	// One that starts with the configuration from before goes along, and says
-	// what is to be changed.
 	late := startNode(m.t, m.env...)
 	if !strings.Contains(late.log.String(), "redis.socket.url") || !strings.Contains(late.log.String(), "was moved") {
 		m.t.Errorf("a node does not say that the role was moved:\n%s", late.log.String())
 	}
-	// T77: the nodes are known where they went, though no configuration of
-	// theirs names that server.
+}
+
+// anotherDeploymentIsRefused (T77): the nodes are known on the server that they
+// went to, though no configuration of theirs names it.
+func (m *socketMove) anotherDeploymentIsRefused() {
+	m.t.Helper()
 	stranger := newNode(m.t, "MOIM_AUTH_SECRET="+secret, "MOIM_REDIS_URL="+m.two.URL(), "MOIM_DATABASE_URL="+m.postgres.NewDatabase(m.t))
 	if printed := stranger.refused(startWithin); !strings.Contains(printed, "prefix") {
 		m.t.Errorf("a node of another deployment was not refused on the new server:\n%s", printed)
@@ -207,8 +231,8 @@ func (s *signalling) stop() {
 	s.done.Wait()
 }
 
-// verify ends it and checks that each signal arrived once, in order.
-func (s *signalling) verify() {
+// needEachOnceInOrder ends it and checks that each signal arrived once, in order.
+func (s *signalling) needEachOnceInOrder() {
 	s.t.Helper()
 	s.stop()
 	for i, c := range s.users {

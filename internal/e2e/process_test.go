@@ -22,10 +22,13 @@ func (n *node) Signal(s syscall.Signal) {
 }
 
 // metrics returns what /metrics answers, empty when the node does not.
-func (n *node) metrics() string {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+func (n *node) metrics() string { return n.text("/metrics") }
+
+// text returns what a path answers, empty when the node does not.
+func (n *node) text(path string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+"/metrics", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+path, nil)
 	if err != nil {
 		return ""
 	}
@@ -73,7 +76,7 @@ func (n *node) baseline(t *testing.T) func() {
 	goroutines, files := n.Metric("go_goroutines"), n.Files()
 	return func() {
 		t.Helper()
-		if !wait(20*time.Second, func() bool {
+		if !wait(time.Minute, func() bool {
 			now := n.Metric("go_goroutines")
 			return now >= 0 && now <= goroutines+slack && n.Files() <= files+slack
 		}) {

@@ -18,11 +18,11 @@ func TestT64ScheduledEnd(t *testing.T) {
 	d := startCluster(t, 3, "MOIM_REDIS_URL="+redistest.Start(t).URL(), "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t))
 	const setter = 2
 	groupID, moved, missed := newGroup(t, d, "bo"), newGroup(t, d, "bo"), newGroup(t, d, "bo")
-	sooner := time.Now().Add(2 * time.Second).UTC()
+	sooner := time.Now().Add(8 * time.Second).UTC() // on a busy machine, too, it is set before
 	for _, at := range []time.Time{time.Now().Add(time.Hour), sooner} {
 		d.api(setter, "ana").must(t, http.StatusOK, http.MethodPatch, "/groups/"+moved, object{"endsAt": at}, nil)
 	}
-	end := time.Now().Add(3 * time.Second).UTC()
+	end := time.Now().Add(9 * time.Second).UTC()
 	d.api(setter, "ana").must(t, http.StatusOK, http.MethodPatch, "/groups/"+groupID, object{"endsAt": end, "remindBefore": []int{1}}, nil)
 	all := []*client{d.io(t, 0, "ana"), d.ws(t, 1, "bo")}
 	for _, c := range all {
@@ -47,7 +47,7 @@ func TestT64ScheduledEnd(t *testing.T) {
 	}
 	d.api(1, "bo").mustRefuse(t, http.StatusConflict, "group_ended", http.MethodPost, "/groups/"+groupID+"/messages", object{"data": 1})
 
-	end = time.Now().Add(3 * time.Second).UTC()
+	end = time.Now().Add(6 * time.Second).UTC()
 	d.api(0, "ana").must(t, http.StatusOK, http.MethodPatch, "/groups/"+missed, object{"endsAt": end}, nil)
 	d.nodes[0].Kill()
 	d.nodes[1].Kill()

@@ -10,12 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/proxytest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { childtest.VerifyMain(m) }
 
 // echo answers every line with itself.
 func echo(t *testing.T) string {
@@ -69,7 +68,7 @@ func (c client) hear(within time.Duration) (string, error) {
 }
 
 const (
-	long  = 5 * time.Second
+	long  = 30 * time.Second
 	short = 30 * time.Millisecond
 )
 
@@ -171,7 +170,7 @@ func TestLoseOneWay(t *testing.T) {
 			<-arrived
 			p.Lose(way)
 			// It has to get to where it is lost.
-			if _, err := c.say("two", time.Second); !errors.Is(err, os.ErrDeadlineExceeded) {
+			if _, err := c.say("two", 3*time.Second); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Fatalf("what was lost was answered: %v", err)
 			}
 			select {
@@ -248,7 +247,7 @@ func TestGoroutinesAreThoseOfOthers(t *testing.T) {
 	before := proxytest.Goroutines()
 	proxytest.Start(t, "127.0.0.1:1")
 	// Those of other tests may end, and one that has not run yet is nobody's.
-	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+	for deadline := time.Now().Add(long); ; runtime.Gosched() {
 		n := proxytest.Goroutines()
 		if n <= before {
 			break

@@ -24,7 +24,7 @@ import (
 )
 
 // startTimeout is how long a server may take until it accepts connections.
-const startTimeout = 10 * time.Second
+const startTimeout = 30 * time.Second
 
 // Option changes how a server is started.
 type Option func(*Server)
@@ -247,4 +247,9 @@ func (s *Server) run() error {
 		<-exited
 		return fmt.Errorf("not ready after %s", startTimeout)
 	}
+}
+
+// Patiently returns a server's URL for clients that wait for it while it is busy.
+func Patiently(url string) string {
+	return url + "?dial_timeout=1m&read_timeout=1m&write_timeout=1m&pool_timeout=1m"
 }

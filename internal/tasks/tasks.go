@@ -1,13 +1,14 @@
-// Package tasks owns goroutines: it starts them, ends them and waits for them.
+// Package tasks starts goroutines, stops them and waits for them.
 package tasks
 
 import (
 	"context"
 	"sync"
+	"time"
 )
 
-// Group is a set of goroutines with one owner. Make it with [New], and stop it.
-// Its methods may be called concurrently.
+// Group is a set of goroutines with one owner, who must stop it. Make it with [New]. Its
+// methods may be called concurrently.
 type Group struct {
 	ctx        context.Context //nolint:containedctx // lives exactly as long as its goroutines
 	cancel     context.CancelFunc
@@ -23,11 +24,11 @@ func New() *Group {
 	return &Group{ctx: ctx, cancel: cancel}
 }
 
-// Context ends when the group's goroutines are to end.
+// Context returns the context of the group's goroutines. It ends when they must return.
 func (g *Group) Context() context.Context { return g.ctx }
 
-// Run starts fn in a goroutine; fn returns when its context ends. Run reports
-// false, and starts nothing, once the group is stopping.
+// Run starts fn in a goroutine. fn must return when its context ends. Once the group is
+// stopping, Run starts nothing and returns false.
 func (g *Group) Run(fn func(context.Context)) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -38,30 +39,18 @@ func (g *Group) Run(fn func(context.Context)) bool {
 	return true
 }
 
-// Stop ends the goroutines and waits for them until ctx ends.
+// Stop ends the context of the goroutines and waits for them until ctx ends.
 func (g *Group) Stop(ctx context.Context) error {
-	g.refuse()
+	g.close()
 	g.cancel()
-	return g.ended(ctx)
+	return g.Finish(ctx)
 }
 
-// Finish waits, until ctx ends, for the goroutines to come to their own end,
-// and ends those that are left.
+// Finish waits for the goroutines to return by themselves. When ctx ends, it ends their
+// context and returns ctx's error.
 func (g *Group) Finish(ctx context.Context) error {
-	g.refuse()
+	g.close()
 	defer g.cancel()
-	return g.ended(ctx)
-}
-
-// refuse makes Run start nothing more.
-func (g *Group) refuse() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.stopped = true
-}
-
-// ended waits for the goroutines until ctx ends.
-func (g *Group) ended(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		g.goroutines.Wait()
@@ -72,5 +61,68 @@ func (g *Group) ended(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// close makes Run start nothing more.
+func (g *Group) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stopped = true
+}
+
+// Every calls fn at each interval and whenever poke receives a value, until ctx ends.
+func Every(ctx context.Context, interval time.Duration, poke <-chan struct{}, fn func()) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			fn()
+		case <-poke:
+			fn()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Retry calls fn whenever wake receives a value, and again after pause while it fails,
+// until ctx ends.
+func Retry(ctx context.Context, pause time.Duration, wake <-chan struct{}, fn func() error) {
+	retry := time.NewTimer(pause)
+	retry.Stop()
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+		case <-retry.C:
+		}
+		if fn() != nil {
+			retry.Reset(pause)
+		}
+	}
+}
+
+// Pause waits for d and returns true, or returns false as soon as ctx ends.
+func Pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Within returns fn with a timeout of its own, so that it leaves time for what follows it.
+func Within(d time.Duration, fn func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, d)
+		defer cancel()
+		return fn(ctx)
 	}
 }

@@ -9,12 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/tasks"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { childtest.VerifyMain(m) }
 
 func TestStopEndsAndWaits(t *testing.T) {
 	t.Parallel()
@@ -63,8 +62,7 @@ func TestFinishEndsWhatIsLeft(t *testing.T) {
 	}
 }
 
-// TestFinishWaitsForAllThatWasStarted, also for what starts while the group
-// stops.
+// TestFinishWaitsForAllThatWasStarted includes goroutines started during Finish.
 func TestFinishWaitsForAllThatWasStarted(t *testing.T) {
 	t.Parallel()
 	g := tasks.New()
@@ -86,5 +84,28 @@ func TestFinishWaitsForAllThatWasStarted(t *testing.T) {
 	callers.Wait()
 	if ran.Load() != started.Load() {
 		t.Errorf("%d of %d functions were run", ran.Load(), started.Load())
+	}
+}
+
+func TestRetryGoesOnUntilItSucceeds(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	wake := make(chan struct{}, 1)
+	tasks.Wake(wake)
+	calls := 0
+	tasks.Retry(ctx, time.Millisecond, wake, func() error {
+		if calls++; calls < 3 {
+			return errors.New("not yet")
+		}
+		if calls == 3 {
+			tasks.Wake(wake)
+			return nil
+		}
+		cancel()
+		return nil
+	})
+	if calls != 4 {
+		t.Errorf("called %d times, want 4: once, twice more while it fails, and when it is woken", calls)
 	}
 }

@@ -1,13 +1,13 @@
-// Package auth turns tokens into identities. It knows JSON Web Tokens and
-// nothing of HTTP, sockets or groups.
+// Package auth verifies JSON Web Tokens (RFC 7519) and returns identities. It
+// knows no sockets, no groups, and no HTTP except to fetch keys.
 package auth
 
 import "time"
 
-// Identity is who a request or a socket speaks for.
+// Identity is the user or the back end that a token belongs to.
 type Identity struct {
 	UserID  string    // the token's sub
-	Name    string    // the token's name, possibly empty
-	Admin   bool      // the token's scope holds admin: an application's back end
+	Name    string    // the token's name; may be empty
+	Admin   bool      // the token's scope contains admin: an application's back end
 	Expires time.Time // the token's exp
 }

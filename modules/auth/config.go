@@ -15,27 +15,25 @@ import (
 	"strings"
 )
 
-// minSecret is how many bytes an HS256 key must have: those of its hash.
+// minSecret is the least length of an HS256 key in bytes: the size of SHA-256.
 const minSecret = 32
 
-// Config says which tokens are accepted. Several kinds of key may be set at
-// once.
+// Config determines which tokens are accepted. Several kinds of key may be set.
 type Config struct {
-	Secret    string `key:"secret" secret:"true" help:"HS256 key, at least 32 bytes"`
-	JWKSURL   string `key:"jwks.url" help:"where the public keys for RS256, ES256 and EdDSA are fetched"`
-	PublicKey string `key:"public.key" help:"public key for RS256, ES256 or EdDSA: PEM text or the path of a PEM file"`
-	Issuer    string `key:"issuer" help:"iss that tokens must have; empty: not checked"`
-	Audience  string `key:"audience" help:"aud that tokens must have; empty: not checked"`
+	Secret    string `key:"secret" secret:"true" help:"shared secret (HS256) of at least 32 bytes"`
+	JWKSURL   string `key:"jwks.url" help:"URL of a JSON Web Key Set with public keys for RS256, ES256 or EdDSA"`
+	PublicKey string `key:"public.key" help:"public key for RS256, ES256 or EdDSA: PEM text, or the path of a PEM file"`
+	Issuer    string `key:"issuer" help:"required iss claim of tokens; empty: not checked"`
+	Audience  string `key:"audience" help:"required aud claim of tokens; empty: not checked"`
 }
 
-// WithDefaults returns a copy with defaults in place of zero values: there are
-// none.
+// WithDefaults returns c, because there are no defaults.
 func (c Config) WithDefaults() Config { return c }
 
-// Empty reports that no key is set: no token can be verified.
+// Empty reports that no key is set, so that no token can be verified.
 func (c Config) Empty() bool { return c.Secret == "" && c.JWKSURL == "" && c.PublicKey == "" }
 
-// Validate reports all mistakes at once, never with a secret in the text.
+// Validate reports all mistakes. The text contains no secret.
 func (c Config) Validate() error {
 	var errs []error
 	if c.Secret != "" && len(c.Secret) < minSecret {
@@ -54,13 +52,13 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// isPEM tells a key's text from a file's name.
+// isPEM reports whether s is a key and not the path of a file.
 func isPEM(s string) bool { return strings.Contains(s, "-----BEGIN") }
 
-func readPEM(path string) (crypto.PublicKey, error) {
+func readPEM(path string) (*jwk, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("auth.public.key: it is no PEM text, so it must be a file: %w", err)
+		return nil, fmt.Errorf("auth.public.key: it is not PEM text, and reading it as a file failed: %w", err)
 	}
 	key, err := parsePEM(data)
 	if err != nil {
@@ -69,10 +67,10 @@ func readPEM(path string) (crypto.PublicKey, error) {
 	return key, nil
 }
 
-func parsePEM(data []byte) (crypto.PublicKey, error) {
+func parsePEM(data []byte) (*jwk, error) {
 	block, _ := pem.Decode(data)
 	if block == nil {
-		return nil, errors.New("it holds no PEM block")
+		return nil, errors.New("it contains no PEM block")
 	}
 	var key any
 	var err error
@@ -87,20 +85,21 @@ func parsePEM(data []byte) (crypto.PublicKey, error) {
 			key = cert.PublicKey
 		}
 	default:
-		return nil, fmt.Errorf("it holds a %s where a PUBLIC KEY is needed", block.Type)
+		return nil, fmt.Errorf("it contains a %s, but must contain a PUBLIC KEY", block.Type)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("its %s cannot be read: %w", block.Type, err)
+		return nil, fmt.Errorf("parse its %s: %w", block.Type, err)
 	}
-	if algorithm(key) == "" {
+	alg := algorithm(key)
+	if alg == "" {
 		return nil, errors.New("its key must be RSA (at least 2048 bits), P-256 or Ed25519")
 	}
-	return key, nil
+	return &jwk{key: key, alg: alg}, nil
 }
 
-// algorithm returns the only algorithm that a key is good for, or nothing for
-// a key that is not accepted. A key that is not bound to one algorithm invites
-// confusion between them.
+// algorithm returns the only algorithm that a key is accepted for, or nothing if
+// the key is not accepted. Binding each key to one algorithm prevents algorithm
+// confusion (RFC 8725, section 3.1).
 func algorithm(key crypto.PublicKey) string {
 	switch k := key.(type) {
 	case *rsa.PublicKey:

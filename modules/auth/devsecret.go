@@ -11,13 +11,12 @@ import (
 	"strings"
 )
 
-// secretFile is the development secret's name in the data directory.
+// secretFile is the name of the file in the data directory.
 const secretFile = "dev-secret"
 
-// DevelopmentSecret returns the secret that a node without any auth key signs
-// and verifies with: the text of the file dev-secret in dir, which it makes,
-// with dir, when there is none. created says that it did. Processes that call
-// it at once get the same secret.
+// DevelopmentSecret returns the HS256 key of a node that has no key configured:
+// the text of the file dev-secret in dir. If there is no such file, it creates
+// one, and dir, and reports created. Concurrent processes get the same secret.
 func DevelopmentSecret(dir string) (secret []byte, created bool, err error) {
 	path := filepath.Join(dir, secretFile)
 	secret, err = readSecret(path)
@@ -25,13 +24,13 @@ func DevelopmentSecret(dir string) (secret []byte, created bool, err error) {
 		return secret, false, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, false, fmt.Errorf("make the data directory: %w", err)
+		return nil, false, fmt.Errorf("create the data directory: %w", err)
 	}
 	created, err = writeSecret(path)
 	if err != nil {
-		return nil, false, fmt.Errorf("make the development secret: %w", err)
+		return nil, false, fmt.Errorf("create the development secret: %w", err)
 	}
-	secret, err = readSecret(path) // perhaps another process's
+	secret, err = readSecret(path) // another process may have created it
 	return secret, created, err
 }
 
@@ -42,13 +41,13 @@ func readSecret(path string) ([]byte, error) {
 	}
 	text := strings.TrimSpace(string(data))
 	if raw, err := hex.DecodeString(text); err != nil || len(raw) != minSecret {
-		return nil, fmt.Errorf("the development secret %s is damaged: it must hold %d hexadecimal digits; "+
-			"delete it and a new one is made, which ends all tokens signed with it", path, 2*minSecret)
+		return nil, fmt.Errorf("the development secret %s is damaged: it must contain %d hexadecimal digits; "+
+			"delete it to create a new one, which invalidates all tokens signed with it", path, 2*minSecret)
 	}
 	return []byte(text), nil
 }
 
-// writeSecret puts a whole file in place, unless there is one.
+// writeSecret creates the file atomically, unless there is one.
 func writeSecret(path string) (created bool, err error) {
 	tmp, err := os.CreateTemp(filepath.Dir(path), secretFile+".*") // mode 0600
 	if err != nil {
@@ -72,6 +71,6 @@ func writeSecret(path string) (created bool, err error) {
 
 func newSecret() string {
 	raw := make([]byte, minSecret)
-	_, _ = rand.Read(raw) // never fails
+	_, _ = rand.Read(raw) // it never fails
 	return hex.EncodeToString(raw)
 }

@@ -15,54 +15,55 @@ import (
 
 	"github.com/MicahParks/jwkset"
 
+	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/fault"
 )
 
 const (
-	maxJWKS     = 1 << 20 // bytes of an answer
-	maxKeys     = 100     // keys of an answer that are kept
+	maxJWKS     = 1 << 20 // bytes of a key set
+	maxKeys     = 100     // keys of a key set
 	maxAnonKeys = 10      // keys that are tried for a token without kid
 )
 
-// jwks holds the public keys that a server publishes. Keys once fetched keep
-// working while the server is down.
+// jwks fetches the public keys of a server: a JSON Web Key Set (RFC 7517). It
+// keeps the last keys while the server is down.
 type jwks struct {
 	url    string
-	shown  string // the URL without what may be secret in it
+	logURL string // without credentials and query
 	client *http.Client
 	log    *slog.Logger
 
-	every    time.Duration // between fetches
-	retry    time.Duration // after the first failed fetch; doubles up to a minute
-	minAge   time.Duration // between fetches that unknown key ids ask for
-	patience time.Duration // that a token waits for such a fetch
+	every   time.Duration // between fetches
+	backoff time.Duration // after the first failed fetch; doubles up to a minute
+	minAge  time.Duration // between fetches because of unknown key ids
+	maxWait time.Duration // how long a token waits for such a fetch
 
-	poke chan struct{}
+	fetches *tasks.Group
+	poke    chan struct{}
 
-	mu      sync.Mutex
-	keys    []jwk
-	loaded  bool
-	tried   time.Time
-	flight  chan struct{} // closed when the fetch asked for is done; nil: none is
-	cancel  context.CancelFunc
-	done    chan struct{}
-	stopped bool
+	mu        sync.Mutex
+	keys      []jwk
+	fetched   bool // at least once
+	triedAt   time.Time
+	requested chan struct{} // closed after the requested fetch; nil if none is
+	started   bool
 }
 
+// jwk is a public key.
 type jwk struct {
-	id  string
+	id  string // kid
 	alg string
 	key crypto.PublicKey
 }
 
 func newJWKS(address string, log *slog.Logger) *jwks {
-	shown := "jwks"
+	logURL := "jwks"
 	if u, err := url.Parse(address); err == nil {
-		shown = u.Scheme + "://" + u.Host + u.Path
+		logURL = u.Scheme + "://" + u.Host + u.Path
 	}
 	return &jwks{
-		url:   address,
-		shown: shown,
+		url:    address,
+		logURL: logURL,
 		client: &http.Client{
 			Timeout: 10 * time.Second,
 			CheckRedirect: func(req *http.Request, via []*http.Request) error {
@@ -72,63 +73,53 @@ func newJWKS(address string, log *slog.Logger) *jwks {
 				return nil
 			},
 		},
-		log:      log,
-		every:    10 * time.Minute,
-		retry:    2 * time.Second,
-		minAge:   10 * time.Second,
-		patience: 3 * time.Second,
-		poke:     make(chan struct{}, 1),
+		log:     log,
+		every:   10 * time.Minute,
+		backoff: 2 * time.Second,
+		minAge:  10 * time.Second,
+		maxWait: 3 * time.Second,
+		fetches: tasks.New(),
+		poke:    make(chan struct{}, 1),
 	}
 }
 
 func (j *jwks) start() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.done != nil || j.stopped {
+	if j.started {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	j.cancel, j.done = cancel, make(chan struct{})
-	j.flight = make(chan struct{})
-	go j.run(ctx, j.done)
+	j.started = true
+	j.requested = make(chan struct{})
+	j.fetches.Run(j.run)
 }
 
 func (j *jwks) stop(ctx context.Context) error {
-	j.mu.Lock()
-	j.stopped = true
-	cancel, done := j.cancel, j.done
-	j.mu.Unlock()
-	if done == nil {
-		return nil
-	}
-	cancel()
 	defer j.client.CloseIdleConnections()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the fetch of %s: %w", j.shown, ctx.Err())
+	if err := j.fetches.Stop(ctx); err != nil {
+		return fmt.Errorf("wait for the fetch of %s: %w", j.logURL, err)
 	}
+	return nil
 }
 
-// find returns the keys for a token: the one with its kid, or, without a kid,
-// all of its algorithm. An unknown kid asks for a fetch, seldom, and waits for
-// it a little.
+// find returns the keys for a token: the one with its kid or, without a kid, all
+// of its algorithm. If the kid is unknown, find waits for a fetch, which it
+// requests at most every minAge.
 func (j *jwks) find(ctx context.Context, kid, alg string) ([]crypto.PublicKey, error) {
-	found, loaded := j.lookup(kid, alg)
+	found, fetched := j.lookup(kid, alg)
 	if len(found) > 0 {
 		return found, nil
 	}
 	if j.refresh(ctx) {
-		found, loaded = j.lookup(kid, alg)
+		found, fetched = j.lookup(kid, alg)
 	}
-	if len(found) == 0 && !loaded {
-		return nil, fault.ErrUnavailable.WithMessage("the keys that tokens are verified with cannot be fetched; try again")
+	if len(found) == 0 && !fetched {
+		return nil, fault.ErrUnavailable.WithMessage("the keys that verify tokens are not available yet; try again")
 	}
 	return found, nil
 }
 
-func (j *jwks) lookup(kid, alg string) (found []crypto.PublicKey, loaded bool) {
+func (j *jwks) lookup(kid, alg string) (found []crypto.PublicKey, fetched bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, k := range j.keys {
@@ -136,53 +127,52 @@ func (j *jwks) lookup(kid, alg string) (found []crypto.PublicKey, loaded bool) {
 			found = append(found, k.key)
 		}
 	}
-	return found, j.loaded
+	return found, j.fetched
 }
 
-// refresh waits for a fetch under way, or for one that it asks for, and
-// reports whether there was one. Strangers send unknown key ids at will, so
-// it asks only once in a while.
+// refresh waits for the requested fetch, or requests one, and reports whether
+// there was one. Anyone can send unknown key ids, so it requests a fetch only
+// every minAge.
 func (j *jwks) refresh(ctx context.Context) bool {
 	j.mu.Lock()
-	if j.done == nil || j.stopped || j.flight == nil && time.Since(j.tried) < j.minAge {
+	stopped := !j.started || j.fetches.Context().Err() != nil
+	if stopped || j.requested == nil && time.Since(j.triedAt) < j.minAge {
 		j.mu.Unlock()
 		return false
 	}
-	if j.flight == nil {
-		j.flight = make(chan struct{})
-		j.poke <- struct{}{} // empty: a flight is pending as long as it is full
+	if j.requested == nil {
+		j.requested = make(chan struct{})
+		j.poke <- struct{}{} // it has space, because no fetch is requested
 	}
-	flight := j.flight
+	requested := j.requested
 	j.mu.Unlock()
 
-	timer := time.NewTimer(j.patience)
-	defer timer.Stop()
+	ctx, cancel := context.WithTimeout(ctx, j.maxWait)
+	defer cancel()
 	select {
-	case <-flight:
+	case <-requested:
 	case <-ctx.Done():
-	case <-timer.C:
 	}
 	return true
 }
 
-// run makes all fetches, one after the other.
-func (j *jwks) run(ctx context.Context, done chan struct{}) {
-	defer close(done)
-	retry := j.retry
+// run fetches the keys every 10 minutes, and when a fetch is requested.
+func (j *jwks) run(ctx context.Context) {
+	backoff := j.backoff
 	for {
 		wait := j.every
 		keys, err := j.fetch(ctx)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			wait = min(retry, j.every)
-			retry = min(2*retry, time.Minute)
-			j.log.Warn("auth: the keys could not be fetched; those known go on", "url", j.shown, "err", err)
+			wait = min(backoff, j.every)
+			backoff = min(2*backoff, time.Minute)
+			j.log.Warn("auth: the keys could not be fetched; the last ones stay valid", "url", j.logURL, "err", err)
 		default:
-			retry = j.retry
-			j.log.Debug("auth: fetched keys", "url", j.shown, "keys", len(keys))
+			backoff = j.backoff
+			j.log.Debug("auth: fetched keys", "url", j.logURL, "keys", len(keys))
 		}
-		j.landed(keys, err)
+		j.store(keys, err)
 
 		timer := time.NewTimer(wait)
 		select {
@@ -196,20 +186,20 @@ func (j *jwks) run(ctx context.Context, done chan struct{}) {
 	}
 }
 
-func (j *jwks) landed(keys []jwk, err error) {
+func (j *jwks) store(keys []jwk, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err == nil {
-		j.keys, j.loaded = keys, true
+		j.keys, j.fetched = keys, true
 	}
-	j.tried = time.Now()
-	if j.flight != nil {
+	j.triedAt = time.Now()
+	if j.requested != nil {
 		select {
-		case <-j.poke: // asked for while this fetch was under way
+		case <-j.poke: // requested during this fetch, which also serves it
 		default:
 		}
-		close(j.flight)
-		j.flight = nil
+		close(j.requested)
+		j.requested = nil
 	}
 }
 
@@ -224,34 +214,35 @@ func (j *jwks) fetch(ctx context.Context) ([]jwk, error) {
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err // without the URL
 		}
-		return nil, fmt.Errorf("ask for keys: %w", err)
+		return nil, fmt.Errorf("request keys: %w", err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the answer is %s", res.Status)
+		return nil, fmt.Errorf("the server responded with %s", res.Status)
 	}
 	data, err := io.ReadAll(io.LimitReader(res.Body, maxJWKS+1))
 	if err != nil {
 		return nil, fmt.Errorf("read keys: %w", err)
 	}
 	if len(data) > maxJWKS {
-		return nil, fmt.Errorf("the answer is larger than %d bytes", maxJWKS)
+		return nil, fmt.Errorf("the key set is larger than %d bytes", maxJWKS)
 	}
 	return parseJWKS(data)
 }
 
-// parseJWKS keeps the keys that can verify a token, and leaves out all others.
+// parseJWKS returns the keys of a key set that can verify tokens. It ignores the
+// others.
 func parseJWKS(data []byte) ([]jwk, error) {
 	var set jwkset.JWKSMarshal
 	if err := json.Unmarshal(data, &set); err != nil {
-		return nil, errors.New("the answer is not a JSON Web Key Set")
+		return nil, errors.New("the response is not a JSON Web Key Set")
 	}
 	var keys []jwk
 	for _, m := range set.Keys {
 		if m.USE != "" && m.USE != jwkset.UseSig {
 			continue
 		}
-		m.X5U, m.X5C, m.X5T, m.X5TS256 = "", nil, "", "" // the library would fetch what x5u names
+		m.X5U, m.X5C, m.X5T, m.X5TS256 = "", nil, "", "" // the library would fetch the URL in x5u
 		parsed, err := jwkset.NewJWKFromMarshal(m, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
 		if err != nil {
 			continue
@@ -266,7 +257,7 @@ func parseJWKS(data []byte) ([]jwk, error) {
 		}
 	}
 	if len(keys) == 0 {
-		return nil, errors.New("the answer holds no key for RS256, ES256 or EdDSA")
+		return nil, errors.New("the key set contains no key for RS256, ES256 or EdDSA")
 	}
 	return keys, nil
 }

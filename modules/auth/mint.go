@@ -14,8 +14,8 @@ func Mint(secret []byte, id Identity) (string, error) {
 	return Config{Secret: string(secret)}.Mint(id)
 }
 
-// Mint signs a token for id, with the secret, that whoever is configured like
-// this accepts. id.Expires must be set.
+// Mint signs a token for id with c.Secret. A [Verifier] with the same settings
+// accepts it. id.Expires must be set.
 func (c Config) Mint(id Identity) (string, error) {
 	if len(c.Secret) < minSecret {
 		return "", fmt.Errorf("the secret has %d bytes and must have at least %d", len(c.Secret), minSecret)

@@ -9,21 +9,20 @@ import (
 )
 
 const (
-	// rememberFor is how long a good token is not verified again: a key that
-	// its issuer withdraws is good for as long.
+	// rememberFor is how long a valid token is not verified again. After its
+	// issuer has revoked the key, the token stays valid for as long.
 	rememberFor = 30 * time.Second
-	// maxRemembered is how many tokens are remembered.
+	// maxRemembered is the most tokens that are remembered.
 	maxRemembered = 4096
 )
 
-// Remembered verifies the tokens that come with every request once in half a
-// minute: checking a signature and decoding claims cost more than most of what
-// is asked for. Only good tokens are remembered, by their hash, and never past
-// their exp. It is safe for concurrent use.
+// Remembered verifies each token at most once in 30 seconds, because verifying
+// costs more than most requests. It remembers only valid tokens, by their hash,
+// until their exp at the latest. It is safe for concurrent use.
 type Remembered struct {
 	verify func(ctx context.Context, token string) (Identity, error)
 	now    func() time.Time
-	good   *otter.Cache[[sha256.Size]byte, verified]
+	valid  *otter.Cache[[sha256.Size]byte, verified]
 }
 
 type verified struct {
@@ -31,23 +30,23 @@ type verified struct {
 	until    time.Time
 }
 
-// Remember returns what verify returns, which [Verifier.Verify] is meant to be.
+// Remember returns a Remembered for verify, such as [Verifier.Verify].
 func Remember(verify func(ctx context.Context, token string) (Identity, error)) *Remembered {
-	good := otter.Must(&otter.Options[[sha256.Size]byte, verified]{MaximumSize: maxRemembered})
-	good.StopAllGoroutines() // nothing expires in the background
-	return &Remembered{verify: verify, now: time.Now, good: good}
+	valid := otter.Must(&otter.Options[[sha256.Size]byte, verified]{MaximumSize: maxRemembered})
+	valid.StopAllGoroutines() // entries need not expire in the background
+	return &Remembered{verify: verify, now: time.Now, valid: valid}
 }
 
-// Verify returns whom a token speaks for, or the error of verifying it.
+// Verify returns the identity of a token, or the error of the verify function.
 func (r *Remembered) Verify(ctx context.Context, token string) (Identity, error) {
 	key := sha256.Sum256([]byte(token))
 	now := r.now()
-	if v, ok := r.good.GetIfPresent(key); ok && now.Before(v.until) && now.Before(v.identity.Expires) {
+	if v, ok := r.valid.GetIfPresent(key); ok && now.Before(v.until) && now.Before(v.identity.Expires) {
 		return v.identity, nil
 	}
 	identity, err := r.verify(ctx, token)
 	if err == nil {
-		r.good.Set(key, verified{identity: identity, until: now.Add(rememberFor)})
+		r.valid.Set(key, verified{identity: identity, until: now.Add(rememberFor)})
 	}
 	return identity, err
 }

@@ -2,11 +2,11 @@ package auth
 
 import (
 	"context"
-	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,7 +22,7 @@ const (
 	maxToken = 16 << 10         // bytes
 	maxUser  = 128              // bytes of a user id
 	maxName  = 256              // bytes of a name; a longer one is cut
-	leeway   = 60 * time.Second // of clocks, for nbf and iat; exp is exact
+	leeway   = 60 * time.Second // clock difference allowed for nbf and iat, not for exp
 )
 
 const (
@@ -30,26 +30,20 @@ const (
 	expired    = "the token has expired"
 )
 
-// latest bounds exp, so that times stay representable everywhere.
+// latest bounds exp, so that each time can be encoded in JSON and SQL.
 var latest = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
-// Verifier turns tokens into identities. It is safe for concurrent use.
+// Verifier verifies tokens. It is safe for concurrent use.
 type Verifier struct {
 	cfg    Config
 	log    *slog.Logger
 	parser *jwt.Parser
-	public atomic.Pointer[publicKey]
-	jwks   *jwks // nil: none
+	public atomic.Pointer[jwk] // nil unless configured, and before its file is read
+	jwks   *jwks               // nil unless configured
 }
 
-type publicKey struct {
-	key crypto.PublicKey
-	alg string
-}
-
-// New returns a Verifier for the keys that cfg names. A secret and a key given
-// as text serve at once; a file is read, and keys are fetched, by
-// [Verifier.Start].
+// New returns a Verifier with the keys of cfg. It does no I/O: [Verifier.Start]
+// reads a key file and fetches keys.
 func New(cfg Config, log *slog.Logger) (*Verifier, error) {
 	cfg = cfg.WithDefaults()
 	if cfg.Empty() {
@@ -73,7 +67,7 @@ func New(cfg Config, log *slog.Logger) (*Verifier, error) {
 		if err != nil {
 			return nil, fmt.Errorf("auth.public.key: %w", err)
 		}
-		v.public.Store(&publicKey{key: key, alg: algorithm(key)})
+		v.public.Store(key)
 	}
 	if cfg.JWKSURL != "" {
 		v.jwks = newJWKS(cfg.JWKSURL, log)
@@ -81,15 +75,15 @@ func New(cfg Config, log *slog.Logger) (*Verifier, error) {
 	return v, nil
 }
 
-// Start reads the key's file and begins to fetch keys. It does not wait for
-// them: the node starts while their server is down.
+// Start reads the key file and starts fetching keys. It does not wait for them,
+// so that the node starts even if the key server is down.
 func (v *Verifier) Start(context.Context) error {
 	if v.cfg.PublicKey != "" && !isPEM(v.cfg.PublicKey) {
 		key, err := readPEM(v.cfg.PublicKey)
 		if err != nil {
 			return err
 		}
-		v.public.Store(&publicKey{key: key, alg: algorithm(key)})
+		v.public.Store(key)
 	}
 	if v.jwks != nil {
 		v.jwks.start()
@@ -97,7 +91,7 @@ func (v *Verifier) Start(context.Context) error {
 	return nil
 }
 
-// Stop ends fetching and waits for it.
+// Stop ends fetching and waits for that until ctx ends.
 func (v *Verifier) Stop(ctx context.Context) error {
 	if v.jwks == nil {
 		return nil
@@ -105,11 +99,11 @@ func (v *Verifier) Stop(ctx context.Context) error {
 	return v.jwks.stop(ctx)
 }
 
-// claims are what a token says. The library checks the times.
+// claims are the claims of a token. The library checks the times.
 type claims struct {
 	jwt.RegisteredClaims
 
-	ID    any    `json:"jti"` // not used, so it may have any type
+	ID    any    `json:"jti"` // unused, so it may have any type
 	Name  string `json:"name"`
 	Scope scopes `json:"scope"`
 }
@@ -119,7 +113,7 @@ var _ jwt.ClaimsValidator = (*claims)(nil)
 var errDate = errors.New("a date is out of range")
 
 // Validate refuses dates that cannot be represented. They overflow when the
-// library decodes them, which makes them lie far before 1970.
+// library decodes them, and then are far before 1970.
 func (c *claims) Validate() error {
 	for _, date := range []*jwt.NumericDate{c.ExpiresAt, c.NotBefore, c.IssuedAt} {
 		if date != nil && date.Before(time.Unix(0, 0)) {
@@ -129,7 +123,7 @@ func (c *claims) Validate() error {
 	return nil
 }
 
-// scopes is a list, or one string with spaces between.
+// scopes is a list, in JSON or as one string with spaces between.
 type scopes []string
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -142,19 +136,9 @@ func (s *scopes) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]string)(s))
 }
 
-func (s scopes) has(name string) bool {
-	for _, scope := range s {
-		if scope == name {
-			return true
-		}
-	}
-	return false
-}
-
-// Verify returns whom a token speaks for. Its errors are
-// fault.ErrUnauthorized with a message for the client, or
-// fault.ErrUnavailable when the keys could never be fetched; none holds any
-// part of the token.
+// Verify verifies a token and returns its identity. It returns
+// fault.ErrUnauthorized with a message for the client, or fault.ErrUnavailable
+// if the keys were never fetched. No error contains a part of the token.
 func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	switch {
 	case token == "":
@@ -170,11 +154,11 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	return v.identity(&c)
 }
 
-// keys returns the keys that a token's signature may be checked with. Nothing
-// in the token brings a key of its own: jwk, jku and x5c are not looked at.
+// keys returns the keys that may verify a token's signature. It ignores keys in
+// the token itself: jwk, jku and x5c.
 func (v *Verifier) keys(ctx context.Context, t *jwt.Token) (any, error) {
 	if _, ok := t.Header["crit"]; ok {
-		return nil, refuse("the token needs an extension that is not known")
+		return nil, refuse("the token needs an unknown extension")
 	}
 	alg := t.Method.Alg()
 	if alg == "HS256" {
@@ -200,8 +184,8 @@ func (v *Verifier) keys(ctx context.Context, t *jwt.Token) (any, error) {
 	return set, nil
 }
 
-// identity checks what the library does not. The library allows for the leeway in
-// exp, too.
+// identity checks what the library does not check. It checks exp again, because
+// the library allows the leeway for exp as well.
 func (v *Verifier) identity(c *claims) (Identity, error) {
 	expires := c.ExpiresAt.Time
 	switch {
@@ -209,7 +193,7 @@ func (v *Verifier) identity(c *claims) (Identity, error) {
 		return Identity{}, refuse(expired)
 	case v.cfg.Issuer != "" && c.Issuer != v.cfg.Issuer:
 		return Identity{}, refuse("the token's issuer is not accepted")
-	case v.cfg.Audience != "" && !scopes(c.Audience).has(v.cfg.Audience):
+	case v.cfg.Audience != "" && !slices.Contains(c.Audience, v.cfg.Audience):
 		return Identity{}, refuse("the token is for another audience")
 	}
 	if problem := checkUser(c.Subject); problem != "" {
@@ -218,10 +202,10 @@ func (v *Verifier) identity(c *claims) (Identity, error) {
 	if expires.After(latest) {
 		expires = latest
 	}
-	return Identity{UserID: c.Subject, Name: cleanName(c.Name), Admin: c.Scope.has("admin"), Expires: expires}, nil
+	return Identity{UserID: c.Subject, Name: cleanName(c.Name), Admin: slices.Contains(c.Scope, "admin"), Expires: expires}, nil
 }
 
-// checkUser returns what is wrong with a user id.
+// checkUser returns why a user id is invalid, or nothing.
 func checkUser(id string) string {
 	switch {
 	case id == "":
@@ -229,12 +213,12 @@ func checkUser(id string) string {
 	case len(id) > maxUser:
 		return fmt.Sprintf("is longer than %d bytes", maxUser)
 	case !utf8.ValidString(id) || strings.ContainsFunc(id, unicode.IsControl):
-		return "holds control characters"
+		return "contains control characters"
 	}
 	return ""
 }
 
-// cleanName makes a name fit to show: no control characters, and not endless.
+// cleanName removes control characters from a name and cuts it to maxName.
 func cleanName(name string) string {
 	name = strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -254,13 +238,15 @@ func cleanName(name string) string {
 
 func refuse(message string) *fault.Error { return fault.ErrUnauthorized.WithMessage(message) }
 
-// translate leaves out the library's text: it may quote the token.
+// translate returns the fault for an error of the library. It leaves out the
+// library's text, which may quote the token.
 func translate(err error) error {
 	if e, ok := errors.AsType[*fault.Error](err); ok {
 		return e
 	}
 	switch {
-	case errors.Is(err, jwt.ErrTokenSignatureInvalid) && strings.Contains(err.Error(), "signing method"):
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid) && strings.Contains(err.Error(), "signing method"),
+		errors.Is(err, jwt.ErrTokenUnverifiable):
 		return refuse("the token's algorithm is not accepted")
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
 		return refuse("the token's signature is wrong")
@@ -274,8 +260,6 @@ func translate(err error) error {
 		return refuse("the token is not valid yet")
 	case errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
 		return refuse("the token was issued in the future")
-	case errors.Is(err, jwt.ErrTokenUnverifiable):
-		return refuse("the token's algorithm is not accepted")
 	default:
 		return refuse("the token is not valid")
 	}

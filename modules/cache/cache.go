@@ -1,6 +1,6 @@
-// Package cache keeps copies of records that are dear to read: in this process,
-// and in a tier that the nodes share. It knows revisions, and nothing of what
-// the records mean.
+// Package cache keeps copies of records that are expensive to read: in this
+// process (the local tier) and in a tier that the nodes share. It knows the
+// revisions of records, but not their meaning.
 package cache
 
 import (
@@ -20,82 +20,82 @@ import (
 )
 
 const (
-	// maxBytes bounds what the local tier holds.
+	// maxBytes bounds the size of the local tier.
 	maxBytes = 64 << 20
-	// entryCost is what an entry counts for besides its key and data, in bytes.
+	// entryCost is the size of an entry in bytes, without its key and data.
 	entryCost = 128
-	// loadTimeout bounds one load, whoever waits for it.
+	// loadTimeout bounds a load.
 	loadTimeout = 10 * time.Second
-	// maxAbsent bounds for how long it is believed that there is no record.
+	// maxAbsent bounds how long the absence of a record is cached.
 	maxAbsent = 5 * time.Second
-	// leaseWait is how long a node waits for the one that loads what it wants
-	// as well, and leaseLook how often it looks.
+	// leaseWait is how long a node waits while another node loads the same key,
+	// and leasePoll is how often it looks for the entry.
 	leaseWait = 250 * time.Millisecond
-	leaseLook = 10 * time.Millisecond
+	leasePoll = 10 * time.Millisecond
 )
 
-// Entry is a record as it was at a revision. Its data is shared: read it only.
+// Entry is a record at a revision. Do not modify Data, which callers share.
 type Entry struct {
 	Revision int64
 	Data     []byte
 }
 
-// Tier is a cache that the nodes share. An error, and a value that cannot be
-// read, is a miss: a tier that is down costs speed and nothing else.
-// Implementations are safe for concurrent use and bound their own time.
+// Tier is a cache that the nodes share. Errors and values that cannot be decoded
+// are misses, so a tier that is down only makes reads slower. Implementations
+// are safe for concurrent use and bound the time of each call.
 type Tier interface {
-	// Start begins to hear what other nodes invalidate: drop is called for each
-	// of it, dropAll when some may have been missed. Neither blocks.
+	// Start subscribes to invalidations of other nodes. The tier calls drop for
+	// each, and dropAll if it may have missed some. Neither blocks.
 	Start(ctx context.Context, drop func(key string, revision int64), dropAll func()) error
 	// Get returns an entry and how long it may still be used.
 	Get(ctx context.Context, key string) (e Entry, ttl time.Duration, ok bool)
-	// Set stores an entry unless a newer one is there.
+	// Set stores an entry unless a newer one is stored.
 	Set(ctx context.Context, key string, e Entry, ttl time.Duration)
-	// Lease asks to be the one node that loads a key now, for a short time: no
-	// other is, until release is called. A tier that is down grants it.
+	// Lease claims the right to load a key. No other node gets it until release is
+	// called or a short time has passed. A tier that is down grants it.
 	Lease(ctx context.Context, key string) (release func(), granted bool)
-	// Invalidate removes an entry older than revision and tells the other nodes.
+	// Invalidate removes an entry older than revision, here and on the other nodes.
 	Invalidate(ctx context.Context, key string, revision int64)
-	// Stop ends what Start began.
+	// Stop ends the subscription.
 	Stop(ctx context.Context) error
 }
 
-// Absent marks err as what a load returns when there is no record: it is kept
-// for a few seconds, at most five, so that asking again and again costs
-// nothing. [Cache.Get] returns err itself.
+// Absent marks the error that a load returns if there is no record. The cache
+// keeps it for up to five seconds, so that repeated requests are cheap.
+// [Cache.Get] returns err itself.
 func Absent(err error) error { return absent{err} }
 
 type absent struct{ error }
 
-// Unwrap returns what was marked.
+// Unwrap returns the marked error.
 func (a absent) Unwrap() error { return a.error }
 
-// Stats counts since the start.
+// Stats counts results of [Cache.Get] since the start, by where they came from.
 type Stats struct{ Local, Shared, Loads int64 }
 
-// Cache is read-through: what it does not have it loads, once however many
-// wait, and once among the nodes of a tier while that can be had. An entry that
-// has come of age is answered for a while longer, a tenth of its time, while
-// one load replaces it. An older revision never replaces a newer one. It is
-// safe for concurrent use.
+// Cache is a read-through cache. It loads a missing entry once for all callers
+// and, while the shared tier works, once for all nodes. After the TTL, Get still
+// returns an entry for a tenth of the TTL while one load replaces it
+// (stale-while-revalidate). An older revision never replaces a newer one. A
+// Cache is safe for concurrent use.
 type Cache struct {
 	local *otter.Cache[string, record]
-	tier  Tier // nil: this process only
+	tier  Tier // nil without a shared tier
 	ttl   time.Duration
 	log   *slog.Logger
 	loads singleflight.Group
 	stats struct{ local, shared, loads atomic.Int64 }
 }
 
-// record is an entry, or that there is none, and until when it is fresh.
+// record is an entry, or the absence of one.
 type record struct {
 	Entry
-	absent error
-	fresh  time.Time
-	ends   time.Time // when it is no longer answered even while it is loaded anew
+	absent  error // nil if there is an entry
+	stale   time.Time
+	expires time.Time // when it is no longer used even while it is replaced
 }
 
-// New returns a cache in front of tier; nil keeps it in this process.
+// New returns a cache in front of tier, which may be nil.
 func New(cfg Config, tier Tier, log *slog.Logger) (*Cache, error) {
 	c := &Cache{tier: tier, ttl: cfg.WithDefaults().TTL, log: log}
 	local, err := otter.New(&otter.Options[string, record]{
@@ -104,25 +104,25 @@ func New(cfg Config, tier Tier, log *slog.Logger) (*Cache, error) {
 			return uint32(min(len(key)+len(r.Data)+entryCost, maxBytes))
 		},
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, record]) time.Duration {
-			return max(time.Until(e.Value.ends), 1)
+			return max(time.Until(e.Value.expires), 1)
 		}),
 	})
 	if err != nil {
 		return nil, err
 	}
-	// The clean-up that otter does once a second is not needed: an entry that
-	// ran out is not answered, and writes make room.
+	// The goroutine that removes expired entries is not needed: otter does not
+	// return expired entries, and writes remove them.
 	local.StopAllGoroutines()
 	c.local = local
 	return c, nil
 }
 
-// jittered spreads the ends of entries that were made together.
-func (c *Cache) jittered() time.Duration {
+// jitteredTTL spreads the expiry of entries that were loaded together.
+func (c *Cache) jitteredTTL() time.Duration {
 	return c.ttl - c.ttl/10 + rand.N(c.ttl/5+1)
 }
 
-// Start begins to hear what other nodes invalidate.
+// Start subscribes to invalidations of other nodes.
 func (c *Cache) Start(ctx context.Context) error {
 	if c.tier == nil {
 		return nil
@@ -130,7 +130,7 @@ func (c *Cache) Start(ctx context.Context) error {
 	return c.tier.Start(ctx, c.drop, c.local.InvalidateAll)
 }
 
-// Stop ends it.
+// Stop ends the subscription.
 func (c *Cache) Stop(ctx context.Context) error {
 	if c.tier == nil {
 		return nil
@@ -138,59 +138,58 @@ func (c *Cache) Stop(ctx context.Context) error {
 	return c.tier.Stop(ctx)
 }
 
-// Stats returns how many answers came from this process, from the shared tier,
-// and from a load.
+// Stats returns the counters.
 func (c *Cache) Stats() Stats {
 	return Stats{Local: c.stats.local.Load(), Shared: c.stats.shared.Load(), Loads: c.stats.loads.Load()}
 }
 
-// Get returns the entry of key, of revision atLeast or newer, and loads it when
-// there is none. Callers who ask for a key at once share one load; each waits
-// no longer than their ctx. An error of load goes to all who wait for it and is
-// not kept, unless it is [Absent]. What load returns is believed, whatever its
-// revision.
+// Get returns the entry of key at revision atLeast or newer. It loads the entry
+// if the cache has none. Concurrent callers share one load, and each waits until
+// its ctx ends. An error of load goes to all of them and is not cached, unless
+// it is [Absent]. Get returns what load returns, whatever its revision.
 func (c *Cache) Get(ctx context.Context, key string, atLeast int64, load func(context.Context) (Entry, error)) (Entry, error) {
-	if r, ok := c.here(key, atLeast); ok {
-		if time.Now().After(r.fresh) {
-			c.loads.DoChan(key, c.flight(ctx, key, atLeast, load)) // nobody waits for it
+	if r, ok := c.lookup(key, atLeast); ok {
+		if time.Now().After(r.stale) {
+			c.loads.DoChan(key, c.loader(ctx, key, atLeast, load)) // in the background
 		}
 		return r.Entry, r.absent
 	}
 	for {
 		select {
-		case done := <-c.loads.DoChan(key, c.flight(ctx, key, atLeast, load)):
+		case done := <-c.loads.DoChan(key, c.loader(ctx, key, atLeast, load)):
 			if done.Err != nil {
 				return Entry{}, done.Err
 			}
-			f, _ := done.Val.(flight)
-			if f.Revision >= atLeast || f.atLeast >= atLeast {
-				return f.Entry, f.absent
+			r, _ := done.Val.(result)
+			if r.Revision >= atLeast || r.atLeast >= atLeast {
+				return r.Entry, r.absent
 			}
-			// A load that began for a caller who was content with less.
+			// The load began for a caller with a lower atLeast. Try again.
 		case <-ctx.Done():
 			return Entry{}, ctx.Err()
 		}
 	}
 }
 
-// flight is what a load returned, and what it was asked for.
-type flight struct {
+// result is the result of a load for revision atLeast.
+type result struct {
 	record
 	atLeast int64
 }
 
-// flight returns what loads a key for whoever asks meanwhile.
-func (c *Cache) flight(ctx context.Context, key string, atLeast int64, load func(context.Context) (Entry, error)) func() (any, error) {
+// loader returns a function that loads a key for all callers. It does not end
+// with the context of one of them.
+func (c *Cache) loader(ctx context.Context, key string, atLeast int64, load func(context.Context) (Entry, error)) func() (any, error) {
 	return func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
 		r, err := c.fetch(ctx, key, atLeast, load)
-		return flight{r, atLeast}, err
+		return result{r, atLeast}, err
 	}
 }
 
-// here returns what this process has of a key.
-func (c *Cache) here(key string, atLeast int64) (record, bool) {
+// lookup returns the record in the local tier.
+func (c *Cache) lookup(key string, atLeast int64) (record, bool) {
 	r, ok := c.local.GetIfPresent(key)
 	if !ok || r.Revision < atLeast {
 		return record{}, false
@@ -199,16 +198,16 @@ func (c *Cache) here(key string, atLeast int64) (record, bool) {
 	return r, true
 }
 
-// fetch asks the shared tier, then loads.
+// fetch gets a record from the shared tier, or else loads it.
 func (c *Cache) fetch(ctx context.Context, key string, atLeast int64, load func(context.Context) (Entry, error)) (r record, err error) {
-	// It runs in a goroutine of its own, where nobody else would stop a panic.
+	// A panic here would end the process, because singleflight does not recover.
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("load %s: panic: %v\n%s", key, p, debug.Stack())
 		}
 	}()
-	// Another load may have ended since the caller looked.
-	if r, ok := c.here(key, atLeast); ok && time.Now().Before(r.fresh) {
+	// Another load may have ended after the caller's lookup.
+	if r, ok := c.lookup(key, atLeast); ok && time.Now().Before(r.stale) {
 		return r, nil
 	}
 	if c.tier == nil {
@@ -218,8 +217,8 @@ func (c *Cache) fetch(ctx context.Context, key string, atLeast int64, load func(
 		return r, nil
 	}
 	release, granted := c.tier.Lease(ctx, key)
-	for waited := time.Duration(0); !granted && waited < leaseWait && ctx.Err() == nil; waited += leaseLook {
-		tasks.Pause(ctx, leaseLook)
+	for waited := time.Duration(0); !granted && waited < leaseWait && ctx.Err() == nil; waited += leasePoll {
+		tasks.Pause(ctx, leasePoll)
 		if r, ok := c.shared(ctx, key, atLeast); ok {
 			return r, nil
 		}
@@ -229,18 +228,18 @@ func (c *Cache) fetch(ctx context.Context, key string, atLeast int64, load func(
 	}
 	r, err = c.load(ctx, key, load)
 	if err == nil && r.absent == nil {
-		c.tier.Set(ctx, key, r.Entry, time.Until(r.fresh))
+		c.tier.Set(ctx, key, r.Entry, time.Until(r.stale))
 	}
 	return r, err
 }
 
-// shared takes an entry from the shared tier.
+// shared gets an entry from the shared tier.
 func (c *Cache) shared(ctx context.Context, key string, atLeast int64) (record, bool) {
 	e, ttl, ok := c.tier.Get(ctx, key)
 	if !ok {
 		return record{}, false
 	}
-	r := c.keep(key, record{Entry: e}, ttl) // even when it is too old: the load may bring an older one
+	r := c.keep(key, record{Entry: e}, ttl) // even if it is too old, because a load may return an older one
 	if e.Revision < atLeast {
 		return record{}, false
 	}
@@ -252,38 +251,40 @@ func (c *Cache) load(ctx context.Context, key string, load func(context.Context)
 	c.stats.loads.Add(1)
 	e, err := load(ctx)
 	if gone, ok := errors.AsType[absent](err); ok {
-		return c.keep(key, record{Entry: Entry{Revision: e.Revision}, absent: gone.error}, min(c.jittered()/10, maxAbsent)), nil
+		return c.keep(key, record{Entry: Entry{Revision: e.Revision}, absent: gone.error}, min(c.jitteredTTL()/10, maxAbsent)), nil
 	}
 	if err != nil {
 		return record{}, err
 	}
-	return c.keep(key, record{Entry: e}, c.jittered()), nil
+	return c.keep(key, record{Entry: e}, c.jitteredTTL()), nil
 }
 
-// keep stores a record here for a time unless a newer one is there.
+// keep stores a record in the local tier unless a newer one is stored.
 func (c *Cache) keep(key string, r record, ttl time.Duration) record {
-	r.fresh = time.Now().Add(ttl)
-	r.ends = r.fresh
+	r.stale = time.Now().Add(ttl)
+	r.expires = r.stale
 	if r.absent == nil {
-		r.ends = r.fresh.Add(ttl / 10)
+		r.expires = r.stale.Add(ttl / 10)
 	}
 	c.local.Compute(key, func(old record, found bool) (record, otter.ComputeOp) {
 		if found && old.Revision > r.Revision {
 			return old, otter.CancelOp
 		}
-		if found && old.Revision == r.Revision && old.absent == nil && r.absent == nil && old.ends.After(r.ends) {
-			r.ends = old.ends // a copy that is about to run out shortens no grace
+		if found && old.Revision == r.Revision && old.absent == nil && r.absent == nil && old.expires.After(r.expires) {
+			r.expires = old.expires // a copy with a short TTL does not shorten it
 		}
 		return r, otter.WriteOp
 	})
 	return r
 }
 
-// Invalidate drops an entry older than revision: here, in the shared tier and
-// on the other nodes, and goes on when ctx is cancelled: what it is called for
-// has happened. It saves space and reads, not callers from old records: a load
-// that is under way may still keep one, and a tier that is down does not hear.
-// Who must not see it asks for its revision.
+// Invalidate removes an entry older than revision from the local tier, the shared
+// tier and the other nodes. It continues if ctx is canceled, because the change
+// has happened.
+//
+// Old records may still be returned afterwards: a load that runs may store one,
+// and a tier that is down removes none. A caller that must not get an old record
+// passes the revision to [Cache.Get].
 func (c *Cache) Invalidate(ctx context.Context, key string, revision int64) {
 	c.drop(key, revision)
 	if c.tier != nil {

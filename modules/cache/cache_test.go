@@ -43,7 +43,7 @@ func TestCacheIsBounded(t *testing.T) {
 		}
 	}
 	none := func(context.Context) (cache.Entry, error) { return cache.Entry{}, errors.New("it is gone") }
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for { // room is made a moment later

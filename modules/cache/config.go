@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// Config is what an operator sets about the cache. The zero value means the
-// defaults.
+// Config holds an operator's settings. The zero value means the defaults.
 type Config struct {
-	TTL time.Duration `key:"ttl" help:"how long a cached record is fresh; it is used for a tenth longer while it is read again"`
+	TTL time.Duration `key:"ttl" help:"how long a cached record stays fresh; while it is reloaded, it is served for up to a tenth longer"`
 }
 
 // WithDefaults returns a copy with the defaults in place of zero values.
@@ -18,8 +17,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate reports every value out of bounds. Call it on a configuration with
-// its defaults.
+// Validate reports a value that is out of bounds. Call it after WithDefaults.
 func (c Config) Validate() error {
 	if c.TTL < time.Second || c.TTL > 24*time.Hour {
 		return fmt.Errorf("cache.ttl: must be between 1s and 24h, not %v", c.TTL)

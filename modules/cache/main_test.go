@@ -3,7 +3,7 @@ package cache_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/moim-live/moim/internal/childtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { childtest.VerifyMain(m) }

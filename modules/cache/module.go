@@ -6,8 +6,8 @@ import (
 	"go.uber.org/fx"
 )
 
-// Module wants a [Config], a *slog.Logger and, optionally, a [Tier]; it
-// provides [*Cache], which it starts and stops.
+// Module needs a [Config], a *slog.Logger and, optionally, a [Tier]. It provides
+// [*Cache], and starts and stops it.
 var Module = fx.Module("cache", fx.Provide(provideCache))
 
 type cacheParams struct {

@@ -9,40 +9,40 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Config says where the database is.
+// Config locates the database.
 type Config struct {
-	// URL is sqlite:PATH, or postgres://… with the parameters that libpq
-	// knows and pool_max_conns (default 20). Empty means moim.db in the data
-	// directory.
-	URL string `key:"url" help:"sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; empty: moim.db in the data directory"`
+	// URL is sqlite:PATH or a postgres:// URL. The latter takes the parameters
+	// of libpq, and pool_max_conns: the most connections of one node (default
+	// 20). An empty URL means moim.db in the data directory.
+	URL string `key:"url" help:"database: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; empty: moim.db in data.dir"`
 }
 
-// WithDefaults returns cfg: an empty URL stays empty, because the data
-// directory is not known here.
+// WithDefaults returns c. An empty URL stays empty, because the data directory
+// is not known here.
 func (c Config) WithDefaults() Config { return c }
 
-// Validate reports a URL that cannot be understood, without its password.
+// Validate reports an invalid URL. The error does not contain the password.
 func (c Config) Validate() error {
 	_, err := c.parse(".")
 	return err
 }
 
-// errURL never holds a part of the URL: a mistake in a URL often makes its
-// password look like a host or a port.
+// These errors contain no part of the URL: after a typing mistake, the password
+// may be parsed as the host or the port.
 var (
 	errURL         = errors.New("database.url: must be empty, sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE")
 	errPostgresURL = errors.New("database.url: is not a valid PostgreSQL URL (in user and password, write special characters as %XX)")
 	errMemory      = errors.New("database.url: sqlite:PATH needs the path of a file")
 )
 
-// location is a parsed URL: one of the two is set.
+// location is a parsed URL. Either file or postgres is set.
 type location struct {
 	file     string // absolute path of the SQLite file
 	postgres *pgxpool.Config
 	maxConns int
 }
 
-// defaultMaxConns is how many connections a node opens to PostgreSQL.
+// defaultMaxConns is the most connections that a node opens to PostgreSQL.
 const defaultMaxConns = 20
 
 func (c Config) parse(dataDir string) (location, error) {
@@ -60,7 +60,7 @@ func (c Config) parse(dataDir string) (location, error) {
 }
 
 func sqliteLocation(path string) (location, error) {
-	// sqlite:///var/lib/moim.db is how some write sqlite:/var/lib/moim.db.
+	// sqlite:///var/lib/moim.db means the same as sqlite:/var/lib/moim.db.
 	if rest, ok := strings.CutPrefix(path, "//"); ok && strings.HasPrefix(rest, "/") {
 		path = rest
 	}

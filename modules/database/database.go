@@ -1,5 +1,6 @@
-// Package database opens SQLite or PostgreSQL, migrates it, and runs
-// transactions. It knows no tables of its own but the deployment's identity.
+// Package database opens SQLite or PostgreSQL, migrates the schema, and runs
+// transactions. The only table it reads or writes itself is deployment, which
+// holds the identity of the deployment.
 package database
 
 import (
@@ -7,20 +8,20 @@ import (
 	"database/sql"
 )
 
-// Querier runs statements: the pool, or one transaction.
+// Querier runs statements, on the pool or in one transaction.
 //
-// The same statements serve both dialects: parameters are $1, $2 …; ids, JSON
-// and names are TEXT, instants BIGINT microseconds since 1970 UTC, flags
-// BOOLEAN. Statements are prepared once and kept by their text, so texts come
-// from a small fixed set.
+// The same statements serve both dialects. Parameters are $1, $2 and so on.
+// Ids, JSON and names are TEXT. Times are BIGINT, in microseconds since 1970
+// UTC. Flags are BOOLEAN. Each connection prepares a statement once and keeps
+// it by its text, so use a small fixed set of texts.
 type Querier interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// Dialect says which database answers, and how the few statements differ that
-// cannot be the same.
+// Dialect is the kind of database. Its methods return the few SQL expressions
+// that differ between the two.
 type Dialect string
 
 // The dialects.
@@ -29,9 +30,9 @@ const (
 	Postgres Dialect = "postgres"
 )
 
-// Now is the expression for the database's clock in microseconds since 1970
-// UTC, as it is when the expression is evaluated. To compare a column with it,
-// write (SELECT <Now>): then an index on the column is of use.
+// Now returns the SQL expression for the database's clock, in microseconds
+// since 1970 UTC. The clock advances within a transaction. To compare an
+// indexed column with it, write (SELECT <Now>), so that the index is used.
 func (d Dialect) Now() string {
 	if d == Postgres {
 		return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
@@ -39,8 +40,8 @@ func (d Dialect) Now() string {
 	return "CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000"
 }
 
-// ForUpdate is the clause that locks the rows a SELECT returns until the
-// transaction ends. SQLite needs none: it has one writer.
+// ForUpdate returns the clause that locks the rows of a SELECT until the
+// transaction ends. It is empty on SQLite, which has one writer.
 func (d Dialect) ForUpdate() string {
 	if d == Postgres {
 		return " FOR NO KEY UPDATE"

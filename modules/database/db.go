@@ -12,42 +12,43 @@ import (
 	"github.com/google/uuid"
 )
 
-// defaultTimeout bounds every call, whatever time its context has: nobody waits
-// longer than that for a database that does not answer.
+// defaultTimeout bounds every call, whatever deadline its context has.
 const defaultTimeout = 5 * time.Second
 
 // DB is an open database. It is safe for concurrent use.
 //
-// No call takes longer than 5 s, whatever its context allows: a statement that
-// runs at that moment is interrupted. Errors that mean that the database does
-// not answer are fault.ErrUnavailable; after one from [DB.Write] the change may
-// or may not have happened. Before Start and after Stop every call returns it.
+// No call takes longer than 5 s, whatever deadline its context has. A statement
+// that still runs then is interrupted. Calls return fault.ErrUnavailable if the
+// database does not answer, and before Start and after Stop. If [DB.Write]
+// returns it, the change may or may not be committed.
 type DB struct {
 	at  location
 	log *slog.Logger
 
-	starting sync.Mutex // held by Start; taken before mu
+	starting sync.Mutex // held by Start; locked before mu
 
 	mu       sync.RWMutex
-	open     backend // nil while it is not open
+	open     backend // nil unless started
 	identity string
 }
 
-// backend is what differs between the two databases.
+// backend is an open database of one dialect.
 type backend interface {
 	view(ctx context.Context, fn Func) error
 	readTx(ctx context.Context, fn Func) error
 	write(ctx context.Context, fn Func) error
-	pool() Querier
-	close(ctx context.Context) error
+	// close waits for running calls, for as long as they take.
+	close(ctx context.Context)
 }
 
-// Func runs statements. It may run more than once, so it sets what it hands
-// out anew each time, and it passes its ctx on.
+// Func runs the statements of one call. It may run more than once, so it must
+// reset its results when it starts. It must pass its ctx to each statement and
+// close the rows that it opens.
 type Func func(ctx context.Context, q Querier) error
 
-// Open returns the database that cfg names, not yet opened: see [DB.Start]. An
-// empty URL means moim.db in dataDir. Its errors never show a password.
+// Open returns the database that cfg names. It does no I/O: [DB.Start] opens
+// the database. An empty URL means moim.db in dataDir. Errors never contain a
+// password.
 func Open(cfg Config, dataDir string, log *slog.Logger) (*DB, error) {
 	at, err := cfg.parse(dataDir)
 	if err != nil {
@@ -56,15 +57,15 @@ func Open(cfg Config, dataDir string, log *slog.Logger) (*DB, error) {
 	return &DB{at: at, log: log}, nil
 }
 
-// Start opens the database, migrates it to this program's version and reads
-// its identity. It refuses a SQLite file that another process has open, and a
-// schema newer than this program. It waits a while for a PostgreSQL server
-// that is not up yet.
+// Start opens the database, migrates the schema to this program's version and
+// reads the identity. It fails if another process has the SQLite file open, or
+// if the schema is newer than this program. It waits up to 10 s for a
+// PostgreSQL server that is still starting.
 func (d *DB) Start(ctx context.Context) error {
 	d.starting.Lock()
 	defer d.starting.Unlock()
 	if _, err := d.backend(); err == nil {
-		return errors.New("the database is open already")
+		return errors.New("the database is already open")
 	}
 	open, id, err := d.start(ctx)
 	if err != nil {
@@ -95,16 +96,17 @@ func (d *DB) start(ctx context.Context) (open backend, id string, err error) {
 		return nil, "", fmt.Errorf("open the database: %w", Translate(err))
 	}
 	if id, err = readIdentity(ctx, open, d.Dialect()); err != nil {
-		_ = open.close(ctx)
+		open.close(ctx)
 		return nil, "", fmt.Errorf("read the database's identity: %w", Translate(err))
 	}
 	return open, id, nil
 }
 
-// Stop closes the database. Writes that have begun are finished first. Then
-// SQLite's write-ahead log is moved into the database's file, which is the whole
-// database from there on. Stop logs a warning where a transaction of another
-// program prevents that. It gives up waiting when ctx ends.
+// Stop finishes the writes that have begun and closes the database. On SQLite
+// it then moves the write-ahead log into the database file, so that this file
+// alone is the whole database. It logs a warning if a transaction of another
+// program prevents that. Stop returns an error if ctx ends first; closing then
+// continues in the background.
 func (d *DB) Stop(ctx context.Context) error {
 	d.mu.Lock()
 	open := d.open
@@ -113,10 +115,23 @@ func (d *DB) Stop(ctx context.Context) error {
 	if open == nil {
 		return nil
 	}
-	return open.close(ctx)
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		open.close(ctx)
+	}()
+	select {
+	case <-closed:
+		return nil
+	case <-ctx.Done():
+	}
+	if file := d.at.file; file != "" {
+		return fmt.Errorf("close the database (until it is closed, a copy of %[1]s needs %[1]s-wal too): %w", file, ctx.Err())
+	}
+	return fmt.Errorf("close the database: %w", ctx.Err())
 }
 
-// Dialect says which database it is.
+// Dialect returns the kind of this database.
 func (d *DB) Dialect() Dialect {
 	if d.at.postgres != nil {
 		return Postgres
@@ -125,7 +140,8 @@ func (d *DB) Dialect() Dialect {
 }
 
 // Identity returns the UUID of the deployment that this database belongs to.
-// It was made when the database was first opened and never changes.
+// The first Start creates it, and it never changes. Before the first Start
+// Identity returns fault.ErrUnavailable.
 func (d *DB) Identity(context.Context) (string, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -135,41 +151,34 @@ func (d *DB) Identity(context.Context) (string, error) {
 	return d.identity, nil
 }
 
-// Read returns the pool for single statements that change nothing. Unlike
-// [DB.View] it sets no deadline of its own and translates no error; see
-// [Translate].
-func (d *DB) Read() Querier {
-	open, err := d.backend()
-	if err != nil {
-		return closedPool()
-	}
-	return open.pool()
-}
-
-// View runs fn on the pool, for statements that change nothing and need not
-// see one moment.
+// View runs fn on the pool, for statements that only read. Each of them may see
+// a different state of the database.
 func (d *DB) View(ctx context.Context, fn Func) error {
 	return d.run(ctx, fn, backend.view)
 }
 
-// ReadTx runs fn in a transaction that changes nothing and sees the database
-// as of one moment.
+// ReadTx runs fn in a read-only transaction. All its statements see the
+// database at the same moment.
 func (d *DB) ReadTx(ctx context.Context, fn Func) error {
 	return d.run(ctx, fn, backend.readTx)
 }
 
-// Write runs fn in a transaction and returns once it is committed, and on disk.
-// An error from fn rolls back and is returned as it is. On PostgreSQL fn reads
-// what was committed before each statement began, so it locks what it decides
-// upon; it is run again after a deadlock, a conflict, or a connection lost
-// before the commit. On SQLite one fn runs at a time, for 3 s at most while
-// others wait, and several share one commit; it is run again when another one's
-// statement was interrupted.
+// Write runs fn in a transaction and returns when it is committed and on disk.
+// If fn returns an error, Write rolls back and returns that error.
+//
+// On PostgreSQL each statement sees what was committed before it began, so fn
+// must lock the rows that it bases decisions on. Write runs fn again after a
+// deadlock, a conflict, or a connection lost before the commit.
+//
+// On SQLite one fn runs at a time, for at most 3 s while others wait, and
+// several share one commit. Write runs fn again if a statement of another fn
+// in the same commit was interrupted. If a statement of fn is interrupted, its
+// later statements fail as well.
 func (d *DB) Write(ctx context.Context, fn Func) error {
 	return d.run(ctx, fn, backend.write)
 }
 
-// Ping asks the database whether it answers.
+// Ping checks that the database answers.
 func (d *DB) Ping(ctx context.Context) error {
 	return d.View(ctx, func(ctx context.Context, q Querier) error {
 		var id string
@@ -185,12 +194,11 @@ func (d *DB) run(ctx context.Context, fn Func, how func(backend, context.Context
 	ctx, cancel := WithDeadline(ctx)
 	defer cancel()
 	return Translate(how(open, ctx, func(ctx context.Context, q Querier) error {
-		return fn(ctx, limited{q, ctx})
+		return fn(ctx, bound{q, func(given context.Context) context.Context { return earlier(given, ctx) }})
 	}))
 }
 
-// WithDeadline bounds ctx as every call to a database is bounded: whoever has
-// longer must not wait longer for one that is frozen.
+// WithDeadline returns ctx with the 5 s deadline that each call of a [DB] has.
 func WithDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, defaultTimeout)
 }
@@ -202,13 +210,6 @@ func (d *DB) backend() (backend, error) {
 		return nil, errClosed
 	}
 	return d.open, nil
-}
-
-// closedPool answers everything with an error.
-func closedPool() Querier {
-	pool := sql.OpenDB(noConnector{})
-	_ = pool.Close()
-	return pool
 }
 
 func readIdentity(ctx context.Context, b backend, dialect Dialect) (id string, err error) {
@@ -226,7 +227,7 @@ func readIdentity(ctx context.Context, b backend, dialect Dialect) (id string, e
 		if err != nil {
 			return err
 		}
-		return q.QueryRowContext(ctx, query).Scan(&id) // another node's, where that was first
+		return q.QueryRowContext(ctx, query).Scan(&id) // another node may have inserted first
 	})
 	return id, err
 }

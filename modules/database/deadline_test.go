@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A caller with a deadline of their own waits no longer than one without.
+// A context with a later deadline does not extend the limit of a call.
 func TestEveryCallIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ own, want time.Duration }{

@@ -6,104 +6,145 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync"
 
-	"modernc.org/libc"
 	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// openPool returns a pool of SQLite connections, none of them opened yet, whose
-// statements end with their context.
+const (
+	// runFunction is an SQL function that calls a Go function: see
+	// [conn.interruptible].
+	runFunction = "moim_run"
+	runQuery    = "SELECT " + runFunction + "($1)"
+	// maxStmts bounds how many prepared statements a connection keeps.
+	maxStmts = 256
+)
+
+// openPool returns a pool of SQLite connections on which a statement ends when
+// its context ends. It opens no connection yet.
 //
-// The driver interrupts a statement only until its first row. A query that
-// computes for long between two rows goes on, whatever its context says. The
-// types below add that: they interrupt [driver.Rows.Next].
+// modernc.org/sqlite alone interrupts a query only before its first row. It
+// does not interrupt one that takes long between two rows.
 func openPool(dsn string) (*sql.DB, error) {
-	inner, err := sqlite.NewConnector(dsn)
+	c := &connector{dsn: dsn, conns: make(map[int64]*conn)}
+	if err := c.driver.RegisterScalarFunction(runFunction, 1, c.call); err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(c), nil
+}
+
+// connector opens the connections of one pool.
+type connector struct {
+	dsn    string
+	driver sqlite.Driver
+
+	mu    sync.Mutex
+	last  int64
+	conns map[int64]*conn // the open ones, by id
+}
+
+func (c *connector) Driver() driver.Driver { return &c.driver }
+
+func (c *connector) Connect(context.Context) (driver.Conn, error) {
+	opened, err := c.driver.Open(c.dsn)
 	if err != nil {
 		return nil, err
 	}
-	return sql.OpenDB(connector{inner}), nil
+	inner, ok := opened.(innerConn)
+	if !ok {
+		_ = opened.Close()
+		return nil, fmt.Errorf("the SQLite driver's connection has an unknown type %T", opened)
+	}
+	added := &conn{innerConn: inner, connector: c, stmts: make(map[string]innerStmt)}
+	inner.RegisterRollbackHook(func() { added.rolledBack = true })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last++
+	added.id = c.last
+	c.conns[added.id] = added
+	return added, nil
 }
 
-type connector struct{ driver.Connector }
-
-func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
-	inner, err := c.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
+// call implements runFunction. Its argument is the id of the connection.
+func (c *connector) call(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+	id, _ := args[0].(int64)
+	c.mu.Lock()
+	found := c.conns[id]
+	c.mu.Unlock()
+	if found == nil || found.run == nil {
+		return nil, errors.New(runFunction + " is for internal use")
 	}
-	open, ok := inner.(innerConn)
-	db, err := handle(inner)
-	if !ok || err != nil {
-		_ = inner.Close()
-		return nil, errors.Join(fmt.Errorf("the SQLite driver's connection is a %T of another version", inner), err)
-	}
-	return &conn{innerConn: open, db: db, tls: libc.NewTLS()}, nil
+	run := found.run
+	found.run = nil
+	run()
+	return nil, nil
 }
 
-// handle returns the sqlite3* of the driver's connection. The driver has no
-// call that interrupts a connection, and SQLite's own needs the handle.
-func handle(inner driver.Conn) (uintptr, error) {
-	v := reflect.Indirect(reflect.ValueOf(inner))
-	if v.Kind() != reflect.Struct {
-		return 0, errors.New("it is not a struct")
-	}
-	db := v.FieldByName("db")
-	if !db.IsValid() || db.Kind() != reflect.Uintptr || db.Uint() == 0 {
-		return 0, errors.New("it has no handle")
-	}
-	return uintptr(db.Uint()), nil
-}
-
-// innerConn is what database/sql uses of the driver's connection.
+// innerConn is what this package uses of the driver's connection.
 type innerConn interface {
 	driver.Conn
 	driver.ConnBeginTx
 	driver.ConnPrepareContext
 	driver.ExecerContext
-	driver.QueryerContext
 	driver.Pinger
 	driver.SessionResetter
 	driver.Validator
+	RegisterRollbackHook(fn sqlite.RollbackHookFn)
 }
 
-// conn is a connection. SQLite rolls back a transaction by itself after some
-// errors, such as an interrupt. The statements that follow would be committed
-// one by one; conn refuses them until that transaction ends.
+// conn is a connection that keeps prepared statements.
+//
+// SQLite rolls back a transaction by itself after some errors, such as an
+// interrupt, and then commits each later statement on its own. So conn refuses
+// statements after that, until the caller ends the transaction.
 type conn struct {
 	innerConn
-	db   uintptr
-	tls  *libc.TLS
-	lost bool // the transaction was rolled back by SQLite
+	connector  *connector
+	id         int64
+	stmts      map[string]innerStmt // by text; without those in use
+	run        func()               // what runFunction calls next
+	rolledBack bool                 // SQLite rolled back during the statement
+	lost       bool                 // SQLite has rolled back the transaction
 }
 
-var errLost = errors.New("SQLite has rolled the transaction back")
+// interruptible calls run and interrupts the statements that run makes on this
+// connection when ctx ends. It does not call run if ctx has ended already.
+//
+// It calls run from inside a statement of the connection, because the driver
+// watches ctx as long as that statement runs. SQLite remembers an interrupt
+// until no statement runs, so one that comes between two statements of run
+// still stops the second: https://sqlite.org/c3ref/interrupt.html.
+func (c *conn) interruptible(ctx context.Context, run func() error) (err error) {
+	s, err := c.take(ctx, runQuery)
+	if err != nil {
+		return err
+	}
+	defer c.give(runQuery, s)
+	called := false
+	c.run = func() {
+		called = true
+		err = run()
+	}
+	if _, failed := s.ExecContext(ctx, []driver.NamedValue{{Ordinal: 1, Value: c.id}}); !called {
+		return failed
+	}
+	return err // if the statement failed, the interrupt came after run
+}
 
-// rollback ends a transaction, also one that SQLite has rolled back.
+// rollback ends a transaction, even if SQLite has rolled it back already.
 const rollback = "ROLLBACK"
 
-// guard runs a statement.
-func (c *conn) guard(query string, run func() error) error {
+var errLost = errors.New("SQLite has rolled back the transaction")
+
+// guard runs a statement unless the transaction is lost.
+func (c *conn) guard(query string, statement func() error) error {
 	if c.lost && query != rollback {
 		return errLost
 	}
-	within := c.inTransaction()
-	err := run()
-	c.lost = err != nil && within && !c.inTransaction()
+	c.rolledBack = false
+	err := statement()
+	c.lost = err != nil && c.rolledBack
 	return err
-}
-
-func (c *conn) inTransaction() bool { return sqlite3.Xsqlite3_get_autocommit(c.tls, c.db) == 0 }
-
-// interrupt ends the statement that runs on the connection, if one does. It
-// may be called while the connection is in use, but not while it is closed.
-func (c *conn) interrupt() {
-	tls := libc.NewTLS() // the connection's own is in use
-	defer tls.Close()
-	sqlite3.Xsqlite3_interrupt(tls, c.db)
 }
 
 func (c *conn) ResetSession(ctx context.Context) error {
@@ -112,123 +153,88 @@ func (c *conn) ResetSession(ctx context.Context) error {
 }
 
 func (c *conn) Close() error {
-	defer c.tls.Close()
+	c.connector.mu.Lock()
+	delete(c.connector.conns, c.id)
+	c.connector.mu.Unlock()
+	for _, s := range c.stmts {
+		_ = s.Close()
+	}
 	return c.innerConn.Close()
 }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (result driver.Result, err error) {
+	s, err := c.take(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer c.give(query, s)
 	err = c.guard(query, func() error {
-		result, err = c.innerConn.ExecContext(ctx, query, args)
+		result, err = s.ExecContext(ctx, args)
 		return err
 	})
 	return result, err
 }
 
-func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (found driver.Rows, err error) {
-	err = c.guard(query, func() error {
-		found, err = c.innerConn.QueryContext(ctx, query, args)
-		return err
-	})
-	return c.watch(ctx, found, err)
-}
-
-func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	inner, err := c.innerConn.PrepareContext(ctx, query)
+func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	s, err := c.take(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	prepared, ok := inner.(innerStmt)
-	if !ok {
-		_ = inner.Close()
-		return nil, fmt.Errorf("the SQLite driver's statement is a %T of another version", inner)
+	r := &rows{ctx: ctx, conn: c, query: query, stmt: s}
+	start := func(ctx context.Context) error {
+		return c.guard(query, func() error {
+			r.Rows, err = s.QueryContext(ctx, args)
+			return err
+		})
 	}
-	return &stmt{innerStmt: prepared, conn: c, query: query}, nil
+	if ctx.Done() == nil {
+		err = start(ctx)
+	} else {
+		err = r.watched(func() error {
+			if err := start(context.WithoutCancel(ctx)); err != nil {
+				return err
+			}
+			r.readAhead()
+			return nil
+		})
+	}
+	if err != nil {
+		c.give(query, s)
+		return nil, err
+	}
+	return r, nil
 }
 
-// innerStmt is what database/sql uses of the driver's statement.
+// innerStmt is what this package uses of the driver's statement.
 type innerStmt interface {
 	driver.Stmt
 	driver.StmtExecContext
 	driver.StmtQueryContext
 }
 
-type stmt struct {
-	innerStmt
-	conn  *conn
-	query string
-}
-
-func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (result driver.Result, err error) {
-	err = s.conn.guard(s.query, func() error {
-		result, err = s.innerStmt.ExecContext(ctx, args)
-		return err
-	})
-	return result, err
-}
-
-func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (found driver.Rows, err error) {
-	err = s.conn.guard(s.query, func() error {
-		found, err = s.innerStmt.QueryContext(ctx, args)
-		return err
-	})
-	return s.conn.watch(ctx, found, err)
-}
-
-// watch returns rows whose Next is interrupted when ctx ends.
-func (c *conn) watch(ctx context.Context, inner driver.Rows, err error) (driver.Rows, error) {
+// take returns the prepared statement for query. The caller must give it back
+// after use, because a statement serves one query at a time.
+func (c *conn) take(ctx context.Context, query string) (innerStmt, error) {
+	if s, ok := c.stmts[query]; ok {
+		delete(c.stmts, query)
+		return s, nil
+	}
+	prepared, err := c.innerConn.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	r := &rows{Rows: inner, ctx: ctx, conn: c, stop: func() bool { return true }}
-	if ctx.Done() != nil {
-		r.stop = context.AfterFunc(ctx, r.interrupt)
+	s, ok := prepared.(innerStmt)
+	if !ok {
+		_ = prepared.Close()
+		return nil, fmt.Errorf("the SQLite driver's statement has an unknown type %T", prepared)
 	}
-	return r, nil
+	return s, nil
 }
 
-// rows are the rows of a query whose context may end.
-type rows struct {
-	driver.Rows
-	ctx  context.Context //nolint:containedctx // lives as long as the rows
-	conn *conn
-	stop func() bool // stop watching ctx
-
-	mu      sync.Mutex
-	running bool // Next is: only then may the connection be interrupted
-	ended   bool // ctx has
-}
-
-func (r *rows) Next(dest []driver.Value) error {
-	r.mu.Lock()
-	if r.ended {
-		r.mu.Unlock()
-		return r.ctx.Err()
-	}
-	r.running = true
-	r.mu.Unlock()
-	err := r.conn.guard("", func() error { return r.Rows.Next(dest) })
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.running = false
-	if err != nil && r.ended {
-		return r.ctx.Err()
-	}
-	return err
-}
-
-func (r *rows) Close() error {
-	r.stop()
-	return r.Rows.Close()
-}
-
-// interrupt makes Next return, if it runs. The interrupt cannot get lost: a
-// statement that has answered a row is under way until its rows are closed.
-func (r *rows) interrupt() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ended = true
-	if !r.running {
+func (c *conn) give(query string, s innerStmt) {
+	if _, ok := c.stmts[query]; ok || len(c.stmts) >= maxStmts {
+		_ = s.Close()
 		return
 	}
-	r.conn.interrupt()
+	c.stmts[query] = s
 }

@@ -20,20 +20,20 @@ import (
 // errClosed is the cause of fault.ErrUnavailable before Start and after Stop.
 var errClosed = errors.New("the database is not open")
 
-// Translate turns an error that means "the database does not answer" into
-// fault.ErrUnavailable with err as its cause. Every other error is returned as
-// it is. The methods of [DB] that take a function translate by themselves.
+// Translate returns fault.ErrUnavailable, with err as its cause, if err means
+// that the database does not answer. It returns other errors unchanged. The
+// methods of [DB] return translated errors.
 func Translate(err error) error {
-	if err == nil {
-		return nil
-	}
-	if _, ok := errors.AsType[*fault.Error](err); ok {
+	if err == nil || is[*fault.Error](err) || !unavailable(err) {
 		return err
 	}
-	if unavailable(err) {
-		return fault.ErrUnavailable.WithCause(err)
-	}
-	return err
+	return fault.ErrUnavailable.WithCause(err)
+}
+
+// is reports whether the chain of err has an error of a type.
+func is[T error](err error) bool {
+	_, ok := errors.AsType[T](err)
+	return ok
 }
 
 func unavailable(err error) bool {
@@ -47,8 +47,8 @@ func unavailable(err error) bool {
 		errors.Is(err, errClosed) || errors.Is(err, sql.ErrTxDone)
 }
 
-// sqliteUnavailable tells from a result code whether the file or its disk is
-// at fault. A damaged file is not among them: trying again does not help.
+// sqliteUnavailable reports whether a result code means a problem with the file
+// or the disk that may go away. A damaged file does not repair itself.
 func sqliteUnavailable(code int) bool {
 	switch code & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
@@ -62,35 +62,35 @@ func sqliteUnavailable(code int) bool {
 func postgresUnavailable(code string) bool {
 	switch code[:min(2, len(code))] {
 	case "08", // connection exception
-		"28", // authentication: only when a connection is made
-		"40", // still a deadlock or a conflict after every retry
+		"28", // authentication failed
+		"40", // a deadlock or a conflict, also after the retries
 		"53", // out of connections, memory or disk
-		"57", // shut down, starting, cancelled by a timeout
-		"58": // input or output of the server
+		"57", // shutting down, starting, or cancelled by a timeout
+		"58": // an I/O error of the server
 		return true
 	}
 	switch code {
-	case "25006", // read-only: a standby, or an old primary
-		"25P03", // idle in a transaction for too long
-		"25P04", // a transaction for too long
+	case "25006", // read-only: a standby or a former primary
+		"25P03", // a transaction was idle for too long
+		"25P04", // a transaction took too long
 		"3D000", // no such database
-		"55P03": // a lock was not to be had
+		"55P03": // a lock was not available
 		return true
 	}
 	return false
 }
 
-// conflict reports an error after which PostgreSQL wants the transaction to be
-// run again.
+// conflict reports a serialization failure or a deadlock: PostgreSQL asks to
+// run the transaction again.
 func conflict(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (e.Code == "40001" || e.Code == "40P01")
 }
 
-// lost reports that an open connection is gone or of no use, so that another
-// one may do. That no connection could be made is not among them.
+// lost reports that an open connection ended or became useless, so that a retry
+// on another connection may succeed. It is false if connecting failed.
 func lost(err error) bool {
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+	if is[*pgconn.ConnectError](err) {
 		return false
 	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
@@ -104,20 +104,10 @@ func lost(err error) bool {
 }
 
 func disconnected(err error) bool {
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[net.Error](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[syscall.Errno](err); ok {
-		return true
-	}
-	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return true
-	}
-	// Neither library exports these.
 	text := err.Error()
-	return strings.Contains(text, "sql: database is closed") || strings.Contains(text, "conn closed")
+	return is[*pgconn.ConnectError](err) || is[net.Error](err) || is[syscall.Errno](err) ||
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		// database/sql and pgx do not export these errors.
+		strings.Contains(text, "sql: database is closed") || strings.Contains(text, "conn closed")
 }

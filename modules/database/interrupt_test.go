@@ -12,15 +12,13 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// endless are queries that compute for ever: before their first row, and after
-// it.
+// endless are queries that never end: before their first row, and after it.
 var endless = map[string]string{
 	"before the first row": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0",
 	"between two rows":     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i = 1 OR i < 0",
 }
 
-// within fails the test when fn does not return: what it calls was to end with
-// its context.
+// within fails the test if fn does not return.
 func within(t *testing.T, what string, fn func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -31,7 +29,7 @@ func within(t *testing.T, what string, fn func()) {
 	select {
 	case <-done:
 	case <-time.After(40 * time.Second):
-		t.Fatalf("%s goes on", what)
+		t.Fatalf("%s does not end", what)
 	}
 }
 
@@ -69,7 +67,6 @@ func TestSlowSQLiteStatementEndsWithItsContext(t *testing.T) {
 		{"View", db.View},
 		{"ReadTx", db.ReadTx},
 		{"Write", db.Write},
-		{"Read", func(ctx context.Context, fn database.Func) error { return database.Translate(fn(ctx, db.Read())) }},
 	} {
 		for where, query := range endless {
 			for twice := range 2 { // the second time the statement is prepared
@@ -128,9 +125,8 @@ func TestSlowSQLiteStatementEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// A change that is interrupted loses the transaction that it shares with
-// others: they are committed all the same, each once, and none of them hears
-// of it.
+// An interrupted change loses the transaction that it shares with others. The
+// others are still committed, each once, and return no error.
 func TestInterruptedChangeFailsNoOther(t *testing.T) {
 	t.Parallel()
 	slow := map[string]string{"insert": "INSERT INTO t " + endless["before the first row"]}
@@ -192,8 +188,8 @@ func TestInterruptedChangeFailsNoOther(t *testing.T) {
 	}
 }
 
-// One change without a deadline of its own does not take the time of those
-// that came with it.
+// A slow change without its own deadline leaves enough time for the changes
+// behind it.
 func TestChangesBehindASlowOneAreInTime(t *testing.T) {
 	t.Parallel()
 	db := start(t, "", t.TempDir())
@@ -222,8 +218,8 @@ func TestChangesBehindASlowOneAreInTime(t *testing.T) {
 	}
 }
 
-// Changes that fail or panic, and those whose callers have gone, are run again
-// with the others, or left out.
+// Changes that fail, panic or are canceled keep their outcome when the others run
+// again.
 func TestChangesRunAgainKeepTheirOutcomes(t *testing.T) {
 	t.Parallel()
 	db := start(t, "", t.TempDir())
@@ -242,7 +238,7 @@ func TestChangesRunAgainKeepTheirOutcomes(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				ran := 0
-				err := db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+				err := insist(ctx, db, func(ctx context.Context, q database.Querier) error {
 					ran++
 					if err := insert(n)(ctx, q); err != nil {
 						return err
@@ -288,7 +284,7 @@ func TestChangesRunAgainKeepTheirOutcomes(t *testing.T) {
 	}
 }
 
-// testSlowPostgres lets statements sleep for longer than anyone waits.
+// testSlowPostgres runs statements that sleep longer than their deadlines.
 func testSlowPostgres(t *testing.T, server *pgtest.Server) {
 	db := start(t, server.NewDatabase(t), "")
 	mustWrite(t, db, "CREATE TABLE t (n INTEGER NOT NULL)")
@@ -326,32 +322,49 @@ func testSlowPostgres(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// A change whose transaction SQLite has rolled back goes no further, whatever
-// it makes of the error: else its next statement would be committed alone.
+// After SQLite has rolled back a transaction, all its statements fail, even if the
+// change ignores the first error. Otherwise the next would be committed alone.
 func TestChangeIsNeverThereInPart(t *testing.T) {
 	t.Parallel()
 	db := start(t, "", t.TempDir())
 	mustWrite(t, db, "CREATE TABLE t (n INTEGER NOT NULL)")
-	for _, own := range []error{nil, errors.New("own")} {
-		err := db.Write(t.Context(), func(ctx context.Context, q database.Querier) error {
-			if _, err := q.ExecContext(ctx, "INSERT INTO t VALUES (1)"); err != nil {
-				return err
+	lose := map[string]func(context.Context, database.Querier) error{
+		"an interrupt": func(ctx context.Context, q database.Querier) error {
+			var err error
+			for alive, tries := true, 0; alive && tries < 3; tries++ { // a busy machine may not run the statement before the deadline
+				short, stop := context.WithTimeout(ctx, time.Second)
+				_, err = q.ExecContext(short, "INSERT INTO t "+endless["before the first row"])
+				stop()
+				_, lost := q.ExecContext(ctx, "SELECT 1")
+				alive = lost == nil
 			}
-			short, stop := context.WithTimeout(ctx, 10*time.Millisecond)
-			defer stop()
-			if _, err := q.ExecContext(short, "INSERT INTO t "+endless["before the first row"]); err == nil {
-				t.Error("an endless statement ended")
-			}
-			if _, err := q.ExecContext(ctx, "INSERT INTO t VALUES (2)"); err == nil {
-				t.Error("a statement ran although the transaction was lost")
-			}
-			var n int
-			if err := q.QueryRowContext(ctx, "SELECT count(*) FROM t").Scan(&n); err == nil {
-				t.Error("a query ran although the transaction was lost")
-			}
-			return own
-		})
-		isUnavailable(t, "a change that goes on", err)
+			return err
+		},
+		"a constraint": func(ctx context.Context, q database.Querier) error {
+			_, err := q.ExecContext(ctx, "INSERT OR ROLLBACK INTO t VALUES (NULL)")
+			return err
+		},
+	}
+	for how, lose := range lose {
+		for _, own := range []error{nil, errors.New("own")} {
+			err := db.Write(t.Context(), func(ctx context.Context, q database.Querier) error {
+				if _, err := q.ExecContext(ctx, "INSERT INTO t VALUES (1)"); err != nil {
+					return err
+				}
+				if err := lose(ctx, q); err == nil {
+					t.Errorf("after %s: no error", how)
+				}
+				if _, err := q.ExecContext(ctx, "INSERT INTO t VALUES (2)"); err == nil {
+					t.Errorf("after %s: a statement ran although the transaction was lost", how)
+				}
+				var n int
+				if err := q.QueryRowContext(ctx, "SELECT count(*) FROM t").Scan(&n); err == nil {
+					t.Errorf("after %s: a query ran although the transaction was lost", how)
+				}
+				return own
+			})
+			isUnavailable(t, how+": a change that goes on", err)
+		}
 	}
 	mustWrite(t, db, "INSERT INTO t VALUES (3)")
 	if n := number(t, db, "SELECT sum(n) FROM t"); n != 3 {

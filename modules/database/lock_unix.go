@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// tryLock takes a lock on f that ends with the process at the latest. It
-// returns errLocked when another process has it.
+// tryLock locks f. The system unlocks f when the process ends. It returns
+// errLocked if another process has the lock.
 func tryLock(f *os.File) error {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// tryLock takes a lock on f that ends with the process at the latest. It
-// returns errLocked when another process has it. The locked byte lies far
-// behind the text, so that others can read that.
+// tryLock locks f. The system unlocks f when the process ends. It returns
+// errLocked if another process has the lock. The locked byte is far behind the
+// text of the file, so that other processes can read the text.
 func tryLock(f *os.File) error {
 	at := &windows.Overlapped{OffsetHigh: math.MaxInt32}
 	err := windows.LockFileEx(windows.Handle(f.Fd()),

@@ -9,11 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/fault"
 )
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	childtest.VerifyMain(childtest.Main(m))
 }
 
 // helper opens the database and writes from several goroutines, printing each
@@ -113,7 +113,7 @@ func start(tb testing.TB, url, dir string) *database.DB {
 
 func stop(tb testing.TB, db *database.DB) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := db.Stop(ctx); err != nil {
 		tb.Errorf("stop: %v", err)
@@ -126,6 +126,21 @@ func write(ctx context.Context, db *database.DB, query string, args ...any) erro
 		_, err := q.ExecContext(ctx, query, args...)
 		return err
 	})
+}
+
+// insist is [database.DB.Write] that is repeated when a busy machine had no time to
+// begin it.
+func insist(ctx context.Context, db *database.DB, fn database.Func) error {
+	for {
+		var began atomic.Bool
+		err := db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+			began.Store(true)
+			return fn(ctx, q)
+		})
+		if began.Load() || !errors.Is(err, fault.ErrUnavailable) {
+			return err
+		}
+	}
 }
 
 func mustWrite(tb testing.TB, db *database.DB, query string, args ...any) {
@@ -166,7 +181,7 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for !ok() {
 		select {
 		case <-tick.C:

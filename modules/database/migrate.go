@@ -18,31 +18,31 @@ import (
 )
 
 const (
-	// versionTable has a name of our own: a database may be shared with other
-	// programs that use the same migration library.
+	// versionTable is not goose's default name, because other programs that use
+	// goose may share the database.
 	versionTable = "moim_migrations"
-	// migrationLock is the key of the advisory lock that makes one node at a
-	// time migrate a PostgreSQL database.
+	// migrationLock is the key of the PostgreSQL advisory lock. Only the node
+	// that holds it migrates.
 	migrationLock = 0x6d6f696d // "moim"
 )
 
-// Migration is one step of the schema.
+// Migration is one step between two versions of the schema.
 type Migration struct {
 	Version   int64
-	Name      string
-	AppliedAt time.Time // zero: it is pending
+	Name      string    // the file name without number and suffix
+	AppliedAt time.Time // only Status sets it; zero if pending
 }
 
-// Migrator moves a database's schema between versions. On PostgreSQL one
-// migrator at a time works on a database; a SQLite file is its own until
-// Close.
+// Migrator changes the version of a database's schema. On PostgreSQL several
+// migrators of one database wait for each other. A SQLite file is locked until
+// Close. A Migrator is not safe for concurrent use.
 type Migrator struct {
 	provider *goose.Provider
 	close    func()
 }
 
-// OpenMigrator opens the database that cfg and dataDir name, as for [Open],
-// without migrating it.
+// OpenMigrator opens the database that cfg and dataDir name, as [Open] does. It
+// does not migrate.
 func OpenMigrator(ctx context.Context, cfg Config, dataDir string, log *slog.Logger) (*Migrator, error) {
 	at, err := cfg.parse(dataDir)
 	if err != nil {
@@ -50,7 +50,7 @@ func OpenMigrator(ctx context.Context, cfg Config, dataDir string, log *slog.Log
 	}
 	s, err := openSession(ctx, at, log)
 	if err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
+		return nil, fmt.Errorf("open the database: %w", Translate(err))
 	}
 	s.migrator.close = s.close
 	return s.migrator, nil
@@ -82,7 +82,7 @@ func newMigrator(dialect Dialect, pool *sql.DB, log *slog.Logger) (*Migrator, er
 	return &Migrator{provider: provider, close: func() {}}, nil
 }
 
-// Up applies what is pending and returns it.
+// Up applies the pending migrations and returns them.
 func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 	if err := m.refuseNewer(ctx); err != nil {
 		return nil, err
@@ -94,8 +94,8 @@ func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 	return steps(results), nil
 }
 
-// Down takes the last step back and returns it; nothing when there is none.
-// What that step made is lost.
+// Down reverts the last migration and returns it, or nothing if none is applied.
+// The data in the tables that the migration created is lost.
 func (m *Migrator) Down(ctx context.Context) ([]Migration, error) {
 	if err := m.refuseNewer(ctx); err != nil {
 		return nil, err
@@ -105,16 +105,16 @@ func (m *Migrator) Down(ctx context.Context) ([]Migration, error) {
 	case errors.Is(err, goose.ErrNoNextVersion):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("take back the last migration: %w", Translate(err))
+		return nil, fmt.Errorf("revert the last migration: %w", Translate(err))
 	}
 	return steps([]*goose.MigrationResult{result}), nil
 }
 
-// Status lists all steps in order.
+// Status returns all migrations, by version.
 func (m *Migrator) Status(ctx context.Context) ([]Migration, error) {
 	status, err := m.provider.Status(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the migrations' status: %w", Translate(err))
+		return nil, fmt.Errorf("read the status of the migrations: %w", Translate(err))
 	}
 	all := make([]Migration, 0, len(status))
 	for _, s := range status {
@@ -145,7 +145,7 @@ func steps(results []*goose.MigrationResult) []Migration {
 	return done
 }
 
-// name is a step's file name without its number and ending.
+// name returns the file name of a migration without number and suffix.
 func name(s *goose.Source) string {
 	base := strings.TrimSuffix(path.Base(s.Path), ".sql")
 	if _, rest, ok := strings.Cut(base, "_"); ok {

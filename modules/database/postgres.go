@@ -8,61 +8,56 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/moim-live/moim/internal/tasks"
 )
 
 const (
-	// statementTimeout and idleTimeout end what a frozen node left behind: no
-	// row stays locked for longer. Together they bound how long a transaction
-	// may take from its last statement to its commit.
+	// statementTimeout and idleTimeout make the server end the transactions of a
+	// node that froze, so that no row stays locked for longer.
 	statementTimeout = 5 * time.Second
 	idleTimeout      = 5 * time.Second
 
 	connLifetime = 30 * time.Minute
 	connIdleTime = 5 * time.Minute
 
-	// startPatience is how long Start waits for a server that is not up yet.
-	startPatience = 10 * time.Second
-	startEvery    = 100 * time.Millisecond
+	// startTimeout is how long Start waits for a server that is still starting.
+	startTimeout = 10 * time.Second
+	startEvery   = 100 * time.Millisecond
 
-	// maxReconnects is how often a call that lost its connection tries another.
+	// maxReconnects is how many times a call retries after a lost connection.
 	maxReconnects = 2
-	firstPause    = 2 * time.Millisecond
-	longestPause  = 200 * time.Millisecond
+	minBackoff    = 2 * time.Millisecond
+	maxBackoff    = 200 * time.Millisecond
 )
 
-// sessionSettings sets a new connection up. Acknowledged means on disk, so
-// commits are not left asynchronous even where the server is told so.
+// sessionSettings configures a new connection. It turns asynchronous commits
+// off, because a write must be on disk before it is acknowledged.
 const sessionSettings = `SELECT set_config('statement_timeout', $1, false),
 	set_config('idle_in_transaction_session_timeout', $2, false),
 	set_config('synchronous_commit', CASE current_setting('synchronous_commit')
 		WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)`
 
 // postgresDB is a pool of connections to a PostgreSQL server. pgx prepares and
-// keeps statements by itself.
-type postgresDB struct {
-	conns *sql.DB
-
-	once   sync.Once
-	closed chan struct{}
-}
+// keeps the statements.
+type postgresDB struct{ conns *sql.DB }
 
 var _ backend = (*postgresDB)(nil)
 
 func openPostgres(ctx context.Context, at location, log *slog.Logger) (*session, error) {
 	config := *at.postgres.ConnConfig
-	migrating := stdlib.OpenDB(config) // no timeouts: a step may take long
+	migrating := stdlib.OpenDB(config) // without timeouts, because a migration may take long
 	migrating.SetMaxOpenConns(2)
 	closeAll := func() { _ = migrating.Close() }
 	if err := awaitServer(ctx, migrating, at, log); err != nil {
 		closeAll()
-		return nil, Translate(err)
+		return nil, err
 	}
 	migrator, err := newMigrator(Postgres, migrating, log)
 	if err != nil {
@@ -70,7 +65,7 @@ func openPostgres(ctx context.Context, at location, log *slog.Logger) (*session,
 		return nil, err
 	}
 	serve := func(ctx context.Context) (backend, error) {
-		conns := stdlib.OpenDB(config, stdlib.OptionAfterConnect(setUp))
+		conns := stdlib.OpenDB(config, stdlib.OptionAfterConnect(configure))
 		conns.SetMaxOpenConns(at.maxConns)
 		conns.SetMaxIdleConns(at.maxConns)
 		conns.SetConnMaxLifetime(connLifetime)
@@ -80,57 +75,51 @@ func openPostgres(ctx context.Context, at location, log *slog.Logger) (*session,
 			return nil, err
 		}
 		closeAll()
-		return &postgresDB{conns: conns, closed: make(chan struct{})}, nil
+		return &postgresDB{conns}, nil
 	}
 	return &session{migrator: migrator, serve: serve, close: closeAll}, nil
 }
 
-// awaitServer returns when the server answers, or with an error that waiting
-// does not mend.
+// awaitServer returns when the server answers. It returns an error at once if
+// the server is not just starting.
 func awaitServer(ctx context.Context, pool *sql.DB, at location, log *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	tick := time.NewTicker(startEvery)
-	defer tick.Stop()
-	for told := false; ; told = true {
+	for logged := false; ; logged = true {
 		err := pool.PingContext(ctx)
 		if err == nil || !starting(err) {
 			return err
 		}
-		if !told {
+		if !logged {
 			log.Warn("database: waiting for PostgreSQL", "at", at.String(), "err", err)
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if !tasks.Pause(ctx, startEvery) {
 			return err
 		}
 	}
 }
 
-// starting reports an error of a server that may be on its way up.
+// starting reports whether err may come from a server that is still starting.
 func starting(err error) bool {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return e.Code == "57P03"
+		return e.Code == "57P03" // cannot_connect_now
 	}
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)
 }
 
-func setUp(ctx context.Context, conn *pgx.Conn) error {
+func configure(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.Exec(ctx, sessionSettings, milliseconds(statementTimeout), milliseconds(idleTimeout))
 	if err != nil {
-		_ = conn.Close(ctx) // the library leaves that to us
-		return fmt.Errorf("set up a connection: %w", err)
+		_ = conn.Close(ctx) // pgx does not close it
+		return fmt.Errorf("configure a connection: %w", err)
 	}
 	return nil
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%dms", d.Milliseconds()) }
 
-func (p *postgresDB) pool() Querier { return p.conns }
-
 func (p *postgresDB) view(ctx context.Context, fn Func) error {
-	return again(ctx, func() (bool, error) {
+	return retry(ctx, func() (bool, error) {
 		err := fn(ctx, p.conns)
 		return err != nil && lost(err), err
 	})
@@ -138,7 +127,7 @@ func (p *postgresDB) view(ctx context.Context, fn Func) error {
 
 func (p *postgresDB) readTx(ctx context.Context, fn Func) error {
 	options := &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
-	return again(ctx, func() (bool, error) {
+	return retry(ctx, func() (bool, error) {
 		tx, err := p.conns.BeginTx(ctx, options)
 		if err != nil {
 			return lost(err), err
@@ -150,12 +139,11 @@ func (p *postgresDB) readTx(ctx context.Context, fn Func) error {
 }
 
 func (p *postgresDB) write(ctx context.Context, fn Func) error {
-	return again(ctx, func() (bool, error) { return p.try(ctx, fn) })
+	return retry(ctx, func() (bool, error) { return p.try(ctx, fn) })
 }
 
-// try runs fn in one transaction. It reports whether fn may be run again:
-// after an error that came before the commit was sent, or with which the
-// server refused it.
+// try runs fn in one transaction. It reports whether fn may run again: the
+// commit was not sent, or the server refused it.
 func (p *postgresDB) try(ctx context.Context, fn Func) (bool, error) {
 	conn, err := p.conns.Conn(ctx)
 	if err != nil {
@@ -166,11 +154,11 @@ func (p *postgresDB) try(ctx context.Context, fn Func) (bool, error) {
 	if err != nil {
 		return lost(err), err
 	}
-	defer func() { _ = tx.Rollback() }() // for a panic; otherwise it has ended
+	defer func() { _ = tx.Rollback() }() // if fn panics
 	if err := fn(ctx, tx); err != nil {
 		_ = tx.Rollback()
 		if lost(err) {
-			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // not for the next one
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // remove it from the pool
 			return true, err
 		}
 		return conflict(err), err
@@ -181,13 +169,13 @@ func (p *postgresDB) try(ctx context.Context, fn Func) (bool, error) {
 	return false, nil
 }
 
-// again calls try until it succeeds or says that it is not worth it: within
-// the deadline after conflicts, a few times after lost connections.
-func again(ctx context.Context, try func() (bool, error)) error {
+// retry calls try until it succeeds, reports that a retry is not possible, or
+// ctx ends. After lost connections it retries only a few times.
+func retry(ctx context.Context, try func() (again bool, err error)) error {
 	reconnects := 0
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		retry, err := try()
-		if err == nil || !retry || ctx.Err() != nil {
+	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
+		again, err := try()
+		if err == nil || !again || ctx.Err() != nil {
 			return err
 		}
 		if !conflict(err) {
@@ -195,27 +183,10 @@ func again(ctx context.Context, try func() (bool, error)) error {
 				return err
 			}
 		}
-		timer := time.NewTimer(pause/2 + rand.N(pause))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !tasks.Pause(ctx, backoff/2+rand.N(backoff)) {
 			return err
 		}
 	}
 }
 
-func (p *postgresDB) close(ctx context.Context) error {
-	p.once.Do(func() {
-		go func() {
-			defer close(p.closed)
-			_ = p.conns.Close()
-		}()
-	})
-	select {
-	case <-p.closed:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("close the database: %w", ctx.Err())
-	}
-}
+func (p *postgresDB) close(context.Context) { _ = p.conns.Close() }

@@ -9,46 +9,41 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sync"
 	"time"
 )
 
 const (
 	minReaders = 4
-	// busyTimeout is how long SQLite waits for a lock that another program,
-	// such as a backup tool, has on the file.
+	// busyTimeout is how long SQLite waits while another program, such as a
+	// backup tool, locks the file.
 	busyTimeout = 2 * time.Second
 )
 
-// sqliteDB is a SQLite file with one connection that writes and a few that
-// read.
+// sqliteDB is a SQLite file with one connection for writing and a pool for
+// reading.
 type sqliteDB struct {
 	writing *sql.DB
 	reading *sql.DB
 	writer  *writer
-	read    statements
 	lock    *fileLock
 	file    string
 	log     *slog.Logger
-
-	once   sync.Once
-	closed chan struct{}
 }
 
 var _ backend = (*sqliteDB)(nil)
 
-// openSQLite locks the file, makes it where there is none, and opens the
-// writing connection.
+// openSQLite creates the file if there is none, locks it and opens the writing
+// connection.
 func openSQLite(ctx context.Context, file string, log *slog.Logger) (*session, error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return nil, err
 	}
-	// SQLite's other files take their mode from this one.
-	made, err := os.OpenFile(file, os.O_RDONLY|os.O_CREATE, 0o600)
+	// SQLite gives its other files the same mode.
+	created, err := os.OpenFile(file, os.O_RDONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := made.Close(); err != nil {
+	if err := created.Close(); err != nil {
 		return nil, err
 	}
 	lock, err := lockFile(file)
@@ -91,18 +86,16 @@ func openSQLite(ctx context.Context, file string, log *slog.Logger) (*session, e
 			writing: writing,
 			reading: reading,
 			writer:  startWriter(writing),
-			read:    statements{texts: newTexts(reading.PrepareContext), direct: reading},
 			lock:    lock,
 			file:    file,
 			log:     log,
-			closed:  make(chan struct{}),
 		}, nil
 	}
 	return &session{migrator: migrator, serve: serve, close: closeAll}, nil
 }
 
-// checkFile says early and clearly what would otherwise fail with the first
-// write: that the disk takes no write-ahead log.
+// checkFile fails if the file system does not support the write-ahead log. The
+// first write would fail later, with a less clear error.
 func checkFile(ctx context.Context, pool *sql.DB) error {
 	var mode string
 	if err := pool.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
@@ -114,8 +107,7 @@ func checkFile(ctx context.Context, pool *sql.DB) error {
 	return nil
 }
 
-// openFile returns a pool of connections to a SQLite file, none of them opened
-// yet.
+// openFile returns a pool of connections to a SQLite file. It opens none yet.
 func openFile(file, mode string, pragmas ...string) (*sql.DB, error) {
 	pragmas = append([]string{fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())}, pragmas...)
 	path := filepath.ToSlash(file)
@@ -126,85 +118,26 @@ func openFile(file, mode string, pragmas ...string) (*sql.DB, error) {
 	return openPool(dsn)
 }
 
-func (s *sqliteDB) pool() Querier { return s.read }
-
-func (s *sqliteDB) view(ctx context.Context, fn Func) error { return fn(ctx, s.read) }
+func (s *sqliteDB) view(ctx context.Context, fn Func) error { return fn(ctx, s.reading) }
 
 func (s *sqliteDB) readTx(ctx context.Context, fn Func) error {
 	tx, err := s.reading.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err
 	}
-	q := &readingTx{tx: tx, texts: s.read.texts}
-	defer q.prepare(ctx)
 	defer func() { _ = tx.Rollback() }() // there is nothing to commit
-	return fn(ctx, q)
+	return fn(ctx, tx)
 }
 
 func (s *sqliteDB) write(ctx context.Context, fn Func) error { return s.writer.write(ctx, fn) }
 
-func (s *sqliteDB) close(ctx context.Context) error {
-	s.once.Do(func() {
-		go func() {
-			defer close(s.closed)
-			s.writer.stop()
-			s.read.texts.close()
-			_ = s.reading.Close()
-			if err := checkpoint(ctx, s.writing); err != nil {
-				s.log.Warn("database: the write-ahead log was not moved into the database's file: keep the two together, also in a copy",
-					"file", s.file, "log", s.file+"-wal", "err", err)
-			}
-			_ = s.writing.Close() // last: a connection that only reads leaves the log's file behind
-			s.lock.release()
-		}()
-	})
-	select {
-	case <-s.closed:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("close the database (until that is done, a copy of %[1]s needs %[1]s-wal too): %w", s.file, ctx.Err())
+func (s *sqliteDB) close(ctx context.Context) {
+	s.writer.stop()
+	_ = s.reading.Close()
+	if err := checkpoint(ctx, s.writing); err != nil {
+		s.log.Warn("database: the write-ahead log was not moved into the database file; keep both files together, also in a backup",
+			"file", s.file, "log", s.file+"-wal", "err", err)
 	}
-}
-
-// readingTx runs a pool's prepared statements in a transaction. What is not
-// prepared yet is run as it is, and prepared afterwards: preparing takes a
-// connection of the pool, and transactions that hold one while they wait for
-// another would wait for each other.
-type readingTx struct {
-	tx         *sql.Tx
-	texts      *texts
-	unprepared []string
-}
-
-func (r *readingTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return r.tx.ExecContext(ctx, query, args...)
-}
-
-func (r *readingTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if st := r.statement(query); st != nil {
-		return r.tx.StmtContext(ctx, st).QueryContext(ctx, args...)
-	}
-	return r.tx.QueryContext(ctx, query, args...)
-}
-
-func (r *readingTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if st := r.statement(query); st != nil {
-		return r.tx.StmtContext(ctx, st).QueryRowContext(ctx, args...)
-	}
-	return r.tx.QueryRowContext(ctx, query, args...)
-}
-
-func (r *readingTx) statement(query string) *sql.Stmt {
-	st := r.texts.find(query)
-	if st == nil {
-		r.unprepared = append(r.unprepared, query)
-	}
-	return st
-}
-
-// prepare prepares what was missing, once the transaction has ended.
-func (r *readingTx) prepare(ctx context.Context) {
-	for _, query := range r.unprepared {
-		r.texts.get(ctx, query)
-	}
+	_ = s.writing.Close() // last, because a read-only connection does not delete the log file
+	s.lock.release()
 }

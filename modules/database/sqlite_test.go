@@ -98,7 +98,7 @@ func TestFailedWriteUndoesNothingElse(t *testing.T) {
 					t.Errorf("write %d panicked with %v", i, v)
 				}
 			}()
-			err := db.Write(t.Context(), func(ctx context.Context, q database.Querier) error {
+			err := insist(t.Context(), db, func(ctx context.Context, q database.Querier) error {
 				if _, err := q.ExecContext(ctx, "INSERT INTO t VALUES ($1)", i); err != nil {
 					return err
 				}
@@ -151,7 +151,7 @@ func TestWritersDoNotWaitBeyondTheirDeadline(t *testing.T) {
 	cancelled, stopWaiting := context.WithCancel(t.Context())
 	stopWaiting()
 	if err := write(cancelled, db, "INSERT INTO t VALUES (1)"); !errors.Is(err, context.Canceled) {
-		t.Errorf("a caller who went away: %v", err)
+		t.Errorf("a canceled caller: %v", err)
 	}
 	close(release)
 	holder.Wait()
@@ -232,8 +232,8 @@ func readsOneMoment(t *testing.T, db *database.DB) {
 	}
 }
 
-// As many transactions as there are connections begin with statements that
-// nobody has run before: none of them needs another connection for that.
+// As many transactions as there are connections run statements that are not
+// prepared yet. None of them needs a second connection to prepare them.
 func TestReadTransactionsDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	db := start(t, "", t.TempDir())
@@ -310,5 +310,36 @@ func TestFullDisk(t *testing.T) {
 	mustWrite(t, db, "INSERT INTO t VALUES ('again')")
 	if n := number(t, db, "SELECT count(*) FROM t"); n != 2 {
 		t.Errorf("%d rows, want 2", n)
+	}
+}
+
+// A query returns all its rows in order, also if it has more than are read ahead.
+func TestLongResultsAreComplete(t *testing.T) {
+	t.Parallel()
+	db := start(t, "", t.TempDir())
+	for _, want := range []int{0, 1, 99, 100, 101, 1000} {
+		err := db.View(t.Context(), func(ctx context.Context, q database.Querier) error {
+			rows, err := q.QueryContext(ctx, "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < $1) SELECT i FROM n WHERE i < $1", want)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = rows.Close() }()
+			for i := range want {
+				var got int
+				if !rows.Next() {
+					t.Fatalf("%d rows, want %d: %v", i, want, rows.Err())
+				}
+				if err := rows.Scan(&got); err != nil || got != i {
+					t.Fatalf("row %d is %d, %v", i, got, err)
+				}
+			}
+			if rows.Next() {
+				t.Errorf("more than %d rows", want)
+			}
+			return rows.Err()
+		})
+		if err != nil {
+			t.Errorf("%d rows: %v", want, err)
+		}
 	}
 }

@@ -15,48 +15,47 @@ import (
 )
 
 const (
-	// maxGathered and maxGather bound how many changes share a commit, and for
-	// how long they are collected: so that the first one is not kept waiting.
-	maxGathered = 512
-	maxGather   = 20 * time.Millisecond
+	// maxBatch and maxGather bound how many changes share a commit and how long
+	// the writer gathers them, so that the first one does not wait long.
+	maxBatch  = 512
+	maxGather = 20 * time.Millisecond
 
-	// maxRun bounds how long one change may run while others wait. It is less
-	// than defaultTimeout, so that the changes behind a slow one are in time.
+	// maxRun bounds how long a change may run while others wait. It is less than
+	// defaultTimeout, so that the changes behind a slow one can still succeed.
 	maxRun = 3 * time.Second
 )
 
-var errTooLong = errors.New("the change ran for too long while others waited")
+var errTooLong = errors.New("the change ran too long while others waited")
 
-// writer is SQLite's one writer. A goroutine of its own takes the changes that
-// wait, runs each in a savepoint of one transaction, and commits once for all:
-// while the disk syncs, the next transaction's changes gather.
+// writer runs all changes of a SQLite file. Its goroutine takes the changes that
+// wait, runs each in a savepoint of one transaction, and commits them together
+// (group commit). While the disk syncs, changes for the next commit gather.
 //
-// A statement that is interrupted, or that finds the disk full, makes SQLite
-// roll back the whole transaction. Then the other changes run again, without
-// that one.
+// SQLite rolls back the whole transaction if a statement is interrupted or the
+// disk is full. Then the writer runs the other changes again, without the one
+// that failed.
 type writer struct {
 	pool     *sql.DB
 	requests chan *request
 	quit     chan struct{}
 	done     chan struct{}
 	commits  atomic.Int64
-	callers  atomic.Int64 // callers of write
+	callers  atomic.Int64 // in write
 
-	conn      *sql.Conn // nil until the first write, and after a failure
-	interrupt func()    // ends the statement that runs on conn
-	run       statements
+	conn  *sql.Conn // nil before the first write and after a failure
+	inner *conn     // what conn wraps
 }
 
 // request is one call of write.
 type request struct {
 	ctx     context.Context //nolint:containedctx // lives as long as the call
 	fn      Func
-	outcome chan error // gets one value
+	outcome chan error // receives one value
 
-	mu    sync.Mutex // held while fn runs, so that the caller does not return before
-	left  bool       // the caller has returned: fn must not run
-	err   error      // what fn returned
-	panic any        // what fn panicked with
+	mu    sync.Mutex // held while fn runs, so that write does not return meanwhile
+	left  bool       // write has returned, so fn must not run
+	err   error      // from fn
+	panic any        // the value of a panic in fn
 }
 
 func startWriter(pool *sql.DB) *writer {
@@ -75,8 +74,8 @@ func (w *writer) stop() {
 	<-w.done
 }
 
-// write returns once fn is committed. When ctx ends before that, the outcome
-// of fn is not known. fn does not run after write has returned.
+// write returns when fn is committed. If ctx ends first, fn may or may not be
+// committed. fn does not run after write has returned.
 func (w *writer) write(ctx context.Context, fn Func) error {
 	w.callers.Add(1)
 	defer w.callers.Add(-1)
@@ -95,12 +94,12 @@ func (w *writer) write(ctx context.Context, fn Func) error {
 		err = r.leave()
 	}
 	if r.panic != nil {
-		panic(r.panic) // where it belongs: in the goroutine that passed fn
+		panic(r.panic) // in the goroutine of the caller
 	}
 	return err
 }
 
-// leave returns the outcome if there is one. It waits for fn while that runs.
+// leave returns the outcome if there is one already. It waits while fn runs.
 func (r *request) leave() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -115,7 +114,7 @@ func (r *request) leave() error {
 
 func (w *writer) loop() {
 	defer close(w.done)
-	defer w.drop()
+	defer w.disconnect()
 	for {
 		select {
 		case r := <-w.requests:
@@ -126,28 +125,28 @@ func (w *writer) loop() {
 	}
 }
 
-// batch runs first, and the changes that wait behind it, in one transaction,
-// and answers them all. Where one loses the transaction, the others run again.
+// batch runs first and the changes that wait in one transaction and answers
+// them all. If one of them loses the transaction, it runs the others again.
 func (w *writer) batch(first *request) {
-	changes, wait := []*request{first}, w.waiting()
+	changes, next := []*request{first}, w.gather()
 	for len(changes) > 0 {
-		all, culprit, err := w.transact(changes, wait)
+		all, culprit, err := w.transact(changes, next)
 		if culprit == nil {
 			answer(all, err)
 			return
 		}
 		answer([]*request{culprit}, err)
 		changes = slices.DeleteFunc(all, func(r *request) bool { return r == culprit })
-		wait = func() *request { return nil }
+		next = func() *request { return nil }
 	}
 }
 
-// waiting returns a function that returns the next change that waits, or nil
-// when there is none or enough were taken.
-func (w *writer) waiting() func() *request {
+// gather returns a function that returns the next change that waits. The
+// function returns nil if none waits or the batch is complete.
+func (w *writer) gather() func() *request {
 	start, taken := time.Now(), 1
 	return func() *request {
-		if taken == maxGathered || time.Since(start) >= maxGather {
+		if taken == maxBatch || time.Since(start) >= maxGather {
 			return nil
 		}
 		select {
@@ -160,11 +159,10 @@ func (w *writer) waiting() func() *request {
 	}
 }
 
-// answer tells the callers how their transaction ended: with err, or as their
-// functions did.
+// answer sends each caller its outcome: err if the transaction failed, or else
+// the error of the caller's function.
 func answer(changes []*request, err error) {
 	if err != nil {
-		// To the callers it is a database that failed, whatever the cause.
 		err = fault.ErrUnavailable.WithCause(err)
 	}
 	for _, r := range changes {
@@ -177,8 +175,8 @@ func answer(changes []*request, err error) {
 }
 
 // transact runs changes, and then those that next returns, in one transaction
-// and commits it. It returns all of them. With an error the transaction is
-// lost, by the culprit unless that is nil.
+// and commits it. It returns all of them. An error means that the transaction
+// is lost. If one change caused that, it is the culprit.
 func (w *writer) transact(changes []*request, next func() *request) (all []*request, culprit *request, err error) {
 	if err := w.begin(); err != nil {
 		return changes, nil, err
@@ -204,8 +202,8 @@ func (w *writer) transact(changes []*request, next func() *request) (all []*requ
 	return changes, nil, nil
 }
 
-// savepoint runs one change so that its failure undoes nothing else. An error
-// means that the whole transaction is lost.
+// savepoint runs one change in a savepoint, so that it can be undone alone. An
+// error means that the whole transaction is lost.
 func (w *writer) savepoint(r *request) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -220,22 +218,16 @@ func (w *writer) savepoint(r *request) error {
 	}
 	if r.err = w.call(r); r.err != nil {
 		if err := w.exec("ROLLBACK TO change"); err != nil {
-			// SQLite has rolled back by itself, after an interrupt or on a full
-			// disk: then fn's error says more than that there is no savepoint.
+			// If SQLite has rolled back by itself, err only says that the
+			// savepoint is missing. The error of fn says why.
 			return fmt.Errorf("undo a change: %w", errors.Join(r.err, err))
 		}
 	}
 	return w.exec("RELEASE change")
 }
 
-func (w *writer) call(r *request) (err error) {
+func (w *writer) call(r *request) error {
 	r.panic = nil
-	defer func() {
-		if v := recover(); v != nil {
-			r.panic = v
-			err = fmt.Errorf("panic: %v", v)
-		}
-	}()
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	defer cancel(nil)
 	limit := time.AfterFunc(maxRun, func() {
@@ -244,12 +236,29 @@ func (w *writer) call(r *request) (err error) {
 		}
 	})
 	defer limit.Stop()
-	defer w.interruptAfter(ctx)()
-	err = r.fn(ctx, shielded{w.run, ctx})
+	// interruptible watches ctx for the whole change. If the driver watched it for
+	// each statement, a change would cost a third more processor time.
+	q := bound{w.conn, func(given context.Context) context.Context {
+		if given == ctx && ctx.Err() == nil {
+			return context.WithoutCancel(ctx)
+		}
+		return given
+	}}
+	err := w.inner.interruptible(ctx, func() error { return r.run(ctx, q) })
 	if err != nil && errors.Is(context.Cause(ctx), errTooLong) {
 		err = fault.ErrUnavailable.WithCause(fmt.Errorf("%w: %w", errTooLong, err))
 	}
 	return err
+}
+
+func (r *request) run(ctx context.Context, q Querier) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.panic = v
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	return r.fn(ctx, q)
 }
 
 func (w *writer) begin() error {
@@ -258,7 +267,7 @@ func (w *writer) begin() error {
 	}
 	err := w.exec("BEGIN IMMEDIATE")
 	if err != nil {
-		w.drop() // the next one begins with a connection that has no past
+		w.disconnect() // the next batch starts with a new connection
 	}
 	return err
 }
@@ -276,9 +285,9 @@ func (w *writer) connect() error {
 	err = opened.Raw(func(c any) error {
 		inner, ok := c.(*conn)
 		if !ok {
-			return fmt.Errorf("a connection of another driver: %T", c)
+			return fmt.Errorf("the connection has an unknown type %T", c)
 		}
-		w.interrupt = inner.interrupt
+		w.inner = inner
 		return nil
 	})
 	if err != nil {
@@ -286,7 +295,6 @@ func (w *writer) connect() error {
 		return err
 	}
 	w.conn = opened
-	w.run = statements{texts: newTexts(opened.PrepareContext), direct: opened}
 	return nil
 }
 
@@ -294,19 +302,18 @@ func (w *writer) exec(query string) error {
 	if w.conn == nil {
 		return errClosed
 	}
-	_, err := w.run.ExecContext(context.Background(), query)
+	_, err := w.conn.ExecContext(context.Background(), query)
 	return err
 }
 
-// rollback fails where SQLite has rolled back by itself.
+// rollback ignores the error that follows if SQLite has rolled back by itself.
 func (w *writer) rollback() { _ = w.exec(rollback) }
 
-func (w *writer) drop() {
+func (w *writer) disconnect() {
 	if w.conn == nil {
 		return
 	}
-	w.run.texts.close()
-	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // closes it for good
+	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // remove it from the pool
 	_ = w.conn.Close()
 	w.conn = nil
 }

@@ -1,10 +1,10 @@
-// Package fault holds the errors that a client may see: a kind, which decides
-// the transport's status, a stable code, which programs test for, and a
-// message, which tells a person what to do. Every other error is internal: it
-// is logged in full and shown as [Internal].
+// Package fault defines the errors that a client may see. Each has a kind, which
+// determines the HTTP status, a stable code, which programs test for, and a
+// message for people. All other errors are internal: the server logs them in
+// full, and the client sees [ErrInternal].
 //
-// It knows no transport: package web maps kinds to HTTP statuses, package
-// socket puts codes into acknowledgements.
+// The package knows no transport. Package web maps kinds to HTTP statuses, and
+// package socket puts codes into acknowledgements.
 package fault
 
 import (
@@ -14,39 +14,39 @@ import (
 	"unicode/utf8"
 )
 
-// Kind says what sort of failure an [Error] is.
+// Kind is the kind of an [Error].
 type Kind int
 
-// The kinds, named for what the caller can do about them.
+// The kinds.
 const (
-	Internal        Kind = iota // nothing: the server is at fault
-	BadRequest                  // the request could not be read
-	Invalid                     // it could be read, and breaks a rule
-	Unauthenticated             // come back with a valid token
-	Forbidden                   // known, but not allowed
-	NotFound                    // it does not exist, or not for this caller
-	Gone                        // it existed once
-	Conflict                    // the current state stands against it
-	Precondition                // it changed since the caller last read it
-	TooLarge                    // send less
-	RateLimited                 // send later
-	Unavailable                 // a dependency is down: try again
+	Internal        Kind = iota // the server failed
+	BadRequest                  // the request could not be decoded
+	Invalid                     // the request breaks a rule
+	Unauthenticated             // the request has no valid token
+	Forbidden                   // the user is not allowed to do this
+	NotFound                    // the resource does not exist, or the user may not see it
+	Gone                        // the resource existed once
+	Conflict                    // the current state does not allow the change
+	Precondition                // the resource changed after the client read it
+	TooLarge                    // the request is too large
+	RateLimited                 // there are too many requests
+	Unavailable                 // a dependency is down; a retry may succeed
 )
 
-// Error is a failure that a client may see. Treat it as immutable: the With
-// methods return copies.
+// Error is an error that a client may see. Do not modify it: the With methods
+// return copies.
 type Error struct {
 	Kind    Kind
 	Code    string // stable, snake_case
 	Message string
-	Fields  []Field       // what is wrong where, for validation failures
-	Retry   time.Duration // when to try again; 0 when that is not known
+	Fields  []Field       // the mistakes, for kind Invalid
+	Retry   time.Duration // when to try again; 0 if unknown
 	cause   error
 }
 
 // Field is one mistake in a request.
 type Field struct {
-	Field   string `json:"field"` // dotted path of the offending value
+	Field   string `json:"field"` // dotted path of the invalid value
 	Message string `json:"message"`
 }
 
@@ -55,15 +55,14 @@ func New(kind Kind, code, message string) *Error {
 	return &Error{Kind: kind, Code: code, Message: message}
 }
 
-// Bounds of a validation failure, so that an answer stays small whatever was
-// sent.
+// Bounds that keep the response small for any request.
 const (
-	MaxFields = 50  // mistakes that it lists
+	MaxFields = 50  // mistakes in an [Error]
 	maxText   = 256 // bytes of a field's path and of a message
 )
 
-// Validation reports mistakes in a request, all at once. Above [MaxFields] it
-// lists the first ones and says that there are more.
+// Validation returns an error with the mistakes in a request. If there are more
+// than [MaxFields], it contains the first ones, and the message says so.
 func Validation(fields ...Field) *Error {
 	e := New(Invalid, "validation_failed", "the request breaks a rule; see errors")
 	if len(fields) > MaxFields {
@@ -76,7 +75,7 @@ func Validation(fields ...Field) *Error {
 	return e
 }
 
-// shorten cuts a text that is too long between two characters.
+// shorten cuts a text that is longer than maxText between two characters.
 func shorten(text string) string {
 	if len(text) <= maxText {
 		return text
@@ -96,24 +95,27 @@ func (e *Error) Error() string {
 	return e.Code + ": " + e.Message
 }
 
-// Is makes errors.Is compare by code, so that a copy with another message or
-// cause is still the same error.
+// Is makes errors.Is compare codes, so that copies with another message or cause
+// match.
 func (e *Error) Is(target error) bool {
 	other, ok := target.(*Error)
 	return ok && other.Code == e.Code
 }
 
-// Unwrap returns the cause given by [Error.WithCause].
+// Unwrap returns the cause from [Error.WithCause], or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
-// WithMessage returns a copy that says something more precise.
+// WithMessage returns a copy with a more precise message.
 func (e *Error) WithMessage(message string) *Error {
 	c := *e
 	c.Message = message
 	return &c
 }
 
-// WithCause returns a copy that carries err for the log. Clients never see it.
+// RetryAfter returns when to try again, in whole seconds: at least one.
+func (e *Error) RetryAfter() int { return max(1, int((e.Retry+time.Second-1)/time.Second)) }
+
+// WithCause returns a copy with a cause, which is logged and not sent to clients.
 func (e *Error) WithCause(err error) *Error {
 	c := *e
 	c.cause = err
@@ -128,10 +130,12 @@ var (
 	ErrForbidden    = New(Forbidden, "forbidden", "you are not allowed to do this")
 	ErrNotFound     = New(NotFound, "not_found", "there is no such thing, or not for you")
 	ErrTooLarge     = New(TooLarge, "payload_too_large", "the request is too large")
+	ErrRateLimited  = &Error{Kind: RateLimited, Code: "rate_limited", Message: "there were too many requests: try again later", Retry: time.Second}
 	ErrUnavailable  = &Error{Kind: Unavailable, Code: "unavailable", Message: "a dependency is down; try again", Retry: 2 * time.Second}
 )
 
-// From returns the [Error] in err's chain, or [ErrInternal] carrying err.
+// From returns the [Error] in err's chain, or else [ErrInternal] with err as its
+// cause.
 func From(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

@@ -10,17 +10,28 @@ import (
 // Config is what an operator sets about groups. The zero value means the
 // defaults.
 type Config struct {
-	PresenceGrace  time.Duration `key:"presence.grace" help:"between a member's last socket and offline"`
-	PresenceWindow time.Duration `key:"presence.window" help:"presence changes are gathered this long"`
-	RetentionCount int           `key:"retention.count" help:"events kept a group, whatever their age"`
-	RetentionAge   time.Duration `key:"retention.age" help:"events are kept this long, however many"`
-	LimitOwned     int           `key:"limit.owned" help:"groups that a user may own; what back ends do is exempt"`
-	LimitJoined    int           `key:"limit.joined" help:"groups that a user may be in; what back ends do is exempt"`
+	PresenceGrace  time.Duration `key:"presence.grace" help:"how long a member without a socket stays reconnecting before going offline"`
+	PresenceWindow time.Duration `key:"presence.window" help:"how long presence changes are collected before they are sent"`
+	RetentionCount int           `key:"retention.count" help:"minimum number of events to keep for each group"`
+	RetentionAge   time.Duration `key:"retention.age" help:"minimum time to keep each event"`
+	Add            string        `key:"add" help:"what happens when an admin adds users to a group: invite asks them first, direct adds them at once"`
+	DeletedKeep    time.Duration `key:"deleted.keep" help:"how long the rows of a deleted group are kept"`
+	LimitOwned     int           `key:"limit.owned" help:"groups that a user may own or have created; back ends are exempt"`
+	LimitJoined    int           `key:"limit.joined" help:"groups that a user may be a member of; back ends are exempt"`
 	LimitMembers   int           `key:"limit.members" help:"members that a group may have"`
 }
 
-// minRetentionAge is how long the feed needs a deleted group's log.
+// The values of Config.Add.
+const (
+	AddInvite = "invite"
+	AddDirect = "direct"
+)
+
+// minRetentionAge is how long clients can count on an event.
 const minRetentionAge = 24 * time.Hour
+
+// MinDeletedKeep is how long the feed may still read a deleted group's log.
+const MinDeletedKeep = 24 * time.Hour
 
 // WithDefaults returns a copy with the defaults in place of zero values.
 func (c Config) WithDefaults() Config {
@@ -28,6 +39,8 @@ func (c Config) WithDefaults() Config {
 	orDefault(&c.PresenceWindow, 200*time.Millisecond)
 	orDefault(&c.RetentionCount, 10_000)
 	orDefault(&c.RetentionAge, 720*time.Hour)
+	orDefault(&c.Add, AddInvite)
+	orDefault(&c.DeletedKeep, MinDeletedKeep)
 	orDefault(&c.LimitOwned, 1_000)
 	orDefault(&c.LimitJoined, 10_000)
 	orDefault(&c.LimitMembers, 100_000)
@@ -44,11 +57,17 @@ func orDefault[T comparable](v *T, def T) {
 // Validate reports every value out of bounds. Call it on a configuration with
 // its defaults.
 func (c Config) Validate() error {
+	var add error
+	if c.Add != AddInvite && c.Add != AddDirect {
+		add = errors.New("group.add: must be invite or direct")
+	}
 	return errors.Join(
+		add,
 		bounds.Check("group.presence.grace", c.PresenceGrace, 0, time.Hour),
 		bounds.Check("group.presence.window", c.PresenceWindow, 0, 10*time.Second),
 		bounds.Check("group.retention.count", c.RetentionCount, 1, 100_000_000),
 		bounds.Check("group.retention.age", c.RetentionAge, minRetentionAge, 100*365*24*time.Hour),
+		bounds.Check("group.deleted.keep", c.DeletedKeep, MinDeletedKeep, 100*365*24*time.Hour),
 		bounds.Check("group.limit.owned", c.LimitOwned, 1, 1_000_000_000),
 		bounds.Check("group.limit.joined", c.LimitJoined, 1, 1_000_000_000),
 		bounds.Check("group.limit.members", c.LimitMembers, 1, 1_000_000_000),

@@ -1,11 +1,10 @@
-// Package group keeps groups of people: their record, members, policy and log
-// of events, and shows every change, at once and in order, to the members who
-// are connected.
+// Package group holds the types and rules of groups: their record, members,
+// policy and log of events.
 //
-// A change runs down one path: controller or gateway, [Service], [Repository]
-// (one transaction: row, version, event, outbox), [feed.Feed], sockets. The package
-// knows no SQL and no Redis: sqlstore and redispresence stand behind its
-// seams.
+// A change takes one path: controller or socket handler (package api), [Service],
+// [Repository] (one transaction: row, version, event, outbox), [feed.Feed],
+// sockets. The package knows no SQL and no Redis: packages sqlstore and
+// redispresence implement its interfaces.
 package group
 
 import (
@@ -97,8 +96,10 @@ const (
 	MemberLeft    EventType = "member.left"    // {userId}
 	MemberRemoved EventType = "member.removed" // {userId}
 	MemberBanned  EventType = "member.banned"  // {userId, reason?}
+	MemberInvited EventType = "member.invited" // {userId, expiresAt}
 	MessagePosted EventType = "message.posted" // {type, data}
 
+	OwnerOffered     EventType = "owner.offered"     // {userId}
 	OwnerTransferred EventType = "owner.transferred" // {from, to}
 	RequestCreated   EventType = "request.created"   // {userId}
 	RequestApproved  EventType = "request.approved"  // {userId}

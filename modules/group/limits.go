@@ -7,20 +7,34 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// Tally is how many groups a user owns, and is in, those included. Deleted
-// groups do not count.
+// Tally counts a user's groups. Deleted groups do not count.
+//
+// A group that a user created counts as owned by them for as long as it exists, even
+// when they have given it to another user, for whom it counts too. Otherwise a user
+// could make any number of groups by giving them away.
 type Tally struct {
-	Owned  int
-	Joined int
+	Owned  int // owns or created
+	Joined int // is a member of
+}
+
+// TallyTx is the part of a [Tx] that counts the groups of users.
+type TallyTx interface {
+	// Tally returns the number of users' groups as it was before this change. Users
+	// who have none may be missing. A large group that was deleted may count for
+	// some of its members until the next [upkeep.Trimmer.Trim]. Until the
+	// transaction ends, other transactions that change the number of one of these
+	// users wait. Call it once in a change at most, for all users whose number the
+	// change raises: two calls could deadlock.
+	Tally(ctx context.Context, userIDs ...string) (map[string]Tally, error)
 }
 
 var (
-	errOwnsTooMany   = ErrLimitReached.WithMessage("a user cannot own more groups on this server")
+	errOwnsTooMany   = ErrLimitReached.WithMessage("a user cannot own, or have created, more groups on this server")
 	errJoinedTooMany = ErrLimitReached.WithMessage("a user cannot be in more groups on this server")
 )
 
-// mayCreate returns what a new group's owner is asked; nil for back ends, whom
-// no limit concerns.
+// mayCreate returns the check of the owner of a new group. It is nil for back
+// ends, which have no limits.
 func (s *Service) mayCreate(caller auth.Identity) func(Tally) error {
 	if caller.Admin {
 		return nil
@@ -37,28 +51,28 @@ func (s *Service) mayCreate(caller auth.Identity) func(Tally) error {
 	}
 }
 
-// mayOwn says whether a member may own one group more. Like mayBeIn it counts,
-// which a change does once.
-func (s *Service) mayOwn(ctx context.Context, tx Tx, caller auth.Identity, userID string) error {
+// mayOwn checks that a user may own the group of another owner, too. It calls
+// Tally, which a change does once, for both, because both numbers change.
+func (s *Service) mayOwn(ctx context.Context, tx TallyTx, caller auth.Identity, userID, ownerID string) error {
 	if caller.Admin {
 		return nil
 	}
-	tallies, err := tx.Tally(ctx, userID)
+	tallies, err := tx.Tally(ctx, userID, ownerID)
 	if err == nil && tallies[userID].Owned >= s.cfg.LimitOwned {
 		err = errOwnsTooMany
 	}
 	return err
 }
 
-// candidate is a user who is to become a member, and the field of the request
-// that names them, if one does.
+// candidate is a user who may become a member, and the field of the request that
+// names them, if any.
 type candidate struct {
 	userID string
 	field  string
 }
 
-// mayBeIn says whether users may be in one group more.
-func (s *Service) mayBeIn(ctx context.Context, tx Tx, caller auth.Identity, users ...candidate) error {
+// mayBeIn checks that users may be in one more group each. It calls Tally.
+func (s *Service) mayBeIn(ctx context.Context, tx TallyTx, caller auth.Identity, users ...candidate) error {
 	if caller.Admin || len(users) == 0 {
 		return nil
 	}
@@ -78,7 +92,7 @@ func (s *Service) mayBeIn(ctx context.Context, tx Tx, caller auth.Identity, user
 	return nil
 }
 
-// blame returns err with the field that is at fault for it.
+// blame returns err with the candidate's field.
 func (c candidate) blame(err *fault.Error, message string) *fault.Error {
 	e := err.WithMessage(err.Message)
 	if c.field != "" {

@@ -9,24 +9,27 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/grouptest"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
 func TestLimitsOfUsers(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{LimitOwned: 2, LimitJoined: 3})
+	b := servicetest.New(t, group.Config{LimitOwned: 2, LimitJoined: 3, Add: group.AddDirect})
 	ctx := t.Context()
 	create := func(who auth.Identity, joinPolicy group.JoinPolicy) (group.Group, error) {
-		return b.Create(ctx, who, group.CreateRequest{Name: "g", Visibility: group.Public, JoinPolicy: joinPolicy})
+		return b.Create(ctx, who, dto.CreateRequest{Name: "g", Visibility: "public", JoinPolicy: string(joinPolicy)})
 	}
 	open, err := create(alice, group.JoinOpen)
-	wantCode(t, "the first group", err, "ok")
+	servicetest.WantCode(t, "the first group", err, "ok")
 	asked, err := create(alice, group.JoinRequest)
-	wantCode(t, "the second group", err, "ok")
+	servicetest.WantCode(t, "the second group", err, "ok")
 	_, err = create(alice, group.JoinOpen)
-	wantCode(t, "the third group", err, "limit_reached")
+	servicetest.WantCode(t, "the third group", err, "limit_reached")
 	for range 3 {
 		_, err = create(backend, group.JoinOpen)
-		wantCode(t, "a back end's group", err, "ok")
+		servicetest.WantCode(t, "a back end's group", err, "ok")
 	}
 
 	for _, want := range []string{"ok", "limit_reached"} {
@@ -35,7 +38,7 @@ func TestLimitsOfUsers(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = b.Join(ctx, alice, g.ID)
-		wantCode(t, "joining one more", err, want)
+		servicetest.WantCode(t, "joining one more", err, want)
 	}
 	// Alice is in three now: by no way into another one.
 	other, err := create(user("fay"), group.JoinOpen)
@@ -43,26 +46,26 @@ func TestLimitsOfUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = b.Join(ctx, alice, other.ID)
-	wantCode(t, "joining", err, "limit_reached")
-	_, err = b.AddMembers(ctx, user("fay"), other.ID, group.AddMembersRequest{UserIDs: []string{"new", "alice"}})
-	wantCode(t, "being added", err, "limit_reached")
+	servicetest.WantCode(t, "joining", err, "limit_reached")
+	_, err = b.AddMembers(ctx, user("fay"), other.ID, dto.AddMembersRequest{UserIDs: []string{"new", "alice"}})
+	servicetest.WantCode(t, "being added", err, "limit_reached")
 	if fields := fault.From(err).Fields; len(fields) != 1 || fields[0].Field != "userIds[1]" {
 		t.Errorf("names %v", fields)
 	}
-	invite, err := b.Invite(ctx, user("fay"), other.ID, group.InviteRequest{})
+	invite, err := b.Invite(ctx, user("fay"), other.ID, dto.InviteRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = b.Accept(ctx, alice, invite.Code)
-	wantCode(t, "accepting an invite", err, "limit_reached")
-	_, err = b.AddMembers(ctx, backend, other.ID, group.AddMembersRequest{UserIDs: []string{"alice"}})
-	wantCode(t, "being added by a back end", err, "ok")
+	servicetest.WantCode(t, "accepting an invite", err, "limit_reached")
+	_, err = b.AddMembers(ctx, backend, other.ID, dto.AddMembersRequest{UserIDs: []string{"alice"}})
+	servicetest.WantCode(t, "being added by a back end", err, "ok")
 	_, err = b.Join(ctx, alice, other.ID)
-	wantCode(t, "joining where she is in", err, "ok")
+	servicetest.WantCode(t, "joining where she is in", err, "ok")
 
 	for _, id := range []string{"gus", "hal"} {
 		_, err = b.Join(ctx, user(id), asked.ID)
-		wantCode(t, "asking", err, "ok")
+		servicetest.WantCode(t, "asking", err, "ok")
 	}
 	for range 3 {
 		g, err := create(backend, group.JoinOpen)
@@ -70,50 +73,55 @@ func TestLimitsOfUsers(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = b.Join(ctx, user("gus"), g.ID)
-		wantCode(t, "joining", err, "ok")
+		servicetest.WantCode(t, "joining", err, "ok")
 	}
 	_, err = b.Approve(ctx, alice, asked.ID, "gus")
-	wantCode(t, "approving who is in too many", err, "limit_reached")
+	servicetest.WantCode(t, "approving who is in too many", err, "limit_reached")
 	_, err = b.Approve(ctx, alice, asked.ID, "hal")
-	wantCode(t, "approving another one", err, "ok")
+	servicetest.WantCode(t, "approving another one", err, "ok")
 
 	_, err = b.Join(ctx, user("ida"), open.ID)
-	wantCode(t, "joining", err, "ok")
+	servicetest.WantCode(t, "joining", err, "ok")
 	for range 2 {
 		_, err = create(user("ida"), group.JoinOpen)
-		wantCode(t, "creating", err, "ok")
+		servicetest.WantCode(t, "creating", err, "ok")
 	}
-	_, err = b.Transfer(ctx, alice, open.ID, nil, group.TransferRequest{UserID: "ida"})
-	wantCode(t, "handing over to who owns too many", err, "limit_reached")
-	_, err = b.Transfer(ctx, backend, open.ID, nil, group.TransferRequest{UserID: "ida"})
-	wantCode(t, "a back end handing over", err, "ok")
-	wantCode(t, "deleting", b.Delete(ctx, alice, asked.ID, nil), "ok")
+	offers(t, b, open.ID, "ida")
+	_, err = b.AcceptOwner(ctx, user("ida"), open.ID)
+	servicetest.WantCode(t, "accepting one group too many", err, "limit_reached")
+	_, err = create(alice, group.JoinOpen)
+	servicetest.WantCode(t, "creating while one is offered", err, "limit_reached")
+	_, err = b.Transfer(ctx, backend, open.ID, nil, dto.TransferRequest{UserID: "ida"})
+	servicetest.WantCode(t, "a back end handing over", err, "ok")
+	_, err = create(alice, group.JoinOpen)
+	servicetest.WantCode(t, "creating in place of what was given away", err, "limit_reached")
+	servicetest.WantCode(t, "deleting", b.Delete(ctx, alice, asked.ID, nil), "ok")
 	_, err = create(user("hal"), group.JoinOpen)
-	wantCode(t, "creating", err, "ok")
+	servicetest.WantCode(t, "creating", err, "ok")
 }
 
 // However a user's creates and joins meet, they have what they may and no more.
 func TestLimitsUnderConcurrency(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, st store) {
+	servicetest.OnBoth(t, func(t *testing.T, st grouptest.Store) {
 		const owned, joined, tries = 3, 10, 20
-		b := newBenchOn(t, group.Config{LimitOwned: owned, LimitJoined: joined}, st)
+		b := servicetest.NewOn(group.Config{LimitOwned: owned, LimitJoined: joined, Add: group.AddDirect}, st)
 		ctx := t.Context()
 		var ids, codes []string
 		for range tries {
-			g, err := b.Create(ctx, backend, group.CreateRequest{Name: "g", Visibility: group.Public, JoinPolicy: group.JoinOpen})
+			g, err := b.Create(ctx, backend, dto.CreateRequest{Name: "g", Visibility: "public", JoinPolicy: "open"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			invite, err := b.Invite(ctx, backend, g.ID, group.InviteRequest{})
+			invite, err := b.Invite(ctx, backend, g.ID, dto.InviteRequest{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if _, err := b.Join(ctx, user("admin"+g.ID), g.ID); err != nil {
 				t.Fatal(err)
 			}
-			role := group.Admin
-			if _, err := b.UpdateMember(ctx, backend, g.ID, "admin"+g.ID, group.UpdateMemberRequest{Role: &role}); err != nil {
+			role := "admin"
+			if _, err := b.UpdateMember(ctx, backend, g.ID, "admin"+g.ID, dto.UpdateMemberRequest{Role: &role}); err != nil {
 				t.Fatal(err)
 			}
 			ids, codes = append(ids, g.ID), append(codes, invite.Code)
@@ -126,14 +134,14 @@ func TestLimitsUnderConcurrency(t *testing.T) {
 		try := func(fn func() error) {
 			wg.Go(func() {
 				<-start
-				if err := fn(); code(err) != "ok" && code(err) != "limit_reached" {
+				if err := servicetest.Insist(fn); servicetest.Code(err) != "ok" && servicetest.Code(err) != "limit_reached" {
 					t.Error(err)
 				}
 			})
 		}
 		for i := range tries {
 			try(func() error {
-				_, err := b.Create(ctx, alice, group.CreateRequest{Name: fmt.Sprint(i)})
+				_, err := b.Create(ctx, alice, dto.CreateRequest{Name: fmt.Sprint(i)})
 				if err == nil {
 					made.Add(1)
 				}
@@ -142,7 +150,7 @@ func TestLimitsUnderConcurrency(t *testing.T) {
 			try(func() error { _, err := b.Join(ctx, alice, ids[i]); return err })
 			try(func() error { _, err := b.Accept(ctx, alice, codes[i]); return err })
 			try(func() error {
-				_, err := b.AddMembers(ctx, user("admin"+ids[i]), ids[i], group.AddMembersRequest{UserIDs: []string{"zoe", "alice", "bob"}})
+				_, err := b.AddMembers(ctx, user("admin"+ids[i]), ids[i], dto.AddMembersRequest{UserIDs: []string{"zoe", "alice", "bob"}})
 				return err
 			})
 		}

@@ -3,7 +3,16 @@ package group_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/moim-live/moim/internal/childtest"
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { childtest.VerifyMain(servicetest.Main(m)) }
+
+// Users of many tests here.
+var (
+	user    = servicetest.User
+	alice   = user("alice")
+	backend = auth.Identity{UserID: "backend", Admin: true}
+)

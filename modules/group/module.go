@@ -1,12 +1,11 @@
 package group
 
 import (
-	"log/slog"
 	"time"
 
 	"go.uber.org/fx"
 
-	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
@@ -14,35 +13,17 @@ import (
 // program's time to stop.
 const StopTimeout = 5 * time.Second
 
-// Module wants a [Config], a [Repository], a [Log], a [Trimmer], a [Clock], an
-// [Announcer], [Senders], a [PresenceKeeper], an *adapter.Hub and a
-// *slog.Logger. It provides [*Service], [*Janitor] and [*Scheduler], which it
-// starts and stops, and, named [OwnerTag], the module's *adapter.Owner.
-var Module = fx.Module("group",
-	fx.Provide(
-		fx.Annotate(Reserve, fx.ResultTags(OwnerTag)),
-		provideJanitor,
-		provideScheduler,
-		provideService,
-	),
-	fx.Invoke(func(*Janitor, *Scheduler) {}),
-)
+// Module wants a [Config], a [Repository], a [Log], an [Announcer], [Senders], a
+// [PresenceKeeper] and an *adapter.Hub. It provides [*Service] and, named
+// [OwnerTag], the module's *adapter.Owner.
+var Module = fx.Module("group", fx.Provide(
+	fx.Annotate(Reserve, fx.ResultTags(OwnerTag)),
+	provideService,
+))
 
 // OwnerTag names the module's *adapter.Owner in an fx program. It is for the
 // packages of this module.
 const OwnerTag = `name:"moim.group"`
-
-func provideJanitor(lc fx.Lifecycle, cfg Config, store Trimmer, log *slog.Logger) *Janitor {
-	j := NewJanitor(cfg, store, log)
-	lc.Append(fx.Hook{OnStart: j.Start, OnStop: tasks.Within(StopTimeout, j.Stop)})
-	return j
-}
-
-func provideScheduler(lc fx.Lifecycle, service *Service, clock Clock, log *slog.Logger) *Scheduler {
-	s := NewScheduler(service, clock, log)
-	lc.Append(fx.Hook{OnStart: s.Start, OnStop: tasks.Within(StopTimeout, s.Stop)})
-	return s
-}
 
 type serviceParams struct {
 	fx.In
@@ -52,7 +33,9 @@ type serviceParams struct {
 	Log        Log
 	Announcer  Announcer
 	Senders    Senders
+	Audience   Audience `optional:"true"`
 	Presence   PresenceKeeper
+	Limits     *limit.Limits  `optional:"true"`
 	Own        *adapter.Owner `name:"moim.group"`
 }
 
@@ -62,6 +45,8 @@ func provideService(p serviceParams) *Service {
 		Log:        p.Log,
 		Announcer:  p.Announcer,
 		Senders:    p.Senders,
+		Audience:   p.Audience,
+		Limits:     p.Limits,
 		Signaler:   p.Own,
 		Presence:   p.Presence,
 	})

@@ -23,7 +23,7 @@ func Room(groupID string) string { return roomPrefix + groupID }
 // OfRoom returns the group whose subscribers are in a room.
 func OfRoom(room string) (groupID string, ok bool) { return strings.CutPrefix(room, roomPrefix) }
 
-// names are the module's.
+// names are the rooms and events that belong to this module.
 var names = adapter.Names{
 	Owner:   "the group module",
 	Rooms:   []string{roomPrefix},
@@ -31,17 +31,17 @@ var names = adapter.Names{
 	Instead: "use api.Gateway.Subscribe and a group.Translator",
 }
 
-// Reserve makes the rooms group: and the events group:, presence: and token: the
-// module's on hub, and returns the right to use them. Call it once, before the
-// hub starts, and pass [feed.Feed.Receive] to [adapter.Owner.Intercept] for
-// group:event.
+// Reserve reserves rooms that begin with group: and events that begin with
+// group:, presence: or token: on hub, and returns the right to use them. Call it
+// once, before the hub starts. Pass [feed.Feed.Receive] to
+// [adapter.Owner.Intercept] for group:event.
 func Reserve(hub *adapter.Hub) (*adapter.Owner, error) {
-	key := names // a key of its own, so that a second call fails
+	key := names // a new address: a second Reserve of the same names fails
 	own, err := hub.Reserve(&key)
 	if err != nil {
 		return nil, err
 	}
-	own.Intercept(EventSignal, own.Deliver)
-	own.Intercept(EventPresence, own.Deliver)
+	own.Intercept(EventSignal, own.EmitLocalQueued)
+	own.Intercept(EventPresence, own.EmitLocalQueued)
 	return own, nil
 }

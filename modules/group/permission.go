@@ -8,24 +8,26 @@ import (
 // action is something that a caller wants to do with a group.
 type action int
 
-// The actions, named for what the table in [least] decides about.
+// The actions. [least] says who may take each.
 const (
-	actView         action = iota // read the Group
-	actJoin                       // become a member, if the join policy agrees
-	actRead                       // members, events, presence; subscribe
-	actPost                       // messages
-	actSignal                     // signals
-	actLeave                      // stop being a member
-	actUpdate                     // change the Group
-	actAddMembers                 // add members
-	actChangeMember               // change a lower member's attributes
-	actRemoveMember               // remove a lower member
-	actChangeRole                 // make a member an admin and back
-	actRequests                   // list, approve and reject join requests
-	actInvite                     // make, list and revoke invites
-	actBan                        // ban lower members and outsiders, lift and list bans
-	actTransfer                   // hand the group over
-	actDelete                     // delete the group
+	actView             action = iota // read the Group
+	actJoin                           // become a member, if the join policy agrees
+	actRead                           // members, events, presence; subscribe
+	actPost                           // messages
+	actSignal                         // signals
+	actLeave                          // stop being a member
+	actUpdate                         // change the Group
+	actAddMembers                     // add members, or invite them
+	actAnswerInvitation               // accept or decline an invitation
+	actChangeMember                   // change a lower member's attributes
+	actRemoveMember                   // remove a lower member
+	actChangeRole                     // make a member an admin and back
+	actRequests                       // list, approve and reject join requests
+	actInvite                         // make, list and revoke invites
+	actBan                            // ban lower members and outsiders, lift and list bans
+	actTransfer                       // hand the group over
+	actAnswerOffer                    // accept or decline a group that the owner offers
+	actDelete                         // delete the group
 )
 
 // rank orders callers by what they may do.
@@ -41,22 +43,24 @@ const (
 // least is the permission table: the lowest rank that may take each action. An
 // outsider has a rank in public groups only; a back end may do everything.
 var least = map[action]rank{
-	actView:         outsiderRank,
-	actJoin:         outsiderRank,
-	actRead:         memberRank,
-	actPost:         memberRank,
-	actSignal:       memberRank,
-	actLeave:        memberRank,
-	actUpdate:       adminRank,
-	actAddMembers:   adminRank,
-	actChangeMember: adminRank,
-	actRemoveMember: adminRank,
-	actChangeRole:   ownerRank,
-	actRequests:     adminRank,
-	actInvite:       adminRank,
-	actBan:          adminRank,
-	actTransfer:     ownerRank,
-	actDelete:       ownerRank,
+	actView:             outsiderRank,
+	actJoin:             outsiderRank,
+	actRead:             memberRank,
+	actPost:             memberRank,
+	actSignal:           memberRank,
+	actLeave:            memberRank,
+	actUpdate:           adminRank,
+	actAddMembers:       adminRank,
+	actAnswerInvitation: memberRank, // and whoever is invited: [Service.permit]
+	actChangeMember:     adminRank,
+	actRemoveMember:     adminRank,
+	actChangeRole:       ownerRank,
+	actRequests:         adminRank,
+	actInvite:           adminRank,
+	actBan:              adminRank,
+	actTransfer:         ownerRank,
+	actAnswerOffer:      memberRank,
+	actDelete:           ownerRank,
 }
 
 func rankOf(m *Member) rank {
@@ -92,8 +96,8 @@ func allow(a action, caller auth.Identity, g Group, m *Member) error {
 	}
 }
 
-// allowOn decides further whether the action may be taken on another member:
-// an admin reaches only those below them.
+// allowOn decides whether the caller, whose membership is m, may act on target.
+// An admin may act only on members of a lower rank.
 func allowOn(caller auth.Identity, m *Member, target Member) error {
 	if caller.Admin || rankOf(m) == ownerRank || rankOf(&target) < rankOf(m) {
 		return nil
@@ -101,8 +105,8 @@ func allowOn(caller auth.Identity, m *Member, target Member) error {
 	return fault.ErrForbidden
 }
 
-// Admit returns the rule for who may follow a group: its members and back
-// ends. It is what [feed.Feed.Subscribe] asks about the state that it read.
+// Admit returns the rule for who may subscribe to a group: its members and back
+// ends. Pass it to [feed.Feed.Subscribe].
 func Admit(caller auth.Identity) func(Group, *Member) error {
 	return func(g Group, m *Member) error { return allow(actRead, caller, g, m) }
 }

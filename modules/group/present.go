@@ -5,35 +5,47 @@ import (
 	"time"
 )
 
-// Present is a member who is there, or was lately.
+// Present is a member who is online, or was until lately.
 type Present struct {
 	UserID     string          `json:"userId"`
 	Status     string          `json:"status"` // online, reconnecting or offline
 	State      json.RawMessage `json:"state,omitempty"`
 	LastSeenAt *time.Time      `json:"lastSeenAt,omitempty"` // of those who are not online
-	AsOf       time.Time       `json:"-"`                    // by the store's clock; what happened later may not be in it
+	AsOf       time.Time       `json:"-"`                    // when this was read, by the store's clock
 }
 
-// PresenceChange is what subscribers are told of a user: all that is true of
-// them from then on.
+// Place returns where p stands in a list: who is online comes first, then who is
+// reconnecting, then who is offline, each by user id. Places compare as strings.
+func (p Present) Place() string {
+	switch p.Status {
+	case StatusOnline:
+		return "1" + p.UserID
+	case StatusReconnecting:
+		return "2" + p.UserID
+	default:
+		return "3" + p.UserID
+	}
+}
+
+// PresenceChange tells subscribers the whole presence of a user from At on.
 type PresenceChange struct {
 	UserID string          `json:"userId"`
 	Status string          `json:"status"` // online, reconnecting or offline
 	Reason string          `json:"reason,omitempty"`
 	State  json.RawMessage `json:"state,omitempty"`
-	At     time.Time       `json:"at"` // by the store's clock: of two, the later is right
-	// Returned says that they are online and were reconnecting until now.
+	At     time.Time       `json:"at"` // by the store's clock; the later of two changes counts
+	// Returned reports that the user was reconnecting and is online again.
 	Returned bool `json:"-"`
 }
 
 // Statuses of a member.
 const (
 	StatusOnline       = "online"       // has a subscribed socket
-	StatusReconnecting = "reconnecting" // had one until now, and may come back
+	StatusReconnecting = "reconnecting" // lost the last one less than presence.grace ago
 	StatusOffline      = "offline"
 )
 
-// Reasons why a member is not online, as subscribers are told.
+// Reasons why a member is not online.
 const (
 	ReasonLeft     = "left"      // unsubscribed, or left the group
 	ReasonDropped  = "dropped"   // their connection ended

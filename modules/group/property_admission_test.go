@@ -10,6 +10,8 @@ import (
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
 // issued is an invite as whoever made it knows it.
@@ -19,7 +21,7 @@ type issued struct {
 }
 
 func (m *machine) invite(t *rapid.T, caller auth.Identity) {
-	req := group.InviteRequest{MaxUses: rapid.Ptr(rapid.IntRange(1, 2), true).Draw(t, "uses"), ExpiresAt: m.sometime(t)}
+	req := dto.InviteRequest{MaxUses: rapid.Ptr(rapid.IntRange(1, 2), true).Draw(t, "uses"), ExpiresAt: m.sometime(t)}
 	made, err := m.Invite(t.Context(), caller, m.groupID, req)
 	expect(t, err, "not_member", "forbidden")
 	if err == nil {
@@ -35,7 +37,7 @@ func (m *machine) revoke(t *rapid.T, caller auth.Identity, i *issued) {
 		t.Fatal("an invite was revoked twice")
 	case err == nil:
 		i.revoked = true
-	case code(err) == "not_found" && !i.revoked:
+	case servicetest.Code(err) == "not_found" && !i.revoked:
 		t.Fatal("an invite is gone that nobody revoked")
 	}
 }
@@ -60,7 +62,7 @@ func (m *machine) accept(t *rapid.T, caller auth.Identity, i *issued) {
 		i.Uses++
 	}
 	_, err := m.Accept(t.Context(), caller, i.Code)
-	if got := code(err); got != want {
+	if got := servicetest.Code(err); got != want {
 		t.Fatalf("%s accepts an invite: %s, want %s", caller.UserID, got, want)
 	}
 }

@@ -1,10 +1,8 @@
 package group_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -12,11 +10,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/moim-live/moim/internal/pgtest"
 	"github.com/moim-live/moim/modules/auth"
-	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
-	"github.com/moim-live/moim/modules/group/sqlstore"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/grouptest"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
 // TestInvariants lets anyone do anything to a group, in any order, and checks
@@ -25,22 +23,7 @@ import (
 // versions without holes, and a log that folds to the state.
 func TestInvariants(t *testing.T) {
 	t.Parallel()
-	t.Run("SQLite", func(t *testing.T) {
-		t.Parallel()
-		st := openStore(t)
-		rapid.Check(t, func(t *rapid.T) { anything(t, st) })
-	})
-	t.Run("Postgres", func(t *testing.T) {
-		t.Parallel()
-		db, err := database.Open(database.Config{URL: pgtest.Start(t).NewDatabase(t)}, t.TempDir(), slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := db.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = db.Stop(context.Background()) })
-		st := sqlstore.New(db)
+	servicetest.OnBoth(t, func(t *testing.T, st grouptest.Store) {
 		rapid.Check(t, func(t *rapid.T) { anything(t, st) })
 	})
 }
@@ -51,7 +34,7 @@ const mostMembers = 6
 // machine is one group and everyone around it.
 type machine struct {
 	*group.Service
-	*recorder
+	*servicetest.Recorder
 	now     time.Time
 	groupID string
 	state   folded
@@ -59,6 +42,12 @@ type machine struct {
 	// What the log does not tell.
 	bans   map[string]*time.Time // when each expires; nil: never
 	issued []*issued
+	heir   string // to whom the group is offered; empty: nobody
+
+	direct  bool                 // whether users are added without being asked
+	waiting map[string]bool      // who requests to join
+	left    map[string]bool      // who ever left
+	invited map[string]time.Time // when each invitation expires
 }
 
 // folded is what the announced events amount to.
@@ -73,18 +62,23 @@ func newFolded() folded {
 	return folded{Roles: map[string]group.Role{}, Invites: map[string]bool{}}
 }
 
-func anything(t *rapid.T, st store) {
+func anything(t *rapid.T, st grouptest.Store) {
 	m := &machine{
-		recorder: &recorder{},
+		Recorder: &servicetest.Recorder{},
 		now:      time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
 		state:    newFolded(),
 		bans:     map[string]*time.Time{},
+		waiting:  map[string]bool{},
+		left:     map[string]bool{},
+		invited:  map[string]time.Time{},
 	}
-	m.Service = group.NewService(group.Config{LimitMembers: mostMembers}, group.Deps{
-		Repository: st, Log: st, Announcer: m.recorder, Signaler: m.recorder, Now: func() time.Time { return m.now },
+	cfg := group.Config{LimitMembers: mostMembers, Add: rapid.SampledFrom([]string{group.AddInvite, group.AddDirect}).Draw(t, "add")}
+	m.direct = cfg.Add == group.AddDirect
+	m.Service = group.NewService(cfg, group.Deps{
+		Repository: st, Log: st, Announcer: m.Recorder, Signaler: m.Recorder, Now: func() time.Time { return m.now },
 	})
-	g, err := m.Create(t.Context(), person(0), group.CreateRequest{
-		Name: "g", Visibility: group.Public, JoinPolicy: joinPolicy.Draw(t, "policy"),
+	g, err := m.Create(t.Context(), person(0), dto.CreateRequest{
+		Name: "g", Visibility: "public", JoinPolicy: joinPolicy.Draw(t, "policy"),
 		Capacity: rapid.Ptr(rapid.IntRange(1, mostMembers), true).Draw(t, "capacity"),
 	})
 	if err != nil {
@@ -115,7 +109,7 @@ func anything(t *rapid.T, st store) {
 		},
 		"ban": func(t *rapid.T) {
 			target, until := anyone.Draw(t, "target").UserID, m.sometime(t)
-			_, err := m.Ban(t.Context(), chief.Draw(t, "caller"), m.groupID, target, group.BanRequest{ExpiresAt: until})
+			_, err := m.Ban(t.Context(), chief.Draw(t, "caller"), m.groupID, target, dto.BanRequest{ExpiresAt: until})
 			expect(t, err, "not_member", "forbidden", "owner_must_transfer")
 			if err == nil {
 				m.bans[target] = until
@@ -137,44 +131,50 @@ func anything(t *rapid.T, st store) {
 			m.now = m.now.Add(time.Duration(rapid.IntRange(1, 3).Draw(t, "minutes")) * time.Minute)
 		},
 		"transfer": func(t *rapid.T) {
-			_, err := m.Transfer(t.Context(), chief.Draw(t, "caller"), m.groupID, nil, group.TransferRequest{UserID: anyone.Draw(t, "target").UserID})
-			expect(t, err, "not_found", "not_member", "forbidden")
+			caller := rapid.SampledFrom([]auth.Identity{backend, chief.Draw(t, "chief")}).Draw(t, "caller")
+			m.transfer(t, caller, anyone.Draw(t, "target").UserID)
 		},
+		"accept owner":  func(t *rapid.T) { m.acceptOwner(t, m.heirOr(t, anyone)) },
+		"decline owner": func(t *rapid.T) { m.declineOwner(t, m.heirOr(t, anyone)) },
 		"policy": func(t *rapid.T) {
 			policy := joinPolicy.Draw(t, "policy")
-			_, err := m.Update(t.Context(), chief.Draw(t, "caller"), m.groupID, nil, group.UpdateRequest{JoinPolicy: &policy})
+			_, err := m.Update(t.Context(), chief.Draw(t, "caller"), m.groupID, nil, dto.UpdateRequest{JoinPolicy: &policy})
 			expect(t, err, "not_member", "forbidden")
 		},
 		"leave": func(t *rapid.T) {
 			expect(t, m.Leave(t.Context(), anyone.Draw(t, "caller"), m.groupID), "not_member", "owner_must_transfer")
 		},
 		"add": func(t *rapid.T) {
+			caller := rapid.SampledFrom([]auth.Identity{backend, chief.Draw(t, "chief")}).Draw(t, "caller")
 			users := []string{anyone.Draw(t, "first").UserID, anyone.Draw(t, "second").UserID}
-			_, err := m.AddMembers(t.Context(), chief.Draw(t, "caller"), m.groupID, group.AddMembersRequest{UserIDs: users})
+			_, err := m.AddMembers(t.Context(), caller, m.groupID, dto.AddMembersRequest{UserIDs: users})
 			expect(t, err, "group_full", "limit_reached", "not_member", "forbidden", "banned")
 		},
+		"accept invitation":  func(t *rapid.T) { m.acceptInvitation(t, m.guestOr(t, anyone)) },
+		"decline invitation": func(t *rapid.T) { m.declineInvitation(t, m.guestOr(t, anyone)) },
+		"wait long":          func(*rapid.T) { m.now = m.now.Add(group.InvitationAge / 2) },
 		"remove": func(t *rapid.T) {
 			err := m.RemoveMember(t.Context(), chief.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID)
 			expect(t, err, "not_found", "not_member", "forbidden", "owner_must_transfer")
 		},
 		"role": func(t *rapid.T) {
-			role := rapid.SampledFrom([]group.Role{group.Admin, group.MemberRole}).Draw(t, "role")
-			_, err := m.UpdateMember(t.Context(), chief.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID, group.UpdateMemberRequest{Role: &role})
+			role := rapid.SampledFrom([]string{"admin", "member"}).Draw(t, "role")
+			_, err := m.UpdateMember(t.Context(), chief.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID, dto.UpdateMemberRequest{Role: &role})
 			expect(t, err, "not_found", "not_member", "forbidden", "owner_must_transfer")
 		},
 		"capacity": func(t *rapid.T) {
 			capacity := rapid.IntRange(1, mostMembers).Draw(t, "capacity")
-			_, err := m.Update(t.Context(), chief.Draw(t, "caller"), m.groupID, nil, group.UpdateRequest{Capacity: &capacity})
+			_, err := m.Update(t.Context(), chief.Draw(t, "caller"), m.groupID, nil, dto.UpdateRequest{Capacity: &capacity})
 			expect(t, err, "group_full", "not_member", "forbidden")
 		},
 		"post": func(t *rapid.T) {
-			_, err := m.Post(t.Context(), anyone.Draw(t, "caller"), m.groupID, group.MessageRequest{Data: json.RawMessage(`1`)})
+			_, err := m.Post(t.Context(), anyone.Draw(t, "caller"), m.groupID, dto.MessageRequest{Data: json.RawMessage(`1`)})
 			expect(t, err, "not_member")
 		},
 	})
 }
 
-var joinPolicy = rapid.SampledFrom([]group.JoinPolicy{group.JoinOpen, group.JoinRequest, group.JoinInvite})
+var joinPolicy = rapid.SampledFrom([]string{"open", "request", "invite"})
 
 func person(n int) auth.Identity { return user(fmt.Sprintf("u%d", n)) }
 
@@ -200,7 +200,7 @@ func (m *machine) sometime(t *rapid.T) *time.Time {
 
 // expect fails on an error that nobody would expect here.
 func expect(t *rapid.T, err error, codes ...string) {
-	if err != nil && !slices.Contains(codes, code(err)) {
+	if err != nil && !slices.Contains(codes, servicetest.Code(err)) {
 		t.Fatalf("unexpected: %v", err)
 	}
 }
@@ -258,11 +258,8 @@ func (m *machine) check(t *rapid.T) {
 
 // fold applies what was announced since the last step.
 func (m *machine) fold(t *rapid.T) {
-	m.mu.Lock()
-	events := m.events
-	m.events = nil
-	m.mu.Unlock()
-	for _, e := range events {
+	for _, e := range m.TakeEvents() {
+		m.consents(t, e)
 		if e.Version != m.state.Version+1 {
 			t.Fatalf("version %d follows %d", e.Version, m.state.Version)
 		}
@@ -287,10 +284,16 @@ func (m *machine) fold(t *rapid.T) {
 			m.state.setCapacity(t, e.Data)
 		case group.OwnerTransferred:
 			m.state.Roles[data.From], m.state.Roles[data.To] = group.Admin, group.Owner
+			m.heir = ""
+		case group.OwnerOffered:
+			m.heir = data.UserID
 		case group.MemberJoined, group.MemberUpdated:
 			m.state.Roles[data.UserID] = data.Role
 		case group.MemberLeft, group.MemberRemoved, group.MemberBanned:
 			delete(m.state.Roles, data.UserID)
+			if m.heir == data.UserID {
+				m.heir = ""
+			}
 		case group.InviteCreated:
 			m.state.Invites[data.InviteID] = true
 		case group.InviteRevoked:

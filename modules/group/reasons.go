@@ -1,6 +1,6 @@
 package group
 
-// Reasons why a subscription ended. A program's [Translator] may add its own.
+// Reasons why a subscription ended. A [Translator] may add its own.
 const (
 	EndUnsubscribed = "unsubscribed"
 	EndDropped      = "dropped"

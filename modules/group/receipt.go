@@ -10,20 +10,18 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
 // ReceiptAge is for how long an idempotency key makes a repeat harmless.
 const ReceiptAge = 24 * time.Hour
 
-// maxKey bounds an idempotency key, in bytes.
-const maxKey = 255
-
-// Receipt is the answer to what a user asked for under an idempotency key, as it
-// was given: an invite's code is in it, for as long as receipts are kept. It is
-// committed with the change that it tells of.
+// Receipt is the answer that a user got under an idempotency key. It is
+// committed together with its change. The receipt of an invite holds the
+// invite's code.
 type Receipt struct {
 	UserID  string
 	Key     string
@@ -31,8 +29,8 @@ type Receipt struct {
 	Answer  json.RawMessage
 }
 
-// ErrReceipted is what a store answers when the user's key has a receipt that
-// is not older than [ReceiptAge].
+// ErrReceipted is returned by a store when the user's key has a receipt that is
+// not older than [ReceiptAge].
 var ErrReceipted = errors.New("the idempotency key was used before")
 
 // Receipts is the part of a [Repository] that keeps receipts.
@@ -40,58 +38,46 @@ type Receipts interface {
 	// Receipt returns the receipt for a user's key, nil when there is none or
 	// it is older than [ReceiptAge].
 	Receipt(ctx context.Context, userID, key string) (*Receipt, error)
-	// Keep keeps a receipt that belongs to no change. Like [Tx.Keep] it
-	// returns ErrReceipted when there is one.
+	// Keep stores a receipt that belongs to no change. It returns ErrReceipted as
+	// [ReceiptTx] does.
+	Keep(ctx context.Context, r Receipt) error
+}
+
+// ReceiptTx is the part of a [Tx] that keeps the receipt of the change.
+type ReceiptTx interface {
+	// Keep stores a receipt. It returns ErrReceipted when the user's key has one
+	// that is not older than [ReceiptAge].
 	Keep(ctx context.Context, r Receipt) error
 }
 
 type keyContext struct{}
 
 // WithKey returns a context for one call of a [Service] method that changes
-// something: the first call that a user makes under a key is carried out, and
-// every other one within [ReceiptAge] returns what the first one returned,
-// also at another node. A call that asks for something else under the key
-// returns ErrIdempotencyMismatch. Nothing is kept of a call that failed.
+// something, under an idempotency key. An empty key is no key.
+//
+// The service carries out the user's first call under the key. For [ReceiptAge]
+// every other call under it, on any node, returns the first answer. A call that
+// asks for something else under the key returns ErrIdempotencyMismatch. A call
+// that fails leaves the key unused.
 func WithKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, keyContext{}, key)
 }
 
-// WithOptionalKey is WithKey where an empty key is none.
-func WithOptionalKey(ctx context.Context, key string) context.Context {
-	if key == "" {
-		return ctx
-	}
-	return WithKey(ctx, key)
-}
-
-func keyOf(ctx context.Context) (string, bool) {
-	key, ok := ctx.Value(keyContext{}).(string)
-	return key, ok
-}
-
-// CheckKey says what is wrong with an idempotency key, if anything is.
-func CheckKey(key string) string {
-	if validID(key, maxKey) {
-		return ""
-	}
-	return fmt.Sprintf("must have 1 to %d bytes without control characters", maxKey)
-}
-
-// asked is what a caller asks for, as far as a repeat of it is concerned.
+// asked describes a call, so that a repeat of it is recognized and answered.
 type asked struct {
-	what   string // the operation and what it is about
+	what   string // the operation and its subject
 	with   any    // the rest of the request
-	answer any    // a pointer to what is returned beside the error; nil: nothing
+	answer any    // a pointer to the result; nil: the call returns an error alone
 }
 
-// receipt returns the receipt for the answer as it is now; nil when the caller
-// gave no key. It encodes the request: call it before a transaction begins.
+// receipt returns a receipt with the answer as it is now, or nil when ctx has no
+// key. It encodes the request, so call it before a transaction begins.
 func (a asked) receipt(ctx context.Context, caller auth.Identity) (*Receipt, error) {
-	key, ok := keyOf(ctx)
-	if !ok {
+	key, _ := ctx.Value(keyContext{}).(string)
+	if key == "" {
 		return nil, nil //nolint:nilnil // no key, no receipt
 	}
-	if mistake := CheckKey(key); mistake != "" {
+	if mistake := dto.CheckKey(key); mistake != "" {
 		return nil, fault.Validation(fault.Field{Field: "key", Message: mistake})
 	}
 	request, err := json.Marshal([]any{a.what, a.with})
@@ -106,9 +92,8 @@ func (a asked) receipt(ctx context.Context, caller auth.Identity) (*Receipt, err
 	return &Receipt{UserID: caller.UserID, Key: key, Request: hex.EncodeToString(sum[:]), Answer: answer}, nil
 }
 
-// keep keeps the receipt, unless it is nil, in the change's own transaction,
-// with the answer that the change has found.
-func (a asked) keep(ctx context.Context, tx Tx, receipt *Receipt) error {
+// keep stores the receipt, unless it is nil, with the answer of the change.
+func (a asked) keep(ctx context.Context, tx ReceiptTx, receipt *Receipt) error {
 	if receipt == nil {
 		return nil
 	}
@@ -121,10 +106,12 @@ func (a asked) keep(ctx context.Context, tx Tx, receipt *Receipt) error {
 	return tx.Keep(ctx, kept)
 }
 
-// settle returns how a call ended that failed with err: as the first one under
-// its key did, if there was one. r is the call's receipt. Looking afterwards
-// costs a call that is the first nothing, and also finds the twin that was
-// quicker: a call that repeats a change never commits.
+// settle turns the failure of a repeated call into the answer of the first call
+// under its key. Without a first call it returns err. r is the call's receipt.
+//
+// A repeated change always fails, because its receipt cannot be stored twice.
+// Looking for the first answer afterwards costs first calls nothing, and also
+// finds a concurrent call that was quicker.
 func (s *Service) settle(ctx context.Context, r *Receipt, a asked, err error) error {
 	if err == nil || r == nil {
 		return err
@@ -145,14 +132,17 @@ func (s *Service) settle(ctx context.Context, r *Receipt, a asked, err error) er
 	return nil
 }
 
-// claim keeps the receipt first and then carries out what no transaction holds
-// and what does not fail, so that twins are not both carried out.
+// claim stores the receipt and then runs do, which cannot fail and belongs to no
+// transaction. Of two concurrent calls under one key, one runs do.
 func (s *Service) claim(ctx context.Context, caller auth.Identity, a asked, do func()) error {
 	r, err := a.receipt(ctx, caller)
 	if err != nil {
 		return err
 	}
 	if r != nil {
+		if err := s.chargeChange(caller); err != nil {
+			return err
+		}
 		if err := s.repo.Keep(ctx, *r); err != nil {
 			return s.settle(ctx, r, a, err)
 		}
@@ -161,14 +151,14 @@ func (s *Service) claim(ctx context.Context, caller auth.Identity, a asked, do f
 	return nil
 }
 
-// Repeatable carries out, once for an idempotency key, what is no change of a
-// group; what names it. Two calls at the same time may both carry it out.
+// Repeatable runs do once for an idempotency key, for actions that change no
+// group. what names the action. Two concurrent calls may both run do.
 func (s *Service) Repeatable(ctx context.Context, caller auth.Identity, what string, do func() error) error {
 	return s.repeatable(ctx, caller, asked{what: what}, do)
 }
 
-// repeatable carries out what no transaction holds and what does no harm when
-// twins do it both, and then keeps the receipt.
+// repeatable runs do, which belongs to no transaction, and then stores the
+// receipt. Two concurrent calls may both run do.
 func (s *Service) repeatable(ctx context.Context, caller auth.Identity, a asked, do func() error) error {
 	r, err := a.receipt(ctx, caller)
 	switch {
@@ -186,4 +176,4 @@ func (s *Service) repeatable(ctx context.Context, caller auth.Identity, a asked,
 	return s.settle(ctx, r, a, s.repo.Keep(ctx, *r))
 }
 
-var errFirst = errors.New("nothing was asked for under this key before")
+var errFirst = errors.New("this is the first call under the key")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,17 +14,19 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
 // TestRepeatedUnderKey asks for everything twice. The second time every one of
 // them would fail, or do something else, were it not for the key.
 func TestRepeatedUnderKey(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
+	b := servicetest.New(t, group.Config{})
 	ctx := t.Context()
-	g := b.group(t, `{"name":"g","joinPolicy":"request","visibility":"public"}`)
-	gone := b.group(t, `{"name":"gone"}`)
-	invite, err := b.Invite(ctx, alice, g.ID, decode[group.InviteRequest](t, `{"maxUses":1}`))
+	g := b.NewGroup(t, `{"name":"g","joinPolicy":"request","visibility":"public"}`)
+	gone := b.NewGroup(t, `{"name":"gone"}`)
+	invite, err := b.Invite(ctx, alice, g.ID, servicetest.Decode[dto.InviteRequest](t, `{"maxUses":1}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,44 +44,52 @@ func TestRepeatedUnderKey(t *testing.T) {
 		do   func(ctx context.Context) (any, error)
 	}{
 		{"create", func(ctx context.Context) (any, error) {
-			return b.Create(ctx, alice, decode[group.CreateRequest](t, `{"name":"n", "attributes":{"a": 1}, "endsAt":"2027-01-01T00:00:00.123456789Z"}`))
+			return b.Create(ctx, alice, servicetest.Decode[dto.CreateRequest](t, `{"name":"n", "attributes":{"a": 1}, "endsAt":"2027-01-01T00:00:00.123456789Z"}`))
 		}},
 		{"update", func(ctx context.Context) (any, error) {
-			return b.Update(ctx, alice, g.ID, nil, group.UpdateRequest{Attributes: json.RawMessage(`{"b":2}`)})
+			return b.Update(ctx, alice, g.ID, nil, dto.UpdateRequest{Attributes: json.RawMessage(`{"b":2}`)})
 		}},
 		{"join", func(ctx context.Context) (any, error) { return b.Join(ctx, user("new"), g.ID) }},
 		{"invite", func(ctx context.Context) (any, error) {
-			return b.Invite(ctx, alice, g.ID, group.InviteRequest{MaxUses: &one})
+			return b.Invite(ctx, alice, g.ID, dto.InviteRequest{MaxUses: &one})
 		}},
 		{"accept", func(ctx context.Context) (any, error) { return b.Accept(ctx, user("guest"), invite.Code) }},
 		{"approve", func(ctx context.Context) (any, error) { return b.Approve(ctx, alice, g.ID, "asks") }},
 		{"reject", func(ctx context.Context) (any, error) { return nil, b.Reject(ctx, alice, g.ID, "hopes") }},
 		{"add", func(ctx context.Context) (any, error) {
-			return b.AddMembers(ctx, alice, g.ID, group.AddMembersRequest{UserIDs: []string{"x", "y"}})
+			return b.AddMembers(ctx, backend, g.ID, dto.AddMembersRequest{UserIDs: []string{"x", "y"}})
 		}},
+		{"add by invitation", func(ctx context.Context) (any, error) {
+			return b.AddMembers(ctx, alice, g.ID, dto.AddMembersRequest{UserIDs: []string{"x", "z"}})
+		}},
+		{"accept the invitation", func(ctx context.Context) (any, error) { return b.AcceptInvitation(ctx, user("z"), g.ID) }},
 		{"post", func(ctx context.Context) (any, error) {
-			return b.Post(ctx, alice, g.ID, group.MessageRequest{Data: json.RawMessage(`{"<": 1}`)})
+			return b.Post(ctx, alice, g.ID, dto.MessageRequest{Data: json.RawMessage(`{"<": 1}`)})
 		}},
 		{"signal", func(ctx context.Context) (any, error) {
-			return nil, b.Signal(ctx, alice, g.ID, group.SignalSource{}, group.SignalRequest{Type: "wave"})
+			return nil, b.Signal(ctx, alice, g.ID, group.SignalSource{}, dto.SignalRequest{Type: "wave"})
 		}},
-		{"ban", func(ctx context.Context) (any, error) { return b.Ban(ctx, alice, g.ID, "x", group.BanRequest{}) }},
+		{"ban", func(ctx context.Context) (any, error) { return b.Ban(ctx, alice, g.ID, "x", dto.BanRequest{}) }},
 		{"remove", func(ctx context.Context) (any, error) { return nil, b.RemoveMember(ctx, alice, g.ID, "y") }},
 		{"revoke", func(ctx context.Context) (any, error) { return nil, b.Revoke(ctx, alice, g.ID, invite.InviteID) }},
 		{"leave", func(ctx context.Context) (any, error) { return nil, b.Leave(ctx, user("other"), g.ID) }},
 		{"transfer", func(ctx context.Context) (any, error) {
-			return b.Transfer(ctx, alice, g.ID, nil, group.TransferRequest{UserID: "member"})
+			return b.Transfer(ctx, backend, g.ID, nil, dto.TransferRequest{UserID: "member"})
 		}},
+		{"offer", func(ctx context.Context) (any, error) {
+			return b.Transfer(ctx, user("member"), g.ID, nil, dto.TransferRequest{UserID: "admin"})
+		}},
+		{"accept the ownership", func(ctx context.Context) (any, error) { return b.AcceptOwner(ctx, user("admin"), g.ID) }},
 		{"delete", func(ctx context.Context) (any, error) { return nil, b.Delete(ctx, alice, gone.ID, nil) }},
 	} {
-		b.take()
+		b.Take()
 		keyed := group.WithKey(ctx, "key of "+c.name)
 		first, err := c.do(keyed)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		if told := len(b.take()); told == 0 && c.name != "signal" {
+		if told := len(b.Take()); told == 0 && c.name != "signal" {
 			t.Errorf("%s: told of nothing", c.name)
 		}
 		again, err := c.do(keyed)
@@ -88,16 +99,17 @@ func TestRepeatedUnderKey(t *testing.T) {
 		if diff := cmp.Diff(inJSON(t, first), inJSON(t, again)); diff != "" {
 			t.Errorf("%s again answers something else:\n%s", c.name, diff)
 		}
-		if events := b.take(); events != nil {
+		if events := b.Take(); events != nil {
 			t.Errorf("%s again told of %v", c.name, events)
 		}
-		_, err = b.Post(group.WithKey(ctx, "key of "+c.name), alice, g.ID, group.MessageRequest{Data: json.RawMessage(`"another"`)})
-		if who := map[string]bool{"join": true, "accept": true, "leave": true}; !who[c.name] && !wantMismatch(err) {
+		_, err = b.Post(group.WithKey(ctx, "key of "+c.name), alice, g.ID, dto.MessageRequest{Data: json.RawMessage(`"another"`)})
+		notAlice := []string{"join", "accept", "leave", "transfer", "offer", "accept the ownership", "add", "accept the invitation"} // keys are a user's own
+		if !slices.Contains(notAlice, c.name) && !wantMismatch(err) {
 			t.Errorf("another request under the key of %s: %v", c.name, err)
 		}
 	}
-	if len(b.signals) != 1 {
-		t.Errorf("%d signals were sent", len(b.signals))
+	if len(b.Signals) != 1 {
+		t.Errorf("%d signals were sent", len(b.Signals))
 	}
 }
 
@@ -117,34 +129,34 @@ func inJSON(t *testing.T, v any) string {
 // TestFailuresAreNotKept lets a call succeed under the key of one that failed.
 func TestFailuresAreNotKept(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	g := b.group(t, `{"name":"g","visibility":"public","joinPolicy":"open","capacity":4}`)
+	b := servicetest.New(t, group.Config{})
+	g := b.NewGroup(t, `{"name":"g","visibility":"public","joinPolicy":"open","capacity":4}`)
 	ctx := group.WithKey(t.Context(), "k")
 	_, err := b.Join(ctx, user("new"), g.ID)
-	wantCode(t, "no seat", err, "group_full")
+	servicetest.WantCode(t, "no seat", err, "group_full")
 	if err := b.Leave(t.Context(), user("other"), g.ID); err != nil {
 		t.Fatal(err)
 	}
 	if joined, err := b.Join(ctx, user("new"), g.ID); err != nil || joined.Member == nil {
 		t.Errorf("with a seat: %+v, %v", joined, err)
 	}
-	for _, key := range []string{"", strings.Repeat("k", 256), "a\nb", "\xff"} {
-		_, err := b.Post(group.WithKey(t.Context(), key), alice, g.ID, group.MessageRequest{Data: json.RawMessage(`1`)})
-		wantCode(t, fmt.Sprintf("the key %.10q", key), err, "validation_failed")
+	for _, key := range []string{strings.Repeat("k", 256), "a\nb", "\xff"} {
+		_, err := b.Post(group.WithKey(t.Context(), key), alice, g.ID, dto.MessageRequest{Data: json.RawMessage(`1`)})
+		servicetest.WantCode(t, fmt.Sprintf("the key %.10q", key), err, "validation_failed")
 	}
 }
 
 // TestTwinsUnderKey has a client send the same many times at once.
 func TestTwinsUnderKey(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	g := b.group(t, `{"name":"g"}`)
+	b := servicetest.New(t, group.Config{})
+	g := b.NewGroup(t, `{"name":"g"}`)
 	ctx := group.WithKey(t.Context(), "k")
 	answers := make([]string, 30)
 	var all sync.WaitGroup
 	for i := range answers {
 		all.Go(func() {
-			posted, err := b.Post(ctx, alice, g.ID, group.MessageRequest{Data: json.RawMessage(`"once"`)})
+			posted, err := b.Post(ctx, alice, g.ID, dto.MessageRequest{Data: json.RawMessage(`"once"`)})
 			answers[i] = fmt.Sprint(posted.Version, err)
 		})
 	}
@@ -155,7 +167,7 @@ func TestTwinsUnderKey(t *testing.T) {
 			t.Errorf("a twin was answered %s, want %s", got, want)
 		}
 	}
-	if events := b.take(); len(events) != 1 {
+	if events := b.Take(); len(events) != 1 {
 		t.Errorf("told of %v", events)
 	}
 }

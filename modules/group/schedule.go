@@ -4,23 +4,22 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/moim-live/moim/modules/group/dto"
 )
 
-const (
-	maxReminders = 10
-	maxReminder  = 30 * 24 * 3600 // seconds before endsAt
-	maxAhead     = 100 * 365 * 24 * time.Hour
+// TimerTx is the part of a [Tx] that reads and sets the group's timer. Create
+// sets it to what [Group.NextTimer] says.
+type TimerTx interface {
+	// Due returns when the group's timer is due, once that instant has come by the
+	// database's clock.
+	Due() (at time.Time, due bool)
+	// Schedule sets the next instant; nil: none.
+	Schedule(ctx context.Context, next *time.Time) error
+}
 
-	// timerEvery is how often a node looks for timers that are due: they fire
-	// within a second. timerBatch is how many it reads at once, timersAtOnce how
-	// many it fires at once.
-	timerEvery   = 500 * time.Millisecond
-	timerBatch   = 100
-	timersAtOnce = 16
-)
-
-// NextTimer returns the next instant after the given one at which the group's
-// timer is due: for a reminder or the end; nil when there is none.
+// NextTimer returns the next instant after the given one at which a reminder or
+// the end is due, or nil when none is.
 func (g Group) NextTimer(after time.Time) *time.Time {
 	if g.EndsAt == nil || g.EndedAt != nil {
 		return nil
@@ -35,8 +34,8 @@ func (g Group) NextTimer(after time.Time) *time.Time {
 	return &next
 }
 
-// goesOn returns ErrGroupEnded for what cannot be done in a group that has
-// ended. Moving its end is looked at where the patch is.
+// goesOn returns ErrGroupEnded for actions that a group that has ended does not
+// allow. [Service.Update] checks its own patch: it may move the end.
 func goesOn(a action, g Group) error {
 	if g.EndedAt == nil || a == actLeave || a == actDelete || a == actUpdate {
 		return nil
@@ -44,69 +43,32 @@ func goesOn(a action, g Group) error {
 	return ErrGroupEnded
 }
 
-// reschedule applies a patch's end and reminders. A group whose end is moved
-// goes on.
-func (r UpdateRequest) reschedule(g *Group, changes map[string]any) {
+// reschedule applies the end and the reminders of a patch. Moving the end of a
+// group that has ended makes it go on.
+func reschedule(g *Group, req dto.UpdateRequest, changes map[string]any) {
 	switch {
-	case r.RemoveEnd && g.EndsAt != nil:
+	case req.RemoveEnd && g.EndsAt != nil:
 		g.EndsAt = nil
 		changes["endsAt"] = nil
-	case r.EndsAt != nil && (g.EndsAt == nil || !g.EndsAt.Equal(*normalEnd(r.EndsAt))):
-		g.EndsAt = normalEnd(r.EndsAt)
+	case req.EndsAt != nil && (g.EndsAt == nil || !g.EndsAt.Equal(*req.EndsAt)):
+		g.EndsAt = req.EndsAt
 		changes["endsAt"] = *g.EndsAt
 	}
 	if g.EndedAt != nil && rescheduled(changes) {
 		g.EndedAt = nil
 		changes["endedAt"] = nil
 	}
-	if r.RemindBefore == nil {
-		return
-	}
-	if reminders := normalReminders(*r.RemindBefore); !slices.Equal(reminders, g.RemindBefore) {
-		g.RemindBefore = reminders
-		changes["remindBefore"] = reminders
+	if req.RemindBefore != nil && !slices.Equal(*req.RemindBefore, g.RemindBefore) {
+		g.RemindBefore = *req.RemindBefore
+		changes["remindBefore"] = *req.RemindBefore
 	}
 }
 
-// rescheduled reports whether changes move the group's clock.
+// rescheduled reports whether changes move the group's timer.
 func rescheduled(changes map[string]any) bool {
 	_, end := changes["endsAt"]
 	_, reminders := changes["remindBefore"]
 	return end || reminders
-}
-
-// normalEnd returns the instant as it is stored.
-func normalEnd(at *time.Time) *time.Time {
-	if at == nil {
-		return nil
-	}
-	t := at.UTC().Truncate(time.Microsecond)
-	return &t
-}
-
-// normalReminders returns them as they are stored: the earliest first, each
-// once.
-func normalReminders(seconds []int) []int {
-	if len(seconds) == 0 {
-		return nil
-	}
-	sorted := slices.Clone(seconds)
-	slices.SortFunc(sorted, func(a, b int) int { return b - a })
-	return slices.Compact(sorted)
-}
-
-func (m *mistakes) schedule(endsAt *time.Time, reminders []int, now time.Time) {
-	if endsAt != nil && (!endsAt.After(now) || endsAt.After(now.Add(maxAhead))) {
-		m.add("endsAt", "must lie in the future, at most a hundred years")
-	}
-	if len(reminders) > maxReminders {
-		m.add("remindBefore", "must have at most %d entries", maxReminders)
-	}
-	for _, seconds := range reminders {
-		if seconds < 1 || seconds > maxReminder {
-			m.add("remindBefore", "must be between 1 and %d seconds", maxReminder)
-		}
-	}
 }
 
 // reminder is the data of group.reminder.
@@ -114,9 +76,9 @@ type reminder struct {
 	SecondsLeft int `json:"secondsLeft"`
 }
 
-// FireTimer does what a group's timer is for, if it is due: once, however
-// many nodes try. What was missed while no node ran is made up for, each
-// reminder with the seconds that are left now.
+// FireTimer sends a reminder or ends the group, if its timer is due. It does so
+// once, however many nodes try. Reminders that were missed while no node ran are
+// sent late, each with the seconds that are left now.
 func (s *Service) FireTimer(ctx context.Context, groupID string) error {
 	events, err := s.repo.Change(ctx, groupID, func(tx Tx) error {
 		at, due := tx.Due()
@@ -137,6 +99,9 @@ func (s *Service) FireTimer(ctx context.Context, groupID string) error {
 		now := s.instant()
 		g.EndedAt, g.UpdatedAt = &now, now
 		if err := tx.SetGroup(ctx, g); err != nil {
+			return err
+		}
+		if err := tx.SetOffered(ctx, ""); err != nil {
 			return err
 		}
 		if _, err := tx.Append(ctx, GroupEnded, "", struct{}{}); err != nil {

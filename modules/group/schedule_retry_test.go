@@ -4,16 +4,22 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/grouptest"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
+	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
 // troubled is a store in which some groups cannot be changed.
 type troubled struct {
-	store
+	grouptest.Store
 
 	mu     sync.Mutex
 	failed map[string]int // attempts on the groups that cannot be changed
@@ -35,13 +41,16 @@ func (s *troubled) Change(ctx context.Context, groupID string, fn func(group.Tx)
 	case is:
 		return nil, errors.New("this group cannot be changed")
 	}
-	return s.store.Change(ctx, groupID, fn)
+	return s.Store.Change(ctx, groupID, fn)
 }
 
-func (s *troubled) mend() {
+// mend returns the groups that could not be changed.
+func (s *troubled) mend() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	ids := slices.Collect(maps.Keys(s.failed))
 	s.failed = nil
+	return ids
 }
 
 // attempts returns the least and the greatest number of them on a group.
@@ -57,14 +66,14 @@ func (s *troubled) attempts() (least, most int) {
 
 // newTroubled returns a service with n groups whose timers are due and fail,
 // and a group whose timer is due after them.
-func newTroubled(t *testing.T, n int) (b *bench, s *troubled, healthy string) {
+func newTroubled(t *testing.T, n int) (b *servicetest.Bench, s *troubled, healthy string) {
 	t.Helper()
-	b = newBench(t, group.Config{})
-	s = &troubled{store: b.store, failed: make(map[string]int)}
-	b.now = time.Now().Add(-time.Hour)
+	b = servicetest.New(t, group.Config{})
+	s = &troubled{Store: b.Store, failed: make(map[string]int)}
+	b.Now = time.Now().Add(-time.Hour)
 	timed := func(after time.Duration) string {
-		end := b.now.Add(after)
-		g, err := b.Create(t.Context(), alice, group.CreateRequest{Name: "x", EndsAt: &end})
+		end := b.Now.Add(after)
+		g, err := b.Create(t.Context(), alice, dto.CreateRequest{Name: "x", EndsAt: &end})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,10 +84,10 @@ func newTroubled(t *testing.T, n int) (b *bench, s *troubled, healthy string) {
 	}
 	healthy = timed(2 * time.Minute)
 	service := group.NewService(group.Config{}, group.Deps{
-		Repository: s, Log: s, Announcer: b.recorder, Signaler: b.recorder, Now: time.Now,
+		Repository: s, Log: s, Announcer: b.Recorder, Signaler: b.Recorder, Now: time.Now,
 	})
 	for range 2 { // nodes
-		scheduler := group.NewScheduler(service, s, slog.New(slog.DiscardHandler))
+		scheduler := upkeep.NewScheduler(service, s, slog.New(slog.DiscardHandler))
 		if err := scheduler.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -91,24 +100,22 @@ func newTroubled(t *testing.T, n int) (b *bench, s *troubled, healthy string) {
 	return b, s, healthy
 }
 
-func (b *bench) ended(t *testing.T, id string) bool { t.Helper(); return b.read(t, id).EndedAt != nil }
+func ended(t *testing.T, b *servicetest.Bench, id string) bool {
+	t.Helper()
+	return b.Read(t, id).EndedAt != nil
+}
 
 // The longest due come first, and more of them fail than one look takes.
 func TestFailingTimersKeepNoOtherWaiting(t *testing.T) {
 	t.Parallel()
 	b, s, healthy := newTroubled(t, 150)
-	awaitTimer(t, "the timer behind those that fail fires", func() bool { return b.ended(t, healthy) })
+	awaitTimer(t, "the timer behind those that fail fires", func() bool { return ended(t, b, healthy) })
 	awaitTimer(t, "failing timers are tried again", func() bool { least, _ := s.attempts(); return least >= 2 })
 	if _, most := s.attempts(); most > 12 {
 		t.Errorf("a failing timer was tried %d times", most) // without a wait that grows: twice a second, by each node
 	}
-	var ids []string
-	for id := range s.failed {
-		ids = append(ids, id)
-	}
-	s.mend()
-	for _, id := range ids[:3] {
-		awaitTimer(t, "a timer fires once its group can be changed", func() bool { return b.ended(t, id) })
+	for _, id := range s.mend()[:3] {
+		awaitTimer(t, "a timer fires once its group can be changed", func() bool { return ended(t, b, id) })
 	}
 }
 
@@ -120,7 +127,7 @@ func TestHangingTimersKeepNoOtherWaiting(t *testing.T) {
 	s.mu.Lock()
 	s.hang = true
 	s.mu.Unlock()
-	awaitTimer(t, "the timer behind those that hang fires", func() bool { return b.ended(t, healthy) })
+	awaitTimer(t, "the timer behind those that hang fires", func() bool { return ended(t, b, healthy) })
 }
 
 // awaitTimer waits until a condition on timers holds.

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
+	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
 func TestNextTimer(t *testing.T) {
@@ -40,15 +43,15 @@ func TestNextTimer(t *testing.T) {
 // TestTimerFiresOnce has many schedulers on one database.
 func TestTimerFiresOnce(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	b.now = time.Now()
-	g, err := b.Create(t.Context(), alice, decode[group.CreateRequest](t, fmt.Sprintf(
-		`{"name":"x","endsAt":%q,"remindBefore":[1]}`, b.now.Add(1500*time.Millisecond).Format(time.RFC3339Nano))))
+	b := servicetest.New(t, group.Config{})
+	b.Now = time.Now()
+	g, err := b.Create(t.Context(), alice, servicetest.Decode[dto.CreateRequest](t, fmt.Sprintf(
+		`{"name":"x","endsAt":%q,"remindBefore":[1]}`, b.Now.Add(6*time.Second).Format(time.RFC3339Nano))))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 4 {
-		s := group.NewScheduler(b.Service, b.store, slog.New(slog.DiscardHandler))
+		s := upkeep.NewScheduler(b.Service, b.Store, slog.New(slog.DiscardHandler))
 		if err := s.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -58,10 +61,10 @@ func TestTimerFiresOnce(t *testing.T) {
 			}
 		})
 	}
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for b.read(t, g.ID).EndedAt == nil {
+	for b.Read(t, g.ID).EndedAt == nil {
 		select {
 		case <-tick.C:
 		case <-deadline:
@@ -72,18 +75,18 @@ func TestTimerFiresOnce(t *testing.T) {
 	want := []string{"1 group.created", "2 group.reminder", "3 group.ended"}
 	var got []string
 	for len(got) < len(want) {
-		got = append(got, b.take()...)
+		got = append(got, b.Take()...)
 		select {
 		case <-tick.C:
 		case <-deadline:
 			t.Fatalf("announced %q, want %q", got, want)
 		}
 	}
-	slices.Sort(got) // several schedulers struck
+	slices.Sort(got) // several schedulers announce
 	if !slices.Equal(got, want) {
 		t.Errorf("announced %q, want %q", got, want)
 	}
-	page, err := b.store.Read(t.Context(), g.ID, 0, 10, nil)
+	page, err := b.Store.Read(t.Context(), g.ID, 0, 10, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +95,7 @@ func TestTimerFiresOnce(t *testing.T) {
 		if e.Type == group.GroupEnded {
 			due = *g.EndsAt
 		}
-		if late := e.At.Sub(due); late < 0 || late > 5*time.Second {
+		if late := e.At.Sub(due); late < 0 || late > 30*time.Second {
 			t.Errorf("%s came %s after its time", e.Type, late)
 		}
 		if e.Actor != nil {
@@ -102,10 +105,10 @@ func TestTimerFiresOnce(t *testing.T) {
 }
 
 // fireUntilQuiet does what a scheduler does.
-func fireUntilQuiet(t *testing.T, b *bench) {
+func fireUntilQuiet(t *testing.T, b *servicetest.Bench) {
 	t.Helper()
 	for {
-		due, err := b.store.Due(t.Context(), 10)
+		due, err := b.Store.Due(t.Context(), 10)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,21 +133,21 @@ func fireUntilQuiet(t *testing.T, b *bench) {
 // clock, as if no node had run meanwhile.
 func TestMissedTimersFire(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	b.now = time.Now().Add(-time.Hour)
-	end := b.now.Add(10 * time.Minute)
-	g, err := b.Create(t.Context(), alice, group.CreateRequest{Name: "x", EndsAt: &end, RemindBefore: []int{60, 300}})
+	b := servicetest.New(t, group.Config{})
+	b.Now = time.Now().Add(-time.Hour)
+	end := b.Now.Add(10 * time.Minute)
+	g, err := b.Create(t.Context(), alice, dto.CreateRequest{Name: "x", EndsAt: &end, RemindBefore: []int{60, 300}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.now = time.Now()
+	b.Now = time.Now()
 	fireUntilQuiet(t, b)
-	got := b.take()
+	got := b.Take()
 	slices.Sort(got) // several struck at once
 	if want := []string{"1 group.created", "2 group.reminder", "3 group.reminder", "4 group.ended"}; !slices.Equal(got, want) {
 		t.Errorf("announced %q, want %q", got, want)
 	}
-	page, err := b.store.Read(t.Context(), g.ID, 1, 1, nil)
+	page, err := b.Store.Read(t.Context(), g.ID, 1, 1, nil)
 	if err != nil || string(page.Events[0].Data) != `{"secondsLeft":0}` {
 		t.Errorf("the first reminder is %+v, %v", page.Events, err)
 	}
@@ -153,45 +156,45 @@ func TestMissedTimersFire(t *testing.T) {
 func TestEndedGroups(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	b := newBench(t, group.Config{})
-	g := b.group(t, `{"name":"x","visibility":"public","joinPolicy":"open"}`)
-	b.now = time.Now().Add(-time.Minute)
-	soon := b.now.Add(time.Second)
-	if _, err := b.Update(ctx, alice, g.ID, nil, group.UpdateRequest{EndsAt: &soon}); err != nil {
+	b := servicetest.New(t, group.Config{})
+	g := b.NewGroup(t, `{"name":"x","visibility":"public","joinPolicy":"open"}`)
+	b.Now = time.Now().Add(-time.Minute)
+	soon := b.Now.Add(time.Second)
+	if _, err := b.Update(ctx, alice, g.ID, nil, dto.UpdateRequest{EndsAt: &soon}); err != nil {
 		t.Fatal(err)
 	}
 	fireUntilQuiet(t, b)
-	b.now = time.Now()
-	if ended := b.read(t, g.ID); ended.EndedAt == nil || ended.Revision != ended.Version {
+	b.Now = time.Now()
+	if ended := b.Read(t, g.ID); ended.EndedAt == nil || ended.Revision != ended.Version {
 		t.Fatalf("the group did not end: %+v", ended)
 	}
 
 	_, err := b.Join(ctx, user("new"), g.ID)
-	wantCode(t, "join", err, "group_ended")
-	_, err = b.AddMembers(ctx, alice, g.ID, group.AddMembersRequest{UserIDs: []string{"new"}})
-	wantCode(t, "add members", err, "group_ended")
-	_, err = b.Post(ctx, alice, g.ID, group.MessageRequest{Data: json.RawMessage(`1`)})
-	wantCode(t, "post", err, "group_ended")
-	err = b.Signal(ctx, alice, g.ID, group.SignalSource{}, group.SignalRequest{Type: "x"})
-	wantCode(t, "signal", err, "group_ended")
+	servicetest.WantCode(t, "join", err, "group_ended")
+	_, err = b.AddMembers(ctx, alice, g.ID, dto.AddMembersRequest{UserIDs: []string{"new"}})
+	servicetest.WantCode(t, "add members", err, "group_ended")
+	_, err = b.Post(ctx, alice, g.ID, dto.MessageRequest{Data: json.RawMessage(`1`)})
+	servicetest.WantCode(t, "post", err, "group_ended")
+	err = b.Signal(ctx, alice, g.ID, group.SignalSource{}, dto.SignalRequest{Type: "x"})
+	servicetest.WantCode(t, "signal", err, "group_ended")
 	name := "y"
-	_, err = b.Update(ctx, alice, g.ID, nil, group.UpdateRequest{Name: &name})
-	wantCode(t, "rename", err, "group_ended")
+	_, err = b.Update(ctx, alice, g.ID, nil, dto.UpdateRequest{Name: &name})
+	servicetest.WantCode(t, "rename", err, "group_ended")
 	err = b.RemoveMember(ctx, alice, g.ID, "member")
-	wantCode(t, "remove", err, "group_ended")
+	servicetest.WantCode(t, "remove", err, "group_ended")
 
-	wantCode(t, "leave", b.Leave(ctx, user("other"), g.ID), "ok")
+	servicetest.WantCode(t, "leave", b.Leave(ctx, user("other"), g.ID), "ok")
 	_, _, err = b.Events(ctx, alice, g.ID, 0, 10)
-	wantCode(t, "read the log", err, "ok")
-	later := b.now.Add(time.Hour)
-	moved, err := b.Update(ctx, alice, g.ID, nil, group.UpdateRequest{EndsAt: &later, Name: &name})
+	servicetest.WantCode(t, "read the log", err, "ok")
+	later := b.Now.Add(time.Hour)
+	moved, err := b.Update(ctx, alice, g.ID, nil, dto.UpdateRequest{EndsAt: &later, Name: &name})
 	if err != nil || moved.EndedAt != nil || moved.Name != "y" || !moved.EndsAt.Equal(later.Truncate(time.Microsecond)) {
 		t.Errorf("moved to %+v, %v", moved, err)
 	}
 	_, err = b.Join(ctx, user("new"), g.ID)
-	wantCode(t, "join again", err, "ok")
-	wantCode(t, "delete", b.Delete(ctx, alice, g.ID, nil), "ok")
-	if due, err := b.store.Due(ctx, 10); len(due) > 0 || err != nil {
+	servicetest.WantCode(t, "join again", err, "ok")
+	servicetest.WantCode(t, "delete", b.Delete(ctx, alice, g.ID, nil), "ok")
+	if due, err := b.Store.Due(ctx, 10); len(due) > 0 || err != nil {
 		t.Errorf("a deleted group is due: %v, %v", due, err)
 	}
 }
@@ -199,23 +202,23 @@ func TestEndedGroups(t *testing.T) {
 // TestMovedEnd moves the end before it comes: what was scheduled is not.
 func TestMovedEnd(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	b.now = time.Now().Add(-time.Hour)
-	past, future := b.now.Add(time.Minute), time.Now().Add(time.Hour)
-	g, err := b.Create(t.Context(), alice, group.CreateRequest{Name: "x", EndsAt: &past})
+	b := servicetest.New(t, group.Config{})
+	b.Now = time.Now().Add(-time.Hour)
+	past, future := b.Now.Add(time.Minute), time.Now().Add(time.Hour)
+	g, err := b.Create(t.Context(), alice, dto.CreateRequest{Name: "x", EndsAt: &past})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, moved := b.Update(t.Context(), alice, g.ID, nil, group.UpdateRequest{EndsAt: &future})
+	_, moved := b.Update(t.Context(), alice, g.ID, nil, dto.UpdateRequest{EndsAt: &future})
 	fireUntilQuiet(t, b)
-	_, removed := b.Update(t.Context(), alice, g.ID, nil, group.UpdateRequest{RemoveEnd: true})
+	_, removed := b.Update(t.Context(), alice, g.ID, nil, dto.UpdateRequest{RemoveEnd: true})
 	if err := errors.Join(moved, removed); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.read(t, g.ID); got.EndsAt != nil || got.EndedAt != nil {
+	if got := b.Read(t, g.ID); got.EndsAt != nil || got.EndedAt != nil {
 		t.Errorf("the group ends: %+v", got)
 	}
-	if got, want := b.take(), []string{"1 group.created", "2 group.updated", "3 group.updated"}; !slices.Equal(got, want) {
+	if got, want := b.Take(), []string{"1 group.created", "2 group.updated", "3 group.updated"}; !slices.Equal(got, want) {
 		t.Errorf("announced %q, want %q", got, want)
 	}
 }

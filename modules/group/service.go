@@ -3,7 +3,6 @@ package group
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,13 +10,73 @@ import (
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Announcer tells the members of groups what was committed. [feed.Feed] fulfils it.
+// Records is the part of a [Repository] that keeps groups themselves.
+type Records interface {
+	// Create stores a new group with its owner and the event group.created
+	// (version 1), and returns it. It passes the owner's tally, as [TallyTx] counts
+	// it, to admit before that, and returns admit's error as it is. A nil admit is
+	// not called; then the group is nobody's creation, and counts only for its owner.
+	// Create may call admit more than once. It keeps receipt, unless that is nil, as
+	// [ReceiptTx] does.
+	Create(ctx context.Context, g Group, owner Member, admit func(Tally) error, receipt *Receipt) (Group, []Event, error)
+
+	// Change runs fn in one transaction that locks the group's row, so that the
+	// changes of a group happen one after the other. It returns the events that
+	// fn appended once they are committed. An error from fn rolls back and is
+	// returned as it is. fn may run more than once.
+	Change(ctx context.Context, groupID string, fn func(tx Tx) error) ([]Event, error)
+
+	// Group returns a group, and the user's member record, nil when they are no
+	// member.
+	Group(ctx context.Context, groupID, userID string) (Group, *Member, error)
+
+	// PublicGroups lists public groups by id, newest first, whose name contains
+	// query, before the given id (empty: from the newest).
+	PublicGroups(ctx context.Context, query, before string, limit int) ([]Group, error)
+
+	// UserGroups lists the groups that a user is a member of, by group id,
+	// newest first, before the given id.
+	UserGroups(ctx context.Context, userID, before string, limit int) ([]Membership, error)
+}
+
+// RecordTx is the part of a [Tx] that changes the group's record and its log.
+type RecordTx interface {
+	// Group returns the locked record, with what this transaction did to it.
+	Group() Group
+	// SetGroup replaces everything but id, owner, counts, versions and
+	// creation. The event appended next raises the revision; there must be one.
+	SetGroup(ctx context.Context, g Group) error
+	// SetOwner makes a member the owner and the previous owner an admin, sets the
+	// time of the record's last change, and raises the revision as SetGroup does.
+	// It ends an offer of the group. It fails when userID is no member, or owns the
+	// group already.
+	SetOwner(ctx context.Context, userID string, at time.Time) error
+	// Delete marks the group deleted. It is not found from then on. The feed can
+	// still read its log.
+	Delete(ctx context.Context) error
+	// Append writes the next event: its version, the log and the outbox. It
+	// encodes data as JSON, and takes a json.RawMessage as it is.
+	Append(ctx context.Context, typ EventType, actor string, data any) (Event, error)
+}
+
+// Membership is one of a user's groups and their place in it.
+type Membership struct {
+	Group
+	Role        Role  `json:"role"`
+	ReadVersion int64 `json:"readVersion" doc:"version of the last event that the user has read"`
+	Unread      int64 `json:"unread" doc:"number of messages after readVersion"`
+	Online      *int  `json:"online" doc:"number of members online; null while presence is unavailable"` // not the store's
+}
+
+// Announcer shows committed events to subscribers. [feed.Feed] fulfils it.
 type Announcer interface {
-	// Announce does not block on other nodes and never fails: the log is the
-	// truth. It is called once a change, after the commit.
+	// Announce is called once for each change, after the commit. It does not wait
+	// for other nodes. It never fails: nodes that miss it read the log.
 	Announce(events []Event)
 }
 
@@ -28,47 +87,51 @@ type Signaler interface {
 	Cast(ctx context.Context, env adapter.Envelope)
 }
 
-// Senders knows, without a database, who may signal to a group that somebody
-// on this node follows. [feed.Feed] fulfils it.
+// Senders knows who may signal to a group that has subscribers on this node,
+// without asking the database. [feed.Feed] fulfils it.
 type Senders interface {
-	// MaySend reports whether the caller may, as far as this node has heard.
-	// False means that the database must be asked.
+	// MaySend reports whether the caller may. False means that the database must
+	// be asked.
 	MaySend(caller auth.Identity, groupID string) bool
-	// Found says that a read of the group at version showed that they may.
+	// Found records that a read of the group at version showed that they may.
 	Found(caller auth.Identity, groupID string, version int64)
 }
 
-// PresenceKeeper knows who is there. [presence.Presence] fulfils it.
+// PresenceKeeper knows who is online. [presence.Tracker] fulfils it.
 type PresenceKeeper interface {
-	// List returns who of a group is online or reconnecting, and who was
-	// lately; fault.ErrUnavailable while that is not known.
+	// List returns the members who are online or reconnecting, or were lately, in
+	// the order of their places. It returns fault.ErrUnavailable while that is not
+	// known.
 	List(ctx context.Context, groupID string) ([]Present, error)
 	// Count returns how many members each group has online, in the order of
-	// groupIDs and in one round trip; it fails as List does.
+	// groupIDs, in one round trip. It fails as List does.
 	Count(ctx context.Context, groupIDs []string) ([]int, error)
-	// SetState keeps the live state of a user with a subscribed socket on this
-	// node, and tells the group's subscribers; null clears it. It returns
+	// SetState sets the live state of a user with a subscribed socket on this
+	// node, and tells the group's subscribers. null clears it. It returns
 	// fault.ErrUnavailable when it cannot be stored.
 	SetState(ctx context.Context, groupID, userID string, state json.RawMessage) error
 }
 
-// Deps is what a [Service] works with. Senders, Presence and Now may be nil.
+// Deps is what a [Service] works with. Senders, Audience, Presence, Limits and Now may be
+// nil.
 type Deps struct {
 	Repository Repository
 	Log        Log
 	Announcer  Announcer
 	Signaler   Signaler
 	Senders    Senders
+	Audience   Audience
 	Presence   PresenceKeeper
+	Limits     *limit.Limits
 	Now        func() time.Time
 }
 
 // Service holds the rules of groups: who may do what, and what a change must
-// obey. HTTP and sockets call it and render what it returns.
+// obey. HTTP controllers and socket handlers call it.
 //
 // Every method returns validation_failed for a request that breaks a bound,
-// fault.ErrNotFound for a group that does not exist or not for the caller,
-// ErrNotMember or fault.ErrForbidden where the permission table says so, and
+// fault.ErrNotFound for a group that does not exist or that the caller may not
+// see, ErrNotMember or fault.ErrForbidden where the permission table says so, and
 // fault.ErrUnavailable while the database does not answer. It is safe for
 // concurrent use.
 type Service struct {
@@ -78,7 +141,9 @@ type Service struct {
 	announcer Announcer
 	signaler  Signaler
 	senders   Senders
+	audience  Audience
 	presence  PresenceKeeper
+	limits    *limit.Limits
 	now       func() time.Time
 }
 
@@ -91,7 +156,9 @@ func NewService(cfg Config, deps Deps) *Service {
 		announcer: deps.Announcer,
 		signaler:  deps.Signaler,
 		senders:   deps.Senders,
+		audience:  deps.Audience,
 		presence:  deps.Presence,
+		limits:    deps.Limits,
 		now:       deps.Now,
 	}
 	if s.now == nil {
@@ -101,12 +168,16 @@ func NewService(cfg Config, deps Deps) *Service {
 }
 
 // Create makes a group that the caller owns. It returns ErrLimitReached when the
-// caller owns, or is in, as many groups as allowed.
-func (s *Service) Create(ctx context.Context, caller auth.Identity, req CreateRequest) (Group, error) {
-	if err := req.Validate(s.cfg.LimitMembers, s.now()); err != nil {
+// caller owns, or is in, as many groups as they may. Like all methods, it returns
+// fault.ErrRateLimited when the caller did so too often.
+func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.CreateRequest) (Group, error) {
+	req, err := req.Validate(s.cfg.LimitMembers, s.now())
+	if err != nil {
 		return Group{}, err
 	}
-	req = req.withDefaults()
+	if err := charge(caller, s.limits.Create); err != nil {
+		return Group{}, err
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Group{}, fmt.Errorf("make a group id: %w", err)
@@ -116,8 +187,8 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req CreateRe
 		ID:          id.String(),
 		Name:        req.Name,
 		Description: req.Description,
-		Visibility:  req.Visibility,
-		JoinPolicy:  req.JoinPolicy,
+		Visibility:  Visibility(req.Visibility),
+		JoinPolicy:  JoinPolicy(req.JoinPolicy),
 		Capacity:    req.Capacity,
 		Attributes:  req.Attributes,
 		MemberCount: 1,
@@ -150,18 +221,19 @@ func (s *Service) Get(ctx context.Context, caller auth.Identity, groupID string)
 	return g, err
 }
 
-// Update applies a merge patch. revision, when not nil, is the revision that
-// the caller has read: ErrVersionConflict when it is no longer the group's. A
-// patch that changes nothing makes no event. It returns ErrGroupFull when the
-// capacity would fall below the members there are.
-func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID string, revision *int64, req UpdateRequest) (Group, error) {
-	if err := req.Validate(s.cfg.LimitMembers, s.now()); err != nil {
+// Update applies a merge patch. revision, when not nil, is the revision that the
+// caller has read; Update returns ErrVersionConflict when the group has another.
+// A patch that changes nothing makes no event. It returns ErrGroupFull when the
+// capacity would fall below the number of members.
+func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID string, revision *int64, req dto.UpdateRequest) (Group, error) {
+	req, err := req.Validate(s.cfg.LimitMembers, s.now())
+	if err != nil {
 		return Group{}, err
 	}
-	patch := parsePatch(req.Attributes)
+	patch := req.Patch()
 	var g Group
 	request := asked{what: "update", with: []any{req, req.RemoveCapacity, req.RemoveEnd, revision}, answer: &g}
-	err := s.change(ctx, actUpdate, caller, groupID, request, func(tx Tx, _ *Member) error {
+	err = s.change(ctx, actUpdate, caller, groupID, request, func(tx Tx, _ *Member) error {
 		g = tx.Group()
 		if err := matches(g, revision); err != nil {
 			return err
@@ -169,7 +241,7 @@ func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID stri
 		if g.EndedAt != nil && req.EndsAt == nil && !req.RemoveEnd {
 			return ErrGroupEnded
 		}
-		patched, changes, err := req.apply(g, patch)
+		patched, changes, err := update(g, req, patch)
 		if err != nil || len(changes) == 0 {
 			return err
 		}
@@ -205,20 +277,25 @@ func (s *Service) Delete(ctx context.Context, caller auth.Identity, groupID stri
 	})
 }
 
-// ListPublic lists public groups whose name contains query, newest first, and
-// those older than the group before. There are more when it returns limit.
-func (s *Service) ListPublic(ctx context.Context, query, before string, limit int) ([]Group, error) {
-	var m mistakes
-	m.text("q", query, 0, maxQuery, "")
-	if err := m.err(); err != nil {
+// ListPublic lists public groups whose name contains query, newest first, older
+// than the group before (empty: from the newest). There are more when it returns
+// limit, or [ListBytes].
+func (s *Service) ListPublic(ctx context.Context, caller auth.Identity, query, before string, limit int) ([]Group, error) {
+	if err := dto.CheckQuery(query); err != nil {
+		return nil, err
+	}
+	if err := charge(caller, s.limits.Read); err != nil {
 		return nil, err
 	}
 	return s.repo.PublicGroups(ctx, query, before, limit)
 }
 
-// ListMine lists the caller's groups, newest first, and those older than the
-// group before. There are more when it returns limit.
+// ListMine lists the caller's groups, newest first, older than the group before
+// (empty: from the newest). There are more when it returns limit, or [ListBytes].
 func (s *Service) ListMine(ctx context.Context, caller auth.Identity, before string, limit int) ([]Membership, error) {
+	if err := charge(caller, s.limits.Read); err != nil {
+		return nil, err
+	}
 	mine, err := s.repo.UserGroups(ctx, caller.UserID, before, limit)
 	if err != nil || s.presence == nil || len(mine) == 0 {
 		return mine, err
@@ -229,7 +306,7 @@ func (s *Service) ListMine(ctx context.Context, caller auth.Identity, before str
 	}
 	online, err := s.presence.Count(ctx, ids)
 	if err != nil {
-		return mine, nil //nolint:nilerr // the list is worth more than who is there
+		return mine, nil //nolint:nilerr // the list is useful without presence
 	}
 	for i := range mine {
 		mine[i].Online = &online[i]
@@ -237,30 +314,19 @@ func (s *Service) ListMine(ctx context.Context, caller auth.Identity, before str
 	return mine, nil
 }
 
-// look reads a group and the caller's membership for an action that changes
-// nothing.
-func (s *Service) look(ctx context.Context, a action, caller auth.Identity, groupID string) (Group, *Member, error) {
-	if !ValidGroupID(groupID) {
-		return Group{}, nil, fault.ErrNotFound
-	}
-	g, m, err := s.repo.Group(ctx, groupID, caller.UserID)
-	if err != nil {
-		return Group{}, nil, Hide(err)
-	}
-	if err := allow(a, caller, g, m); err != nil {
-		return Group{}, nil, err
-	}
-	return g, m, nil
-}
-
-// change runs fn in a transaction on a group once the caller's membership m,
-// read inside it, allows the action, and announces what fn appended. fn may
-// run more than once, and does not count when the caller asked before. Others
-// wait for the transaction, so fn does not parse what the client sent: whoever
-// calls change has done that.
+// change runs fn in a transaction on a group, once action a is allowed, and
+// announces the events that fn appended. m is the caller's membership, nil for
+// none. A repeated request rolls fn back and gets its first answer. fn may run
+// more than once. Other changes of the group wait for fn, so parse what the
+// client sent before calling change.
 func (s *Service) change(ctx context.Context, a action, caller auth.Identity, groupID string, request asked, fn func(tx Tx, m *Member) error) error {
-	if !ValidGroupID(groupID) {
+	if !dto.ValidGroupID(groupID) {
 		return fault.ErrNotFound
+	}
+	if a != actPost { // which charges its bytes
+		if err := s.chargeChange(caller); err != nil {
+			return err
+		}
 	}
 	request.what += " " + groupID
 	receipt, err := request.receipt(ctx, caller)
@@ -270,7 +336,7 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 	var allowed bool
 	events, err := s.repo.Change(ctx, groupID, func(tx Tx) error {
 		allowed = false
-		if a == actJoin {
+		if a == actJoin || a == actAnswerInvitation {
 			if err := precheck(ctx, tx, caller.UserID); err != nil {
 				return err
 			}
@@ -279,7 +345,7 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 		if err != nil {
 			return err
 		}
-		if err := allow(a, caller, tx.Group(), m); err != nil {
+		if err := s.permit(ctx, tx, a, caller, m); err != nil {
 			return err
 		}
 		if err := goesOn(a, tx.Group()); err != nil {
@@ -301,16 +367,6 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 		s.announcer.Announce(events)
 	}
 	return nil
-}
-
-// Hide makes the not_found of a store the same as that of the permission
-// table, so that nobody can tell a group that does not exist from one that they
-// may not see.
-func Hide(err error) error {
-	if errors.Is(err, fault.ErrNotFound) {
-		return fault.ErrNotFound
-	}
-	return err
 }
 
 func matches(g Group, revision *int64) error {

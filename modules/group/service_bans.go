@@ -5,7 +5,25 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/group/dto"
 )
+
+// BanList is the part of a [Repository] that lists bans.
+type BanList interface {
+	// Bans lists the bans that have not expired at now in order of user id,
+	// after the given one.
+	Bans(ctx context.Context, groupID, after string, now time.Time, limit int) ([]Ban, error)
+}
+
+// BanTx is the part of a [Tx] that sets and lifts bans, of members and others.
+type BanTx interface {
+	// SetBan bans a user. It replaces a ban that is there.
+	SetBan(ctx context.Context, b Ban) error
+	// RemoveBan lifts a ban. It does nothing when there is none.
+	RemoveBan(ctx context.Context, userID string) error
+	// CountBans counts the bans, expired ones too, but not beyond most.
+	CountBans(ctx context.Context, most int) (int, error)
+}
 
 // banned is the data of member.banned.
 type banned struct {
@@ -13,16 +31,17 @@ type banned struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Ban keeps a user below the caller out of a group, removes them when they are a
-// member, and forgets that they asked to be one. A repeat of the same ban changes nothing. It returns
-// ErrOwnerMustTransfer where that is the owner.
-func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID string, req BanRequest) (Ban, error) {
+// Ban keeps a user out of a group. It removes a member, whose rank must be below
+// the caller's, an applicant's request and an invitation. Repeating the same ban changes
+// nothing. It returns ErrOwnerMustTransfer for the owner.
+func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID string, req dto.BanRequest) (Ban, error) {
 	now := s.instant()
-	if err := req.Validate(userID, now); err != nil {
+	req, err := req.Validate(userID, now)
+	if err != nil {
 		return Ban{}, err
 	}
 	var ban Ban
-	err := s.change(ctx, actBan, caller, groupID, asked{"ban " + userID, req, &ban}, func(tx Tx, self *Member) error {
+	err = s.change(ctx, actBan, caller, groupID, asked{"ban " + userID, req, &ban}, func(tx Tx, self *Member) error {
 		target, err := tx.Member(ctx, userID)
 		if err != nil {
 			return err
@@ -39,16 +58,26 @@ func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID
 		if err != nil {
 			return err
 		}
-		if old := known[userID].Ban; target == nil && old.holds(now) && req.matches(*old) {
+		if old := known[userID].Ban; target == nil && old.holds(now) && old.matches(req) {
 			ban = *old
 			return nil
 		}
-		ban = Ban{UserID: userID, Reason: req.Reason, ExpiresAt: req.expires(), Actor: caller.UserID, At: now}
+		if known[userID].Ban == nil {
+			if err := checkRows(ctx, caller, s.limits.GroupBans(), tx.CountBans, "a group on this server cannot have more bans: lift some"); err != nil {
+				return err
+			}
+		}
+		ban = Ban{UserID: userID, Reason: req.Reason, ExpiresAt: req.ExpiresAt, Actor: caller.UserID, At: now}
 		if err := tx.SetBan(ctx, ban); err != nil {
 			return err
 		}
 		if known[userID].Applicant != nil {
 			if err := tx.RemoveApplicant(ctx, userID); err != nil {
+				return err
+			}
+		}
+		if known[userID].Invitation != nil {
+			if err := tx.RemoveInvitation(ctx, userID); err != nil {
 				return err
 			}
 		}
@@ -63,11 +92,11 @@ func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID
 	return ban, err
 }
 
-// Unban lets a user come in again, as far as the join policy agrees. It does
-// nothing when they are not banned.
+// Unban lifts a ban. The join policy decides whether the user may join again. It
+// does nothing when they are not banned.
 func (s *Service) Unban(ctx context.Context, caller auth.Identity, groupID, userID string) error {
 	return s.change(ctx, actBan, caller, groupID, asked{what: "unban " + userID}, func(tx Tx, _ *Member) error {
-		if !ValidUserID(userID) {
+		if !dto.ValidUserID(userID) {
 			return nil
 		}
 		return tx.RemoveBan(ctx, userID)
@@ -75,16 +104,24 @@ func (s *Service) Unban(ctx context.Context, caller auth.Identity, groupID, user
 }
 
 // Bans lists at most limit bans that have not expired by user id, after the
-// given one. There are more when it returns limit.
+// given one. There are more when it returns limit, or [ListBytes].
 func (s *Service) Bans(ctx context.Context, caller auth.Identity, groupID, after string, limit int) ([]Ban, error) {
-	if _, _, err := s.look(ctx, actBan, caller, groupID); err != nil {
+	if err := s.list(ctx, actBan, caller, groupID); err != nil {
 		return nil, err
 	}
 	bans, err := s.repo.Bans(ctx, groupID, after, s.instant(), limit)
 	return bans, Hide(err)
 }
 
-// mayEnter says whether a ban keeps the caller out. Back ends may do all.
+// matches reports whether the request asks for this ban.
+func (b *Ban) matches(req dto.BanRequest) bool {
+	same := req.ExpiresAt == nil && b.ExpiresAt == nil ||
+		req.ExpiresAt != nil && b.ExpiresAt != nil && req.ExpiresAt.Equal(*b.ExpiresAt)
+	return same && req.Reason == b.Reason
+}
+
+// mayEnter returns ErrBanned when a ban keeps the caller out. No ban keeps a back
+// end out.
 func mayEnter(caller auth.Identity, o Outsider, now time.Time) error {
 	if !caller.Admin && o.Ban.holds(now) {
 		return ErrBanned
@@ -92,6 +129,5 @@ func mayEnter(caller auth.Identity, o Outsider, now time.Time) error {
 	return nil
 }
 
-// errBannedOther is ErrBanned for whoever wants to add someone else: they lift
-// the ban first.
+// errBannedOther is ErrBanned for a caller who adds someone else.
 var errBannedOther = ErrBanned.WithMessage("a user to be added is banned from this group: lift the ban first")

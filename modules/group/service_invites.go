@@ -14,13 +14,50 @@ import (
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// codeBytes is what an invite's code holds of chance: nobody guesses it.
+// InviteList is the part of a [Repository] that finds invites.
+type InviteList interface {
+	// Invites lists invites by id, newest first, before the given one (empty:
+	// from the newest).
+	Invites(ctx context.Context, groupID, before string, limit int) ([]Invite, error)
+	// InvitedTo returns the id of the group that the invite with a code is for,
+	// or fault.ErrNotFound when there is no such invite.
+	InvitedTo(ctx context.Context, codeHash string) (string, error)
+}
+
+// InviteTx is the part of a [Tx] that keeps invites.
+type InviteTx interface {
+	// AddInvite inserts an invite. The store keeps only the hash of its code.
+	AddInvite(ctx context.Context, i Invite, codeHash string) error
+	// Invite returns this group's invite with a code, or nil when there is none.
+	Invite(ctx context.Context, codeHash string) (*Invite, error)
+	// UseInvite counts one use. It fails when there is no such invite.
+	UseInvite(ctx context.Context, inviteID string) error
+	// RemoveInvite deletes an invite. It reports false when there is none.
+	RemoveInvite(ctx context.Context, inviteID string) (bool, error)
+	// CountInvites returns how many invites the group has, with those that have
+	// expired or are used up.
+	CountInvites(ctx context.Context) (int, error)
+	// RemoveOver deletes the invites that have expired at now or are used up, and
+	// returns how many they were.
+	RemoveOver(ctx context.Context, now time.Time) (int, error)
+}
+
+// maxInvites is how many usable invites a group may have.
+const maxInvites = 1_000
+
+// OverAge is for how long the store keeps invites that have expired or are used
+// up, and bans that have expired. Nodes whose clocks differ then agree on them,
+// and a repeated acceptance gets its first answer.
+const OverAge = 24 * time.Hour
+
+// codeBytes is the number of random bytes in an invite's code.
 const codeBytes = 18
 
-// NewInvite is an invite and its code, which is shown this once: the store
-// keeps its hash alone.
+// NewInvite is an invite with its code. The code is shown only once: the store
+// keeps nothing but its hash.
 type NewInvite struct {
 	Invite
 	Code string `json:"code"`
@@ -33,12 +70,12 @@ type inviteSubject struct {
 
 var errTooManyInvites = ErrLimitReached.WithMessage("a group cannot have more invites: revoke one that nobody needs")
 
-// Invite makes a code with which others become members, whatever the join
-// policy says. It returns ErrLimitReached when the group has 1,000 that are
-// good for something.
-func (s *Service) Invite(ctx context.Context, caller auth.Identity, groupID string, req InviteRequest) (NewInvite, error) {
+// Invite makes a code that lets users become members, whatever the join policy
+// says. It returns ErrLimitReached when the group has 1,000 usable invites.
+func (s *Service) Invite(ctx context.Context, caller auth.Identity, groupID string, req dto.InviteRequest) (NewInvite, error) {
 	now := s.instant()
-	if err := req.Validate(now); err != nil {
+	req, err := req.Validate(now)
+	if err != nil {
 		return NewInvite{}, err
 	}
 	id, err := uuid.NewV7()
@@ -53,7 +90,7 @@ func (s *Service) Invite(ctx context.Context, caller auth.Identity, groupID stri
 		Invite: Invite{
 			InviteID:  id.String(),
 			MaxUses:   req.MaxUses,
-			ExpiresAt: storedTime(req.ExpiresAt),
+			ExpiresAt: req.ExpiresAt,
 			CreatedAt: now,
 			CreatedBy: caller.UserID,
 		},
@@ -76,9 +113,9 @@ func (s *Service) Invite(ctx context.Context, caller auth.Identity, groupID stri
 	return made, nil
 }
 
-// mayInvite says whether the group may have one invite more. What is over makes
-// room only then: otherwise it is the [Janitor]'s.
-func mayInvite(ctx context.Context, tx Tx, now time.Time) error {
+// mayInvite checks that the group may have one more invite. At the limit it
+// removes invites that are over; otherwise the janitor does that.
+func mayInvite(ctx context.Context, tx InviteTx, now time.Time) error {
 	count, err := tx.CountInvites(ctx)
 	if err != nil || count < maxInvites {
 		return err
@@ -90,11 +127,11 @@ func mayInvite(ctx context.Context, tx Tx, now time.Time) error {
 	return err
 }
 
-// Invites lists at most limit invites that were not revoked, newest first, and
-// those older than the invite before. Those that are over are among them for a
-// while: see [OverAge]. There are more when it returns limit.
+// Invites lists at most limit invites that were not revoked, newest first, older
+// than the invite before (empty: from the newest). It includes invites that are
+// over for [OverAge]. There are more when it returns limit, or [ListBytes].
 func (s *Service) Invites(ctx context.Context, caller auth.Identity, groupID, before string, limit int) ([]Invite, error) {
-	if _, _, err := s.look(ctx, actInvite, caller, groupID); err != nil {
+	if err := s.list(ctx, actInvite, caller, groupID); err != nil {
 		return nil, err
 	}
 	invites, err := s.repo.Invites(ctx, groupID, before, limit)
@@ -103,8 +140,8 @@ func (s *Service) Invites(ctx context.Context, caller auth.Identity, groupID, be
 
 var errNoInvite = fault.ErrNotFound.WithMessage("there is no such invite in this group")
 
-// Revoke makes an invite's code worthless. It returns fault.ErrNotFound when
-// there is no such invite.
+// Revoke deletes an invite, so that its code is no longer valid. It returns
+// fault.ErrNotFound when there is no such invite.
 func (s *Service) Revoke(ctx context.Context, caller auth.Identity, groupID, inviteID string) error {
 	return s.change(ctx, actInvite, caller, groupID, asked{what: "revoke " + inviteID}, func(tx Tx, _ *Member) error {
 		removed, err := tx.RemoveInvite(ctx, inviteID)
@@ -119,10 +156,10 @@ func (s *Service) Revoke(ctx context.Context, caller auth.Identity, groupID, inv
 	})
 }
 
-// Accept makes the caller a member of the group that a code is for, seen or
-// unseen: the code is the permission. Who is a member stays one and uses
-// nothing. It returns ErrInviteInvalid for a code that is good for nothing,
-// whatever the reason, ErrBanned, ErrGroupEnded, ErrGroupFull or
+// Accept makes the caller a member of the group that a code is for. The code is
+// the permission, also for a private group. A member who accepts changes nothing
+// and uses nothing up. It returns ErrInviteInvalid for a code that is unknown,
+// revoked, expired or used up, ErrBanned, ErrGroupEnded, ErrGroupFull or
 // ErrLimitReached.
 func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string) (Member, error) {
 	hash := hashOf(code)
@@ -130,6 +167,9 @@ func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string)
 	request := asked{what: "accept " + hash, answer: &joined}
 	receipt, err := request.receipt(ctx, caller)
 	if err != nil {
+		return joined, err
+	}
+	if err := charge(caller, s.limits.Read); err != nil { // also whoever tries codes
 		return joined, err
 	}
 	groupID, err := s.repo.InvitedTo(ctx, hash)
@@ -171,11 +211,14 @@ func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string)
 	return joined, nil
 }
 
-// enter uses an invite up by one.
+// enter makes the caller a member and counts one use of the invite.
 func (s *Service) enter(ctx context.Context, tx Tx, caller auth.Identity, invite Invite, joined *Member) error {
 	now := s.instant()
 	if !invite.holds(now) {
 		return ErrInviteInvalid
+	}
+	if err := s.chargeJoin(caller, tx.Group().ID); err != nil {
+		return err
 	}
 	known, err := tx.Outsiders(ctx, caller.UserID)
 	if err != nil {
@@ -198,7 +241,8 @@ func (s *Service) enter(ctx context.Context, tx Tx, caller auth.Identity, invite
 	return s.seat(ctx, tx, caller, *joined, self)
 }
 
-// invalid makes a group that is gone the same as a code that never was.
+// invalid turns not_found into ErrInviteInvalid, so that a code of a deleted
+// group looks like an unknown code.
 func invalid(err error) error {
 	if errors.Is(err, fault.ErrNotFound) {
 		return ErrInviteInvalid
@@ -206,7 +250,7 @@ func invalid(err error) error {
 	return err
 }
 
-// holds reports whether the invite is good for one more at an instant.
+// holds reports whether the invite can be accepted at an instant.
 func (i Invite) holds(now time.Time) bool {
 	return (i.ExpiresAt == nil || i.ExpiresAt.After(now)) && (i.MaxUses == nil || i.Uses < *i.MaxUses)
 }

@@ -7,23 +7,52 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// subject is the data of events that tell of a member who is no more.
+// MemberList is the part of a [Repository] that lists members.
+type MemberList interface {
+	// Members lists members in order of user id, after the given one, with the
+	// group's version at that moment.
+	Members(ctx context.Context, groupID, after string, limit int) ([]Member, int64, error)
+}
+
+// MemberTx is the part of a [Tx] that changes the members.
+type MemberTx interface {
+	// Member returns a member, or nil when userID is none.
+	Member(ctx context.Context, userID string) (*Member, error)
+	// AddMember inserts a member and counts them. Adding a member who is in
+	// already fails the change, at the latest when its function has returned.
+	AddMember(ctx context.Context, m Member) error
+	// SetMember replaces a member's role and attributes. It fails when there is
+	// no such member.
+	SetMember(ctx context.Context, m Member) error
+	// RemoveMember deletes a member and uncounts them, and ends an offer of the
+	// group to them. It fails when there is no such member.
+	RemoveMember(ctx context.Context, userID string) error
+	// MarkRead moves a member's read mark to the last event of the transaction.
+	// It does nothing when userID is no member.
+	MarkRead(userID string)
+}
+
+// subject is the data of events that name a user and nothing else.
 type subject struct {
 	UserID string `json:"userId"`
 }
 
-// Join makes the caller a member, as far as the join policy agrees; back ends
-// need not ask it. Where someone has to approve them it notes their request
-// instead. A repeat answers the same and changes nothing. It returns ErrBanned,
-// ErrInviteRequired, ErrGroupFull or ErrLimitReached.
+// Join makes the caller a member when the join policy allows it. Back ends and
+// users who are invited may always join. Where an admin has to approve members, Join stores a request
+// instead. Repeating it returns the same and changes nothing. It returns
+// ErrBanned, ErrInviteRequired, ErrGroupFull or ErrLimitReached.
 func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string) (Joined, error) {
 	var joined Joined
 	err := s.change(ctx, actJoin, caller, groupID, asked{what: "join", answer: &joined}, func(tx Tx, m *Member) error {
 		if m != nil {
 			joined = Joined{Member: m}
 			return nil
+		}
+		if err := s.chargeJoin(caller, groupID); err != nil {
+			return err
 		}
 		known, err := tx.Outsiders(ctx, caller.UserID)
 		if err != nil {
@@ -34,7 +63,7 @@ func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string
 			return err
 		}
 		switch policy := tx.Group().JoinPolicy; {
-		case caller.Admin || policy == JoinOpen:
+		case caller.Admin || policy == JoinOpen || self.Invitation.holds(s.instant()):
 			if err := s.mayBeIn(ctx, tx, caller, candidate{userID: caller.UserID}); err != nil {
 				return err
 			}
@@ -51,15 +80,14 @@ func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string
 	return joined, err
 }
 
-// precheck has the store read what else a user who wants to come in is asked
-// for, together with their membership.
-func precheck(ctx context.Context, tx Tx, userID string) error {
+// precheck makes the store read a user's ban, request and membership at once.
+func precheck(ctx context.Context, tx OutsiderTx, userID string) error {
 	_, err := tx.Outsiders(ctx, userID)
 	return err
 }
 
-// seat gives m, about whom the group kept o, a seat in the group, or says that
-// there is none.
+// seat adds m, about whom the group keeps o. It returns ErrGroupFull or
+// ErrLimitReached when there is no seat.
 func (s *Service) seat(ctx context.Context, tx Tx, caller auth.Identity, m Member, o Outsider) error {
 	g := tx.Group()
 	if g.Capacity != nil && g.MemberCount >= *g.Capacity {
@@ -70,6 +98,11 @@ func (s *Service) seat(ctx context.Context, tx Tx, caller auth.Identity, m Membe
 	}
 	if o.Applicant != nil {
 		if err := tx.RemoveApplicant(ctx, m.UserID); err != nil {
+			return err
+		}
+	}
+	if o.Invitation != nil {
+		if err := tx.RemoveInvitation(ctx, m.UserID); err != nil {
 			return err
 		}
 	}
@@ -90,6 +123,9 @@ func (s *Service) Leave(ctx context.Context, caller auth.Identity, groupID strin
 		case m.Role == Owner:
 			return ErrOwnerMustTransfer
 		}
+		if err := tx.SetDeparted(ctx, m.UserID); err != nil {
+			return err
+		}
 		return unseat(ctx, tx, caller, m.UserID, MemberLeft)
 	})
 }
@@ -102,17 +138,17 @@ func unseat(ctx context.Context, tx Tx, caller auth.Identity, userID string, typ
 	return err
 }
 
-// ListedMember is a member and whether they are there: online, reconnecting or
+// ListedMember is a member with their presence. Status is online, reconnecting or
 // offline, and empty while that is not known.
 type ListedMember struct {
 	Member
-	Status string `json:"status,omitempty" doc:"online, reconnecting or offline; absent while presence is down"`
+	Status string `json:"status,omitempty" doc:"online, reconnecting or offline; absent while presence is unavailable"`
 }
 
 // Members lists at most limit members by user id, after the given one, with
-// the group's version at that moment. There are more when it returns limit.
+// the group's version at that moment. There are more when it returns limit, or [ListBytes].
 func (s *Service) Members(ctx context.Context, caller auth.Identity, groupID, after string, limit int) ([]ListedMember, int64, error) {
-	if _, _, err := s.look(ctx, actRead, caller, groupID); err != nil {
+	if err := s.list(ctx, actRead, caller, groupID); err != nil {
 		return nil, 0, err
 	}
 	members, version, err := s.repo.Members(ctx, groupID, after, limit)
@@ -143,7 +179,7 @@ func (s *Service) Member(ctx context.Context, caller auth.Identity, groupID, use
 	if self != nil && self.UserID == userID {
 		return *self, nil
 	}
-	if !ValidUserID(userID) {
+	if !dto.ValidUserID(userID) {
 		return Member{}, errNoMember
 	}
 	_, m, err := s.repo.Group(ctx, groupID, userID)
@@ -156,15 +192,20 @@ func (s *Service) Member(ctx context.Context, caller auth.Identity, groupID, use
 	return *m, nil
 }
 
-// AddedMembers is who became a member, and the group's version after that.
+// AddedMembers lists the new members and those who are invited, with the group's
+// version after that.
 type AddedMembers struct {
-	Items   []Member `json:"items" doc:"without those who were in already"`
+	Items   []Member `json:"items" doc:"the new members; existing members are left out"`
+	Invited []string `json:"invited,omitempty" doc:"ids of the users who are invited and not yet members, also if they were invited before"`
 	Version int64    `json:"version"`
 }
 
-// AddMembers makes users members, all or none. Who is in already is skipped.
-// It returns ErrBanned, which names the field, ErrGroupFull or ErrLimitReached.
-func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID string, req AddMembersRequest) (AddedMembers, error) {
+// AddMembers makes users members, or invites them, all or none. Back ends add users
+// at once. Other callers add those who requested to join and, if the configuration
+// says so, those who never left; the others become members when they accept
+// ([Service.AcceptInvitation]). AddMembers skips members. It returns ErrBanned,
+// which names the field, ErrGroupFull or ErrLimitReached.
+func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID string, req dto.AddMembersRequest) (AddedMembers, error) {
 	if err := req.Validate(); err != nil {
 		return AddedMembers{}, err
 	}
@@ -179,7 +220,14 @@ func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID 
 		if err != nil {
 			return err
 		}
+		fresh, invitees, err := s.consent(ctx, tx, caller, fresh, known)
+		if err != nil {
+			return err
+		}
 		if err := s.mayBeIn(ctx, tx, caller, fresh...); err != nil {
+			return err
+		}
+		if added.Invited, err = s.inviteUsers(ctx, tx, caller, invitees, known); err != nil {
 			return err
 		}
 		added.Items = make([]Member, 0, len(fresh))
@@ -196,8 +244,8 @@ func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID 
 	return added, err
 }
 
-// candidates returns those of users, each once, who are no members yet.
-func (s *Service) candidates(ctx context.Context, tx Tx, users []string, known map[string]Outsider, now time.Time) ([]candidate, error) {
+// candidates returns the users who are no members yet, each once.
+func (s *Service) candidates(ctx context.Context, tx MemberTx, users []string, known map[string]Outsider, now time.Time) ([]candidate, error) {
 	fresh := make([]candidate, 0, len(users))
 	seen := make(map[string]bool, len(users))
 	for i, userID := range users {
@@ -221,21 +269,23 @@ func (s *Service) candidates(ctx context.Context, tx Tx, users []string, known m
 	return fresh, nil
 }
 
-// UpdateMember applies a merge patch to a member below the caller. Only the
-// owner and back ends change roles, and nobody the owner's: that is
-// ErrOwnerMustTransfer. A patch that changes nothing makes no event.
-func (s *Service) UpdateMember(ctx context.Context, caller auth.Identity, groupID, userID string, req UpdateMemberRequest) (Member, error) {
-	if err := req.Validate(); err != nil {
+// UpdateMember applies a merge patch to a member whose rank is below the
+// caller's. Only the owner and back ends change roles. It returns
+// ErrOwnerMustTransfer for a change of the owner's role. A patch that changes
+// nothing makes no event.
+func (s *Service) UpdateMember(ctx context.Context, caller auth.Identity, groupID, userID string, req dto.UpdateMemberRequest) (Member, error) {
+	req, err := req.Validate()
+	if err != nil {
 		return Member{}, err
 	}
-	patch := parsePatch(req.Attributes)
+	patch := req.Patch()
 	var result Member
-	err := s.change(ctx, actChangeMember, caller, groupID, asked{"update member " + userID, req, &result}, func(tx Tx, self *Member) error {
+	err = s.change(ctx, actChangeMember, caller, groupID, asked{"update member " + userID, req, &result}, func(tx Tx, self *Member) error {
 		target, err := reach(ctx, tx, caller, self, userID)
 		if err != nil {
 			return err
 		}
-		patched, changed, err := req.apply(target, patch)
+		patched, changed, err := updateMember(target, req, patch)
 		if err != nil {
 			return err
 		}
@@ -260,8 +310,8 @@ func (s *Service) UpdateMember(ctx context.Context, caller auth.Identity, groupI
 	return result, err
 }
 
-// RemoveMember ends the membership of someone below the caller. It returns
-// ErrOwnerMustTransfer where that is the owner.
+// RemoveMember ends the membership of a member whose rank is below the caller's.
+// It returns ErrOwnerMustTransfer for the owner.
 func (s *Service) RemoveMember(ctx context.Context, caller auth.Identity, groupID, userID string) error {
 	return s.change(ctx, actRemoveMember, caller, groupID, asked{what: "remove member " + userID}, func(tx Tx, self *Member) error {
 		target, err := reach(ctx, tx, caller, self, userID)
@@ -275,9 +325,10 @@ func (s *Service) RemoveMember(ctx context.Context, caller auth.Identity, groupI
 	})
 }
 
-// reach returns the member that the caller, self, wants to act on.
-func reach(ctx context.Context, tx Tx, caller auth.Identity, self *Member, userID string) (Member, error) {
-	if !ValidUserID(userID) {
+// reach returns the member userID, once the caller, whose membership is self, may
+// act on them.
+func reach(ctx context.Context, tx MemberTx, caller auth.Identity, self *Member, userID string) (Member, error) {
+	if !dto.ValidUserID(userID) {
 		return Member{}, errNoMember
 	}
 	target, err := tx.Member(ctx, userID)

@@ -10,13 +10,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
 func TestJoin(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
+	b := servicetest.New(t, group.Config{})
 	ctx := t.Context()
-	g := b.group(t, `{"name":"g","visibility":"public","joinPolicy":"open","capacity":5}`)
+	g := b.NewGroup(t, `{"name":"g","visibility":"public","joinPolicy":"open","capacity":5}`)
 
 	joined, err := b.Join(ctx, user("eve"), g.ID)
 	if err != nil {
@@ -32,30 +34,30 @@ func TestJoin(t *testing.T) {
 	if diff := cmp.Diff(joined, again); diff != "" {
 		t.Errorf("a repeat answers otherwise: %s", diff)
 	}
-	if diff := cmp.Diff([]string{"6 member.joined"}, b.take()); diff != "" {
+	if diff := cmp.Diff([]string{"6 member.joined"}, b.Take()); diff != "" {
 		t.Error(diff)
 	}
-	if g := b.read(t, g.ID); g.MemberCount != 5 || g.Version != 6 {
+	if g := b.Read(t, g.ID); g.MemberCount != 5 || g.Version != 6 {
 		t.Errorf("after it: %+v", g)
 	}
 	_, err = b.Join(ctx, user("late"), g.ID)
-	wantCode(t, "joining a full group", err, "group_full")
+	servicetest.WantCode(t, "joining a full group", err, "group_full")
 	_, err = b.Join(ctx, user("eve"), g.ID)
-	wantCode(t, "repeating a join of a group that is full now", err, "ok")
+	servicetest.WantCode(t, "repeating a join of a group that is full now", err, "ok")
 
 	for policy, want := range map[string]string{"request": "ok", "invite": "invite_required"} {
-		other := b.group(t, `{"name":"g","visibility":"public","joinPolicy":"`+policy+`"}`)
+		other := b.NewGroup(t, `{"name":"g","visibility":"public","joinPolicy":"`+policy+`"}`)
 		_, err := b.Join(ctx, user("eve"), other.ID)
-		wantCode(t, "joining by "+policy, err, want)
+		servicetest.WantCode(t, "joining by "+policy, err, want)
 		_, err = b.Join(ctx, backend, other.ID)
-		wantCode(t, "a back end joining by "+policy, err, "ok")
+		servicetest.WantCode(t, "a back end joining by "+policy, err, "ok")
 	}
 }
 
 func TestCapacityUnderConcurrentJoins(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	g := b.group(t, `{"name":"g","visibility":"public","joinPolicy":"open","capacity":50}`)
+	b := servicetest.New(t, group.Config{})
+	g := b.NewGroup(t, `{"name":"g","visibility":"public","joinPolicy":"open","capacity":50}`)
 	var (
 		wg        sync.WaitGroup
 		in, full  atomic.Int64
@@ -66,7 +68,8 @@ func TestCapacityUnderConcurrentJoins(t *testing.T) {
 		wg.Go(func() {
 			<-start
 			who := user(fmt.Sprintf("u%d", i/2)) // everyone twice at once
-			switch _, err := b.Join(ctx, who, g.ID); code(err) {
+			err := servicetest.Insist(func() error { _, err := b.Join(ctx, who, g.ID); return err })
+			switch servicetest.Code(err) {
 			case "ok":
 				in.Add(1)
 			case "group_full":
@@ -78,7 +81,7 @@ func TestCapacityUnderConcurrentJoins(t *testing.T) {
 	}
 	close(start)
 	wg.Wait()
-	after := b.read(t, g.ID)
+	after := b.Read(t, g.ID)
 	members, version, err := b.Members(ctx, alice, g.ID, "", 200)
 	if err != nil {
 		t.Fatal(err)
@@ -89,29 +92,29 @@ func TestCapacityUnderConcurrentJoins(t *testing.T) {
 	if in.Load() < int64(seat) || in.Load() > int64(2*seat) || in.Load()+full.Load() != 200 {
 		t.Errorf("%d answers said in, %d full", in.Load(), full.Load())
 	}
-	if events := b.take(); len(events) != seat {
+	if events := b.Take(); len(events) != seat {
 		t.Errorf("%d events for %d seats", len(events), seat)
 	}
 }
 
 func TestLimitOfMembers(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{LimitMembers: 5})
-	g := b.group(t, `{"name":"g","visibility":"public","joinPolicy":"open"}`)
-	_, err := b.AddMembers(t.Context(), backend, g.ID, group.AddMembersRequest{UserIDs: []string{"x", "y"}})
-	wantCode(t, "adding beyond the limit", err, "limit_reached")
+	b := servicetest.New(t, group.Config{LimitMembers: 5})
+	g := b.NewGroup(t, `{"name":"g","visibility":"public","joinPolicy":"open"}`)
+	_, err := b.AddMembers(t.Context(), backend, g.ID, dto.AddMembersRequest{UserIDs: []string{"x", "y"}})
+	servicetest.WantCode(t, "adding beyond the limit", err, "limit_reached")
 	_, err = b.Join(t.Context(), user("eve"), g.ID)
-	wantCode(t, "taking the last seat", err, "ok")
+	servicetest.WantCode(t, "taking the last seat", err, "ok")
 	_, err = b.Join(t.Context(), user("late"), g.ID)
-	wantCode(t, "joining beyond the limit", err, "limit_reached")
+	servicetest.WantCode(t, "joining beyond the limit", err, "limit_reached")
 }
 
 func TestAddMembersAllOrNothing(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	g := b.group(t, `{"name":"g","capacity":6}`)
+	b := servicetest.New(t, group.Config{Add: group.AddDirect})
+	g := b.NewGroup(t, `{"name":"g","capacity":6}`)
 	add := func(ids ...string) ([]string, int64, error) {
-		added, err := b.AddMembers(t.Context(), user("admin"), g.ID, group.AddMembersRequest{UserIDs: ids})
+		added, err := b.AddMembers(t.Context(), user("admin"), g.ID, dto.AddMembersRequest{UserIDs: ids})
 		who := []string{}
 		for _, m := range added.Items {
 			who = append(who, m.UserID)
@@ -119,11 +122,11 @@ func TestAddMembersAllOrNothing(t *testing.T) {
 		return who, added.Version, err
 	}
 	_, _, err := add("x", "member", "y", "z")
-	wantCode(t, "three for two seats", err, "group_full")
-	if after := b.read(t, g.ID); after.MemberCount != 4 || after.Version != g.Version {
+	servicetest.WantCode(t, "three for two seats", err, "group_full")
+	if after := b.Read(t, g.ID); after.MemberCount != 4 || after.Version != g.Version {
 		t.Errorf("not nothing: %+v", after)
 	}
-	if events := b.take(); events != nil {
+	if events := b.Take(); events != nil {
 		t.Errorf("told of %v", events)
 	}
 	added, version, err := add("x", "member", "y", "x")
@@ -133,40 +136,40 @@ func TestAddMembersAllOrNothing(t *testing.T) {
 	if diff := cmp.Diff([]string{"x", "y"}, added); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"6 member.joined", "7 member.joined"}, b.take()); diff != "" {
+	if diff := cmp.Diff([]string{"6 member.joined", "7 member.joined"}, b.Take()); diff != "" {
 		t.Error(diff)
 	}
 	added, version, err = add("x", "y")
-	if err != nil || version != g.Version+2 || len(added) != 0 || b.take() != nil {
+	if err != nil || version != g.Version+2 || len(added) != 0 || b.Take() != nil {
 		t.Errorf("adding who is in: %v, %d, %v", added, version, err)
 	}
 	_, _, err = add()
-	wantCode(t, "adding nobody", err, "validation_failed")
+	servicetest.WantCode(t, "adding nobody", err, "validation_failed")
 }
 
 func TestMembers(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
+	b := servicetest.New(t, group.Config{})
 	ctx := t.Context()
-	g := b.group(t, `{"name":"g"}`)
+	g := b.NewGroup(t, `{"name":"g"}`)
 
 	page, version, err := b.Members(ctx, user("member"), g.ID, "admin", 2)
 	if err != nil || version != g.Version || len(page) != 2 || page[0].UserID != "alice" || page[1].UserID != "member" || page[0].Status != "" {
 		t.Errorf("%+v at %d, %v", page, version, err)
 	}
 
-	changed, err := b.UpdateMember(ctx, alice, g.ID, "member", decode[group.UpdateMemberRequest](t, `{"attributes":{"seat":{"row":1}},"role":"admin"}`))
+	changed, err := b.UpdateMember(ctx, alice, g.ID, "member", servicetest.Decode[dto.UpdateMemberRequest](t, `{"attributes":{"seat":{"row":1}},"role":"admin"}`))
 	if err != nil || changed.Role != group.Admin || string(changed.Attributes) != `{"seat":{"row":1}}` {
 		t.Errorf("%+v, %v", changed, err)
 	}
-	same, err := b.UpdateMember(ctx, alice, g.ID, "member", decode[group.UpdateMemberRequest](t, `{"attributes":{"seat":{"row":1}},"role":"admin"}`))
+	same, err := b.UpdateMember(ctx, alice, g.ID, "member", servicetest.Decode[dto.UpdateMemberRequest](t, `{"attributes":{"seat":{"row":1}},"role":"admin"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(changed, same); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"6 member.updated"}, b.take()); diff != "" {
+	if diff := cmp.Diff([]string{"6 member.updated"}, b.Take()); diff != "" {
 		t.Error(diff)
 	}
 	read, err := b.Member(ctx, user("other"), g.ID, "member")
@@ -176,28 +179,28 @@ func TestMembers(t *testing.T) {
 	if diff := cmp.Diff(changed, read); diff != "" {
 		t.Error(diff)
 	}
-	_, err = b.UpdateMember(ctx, alice, g.ID, "member", group.UpdateMemberRequest{Attributes: json.RawMessage(`7`)})
-	wantCode(t, "attributes that are no object", err, "validation_failed")
+	_, err = b.UpdateMember(ctx, alice, g.ID, "member", dto.UpdateMemberRequest{Attributes: json.RawMessage(`7`)})
+	servicetest.WantCode(t, "attributes that are no object", err, "validation_failed")
 	for _, id := range []string{"nobody", "", "a\x00b"} {
 		_, err = b.Member(ctx, alice, g.ID, id)
-		wantCode(t, fmt.Sprintf("reading member %q", id), err, "not_found")
+		servicetest.WantCode(t, fmt.Sprintf("reading member %q", id), err, "not_found")
 	}
 
 	if err := b.RemoveMember(ctx, user("admin"), g.ID, "other"); err != nil {
 		t.Fatal(err)
 	}
-	if len(b.events) != 1 || b.events[0].Type != group.MemberRemoved || string(b.events[0].Data) != `{"userId":"other"}` || *b.events[0].Actor != "admin" {
-		t.Errorf("told of %+v", b.events)
+	if len(b.Announced) != 1 || b.Announced[0].Type != group.MemberRemoved || string(b.Announced[0].Data) != `{"userId":"other"}` || *b.Announced[0].Actor != "admin" {
+		t.Errorf("told of %+v", b.Announced)
 	}
-	b.take()
+	b.Take()
 	if err := b.Leave(ctx, user("admin"), g.ID); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"8 member.left"}, b.take()); diff != "" {
+	if diff := cmp.Diff([]string{"8 member.left"}, b.Take()); diff != "" {
 		t.Error(diff)
 	}
-	wantCode(t, "leaving a private group again", b.Leave(ctx, user("admin"), g.ID), "not_found")
-	if g := b.read(t, g.ID); g.MemberCount != 2 {
+	servicetest.WantCode(t, "leaving a private group again", b.Leave(ctx, user("admin"), g.ID), "not_found")
+	if g := b.Read(t, g.ID); g.MemberCount != 2 {
 		t.Errorf("%d members are left", g.MemberCount)
 	}
 }

@@ -1,50 +1,61 @@
 package group
 
 import (
+	"cmp"
 	"context"
+	"math"
+	"slices"
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// maxSummary is how many of those present an answer to a subscriber names.
-const maxSummary = 100
+// maxSummary and maxSummaryBytes bound the items of a [PresenceSummary].
+const (
+	maxSummary      = 100
+	maxSummaryBytes = 32 << 10
+)
 
-// PresenceSummary is who is there, in short.
+// PresenceSummary says who is present, in short.
 type PresenceSummary struct {
 	Online int       `json:"online"` // all of them
-	Items  []Present `json:"items"`  // the first 100
+	Items  []Present `json:"items"`  // the first 100, up to 32 KiB
 }
 
-// Presence returns who of the group's members is there, or was lately. It
-// returns fault.ErrUnavailable while that is not known.
-func (s *Service) Presence(ctx context.Context, caller auth.Identity, groupID string) ([]Present, error) {
-	if _, _, err := s.look(ctx, actRead, caller, groupID); err != nil {
+// Presence returns at most limit of the members who are online, or were until
+// lately, in the order of [Present.Place], from the one behind place after on
+// (empty: from the first). It returns fault.ErrUnavailable while that is not known.
+func (s *Service) Presence(ctx context.Context, caller auth.Identity, groupID, after string, limit int) ([]Present, error) {
+	if err := s.list(ctx, actRead, caller, groupID); err != nil {
 		return nil, err
 	}
 	items, err := s.Present(ctx, groupID)
-	if items == nil {
-		items = []Present{}
+	if err != nil {
+		return nil, err
 	}
-	return items, err
+	begin, found := slices.BinarySearchFunc(items, after, func(p Present, after string) int { return cmp.Compare(p.Place(), after) })
+	if found {
+		begin++
+	}
+	return append([]Present{}, items[begin:min(begin+limit, len(items))]...), nil
 }
 
-// errNotFollowing refuses a live state through a socket that does not show its
-// user to be there.
 var errNotFollowing = fault.ErrBadRequest.WithMessage("this socket does not follow the group: subscribe first")
 
-// SetPresence keeps the live state of a member who follows the group through
-// the socket that asks, as following says, until they are offline. It returns
-// fault.ErrForbidden to back ends, who are never present, and
-// fault.ErrUnavailable while presence is down.
-func (s *Service) SetPresence(ctx context.Context, caller auth.Identity, groupID string, following Following, req PresenceRequest) error {
-	if err := req.Validate(); err != nil {
+// SetPresence sets the live state of a member until they are offline. The socket
+// that asks must be subscribed, as following says. It returns fault.ErrForbidden
+// to back ends, which are never present, and fault.ErrUnavailable while presence
+// is down.
+func (s *Service) SetPresence(ctx context.Context, caller auth.Identity, groupID string, following Following, req dto.PresenceRequest) error {
+	req, err := req.Validate()
+	if err != nil {
 		return err
 	}
 	if caller.Admin {
 		return fault.ErrForbidden.WithMessage("a back end is never present")
 	}
-	if !following.GoesOn { // or it is not known to: ask
+	if !following.GoesOn { // or the feed does not know
 		g, _, err := s.look(ctx, actSignal, caller, groupID)
 		if err != nil {
 			return err
@@ -59,17 +70,23 @@ func (s *Service) SetPresence(ctx context.Context, caller auth.Identity, groupID
 	case s.presence == nil:
 		return fault.ErrUnavailable
 	}
-	return s.presence.SetState(ctx, groupID, caller.UserID, tidy(req.State))
+	if err := charge(caller, s.limits.State); err != nil {
+		return err
+	}
+	if err := s.chargeDeliveries(caller, groupID, len(req.State), math.MaxInt); err != nil {
+		return err
+	}
+	return s.presence.SetState(ctx, groupID, caller.UserID, req.State)
 }
 
-// Following says what the node's feed knows of a socket and a group.
+// Following is what the node's feed knows about a socket and a group.
 type Following struct {
 	Subscribed bool // the socket follows the group
 	GoesOn     bool // and the group has not ended
 }
 
-// Summary returns who is there for a caller who was admitted already, or nil
-// while that is not known.
+// Summary returns who is present, or nil while that is not known. It checks no
+// permission.
 func (s *Service) Summary(ctx context.Context, groupID string) *PresenceSummary {
 	items, err := s.Present(ctx, groupID)
 	if err != nil {
@@ -78,9 +95,9 @@ func (s *Service) Summary(ctx context.Context, groupID string) *PresenceSummary 
 	return Summarize(items)
 }
 
-// Summarize returns who is there in short.
+// Summarize returns the summary of items.
 func Summarize(items []Present) *PresenceSummary {
-	sum := &PresenceSummary{Items: append([]Present{}, items[:min(len(items), maxSummary)]...)}
+	sum := &PresenceSummary{Items: append([]Present{}, items[:fit(items, maxSummary, maxSummaryBytes)]...)}
 	for _, p := range items {
 		if p.Status == StatusOnline {
 			sum.Online++
@@ -89,7 +106,8 @@ func Summarize(items []Present) *PresenceSummary {
 	return sum
 }
 
-// statuses returns the status of everyone present, and whether it is known.
+// statuses returns the status of everyone present by user id. It reports false
+// while that is not known.
 func (s *Service) statuses(ctx context.Context, groupID string) (map[string]string, bool) {
 	items, err := s.Present(ctx, groupID)
 	if err != nil {
@@ -102,9 +120,7 @@ func (s *Service) statuses(ctx context.Context, groupID string) (map[string]stri
 	return statuses, true
 }
 
-// Present returns who of a group's members is there, or was lately, for a caller
-// who was admitted already. It returns fault.ErrUnavailable while that is not
-// known.
+// Present returns all of [Service.Presence], without a check of permissions.
 func (s *Service) Present(ctx context.Context, groupID string) ([]Present, error) {
 	if s.presence == nil {
 		return nil, fault.ErrUnavailable

@@ -1,7 +1,6 @@
 package group_test
 
 import (
-	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -10,39 +9,19 @@ import (
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
-
-// crowd is who is there.
-type crowd []group.Present
-
-func (c crowd) List(context.Context, string) ([]group.Present, error) { return c, nil }
-
-func (c crowd) Count(_ context.Context, groupIDs []string) ([]int, error) {
-	counts := make([]int, len(groupIDs))
-	for i := range counts {
-		counts[i] = len(c)
-	}
-	return counts, nil
-}
-
-func (c crowd) SetState(_ context.Context, _, userID string, state json.RawMessage) error {
-	for i := range c {
-		if c[i].UserID == userID {
-			c[i].State = state
-		}
-	}
-	return nil
-}
 
 func TestPresenceInAnswers(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	g := b.group(t, `{"name":"g"}`)
-	there := crowd{{UserID: "admin", Status: "online"}, {UserID: "member", Status: "reconnecting"}}
+	b := servicetest.New(t, group.Config{})
+	g := b.NewGroup(t, `{"name":"g"}`)
+	there := servicetest.Crowd{{UserID: "admin", Status: "online"}, {UserID: "member", Status: "reconnecting"}}
 	for range 150 {
 		there = append(there, group.Present{UserID: "u", Status: "online"})
 	}
-	s := group.NewService(group.Config{}, group.Deps{Repository: b.store, Log: b.store, Presence: there})
+	s := group.NewService(group.Config{}, group.Deps{Repository: b.Store, Log: b.Store, Presence: there})
 
 	members, _, err := s.Members(t.Context(), alice, g.ID, "", 10)
 	if err != nil {
@@ -58,11 +37,11 @@ func TestPresenceInAnswers(t *testing.T) {
 	if sum := s.Summary(t.Context(), g.ID); sum.Online != 151 || len(sum.Items) != 100 {
 		t.Errorf("%d online, %d named", sum.Online, len(sum.Items))
 	}
-	if items, err := s.Presence(t.Context(), alice, g.ID); err != nil || len(items) != len(there) {
+	if items, err := s.Presence(t.Context(), alice, g.ID, "", 1000); err != nil || len(items) != len(there) {
 		t.Errorf("%d there, %v", len(items), err)
 	}
-	_, err = s.Presence(t.Context(), user("outsider"), g.ID)
-	wantCode(t, "presence for an outsider", err, "not_found")
+	_, err = s.Presence(t.Context(), user("outsider"), g.ID, "", 10)
+	servicetest.WantCode(t, "presence for an outsider", err, "not_found")
 	if mine, err := s.ListMine(t.Context(), alice, "", 10); err != nil || mine[0].Online == nil || *mine[0].Online != len(there) {
 		t.Errorf("the caller's groups: %+v, %v", mine, err)
 	}
@@ -76,29 +55,29 @@ func TestPresenceInAnswers(t *testing.T) {
 
 func TestSetPresence(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	g := b.group(t, `{"name":"g"}`)
-	there := crowd{{UserID: "alice", Status: "online"}}
-	s := group.NewService(group.Config{}, group.Deps{Repository: b.store, Log: b.store, Presence: there})
+	b := servicetest.New(t, group.Config{})
+	g := b.NewGroup(t, `{"name":"g"}`)
+	there := servicetest.Crowd{{UserID: "alice", Status: "online"}}
+	s := group.NewService(group.Config{}, group.Deps{Repository: b.Store, Log: b.Store, Presence: there})
 	set := func(who auth.Identity, following group.Following, body string) error {
-		return s.SetPresence(t.Context(), who, g.ID, following, decode[group.PresenceRequest](t, body))
+		return s.SetPresence(t.Context(), who, g.ID, following, servicetest.Decode[dto.PresenceRequest](t, body))
 	}
 	here := group.Following{Subscribed: true, GoesOn: true}
 	large := `{"state":{"a":"` + strings.Repeat("x", 4<<10-8) + `"}}` // with the rest, 4096 bytes
 
-	wantCode(t, "a back end", set(backend, here, `{"state":{}}`), "forbidden")
-	wantCode(t, "an outsider", set(user("outsider"), group.Following{}, `{"state":{}}`), "not_found")
-	wantCode(t, "a member who does not follow", set(alice, group.Following{}, `{"state":{}}`), "bad_request")
-	wantCode(t, "without a state", set(alice, here, `{}`), "validation_failed")
+	servicetest.WantCode(t, "a back end", set(backend, here, `{"state":{}}`), "forbidden")
+	servicetest.WantCode(t, "an outsider", set(user("outsider"), group.Following{}, `{"state":{}}`), "not_found")
+	servicetest.WantCode(t, "a member who does not follow", set(alice, group.Following{}, `{"state":{}}`), "bad_request")
+	servicetest.WantCode(t, "without a state", set(alice, here, `{}`), "validation_failed")
 	for _, bad := range []string{`{"state":[]}`, `{"state":"x"}`, `{"state":1}`, `{"state":{},"x":1}`, strings.Replace(large, "xx", "xxx", 1)} {
-		wantCode(t, bad[:min(len(bad), 30)], set(alice, here, bad), "validation_failed")
+		servicetest.WantCode(t, bad[:min(len(bad), 30)], set(alice, here, bad), "validation_failed")
 	}
-	wantCode(t, "without presence", b.SetPresence(t.Context(), alice, g.ID, here, decode[group.PresenceRequest](t, `{"state":{}}`)), "unavailable")
+	servicetest.WantCode(t, "without presence", b.SetPresence(t.Context(), alice, g.ID, here, servicetest.Decode[dto.PresenceRequest](t, `{"state":{}}`)), "unavailable")
 	for _, good := range []string{`{"state":{ "a": [1] }}`, large, `{"state":null}`} {
 		if err := set(alice, here, good); err != nil {
 			t.Fatalf("%.30s: %v", good, err)
 		}
-		kept := decode[map[string]json.RawMessage](t, good)["state"]
+		kept := servicetest.Decode[map[string]json.RawMessage](t, good)["state"]
 		if string(there[0].State) != strings.ReplaceAll(string(kept), " ", "") {
 			t.Errorf("kept %.30s of %.30s", there[0].State, good)
 		}

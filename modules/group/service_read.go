@@ -3,44 +3,26 @@ package group
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// ReadRequest says how far a member has read.
-type ReadRequest struct {
-	Version *int64 `json:"version" doc:"of the last event that was read"`
-
-	intake
+// ReadMarks is the part of a [Repository] that keeps how far members have read.
+type ReadMarks interface {
+	// MarkRead moves a member's read mark forward to a version that the group
+	// has. It does nothing when the mark is further on, or userID is no member.
+	// The mark of a new member is the group's version before they joined.
+	MarkRead(ctx context.Context, groupID, userID string, version int64) error
 }
 
-// UnmarshalJSON implements [json.Unmarshaler]. It never fails: see Validate.
-func (r *ReadRequest) UnmarshalJSON(data []byte) error {
-	return r.fill(data, r)
-}
-
-func (r *ReadRequest) read(b *body) { b.take("version", &r.Version, "a whole number") }
-
-// Validate reports all mistakes at once, as validation_failed.
-func (r ReadRequest) Validate() error {
-	m := slices.Clip(r.mistakes)
-	switch {
-	case r.Version == nil:
-		m.add("version", "is required")
-	case *r.Version < 0:
-		m.add("version", "must not be negative")
-	}
-	return m.err()
-}
-
-// MarkRead moves the caller's read mark forward: what is at or below it no
-// longer counts as unread in [Service.ListMine]. A mark that is further on
-// stays, so that devices may report in any order. It is no event. It returns
+// MarkRead moves the caller's read mark forward. Messages up to the mark no
+// longer count as unread in [Service.ListMine]. A mark that is further on stays,
+// so that devices may report in any order. MarkRead makes no event. It returns
 // validation_failed for a version that the group does not have yet, and
 // ErrNotMember to a back end that is no member.
-func (s *Service) MarkRead(ctx context.Context, caller auth.Identity, groupID string, req ReadRequest) error {
+func (s *Service) MarkRead(ctx context.Context, caller auth.Identity, groupID string, req dto.ReadRequest) error {
 	if err := req.Validate(); err != nil {
 		return err
 	}

@@ -7,17 +7,19 @@ import (
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
 func TestReadMarks(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
+	b := servicetest.New(t, group.Config{})
 	ctx := t.Context()
-	g := b.group(t, `{"name":"g"}`)
+	g := b.NewGroup(t, `{"name":"g"}`)
 	member := user("member")
 	post := func(who auth.Identity) int64 {
 		t.Helper()
-		e, err := b.Post(ctx, who, g.ID, group.MessageRequest{Data: json.RawMessage(`1`)})
+		e, err := b.Post(ctx, who, g.ID, dto.MessageRequest{Data: json.RawMessage(`1`)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,9 +40,9 @@ func TestReadMarks(t *testing.T) {
 	if a, m := unread(alice), unread(member); a != 0 || m != 3 {
 		t.Errorf("%d unread at who wrote, %d at the other", a, m)
 	}
-	b.take()
+	b.Take()
 	read := func(who auth.Identity, body string) error {
-		return b.MarkRead(ctx, who, g.ID, decode[group.ReadRequest](t, body))
+		return b.MarkRead(ctx, who, g.ID, servicetest.Decode[dto.ReadRequest](t, body))
 	}
 	if err := read(member, fmt.Sprintf(`{"version":%d}`, last-1)); err != nil {
 		t.Fatal(err)
@@ -63,15 +65,15 @@ func TestReadMarks(t *testing.T) {
 		`{"version":1,"at":2}`:                "validation_failed",
 		fmt.Sprintf(`{"version":%d}`, last+3): "validation_failed",
 	} {
-		wantCode(t, body, read(member, body), want)
+		servicetest.WantCode(t, body, read(member, body), want)
 	}
-	wantCode(t, "an outsider", read(user("outsider"), `{"version":1}`), "not_found")
-	wantCode(t, "a back end", read(backend, `{"version":1}`), "not_member")
-	b.take()
+	servicetest.WantCode(t, "an outsider", read(user("outsider"), `{"version":1}`), "not_found")
+	servicetest.WantCode(t, "a back end", read(backend, `{"version":1}`), "not_member")
+	b.Take()
 	if err := read(member, `{"version":1}`); err != nil {
 		t.Error(err)
 	}
-	if events := b.take(); events != nil {
+	if events := b.Take(); events != nil {
 		t.Errorf("a mark told of %v", events)
 	}
 }

@@ -7,11 +7,29 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// StatusRequested is what [Joined] says to who has to wait.
+// ApplicantList is the part of a [Repository] that lists applicants.
+type ApplicantList interface {
+	// Applicants lists the users who asked to become members in order of user id,
+	// after the given one.
+	Applicants(ctx context.Context, groupID, after string, limit int) ([]Applicant, error)
+}
+
+// ApplicantTx is the part of a [Tx] that keeps requests to join.
+type ApplicantTx interface {
+	// SetApplicant stores that a user asked to become a member.
+	SetApplicant(ctx context.Context, a Applicant) error
+	// RemoveApplicant removes that. It does nothing when they did not ask. A change
+	// that makes the user a member, or bans them, calls it.
+	RemoveApplicant(ctx context.Context, userID string) error
+	// CountApplicants counts the applicants, but not beyond most.
+	CountApplicants(ctx context.Context, most int) (int, error)
+}
+
+// StatusRequested is the [Joined] status of a user who waits for approval.
 const StatusRequested = "requested"
 
-// Joined answers [Service.Join]: the Member, or a status where someone has to
-// approve them first. As JSON it is the one or the other.
+// Joined is the result of [Service.Join]: the new member, or a status when an
+// admin has to approve them first. Its JSON is one or the other.
 type Joined struct {
 	*Member
 	Status string `json:"status,omitempty"` // requested, or empty
@@ -20,11 +38,14 @@ type Joined struct {
 // Requested reports whether the caller is no member yet.
 func (j Joined) Requested() bool { return j.Status == StatusRequested }
 
-// ask notes the caller's wish to become a member, unless it is noted already.
+// ask stores that the caller asks to become a member, unless they asked before.
 func (s *Service) ask(ctx context.Context, tx Tx, caller auth.Identity, o Outsider) (Joined, error) {
 	asked := Joined{Status: StatusRequested}
 	if o.Applicant != nil {
 		return asked, nil
+	}
+	if err := checkRows(ctx, caller, s.limits.GroupRequests(), tx.CountApplicants, "this group has too many open requests: ask again later"); err != nil {
+		return Joined{}, err
 	}
 	if err := tx.SetApplicant(ctx, Applicant{UserID: caller.UserID, Name: caller.Name, At: s.instant()}); err != nil {
 		return Joined{}, err
@@ -34,17 +55,17 @@ func (s *Service) ask(ctx context.Context, tx Tx, caller auth.Identity, o Outsid
 }
 
 // Applicants lists at most limit users who asked to become members by user id,
-// after the given one. There are more when it returns limit.
+// after the given one. There are more when it returns limit, or [ListBytes].
 func (s *Service) Applicants(ctx context.Context, caller auth.Identity, groupID, after string, limit int) ([]Applicant, error) {
-	if _, _, err := s.look(ctx, actRequests, caller, groupID); err != nil {
+	if err := s.list(ctx, actRequests, caller, groupID); err != nil {
 		return nil, err
 	}
 	applicants, err := s.repo.Applicants(ctx, groupID, after, limit)
 	return applicants, Hide(err)
 }
 
-// Approve makes who asked for it a member. One who is a member already stays
-// as they are. It returns fault.ErrNotFound when the user did not ask, ErrGroupFull
+// Approve makes an applicant a member. It changes nothing when they are one
+// already. It returns fault.ErrNotFound when the user did not ask, ErrGroupFull
 // or ErrLimitReached.
 func (s *Service) Approve(ctx context.Context, caller auth.Identity, groupID, userID string) (Member, error) {
 	var joined Member
@@ -73,8 +94,8 @@ func (s *Service) Approve(ctx context.Context, caller auth.Identity, groupID, us
 	return joined, err
 }
 
-// Reject refuses who asked to become a member; they may ask again. It returns
-// fault.ErrNotFound when the user did not ask.
+// Reject refuses an applicant. They may ask again. It returns fault.ErrNotFound
+// when the user did not ask.
 func (s *Service) Reject(ctx context.Context, caller auth.Identity, groupID, userID string) error {
 	return s.change(ctx, actRequests, caller, groupID, asked{what: "reject " + userID}, func(tx Tx, _ *Member) error {
 		if _, err := applicant(ctx, tx, userID); err != nil {
@@ -90,8 +111,8 @@ func (s *Service) Reject(ctx context.Context, caller auth.Identity, groupID, use
 
 var errNoRequest = fault.ErrNotFound.WithMessage("this user did not ask to join the group")
 
-// applicant returns what the group keeps about a user who asked to join it.
-func applicant(ctx context.Context, tx Tx, userID string) (Outsider, error) {
+// applicant returns what the group keeps about an applicant, or errNoRequest.
+func applicant(ctx context.Context, tx OutsiderTx, userID string) (Outsider, error) {
 	known, err := tx.Outsiders(ctx, userID)
 	if err != nil {
 		return Outsider{}, err

@@ -6,14 +6,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/moim-live/moim/modules/group"
-	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
 func TestRequests(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
+	b := servicetest.New(t, group.Config{})
 	ctx := t.Context()
-	g := b.group(t, `{"name":"g","visibility":"public","joinPolicy":"request","capacity":5}`)
+	g := b.NewGroup(t, `{"name":"g","visibility":"public","joinPolicy":"request","capacity":5}`)
 	ask := func(id string) {
 		t.Helper()
 		if joined, err := b.Join(ctx, user(id), g.ID); err != nil || joined.Member != nil || !joined.Requested() {
@@ -22,7 +23,7 @@ func TestRequests(t *testing.T) {
 	}
 	told := func(want ...string) {
 		t.Helper()
-		if diff := cmp.Diff(want, b.take()); diff != "" {
+		if diff := cmp.Diff(want, b.Take()); diff != "" {
 			t.Errorf("told of: %s", diff)
 		}
 	}
@@ -43,8 +44,8 @@ func TestRequests(t *testing.T) {
 	for _, id := range []string{"eve", "eve", "fay", "gus", "hal"} {
 		ask(id)
 	}
-	if len(b.events) != 4 || string(b.events[0].Data) != `{"userId":"eve"}` || *b.events[0].Actor != "eve" {
-		t.Errorf("told of %+v", b.events)
+	if len(b.Announced) != 4 || string(b.Announced[0].Data) != `{"userId":"eve"}` || *b.Announced[0].Actor != "eve" {
+		t.Errorf("told of %+v", b.Announced)
 	}
 	told("6 request.created", "7 request.created", "8 request.created", "9 request.created")
 	waiting("eve EVE", "fay FAY", "gus GUS", "hal HAL")
@@ -62,23 +63,23 @@ func TestRequests(t *testing.T) {
 		t.Errorf("approved again: %v %s", err, diff)
 	}
 	_, err = b.Approve(ctx, alice, g.ID, "fay")
-	wantCode(t, "approving without a seat", err, "group_full")
+	servicetest.WantCode(t, "approving without a seat", err, "group_full")
 	told()
-	wantCode(t, "rejecting", b.Reject(ctx, alice, g.ID, "fay"), "ok")
+	servicetest.WantCode(t, "rejecting", b.Reject(ctx, alice, g.ID, "fay"), "ok")
 	told("12 request.rejected")
-	wantCode(t, "rejecting again", b.Reject(ctx, alice, g.ID, "fay"), "not_found")
+	servicetest.WantCode(t, "rejecting again", b.Reject(ctx, alice, g.ID, "fay"), "not_found")
 	ask("fay")
 	told("13 request.created")
 
 	// Who comes in or is banned some other way asks no longer.
 	waiting("fay FAY", "gus GUS", "hal HAL")
-	if _, err := b.Ban(ctx, alice, g.ID, "fay", group.BanRequest{}); err != nil {
+	if _, err := b.Ban(ctx, alice, g.ID, "fay", dto.BanRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Update(ctx, alice, g.ID, nil, decode[group.UpdateRequest](t, `{"capacity":null,"joinPolicy":"open"}`)); err != nil {
+	if _, err := b.Update(ctx, alice, g.ID, nil, servicetest.Decode[dto.UpdateRequest](t, `{"capacity":null,"joinPolicy":"open"}`)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.AddMembers(ctx, alice, g.ID, group.AddMembersRequest{UserIDs: []string{"gus"}}); err != nil {
+	if _, err := b.AddMembers(ctx, alice, g.ID, dto.AddMembersRequest{UserIDs: []string{"gus"}}); err != nil {
 		t.Fatal(err)
 	}
 	if joined, err := b.Join(ctx, user("hal"), g.ID); err != nil || joined.Requested() {
@@ -86,37 +87,9 @@ func TestRequests(t *testing.T) {
 	}
 	waiting()
 	for _, id := range []string{"gus", "hal"} {
-		wantCode(t, "leaving", b.Leave(ctx, user(id), g.ID), "ok")
+		servicetest.WantCode(t, "leaving", b.Leave(ctx, user(id), g.ID), "ok")
 	}
 	waiting()
 	_, err = b.Join(ctx, user("fay"), g.ID)
-	wantCode(t, "asking while banned", err, "banned")
-}
-
-func TestRequestsOverSockets(t *testing.T) {
-	t.Parallel()
-	n := newNode(t, openStore(t), adapter.NewMesh())
-	g, err := n.Create(t.Context(), alice, group.CreateRequest{Name: "g", Visibility: group.Public, JoinPolicy: group.JoinRequest})
-	if err != nil {
-		t.Fatal(err)
-	}
-	here := `{"groupId":"` + g.ID + `"}`
-	bob, watching := n.dial(t, "bob"), n.dial(t, "alice")
-	watching.call("group:subscribe", here)
-	for range 2 {
-		if got := bob.call("group:join", here); got != `{"status":"requested"}` {
-			t.Errorf("joining: %s", got)
-		}
-	}
-	if _, err := n.Approve(t.Context(), alice, g.ID, "bob"); err != nil {
-		t.Fatal(err)
-	}
-	watching.wantNext("group:event 2 request.created", "group:event 3 request.approved", "group:event 4 member.joined")
-	member, err := n.Member(t.Context(), alice, g.ID, "bob")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(member, decode[group.Member](t, bob.call("group:join", here))); diff != "" {
-		t.Errorf("joining as a member: %s", diff)
-	}
+	servicetest.WantCode(t, "asking while banned", err, "banned")
 }

@@ -4,42 +4,42 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 
-	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// message is the data of message.posted.
-type message struct {
-	Type string          `json:"type"`
-	Data json.RawMessage `json:"data"`
+// message returns the data of message.posted: {type, data}.
+func message(req dto.MessageRequest) json.RawMessage {
+	data := make([]byte, 0, len(req.Type)+len(req.Data)+32)
+	data = rawjson.AppendString(append(data, `{"type":`...), req.Type)
+	data = append(append(data, `,"data":`...), req.Data...)
+	return append(data, '}')
 }
 
 // signal returns the data of group:signal: {groupId, from, type, data}.
-func signal(groupID, from string, req SignalRequest) []byte {
-	data := tidy(req.Data)
-	if data == nil {
-		data = json.RawMessage("null")
-	}
-	wire := make([]byte, 0, len(groupID)+len(from)+len(req.Type)+len(data)+64)
-	wire = rawjson.AppendString(append(wire, `{"groupId":`...), groupID)
-	wire = rawjson.AppendString(append(wire, `,"from":`...), from)
-	wire = rawjson.AppendString(append(wire, `,"type":`...), req.Type)
-	wire = append(append(wire, `,"data":`...), data...)
-	return append(wire, '}')
+func signal(groupID, from string, req dto.SignalRequest) []byte {
+	data := make([]byte, 0, len(groupID)+len(from)+len(req.Type)+len(req.Data)+64)
+	data = rawjson.AppendString(append(data, `{"groupId":`...), groupID)
+	data = rawjson.AppendString(append(data, `,"from":`...), from)
+	data = rawjson.AppendString(append(data, `,"type":`...), req.Type)
+	data = append(append(data, `,"data":`...), req.Data...)
+	return append(data, '}')
 }
 
-// Post writes a message into the group's log. Who answers has read: the
-// caller's read mark moves to the message.
-func (s *Service) Post(ctx context.Context, caller auth.Identity, groupID string, req MessageRequest) (Event, error) {
-	if err := req.Validate(); err != nil {
+// Post writes a message into the group's log, and moves the caller's read mark
+// to it.
+func (s *Service) Post(ctx context.Context, caller auth.Identity, groupID string, req dto.MessageRequest) (Event, error) {
+	req, err := req.Validate()
+	if err != nil {
 		return Event{}, err
 	}
-	req = req.withDefaults()
-	data, err := rawjson.Marshal(message{Type: req.Type, Data: req.Data})
-	if err != nil {
+	data := message(req)
+	if err := s.chargeMessage(caller, groupID, len(data)); err != nil {
 		return Event{}, err
 	}
 	var posted Event
@@ -51,30 +51,38 @@ func (s *Service) Post(ctx context.Context, caller auth.Identity, groupID string
 	return posted, err
 }
 
-// SignalSource says where a signal comes from.
+// SignalSource is the socket that sends a signal, if one does.
 type SignalSource struct {
-	// SocketID is the socket that sent it and does not receive it; empty over
+	// SocketID is the socket that does not receive the signal. It is empty over
 	// HTTP.
 	SocketID string
-	// Subscribed says that the node's feed holds the sender as a subscriber:
-	// then the database is not asked.
+	// Subscribed reports that the node's feed holds the sender as a subscriber.
+	// The database is not asked then.
 	Subscribed bool
 }
 
-// Signal sends to the group's subscribers, or to some users of them. It is
-// stored nowhere and delivered at most once; that other nodes cannot be
-// reached is no error.
-func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID string, from SignalSource, req SignalRequest) error {
-	if err := req.Validate(); err != nil {
+// Signal sends to the group's subscribers, or to those that req.To names. A
+// signal is not stored and is delivered at most once. Signal returns nil even
+// when other nodes cannot be reached.
+func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID string, from SignalSource, req dto.SignalRequest) error {
+	req, err := req.Validate()
+	if err != nil {
 		return err
 	}
 	if err := s.maySignal(ctx, caller, groupID, from); err != nil {
 		return err
 	}
 	if req.To != nil && len(req.To) == 0 {
-		return nil // for nobody, which must not become everybody
+		return nil // to nobody; an empty Envelope.To would mean everybody
 	}
 	wire := signal(groupID, caller.UserID, req)
+	most := math.MaxInt
+	if req.To != nil {
+		most = len(req.To) * userSockets
+	}
+	if err := s.chargeDeliveries(caller, groupID, len(wire), most); err != nil {
+		return err
+	}
 	return s.claim(ctx, caller, asked{what: "signal " + groupID, with: req}, func() {
 		s.signaler.Cast(ctx, adapter.Envelope{
 			Room:   Room(groupID),
@@ -82,12 +90,13 @@ func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID stri
 			Data:   wire,
 			Except: from.SocketID,
 			To:     req.To,
+			Lossy:  true,
 		})
 	})
 }
 
-// maySignal asks the database only when this node has not heard that the caller
-// may.
+// maySignal checks the caller's permission, in the database only when this node
+// does not know it.
 func (s *Service) maySignal(ctx context.Context, caller auth.Identity, groupID string, from SignalSource) error {
 	if from.Subscribed || s.senders != nil && s.senders.MaySend(caller, groupID) {
 		return nil
@@ -105,15 +114,18 @@ func (s *Service) maySignal(ctx context.Context, caller auth.Identity, groupID s
 	return nil
 }
 
-// Events returns at most limit events after since, and the last version that
-// they cover: the group's own when none is left out. It returns
-// ErrLogTruncated when the log does not reach since.
+// Events returns at most limit events after since, up to [ListBytes], and the last
+// version that they cover. It returns ErrLogTruncated when the log does not reach back to
+// since.
 func (s *Service) Events(ctx context.Context, caller auth.Identity, groupID string, since int64, limit int) ([]Event, int64, error) {
 	if since < 0 {
 		return nil, 0, fault.Validation(fault.Field{Field: "since", Message: "must not be negative"})
 	}
-	if !ValidGroupID(groupID) {
+	if !dto.ValidGroupID(groupID) {
 		return nil, 0, fault.ErrNotFound
+	}
+	if err := charge(caller, s.limits.Read); err != nil {
+		return nil, 0, err
 	}
 	page, err := s.log.Read(ctx, groupID, since, limit, []string{caller.UserID})
 	if err != nil {
@@ -140,5 +152,6 @@ func (s *Service) Events(ctx context.Context, caller auth.Identity, groupID stri
 	if want := since + int64(len(page.Events)); last != want {
 		return nil, 0, fmt.Errorf("read the log of group %s: it ends at %d instead of %d", groupID, last, want)
 	}
-	return page.Events, last, nil
+	fit := Fit(page.Events, limit)
+	return page.Events[:fit], page.Events[fit-1].Version, nil
 }

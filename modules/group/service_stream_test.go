@@ -10,14 +10,16 @@ import (
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
 func TestPost(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	g := b.group(t, `{"name":"g"}`)
-	e, err := b.Post(t.Context(), user("member"), g.ID, decode[group.MessageRequest](t, `{"data": {"text": "<hi>"} }`))
+	b := servicetest.New(t, group.Config{})
+	g := b.NewGroup(t, `{"name":"g"}`)
+	e, err := b.Post(t.Context(), user("member"), g.ID, servicetest.Decode[dto.MessageRequest](t, `{"data": {"text": "<hi>"} }`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,36 +27,36 @@ func TestPost(t *testing.T) {
 		string(e.Data) != `{"type":"message","data":{"text":"<hi>"}}` {
 		t.Errorf("posted %+v %s", e, e.Data)
 	}
-	after := b.read(t, g.ID)
+	after := b.Read(t, g.ID)
 	if after.Version != e.Version || after.Revision != g.Revision {
 		t.Errorf("a message moves the version alone: %+v", after)
 	}
-	_, err = b.Post(t.Context(), user("member"), g.ID, group.MessageRequest{Data: json.RawMessage(`{`)})
-	wantCode(t, "data that is no JSON", err, "validation_failed")
-	if diff := cmp.Diff([]string{"6 message.posted"}, b.take()); diff != "" {
+	_, err = b.Post(t.Context(), user("member"), g.ID, dto.MessageRequest{Data: json.RawMessage(`{`)})
+	servicetest.WantCode(t, "data that is no JSON", err, "validation_failed")
+	if diff := cmp.Diff([]string{"6 message.posted"}, b.Take()); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestSignal(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	g := b.group(t, `{"name":"g"}`)
-	req := decode[group.SignalRequest](t, `{"type":"typing","to":["alice"]}`)
+	b := servicetest.New(t, group.Config{})
+	g := b.NewGroup(t, `{"name":"g"}`)
+	req := servicetest.Decode[dto.SignalRequest](t, `{"type":"typing","to":["alice"]}`)
 	if err := b.Signal(t.Context(), user("member"), g.ID, group.SignalSource{SocketID: "s1"}, req); err != nil {
 		t.Fatal(err)
 	}
 	want := []adapter.Envelope{{
-		Room: "group:" + g.ID, Event: "group:signal", Except: "s1", To: []string{"alice"},
+		Room: "group:" + g.ID, Event: "group:signal", Except: "s1", To: []string{"alice"}, Lossy: true,
 		Data: []byte(`{"groupId":"` + g.ID + `","from":"member","type":"typing","data":null}`),
 	}}
 	// What is for nobody reaches nobody, but the sender must be allowed to send.
-	nobody := decode[group.SignalRequest](t, `{"type":"typing","to":[]}`)
+	nobody := servicetest.Decode[dto.SignalRequest](t, `{"type":"typing","to":[]}`)
 	if err := b.Signal(t.Context(), user("member"), g.ID, group.SignalSource{}, nobody); err != nil {
 		t.Error(err)
 	}
-	wantCode(t, "a stranger's signal for nobody", b.Signal(t.Context(), user("stranger"), g.ID, group.SignalSource{}, nobody), "not_found")
-	if diff := cmp.Diff(want, b.signals); diff != "" {
+	servicetest.WantCode(t, "a stranger's signal for nobody", b.Signal(t.Context(), user("stranger"), g.ID, group.SignalSource{}, nobody), "not_found")
+	if diff := cmp.Diff(want, b.Signals); diff != "" {
 		t.Error(diff)
 	}
 	// A subscriber is admitted: their membership is the feed's matter.
@@ -66,7 +68,7 @@ func TestSignal(t *testing.T) {
 	if err := heard.Signal(t.Context(), user("stranger"), g.ID, group.SignalSource{}, req); err != nil {
 		t.Error(err)
 	}
-	wantCode(t, "a signal without a type", b.Signal(t.Context(), alice, g.ID, group.SignalSource{}, group.SignalRequest{}), "validation_failed")
+	servicetest.WantCode(t, "a signal without a type", b.Signal(t.Context(), alice, g.ID, group.SignalSource{}, dto.SignalRequest{}), "validation_failed")
 }
 
 // everybody may send.
@@ -89,9 +91,9 @@ func (l shortLog) Read(ctx context.Context, id string, since int64, limit int, u
 
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	g := b.group(t, `{"name":"g"}`) // 5 events
-	forgetful := group.NewService(group.Config{}, group.Deps{Repository: b.store, Log: shortLog{b.store, 3}})
+	b := servicetest.New(t, group.Config{})
+	g := b.NewGroup(t, `{"name":"g"}`) // 5 events
+	forgetful := group.NewService(group.Config{}, group.Deps{Repository: b.Store, Log: shortLog{b.Store, 3}})
 	for _, c := range []struct {
 		service *group.Service
 		since   int64
@@ -112,7 +114,7 @@ func TestEvents(t *testing.T) {
 		for _, e := range events {
 			versions = append(versions, e.Version)
 		}
-		if got := fmt.Sprint(versions, " ", version, " ", code(err)); got != c.want {
+		if got := fmt.Sprint(versions, " ", version, " ", servicetest.Code(err)); got != c.want {
 			t.Errorf("since %d, at most %d: %s, want %s", c.since, c.limit, got, c.want)
 		}
 	}

@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,122 +12,9 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
-	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
-
-// recorder is what a service tells the world, kept.
-type recorder struct {
-	mu      sync.Mutex
-	events  []group.Event
-	signals []adapter.Envelope
-}
-
-func (r *recorder) Announce(events []group.Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.events = append(r.events, events...)
-}
-
-func (r *recorder) Cast(_ context.Context, env adapter.Envelope) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.signals = append(r.signals, env)
-}
-
-// take returns what was announced since the last call, as "version type".
-func (r *recorder) take() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var got []string
-	for _, e := range r.events {
-		got = append(got, fmt.Sprint(e.Version, " ", e.Type))
-	}
-	r.events = nil
-	return got
-}
-
-type bench struct {
-	*group.Service
-	*recorder
-	store store
-	now   time.Time
-}
-
-func newBench(t *testing.T, cfg group.Config) *bench {
-	t.Helper()
-	return newBenchOn(t, cfg, openStore(t))
-}
-
-func newBenchOn(t *testing.T, cfg group.Config, st store) *bench {
-	t.Helper()
-	b := &bench{recorder: &recorder{}, store: st, now: time.Date(2026, 11, 23, 10, 0, 0, 123456789, time.UTC)}
-	b.Service = group.NewService(cfg, group.Deps{
-		Repository: b.store,
-		Log:        b.store,
-		Announcer:  b.recorder,
-		Signaler:   b.recorder,
-		Now:        func() time.Time { return b.now },
-	})
-	return b
-}
-
-func user(id string) auth.Identity { return auth.Identity{UserID: id, Name: strings.ToUpper(id)} }
-
-var (
-	alice   = user("alice")
-	backend = auth.Identity{UserID: "backend", Admin: true}
-)
-
-// group makes a group owned by alice with an admin called admin and members
-// called member and other.
-func (b *bench) group(t *testing.T, body string) group.Group {
-	t.Helper()
-	ctx := t.Context()
-	g, err := b.Create(ctx, alice, decode[group.CreateRequest](t, body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.AddMembers(ctx, alice, g.ID, group.AddMembersRequest{UserIDs: []string{"admin", "member", "other"}}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.UpdateMember(ctx, alice, g.ID, "admin", decode[group.UpdateMemberRequest](t, `{"role":"admin"}`)); err != nil {
-		t.Fatal(err)
-	}
-	b.take()
-	return b.read(t, g.ID)
-}
-
-func (b *bench) read(t *testing.T, id string) group.Group {
-	t.Helper()
-	g, err := b.Get(t.Context(), backend, id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
-
-func decode[T any](t *testing.T, body string) T {
-	t.Helper()
-	var v T
-	if err := json.Unmarshal([]byte(body), &v); err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-func code(err error) string {
-	if err == nil {
-		return "ok"
-	}
-	return fault.From(err).Code
-}
-
-func wantCode(t *testing.T, what string, err error, want string) {
-	t.Helper()
-	if code(err) != want {
-		t.Errorf("%s: %v, want %s", what, err, want)
-	}
-}
 
 // calls is every method on a group, as one table for permissions and
 // invisibility.
@@ -158,41 +42,41 @@ var calls = []struct {
 		return err
 	}, [5]string{"not_member", "ok", "ok", "ok", "ok"}},
 	{"presence", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		_, err := s.Presence(ctx, who, id)
+		_, err := s.Presence(ctx, who, id, "", 10)
 		return err
 	}, [5]string{"not_member", "unavailable", "unavailable", "unavailable", "unavailable"}},
 	{"post", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		_, err := s.Post(ctx, who, id, group.MessageRequest{Data: json.RawMessage(`1`)})
+		_, err := s.Post(ctx, who, id, dto.MessageRequest{Data: json.RawMessage(`1`)})
 		return err
 	}, [5]string{"not_member", "ok", "ok", "ok", "ok"}},
 	{"signal", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		return s.Signal(ctx, who, id, group.SignalSource{}, group.SignalRequest{Type: "wave"})
+		return s.Signal(ctx, who, id, group.SignalSource{}, dto.SignalRequest{Type: "wave"})
 	}, [5]string{"not_member", "ok", "ok", "ok", "ok"}},
 	{"update", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
 		name := "renamed by " + who.UserID
-		_, err := s.Update(ctx, who, id, nil, group.UpdateRequest{Name: &name})
+		_, err := s.Update(ctx, who, id, nil, dto.UpdateRequest{Name: &name})
 		return err
 	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
 	{"add a member", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		_, err := s.AddMembers(ctx, who, id, group.AddMembersRequest{UserIDs: []string{"guest of " + who.UserID}})
+		_, err := s.AddMembers(ctx, who, id, dto.AddMembersRequest{UserIDs: []string{"guest of " + who.UserID}})
 		return err
 	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
 	{"change a member", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		_, err := s.UpdateMember(ctx, who, id, "other", group.UpdateMemberRequest{Attributes: json.RawMessage(`{"by":"` + who.UserID + `"}`)})
+		_, err := s.UpdateMember(ctx, who, id, "other", dto.UpdateMemberRequest{Attributes: json.RawMessage(`{"by":"` + who.UserID + `"}`)})
 		return err
 	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
 	{"change an admin", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		_, err := s.UpdateMember(ctx, who, id, "admin", group.UpdateMemberRequest{Attributes: json.RawMessage(`{"by":"` + who.UserID + `"}`)})
+		_, err := s.UpdateMember(ctx, who, id, "admin", dto.UpdateMemberRequest{Attributes: json.RawMessage(`{"by":"` + who.UserID + `"}`)})
 		return err
 	}, [5]string{"not_member", "forbidden", "forbidden", "ok", "ok"}},
 	{"make an admin", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		role := group.Admin
-		_, err := s.UpdateMember(ctx, who, id, "member", group.UpdateMemberRequest{Role: &role})
+		role := "admin"
+		_, err := s.UpdateMember(ctx, who, id, "member", dto.UpdateMemberRequest{Role: &role})
 		return err
 	}, [5]string{"not_member", "forbidden", "forbidden", "ok", "ok"}},
 	{"demote the owner", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		role := group.MemberRole
-		_, err := s.UpdateMember(ctx, who, id, "alice", group.UpdateMemberRequest{Role: &role})
+		role := "member"
+		_, err := s.UpdateMember(ctx, who, id, "alice", dto.UpdateMemberRequest{Role: &role})
 		return err
 	}, [5]string{"not_member", "forbidden", "forbidden", "owner_must_transfer", "owner_must_transfer"}},
 	{"remove a member", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
@@ -234,7 +118,7 @@ var calls = []struct {
 		return err
 	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
 	{"invite", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		_, err := s.Invite(ctx, who, id, group.InviteRequest{})
+		_, err := s.Invite(ctx, who, id, dto.InviteRequest{})
 		return err
 	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
 	{"revoke nothing", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
@@ -245,30 +129,30 @@ var calls = []struct {
 		return err
 	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
 	{"ban a member", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		_, err := s.Ban(ctx, who, id, "other", group.BanRequest{})
+		_, err := s.Ban(ctx, who, id, "other", dto.BanRequest{})
 		return err
 	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
 	{"ban an admin", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		_, err := s.Ban(ctx, who, id, "admin", group.BanRequest{})
+		_, err := s.Ban(ctx, who, id, "admin", dto.BanRequest{})
 		return err
 	}, [5]string{"not_member", "forbidden", "forbidden", "ok", "ok"}},
 	{"ban the owner", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		_, err := s.Ban(ctx, who, id, "alice", group.BanRequest{})
+		_, err := s.Ban(ctx, who, id, "alice", dto.BanRequest{})
 		return err
 	}, [5]string{"not_member", "forbidden", "forbidden", "owner_must_transfer", "owner_must_transfer"}},
 	{"ban an outsider", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		_, err := s.Ban(ctx, who, id, "nobody", group.BanRequest{})
+		_, err := s.Ban(ctx, who, id, "nobody", dto.BanRequest{})
 		return err
 	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
 	{"lift a ban", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
 		return s.Unban(ctx, who, id, "nobody")
 	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
 	{"hand over", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		_, err := s.Transfer(ctx, who, id, nil, group.TransferRequest{UserID: "other"})
+		_, err := s.Transfer(ctx, who, id, nil, dto.TransferRequest{UserID: "other"})
 		return err
 	}, [5]string{"not_member", "forbidden", "forbidden", "ok", "ok"}},
 	{"hand over to nobody", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		_, err := s.Transfer(ctx, who, id, nil, group.TransferRequest{UserID: "nobody"})
+		_, err := s.Transfer(ctx, who, id, nil, dto.TransferRequest{UserID: "nobody"})
 		return err
 	}, [5]string{"not_member", "forbidden", "forbidden", "not_found", "not_found"}},
 	{"delete", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
@@ -278,26 +162,29 @@ var calls = []struct {
 
 func TestWhoMayDoWhat(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
+	b := servicetest.New(t, group.Config{})
 	callers := []auth.Identity{user("outsider"), user("member"), user("admin"), alice, backend}
 	for _, c := range calls {
-		for i, who := range callers {
-			public := b.group(t, `{"name":"g","visibility":"public"}`)
-			wantCode(t, who.UserID+": "+c.name, c.call(t.Context(), b.Service, who, public.ID), c.want[i])
-		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for i, who := range callers {
+				public := b.NewGroup(t, `{"name":"g","visibility":"public"}`)
+				servicetest.WantCode(t, who.UserID, c.call(t.Context(), b.Service, who, public.ID), c.want[i])
+			}
+		})
 	}
 }
 
 // Whoever may not see a group cannot tell it from one that does not exist.
 func TestPrivateGroupsAreInvisible(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	private := b.group(t, `{"name":"g","joinPolicy":"open"}`)
-	deleted := b.group(t, `{"name":"g","visibility":"public"}`)
+	b := servicetest.New(t, group.Config{})
+	private := b.NewGroup(t, `{"name":"g","joinPolicy":"open"}`)
+	deleted := b.NewGroup(t, `{"name":"g","visibility":"public"}`)
 	if err := b.Delete(t.Context(), alice, deleted.ID, nil); err != nil {
 		t.Fatal(err)
 	}
-	b.take()
+	b.Take()
 	ids := map[string]string{
 		"private": private.ID,
 		"deleted": deleted.ID,
@@ -313,8 +200,8 @@ func TestPrivateGroupsAreInvisible(t *testing.T) {
 			}
 		}
 	}
-	if events := b.take(); events != nil || len(b.signals) > 0 {
-		t.Errorf("told of %v, %v", events, b.signals)
+	if events := b.Take(); events != nil || len(b.Signals) > 0 {
+		t.Errorf("told of %v, %v", events, b.Signals)
 	}
 }
 
@@ -324,8 +211,8 @@ func sameFault(a, b *fault.Error) bool {
 
 func TestCreate(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	g, err := b.Create(t.Context(), alice, decode[group.CreateRequest](t, `{"name":"Study","attributes":{ "room" : 7 },"capacity":3}`))
+	b := servicetest.New(t, group.Config{})
+	g, err := b.Create(t.Context(), alice, servicetest.Decode[dto.CreateRequest](t, `{"name":"Study","attributes":{ "room" : 7 },"capacity":3}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,28 +226,28 @@ func TestCreate(t *testing.T) {
 	if diff := cmp.Diff(want, g); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(want, b.read(t, g.ID)); diff != "" {
+	if diff := cmp.Diff(want, b.Read(t, g.ID)); diff != "" {
 		t.Errorf("read back: %s", diff)
 	}
-	if diff := cmp.Diff([]string{"1 group.created"}, b.take()); diff != "" {
+	if diff := cmp.Diff([]string{"1 group.created"}, b.Take()); diff != "" {
 		t.Error(diff)
 	}
 	owner, err := b.Member(t.Context(), alice, g.ID, "alice")
 	if err != nil || owner.Role != group.Owner || owner.Name != "ALICE" {
 		t.Errorf("owner: %+v, %v", owner, err)
 	}
-	_, err = b.Create(t.Context(), alice, group.CreateRequest{})
-	wantCode(t, "create without a name", err, "validation_failed")
+	_, err = b.Create(t.Context(), alice, dto.CreateRequest{})
+	servicetest.WantCode(t, "create without a name", err, "validation_failed")
 }
 
 func TestUpdate(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	g := b.group(t, `{"name":"g","attributes":{"a":{"x":1},"b":2}}`)
+	b := servicetest.New(t, group.Config{})
+	g := b.NewGroup(t, `{"name":"g","attributes":{"a":{"x":1},"b":2}}`)
 	stale := g.Revision
 	patch := func(body string, revision *int64) (group.Group, error) {
-		b.now = b.now.Add(time.Second)
-		return b.Update(t.Context(), alice, g.ID, revision, decode[group.UpdateRequest](t, body))
+		b.Now = b.Now.Add(time.Second)
+		return b.Update(t.Context(), alice, g.ID, revision, servicetest.Decode[dto.UpdateRequest](t, body))
 	}
 
 	same, err := patch(`{"name":"g","attributes":{"b":2}}`, &stale)
@@ -370,7 +257,7 @@ func TestUpdate(t *testing.T) {
 	if diff := cmp.Diff(g, same); diff != "" {
 		t.Errorf("a patch that changes nothing: %s", diff)
 	}
-	if events := b.take(); events != nil {
+	if events := b.Take(); events != nil {
 		t.Errorf("a patch that changes nothing tells of %v", events)
 	}
 
@@ -382,32 +269,32 @@ func TestUpdate(t *testing.T) {
 		changed.Version != g.Version+1 || changed.Revision != changed.Version || !changed.UpdatedAt.After(g.UpdatedAt) {
 		t.Errorf("changed to %+v", changed)
 	}
-	if diff := cmp.Diff(changed, b.read(t, g.ID)); diff != "" {
+	if diff := cmp.Diff(changed, b.Read(t, g.ID)); diff != "" {
 		t.Errorf("read back: %s", diff)
 	}
-	if len(b.events) != 1 || string(b.events[0].Data) != `{"attributes":{"a":{"y":[1]},"b":2},"name":"h"}` {
-		t.Errorf("told of %+v", b.events)
+	if len(b.Announced) != 1 || string(b.Announced[0].Data) != `{"attributes":{"a":{"y":[1]},"b":2},"name":"h"}` {
+		t.Errorf("told of %+v", b.Announced)
 	}
 
 	_, err = patch(`{"name":"i"}`, &stale)
-	wantCode(t, "a patch of an old revision", err, "version_conflict")
-	wantCode(t, "deleting an old revision", b.Delete(t.Context(), alice, g.ID, &stale), "version_conflict")
+	servicetest.WantCode(t, "a patch of an old revision", err, "version_conflict")
+	servicetest.WantCode(t, "deleting an old revision", b.Delete(t.Context(), alice, g.ID, &stale), "version_conflict")
 	_, err = patch(`{"capacity":3}`, nil)
-	wantCode(t, "a capacity below the members", err, "group_full")
+	servicetest.WantCode(t, "a capacity below the members", err, "group_full")
 	_, err = patch(`{"id":"x"}`, nil)
-	wantCode(t, "a patch of the id", err, "validation_failed")
-	wantCode(t, "deleting the revision read", b.Delete(t.Context(), alice, g.ID, &changed.Revision), "ok")
+	servicetest.WantCode(t, "a patch of the id", err, "validation_failed")
+	servicetest.WantCode(t, "deleting the revision read", b.Delete(t.Context(), alice, g.ID, &changed.Revision), "ok")
 	_, err = b.Get(t.Context(), alice, g.ID)
-	wantCode(t, "reading what was deleted", err, "not_found")
+	servicetest.WantCode(t, "reading what was deleted", err, "not_found")
 }
 
 func TestLists(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, group.Config{})
-	first := b.group(t, `{"name":"Chess club","visibility":"public"}`)
-	b.group(t, `{"name":"Chess in private"}`)
-	second := b.group(t, `{"name":"chess at night","visibility":"public"}`)
-	found, err := b.ListPublic(t.Context(), "CHESS", "", 10)
+	b := servicetest.New(t, group.Config{})
+	first := b.NewGroup(t, `{"name":"Chess club","visibility":"public"}`)
+	b.NewGroup(t, `{"name":"Chess in private"}`)
+	second := b.NewGroup(t, `{"name":"chess at night","visibility":"public"}`)
+	found, err := b.ListPublic(t.Context(), alice, "CHESS", "", 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -418,6 +305,6 @@ func TestLists(t *testing.T) {
 	if err != nil || len(mine) != 1 || mine[0].Name != "Chess in private" || mine[0].Role != group.Admin {
 		t.Errorf("mine: %+v, %v", mine, err)
 	}
-	_, err = b.ListPublic(t.Context(), "\x00", "", 10)
-	wantCode(t, "a query with NUL", err, "validation_failed")
+	_, err = b.ListPublic(t.Context(), alice, "\x00", "", 10)
+	servicetest.WantCode(t, "a query with NUL", err, "validation_failed")
 }

@@ -3,7 +3,6 @@ package redismove
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -14,22 +13,21 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// CachePart is the cache's shared tier where the cache role may move. Records
-// are copies: the target begins empty, is filled while both are written, and
-// until the last phase every node tells both of what it changed.
+// CachePart is the cache's shared tier where the cache role may move. The
+// target begins empty and is filled while both servers are written.
+// Invalidations go to both servers until the last phase.
 type CachePart struct {
 	log *slog.Logger
 
 	entering sync.Mutex // held by Enter, Start and Stop
-	phase    Phase
 
 	mu      sync.RWMutex
-	asked   *rediscache.Tier
+	primary *rediscache.Tier // is read
 	written []*rediscache.Tier
-	open    map[*redisrole.Clients]*rediscache.Tier // and told of what was changed
+	open    map[*redisrole.Clients]*rediscache.Tier // all get invalidations
 	drop    func(key string, revision int64)        // nil: not started
 	dropAll func()
-	past    rediscache.Stats // of tiers that were left
+	past    rediscache.Stats // of tiers that are closed
 }
 
 var (
@@ -42,33 +40,28 @@ func NewCachePart(clients *redisrole.Clients, log *slog.Logger) *CachePart {
 	own := rediscache.New(clients, log)
 	return &CachePart{
 		log:     log,
-		asked:   own,
+		primary: own,
 		written: []*rediscache.Tier{own},
 		open:    map[*redisrole.Clients]*rediscache.Tier{clients: own},
 	}
 }
 
 // Enter implements [Part].
-func (p *CachePart) Enter(ctx context.Context, phase Phase, from, to *redisrole.Clients) error {
+func (p *CachePart) Enter(ctx context.Context, s Step) error {
 	p.entering.Lock()
 	defer p.entering.Unlock()
-	if phase > p.phase && phase != Moved { // a node that cannot reach the target holds the others back
-		if err := to.Health(ctx, redisrole.Cache); err != nil {
-			return err
-		}
-	}
 	var servers []*redisrole.Clients
-	switch phase {
+	switch s.Phase {
 	case Settled:
-		servers = []*redisrole.Clients{from}
+		servers = []*redisrole.Clients{s.From}
 	case Joined, Both:
-		servers = []*redisrole.Clients{from, to}
+		servers = []*redisrole.Clients{s.From, s.To}
 	case Leaving:
-		servers = []*redisrole.Clients{to, from}
+		servers = []*redisrole.Clients{s.To, s.From}
 	case Moved:
-		servers = []*redisrole.Clients{to}
+		servers = []*redisrole.Clients{s.To}
 	default:
-		return fmt.Errorf("redismove: this version knows no %s", phase)
+		return s.unknown()
 	}
 	tiers := make([]*rediscache.Tier, len(servers))
 	for i, c := range servers {
@@ -79,16 +72,15 @@ func (p *CachePart) Enter(ctx context.Context, phase Phase, from, to *redisrole.
 		tiers[i] = tier
 	}
 	written := tiers
-	if phase == Joined {
+	if s.Phase == Joined {
 		written = tiers[:1]
 	}
-	p.phase = phase
 	p.mu.Lock()
-	p.asked, p.written = tiers[0], written
+	p.primary, p.written = tiers[0], written
 	dropAll := p.dropAll
 	p.mu.Unlock()
 	if dropAll != nil {
-		dropAll() // what came from the other server is checked anew
+		dropAll() // records of the other server are checked again
 	}
 	return p.leave(ctx, tiers)
 }
@@ -113,7 +105,7 @@ func (p *CachePart) enter(ctx context.Context, c *redisrole.Clients) (*rediscach
 	return tier, nil
 }
 
-// leave stops the tiers on other servers.
+// leave stops the tiers that do not stay.
 func (p *CachePart) leave(ctx context.Context, stay []*rediscache.Tier) error {
 	p.mu.Lock()
 	var left []*rediscache.Tier
@@ -154,14 +146,14 @@ func (p *CachePart) Stop(ctx context.Context) error {
 	return p.leave(ctx, nil)
 }
 
-// Health asks the server that is asked for entries for a sign of life.
+// Health asks the server that is read for a sign of life.
 func (p *CachePart) Health(ctx context.Context) error { return p.reading().Health(ctx) }
 
-// reading returns the tier that is asked.
+// reading returns the tier that is read.
 func (p *CachePart) reading() *rediscache.Tier {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return p.asked
+	return p.primary
 }
 
 // Get implements [cache.Tier].

@@ -2,76 +2,217 @@ package redismove
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
+	"time"
 
+	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/group/redispresence"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// GroupPart is presence where the group role may move. The target begins empty
-// and is told by each node who is there on it; what only the source knows, as
-// who is waited for, is copied before the target is asked.
+// GroupPart is presence where the group role may move. Its primary server
+// answers. A second server may be written as well; it never delays or fails
+// what the primary takes, and catches up later.
+//
+// The second server begins empty. Each node enters its users there and copies
+// what only the primary knows. Only then does the second server become the
+// primary.
+//
+// Some transitions happen on a server without a change of this node: graces end
+// and dead nodes are swept. Each is told on one node. Those of the primary are
+// passed on. Those of the second server are passed on if the primary agrees:
+// while nodes have different primaries, either server may tell a transition
+// first, and the later report finds that both agree.
 type GroupPart struct {
-	*redispresence.Bridge
+	log     *slog.Logger
+	open    func(*redisrole.Clients) *redispresence.Store
+	tasks   *tasks.Group
+	reports *remoteReports
 
-	entering sync.Mutex
-	phase    Phase
+	entering sync.Mutex    // held by Enter, Start and Stop
+	turn     chan struct{} // full while changes are applied, or the second server is exchanged
+
+	mu      sync.RWMutex // a mirror's lock is taken under it
+	primary groupServer
+	second  *mirror // nil: there is none
+	started bool
+	stopped bool
+	grace   time.Duration
+	tell    func(groupID string, changes []group.PresenceChange)
 }
 
-var _ Part = (*GroupPart)(nil)
+// groupServer is a server and the store on it.
+type groupServer struct {
+	clients *redisrole.Clients
+	store   *redispresence.Store
+}
+
+// member is a user in a group.
+type member struct{ groupID, userID string }
+
+var (
+	_ Part           = (*GroupPart)(nil)
+	_ presence.Store = (*GroupPart)(nil)
+
+	errStopped = errors.New("redismove: started already, or stopped")
+)
 
 // NewGroupPart returns presence on the group role's client. It does no I/O.
 func NewGroupPart(clients *redisrole.Clients, log *slog.Logger) *GroupPart {
-	return &GroupPart{Bridge: redispresence.NewBridge(clients, log)}
+	p := &GroupPart{log: log, tasks: tasks.New(), turn: make(chan struct{}, 1)}
+	p.open = func(c *redisrole.Clients) *redispresence.Store { return redispresence.New(c, log) }
+	p.reports = newRemoteReports(p)
+	p.primary = groupServer{clients, p.open(clients)}
+	return p
 }
 
-// Enter implements [Part].
-func (p *GroupPart) Enter(ctx context.Context, phase Phase, from, to *redisrole.Clients) error {
+// Start implements [presence.Store].
+func (p *GroupPart) Start(ctx context.Context, grace time.Duration, tell func(groupID string, changes []group.PresenceChange)) error {
 	p.entering.Lock()
 	defer p.entering.Unlock()
-	err := p.enter(ctx, phase, from, to)
-	switch {
-	case err == nil:
-		p.phase = phase
-	case errors.Is(err, redispresence.ErrNotYet):
-		why := strings.TrimPrefix(err.Error(), redispresence.ErrNotYet.Error()+": ")
-		return fmt.Errorf("%w: %s", ErrNotYet, strings.TrimPrefix(why, "redispresence: "))
+	p.mu.Lock()
+	if p.started || p.stopped {
+		p.mu.Unlock()
+		return errStopped
 	}
-	return err
+	p.started, p.grace, p.tell = true, grace, tell
+	primary, second := p.primary, p.second
+	p.mu.Unlock()
+	p.tasks.Run(p.reports.run)
+	if second != nil {
+		second.start()
+		p.tasks.Run(func(ctx context.Context) { p.startSecond(ctx, second) })
+	}
+	return primary.store.Start(ctx, grace, p.tellFrom(primary.store))
 }
 
-func (p *GroupPart) enter(ctx context.Context, phase Phase, from, to *redisrole.Clients) error {
-	if from.Source(redisrole.Group) == redisrole.Given || to.Source(redisrole.Group) == redisrole.Given {
-		return errors.New("the program that embeds this node gave it the group role's client: give it another one")
+func (p *GroupPart) startSecond(ctx context.Context, second *mirror) {
+	err := second.store.Start(ctx, p.grace, p.tellFrom(second.store))
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if err != nil && !p.stopped {
+		p.log.Warn("redismove: the second server of the group role is not used", "err", err)
 	}
-	forward := phase > p.phase
-	if forward && phase != Moved { // a node that cannot reach the target holds the others back
-		if err := to.Health(ctx, redisrole.Group); err != nil {
-			return err
-		}
-	}
-	switch phase {
-	case Settled, Joined:
-		return p.Lead(ctx, from, nil)
-	case Both:
-		if err := p.Lead(ctx, from, to); err != nil || !forward {
-			return err
-		}
-		return p.Filled(ctx)
-	case Leaving:
-		if err := p.Lead(ctx, from, to); err != nil {
-			return err
-		}
-		if err := p.Overtake(ctx); err != nil {
-			return err
-		}
-		return p.Lead(ctx, to, from)
-	case Moved:
-		return p.Lead(ctx, to, nil)
-	}
-	return fmt.Errorf("redismove: this version knows no %s", phase)
 }
+
+// tellFrom returns what a store calls to tell of transitions.
+func (p *GroupPart) tellFrom(store *redispresence.Store) func(groupID string, changes []group.PresenceChange) {
+	return func(groupID string, changes []group.PresenceChange) {
+		if primary, _ := p.servers(); primary.store == store {
+			p.tell(groupID, changes)
+			return
+		}
+		p.reports.add(groupID, changes...)
+	}
+}
+
+// Stop implements [presence.Store].
+func (p *GroupPart) Stop(ctx context.Context) error {
+	p.entering.Lock()
+	defer p.entering.Unlock()
+	p.mu.Lock()
+	p.stopped = true
+	primary, second := p.primary, p.second
+	p.mu.Unlock()
+	var stopping sync.WaitGroup
+	if second != nil {
+		stopping.Go(func() {
+			if err := errors.Join(second.tasks.Stop(ctx), second.store.Stop(ctx)); err != nil {
+				p.log.Debug("redismove: the second server of the group role does not answer", "err", err)
+			}
+		})
+	}
+	err := primary.store.Stop(ctx)
+	stopping.Wait()
+	return errors.Join(err, p.tasks.Stop(ctx))
+}
+
+// Clients returns the clients of the primary server.
+func (p *GroupPart) Clients() *redisrole.Clients {
+	primary, _ := p.servers()
+	return primary.clients
+}
+
+func (p *GroupPart) servers() (groupServer, *mirror) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.primary, p.second
+}
+
+// Apply implements [presence.Store].
+func (p *GroupPart) Apply(ctx context.Context, changes []presence.Attendance) ([]group.PresenceChange, error) {
+	if err := p.takeTurn(ctx); err != nil {
+		return nil, err
+	}
+	defer p.endTurn()
+	primary, second := p.servers()
+	if second == nil {
+		return primary.store.Apply(ctx, changes)
+	}
+	mirrored := second.add(changes)
+	told, err := primary.store.Apply(ctx, changes)
+	transitions := second.wait(ctx, mirrored)
+	for i, c := range changes { // what both servers answer is told once
+		key := member{c.GroupID, c.UserID}
+		if err == nil && transitions[key].Status == told[i].Status {
+			delete(transitions, key)
+		}
+	}
+	p.reports.addAll(transitions)
+	return told, err
+}
+
+// SetState implements [presence.Store].
+func (p *GroupPart) SetState(ctx context.Context, groupID, userID string, state json.RawMessage) (time.Time, error) {
+	set, _ := p.servers()
+	at, err := set.store.SetState(ctx, groupID, userID, state)
+	if err != nil {
+		return at, err
+	}
+	p.mu.RLock()
+	primary, second := p.primary, p.second
+	if second != nil && second.store != set.store {
+		second.addState(member{groupID, userID}, state, at)
+	}
+	p.mu.RUnlock()
+	if primary.store != set.store { // the servers changed places meanwhile
+		err = primary.store.SetStateAt(ctx, groupID, userID, state, at)
+	}
+	return at, err
+}
+
+// List implements [presence.Store].
+func (p *GroupPart) List(ctx context.Context, groupID string) ([]group.Present, error) {
+	primary, _ := p.servers()
+	return primary.store.List(ctx, groupID)
+}
+
+// Count implements [presence.Store].
+func (p *GroupPart) Count(ctx context.Context, groupIDs []string) ([]int, error) {
+	primary, _ := p.servers()
+	return primary.store.Count(ctx, groupIDs)
+}
+
+// Health asks the primary server for a sign of life.
+func (p *GroupPart) Health(ctx context.Context) error {
+	primary, _ := p.servers()
+	return primary.clients.Health(ctx, redisrole.Group)
+}
+
+// takeTurn waits until no change is applied and the second server stays.
+func (p *GroupPart) takeTurn(ctx context.Context) error {
+	select {
+	case p.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait to store who is present: %w", ctx.Err())
+	}
+}
+
+func (p *GroupPart) endTurn() { <-p.turn }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/redisrole"
@@ -40,7 +41,7 @@ func startPresence(t *testing.T, db *database.DB, url string, id redisrole.NodeI
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := errors.Join(part.Stop(ctx), mover.Stop(ctx), registry.Stop(ctx)); err != nil {
 			t.Error(err)
@@ -58,9 +59,13 @@ func TestT75GroupTargetDies(t *testing.T) {
 	a, b := startPresence(t, db, one.URL(), "a"), startPresence(t, db, one.URL(), "b")
 	come := func(p *GroupPart, user string) {
 		t.Helper()
-		if _, err := p.Apply(t.Context(), []presence.Attendance{{GroupID: "g", UserID: user, Here: true}}); err != nil {
-			t.Fatal(err)
-		}
+		eventually(t, "it is stored", func() bool { // a busy machine may be late for some
+			_, err := p.Apply(t.Context(), []presence.Attendance{{GroupID: "g", UserID: user, Here: true}})
+			if err != nil && !errors.Is(err, fault.ErrUnavailable) {
+				t.Fatal(err)
+			}
+			return err == nil
+		})
 	}
 	online := func(p *GroupPart, want int) {
 		t.Helper()
@@ -98,7 +103,7 @@ func TestT75GroupTargetDies(t *testing.T) {
 	two.Restart()
 	die = ""
 	order = Order{Role: redisrole.Group, To: two.URL()}
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for {
 		m, err := leader.Lead(t.Context(), order)
 		if err == nil && m.Phase == Moved {
@@ -114,7 +119,5 @@ func TestT75GroupTargetDies(t *testing.T) {
 	come(b, "dee")
 	online(a, 4)
 	online(b, 4)
-	if two.Client().ZCard(t.Context(), "moim:nodes").Val() != 2 {
-		t.Error("the nodes are not known on the new server")
-	}
+	eventually(t, "the nodes are known on the new server", func() bool { return two.Client().ZCard(t.Context(), "moim:nodes").Val() == 2 })
 }

@@ -16,27 +16,26 @@ import (
 )
 
 const (
-	// pollEvery is how often the leader looks at the nodes.
+	// pollEvery is how often the leader reads the nodes' reports.
 	pollEvery = 200 * time.Millisecond
-	// quiet is after how long without a report a node is named as one that is
-	// waited for.
+	// quiet is how long a node may be silent before the leader names it.
 	quiet = 3 * time.Second
 )
 
 // Leader leads a move for an operator.
 type Leader struct {
 	store    store
-	clients  *redisrole.Clients // by the operator's configuration
+	clients  *redisrole.Clients // of the operator's configuration
 	secret   Secret
 	operator string
 	urls     func(redisrole.Role) string
 
-	// Progress is told what happens; it may be nil.
+	// Progress is called with what happens; it may be nil.
 	Progress func(text string)
 }
 
-// NewLeader returns the leader of an operator whose configuration is the
-// nodes' own. It does no I/O.
+// NewLeader returns the leader of an operator who uses the nodes'
+// configuration. It does no I/O.
 func NewLeader(db *database.DB, cfg redisrole.Config, secret Secret) (*Leader, error) {
 	id := "operator-" + uuid.NewString()
 	clients, err := redisrole.New(cfg, redisrole.NodeID(id), nil)
@@ -58,14 +57,14 @@ func (l *Leader) Close() error { return l.clients.Close() }
 // Order is what an operator wants.
 type Order struct {
 	Role redisrole.Role
-	To   string // the target's URL; may be empty to go on with a move, or to take it back
-	From string // when not empty, the URL that is believed to be in force
+	To   string // the target's URL; optional when a move is under way
+	From string // the URL that the operator believes to be in use; optional
 	Back bool   // take back the move that is under way
 }
 
-// Lead leads a move to its end, or back to its beginning, and returns it. After
-// an error, or when ctx ends, the move stands where it is: the same order goes
-// on with it, and one with Back takes it back.
+// Lead leads a move to its end, or back to its beginning, and returns it.
+// After an error, or when ctx ends, the move stands where it is. The same
+// order continues it, and an order with Back takes it back.
 func (l *Leader) Lead(ctx context.Context, o Order) (Move, error) {
 	m, err := l.take(ctx, o)
 	if err != nil {
@@ -81,7 +80,7 @@ func (l *Leader) Lead(ctx context.Context, o Order) (Move, error) {
 		goal, step = Settled, -1
 	}
 	l.say("the %s role moves from %s to %s", m.Role, m.Source, m.Target)
-	// Who goes back need not wait for what they turn back from: no node is further.
+	// A move that is taken back need not wait for the phase that it leaves: no node is further.
 	for turning := o.Back && m.Phase != goal; ; turning = false {
 		if !turning {
 			if err := l.barrier(ctx, m); err != nil {
@@ -91,7 +90,7 @@ func (l *Leader) Lead(ctx context.Context, o Order) (Move, error) {
 				return m, nil
 			}
 		}
-		if !o.Back && m.Phase == Leaving { // nodes look before they enter the others
+		if !o.Back && m.Phase == Leaving { // before the other phases, each node checks this
 			if err := l.reachable(ctx, m); err != nil {
 				return m, err
 			}
@@ -103,8 +102,7 @@ func (l *Leader) Lead(ctx context.Context, o Order) (Move, error) {
 	}
 }
 
-// take returns the move that an order is about: a new one, or the one that is
-// under way.
+// take returns the move to lead: a new one, or the one under way.
 func (l *Leader) take(ctx context.Context, o Order) (Move, error) {
 	if !slices.Contains(redisrole.Roles(), o.Role) {
 		return Move{}, fmt.Errorf("there is no role %q: it is socket, group or cache", o.Role)
@@ -112,12 +110,13 @@ func (l *Leader) take(ctx context.Context, o Order) (Move, error) {
 	if !l.clients.Uses(o.Role) {
 		return Move{}, fmt.Errorf("the %s role does not use Redis: set redis.url or redis.%s.url and restart the nodes", o.Role, o.Role)
 	}
-	last, found, err := l.store.move(ctx, o.Role)
+	moves, err := Moves(ctx, l.store.db)
 	if err != nil {
 		return Move{}, err
 	}
+	last, found := moves[o.Role]
 	underWay := found && last.Phase != Settled && last.Phase != Moved
-	if underWay || found && o.Back && last.Phase == Settled { // one that is back already may be taken back again
+	if underWay || found && o.Back && last.Phase == Settled { // a move that is back already may be taken back again
 		return l.goOn(ctx, last, o)
 	}
 	if o.Back {
@@ -129,19 +128,18 @@ func (l *Leader) take(ctx context.Context, o Order) (Move, error) {
 // goOn takes over a move that is under way.
 func (l *Leader) goOn(ctx context.Context, m Move, o Order) (Move, error) {
 	if o.To != "" {
-		to, err := l.clients.On(o.Role, o.To)
+		name, err := l.nameOf(o.Role, o.To)
 		if err != nil {
-			return Move{}, err
+			return Move{}, fmt.Errorf("--to: %w", err)
 		}
-		defer func() { _ = to.Close() }()
-		if name := to.Where(o.Role); name != m.Target {
-			return Move{}, fmt.Errorf("a move of the %s role to %s is under way: go on with it, or take it back with --back", o.Role, m.Target)
+		if name != m.Target {
+			return Move{}, fmt.Errorf("a move of the %s role to %s is under way: finish it, or take it back with --back", o.Role, m.Target)
 		}
 	}
 	return m, l.store.lead(ctx, m, l.operator)
 }
 
-// begin makes a new move, in the phase in which nothing has changed.
+// begin creates a move, in the phase in which nothing has changed.
 func (l *Leader) begin(ctx context.Context, last Move, found bool, o Order) (Move, error) {
 	source, sourceURL := l.clients.Where(o.Role), l.urls(o.Role)
 	if found && last.MovedFrom(source) {
@@ -156,12 +154,10 @@ func (l *Leader) begin(ctx context.Context, last Move, found bool, o Order) (Mov
 		source, sourceURL = last.Server(), url
 	}
 	if o.From != "" {
-		from, err := l.clients.On(o.Role, o.From)
+		name, err := l.nameOf(o.Role, o.From)
 		if err != nil {
 			return Move{}, fmt.Errorf("--from: %w", err)
 		}
-		name := from.Where(o.Role)
-		_ = from.Close()
 		if name != source {
 			return Move{}, fmt.Errorf("--from: the %s role is on %s, not on %s", o.Role, source, name)
 		}
@@ -194,7 +190,16 @@ func (l *Leader) begin(ctx context.Context, last Move, found bool, o Order) (Mov
 	return m, l.store.begin(ctx, m, before, l.operator)
 }
 
-// reachable fails when the target does not answer.
+// nameOf returns the name of the server behind a URL.
+func (l *Leader) nameOf(role redisrole.Role, url string) (string, error) {
+	clients, err := l.clients.On(role, url)
+	if err != nil {
+		return "", err
+	}
+	return clients.Where(role), clients.Close()
+}
+
+// reachable fails if the target does not answer.
 func (l *Leader) reachable(ctx context.Context, m Move) error {
 	url, err := l.secret.open(m.targetURL, m.ID)
 	if err != nil {
@@ -206,12 +211,12 @@ func (l *Leader) reachable(ctx context.Context, m Move) error {
 	}
 	defer func() { _ = to.Close() }()
 	if err := to.Health(ctx, m.Role); err != nil {
-		return fmt.Errorf("the move stands at %s: %w; go on by the same command when that is mended, or take the move back with --back", m.Phase, err)
+		return fmt.Errorf("the move stands at %s: %w; fix that and run the same command again, or take the move back with --back", m.Phase, err)
 	}
 	return nil
 }
 
-// inspect looks at the target before anybody goes there.
+// inspect checks the target before any node uses it.
 func (l *Leader) inspect(ctx context.Context, to *redisrole.Clients, role redisrole.Role) error {
 	identity, err := l.store.db.Identity(ctx)
 	if err != nil {
@@ -238,7 +243,7 @@ func (l *Leader) barrier(ctx context.Context, m Move) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		if err := l.store.lead(ctx, m, l.operator); err != nil { // still here
+		if err := l.store.lead(ctx, m, l.operator); err != nil { // renew the lease
 			return err
 		}
 		nodes, err := l.store.nodes(ctx)
@@ -253,7 +258,7 @@ func (l *Leader) barrier(ctx context.Context, m Move) error {
 			r := n.reached[m.Role]
 			switch there := r.Move == m.ID && r.Phase == m.Phase; {
 			case there && r.Error != "":
-				return fmt.Errorf("node %s cannot go on to %s: %s; go on by the same command when that is mended, or take the move back with --back",
+				return fmt.Errorf("node %s cannot go on to %s: %s; fix that and run the same command again, or take the move back with --back",
 					n.id, m.Phase, r.Error)
 			case there && r.Waits != "" && n.silent < quiet:
 				waiting = append(waiting, fmt.Sprintf("%s (%s)", n.id, r.Waits))

@@ -2,6 +2,7 @@ package redismove
 
 import (
 	"context"
+	"flag"
 	"log/slog"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/database"
@@ -16,9 +18,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they work
+		panic(err)
+	}
 	// go-redis looks for a server that was killed for up to a second after its
 	// client was closed.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+	childtest.VerifyMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
 var secret = Secret("0123456789abcdef0123456789abcdef")
@@ -59,7 +65,7 @@ func startNode(t *testing.T, db *database.DB, url string, id redisrole.NodeID) *
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := c.Stop(ctx); err != nil {
 			t.Error(err)

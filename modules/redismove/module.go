@@ -18,16 +18,16 @@ import (
 // [Secret] and a *slog.Logger; it provides [*Mover], which it starts and stops.
 var Module = fx.Module("redismove", fx.Provide(provideMover))
 
-// CacheModule wants that, and provides the cache's tier as a part that moves.
+// CacheModule wants what Module does, and provides the cache's tier as a part.
 var CacheModule = fx.Module("redismove.cache", fx.Provide(
 	fx.Annotate(provideCache, fx.As(fx.Self()), fx.As(new(cache.Tier)))))
 
-// SocketModule wants that and a redisadapter.Key, and provides the way to the
-// other nodes as a part that moves. The hub starts and stops it.
+// SocketModule wants what Module does and a redisadapter.Key, and provides the
+// socket adapter as a part. The hub starts and stops it.
 var SocketModule = fx.Module("redismove.socket", fx.Provide(
 	fx.Annotate(provideSocket, fx.As(fx.Self()), fx.As(new(adapter.Adapter)))))
 
-// GroupModule wants that, and provides presence as a part that moves.
+// GroupModule wants what Module does, and provides presence as a part.
 var GroupModule = fx.Module("redismove.group", fx.Provide(
 	fx.Annotate(provideGroup, fx.As(fx.Self()), fx.As(new(presence.Store)))))
 
@@ -47,13 +47,13 @@ func provideCache(m *Mover, clients *redisrole.Clients, log *slog.Logger) *Cache
 	return part
 }
 
-func provideSocket(m *Mover, clients *redisrole.Clients, key redisadapter.Key, log *slog.Logger) (*redisadapter.Adapter, error) {
-	a, err := redisadapter.New(clients, key, log)
+func provideSocket(m *Mover, clients *redisrole.Clients, key redisadapter.Key, log *slog.Logger) (*SocketPart, error) {
+	part, err := NewSocketPart(clients, key, log)
 	if err != nil {
 		return nil, err
 	}
-	m.Add(redisrole.Socket, NewSocketPart(a))
-	return a, nil
+	m.Add(redisrole.Socket, part)
+	return part, nil
 }
 
 func provideGroup(m *Mover, clients *redisrole.Clients, log *slog.Logger) *GroupPart {

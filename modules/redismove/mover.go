@@ -15,32 +15,33 @@ import (
 )
 
 const (
-	// lookEvery is how often a node looks for a phase. It says that it is alive
-	// every second time, and at once what it has reached.
+	// lookEvery is how often a node reads the phases. It reports that it is
+	// alive every second time, and a new phase at once.
 	lookEvery = time.Second
-	// lookTimeout bounds one look and what it leads to, and then the report, so
-	// that a node that can does say that it is alive.
+	// lookTimeout bounds reading and entering the phases, and then the report:
+	// a node that is alive must be able to say so.
 	lookTimeout = 5 * time.Second
 )
 
-// Mover brings this node's parts of roles to the phases that an operator leads
-// through. It is started before what the parts serve.
+// Mover brings this node's parts to the phases that an operator leads through.
+// It starts before the parts do.
 type Mover struct {
 	store   store
 	clients *redisrole.Clients
 	secret  Secret
 	log     *slog.Logger
 	tasks   *tasks.Group
-	every   time.Duration       // between two looks
-	visits  *redisrole.Registry // nil: this node is announced nowhere
+	every   time.Duration       // between two readings
+	visits  *redisrole.Registry // nil: this node is not announced
 
 	parts   map[redisrole.Role]Part
+	entered map[redisrole.Role]Phase // the last phase that the part entered
 	reached map[redisrole.Role]reached
-	told    map[redisrole.Role]reached // by the last report; nil: it is time for another
-	at      map[redisrole.Role]string  // the server in force, by name
+	told    map[redisrole.Role]reached // the last report; nil: another one is due
+	at      map[redisrole.Role]string  // the name of the server in use
 
 	mu     sync.Mutex
-	opened map[string]*redisrole.Clients // servers that the configuration does not name, by role and name
+	opened map[string]*redisrole.Clients // clients of other servers than the configured ones, by role and name
 }
 
 // New returns the mover of the node that clients belongs to. It does no I/O.
@@ -53,29 +54,30 @@ func New(db *database.DB, clients *redisrole.Clients, secret Secret, log *slog.L
 		tasks:   tasks.New(),
 		every:   lookEvery,
 		parts:   make(map[redisrole.Role]Part),
+		entered: make(map[redisrole.Role]Phase),
 		reached: make(map[redisrole.Role]reached),
 		at:      make(map[redisrole.Role]string),
 		opened:  make(map[string]*redisrole.Clients),
 	}
 }
 
-// Add says what moves with a role. Call it before Start.
+// Add sets the part that moves with a role. Call it before Start.
 func (m *Mover) Add(role redisrole.Role, part Part) {
 	m.parts[role] = part
 	m.at[role] = m.clients.Where(role)
 }
 
-// Announce makes the node known by r on the servers that roles move to. Call it
-// before Start.
+// Announce registers the node with r on the servers that roles move to. Call
+// it before Start.
 func (m *Mover) Announce(r *redisrole.Registry) { m.visits = r }
 
-// Start brings the parts to where their moves are now, and keeps looking.
-// Without a part there is nothing to look for.
+// Start brings the parts to the current phases, and follows the moves until
+// Stop.
 func (m *Mover) Start(ctx context.Context) error {
 	if len(m.parts) == 0 {
 		return nil
 	}
-	// First that it is here: no phase begins without it from then on.
+	// From this report on, no phase begins without this node.
 	if err := m.store.report(ctx, string(m.clients.Node()), m.reached); err != nil {
 		return err
 	}
@@ -85,15 +87,15 @@ func (m *Mover) Start(ctx context.Context) error {
 	m.tasks.Run(func(ctx context.Context) {
 		tasks.Every(ctx, m.every, nil, func() {
 			if err := m.look(ctx); err != nil && ctx.Err() == nil {
-				m.log.Debug("redismove: moves are not known for now", "err", err)
+				m.log.Debug("redismove: the moves cannot be read", "err", err)
 			}
 		})
 	})
 	return nil
 }
 
-// Stop ends it, once nothing uses the parts any more, and closes what moves
-// opened.
+// Stop ends the mover and closes the clients that it opened. Stop the parts
+// before.
 func (m *Mover) Stop(ctx context.Context) error {
 	if len(m.parts) == 0 {
 		return nil
@@ -111,8 +113,8 @@ func (m *Mover) Stop(ctx context.Context) error {
 	return err
 }
 
-// look reads the moves, follows them, and reports. A phase is acted on as soon
-// as it was read: who cannot read stays where they are.
+// look reads the moves, follows them and reports. If the moves cannot be read,
+// the parts stay where they are.
 func (m *Mover) look(ctx context.Context) error {
 	if err := m.followAll(ctx); err != nil {
 		return err
@@ -163,18 +165,18 @@ func (m *Mover) followAll(ctx context.Context) error {
 // follow brings a part to a move's phase.
 func (m *Mover) follow(ctx context.Context, part Part, move Move) error {
 	if part == nil {
-		return fmt.Errorf("this node's %s role does not use Redis, or is its program's own", move.Role)
+		return fmt.Errorf("this node's %s role does not use Redis, or the program that embeds it provides the role", move.Role)
 	}
 	at := m.at[move.Role]
 	switch {
 	case at != move.Source && at != move.Target && move.Phase == Moved:
-		m.log.Warn("redismove: the configuration names another server than the role was moved to; it is followed",
+		m.log.Warn("redismove: the role was moved, but the configuration names a server that the move does not know: the node uses the configured one",
 			"role", move.Role, "configured", at, "moved", move.Target)
 		return nil
 	case at != move.Source && at != move.Target:
 		return fmt.Errorf("this node uses %s", at)
 	case at == move.Target && move.Phase == Moved:
-		return nil // as it is configured
+		return nil // as configured
 	}
 	from, err := m.server(move, move.Source, move.sourceURL)
 	if err != nil {
@@ -187,9 +189,14 @@ func (m *Mover) follow(ctx context.Context, part Part, move Move) error {
 	if err := m.visit(ctx, move, from, to); err != nil {
 		return err
 	}
-	if err := part.Enter(ctx, move.Phase, from, to); err != nil {
+	step := Step{Phase: move.Phase, Forward: move.Phase > m.entered[move.Role], From: from, To: to}
+	if err := step.check(ctx, move.Role); err != nil {
 		return err
 	}
+	if err := part.Enter(ctx, step); err != nil {
+		return err
+	}
+	m.entered[move.Role] = move.Phase
 	if move.Phase != Settled && move.Phase != Moved {
 		return nil
 	}
@@ -198,13 +205,13 @@ func (m *Mover) follow(ctx context.Context, part Part, move Move) error {
 		m.visits.Leave(ctx, left[move.Phase], move.Role)
 	}
 	if move.MovedFrom(m.clients.Where(move.Role)) {
-		m.log.Warn("redismove: the role was moved; the configuration still names the server before: change it",
+		m.log.Warn("redismove: the role was moved, but the configuration still names the old server: change it",
 			"key", fmt.Sprintf("redis.%s.url", move.Role), "server", move.Server())
 	}
 	return nil
 }
 
-// visit makes this node known on the servers of a phase. One that does not
+// visit announces this node on the servers of a phase. A server that does not
 // answer is told later.
 func (m *Mover) visit(ctx context.Context, move Move, from, to *redisrole.Clients) error {
 	if m.visits == nil {
@@ -226,8 +233,8 @@ func (m *Mover) visit(ctx context.Context, move Move, from, to *redisrole.Client
 	return nil
 }
 
-// server returns the clients of a move's server: this node's own where its
-// configuration names that one.
+// server returns the clients of a move's server. If the configuration names
+// that server, they are the node's own.
 func (m *Mover) server(move Move, name, sealed string) (*redisrole.Clients, error) {
 	if m.clients.Where(move.Role) == name {
 		return m.clients, nil

@@ -9,13 +9,13 @@ import (
 	"errors"
 )
 
-// Secret is what servers' URLs, which may hold passwords, are sealed with in
-// SQL: auth.secret, which all nodes and their operator have.
+// Secret encrypts servers' URLs in SQL, since they may hold passwords. It is
+// auth.secret, which all nodes and the operator have.
 type Secret []byte
 
 var (
-	errNoSecret = errors.New("a move needs auth.secret, the same on every node: the servers' URLs are sealed with it")
-	errSealed   = errors.New("the server's URL cannot be read: this node has another auth.secret than the operator")
+	errNoSecret = errors.New("a move needs auth.secret, the same on every node: it encrypts the servers' URLs")
+	errSealed   = errors.New("the server's URL cannot be read: the node and the operator have different values of auth.secret")
 )
 
 func (s Secret) gcm() (cipher.AEAD, error) {
@@ -42,7 +42,7 @@ func (s Secret) seal(url, move string) (string, error) {
 	return base64.RawStdEncoding.EncodeToString(gcm.Seal(nil, nil, []byte(url), []byte(move))), nil
 }
 
-// open decrypts what seal made for the same move.
+// open decrypts the URL that seal encrypted for the same move.
 func (s Secret) open(sealed, move string) (string, error) {
 	gcm, err := s.gcm()
 	if err != nil {

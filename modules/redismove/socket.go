@@ -3,68 +3,258 @@ package redismove
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/redisrole"
+	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
 
-// takeTimeout bounds how long a phase waits for the target.
-const takeTimeout = 2 * time.Second
-
-// SocketPart is a node's way to the others where the socket role may move.
-// Nothing is stored there: what counts is that no envelope goes where a node
-// does not listen. So every node listens on both servers before any publishes
-// to the target, and publishes to both until every node does without the
-// source.
+// SocketPart is the socket adapter where the socket role may move.
+//
+// No envelope may go where a node does not listen. So all nodes subscribe on
+// both servers before any node publishes on the target. They publish on both
+// until no node needs the source. While they are at most one phase apart, no
+// envelope is lost or delivered twice.
 type SocketPart struct {
-	adapter *redisadapter.Adapter
+	headStart time.Duration // see turn; tests change it
 
-	entering sync.Mutex
-	phase    Phase
+	tasks *tasks.Group
+	to    atomic.Pointer[targets] // stored under sending
+
+	entering sync.Mutex   // held by Enter, Start and Stop
+	sending  sync.RWMutex // held while an envelope is queued, and while to is stored
+
+	// Written under entering and mu.
+	mu      sync.Mutex
+	servers []*socketServer
+	sink    func(adapter.Envelope)
+	lost    func()
+	started bool
+	stopped bool
+
+	rooms map[string]*socketRoom // under mu
+	count func(error)            // counts what became of an envelope
 }
 
-var _ Part = (*SocketPart)(nil)
+// socketRoom is a room that is wanted. It is ready when the primary server has
+// it.
+type socketRoom struct {
+	ready chan struct{}
+	once  sync.Once
+}
 
-// NewSocketPart returns the part of an adapter.
-func NewSocketPart(a *redisadapter.Adapter) *SocketPart { return &SocketPart{adapter: a} }
+// socketServer is a server and the adapter over it.
+type socketServer struct {
+	*redisadapter.Adapter
+	clients *redisrole.Clients
+}
 
-// Enter implements [Part].
-func (p *SocketPart) Enter(ctx context.Context, phase Phase, from, to *redisrole.Clients) error {
+// targets are the servers that envelopes are published to.
+type targets struct {
+	primary *socketServer // its health and its losses are the part's
+	second  *socketServer // nil: there is none
+}
+
+var (
+	_ Part            = (*SocketPart)(nil)
+	_ adapter.Adapter = (*SocketPart)(nil)
+)
+
+// NewSocketPart returns the adapter on the socket role's client. It does no
+// I/O. It fails when the role does not use Redis.
+func NewSocketPart(clients *redisrole.Clients, key redisadapter.Key, log *slog.Logger) (*SocketPart, error) {
+	a, err := redisadapter.New(clients, key, log)
+	if err != nil {
+		return nil, err
+	}
+	p := &SocketPart{headStart: headStart, tasks: tasks.New(), rooms: make(map[string]*socketRoom), count: a.Count}
+	own := &socketServer{a, clients}
+	p.servers = []*socketServer{own}
+	p.to.Store(&targets{primary: own})
+	return p, nil
+}
+
+// Start implements [adapter.Adapter].
+func (p *SocketPart) Start(ctx context.Context, sink func(adapter.Envelope), lost func()) error {
 	p.entering.Lock()
 	defer p.entering.Unlock()
-	for _, c := range []*redisrole.Clients{from, to} {
-		if c.Source(redisrole.Socket) == redisrole.Given {
-			return errors.New("the program that embeds this node gave it the socket role's client: give it another one")
+	p.mu.Lock()
+	if p.started || p.stopped {
+		p.mu.Unlock()
+		return errStopped
+	}
+	p.started, p.sink, p.lost = true, sink, lost
+	servers := p.servers
+	p.mu.Unlock()
+	err := all(servers, func(s *socketServer) error { return s.Start(ctx, sink, p.lostOn(s)) })
+	if err != nil {
+		ctx = context.WithoutCancel(ctx)
+		return errors.Join(err, all(servers, func(s *socketServer) error { return s.Stop(ctx) }))
+	}
+	return nil
+}
+
+// lostOn returns what a server's adapter calls when it may have missed
+// envelopes. The primary server received all that another one did.
+func (p *SocketPart) lostOn(s *socketServer) func() {
+	return func() {
+		if p.to.Load().primary == s {
+			p.lost()
 		}
 	}
-	var route redisadapter.Route
-	switch phase {
-	case Settled:
-		route = redisadapter.Route{Main: from}
-	case Joined:
-		route = redisadapter.Route{Main: from, Also: to}
-	case Both:
-		route = redisadapter.Route{Main: from, Also: to, Both: true}
-	case Leaving: // a node may be in the phase before, or in the one after
-		route = redisadapter.Route{Main: to, Also: from, Both: true}
-	case Moved:
-		route = redisadapter.Route{Main: to}
-	default:
-		return fmt.Errorf("redismove: this version knows no %s", phase)
+}
+
+// Stop implements [adapter.Adapter].
+func (p *SocketPart) Stop(ctx context.Context) error {
+	p.entering.Lock()
+	defer p.entering.Unlock()
+	p.mu.Lock()
+	p.stopped = true
+	servers := p.servers
+	p.mu.Unlock()
+	return errors.Join(p.tasks.Stop(ctx), all(servers, func(s *socketServer) error { return s.Stop(ctx) }))
+}
+
+// all calls fn for all servers at once.
+func all(servers []*socketServer, fn func(*socketServer) error) error {
+	errs := make([]error, len(servers))
+	var calls sync.WaitGroup
+	for i, s := range servers {
+		calls.Go(func() { errs[i] = fn(s) })
 	}
-	route.Check = phase > p.phase && phase != Moved // a node that cannot use the target holds the others back
-	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
-	defer cancel()
-	err := p.adapter.Take(ctx, route)
-	switch {
-	case errors.Is(err, redisadapter.ErrBehind):
-		return fmt.Errorf("%w: not all rooms are subscribed to on the new server", ErrNotYet)
-	case err != nil:
-		return err
+	calls.Wait()
+	return errors.Join(errs...)
+}
+
+// Subscribe implements [adapter.Adapter].
+func (p *SocketPart) Subscribe(room string) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.rooms[room]
+	if r == nil {
+		r = &socketRoom{ready: make(chan struct{})}
+		p.rooms[room] = r
+		for _, s := range p.servers {
+			p.subscribe(s, room, r)
+		}
 	}
-	p.phase = phase
-	return nil
+	return r.ready
+}
+
+func (p *SocketPart) subscribe(s *socketServer, room string, r *socketRoom) {
+	s.SubscribeThen(room, func() {
+		if p.to.Load().primary == s {
+			r.once.Do(func() { close(r.ready) })
+		}
+	})
+}
+
+// Unsubscribe implements [adapter.Adapter].
+func (p *SocketPart) Unsubscribe(room string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.rooms, room)
+	for _, s := range p.servers {
+		s.Unsubscribe(room)
+	}
+}
+
+// Health asks the primary server for a sign of life.
+func (p *SocketPart) Health(ctx context.Context) error { return p.to.Load().primary.Health(ctx) }
+
+// Stats returns the counters.
+func (p *SocketPart) Stats() redisadapter.Stats {
+	to := p.to.Load()
+	stats := to.primary.Stats()
+	if to.second != nil {
+		stats.Queued += to.second.Stats().Queued
+	}
+	return stats
+}
+
+// Publish implements [adapter.Adapter]. It succeeds if one server took the
+// envelope.
+func (p *SocketPart) Publish(ctx context.Context, env adapter.Envelope) error {
+	err := p.publish(ctx, env)
+	p.count(err)
+	return err
+}
+
+func (p *SocketPart) publish(ctx context.Context, env adapter.Envelope) error {
+	results := make(chan error, 2)
+	sent, err := p.send(ctx, env, true, func(err error) { results <- err })
+	for range sent {
+		select {
+		case err = <-results:
+			if err == nil {
+				return nil
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return err
+}
+
+// Cast implements [adapter.Adapter].
+func (p *SocketPart) Cast(ctx context.Context, env adapter.Envelope) bool {
+	_, err := p.send(ctx, env, false, p.count)
+	if errors.Is(err, redisadapter.ErrFull) {
+		return false
+	}
+	if err != nil {
+		p.count(err)
+	}
+	return true
+}
+
+// send queues an envelope at all targets that have a place for it, and returns
+// at how many.
+func (p *SocketPart) send(ctx context.Context, env adapter.Envelope, wait bool, result func(error)) (int, error) {
+	for {
+		to := p.to.Load()
+		places := make([]redisadapter.Place, 0, 2)
+		place, err := to.primary.Reserve(ctx, env, wait, result)
+		if err == nil {
+			places = append(places, place)
+		}
+		if !wait && errors.Is(err, redisadapter.ErrFull) {
+			return 0, err
+		}
+		if to.second != nil {
+			second := result
+			if !wait {
+				second = nil // a cast's result is counted once
+			}
+			if place, err := to.second.Reserve(ctx, env, false, second); err == nil {
+				places = append(places, place)
+			}
+		}
+		if len(places) == 0 {
+			return 0, err
+		}
+		if p.queue(to, places) {
+			return len(places), nil
+		}
+	}
+}
+
+// queue sends an envelope, or gives its places back if there are other targets
+// by now.
+func (p *SocketPart) queue(to *targets, places []redisadapter.Place) bool {
+	p.sending.RLock()
+	defer p.sending.RUnlock()
+	if p.to.Load() != to {
+		for _, place := range places {
+			place.Release()
+		}
+		return false
+	}
+	redisadapter.Send(places...)
+	return true
 }

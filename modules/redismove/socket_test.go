@@ -2,8 +2,10 @@ package redismove
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,12 +15,12 @@ import (
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
-	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
+	"github.com/moim-live/moim/modules/socket/adapter/adaptertest"
 )
 
 // socketNode is a node's mover and adapter.
 type socketNode struct {
-	*redisadapter.Adapter
+	*SocketPart
 	received chan string
 }
 
@@ -30,22 +32,22 @@ func startSocketNode(t *testing.T, db *database.DB, cfg redisrole.Config, id red
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = clients.Close() })
-	a, err := redisadapter.New(clients, nil, log)
+	a, err := NewSocketPart(clients, nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	mover := New(db, clients, secret, log)
 	mover.every = 100 * time.Millisecond
-	mover.Add(redisrole.Socket, NewSocketPart(a))
+	mover.Add(redisrole.Socket, a)
 	if err := mover.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	n := &socketNode{Adapter: a, received: make(chan string, 100)}
+	n := &socketNode{SocketPart: a, received: make(chan string, 100)}
 	if err := a.Start(t.Context(), func(env adapter.Envelope) { n.received <- env.Event }, func() {}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := a.Stop(ctx); err != nil {
 			t.Error(err)
@@ -70,7 +72,7 @@ func TestT75SocketTargetDies(t *testing.T) {
 			a, b := startSocketNode(t, db, cfg, "a", nil), startSocketNode(t, db, cfg, "b", nil)
 			select {
 			case <-b.Subscribe("r"):
-			case <-time.After(10 * time.Second):
+			case <-time.After(30 * time.Second):
 				t.Fatal("the room is not subscribed to")
 			}
 			arrives := func(event string) {
@@ -83,7 +85,7 @@ func TestT75SocketTargetDies(t *testing.T) {
 					if got != event {
 						t.Errorf("%q arrived, want %q", got, event)
 					}
-				case <-time.After(10 * time.Second):
+				case <-time.After(30 * time.Second):
 					t.Errorf("%s: it did not arrive", event)
 				}
 			}
@@ -146,5 +148,62 @@ func TestGivenSocketClientIsNotMoved(t *testing.T) {
 	defer func() { _ = leader.Close() }()
 	if m, err := leader.Lead(t.Context(), Order{Role: redisrole.Socket, To: two.URL()}); err == nil || !strings.Contains(err.Error(), "the program that embeds this node") {
 		t.Fatalf("%s, %v", m.Phase, err)
+	}
+}
+
+// TestSocketSuite has one node whose role rests, one that is connected to both
+// servers, and one that publishes on both.
+func TestSocketSuite(t *testing.T) {
+	t.Parallel()
+	one, two := redistest.Start(t), redistest.Start(t)
+	var prefixes atomic.Int64
+	adaptertest.Run(t, func(t *testing.T) (opened [3]adapter.Adapter) {
+		cfg := redisrole.Config{SocketURL: one.URL(), GroupURL: one.URL(), Prefix: fmt.Sprint("p", prefixes.Add(1))}
+		for i, phase := range []Phase{Settled, Joined, Both} {
+			own, err := redisrole.New(cfg, redisrole.NodeID(fmt.Sprint("node-", i)), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			other, err := own.On(redisrole.Socket, two.URL())
+			if err != nil {
+				t.Fatal(err)
+			}
+			part, err := NewSocketPart(own, nil, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				_ = part.Stop(context.Background())
+				_ = own.Close()
+				_ = other.Close()
+			})
+			if err := part.Enter(t.Context(), Step{Phase: phase, Forward: true, From: own, To: other}); err != nil {
+				t.Fatal(err)
+			}
+			opened[i] = part
+		}
+		return opened
+	})
+}
+
+// TestCastOnBothServersCountsOnce: what both servers took is one envelope.
+func TestCastOnBothServersCountsOnce(t *testing.T) {
+	t.Parallel()
+	f := startFleet(t, redisrole.Config{}, redistest.Start(t).URL(), redistest.Start(t).URL())
+	n := f.nodes[0]
+	for _, phase := range []int{1, 2} {
+		if err := n.Enter(t.Context(), n.step(phase, false)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const casts = 20
+	for range casts {
+		n.Cast(t.Context(), adapter.Envelope{Room: "r0", Event: "e"})
+	}
+	if err := n.Stop(t.Context()); err != nil { // publishes what is queued
+		t.Fatal(err)
+	}
+	if s := n.Stats(); s.Published != casts {
+		t.Errorf("%d were counted, want %d", s.Published, casts)
 	}
 }

@@ -2,7 +2,6 @@ package redismove
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// lease is how long a node, and an operator, counts as alive after it was seen.
+// lease is how long a node, or an operator, counts as alive after its last
+// sign of life.
 const lease = 10 * time.Second
 
 // store keeps moves and nodes in SQL.
@@ -22,30 +22,33 @@ func (s store) now() string { return s.db.Dialect().Now() }
 
 const moveColumns = `role, id, phase, source, target, source_url, target_url`
 
-// moves returns the latest move of every role that ever moved.
-func (s store) moves(ctx context.Context) (moves []Move, err error) {
+// list reads all rows of a query.
+func list[T any](ctx context.Context, s store, doing, query string, read func(scan func(...any) error) (T, error)) (all []T, err error) {
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
-		moves = nil
-		rows, err := q.QueryContext(ctx, `SELECT `+moveColumns+` FROM redis_moves ORDER BY role`)
+		all = nil
+		rows, err := q.QueryContext(ctx, query)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = rows.Close() }() // Err says what went wrong
 		for rows.Next() {
-			m, err := scanMove(rows.Scan)
+			row, err := read(rows.Scan)
 			if err != nil {
 				return err
 			}
-			moves = append(moves, m)
+			all = append(all, row)
 		}
 		return rows.Err()
 	})
-	return moves, wrap(err, "read the moves")
+	return all, wrap(err, doing)
 }
 
-func scanMove(scan func(...any) error) (m Move, err error) {
-	err = scan(&m.Role, &m.ID, &m.Phase, &m.Source, &m.Target, &m.sourceURL, &m.targetURL)
-	return m, err
+// moves returns the latest move of every role that ever moved.
+func (s store) moves(ctx context.Context) ([]Move, error) {
+	return list(ctx, s, "read the moves", `SELECT `+moveColumns+` FROM redis_moves ORDER BY role`, func(scan func(...any) error) (m Move, err error) {
+		err = scan(&m.Role, &m.ID, &m.Phase, &m.Source, &m.Target, &m.sourceURL, &m.targetURL)
+		return m, err
+	})
 }
 
 // Moves returns the latest move of every role that ever moved.
@@ -58,21 +61,7 @@ func Moves(ctx context.Context, db *database.DB) (map[redisrole.Role]Move, error
 	return byRole, err
 }
 
-// move returns a role's latest move, if there is one.
-func (s store) move(ctx context.Context, role redisrole.Role) (m Move, found bool, err error) {
-	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
-		var err error
-		m, err = scanMove(q.QueryRowContext(ctx, `SELECT `+moveColumns+` FROM redis_moves WHERE role = $1`, string(role)).Scan)
-		found = err == nil
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		return err
-	})
-	return m, found, wrap(err, "read the move")
-}
-
-// report notes that a node is alive, and what it has reached.
+// report notes that a node is alive, and which phases it has reached.
 func (s store) report(ctx context.Context, node string, by map[redisrole.Role]reached) error {
 	text, err := json.Marshal(by)
 	if err != nil {
@@ -82,7 +71,7 @@ func (s store) report(ctx context.Context, node string, by map[redisrole.Role]re
 		ON CONFLICT (node) DO UPDATE SET seen_at = excluded.seen_at, reached = excluded.reached`, node, string(text))
 }
 
-// leave forgets a node that stops, and those that died long ago.
+// leave removes a node that stops, and nodes that died long ago.
 func (s store) leave(ctx context.Context, node string) error {
 	return s.write(ctx, "leave", fmt.Sprintf(`DELETE FROM redis_nodes WHERE node = $1 OR seen_at < (SELECT %s) - %d`,
 		s.now(), (6*lease).Microseconds()), node)
@@ -96,49 +85,38 @@ func (s store) write(ctx context.Context, doing, query string, a ...any) error {
 	return wrap(err, doing)
 }
 
-// node is one that is alive: it was seen within the lease.
+// node is a live node.
 type node struct {
 	id      string
-	silent  time.Duration // since it was seen
+	silent  time.Duration // since its last sign of life
 	reached map[redisrole.Role]reached
 }
 
 // nodes returns the live nodes.
-func (s store) nodes(ctx context.Context) (nodes []node, err error) {
+func (s store) nodes(ctx context.Context) ([]node, error) {
 	query := fmt.Sprintf(`SELECT node, (SELECT %[1]s) - seen_at, reached FROM redis_nodes
 		WHERE seen_at >= (SELECT %[1]s) - %[2]d ORDER BY node`, s.now(), lease.Microseconds())
-	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
-		nodes = nil
-		rows, err := q.QueryContext(ctx, query)
-		if err != nil {
-			return err
+	return list(ctx, s, "list the nodes", query, func(scan func(...any) error) (n node, err error) {
+		var (
+			silent int64
+			text   string
+		)
+		if err := scan(&n.id, &silent, &text); err != nil {
+			return n, err
 		}
-		defer func() { _ = rows.Close() }() // Err says what went wrong
-		for rows.Next() {
-			var (
-				n      node
-				silent int64
-				text   string
-			)
-			if err := rows.Scan(&n.id, &silent, &text); err != nil {
-				return err
-			}
-			n.silent = time.Duration(silent) * time.Microsecond
-			if err := json.Unmarshal([]byte(text), &n.reached); err != nil {
-				return fmt.Errorf("decode the report of node %s: %w", n.id, err)
-			}
-			nodes = append(nodes, n)
+		n.silent = time.Duration(silent) * time.Microsecond
+		if err := json.Unmarshal([]byte(text), &n.reached); err != nil {
+			return n, fmt.Errorf("decode the report of node %s: %w", n.id, err)
 		}
-		return rows.Err()
+		return n, nil
 	})
-	return nodes, wrap(err, "list the nodes")
 }
 
-// errOther says that another operator leads a move of this role.
+// errOther is returned while another operator leads a move of the role.
 var errOther = errors.New("another operator is moving this role: wait until they are done, or for 10 s after their command ended")
 
-// begin writes a new move in place of the role's last one. before is that one's
-// id, empty for none.
+// begin replaces the role's last move with a new one. before is the id of the
+// last one; empty: there is none.
 func (s store) begin(ctx context.Context, m Move, before, operator string) error {
 	return s.one(ctx, "begin the move", fmt.Sprintf(`INSERT INTO redis_moves (`+moveColumns+`, operator, operator_until)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, %[1]s + %[2]d)
@@ -149,20 +127,21 @@ func (s store) begin(ctx context.Context, m Move, before, operator string) error
 		string(m.Role), m.ID, int(m.Phase), m.Source, m.Target, m.sourceURL, m.targetURL, operator, before)
 }
 
-// lead sets a move's phase, and says that the operator is still there.
+// lead sets a move's phase, and renews the operator's lease.
 func (s store) lead(ctx context.Context, m Move, operator string) error {
 	return s.one(ctx, "lead the move", fmt.Sprintf(`UPDATE redis_moves SET phase = $3, operator = $4, operator_until = %[1]s + %[2]d
 		WHERE role = $1 AND id = $2 AND (operator = $4 OR operator_until < (SELECT %[1]s))`, s.now(), lease.Microseconds()),
 		string(m.Role), m.ID, int(m.Phase), operator)
 }
 
-// rest says that the operator is gone.
+// rest ends the operator's lease.
 func (s store) rest(ctx context.Context, m Move, operator string) error {
 	return s.write(ctx, "end the operator's lease", `UPDATE redis_moves SET operator_until = 0 WHERE role = $1 AND id = $2 AND operator = $3`,
 		string(m.Role), m.ID, operator)
 }
 
-// one runs a statement that changes one row, or finds another operator's.
+// one runs a statement that changes one row, unless another operator holds the
+// lease.
 func (s store) one(ctx context.Context, doing, query string, a ...any) error {
 	var n int64
 	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {

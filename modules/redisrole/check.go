@@ -14,34 +14,35 @@ import (
 
 const (
 	checkTimeout = 5 * time.Second // for each role
-	scanPage     = 1000
-	scanPages    = 200 // pages of keys looked at before the count is a lower bound
+	scanPage     = 1000            // keys in each step of SCAN
+	scanPages    = 200             // steps before the count becomes a lower bound
 )
 
-// Report is what is known of a role's server.
+// Report describes a role's server.
 type Report struct {
 	Role   Role
 	Source Source
-	Where  string // host:port/database
+	Where  string // see [Clients.Where]
 	TLS    bool
 
-	// What only Check fills in.
-	Topology  string // standalone, replica, cluster, sentinel; empty when the server does not say
+	// The server's answers. They are zero if the role does not use Redis.
+	Topology  string // standalone, replica, cluster or sentinel; empty if the server refuses INFO
 	Version   string
-	Eviction  string // maxmemory-policy, when maxmemory is set: keys may be thrown away
+	Eviction  string // maxmemory-policy; empty if maxmemory is not set
 	RoundTrip time.Duration
 	Keys      int64 // under the prefix
-	KeysMore  bool  // there are more: the count was cut off
+	KeysMore  bool  // Keys is a lower bound
 
-	// Deployments is how many nodes are live under the prefix, by the identity
-	// of their database. More than one entry is a mistake: see [ForeignError].
+	// Deployments counts the live nodes under the prefix by the identity of their
+	// database. More than one entry is a mistake: see [ForeignError].
 	Deployments map[string]int
 
-	Err error // why nothing else is known
+	Err error // why the other answers are missing
 }
 
-// Describe reports every role, in order, without asking any server.
-func (c *Clients) Describe() []Report {
+// Check returns a report for each role, in the order of [Roles]. It takes up to
+// five seconds for a server that does not answer.
+func (c *Clients) Check(ctx context.Context) []Report {
 	reports := make([]Report, 0, len(Roles()))
 	for _, role := range Roles() {
 		r := Report{Role: role, Source: c.Source(role), Where: c.Where(role)}
@@ -51,20 +52,10 @@ func (c *Clients) Describe() []Report {
 		case *redis.ClusterClient:
 			r.TLS = client.Options().TLSConfig != nil
 		}
-		reports = append(reports, r)
-	}
-	return reports
-}
-
-// Check reports every role, in order, and asks the servers. A server that does
-// not answer costs at most five seconds.
-func (c *Clients) Check(ctx context.Context) []Report {
-	reports := c.Describe()
-	for i := range reports {
-		if reports[i].Source == None {
-			continue
+		if r.Source != None {
+			c.check(ctx, &r)
 		}
-		c.check(ctx, &reports[i])
+		reports = append(reports, r)
 	}
 	return reports
 }
@@ -79,12 +70,12 @@ func (c *Clients) check(ctx context.Context, r *Report) {
 			r.Err = fmt.Errorf("ping: %w", err)
 			return
 		}
-		// The first includes connecting.
+		// The first ping includes connecting.
 		if took := time.Since(began); i > 0 && (r.RoundTrip == 0 || took < r.RoundTrip) {
 			r.RoundTrip = took
 		}
 	}
-	// Hosted servers may refuse INFO: then these stay unknown.
+	// Hosted servers may refuse INFO.
 	if info, err := client.Info(ctx).Result(); err == nil {
 		r.readInfo(client, parseInfo(info))
 	}
@@ -94,20 +85,20 @@ func (c *Clients) check(ctx context.Context, r *Report) {
 }
 
 func (c *Clients) deployments(ctx context.Context, client redis.UniversalClient) (map[string]int, error) {
-	members, err := redis.NewScript(nodesSource).Run(ctx, client, []string{nodesKey(c.prefix)}, "").StringSlice()
+	members, err := redis.NewScript(nodesSource).Run(ctx, client, []string{nodesKey(c.prefix)}).StringSlice()
 	if err != nil {
 		return nil, fmt.Errorf("list live nodes: %w", err)
 	}
 	found := make(map[string]int)
 	for _, m := range members {
-		database, _ := splitMember(m)
+		database, _, _ := strings.Cut(m, " ")
 		found[database]++
 	}
 	return found, nil
 }
 
-// Advice says what is wrong with a role's server, if anything is: one sentence
-// each, with what to do.
+// Advice returns a sentence for each problem with a role's server. It says what
+// to do.
 func (r *Report) Advice() []string {
 	var advice []string
 	if r.Role == Group && r.Eviction != "" && r.Eviction != "noeviction" {
@@ -135,11 +126,11 @@ func (r *Report) readInfo(client redis.UniversalClient, info map[string]string) 
 	}
 }
 
-// failoverAddr is the address that go-redis gives a client that asks Sentinels
-// for the real one.
+// failoverAddr is the address in the options of a go-redis client that uses
+// Sentinels.
 const failoverAddr = "FailoverClient"
 
-// parseInfo reads the answer to INFO: lines of name:value.
+// parseInfo parses the answer to INFO, which has lines of name:value.
 func parseInfo(text string) map[string]string {
 	info := make(map[string]string)
 	for line := range strings.Lines(text) {
@@ -150,8 +141,8 @@ func parseInfo(text string) map[string]string {
 	return info
 }
 
-// countKeys counts the keys that match a pattern, looking at a bounded number
-// of keys; more says that it stopped early.
+// countKeys counts the keys that match a pattern. more reports that it stopped
+// early, so that keys is a lower bound.
 func countKeys(ctx context.Context, client redis.UniversalClient, pattern string) (keys int64, more bool, err error) {
 	var count atomic.Int64
 	var cut atomic.Bool

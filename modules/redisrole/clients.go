@@ -8,12 +8,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrNoRedis says that a role does not use Redis.
+// ErrNoRedis means that a role does not use Redis.
 var ErrNoRedis = errors.New("redisrole: this role does not use Redis")
 
 // Clients holds the client of every role. It is safe for concurrent use.
@@ -21,26 +22,29 @@ type Clients struct {
 	prefix string
 	node   NodeID
 	roles  map[Role]binding
-	own    []redis.UniversalClient // made here, so closed here
+	own    []redis.UniversalClient // the ones to close
 }
 
-// binding is what a role uses.
+// binding is the client that a role uses.
 type binding struct {
 	client redis.UniversalClient
 	source Source
-	at     target                                // of a client that was made here
-	again  func() (redis.UniversalClient, error) // another client like this one
-	links  *links                                // nil: not known
+	where  string // its server: see [Clients.Where]
+	server string // without the database number
+	// duplicate returns a new client with the same settings. The tracker, unless
+	// nil, tracks its connections.
+	duplicate func(*tracker) (redis.UniversalClient, error)
+	tracker   *tracker // nil on clusters and rings
 }
 
-// New makes the clients that a configuration asks for; given holds those that
-// the embedding program already has. Roles without a URL of their own share
-// one client; a role with one has a client of its own even where the address
-// is the shared one. New does no I/O: a server may be down.
+// New returns the clients that a configuration asks for. given holds the clients
+// that the embedding program already has. Roles without a URL of their own
+// share one client. A role with a URL of its own has its own client, even if
+// the address is the shared one. New does no I/O, so a server may be down.
 func New(cfg Config, node NodeID, given map[Role]redis.UniversalClient) (*Clients, error) {
 	cfg = cfg.WithDefaults()
 	if node == "" || strings.ContainsFunc(string(node), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
-		return nil, fmt.Errorf("redisrole: node id %q: it is empty or holds a space or a control character", node)
+		return nil, fmt.Errorf("redisrole: node id %q: it must not be empty or contain spaces or control characters", node)
 	}
 	var roles []Role
 	for role, client := range given {
@@ -72,7 +76,7 @@ func (c *Clients) bind(cfg Config, given map[Role]redis.UniversalClient) error {
 	for _, role := range Roles() {
 		switch {
 		case given[role] != nil:
-			c.roles[role] = handedIn(given[role])
+			c.roles[role] = bindGiven(given[role])
 		case cfg.URLOf(role) != "":
 			own, err := c.open(cfg.URLOf(role), name+":"+string(role), Dedicated)
 			if err != nil {
@@ -94,46 +98,32 @@ func (c *Clients) bind(cfg Config, given map[Role]redis.UniversalClient) error {
 }
 
 func (c *Clients) open(raw, name string, source Source) (binding, error) {
-	l := newLinks()
-	client, at, err := open(raw, name, l)
+	b := binding{source: source, tracker: newTracker()}
+	client, at, err := open(raw, name, 1, b.tracker)
 	if err != nil {
 		return binding{}, err
 	}
+	b.client, b.where, b.server = client, at.String(), at.server()
 	c.own = append(c.own, client)
-	again := func() (redis.UniversalClient, error) {
-		client, _, err := open(raw, name, l)
+	if at.topology == cluster {
+		b.tracker = nil
+	}
+	b.duplicate = func(t *tracker) (redis.UniversalClient, error) {
+		client, _, err := open(raw, name, noRetries, t)
 		return client, err
 	}
-	if at.topology == cluster {
-		return binding{client: client, source: source, at: at, again: again}, nil
-	}
-	l.once = func() (*redis.Client, error) {
-		client, _, err := open(raw, name, nil)
-		if err != nil {
-			return nil, err
-		}
-		one, _ := client.(*redis.Client)
-		return one, nil
-	}
-	return binding{client: client, source: source, at: at, again: again, links: l}, nil
+	return b, nil
 }
 
-// handedIn binds a client that the embedding program has.
-func handedIn(client redis.UniversalClient) binding {
-	b := binding{client: client, source: Given, links: newLinks()}
-	b.again = func() (redis.UniversalClient, error) { return duplicate(client, b.links) }
-	if _, single := client.(*redis.Client); !single {
-		b.links = nil
-		return b
+// bindGiven binds a client of the embedding program.
+func bindGiven(client redis.UniversalClient) binding {
+	name := nameOf(client)
+	b := binding{client: client, source: Given, where: name, server: name}
+	if single, ok := client.(*redis.Client); ok {
+		b.tracker = newTracker()
+		b.where = single.Options().Addr + "/" + strconv.Itoa(single.Options().DB)
 	}
-	b.links.once = func() (*redis.Client, error) {
-		again, err := duplicate(client, nil)
-		if err != nil {
-			return nil, err
-		}
-		one, _ := again.(*redis.Client)
-		return one, nil
-	}
+	b.duplicate = func(t *tracker) (redis.UniversalClient, error) { return duplicate(client, t) }
 	return b
 }
 
@@ -147,30 +137,60 @@ func (c *Clients) Node() NodeID { return c.node }
 // Uses reports whether a role uses Redis.
 func (c *Clients) Uses(role Role) bool { return c.roles[role].client != nil }
 
-// Client returns a role's client, or nil when the role does not use Redis. It
-// belongs to Clients, or to the embedding program: do not close it.
+// Client returns a role's client, or nil if the role does not use Redis. Do not
+// close it: it belongs to Clients or to the embedding program.
 func (c *Clients) Client(role Role) redis.UniversalClient { return c.roles[role].client }
 
-// Source says where a role's client comes from.
+// Source returns where a role's client comes from.
 func (c *Clients) Source(role Role) Source { return c.roles[role].source }
 
-// Dedicated reports whether the role has a client that nobody else uses, so
-// that it may subscribe with it directly instead of with a duplicate.
+// Dedicated reports whether nothing else uses a role's client. Then the role can
+// subscribe with it and needs no duplicate.
 func (c *Clients) Dedicated(role Role) bool { return c.Source(role) == Dedicated }
 
-// Duplicate returns a new client with the settings of a role's client. The
-// caller closes it. It fails with [ErrNoRedis] when the role does not use
-// Redis, and for a client whose settings cannot be read.
+// Duplicate returns a new client with the settings of a role's client, but it does
+// not repeat calls that fail. The caller must close it. Duplicate returns [ErrNoRedis] if the role does not use
+// Redis, and another error if a given client has a type whose settings cannot
+// be read.
 func (c *Clients) Duplicate(role Role) (redis.UniversalClient, error) {
-	again := c.roles[role].again
-	if again == nil {
+	b := c.roles[role]
+	if b.client == nil {
 		return nil, ErrNoRedis
 	}
-	return again()
+	return b.duplicate(b.tracker)
 }
 
-// Health asks a role's server for a sign of life. It fails with [ErrNoRedis]
-// when the role does not use Redis.
+// Subscriber returns a client for a subscribing connection, and what closes it: the role's own
+// client, or a duplicate if other roles or the embedding program share that. Errors are those
+// of Duplicate.
+func (c *Clients) Subscriber(role Role) (redis.UniversalClient, func() error, error) {
+	if c.Dedicated(role) {
+		return c.Client(role), func() error { return nil }, nil
+	}
+	duplicate, err := c.Duplicate(role)
+	if err != nil {
+		return nil, nil, err
+	}
+	return duplicate, duplicate.Close, nil
+}
+
+// Bounded returns a view of client, on the same connections, whose commands wait for d at
+// most. An embedding program's client may wait longer, or ignore the deadline of a context. It
+// returns other clients than those of one server as they are.
+func Bounded(client redis.UniversalClient, d time.Duration) redis.UniversalClient {
+	c, single := client.(*redis.Client)
+	if !single {
+		return client
+	}
+	within := func(t time.Duration) bool { return 0 < t && t <= d }
+	if o := c.Options(); within(o.ReadTimeout) && within(o.WriteTimeout) {
+		return client
+	}
+	return c.WithTimeout(d)
+}
+
+// Health pings a role's server. It returns [ErrNoRedis] if the role does not use
+// Redis.
 func (c *Clients) Health(ctx context.Context, role Role) error {
 	client := c.Client(role)
 	if client == nil {
@@ -182,27 +202,14 @@ func (c *Clients) Health(ctx context.Context, role Role) error {
 	return nil
 }
 
-// Where names a role's server: host:port/database, the Sentinels and the name
-// that they know the master by, or nodes of the cluster; never a password. It
-// is empty when the role does not use Redis.
-func (c *Clients) Where(role Role) string {
-	b := c.roles[role]
-	if len(b.at.addrs) > 0 {
-		return b.at.String()
-	}
-	switch client := b.client.(type) {
-	case nil:
-		return ""
-	case *redis.Client:
-		return client.Options().Addr + "/" + strconv.Itoa(client.Options().DB)
-	default:
-		return nameOf(client)
-	}
-}
+// Where returns the address of a role's server without credentials:
+// host:port/database, master@sentinels/database, or some nodes of the cluster.
+// It is empty if the role does not use Redis.
+func (c *Clients) Where(role Role) string { return c.roles[role].where }
 
-// On returns clients of which one role has one of its own, on another server,
-// and the others have none: for a role that moves there. The caller closes
-// them. It fails for a URL that is none.
+// On returns Clients in which one role has its own client on another server, and
+// the other roles have none. It is for a role that moves there. The caller must
+// close it. On returns an error if the URL is invalid.
 func (c *Clients) On(role Role, url string) (*Clients, error) {
 	other := &Clients{prefix: c.prefix, node: c.node, roles: make(map[Role]binding)}
 	own, err := other.open(url, c.prefix+":"+string(c.node)+":"+string(role), Dedicated)
@@ -213,24 +220,18 @@ func (c *Clients) On(role Role, url string) (*Clients, error) {
 	return other, nil
 }
 
-// server names a role's server apart from its database number, which pub/sub
-// ignores.
-func (c *Clients) server(role Role) string {
-	b := c.roles[role]
-	if len(b.at.addrs) > 0 {
-		return b.at.server()
-	}
-	return nameOf(b.client)
-}
+// server returns the address of a role's server without the database number,
+// because pub/sub ignores that.
+func (c *Clients) server(role Role) string { return c.roles[role].server }
 
-// Clustered reports whether the role's client talks to a cluster, in which
-// each key has one slot, and channels are sharded.
+// Clustered reports whether a role's client uses a cluster. There each key
+// belongs to one slot, and channels are sharded.
 func (c *Clients) Clustered(role Role) bool {
 	_, ok := c.Client(role).(*redis.ClusterClient)
 	return ok
 }
 
-// Close closes the clients that New made. Given ones stay open.
+// Close closes the clients except the given ones.
 func (c *Clients) Close() error {
 	var errs []error
 	for _, client := range c.own {
@@ -241,14 +242,14 @@ func (c *Clients) Close() error {
 	return errors.Join(errs...)
 }
 
-// nameOf names the server of a client that was made elsewhere.
+// nameOf returns the address of a given client's server.
 func nameOf(client redis.UniversalClient) string {
 	switch client := client.(type) {
 	case *redis.Client:
 		if addr := client.Options().Addr; addr != failoverAddr {
 			return addr
 		}
-		return fmt.Sprintf("sentinel %p", client) // it does not tell more
+		return fmt.Sprintf("sentinel %p", client) // go-redis does not tell the addresses
 	case *redis.ClusterClient:
 		return strings.Join(client.Options().Addrs, ",")
 	case *redis.Ring:
@@ -263,13 +264,13 @@ func nameOf(client redis.UniversalClient) string {
 	}
 }
 
-// LogTo makes go-redis report to log, at debug level, instead of writing to
-// standard error. It is for a program's main function: the setting is one for
-// the whole process.
+// LogTo makes go-redis log to log, at debug level, and not to standard error.
+// Call it from a program's main function, because it applies to the whole
+// process.
 func LogTo(log *slog.Logger) { redis.SetLogger(redisLog{log}) }
 
 type redisLog struct{ log *slog.Logger }
 
 func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
-	l.log.DebugContext(ctx, "redisrole: go-redis says", "message", fmt.Sprintf(format, v...))
+	l.log.DebugContext(ctx, "redisrole: message of go-redis", "message", fmt.Sprintf(format, v...))
 }

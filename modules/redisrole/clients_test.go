@@ -167,14 +167,14 @@ func TestDeadServerFailsFast(t *testing.T) {
 		if err := c.Health(t.Context(), redisrole.Group); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > within {
 			t.Errorf("%s: it took %s", name, took)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		began = time.Now()
 		_ = c.Health(ctx, redisrole.Group)
 		cancel()
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > within {
 			t.Errorf("%s: a deadline was not kept: %s", name, took)
 		}
 		p.Heal()

@@ -10,19 +10,18 @@ import (
 // DefaultPrefix is the first part of every key and channel unless configured.
 const DefaultPrefix = "moim"
 
-// minHMAC is how many bytes a key must have: those of its hash.
+// minHMAC is the least length of a key in bytes: the size of its hash, SHA-256.
 const minHMAC = 32
 
-// Config says which server each role uses. The zero value uses none: the node
-// is embedded.
+// Config sets the server of each role. With the zero value, no role uses Redis.
 type Config struct {
-	URL        string `key:"url" help:"shared Redis server of all roles: redis://, rediss://, redis+sentinel://h1,h2/master, redis+cluster://h1,h2; empty: none"`
-	SocketURL  string `key:"socket.url" help:"dedicated Redis server of the socket role (between nodes); empty: shared"`
-	GroupURL   string `key:"group.url" help:"dedicated Redis server of the group role (presence); empty: shared"`
-	CacheURL   string `key:"cache.url" help:"dedicated Redis server of the cache role; empty: shared"`
-	SocketHMAC string `key:"socket.hmac" secret:"true" help:"key of at least 32 bytes that nodes sign what they send each other with; empty: not signed"`
+	URL        string `key:"url" help:"Redis server that all roles share: redis://, rediss://, redis+sentinel://h1,h2/master or redis+cluster://h1,h2; empty: none"`
+	SocketURL  string `key:"socket.url" help:"dedicated Redis server for the socket role (messages between nodes); empty: redis.url"`
+	GroupURL   string `key:"group.url" help:"dedicated Redis server for the group role (presence); empty: redis.url"`
+	CacheURL   string `key:"cache.url" help:"dedicated Redis server for the cache role (group records); empty: redis.url"`
+	SocketHMAC string `key:"socket.hmac" secret:"true" help:"key of at least 32 bytes with which nodes sign messages to each other; empty: not signed"`
 
-	Prefix string `key:"prefix" help:"first part of every key and channel; deployments on one server need different ones"`
+	Prefix string `key:"prefix" help:"first part of every Redis key and channel; deployments that share a server need different prefixes"`
 }
 
 // WithDefaults returns a copy whose unset fields hold their defaults.
@@ -33,7 +32,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// URLOf returns the URL of a role's own server, empty when it has none.
+// URLOf returns the URL of a role's dedicated server, or nothing if it has none.
 func (c Config) URLOf(role Role) string {
 	switch role {
 	case Socket:
@@ -46,15 +45,15 @@ func (c Config) URLOf(role Role) string {
 	return ""
 }
 
-// Uses reports whether a role goes to Redis by this configuration.
+// Uses reports whether this configuration gives a role a server.
 func (c Config) Uses(role Role) bool { return c.URL != "" || c.URLOf(role) != "" }
 
-// Validate reports every mistake, each naming its key. No message contains a
-// URL, which may hold a password.
+// Validate reports all mistakes, each with its key. The messages contain no URL,
+// because a URL may contain a password.
 func (c Config) Validate() error { return c.ValidateWith() }
 
-// ValidateWith is Validate for a program that hands in clients for the given
-// roles.
+// ValidateWith does the same for a program that has clients of its own for the
+// given roles.
 func (c Config) ValidateWith(given ...Role) error {
 	c = c.WithDefaults()
 	var errs []error
@@ -92,5 +91,5 @@ func (c Config) ValidateWith(given ...Role) error {
 	return errors.Join(errs...)
 }
 
-// prefixPattern leaves out what means something in SCAN patterns and hash tags.
+// prefixPattern excludes characters with a meaning in SCAN patterns and hash tags.
 var prefixPattern = regexp.MustCompile(`^[A-Za-z0-9._:/-]{0,63}[A-Za-z0-9._/-]$`)

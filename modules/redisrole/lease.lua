@@ -2,10 +2,10 @@
 --
 -- KEYS[1]  sorted set of live nodes: "<database> <node>" by expiry in ms
 -- ARGV     database, node, lease in ms
--- returns  {1 when this node is announced, else 0; live nodes of others, at most 20}
+-- returns  {1 if this node is announced, else 0; other deployments' live nodes, at most 20}
 --
--- It looks in database 0 whatever database the client uses: pub/sub ignores
--- database numbers, so two deployments in two of them would still meet.
+-- It uses database 0 whatever database the client uses. Pub/sub ignores database
+-- numbers, so deployments in different databases receive each other's events.
 redis.pcall('SELECT', '0')
 local key, own = KEYS[1], ARGV[1] .. ' '
 local time = redis.call('TIME')

@@ -1,19 +1,18 @@
 package redisrole
 
 import (
-	"context"
 	"log/slog"
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/fx"
 )
 
-// GivenClients are the clients that an embedding program hands in.
+// GivenClients are the clients of the embedding program.
 type GivenClients map[Role]redis.UniversalClient
 
-// Module wants a [Config], a [NodeID], a *slog.Logger and, optionally,
-// [GivenClients]; it provides [*Clients], closed at the end, and [*Registry],
-// which whoever knows the database's identity starts by Announce.
+// Module needs a [Config], a [NodeID], a *slog.Logger and, optionally,
+// [GivenClients]. It provides [*Clients] and [*Registry] and stops both. The
+// application calls [Registry.Announce] when it knows the database's identity.
 var Module = fx.Module("redisrole", fx.Provide(provideClients, provideRegistry))
 
 type clientsParams struct {
@@ -36,6 +35,6 @@ func provideClients(p clientsParams) (*Clients, error) {
 
 func provideRegistry(lifecycle fx.Lifecycle, c *Clients, log *slog.Logger) *Registry {
 	r := NewRegistry(c, log)
-	lifecycle.Append(fx.StopHook(func(ctx context.Context) error { return r.Stop(ctx) }))
+	lifecycle.Append(fx.StopHook(r.Stop))
 	return r
 }

@@ -1,6 +1,7 @@
 package redisrole
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -10,20 +11,20 @@ import (
 	"github.com/redis/go-redis/v9/push"
 )
 
-// What a client does unless its URL says otherwise: a dead server must fail
-// fast instead of holding callers.
+// Defaults for settings that the URL does not contain. They make calls fail fast
+// if the server is dead.
 const (
 	dialTimeout = 2 * time.Second
 	ioTimeout   = 1500 * time.Millisecond
 	poolTimeout = 2 * time.Second
-	// clusterReload is how old what is known of a cluster may be. go-redis asks
-	// at once when a node says that a slot is elsewhere; a dead one says nothing.
+	// clusterReload is how often go-redis reads the layout of a cluster. It also
+	// reads it when a node redirects a call, but a dead node redirects nothing.
 	clusterReload = 2 * time.Second
 )
 
-// open makes a client of a URL, whose connections are noted. It does no I/O but
-// reading certificates.
-func open(raw, name string, noted *links) (redis.UniversalClient, target, error) {
+// open returns a client for a URL, which repeats a call that failed up to retries
+// times, and tracks its connections. It does no I/O except reading certificates.
+func open(raw, name string, retries int, tr *tracker) (redis.UniversalClient, target, error) {
 	t, err := parse(raw)
 	if err != nil {
 		return nil, t, err
@@ -32,63 +33,63 @@ func open(raw, name string, noted *links) (redis.UniversalClient, target, error)
 	opt.ContextTimeoutEnabled = true
 	opt.DialerRetries = 1
 	opt.MaintNotificationsConfig = noNotifications()
-	setDefault(&opt.ClientName, name)
-	setDefault(&opt.DialTimeout, dialTimeout)
-	setDefault(&opt.ReadTimeout, ioTimeout)
-	setDefault(&opt.WriteTimeout, ioTimeout)
-	setDefault(&opt.PoolTimeout, poolTimeout)
-	setDefault(&opt.MaxRetries, 1)
+	opt.ClientName = cmp.Or(opt.ClientName, name)
+	opt.DialTimeout = cmp.Or(opt.DialTimeout, dialTimeout)
+	opt.ReadTimeout = cmp.Or(opt.ReadTimeout, ioTimeout)
+	opt.WriteTimeout = cmp.Or(opt.WriteTimeout, ioTimeout)
+	opt.PoolTimeout = cmp.Or(opt.PoolTimeout, poolTimeout)
+	opt.MaxRetries = cmp.Or(opt.MaxRetries, retries)
 	switch t.topology {
 	case sentinel:
 		failover := t.universal().Failover()
-		failover.Dialer = noted.through(redis.NewDialer(opt))
+		failover.Dialer = tr.track(redis.NewDialer(opt))
 		return redis.NewFailoverClient(failover), t, nil
 	case cluster:
 		opt := t.universal().Cluster()
 		opt.ClusterStateReloadInterval = clusterReload
 		return redis.NewClusterClient(opt), t, nil
 	default:
-		opt.Dialer = noted.through(redis.NewDialer(opt))
+		opt.Dialer = tr.track(redis.NewDialer(opt))
 		return redis.NewClient(opt), t, nil
 	}
 }
 
-// noNotifications turns off notifications of planned failovers. They exist on one
-// vendor's servers only and cost each connection a refused command everywhere else.
+// noRetries is for clients that publish: a message must not arrive twice.
+const noRetries = -1
+
+// noNotifications turns off notifications of planned failovers. Only one vendor's
+// servers support them. Others refuse the command that go-redis sends for them
+// on each connection.
 func noNotifications() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
-
-// errNotDuplicable is why a Ring cannot carry pub/sub.
 var errNotDuplicable = errors.New("redisrole: only *redis.Client and *redis.ClusterClient can be duplicated")
 
-// duplicate makes a client with another client's settings, whose connections
-// are noted.
-func duplicate(client redis.UniversalClient, noted *links) (redis.UniversalClient, error) {
+// duplicate returns a client with another client's settings and tracks its
+// connections.
+func duplicate(client redis.UniversalClient, tr *tracker) (redis.UniversalClient, error) {
 	switch c := client.(type) {
 	case *redis.Client:
 		opt := *c.Options()
-		restoreDisabled(&opt)
-		// The given client changes its own configuration while it connects.
+		opt.ContextTimeoutEnabled = true
+		restoreDisabled(&opt.ReadTimeout, &opt.WriteTimeout, &opt.MinRetryBackoff, &opt.MaxRetryBackoff)
+		opt.MaxRetries = noRetries
+		// The given client modifies its own configuration while it connects.
 		opt.MaintNotificationsConfig = noNotifications()
-		// A duplicate subscribes: it must not cache, and handlers for pushes
-		// are registered with one client only.
+		// A duplicate subscribes, so it must not cache. Push handlers belong to
+		// one client only.
 		opt.ClientSideCache, opt.ClientSideCacheConfig = nil, nil
 		if _, own := opt.PushNotificationProcessor.(*push.Processor); own {
 			opt.PushNotificationProcessor = nil
 		}
-		opt.Dialer = noted.through(opt.Dialer)
+		opt.Dialer = tr.track(opt.Dialer)
 		return redis.NewClient(&opt), nil
 	case *redis.ClusterClient:
 		opt := *c.Options()
-		restoreDisabledCluster(&opt)
+		opt.ContextTimeoutEnabled = true
+		restoreDisabled(&opt.ReadTimeout, &opt.WriteTimeout, &opt.MinRetryBackoff, &opt.MaxRetryBackoff)
+		opt.MaxRedirects = cmp.Or(opt.MaxRedirects, -1)
 		opt.MaintNotificationsConfig = noNotifications()
 		return redis.NewClusterClient(&opt), nil
 	default:
@@ -96,29 +97,10 @@ func duplicate(client redis.UniversalClient, noted *links) (redis.UniversalClien
 	}
 }
 
-// restoreDisabled undoes what go-redis does to options that it has taken: it
-// turns "disabled" into a value that a second client would read as "default". A
-// duplicate without timeouts still ends its calls with their contexts.
-func restoreDisabled(opt *redis.Options) {
-	opt.ContextTimeoutEnabled = true
-	disable(&opt.ReadTimeout, &opt.WriteTimeout, &opt.MinRetryBackoff, &opt.MaxRetryBackoff)
-	if opt.MaxRetries == 0 {
-		opt.MaxRetries = -1
-	}
-}
-
-func restoreDisabledCluster(opt *redis.ClusterOptions) {
-	opt.ContextTimeoutEnabled = true
-	disable(&opt.ReadTimeout, &opt.WriteTimeout, &opt.MinRetryBackoff, &opt.MaxRetryBackoff)
-	if opt.MaxRedirects == 0 {
-		opt.MaxRedirects = -1
-	}
-}
-
-// disable sets those of durations that are disabled to what go-redis reads as
-// that: without a timeout of their own, calls heed their contexts' deadlines (-2
-// would make them ignore those).
-func disable(durations ...*time.Duration) {
+// restoreDisabled sets disabled durations to -1, which means "disabled" to
+// go-redis. A client's options contain 0 for them, which a second client would
+// take as "default". (-2 would make calls ignore the deadlines of contexts.)
+func restoreDisabled(durations ...*time.Duration) {
 	for _, d := range durations {
 		if *d <= 0 {
 			*d = -1

@@ -1,4 +1,4 @@
--- Takes a node's lease back.
+-- Releases a node's lease.
 --
 -- KEYS[1]  sorted set of live nodes (see lease.lua)
 -- ARGV     database, node

@@ -1,7 +1,7 @@
-// Package redisrole gives each use of Redis its client: the shared one, a
-// dedicated one, or one that the embedding program already has. It knows
-// servers, connections and who else is on them, and nothing of what the roles
-// store or send.
+// Package redisrole gives each role, which is one use of Redis, its client: the
+// shared one, a dedicated one, or one that the embedding program already has. It
+// manages servers, connections and the leases of nodes. It does not know what
+// the roles store or send.
 package redisrole
 
 // Role is one of the uses of Redis.
@@ -14,20 +14,20 @@ const (
 	Cache  Role = "cache"  // copies of what SQL holds
 )
 
-// Roles returns every role, in the order in which they are reported.
+// Roles returns all roles in a fixed order.
 func Roles() []Role { return []Role{Socket, Group, Cache} }
 
-// Source says where a role's client comes from.
+// Source is where a role's client comes from.
 type Source string
 
 // The sources.
 const (
 	None      Source = ""          // the role does not use Redis
-	Shared    Source = "shared"    // redis.url's client, one for all roles without a URL of their own
-	Dedicated Source = "dedicated" // a client of the role's own, from its own URL
-	Given     Source = "given"     // the embedding program's: used and duplicated, never closed
+	Shared    Source = "shared"    // the client of redis.url, for all roles without a URL of their own
+	Dedicated Source = "dedicated" // the client of the role's own URL
+	Given     Source = "given"     // the embedding program's client, which Moim never closes
 )
 
-// NodeID names this process to the servers and to the other nodes. It holds no
-// spaces and no control characters.
+// NodeID is the id of this process on the servers and for the other nodes. It
+// contains no spaces and no control characters.
 type NodeID string

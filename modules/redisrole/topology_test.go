@@ -50,13 +50,11 @@ func TestTopologies(t *testing.T) {
 		t.Error("a client without a certificate was let in")
 	}
 
-	master := trio.Master()
-	master.Kill()
+	trio.Master().Kill()
+	cluster.Owner("moim:k").Kill()
 	eventually(t, "the group role has a master again", func() bool {
 		return c.Client(redisrole.Group).Set(t.Context(), "moim:k", "w", 0).Err() == nil
 	})
-	owner := cluster.Owner("moim:k")
-	owner.Kill()
 	eventually(t, "the socket role's slot is served again", func() bool {
 		return c.Client(redisrole.Socket).Set(t.Context(), "moim:k", "w", 0).Err() == nil
 	})

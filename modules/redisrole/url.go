@@ -17,7 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// topology says how the servers behind a URL stand together.
+// topology is how the servers of a URL are arranged.
 type topology string
 
 const (
@@ -26,56 +26,37 @@ const (
 	cluster    topology = "cluster"
 )
 
-// The ports of servers whose URL names none.
+// The default ports.
 const (
 	redisPort    = "6379"
 	sentinelPort = "26379"
 )
 
-// target is what a URL says.
+// target is a parsed URL.
 type target struct {
 	topology topology
 	addrs    []string       // of the server, the Sentinels, or some nodes of the cluster
-	master   string         // the name under which Sentinels know it
-	options  *redis.Options // what the connections have in common
+	master   string         // the Sentinels' name for the master
+	options  *redis.Options // of each connection
 
 	sentinelUser, sentinelPassword string
 }
 
-// String names the target without anything secret: host:port/database.
+// String returns the address without credentials: host:port/database.
 func (t target) String() string {
-	hosts := strings.Join(t.addrs, ",")
-	switch t.topology {
-	case sentinel:
-		return t.master + "@" + hosts + "/" + strconv.Itoa(t.options.DB)
-	case cluster:
-		return hosts
-	default:
-		return hosts + "/" + strconv.Itoa(t.options.DB)
+	if t.topology == cluster {
+		return t.server()
 	}
+	return t.server() + "/" + strconv.Itoa(t.options.DB)
 }
 
-// server names the target apart from its database number, which pub/sub
-// ignores.
+// server returns the address without credentials and database number.
 func (t target) server() string {
 	hosts := strings.Join(t.addrs, ",")
 	if t.topology == sentinel {
 		return t.master + "@" + hosts
 	}
 	return hosts
-}
-
-var schemes = map[string]struct {
-	topology topology
-	base     string // the scheme of one server
-}{
-	"redis":           {standalone, "redis"},
-	"rediss":          {standalone, "rediss"},
-	"unix":            {standalone, "unix"},
-	"redis+sentinel":  {sentinel, "redis"},
-	"rediss+sentinel": {sentinel, "rediss"},
-	"redis+cluster":   {cluster, "redis"},
-	"rediss+cluster":  {cluster, "rediss"},
 }
 
 var (
@@ -85,37 +66,43 @@ var (
 	errMaster   = errors.New("after the Sentinels there is the master's name, and perhaps a database number: redis+sentinel://h1,h2/mymaster/0")
 	errCluster  = errors.New("a cluster has no database numbers: nothing may follow the hosts")
 
+	schemePattern   = regexp.MustCompile(`^(rediss?)(?:\+(sentinel|cluster))?$`)
 	databasePattern = regexp.MustCompile(`^(/[0-9]{0,5})?$`)
 	masterPattern   = regexp.MustCompile(`^/[^/]+(/[0-9]{1,5})?$`)
 )
 
-// parse reads a URL. Its errors contain nothing of it but a scheme and option
-// names: anything else could be part of a password.
+// parse parses a URL. Its errors contain only the scheme and names of options,
+// because anything else could be part of a password.
 func parse(raw string) (target, error) {
 	name, rest, found := strings.Cut(raw, "://")
 	if !found {
 		return target{}, errors.New("it needs a scheme: redis://host:6379 or rediss://host:6379")
 	}
-	scheme, known := schemes[name]
-	if !known {
-		if strings.ContainsFunc(name, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz+", r) }) {
-			return target{}, errNoURL
-		}
-		return target{}, fmt.Errorf("%s:// is not a Redis URL: use redis://, rediss://, redis+sentinel:// or redis+cluster://", name)
-	}
-	if scheme.base == "unix" {
+	if name == "unix" {
 		opt, err := redis.ParseURL(raw)
 		if err != nil {
 			return target{}, errors.New("it is not the URL of a socket: unix:///path?db=0")
 		}
 		return target{topology: standalone, addrs: []string{opt.Addr}, options: opt}, nil
 	}
-	authority, rest := cutAt(rest, "/?#")
+	scheme := schemePattern.FindStringSubmatch(name)
+	if scheme == nil {
+		if strings.ContainsFunc(name, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz+", r) }) {
+			return target{}, errNoURL
+		}
+		return target{}, fmt.Errorf("%s:// is not a Redis URL: use redis://, rediss://, redis+sentinel:// or redis+cluster://", name)
+	}
+	authority := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority, rest = rest[:i], rest[i:]
+	} else {
+		rest = ""
+	}
 	user, hosts := "", authority
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
 		user, hosts = authority[:i+1], authority[i+1:]
 	}
-	t := target{topology: scheme.topology}
+	t := target{topology: cmp.Or(topology(scheme[2]), standalone)}
 	port := redisPort
 	if t.topology == sentinel {
 		port = sentinelPort
@@ -130,8 +117,8 @@ func parse(raw string) (target, error) {
 	if t.topology == standalone && len(t.addrs) > 1 {
 		return target{}, fmt.Errorf("%s:// takes one host: use %[1]s+sentinel:// or %[1]s+cluster:// for more", name)
 	}
-	// Everything else is as for one server, whose URL go-redis reads.
-	u, err := url.Parse(scheme.base + "://" + user + t.addrs[0] + rest)
+	// The rest is like the URL of one server, which go-redis parses.
+	u, err := url.Parse(scheme[1] + "://" + user + t.addrs[0] + rest)
 	if err != nil {
 		return target{}, errNoURL
 	}
@@ -139,7 +126,7 @@ func parse(raw string) (target, error) {
 	return t, err
 }
 
-// read takes what follows the hosts.
+// read parses what follows the hosts.
 func (t *target) read(u *url.URL) error {
 	switch t.topology {
 	case standalone:
@@ -173,7 +160,7 @@ func (t *target) read(u *url.URL) error {
 	}
 	t.options = opt
 	if t.topology != standalone && opt.TLSConfig != nil {
-		opt.TLSConfig.ServerName = "" // each server by its own name
+		opt.TLSConfig.ServerName = "" // verify each server by its own name
 	}
 	return files.apply(opt)
 }
@@ -197,7 +184,7 @@ func (c certificates) apply(opt *redis.Options) error {
 		}
 		opt.TLSConfig.RootCAs = x509.NewCertPool()
 		if !opt.TLSConfig.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("tls_ca: %s holds no certificate", c.ca)
+			return fmt.Errorf("tls_ca: %s contains no certificate", c.ca)
 		}
 	}
 	if c.cert != "" {
@@ -222,16 +209,8 @@ func address(host, port string) (string, error) {
 	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)), nil
 }
 
-// cutAt cuts s before the first of some characters.
-func cutAt(s, chars string) (before, rest string) {
-	if i := strings.IndexAny(s, chars); i >= 0 {
-		return s[:i], s[i:]
-	}
-	return s, ""
-}
-
-// universal returns the options in the form that go-redis makes those of
-// Sentinels and clusters of.
+// universal returns the options in the form from which go-redis makes those of
+// Sentinels and clusters.
 func (t target) universal() *redis.UniversalOptions {
 	o := t.options
 	return &redis.UniversalOptions{

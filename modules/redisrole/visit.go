@@ -4,85 +4,79 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 )
 
-// known returns the servers where this node is announced.
-func (r *Registry) known() []*leaseServer {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.servers
-}
-
-// Visit makes this node known on the server that c has for a role as well,
-// until Leave: the role moves there. Before Announce it is left to that. It
-// fails with a [*ForeignError], and announces nothing, when live nodes of
-// another deployment are there. It fails as well when the server does not
-// answer; the node is announced there once it does.
+// Visit announces this node also on the server that c has for a role, because
+// the role moves there. It lasts until [Registry.Leave]. Before Announce, Visit
+// only notes the server.
+//
+// If live nodes of another deployment are on the server, Visit returns a
+// [*ForeignError] and announces nothing. If the server does not answer, Visit
+// returns an error as well, but the node is announced when the server is back.
 func (r *Registry) Visit(ctx context.Context, c *Clients, role Role) error {
-	if s := r.visit(c, role, nil); s != nil {
+	s := &server{name: c.server(role), client: c.Client(role), uses: []Role{role}, group: role == Group}
+	r.mu.Lock()
+	known, database := r.useLocked(s.name, role), r.database
+	r.mu.Unlock()
+	if known {
 		return nil
 	}
-	s := &leaseServer{name: c.server(role), client: c.Client(role), uses: []Role{role}, group: role == Group}
-	r.mu.Lock()
-	database := r.database
-	r.mu.Unlock()
 	var err error
 	if database != "" {
 		err = r.renew(ctx, s, database)
 		if s.foreign != nil {
-			r.leave(ctx, s, database)
+			r.release(ctx, s, database)
 			return fmt.Errorf("the %s role's new server: %w", role, s.foreign)
 		}
-		r.advise(ctx, s)
+		if err == nil {
+			r.adviseOnce(ctx, s)
+		}
 	}
-	r.visit(c, role, s)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.useLocked(s.name, role) || r.stopped() { // another call was faster
+		return err
+	}
+	r.servers = append(slices.Clone(r.servers), s)
+	slices.SortFunc(r.servers, byName)
+	if r.announced {
+		r.keepLocked(s)
+	}
 	return err
 }
 
-// visit notes that a role uses a server and returns it: the known one or, if
-// there is none, a new one, which may be nil.
-func (r *Registry) visit(c *Clients, role Role, s *leaseServer) *leaseServer {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	name := c.server(role)
-	if i := slices.IndexFunc(r.servers, func(s *leaseServer) bool { return s.name == name }); i >= 0 {
-		if known := r.servers[i]; !slices.Contains(known.uses, role) {
-			known.uses = append(known.uses, role)
-		}
-		return r.servers[i]
+// useLocked notes that a role uses a server. It reports whether the registry
+// has the server.
+func (r *Registry) useLocked(name string, role Role) bool {
+	s := r.find(name)
+	if s != nil && !slices.Contains(s.uses, role) {
+		s.uses = append(s.uses, role)
 	}
-	if s == nil || r.stopped {
-		return s
-	}
-	r.servers = append(slices.Clone(r.servers), s)
-	slices.SortFunc(r.servers, func(a, b *leaseServer) int { return strings.Compare(a.name, b.name) })
-	if r.begin != nil {
-		r.begin(s)
-	}
-	return s
+	return s != nil
 }
 
-// Leave takes this node's lease on the server that c has for a role back,
-// unless another role is there.
+// Leave releases this node's lease on the server that c has for a role, unless
+// another role uses that server.
 func (r *Registry) Leave(ctx context.Context, c *Clients, role Role) {
-	name := c.server(role)
+	if s, database := r.remove(c.server(role), role); s != nil && s.cancel != nil {
+		s.cancel()
+		r.release(ctx, s, database)
+	}
+}
+
+// remove removes a role's use of a server. It returns the server if it removed
+// that too, or nil.
+func (r *Registry) remove(name string, role Role) (removed *server, database string) {
 	r.mu.Lock()
-	i := slices.IndexFunc(r.servers, func(s *leaseServer) bool { return s.name == name })
-	if i < 0 {
-		r.mu.Unlock()
-		return
+	defer r.mu.Unlock()
+	s := r.find(name)
+	if s == nil {
+		return nil, ""
 	}
-	s := r.servers[i]
-	if s.uses = slices.DeleteFunc(s.uses, func(u Role) bool { return u == role }); len(s.uses) > 0 {
-		r.mu.Unlock()
-		return
+	s.uses = slices.DeleteFunc(s.uses, func(used Role) bool { return used == role })
+	if len(s.uses) > 0 {
+		return nil, ""
 	}
-	r.servers = slices.Delete(slices.Clone(r.servers), i, i+1)
-	cancel, database := s.cancel, r.database
-	r.mu.Unlock()
-	if cancel != nil {
-		cancel()
-		r.leave(ctx, s, database)
-	}
+	r.servers = slices.DeleteFunc(slices.Clone(r.servers), func(other *server) bool { return other == s })
+	return s, r.database
 }

@@ -1,45 +1,49 @@
 package socket
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// Handshake is what is known of a client that wants to connect.
+// Handshake describes a client that wants to connect.
 type Handshake struct {
-	// The connection's HTTP request. Its Header and Query are empty when a
-	// client disconnects from Socket.IO's namespace and connects again over
-	// the same connection; its Context is nil over Socket.IO.
+	// Handshake is the connection's HTTP request. Over Socket.IO, its Context is
+	// nil; its Header and Query are empty if the client has left the namespace and
+	// connects again over the same connection.
 	engine.Handshake
 
-	// Token is Socket.IO's auth.token, else the bearer token of the
-	// Authorization header, else that of the subprotocol "bearer.<token>";
-	// empty when there is none. It is a secret: do not log it.
+	// Token is Socket.IO's auth.token, or else the bearer token of the
+	// Authorization header, or else that of the subprotocol "bearer.<token>". It
+	// may be empty. It is a secret: do not log it.
 	Token string
 
-	// Auth is Socket.IO's auth payload, an object; empty when there is none.
+	// Auth is Socket.IO's auth payload, an object. It may be empty.
 	Auth json.RawMessage
+
+	// Returning is the user of the connection state that the client wants to recover, if
+	// the authenticator has named another user before. The state is recovered only for the
+	// same user. It does not say who the client is: only an authenticator without users may
+	// return it.
+	Returning string
 }
 
-// Authenticator says who a client is. It returns fault.ErrUnauthorized when
-// that cannot be told; the code and message of any [fault.Error] are shown to
-// the client. It is called concurrently, and its context has a deadline. A
-// socket is closed when its identity expires; a zero Expires means never.
+// Authenticator identifies a client. It returns fault.ErrUnauthorized for one that it
+// does not know. The client sees the code and message of any [fault.Error]. Calls run
+// concurrently, and ctx has a deadline. A socket is closed when its identity expires;
+// a zero Expires means never.
 type Authenticator func(ctx context.Context, h Handshake) (auth.Identity, error)
 
-// Tokens returns an [Authenticator] that has verify judge the token, and that
-// refuses clients without one.
+// Tokens returns an [Authenticator] that verifies the client's token. It refuses
+// clients without a token.
 func Tokens(verify func(ctx context.Context, token string) (auth.Identity, error)) Authenticator {
 	return func(ctx context.Context, h Handshake) (auth.Identity, error) {
 		if h.Token == "" {
@@ -51,14 +55,13 @@ func Tokens(verify func(ctx context.Context, token string) (auth.Identity, error
 	}
 }
 
-// Anonymous is the [Authenticator] of a program without users: it lets every
-// client in, each socket as a user of its own.
-func Anonymous(context.Context, Handshake) (auth.Identity, error) {
-	return auth.Identity{UserID: newID()}, nil
+// Anonymous is an [Authenticator] for programs without users. It admits every client,
+// and gives each socket its own user id.
+func Anonymous(_ context.Context, h Handshake) (auth.Identity, error) {
+	return auth.Identity{UserID: cmp.Or(h.Returning, engine.NewID())}, nil
 }
 
-// authenticate runs the authenticator and distrusts what it returns. ctx has a
-// deadline.
+// authenticate calls the authenticator and checks its result. ctx has a deadline.
 func (g *Gateway) authenticate(ctx context.Context, h Handshake) (identity auth.Identity, failure *fault.Error) {
 	attrs := []any{"handler", "authenticate", "remote", h.RemoteAddr}
 	err := g.isolated(func() (err error) {
@@ -80,12 +83,12 @@ func (g *Gateway) authenticate(ctx context.Context, h Handshake) (identity auth.
 	return identity, nil
 }
 
-// bearerProtocol begins the subprotocol that carries a token: browsers cannot
-// set headers on a WebSocket.
+// bearerProtocol is the prefix of the subprotocol that carries a token: browsers
+// cannot set headers on a WebSocket.
 const bearerProtocol = "bearer."
 
-// bearer returns the token of a request's headers. There is no query
-// parameter for it: URLs end up in logs.
+// bearer returns the token in a request's headers. Query parameters are not read,
+// because URLs end up in logs.
 func bearer(header http.Header) string {
 	scheme, token, _ := strings.Cut(header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") {
@@ -101,25 +104,12 @@ func bearer(header http.Header) string {
 	return ""
 }
 
-// tokenIn returns the token of Socket.IO's auth payload, an object or nothing, if
-// that has one.
-func tokenIn(payload json.RawMessage) (token string) {
-	if len(payload) == 0 {
-		return ""
+// payloadToken returns the token in Socket.IO's auth payload, which is an object or
+// empty.
+func payloadToken(payload json.RawMessage) string {
+	var fields struct {
+		Token string `json:"token"`
 	}
-	fields, _ := rawjson.Split(payload, len(payload))
-	for _, field := range fields {
-		if key, value := rawjson.Member(field); strings.EqualFold(key, "token") {
-			token, _ = rawjson.Text(value)
-		}
-	}
-	return token
-}
-
-// newID returns an id as Socket.IO's clients know them: 20 characters that
-// cannot be guessed.
-func newID() string {
-	var random [15]byte
-	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the program instead
-	return base64.RawURLEncoding.EncodeToString(random[:])
+	_ = json.Unmarshal(payload, &fields) // a token that is not a string counts as none
+	return fields.Token
 }

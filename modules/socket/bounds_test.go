@@ -10,8 +10,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet"
 )
 
-// TestDataBeyondABoundIsAnswered sends what no handler gets to see. The socket
-// stays: its user made a mistake, and hears which.
+// TestDataBeyondABoundIsAnswered sends data beyond the limits. No handler is called, the
+// answer names the limit, and the socket stays open.
 func TestDataBeyondABoundIsAnswered(t *testing.T) {
 	t.Parallel()
 	n := start(t, adapter.NewMesh(), testHandlers()...)
@@ -21,7 +21,7 @@ func TestDataBeyondABoundIsAnswered(t *testing.T) {
 		return `"error":{"code":"validation_failed","message":"the request breaks a rule; see errors","errors":[{"field":"body","message":"` + why + `"}]}`
 	}
 	tooDeep := refused("must nest arrays and objects at most 128 levels deep")
-	tooWide := refused("must have at most 10000 fields, those of nested objects included")
+	tooWide := refused("must have at most 10000 fields, including those of nested objects")
 	io, plain := connectIO(t, n, "alice"), connectPlain(t, n, "alice")
 	for i, c := range []struct{ event, data, answer string }{
 		{"raw", deep(128), `"data":` + deep(128)},
@@ -39,8 +39,8 @@ func TestDataBeyondABoundIsAnswered(t *testing.T) {
 	}
 }
 
-// BenchmarkDecode takes messages of growing size apart: what it takes for a byte
-// must not grow with them.
+// BenchmarkDecode decodes messages of growing size: the time for each byte must not
+// grow.
 func BenchmarkDecode(b *testing.B) {
 	for name, data := range map[string]func(times int) string{
 		"fields": func(times int) string { return `{"text":"x"` + strings.Repeat(`,"times":1`, 100*times) + "}" },

@@ -14,18 +14,18 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	"go.uber.org/goleak"
 
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { childtest.VerifyMain(childtest.Main(m)) }
 
 // patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // node is one gateway behind an HTTP server.
 type node struct {
@@ -36,7 +36,7 @@ type node struct {
 	logs *logs
 }
 
-// start runs a node on mesh, with tokens that verify knows, until the test ends.
+// start runs a node on mesh until the test ends. Its tokens are those of verify.
 func start(t *testing.T, mesh *adapter.Mesh, handlers ...socket.Handler) *node {
 	t.Helper()
 	return serve(t, socket.Deps{Hub: adapter.NewHub(mesh.Adapter()), Authenticate: socket.Tokens(verify)}, handlers...)
@@ -45,9 +45,14 @@ func start(t *testing.T, mesh *adapter.Mesh, handlers ...socket.Handler) *node {
 // serve runs a node until the test ends.
 func serve(t *testing.T, deps socket.Deps, handlers ...socket.Handler) *node {
 	t.Helper()
+	return serveWith(t, socket.Config{}, deps, handlers...)
+}
+
+func serveWith(t *testing.T, cfg socket.Config, deps socket.Deps, handlers ...socket.Handler) *node {
+	t.Helper()
 	n := &node{hub: deps.Hub, out: socket.NewEmitter(deps.Hub), logs: &logs{}}
-	deps.Log = slog.New(slog.NewTextHandler(n.logs, nil))
-	g, err := socket.New(socket.Config{}, deps, handlers...)
+	deps.Log, deps.Emitter = slog.New(slog.NewTextHandler(n.logs, nil)), n.out
+	g, err := socket.New(cfg, deps, handlers...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +78,7 @@ func serve(t *testing.T, deps socket.Deps, handlers ...socket.Handler) *node {
 // emit sends an event to one socket.
 func emit(t *testing.T, s *socket.Socket, event, data string) {
 	t.Helper()
-	if err := s.Emit(event, []byte(data)); err != nil {
+	if err := s.Emit(event, json.RawMessage(data)); err != nil {
 		t.Error(err)
 	}
 }
@@ -126,7 +131,7 @@ func openIO(t *testing.T, n *node, header http.Header) *client {
 	return c
 }
 
-// connectIO is a Socket.IO client that is let in.
+// connectIO connects a Socket.IO client.
 func connectIO(t *testing.T, n *node, token string) *client {
 	t.Helper()
 	c := openIO(t, n, nil)
@@ -137,7 +142,7 @@ func connectIO(t *testing.T, n *node, token string) *client {
 	return c
 }
 
-// connectPlain is a plain client that is let in.
+// connectPlain connects a plain client.
 func connectPlain(t *testing.T, n *node, token string) *client {
 	t.Helper()
 	return dial(t, n, "/ws", http.Header{"Authorization": {"Bearer " + token}})
@@ -204,7 +209,7 @@ func (c *client) wantClosed(code int) {
 	}
 }
 
-// refusedPlain tries the plain endpoint and returns the problem that it answers.
+// refusedPlain dials the plain endpoint, which must refuse it, and returns the problem.
 func refusedPlain(t *testing.T, n *node, header http.Header) (status int, problem map[string]any) {
 	t.Helper()
 	ws, response, err := websocket.DefaultDialer.DialContext(t.Context(), n.url+"/ws", header)

@@ -116,7 +116,7 @@ func TestSocketIOClosesOnWhatClientsMustNotSend(t *testing.T) {
 	t.Parallel()
 	n := start(t, adapter.NewMesh(), testHandlers()...)
 	for _, message := range []string{
-		`42["echo"]`, `41`, `431[]`, `44{}`, `40[]`, `40null`, `47`, `4`, `451-["x",{"_placeholder":true,"num":0}]`, `42/admin,["x"]`,
+		`42["echo"]`, `41`, `431[]`, `44{}`, `40[]`, `40null`, `47`, `4`, `450-["x"]`, `4511-["x"]`, `45["x"]`, `42/admin,["x"]`,
 	} {
 		t.Run("before connecting "+message, func(t *testing.T) {
 			t.Parallel()
@@ -125,7 +125,7 @@ func TestSocketIOClosesOnWhatClientsMustNotSend(t *testing.T) {
 			c.wantClosed(websocket.CloseNoStatusReceived)
 		})
 	}
-	for _, message := range []string{`40`, `44{}`, `42{}`, `42["connect"]`, `42["x"`, `41{}`, `451-["x",{"_placeholder":true,"num":0}]`, `41/admin,`} {
+	for _, message := range []string{`40`, `44{}`, `42{}`, `42["connect"]`, `42["x"`, `41{}`, `450-["x"]`, `4511-["x"]`, `45["x"]`, `46x-7[]`, `41/admin,`} {
 		t.Run("after connecting "+message, func(t *testing.T) {
 			t.Parallel()
 			c := connectIO(t, n, "alice")
@@ -148,7 +148,7 @@ func TestPlainBadMessages(t *testing.T) {
 	c.ask(`{"id":8}`, `{"id":8,`+begin+`event is missing"}}`)
 	c.ask(`{"id":9,"event":"nothing"}`, `{"id":9,"data":{}}`)
 	for range 16 {
-		c.ask(`[]`, `{`+begin+`it is no object"}}`)
+		c.ask(`[]`, `{`+begin+`it is not an object"}}`)
 	}
 	c.wantClosed(websocket.CloseProtocolError)
 }
@@ -156,7 +156,7 @@ func TestPlainBadMessages(t *testing.T) {
 func TestNobodyConnects(t *testing.T) {
 	t.Parallel()
 	n := start(t, adapter.NewMesh(), testHandlers()...)
-	n.SetTimeouts(2*time.Second, time.Minute, time.Minute)
+	n.SetTimeouts(5*time.Second, time.Minute, time.Minute)
 	idle, refused, connected := openIO(t, n, nil), openIO(t, n, nil), connectIO(t, n, "alice")
 	refused.write(`40{"token":"bad"}`)
 	refused.read()
@@ -167,8 +167,8 @@ func TestNobodyConnects(t *testing.T) {
 	connected.wantClosed(websocket.CloseNoStatusReceived)
 }
 
-// TestConnectingHasADeadline: a handler that waits for too long refuses the
-// client, on both endpoints.
+// TestConnectingHasADeadline checks that a slow OnConnect handler refuses the client, on
+// both endpoints.
 func TestConnectingHasADeadline(t *testing.T) {
 	t.Parallel()
 	n := start(t, adapter.NewMesh(), socket.OnConnect(func(ctx context.Context, _ *socket.Socket) error {
@@ -193,7 +193,7 @@ func TestOnConnectRefuses(t *testing.T) {
 	ended := make(chan string, 10)
 	n := start(t, adapter.NewMesh(),
 		socket.OnConnect(func(_ context.Context, s *socket.Socket) error {
-			return errors.Join(s.Join("lobby"), s.Emit("never", []byte(`1`)))
+			return errors.Join(s.Join("lobby"), s.Emit("never", 1))
 		}),
 		socket.OnConnect(func(_ context.Context, s *socket.Socket) error {
 			switch s.UserID() {
@@ -236,5 +236,29 @@ func TestOnConnectRefuses(t *testing.T) {
 	}
 	if got := receive(t, ended); got != "banned" {
 		t.Errorf("%s ended", got)
+	}
+}
+
+// A client that asks for namespaces without end is closed.
+func TestConnectFlood(t *testing.T) {
+	t.Parallel()
+	n := start(t, adapter.NewMesh(), testHandlers()...)
+	c := openIO(t, n, nil)
+	for range 1000 {
+		if c.ws.WriteMessage(websocket.TextMessage, []byte("40/none,")) != nil {
+			break // it is closed
+		}
+	}
+	answers := 0
+	for ; ; answers++ {
+		if _, err := c.next(); err != nil {
+			if !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
+				t.Errorf("closed by %v", err)
+			}
+			break
+		}
+	}
+	if answers > 500 {
+		t.Errorf("%d answers", answers)
 	}
 }

@@ -2,18 +2,18 @@ package socket
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"reflect"
 	"strconv"
 	"strings"
 
-	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// check reports data that exceeds a bound, as a fault. It is done before anything
-// decodes data.
+// check returns a fault for data that exceeds the limits of [rawjson.Check].
 func check(data json.RawMessage) error {
 	if err := rawjson.Check(data); err != nil {
 		return fault.Validation(fault.Field{Field: "body", Message: err.Error()})
@@ -21,7 +21,7 @@ func check(data json.RawMessage) error {
 	return nil
 }
 
-// decode reads an event's data strictly. Its errors are faults.
+// decode decodes an event's data strictly. Its errors are faults.
 func decode[Req any](data json.RawMessage) (Req, error) {
 	var req Req
 	if raw, ok := any(&req).(*json.RawMessage); ok {
@@ -35,16 +35,14 @@ func decode[Req any](data json.RawMessage) (Req, error) {
 		return req, decodeFault(err)
 	}
 	if v, ok := any(&req).(interface{ Validate() error }); ok {
-		if err := v.Validate(); err != nil {
-			return req, validationFault(err)
-		}
+		return req, asFault(v.Validate(), "")
 	}
 	return req, nil
 }
 
-// unmarshal fills dst, a pointer.
+// unmarshal decodes data into dst, a pointer.
 func unmarshal(data json.RawMessage, dst any) error {
-	if own, ok := dst.(json.Unmarshaler); ok { // encoding/json would look at data twice before it asked
+	if own, ok := dst.(json.Unmarshaler); ok { // faster: encoding/json would scan data twice
 		return own.UnmarshalJSON(data)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
@@ -52,34 +50,35 @@ func unmarshal(data json.RawMessage, dst any) error {
 	return decoder.Decode(dst)
 }
 
-// validationFault lets a fault pass; any other error of a Validate method is
-// meant for the client too.
-func validationFault(err error) error {
-	if _, ok := errors.AsType[*fault.Error](err); ok {
+// asFault returns err as a validation fault with a message, by default its own, unless it is
+// a fault already.
+func asFault(err error, message string) error {
+	if _, ok := errors.AsType[*fault.Error](err); ok || err == nil {
 		return err
 	}
-	return fault.Validation(fault.Field{Message: err.Error()}).WithCause(err)
+	return fault.Validation(fault.Field{Message: cmp.Or(message, err.Error())}).WithCause(err)
 }
 
-// unknownField begins encoding/json's only word about an unknown field.
+// unknownField is the prefix of encoding/json's error for an unknown field, which has
+// no type of its own.
 const unknownField = "json: unknown field "
 
 func decodeFault(err error) error {
-	if known, ok := errors.AsType[*fault.Error](err); ok { // of an UnmarshalJSON
-		return known
+	if _, ok := errors.AsType[*fault.Error](err); ok { // from UnmarshalJSON
+		return err
 	}
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fault.Validation(fault.Field{Field: e.Field, Message: "must be " + jsonType(e.Type)}) // err quotes the value, however long
+		return fault.Validation(fault.Field{Field: e.Field, Message: "must be " + jsonType(e.Type)}) // err would quote the whole value
 	}
 	if quoted, ok := strings.CutPrefix(err.Error(), unknownField); ok {
 		if name, unquoteErr := strconv.Unquote(quoted); unquoteErr == nil {
 			return fault.Validation(fault.Field{Field: name, Message: "is not a field of this event"})
 		}
 	}
-	return fault.Validation(fault.Field{Message: "a value cannot be read"}).WithCause(err)
+	return asFault(err, "a value cannot be read")
 }
 
-// jsonType names what JSON must hold for a Go type.
+// jsonType describes the JSON values that a Go type accepts.
 func jsonType(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Bool:

@@ -1,56 +1,61 @@
-// Package socket is the way in and the way out of a node's client
-// connections: it turns messages into calls of typed handlers and their
-// results into answers, and events into frames.
+// Package socket serves client connections. It decodes messages, calls typed
+// handlers, encodes their results as answers, and encodes events as frames.
 //
-// A [Gateway] serves two endpoints to the same handlers. Over Socket.IO the
-// answer is the acknowledgement, with one argument: {"data":…} or
-// {"error":{code,message}}. Over a plain WebSocket a request {"id":1,
-// "event":"…","data":…} is answered by {"id":1,"data":…} or {"id":1,
-// "error":…}. An [Emitter] sends events to rooms on every node.
+// A [Gateway] serves two endpoints with the same handlers. Over Socket.IO, the
+// answer of an [On] handler is the acknowledgement, with one argument: {"data":…} or
+// {"error":{code,message}}; an [OnRaw] handler acknowledges as Node's server does.
+// Over a plain WebSocket, a request {"id":1,"event":"…","data":…} is answered by
+// {"id":1,"data":…} or {"id":1,"error":…}. An [Emitter] sends events to the sockets
+// of all nodes.
 //
-// The package knows rooms by name only; what an event means is the handlers'
-// business, and which node a socket is on is the adapter's.
+// A Socket.IO client may connect to several namespaces over one connection, and has a
+// [Socket] in each. Clients of plain WebSockets are in the namespace "/".
 //
-// Rooms "user:" and events "socket:" are the package's own. Other modules
-// reserve theirs with the hub. A program's calls with such a name return an
-// [adapter.ReservedError]; [Emitter.ToUser] sends to a user's room.
+// Handlers use [Socket] and [Emitter]. Modules reserve names of rooms and events
+// with the [adapter.Hub]; they use them through an [adapter.Owner], [ForModule]
+// and [ModuleHandlers]. This module reserves the rooms "user:" and "socket:" and the events "socket:". A
+// program's call with a reserved name returns an [adapter.ReservedError].
 //
-// The messages of one socket are handled one after the other, in the order in
-// which they came; those of different sockets at the same time. What a client
-// sent before its connection ended is still handled, for a few seconds at most.
-// Binary events are not supported: they close the connection with a parse
-// error.
+// The messages of one socket are handled one at a time, in order; those of
+// different sockets run concurrently. Messages that arrived before the connection
+// ended are still handled, for a few seconds at most. Acknowledgements do not wait
+// for the messages before them, so that a handler can wait for one.
+//
+// A [Target] of one room reaches the nodes that have sockets in it. Every other
+// request to sockets of other nodes is an envelope for one room that all nodes are
+// subscribed to, and each node applies it to its own sockets. Package nodes carries
+// questions and the answers of the nodes, and knows who has not answered.
+//
+// A [Bridge] shares rooms with other servers. With [Config].Recovery, a Socket.IO client
+// that lost its connection comes back as the same socket, to any node: package recovery
+// keeps it until then.
 //
 // # The write path
 //
-// One event on its way from whoever sends it to the clients:
+// The path of one event from its sender to the clients:
 //
-//	Emitter, adapter.Owner         data is JSON, encoded once by the caller; the names are checked
-//	  adapter.Owner.Local          a frame for each codec, built once; the room's sockets one after the other
-//	    Socket.Send                held back until the client was told that it is connected
-//	      engine.Conn.Send         write(2) at once after a quiet moment, else gathered for socket.gather
-//	    Socket.Queue               the same of a stored event that comes right behind another: gathered, quiet or not
-//	  adapter.Adapter              the same envelope to the nodes that have the room: Publish waits for Redis; Cast does not, and comes first
-//	    Owner.Local                there: the data goes into a frame as it came, nothing is decoded
+//	Emitter, adapter.Owner         data is JSON, encoded once; the names are checked
+//	  Hub.sendLocal                builds one frame for each codec and sends it to the room's sockets
+//	    Socket.send                holds frames back until the client knows that it is connected
+//	      engine.Conn.Send         writes at once when idle, else gathers frames for socket.gather
+//	  adapter.Adapter              carries the envelope to the nodes that have the room
+//	    Hub.receive, sendLocal     there: the data goes into a frame without being decoded
 //
-// What holds:
+// Invariants:
 //
-//   - The sender writes, in the sender's own goroutine: no hand-over, no allocation
-//     and no lock but the socket's own for each delivery. Nothing on the way
-//     waits for a client. A room of more than a thousand sockets is shared
-//     among processors, and sent to before Local returns.
-//   - Two events that one goroutine sends to a room reach each socket in that
-//     order, on this node and on the others. Events of different senders have
-//     no order; the group module gives them one.
-//   - A node hears of rooms that it has sockets in, and of no others.
-//   - A socket that has left a room, or was closed, when Leave or close
-//     returned is sent nothing more by broadcasts that begin after that.
-//   - A client that does not read costs its backlog (socket.max.backlog) and,
-//     while the network takes nothing, one goroutine; then it is closed.
+//   - The sender's goroutine writes. A delivery takes the socket's own lock only,
+//     and allocates nothing. No step waits for a client. Sends to more than a
+//     thousand sockets are split among processors, and done before Emit returns.
+//   - Events that one goroutine sends to a room reach each socket in order, on all
+//     nodes. Events of different senders have no order; the group module adds one.
+//   - A node receives envelopes only for rooms that its sockets are in.
+//   - After Leave or close has returned, new broadcasts do not reach the socket.
+//   - A client that does not read costs its backlog (socket.max.backlog) and one
+//     goroutine, until it is closed.
 //
-// How frames are gathered, bounded and written, and what is true of a
-// connection's end, is the package documentation of engine.
+// Package engine documents how frames are gathered, bounded and written, and how
+// connections end.
 //
-// Lock order: a socket's, then the hub's or a connection's; a session's, then a
-// connection's.
+// Lock order: a socket, then the hub, the recovery, a socket's history or a connection; a
+// history, then a connection; a session, then a connection.
 package socket

@@ -2,72 +2,85 @@ package socket
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
-	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/socket/adapter"
-	"github.com/moim-live/moim/modules/socket/engine"
+	"github.com/moim-live/moim/modules/socket/nodes"
+	"github.com/moim-live/moim/modules/socket/recovery"
 )
 
-// Emitter is a program's way out to the sockets of every node. It is safe for
-// concurrent use and never waits for a client. It returns an
-// [adapter.ReservedError] for a room or an event that a module has reserved.
-// Other errors speak of the other nodes only, unless they say that the event
-// cannot be sent at all.
+// Emitter sends events to the sockets of all nodes. Arguments are encoded once for
+// all sockets: as JSON, and []byte and [Binary] as binary data. An Emitter never waits
+// for clients. Its methods may be called concurrently.
 type Emitter struct {
 	hub *adapter.Hub
-	own *adapter.Owner // nil if there is an err
+	own *adapter.Owner // nil if err is set
 	err error
+
+	nodes  *nodes.Directory // of the gateway; nil without one
+	bridge Bridge           // of the gateway; nil without one
+
+	recovery *recovery.Store // of the gateway; nil if it is switched off
 }
 
-// NewEmitter returns an emitter over hub's rooms. Make it before the hub starts:
-// it reserves the names of the socket module.
+// NewEmitter returns an emitter over hub's rooms. Call it before the hub starts,
+// because it reserves the names of the socket module.
 func NewEmitter(hub *adapter.Hub) *Emitter {
 	own, err := hub.Reserve(&names)
 	return &Emitter{hub: hub, own: own, err: err}
 }
 
-// To sends an event to a room's sockets on every node, this one's first. v is
-// encoded as JSON, once.
-func (e *Emitter) To(ctx context.Context, room, event string, v any) error {
-	return e.send(ctx, e.hub.Owner, room, event, v)
+// To returns the sockets that are in any of the rooms. A socket's id is a room of its
+// own.
+func (e *Emitter) To(rooms ...string) Target { return e.All().To(rooms...) }
+
+// ToUser returns the sockets of a user.
+func (e *Emitter) ToUser(userID string) Target {
+	t := e.All()
+	t.user = userID
+	return t
 }
 
-// ToUser sends an event to all sockets of a user.
-func (e *Emitter) ToUser(ctx context.Context, userID, event string, v any) error {
-	if e.err != nil {
-		return e.err
-	}
-	return e.send(ctx, e.own, userRoom(userID), event, v)
+// All returns all sockets.
+func (e *Emitter) All() Target { return Target{emitter: e, Namespace: mainNamespace} }
+
+// Of returns all sockets in a namespace other than "/".
+func (e *Emitter) Of(namespace string) Target {
+	t := e.All()
+	t.Namespace = namespace
+	return t
 }
 
-// send sends a program's event to a room of from.
-func (e *Emitter) send(ctx context.Context, from *adapter.Owner, room, event string, v any) error {
-	if err := checkEvent(e.hub.Owner, event); err != nil {
-		return err
-	}
-	data, err := rawjson.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode event %q: %w", event, err)
-	}
-	return from.Emit(ctx, adapter.Envelope{Room: room, Event: event, Data: data})
-}
-
-// Disconnect ends a user's sockets on every node: their clients do not come
-// back by themselves.
-func (e *Emitter) Disconnect(ctx context.Context, userID string) error {
+// DisconnectUser closes a user's connections on all nodes. Socket.IO clients do not
+// reconnect by themselves.
+func (e *Emitter) DisconnectUser(ctx context.Context, userID string) error {
 	if e.err != nil {
 		return e.err
 	}
 	env := adapter.Envelope{Room: userRoom(userID), Event: eventDisconnect, Data: []byte("{}")}
 	disconnect(e.own.Sockets(env.Room))
-	return e.own.Publish(ctx, env)
+	return errors.Join(e.own.Publish(ctx, env), e.ToUser(userID).shared(func(b Bridge, to Selection) error {
+		return b.Disconnect(ctx, to, true)
+	}))
 }
 
 func disconnect(sockets []adapter.Socket) {
-	for _, member := range sockets {
-		if s, ok := member.(*Socket); ok {
-			s.Disconnect(engine.Disconnected)
+	for _, s := range sockets {
+		if s := socketOf(s); s != nil {
+			s.Disconnect(true)
 		}
 	}
+}
+
+// socketOf returns the socket behind a member of a room, or nil.
+func socketOf(s adapter.Socket) *Socket {
+	switch m := s.(type) {
+	case member:
+		return m.Socket
+	case silent:
+		return m.Socket
+	case ModuleSocket:
+		return m.Socket
+	}
+	return nil
 }

@@ -58,7 +58,7 @@ func Example() {
 	}
 	_ = client.WriteMessage(websocket.TextMessage, []byte(`{"id":1,"event":"greet","data":{"name":"Ada"}}`))
 	read()
-	_ = out.To(ctx, "lobby", "news", map[string]int{"guests": 1})
+	_ = out.To("lobby").Emit(ctx, "news", map[string]int{"guests": 1})
 	read()
 	// Output:
 	// {"id":1,"data":{"name":"hello, Ada"}}

@@ -1,8 +1,12 @@
 package socket
 
 import (
+	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/socket/nodes"
 )
 
 // Decode reads an event's data as a handler made by [On] gets it.
@@ -14,8 +18,37 @@ func Decode[Req any](data json.RawMessage) (Req, error) {
 	return decode[Req](data)
 }
 
-// SetTimeouts shortens what tests would wait for. Call it before the first
-// connection.
+// SetTimeouts shortens timeouts for tests. Call it before the first connection.
 func (g *Gateway) SetTimeouts(connect, handler, grace time.Duration) {
-	g.connectTimeout, g.handlerTimeout, g.closeGrace = connect, handler, grace
+	g.cfg.ConnectTimeout, g.handlerTimeout, g.closeGrace = connect, handler, grace
+}
+
+// Announce tells nodes that a node with a URL is there, whose sessions' ids begin with
+// node.
+func Announce(ctx context.Context, e *Emitter, node, nodeURL string) error {
+	return e.announce(ctx, map[string]any{"node": node, "url": nodeURL, "key": []byte("k")})
+}
+
+// AnnounceGone tells nodes that a node stops.
+func AnnounceGone(ctx context.Context, e *Emitter, node string) error {
+	return e.announce(ctx, map[string]any{"node": node, "gone": true})
+}
+
+func (e *Emitter) announce(ctx context.Context, a map[string]any) error {
+	meta, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	return e.own.Publish(ctx, adapter.Envelope{Room: nodes.Room, Event: "socket:announce", Meta: string(meta)})
+}
+
+// Peers returns how many other nodes this one has heard of.
+func (g *Gateway) Peers() int { return g.nodes.Len() }
+
+// All returns the sockets of the node's main namespace, also those whose clients are away.
+func (g *Gateway) All() (sockets []*Socket) {
+	for _, m := range g.own.Sockets(allRoom(mainNamespace)) {
+		sockets = append(sockets, socketOf(m))
+	}
+	return sockets
 }

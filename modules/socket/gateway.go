@@ -1,117 +1,185 @@
 package socket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/moim-live/moim/internal/origins"
 	"github.com/moim-live/moim/internal/tasks"
-	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
+	"github.com/moim-live/moim/modules/socket/nodes"
+	"github.com/moim-live/moim/modules/socket/recovery"
 )
 
-// Deps is what a [Gateway] works with.
+// Deps are the dependencies of a [Gateway].
 type Deps struct {
-	Hub          *adapter.Hub          // this node's rooms; started and stopped by whoever made it
+	Hub          *adapter.Hub          // required; the caller starts and stops it
+	Emitter      *Emitter              // over Hub, which may then ask other nodes; nil: none
+	Bridge       Bridge                // shares rooms with other servers; nil: none
 	Authenticate Authenticator         // required: Tokens, Anonymous or your own
-	Origins      []string              // browser origins that may connect; empty: same origin; "*": any
-	Log          *slog.Logger          // nil: nothing is logged
-	Registerer   prometheus.Registerer // nil: nothing is measured
+	Origins      Origins               // browser origins that may connect
+	Log          *slog.Logger          // nil: no logs
+	Registerer   prometheus.Registerer // nil: no metrics
+	Limits       *limit.Limits         // nil: none
 }
 
-// Gateway is the way in: it serves client connections and calls the handlers.
-// Its methods may be called concurrently.
+// Origins are the browser origins that may connect.
+type Origins struct {
+	// Allowed are origins like https://app.example.com, all subdomains as
+	// https://*.example.com, or "*" for any. Empty: the same origin only.
+	Allowed []string
+	// Loopback allows pages on this machine, too, for development.
+	Loopback bool
+}
+
+func (o Origins) parse() (origins.List, error) {
+	list, err := origins.Parse(o.Allowed)
+	if o.Loopback {
+		list = list.WithLoopback()
+	}
+	return list, err
+}
+
+// Gateway accepts client connections and calls the handlers. Its methods may be
+// called concurrently.
 type Gateway struct {
-	cfg      Config
-	deps     Deps
-	log      *slog.Logger
-	own      *adapter.Owner
-	handlers handlers
-	metrics  *metrics
-	engine   *engine.Engine
-	work     *tasks.Group
+	cfg        Config
+	deps       Deps
+	log        *slog.Logger
+	own        *adapter.Owner
+	emitter    *Emitter
+	nodes      *nodes.Directory
+	recovery   *recovery.Store
+	forward    *nodes.Forwarder
+	namespaces map[string]*namespace // "/" is always there
+	metrics    *metrics
+	engine     *engine.Engine
+	work       *tasks.Group
 
-	connectTimeout, handlerTimeout, closeGrace time.Duration // changed by tests alone
+	// keepHandshakes is set if handlers of the program may read handshakes, or clients
+	// may connect to further namespaces by the token in them.
+	keepHandshakes bool
+
+	handlerTimeout, closeGrace time.Duration // tests shorten them
 }
 
-// New returns a gateway for the handlers. It reports everything that is wrong
-// with them and with its arguments. Make it before the hub starts.
+// New returns a gateway for the handlers. Its error lists all mistakes in the
+// arguments and handlers. Call it before the hub starts.
 func New(cfg Config, deps Deps, list ...Handler) (*Gateway, error) {
 	cfg = cfg.WithDefaults()
 	errs := []error{cfg.Validate()}
 	if deps.Hub == nil {
 		errs = append(errs, errors.New("socket: Deps.Hub is missing: adapter.NewHub makes one"))
-		deps.Hub = adapter.NewHub(nil) // to check the handlers
+		deps.Hub = adapter.NewHub(nil) // only to check the handlers
+	}
+	if deps.Emitter != nil && deps.Emitter.hub != deps.Hub {
+		errs = append(errs, errors.New("socket: Deps.Emitter is not over Deps.Hub"))
 	}
 	if deps.Authenticate == nil {
 		errs = append(errs, errors.New("socket: Deps.Authenticate is missing: "+
-			"socket.Tokens checks tokens, socket.Anonymous lets everybody in"))
-	}
-	own, err := deps.Hub.Reserve(&names)
-	hs, mistakes := newHandlers(deps.Hub.Owner, list)
-	if err := errors.Join(append(errs, err, mistakes)...); err != nil {
-		return nil, err
+			"socket.Tokens checks tokens, socket.Anonymous admits everybody"))
 	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
+	own, err := deps.Hub.Reserve(&names)
 	g := &Gateway{
-		cfg: cfg, deps: deps, log: deps.Log, own: own, handlers: hs, work: tasks.New(),
-		connectTimeout: defaultConnectTimeout, handlerTimeout: defaultHandlerTimeout, closeGrace: defaultCloseGrace,
+		cfg: cfg, deps: deps, log: deps.Log, own: own, emitter: cmp.Or(deps.Emitter, NewEmitter(deps.Hub)), work: tasks.New(),
+		namespaces:     map[string]*namespace{mainNamespace: newNamespace(mainNamespace, cfg)},
+		handlerTimeout: defaultHandlerTimeout, closeGrace: defaultCloseGrace,
 	}
+	allowed, originsErr := deps.Origins.parse()
+	if err := errors.Join(append(errs, err, originsErr, g.register(list))...); err != nil {
+		return nil, err
+	}
+	g.nodes = nodes.New(engine.NewID()[:engine.NodeLength], cfg.NodeURL, bus{own})
+	g.recovery = recovery.New(cfg.Recovery, cfg.PingInterval+cfg.PingTimeout, g.nodes)
+	g.emitter.nodes, g.emitter.bridge, g.emitter.recovery = g.nodes, deps.Bridge, g.recovery
+	g.keepHandshakes = g.keepHandshakes || deps.Bridge != nil // other servers ask for them
+	g.emitter.serve()
+	g.forward = nodes.NewForwarder(g.nodes, cfg.PingInterval+cfg.PingTimeout)
+	g.forward.Answered = func(r *http.Request) { limit.Settle(r.Context(), "session "+r.URL.Query().Get("sid"), false) }
 	g.engine = engine.New(engine.Config{
 		MaxFrame:     cfg.MaxFrame,
 		MaxBacklog:   cfg.MaxBacklog,
 		Gather:       cfg.Gather,
 		PingInterval: cfg.PingInterval,
 		PingTimeout:  cfg.PingTimeout,
-		Origins:      deps.Origins,
+		Polling:      slices.Contains(cfg.Transports, TransportPolling),
+		WebSocket:    slices.Contains(cfg.Transports, TransportWebSocket),
+		Origins:      allowed,
+		Cookie:       cfg.Cookie,
+		Node:         g.nodes.Node(),
+		Forward:      g.forward.Forward,
 	}, g.accept, g.log)
-	if g.metrics, err = newMetrics(deps.Registerer, g.engine.Stats, deps.Hub); err != nil {
+	if g.metrics, err = newMetrics(deps.Registerer, g.engine.Stats, deps.Hub, g.recovery); err != nil {
 		return nil, err
 	}
-	own.Intercept(eventDisconnect, func(env adapter.Envelope) { disconnect(own.Sockets(env.Room)) })
+	own.Intercept(eventDisconnect, func(env adapter.Envelope) {
+		g.nodes.Serve(func() { disconnect(own.Sockets(env.Room)) })
+	})
 	deps.Hub.OnDropped(func(env adapter.Envelope) {
-		g.log.Warn("socket: dropped an envelope that no module sends", "room", env.Room, "event", env.Event)
+		g.log.Warn("socket: dropped an envelope with a reserved name", "room", env.Room, "event", env.Event)
 	})
 	return g, nil
 }
 
-// Start makes the gateway ready for connections.
-func (g *Gateway) Start(ctx context.Context) error { return g.engine.Start(ctx) }
-
-// Drain refuses new connections and closes the open ones, spread over the time
-// that ctx leaves; their clients come back by themselves, to another node. It
-// returns when they are closed, or with ctx's error.
-func (g *Gateway) Drain(ctx context.Context) error { return g.engine.Drain(ctx) }
-
-// CloseAll closes the open connections, so that their clients go to another
-// node, and goes on to serve.
-func (g *Gateway) CloseAll() { g.engine.CloseAll(engine.Drained) }
-
-// Stop closes all connections and waits, until ctx ends, for their handlers. A
-// stopped gateway cannot be started again.
-func (g *Gateway) Stop(ctx context.Context) error {
-	return errors.Join(g.engine.Stop(ctx), g.work.Finish(ctx))
+// Start begins to listen for requests of other nodes: see [Target]. Call it once the hub
+// has started.
+func (g *Gateway) Start(ctx context.Context) error {
+	g.nodes.Start(ctx)
+	g.recovery.Start()
+	return g.startBridge(ctx)
 }
 
-// Len returns how many connections are open.
-func (g *Gateway) Len() int { return g.engine.Len() }
+// Drain refuses new connections and closes the open ones, spread over the time
+// until ctx's deadline. Clients reconnect by themselves, to another node. It returns
+// when all are closed, or with ctx's error.
+func (g *Gateway) Drain(ctx context.Context) error {
+	g.forward.Stop()
+	return g.engine.Drain(ctx)
+}
+
+// CloseAll closes the open connections at once. Clients reconnect by themselves. The
+// gateway goes on to accept connections.
+func (g *Gateway) CloseAll() { g.engine.CloseAll(engine.Drained) }
+
+// Stop closes all connections and waits for their handlers until ctx ends. A
+// stopped gateway cannot be started again.
+func (g *Gateway) Stop(ctx context.Context) error {
+	err := errors.Join(g.Drain(ctx), g.work.Finish(ctx), g.stopBridge(ctx), g.nodes.Stop(ctx))
+	g.recovery.ForgetAll()
+	return err
+}
 
 // ServeSocketIO serves /socket.io/: Engine.IO v4 and Socket.IO v5.
-func (g *Gateway) ServeSocketIO(w http.ResponseWriter, r *http.Request) { g.engine.ServeEngineIO(w, r) }
+func (g *Gateway) ServeSocketIO(w http.ResponseWriter, r *http.Request) {
+	if !g.forward.Verify(r) {
+		http.Error(w, "the header "+nodes.ForwardHeader+" is for nodes only", http.StatusBadRequest)
+		return
+	}
+	g.settle(r)
+	g.engine.ServeEngineIO(w, r)
+}
+
+// Len returns the number of open connections, polling sessions included.
+func (g *Gateway) Len() int { return g.engine.Len() }
 
 // ServePlain serves /ws: JSON messages over a WebSocket. A client that is not
-// let in gets a problem instead of a WebSocket.
+// admitted gets an RFC 9457 problem.
 func (g *Gateway) ServePlain(w http.ResponseWriter, r *http.Request) { g.engine.ServePlain(w, r) }
 
-// ServeHTTP serves both endpoints of one route: Socket.IO where the request has
-// its parameter EIO, plain WebSockets otherwise.
+// ServeHTTP serves both endpoints at one path: Socket.IO if the request has the
+// parameter EIO, else plain WebSockets.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Has("EIO") {
 		g.ServeSocketIO(w, r)
@@ -120,37 +188,23 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.ServePlain(w, r)
 }
 
-// accept makes the session of a new connection.
+// accept implements [engine.Accept].
 func (g *Gateway) accept(conn *engine.Conn, h engine.Handshake) (engine.Receiver, error) {
-	if h.Protocol == engine.Plain {
-		return plain{}.accept(g, conn, h)
+	allowance, err := g.admit(h)
+	if err != nil {
+		return nil, err
 	}
-	token := bearer(h.Header)
-	h.Context = nil // it ends with the handshake
-	s := newSession(g, conn, socketIO{}, Handshake{Handshake: h, Token: token})
-	s.connectSoon()
+	if h.Protocol == engine.Plain {
+		return plain{}.accept(g, conn, h, allowance)
+	}
+	h.Context = nil // the connection outlives it
+	s := &session{
+		gateway: g, conn: conn, endpoint: socketIOEndpoint{}, allowance: allowance,
+		handshake: &Handshake{Handshake: h, Token: bearer(h.Header)},
+	}
+	s.startConnectTimeout()
 	return s, nil
 }
 
-// connected runs the handlers of a socket's beginning, up to the first that
-// refuses it.
-func (g *Gateway) connected(ctx context.Context, s *Socket) *fault.Error {
-	attrs := []any{"handler", "connect", "user", s.UserID(), "socket", s.ID()}
-	for _, h := range g.handlers.connect {
-		if err := g.isolated(func() error { return h.connect(ctx, s) }, attrs...); err != nil {
-			return g.explain(ctx, err, attrs...)
-		}
-	}
-	return nil
-}
-
-// disconnected runs the handlers of a socket's end.
-func (g *Gateway) disconnected(s *Socket, reason engine.Reason) {
-	g.metrics.disconnect(s.endpoint.name(), reason)
-	for _, h := range g.handlers.disconnect {
-		_ = g.isolated(func() error {
-			h.disconnect(s, reason)
-			return nil
-		}, "handler", "disconnect", "user", s.UserID(), "socket", s.ID())
-	}
-}
+// program returns the owner of all names that no module has reserved.
+func (g *Gateway) program() *adapter.Owner { return g.deps.Hub.Owner }

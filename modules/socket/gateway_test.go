@@ -45,7 +45,7 @@ func echo(_ context.Context, s *socket.Socket, req echoRequest) (echoReply, erro
 	return echoReply{Text: req.Text, User: s.UserID()}, nil
 }
 
-// testHandlers are those that most tests need.
+// testHandlers are the handlers that most tests need.
 func testHandlers() []socket.Handler {
 	return []socket.Handler{
 		socket.On("echo", echo),
@@ -159,8 +159,8 @@ func TestMessagesAreHandledInOrder(t *testing.T) {
 	}
 }
 
-// TestSlowHandlerHoldsItsSocketOnly also fills the queue of messages, so that
-// the connection is not read from for a while.
+// TestSlowHandlerHoldsItsSocketOnly also fills the message queue, so that the
+// connection pauses.
 func TestSlowHandlerHoldsItsSocketOnly(t *testing.T) {
 	t.Parallel()
 	gate := make(chan struct{})
@@ -234,7 +234,7 @@ func TestNewReportsAllMistakes(t *testing.T) {
 	}
 	for _, want := range []string{
 		"socket.max.frame", "Deps.Hub", "socket.Anonymous", `socket: two handlers for event "x"`,
-		`no event can be called ""`, `no event can be called "connect"`, "a handler without a function",
+		`"" is not a valid event name`, `"connect" is not a valid event name`, "a handler without a function",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)

@@ -1,50 +1,89 @@
 package socket
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"slices"
 	"time"
 
-	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// defaultHandlerTimeout is the deadline of the context that a handler is given.
+// defaultHandlerTimeout is the deadline of a handler's context.
 const defaultHandlerTimeout = 15 * time.Second
 
-// Handler is one reaction of a [Gateway]: to an event, to the beginning of a
-// socket or to its end. Make it with [On], [OnConnect] or [OnDisconnect].
+// Handler handles an event, or the beginning or end of a socket. Make it with [On],
+// [OnRaw], [OnAny], [OnConnect], [OnDisconnecting], [OnDisconnect], [Use] or
+// [UseEvent].
 type Handler struct {
-	event      string
-	owner      *adapter.Owner // nil: the program
-	serve      func(ctx context.Context, s *Socket, data json.RawMessage) ([]byte, error)
-	connect    func(ctx context.Context, s *Socket) error
-	disconnect func(s *Socket, reason engine.Reason)
+	namespace string // "": the main namespace
+	event     string
+	any       bool
+	owner     *adapter.Owner // nil: the program
+
+	// One of these is set.
+	typed         func(ctx context.Context, s *Socket, data json.RawMessage) ([]byte, error)
+	raw           func(ctx context.Context, s *Socket, event string, args Args) (Args, error)
+	use           func(ctx context.Context, s *Socket) error
+	useEvent      func(ctx context.Context, s *Socket, event string, args Args, next Next) (Args, error)
+	connect       func(ctx context.Context, s *Socket) error
+	disconnecting func(s *Socket, reason engine.Reason)
+	disconnect    func(s *Socket, reason engine.Reason)
 }
 
-// On makes fn answer an event. The event's data is decoded into Req: fields
-// that Req does not have and values of the wrong type are refused as
-// validation_failed, naming the field; null or no data leaves Req as it is. A
-// Req with a method Validate() error is validated before fn is called. A Req
-// of type json.RawMessage takes the data as it is.
+// serves reports whether the handler handles events.
+func (h Handler) serves() bool { return h.typed != nil || h.raw != nil }
+
+// call calls a handler of events.
+func (h Handler) call(ctx context.Context, s *Socket, event string, args Args) (Args, error) {
+	if h.raw != nil {
+		return h.raw(ctx, s, event, args)
+	}
+	data, err := argument(args)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := Args{data}.json(0)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := h.typed(ctx, s, raw)
+	return Args{json.RawMessage(reply)}, err
+}
+
+// argument returns the only argument, or nil if there is none.
+func argument[T any](args []T) (data T, err error) {
+	switch len(args) {
+	case 0:
+		return data, nil
+	case 1:
+		return args[0], nil
+	default:
+		return data, fault.ErrBadRequest.WithMessage("an event has one argument: its data")
+	}
+}
+
+// On returns a handler that answers an event with fn. The event's data is decoded
+// into Req. Unknown fields and values of the wrong type are refused as
+// validation_failed, naming the field. null or no data leaves Req as it is. If Req
+// has a method Validate() error, it is validated before fn is called. A Req of type
+// json.RawMessage takes the data undecoded.
 //
-// What fn returns is the answer: Rep as JSON, or the error's code and message
-// when it is a [fault.Error]. Any other error, and a panic, is logged and
-// answered as "internal". ctx ends after 15 s; an error that says so is
-// answered as "unavailable".
+// The result of fn is the answer: Rep as JSON, or the code and message of a
+// [fault.Error]. Any other error, and a panic, is logged and answered as "internal".
+// ctx ends after 15 s; an error because of that is answered as "unavailable".
 //
-// fn runs in no goroutine of its own: the socket's next message waits for it. A
-// gateway refuses an event that a module has reserved, unless the handler is the
-// module's; see [As].
+// The socket's next message waits for fn. A gateway refuses an event that a module
+// has reserved, unless the handler is the module's: see [ModuleHandlers].
 func On[Req, Rep any](event string, fn func(ctx context.Context, s *Socket, req Req) (Rep, error)) Handler {
-	return Handler{event: event, serve: func(ctx context.Context, s *Socket, data json.RawMessage) ([]byte, error) {
+	return Handler{event: event, typed: func(ctx context.Context, s *Socket, data json.RawMessage) ([]byte, error) {
 		req, err := decode[Req](data)
 		if err != nil {
 			return nil, err
@@ -61,30 +100,61 @@ func On[Req, Rep any](event string, fn func(ctx context.Context, s *Socket, req 
 	}}
 }
 
-// OnConnect makes fn run for every socket before the client is told that it is
-// connected; what fn sends follows that. An error refuses the socket, with the
-// code and message of a [fault.Error] or as "internal". Handlers run in the
-// order in which the gateway was given them; over Socket.IO they share the 15 s
-// of their context with the [Authenticator].
+// OnRaw returns a handler that takes all arguments of an event, and answers as
+// Node's server does: the arguments that fn returns are those of the
+// acknowledgement. An error is acknowledged by one argument, {"error":{code,
+// message}}. ctx, errors and the order of messages are those of [On].
+func OnRaw(event string, fn func(ctx context.Context, s *Socket, args Args) (Args, error)) Handler {
+	return Handler{event: event, raw: func(ctx context.Context, s *Socket, _ string, args Args) (Args, error) {
+		return fn(ctx, s, args)
+	}}
+}
+
+// OnAny returns a handler for the events that have no handler of their own. It
+// answers as [OnRaw] does. A namespace has one at most.
+func OnAny(fn func(ctx context.Context, s *Socket, event string, args Args) (Args, error)) Handler {
+	return Handler{any: true, raw: fn}
+}
+
+// Use returns middleware that runs for each socket before the OnConnect handlers, in
+// the order of registration. An error refuses the socket, as in [OnConnect].
+func Use(fn func(ctx context.Context, s *Socket) error) Handler { return Handler{use: fn} }
+
+// Next calls the rest of the middleware, and then the handler of the event.
+type Next func(ctx context.Context) (Args, error)
+
+// UseEvent returns middleware that runs for each event that has a handler, in the
+// order of registration. fn calls next, with the same or another context, and
+// returns its answer or another one. It may refuse the event by an error instead.
+func UseEvent(fn func(ctx context.Context, s *Socket, event string, args Args, next Next) (Args, error)) Handler {
+	return Handler{useEvent: fn}
+}
+
+// OnDisconnecting returns a handler that runs once for each socket that OnConnect
+// handlers have run for, before it leaves its rooms: see [Socket.Rooms]. It must not
+// block, because other connections wait for it.
+func OnDisconnecting(fn func(s *Socket, reason engine.Reason)) Handler {
+	return Handler{disconnecting: fn}
+}
+
+// OnConnect returns a handler that runs for each socket before its client knows that
+// it is connected. The client receives what fn sends afterwards. An error refuses the
+// socket, with the code and message of a [fault.Error] or else as "internal".
+// Handlers run in the order of registration. Over Socket.IO, they share the 15 s of
+// their context with the [Authenticator].
 func OnConnect(fn func(ctx context.Context, s *Socket) error) Handler { return Handler{connect: fn} }
 
-// OnDisconnect makes fn run once for every socket that OnConnect handlers have
-// seen, also one that they refused, after its last message was handled. By then
-// the socket has left its rooms and nothing can be sent to it.
+// OnDisconnect returns a handler that runs once for each socket that OnConnect
+// handlers have run for, even if they refused it. It runs after the socket's last
+// message. The socket has left its rooms and can no longer be sent to, unless its client
+// may come back: see [Config].Recovery.
 func OnDisconnect(fn func(s *Socket, reason engine.Reason)) Handler {
 	return Handler{disconnect: fn}
 }
 
-// handlers are a gateway's, by what they react to.
-type handlers struct {
-	events     map[string]Handler
-	connect    []Handler
-	disconnect []Handler
-}
-
-// As makes handlers those of a module, which may answer events that it has
-// reserved.
-func As(o *adapter.Owner, list ...Handler) []Handler {
+// ModuleHandlers returns the handlers as those of the module that owns o. They may
+// answer events that it has reserved.
+func ModuleHandlers(o *adapter.Owner, list ...Handler) []Handler {
 	list = slices.Clone(list)
 	for i := range list {
 		list[i].owner = o
@@ -92,29 +162,7 @@ func As(o *adapter.Owner, list ...Handler) []Handler {
 	return list
 }
 
-// newHandlers reports every name that is taken twice or cannot be used.
-func newHandlers(program *adapter.Owner, list []Handler) (handlers, error) {
-	hs := handlers{events: make(map[string]Handler)}
-	var errs []error
-	for _, h := range list {
-		switch {
-		case h.connect != nil:
-			hs.connect = append(hs.connect, h)
-		case h.disconnect != nil:
-			hs.disconnect = append(hs.disconnect, h)
-		case h.serve == nil:
-			errs = append(errs, errors.New("socket: a handler without a function: make it with On, OnConnect or OnDisconnect"))
-		case hs.events[h.event].serve != nil:
-			errs = append(errs, fmt.Errorf("socket: two handlers for event %q", h.event))
-		default:
-			errs = append(errs, checkEvent(cmp.Or(h.owner, program), h.event))
-			hs.events[h.event] = h
-		}
-	}
-	return hs, errors.Join(errs...)
-}
-
-// errPanicked is what a panic becomes; it was logged where it happened.
+// errPanicked stands for a panic that is logged already.
 var errPanicked = errors.New("a handler panicked")
 
 // isolated runs fn and turns a panic into errPanicked.
@@ -128,39 +176,52 @@ func (g *Gateway) isolated(fn func() error, attrs ...any) (err error) {
 	return fn()
 }
 
-// handle checks an event's data, calls the event's handler and returns its
-// answer.
-func (g *Gateway) handle(ctx context.Context, s *Socket, event string, data json.RawMessage) ([]byte, *fault.Error) {
-	h, known := g.handlers.events[event]
-	if !known {
-		g.metrics.event("unknown", errUnknownEvent, 0)
-		return nil, errUnknownEvent
+// call is one message, or one connecting socket, that is being handled.
+type call struct{ after []func() }
+
+type callKey struct{}
+
+// After runs fn once the answer to the current message has been sent, whatever the
+// answer is. In an OnConnect handler, fn runs once the client was told that it is
+// connected or refused. ctx is the handler's or derived from it; with any other
+// context, fn runs at once. Call After from the handler's goroutine.
+func After(ctx context.Context, fn func()) {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		c.after = append(c.after, fn)
+		return
 	}
-	began := time.Now()
-	attrs := []any{"event", event, "user", s.UserID(), "socket", s.ID()}
-	var reply []byte
-	err := check(data)
-	if err == nil {
-		err = g.isolated(func() (err error) {
-			reply, err = h.serve(ctx, s, data)
-			return err
-		}, attrs...)
-	}
-	failure := g.explain(ctx, err, attrs...)
-	g.metrics.event(event, failure, time.Since(began))
-	return reply, failure
+	fn()
 }
 
-// errUnknownEvent answers an event without a handler.
+// beginCall returns a context for [After]. Call finishCall after the answer.
+func beginCall(ctx context.Context) (context.Context, *call) {
+	c := new(call)
+	return context.WithValue(ctx, callKey{}, c), c
+}
+
+func (g *Gateway) finishCall(c *call) {
+	for _, after := range c.after {
+		_ = g.isolated(func() error {
+			after()
+			return nil
+		}, "handler", "after")
+	}
+}
+
+// errUnknownEvent answers an event that has no handler.
 var errUnknownEvent = fault.New(fault.NotFound, "unknown_event", "there is no event of this name")
 
-// explain returns what a client may see of err and logs what it may not.
+// explain converts err for the client, and logs what the client must not see.
 func (g *Gateway) explain(ctx context.Context, err error, attrs ...any) *fault.Error {
 	if err == nil {
 		return nil
 	}
 	if ctx.Err() != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
-		g.log.Warn("socket: a handler ran out of time", append(attrs, "err", err)...)
+		level := slog.LevelWarn
+		if errors.Is(ctx.Err(), context.Canceled) { // the client has left
+			level = slog.LevelDebug
+		}
+		g.log.Log(ctx, level, "socket: a handler timed out", append(attrs, "err", err)...)
 		return fault.ErrUnavailable.WithMessage("this took too long; try again").WithCause(err)
 	}
 	failure := fault.From(err)
@@ -169,7 +230,7 @@ func (g *Gateway) explain(ctx context.Context, err error, attrs ...any) *fault.E
 	case failure.Kind == fault.Internal:
 		g.log.Error("socket: a handler failed", append(attrs, "err", err)...)
 	default:
-		g.log.Debug("socket: a handler refused", append(attrs, "code", failure.Code, "err", err)...)
+		g.log.Debug("socket: a handler refused a request", append(attrs, "code", failure.Code, "err", err)...)
 	}
 	return failure
 }

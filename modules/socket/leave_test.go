@@ -19,7 +19,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// wrappedListener has connections that the engine does not read from itself.
+// wrappedListener has connections that the poller cannot read from.
 type wrappedListener struct{ net.Listener }
 
 type wrappedConn struct{ *net.TCPConn }
@@ -35,7 +35,7 @@ func (l wrappedListener) Accept() (net.Conn, error) {
 
 // readers are servers whose connections different code reads from.
 var readers = map[string]func(http.Handler) *httptest.Server{
-	"bare": httptest.NewServer,
+	"TCP": httptest.NewServer,
 	"wrapped": func(h http.Handler) *httptest.Server {
 		s := httptest.NewUnstartedServer(h)
 		s.Listener = wrappedListener{s.Listener}
@@ -45,8 +45,8 @@ var readers = map[string]func(http.Handler) *httptest.Server{
 	"TLS": httptest.NewTLSServer,
 }
 
-// leaving are the ways in which a client says that it sends no more, and the
-// close code that it is answered with; 0: none.
+// leaving are the ways in which a client ends its stream, with the close code that it
+// gets; 0 means none.
 var leaving = map[string]struct {
 	leave func(*websocket.Conn) error
 	code  int
@@ -66,8 +66,8 @@ var leaving = map[string]struct {
 	}, websocket.CloseNoStatusReceived},
 }
 
-// TestLastRequestsAreAnswered: a client that asks and then ends its side at once
-// gets all answers, before the connection ends.
+// TestLastRequestsAreAnswered checks that a client that sends requests and ends its
+// stream at once still gets all answers.
 func TestLastRequestsAreAnswered(t *testing.T) {
 	t.Parallel()
 	for reader, listen := range readers {
@@ -165,8 +165,8 @@ func open(t *testing.T, n *node, listen func(http.Handler) *httptest.Server, end
 	return c
 }
 
-// TestSlowLastRequest does not hold the connection of a client that has left
-// for longer than handlers are given then.
+// TestSlowLastRequest checks that a slow handler does not keep the connection of a
+// client that has left beyond the grace time.
 func TestSlowLastRequest(t *testing.T) {
 	t.Parallel()
 	entered := make(chan struct{})
@@ -192,7 +192,42 @@ func TestSlowLastRequest(t *testing.T) {
 	}
 }
 
-// TestTokenOnTwoLines: browsers' two subprotocols may come on a line each.
+// TestLeavingIsNotLogged: a client must not fill the log by asking much and
+// leaving at once. A handler that takes too long is logged.
+func TestLeavingIsNotLogged(t *testing.T) {
+	t.Parallel()
+	const requests = 20
+	const late = "timed out"
+	handled := make(chan struct{}, requests)
+	n := start(t, adapter.NewMesh(), socket.On("slow", func(ctx context.Context, _ *socket.Socket, _ struct{}) (any, error) {
+		<-ctx.Done()
+		handled <- struct{}{}
+		return nil, ctx.Err()
+	}))
+	n.SetTimeouts(time.Minute, 5*time.Second, 50*time.Millisecond)
+	c := connectPlain(t, n, "alice")
+	for range requests {
+		c.write(`{"event":"slow"}`)
+	}
+	if err := c.ws.Close(); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, handled)
+	eventually(t, "the connection's end", func() bool { return n.Len() == 0 })
+	if more := len(handled); more > 1 {
+		t.Errorf("%d of the requests that had waited were handled after the client had left", more)
+	}
+	if n.logs.contains(late) {
+		t.Error("requests of a client that has left were logged")
+	}
+	c = connectPlain(t, n, "alice")
+	c.ask(`{"id":1,"event":"slow"}`, `{"id":1,"error":{"code":"unavailable","message":"this took too long; try again"}}`)
+	if !n.logs.contains(late) {
+		t.Error("a handler that took too long was not logged")
+	}
+}
+
+// TestTokenOnTwoLines sends the two subprotocols on separate header lines.
 func TestTokenOnTwoLines(t *testing.T) {
 	t.Parallel()
 	n := start(t, adapter.NewMesh(), testHandlers()...)

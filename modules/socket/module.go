@@ -8,24 +8,22 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// stopTimeout bounds what stopping the gateway or the hub may take of the
-// program's time to stop.
+// stopTimeout bounds the stop of the gateway, and that of the hub. They must not use up
+// the program's whole time to stop.
 const stopTimeout = 5 * time.Second
 
-// Module wants a [Config], an [adapter.Adapter], an [Authenticator], a
-// *slog.Logger and, optionally, [Origins], a prometheus.Registerer and handlers
-// (see [AsHandlers]); it provides [*adapter.Hub], [*Emitter] and [*Gateway], and
-// starts and stops the hub and the gateway.
+// Module provides [*adapter.Hub], [*Emitter] and [*Gateway], and starts and stops the
+// hub and the gateway. It needs a [Config], an [adapter.Adapter], an [Authenticator] and
+// a *slog.Logger. [Origins], a prometheus.Registerer, a [Bridge], a *limit.Limits and
+// handlers (see [AsHandlers]) are optional. Handlers take the Emitter; modules take the Hub and reserve their names.
 var Module = fx.Module("socket", fx.Provide(provideHub, NewEmitter, provideGateway))
 
-// Origins are the browser origins that may connect; see [Deps].
-type Origins []string
-
-// AsHandlers marks constructor f, which returns []Handler, as a source of
-// handlers.
+// AsHandlers annotates f, a constructor that returns []Handler, so that the gateway uses
+// its handlers.
 func AsHandlers(f any) any {
 	return fx.Annotate(f, fx.ResultTags(`group:"moim.handlers,flatten"`))
 }
@@ -42,20 +40,26 @@ type gatewayParams struct {
 	Lifecycle    fx.Lifecycle
 	Config       Config
 	Hub          *adapter.Hub
+	Emitter      *Emitter
 	Authenticate Authenticator
 	Log          *slog.Logger
 	Origins      Origins               `optional:"true"`
 	Registerer   prometheus.Registerer `optional:"true"`
+	Bridge       Bridge                `optional:"true"`
+	Limits       *limit.Limits         `optional:"true"`
 	Handlers     []Handler             `group:"moim.handlers"`
 }
 
 func provideGateway(p gatewayParams) (*Gateway, error) {
 	g, err := New(p.Config, Deps{
 		Hub:          p.Hub,
+		Emitter:      p.Emitter,
 		Authenticate: p.Authenticate,
 		Origins:      p.Origins,
 		Log:          p.Log,
 		Registerer:   p.Registerer,
+		Bridge:       p.Bridge,
+		Limits:       p.Limits,
 	}, p.Handlers...)
 	if err != nil {
 		return nil, err

@@ -14,10 +14,10 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// newChat is a source of handlers as a program writes it.
+// newChat is a constructor of handlers, as a program writes it.
 func newChat(out *socket.Emitter) []socket.Handler {
 	return []socket.Handler{socket.On("say", func(ctx context.Context, s *socket.Socket, text string) (struct{}, error) {
-		return struct{}{}, out.ToUser(ctx, s.UserID(), "said", text)
+		return struct{}{}, out.ToUser(s.UserID()).Emit(ctx, "said", text)
 	})}
 }
 
@@ -25,7 +25,7 @@ func TestModule(t *testing.T) {
 	t.Parallel()
 	var g *socket.Gateway
 	app := fxtest.New(t,
-		fx.Supply(socket.Config{}, slog.New(slog.DiscardHandler), socket.Origins{"*"}),
+		fx.Supply(socket.Config{}, slog.New(slog.DiscardHandler), socket.Origins{Allowed: []string{"*"}}),
 		fx.Provide(
 			func() adapter.Adapter { return adapter.NewMesh().Adapter() },
 			func() socket.Authenticator { return socket.Anonymous },

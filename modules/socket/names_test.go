@@ -43,8 +43,8 @@ func wantReserved(t *testing.T, what string, err error, text string) {
 	}
 }
 
-// TestReservedNamesAreRefusedAtTheCall tries every way of a program to use the
-// names of modules.
+// TestReservedNamesAreRefusedAtTheCall tries all calls of a program with the names of
+// modules.
 func TestReservedNamesAreRefusedAtTheCall(t *testing.T) {
 	t.Parallel()
 	sockets := make(chan *socket.Socket, 1)
@@ -53,40 +53,41 @@ func TestReservedNamesAreRefusedAtTheCall(t *testing.T) {
 	})
 	c := connectPlain(t, n, "alice")
 	s, ctx := receive(t, sockets), t.Context()
+	member := n.hub.Sockets("user:alice")[0]
 	const team = `belongs to the team module: choose another name, or use team.Tell`
 	const user = `belongs to the socket module: choose another name, or send to a user's sockets with Emitter.ToUser`
 	for what, test := range map[string]struct {
 		err  error
 		text string
 	}{
-		"To a room":                     {n.out.To(ctx, "team:1", "news", 1), `room "team:1" ` + team},
-		"To with an event":              {n.out.To(ctx, "lobby", "team:won", 1), `event "team:won" ` + team},
-		"To with another event":         {n.out.To(ctx, "lobby", "score:", 1), `event "score:" ` + team},
-		"To a user's room":              {n.out.To(ctx, "user:alice", "news", 1), `room "user:alice" ` + user},
-		"To with the module's event":    {n.out.To(ctx, "lobby", "socket:disconnect", 1), `event "socket:disconnect" ` + user},
-		"ToUser":                        {n.out.ToUser(ctx, "alice", "team:won", 1), `event "team:won" ` + team},
-		"ToUser with the module's":      {n.out.ToUser(ctx, "alice", "socket:disconnect", 1), `event "socket:disconnect" ` + user},
+		"To a room":                     {n.out.To("team:1").Emit(ctx, "news", 1), `room "team:1" ` + team},
+		"To with an event":              {n.out.To("lobby").Emit(ctx, "team:won", 1), `event "team:won" ` + team},
+		"To with another event":         {n.out.To("lobby").Emit(ctx, "score:", 1), `event "score:" ` + team},
+		"To a user's room":              {n.out.To("user:alice").Emit(ctx, "news", 1), `room "user:alice" ` + user},
+		"To with the module's event":    {n.out.To("lobby").Emit(ctx, "socket:disconnect", 1), `event "socket:disconnect" ` + user},
+		"ToUser":                        {n.out.ToUser("alice").Emit(ctx, "team:won", 1), `event "team:won" ` + team},
+		"ToUser with the module's":      {n.out.ToUser("alice").Emit(ctx, "socket:disconnect", 1), `event "socket:disconnect" ` + user},
 		"Join":                          {s.Join("team:1"), `room "team:1" ` + team},
 		"Join of a user's room":         {s.Join("user:bob"), `room "user:bob" ` + user},
 		"Join of their own user's room": {s.Join("user:alice"), `room "user:alice" ` + user},
 		"Leave":                         {s.Leave("team:1"), `room "team:1" ` + team},
 		"Leave of the user's room":      {s.Leave("user:alice"), `room "user:alice" ` + user},
-		"Emit":                          {s.Emit("team:won", []byte("1")), `event "team:won" ` + team},
-		"the hub's Join":                {n.hub.Join("team:1", s), `room "team:1" ` + team},
+		"Emit":                          {s.Emit("team:won", 1), `event "team:won" ` + team},
+		"the hub's Join":                {n.hub.Join("team:1", member), `room "team:1" ` + team},
 		"the hub's Watch":               {n.hub.Watch(ctx, "team:1"), `room "team:1" ` + team},
 		"the hub's Emit":                {n.hub.Emit(ctx, adapter.Envelope{Room: "team:1", Event: "news"}), `room "team:1" ` + team},
 		"the hub's Publish":             {n.hub.Publish(ctx, adapter.Envelope{Room: "lobby", Event: "team:won"}), `event "team:won" ` + team},
 	} {
 		wantReserved(t, what, test.err, test.text)
 	}
-	n.hub.Leave("user:alice", s)
+	n.hub.Leave("user:alice", member)
 	for _, env := range []adapter.Envelope{{Room: "user:alice", Event: "news"}, {Room: "lobby", Event: "team:won"}} {
 		env.Data = []byte("1")
-		n.hub.Local(env)
+		n.hub.EmitLocal(env)
 		n.hub.Cast(ctx, env)
 	}
 	for _, name := range []string{"connect", ""} {
-		if s.Emit(name, []byte("1")) == nil {
+		if s.Emit(name, 1) == nil {
 			t.Errorf("an event called %q was sent", name)
 		}
 	}
@@ -94,7 +95,7 @@ func TestReservedNamesAreRefusedAtTheCall(t *testing.T) {
 	for _, room := range []string{"team", "Team:1", "lobby"} { // the program's
 		c.ask(`{"id":2,"event":"join","data":"`+room+`"}`, `{"id":2,"data":{}}`)
 	}
-	if err := n.out.ToUser(ctx, "alice", "news", "after all"); err != nil {
+	if err := n.out.ToUser("alice").Emit(ctx, "news", "after all"); err != nil {
 		t.Error(err)
 	}
 	c.want(`{"event":"news","data":"after all"}`)
@@ -108,9 +109,9 @@ func TestHandlersOfReservedEvents(t *testing.T) {
 	_, err := socket.New(socket.Config{}, deps, socket.On("team:join", echo), socket.On("socket:x", echo))
 	wantReserved(t, "a program's handlers", err, `event "team:join" belongs to the team module`)
 	wantReserved(t, "a program's handlers", err, `event "socket:x" belongs to the socket module`)
-	_, err = socket.New(socket.Config{}, deps, socket.As(own, socket.On("socket:x", echo))...)
+	_, err = socket.New(socket.Config{}, deps, socket.ModuleHandlers(own, socket.On("socket:x", echo))...)
 	wantReserved(t, "another module's handler", err, `event "socket:x" belongs to the socket module`)
-	if _, err := socket.New(socket.Config{}, deps, socket.As(own, socket.On("team:join", echo), socket.On("chat", echo))...); err != nil {
+	if _, err := socket.New(socket.Config{}, deps, socket.ModuleHandlers(own, socket.On("team:join", echo), socket.On("chat", echo))...); err != nil {
 		t.Errorf("the module's handlers: %v", err)
 	}
 }
@@ -121,17 +122,18 @@ func TestModuleUsesItsNames(t *testing.T) {
 	t.Parallel()
 	mesh := adapter.NewMesh()
 	module := func(own *adapter.Owner) []socket.Handler {
-		return socket.As(own,
+		return socket.ModuleHandlers(own,
 			socket.On("team:join", func(_ context.Context, s *socket.Socket, _ json.RawMessage) (struct{}, error) {
-				return struct{}{}, errors.Join(s.EmitAs(own, "team:welcome", []byte(`1`)), s.JoinAs(own, "team:1"))
+				mine := socket.ForModule(own, s)
+				return struct{}{}, errors.Join(mine.Emit("team:welcome", []byte(`1`)), mine.Join("team:1"))
 			}),
 			socket.On("team:leave", func(_ context.Context, s *socket.Socket, _ json.RawMessage) (struct{}, error) {
-				return struct{}{}, s.LeaveAs(own, "team:1")
+				return struct{}{}, socket.ForModule(own, s).Leave("team:1")
 			}))
 	}
 	a, own := startTeam(t, mesh, module)
 	b, other := startTeam(t, mesh, module)
-	other.Intercept("team:won", other.Local)
+	other.Intercept("team:won", other.EmitLocal)
 	alice, bob := connectPlain(t, a, "alice"), connectPlain(t, b, "bob")
 	for _, c := range []*client{alice, bob} {
 		c.write(`{"id":1,"event":"team:join"}`)
@@ -153,8 +155,8 @@ func TestModuleUsesItsNames(t *testing.T) {
 	eventually(t, "nobody is in the room", func() bool { return len(a.hub.Sockets("team:1"))+len(b.hub.Sockets("team:1")) == 0 })
 }
 
-// TestEmitterDisconnectsNoRoom: only the socket module ends sockets, and only
-// those of a user.
+// TestEmitterDisconnectsNoRoom checks that other nodes can disconnect only the sockets
+// of a user.
 func TestEmitterDisconnectsNoRoom(t *testing.T) {
 	t.Parallel()
 	mesh := adapter.NewMesh()
@@ -178,9 +180,9 @@ func TestEmitterDisconnectsNoRoom(t *testing.T) {
 	}
 	c.want(`{"event":"news","data":1}`)
 	if !n.logs.contains(`room=lobby event=socket:disconnect`) || !n.logs.contains(`room=user:alice event=socket:else`) {
-		t.Error("what was dropped was not logged")
+		t.Error("the dropped envelopes were not logged")
 	}
-	if err := n.out.Disconnect(t.Context(), "alice"); err != nil {
+	if err := n.out.DisconnectUser(t.Context(), "alice"); err != nil {
 		t.Error(err)
 	}
 	if got := receive(t, ended); got != engine.Disconnected {

@@ -1,128 +1,217 @@
 package socket
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
 
-	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
 	"github.com/moim-live/moim/modules/socket/packet"
 )
 
-// mainNamespace is the only one that there is.
+// mainNamespace is the namespace of modules, and of handlers without another one.
 const mainNamespace = "/"
 
-// invalidNamespace answers a client that wants another, in the words of Node's
-// server.
-var invalidNamespace = json.RawMessage(`{"message":"Invalid namespace"}`)
+// namespace holds the handlers of one namespace. It does not change once the
+// gateway serves.
+type namespace struct {
+	name   string
+	codec  adapter.Codec // of Socket.IO clients
+	events map[string]Handler
+	any    *Handler
 
-// An acknowledgement has one argument: {"data":…} or {"error":…}.
-var dataKey, errorKey, endOfObject = []byte(`{"data":`), []byte(`{"error":`), []byte(`}`)
+	use, useEvent, onConnect, onDisconnecting, onDisconnect []Handler
+}
 
-// socketIO is the Socket.IO endpoint. A connection joins the main namespace, may
-// leave it and join again. What a client must not send closes the connection
-// with a parse error: anything but a CONNECT before it has joined, a CONNECT
-// after, binary packets, what cannot be decoded.
-type socketIO struct{}
+func newNamespace(name string, cfg Config) *namespace {
+	return &namespace{name: name, codec: socketIO{name, cfg.Recovery > 0}, events: make(map[string]Handler)}
+}
 
-var _ endpoint = socketIO{}
+// Of adds handlers to a namespace, which begins with "/". Clients connect to it
+// beside the main namespace "/", over the same connection. Call it before the hub
+// starts. See [In] for an fx program.
+func (g *Gateway) Of(name string, list ...Handler) error { return g.register(In(name, list...)) }
 
-func (socketIO) codec() adapter.Codec { return socketIOCodec{} }
-func (socketIO) name() string         { return "socketio" }
+// In returns the handlers for a namespace other than "/": see [Gateway.Of].
+func In(namespace string, list ...Handler) []Handler {
+	moved := make([]Handler, len(list))
+	for i, h := range list {
+		h.namespace = namespace
+		moved[i] = h
+	}
+	return moved
+}
 
-func (socketIO) farewell() *engine.Frame { return frameOf(packet.Packet{Type: packet.Disconnect}) }
+// register adds handlers to their namespaces. It returns an error for every duplicate
+// or invalid name.
+func (g *Gateway) register(list []Handler) error {
+	var errs []error
+	for _, h := range list {
+		name := cmp.Or(h.namespace, mainNamespace)
+		if !strings.HasPrefix(name, "/") || strings.ContainsAny(name, ",\x00") || len(name) > packet.MaxNamespace {
+			errs = append(errs, fmt.Errorf("socket: %q is not a namespace: it begins with / and has no comma", name))
+			continue
+		}
+		n := g.namespaces[name]
+		if n == nil {
+			n = newNamespace(name, g.cfg)
+			g.namespaces[name] = n
+		}
+		g.keepHandshakes = g.keepHandshakes || h.owner == nil
+		errs = append(errs, n.add(h, cmp.Or(h.owner, g.program())))
+	}
+	return errors.Join(errs...)
+}
 
-func frameOf(p packet.Packet) *engine.Frame { return engine.EngineIO.Frame(p.Append(nil)) }
-
-func (d socketIO) receive(ctx context.Context, s *session, data []byte) {
-	p, err := packet.Decode(data)
+func (n *namespace) add(h Handler, owner *adapter.Owner) error {
 	switch {
-	case err != nil:
-		s.gateway.log.Debug("socket: a packet cannot be decoded", "remote", s.handshake.RemoteAddr, "err", err)
-		s.conn.Close(engine.ParseError)
-	case p.Namespace != mainNamespace:
-		d.receiveElsewhere(s, p)
-	case s.socket == nil:
-		if p.Type != packet.Connect {
-			s.conn.Close(engine.ParseError)
-			return
-		}
-		d.connect(ctx, s, p.Data)
-	case p.Type == packet.Event:
-		d.event(ctx, s.socket, s.gateway, p)
-	case p.Type == packet.Disconnect:
-		d.leave(s)
-	case p.Type == packet.Ack: // nothing that is sent asks for one
+	case h.use != nil:
+		n.use = append(n.use, h)
+	case h.useEvent != nil:
+		n.useEvent = append(n.useEvent, h)
+	case h.connect != nil:
+		n.onConnect = append(n.onConnect, h)
+	case h.disconnecting != nil:
+		n.onDisconnecting = append(n.onDisconnecting, h)
+	case h.disconnect != nil:
+		n.onDisconnect = append(n.onDisconnect, h)
+	case h.any && n.any != nil:
+		return errors.New("socket: two OnAny handlers")
+	case h.any:
+		n.any = &h
+	case !h.serves():
+		return errors.New("socket: a handler without a function: make it with On, OnRaw, OnAny, OnConnect or OnDisconnect")
+	case n.events[h.event].serves():
+		return fmt.Errorf("socket: two handlers for event %q", h.event)
 	default:
-		s.conn.Close(engine.ParseError)
+		n.events[h.event] = h
+		return checkEvent(owner, h.event)
 	}
+	return nil
 }
 
-// receiveElsewhere takes a packet for a namespace that does not exist.
-func (socketIO) receiveElsewhere(s *session, p packet.Packet) {
-	if p.Type != packet.Connect {
-		s.conn.Close(engine.ParseError)
-		return
-	}
-	s.conn.Send(frameOf(packet.Packet{Type: packet.ConnectError, Namespace: p.Namespace, Data: invalidNamespace}))
-}
-
-// connect lets the client in when its token is good. It may try again over the
-// same connection.
-func (socketIO) connect(ctx context.Context, s *session, payload json.RawMessage) {
-	h := s.handshake
-	h.Auth = payload
-	if token := tokenIn(payload); token != "" {
-		h.Token = token
-	}
-	refuse := func(failure *fault.Error) {
-		s.conn.Send(frameOf(packet.Packet{Type: packet.ConnectError, Data: encodeRefusal(failure)}))
-		s.expectSocket()
-	}
-	identity, failure := s.gateway.authenticate(ctx, h)
-	if failure != nil {
-		refuse(failure)
-		return
-	}
-	_ = s.connect(ctx, identity, func(socket *Socket) *engine.Frame {
-		s.handshake.Header, s.handshake.Query, s.handshake.Context = nil, nil, nil // a connection may last for days
-		return frameOf(packet.Packet{Type: packet.Connect, Data: append(rawjson.AppendString([]byte(`{"sid":`), socket.ID()), '}')})
-	}, refuse)
-}
-
-func (socketIO) event(ctx context.Context, s *Socket, g *Gateway, p packet.Packet) {
-	var data json.RawMessage
-	if len(p.Args) > 0 {
-		data = p.Args[0]
-	}
-	var reply []byte
-	var failure *fault.Error
-	g.within(ctx, func(ctx context.Context) {
-		if len(p.Args) > 1 {
-			failure = fault.ErrBadRequest.WithMessage("an event has one argument: its data")
-			return
+// connected runs the middleware and the OnConnect handlers, up to the first error.
+func (g *Gateway) connected(ctx context.Context, s *Socket) *fault.Error {
+	attrs := []any{"handler", "connect", "user", s.UserID(), "socket", s.ID()}
+	for _, h := range s.namespace.use {
+		if err := g.isolated(func() error { return h.use(ctx, s) }, attrs...); err != nil {
+			return g.explain(ctx, err, attrs...)
 		}
-		reply, failure = g.handle(ctx, s, p.Name, data)
-	}, func() {
-		if !p.HasID {
-			return
+	}
+	for _, h := range s.namespace.onConnect {
+		if err := g.isolated(func() error { return h.connect(ctx, s) }, attrs...); err != nil {
+			return g.explain(ctx, err, attrs...)
 		}
-		key, value := dataKey, reply
-		if failure != nil {
-			key, value = errorKey, encodeFault(failure)
-		}
-		head, tail := packet.AckParts(p.ID)
-		s.Send(engine.EngineIO.Frame(head, key, value, endOfObject, tail))
-	})
+	}
+	return nil
 }
 
-// leave ends the socket as its client asked; the connection may join again.
-func (socketIO) leave(s *session) {
-	socket := s.socket
-	s.drop(socket)
-	socket.close()
-	s.gateway.disconnected(socket, engine.ClientDisconnect)
-	s.connectSoon()
+// disconnecting runs the OnDisconnecting handlers.
+func (g *Gateway) disconnecting(s *Socket, reason engine.Reason) {
+	for _, h := range s.namespace.onDisconnecting {
+		_ = g.isolated(func() error {
+			h.disconnecting(s, reason)
+			return nil
+		}, "handler", "disconnecting", "user", s.UserID(), "socket", s.ID())
+	}
+}
+
+// disconnected runs the OnDisconnect handlers.
+func (g *Gateway) disconnected(s *Socket, reason engine.Reason) {
+	g.metrics.disconnect(s.session.endpoint.name(), reason)
+	for _, h := range s.namespace.onDisconnect {
+		_ = g.isolated(func() error {
+			h.disconnect(s, reason)
+			return nil
+		}, "handler", "disconnect", "user", s.UserID(), "socket", s.ID())
+	}
+	if s.recovery != nil {
+		s.recovery.End()
+	}
+}
+
+// answer is the answer to an event.
+type answer struct {
+	data   []byte // JSON: the result of an On handler, or the arguments of a raw one
+	binary [][]byte
+	raw    bool // answered as Node's server does
+	none   bool // not answered, as Node's server does not answer unknown events
+}
+
+// handle calls the handler of an event. args are its arguments if it is binary. An event
+// that is refused has no call.
+func (g *Gateway) handle(ctx context.Context, s *Socket, p *packet.Packet, args Args, refused error) (answer, *fault.Error) {
+	n := s.namespace
+	h, known := n.events[p.Name]
+	switch {
+	case known:
+	case n.any != nil:
+		h = *n.any
+	case n.name == mainNamespace:
+		g.metrics.event("unknown", errUnknownEvent, 0)
+		return answer{}, errUnknownEvent
+	default:
+		g.metrics.event("unknown", errUnknownEvent, 0)
+		return answer{none: true}, nil
+	}
+	label := p.Name
+	if !known {
+		label = "any" // a client may send any name
+	}
+	began := time.Now()
+	attrs := []any{"event", p.Name, "user", s.UserID(), "socket", s.ID()}
+	a := answer{raw: h.typed == nil}
+	err := refused
+	if err == nil {
+		err = checkArgs(p.Args)
+	}
+	if err == nil {
+		err = g.isolated(func() error {
+			return g.run(ctx, s, func() error { return g.serve(ctx, s, h, p, args, &a) })
+		}, attrs...)
+	}
+	failure := g.explain(ctx, err, attrs...)
+	g.metrics.event(label, failure, time.Since(began))
+	return a, failure
+}
+
+// serve calls the handler of an event inside the namespace's middleware.
+func (g *Gateway) serve(ctx context.Context, s *Socket, h Handler, p *packet.Packet, args Args, a *answer) error {
+	if h.typed != nil && len(s.namespace.useEvent) == 0 && args == nil {
+		data, err := argument(p.Args)
+		if err == nil {
+			a.data, err = h.typed(ctx, s, data)
+		}
+		return err
+	}
+	if args == nil {
+		for _, arg := range p.Args {
+			args = append(args, arg)
+		}
+	}
+	reply, err := s.namespace.through(ctx, s, h, p.Name, args)
+	if err != nil {
+		return err
+	}
+	if !a.raw { // it has one value
+		reply = Args{slices.Concat(reply, Args{nil})[0]}
+	}
+	a.data, a.binary, err = encodeReply(reply)
+	return err
+}
+
+// through calls the middleware of events in order, and then the handler.
+func (n *namespace) through(ctx context.Context, s *Socket, h Handler, event string, args Args) (Args, error) {
+	next := func(ctx context.Context) (Args, error) { return h.call(ctx, s, event, args) }
+	for i := len(n.useEvent) - 1; i >= 0; i-- {
+		middleware, inner := n.useEvent[i].useEvent, next
+		next = func(ctx context.Context) (Args, error) { return middleware(ctx, s, event, args, inner) }
+	}
+	return next(ctx)
 }

@@ -2,6 +2,8 @@ package socket
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/moim-live/moim/modules/fault"
@@ -10,68 +12,96 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet"
 )
 
-// maxMalformed is how many messages in a row a plain client may send that
-// cannot be decoded. Each is answered; then the connection is closed.
+// maxMalformed is how many malformed messages in a row a plain client may send.
+// Each is answered; the last one closes the connection.
 const maxMalformed = 16
 
-// plain is the plain WebSocket endpoint. A client is let in, or refused by an HTTP
-// problem, before its connection becomes a WebSocket.
+// plain is the plain WebSocket endpoint. It authenticates a client before the
+// upgrade, and answers a refused one with an HTTP problem.
 type plain struct{}
 
 var _ endpoint = plain{}
 
-func (plain) codec() adapter.Codec    { return plainCodec{} }
-func (plain) name() string            { return "plain" }
-func (plain) farewell() *engine.Frame { return nil }
+// plainCodec is the encoding for clients of plain WebSockets.
+type plainCodec struct{}
 
-func (d plain) receive(ctx context.Context, s *session, data []byte) {
-	if s.socket == nil {
-		return // it ended while it was let in
+// Event implements [adapter.Codec]. Several arguments become an array.
+func (plainCodec) Event(env adapter.Envelope) *engine.Frame {
+	data := packet.Inline(env.Data, env.Binary)
+	if env.List && len(data) > 0 {
+		data = slices.Concat([]byte{'['}, data, []byte{']'})
 	}
-	m, err := packet.DecodeMessage(data)
+	head, body, tail := packet.MessageParts(env.Event, data)
+	return engine.Plain.Frame(head, body, tail)
+}
+
+func (plain) name() string                              { return "plain" }
+func (plain) codec(*namespace) adapter.Codec            { return plainCodec{} }
+func (plain) welcome(*Socket) *engine.Frame             { return nil }
+func (plain) refuse(*session, *namespace, *fault.Error) {} // accept answers
+func (plain) farewell(*namespace) *engine.Frame         { return nil }
+
+func (p plain) receive(ctx context.Context, s *session, in inbound) {
+	socket := s.find(mainNamespace)
+	if socket == nil || socket.disconnected.Load() {
+		return // the connection ended while the client was admitted, or the server ended it
+	}
+	m, err := packet.DecodeMessage(in.data)
 	if err != nil {
-		d.refuse(s, m, err)
+		p.malformed(s, socket, m, err)
 		return
 	}
 	s.malformed = 0
 	g := s.gateway
-	var answer packet.Message
-	g.within(ctx, func(ctx context.Context) {
-		reply, failure := g.handle(ctx, s.socket, m.Event, m.Data)
-		answer = packet.Message{ID: m.ID, HasID: true, Data: reply}
-		if failure != nil {
-			answer.Error = encodeFault(failure)
+	ctx, c := beginCall(ctx)
+	event := &packet.Packet{Name: m.Event}
+	if len(m.Data) > 0 {
+		event.Args = []json.RawMessage{m.Data}
+	}
+	a, failure := g.handle(ctx, socket, event, nil, in.refused)
+	if m.HasID {
+		data := packet.Inline(a.data, a.binary)
+		if a.raw {
+			data = slices.Concat([]byte{'['}, data, []byte{']'})
 		}
-	}, func() {
-		if m.HasID {
-			s.socket.Send(engine.Plain.Frame(answer.Append(nil)))
-		}
-	})
+		p.answer(socket, packet.Message{ID: m.ID, HasID: true, Data: data}, failure)
+	}
+	g.finishCall(c)
 }
 
-// accept lets a client in.
-func (d plain) accept(g *Gateway, conn *engine.Conn, h engine.Handshake) (engine.Receiver, error) {
+func (plain) answer(s *Socket, m packet.Message, failure *fault.Error) {
+	if failure != nil {
+		m.Error = encodeFault(failure)
+	}
+	s.send(engine.Plain.Frame(m.Append(nil)))
+}
+
+// accept authenticates and connects a client.
+func (p plain) accept(g *Gateway, conn *engine.Conn, h engine.Handshake, a allowance) (engine.Receiver, error) {
 	ctx, cancel := context.WithTimeout(h.Context, g.handlerTimeout)
 	defer cancel()
-	identity, failure := g.authenticate(ctx, Handshake{Handshake: h, Token: bearer(h.Header)})
-	if failure != nil {
-		return nil, refusal{failure}
+	shake := &Handshake{Handshake: h, Token: bearer(h.Header)}
+	s := &session{gateway: g, conn: conn, endpoint: p, allowance: a}
+	identity, failure := g.authenticate(ctx, *shake)
+	if failure == nil {
+		failure = s.countUser(ctx, identity)
 	}
-	s := newSession(g, conn, d, Handshake{Handshake: engine.Handshake{RemoteAddr: h.RemoteAddr, Protocol: h.Protocol}})
-	failure = s.connect(ctx, identity, func(*Socket) *engine.Frame { return nil }, func(*fault.Error) {})
+	if failure == nil {
+		failure = s.connect(ctx, g.namespaces[mainNamespace], identity, shake, nil)
+	}
 	if failure != nil {
+		s.uncount()
 		return nil, refusal{failure}
 	}
 	return s, nil
 }
 
-// refuse answers a message that cannot be decoded, with its id when that could
-// be read.
-func (plain) refuse(s *session, m packet.Message, err error) {
+// malformed answers a message that cannot be decoded, with its id if that is
+// known.
+func (p plain) malformed(s *session, socket *Socket, m packet.Message, err error) {
 	_, why, _ := strings.Cut(err.Error(), packet.ErrMalformed.Error()+": ")
 	failure := fault.ErrBadRequest.WithMessage("the message could not be read: " + why)
-	answer := packet.Message{ID: m.ID, HasID: m.HasID, Error: encodeFault(failure)}
-	s.socket.Send(engine.Plain.Frame(answer.Append(nil)))
+	p.answer(socket, packet.Message{ID: m.ID, HasID: m.HasID}, failure)
 	if s.malformed++; s.malformed >= maxMalformed {
 		s.conn.Close(engine.ParseError)
 	}

@@ -1,42 +1,63 @@
 package socket
 
 import (
-	"math"
+	"cmp"
+	"encoding/json"
 	"net/http"
 	"strconv"
 
 	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// refusalStatus is the HTTP status of a client that is not let in.
-func refusalStatus(kind fault.Kind) int {
-	switch kind {
-	case fault.Unauthenticated:
-		return http.StatusUnauthorized
-	case fault.Forbidden:
-		return http.StatusForbidden
-	case fault.RateLimited:
-		return http.StatusTooManyRequests
-	case fault.Unavailable:
-		return http.StatusServiceUnavailable
-	case fault.Internal:
-		return http.StatusInternalServerError
-	default:
-		return http.StatusBadRequest
-	}
+// encodeFault encodes a failure for a client.
+func encodeFault(f *fault.Error) json.RawMessage {
+	return encode(struct {
+		Code       string        `json:"code"`
+		Message    string        `json:"message"`
+		Errors     []fault.Field `json:"errors,omitempty"`
+		RetryAfter int           `json:"retryAfter,omitempty"` // seconds
+	}{f.Code, f.Message, f.Fields, retryLimited(f)})
 }
 
-// refusal is the answer to a client that is not let in: an RFC 9457 problem, as
-// the HTTP API answers.
+// encodeConnectError encodes the data of Socket.IO's connect_error.
+func encodeConnectError(f *fault.Error) json.RawMessage {
+	type code struct {
+		Code       string `json:"code"`
+		RetryAfter int    `json:"retryAfter,omitempty"`
+	}
+	return encode(struct {
+		Message string `json:"message"`
+		Data    code   `json:"data"`
+	}{f.Message, code{f.Code, retryLimited(f)}})
+}
+
+// encode encodes a value that contains only text and numbers.
+func encode(v any) json.RawMessage {
+	data, _ := rawjson.Marshal(v) // never fails for such a value
+	return data
+}
+
+// refusalStatus maps kinds of failure to HTTP statuses; others are 400.
+var refusalStatus = map[fault.Kind]int{
+	fault.Unauthenticated: http.StatusUnauthorized,
+	fault.Forbidden:       http.StatusForbidden,
+	fault.RateLimited:     http.StatusTooManyRequests,
+	fault.Unavailable:     http.StatusServiceUnavailable,
+	fault.Internal:        http.StatusInternalServerError,
+}
+
+// refusal answers a plain client that is not admitted with an RFC 9457 problem, as
+// the HTTP API does.
 type refusal struct{ fault *fault.Error }
 
 // Error implements error.
 func (r refusal) Error() string { return r.fault.Error() }
 
-// ServeHTTP implements [http.Handler]; the engine calls it.
+// ServeHTTP implements [http.Handler] for the engine.
 func (r refusal) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	status := refusalStatus(r.fault.Kind)
-	body := encoded(struct {
+	status := cmp.Or(refusalStatus[r.fault.Kind], http.StatusBadRequest)
+	body := encode(struct {
 		Type   string `json:"type"`
 		Title  string `json:"title"`
 		Status int    `json:"status"`
@@ -50,7 +71,7 @@ func (r refusal) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	case fault.Unauthenticated:
 		header.Set("WWW-Authenticate", `Bearer realm="moim"`)
 	case fault.Unavailable, fault.RateLimited:
-		header.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(r.fault.Retry.Seconds())))))
+		header.Set("Retry-After", strconv.Itoa(r.fault.RetryAfter()))
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client may be gone

@@ -34,22 +34,22 @@ func TestEmitterReachesBothEndpointsOnEveryNode(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	send(a.out.To(ctx, "lobby", "news", map[string]string{"text": "<모임>"}))
+	send(a.out.To("lobby").Emit(ctx, "news", map[string]string{"text": "<모임>"}))
 	io.want(`42["news",{"text":"<모임>"}]`)
 	plain.want(`{"event":"news","data":{"text":"<모임>"}}`)
-	send(a.out.ToUser(ctx, "carol", "hello", nil))
+	send(a.out.ToUser("carol").Emit(ctx, "hello", nil))
 	other.want(`{"event":"hello","data":null}`)
 
 	io.ask(`421["leave","lobby"]`, `431[{"data":{}}]`)
-	send(b.out.To(ctx, "lobby", "more", 1))
-	send(b.out.ToUser(ctx, "alice", "last", 2))
+	send(b.out.To("lobby").Emit(ctx, "more", 1))
+	send(b.out.ToUser("alice").Emit(ctx, "last", 2))
 	plain.want(`{"event":"more","data":1}`)
 	io.want(`42["last",2]`)
 
-	if a.out.To(ctx, "lobby", "connect", 1) == nil || a.out.To(ctx, "lobby", "", 1) == nil {
+	if a.out.To("lobby").Emit(ctx, "connect", 1) == nil || a.out.To("lobby").Emit(ctx, "", 1) == nil {
 		t.Error("a name was accepted that clients do not understand")
 	}
-	if a.out.To(ctx, "lobby", "x", make(chan int)) == nil {
+	if a.out.To("lobby").Emit(ctx, "x", make(chan int)) == nil {
 		t.Error("a value was accepted that is no JSON")
 	}
 }
@@ -61,7 +61,7 @@ func TestRoomsAreLeftOnClose(t *testing.T) {
 	n := start(t, adapter.NewMesh(), append(testHandlers(),
 		socket.OnConnect(func(_ context.Context, s *socket.Socket) error { sockets <- s; return nil }),
 		socket.OnDisconnect(func(s *socket.Socket, reason engine.Reason) {
-			if err := errors.Join(s.Join("too-late"), s.Emit("too-late", []byte("1"))); err != nil {
+			if err := errors.Join(s.Join("too-late"), s.Emit("too-late", 1)); err != nil {
 				t.Error(err)
 			}
 			ended <- reason
@@ -102,8 +102,8 @@ func TestRoomsAreLeftOnClose(t *testing.T) {
 	}
 }
 
-// TestWhatWasSentBeforeTheEndIsHandled closes right after writing.
-func TestWhatWasSentBeforeTheEndIsHandled(t *testing.T) {
+// TestMessagesBeforeTheEndAreHandled closes the connection right after writing.
+func TestMessagesBeforeTheEndAreHandled(t *testing.T) {
 	t.Parallel()
 	const messages = 50
 	type step struct {
@@ -138,7 +138,7 @@ func TestExpiry(t *testing.T) {
 	t.Parallel()
 	ended := make(chan engine.Reason, 2)
 	n := start(t, adapter.NewMesh(), socket.OnDisconnect(func(_ *socket.Socket, reason engine.Reason) { ended <- reason }))
-	io, plain := connectIO(t, n, "alice 300ms"), connectPlain(t, n, "alice 300ms")
+	io, plain := connectIO(t, n, "alice 5s"), connectPlain(t, n, "alice 5s") // a busy machine needs time to connect
 	io.want(`41`)
 	io.wantClosed(websocket.CloseNoStatusReceived)
 	plain.wantClosed(4003)
@@ -155,7 +155,7 @@ func TestDisconnectOnEveryNode(t *testing.T) {
 	a, b := start(t, mesh, testHandlers()...), start(t, mesh, testHandlers()...)
 	ioA, ioB, plainB, other := connectIO(t, a, "alice"), connectIO(t, b, "alice"), connectPlain(t, b, "alice"), connectIO(t, b, "bob")
 	eventually(t, "alice has two sockets on the other node", func() bool { return len(b.hub.Sockets("user:alice")) == 2 })
-	if err := a.out.Disconnect(t.Context(), "alice"); err != nil {
+	if err := a.out.DisconnectUser(t.Context(), "alice"); err != nil {
 		t.Fatal(err)
 	}
 	for _, io := range []*client{ioA, ioB} {
@@ -188,8 +188,9 @@ func TestDrainClosesTheTransportOnly(t *testing.T) {
 	_ = response.Body.Close()
 }
 
-// TestKickedSocketsMessagesAreDropped ends a socket while its messages wait.
-func TestKickedSocketsMessagesAreDropped(t *testing.T) {
+// TestDisconnectedSocketsMessagesAreDropped disconnects a socket that has queued
+// messages.
+func TestDisconnectedSocketsMessagesAreDropped(t *testing.T) {
 	t.Parallel()
 	var out *socket.Emitter
 	handled := make(chan int, 10)
@@ -197,7 +198,7 @@ func TestKickedSocketsMessagesAreDropped(t *testing.T) {
 	n := start(t, adapter.NewMesh(),
 		socket.On("x", func(ctx context.Context, s *socket.Socket, n int) (struct{}, error) {
 			handled <- n
-			return struct{}{}, out.Disconnect(ctx, s.UserID())
+			return struct{}{}, out.DisconnectUser(ctx, s.UserID())
 		}),
 		socket.OnDisconnect(func(*socket.Socket, engine.Reason) { close(ended) }))
 	out = n.out
@@ -215,7 +216,7 @@ func TestKickedSocketsMessagesAreDropped(t *testing.T) {
 	}
 }
 
-// TestHandlersEndSoonAfterTheirConnection has one that waits for its context.
+// TestHandlersEndSoonAfterTheirConnection has a handler that waits for its context.
 func TestHandlersEndSoonAfterTheirConnection(t *testing.T) {
 	t.Parallel()
 	waiting, ended := make(chan struct{}), make(chan engine.Reason, 1)
@@ -300,4 +301,21 @@ func TestStopTwiceAndBeforeStart(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestToSkipsTheSender sends to a room of two sockets on two nodes.
+func TestToSkipsTheSender(t *testing.T) {
+	t.Parallel()
+	mesh := adapter.NewMesh()
+	a := start(t, mesh, append(testHandlers(), socket.On("say", func(ctx context.Context, s *socket.Socket, text string) (string, error) {
+		return "said", s.To("lobby").Emit(ctx, "said", text)
+	}))...)
+	b := start(t, mesh, testHandlers()...)
+	alice, bob := connectPlain(t, a, "alice"), connectPlain(t, b, "bob")
+	for _, c := range []*client{alice, bob} {
+		c.ask(`{"id":1,"event":"join","data":"lobby"}`, `{"id":1,"data":{}}`)
+	}
+	alice.ask(`{"id":2,"event":"say","data":"hi"}`, `{"id":2,"data":"said"}`)
+	bob.want(`{"event":"said","data":"hi"}`)
+	alice.ask(`{"id":3,"event":"join","data":"lobby"}`, `{"id":3,"data":{}}`)
 }

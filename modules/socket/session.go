@@ -1,8 +1,8 @@
 package socket
 
 import (
-	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,93 +10,103 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
+	"github.com/moim-live/moim/modules/socket/recovery"
 )
 
 const (
-	// defaultConnectTimeout is how long a connection may be without a socket.
-	defaultConnectTimeout = 45 * time.Second
-
-	// defaultCloseGrace is how long what a client sent before its connection
-	// ended may still be handled.
+	// defaultCloseGrace is how long handlers may run after the connection has
+	// ended.
 	defaultCloseGrace = 5 * time.Second
 
-	// queuedMessages is how many messages of the largest size wait for a
-	// slow handler before the connection is read no further, and messageCost
-	// what each counts for besides its length, in bytes.
+	// queuedMessages bounds the queue of a session: when it holds this many
+	// messages of the largest size, the connection pauses.
 	queuedMessages = 4
-	messageCost    = 256
+	// messageCost is what a message counts in the queue besides its bytes.
+	messageCost = 256
 )
 
-// endpoint is what differs between the two ways in. Its methods run on the
-// session's goroutine.
+// endpoint is the part of a session that depends on its protocol. Sessions call it
+// from their own goroutine.
 type endpoint interface {
-	codec() adapter.Codec
-	name() string
-	// receive handles one message, which it may keep.
-	receive(ctx context.Context, s *session, data []byte)
-	// farewell tells the client that the server ends the socket; nil: the
-	// connection's close code does.
-	farewell() *engine.Frame
+	name() string // for metrics
+	// codec returns the encoding of events for the sockets of a namespace.
+	codec(n *namespace) adapter.Codec
+	// receive handles one message. It may keep it.
+	receive(ctx context.Context, s *session, in inbound)
+	// welcome returns the first frame for a connected socket, or nil.
+	welcome(s *Socket) *engine.Frame
+	// refuse answers a client whose socket was refused.
+	refuse(s *session, n *namespace, failure *fault.Error)
+	// farewell returns the frame that announces a disconnection by the server.
+	// It is nil where the close code says it.
+	farewell(n *namespace) *engine.Frame
 }
 
-// session is one connection: it queues a few of its messages and handles them
-// one after the other in a goroutine that exists only while there are any.
+// session is one connection. It queues messages and handles them in order, in a
+// goroutine that runs only while the queue has messages.
 type session struct {
-	gateway   *Gateway
-	conn      *engine.Conn
-	endpoint  endpoint
-	handshake Handshake // for the session's goroutine only, like the next two
-	malformed int       // messages in a row
-	connectBy time.Time // set while there is no socket
+	gateway  *Gateway
+	conn     *engine.Conn
+	endpoint endpoint
 
-	mu      sync.Mutex
-	queue   [][]byte
-	paused  bool  // the queue is full
-	queued  int64 // cost of queue
-	working bool
-	abort   context.CancelFunc // ends the context of the message that is being handled
-	late    bool               // it is to end, and those of all others
-	idle    chan struct{}      // closed when all messages are handled; nil: nobody waits
-	ended   bool
-	reason  engine.Reason
-	socket  *Socket
-	timer   *time.Timer // until connectBy, then until the identity expires
+	// Used by the session's goroutine only.
+	handshake *Handshake
+	allowance allowance // see there for what others use
+	malformed int       // malformed messages in a row
+	connectBy time.Time // deadline for a socket
+
+	mu        sync.Mutex
+	partial   *inbound // a message whose binary messages have not all arrived
+	missing   int      // how many of them
+	queue     []inbound
+	paused    bool               // the queue is full, or the client throttled
+	throttled bool               // a request was refused a moment ago
+	met       bool               // the client has had a socket
+	queued    int64              // cost of the queue, in bytes
+	running   bool               // the goroutine runs
+	cancel    context.CancelFunc // of the current handler's context
+	aborted   bool               // cancel all further handlers
+	idle      chan struct{}      // closed when the queue is empty; nil if nobody waits
+	ended     bool
+	reason    engine.Reason
+	sockets   []*Socket   // one for each namespace that the client is connected to
+	left      []*Socket   // sockets that the server has disconnected
+	dismissed []string    // their namespaces
+	timer     *time.Timer // first for connectBy, then for closeGrace
 }
 
 var _ engine.Receiver = (*session)(nil)
 
-func newSession(g *Gateway, conn *engine.Conn, d endpoint, h Handshake) *session {
-	return &session{gateway: g, conn: conn, endpoint: d, handshake: h}
+// findLocked returns the socket in a namespace, or nil.
+func (s *session) findLocked(namespace string) *Socket {
+	for _, socket := range s.sockets {
+		if socket.namespace.name == namespace {
+			return socket
+		}
+	}
+	return nil
 }
 
-// Message implements [engine.Receiver].
-func (s *session) Message(data []byte) {
+// find returns the socket in a namespace, or nil.
+func (s *session) find(namespace string) *Socket {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.queue = append(s.queue, bytes.Clone(data))
-	s.queued += int64(len(data)) + messageCost
-	s.wakeLocked()
-	s.paceLocked()
+	return s.findLocked(namespace)
 }
 
-// paceLocked lets the client be read from while the queue has space.
-func (s *session) paceLocked() {
-	full := s.queued >= queuedMessages*s.gateway.cfg.MaxFrame
-	switch {
-	case full == s.paused:
-	case full:
-		s.conn.Pause()
-	default:
-		s.conn.Resume()
+// updatePauseLocked pauses the connection while the queue is full or the client is throttled.
+func (s *session) updatePauseLocked() {
+	full := s.queued >= queuedMessages*s.gateway.cfg.MaxFrame || len(s.queue) >= queuedRequests || s.throttled
+	if full != s.paused {
+		s.paused = full
+		s.conn.Pause(full)
 	}
-	s.paused = full
 }
 
-// Finish implements [engine.Receiver]. It waits as long as handlers may take
-// whose connection has ended.
+// Finish implements [engine.Receiver]. Handlers get closeGrace to finish.
 func (s *session) Finish(ctx context.Context) {
 	s.mu.Lock()
-	if !s.working {
+	if !s.running {
 		s.mu.Unlock()
 		return
 	}
@@ -109,197 +119,256 @@ func (s *session) Finish(ctx context.Context) {
 	case <-idle:
 	case <-ctx.Done():
 	case <-grace.C:
-		s.interrupt()
-	}
-}
-
-// Closed implements [engine.Receiver].
-func (s *session) Closed(reason engine.Reason) {
-	s.mu.Lock()
-	s.ended, s.reason = true, reason
-	if s.timer != nil {
-		s.timer.Stop()
-		s.timer = nil
-	}
-	if s.working || len(s.queue) > 0 {
-		s.timer = time.AfterFunc(s.gateway.closeGrace, s.interrupt)
-	}
-	socket := s.socket
-	s.wakeLocked()
-	s.mu.Unlock()
-	if socket != nil {
-		socket.close()
-	}
-}
-
-func (s *session) interrupt() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.late = true
-	if s.abort != nil {
 		s.abort()
 	}
 }
 
-func (s *session) wakeLocked() {
-	if s.working {
+// Closed implements [engine.Receiver]. Messages that wait to be handled are dropped: nobody
+// would read the answers, and a client could leave more work than it may have.
+func (s *session) Closed(reason engine.Reason) {
+	s.allowance.settle()
+	s.mu.Lock()
+	s.ended, s.reason = true, reason
+	s.queue, s.queued = nil, 0
+	s.setTimerLocked(nil)
+	if s.running {
+		s.setTimerLocked(time.AfterFunc(s.gateway.closeGrace, s.abort))
+	}
+	sockets := slices.Clone(s.sockets)
+	s.startLocked()
+	s.mu.Unlock()
+	for _, socket := range sockets {
+		socket.close(reason)
+	}
+}
+
+// abort cancels the current handler, and drops the messages that wait to be handled.
+func (s *session) abort() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.aborted = true
+	s.queue, s.queued = nil, 0
+	if s.cancel != nil {
+		s.cancel()
+	}
+}
+
+// startLocked starts the session's goroutine unless it runs.
+func (s *session) startLocked() {
+	if s.running {
 		return
 	}
-	if s.working = s.gateway.work.Run(s.run); !s.working { // the gateway has stopped
+	if s.running = s.gateway.work.Run(s.run); !s.running { // the gateway has stopped
 		s.queue, s.queued = nil, 0
 	}
 }
 
-// run handles the queued messages, and the end once they are done.
+// run handles the queued messages, and then the ends of sockets.
 func (s *session) run(ctx context.Context) {
 	for {
-		data, ok := s.next()
+		in, ok := s.next()
 		if !ok {
 			return
 		}
-		if socket := s.socket; socket == nil || !socket.kicked.Load() {
-			s.handle(ctx, data)
-		}
+		s.handle(ctx, in)
 	}
 }
 
 // handle handles one message, with a deadline.
-func (s *session) handle(ctx context.Context, data []byte) {
+func (s *session) handle(ctx context.Context, in inbound) {
 	ctx, cancel := context.WithTimeout(ctx, s.gateway.handlerTimeout)
 	defer cancel()
 	s.mu.Lock()
-	s.abort = cancel
-	if s.late {
+	s.cancel = cancel
+	if s.aborted {
 		cancel()
 	}
 	s.mu.Unlock()
-	s.endpoint.receive(ctx, s, data)
+	s.endpoint.receive(ctx, s, in)
 }
 
-// next takes a message from the queue. Without one it ends the goroutine, and
-// the socket when the connection has ended.
-func (s *session) next() ([]byte, bool) {
-	s.mu.Lock()
-	if len(s.queue) > 0 {
-		data := s.queue[0]
-		s.queue[0] = nil
-		s.queue = s.queue[1:]
-		s.queued -= int64(len(data)) + messageCost
-		s.paceLocked()
+// next takes a message from the queue. If the queue is empty it returns false, and
+// ends the sockets of an ended connection. Before, it ends the sockets that the server
+// has disconnected.
+func (s *session) next() (in inbound, ok bool) {
+	for {
+		s.mu.Lock()
+		if len(s.left) == 0 {
+			break
+		}
+		socket := s.left[0]
+		s.left = s.left[1:]
 		s.mu.Unlock()
-		return data, true
+		s.gateway.disconnected(socket, engine.ServerDisconnect)
 	}
-	s.queue, s.working, s.abort = nil, false, nil
+	if len(s.queue) > 0 {
+		in = s.queue[0]
+		s.queue[0] = inbound{}
+		s.queue = s.queue[1:]
+		s.queued -= in.cost()
+		s.updatePauseLocked()
+		s.mu.Unlock()
+		return in, true
+	}
+	s.queue, s.running, s.cancel = nil, false, nil
 	if s.idle != nil {
 		close(s.idle)
 		s.idle = nil
 	}
-	socket, ended, reason := s.socket, s.ended, s.reason
+	var sockets []*Socket
+	reason, ended := s.reason, s.ended
 	if ended {
-		s.socket = nil
-		if s.timer != nil {
-			s.timer.Stop()
-		}
+		sockets, s.sockets = s.sockets, nil
+		s.setTimerLocked(nil)
 	}
 	s.mu.Unlock()
-	if ended && socket != nil {
-		socket.close() // Closed may not have come to it yet
+	for _, socket := range sockets {
+		socket.close(reason) // Closed may not have closed it yet
 		s.gateway.disconnected(socket, reason)
 	}
-	return nil, false
+	if ended {
+		s.uncount()
+	}
+	return in, false
 }
 
-// connect makes the session's socket, or returns why it may not be. welcome
-// builds what the client is told first, or returns nil; refuse tells it the
-// opposite.
-func (s *session) connect(ctx context.Context, identity auth.Identity,
-	welcome func(*Socket) *engine.Frame, refuse func(*fault.Error),
-) (failure *fault.Error) {
+// connect creates a socket and runs the OnConnect handlers. If the client comes back from
+// another connection, the socket has the state of that one. connect returns the failure
+// of a refused socket.
+func (s *session) connect(ctx context.Context, n *namespace, identity auth.Identity, h *Handshake, from *recovery.Returning) *fault.Error {
 	g := s.gateway
-	socket := newSocket(identity, s.endpoint, s.conn, g.deps.Hub, g.own)
-	if !s.adopt(socket) || !socket.enter() {
-		s.drop(socket)
+	socket := &Socket{id: engine.NewID(), identity: identity, session: s, namespace: n}
+	socket.makeRecoverable(from)
+	if g.keepHandshakes {
+		socket.handshake = h
+	}
+	if !s.addSocket(socket) || !socket.joinOwnRooms() {
+		s.removeSocket(socket)
+		return nil
+	}
+	if from != nil && !socket.resume(ctx, from) {
+		known := s.removeSocket(socket)
+		socket.abandon()
+		if known {
+			return s.connect(ctx, n, identity, h, nil) // a new one
+		}
+		g.metrics.connect(s.endpoint.name()) // the server has disconnected it, and it ends by itself
 		return nil
 	}
 	g.metrics.connect(s.endpoint.name())
-	g.within(ctx, func(ctx context.Context) { failure = g.connected(ctx, socket) }, func() {
-		if failure == nil {
-			if socket.open(welcome(socket)) {
-				s.expireAt(socket, identity.Expires)
-			}
-			return
-		}
-		g.metrics.refuse(failure)
-		s.drop(socket)
-		if socket.close() {
-			refuse(failure)
-		}
-	})
-	if failure != nil {
+	if from != nil {
+		g.metrics.recovered.Inc()
+	}
+	ctx, c := beginCall(ctx)
+	failure := g.connected(ctx, socket)
+	if failure == nil {
+		socket.open(s.endpoint.welcome(socket))
+		g.finishCall(c)
+		return nil
+	}
+	g.metrics.refuse(failure)
+	removed := s.removeSocket(socket) // or the server has disconnected it, and it ends by itself
+	if socket.close(engine.Refused) {
+		s.endpoint.refuse(s, n, failure)
+	}
+	g.finishCall(c)
+	if removed {
 		g.disconnected(socket, engine.Refused)
 	}
 	return failure
 }
 
-// adopt makes socket the session's, unless the connection has ended.
-func (s *session) adopt(socket *Socket) bool {
+// wasDismissed reports whether the server has disconnected a socket in a namespace.
+func (s *session) wasDismissed(namespace string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.dismissed, namespace)
+}
+
+// addSocket reports false if the connection has ended.
+func (s *session) addSocket(socket *Socket) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return false
 	}
-	s.socket = socket
+	s.sockets, s.met = append(s.sockets, socket), true
 	return true
 }
 
-// drop ends the session's tie to socket; the connection may make another.
-func (s *session) drop(socket *Socket) {
+// removeSocket removes socket, so that the client can connect to its namespace again.
+// It reports false if the socket was removed before.
+func (s *session) removeSocket(socket *Socket) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.socket == socket {
-		s.socket = nil
+	return s.removeSocketLocked(socket)
+}
+
+func (s *session) removeSocketLocked(socket *Socket) bool {
+	i := slices.Index(s.sockets, socket)
+	if i < 0 {
+		return false
+	}
+	s.sockets = slices.Delete(s.sockets, i, i+1)
+	return true
+}
+
+// disconnectAll closes the connection and all of its sockets. Messages that wait to be
+// handled are dropped.
+func (s *session) disconnectAll(reason engine.Reason) {
+	s.mu.Lock()
+	sockets := slices.Clone(s.sockets)
+	s.mu.Unlock()
+	for _, socket := range sockets {
+		socket.disconnected.Store(true)
+		if last := s.endpoint.farewell(socket.namespace); socket.close(reason) && last != nil {
+			s.conn.Send(last)
+		}
+	}
+	s.conn.Close(reason)
+}
+
+// disconnect removes a socket that the server has disconnected, and has its
+// OnDisconnect handlers run after the current message.
+func (s *session) disconnect(socket *Socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.removeSocketLocked(socket) {
+		s.left, s.dismissed = append(s.left, socket), append(s.dismissed, socket.namespace.name)
+		s.startLocked()
 	}
 }
 
-// connectSoon gives the client a while to make a socket.
-func (s *session) connectSoon() {
-	s.connectBy = time.Now().Add(s.gateway.connectTimeout)
-	s.expectSocket()
+// startConnectTimeout closes the connection if it has no socket in time.
+func (s *session) startConnectTimeout() {
+	s.connectBy = time.Now().Add(s.gateway.cfg.ConnectTimeout)
+	s.awaitSocket()
 }
 
-// expectSocket closes the connection when it has no socket at s.connectBy.
-func (s *session) expectSocket() {
-	s.arm(time.Until(s.connectBy), func() {
+// awaitSocket closes the connection if it has no socket at connectBy.
+func (s *session) awaitSocket() {
+	s.setTimer(s.connectBy, func() {
 		s.mu.Lock()
-		idle := s.socket == nil
+		connected := len(s.sockets) > 0
 		s.mu.Unlock()
-		if idle {
+		if !connected {
 			s.conn.Close(engine.ConnectTimeout)
 		}
 	})
 }
 
-// expireAt ends socket when its identity does.
-func (s *session) expireAt(socket *Socket, at time.Time) {
-	if at.IsZero() {
-		s.arm(0, nil)
-		return
-	}
-	s.arm(time.Until(at), func() { socket.Disconnect(engine.Expired) })
-}
-
-// arm replaces the session's timer; without fn there is none.
-func (s *session) arm(after time.Duration, fn func()) {
+// setTimer replaces the timer, unless the connection has ended.
+func (s *session) setTimer(at time.Time, fn func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
-		return
+	if !s.ended {
+		s.setTimerLocked(time.AfterFunc(time.Until(at), fn))
 	}
+}
+
+func (s *session) setTimerLocked(timer *time.Timer) {
 	if s.timer != nil {
 		s.timer.Stop()
-		s.timer = nil
 	}
-	if fn != nil {
-		s.timer = time.AfterFunc(after, fn)
-	}
+	s.timer = timer
 }

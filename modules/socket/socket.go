@@ -1,8 +1,11 @@
 package socket
 
 import (
+	"encoding/json"
+	"reflect"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
@@ -10,211 +13,345 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// Bounds of one socket.
+// Limits of one socket.
 const (
-	maxRooms = 20_000 // rooms that a program has it join
-	maxHeld  = 1_024  // frames that wait for its OnConnect handlers
+	maxRooms = 20_000 // rooms that the program joins
+	maxHeld  = 1_024  // frames held back while OnConnect handlers run
 )
 
 var errTooManyRooms = fault.New(fault.Conflict, "limit_reached", "this socket is in too many rooms")
 
-// The states of a [Socket], in the order in which it goes through them.
+// The states of a [Socket], in order.
 const (
-	connecting int32 = iota // what it is sent is held back
+	connecting int32 = iota // frames are held back
 	open
 	closed
 )
 
-// Socket is one client's connection on this node. Its methods may be called
-// concurrently; sockets are compared by address.
+// Socket is one client on this node, in one namespace. Its methods may be called
+// concurrently. Compare sockets by address.
 type Socket struct {
-	id       string
-	identity auth.Identity
-	endpoint endpoint
-	conn     *engine.Conn
-	hub      *adapter.Hub
-	own      *adapter.Owner // of the user's room
+	id        string
+	identity  auth.Identity
+	session   *session
+	namespace *namespace
+	handshake *Handshake // nil if no handler may read it
 
-	state  atomic.Int32
-	kicked atomic.Bool // the server ended it: nothing more is handled
+	state        atomic.Int32
+	disconnected atomic.Bool // by the server: no more messages are handled
 
-	mu    sync.Mutex
-	held  []*engine.Frame
-	rooms map[string]*adapter.Owner // and who put it there; without the user's room, nil while there are none
+	mu         sync.Mutex
+	held       []*engine.Frame
+	rooms      map[string]*adapter.Owner  // with who joined them; without the socket's own rooms; nil when empty
+	inOwnRooms bool                       // as the bridge was told
+	recovery   *recoverable               // nil unless it may be recovered; set before the socket is open
+	moved      map[string]json.RawMessage // data of another node, until Data asks for it
+	expiry     *time.Timer                // disconnects the socket when its identity expires
+	data       map[reflect.Type]any       // see Data
+	acks       map[uint64]func(Args)      // take acknowledgements: see sendWithAck
+	nextID     uint64                     // of an acknowledgement
 }
 
-var _ adapter.Socket = (*Socket)(nil)
-
-func newSocket(identity auth.Identity, d endpoint, conn *engine.Conn, hub *adapter.Hub, own *adapter.Owner) *Socket {
-	return &Socket{id: newID(), identity: identity, endpoint: d, conn: conn, hub: hub, own: own}
-}
-
-// ID returns the socket's id, unique in the cluster; over Socket.IO the client
-// knows it as socket.id.
+// ID returns the socket's id, which is unique in the cluster. Over Socket.IO, it
+// is the client's socket.id.
 func (s *Socket) ID() string { return s.id }
 
-// UserID returns the id of the user that the socket speaks for.
+// UserID returns the id of the user.
 func (s *Socket) UserID() string { return s.identity.UserID }
 
-// Identity returns what the authenticator said about the client.
+// Identity returns the result of the [Authenticator].
 func (s *Socket) Identity() auth.Identity { return s.identity }
 
-// Codec returns what encodes events for this socket.
-func (s *Socket) Codec() adapter.Codec { return s.endpoint.codec() }
+// Namespace returns the name of the socket's namespace.
+func (s *Socket) Namespace() string { return s.namespace.name }
 
-// Send queues a frame that the socket's codec has built. It never blocks: a
-// socket whose queue is full is closed. A closed socket drops it.
-func (s *Socket) Send(f *engine.Frame) {
-	switch s.state.Load() {
-	case open:
-		s.conn.Send(f)
-	case connecting:
-		s.hold(f)
+// Handshake returns the request and the auth payload with which the client
+// connected. It holds the client's token: do not log it. Do not modify it.
+func (s *Socket) Handshake() Handshake {
+	if s.handshake == nil { // no handler of the program was registered
+		return Handshake{}
 	}
+	return *s.handshake
 }
 
-// SendAll is [Socket.Send] for several frames, which go out in one write where
-// the network takes them. It does not keep the slice.
-func (s *Socket) SendAll(frames []*engine.Frame) {
-	if s.state.Load() == open {
-		s.conn.SendAll(frames)
+// Data returns the program's own data of type T about a socket. It is the zero value
+// at first. The caller guards it if several goroutines use it. A client that comes back
+// to another node has what JSON holds of it: do not change it after the OnDisconnect
+// handlers.
+func Data[T any](s *Socket) *T {
+	key := reflect.TypeFor[T]()
+	s.mu.Lock()
+	if data, ok := s.data[key].(*T); ok {
+		s.mu.Unlock()
+		return data
+	}
+	moved, isMoved := s.moved[typeName(key)]
+	delete(s.moved, typeName(key))
+	s.mu.Unlock()
+	data := new(T)
+	if isMoved {
+		_ = json.Unmarshal(moved, data) // another version of the program may have another T
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if other, ok := s.data[key].(*T); ok { // another call was faster
+		return other
+	}
+	if s.data == nil {
+		s.data = make(map[reflect.Type]any)
+	}
+	s.data[key] = data
+	return data
+}
+
+// Emit sends an event to this socket only. The arguments are encoded as JSON; []byte
+// and [Binary] are sent as binary data. It does not block, and does nothing once the
+// socket is closed. It returns an error for an event name that Socket.IO reserves,
+// and an [adapter.ReservedError] for an event that a module has reserved.
+func (s *Socket) Emit(event string, args ...any) error {
+	env, err := encodeEvent(s.program(), event, args)
+	if err == nil {
+		env.Offset = s.session.gateway.recovery.Offset()
+		s.send(s.codec().Event(env))
+	}
+	return err
+}
+
+// Volatile returns s for events that are worthless later. Its Emit drops them while the
+// client does not take what was sent before.
+func (s *Socket) Volatile() Volatile { return Volatile{s} }
+
+// Volatile sends events to one socket, and may drop them: see [Socket.Volatile].
+type Volatile struct{ socket *Socket }
+
+// Emit is [Socket.Emit] for an event that may be dropped.
+func (v Volatile) Emit(event string, args ...any) error {
+	env, err := encodeEvent(v.socket.program(), event, args)
+	if err == nil && v.socket.session.conn.Writable() {
+		v.socket.send(v.socket.codec().Event(env))
+	}
+	return err
+}
+
+func (s *Socket) program() *adapter.Owner { return s.session.gateway.program() }
+
+// codec returns the encoding of events for this socket.
+func (s *Socket) codec() adapter.Codec { return s.session.endpoint.codec(s.namespace) }
+
+// Rooms returns the rooms that the socket has joined, in no order, and its id, which
+// is a room of its own. Rooms of modules are not among them.
+func (s *Socket) Rooms() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rooms := []string{s.id}
+	for name, owner := range s.rooms {
+		if room, in := s.namespace.roomOf(name); in && owner == s.program() {
+			rooms = append(rooms, room)
+		}
+	}
+	return rooms
+}
+
+// Join adds the socket to a room. It does nothing once the socket is closed. It
+// returns an [adapter.ReservedError] for a room that a module has reserved, which
+// includes users' rooms, and limit_reached beyond 20,000 rooms.
+func (s *Socket) Join(room string) error { return s.join(s.program(), room) }
+
+func (s *Socket) join(o *adapter.Owner, room string) error {
+	name, err := s.namespace.room(o, room)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, in := s.rooms[name]; in || s.state.Load() == closed {
+		return nil
+	}
+	if o == s.program() && len(s.rooms) >= maxRooms {
+		return errTooManyRooms
+	}
+	if s.rooms == nil {
+		s.rooms = make(map[string]*adapter.Owner)
+	}
+	s.rooms[name] = o
+	s.tellBridge(o, room, 1)
+	return o.Join(name, member{s})
+}
+
+// Leave removes the socket from a room that it joined. It returns an
+// [adapter.ReservedError] for a room that a module has reserved.
+func (s *Socket) Leave(room string) error { return s.leave(s.program(), room) }
+
+func (s *Socket) leave(o *adapter.Owner, room string) error {
+	name, err := s.namespace.room(o, room)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, in := s.rooms[name]; in {
+		delete(s.rooms, name)
+		o.Leave(name, member{s})
+		s.tellBridge(o, room, -1)
+	}
+	return nil
+}
+
+// Disconnect removes the client from the socket's namespace, or closes its
+// connection. Messages that wait to be handled are dropped. A Socket.IO client does
+// not reconnect by itself. Over a plain WebSocket the connection is always closed.
+func (s *Socket) Disconnect(closeConnection bool) {
+	s.forget() // its client may be away
+	farewell := s.session.endpoint.farewell(s.namespace)
+	if closeConnection || farewell == nil {
+		s.session.disconnectAll(engine.Disconnected)
 		return
 	}
-	for _, f := range frames {
-		s.Send(f)
+	s.disconnected.Store(true)
+	if s.close(engine.ServerDisconnect) {
+		s.session.conn.Send(farewell)
+		s.session.disconnect(s)
 	}
 }
 
-// Busy reports whether so much is queued for the client that what can wait
-// should.
-func (s *Socket) Busy() bool { return s.conn.Busy() }
+// send sends a frame, or holds it back while the socket connects.
+func (s *Socket) send(f *engine.Frame) {
+	switch s.state.Load() {
+	case open:
+		s.deliver(f)
+	case connecting:
+		s.hold(f)
+	default:
+		s.miss(f)
+	}
+}
+
+// deliver sends a frame of an open socket.
+func (s *Socket) deliver(f *engine.Frame) {
+	if s.recovery == nil || f.Offset() == "" {
+		s.session.conn.Send(f)
+		return
+	}
+	s.recovery.Add(f, s.session.conn.Send)
+}
 
 func (s *Socket) hold(f *engine.Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch state := s.state.Load(); {
 	case state == closed:
+		s.miss(f)
 	case state == open:
-		s.conn.Send(f)
+		s.deliver(f)
+	case len(s.held) >= maxHeld/2 && f.IsLossy():
 	case len(s.held) >= maxHeld:
-		s.conn.Close(engine.SlowConsumer)
+		s.session.conn.Close(engine.SlowConsumer)
 	default:
 		s.held = append(s.held, f)
 	}
 }
 
-// Emit sends an event to this socket alone. data is JSON; it is copied. Once the
-// socket is closed it does nothing. It returns an error for a name that
-// Socket.IO keeps for itself, and an [adapter.ReservedError] for an event of a
-// module.
-func (s *Socket) Emit(event string, data []byte) error { return s.EmitAs(s.hub.Owner, event, data) }
-
-// EmitAs is [Socket.Emit] for a module that has reserved the event.
-func (s *Socket) EmitAs(o *adapter.Owner, event string, data []byte) error {
-	if err := checkEvent(o, event); err != nil {
-		return err
-	}
-	s.Send(s.Codec().Event(event, data))
-	return nil
-}
-
-// Join puts the socket into a room of the hub. Once the socket is closed it
-// does nothing. It returns an [adapter.ReservedError] for a room of a module,
-// users' rooms among them, and limit_reached for a room beyond 20,000.
-func (s *Socket) Join(room string) error { return s.JoinAs(s.hub.Owner, room) }
-
-// JoinAs is [Socket.Join] for a module that has reserved the room. It has no
-// limit: the module knows its own.
-func (s *Socket) JoinAs(o *adapter.Owner, room string) error {
-	if err := o.CheckRoom(room); err != nil {
-		return err
-	}
+// joinOwnRooms adds the socket to its user's room, to that of its id, and to that of
+// all sockets of its namespace. It reports false if the socket is closed.
+func (s *Socket) joinOwnRooms() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, in := s.rooms[room]; in || s.state.Load() == closed {
-		return nil
+	if s.state.Load() == closed || s.own().Join(userRoom(s.UserID()), s.userMember()) != nil {
+		return false
 	}
-	if o == s.hub.Owner && len(s.rooms) >= maxRooms {
-		return errTooManyRooms
+	for _, room := range s.localRooms() {
+		s.own().JoinLocal(room, member{s})
 	}
-	if s.rooms == nil {
-		s.rooms = make(map[string]*adapter.Owner)
-	}
-	s.rooms[room] = o
-	return o.Join(room, s)
+	s.tellOwnRooms(true)
+	return true
 }
 
-// Leave takes the socket out of a room that it joined. It returns an
-// [adapter.ReservedError] for a room of a module.
-func (s *Socket) Leave(room string) error { return s.LeaveAs(s.hub.Owner, room) }
+func (s *Socket) own() *adapter.Owner { return s.session.gateway.own }
 
-// LeaveAs is [Socket.Leave] for a module that has reserved the room.
-func (s *Socket) LeaveAs(o *adapter.Owner, room string) error {
-	if err := o.CheckRoom(room); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, in := s.rooms[room]; in {
-		delete(s.rooms, room)
-		o.Leave(room, s)
-	}
-	return nil
+// localRooms are rooms that other nodes do not send to.
+func (s *Socket) localRooms() []string {
+	return []string{idRoom(s.id), allRoom(s.namespace.name)}
 }
 
-// Disconnect tells the client that the server ends the socket, so that it does
-// not come back by itself, and closes the connection with reason. Messages that
-// wait to be handled are dropped.
-func (s *Socket) Disconnect(reason engine.Reason) {
-	s.kicked.Store(true)
-	if !s.close() {
-		return
+// userMember is the socket in its user's room. What is sent to a user arrives in the
+// main namespace only.
+func (s *Socket) userMember() adapter.Socket {
+	if s.namespace.name == mainNamespace {
+		return member{s}
 	}
-	if farewell := s.endpoint.farewell(); farewell != nil {
-		s.conn.Send(farewell)
-	}
-	s.conn.Close(reason)
+	return silent{member{s}}
 }
 
-// enter puts the socket into its user's room. It reports false when the socket
-// was closed before.
-func (s *Socket) enter() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state.Load() != closed && s.own.Join(userRoom(s.UserID()), s) == nil
-}
-
-// open lets the socket receive: welcome, if any, first, then what was held. It
-// reports false when the socket was closed before.
-func (s *Socket) open(welcome *engine.Frame) bool {
+// open sends what a recovered socket missed, welcome, which may be nil, and the frames held
+// back.
+func (s *Socket) open(welcome *engine.Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state.Load() == closed {
-		return false
+		return
 	}
+	s.keepLocked()
+	s.sendMissed()
 	if welcome != nil {
-		s.conn.Send(welcome)
+		s.session.conn.Send(welcome)
 	}
 	for _, f := range s.held {
-		s.conn.Send(f)
+		s.deliver(f)
 	}
 	s.held = nil
-	s.state.Store(open)
+	if s.state.CompareAndSwap(connecting, open) && !s.identity.Expires.IsZero() {
+		s.expiry = time.AfterFunc(time.Until(s.identity.Expires), func() { s.session.disconnectAll(engine.Expired) })
+	}
+}
+
+// close runs the OnDisconnecting handlers and removes the socket from its rooms, or parks
+// it: see package recovery. No frame is sent to it afterwards. It reports false if the socket was
+// closed before.
+func (s *Socket) close(reason engine.Reason) bool {
+	before := s.state.Swap(closed)
+	if before == closed {
+		return false
+	}
+	s.missHeld()
+	s.session.gateway.disconnecting(s, reason)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.expiry != nil {
+		s.expiry.Stop()
+	}
+	if !s.parkLocked(reason, before == open || s.Recovered()) {
+		s.leaveLocked()
+	}
+	for _, answered := range s.acks {
+		answered(nil)
+	}
+	s.acks = nil
 	return true
 }
 
-// close ends the delivery to the socket and takes it out of its rooms; when it
-// returns that has happened. It reports false when it was closed before.
-func (s *Socket) close() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state.Swap(closed) == closed {
-		return false
+// leaveLocked removes the socket from all rooms.
+func (s *Socket) leaveLocked() {
+	s.own().Leave(userRoom(s.UserID()), s.userMember())
+	for _, room := range s.localRooms() {
+		s.own().LeaveLocal(room, member{s})
 	}
-	s.own.Leave(userRoom(s.UserID()), s)
+	s.tellOwnRooms(false)
 	for room, owner := range s.rooms {
-		owner.Leave(room, s)
+		owner.Leave(room, member{s})
+		if room, in := s.namespace.roomOf(room); in {
+			s.tellBridge(owner, room, -1)
+		}
 	}
 	s.rooms, s.held = nil, nil
-	return true
+	if s.recovery != nil {
+		s.recovery.Release()
+	}
+}
+
+// abandon removes a socket that no handler and no client knows.
+func (s *Socket) abandon() {
+	s.state.Store(closed)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leaveLocked()
 }

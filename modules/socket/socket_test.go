@@ -8,8 +8,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// TestHoldAfterTheEnd: what is sent while a socket connects may come to it when
-// it has ended already. Without a connection, sending would panic.
+// TestHoldAfterTheEnd holds frames of a socket that may have closed meanwhile. Sending
+// would panic, because the socket has no connection.
 func TestHoldAfterTheEnd(t *testing.T) {
 	t.Parallel()
 	hub := adapter.NewHub(adapter.NewMesh().Adapter())
@@ -17,10 +17,10 @@ func TestHoldAfterTheEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSocket(auth.Identity{UserID: "ana"}, socketIO{}, nil, hub, own)
+	s := &Socket{identity: auth.Identity{UserID: "ana"}, namespace: newNamespace("/", Config{}), session: &session{gateway: &Gateway{deps: Deps{Hub: hub}, own: own}}}
 	frame := engine.EngineIO.Frame([]byte("2"))
 	s.hold(frame)
-	if !s.close() {
+	if !s.close(engine.TransportClose) {
 		t.Fatal("it had ended before")
 	}
 	s.hold(frame)

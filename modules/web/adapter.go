@@ -13,10 +13,11 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/limit"
 )
 
-// adapter puts huma's operations on the router. Everything that must happen
-// before huma reads the request happens here.
+// adapter adds huma's operations to the router. It does what must happen before
+// huma reads the request.
 type adapter struct{ api *API }
 
 func (ad *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
@@ -31,12 +32,12 @@ func (ad *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 	})
 }
 
-// ServeHTTP is part of huma's interface, for its own tests alone.
+// ServeHTTP implements huma.Adapter. Only huma's own tests use it.
 func (ad *adapter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// admit checks what can be known without the body.
+// admit checks a request before the body is read.
 func (a *API) admit(op *huma.Operation, c *gin.Context, x *exchange) error {
 	c.Header("Cache-Control", "no-store")
 	ctx := context.WithValue(c.Request.Context(), exchangeKey{}, x)
@@ -49,12 +50,36 @@ func (a *API) admit(op *huma.Operation, c *gin.Context, x *exchange) error {
 		if err != nil {
 			return err
 		}
+		limit.Settle(ctx, id.UserID, id.Admin)
 		ctx = context.WithValue(ctx, callerKey{}, id)
+		x.ctx = ctx
+		if err := a.checkRequest(op, c, x); err != nil {
+			return err
+		}
+		if !id.Admin {
+			return a.limits.Request(id.UserID)
+		}
+		return nil
 	}
 	x.ctx = ctx
+	return a.checkRequest(op, c, x)
+}
+
+// run waits until the caller may run one more request. It is called once the body was read: a
+// client that sends it slowly must not keep the user's other requests waiting.
+func (a *API) run(ctx context.Context) (done func(), err error) {
+	id := Caller(ctx)
+	if id.Admin || id.UserID == "" {
+		return func() {}, nil
+	}
+	return a.limits.Run(ctx, id.UserID)
+}
+
+// checkRequest checks what huma does not.
+func (a *API) checkRequest(op *huma.Operation, c *gin.Context, x *exchange) error {
 	for _, p := range c.Params {
 		if !isText(x.Param(p.Key)) {
-			return fault.ErrBadRequest.WithMessage("the path holds bytes that are not text")
+			return fault.ErrBadRequest.WithMessage("the path contains bytes that are not text")
 		}
 	}
 	if err := textQuery(c.Request.URL.RawQuery); err != nil {
@@ -66,7 +91,8 @@ func (a *API) admit(op *huma.Operation, c *gin.Context, x *exchange) error {
 	return nil
 }
 
-// textQuery refuses a query string that does not hold text.
+// textQuery returns an error if a query string is malformed or contains bytes
+// that are not text.
 func textQuery(raw string) error {
 	if raw == "" {
 		return nil
@@ -78,7 +104,7 @@ func textQuery(raw string) error {
 	for _, values := range query {
 		for _, v := range values {
 			if !isText(v) {
-				return fault.ErrBadRequest.WithMessage("the query string holds bytes that are not text")
+				return fault.ErrBadRequest.WithMessage("the query string contains bytes that are not text")
 			}
 		}
 	}
@@ -92,8 +118,8 @@ func bearerToken(header string) (string, bool) {
 	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""
 }
 
-// isText reports whether s can be stored and compared as text: databases
-// refuse NUL and broken UTF-8.
+// isText reports whether databases accept s as text. They refuse NUL and invalid
+// UTF-8.
 func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 type exchangeKey struct{}
@@ -101,13 +127,13 @@ type exchangeKey struct{}
 // humaContext keeps the embedded field from hiding the method Context.
 type humaContext = huma.Context
 
-// exchange is one request and its answer, as huma sees them.
+// exchange is one request and its response, as huma sees them.
 type exchange struct {
 	humaContext
 	gin      *gin.Context
 	ctx      context.Context //nolint:containedctx // lives exactly as long as the request
 	rawPaths bool
-	override int // the status, when a huma error became a problem with another
+	override int // the status of a problem that replaces a huma error, or 0
 }
 
 // Context implements huma.Context.
@@ -127,8 +153,8 @@ func (x *exchange) Param(name string) string {
 	return v
 }
 
-// Header implements huma.Context. A media type's parameters (charset) are left
-// out: huma compares content types literally.
+// Header implements huma.Context. It removes the parameters of a content type,
+// such as the charset, because huma compares content types literally.
 func (x *exchange) Header(name string) string {
 	v := x.gin.GetHeader(name)
 	if http.CanonicalHeaderKey(name) == "Content-Type" {
@@ -146,6 +172,3 @@ func (x *exchange) SetStatus(status int) {
 	}
 	x.humaContext.SetStatus(status)
 }
-
-// Status implements huma.Context.
-func (x *exchange) Status() int { return x.humaContext.Status() }

@@ -1,7 +1,6 @@
-// Package web is what HTTP controllers share: typed routes with validation and
-// an OpenAPI document, problems, paging, entity tags, health and the
-// middleware around them. It knows no routes of its own under [Prefix] and
-// nothing of sockets or groups.
+// Package web holds what HTTP controllers share: typed routes with validation
+// and an OpenAPI document, problems, paging, entity tags, health checks and
+// middleware. It has no routes under [Prefix] and knows no sockets or groups.
 package web
 
 import (
@@ -18,14 +17,15 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/moim-live/moim/internal/origins"
 	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/limit"
 )
 
 // Prefix begins the path of every operation: /v1/groups.
 const Prefix = "/v1"
 
-// maxBody is how many bytes a request body may have when the operation does
-// not say.
+// maxBody is the default limit of a request body in bytes.
 const maxBody = 1 << 20
 
 const bearer = "bearer"
@@ -33,59 +33,53 @@ const bearer = "bearer"
 // Verifier turns a token into an identity. Its errors are faults.
 type Verifier func(ctx context.Context, token string) (auth.Identity, error)
 
-// API is a set of operations on a gin router. Register everything before
-// serving; serving is safe for concurrent use.
+// API is a set of operations on a gin router. Register all operations before
+// serving. Serving is safe for concurrent use.
 type API struct {
 	huma    huma.API
 	router  gin.IRouter
 	verify  Verifier
 	log     *slog.Logger
-	origins []string
+	origins origins.List
 	version string
 
 	health    *Health
 	registry  *prometheus.Registry
+	limits    *limit.Limits
 	durations *prometheus.HistogramVec
 	cursorKey atomic.Pointer[[]byte]
-	warned    atomic.Int64        // when refusals were logged, in ns
+	warned    atomic.Int64        // time of the last warning about refusals, in ns
 	rawPaths  bool                // the router matches escaped paths: see Own
-	options   map[string][]string // methods of each path
+	options   map[string][]string // the methods of each path
 
 	mu   sync.Mutex
-	spec []byte // the OpenAPI document, encoded; nil after a registration
+	spec []byte // the encoded OpenAPI document; nil after a registration
 }
 
 // Option configures an [API].
 type Option func(*API)
 
-// WithVersion sets the version that the OpenAPI document shows.
+// WithVersion sets the version in the OpenAPI document.
 func WithVersion(version string) Option { return func(a *API) { a.version = version } }
 
 // WithHealth serves h at /healthz and /readyz.
 func WithHealth(h *Health) Option { return func(a *API) { a.health = h } }
 
-// WithMetrics serves registry at /metrics and adds the durations of requests
-// to it.
+// WithMetrics serves registry at /metrics and adds a histogram of the durations
+// of requests to it.
 func WithMetrics(registry *prometheus.Registry) Option {
 	return func(a *API) { a.registry = registry }
 }
 
-// WithCursorKey sets the key that signs cursors: the same on every node.
-// Without one each process makes its own, and a cursor is good for one node.
-func WithCursorKey(key []byte) Option { return func(a *API) { a.SetCursorKey(key) } }
+// WithLimits bounds the requests of a user.
+func WithLimits(l *limit.Limits) Option { return func(a *API) { a.limits = l } }
 
-// New returns an API on router: an engine, or a group with a prefix of its
-// own. It serves /openapi.json and /docs, and what the options ask for.
-func New(router gin.IRouter, cfg Config, verify func(ctx context.Context, token string) (auth.Identity, error), log *slog.Logger, opts ...Option) *API {
-	a := &API{verify: verify, log: log, version: "dev", options: map[string][]string{}}
-	for _, origin := range cfg.Origins {
-		if origin != "*" {
-			origin = normalOrigin(origin)
-		}
-		a.origins = append(a.origins, origin)
-	}
+// New returns an API on router: an engine, or a group with a prefix. It serves
+// /openapi.json, /docs and what the options add.
+func New(router gin.IRouter, cfg Config, verify Verifier, log *slog.Logger, opts ...Option) *API {
+	a := &API{verify: verify, log: log, origins: cfg.origins(), version: "dev", options: map[string][]string{}}
 	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
+	_, _ = rand.Read(key) // it never fails
 	a.SetCursorKey(key)
 	for _, opt := range opts {
 		opt(a)
@@ -93,7 +87,7 @@ func New(router gin.IRouter, cfg Config, verify func(ctx context.Context, token 
 	if a.registry != nil {
 		a.durations = newDurations(a.registry)
 	}
-	a.router = router.Group("", a.around)
+	a.router = router.Group("", a.middleware)
 	a.huma = huma.NewAPI(a.config(), &adapter{api: a})
 	a.serveDocs()
 	a.serveHealth()
@@ -101,23 +95,23 @@ func New(router gin.IRouter, cfg Config, verify func(ctx context.Context, token 
 	return a
 }
 
-// Own makes the API answer for the whole engine: unknown routes and wrong
-// methods become problems, and path parameters may hold escaped slashes. Use
-// it on an engine that serves nothing but Moim.
+// Own configures an engine that serves only Moim. Unknown routes and wrong
+// methods become problems, and path parameters may contain escaped slashes.
 func (a *API) Own(engine *gin.Engine) {
 	engine.HandleMethodNotAllowed = true
 	engine.RedirectTrailingSlash = false
 	engine.UseRawPath = true
-	engine.UnescapePathValues = false // gin takes + for a space; exchange.Param does not
+	engine.UnescapePathValues = false // gin would decode + as a space; exchange.Param does not
 	a.rawPaths = true
-	engine.NoRoute(a.around, a.noRoute)
-	engine.NoMethod(a.around, a.noMethod)
+	engine.NoRoute(a.middleware, a.noRoute)
+	engine.NoMethod(a.middleware, a.noMethod)
 }
 
-// Register adds an operation whose path begins with [Prefix]. Unless it is
-// [Public] it needs a valid token, looked at before the body; the caller is
-// [Caller]. Bodies are at most op.MaxBodyBytes, 1 MiB when that is 0. Errors
-// of fn become problems by fault.From.
+// Register adds an operation whose path begins with [Prefix]. Unless the
+// operation is [Public], requests need a valid token, which is verified before
+// the body is read; fn gets the identity from [Caller]. A body has at most
+// op.MaxBodyBytes bytes, by default 1 MiB. Errors of fn become problems by
+// fault.From.
 func Register[I, O any](a *API, op huma.Operation, fn func(ctx context.Context, in *I) (*O, error)) {
 	if op.OperationID == "" {
 		op.OperationID = huma.GenerateOperationID(op.Method, op.Path, new(O))
@@ -125,6 +119,11 @@ func Register[I, O any](a *API, op huma.Operation, fn func(ctx context.Context, 
 	op = a.prepare(op)
 	route := op.Method + " " + op.Path
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
+		done, err := a.run(ctx)
+		if err != nil {
+			return nil, a.problem(ctx, route, err)
+		}
+		defer done()
 		out, err := fn(ctx, in)
 		if err != nil {
 			return nil, a.problem(ctx, route, err)
@@ -136,7 +135,7 @@ func Register[I, O any](a *API, op huma.Operation, fn func(ctx context.Context, 
 	a.mu.Unlock()
 }
 
-// Public returns op marked as one that needs no token.
+// Public returns op without the need for a token.
 func Public(op huma.Operation) huma.Operation {
 	op.Security = []map[string][]string{}
 	return op
@@ -164,12 +163,12 @@ func (a *API) prepare(op huma.Operation) huma.Operation {
 
 func (a *API) config() huma.Config {
 	cfg := huma.DefaultConfig("Moim", a.version)
-	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", "" // our own, below
-	cfg.CreateHooks = nil                                       // no $schema in answers
+	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", "" // see serveDocs
+	cfg.CreateHooks = nil                                       // no $schema in responses
 	cfg.Formats = map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat}
 	cfg.Transformers = []huma.Transformer{a.translate}
-	cfg.Info.Description = "Groups of people, and every change of a group shown at once and in order to the members who are connected."
-	cfg.Servers = []*huma.Server{{URL: "."}} // relative: right under any prefix
+	cfg.Info.Description = "Moim stores groups of people and sends every change of a group, in order, to its connected members."
+	cfg.Servers = []*huma.Server{{URL: "."}} // relative, so that it works under any prefix
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		bearer: {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
 	}
@@ -178,14 +177,14 @@ func (a *API) config() huma.Config {
 
 type callerKey struct{}
 
-// Caller returns who a request speaks for: the zero Identity in public
+// Caller returns the identity in a request's token. It is zero in public
 // operations.
 func Caller(ctx context.Context) auth.Identity {
 	id, _ := ctx.Value(callerKey{}).(auth.Identity)
 	return id
 }
 
-// handle adds a route and an answer to OPTIONS for its path.
+// handle adds a route, and OPTIONS for its path.
 func (a *API) handle(method, path string, h gin.HandlerFunc) {
 	methods, known := a.options[path]
 	a.options[path] = append(methods, method)

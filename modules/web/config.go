@@ -4,15 +4,36 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
-	"strings"
+
+	"github.com/moim-live/moim/internal/origins"
+	"github.com/moim-live/moim/internal/proxies"
 )
 
-// Config is what an operator sets. The zero value with [Config.WithDefaults]
-// is usable.
+// Config holds an operator's settings. The zero value with the defaults is
+// usable.
 type Config struct {
 	Addr    string   `key:"addr" help:"listen address"`
-	Origins []string `key:"origins" help:"allowed browser origins, for HTTP and for sockets; empty: same origin; *: any"`
+	Origins []string `key:"origins" help:"browser origins that may connect over HTTP and sockets; empty: the same origin only; *: any; https://*.example.com: its subdomains"`
+
+	Proxies []string `key:"proxies" help:"networks of reverse proxies, as 10.0.0.0/8: their Forwarded and X-Forwarded-For say who the client is"`
+
+	// LoopbackOrigins also allows pages on this machine, for development.
+	LoopbackOrigins bool
+}
+
+// origins returns the allowed origins. Call it after Validate.
+func (c Config) origins() origins.List {
+	list, _ := origins.Parse(c.Origins)
+	if c.LoopbackOrigins {
+		list = list.WithLoopback()
+	}
+	return list
+}
+
+// TrustedProxies returns the proxies. Call it after Validate.
+func (c Config) TrustedProxies() proxies.List {
+	list, _ := proxies.Parse(c.Proxies)
+	return list
 }
 
 // WithDefaults returns a copy with defaults in place of zero values.
@@ -23,26 +44,19 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate reports all mistakes at once.
+// Validate reports all mistakes.
 func (c Config) Validate() error {
 	var errs []error
 	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		errs = append(errs, fmt.Errorf("http.addr: %q is not host:port", c.Addr))
 	}
 	for _, origin := range c.Origins {
-		if origin != "*" && normalOrigin(origin) == "" {
-			errs = append(errs, fmt.Errorf("http.origins: %q is not an origin like https://app.example.com", origin))
+		if _, err := origins.Parse([]string{origin}); err != nil {
+			errs = append(errs, fmt.Errorf("http.origins: %w", err))
 		}
 	}
-	return errors.Join(errs...)
-}
-
-// normalOrigin returns an origin as browsers send it, or nothing when it is
-// none.
-func normalOrigin(origin string) string {
-	u, err := url.Parse(strings.TrimSuffix(origin, "/"))
-	if err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return ""
+	if _, err := proxies.Parse(c.Proxies); err != nil {
+		errs = append(errs, fmt.Errorf("http.proxies: %w", err))
 	}
-	return strings.ToLower(u.Scheme + "://" + u.Host)
+	return errors.Join(errs...)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// The page that shows the OpenAPI document. It loads nothing from elsewhere,
-// so that it works without a way to the Internet.
+// The page that shows the OpenAPI document. It works without the Internet,
+// because it loads nothing from other hosts.
 var (
 	//go:embed docs.js
 	docsScript string
@@ -62,14 +62,15 @@ func integrity(content string) string {
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// document encodes the OpenAPI document, once after the last registration.
+// document returns the encoded OpenAPI document. It encodes it once after a
+// registration.
 func (a *API) document() ([]byte, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.spec != nil {
 		return a.spec, nil
 	}
-	// huma registers its own error types with every operation; ours are used.
+	// huma adds its own error types with every operation. Problem replaces them.
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel")
 	delete(schemas, "ErrorDetail")

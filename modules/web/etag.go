@@ -10,13 +10,13 @@ import (
 // ETag returns the entity tag of a revision: "12", in quotes.
 func ETag(revision int64) string { return `"` + strconv.FormatInt(revision, 10) + `"` }
 
-// ParseIfMatch reads an If-Match header. whichever says that no certain revision is
-// asked for: the header is absent or a star. A tag that is none of ours gives
-// revision 0, which no record has. A header that cannot be read is
-// fault.ErrBadRequest.
+// ParseIfMatch parses an If-Match header. If the header is absent or a star, it
+// reports anyRevision. A tag that is not from [ETag]
+// yields revision 0, which no record has. ParseIfMatch returns
+// fault.ErrBadRequest if the header is malformed.
 //
-// Weak tags count as strong ones: proxies that compress make them weak.
-func ParseIfMatch(header string) (revision int64, whichever bool, err error) {
+// It accepts weak tags, because proxies that compress make tags weak.
+func ParseIfMatch(header string) (revision int64, anyRevision bool, err error) {
 	header = strings.TrimSpace(header)
 	if header == "" || header == "*" {
 		return 0, true, nil

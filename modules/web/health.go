@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/moim-live/moim/internal/tasks"
 )
 
-// State is what a node does as a whole.
+// State is a phase in the life of a node.
 type State int
 
 // The states.
@@ -22,46 +25,42 @@ const (
 	Draining
 )
 
-// Class says what a failing check means for the node.
+// Class is what a failing check means for the node.
 type Class int
 
 // The classes.
 const (
-	Required   Class = iota // without it the node is not ready
-	Degradable              // without it the node does less
+	Required   Class = iota // the node is not ready
+	Degradable              // the node is ready, but degraded
 )
 
-// Check asks a dependency whether it answers. It must respect ctx.
+// Check checks that a dependency answers. It must respect ctx.
 type Check func(ctx context.Context) error
 
 const (
 	checkTimeout = time.Second
-	checkFresh   = time.Second // how long an answer serves everyone who asks
+	checkEvery   = time.Second // how long results are used
 )
 
-// Health is what a node knows of itself and its dependencies. Its methods may
-// be called concurrently.
+// Health holds the state of the node and checks its dependencies. It is safe
+// for concurrent use.
 type Health struct {
-	now func() time.Time
+	goroutines *tasks.Group
 
-	mu      sync.Mutex
-	state   State
-	unready string
-	checks  []*check
-	names   map[string]bool
-	last    map[string]CheckResult
-	lastAt  time.Time
-	flight  chan struct{} // closed when the checks under way are done; nil: none are
-	stopped bool
-
-	running sync.WaitGroup
+	mu        sync.Mutex
+	state     State
+	unready   string
+	checks    []*check
+	results   map[string]CheckResult
+	checkedAt time.Time
+	checking  chan struct{} // closed when the running checks are done; nil if none run
 }
 
 type check struct {
-	name  string
-	class Class
-	fn    Check
-	busy  bool // an earlier call has not come back; only one flight touches it, under Health.mu
+	name    string
+	class   Class
+	fn      Check
+	running sync.Mutex // held while fn runs, which may be longer than checkTimeout
 }
 
 // Report is the answer of /readyz.
@@ -71,7 +70,7 @@ type Report struct {
 	Checks map[string]CheckResult `json:"checks"`
 }
 
-// CheckResult is what one dependency answered.
+// CheckResult is the result of one check.
 type CheckResult struct {
 	Status    string  `json:"status"` // up or down
 	Required  bool    `json:"required"`
@@ -80,61 +79,50 @@ type CheckResult struct {
 }
 
 // NewHealth returns a Health in state [Starting] without checks.
-func NewHealth() *Health {
-	return &Health{now: time.Now, names: map[string]bool{}}
-}
+func NewHealth() *Health { return &Health{goroutines: tasks.New()} }
 
-// Add adds a check. Two of the same name are an error.
+// Add adds a check. It fails if there is a check with that name.
 func (h *Health) Add(name string, class Class, fn Check) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.names[name] {
+	if slices.ContainsFunc(h.checks, func(c *check) bool { return c.name == name }) {
 		return fmt.Errorf("web: two health checks for %q", name)
 	}
-	h.names[name] = true
 	h.checks = append(h.checks, &check{name: name, class: class, fn: fn})
-	h.lastAt = time.Time{}
+	h.results = nil
 	return nil
 }
 
-// SetState says what the node does now.
+// SetState sets the state of the node.
 func (h *Health) SetState(s State) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.state = s
 }
 
-// SetUnready takes the node out of service for a reason; an empty one puts it
-// back.
+// SetUnready makes the node not ready for a reason. An empty reason ends that.
 func (h *Health) SetUnready(reason string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.unready = reason
 }
 
-// Stop ends checking and waits for checks under way, at most as long as ctx.
-// Reports repeat the last results from then on.
+// Stop ends checking and waits for the running checks until ctx ends. After
+// that, reports repeat the last results.
 func (h *Health) Stop(ctx context.Context) error {
-	h.mu.Lock()
-	h.stopped = true
-	h.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		h.running.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait for health checks: %w", ctx.Err())
+	if err := h.goroutines.Finish(ctx); err != nil {
+		return fmt.Errorf("wait for health checks: %w", err)
 	}
+	return nil
 }
 
-// Report asks all dependencies at once, each for a second at most. An answer
-// up to a second old is given again.
+// Report runs all checks at once, each for at most a second. It uses results
+// that are less than a second old again.
 func (h *Health) Report(ctx context.Context) Report {
-	results := h.results(ctx)
+	results := h.check(ctx)
+	if results == nil {
+		results = map[string]CheckResult{}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := Report{Status: "ready", Checks: results}
@@ -159,40 +147,43 @@ func (h *Health) Report(ctx context.Context) Report {
 	return r
 }
 
-// Ready reports whether the node wants traffic.
+// Ready reports whether the node accepts traffic.
 func (r Report) Ready() bool { return r.Status == "ready" || r.Status == "degraded" }
 
-// results returns fresh answers. One caller asks, the others wait for it.
-func (h *Health) results(ctx context.Context) map[string]CheckResult {
-	for {
-		h.mu.Lock()
-		if h.stopped || h.last != nil && h.now().Sub(h.lastAt) < checkFresh {
+// check returns fresh results. Concurrent callers share one run of the checks.
+func (h *Health) check(ctx context.Context) map[string]CheckResult {
+	h.mu.Lock()
+	if h.results != nil && time.Since(h.checkedAt) < checkEvery {
+		defer h.mu.Unlock()
+		return h.results
+	}
+	done := h.checking
+	if done == nil {
+		done = make(chan struct{})
+		if !h.goroutines.Run(func(ctx context.Context) { h.runAll(ctx, done) }) {
 			defer h.mu.Unlock()
-			return h.last
+			return h.results
 		}
-		flight := h.flight
-		if flight == nil {
-			flight = make(chan struct{})
-			h.flight = flight
-			h.running.Add(1)
-			go h.ask(flight)
-		}
-		h.mu.Unlock()
-		select {
-		case <-flight:
-		case <-ctx.Done():
-			return map[string]CheckResult{}
-		}
+		h.checking = done
+	}
+	h.mu.Unlock()
+	select {
+	case <-done:
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.results
+	case <-ctx.Done():
+		return nil
 	}
 }
 
-// ask runs the checks, for everyone who waits: so not with a caller's context.
-func (h *Health) ask(flight chan struct{}) {
-	defer h.running.Done()
-	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+// runAll runs the checks. It does not use a caller's context, because all
+// callers share the results.
+func (h *Health) runAll(ctx context.Context, done chan struct{}) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	h.mu.Lock()
-	checks := h.checks[:len(h.checks):len(h.checks)]
+	checks := slices.Clone(h.checks)
 	h.mu.Unlock()
 
 	results := make([]CheckResult, len(checks))
@@ -204,35 +195,26 @@ func (h *Health) ask(flight chan struct{}) {
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.last = make(map[string]CheckResult, len(checks))
+	h.results = make(map[string]CheckResult, len(checks))
 	for i, c := range checks {
-		h.last[c.name] = results[i]
+		h.results[c.name] = results[i]
 	}
-	h.lastAt = h.now()
-	h.flight = nil
-	close(flight)
+	h.checkedAt = time.Now()
+	h.checking = nil
+	close(done)
 }
 
-// run asks one dependency. A check that does not come back in time is left
-// running, and not called again before it does.
+// run runs one check. If the check does not return in time, run leaves it
+// running, and does not call it again until it returns.
 func (h *Health) run(ctx context.Context, c *check) CheckResult {
-	h.mu.Lock()
-	busy := c.busy
-	c.busy = true
-	h.mu.Unlock()
-	start := h.now()
+	start := time.Now()
 	err := errNoAnswer
-	if !busy {
+	if c.running.TryLock() {
 		answer := make(chan error, 1)
-		h.running.Add(1)
-		go func() {
-			defer h.running.Done()
-			err := guard(ctx, c.fn)
-			h.mu.Lock()
-			c.busy = false
-			h.mu.Unlock()
-			answer <- err
-		}()
+		h.goroutines.Run(func(context.Context) {
+			defer c.running.Unlock()
+			answer <- guard(ctx, c.fn)
+		})
 		select {
 		case err = <-answer:
 		case <-ctx.Done():
@@ -241,7 +223,7 @@ func (h *Health) run(ctx context.Context, c *check) CheckResult {
 	r := CheckResult{
 		Status:    "up",
 		Required:  c.class == Required,
-		LatencyMs: float64(h.now().Sub(start).Microseconds()) / 1000,
+		LatencyMs: float64(time.Since(start).Microseconds()) / 1000,
 	}
 	if err != nil {
 		r.Status, r.Error = "down", redact(err.Error())
@@ -262,7 +244,8 @@ func guard(ctx context.Context, fn Check) (err error) {
 
 var passwords = regexp.MustCompile(`(://[^\s:/@]*):[^\s@]*@`)
 
-// redact hides passwords in URLs and bounds the text: /readyz needs no token.
+// redact hides passwords in URLs and shortens the text, because /readyz needs no
+// token.
 func redact(text string) string {
 	text = passwords.ReplaceAllString(text, "$1:***@")
 	if len(text) > 200 {

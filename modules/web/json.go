@@ -8,36 +8,36 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/moim-live/moim/internal/rawjson"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// jsonFormat encodes an answer whole before the first byte goes out, so that
-// an answer is never cut off in the middle.
+// jsonFormat encodes a whole response before it sends the first byte, so that an
+// error cannot cut a response off.
 var jsonFormat = huma.Format{Marshal: marshal, Unmarshal: unmarshal}
 
 func marshal(w io.Writer, v any) error {
 	data, err := rawjson.Marshal(v)
 	if err != nil {
-		// huma would put its own text into the answer; a panic becomes a
-		// problem, because nothing is written yet.
-		panic(fmt.Errorf("an answer of type %T: %w", v, err))
+		// huma would add its own text to the response. A panic becomes a problem,
+		// because nothing is sent yet.
+		panic(fmt.Errorf("encode a response of type %T: %w", v, err))
 	}
-	_, _ = w.Write(append(data, '\n')) // an error means that the client is gone
+	_, _ = w.Write(append(data, '\n')) // fails if the client has disconnected
 	return nil
 }
 
-// huma keeps of an error only its text. These marks let fromHuma tell them
-// apart.
+// huma keeps only the text of an error. fromHuma recognizes errors by these parts
+// of the text.
 const (
-	malformed = "not valid JSON: "
-	misfit    = " does not fit: "
-	exceeding = "beyond a bound: "
+	malformed   = "not valid JSON: "
+	misfit      = " does not fit: "
+	beyondBound = "beyond a bound: "
 )
 
-// unmarshal reads a body. huma calls it before anything else sees the body.
+// unmarshal decodes a body.
 func unmarshal(data []byte, v any) error {
 	if err := rawjson.Check(data); err != nil {
-		return fmt.Errorf("%s%w", exceeding, err)
+		return fmt.Errorf("%s%w", beyondBound, err)
 	}
 	err := json.Unmarshal(data, v)
 	if err == nil {

@@ -13,14 +13,16 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/moim-live/moim/internal/proxies"
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// around is what happens with every request: it is timed, survives panics and
-// gets its CORS headers.
-func (a *API) around(c *gin.Context) {
+// middleware measures every request, recovers from panics and sets the CORS
+// headers.
+func (a *API) middleware(c *gin.Context) {
 	start := time.Now()
 	defer func() { a.observe(c, time.Since(start)) }()
 	defer a.recover(c)
@@ -29,16 +31,23 @@ func (a *API) around(c *gin.Context) {
 	c.Next()
 }
 
-// NoSniff tells browsers to take an answer for what its content type says. It
-// runs before everything that answers: API does it for its own routes.
+// NoSniff is a middleware that makes browsers trust the content type of a
+// response. [API] does the same for its own routes.
 func NoSniff(c *gin.Context) { c.Header("X-Content-Type-Options", "nosniff") }
 
-// observe logs the route, never the path or the query: both may hold secrets.
+// ClientAddress returns a middleware that replaces the remote address of a request that
+// came through a trusted proxy by the client's.
+func ClientAddress(trusted proxies.List) gin.HandlerFunc {
+	return func(c *gin.Context) { c.Request.RemoteAddr = trusted.Client(c.Request) }
+}
+
+// observe measures and logs a request by its route. It does not log the path and
+// the query, because they may contain secrets.
 func (a *API) observe(c *gin.Context, took time.Duration) {
 	method, route := c.Request.Method, c.FullPath()
 	if route == "" {
 		route = "unmatched"
-		if !slices.Contains(knownMethods, method) { // each would be counted on its own
+		if !slices.Contains(knownMethods, method) { // bound the number of metrics
 			method = "OTHER"
 		}
 	}
@@ -54,7 +63,7 @@ func (a *API) observe(c *gin.Context, took time.Duration) {
 		"took", took, "bytes", max(c.Writer.Size(), 0), "remote", c.Request.RemoteAddr)
 }
 
-// knownMethods are HTTP's own: a client can send any word.
+// knownMethods are the methods of HTTP. A client may send any other word.
 var knownMethods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 	http.MethodConnect, http.MethodOptions, http.MethodTrace,
@@ -72,30 +81,26 @@ func (a *API) recover(c *gin.Context) {
 		"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 	c.Abort()
 	if c.Writer.Written() {
-		panic(http.ErrAbortHandler) // cut the connection: half an answer must not look whole
+		panic(http.ErrAbortHandler) // disconnect, so that the client notices the missing part
 	}
 	newProblem(fault.ErrInternal).write(c)
 }
 
-// cors lets the browsers of listed origins read answers. Tokens travel in a
-// header, so no origin is allowed credentials.
+// cors lets pages of the allowed origins read responses. It allows no
+// credentials, because tokens are in a header.
 func (a *API) cors(c *gin.Context) {
-	if len(a.origins) == 0 {
+	if a.origins.SameOnly() {
 		return
 	}
 	h := c.Writer.Header()
 	h.Add("Vary", "Origin")
-	if origin := c.GetHeader("Origin"); origin != "" && a.allowed(origin) {
+	if origin := c.GetHeader("Origin"); origin != "" && a.origins.Allows(c.Request) {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Expose-Headers", "ETag, Retry-After, Location")
 	}
 }
 
-func (a *API) allowed(origin string) bool {
-	return slices.Contains(a.origins, "*") || slices.Contains(a.origins, strings.ToLower(origin))
-}
-
-// preflight answers a browser that asks before it sends.
+// preflight answers a CORS preflight request.
 func (a *API) preflight(c *gin.Context, methods []string) {
 	h := c.Writer.Header()
 	if h.Get("Access-Control-Allow-Origin") == "" || c.GetHeader("Access-Control-Request-Method") == "" {
@@ -107,19 +112,11 @@ func (a *API) preflight(c *gin.Context, methods []string) {
 }
 
 func newDurations(registry *prometheus.Registry) *prometheus.HistogramVec {
-	durations := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	return promauto.With(registry).NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "moim_http_request_duration_seconds",
-		Help:    "Time from the first byte of a request to the last of its answer.",
+		Help:    "Time from the first byte of a request to the last byte of its response.",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"route", "status"})
-	if err := registry.Register(durations); err != nil {
-		if known, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-			if same, ok := known.ExistingCollector.(*prometheus.HistogramVec); ok {
-				return same
-			}
-		}
-	}
-	return durations
 }
 
 func (a *API) serveMetrics() {

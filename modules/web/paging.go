@@ -12,28 +12,28 @@ import (
 // Page is one page of a list.
 type Page[T any] struct {
 	Items      []T    `json:"items"`
-	NextCursor string `json:"nextCursor,omitempty" doc:"where the next page begins; absent on the last one"`
+	NextCursor string `json:"nextCursor,omitempty" doc:"cursor of the next page; absent on the last page"`
 }
 
-// Paging is what operations that answer with a [Page] take: embed it in the
-// input.
+// Paging holds the parameters of an operation that returns a [Page]. Embed it in
+// the input.
 type Paging struct {
-	Cursor string `query:"cursor" maxLength:"1024" doc:"nextCursor of the page before"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"items a page"`
+	Cursor string `query:"cursor" maxLength:"1024" doc:"nextCursor of the previous page"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"maximum number of items in the page; a page of large items ends earlier, at 256 KiB"`
 }
 
 const cursorMAC = 16 // bytes
 
-// Cursor returns an opaque cursor that holds value: where the next page
-// begins. kind names the list, with its filters, so that a cursor is good for
-// one list only.
+// Cursor returns an opaque, signed cursor that contains value: where the next
+// page begins. kind names the list with its filters. A cursor is valid for one
+// kind only.
 func (a *API) Cursor(kind, value string) string {
 	return base64.RawURLEncoding.EncodeToString(append(a.cursorSum(kind, value), value...))
 }
 
-// ParseCursor returns what [API.Cursor] was given. An empty cursor is the
-// first page: an empty value. One that this server did not make for this kind
-// is fault.ErrBadRequest.
+// ParseCursor returns the value in a cursor. An empty cursor means the first page
+// and has an empty value. ParseCursor returns fault.ErrBadRequest if the cursor
+// is not one of [API.Cursor] for this kind.
 func (a *API) ParseCursor(kind, cursor string) (string, error) {
 	if cursor == "" {
 		return "", nil
@@ -51,8 +51,9 @@ func (a *API) ParseCursor(kind, cursor string) (string, error) {
 
 var errCursor = fault.ErrBadRequest.WithMessage("the cursor is not one of this list: start again without one")
 
-// SetCursorKey replaces the key that signs cursors; earlier ones are no longer
-// good. Safe for concurrent use.
+// SetCursorKey replaces the key that signs cursors. Nodes accept each other's
+// cursors if they have the same key. Initially the key is random. Earlier
+// cursors become invalid. SetCursorKey is safe for concurrent use.
 func (a *API) SetCursorKey(key []byte) {
 	key = slices.Clone(key)
 	a.cursorKey.Store(&key)

@@ -13,11 +13,12 @@ import (
 
 func TestCursors(t *testing.T) {
 	t.Parallel()
-	open := func(opts ...web.Option) *web.API {
-		return web.New(gin.New(), web.Config{}, verify, slog.New(slog.DiscardHandler), opts...)
+	open := func() *web.API {
+		return web.New(gin.New(), web.Config{}, verify, slog.New(slog.DiscardHandler))
 	}
-	key := web.WithCursorKey([]byte("0123456789abcdef"))
-	one, same, other := open(key), open(key), open()
+	one, same, other := open(), open(), open()
+	one.SetCursorKey([]byte("0123456789abcdef"))
+	same.SetCursorKey([]byte("0123456789abcdef"))
 	for _, value := range []string{"", "0199", "a\x00b", "가"} {
 		cursor := one.Cursor("groups", value)
 		if got, err := same.ParseCursor("groups", cursor); err != nil || got != value {

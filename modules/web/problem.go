@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"math"
 	"net/http"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,11 +20,11 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// warnEvery is how often it is logged that requests are refused because
-// something is down.
+// warnEvery is how often a refusal because of an unavailable dependency is logged
+// as a warning.
 const warnEvery = time.Minute
 
-// statuses is what each kind of fault is in HTTP.
+// statuses maps kinds of fault to HTTP statuses.
 var statuses = map[fault.Kind]int{
 	fault.Internal:        http.StatusInternalServerError,
 	fault.BadRequest:      http.StatusBadRequest,
@@ -40,14 +40,15 @@ var statuses = map[fault.Kind]int{
 	fault.Unavailable:     http.StatusServiceUnavailable,
 }
 
-// Problem is an error as the client sees it: RFC 9457 with a stable code.
+// Problem is the body of an error response: problem details (RFC 9457) with a
+// stable code.
 type Problem struct {
-	Type   string        `json:"type" doc:"always about:blank: the code says more" example:"about:blank"`
-	Title  string        `json:"title" doc:"the status in words" example:"Not Found"`
+	Type   string        `json:"type" doc:"always about:blank; use code instead" example:"about:blank"`
+	Title  string        `json:"title" doc:"text of the status" example:"Not Found"`
 	Status int           `json:"status" example:"404"`
-	Detail string        `json:"detail" doc:"for people"`
-	Code   string        `json:"code" doc:"for programs; stable" example:"not_found"`
-	Errors []fault.Field `json:"errors,omitempty" doc:"what is wrong where"`
+	Detail string        `json:"detail" doc:"explanation for people"`
+	Code   string        `json:"code" doc:"stable error code for programs" example:"not_found"`
+	Errors []fault.Field `json:"errors,omitempty" doc:"mistakes in single fields"`
 
 	header http.Header
 }
@@ -64,7 +65,7 @@ func (p *Problem) GetHeaders() http.Header { return p.header }
 // ContentType implements huma.ContentTypeFilter.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
-// newProblem shows a fault; its cause stays here.
+// newProblem returns a fault as a problem. It leaves out the cause.
 func newProblem(e *fault.Error) *Problem {
 	status, ok := statuses[e.Kind]
 	if !ok {
@@ -83,19 +84,18 @@ func newProblem(e *fault.Error) *Problem {
 	case fault.Unauthenticated:
 		p.header.Set("WWW-Authenticate", `Bearer realm="moim"`)
 	case fault.RateLimited, fault.Unavailable:
-		seconds := max(1, int(math.Ceil(e.Retry.Seconds())))
-		p.header.Set("Retry-After", strconv.Itoa(seconds))
+		p.header.Set("Retry-After", strconv.Itoa(e.RetryAfter()))
 	}
 	return p
 }
 
-// problem translates an error of a handler, and logs what the client will not
-// see of it.
+// problem returns the problem for an error of a handler. It logs what the client
+// does not see.
 func (a *API) problem(ctx context.Context, route string, err error) *Problem {
 	e := fault.From(err)
 	switch {
-	case ctx.Err() != nil && errors.Is(err, context.Canceled): // the client is gone
-		a.log.Debug("web: a request was given up", "route", route)
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		a.log.Debug("web: the client canceled a request", "route", route)
 	case e.Kind == fault.Internal:
 		a.log.Error("web: a request failed", "route", route, "err", err)
 	case e.Unwrap() != nil:
@@ -111,14 +111,14 @@ func (a *API) problem(ctx context.Context, route string, err error) *Problem {
 	return newProblem(e)
 }
 
-// mayWarn reports whether refusals for want of a dependency may be told of: once
-// in a while, for whatever is down is told by who uses it.
+// mayWarn reports whether to log the refusal as a warning. That is seldom,
+// because the package that uses the dependency logs that it is down.
 func (a *API) mayWarn() bool {
 	now, last := time.Now().UnixNano(), a.warned.Load()
 	return now-last >= int64(warnEvery) && a.warned.CompareAndSwap(last, now)
 }
 
-// fail answers with a problem outside of huma, and ends the request.
+// fail responds with a problem without huma and aborts the request.
 func (a *API) fail(c *gin.Context, err error) {
 	p := a.problem(c.Request.Context(), c.Request.Method+" "+c.FullPath(), err)
 	p.write(c)
@@ -129,17 +129,17 @@ func (p *Problem) write(c *gin.Context) {
 	for name, values := range p.header {
 		c.Writer.Header()[name] = values
 	}
-	c.Header("Content-Type", p.ContentType("")) // gin keeps one that is set already
+	c.Header("Content-Type", p.ContentType("")) // gin does not replace one that is set
 	body, err := json.Marshal(p)
-	if err != nil { // strings and ints: cannot happen
+	if err != nil { // impossible with strings and ints
 		c.Status(http.StatusInternalServerError)
 		return
 	}
 	c.Data(p.Status, p.ContentType(""), append(body, '\n'))
 }
 
-// translate turns huma's own errors into problems. huma takes the status
-// before it asks, so the right one is left with the exchange.
+// translate replaces huma's own errors by problems. huma has already set the
+// status, so translate passes the right one through the exchange.
 func (a *API) translate(ctx huma.Context, _ string, v any) (any, error) {
 	m, ok := v.(*huma.ErrorModel)
 	if !ok {
@@ -154,7 +154,7 @@ func (a *API) translate(ctx huma.Context, _ string, v any) (any, error) {
 
 func fromHuma(op *huma.Operation, m *huma.ErrorModel) *fault.Error {
 	if e := unreadable(m.Errors); e != nil {
-		return e // whatever the status: it depends on SkipValidateBody
+		return e // huma's status depends on SkipValidateBody
 	}
 	switch m.Status {
 	case http.StatusRequestEntityTooLarge:
@@ -164,20 +164,19 @@ func fromHuma(op *huma.Operation, m *huma.ErrorModel) *fault.Error {
 	case http.StatusUnprocessableEntity:
 		return fault.Validation(fields(m.Errors)...)
 	case http.StatusBadRequest:
-		return fault.ErrBadRequest.WithMessage("a JSON body is needed")
-	default: // the body could not be read to its end
+		return fault.ErrBadRequest.WithMessage("a JSON body is required")
+	default: // reading the body failed
 		return fault.ErrBadRequest
 	}
 }
 
-// unreadable returns what keeps a body from being JSON that this server reads,
-// or nil.
+// unreadable returns why the body cannot be decoded, or nil if it can.
 func unreadable(details []*huma.ErrorDetail) *fault.Error {
 	for _, d := range details {
 		if d == nil || d.Location != "body" {
 			continue
 		}
-		if bound, ok := strings.CutPrefix(d.Message, exceeding); ok {
+		if bound, ok := strings.CutPrefix(d.Message, beyondBound); ok {
 			return fault.Validation(fault.Field{Field: "body", Message: bound})
 		}
 		switch {
@@ -194,8 +193,12 @@ func tooLarge(op *huma.Operation) *fault.Error {
 	return fault.ErrTooLarge.WithMessage("the body is larger than " + strconv.FormatInt(op.MaxBodyBytes-1, 10) + " bytes")
 }
 
-// fields turns huma's locations, body.members[3] or query.limit, into the
-// names that clients know, in their order, and leaves out the values.
+// missing matches huma's message for a missing property.
+var missing = regexp.MustCompile(`^expected required property (.*) to be present$`)
+
+// fields returns huma's error details by field, sorted, without the values. It
+// replaces huma's locations, such as body.members[3] and query.limit, by the
+// names that clients know.
 func fields(details []*huma.ErrorDetail) []fault.Field {
 	var out []fault.Field
 	for _, d := range details {
@@ -203,8 +206,8 @@ func fields(details []*huma.ErrorDetail) []fault.Field {
 			continue
 		}
 		f := fault.Field{Field: fieldName(d.Location), Message: d.Message}
-		if name, ok := between(d.Message, "expected required property ", " to be present"); ok {
-			f = fault.Field{Field: join(f.Field, name), Message: "is required"}
+		if m := missing.FindStringSubmatch(d.Message); m != nil {
+			f = fault.Field{Field: join(f.Field, m[1]), Message: "is required"}
 		}
 		if name, what, ok := strings.Cut(d.Message, misfit); ok && d.Location == "body" && name != "" {
 			f = fault.Field{Field: name, Message: "does not fit: " + what}
@@ -217,28 +220,13 @@ func fields(details []*huma.ErrorDetail) []fault.Field {
 	return out
 }
 
+// fieldName removes the place, such as body or query, from a location.
 func fieldName(location string) string {
-	for _, place := range []string{"body", "path", "query", "header", "cookie"} {
-		rest, ok := strings.CutPrefix(location, place)
-		switch {
-		case !ok:
-		case rest == "":
-			return place
-		case rest[0] == '.':
-			return rest[1:]
-		case rest[0] == '[':
-			return rest
-		}
+	i := strings.IndexAny(location, ".[")
+	if i >= 0 && location[i] == '[' {
+		return location[i:]
 	}
-	return location
-}
-
-func between(s, before, after string) (string, bool) {
-	s, ok := strings.CutPrefix(s, before)
-	if !ok {
-		return "", false
-	}
-	return strings.CutSuffix(s, after)
+	return location[i+1:]
 }
 
 func join(parent, name string) string {
@@ -251,7 +239,7 @@ func join(parent, name string) string {
 func (a *API) problemResponse() *huma.Response {
 	schemas := a.huma.OpenAPI().Components.Schemas
 	return &huma.Response{
-		Description: "A problem",
+		Description: "An error",
 		Content: map[string]*huma.MediaType{
 			"application/problem+json": {Schema: schemas.Schema(problemType, true, "")},
 		},
@@ -263,7 +251,7 @@ func (a *API) noRoute(c *gin.Context) {
 }
 
 func (a *API) noMethod(c *gin.Context) {
-	p := newProblem(fault.ErrBadRequest.WithMessage("the route does not know this method; see Allow"))
+	p := newProblem(fault.ErrBadRequest.WithMessage("the route does not support this method; see the Allow header"))
 	p.Status, p.Title, p.Code = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed), "method_not_allowed"
 	p.write(c)
 	c.Abort()

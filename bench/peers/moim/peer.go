@@ -30,8 +30,16 @@ type Peer struct {
 	// Called is its name in the tables; empty: moim.
 	Called string
 
-	build sync.Once
-	err   error
+	build   sync.Once
+	err     error
+	limited bool // it has limits
+}
+
+// raised are the limits of a user and an address, because the generator does the work of many
+// from one address. Those of each socket stay.
+var raised = []string{
+	"MOIM_LIMIT_ADDRESS_CONNECTS=0", "MOIM_LIMIT_ADDRESS_PENDING=0", "MOIM_LIMIT_USER_SOCKETS=0", "MOIM_LIMIT_USER_REQUESTS=0",
+	"MOIM_LIMIT_USER_RUNNING=0", "MOIM_LIMIT_USER_MESSAGES=0", "MOIM_LIMIT_USER_DELIVERIES=0", "MOIM_LIMIT_USER_READS=0",
 }
 
 var _ peers.Peer = (*Peer)(nil)
@@ -42,6 +50,10 @@ func (p *Peer) Name() string { return cmp.Or(p.Called, "moim") }
 // Build makes the binary where none was given.
 func (p *Peer) Build(ctx context.Context, dir string) error {
 	p.build.Do(func() {
+		defer func() {
+			config, _ := exec.CommandContext(ctx, p.Binary, "config").Output() // an older build may have none
+			p.limited = strings.Contains(string(config), "limit.enabled")
+		}()
 		if p.Binary != "" {
 			p.Binary, p.err = filepath.Abs(p.Binary)
 			return
@@ -83,6 +95,9 @@ func (p *Peer) Start(ctx context.Context, on *host.Host, need peers.Need) (*peer
 		return nil, err
 	}
 	env := append([]string{"MOIM_AUTH_SECRET=" + secret, "MOIM_LOG_LEVEL=warn", "MOIM_DATA_DIR=" + dir}, p.Env...)
+	if p.limited {
+		env = append(env, raised...)
+	}
 	config := "defaults, auth.secret, log.level=warn; SQLite"
 	if need.Redis() {
 		redis, err := on.Redis()
@@ -95,6 +110,9 @@ func (p *Peer) Start(ctx context.Context, on *host.Host, need peers.Need) (*peer
 		}
 		env = append(env, "MOIM_REDIS_URL=redis://"+redis, "MOIM_DATABASE_URL="+database)
 		config = "defaults, auth.secret, log.level=warn; on several nodes redis.url (one server for all roles) and PostgreSQL"
+	}
+	if p.limited {
+		config += "; no limits of one user and one address"
 	}
 	if len(p.Env) > 0 {
 		config += "; " + strings.Join(p.Env, " ")
@@ -123,7 +141,7 @@ func (p *Peer) Start(ctx context.Context, on *host.Host, need peers.Need) (*peer
 		c.Addrs, c.PIDs = append(c.Addrs, addr), append(c.PIDs, process.PID())
 	}
 	c.Session = func(addr string, room, member int) load.Session {
-		return session(addr, groups[room], userOf(room, member))
+		return session(addr, need.Polling, groups[room], userOf(room, member))
 	}
 	c.Resumable = func(addr string, room, member int) load.Session {
 		return resumable(c.Session(addr, room, member), groups[room])
@@ -139,16 +157,16 @@ func (p *Peer) Start(ctx context.Context, on *host.Host, need peers.Need) (*peer
 }
 
 // session is what socket.io-client says that subscribes at once.
-func session(addr, groupID, user string) load.Session {
+func session(addr string, polling bool, groupID, user string) load.Session {
 	token, err := mint(auth.Identity{UserID: user})
 	if err != nil {
 		token = "none" // the server will say so
 	}
-	return load.Session{Addr: addr, Path: "/socket.io/?EIO=4&transport=websocket", Steps: []load.Step{
-		{Await: "0{", Say: `40{"token":"` + token + `"}`},
-		{Await: "40{", Say: `420["group:subscribe",{"groupId":"` + groupID + `"}]`},
-		{Await: subscribed},
-	}}
+	return load.EngineIO(addr, polling,
+		load.Step{Await: "0{", Say: `40{"token":"` + token + `"}`},
+		load.Step{Await: "40{", Say: `420["group:subscribe",{"groupId":"` + groupID + `"}]`},
+		load.Step{Await: subscribed},
+	)
 }
 
 // subscribed is how the answer to a subscription begins.

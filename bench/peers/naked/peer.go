@@ -28,7 +28,7 @@ func (Peer) Name() string { return "naked" }
 
 // Start implements peers.Peer.
 func (Peer) Start(_ context.Context, on *host.Host, need peers.Need) (*peers.Cluster, error) {
-	c := &peers.Cluster{Session: session, Request: request, Config: "Go, net/http; a frame built once, write(2) to each member"}
+	c := &peers.Cluster{Session: session(need.Polling), Request: request, Config: "Go, net/http; a frame built once, write(2) to each member; by polling a handler that waits"}
 	redisAddr := ""
 	if need.Redis() {
 		var err error
@@ -52,8 +52,13 @@ func (Peer) Start(_ context.Context, on *host.Host, need peers.Need) (*peers.Clu
 	return c, nil
 }
 
-func session(addr string, room, _ int) load.Session {
-	return load.Session{Addr: addr, Path: fmt.Sprintf("/ws?room=%d", room)}
+func session(polling bool) func(addr string, room, member int) load.Session {
+	return func(addr string, room, _ int) load.Session {
+		if polling {
+			return load.Session{Addr: addr, Path: fmt.Sprintf("/poll?room=%d", room), Polling: true, Steps: []load.Step{{Await: "0{"}}}
+		}
+		return load.Session{Addr: addr, Path: fmt.Sprintf("/ws?room=%d", room)}
+	}
 }
 
 func request(ctx context.Context, addr string, room int, payload []byte) (*http.Request, error) {

@@ -29,6 +29,7 @@ func Serve(addr, redisAddr string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ready", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("/ws", s.join)
+	mux.HandleFunc("/poll", s.poll)
 	mux.HandleFunc("/publish", s.publish)
 	return (&http.Server{Addr: addr, Handler: mux, ReadHeaderTimeout: time.Minute}).ListenAndServe()
 }
@@ -37,14 +38,16 @@ type server struct {
 	redis    *redis.Client // nil: alone
 	channels *redis.PubSub
 
-	mu    sync.Mutex
-	rooms map[string]*room
+	mu      sync.Mutex
+	rooms   map[string]*room
+	pollers []*poller // by session id
 }
 
 // room is those who are in it here.
 type room struct {
 	mu      sync.Mutex
 	members []*member
+	pollers []*poller // on one node alone
 }
 
 type member struct {
@@ -145,6 +148,9 @@ func (s *server) deliver(name string, payload []byte) {
 	defer r.mu.Unlock()
 	for _, m := range r.members {
 		m.write(frame)
+	}
+	for _, p := range r.pollers {
+		p.send(payload)
 	}
 }
 

@@ -47,9 +47,10 @@ func (p *Peer) Start(ctx context.Context, on *host.Host, need peers.Need) (*peer
 		return nil, p.err
 	}
 	c := &peers.Cluster{
-		Session: session, Request: request, Heartbeats: map[string]string{"2": "3"},
-		Config: p.version + `; transports: ["websocket"], else defaults; checks no token`,
+		Request: request, Heartbeats: map[string]string{"2": "3"},
+		Config: p.version + "; defaults; checks no token",
 	}
+	c.Session = func(addr string, room, _ int) load.Session { return session(addr, need.Polling, room) }
 	args := []string{"server.mjs"}
 	redis := ""
 	if need.Redis() {
@@ -132,12 +133,12 @@ func (p *Peer) describe(ctx context.Context) error {
 	return nil
 }
 
-func session(addr string, room, _ int) load.Session {
-	return load.Session{Addr: addr, Path: "/socket.io/?EIO=4&transport=websocket", Steps: []load.Step{
-		{Await: "0{", Say: "40"},
-		{Await: "40{", Say: fmt.Sprintf(`420["subscribe","room-%d"]`, room)},
-		{Await: "430["},
-	}}
+func session(addr string, polling bool, room int) load.Session {
+	return load.EngineIO(addr, polling,
+		load.Step{Await: "0{", Say: "40"},
+		load.Step{Await: "40{", Say: fmt.Sprintf(`420["subscribe","room-%d"]`, room)},
+		load.Step{Await: "430["},
+	)
 }
 
 func request(ctx context.Context, addr string, room int, payload []byte) (*http.Request, error) {

@@ -22,7 +22,7 @@ const server = createServer((request, response) => {
   });
 });
 
-const io = new Server(server, { transports: ["websocket"], serveClient: false });
+const io = new Server(server, { serveClient: false });
 if (redis) {
   const publishing = createClient({ url: `redis://${redis}` });
   const subscribing = publishing.duplicate();

@@ -15,7 +15,7 @@ import (
 )
 
 // patience is how long the suite waits for what must happen.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // Open returns the caches of one or more nodes, not started, which share a
 // tier that nobody else uses. What it needs is released by t.Cleanup; the

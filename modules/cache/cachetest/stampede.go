@@ -3,6 +3,7 @@ package cachetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 	"testing"
@@ -15,6 +16,19 @@ import (
 // tier was emptied.
 func testOneLoadOfNodes(t *testing.T, open Open) {
 	nodes := start(t, open, cache.Config{})
+	const tries = 3
+	for try := range tries {
+		if loadOnce(t, nodes, fmt.Sprint(try, "-")) {
+			return
+		}
+	}
+	t.Errorf("%d times too many nodes loaded the same", tries)
+}
+
+// loadOnce reports whether few nodes waited in vain for the load of another one, as they
+// may on a busy machine, and loaded as well.
+func loadOnce(t *testing.T, nodes []*cache.Cache, prefix string) bool {
+	t.Helper()
 	const keys = 20
 	var s source
 	s.revision.Store(1)
@@ -29,7 +43,7 @@ func testOneLoadOfNodes(t *testing.T, open Open) {
 		for _, n := range nodes {
 			for range 50 {
 				all.Go(func() {
-					if e, err := n.Get(t.Context(), strconv.Itoa(i), 1, slow); err != nil || e.Revision != 1 {
+					if e, err := n.Get(t.Context(), prefix+strconv.Itoa(i), 1, slow); err != nil || e.Revision != 1 {
 						t.Errorf("got revision %d, %v", e.Revision, err)
 					}
 				})
@@ -37,13 +51,12 @@ func testOneLoadOfNodes(t *testing.T, open Open) {
 		}
 	}
 	all.Wait()
-	// A node that waited in vain, on a busy machine, loads as well: that costs
-	// a load a node at most.
 	n := s.loads.Load()
 	t.Logf("%d loads for %d keys on %d nodes", n, keys, len(nodes))
-	if n < keys || len(nodes) == 1 && n > keys || n > keys*3/2 {
+	if n < keys || n > int64(keys*len(nodes)) {
 		t.Errorf("%d loads for %d keys on %d nodes", n, keys, len(nodes))
 	}
+	return n <= keys*3/2
 }
 
 // testStale lets nobody wait when an entry comes of age. It tries again with

@@ -1,8 +1,8 @@
--- Removes an entry that is older than a revision, or no entry at all.
+-- Removes an entry that is older than a revision, or a value that is not an entry.
 --
 -- KEYS[1]  the entry: "1 <revision> <data>"
 -- ARGV     revision
--- returns  1 when it was removed
+-- returns  1 if it was removed
 local there = redis.call('GET', KEYS[1])
 if not there then return 0 end
 local revision = string.match(there, '^1 (%d+) ')

@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// timing is what tests shorten.
+// timing holds what tests shorten.
 type timing struct {
 	probeEvery   time.Duration // between two probes of the subscription
-	probeTimeout time.Duration // after which one that did not come back is missed
-	retryEvery   time.Duration // after the subscription ended
+	probeTimeout time.Duration // how long a probe may take to arrive
+	retryEvery   time.Duration // between attempts to subscribe
 }
 
 var production = timing{probeEvery: 5 * time.Second, probeTimeout: 2 * time.Second, retryEvery: time.Second}
@@ -21,88 +22,64 @@ var production = timing{probeEvery: 5 * time.Second, probeTimeout: 2 * time.Seco
 // connectTimeout bounds an attempt to subscribe.
 const connectTimeout = 3 * time.Second
 
-// Start implements [cache.Tier]. A server that is down is no error: it never
-// fails.
+// Start implements [cache.Tier]. It never fails: a server may be down.
 func (t *Tier) Start(_ context.Context, drop func(key string, revision int64), dropAll func()) error {
-	t.sub = t.clients.Client(redisrole.Cache)
-	if !t.clients.Dedicated(redisrole.Cache) {
-		sub, err := t.clients.Duplicate(redisrole.Cache)
-		if err != nil { // a ring, which cannot subscribe reliably
-			t.log.Warn("rediscache: records that other nodes change stay in memory until they are asked for or run out", "err", err)
-			return nil
-		}
-		t.sub, t.own = sub, true
+	subscriber, closeSubscriber, err := t.clients.Subscriber(redisrole.Cache)
+	if err != nil { // a ring, which cannot subscribe reliably
+		t.log.Warn("rediscache: this node gets no invalidations; it keeps records that other nodes change until they expire or a newer revision is requested", "err", err)
+		return nil
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	t.cancel, t.done = cancel, make(chan struct{})
-	go func() {
-		defer close(t.done)
-		t.keepHearing(ctx, drop, dropAll)
-	}()
+	t.subscriber, t.closeSubscriber = subscriber, closeSubscriber
+	t.listener.Run(func(ctx context.Context) { t.listen(ctx, drop, dropAll) })
 	return nil
 }
 
 // Stop implements [cache.Tier].
 func (t *Tier) Stop(ctx context.Context) error {
-	if t.cancel == nil {
-		return nil
+	if err := t.listener.Stop(ctx); err != nil {
+		return err
 	}
-	t.cancel()
-	select {
-	case <-t.done:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	t.cancel = nil
-	if t.own {
-		return t.sub.Close()
-	}
-	return nil
+	closeSubscriber := t.closeSubscriber
+	t.closeSubscriber = func() error { return nil }
+	return closeSubscriber()
 }
 
-// keepHearing hears invalidations until ctx ends, over one connection after the
-// other.
-func (t *Tier) keepHearing(ctx context.Context, drop func(key string, revision int64), dropAll func()) {
+// listen subscribes to invalidations again and again until ctx ends.
+func (t *Tier) listen(ctx context.Context, drop func(key string, revision int64), dropAll func()) {
 	for {
-		err := t.hear(ctx, drop, dropAll)
+		err := t.subscribe(ctx, drop, dropAll)
 		if ctx.Err() != nil {
 			return
 		}
-		t.status.set(hearing, err)
-		if errors.Is(err, errProbeMissed) {
-			// It is not known since when nothing was heard. All connections may
-			// be to a server that the others do not use.
+		t.status.set(subscription, err)
+		if errors.Is(err, redisrole.ErrProbeMissed) {
+			// Invalidations may have been missed for a while. All connections may
+			// be to a server that the other nodes do not use.
 			dropAll()
 			t.clients.Reset(redisrole.Cache)
 		}
-		select {
-		case <-time.After(t.timing.retryEvery):
-		case <-ctx.Done():
+		if !tasks.Pause(ctx, t.timing.retryEvery) {
 			return
 		}
 	}
 }
 
-// hear subscribes over a new connection and hears invalidations until that
-// ends. What was invalidated before it began is unknown: everything is dropped.
-func (t *Tier) hear(ctx context.Context, drop func(key string, revision int64), dropAll func()) error {
-	s := session{Tier: t, pubsub: t.sub.Subscribe(ctx), drop: drop, dropAll: dropAll, ready: make(chan struct{})}
+// subscribe receives invalidations over one new connection until it ends.
+func (t *Tier) subscribe(ctx context.Context, drop func(key string, revision int64), dropAll func()) error {
+	s := session{Tier: t, pubsub: t.subscriber.Subscribe(ctx), drop: drop, dropAll: dropAll, ready: make(chan struct{})}
 	dial, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	if err := s.pubsub.Subscribe(dial, t.keys.invalidations(), t.probe); err != nil {
 		_ = s.pubsub.Close()
 		return fmt.Errorf("rediscache: subscribe: %w", err)
 	}
-	return s.run(ctx)
-}
-
-// heard takes what came on the channel of invalidations.
-func (t *Tier) heard(payload string, drop func(key string, revision int64)) {
-	node, key, revision, err := decodeInvalidation(payload)
-	switch {
-	case err != nil:
-		t.garbage.Add(1)
-	case node != t.node:
-		drop(key, revision)
+	s.prober.Ping = func() error { return s.pubsub.Ping(sealed) }
+	s.prober.Publish = func(ctx context.Context, n string) error {
+		if !t.call(ctx, func(ctx context.Context) error { return t.client.Publish(ctx, t.probe, n).Err() }) {
+			return errNotPublished
+		}
+		return nil
 	}
+	s.prober.Timeout, s.prober.Late = t.timing.probeTimeout, t.timing.probeTimeout
+	return s.run(ctx)
 }

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
@@ -12,5 +13,5 @@ func TestMain(m *testing.M) {
 	redisrole.LogTo(quiet)
 	// go-redis looks for a server that was killed for up to a second after its
 	// client was closed.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+	childtest.VerifyMain(childtest.Main(m), goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }

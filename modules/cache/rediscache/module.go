@@ -6,7 +6,7 @@ import (
 	"github.com/moim-live/moim/modules/cache"
 )
 
-// Module wants *redisrole.Clients and a *slog.Logger; it provides the cache's
-// [cache.Tier], which the cache starts and stops.
+// Module needs *redisrole.Clients and a *slog.Logger. It provides the [cache.Tier]
+// that the cache starts and stops.
 var Module = fx.Module("rediscache",
 	fx.Provide(fx.Annotate(New, fx.As(fx.Self()), fx.As(new(cache.Tier)))))

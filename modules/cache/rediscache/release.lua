@@ -1,8 +1,8 @@
--- Gives a lease back, unless it ran out and another node has it.
+-- Releases a lease, unless it has expired and another node has it.
 --
--- KEYS[1]  the lease: who has it
--- ARGV     who gives it back
--- returns  1 when it was given back
+-- KEYS[1]  the lease: the token of its owner
+-- ARGV     the token
+-- returns  1 if it was released
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   return redis.call('DEL', KEYS[1])
 end

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,19 +14,18 @@ import (
 
 var (
 	errNotSubscribed = errors.New("rediscache: the server does not confirm the subscription")
-	errProbeMissed   = errors.New("rediscache: the connection is open, but what is published does not arrive on it")
+	errNotPublished  = errors.New("rediscache: the probe was not published")
 )
 
-// sealed is a context that has ended. With it go-redis uses the connection
-// that it has and cannot dial another one behind this package's back, which
-// would hide that invalidations were missed.
+// sealed is a context that has ended. With it go-redis uses its open connection
+// and cannot dial a new one, which would hide that invalidations were missed.
 var sealed = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }()
 
-// session is one connection that subscribes, from its first command to its end.
+// session is one connection that subscribes.
 type session struct {
 	*Tier
 
@@ -36,68 +33,64 @@ type session struct {
 	drop    func(key string, revision int64)
 	dropAll func()
 
-	ready  chan struct{} // closed when probes can arrive
-	read   atomic.Uint64 // messages of any kind that were read
-	sent   atomic.Uint64 // number of the last probe
-	probed atomic.Uint64 // number of the last that came back
+	ready  chan struct{} // closed when the channels are subscribed to
+	prober redisrole.Prober
 }
 
-// run returns why the connection ended, when nothing of it runs any more.
+// run returns when the connection has ended, and why.
 func (s *session) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	var helpers sync.WaitGroup
-	helpers.Go(func() { fail(s.receive()) })
-	helpers.Go(func() { fail(s.keepProbing(ctx)) })
-	// All connections may be to a server that lives on although another one has
-	// taken its place: then probes come back.
-	helpers.Go(func() { s.clients.Watch(ctx, redisrole.Cache, s.log) })
+	var goroutines sync.WaitGroup
+	goroutines.Go(func() { fail(s.receive()) })
+	goroutines.Go(func() { fail(s.probeForever(ctx)) })
+	goroutines.Go(func() { s.clients.Watch(ctx, redisrole.Cache, s.log) })
 	<-ctx.Done()
-	_ = s.pubsub.Close() // the reader waits in a read
-	helpers.Wait()
+	_ = s.pubsub.Close() // ends receive
+	goroutines.Wait()
 	return context.Cause(ctx)
 }
 
-// receive reads the connection to its end.
+// receive handles messages until the connection ends.
 func (s *session) receive() error {
 	for {
 		message, err := s.pubsub.ReceiveTimeout(sealed, 0)
 		if err != nil {
 			return fmt.Errorf("rediscache: the subscription ended: %w", err)
 		}
-		s.read.Add(1)
+		s.prober.Heard()
 		switch m := message.(type) {
 		case *redis.Subscription:
-			if m.Channel == s.probe { // the last of the channels
-				s.dropAll()
-				if s.status.failure(hearing) != nil {
+			if m.Channel == s.probe { // the last channel
+				s.dropAll() // invalidations before the subscription are unknown
+				if s.status.failure(subscription) != nil {
 					s.reconnects.Add(1)
 				}
-				s.status.set(hearing, nil)
+				s.status.set(subscription, nil)
 				close(s.ready)
 			}
 		case *redis.Message:
 			if m.Channel == s.probe {
-				s.returned(m.Payload)
-				continue
+				s.prober.Returned(m.Payload)
+			} else {
+				s.handleInvalidation(m.Payload)
 			}
-			s.heard(m.Payload, s.drop)
 		}
 	}
 }
 
-// returned notes a probe. Anyone may publish anything on the channel.
-func (s *session) returned(payload string) {
-	if n, err := strconv.ParseUint(payload, 10, 64); err == nil && n > s.probed.Load() && n <= s.sent.Load() {
-		s.probed.Store(n)
+func (s *session) handleInvalidation(payload string) {
+	node, key, revision, err := decodeInvalidation(payload)
+	switch {
+	case err != nil:
+		s.garbage.Add(1)
+	case node != s.node:
+		s.drop(key, revision)
 	}
 }
 
-// keepProbing publishes to the node's own channel again and again. It returns
-// when a probe does not arrive: the subscription is on a server to which this
-// node does not publish, or the connection is dead without an end. Traffic of
-// others says nothing of the first.
-func (s *session) keepProbing(ctx context.Context) error {
+// probeForever returns if a probe does not arrive.
+func (s *session) probeForever(ctx context.Context) error {
 	timer := time.NewTimer(connectTimeout)
 	defer timer.Stop()
 	select {
@@ -108,15 +101,15 @@ func (s *session) keepProbing(ctx context.Context) error {
 	case <-timer.C:
 		return errNotSubscribed
 	}
-	for n := uint64(1); ; n++ {
+	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-timer.C:
 		}
-		published, err := s.probeOnce(ctx, n)
+		published, err := s.prober.Probe(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("rediscache: probe: %w", err)
 		}
 		if published {
 			timer.Reset(s.timing.probeEvery)
@@ -124,33 +117,4 @@ func (s *session) keepProbing(ctx context.Context) error {
 			timer.Reset(min(s.timing.retryEvery, s.timing.probeEvery))
 		}
 	}
-}
-
-// probeOnce returns whether the server took the probe. If it did not, a sign of
-// life of the connection will do.
-func (s *session) probeOnce(ctx context.Context, n uint64) (published bool, err error) {
-	read := s.read.Load()
-	if err := s.pubsub.Ping(sealed); err != nil {
-		return false, fmt.Errorf("rediscache: ping: %w", err)
-	}
-	s.sent.Store(n)
-	published = s.call(ctx, func(ctx context.Context) error {
-		return s.client.Publish(ctx, s.probe, strconv.FormatUint(n, 10)).Err()
-	})
-	// Ticks are counted instead of time: a process that stood still for a while
-	// has not listened for as long.
-	every := s.timing.probeTimeout / 20
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for waited := time.Duration(0); waited < s.timing.probeTimeout; waited += every {
-		if s.probed.Load() >= n || !published && s.read.Load() != read {
-			return published, nil
-		}
-		select {
-		case <-ctx.Done():
-			return published, context.Cause(ctx)
-		case <-tick.C:
-		}
-	}
-	return published, errProbeMissed
 }

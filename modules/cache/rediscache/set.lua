@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  the entry: "1 <revision> <data>"
 -- ARGV     the new value, its revision, time to live in ms
--- returns  1 when it was stored
+-- returns  1 if it was stored
 local there = redis.call('GET', KEYS[1])
 if there then
   local revision = string.match(there, '^1 (%d+) ')

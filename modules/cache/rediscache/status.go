@@ -6,32 +6,32 @@ import (
 	"time"
 )
 
-// part is one of the things that must work.
+// part is a part of the tier that can fail alone.
 type part int
 
 const (
-	calling part = iota // entries are read and written
-	hearing             // other nodes' invalidations arrive
+	commands     part = iota // reading and writing entries
+	subscription             // receiving invalidations
 	parts
 )
 
-// status logs once that the server went and once that it is back, whatever of
-// it does not work and however often it is tried.
+// status logs once that the server does not answer, and once that it answers
+// again, whichever part fails and however often.
 type status struct {
 	log   *slog.Logger
 	where string
 
 	mu     sync.Mutex
 	failed [parts]error
-	since  time.Time // since when something does not work
+	since  time.Time // of the failure; zero if both parts work
 }
 
-// set notes that a part works (nil) or why not.
+// set notes the error of a part, or nil if it works.
 func (s *status) set(p part, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failed[p] = err
-	down := s.failed[calling] != nil || s.failed[hearing] != nil
+	down := s.failed[commands] != nil || s.failed[subscription] != nil
 	switch {
 	case down && s.since.IsZero():
 		s.since = time.Now()
@@ -42,7 +42,7 @@ func (s *status) set(p part, err error) {
 	}
 }
 
-// failure returns why a part does not work, or nil.
+// failure returns the error of a part, or nil if it works.
 func (s *status) failure(p part) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

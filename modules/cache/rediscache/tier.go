@@ -1,4 +1,5 @@
-// Package rediscache is the cache's shared tier in the cache role's Redis.
+// Package rediscache implements the shared tier of the cache in the cache role's
+// Redis.
 package rediscache
 
 import (
@@ -14,15 +15,16 @@ import (
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
 const (
-	// callTimeout bounds one call: beyond it the database is the faster way.
+	// callTimeout bounds a call. After that, the database is faster.
 	callTimeout = 100 * time.Millisecond
-	// rest is how long Redis is left alone after a call failed.
-	rest = time.Second
+	// breakFor is how long the tier makes no calls after one got no answer.
+	breakFor = time.Second
 	// leaseFor is how long a node may load a key alone.
 	leaseFor = 2 * time.Second
 )
@@ -38,10 +40,10 @@ var (
 
 // Stats counts since the start.
 type Stats struct {
-	Errors     int64 // calls that failed
-	Skipped    int64 // calls that were not made, shortly after one failed
-	Garbage    int64 // values that were no entries, and messages that were no invalidations
-	Reconnects int64 // times that a lost subscription was replaced
+	Errors     int64 // failed calls
+	Skipped    int64 // calls that were not made shortly after a failed one
+	Garbage    int64 // invalid values and invalid messages
+	Reconnects int64 // renewed subscriptions
 }
 
 // Plus returns the sum of both.
@@ -49,7 +51,8 @@ func (s Stats) Plus(o Stats) Stats {
 	return Stats{s.Errors + o.Errors, s.Skipped + o.Skipped, s.Garbage + o.Garbage, s.Reconnects + o.Reconnects}
 }
 
-// Tier keeps entries in Redis. While the server is down every call is a miss.
+// Tier keeps entries in Redis. While the server is down, each Get is a miss. It
+// is safe for concurrent use.
 type Tier struct {
 	clients *redisrole.Clients
 	client  redis.UniversalClient
@@ -67,10 +70,9 @@ type Tier struct {
 
 	errors, skipped, garbage, reconnects atomic.Int64
 
-	sub    redis.UniversalClient
-	own    bool // sub was made here
-	cancel context.CancelFunc
-	done   chan struct{}
+	subscriber      redis.UniversalClient
+	closeSubscriber func() error
+	listener        *tasks.Group
 }
 
 var _ cache.Tier = (*Tier)(nil)
@@ -90,31 +92,23 @@ func New(clients *redisrole.Clients, log *slog.Logger) *Tier {
 		set:        redis.NewScript(setSource),
 		invalidate: redis.NewScript(invalidateSource),
 		release:    redis.NewScript(releaseSource),
-		breaker:    newBreaker(),
+		breaker: circuitbreaker.NewBuilder[any]().
+			WithFailureThreshold(1).WithSuccessThreshold(1).WithDelay(breakFor).Build(),
+		closeSubscriber: func() error { return nil },
+		listener:        tasks.New(),
 	}
 	return t.WithCallTimeout(callTimeout)
 }
 
-// WithCallTimeout makes the tier wait for an answer for that long, instead of
-// 100 ms, and returns it. It is meant for tests, on machines that stand still
-// for longer, and called before anything else.
+// WithCallTimeout sets how long a call may take (default 100 ms) and returns the
+// tier. Tests on slow machines call it before anything else.
 func (t *Tier) WithCallTimeout(timeout time.Duration) *Tier {
 	t.timeout = timeout
 	if c, ok := t.client.(*redis.Client); ok {
-		// A client that was handed in may not heed a context's deadline.
+		// A given client may ignore the deadline of a context.
 		t.client = c.WithTimeout(timeout)
 	}
 	return t
-}
-
-// newBreaker returns what opens when a call gets no answer, and lets one call
-// try when the rest is over.
-func newBreaker() circuitbreaker.CircuitBreaker[any] {
-	return circuitbreaker.NewBuilder[any]().
-		WithFailureThreshold(1).
-		WithSuccessThreshold(1).
-		WithDelay(rest).
-		Build()
 }
 
 // Stats returns the counters.
@@ -122,25 +116,25 @@ func (t *Tier) Stats() Stats {
 	return Stats{Errors: t.errors.Load(), Skipped: t.skipped.Load(), Garbage: t.garbage.Load(), Reconnects: t.reconnects.Load()}
 }
 
-// Health returns nil while entries can be had and other nodes are heard.
+// Health returns nil if the server answers and invalidations arrive.
 func (t *Tier) Health(ctx context.Context) error {
-	if err := t.status.failure(hearing); err != nil {
+	if err := t.status.failure(subscription); err != nil {
 		return err
 	}
 	return t.clients.Health(ctx, redisrole.Cache)
 }
 
-// call runs fn unless Redis is left alone, and leaves it alone when fn gets no
-// answer. It reports whether fn succeeded.
+// call calls fn unless the circuit breaker is open. It opens the breaker if fn
+// gets no answer. It reports whether fn succeeded.
 func (t *Tier) call(ctx context.Context, fn func(context.Context) error) bool {
 	if ctx.Err() != nil {
-		return false // the caller left; nothing is known
+		return false
 	}
 	if !t.breaker.TryAcquirePermit() {
 		t.skipped.Add(1)
 		return false
 	}
-	// A caller who leaves stops neither the call nor what is learnt from it.
+	// A caller that cancels does not make the breaker count a failure.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timeout)
 	defer cancel()
 	err := fn(ctx)
@@ -148,17 +142,17 @@ func (t *Tier) call(ctx context.Context, fn func(context.Context) error) bool {
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
 		t.breaker.RecordSuccess()
-		t.status.set(calling, nil)
+		t.status.set(commands, nil)
 		return err == nil
-	case errors.As(err, &answer): // it is up, and refuses: full, loading, a rule
+	case errors.As(err, &answer): // the server is up but refuses, for example because it is full
 		t.breaker.RecordSuccess()
-		t.status.set(calling, nil)
+		t.status.set(commands, nil)
 	default:
 		t.breaker.RecordFailure()
-		t.status.set(calling, err)
+		t.status.set(commands, err)
 	}
 	t.errors.Add(1)
-	t.log.Debug("rediscache: a call failed; the database serves", "err", err)
+	t.log.Debug("rediscache: a call failed; the record is read from the database", "err", err)
 	return false
 }
 

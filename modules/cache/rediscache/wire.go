@@ -8,22 +8,22 @@ import (
 	"github.com/moim-live/moim/modules/cache"
 )
 
-// An entry is stored as "1 <revision> <data>": the version of this form, the
-// revision in decimal, which the scripts compare, and the data as it is.
+// An entry is stored as "1 <revision> <data>": the version of this format, the
+// revision in decimal, which the scripts compare, and the data.
 const wireVersion = "1"
 
 func encode(e cache.Entry) string {
 	return wireVersion + " " + strconv.FormatInt(e.Revision, 10) + " " + string(e.Data)
 }
 
-// decode reads an entry. It accepts any input and never panics.
+// decode decodes an entry. It accepts any input and never panics.
 func decode(value string) (cache.Entry, error) {
 	version, rest, _ := strings.Cut(value, " ")
 	text, data, found := strings.Cut(rest, " ")
 	revision, err := strconv.ParseInt(text, 10, 64)
-	// The scripts read digits only: what they take for no entry is none here.
+	// The scripts accept only digits, so decode does not accept a sign.
 	if version != wireVersion || !found || err != nil || revision < 0 || text[0] == '+' {
-		return cache.Entry{}, fmt.Errorf("rediscache: %d bytes that are no entry", len(value))
+		return cache.Entry{}, fmt.Errorf("rediscache: a value of %d bytes is not an entry", len(value))
 	}
 	return cache.Entry{Revision: revision, Data: []byte(data)}, nil
 }
@@ -37,7 +37,7 @@ func decodeInvalidation(payload string) (node, key string, revision int64, err e
 	text, key, found := strings.Cut(rest, " ")
 	revision, err = strconv.ParseInt(text, 10, 64)
 	if !found || err != nil || node == "" {
-		return "", "", 0, fmt.Errorf("rediscache: %d bytes that are no invalidation", len(payload))
+		return "", "", 0, fmt.Errorf("rediscache: a message of %d bytes is not an invalidation", len(payload))
 	}
 	return node, key, revision, nil
 }

@@ -9,13 +9,14 @@ import (
 
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/web"
 )
 
 // Disconnector closes a user's sockets on every node. socket.Emitter fulfils
 // it.
 type Disconnector interface {
-	Disconnect(ctx context.Context, userID string) error
+	DisconnectUser(ctx context.Context, userID string) error
 }
 
 // Controller serves groups over HTTP: it reads requests, calls the
@@ -36,20 +37,22 @@ func (c *Controller) Register(api *web.API) {
 	c.api = api
 	c.registerGroups()
 	c.registerMembers()
+	c.registerOwner()
 	c.registerRequests()
 	c.registerInvites()
+	c.registerInvitations()
 	c.registerBans()
 	c.registerStream()
 }
 
 // OneGroup is the group in a path.
 type OneGroup struct {
-	GroupID string `path:"groupId" doc:"the group's id"`
+	GroupID string `path:"groupId" doc:"group id"`
 }
 
 // Condition makes a change depend on the revision that the client has read.
 type Condition struct {
-	IfMatch string `header:"If-Match" doc:"the ETag that the change is for: 412 version_conflict when the group has another"`
+	IfMatch string `header:"If-Match" doc:"ETag of the revision that you read; if the group has another revision, the answer is 412 version_conflict"`
 }
 
 // revision returns the revision asked for, nil for none.
@@ -63,20 +66,20 @@ func (c Condition) revision() (*int64, error) {
 
 // Once is the key that makes a repeat return the first answer.
 type Once struct {
-	Key string `header:"Idempotency-Key" doc:"at most 255 bytes: a repeat under the same key returns the first answer, for 24 hours"`
+	Key string `header:"Idempotency-Key" doc:"at most 255 bytes; for 24 hours, a request with the same key returns the first answer"`
 }
 
 // Resolve implements huma.Resolver.
 func (o *Once) Resolve(huma.Context) []error {
-	if o.Key == "" || group.CheckKey(o.Key) == "" {
+	if o.Key == "" || dto.CheckKey(o.Key) == "" {
 		return nil
 	}
-	return []error{&huma.ErrorDetail{Location: "header.Idempotency-Key", Message: group.CheckKey(o.Key)}}
+	return []error{&huma.ErrorDetail{Location: "header.Idempotency-Key", Message: dto.CheckKey(o.Key)}}
 }
 
 // once returns the context for the service.
 func (o *Once) once(ctx context.Context) context.Context {
-	return group.WithOptionalKey(ctx, o.Key)
+	return group.WithKey(ctx, o.Key)
 }
 
 // Sent is a request's body. What is wrong with it the service reports, as it
@@ -87,7 +90,7 @@ type Sent[T any] struct {
 
 // Tagged is a Group with its entity tag.
 type Tagged struct {
-	ETag string `header:"ETag" doc:"the revision, in quotes"`
+	ETag string `header:"ETag" doc:"revision of the group, in quotes"`
 	Body group.Group
 }
 
@@ -154,7 +157,7 @@ func operation(method, path, id, summary string, status int, problems ...string)
 
 // list answers one page of a list. kind says which list it is, so that a cursor
 // fits no other; read returns at most limit items that come after one with key
-// from.
+// from, or fewer as [group.ListBytes] says.
 func list[T any](c *Controller, kind string, in web.Paging, key func(T) string, read func(from string, limit int) ([]T, error)) (*Answer[web.Page[T]], error) {
 	from, err := c.api.ParseCursor(kind, in.Cursor)
 	if err != nil {
@@ -167,15 +170,15 @@ func list[T any](c *Controller, kind string, in web.Paging, key func(T) string, 
 	return answer(page(c.api, kind, items, in.Limit, key), nil)
 }
 
-// page cuts the item that says that there are more off a list of limit+1.
+// page cuts a list of limit+1 to limit items and [group.ListBytes].
 func page[T any](api *web.API, kind string, items []T, limit int, key func(T) string) web.Page[T] {
 	p := web.Page[T]{Items: items}
 	if p.Items == nil {
 		p.Items = []T{}
 	}
-	if len(items) > limit {
-		p.Items = items[:limit]
-		p.NextCursor = api.Cursor(kind, key(items[limit-1]))
+	if fit := group.Fit(items, limit); fit < len(items) {
+		p.Items = items[:fit]
+		p.NextCursor = api.Cursor(kind, key(items[fit-1]))
 	}
 	return p
 }
@@ -192,4 +195,4 @@ func register[I, O any](c *Controller, op huma.Operation, fn func(ctx context.Co
 	web.Register(c.api, op, fn)
 }
 
-var errBackEndsOnly = fault.ErrForbidden.WithMessage("only an application's back end may do this")
+var errBackEndsOnly = fault.ErrForbidden.WithMessage("only a back end may do this")

@@ -5,29 +5,30 @@ import (
 	"net/http"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/web"
 )
 
 // OneUser is a user of a group in a path, who need not be a member.
 type OneUser struct {
 	OneGroup
-	UserID string `path:"userId" doc:"a user id"`
+	UserID string `path:"userId" doc:"user id"`
 }
 
 type banInput struct {
 	OneUser
-	Body *group.BanRequest
+	Body *dto.BanRequest
 }
 
 func (c *Controller) registerBans() {
 	register(c, operation(http.MethodGet, "/groups/{groupId}/bans", "list-bans",
-		"List the bans that have not expired, by user id", http.StatusOK,
+		"List current bans, ordered by user id", http.StatusOK,
 		hidden, notEnough, "400 bad_request", "422 validation_failed"), c.bans)
 	register(c, operation(http.MethodPut, "/groups/{groupId}/bans/{userId}", "ban-user",
-		"Ban a user, and remove them if they are a member", http.StatusOK,
+		"Ban a user and end their membership", http.StatusOK,
 		hidden, notEnough, "409 group_ended, owner_must_transfer"), c.ban)
 	register(c, operation(http.MethodDelete, "/groups/{groupId}/bans/{userId}", "unban-user",
-		"Lift a ban; a repeat answers the same", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.unban)
+		"Lift a ban", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.unban)
 }
 
 func (c *Controller) bans(ctx context.Context, in *membersInput) (*Answer[web.Page[group.Ban]], error) {
@@ -38,7 +39,7 @@ func (c *Controller) bans(ctx context.Context, in *membersInput) (*Answer[web.Pa
 }
 
 func (c *Controller) ban(ctx context.Context, in *banInput) (*Answer[group.Ban], error) {
-	var req group.BanRequest
+	var req dto.BanRequest
 	if in.Body != nil {
 		req = *in.Body
 	}

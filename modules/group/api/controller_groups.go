@@ -6,24 +6,25 @@ import (
 
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/web"
 )
 
 type createInput struct {
 	Once
-	Sent[group.CreateRequest]
+	Sent[dto.CreateRequest]
 }
 
 type createAnswer struct {
-	Location string `header:"Location" doc:"where the group is"`
-	ETag     string `header:"ETag" doc:"the revision, in quotes"`
+	Location string `header:"Location" doc:"path of the group"`
+	ETag     string `header:"ETag" doc:"revision of the group, in quotes"`
 	Body     group.Group
 }
 
 type updateInput struct {
 	OneGroup
 	Condition
-	Sent[group.UpdateRequest]
+	Sent[dto.UpdateRequest]
 }
 
 type deleteInput struct {
@@ -32,8 +33,8 @@ type deleteInput struct {
 }
 
 type findInput struct {
-	Visibility string `query:"visibility" enum:"public" default:"public" doc:"public groups are the only ones that can be found"`
-	Query      string `query:"q" doc:"a part of the name; at most 200 characters"`
+	Visibility string `query:"visibility" enum:"public" default:"public" doc:"only public groups can be found"`
+	Query      string `query:"q" doc:"part of the name; at most 200 characters"`
 	web.Paging
 }
 
@@ -41,7 +42,7 @@ type mineInput struct{ web.Paging }
 
 func (c *Controller) registerGroups() {
 	register(c, operation(http.MethodPost, "/groups", "create-group",
-		"Create a group; the caller owns it", http.StatusCreated, "409 limit_reached"), c.create)
+		"Create a group that the caller owns", http.StatusCreated, "409 limit_reached"), c.create)
 	register(c, operation(http.MethodGet, "/groups", "find-groups",
 		"Find public groups, newest first", http.StatusOK, "400 bad_request", "422 validation_failed"), c.find)
 	register(c, operation(http.MethodGet, "/me/groups", "my-groups",
@@ -49,7 +50,7 @@ func (c *Controller) registerGroups() {
 	register(c, operation(http.MethodGet, "/groups/{groupId}", "get-group",
 		"Read a group", http.StatusOK, hidden), c.get)
 	register(c, operation(http.MethodPatch, "/groups/{groupId}", "update-group",
-		"Change a group by a JSON merge patch (RFC 7396)", http.StatusOK,
+		"Change a group with a JSON merge patch (RFC 7396)", http.StatusOK,
 		hidden, notEnough, "409 group_full, group_ended", "412 version_conflict"), c.update)
 	register(c, operation(http.MethodDelete, "/groups/{groupId}", "delete-group",
 		"Delete a group", http.StatusNoContent, hidden, notEnough, "412 version_conflict"), c.remove)
@@ -86,7 +87,7 @@ func (c *Controller) remove(ctx context.Context, in *deleteInput) (*Nothing, err
 func (c *Controller) find(ctx context.Context, in *findInput) (*Answer[web.Page[group.Group]], error) {
 	return list(c, "groups?q="+in.Query, in.Paging, func(g group.Group) string { return g.ID },
 		func(before string, limit int) ([]group.Group, error) {
-			return c.service.ListPublic(ctx, in.Query, before, limit)
+			return c.service.ListPublic(ctx, web.Caller(ctx), in.Query, before, limit)
 		})
 }
 
@@ -100,7 +101,7 @@ func (c *Controller) mine(ctx context.Context, in *mineInput) (*Answer[web.Page[
 
 type disconnectInput struct {
 	Once
-	UserID string `path:"userId" doc:"the user's id"`
+	UserID string `path:"userId" doc:"user id"`
 }
 
 // disconnect closes a user's sockets: there is no more to it than asking.
@@ -108,11 +109,11 @@ func (c *Controller) disconnect(ctx context.Context, in *disconnectInput) (*Noth
 	if !web.Caller(ctx).Admin {
 		return nil, errBackEndsOnly
 	}
-	if !group.ValidUserID(in.UserID) {
+	if !dto.ValidUserID(in.UserID) {
 		return nil, fault.Validation(fault.Field{Field: "userId", Message: "is not a user id"})
 	}
 	err := c.service.Repeatable(in.once(ctx), web.Caller(ctx), "disconnect "+in.UserID, func() error {
-		if err := c.users.Disconnect(ctx, in.UserID); err != nil {
+		if err := c.users.DisconnectUser(ctx, in.UserID); err != nil {
 			return fault.ErrUnavailable.WithMessage("not every node could be told; try again").WithCause(err)
 		}
 		return nil

@@ -5,36 +5,37 @@ import (
 	"net/http"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/web"
 )
 
 type inviteInput struct {
 	OneGroup
 	Once
-	Body *group.InviteRequest
+	Body *dto.InviteRequest
 }
 
 type revokeInput struct {
 	OneGroup
-	InviteID string `path:"inviteId" doc:"the invite's id"`
+	InviteID string `path:"inviteId" doc:"invite id"`
 }
 
 type acceptInput struct {
-	Code string `path:"code" doc:"the invite's code"`
+	Code string `path:"code" doc:"invite code"`
 	Once
 }
 
 func (c *Controller) registerInvites() {
 	register(c, operation(http.MethodGet, "/groups/{groupId}/invites", "list-invites",
-		"List invites that were not revoked, newest first, without their codes", http.StatusOK,
+		"List invites that were not revoked, newest first, without codes", http.StatusOK,
 		hidden, notEnough, "400 bad_request", "422 validation_failed"), c.invites)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/invites", "create-invite",
-		"Make a code with which others become members; it is shown this once", http.StatusCreated,
+		"Create an invite; only this answer shows its code", http.StatusCreated,
 		hidden, notEnough, "409 group_ended, limit_reached"), c.invite)
 	register(c, operation(http.MethodDelete, "/groups/{groupId}/invites/{inviteId}", "revoke-invite",
-		"Make an invite's code worthless", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.revoke)
+		"Revoke an invite", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.revoke)
 	register(c, operation(http.MethodPost, "/invites/{code}/accept", "accept-invite",
-		"Become a member by an invite; a repeat answers the same", http.StatusOK,
+		"Join a group with an invite code", http.StatusOK,
 		"403 banned", "409 group_ended, group_full, limit_reached", "410 invite_invalid"), c.accept)
 }
 
@@ -46,7 +47,7 @@ func (c *Controller) invites(ctx context.Context, in *membersInput) (*Answer[web
 }
 
 func (c *Controller) invite(ctx context.Context, in *inviteInput) (*Answer[group.NewInvite], error) {
-	var req group.InviteRequest
+	var req dto.InviteRequest
 	if in.Body != nil {
 		req = *in.Body
 	}

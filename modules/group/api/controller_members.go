@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/web"
 )
 
@@ -20,53 +21,44 @@ type membersInput struct {
 
 type memberInput struct {
 	OneGroup
-	UserID string `path:"userId" doc:"the member's user id"`
+	UserID string `path:"userId" doc:"user id of the member"`
 }
 
 type addMembersInput struct {
 	OneGroup
 	Once
-	Sent[group.AddMembersRequest]
+	Sent[dto.AddMembersRequest]
 }
 
 type updateMemberInput struct {
 	OneGroup
-	UserID string `path:"userId" doc:"the member's user id"`
-	Sent[group.UpdateMemberRequest]
-}
-
-type transferInput struct {
-	OneGroup
-	Condition
-	Sent[group.TransferRequest]
+	UserID string `path:"userId" doc:"user id of the member"`
+	Sent[dto.UpdateMemberRequest]
 }
 
 // MemberPage is a page of members at one version of the group: apply the
 // member events above it.
 type MemberPage struct {
 	Items      []group.ListedMember `json:"items"`
-	Version    int64                `json:"version" doc:"of the group when the page was read"`
-	NextCursor string               `json:"nextCursor,omitempty" doc:"where the next page begins; absent on the last one"`
+	Version    int64                `json:"version" doc:"version of the group when the page was read"`
+	NextCursor string               `json:"nextCursor,omitempty" doc:"cursor of the next page; absent on the last page"`
 }
 
 func (c *Controller) registerMembers() {
 	register(c, operation(http.MethodPost, "/groups/{groupId}/leave", "leave-group",
-		"Stop being a member", http.StatusNoContent, hidden, outside, "409 owner_must_transfer"), c.leave)
+		"Leave a group", http.StatusNoContent, hidden, outside, "409 owner_must_transfer"), c.leave)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/members", "list-members",
-		"List members by user id", http.StatusOK, hidden, outside, "400 bad_request", "422 validation_failed"), c.members)
+		"List members, ordered by user id", http.StatusOK, hidden, outside, "400 bad_request", "422 validation_failed"), c.members)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/members", "add-members",
-		"Make users members, all or none", http.StatusOK,
+		"Add members, or invite them; if one user cannot be added or invited, none is", http.StatusOK,
 		hidden, "403 banned, forbidden, not_member", "409 group_ended, group_full, limit_reached"), c.addMembers)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/members/{userId}", "get-member",
 		"Read a member", http.StatusOK, hidden, outside), c.member)
 	register(c, operation(http.MethodPatch, "/groups/{groupId}/members/{userId}", "update-member",
-		"Change a member's role and attributes by a JSON merge patch", http.StatusOK,
+		"Change a member's role and attributes with a JSON merge patch (RFC 7396)", http.StatusOK,
 		hidden, notEnough, "409 group_ended, owner_must_transfer"), c.updateMember)
 	register(c, operation(http.MethodDelete, "/groups/{groupId}/members/{userId}", "remove-member",
 		"Remove a member", http.StatusNoContent, hidden, notEnough, "409 group_ended, owner_must_transfer"), c.removeMember)
-	register(c, operation(http.MethodPut, "/groups/{groupId}/owner", "transfer-group",
-		"Hand the group over to a member; the owner becomes an admin", http.StatusOK,
-		hidden, notEnough, "409 group_ended, limit_reached", "412 version_conflict"), c.transfer)
 }
 
 func (c *Controller) leave(ctx context.Context, in *groupAction) (*Nothing, error) {
@@ -101,12 +93,4 @@ func (c *Controller) updateMember(ctx context.Context, in *updateMemberInput) (*
 
 func (c *Controller) removeMember(ctx context.Context, in *memberInput) (*Nothing, error) {
 	return nothing(c.service.RemoveMember(ctx, web.Caller(ctx), in.GroupID, in.UserID))
-}
-
-func (c *Controller) transfer(ctx context.Context, in *transferInput) (*Tagged, error) {
-	revision, err := in.revision()
-	if err != nil {
-		return nil, err
-	}
-	return tagged(c.service.Transfer(ctx, web.Caller(ctx), in.GroupID, revision, in.Body))
 }

@@ -23,23 +23,28 @@ type joinAnswer struct {
 
 func (c *Controller) registerRequests() {
 	join := operation(http.MethodPost, "/groups/{groupId}/join", "join-group",
-		"Become a member, or ask to; a repeat answers the same", http.StatusOK,
+		"Join a group, or request to join it", http.StatusOK,
 		hidden, "403 banned, invite_required", "409 group_ended, group_full, limit_reached")
-	join.Responses["200"] = described("the caller is a member", &huma.Schema{Ref: "#/components/schemas/Member"})
-	join.Responses["202"] = described("someone has to approve the caller", &huma.Schema{
-		Type:       huma.TypeObject,
-		Properties: map[string]*huma.Schema{"status": {Type: huma.TypeString, Enum: []any{group.StatusRequested}}},
-		Required:   []string{"status"},
-	})
+	join.Responses["200"] = described("the caller is now a member", &huma.Schema{Ref: "#/components/schemas/Member"})
+	join.Responses["202"] = described("an admin has to approve the request", statusSchema(group.StatusRequested))
 	register(c, join, c.join)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/requests", "list-requests",
-		"List who asked to join, by user id", http.StatusOK,
+		"List join requests, ordered by user id", http.StatusOK,
 		hidden, notEnough, "400 bad_request", "422 validation_failed"), c.requests)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/requests/{userId}/approve", "approve-request",
-		"Make who asked for it a member", http.StatusOK,
+		"Approve a join request", http.StatusOK,
 		hidden, notEnough, "409 group_ended, group_full, limit_reached"), c.approve)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/requests/{userId}/reject", "reject-request",
-		"Refuse who asked to join", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.reject)
+		"Reject a join request", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.reject)
+}
+
+// statusSchema describes an answer that is a status alone.
+func statusSchema(status string) *huma.Schema {
+	return &huma.Schema{
+		Type:       huma.TypeObject,
+		Properties: map[string]*huma.Schema{"status": {Type: huma.TypeString, Enum: []any{status}}},
+		Required:   []string{"status"},
+	}
 }
 
 func described(description string, schema *huma.Schema) *huma.Response {

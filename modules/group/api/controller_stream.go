@@ -5,61 +5,58 @@ import (
 	"net/http"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/web"
 )
 
 type eventsInput struct {
 	OneGroup
-	Since int64 `query:"since" minimum:"0" default:"0" doc:"the last version that is known"`
-	Limit int   `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"events at most"`
+	Since int64 `query:"since" minimum:"0" default:"0" doc:"version of the last event that the caller has"`
+	Limit int   `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"maximum number of events; an answer with large events ends earlier, at 256 KiB"`
 }
 
 type messageInput struct {
 	OneGroup
 	Once
-	Sent[group.MessageRequest]
+	Sent[dto.MessageRequest]
 }
 
 type signalInput struct {
 	OneGroup
 	Once
-	Sent[group.SignalRequest]
+	Sent[dto.SignalRequest]
 }
 
 type readInput struct {
 	OneGroup
-	Sent[group.ReadRequest]
+	Sent[dto.ReadRequest]
 }
 
 // EventPage is a part of a group's log.
 type EventPage struct {
 	Items   []group.Event `json:"items"`
-	Version int64         `json:"version" doc:"the last version that this answer covers: ask for more since it"`
+	Version int64         `json:"version" doc:"version up to which this answer is complete; pass it as since to read on"`
 }
 
 // Accepted is the answer {} to what was sent on and not stored.
 type Accepted struct{}
 
-// PresencePage is who of a group's members is there, or was lately.
-type PresencePage struct {
-	Items []group.Present `json:"items"`
-}
-
 func (c *Controller) registerStream() {
 	register(c, operation(http.MethodGet, "/groups/{groupId}/events", "list-events",
-		"Read the log after a version", http.StatusOK,
+		"List events after a version", http.StatusOK,
 		hidden, outside, "410 log_truncated", "422 validation_failed"), c.events)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/messages", "post-message",
-		"Post a message into the log", http.StatusCreated, hidden, outside, "409 group_ended"), c.post)
+		"Post a message, which becomes an event", http.StatusCreated, hidden, outside, "409 group_ended"), c.post)
 	register(c, operation(http.MethodPut, "/groups/{groupId}/read", "mark-read",
-		"Say how far the caller has read; a mark that is further on stays", http.StatusNoContent, hidden, outside), c.read)
+		"Move the caller's read mark forward", http.StatusNoContent, hidden, outside), c.read)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/signals", "send-signal",
-		"Send to the subscribers without storing", http.StatusAccepted, hidden, outside, "409 group_ended"), c.signal)
+		"Send a signal to subscribers; it is not stored", http.StatusAccepted, hidden, outside, "409 group_ended"), c.signal)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/presence", "get-presence",
-		"Read who is there", http.StatusOK, hidden, outside), c.presence)
+		"List who is online or reconnecting, and who was lately", http.StatusOK,
+		hidden, outside, "400 bad_request", "422 validation_failed"), c.presence)
 
 	op := operation(http.MethodPost, "/users/{userId}/disconnect", "disconnect-user",
-		"Close a user's sockets on every node; back ends only", http.StatusNoContent, "403 forbidden")
+		"Close all sockets of a user on every node; for back ends only", http.StatusNoContent, "403 forbidden")
 	op.Tags = []string{"users"}
 	register(c, op, c.disconnect)
 }
@@ -81,7 +78,8 @@ func (c *Controller) signal(ctx context.Context, in *signalInput) (*Answer[Accep
 	return answer(Accepted{}, c.service.Signal(in.once(ctx), web.Caller(ctx), in.GroupID, group.SignalSource{}, in.Body))
 }
 
-func (c *Controller) presence(ctx context.Context, in *OneGroup) (*Answer[PresencePage], error) {
-	items, err := c.service.Presence(ctx, web.Caller(ctx), in.GroupID)
-	return answer(PresencePage{Items: items}, err)
+func (c *Controller) presence(ctx context.Context, in *membersInput) (*Answer[web.Page[group.Present]], error) {
+	return list(c, "presence of "+in.GroupID, in.Paging, group.Present.Place, func(after string, limit int) ([]group.Present, error) {
+		return c.service.Presence(ctx, web.Caller(ctx), in.GroupID, after, limit)
+	})
 }

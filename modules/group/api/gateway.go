@@ -5,6 +5,7 @@ import (
 
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/group/feed"
 	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/socket"
@@ -28,7 +29,7 @@ func NewGateway(service *group.Service, feed *feed.Feed, own *adapter.Owner) *Ga
 }
 
 // follower returns s as the feed knows it.
-func (g *Gateway) follower(s *socket.Socket) follower { return follower{s, g.own} }
+func (g *Gateway) follower(s *socket.Socket) follower { return follower{socket.ForModule(g.own, s)} }
 
 // subscribeAnswer is the answer to group:subscribe.
 type subscribeAnswer struct {
@@ -44,7 +45,7 @@ type done struct{}
 // Handlers returns the handlers of every group event that clients send, and
 // one that ends the subscriptions of a socket that is gone.
 func (g *Gateway) Handlers() []socket.Handler {
-	return socket.As(g.own,
+	return socket.ModuleHandlers(g.own,
 		socket.On("group:subscribe", g.subscribe),
 		socket.On("group:unsubscribe", g.unsubscribe),
 		socket.On("group:create", g.create),
@@ -65,7 +66,7 @@ func (g *Gateway) Handlers() []socket.Handler {
 // answer, those missed since since first, which may be nil. It returns ErrNotMember and fault.ErrNotFound as the
 // permission table says, and fault.ErrUnavailable while the log cannot be read.
 func (g *Gateway) Subscribe(ctx context.Context, s *socket.Socket, groupID string, since *int64) (feed.Subscription, error) {
-	if !group.ValidGroupID(groupID) {
+	if !dto.ValidGroupID(groupID) {
 		return feed.Subscription{}, fault.ErrNotFound
 	}
 	caller := s.Identity()
@@ -88,9 +89,14 @@ func (g *Gateway) Unsubscribe(s *socket.Socket, groupID string) {
 	g.feed.Unsubscribe(g.follower(s), groupID, group.EndUnsubscribed)
 }
 
-func (g *Gateway) subscribe(ctx context.Context, s *socket.Socket, req group.InGroup[group.SubscribeRequest]) (subscribeAnswer, error) {
+func (g *Gateway) subscribe(ctx context.Context, s *socket.Socket, req dto.InGroup[dto.SubscribeRequest]) (subscribeAnswer, error) {
 	if err := req.Body.Check(); err != nil {
 		return subscribeAnswer{}, err
+	}
+	if req.Body.Since != nil || req.Body.Presence {
+		if err := g.service.MayRead(s.Identity()); err != nil {
+			return subscribeAnswer{}, err
+		}
 	}
 	sub, err := g.Subscribe(ctx, s, req.GroupID, req.Body.Since)
 	if err != nil {
@@ -116,13 +122,14 @@ func (g *Gateway) showPresence(ctx context.Context, s *socket.Socket, groupID st
 			return // presence is at most once
 		}
 		for _, data := range presence.Missed(groupID, before, after) {
-			_ = s.EmitAs(g.own, group.EventPresence, data) // the module's own event
+			env := adapter.Envelope{Event: group.EventPresence, Data: data, Lossy: true}
+			adapter.Send([]*adapter.Message{adapter.NewMessage(env)}, g.follower(s))
 		}
 	})
 	return group.Summarize(before)
 }
 
-func (g *Gateway) unsubscribe(_ context.Context, s *socket.Socket, req group.InGroup[group.NoFields]) (done, error) {
+func (g *Gateway) unsubscribe(_ context.Context, s *socket.Socket, req dto.InGroup[dto.NoFields]) (done, error) {
 	if err := req.Body.Check(); err != nil {
 		return done{}, err
 	}
@@ -130,49 +137,49 @@ func (g *Gateway) unsubscribe(_ context.Context, s *socket.Socket, req group.InG
 	return done{}, nil
 }
 
-func (g *Gateway) create(ctx context.Context, s *socket.Socket, req group.Changing[group.CreateRequest]) (group.Group, error) {
-	return g.service.Create(req.Once(ctx), s.Identity(), req.Body)
+func (g *Gateway) create(ctx context.Context, s *socket.Socket, req dto.Changing[dto.CreateRequest]) (group.Group, error) {
+	return g.service.Create(group.WithKey(ctx, req.Key), s.Identity(), req.Body)
 }
 
-func (g *Gateway) update(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.UpdateRequest]) (group.Group, error) {
-	return g.service.Update(req.Once(ctx), s.Identity(), req.GroupID, nil, req.Body)
+func (g *Gateway) update(ctx context.Context, s *socket.Socket, req dto.ChangingIn[dto.UpdateRequest]) (group.Group, error) {
+	return g.service.Update(group.WithKey(ctx, req.Key), s.Identity(), req.GroupID, nil, req.Body)
 }
 
-func (g *Gateway) remove(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.NoFields]) (done, error) {
+func (g *Gateway) remove(ctx context.Context, s *socket.Socket, req dto.ChangingIn[dto.NoFields]) (done, error) {
 	if err := req.Body.Check(); err != nil {
 		return done{}, err
 	}
-	return done{}, g.service.Delete(req.Once(ctx), s.Identity(), req.GroupID, nil)
+	return done{}, g.service.Delete(group.WithKey(ctx, req.Key), s.Identity(), req.GroupID, nil)
 }
 
-func (g *Gateway) join(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.NoFields]) (group.Joined, error) {
+func (g *Gateway) join(ctx context.Context, s *socket.Socket, req dto.ChangingIn[dto.NoFields]) (group.Joined, error) {
 	if err := req.Body.Check(); err != nil {
 		return group.Joined{}, err
 	}
-	return g.service.Join(req.Once(ctx), s.Identity(), req.GroupID)
+	return g.service.Join(group.WithKey(ctx, req.Key), s.Identity(), req.GroupID)
 }
 
-func (g *Gateway) leave(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.NoFields]) (done, error) {
+func (g *Gateway) leave(ctx context.Context, s *socket.Socket, req dto.ChangingIn[dto.NoFields]) (done, error) {
 	if err := req.Body.Check(); err != nil {
 		return done{}, err
 	}
-	return done{}, g.service.Leave(req.Once(ctx), s.Identity(), req.GroupID)
+	return done{}, g.service.Leave(group.WithKey(ctx, req.Key), s.Identity(), req.GroupID)
 }
 
-func (g *Gateway) message(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.MessageRequest]) (group.Event, error) {
-	return g.service.Post(req.Once(ctx), s.Identity(), req.GroupID, req.Body)
+func (g *Gateway) message(ctx context.Context, s *socket.Socket, req dto.ChangingIn[dto.MessageRequest]) (group.Event, error) {
+	return g.service.Post(group.WithKey(ctx, req.Key), s.Identity(), req.GroupID, req.Body)
 }
 
-func (g *Gateway) signal(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.SignalRequest]) (done, error) {
+func (g *Gateway) signal(ctx context.Context, s *socket.Socket, req dto.ChangingIn[dto.SignalRequest]) (done, error) {
 	from := group.SignalSource{SocketID: s.ID(), Subscribed: g.feed.MaySignal(g.follower(s), req.GroupID)}
-	return done{}, g.service.Signal(req.Once(ctx), s.Identity(), req.GroupID, from, req.Body)
+	return done{}, g.service.Signal(group.WithKey(ctx, req.Key), s.Identity(), req.GroupID, from, req.Body)
 }
 
-func (g *Gateway) read(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.ReadRequest]) (done, error) {
-	return done{}, g.service.MarkRead(req.Once(ctx), s.Identity(), req.GroupID, req.Body)
+func (g *Gateway) read(ctx context.Context, s *socket.Socket, req dto.ChangingIn[dto.ReadRequest]) (done, error) {
+	return done{}, g.service.MarkRead(group.WithKey(ctx, req.Key), s.Identity(), req.GroupID, req.Body)
 }
 
-func (g *Gateway) setPresence(ctx context.Context, s *socket.Socket, req group.ChangingIn[group.PresenceRequest]) (done, error) {
+func (g *Gateway) setPresence(ctx context.Context, s *socket.Socket, req dto.ChangingIn[dto.PresenceRequest]) (done, error) {
 	f := g.follower(s)
 	following := group.Following{Subscribed: g.feed.IsSubscribed(f, req.GroupID), GoesOn: g.feed.MaySignal(f, req.GroupID)}
 	return done{}, g.service.SetPresence(ctx, s.Identity(), req.GroupID, following, req.Body)
@@ -197,12 +204,9 @@ func endOf(reason engine.Reason) string {
 // follower is a socket as the [feed.Feed] knows it: it joins the module's rooms
 // and is sent the module's events. The module uses no names of others, so that
 // nothing is refused.
-type follower struct {
-	*socket.Socket
-	own *adapter.Owner
-}
+type follower struct{ socket.ModuleSocket }
 
 var _ feed.Subscriber = follower{}
 
-func (f follower) Join(room string)  { _ = f.JoinAs(f.own, room) }
-func (f follower) Leave(room string) { _ = f.LeaveAs(f.own, room) }
+func (f follower) Join(room string)  { _ = f.ModuleSocket.Join(room) }
+func (f follower) Leave(room string) { _ = f.ModuleSocket.Leave(room) }

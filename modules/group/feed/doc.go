@@ -1,4 +1,5 @@
 // Package feed delivers the events of groups to the sockets that are subscribed
-// on this node: each once, in order of version, without holes. The log in SQL is
-// the truth; what other nodes publish only says when to look.
+// on this node: each once, in order of version, without holes. Events of other
+// nodes arrive through the adapter, which may lose or reorder them. The feed then
+// reads what is missing from the log in SQL.
 package feed

@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
@@ -17,8 +19,13 @@ const (
 	// catchUpLimit is how many events one read of the log returns.
 	catchUpLimit = 1000
 	// missedBytes bounds the events of such a read that are kept for one
-	// subscriber; the first is always kept. The others are read again.
+	// subscriber, except that the first is always kept. The feed reads the others
+	// again.
 	missedBytes = 256 << 10
+
+	// busyWait is how long a subscription of a busy subscriber waits at most.
+	busyWait = 2 * time.Second
+	busyPoll = 5 * time.Millisecond // between two looks at whether it is busy
 )
 
 // Emitter is the way out to the sockets, as the feed needs it. adapter.Owner
@@ -26,38 +33,40 @@ const (
 type Emitter interface {
 	// CheckEvent returns an error for an event that belongs to another module.
 	CheckEvent(event string) error
-	// Watch begins this node's interest in a room and waits, briefly, until
-	// envelopes of other nodes arrive; Unwatch ends it.
+	// Watch begins this node's interest in a room and waits, for a short time,
+	// until envelopes of other nodes arrive. Unwatch ends the interest.
 	Watch(ctx context.Context, room string) error
 	Unwatch(room string)
-	// Sockets returns this node's sockets in the room: to be read only. It
+	// Sockets returns this node's sockets in the room. Do not modify the slice. It
 	// does not block.
 	Sockets(room string) []adapter.Socket
-	// Publish sends to the other nodes. Tell sends to them and to this node's
-	// sockets what may be lost, and does not wait.
+	// Publish sends to the other nodes.
 	Publish(ctx context.Context, env adapter.Envelope) error
-	Tell(ctx context.Context, env adapter.Envelope)
 }
 
 // Subscriber is a socket, as the feed needs it. Subscribers are compared: one
 // value a socket.
 type Subscriber interface {
 	adapter.Socket
-	// Busy reports whether so much is queued for the socket that more, if it
-	// can, should wait.
+	// Busy reports whether so much is queued for the socket that events which can
+	// wait should wait.
 	Busy() bool
+	// WhenFree calls fn once the socket is not busy, or has ended. It does not
+	// block, and does not call fn itself.
+	WhenFree(fn func())
 	// Join and Leave change the rooms that the socket is in. They do not block.
 	Join(room string)
 	Leave(room string)
 }
 
-// Watcher is told whose subscriptions begin and end on this node, once a
-// socket and group; back ends are left out. Its methods do not block.
+// Watcher is told when subscriptions of users begin and end on this node, once
+// for each socket and group. It is not told of back ends. Its methods do not
+// block.
 type Watcher interface {
 	Subscribed(groupID, userID string)
 	Unsubscribed(groupID, userID, reason string)
-	// Ended says that a change made on this node ended a membership, whether
-	// or not the user has sockets anywhere.
+	// Ended reports that a change made on this node ended a membership. The user
+	// may have no socket.
 	Ended(groupID, userID, reason string)
 }
 
@@ -65,28 +74,28 @@ type Watcher interface {
 type SubscribeRequest struct {
 	GroupID string
 	Since   *int64 // the last version that the client has seen; nil: none
-	Backend bool   // an application's back end: never present, outlives memberships
-	// Admit decides on the group and the user's membership (nil: none), both
-	// read after the socket began to be held back. Its error is returned.
+	Backend bool   // an application's back end: never present, needs no membership
+	// Admit decides by the group and the user's membership (nil: none), which were
+	// read after the socket began to be held back. Subscribe returns its error.
 	Admit func(group.Group, *group.Member) error
 }
 
 // Subscription answers a [SubscribeRequest].
 type Subscription struct {
 	Group    group.Group
-	Version  int64 // every event after it follows: Since, or the group's version
-	Snapshot bool  // the log does not reach Since: start from Group
+	Version  int64 // every event after it follows; Since, or the group's version
+	Snapshot bool  // the log does not reach back to Since: start from Group
 }
 
 // Feed delivers the events of groups to the sockets subscribed on this node:
 // every event after the version that a socket subscribed at, once, in order of
-// version. The log is the truth and the adapter only a doorbell: a hole or a
-// silence is filled from the log.
+// version.
 //
-// Its methods may be called concurrently, those for one subscriber only one
-// after the other. No lock is held while a socket is written to or the log is
-// read. The feed's lock and a topic's are never held together, so that no group
-// waits for another. A topic's comes before a socket's and the hub's.
+// Its methods may be called concurrently, except that calls for one subscriber
+// must follow each other. No lock is held while a socket is written to or the log
+// is read. The feed's lock and a topic's lock are never held together, so that no
+// group waits for another. A topic's lock is taken before a socket's and the
+// hub's.
 type Feed struct {
 	store   group.Log
 	out     Emitter
@@ -94,8 +103,10 @@ type Feed struct {
 	logger  *slog.Logger
 	program group.Translator
 
+	subscriptions limit.Cap // of a socket
+
 	reads       atomic.Int64
-	sharedBytes atomic.Int64 // of what topics keep for those who come next
+	sharedBytes atomic.Int64 // of all topics' shared pages
 	publish     chan *item
 	poke        chan struct{}
 	tasks       *tasks.Group
@@ -118,30 +129,43 @@ func New(store group.Log, out Emitter, watcher Watcher, logger *slog.Logger) *Fe
 		tasks:   tasks.New(),
 		topics:  make(map[string]*topic),
 		sockets: make(map[Subscriber]map[string]struct{}),
+
+		subscriptions: limit.NoCap,
 	}
 }
 
-// Translate makes the feed tell subscribers, after each event, what t makes of
-// it. Call it before Start.
+// Translate makes the feed send t's translation after each event. Call it before
+// Start.
 func (f *Feed) Translate(t group.Translator) { f.program = t }
 
-// Announce tells the members connected anywhere what was committed. It does
-// not wait for other nodes and never fails: what is not delivered now, the
-// relay or another node's reading of the log delivers later.
+// Limit sets how many groups a socket may be subscribed to. Call it before Start.
+func (f *Feed) Limit(subscriptions limit.Cap) { f.subscriptions = subscriptions }
+
+// Audience implements group.Audience.
+func (f *Feed) Audience(groupID string) int { return len(f.out.Sockets(group.Room(groupID))) }
+
+// Announce delivers the committed events of one change on this node, together, and publishes
+// them to the other
+// nodes. It does not wait for them and never fails: the relay publishes again
+// what was not published, and other nodes find missing events in the log.
 func (f *Feed) Announce(events []group.Event) {
+	items := make([]*item, 0, len(events))
 	for _, e := range events {
 		it, err := newItem(e)
 		if err != nil {
-			f.logger.Error("group: an event cannot be encoded", "group", e.GroupID, "version", e.Version, "err", err)
+			f.logger.Error("group: cannot encode an event", "group", e.GroupID, "version", e.Version, "err", err)
 			continue
 		}
 		if user, reason := it.ends(); user != "" && f.watcher != nil {
 			f.watcher.Ended(it.groupID, user, reason)
 		}
-		f.deliver(it)
+		items = append(items, it)
+	}
+	f.deliver(items...)
+	for _, it := range items {
 		select {
 		case f.publish <- it:
-		default: // the relay takes it from the outbox
+		default: // the queue is full: the relay publishes it from the outbox
 		}
 	}
 }
@@ -156,22 +180,27 @@ func (f *Feed) Receive(env adapter.Envelope) {
 	f.deliver(it)
 }
 
-// Reads returns how often the log was read, for subscribers that waited for an
-// answer or lacked events, since the feed was made.
+// Reads returns how often the feed has read the log.
 func (f *Feed) Reads() int64 { return f.reads.Load() }
 
-// Lost says that events of other nodes may have been missed.
+// Lost makes the feed look for events of other nodes that it may have missed.
 func (f *Feed) Lost() {
-	select {
-	case f.poke <- struct{}{}:
-	default:
-	}
+	tasks.Wake(f.poke)
 }
 
-func (f *Feed) deliver(it *item) {
-	if t := f.topic(it.groupID); t != nil {
-		t.receive(f.translated(it))
+// deliver passes events of one group to its subscribers.
+func (f *Feed) deliver(items ...*item) {
+	if len(items) == 0 {
+		return
 	}
+	t := f.topic(items[0].groupID)
+	if t == nil {
+		return
+	}
+	for _, it := range items {
+		f.translated(it)
+	}
+	t.receive(items...)
 }
 
 func (f *Feed) topic(groupID string) *topic {
@@ -180,16 +209,24 @@ func (f *Feed) topic(groupID string) *topic {
 	return f.topics[groupID]
 }
 
-// Subscribe begins to hold back a group's events for s and answers with a read
-// of the log that started after that. Once the answer is on its way, call
-// [Feed.Release]: every event after the answer's version follows. Subscribing
-// again answers again and doubles nothing.
+// Subscribe begins to hold back a group's events for s, and then reads the
+// answer from the log. Call [Feed.Release] once the answer is queued for s: every
+// event after the answer's version follows. Subscribing again answers again and
+// repeats no event.
 //
 // It returns Admit's error, fault.ErrNotFound for a group that is unknown or
-// deleted, and fault.ErrUnavailable when the log cannot be read; then a
-// subscription that s had before goes on. With any other error it ends, and s is
-// told so.
+// deleted, and fault.ErrUnavailable when the log cannot be read. An earlier
+// subscription of s goes on after fault.ErrUnavailable. Any other error ends it,
+// and s gets group:closed.
+//
+// While s is busy, Subscribe waits for up to 2 s. Each subscription that catches
+// up keeps events in memory, and a client that does not read must not have many.
 func (f *Feed) Subscribe(ctx context.Context, s Subscriber, req SubscribeRequest) (Subscription, error) {
+	for end := time.Now().Add(busyWait); s.Busy() && time.Now().Before(end); {
+		if !tasks.Pause(ctx, busyPoll) {
+			return Subscription{}, fault.ErrUnavailable.WithCause(ctx.Err())
+		}
+	}
 	for {
 		answer, err := f.subscribe(ctx, s, req)
 		switch {
@@ -215,16 +252,15 @@ func (f *Feed) subscribe(ctx context.Context, s Subscriber, req SubscribeRequest
 	return t.snapshot(ctx, sub, req)
 }
 
-// Release lets the events that follow the answer to [Feed.Subscribe] go out. It
-// reports false when s is not subscribed.
+// Release begins to send the events that follow the answer of [Feed.Subscribe].
+// It reports false when s is not subscribed.
 func (f *Feed) Release(s Subscriber, groupID string) bool {
 	t := f.topic(groupID)
 	return t != nil && t.release(s)
 }
 
-// Unsubscribe ends a subscription; the reason goes to the watcher. It does
-// nothing when there is none. Once it returns, s is sent no more events of the
-// group.
+// Unsubscribe ends a subscription, if there is one, and passes the reason to the
+// watcher. Once it returns, s gets no more events of the group.
 func (f *Feed) Unsubscribe(s Subscriber, groupID, reason string) {
 	if sent := f.leave(s, groupID, reason, false); sent != nil {
 		<-sent
@@ -242,22 +278,22 @@ func (f *Feed) Drop(s Subscriber, reason string) {
 	}
 }
 
-// IsSubscribed reports whether s was admitted to a group and still is.
+// IsSubscribed reports whether s is subscribed to a group.
 func (f *Feed) IsSubscribed(s Subscriber, groupID string) bool {
 	t := f.topic(groupID)
 	return t != nil && t.has(s)
 }
 
-// MaySignal reports whether s follows the group, as far as this node has heard,
-// and it goes on: then the database need not be asked.
+// MaySignal reports whether s is subscribed to the group and the group has not
+// ended, as far as this node knows. The database need not be asked then.
 func (f *Feed) MaySignal(s Subscriber, groupID string) bool {
 	t := f.topic(groupID)
 	return t != nil && t.has(s) && !t.isOver()
 }
 
-// enter registers s, held back, with the group's topic and waits until other
-// nodes' events arrive here. A node that cannot hear the others goes on: it
-// finds their events in the log.
+// enter adds s, held back, to the group's topic and waits until events of other
+// nodes arrive here. A node that does not hear the others goes on: it finds their
+// events in the log.
 func (f *Feed) enter(ctx context.Context, s Subscriber, req SubscribeRequest) (*topic, *subscription, error) {
 	if err := f.note(s, req.GroupID); err != nil {
 		return nil, nil, err
@@ -265,7 +301,7 @@ func (f *Feed) enter(ctx context.Context, s Subscriber, req SubscribeRequest) (*
 	t, sub, sent, created := f.hold(s, req)
 	if created {
 		if err := f.out.Watch(f.tasks.Context(), t.room); err != nil {
-			f.logger.Debug("group: following a group without hearing other nodes", "group", t.id, "err", err)
+			f.logger.Debug("group: subscribed without hearing other nodes", "group", t.id, "err", err)
 		}
 		close(t.watched)
 	}
@@ -282,12 +318,12 @@ func (f *Feed) enter(ctx context.Context, s Subscriber, req SubscribeRequest) (*
 	return t, sub, nil
 }
 
-// note remembers that s may be subscribed to a group from now on.
+// note records that s may be subscribed to a group.
 func (f *Feed) note(s Subscriber, groupID string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	groups := f.sockets[s]
-	if _, again := groups[groupID]; !again && len(groups) >= maxSubscriptions {
+	if _, again := groups[groupID]; !again && f.subscriptions.Exceeded(len(groups)+1) {
 		return group.ErrLimitReached.WithMessage("this socket follows too many groups: unsubscribe from some")
 	}
 	if groups == nil {
@@ -298,8 +334,8 @@ func (f *Feed) note(s Subscriber, groupID string) error {
 	return nil
 }
 
-// hold registers s, held back, with the group's topic, and reports whether it
-// made the topic. sent is closed once nothing more is sent to s; it may be nil.
+// hold adds s, held back, to the group's topic, and reports whether it created
+// the topic. sent is closed once nothing more is sent to s; it may be nil.
 func (f *Feed) hold(s Subscriber, req SubscribeRequest) (t *topic, sub *subscription, sent <-chan struct{}, created bool) {
 	for {
 		if t = f.topic(req.GroupID); t == nil {
@@ -328,8 +364,8 @@ func (f *Feed) add(t *topic) bool {
 	return true
 }
 
-// leave ends a subscription. sent is closed once nothing more is sent for it; it
-// is nil when nothing is being sent.
+// leave ends a subscription. With tell it sends group:closed. sent is closed once
+// nothing more is sent for the subscription; it is nil when nothing is being sent.
 func (f *Feed) leave(s Subscriber, groupID, reason string, tell bool) (sent <-chan struct{}) {
 	f.mu.Lock()
 	t := f.topics[groupID]
@@ -346,7 +382,7 @@ func (f *Feed) leave(s Subscriber, groupID, reason string, tell bool) (sent <-ch
 	return t.remove(s, reason, tell)
 }
 
-// forget makes the feed forget a topic that is gone.
+// forget removes a topic that is gone.
 func (f *Feed) forget(t *topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -354,6 +390,3 @@ func (f *Feed) forget(t *topic) {
 		delete(f.topics, t.id)
 	}
 }
-
-// maxSubscriptions bounds the groups that one socket follows.
-const maxSubscriptions = 10_000

@@ -211,7 +211,7 @@ func TestFeedSharesReads(t *testing.T) {
 	const subscribers = 1000
 	log := newMemoryLog()
 	log.create("g")
-	log.slow = 200 * time.Millisecond // they come meanwhile
+	log.slow = time.Second // they come meanwhile
 	node := newCluster(t, log, 1, nil)[0]
 	var wg sync.WaitGroup
 	for i := range subscribers {

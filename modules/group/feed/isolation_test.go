@@ -23,6 +23,8 @@ func newStuckSocket(n node, user string) *stuckSocket {
 
 func (s *stuckSocket) Join(room string)  { _ = s.hub.Join(room, s) }
 func (s *stuckSocket) Leave(room string) { s.hub.Leave(room, s) }
+func (*stuckSocket) Writable() bool      { return true }
+
 func (s *stuckSocket) SendAll(frames []*engine.Frame) {
 	for _, f := range frames {
 		s.Send(f)

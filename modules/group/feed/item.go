@@ -7,22 +7,22 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// item is one event on its way to subscribers. It is encoded once, for all of
-// them. Nothing but its frames changes once it is made; those belong to the one
-// goroutine that sends for the item's topic.
+// item is one event on its way to subscribers, encoded once for all of them. Only
+// messages changes after its creation. It belongs to the one goroutine that sends
+// for the item's topic.
 type item struct {
 	groupID string
 	version int64
 	typ     group.EventType
 	wire    []byte // the Event as JSON
 
-	pushes []group.EncodedPush // what the program makes of it
-	closes string              // why every subscription ends with it: the program's word
+	pushes []group.EncodedPush // of the program's translator
+	closes string              // the translator's reason to end every subscription
 
 	messages []*adapter.Message // the event and its pushes; nil before the first is sent
 }
@@ -32,14 +32,14 @@ func newItem(e group.Event) (*item, error) {
 	return &item{groupID: e.GroupID, version: e.Version, typ: e.Type, wire: wire}, err
 }
 
-// translated adds to a new item what the program makes of it.
+// translated adds the program's translation to a new item.
 func (f *Feed) translated(it *item) *item {
 	if f.program.Event == nil {
 		return it
 	}
 	var e group.Event
 	if err := json.Unmarshal(it.wire, &e); err != nil {
-		f.logger.Error("group: an event cannot be translated", "group", it.groupID, "version", it.version, "err", err)
+		f.logger.Error("group: cannot translate an event", "group", it.groupID, "version", it.version, "err", err)
 		return it
 	}
 	it.pushes = group.Pushes(func() []group.Push {
@@ -50,8 +50,8 @@ func (f *Feed) translated(it *item) *item {
 	return it
 }
 
-// send sends events, and what the program makes of them, to sockets. It may run
-// in one goroutine at a time.
+// send sends events and their translations to sockets. Only one goroutine may
+// send the items of a topic.
 func send(items []*item, sockets ...adapter.Socket) {
 	messages := items[0].encoded()
 	for _, it := range items[1:] {
@@ -70,8 +70,8 @@ func (it *item) encoded() []*adapter.Message {
 	return it.messages
 }
 
-// envelope returns the item as it travels to other nodes. Version and type
-// stand in Meta, so that a receiving node decodes nothing.
+// envelope returns the item as it goes to other nodes. Meta holds version and
+// type, so that a receiving node decodes nothing.
 func (it *item) envelope() adapter.Envelope {
 	return adapter.Envelope{
 		Room:  group.Room(it.groupID),
@@ -104,8 +104,9 @@ func (it *item) subject() string {
 	return e.Data.UserID
 }
 
-// ends returns why this event ends subscriptions, and whose: everybody's when
-// user is empty. An event that ends none has no reason.
+// ends returns the reason for which this event ends subscriptions, and the user
+// whose they are; everybody's when user is empty. The reason is empty for an
+// event that ends none.
 func (it *item) ends() (user, reason string) {
 	switch {
 	case it.typ == group.GroupDeleted:

@@ -24,6 +24,8 @@ func (s slowSocket) Send(f *engine.Frame) {
 	s.recorder.Send(f)
 }
 
+func (slowSocket) Writable() bool { return true }
+
 func (s slowSocket) SendAll(frames []*engine.Frame) {
 	time.Sleep(s.takes)
 	s.recorder.SendAll(frames)
@@ -129,7 +131,7 @@ func TestAnEventThatEndsSubscriptionsIsTheLastOfItsWrite(t *testing.T) {
 // TestManyEventsGoOutInSeveralWrites: what one write has is bounded.
 func TestManyEventsGoOutInSeveralWrites(t *testing.T) {
 	t.Parallel()
-	const events = 3 * stepEvents
+	const events = 2*liveEvents - 100
 	synctest.Test(t, func(t *testing.T) {
 		log, feed, subscribers := largeGroup(t, 10*time.Millisecond)
 		feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
@@ -140,7 +142,29 @@ func TestManyEventsGoOutInSeveralWrites(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		for _, s := range subscribers {
-			if s.last() != events+2 || s.writes.Load() != 4 {
+			if s.last() != events+2 || s.writes.Load() != 3 {
+				t.Errorf("%s got up to %d in %d writes", s.user, s.last(), s.writes.Load())
+			}
+		}
+	})
+}
+
+// TestAChangeIsOneWrite: the events of one change are sent together.
+func TestAChangeIsOneWrite(t *testing.T) {
+	t.Parallel()
+	const joined = 500
+	synctest.Test(t, func(t *testing.T) {
+		log, feed, subscribers := largeGroup(t, 10*time.Millisecond)
+		var events []group.Event
+		for i := range joined {
+			events = append(events, log.post("g", group.MemberJoined, fmt.Sprintf(`{"userId":"user-%d"}`, i)))
+		}
+		feed.Announce(events)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for _, s := range subscribers {
+			s.checkOrder(t)
+			if s.last() != joined+1 || s.writes.Load() != 1 {
 				t.Errorf("%s got up to %d in %d writes", s.user, s.last(), s.writes.Load())
 			}
 		}

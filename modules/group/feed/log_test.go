@@ -96,9 +96,11 @@ func (l *memoryLog) Read(ctx context.Context, groupID string, since int64, limit
 		return group.LogPage{}, fault.ErrNotFound
 	}
 	page := group.LogPage{Group: group.Group{ID: groupID, Version: l.heads[groupID]}, MovedAt: l.movedAt(groupID), First: events[0].Version}
+	size := 0
 	for _, e := range events {
-		if e.Version > since && len(page.Events) < limit {
+		if e.Version > since && len(page.Events) < limit && size < group.PageBytes {
 			page.Events = append(page.Events, e)
+			size += len(e.Data)
 		}
 	}
 	return page, nil
@@ -119,7 +121,7 @@ func (l *memoryLog) Memberships(_ context.Context, groupID string, _ []string) (
 	return group.Memberships{Version: l.heads[groupID], MovedAt: l.movedAt(groupID)}, nil
 }
 
-func (l *memoryLog) Heads(context.Context, time.Duration) ([]group.Head, error) {
+func (l *memoryLog) Heads(context.Context, time.Duration, []string) ([]group.Head, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	heads := make([]group.Head, 0, len(l.heads))

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// publishQueue is how many events wait to be published before the rest is
-	// left to the relay.
+	// publishQueue bounds the events that wait to be published. The relay
+	// publishes the rest.
 	publishQueue   = 4096
 	publishTimeout = time.Second
 	markEvery      = 250 * time.Millisecond
@@ -20,9 +20,10 @@ const (
 	relayAge   = time.Second
 	relayBatch = 500
 
-	// silenceEvery is how often the log's heads are compared with what was
-	// delivered, silenceSlack how much further back than the last comparison:
-	// a transaction may take that long from its clock reading to its commit.
+	// silenceEvery is how often delivered versions are compared with the log's
+	// heads. The comparison reaches silenceSlack further back than the last one,
+	// because a transaction may take that long from reading the clock to its
+	// commit.
 	silenceEvery = 2 * time.Second
 	silenceSlack = 10 * time.Second
 )
@@ -38,8 +39,7 @@ func (f *Feed) Start(context.Context) error {
 // Stop publishes what is queued and returns when everything has ended.
 func (f *Feed) Stop(ctx context.Context) error { return f.tasks.Stop(ctx) }
 
-// publishLoop sends this node's events to the others and marks in the store
-// what was sent.
+// publishLoop publishes this node's events and marks them in the outbox.
 func (f *Feed) publishLoop(ctx context.Context) {
 	var sent []group.Ref
 	tick := time.NewTicker(markEvery)
@@ -79,8 +79,8 @@ func (f *Feed) publishItem(it *item) error {
 	return f.out.Publish(ctx, it.envelope())
 }
 
-// mark says in the store that refs were published. What it cannot mark is
-// published again by a relay, and dropped as a duplicate where it arrives.
+// mark marks refs as published. A relay publishes again what mark cannot mark,
+// and other nodes drop the duplicate.
 func (f *Feed) mark(refs []group.Ref) []group.Ref {
 	if len(refs) == 0 {
 		return refs
@@ -93,14 +93,14 @@ func (f *Feed) mark(refs []group.Ref) []group.Ref {
 	return refs[:0]
 }
 
-// relayLoop publishes what was committed and not published: by a node that
-// died in between, or while the adapter was down.
+// relayLoop publishes events that were committed but not published, because their
+// node died or the adapter was down.
 func (f *Feed) relayLoop(ctx context.Context) {
 	tasks.Every(ctx, relayAge, nil, func() {
 		for ctx.Err() == nil {
 			n, err := f.store.Relay(ctx, relayAge, relayBatch, f.relay)
 			if err != nil {
-				f.logger.Debug("group: the outbox cannot be relayed", "err", err)
+				f.logger.Debug("group: cannot relay the outbox", "err", err)
 			}
 			if err != nil || n < relayBatch {
 				return
@@ -118,7 +118,7 @@ func (f *Feed) relay(e group.Event) error {
 	return f.publishItem(it)
 }
 
-// silenceLoop finds what no message told: nothing may follow a lost one.
+// silenceLoop finds lost events that no later event reveals.
 func (f *Feed) silenceLoop(ctx context.Context) {
 	last := time.Now()
 	tasks.Every(ctx, silenceEvery, f.poke, func() {
@@ -140,15 +140,17 @@ func (f *Feed) checkSilence(ctx context.Context, window time.Duration) bool {
 	if len(topics) == 0 {
 		return true
 	}
+	ids := make([]string, 0, len(topics))
 	for id, t := range topics {
 		t.unshare()
 		floors[id] = t.floor()
+		ids = append(ids, id)
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	heads, err := f.store.Heads(ctx, window)
+	heads, err := f.store.Heads(ctx, window, ids)
 	if err != nil {
-		f.logger.Debug("group: the heads of the logs cannot be read", "err", err)
+		f.logger.Debug("group: cannot read the heads of the logs", "err", err)
 		return false
 	}
 	for _, h := range heads {

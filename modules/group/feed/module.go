@@ -7,15 +7,16 @@ import (
 
 	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
 // Module wants a group.Log, a [Watcher], an *adapter.Hub, what group.Module
 // provides, a *slog.Logger and, optionally, a group.Translator. It provides
-// [*Feed], which it starts and stops, also as a group.Announcer and as
-// group.Senders.
+// [*Feed], which it starts and stops, also as a group.Announcer, group.Senders and
+// group.Audience.
 var Module = fx.Module("group/feed", fx.Provide(
-	fx.Annotate(provide, fx.As(fx.Self()), fx.As(new(group.Announcer)), fx.As(new(group.Senders))),
+	fx.Annotate(provide, fx.As(fx.Self()), fx.As(new(group.Announcer)), fx.As(new(group.Senders)), fx.As(new(group.Audience))),
 ))
 
 type params struct {
@@ -27,12 +28,14 @@ type params struct {
 	Hub       *adapter.Hub
 	Own       *adapter.Owner `name:"moim.group"`
 	Logger    *slog.Logger
+	Limits    *limit.Limits    `optional:"true"`
 	Program   group.Translator `optional:"true"`
 }
 
 func provide(p params) *Feed {
 	f := New(p.Log, p.Own, p.Watcher, p.Logger)
 	f.Translate(p.Program)
+	f.Limit(p.Limits.Subscriptions())
 	p.Own.Intercept(group.EventPushed, f.Receive)
 	p.Hub.OnLost(f.Lost)
 	p.Lifecycle.Append(fx.Hook{OnStart: f.Start, OnStop: tasks.Within(group.StopTimeout, f.Stop)})

@@ -36,16 +36,19 @@ func newRecorder(hub *adapter.Hub, user string) *recorder {
 // recorderCodec sends the event's name and data divided by a space.
 type recorderCodec struct{}
 
-func (recorderCodec) Event(event string, data []byte) *engine.Frame {
-	return engine.Plain.Frame([]byte(event), []byte(" "), data)
+func (recorderCodec) Event(env adapter.Envelope) *engine.Frame {
+	return engine.Plain.Frame([]byte(env.Event), []byte(" "), env.Data)
 }
 
 func (r *recorder) ID() string           { return r.user }
 func (r *recorder) UserID() string       { return r.user }
 func (r *recorder) Codec() adapter.Codec { return recorderCodec{} }
 func (r *recorder) Busy() bool           { return r.busy.Load() }
+func (r *recorder) WhenFree(fn func())   { time.AfterFunc(10*time.Millisecond, fn) }
 func (r *recorder) Join(room string)     { _ = r.hub.Join(room, r) }
 func (r *recorder) Leave(room string)    { r.hub.Leave(room, r) }
+
+func (*recorder) Writable() bool { return true }
 
 func (r *recorder) SendAll(frames []*engine.Frame) {
 	r.writes.Add(1)
@@ -133,7 +136,7 @@ func (r *recorder) checkOrder(t *testing.T) {
 
 func (r *recorder) await(t *testing.T, done func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !done() {

@@ -99,6 +99,8 @@ func TestFeedSharesPages(t *testing.T) {
 	t.Parallel()
 	log := logOf(200)
 	node := newCluster(t, log, 1, nil)[0]
+	began := time.Now()
+	inTime := func() bool { return time.Since(began) < sharedAge } // on a busy machine pages grow old meanwhile
 	comeBack := func(most int) {
 		t.Helper()
 		before := log.readings()
@@ -117,7 +119,7 @@ func TestFeedSharesPages(t *testing.T) {
 			s.checkOrder(t)
 			node.feed.Unsubscribe(s, "g", group.EndLeft)
 		}
-		if n := log.readings() - before; n > most {
+		if n := log.readings() - before; n > most && inTime() {
 			t.Errorf("%d reads of the log, want at most %d", n, most)
 		}
 	}
@@ -129,7 +131,7 @@ func TestFeedSharesPages(t *testing.T) {
 	node.feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
 	stays.await(t, func() bool { return stays.last() == log.head("g") })
 	comeBack(1)
-	if !shares(node.feed, "g") {
+	if !shares(node.feed, "g") && inTime() {
 		t.Fatal("no page is shared")
 	}
 	stays.await(t, func() bool { return !shares(node.feed, "g") })

@@ -6,24 +6,24 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// subscription is one socket's place in a topic. It is held from its beginning
-// until it has caught up with the topic's head; then it is live.
+// subscription is one socket's place in a topic. It is held back until it has
+// caught up with the topic's head. Then it is live.
 type subscription struct {
 	socket   Subscriber
-	backend  bool
-	admitted bool    // the socket was answered: it is a subscription now
-	released bool    // the answer is on its way: events may follow
+	backend  bool    // as its socket: constant
+	admitted bool    // Admit allowed it
+	released bool    // the answer is queued: events may follow
 	pos      int64   // the last version sent, while held
 	since    int64   // the version that its admission knew of
-	missed   []*item // of the log, from pos+1 on, to be sent while held
+	missed   []*item // read from the log, from pos+1 on, to be sent while held
 	resting  bool    // the socket was busy: catching up waits
-	ends     string  // why it ended before it was released; empty: it did not
+	ends     string  // the reason for which it ended before its release, if it did
 }
 
-// watched reports whether the watcher was told of the subscription.
+// watched reports whether the watcher knows of the subscription.
 func (sub *subscription) watched() bool { return sub.admitted && !sub.backend }
 
-// reached returns the last version that is sent without another read of the log.
+// reached returns the last version that can be sent without reading the log.
 func (sub *subscription) reached() int64 {
 	if n := len(sub.missed); n > 0 {
 		return sub.missed[n-1].version
@@ -31,8 +31,8 @@ func (sub *subscription) reached() int64 {
 	return sub.pos
 }
 
-// endedBy reports whether an event ends the subscription. An event that the
-// admission already knew of does not: the user came back since.
+// endedBy reports whether an event, which ends subscriptions of user, ends this
+// one. An event from before the admission does not: the user has come back since.
 func (sub *subscription) endedBy(it *item, user string) bool {
 	if it.version <= sub.since {
 		return false
@@ -40,8 +40,8 @@ func (sub *subscription) endedBy(it *item, user string) bool {
 	return user == "" || !sub.backend && user == sub.socket.UserID()
 }
 
-// closing is a subscription that is over, and why. Its socket is still to be
-// told.
+// closing is a subscription that has ended, and the reason. Its socket has not
+// been told yet.
 type closing struct {
 	sub    *subscription
 	reason string
@@ -51,20 +51,20 @@ type closing struct {
 type waiter struct {
 	user  string
 	since *int64
-	page  *excerpt // shared with others: it is not modified
+	page  *excerpt // shared: not modified
 	err   error
 	done  chan struct{}
 }
 
-// excerpt is a part of a group's log as of one moment, read in one epoch of its
+// excerpt is a part of a group's log at one moment, read in one epoch of its
 // topic.
 type excerpt struct {
 	group.LogPage
-	items []*item // of Events, which are dropped
+	items []*item // made of Events, which is nil
 	epoch int
 }
 
-// first returns the oldest version that the log could give.
+// first returns the oldest version in the log, or the next one when it is empty.
 func (p *excerpt) first() int64 {
 	if p.First == 0 {
 		return p.Group.Version + 1
@@ -72,8 +72,8 @@ func (p *excerpt) first() int64 {
 	return p.First
 }
 
-// itemsAfter returns the items that follow version since without a hole: at most
-// missedBytes of them, but one at least where there is one.
+// itemsAfter returns the items that follow version since without a hole, up to
+// missedBytes but at least one.
 func itemsAfter(items []*item, since int64) []*item {
 	if len(items) == 0 {
 		return nil
@@ -92,7 +92,7 @@ func itemsAfter(items []*item, since int64) []*item {
 	return slices.Clone(items[begin:end])
 }
 
-// answer says where a subscription begins that the page admits.
+// answer returns where an admitted subscription begins.
 func (w *waiter) answer() Subscription {
 	g := w.page.Group
 	if w.since == nil {

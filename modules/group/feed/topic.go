@@ -12,66 +12,65 @@ import (
 )
 
 const (
-	// gapWait is how long a hole may stand before the log is read: one node's
-	// own writers overtake each other on the way here.
+	// gapWait is how long a hole may stand before the log is read. Most holes
+	// close at once: concurrent writers deliver their events out of order.
 	gapWait = 20 * time.Millisecond
 	// retryWait is how long after a failed read of the log the next one begins.
 	retryWait = 500 * time.Millisecond
-	// maxEarly bounds the events kept beyond a hole, maxRecent and
-	// maxRecentBytes the delivered ones kept for subscribers that are held
-	// back. What is dropped is read from the log when it is needed.
+	// maxEarly bounds the events kept beyond a hole. maxRecent and maxRecentBytes
+	// bound the delivered events kept for subscribers that are held back. The
+	// topic reads others from the log.
 	maxEarly       = 1000
 	maxRecent      = 1000
-	maxRecentBytes = 1 << 20
+	maxRecentBytes = 64 << 10
 )
 
 // topic is one group's stream on this node.
 //
-// Live subscribers are in the room, and each has been sent every event up to
-// head; an event reaches them by one broadcast. A subscriber that is held back
-// stands at a position of its own. It is led to head, by events that were read
-// for its answer, by recent ones or by the log, and then joins the room.
+// Live subscribers are in the room. Each has been sent every event up to head,
+// and one broadcast sends them the next. A subscriber that is held back has a
+// position of its own. It catches up with head, by events that were read for its
+// answer, by recent events or from the log, and then joins the room.
 //
-// What to send is decided under the topic's lock, and sent outside of it by one
-// goroutine at a time, in the order in which it was decided (see [topic.pump]).
-// So nobody waits for a lock while a socket is written to.
+// The topic decides under its lock what to send. One goroutine at a time sends
+// it, without the lock, in the order of the decisions (see [topic.pump]). So
+// nobody waits for a lock while a socket is written to.
 //
-// One goroutine at a time reads the log, while there is something to read:
-// answers for waiting subscribers, a hole, or what a subscriber behind lacks.
-// Waiting subscribers share a read only if it began after they were held back.
+// One goroutine at a time reads the log, as long as something is needed: answers
+// for waiting subscribers, the events of a hole, or events that a held subscriber
+// lacks. A read answers only subscribers that were held back before it began.
 type topic struct {
 	feed    *Feed
 	id      string
 	room    string
-	watched chan struct{} // closed once other nodes' events arrive, or were waited for
+	watched chan struct{} // closed once the room is watched, or that has failed
 
 	mu          sync.Mutex
-	gone        bool                         // nobody is subscribed: the feed makes another topic for the next
-	known       bool                         // head means something
-	epoch       int                          // counts how often the log turned out to be behind head
+	gone        bool                         // it had its last subscriber: the next one needs a new topic
+	known       bool                         // head is set
+	epoch       int                          // counts the resyncs
 	head        int64                        // the last version that the live subscribers were sent, or are being sent
-	target      int64                        // the last version heard of
-	early       map[int64]*item              // heard of, above head
+	target      int64                        // the last version that is known to exist
+	early       map[int64]*item              // events above head
 	recent      []*item                      // up to head, without holes, kept while subscribers are held
 	recentBytes int                          // of recent
-	subs        map[Subscriber]*subscription // everyone
+	subs        map[Subscriber]*subscription // all of them
 	held        map[*subscription]struct{}   // those of subs that are not live
 
 	sending  bool            // a goroutine sends what was decided
-	telling  bool            // and tells sockets that subscriptions are over
-	closings []closing       // subscriptions that are over, to be told
-	fences   []chan struct{} // closed once what was decided before has been sent
-	lull     *time.Timer     // armed while subscribers rest
+	telling  bool            // and sends group:closed
+	closings []closing       // subscriptions that have ended
+	fences   []chan struct{} // each is closed once everything decided before it has been sent
 
-	senders map[string]struct{} // users whom the database has shown to be members
+	senders map[string]struct{} // users who are members by the database
 	over    bool                // the group has ended
 
 	waiting []*waiter   // for a read that has not begun
-	shared  *sharedPage // what subscribers were answered from last; nil: it is forgotten
+	shared  *sharedPage // the last page, while it may answer others
 	reading bool        // the reading goroutine runs
 	gap     *time.Timer // armed while a hole stands
 	due     bool        // the hole stood long enough
-	rest    *time.Timer // armed while waiting gathers
+	rest    *time.Timer // armed until restEnd
 	restEnd time.Time   // when the next read for waiting may begin
 	paused  bool        // a read failed: the next one waits
 }
@@ -88,9 +87,9 @@ func newTopic(f *Feed, groupID string) *topic {
 	}
 }
 
-// hold registers s as held back; a live subscriber becomes held again. Nothing
-// more is sent to s once fence is closed, which is nil when nothing can be on its
-// way to s. It reports false when the topic is gone.
+// hold adds s as held back; a live subscriber becomes held again. Nothing more is
+// sent to s once fence is closed. fence is nil when nothing is being sent to s.
+// hold reports false when the topic is gone.
 func (t *topic) hold(s Subscriber, backend bool) (sub *subscription, fence <-chan struct{}, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -102,22 +101,21 @@ func (t *topic) hold(s Subscriber, backend bool) (sub *subscription, fence <-cha
 		fence = t.fenceLocked()
 	}
 	if sub == nil {
-		sub = &subscription{socket: s}
+		sub = &subscription{socket: s, backend: backend}
 		t.subs[s] = sub
 	}
 	if _, held := t.held[sub]; sub.admitted && !held {
 		sub.pos = t.head
 	}
-	sub.backend = backend
 	sub.released = false
 	s.Leave(t.room)
 	t.held[sub] = struct{}{}
 	return sub, fence, true
 }
 
-// errStale says that a subscription was overtaken: the log was behind what had
-// been delivered, or an event ended the subscription before.
-var errStale = errors.New("the subscription was overtaken")
+// errStale means that the answer does not hold any more: a resync came after its
+// read, or an event ended the subscription.
+var errStale = errors.New("the answer is stale")
 
 // snapshot answers a subscriber from a read that begins after now.
 func (t *topic) snapshot(ctx context.Context, sub *subscription, req SubscribeRequest) (Subscription, error) {
@@ -152,8 +150,7 @@ func (t *topic) snapshot(ctx context.Context, sub *subscription, req SubscribeRe
 }
 
 // admit makes sub a subscription that begins where its answer says. It reports
-// false when the page that answers it does not hold any more, or sub has been
-// ended since it was held back.
+// false when the answer's page is from an earlier epoch, or sub has ended.
 func (t *topic) admit(sub *subscription, p *excerpt, a Subscription) bool {
 	t.mu.Lock()
 	if t.epoch != p.epoch || t.subs[sub.socket] != sub {
@@ -174,8 +171,8 @@ func (t *topic) admit(sub *subscription, p *excerpt, a Subscription) bool {
 	return true
 }
 
-// release lets events follow the answer. It reports false when s has no
-// subscription.
+// release lets events follow the answer. It reports false when s is not
+// subscribed.
 func (t *topic) release(s Subscriber) bool {
 	t.mu.Lock()
 	sub := t.subs[s]
@@ -191,11 +188,12 @@ func (t *topic) release(s Subscriber) bool {
 	return released
 }
 
-// receive takes one event from a writer of this node, from another node or
-// from the outbox.
-func (t *topic) receive(it *item) {
+// receive takes events, from this node's service, another node or the outbox.
+func (t *topic) receive(items ...*item) {
 	t.mu.Lock()
-	t.receiveLocked(it)
+	for _, it := range items {
+		t.receiveLocked(it)
+	}
 	t.mu.Unlock()
 	t.pump()
 }
@@ -210,8 +208,8 @@ func (t *topic) receiveLocked(it *item) {
 	}
 }
 
-// heard says that the group stood at version when a query that began after the
-// live subscribers had been sent everything up to floor looked.
+// heard takes the group's version from a query of the database. floor is head
+// before the query.
 func (t *topic) heard(version, floor int64) {
 	t.mu.Lock()
 	t.heardLocked(version, floor)
@@ -227,20 +225,20 @@ func (t *topic) heardLocked(version, floor int64) {
 	t.target = max(t.target, version)
 }
 
-// floor returns the version below which the log cannot be any more.
+// floor returns head. A later query finds no lower version.
 func (t *topic) floor() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.head
 }
 
-// resyncLocked ends all subscriptions: the log is behind what was delivered.
-// Subscribers that wait for an answer are answered from a new read.
+// resyncLocked ends all subscriptions, because the log is behind what was
+// delivered. Subscribers that wait for an answer get it from a new read.
 func (t *topic) resyncLocked() {
 	t.feed.logger.Warn("group: the log is behind what was delivered; was the database restored?", "group", t.id, "head", t.head)
 	for _, sub := range t.subs {
 		if _, held := t.held[sub]; held && !sub.released {
-			sub.ends = group.EndResync // told before its answer, it would take the answer for good
+			sub.ends = group.EndResync // group:closed must follow its answer
 		} else {
 			t.endLocked(sub, group.EndResync)
 		}
@@ -254,16 +252,16 @@ func (t *topic) resyncLocked() {
 	t.calmLocked()
 }
 
-// endLocked ends a subscription; its socket is told, and the watcher, after
-// what was decided before has been sent.
+// endLocked ends a subscription. Its socket gets group:closed, and the watcher is
+// told, after everything that was decided before.
 func (t *topic) endLocked(sub *subscription, reason string) {
 	t.dropLocked(sub)
 	t.closings = append(t.closings, closing{sub, reason})
 }
 
-// remove ends a subscription, if there is one, and tells the watcher why. With
-// tell the socket is told as well. Nothing more is sent for the subscription
-// once fence is closed, which is nil when nothing is being sent.
+// remove ends a subscription, if there is one, and tells the watcher. With tell
+// the socket gets group:closed. Nothing more is sent for the subscription once
+// fence is closed; it is nil when nothing is being sent.
 func (t *topic) remove(s Subscriber, reason string, tell bool) (fence <-chan struct{}) {
 	t.mu.Lock()
 	sub := t.subs[s]
@@ -285,7 +283,7 @@ func (t *topic) remove(s Subscriber, reason string, tell bool) (fence <-chan str
 	return fence
 }
 
-// dropLocked forgets a subscriber.
+// dropLocked removes a subscriber.
 func (t *topic) dropLocked(sub *subscription) {
 	delete(t.subs, sub.socket)
 	delete(t.held, sub)
@@ -296,8 +294,8 @@ func (t *topic) dropLocked(sub *subscription) {
 	}
 }
 
-// trimLocked forgets delivered events that no held subscriber needs, and the
-// older half when a subscriber needs too many: it reads the log instead.
+// trimLocked drops recent events that no held subscriber needs. When they are too
+// many it drops the older half, which held subscribers then read from the log.
 func (t *topic) trimLocked() {
 	if len(t.held) == 0 {
 		t.recent, t.recentBytes = nil, 0
@@ -320,7 +318,7 @@ func (t *topic) has(s Subscriber) bool {
 	return sub != nil && sub.admitted
 }
 
-// isOver reports whether the group has ended, or may have.
+// isOver reports whether the group has ended.
 func (t *topic) isOver() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

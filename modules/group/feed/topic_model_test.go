@@ -277,11 +277,15 @@ func (c *modelClient) UserID() string       { return c.name }
 func (c *modelClient) Codec() adapter.Codec { return recorderCodec{} }
 func (c *modelClient) Join(room string)     { _ = c.node.hub.Join(room, c) }
 func (c *modelClient) Leave(room string)    { c.node.hub.Leave(room, c) }
+func (*modelClient) Writable() bool         { return true }
+
 func (c *modelClient) SendAll(frames []*engine.Frame) {
 	for _, f := range frames {
 		c.Send(f)
 	}
 }
+
+func (c *modelClient) WhenFree(fn func()) { time.AfterFunc(time.Millisecond, fn) }
 
 func (c *modelClient) Busy() bool {
 	c.mu.Lock()
@@ -331,7 +335,7 @@ func (c *modelClient) subscribe(t *testing.T, since *int64) {
 	if c.asking != nil || c.answered {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	c.asking = cancel
 	go func() {
 		defer cancel()

@@ -10,31 +10,30 @@ import (
 )
 
 const (
-	// sharedAge is how long a page is answered from. It is forgotten at the next
-	// check of silence.
+	// sharedAge is how long a page answers subscribers.
 	sharedAge = 2 * time.Second
-	// sharedSlack is how many events more a page begins with when another one
-	// was read lately: of sockets that come back together each has seen a little
-	// more or less than the others.
+	// sharedSlack is how many more events a page begins with when another one was
+	// read lately. Sockets that come back together have missed slightly different
+	// numbers of events, and one page should answer them all.
 	sharedSlack = 128
-	// maxShared bounds the bytes that all topics' pages hold, eventBytes is what an event
-	// counts for besides its data.
+	// maxShared bounds the bytes of all topics' pages. An event counts eventBytes
+	// more than its data.
 	maxShared  = 32 << 20
 	eventBytes = 256
 )
 
-// sharedPage is a page of the log with all events after since. It answers those
-// who come soon after, while the group stays what it was: of them only the
-// memberships are read.
+// sharedPage is a page of the log with all events after since. While the group
+// does not change, it answers later subscribers, and only their memberships are
+// read.
 type sharedPage struct {
-	excerpt // without members; it is not modified
+	excerpt // without members; not modified
 	since   int64
 	at      time.Time
 	size    int64 // bytes
 }
 
-// page returns a page of the log as of a moment after the call, from which
-// users can be answered who lack the events after since.
+// page returns a page of the log, as of a moment after the call, with the events
+// after since and the memberships of users.
 func (t *topic) page(ctx context.Context, since int64, limit int, users []string) (*excerpt, error) {
 	t.mu.Lock()
 	last, head := t.shared, t.head
@@ -55,10 +54,10 @@ func (t *topic) page(ctx context.Context, since int64, limit int, users []string
 	return p, err
 }
 
-// errNotAnEvent says that the log holds what cannot be sent.
+// errNotAnEvent means that the log holds an event that cannot be encoded.
 var errNotAnEvent = errors.New("an event of the log cannot be encoded")
 
-// excerpt returns a page that was read, with its events as they are delivered.
+// excerpt returns a page with its events encoded for delivery.
 func (f *Feed) excerpt(read group.LogPage) (*excerpt, error) {
 	items := make([]*item, len(read.Events))
 	for i, e := range read.Events {
@@ -72,8 +71,8 @@ func (f *Feed) excerpt(read group.LogPage) (*excerpt, error) {
 	return &excerpt{LogPage: read, items: items}, nil
 }
 
-// again returns last with the memberships of users, or reports that the group
-// has changed since.
+// again returns last with the memberships of users. It reports false when the
+// group has changed since.
 func (t *topic) again(ctx context.Context, last *sharedPage, users []string) (p *excerpt, still bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -86,7 +85,7 @@ func (t *topic) again(ctx context.Context, last *sharedPage, users []string) (p 
 	return &again, true, nil
 }
 
-// widen lets a read begin a little earlier, unless that would leave out the
+// widen returns an earlier start of a read, unless limit would then leave out the
 // newest events.
 func (p *sharedPage) widen(since int64, limit int) int64 {
 	if limit == 0 {
@@ -95,8 +94,7 @@ func (p *sharedPage) widen(since int64, limit int) int64 {
 	return min(since, max(since-sharedSlack, p.Group.Version-int64(limit)+sharedSlack, 0))
 }
 
-// share keeps a page that was read after version since for those who come next,
-// if it is whole and small.
+// share keeps a page for later subscribers, if it is complete and small.
 func (t *topic) share(read excerpt, since int64, limit int) {
 	read.Members = nil
 	p := &sharedPage{excerpt: read, since: since, at: time.Now()}
@@ -111,8 +109,8 @@ func (t *topic) share(read excerpt, since int64, limit int) {
 	t.shareLocked(p)
 }
 
-// shareLocked replaces the page, with nil by none. A topic that nobody follows
-// keeps none: it may be forgotten.
+// shareLocked replaces the shared page; nil: none. A topic without subscribers
+// keeps none, because the feed may drop it.
 func (t *topic) shareLocked(p *sharedPage) {
 	total := &t.feed.sharedBytes
 	if t.shared != nil {
@@ -126,7 +124,7 @@ func (t *topic) shareLocked(p *sharedPage) {
 	}
 }
 
-// unshare forgets a page that is too old.
+// unshare drops a page that is too old.
 func (t *topic) unshare() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -11,13 +11,11 @@ import (
 )
 
 const (
-	// readTimeout bounds one read that several wait for.
+	// readTimeout bounds one read of the log.
 	readTimeout = 5 * time.Second
-	// restWait is how long after a read for waiting subscribers the next one
-	// begins at the earliest: who comes after a quiet moment waits for nobody.
-	// After a read for many it is longer, by a restShare of restWait for each
-	// of them and up to restMost: when all come back at once, few reads answer
-	// them.
+	// After a read for n waiting subscribers the next one begins restWait*n/restShare
+	// later, but at least restWait and at most restMost. So few reads answer all
+	// subscribers that come back at once, and a single subscriber rarely waits.
 	restWait  = 10 * time.Millisecond
 	restShare = 8
 	restMost  = 250 * time.Millisecond
@@ -30,7 +28,7 @@ func (t *topic) holeLocked() bool {
 	return t.known && t.head < t.target && t.early[t.head+1] == nil
 }
 
-// awaitLocked gives a hole a moment to close by itself.
+// awaitLocked gives a hole gapWait to close by itself.
 func (t *topic) awaitLocked() {
 	if t.holeLocked() && t.gap == nil && !t.due {
 		t.gap = time.AfterFunc(gapWait, t.overdue)
@@ -46,7 +44,7 @@ func (t *topic) overdue() {
 	t.wakeLocked()
 }
 
-// calmLocked says that a hole, if there was one, is closed.
+// calmLocked disarms the timer of a hole that has closed.
 func (t *topic) calmLocked() {
 	t.due = false
 	if t.gap != nil && !t.paused {
@@ -55,7 +53,7 @@ func (t *topic) calmLocked() {
 	}
 }
 
-// pauseLocked puts off reading after a failure.
+// pauseLocked delays the next read after a failure.
 func (t *topic) pauseLocked() {
 	t.paused = true
 	if t.gap != nil {
@@ -64,8 +62,9 @@ func (t *topic) pauseLocked() {
 	t.gap = time.AfterFunc(retryWait, t.overdue)
 }
 
-// hungryLocked reports whether a hole or a held subscriber needs the log, and
-// after which version. The hole comes first: everyone waits for it.
+// hungryLocked reports whether a hole or a held subscriber needs events from the
+// log, and after which version. A hole comes first, because all live subscribers
+// wait for it.
 func (t *topic) hungryLocked() (from int64, hungry bool) {
 	if t.paused || !t.known {
 		return 0, false
@@ -112,7 +111,7 @@ func (t *topic) wakeLocked() {
 	}
 }
 
-// read reads the log until nobody needs it.
+// read reads the log until nothing is needed from it.
 func (t *topic) read(ctx context.Context) {
 	for {
 		t.mu.Lock()
@@ -155,7 +154,7 @@ func (t *topic) fetch(ctx context.Context, since int64, limit int, users []strin
 	return t.feed.excerpt(read)
 }
 
-// answerAll reads once for everyone in batch.
+// answerAll answers all waiters in batch from one read.
 func (t *topic) answerAll(ctx context.Context, batch []*waiter, seen view) {
 	since, limit := int64(math.MaxInt64), 0
 	users := make([]string, 0, len(batch))
@@ -178,7 +177,7 @@ func (t *topic) answerAll(ctx context.Context, batch []*waiter, seen view) {
 	finish(batch, p, err)
 }
 
-// restAfter returns how long to rest after a read for n.
+// restAfter returns how long to rest after a read for n waiters.
 func restAfter(n int) time.Duration {
 	return min(max(restWait, restWait*time.Duration(n)/restShare), restMost)
 }
@@ -190,14 +189,14 @@ func finish(batch []*waiter, p *excerpt, err error) {
 	}
 }
 
-// learnLocked takes the group's version from a read that began when this node
-// had delivered head.
+// learnLocked takes the group's version from a read of the log. head is from
+// before the read.
 func (t *topic) learnLocked(version, head int64) {
 	t.heardLocked(version, head)
 	if t.known {
 		return
 	}
-	// Nobody is live yet: the stream begins here.
+	// Nobody is live yet: delivery begins at this version.
 	t.known, t.head = true, version
 	t.target = max(t.target, version)
 	for v := range t.early {
@@ -207,17 +206,17 @@ func (t *topic) learnLocked(version, head int64) {
 	}
 }
 
-// fill reads the log after version from, for a hole or for subscribers behind.
+// fill reads the log after version from, for a hole or for held subscribers.
 func (t *topic) fill(ctx context.Context, from int64, seen view) {
 	p, err := t.fetch(ctx, from, catchUpLimit, nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case t.epoch != seen.epoch: // what was read for is over
+	case t.epoch != seen.epoch: // a resync ended the subscriptions
 	case errors.Is(err, fault.ErrNotFound), errors.Is(err, errNotAnEvent):
 		t.resyncLocked()
 	case err != nil:
-		t.feed.logger.Warn("group: the log cannot be read; trying again", "group", t.id, "err", err)
+		t.feed.logger.Warn("group: cannot read the log; retrying", "group", t.id, "err", err)
 		t.pauseLocked()
 	case p.Group.Version < seen.head:
 		t.resyncLocked()
@@ -228,8 +227,8 @@ func (t *topic) fill(ctx context.Context, from int64, seen view) {
 	}
 }
 
-// fillLocked hands out a page of the log: the events above head to all, and to
-// subscribers behind what they lack.
+// fillLocked distributes a page of the log: the events above head to all
+// subscribers, and the events that held subscribers lack to them.
 func (t *topic) fillLocked(p *excerpt, seen view) {
 	for _, it := range p.items {
 		if it.version > t.head && t.early[it.version] == nil {
@@ -237,17 +236,17 @@ func (t *topic) fillLocked(p *excerpt, seen view) {
 		}
 	}
 	for sub := range t.held {
-		if sub.released && len(sub.missed) <= catchUpLimit {
+		if sub.released && !sub.resting && len(sub.missed) <= catchUpLimit {
 			sub.missed = append(sub.missed, itemsAfter(p.items, sub.reached())...)
 		}
 	}
 	if len(p.items) < catchUpLimit && t.target <= seen.target {
-		t.target = max(t.head, p.Group.Version) // the log is the truth: there is no more
+		t.target = max(t.head, p.Group.Version) // the log has no more
 	}
 }
 
-// truncatedLocked ends the subscriptions that need events which the log does
-// not hold any more.
+// truncatedLocked ends the subscriptions that need events older than first, the
+// oldest in the log.
 func (t *topic) truncatedLocked(first int64) {
 	if t.head < first-1 && t.holeLocked() {
 		t.resyncLocked()

@@ -5,51 +5,51 @@ import (
 	"slices"
 	"time"
 
-	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
 const (
-	// inlineSockets and inlineSteps bound what a caller sends itself, because a
-	// goroutine of its own would cost more than it sends: to so few sockets, a
-	// few times. All else is left to a goroutine, so that nobody who serves
-	// other groups as well waits for a large or a busy one.
+	// A caller itself sends at most inlineSteps steps to at most inlineSockets
+	// sockets each: a goroutine would cost more. A goroutine sends the rest, so
+	// that a caller who also serves other groups does not wait for a large or a
+	// busy one.
 	inlineSockets = 64
 	inlineSteps   = 4
 
-	// stepEvents and stepBytes bound what a subscriber is sent in one step.
+	// stepEvents and stepBytes bound what a subscriber that catches up is sent in
+	// one step, liveEvents and liveBytes what live subscribers are: one large
+	// change fits into a step.
 	stepEvents = 32
 	stepBytes  = 64 << 10
+	liveEvents = 512
+	liveBytes  = 256 << 10
 
-	// A topic rests that took longer to send to than restFrom, for longestRest
-	// at most.
+	// A topic that takes restFrom or longer to send rests for as long, but at most
+	// longestRest.
 	restFrom    = time.Millisecond
 	longestRest = 50 * time.Millisecond
-
-	// lullWait is how long a subscriber that is behind rests when its socket is
-	// busy.
-	lullWait = 20 * time.Millisecond
 )
 
-// step is what a topic sends next: decided under its lock, sent outside of it,
-// in the order of its fields.
+// step is what a topic sends next, in the order of its fields. It is decided under
+// the topic's lock and sent without it.
 type step struct {
-	closings []closing       // subscriptions that are over
-	fences   []chan struct{} // whoever waits until everything before has been sent
-	events   []*item         // those after head
+	closings []closing       // subscriptions that have ended
+	fences   []chan struct{} // closed once everything before has been sent
+	events   []*item         // the next ones, for live subscribers
 	live     []adapter.Socket
 	took     time.Duration // to send events to live
 	endings  []closing     // subscriptions that the last event ends
 	catchUps []catchUp
 }
 
-// catchUp is what one held subscriber is to be sent.
+// catchUp holds the next events of one held subscriber.
 type catchUp struct {
 	sub   *subscription
 	items []*item
-	ends  string // why the last of them ends the subscription, if it does
+	ends  string // the reason for which the last item ends the subscription, if it does
 	sent  int
 }
 
@@ -59,15 +59,15 @@ func (s *step) empty() bool {
 	return len(s.events) == 0 && len(s.closings) == 0 && len(s.fences) == 0 && len(s.catchUps) == 0
 }
 
-// tells reports whether sockets are told that subscriptions are over.
+// tells reports whether the step sends group:closed.
 func (s *step) tells() bool {
 	return len(s.closings)+len(s.endings) > 0 ||
 		slices.ContainsFunc(s.catchUps, func(c catchUp) bool { return c.ends != "" })
 }
 
-// pump sends what is to be sent, unless another goroutine does: that one looks
-// again before it ends. Call it after every change of the topic, without its
-// lock.
+// pump sends everything that the topic decides to send, unless another goroutine
+// does so already; that one looks again before it ends. Call it without the lock
+// after every change of the topic.
 func (t *topic) pump() {
 	s := t.next(nil)
 	for steps := 0; s != nil; steps++ {
@@ -80,10 +80,12 @@ func (t *topic) pump() {
 	}
 }
 
-// sendOn sends s and all that follows, in a goroutine of its own. A topic that
-// takes long to send events to rests for as long: whoever else sends needs
-// processors, too, and what comes meanwhile is written together, which costs much
-// less. Catching up is no reason to rest: it would only take longer.
+// sendOn sends s and everything that follows, in a goroutine of its own.
+//
+// A topic that takes long to send rests for as long. Other groups need the
+// processors, too, and events that arrive meanwhile go out in one write for each
+// socket, which costs much less. Catching up does not make a topic rest: that
+// would only make it take longer.
 func (t *topic) sendOn(ctx context.Context, s *step) {
 	for s != nil {
 		t.perform(s)
@@ -94,8 +96,9 @@ func (t *topic) sendOn(ctx context.Context, s *step) {
 	}
 }
 
-// next decides what to send after done, which is nil for who has sent nothing.
-// It returns nil when that is nothing, or for somebody else to send.
+// next decides what to send after done, which is nil for a caller who has sent
+// nothing yet. It returns nil when there is nothing to send, or another goroutine
+// sends.
 func (t *topic) next(done *step) *step {
 	t.mu.Lock()
 	if done == nil && t.sending {
@@ -115,7 +118,7 @@ func (t *topic) next(done *step) *step {
 	t.mu.Unlock()
 	if gone {
 		t.feed.forget(t)
-		t.feed.out.Unwatch(t.room) // the Watch is over: its caller was a subscriber
+		t.feed.out.Unwatch(t.room) // Watch has returned: its caller was a subscriber
 	}
 	return nil
 }
@@ -130,11 +133,12 @@ func (t *topic) decideLocked() *step {
 	return s
 }
 
-// takeEventsLocked takes the events after head that are there. One that ends
-// subscriptions is the last of a step: those who are left get what follows.
+// takeEventsLocked takes the events that follow head without a hole. An event
+// that ends subscriptions is the last of its step: only the remaining subscribers
+// get what follows.
 func (t *topic) takeEventsLocked(s *step) {
 	size := 0
-	for len(s.events) < stepEvents && size < stepBytes && len(s.endings) == 0 {
+	for len(s.events) < liveEvents && size < liveBytes && len(s.endings) == 0 {
 		it := t.early[t.head+1]
 		if !t.known || it == nil {
 			return
@@ -148,8 +152,8 @@ func (t *topic) takeEventsLocked(s *step) {
 	}
 }
 
-// takeLocked makes it the event at head, and returns the live subscriptions that
-// end with it.
+// takeLocked moves head to an event, and returns the live subscriptions that end
+// with it.
 func (t *topic) takeLocked(it *item) (endings []closing) {
 	delete(t.early, it.version)
 	t.head = it.version
@@ -157,7 +161,7 @@ func (t *topic) takeLocked(it *item) (endings []closing) {
 	switch it.typ {
 	case group.GroupEnded, group.GroupDeleted:
 		t.over = true
-	case group.GroupUpdated: // of an ended group nothing but its end can be moved
+	case group.GroupUpdated: // an ended group can only be updated by moving its end
 		t.over = false
 	}
 	if len(t.held) > 0 {
@@ -179,8 +183,8 @@ func (t *topic) takeLocked(it *item) (endings []closing) {
 	return endings
 }
 
-// takeCatchUpsLocked takes what held subscribers lack, as far as it is in
-// memory. Those that lack nothing join the room.
+// takeCatchUpsLocked takes the events that held subscribers lack, as far as they
+// are in memory. A subscriber that lacks nothing becomes live.
 func (t *topic) takeCatchUpsLocked(s *step) {
 	if !t.known {
 		return
@@ -197,11 +201,11 @@ func (t *topic) takeCatchUpsLocked(s *step) {
 			s.catchUps = append(s.catchUps, sub.catchUp(items))
 			continue
 		}
-		t.target = max(t.target, sub.pos) // its answer knew of more than has arrived here
+		t.target = max(t.target, sub.pos) // its answer is from a later version than head
 	}
 }
 
-// goLiveLocked lets a subscriber that has caught up be sent to with the others.
+// goLiveLocked makes a subscriber that has caught up live.
 func (t *topic) goLiveLocked(sub *subscription) {
 	delete(t.held, sub)
 	sub.missed = nil
@@ -221,8 +225,8 @@ func (t *topic) lacksLocked(sub *subscription) []*item {
 	return t.recent[sub.pos+1-t.recent[0].version:]
 }
 
-// catchUp returns what of items the subscriber is sent in one step: not more
-// than up to the event that ends the subscription.
+// catchUp returns the items that the subscriber is sent in one step. An event that
+// ends the subscription is the last of them.
 func (sub *subscription) catchUp(items []*item) catchUp {
 	c := catchUp{sub: sub}
 	size := 0
@@ -263,8 +267,9 @@ func (t *topic) perform(s *step) {
 	}
 }
 
-// performedLocked notes how far subscribers have caught up. Those whose sockets
-// are busy rest for a while.
+// performedLocked records how far subscribers have caught up. Subscribers whose
+// sockets are busy rest until they are not. Meanwhile they keep no events: a client
+// that does not read would hold them in memory.
 func (t *topic) performedLocked(s *step) {
 	for _, c := range s.catchUps {
 		sub := c.sub
@@ -275,28 +280,23 @@ func (t *topic) performedLocked(s *step) {
 		sub.missed = sub.missed[min(c.sent, len(sub.missed)):]
 		switch {
 		case c.sent < len(c.items):
-			sub.resting = true
-			if t.lull == nil {
-				t.lull = time.AfterFunc(lullWait, t.rested)
-			}
+			sub.resting, sub.missed = true, nil
+			sub.socket.WhenFree(func() { t.rested(sub) })
 		case c.ends != "":
 			t.dropLocked(sub)
 		}
 	}
 }
 
-// rested ends the rest of all subscribers.
-func (t *topic) rested() {
+// rested ends the rest of a subscriber.
+func (t *topic) rested(sub *subscription) {
 	t.mu.Lock()
-	t.lull = nil
-	for sub := range t.held {
-		sub.resting = false
-	}
+	sub.resting = false
 	t.mu.Unlock()
 	t.pump()
 }
 
-// tell tells sockets, and the watcher, that their subscriptions are over.
+// tell sends group:closed and tells the watcher.
 func (t *topic) tell(closings []closing) {
 	var farewell *adapter.Message
 	for i, c := range closings {
@@ -317,8 +317,8 @@ func closedEnvelope(groupID, reason string) adapter.Envelope {
 	return adapter.Envelope{Room: group.Room(groupID), Event: group.EventClosed, Data: append(data, '}')}
 }
 
-// fenceLocked returns a channel that is closed once everything that was decided
-// before has been sent; nil when it has been.
+// fenceLocked returns a channel that is closed once everything decided before has
+// been sent, or nil when it has been sent already.
 func (t *topic) fenceLocked() <-chan struct{} {
 	if !t.sending && len(t.closings) == 0 {
 		return nil
@@ -328,7 +328,7 @@ func (t *topic) fenceLocked() <-chan struct{} {
 	return fence
 }
 
-// retireLocked reports, once, that nobody is subscribed any more.
+// retireLocked reports true, once, when the last subscriber has left.
 func (t *topic) retireLocked() bool {
 	if t.gone || len(t.subs) > 0 {
 		return false

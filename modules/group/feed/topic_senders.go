@@ -5,8 +5,8 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// maxSenders bounds the users of a group that a node remembers as members
-// without their being subscribed.
+// maxSenders bounds the users of a group that a node knows to be members although
+// they are not subscribed.
 const maxSenders = 1000
 
 var _ group.Senders = (*Feed)(nil)
@@ -30,20 +30,19 @@ func (t *topic) maySend(caller auth.Identity) bool {
 	if !t.known || t.over {
 		return false
 	}
-	if caller.Admin { // may signal to any group that there is
+	if caller.Admin {
 		return true
 	}
 	_, may := t.senders[caller.UserID]
 	return may
 }
 
-// found remembers a member until an event that is still to be delivered ends
-// their membership.
+// found records that a user is a member, until an event ends their membership.
 func (t *topic) found(userID string, version int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.known || t.head > version {
-		return // an event that was delivered since may have ended it
+		return // a later event may have ended the membership
 	}
 	if t.senders == nil || len(t.senders) >= maxSenders {
 		t.senders = make(map[string]struct{})
@@ -51,8 +50,7 @@ func (t *topic) found(userID string, version int64) {
 	t.senders[userID] = struct{}{}
 }
 
-// forgetLocked drops a user whose membership ended; the empty one stands for
-// everybody.
+// forgetLocked removes a user whose membership ended; "" removes everybody.
 func (t *topic) forgetLocked(userID string) {
 	if userID == "" {
 		t.senders = nil

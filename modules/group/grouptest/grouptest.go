@@ -15,14 +15,15 @@ import (
 
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
 // Store is what the suite tests.
 type Store interface {
 	group.Repository
 	group.Log
-	group.Trimmer
-	group.Clock
+	upkeep.Trimmer
+	upkeep.Clock
 }
 
 // Run tests the stores that open returns. Each call of open returns a store of
@@ -39,13 +40,20 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"VersionsWithoutHoles": testVersions,
 		"CapacityHolds":        testCapacity,
 		"OwnerIsOneAlways":     testOwner,
+		"OffersEnd":            testOffers,
 		"BansComeAndGo":        testBans,
 		"RequestsComeAndGo":    testApplicants,
 		"InvitesAreUsedUp":     testInvites,
+		"InvitationsComeAndGo": testInvitations,
+		"WhoHasLeft":           testDeparted,
 		"TalliesHold":          testTallies,
+		"TalliesAfterHistory":  testTalliesAfterHistory,
+		"CreationsCount":       testCreations,
 		"DeletedKeepsItsLog":   testDelete,
 		"EventsAsWritten":      testEvents,
 		"LogPages":             testLogPages,
+		"LargePages":           testLargePages,
+		"LargeItems":           testLargeItems,
 		"Memberships":          testMemberships,
 		"LogReadsOneMoment":    testLogMoment,
 		"Heads":                testHeads,

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
 // testMarks counts unread messages without reading the log.
@@ -67,7 +68,7 @@ func testMarks(t *testing.T, s Store) {
 	is("two of her own", "carol", 11, 0)
 	is("six from the others since", "alice", 0, 8)
 
-	if _, err := s.Trim(ctx, group.Retention{Count: 3}, "", 10); err != nil {
+	if _, err := s.Trim(ctx, upkeep.Retention{Count: 3}, 10); err != nil {
 		t.Fatal(err)
 	}
 	if page := read(t, s, g.ID, 0, 10); page.First != 9 {

@@ -11,7 +11,7 @@ import (
 
 // tallyTime is what changes that count the same users must not exceed: they
 // wait for each other, but never in a circle.
-const tallyTime = 10 * time.Second
+const tallyTime = 30 * time.Second
 
 func testTallies(t *testing.T, s Store) {
 	ctx := t.Context()

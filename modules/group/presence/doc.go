@@ -1,4 +1,4 @@
-// Package presence knows who of a group's members is there: who has a subscribed
-// socket on any node. It tells the group's subscribers of changes, and keeps
-// nothing in SQL.
+// Package presence knows which members of a group are online: who has a subscribed
+// socket on any node. It tells the group's subscribers of changes. Nothing of it
+// is stored in SQL.
 package presence

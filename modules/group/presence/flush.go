@@ -2,31 +2,35 @@ package presence
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
-	"slices"
 	"time"
 
-	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/group"
-	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
 const (
-	// retryPresence is how long after a failure the store is tried again.
-	retryPresence = time.Second
-	// maxItems bounds one push; many changes are told in several.
-	maxItems = 1000
+	retryPresence = time.Second // after a failed write to the store
 
-	// Each member who comes is one more to tell of the next, which would make a
-	// group's return cost the square of its members. So it is told once in as
-	// many windows as it has times membersAWindow here, maxWindows at most.
+	// maxItems and maxPush bound one push: its items, and their bytes. The rest
+	// follows in the next window.
+	maxItems = 1000
+	maxPush  = 64 << 10
+
+	// A group with more members online than maxNamed is told how many there are,
+	// and of nobody by name. So it is until it had fewer for stayLarge, so that it
+	// is not told of everybody who comes back together.
+	maxNamed  = 1000
+	stayLarge = time.Minute
+
+	// When all members of a group come back, each one is told of all others, so
+	// the cost grows with the square of the members. To bound it, a group is told
+	// once in members/membersAWindow windows, but at least once in maxWindows.
 	membersAWindow = 50
 	maxWindows     = 10
 )
 
-// loop flushes once a window while there is something to tell.
+// loop flushes once a window while there are changes.
 func (p *Tracker) loop(ctx context.Context) {
 	for {
 		select {
@@ -48,8 +52,8 @@ func (p *Tracker) loop(ctx context.Context) {
 	}
 }
 
-// flush tells the store what changed here, and the subscribers what changed
-// anywhere. It reports false when the store did not take it.
+// flush writes this node's changes to the store, and tells subscribers of changes
+// on any node. It reports false when the write failed.
 func (p *Tracker) flush(ctx context.Context) bool {
 	changes, news := p.take()
 	var err error
@@ -57,7 +61,7 @@ func (p *Tracker) flush(ctx context.Context) bool {
 		var told []group.PresenceChange
 		if told, err = p.store.Apply(ctx, changes); err != nil {
 			p.failed.Add(1)
-			p.log.Debug("group: presence cannot be stored", "changes", len(changes), "err", err)
+			p.log.Debug("group: cannot store presence", "changes", len(changes), "err", err)
 		}
 		p.applied(changes, err == nil)
 		for i, c := range told {
@@ -67,22 +71,27 @@ func (p *Tracker) flush(ctx context.Context) bool {
 		}
 	}
 	p.postpone(news)
+	large := p.large(ctx, news)
 	for groupID, of := range news {
-		p.tell(ctx, groupID, of.users)
+		if online, is := large[groupID]; is {
+			p.tellCount(ctx, groupID, online)
+		} else {
+			p.tell(ctx, groupID, of)
+		}
 	}
 	return err == nil
 }
 
-// presenceNews is what is to be told, by group.
+// presenceNews holds the changes to be told, by group.
 type presenceNews map[string]*groupNews
 
-// groupNews is the latest of each user.
+// groupNews holds the latest change of each user.
 type groupNews struct {
 	users map[string]group.PresenceChange
-	soon  bool // there are states: of them a large group is told as often as any
+	soon  bool // it holds a state, which is not postponed
 }
 
-// add keeps the latest of what is to be told of a user.
+// add keeps a change, unless there is a later one of the user.
 func (n presenceNews) add(groupID string, c group.PresenceChange) *groupNews {
 	of := n[groupID]
 	if of == nil {
@@ -98,7 +107,7 @@ func (n presenceNews) add(groupID string, c group.PresenceChange) *groupNews {
 	return of
 }
 
-// putBack adds what is older than all that there is of a group.
+// putBack adds changes that are older than those of the group that are there.
 func (n presenceNews) putBack(groupID string, of *groupNews) {
 	newer := n[groupID]
 	n[groupID] = of
@@ -108,11 +117,11 @@ func (n presenceNews) putBack(groupID string, of *groupNews) {
 	for _, c := range newer.users {
 		n.add(groupID, c)
 	}
-	of.soon = newer.soon
+	of.soon = of.soon || newer.soon
 }
 
-// postpone keeps for later, of what is about to be told, the news of large
-// groups that were told a moment ago.
+// postpone takes the changes of large groups that were told lately out of news and
+// keeps them for a later window.
 func (p *Tracker) postpone(news presenceNews) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -126,13 +135,13 @@ func (p *Tracker) postpone(news presenceNews) {
 			continue
 		}
 		if windows := len(p.groups[groupID]) / membersAWindow; windows > 1 {
-			// Not quite as long: the last of these windows is to end after it.
+			// Half a window shorter, so that it has passed when the last window ends.
 			p.resting[groupID] = now.Add(p.window*time.Duration(min(windows, maxWindows)) - p.window/2)
 		}
 	}
 }
 
-// take returns what is to be told, and to whom it is news.
+// take returns the changes for the store and those for subscribers.
 func (p *Tracker) take() ([]Attendance, presenceNews) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -153,7 +162,7 @@ func (p *Tracker) take() ([]Attendance, presenceNews) {
 	return changes, news
 }
 
-// applied notes what the store knows now. Users may have come and gone since.
+// applied records the result of a write. Users may have come and gone meanwhile.
 func (p *Tracker) applied(changes []Attendance, done bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -166,34 +175,5 @@ func (p *Tracker) applied(changes []Attendance, done bool) {
 			a.unsure = true
 		}
 		p.checkLocked(key, a)
-	}
-}
-
-// encode returns the data of group:presence.
-func encode(groupID string, items []group.PresenceChange) (json.RawMessage, error) {
-	return rawjson.Marshal(struct {
-		GroupID string                 `json:"groupId"`
-		Items   []group.PresenceChange `json:"items"`
-	}{groupID, items})
-}
-
-func (p *Tracker) tell(ctx context.Context, groupID string, users map[string]group.PresenceChange) {
-	items := make([]group.PresenceChange, 0, len(users))
-	for _, userID := range slices.Sorted(maps.Keys(users)) {
-		items = append(items, users[userID])
-	}
-	for part := range slices.Chunk(items, maxItems) {
-		data, err := encode(groupID, part)
-		if err != nil {
-			p.log.Error("group: a presence change cannot be encoded", "group", groupID, "err", err)
-			return
-		}
-		p.out.Tell(ctx, adapter.Envelope{Room: group.Room(groupID), Event: group.EventPresence, Data: data})
-		if p.program.Presence == nil {
-			continue
-		}
-		for _, push := range group.Pushes(func() []group.Push { return p.program.Presence(groupID, part) }, p.out.CheckEvent, p.log) {
-			p.out.Tell(ctx, push.Envelope(groupID))
-		}
 	}
 }

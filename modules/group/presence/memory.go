@@ -6,13 +6,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// Memory is the [Store] of a node that stands alone. What it
-// knows ends with it.
+// Memory is the [Store] of a node without Redis. It keeps presence in memory.
 type Memory struct {
 	tasks *tasks.Group
 	wake  chan struct{}
@@ -20,7 +19,7 @@ type Memory struct {
 	mu     sync.Mutex
 	grace  time.Duration
 	groups map[string]*attendance
-	queue  []graceEnd // graces in the order of their ends
+	queue  []graceEnd // in the order of their ends
 }
 
 // attendance is one group's presence.
@@ -28,22 +27,22 @@ type attendance struct {
 	online int
 	users  map[string]*memberPresence // online or reconnecting
 	states map[string]json.RawMessage
-	lately map[string]time.Time // when who is offline was last seen
+	lately map[string]time.Time // offline users, and when they were last seen
 }
 
 type memberPresence struct {
 	here   bool
-	reason string    // why not
-	since  time.Time // not here
+	reason string    // if not here
+	since  time.Time // when they left, if not here
 }
 
-// graceEnd is when somebody's grace ends, unless they come back.
+// graceEnd is the end of the grace of a user who left at since.
 type graceEnd struct {
 	groupID, userID string
 	since, at       time.Time
 }
 
-// tidyEvery is how often those who were lately there are forgotten.
+// tidyEvery is how often users who went offline long ago are removed.
 const tidyEvery = 10 * time.Minute
 
 var _ Store = (*Memory)(nil)
@@ -99,7 +98,7 @@ func newAttendance() *attendance {
 	}
 }
 
-// come notes that a user is here.
+// come makes a user online.
 func (g *attendance) come(userID string, now time.Time) group.PresenceChange {
 	p := g.users[userID]
 	if p != nil && p.here {
@@ -111,7 +110,7 @@ func (g *attendance) come(userID string, now time.Time) group.PresenceChange {
 	return group.PresenceChange{UserID: userID, Status: group.StatusOnline, State: g.states[userID], At: now.UTC(), Returned: p != nil}
 }
 
-// goLocked notes that a user is not here any more, or no member any more.
+// goLocked makes a user reconnecting, or offline.
 func (m *Memory) goLocked(g *attendance, c Attendance, now time.Time) group.PresenceChange {
 	p := g.users[c.UserID]
 	if c.Forget {
@@ -133,15 +132,12 @@ func (m *Memory) goLocked(g *attendance, c Attendance, now time.Time) group.Pres
 	}
 	m.queue = append(m.queue, graceEnd{c.GroupID, c.UserID, now, now.Add(m.grace)})
 	if len(m.queue) == 1 {
-		select {
-		case m.wake <- struct{}{}:
-		default:
-		}
+		tasks.Wake(m.wake)
 	}
 	return group.PresenceChange{UserID: c.UserID, Status: group.StatusReconnecting, Reason: c.Reason, State: g.states[c.UserID], At: now.UTC()}
 }
 
-// offline ends a user's presence.
+// offline makes a user offline.
 func (g *attendance) offline(userID string, now time.Time, forget bool) group.PresenceChange {
 	p := g.users[userID]
 	delete(g.users, userID)
@@ -161,7 +157,7 @@ func (g *attendance) offline(userID string, now time.Time, forget bool) group.Pr
 	return group.PresenceChange{UserID: userID, Status: group.StatusOffline, Reason: p.reason, At: now.UTC()}
 }
 
-// dropLocked forgets a group of which nothing is known.
+// dropLocked removes a group about which nothing is stored.
 func (m *Memory) dropLocked(groupID string, g *attendance) {
 	if len(g.users)+len(g.lately)+len(g.states) == 0 {
 		delete(m.groups, groupID)
@@ -226,7 +222,7 @@ func (m *Memory) Count(_ context.Context, groupIDs []string) ([]int, error) {
 	return counts, nil
 }
 
-// endGraces ends the graces of those who did not come back, until ctx ends.
+// endGraces ends graces until ctx ends.
 func (m *Memory) endGraces(ctx context.Context, tell func(string, []group.PresenceChange)) {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
@@ -249,7 +245,7 @@ func (m *Memory) endGraces(ctx context.Context, tell func(string, []group.Presen
 	}
 }
 
-// endDue ends what is due, and says when the next grace is.
+// endDue ends the graces that are due, and returns how long to wait for the next.
 func (m *Memory) endDue() (map[string][]group.PresenceChange, time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -14,14 +14,13 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Tracker tells who of a group's members is there: who has a subscribed
-// socket on any node, once however many. It is the feed's Watcher.
+// Tracker tracks the subscribed sockets of users on this node, writes changes to
+// the store and tells the subscribers. It is the feed's Watcher.
 //
-// Its methods may be called concurrently and do not block. What changes on
-// this node goes to the store, and to the subscribers, by one goroutine, once a
-// window: a user who leaves and comes back within it was never away, and any
-// number of changes costs one message a group. Large groups in which members
-// come and go all the time are told of it less often.
+// Its methods may be called concurrently and do not block, except those that
+// read. One goroutine writes and tells, once a window (presence.window). A user
+// who leaves and returns within a window does not change. All changes of a window
+// cost one message a group. A large group is told less often.
 type Tracker struct {
 	store   Store
 	out     Sender
@@ -36,32 +35,32 @@ type Tracker struct {
 	mu      sync.Mutex
 	groups  map[string]map[string]*attendee
 	dirty   map[attendanceKey]struct{}
-	news    presenceNews         // from the store, states, and what is told later
-	resting map[string]time.Time // until when large groups are told of states only
+	news    presenceNews         // to be told: from the store, states, and what was postponed
+	resting map[string]time.Time // large groups, and until when they are told of states only
+	crowded map[string]time.Time // groups that had many members online lately, and until when they are told of counts only
 	reads   map[string]*presenceRead
 }
 
-// Sender is the way out to the sockets, as presence needs it. adapter.Owner
-// fulfils it.
+// Sender sends to sockets. adapter.Owner fulfils it.
 type Sender interface {
 	// CheckEvent returns an error for an event that belongs to another module.
 	CheckEvent(event string) error
-	// Tell sends to this node's sockets and to the other nodes what may be lost,
-	// and does not wait.
-	Tell(ctx context.Context, env adapter.Envelope)
+	// CastQueued sends to this node's sockets and to the other nodes without
+	// waiting. It may lose what it sends.
+	CastQueued(ctx context.Context, env adapter.Envelope)
 }
 
-// attendee is a user with sockets on this node, or one whose end the store has
-// not heard of.
+// attendee is a user with sockets on this node, or one that the store still has to
+// remove.
 type attendee struct {
 	sockets int
-	stored  bool // the store has them
-	unsure  bool // it may know something else of them: it was told, and has not said that all went well
-	again   bool // it is to be told once more, also when it says so
+	stored  bool // the store has them as online
+	unsure  bool // a write was sent and not confirmed
+	again   bool // one more write is needed, even if this one is confirmed
 	end     ending
 }
 
-// settled reports whether the store knows how it is.
+// settled reports whether the store needs no write.
 func (a *attendee) settled() bool { return !a.unsure && a.stored == (a.sockets > 0) }
 
 type attendanceKey struct{ groupID, userID string }
@@ -82,28 +81,29 @@ func New(cfg group.Config, store Store, out Sender, log *slog.Logger) *Tracker {
 		dirty:   make(map[attendanceKey]struct{}),
 		news:    make(presenceNews),
 		resting: make(map[string]time.Time),
+		crowded: make(map[string]time.Time),
 		reads:   make(map[string]*presenceRead),
 	}
 }
 
-// Translate makes subscribers be told, after group:presence, what t makes of it.
-// Call it before Start.
+// Translate makes the tracker send t's translation after each group:presence. Call
+// it before Start.
 func (p *Tracker) Translate(t group.Translator) { p.program = t }
 
-// Stats is how telling the store goes.
+// Stats counts writes to the store.
 type Stats struct {
-	Waiting int   // users of whom the store is still to be told
-	Failed  int64 // times that it did not take what it was told
+	Waiting int   // users whose change is not stored yet
+	Failed  int64 // failed writes
 }
 
-// Stats returns how telling the store goes.
+// Stats returns the counts of writes to the store.
 func (p *Tracker) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Stats{Waiting: len(p.dirty), Failed: p.failed.Load()}
 }
 
-// Start begins to tell the store and the subscribers.
+// Start starts the store, and begins to write to it and to tell subscribers.
 func (p *Tracker) Start(ctx context.Context) error {
 	if err := p.store.Start(ctx, p.grace, p.heard); err != nil {
 		return err
@@ -112,8 +112,8 @@ func (p *Tracker) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop tells the store of those who went and of those who are still here: they
-// are waited for, on another node. It gives up this node's claims.
+// Stop writes the last changes to the store. Users who are still online become
+// reconnecting, and another node may take them. Then it stops the store.
 func (p *Tracker) Stop(ctx context.Context) error {
 	err := p.tasks.Stop(ctx)
 	p.drain()
@@ -124,7 +124,7 @@ func (p *Tracker) Stop(ctx context.Context) error {
 	return err
 }
 
-// drain ends whatever subscriptions are left. What is told then is the last.
+// drain ends all subscriptions that are left.
 func (p *Tracker) drain() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -155,13 +155,13 @@ func (p *Tracker) Unsubscribed(groupID, userID, reason string) {
 	defer p.mu.Unlock()
 	key := attendanceKey{groupID, userID}
 	a := p.attendeeLocked(key)
-	a.sockets-- // below zero when an end overtakes its beginning
+	a.sockets-- // below zero when this call overtakes its Subscribed
 	a.end = endingOf(reason)
 	p.checkLocked(key, a)
 }
 
-// Ended implements feed.Watcher. Their sockets are told by the feed; here are those
-// who have none and are waited for.
+// Ended implements feed.Watcher. It ends the presence of a user who is
+// reconnecting. The feed ends the subscriptions of users with sockets.
 func (p *Tracker) Ended(groupID, userID, reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -188,8 +188,8 @@ func (p *Tracker) attendeeLocked(key attendanceKey) *attendee {
 	return a
 }
 
-// checkLocked notes what there is to tell the store of a user, and forgets them
-// when that is nothing and will be nothing.
+// checkLocked marks a user whose change the store needs, and removes a user who is
+// gone from the store and from here.
 func (p *Tracker) checkLocked(key attendanceKey, a *attendee) {
 	if !a.settled() {
 		p.dirty[key] = struct{}{}
@@ -207,14 +207,12 @@ func (p *Tracker) checkLocked(key attendanceKey, a *attendee) {
 }
 
 func (p *Tracker) wakeLocked() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
+	tasks.Wake(p.wake)
 }
 
-// List returns who is there, and then who was there lately, by user id. It
-// returns fault.ErrUnavailable while that is not known.
+// List returns the users who are online, then reconnecting, then those who went
+// offline lately, in the order of their places. It returns fault.ErrUnavailable while that is
+// not known.
 func (p *Tracker) List(ctx context.Context, groupID string) ([]group.Present, error) {
 	present, err := p.read(ctx, groupID)
 	if err != nil {
@@ -225,7 +223,7 @@ func (p *Tracker) List(ctx context.Context, groupID string) ([]group.Present, er
 		at[present[i].UserID] = i
 	}
 	p.mu.Lock()
-	for userID, a := range p.groups[groupID] { // the store may not have heard of them yet
+	for userID, a := range p.groups[groupID] { // the store may not have them yet
 		if a.sockets <= 0 {
 			continue
 		}
@@ -237,20 +235,15 @@ func (p *Tracker) List(ctx context.Context, groupID string) ([]group.Present, er
 	}
 	p.mu.Unlock()
 	slices.SortFunc(present, func(a, b group.Present) int {
-		return cmp.Or(cmp.Compare(order(a.Status), order(b.Status)), cmp.Compare(a.UserID, b.UserID))
+		return cmp.Compare(a.Place(), b.Place())
 	})
 	return present, nil
 }
 
-// order returns where a status stands in a list.
-func order(status string) int {
-	return slices.Index([]string{group.StatusOnline, group.StatusReconnecting, group.StatusOffline}, status)
-}
-
 // Count returns how many members each group has online, in the order of
-// groupIDs. It asks the store once, however many groups there are: call it for
-// a page of groups, not for each. It returns fault.ErrUnavailable while that is
-// not known. Who came within the last window may be missing.
+// groupIDs. It asks the store once: call it for a page of groups, not for each
+// one. It may miss users who came within the last window. It returns
+// fault.ErrUnavailable while the count is not known.
 func (p *Tracker) Count(ctx context.Context, groupIDs []string) ([]int, error) {
 	if len(groupIDs) == 0 {
 		return nil, nil
@@ -258,7 +251,7 @@ func (p *Tracker) Count(ctx context.Context, groupIDs []string) ([]int, error) {
 	return p.store.Count(ctx, groupIDs)
 }
 
-// heard takes what the store tells of.
+// heard takes changes that the store reports.
 func (p *Tracker) heard(groupID string, changes []group.PresenceChange) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

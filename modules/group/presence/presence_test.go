@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,19 +92,27 @@ func (a *attendances) users(groupID string) []string {
 // pushes is an emitter that keeps the presence changes it was given.
 type pushes struct {
 	Sender
-	mu   sync.Mutex
-	sent []string
+	mu    sync.Mutex
+	sent  []string
+	bytes atomic.Int64
 }
 
-func (p *pushes) Tell(_ context.Context, env adapter.Envelope) {
+func (p *pushes) CastQueued(_ context.Context, env adapter.Envelope) {
 	var data struct {
 		GroupID string
+		Online  *int
 		Items   []group.PresenceChange
 	}
 	if err := json.Unmarshal(env.Data, &data); err != nil || env.Event != "group:presence" || env.Room != group.Room(data.GroupID) {
 		panic(fmt.Sprint("not a presence change: ", env, err))
 	}
+	if len(env.Data) > maxPush {
+		panic(fmt.Sprint("a push of ", len(env.Data), " bytes"))
+	}
 	text := data.GroupID + ":"
+	if data.Online != nil {
+		text += fmt.Sprint(" ", *data.Online)
+	}
 	for _, item := range data.Items {
 		if item.At.IsZero() || item.At.Location() != time.UTC {
 			panic(fmt.Sprint("a wrong time: ", item.At))
@@ -119,6 +128,7 @@ func (p *pushes) Tell(_ context.Context, env adapter.Envelope) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sent = append(p.sent, text)
+	p.bytes.Add(int64(len(env.Data)))
 }
 
 // take returns what was pushed since the last call.
@@ -356,13 +366,60 @@ func TestPresenceTellsOfOtherNodes(t *testing.T) {
 func TestPresenceIsPushedInParts(t *testing.T) {
 	t.Parallel()
 	watched(t, func(t *testing.T, p *Tracker, _ *attendances, out *pushes) {
-		for i := range 2*maxItems + 1 {
-			p.Subscribed("g", fmt.Sprintf("u%05d", i))
+		const users = 900
+		told := " " + strings.Repeat("u", 120)
+		for i := range users {
+			p.Subscribed("g", fmt.Sprintf("%s%05d", told[1:], i))
 		}
+		after(p.window + p.window/10)
+		if got := out.take(); len(got) != 1 {
+			t.Errorf("%d pushes in the first window", len(got))
+		}
+		first := out.bytes.Load()
 		after(time.Second)
-		if n := len(out.take()); n != 3 {
-			t.Errorf("%d pushes, want 3", n)
+		got := strings.Join(out.take(), "")
+		if n := strings.Count(got, told); n == 0 || out.bytes.Load()-first < maxPush || int(out.bytes.Load()) < users*len(told) {
+			t.Errorf("%d users in %d bytes follow the first %d", n, out.bytes.Load()-first, first)
 		}
+		if last := fmt.Sprintf("%s%05d", told, users-1); !strings.Contains(got, last) {
+			t.Error("the last user is not told of")
+		}
+	})
+}
+
+// A large group is told how many are online, also while everybody comes back.
+func TestLargeGroupsAreToldCounts(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Tracker, _ *attendances, out *pushes) {
+		const users = 10_000
+		each := func(wave int, do func(user string)) {
+			for i := range users {
+				if do(fmt.Sprintf("u%05d", i)); i%wave == wave-1 {
+					after(p.window)
+				}
+			}
+			after(3 * time.Second)
+		}
+		each(users, func(user string) { p.Subscribed("g", user) })
+		if got := out.take(); !slices.Equal(got, []string{"g: 10000"}) {
+			t.Errorf("%d pushes: %.100q", len(got), got)
+		}
+		out.bytes.Store(0)
+		each(500, func(user string) { p.Unsubscribed("g", user, group.EndDropped) })
+		each(500, func(user string) { p.Subscribed("g", user) })
+		if got := out.take(); got[0] != "g: 0" || !slices.Contains(got, "g: 10000") || out.bytes.Load() > 2_000 {
+			t.Errorf("%d pushes with %d bytes: %.100q", len(got), out.bytes.Load(), got)
+		}
+		each(users-5, func(user string) {
+			if user >= "u00005" {
+				p.Unsubscribed("g", user, group.EndLeft)
+			}
+		})
+		after(2 * stayLarge)
+		out.take()
+		p.Unsubscribed("g", "u00001", group.EndLeft)
+		after(time.Second)
+		want(t, "pushed in a group that is small again", out.take(), []string{"g: u00001 offline left"})
 	})
 }
 
@@ -462,7 +519,7 @@ func TestPresenceStandsAStorm(t *testing.T) {
 	}
 	for w := range 8 {
 		groupID := fmt.Sprint("g", w)
-		deadline := time.After(10 * time.Second)
+		deadline := time.After(30 * time.Second)
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
 		for !slices.Equal(store.users(groupID), slices.Sorted(maps.Keys(expected))) {

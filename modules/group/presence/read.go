@@ -10,19 +10,19 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// readTimeout bounds one read that several wait for.
+// readTimeout bounds one read of the store.
 const readTimeout = 5 * time.Second
 
-// presenceRead is one read of a group's presence, for all who asked before it
-// began: many who subscribe at once share a few.
+// presenceRead is one read of a group's presence. All calls that came before it
+// began share it, so that many subscribers cost few reads.
 type presenceRead struct {
 	done    chan struct{}
 	present []group.Present
 	err     error
-	next    *presenceRead // for who asks while this one runs; nil: nobody did
+	next    *presenceRead // for calls that come while this one runs; nil: none came
 }
 
-// read returns what the store says of a group, as of a moment after the call.
+// read returns a group's presence, as of a moment after the call.
 func (p *Tracker) read(ctx context.Context, groupID string) ([]group.Present, error) {
 	p.mu.Lock()
 	r := p.reads[groupID]
@@ -49,7 +49,7 @@ func (p *Tracker) read(ctx context.Context, groupID string) ([]group.Present, er
 	}
 }
 
-// runReads reads once, and again as long as somebody asks meanwhile.
+// runReads reads once, and again as long as calls come meanwhile.
 func (p *Tracker) runReads(ctx context.Context, groupID string, r *presenceRead) {
 	for r != nil {
 		limited, cancel := context.WithTimeout(ctx, readTimeout)
@@ -66,19 +66,39 @@ func (p *Tracker) runReads(ctx context.Context, groupID string, r *presenceRead)
 	}
 }
 
-// Missed returns what a subscriber who was shown before, and would be shown after
-// now, was not told: the data of as many group:presence as that takes.
+// Missed returns the changes from one list of presence to a later one, as the data
+// of one or more group:presence.
 func Missed(groupID string, before, after []group.Present) (pushes []json.RawMessage) {
-	for part := range slices.Chunk(changesBetween(before, after), maxItems) {
-		if data, err := encode(groupID, part); err == nil { // presence is at most once
+	add := func(data json.RawMessage, err error) {
+		if err == nil { // presence is at most once
 			pushes = append(pushes, data)
 		}
+	}
+	rest := changesBetween(before, after)
+	if online := online(after); online > maxNamed && len(rest) > 0 {
+		add(encodeCount(groupID, online))
+		return pushes
+	}
+	for len(rest) > 0 {
+		var first []group.PresenceChange
+		if first, rest = split(rest); len(first) == 0 {
+			return pushes // it cannot be encoded
+		}
+		add(encode(groupID, first))
 	}
 	return pushes
 }
 
-// changesBetween says what became of members between two readings, the way
-// subscribers are told.
+func online(present []group.Present) (n int) {
+	for _, p := range present {
+		if p.Status == group.StatusOnline {
+			n++
+		}
+	}
+	return n
+}
+
+// changesBetween returns the changes from one list of presence to a later one.
 func changesBetween(before, after []group.Present) []group.PresenceChange {
 	was := make(map[string]group.Present, len(before))
 	for _, p := range before {
@@ -90,7 +110,7 @@ func changesBetween(before, after []group.Present) []group.PresenceChange {
 			asOf = p.AsOf
 		}
 	}
-	if asOf.IsZero() { // the store knows of nobody
+	if asOf.IsZero() { // after is empty
 		asOf = time.Now().UTC()
 	}
 	var changes []group.PresenceChange
@@ -102,7 +122,7 @@ func changesBetween(before, after []group.Present) []group.PresenceChange {
 		}
 		changes = append(changes, group.PresenceChange{UserID: p.UserID, Status: p.Status, State: p.State, At: asOf})
 	}
-	for userID, p := range was { // gone, and not even lately there
+	for userID, p := range was { // missing in after
 		if p.Status != group.StatusOffline {
 			changes = append(changes, group.PresenceChange{UserID: userID, Status: group.StatusOffline, At: asOf})
 		}

@@ -62,7 +62,7 @@ func testPresenceSharesReads(t *testing.T) {
 	if n := store.lists.Load(); n > 2 {
 		t.Errorf("%d reads for %d who asked at once", n, callers)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err := p.Stop(ctx); err != nil {
 		t.Error(err)

@@ -2,15 +2,15 @@ package presence
 
 import "github.com/moim-live/moim/modules/group"
 
-// ending says how somebody's last subscription ended.
+// ending says how a user's last subscription ended. See [Attendance].
 type ending struct {
 	reason        string
 	final, forget bool
 }
 
-// endingOf reads the feed's reason. Whoever may come back is waited for; who is
-// no member any more was not there lately either. A reason that is not known
-// here is a program's own word for an end that it made.
+// endingOf returns the ending for a reason of the feed. A user who may come back
+// gets a grace. A former member is forgotten. An unknown reason comes from a
+// program's translator.
 func endingOf(reason string) ending {
 	switch reason {
 	case group.EndUnsubscribed:

@@ -72,7 +72,7 @@ func (w *wire) CheckEvent(event string) error {
 	return nil
 }
 
-func (w *wire) Tell(_ context.Context, env adapter.Envelope) {
+func (w *wire) CastQueued(_ context.Context, env adapter.Envelope) {
 	text := env.Room + " " + env.Event
 	if env.Event != group.EventPresence {
 		text += " " + string(env.Data)

@@ -84,7 +84,7 @@ func testReturn(t *testing.T, nodes []*node) {
 	want(t, "present", n.list(t, "g"), "ana online", "bo offline")
 }
 
-// Who comes back and goes again is waited for as long as everybody else.
+// A user who comes back and drops again gets a full grace.
 func testWaitAgain(t *testing.T, nodes []*node) {
 	n := nodes[0]
 	n.apply(t, "g", "+ana")

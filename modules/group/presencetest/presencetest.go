@@ -3,6 +3,7 @@
 package presencetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,23 +13,24 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/presence"
 )
 
 // patience is how long the suite waits for what must happen.
-const patience = 10 * time.Second
+const patience = time.Minute
 
-// Open returns the stores, not started, of the nodes of a cluster that nobody
-// else is in: at least three, or one where a node always stands alone. What it
-// needs is released by t.Cleanup; the suite stops the stores.
+// Open returns the stores of a cluster's nodes, not started, which no other
+// node uses. There are at least three, or one if a node always stands alone.
+// t.Cleanup releases what they need; the suite stops them.
 type Open func(t *testing.T) []presence.Store
 
 // Graces: one that ends while a test waits, one that does not end too soon,
 // one that does not end.
 const (
 	short = 100 * time.Millisecond
-	long  = 3 * time.Second
+	long  = 8 * time.Second
 	never = time.Hour
 )
 
@@ -206,6 +208,9 @@ func testConcurrent(t *testing.T, nodes []*node) {
 		readers.Go(func() {
 			for range 50 {
 				users, err := n.List(t.Context(), "g")
+				if errors.Is(err, fault.ErrUnavailable) {
+					continue // a busy machine may be late
+				}
 				if err != nil || len(users) > 2 || len(users) == 2 && !slices.ContainsFunc(users, func(p group.Present) bool {
 					return p.UserID == "stays" && p.Status == group.StatusOnline
 				}) {

@@ -2,7 +2,7 @@ package redispresence
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"strconv"
@@ -11,48 +11,38 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-var (
-	//go:embed renew.lua
-	renewSource string
-	//go:embed live.lua
-	liveSource string
-	//go:embed announced.lua
-	announcedSource string
-	//go:embed group.lua
-	groupSource string
-	//go:embed set.lua
-	setSource string
-	//go:embed end.lua
-	endSource string
-	//go:embed state.lua
-	stateSource string
-	//go:embed restore.lua
-	restoreSource string
-	//go:embed left.lua
-	leftSource string
-	//go:embed graces.lua
-	gracesSource string
-	//go:embed lately.lua
-	latelySource string
-)
+//go:embed *.lua
+var sources embed.FS
 
-type scripts struct{ renew, announced, set, end, state, restore, left, graces, lately *redis.Script }
+type scripts struct{ renew, live, announced, left, set, end, state, restore *redis.Script }
 
 func newScripts() scripts {
 	return scripts{
-		renew:     redis.NewScript(renewSource),
-		announced: redis.NewScript(announcedSource),
-		set:       redis.NewScript(groupSource + setSource),
-		end:       redis.NewScript(groupSource + endSource),
-		state:     redis.NewScript(groupSource + stateSource),
-		restore:   redis.NewScript(groupSource + restoreSource),
-		left:      redis.NewScript(leftSource),
-		graces:    redis.NewScript(gracesSource),
-		lately:    redis.NewScript(groupSource + latelySource),
+		renew:     script("renew.lua"),
+		live:      script("live.lua"),
+		announced: script("announced.lua"),
+		left:      script("left.lua"),
+		set:       script("group.lua", "set.lua"),
+		end:       script("group.lua", "end.lua"),
+		state:     script("group.lua", "state.lua"),
+		restore:   script("group.lua", "restore.lua"),
 	}
 }
 
-// renewal is what a renewal of the lease answers.
+// script returns the script that files make together.
+func script(files ...string) *redis.Script {
+	var source []byte
+	for _, file := range files {
+		text, err := sources.ReadFile(file)
+		if err != nil {
+			panic(err) // the files are embedded
+		}
+		source = append(source, text...)
+	}
+	return redis.NewScript(string(source))
+}
+
+// renewal is the answer of renew.lua.
 type renewal struct {
 	epoch  string
 	status string
@@ -60,13 +50,13 @@ type renewal struct {
 	dead   []string
 }
 
-// renew renews a node's lease; see renew.lua. The id of before is given up.
+// renew renews a node's lease; see renew.lua. It gives up the id before.
 func (s *Store) renew(ctx context.Context, self identity, before string, peers []string) (renewal, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	args := []any{
-		self.id, self.epoch, s.timing.lease.Milliseconds(), s.settle(), s.away(), before, (2 * timeToLive).Milliseconds(),
-		flag(self.epoch == "" && s.beginsAnew()),
+		self.id, self.epoch, s.timing.Lease.Milliseconds(), s.settle(), s.away(), before, (2 * timeToLive).Milliseconds(),
+		flag(self.epoch == "" && s.anew),
 	}
 	for _, id := range peers {
 		args = append(args, id)
@@ -86,11 +76,12 @@ func (s *Store) renew(ctx context.Context, self identity, before string, peers [
 	return r, nil
 }
 
-// settle is after how many ms every live node has come.
-func (s *Store) settle() int64 { return (s.timing.lease + s.timing.renew).Milliseconds() }
+// settle is the time, in ms, within which every live node renews its lease.
+func (s *Store) settle() int64 { return (s.timing.Lease + s.timing.Renew).Milliseconds() }
 
-// away is after how many ms without any node the server was out of reach.
-func (s *Store) away() int64 { return (2 * s.timing.renew).Milliseconds() }
+// away is the time, in ms, without any renewal after which the server counts
+// as having been out of reach.
+func (s *Store) away() int64 { return (2 * s.timing.Renew).Milliseconds() }
 
 func texts(v any) []string {
 	list, _ := v.([]any)
@@ -103,7 +94,7 @@ func texts(v any) []string {
 	return out
 }
 
-// announced tells that all of this node's users are entered.
+// announced tells the server that all users of this node are entered.
 func (s *Store) announced(ctx context.Context, self identity) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -114,7 +105,7 @@ func (s *Store) announced(ctx context.Context, self identity) error {
 	return nil
 }
 
-// release gives the lease up. What is left of this node is swept by another.
+// release gives the lease up. Another node sweeps this node's users.
 func (s *Store) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -127,12 +118,11 @@ func (s *Store) release(ctx context.Context) {
 		return nil
 	})
 	if err != nil {
-		s.log.Debug("redispresence: this node's lease runs out by itself", "err", err)
+		s.log.Debug("redispresence: the lease could not be given up and expires", "err", err)
 	}
 }
 
-// run runs calls of one script in one round trip. It fails when one of them
-// did, and as runEach does.
+// run is runEach, and fails if one of the calls failed.
 func (s *Store) run(ctx context.Context, self identity, script *redis.Script, fill func(redis.Pipeliner)) error {
 	calls, err := s.runEach(ctx, self, script, fill)
 	for _, call := range calls {
@@ -143,10 +133,9 @@ func (s *Store) run(ctx context.Context, self identity, script *redis.Script, fi
 	return err
 }
 
-// runEach runs calls of one script that have nothing to do with each other in
-// one round trip, and returns them: each has an answer or an error of its own.
-// It fails when the server lost its data before they ran: what they answered
-// means nothing then.
+// runEach runs independent calls of one script in one round trip. It returns
+// them, each with its own answer or error. It fails if the server lost its
+// data: the answers mean nothing then.
 func (s *Store) runEach(ctx context.Context, self identity, script *redis.Script, fill func(redis.Pipeliner)) ([]redis.Cmder, error) {
 	for again := false; ; again = true {
 		cmds, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -164,7 +153,7 @@ func (s *Store) runEach(ctx context.Context, self identity, script *redis.Script
 				missing++
 			}
 		}
-		if missing > 0 && missing == last && !again { // else some did run
+		if missing > 0 && missing == last && !again { // else some of them ran
 			if err := script.Load(ctx, s.client).Err(); err != nil {
 				return nil, err
 			}
@@ -181,7 +170,7 @@ func (s *Store) runEach(ctx context.Context, self identity, script *redis.Script
 	}
 }
 
-// flag is a truth as scripts take it.
+// flag is a boolean as the scripts take it.
 func flag(b bool) int {
 	if b {
 		return 1
@@ -194,7 +183,7 @@ func text(v any) string {
 	return t
 }
 
-// timeOf reads a time in ms.
+// timeOf parses a time in ms.
 func timeOf(ms string) time.Time {
 	n, _ := strconv.ParseInt(ms, 10, 64)
 	return time.UnixMilli(n).UTC()

@@ -6,34 +6,22 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// knownGroups returns where the server thinks that this node has users.
+// knownGroups returns the groups where the server lists users on this node.
 func (s *Store) knownGroups(ctx context.Context) ([]string, error) {
 	id := s.identity().id
 	var known []string
-	for cursor := uint64(0); ; {
+	err := scan(func(cursor uint64) (uint64, error) {
 		groups, next, err := s.scanGroups(ctx, id, cursor)
-		if err != nil {
-			return nil, err
-		}
 		known = append(known, groups...)
-		if cursor = next; cursor == 0 {
-			return known, nil
-		}
-	}
+		return next, err
+	})
+	return known, err
 }
 
-// check takes out of a group who has no socket on this node, though the server
-// thinks so: a failover may have lost that they went.
+// check removes users from a group whom the server wrongly lists on this node.
+// A failover may have lost that they went.
 func (s *Store) check(ctx context.Context, self identity, groupID string) error {
-	for cursor := uint64(0); ; {
-		next, err := s.checkPart(ctx, self, groupID, cursor)
-		if err != nil {
-			return err
-		}
-		if cursor = next; cursor == 0 {
-			return nil
-		}
-	}
+	return scan(func(cursor uint64) (uint64, error) { return s.checkPart(ctx, self, groupID, cursor) })
 }
 
 func (s *Store) checkPart(ctx context.Context, self identity, groupID string, cursor uint64) (uint64, error) {

@@ -7,21 +7,21 @@ import (
 	"github.com/moim-live/moim/modules/group/presence"
 )
 
-// claim is what this node knows of a user of its own: one who is here, whom it
-// waits for, or of whom it could not say that they went. All of it is entered
-// again when the server forgets.
+// claim is what this node knows about one of its users: the user is here, is
+// reconnecting, or went without the server confirming it. It is entered again
+// if the server loses its data.
 type claim struct {
 	here      bool
-	id, epoch string // under which they are entered, or waited for
-	unsure    bool   // they were written, and nobody knows what became of it
+	id, epoch string // the identity under which the server knows the user
+	unsure    bool   // the last write may or may not have been stored
 	state     string // the live state, as stored
 
-	until  time.Time // not here: when the grace ends; zero: it was not begun
+	until  time.Time // when the grace ends; zero: there is none
 	reason string
 	since  string // in ms, by the server's clock
 }
 
-// claims are by group and user.
+// claims are claims by group and user.
 type claims map[string]map[string]*claim
 
 func (c claims) get(groupID, userID string) *claim { return c[groupID][userID] }
@@ -51,7 +51,7 @@ func (c claims) dropIf(fn func(*claim) bool) {
 	}
 }
 
-// remember keeps what is true on this node, whatever becomes of writing it.
+// remember keeps what is true on this node, whether or not it can be stored.
 func (s *Store) remember(changes []presence.Attendance) (identity, []change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,8 +62,8 @@ func (s *Store) remember(changes []presence.Attendance) (identity, []change) {
 			c = &claim{}
 			s.claims.put(a.GroupID, a.UserID, c)
 		}
-		// Who went after the server forgot them is not known to it, and has gone
-		// all the same.
+		// The server does not know the user after it lost its data, so it
+		// would not report that they go.
 		lost := c.here && !a.Here && c.epoch != s.self.epoch
 		marked[i] = change{Attendance: a, force: c.unsure || lost}
 		c.here, c.unsure = a.Here, true
@@ -71,14 +71,14 @@ func (s *Store) remember(changes []presence.Attendance) (identity, []change) {
 	return s.self, marked
 }
 
-// confirm keeps what the server answered.
+// confirm notes the server's answers.
 func (s *Store) confirm(self identity, changes []change, told []result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, a := range changes {
 		c := s.claims.get(a.GroupID, a.UserID)
 		switch {
-		case c == nil: // this node is another one now
+		case c == nil: // this node has another identity by now
 		case a.Here:
 			state := c.state
 			if told[i].state != "" {
@@ -86,15 +86,15 @@ func (s *Store) confirm(self identity, changes []change, told []result) {
 			}
 			*c = claim{here: true, id: self.id, epoch: self.epoch, state: state}
 		case told[i].status == group.StatusReconnecting:
-			s.waitsLocked(self, a.Attendance, told[i])
+			s.graceLocked(self, a.Attendance, told[i])
 		default:
 			s.claims.drop(a.GroupID, a.UserID)
 		}
 	}
 }
 
-// waitsLocked keeps whom this node waits for.
-func (s *Store) waitsLocked(self identity, a presence.Attendance, r result) {
+// graceLocked notes a grace that began on this node.
+func (s *Store) graceLocked(self identity, a presence.Attendance, r result) {
 	s.claims.put(a.GroupID, a.UserID, &claim{
 		id:     self.id,
 		epoch:  self.epoch,
@@ -105,7 +105,7 @@ func (s *Store) waitsLocked(self identity, a presence.Attendance, r result) {
 	})
 }
 
-// expelled forgets what the others have taken over from this node.
+// expelled forgets the graces that other nodes took over from this node.
 func (s *Store) expelled() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,10 +115,10 @@ func (s *Store) expelled() {
 	})
 }
 
-// forgetEnded forgets graces whose end the server cannot have missed: it has
-// kept its data until began.
+// forgetEnded forgets graces that must have ended on the server: it kept its
+// data until began.
 func (s *Store) forgetEnded(began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.claims.dropIf(func(c *claim) bool { return !c.until.IsZero() && c.until.Add(s.timing.lease).Before(began) })
+	s.claims.dropIf(func(c *claim) bool { return !c.until.IsZero() && c.until.Add(s.timing.Lease).Before(began) })
 }

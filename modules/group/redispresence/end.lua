@@ -1,15 +1,14 @@
--- Ends the graces that are over. Who comes back has none: see set.lua.
+-- Ends the graces that are over. A user who comes back has none: see set.lua.
 --
 -- KEYS, ARGV[1]  see group.lua
--- ARGV  2 how many at most
---       3 for how long it is kept when they were seen, 4 of how many users
--- returns  {now, when the next ends, or -1; user, reason …} of those who are offline now
+-- ARGV  2 how many at most, 3 for how long "seen lately" is kept, 4 for how many users
+-- returns  {now, when the next grace ends, or -1; user, reason …} of users who are offline now
 local due = redis.call('ZRANGEBYSCORE', graces, '-inf', text(now), 'LIMIT', 0, ARGV[2])
 local told = {text(now), -1}
 for _, user in ipairs(due) do
   local reason, since = unwait(user)
   redis.call('HDEL', states, user)
-  redis.call('HDEL', here, user) -- it can only be what a node entered that was dead already
+  redis.call('HDEL', here, user) -- only a node that was dead already can have entered the user
   saw(user, since, ARGV[3], ARGV[4])
   told[#told + 1] = user
   told[#told + 1] = reason

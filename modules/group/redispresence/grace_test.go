@@ -23,7 +23,7 @@ import (
 // The node that began a grace is dead when it ends.
 func TestGraceOutlivesItsNode(t *testing.T) {
 	t.Parallel()
-	const grace = time.Second
+	const grace = 5 * time.Second // who comes back is in time on a busy machine, too
 	s := redistest.Start(t)
 	dead, a, b := startNodeGrace(t, s.URL(), grace), startNodeGrace(t, s.URL(), grace), startNodeGrace(t, s.URL(), grace)
 	dead.apply(t, "g", "+ana", "+bo", "+cy", "+dee")
@@ -46,7 +46,7 @@ func TestGraceOutlivesItsNode(t *testing.T) {
 // had just been made to wait for.
 func TestGraceOutlivesItsHeirs(t *testing.T) {
 	t.Parallel()
-	const grace = 4 * redispresence.Lease
+	const grace = 8 * redispresence.Lease // on a busy machine, too, the last node ends it
 	s := redistest.Start(t)
 	p := proxytest.Start(t, s.Addr())
 	first, second := startNodeGrace(t, s.URL(), grace), newNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
@@ -60,7 +60,7 @@ func TestGraceOutlivesItsHeirs(t *testing.T) {
 		fields, err := s.Client().HKeys(t.Context(), "moim:presence:nodes").Result()
 		return err == nil && !slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "d ") }) && len(news(second)) > 0
 	})
-	p.Cut() // it enters its users again, of whom it has none
+	p.Cut() // after this it enters its users again, and has none
 	eventually(t, "it notices", func() bool { return second.listed(t, "g", "reconnecting") != "bo" })
 	passing(redispresence.Lease / 3)
 	p.Heal()
@@ -72,10 +72,10 @@ func TestGraceOutlivesItsHeirs(t *testing.T) {
 	want(t, "told", news(third), []string{"g bo offline node_lost", "h ana offline dropped"})
 }
 
-// The server forgets whom it waits for.
+// The server loses its graces.
 func TestServerForgetsGraces(t *testing.T) {
 	t.Parallel()
-	const grace = time.Second
+	const grace = 5 * time.Second
 	s := redistest.Start(t)
 	a, b := startNodeGrace(t, s.URL(), grace), startNodeGrace(t, s.URL(), grace)
 	a.apply(t, "g", "+ana", "+bo", "+cy")
@@ -106,8 +106,7 @@ func TestServerForgetsGraces(t *testing.T) {
 	want(t, "told", news(a, b), []string{"g ana offline dropped"})
 }
 
-// Users go while the server does not know them any more, and nobody has
-// noticed.
+// Users go after the server lost its data and before any node has noticed.
 func TestServerForgetsThoseWhoGo(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -126,7 +125,7 @@ func TestServerForgetsThoseWhoGo(t *testing.T) {
 	eventually(t, "the grace ends", func() bool { return cmp.Equal(news(n), []string{"g ana offline dropped"}) })
 }
 
-// A node is taken for dead while users go that it cannot tell of.
+// A node is considered dead while users go from it and it cannot store that.
 func TestExpelledNodeTellsNothingTwice(t *testing.T) {
 	t.Parallel()
 	const grace = redispresence.Lease
@@ -162,7 +161,7 @@ func TestExpelledNodeTellsNothingTwice(t *testing.T) {
 	want(t, "online", a.listed(t, "g", "online"), "bo")
 }
 
-// A node that has stood still does not write as the one that it was.
+// A node whose lease expired does not write under its old id.
 func TestLapsedNodeDoesNotWrite(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -231,8 +230,7 @@ func TestCost(t *testing.T) {
 	if messages > 10 {
 		t.Errorf("%d messages", messages)
 	}
-	// The lease is renewed every 150 ms.
-	if most := 16 + int(time.Since(began)/(150*time.Millisecond)); calls > most {
+	if most := 16 + int(time.Since(began)/redispresence.Renew); calls > most {
 		t.Errorf("%d calls, want %d at most", calls, most)
 	}
 }

@@ -8,17 +8,19 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/presence"
 )
 
 const (
-	endBatch  = 100 // groups that one round trip asks
+	endBatch  = 100 // groups in one round trip
 	endLimit  = 500 // graces of a group that one call ends
 	idleCheck = time.Hour
 )
 
-// watch makes this node look for ended graces in a group, at a time or before.
+// watch makes this node look for ended graces in a group at a time, or
+// earlier.
 func (s *Store) watch(groupID string, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -31,16 +33,13 @@ func (s *Store) watchLocked(groupID string, at time.Time) {
 	}
 	s.watched[groupID] = at
 	if at.Before(s.nextEnd) {
-		select {
-		case s.sooner <- struct{}{}:
-		default:
-		}
+		tasks.Wake(s.sooner)
 	}
 }
 
-// endGraces ends graces until ctx ends. Whoever looks ends what is over,
-// whichever node began it; a node looks where it began some, or where a dead
-// one whose groups it has swept did.
+// endGraces ends graces until ctx ends. A node watches groups where it, or a
+// dead node that it swept, began graces. It ends every grace of the group that
+// is over, whichever node began it.
 func (s *Store) endGraces(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -61,8 +60,8 @@ func (s *Store) endGraces(ctx context.Context) {
 	}
 }
 
-// dueGroups returns the groups to look at now. They stay watched, from another
-// time on, until it is known that there is nothing more to watch for.
+// dueGroups returns the groups to look at now. They stay watched until no
+// grace is left there.
 func (s *Store) dueGroups() (due []string, taken time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,23 +89,23 @@ func (s *Store) untilNextEnd() time.Duration {
 	return s.nextEnd.Sub(now)
 }
 
-// endIn ends what is over in groups. Those where more is to come, and those
-// that failed, are looked at again.
+// endIn ends the graces in groups that are over. A group with more graces, or a
+// failure, is looked at again.
 func (s *Store) endIn(ctx context.Context, groups []string, taken time.Time) {
-	self := s.identity()
-	answers, err := s.end(ctx, self, groups)
+	answers, err := s.end(ctx, s.identity(), groups)
 	for i, groupID := range groups {
+		var a ended
 		failed := err
 		if failed == nil {
-			failed = answers[i].err
+			a, failed = readEnded(answers[i])
 		}
 		if failed == nil {
-			s.endedIn(groupID, answers[i], taken)
+			s.endedIn(groupID, a, taken)
 			continue
 		}
-		s.watch(groupID, time.Now().Add(s.timing.retry))
+		s.watch(groupID, time.Now().Add(s.timing.Retry))
 		if ctx.Err() == nil && !errors.Is(failed, errDown) {
-			s.log.Debug("redispresence: graces are ended later", "group", groupID, "err", failed)
+			s.log.Debug("redispresence: ending graces failed and is retried", "group", groupID, "err", failed)
 		}
 	}
 }
@@ -116,7 +115,7 @@ func (s *Store) endedIn(groupID string, a ended, taken time.Time) {
 	s.mu.Lock()
 	if a.next >= 0 {
 		s.watchLocked(groupID, time.Now().Add(a.next))
-	} else if s.watched[groupID].Equal(taken) { // no grace began meanwhile
+	} else if s.watched[groupID].Equal(taken) { // no grace began in the meantime
 		delete(s.watched, groupID)
 	}
 	for _, c := range a.over {
@@ -130,15 +129,15 @@ func (s *Store) endedIn(groupID string, a ended, taken time.Time) {
 	}
 }
 
-// ended is what end.lua answers.
+// ended is the answer of end.lua.
 type ended struct {
 	next time.Duration // until the next grace ends; negative: there is none
 	over []group.PresenceChange
-	err  error // in its place
 }
 
-// end ends what is over in groups. What one answers does not depend on others.
-func (s *Store) end(ctx context.Context, self identity, groups []string) ([]ended, error) {
+// end runs end.lua for groups and returns the answers. One group's failure does
+// not affect the others.
+func (s *Store) end(ctx context.Context, self identity, groups []string) ([]redis.Cmder, error) {
 	s.mu.Lock()
 	down := s.down
 	s.mu.Unlock()
@@ -147,27 +146,20 @@ func (s *Store) end(ctx context.Context, self identity, groups []string) ([]ende
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	results := make([]*redis.Cmd, len(groups))
-	_, err := s.runEach(ctx, self, s.scripts.end, func(p redis.Pipeliner) {
-		for i, groupID := range groups {
-			results[i] = s.scripts.end.EvalSha(ctx, p, s.keys.group(groupID, self.epoch),
+	return s.runEach(ctx, self, s.scripts.end, func(p redis.Pipeliner) {
+		for _, groupID := range groups {
+			s.scripts.end.EvalSha(ctx, p, s.keys.group(groupID, self.epoch),
 				timeToLive.Milliseconds(), endLimit, presence.LatelyFor.Milliseconds(), presence.LatelyMax)
 		}
 	})
-	if err != nil {
-		return nil, fmt.Errorf("end graces: %w", err)
-	}
-	answers := make([]ended, len(groups))
-	for i, result := range results {
-		if answers[i], err = readEnded(result); err != nil {
-			answers[i].err = fmt.Errorf("end graces: %w", err)
-		}
-	}
-	return answers, nil
 }
 
-func readEnded(result *redis.Cmd) (ended, error) {
-	parts, err := result.Slice()
+func readEnded(answer redis.Cmder) (ended, error) {
+	cmd, is := answer.(*redis.Cmd)
+	if !is {
+		return ended{}, fmt.Errorf("an answer of type %T", answer)
+	}
+	parts, err := cmd.Slice()
 	if err != nil {
 		return ended{}, err
 	}

@@ -1,10 +1,10 @@
 -- What the scripts about one group share.
 --
--- KEYS[1]  hash of users who are there: user -> ids of nodes divided by spaces
--- KEYS[2]  sorted set of users who are waited for, by the end of their grace
--- KEYS[3]  hash of why and since when: user -> "reason ms"; the same users
+-- KEYS[1]  hash of users who are online: user -> ids of nodes separated by spaces
+-- KEYS[2]  sorted set of users who are reconnecting, by the end of their grace
+-- KEYS[3]  hash of the same users: user -> "reason ms", why and when they went
 -- KEYS[4]  hash of live states: user -> "ms json"
--- KEYS[5]  sorted set of users who were there lately, by when they were seen
+-- KEYS[5]  sorted set of users who went offline lately, by when they were seen
 -- ARGV[1]  time to live of all of them; times are in ms
 local here, graces, reasons, states, lately = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local time = redis.call('TIME')
@@ -17,7 +17,7 @@ local function wait(user, reason, since, till)
   redis.call('HSET', reasons, user, reason .. ' ' .. text(since))
 end
 
--- Ends a grace. Returns why and since when it was, or nothing.
+-- Ends a grace. Returns why and when the user went, or nothing.
 local function unwait(user)
   local why = redis.call('HGET', reasons, user)
   local was = redis.call('ZREM', graces, user)
@@ -27,11 +27,17 @@ local function unwait(user)
   return reason or 'dropped', since or text(now)
 end
 
--- Keeps when a user was seen, of so many and for so long.
+-- Notes when a user was seen. Keeps this for so long, for so many users at most.
 local function saw(user, since, keep, most)
   redis.call('ZADD', lately, since, user)
   redis.call('ZREMRANGEBYSCORE', lately, '-inf', text(now - keep))
   redis.call('ZREMRANGEBYRANK', lately, 0, -most - 1)
+end
+
+-- Returns when the user's live state was set, if that is after a time.
+local function newer(user, at)
+  local stored = string.match(redis.call('HGET', states, user) or '', '^(%d+) ')
+  if stored and tonumber(stored) > at then return stored end
 end
 
 local function live()

@@ -21,9 +21,9 @@ func (s *Store) keepLease(ctx context.Context, tried chan<- struct{}) {
 			close(tried)
 		}
 		if err != nil {
-			timer.Reset(min(s.timing.retry, s.timing.renew))
+			timer.Reset(min(s.timing.Retry, s.timing.Renew))
 		} else {
-			timer.Reset(s.timing.renew)
+			timer.Reset(s.timing.Renew)
 		}
 		select {
 		case <-ctx.Done():
@@ -34,7 +34,8 @@ func (s *Store) keepLease(ctx context.Context, tried chan<- struct{}) {
 	}
 }
 
-// noteDown keeps why the server cannot be asked, and logs changes.
+// noteDown notes why the server cannot be asked (nil: it can), and logs
+// changes.
 func (s *Store) noteDown(err error) {
 	s.mu.Lock()
 	before := s.down
@@ -43,21 +44,21 @@ func (s *Store) noteDown(err error) {
 	first := errors.Is(before, errNotJoined)
 	switch {
 	case err != nil && (before == nil || first):
-		s.log.Warn("redispresence: who is present is not known; trying on", "err", err)
+		s.log.Warn("redispresence: who is present is not known; this is retried", "err", err)
 	case err == nil && before != nil && !first:
 		s.log.Info("redispresence: who is present is known again")
 	}
 }
 
-// keeper is what the renewing goroutine remembers.
+// keeper is the state of the goroutine that renews the lease.
 type keeper struct {
 	*Store
 	peers     []string // live nodes, as of the last renewal
-	failed    bool     // the last renewal did
+	failed    bool     // the last renewal failed
 	announced time.Time
 }
 
-// renewOnce renews the lease and gives out what there is to do.
+// renewOnce renews the lease and schedules what is to be done.
 func (k *keeper) renewOnce(ctx context.Context) error {
 	self, began := k.identity(), time.Now()
 	r, err := k.renew(ctx, self, "", k.peers)
@@ -65,7 +66,7 @@ func (k *keeper) renewOnce(ctx context.Context) error {
 		k.failed = true
 		return err
 	}
-	// Whatever may have been lost is entered again.
+	// Enter again what the server may have lost.
 	due := k.failed || k.doubted() || time.Since(k.announced) > announceEvery
 	switch r.status {
 	case "new":
@@ -84,14 +85,14 @@ func (k *keeper) renewOnce(ctx context.Context) error {
 	if due {
 		k.announced = time.Now()
 	}
-	k.order(due, due && r.status == "ok", r.dead)
+	k.schedule(due, due && r.status == "ok", r.dead)
 	return nil
 }
 
-// doubted reports whether a call has failed since the last announcement. That
-// one is a while ago: a server that is slow is not to be asked for more.
+// doubted reports whether a call has failed since the last announcement. It
+// waits for a lease between announcements, to spare a slow server.
 func (k *keeper) doubted() bool {
-	if time.Since(k.announced) < k.timing.lease {
+	if time.Since(k.announced) < k.timing.Lease {
 		return false
 	}
 	k.mu.Lock()
@@ -101,11 +102,11 @@ func (k *keeper) doubted() bool {
 	return doubt
 }
 
-// rejoin makes this node a new one, after the others took it for dead: what it
-// has entered is, or will be, swept.
+// rejoin gives this node a new id, after the other nodes considered it dead.
+// What it entered under the old id is swept.
 func (k *keeper) rejoin(ctx context.Context, self identity) (renewal, error) {
-	k.log.Warn("redispresence: the other nodes took this one for dead; its users are entered again")
-	if err := k.take(ctx); err != nil { // nothing is being written under the old id
+	k.log.Warn("redispresence: the other nodes considered this one dead; its users are entered again")
+	if err := k.take(ctx); err != nil { // nothing is written under the old id from now on
 		return renewal{}, err
 	}
 	defer k.give()
@@ -125,7 +126,8 @@ func (s *Store) identity() identity {
 	return s.self
 }
 
-// become notes who this node is, as of a renewal that began at a time.
+// become sets this node's identity, and when the renewal began that confirmed
+// it.
 func (s *Store) become(self identity, began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

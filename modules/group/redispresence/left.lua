@@ -1,8 +1,9 @@
--- Notes that a node has gone to another server and that all do, so that one that
--- has missed it does not take the others for dead.
+-- Notes that all nodes go to another server, and removes one of them. A node
+-- that missed this stops to trust the server; it does not consider the others
+-- dead.
 --
--- KEYS[1]  hash of nodes (see renew.lua)
--- ARGV     id, epoch
+-- KEYS[1] hash of nodes (see renew.lua)
+-- ARGV id, epoch
 if redis.call('HGET', KEYS[1], 'epoch') == ARGV[2] then
   redis.call('HSET', KEYS[1], 'left', '1')
   redis.call('HDEL', KEYS[1], 'n ' .. ARGV[1], 'a ' .. ARGV[1], 'w ' .. ARGV[1])

@@ -3,7 +3,7 @@
 --
 -- KEYS[1]  hash of nodes
 -- ARGV     away, in ms
--- returns  {epoch or '', 1 while nodes are waited for or when they have left, else 0; the time in ms; ids …}
+-- returns  {epoch or '', 1 while nodes still have to enter their users, or after they left, else 0; the time in ms; ids …}
 local key = KEYS[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

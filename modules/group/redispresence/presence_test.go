@@ -27,7 +27,7 @@ type room struct {
 	messages int
 }
 
-func (r *room) Tell(_ context.Context, env adapter.Envelope) {
+func (r *room) CastQueued(_ context.Context, env adapter.Envelope) {
 	var change struct{ Items []group.Present }
 	if err := json.Unmarshal(env.Data, &change); err != nil {
 		panic(err)

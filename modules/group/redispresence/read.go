@@ -12,17 +12,14 @@ import (
 	"github.com/moim-live/moim/modules/group/presence"
 )
 
-// read lists who is there, or was lately. Nodes are asked for after users, so
-// that no user is missed because their node has just come.
+// read lists who is present, or was lately. It reads the nodes after the
+// users, so that it knows the node of every user.
 func (s *Store) read(ctx context.Context, groupID, epoch string) ([]group.Present, error) {
 	keys := s.keys.group(groupID, epoch)
 	pipe := s.client.Pipeline()
 	began := pipe.Time(ctx)
 	users := pipe.HGetAll(ctx, keys[0])
-	graces := pipe.ZRangeWithScores(ctx, keys[1], 0, -1)
-	reasons := pipe.HGetAll(ctx, keys[2])
-	states := pipe.HGetAll(ctx, keys[3])
-	lately := pipe.ZRangeWithScores(ctx, keys[4], 0, -1)
+	known := readGroup(ctx, pipe, keys)
 	live := s.askLive(ctx, pipe)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("list who is present: %w", err)
@@ -31,19 +28,36 @@ func (s *Store) read(ctx context.Context, groupID, epoch string) ([]group.Presen
 	if err != nil {
 		return nil, err
 	}
-	l := listing{alive: alive, began: began.Val().UTC().Truncate(time.Millisecond), now: now, states: states.Val(), at: make(map[string]struct{})}
+	l := listing{alive: alive, began: began.Val().UTC().Truncate(time.Millisecond), now: now, states: known.states.Val(), at: make(map[string]struct{})}
 	l.users(users.Val())
-	l.graces(graces.Val(), reasons.Val())
-	l.lately(lately.Val())
+	l.graces(known.graces.Val(), known.reasons.Val())
+	l.lately(known.lately.Val())
 	return l.items, nil
 }
 
-func (s *Store) askLive(ctx context.Context, pipe redis.Pipeliner) *redis.Cmd {
-	return pipe.Eval(ctx, liveSource, []string{s.keys.nodes()}, s.away())
+// groupResults are what the server knows of a group besides its users, once
+// the pipeline has run.
+type groupResults struct {
+	reasons, states *redis.MapStringStringCmd
+	graces, lately  *redis.ZSliceCmd
 }
 
-// liveNodes reads the answer of live.lua. It fails when the server does not
-// know, or not yet again, who is there.
+// readGroup adds the commands that read them to a pipeline.
+func readGroup(ctx context.Context, pipe redis.Pipeliner, keys []string) groupResults {
+	return groupResults{
+		graces:  pipe.ZRangeWithScores(ctx, keys[1], 0, -1),
+		reasons: pipe.HGetAll(ctx, keys[2]),
+		states:  pipe.HGetAll(ctx, keys[3]),
+		lately:  pipe.ZRangeWithScores(ctx, keys[4], 0, -1),
+	}
+}
+
+func (s *Store) askLive(ctx context.Context, pipe redis.Pipeliner) *redis.Cmd {
+	return s.scripts.live.Eval(ctx, pipe, []string{s.keys.nodes()}, s.away())
+}
+
+// liveNodes parses the answer of live.lua. It fails while the server does not
+// know who is present.
 func liveNodes(live *redis.Cmd, epoch string) (map[string]bool, time.Time, error) {
 	answer, err := live.Slice()
 	switch {
@@ -63,8 +77,8 @@ func liveNodes(live *redis.Cmd, epoch string) (map[string]bool, time.Time, error
 	return alive, timeOf(text(answer[2])), nil
 }
 
-// count counts the users of groups, those of dead nodes that nobody has swept
-// yet among them.
+// count counts the users of groups, including those of dead nodes that are not
+// swept yet.
 func (s *Store) count(ctx context.Context, groupIDs []string, epoch string) ([]int, error) {
 	pipe := s.client.Pipeline()
 	sizes := make([]*redis.IntCmd, len(groupIDs))
@@ -85,14 +99,14 @@ func (s *Store) count(ctx context.Context, groupIDs []string, epoch string) ([]i
 	return counts, nil
 }
 
-// listing puts together who is there.
+// listing builds the list of who is present.
 type listing struct {
 	alive  map[string]bool
 	began  time.Time
 	now    time.Time
 	states map[string]string
 	items  []group.Present
-	at     map[string]struct{} // users that are named
+	at     map[string]struct{} // users in items
 }
 
 func (l *listing) add(userID, status string, since time.Time) {
@@ -110,8 +124,8 @@ func (l *listing) add(userID, status string, since time.Time) {
 	l.items = append(l.items, p)
 }
 
-// users adds those who are there. Whoever has sockets on dead nodes alone will
-// be waited for, once those are swept.
+// users adds users who are online. A user on dead nodes alone is listed as
+// reconnecting: the sweep will begin their grace.
 func (l *listing) users(nodes map[string]string) {
 	for userID, ids := range nodes {
 		status := group.StatusReconnecting
@@ -125,7 +139,7 @@ func (l *listing) users(nodes map[string]string) {
 	}
 }
 
-// graces adds those who are waited for, or were until now.
+// graces adds users who are reconnecting, or whose grace has just ended.
 func (l *listing) graces(graces []redis.Z, reasons map[string]string) {
 	for _, z := range graces {
 		userID, _ := z.Member.(string)

@@ -1,22 +1,22 @@
 -- Renews a node's lease, or joins, and hands out the dead nodes to sweep.
 --
--- A node joins under a new id, with no epoch. The epoch is the server's memory:
--- it is made with the first node and lost with everything else, so a node that
--- knows another one enters its users again. The nodes that it knew of are
--- waited for, until they have done so too or had the time to.
+-- A node joins under a new id, without an epoch. The epoch is the server's
+-- memory: the first node creates it, and it is lost with all other data. A node
+-- that knows another epoch enters its users again. Presence is unknown until the
+-- nodes that it knew have done so too, or had the time to.
 --
--- Nobody is dead while the server may just have been out of reach of all: when
--- no node came for a while, until each has had the time to come.
+-- Nobody is dead while the server may have been out of reach for all nodes: when
+-- no node came for a while, each is given the time to come.
 --
--- KEYS[1]  hash: epoch, beat (last renewal by anyone), hold (nobody is dead
---          before), settled (nobody is waited for after), and a node's
+-- KEYS[1]  hash: epoch, beat (last renewal by any node), hold (no node is dead
+--          before), settled (end of the time to enter users again), and for a node
 --          "n <id>" (end of its lease), "a <id>" (its users are entered),
---          "w <id>" (they are waited for), "d <id>" (dead; when another node
---          may sweep it), "s <id>" (dead because it stopped); times in ms;
+--          "w <id>" (it must enter its users again), "d <id>" (dead; when another
+--          node may sweep it), "s <id>" (dead because it stopped); times in ms;
 --          left (the nodes have gone to another server: see left.lua)
 -- ARGV     id, epoch, lease, settle, away, id given up or '', time to live (ms),
---          1: forget everything first if nobody is alive, ids known to live …
--- returns  {epoch, 'ok' | 'new' (another epoch) | 'out' (taken for dead) | 'left', live ids and those waited for, dead ids to sweep, "<id> stopped" among them}
+--          1: forget everything first if no node is alive, ids known to live …
+-- returns  {epoch, 'ok' | 'new' (another epoch) | 'out' (considered dead) | 'left', live ids and those that must enter users, dead ids to sweep, "<id> stopped" among them}
 local key, id, known, old = KEYS[1], ARGV[1], ARGV[2], ARGV[6]
 local lease, settle, away = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local time = redis.call('TIME')
@@ -27,7 +27,7 @@ local function set(field, ms) redis.call('HSET', key, field, string.format('%.0f
 
 local left = redis.call('HEXISTS', key, 'left') == 1
 if left and known ~= '' then return {'', 'left', {}, {}} end
-local anew = left -- who joins knows where the nodes are
+local anew = left -- a node that joins knows where the nodes are
 if ARGV[8] == '1' then
   anew = true
   local fields = redis.call('HGETALL', key)
@@ -73,7 +73,7 @@ for i = 1, #fields, 2 do
   if kind == 'n ' then
     live[#live + 1] = node
   elseif kind == 'w ' and now < settled then
-    live[#live + 1] = node -- the server may forget again before it has come
+    live[#live + 1] = node -- the server may lose its data again before this node came
   elseif kind == 'w ' then
     redis.call('HDEL', key, fields[i])
   elseif kind == 'd ' and ms <= now then

@@ -3,67 +3,48 @@ package redispresence
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/modules/group/presence"
 )
 
-// claimOf is a claim and whose it is.
-type claimOf struct {
-	groupID, userID string
-	claim           claim
-}
-
-// restored returns when a grace ends that the server forgot: not before every
-// live node has entered its users again, for they may have come back to one.
-func (s *Store) restored(w claimOf) time.Time {
-	soonest := time.Now().Add(time.Duration(s.settle()) * time.Millisecond)
-	if w.claim.until.Before(soonest) {
-		return soonest
-	}
-	return w.claim.until
-}
-
-// restoreWaits waits again for those whom the server forgot.
-func (s *Store) restoreWaits(ctx context.Context, self identity, waits []claimOf) error {
-	if len(waits) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	byGroup := make(map[string][]any)
-	for _, w := range waits {
-		byGroup[w.groupID] = append(byGroup[w.groupID], w.userID, w.claim.reason, w.claim.since, time.Until(s.restored(w)).Milliseconds(), "")
-	}
-	return s.callRestore(ctx, self, byGroup)
-}
-
-// callRestore calls restore.lua with arguments by group.
-func (s *Store) callRestore(ctx context.Context, self identity, byGroup map[string][]any) error {
-	err := s.run(ctx, self, s.scripts.restore, func(p redis.Pipeliner) {
-		for groupID, args := range byGroup {
-			s.scripts.restore.EvalSha(ctx, p, s.keys.group(groupID, self.epoch), append([]any{timeToLive.Milliseconds()}, args...)...)
+// restore stores records that the server lacks; see restore.lua.
+func (s *Store) restore(ctx context.Context, self identity, records []record) error {
+	for part := range slices.Chunk(records, batch) {
+		byGroup := make(map[string][]any)
+		for _, r := range part {
+			byGroup[r.groupID] = append(byGroup[r.groupID], r.userID, r.reason, r.since, r.left.Milliseconds(), r.state)
 		}
-	})
-	if err != nil {
-		return fmt.Errorf("wait again for users: %w", err)
+		limited, cancel := context.WithTimeout(ctx, callTimeout)
+		err := s.run(limited, self, s.scripts.restore, func(p redis.Pipeliner) {
+			for groupID, users := range byGroup {
+				args := append([]any{timeToLive.Milliseconds(), presence.LatelyFor.Milliseconds(), presence.LatelyMax}, users...)
+				s.scripts.restore.EvalSha(limited, p, s.keys.group(groupID, self.epoch), args...)
+			}
+		})
+		cancel()
+		if err != nil {
+			return fmt.Errorf("restore what the server lacks: %w", err)
+		}
 	}
 	return nil
 }
 
-// restoreStates enters live states that were set here, unless there are newer
-// ones.
-func (s *Store) restoreStates(ctx context.Context, self identity, states []claimOf) error {
+// restoreStates stores live states that were set on this node, unless newer
+// ones are stored.
+func (s *Store) restoreStates(ctx context.Context, self identity, states []record) error {
 	if len(states) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	err := s.run(ctx, self, s.scripts.state, func(p redis.Pipeliner) {
-		for _, w := range states {
-			at, state, _ := strings.Cut(w.claim.state, " ")
-			s.scripts.state.EvalSha(ctx, p, s.keys.group(w.groupID, self.epoch), timeToLive.Milliseconds(), w.userID, state, at)
+		for _, r := range states {
+			at, state, _ := strings.Cut(r.state, " ")
+			s.scripts.state.EvalSha(ctx, p, s.keys.group(r.groupID, self.epoch), timeToLive.Milliseconds(), r.userID, state, at)
 		}
 	})
 	if err != nil {

@@ -1,13 +1,22 @@
--- Waits again for users, after the server forgot whom it waited for, or from
--- another server.
+-- Stores what the server lacks about users, because it lost its data or because
+-- another server had it.
 --
 -- KEYS, ARGV[1]  see group.lua
--- ARGV  2 … user, reason, since, for how long, their live state as stored or ''; and again
-for i = 2, #ARGV, 5 do
-  local user = ARGV[i]
-  if redis.call('HEXISTS', here, user) == 0 and not redis.call('ZSCORE', graces, user) then
-    wait(user, ARGV[i + 1], tonumber(ARGV[i + 2]), now + ARGV[i + 3])
-    if ARGV[i + 4] ~= '' then redis.call('HSETNX', states, user, ARGV[i + 4]) end
+-- ARGV  2 for how long "seen lately" is kept, 3 for how many users
+--       4 … user, reason of their grace or '', when they went or '', how long
+--       the grace lasts, their live state as stored or '';
+--       these five again
+for i = 4, #ARGV, 5 do
+  local user, reason, since, state = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 4]
+  if redis.call('HEXISTS', here, user) == 1 then
+    if state ~= '' and not newer(user, tonumber(string.match(state, '^%d+'))) then redis.call('HSET', states, user, state) end
+  elseif since ~= '' and not redis.call('ZSCORE', graces, user) then
+    if reason ~= '' then
+      wait(user, reason, tonumber(since), now + ARGV[i + 3])
+      if state ~= '' then redis.call('HSETNX', states, user, state) end
+    elseif not redis.call('ZSCORE', lately, user) then
+      saw(user, since, ARGV[2], ARGV[3])
+    end
   end
 end
 live()

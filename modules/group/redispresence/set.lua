@@ -1,15 +1,15 @@
--- Puts a node among those where users are, or takes it out. Every other node
--- counts, also a dead one that is not swept yet: who sweeps it tells.
+-- Notes that users are on a node, or that they left it. Every other node counts,
+-- even a dead one that is not swept yet: its sweep tells of the change.
 --
 -- KEYS, ARGV[1]  see group.lua
 -- ARGV  2 node
---       3 ids that the node had before divided by spaces
---       4 'put', 'wait' (take out; the last is waited for) or 'take'
---       5 1: tell also of what is not new, nobody knows what became of it
---       6 grace, 7 reason, 8 1: do not keep when they were seen
---       9 for how long that is kept, 10 of how many users
+--       3 ids that the node had before, separated by spaces
+--       4 'put', 'wait' (remove; with their last node users begin a grace) or 'take' (remove)
+--       5 1: report even what is not new, since the last write may have been stored
+--       6 grace, 7 reason, 8 1: do not note when they were seen
+--       9 for how long that is kept, 10 for how many users
 --       11 … users
--- returns  {now; position, status ('back': online, and was waited for), state or '' …} of those to be told of
+-- returns  {now; position, status ('back': online, and was reconnecting), state or '' …} of users whose change is told
 local node, op, force, forget = ARGV[2], ARGV[4], ARGV[5] == '1', ARGV[8] == '1'
 local before = {}
 for id in string.gmatch(ARGV[3], '%S+') do before[id] = true end
@@ -56,7 +56,7 @@ for i = 11, #ARGV do
         wait(user, ARGV[7], now, now + ARGV[6])
         tell(i, 'reconnecting')
       elseif not redis.call('ZSCORE', graces, user) then
-        redis.call('HDEL', states, user) -- it was set, and they were never entered
+        redis.call('HDEL', states, user) -- a state was set for a user who was never entered
       end
     end
   end

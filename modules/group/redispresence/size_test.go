@@ -9,8 +9,8 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestSizeOfAMember: docs/redis.md says what a member who is there costs the
-// server.
+// TestSizeOfAMember: docs/redis.md says how much memory of the server a
+// present member takes.
 func TestSizeOfAMember(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ groups, members int }{

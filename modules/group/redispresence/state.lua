@@ -1,5 +1,5 @@
--- Stores the live state of a user, or clears it. One that was set before
--- does not replace a newer.
+-- Stores the live state of a user, or clears it. An older state does not
+-- replace a newer one.
 --
 -- KEYS, ARGV[1]  see group.lua
 -- ARGV  2 user, 3 state as JSON or '', 4 when it was set, or 0: now
@@ -8,8 +8,8 @@ local at = tonumber(ARGV[4])
 if at == 0 then
   at = now
 else
-  local stored = string.match(redis.call('HGET', states, ARGV[2]) or '', '^(%d+) ')
-  if stored and tonumber(stored) > at then return text(at) end
+  local stored = newer(ARGV[2], at)
+  if stored then return stored end
 end
 if ARGV[3] == '' then
   redis.call('HDEL', states, ARGV[2])

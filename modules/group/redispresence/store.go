@@ -1,9 +1,9 @@
-// Package redispresence keeps presence in the group role's Redis: who has a
-// subscribed socket, on which node, under a lease that every node renews and
-// any node may enforce.
+// Package redispresence keeps presence in the group role's Redis: which user
+// has a subscribed socket on which node. Each node holds a lease. When it
+// expires, the other nodes remove the node's users.
 //
-// Nothing is concluded from what the server may have lost or could not hear:
-// see renew.lua.
+// The server may lose its data or be out of reach. No user is told to be gone
+// because of that: see renew.lua.
 package redispresence
 
 import (
@@ -18,82 +18,82 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// timing is what tests shorten.
-type timing struct {
-	lease time.Duration // for how long a node counts as alive after a renewal
-	renew time.Duration // between renewals
-	retry time.Duration // after something failed
-	look  time.Duration // how long a node that was taken for dead looks who is still there
+// Timing is how often a store does what. All nodes on a server use the same.
+type Timing struct {
+	Lease time.Duration // for how long a node counts as alive after a renewal
+	Renew time.Duration // between renewals
+	Retry time.Duration // after something failed
+	Look  time.Duration // how long a node that was considered dead waits to find its ended sockets
 }
 
-var production = timing{lease: 10 * time.Second, renew: 3 * time.Second, retry: 500 * time.Millisecond, look: time.Second}
+var production = Timing{Lease: 10 * time.Second, Renew: 3 * time.Second, Retry: 500 * time.Millisecond, Look: time.Second}
 
 const (
-	// timeToLive bounds how long a key outlives its last change, so that
-	// nothing is kept for ever; announceEvery keeps what is still true.
+	// timeToLive is how long a key outlives its last change. announceEvery
+	// renews the keys that are still in use.
 	timeToLive    = 3 * time.Hour
 	announceEvery = time.Hour
 
 	callTimeout = 2 * time.Second // for one round trip
-	listTimeout = time.Second     // for somebody who waits
+	listTimeout = time.Second     // for a call that a user waits for
 )
 
 var (
 	errNotJoined = errors.New("redispresence: this node has not joined the others yet")
 	errForgotten = errors.New("redispresence: the server lost its data")
-	errWaiting   = errors.New("redispresence: the server lost its data; nodes are still entering their users")
-	errChanged   = errors.New("redispresence: this node is another one now")
+	errWaiting   = errors.New("redispresence: the server lost its data; the nodes still enter their users")
+	errChanged   = errors.New("redispresence: this node got another identity")
 	errDown      = errors.New("redispresence: the server does not answer")
 	errLapsed    = errors.New("redispresence: this node's lease was not renewed in time")
 	errLeft      = errors.New("redispresence: the nodes have gone to another server")
 	errStopped   = errors.New("redispresence: started already, or stopped")
 )
 
-// Store is the presence of one node's sockets among those of all nodes on the
-// same Redis and prefix. Its errors are fault.ErrUnavailable. It is safe for
-// concurrent use.
+// Store is one node's presence on a server that all nodes share. Its errors
+// are fault.ErrUnavailable. It is safe for concurrent use.
 type Store struct {
 	clients *redisrole.Clients
 	client  redis.UniversalClient
 	keys    keys
 	log     *slog.Logger
-	timing  timing
+	timing  Timing
 	scripts scripts
+	tasks   *tasks.Group
 	tell    func(groupID string, changes []group.PresenceChange)
 	grace   time.Duration
 
-	turn chan struct{} // full while somebody writes this node's users
+	turn chan struct{} // full while this node's users are written
 	poke chan struct{} // renew now
-	wake chan struct{} // there are chores
+	wake chan struct{} // the backlog grew
 
-	sooner chan struct{} // a grace ends earlier than the next that was known
+	sooner chan struct{} // a grace ends before nextEnd
 
 	mu      sync.Mutex
 	claims  claims
 	watched map[string]time.Time // groups where graces may end, and when to look
-	nextEnd time.Time            // of watched, the first
+	nextEnd time.Time            // the earliest time in watched
 	self    identity
-	fresh   bool      // until it has joined: what the server has is nobody's if nobody is alive there
-	allIn   identity  // who this node was when all of its users were entered
+	anew    bool      // see Inherit
+	allIn   identity  // this node's identity when all its users were last entered
 	renewed time.Time // when the last renewal that succeeded began
 	down    error     // why the server cannot be asked
-	doubt   bool      // a call failed: the server may be another one, and have lost something
-	chores  chores
-	stop    context.CancelFunc // nil: not started
-	stopped bool
-	done    sync.WaitGroup
+	doubt   bool      // a call failed: the server may have lost data
+	backlog backlog
+	started bool
+	closed  bool
 }
 
-// identity is what this node's entries are written under.
+// identity is what the server knows this node by.
 type identity struct {
-	id     string // made new whenever the others took this node for dead
-	before string // the ids that it had, divided by spaces, until all users are entered again
+	id     string // replaced whenever the other nodes considered this one dead
+	before string // earlier ids, separated by spaces, until all users are entered again
 	epoch  string // the server's; empty before the first renewal
 }
 
@@ -103,11 +103,12 @@ var _ presence.Store = (*Store)(nil)
 func New(clients *redisrole.Clients, log *slog.Logger) *Store {
 	return &Store{
 		clients: clients,
-		client:  bounded(clients.Client(redisrole.Group)),
+		client:  redisrole.Bounded(clients.Client(redisrole.Group), callTimeout),
 		keys:    keys{prefix: clients.Prefix()},
 		log:     log,
 		timing:  production,
 		scripts: newScripts(),
+		tasks:   tasks.New(),
 		turn:    make(chan struct{}, 1),
 		poke:    make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
@@ -119,19 +120,8 @@ func New(clients *redisrole.Clients, log *slog.Logger) *Store {
 	}
 }
 
-// bounded returns a view of client, on the same connections, that does not
-// wait longer than callTimeout: an embedding program's client may be more
-// patient.
-func bounded(client redis.UniversalClient) redis.UniversalClient {
-	c, ok := client.(*redis.Client)
-	if !ok {
-		return client
-	}
-	if t := c.Options().ReadTimeout; t > 0 && t <= callTimeout {
-		return client
-	}
-	return c.WithTimeout(callTimeout)
-}
+// SetTiming changes the rhythm, for tests. Call it before Start.
+func (s *Store) SetTiming(t Timing) { s.timing = t }
 
 func newID() string {
 	var id [8]byte
@@ -139,22 +129,23 @@ func newID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// Start implements [presence.Store]. It waits for a server that does not
-// answer for two seconds at most.
+// Start implements [presence.Store]. If the server does not answer, it returns
+// after two seconds.
 func (s *Store) Start(ctx context.Context, grace time.Duration, tell func(groupID string, changes []group.PresenceChange)) error {
 	s.mu.Lock()
-	if s.stop != nil || s.stopped {
+	if s.started {
 		s.mu.Unlock()
 		return errStopped
 	}
-	run, stop := context.WithCancel(context.Background())
-	s.stop, s.grace, s.tell = stop, grace, tell
-	tried := make(chan struct{})
-	s.done.Go(func() { s.keepLease(run, tried) })
-	s.done.Go(func() { s.doChores(run) })
-	s.done.Go(func() { s.endGraces(run) })
-	s.done.Go(func() { s.clients.Watch(run, redisrole.Group, s.log) })
+	s.started, s.grace, s.tell = true, grace, tell
 	s.mu.Unlock()
+	tried := make(chan struct{})
+	if !s.tasks.Run(func(ctx context.Context) { s.keepLease(ctx, tried) }) {
+		return errStopped
+	}
+	s.tasks.Run(s.workOff)
+	s.tasks.Run(s.endGraces)
+	s.tasks.Run(func(ctx context.Context) { s.clients.Watch(ctx, redisrole.Group, s.log) })
 	select {
 	case <-tried:
 		return nil
@@ -163,34 +154,25 @@ func (s *Store) Start(ctx context.Context, grace time.Duration, tell func(groupI
 	}
 }
 
-// Stop implements [presence.Store]. Another node sweeps what this one
-// leaves, at once.
+// Stop implements [presence.Store]. Another node sweeps this node's users at
+// once.
 func (s *Store) Stop(ctx context.Context) error {
 	return s.close(ctx, s.release)
 }
 
-// close ends what runs, and then gives up what this node has.
+// close ends the goroutines, and then calls giveUp once.
 func (s *Store) close(ctx context.Context, giveUp func(context.Context)) error {
+	if err := s.tasks.Stop(ctx); err != nil {
+		return err
+	}
 	s.mu.Lock()
-	stop := s.stop
-	s.stop, s.stopped = nil, true
+	first := s.started && !s.closed
+	s.closed = true
 	s.mu.Unlock()
-	if stop == nil {
-		return nil
-	}
-	stop()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.done.Wait()
+	if first {
 		giveUp(ctx)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
+	return nil
 }
 
 // Apply implements [presence.Store].
@@ -225,11 +207,11 @@ func (s *Store) Apply(ctx context.Context, changes []presence.Attendance) ([]gro
 	return told, nil
 }
 
-// mayWrite refuses while this node may have been taken for dead: it may have
-// stood still, and others have its users then.
+// mayWrite fails while the other nodes may consider this one dead and have
+// swept its users.
 func (s *Store) mayWrite(self identity) error {
 	s.mu.Lock()
-	lapsed := time.Since(s.renewed) > s.timing.lease
+	lapsed := time.Since(s.renewed) > s.timing.Lease
 	s.mu.Unlock()
 	switch {
 	case self.epoch == "":
@@ -252,7 +234,7 @@ func (s *Store) SetState(ctx context.Context, groupID, userID string, state json
 }
 
 // take waits for the turn to write this node's users: an announcement must not
-// write what a change has made untrue.
+// overwrite a newer change.
 func (s *Store) take(ctx context.Context) error {
 	select {
 	case s.turn <- struct{}{}:
@@ -264,8 +246,8 @@ func (s *Store) take(ctx context.Context) error {
 
 func (s *Store) give() { <-s.turn }
 
-// List implements [presence.Store]. It fails at once while the server is
-// known to be down.
+// List implements [presence.Store]. It fails at once while the server is known
+// to be down.
 func (s *Store) List(ctx context.Context, groupID string) ([]group.Present, error) {
 	var users []group.Present
 	err := s.ask(ctx, func(ctx context.Context, epoch string) (err error) {
@@ -286,7 +268,7 @@ func (s *Store) Count(ctx context.Context, groupIDs []string) ([]int, error) {
 	return counts, err
 }
 
-// ask lets somebody who waits read the server, if it can be read.
+// ask calls read if the server can be read, within listTimeout.
 func (s *Store) ask(ctx context.Context, read func(ctx context.Context, epoch string) error) error {
 	s.mu.Lock()
 	epoch, down := s.self.epoch, s.down
@@ -306,14 +288,10 @@ func (s *Store) ask(ctx context.Context, read func(ctx context.Context, epoch st
 	return fault.ErrUnavailable.WithCause(err)
 }
 
-// renewNow finds out what the state of the server is, and enters this node's
-// users again.
+// renewNow renews the lease at once, to find out what the server lost.
 func (s *Store) renewNow() {
 	s.mu.Lock()
 	s.doubt = true
 	s.mu.Unlock()
-	select {
-	case s.poke <- struct{}{}:
-	default:
-	}
+	tasks.Wake(s.poke)
 }

@@ -1,6 +1,7 @@
 package redispresence
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 	"github.com/moim-live/moim/modules/group/presence"
 )
 
-// tellAll tells of users, a group at a time.
+// tellAll tells of users' transitions, once for each group.
 func (s *Store) tellAll(users []change, told []result) {
 	byGroup := make(map[string][]group.PresenceChange)
 	for i, u := range users {
@@ -27,16 +28,16 @@ func (s *Store) tellAll(users []change, told []result) {
 	}
 }
 
-// deadNode is a node to sweep.
+// deadNode is a node to sweep, and why its users are gone.
 type deadNode struct {
 	identity
-	reason string // why its users are gone
+	reason string
 }
 
-// sweep takes a dead node's users out, waits for those who were nowhere else,
-// and takes over whom it waited for. Should two nodes sweep at once, each user
-// is told by one of them. A group that the server refuses to change keeps no
-// other from being swept; the node stays to be swept then.
+// sweep removes a dead node's users, begins graces for users who are on no
+// other node, and takes over the graces that the node watched. If two nodes
+// sweep at once, one of them tells of each user. A group that the server
+// refuses to change does not stop the sweep, but the node remains to be swept.
 func (s *Store) sweep(ctx context.Context, name string) error {
 	id, stopped, _ := strings.Cut(name, " ")
 	self := s.identity()
@@ -45,28 +46,26 @@ func (s *Store) sweep(ctx context.Context, name string) error {
 		dead.reason = group.ReasonDrained
 	}
 	var refused error
-	for cursor := uint64(0); ; {
+	err := scan(func(cursor uint64) (uint64, error) {
 		groups, next, err := s.scanGroups(ctx, id, cursor)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		// First where to look for those who are waited for, should this node die.
+		// First, so that others find the graces if this node dies.
 		if err := s.note(ctx, self.id, groups); err != nil {
-			return err
+			return 0, err
 		}
 		for _, groupID := range groups {
 			if err := s.sweepGroup(ctx, dead, groupID); isRefusal(err) {
 				refused = fmt.Errorf("group %s: %w", groupID, err)
 			} else if err != nil {
-				return err
+				return 0, err
 			}
 		}
-		if cursor = next; cursor == 0 {
-			break
-		}
-	}
-	if refused != nil {
-		return refused
+		return next, nil
+	})
+	if err != nil || refused != nil {
+		return cmp.Or(err, refused)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -76,11 +75,21 @@ func (s *Store) sweep(ctx context.Context, name string) error {
 	return s.client.HDel(ctx, s.keys.nodes(), "d "+id, "s "+id).Err()
 }
 
-// isRefusal reports an answer of the server, unlike that it does not answer:
-// then the next call would only wait as long.
+// isRefusal reports whether the server answered with an error. Without an
+// answer, the next call would only wait as long.
 func isRefusal(err error) bool {
 	_, is := errors.AsType[redis.Error](err)
 	return is
+}
+
+// scan calls next with one cursor after another, until there are no more.
+func scan(next func(cursor uint64) (uint64, error)) error {
+	for cursor := uint64(0); ; {
+		var err error
+		if cursor, err = next(cursor); err != nil || cursor == 0 {
+			return err
+		}
+	}
 }
 
 func (s *Store) scanGroups(ctx context.Context, id string, cursor uint64) ([]string, uint64, error) {
@@ -90,22 +99,17 @@ func (s *Store) scanGroups(ctx context.Context, id string, cursor uint64) ([]str
 }
 
 func (s *Store) sweepGroup(ctx context.Context, dead deadNode, groupID string) error {
-	for cursor := uint64(0); ; {
+	return scan(func(cursor uint64) (uint64, error) {
 		users, next, err := s.scanUsers(ctx, dead, groupID, cursor)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if err := s.sweepUsers(ctx, dead.identity, groupID, users); err != nil {
-			return err
-		}
-		if cursor = next; cursor == 0 {
-			return nil
-		}
-	}
+		return next, s.sweepUsers(ctx, dead.identity, groupID, users)
+	})
 }
 
-// sweepUsers takes users out of a node, and waits for those who are nowhere
-// else.
+// sweepUsers removes users from a node. Users who are on no other node begin a
+// grace.
 func (s *Store) sweepUsers(ctx context.Context, of identity, groupID string, users []change) error {
 	told, err := s.write(ctx, of, users)
 	if err != nil {
@@ -114,7 +118,7 @@ func (s *Store) sweepUsers(ctx context.Context, of identity, groupID string, use
 	s.mu.Lock()
 	for i, u := range users {
 		if c := s.claims.get(groupID, u.UserID); told[i].status != "" && (c == nil || !c.here && !c.unsure) {
-			s.waitsLocked(s.self, u.Attendance, told[i])
+			s.graceLocked(s.self, u.Attendance, told[i])
 		}
 	}
 	s.watchLocked(groupID, time.Now())
@@ -123,7 +127,7 @@ func (s *Store) sweepUsers(ctx context.Context, of identity, groupID string, use
 	return nil
 }
 
-// scanUsers looks at some users of a group and returns those whom a node has.
+// scanUsers scans some users of a group and returns those on a node.
 func (s *Store) scanUsers(ctx context.Context, dead deadNode, groupID string, cursor uint64) ([]change, uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

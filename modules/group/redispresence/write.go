@@ -15,18 +15,18 @@ import (
 // batch is how many users one round trip writes.
 const batch = 500
 
-// change is what is written of a user.
+// change is a user's change to write.
 type change struct {
 	presence.Attendance
-	force bool // nobody knows what the server has of them: tell in any case
+	force bool // report it even if the server finds nothing new
 }
 
-// result is what there is to tell of a user; without a status nothing.
+// result is a transition to tell; without a status there is none.
 type result struct {
 	status string
 	state  string // as stored
 	at     string // in ms
-	back   bool   // online, and was waited for
+	back   bool   // online, and was reconnecting
 }
 
 func (r result) change(a presence.Attendance) group.PresenceChange {
@@ -40,8 +40,7 @@ func (r result) change(a presence.Attendance) group.PresenceChange {
 	return c
 }
 
-// stateOf returns the live state out of what is stored: when it was set, and
-// the state.
+// stateOf returns the state from its stored form, which begins with the time.
 func stateOf(stored string) json.RawMessage {
 	_, state, _ := strings.Cut(stored, " ")
 	if state == "" {
@@ -111,7 +110,8 @@ func (s *Store) writePart(ctx context.Context, self identity, changes []change, 
 	return nil
 }
 
-// readSet reads the answer of set.lua to a call for the users at some places.
+// readSet parses the answer of set.lua to a call for the users at some
+// positions.
 func readSet(answer *redis.Cmd, at []int, told []result) error {
 	parts, err := answer.Slice()
 	if err != nil {
@@ -134,7 +134,7 @@ func readSet(answer *redis.Cmd, at []int, told []result) error {
 	return nil
 }
 
-// note keeps where to look for this node's users, for whoever sweeps it.
+// note stores that a node has users in groups, for the node that sweeps it.
 func (s *Store) note(ctx context.Context, id string, groups []string) error {
 	if len(groups) == 0 {
 		return nil
@@ -156,8 +156,7 @@ func (s *Store) note(ctx context.Context, id string, groups []string) error {
 	return nil
 }
 
-// groupsOf returns the groups that a node has to be looked for in after these
-// changes.
+// groupsOf returns the groups where a node has users or graces after changes.
 func groupsOf(changes []change) []string {
 	var groups []string
 	seen := make(map[string]struct{})

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 )
@@ -16,9 +15,9 @@ const (
 	setBan     = `INSERT INTO bans (group_id, user_id, reason, expires_at, actor, at) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (group_id, user_id) DO UPDATE SET
 		reason = excluded.reason, expires_at = excluded.expires_at, actor = excluded.actor, at = excluded.at`
+	countBans = `SELECT count(*) FROM (SELECT 1 FROM bans WHERE group_id = $1 LIMIT $2) counted`
 	removeBan = `DELETE FROM bans WHERE group_id = $1 AND user_id = $2`
-	// A group without bans is one row without a ban.
-	bans = `SELECT ` + banColumns + `
+	bans      = `SELECT ` + banColumns + `
 		FROM groups g LEFT JOIN (SELECT * FROM bans WHERE group_id = $1 AND user_id > $2 AND (expires_at IS NULL OR expires_at > $3)
 			ORDER BY user_id LIMIT $4) b ON b.group_id = g.id
 		WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY b.user_id`
@@ -45,32 +44,13 @@ func (r *banRow) ban() *group.Ban {
 	}
 }
 
-// Bans lists the bans that count at now by user id.
-func (s *Store) Bans(ctx context.Context, groupID, after string, now time.Time, limit int) (list []group.Ban, err error) {
-	if !storable(groupID) {
-		return nil, fault.ErrNotFound
-	}
-	if !storable(after) {
-		return nil, errCursor
-	}
-	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
-		list = []group.Ban{}
-		known := false
-		err := each(ctx, q, bans, args{groupID, after, now.UnixMicro(), limit}, func(scan scanner) error {
-			var row banRow
-			err := scan(row.fields()...)
-			if b := row.ban(); b != nil {
-				list = append(list, *b)
-			}
-			known = true
-			return err
-		})
-		if err == nil && !known {
-			return fault.ErrNotFound
-		}
-		return err
+// Bans lists the bans that hold at now by user id.
+func (s *Store) Bans(ctx context.Context, groupID, after string, now time.Time, limit int) ([]group.Ban, error) {
+	return listOf(ctx, s, "bans", bans, args{groupID, after, now.UnixMicro(), limit}, func(scan scanner) (*group.Ban, error) {
+		var row banRow
+		err := scan(row.fields()...)
+		return row.ban(), err
 	})
-	return list, doing(err, "list the bans of group", groupID)
 }
 
 // SetBan bans a user.
@@ -96,6 +76,19 @@ func (t *tx) RemoveBan(ctx context.Context, userID string) error {
 		return fmt.Errorf("lift the ban on %s: %w", userID, err)
 	}
 	return nil
+}
+
+// CountBans counts the bans of the group, but not beyond most.
+func (t *tx) CountBans(ctx context.Context, most int) (int, error) {
+	return t.countRows(ctx, "bans", countBans, most)
+}
+
+// countRows counts rows of the group, but not beyond most.
+func (t *tx) countRows(ctx context.Context, what, query string, most int) (n int, err error) {
+	if err := t.q.QueryRowContext(ctx, query, t.g.ID, most).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count %s: %w", what, err)
+	}
+	return n, nil
 }
 
 var (

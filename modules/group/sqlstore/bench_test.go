@@ -9,16 +9,17 @@ import (
 	"github.com/moim-live/moim/internal/pgtest"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/grouptest"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
 // BenchmarkChange posts messages: alone, from 64 callers to as many groups,
 // and from 64 to one group.
 func BenchmarkChange(b *testing.B) {
-	b.Run("sqlite", func(b *testing.B) { benchmarkChange(b, sqlstore.New(start(b, ""))) })
+	b.Run("sqlite", func(b *testing.B) { benchmarkChange(b, sqlstore.New(servicetest.OpenDatabase(b, ""))) })
 	b.Run("postgres", func(b *testing.B) {
 		server := pgtest.Start(b, "fsync = on", "full_page_writes = on")
-		benchmarkChange(b, sqlstore.New(start(b, server.NewDatabase(b))))
+		benchmarkChange(b, sqlstore.New(servicetest.OpenDatabase(b, server.NewDatabase(b))))
 	})
 }
 
@@ -56,10 +57,10 @@ func benchmarkChange(b *testing.B, s grouptest.Store) {
 // membership; or, for one to ten who have seen nothing yet, the group and their
 // memberships; or only the memberships.
 func BenchmarkRead(b *testing.B) {
-	b.Run("sqlite", func(b *testing.B) { benchmarkRead(b, sqlstore.New(start(b, ""))) })
+	b.Run("sqlite", func(b *testing.B) { benchmarkRead(b, sqlstore.New(servicetest.OpenDatabase(b, ""))) })
 	b.Run("postgres", func(b *testing.B) {
 		server := pgtest.Start(b, "fsync = on", "full_page_writes = on")
-		benchmarkRead(b, sqlstore.New(start(b, server.NewDatabase(b))))
+		benchmarkRead(b, sqlstore.New(servicetest.OpenDatabase(b, server.NewDatabase(b))))
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/moim-live/moim/modules/database"
@@ -26,9 +27,13 @@ func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member, a
 		return group.Group{}, nil, err
 	}
 	var (
-		events []group.Event
-		own    error // what the caller wants to hear as it is: admit's, or ErrReceipted
+		events  []group.Event
+		own     error // an error that is returned as it is: admit's, or ErrReceipted
+		creator any   // whose limit the group counts for, whoever owns it
 	)
+	if admit != nil {
+		creator = owner.UserID
+	}
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		t := &tx{q: q, sql: &s.sql, g: g, joined: []group.Member{owner}, marks: []mark{{}}}
 		own = nil
@@ -50,7 +55,7 @@ func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member, a
 			}
 		}
 		var at int64
-		row := q.QueryRowContext(ctx, s.sql.insertGroup, append(args{g.ID, g.OwnerID, g.CreatedAt.UnixMicro()}, record...)...)
+		row := q.QueryRowContext(ctx, s.sql.insertGroup, append(args{g.ID, g.OwnerID, g.CreatedAt.UnixMicro(), creator}, record...)...)
 		if err := row.Scan(&at); err != nil {
 			return err
 		}
@@ -88,7 +93,7 @@ func (s *Store) Change(ctx context.Context, groupID string, fn func(group.Tx) er
 	}
 	var (
 		events []group.Event
-		own    error // what fn returned: the caller's, passed on as it is
+		own    error // fn's error, which is returned as it is
 	)
 	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		events, own = nil, nil
@@ -122,8 +127,9 @@ func (s *Store) begin(ctx context.Context, q database.Querier, groupID string) (
 		next       sql.NullInt64
 		moved, now int64
 		messages   int64
+		offered    sql.NullString
 	)
-	err := q.QueryRowContext(ctx, s.sql.lock, groupID).Scan(append(row.fields(), &next, &moved, &messages, &now)...)
+	err := q.QueryRowContext(ctx, s.sql.lock, groupID).Scan(append(row.fields(), &next, &moved, &messages, &offered, &now)...)
 	if err != nil {
 		return nil, notFound(err)
 	}
@@ -131,8 +137,8 @@ func (s *Store) begin(ctx context.Context, q database.Querier, groupID string) (
 	if err != nil {
 		return nil, err
 	}
-	// A clock that was set back does not make a group's events run backwards.
-	t := &tx{q: q, sql: &s.sql, g: g, version: g.Version, at: instant(max(now, moved)), messages: messages}
+	// The times of a group's events never decrease, even if the clock was set back.
+	t := &tx{q: q, sql: &s.sql, g: g, version: g.Version, at: instant(max(now, moved)), messages: messages, offered: offered.String}
 	if next.Valid && next.Int64 <= now {
 		t.due = optionalInstant(next)
 	}
@@ -146,9 +152,9 @@ func actorOf(userID string) *string {
 	return &userID
 }
 
-// flush writes what was gathered: the new version, and the rows that come many
-// at a time. The group's row has been locked since begin, so the versions that
-// Append gave are the next ones; the update's answer proves it.
+// flush writes the gathered rows and the group's new version. begin locked the
+// group's row, so the versions that Append gave are the next ones; the result of
+// the update proves it.
 func (t *tx) flush(ctx context.Context) error {
 	if t.revise {
 		return fmt.Errorf("group %s: its record was set without an event", t.g.ID)
@@ -199,15 +205,24 @@ func (t *tx) insert(ctx context.Context) error {
 	return t.sql.insertOutbox.split(outbox, exec)
 }
 
-// seat inserts the members who were added.
+// seat inserts the added members.
 func (t *tx) seat(ctx context.Context) error {
 	t.forget()
 	rows := make([]args, len(t.joined))
 	for i, m := range t.joined {
 		rows[i] = memberArgs(t.g.ID, m, t.marks[i])
 	}
+	slices.SortFunc(rows, byUserID)
 	t.joined, t.marks, t.pending = nil, nil, nil
 	return t.sql.insertMembers.split(rows, t.exec(ctx))
+}
+
+// byUserID is the order in which rows of members are inserted, because the insert
+// locks the users' rows.
+func byUserID(a, b args) int {
+	first, _ := a[1].(string)
+	second, _ := b[1].(string)
+	return strings.Compare(first, second)
 }
 
 func (t *tx) exec(ctx context.Context) func(string, args) error {
@@ -217,24 +232,25 @@ func (t *tx) exec(ctx context.Context) func(string, args) error {
 	}
 }
 
-// tx is one change of one group. Members to be inserted and events are
-// gathered until the function is over; everything else is written at once.
+// tx is one change of one group. It gathers added members and events, and writes
+// everything else at once.
 type tx struct {
 	q       database.Querier
 	sql     *statements
 	g       group.Group
 	version int64 // when the row was locked
 	at      time.Time
-	due     *time.Time // when the timer is due, if that has come
+	due     *time.Time // when the timer was due; nil: it is not due yet
+	offered string     // the member to whom the group is offered; empty: nobody
 
 	events  []group.Event
 	counted int // members added less members removed
 	revise  bool
 
 	messages int64 // of the group, with the events
-	reader   any   // the id of the member who has read up to the last event; nil: nobody
+	reader   any   // the id of the member whose read mark moves to the last event; nil: none
 
-	seen map[string]about // by user id, as long as nothing of it was changed
+	seen map[string]about // by user id, until one of them is changed
 
 	joined  []group.Member
 	marks   []mark         // of those who joined

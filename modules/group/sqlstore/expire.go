@@ -9,13 +9,9 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// expireStatements remove what is over for long enough, each $1 rows at most.
+// expireStatements delete rows that are over for long enough, at most $1 each. They
+// pass over a row that a transaction has locked: it may renew it.
 func expireStatements(d database.Dialect) []string {
-	lock := ""
-	if d == database.Postgres {
-		// Whoever has a row locked may be about to renew it; and nobody waits.
-		lock = " FOR UPDATE SKIP LOCKED"
-	}
 	var texts []string
 	for _, of := range []struct {
 		table, key, since string
@@ -24,24 +20,20 @@ func expireStatements(d database.Dialect) []string {
 		{"receipts", "user_id, key", "at", group.ReceiptAge},
 		{"invites", "id", "over_at", group.OverAge},
 		{"bans", "group_id, user_id", "expires_at", group.OverAge},
+		{"invitations", "group_id, user_id", "expires_at", group.OverAge},
 	} {
-		texts = append(texts, fmt.Sprintf(`DELETE FROM %[1]s WHERE (%[2]s) IN
-			(SELECT %[2]s FROM %[1]s WHERE %[3]s < (SELECT %[4]s - %[5]d) ORDER BY %[3]s LIMIT $1%[6]s)`,
-			of.table, of.key, of.since, d.Now(), of.age.Microseconds(), lock))
+		texts = append(texts, fmt.Sprintf(`DELETE FROM %s WHERE `, of.table)+oneOf(d, of.key,
+			fmt.Sprintf(`FROM %[1]s WHERE %[2]s < (SELECT %[3]s - %[4]d) ORDER BY %[2]s LIMIT $1`, of.table, of.since, d.Now(), of.age.Microseconds())))
 	}
 	return texts
 }
 
-// Expire removes receipts that are too old, and invites and bans that are over.
+// Expire implements [upkeep.Trimmer].
 func (s *Store) Expire(ctx context.Context, limit int) (removed int, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		removed = 0
 		for _, text := range s.sql.expire {
-			result, err := q.ExecContext(ctx, text, limit-removed)
-			if err != nil {
-				return err
-			}
-			n, err := result.RowsAffected()
+			n, err := affect(ctx, q, text, limit-removed)
 			if err != nil {
 				return err
 			}

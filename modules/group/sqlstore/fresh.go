@@ -5,22 +5,22 @@ import (
 
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/fault"
-	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/recordcache"
 )
 
-var _ group.FreshReader = (*Store)(nil)
+var _ recordcache.FreshReader = (*Store)(nil)
 
 const freshQuery = `SELECT g.version, g.revision, g.member_count, g.visibility, g.updated_at, ` + memberColumns + `
 	FROM groups g LEFT JOIN members m ON m.group_id = g.id AND m.user_id = $2
 	WHERE g.id = $1 AND g.deleted_at IS NULL`
 
-// Fresh returns the part of a group that is never cached, and userID's membership.
-func (s *Store) Fresh(ctx context.Context, groupID, userID string) (st group.Fresh, err error) {
+// Fresh implements [recordcache.FreshReader].
+func (s *Store) Fresh(ctx context.Context, groupID, userID string) (st recordcache.Fresh, err error) {
 	if !storable(groupID) {
 		return st, fault.ErrNotFound
 	}
 	if !storable(userID) {
-		userID = "" // nobody's
+		userID = "" // no user has this id
 	}
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		var (
@@ -35,5 +35,5 @@ func (s *Store) Fresh(ctx context.Context, groupID, userID string) (st group.Fre
 		st.UpdatedAt, st.Member = instant(updated), mem.member()
 		return nil
 	})
-	return st, doing(err, "read what is new of group", groupID)
+	return st, doing(err, "read the uncached part of group", groupID)
 }

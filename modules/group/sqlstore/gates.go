@@ -7,21 +7,21 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// gates let one change of a group at a time ask for a connection: a busy group
-// queues here instead of taking all of the pool's connections to wait for one
-// row. Other nodes' changes still meet at the row.
+// gates let one change of a group at a time use a connection. Otherwise the
+// changes of a busy group would take all connections of the pool and wait for one
+// row. Changes of other nodes still wait at the row.
 type gates struct {
 	mu   sync.Mutex
 	open map[string]*gate
 }
 
 type gate struct {
-	token  chan struct{} // holds one value while someone is inside
-	people int           // inside and waiting
+	token chan struct{} // holds one value while someone is inside
+	users int           // inside and waiting
 }
 
-// enter returns when the caller is the only one inside, and what they call when
-// they leave; or fault.ErrUnavailable when ctx ends before that.
+// enter waits until the caller is the only one inside. Call leave afterwards. It
+// returns fault.ErrUnavailable when ctx ends before that.
 func (g *gates) enter(ctx context.Context, groupID string) (leave func(), err error) {
 	g.mu.Lock()
 	if g.open == nil {
@@ -32,7 +32,7 @@ func (g *gates) enter(ctx context.Context, groupID string) (leave func(), err er
 		at = &gate{token: make(chan struct{}, 1)}
 		g.open[groupID] = at
 	}
-	at.people++
+	at.users++
 	g.mu.Unlock()
 
 	select {
@@ -50,7 +50,7 @@ func (g *gates) enter(ctx context.Context, groupID string) (leave func(), err er
 func (g *gates) forget(groupID string, at *gate) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if at.people--; at.people == 0 {
+	if at.users--; at.users == 0 {
 		delete(g.open, groupID)
 	}
 }

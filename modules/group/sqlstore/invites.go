@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/modules/database"
-	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 )
 
@@ -21,14 +20,13 @@ const (
 	removeOver   = `DELETE FROM invites WHERE group_id = $1 AND (expires_at <= $2 OR uses >= max_uses)`
 	invite       = `SELECT ` + inviteColumns + ` FROM invites i WHERE i.group_id = $1 AND i.code_hash = $2`
 	invitedTo    = `SELECT g.id FROM invites i JOIN groups g ON g.id = i.group_id WHERE i.code_hash = $1 AND g.deleted_at IS NULL`
-	// A group without invites is one row without one.
-	invites = `SELECT ` + inviteColumns + `
+	invites      = `SELECT ` + inviteColumns + `
 		FROM groups g LEFT JOIN (SELECT * FROM invites WHERE group_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3) i
 		ON i.group_id = g.id
 		WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY i.id DESC`
 )
 
-// useInvite counts one use; the last one is the end of the invite.
+// useInvite counts one use. The last use sets when the invite was over.
 func useInvite(now string) string {
 	return `UPDATE invites SET uses = uses + 1, over_at = CASE WHEN uses + 1 >= max_uses THEN ` + now + ` ELSE over_at END
 		WHERE group_id = $1 AND id = $2`
@@ -63,31 +61,12 @@ func (r *inviteRow) invite() *group.Invite {
 }
 
 // Invites lists invites, newest first.
-func (s *Store) Invites(ctx context.Context, groupID, before string, limit int) (list []group.Invite, err error) {
-	if !storable(groupID) {
-		return nil, fault.ErrNotFound
-	}
-	if !storable(before) {
-		return nil, errCursor
-	}
-	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
-		list = []group.Invite{}
-		known := false
-		err := each(ctx, q, invites, args{groupID, upTo(before), limit}, func(scan scanner) error {
-			var row inviteRow
-			err := scan(row.fields()...)
-			if i := row.invite(); i != nil {
-				list = append(list, *i)
-			}
-			known = true
-			return err
-		})
-		if err == nil && !known {
-			return fault.ErrNotFound
-		}
-		return err
+func (s *Store) Invites(ctx context.Context, groupID, before string, limit int) ([]group.Invite, error) {
+	return listOf(ctx, s, "invites", invites, args{groupID, upTo(before), limit}, func(scan scanner) (*group.Invite, error) {
+		var row inviteRow
+		err := scan(row.fields()...)
+		return row.invite(), err
 	})
-	return list, doing(err, "list the invites of group", groupID)
 }
 
 // InvitedTo returns the group that a code is for.
@@ -127,8 +106,8 @@ func (t *tx) Invite(ctx context.Context, codeHash string) (*group.Invite, error)
 
 // UseInvite counts one use.
 func (t *tx) UseInvite(ctx context.Context, inviteID string) error {
-	used, err := t.touched(ctx, t.sql.useInvite, inviteID)
-	if err == nil && !used {
+	n, err := affect(ctx, t.q, t.sql.useInvite, t.g.ID, inviteID)
+	if err == nil && n == 0 {
 		err = errors.New("there is none")
 	}
 	if err != nil {
@@ -142,11 +121,11 @@ func (t *tx) RemoveInvite(ctx context.Context, inviteID string) (bool, error) {
 	if !storable(inviteID) {
 		return false, nil
 	}
-	removed, err := t.touched(ctx, removeInvite, inviteID)
+	n, err := affect(ctx, t.q, removeInvite, t.g.ID, inviteID)
 	if err != nil {
 		return false, fmt.Errorf("remove invite %s: %w", inviteID, err)
 	}
-	return removed, nil
+	return n > 0, nil
 }
 
 // CountInvites counts the group's invites.
@@ -157,23 +136,11 @@ func (t *tx) CountInvites(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
-// RemoveOver deletes the invites that are good for nothing.
+// RemoveOver deletes the invites that have expired or are used up.
 func (t *tx) RemoveOver(ctx context.Context, now time.Time) (int, error) {
-	result, err := t.q.ExecContext(ctx, removeOver, t.g.ID, now.UnixMicro())
+	n, err := affect(ctx, t.q, removeOver, t.g.ID, now.UnixMicro())
 	if err != nil {
 		return 0, fmt.Errorf("remove invites that are over: %w", err)
 	}
-	n, err := result.RowsAffected()
-	return int(n), err
-}
-
-// touched runs a statement on one thing of the group and reports whether it was
-// there.
-func (t *tx) touched(ctx context.Context, query, id string) (bool, error) {
-	result, err := t.q.ExecContext(ctx, query, t.g.ID, id)
-	if err != nil {
-		return false, err
-	}
-	n, err := result.RowsAffected()
-	return n > 0, err
+	return int(n), nil
 }

@@ -3,7 +3,7 @@ package sqlstore
 import (
 	"context"
 	"encoding/json"
-	"time"
+	"errors"
 
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/fault"
@@ -15,7 +15,7 @@ func (s *Store) Read(ctx context.Context, groupID string, since int64, limit int
 	if !storable(groupID) {
 		return page, fault.ErrNotFound
 	}
-	if limit == 0 && len(users) == 1 { // most subscribe alone, and have seen nothing yet
+	if limit == 0 && len(users) == 1 { // the most frequent case: one new subscriber
 		return s.readOne(ctx, groupID, users[0])
 	}
 	asked, err := textList(users)
@@ -32,12 +32,7 @@ func (s *Store) Read(ctx context.Context, groupID string, since int64, limit int
 			return err
 		}
 		if page.Group.Version > since && limit > 0 {
-			err = each(ctx, q, s.sql.readEvents, args{groupID, since, limit}, func(scan scanner) error {
-				var row eventRow
-				err := scan(row.fields()...)
-				page.Events = append(page.Events, row.event())
-				return err
-			})
+			page.Events, err = s.eventsAfter(ctx, q, groupID, since, limit)
 		}
 		if err != nil || len(users) == 0 {
 			return err
@@ -53,6 +48,41 @@ func (s *Store) Read(ctx context.Context, groupID string, since int64, limit int
 		return group.LogPage{}, doing(err, "read the log of group", groupID)
 	}
 	return page, nil
+}
+
+// firstRows is how many events the first statement of a page asks for. Each
+// further one asks for rowsGrowth times as many, so that few of them are left
+// unread when the page is full.
+const (
+	firstRows  = 64
+	rowsGrowth = 4
+)
+
+var errFull = errors.New("the page is full")
+
+// eventsAfter reads the events of a page.
+func (s *Store) eventsAfter(ctx context.Context, q database.Querier, groupID string, since int64, limit int) ([]group.Event, error) {
+	events, size := []group.Event{}, 0
+	for rows := firstRows; len(events) < limit; rows *= rowsGrowth {
+		end := min(len(events)+rows, limit)
+		err := each(ctx, q, s.sql.readEvents, args{groupID, since, end - len(events)}, func(scan scanner) error {
+			if size >= group.PageBytes {
+				return errFull
+			}
+			var row eventRow
+			err := scan(row.fields()...)
+			e := row.event()
+			events, since, size = append(events, e), e.Version, size+len(e.Data)
+			return err
+		})
+		switch {
+		case errors.Is(err, errFull):
+			return events, nil
+		case err != nil || len(events) < end:
+			return events, err
+		}
+	}
+	return events, nil
 }
 
 // readOne reads the group and one membership, in one statement.
@@ -78,8 +108,8 @@ func (s *Store) readOne(ctx context.Context, groupID, userID string) (page group
 	return page, nil
 }
 
-// memberships reads a group's version once for each of its users among those
-// asked for, or once.
+// memberships reads a group's version with the memberships of users, in one row
+// for each. A group without them is one row.
 func memberships(a asked) string {
 	return `SELECT g.version, g.moved_at, g.deleted_at IS NOT NULL, ` + memberColumns + ` FROM groups g
 		LEFT JOIN (` + ofUsers(a, memberColumns, "members") + `) m ON TRUE WHERE g.id = $1`
@@ -110,10 +140,10 @@ func (s *Store) Memberships(ctx context.Context, groupID string, users []string)
 	if err == nil && st.Version == 0 { // no row: a group begins with an event
 		err = fault.ErrNotFound
 	}
-	return st, doing(err, "read who is in group", groupID)
+	return st, doing(err, "read the memberships of group", groupID)
 }
 
-// textList is a JSON array of those texts that a database can hold.
+// textList returns a JSON array of the storable texts.
 func textList(texts []string) (string, error) {
 	kept := make([]string, 0, len(texts))
 	for _, t := range texts {
@@ -125,22 +155,8 @@ func textList(texts []string) (string, error) {
 	return string(list), err
 }
 
-// Heads returns the groups whose version moved lately.
-func (s *Store) Heads(ctx context.Context, window time.Duration) (heads []group.Head, err error) {
-	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
-		heads = nil
-		return each(ctx, q, s.sql.heads, args{window.Microseconds()}, func(scan scanner) error {
-			var h group.Head
-			err := scan(&h.GroupID, &h.Version)
-			heads = append(heads, h)
-			return err
-		})
-	})
-	return heads, doing(err, "read the heads", "")
-}
-
-// Published marks events as published. Those that a relay holds at that moment
-// it leaves to the relay.
+// Published marks events as published. It leaves events that a relay has locked to
+// the relay.
 func (s *Store) Published(ctx context.Context, refs []group.Ref) error {
 	if len(refs) == 0 {
 		return nil

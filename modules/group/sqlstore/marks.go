@@ -8,13 +8,13 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// mark is how far a member has read: a version, and how many messages the
-// group had with it.
+// mark is how far a member has read: a version, and the number of messages up to
+// it.
 type mark struct{ version, messages int64 }
 
-// markReadStatement moves the mark of member $2 forward to version $3. Where
-// the log no longer has that event, the oldest one knows how many messages
-// there were before it.
+// markReadStatement moves the mark of member $2 forward to version $3. When the log
+// no longer has that event, the oldest event tells the number of messages before
+// it.
 func markReadStatement() string {
 	return fmt.Sprintf(`UPDATE members SET read_version = $3, read_messages = COALESCE((
 			SELECT messages - CASE WHEN version > $3 AND type = '%s' THEN 1 ELSE 0 END
@@ -22,11 +22,11 @@ func markReadStatement() string {
 		WHERE group_id = $1 AND user_id = $2 AND read_version < $3`, group.MessagePosted)
 }
 
-// MarkRead moves a member's read mark forward. It waits for no change of the
+// MarkRead moves a member's read mark forward. It does not wait for changes of the
 // group.
 func (s *Store) MarkRead(ctx context.Context, groupID, userID string, version int64) error {
 	if !storable(groupID) || !storable(userID) {
-		return nil // nobody's mark
+		return nil // no such member
 	}
 	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		_, err := q.ExecContext(ctx, s.sql.markRead, groupID, userID, version)
@@ -42,7 +42,7 @@ func (t *tx) MarkRead(userID string) {
 	}
 }
 
-// readAll writes the mark of who has read all.
+// readAll moves the reader's mark to the last event.
 func (t *tx) readAll(ctx context.Context) error {
 	if t.reader == nil {
 		return nil
@@ -51,7 +51,7 @@ func (t *tx) readAll(ctx context.Context) error {
 	return err
 }
 
-// messagesAt is how many messages the group has with event i of this change.
+// messagesAt returns the group's number of messages up to event i of this change.
 func (t *tx) messagesAt(i int) int64 {
 	n := t.messages
 	for _, e := range t.events[i+1:] {

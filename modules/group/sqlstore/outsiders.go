@@ -15,16 +15,17 @@ type about struct {
 	outsider group.Outsider
 }
 
-// outsiders reads bans, requests and memberships at once: everyone who is to
-// come in is asked for all of them, while the group's row is locked.
+// outsiders reads bans, requests, invitations and memberships in one statement. A
+// user who joins needs all of them while the group's row is locked.
 func outsiders(a asked) string {
 	return ofUsers(a, `'ban', user_id, reason, actor, '', expires_at, at`, "bans") + ` UNION ALL ` +
 		ofUsers(a, `'request', user_id, name, '', '', CAST(NULL AS BIGINT), at`, "requests") + ` UNION ALL ` +
+		ofUsers(a, `'invitation', user_id, invited_by, '', '', expires_at, at`, "invitations") + ` UNION ALL ` +
 		ofUsers(a, `'member', user_id, name, role, attributes, CAST(NULL AS BIGINT), joined_at`, "members")
 }
 
-// Outsiders returns what the group keeps about users. That they are asked for
-// as members next costs nothing then.
+// Outsiders returns what the group keeps about users. A following call of Member
+// for one of them needs no statement.
 func (t *tx) Outsiders(ctx context.Context, userIDs ...string) (map[string]group.Outsider, error) {
 	if err := t.look(ctx, userIDs); err != nil {
 		return nil, fmt.Errorf("read who is not in group %s: %w", t.g.ID, err)
@@ -38,7 +39,7 @@ func (t *tx) Outsiders(ctx context.Context, userIDs ...string) (map[string]group
 	return found, nil
 }
 
-// look reads about users, unless all were seen and nothing was written since.
+// look reads about users, unless t.seen has all of them.
 func (t *tx) look(ctx context.Context, userIDs []string) error {
 	seen := make(map[string]about, len(userIDs))
 	known := true
@@ -72,6 +73,8 @@ func (t *tx) look(ctx context.Context, userIDs []string) error {
 			a.outsider.Ban = &group.Ban{UserID: userID, Reason: first, Actor: second, ExpiresAt: optionalInstant(expires), At: instant(at)}
 		case "request":
 			a.outsider.Applicant = &group.Applicant{UserID: userID, Name: first, At: instant(at)}
+		case "invitation":
+			a.outsider.Invitation = &group.Invitation{UserID: userID, InvitedBy: first, ExpiresAt: instant(expires.Int64), At: instant(at)}
 		case "member":
 			a.member = &group.Member{UserID: userID, Name: first, Role: group.Role(second), Attributes: []byte(third), JoinedAt: instant(at)}
 		}
@@ -89,5 +92,5 @@ func (t *tx) look(ctx context.Context, userIDs []string) error {
 	return nil
 }
 
-// forget is called before something is written that look reads.
+// forget drops what look has read. Call it before writing what look reads.
 func (t *tx) forget() { clear(t.seen) }

@@ -4,24 +4,24 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/moim-live/moim/modules/database"
 )
 
-const (
-	setOwner = `UPDATE groups SET owner_id = $2, updated_at = $3 WHERE id = $1`
-	setRoles = `UPDATE members SET role = CASE WHEN user_id = $2 THEN 'owner' ELSE 'admin' END
-		WHERE group_id = $1 AND user_id IN ($2, $3)`
-)
+const setOwner = `UPDATE groups SET owner_id = $2, updated_at = $3, offered_to = NULL WHERE id = $1`
 
-// SetOwner hands the group to another member.
+// setRolesStatement makes member $2 the owner, and the owner $3 an admin.
+func setRolesStatement(d database.Dialect) string {
+	with, condition := ofMembers(d, `group_id = $1 AND user_id = $2`, `group_id = $1 AND user_id = $3`)
+	return with + `UPDATE members SET role = CASE WHEN user_id = $2 THEN 'owner' ELSE 'admin' END WHERE ` + condition
+}
+
+// SetOwner hands the group to another member, and ends an offer.
 func (t *tx) SetOwner(ctx context.Context, userID string, at time.Time) error {
 	if err := t.seat(ctx); err != nil {
 		return err
 	}
-	result, err := t.q.ExecContext(ctx, setRoles, t.g.ID, userID, t.g.OwnerID)
-	if err != nil {
-		return fmt.Errorf("hand over to %s: %w", userID, err)
-	}
-	n, err := result.RowsAffected()
+	n, err := affect(ctx, t.q, t.sql.setRoles, t.g.ID, userID, t.g.OwnerID)
 	if err != nil {
 		return fmt.Errorf("hand over to %s: %w", userID, err)
 	}
@@ -32,6 +32,6 @@ func (t *tx) SetOwner(ctx context.Context, userID string, at time.Time) error {
 	if _, err := t.q.ExecContext(ctx, setOwner, t.g.ID, userID, at.UnixMicro()); err != nil {
 		return fmt.Errorf("write the owner: %w", err)
 	}
-	t.g.OwnerID, t.g.UpdatedAt, t.revise = userID, at, true
+	t.g.OwnerID, t.g.UpdatedAt, t.revise, t.offered = userID, at, true, ""
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// receiptStatements returns what keeps a receipt unless there is one, and what
-// reads one.
+// receiptStatements returns the statements that keep and read a receipt. keep
+// changes no row when there is a receipt that is not too old.
 func receiptStatements(now string) (keep, read string) {
 	oldest := fmt.Sprintf("%s - %d", now, group.ReceiptAge.Microseconds())
 	keep = `INSERT INTO receipts (user_id, key, request, answer, at) VALUES ($1, $2, $3, $4, ` + now + `)
@@ -27,15 +27,15 @@ func (t *tx) Keep(ctx context.Context, r group.Receipt) error {
 	if !storable(r.UserID) || !storable(r.Key) {
 		return errNoText
 	}
-	result, err := t.q.ExecContext(ctx, t.sql.keep, r.UserID, r.Key, r.Request, string(r.Answer))
-	if err != nil {
+	n, err := affect(ctx, t.q, t.sql.keep, r.UserID, r.Key, r.Request, string(r.Answer))
+	switch {
+	case err != nil:
 		return fmt.Errorf("keep the receipt: %w", err)
+	case n == 0:
+		return group.ErrReceipted
+	default:
+		return nil
 	}
-	n, err := result.RowsAffected()
-	if err == nil && n == 0 {
-		err = group.ErrReceipted
-	}
-	return err
 }
 
 // Keep stores a receipt that belongs to no change.

@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
+	"encoding/json"
 	"sync"
 	"time"
 
@@ -9,8 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// relayFor is how long one relay publishes. What is left over waits for the
-// next one: rows stay locked meanwhile, and marking must still be in time.
+// relayFor bounds how long one relay publishes, because rows stay locked meanwhile
+// and the database's deadline leaves 5 s for all. The next relay goes on.
 const relayFor = 2 * time.Second
 
 // place is a row's place in the outbox.
@@ -20,9 +22,9 @@ type place struct {
 	version   int64
 }
 
-// outboxCursor is where the next relay begins: behind the rows that the last
-// one tried, so that rows which cannot be published keep no others waiting. At
-// the end of the outbox it goes back to the beginning.
+// outboxCursor is where the next relay begins: after the rows that the last one
+// tried, so that rows that cannot be published do not delay others. At the end of
+// the outbox it returns to the beginning.
 type outboxCursor struct {
 	mu    sync.Mutex
 	after place
@@ -42,11 +44,27 @@ func (c *outboxCursor) set(after place) {
 
 // waiting is a row of the outbox.
 type waiting struct {
-	event group.Event
+	event *group.Event // nil: it was removed from the log
 	place place
 }
 
-// batch is what one relay asks for: rows older than age, behind a place.
+// relayStatement selects the rows of a batch, and then their events one by one, by
+// key. Whatever the planner expects, it reads no other events.
+func relayStatement(d database.Dialect) string {
+	rows := `SELECT created_at, group_id, version FROM outbox
+		WHERE created_at < (SELECT ` + d.Now() + `) - $1 AND (created_at, group_id, version) > ($3, $4, $5)
+		ORDER BY created_at, group_id, version LIMIT $2`
+	events := `LEFT JOIN events e ON e.group_id = o.group_id AND e.version = o.version`
+	if d == database.Postgres {
+		rows += ` FOR UPDATE SKIP LOCKED`
+		events = `LEFT JOIN LATERAL (SELECT * FROM events WHERE group_id = o.group_id AND version = o.version OFFSET 0) e ON TRUE`
+	}
+	return `WITH o AS MATERIALIZED (` + rows + `)
+		SELECT o.created_at, o.group_id, o.version, e.type, e.actor, e.data, e.at FROM o ` + events + `
+		ORDER BY o.created_at, o.group_id, o.version`
+}
+
+// batch selects the rows of one relay: rows older than age, after a place.
 type batch struct {
 	age   int64 // microseconds
 	limit int
@@ -57,7 +75,7 @@ func (b batch) args() args {
 	return args{b.age, b.limit, b.after.createdAt, b.after.groupID, b.after.version}
 }
 
-// Relay publishes what was committed a while ago and is not marked published.
+// Relay publishes old events that are not marked published.
 func (s *Store) Relay(ctx context.Context, age time.Duration, limit int, publish func(group.Event) error) (int, error) {
 	relay := s.relayLocked
 	if s.db.Dialect() == database.SQLite {
@@ -71,8 +89,8 @@ func (s *Store) Relay(ctx context.Context, age time.Duration, limit int, publish
 	return tried, nil
 }
 
-// relayLocked publishes while it holds the rows, so that other nodes' relays
-// leave them out. Mostly there is nothing to publish, and no transaction begins.
+// relayLocked publishes while it has the rows locked, so that the relays of other
+// nodes skip them. Without rows it begins no transaction.
 func (s *Store) relayLocked(ctx context.Context, due batch, publish func(group.Event) error) (tried int, next place, err error) {
 	waits := false
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
@@ -93,8 +111,8 @@ func (s *Store) relayLocked(ctx context.Context, due batch, publish func(group.E
 	return tried, next, err
 }
 
-// relayAlone publishes outside of a transaction, because on SQLite it would
-// keep every writer waiting. There is no other node, only another call.
+// relayAlone publishes outside of a transaction, because on SQLite a transaction
+// would block every writer. There is no other node.
 func (s *Store) relayAlone(ctx context.Context, due batch, publish func(group.Event) error) (tried int, next place, err error) {
 	select {
 	case s.relaying <- struct{}{}:
@@ -117,27 +135,39 @@ func (s *Store) relayAlone(ctx context.Context, due batch, publish func(group.Ev
 func (s *Store) due(ctx context.Context, q database.Querier, due batch) (rows []waiting, err error) {
 	err = each(ctx, q, s.sql.relay, due.args(), func(scan scanner) error {
 		var (
-			row eventRow
-			at  int64
+			p               place
+			typ, actor, raw sql.NullString
+			at              sql.NullInt64
 		)
-		err := scan(append(row.fields(), &at)...)
-		e := row.event()
-		rows = append(rows, waiting{e, place{at, e.GroupID, e.Version}})
-		return err
+		if err := scan(&p.createdAt, &p.groupID, &p.version, &typ, &actor, &raw, &at); err != nil {
+			return err
+		}
+		row := waiting{place: p}
+		if typ.Valid {
+			row.event = &group.Event{
+				GroupID: p.groupID, Version: p.version, Type: group.EventType(typ.String),
+				Data: json.RawMessage(raw.String), At: instant(at.Int64),
+			}
+			if actor.Valid {
+				row.event.Actor = &actor.String
+			}
+		}
+		rows = append(rows, row)
+		return nil
 	})
 	return rows, err
 }
 
-// publishEach tries rows in turn. It returns those that publish accepted, how
-// many it tried, and behind which place the next relay begins.
+// publishEach tries rows in turn. It returns those that publish accepted and those
+// without an event, how many it tried, and where the next relay begins.
 func publishEach(ctx context.Context, rows []waiting, limit int, publish func(group.Event) error) (sent []group.Ref, tried int, next place) {
 	start := time.Now()
 	for _, row := range rows {
 		if ctx.Err() != nil || time.Since(start) > relayFor {
 			break
 		}
-		if publish(row.event) == nil {
-			sent = append(sent, group.Ref{GroupID: row.event.GroupID, Version: row.event.Version})
+		if row.event == nil || publish(*row.event) == nil {
+			sent = append(sent, group.Ref{GroupID: row.place.groupID, Version: row.place.version})
 		}
 		tried++
 		next = row.place

@@ -14,8 +14,8 @@ const (
 	groupColumns = `g.id, g.name, g.description, g.visibility, g.join_policy, g.capacity, g.attributes, g.member_count,
 		g.owner_id, g.version, g.revision, g.created_at, g.updated_at, g.ends_at, g.ended_at, g.remind_before`
 	memberColumns = `m.user_id, m.name, m.role, m.attributes, m.joined_at`
-	// logBounds follows groupColumns: when the group's version moved, whether it
-	// is deleted, and the first event that is kept.
+	// logBounds follows groupColumns: when the group's version changed, whether it
+	// is deleted, and the version of the oldest event.
 	logBounds    = `, g.moved_at, g.deleted_at IS NOT NULL, COALESCE((SELECT MIN(version) FROM events WHERE group_id = g.id), 0)`
 	eventColumns = `e.group_id, e.version, e.type, e.actor, e.data, e.at`
 )
@@ -54,7 +54,7 @@ func (r *groupRow) group() (group.Group, error) {
 	return g, nil
 }
 
-// pageRow is a group's row where its log is read: groupColumns and logBounds.
+// pageRow is a row of groupColumns and logBounds.
 type pageRow struct {
 	groupRow
 	moved, first int64
@@ -98,7 +98,7 @@ var recordColumns = []string{
 	"attributes", "updated_at", "ends_at", "ended_at", "remind_before",
 }
 
-// memberRow is a member, or none where an outer join found nobody.
+// memberRow is a member, or nulls where an outer join found none.
 type memberRow struct {
 	userID, name, role, attributes sql.NullString
 	joined                         sql.NullInt64

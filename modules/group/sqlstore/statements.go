@@ -8,9 +8,10 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// statements are all texts that a store runs.
+// statements are the SQL texts of a store.
 type statements struct {
-	group, members, publicGroups, userGroups string
+	group, members, userGroups string
+	search                     searchStatements
 
 	schedule, due, postpone string // of timers
 
@@ -18,35 +19,36 @@ type statements struct {
 	useInvite     string
 	expire        []string
 
-	markRead string
+	markRead         string
+	settle, setRoles string
 
 	lock, member, setRecord, setMember, removeMember, setDeleted, move string
-	moveWithEvent, moveWithMember                                      string // empty where one statement cannot do it all
+	moveWithEvent, moveWithMember                                      string // empty on SQLite
 	insertGroup                                                        string
 	insertMembers, insertEvents, insertOutbox                          bulk
 
-	readGroup, readOne, readEvents, readMembers, heads string
-	memberships, outsiders, lockUsers, tally           byUsers
-	relay, waits                                       string
-	aged, trimmable, trim                              string
-	forget                                             []string
-	forgetGroup                                        string
-	published                                          bulk
+	readGroup, readOne, readEvents, readMembers, heads, headsOf string
+	memberships, outsiders, tally, departed                     byUsers
+	setInvitations                                              bulk
+	relay, waits                                                string
+	sweep                                                       sweepStatements
+	published                                                   bulk
 }
 
 const insertMembers = `INSERT INTO members (group_id, user_id, name, role, attributes, joined_at, read_version, read_messages) VALUES `
 
 func newStatements(d database.Dialect) statements {
 	now := d.Now()
-	skipLocked := ""
 	move := `UPDATE groups SET version = version + $2, revision = $3, member_count = member_count + $4, messages = $5, moved_at = ` + now + `
 			WHERE id = $1 RETURNING version`
 	markRead := markReadStatement()
 	moveWithEvent, moveWithMember := "", ""
+	itsGroup := `JOIN groups g ON g.id = m.group_id`
 	if d == database.Postgres {
-		skipLocked = " FOR UPDATE OF o SKIP LOCKED"
-		// A round trip saved is a shorter lock: most changes have one event, and
-		// most of those that let someone in let in one.
+		// One lookup for each. A merge may read all groups.
+		itsGroup = `CROSS JOIN LATERAL (SELECT * FROM groups WHERE id = m.group_id OFFSET 0) g`
+		// Most changes have one event, and many of them add one member. One statement
+		// for them saves a round trip while the row is locked.
 		event := `WITH
 			e AS (INSERT INTO events (group_id, version, type, actor, data, at, messages) VALUES ($1, $6, $7, $8, $9, $10, $5)),
 			o AS (INSERT INTO outbox (group_id, version, created_at) VALUES ($1, $6, ` + now + `)), `
@@ -57,9 +59,11 @@ func newStatements(d database.Dialect) statements {
 	}
 	keep, receipt := receiptStatements(now)
 	schedule, due, postpone := timerStatements(now)
+	heads, headsOf := headStatements(d)
 	return statements{
-		lockUsers: newByUsers(d, "$1", lockUsers),
 		tally:     newByUsers(d, "$1", tally),
+		settle:    settleStatement(d),
+		setRoles:  setRolesStatement(d),
 		keep:      keep,
 		receipt:   receipt,
 		useInvite: useInvite(now),
@@ -72,18 +76,16 @@ func newStatements(d database.Dialect) statements {
 			FROM groups g LEFT JOIN (SELECT * FROM members WHERE group_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3) m
 			ON m.group_id = g.id
 			WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY m.user_id`,
-		publicGroups: `SELECT ` + groupColumns + ` FROM groups g
-			WHERE g.visibility = 'public' AND g.deleted_at IS NULL AND g.search LIKE $1 ESCAPE '\' AND g.id < $2
-			ORDER BY g.id DESC LIMIT $3`,
-		userGroups: `SELECT ` + groupColumns + `, m.role, m.read_version, g.messages - m.read_messages FROM members m JOIN groups g ON g.id = m.group_id
-			WHERE m.user_id = $1 AND m.group_id < $2 AND g.deleted_at IS NULL
+		search: newSearchStatements(d),
+		userGroups: `SELECT ` + groupColumns + `, m.role, m.read_version, g.messages - m.read_messages FROM members m ` + itsGroup + `
+			WHERE m.user_id = $1 AND m.live = TRUE AND m.group_id < $2 AND g.deleted_at IS NULL
 			ORDER BY m.group_id DESC LIMIT $3`,
 
 		schedule: schedule,
 		due:      due,
 		postpone: postpone,
 
-		lock: `SELECT ` + groupColumns + `, g.next_at, g.moved_at, g.messages, ` + now + ` FROM groups g
+		lock: `SELECT ` + groupColumns + `, g.next_at, g.moved_at, g.messages, g.offered_to, ` + now + ` FROM groups g
 			WHERE g.id = $1 AND g.deleted_at IS NULL` + d.ForUpdate(),
 		member:        `SELECT ` + memberColumns + ` FROM members m WHERE m.group_id = $1 AND m.user_id = $2`,
 		setRecord:     `UPDATE groups SET ` + assignments(2, recordColumns) + ` WHERE id = $1`,
@@ -93,9 +95,9 @@ func newStatements(d database.Dialect) statements {
 		setDeleted:    `UPDATE groups SET deleted_at = ` + now + ` WHERE id = $1`,
 		move:          move,
 		moveWithEvent: moveWithEvent, moveWithMember: moveWithMember,
-		insertGroup: `INSERT INTO groups (id, owner_id, created_at, ` + strings.Join(recordColumns, ", ") + `,
+		insertGroup: `INSERT INTO groups (id, owner_id, created_at, created_by, ` + strings.Join(recordColumns, ", ") + `,
 			member_count, version, revision, moved_at)
-			VALUES (` + parameters(1, 3+len(recordColumns)) + `, 1, 1, 1, ` + now + `) RETURNING moved_at`,
+			VALUES (` + parameters(1, 4+len(recordColumns)) + `, 1, 1, 1, ` + now + `) RETURNING moved_at`,
 		insertMembers: newBulk(8, func(rows string) string {
 			return insertMembers + rows
 		}, "", ", "),
@@ -113,34 +115,28 @@ func newStatements(d database.Dialect) statements {
 		readMembers: ofUsers(asked{d, "$2", false}, memberColumns, "members"),
 		memberships: newByUsers(d, "$2", memberships),
 		outsiders:   newByUsers(d, "$2", outsiders),
-		heads:       `SELECT id, version FROM groups WHERE moved_at > (SELECT ` + now + `) - $1`,
+		heads:       heads,
+		headsOf:     headsOf,
+		departed:    newByUsers(d, "$2", departed),
 
-		aged: `SELECT g.id, g.version, COALESCE(g.deleted_at < (SELECT ` + now + `) - $3, FALSE) FROM groups g
-			WHERE g.id > $1 AND (g.version > $2 OR g.deleted_at IS NOT NULL) ORDER BY g.id LIMIT $4`,
-		trimmable: `SELECT COALESCE(MAX(version), 0), COUNT(*) FROM (
-			SELECT version, at FROM events WHERE group_id = $1 AND version <= $2 ORDER BY version LIMIT $4) e
-			WHERE at < (SELECT ` + now + `) - $3`,
-		trim:        `DELETE FROM events WHERE group_id = $1 AND version <= $2`,
-		forget:      forgetStatements(),
-		forgetGroup: `DELETE FROM groups WHERE id = $1`,
+		setInvitations: setInvitations(),
 
-		relay: `SELECT ` + eventColumns + `, o.created_at FROM outbox o JOIN events e ON e.group_id = o.group_id AND e.version = o.version
-			WHERE o.created_at < (SELECT ` + now + `) - $1 AND (o.created_at, o.group_id, o.version) > ($3, $4, $5)
-			ORDER BY o.created_at, o.group_id, o.version LIMIT $2` + skipLocked,
-		waits: `SELECT EXISTS (SELECT 1 FROM outbox WHERE created_at < (SELECT ` + now + `) - $1)`,
+		sweep: newSweepStatements(d),
+
+		relay: relayStatement(d),
+		waits: `SELECT COALESCE((SELECT MIN(created_at) FROM outbox) < (SELECT ` + now + `) - $1, FALSE)`,
 		published: newBulk(2, func(rows string) string {
 			if d == database.Postgres {
-				// Rows that a relay holds are its own to mark: nobody waits for it.
-				return `DELETE FROM outbox WHERE (group_id, version) IN
-					(SELECT group_id, version FROM outbox WHERE ` + rows + ` FOR UPDATE SKIP LOCKED)`
+				// A relay marks the rows that it has locked. Do not wait for it.
+				return `DELETE FROM outbox WHERE ` + oneOf(d, "", `FROM outbox WHERE `+rows)
 			}
 			return `DELETE FROM outbox WHERE ` + rows
 		}, "", " OR "),
 	}
 }
 
-// bulk is one statement for several numbers of rows, so that many rows need few
-// round trips and few texts.
+// bulk is a statement in several sizes, so that many rows need few round trips and
+// few different texts.
 type bulk struct {
 	columns int
 	texts   []string // for bulkSizes
@@ -149,8 +145,8 @@ type bulk struct {
 var bulkSizes = []int{100, 10, 1}
 
 // newBulk makes the texts. A row is its parameters in parentheses, with tail
-// before the closing one; rows are joined by sep. Where sep is OR, a row is
-// a condition on group and version instead.
+// before the closing one. sep joins rows. When sep is " OR ", a row is a condition
+// on group and version instead.
 func newBulk(columns int, text func(rows string) string, tail, sep string) bulk {
 	b := bulk{columns: columns}
 	for _, size := range bulkSizes {
@@ -168,7 +164,7 @@ func newBulk(columns int, text func(rows string) string, tail, sep string) bulk 
 	return b
 }
 
-// split cuts rows into statements and their parameters.
+// split passes rows to exec, in as few statements as possible.
 func (b bulk) split(rows []args, exec func(text string, a args) error) error {
 	for i, size := range bulkSizes {
 		for len(rows) >= size {
@@ -181,7 +177,7 @@ func (b bulk) split(rows []args, exec func(text string, a args) error) error {
 	return nil
 }
 
-// parameters is "$first, …", n of them.
+// parameters returns "$first, …", n of them.
 func parameters(first, n int) string {
 	list := make([]string, n)
 	for i := range list {
@@ -190,7 +186,7 @@ func parameters(first, n int) string {
 	return strings.Join(list, ", ")
 }
 
-// assignments is "column = $first, …".
+// assignments returns "column = $first, …".
 func assignments(first int, columns []string) string {
 	list := make([]string, len(columns))
 	for i, c := range columns {

@@ -1,5 +1,5 @@
-// Package sqlstore keeps groups and their logs in SQL. One set of statements
-// serves SQLite and PostgreSQL; what little differs comes from the dialect.
+// Package sqlstore keeps groups and their logs in SQL. SQLite and PostgreSQL share
+// one set of statements. The few differences come from the dialect.
 package sqlstore
 
 import (
@@ -10,22 +10,32 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/text/unicode/norm"
+	"github.com/google/uuid"
 
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 )
 
-// Store is the repository and the log. It is safe for concurrent use.
+// backing is the database of a store: a [database.DB].
+type backing interface {
+	Dialect() database.Dialect
+	View(ctx context.Context, fn database.Func) error
+	ReadTx(ctx context.Context, fn database.Func) error
+	Write(ctx context.Context, fn database.Func) error
+}
+
+// Store is a [group.Repository] and a [group.Log]. It is safe for concurrent use.
 type Store struct {
-	db  *database.DB
+	db  backing
 	sql statements
-	// relaying holds one token: on SQLite, where rows are not locked, one relay
-	// runs at a time.
-	relaying chan struct{}
-	outbox   outboxCursor
-	gates    gates
+	// relaying holds one token. On SQLite, which locks no rows, one relay runs at a
+	// time.
+	relaying  chan struct{}
+	node      string        // names this store in a sweep's lease
+	searching chan struct{} // holds a token for each search that runs
+	outbox    outboxCursor
+	gates     gates
 }
 
 var (
@@ -35,7 +45,13 @@ var (
 
 // New returns a store on db, which is started before the first call.
 func New(db *database.DB) *Store {
-	return &Store{db: db, sql: newStatements(db.Dialect()), relaying: make(chan struct{}, 1)}
+	return &Store{
+		db:        db,
+		sql:       newStatements(db.Dialect()),
+		node:      uuid.NewString(),
+		relaying:  make(chan struct{}, 1),
+		searching: make(chan struct{}, searchesAtOnce),
+	}
 }
 
 // Group returns a group, and the member record of userID when they are one.
@@ -44,7 +60,7 @@ func (s *Store) Group(ctx context.Context, groupID, userID string) (g group.Grou
 		return g, nil, fault.ErrNotFound
 	}
 	if !storable(userID) {
-		userID = "" // nobody's
+		userID = "" // no user has this id
 	}
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		var (
@@ -64,54 +80,42 @@ func (s *Store) Group(ctx context.Context, groupID, userID string) (g group.Grou
 
 // Members lists members by user id, and the group's version at that moment.
 func (s *Store) Members(ctx context.Context, groupID, after string, limit int) (members []group.Member, version int64, err error) {
+	members, err = listOf(ctx, s, "members", s.sql.members, args{groupID, after, limit}, func(scan scanner) (*group.Member, error) {
+		var row memberRow
+		err := scan(append([]any{&version}, row.fields()...)...)
+		return row.member(), err
+	})
+	return members, version, err
+}
+
+// listOf lists what belongs to a group. The first two arguments of the query are
+// the group's id and a cursor. The query returns one row of nulls for a group
+// without items, for which item returns nil, and no row for an unknown group.
+func listOf[T any](ctx context.Context, s *Store, what, query string, a args, item func(scanner) (*T, error)) (items []T, err error) {
+	groupID, _ := a[0].(string)
 	if !storable(groupID) {
-		return nil, 0, fault.ErrNotFound
+		return nil, fault.ErrNotFound
 	}
-	if !storable(after) {
-		return nil, 0, errCursor
+	if cursor, _ := a[1].(string); !storable(cursor) {
+		return nil, errCursor
 	}
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
-		members, version = []group.Member{}, 0
+		items = []T{}
 		known := false
-		err := each(ctx, q, s.sql.members, args{groupID, after, limit}, func(scan scanner) error {
-			var row memberRow
-			if err := scan(append([]any{&version}, row.fields()...)...); err != nil {
-				return err
+		err := whole(new(listing).each(ctx, q, query, a, func(scan scanner) error {
+			one, err := item(scan)
+			if one != nil && err == nil {
+				items = append(items, *one)
 			}
-			known = true // a group without further members is one row without a member
-			if m := row.member(); m != nil {
-				members = append(members, *m)
-			}
-			return nil
-		})
+			known = true
+			return err
+		}))
 		if err == nil && !known {
 			return fault.ErrNotFound
 		}
 		return err
 	})
-	return members, version, doing(err, "list the members of group", groupID)
-}
-
-// PublicGroups lists public groups, newest first. The case of letters and the
-// ways in which Unicode writes one of them make no difference to query.
-func (s *Store) PublicGroups(ctx context.Context, query, before string, limit int) (groups []group.Group, err error) {
-	if !storable(query) || !storable(before) {
-		return []group.Group{}, nil // no name and no id is like that
-	}
-	pattern := "%" + likeEscaper.Replace(searchable(query)) + "%"
-	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
-		groups = []group.Group{}
-		return each(ctx, q, s.sql.publicGroups, args{pattern, upTo(before), limit}, func(scan scanner) error {
-			var row groupRow
-			if err := scan(row.fields()...); err != nil {
-				return err
-			}
-			g, err := row.group()
-			groups = append(groups, g)
-			return err
-		})
-	})
-	return groups, doing(err, "list public groups", "")
+	return items, doing(err, "list the "+what+" of group", groupID)
 }
 
 // UserGroups lists the groups of a user, newest first.
@@ -121,18 +125,21 @@ func (s *Store) UserGroups(ctx context.Context, userID, before string, limit int
 	}
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		groups = []group.Membership{}
-		return each(ctx, q, s.sql.userGroups, args{userID, upTo(before), limit}, func(scan scanner) error {
-			var (
-				row groupRow
-				m   group.Membership
-			)
-			err := scan(append(row.fields(), (*string)(&m.Role), &m.ReadVersion, &m.Unread)...)
-			if err != nil {
+		from := upTo(before)
+		return inChunks(limit, func(l *listing, rows int) error {
+			return l.each(ctx, q, s.sql.userGroups, args{userID, from, rows}, func(scan scanner) error {
+				var (
+					row groupRow
+					m   group.Membership
+				)
+				err := scan(append(row.fields(), (*string)(&m.Role), &m.ReadVersion, &m.Unread)...)
+				if err != nil {
+					return err
+				}
+				m.Group, err = row.group()
+				groups, from = append(groups, m), m.ID
 				return err
-			}
-			m.Group, err = row.group()
-			groups = append(groups, m)
-			return err
+			})
 		})
 	})
 	return groups, doing(err, "list the groups of user", userID)
@@ -143,13 +150,13 @@ type (
 	scanner func(dest ...any) error
 )
 
-// each calls row for every row of a query.
+// each calls row for every row of a query's result.
 func each(ctx context.Context, q database.Querier, query string, a args, row func(scanner) error) error {
 	rows, err := q.QueryContext(ctx, query, a...)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rows.Close() }() // Err says what went wrong
+	defer func() { _ = rows.Close() }() // rows.Err reports errors
 	for rows.Next() {
 		if err := row(rows.Scan); err != nil {
 			return err
@@ -158,17 +165,82 @@ func each(ctx context.Context, q database.Querier, query string, a args, row fun
 	return rows.Err()
 }
 
-// storable reports whether both databases can hold s as text: an id that they
-// cannot hold names nothing.
+// listing counts what was read of one page of a list.
+type listing struct{ rows, text int }
+
+// each is each, until the page is full as [group.ListBytes] says. It returns
+// errFull then.
+func (l *listing) each(ctx context.Context, q database.Querier, query string, a args, row func(scanner) error) error {
+	return each(ctx, q, query, a, func(scan scanner) error {
+		if err := l.next(); err != nil {
+			return err
+		}
+		return row(func(dest ...any) error {
+			err := scan(dest...)
+			l.text += textOf(dest)
+			return err
+		})
+	})
+}
+
+// next counts one more row. It returns errFull if the page takes no more.
+func (l *listing) next() error {
+	if l.rows > 1 && l.text > group.ListBytes {
+		return errFull
+	}
+	l.rows++
+	return nil
+}
+
+// inChunks calls read for one chunk of large rows after the other, until the page
+// has limit rows or is full, or the list ends. A database sends all rows that a
+// statement asks for, even when most of them are left unread.
+func inChunks(limit int, read func(l *listing, rows int) error) error {
+	l := &listing{}
+	for chunk := firstRows; l.rows < limit; chunk *= rowsGrowth {
+		end := min(l.rows+chunk, limit)
+		if err := read(l, end-l.rows); err != nil || l.rows < end {
+			return whole(err)
+		}
+	}
+	return nil
+}
+
+// whole returns nil for a page that is full.
+func whole(err error) error {
+	if errors.Is(err, errFull) {
+		return nil
+	}
+	return err
+}
+
+// textOf returns the bytes of text in a row that was scanned into dest.
+func textOf(dest []any) (size int) {
+	for _, d := range dest {
+		switch d := d.(type) {
+		case *string:
+			size += len(*d)
+		case *sql.NullString:
+			size += len(d.String)
+		}
+	}
+	return size
+}
+
+// affect runs a statement and returns how many rows it changed.
+func affect(ctx context.Context, q database.Querier, query string, a ...any) (int64, error) {
+	result, err := q.ExecContext(ctx, query, a...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// storable reports whether both databases can hold s as text. Nothing has an id
+// that they cannot hold.
 func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
-// likeEscaper makes text match itself in LIKE … ESCAPE '\'.
-var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
-
-// searchable is the form in which names are compared with what is searched.
-func searchable(name string) string { return strings.ToLower(norm.NFKC.String(name)) }
-
-// upTo returns an id above every other one for a listing without a cursor.
+// upTo returns the cursor, or an id above every other one when it is empty.
 func upTo(before string) string {
 	if before == "" {
 		return "\U0010ffff"
@@ -183,7 +255,7 @@ func notFound(err error) error {
 	return err
 }
 
-// doing says what was being done, unless err is one that callers look for.
+// doing wraps err with what failed, unless it is a fault.
 func doing(err error, what, id string) error {
 	if err == nil {
 		return nil

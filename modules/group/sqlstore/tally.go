@@ -3,63 +3,109 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
 )
 
-// lockUsers makes the changes that count a user's groups wait for each other.
-// It is not one statement with the count, because on PostgreSQL a statement
-// sees what was committed before it began, and not before it got its locks.
-//
-// Rows are locked in order of user id, and after the one group's row that a
-// change holds: nobody waits in a circle.
-func lockUsers(a asked) string {
+// Triggers keep the number of each user's groups in their row of user_locks (see
+// the migration). A transaction that changes these numbers locks the rows in order
+// of user id, after the group's row, so that there is no deadlock.
+
+// settleBatch is how many members of a deleted group stop to count in one
+// transaction. It is smaller than other batches, because it locks users' rows.
+const settleBatch = 500
+
+// tally reads the counts of users. On PostgreSQL it locks them, and makes the rows
+// that are missing. It returns what the locked rows hold: a SELECT would return
+// what was committed before it began to wait.
+func tally(a asked) string {
 	if a.dialect != database.Postgres {
-		return ""
+		return `SELECT user_id, joined, owned + ` + givenAway + ` FROM user_locks WHERE user_id` + a.is()
 	}
 	rows := `VALUES (` + a.param + `)`
 	if !a.one {
 		rows = `SELECT DISTINCT u COLLATE "C" FROM (` + a.each() + ` AS u) listed ORDER BY 1`
 	}
-	return `INSERT INTO user_locks (user_id) ` + rows + ` ON CONFLICT (user_id) DO UPDATE SET user_id = excluded.user_id`
+	return `INSERT INTO user_locks (user_id) ` + rows + `
+		ON CONFLICT (user_id) DO UPDATE SET user_id = excluded.user_id RETURNING user_id, joined, owned + ` + givenAway
 }
 
-// tally counts the groups of users. It is not a join, which PostgreSQL may
-// begin with all groups that there are.
-func tally(a asked) string {
-	return `SELECT m.user_id, COUNT(*), COUNT(CASE WHEN m.role = 'owner' THEN 1 END) FROM members m
-		WHERE m.user_id` + a.is() + ` AND (SELECT g.deleted_at IS NULL FROM groups g WHERE g.id = m.group_id)
-		GROUP BY m.user_id`
-}
+// givenAway counts the groups that a user created and another one owns. They count for the
+// limit, so there are never many. On PostgreSQL it does not see what was committed while the
+// statement waited for the lock: the next one does.
+const givenAway = `(SELECT COUNT(*) FROM groups g WHERE g.created_by = user_locks.user_id AND g.created_by <> g.owner_id AND g.deleted_at IS NULL)`
 
-// Tally counts the groups of users.
-func (t *tx) Tally(ctx context.Context, userIDs ...string) (map[string]group.Tally, error) {
-	lock, param, err := t.sql.lockUsers.of(userIDs)
-	if err != nil {
-		return nil, err
-	}
-	if lock != "" {
-		if _, err := t.q.ExecContext(ctx, lock, param); err != nil {
-			return nil, fmt.Errorf("lock users: %w", err)
+// ofMembers returns the start of a statement and a condition for the members of group
+// $1 that the queries select. On PostgreSQL the statement locks them and then
+// their users' rows, in order of user id. It finds them by ctid: a condition on
+// user ids may compare all members of a large group with them, because the planner
+// expects small groups.
+func ofMembers(d database.Dialect, queries ...string) (with, condition string) {
+	if d != database.Postgres {
+		for i, q := range queries {
+			queries[i] = `SELECT user_id FROM (SELECT user_id FROM members WHERE ` + q + `)`
 		}
+		return "", `group_id = $1 AND user_id IN (` + strings.Join(queries, " UNION ") + `)`
 	}
-	count, param, err := t.sql.tally.of(userIDs)
+	var users, places []string
+	with = `WITH `
+	for i, q := range queries {
+		with += fmt.Sprintf(`picked%d AS MATERIALIZED (SELECT ctid, user_id FROM members WHERE %s FOR NO KEY UPDATE), `, i, q)
+		users = append(users, fmt.Sprintf(`SELECT user_id FROM picked%d`, i))
+		places = append(places, fmt.Sprintf(`SELECT ctid FROM picked%d`, i))
+	}
+	with += `locked AS MATERIALIZED (SELECT user_id FROM user_locks WHERE user_id = ANY (ARRAY(` + strings.Join(users, " UNION ALL ") + `))
+		ORDER BY user_id FOR NO KEY UPDATE) `
+	return with, `ctid = ANY (ARRAY(` + strings.Join(places, " UNION ALL ") + `)) AND (SELECT COUNT(*) FROM locked) >= 0`
+}
+
+// settleStatement ends the counting of members of group $1: of its owner $2, and
+// of at most $4 others, after user $3. It returns who they are.
+func settleStatement(d database.Dialect) string {
+	with, condition := ofMembers(d, `group_id = $1 AND user_id = $2 AND live`, `group_id = $1 AND user_id > $3 AND live ORDER BY user_id LIMIT $4`)
+	return with + `UPDATE members SET live = FALSE WHERE live AND ` + condition + ` RETURNING user_id`
+}
+
+// Tally reads the number of users' groups.
+func (t *tx) Tally(ctx context.Context, userIDs ...string) (map[string]group.Tally, error) {
+	text, param, err := t.sql.tally.of(userIDs)
 	if err != nil {
 		return nil, err
 	}
 	tallies := make(map[string]group.Tally)
-	err = each(ctx, t.q, count, args{param}, func(scan scanner) error {
+	err = each(ctx, t.q, text, args{param}, func(scan scanner) error {
 		var (
 			userID string
 			n      group.Tally
 		)
 		err := scan(&userID, &n.Joined, &n.Owned)
-		tallies[userID] = n
+		if n != (group.Tally{}) {
+			tallies[userID] = n
+		}
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("count the groups of users: %w", err)
+		return nil, fmt.Errorf("read the number of users' groups: %w", err)
 	}
 	return tallies, nil
+}
+
+// settle ends the counting of some members of a deleted group, and of its owner.
+// It returns the last of them, empty when there are no more.
+func settle(ctx context.Context, q database.Querier, text, groupID, ownerID, after string) (last string, err error) {
+	n := 0
+	err = each(ctx, q, text, args{groupID, ownerID, after, settleBatch}, func(scan scanner) error {
+		var userID string
+		err := scan(&userID)
+		if n++; userID != ownerID {
+			last = max(last, userID)
+		}
+		return err
+	})
+	if n < settleBatch {
+		last = ""
+	}
+	return last, err
 }

@@ -5,14 +5,14 @@ import (
 	"fmt"
 
 	"github.com/moim-live/moim/modules/database"
-	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
 // maxDoublings is how often the wait after a timer's failure doubles.
 const maxDoublings = 6
 
-// timerStatements returns the statements on timers. next_at is when a timer is
-// to fire; where it has failed, retry_at is when it is tried again.
+// timerStatements returns the statements on timers. A timer is due at next_at, and
+// after a failure at retry_at.
 func timerStatements(now string) (schedule, due, postpone string) {
 	schedule = `UPDATE groups SET next_at = $2, retry_at = NULL, failures = 0 WHERE id = $1`
 	due = `SELECT id FROM groups
@@ -21,11 +21,11 @@ func timerStatements(now string) (schedule, due, postpone string) {
 	postpone = fmt.Sprintf(`UPDATE groups SET failures = failures + 1,
 		retry_at = %[1]s + (%[2]d << CASE WHEN failures < %[3]d THEN failures ELSE %[3]d END)
 		WHERE id = $1 AND COALESCE(retry_at, next_at) <= (SELECT %[1]s) AND next_at <= (SELECT %[1]s)`,
-		now, group.MaxPostponed.Microseconds()>>maxDoublings, maxDoublings)
+		now, upkeep.MaxPostponed.Microseconds()>>maxDoublings, maxDoublings)
 	return schedule, due, postpone
 }
 
-// Due returns groups whose timer is due and not postponed.
+// Due implements [upkeep.Clock].
 func (s *Store) Due(ctx context.Context, limit int) (ids []string, err error) {
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		ids = nil
@@ -39,7 +39,7 @@ func (s *Store) Due(ctx context.Context, limit int) (ids []string, err error) {
 	return ids, doing(err, "find groups", "whose timer is due")
 }
 
-// Postpone keeps a timer that failed from being due for a while.
+// Postpone implements [upkeep.Clock].
 func (s *Store) Postpone(ctx context.Context, groupID string) error {
 	if !storable(groupID) {
 		return nil

@@ -5,18 +5,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/moim-live/moim/internal/pgtest"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
 	"github.com/moim-live/moim/modules/group/sqlstore"
+	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
 func TestWaitsOfAFailingTimerGrow(t *testing.T) {
 	t.Parallel()
-	t.Run("SQLite", func(t *testing.T) { t.Parallel(); testWaits(t, start(t, "")) })
+	t.Run("SQLite", func(t *testing.T) { t.Parallel(); testWaits(t, servicetest.OpenDatabase(t, "")) })
 	t.Run("Postgres", func(t *testing.T) {
 		t.Parallel()
-		testWaits(t, start(t, pgtest.Start(t).NewDatabase(t)))
+		testWaits(t, servicetest.OpenDatabase(t, servicetest.NewPostgres(t)))
 	})
 }
 
@@ -65,8 +66,8 @@ func testWaits(t *testing.T, db *database.DB) {
 		for seconds := 1; seconds <= 64; seconds *= 2 {
 			wait(time.Duration(seconds) * time.Second)
 		}
-		wait(group.MaxPostponed)
-		wait(group.MaxPostponed)
+		wait(upkeep.MaxPostponed)
+		wait(upkeep.MaxPostponed)
 		schedule(&past) // which begins anew
 	}
 }

@@ -2,122 +2,145 @@ package sqlstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/moim-live/moim/modules/database"
-	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/upkeep"
 )
-
-var _ group.Trimmer = (*Store)(nil)
 
 const (
-	// trimRows bounds one transaction of a trim, so that writers wait little.
-	trimRows = 500
-	// feedAge is how long the feed may still read a deleted group's log.
-	feedAge = 24 * time.Hour
+	// minBatch and maxBatch bound the rows that one transaction removes, and
+	// enough is how long it may take: others wait for it on SQLite.
+	minBatch = 50
+	maxBatch = 2000
+	enough   = 10 * time.Millisecond
 )
 
-// aged is a group whose log may be too long, or that was deleted.
-type aged struct {
-	id        string
-	version   int64
-	forgotten bool
+// inSteps calls step with a number of rows until it removes less than that, or until
+// end. It reports whether that was all. It adapts the number to the time that a step
+// takes: rows may be small or large.
+func inSteps(end time.Time, step func(rows int) (removed int, err error)) (done bool, err error) {
+	for rows := maxBatch / 4; ; {
+		began := time.Now()
+		removed, err := step(rows)
+		if err != nil || removed < rows {
+			return err == nil, err
+		}
+		switch took := time.Since(began); {
+		case took > enough:
+			rows = max(rows/2, minBatch)
+		case took < enough/2:
+			rows = min(rows*2, maxBatch)
+		}
+		if time.Now().After(end) {
+			return false, nil
+		}
+	}
 }
 
-// Trim removes old events, and groups that were deleted long ago. A group that
-// fails keeps no other from being looked at.
-func (s *Store) Trim(ctx context.Context, r group.Retention, after string, limit int) (next string, err error) {
-	var groups []aged
-	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
-		groups = nil
-		return each(ctx, q, s.sql.aged, args{after, r.Count, max(r.Age, feedAge).Microseconds(), limit}, func(scan scanner) error {
-			var g aged
-			err := scan(&g.id, &g.version, &g.forgotten)
-			groups = append(groups, g)
-			return err
-		})
-	})
-	if err != nil {
-		return "", doing(err, "find logs that are too long after group", after)
-	}
-	var failed []error
-	for _, g := range groups {
-		if g.forgotten {
-			err = s.forget(ctx, g.id)
-		} else {
-			err = s.trim(ctx, g, r)
-		}
-		if err != nil {
-			failed = append(failed, fmt.Errorf("trim the log of group %s: %w", g.id, err))
-		}
-		if ctx.Err() != nil {
-			return "", errors.Join(failed...)
-		}
-	}
-	if len(groups) == limit {
-		next = groups[limit-1].id
-	}
-	return next, errors.Join(failed...)
-}
-
-// trim removes a group's old events, some in each transaction. Their times
-// rise with their versions.
-func (s *Store) trim(ctx context.Context, g aged, r group.Retention) error {
-	for {
+// trim removes a group's old events. Later versions have later times.
+func (s *Store) trim(ctx context.Context, d duty, r upkeep.Retention, end time.Time) (done bool, err error) {
+	after := d.first - 1
+	return inSteps(end, func(rows int) (n int, err error) {
 		var last int64
-		var rows int
-		err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-			err := q.QueryRowContext(ctx, s.sql.trimmable, g.id, g.version-int64(r.Count), r.Age.Microseconds(), trimRows).Scan(&last, &rows)
-			if err != nil || rows == 0 {
+		err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+			err := q.QueryRowContext(ctx, s.sql.sweep.trimmable, d.groupID, after, d.last, r.Age.Microseconds(), rows).Scan(&last, &n)
+			if err != nil || n == 0 {
 				return err
 			}
-			_, err = q.ExecContext(ctx, s.sql.trim, g.id, last)
+			_, err = q.ExecContext(ctx, s.sql.sweep.trim, d.groupID, after, last)
 			return err
 		})
-		if err != nil || rows < trimRows {
+		after = max(after, last)
+		return n, err
+	})
+}
+
+// settle ends the counting of a deleted group's members.
+func (s *Store) settle(ctx context.Context, groupID string, end time.Time) (done bool, err error) {
+	for last := ""; ; {
+		err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) (err error) {
+			last, err = settle(ctx, q, s.sql.settle, groupID, "", last)
 			return err
+		})
+		if err != nil || last == "" || time.Now().After(end) {
+			return err == nil && last == "", err
 		}
 	}
 }
 
-// forget removes a deleted group, some rows in each transaction.
-func (s *Store) forget(ctx context.Context, groupID string) error {
-	for _, text := range s.sql.forget {
-		for removed := int64(trimRows); removed == trimRows; {
-			err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-				result, err := q.ExecContext(ctx, text, groupID, trimRows)
-				if err != nil {
-					return err
-				}
-				removed, err = result.RowsAffected()
-				return err
+// forget removes a deleted group: its events first, then its members, and its row
+// last.
+func (s *Store) forget(ctx context.Context, groupID string, end time.Time) (done bool, err error) {
+	for _, of := range s.sql.sweep.forget {
+		after := of.start
+		done, err := inSteps(end, func(rows int) (n int, err error) {
+			next := after
+			err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+				n, next = 0, after
+				return each(ctx, q, of.text, args{groupID, after, rows}, func(scan scanner) error {
+					n++
+					return of.later(scan, &next)
+				})
 			})
-			if err != nil {
-				return err
+			if err == nil {
+				after = next
 			}
+			return n, err
+		})
+		if err != nil || !done {
+			return false, err
 		}
 	}
-	return s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-		_, err := q.ExecContext(ctx, s.sql.forgetGroup, groupID)
+	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		_, err := q.ExecContext(ctx, s.sql.sweep.forgetGroup, groupID)
 		return err
 	})
+	return err == nil, err
 }
 
-// forgetStatements remove what belongs to a group, at most $2 rows each.
-func forgetStatements() []string {
-	var texts []string
-	for _, of := range []struct{ table, key string }{
-		{"outbox", "version"},
-		{"events", "version"},
-		{"members", "user_id"},
-		{"bans", "user_id"},
-		{"requests", "user_id"},
-		{"invites", "id"},
-	} {
-		texts = append(texts, fmt.Sprintf(`DELETE FROM %[1]s WHERE group_id = $1 AND %[2]s IN
-			(SELECT %[2]s FROM %[1]s WHERE group_id = $1 LIMIT $2)`, of.table, of.key))
+// forgetStatement deletes rows of group $1 with keys after $2, in order, at most $3.
+// Going on after the last key passes over what was deleted before.
+type forgetStatement struct {
+	text  string
+	start any // before the first key
+}
+
+// later replaces next with the key of a row if that is greater.
+func (forgetStatement) later(scan scanner, next *any) error {
+	switch last := (*next).(type) {
+	case int64:
+		var key int64
+		err := scan(&key)
+		*next = max(last, key)
+		return err
+	case string:
+		var key string
+		err := scan(&key)
+		*next = max(last, key)
+		return err
 	}
-	return texts
+	return fmt.Errorf("a key of type %T", *next)
+}
+
+func forgetStatements() []forgetStatement {
+	var list []forgetStatement
+	for _, of := range []struct {
+		table, key string
+		start      any
+	}{
+		{"outbox", "version", int64(0)},
+		{"events", "version", int64(0)},
+		{"members", "user_id", ""},
+		{"bans", "user_id", ""},
+		{"requests", "user_id", ""},
+		{"invitations", "user_id", ""},
+		{"departures", "user_id", ""},
+		{"invites", "id", ""},
+	} {
+		list = append(list, forgetStatement{start: of.start, text: fmt.Sprintf(`DELETE FROM %[1]s WHERE group_id = $1 AND %[2]s > $2 AND %[2]s <=
+			(SELECT MAX(%[2]s) FROM (SELECT %[2]s FROM %[1]s WHERE group_id = $1 AND %[2]s > $2 ORDER BY %[2]s LIMIT $3) b) RETURNING %[2]s`, of.table, of.key)})
+	}
+	return list
 }

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/moim-live/moim/internal/rawjson"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
 var _ group.Tx = (*tx)(nil)
@@ -81,25 +81,24 @@ func (t *tx) SetMember(ctx context.Context, m group.Member) error {
 	return t.one(ctx, "write member "+m.UserID, t.sql.setMember, t.g.ID, m.UserID, string(m.Role), object(m.Attributes))
 }
 
-// RemoveMember deletes a member and uncounts them.
+// RemoveMember deletes a member, uncounts them, and ends an offer to them.
 func (t *tx) RemoveMember(ctx context.Context, userID string) error {
 	if err := t.one(ctx, "remove member "+userID, t.sql.removeMember, t.g.ID, userID); err != nil {
 		return err
 	}
 	t.count(-1)
+	if userID == t.offered {
+		return t.SetOffered(ctx, "")
+	}
 	return nil
 }
 
-// one runs a statement on one member, which must be there.
+// one runs a statement on one member. It fails when there is no such member.
 func (t *tx) one(ctx context.Context, what, query string, a ...any) error {
 	if err := t.seat(ctx); err != nil {
 		return err
 	}
-	result, err := t.q.ExecContext(ctx, query, a...)
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	n, err := result.RowsAffected()
+	n, err := affect(ctx, t.q, query, a...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
@@ -114,7 +113,7 @@ func (t *tx) count(n int) {
 	t.g.MemberCount += n
 }
 
-// Due returns when the group's timer is due, if that has come.
+// Due returns when the group's timer is due, once that instant has come.
 func (t *tx) Due() (time.Time, bool) {
 	if t.due == nil {
 		return time.Time{}, false
@@ -122,7 +121,7 @@ func (t *tx) Due() (time.Time, bool) {
 	return *t.due, true
 }
 
-// Schedule says when the group's timer is due next.
+// Schedule sets when the group's timer is due next.
 func (t *tx) Schedule(ctx context.Context, next *time.Time) error {
 	if _, err := t.q.ExecContext(ctx, t.sql.schedule, t.g.ID, micros(next)); err != nil {
 		return fmt.Errorf("schedule: %w", err)
@@ -130,15 +129,22 @@ func (t *tx) Schedule(ctx context.Context, next *time.Time) error {
 	return nil
 }
 
-// Delete marks the group deleted.
+// Delete marks the group deleted. It no longer counts for its owner and its first
+// members; Trim settles the others.
 func (t *tx) Delete(ctx context.Context) error {
 	if _, err := t.q.ExecContext(ctx, t.sql.setDeleted, t.g.ID); err != nil {
 		return fmt.Errorf("mark as deleted: %w", err)
 	}
+	if err := t.seat(ctx); err != nil {
+		return err
+	}
+	if _, err := settle(ctx, t.q, t.sql.settle, t.g.ID, t.g.OwnerID, ""); err != nil {
+		return fmt.Errorf("uncount the members: %w", err)
+	}
 	return nil
 }
 
-// Append gives an event the next version and keeps it for the end of the
+// Append gives an event the next version. flush writes it at the end of the
 // transaction.
 func (t *tx) Append(_ context.Context, typ group.EventType, actor string, data any) (group.Event, error) {
 	raw, err := encode(data)
@@ -157,7 +163,7 @@ func (t *tx) Append(_ context.Context, typ group.EventType, actor string, data a
 	return e, nil
 }
 
-// encode leaves <, > and & as they are: the log holds JSON, not HTML.
+// encode returns v as JSON, a json.RawMessage as it is.
 func encode(v any) (json.RawMessage, error) {
 	if raw, ok := v.(json.RawMessage); ok && raw != nil {
 		return raw, nil

@@ -2,29 +2,29 @@ package sqlstore
 
 import "github.com/moim-live/moim/modules/database"
 
-// asked is the users that a statement is about: one, whose id is the
-// parameter, or many, whose ids are in a JSON array.
+// asked describes the users of a statement: one, whose id is the parameter, or
+// many, whose ids are a JSON array.
 type asked struct {
 	dialect database.Dialect
 	param   string // such as $2
 	one     bool
 }
 
-// is is the condition that text is one of the ids.
+// is returns the condition that a column is one of the ids.
 func (a asked) is() string {
 	switch {
 	case a.one:
 		return ` = ` + a.param
 	case a.dialect == database.Postgres:
-		// As an array, not as a table: of a table the planner expects so many rows
-		// that it would rather read all members of everything.
+		// An array, not a table: the planner expects many rows of a table and would
+		// read all members of all groups.
 		return ` = ANY (ARRAY(` + a.each() + `))`
 	default:
 		return ` IN (` + a.each() + `)`
 	}
 }
 
-// each selects the ids of many.
+// each selects the ids.
 func (a asked) each() string {
 	if a.dialect == database.Postgres {
 		return `SELECT jsonb_array_elements_text(CAST(` + a.param + ` AS jsonb))`
@@ -32,19 +32,19 @@ func (a asked) each() string {
 	return `SELECT value FROM json_each(` + a.param + `)`
 }
 
-// ofUsers selects the rows of group $1 and of users.
+// ofUsers selects the rows of group $1 that belong to the users.
 func ofUsers(a asked, columns, table string) string {
 	if a.one || a.dialect != database.Postgres {
 		return `SELECT ` + columns + ` FROM ` + table + ` m WHERE group_id = $1 AND user_id` + a.is()
 	}
-	// One user after the other, each by the table's key: left to itself the
-	// planner expects groups of a few members and reads all of them.
+	// One lookup by the table's key for each user. Otherwise the planner expects
+	// small groups and reads all members.
 	return `SELECT r.* FROM (SELECT DISTINCT u FROM (` + a.each() + ` AS u) listed) asked CROSS JOIN LATERAL
 		(SELECT ` + columns + ` FROM ` + table + ` m WHERE group_id = $1 AND user_id = asked.u OFFSET 0) r`
 }
 
-// byUsers is a statement about one user, who is most of what is asked, and
-// about many.
+// byUsers is a statement in two forms: for one user, the most frequent case, and
+// for many.
 type byUsers struct{ one, many string }
 
 func newByUsers(d database.Dialect, param string, text func(asked) string) byUsers {

@@ -1,15 +1,13 @@
-// Package adapter holds a node's rooms and the way to the other nodes.
+// Package adapter holds the rooms of a node and connects them to other nodes.
 //
-// The [Hub] knows which sockets of this node are in which room and delivers to
-// them; an [Adapter] carries envelopes to the other nodes and nothing else.
-// Neither knows what an event means. A module reserves its rooms and events with
-// the hub and gets an [Owner], with which it alone uses them and intercepts those
-// that need more than delivery.
+// A [Hub] knows which sockets of this node are in which room, and sends to them. An
+// [Adapter] carries envelopes to other nodes. Neither knows what an event means. A module
+// reserves the names of its rooms and events with the hub. It gets an [Owner], which alone
+// can use these names, and can intercept events from other nodes.
 //
-// Lock order: the hub's, then the rooms' or what an adapter keeps of this
-// node's interests. None is held across I/O, nor while a socket is written to.
-// What an adapter holds while it calls the sink, to keep a room's order, comes
-// before all of them.
+// Lock order: the hub, then the rooms or an adapter's own locks. No lock is held across I/O
+// or while a socket is written to. An adapter may hold a lock while it calls the sink, to
+// keep a room's order; that lock comes before all others.
 package adapter
 
 import (
@@ -18,70 +16,81 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// Envelope is one encoded event for a room on its way to other nodes. It is
-// shared by everyone who handles it: never modify it.
+// Envelope is one encoded event for a room. It is shared: do not modify it.
 type Envelope struct {
 	Room   string
 	Event  string
-	Data   []byte   // the event's data, already JSON
+	Data   []byte   // JSON: the argument, or several separated by commas if List is set
+	List   bool     // Data is none, or several arguments
+	Binary [][]byte // attachments that Data has placeholders for: see packet.EncodeArgs
 	Except string   // id of a socket that must not receive it, or empty
-	To     []string // user ids that it is limited to; empty: the whole room
+	To     []string // user ids that receive it; empty: all users in the room
 	Meta   string   // for the event's interceptor; sockets never see it
+	Offset string   // names the event, so that clients can say what they saw last; may be empty
+
+	// Volatile events are not sent to sockets whose clients do not take them at
+	// once.
+	Volatile bool
+
+	// Lossy events are not sent to sockets that have a long queue. They never
+	// close a socket.
+	Lossy bool
 }
 
-// Adapter carries envelopes to the other nodes. Implementations are safe for
-// concurrent use, keep the order of one sender's envelopes per room, and
-// deliver at most once. They leave this node's sockets to the [Hub], so that an
-// error speaks of other nodes only.
+// Adapter carries envelopes to other nodes. Implementations are safe for concurrent use,
+// keep the order of one sender's envelopes in a room, and deliver at most once. They do not
+// send to this node's sockets, which the [Hub] does. An error therefore concerns other nodes
+// only.
 type Adapter interface {
-	// Start begins to receive and returns when the adapter is usable, or at
-	// once, healing in the background, when its server is down. sink is called
-	// for every envelope of another node whose room this node is interested
-	// in, one room's envelopes one after the other; it does not block.
-	// lost is called after envelopes may have been missed (a reconnection).
+	// Start starts to receive and returns when the adapter is usable. If its server is
+	// down, it returns at once and recovers in the background. The adapter calls sink for
+	// each envelope of another node whose room this node is subscribed to; the calls for
+	// one room do not overlap. sink does not block. The adapter calls lost after it may
+	// have missed envelopes, as after a reconnection.
 	Start(ctx context.Context, sink func(Envelope), lost func()) error
 
-	// Publish hands env to every other node that is interested in its room;
-	// never to this one.
+	// Publish sends env to all other nodes that are subscribed to its room.
 	Publish(ctx context.Context, env Envelope) error
 
-	// Cast is Publish for what may be lost: it does not wait for what becomes
-	// of env. It reports false, and has sent nothing, when too much is on its
-	// way already. One sender's envelopes keep their order, whichever way they
-	// go.
+	// Cast is Publish without waiting for the result: env may be lost. It returns false,
+	// and has sent nothing, if too many envelopes are being published. Envelopes of
+	// Publish and Cast keep their order.
 	Cast(ctx context.Context, env Envelope) bool
 
-	// Subscribe begins this node's interest in room. It records the wish and
-	// returns; the channel is closed once envelopes published from then on
-	// will arrive, which may be never while the server is down.
+	// Subscribe subscribes this node to room. It does not block. The channel is closed
+	// once envelopes published from then on arrive, which may be never while the server
+	// is down.
 	Subscribe(room string) (ready <-chan struct{})
 
-	// Unsubscribe ends this node's interest in room. Like Subscribe it does
-	// not block; calls for one room take effect in the order they were made.
+	// Unsubscribe ends the subscription. It does not block. Calls for one room take
+	// effect in order.
 	Unsubscribe(room string)
 
 	// Health returns nil while envelopes can be sent and received.
 	Health(ctx context.Context) error
 
-	// Stop returns once no call to sink is running or will run.
+	// Stop stops the adapter. When it returns nil, sink is not called any more.
 	Stop(ctx context.Context) error
 }
 
-// Codec encodes an event for one kind of connection. Codecs are compared:
-// sockets with equal codecs share one frame a broadcast.
+// Codec encodes an event for one protocol. Codecs are compared: sockets with equal codecs
+// share a frame.
 type Codec interface {
-	Event(event string, data []byte) *engine.Frame
+	// Event encodes Event, Data and Binary of an envelope.
+	Event(env Envelope) *engine.Frame
 }
 
-// Socket is a member of rooms: one client connection on this node.
+// Socket is one client connection on this node. It can be in rooms.
 type Socket interface {
 	ID() string
 	UserID() string
 	Codec() Codec
-	// Send writes f, or queues it. It never blocks: a socket whose queue is full
-	// is closed.
+	// Send writes f, or queues it. It never blocks: a socket whose queue is full is
+	// closed.
 	Send(f *engine.Frame)
-	// SendAll is Send for several frames, which go out in one write where they
-	// can. It does not keep the slice.
+	// Writable reports whether the client takes what is sent to it at once.
+	Writable() bool
+	// SendAll is Send for several frames, in one write where possible. It does not keep
+	// the slice.
 	SendAll(frames []*engine.Frame)
 }

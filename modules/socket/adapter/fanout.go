@@ -10,51 +10,44 @@ import (
 )
 
 const (
-	// fanOutAlone is how many sockets one goroutine writes to by itself, in
-	// some milliseconds. Larger rooms are shared among processors, which costs
-	// a little more in all.
+	// fanOutAlone is how many sockets one goroutine writes to by itself, in a few
+	// milliseconds. More sockets are split among processors, which costs a little
+	// more CPU time in total.
 	fanOutAlone = 1024
-	// fanOutChunk is how many sockets a goroutine takes at a time then.
+	// fanOutChunk is how many sockets a goroutine then takes at a time.
 	fanOutChunk = 256
 )
 
-// Message is an envelope on its way to sockets of this node. It is encoded once
-// for each codec, however many sockets it is sent to and however often. It must
-// not be sent by several goroutines at a time.
+// Message is an envelope for sockets of this node. It is encoded once for each codec, for
+// all sockets and sends. Only one goroutine at a time may send it.
 type Message struct {
 	env    Envelope
-	frames [4]frame // there are few codecs: looking through them is faster than a map
-	codecs int      // how many of frames are there
+	frames [4]frame // faster than a map for so few codecs
+	codecs int      // how many of frames are set
 }
 
-// frame is a message as one codec encodes it.
+// frame is a message in the encoding of one codec.
 type frame struct {
 	codec Codec
 	frame *engine.Frame
 }
 
-// NewMessage returns a message that sends env.
+// NewMessage returns a message with env.
 func NewMessage(env Envelope) *Message { return &Message{env: env} }
 
-// Send sends messages to sockets, each of which gets them in this order and,
-// where it can, in one write. When Send returns each socket has been sent them,
-// so that what is sent next follows.
+// Send sends messages to sockets. Each socket gets them in order, in one write where
+// possible. All sockets have been sent the messages when it returns.
 func Send(messages []*Message, sockets ...Socket) {
 	if len(sockets) <= fanOutAlone {
 		send(messages, sockets)
 		return
 	}
-	send(messages, sockets[:fanOutChunk]) // meets all codecs, in all likelihood
+	send(messages, sockets[:fanOutChunk]) // probably encodes for all codecs
 	share(messages, sockets[fanOutChunk:])
 }
 
-// local sends env to this node's sockets in its room.
-func (h *Hub) local(env Envelope) {
-	Send([]*Message{{env: env}}, h.rooms.sockets(env.Room)...)
-}
-
-// share sends on all processors but one, which is left to everybody else: what
-// it waits for, such as a request's arrival, goes unnoticed while all are busy.
+// share sends on all processors but one. That one is left to other goroutines: with all
+// processors busy, nobody would notice network input.
 func share(messages []*Message, sockets []Socket) {
 	var next atomic.Int64
 	work := func(messages []*Message) {
@@ -82,7 +75,7 @@ func share(messages []*Message, sockets []Socket) {
 func send(messages []*Message, sockets []Socket) {
 	if len(messages) == 1 {
 		m := messages[0]
-		engine.InTurns(sockets, func(s Socket) {
+		engine.ForEach(sockets, func(s Socket) {
 			if m.isFor(s) {
 				s.Send(m.encoded(s.Codec()))
 			}
@@ -90,7 +83,7 @@ func send(messages []*Message, sockets []Socket) {
 		return
 	}
 	frames := make([]*engine.Frame, 0, len(messages))
-	engine.InTurns(sockets, func(s Socket) {
+	engine.ForEach(sockets, func(s Socket) {
 		frames = frames[:0]
 		for _, m := range messages {
 			if m.isFor(s) {
@@ -103,7 +96,8 @@ func send(messages []*Message, sockets []Socket) {
 
 func (m *Message) isFor(s Socket) bool {
 	return (m.env.Except == "" || s.ID() != m.env.Except) &&
-		(len(m.env.To) == 0 || slices.Contains(m.env.To, s.UserID()))
+		(len(m.env.To) == 0 || slices.Contains(m.env.To, s.UserID())) &&
+		(!m.env.Volatile || s.Writable())
 }
 
 func (m *Message) encoded(codec Codec) *engine.Frame {
@@ -112,7 +106,10 @@ func (m *Message) encoded(codec Codec) *engine.Frame {
 			return m.frames[i].frame
 		}
 	}
-	f := codec.Event(m.env.Event, m.env.Data)
+	f := codec.Event(m.env)
+	if m.env.Lossy {
+		f = f.Lossy()
+	}
 	if m.codecs < len(m.frames) {
 		m.frames[m.codecs] = frame{codec, f}
 		m.codecs++

@@ -10,7 +10,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// inbox is a socket that keeps what it is sent.
+// inbox is a socket that records its frames.
 type inbox struct {
 	dummy
 	codec  plain
@@ -28,6 +28,8 @@ func (i *inbox) Send(f *engine.Frame) {
 	i.writes++
 }
 
+func (*inbox) Writable() bool { return true }
+
 func (i *inbox) SendAll(frames []*engine.Frame) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -37,13 +39,13 @@ func (i *inbox) SendAll(frames []*engine.Frame) {
 
 type plain int
 
-func (plain) Event(_ string, data []byte) *engine.Frame { return engine.Plain.Frame(data) }
+func (plain) Event(env Envelope) *engine.Frame { return engine.Plain.Frame(env.Data) }
 
-// TestSeveralMessagesGoOutTogether: each socket gets, in order and in one write,
-// those that are for it, however large the room is.
+// TestSeveralMessagesGoOutTogether checks that each socket gets its messages in order
+// and in one write, in small and large rooms.
 func TestSeveralMessagesGoOutTogether(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{1, engine.Turn + 1, 3*fanOutAlone + 7} {
+	for _, size := range []int{1, engine.YieldAfter + 1, 3*fanOutAlone + 7} {
 		sockets := make([]Socket, size)
 		for i := range sockets {
 			sockets[i] = &inbox{dummy: dummy(fmt.Sprint("s", i)), codec: plain(i % 2)}
@@ -74,18 +76,18 @@ func TestSeveralMessagesGoOutTogether(t *testing.T) {
 	}
 }
 
-// TestFanOutOfALargeRoom is shared among processors: every socket but the one
-// left out gets each frame once, in order, and those of one endpoint the same.
+// TestFanOutOfALargeRoom checks that each socket but the excepted one gets each frame
+// once and in order, and that sockets with one codec share frames.
 func TestFanOutOfALargeRoom(t *testing.T) {
 	t.Parallel()
 	h := NewHub(NewMesh().Adapter())
 	sockets := make([]*inbox, 3*fanOutAlone+7)
 	for i := range sockets {
 		sockets[i] = &inbox{dummy: dummy(string(rune('a' + i))), codec: plain(i % 2)}
-		h.join("r", sockets[i])
+		_ = h.Join("r", sockets[i])
 	}
 	for n := range 20 {
-		h.Local(Envelope{Room: "r", Event: "e", Data: []byte{byte('0' + n)}, Except: sockets[5].ID()})
+		h.EmitLocal(Envelope{Room: "r", Event: "e", Data: []byte{byte('0' + n)}, Except: sockets[5].ID()})
 	}
 	for i, s := range sockets {
 		if i == 5 {
@@ -105,7 +107,7 @@ func TestFanOutOfALargeRoom(t *testing.T) {
 	}
 }
 
-// meeting is a socket that makes its senders wait for each other.
+// meeting is a socket whose senders wait for each other.
 type meeting struct {
 	silent
 	place *place
@@ -113,7 +115,7 @@ type meeting struct {
 
 func (m meeting) Send(*engine.Frame) { m.place.enter() }
 
-// place opens once as many goroutines are in it as are expected.
+// place blocks goroutines until the expected number has arrived.
 type place struct {
 	alone    int // that enter before anybody has to wait
 	expected int
@@ -143,7 +145,7 @@ func (p *place) enter() {
 	p.mu.Unlock()
 }
 
-// TestFanOutLeavesAProcessor: all but one of GOMAXPROCS share a large room. It
+// TestFanOutLeavesAProcessor checks that a large room uses all but one processor. It
 // changes GOMAXPROCS, so it is not parallel.
 func TestFanOutLeavesAProcessor(t *testing.T) {
 	const processors = 4
@@ -155,7 +157,7 @@ func TestFanOutLeavesAProcessor(t *testing.T) {
 	}
 	sent := make(chan struct{})
 	go func() {
-		h.Local(Envelope{Room: "r", Event: "e"})
+		h.EmitLocal(Envelope{Room: "r", Event: "e"})
 		close(sent)
 	}()
 	select {
@@ -169,23 +171,26 @@ func TestFanOutLeavesAProcessor(t *testing.T) {
 	}
 }
 
-// silent is a socket that drops what it is sent.
+// silent is a socket that drops its frames.
 type silent struct{ dummy }
 
-func (silent) Codec() Codec            { return plain(0) }
-func (silent) Send(*engine.Frame)      {}
+func (silent) Codec() Codec       { return plain(0) }
+func (silent) Send(*engine.Frame) {}
+func (silent) Writable() bool     { return true }
+
 func (silent) SendAll([]*engine.Frame) {}
 
-// TestLocalAllocatesForTheFrameOnly: to a thousand sockets as much as to one.
+// TestLocalAllocatesForTheFrameOnly checks that a thousand sockets need no more
+// allocations than one.
 func TestLocalAllocatesForTheFrameOnly(t *testing.T) {
 	h := NewHub(NewMesh().Adapter())
 	for i := range fanOutAlone {
-		h.join("large", silent{dummy(string(rune('a' + i)))})
+		_ = h.Join("large", silent{dummy(string(rune('a' + i)))})
 	}
-	h.join("small", silent{"a"})
+	_ = h.Join("small", silent{"a"})
 	allocations := func(room string) float64 {
 		env := Envelope{Room: room, Event: "e", Data: []byte(`{}`), Except: "nobody"}
-		return testing.AllocsPerRun(100, func() { h.Local(env) })
+		return testing.AllocsPerRun(100, func() { h.EmitLocal(env) })
 	}
 	if large, small := allocations("large"), allocations("small"); large != small {
 		t.Errorf("%v allocations for %d sockets, %v for one", large, fanOutAlone, small)

@@ -9,37 +9,37 @@ import (
 // watchTimeout bounds how long [Owner.Watch] waits for the adapter.
 const watchTimeout = time.Second
 
-// Hub is this node's rooms and the way to the other nodes. The methods of its
-// [Owner] are the program's: they take names that no module has reserved. All
-// methods may be called concurrently, [Hub.Reserve], [Owner.Intercept],
-// [Hub.OnLost] and [Hub.OnDropped] only before Start.
+// Hub holds the rooms of this node and connects them to other nodes. The methods of
+// its embedded [Owner] are the program's: they accept names that no module has
+// reserved. All methods may be called concurrently, but call [Hub.Reserve],
+// [Owner.Intercept], [Hub.OnLost] and [Hub.OnDropped] before Start.
 type Hub struct {
-	*Owner // the program
+	*Owner // the program's
 
 	adapter Adapter
 	rooms   *rooms
-	modules []*Owner // not the program; unchanged once the hub has started
+	queues  roomQueues
+	modules []*Owner // without the program's; constant once the hub has started
 	lost    []func()
 	dropped func(Envelope)
-
-	incoming incoming
 
 	mu       sync.Mutex
 	interest map[string]*interest
 	started  bool
 }
 
-// interest counts who on this node wants a room's envelopes.
+// interest counts the sockets and watches that need a room's envelopes.
 type interest struct {
 	count int
 	ready <-chan struct{}
 }
 
-// NewHub returns a hub that reaches the other nodes through a.
+// NewHub returns a hub that reaches other nodes through a.
 func NewHub(a Adapter) *Hub {
 	h := &Hub{
 		adapter:  a,
 		rooms:    newRooms(),
+		queues:   roomQueues{queues: make(map[string][]Envelope)},
 		dropped:  func(Envelope) {},
 		interest: make(map[string]*interest),
 	}
@@ -47,16 +47,15 @@ func NewHub(a Adapter) *Hub {
 	return h
 }
 
-// OnLost makes fn run whenever envelopes of other nodes may have been missed.
-// fn must not block.
+// OnLost calls fn whenever envelopes of other nodes may have been missed. fn must not
+// block.
 func (h *Hub) OnLost(fn func()) { h.lost = append(h.lost, fn) }
 
-// OnDropped makes fn run for every envelope of another node that this node's
-// modules would not send: it is forged, or the other node has other modules. fn
-// must not block.
+// OnDropped calls fn for each envelope of another node that this node's modules would
+// not send. It is forged, or the other node runs other modules. fn must not block.
 func (h *Hub) OnDropped(fn func(Envelope)) { h.dropped = fn }
 
-// Start begins to receive from other nodes.
+// Start starts to receive from other nodes.
 func (h *Hub) Start(ctx context.Context) error {
 	h.mu.Lock()
 	h.started = true
@@ -68,24 +67,25 @@ func (h *Hub) Start(ctx context.Context) error {
 	})
 }
 
-// Stop ends it. It returns once nothing is delivered from other nodes any more.
+// Stop stops to receive. When it returns nil, nothing from other nodes is delivered any
+// more.
 func (h *Hub) Stop(ctx context.Context) error {
 	if err := h.adapter.Stop(ctx); err != nil {
 		return err
 	}
-	h.incoming.stop()
+	h.queues.senders.Wait()
 	return nil
 }
 
-// Overflow returns how many envelopes of other nodes were dropped because too
-// many waited for their room.
-func (h *Hub) Overflow() int64 { return h.incoming.overflow.Load() }
+// Overflow returns how many envelopes were dropped because the queue of their room was
+// full.
+func (h *Hub) Overflow() int64 { return h.queues.overflow.Load() }
 
 // Health returns nil while other nodes can be reached.
 func (h *Hub) Health(ctx context.Context) error { return h.adapter.Health(ctx) }
 
-// receive takes an envelope of another node: for the room's owner if it
-// intercepts the event, else for the room's sockets.
+// receive passes an envelope of another node to the room owner's interceptor, or else
+// to the room's sockets.
 func (h *Hub) receive(env Envelope) {
 	owner, ofEvent := h.ownerOf(roomNames, env.Room), h.ownerOf(eventNames, env.Event)
 	fn := owner.interceptors[env.Event]
@@ -94,60 +94,30 @@ func (h *Hub) receive(env Envelope) {
 		h.dropped(env)
 	case fn != nil:
 		fn(env)
-	case ofEvent != h.Owner: // its owner sends it to no other node
+	case ofEvent != h.Owner: // a module intercepts each event that it publishes
 		h.dropped(env)
 	default:
-		h.deliver(env)
+		h.queueLocal(env)
 	}
 }
 
-// deliver is local for a caller who serves other rooms as well, and does not
-// wait for a large one.
-func (h *Hub) deliver(env Envelope) {
-	if large := len(h.rooms.sockets(env.Room)) > crowd; !h.incoming.add(env, large, h.local) {
-		h.local(env)
+// sendLocal sends env to this node's sockets in the room.
+func (h *Hub) sendLocal(env Envelope) {
+	Send([]*Message{{env: env}}, h.rooms.sockets(env.Room)...)
+}
+
+// queueLocal is sendLocal for a caller that serves other rooms too: a large room is sent to by
+// its own goroutine.
+func (h *Hub) queueLocal(env Envelope) {
+	large := len(h.rooms.sockets(env.Room)) > queueAbove
+	if !h.queues.add(env, large, h.sendLocal) {
+		h.sendLocal(env)
 	}
 }
 
-func (h *Hub) join(room string, s Socket) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.rooms.add(room, s) {
-		h.wantLocked(room)
-	}
-}
-
-func (h *Hub) leave(room string, s Socket) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.rooms.remove(room, s) {
-		h.unwantLocked(room)
-	}
-}
-
-func (h *Hub) watch(ctx context.Context, room string) error {
-	h.mu.Lock()
-	ready := h.wantLocked(room)
-	h.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
-	defer cancel()
-	select {
-	case <-ready:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (h *Hub) unwatch(room string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.unwantLocked(room)
-}
-
-// wantLocked counts one interest more. The adapter is told under the lock, so
-// that it hears of a room's beginnings and ends in the order they happened.
-func (h *Hub) wantLocked(room string) <-chan struct{} {
+// addInterestLocked counts one more interest in a room. It calls the adapter under the
+// lock, so that the adapter sees the changes of a room in order.
+func (h *Hub) addInterestLocked(room string) <-chan struct{} {
 	in := h.interest[room]
 	if in == nil {
 		in = &interest{ready: h.adapter.Subscribe(room)}
@@ -157,7 +127,7 @@ func (h *Hub) wantLocked(room string) <-chan struct{} {
 	return in.ready
 }
 
-func (h *Hub) unwantLocked(room string) {
+func (h *Hub) removeInterestLocked(room string) {
 	in := h.interest[room]
 	if in == nil {
 		return

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// crowded is an adapter that notes what it is asked, and of which too much is
-// on its way when it is full.
+// crowded is an adapter that records its calls. If full, it refuses Cast.
 type crowded struct {
 	*Memory
 	full  bool
@@ -32,8 +31,8 @@ func (c *crowded) Publish(context.Context, Envelope) error {
 	return nil
 }
 
-// TestCast goes to the other nodes first, and to this one's sockets before it
-// waits for a place among too much else.
+// TestCast checks that Cast sends to other nodes first, and to this node's sockets
+// before it waits for a full adapter.
 func TestCast(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -45,7 +44,7 @@ func TestCast(t *testing.T) {
 	} {
 		a := &crowded{Memory: NewMesh().Adapter(), full: test.full, local: &inbox{dummy: "a"}}
 		h := NewHub(a)
-		h.join("r", a.local)
+		_ = h.Join("r", a.local)
 		h.Cast(t.Context(), Envelope{Room: "r", Event: "e"})
 		if !slices.Equal(a.asked, test.want) || len(a.local.frames) != 1 {
 			t.Errorf("full %v: the adapter was asked to %q, want %q; %d frames here", test.full, a.asked, test.want, len(a.local.frames))

@@ -3,33 +3,30 @@ package adapter
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 )
 
-// Mesh joins the memory adapters of one process. The zero value is not usable:
-// make one with [NewMesh].
+// Mesh connects the memory adapters of one process.
 type Mesh struct {
 	mu    sync.RWMutex
 	nodes []*Memory
 }
 
-// NewMesh returns a mesh without nodes.
+// NewMesh returns an empty mesh.
 func NewMesh() *Mesh { return &Mesh{} }
 
-// Adapter returns the adapter of one more node.
+// Adapter returns an adapter for one more node.
 func (m *Mesh) Adapter() *Memory {
-	return &Memory{mesh: m, wanted: make(map[string]bool), inbox: make(chan Envelope, memoryInbox), done: make(chan struct{})}
+	return &Memory{mesh: m, wanted: make(map[string]bool), inbox: make(chan Envelope, 1024), done: make(chan struct{})}
 }
 
-// memoryInbox is how many envelopes wait for a node before publishers wait too.
-const memoryInbox = 1024
-
-// Memory carries envelopes between the nodes of one process: the default of a
-// node that stands alone, and a cluster for tests.
+// Memory carries envelopes between the nodes of one process. It serves single nodes and
+// tests.
 type Memory struct {
 	mesh  *Mesh
-	inbox chan Envelope
-	done  chan struct{} // closed once nothing is delivered any more
+	inbox chan Envelope // publishers block when it is full
+	done  chan struct{} // closed when delivery has ended
 
 	mu      sync.RWMutex
 	wanted  map[string]bool
@@ -39,24 +36,19 @@ type Memory struct {
 
 var _ Adapter = (*Memory)(nil)
 
-// closedChan is the ready channel of interests that need no waiting.
-var closedChan = func() chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
-
 // Start implements [Adapter].
 func (a *Memory) Start(_ context.Context, sink func(Envelope), _ func()) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.stop != nil || a.stopped {
-		return errors.New("adapter: started already, or stopped")
+		return errors.New("adapter: already started or stopped")
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	go a.deliver(ctx, sink)
-	a.mesh.add(a)
+	a.mesh.mu.Lock()
+	defer a.mesh.mu.Unlock()
+	a.mesh.nodes = append(a.mesh.nodes, a)
 	return nil
 }
 
@@ -65,7 +57,7 @@ func (a *Memory) deliver(ctx context.Context, sink func(Envelope)) {
 	for {
 		select {
 		case env := <-a.inbox:
-			if a.wants(env.Room) { // the interest may have ended since
+			if a.wants(env.Room) { // it may have unsubscribed since
 				sink(env)
 			}
 		case <-ctx.Done():
@@ -93,8 +85,7 @@ func (a *Memory) Publish(ctx context.Context, env Envelope) error {
 	return nil
 }
 
-// Cast implements [Adapter]. In one process nothing need be lost: it waits for
-// room.
+// Cast implements [Adapter]. It loses nothing: it blocks while an inbox is full.
 func (a *Memory) Cast(ctx context.Context, env Envelope) bool {
 	_ = a.Publish(ctx, env)
 	return true
@@ -111,7 +102,9 @@ func (a *Memory) Subscribe(room string) <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.wanted[room] = true
-	return closedChan
+	ready := make(chan struct{})
+	close(ready)
+	return ready
 }
 
 // Unsubscribe implements [Adapter].
@@ -133,7 +126,9 @@ func (a *Memory) Stop(ctx context.Context) error {
 	if stop == nil {
 		return nil
 	}
-	a.mesh.remove(a)
+	a.mesh.mu.Lock()
+	a.mesh.nodes = slices.DeleteFunc(slices.Clone(a.mesh.nodes), func(m *Memory) bool { return m == a }) // Publish may read the old list
+	a.mesh.mu.Unlock()
 	stop()
 	select {
 	case <-a.done:
@@ -141,23 +136,4 @@ func (a *Memory) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-func (m *Mesh) add(node *Memory) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.nodes = append(m.nodes, node)
-}
-
-// remove makes a new list: publishers may be reading the old one.
-func (m *Mesh) remove(node *Memory) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	nodes := make([]*Memory, 0, len(m.nodes))
-	for _, other := range m.nodes {
-		if other != node {
-			nodes = append(nodes, other)
-		}
-	}
-	m.nodes = nodes
 }

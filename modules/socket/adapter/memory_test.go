@@ -3,13 +3,12 @@ package adapter_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/adaptertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { childtest.VerifyMain(m) }
 
 func TestMemory(t *testing.T) {
 	t.Parallel()

@@ -2,21 +2,22 @@ package adapter
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// Names are the rooms and events that a module reserves with [Hub.Reserve]: all
-// names that begin with one of its prefixes.
+// Names are the rooms and events that a module reserves with [Hub.Reserve]: all names that
+// begin with one of the prefixes.
 type Names struct {
-	Owner   string   // in errors: "the group module"
-	Rooms   []string // prefixes, like "group:"
-	Events  []string
-	Instead string // in errors: what others should do
+	Owner   string   // for errors: "the group module"
+	Rooms   []string // prefixes, such as "group:"
+	Events  []string // prefixes
+	Instead string   // for errors: what other callers should do
 }
 
-// kind tells rooms from events.
+// kind distinguishes rooms and events.
 type kind string
 
 const (
@@ -31,17 +32,11 @@ func (n *Names) prefixes(k kind) []string {
 	return n.Events
 }
 
-// owns reports whether the name begins with one of the prefixes.
 func (n *Names) owns(k kind, name string) bool {
-	for _, prefix := range n.prefixes(k) {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.prefixes(k), func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// CheckEvent returns a [ReservedError] for an event of the module.
+// CheckEvent returns a [ReservedError] for an event that the names include.
 func (n *Names) CheckEvent(event string) error {
 	if n.owns(eventNames, event) {
 		return n.refusal(eventNames, event)
@@ -53,7 +48,7 @@ func (n *Names) refusal(k kind, name string) error {
 	return &ReservedError{Kind: string(k), Name: name, Owner: n.Owner, Instead: n.Instead}
 }
 
-// overlap returns an error if some name would belong to both.
+// overlap returns an error if a name could belong to both.
 func (n *Names) overlap(k kind, other *Names) error {
 	for _, a := range n.prefixes(k) {
 		for _, b := range other.prefixes(k) {
@@ -65,8 +60,8 @@ func (n *Names) overlap(k kind, other *Names) error {
 	return nil
 }
 
-// ReservedError says that a room or an event belongs to somebody else. Where a
-// handler returns it, the client is answered "forbidden".
+// ReservedError is the error for a room or event of another owner. If a handler returns it,
+// the client's answer is "forbidden".
 type ReservedError struct {
 	Kind    string // "room" or "event"
 	Name    string
@@ -79,5 +74,5 @@ func (e *ReservedError) Error() string {
 	return fmt.Sprintf("adapter: the %s %q belongs to %s: choose another name, or %s", e.Kind, e.Name, e.Owner, e.Instead)
 }
 
-// Unwrap returns what a client may see.
+// Unwrap returns the error that the client sees.
 func (e *ReservedError) Unwrap() error { return fault.ErrForbidden }

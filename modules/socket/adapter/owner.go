@@ -7,23 +7,22 @@ import (
 	"slices"
 )
 
-// Owner is the right to use some names of a [Hub]: those that a module has
-// reserved, or the program's, which are all others. An owner joins, watches and
-// sends to its own rooms only, and sends its own events or the program's. Its
-// methods may be called concurrently, [Owner.Intercept] only before the hub
-// starts.
+// Owner is a module's access to a [Hub]: to the rooms and events that the module has
+// reserved with [Hub.Reserve]. The program's Owner, which the Hub embeds, has all other
+// names. An Owner joins, watches and sends to its own rooms only. It sends its own events
+// and the program's. Its methods may be called concurrently, but call [Owner.Intercept]
+// before the hub starts.
 type Owner struct {
 	hub          *Hub
 	names        *Names
 	interceptors map[string]func(Envelope)
 }
 
-// Reserve makes names the module's that calls it, and returns the right to use
-// them. Call it before the hub starts. It returns an error if a prefix is empty
-// or if one name would have two owners.
+// Reserve reserves names for a module. Call it before the hub starts. It returns an error
+// for an empty prefix, and if a name would have two owners.
 //
-// The pointer is the module's key: called again with it, Reserve returns the
-// same Owner, at any time.
+// The pointer identifies the module: called again with the same pointer, at any time,
+// Reserve returns the same Owner.
 func (h *Hub) Reserve(names *Names) (*Owner, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -33,7 +32,7 @@ func (h *Hub) Reserve(names *Names) (*Owner, error) {
 		}
 	}
 	if h.started {
-		return nil, errors.New("adapter: names are reserved before the hub starts")
+		return nil, errors.New("adapter: names must be reserved before the hub starts")
 	}
 	var errs []error
 	for _, k := range []kind{roomNames, eventNames} {
@@ -56,7 +55,7 @@ func newOwner(h *Hub, names *Names) *Owner {
 	return &Owner{hub: h, names: names, interceptors: make(map[string]func(Envelope))}
 }
 
-// ownerOf returns whom a name belongs to.
+// ownerOf returns the owner of a name.
 func (h *Hub) ownerOf(k kind, name string) *Owner {
 	for _, o := range h.modules {
 		if o.names.owns(k, name) {
@@ -66,7 +65,7 @@ func (h *Hub) ownerOf(k kind, name string) *Owner {
 	return h.Owner
 }
 
-// CheckRoom returns a [ReservedError] for a room that is not the owner's.
+// CheckRoom returns a [ReservedError] for a room of another owner.
 func (o *Owner) CheckRoom(room string) error {
 	if owner := o.hub.ownerOf(roomNames, room); owner != o {
 		return owner.names.refusal(roomNames, room)
@@ -74,8 +73,8 @@ func (o *Owner) CheckRoom(room string) error {
 	return nil
 }
 
-// CheckEvent returns a [ReservedError] for an event that is neither the owner's
-// nor the program's.
+// CheckEvent returns a [ReservedError] for an event that is neither the owner's nor the
+// program's.
 func (o *Owner) CheckEvent(event string) error {
 	if owner := o.hub.ownerOf(eventNames, event); owner != o && owner != o.hub.Owner {
 		return owner.names.refusal(eventNames, event)
@@ -90,91 +89,98 @@ func (o *Owner) check(env Envelope) error {
 	return o.CheckEvent(env.Event)
 }
 
-// Intercept makes fn receive what other nodes send to the owner's rooms under
-// one event, instead of the rooms' sockets. The event is the owner's or the
-// program's. A module's own event without an interceptor is dropped. fn must not
-// block.
+// Intercept passes the envelopes that other nodes send to the owner's rooms under one event
+// to fn, instead of the rooms' sockets. The event is the owner's or the program's. A
+// module's event without an interceptor is dropped. fn must not block.
 func (o *Owner) Intercept(event string, fn func(Envelope)) { o.interceptors[event] = fn }
 
-// Join puts s into a room. Envelopes of other nodes begin to arrive soon
-// after; use [Owner.Watch] first where none may be missed. The error is a
-// [ReservedError].
+// Join adds s to a room. Envelopes of other nodes arrive soon afterwards; call
+// [Owner.Watch] first if none may be missed. The error is a [ReservedError].
 func (o *Owner) Join(room string, s Socket) error {
 	if err := o.CheckRoom(room); err != nil {
 		return err
 	}
-	o.hub.join(room, s)
+	o.hub.mu.Lock()
+	defer o.hub.mu.Unlock()
+	if o.hub.rooms.add(room, s) {
+		o.hub.addInterestLocked(room)
+	}
 	return nil
 }
 
-// Leave takes s out of a room. It does nothing in a room of another owner.
+// Leave removes s from a room. It does nothing for a room of another owner.
 func (o *Owner) Leave(room string, s Socket) {
-	if o.CheckRoom(room) == nil {
-		o.hub.leave(room, s)
+	if o.CheckRoom(room) != nil {
+		return
+	}
+	o.hub.mu.Lock()
+	defer o.hub.mu.Unlock()
+	if o.hub.rooms.remove(room, s) {
+		o.hub.removeInterestLocked(room)
 	}
 }
 
-// Sockets returns this node's sockets in a room, whoever owns it. The slice is
-// shared: read it only.
+// JoinLocal adds s to a room of the owner that other nodes do not send to.
+func (o *Owner) JoinLocal(room string, s Socket) {
+	if o.CheckRoom(room) == nil {
+		o.hub.rooms.add(room, s)
+	}
+}
+
+// LeaveLocal ends a [Owner.JoinLocal].
+func (o *Owner) LeaveLocal(room string, s Socket) {
+	if o.CheckRoom(room) == nil {
+		o.hub.rooms.remove(room, s)
+	}
+}
+
+// Sockets returns this node's sockets in a room, whoever owns it. Do not modify the slice:
+// it is shared.
 func (o *Owner) Sockets(room string) []Socket { return o.hub.rooms.sockets(room) }
 
-// Watch begins an interest in a room's envelopes without a socket, and waits
-// up to a second until they arrive. After an error they will arrive once the
-// adapter is healthy, unless it is a [ReservedError]. Every Watch needs its
-// [Owner.Unwatch].
+// Watch subscribes this node to a room without a socket, and waits up to a second until
+// envelopes arrive. A [ReservedError] is final. After any other error, envelopes arrive
+// once the adapter is healthy. Each Watch needs an [Owner.Unwatch], even after an error
+// that is not final.
 func (o *Owner) Watch(ctx context.Context, room string) error {
 	if err := o.CheckRoom(room); err != nil {
 		return err
 	}
-	return o.hub.watch(ctx, room)
-}
-
-// Unwatch ends an interest that [Owner.Watch] began.
-func (o *Owner) Unwatch(room string) {
-	if o.CheckRoom(room) == nil {
-		o.hub.unwatch(room)
+	o.hub.mu.Lock()
+	ready := o.hub.addInterestLocked(room)
+	o.hub.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+	defer cancel()
+	select {
+	case <-ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
-// Emit sends env to its room on every node: to this one's sockets first. An
-// error that is no [ReservedError] speaks of the other nodes only.
+// Unwatch ends one [Owner.Watch].
+func (o *Owner) Unwatch(room string) {
+	if o.CheckRoom(room) != nil {
+		return
+	}
+	o.hub.mu.Lock()
+	defer o.hub.mu.Unlock()
+	o.hub.removeInterestLocked(room)
+}
+
+// Emit sends env to its room on all nodes, to this node's sockets first. It waits until the
+// adapter has published env. After an error other than a [ReservedError], this node's
+// sockets were sent env, but other nodes may not have been reached.
 func (o *Owner) Emit(ctx context.Context, env Envelope) error {
 	if err := o.check(env); err != nil {
 		return err
 	}
-	o.hub.local(env)
+	o.hub.sendLocal(env)
 	return o.hub.adapter.Publish(ctx, env)
 }
 
-// Cast is Emit for what may be lost: it does not wait for the other nodes'
-// server, unless too much is on its way, and nobody hears whether they were
-// reached. They are sent to first, so that what takes time there begins while
-// this node's sockets are served. It drops what Emit refuses.
-func (o *Owner) Cast(ctx context.Context, env Envelope) {
-	if o.check(env) != nil {
-		return
-	}
-	sent := o.hub.adapter.Cast(ctx, env)
-	o.hub.local(env)
-	if !sent {
-		_ = o.hub.adapter.Publish(ctx, env)
-	}
-}
-
-// Tell is Cast for a caller who serves other rooms as well, and does not wait
-// for a large one: see [Owner.Deliver].
-func (o *Owner) Tell(ctx context.Context, env Envelope) {
-	if o.check(env) != nil {
-		return
-	}
-	sent := o.hub.adapter.Cast(ctx, env)
-	o.hub.deliver(env)
-	if !sent {
-		_ = o.hub.adapter.Publish(ctx, env)
-	}
-}
-
-// Publish sends env to the other nodes only. It refuses what Emit refuses.
+// Publish is [Owner.Emit] to the other nodes only.
 func (o *Owner) Publish(ctx context.Context, env Envelope) error {
 	if err := o.check(env); err != nil {
 		return err
@@ -182,19 +188,39 @@ func (o *Owner) Publish(ctx context.Context, env Envelope) error {
 	return o.hub.adapter.Publish(ctx, env)
 }
 
-// Local sends env to this node's sockets only. It drops what Emit refuses. When
-// it returns each has been sent it, so that what is sent next follows.
-func (o *Owner) Local(env Envelope) {
-	if o.check(env) == nil {
-		o.hub.local(env)
+// Cast is [Owner.Emit] for envelopes that may be lost. It does not wait for the adapter
+// unless too many envelopes are being published, and reports no error. Other nodes are sent
+// to first, so that they receive env while this node's sockets are written to.
+func (o *Owner) Cast(ctx context.Context, env Envelope) { o.cast(ctx, env, o.hub.sendLocal) }
+
+// CastQueued is [Owner.Cast] for a caller that serves other rooms too: it does not wait while a
+// large room is written to. See [Owner.EmitLocalQueued].
+func (o *Owner) CastQueued(ctx context.Context, env Envelope) { o.cast(ctx, env, o.hub.queueLocal) }
+
+func (o *Owner) cast(ctx context.Context, env Envelope, local func(Envelope)) {
+	if o.check(env) != nil {
+		return
+	}
+	sent := o.hub.adapter.Cast(ctx, env)
+	local(env)
+	if !sent {
+		_ = o.hub.adapter.Publish(ctx, env)
 	}
 }
 
-// Deliver is Local for what comes from another node. Where the room is large it
-// does not wait: a goroutine of the room sends env, after what came before. Too
-// much that waits there is dropped, and counted by [Hub.Overflow].
-func (o *Owner) Deliver(env Envelope) {
+// EmitLocal sends env to this node's sockets only. They have been sent env when it returns. It
+// drops an envelope with another owner's names.
+func (o *Owner) EmitLocal(env Envelope) {
 	if o.check(env) == nil {
-		o.hub.deliver(env)
+		o.hub.sendLocal(env)
+	}
+}
+
+// EmitLocalQueued is [Owner.EmitLocal] for envelopes of other nodes. If the room is large, it does not
+// wait: the room's goroutine sends env after the envelopes before it. A room's queue holds
+// 256 envelopes; further ones are dropped and counted by [Hub.Overflow].
+func (o *Owner) EmitLocalQueued(env Envelope) {
+	if o.check(env) == nil {
+		o.hub.queueLocal(env)
 	}
 }

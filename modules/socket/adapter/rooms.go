@@ -6,31 +6,31 @@ import (
 	"sync/atomic"
 )
 
-// rooms knows which sockets of this node are in which room.
+// rooms holds the sockets of this node by room.
 type rooms struct {
-	mu    sync.RWMutex
-	byKey map[string]*room
+	mu     sync.RWMutex
+	byName map[string]*room
 }
 
-// fewSockets is how many sockets a room finds without an index: most rooms are
-// one user's.
+// fewSockets is the size up to which a room has no index. Most rooms hold the sockets of one
+// user.
 const fewSockets = 8
 
-// room is the sockets that receive what is sent to one name, in the order in
-// which they came as far as others have not left: those that came one after
-// the other are near each other in memory, which a broadcast gains from.
+// room holds the sockets of one room in joining order, except that the last one moves to the
+// place of one that leaves. Sockets that joined together are close in memory, which makes
+// broadcasts faster.
 type room struct {
-	list  []Socket
-	lent  atomic.Bool    // readers may have the list: it is not modified any more
-	index map[Socket]int // places in the list; nil while it is short
+	list   []Socket
+	shared atomic.Bool    // a reader may hold the list: copy it before a change
+	index  map[Socket]int // positions in the list; nil for a short list
 }
 
-// add reports whether s is new in the room.
+// add reports whether s is new to the room.
 func (r *room) add(s Socket) bool {
 	if _, in := r.find(s); in {
 		return false
 	}
-	r.own(1)
+	r.unshare(1)
 	r.list = append(r.list, s)
 	switch {
 	case r.index != nil:
@@ -44,13 +44,13 @@ func (r *room) add(s Socket) bool {
 	return true
 }
 
-// remove reports whether s was in the room. The last socket takes its place.
+// remove reports whether s was in the room.
 func (r *room) remove(s Socket) bool {
 	i, in := r.find(s)
 	if !in {
 		return false
 	}
-	r.own(0)
+	r.unshare(0)
 	last := len(r.list) - 1
 	r.list[i] = r.list[last]
 	if r.index != nil {
@@ -62,59 +62,59 @@ func (r *room) remove(s Socket) bool {
 	return true
 }
 
-func (r *room) find(s Socket) (place int, in bool) {
+func (r *room) find(s Socket) (at int, in bool) {
 	if r.index != nil {
-		place, in = r.index[s]
-		return place, in
+		at, in = r.index[s]
+		return at, in
 	}
-	place = slices.Index(r.list, s)
-	return place, place >= 0
+	at = slices.Index(r.list, s)
+	return at, at >= 0
 }
 
-// own makes the list one that no reader has, with space for more.
-func (r *room) own(more int) {
-	if r.lent.Load() {
+// unshare copies the list if a reader may hold it, with space for more sockets.
+func (r *room) unshare(more int) {
+	if r.shared.Load() {
 		r.list = append(make([]Socket, 0, len(r.list)+more), r.list...)
-		r.lent.Store(false)
+		r.shared.Store(false)
 	}
 }
 
-func newRooms() *rooms { return &rooms{byKey: make(map[string]*room)} }
+func newRooms() *rooms { return &rooms{byName: make(map[string]*room)} }
 
-// add puts s into the room called key. It reports whether s is new there.
-func (r *rooms) add(key string, s Socket) bool {
+// add adds s to a room. It reports whether s is new there.
+func (r *rooms) add(name string, s Socket) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rm := r.byKey[key]
+	rm := r.byName[name]
 	if rm == nil {
 		rm = new(room)
-		r.byKey[key] = rm
+		r.byName[name] = rm
 	}
 	return rm.add(s)
 }
 
-// remove takes s out of the room called key. It reports whether s was there.
-func (r *rooms) remove(key string, s Socket) bool {
+// remove removes s from a room. It reports whether s was there.
+func (r *rooms) remove(name string, s Socket) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rm := r.byKey[key]
+	rm := r.byName[name]
 	if rm == nil || !rm.remove(s) {
 		return false
 	}
 	if len(rm.list) == 0 {
-		delete(r.byKey, key)
+		delete(r.byName, name)
 	}
 	return true
 }
 
-// sockets returns the room's sockets. The slice is shared: read it only.
-func (r *rooms) sockets(key string) []Socket {
+// sockets returns the room's sockets. Do not modify the slice: it is shared.
+func (r *rooms) sockets(name string) []Socket {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	rm := r.byKey[key]
+	rm := r.byName[name]
 	if rm == nil {
 		return nil
 	}
-	rm.lent.Store(true)
+	rm.shared.Store(true)
 	return rm.list
 }

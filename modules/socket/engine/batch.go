@@ -3,35 +3,38 @@ package engine
 import "sync"
 
 const (
-	// maxBatch is how many frames long a queue is reused.
+	// maxBatch is the capacity, in frames, up to which a batch is reused.
 	maxBatch = 1024
-	// gatherBuffer is how many bytes of gathered frames are written at once; a
-	// TLS record holds as much.
+	// gatherBuffer is how many bytes of gathered frames go into one write. A TLS
+	// record holds as many.
 	gatherBuffer = 16 << 10
 )
 
-// batch is a queue of frames. Only connections with something to write have
-// one: the engine keeps the others.
+// batch is a queue of frames. The engine pools batches: a connection has one only
+// while it has frames to write.
 type batch struct {
 	frames []*Frame
-	next   int // the first frame that is not wholly out
-	out    int // bytes of it that are
-	size   int // bytes that are not out
+	next   int // index of the first frame that is not fully written
+	out    int // bytes of that frame that are written
+	size   int // bytes not written yet
 	total  int // bytes of all frames
-	writes int // system calls that took part of it
+	lossy  int // bytes of the lossy ones, written or not
+	writes int // system calls that wrote some of them
 }
 
 func (b *batch) push(f *Frame) {
 	b.frames = append(b.frames, f)
 	b.size += f.Len()
 	b.total += f.Len()
+	if f.lossy {
+		b.lossy += f.Len()
+	}
 }
 
-// dropPong takes the last frame back if it is a pong. Nothing of the batch is
-// out yet.
+// dropPong removes the last frame if it is a pong. Call it before any write.
 func (b *batch) dropPong() {
 	last := len(b.frames) - 1
-	if last < 0 || b.frames[last].op() != opPong {
+	if last < 0 || b.frames[last].wire[0] != fin|byte(opPong) {
 		return
 	}
 	b.size -= b.frames[last].Len()
@@ -40,8 +43,8 @@ func (b *batch) dropPong() {
 	b.frames = b.frames[:last]
 }
 
-// chunk returns what is to be written next: a large or last frame as it is, or
-// as many frames as fit into buffer.
+// chunk returns the bytes to write next. It copies as many frames into buffer as
+// fit. A frame that is the last one or too large for buffer is not copied.
 func (b *batch) chunk(buffer []byte) []byte {
 	left := b.frames[b.next:]
 	head := left[0].wire[b.out:]
@@ -59,22 +62,8 @@ func (b *batch) chunk(buffer []byte) []byte {
 	return chunk
 }
 
-// group returns the frames that are to be written next together, and how many
-// bytes they have: limit at most, or a single larger frame. No frame is out in
-// part.
-func (b *batch) group(limit int) (frames []*Frame, size int) {
-	for _, f := range b.frames[b.next:] {
-		if size > 0 && size+f.Len() > limit {
-			break
-		}
-		frames = b.frames[b.next : b.next+len(frames)+1]
-		size += f.Len()
-	}
-	return frames, size
-}
-
-// wrote takes n bytes more as out.
-func (b *batch) wrote(n int) {
+// advance marks n more bytes as written.
+func (b *batch) advance(n int) {
 	if n > 0 {
 		b.writes++
 	}
@@ -86,7 +75,7 @@ func (b *batch) wrote(n int) {
 	}
 }
 
-// buffers lends connections what they need only while they write.
+// buffers pools what connections need only while they write.
 type buffers struct {
 	batches sync.Pool // of *batch
 	gathers sync.Pool // of *[]byte with gatherBuffer bytes

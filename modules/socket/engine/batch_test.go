@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestBatch writes batches through a network that takes what it likes: every
-// byte goes out once and in order.
+// TestBatch writes batches to a network that accepts random amounts. Each byte is
+// written once and in order.
 func TestBatch(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {
@@ -29,7 +29,7 @@ func TestBatch(t *testing.T) {
 				writes++
 			}
 			got = append(got, chunk[:n]...)
-			b.wrote(n)
+			b.advance(n)
 		}
 		if !bytes.Equal(got, want) || b.next != len(b.frames) || b.total != len(want) || b.writes != writes {
 			t.Fatalf("seed %d: wrote %q of %q: %s", seed, got, want, fmt.Sprintf("%+v", b))

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// BenchmarkFanOut writes one frame to many connections whose peers read and
-// throw away. Bursts come one after the other, so that frames are gathered;
-// quiet waits for the window between them, so that none is.
+// BenchmarkFanOut writes one frame to many connections whose peers discard it.
+// Without quiet, bursts follow each other and are gathered. With quiet, each burst
+// waits for the end of the window and is written directly.
 func BenchmarkFanOut(b *testing.B) {
 	for _, quiet := range []bool{false, true} {
 		for _, n := range []int{1, 100, 1000} {
@@ -52,7 +52,7 @@ func BenchmarkFanOut(b *testing.B) {
 	}
 }
 
-// arrived waits until so many frames were written.
+// arrived waits until the engine has written this many frames.
 func arrived(b *testing.B, s *testServer, frames int64) {
 	b.Helper()
 	for deadline := time.Now().Add(time.Minute); s.Stats().Frames < frames; runtime.Gosched() {

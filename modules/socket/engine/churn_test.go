@@ -17,14 +17,14 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// counting is a receiver that counts.
+// counting is a receiver that counts messages.
 type counting struct {
 	conn     *Conn
 	received int
 	closed   chan int // what was received, once
 }
 
-func (r *counting) Message([]byte) { r.received++ }
+func (r *counting) Message([]byte, bool) { r.received++ }
 
 func (*counting) Finish(context.Context) {}
 
@@ -33,9 +33,9 @@ func (r *counting) Closed(Reason) {
 	close(r.closed) // a second call would panic
 }
 
-// TestChurn opens and ends connections from all sides at once, again and again
-// on the same descriptors: each receiver hears of its end, once, and of all
-// that its client sent before it left; no descriptor is left open.
+// TestChurn opens connections and closes them from both sides, concurrently, so
+// that descriptors are reused. Each receiver gets all messages of its client and one
+// Closed. No descriptor stays open.
 func TestChurn(t *testing.T) { // alone: it counts descriptors
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which the garbage collector would close as well
 	for listener, serve := range listeners {
@@ -62,8 +62,8 @@ func TestChurn(t *testing.T) { // alone: it counts descriptors
 	}
 }
 
-// churn connects, sends and leaves. The receiver that it gets may be another
-// client's: those are alike.
+// churn connects, sends and leaves. It may get the receiver of another client, which
+// makes no difference.
 func churn(t *testing.T, s *testServer, receivers <-chan *counting, random *rand.Rand) {
 	t.Helper()
 	ws, resp, err := websocket.DefaultDialer.Dial(s.url(Plain), nil)
@@ -99,7 +99,8 @@ func churn(t *testing.T, s *testServer, receivers <-chan *counting, random *rand
 	receive(t, r.closed)
 }
 
-// TestNothingIsLostAtTheEnd: what a client sends and then leaves is received.
+// TestNothingIsLostAtTheEnd checks that messages sent right before the client leaves
+// are received.
 func TestNothingIsLostAtTheEnd(t *testing.T) {
 	t.Parallel()
 	for listener, serve := range listeners {
@@ -130,7 +131,7 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 	}
 }
 
-// descriptors returns how many are open.
+// descriptors returns the number of open file descriptors.
 func descriptors(t *testing.T) int {
 	t.Helper()
 	if runtime.GOOS != "linux" {

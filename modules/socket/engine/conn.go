@@ -7,110 +7,144 @@ import (
 )
 
 const (
-	// closeTimeout bounds a goodbye: flushing the queue and the peer's answer.
+	// closeTimeout bounds a closing connection: writing the queue and waiting
+	// for the client to close.
 	closeTimeout = time.Second
-	// lastTimeout is the same for a peer that is dead in all likelihood.
-	lastTimeout = 50 * time.Millisecond
+	// pollTimeout is closeTimeout for a client that has to send a request to hear
+	// of the end.
+	pollTimeout = 5 * time.Second
+	// deadTimeout is closeTimeout for a client that is probably dead.
+	deadTimeout = 50 * time.Millisecond
 )
 
-// transport carries frames to the client.
+// transport carries frames to one client.
 type transport interface {
-	// try hands over what the network takes at once, which may be nothing, and
-	// says how many bytes that was. It never blocks.
+	// try writes what the network takes without blocking, and returns how many
+	// bytes that was.
 	try(data []byte) (n int, err error)
-	// write blocks until all of b is handed over, at most until deadline.
-	// Neither is called while the other runs.
-	write(b *batch, deadline time.Time) error
-	// hold keeps the client from being read from, or lets it.
-	hold(on bool)
-	// linger reads and drops, for at most timeout, what the client still sends
-	// after it was told to stop.
+	// write writes all of b, blocking until deadline at most. It gathers frames
+	// in buffer. It never runs together with try.
+	write(b *batch, buffer []byte, deadline time.Time) error
+	// pause stops reading from the client, or resumes it.
+	pause(on bool)
+	// setConn makes c the connection that handles further input. Call it from
+	// the reader.
+	setConn(c *Conn)
+	// linger discards input for at most timeout, so that the client has time
+	// to read the close frame.
 	linger(timeout time.Duration)
-	// cut ends the transport at once: reading and writing fail.
+	// cut makes reading and writing fail from now on.
 	cut()
-	// close lets go of the transport, after all other calls.
+	// close releases the transport. It is the last call.
 	close()
 }
 
-// phase is where a connection is in its life.
+// phase is a stage in the life of a connection, in order.
 type phase uint8
 
 const (
 	opening phase = iota // frames wait for the transport
 	open
-	closing // the goodbye is queued, nothing may follow it
+	closing // the close frame is queued; further frames are dropped
 	closed  // nothing is written any more
 )
 
 // Conn is one connection. Its methods may be called concurrently.
 type Conn struct {
-	// What a broadcast touches comes first, near each other.
+	// A broadcast uses the first fields: they share cache lines.
 	engine    *Engine
-	mu        sync.Mutex // guards what follows, down to answered
+	mu        sync.Mutex // guards the fields from phase to stopWaiting
 	phase     phase
-	flush     flushState
-	quietAt   time.Duration      // from then on, by the engine's clock, a frame is written at once
-	transport transport          // nil while opening
-	queue     *batch             // nil: empty
-	inFlight  int                // bytes that somebody is writing
+	writer    writerState
+	windowEnd time.Duration      // on the engine's clock; frames sent later are written directly
+	transport transport          // nil while opening, and after the end
+	queue     *batch             // nil when empty
+	inFlight  int                // bytes being written
+	lossy     int                // and how many of them are those of lossy frames
+	waiting   []func()           // see WhenFree
 	paused    bool               // the client is not read from
-	reason    Reason             // why it ends; 0 while it does not
-	deadline  *time.Timer        // cuts a connection that is closing
-	settled   chan struct{}      // closed when nothing is being written any more; nil: nobody waits
-	answered  context.CancelFunc // ends the wait for the answers to a client that has left; nil: there is none
+	reason    Reason             // why the connection ends; 0 until then
+	deadline  *time.Timer        // cuts a closing connection
+	written   chan struct{}      // closed when the current write ends; nil if nobody waits
+	stopReply context.CancelFunc // ends Receiver.Finish; nil if it does not run
 
-	id       string
-	protocol Protocol
-	receiver Receiver
-	beat     heartbeat
-	inbound  *inbound // for who reads; nil: nothing has come in part
+	protocol  Protocol
+	polling   *polling      // nil if the connection began with a WebSocket
+	session   *Conn         // the polling session that this WebSocket is tried for; usually nil
+	controls  time.Duration // when all control packets are paid for, on the engine's clock; used by the reader only
+	replaced  bool          // session has the transport now; used by the reader only
+	receiver  Receiver
+	heartbeat heartbeat
+	inbound   *inbound // used by the reader only; nil if no input is incomplete
 }
 
-// ID returns the connection's id: 20 characters of URL-safe base64. It is a
-// secret: whoever knows it may speak for the connection.
-func (c *Conn) ID() string { return c.id }
-
-// Protocol returns what is spoken over the connection.
-func (c *Conn) Protocol() Protocol { return c.protocol }
-
-// Close says goodbye after what is queued and closes the connection, at the
-// latest after a second. It does not wait. The first reason that is given is
-// the one that counts.
+// Close writes what is queued and a close frame, and closes the connection after
+// at most a second. It does not block. If it is called more than once, the first
+// reason counts.
 func (c *Conn) Close(reason Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.phase < closing {
-		c.goodbyeLocked(reason, reason.closeFrame(c.protocol))
+	c.beginCloseLocked(reason)
+}
+
+// beginCloseLocked starts closing with what tells the client, unless the
+// connection is closing already.
+func (c *Conn) beginCloseLocked(reason Reason) {
+	switch {
+	case c.phase >= closing:
+	case c.isPollingLocked(): // GET requests tell the client
+		c.closeLocked(reason, nil)
+	default:
+		c.closeLocked(reason, reason.closeFrame(c.protocol))
 	}
 }
 
-// goodbyeLocked queues the last frame, if there is one.
-func (c *Conn) goodbyeLocked(reason Reason, last *Frame) {
+// fail closes the connection of a client that breaks the Engine.IO protocol. By
+// polling, its next request gets an error.
+func (c *Conn) fail(reason Reason) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isPollingLocked() && c.polling.wake == nil {
+		c.cutLocked(reason)
+		return
+	}
+	c.beginCloseLocked(reason)
+}
+
+// closeLocked queues last, which may be nil, and starts closing.
+func (c *Conn) closeLocked(reason Reason, last *Frame) {
 	c.reason = reason
-	c.endLocked(closing)
+	c.enterLocked(closing)
 	if last != nil {
 		c.pushLocked(last)
 	}
 	c.scheduleLocked()
 	timeout := closeTimeout
-	if reason == PingTimeout {
-		timeout = lastTimeout
+	switch {
+	case reason == PingTimeout:
+		timeout = deadTimeout
+	case c.isPollingLocked() && reason != Drained:
+		timeout = pollTimeout
 	}
 	c.deadline = time.AfterFunc(timeout, func() { c.cut(reason) })
 }
 
-// endLocked enters one of the last two phases.
-func (c *Conn) endLocked(p phase) {
+// enterLocked enters phase closing or closed.
+func (c *Conn) enterLocked(p phase) {
 	c.phase = p
-	if c.answered != nil {
-		c.answered()
-		c.answered = nil
+	if c.stopReply != nil {
+		c.stopReply()
+		c.stopReply = nil
 	}
+	c.wakePollLocked()
+	c.resumeLocked()
 }
 
-// opened gives the connection its transport: what is queued goes out.
+// opened sets the transport and writes what is queued.
 func (c *Conn) opened(t transport) {
-	c.beat.start(c) // before there can be an end, which stops it
+	if c.session == nil {
+		c.heartbeat.start(c) // first: the connection's end stops it
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.transport = t
@@ -120,32 +154,32 @@ func (c *Conn) opened(t transport) {
 	if c.queue != nil {
 		c.flushLocked()
 	}
-	t.hold(c.paused)
-	if c.phase == closed { // while it was being opened
+	t.pause(c.paused)
+	if c.phase == closed { // it was cut during the upgrade
 		t.cut()
 	}
 }
 
-// leave ends the connection of a client that sends no more: what it has asked
-// for is answered, then its goodbye is, with the same code, and the connection
-// ends when leave returns. Without a goodbye code is 0.
-func (c *Conn) leave(code int) {
-	c.finish()
+// peerClosed handles the end of the client's stream. It waits for the replies to
+// earlier messages and sends a close frame with the client's code. The
+// connection may be released when it returns. Code 0 sends no close frame.
+func (c *Conn) peerClosed(code int) {
+	c.awaitReplies()
 	var answer *Frame
 	if code != 0 {
 		answer = closeFrame(code, "")
 	}
 	c.mu.Lock()
 	if c.phase == open {
-		c.goodbyeLocked(TransportClose, answer)
+		c.closeLocked(TransportClose, answer)
 	}
 	c.mu.Unlock()
-	c.settle()
+	c.awaitWrite()
 }
 
-// finish waits for the answers to what the client has sent, while the connection
-// is open.
-func (c *Conn) finish() {
+// awaitReplies waits for the replies to the client's messages while the
+// connection is open.
+func (c *Conn) awaitReplies() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	c.mu.Lock()
@@ -153,54 +187,55 @@ func (c *Conn) finish() {
 		c.mu.Unlock()
 		return
 	}
-	c.answered = cancel
+	c.stopReply = cancel
 	c.mu.Unlock()
-	c.beat.stop() // the client cannot answer
+	c.heartbeat.stop() // the client can no longer answer it
 	c.receiver.Finish(ctx)
 }
 
-// abandon notes that the client cannot be read from any more. A client that
-// broke WebSocket is told so, and gets a moment to hear it.
-func (c *Conn) abandon(reason Reason, tell bool) {
+// stopReading handles input that cannot be read. If notify is set, the client
+// broke the protocol: it gets a close frame and closeTimeout to read it.
+func (c *Conn) stopReading(reason Reason, notify bool) {
 	c.mu.Lock()
-	tell = tell && c.phase == open
-	if tell {
-		c.discardLocked()
-		c.goodbyeLocked(reason, closeFrame(reason.Code(), reason.String()))
-	} else {
-		if c.reason == 0 {
-			c.reason = reason
-		}
-		c.endLocked(closed)
-		c.discardLocked()
+	if !notify || c.phase != open {
+		c.cutLocked(reason)
+		c.mu.Unlock()
+		return
 	}
+	c.discardQueueLocked()
+	c.closeLocked(reason, closeFrame(reason.Code(), reason.String()))
 	t := c.transport
 	c.mu.Unlock()
-	if tell {
-		c.settle()
-		t.linger(closeTimeout)
-	}
+	c.awaitWrite()
+	t.linger(closeTimeout)
 }
 
-// cut ends the connection at once. The receiver hears of it from who reads.
+// cut ends the connection at once. The reader notices and calls release.
 func (c *Conn) cut(reason Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.reason == 0 {
-		c.reason = reason
-	}
-	c.endLocked(closed)
-	c.discardLocked()
+	c.cutLocked(reason)
 	if c.transport != nil {
 		c.transport.cut()
 	}
 }
 
-// ended is the last act for a connection that is read from no more.
-func (c *Conn) ended() {
-	c.beat.stop()
-	c.cut(TransportError) // unless there is a better reason
-	c.settle()
+// cutLocked drops the queue and stops all writing. An earlier reason counts.
+func (c *Conn) cutLocked(reason Reason) {
+	if c.reason == 0 {
+		c.reason = reason
+	}
+	c.enterLocked(closed)
+	c.discardQueueLocked()
+	c.releaseLocked()
+}
+
+// release closes the transport and tells the receiver. Call it once, when
+// nothing is read any more.
+func (c *Conn) release() {
+	c.heartbeat.stop()
+	c.cut(TransportError) // an earlier reason counts
+	c.awaitWrite()
 	c.mu.Lock()
 	reason, t := c.reason, c.transport
 	c.transport = nil
@@ -211,43 +246,35 @@ func (c *Conn) ended() {
 	if t != nil {
 		t.close()
 	}
+	if c.polling != nil {
+		c.polling.end(c)
+		defer c.polling.input.Unlock()
+	}
 	c.engine.log.Debug("engine: a connection ended", "reason", reason.String())
 	c.receiver.Closed(reason)
-	c.engine.remove(c) // last: who waits for the engine waits for the receivers
+	c.engine.remove(c) // last: a drain waits for the receivers too
 }
 
-// end is the end of a connection that the poller has read from.
-func (c *Conn) end(end ending) {
-	c.inbound = nil // the client may stay for a second
-	if end.reason == TransportClose {
-		c.leave(end.code)
-	}
-	c.abandon(end.reason, end.tell)
-	c.ended()
-}
-
-// Pause keeps the engine from reading on until [Conn.Resume]: what the client
-// sends waits in the network. Messages that have been read already, of 16 KiB
-// at most, are still delivered. It is for a [Receiver] that has enough.
-func (c *Conn) Pause() { c.hold(true) }
-
-// Resume ends a pause.
-func (c *Conn) Resume() { c.hold(false) }
-
-func (c *Conn) hold(on bool) {
-	c.beat.mu.Lock() // so that it is told the same, whoever else calls
-	defer c.beat.mu.Unlock()
-	c.beat.pauseLocked(on)
+// Pause stops reading from the client, or resumes it. While paused, the client's
+// data waits in the network; up to 16 KiB that were read before are still
+// delivered. A [Receiver] pauses its connection when it cannot keep up.
+func (c *Conn) Pause(on bool) {
+	c.heartbeat.mu.Lock() // held to the end, so that concurrent calls keep their order
+	defer c.heartbeat.mu.Unlock()
+	c.heartbeat.pauseLocked(on)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.paused = on
-	if c.transport != nil && c.phase != closed { // who reads finds the end
-		c.transport.hold(on)
+	if !on {
+		c.resumeLocked()
+	}
+	if c.transport != nil && c.phase != closed { // a closed connection is read from to its end
+		c.transport.pause(on)
 	}
 }
 
-// alive reports whether messages are still taken.
-func (c *Conn) alive() bool {
+// isOpen reports whether messages are still accepted.
+func (c *Conn) isOpen() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.phase == open

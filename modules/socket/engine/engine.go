@@ -1,210 +1,197 @@
 package engine
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/moim-live/moim/internal/origins"
 )
 
-// Config bounds connections. Zero values mean the defaults.
+// Config sets the limits of connections. All durations and sizes are required.
 type Config struct {
-	MaxFrame     int64         // bytes a client may send in one message; default 64 KiB
-	MaxBacklog   int           // bytes queued for one connection; default 1 MiB
-	Gather       time.Duration // how long frames for a busy connection are gathered; default 5 ms
-	PingInterval time.Duration // between heartbeats; default 25 s
-	PingTimeout  time.Duration // for the answer to one; default 20 s
-	Origins      []string      // allowed browser origins; empty: same origin; "*": any
+	MaxFrame     int64         // bytes in one message from a client
+	MaxBacklog   int           // bytes queued for one connection
+	Gather       time.Duration // how long frames for a busy connection are gathered
+	PingInterval time.Duration // time between heartbeats
+	PingTimeout  time.Duration // time to answer a heartbeat
+	Polling      bool          // Engine.IO clients may use HTTP long polling
+	WebSocket    bool          // Engine.IO clients may use WebSockets
+	Origins      origins.List  // allowed browser origins
+	Cookie       string        // name of a cookie with a polling session's id; empty: none
+
+	// Node begins the ids of polling sessions. It has [NodeLength] characters of
+	// base64url, or none.
+	Node string
+	// Forward passes a request for a session of another node to it. It reports false
+	// if it cannot; unknown is the answer for a session that nobody has. It may be nil.
+	Forward func(w http.ResponseWriter, r *http.Request, node string, unknown http.Handler) bool
 }
 
-func (c Config) withDefaults() Config {
-	c.MaxFrame = cmp.Or(c.MaxFrame, 64<<10)
-	c.MaxBacklog = cmp.Or(c.MaxBacklog, 1<<20)
-	c.Gather = cmp.Or(c.Gather, 5*time.Millisecond)
-	c.PingInterval = cmp.Or(c.PingInterval, 25*time.Second)
-	c.PingTimeout = cmp.Or(c.PingTimeout, 20*time.Second)
-	origins := make([]string, len(c.Origins))
-	for i, origin := range c.Origins {
-		origins[i] = strings.TrimSuffix(origin, "/")
-	}
-	c.Origins = origins
-	return c
-}
+// NodeLength is the length of [Config].Node. The rest of an id is random: 72 bits.
+const NodeLength = 8
 
-// Handshake is what a connection was opened with. Header is the request's own:
-// whoever serves it leaves it alone from then on.
+// Handshake describes the request that opens a connection.
 type Handshake struct {
-	Header     http.Header
+	Header     http.Header // of the request itself: nobody else may modify it any more
 	Query      url.Values
 	RemoteAddr string // host:port
 	Protocol   Protocol
-	// Context carries the values of the request's context. It has no end: do
+	// Context carries the values of the request's context, but never ends. Do
 	// not keep it longer than the connection.
-	Context context.Context //nolint:containedctx // as http.Request holds one
+	Context context.Context //nolint:containedctx // http.Request holds one too
 }
 
-// Receiver takes what one connection receives. Its methods are called by one
-// goroutine at a time, and must neither panic nor block: other connections may
-// wait for it. Who has enough calls [Conn.Pause]; the heartbeat waits meanwhile.
+// Receiver handles the input of one connection. One goroutine calls it at a time.
+// Its methods must not panic, and block only where it is said so, because other
+// connections wait for the goroutine. A receiver that cannot keep up calls
+// [Conn.Pause].
 type Receiver interface {
-	// Message takes one message. data is valid during the call only.
-	Message(data []byte)
-	// Finish is called when the client has said that it sends no more, before
-	// Closed: what is sent until it returns still reaches the client. It
-	// returns when all messages are answered or when ctx ends, because the
-	// connection does. It may block. It is not called for other ends.
+	// Message handles one message, which is text unless binary is set. data is
+	// valid during the call only. It must not block.
+	Message(data []byte, binary bool)
+	// Finish is called before Closed if the client has ended its stream.
+	// Frames sent before Finish returns still reach the client. Return when all
+	// messages are answered, or when ctx ends with the connection. It may
+	// block.
 	Finish(ctx context.Context)
-	// Closed is called exactly once, last. It may block.
+	// Closed is the last call. It is called exactly once, and may block.
 	Closed(reason Reason)
 }
 
-// Accept decides on a new connection before it is upgraded and returns who
-// receives from it. Frames sent meanwhile go out once it is open, after
-// Engine.IO's open packet. An error refuses the connection, and Closed is not
-// called; an error that is an http.Handler answers the request.
+// Accept decides whether to admit a connection, before the upgrade, and returns
+// its receiver. Frames sent before Accept returns go out after the upgrade and
+// after Engine.IO's open packet. An error refuses the connection, and Closed is
+// not called. If the error is an [http.Handler], it answers the request.
 type Accept func(c *Conn, h Handshake) (Receiver, error)
 
-// Stats counts since the engine was made, but for Connections.
+// Stats are counters since the engine was made, except Connections.
 type Stats struct {
-	Connections   int64 // open now, and those being opened or closed
+	Connections   int64 // open now, including those being opened or closed
 	Accepted      int64
-	SlowConsumers int64 // connections that were closed for their backlog
+	SlowConsumers int64 // connections closed because of their backlog
+	Dropped       int64 // lossy frames that were dropped
 	Frames        int64 // written
 	Bytes         int64 // written
 	Writes        int64 // system calls that wrote them
 }
 
-// Engine accepts connections and owns them. It is safe for concurrent use.
+// Engine accepts connections and owns them. Its methods may be called
+// concurrently.
 type Engine struct {
-	cfg     Config
-	accept  Accept
-	log     *slog.Logger
-	sockets *webSockets
-	ids     ids
-	buffers *buffers
-	began   time.Time
-	stats   counters
-	// openTail is the open packet after its sid, which is URL-safe base64.
-	openTail []byte
-
-	gatherer gatherer
-	poller   poller
+	cfg      Config
+	accept   Accept
+	log      *slog.Logger
+	upgrader *upgrader
+	buffers  *buffers
+	start    time.Time
+	stats    counters
+	// refusedAt is when a refused origin was logged, in nanoseconds after start.
+	refusedAt atomic.Int64
+	gatherer  gatherer
+	poller    poller
 
 	mu       sync.Mutex
-	conns    map[*Conn]struct{} // melody's own set misses those being accepted
+	conns    map[*Conn]struct{} // melody's own set lacks those being accepted
+	sessions map[string]*Conn   // those that began with polling, by sid
 	draining bool
-	empty    chan struct{} // closed when the last connection of a drain is gone
+	empty    chan struct{} // closed when draining and all connections are gone
 }
 
-// New returns an engine. It does no I/O. Clients reach it by
-// [Engine.ServeEngineIO] and [Engine.ServePlain].
+// New returns an engine. It does no I/O and starts no goroutine. Clients connect
+// through [Engine.ServeEngineIO] and [Engine.ServePlain].
 func New(cfg Config, accept Accept, log *slog.Logger) *Engine {
-	e := &Engine{
-		cfg:     cfg.withDefaults(),
-		accept:  accept,
-		log:     log,
-		buffers: newBuffers(),
-		began:   time.Now(),
-		conns:   make(map[*Conn]struct{}),
-		empty:   make(chan struct{}),
+	return &Engine{
+		cfg:      cfg,
+		accept:   accept,
+		log:      log,
+		upgrader: newUpgrader(cfg.MaxFrame),
+		buffers:  newBuffers(),
+		start:    time.Now(),
+		gatherer: gatherer{window: cfg.Gather},
+		conns:    make(map[*Conn]struct{}),
+		sessions: make(map[string]*Conn),
+		empty:    make(chan struct{}),
 	}
-	e.gatherer.window = e.cfg.Gather
-	e.openTail = fmt.Appendf(nil, `","upgrades":[],"pingInterval":%d,"pingTimeout":%d,"maxPayload":%d}`,
-		e.cfg.PingInterval.Milliseconds(), e.cfg.PingTimeout.Milliseconds(), e.cfg.MaxFrame)
-	e.sockets = newWebSockets(e)
-	return e
 }
 
-// Start has nothing to do: requests bring the work.
-func (e *Engine) Start(context.Context) error { return nil }
-
-// Stop is [Engine.Drain]. After it returned nil no receiver is called any
-// more. A stopped engine cannot be started again.
-func (e *Engine) Stop(ctx context.Context) error { return e.Drain(ctx) }
+// openPacket returns the first packet of an Engine.IO session.
+func (e *Engine) openPacket(sid string, upgrade bool) []byte {
+	upgrades := ""
+	if upgrade {
+		upgrades = `"websocket"`
+	}
+	return fmt.Appendf(nil, `0{"sid":"%s","upgrades":[%s],"pingInterval":%d,"pingTimeout":%d,"maxPayload":%d}`,
+		sid, upgrades, e.cfg.PingInterval.Milliseconds(), e.cfg.PingTimeout.Milliseconds(), e.cfg.MaxFrame)
+}
 
 const (
-	// drainPace bounds the time between two connections closed by a drain, and
-	// drainSpan the time for all of them when the context has no deadline.
-	drainPace = 10 * time.Millisecond
-	drainSpan = 5 * time.Second
+	drainPace = 10 * time.Millisecond // longest time between two closes of a drain
+	drainSpan = 5 * time.Second       // longest time over which a drain spreads its closes
 )
 
-// Drain accepts no new connections and closes the open ones as [Drained], one
-// after the other over at most half of the time that ctx leaves, so that their
-// clients do not all come back at once. It returns when the last one is gone
-// and its receiver knows; when ctx ends it cuts those that are left and returns
-// ctx's error.
+// Drain refuses new connections and closes the open ones as [Drained]. It spreads
+// the closes over at most half of the time until ctx's deadline, so that clients
+// do not all reconnect at once. It returns when all connections are gone and no
+// receiver will be called any more. When ctx ends, it cuts the remaining
+// connections and returns ctx's error. A drained engine cannot be used again.
 func (e *Engine) Drain(ctx context.Context) error {
-	conns := e.refuseMore()
+	conns := e.beginDrain()
 	span := min(drainSpan, drainPace*time.Duration(len(conns)))
 	if deadline, ok := ctx.Deadline(); ok {
 		span = min(span, time.Until(deadline)/2)
 	}
-	start := time.Now()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	began := time.Now()
 	for i, c := range conns {
-		timer.Reset(time.Until(start.Add(span * time.Duration(i) / time.Duration(len(conns)))))
+		next := began.Add(span * time.Duration(i) / time.Duration(len(conns)))
 		select {
-		case <-timer.C:
+		case <-time.After(time.Until(next)):
 		case <-ctx.Done():
 		}
 		c.Close(Drained)
 	}
 	select {
 	case <-e.empty:
-		e.poller.stopped()
-		return e.sockets.work.Finish(ctx)
+		e.poller.wait()
+		return e.upgrader.readers.Finish(ctx)
 	case <-ctx.Done():
 	}
 	for _, c := range conns {
 		c.cut(Drained)
 	}
-	_ = e.sockets.work.Finish(ctx) // its goroutines end with the connections
+	_ = e.upgrader.readers.Finish(ctx) // they end with their connections
 	return ctx.Err()
 }
 
-// CloseAll closes the open connections for reason, at once, and goes on to
-// accept new ones.
+// CloseAll closes the open connections at once, and goes on to accept new ones.
 func (e *Engine) CloseAll(reason Reason) {
-	for _, c := range e.connections() {
+	e.mu.Lock()
+	conns := slices.Collect(maps.Keys(e.conns))
+	e.mu.Unlock()
+	for _, c := range conns {
 		c.Close(reason)
 	}
 }
 
-func (e *Engine) connections() []*Conn {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.connectionsLocked()
-}
-
-func (e *Engine) connectionsLocked() []*Conn {
-	conns := make([]*Conn, 0, len(e.conns))
-	for c := range e.conns {
-		conns = append(conns, c)
-	}
-	return conns
-}
-
-// refuseMore begins a drain and returns the connections that there are.
-func (e *Engine) refuseMore() []*Conn {
+// beginDrain makes add refuse connections and returns the present ones.
+func (e *Engine) beginDrain() []*Conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.draining && len(e.conns) == 0 {
-		e.emptiedLocked()
+		e.drainedLocked()
 	}
 	e.draining = true
-	return e.connectionsLocked()
+	return slices.Collect(maps.Keys(e.conns))
 }
 
-// Len returns the number of connections, those being opened or closed included.
+// Len returns the number of connections, including those being opened or closed.
 func (e *Engine) Len() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -217,20 +204,17 @@ func (e *Engine) Stats() Stats {
 		Connections:   int64(e.Len()),
 		Accepted:      e.stats.accepted.Load(),
 		SlowConsumers: e.stats.slow.Load(),
+		Dropped:       e.stats.dropped.Load(),
 		Frames:        e.stats.frames.Load(),
 		Bytes:         e.stats.bytes.Load(),
 		Writes:        e.stats.writes.Load(),
 	}
 }
 
-// now is the engine's clock.
-func (e *Engine) now() time.Duration { return time.Since(e.began) }
+// now returns the time on the engine's clock, which starts at 0.
+func (e *Engine) now() time.Duration { return time.Since(e.start) }
 
-// counters are what [Engine.Stats] reads.
-type counters struct{ accepted, slow, frames, bytes, writes atomic.Int64 }
-
-// count counts a batch that is out.
-func (s *counters) count(b *batch) { s.add(len(b.frames), b.total, b.writes) }
+type counters struct{ accepted, slow, dropped, frames, bytes, writes atomic.Int64 }
 
 func (s *counters) add(frames, bytes, writes int) {
 	s.frames.Add(int64(frames))
@@ -238,16 +222,32 @@ func (s *counters) add(frames, bytes, writes int) {
 	s.writes.Add(int64(writes))
 }
 
-var errDraining = errors.New("engine: draining")
-
-// add makes c one of the engine's; every add needs its remove.
-func (e *Engine) add(c *Conn) error {
+// add registers c, or reports false if the engine drains.
+func (e *Engine) add(c *Conn) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.draining {
-		return errDraining
+		return false
 	}
 	e.conns[c] = struct{}{}
+	if c.polling != nil {
+		e.sessions[c.polling.sid] = c
+	}
+	return true
+}
+
+// lookup returns the session that began with polling and has a sid, or nil.
+func (e *Engine) lookup(sid string) *Conn {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.sessions[sid]
+}
+
+// Receiver returns the receiver of an open session that began with polling, or nil.
+func (e *Engine) Receiver(sid string) Receiver {
+	if c := e.lookup(sid); c != nil {
+		return c.receiver
+	}
 	return nil
 }
 
@@ -255,13 +255,15 @@ func (e *Engine) remove(c *Conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.conns, c)
+	if c.polling != nil {
+		delete(e.sessions, c.polling.sid)
+	}
 	if e.draining && len(e.conns) == 0 {
-		e.emptiedLocked()
+		e.drainedLocked()
 	}
 }
 
-// emptiedLocked ends a drain.
-func (e *Engine) emptiedLocked() {
+func (e *Engine) drainedLocked() {
 	e.poller.stop()
 	close(e.empty)
 }

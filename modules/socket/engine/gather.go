@@ -1,22 +1,23 @@
 package engine
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
 
-// gatherer ends the windows of all connections: one timer for those whose
-// windows began within a window of each other.
+// gatherer ends the gathering windows of all connections. Windows that begin
+// within one window of each other share a timer.
 type gatherer struct {
 	window time.Duration
 
 	mu      sync.Mutex
 	timer   *time.Timer // nil before the first window
-	waiting []*Conn     // the timer is armed while there are any
-	spare   []*Conn     // memory for the next ones
+	waiting []*Conn     // the timer runs while there are any
+	spare   []*Conn     // reused as waiting
 }
 
-// add makes c hear of its window's end: within a window from now.
+// add calls c.windowEnded within a window from now.
 func (g *gatherer) add(c *Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -24,22 +25,38 @@ func (g *gatherer) add(c *Conn) {
 	switch {
 	case len(g.waiting) > 1:
 	case g.timer == nil:
-		g.timer = time.AfterFunc(g.window, g.tick)
+		g.timer = time.AfterFunc(g.window, g.fire)
 	default:
 		g.timer.Reset(g.window)
 	}
 }
 
-// tick runs in the timer's goroutine. Where writing takes longer than a window
-// the next tick runs beside it.
-func (g *gatherer) tick() {
+// fire runs in the timer's goroutine. If writing takes longer than a window, two
+// calls overlap.
+func (g *gatherer) fire() {
 	g.mu.Lock()
 	conns := g.waiting
 	g.waiting, g.spare = g.spare, nil
 	g.mu.Unlock()
-	InTurns(conns, (*Conn).gathered)
+	ForEach(conns, (*Conn).windowEnded)
 	clear(conns)
 	g.mu.Lock()
 	g.spare = conns[:0]
 	g.mu.Unlock()
+}
+
+// YieldAfter is how many connections one goroutine writes to before it yields.
+// That takes some hundred microseconds. Without yielding, other goroutines could
+// wait for 10 ms, until the scheduler preempts the loop.
+const YieldAfter = 64
+
+// ForEach calls write for each item and yields to other goroutines after every
+// [YieldAfter] calls.
+func ForEach[T any](items []T, write func(T)) {
+	for i, item := range items {
+		if i > 0 && i%YieldAfter == 0 {
+			runtime.Gosched()
+		}
+		write(item)
+	}
 }

@@ -2,18 +2,19 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gorilla/websocket"
 )
 
-// refusal is an Engine.IO error: its code, and what Node says with it.
+// refusal is an error of the Engine.IO protocol, with the message of Node's server.
 type refusal struct {
 	code    int
 	message string
@@ -28,39 +29,96 @@ var (
 	errVersion   = refusal{5, "Unsupported protocol version"}
 )
 
-// retryAfter is what a draining node tells clients to wait, in seconds.
-const retryAfter = 1
-
-// ServeEngineIO answers a request of the Engine.IO endpoint: a WebSocket handshake
-// with EIO=4 and transport=websocket; anything else gets Engine.IO's error.
+// ServeEngineIO serves the Engine.IO endpoint: the requests of HTTP long polling
+// and the handshakes of WebSockets. It answers others with Engine.IO's errors. It
+// adds the CORS headers for allowed origins.
 func (e *Engine) ServeEngineIO(w http.ResponseWriter, r *http.Request) {
+	allowed := e.cfg.Origins.AllowCORS(w.Header(), r)
+	if allowed && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+		answerPreflight(w, r)
+		return
+	}
 	q := r.URL.Query()
+	transport, sid := q.Get("transport"), q.Get("sid")
 	switch {
-	case q.Get("transport") != "websocket":
+	case !e.serves(transport):
 		errTransport.answer(w, r)
-	case q.Get("sid") != "": // sessions that came over WebSocket stay there
-		errSession.answer(w, r)
+	case !allowed:
+		e.refuseOrigin(r)
+		errForbidden.with(originRefused).answer(w, r)
+	case sid != "":
+		e.resume(w, r, sid, transport)
 	case r.Method != http.MethodGet:
 		errMethod.answer(w, r)
-	case !websocket.IsWebSocketUpgrade(r):
+	case transport == "websocket" && !websocket.IsWebSocketUpgrade(r):
 		errRequest.answer(w, r)
-	case !e.originAllowed(r):
-		errForbidden.answer(w, r)
 	case q.Get("EIO") != "4":
 		errVersion.answer(w, r)
+	case transport == "polling":
+		if c := e.admit(w, r, EngineIO, q, &polling{sid: e.newSID()}); c != nil {
+			e.openPolling(w, c)
+		}
 	case refuseUpgrade(w, r):
 	default:
 		e.serve(w, r, EngineIO, q)
 	}
 }
 
-// ServePlain answers a request of the plain WebSocket endpoint. Of the subprotocols
-// that a client offers it selects moim; the others may carry its token.
+// serves reports whether clients may use a transport.
+func (e *Engine) serves(transport string) bool {
+	return transport == "polling" && e.cfg.Polling || transport == "websocket" && e.cfg.WebSocket
+}
+
+// resume serves a request of an open session.
+func (e *Engine) resume(w http.ResponseWriter, r *http.Request, sid, transport string) {
+	c := e.lookup(sid)
+	upgrade := websocket.IsWebSocketUpgrade(r)
+	switch {
+	case c == nil && e.forward(w, r, sid):
+	case c == nil:
+		errSession.answer(w, r)
+	case upgrade != (transport == "websocket"):
+		errRequest.answer(w, r)
+	case !upgrade:
+		c.servePolling(w, r)
+	case refuseUpgrade(w, r):
+	default:
+		c.serveUpgrade(w, r)
+	}
+}
+
+// newSID returns the id of a polling session.
+func (e *Engine) newSID() string { return e.cfg.Node + NewID()[len(e.cfg.Node):] }
+
+// forward passes a request for a session of another node to it, if it can.
+func (e *Engine) forward(w http.ResponseWriter, r *http.Request, sid string) bool {
+	if e.cfg.Forward == nil || len(sid) <= NodeLength || sid[:NodeLength] == e.cfg.Node {
+		return false
+	}
+	return e.cfg.Forward(w, r, sid[:NodeLength], http.HandlerFunc(errSession.answer))
+}
+
+// answerPreflight answers a browser that asks whether it may send a request of
+// another origin.
+func answerPreflight(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Methods", "GET, POST")
+	if headers := r.Header.Values("Access-Control-Request-Headers"); len(headers) > 0 {
+		h["Access-Control-Allow-Headers"] = headers
+		h.Add("Vary", "Access-Control-Request-Headers")
+	}
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// ServePlain serves the plain WebSocket endpoint. It selects the subprotocol moim;
+// another subprotocol may carry the client's token.
 func (e *Engine) ServePlain(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case refuseUpgrade(w, r):
-	case !e.originAllowed(r):
-		http.Error(w, "this origin is not allowed: see http.origins", http.StatusForbidden)
+	case !e.cfg.Origins.Allows(r):
+		e.refuseOrigin(r)
+		http.Error(w, originRefused, http.StatusForbidden)
 	default:
 		e.serve(w, r, Plain, r.URL.Query())
 	}
@@ -68,15 +126,28 @@ func (e *Engine) ServePlain(w http.ResponseWriter, r *http.Request) {
 
 // serve accepts a connection and upgrades it.
 func (e *Engine) serve(w http.ResponseWriter, r *http.Request, p Protocol, q url.Values) {
-	c := &Conn{engine: e, id: e.ids.next(), protocol: p}
-	if p == EngineIO {
-		c.Send(e.openPacket(c.id))
+	if c := e.admit(w, r, p, q, nil); c != nil {
+		e.upgrader.serve(w, r, c)
 	}
-	if err := e.add(c); err != nil {
-		e.unavailable(w)
-		return
+}
+
+// admit accepts a connection, which begins with polling if that is not nil. It
+// answers a request that it refuses, and returns nil.
+func (e *Engine) admit(w http.ResponseWriter, r *http.Request, p Protocol, q url.Values, polling *polling) *Conn {
+	c := &Conn{engine: e, protocol: p, polling: polling}
+	if p == EngineIO && polling == nil {
+		c.Send(Plain.Frame(e.openPacket(NewID(), false)))
 	}
-	err := e.admit(c, Handshake{
+	if !e.add(c) {
+		e.refuseStopping(w)
+		return nil
+	}
+	defer func() {
+		if c.receiver == nil { // refused, or accept panicked
+			e.remove(c)
+		}
+	}()
+	receiver, err := e.accept(c, Handshake{
 		Header:     r.Header,
 		Query:      q,
 		RemoteAddr: r.RemoteAddr,
@@ -84,52 +155,37 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request, p Protocol, q url
 		Context:    context.WithoutCancel(r.Context()),
 	})
 	if err != nil {
-		e.refuse(w, r, err)
-		return
+		var answer http.Handler
+		if errors.As(err, &answer) {
+			answer.ServeHTTP(w, r)
+			return nil
+		}
+		e.log.Debug("engine: refused a connection", "err", err)
+		errForbidden.answer(w, r)
+		return nil
 	}
+	c.receiver = receiver
 	e.stats.accepted.Add(1)
-	e.sockets.serve(w, r, c)
+	return c
 }
 
-// unavailable says that the engine is stopping.
-func (e *Engine) unavailable(w http.ResponseWriter) {
-	w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+// refuseStopping answers a request while the engine drains.
+func (e *Engine) refuseStopping(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
 	http.Error(w, "this node is stopping: connect again", http.StatusServiceUnavailable)
 }
 
-// admit gives c its receiver. One that gets none is not the engine's any more.
-func (e *Engine) admit(c *Conn, h Handshake) error {
-	defer func() {
-		if c.receiver == nil { // also when accept panics
-			e.remove(c)
-		}
-	}()
-	receiver, err := e.accept(c, h)
-	if err == nil {
-		c.receiver = receiver
-	}
-	return err
+// with returns the refusal with another message.
+func (f refusal) with(message string) refusal {
+	f.message = message
+	return f
 }
 
-func (e *Engine) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	var answer http.Handler
-	if errors.As(err, &answer) {
-		answer.ServeHTTP(w, r)
-		return
-	}
-	e.log.Debug("engine: refused a connection", "err", err)
-	errForbidden.answer(w, r)
-}
-
-func (e *Engine) openPacket(sid string) *Frame {
-	return newFrame(nil, []byte(`0{"sid":"`), []byte(sid), e.openTail)
-}
-
-// answer refuses a request as Node's server does: in JSON over HTTP, in words
-// to who asked for an upgrade.
+// answer refuses a request as Node's server does: with JSON, or with text if the
+// request asks for an upgrade.
 func (f refusal) answer(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusBadRequest
-	if f == errForbidden {
+	if f.code == errForbidden.code {
 		status = http.StatusForbidden
 	}
 	if websocket.IsWebSocketUpgrade(r) {
@@ -144,19 +200,71 @@ func (f refusal) answer(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, `{"code":%d,"message":%q}`, f.code, f.message)
 }
 
-// originAllowed checks the Origin header, which browsers always send and the
-// scripts in them cannot change. Other clients send none. A proxy may end TLS,
-// so that the same origin is known by its host alone.
-func (e *Engine) originAllowed(r *http.Request) bool {
-	origins := r.Header.Values("Origin")
-	if len(origins) == 0 || slices.Contains(e.cfg.Origins, "*") {
-		return true
+// originRefused tells a developer what to set.
+const originRefused = "this origin is not allowed: add it to http.origins"
+
+// refusalEvery is the shortest time between two warnings about refused origins.
+const refusalEvery = time.Minute
+
+// refuseOrigin logs a refused origin, at most once a minute.
+func (e *Engine) refuseOrigin(r *http.Request) {
+	now := e.now()
+	last := e.refusedAt.Load()
+	if last != 0 && now-time.Duration(last) < refusalEvery || !e.refusedAt.CompareAndSwap(last, int64(now)) {
+		return
 	}
-	if len(origins) > 1 {
+	origin := r.Header.Get("Origin")
+	e.log.Warn("engine: refused an origin; to allow it, add it to http.origins", "origin", origin[:min(len(origin), 256)])
+}
+
+// refuseUpgrade answers a request with an invalid handshake (RFC 6455, section
+// 4.2.1), and reports whether it did.
+func refuseUpgrade(w http.ResponseWriter, r *http.Request) bool {
+	versions, keys := r.Header.Values("Sec-Websocket-Version"), r.Header.Values("Sec-Websocket-Key")
+	switch {
+	case !r.ProtoAtLeast(1, 1) || !websocket.IsWebSocketUpgrade(r):
+		upgradeRequired(w, "this endpoint needs a WebSocket handshake over HTTP/1.1")
+	case r.Method != http.MethodGet:
+		w.Header().Set("Allow", http.MethodGet)
+		http.Error(w, "a WebSocket handshake uses GET", http.StatusMethodNotAllowed)
+	case len(versions) > 1:
+		http.Error(w, "there must be one Sec-WebSocket-Version header", http.StatusBadRequest)
+	case len(versions) == 0 || versions[0] != "13":
+		upgradeRequired(w, "only version 13 of the WebSocket protocol is supported")
+	case len(keys) != 1 || !validKey(keys[0]):
+		http.Error(w, "there must be one Sec-WebSocket-Key header with 16 bytes in base64", http.StatusBadRequest)
+	default:
 		return false
 	}
-	if len(e.cfg.Origins) == 0 {
-		return strings.EqualFold(origins[0], "https://"+r.Host) || strings.EqualFold(origins[0], "http://"+r.Host)
+	return true
+}
+
+// upgradeRequired answers with 426 and the supported version.
+func upgradeRequired(w http.ResponseWriter, why string) {
+	w.Header().Set("Connection", "Upgrade")
+	w.Header().Set("Upgrade", "websocket")
+	w.Header().Set("Sec-Websocket-Version", "13")
+	http.Error(w, why, http.StatusUpgradeRequired)
+}
+
+func validKey(key string) bool {
+	nonce, err := base64.StdEncoding.DecodeString(key)
+	return err == nil && len(nonce) == 16
+}
+
+// joinSubprotocols joins the lines of the header into one list (RFC 9110, section
+// 5.2), because gorilla reads only the first line.
+func joinSubprotocols(header http.Header) {
+	const name = "Sec-Websocket-Protocol"
+	if lines := header[name]; len(lines) > 1 {
+		header[name] = []string{strings.Join(lines, ", ")}
 	}
-	return slices.ContainsFunc(e.cfg.Origins, func(allowed string) bool { return strings.EqualFold(allowed, origins[0]) })
+}
+
+// NewID returns an id in the format of Socket.IO's base64id: 15 random bytes as
+// 20 characters of URL-safe base64. It cannot be guessed.
+func NewID() string {
+	var random [15]byte
+	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the program instead
+	return base64.RawURLEncoding.EncodeToString(random[:])
 }

@@ -5,22 +5,20 @@ import (
 	"time"
 )
 
-// enginePing and webSocketPing ask a client for a sign of life.
 var (
-	enginePing    = newFrame(nil, []byte{'2'})
+	enginePing    = Plain.Frame([]byte{'2'})
 	webSocketPing = controlFrame(opPing, nil)
 )
 
-// heartbeat asks the client for a sign of life each interval and closes the
-// connection when none comes in time: a client that is gone without a word is
-// noticed within the interval and the timeout. One timer does both.
+// heartbeat pings the client at each interval. It closes the connection if no
+// answer arrives within the timeout. One timer serves both.
 type heartbeat struct {
 	mu      sync.Mutex
 	conn    *Conn
 	timer   *time.Timer // nil before start and after stop
-	waiting bool        // a heartbeat is unanswered
-	paused  bool        // the answer may be waiting to be read
-	unread  bool        // it was until a moment ago
+	waiting bool        // the last ping is unanswered
+	paused  bool        // the client is not read from
+	resumed bool        // a pause has ended since the last tick
 }
 
 func (h *heartbeat) start(c *Conn) {
@@ -45,11 +43,11 @@ func (h *heartbeat) tick() {
 	if h.timer == nil {
 		return
 	}
-	if h.waiting && !h.paused && !h.unread {
+	if h.waiting && !h.paused && !h.resumed {
 		h.conn.Close(PingTimeout)
 		return
 	}
-	h.unread = false
+	h.resumed = false
 	h.timer.Reset(h.conn.engine.cfg.PingTimeout)
 	if h.waiting {
 		return
@@ -62,19 +60,21 @@ func (h *heartbeat) tick() {
 	}
 }
 
-// seen takes a sign of life.
-func (h *heartbeat) seen() {
+// answered records that the client is alive. It reports whether it was asked.
+func (h *heartbeat) answered() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.timer == nil || !h.waiting {
-		return
+		return false
 	}
 	h.waiting = false
 	h.timer.Reset(h.conn.engine.cfg.PingInterval)
+	return true
 }
 
-// pauseLocked tells whether the client is read from. After a pause it has the
-// whole timeout again: an answer may be behind much else.
+// pauseLocked tells the heartbeat whether the client is read from. After a pause
+// the client has the whole timeout again: its answer may be unread behind other
+// messages.
 func (h *heartbeat) pauseLocked(on bool) {
-	h.paused, h.unread = on, !on
+	h.paused, h.resumed = on, !on
 }

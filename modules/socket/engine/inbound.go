@@ -7,30 +7,28 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// readBytes is how much the poller reads from a connection before the next
-// one's turn.
+// readBytes is how much the poller reads from one connection at a time.
 const readBytes = 16 << 10
 
-// ending says how reading from a connection came to its end. The zero value:
-// it has not.
-type ending struct {
-	reason Reason
-	tell   bool // the client broke the protocol, and may hear so
-	code   int  // of the client's goodbye; 0: there was none
+// readEnd says why reading from a connection ended. The zero value means that it
+// goes on.
+type readEnd struct {
+	reason    Reason
+	notify    bool // the client broke the protocol, and is sent a close frame
+	closeCode int  // of the client's close frame; 0 if there was none
 }
 
-// inbound takes apart what a client sends: masked frames, of which a message
-// may have several (RFC 6455, section 5). Only a connection in the middle of
-// something has memory for it.
+// inbound is the incomplete input of one connection (RFC 6455, section 5). A
+// connection without incomplete input has none.
 type inbound struct {
-	rest    []byte // the beginning of a frame
-	message []byte // the beginning of a message in fragments
-	kind    opcode // of that message; opContinuation: there is none
+	rest    []byte // the first part of a frame
+	message []byte // the first fragments of a message
+	kind    opcode // of that message; opContinuation if there is none
 }
 
-// feed takes bytes as they came from the client, and hands on what is whole. It
-// changes data and keeps none of it.
-func (c *Conn) feed(data []byte) ending {
+// feed parses bytes from the client and handles the complete frames. It modifies
+// data, but does not keep it.
+func (c *Conn) feed(data []byte) readEnd {
 	in := c.inbound
 	if in == nil {
 		in = new(inbound)
@@ -55,34 +53,35 @@ func (c *Conn) feed(data []byte) ending {
 			return end
 		}
 	}
-	if len(data) != len(in.rest) { // else it is there already
+	if len(data) != len(in.rest) { // otherwise rest holds it already
 		in.rest = append(in.rest[:0], data...)
 	}
 	if len(in.rest) == 0 && in.kind == opContinuation {
 		in = nil
 	}
 	c.inbound = in
-	return ending{}
+	return readEnd{}
 }
 
-// maxClientHeader is the longest header of a client's frame, in bytes.
+// maxClientHeader is the size of the longest header of a client's frame, in
+// bytes.
 const maxClientHeader = 14
 
-// header is that of one frame (RFC 6455, section 5.2).
+// header is the header of one frame (RFC 6455, section 5.2).
 type header struct {
 	op       opcode
 	fin      bool
-	reserved bool // a bit that means nothing is set
+	reserved bool // a reserved bit is set
 	masked   bool
-	long     bool   // the size has bytes of its own
-	size     uint64 // of the payload, like the next ones known once length is
+	extended bool   // the size takes 2 or 8 bytes of its own
+	length   int    // bytes of the header; 0 if it is incomplete
+	size     uint64 // bytes of the payload; valid if length is not 0
 	mask     [4]byte
-	length   int // of the header, in bytes; 0: too little of it has come
 }
 
-// readHeader reads the header that data begins with, two bytes of it at least.
+// readHeader reads the header at the beginning of data.
 func readHeader(data []byte) (h header) {
-	const fin, reserved, masked = 0x80, 0x70, 0x80
+	const reserved, masked = 0x70, 0x80
 	if len(data) < 2 {
 		return h
 	}
@@ -96,7 +95,7 @@ func readHeader(data []byte) (h header) {
 	case 127:
 		length = 10
 	}
-	h.long = length > 2
+	h.extended = length > 2
 	maskAt := length
 	if h.masked {
 		length += len(h.mask)
@@ -117,22 +116,21 @@ func readHeader(data []byte) (h header) {
 	return h
 }
 
-// check refuses a frame that breaks the protocol or is too large, before any
-// more of it has come.
-func (c *Conn) check(in *inbound, h header) ending {
+// check validates a frame from as much of its header as has arrived.
+func (c *Conn) check(in *inbound, h header) readEnd {
 	limit := uint64(c.engine.cfg.MaxFrame)
 	switch {
-	case h.reserved || !h.masked || !h.follows(in), h.op.control() && (!h.fin || h.long):
-		return ending{reason: ParseError, tell: true}
+	case h.reserved || !h.masked || !h.allowedIn(in), h.op.control() && (!h.fin || h.extended):
+		return readEnd{reason: ParseError, notify: true}
 	case h.length == 0 || h.op.control():
 	case h.size > limit || h.size+uint64(len(in.message)) > limit:
-		return ending{reason: TooLarge, tell: true}
+		return readEnd{reason: TooLarge, notify: true}
 	}
-	return ending{}
+	return readEnd{}
 }
 
-// follows reports whether a frame of this kind may come now.
-func (h header) follows(in *inbound) bool {
+// allowedIn reports whether a frame of this kind may come now.
+func (h header) allowedIn(in *inbound) bool {
 	switch h.op {
 	case opContinuation:
 		return in.kind != opContinuation
@@ -143,16 +141,19 @@ func (h header) follows(in *inbound) bool {
 	}
 }
 
-// frame takes a whole frame.
-func (c *Conn) frame(in *inbound, h header, payload []byte) ending {
+// frame handles a complete frame.
+func (c *Conn) frame(in *inbound, h header, payload []byte) readEnd {
 	switch h.op {
 	case opClose:
-		return goodbye(payload)
+		return parseClose(payload)
 	case opPing:
 		c.pinged(payload)
 	case opPong:
-		c.webSocketSeen()
+		c.webSocketPonged()
 	case opContinuation:
+		if len(payload) == 0 && !h.fin {
+			c.Control()
+		}
 		in.message = append(in.message, payload...)
 		if h.fin {
 			kind, message := in.kind, in.message
@@ -165,32 +166,31 @@ func (c *Conn) frame(in *inbound, h header, payload []byte) ending {
 		}
 		in.kind, in.message = h.op, append([]byte(nil), payload...)
 	}
-	return ending{}
+	return readEnd{}
 }
 
-// goodbye reads a client's close frame (RFC 6455, section 5.5.1).
-func goodbye(payload []byte) ending {
+// parseClose parses a client's close frame (RFC 6455, section 5.5.1).
+func parseClose(payload []byte) readEnd {
 	switch len(payload) {
 	case 0:
-		return ending{reason: TransportClose, code: websocket.CloseNoStatusReceived}
+		return readEnd{reason: TransportClose, closeCode: websocket.CloseNoStatusReceived}
 	case 1:
-		return ending{reason: ParseError, tell: true}
+		return readEnd{reason: ParseError, notify: true}
 	}
 	code := int(binary.BigEndian.Uint16(payload))
-	if !mayBeSent(code) || !utf8.Valid(payload[2:]) {
-		return ending{reason: ParseError, tell: true}
+	if !validCloseCode(code) || !utf8.Valid(payload[2:]) {
+		return readEnd{reason: ParseError, notify: true}
 	}
-	return ending{reason: TransportClose, code: code}
+	return readEnd{reason: TransportClose, closeCode: code}
 }
 
-// mayBeSent reports whether a client may close with code (RFC 6455, section
-// 7.4, and what IANA has registered since). gorilla knows no 1014.
-func mayBeSent(code int) bool {
+// validCloseCode reports whether a client may close with code (RFC 6455, section
+// 7.4, and IANA's registry). 1014 is registered, but refused, as gorilla does.
+func validCloseCode(code int) bool {
 	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1013 || code >= 3000 && code <= 4999
 }
 
-// unmask undoes a client's masking (RFC 6455, section 5.3), eight bytes at a
-// time.
+// unmask removes a client's mask (RFC 6455, section 5.3), eight bytes at a time.
 func unmask(data []byte, mask [4]byte) {
 	key := binary.LittleEndian.Uint32(mask[:])
 	wide := uint64(key)<<32 | uint64(key)

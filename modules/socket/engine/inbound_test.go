@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -34,21 +33,21 @@ func fromClient(first byte, payload string) []byte {
 	return append(append(frame, mask[:]...), masked...)
 }
 
-// listening returns a connection that is not read from, and what it receives.
+// listening returns a connection without a reader, and its received messages.
 func listening(tb testing.TB, cfg Config) (*Conn, *texts) {
 	tb.Helper()
-	e := New(cfg, nil, slog.New(slog.DiscardHandler))
+	e := newEngine(cfg, nil)
 	r := new(texts)
 	return &Conn{engine: e, protocol: Plain, phase: open, transport: &paper{block: make(chan struct{})}, receiver: r}, r
 }
 
 type texts struct{ all []string }
 
-func (r *texts) Message(data []byte)  { r.all = append(r.all, string(data)) }
-func (*texts) Finish(context.Context) {}
-func (*texts) Closed(Reason)          {}
+func (r *texts) Message(data []byte, _ bool) { r.all = append(r.all, string(data)) }
+func (*texts) Finish(context.Context)        {}
+func (*texts) Closed(Reason)                 {}
 
-// TestInPieces: how the network cuts what a client sends makes no difference.
+// TestInPieces checks that the sizes of reads make no difference.
 func TestInPieces(t *testing.T) {
 	t.Parallel()
 	long, longer := strings.Repeat("long ", 100), strings.Repeat("longer ", 10_000)
@@ -90,8 +89,8 @@ func TestInPieces(t *testing.T) {
 	}
 }
 
-// TestLargeFrameByteByByte: what has come of a frame is not moved each time that
-// more comes; all connections would wait for that.
+// TestLargeFrameByteByByte checks that an incomplete frame is not copied for each
+// read, which would delay all connections.
 func TestLargeFrameByteByByte(t *testing.T) {
 	t.Parallel()
 	const size, more, copies, attempts = 8 << 20, 300, 100, 20
@@ -115,7 +114,8 @@ func TestLargeFrameByteByByte(t *testing.T) {
 	t.Errorf("%d bytes more took %v, copying all of it %v", more, took, one)
 }
 
-// TestViolations of WebSocket itself end a connection at once, whoever reads.
+// TestViolations breaks the WebSocket protocol: both readers close the connection at
+// once.
 func TestViolations(t *testing.T) {
 	t.Parallel()
 	for name, data := range map[string][]byte{
@@ -146,7 +146,8 @@ func TestViolations(t *testing.T) {
 	}
 }
 
-// TestPause: what comes meanwhile waits in the network, and arrives in order.
+// TestPause checks that data waits in the network during a pause, and then arrives in
+// order.
 func TestPause(t *testing.T) {
 	t.Parallel()
 	for listener, serve := range listeners {
@@ -186,10 +187,10 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// enough is how many messages pausing lets wait.
+// enough is how many messages pausing queues before it pauses.
 const enough = 10
 
-// pausing is a receiver that takes its time.
+// pausing is a slow receiver.
 type pausing struct {
 	conn     *Conn
 	received chan string
@@ -198,7 +199,7 @@ type pausing struct {
 	waiting int
 }
 
-func (p *pausing) Message(data []byte) {
+func (p *pausing) Message(data []byte, _ bool) {
 	p.count(1)
 	p.received <- string(data)
 }
@@ -207,7 +208,7 @@ func (*pausing) Finish(context.Context) {}
 
 func (*pausing) Closed(Reason) {}
 
-// took returns how many waited before one was taken.
+// took takes one message and returns how many were queued.
 func (p *pausing) took() int { return p.count(-1) }
 
 func (p *pausing) count(n int) int {
@@ -217,21 +218,21 @@ func (p *pausing) count(n int) int {
 	p.waiting += n
 	switch {
 	case before < enough && p.waiting >= enough:
-		p.conn.Pause()
+		p.conn.Pause(true)
 	case before >= enough && p.waiting < enough:
-		p.conn.Resume()
+		p.conn.Pause(false)
 	}
 	return before
 }
 
-// TestCutWhilePaused ends connections that nothing is read from: because the
-// receiver had enough before anything came, or with the first message.
+// TestCutWhilePaused ends paused connections. They paused before the first message or
+// with it.
 func TestCutWhilePaused(t *testing.T) {
 	t.Parallel()
 	t.Run("before", func(t *testing.T) {
 		t.Parallel()
 		ws, r := start(t, Config{}).dial(t, Plain)
-		r.conn.Pause()
+		r.conn.Pause(true)
 		write(t, ws, "x")
 		r.conn.cut(SlowConsumer)
 		r.wantClosed(t, SlowConsumer)
@@ -260,7 +261,8 @@ func TestCutWhilePaused(t *testing.T) {
 	}
 }
 
-// TestIdleNeedsNoGoroutine where the engine reads.
+// TestIdleNeedsNoGoroutine checks that idle connections of the poller have no
+// goroutine.
 func TestIdleNeedsNoGoroutine(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("melody reads from all connections here")
@@ -277,8 +279,8 @@ func TestIdleNeedsNoGoroutine(t *testing.T) {
 	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before+n/10 })
 }
 
-// FuzzFeed takes whatever comes: messages are bounded, and nothing is kept of
-// who broke the protocol.
+// FuzzFeed feeds arbitrary bytes: messages stay below the limit, and the sizes of
+// reads make no difference.
 func FuzzFeed(f *testing.F) {
 	f.Add(fromClient(0x81, "hello"))
 	f.Add(append(fromClient(0x01, "hel"), fromClient(0x80, "lo")...))
@@ -292,7 +294,7 @@ func FuzzFeed(f *testing.F) {
 			}
 		}
 		pieces, again := listening(t, Config{MaxFrame: 64})
-		var end ending
+		var end readEnd
 		for i := 0; i < len(data) && end.reason == 0; i++ {
 			end = pieces.feed([]byte{data[i]})
 		}

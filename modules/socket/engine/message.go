@@ -6,64 +6,75 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// message takes one whole message. Both readers call it.
-func (c *Conn) message(kind opcode, data []byte) ending {
+// message handles one whole WebSocket message. Both readers call it.
+func (c *Conn) message(kind opcode, data []byte) readEnd {
 	switch {
-	case !c.alive():
+	case c.session != nil:
+		return c.probed(kind, data)
+	case !c.isOpen():
+	case kind == opBinary && c.protocol == EngineIO:
+		c.receiver.Message(data, true)
 	case kind == opBinary:
-		c.binary()
+		c.fail(NotText)
 	case !utf8.Valid(data):
-		c.Close(NotUTF8)
+		c.fail(NotUTF8)
 	case c.protocol == EngineIO:
 		return c.packet(data)
 	default:
-		c.beat.seen()
-		c.receiver.Message(data)
+		c.heartbeat.answered()
+		c.receiver.Message(data, false)
 	}
-	return ending{}
+	return readEnd{}
 }
 
-// packet takes one Engine.IO packet: its type digit, then its payload.
-func (c *Conn) packet(data []byte) ending {
+// packet handles one Engine.IO packet: a type digit and its payload.
+func (c *Conn) packet(data []byte) readEnd {
 	if len(data) == 0 {
-		c.Close(ParseError)
-		return ending{}
+		c.fail(ParseError)
+		return readEnd{}
 	}
 	switch data[0] {
-	case '4':
-		c.receiver.Message(data[1:])
-	case '3':
-		c.beat.seen()
-	case '1':
-		return ending{reason: TransportClose, code: websocket.CloseNoStatusReceived}
-	case '2': // heartbeats come from the server
-		c.Close(TransportError)
-	case '0', '5', '6': // mean nothing here, and Node ignores them
+	case '4': // message
+		c.receiver.Message(data[1:], false)
+	case '3': // pong
+		c.ponged()
+	case '1': // close
+		return readEnd{reason: TransportClose, closeCode: websocket.CloseNoStatusReceived}
+	case '2': // ping: in version 4 only the server sends it
+		c.fail(TransportError)
+	case '0', '5', '6': // open, upgrade, noop: ignored, as Node's server does
+		c.Control()
 	default:
-		c.Close(ParseError)
+		c.fail(ParseError)
 	}
-	return ending{}
+	return readEnd{}
 }
 
-func (c *Conn) binary() {
-	if c.protocol == EngineIO {
-		c.Close(ParseError)
+// pinged answers a ping of the WebSocket protocol.
+func (c *Conn) pinged(payload []byte) {
+	if !c.Control() {
 		return
 	}
-	c.Close(NotText)
-}
-
-// pinged answers a WebSocket's own heartbeat.
-func (c *Conn) pinged(payload []byte) {
-	c.forgetPong()
+	c.dropQueuedPong()
 	c.Send(controlFrame(opPong, payload))
-	c.webSocketSeen()
+	if c.protocol == Plain { // the client is alive
+		c.heartbeat.answered()
+	}
 }
 
-// webSocketSeen takes a sign of life that is WebSocket's own: Engine.IO has
-// another heartbeat.
-func (c *Conn) webSocketSeen() {
+// webSocketPonged handles a pong of the WebSocket protocol. It answers the
+// heartbeat of plain connections; Engine.IO has its own pong.
+func (c *Conn) webSocketPonged() {
 	if c.protocol == Plain {
-		c.beat.seen()
+		c.ponged()
+	} else {
+		c.Control()
+	}
+}
+
+// ponged handles a pong.
+func (c *Conn) ponged() {
+	if !c.heartbeat.answered() {
+		c.Control()
 	}
 }

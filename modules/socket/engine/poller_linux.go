@@ -6,49 +6,43 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"time"
 )
 
-// pollEvents is how many connections are asked for at a time.
-const pollEvents = 128
-
-// poller reads from connections behind which there is nothing but the kernel:
-// one goroutine and one buffer for all of them, so that an idle connection
-// keeps neither. It waits in Go's own poller for an epoll instance that the
-// connections are in (see epoll(7), "Can an epoll file descriptor be polled").
+// poller reads from TCP and Unix sockets with one goroutine and one buffer, so
+// that idle connections keep neither. The goroutine waits in Go's own poller for
+// an epoll instance that all connections are registered with (epoll(7): "Is the
+// epoll file descriptor itself poll/epoll/selectable?").
 type poller struct {
-	mu      sync.Mutex
-	epoll   *os.File  // nil before the first connection
-	fd      int       // epoll's
-	sockets []*polled // by descriptor
-	done    chan struct{}
+	mu    sync.Mutex
+	epoll *os.File      // nil before the first connection
+	fd    int           // of epoll
+	conns []*polledConn // indexed by descriptor
+	done  chan struct{} // closed when the goroutine has ended
 }
 
-// polled is a connection that the poller reads from. It uses the descriptor
-// itself, which stays open until nobody does any more: what ends a connection
-// before is a shutdown, which the poller notices.
-type polled struct {
-	webSocket
+// polledConn is a connection that the poller reads from. It uses the descriptor
+// directly. The descriptor stays open until the connection is released; before
+// that, the connection is only shut down, which the poller notices.
+type polledConn struct {
+	netConn
 	poller *poller
 	conn   *Conn
 	fd     int
-	known  bool // to epoll; guarded by poller.mu, like the next ones
-	ended  bool // it is not any more
-	reads  bool
+
+	// Guarded by poller.mu.
+	registered bool // with epoll
+	ended      bool // it was registered, or could not be
+	reading    bool // not paused
 }
 
-var _ transport = (*polled)(nil)
+var _ transport = (*polledConn)(nil)
 
-// adopt returns a transport that the poller reads from, once it is not held any
-// more, or nil when it cannot.
-func (p *poller) adopt(c *Conn, conn net.Conn) transport {
-	bare := kernelConn(conn)
-	if bare == nil {
-		return nil
-	}
-	s := &polled{webSocket: webSocket{conn}, poller: p, conn: c}
-	raw, err := bare.SyscallConn()
-	if err != nil || raw.Control(func(fd uintptr) { s.fd = int(fd) }) != nil {
+// transport returns a transport for conn, or nil if the poller cannot read from
+// it. Reading begins with the transport's pause(false).
+func (p *poller) transport(c *Conn, conn net.Conn) transport {
+	s := &polledConn{netConn: netConn{conn}, poller: p, conn: c}
+	var err error
+	if s.fd, err = descriptor(conn); err != nil {
 		return nil
 	}
 	p.mu.Lock()
@@ -59,18 +53,25 @@ func (p *poller) adopt(c *Conn, conn net.Conn) transport {
 	return s
 }
 
-// kernelConn returns conn where nothing but the kernel is behind it, and else
-// nil: what is written to a TLS connection, or to one that its listener has
-// wrapped, is not what goes to its descriptor.
-func kernelConn(conn net.Conn) syscall.Conn {
+// descriptor returns the file descriptor of a TCP or Unix connection. Other types
+// are refused, even if they have a descriptor: TLS and wrapped connections
+// transform the bytes that pass through them.
+func descriptor(conn net.Conn) (fd int, err error) {
+	var kernel syscall.Conn
 	switch conn := conn.(type) {
 	case *net.TCPConn:
-		return conn
+		kernel = conn
 	case *net.UnixConn:
-		return conn
+		kernel = conn
 	default:
-		return nil
+		return 0, errors.ErrUnsupported
 	}
+	raw, err := kernel.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	err = raw.Control(func(descriptor uintptr) { fd = int(descriptor) })
+	return fd, err
 }
 
 func (p *poller) startLocked() error {
@@ -81,7 +82,7 @@ func (p *poller) startLocked() error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.SetNonblock(fd, true); err != nil { // os keeps it out of Go's poller else
+	if err := syscall.SetNonblock(fd, true); err != nil { // Go's poller takes non-blocking files only
 		return errors.Join(err, syscall.Close(fd))
 	}
 	epoll := os.NewFile(uintptr(fd), "epoll")
@@ -94,7 +95,7 @@ func (p *poller) startLocked() error {
 	return nil
 }
 
-// stop ends the poller's goroutine. Nothing may be adopted any more.
+// stop ends the poller's goroutine. Call it when all connections are released.
 func (p *poller) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,8 +104,8 @@ func (p *poller) stop() {
 	}
 }
 
-// stopped returns when the poller's goroutine has ended, after stop.
-func (p *poller) stopped() {
+// wait waits for the goroutine to end after stop.
+func (p *poller) wait() {
 	p.mu.Lock()
 	done := p.done
 	p.mu.Unlock()
@@ -115,110 +116,110 @@ func (p *poller) stopped() {
 
 func (p *poller) run(raw syscall.RawConn, done chan struct{}) {
 	defer close(done)
-	events, buffer := make([]syscall.EpollEvent, pollEvents), make([]byte, readBytes)
+	events, buffer := make([]syscall.EpollEvent, 128), make([]byte, readBytes)
 	var n int
 	wait := func(fd uintptr) bool {
 		n = rawEpollWait(int(fd), events)
 		return n > 0
 	}
-	for raw.Read(wait) == nil { // until it is stopped
+	for raw.Read(wait) == nil { // an error means stopped
 		for _, event := range events[:n] {
 			p.ready(event, buffer)
 		}
 	}
 }
 
-// ready reads from a connection once: while there is more, epoll says so again.
+// ready reads from a connection once. If there is more, epoll reports it again.
 func (p *poller) ready(event syscall.EpollEvent, buffer []byte) {
 	p.mu.Lock()
-	s := p.sockets[event.Fd]
-	reads := s != nil && s.reads
+	s := p.conns[event.Fd]
+	reading := s != nil && s.reading
 	p.mu.Unlock()
 	switch {
 	case s == nil:
-	case reads:
-		s.end(s.read(buffer))
+	case reading:
+		if end := s.read(buffer); end.reason != 0 {
+			s.end(end)
+		}
 	case event.Events&(syscall.EPOLLHUP|syscall.EPOLLERR) != 0:
-		s.end(ending{reason: TransportError})
+		s.end(readEnd{reason: TransportError})
 	}
 }
 
-// read takes what there is of one connection.
-func (s *polled) read(buffer []byte) ending {
+func (s *polledConn) read(buffer []byte) readEnd {
 	n, err := rawRead(s.fd, buffer)
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
-		return ending{}
+		return readEnd{}
 	case err != nil:
-		return ending{reason: TransportError}
+		return readEnd{reason: TransportError}
 	case n == 0:
-		return ending{reason: TransportClose}
+		return readEnd{reason: TransportClose}
 	}
-	return s.conn.feed(buffer[:n])
+	c := s.conn
+	end := c.feed(buffer[:n])
+	if s.conn != c { // the rest of the input is the new connection's
+		s.conn.inbound, c.inbound = c.inbound, nil
+	}
+	return end
 }
 
-// end ends a connection that there is no more to read from.
-func (s *polled) end(end ending) {
-	if end.reason == 0 {
-		return
-	}
+// setConn implements transport.
+func (s *polledConn) setConn(c *Conn) { s.conn = c }
+
+// end removes the connection from the poller and releases it.
+func (s *polledConn) end(end readEnd) {
 	s.poller.mu.Lock()
 	_ = s.controlLocked(syscall.EPOLL_CTL_DEL)
-	s.poller.sockets[s.fd] = nil
-	s.known, s.ended = false, true
+	s.poller.conns[s.fd] = nil
+	s.registered, s.ended = false, true
 	s.poller.mu.Unlock()
-	go s.conn.end(end)
+	go s.release(end)
 }
 
-// hold implements transport. Where epoll has no room for the connection, it
-// ends.
-func (s *polled) hold(on bool) {
+// release waits for the replies to the client and releases the connection.
+func (s *polledConn) release(end readEnd) {
+	c := s.conn
+	c.inbound = nil // free it: waiting may take seconds
+	if end.reason == TransportClose {
+		c.peerClosed(end.closeCode)
+	}
+	c.stopReading(end.reason, end.notify)
+	c.release()
+}
+
+// pause implements transport. It ends the connection if it cannot be registered
+// with epoll.
+func (s *polledConn) pause(on bool) {
 	p := s.poller
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.reads = !on
+	s.reading = !on
 	switch {
-	case s.known:
+	case s.registered:
 		_ = s.controlLocked(syscall.EPOLL_CTL_MOD)
 	case s.ended:
 	case s.controlLocked(syscall.EPOLL_CTL_ADD) != nil:
 		s.ended = true
-		go s.conn.end(ending{reason: TransportError})
+		go s.release(readEnd{reason: TransportError})
 	default:
-		for len(p.sockets) <= s.fd {
-			p.sockets = append(p.sockets, nil)
+		for len(p.conns) <= s.fd {
+			p.conns = append(p.conns, nil)
 		}
-		p.sockets[s.fd], s.known = s, true
+		p.conns[s.fd], s.registered = s, true
 	}
 }
 
-func (s *polled) controlLocked(operation int) error {
+func (s *polledConn) controlLocked(operation int) error {
 	event := syscall.EpollEvent{Fd: int32(s.fd)}
-	if s.reads {
+	if s.reading {
 		event.Events = syscall.EPOLLIN
 	}
 	return syscall.EpollCtl(s.poller.fd, operation, s.fd, &event)
 }
 
 // try implements transport.
-func (s *polled) try(data []byte) (int, error) { return rawWrite(s.fd, data) }
-
-// write implements transport.
-func (s *polled) write(b *batch, deadline time.Time) error {
-	if err := s.net.SetWriteDeadline(deadline); err != nil {
-		return err
-	}
-	buffer := s.conn.engine.buffers.gather()
-	defer s.conn.engine.buffers.put(buffer)
-	for b.size > 0 {
-		chunk := b.chunk(*buffer)
-		if _, err := s.net.Write(chunk); err != nil {
-			return err
-		}
-		b.wrote(len(chunk))
-	}
-	return nil
-}
+func (s *polledConn) try(data []byte) (int, error) { return rawWrite(s.fd, data) }
 
 // cut implements transport.
-func (s *polled) cut() { _ = syscall.Shutdown(s.fd, syscall.SHUT_RDWR) }
+func (s *polledConn) cut() { _ = syscall.Shutdown(s.fd, syscall.SHUT_RDWR) }

@@ -4,9 +4,9 @@ package engine
 
 import "net"
 
-// poller does not exist here: melody reads from all connections.
+// poller is a stub: without epoll, melody reads from all connections.
 type poller struct{}
 
-func (*poller) adopt(*Conn, net.Conn) transport { return nil }
-func (*poller) stop()                           {}
-func (*poller) stopped()                        {}
+func (*poller) transport(*Conn, net.Conn) transport { return nil }
+func (*poller) stop()                               {}
+func (*poller) wait()                               {}

@@ -4,88 +4,139 @@ import (
 	"errors"
 	"os"
 	"time"
-
-	"github.com/gorilla/websocket"
 )
 
 const (
-	// burst is how many bytes are gathered before they are written ahead of
-	// the window's end.
+	// burst is how many queued bytes are written before the window ends.
 	burst = 32 << 10
-	// busyShare is the part of the backlog from which a connection is busy.
+	// A connection is busy from busyBytes in its queue on, or from a part of the
+	// backlog, one in busyShare, if that is less.
+	busyBytes = 32 << 10
 	busyShare = 4
+	// lossyShare is the part from which a connection drops lossy frames.
+	lossyShare = 8
 )
 
-// flushState says what writes a connection's queue.
-type flushState uint8
+// writerState says who writes the queue of a connection.
+type writerState uint8
 
 const (
-	still     flushState = iota // whoever sends next; an open connection's queue is empty
-	gathering                   // the gatherer will
-	writing                     // somebody does
+	idle      writerState = iota // the next sender; the queue of an open connection is empty
+	gathering                    // the gatherer, at the end of the window
+	writing                      // somebody is writing now
 )
 
-// Send writes f, or queues it. It never blocks: a connection with too much
-// queued is closed as a slow consumer. On one that is closing f is dropped.
+// Send writes f, or queues it. It never blocks: a connection whose backlog is
+// full is closed as [SlowConsumer], unless f is lossy. A closing connection drops f.
 func (c *Conn) Send(f *Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.quietLocked() {
-		c.sendLocked(f)
-		return
-	}
-	if c.enqueueLocked(f) {
+	switch {
+	case c.canWriteLocked():
+		c.writeLocked(f)
+	case c.dropsLocked(f):
+	case c.enqueueLocked(f):
 		c.scheduleLocked()
 	}
 }
 
-// SendAll is Send for several frames, which go out in one write where the
-// network takes them. It does not keep the slice.
+// SendAll is [Conn.Send] for several frames. It makes one write of them where
+// the network takes it. It does not keep the slice.
 func (c *Conn) SendAll(frames []*Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	quiet := c.quietLocked()
+	direct := c.canWriteLocked()
 	for _, f := range frames {
+		if c.dropsLocked(f) {
+			continue
+		}
 		if !c.enqueueLocked(f) {
 			return
 		}
-		if !quiet || c.burstsLocked() {
+		if !direct || c.isBurstLocked() {
 			c.scheduleLocked()
 		}
 	}
-	if quiet && c.flush == still && c.queue != nil {
+	if direct && c.writer == idle && c.queue != nil {
 		c.flushLocked()
 	}
 }
 
-// quietLocked reports whether what is sent need not wait for anything.
-func (c *Conn) quietLocked() bool {
-	return c.phase == open && c.flush == still && c.engine.now() >= c.quietAt
+// canWriteLocked reports whether a sender may write without queueing.
+func (c *Conn) canWriteLocked() bool {
+	return c.phase == open && c.transport != nil && c.writer == idle && c.engine.now() >= c.windowEnd
 }
 
-// enqueueLocked queues a frame. It reports false when the connection takes no
-// more.
+// enqueueLocked queues a frame. It returns false if the connection takes no more
+// frames.
 func (c *Conn) enqueueLocked(f *Frame) bool {
 	if c.phase >= closing {
 		return false
 	}
-	queued := c.queuedLocked()
-	if queued > 0 && queued+f.Len() > c.engine.cfg.MaxBacklog {
+	if queued := c.queuedLocked(); queued > 0 && !f.lossy && queued-c.lossyLocked()+f.Len() > c.engine.cfg.MaxBacklog {
 		c.engine.stats.slow.Add(1)
-		c.discardLocked()
-		c.goodbyeLocked(SlowConsumer, SlowConsumer.closeFrame(c.protocol))
+		c.discardQueueLocked()
+		c.beginCloseLocked(SlowConsumer)
 		return false
 	}
 	c.pushLocked(f)
 	return true
 }
 
-// Busy reports whether a good part of what may be queued is: what can wait
-// should.
+// dropsLocked reports whether f is dropped and counted, because it is lossy and
+// much is queued.
+func (c *Conn) dropsLocked(f *Frame) bool {
+	drops := f.lossy && c.queuedLocked() > c.engine.cfg.MaxBacklog/lossyShare
+	if drops {
+		c.engine.stats.dropped.Add(1)
+	}
+	return drops
+}
+
+// Busy reports whether more is queued than the client takes at once: 32 KiB, or a
+// quarter of a small backlog. Delay what can wait.
 func (c *Conn) Busy() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.queuedLocked() > c.engine.cfg.MaxBacklog/busyShare
+	return c.busyLocked()
+}
+
+func (c *Conn) busyLocked() bool {
+	return c.queuedLocked() > min(busyBytes, c.engine.cfg.MaxBacklog/busyShare)
+}
+
+// WhenFree calls fn once the connection is not busy, or has ended. It does not
+// block. A goroutine of its own calls fn.
+func (c *Conn) WhenFree(fn func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = append(c.waiting, fn)
+	c.freeLocked()
+}
+
+// freeLocked calls who waits for the connection, unless it is busy.
+func (c *Conn) freeLocked() {
+	if len(c.waiting) == 0 || c.busyLocked() {
+		return
+	}
+	waiting := c.waiting
+	c.waiting = nil
+	go func() {
+		for _, fn := range waiting {
+			fn()
+		}
+	}()
+}
+
+// Writable reports whether the client takes what is sent to it: nothing blocks,
+// and by polling a request is pending. Drop what is worthless later.
+func (c *Conn) Writable() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isPollingLocked() {
+		return c.polling.wake != nil && c.queue == nil
+	}
+	return c.phase == open && c.writer != writing
 }
 
 // queuedLocked returns the bytes that are queued or being written.
@@ -96,6 +147,14 @@ func (c *Conn) queuedLocked() int {
 	return c.inFlight + c.queue.size
 }
 
+// lossyLocked returns how many of the queued bytes are those of lossy frames.
+func (c *Conn) lossyLocked() int {
+	if c.queue == nil {
+		return c.lossy
+	}
+	return c.lossy + c.queue.lossy
+}
+
 func (c *Conn) pushLocked(f *Frame) {
 	if c.queue == nil {
 		c.queue = c.engine.buffers.batch()
@@ -103,179 +162,178 @@ func (c *Conn) pushLocked(f *Frame) {
 	c.queue.push(f)
 }
 
-// forgetPong drops a pong that waits at the end of the queue while the network
-// takes nothing: the next one answers for both (RFC 6455, section 5.5.3). Pongs
-// that nobody reads would take far more memory than their bytes, which are what
-// counts as backlog.
-func (c *Conn) forgetPong() {
+// dropQueuedPong drops a pong at the end of the queue while a write blocks: the
+// next pong answers both pings (RFC 6455, section 5.5.3). Otherwise a client
+// that sends pings and reads nothing would take far more memory than its backlog
+// counts.
+func (c *Conn) dropQueuedPong() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.flush == writing && c.queue != nil {
+	if c.writer == writing && c.queue != nil {
 		c.queue.dropPong()
 	}
 }
 
-// discardLocked lets go of what is queued and not being written yet.
-func (c *Conn) discardLocked() {
+// discardQueueLocked drops the frames that are not being written yet.
+func (c *Conn) discardQueueLocked() {
 	if c.queue != nil {
 		c.engine.buffers.release(c.queue)
 		c.queue = nil
+		c.freeLocked()
 	}
 }
 
-// sendLocked writes a frame after a quiet moment.
-func (c *Conn) sendLocked(f *Frame) {
+// writeLocked writes a frame directly, without a queue.
+func (c *Conn) writeLocked(f *Frame) {
 	n, err := c.transport.try(f.wire)
 	if err == nil && n == f.Len() {
 		c.engine.stats.add(1, n, 1)
-		c.quietAt = c.engine.now() + c.engine.cfg.Gather
+		c.windowEnd = c.engine.now() + c.engine.cfg.Gather
 		return
 	}
 	c.pushLocked(f)
-	b := c.takeLocked()
+	b := c.beginWriteLocked()
 	if err != nil {
-		c.writtenLocked(b, err)
+		c.endWriteLocked(b, err)
 		return
 	}
-	b.wrote(n)
-	go c.drain(b)
+	b.advance(n)
+	go c.writeRest(b)
 }
 
-// scheduleLocked sees to it that the queue is written: when its frames have
-// been gathered for a window. A burst and a goodbye do not wait.
+// scheduleLocked has the queue written at the end of the window. A burst and a
+// close frame do not wait.
 func (c *Conn) scheduleLocked() {
 	switch {
-	case c.queue == nil || c.transport == nil || c.flush == writing:
-	case c.phase != open || c.burstsLocked():
+	case c.isPollingLocked():
+		c.wakePollLocked()
+	case c.queue == nil || c.transport == nil || c.writer == writing:
+	case c.phase != open || c.isBurstLocked():
 		c.flushLocked()
-	case c.flush == still:
-		c.flush = gathering
+	case c.writer == idle:
+		c.writer = gathering
 		c.engine.gatherer.add(c)
 	}
 }
 
-// burstsLocked reports whether the queue is too long to wait.
-func (c *Conn) burstsLocked() bool {
+// isBurstLocked reports whether the queue is too long to wait.
+func (c *Conn) isBurstLocked() bool {
 	return c.queue.size >= min(burst, c.engine.cfg.MaxBacklog/2)
 }
 
-// gathered ends the window of what is queued. Unlike a sender, which writes for
-// a moment only, it may be at it while many frames are sent: they are queued.
-func (c *Conn) gathered() {
+// windowEnded writes the queue at the end of its window. It writes without the
+// lock, because a long queue takes a while: senders queue meanwhile.
+func (c *Conn) windowEnded() {
 	c.mu.Lock()
-	if c.flush != gathering { // a burst or the connection's end was quicker
+	if c.writer != gathering { // a burst or a close has flushed the queue
 		c.mu.Unlock()
 		return
 	}
-	b := c.takeLocked()
+	b := c.beginWriteLocked()
 	c.mu.Unlock()
-	all, err := c.try(b)
-	if all || err != nil {
-		c.written(b, err)
-		return
+	if done, err := c.write(b); done {
+		c.endWrite(b, err)
 	}
-	go c.drain(b)
 }
 
-// flushLocked writes what is queued as far as the network takes it at once, and
-// leaves the rest to a goroutine.
+// flushLocked writes the queue without blocking.
 func (c *Conn) flushLocked() {
-	b := c.takeLocked()
-	all, err := c.try(b)
-	if all || err != nil {
-		c.writtenLocked(b, err)
-		return
+	b := c.beginWriteLocked()
+	if done, err := c.write(b); done {
+		c.endWriteLocked(b, err)
 	}
-	go c.drain(b)
 }
 
-// takeLocked begins to write what is queued.
-func (c *Conn) takeLocked() *batch {
+// beginWriteLocked takes the queue.
+func (c *Conn) beginWriteLocked() *batch {
 	b := c.queue
 	c.queue = nil
 	if b == nil { // it was discarded
 		b = c.engine.buffers.batch()
 	}
-	c.flush, c.inFlight = writing, b.size
+	c.writer, c.inFlight, c.lossy = writing, b.size, b.lossy
 	return b
 }
 
-// try writes b as far as the network takes it at once.
-func (c *Conn) try(b *batch) (all bool, err error) {
+// write writes what the network takes of b without blocking. If there is a rest, it
+// reports false, and a goroutine writes the rest and ends the write.
+func (c *Conn) write(b *batch) (done bool, err error) {
 	buffer := c.engine.buffers.gather()
 	defer c.engine.buffers.put(buffer)
 	for b.size > 0 {
 		chunk := b.chunk(*buffer)
 		n, err := c.transport.try(chunk)
-		b.wrote(n)
-		if err != nil || n < len(chunk) {
-			return false, err
+		b.advance(n)
+		if err != nil {
+			return true, err
+		}
+		if n < len(chunk) {
+			go c.writeRest(b)
+			return false, nil
 		}
 	}
 	return true, nil
 }
 
-// drain writes b, waiting for the network.
-func (c *Conn) drain(b *batch) {
-	// A peer that has not taken all of b by then would not answer a heartbeat
-	// in time either: that is behind it.
-	deadline := time.Now().Add(c.engine.cfg.PingTimeout)
-	c.written(b, c.transport.write(b, deadline))
+// writeRest writes b and blocks while the network is full. A client that has not
+// taken b within the ping timeout could not answer a heartbeat behind it either.
+func (c *Conn) writeRest(b *batch) {
+	buffer := c.engine.buffers.gather()
+	defer c.engine.buffers.put(buffer)
+	c.endWrite(b, c.transport.write(b, *buffer, time.Now().Add(c.engine.cfg.PingTimeout)))
 }
 
-func (c *Conn) written(b *batch, err error) {
+func (c *Conn) endWrite(b *batch, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.writtenLocked(b, err)
+	c.endWriteLocked(b, err)
 }
 
-// writtenLocked ends a write and sees to what was queued meanwhile.
-func (c *Conn) writtenLocked(b *batch, err error) {
-	c.flush, c.inFlight = still, 0
-	switch {
-	case err == nil:
-		c.engine.stats.count(b)
-		c.quietAt = c.engine.now() + c.engine.cfg.Gather
+// endWriteLocked ends a write and schedules the frames that were queued during
+// it.
+func (c *Conn) endWriteLocked(b *batch, err error) {
+	c.writer, c.inFlight, c.lossy = idle, 0, 0
+	if err != nil {
+		c.writeFailedLocked(err)
+	} else {
+		c.engine.stats.add(len(b.frames), b.total, b.writes)
+		c.windowEnd = c.engine.now() + c.engine.cfg.Gather
 		c.scheduleLocked()
-	case errors.Is(err, websocket.ErrCloseSent): // gorilla has told the client what it broke; the reader ends
-		c.discardLocked()
-	default:
-		c.brokenLocked(err)
 	}
 	c.engine.buffers.release(b)
-	if c.flush != writing && c.settled != nil {
-		close(c.settled)
-		c.settled = nil
+	c.freeLocked()
+	if c.writer != writing && c.written != nil {
+		close(c.written)
+		c.written = nil
 	}
 }
 
-// brokenLocked ends a connection that could not be written to: a frame may be
-// out in part, so that nothing may follow it.
-func (c *Conn) brokenLocked(err error) {
-	if c.reason == 0 {
-		c.reason = TransportError
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			c.reason = SlowConsumer
+// writeFailedLocked cuts the connection: the failed write may have cut a frame in
+// two, so that no other frame may follow.
+func (c *Conn) writeFailedLocked(err error) {
+	reason := TransportError
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		reason = SlowConsumer
+		if c.reason == 0 {
 			c.engine.stats.slow.Add(1)
 		}
 	}
-	c.endLocked(closed)
-	c.discardLocked()
+	c.cutLocked(reason)
 	c.transport.cut()
 }
 
-// settle waits until the network has taken what is being written. Call it on a
-// connection that is closing or closed: its deadline bounds the wait.
-func (c *Conn) settle() {
+// awaitWrite waits for the current write to end. Call it on a closing or closed
+// connection: its deadline bounds the wait.
+func (c *Conn) awaitWrite() {
 	c.mu.Lock()
-	if c.flush != writing {
+	if c.writer != writing {
 		c.mu.Unlock()
 		return
 	}
-	if c.settled == nil {
-		c.settled = make(chan struct{})
+	if c.written == nil {
+		c.written = make(chan struct{})
 	}
-	settled := c.settled
+	written := c.written
 	c.mu.Unlock()
-	<-settled
+	<-written
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"slices"
@@ -17,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// paper is a transport that notes what is written, and when.
+// paper is a transport that records what is written, and when.
 type paper struct {
 	begin time.Time
 	stuck bool          // writes wait for block
@@ -45,14 +44,14 @@ func (p *paper) try(data []byte) (int, error) {
 	return len(data), p.fail
 }
 
-func (p *paper) write(b *batch, deadline time.Time) error {
+func (p *paper) write(b *batch, _ []byte, deadline time.Time) error {
 	p.busy.Store(true)
 	defer p.busy.Store(false)
 	var data []byte
 	for b.size > 0 {
 		chunk := b.chunk(nil)
 		data = append(data, chunk...)
-		b.wrote(len(chunk))
+		b.advance(len(chunk))
 	}
 	p.note(append(p.begun, data...))
 	p.begun = nil
@@ -68,7 +67,7 @@ func (p *paper) write(b *batch, deadline time.Time) error {
 	return p.fail
 }
 
-// note takes whole frames of less than 126 bytes, and larger ones alone.
+// note records whole frames below 126 bytes, or one larger frame.
 func (p *paper) note(data []byte) {
 	var texts []string
 	for len(data) > 0 {
@@ -91,11 +90,13 @@ func (p *paper) note(data []byte) {
 func (*paper) linger(time.Duration) {}
 func (*paper) close()               {}
 
-func (p *paper) hold(bool) {
+func (p *paper) pause(bool) {
 	if p.held != nil {
 		p.held()
 	}
 }
+
+func (*paper) setConn(*Conn) {}
 
 func (p *paper) cut() {
 	if p.cuts.Add(1) == 1 {
@@ -103,22 +104,22 @@ func (p *paper) cut() {
 	}
 }
 
-// onPaper opens a plain connection that writes on paper, in a bubble of
-// synctest's, and returns why it ended.
+// onPaper opens a plain connection on a paper transport, in a synctest bubble, and
+// returns why it ended.
 func onPaper(t *testing.T, cfg Config, p *paper, test func(*Conn)) (reason Reason) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		e := New(cfg, nil, slog.New(slog.DiscardHandler))
+		e := newEngine(cfg, nil)
 		c := &Conn{engine: e, protocol: Plain}
 		r := &recorder{conn: c, messages: make(chan string), closed: make(chan Reason, 1)}
 		c.receiver = r
-		if err := e.add(c); err != nil {
-			t.Fatal(err)
+		if !e.add(c) {
+			t.Fatal("the engine drains")
 		}
 		p.begin, p.block = time.Now(), make(chan struct{})
 		c.opened(p)
 		test(c)
-		c.ended()
+		c.release()
 		if p.busy.Load() {
 			t.Error("it ended during a write")
 		}
@@ -174,8 +175,8 @@ func TestGather(t *testing.T) {
 	p.want(t, "0s a", "5ms b,c", "14ms d", "109ms e", "109ms f,close token expired")
 }
 
-// TestSendAll: several frames go out at once and in one write after a quiet
-// moment, and with what is gathered else.
+// TestSendAll checks that several frames are one direct write on an idle connection,
+// and are gathered on a busy one.
 func TestSendAll(t *testing.T) {
 	t.Parallel()
 	var p paper
@@ -199,7 +200,8 @@ func TestSendAll(t *testing.T) {
 	p.want(t, "0s a,b", "6ms c,d,e", "101ms f", "101ms close token expired")
 }
 
-// TestBurstDoesNotWait: gathering makes no slow consumer of one who reads.
+// TestBurstDoesNotWait checks that gathering does not make a reading client a slow
+// consumer.
 func TestBurstDoesNotWait(t *testing.T) {
 	t.Parallel()
 	var p paper
@@ -212,7 +214,7 @@ func TestBurstDoesNotWait(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(5 * time.Millisecond)
 		synctest.Wait()
-		if !c.alive() {
+		if !c.isOpen() {
 			t.Errorf("closed for %v", c.reason)
 		}
 	})
@@ -227,11 +229,11 @@ func TestBacklog(t *testing.T) {
 	reason := onPaper(t, Config{MaxBacklog: 100}, &p, func(c *Conn) {
 		c.Send(text(strings.Repeat("x", 200))) // a frame of its own may be larger
 		synctest.Wait()
-		if !c.alive() {
+		if !c.isOpen() {
 			t.Fatal("closed for a single frame")
 		}
 		c.Send(text("b"))
-		if c.alive() {
+		if c.isOpen() {
 			t.Fatal("more than the backlog is queued")
 		}
 		if n := c.engine.Stats().SlowConsumers; n != 1 {
@@ -244,22 +246,66 @@ func TestBacklog(t *testing.T) {
 	want(t, reason, SlowConsumer)
 }
 
-// TestPingsWithoutEnd from a client that reads nothing: what waits for it is the
-// last answer alone, among whatever else is sent.
+// TestLossyFrames checks that lossy frames neither fill the backlog nor close the
+// connection, alone and between others.
+func TestLossyFrames(t *testing.T) {
+	t.Parallel()
+	lossy := text(strings.Repeat("x", 100)).Lossy()
+	for name, send := range map[string]func(*Conn, ...*Frame){
+		"Send": func(c *Conn, frames ...*Frame) {
+			for _, f := range frames {
+				c.Send(f)
+			}
+		},
+		"SendAll": func(c *Conn, frames ...*Frame) { c.SendAll(frames) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := paper{stuck: true}
+			reason := onPaper(t, Config{MaxBacklog: 800}, &p, func(c *Conn) {
+				send(c, text("begin"))
+				synctest.Wait()
+				for range 100 {
+					send(c, lossy, lossy)
+				}
+				if n := c.engine.Stats().Dropped; n != 199 { // an eighth of the backlog is free for them
+					t.Errorf("%d frames were dropped", n)
+				}
+				must := text(strings.Repeat("m", 123))
+				for range 6 {
+					send(c, must, lossy)
+				}
+				if !c.isOpen() {
+					t.Fatal("lossy frames fill the backlog")
+				}
+				send(c, must)
+				if c.isOpen() {
+					t.Error("more than the backlog is queued")
+				}
+				p.block <- struct{}{}
+				synctest.Wait()
+			})
+			want(t, reason, SlowConsumer)
+		})
+	}
+}
+
+// TestPingsWithoutEnd sends pings and reads nothing: only the last pong stays queued,
+// beside other frames.
 func TestPingsWithoutEnd(t *testing.T) {
 	t.Parallel()
 	p := paper{stuck: true}
 	onPaper(t, Config{MaxBacklog: 100}, &p, func(c *Conn) {
 		c.Send(text("a"))
 		synctest.Wait()
-		for i := range 1000 {
+		for i := range 30 {
 			c.pinged(fmt.Append(nil, i))
 		}
 		c.Send(text("b"))
-		for i := range 1000 {
-			c.pinged(fmt.Append(nil, i+1000))
+		for i := range 30 {
+			c.pinged(fmt.Append(nil, i+30))
 		}
-		if !c.alive() {
+		if !c.isOpen() {
 			t.Errorf("closed for %v", c.reason)
 		}
 		p.block <- struct{}{}
@@ -268,10 +314,10 @@ func TestPingsWithoutEnd(t *testing.T) {
 		p.block <- struct{}{}
 		synctest.Wait()
 	})
-	p.want(t, "0s a", "5ms 999,b,1999")
+	p.want(t, "0s a", "5ms 29,b,59")
 }
 
-// TestFullNetwork takes a part of what is written at once, and the rest later.
+// TestFullNetwork accepts a part of a write at once, and the rest later.
 func TestFullNetwork(t *testing.T) {
 	t.Parallel()
 	p := paper{full: 9}
@@ -291,7 +337,8 @@ func TestFullNetwork(t *testing.T) {
 	p.want(t, "0s 0123456789", "5ms a", "1s b", "1.005s cccc,dddd")
 }
 
-// TestSlowConsumerHearsWhy, after what was being written and without the rest.
+// TestSlowConsumerHearsWhy checks that a slow consumer gets the current write and the
+// close frame, but not the queue.
 func TestSlowConsumerHearsWhy(t *testing.T) {
 	t.Parallel()
 	p := paper{stuck: true}
@@ -309,7 +356,7 @@ func TestSlowConsumerHearsWhy(t *testing.T) {
 	want(t, reason, SlowConsumer)
 }
 
-// TestClientsGoodbye is answered after what was sent before.
+// TestClientsGoodbye checks that a close frame is answered after earlier frames.
 func TestClientsGoodbye(t *testing.T) {
 	t.Parallel()
 	p := paper{stuck: true}
@@ -321,7 +368,7 @@ func TestClientsGoodbye(t *testing.T) {
 			p.block <- struct{}{}
 			p.block <- struct{}{}
 		}()
-		c.leave(1000)
+		c.peerClosed(1000)
 		p.want(t, "0s a", "0s b,close ")
 		c.Send(text("c"))
 	})
@@ -351,7 +398,7 @@ func TestStuckGoodbyeIsCut(t *testing.T) {
 	want(t, reason, Drained)
 }
 
-// TestStuckWrite is ended by the write's deadline.
+// TestStuckWrite checks that the write deadline ends a blocked connection.
 func TestStuckWrite(t *testing.T) {
 	t.Parallel()
 	p := paper{stuck: true}
@@ -364,7 +411,8 @@ func TestStuckWrite(t *testing.T) {
 	want(t, reason, SlowConsumer)
 }
 
-// TestNothingFollowsAFailedWrite: a part of a frame may be out.
+// TestNothingFollowsAFailedWrite checks that nothing is written after an error, which
+// may have cut a frame in two.
 func TestNothingFollowsAFailedWrite(t *testing.T) {
 	t.Parallel()
 	p := paper{fail: io.ErrClosedPipe}
@@ -382,7 +430,7 @@ func TestNothingFollowsAFailedWrite(t *testing.T) {
 	}
 }
 
-// TestEndAwaitsTheFlush, whatever it is doing.
+// TestEndAwaitsTheFlush checks that a connection ends after its current write.
 func TestEndAwaitsTheFlush(t *testing.T) {
 	t.Parallel()
 	t.Run("writing", func(t *testing.T) {

@@ -20,7 +20,7 @@ type rawClient struct {
 	in *bufio.Reader
 }
 
-// rawFrame is a frame of the server's.
+// rawFrame is a frame from the server.
 type rawFrame struct {
 	op      opcode
 	payload string
@@ -34,8 +34,7 @@ func validHandshake() []string {
 	}
 }
 
-// dialRaw sends a request and returns the answer to it. Without an answer the
-// response is nil.
+// dialRaw sends a request and returns the response, or nil if there is none.
 func (s *testServer) dialRaw(tb testing.TB, line string, header ...string) (*rawClient, *http.Response) {
 	tb.Helper()
 	dial := new(net.Dialer).DialContext

@@ -13,8 +13,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// TestOpeningHandshake refuses what RFC 6455, section 4.2.1, does not allow,
-// before the request reaches the program.
+// TestOpeningHandshake checks that requests that violate RFC 6455, section 4.2.1, are
+// refused before the accept function is called.
 func TestOpeningHandshake(t *testing.T) {
 	t.Parallel()
 	const key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
@@ -89,7 +89,7 @@ func TestOpeningHandshake(t *testing.T) {
 	})
 }
 
-// TestSubprotocolLines: several lines of a header are one list.
+// TestSubprotocolLines checks that several header lines form one list.
 func TestSubprotocolLines(t *testing.T) {
 	t.Parallel()
 	for listener, serve := range listeners {
@@ -123,7 +123,7 @@ func goingAway(code int, reason string) []byte {
 	return fromClient(0x88, string(binary.BigEndian.AppendUint16(nil, uint16(code)))+reason)
 }
 
-// TestClosingCodes: both readers let the same codes pass.
+// TestClosingCodes checks that both readers accept the same close codes.
 func TestClosingCodes(t *testing.T) {
 	t.Parallel()
 	const wrong = websocket.CloseProtocolError
@@ -163,8 +163,8 @@ func length(frame []byte, kind byte, size uint64) []byte {
 	return append(head, frame[2:]...)
 }
 
-// TestFraming breaks the rules of RFC 6455, section 5, one by one: both readers
-// close with the same code, and nothing follows the close frame.
+// TestFraming breaks each rule of RFC 6455, section 5. Both readers close with the
+// same code, and nothing follows the close frame.
 func TestFraming(t *testing.T) {
 	t.Parallel()
 	const wrong, large = websocket.CloseProtocolError, websocket.CloseMessageTooBig
@@ -231,7 +231,8 @@ func TestFraming(t *testing.T) {
 	}
 }
 
-// TestSentWithTheHandshake: a client may not send before it is answered.
+// TestSentWithTheHandshake checks that a client that sends before the response is
+// refused.
 func TestSentWithTheHandshake(t *testing.T) {
 	t.Parallel()
 	for listener, serve := range listeners {

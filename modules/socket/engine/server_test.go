@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -12,20 +13,21 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	"go.uber.org/goleak"
+
+	"github.com/moim-live/moim/internal/childtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { childtest.VerifyMain(childtest.Main(m)) }
 
 // patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 var endpoints = map[string]Protocol{"Engine.IO": EngineIO, "plain": Plain}
 
-// listeners are those whose connections the engine reads from itself, where
-// there is epoll, and one that leaves them to melody.
+// listeners has a listener for each reader: on Linux, the poller reads from TCP, and
+// melody from wrapped connections.
 var listeners = map[string]serveFunc{
-	"bare": httptest.NewServer,
+	"TCP": httptest.NewServer,
 	"wrapped": func(h http.Handler) *httptest.Server {
 		return newServer(h, func(l net.Listener) net.Listener { return wrappedListener{l} })
 	},
@@ -35,7 +37,7 @@ type serveFunc = func(http.Handler) *httptest.Server
 
 type wrappedListener struct{ net.Listener }
 
-// wrappedConn might count or change what passes.
+// wrappedConn stands for a connection that transforms its data.
 type wrappedConn struct{ *net.TCPConn }
 
 func (l wrappedListener) Accept() (net.Conn, error) {
@@ -61,7 +63,7 @@ type testServer struct {
 	receivers chan *recorder
 }
 
-// recorder is a receiver that tells a test what it received.
+// recorder is a receiver that records what it received.
 type recorder struct {
 	conn      *Conn
 	handshake Handshake
@@ -69,7 +71,7 @@ type recorder struct {
 	closed    chan Reason
 }
 
-func (r *recorder) Message(data []byte) { r.messages <- string(data) }
+func (r *recorder) Message(data []byte, _ bool) { r.messages <- string(data) }
 
 func (*recorder) Finish(context.Context) {}
 
@@ -77,6 +79,17 @@ func (r *recorder) Closed(reason Reason) {
 	r.closed <- reason
 	close(r.closed) // a second call would panic
 	close(r.messages)
+}
+
+// newEngine returns an engine with defaults in place of zero values.
+func newEngine(cfg Config, accept Accept) *Engine {
+	cfg.MaxFrame = cmp.Or(cfg.MaxFrame, 64<<10)
+	cfg.MaxBacklog = cmp.Or(cfg.MaxBacklog, 1<<20)
+	cfg.Gather = cmp.Or(cfg.Gather, 5*time.Millisecond)
+	cfg.PingInterval = cmp.Or(cfg.PingInterval, 25*time.Second)
+	cfg.PingTimeout = cmp.Or(cfg.PingTimeout, 20*time.Second)
+	cfg.Polling, cfg.WebSocket = true, true
+	return New(cfg, accept, slog.New(slog.DiscardHandler))
 }
 
 // start runs an engine until the test ends.
@@ -102,19 +115,16 @@ func startWith(tb testing.TB, accept Accept) *testServer {
 
 func (s *testServer) start(tb testing.TB, cfg Config, accept Accept, serve func(http.Handler) *httptest.Server) *testServer {
 	tb.Helper()
-	s.Engine = New(cfg, accept, slog.New(slog.DiscardHandler))
+	s.Engine = newEngine(cfg, accept)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/socket.io/", s.ServeEngineIO)
 	mux.HandleFunc("/ws", s.ServePlain)
 	s.http = serve(mux)
-	if err := s.Start(tb.Context()); err != nil {
-		tb.Fatal(err)
-	}
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := s.Stop(ctx); err != nil {
-			tb.Errorf("stop: %v", err)
+		if err := s.Drain(ctx); err != nil {
+			tb.Errorf("drain: %v", err)
 		}
 		s.http.Close()
 	})
@@ -154,7 +164,7 @@ func (s *testServer) dialAt(tb testing.TB, host string, p Protocol) (*websocket.
 	return ws, receive(tb, s.receivers)
 }
 
-// refused tries a endpoint and returns the answer of who is not let in.
+// refused dials an endpoint that must refuse it, and returns the response.
 func refused(tb testing.TB, url string, header http.Header) *http.Response {
 	tb.Helper()
 	ws, resp, err := websocket.DefaultDialer.Dial(url, header)
@@ -219,7 +229,7 @@ func write(tb testing.TB, ws *websocket.Conn, text string) {
 	}
 }
 
-// readToEnd returns the messages up to the goodbye, and its code.
+// readToEnd returns the messages up to the close frame, and its code.
 func readToEnd(tb testing.TB, ws *websocket.Conn) (messages []string, code int) {
 	tb.Helper()
 	_ = ws.SetReadDeadline(time.Now().Add(patience))

@@ -1,56 +1,118 @@
 package engine
 
 import (
-	"encoding/base64"
+	"context"
 	"net/http"
-	"strings"
-
-	"github.com/gorilla/websocket"
+	"time"
 )
 
-// keyBytes is the length of a handshake's nonce.
-const keyBytes = 16
+// upgradeTimeout is how long a WebSocket may take to become the transport of a
+// polling session.
+const upgradeTimeout = 10 * time.Second
 
-// refuseUpgrade answers a request that cannot become a WebSocket (RFC 6455,
-// section 4.2.1), and reports whether it did.
-func refuseUpgrade(w http.ResponseWriter, r *http.Request) bool {
-	versions, keys := r.Header.Values("Sec-Websocket-Version"), r.Header.Values("Sec-Websocket-Key")
-	switch {
-	case !r.ProtoAtLeast(1, 1) || !websocket.IsWebSocketUpgrade(r):
-		upgradeRequired(w, "this is a WebSocket: open it with one, over HTTP/1.1")
-	case r.Method != http.MethodGet:
-		w.Header().Set("Allow", http.MethodGet)
-		http.Error(w, "a WebSocket is opened with GET", http.StatusMethodNotAllowed)
-	case len(versions) > 1:
-		http.Error(w, "more than one header Sec-WebSocket-Version", http.StatusBadRequest)
-	case len(versions) == 0 || versions[0] != "13":
-		upgradeRequired(w, "only version 13 of the WebSocket protocol is spoken here")
-	case len(keys) != 1 || !validKey(keys[0]):
-		http.Error(w, "one header Sec-WebSocket-Key with 16 bytes in base64 is needed", http.StatusBadRequest)
-	default:
+var probeAnswer = Plain.Frame([]byte("3probe"))
+
+// serveUpgrade opens a WebSocket that may become the transport of the polling
+// session c. The WebSocket is a connection of its own until the client has tried
+// it: the client sends "2probe" and, after the answer, the packet upgrade.
+func (c *Conn) serveUpgrade(w http.ResponseWriter, r *http.Request) {
+	p := &Conn{engine: c.engine, protocol: EngineIO, session: c, receiver: probe{c}}
+	if !c.beginProbe(p) {
+		errRequest.answer(w, r)
+		return
+	}
+	p.deadline = time.AfterFunc(upgradeTimeout, func() { p.Close(TransportError) })
+	if !c.engine.add(p) {
+		p.deadline.Stop()
+		p.receiver.Closed(Drained)
+		c.engine.refuseStopping(w)
+		return
+	}
+	c.engine.upgrader.serve(w, r, p)
+}
+
+// beginProbe reports whether the session can be upgraded now. One WebSocket at a
+// time is tried.
+func (c *Conn) beginProbe(p *Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase != open || c.transport != nil || c.polling.probe != nil {
 		return false
 	}
+	c.polling.probe = p
 	return true
 }
 
-// upgradeRequired says what would be accepted.
-func upgradeRequired(w http.ResponseWriter, why string) {
-	w.Header().Set("Connection", "Upgrade")
-	w.Header().Set("Upgrade", "websocket")
-	w.Header().Set("Sec-Websocket-Version", "13")
-	http.Error(w, why, http.StatusUpgradeRequired)
+// probe is the receiver of a WebSocket that is being tried.
+type probe struct{ session *Conn }
+
+// Message implements [Receiver]. The engine handles all messages of a probe.
+func (probe) Message([]byte, bool) {}
+
+// Finish implements [Receiver].
+func (probe) Finish(context.Context) {}
+
+// Closed implements [Receiver]. The session goes on by polling.
+func (p probe) Closed(Reason) {
+	c := p.session
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.polling.probe, c.polling.probed = nil, false
 }
 
-func validKey(key string) bool {
-	nonce, err := base64.StdEncoding.DecodeString(key)
-	return err == nil && len(nonce) == keyBytes
-}
-
-// joinSubprotocols makes one line of a list that was sent on several (RFC 9110,
-// section 5.2): gorilla reads the first line only.
-func joinSubprotocols(header http.Header) {
-	const name = "Sec-Websocket-Protocol"
-	if lines := header[name]; len(lines) > 1 {
-		header[name] = []string{strings.Join(lines, ", ")}
+// probed handles a message over a WebSocket that is being tried.
+func (c *Conn) probed(kind opcode, data []byte) readEnd {
+	switch {
+	case c.replaced: // the packet came together with the upgrade
+		return c.session.message(kind, data)
+	case kind == opText && string(data) == "2probe":
+		c.Send(probeAnswer)
+		c.session.probeAnswered()
+	case kind == opText && string(data) == "5" && c.replaceTransport():
+	default:
+		c.Close(ParseError)
 	}
+	return readEnd{}
+}
+
+// probeAnswered makes GET requests return noops: the client waits for their
+// answer before it upgrades.
+func (c *Conn) probeAnswered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.polling.probed = true
+	c.wakePollLocked()
+}
+
+// replaceTransport makes the WebSocket the transport of its session. It reports
+// false if one of them is closing, or frames of the WebSocket are not written yet.
+func (c *Conn) replaceTransport() bool {
+	if c.replaced = c.giveTransport(); c.replaced {
+		c.engine.remove(c)
+	}
+	return c.replaced
+}
+
+func (c *Conn) giveTransport() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.phase != open || c.writer == writing || c.queue != nil || s.phase != open || s.transport != nil {
+		return false
+	}
+	t := c.transport
+	c.transport, c.phase = nil, closed
+	c.deadline.Stop()
+	t.setConn(s)
+	s.transport = t
+	s.polling.probe, s.polling.probed = nil, false
+	s.wakePollLocked()
+	s.resumeLocked()
+	if s.queue != nil {
+		s.flushLocked()
+	}
+	t.pause(s.paused)
+	return true
 }

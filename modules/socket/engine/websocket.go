@@ -17,141 +17,144 @@ import (
 )
 
 const (
-	// forever keeps melody's own heartbeat and read deadline out of the way.
-	forever = 10 * 365 * 24 * time.Hour
-	// subprotocol is what a plain client offers besides its token.
+	// disabled switches off melody's own heartbeat and read deadline.
+	disabled = 10 * 365 * 24 * time.Hour
+	// subprotocol is what plain clients offer besides the one with their token.
 	subprotocol = "moim"
-	// readBuffer and writeBuffer are gorilla's, in bytes. Each connection that
-	// melody reads from has one for reading; those for writing are shared.
-	readBuffer, writeBuffer = 512, 4 << 10
+	// readBuffer is the size of gorilla's read buffer in bytes. Each connection
+	// that melody reads from has one.
+	readBuffer = 512
 )
 
-// webSockets upgrades requests with melody, which also reads from the
-// connections that the poller cannot.
-type webSockets struct {
-	melody *melody.Melody
-	work   *tasks.Group
+// upgrader upgrades requests to WebSockets, and has melody read from those that
+// the poller cannot read from.
+type upgrader struct {
+	melody  *melody.Melody
+	readers *tasks.Group
 }
 
-func newWebSockets(e *Engine) *webSockets {
-	ws := &webSockets{melody: melody.New(), work: tasks.New()}
-	m := ws.melody
-	m.Config.MaxMessageSize = e.cfg.MaxFrame
-	m.Config.MessageBufferSize = 0 // the engine writes: nothing is queued
-	m.Config.PongWait = forever
-	m.Config.PingPeriod = forever
-	m.Upgrader.CheckOrigin = func(*http.Request) bool { return true } // checked before
-	m.Upgrader.HandshakeTimeout = closeTimeout                        // a new connection has room for the answer
+func newUpgrader(maxFrame int64) *upgrader {
+	m := melody.New()
+	m.Config.MaxMessageSize = maxFrame
+	m.Config.MessageBufferSize = 0 // melody writes nothing
+	m.Config.PongWait = disabled
+	m.Config.PingPeriod = disabled
+	m.Upgrader.CheckOrigin = func(*http.Request) bool { return true } // the engine has checked it
+	m.Upgrader.HandshakeTimeout = closeTimeout
 	m.Upgrader.ReadBufferSize = readBuffer
-	m.Upgrader.WriteBufferSize = writeBuffer
 	m.Upgrader.WriteBufferPool = new(sync.Pool)
 	m.Upgrader.Subprotocols = []string{subprotocol}
 	m.HandleConnect(connected)
-	m.HandleMessage(func(s *melody.Session, data []byte) { watchedOf(s).message(opText, data) })
-	m.HandleMessageBinary(func(s *melody.Session, data []byte) { watchedOf(s).message(opBinary, data) })
-	m.HandlePong(func(s *melody.Session) { watchedOf(s).conn.webSocketSeen() })
+	m.HandleMessage(func(s *melody.Session, data []byte) { connOf(s).message(opText, data) })
+	m.HandleMessageBinary(func(s *melody.Session, data []byte) { connOf(s).message(opBinary, data) })
+	m.HandlePong(func(s *melody.Session) { connOf(s).conn.webSocketPonged() })
 	m.HandleClose(func(s *melody.Session, code int, _ string) error {
-		w := watchedOf(s)
-		if w.stub {
-			return errCloseFrame
+		m := connOf(s)
+		if m.shortClose {
+			return errors.New("engine: a close frame has one byte")
 		}
-		w.conn.leave(code)
+		m.conn.peerClosed(code)
 		return nil
 	})
-	m.HandleError(func(s *melody.Session, err error) { // the pump for reading has ended: melody closes next
-		c := watchedOf(s).conn
-		c.failed(err)
-		c.ended()
+	m.HandleError(func(s *melody.Session, err error) { // melody stops reading and closes next
+		c := connOf(s).conn
+		c.melodyFailed(err)
+		c.release()
 	})
-	return ws
+	return &upgrader{melody: m, readers: tasks.New()}
 }
 
-// serve upgrades a valid handshake and returns once that is done, so that
-// net/http lets go of what it holds for a request.
-func (ws *webSockets) serve(w http.ResponseWriter, r *http.Request, c *Conn) {
-	taken := false
+// serve upgrades a request whose handshake is valid. It returns right after the
+// upgrade, so that net/http frees the request.
+func (u *upgrader) serve(w http.ResponseWriter, r *http.Request, c *Conn) {
+	upgraded := false
 	defer func() {
-		if !taken { // also where a wrapped ResponseWriter panics because it cannot be hijacked
-			c.ended()
+		if !upgraded { // also if a wrapped ResponseWriter panics in Hijack
+			c.release()
 		}
 	}()
 	conn, buffers, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		c.engine.log.Error("engine: a connection could not be taken over from the HTTP server", "err", err)
+		c.engine.log.Error("engine: could not hijack the connection", "err", err)
 		http.Error(w, "this server cannot open WebSockets", http.StatusInternalServerError)
 		return
 	}
 	joinSubprotocols(r.Header)
-	if t := c.engine.poller.adopt(c, conn); t != nil {
-		_, err = ws.melody.Upgrader.Upgrade(hijacked{w, conn, buffers}, r, w.Header())
-		if taken = err == nil; taken {
+	if t := c.engine.poller.transport(c, conn); t != nil {
+		_, err = u.melody.Upgrader.Upgrade(hijacked{w, conn, buffers}, r, w.Header())
+		if upgraded = err == nil; upgraded {
 			c.opened(t)
 		}
 	} else {
-		taken = ws.pump(w, r, c, conn, buffers)
+		upgraded = u.startMelody(w, r, c, conn, buffers)
 	}
-	if !taken {
-		_ = conn.Close() // nothing can be answered any more
+	if !upgraded {
+		_ = conn.Close() // it is too late for an HTTP response
 	}
 }
 
-// pump leaves reading to melody, in a goroutine of the engine's that ends with
-// the connection. It reports whether the connection was upgraded.
-func (ws *webSockets) pump(w http.ResponseWriter, r *http.Request, c *Conn, conn net.Conn, buffers *bufio.ReadWriter) bool {
-	in := &watched{corked: corked{Conn: conn}, conn: c, upgraded: make(chan bool, 1)}
-	started := ws.work.Run(func(context.Context) {
-		if err := ws.melody.HandleRequest(hijacked{w, in, buffers}, r); err != nil {
-			in.upgraded <- false
+// startMelody has melody upgrade the connection and read from it in a goroutine.
+// It reports whether the upgrade succeeded.
+func (u *upgrader) startMelody(w http.ResponseWriter, r *http.Request, c *Conn, conn net.Conn, buffers *bufio.ReadWriter) bool {
+	m := &melodyConn{netConn: netConn{conn}, conn: c, upgraded: make(chan bool, 1)}
+	started := u.readers.Run(func(context.Context) {
+		if err := u.melody.HandleRequest(hijacked{w, m, buffers}, r); err != nil {
+			m.upgraded <- false
 		}
 	})
-	return started && <-in.upgraded
+	return started && <-m.upgraded
 }
 
-// connected runs before melody's pumps. That for writing has nothing to do: it
-// waits for the end of the other.
+// hijacked gives gorilla a connection that the engine has hijacked.
+type hijacked struct {
+	http.ResponseWriter
+	conn    net.Conn
+	buffers *bufio.ReadWriter
+}
+
+// Hijack implements [http.Hijacker].
+func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.conn, h.buffers, nil }
+
+// connected runs after the upgrade, before melody reads.
 func connected(s *melody.Session) {
-	in := watchedOf(s)
-	s.Request = nil // a connection may last for days
-	frames := s.WebsocketConnection()
-	frames.SetPingHandler(func(data string) error {
-		in.conn.pinged([]byte(data))
+	m := connOf(s)
+	s.Request = nil // free it: a connection may last for days
+	s.WebsocketConnection().SetPingHandler(func(data string) error {
+		m.conn.pinged([]byte(data))
 		return nil
 	})
-	in.pump = &pumped{webSocket: webSocket{in.Conn}, engine: in.conn.engine, watched: in, frames: frames}
-	in.conn.opened(in.pump)
-	in.upgraded <- true
+	m.open = true
+	m.conn.opened(m)
+	m.upgraded <- true
 }
 
-func watchedOf(s *melody.Session) *watched {
-	w, _ := s.WebsocketConnection().NetConn().(*watched)
-	return w
+func connOf(s *melody.Session) *melodyConn {
+	m, _ := s.WebsocketConnection().NetConn().(*melodyConn)
+	return m
 }
 
-// message takes a message from melody's pump, which goes on when it returns.
-func (w *watched) message(kind opcode, data []byte) {
-	if end := w.conn.message(kind, data); end.reason != 0 {
-		w.conn.leave(end.code)
-		w.conn.cut(end.reason)
+// message handles one message. melody reads on when it returns.
+func (m *melodyConn) message(kind opcode, data []byte) {
+	if end := m.conn.message(kind, data); end.reason != 0 {
+		m.conn.peerClosed(end.closeCode)
+		m.conn.cut(end.reason)
 	}
-	w.pump.pass()
+	m.waitResumed()
 }
 
-// errCloseFrame is a close frame with half a code.
-var errCloseFrame = errors.New("engine: a close frame of one byte")
-
-// failed notes why melody's pump ended.
-func (c *Conn) failed(err error) {
+// melodyFailed handles the error with which melody stopped reading.
+func (c *Conn) melodyFailed(err error) {
 	var network net.Error
-	var closed *websocket.CloseError // also for an end without a goodbye
+	var closed *websocket.CloseError // gorilla returns it at EOF too
 	switch {
 	case errors.As(err, &closed):
-		c.leave(0)
-		c.abandon(TransportClose, false)
+		c.peerClosed(0)
+		c.stopReading(TransportClose, false)
 	case errors.Is(err, websocket.ErrReadLimit):
-		c.abandon(TooLarge, true)
+		c.stopReading(TooLarge, true)
 	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		c.abandon(TransportError, false)
+		c.stopReading(TransportError, false)
 	default:
-		c.abandon(ParseError, true)
+		c.stopReading(ParseError, true)
 	}
 }

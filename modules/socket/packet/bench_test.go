@@ -9,7 +9,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet"
 )
 
-// shapes are packets and messages of growing size that cost the decoders most.
+// shapes are the most expensive packets and messages for the decoders, in growing sizes.
 var shapes = map[string]func(times int) string{
 	"packet/text": func(times int) string { return `2["e","` + strings.Repeat(`\u00e9`, 150*times) + `"]` },
 	"packet/name": func(times int) string { return `2["` + strings.Repeat(`\u00e9`, 150*times) + `"]` },
@@ -34,8 +34,8 @@ func decodeShape(shape string, wire []byte) {
 	}
 }
 
-// TestDecodingTakesMemoryInProportion: a decoder never needs many times the
-// memory of what came. Most is what encoding/json notes for each level.
+// TestDecodingTakesMemoryInProportion checks that a decoder's memory is bounded by a
+// multiple of its input. Most is what encoding/json needs for each level.
 func TestDecodingTakesMemoryInProportion(t *testing.T) { //nolint:paralleltest // it counts what is allocated
 	for shape, grow := range shapes {
 		wire := []byte(grow(100))
@@ -49,8 +49,7 @@ func TestDecodingTakesMemoryInProportion(t *testing.T) { //nolint:paralleltest /
 	}
 }
 
-// BenchmarkGrowth decodes what grows: what it takes for a byte must not grow
-// with that.
+// BenchmarkGrowth decodes inputs of growing size: the time for each byte must not grow.
 func BenchmarkGrowth(b *testing.B) {
 	for shape, grow := range shapes {
 		for _, times := range []int{1, 10, 100} {

@@ -3,17 +3,13 @@ package packet
 import (
 	"strconv"
 
-	"github.com/moim-live/moim/internal/rawjson"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// Append appends the packet's wire form, without Engine.IO's type digit, to
-// dst. Args and Data must be valid JSON.
+// Append appends the encoded packet, without Engine.IO's type digit, to dst. Args and Data
+// must be valid JSON. The attachments follow in messages of their own.
 func (p Packet) Append(dst []byte) []byte {
-	dst = append(dst, byte('0'+p.Type))
-	if p.Namespace != "/" && p.Namespace != "" {
-		dst = append(dst, p.Namespace...)
-		dst = append(dst, ',')
-	}
+	dst = appendHead(dst, p.Type, len(p.Binary), p.Namespace)
 	if p.HasID {
 		dst = strconv.AppendUint(dst, p.ID, 10)
 	}
@@ -33,23 +29,39 @@ func (p Packet) Append(dst []byte) []byte {
 	return append(dst, ']')
 }
 
-// EventParts returns the wire form of an event of the main namespace in three
-// parts, the second of which is data itself: so a broadcast copies it once,
-// into its frame. Without data the event has no argument.
-func EventParts(name string, data []byte) (head, body, tail []byte) {
-	head = append(make([]byte, 0, len(name)+5), '2', '[')
-	head = rawjson.AppendString(head, name)
-	if len(data) > 0 {
-		head = append(head, ',')
+func appendHead(dst []byte, t Type, attachments int, namespace string) []byte {
+	if attachments > 0 {
+		t += binaryEvent - Event
 	}
-	return head, data, closeArray
+	dst = append(dst, byte('0'+t))
+	if attachments > 0 {
+		dst = append(strconv.AppendInt(dst, int64(attachments), 10), '-')
+	}
+	if namespace != "/" && namespace != "" {
+		dst = append(append(dst, namespace...), ',')
+	}
+	return dst
 }
 
-// AckParts returns what stands before and after the argument of an
-// acknowledgement in the main namespace.
-func AckParts(id uint64) (head, tail []byte) {
-	head = strconv.AppendUint(append(make([]byte, 0, 12), '3'), id, 10)
-	return append(head, '['), closeArray
+// EventParts encodes an event as three parts. body is args, encoded and separated by commas,
+// so that a broadcast copies them only once, into its frame. id, if there is one, asks for an
+// acknowledgement.
+func EventParts(namespace, name string, args []byte, attachments int, id ...uint64) (head, body, tail []byte) {
+	head = appendHead(make([]byte, 0, len(namespace)+len(name)+8), Event, attachments, namespace)
+	for _, id := range id {
+		head = strconv.AppendUint(head, id, 10)
+	}
+	head = rawjson.AppendString(append(head, '['), name)
+	if len(args) > 0 {
+		head = append(head, ',')
+	}
+	return head, args, closeArray
+}
+
+// AckParts returns the parts before and after the arguments of an acknowledgement.
+func AckParts(namespace string, id uint64, attachments int) (head, tail []byte) {
+	head = appendHead(make([]byte, 0, len(namespace)+16), Ack, attachments, namespace)
+	return append(strconv.AppendUint(head, id, 10), '['), closeArray
 }
 
 var (

@@ -18,7 +18,7 @@ func TestPartsAreWholePackets(t *testing.T) {
 		{`<"모임">`, `1`, `2["<\"모임\">",1]`, `{"event":"<\"모임\">","data":1}`},
 	}
 	for _, test := range tests {
-		head, body, tail := packet.EventParts(test.event, []byte(test.data))
+		head, body, tail := packet.EventParts("/", test.event, []byte(test.data), 0)
 		if diff := cmp.Diff(test.socketIO, string(bytes.Join([][]byte{head, body, tail}, nil))); diff != "" {
 			t.Errorf("EventParts (-want +got):\n%s", diff)
 		}

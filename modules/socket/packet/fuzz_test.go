@@ -19,19 +19,23 @@ func FuzzDecode(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := packet.Decode(data)
+		binary := make([][]byte, packet.Attachments(data))
+		p, err := packet.Decode(data, binary...)
 		if err != nil {
-			if !errors.Is(err, packet.ErrMalformed) && !errors.Is(err, packet.ErrBinary) {
+			if !errors.Is(err, packet.ErrMalformed) {
 				t.Fatalf("foreign error: %v", err)
 			}
 			return
+		}
+		if _, err := p.Values(); err != nil && !errors.Is(err, packet.ErrMalformed) {
+			t.Fatalf("foreign error: %v", err)
 		}
 		checkValues(t, append(p.Args, p.Data)...)
 		wire := p.Append(nil)
 		if !utf8.Valid(wire) {
 			t.Fatalf("not UTF-8: %q", wire)
 		}
-		again, err := packet.Decode(wire)
+		again, err := packet.Decode(wire, binary...)
 		if err != nil {
 			t.Fatalf("%q became %q: %v", data, wire, err)
 		}

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"unicode/utf8"
 
-	"github.com/moim-live/moim/internal/rawjson"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// checkText refuses what a WebSocket text frame cannot carry on to others.
+// checkText refuses text that cannot be forwarded in a WebSocket text frame.
 func checkText(data []byte) error {
 	if !utf8.Valid(data) {
 		return malformed("it is not UTF-8")
@@ -16,8 +16,7 @@ func checkText(data []byte) error {
 	return nil
 }
 
-// checkJSON returns data without surrounding space when it is one JSON value;
-// the result is never empty.
+// checkJSON returns data, which must be one JSON value, without surrounding space.
 func checkJSON(data []byte) (json.RawMessage, error) {
 	if !json.Valid(data) {
 		return nil, malformed("it is not JSON")
@@ -25,8 +24,8 @@ func checkJSON(data []byte) (json.RawMessage, error) {
 	return bytes.TrimSpace(data), nil
 }
 
-// split returns the elements of an array, or the members of an object, that
-// checkJSON has passed, at most limit.
+// split returns the elements of an array or the members of an object, which must be valid
+// JSON. More than limit are an error.
 func split(data []byte, limit int) ([]json.RawMessage, error) {
 	parts, all := rawjson.Split(data, limit)
 	if !all {

@@ -1,43 +1,42 @@
-// Package packet turns bytes into Socket.IO v5 packets and into Moim's plain
-// messages, and back. It does no I/O and knows no sockets, rooms or handlers.
+// Package packet decodes and encodes Socket.IO v5 packets and Moim's plain messages. It does
+// no I/O and knows no sockets, rooms or handlers.
 //
-// The decoders accept any input: they never panic, look at every byte a
-// bounded number of times and refuse what a peer of theirs could not use, such
-// as text that is not UTF-8. JSON values stay as they were sent: numbers keep
-// their digits and objects their order. Decoded values share memory with the
-// input.
+// The decoders accept any input. They never panic, read each byte a bounded number of times,
+// and refuse text that is not UTF-8. JSON values stay as they were sent: numbers keep their
+// digits and objects their order. Decoded values share memory with the input.
 //
-// A payload beyond the bounds of [rawjson.Check] is refused, except that of an
-// event or a message. Those have an answer, which says more than a refused
-// packet: check the data before it is decoded.
+// A payload beyond the limits of [rawjson.Check] is refused, except the data of an event or a
+// message. The caller checks that, because its answer can name the problem, while a refused
+// packet closes the connection.
 //
-// Binary packets (types 5 and 6) and their attachments are not supported: they
-// are refused with [ErrBinary].
+// The header of a binary packet (types 5 and 6) says how many binary messages follow it: its
+// attachments. Its arguments hold a placeholder for each. See [Packet.Values].
+//
+// The protocol is https://github.com/socketio/socket.io-protocol.
 package packet
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
-	"github.com/moim-live/moim/internal/rawjson"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// Bounds of what is decoded.
+// Limits of the decoders.
 const (
-	MaxArgs      = 64  // arguments of an event or an acknowledgement
-	MaxNamespace = 256 // bytes of a namespace
+	MaxArgs        = 64  // arguments of an event or an acknowledgement
+	MaxNamespace   = 256 // bytes of a namespace
+	MaxAttachments = 10  // of a binary packet; Node's parsers refuse more
 )
 
-// Errors of the decoders. Test with errors.Is: they come wrapped with what was
-// wrong.
-var (
-	ErrMalformed = errors.New("packet: malformed")
-	ErrBinary    = errors.New("packet: binary packets are not supported")
-)
+// ErrMalformed is the error of the decoders. It is wrapped with details: test with errors.Is.
+var ErrMalformed = errors.New("packet: malformed")
 
-// Type says what a [Packet] is for. Its value is the digit on the wire.
+// Type is the type of a [Packet]. Its value is the digit on the wire.
 type Type int
 
 // The types of Socket.IO v5.
@@ -55,40 +54,49 @@ const (
 type Packet struct {
 	Type      Type
 	Namespace string // "/" when the wire names none
-	ID        uint64 // of an acknowledgement that is asked for or given
+	ID        uint64 // of an acknowledgement, or of an event that asks for one
 	HasID     bool
 	Name      string            // of an event; a number on the wire becomes its digits
-	Args      []json.RawMessage // of an event, without its name, and of an acknowledgement
-	Data      json.RawMessage   // of Connect (an object or nothing) and ConnectError (an object or a string)
+	Args      []json.RawMessage // of an event, without its name, or of an acknowledgement
+	Data      json.RawMessage   // of Connect (an object or empty) or ConnectError (an object or a string)
+	Binary    [][]byte          // the attachments of an event or an acknowledgement
 }
 
-// reserved are the names that clients and servers use for themselves.
-var reserved = map[string]bool{
-	"connect": true, "connect_error": true, "disconnect": true,
-	"disconnecting": true, "newListener": true, "removeListener": true,
+// Reserved reports whether Socket.IO reserves an event name. Clients close a connection over
+// which they receive such an event.
+func Reserved(name string) bool {
+	switch name {
+	case "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener":
+		return true
+	}
+	return false
 }
 
-// Reserved reports whether an event cannot be called name: clients close the
-// connection over which they receive such an event.
-func Reserved(name string) bool { return reserved[name] }
-
-// Decode reads one packet, without Engine.IO's type digit. The error is an
-// [ErrMalformed] or an [ErrBinary].
-func Decode(data []byte) (Packet, error) {
+// Decode decodes one packet, without Engine.IO's type digit. binary holds the binary messages
+// that followed it. The error is an [ErrMalformed].
+func Decode(data []byte, binary ...[]byte) (Packet, error) {
 	if len(data) == 0 {
 		return Packet{}, malformed("it is empty")
 	}
-	p := Packet{Type: Type(data[0]) - '0', Namespace: "/"}
+	p := Packet{Type: Type(data[0]) - '0', Namespace: "/", Binary: binary}
+	rest, declared := data[1:], 0
 	switch {
 	case p.Type == binaryEvent || p.Type == binaryAck:
-		return Packet{}, ErrBinary
+		n := Attachments(data)
+		if n == 0 {
+			return Packet{}, malformed("the number of attachments is not from 1 to 10")
+		}
+		declared, rest = n, rest[bytes.IndexByte(rest, '-')+1:]
+		p.Type -= binaryEvent - Event
 	case p.Type < Connect || p.Type > binaryAck:
 		return Packet{}, malformed("unknown type")
 	}
-	rest := data[1:]
+	if declared != len(binary) {
+		return Packet{}, malformed("the number of attachments is not the declared one")
+	}
 	if len(rest) > 0 && rest[0] == '/' {
 		var namespace []byte
-		namespace, rest = cut(rest, ',')
+		namespace, rest, _ = bytes.Cut(rest, []byte{','})
 		if len(namespace) > MaxNamespace {
 			return Packet{}, malformed("the namespace is too long")
 		}
@@ -105,16 +113,6 @@ func Decode(data []byte) (Packet, error) {
 		return Packet{}, err
 	}
 	return p, nil
-}
-
-// cut returns what stands before the first sep and what stands after it.
-func cut(data []byte, sep byte) (before, after []byte) {
-	for i, c := range data {
-		if c == sep {
-			return data[:i], data[i+1:]
-		}
-	}
-	return data, nil
 }
 
 func (p *Packet) decodeID(data []byte) (rest []byte, err error) {
@@ -166,19 +164,17 @@ func (p *Packet) decodePayload(data []byte) error {
 	}
 }
 
-// decodeData takes a value that begins with one of the bytes in first.
+// decodeData decodes a value whose first byte is in first.
 func (p *Packet) decodeData(data []byte, first string) error {
 	value, err := checkJSON(data)
 	if err != nil {
 		return err
 	}
-	for i := range len(first) {
-		if value[0] == first[i] {
-			p.Data = value
-			return nil
-		}
+	if strings.IndexByte(first, value[0]) < 0 {
+		return malformed("the payload has the wrong type")
 	}
-	return malformed("the payload has the wrong type")
+	p.Data = value
+	return nil
 }
 
 func (p *Packet) decodeArgs(data []byte) error {
@@ -187,13 +183,13 @@ func (p *Packet) decodeArgs(data []byte) error {
 		return err
 	}
 	if value[0] != '[' {
-		return malformed("the payload is no array")
+		return malformed("the payload is not an array")
 	}
 	p.Args, err = split(value, MaxArgs+1)
 	return err
 }
 
-// takeName moves the first argument to the name.
+// takeName moves the first argument to Name.
 func (p *Packet) takeName() error {
 	if len(p.Args) == 0 {
 		return malformed("an event needs a name")
@@ -204,7 +200,7 @@ func (p *Packet) takeName() error {
 	case first[0] == '-' || first[0] >= '0' && first[0] <= '9':
 		p.Name = string(first)
 	default:
-		return malformed("an event's name is a string")
+		return malformed("the event's name is not a string")
 	}
 	if Reserved(p.Name) {
 		return malformed("the event's name is reserved")

@@ -1,28 +1,27 @@
 package packet
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 
-	"github.com/moim-live/moim/internal/rawjson"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// Message is what goes over a plain WebSocket: a request {id?, event, data?},
-// its answer {id, data} or {id, error}, or an event that is pushed, {event,
-// data}.
+// Message is a message over a plain WebSocket: a request {id?, event, data?}, its answer
+// {id, data} or {id, error}, or an event of the server {event, data}.
 type Message struct {
-	ID    uint64 // asks for an answer, or belongs to one
+	ID    uint64 // of a request that asks for an answer, or of the answer
 	HasID bool
 	Event string
 	Data  json.RawMessage
-	Error json.RawMessage // of an answer; excludes Data
+	Error json.RawMessage // of an answer, instead of Data
 }
 
-// DecodeMessage reads a client's request: an object with the fields event (a
-// string that is not empty), id (a whole number from 0 to 2^64-1; none when no
-// answer is wanted) and data (any JSON). Others are refused, and so are
-// repeated ones. The error is an [ErrMalformed]; the id is set beside it when it
-// could be read, so that the answer can carry it.
+// DecodeMessage decodes a client's request: an object with the fields event (a non-empty
+// string), id (optional: a whole number from 0 to 2^64-1) and data (optional: any JSON).
+// Unknown and repeated fields are refused. The error is an [ErrMalformed]. The id is set even
+// then if it was valid, so that the answer can carry it.
 func DecodeMessage(data []byte) (Message, error) {
 	var m Message
 	if err := checkText(data); err != nil {
@@ -33,31 +32,26 @@ func DecodeMessage(data []byte) (Message, error) {
 		return m, err
 	}
 	if value[0] != '{' {
-		return m, malformed("it is no object")
+		return m, malformed("it is not an object")
 	}
 	members, err := split(value, 16)
 	if err != nil {
 		return m, err
 	}
-	var wrong error
 	seen := make(map[string]bool, len(members))
-	for _, field := range members {
+	for _, field := range members { // all of them, to find the id
 		key, value := rawjson.Member(field)
-		var err error
 		if seen[key] {
-			err = malformed("a field is repeated")
-		} else {
-			seen[key] = true
-			err = m.set(key, value)
+			err = cmp.Or(err, malformed("a field is repeated"))
+			continue
 		}
-		if err != nil && wrong == nil {
-			wrong = err
-		}
+		seen[key] = true
+		err = cmp.Or(err, m.set(key, value))
 	}
-	if wrong == nil && m.Event == "" {
-		wrong = malformed("event is missing")
+	if err == nil && m.Event == "" {
+		err = malformed("event is missing")
 	}
-	return m, wrong
+	return m, err
 }
 
 func (m *Message) set(key string, value json.RawMessage) error {
@@ -65,13 +59,13 @@ func (m *Message) set(key string, value json.RawMessage) error {
 	case "id":
 		id, err := strconv.ParseUint(string(value), 10, 64)
 		if err != nil {
-			return malformed("id is no whole number from 0 to 2^64-1")
+			return malformed("id is not a whole number from 0 to 2^64-1")
 		}
 		m.ID, m.HasID = id, true
 	case "event":
 		name, ok := rawjson.Text(value)
 		if !ok {
-			return malformed("event is no string")
+			return malformed("event is not a string")
 		}
 		m.Event = name
 	case "data":
@@ -82,8 +76,8 @@ func (m *Message) set(key string, value json.RawMessage) error {
 	return nil
 }
 
-// Append appends the message's wire form to dst. Data and Error must be valid
-// JSON; what is neither an error nor has data gets data null.
+// Append appends the encoded message to dst. Data and Error must be valid JSON. Without
+// either, data is null.
 func (m Message) Append(dst []byte) []byte {
 	dst = append(dst, '{')
 	if m.HasID {
@@ -109,8 +103,7 @@ func (m Message) Append(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// MessageParts returns the wire form of a pushed event in three parts, the
-// second of which is data itself.
+// MessageParts encodes an event of the server as three parts. body is data itself, or null.
 func MessageParts(event string, data []byte) (head, body, tail []byte) {
 	head = append(make([]byte, 0, len(event)+20), `{"event":`...)
 	head = rawjson.AppendString(head, event)

@@ -1,5 +1,5 @@
-// Package adaptertest is what every adapter must pass. It speaks to a cluster
-// of three nodes through the seam alone.
+// Package adaptertest is the conformance suite for adapters. It uses a cluster of three nodes
+// through the interface only.
 package adaptertest
 
 import (
@@ -12,15 +12,14 @@ import (
 )
 
 const (
-	// patience is how long the suite waits for what must happen.
-	patience = 10 * time.Second
-	// silence is how long it waits for what must not.
+	// patience is how long the suite waits for an expected event.
+	patience = 30 * time.Second
+	// silence is how long it waits to see that nothing happens.
 	silence = 50 * time.Millisecond
 )
 
-// Open returns three adapters that were not started, of three nodes of one
-// cluster that nobody else is in. What it needs is released by t.Cleanup; the
-// suite stops the adapters.
+// Open returns the adapters of three nodes of a new cluster. They are not started; the suite
+// starts and stops them. Open releases its own resources with t.Cleanup.
 type Open func(t *testing.T) [3]adapter.Adapter
 
 // Run runs the suite.
@@ -43,6 +42,7 @@ func Run(t *testing.T, open Open) {
 		{"stops twice, before the start, and is of no use then", testStop},
 		{"stands concurrent use", testConcurrent},
 		{"lets modules alone use their names", testNames},
+		{"carries requests between nodes, and their answers", testRequests},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -51,7 +51,7 @@ func Run(t *testing.T, open Open) {
 	}
 }
 
-// node is one adapter and what it delivered.
+// node is one adapter, with the envelopes that it delivered.
 type node struct {
 	adapter.Adapter
 
@@ -125,7 +125,7 @@ func (n *node) publish(t *testing.T, env adapter.Envelope) {
 	}
 }
 
-// envelopes returns what was delivered so far.
+// envelopes returns the envelopes delivered so far.
 func (n *node) envelopes() []adapter.Envelope {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -139,7 +139,7 @@ func (n *node) count(room string) int {
 	return n.rooms[room]
 }
 
-// wants waits until so many envelopes of a room were delivered.
+// wants waits until a number of envelopes of a room were delivered.
 func (n *node) wants(t *testing.T, room string, count int) {
 	t.Helper()
 	eventually(t, "envelopes of "+room, func() bool { return n.count(room) >= count })
@@ -171,5 +171,5 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// quiet waits a moment for what must not happen.
+// quiet waits to see that nothing happens.
 func quiet() { <-time.After(silence) }

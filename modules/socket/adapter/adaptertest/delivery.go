@@ -25,8 +25,7 @@ func testReach(t *testing.T, open Open) {
 	}
 	nodes[1].wants(t, "r", 10)
 	nodes[2].wants(t, "r", 10)
-	// What another node publishes afterwards comes after what would have come
-	// back to the sender.
+	// Another node publishes afterwards: an echo would have arrived before that.
 	nodes[1].publish(t, adapter.Envelope{Room: "fence", Event: "e"})
 	nodes[0].wants(t, "fence", 1)
 	quiet()
@@ -67,6 +66,9 @@ func testUnchanged(t *testing.T, open Open) {
 		{Room: "a:b#c*?[]{}\"' \n\x00\xff", Event: "\x00\xff", Data: []byte{0, 0xff, '\r', '\n'}, Except: "\r\n", To: []string{"", "\x00"}, Meta: "\xfe"},
 		{Room: strings.Repeat("r", 300), Event: strings.Repeat("e", 300), Except: strings.Repeat("x", 300), Meta: strings.Repeat("m", 300)},
 		{Room: "to", Event: "event", To: users(1000)},
+		{Room: "room", Event: "event", Data: []byte(`1,2`), List: true, Binary: [][]byte{{1}, {}, {0, 0xff}}, Offset: "node1"},
+		{Room: "room", Event: "event", Volatile: true, Offset: "오프셋"},
+		{Room: "room", Event: "event", Lossy: true},
 	}
 	rooms := make(map[string]bool)
 	for _, env := range envelopes {
@@ -120,7 +122,7 @@ func testOrder(t *testing.T, open Open) {
 				defer cancel()
 				for k := range each {
 					env := adapter.Envelope{Room: room(r), Event: "e", Meta: strconv.Itoa(i), Data: []byte(strconv.Itoa(k))}
-					if k%3 == 0 { // the two ways share one order
+					if k%3 == 0 { // Publish and Cast share one order
 						n.Cast(ctx, env)
 						continue
 					}

@@ -13,33 +13,33 @@ import (
 )
 
 const (
-	// defaultDelay bounds how late a delayed envelope is, unless Rates says so.
+	// defaultDelay is the default of Rates.MaxDelay.
 	defaultDelay = 200 * time.Millisecond
-	// holdFor is how long an envelope waits for another one to overtake it.
+	// holdFor is how long a reordered envelope waits for the next one.
 	holdFor = 50 * time.Millisecond
-	// lateTimeout bounds how long a late envelope takes to be published.
+	// lateTimeout bounds the publishing of a late envelope.
 	lateTimeout = 5 * time.Second
 )
 
-// Rates says what share of the envelopes suffers what: 0.05 is one of twenty.
-// An envelope suffers one thing at most.
+// Rates are the probabilities of faults: 0.05 affects one envelope in twenty. An envelope has
+// one fault at most.
 type Rates struct {
 	Drop, Double, Delay, Reorder float64
 	MaxDelay                     time.Duration // default 200 ms
 }
 
-// Counts says what happened to a [Faulty] adapter's envelopes.
+// Counts counts the envelopes of a [Faulty] adapter by fault.
 type Counts struct {
 	Published, Dropped, Doubled, Delayed, Reordered int
 }
 
-// String gives all counts in one line.
+// String returns all counts in one line.
 func (c Counts) String() string {
 	return fmt.Sprintf("%d envelopes, %d dropped, %d doubled, %d delayed, %d reordered",
 		c.Published, c.Dropped, c.Doubled, c.Delayed, c.Reordered)
 }
 
-// Plus returns the sums of two counts.
+// Plus returns the sum of two counts.
 func (c Counts) Plus(d Counts) Counts {
 	return Counts{
 		c.Published + d.Published, c.Dropped + d.Dropped, c.Doubled + d.Doubled,
@@ -47,9 +47,8 @@ func (c Counts) Plus(d Counts) Counts {
 	}
 }
 
-// Faulty is an adapter that loses, doubles, delays and reorders what is
-// published through it, without an error: what a feed has to stand. It does not
-// pass [Run]. Its methods may be called concurrently.
+// Faulty is an adapter that loses, doubles, delays and reorders envelopes without an error. A
+// feed must tolerate it. It does not pass [Run]. Its methods may be called concurrently.
 type Faulty struct {
 	adapter.Adapter
 	rates Rates
@@ -58,16 +57,16 @@ type Faulty struct {
 	mu     sync.Mutex
 	random *rand.Rand
 	counts Counts
-	held   *held // waits to be overtaken, or nil
+	held   *held // the reordered envelope that waits now, or nil
 }
 
-// held is an envelope's waiting: overtaken is closed when it may end.
+// held is a reordered envelope. overtaken is closed when a later one has been published.
 type held struct{ overtaken chan struct{} }
 
 var _ adapter.Adapter = (*Faulty)(nil)
 
-// NewFaulty returns an adapter over inner. The same seed deals out the same
-// faults to the same calls of Publish, in their order.
+// NewFaulty returns an adapter over inner. The same seed gives the same sequence of Publish
+// calls the same faults.
 func NewFaulty(inner adapter.Adapter, seed uint64, rates Rates) *Faulty {
 	if rates.MaxDelay <= 0 {
 		rates.MaxDelay = defaultDelay
@@ -75,7 +74,7 @@ func NewFaulty(inner adapter.Adapter, seed uint64, rates Rates) *Faulty {
 	return &Faulty{Adapter: inner, rates: rates, tasks: tasks.New(), random: rand.New(rand.NewPCG(seed, seed))}
 }
 
-// Counts returns what has happened so far.
+// Counts returns the counts so far.
 func (f *Faulty) Counts() Counts {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -134,7 +133,7 @@ func (f *Faulty) Publish(ctx context.Context, env adapter.Envelope) error {
 	return failed
 }
 
-// later publishes env after a while, or once it was overtaken.
+// later publishes env after a delay, or once h was overtaken.
 func (f *Faulty) later(env adapter.Envelope, after time.Duration, h *held) {
 	f.tasks.Run(func(ctx context.Context) {
 		var overtaken chan struct{} // nil: never
@@ -152,11 +151,11 @@ func (f *Faulty) later(env adapter.Envelope, after time.Duration, h *held) {
 		}
 		ctx, cancel := context.WithTimeout(ctx, lateTimeout)
 		defer cancel()
-		_ = f.Adapter.Publish(ctx, env) // nobody waits for it: it is lost
+		_ = f.Adapter.Publish(ctx, env) // after an error it is lost
 	})
 }
 
-// release makes room for the next one to be held.
+// release lets another envelope be held.
 func (f *Faulty) release(h *held) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -165,7 +164,7 @@ func (f *Faulty) release(h *held) {
 	}
 }
 
-// Stop implements [adapter.Adapter]. What is still late is lost.
+// Stop implements [adapter.Adapter]. Late envelopes are lost.
 func (f *Faulty) Stop(ctx context.Context) error {
 	return errors.Join(f.tasks.Stop(ctx), f.Adapter.Stop(ctx))
 }

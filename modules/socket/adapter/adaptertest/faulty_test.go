@@ -7,13 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/adaptertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { childtest.VerifyMain(m) }
 
 // TestFaulty: of many envelopes as many suffer each fault as the rates say, and
 // what arrives shows it.
@@ -53,7 +52,7 @@ func TestFaulty(t *testing.T) {
 	c := from.Counts()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(10 * time.Second); received() < total-c.Dropped+c.Doubled; {
+	for deadline := time.After(30 * time.Second); received() < total-c.Dropped+c.Doubled; {
 		select {
 		case <-tick.C:
 		case <-deadline:

@@ -115,7 +115,7 @@ func testSilentAfterStop(t *testing.T, open Open) {
 	for i, a := range nodes {
 		sink := func(adapter.Envelope) {
 			calls[i].Add(1)
-			// It takes its time, so that Stop meets it half way.
+			// slow, so that Stop is called during the call
 			for began := time.Now(); time.Since(began) < 200*time.Microsecond; {
 				runtime.Gosched()
 			}
@@ -181,7 +181,7 @@ func testStop(t *testing.T, open Open) {
 		n.Subscribe("late")
 		n.Unsubscribe("late")
 		n.Unsubscribe("r")
-		// It may fail; it returns.
+		// it may fail, but must return
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		_ = n.Publish(ctx, adapter.Envelope{Room: "r", Event: "e"})
 		_ = n.Health(ctx)

@@ -22,9 +22,9 @@ func testNames(t *testing.T, open Open) {
 	taken := func(env adapter.Envelope) { got.add(env.Room, env.Event, "intercepted") }
 	one.Intercept("one:taken", taken)
 	two.Intercept("two:taken", taken)
-	two.Intercept("one:taken", taken) // which is not its event
+	two.Intercept("one:taken", taken) // not its event
 	hub.Intercept("one:taken", taken)
-	one.Intercept("one:told", one.Local)
+	one.Intercept("one:told", one.EmitLocal)
 	hub.OnDropped(func(env adapter.Envelope) { got.add(env.Room, env.Event, "dropped") })
 	if err := hub.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func reserve(t *testing.T, hub *adapter.Hub, names adapter.Names) *adapter.Owner
 	return own
 }
 
-// log is what became of each room's envelopes, in order.
+// log records the fate of each room's envelopes, in order.
 type log struct {
 	mu    sync.Mutex
 	lines map[string][]string
@@ -94,7 +94,7 @@ func (l *log) of(room string) []string {
 	return slices.Clone(l.lines[room])
 }
 
-// member is a socket in one room, and its own codec: it notes what it is sent.
+// member is a socket in one room, and its own codec. It records its frames.
 type member struct {
 	room string
 	log  *log
@@ -105,6 +105,8 @@ func (m member) UserID() string       { return m.room }
 func (m member) Codec() adapter.Codec { return m }
 func (m member) Send(f *engine.Frame) { m.log.add(m.room, string(f.Payload()), "sent") }
 
+func (member) Writable() bool { return true }
+
 func (m member) SendAll(frames []*engine.Frame) {
 	for _, f := range frames {
 		m.Send(f)
@@ -112,6 +114,6 @@ func (m member) SendAll(frames []*engine.Frame) {
 }
 
 // Event implements [adapter.Codec].
-func (m member) Event(event string, _ []byte) *engine.Frame {
-	return engine.Plain.Frame([]byte(event))
+func (m member) Event(env adapter.Envelope) *engine.Frame {
+	return engine.Plain.Frame([]byte(env.Event))
 }

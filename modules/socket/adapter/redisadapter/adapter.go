@@ -1,79 +1,80 @@
 // Package redisadapter carries envelopes between nodes by Redis pub/sub. It
-// knows channels, connections and what an outage costs; it knows nothing of
-// rooms' members or of what envelopes mean.
+// knows channels, connections and outages. It does not know who is in a room
+// or what an envelope means.
 //
-// A node subscribes to a room's channel only while it is interested, so it pays
-// nothing for other nodes' rooms. It publishes with the socket role's client and
-// subscribes on a connection of its own: from a duplicate of the client if others
-// share it, and from the client itself if not. go-redis speaks to the server in
-// every topology: see [publisher] and [subscription].
+// A node subscribes to a room's channel only while it is interested in the
+// room. It publishes with the socket role's client. It subscribes on a
+// connection of its own: from the client itself, or from a duplicate if others
+// share the client. go-redis handles the topology of the server: see
+// [publisher] and [subscription]. On a cluster, channels are sharded: see
+// [shard].
 //
-// On a cluster, channels are sharded: see [shard]. While the role moves, all of
-// this exists twice, for two servers: see [link] and [Route].
-//
-// An envelope goes to the server at once. Those that come during a round trip go
-// together in the next one. A node's envelopes keep the order of its calls.
+// An envelope is sent at once. Envelopes that come during a round trip share
+// the next one. A node's envelopes keep the order of its calls.
 package redisadapter
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// startWait bounds how long Start waits for a server that does not answer.
+// startWait is how long Start waits for a server that does not answer.
 const startWait = 2 * time.Second
 
-// timing is what tests shorten.
-type timing struct {
-	probeEvery   time.Duration // between two probes
-	probeTimeout time.Duration // after which a silent connection is dead
-	probeLate    time.Duration // after which one with traffic is on the wrong server
-	backoffMin   time.Duration // before the second attempt to connect
-	backoffMax   time.Duration
+// Timing is changed by tests.
+type Timing struct {
+	ProbeEvery   time.Duration // between two probes
+	ProbeTimeout time.Duration // after which a silent connection is dead
+	ProbeLate    time.Duration // after which a connection with traffic is on the wrong server
+	BackoffMin   time.Duration // before the second attempt to connect
+	BackoffMax   time.Duration
+	Publish      time.Duration // how long a round trip that publishes may take
 }
 
-var production = timing{
-	probeEvery:   5 * time.Second,
-	probeTimeout: 2 * time.Second,
-	probeLate:    10 * time.Second,
-	backoffMin:   50 * time.Millisecond,
-	backoffMax:   time.Second,
+var production = Timing{
+	ProbeEvery:   5 * time.Second,
+	ProbeTimeout: 2 * time.Second,
+	ProbeLate:    10 * time.Second,
+	BackoffMin:   50 * time.Millisecond,
+	BackoffMax:   time.Second,
+	Publish:      2 * time.Second,
 }
 
-// Adapter is one node's way to the others. It is safe for concurrent use.
+// Adapter connects one node with the others over one server. It is safe for
+// concurrent use.
 type Adapter struct {
-	log       *slog.Logger
-	sender    uint64
+	*node
+
+	clients   *redisrole.Clients
 	key       Key
-	timing    timing
+	timing    Timing
+	keys      keys
 	interests *interests
-	counters  counters
-	warned    atomic.Int64
+	shards    []*shard
+	status    *status
+	syncs     atomic.Uint64 // counts the calls of Sync
+	tasks     *tasks.Group
+	left      func(context.Context) error
 
-	entering sync.Mutex // held by Start and Take
-
-	order  sync.Mutex // envelopes are numbered and queued under it
-	number uint64     // of the last envelope
-	way    atomic.Pointer[way]
-
-	// Set by Start.
-	lanes *lanes
-	lost  func()
+	// Set by Begin.
+	subscriber      redis.UniversalClient
+	closeSubscriber func() error
+	lost            func()
 
 	mu      sync.Mutex
-	links   []*link
-	cancel  context.CancelFunc // of the lanes; nil: not started
-	stopped bool
-	done    chan struct{} // closed when nothing runs any more
+	started bool
 }
 
 var _ adapter.Adapter = (*Adapter)(nil)
@@ -81,126 +82,157 @@ var _ adapter.Adapter = (*Adapter)(nil)
 // New returns the adapter of the node that clients belongs to. It does no I/O.
 // It fails when the socket role does not use Redis.
 func New(clients *redisrole.Clients, key Key, log *slog.Logger) (*Adapter, error) {
+	return newAdapter(newNode(log), clients, key, production)
+}
+
+// Beside returns an adapter of the same node over another server. A node's
+// envelopes have one sequence of numbers, and one that arrives over both
+// servers is delivered once, to the sink of the adapter that began first.
+func (a *Adapter) Beside(clients *redisrole.Clients) (*Adapter, error) {
+	return newAdapter(a.node, clients, a.key, a.timing)
+}
+
+func newAdapter(n *node, clients *redisrole.Clients, key Key, timing Timing) (*Adapter, error) {
+	if !clients.Uses(redisrole.Socket) {
+		return nil, fmt.Errorf("redisadapter: %w", redisrole.ErrNoRedis)
+	}
 	a := &Adapter{
-		log:       log,
-		sender:    rand.Uint64(),
-		key:       key,
-		timing:    production,
-		interests: newInterests(),
-		lost:      func() {},
-		done:      make(chan struct{}),
+		node:    n,
+		clients: clients,
+		key:     key,
+		timing:  timing,
+		keys:    newKeys(clients.Prefix(), clients.Clustered(redisrole.Socket)),
+		status:  &status{log: n.log, where: clients.Where(redisrole.Socket)},
+		tasks:   tasks.New(),
+		left:    n.join(),
 	}
-	own, err := a.newLink(clients)
-	if err != nil {
-		return nil, err
+	a.interests = newInterests(a.keys.shards, a.keys.shardOf, &n.marks)
+	a.syncs.Store(1)
+	for i := range a.keys.shards {
+		a.shards = append(a.shards, newShard(a, i))
 	}
-	a.links = []*link{own}
-	a.way.Store(&way{main: own})
 	return a, nil
 }
 
-// Start implements [adapter.Adapter]. While the server is down it returns
-// after two seconds at most.
+// SetTiming changes the timing of an adapter that is not started. Tests
+// shorten it.
+func (a *Adapter) SetTiming(t Timing) { a.timing = t }
+
+// Start implements [adapter.Adapter]. If the server is down, it returns after
+// two seconds.
 func (a *Adapter) Start(ctx context.Context, sink func(adapter.Envelope), lost func()) error {
-	links, err := a.begin(sink, lost)
-	if err != nil {
+	if err := a.Begin(sink, lost); err != nil {
 		return err
 	}
 	timer := time.NewTimer(startWait)
 	defer timer.Stop()
-	tried := make(chan struct{})
-	go func() {
-		defer close(tried)
-		for _, l := range links {
-			l.tried.Wait()
+	for _, s := range a.shards {
+		select {
+		case <-s.tried:
+		case <-timer.C:
+			return nil
+		case <-a.tasks.Context().Done():
+			return errStopped
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), a.Stop(context.WithoutCancel(ctx)))
 		}
-	}()
-	select {
-	case <-tried:
-		return nil
-	case <-timer.C:
-		return nil
-	case <-a.done:
-		return errStopped
-	case <-ctx.Done():
-		return errors.Join(ctx.Err(), a.Stop(context.WithoutCancel(ctx)))
 	}
+	return nil
 }
 
-func (a *Adapter) begin(sink func(adapter.Envelope), lost func()) ([]*link, error) {
-	a.entering.Lock()
-	defer a.entering.Unlock()
+// Begin is Start without waiting for the server.
+func (a *Adapter) Begin(sink func(adapter.Envelope), lost func()) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.stopped {
-		return nil, errStopped
+	if a.started {
+		return errors.New("redisadapter: started already")
 	}
-	if a.cancel != nil {
-		return nil, errors.New("redisadapter: started already")
+	subscriber, closeSubscriber, err := a.clients.Subscriber(redisrole.Socket)
+	if err != nil {
+		return fmt.Errorf("redisadapter: %w", err)
 	}
-	run, cancel := context.WithCancel(context.Background())
+	a.subscriber, a.closeSubscriber = subscriber, closeSubscriber
+	a.deliverTo(sink)
 	a.lost = lost
-	a.lanes = startLanes(run, a.interests.accept, &a.counters, sink)
-	for i, l := range a.links {
-		if err := l.start(); err != nil {
-			cancel()
-			for _, started := range a.links[:i] {
-				_ = started.close(context.Background())
-			}
-			return nil, err
-		}
+	publishes := bounded(a.clients.Client(redisrole.Socket), subscriber, a.timing.Publish)
+	for _, s := range a.shards {
+		s.publisher.client, s.publisher.timeout = publishes, a.timing.Publish
+		s.subscribing.set(errConnecting)
+		s.publisher.status.set(nil)
 	}
-	a.cancel = cancel
-	return slices.Clone(a.links), nil
+	if !a.tasks.Run(a.run) {
+		for _, s := range a.shards {
+			s.publisher.status.set(errStopped)
+		}
+		_ = closeSubscriber()
+		return errStopped
+	}
+	a.started = true
+	return nil
 }
 
-// refuse counts what is not to be delivered and warns of it once a second.
-func (a *Adapter) refuse(counter *atomic.Uint64, room string, err error) {
-	total := counter.Add(1)
-	now, last := time.Now().UnixNano(), a.warned.Load()
-	if now-last >= int64(time.Second) && a.warned.CompareAndSwap(last, now) {
-		a.log.Warn("redisadapter: dropped what is not an envelope", "room", room, "err", err, "total", total)
+// run runs the shards until ctx ends, and cleans up.
+func (a *Adapter) run(ctx context.Context) {
+	var shards sync.WaitGroup
+	for _, s := range a.shards {
+		shards.Go(func() { s.run(ctx) })
 	}
+	shards.Wait()
+	_ = a.closeSubscriber()
 }
 
 // Subscribe implements [adapter.Adapter].
-func (a *Adapter) Subscribe(room string) <-chan struct{} { return a.interests.want(room) }
+func (a *Adapter) Subscribe(room string) <-chan struct{} {
+	ready := make(chan struct{})
+	a.SubscribeThen(room, func() { close(ready) })
+	return ready
+}
+
+// SubscribeThen is Subscribe that calls ready once, which does not block. If the
+// room is subscribed to already, it calls ready at once.
+func (a *Adapter) SubscribeThen(room string, ready func()) { a.interests.want(room, ready) }
 
 // Unsubscribe implements [adapter.Adapter].
 func (a *Adapter) Unsubscribe(room string) { a.interests.unwant(room) }
 
-// Health implements [adapter.Adapter]. It asks the server in force, or one of a
-// cluster.
-func (a *Adapter) Health(ctx context.Context) error { return a.way.Load().main.health(ctx) }
+// Health implements [adapter.Adapter]. It asks the server, or one of a
+// cluster, for a sign of life.
+func (a *Adapter) Health(ctx context.Context) error {
+	if err := a.status.any(); err != nil {
+		return err
+	}
+	return a.shards[rand.N(len(a.shards))].publisher.ping(ctx)
+}
 
 // Stop implements [adapter.Adapter].
 func (a *Adapter) Stop(ctx context.Context) error {
-	a.mu.Lock()
-	first := !a.stopped
-	a.stopped = true
-	if a.cancel == nil {
-		a.mu.Unlock()
-		return nil
+	err := a.tasks.Stop(ctx)
+	return errors.Join(err, a.left(ctx))
+}
+
+// receive handles a message from a room's channel.
+func (a *Adapter) receive(channel, payload string) {
+	if a.isOwn(payload) {
+		return
 	}
-	if first {
-		a.cancel()
-		links := slices.Clone(a.links)
-		for _, l := range links {
-			l.stop()
-		}
-		go func() {
-			defer close(a.done)
-			for _, l := range links {
-				<-l.done
-			}
-			a.lanes.wait()
-		}()
+	room, ok := a.keys.roomOf(channel)
+	if !ok {
+		return
 	}
-	a.mu.Unlock()
-	select {
-	case <-a.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	wire, err := a.key.open(channel, payload)
+	if err != nil {
+		a.refuse(&a.counters.forged, room, err)
+		return
 	}
+	h, err := decodeHeader(wire)
+	if err != nil {
+		a.refuse(&a.counters.malformed, room, err)
+		return
+	}
+	env, err := decode(room, wire)
+	if err != nil {
+		a.refuse(&a.counters.malformed, room, err)
+		return
+	}
+	a.lanes.deliver(env, h, a.interests)
 }

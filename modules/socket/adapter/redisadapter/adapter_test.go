@@ -3,6 +3,7 @@ package redisadapter_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -22,9 +24,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they work
+		panic(err)
+	}
 	// go-redis looks at a cluster in a goroutine that nobody can wait for; it
 	// ends by itself soon after the client was closed.
-	goleak.VerifyTestMain(m,
+	childtest.VerifyMain(m,
 		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9.(*clusterStateHolder).LazyReload.func1"),
 		// It looks for a server that was killed for up to a second after its
 		// client was closed.
@@ -110,6 +116,14 @@ func newNode(t testing.TB, cfg redisrole.Config, given map[redisrole.Role]redis.
 
 var nodes atomic.Int64
 
+// patientNode makes a node that waits for a server that is busy, and is not started.
+func patientNode(t testing.TB, cfg redisrole.Config, given map[redisrole.Role]redis.UniversalClient) *node {
+	t.Helper()
+	n := newNode(t, cfg, given)
+	redisadapter.BePatient(n.Adapter)
+	return n
+}
+
 // startNode makes a node that probes and reconnects quickly.
 func startNode(t testing.TB, cfg redisrole.Config) *node {
 	t.Helper()
@@ -163,10 +177,10 @@ func TestSuite(t *testing.T) {
 			t.Parallel()
 			s := redistest.Start(t)
 			adaptertest.Run(t, func(t *testing.T) (opened [3]adapter.Adapter) {
-				cfg := config(s.URL())
+				cfg := config(redistest.Patiently(s.URL()))
 				cfg.Prefix = fmt.Sprintf("p%d", prefixes.Add(1))
 				for i := range opened {
-					opened[i] = newNode(t, cfg, nil).Adapter
+					opened[i] = patientNode(t, cfg, nil).Adapter
 				}
 				return opened
 			})
@@ -179,7 +193,7 @@ func TestSuite(t *testing.T) {
 		adaptertest.Run(t, func(t *testing.T) (opened [3]adapter.Adapter) {
 			cfg := redisrole.Config{Prefix: fmt.Sprintf("p%d", prefixes.Add(1))}
 			for i := range opened {
-				opened[i] = newNode(t, cfg, map[redisrole.Role]redis.UniversalClient{redisrole.Socket: client, redisrole.Group: client}).Adapter
+				opened[i] = patientNode(t, cfg, map[redisrole.Role]redis.UniversalClient{redisrole.Socket: client, redisrole.Group: client}).Adapter
 			}
 			return opened
 		})
@@ -296,7 +310,7 @@ func TestGarbageIsIgnored(t *testing.T) {
 	if got := b.Stats().Malformed; got != uint64(len(garbage)) {
 		t.Errorf("%d counted, want %d", got, len(garbage))
 	}
-	if got := b.logs.count("dropped what"); got != 1 {
+	if got := b.logs.count("dropped a message"); got != 1 {
 		t.Errorf("%d warnings, want 1", got)
 	}
 	if got := b.Stats().Reconnects; got != 0 {

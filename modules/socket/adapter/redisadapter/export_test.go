@@ -2,16 +2,29 @@ package redisadapter
 
 import "time"
 
-// Hurry makes an adapter probe and reconnect in a fraction of the usual time.
+// Hurry makes an adapter probe and reconnect in a fraction of the usual time. It does
+// not take a busy server for a dead one.
 func Hurry(a *Adapter) {
-	a.timing = timing{
-		probeEvery:   100 * time.Millisecond,
-		probeTimeout: 300 * time.Millisecond,
-		probeLate:    2 * time.Second,
-		backoffMin:   5 * time.Millisecond,
-		backoffMax:   50 * time.Millisecond,
+	a.timing = Timing{
+		ProbeEvery:   100 * time.Millisecond,
+		ProbeTimeout: 3 * time.Second,
+		ProbeLate:    6 * time.Second,
+		BackoffMin:   5 * time.Millisecond,
+		BackoffMax:   50 * time.Millisecond,
+		Publish:      2 * time.Second,
 	}
 }
 
+// BePatient makes an adapter wait for a server that is busy, however long that takes. Its
+// client must be as patient.
+func BePatient(a *Adapter) {
+	a.timing.Publish, a.timing.ProbeTimeout, a.timing.ProbeLate = time.Minute, time.Minute, time.Minute
+}
+
+// ProbeWithin makes an adapter that hurries give up a connection when its probe is late.
+func ProbeWithin(a *Adapter, limit time.Duration) {
+	a.timing.ProbeTimeout, a.timing.ProbeLate = limit, limit
+}
+
 // ProbeChannel returns the adapter's own channel.
-func ProbeChannel(a *Adapter) string { return a.links[0].shards[0].probe }
+func ProbeChannel(a *Adapter) string { return a.shards[0].probe }

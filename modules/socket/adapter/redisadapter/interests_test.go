@@ -7,6 +7,18 @@ import (
 	"pgregory.net/rapid"
 )
 
+// oneShard returns interests without other adapters of the node.
+func oneShard() *interests {
+	return newInterests(1, func(string) int { return 0 }, &marks{rooms: make(map[string][]mark)})
+}
+
+// ask begins an interest. The channel is closed when the room is subscribed to.
+func ask(s *interests, room string) <-chan struct{} {
+	ready := make(chan struct{})
+	s.want(room, func() { close(ready) })
+	return ready
+}
+
 func closed(c <-chan struct{}) bool {
 	select {
 	case <-c:
@@ -26,14 +38,13 @@ func TestInterests(t *testing.T) {
 			room      string
 			subscribe bool
 		}
-		s := newInterests()
-		f := s.follow(1, func(string) int { return 0 })
+		s := oneShard()
 		var commands []command
 		server := make(map[string]bool)
 		ready := make(map[string]<-chan struct{}) // of rooms that are wanted
 		room := rapid.Custom(func(t *rapid.T) string { return fmt.Sprint("r", rapid.IntRange(0, 3).Draw(t, "room")) })
 		send := func(limit int) {
-			subscribe, leave := f.take(0, limit)
+			subscribe, leave := s.take(0, limit)
 			for _, room := range subscribe {
 				commands = append(commands, command{room, true})
 			}
@@ -45,7 +56,7 @@ func TestInterests(t *testing.T) {
 			c := commands[0]
 			commands = commands[1:]
 			server[c.room] = c.subscribe
-			f.confirm(c.room)
+			s.confirm(c.room)
 		}
 		check := func(t *rapid.T) {
 			for room, c := range ready {
@@ -63,7 +74,7 @@ func TestInterests(t *testing.T) {
 			}
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"want": func(t *rapid.T) { r := room.Draw(t, "room"); ready[r] = s.want(r) },
+			"want": func(t *rapid.T) { r := room.Draw(t, "room"); ready[r] = ask(s, r) },
 			"unwant": func(t *rapid.T) {
 				r := room.Draw(t, "room")
 				s.unwant(r)
@@ -78,7 +89,7 @@ func TestInterests(t *testing.T) {
 			},
 			"": check,
 		})
-		for len(f.shards[0].rooms) > 0 || len(commands) > 0 {
+		for len(s.shards[0].rooms) > 0 || len(commands) > 0 {
 			send(2)
 			for len(commands) > 0 {
 				follow()
@@ -98,7 +109,7 @@ func TestInterests(t *testing.T) {
 			t.Fatalf("%d rooms are remembered, want %d", s.len(), len(ready))
 		}
 		// A new connection begins with nothing.
-		f.restart(0)
+		s.restart(0)
 		send(100)
 		if len(commands) != len(ready) {
 			t.Fatalf("%d commands after a reconnection, want %d", len(commands), len(ready))
@@ -108,22 +119,22 @@ func TestInterests(t *testing.T) {
 
 func TestInterestsForgetWhatChangedWithoutAConnection(t *testing.T) {
 	t.Parallel()
-	s := newInterests()
-	f := s.follow(1, func(string) int { return 0 })
+	s := oneShard()
 	for i := range 1000 {
 		room := fmt.Sprint("r", i)
-		s.want(room)
+		ask(s, room)
 		s.unwant(room)
 	}
-	if len(s.rooms)+len(f.shards[0].rooms) != 0 {
-		t.Fatalf("%d rooms and %d changes are kept", len(s.rooms), len(f.shards[0].rooms))
+	if len(s.rooms)+len(s.shards[0].rooms) != 0 {
+		t.Fatalf("%d rooms and %d changes are kept", len(s.rooms), len(s.shards[0].rooms))
 	}
 }
 
 func TestAcceptDropsWhatIsLateOrNotWanted(t *testing.T) {
 	t.Parallel()
-	s := newInterests()
-	s.want("r")
+	s := oneShard()
+	s.marks.ways.Store(1)
+	ask(s, "r")
 	for i, c := range []struct {
 		room           string
 		sender, number uint64
@@ -138,7 +149,27 @@ func TestAcceptDropsWhatIsLateOrNotWanted(t *testing.T) {
 	for sender := range uint64(10 * maxMarks) {
 		s.accept("r", header{sender, 1})
 	}
-	if n := len(s.rooms["r"].senders); n != maxMarks {
+	if n := len(s.marks.rooms["r"]); n != maxMarks {
 		t.Errorf("%d senders are remembered, want %d", n, maxMarks)
+	}
+	s.unwant("r")
+	if len(s.marks.rooms) > 0 {
+		t.Error("the senders of a room that is not wanted are remembered")
+	}
+}
+
+// TestReadyForAllWhoAsk: who asks for a room before it is subscribed to is told
+// then, and who asks afterwards at once.
+func TestReadyForAllWhoAsk(t *testing.T) {
+	t.Parallel()
+	s := oneShard()
+	first, second := ask(s, "r"), ask(s, "r")
+	s.take(0, 10)
+	if closed(first) || closed(second) {
+		t.Fatal("ready before the server confirmed")
+	}
+	s.confirm("r")
+	if !closed(first) || !closed(second) || !closed(ask(s, "r")) {
+		t.Error("someone is not told that the room is subscribed to")
 	}
 }

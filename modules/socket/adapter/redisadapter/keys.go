@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// clusterShards is how many shards the rooms have on a cluster. It is the same
-// for all nodes, ever: a room's channel depends on it.
+// clusterShards is how many shards the rooms have on a cluster. It must never
+// change, since a room's channel depends on it.
 const clusterShards = 32
 
 // keys builds every channel name of this package.
@@ -25,7 +25,7 @@ func newKeys(prefix string, clustered bool) keys {
 	return keys{prefix: prefix, shards: 1}
 }
 
-// shardOf is the shard of a room.
+// shardOf returns the shard of a room.
 func (k keys) shardOf(room string) int {
 	if !k.sharded {
 		return 0
@@ -35,8 +35,8 @@ func (k keys) shardOf(room string) int {
 	return int(h.Sum32() % uint32(k.shards))
 }
 
-// room is the channel of a room's envelopes: {prefix}:room:{room}, or on a
-// cluster {prefix}:room:{{shard}}:{room}.
+// room returns the channel of a room: {prefix}:room:{room}, or on a cluster
+// {prefix}:room:{{shard}}:{room}.
 func (k keys) room(room string) string {
 	if !k.sharded {
 		return k.prefix + ":room:" + room
@@ -44,7 +44,7 @@ func (k keys) room(room string) string {
 	return k.prefix + ":room:" + tag(k.shardOf(room)) + ":" + room
 }
 
-// roomOf is the room of a channel.
+// roomOf returns the room of a channel.
 func (k keys) roomOf(channel string) (room string, ok bool) {
 	room, ok = strings.CutPrefix(channel, k.prefix+":room:")
 	if ok && k.sharded {
@@ -53,7 +53,7 @@ func (k keys) roomOf(channel string) (room string, ok bool) {
 	return room, ok
 }
 
-// probe is a process's own channel in a shard.
+// probe returns a process's own channel in a shard.
 func (k keys) probe(node string, sender uint64, shard int) string {
 	channel := fmt.Sprintf("%s:probe:%s:%016x", k.prefix, node, sender)
 	if k.sharded {
@@ -62,5 +62,5 @@ func (k keys) probe(node string, sender uint64, shard int) string {
 	return channel
 }
 
-// tag is what decides about a channel's slot.
+// tag returns the hash tag of a shard, which decides the slot.
 func tag(shard int) string { return "{" + strconv.Itoa(shard) + "}" }

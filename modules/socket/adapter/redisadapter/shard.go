@@ -5,60 +5,61 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 
+	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// shard is a part of the rooms, with a connection that subscribes and a
-// goroutine that publishes of its own. On one server there is one shard. On a
-// cluster there are some, each the rooms whose channels share a slot: so that
-// one connection can subscribe to them all, wherever the slot is, a message
-// goes to the one server that has it, and a master that is down or hangs costs
-// its own shards only.
+// shard is a part of the rooms. It has its own connection that subscribes and
+// its own goroutine that publishes. A single server has one shard. A cluster
+// has several. The channels of a shard share a slot: one connection can
+// subscribe to them all, and a message goes to one server only. A master that
+// is down costs its own shards only.
 type shard struct {
-	*link
-	index     int
-	probe     string // this process's own channel
-	changes   *changes
-	publisher *publisher
+	*Adapter
+	index       int
+	probe       string // this process's own channel
+	changes     *changes
+	subscribing *direction
+	publisher   *publisher
 
-	missed atomic.Bool   // envelopes may have been missed since the last lost
-	synced atomic.Uint64 // the last of the link's syncs that the connection has come to
-	first  sync.Once
+	missed atomic.Bool   // envelopes may have been missed since lost was last called
+	synced atomic.Uint64 // the last Sync that the connection reached
+	tried  chan struct{} // closed after the first attempt to connect
+	first  func()        // closes tried
 }
 
-func newShard(l *link, index int) *shard {
+func newShard(a *Adapter, index int) *shard {
 	s := &shard{
-		link:    l,
-		index:   index,
-		probe:   l.keys.probe(string(l.clients.Node()), l.a.sender, index),
-		changes: l.follower.shards[index],
+		Adapter:     a,
+		index:       index,
+		probe:       a.keys.probe(string(a.clients.Node()), a.sender, index),
+		changes:     a.interests.shards[index],
+		tried:       make(chan struct{}),
+		subscribing: a.status.add(),
 	}
+	s.first = sync.OnceFunc(func() { close(s.tried) })
 	command, pingTo := "publish", ""
-	if l.keys.sharded {
+	if a.keys.sharded {
 		command, pingTo = "spublish", s.probe
 	}
-	s.publisher = newPublisher(command, l.status.of(s.publishing()))
-	s.publisher.key, s.publisher.pingTo = l.a.key, pingTo
+	s.publisher = newPublisher(command, a.status.add())
+	s.publisher.key, s.publisher.pingTo = a.key, pingTo
 	return s
 }
-
-func (s *shard) subscribing() direction { return direction(2 * s.index) }
-func (s *shard) publishing() direction  { return direction(2*s.index + 1) }
 
 // run connects again and again until ctx ends.
 func (s *shard) run(ctx context.Context) {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { s.publisher.run(ctx) })
-	timing := s.a.timing
-	pause := timing.backoffMin
+	timing := s.timing
+	pause := timing.BackoffMin
 	for ctx.Err() == nil {
 		session, err := s.connect(ctx)
 		if err == nil {
 			err = session.run(ctx)
 			if session.restored.Load() {
-				pause = timing.backoffMin
+				pause = timing.BackoffMin
 			}
 		}
 		s.synced.Store(0)
@@ -66,31 +67,27 @@ func (s *shard) run(ctx context.Context) {
 			break
 		}
 		s.missed.Store(true)
-		if errors.Is(err, errProbeMissed) {
-			s.clients.Reset(redisrole.Socket) // some connection is to a server that others do not use
+		if errors.Is(err, redisrole.ErrProbeMissed) {
+			s.clients.Reset(redisrole.Socket) // some connection goes to a server that other nodes do not use
 		}
-		s.status.set(s.subscribing(), err)
-		s.first.Do(s.tried.Done)
-		select {
-		case <-ctx.Done():
-		case <-time.After(jitter(pause)):
-			pause = min(2*pause, timing.backoffMax)
+		s.subscribing.set(err)
+		s.first()
+		if tasks.Pause(ctx, jitter(pause)) {
+			pause = min(2*pause, timing.BackoffMax)
 		}
 	}
 	helpers.Wait()
-	s.first.Do(s.tried.Done)
-	s.status.set(s.subscribing(), errStopped)
-	s.status.set(s.publishing(), errStopped)
+	s.first()
+	s.subscribing.set(errStopped)
+	s.publisher.status.set(errStopped)
 }
 
-// connected runs when a connection has all that is wanted.
+// connected is called when a connection has all its subscriptions.
 func (s *shard) connected() {
-	s.status.set(s.subscribing(), nil)
-	s.first.Do(s.tried.Done)
+	s.subscribing.set(nil)
+	s.first()
 	if s.missed.Swap(false) {
-		s.a.counters.reconnects.Add(1)
-		if s.a.way.Load().main == s.link { // all that came over the other came over the main one
-			s.a.lost()
-		}
+		s.counters.reconnects.Add(1)
+		s.lost()
 	}
 }

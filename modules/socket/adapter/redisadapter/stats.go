@@ -2,11 +2,11 @@ package redisadapter
 
 import "sync/atomic"
 
-// Stats counts what an adapter did since it was made.
+// Stats are an adapter's counters since it was made.
 type Stats struct {
 	Published  uint64 // envelopes that the server took
 	Failed     uint64 // envelopes that could not be published
-	Received   uint64 // envelopes of other nodes that were handed on
+	Received   uint64 // envelopes of other nodes that were delivered
 	Dropped    uint64 // envelopes that came late, twice, or after the interest had ended
 	Malformed  uint64 // messages that are no envelopes
 	Forged     uint64 // messages that are not signed with this deployment's key
@@ -19,25 +19,23 @@ type counters struct {
 	published, failed, received, dropped, malformed, forged, reconnects atomic.Uint64
 }
 
-// fate counts what became of an envelope.
-func (c *counters) fate(err error) {
+// Count counts what became of an envelope that [Adapter.Reserve] had a place
+// for, or why it had none.
+func (n *node) Count(err error) {
 	if err != nil {
-		c.failed.Add(1)
+		n.counters.failed.Add(1)
 		return
 	}
-	c.published.Add(1)
+	n.counters.published.Add(1)
 }
 
-// Stats returns the counters.
+// Stats returns the counters. All but the last two count for all adapters of
+// the node.
 func (a *Adapter) Stats() Stats {
 	queued := 0
-	a.mu.Lock()
-	for _, l := range a.links {
-		for _, s := range l.shards {
-			queued += len(s.publisher.queue)
-		}
+	for _, s := range a.shards {
+		queued += len(s.publisher.queue)
 	}
-	a.mu.Unlock()
 	return Stats{
 		Published:  a.counters.published.Load(),
 		Failed:     a.counters.failed.Load(),

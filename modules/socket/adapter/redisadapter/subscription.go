@@ -7,20 +7,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// writeTimeout bounds how long one command to a subscribing connection may take to
-// write, whatever the client's own timeouts are.
+// writeTimeout is how long writing a command to a subscribing connection may
+// take.
 const writeTimeout = 2 * time.Second
 
-// ended is a context that has ended. With it go-redis uses the connection that it
-// has, but cannot dial another one: a reconnection that this package does not see
-// would hide that messages were lost.
+// ended is a context that has ended. With it, go-redis uses an existing
+// connection but cannot dial a new one. A reconnection that this package does
+// not see would hide that messages were lost.
 var ended = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }()
 
-// endedUntil returns a context like ended whose deadline is still ahead: it bounds
+// endedUntil returns an ended context whose deadline is still ahead and bounds
 // a write.
 func endedUntil(deadline time.Time) context.Context {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
@@ -35,8 +35,8 @@ type subscription struct {
 	sharded bool // channels are a cluster's sharded ones
 }
 
-// open connects to the server and subscribes to channel. Both are written; the
-// server's answer is received later.
+// open connects to the server and subscribes to channel. It does not wait for
+// the server's answer.
 func open(ctx context.Context, client redis.UniversalClient, sharded bool, channel string) (subscription, error) {
 	s := subscription{conn: client.Subscribe(ctx), sharded: sharded}
 	if err := s.subscribe(ctx, channel); err != nil {

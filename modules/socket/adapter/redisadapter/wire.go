@@ -16,12 +16,24 @@ import (
 //	count of users (uvarint), each a length and bytes
 //	data     the rest
 //
-// A node drops what it cannot read, so a new version needs nodes that read
-// both before one that writes it.
+// Version 3 has, before the data, a byte of flags, and the count of attachments
+// (uvarint), each a length and bytes. A node writes it only for envelopes that
+// version 1 cannot hold. If the flags say so, the attachments are followed by the offset: a
+// length and bytes.
+//
+// 2 begins a signed envelope: see seal.go. A node drops what it cannot read. Before any node writes a new version, all
+// nodes must read it.
 const (
 	wireVersion  = 1
+	wireVersion3 = 3
 	numberOffset = 1 + 8
 	headerSize   = numberOffset + 8
+
+	// The flags of version 3.
+	flagList     = 1
+	flagVolatile = 2
+	flagOffset   = 4
+	flagLossy    = 8
 
 	// maxWire is the largest envelope in bytes.
 	maxWire = 32 << 20
@@ -33,13 +45,17 @@ var (
 	errTruncated = errors.New("a truncated envelope")
 )
 
-// encode returns env's wire form after so many free bytes; its number is still
-// to be set.
+// encode returns env's wire form after some free bytes. Its number is set
+// later.
 func encode(free int, sender uint64, env adapter.Envelope) ([]byte, error) {
 	size := free + headerSize + len(env.Data) + len(env.Event) + len(env.Except) + len(env.Meta) + (4+len(env.To))*binary.MaxVarintLen32
 	for _, user := range env.To {
 		size += len(user)
 	}
+	for _, attachment := range env.Binary {
+		size += len(attachment) + binary.MaxVarintLen32
+	}
+	size += 1 + 2*binary.MaxVarintLen32 + len(env.Offset)
 	if size > maxWire {
 		return nil, errTooLarge
 	}
@@ -53,7 +69,35 @@ func encode(free int, sender uint64, env adapter.Envelope) ([]byte, error) {
 	for _, user := range env.To {
 		b = appendString(b, user)
 	}
+	if env.List || env.Volatile || env.Lossy || len(env.Binary) > 0 || env.Offset != "" {
+		b[free] = wireVersion3
+		b = appendVersion3(b, env)
+	}
 	return append(b, env.Data...), nil
+}
+
+func appendVersion3(b []byte, env adapter.Envelope) []byte {
+	var flags byte
+	if env.List {
+		flags |= flagList
+	}
+	if env.Volatile {
+		flags |= flagVolatile
+	}
+	if env.Offset != "" {
+		flags |= flagOffset
+	}
+	if env.Lossy {
+		flags |= flagLossy
+	}
+	b = binary.AppendUvarint(append(b, flags), uint64(len(env.Binary)))
+	for _, attachment := range env.Binary {
+		b = appendString(b, string(attachment))
+	}
+	if env.Offset != "" {
+		b = appendString(b, env.Offset)
+	}
+	return b
 }
 
 // setNumber numbers an encoded envelope.
@@ -63,33 +107,28 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// header is what is read of every envelope.
+// header is what is read first of every envelope.
 type header struct{ sender, number uint64 }
 
 // decodeHeader reads the beginning of an envelope. It accepts any input.
 func decodeHeader(wire string) (header, error) {
 	if len(wire) < headerSize {
-		if len(wire) > 0 && wire[0] == wireVersion {
+		if len(wire) > 0 && knownVersion(wire[0]) {
 			return header{}, errTruncated
 		}
 		return header{}, errVersion
 	}
-	if wire[0] != wireVersion {
+	if !knownVersion(wire[0]) {
 		return header{}, errVersion
 	}
-	return header{sender: uint64At(wire, 1), number: uint64At(wire, numberOffset)}, nil
+	h := []byte(wire[:headerSize])
+	return header{sender: binary.BigEndian.Uint64(h[1:]), number: binary.BigEndian.Uint64(h[numberOffset:])}, nil
 }
 
-func uint64At(s string, at int) uint64 {
-	var n uint64
-	for i := range 8 {
-		n = n<<8 | uint64(s[at+i])
-	}
-	return n
-}
+func knownVersion(version byte) bool { return version == wireVersion || version == wireVersion3 }
 
-// decode reads an envelope of a room whose header was read. It accepts any
-// input, never panics and allocates no more than the input's size demands.
+// decode reads an envelope whose header was read. It accepts any input, never
+// panics, and allocates no more than the size of the input justifies.
 func decode(room, wire string) (adapter.Envelope, error) {
 	if len(wire) < headerSize || len(wire) > maxWire {
 		return adapter.Envelope{}, errTruncated
@@ -104,6 +143,9 @@ func decode(room, wire string) (adapter.Envelope, error) {
 			env.To = append(env.To, r.string())
 		}
 	}
+	if wire[0] == wireVersion3 {
+		r.version3(&env)
+	}
 	if r.failed {
 		return adapter.Envelope{}, errTruncated
 	}
@@ -111,27 +153,41 @@ func decode(room, wire string) (adapter.Envelope, error) {
 	return env, nil
 }
 
-// reader takes fields off a string; once it failed it yields zero values.
+// reader reads fields from a string. After a failure it returns zero values.
 type reader struct {
 	rest   string
 	failed bool
 }
 
-func (r *reader) uvarint() uint64 {
-	var n uint64
-	for i := range min(len(r.rest), binary.MaxVarintLen64) {
-		b := r.rest[i]
-		if i == binary.MaxVarintLen64-1 && b > 1 {
-			break // it does not fit
-		}
-		n |= uint64(b&0x7f) << (7 * i)
-		if b < 0x80 {
-			r.rest = r.rest[i+1:]
-			return n
-		}
+func (r *reader) version3(env *adapter.Envelope) {
+	if len(r.rest) == 0 {
+		r.failed = true
+		return
 	}
-	r.failed, r.rest = true, ""
-	return 0
+	flags := r.rest[0]
+	env.List, env.Volatile, env.Lossy = flags&flagList != 0, flags&flagVolatile != 0, flags&flagLossy != 0
+	r.rest = r.rest[1:]
+	attachments := r.uvarint()
+	if attachments > uint64(len(r.rest)) {
+		r.failed = true
+		return
+	}
+	for range attachments {
+		env.Binary = append(env.Binary, []byte(r.string()))
+	}
+	if flags&flagOffset != 0 {
+		env.Offset = r.string()
+	}
+}
+
+func (r *reader) uvarint() uint64 {
+	n, size := binary.Uvarint([]byte(r.rest[:min(len(r.rest), binary.MaxVarintLen64)]))
+	if size <= 0 {
+		r.failed, r.rest = true, ""
+		return 0
+	}
+	r.rest = r.rest[size:]
+	return n
 }
 
 func (r *reader) string() string {

@@ -16,6 +16,11 @@ var samples = []adapter.Envelope{
 	{Room: "r", Event: "group:event", Data: []byte(`{"version":1}`)},
 	{Room: "r", Event: "e", Data: []byte("x"), Except: "socket", To: []string{"a", "", "모임"}, Meta: "7"},
 	{Room: "r", Event: strings.Repeat("e", 200), Meta: strings.Repeat("m", 20_000)},
+	{Room: "r", Event: "e", Data: []byte(`1,2`), List: true},
+	{Room: "r", Event: "e", Data: []byte("x"), Offset: "node1"},
+	{Room: "r", Event: "e", List: true, Binary: [][]byte{{1}}, Data: []byte("x"), Offset: "node2"},
+	{Room: "r", Event: "e", Lossy: true, To: []string{"bob"}, Data: []byte("x")},
+	{Room: "r", Event: "e", Volatile: true, Binary: [][]byte{{1}, nil, {2, 2}}, Data: []byte("x")},
 }
 
 func TestWire(t *testing.T) {
@@ -61,6 +66,16 @@ func TestWireStaysTheSame(t *testing.T) {
 	if !bytes.Equal(wire, want) {
 		t.Fatalf("got %q, want %q", wire, want)
 	}
+	wire, err = encode(0, 0xA1A2A3A4A5A6A7A8, adapter.Envelope{Event: "ev", List: true, Volatile: true, Binary: [][]byte{{7}}, Data: []byte(`1,2`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	setNumber(wire, 258)
+	want = []byte("\x03" + "\xa1\xa2\xa3\xa4\xa5\xa6\xa7\xa8" + "\x00\x00\x00\x00\x00\x00\x01\x02" +
+		"\x02ev" + "\x00" + "\x00" + "\x00" + "\x03" + "\x01" + "\x01\x07" + "1,2")
+	if !bytes.Equal(wire, want) {
+		t.Fatalf("version 3: got %q, want %q", wire, want)
+	}
 }
 
 func FuzzDecode(f *testing.F) {
@@ -104,7 +119,7 @@ func FuzzDecode(f *testing.F) {
 func TestOwnMessagesAreDroppedUnread(t *testing.T) {
 	t.Parallel()
 	const self = 0x0102030405060708
-	a := &Adapter{sender: self}
+	a := &Adapter{node: &node{sender: self}}
 	envelope := func(sender uint64) string {
 		wire, err := encode(0, sender, adapter.Envelope{Room: "r", Event: "e"})
 		if err != nil {

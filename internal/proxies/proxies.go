@@ -1,0 +1,110 @@
+// Package proxies finds the address of a client behind reverse proxies, by the headers
+// Forwarded (RFC 7239) and X-Forwarded-For.
+package proxies
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// maxHops bounds the addresses of a header that are read, from the last one on.
+const maxHops = 16
+
+// List is a set of proxies that are trusted. It is safe for concurrent use.
+type List []netip.Prefix
+
+// Parse returns the list of entries: CIDRs such as 10.0.0.0/8, or single addresses.
+func Parse(entries []string) (List, error) {
+	var l List
+	for _, entry := range entries {
+		if prefix, err := netip.ParsePrefix(entry); err == nil {
+			l = append(l, prefix.Masked())
+			continue
+		}
+		ip, err := netip.ParseAddr(entry)
+		if err != nil {
+			return nil, errors.New("must be networks such as 10.0.0.0/8, or addresses")
+		}
+		l = append(l, netip.PrefixFrom(ip, ip.BitLen()))
+	}
+	return l, nil
+}
+
+// Trusts reports whether an address, as host:port, is one of the proxies.
+func (l List) Trusts(remote string) bool {
+	peer, err := netip.ParseAddrPort(remote)
+	return err == nil && l.contains(peer.Addr())
+}
+
+func (l List) contains(ip netip.Addr) bool {
+	ip = ip.Unmap().WithZone("")
+	for _, prefix := range l {
+		if prefix.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// Client returns the address of a request's client as host:port. That is the last address
+// in the headers that is no proxy. The port is 0 if a header gives none. A request that
+// did not come from a proxy is its client's own. A proxy that sets one header lets a client
+// write the other, so if both are there and do not agree, neither counts.
+func (l List) Client(r *http.Request) string {
+	if !l.Trusts(r.RemoteAddr) {
+		return r.RemoteAddr
+	}
+	forwarded, hasForwarded := l.last(forwardedFor(r.Header.Values("Forwarded")))
+	listed, hasListed := l.last(strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ","))
+	switch {
+	case hasForwarded && hasListed && forwarded != listed:
+		return r.RemoteAddr
+	case hasForwarded:
+		return net.JoinHostPort(forwarded.String(), "0")
+	case hasListed:
+		return net.JoinHostPort(listed.String(), "0")
+	default:
+		return r.RemoteAddr
+	}
+}
+
+// last returns the last address that is no proxy. It reports false if there is none, or
+// if something after it is no address.
+func (l List) last(hops []string) (netip.Addr, bool) {
+	for i := len(hops) - 1; i >= max(0, len(hops)-maxHops); i-- {
+		ip, ok := address(strings.TrimSpace(hops[i]))
+		if !ok {
+			return netip.Addr{}, false
+		}
+		if !l.contains(ip) {
+			return ip, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// forwardedFor returns the parameters for of the elements of Forwarded. Commas and
+// semicolons cannot be part of an address.
+func forwardedFor(lines []string) (hops []string) {
+	for element := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+		for pair := range strings.SplitSeq(element, ";") {
+			name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+			if strings.EqualFold(name, "for") {
+				hops = append(hops, strings.Trim(value, `"`))
+			}
+		}
+	}
+	return hops
+}
+
+// address reads 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1] or [2001:db8::1]:80.
+func address(text string) (netip.Addr, bool) {
+	if peer, err := netip.ParseAddrPort(text); err == nil {
+		return peer.Addr().Unmap().WithZone(""), true
+	}
+	ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"))
+	return ip.Unmap().WithZone(""), err == nil
+}

@@ -1,0 +1,24 @@
+-- Who is asked to become a member, and has not answered.
+
+-- +goose Up
+CREATE TABLE invitations (
+    group_id   TEXT COLLATE "C" NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+    user_id    TEXT COLLATE "C" NOT NULL,
+    invited_by TEXT NOT NULL,
+    at         BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    PRIMARY KEY (group_id, user_id)
+);
+CREATE INDEX invitations_user_id ON invitations (user_id, group_id DESC);
+CREATE INDEX invitations_expires_at ON invitations (expires_at);
+
+-- Who has left. They are not added again without being asked.
+CREATE TABLE departures (
+    group_id TEXT COLLATE "C" NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+    user_id  TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (group_id, user_id)
+);
+
+-- +goose Down
+DROP TABLE departures;
+DROP TABLE invitations;

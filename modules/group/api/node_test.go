@@ -1,0 +1,92 @@
+package api_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/api"
+	"github.com/moim-live/moim/modules/group/feed"
+	"github.com/moim-live/moim/modules/group/grouptest"
+	"github.com/moim-live/moim/modules/socket"
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+// node is one node of a cluster that shares a store and a mesh.
+type node struct {
+	*group.Service
+	watcher
+	out *socket.Emitter // a program's
+	url string
+}
+
+// watcher receives whose subscriptions began and ended.
+type watcher chan string
+
+func (w watcher) Subscribed(_, userID string) { w <- "+" + userID }
+
+func (w watcher) Unsubscribed(_, userID, reason string) { w <- "-" + userID + " " + reason }
+
+func (w watcher) Ended(_, userID, reason string) { w <- "!" + userID + " " + reason }
+
+func newNode(t *testing.T, st grouptest.Store, mesh *adapter.Mesh, presence ...group.PresenceKeeper) *node {
+	t.Helper()
+	return newNodeOn(t, st, mesh.Adapter(), nil, presence...)
+}
+
+// newNodeOn is newNode on any adapter, with handlers of a program's own.
+func newNodeOn(t *testing.T, st grouptest.Store, a adapter.Adapter, program []socket.Handler, presence ...group.PresenceKeeper) *node {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	hub := adapter.NewHub(a)
+	out := socket.NewEmitter(hub)
+	watched := make(watcher, 100)
+	own, err := group.Reserve(hub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed := feed.New(st, own, watched, log)
+	own.Intercept("group:event", feed.Receive)
+	hub.OnLost(feed.Lost)
+	deps := group.Deps{Repository: st, Log: st, Announcer: feed, Signaler: own}
+	if len(presence) > 0 {
+		deps.Presence = presence[0]
+	}
+	service := group.NewService(group.Config{}, deps)
+	// The token is the user's name: tokens are package auth's matter.
+	authenticate := func(_ context.Context, h socket.Handshake) (auth.Identity, error) {
+		if h.Token == "" {
+			return auth.Identity{}, fault.ErrUnauthorized
+		}
+		return auth.Identity{UserID: h.Token, Admin: h.Token == "backend", Expires: time.Now().Add(time.Hour)}, nil
+	}
+	endpoint, err := socket.New(socket.Config{}.WithDefaults(), socket.Deps{Hub: hub, Authenticate: authenticate, Log: log},
+		append(program, api.NewGateway(service, feed, own).Handlers()...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []interface {
+		Start(context.Context) error
+		Stop(context.Context) error
+	}{hub, feed, endpoint} {
+		if err := part.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			if err := part.Stop(ctx); err != nil {
+				t.Errorf("stop %T: %v", part, err)
+			}
+		})
+	}
+	server := httptest.NewServer(endpoint)
+	t.Cleanup(server.Close)
+	return &node{Service: service, watcher: watched, out: out, url: "ws" + strings.TrimPrefix(server.URL, "http")}
+}

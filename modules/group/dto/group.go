@@ -1,0 +1,169 @@
+package dto
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
+)
+
+var (
+	visibilities = []string{"private", "public"}
+	joinPolicies = []string{"open", "request", "invite"}
+)
+
+// CreateRequest asks for a new group.
+type CreateRequest struct {
+	Name        string          `json:"name" doc:"1 to 200 characters"`
+	Description string          `json:"description,omitempty" doc:"at most 4000 characters"`
+	Visibility  string          `json:"visibility,omitempty" enum:"private,public" doc:"default: private"`
+	JoinPolicy  string          `json:"joinPolicy,omitempty" enum:"open,request,invite" doc:"default: invite"`
+	Capacity    *int            `json:"capacity,omitempty" doc:"maximum number of members, including the owner; null: only the server's limit applies"`
+	Attributes  json.RawMessage `json:"attributes,omitempty" doc:"JSON object of at most 16 KiB"`
+
+	EndsAt       *time.Time `json:"endsAt,omitempty" doc:"time at which the group ends"`
+	RemindBefore []int      `json:"remindBefore,omitempty" doc:"when to send reminders, in seconds before endsAt; at most 10"`
+
+	reading
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: Validate reports
+// the mistakes.
+func (r *CreateRequest) UnmarshalJSON(data []byte) error { return fill(data, r) }
+
+func (r *CreateRequest) read(o *object) {
+	o.take("name", &r.Name, "a string")
+	o.take("description", &r.Description, "a string")
+	o.take("visibility", &r.Visibility, "a string")
+	o.take("joinPolicy", &r.JoinPolicy, "a string")
+	o.take("capacity", &r.Capacity, "a whole number or null")
+	r.Attributes, _ = o.raw("attributes")
+	o.take("endsAt", &r.EndsAt, "a time like 2026-01-02T15:04:05Z")
+	o.takeList("remindBefore", &r.RemindBefore, maxReminders, "a list of seconds")
+}
+
+// Validate returns the request with its defaults, as the store keeps it, or
+// validation_failed with all mistakes. maxMembers bounds the capacity; endsAt
+// must lie after now.
+func (r CreateRequest) Validate(maxMembers int, now time.Time) (CreateRequest, error) {
+	if r.Visibility == "" {
+		r.Visibility = "private"
+	}
+	if r.JoinPolicy == "" {
+		r.JoinPolicy = "invite"
+	}
+	r.Attributes = r.compact(r.Attributes)
+	if len(r.Attributes) == 0 || rawjson.IsNull(r.Attributes) {
+		r.Attributes = json.RawMessage("{}")
+	}
+	r.EndsAt, r.RemindBefore = storedTime(r.EndsAt), storedReminders(r.RemindBefore)
+	m := r.begin()
+	m.text("name", r.Name, 1, maxName, "")
+	m.text("description", r.Description, 0, maxDescription, "\n\r\t")
+	m.oneOf("visibility", r.Visibility, visibilities...)
+	m.oneOf("joinPolicy", r.JoinPolicy, joinPolicies...)
+	m.capacity(r.Capacity, maxMembers)
+	m.object("attributes", r.Attributes, r.reading, maxAttributes)
+	m.schedule(r.EndsAt, r.RemindBefore, now)
+	if len(r.RemindBefore) > 0 && r.EndsAt == nil {
+		m.add("remindBefore", "needs endsAt")
+	}
+	return r, m.err()
+}
+
+// UpdateRequest is a JSON merge patch (RFC 7396) of a group: nil fields stay.
+type UpdateRequest struct {
+	Name        *string         `json:"name,omitempty" doc:"1 to 200 characters"`
+	Description *string         `json:"description,omitempty" doc:"at most 4000 characters; null clears it"`
+	Visibility  *string         `json:"visibility,omitempty" enum:"private,public"`
+	JoinPolicy  *string         `json:"joinPolicy,omitempty" enum:"open,request,invite"`
+	Capacity    *int            `json:"capacity,omitempty" doc:"maximum number of members, not below the current number; null: only the server's limit applies"`
+	Attributes  json.RawMessage `json:"attributes,omitempty" doc:"merge patch of the attributes; null removes all of them"`
+
+	EndsAt       *time.Time `json:"endsAt,omitempty" doc:"time at which the group ends; null: the group does not end"`
+	RemindBefore *[]int     `json:"remindBefore,omitempty" doc:"when to send reminders, in seconds before endsAt; at most 10; null: none"`
+
+	RemoveCapacity bool `json:"-"` // capacity is null
+	RemoveEnd      bool `json:"-"` // endsAt is null
+
+	reading
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: Validate reports
+// the mistakes.
+func (r *UpdateRequest) UnmarshalJSON(data []byte) error { return fill(data, r) }
+
+func (r *UpdateRequest) read(o *object) {
+	for _, name := range []string{"name", "visibility", "joinPolicy"} {
+		if o.isNull(name) {
+			o.refuse(name, "cannot be removed")
+		}
+	}
+	if o.isNull("description") {
+		o.fields["description"] = json.RawMessage(`""`)
+	}
+	if o.isNull("remindBefore") {
+		o.fields["remindBefore"] = json.RawMessage("[]")
+	}
+	r.RemoveCapacity, r.RemoveEnd = o.isNull("capacity"), o.isNull("endsAt")
+	o.take("name", &r.Name, "a string")
+	o.take("description", &r.Description, "a string or null")
+	o.take("visibility", &r.Visibility, "a string")
+	o.take("joinPolicy", &r.JoinPolicy, "a string")
+	o.take("capacity", &r.Capacity, "a whole number or null")
+	r.Attributes, _ = o.raw("attributes")
+	o.take("endsAt", &r.EndsAt, "a time like 2026-01-02T15:04:05Z, or null")
+	o.takeList("remindBefore", &r.RemindBefore, maxReminders, "a list of seconds or null")
+}
+
+// Validate returns the request as the store keeps it, or validation_failed with
+// all mistakes. Whoever applies the request checks what depends on the group.
+func (r UpdateRequest) Validate(maxMembers int, now time.Time) (UpdateRequest, error) {
+	r.Attributes = r.compact(r.Attributes)
+	r.EndsAt = storedTime(r.EndsAt)
+	m := r.begin()
+	if r.Name != nil {
+		m.text("name", *r.Name, 1, maxName, "")
+	}
+	if r.Description != nil {
+		m.text("description", *r.Description, 0, maxDescription, "\n\r\t")
+	}
+	if r.Visibility != nil {
+		m.oneOf("visibility", *r.Visibility, visibilities...)
+	}
+	if r.JoinPolicy != nil {
+		m.oneOf("joinPolicy", *r.JoinPolicy, joinPolicies...)
+	}
+	m.capacity(r.Capacity, maxMembers)
+	m.patch("attributes", r.Attributes, r.reading, maxAttributes)
+	var reminders []int
+	if r.RemindBefore != nil {
+		reminders = storedReminders(*r.RemindBefore)
+		r.RemindBefore = &reminders
+	}
+	m.schedule(r.EndsAt, reminders, now)
+	return r, m.err()
+}
+
+// Patch returns the patch of the attributes. Validate the request first.
+func (r UpdateRequest) Patch() Patch { return newPatch(r.Attributes, maxAttributes) }
+
+// TransferRequest names the member who is to own a group.
+type TransferRequest struct {
+	UserID string `json:"userId" doc:"user id of the new owner, who must be a member"`
+
+	reading
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: Validate reports
+// the mistakes.
+func (r *TransferRequest) UnmarshalJSON(data []byte) error { return fill(data, r) }
+
+func (r *TransferRequest) read(o *object) { o.take("userId", &r.UserID, "a string") }
+
+// Validate returns validation_failed with all mistakes, or nil.
+func (r TransferRequest) Validate() error {
+	m := r.begin()
+	m.userID("userId", r.UserID)
+	return m.err()
+}

@@ -1,0 +1,95 @@
+package dto
+
+// NoFields is a socket request that names a group and nothing else.
+type NoFields struct{ reading }
+
+func (*NoFields) read(*object) {}
+
+// InGroup is a socket request: an HTTP body with the group's id beside it.
+type InGroup[T any] struct {
+	GroupID string
+	Body    T
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: the body's Check
+// or Validate reports the mistakes.
+func (r *InGroup[T]) UnmarshalJSON(data []byte) error {
+	fillBeside(data, &r.Body, func(o *object) { o.groupID(&r.GroupID) })
+	return nil
+}
+
+// Changing is a socket request that changes something: an HTTP body with an
+// optional idempotency key beside it.
+type Changing[T any] struct {
+	Key  string
+	Body T
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: the body's Check
+// or Validate reports the mistakes.
+func (r *Changing[T]) UnmarshalJSON(data []byte) error {
+	fillBeside(data, &r.Body, func(o *object) { o.key(&r.Key) })
+	return nil
+}
+
+// ChangingIn is a socket request that changes the group that it names.
+type ChangingIn[T any] struct {
+	GroupID string
+	Changing[T]
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: the body's Check
+// or Validate reports the mistakes.
+func (r *ChangingIn[T]) UnmarshalJSON(data []byte) error {
+	fillBeside(data, &r.Body, func(o *object) {
+		o.groupID(&r.GroupID)
+		o.key(&r.Key)
+	})
+	return nil
+}
+
+// fillBeside reads the fields beside a body, and then the body.
+func fillBeside(data []byte, body any, beside func(*object)) {
+	req, ok := body.(request)
+	if !ok {
+		return // every body is a request
+	}
+	o := openObject(data)
+	beside(o)
+	req.read(o)
+	req.done(o.close())
+}
+
+func (o *object) groupID(dst *string) {
+	o.take("groupId", dst, "a string")
+	if *dst == "" {
+		o.mistakes.add("groupId", "is required")
+	}
+}
+
+func (o *object) key(dst *string) {
+	if o.fields["key"] == nil || o.isNull("key") {
+		delete(o.fields, "key")
+		return
+	}
+	o.take("key", dst, "a string")
+	if mistake := CheckKey(*dst); mistake != "" {
+		o.mistakes.add("key", "%s", mistake)
+	}
+}
+
+// SubscribeRequest is what a socket sends to follow a group.
+type SubscribeRequest struct {
+	Since    *int64
+	Presence bool
+
+	reading
+}
+
+func (r *SubscribeRequest) read(o *object) {
+	o.take("since", &r.Since, "a whole number")
+	o.take("presence", &r.Presence, "true or false")
+	if r.Since != nil && *r.Since < 0 {
+		o.mistakes.add("since", "must not be negative")
+	}
+}

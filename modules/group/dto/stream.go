@@ -1,0 +1,122 @@
+package dto
+
+import (
+	"encoding/json"
+
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
+)
+
+// MessageRequest posts a message.
+type MessageRequest struct {
+	Type string          `json:"type,omitempty" doc:"at most 64 characters; default: message"`
+	Data json.RawMessage `json:"data" doc:"any JSON value of at most 32 KiB"`
+
+	reading
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: Validate reports
+// the mistakes.
+func (r *MessageRequest) UnmarshalJSON(data []byte) error { return fill(data, r) }
+
+func (r *MessageRequest) read(o *object) {
+	o.take("type", &r.Type, "a string")
+	r.Data, _ = o.raw("data")
+}
+
+// Validate returns the request with its defaults, as the store keeps it, or
+// validation_failed with all mistakes.
+func (r MessageRequest) Validate() (MessageRequest, error) {
+	if r.Type == "" {
+		r.Type = "message"
+	}
+	r.Data = r.compact(r.Data)
+	m := r.begin()
+	m.text("type", r.Type, 1, maxType, "")
+	m.data("data", r.Data, r.reading, true)
+	return r, m.err()
+}
+
+// SignalRequest sends a signal.
+type SignalRequest struct {
+	Type string          `json:"type" doc:"1 to 64 characters"`
+	Data json.RawMessage `json:"data,omitempty" doc:"any JSON value of at most 32 KiB; default: null"`
+	To   []string        `json:"to,omitempty" doc:"recipients, at most 100 user ids; default: all subscribers; an empty list: nobody"`
+
+	reading
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: Validate reports
+// the mistakes.
+func (r *SignalRequest) UnmarshalJSON(data []byte) error { return fill(data, r) }
+
+func (r *SignalRequest) read(o *object) {
+	o.take("type", &r.Type, "a string")
+	r.Data, _ = o.raw("data")
+	o.takeList("to", &r.To, maxSignalTargets, "a list of strings")
+}
+
+// Validate returns the request with its defaults, as it is sent, or
+// validation_failed with all mistakes.
+func (r SignalRequest) Validate() (SignalRequest, error) {
+	r.Data = r.compact(r.Data)
+	m := r.begin()
+	m.text("type", r.Type, 1, maxType, "")
+	m.data("data", r.Data, r.reading, false)
+	m.userIDs("to", r.To, 0, maxSignalTargets)
+	if r.Data == nil {
+		r.Data = json.RawMessage("null")
+	}
+	return r, m.err()
+}
+
+// ReadRequest says how far a member has read.
+type ReadRequest struct {
+	Version *int64 `json:"version" doc:"version of the last event that the user has read"`
+
+	reading
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: Validate reports
+// the mistakes.
+func (r *ReadRequest) UnmarshalJSON(data []byte) error { return fill(data, r) }
+
+func (r *ReadRequest) read(o *object) { o.take("version", &r.Version, "a whole number") }
+
+// Validate returns validation_failed with all mistakes, or nil.
+func (r ReadRequest) Validate() error {
+	m := r.begin()
+	switch {
+	case r.Version == nil:
+		m.add("version", "is required")
+	case *r.Version < 0:
+		m.add("version", "must not be negative")
+	}
+	return m.err()
+}
+
+// PresenceRequest sets the live state of a member.
+type PresenceRequest struct {
+	State json.RawMessage // an object; null clears it
+
+	reading
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: Validate reports
+// the mistakes.
+func (r *PresenceRequest) UnmarshalJSON(data []byte) error { return fill(data, r) }
+
+func (r *PresenceRequest) read(o *object) { r.State, _ = o.raw("state") }
+
+// Validate returns the request as presence keeps it, or validation_failed with
+// all mistakes.
+func (r PresenceRequest) Validate() (PresenceRequest, error) {
+	r.State = r.compact(r.State)
+	m := r.begin()
+	switch {
+	case r.State == nil:
+		m.add("state", "is required")
+	case !rawjson.IsNull(r.State):
+		m.object("state", r.State, r.reading, maxState)
+	}
+	return r, m.err()
+}

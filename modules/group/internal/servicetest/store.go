@@ -1,0 +1,70 @@
+package servicetest
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/internal/childtest"
+	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/group/grouptest"
+	"github.com/moim-live/moim/modules/group/sqlstore"
+)
+
+// postgres is the server that the tests of a package share.
+var postgres = childtest.Shared[pgtest.Server]{Start: func(tb testing.TB) *pgtest.Server {
+	return pgtest.Start(tb, "max_connections = 400")
+}}
+
+// Main returns what TestMain of a package that uses this one passes to
+// childtest.VerifyMain.
+func Main(m *testing.M) *childtest.Tests { return childtest.Main(m, &postgres).AtOnce(4) }
+
+// NewPostgres returns the URL of an empty database on the server that the tests
+// of a package share.
+func NewPostgres(tb testing.TB) string {
+	tb.Helper()
+	return postgres.Get(tb).NewDatabase(tb)
+}
+
+// OnBoth runs a test on a store of either database.
+func OnBoth(t *testing.T, test func(t *testing.T, st grouptest.Store)) {
+	t.Helper()
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		test(t, OpenStore(t))
+	})
+	t.Run("Postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, sqlstore.New(OpenDatabase(t, NewPostgres(t))))
+	})
+}
+
+// OpenStore returns a store on a SQLite file of its own.
+func OpenStore(t *testing.T) grouptest.Store {
+	t.Helper()
+	return sqlstore.New(OpenDatabase(t, ""))
+}
+
+// OpenDatabase opens the database at url, or a new SQLite file if url is
+// empty, until the test ends.
+func OpenDatabase(tb testing.TB, url string) *database.DB {
+	tb.Helper()
+	db, err := database.Open(database.Config{URL: url}, tb.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := db.Start(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := db.Stop(ctx); err != nil {
+			tb.Errorf("stop the database: %v", err)
+		}
+	})
+	return db
+}

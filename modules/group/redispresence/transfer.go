@@ -1,0 +1,224 @@
+package redispresence
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A node may have a store on each of two servers. This file fills the second
+// store from the first one, and takes a store out of use for good.
+
+// ErrEntering is returned by [Store.Entered] before the server knows all users
+// of this node.
+var ErrEntering = errors.New("the server does not know all users of this node yet")
+
+// copyBatch is how many groups one round trip copies.
+const copyBatch = 100
+
+// Inherit makes s begin with the users who are on this node according to from,
+// a store of the same node on another server. Once started, s enters them and
+// tells nobody about it. What its server knew before is forgotten unless a node
+// is alive there. Call it before Start.
+func (s *Store) Inherit(from *Store) {
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	s.mu.Lock() // s is not in use yet, so nobody takes these locks the other way round
+	defer s.mu.Unlock()
+	s.anew = true
+	for groupID, users := range from.claims {
+		for userID, c := range users {
+			if c.here {
+				s.claims.put(groupID, userID, &claim{here: true, state: c.state})
+			}
+		}
+	}
+}
+
+// Entered returns nil once the server answers and knows all users of this node.
+// Until then it returns [ErrEntering], or why the server cannot be used.
+func (s *Store) Entered(ctx context.Context) error {
+	s.mu.Lock()
+	down, entered := s.down, s.allIn == s.self && s.self.epoch != ""
+	s.mu.Unlock()
+	if down != nil {
+		return down
+	}
+	if !entered {
+		return ErrEntering
+	}
+	_, err := s.Count(ctx, nil)
+	return err
+}
+
+// SharesServer reports whether both stores have joined the nodes of one server.
+func (s *Store) SharesServer(other *Store) bool {
+	epoch := s.identity().epoch
+	return epoch != "" && epoch == other.identity().epoch
+}
+
+// Nodes returns how many nodes the server thinks to be alive, and how many are
+// dead and not swept yet.
+func (s *Store) Nodes(ctx context.Context) (alive, dead int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	fields, err := s.client.HGetAll(ctx, s.keys.nodes()).Result()
+	if err != nil {
+		return 0, 0, fmt.Errorf("count the nodes: %w", err)
+	}
+	for f := range fields {
+		switch {
+		case strings.HasPrefix(f, "n "):
+			alive++
+		case strings.HasPrefix(f, "d "):
+			dead++
+		}
+	}
+	return alive, dead, nil
+}
+
+// SetStateAt stores a live state that was set at a time, unless a newer one is
+// stored.
+func (s *Store) SetStateAt(ctx context.Context, groupID, userID string, state json.RawMessage, at time.Time) error {
+	return s.ask(ctx, func(ctx context.Context, _ string) error {
+		_, err := s.setState(ctx, groupID, userID, state, at)
+		return err
+	})
+}
+
+// Leave stops the store like Stop, for nodes that all go to another server. The
+// users of this node are not reconnecting. Stores that remain on the server
+// refuse to answer from then on.
+func (s *Store) Leave(ctx context.Context) error {
+	return s.close(ctx, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		self := s.identity()
+		if err := s.scripts.left.Run(ctx, s.client, []string{s.keys.nodes()}, self.id, self.epoch).Err(); err != nil {
+			s.log.Debug("redispresence: the server that this node leaves does not answer", "err", err)
+		}
+	})
+}
+
+// CopyTo copies the live states of this node's users, the graces that this node
+// ends, and who was there lately in their groups to the server of other. A user
+// whom that server lists as online or reconnecting stays so: call CopyTo once
+// all nodes have entered their users there.
+func (s *Store) CopyTo(ctx context.Context, other *Store) error {
+	s.mu.Lock()
+	self, groups := s.self, s.groupsLocked()
+	s.mu.Unlock()
+	for part := range slices.Chunk(groups, copyBatch) {
+		records, err := s.export(ctx, self.epoch, part)
+		if err == nil {
+			err = other.adopt(ctx, slices.DeleteFunc(records, s.isForeign))
+		}
+		if err != nil {
+			return fmt.Errorf("copy what the server knows of groups: %w", err)
+		}
+	}
+	return nil
+}
+
+// isForeign reports whether another node copies a record.
+func (s *Store) isForeign(r record) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch c := s.claims.get(r.groupID, r.userID); {
+	case r.reason != "":
+		_, watched := s.watched[r.groupID]
+		return !watched
+	case r.since == "":
+		return c == nil || !c.here
+	}
+	return false
+}
+
+// record is what a server keeps of a user, besides on which nodes they are.
+type record struct {
+	groupID, userID string
+
+	reason string        // why they are reconnecting; empty: they are not
+	since  string        // when they went, in ms; empty: they are here
+	left   time.Duration // of their grace
+	state  string        // the live state as stored, or empty
+}
+
+// export reads the records of groups in one round trip.
+func (s *Store) export(ctx context.Context, epoch string, groups []string) ([]record, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	pipe := s.client.Pipeline()
+	now := pipe.Time(ctx)
+	results := make([]groupResults, len(groups))
+	for i, groupID := range groups {
+		results[i] = readGroup(ctx, pipe, s.keys.group(groupID, epoch))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	var all []record
+	for i, groupID := range groups {
+		all = append(all, results[i].records(groupID, now.Val())...)
+	}
+	return all, nil
+}
+
+func (g groupResults) records(groupID string, now time.Time) (all []record) {
+	states := g.states.Val()
+	for _, z := range g.graces.Val() {
+		userID, _ := z.Member.(string)
+		reason, since, known := strings.Cut(g.reasons.Val()[userID], " ")
+		if !known { // the grace ended while it was read
+			continue
+		}
+		left := max(time.UnixMilli(int64(z.Score)).Sub(now), 0)
+		all = append(all, record{groupID: groupID, userID: userID, reason: reason, since: since, left: left, state: states[userID]})
+		delete(states, userID)
+	}
+	for _, z := range g.lately.Val() {
+		userID, _ := z.Member.(string)
+		all = append(all, record{groupID: groupID, userID: userID, since: strconv.FormatInt(int64(z.Score), 10)})
+	}
+	for userID, state := range states {
+		all = append(all, record{groupID: groupID, userID: userID, state: state})
+	}
+	return all
+}
+
+// adopt stores records of another server, and makes this node end the graces
+// among them.
+func (s *Store) adopt(ctx context.Context, records []record) error {
+	self := s.identity()
+	graces := make(map[string]struct{})
+	for _, r := range records {
+		if r.reason != "" {
+			graces[r.groupID] = struct{}{}
+		}
+	}
+	if err := s.note(ctx, self.id, slices.Collect(maps.Keys(graces))); err != nil {
+		return err
+	}
+	if err := s.restore(ctx, self, records); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range records {
+		if r.reason == "" {
+			continue
+		}
+		until := time.Now().Add(r.left)
+		if s.claims.get(r.groupID, r.userID) == nil {
+			s.claims.put(r.groupID, r.userID, &claim{id: self.id, epoch: self.epoch, until: until, reason: r.reason, since: r.since, state: r.state})
+		}
+		s.watchLocked(r.groupID, until)
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+package sqlstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/sqlstore"
+)
+
+// calls are the calls that TestGrow measures.
+func calls(g *grown) []call {
+	added := make([]string, g.added)
+	for i := range added {
+		added[i] = fmt.Sprintf("added-%d", i+1)
+	}
+	follow := make([]string, 1000)
+	for i := range follow {
+		follow[i] = fmt.Sprintf("c-%d", 10_000_001+i)
+	}
+	mid := int64(g.events / 2)
+	list := []call{
+		{name: "join, a user in 1 group", do: joining(g.ids[0], "owner-1"), undo: leaving(g.ids[0], "owner-1")},
+		{name: fmt.Sprintf("join, a user in %d groups", g.joined), do: joining(g.ids[0], "many"), undo: leaving(g.ids[0], "many")},
+		{name: "join, the crowd", do: joining(g.crowd, "owner-1"), undo: leaving(g.crowd, "owner-1")},
+		{name: "leave", do: leaving(g.ids[1], "added-7"), undo: joining(g.ids[1], "added-7")},
+		{name: "create, a user in 1 group", do: creating("owner-2")},
+		{name: fmt.Sprintf("create, a user in %d groups", g.joined), do: creating("many")},
+		{name: fmt.Sprintf("add %d members who are in 50 groups", g.added), do: joining("c-10000001", added...), undo: leaving("c-10000001", added...)},
+		{name: "post a message", do: posting(g.ids[0])},
+		{name: "post a message to the long log", do: posting(g.log)},
+		{name: "several events", do: several(g.ids[0])},
+		{name: "transfer", do: transferring(g.ids[3])},
+		{name: "my groups, of many", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			mine, err := s.UserGroups(ctx, "many", "", 50)
+			return want(len(mine), 50, err)
+		}},
+		{name: "my groups, from the middle", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.UserGroups(ctx, "many", fmt.Sprintf("c-%d", 10_000_000+g.joined/2), 50)
+			return err
+		}},
+		{name: "read a group", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, _, err := s.Group(ctx, g.ids[0], "alice")
+			return err
+		}},
+		{name: "read the uncached part of a group", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Fresh(ctx, g.ids[0], "alice")
+			return err
+		}},
+		{name: "members of the crowd, from the middle", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			members, _, err := s.Members(ctx, g.crowd, "in-5", 50)
+			return want(len(members), 50, err)
+		}},
+		{name: "subscribe to the long log", do: reading(g.log, mid, 0, "alice")},
+		{name: "subscribe, 10 at once", do: reading(g.crowd, 0, 100, added[:10]...)},
+		{name: "100 events of the long log", do: reading(g.log, mid, 100)},
+		{name: "memberships of 10 in the crowd", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Memberships(ctx, g.crowd, added[:10])
+			return err
+		}},
+		{name: "mark as read in the long log", do: func(ctx context.Context, s *sqlstore.Store, i int) error {
+			return s.MarkRead(ctx, g.ids[0], "alice", int64(i+2))
+		}},
+		{name: "silence check, all that moved", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Heads(ctx, 12*time.Second, nil)
+			return err
+		}},
+		{name: "silence check, of 10 groups", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Heads(ctx, 12*time.Second, follow[:10])
+			return err
+		}},
+		{name: "silence check, of 1,000 groups", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Heads(ctx, 12*time.Second, follow)
+			return err
+		}},
+		{name: "relay 100 events", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Relay(ctx, time.Second, 100, func(group.Event) error { return errRefuse })
+			return err
+		}},
+		{name: "mark an event as published", do: func(ctx context.Context, s *sqlstore.Store, i int) error {
+			return s.Published(ctx, []group.Ref{{GroupID: g.log, Version: int64(i)}})
+		}},
+		{name: "due timers", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Due(ctx, 100)
+			return err
+		}},
+		{name: "expire", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Expire(ctx, 2000)
+			return err
+		}},
+		{name: "sweep, once after the fill", do: func(ctx context.Context, s *sqlstore.Store, i int) error {
+			if i > 0 {
+				return nil
+			}
+			for more := true; more; {
+				var err error
+				if more, err = s.Trim(ctx, maxKeep, 200); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{name: fmt.Sprintf("sweep beside %d groups deleted lately", g.joined), do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Trim(ctx, maxKeep, 200)
+			return err
+		}},
+	}
+	list = append(list, lists()...)
+	for _, query := range searches {
+		list = append(list, call{name: "search: " + query, do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.PublicGroups(ctx, query, "", 50)
+			return err
+		}})
+	}
+	list = append(list, call{name: "public groups", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+		found, err := s.PublicGroups(ctx, "", "", 50)
+		return want(len(found), 50, err)
+	}})
+	next := 0
+	return append(list, call{name: fmt.Sprintf("delete a group with %d members", g.added+1), do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+		id := g.ids[5+next%40]
+		next++
+		if next > 40 {
+			return nil // all are deleted
+		}
+		_, err := s.Change(ctx, id, func(tx group.Tx) error {
+			_, err := tx.Append(ctx, group.GroupDeleted, "alice", struct{}{})
+			return errors.Join(err, tx.Delete(ctx))
+		})
+		return err
+	}})
+}
+
+// lists are the lists of a group other than its members.
+func lists() []call {
+	now := time.Now()
+	return []call{
+		{name: "bans", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Bans(ctx, "c-10000001", "", now, 50)
+			return err
+		}},
+		{name: "requests", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Applicants(ctx, "c-10000001", "", 50)
+			return err
+		}},
+		{name: "invites", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Invites(ctx, "c-10000001", "", 50)
+			return err
+		}},
+		{name: "a receipt", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Receipt(ctx, "many", "a key")
+			return err
+		}},
+	}
+}
+
+func want(got, want int, err error) error {
+	if err == nil && got != want {
+		return fmt.Errorf("%d rows, want %d", got, want)
+	}
+	return err
+}
+
+func posting(groupID string) func(context.Context, *sqlstore.Store, int) error {
+	return func(ctx context.Context, s *sqlstore.Store, _ int) error {
+		_, err := s.Change(ctx, groupID, postOf(ctx))
+		return err
+	}
+}
+
+func several(groupID string) func(context.Context, *sqlstore.Store, int) error {
+	return func(ctx context.Context, s *sqlstore.Store, _ int) error {
+		_, err := s.Change(ctx, groupID, func(tx group.Tx) error {
+			return errors.Join(postOf(ctx)(tx), postOf(ctx)(tx))
+		})
+		return err
+	}
+}
+
+func transferring(groupID string) func(context.Context, *sqlstore.Store, int) error {
+	return func(ctx context.Context, s *sqlstore.Store, _ int) error {
+		_, err := s.Change(ctx, groupID, func(tx group.Tx) error {
+			heir := "added-1"
+			if tx.Group().OwnerID == heir {
+				heir = "alice"
+			}
+			if err := tx.SetOwner(ctx, heir, time.Now()); err != nil {
+				return err
+			}
+			_, err := tx.Append(ctx, group.OwnerTransferred, heir, struct{}{})
+			return err
+		})
+		return err
+	}
+}
+
+func reading(groupID string, since int64, limit int, users ...string) func(context.Context, *sqlstore.Store, int) error {
+	return func(ctx context.Context, s *sqlstore.Store, _ int) error {
+		_, err := s.Read(ctx, groupID, since, limit, users)
+		return err
+	}
+}

@@ -1,0 +1,95 @@
+package sqlstore_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/group/sqlstore"
+)
+
+// grown is a database with many groups, and what is large in it.
+type grown struct {
+	db     *database.DB
+	store  *sqlstore.Store
+	groups int
+
+	joined  int    // groups of the user "many", who was in as many that were deleted
+	members int    // of the group "crowd"
+	events  int    // of the group "log"
+	added   int    // users who are in 50 groups each
+	crowd   string // group ids
+	log     string
+	ids     []string // some small groups
+}
+
+// fillStep is how many rows are inserted in one transaction.
+const fillStep = 4000
+
+// fill inserts the rows of statements with a number $1 … $2 each. On SQLite it uses
+// smaller steps, because a change runs for at most some seconds.
+func (g *grown) fill(t *testing.T, n int, statement string, a ...any) {
+	t.Helper()
+	step := fillStep
+	if g.db.Dialect() == database.SQLite {
+		step /= 4
+	}
+	for from := 1; from <= n; from += step {
+		exec(t, g.db, `WITH RECURSIVE n(i) AS (SELECT CAST($1 AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i < $2) `+statement,
+			append([]any{from, min(from+step-1, n)}, a...)...)
+	}
+}
+
+const (
+	growGroups = `INSERT INTO groups (id, name, search, description, visibility, join_policy, attributes, member_count, owner_id,
+			version, revision, created_at, updated_at, moved_at, deleted_at)
+		SELECT CAST($3 AS TEXT) || (10000000 + i), name || i, name || i, '',
+			CASE WHEN i % 10 = 7 THEN 'private' ELSE 'public' END, 'open', '{}', 2, 'owner-' || i,
+			1, 1, 0, 0, i, CAST($5 AS BIGINT) FROM (SELECT i,
+			CASE i % 10 WHEN 1 THEN 'study room ' WHEN 2 THEN '저녁 모임 ' ELSE CAST($4 AS TEXT) END AS name FROM n) named`
+	growMembers = `INSERT INTO members (group_id, user_id, name, role, attributes, joined_at, live)
+		SELECT %s, %s, '', 'member', '{}', 0, %s FROM n`
+	growEvents = `INSERT INTO events (group_id, version, type, data, at, messages)
+		SELECT %s, %s, 'message.posted', '{"text":"a message of a usual length, for a log that is long"}', 0, i FROM n`
+)
+
+// grow fills a database with n groups.
+func grow(t *testing.T, db *database.DB, n int) *grown {
+	t.Helper()
+	g := &grown{
+		db: db, store: sqlstore.New(db), groups: n,
+		joined: min(10_000, n/2), members: min(100_000, n), events: min(1_000_000, 10*n), added: 500,
+		crowd: "x-crowd", log: "x-log",
+	}
+	now := time.Now().UnixMicro()
+	// Some words are in a tenth of the names, and one is in many that are old.
+	g.fill(t, n/5, growGroups, "a-", "vintage cars ", nil)
+	g.fill(t, n-n/5, growGroups, "c-", "the team of ", nil)
+	g.fill(t, g.joined, growGroups, "d-", "deleted ", now)
+	g.fill(t, 3, growGroups, "b-", "quokka zoo ", nil)
+	g.fill(t, 1, `INSERT INTO groups (id, name, search, description, visibility, join_policy, attributes, member_count, owner_id,
+			version, revision, created_at, updated_at, moved_at)
+		SELECT x, x, x, '', 'private', 'open', '{}', $4, 'nobody', $3, 1, 0, 0, 0 FROM n, (SELECT 'x-crowd' AS x UNION ALL SELECT 'x-log') v`, g.events, g.members)
+	g.fill(t, n-n/5, fmt.Sprintf(growMembers, `'c-' || (10000000 + i)`, `'owner-' || i`, `TRUE`))
+	g.fill(t, n-n/5, fmt.Sprintf(growEvents, `'c-' || (10000000 + i)`, `1`))
+	g.fill(t, g.joined, fmt.Sprintf(growMembers, `'c-' || (10000000 + i)`, `'many'`, `TRUE`))
+	g.fill(t, g.joined, fmt.Sprintf(growMembers, `'d-' || (10000000 + i)`, `'many'`, `FALSE`))
+	g.fill(t, g.members, fmt.Sprintf(growMembers, `'x-crowd'`, `'in-' || i`, `TRUE`))
+	g.fill(t, g.events, fmt.Sprintf(growEvents, `'x-log'`, `i`))
+	for range 50 {
+		id := create(t, g.store)
+		g.ids = append(g.ids, id)
+		g.fill(t, g.added, fmt.Sprintf(growMembers, `$3`, `'added-' || i`, `TRUE`), id)
+	}
+	g.fill(t, n, `INSERT INTO bans (group_id, user_id, reason, actor, at) SELECT 'c-' || (10000000 + 1 + i / 10), 'banned-' || i, '', '', 0 FROM n`)
+	g.fill(t, n, `INSERT INTO requests (group_id, user_id, name, at) SELECT 'c-' || (10000000 + 1 + i / 10), 'asks-' || i, '', 0 FROM n`)
+	g.fill(t, n, `INSERT INTO invitations (group_id, user_id, invited_by, at, expires_at)
+		SELECT 'c-' || (10000000 + 1 + i / 10), 'invited-' || i, '', 0, CAST($3 AS BIGINT) + 1 + i FROM n`, now+time.Hour.Microseconds())
+	g.fill(t, n, `INSERT INTO departures (group_id, user_id) SELECT 'c-' || (10000000 + 1 + i / 10), 'left-' || i FROM n`)
+	g.fill(t, n, `INSERT INTO invites (id, group_id, code_hash, uses, created_by, created_at)
+		SELECT 'i-' || i, 'c-' || (10000000 + 1 + i / 10), 'hash-' || i, 0, '', 0 FROM n`)
+	g.fill(t, n, `INSERT INTO receipts (user_id, key, request, answer, at) SELECT 'many', 'key-' || i, '', '{}', $3 FROM n`, now)
+	g.fill(t, 200, `INSERT INTO outbox (group_id, version, created_at) SELECT 'x-log', i, i FROM n`)
+	return g
+}

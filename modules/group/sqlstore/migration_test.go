@@ -1,0 +1,115 @@
+package sqlstore_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
+	"github.com/moim-live/moim/modules/group/sqlstore"
+)
+
+// migrated fills a database of the newest schema, takes it back to the given
+// version, and opens it again, which migrates it.
+func migrated(t *testing.T, url string, version int64, fill func(*testing.T, *database.DB)) *database.DB {
+	t.Helper()
+	dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
+	cfg := database.Config{URL: url}
+	start := func() *database.DB {
+		t.Helper()
+		db, err := database.Open(cfg, dir, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return db
+	}
+	db := start()
+	fill(t, db)
+	if err := db.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	m, err := database.OpenMigrator(t.Context(), cfg, dir, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		undone, err := m.Down(t.Context())
+		if err != nil || len(undone) != 1 {
+			t.Fatalf("undone %v, %v", undone, err)
+		}
+		if undone[0].Version == version+1 {
+			break
+		}
+	}
+	m.Close()
+	db = start()
+	t.Cleanup(func() {
+		if err := db.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func TestMigrationFillsWhatIsDerived(t *testing.T) {
+	t.Parallel()
+	for name, url := range map[string]func(*testing.T) string{
+		"SQLite":   func(*testing.T) string { return "" },
+		"Postgres": func(t *testing.T) string { t.Helper(); return servicetest.NewPostgres(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := migrated(t, url(t), 11, func(t *testing.T, db *database.DB) {
+				t.Helper()
+				ctx, s := t.Context(), sqlstore.New(db)
+				ids := []string{create(t, s), create(t, s), create(t, s)}
+				for i, id := range ids {
+					_, err := s.Change(ctx, id, func(tx group.Tx) error {
+						for _, user := range []string{"x", "y", "z"}[i:] {
+							if err := tx.AddMember(ctx, group.Member{UserID: user, Role: group.MemberRole}); err != nil {
+								return err
+							}
+						}
+						_, err := tx.Append(ctx, group.MemberJoined, "x", struct{}{})
+						return err
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				found := fixture()
+				found.Name, found.Visibility = "저녁 모임", group.Public
+				if _, _, err := s.Create(ctx, found, group.Member{UserID: "w", Role: group.Owner}, nil, nil); err != nil {
+					t.Fatal(err)
+				}
+				_, err := s.Change(ctx, ids[0], func(tx group.Tx) error {
+					if err := tx.Delete(ctx); err != nil {
+						return err
+					}
+					_, err := tx.Append(ctx, group.GroupDeleted, "ana", struct{}{})
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			})
+			want := map[string]group.Tally{owner.UserID: {Joined: 2, Owned: 2}, "y": {Joined: 1}, "z": {Joined: 2}, "w": {Joined: 1, Owned: 1}}
+			if diff := cmp.Diff(want, tallies(t, db)); diff != "" {
+				t.Errorf("counts (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(recount(t, db), tallies(t, db)); diff != "" {
+				t.Errorf("counts (-recounted +got):\n%s", diff)
+			}
+			if groups, err := sqlstore.New(db).PublicGroups(t.Context(), "녁 모", "", 10); err != nil || len(groups) != 1 {
+				t.Errorf("a search finds %d groups, %v; want 1", len(groups), err)
+			}
+		})
+	}
+}

@@ -1,0 +1,24 @@
+package upkeep
+
+import (
+	"log/slog"
+
+	"go.uber.org/fx"
+
+	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/group"
+)
+
+// Module starts and stops a [Janitor] and a [Scheduler]. It wants a
+// [group.Config], a [*group.Service], a [Trimmer], a [Clock] and a *slog.Logger.
+var Module = fx.Module("group.upkeep", fx.Invoke(runJanitor, runScheduler))
+
+func runJanitor(lc fx.Lifecycle, cfg group.Config, store Trimmer, log *slog.Logger) {
+	j := NewJanitor(cfg, store, log)
+	lc.Append(fx.Hook{OnStart: j.Start, OnStop: tasks.Within(group.StopTimeout, j.Stop)})
+}
+
+func runScheduler(lc fx.Lifecycle, service *group.Service, clock Clock, log *slog.Logger) {
+	s := NewScheduler(service, clock, log)
+	lc.Append(fx.Hook{OnStart: s.Start, OnStop: tasks.Within(group.StopTimeout, s.Stop)})
+}

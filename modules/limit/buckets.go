@@ -1,0 +1,88 @@
+package limit
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// buckets are token buckets of one rate, one for each key. A bucket that is not used
+// for as long as it takes to be full is dropped: a new one is the same.
+type buckets struct {
+	rate Rate
+
+	mu      sync.Mutex
+	fresh   map[string]*rate.Limiter // used since turned
+	stale   map[string]*rate.Limiter // used in the generation before
+	owing   map[string]*rate.Limiter // those whose debt may outlast a generation
+	turned  time.Time
+	lasting time.Duration // of a generation
+}
+
+func newBuckets(r Rate) *buckets {
+	b := &buckets{rate: r, fresh: map[string]*rate.Limiter{}, owing: map[string]*rate.Limiter{}}
+	if !r.off() {
+		// Twice, because a bucket may owe as much as it holds; owing has those that owe more.
+		b.lasting = 2 * time.Duration(float64(r.Per)*float64(r.Burst)/float64(r.Count))
+	}
+	return b
+}
+
+// take takes n tokens for key. If there is not one, it takes none and returns how long
+// that lasts. A bucket may go into debt, so what costs more than it holds is possible,
+// and is paid for afterwards.
+func (b *buckets) take(key string, n int64, now time.Time) (wait time.Duration) {
+	if b.rate.off() {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	limiter := b.bucketLocked(key, now)
+	wait = takeFrom(limiter, b.rate, n, now)
+	if limiter.TokensAt(now) < -float64(b.rate.Burst) {
+		b.owing[key] = limiter
+	}
+	return wait
+}
+
+// lacks returns how long it lasts until key has a token, 0 if it has one.
+func (b *buckets) lacks(key string, now time.Time) time.Duration { return b.take(key, 0, now) }
+
+func (b *buckets) bucketLocked(key string, now time.Time) *rate.Limiter {
+	if now.Sub(b.turned) > b.lasting {
+		if now.Sub(b.turned) > 2*b.lasting {
+			b.fresh = nil
+		}
+		b.fresh, b.stale, b.turned = map[string]*rate.Limiter{}, b.fresh, now
+		maps.DeleteFunc(b.owing, func(_ string, l *rate.Limiter) bool { return l.TokensAt(now) >= float64(b.rate.Burst) })
+	}
+	limiter := b.fresh[key]
+	if limiter != nil {
+		return limiter
+	}
+	if limiter = b.stale[key]; limiter == nil {
+		limiter = b.owing[key]
+	}
+	if limiter == nil {
+		limiter = newLimiter(b.rate)
+	}
+	b.fresh[key] = limiter
+	return limiter
+}
+
+func newLimiter(r Rate) *rate.Limiter {
+	return rate.NewLimiter(rate.Limit(float64(r.Count)/r.Per.Seconds()), int(r.Burst))
+}
+
+// takeFrom is [buckets.take] for one bucket. Calls must not run concurrently.
+func takeFrom(limiter *rate.Limiter, r Rate, n int64, now time.Time) (wait time.Duration) {
+	if tokens := limiter.TokensAt(now); tokens < 1 {
+		return time.Duration((1 - tokens) * float64(r.Per) / float64(r.Count))
+	}
+	for ; n > 0; n -= r.Burst { // a limiter takes as much as its burst at a time
+		limiter.ReserveN(now, int(min(n, r.Burst)))
+	}
+	return 0
+}

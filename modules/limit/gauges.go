@@ -1,0 +1,100 @@
+package limit
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// gauges count what there is of each key at a time.
+type gauges struct {
+	cap Cap
+
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+func newGauges(c Cap) *gauges { return &gauges{cap: c, counts: map[string]int{}} }
+
+// add counts one more, unless there are as many as there may be.
+func (g *gauges) add(key string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.cap.Exceeded(g.counts[key] + 1) {
+		return false
+	}
+	g.counts[key]++
+	return true
+}
+
+func (g *gauges) remove(key string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.counts[key]--; g.counts[key] == 0 {
+		delete(g.counts, key)
+	}
+}
+
+func (g *gauges) count(key string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.counts[key]
+}
+
+// turns let a number of requests of each key run at once. Others wait.
+type turns struct {
+	cap     Cap
+	waiting time.Duration
+
+	mu   sync.Mutex
+	keys map[string]*turn
+}
+
+type turn struct {
+	running *semaphore.Weighted
+	users   int // that run or wait
+}
+
+func newTurns(c Cap, waiting time.Duration) *turns {
+	return &turns{cap: c, waiting: waiting, keys: map[string]*turn{}}
+}
+
+// take waits for a turn. It reports false if there was none in time.
+func (t *turns) take(ctx context.Context, key string) bool {
+	t.mu.Lock()
+	its := t.keys[key]
+	if its == nil {
+		its = &turn{running: semaphore.NewWeighted(int64(t.cap))}
+		t.keys[key] = its
+	}
+	its.users++
+	t.mu.Unlock()
+	if its.running.TryAcquire(1) {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.waiting)
+	defer cancel()
+	if its.running.Acquire(ctx, 1) == nil {
+		return true
+	}
+	t.forget(key, its)
+	return false
+}
+
+func (t *turns) give(key string) {
+	t.mu.Lock()
+	its := t.keys[key]
+	t.mu.Unlock()
+	its.running.Release(1)
+	t.forget(key, its)
+}
+
+func (t *turns) forget(key string, its *turn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if its.users--; its.users == 0 {
+		delete(t.keys, key)
+	}
+}

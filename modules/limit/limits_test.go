@@ -1,0 +1,456 @@
+package limit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/limit"
+)
+
+// clock is a clock that a test moves.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// start returns limits on a clock of the test's own.
+func start(t *testing.T, cfg limit.Config, census limit.Census) (*limit.Limits, *clock) {
+	t.Helper()
+	at := &clock{now: time.Unix(1_700_000_000, 0)}
+	l, err := limit.New(cfg, limit.Deps{Now: at.Now, Census: census})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, at
+}
+
+// wait returns after which time a limit may be asked again, 0 if it allowed.
+func wait(t *testing.T, err error) time.Duration {
+	t.Helper()
+	if err == nil {
+		return 0
+	}
+	limited, ok := errors.AsType[*fault.Error](err)
+	if !ok || limited.Kind != fault.RateLimited || limited.Retry <= 0 {
+		t.Fatalf("got %v", err)
+	}
+	return limited.Retry
+}
+
+// TestRates asks each rate as often as it allows, and again when it says.
+func TestRates(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		ask   func(*limit.Limits, string) error
+		burst int
+		every time.Duration
+	}{
+		"address.connects": {func(l *limit.Limits, of string) error { return l.Connect(of) }, 500, 20 * time.Millisecond},
+		"user.requests":    {func(l *limit.Limits, of string) error { return l.Request(of) }, 200, 20 * time.Millisecond},
+		"user.reads":       {func(l *limit.Limits, of string) error { return l.Read(of) }, 100, 50 * time.Millisecond},
+		"user.creates":     {func(l *limit.Limits, of string) error { return l.Create(of) }, 20, time.Minute},
+		"user.joins":       {func(l *limit.Limits, of string) error { return l.Join(of, "g1") }, 5, 12 * time.Second},
+		"user.messages":    {func(l *limit.Limits, of string) error { return l.Message(of, 1) }, 50, 100 * time.Millisecond},
+		"presence.states":  {func(l *limit.Limits, of string) error { return l.State(of) }, 10, 100 * time.Millisecond},
+	}
+	for key, test := range tests {
+		t.Run(key, func(t *testing.T) {
+			t.Parallel()
+			l, at := start(t, limit.Config{}, nil)
+			for i := range test.burst {
+				if err := test.ask(l, "alice"); err != nil {
+					t.Fatalf("call %d: %v", i, err)
+				}
+			}
+			err := test.ask(l, "alice")
+			if !strings.Contains(fmt.Sprint(err), "limit."+key) {
+				t.Errorf("the refusal does not name the limit: %v", err)
+			}
+			retry := wait(t, err)
+			if retry > test.every || retry < test.every*9/10 {
+				t.Errorf("to wait %v, want %v", retry, test.every)
+			}
+			if err := test.ask(l, "bob"); err != nil {
+				t.Errorf("another user: %v", err)
+			}
+			at.add(test.every)
+			if err := test.ask(l, "alice"); err != nil {
+				t.Errorf("when told to: %v", err)
+			}
+			if test.ask(l, "alice") == nil {
+				t.Error("two where one is allowed")
+			}
+		})
+	}
+}
+
+// TestDeliveries charges recipients and bytes. What costs more than the bucket holds is
+// possible once, and paid for afterwards in full.
+func TestDeliveries(t *testing.T) {
+	t.Parallel()
+	l, at := start(t, limit.Config{}, nil)
+	if err := l.Deliver("alice", 1_000_000, 1); err != nil {
+		t.Fatal(err)
+	}
+	if retry := wait(t, l.Deliver("alice", 1, 1)); retry < 44*time.Second || retry > 46*time.Second {
+		t.Errorf("to wait %v for 900,000 that are owed at 20,000/s", retry)
+	}
+	for range 4 { // others use theirs meanwhile, so that what is not used is forgotten
+		at.add(11 * time.Second)
+		if err := l.Deliver("bob", 1, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if wait(t, l.Deliver("alice", 1, 1)) == 0 {
+		t.Error("a debt is forgotten")
+	}
+	at.add(7 * time.Second) // all is paid, and the bucket is full
+	for range 10 {
+		if err := l.Deliver("alice", 1000, 2500); err != nil { // 2.5 MB
+			t.Fatal(err)
+		}
+	}
+	if err := l.Deliver("alice", 1000, 2500); err != nil {
+		t.Errorf("the bytes are not used up: %v", err)
+	}
+	if wait(t, l.Deliver("alice", 1, 1)) == 0 {
+		t.Error("27.5 MB at once where 25 MiB are allowed")
+	}
+}
+
+// TestBuckets: what is not used for long is forgotten without being given back early.
+func TestBuckets(t *testing.T) {
+	t.Parallel()
+	l, at := start(t, limit.Config{}, nil)
+	for range 20 {
+		if err := l.Create("alice"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 60 { // one each minute, as it is used up, through several generations of buckets
+		at.add(time.Minute)
+		if err := l.Create("alice"); err != nil {
+			t.Fatal(err)
+		}
+		if l.Create("alice") == nil {
+			t.Fatal("a bucket was forgotten before it was full")
+		}
+	}
+}
+
+func TestMeter(t *testing.T) {
+	t.Parallel()
+	l, at := start(t, limit.Config{}, nil)
+	m := l.Meter()
+	allowed := 0
+	for range 300 {
+		if _, err := m.Request(10); err == nil {
+			allowed++
+		}
+	}
+	if allowed != 200 {
+		t.Errorf("%d requests at once, want 200", allowed)
+	}
+	insists := false
+	for i := range 31 * 10 { // 100 a second
+		at.add(100 * time.Millisecond)
+		for range 10 {
+			now, _ := m.Request(10)
+			insists = insists || now
+		}
+		if insists && i < 29*10 {
+			t.Fatalf("closed after %d ms", i*100)
+		}
+	}
+	if !insists {
+		t.Error("not closed after 30 s")
+	}
+	m = l.Meter()
+	for range 10 { // refused once every 6 s: not persistent
+		at.add(6 * time.Second)
+		for range 301 {
+			if now, _ := m.Request(10); now {
+				t.Fatal("closed although it had stopped")
+			}
+		}
+	}
+	m = l.Meter()
+	if _, err := m.Request(3 << 20); err != nil {
+		t.Errorf("one large message: %v", err)
+	}
+	if _, err := m.Request(1); wait(t, err) == 0 {
+		t.Error("bytes are not counted")
+	}
+}
+
+// cluster counts the sockets of two nodes.
+type cluster struct {
+	mu     sync.Mutex
+	counts map[string]map[string]int // user, node
+	down   bool
+}
+
+type member struct {
+	*cluster
+	node string
+}
+
+func (m member) Count(_ context.Context, userID string, own int) (others int, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down {
+		return 0, errors.New("down")
+	}
+	if m.counts[userID] == nil {
+		m.counts[userID] = map[string]int{}
+	}
+	m.counts[userID][m.node] = own
+	for node, n := range m.counts[userID] {
+		if node != m.node {
+			others += n
+		}
+	}
+	return others, nil
+}
+
+func TestSockets(t *testing.T) {
+	t.Parallel()
+	shared := &cluster{counts: map[string]map[string]int{}}
+	cfg := limit.Config{UserSockets: 5}
+	a, _ := start(t, cfg, member{shared, "a"})
+	b, _ := start(t, cfg, member{shared, "b"})
+	var closers []func()
+	for i := range 5 {
+		node := []*limit.Limits{a, b}[i%2]
+		closed, err := node.Socket(t.Context(), "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		closers = append(closers, closed)
+	}
+	for _, node := range []*limit.Limits{a, b} {
+		if _, err := node.Socket(t.Context(), "alice"); wait(t, err) == 0 {
+			t.Error("a sixth socket")
+		}
+	}
+	if _, err := a.Socket(t.Context(), "bob"); err != nil {
+		t.Error(err)
+	}
+	closers[0]()
+	closers[0]()
+	if _, err := b.Socket(t.Context(), "alice"); err != nil {
+		t.Errorf("after one was closed: %v", err)
+	}
+	shared.down = true
+	if _, err := a.Socket(t.Context(), "alice"); err != nil {
+		t.Errorf("without the other nodes: %v", err)
+	}
+}
+
+// TestSocketsRace opens and closes sockets of one user concurrently: at the end, the
+// others know that there are none.
+func TestSocketsRace(t *testing.T) {
+	t.Parallel()
+	shared := &cluster{counts: map[string]map[string]int{}}
+	l, _ := start(t, limit.Config{}, member{shared, "a"})
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 200 {
+				closed, err := l.Socket(context.Background(), "alice")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				closed()
+			}
+		})
+	}
+	all.Wait()
+	if n := shared.counts["alice"]["a"]; n != 0 {
+		t.Errorf("%d sockets are left", n)
+	}
+}
+
+func TestPending(t *testing.T) {
+	t.Parallel()
+	l, _ := start(t, limit.Config{AddressPending: 2}, nil)
+	first, err := l.Pending("192.0.2.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Pending("192.0.2.1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Pending("192.0.2.1"); wait(t, err) == 0 {
+		t.Error("a third one")
+	}
+	first()
+	first()
+	if _, err := l.Pending("192.0.2.1"); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.Pending("192.0.2.1"); wait(t, err) == 0 {
+		t.Error("settling twice counted twice")
+	}
+}
+
+func TestRunning(t *testing.T) {
+	t.Parallel()
+	l, _ := start(t, limit.Config{UserRunning: 2}, nil)
+	var done []func()
+	for range 2 {
+		end, err := l.Run(t.Context(), "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		done = append(done, end)
+	}
+	if end, err := l.Run(t.Context(), "bob"); err != nil {
+		t.Error(err)
+	} else {
+		end()
+	}
+	waits := make(chan error)
+	go func() {
+		end, err := l.Run(t.Context(), "alice")
+		if err == nil {
+			end()
+		}
+		waits <- err
+	}()
+	done[0]()
+	if err := <-waits; err != nil {
+		t.Errorf("after another one has ended: %v", err)
+	}
+	again, err := l.Run(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Run(t.Context(), "alice"); wait(t, err) == 0 { // waits for a second
+		t.Error("three at once")
+	}
+	again()
+	done[1]()
+}
+
+// TestOff: 0 turns a limit off, and enabled all of them.
+func TestOff(t *testing.T) {
+	t.Parallel()
+	off, _ := start(t, limit.Config{Enabled: limit.Off}, nil)
+	if off != nil {
+		t.Fatal("limits although they are off")
+	}
+	some, _ := start(t, limit.Config{UserMessages: limit.Quota{Number: limit.NoRate}, UserSockets: limit.NoCap, UserRunning: limit.NoCap}, nil)
+	for _, l := range []*limit.Limits{off, some} {
+		for range 200 {
+			if err := l.Message("alice", 1); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.Socket(t.Context(), "alice"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.Run(t.Context(), "alice"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if some.Create("alice") != nil {
+		t.Error("the others are off, too")
+	}
+	for range 1000 {
+		m := off.Meter()
+		if _, err := m.Request(1 << 20); err != nil {
+			t.Fatal(err)
+		}
+		if errors.Join(off.Connect("a"), off.Read("a"), off.Create("a"), off.Join("a", "g"), off.State("a"), off.Request("a"), off.Deliver("a", 1<<20, 1<<20)) != nil {
+			t.Fatal("limited")
+		}
+	}
+	if off.NodeFull(1<<20) || some.NodeFull(1) {
+		t.Error("a node is full")
+	}
+}
+
+func TestAddressOf(t *testing.T) {
+	t.Parallel()
+	for remote, want := range map[string]string{
+		"192.0.2.1:80":               "192.0.2.1",
+		"[::ffff:192.0.2.1]:80":      "192.0.2.1",
+		"[2001:db8:1:2:3:4:5:6]:80":  "2001:db8:1:2::/64",
+		"[2001:db8:1:2:ffff::1]:443": "2001:db8:1:2::/64",
+		"[fe80::1%eth0]:80":          "fe80::/64",
+		"@":                          "@", // a Unix socket
+	} {
+		if got := limit.AddressOf(remote); got != want {
+			t.Errorf("%s counts as %s, want %s", remote, got, want)
+		}
+	}
+}
+
+// TestText reads what the configuration may say, and writes it again.
+func TestText(t *testing.T) {
+	t.Parallel()
+	type text interface {
+		fmt.Stringer
+		UnmarshalText(text []byte) error
+	}
+	for _, test := range []struct {
+		into     text
+		in, want string // without want, in is refused
+	}{
+		{new(limit.Rate), "50/s, burst 200", "50/s, burst 200"},
+		{new(limit.Rate), "5/min", "5/min"},
+		{new(limit.Rate), " 20,000 / h burst 100,000 ", "20000/h, burst 100000"},
+		{new(limit.Rate), "0", "0"},
+		{new(limit.Rate), "50", ""},
+		{new(limit.Rate), "-5/s", ""},
+		{new(limit.Rate), "50/day", ""},
+		{new(limit.Rate), "50 KiB/s", ""},
+		{new(limit.Rate), "50/s, burst", ""},
+		{new(limit.Rate), "99999999999999999999/s", ""},
+		{new(limit.ByteRate), "256 KiB/s, burst 2 MiB", "256 KiB/s, burst 2 MiB"},
+		{new(limit.ByteRate), "1000/s", "1000/s"},
+		{new(limit.ByteRate), "9999999 GiB/s", ""},
+		{new(limit.Quota), "10/s, burst 50; 1 MiB/s", "10/s, burst 50; 1 MiB/s"},
+		{new(limit.Quota), "10/s", "10/s"},
+		{new(limit.Quota), "0", "0"},
+		{new(limit.Quota), "0; 1 MiB/s", "0; 1 MiB/s"},
+		{new(limit.Quota), "10/s; 5/s; 6/s", ""},
+		{new(limit.Cap), "50", "50"},
+		{new(limit.Cap), "0", "0"},
+		{new(limit.Cap), "-1", ""},
+		{new(limit.Share), "90%", "90%"},
+		{new(limit.Share), "5000", "5000"},
+		{new(limit.Share), "100%", ""},
+		{new(limit.Switch), "false", "false"},
+		{new(limit.Switch), "true", "true"},
+		{new(limit.Switch), "maybe", ""},
+	} {
+		err := test.into.UnmarshalText([]byte(test.in))
+		switch got := test.into.String(); {
+		case test.want == "" && err == nil:
+			t.Errorf("%T %q is taken as %s", test.into, test.in, got)
+		case test.want != "" && (err != nil || got != test.want):
+			t.Errorf("%T %q is %q, %v", test.into, test.in, got, err)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+// Package redislimit counts the sockets of users in the whole cluster, on the Redis server
+// of the group role.
+package redislimit
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/limit"
+)
+
+const (
+	// lasting is how long a node's sockets count after it has said so: what a node that was
+	// killed leaves behind is gone then.
+	lasting = 2 * time.Minute
+	// repeatEvery is how often a node says it again for users with at least repeatFrom
+	// sockets. Those of others matter only while a user opens many in a short time.
+	repeatEvery = lasting / 3
+	repeatFrom  = 5
+	// timeout bounds a call: a handshake waits for it.
+	timeout = 500 * time.Millisecond
+	// rest is how long the server is not asked after it has failed.
+	rest = 2 * time.Second
+)
+
+//go:embed count.lua
+var countSource string
+
+var errResting = errors.New("redislimit: the server has failed a moment ago")
+
+// Census implements [limit.Census]. It is safe for concurrent use.
+type Census struct {
+	client func() redis.UniversalClient
+	prefix string
+	node   string
+	count  *redis.Script
+	failed atomic.Int64 // when the server failed, in ns; 0: it did not
+	tasks  *tasks.Group
+
+	mu   sync.Mutex
+	many map[string]int // sockets of the users with at least repeatFrom
+}
+
+var _ limit.Census = (*Census)(nil)
+
+// New returns the census of a node. client returns the client to use: it may change. Keys
+// begin with prefix.
+func New(client func() redis.UniversalClient, prefix, node string) *Census {
+	return &Census{
+		client: client, prefix: prefix, node: node, count: redis.NewScript(countSource),
+		tasks: tasks.New(), many: make(map[string]int),
+	}
+}
+
+// Start begins to repeat what this node has said. It does no I/O.
+func (c *Census) Start(context.Context) error {
+	c.tasks.Run(func(ctx context.Context) { tasks.Every(ctx, repeatEvery, nil, func() { c.repeat(ctx) }) })
+	return nil
+}
+
+// Stop ends that. The server forgets this node's sockets by itself.
+func (c *Census) Stop(ctx context.Context) error { return c.tasks.Stop(ctx) }
+
+func (c *Census) repeat(ctx context.Context) {
+	c.mu.Lock()
+	many := maps.Clone(c.many)
+	c.mu.Unlock()
+	for userID, own := range many {
+		if _, err := c.ask(ctx, userID, own); err != nil {
+			return // next time
+		}
+	}
+}
+
+// Count implements [limit.Census].
+func (c *Census) Count(ctx context.Context, userID string, own int) (others int, err error) {
+	c.mu.Lock()
+	if own >= repeatFrom {
+		c.many[userID] = own
+	} else {
+		delete(c.many, userID)
+	}
+	c.mu.Unlock()
+	if time.Since(time.Unix(0, c.failed.Load())) < rest {
+		return 0, errResting
+	}
+	return c.ask(ctx, userID, own)
+}
+
+func (c *Census) ask(ctx context.Context, userID string, own int) (others int, err error) {
+	within, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	keys := []string{c.prefix + ":limit:sockets:" + userID}
+	others, err = c.count.Run(within, c.client(), keys, c.node, own, lasting.Milliseconds()).Int()
+	if err != nil && ctx.Err() == nil {
+		c.failed.Store(time.Now().UnixNano())
+	}
+	return others, err
+}

@@ -1,0 +1,114 @@
+package redislimit
+
+import (
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/modules/limit"
+)
+
+// census returns the census of a node on a server.
+func census(t *testing.T, client redis.UniversalClient, node string) *Census {
+	t.Helper()
+	return New(func() redis.UniversalClient { return client }, "moim", node)
+}
+
+// TestUserSockets counts the sockets of a user on three nodes.
+func TestUserSockets(t *testing.T) {
+	t.Parallel()
+	client := redistest.Start(t).Client()
+	var nodes []*limit.Limits
+	for _, node := range []string{"a", "b", "c"} {
+		l, err := limit.New(limit.Config{UserSockets: 50}, limit.Deps{Census: census(t, client, node)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes = append(nodes, l)
+	}
+	var closers []func()
+	for i := range 200 {
+		closed, err := nodes[i%3].Socket(t.Context(), "alice")
+		if err == nil {
+			closers = append(closers, closed)
+		}
+	}
+	if len(closers) != 50 {
+		t.Fatalf("%d sockets are allowed, want 50", len(closers))
+	}
+	if _, err := nodes[0].Socket(t.Context(), "bob"); err != nil {
+		t.Errorf("another user: %v", err)
+	}
+	closers[1]()
+	if _, err := nodes[2].Socket(t.Context(), "alice"); err != nil {
+		t.Errorf("after one was closed on another node: %v", err)
+	}
+	for _, closed := range closers {
+		closed()
+	}
+	if n, err := client.HLen(t.Context(), "moim:limit:sockets:alice").Result(); err != nil || n != 1 {
+		t.Errorf("%d nodes are left, of one with a socket: %v", n, err)
+	}
+}
+
+// TestDeadNode: the sockets of a node that was killed count for a while only, and those of a
+// user with many are said again before.
+func TestDeadNode(t *testing.T) {
+	t.Parallel()
+	client := redistest.Start(t).Client()
+	dead, live := census(t, client, "dead"), census(t, client, "live")
+	if _, err := dead.Count(t.Context(), "alice", 30); err != nil {
+		t.Fatal(err)
+	}
+	key := "moim:limit:sockets:alice"
+	if others, err := live.Count(t.Context(), "alice", 1); err != nil || others != 30 {
+		t.Fatalf("%d others, %v", others, err)
+	}
+	if ttl := client.PTTL(t.Context(), key).Val(); ttl <= 0 || ttl > lasting {
+		t.Errorf("kept for %v", ttl)
+	}
+	past := func() { client.HSet(t.Context(), key, "dead", "30 1") } // its time is over
+	past()
+	if others, err := live.Count(t.Context(), "alice", 1); err != nil || others != 0 {
+		t.Errorf("%d others, %v", others, err)
+	}
+	past()
+	dead.repeat(t.Context())
+	if others, err := live.Count(t.Context(), "alice", 1); err != nil || others != 30 {
+		t.Errorf("after repeating: %d others, %v", others, err)
+	}
+	client.HSet(t.Context(), key, "strange", "what is this")
+	if others, err := live.Count(t.Context(), "alice", 1); err != nil || others != 30 {
+		t.Errorf("with a value of somebody else: %d others, %v", others, err)
+	}
+}
+
+// TestOutage: without the server each node counts alone, and does not wait for it each time.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	c := census(t, server.Client(), "a")
+	l, err := limit.New(limit.Config{UserSockets: 2}, limit.Deps{Census: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Kill()
+	for range 2 {
+		if _, err := l.Socket(t.Context(), "alice"); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := l.Socket(t.Context(), "alice"); err == nil {
+		t.Error("a third one")
+	}
+	if _, err := c.Count(t.Context(), "bob", 1); err != errResting { //nolint:errorlint // it is itself
+		t.Errorf("the server is asked again at once: %v", err)
+	}
+	server.Restart()
+	c.failed.Store(time.Now().Add(-rest).UnixNano())
+	if _, err := c.Count(t.Context(), "bob", 1); err != nil {
+		t.Errorf("when it is back: %v", err)
+	}
+}

@@ -1,0 +1,404 @@
+package redismove
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
+	"github.com/moim-live/moim/modules/group/redispresence"
+	"github.com/moim-live/moim/modules/redisrole"
+)
+
+// groupLease is for how long a node counts as alive. It renews that every groupRenew. A
+// busy machine may be late by more than a second: when no node has renewed for twice as
+// long, nobody is taken for dead for another lease.
+const (
+	groupLease = 4 * time.Second
+	groupRenew = time.Second
+)
+
+// within is how long a test waits for what must happen.
+const within = time.Minute
+
+// eventually waits until ok holds.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(within)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("it did not happen in %s: %s", within, what)
+		case <-tick.C:
+		}
+	}
+}
+
+// presenceNode is a node whose presence moves.
+type presenceNode struct {
+	*GroupPart
+
+	from, to *redisrole.Clients
+	at       Phase
+	dead     bool
+
+	here sync.WaitGroup // what uses it
+}
+
+func newPresenceNode(t testing.TB, from, to *redisrole.Clients) *presenceNode {
+	t.Helper()
+	m := &presenceNode{from: from, to: to, GroupPart: NewGroupPart(from, slog.New(slog.NewTextHandler(t.Output(), nil)))}
+	m.open = func(c *redisrole.Clients) *redispresence.Store {
+		s := redispresence.New(c, m.log)
+		s.SetTiming(redispresence.Timing{Lease: groupLease, Renew: groupRenew, Retry: 50 * time.Millisecond, Look: 50 * time.Millisecond})
+		return s
+	}
+	m.primary.store = m.open(from)
+	return m
+}
+
+// enter does what a mover does.
+func (m *presenceNode) enter(ctx context.Context, p Phase) error {
+	s := Step{Phase: p, Forward: p > m.at, From: m.from, To: m.to}
+	if err := s.check(ctx, redisrole.Group); err != nil {
+		return err
+	}
+	err := m.Enter(ctx, s)
+	if err == nil {
+		m.at = p
+	}
+	return err
+}
+
+func (m *presenceNode) mustEnter(t testing.TB, p Phase) {
+	t.Helper()
+	eventually(t, fmt.Sprint("phase ", p), func() bool {
+		err := m.enter(t.Context(), p)
+		if err != nil && !errors.Is(err, ErrNotYet) {
+			t.Fatalf("phase %d: %v", p, err)
+		}
+		return err == nil
+	})
+}
+
+var nodeNumber atomic.Int64
+
+func openGroup(t testing.TB, url, prefix string) *redisrole.Clients {
+	t.Helper()
+	c, err := redisrole.New(redisrole.Config{URL: url, Prefix: prefix}, redisrole.NodeID(fmt.Sprint("node-", nodeNumber.Add(1))), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// crowd is users on nodes, what subscribers were told about them, and readers.
+// Users called stay-… are online on one node all the time. Users called hop-…
+// change nodes.
+type crowd struct {
+	t      *testing.T
+	nodes  []*presenceNode
+	ctx    context.Context
+	stop   context.CancelFunc
+	all    sync.WaitGroup
+	reads  atomic.Int64
+	unwell atomic.Bool // readings may fail
+
+	mu   sync.Mutex
+	last map[string]group.PresenceChange // by user
+	bad  map[string]bool                 // who may be shown gone
+}
+
+const crowdGroup = "g"
+
+func startCrowd(t *testing.T, from, to string, nodes, stay, hop int) *crowd {
+	t.Helper()
+	return startCrowdGrace(t, from, to, time.Second, nodes, stay, hop)
+}
+
+func startCrowdGrace(t *testing.T, from, to string, grace time.Duration, nodes, stay, hop int) *crowd {
+	t.Helper()
+	c := &crowd{t: t, last: make(map[string]group.PresenceChange), bad: make(map[string]bool)}
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	for i := range nodes {
+		m := newPresenceNode(t, openGroup(t, from, ""), openGroup(t, to, ""))
+		if err := m.Start(t.Context(), grace, func(_ string, changes []group.PresenceChange) { c.told(changes...) }); err != nil {
+			t.Fatal(err)
+		}
+		c.nodes = append(c.nodes, m)
+		for k := range stay {
+			c.come(m, fmt.Sprintf("stay-%d-%d", i, k))
+		}
+	}
+	for i, m := range c.nodes {
+		c.all.Go(func() { c.read(m) })
+		if i < 2 {
+			c.all.Go(func() { c.hop(i, hop) })
+		}
+	}
+	t.Cleanup(c.end)
+	return c
+}
+
+func (c *crowd) end() {
+	c.stop()
+	c.all.Wait()
+	c.mu.Lock()
+	for i := range c.nodes { // users of a node that stops are told to be reconnecting
+		for user := range c.staying(i) {
+			c.bad[user] = true
+		}
+	}
+	c.mu.Unlock()
+	for _, m := range c.nodes {
+		if !m.dead {
+			ctx, cancel := context.WithTimeout(context.Background(), within)
+			if err := m.Stop(ctx); err != nil {
+				c.t.Errorf("stop: %v", err)
+			}
+			cancel()
+		}
+	}
+}
+
+// told keeps what subscribers were told last. It fails the test when a user
+// who stays is told to be gone.
+func (c *crowd) told(changes ...group.PresenceChange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ch := range changes {
+		if ch.Status == "" {
+			continue
+		}
+		if stays(ch.UserID) && ch.Status != group.StatusOnline && !c.bad[ch.UserID] {
+			c.t.Errorf("%s was told to be %s (%s)", ch.UserID, ch.Status, ch.Reason)
+		}
+		if !ch.At.Before(c.last[ch.UserID].At) {
+			c.last[ch.UserID] = ch
+		}
+	}
+}
+
+func stays(user string) bool { return user[0] == 's' }
+
+func (c *crowd) come(m *presenceNode, user string) {
+	c.apply(m, presence.Attendance{UserID: user, Here: true})
+}
+
+func (c *crowd) leave(m *presenceNode, user string) {
+	c.apply(m, presence.Attendance{UserID: user, Reason: group.ReasonDropped})
+}
+
+// apply is one user's change, again until it is stored.
+func (c *crowd) apply(m *presenceNode, a presence.Attendance) {
+	a.GroupID = crowdGroup
+	for c.ctx.Err() == nil && !c.killed(m) {
+		told, err := m.Apply(context.WithoutCancel(c.ctx), []presence.Attendance{a}) // what it answers must be told
+		if err == nil {
+			c.told(told...)
+			return
+		}
+		select {
+		case <-c.ctx.Done():
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func (c *crowd) killed(m *presenceNode) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return m.dead
+}
+
+// readAgain is for how long a node's lists may fail in a row, on a machine
+// that stands still for a while.
+const readAgain = 20 * time.Second
+
+// read lists the group on a node again and again.
+func (c *crowd) read(m *presenceNode) {
+	answered := time.Now()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !c.killed(m) {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		unwell := c.unwell.Load()
+		present, err := m.List(c.ctx, crowdGroup)
+		if err != nil {
+			if unwell || c.unwell.Load() {
+				answered = time.Now()
+			}
+			if failing := time.Since(answered); failing > readAgain && c.ctx.Err() == nil && !c.killed(m) {
+				c.t.Errorf("list, for %s: %v", failing.Round(time.Millisecond), err)
+			}
+			continue
+		}
+		answered = time.Now()
+		online := make(map[string]bool)
+		for _, p := range present {
+			online[p.UserID] = p.Status == group.StatusOnline
+		}
+		c.mu.Lock()
+		for i, n := range c.nodes {
+			for user := range c.staying(i) {
+				if !n.dead && !online[user] && !c.bad[user] {
+					c.t.Errorf("node %d does not list %s as online", slices.Index(c.nodes, m), user)
+				}
+			}
+		}
+		c.mu.Unlock()
+		c.reads.Add(1)
+	}
+}
+
+// staying yields the users who stay on a node.
+func (c *crowd) staying(node int) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := 0; ; k++ {
+			user := fmt.Sprintf("stay-%d-%d", node, k)
+			if _, is := c.last[user]; !is || !yield(user) {
+				return
+			}
+		}
+	}
+}
+
+// hop moves users of a node to others and back.
+func (c *crowd) hop(first, users int) {
+	if users == 0 {
+		return
+	}
+	hosts := min(2, len(c.nodes)) // the third one may die before it tells
+	at := make([]int, users)
+	for i := range at {
+		at[i] = first
+		c.come(c.nodes[first], fmt.Sprintf("hop-%d-%d", first, i))
+	}
+	for c.ctx.Err() == nil {
+		i := rand.IntN(users)
+		next := rand.IntN(hosts)
+		user := fmt.Sprintf("hop-%d-%d", first, i)
+		if next == at[i] {
+			c.leave(c.nodes[next], user)
+			c.come(c.nodes[next], user)
+			continue
+		}
+		before := at[i]
+		at[i] = next
+		if rand.IntN(2) == 0 {
+			c.come(c.nodes[next], user)
+			c.leave(c.nodes[before], user)
+		} else {
+			c.leave(c.nodes[before], user)
+			c.come(c.nodes[next], user)
+		}
+		if i%2 == 0 {
+			state := json.RawMessage(fmt.Sprintf(`{"n":%d}`, next))
+			_, _ = c.nodes[next].SetState(c.ctx, crowdGroup, user, state)
+		}
+	}
+}
+
+// step brings all nodes to a phase, one after another.
+func (c *crowd) step(p Phase) {
+	c.t.Helper()
+	for _, i := range rand.Perm(len(c.nodes)) {
+		if !c.nodes[i].dead {
+			c.nodes[i].mustEnter(c.t, p)
+		}
+		c.goesOn(3)
+	}
+}
+
+// goesOn lets readers read.
+func (c *crowd) goesOn(n int64) {
+	c.t.Helper()
+	before := c.reads.Load()
+	eventually(c.t, "it is read", func() bool { return c.reads.Load() >= before+n })
+}
+
+// agree ends the load and checks that subscribers were told last what is true.
+func (c *crowd) agree() {
+	c.t.Helper()
+	c.stop()
+	c.all.Wait()
+	differ := func() (wrong []string) {
+		for i, m := range c.nodes {
+			if m.dead {
+				continue
+			}
+			present, err := m.List(c.t.Context(), crowdGroup)
+			if err != nil {
+				return []string{err.Error()}
+			}
+			c.mu.Lock()
+			for _, p := range present {
+				if last := c.last[p.UserID]; last.Status != p.Status {
+					wrong = append(wrong, fmt.Sprintf("node %d lists %s as %s, last told was %s (%s)", i, p.UserID, p.Status, last.Status, last.At))
+				}
+			}
+			c.mu.Unlock()
+		}
+		return wrong
+	}
+	var wrong []string
+	defer func() {
+		if len(wrong) > 0 {
+			c.t.Error(strings.Join(wrong, "\n"))
+		}
+	}()
+	eventually(c.t, "what was told last is what is listed", func() bool {
+		wrong = differ()
+		return len(wrong) == 0
+	})
+}
+
+// kill kills a node; its users go.
+func (c *crowd) kill(node int) {
+	c.mu.Lock()
+	for user := range c.staying(node) {
+		c.bad[user] = true
+	}
+	c.nodes[node].dead = true
+	c.mu.Unlock()
+	c.nodes[node].kill()
+}
+
+// kill ends a node as the death of its process would: it gives nothing up.
+func (m *presenceNode) kill() {
+	_ = m.from.Close()
+	_ = m.to.Close()
+	_ = m.Stop(context.Background())
+}
+
+// gone waits until subscribers were told that a node's users are offline.
+func (c *crowd) gone(node int) {
+	c.t.Helper()
+	eventually(c.t, "a dead node's users are told to be offline", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for user := range c.staying(node) {
+			if c.last[user].Status != group.StatusOffline {
+				return false
+			}
+		}
+		return true
+	})
+}

@@ -1,0 +1,65 @@
+package redisadapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/moim-live/moim/internal/tasks"
+)
+
+// syncEvery is how often Sync looks at the connections.
+const syncEvery = 5 * time.Millisecond
+
+// ErrBehind says that the server answers, but the adapter has not subscribed to
+// all wanted rooms yet.
+var ErrBehind = errors.New("redisadapter: not all rooms are subscribed to yet")
+
+// Sync returns when the adapter is subscribed to all rooms that were wanted at
+// the call, and the server takes messages. The error is [ErrBehind] if that
+// only takes more time.
+func (a *Adapter) Sync(ctx context.Context) error {
+	n := a.syncs.Add(1)
+	for _, s := range a.shards {
+		tasks.Wake(s.changes.wake)
+	}
+	tick := time.NewTicker(syncEvery)
+	defer tick.Stop()
+	for !a.inStep(n) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			if err := a.status.any(); err != nil {
+				return err
+			}
+			return fmt.Errorf("%w on %s: %w", ErrBehind, a.status.where, ctx.Err())
+		}
+	}
+	for _, s := range a.shards {
+		if err := s.publisher.ping(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Adapter) inStep(n uint64) bool {
+	for _, s := range a.shards {
+		if s.synced.Load() < n {
+			return false
+		}
+	}
+	return a.status.any() == nil
+}
+
+// Missed reports whether envelopes may have been missed that lost was not
+// called for yet.
+func (a *Adapter) Missed() bool {
+	for _, s := range a.shards {
+		if s.missed.Load() {
+			return true
+		}
+	}
+	return false
+}

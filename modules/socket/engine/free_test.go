@@ -1,0 +1,47 @@
+package engine
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// TestWhenFree checks who waits for a busy connection: they are called once the
+// client has taken what is queued, or the connection has ended.
+func TestWhenFree(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*Conn, *paper){
+		"taken": func(_ *Conn, p *paper) { p.block <- struct{}{} },
+		"cut":   func(c *Conn, _ *paper) { c.cut(TransportError) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := paper{stuck: true}
+			onPaper(t, Config{MaxBacklog: 1 << 20}, &p, func(c *Conn) {
+				called := 0
+				c.WhenFree(func() { called++ })
+				if synctest.Wait(); called != 1 {
+					t.Fatalf("called %d times while nothing is queued", called)
+				}
+				c.Send(text("a"))
+				c.Send(text(strings.Repeat("x", busyBytes)))
+				if !c.Busy() {
+					t.Fatal("it is not busy")
+				}
+				c.WhenFree(func() { called++ })
+				c.WhenFree(func() { called++ })
+				if synctest.Wait(); called != 1 {
+					t.Fatalf("called %d times while it is busy", called-1)
+				}
+				end(c, &p)
+				if synctest.Wait(); name == "taken" {
+					p.block <- struct{}{} // the second write
+					synctest.Wait()
+				}
+				if called != 3 {
+					t.Errorf("called %d times, want 2", called-1)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,156 @@
+package socket
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/limit"
+	"github.com/moim-live/moim/modules/socket/engine"
+	"github.com/moim-live/moim/modules/socket/nodes"
+)
+
+// queuedRequests is how many requests of a connection may wait to be handled: with as
+// many, it pauses.
+const queuedRequests = 64
+
+// strangerBytes bounds a message of a client that has not shown a token: the token itself and
+// the rest of the auth payload.
+const strangerBytes = 64 << 10
+
+// throttleFor bounds how long a client is not read from after a request was refused.
+const throttleFor = time.Second
+
+// nodeFull refuses a handshake.
+var nodeFull = fault.ErrUnavailable.WithMessage("this node has as many connections as it may have: try again, or try another node")
+
+// allowance is what a connection counts for, and what it may still send.
+type allowance struct {
+	settle func()            // it is known who the client is, or the connection is closed
+	meter  *limit.Meter      // guarded by the session's mutex
+	exempt bool              // a back end; guarded by the session's mutex
+	closed map[string]func() // by user; used by the session's goroutine only
+}
+
+// admit checks the limits of a handshake.
+func (g *Gateway) admit(h engine.Handshake) (allowance, error) {
+	limits, address := g.deps.Limits, limit.AddressOf(h.RemoteAddr)
+	err := limits.Connect(address)
+	if limits.NodeFull(g.engine.Len()) {
+		err = nodeFull
+	}
+	var settle func()
+	if err == nil {
+		settle, err = limits.Pending(address)
+	}
+	if err != nil {
+		failure := fault.From(err)
+		g.metrics.refuse(failure)
+		return allowance{}, refusal{failure}
+	}
+	return allowance{settle: settle, meter: limits.Meter()}, nil
+}
+
+// settle says that the network connection of a request has shown a token, if the request
+// belongs to a polling session that has, or comes from another node.
+func (g *Gateway) settle(r *http.Request) {
+	if r.Header.Get(nodes.ForwardHeader) != "" { // it is verified
+		limit.Settle(r.Context(), "", true)
+		return
+	}
+	s, here := g.engine.Receiver(r.URL.Query().Get("sid")).(*session)
+	if !here {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sockets) > 0 {
+		limit.Settle(r.Context(), s.sockets[0].identity.UserID, s.sockets[0].identity.Admin)
+	}
+}
+
+// countUser counts the connection for a user who has shown a token.
+func (s *session) countUser(ctx context.Context, identity auth.Identity) *fault.Error {
+	if identity.Admin {
+		s.allowance.settle()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.allowance.exempt = true
+		return nil
+	}
+	if s.allowance.closed[identity.UserID] != nil {
+		return nil
+	}
+	closed, err := s.gateway.deps.Limits.Socket(ctx, identity.UserID)
+	if err != nil {
+		failure := fault.From(err)
+		s.gateway.metrics.refuse(failure)
+		return failure
+	}
+	if s.allowance.closed == nil {
+		s.allowance.closed = make(map[string]func(), 1)
+	}
+	s.allowance.closed[identity.UserID] = closed
+	s.allowance.settle()
+	return nil
+}
+
+// uncount ends what the connection counts for.
+func (s *session) uncount() {
+	s.allowance.settle()
+	for _, closed := range s.allowance.closed {
+		closed()
+	}
+	s.allowance.closed = nil
+}
+
+// chargeLocked returns why a request is refused, nil if it is not. It reports whether the
+// client has gone on for too long with such requests.
+func (s *session) chargeLocked(in inbound) (refused error, insists bool) {
+	if s.allowance.exempt {
+		return nil, false
+	}
+	insists, refused = s.allowance.meter.Request(int(in.cost() - messageCost))
+	return refused, insists
+}
+
+// throttleLocked stops reading from a client whose request was refused, until it may be right
+// again. So requests that are refused cost little more than those that are not sent.
+func (s *session) throttleLocked(wait time.Duration) {
+	if s.throttled {
+		return
+	}
+	s.throttled = true
+	time.AfterFunc(min(wait, throttleFor), func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.throttled = false
+		if !s.ended {
+			s.updatePauseLocked()
+		}
+	})
+}
+
+// run calls a handler when its user may run one more.
+func (g *Gateway) run(ctx context.Context, s *Socket, handler func() error) error {
+	if s.identity.Admin {
+		return handler()
+	}
+	done, err := g.deps.Limits.Run(ctx, s.identity.UserID)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return handler()
+}
+
+// retryLimited returns when to try again after a limit was reached, in seconds, and 0 after
+// other failures.
+func retryLimited(f *fault.Error) int {
+	if f.Kind != fault.RateLimited {
+		return 0
+	}
+	return f.RetryAfter()
+}
