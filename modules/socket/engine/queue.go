@@ -322,8 +322,25 @@ func (c *Conn) writeFailedLocked(err error) {
 	c.transport.cut()
 }
 
-// awaitWrite waits for the current write to end. Call it on a closing or closed
-// connection: its deadline bounds the wait.
+// finishWriting writes what is queued, and waits until it is written. An upgrade
+// needs a transport that nobody writes to. The deadline of the probe bounds the wait.
+func (c *Conn) finishWriting() {
+	for {
+		c.mu.Lock()
+		if c.writer == gathering {
+			c.flushLocked()
+		}
+		writes := c.writer == writing
+		c.mu.Unlock()
+		if !writes {
+			return
+		}
+		c.awaitWrite() // frames may have been queued meanwhile
+	}
+}
+
+// awaitWrite waits for the current write to end. Call it on a connection that has a
+// deadline, which bounds the wait.
 func (c *Conn) awaitWrite() {
 	c.mu.Lock()
 	if c.writer != writing {

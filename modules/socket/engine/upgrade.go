@@ -85,7 +85,7 @@ func (c *Conn) probeAnswered() {
 }
 
 // replaceTransport makes the WebSocket the transport of its session. It reports
-// false if one of them is closing, or frames of the WebSocket are not written yet.
+// false if one of them is closing, or the network takes no frames of the WebSocket.
 func (c *Conn) replaceTransport() bool {
 	if c.replaced = c.giveTransport(); c.replaced {
 		c.engine.remove(c)
@@ -99,7 +99,10 @@ func (c *Conn) giveTransport() bool {
 	s := c.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.phase != open || c.writer == writing || c.queue != nil || s.phase != open || s.transport != nil {
+	if c.writer == gathering {
+		c.flushLocked()
+	}
+	if c.phase != open || c.writer == writing || s.phase != open || s.transport != nil {
 		return false
 	}
 	t := c.transport

@@ -135,6 +135,9 @@ func connOf(s *melody.Session) *melodyConn {
 
 // message handles one message. melody reads on when it returns.
 func (m *melodyConn) message(kind opcode, data []byte) {
+	if m.conn.session != nil {
+		m.conn.finishWriting()
+	}
 	if end := m.conn.message(kind, data); end.reason != 0 {
 		m.conn.peerClosed(end.closeCode)
 		m.conn.cut(end.reason)
