@@ -40,11 +40,12 @@ func (d Dialect) Now() string {
 	return "CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000"
 }
 
-// ForUpdate returns the clause that locks the rows of a SELECT until the
-// transaction ends. It is empty on SQLite, which has one writer.
-func (d Dialect) ForUpdate() string {
+// ForUpdate returns the clause that locks the rows of one table of a SELECT, which
+// has the given alias, until the transaction ends. It is empty on SQLite, which has
+// one writer.
+func (d Dialect) ForUpdate(alias string) string {
 	if d == Postgres {
-		return " FOR NO KEY UPDATE"
+		return " FOR NO KEY UPDATE OF " + alias
 	}
 	return ""
 }

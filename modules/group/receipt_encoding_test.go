@@ -14,7 +14,7 @@ type spyRepository struct {
 	kept   Receipt
 }
 
-func (r *spyRepository) Change(_ context.Context, groupID string, fn func(Tx) error) ([]Event, error) {
+func (r *spyRepository) Change(_ context.Context, groupID, _ string, fn func(Tx) error) ([]Event, error) {
 	r.inside = true
 	defer func() { r.inside = false }()
 	return nil, fn(spyTx{repo: r, group: Group{ID: groupID}})

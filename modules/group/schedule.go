@@ -80,7 +80,7 @@ type reminder struct {
 // once, however many nodes try. Reminders that were missed while no node ran are
 // sent late, each with the seconds that are left now.
 func (s *Service) FireTimer(ctx context.Context, groupID string) error {
-	events, err := s.repo.Change(ctx, groupID, func(tx Tx) error {
+	events, err := s.repo.Change(ctx, groupID, "", func(tx Tx) error {
 		at, due := tx.Due()
 		if !due {
 			return nil

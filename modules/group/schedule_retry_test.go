@@ -26,7 +26,7 @@ type troubled struct {
 	hang   bool           // attempts wait for their context, instead of failing at once
 }
 
-func (s *troubled) Change(ctx context.Context, groupID string, fn func(group.Tx) error) ([]group.Event, error) {
+func (s *troubled) Change(ctx context.Context, groupID, userID string, fn func(group.Tx) error) ([]group.Event, error) {
 	s.mu.Lock()
 	n, is := s.failed[groupID]
 	if is {
@@ -41,7 +41,7 @@ func (s *troubled) Change(ctx context.Context, groupID string, fn func(group.Tx)
 	case is:
 		return nil, errors.New("this group cannot be changed")
 	}
-	return s.Store.Change(ctx, groupID, fn)
+	return s.Store.Change(ctx, groupID, userID, fn)
 }
 
 // mend returns the groups that could not be changed.

@@ -28,8 +28,10 @@ type Records interface {
 	// Change runs fn in one transaction that locks the group's row, so that the
 	// changes of a group happen one after the other. It returns the events that
 	// fn appended once they are committed. An error from fn rolls back and is
-	// returned as it is. fn may run more than once.
-	Change(ctx context.Context, groupID string, fn func(tx Tx) error) ([]Event, error)
+	// returned as it is. fn may run more than once. userID is the user whose
+	// membership fn asks for, which a store may read together with the group. It
+	// may be empty.
+	Change(ctx context.Context, groupID, userID string, fn func(tx Tx) error) ([]Event, error)
 
 	// Group returns a group, and the user's member record, nil when they are no
 	// member.
@@ -334,7 +336,7 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 		return err
 	}
 	var allowed bool
-	events, err := s.repo.Change(ctx, groupID, func(tx Tx) error {
+	events, err := s.repo.Change(ctx, groupID, caller.UserID, func(tx Tx) error {
 		allowed = false
 		if a == actJoin || a == actAnswerInvitation {
 			if err := precheck(ctx, tx, caller.UserID); err != nil {

@@ -17,7 +17,8 @@ type MemberList interface {
 	Members(ctx context.Context, groupID, after string, limit int) ([]Member, int64, error)
 }
 
-// MemberTx is the part of a [Tx] that changes the members.
+// MemberTx is the part of a [Tx] that changes the members. A change of a membership
+// needs an event, or the transaction fails.
 type MemberTx interface {
 	// Member returns a member, or nil when userID is none.
 	Member(ctx context.Context, userID string) (*Member, error)

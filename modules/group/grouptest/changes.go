@@ -58,7 +58,7 @@ func testUnknown(t *testing.T, s Store) {
 	ctx, id := t.Context(), newID()
 	_, _, err := s.Group(ctx, id, "alice")
 	isNotFound(t, "Group", err)
-	_, err = s.Change(ctx, id, func(group.Tx) error { t.Error("fn ran"); return nil })
+	_, err = s.Change(ctx, id, "", func(group.Tx) error { t.Error("fn ran"); return nil })
 	isNotFound(t, "Change", err)
 	_, _, err = s.Members(ctx, id, "", 10)
 	isNotFound(t, "Members", err)
@@ -187,7 +187,7 @@ func testMembers(t *testing.T, s Store) {
 		"remove": func(tx group.Tx) error { return tx.RemoveMember(ctx, "nobody") },
 		"add":    func(tx group.Tx) error { return tx.AddMember(ctx, member("alice")) },
 	} {
-		if _, err := s.Change(ctx, g.ID, fn); err == nil {
+		if _, err := s.Change(ctx, g.ID, "", fn); err == nil {
 			t.Errorf("%s: no error for who is not, or already, a member", name)
 		}
 	}
@@ -245,7 +245,7 @@ func testRollback(t *testing.T, s Store) {
 		n.Name = "Other"
 		return errors.Join(tx.SetGroup(ctx, n), join(ctx, "bob")(tx), tx.RemoveMember(ctx, "alice"), tx.Delete(ctx))
 	}
-	events, err := s.Change(ctx, g.ID, func(tx group.Tx) error {
+	events, err := s.Change(ctx, g.ID, "", func(tx group.Tx) error {
 		if err := everything(tx); err != nil {
 			t.Error(err)
 		}
@@ -260,7 +260,7 @@ func testRollback(t *testing.T, s Store) {
 				t.Errorf("recovered %v", v)
 			}
 		}()
-		_, _ = s.Change(ctx, g.ID, func(tx group.Tx) error {
+		_, _ = s.Change(ctx, g.ID, "", func(tx group.Tx) error {
 			_ = everything(tx)
 			panic("mine")
 		})
@@ -293,7 +293,7 @@ func testVersions(t *testing.T, s Store) {
 		for range writers {
 			all.Go(func() {
 				for n := range writes {
-					events, err := s.Change(t.Context(), id, post(t.Context(), n))
+					events, err := s.Change(t.Context(), id, "", post(t.Context(), n))
 					if err != nil || len(events) != 1 {
 						t.Errorf("%d events, %v", len(events), err)
 						return
@@ -329,7 +329,7 @@ func testCapacity(t *testing.T, s Store) {
 	)
 	for i := range users {
 		all.Go(func() {
-			_, err := s.Change(ctx, g.ID, func(tx group.Tx) error {
+			_, err := s.Change(ctx, g.ID, "", func(tx group.Tx) error {
 				if now := tx.Group(); now.MemberCount >= *now.Capacity {
 					return full
 				}
@@ -372,7 +372,7 @@ func testDelete(t *testing.T, s Store) {
 	isNotFound(t, "Group", err)
 	_, _, err = s.Members(ctx, g.ID, "", 10)
 	isNotFound(t, "Members", err)
-	_, err = s.Change(ctx, g.ID, post(ctx, 1))
+	_, err = s.Change(ctx, g.ID, "", post(ctx, 1))
 	isNotFound(t, "Change", err)
 	if public, err := s.PublicGroups(ctx, "", "", 10); len(public) != 0 || err != nil {
 		t.Errorf("public groups: %v, %v", public, err)

@@ -144,7 +144,7 @@ func post(ctx context.Context, n int) func(group.Tx) error {
 
 func change(t *testing.T, s Store, groupID string, fn func(group.Tx) error) []group.Event {
 	t.Helper()
-	events, err := s.Change(t.Context(), groupID, fn)
+	events, err := s.Change(t.Context(), groupID, "", fn)
 	if err != nil {
 		t.Fatalf("change: %v", err)
 	}

@@ -31,7 +31,7 @@ func testTalliesAfterHistory(t *testing.T, s Store) {
 			continue
 		}
 		undo := random.IntN(6) == 0
-		_, err := s.Change(ctx, id, func(tx group.Tx) error {
+		_, err := s.Change(ctx, id, "", func(tx group.Tx) error {
 			if err := step(ctx, tx, kind, who, user(random.IntN(users))); err != nil || !undo {
 				return err
 			}

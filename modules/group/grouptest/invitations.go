@@ -60,7 +60,7 @@ func testInvitations(t *testing.T, s Store) {
 	for _, userID := range []string{"eve", "a\x00b"} {
 		change(t, s, g.ID, func(tx group.Tx) error { return tx.RemoveInvitation(ctx, userID) })
 	}
-	if _, err := s.Change(ctx, g.ID, func(tx group.Tx) error {
+	if _, err := s.Change(ctx, g.ID, "", func(tx group.Tx) error {
 		return tx.SetInvitations(ctx, []group.Invitation{{UserID: "a\x00b"}})
 	}); err == nil {
 		t.Error("invited what is no text")

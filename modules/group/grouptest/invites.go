@@ -47,14 +47,14 @@ func testInvites(t *testing.T, s Store) {
 	}
 	_, err := s.InvitedTo(ctx, "h3")
 	isNotFound(t, "an unknown code", err)
-	if _, err := s.Change(ctx, other.ID, func(tx group.Tx) error { return tx.AddInvite(ctx, group.Invite{InviteID: newID()}, "h1") }); err == nil {
+	if _, err := s.Change(ctx, other.ID, "", func(tx group.Tx) error { return tx.AddInvite(ctx, group.Invite{InviteID: newID()}, "h1") }); err == nil {
 		t.Error("one code for two groups")
 	}
 
 	change(t, s, g.ID, func(tx group.Tx) error { return tx.UseInvite(ctx, second.InviteID) })
 	second.Uses = 1
 	same(t, "used once", find(g.ID, "h2"), &second)
-	if _, err := s.Change(ctx, other.ID, func(tx group.Tx) error { return tx.UseInvite(ctx, second.InviteID) }); err == nil {
+	if _, err := s.Change(ctx, other.ID, "", func(tx group.Tx) error { return tx.UseInvite(ctx, second.InviteID) }); err == nil {
 		t.Error("another group's invite was used")
 	}
 	remove := func(groupID, inviteID string) (removed bool) {

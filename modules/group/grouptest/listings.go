@@ -159,7 +159,7 @@ func testUnstorable(t *testing.T, s Store) {
 	for _, text := range []string{"a\x00b", "\xff\xfe"} {
 		_, _, err := s.Group(ctx, text, "alice")
 		isNotFound(t, "Group", err)
-		_, err = s.Change(ctx, text, post(ctx, 1))
+		_, err = s.Change(ctx, text, "", post(ctx, 1))
 		isNotFound(t, "Change", err)
 		_, err = s.Read(ctx, text, 0, 10, nil)
 		isNotFound(t, "Read", err)

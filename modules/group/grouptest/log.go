@@ -151,7 +151,7 @@ func testLogMoment(t *testing.T, s Store) {
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		for n := 0; n < 400 && ctx.Err() == nil; n++ {
-			_, err := s.Change(t.Context(), g.ID, func(tx group.Tx) error {
+			_, err := s.Change(t.Context(), g.ID, "", func(tx group.Tx) error {
 				m, err := tx.Member(t.Context(), "bob")
 				switch {
 				case err != nil:

@@ -37,7 +37,7 @@ func testOffers(t *testing.T, s Store) {
 	same(t, "another group", offered(other.ID), "")
 	after, _ := get(t, s, g.ID, "")
 	same(t, "the group", after, before)
-	if _, err := s.Change(ctx, g.ID, func(tx group.Tx) error { return tx.SetOffered(ctx, "a\x00b") }); err == nil {
+	if _, err := s.Change(ctx, g.ID, "", func(tx group.Tx) error { return tx.SetOffered(ctx, "a\x00b") }); err == nil {
 		t.Error("offered to what is no text")
 	}
 

@@ -55,7 +55,7 @@ func testOwner(t *testing.T, s Store) {
 		return nil
 	})
 	for name, to := range map[string]string{"nobody": "nobody", "the owner": "dave", "no text": "a\x00b"} {
-		if _, err := s.Change(ctx, g.ID, func(tx group.Tx) error { return tx.SetOwner(ctx, to, later) }); err == nil {
+		if _, err := s.Change(ctx, g.ID, "", func(tx group.Tx) error { return tx.SetOwner(ctx, to, later) }); err == nil {
 			t.Errorf("%s became the owner", name)
 		}
 	}
@@ -64,7 +64,7 @@ func testOwner(t *testing.T, s Store) {
 	for range 5 {
 		for _, u := range []string{"alice", "bob", "carol", "dave"} {
 			all.Go(func() {
-				if _, err := s.Change(ctx, g.ID, transfer(u)); err != nil {
+				if _, err := s.Change(ctx, g.ID, "", transfer(u)); err != nil {
 					t.Error(err)
 				}
 			})

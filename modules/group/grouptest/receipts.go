@@ -18,7 +18,7 @@ func testReceipts(t *testing.T, s Store) {
 	ctx := t.Context()
 	g := create(t, s)
 	keep := func(r group.Receipt, after error) error {
-		_, err := s.Change(ctx, g.ID, func(tx group.Tx) error {
+		_, err := s.Change(ctx, g.ID, "", func(tx group.Tx) error {
 			if err := post(ctx, 1)(tx); err != nil {
 				return err
 			}
@@ -99,7 +99,7 @@ func testTwins(t *testing.T, s Store) {
 			if i%2 == 1 {
 				groupID = there.ID
 			}
-			_, err := s.Change(ctx, groupID, func(tx group.Tx) error {
+			_, err := s.Change(ctx, groupID, "", func(tx group.Tx) error {
 				if err := post(ctx, i)(tx); err != nil {
 					return err
 				}

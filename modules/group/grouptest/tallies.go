@@ -67,7 +67,7 @@ func testTallies(t *testing.T, s Store) {
 			names[j] = user((i*5 + j*7 + i*j) % users)
 		}
 		all.Go(func() {
-			_, err := s.Change(ctx, id, func(tx group.Tx) error {
+			_, err := s.Change(ctx, id, "", func(tx group.Tx) error {
 				found, err := tx.Tally(ctx, names...)
 				if err != nil {
 					return err

@@ -35,7 +35,7 @@ func testTimers(t *testing.T, s Store) {
 	}
 	schedule := func(id string, at time.Time) {
 		t.Helper()
-		_, err := s.Change(ctx, id, func(tx group.Tx) error { return tx.Schedule(ctx, &at) })
+		_, err := s.Change(ctx, id, "", func(tx group.Tx) error { return tx.Schedule(ctx, &at) })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -91,8 +91,8 @@ func (r *Repository) Group(ctx context.Context, groupID, userID string) (group.G
 
 // Change implements [group.Repository]. It drops a changed record from the cache
 // here and on the other nodes.
-func (r *Repository) Change(ctx context.Context, groupID string, fn func(tx group.Tx) error) ([]group.Event, error) {
-	events, err := r.Repository.Change(ctx, groupID, fn)
+func (r *Repository) Change(ctx context.Context, groupID, userID string, fn func(tx group.Tx) error) ([]group.Event, error) {
+	events, err := r.Repository.Change(ctx, groupID, userID, fn)
 	for _, e := range events {
 		switch e.Type {
 		case group.GroupUpdated, group.OwnerTransferred, group.GroupEnded, group.GroupDeleted:

@@ -98,7 +98,7 @@ func post(tx group.Tx) error {
 
 func change(t *testing.T, repo group.Repository, id string, fn func(group.Tx) error) {
 	t.Helper()
-	if _, err := repo.Change(t.Context(), id, fn); err != nil {
+	if _, err := repo.Change(t.Context(), id, "", fn); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -346,7 +346,7 @@ func TestPassesErrorsOn(t *testing.T) {
 	c, store, _ := newCached(t)
 	fill(t, c, "g")
 	refused := errors.New("refused")
-	if _, err := c.Change(t.Context(), "g", func(group.Tx) error { return refused }); !errors.Is(err, refused) {
+	if _, err := c.Change(t.Context(), "g", "", func(group.Tx) error { return refused }); !errors.Is(err, refused) {
 		t.Errorf("got %v", err)
 	}
 	same(t, c, store, "g", "ana")
@@ -360,7 +360,7 @@ func TestPassesErrorsOn(t *testing.T) {
 	if _, _, err := c.Group(ctx, "g", "ana"); !errors.Is(err, fault.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := c.Change(t.Context(), "xxxxxxxxxx", post); !errors.Is(err, fault.ErrNotFound) {
+	if _, err := c.Change(t.Context(), "xxxxxxxxxx", "", post); !errors.Is(err, fault.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -38,7 +38,7 @@ func benchmarkChange(b *testing.B, s grouptest.Store) {
 			for w := range c.writers {
 				all.Go(func() {
 					for range work {
-						if _, err := s.Change(b.Context(), ids[w%c.groups], post(b.Context())); err != nil {
+						if _, err := s.Change(b.Context(), ids[w%c.groups], "", post(b.Context())); err != nil {
 							b.Error(err)
 						}
 					}
@@ -68,7 +68,7 @@ func benchmarkRead(b *testing.B, s grouptest.Store) {
 	b.Helper()
 	id := create(b, s)
 	for range 100 {
-		if _, err := s.Change(b.Context(), id, post(b.Context())); err != nil {
+		if _, err := s.Change(b.Context(), id, "", post(b.Context())); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -103,7 +103,7 @@ func benchmarkRead(b *testing.B, s grouptest.Store) {
 
 func join(b *testing.B, s grouptest.Store, groupID string, users []string) {
 	b.Helper()
-	_, err := s.Change(b.Context(), groupID, func(tx group.Tx) error {
+	_, err := s.Change(b.Context(), groupID, "", func(tx group.Tx) error {
 		for _, user := range users {
 			if err := tx.AddMember(b.Context(), group.Member{UserID: user, Role: group.MemberRole}); err != nil {
 				return err

@@ -78,7 +78,7 @@ func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member, a
 }
 
 // Change runs fn in a transaction that holds the group's row.
-func (s *Store) Change(ctx context.Context, groupID string, fn func(group.Tx) error) ([]group.Event, error) {
+func (s *Store) Change(ctx context.Context, groupID, userID string, fn func(group.Tx) error) ([]group.Event, error) {
 	if !storable(groupID) {
 		return nil, fault.ErrNotFound
 	}
@@ -97,7 +97,7 @@ func (s *Store) Change(ctx context.Context, groupID string, fn func(group.Tx) er
 	)
 	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		events, own = nil, nil
-		t, err := s.begin(ctx, q, groupID)
+		t, err := s.begin(ctx, q, groupID, userID)
 		if err != nil {
 			return err
 		}
@@ -120,16 +120,27 @@ func (s *Store) Change(ctx context.Context, groupID string, fn func(group.Tx) er
 	}
 }
 
-// begin locks the group's row and reads it.
-func (s *Store) begin(ctx context.Context, q database.Querier, groupID string) (*tx, error) {
+// begin locks the group's row and reads it, together with a user's membership.
+//
+// On PostgreSQL, a statement that has waited for a row sees that row as it is now, but
+// all others as they were when it began (PostgreSQL's manual, "Read Committed Isolation
+// Level"). So the membership counts only if the group still has the version that it
+// had then: each change of a membership is an event.
+func (s *Store) begin(ctx context.Context, q database.Querier, groupID, userID string) (*tx, error) {
+	if !storable(userID) {
+		userID = "" // nobody's
+	}
 	var (
 		row        groupRow
+		mem        memberRow
+		version    int64 // when the statement began
 		next       sql.NullInt64
 		moved, now int64
 		messages   int64
 		offered    sql.NullString
 	)
-	err := q.QueryRowContext(ctx, s.sql.lock, groupID).Scan(append(row.fields(), &next, &moved, &messages, &offered, &now)...)
+	fields := slices.Concat(row.fields(), []any{&next, &moved, &messages, &offered, &now, &version}, mem.fields())
+	err := q.QueryRowContext(ctx, s.sql.lock, groupID, userID).Scan(fields...)
 	if err != nil {
 		return nil, notFound(err)
 	}
@@ -141,6 +152,9 @@ func (s *Store) begin(ctx context.Context, q database.Querier, groupID string) (
 	t := &tx{q: q, sql: &s.sql, g: g, version: g.Version, at: instant(max(now, moved)), messages: messages, offered: offered.String}
 	if next.Valid && next.Int64 <= now {
 		t.due = optionalInstant(next)
+	}
+	if userID != "" && version == g.Version {
+		t.read = map[string]*group.Member{userID: mem.member()}
 	}
 	return t, nil
 }
@@ -159,6 +173,9 @@ func (t *tx) flush(ctx context.Context) error {
 	if t.revise {
 		return fmt.Errorf("group %s: its record was set without an event", t.g.ID)
 	}
+	if t.regrouped && len(t.events) == 0 {
+		return fmt.Errorf("group %s: a membership was changed without an event", t.g.ID)
+	}
 	move, a := t.sql.move, args{t.g.ID, len(t.events), t.g.Revision, t.counted, t.messages}
 	switch {
 	case len(t.events) == 1 && len(t.joined) == 1 && t.reader == nil && t.sql.moveWithMember != "":
@@ -176,7 +193,7 @@ func (t *tx) flush(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(t.events) == 0 && t.counted == 0 {
+	if len(t.events) == 0 {
 		return nil
 	}
 	var version int64
@@ -243,14 +260,16 @@ type tx struct {
 	due     *time.Time // when the timer was due; nil: it is not due yet
 	offered string     // the member to whom the group is offered; empty: nobody
 
-	events  []group.Event
-	counted int // members added less members removed
-	revise  bool
+	events    []group.Event
+	counted   int // members added less members removed
+	revise    bool
+	regrouped bool // a membership was changed
 
 	messages int64 // of the group, with the events
 	reader   any   // the id of the member whose read mark moves to the last event; nil: none
 
-	seen map[string]about // by user id, until one of them is changed
+	seen map[string]about         // by user id, until one of them is changed
+	read map[string]*group.Member // read with the group; as seen
 
 	joined  []group.Member
 	marks   []mark         // of those who joined

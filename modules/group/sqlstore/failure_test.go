@@ -28,13 +28,13 @@ func TestPostgresDown(t *testing.T) {
 	server := pgtest.Start(t)
 	s := sqlstore.New(servicetest.OpenDatabase(t, server.NewDatabase(t)))
 	id := create(t, s)
-	if _, err := s.Change(t.Context(), id, post(t.Context())); err != nil {
+	if _, err := s.Change(t.Context(), id, "", post(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	server.Kill()
 	unavailable(t, s, id)
 	server.Restart()
-	if _, err := s.Change(t.Context(), id, post(t.Context())); err != nil {
+	if _, err := s.Change(t.Context(), id, "", post(t.Context())); err != nil {
 		t.Fatalf("after the restart: %v", err)
 	}
 	page, err := s.Read(t.Context(), id, 0, 10, nil)
@@ -60,7 +60,7 @@ func unavailable(t *testing.T, s grouptest.Store, id string) {
 	ctx := t.Context()
 	for name, call := range map[string]func() error{
 		"Create":       func() error { _, _, err := s.Create(ctx, fixture(), owner, nil, nil); return err },
-		"Change":       func() error { _, err := s.Change(ctx, id, post(ctx)); return err },
+		"Change":       func() error { _, err := s.Change(ctx, id, "", post(ctx)); return err },
 		"Group":        func() error { _, _, err := s.Group(ctx, id, "alice"); return err },
 		"Members":      func() error { _, _, err := s.Members(ctx, id, "", 10); return err },
 		"PublicGroups": func() error { _, err := s.PublicGroups(ctx, "", "", 10); return err },
@@ -92,7 +92,7 @@ func testHeldRelay(t *testing.T) {
 	s, other := sqlstore.New(servicetest.OpenDatabase(t, url)), sqlstore.New(servicetest.OpenDatabase(t, url))
 	ctx, id := t.Context(), create(t, s)
 	for range 3 {
-		if _, err := s.Change(ctx, id, post(ctx)); err != nil {
+		if _, err := s.Change(ctx, id, "", post(ctx)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -126,7 +126,7 @@ func testHeldRelay(t *testing.T) {
 	if err := other.Published(ctx, []group.Ref{{GroupID: id, Version: 1}, {GroupID: id, Version: 2}}); err != nil {
 		t.Errorf("marking what a relay holds: %v", err)
 	}
-	if _, err := other.Change(ctx, id, post(ctx)); err != nil {
+	if _, err := other.Change(ctx, id, "", post(ctx)); err != nil {
 		t.Errorf("a change while a relay works: %v", err)
 	}
 	close(release)
@@ -146,7 +146,7 @@ func testTwoNodes(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range users {
 		all.Go(func() {
-			_, err := nodes[i%2].Change(ctx, id, func(tx group.Tx) error {
+			_, err := nodes[i%2].Change(ctx, id, "", func(tx group.Tx) error {
 				if tx.Group().MemberCount == seats {
 					return full
 				}
@@ -193,7 +193,7 @@ func changeBesideABusyGroup(t *testing.T) error {
 	held := make(chan struct{})
 	var all sync.WaitGroup
 	all.Go(func() {
-		_, err := s.Change(ctx, busy, func(group.Tx) error {
+		_, err := s.Change(ctx, busy, "", func(group.Tx) error {
 			close(held)
 			<-ctx.Done()
 			return ctx.Err()
@@ -205,7 +205,7 @@ func changeBesideABusyGroup(t *testing.T) error {
 	<-held
 	for range 20 {
 		all.Go(func() {
-			_, err := s.Change(ctx, busy, post(ctx))
+			_, err := s.Change(ctx, busy, "", post(ctx))
 			if !errors.Is(err, context.Canceled) && !errors.Is(err, fault.ErrUnavailable) { // on a busy machine it may wait in vain
 				t.Errorf("a change that was given up: %v", err)
 			}
@@ -213,15 +213,15 @@ func changeBesideABusyGroup(t *testing.T) error {
 	}
 	late, stop := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer stop()
-	if _, err := s.Change(late, busy, post(late)); !errors.Is(err, fault.ErrUnavailable) {
+	if _, err := s.Change(late, busy, "", post(late)); !errors.Is(err, fault.ErrUnavailable) {
 		t.Errorf("a change that waited too long: %v, want unavailable", err)
 	}
 	soon, stop := context.WithTimeout(ctx, quickly)
 	defer stop()
-	_, beside := s.Change(soon, quiet, post(soon))
+	_, beside := s.Change(soon, quiet, "", post(soon))
 	cancel()
 	all.Wait()
-	if _, err := s.Change(t.Context(), busy, post(t.Context())); err != nil {
+	if _, err := s.Change(t.Context(), busy, "", post(t.Context())); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
 	return beside

@@ -125,7 +125,7 @@ func calls(g *grown) []call {
 		if next > 40 {
 			return nil // all are deleted
 		}
-		_, err := s.Change(ctx, id, func(tx group.Tx) error {
+		_, err := s.Change(ctx, id, "", func(tx group.Tx) error {
 			_, err := tx.Append(ctx, group.GroupDeleted, "alice", struct{}{})
 			return errors.Join(err, tx.Delete(ctx))
 		})
@@ -165,14 +165,14 @@ func want(got, want int, err error) error {
 
 func posting(groupID string) func(context.Context, *sqlstore.Store, int) error {
 	return func(ctx context.Context, s *sqlstore.Store, _ int) error {
-		_, err := s.Change(ctx, groupID, postOf(ctx))
+		_, err := s.Change(ctx, groupID, "", postOf(ctx))
 		return err
 	}
 }
 
 func several(groupID string) func(context.Context, *sqlstore.Store, int) error {
 	return func(ctx context.Context, s *sqlstore.Store, _ int) error {
-		_, err := s.Change(ctx, groupID, func(tx group.Tx) error {
+		_, err := s.Change(ctx, groupID, "", func(tx group.Tx) error {
 			return errors.Join(postOf(ctx)(tx), postOf(ctx)(tx))
 		})
 		return err
@@ -181,7 +181,7 @@ func several(groupID string) func(context.Context, *sqlstore.Store, int) error {
 
 func transferring(groupID string) func(context.Context, *sqlstore.Store, int) error {
 	return func(ctx context.Context, s *sqlstore.Store, _ int) error {
-		_, err := s.Change(ctx, groupID, func(tx group.Tx) error {
+		_, err := s.Change(ctx, groupID, "", func(tx group.Tx) error {
 			heir := "added-1"
 			if tx.Group().OwnerID == heir {
 				heir = "alice"

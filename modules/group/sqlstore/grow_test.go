@@ -185,7 +185,7 @@ func (r *runner) forget() {
 			default:
 			}
 			began := time.Now()
-			if _, err := s.Change(ctx, r.g.ids[2], postOf(ctx)); err != nil {
+			if _, err := s.Change(ctx, r.g.ids[2], "", postOf(ctx)); err != nil {
 				r.t.Error(err)
 				return
 			}
@@ -237,7 +237,7 @@ var (
 // joining adds users, as the service does when somebody joins or is added.
 func joining(groupID string, users ...string) func(context.Context, *sqlstore.Store, int) error {
 	return func(ctx context.Context, s *sqlstore.Store, _ int) error {
-		_, err := s.Change(ctx, groupID, func(tx group.Tx) error {
+		_, err := s.Change(ctx, groupID, "", func(tx group.Tx) error {
 			if _, err := tx.Outsiders(ctx, users...); err != nil {
 				return err
 			}
@@ -261,7 +261,7 @@ func joining(groupID string, users ...string) func(context.Context, *sqlstore.St
 
 func leaving(groupID string, users ...string) func(context.Context, *sqlstore.Store, int) error {
 	return func(ctx context.Context, s *sqlstore.Store, _ int) error {
-		_, err := s.Change(ctx, groupID, func(tx group.Tx) error {
+		_, err := s.Change(ctx, groupID, "", func(tx group.Tx) error {
 			for _, user := range users {
 				if err := tx.RemoveMember(ctx, user); err != nil {
 					return err

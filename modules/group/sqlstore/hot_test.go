@@ -26,7 +26,7 @@ func TestEventsChangeNoIndexOfGroups(t *testing.T) {
 	const rounds = 20
 	for range rounds {
 		for _, id := range ids {
-			if _, err := s.Change(ctx, id, post(ctx)); err != nil {
+			if _, err := s.Change(ctx, id, "", post(ctx)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -4,108 +4,152 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 )
 
-// Read returns a part of a group's log, and the group, as of one moment.
+// Read returns a part of a group's log, and the group, as of one moment. For at most
+// one user it is one statement, unless the page is long.
 func (s *Store) Read(ctx context.Context, groupID string, since int64, limit int, users []string) (page group.LogPage, err error) {
 	if !storable(groupID) {
 		return page, fault.ErrNotFound
 	}
-	if limit == 0 && len(users) == 1 { // the most frequent case: one new subscriber
-		return s.readOne(ctx, groupID, users[0])
+	events := pageReader{group: groupID, last: since, limit: limit}
+	if len(users) > 1 {
+		page, err = s.readMany(ctx, events, users)
+	} else {
+		page, err = s.readOne(ctx, events, users)
 	}
+	if err != nil {
+		return group.LogPage{}, doing(err, "read the log of group", groupID)
+	}
+	return page, nil
+}
+
+// readOne reads a page with at most one membership. Long pages need further
+// statements, but no transaction, because events do not change.
+func (s *Store) readOne(ctx context.Context, events pageReader, users []string) (page group.LogPage, err error) {
+	userID := "" // nobody's
+	if len(users) == 1 && storable(users[0]) {
+		userID = users[0]
+	}
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		read := events
+		page = group.LogPage{}
+		asked := min(read.limit, rowsWithGroup)
+		err := each(ctx, q, s.sql.readOne, args{read.group, userID, read.last, asked}, func(scan scanner) error {
+			var (
+				row   pageRow
+				mem   memberRow
+				event eventRow
+			)
+			err := scan(slices.Concat(row.fields(), mem.fields(), event.fields())...)
+			if err == nil && page.Group.ID == "" {
+				page, err = row.page()
+				mem.addTo(page.Members)
+			}
+			if err == nil && event.version.Valid {
+				err = read.add(event)
+			}
+			return err
+		})
+		switch {
+		case err == nil && page.Group.ID == "":
+			return fault.ErrNotFound
+		case err == nil && len(read.events) == asked:
+			err = read.rest(ctx, q, s.sql.readEvents, page.Group.Version)
+		}
+		page.Events = read.events
+		return whole(err)
+	})
+	return page, err
+}
+
+// readMany reads a page with the memberships of many users.
+func (s *Store) readMany(ctx context.Context, events pageReader, users []string) (page group.LogPage, err error) {
 	asked, err := textList(users)
 	if err != nil {
 		return page, err
 	}
 	err = s.db.ReadTx(ctx, func(ctx context.Context, q database.Querier) error {
 		var row pageRow
-		err := q.QueryRowContext(ctx, s.sql.readGroup, groupID).Scan(row.fields()...)
+		err := q.QueryRowContext(ctx, s.sql.readGroup, events.group).Scan(row.fields()...)
 		if err != nil {
 			return notFound(err)
 		}
 		if page, err = row.page(); err != nil {
 			return err
 		}
-		if page.Group.Version > since && limit > 0 {
-			page.Events, err = s.eventsAfter(ctx, q, groupID, since, limit)
-		}
-		if err != nil || len(users) == 0 {
+		read := events
+		if err := read.rest(ctx, q, s.sql.readEvents, page.Group.Version); whole(err) != nil {
 			return err
 		}
-		return each(ctx, q, s.sql.readMembers, args{groupID, asked}, func(scan scanner) error {
+		page.Events = read.events
+		return each(ctx, q, s.sql.readMembers, args{events.group, asked}, func(scan scanner) error {
 			var row memberRow
 			err := scan(row.fields()...)
 			row.addTo(page.Members)
 			return err
 		})
 	})
-	if err != nil {
-		return group.LogPage{}, doing(err, "read the log of group", groupID)
-	}
-	return page, nil
+	return page, err
 }
 
-// firstRows is how many events the first statement of a page asks for. Each
-// further one asks for rowsGrowth times as many, so that few of them are left
-// unread when the page is full.
+// firstRows is how many rows the first statement of a page asks for. Each further
+// one asks for rowsGrowth times as many, so that few of them are left unread when
+// the page is full.
 const (
 	firstRows  = 64
 	rowsGrowth = 4
 )
 
+// rowsWithGroup is how many events are read in one statement with the group, whose
+// record is then in every row.
+const rowsWithGroup = 8
+
+// errFull ends the reading of a page.
 var errFull = errors.New("the page is full")
 
-// eventsAfter reads the events of a page.
-func (s *Store) eventsAfter(ctx context.Context, q database.Querier, groupID string, since int64, limit int) ([]group.Event, error) {
-	events, size := []group.Event{}, 0
-	for rows := firstRows; len(events) < limit; rows *= rowsGrowth {
-		end := min(len(events)+rows, limit)
-		err := each(ctx, q, s.sql.readEvents, args{groupID, since, end - len(events)}, func(scan scanner) error {
-			if size >= group.PageBytes {
-				return errFull
-			}
-			var row eventRow
-			err := scan(row.fields()...)
-			e := row.event()
-			events, since, size = append(events, e), e.Version, size+len(e.Data)
-			return err
-		})
-		switch {
-		case errors.Is(err, errFull):
-			return events, nil
-		case err != nil || len(events) < end:
-			return events, err
-		}
-	}
-	return events, nil
+// pageReader gathers the events of a page.
+type pageReader struct {
+	group  string
+	last   int64 // the version before the next event
+	limit  int
+	events []group.Event
+	size   int // bytes of the events' data
 }
 
-// readOne reads the group and one membership, in one statement.
-func (s *Store) readOne(ctx context.Context, groupID, userID string) (page group.LogPage, err error) {
-	if !storable(userID) {
-		userID = "" // nobody's
+// add adds an event, or returns errFull. A page has no hole: one would be there if
+// older events are removed while the page is read.
+func (r *pageReader) add(row eventRow) error {
+	if len(r.events) > 0 && (row.version.Int64 != r.last+1 || r.size >= group.PageBytes) {
+		return errFull
 	}
-	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
-		var (
-			row pageRow
-			mem memberRow
-		)
-		if err := q.QueryRowContext(ctx, s.sql.readOne, groupID, userID).Scan(append(row.fields(), mem.fields()...)...); err != nil {
-			return notFound(err)
+	e := row.event(r.group)
+	r.events, r.last, r.size = append(r.events, e), e.Version, r.size+len(e.Data)
+	return nil
+}
+
+// rest reads the events up to version head that the page still lacks.
+func (r *pageReader) rest(ctx context.Context, q database.Querier, query string, head int64) error {
+	for rows := firstRows; len(r.events) < r.limit && r.last < head; rows *= rowsGrowth {
+		before := len(r.events)
+		asked := min(int64(rows), int64(r.limit-before), head-r.last)
+		err := each(ctx, q, query, args{r.group, r.last, asked}, func(scan scanner) error {
+			var row eventRow
+			if err := scan(row.fields()...); err != nil {
+				return err
+			}
+			return r.add(row)
+		})
+		if err != nil || int64(len(r.events)-before) < asked {
+			return err
 		}
-		page, err = row.page()
-		mem.addTo(page.Members)
-		return err
-	})
-	if err != nil {
-		return group.LogPage{}, doing(err, "read the log of group", groupID)
 	}
-	return page, nil
+	return nil
 }
 
 // memberships reads a group's version with the memberships of users, in one row

@@ -71,7 +71,7 @@ func TestMigrationFillsWhatIsDerived(t *testing.T) {
 				ctx, s := t.Context(), sqlstore.New(db)
 				ids := []string{create(t, s), create(t, s), create(t, s)}
 				for i, id := range ids {
-					_, err := s.Change(ctx, id, func(tx group.Tx) error {
+					_, err := s.Change(ctx, id, "", func(tx group.Tx) error {
 						for _, user := range []string{"x", "y", "z"}[i:] {
 							if err := tx.AddMember(ctx, group.Member{UserID: user, Role: group.MemberRole}); err != nil {
 								return err
@@ -89,7 +89,7 @@ func TestMigrationFillsWhatIsDerived(t *testing.T) {
 				if _, _, err := s.Create(ctx, found, group.Member{UserID: "w", Role: group.Owner}, nil, nil); err != nil {
 					t.Fatal(err)
 				}
-				_, err := s.Change(ctx, ids[0], func(tx group.Tx) error {
+				_, err := s.Change(ctx, ids[0], "", func(tx group.Tx) error {
 					if err := tx.Delete(ctx); err != nil {
 						return err
 					}

@@ -92,5 +92,8 @@ func (t *tx) look(ctx context.Context, userIDs []string) error {
 	return nil
 }
 
-// forget drops what look has read. Call it before writing what look reads.
-func (t *tx) forget() { clear(t.seen) }
+// forget drops what was read about users. Call it before writing that.
+func (t *tx) forget() {
+	clear(t.seen)
+	clear(t.read)
+}

@@ -17,7 +17,7 @@ const (
 	// logBounds follows groupColumns: when the group's version changed, whether it
 	// is deleted, and the version of the oldest event.
 	logBounds    = `, g.moved_at, g.deleted_at IS NOT NULL, COALESCE((SELECT MIN(version) FROM events WHERE group_id = g.id), 0)`
-	eventColumns = `e.group_id, e.version, e.type, e.actor, e.data, e.at`
+	eventColumns = `e.version, e.type, e.actor, e.data, e.at`
 )
 
 type groupRow struct {
@@ -132,23 +132,24 @@ func memberArgs(groupID string, m group.Member, read mark) args {
 	return args{groupID, m.UserID, m.Name, string(m.Role), object(m.Attributes), m.JoinedAt.UnixMicro(), read.version, read.messages}
 }
 
+// eventRow is an event, or nulls where an outer join found none.
 type eventRow struct {
-	e     group.Event
-	actor sql.NullString
-	data  string
-	at    int64
+	version, at      sql.NullInt64
+	typ, actor, data sql.NullString
 }
 
 func (r *eventRow) fields() []any {
-	return []any{&r.e.GroupID, &r.e.Version, (*string)(&r.e.Type), &r.actor, &r.data, &r.at}
+	return []any{&r.version, &r.typ, &r.actor, &r.data, &r.at}
 }
 
-func (r *eventRow) event() group.Event {
-	e := r.e
+func (r *eventRow) event(groupID string) group.Event {
+	e := group.Event{
+		GroupID: groupID, Version: r.version.Int64, Type: group.EventType(r.typ.String),
+		Data: json.RawMessage(r.data.String), At: instant(r.at.Int64),
+	}
 	if r.actor.Valid {
 		e.Actor = &r.actor.String
 	}
-	e.Data, e.At = json.RawMessage(r.data), instant(r.at)
 	return e
 }
 

@@ -85,8 +85,10 @@ func newStatements(d database.Dialect) statements {
 		due:      due,
 		postpone: postpone,
 
-		lock: `SELECT ` + groupColumns + `, g.next_at, g.moved_at, g.messages, g.offered_to, ` + now + ` FROM groups g
-			WHERE g.id = $1 AND g.deleted_at IS NULL` + d.ForUpdate(),
+		lock: `SELECT ` + groupColumns + `, g.next_at, g.moved_at, g.messages, g.offered_to, ` + now + `,
+			(SELECT version FROM groups WHERE id = $1), ` + memberColumns + `
+			FROM groups g LEFT JOIN members m ON m.group_id = g.id AND m.user_id = $2
+			WHERE g.id = $1 AND g.deleted_at IS NULL` + d.ForUpdate("g"),
 		member:        `SELECT ` + memberColumns + ` FROM members m WHERE m.group_id = $1 AND m.user_id = $2`,
 		setRecord:     `UPDATE groups SET ` + assignments(2, recordColumns) + ` WHERE id = $1`,
 		setMember:     `UPDATE members SET role = $3, attributes = $4 WHERE group_id = $1 AND user_id = $2`,
@@ -109,8 +111,10 @@ func newStatements(d database.Dialect) statements {
 		}, ", "+now, ", "),
 
 		readGroup: `SELECT ` + groupColumns + logBounds + ` FROM groups g WHERE g.id = $1`,
-		readOne: `SELECT ` + groupColumns + logBounds + `, ` + memberColumns + `
-			FROM groups g LEFT JOIN members m ON m.group_id = g.id AND m.user_id = $2 WHERE g.id = $1`,
+		readOne: `SELECT ` + groupColumns + logBounds + `, ` + memberColumns + `, ` + eventColumns + `
+			FROM groups g LEFT JOIN members m ON m.group_id = g.id AND m.user_id = $2
+			LEFT JOIN (SELECT * FROM events WHERE group_id = $1 AND version > $3 ORDER BY version LIMIT $4) e ON TRUE
+			WHERE g.id = $1 ORDER BY e.version`,
 		readEvents:  `SELECT ` + eventColumns + ` FROM events e WHERE e.group_id = $1 AND e.version > $2 ORDER BY e.version LIMIT $3`,
 		readMembers: ofUsers(asked{d, "$2", false}, memberColumns, "members"),
 		memberships: newByUsers(d, "$2", memberships),

@@ -49,7 +49,7 @@ func TestSweepGoesOnBehindAGroupThatFails(t *testing.T) {
 		ctx, s := t.Context(), sqlstore.New(db)
 		stuck, after, long := deleted(t, db, s, 3), deleted(t, db, s, 3), create(t, s)
 		for range 9 {
-			if _, err := s.Change(ctx, long, post(ctx)); err != nil {
+			if _, err := s.Change(ctx, long, "", post(ctx)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -129,7 +129,7 @@ func TestOneNodeSweeps(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 4 {
-			if _, err := s.Change(ctx, id, post(ctx)); err != nil {
+			if _, err := s.Change(ctx, id, "", post(ctx)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -160,11 +160,11 @@ func TestSweepLooksOnlyAtWhatIsDue(t *testing.T) {
 		long, gone := create(t, s), create(t, s)
 		create(t, s)
 		for range 4 {
-			if _, err := s.Change(ctx, long, post(ctx)); err != nil {
+			if _, err := s.Change(ctx, long, "", post(ctx)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		_, err := s.Change(ctx, gone, func(tx group.Tx) error {
+		_, err := s.Change(ctx, gone, "", func(tx group.Tx) error {
 			_, err := tx.Append(ctx, group.GroupDeleted, "alice", struct{}{})
 			return errors.Join(tx.Delete(ctx), err)
 		})
@@ -219,7 +219,7 @@ func TestRelayPassesOverRemovedEvents(t *testing.T) {
 		ctx, s := t.Context(), sqlstore.New(db)
 		id := create(t, s)
 		for range 5 {
-			if _, err := s.Change(ctx, id, post(ctx)); err != nil {
+			if _, err := s.Change(ctx, id, "", post(ctx)); err != nil {
 				t.Fatal(err)
 			}
 		}

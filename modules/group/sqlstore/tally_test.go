@@ -77,7 +77,7 @@ func TestLargeDeletedGroupStopsCounting(t *testing.T) {
 		if len(tallies(t, db)) != 1201 {
 			t.Fatalf("%d users are counted, want 1201", len(tallies(t, db)))
 		}
-		_, err := s.Change(ctx, id, func(tx group.Tx) error {
+		_, err := s.Change(ctx, id, "", func(tx group.Tx) error {
 			if err := tx.Delete(ctx); err != nil {
 				return err
 			}

@@ -27,7 +27,7 @@ func testWaits(t *testing.T, db *database.DB) {
 	id := create(t, s)
 	schedule := func(at *time.Time) {
 		t.Helper()
-		if _, err := s.Change(ctx, id, func(tx group.Tx) error { return tx.Schedule(ctx, at) }); err != nil {
+		if _, err := s.Change(ctx, id, "", func(tx group.Tx) error { return tx.Schedule(ctx, at) }); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -90,7 +90,7 @@ func testUsedUp(t *testing.T, db *database.DB) {
 	groupID := create(t, s)
 	for hash, ago := range map[string]time.Duration{"young": 23 * time.Hour, "old": 25 * time.Hour} {
 		invite := group.Invite{InviteID: uuid.NewString(), MaxUses: &two, CreatedBy: "ana"}
-		_, err := s.Change(ctx, groupID, func(tx group.Tx) error {
+		_, err := s.Change(ctx, groupID, "", func(tx group.Tx) error {
 			return errors.Join(tx.AddInvite(ctx, invite, hash), tx.UseInvite(ctx, invite.InviteID), tx.UseInvite(ctx, invite.InviteID))
 		})
 		if err != nil {
@@ -121,7 +121,7 @@ func testHeldExpire(t *testing.T) {
 	receipt := group.Receipt{UserID: "ana", Key: "k", Request: "1", Answer: json.RawMessage(`{}`)}
 	renew := func(expires *time.Time, during func() error) {
 		t.Helper()
-		_, err := s.Change(ctx, groupID, func(tx group.Tx) error {
+		_, err := s.Change(ctx, groupID, "", func(tx group.Tx) error {
 			ban := group.Ban{UserID: "bob", ExpiresAt: expires, Actor: "ana"}
 			return errors.Join(tx.Keep(ctx, receipt), tx.SetBan(ctx, ban), during())
 		})
@@ -159,7 +159,7 @@ func testForget(t *testing.T, db *database.DB) {
 		if _, _, err := s.Create(ctx, g, owner, nil, nil); err != nil {
 			t.Fatal(err)
 		}
-		_, err := s.Change(ctx, g.ID, func(tx group.Tx) error {
+		_, err := s.Change(ctx, g.ID, "", func(tx group.Tx) error {
 			_, err := tx.Append(ctx, group.GroupDeleted, "ana", struct{}{})
 			return errors.Join(tx.Delete(ctx), err)
 		})

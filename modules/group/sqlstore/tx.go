@@ -23,12 +23,8 @@ func (t *tx) Member(ctx context.Context, userID string) (*group.Member, error) {
 		m := t.joined[i]
 		return &m, nil
 	}
-	if a, ok := t.seen[userID]; ok {
-		if a.member == nil {
-			return nil, nil //nolint:nilnil // the contract's word for "not a member"
-		}
-		m := *a.member
-		return &m, nil
+	if m, ok := t.known(userID); ok {
+		return m, nil
 	}
 	if !storable(userID) {
 		return nil, nil //nolint:nilnil // the contract's word for "not a member"
@@ -42,6 +38,20 @@ func (t *tx) Member(ctx context.Context, userID string) (*group.Member, error) {
 		return nil, fmt.Errorf("read member %s: %w", userID, err)
 	}
 	return row.member(), nil
+}
+
+// known returns a copy of a membership that was read before, nil for none, and
+// whether it was read.
+func (t *tx) known(userID string) (*group.Member, bool) {
+	m, ok := t.read[userID]
+	if a, seen := t.seen[userID]; seen {
+		m, ok = a.member, true
+	}
+	if m == nil {
+		return nil, ok
+	}
+	known := *m
+	return &known, true
 }
 
 // SetGroup replaces the record; the next event raises the revision.
@@ -69,6 +79,7 @@ func (t *tx) AddMember(_ context.Context, m group.Member) error {
 	if t.pending == nil {
 		t.pending = make(map[string]int)
 	}
+	t.regrouped = true
 	t.pending[m.UserID] = len(t.joined)
 	t.joined = append(t.joined, normalMember(m))
 	t.marks = append(t.marks, mark{t.g.Version, t.messages})
@@ -98,6 +109,7 @@ func (t *tx) one(ctx context.Context, what, query string, a ...any) error {
 	if err := t.seat(ctx); err != nil {
 		return err
 	}
+	t.regrouped = true
 	n, err := affect(ctx, t.q, query, a...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
