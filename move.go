@@ -44,7 +44,7 @@ func (c redisMove) Run(l *loader) error {
 		return err
 	}
 	defer func() { _ = db.Stop(context.WithoutCancel(ctx)) }()
-	leader, err := redismove.NewLeader(db, cfg.Redis, redismove.Secret(cfg.Auth.Secret))
+	leader, err := redismove.NewLeader(db, cfg.Redis, redismove.Secret{Key: cfg.Auth.Secret, Previous: cfg.Auth.PreviousSecret})
 	if err != nil {
 		return err
 	}

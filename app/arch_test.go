@@ -25,6 +25,7 @@ var layers = map[string]int{
 	"modules/cache/rediscache":            5,
 	"modules/group/redispresence":         5,
 	"modules/group/sqlstore":              5,
+	"modules/auth/sqltokens":              5,
 	"modules/socket/adapter/nodebridge":   5,
 	"modules/limit/redislimit":            5,
 	"modules/socket/adapter/redisadapter": 5,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/moim-live/moim/config"
 	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/auth/sqltokens"
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
@@ -46,12 +47,13 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 	}
 	return fx.Module("moim",
 		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache, cfg.Limit,
-			socket.Origins{Allowed: cfg.HTTP.Origins, Loopback: cfg.HTTP.LoopbackOrigins}, version(o.version), o.redis, redisadapter.Key(cfg.Redis.SocketHMAC), redismove.Secret(cfg.Auth.Secret), redisrole.NodeID(uuid.NewString())),
+			socket.Origins{Allowed: cfg.HTTP.Origins, Loopback: cfg.HTTP.LoopbackOrigins}, version(o.version), o.redis, redisadapter.Key(cfg.Redis.SocketHMAC), redismove.Secret{Key: cfg.Auth.Secret, Previous: cfg.Auth.PreviousSecret}, redisrole.NodeID(uuid.NewString())),
 		fx.Provide(
 			func(lc fx.Lifecycle, log *slog.Logger) (*database.DB, error) { return provideDatabase(lc, cfg, log) },
 			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Log)), fx.As(new(upkeep.Trimmer)), fx.As(new(upkeep.Clock))),
 			provideRepository,
 			provideVerifier,
+			provideRevocations,
 			o.authenticator,
 			provideMetrics,
 			web.NewHealth,
@@ -131,15 +133,25 @@ func provideVerifier(lc fx.Lifecycle, cfg auth.Config, log *slog.Logger) (*auth.
 	if err != nil {
 		return nil, err
 	}
+	if warning := cfg.Warning(); warning != "" {
+		log.Warn("app: " + warning)
+	}
 	lc.Append(fx.Hook{OnStart: v.Start, OnStop: v.Stop})
 	return v, nil
 }
 
-func (o options) authenticator(v *auth.Verifier) socket.Authenticator {
+// provideRevocations returns the revoked tokens. They start after the database.
+func provideRevocations(lc fx.Lifecycle, cfg auth.Config, db *database.DB, log *slog.Logger) *auth.Revocations {
+	r := auth.NewRevocations(cfg, sqltokens.New(db), log)
+	lc.Append(fx.Hook{OnStart: r.Start, OnStop: r.Stop})
+	return r
+}
+
+func (o options) authenticator(v *auth.Verifier, revoked *auth.Revocations) socket.Authenticator {
 	if o.auth != nil {
 		return o.auth
 	}
-	return socket.Tokens(v.Verify)
+	return socket.Tokens(revoked.Guard(v.Verify))
 }
 
 // announce announces the node on the Redis servers with the identity of its

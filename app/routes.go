@@ -41,6 +41,7 @@ type routesParams struct {
 	Groups   *api.Controller
 	Gateway  *socket.Gateway
 	Limits   *limit.Limits
+	Revoked  *auth.Revocations
 }
 
 func provideRoutes(p routesParams) *Routes { return &Routes{parts: p} }
@@ -49,7 +50,7 @@ func provideRoutes(p routesParams) *Routes { return &Routes{parts: p} }
 func (r *Routes) Mount(router gin.IRouter) {
 	p := r.parts
 	router = router.Group("", web.ClientAddress(p.Config.TrustedProxies()))
-	r.api = web.New(router, p.Config, auth.Remember(p.Verifier.Verify).Verify, p.Log,
+	r.api = web.New(router, p.Config, p.Revoked.Guard(auth.Remember(p.Verifier.Verify).Verify), p.Log,
 		web.WithVersion(string(p.Version)), web.WithHealth(p.Health), web.WithMetrics(p.Metrics), web.WithLimits(p.Limits))
 	if r.cursorKey != nil {
 		r.api.SetCursorKey(r.cursorKey)

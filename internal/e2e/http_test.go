@@ -30,6 +30,10 @@ const secret = "an end-to-end secret of more than 32 bytes"
 // mint returns a token as an application's login would make it, independent of
 // the code under test.
 func mint(user string, ttl time.Duration, claims ...string) string {
+	return mintWith(secret, user, ttl, claims...)
+}
+
+func mintWith(secret, user string, ttl time.Duration, claims ...string) string {
 	segment := base64.RawURLEncoding.EncodeToString
 	extra := ""
 	if len(claims) > 0 {

@@ -10,4 +10,5 @@ type Identity struct {
 	Name    string    // the token's name; may be empty
 	Admin   bool      // the token's scope contains admin: an application's back end
 	Expires time.Time // the token's exp
+	Issued  time.Time // the token's iat; zero if it has none
 }

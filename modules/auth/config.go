@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 )
 
 // minSecret is the least length of an HS256 key in bytes: the size of SHA-256.
@@ -20,15 +21,23 @@ const minSecret = 32
 
 // Config determines which tokens are accepted. Several kinds of key may be set.
 type Config struct {
-	Secret    string `key:"secret" secret:"true" help:"shared secret (HS256) of at least 32 bytes"`
-	JWKSURL   string `key:"jwks.url" help:"URL of a JSON Web Key Set with public keys for RS256, ES256 or EdDSA"`
-	PublicKey string `key:"public.key" help:"public key for RS256, ES256 or EdDSA: PEM text, or the path of a PEM file"`
-	Issuer    string `key:"issuer" help:"required iss claim of tokens; empty: not checked"`
-	Audience  string `key:"audience" help:"required aud claim of tokens; empty: not checked"`
+	Secret         string `key:"secret" secret:"true" help:"shared secret (HS256) of at least 32 bytes"`
+	PreviousSecret string `key:"secret.previous" secret:"true" help:"shared secret from before a change: tokens signed with it are accepted, too"`
+
+	JWKSURL        string        `key:"jwks.url" help:"URL of a JSON Web Key Set with public keys for RS256, ES256 or EdDSA"`
+	PublicKey      string        `key:"public.key" help:"public key for RS256, ES256 or EdDSA: PEM text, or the path of a PEM file"`
+	Issuer         string        `key:"issuer" help:"required iss claim of tokens; empty: not checked"`
+	RevocationKeep time.Duration `key:"revocation.keep" help:"how long a revocation of tokens is kept; at least as long as tokens are valid"`
+	Audience       string        `key:"audience" help:"required aud claim of tokens; empty: not checked"`
 }
 
-// WithDefaults returns c, because there are no defaults.
-func (c Config) WithDefaults() Config { return c }
+// WithDefaults returns a copy with the defaults in place of zero values.
+func (c Config) WithDefaults() Config {
+	if c.RevocationKeep == 0 {
+		c.RevocationKeep = 90 * 24 * time.Hour
+	}
+	return c
+}
 
 // Empty reports that no key is set, so that no token can be verified.
 func (c Config) Empty() bool { return c.Secret == "" && c.JWKSURL == "" && c.PublicKey == "" }
@@ -39,10 +48,20 @@ func (c Config) Validate() error {
 	if c.Secret != "" && len(c.Secret) < minSecret {
 		errs = append(errs, fmt.Errorf("auth.secret: it has %d bytes and must have at least %d", len(c.Secret), minSecret))
 	}
+	switch previous := c.PreviousSecret; {
+	case previous == "":
+	case c.Secret == "":
+		errs = append(errs, errors.New("auth.secret.previous: auth.secret must be set, too"))
+	case len(previous) < minSecret:
+		errs = append(errs, fmt.Errorf("auth.secret.previous: it has %d bytes and must have at least %d", len(previous), minSecret))
+	}
 	if c.JWKSURL != "" {
 		if u, err := url.Parse(c.JWKSURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			errs = append(errs, errors.New("auth.jwks.url: it must be an http:// or https:// URL"))
 		}
+	}
+	if c.RevocationKeep < 0 || c.RevocationKeep > 100*365*24*time.Hour {
+		errs = append(errs, errors.New("auth.revocation.keep: it must be between 0 and a hundred years"))
 	}
 	if isPEM(c.PublicKey) {
 		if _, err := parsePEM([]byte(c.PublicKey)); err != nil {
@@ -50,6 +69,14 @@ func (c Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Warning returns what a configuration allows that is probably not meant, or nothing.
+func (c Config) Warning() string {
+	if c.JWKSURL != "" && c.Issuer == "" && c.Audience == "" {
+		return "auth.jwks.url: all tokens of that server are accepted, also those for other applications; set auth.audience or auth.issuer"
+	}
+	return ""
 }
 
 // isPEM reports whether s is a key and not the path of a file.

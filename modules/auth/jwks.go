@@ -19,6 +19,10 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
+// fetchEvery and rememberFor bound how long tokens of a withdrawn key are accepted:
+// 30 seconds with the fetch itself.
+const fetchEvery = 15 * time.Second
+
 const (
 	maxJWKS     = 1 << 20 // bytes of a key set
 	maxKeys     = 100     // keys of a key set
@@ -74,7 +78,7 @@ func newJWKS(address string, log *slog.Logger) *jwks {
 			},
 		},
 		log:     log,
-		every:   10 * time.Minute,
+		every:   fetchEvery,
 		backoff: 2 * time.Second,
 		minAge:  10 * time.Second,
 		maxWait: 3 * time.Second,
@@ -156,7 +160,7 @@ func (j *jwks) refresh(ctx context.Context) bool {
 	return true
 }
 
-// run fetches the keys every 10 minutes, and when a fetch is requested.
+// run fetches the keys every 15 seconds, and when a fetch is requested.
 func (j *jwks) run(ctx context.Context) {
 	backoff := j.backoff
 	for {

@@ -9,14 +9,13 @@ import (
 )
 
 const (
-	// rememberFor is how long a valid token is not verified again. After its
-	// issuer has revoked the key, the token stays valid for as long.
-	rememberFor = 30 * time.Second
+	// rememberFor is how long a valid token is not verified again.
+	rememberFor = 10 * time.Second
 	// maxRemembered is the most tokens that are remembered.
 	maxRemembered = 4096
 )
 
-// Remembered verifies each token at most once in 30 seconds, because verifying
+// Remembered verifies each token at most once in ten seconds, because verifying
 // costs more than most requests. It remembers only valid tokens, by their hash,
 // until their exp at the latest. It is safe for concurrent use.
 type Remembered struct {

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,9 +28,6 @@ const (
 	unreadable = "the token is not a JSON Web Token that can be read"
 	expired    = "the token has expired"
 )
-
-// latest bounds exp, so that each time can be encoded in JSON and SQL.
-var latest = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
 // Verifier verifies tokens. It is safe for concurrent use.
 type Verifier struct {
@@ -99,43 +95,6 @@ func (v *Verifier) Stop(ctx context.Context) error {
 	return v.jwks.stop(ctx)
 }
 
-// claims are the claims of a token. The library checks the times.
-type claims struct {
-	jwt.RegisteredClaims
-
-	ID    any    `json:"jti"` // unused, so it may have any type
-	Name  string `json:"name"`
-	Scope scopes `json:"scope"`
-}
-
-var _ jwt.ClaimsValidator = (*claims)(nil)
-
-var errDate = errors.New("a date is out of range")
-
-// Validate refuses dates that cannot be represented. They overflow when the
-// library decodes them, and then are far before 1970.
-func (c *claims) Validate() error {
-	for _, date := range []*jwt.NumericDate{c.ExpiresAt, c.NotBefore, c.IssuedAt} {
-		if date != nil && date.Before(time.Unix(0, 0)) {
-			return errDate
-		}
-	}
-	return nil
-}
-
-// scopes is a list, in JSON or as one string with spaces between.
-type scopes []string
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (s *scopes) UnmarshalJSON(data []byte) error {
-	var one string
-	if err := json.Unmarshal(data, &one); err == nil {
-		*s = strings.Fields(one)
-		return nil
-	}
-	return json.Unmarshal(data, (*[]string)(s))
-}
-
 // Verify verifies a token and returns its identity. It returns
 // fault.ErrUnauthorized with a message for the client, or fault.ErrUnavailable
 // if the keys were never fetched. No error contains a part of the token.
@@ -162,7 +121,7 @@ func (v *Verifier) keys(ctx context.Context, t *jwt.Token) (any, error) {
 	}
 	alg := t.Method.Alg()
 	if alg == "HS256" {
-		return []byte(v.cfg.Secret), nil
+		return v.secrets(), nil
 	}
 	var set jwt.VerificationKeySet
 	if v.jwks != nil {
@@ -184,6 +143,15 @@ func (v *Verifier) keys(ctx context.Context, t *jwt.Token) (any, error) {
 	return set, nil
 }
 
+// secrets returns the shared secrets that tokens may be signed with.
+func (v *Verifier) secrets() jwt.VerificationKeySet {
+	set := jwt.VerificationKeySet{Keys: []jwt.VerificationKey{[]byte(v.cfg.Secret)}}
+	if v.cfg.PreviousSecret != "" {
+		set.Keys = append(set.Keys, []byte(v.cfg.PreviousSecret))
+	}
+	return set
+}
+
 // identity checks what the library does not check. It checks exp again, because
 // the library allows the leeway for exp as well.
 func (v *Verifier) identity(c *claims) (Identity, error) {
@@ -199,10 +167,9 @@ func (v *Verifier) identity(c *claims) (Identity, error) {
 	if problem := checkUser(c.Subject); problem != "" {
 		return Identity{}, refuse("the token's sub " + problem)
 	}
-	if expires.After(latest) {
-		expires = latest
-	}
-	return Identity{UserID: c.Subject, Name: cleanName(c.Name), Admin: slices.Contains(c.Scope, "admin"), Expires: expires}, nil
+	return Identity{
+		UserID: c.Subject, Name: cleanName(c.name), Admin: slices.Contains(c.scopes, "admin"), Expires: expires, Issued: c.issued,
+	}, nil
 }
 
 // checkUser returns why a user id is invalid, or nothing.
@@ -250,7 +217,7 @@ func translate(err error) error {
 		return refuse("the token's algorithm is not accepted")
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
 		return refuse("the token's signature is wrong")
-	case errors.Is(err, jwt.ErrTokenMalformed), errors.Is(err, errDate):
+	case errors.Is(err, jwt.ErrTokenMalformed):
 		return refuse(unreadable)
 	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
 		return refuse("the token has no exp")

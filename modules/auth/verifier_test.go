@@ -115,29 +115,36 @@ func TestClaims(t *testing.T) {
 		{name: "admin", claims: jwt.MapClaims{"scope": "read admin"}, want: auth.Identity{UserID: "alice", Admin: true}},
 		{name: "admin in a list", claims: jwt.MapClaims{"scope": []string{"read", "admin"}}, want: auth.Identity{UserID: "alice", Admin: true}},
 		{name: "administrator", claims: jwt.MapClaims{"scope": "administrator"}, want: auth.Identity{UserID: "alice"}},
-		{name: "scope of another type", claims: jwt.MapClaims{"scope": 1}, says: "cannot be read|can be read"},
+		{name: "scope of another type", claims: jwt.MapClaims{"scope": 1}, says: "scope must be text"},
 		{name: "expired", claims: jwt.MapClaims{"exp": now - 6}, says: "has expired"},
 		{name: "expired just now", claims: jwt.MapClaims{"exp": now}, says: "has expired"},
 		{name: "no exp", claims: jwt.MapClaims{"exp": nil}, says: "no exp"},
-		{name: "exp no number", claims: jwt.MapClaims{"exp": "soon"}, says: "can be read"},
-		{name: "exp with a fraction", claims: jwt.MapClaims{"exp": float64(exp.Unix()) + 0.75}, want: auth.Identity{UserID: "alice"}},
-		{name: "exp as text", claims: jwt.MapClaims{"exp": strconv.FormatInt(exp.Unix(), 10)}, want: auth.Identity{UserID: "alice"}},
-		{name: "exp beyond all numbers", claims: jwt.MapClaims{"exp": json.Number("1e999")}, says: "can be read"},
-		{name: "exp of another age", claims: jwt.MapClaims{"exp": 1e300}, says: "can be read"},
-		{name: "exp in milliseconds", claims: jwt.MapClaims{"exp": exp.UnixMilli()}, want: auth.Identity{UserID: "alice", Expires: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)}},
-		{name: "iat of another age", claims: jwt.MapClaims{"iat": 1e300}, says: "can be read"},
-		{name: "iat in milliseconds", claims: jwt.MapClaims{"iat": exp.UnixMilli()}, says: "future"},
-		{name: "nbf beyond all times", claims: jwt.MapClaims{"nbf": json.Number("9223372036854775807")}, says: "can be read"},
+		{name: "exp no number", claims: jwt.MapClaims{"exp": "soon"}, says: "exp must be a number"},
+		{name: "exp with a fraction", claims: jwt.MapClaims{"exp": float64(exp.Unix()) + 0.75}, want: auth.Identity{UserID: "alice", Expires: exp.Add(750 * time.Millisecond)}},
+		{name: "exp as text", claims: jwt.MapClaims{"exp": strconv.FormatInt(exp.Unix(), 10)}, says: "exp must be a number"},
+		{name: "exp beyond all numbers", claims: jwt.MapClaims{"exp": json.Number("1e999")}, says: "exp must be a number"},
+		{name: "exp of another age", claims: jwt.MapClaims{"exp": 1e300}, says: "not in milliseconds"},
+		{name: "exp in milliseconds", claims: jwt.MapClaims{"exp": exp.UnixMilli()}, says: "exp must be in seconds since 1970, not in milliseconds"},
+		{name: "iat of another age", claims: jwt.MapClaims{"iat": 1e300}, says: "not in milliseconds"},
+		{name: "iat in milliseconds", claims: jwt.MapClaims{"iat": exp.UnixMilli()}, says: "iat must be in seconds"},
+		{name: "nbf beyond all times", claims: jwt.MapClaims{"nbf": json.Number("9223372036854775807")}, says: "nbf must be in seconds"},
 		{name: "jti of another type", claims: jwt.MapClaims{"jti": 7}, want: auth.Identity{UserID: "alice"}},
 		{name: "expired and for another audience", cfg: checked, claims: jwt.MapClaims{"iss": "https://id.example", "aud": "moimo", "exp": now - 6}, says: "has expired"},
 		{name: "expired and not valid yet", claims: jwt.MapClaims{"exp": now - 100, "nbf": now + 100}, says: "has expired"},
-		{name: "nbf no number", claims: jwt.MapClaims{"nbf": true}, says: "can be read"},
+		{name: "nbf no number", claims: jwt.MapClaims{"nbf": true}, says: "nbf must be a number"},
 		{name: "nbf soon", claims: jwt.MapClaims{"nbf": now + 50}, want: auth.Identity{UserID: "alice"}},
 		{name: "nbf later", claims: jwt.MapClaims{"nbf": now + 70}, says: "not valid yet"},
 		{name: "iat later", claims: jwt.MapClaims{"iat": now + 70}, says: "future"},
 		{name: "no sub", claims: jwt.MapClaims{"sub": nil}, says: "sub is missing"},
 		{name: "empty sub", claims: jwt.MapClaims{"sub": ""}, says: "sub is missing"},
-		{name: "sub no string", claims: jwt.MapClaims{"sub": 7}, says: "can be read"},
+		{name: "sub no string", claims: jwt.MapClaims{"sub": 7}, says: "sub must be text"},
+		{name: "name no string", claims: jwt.MapClaims{"name": []string{"Alice"}}, says: "name must be text"},
+		{name: "name null", claims: jwt.MapClaims{"name": json.RawMessage("null")}, want: auth.Identity{UserID: "alice"}},
+		{name: "exp before 1970", claims: jwt.MapClaims{"exp": -5}, says: "exp is before 1970"},
+		{name: "iat", claims: jwt.MapClaims{"iat": 1700000000.5}, want: auth.Identity{UserID: "alice", Issued: time.UnixMilli(1700000000500)}},
+		{name: "Scope", claims: jwt.MapClaims{"Scope": "admin", "SCOPE": "admin", "ſcope": "admin"}, want: auth.Identity{UserID: "alice"}},
+		{name: "Sub", claims: jwt.MapClaims{"sub": nil, "Sub": "alice"}, says: "sub is missing"},
+		{name: "Exp", claims: jwt.MapClaims{"exp": nil, "EXP": exp.Unix()}, says: "no exp"},
 		{name: "long sub", claims: jwt.MapClaims{"sub": strings.Repeat("x", 129)}, says: "longer than 128"},
 		{name: "longest sub", claims: jwt.MapClaims{"sub": strings.Repeat("x", 128)}, want: auth.Identity{UserID: strings.Repeat("x", 128)}},
 		{name: "sub with a line break", claims: jwt.MapClaims{"sub": "a\nb"}, says: "control characters"},
@@ -191,6 +198,34 @@ func refused(t *testing.T, err error, token, says string) {
 	for part := range strings.SplitSeq(token, ".") {
 		if len(part) > 4 && strings.Contains(err.Error(), part) {
 			t.Errorf("message %q holds a part of the token", err)
+		}
+	}
+}
+
+// A claim that occurs twice means different things to different programs.
+func TestAClaimOccursOnce(t *testing.T) {
+	t.Parallel()
+	v := open(t, auth.Config{Secret: secret})
+	for _, extra := range []string{`"sub":"mallory"`, `"scope":"admin","scope":"read"`, `"x":1,"\u0078":2`} {
+		payload := `{"sub":"alice","exp":` + strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10) + `,` + extra + `}`
+		token := hmacWith(secret, `{"alg":"HS256"}`, "."+base64.RawURLEncoding.EncodeToString([]byte(payload)))
+		_, err := v.Verify(t.Context(), token)
+		refused(t, err, token, "a claim twice")
+	}
+}
+
+func TestPreviousSecret(t *testing.T) {
+	t.Parallel()
+	before := "the secret from before the change, which is long enough"
+	old := sign(t, hs256, []byte(before), base(nil))
+	if _, err := open(t, auth.Config{Secret: secret, PreviousSecret: before}).Verify(t.Context(), old); err != nil {
+		t.Errorf("a token of the previous secret: %v", err)
+	}
+	_, err := open(t, auth.Config{Secret: secret}).Verify(t.Context(), old)
+	refused(t, err, old, "signature")
+	for _, cfg := range []auth.Config{{PreviousSecret: before, PublicKey: rsaPEM}, {Secret: secret, PreviousSecret: "short"}} {
+		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "auth.secret.previous") || strings.Contains(err.Error(), before) {
+			t.Errorf("%v", err)
 		}
 	}
 }
@@ -332,6 +367,10 @@ func TestMint(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := open(t, cfg).Verify(t.Context(), token)
+		if age := time.Since(got.Issued); age < 0 || age > time.Minute {
+			t.Errorf("it was issued %s ago", age)
+		}
+		got.Issued = time.Time{}
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%v\n%s", err, diff)
 		}

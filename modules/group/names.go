@@ -12,6 +12,7 @@ const (
 	EventClosed   = "group:closed"   // data: {groupId, reason}
 	EventSignal   = "group:signal"   // data: {groupId, from, type, data}; it is not stored
 	EventPresence = "group:presence" // data: {groupId, items}
+	EventExpiring = "token:expiring" // data: {expiresAt}; to a socket whose token expires soon
 )
 
 // roomPrefix begins the name of every group's room.

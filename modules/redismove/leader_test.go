@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	childtest.VerifyMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-var secret = Secret("0123456789abcdef0123456789abcdef")
+var secret = Secret{Key: "0123456789abcdef0123456789abcdef"}
 
 func openDatabase(t *testing.T) *database.DB {
 	t.Helper()
@@ -128,7 +128,7 @@ func TestT75TargetDies(t *testing.T) {
 		"no URL":              {Order{Role: redisrole.Cache, To: "redis://:hunter2@"}, secret, "--to: "},
 		"where it is":         {Order{Role: redisrole.Cache, To: one.URL()}, secret, "is on " + one.Addr() + "/0 already"},
 		"from somewhere else": {Order{Role: redisrole.Cache, To: three.URL(), From: two.URL()}, secret, "--from: the cache role is on " + one.Addr()},
-		"without a secret":    {Order{Role: redisrole.Cache, To: three.URL()}, nil, "auth.secret"},
+		"without a secret":    {Order{Role: redisrole.Cache, To: three.URL()}, Secret{}, "auth.secret"},
 		"a dead target":       {Order{Role: redisrole.Cache, To: two.URL()}, secret, "--to: ping"},
 	} {
 		if _, err := lead(t, db, one.URL(), tc.s, tc.order); err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "hunter2") {

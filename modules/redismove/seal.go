@@ -9,20 +9,22 @@ import (
 	"errors"
 )
 
-// Secret encrypts servers' URLs in SQL, since they may hold passwords. It is
-// auth.secret, which all nodes and the operator have.
-type Secret []byte
+// Secret encrypts servers' URLs in SQL, since they may hold passwords.
+type Secret struct {
+	Key      string // auth.secret, which all nodes and the operator have
+	Previous string // auth.secret.previous: opens what was sealed before a change; may be empty
+}
 
 var (
 	errNoSecret = errors.New("a move needs auth.secret, the same on every node: it encrypts the servers' URLs")
 	errSealed   = errors.New("the server's URL cannot be read: the node and the operator have different values of auth.secret")
 )
 
-func (s Secret) gcm() (cipher.AEAD, error) {
-	if len(s) == 0 {
+func newGCM(secret string) (cipher.AEAD, error) {
+	if secret == "" {
 		return nil, errNoSecret
 	}
-	key, err := hkdf.Key(sha256.New, s, nil, "moim redis move", 32)
+	key, err := hkdf.Key(sha256.New, []byte(secret), nil, "moim redis move", 32)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +37,7 @@ func (s Secret) gcm() (cipher.AEAD, error) {
 
 // seal encrypts a URL for a move.
 func (s Secret) seal(url, move string) (string, error) {
-	gcm, err := s.gcm()
+	gcm, err := newGCM(s.Key)
 	if err != nil {
 		return "", err
 	}
@@ -44,7 +46,15 @@ func (s Secret) seal(url, move string) (string, error) {
 
 // open decrypts the URL that seal encrypted for the same move.
 func (s Secret) open(sealed, move string) (string, error) {
-	gcm, err := s.gcm()
+	url, err := openWith(s.Key, sealed, move)
+	if err != nil && s.Previous != "" {
+		return openWith(s.Previous, sealed, move)
+	}
+	return url, err
+}
+
+func openWith(secret, sealed, move string) (string, error) {
+	gcm, err := newGCM(secret)
 	if err != nil {
 		return "", err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/moim-live/moim/internal/origins"
 	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
@@ -30,6 +31,7 @@ type Deps struct {
 	Log          *slog.Logger          // nil: no logs
 	Registerer   prometheus.Registerer // nil: no metrics
 	Limits       *limit.Limits         // nil: none
+	Revocations  *auth.Revocations     // of tokens; nil: none
 }
 
 // Origins are the browser origins that may connect.
@@ -127,6 +129,9 @@ func New(cfg Config, deps Deps, list ...Handler) (*Gateway, error) {
 	own.Intercept(eventDisconnect, func(env adapter.Envelope) {
 		g.nodes.Serve(func() { disconnect(own.Sockets(env.Room)) })
 	})
+	if deps.Revocations != nil {
+		deps.Revocations.OnRevoked(g.revoked)
+	}
 	deps.Hub.OnDropped(func(env adapter.Envelope) {
 		g.log.Warn("socket: dropped an envelope with a reserved name", "room", env.Room, "event", env.Event)
 	})

@@ -36,6 +36,7 @@ type Handler struct {
 	connect       func(ctx context.Context, s *Socket) error
 	disconnecting func(s *Socket, reason engine.Reason)
 	disconnect    func(s *Socket, reason engine.Reason)
+	expiring      func(s *Socket, expires time.Time)
 }
 
 // serves reports whether the handler handles events.

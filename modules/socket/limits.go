@@ -67,7 +67,7 @@ func (g *Gateway) settle(r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.sockets) > 0 {
-		limit.Settle(r.Context(), s.sockets[0].identity.UserID, s.sockets[0].identity.Admin)
+		limit.Settle(r.Context(), s.sockets[0].UserID(), s.sockets[0].Identity().Admin)
 	}
 }
 
@@ -75,9 +75,7 @@ func (g *Gateway) settle(r *http.Request) {
 func (s *session) countUser(ctx context.Context, identity auth.Identity) *fault.Error {
 	if identity.Admin {
 		s.allowance.settle()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.allowance.exempt = true
+		s.exempt(true)
 		return nil
 	}
 	if s.allowance.closed[identity.UserID] != nil {
@@ -95,6 +93,13 @@ func (s *session) countUser(ctx context.Context, identity auth.Identity) *fault.
 	s.allowance.closed[identity.UserID] = closed
 	s.allowance.settle()
 	return nil
+}
+
+// exempt sets whether the limits of a user count for the connection.
+func (s *session) exempt(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.allowance.exempt = on
 }
 
 // uncount ends what the connection counts for.
@@ -135,10 +140,10 @@ func (s *session) throttleLocked(wait time.Duration) {
 
 // run calls a handler when its user may run one more.
 func (g *Gateway) run(ctx context.Context, s *Socket, handler func() error) error {
-	if s.identity.Admin {
+	if s.Identity().Admin {
 		return handler()
 	}
-	done, err := g.deps.Limits.Run(ctx, s.identity.UserID)
+	done, err := g.deps.Limits.Run(ctx, s.UserID())
 	if err != nil {
 		return err
 	}

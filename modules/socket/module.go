@@ -8,6 +8,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -18,8 +19,8 @@ const stopTimeout = 5 * time.Second
 
 // Module provides [*adapter.Hub], [*Emitter] and [*Gateway], and starts and stops the
 // hub and the gateway. It needs a [Config], an [adapter.Adapter], an [Authenticator] and
-// a *slog.Logger. [Origins], a prometheus.Registerer, a [Bridge], a *limit.Limits and
-// handlers (see [AsHandlers]) are optional. Handlers take the Emitter; modules take the Hub and reserve their names.
+// a *slog.Logger. [Origins], a prometheus.Registerer, a [Bridge], a *limit.Limits,
+// *auth.Revocations and handlers (see [AsHandlers]) are optional. Handlers take the Emitter; modules take the Hub and reserve their names.
 var Module = fx.Module("socket", fx.Provide(provideHub, NewEmitter, provideGateway))
 
 // AsHandlers annotates f, a constructor that returns []Handler, so that the gateway uses
@@ -47,6 +48,7 @@ type gatewayParams struct {
 	Registerer   prometheus.Registerer `optional:"true"`
 	Bridge       Bridge                `optional:"true"`
 	Limits       *limit.Limits         `optional:"true"`
+	Revocations  *auth.Revocations     `optional:"true"`
 	Handlers     []Handler             `group:"moim.handlers"`
 }
 
@@ -60,6 +62,7 @@ func provideGateway(p gatewayParams) (*Gateway, error) {
 		Registerer:   p.Registerer,
 		Bridge:       p.Bridge,
 		Limits:       p.Limits,
+		Revocations:  p.Revocations,
 	}, p.Handlers...)
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ type namespace struct {
 	events map[string]Handler
 	any    *Handler
 
-	use, useEvent, onConnect, onDisconnecting, onDisconnect []Handler
+	use, useEvent, onConnect, onExpiring, onDisconnecting, onDisconnect []Handler
 }
 
 func newNamespace(name string, cfg Config) *namespace {
@@ -77,6 +77,8 @@ func (n *namespace) add(h Handler, owner *adapter.Owner) error {
 		n.useEvent = append(n.useEvent, h)
 	case h.connect != nil:
 		n.onConnect = append(n.onConnect, h)
+	case h.expiring != nil:
+		n.onExpiring = append(n.onExpiring, h)
 	case h.disconnecting != nil:
 		n.onDisconnecting = append(n.onDisconnecting, h)
 	case h.disconnect != nil:

@@ -237,7 +237,8 @@ func (s *session) next() (in inbound, ok bool) {
 // of a refused socket.
 func (s *session) connect(ctx context.Context, n *namespace, identity auth.Identity, h *Handshake, from *recovery.Returning) *fault.Error {
 	g := s.gateway
-	socket := &Socket{id: engine.NewID(), identity: identity, session: s, namespace: n}
+	socket := &Socket{id: engine.NewID(), session: s, namespace: n}
+	socket.identity.Store(&identity)
 	socket.makeRecoverable(from)
 	if g.keepHandshakes {
 		socket.handshake = h
@@ -260,7 +261,10 @@ func (s *session) connect(ctx context.Context, n *namespace, identity auth.Ident
 		g.metrics.recovered.Inc()
 	}
 	ctx, c := beginCall(ctx)
-	failure := g.connected(ctx, socket)
+	failure := g.checkRevoked(identity)
+	if failure == nil {
+		failure = g.connected(ctx, socket)
+	}
 	if failure == nil {
 		socket.open(s.endpoint.welcome(socket))
 		g.finishCall(c)

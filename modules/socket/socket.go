@@ -32,7 +32,7 @@ const (
 // concurrently. Compare sockets by address.
 type Socket struct {
 	id        string
-	identity  auth.Identity
+	identity  atomic.Pointer[auth.Identity] // the user stays the same: see Renew
 	session   *session
 	namespace *namespace
 	handshake *Handshake // nil if no handler may read it
@@ -46,7 +46,7 @@ type Socket struct {
 	inOwnRooms bool                       // as the bridge was told
 	recovery   *recoverable               // nil unless it may be recovered; set before the socket is open
 	moved      map[string]json.RawMessage // data of another node, until Data asks for it
-	expiry     *time.Timer                // disconnects the socket when its identity expires
+	expiry     *time.Timer                // runs when the identity expires, and before
 	data       map[reflect.Type]any       // see Data
 	acks       map[uint64]func(Args)      // take acknowledgements: see sendWithAck
 	nextID     uint64                     // of an acknowledgement
@@ -57,10 +57,10 @@ type Socket struct {
 func (s *Socket) ID() string { return s.id }
 
 // UserID returns the id of the user.
-func (s *Socket) UserID() string { return s.identity.UserID }
+func (s *Socket) UserID() string { return s.identity.Load().UserID }
 
-// Identity returns the result of the [Authenticator].
-func (s *Socket) Identity() auth.Identity { return s.identity }
+// Identity returns the result of the [Authenticator], for the client's last token.
+func (s *Socket) Identity() auth.Identity { return *s.identity.Load() }
 
 // Namespace returns the name of the socket's namespace.
 func (s *Socket) Namespace() string { return s.namespace.name }
@@ -299,8 +299,8 @@ func (s *Socket) open(welcome *engine.Frame) {
 		s.deliver(f)
 	}
 	s.held = nil
-	if s.state.CompareAndSwap(connecting, open) && !s.identity.Expires.IsZero() {
-		s.expiry = time.AfterFunc(time.Until(s.identity.Expires), func() { s.session.disconnectAll(engine.Expired) })
+	if s.state.CompareAndSwap(connecting, open) {
+		s.awaitExpiryLocked()
 	}
 }
 

@@ -17,7 +17,8 @@ func TestHoldAfterTheEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Socket{identity: auth.Identity{UserID: "ana"}, namespace: newNamespace("/", Config{}), session: &session{gateway: &Gateway{deps: Deps{Hub: hub}, own: own}}}
+	s := &Socket{namespace: newNamespace("/", Config{}), session: &session{gateway: &Gateway{deps: Deps{Hub: hub}, own: own}}}
+	s.identity.Store(&auth.Identity{UserID: "ana"})
 	frame := engine.EngineIO.Frame([]byte("2"))
 	s.hold(frame)
 	if !s.close(engine.TransportClose) {

@@ -13,23 +13,18 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// Disconnector closes a user's sockets on every node. socket.Emitter fulfils
-// it.
-type Disconnector interface {
-	DisconnectUser(ctx context.Context, userID string) error
-}
-
 // Controller serves groups over HTTP: it reads requests, calls the
 // [group.Service] and renders what it returns.
 type Controller struct {
 	service *group.Service
 	users   Disconnector
+	tokens  Revoker
 	api     *web.API
 }
 
 // NewController returns a controller. Call [Controller.Register] to serve it.
-func NewController(service *group.Service, users Disconnector) *Controller {
-	return &Controller{service: service, users: users}
+func NewController(service *group.Service, users Disconnector, tokens Revoker) *Controller {
+	return &Controller{service: service, users: users, tokens: tokens}
 }
 
 // Register adds the operations to api.
@@ -43,6 +38,7 @@ func (c *Controller) Register(api *web.API) {
 	c.registerInvitations()
 	c.registerBans()
 	c.registerStream()
+	c.registerUsers()
 }
 
 // OneGroup is the group in a path.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/web"
@@ -97,26 +96,4 @@ func (c *Controller) mine(ctx context.Context, in *mineInput) (*Answer[web.Page[
 		func(before string, limit int) ([]group.Membership, error) {
 			return c.service.ListMine(ctx, caller, before, limit)
 		})
-}
-
-type disconnectInput struct {
-	Once
-	UserID string `path:"userId" doc:"user id"`
-}
-
-// disconnect closes a user's sockets: there is no more to it than asking.
-func (c *Controller) disconnect(ctx context.Context, in *disconnectInput) (*Nothing, error) {
-	if !web.Caller(ctx).Admin {
-		return nil, errBackEndsOnly
-	}
-	if !dto.ValidUserID(in.UserID) {
-		return nil, fault.Validation(fault.Field{Field: "userId", Message: "is not a user id"})
-	}
-	err := c.service.Repeatable(in.once(ctx), web.Caller(ctx), "disconnect "+in.UserID, func() error {
-		if err := c.users.DisconnectUser(ctx, in.UserID); err != nil {
-			return fault.ErrUnavailable.WithMessage("not every node could be told; try again").WithCause(err)
-		}
-		return nil
-	})
-	return nothing(err)
 }

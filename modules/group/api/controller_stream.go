@@ -54,11 +54,6 @@ func (c *Controller) registerStream() {
 	register(c, operation(http.MethodGet, "/groups/{groupId}/presence", "get-presence",
 		"List who is online or reconnecting, and who was lately", http.StatusOK,
 		hidden, outside, "400 bad_request", "422 validation_failed"), c.presence)
-
-	op := operation(http.MethodPost, "/users/{userId}/disconnect", "disconnect-user",
-		"Close all sockets of a user on every node; for back ends only", http.StatusNoContent, "403 forbidden")
-	op.Tags = []string{"users"}
-	register(c, op, c.disconnect)
 }
 
 func (c *Controller) events(ctx context.Context, in *eventsInput) (*Answer[EventPage], error) {

@@ -30,10 +30,16 @@ type endpoint struct {
 	*servicetest.Bench
 	handler      http.Handler
 	disconnected []string
+	revoked      []string // user and instant
 }
 
 func (d *endpoint) DisconnectUser(_ context.Context, userID string) error {
 	d.disconnected = append(d.disconnected, userID)
+	return nil
+}
+
+func (d *endpoint) Revoke(_ context.Context, userID string, before time.Time) error {
+	d.revoked = append(d.revoked, userID+" "+before.UTC().Format(time.RFC3339))
 	return nil
 }
 
@@ -51,7 +57,7 @@ func newEndpoint(t *testing.T, presence ...group.PresenceKeeper) *endpoint {
 	engine := gin.New()
 	routes := web.New(engine, web.Config{}, verifier.Verify, slog.New(slog.DiscardHandler))
 	routes.Own(engine)
-	api.NewController(d.Service, d).Register(routes)
+	api.NewController(d.Service, d, d).Register(routes)
 	d.handler = engine
 	return d
 }
@@ -181,6 +187,9 @@ func TestHTTP(t *testing.T) {
 		{alice, "POST", path + "/leave", "", `409 "code":"owner_must_transfer"`},
 		{bob, "POST", "/users/alice/disconnect", "", `403 "code":"forbidden"`},
 		{back, "POST", "/users/alice/disconnect", "", `204 `},
+		{bob, "POST", "/users/alice/revoke", "", `403 "code":"forbidden"`},
+		{back, "POST", "/users/alice/revoke", `{"before":"2020-01-01T00:00:00Z"}`, `204 `},
+		{back, "POST", "/users/alice/revoke", `{"before":"9020-01-01T00:00:00Z"}`, `422 "field":"before"`},
 		{back, "DELETE", path, "", `204 `},
 		{alice, "GET", path, "", `404 "code":"not_found"`},
 		{alice, "GET", path + "/events", "", `404 "code":"not_found"`},
@@ -193,6 +202,9 @@ func TestHTTP(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff([]string{"alice"}, d.disconnected); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"alice 2020-01-01T00:00:00Z"}, d.revoked); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -319,7 +331,7 @@ func TestHTTPDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 35 {
+	if operations != 36 {
 		t.Errorf("%d operations", operations)
 	}
 	join := doc.Paths["/v1/groups/{groupId}/join"]["post"].Responses

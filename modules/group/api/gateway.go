@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"encoding/json"
+	"time"
 
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
@@ -57,6 +59,8 @@ func (g *Gateway) Handlers() []socket.Handler {
 		socket.On("group:signal", g.signal),
 		socket.On("group:read", g.read),
 		socket.On("presence:set", g.setPresence),
+		socket.On("auth", g.renew),
+		socket.OnExpiring(g.expiring),
 		socket.OnDisconnect(g.gone),
 	)
 }
@@ -185,6 +189,36 @@ func (g *Gateway) setPresence(ctx context.Context, s *socket.Socket, req dto.Cha
 	return done{}, g.service.SetPresence(ctx, s.Identity(), req.GroupID, following, req.Body)
 }
 
+// renewed is when the socket's new token expires.
+type renewed struct {
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// renew gives a socket another token. A back end whose new token is a user's loses its
+// subscriptions: it may not be a member of those groups.
+func (g *Gateway) renew(ctx context.Context, s *socket.Socket, req dto.AuthRequest) (renewed, error) {
+	if err := req.Check(); err != nil {
+		return renewed{}, err
+	}
+	before := s.Identity()
+	now, err := s.Renew(ctx, req.Token)
+	if err != nil {
+		return renewed{}, err
+	}
+	if before.Admin != now.Admin {
+		g.feed.Drop(g.follower(s), group.EndResync)
+	}
+	return renewed{ExpiresAt: now.Expires.UTC()}, nil
+}
+
+// expiring tells a client that it needs a new token.
+func (g *Gateway) expiring(s *socket.Socket, expires time.Time) {
+	data, err := json.Marshal(renewed{ExpiresAt: expires.UTC()})
+	if err == nil {
+		_ = socket.ForModule(g.own, s).Emit(group.EventExpiring, data) // it fails for a name of another module alone
+	}
+}
+
 func (g *Gateway) gone(s *socket.Socket, reason engine.Reason) {
 	g.feed.Drop(g.follower(s), endOf(reason))
 }
@@ -194,7 +228,7 @@ func endOf(reason engine.Reason) string {
 	switch reason {
 	case engine.Drained:
 		return group.EndDrained
-	case engine.Expired, engine.Disconnected:
+	case engine.Expired, engine.Revoked, engine.Disconnected:
 		return group.EndExpired
 	default:
 		return group.EndDropped

@@ -3,13 +3,14 @@ package api
 import (
 	"go.uber.org/fx"
 
+	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/feed"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Module wants a *group.Service, a *feed.Feed, a *socket.Emitter and what
+// Module wants a *group.Service, a *feed.Feed, a *socket.Emitter, *auth.Revocations and what
 // group.Module provides. It provides [*Controller], and [*Gateway] with its
 // handlers.
 var Module = fx.Module("group/api", fx.Provide(
@@ -28,6 +29,6 @@ type gatewayParams struct {
 
 func provideGateway(p gatewayParams) *Gateway { return NewGateway(p.Service, p.Feed, p.Own) }
 
-func provideController(s *group.Service, out *socket.Emitter) *Controller {
-	return NewController(s, out)
+func provideController(s *group.Service, out *socket.Emitter, revoked *auth.Revocations) *Controller {
+	return NewController(s, out, revoked)
 }

@@ -24,6 +24,7 @@ const (
 	ServerDisconnect                   // the server removed the client from the namespace
 	RateLimited                        // the client went on with requests beyond its limits
 	Flooded                            // the client sent too many control packets
+	Revoked                            // the client's token was revoked
 )
 
 // reasons holds the text of each reason, which is Socket.IO's where it has one, and
@@ -49,6 +50,7 @@ var reasons = [...]struct {
 	ClientDisconnect: {"client namespace disconnect", websocket.CloseNormalClosure},
 	ServerDisconnect: {"server namespace disconnect", websocket.CloseNormalClosure},
 	RateLimited:      {"rate limited", 4005},
+	Revoked:          {"token revoked", 4006},
 	Flooded:          {"too many control packets", websocket.ClosePolicyViolation},
 }
 

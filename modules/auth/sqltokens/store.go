@@ -1,0 +1,90 @@
+// Package sqltokens keeps revocations of tokens in SQL.
+package sqltokens
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/database"
+)
+
+// overlap is how far back a reader asks again. A revocation is stored at an earlier
+// instant than it is committed; a statement takes five seconds at most.
+const overlap = 10 * time.Second
+
+// Store keeps revocations. Its methods may be called concurrently.
+type Store struct {
+	db                   *database.DB
+	revoke, list, forget string
+}
+
+var _ auth.RevocationStore = (*Store)(nil)
+
+// New returns a store in db.
+func New(db *database.DB) *Store {
+	now := db.Dialect().Now()
+	return &Store{
+		db: db,
+		revoke: `INSERT INTO revocations (user_id, before_at, at) VALUES ($1, $2, ` + now + `)
+			ON CONFLICT (user_id) DO UPDATE SET before_at = excluded.before_at, at = excluded.at
+			WHERE revocations.before_at < excluded.before_at`,
+		list: `SELECT user_id, before_at, at FROM revocations WHERE at >= $1
+			UNION ALL SELECT '', 0, ` + now, // a last row with the time of the question
+		forget: `DELETE FROM revocations WHERE at < ` + now + ` - $1`,
+	}
+}
+
+// Revoke implements [auth.RevocationStore].
+func (s *Store) Revoke(ctx context.Context, userID string, before time.Time) error {
+	return s.exec(ctx, "revoke tokens", s.revoke, userID, before.UnixMicro())
+}
+
+// Forget implements [auth.RevocationStore].
+func (s *Store) Forget(ctx context.Context, age time.Duration) error {
+	return s.exec(ctx, "forget revocations", s.forget, age.Microseconds())
+}
+
+func (s *Store) exec(ctx context.Context, what, query string, args ...any) error {
+	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		_, err := q.ExecContext(ctx, query, args...)
+		return err
+	})
+	return failed(what, err)
+}
+
+// Revocations implements [auth.RevocationStore].
+func (s *Store) Revocations(ctx context.Context, since time.Time) (list []auth.Revocation, next time.Time, err error) {
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		list = nil
+		rows, err := q.QueryContext(ctx, s.list, since.UnixMicro())
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }() // rows.Err reports errors
+		for rows.Next() {
+			var (
+				userID     string
+				before, at int64
+			)
+			if err := rows.Scan(&userID, &before, &at); err != nil {
+				return err
+			}
+			if userID == "" {
+				next = time.UnixMicro(at).Add(-overlap)
+				continue
+			}
+			list = append(list, auth.Revocation{UserID: userID, Before: time.UnixMicro(before), At: time.UnixMicro(at)})
+		}
+		return rows.Err()
+	})
+	return list, next, failed("read revocations", err)
+}
+
+func failed(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

@@ -1,0 +1,88 @@
+package sqltokens_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/internal/childtest"
+	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/modules/auth/sqltokens"
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/fault"
+)
+
+func TestMain(m *testing.M) { childtest.VerifyMain(m) }
+
+func open(t *testing.T, url string) *database.DB {
+	t.Helper()
+	db, err := database.Open(database.Config{URL: url}, t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Stop(context.Background()) })
+	return db
+}
+
+func TestSQLite(t *testing.T) {
+	t.Parallel()
+	testStore(t, open(t, ""))
+}
+
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	testStore(t, open(t, pgtest.Start(t).NewDatabase(t)))
+}
+
+func testStore(t *testing.T, db *database.DB) {
+	s, ctx := sqltokens.New(db), t.Context()
+	revoke := func(user string, before int64) {
+		t.Helper()
+		if err := s.Revoke(ctx, user, time.UnixMicro(before)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := func(since time.Time) map[string]int64 {
+		t.Helper()
+		list, next, err := s.Revocations(ctx, since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if age := time.Since(next); age < 5*time.Second || age > time.Minute { // so that late commits are seen
+			t.Errorf("to be asked again since %s ago", age)
+		}
+		found := make(map[string]int64)
+		for _, r := range list {
+			found[r.UserID] = r.Before.UnixMicro()
+		}
+		return found
+	}
+	revoke("alice", 5)
+	revoke("alice", 9)
+	revoke("alice", 7)
+	revoke("bob", 3)
+	if got := all(time.Time{}); len(got) != 2 || got["alice"] != 9 || got["bob"] != 3 {
+		t.Errorf("revoked: %v", got)
+	}
+	if got := all(time.Now().Add(time.Hour)); len(got) != 0 {
+		t.Errorf("revoked in an hour: %v", got)
+	}
+	if err := s.Forget(ctx, time.Hour); err != nil || len(all(time.Time{})) != 2 {
+		t.Errorf("forgotten too early: %v", err)
+	}
+	if err := s.Forget(ctx, -time.Hour); err != nil || len(all(time.Time{})) != 0 {
+		t.Errorf("not forgotten: %v", err)
+	}
+	if err := db.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := s.Revocations(ctx, time.Time{})
+	if !errors.Is(err, fault.ErrUnavailable) || !errors.Is(s.Revoke(ctx, "alice", time.Now()), fault.ErrUnavailable) {
+		t.Errorf("without a database: %v", err)
+	}
+}
