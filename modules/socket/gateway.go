@@ -120,6 +120,7 @@ func New(cfg Config, deps Deps, list ...Handler) (*Gateway, error) {
 		WebSocket:    slices.Contains(cfg.Transports, TransportWebSocket),
 		Origins:      allowed,
 		Cookie:       cfg.Cookie,
+		Reconnect:    reconnectFrame,
 		Node:         g.nodes.Node(),
 		Forward:      g.forward.Forward,
 	}, g.accept, g.log)
@@ -147,8 +148,9 @@ func (g *Gateway) Start(ctx context.Context) error {
 }
 
 // Drain refuses new connections and closes the open ones, spread over the time
-// until ctx's deadline. Clients reconnect by themselves, to another node. It returns
-// when all are closed, or with ctx's error.
+// until ctx's deadline. It tells plain clients when to come back, to another node;
+// Socket.IO clients choose a time by themselves. It returns when all are closed, or
+// with ctx's error.
 func (g *Gateway) Drain(ctx context.Context) error {
 	g.forward.Stop()
 	return g.engine.Drain(ctx)
@@ -156,7 +158,7 @@ func (g *Gateway) Drain(ctx context.Context) error {
 
 // CloseAll closes the open connections at once. Clients reconnect by themselves. The
 // gateway goes on to accept connections.
-func (g *Gateway) CloseAll() { g.engine.CloseAll(engine.Drained) }
+func (g *Gateway) CloseAll() { g.engine.CloseAll() }
 
 // Stop closes all connections and waits for their handlers until ctx ends. A
 // stopped gateway cannot be started again.

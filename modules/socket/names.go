@@ -21,6 +21,9 @@ var names = adapter.Names{
 // it.
 const eventDisconnect = "socket:disconnect"
 
+// eventReconnect tells a plain client when to come back to another node.
+const eventReconnect = "socket:reconnect"
+
 func userRoom(userID string) string { return "user:" + userID }
 
 // Rooms of this node alone: of one socket, and of all sockets of a namespace.

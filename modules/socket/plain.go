@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -33,6 +35,13 @@ func (plainCodec) Event(env adapter.Envelope) *engine.Frame {
 	}
 	head, body, tail := packet.MessageParts(env.Event, data)
 	return engine.Plain.Frame(head, body, tail)
+}
+
+// reconnectFrame tells a client to come back after a time. The event does not go to
+// Socket.IO clients: their programs may listen to all events.
+func reconnectFrame(after time.Duration) *engine.Frame {
+	data := strconv.AppendInt([]byte(`{"after":`), after.Milliseconds(), 10)
+	return plainCodec{}.Event(adapter.Envelope{Event: eventReconnect, Data: append(data, '}')})
 }
 
 func (plain) name() string                              { return "plain" }

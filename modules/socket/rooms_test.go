@@ -2,6 +2,7 @@ package socket_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -176,7 +177,17 @@ func TestDrainClosesTheTransportOnly(t *testing.T) {
 		defer cancel()
 		drained <- n.Drain(ctx)
 	}()
-	io.wantClosed(websocket.CloseNoStatusReceived)
+	io.wantClosed(websocket.CloseNoStatusReceived) // without an event: the program would not know it
+	var hint struct {
+		Event string
+		Data  struct{ After *int }
+	}
+	if err := json.Unmarshal([]byte(plain.read()), &hint); err != nil {
+		t.Fatal(err)
+	}
+	if after := hint.Data.After; hint.Event != "socket:reconnect" || after == nil || *after < 0 || *after >= 1000 {
+		t.Errorf("told %+v before the end", hint)
+	}
 	plain.wantClosed(4001)
 	if err := receive(t, drained); err != nil {
 		t.Error(err)

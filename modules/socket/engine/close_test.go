@@ -209,12 +209,54 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestReconnect tells plain clients random times within the span for their number.
+func TestReconnect(t *testing.T) {
+	t.Parallel()
+	for clients, want := range map[int]time.Duration{
+		1: time.Second, 1_000: time.Second, 10_000: 10 * time.Second, 100_000: 30 * time.Second,
+	} {
+		if got := comeBackSpan(clients); got != want {
+			t.Errorf("%d clients come back within %v, want %v", clients, got, want)
+		}
+	}
+	s := start(t, Config{Reconnect: func(after time.Duration) *Frame {
+		return Plain.Frame([]byte(after.String()))
+	}})
+	const clients = 20
+	var told [clients]*websocket.Conn
+	for i := range told {
+		told[i], _ = s.dial(t, Plain)
+	}
+	engineIO, _ := s.dial(t, EngineIO)
+	go s.CloseAll()
+	if messages, _ := readToEnd(t, engineIO); messages != nil {
+		t.Errorf("an Engine.IO client was told %q", messages)
+	}
+	times := make(map[string]bool)
+	for _, ws := range told {
+		_ = ws.SetReadDeadline(time.Now().Add(patience))
+		_, message, err := ws.ReadMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := time.ParseDuration(string(message))
+		if err != nil || after < 0 || after >= time.Second {
+			t.Errorf("told to come back after %v (%v)", after, err)
+		}
+		times[string(message)] = true
+		wantCode(t, ws, 4001)
+	}
+	if len(times) < clients/2 {
+		t.Errorf("%d clients were told %d different times", clients, len(times))
+	}
+}
+
 func TestCloseAll(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{})
 	plain, r1 := s.dial(t, Plain)
 	engineIO, r2 := s.dial(t, EngineIO)
-	s.CloseAll(Drained)
+	s.CloseAll()
 	wantCode(t, plain, 4001)
 	wantCode(t, engineIO, websocket.CloseNoStatusReceived)
 	r1.wantClosed(t, Drained)

@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +24,10 @@ type Config struct {
 	WebSocket    bool          // Engine.IO clients may use WebSockets
 	Origins      origins.List  // allowed browser origins
 	Cookie       string        // name of a cookie with a polling session's id; empty: none
+
+	// Reconnect returns the frame that tells a plain client to come back after a
+	// time, because the node stops. Nil: clients are not told.
+	Reconnect func(after time.Duration) *Frame
 
 	// Node begins the ids of polling sessions. It has [NodeLength] characters of
 	// base64url, or none.
@@ -130,65 +132,6 @@ func (e *Engine) openPacket(sid string, upgrade bool) []byte {
 	}
 	return fmt.Appendf(nil, `0{"sid":"%s","upgrades":[%s],"pingInterval":%d,"pingTimeout":%d,"maxPayload":%d}`,
 		sid, upgrades, e.cfg.PingInterval.Milliseconds(), e.cfg.PingTimeout.Milliseconds(), e.cfg.MaxFrame)
-}
-
-const (
-	drainPace = 10 * time.Millisecond // longest time between two closes of a drain
-	drainSpan = 5 * time.Second       // longest time over which a drain spreads its closes
-)
-
-// Drain refuses new connections and closes the open ones as [Drained]. It spreads
-// the closes over at most half of the time until ctx's deadline, so that clients
-// do not all reconnect at once. It returns when all connections are gone and no
-// receiver will be called any more. When ctx ends, it cuts the remaining
-// connections and returns ctx's error. A drained engine cannot be used again.
-func (e *Engine) Drain(ctx context.Context) error {
-	conns := e.beginDrain()
-	span := min(drainSpan, drainPace*time.Duration(len(conns)))
-	if deadline, ok := ctx.Deadline(); ok {
-		span = min(span, time.Until(deadline)/2)
-	}
-	began := time.Now()
-	for i, c := range conns {
-		next := began.Add(span * time.Duration(i) / time.Duration(len(conns)))
-		select {
-		case <-time.After(time.Until(next)):
-		case <-ctx.Done():
-		}
-		c.Close(Drained)
-	}
-	select {
-	case <-e.empty:
-		e.poller.wait()
-		return e.upgrader.readers.Finish(ctx)
-	case <-ctx.Done():
-	}
-	for _, c := range conns {
-		c.cut(Drained)
-	}
-	_ = e.upgrader.readers.Finish(ctx) // they end with their connections
-	return ctx.Err()
-}
-
-// CloseAll closes the open connections at once, and goes on to accept new ones.
-func (e *Engine) CloseAll(reason Reason) {
-	e.mu.Lock()
-	conns := slices.Collect(maps.Keys(e.conns))
-	e.mu.Unlock()
-	for _, c := range conns {
-		c.Close(reason)
-	}
-}
-
-// beginDrain makes add refuse connections and returns the present ones.
-func (e *Engine) beginDrain() []*Conn {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.draining && len(e.conns) == 0 {
-		e.drainedLocked()
-	}
-	e.draining = true
-	return slices.Collect(maps.Keys(e.conns))
 }
 
 // Len returns the number of connections, including those being opened or closed.
