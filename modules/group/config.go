@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/internal/bounds"
+	"github.com/moim-live/moim/modules/limit"
 )
 
 // Config is what an operator sets about groups. The zero value means the
@@ -12,8 +13,9 @@ import (
 type Config struct {
 	PresenceGrace  time.Duration `key:"presence.grace" help:"how long a member without a socket stays reconnecting before going offline"`
 	PresenceWindow time.Duration `key:"presence.window" help:"how long presence changes are collected before they are sent"`
-	RetentionCount int           `key:"retention.count" help:"minimum number of events to keep for each group"`
-	RetentionAge   time.Duration `key:"retention.age" help:"minimum time to keep each event"`
+	RetentionCount int           `key:"retention.count" help:"minimum number of events to keep for each group, within retention.bytes"`
+	RetentionAge   time.Duration `key:"retention.age" help:"minimum time to keep each event, within retention.bytes"`
+	RetentionBytes limit.Size    `key:"retention.bytes" help:"bytes of events that a group's log may have, such as 64MiB: the oldest are removed, whatever their number and age; 0: no bound"`
 	Add            string        `key:"add" help:"what happens when an admin adds users to a group: invite asks them first, direct adds them at once"`
 	DeletedKeep    time.Duration `key:"deleted.keep" help:"how long the rows of a deleted group are kept"`
 	LimitOwned     int           `key:"limit.owned" help:"groups that a user may own or have created; back ends are exempt"`
@@ -30,6 +32,9 @@ const (
 // minRetentionAge is how long clients can count on an event.
 const minRetentionAge = 24 * time.Hour
 
+// minRetentionBytes is room for the largest events that clients may page through.
+const minRetentionBytes = 1 << 20
+
 // MinDeletedKeep is how long the feed may still read a deleted group's log.
 const MinDeletedKeep = 24 * time.Hour
 
@@ -39,6 +44,7 @@ func (c Config) WithDefaults() Config {
 	orDefault(&c.PresenceWindow, 200*time.Millisecond)
 	orDefault(&c.RetentionCount, 10_000)
 	orDefault(&c.RetentionAge, 720*time.Hour)
+	orDefault(&c.RetentionBytes, 64<<20)
 	orDefault(&c.Add, AddInvite)
 	orDefault(&c.DeletedKeep, MinDeletedKeep)
 	orDefault(&c.LimitOwned, 1_000)
@@ -57,12 +63,16 @@ func orDefault[T comparable](v *T, def T) {
 // Validate reports every value out of bounds. Call it on a configuration with
 // its defaults.
 func (c Config) Validate() error {
-	var add error
+	var add, bytes error
 	if c.Add != AddInvite && c.Add != AddDirect {
 		add = errors.New("group.add: must be invite or direct")
 	}
+	if c.RetentionBytes != limit.NoSize {
+		bytes = bounds.Check("group.retention.bytes", c.RetentionBytes, minRetentionBytes, 1<<40)
+	}
 	return errors.Join(
 		add,
+		bytes,
 		bounds.Check("group.presence.grace", c.PresenceGrace, 0, time.Hour),
 		bounds.Check("group.presence.window", c.PresenceWindow, 0, 10*time.Second),
 		bounds.Check("group.retention.count", c.RetentionCount, 1, 100_000_000),

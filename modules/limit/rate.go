@@ -2,7 +2,6 @@ package limit
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -37,12 +36,6 @@ var periods = []struct {
 	length time.Duration
 }{{"s", time.Second}, {"min", time.Minute}, {"h", time.Hour}}
 
-// sizes are the units of bytes, the largest first.
-var sizes = []struct {
-	text  string
-	bytes int64
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
-
 var (
 	errNumber = errors.New("must be a whole number; 0 for no limit")
 	errRate   = errors.New("must be a rate such as 50/s or 50/s, burst 200, per s, min or h; 0 for no limit")
@@ -57,19 +50,6 @@ const maxNumber = 1 << 40
 func parseNumber(text string) (int64, bool) {
 	n, err := strconv.ParseInt(strings.ReplaceAll(strings.TrimSpace(text), ",", ""), 10, 64)
 	return n, err == nil && n > 0 && n <= maxNumber
-}
-
-// parseBytes reads a size such as 256 KiB or 1000.
-func parseBytes(text string) (int64, bool) {
-	text, unit := strings.TrimSpace(text), int64(1)
-	for _, size := range sizes {
-		if number, has := strings.CutSuffix(text, size.text); has {
-			text, unit = number, size.bytes
-			break
-		}
-	}
-	n, ok := parseNumber(text)
-	return n * unit, ok && n <= maxNumber/unit
 }
 
 // parseRate reads a rate whose numbers parse reads.
@@ -116,15 +96,6 @@ func (r Rate) text(format func(int64) string) string {
 }
 
 func formatNumber(n int64) string { return strconv.FormatInt(n, 10) }
-
-func formatBytes(n int64) string {
-	for _, size := range sizes {
-		if n >= size.bytes && n%size.bytes == 0 {
-			return fmt.Sprintf("%d %s", n/size.bytes, size.text)
-		}
-	}
-	return formatNumber(n)
-}
 
 // String returns the rate as the configuration writes it.
 func (r Rate) String() string { return r.text(formatNumber) }

@@ -66,6 +66,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"UserListing":          testUserListing,
 		"TextNobodyCanStore":   testUnstorable,
 		"LogIsTrimmed":         testTrim,
+		"LogIsTrimmedByBytes":  testTrimBytes,
 		"WhatIsOverExpires":    testExpire,
 		"WhatIsOverMakesRoom":  testRemoveOver,
 		"ReadMarks":            testMarks,

@@ -1,6 +1,8 @@
 package grouptest
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,4 +60,68 @@ func testTrim(t *testing.T, s Store) {
 		}
 	}
 	withoutHoles(t, change(t, s, long.ID, post(ctx, 50)), 50)
+}
+
+// testTrimBytes fills a log with large events. Its oldest go, however few and young
+// they are, and no more of them than the bound asks for.
+func testTrimBytes(t *testing.T, s Store) {
+	ctx := t.Context()
+	large, small, deleted := create(t, s), create(t, s), create(t, s)
+	const size, bound = 10_000, 200_000
+	postLarge := func(tx group.Tx) error {
+		_, err := tx.Append(ctx, group.MessagePosted, "alice", strings.Repeat("x", size))
+		return err
+	}
+	fill := func(groupID string, n int, fn func(group.Tx) error) {
+		t.Helper()
+		for range n {
+			change(t, s, groupID, fn)
+		}
+	}
+	fill(large.ID, 39, postLarge)
+	fill(small.ID, 39, post(ctx, 1))
+	fill(deleted.ID, 39, postLarge)
+	change(t, s, deleted.ID, func(tx group.Tx) error {
+		_, err := tx.Append(ctx, group.GroupDeleted, "alice", struct{}{})
+		return errors.Join(tx.Delete(ctx), err)
+	})
+	kept := func(groupID string, bytes int64) int {
+		t.Helper()
+		sweep(t, s, upkeep.Retention{Count: 1000, Age: time.Hour, Bytes: bytes})
+		next := read(t, s, groupID, 0, 0).First
+		for n := 0; ; {
+			page := read(t, s, groupID, next-1, 10)
+			for _, e := range page.Events {
+				if e.Version != next {
+					t.Fatalf("version %d follows %d", e.Version, next-1)
+				}
+				n, next = n+1, next+1
+			}
+			if len(page.Events) < 10 {
+				if next != page.Group.Version+1 {
+					t.Errorf("the log ends at %d instead of %d", next-1, page.Group.Version)
+				}
+				return n
+			}
+		}
+	}
+	if n := kept(large.ID, 0); n != 40 {
+		t.Errorf("without a bound, %d events are left of 40", n)
+	}
+	fit := bound / size
+	for _, what := range []string{"the first time", "after more events", "after more events again"} {
+		if n := kept(large.ID, bound); n >= fit || n < fit*3/4 {
+			t.Errorf("%s: %d events of %d bytes are left of %d that fit", what, n, size, fit)
+		}
+		fill(large.ID, 7, postLarge)
+	}
+	if n := kept(small.ID, bound); n != 40 {
+		t.Errorf("%d small events are left of 40", n)
+	}
+	if n := kept(deleted.ID, bound); n != 41 {
+		t.Errorf("%d events of a deleted group are left of 41", n)
+	}
+	if n := kept(large.ID, 1); n != 1 {
+		t.Errorf("with a bound of a byte, %d events are left, want the last one", n)
+	}
 }

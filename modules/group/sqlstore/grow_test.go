@@ -231,7 +231,7 @@ func postOf(ctx context.Context) func(group.Tx) error {
 var (
 	searches  = []string{"xyzzy", "quokka", "study", "모임", "room of", "vintage", "q"}
 	errRefuse = errors.New("refuse")
-	maxKeep   = upkeep.Retention{Count: 10_000_000, Age: 1000 * time.Hour}
+	maxKeep   = upkeep.Retention{Count: 10_000_000, Age: 1000 * time.Hour, Bytes: 512 << 20}
 )
 
 // joining adds users, as the service does when somebody joins or is added.

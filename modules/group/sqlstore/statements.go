@@ -32,6 +32,7 @@ type statements struct {
 	setInvitations                                              bulk
 	relay, waits                                                string
 	sweep                                                       sweepStatements
+	bytes                                                       byteStatements
 	published                                                   bulk
 }
 
@@ -126,6 +127,7 @@ func newStatements(d database.Dialect) statements {
 		setInvitations: setInvitations(),
 
 		sweep: newSweepStatements(d),
+		bytes: newByteStatements(d),
 
 		relay: relayStatement(d),
 		waits: `SELECT COALESCE((SELECT MIN(created_at) FROM outbox) < (SELECT ` + now + `) - $1, FALSE)`,

@@ -23,6 +23,7 @@ func TestPostgres(t *testing.T) {
 	})
 	t.Run("HeldRelay", func(t *testing.T) { t.Parallel(); testHeldRelay(t) })
 	t.Run("HeldExpire", func(t *testing.T) { t.Parallel(); testHeldExpire(t) })
+	t.Run("HeldReplace", func(t *testing.T) { t.Parallel(); testHeldReplace(t) })
 	t.Run("TwoNodes", func(t *testing.T) { t.Parallel(); testTwoNodes(t) })
 	t.Run("BusyGroup", func(t *testing.T) { t.Parallel(); testBusyGroup(t) })
 }

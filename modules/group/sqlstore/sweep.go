@@ -31,12 +31,12 @@ const (
 // sweepStatements find what a sweep has to do. A group is due at heads.due_at: after
 // each event, and later when its oldest event or the whole group may be removed.
 type sweepStatements struct {
-	lease        string // makes node $1 the one that sweeps, with a retention of $2 events, $3 microseconds, and $4 of deleted groups
+	lease        string // makes node $1 the one that sweeps, with a retention of $2 events, $3 microseconds, $4 of deleted groups, and $5 bytes
 	rearm, armed string // make groups after $1 due; store how far that went
 	take         string // takes at most $1 due groups: they are due no longer
-	look         string // reads the groups $1, and the oldest event of logs with more than $2 events
+	look         string // reads the groups $1, and the oldest event of logs that may have more than $2 events or $3 bytes
 	due          string // sets when groups are due, from a JSON object
-	trimmable    string
+	oldest       string // reads at most $4 events of group $1 after version $2 up to $3: whether they are at most version $5 and older than $6 microseconds
 	trim         string
 	forget       []forgetStatement
 	forgetGroup  string
@@ -48,9 +48,12 @@ func newSweepStatements(d database.Dialect) sweepStatements {
 	if d == database.Postgres {
 		each = `jsonb_each_text(CAST($1 AS jsonb))`
 	}
+	large := mayExceed("$3")
+	long := `g.deleted_at IS NULL AND (g.version > $2 OR ` + large + `)`
 	return sweepStatements{
 		lease: fmt.Sprintf(`UPDATE sweeps SET holder = $1, until = %s + %d,
-			rearm_after = CASE WHEN count <> $2 OR age <> $3 OR kept <> $4 THEN '' ELSE rearm_after END, count = $2, age = $3, kept = $4
+			rearm_after = CASE WHEN count <> $2 OR age <> $3 OR kept <> $4 OR bytes <> $5 THEN '' ELSE rearm_after END,
+			count = $2, age = $3, kept = $4, bytes = $5
 			WHERE until < (SELECT %[1]s) OR holder = $1 RETURNING rearm_after`, now, sweepLease.Microseconds()),
 		rearm: fmt.Sprintf(`UPDATE heads SET due_at = %s WHERE group_id > $1 AND group_id <=
 			(SELECT MAX(group_id) FROM (SELECT group_id FROM heads WHERE group_id > $1 ORDER BY group_id LIMIT %d) h) RETURNING group_id`, now, rearmBatch),
@@ -59,13 +62,12 @@ func newSweepStatements(d database.Dialect) sweepStatements {
 		take: `UPDATE heads SET due_at = NULL WHERE ` + oneOf(d, "group_id", `FROM heads WHERE due_at <= (SELECT `+now+`) ORDER BY due_at LIMIT $1`) +
 			` RETURNING group_id`,
 		look: `SELECT g.id, g.version, g.deleted_at, g.deleted_at IS NOT NULL AND EXISTS (SELECT 1 FROM members WHERE group_id = g.id AND live = TRUE), (SELECT ` + now + `),
-			CASE WHEN g.version > $2 AND g.deleted_at IS NULL THEN (SELECT version FROM events WHERE group_id = g.id ORDER BY version LIMIT 1) END,
-			CASE WHEN g.version > $2 AND g.deleted_at IS NULL THEN (SELECT at FROM events WHERE group_id = g.id ORDER BY version LIMIT 1) END
-			FROM groups g WHERE g.id` + asked{d, "$1", false}.is(),
+			` + large + `, CASE WHEN ` + long + ` THEN (SELECT version FROM events WHERE group_id = g.id ORDER BY version LIMIT 1) END,
+			CASE WHEN ` + long + ` THEN (SELECT at FROM events WHERE group_id = g.id ORDER BY version LIMIT 1) END
+			FROM groups g JOIN heads h ON h.group_id = g.id WHERE g.id` + asked{d, "$1", false}.is(),
 		due: `UPDATE heads SET due_at = CAST(d.value AS BIGINT) FROM ` + each + ` d WHERE heads.group_id = d.key`,
-		trimmable: `SELECT COALESCE(MAX(version), 0), COUNT(*) FROM (
-			SELECT version, at FROM events WHERE group_id = $1 AND version > $2 AND version <= $3 ORDER BY version LIMIT $5) e
-			WHERE at < (SELECT ` + now + `) - $4`,
+		oldest: `SELECT version, version <= $5 AND at < (SELECT ` + now + `) - $6, ` + eventBytes + `
+			FROM events WHERE group_id = $1 AND version > $2 AND version <= $3 ORDER BY version LIMIT $4`,
 		trim:        `DELETE FROM events WHERE group_id = $1 AND version > $2 AND version <= $3`,
 		forget:      forgetStatements(),
 		forgetGroup: `DELETE FROM groups WHERE id = $1`,
@@ -76,6 +78,8 @@ func newSweepStatements(d database.Dialect) sweepStatements {
 type duty struct {
 	groupID         string
 	first, last     int64 // the events to trim, if they are old enough
+	head            int64 // the last event, which is kept
+	large           bool  // the log may have too many bytes
 	deleted, forget bool
 }
 
@@ -96,7 +100,7 @@ func (s *Store) Trim(ctx context.Context, r upkeep.Retention, limit int) (more b
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		duties, more = nil, false
 		var rearm sql.NullString
-		err := q.QueryRowContext(ctx, s.sql.sweep.lease, s.node, r.Count, r.Age.Microseconds(), r.Deleted.Microseconds()).Scan(&rearm)
+		err := q.QueryRowContext(ctx, s.sql.sweep.lease, s.node, r.Count, r.Age.Microseconds(), r.Deleted.Microseconds(), r.Bytes).Scan(&rearm)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil // another node sweeps
 		}
@@ -177,17 +181,19 @@ func (s *Store) take(ctx context.Context, q database.Querier, r upkeep.Retention
 		return nil, 0, err
 	}
 	due := make(map[string]int64)
-	err = each(ctx, q, s.sql.sweep.look, args{list, r.Count}, func(scan scanner) error {
+	err = each(ctx, q, s.sql.sweep.look, args{list, r.Count, boundOf(r)}, func(scan scanner) error {
 		var (
 			d                    duty
-			version, now         int64
+			now                  int64
 			counted              bool
 			deleted, first, from sql.NullInt64
 		)
-		if err := scan(&d.groupID, &version, &deleted, &counted, &now, &first, &from); err != nil {
+		if err := scan(&d.groupID, &d.head, &deleted, &counted, &now, &d.large, &first, &from); err != nil {
 			return err
 		}
-		d.first, d.last, d.deleted = first.Int64, version-int64(r.Count), deleted.Valid
+		d.first, d.last, d.deleted = first.Int64, d.head-int64(r.Count), deleted.Valid
+		d.large = d.large && d.first < d.head
+		long := first.Valid && d.first <= d.last
 		forgotten, old := deleted.Int64+max(r.Deleted, group.MinDeletedKeep).Microseconds(), from.Int64+r.Age.Microseconds()
 		switch {
 		case deleted.Valid:
@@ -195,12 +201,11 @@ func (s *Store) take(ctx context.Context, q database.Querier, r upkeep.Retention
 			if d.forget = forgotten <= now; d.forget || counted {
 				duties = append(duties, d)
 			}
-		case !first.Valid || first.Int64 > d.last: // the log is short enough
-		case old >= now:
-			due[d.groupID] = old + 1
-		default:
+		case d.large || long && old < now:
 			duties = append(duties, d)
 			due[d.groupID] = now + sweepRetry.Microseconds()
+		case long:
+			due[d.groupID] = old + 1
 		}
 		return nil
 	})

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,22 +40,61 @@ func inSteps(end time.Time, step func(rows int) (removed int, err error)) (done 
 	}
 }
 
-// trim removes a group's old events. Later versions have later times.
+// trim removes a group's oldest events: those that are old enough, and those that
+// are too many bytes.
 func (s *Store) trim(ctx context.Context, d duty, r upkeep.Retention, end time.Time) (done bool, err error) {
+	var excess int64 // in bytes
+	if d.large {
+		bytes, done, err := s.countEvents(ctx, d.groupID, end)
+		if !done || err != nil {
+			return false, err
+		}
+		excess = excessOf(bytes, r)
+	}
 	after := d.first - 1
-	return inSteps(end, func(rows int) (n int, err error) {
-		var last int64
-		err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-			err := q.QueryRowContext(ctx, s.sql.sweep.trimmable, d.groupID, after, d.last, r.Age.Microseconds(), rows).Scan(&last, &n)
-			if err != nil || n == 0 {
+	return inSteps(end, func(rows int) (int, error) {
+		var old oldest
+		err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) (err error) {
+			a := args{d.groupID, after, d.head - 1, rows, d.last, r.Age.Microseconds()}
+			if old, err = s.oldest(ctx, q, a, excess); err != nil || old.count == 0 {
 				return err
 			}
-			_, err = q.ExecContext(ctx, s.sql.sweep.trim, d.groupID, after, last)
+			_, err = q.ExecContext(ctx, s.sql.sweep.trim, d.groupID, after, old.last)
 			return err
 		})
-		after = max(after, last)
-		return n, err
+		after, excess = max(after, old.last), excess-old.bytes
+		return old.count, err
 	})
+}
+
+// oldest are the events that a step removes.
+type oldest struct {
+	count       int
+	last, bytes int64
+}
+
+// oldest reads which events can go: those that are old enough, and those that are the
+// first excess bytes. Later versions have later times, so the first that stays is
+// followed by no other.
+func (s *Store) oldest(ctx context.Context, q database.Querier, a args, excess int64) (o oldest, err error) {
+	err = each(ctx, q, s.sql.sweep.oldest, a, func(scan scanner) error {
+		var (
+			version, bytes int64
+			old            bool
+		)
+		err := scan(&version, &old, &bytes)
+		if err == nil && !old && o.bytes >= excess {
+			err = errFull
+		}
+		if err == nil {
+			o.count, o.last, o.bytes = o.count+1, version, o.bytes+bytes
+		}
+		return err
+	})
+	if errors.Is(err, errFull) {
+		err = nil
+	}
+	return o, err
 }
 
 // settle ends the counting of a deleted group's members.

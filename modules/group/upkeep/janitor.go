@@ -16,11 +16,14 @@ const (
 )
 
 // Retention says how much of a group's log is kept. An event is removed when
-// more than Count newer ones are there and it is older than Age. A group is removed
-// when it was deleted longer ago than Deleted, or [group.MinDeletedKeep] if that is more.
+// more than Count newer ones are there and it is older than Age. When the log has more
+// than Bytes, its oldest events are removed whatever their number and age, except the
+// last one. 0 is no bound. A group is removed when it was deleted longer ago than
+// Deleted, or [group.MinDeletedKeep] if that is more.
 type Retention struct {
 	Count   int
 	Age     time.Duration
+	Bytes   int64
 	Deleted time.Duration
 }
 
@@ -53,7 +56,7 @@ type Janitor struct {
 func NewJanitor(cfg group.Config, store Trimmer, log *slog.Logger) *Janitor {
 	cfg = cfg.WithDefaults()
 	return &Janitor{
-		retention: Retention{Count: cfg.RetentionCount, Age: cfg.RetentionAge, Deleted: cfg.DeletedKeep},
+		retention: Retention{Count: cfg.RetentionCount, Age: cfg.RetentionAge, Bytes: cfg.RetentionBytes.Bound(), Deleted: cfg.DeletedKeep},
 		store:     store,
 		log:       log,
 		tasks:     tasks.New(),
