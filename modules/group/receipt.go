@@ -20,8 +20,9 @@ import (
 const ReceiptAge = 24 * time.Hour
 
 // Receipt is the answer that a user got under an idempotency key. It is
-// committed together with its change. The receipt of an invite holds the
-// invite's code.
+// committed together with its change. It leaves out what a repeat of the request
+// brings again, because Request proves that it is the same. The receipt of an invite
+// holds the invite's code.
 type Receipt struct {
 	UserID  string
 	Key     string
@@ -56,9 +57,10 @@ type keyContext struct{}
 // something, under an idempotency key. An empty key is no key.
 //
 // The service carries out the user's first call under the key. For [ReceiptAge]
-// every other call under it, on any node, returns the first answer. A call that
-// asks for something else under the key returns ErrIdempotencyMismatch. A call
-// that fails leaves the key unused.
+// every other call under it, on any node, returns the first answer; if the first call
+// was an update that changed nothing, the group as it is. A call that asks for
+// something else under the key returns ErrIdempotencyMismatch. A call that fails
+// leaves the key unused.
 func WithKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, keyContext{}, key)
 }

@@ -203,15 +203,20 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.Crea
 		EndsAt:       req.EndsAt,
 		RemindBefore: req.RemindBefore,
 	}
-	request := asked{what: "create", with: req, answer: &g}
+	kept := g
+	kept.Description, kept.Attributes = "", nil // not into the receipt: a repeat brings the same
+	request := asked{what: "create", with: req, answer: &kept}
 	receipt, err := request.receipt(ctx, caller)
 	if err != nil {
 		return Group{}, err
 	}
 	created, events, err := s.repo.Create(ctx, g, newMember(caller.UserID, caller.Name, Owner, now), s.mayCreate(caller), receipt)
 	if err != nil {
-		err = s.settle(ctx, receipt, request, err)
-		return g, err
+		if err := s.settle(ctx, receipt, request, err); err != nil {
+			return Group{}, err
+		}
+		kept.Description, kept.Attributes = g.Description, g.Attributes
+		return kept, nil
 	}
 	s.announcer.Announce(events)
 	return created, nil
@@ -225,18 +230,21 @@ func (s *Service) Get(ctx context.Context, caller auth.Identity, groupID string)
 
 // Update applies a merge patch. revision, when not nil, is the revision that the
 // caller has read; Update returns ErrVersionConflict when the group has another.
-// A patch that changes nothing makes no event. It returns ErrGroupFull when the
-// capacity would fall below the number of members.
+// A patch that changes nothing makes no event. It returns ErrGroupFull when the capacity
+// would fall below the number of members.
 func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID string, revision *int64, req dto.UpdateRequest) (Group, error) {
 	req, err := req.Validate(s.cfg.LimitMembers, s.now())
 	if err != nil {
 		return Group{}, err
 	}
 	patch := req.Patch()
-	var g Group
-	request := asked{what: "update", with: []any{req, req.RemoveCapacity, req.RemoveEnd, revision}, answer: &g}
+	var (
+		g       Group  // before the change
+		updated *Group // nil if nothing changes: the receipt then keeps no group
+	)
+	request := asked{what: "update", with: []any{req, req.RemoveCapacity, req.RemoveEnd, revision}, answer: &updated}
 	err = s.change(ctx, actUpdate, caller, groupID, request, func(tx Tx, _ *Member) error {
-		g = tx.Group()
+		g, updated = tx.Group(), nil
 		if err := matches(g, revision); err != nil {
 			return err
 		}
@@ -259,10 +267,20 @@ func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID stri
 				return err
 			}
 		}
-		g = tx.Group()
+		changed := tx.Group()
+		updated = &changed
 		return nil
 	})
-	return g, err
+	switch {
+	case err != nil:
+		return Group{}, err
+	case updated != nil:
+		return *updated, nil
+	case g.ID != "":
+		return g, nil
+	default: // a repeat by a user who may no longer do this
+		return s.Get(ctx, caller, groupID)
+	}
 }
 
 // Delete deletes a group. revision is as in [Service.Update].

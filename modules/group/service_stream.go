@@ -45,10 +45,15 @@ func (s *Service) Post(ctx context.Context, caller auth.Identity, groupID string
 	var posted Event
 	err = s.change(ctx, actPost, caller, groupID, asked{"post", req, &posted}, func(tx Tx, _ *Member) (err error) {
 		posted, err = tx.Append(ctx, MessagePosted, caller.UserID, data)
+		posted.Data = nil // not into the receipt: a repeat brings the same
 		tx.MarkRead(caller.UserID)
 		return err
 	})
-	return posted, err
+	if err != nil {
+		return Event{}, err
+	}
+	posted.Data = data
+	return posted, nil
 }
 
 // SignalSource is the socket that sends a signal, if one does.
