@@ -27,6 +27,7 @@ type backendsParams struct {
 	Presence   *presence.Tracker
 	Adapter    *redismove.SocketPart `optional:"true"`
 	Bridge     *nodebridge.Bridge    `optional:"true"`
+	Group      *redismove.GroupPart  `optional:"true"`
 	Tier       *redismove.CachePart  `optional:"true"`
 }
 
@@ -44,6 +45,9 @@ func countBackends(c backendsParams) {
 	}
 	gauge(c.Registerer, "moim_presence_waiting", "Members whose change of presence is not stored yet.", func() float64 { return float64(c.Presence.Stats().Waiting) })
 	show(c.Registerer, "moim_presence_failed_total", "Failed attempts to store changes of presence.", func() float64 { return float64(c.Presence.Stats().Failed) })
+	if g := c.Group; g != nil {
+		show(c.Registerer, "moim_presence_broken_total", "Values of presence in the group role's Redis that could not be read and were removed.", func() float64 { return float64(g.Broken()) })
+	}
 	if a := c.Adapter; a != nil {
 		show(c.Registerer, "moim_adapter_published_total", "Envelopes that the socket role's Redis accepted.", func() float64 { return float64(a.Stats().Published) })
 		show(c.Registerer, "moim_adapter_failed_total", "Envelopes that could not be published.", func() float64 { return float64(a.Stats().Failed) })

@@ -104,8 +104,12 @@ func backends(cfg config.Config, o options) fx.Option {
 }
 
 // provideCensus counts the sockets of users in the cluster.
-func provideCensus(lc fx.Lifecycle, part *redismove.GroupPart, clients *redisrole.Clients) limit.Census {
-	c := redislimit.New(func() redis.UniversalClient { return part.Clients().Client(redisrole.Group) }, clients.Prefix(), string(clients.Node()))
+func provideCensus(
+	lc fx.Lifecycle, part *redismove.GroupPart, clients *redisrole.Clients, log *slog.Logger, r prometheus.Registerer,
+) limit.Census {
+	client := func() redis.UniversalClient { return part.Clients().Client(redisrole.Group) }
+	c := redislimit.New(client, clients.Prefix(), string(clients.Node()), log)
+	show(r, "moim_limit_redis_broken_total", "Numbers of sockets in the group role's Redis that could not be read and were replaced.", func() float64 { return float64(c.Broken()) })
 	lc.Append(fx.Hook{OnStart: c.Start, OnStop: c.Stop})
 	return c
 }

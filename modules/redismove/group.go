@@ -199,10 +199,20 @@ func (p *GroupPart) Count(ctx context.Context, groupIDs []string) ([]int, error)
 	return primary.store.Count(ctx, groupIDs)
 }
 
-// Health asks the primary server for a sign of life.
+// Health asks the primary server for a sign of life. It also fails while presence
+// may be missing there, because something else was under its keys.
 func (p *GroupPart) Health(ctx context.Context) error {
 	primary, _ := p.servers()
-	return primary.clients.Health(ctx, redisrole.Group)
+	if err := primary.clients.Health(ctx, redisrole.Group); err != nil {
+		return err
+	}
+	return primary.store.Health()
+}
+
+// Broken returns how many values of the primary server could not be read.
+func (p *GroupPart) Broken() int64 {
+	primary, _ := p.servers()
+	return primary.store.Broken()
 }
 
 // takeTurn waits until no change is applied and the second server stays.

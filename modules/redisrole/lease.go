@@ -43,7 +43,7 @@ func (r *Registry) renew(ctx context.Context, s *server, database string) error 
 	call, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
 	answer, err := r.leaseScript.Run(call, s.client, r.keys, database, string(r.node), LeaseFor.Milliseconds()).Slice()
-	if err == nil && len(answer) != 2 {
+	if err == nil && len(answer) != 3 {
 		err = fmt.Errorf("the answer has %d parts", len(answer))
 	}
 	s.mu.Lock()
@@ -62,6 +62,8 @@ func (r *Registry) renew(ctx context.Context, s *server, database string) error 
 	case ctx.Err() != nil:
 	case err != nil && !wasDown:
 		r.log.Warn("redisrole: this node cannot be announced on a server; it tries again", "server", s.name, "err", err)
+	case err == nil && answer[2] == int64(1):
+		r.log.Warn("redisrole: a key held what Moim did not write; it was replaced", "server", s.name, "key", r.keys[0])
 	case err == nil && wasDown:
 		r.log.Info("redisrole: this node is announced on a server again", "server", s.name)
 	}

@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  sorted set of live nodes: "<database> <node>" by expiry in ms
 -- ARGV     database, node, lease in ms
--- returns  {1 if this node is announced, else 0; other deployments' live nodes, at most 20}
+-- returns  {1 if this node is announced, else 0; other deployments' live nodes, at most 20; 1 if
+--           what was under the key was no sorted set and is removed, else 0}
 --
 -- It uses database 0 whatever database the client uses. Pub/sub ignores database
 -- numbers, so deployments in different databases receive each other's events.
@@ -10,6 +11,8 @@ redis.pcall('SELECT', '0')
 local key, own = KEYS[1], ARGV[1] .. ' '
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local broken = type(redis.pcall('ZSCORE', key, own)) == 'table' -- an error
+if broken then redis.call('PEXPIRE', key, 0) end -- it removes the key, and needs no right to DEL
 redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
 local foreign = {}
 for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
@@ -19,8 +22,8 @@ for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
 end
 local member = own .. ARGV[2]
 if #foreign > 0 and not redis.call('ZSCORE', key, member) then
-  return {0, foreign}
+  return {0, foreign, 0}
 end
 redis.call('ZADD', key, now + ARGV[3], member)
 redis.call('PEXPIRE', key, 2 * ARGV[3])
-return {1, foreign}
+return {1, foreign, broken and 1 or 0}

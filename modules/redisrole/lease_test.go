@@ -255,3 +255,23 @@ func TestDeadNodesLeaseRunsOut(t *testing.T) {
 	})
 	announce(t, member(t, redisrole.Config{URL: s.URL()}, "b"), "db1")
 }
+
+// TestBrokenKeyIsReplaced: nodes announce themselves over what is no sorted set.
+func TestBrokenKeyIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	a, b := member(t, redisrole.Config{URL: s.URL()}, "a"), member(t, redisrole.Config{URL: s.URL()}, "b")
+	if err := s.Client().Set(t.Context(), "moim:nodes", "broken", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	wantNodes(t, a) // and no error
+	announce(t, a, "db")
+	announce(t, b, "db")
+	if err := s.Client().Set(t.Context(), "moim:nodes", "broken", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "both are announced again", func() bool {
+		nodes, err := redisrole.Nodes(t.Context(), a)
+		return err == nil && len(nodes) == 2
+	})
+}

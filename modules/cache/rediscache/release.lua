@@ -3,7 +3,7 @@
 -- KEYS[1]  the lease: the token of its owner
 -- ARGV     the token
 -- returns  1 if it was released
-if redis.call('GET', KEYS[1]) == ARGV[1] then
+if redis.pcall('GET', KEYS[1]) == ARGV[1] then
   return redis.call('DEL', KEYS[1])
 end
 return 0

@@ -3,8 +3,8 @@
 -- KEYS[1]  the entry: "1 <revision> <data>"
 -- ARGV     the new value, its revision, time to live in ms
 -- returns  1 if it was stored
-local there = redis.call('GET', KEYS[1])
-if there then
+local there = redis.pcall('GET', KEYS[1])
+if type(there) == 'string' then -- else nothing is there, or what is no entry: SET replaces it
   local revision = string.match(there, '^1 (%d+) ')
   if revision and tonumber(revision) > tonumber(ARGV[2]) then return 0 end
 end

@@ -32,6 +32,8 @@ const (
 var (
 	//go:embed set.lua
 	setSource string
+	//go:embed lease.lua
+	leaseSource string
 	//go:embed invalidate.lua
 	invalidateSource string
 	//go:embed release.lua
@@ -64,9 +66,9 @@ type Tier struct {
 	timing  timing
 	status  status
 
-	set, invalidate, release *redis.Script
-	breaker                  circuitbreaker.CircuitBreaker[any]
-	leases                   atomic.Uint64
+	set, lease, invalidate, release *redis.Script
+	breaker                         circuitbreaker.CircuitBreaker[any]
+	leases                          atomic.Uint64
 
 	errors, skipped, garbage, reconnects atomic.Int64
 
@@ -90,6 +92,7 @@ func New(clients *redisrole.Clients, log *slog.Logger) *Tier {
 		timing:     production,
 		status:     status{log: log, where: clients.Where(redisrole.Cache)},
 		set:        redis.NewScript(setSource),
+		lease:      redis.NewScript(leaseSource),
 		invalidate: redis.NewScript(invalidateSource),
 		release:    redis.NewScript(releaseSource),
 		breaker: circuitbreaker.NewBuilder[any]().
@@ -187,14 +190,16 @@ func (t *Tier) Get(ctx context.Context, key string) (cache.Entry, time.Duration,
 // Lease implements [cache.Tier].
 func (t *Tier) Lease(ctx context.Context, key string) (release func(), granted bool) {
 	token := t.node + " " + strconv.FormatUint(t.leases.Add(1), 10)
-	taken := false
-	t.call(ctx, func(ctx context.Context) error {
-		err := t.client.SetArgs(ctx, t.keys.lease(key), token, redis.SetArgs{Mode: "NX", TTL: leaseFor}).Err()
-		taken = errors.Is(err, redis.Nil)
+	answer := 1
+	t.call(ctx, func(ctx context.Context) (err error) {
+		answer, err = t.lease.Run(ctx, t.client, []string{t.keys.lease(key)}, token, leaseFor.Milliseconds()).Int()
 		return err
 	})
-	if taken {
+	switch answer {
+	case 0:
 		return nil, false
+	case 2:
+		t.garbage.Add(1)
 	}
 	ctx = context.WithoutCancel(ctx)
 	return func() {

@@ -331,3 +331,51 @@ func TestModule(t *testing.T) {
 	}
 	app.RequireStop()
 }
+
+// TestBrokenValues: a key that holds something else fails no call: it counts as
+// absent and is replaced.
+func TestBrokenValues(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	_, tier := node(t, s.URL(), "n1")
+	client, entry, lease := s.Client(), "moim:cache:a", "moim:cache-lease:a"
+	plant := func(key string) {
+		if err := errors.Join(client.Del(t.Context(), key).Err(), client.RPush(t.Context(), key, "broken").Err()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plant(entry)
+	tier.Set(t.Context(), "a", cache.Entry{Revision: 1, Data: []byte("x")}, time.Minute)
+	if e, _, ok := tier.Get(t.Context(), "a"); !ok || e.Revision != 1 {
+		t.Errorf("stored over a list: %v, %v", e, ok)
+	}
+	plant(entry)
+	if _, _, ok := tier.Get(t.Context(), "a"); ok {
+		t.Error("a list is read as an entry")
+	}
+	plant(entry)
+	tier.Invalidate(t.Context(), "a", 2)
+	if client.Exists(t.Context(), entry).Val() != 0 {
+		t.Error("a list is left after an invalidation")
+	}
+	for name, put := range map[string]func(){
+		"a list":               func() { plant(lease) },
+		"a lease without end":  func() { client.Set(t.Context(), lease, "n2 1", 0) },
+		"a lease for too long": func() { client.Set(t.Context(), lease, "n2 1", time.Hour) },
+	} {
+		put()
+		release, granted := tier.Lease(t.Context(), "a")
+		if !granted {
+			t.Errorf("%s keeps a node from loading", name)
+			continue
+		}
+		if _, again := tier.Lease(t.Context(), "a"); again {
+			t.Errorf("after %s, two nodes have the lease", name)
+		}
+		plant(lease)
+		release()
+	}
+	if s := tier.Stats(); s.Errors != 0 || s.Garbage != 4 {
+		t.Errorf("%+v, want no errors and 4 values", s)
+	}
+}

@@ -20,9 +20,10 @@ const (
 
 // backlog is work that would delay the renewal of the lease for too long.
 type backlog struct {
-	announce bool     // enter this node's users again
-	check    bool     // and remove those who are not on this node: the server may have lost that
-	dead     []string // nodes to sweep
+	announce bool                // enter this node's users again
+	check    bool                // and remove those who are not on this node: the server may have lost that
+	dead     []string            // nodes to sweep
+	strays   map[string][]string // and in which groups to sweep nodes that are listed nowhere else
 }
 
 // schedule adds to the backlog.
@@ -42,6 +43,17 @@ func (s *Store) schedule(announce, check bool, dead []string) {
 	tasks.Wake(s.wake)
 }
 
+// scheduleStrays adds nodes to sweep in one group.
+func (s *Store) scheduleStrays(groupID string, nodes []string) {
+	s.mu.Lock()
+	if s.backlog.strays == nil {
+		s.backlog.strays = make(map[string][]string)
+	}
+	s.backlog.strays[groupID] = nodes
+	s.mu.Unlock()
+	tasks.Wake(s.wake)
+}
+
 // workOff does what is in the backlog until ctx ends.
 func (s *Store) workOff(ctx context.Context) {
 	tasks.Retry(ctx, s.timing.Retry, s.wake, func() error {
@@ -57,8 +69,8 @@ func (s *Store) workOff(ctx context.Context) {
 	})
 }
 
-// doOnce announces, then sweeps. A failed announcement stays in the backlog. A
-// failed sweep is given to any node later.
+// doOnce announces, then sweeps. What fails without an answer stays in the backlog.
+// A sweep that the server refuses is given to any node later.
 func (s *Store) doOnce(ctx context.Context, todo backlog) error {
 	if todo.announce {
 		// The node finds out which sockets ended while it stood still.
@@ -66,24 +78,44 @@ func (s *Store) doOnce(ctx context.Context, todo backlog) error {
 			return ctx.Err()
 		}
 		if err := s.announce(ctx, todo.check); err != nil {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.backlog.announce, s.backlog.check = true, s.backlog.check || todo.check
-			if s.down != nil {
-				return nil
-			}
-			return err
+			return s.postpone(todo, err)
 		}
 	}
 	var refused error
-	for _, id := range todo.dead {
+	for i, id := range todo.dead {
 		if err := s.sweep(ctx, id); isRefusal(err) {
 			refused = fmt.Errorf("sweep a dead node: %w", err)
 		} else if err != nil {
-			return fmt.Errorf("sweep a dead node: %w", err)
+			return s.postpone(backlog{dead: todo.dead[i:], strays: todo.strays}, fmt.Errorf("sweep a dead node: %w", err))
+		}
+	}
+	for groupID, nodes := range todo.strays {
+		if err := s.sweepStrays(ctx, groupID, nodes); err != nil {
+			refused = fmt.Errorf("sweep nodes that are listed nowhere: %w", err) // a later reading finds them again
 		}
 	}
 	return refused
+}
+
+// postpone puts work back that failed without an answer. It returns why, or nil
+// while the server is down: the first renewal after that wakes the worker.
+func (s *Store) postpone(todo backlog, err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := &s.backlog
+	b.announce, b.check = b.announce || todo.announce, b.check || todo.check
+	for _, id := range todo.dead {
+		if !slices.Contains(b.dead, id) {
+			b.dead = append(b.dead, id)
+		}
+	}
+	if b.strays == nil {
+		b.strays = todo.strays
+	}
+	if s.down != nil {
+		return nil
+	}
+	return err
 }
 
 // announce enters all users of this node. With check it removes users whom the

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,18 +15,19 @@ import (
 //go:embed *.lua
 var sources embed.FS
 
-type scripts struct{ renew, live, announced, left, set, end, state, restore *redis.Script }
+type scripts struct{ renew, live, announced, left, set, end, state, restore, unset *redis.Script }
 
 func newScripts() scripts {
 	return scripts{
-		renew:     script("renew.lua"),
-		live:      script("live.lua"),
+		renew:     script("nodes.lua", "renew.lua"),
+		live:      script("nodes.lua", "live.lua"),
 		announced: script("announced.lua"),
 		left:      script("left.lua"),
 		set:       script("group.lua", "set.lua"),
 		end:       script("group.lua", "end.lua"),
 		state:     script("group.lua", "state.lua"),
 		restore:   script("group.lua", "restore.lua"),
+		unset:     script("unset.lua"),
 	}
 }
 
@@ -48,27 +50,30 @@ type renewal struct {
 	status string
 	live   []string
 	dead   []string
+	mended []string // "<ms> <group>"
+	broken bool     // what was under the key was no hash
 }
 
-// renew renews a node's lease; see renew.lua. It gives up the id before.
-func (s *Store) renew(ctx context.Context, self identity, before string, peers []string) (renewal, error) {
+// renew renews a node's lease; see renew.lua. It gives up the id before, and tells
+// the other nodes of the groups that this one has mended.
+func (s *Store) renew(ctx context.Context, self identity, before string, mended, peers []string) (renewal, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	args := []any{
 		self.id, self.epoch, s.timing.Lease.Milliseconds(), s.settle(), s.away(), before, (2 * timeToLive).Milliseconds(),
-		flag(self.epoch == "" && s.anew),
+		flag(self.epoch == "" && s.anew), len(mended),
 	}
-	for _, id := range peers {
-		args = append(args, id)
+	for _, part := range slices.Concat(mended, peers) {
+		args = append(args, part)
 	}
 	answer, err := s.scripts.renew.Run(ctx, s.client, []string{s.keys.nodes()}, args...).Slice()
 	if err != nil {
 		return renewal{}, fmt.Errorf("renew the lease: %w", err)
 	}
-	if len(answer) != 4 {
+	if len(answer) != 6 {
 		return renewal{}, fmt.Errorf("renew the lease: an answer of %d parts", len(answer))
 	}
-	r := renewal{live: texts(answer[2]), dead: texts(answer[3])}
+	r := renewal{live: texts(answer[2]), dead: texts(answer[3]), mended: texts(answer[4]), broken: answer[5] == int64(1)}
 	r.epoch, _ = answer[0].(string)
 	if r.status, _ = answer[1].(string); r.status == "left" {
 		return renewal{}, errLeft
@@ -135,7 +140,8 @@ func (s *Store) run(ctx context.Context, self identity, script *redis.Script, fi
 
 // runEach runs independent calls of one script in one round trip. It returns
 // them, each with its own answer or error. It fails if the server lost its
-// data: the answers mean nothing then.
+// data: the answers mean nothing then. A call that found a broken value, and
+// removed it, is made again.
 func (s *Store) runEach(ctx context.Context, self identity, script *redis.Script, fill func(redis.Pipeliner)) ([]redis.Cmder, error) {
 	for again := false; ; again = true {
 		cmds, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -159,14 +165,14 @@ func (s *Store) runEach(ctx context.Context, self identity, script *redis.Script
 			}
 			continue
 		}
-		if err := cmds[last].Err(); err != nil && !errors.Is(err, redis.Nil) {
+		if err := cmds[last].Err(); err != nil && !errors.Is(err, redis.Nil) && !isWrongType(err) {
 			return nil, err
 		}
 		if epoch, ok := cmds[last].(*redis.StringCmd); !ok || epoch.Val() != self.epoch {
 			s.renewNow()
 			return nil, errForgotten
 		}
-		return cmds[:last], nil
+		return cmds[:last], s.runMended(ctx, cmds[:last])
 	}
 }
 
@@ -183,8 +189,18 @@ func text(v any) string {
 	return t
 }
 
-// timeOf parses a time in ms.
+// timeOf parses a time in ms. It returns the zero time for anything else: the
+// server may hold what nobody of us wrote, and a far year cannot be encoded.
 func timeOf(ms string) time.Time {
-	n, _ := strconv.ParseInt(ms, 10, 64)
-	return time.UnixMilli(n).UTC()
+	n, _ := strconv.ParseFloat(ms, 64)
+	return timeOfScore(n)
+}
+
+// timeOfScore is timeOf for the score of a sorted set.
+func timeOfScore(ms float64) time.Time {
+	const end = 253402300800000 // the year 10000
+	if ms > 0 && ms < end {
+		return time.UnixMilli(int64(ms)).UTC()
+	}
+	return time.Time{}
 }

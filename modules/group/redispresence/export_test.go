@@ -3,6 +3,8 @@ package redispresence
 import (
 	"context"
 	"time"
+
+	"github.com/moim-live/moim/internal/tasks"
 )
 
 // A node of [Hurry] counts as alive for Lease, and renews that every Renew. A busy machine
@@ -25,3 +27,15 @@ func Kill(s *Store) {
 	s.mu.Unlock()
 	_ = s.tasks.Stop(context.Background())
 }
+
+// SweepOnce sweeps a dead node, and returns the nodes that remain to be swept.
+func SweepOnce(s *Store, id string) []string {
+	_ = s.doOnce(context.Background(), backlog{dead: []string{id}})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tasks.Wake(s.wake) // the worker would have retried
+	return s.backlog.dead
+}
+
+// NodeID returns by what id the server knows the node.
+func NodeID(s *Store) string { return s.identity().id }

@@ -6,9 +6,26 @@
 -- KEYS[4]  hash of live states: user -> "ms json"
 -- KEYS[5]  sorted set of users who went offline lately, by when they were seen
 -- ARGV[1]  time to live of all of them; times are in ms
+--
+-- The server may hold anything under these keys. What is no hash or no sorted set
+-- is removed, and the call fails with BROKEN before it did anything else.
 local here, graces, reasons, states, lately = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local removed
+for i, command in ipairs({'HLEN', 'ZRANGE', 'HLEN', 'HLEN', 'ZRANGE'}) do
+  local answer
+  if command == 'HLEN' then answer = redis.pcall('HLEN', KEYS[i]) else answer = redis.pcall('ZRANGE', KEYS[i], 0, 0) end
+  if type(answer) == 'table' and answer.err then
+    redis.call('DEL', KEYS[i])
+    removed = KEYS[i]
+  end
+end
+if removed then return redis.error_reply('BROKEN ' .. removed) end
+
+-- No time that is stored is a day ahead.
+local horizon = now + 86400000
 
 local function text(ms) return string.format('%.0f', ms) end
 
@@ -24,20 +41,22 @@ local function unwait(user)
   redis.call('HDEL', reasons, user)
   if was == 0 then return end
   local reason, since = string.match(why or '', '^(%S+) (%d+)$')
-  return reason or 'dropped', since or text(now)
+  if not since or tonumber(since) > horizon then since = text(now) end
+  return reason or 'dropped', since
 end
 
 -- Notes when a user was seen. Keeps this for so long, for so many users at most.
 local function saw(user, since, keep, most)
   redis.call('ZADD', lately, since, user)
   redis.call('ZREMRANGEBYSCORE', lately, '-inf', text(now - keep))
+  redis.call('ZREMRANGEBYSCORE', lately, text(horizon), '+inf')
   redis.call('ZREMRANGEBYRANK', lately, 0, -most - 1)
 end
 
 -- Returns when the user's live state was set, if that is after a time.
 local function newer(user, at)
   local stored = string.match(redis.call('HGET', states, user) or '', '^(%d+) ')
-  if stored and tonumber(stored) > at then return stored end
+  if stored and tonumber(stored) > at and tonumber(stored) < horizon then return stored end
 end
 
 local function live()

@@ -1,5 +1,7 @@
 package redispresence
 
+import "strings"
+
 // keys builds every key that this package uses.
 type keys struct{ prefix string }
 
@@ -15,6 +17,16 @@ func (k keys) group(groupID, epoch string) []string {
 // have a subscribed socket, separated by spaces.
 func (k keys) users(groupID, epoch string) string {
 	return k.prefix + ":presence:{" + groupID + "}:" + epoch
+}
+
+// groupOf returns the group that a key is about, or "".
+func (k keys) groupOf(key string) string {
+	rest, is := strings.CutPrefix(key, k.prefix+":presence:{")
+	end := strings.LastIndex(rest, "}:")
+	if !is || end < 0 {
+		return ""
+	}
+	return rest[:end]
 }
 
 // nodes is the hash of nodes and their leases; see renew.lua.

@@ -3,6 +3,7 @@ package redispresence
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -56,18 +57,24 @@ type keeper struct {
 	peers     []string // live nodes, as of the last renewal
 	failed    bool     // the last renewal failed
 	announced time.Time
+	mended    map[string]string // groups that were mended, and when; as of the last renewal
 }
 
 // renewOnce renews the lease and schedules what is to be done.
 func (k *keeper) renewOnce(ctx context.Context) error {
 	self, began := k.identity(), time.Now()
-	r, err := k.renew(ctx, self, "", k.peers)
+	mended := k.takeMended()
+	r, err := k.renew(ctx, self, "", mended, k.peers)
 	if err != nil {
 		k.failed = true
 		return err
 	}
+	if r.broken {
+		k.noteBroken(k.keys.nodes(), "")
+	}
 	// Enter again what the server may have lost.
-	due := k.failed || k.doubted() || time.Since(k.announced) > announceEvery
+	forgot := k.forgetMended(r.mended)
+	due := forgot || k.failed || k.doubted() || time.Since(k.announced) > announceEvery
 	switch r.status {
 	case "new":
 		k.become(identity{self.id, self.before, r.epoch}, began)
@@ -78,6 +85,7 @@ func (k *keeper) renewOnce(ctx context.Context) error {
 		}
 		due = true
 	default:
+		k.toldMended(mended)
 		k.become(self, began)
 		k.forgetEnded(began)
 	}
@@ -87,6 +95,22 @@ func (k *keeper) renewOnce(ctx context.Context) error {
 	}
 	k.schedule(due, due && r.status == "ok", r.dead)
 	return nil
+}
+
+// forgetMended makes this node enter again what it knows of groups that were mended
+// since the last renewal. It reports whether there are any.
+func (k *keeper) forgetMended(mended []string) (found bool) {
+	now := make(map[string]string, len(mended))
+	for _, m := range mended {
+		at, groupID, _ := strings.Cut(m, " ")
+		now[groupID] = at
+		if k.mended[groupID] != at {
+			k.forget(groupID)
+			found = true
+		}
+	}
+	k.mended = now
+	return found
 }
 
 // doubted reports whether a call has failed since the last announcement. It
@@ -112,7 +136,7 @@ func (k *keeper) rejoin(ctx context.Context, self identity) (renewal, error) {
 	defer k.give()
 	began := time.Now()
 	next := identity{id: newID(), before: self.before + " " + self.id}
-	r, err := k.renew(ctx, next, self.id, nil)
+	r, err := k.renew(ctx, next, self.id, nil, nil)
 	if err == nil {
 		k.expelled()
 		k.become(identity{next.id, next.before, r.epoch}, began)

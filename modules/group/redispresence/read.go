@@ -3,6 +3,7 @@ package redispresence
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,17 +22,31 @@ func (s *Store) read(ctx context.Context, groupID, epoch string) ([]group.Presen
 	users := pipe.HGetAll(ctx, keys[0])
 	known := readGroup(ctx, pipe, keys)
 	live := s.askLive(ctx, pipe)
-	if _, err := pipe.Exec(ctx); err != nil {
+	broken, err := readable(pipe.Exec(ctx))
+	if err != nil {
 		return nil, fmt.Errorf("list who is present: %w", err)
 	}
-	alive, now, err := liveNodes(live, epoch)
+	nodes, now, err := liveNodes(live, epoch)
 	if err != nil {
 		return nil, err
 	}
-	l := listing{alive: alive, began: began.Val().UTC().Truncate(time.Millisecond), now: now, states: known.states.Val(), at: make(map[string]struct{})}
+	if broken {
+		if err := s.mendGroup(ctx, groupID); err != nil {
+			s.log.Debug("redispresence: a broken value stays for now", "group", groupID, "err", err)
+		}
+	}
+	l := listing{nodes: nodes, began: began.Val().UTC().Truncate(time.Millisecond), now: now, states: known.states.Val(), at: make(map[string]struct{})}
 	l.users(users.Val())
 	l.graces(known.graces.Val(), known.reasons.Val())
 	l.lately(known.lately.Val())
+	if len(l.strays) > 0 {
+		s.scheduleStrays(groupID, l.strays)
+	}
+	if len(l.broken) > 0 {
+		if err := s.removeStates(ctx, groupID, epoch, l.broken); err != nil {
+			s.log.Debug("redispresence: a broken value stays for now", "group", groupID, "err", err)
+		}
+	}
 	return l.items, nil
 }
 
@@ -56,8 +71,8 @@ func (s *Store) askLive(ctx context.Context, pipe redis.Pipeliner) *redis.Cmd {
 	return s.scripts.live.Eval(ctx, pipe, []string{s.keys.nodes()}, s.away())
 }
 
-// liveNodes parses the answer of live.lua. It fails while the server does not
-// know who is present.
+// liveNodes parses the answer of live.lua: whether a node that the server knows is
+// alive. It fails while the server does not know who is present.
 func liveNodes(live *redis.Cmd, epoch string) (map[string]bool, time.Time, error) {
 	answer, err := live.Slice()
 	switch {
@@ -70,11 +85,12 @@ func liveNodes(live *redis.Cmd, epoch string) (map[string]bool, time.Time, error
 	case answer[1] != int64(0):
 		return nil, time.Time{}, errWaiting
 	}
-	alive := make(map[string]bool, len(answer))
+	nodes := make(map[string]bool, len(answer))
 	for _, id := range texts(answer[3:]) {
-		alive[id] = true
+		id, dead := strings.CutPrefix(id, "d ")
+		nodes[id] = !dead
 	}
-	return alive, timeOf(text(answer[2])), nil
+	return nodes, timeOf(text(answer[2])), nil
 }
 
 // count counts the users of groups, including those of dead nodes that are not
@@ -86,7 +102,8 @@ func (s *Store) count(ctx context.Context, groupIDs []string, epoch string) ([]i
 		sizes[i] = pipe.HLen(ctx, s.keys.users(groupID, epoch))
 	}
 	live := s.askLive(ctx, pipe)
-	if _, err := pipe.Exec(ctx); err != nil {
+	broken, err := readable(pipe.Exec(ctx))
+	if err != nil {
 		return nil, fmt.Errorf("count who is present: %w", err)
 	}
 	if _, _, err := liveNodes(live, epoch); err != nil {
@@ -95,18 +112,25 @@ func (s *Store) count(ctx context.Context, groupIDs []string, epoch string) ([]i
 	counts := make([]int, len(groupIDs))
 	for i, size := range sizes {
 		counts[i] = int(size.Val())
+		if broken && isWrongType(size.Err()) {
+			if err := s.mendGroup(ctx, groupIDs[i]); err != nil {
+				s.log.Debug("redispresence: a broken value stays for now", "group", groupIDs[i], "err", err)
+			}
+		}
 	}
 	return counts, nil
 }
 
 // listing builds the list of who is present.
 type listing struct {
-	alive  map[string]bool
+	nodes  map[string]bool // those that the server knows; true: alive
 	began  time.Time
 	now    time.Time
 	states map[string]string
 	items  []group.Present
 	at     map[string]struct{} // users in items
+	strays []string            // nodes of users that the server does not know
+	broken map[string]string   // live states that are no JSON, by user
 }
 
 func (l *listing) add(userID, status string, since time.Time) {
@@ -116,12 +140,22 @@ func (l *listing) add(userID, status string, since time.Time) {
 	l.at[userID] = struct{}{}
 	p := group.Present{UserID: userID, Status: status, AsOf: l.began}
 	if status != group.StatusOffline {
-		p.State = stateOf(l.states[userID])
+		stored := l.states[userID]
+		if p.State = stateOf(stored); p.State == nil && stored != "" {
+			l.addBroken(userID, stored)
+		}
 	}
 	if !since.IsZero() {
 		p.LastSeenAt = &since
 	}
 	l.items = append(l.items, p)
+}
+
+func (l *listing) addBroken(userID, state string) {
+	if l.broken == nil {
+		l.broken = make(map[string]string)
+	}
+	l.broken[userID] = state
 }
 
 // users adds users who are online. A user on dead nodes alone is listed as
@@ -130,9 +164,12 @@ func (l *listing) users(nodes map[string]string) {
 	for userID, ids := range nodes {
 		status := group.StatusReconnecting
 		for id := range strings.FieldsSeq(ids) {
-			if l.alive[id] {
+			alive, known := l.nodes[id]
+			if alive {
 				status = group.StatusOnline
-				break
+			}
+			if !known && len(l.strays) < maxStrays && !slices.Contains(l.strays, id) {
+				l.strays = append(l.strays, id)
 			}
 		}
 		l.add(userID, status, time.Time{})
@@ -144,7 +181,7 @@ func (l *listing) graces(graces []redis.Z, reasons map[string]string) {
 	for _, z := range graces {
 		userID, _ := z.Member.(string)
 		status := group.StatusReconnecting
-		if int64(z.Score) <= l.now.UnixMilli() {
+		if till := timeOfScore(z.Score); !till.After(l.now) || till.After(l.now.Add(horizon)) { // or it is no time
 			status = group.StatusOffline
 		}
 		_, since, _ := strings.Cut(reasons[userID], " ")
@@ -155,7 +192,8 @@ func (l *listing) graces(graces []redis.Z, reasons map[string]string) {
 func (l *listing) lately(seen []redis.Z) {
 	for _, z := range seen {
 		userID, _ := z.Member.(string)
-		if at := time.UnixMilli(int64(z.Score)).UTC(); l.now.Sub(at) < presence.LatelyFor {
+		at := timeOfScore(z.Score)
+		if age := l.now.Sub(at); age < presence.LatelyFor && age > -horizon {
 			l.add(userID, group.StatusOffline, at)
 		}
 	}

@@ -86,6 +86,7 @@ type Store struct {
 	down    error     // why the server cannot be asked
 	doubt   bool      // a call failed: the server may have lost data
 	backlog backlog
+	broken  brokenness
 	started bool
 	closed  bool
 }
@@ -117,6 +118,7 @@ func New(clients *redisrole.Clients, log *slog.Logger) *Store {
 		watched: make(map[string]time.Time),
 		self:    identity{id: newID()},
 		down:    errNotJoined,
+		broken:  brokenness{mended: make(map[string]struct{})},
 	}
 }
 

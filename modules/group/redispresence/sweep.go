@@ -92,10 +92,21 @@ func scan(next func(cursor uint64) (uint64, error)) error {
 	}
 }
 
+// scanGroups scans some groups of a node. If they are lost, those where this node
+// has users stand for them; a group of others is swept when it is read.
 func (s *Store) scanGroups(ctx context.Context, id string, cursor uint64) ([]string, uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return s.client.SScan(ctx, s.keys.node(id), cursor, "", scanBatch).Result()
+	groups, next, err := s.client.SScan(ctx, s.keys.node(id), cursor, "", scanBatch).Result()
+	if !isWrongType(err) {
+		return groups, next, err
+	}
+	if err := s.dropGroups(ctx, id); err != nil {
+		return nil, 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.groupsLocked(), 0, nil
 }
 
 func (s *Store) sweepGroup(ctx context.Context, dead deadNode, groupID string) error {
@@ -132,6 +143,9 @@ func (s *Store) scanUsers(ctx context.Context, dead deadNode, groupID string, cu
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	pairs, next, err := s.client.HScan(ctx, s.keys.users(groupID, dead.epoch), cursor, "", scanBatch).Result()
+	if isWrongType(err) {
+		return nil, 0, s.mendGroup(ctx, groupID)
+	}
 	var users []change
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if slices.Contains(strings.Fields(pairs[i+1]), dead.id) {

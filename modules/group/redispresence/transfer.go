@@ -160,7 +160,7 @@ func (s *Store) export(ctx context.Context, epoch string, groups []string) ([]re
 	for i, groupID := range groups {
 		results[i] = readGroup(ctx, pipe, s.keys.group(groupID, epoch))
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	if _, err := readable(pipe.Exec(ctx)); err != nil { // what is broken is not copied
 		return nil, err
 	}
 	var all []record
@@ -175,18 +175,21 @@ func (g groupResults) records(groupID string, now time.Time) (all []record) {
 	for _, z := range g.graces.Val() {
 		userID, _ := z.Member.(string)
 		reason, since, known := strings.Cut(g.reasons.Val()[userID], " ")
-		if !known { // the grace ended while it was read
+		if !known || timeOf(since).IsZero() { // the grace ended while it was read, or this is broken
 			continue
 		}
-		left := max(time.UnixMilli(int64(z.Score)).Sub(now), 0)
-		all = append(all, record{groupID: groupID, userID: userID, reason: reason, since: since, left: left, state: states[userID]})
+		left := max(timeOfScore(z.Score).Sub(now), 0)
+		all = append(all, record{groupID: groupID, userID: userID, reason: reason, since: since, left: left, state: storedState(states[userID])})
 		delete(states, userID)
 	}
 	for _, z := range g.lately.Val() {
 		userID, _ := z.Member.(string)
-		all = append(all, record{groupID: groupID, userID: userID, since: strconv.FormatInt(int64(z.Score), 10)})
+		if at := timeOfScore(z.Score); !at.IsZero() {
+			all = append(all, record{groupID: groupID, userID: userID, since: strconv.FormatInt(at.UnixMilli(), 10)})
+		}
 	}
 	for userID, state := range states {
+		state = storedState(state)
 		all = append(all, record{groupID: groupID, userID: userID, state: state})
 	}
 	return all

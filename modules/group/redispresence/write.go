@@ -2,9 +2,7 @@ package redispresence
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -38,15 +36,6 @@ func (r result) change(a presence.Attendance) group.PresenceChange {
 		c.Reason = a.Reason
 	}
 	return c
-}
-
-// stateOf returns the state from its stored form, which begins with the time.
-func stateOf(stored string) json.RawMessage {
-	_, state, _ := strings.Cut(stored, " ")
-	if state == "" {
-		return nil
-	}
-	return json.RawMessage(state)
 }
 
 // write stores changes under an identity.
@@ -125,7 +114,7 @@ func readSet(answer *redis.Cmd, at []int, told []result) error {
 		if n < 1 || int(n) > len(at) {
 			return fmt.Errorf("an answer out of bounds: %v", parts[i])
 		}
-		r := result{status: text(parts[i+1]), state: text(parts[i+2]), at: text(parts[0])}
+		r := result{status: text(parts[i+1]), state: storedState(text(parts[i+2])), at: text(parts[0])}
 		if r.back = r.status == "back"; r.back {
 			r.status = group.StatusOnline
 		}
@@ -145,14 +134,34 @@ func (s *Store) note(ctx context.Context, id string, groups []string) error {
 	for i, groupID := range groups {
 		members[i] = groupID
 	}
-	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.SAdd(ctx, s.keys.node(id), members...)
-		p.PExpire(ctx, s.keys.node(id), timeToLive)
-		return nil
-	})
+	add := func() error {
+		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			p.SAdd(ctx, s.keys.node(id), members...)
+			p.PExpire(ctx, s.keys.node(id), timeToLive)
+			return nil
+		})
+		return err
+	}
+	err := add()
+	if isWrongType(err) {
+		if err = s.dropGroups(ctx, id); err == nil {
+			err = add()
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("note the groups of this node: %w", err)
 	}
+	return nil
+}
+
+// dropGroups removes the set of a node's groups, which is broken. A node that lives
+// makes it anew when it enters its users.
+func (s *Store) dropGroups(ctx context.Context, id string) error {
+	key := s.keys.node(id)
+	if err := s.client.Del(ctx, key).Err(); err != nil {
+		return err
+	}
+	s.noteBroken(key, "")
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
+	"log/slog"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -41,8 +43,10 @@ type Census struct {
 	client func() redis.UniversalClient
 	prefix string
 	node   string
+	log    *slog.Logger
 	count  *redis.Script
 	failed atomic.Int64 // when the server failed, in ns; 0: it did not
+	broken atomic.Int64 // values that could not be read
 	tasks  *tasks.Group
 
 	mu   sync.Mutex
@@ -53,9 +57,9 @@ var _ limit.Census = (*Census)(nil)
 
 // New returns the census of a node. client returns the client to use: it may change. Keys
 // begin with prefix.
-func New(client func() redis.UniversalClient, prefix, node string) *Census {
+func New(client func() redis.UniversalClient, prefix, node string, log *slog.Logger) *Census {
 	return &Census{
-		client: client, prefix: prefix, node: node, count: redis.NewScript(countSource),
+		client: client, prefix: prefix, node: node, log: log, count: redis.NewScript(countSource),
 		tasks: tasks.New(), many: make(map[string]int),
 	}
 }
@@ -99,9 +103,21 @@ func (c *Census) ask(ctx context.Context, userID string, own int) (others int, e
 	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	keys := []string{c.prefix + ":limit:sockets:" + userID}
-	others, err = c.count.Run(within, c.client(), keys, c.node, own, lasting.Milliseconds()).Int()
-	if err != nil && ctx.Err() == nil {
-		c.failed.Store(time.Now().UnixNano())
+	answer, err := c.count.Run(within, c.client(), keys, c.node, own, lasting.Milliseconds()).Int64Slice()
+	if err == nil && len(answer) != 2 {
+		err = fmt.Errorf("redislimit: an answer of %d parts", len(answer))
 	}
-	return others, err
+	if err != nil {
+		if ctx.Err() == nil {
+			c.failed.Store(time.Now().UnixNano())
+		}
+		return 0, err
+	}
+	if answer[1] != 0 && c.broken.Add(1) == 1 {
+		c.log.Warn("redislimit: a key held what Moim did not write; it was replaced. Further ones are only counted", "key", keys[0])
+	}
+	return int(answer[0]), nil
 }
+
+// Broken returns how many values were replaced because they could not be read.
+func (c *Census) Broken() int64 { return c.broken.Load() }

@@ -1,6 +1,7 @@
 package redislimit
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 // census returns the census of a node on a server.
 func census(t *testing.T, client redis.UniversalClient, node string) *Census {
 	t.Helper()
-	return New(func() redis.UniversalClient { return client }, "moim", node)
+	return New(func() redis.UniversalClient { return client }, "moim", node, slog.New(slog.NewTextHandler(t.Output(), nil)))
 }
 
 // TestUserSockets counts the sockets of a user on three nodes.
@@ -82,6 +83,29 @@ func TestDeadNode(t *testing.T) {
 	client.HSet(t.Context(), key, "strange", "what is this")
 	if others, err := live.Count(t.Context(), "alice", 1); err != nil || others != 30 {
 		t.Errorf("with a value of somebody else: %d others, %v", others, err)
+	}
+}
+
+// TestBrokenValues: what no node wrote counts as absent, is replaced and is counted.
+func TestBrokenValues(t *testing.T) {
+	t.Parallel()
+	client := redistest.Start(t).Client()
+	a, b := census(t, client, "a"), census(t, client, "b")
+	key := "moim:limit:sockets:alice"
+	if err := client.Set(t.Context(), key, "broken", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if others, err := a.Count(t.Context(), "alice", 3); err != nil || others != 0 || a.Broken() != 1 {
+		t.Errorf("%d others, %v; %d broken", others, err, a.Broken())
+	}
+	for field, value := range map[string]string{"x": "", "y": "5", "z": "5 x", "far": "5 99999999999999", "many": "99999999999 99999999999999"} {
+		client.HSet(t.Context(), key, field, value)
+	}
+	if others, err := b.Count(t.Context(), "alice", 1); err != nil || others != 3 {
+		t.Errorf("%d others, %v, want 3", others, err)
+	}
+	if n := client.HLen(t.Context(), key).Val(); n != 2 {
+		t.Errorf("%d fields are left, want those of both nodes", n)
 	}
 }
 

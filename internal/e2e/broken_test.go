@@ -1,0 +1,41 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/internal/redistest"
+)
+
+// TestBrokenPresenceIsReported: while presence may be missing because something else
+// was under its key, /readyz says so and answers 200.
+func TestBrokenPresenceIsReported(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	n := startNode(t, "MOIM_AUTH_SECRET="+secret, "MOIM_REDIS_URL="+s.URL())
+	if err := s.Client().Del(t.Context(), "moim:presence:nodes").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Client().Set(t.Context(), "moim:presence:nodes", "broken", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	named := func() bool {
+		status, err := n.probe("/readyz")
+		if err != nil || status != http.StatusOK {
+			t.Fatalf("/readyz answers %d, %v", status, err)
+		}
+		said := n.text("/readyz")
+		return strings.Contains(said, `"degraded"`) && strings.Contains(said, "moim:presence:nodes held what Moim did not write")
+	}
+	if !wait(time.Minute, named) {
+		t.Errorf("/readyz does not name the key: %s", n.text("/readyz"))
+	}
+	if metrics := n.text("/metrics"); !strings.Contains(metrics, "\nmoim_presence_broken_total 1\n") {
+		t.Error("/metrics does not count it")
+	}
+	if !wait(time.Minute, func() bool { return strings.Contains(n.text("/readyz"), `"status":"ready"`) }) {
+		t.Errorf("it does not get over it: %s", n.text("/readyz"))
+	}
+}
