@@ -31,7 +31,7 @@ type byteStatements struct {
 
 func newByteStatements(d database.Dialect) byteStatements {
 	return byteStatements{
-		counted: `SELECT counted FROM heads WHERE group_id = $1` + d.ForUpdate(),
+		counted: `SELECT counted FROM heads WHERE group_id = $1` + d.ForUpdate("heads"),
 		events: `SELECT COUNT(*), COALESCE(MAX(version), $2), COALESCE(SUM(bytes), 0) FROM (
 			SELECT version, ` + eventBytes + ` AS bytes FROM events WHERE group_id = $1 AND version > $2 ORDER BY version LIMIT $3) e`,
 		count: `UPDATE heads SET counted = $2, bytes = bytes + $3 WHERE group_id = $1 RETURNING bytes`,

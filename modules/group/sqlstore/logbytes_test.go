@@ -33,7 +33,7 @@ func number(t *testing.T, db *database.DB, query string, a ...any) (n int64) {
 // postText posts a message of a length.
 func postText(t *testing.T, s *sqlstore.Store, groupID string, length int) {
 	t.Helper()
-	_, err := s.Change(t.Context(), groupID, func(tx group.Tx) error {
+	_, err := s.Change(t.Context(), groupID, "", func(tx group.Tx) error {
 		_, err := tx.Append(t.Context(), group.MessagePosted, "alice", strings.Repeat("é", length/2))
 		return err
 	})
@@ -177,7 +177,7 @@ func TestBytesOfABusyLog(t *testing.T) {
 		for range 4 {
 			all.Go(func() {
 				for range 60 {
-					_, err := s.Change(ctx, id, func(tx group.Tx) error {
+					_, err := s.Change(ctx, id, "", func(tx group.Tx) error {
 						_, err := tx.Append(ctx, group.MessagePosted, "alice", json.RawMessage(`"`+sentence+sentence+`"`))
 						return err
 					})
@@ -200,7 +200,7 @@ func TestBytesOfABusyLog(t *testing.T) {
 				return errors.Join(err, trimErr)
 			},
 			func(i int) error {
-				_, err := s.Change(ctx, id, func(tx group.Tx) error { return nil })
+				_, err := s.Change(ctx, id, "", func(tx group.Tx) error { return nil })
 				return errors.Join(err, db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 					_, err := q.ExecContext(ctx, `UPDATE events SET data = '"edited"' WHERE group_id = $1 AND version = $2`, id, i)
 					return err
