@@ -57,7 +57,8 @@ type keyContext struct{}
 // something, under an idempotency key. An empty key is no key.
 //
 // The service carries out the user's first call under the key. For [ReceiptAge]
-// every other call under it, on any node, returns the first answer; if the first call
+// every other call under it, on any node, returns the first answer, as long as the
+// user is allowed to do the same; if the first call
 // was an update that changed nothing, the group as it is. A call that asks for
 // something else under the key returns ErrIdempotencyMismatch. A call that fails
 // leaves the key unused.
@@ -82,7 +83,11 @@ func (a asked) receipt(ctx context.Context, caller auth.Identity) (*Receipt, err
 	if mistake := dto.CheckKey(key); mistake != "" {
 		return nil, fault.Validation(fault.Field{Field: "key", Message: mistake})
 	}
-	request, err := json.Marshal([]any{a.what, a.with})
+	asks := []any{a.what, a.with}
+	if caller.Admin { // a user with the same id must not get a back end's answer
+		asks = append(asks, "back end")
+	}
+	request, err := json.Marshal(asks)
 	if err != nil {
 		return nil, fmt.Errorf("encode the request: %w", err)
 	}
@@ -93,6 +98,13 @@ func (a asked) receipt(ctx context.Context, caller auth.Identity) (*Receipt, err
 	sum := sha256.Sum256(request)
 	return &Receipt{UserID: caller.UserID, Key: key, Request: hex.EncodeToString(sum[:]), Answer: answer}, nil
 }
+
+// lowers reports whether err may be because the first call was carried out: who hands a
+// group over may not hand it over again, but still gets the answer.
+func (asked) lowers(a action, err error) bool { return a == actTransfer && errors.Is(err, fault.ErrForbidden) }
+
+// forbidden reports whether err refuses the caller, and not what they ask for.
+func forbidden(err error) bool { return fault.From(err).Kind == fault.Forbidden }
 
 // keep stores the receipt, unless it is nil, with the answer of the change.
 func (a asked) keep(ctx context.Context, tx ReceiptTx, receipt *Receipt) error {

@@ -3,6 +3,7 @@ package group_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -127,6 +128,58 @@ func inJSON(t *testing.T, v any) string {
 }
 
 // TestFailuresAreNotKept lets a call succeed under the key of one that failed.
+// Who may not do something any more gets what they would get without the key.
+func TestARepeatNeedsThePermission(t *testing.T) {
+	t.Parallel()
+	b := servicetest.New(t, group.Config{})
+	g := b.NewGroup(t, `{"name":"g","joinPolicy":"open","visibility":"public"}`)
+	keyed := group.WithKey(t.Context(), "k")
+	bob, carol := user("bob"), user("carol")
+	for _, who := range []auth.Identity{bob, carol} {
+		if _, err := b.Join(t.Context(), who, g.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	role := func(who auth.Identity, role group.Role) {
+		t.Helper()
+		text := string(role)
+		if _, err := b.UpdateMember(t.Context(), alice, g.ID, who.UserID, dto.UpdateMemberRequest{Role: &text}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	role(carol, group.Admin)
+	post := func(who auth.Identity) error {
+		_, err := b.Post(keyed, who, g.ID, dto.MessageRequest{Data: json.RawMessage(`1`)})
+		return err
+	}
+	join := func(who auth.Identity) error {
+		_, err := b.Join(group.WithKey(t.Context(), "join"), who, g.ID)
+		return err
+	}
+	invite := func(who auth.Identity) error {
+		_, err := b.Invite(keyed, who, g.ID, dto.InviteRequest{})
+		return err
+	}
+	expect := func(what string, err, want error) {
+		t.Helper()
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", what, err, want)
+		}
+	}
+	expect("post", post(bob), nil)
+	expect("join", join(bob), nil)
+	expect("invite", invite(carol), nil)
+	expect("a repeat", post(bob), nil)
+	expect("a user with the id of a back end", post(auth.Identity{UserID: "bob", Admin: true}), group.ErrIdempotencyMismatch)
+	role(carol, group.MemberRole)
+	expect("the invite of a member who was an admin", invite(carol), fault.ErrForbidden)
+	if _, err := b.Ban(t.Context(), alice, g.ID, "bob", dto.BanRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	expect("the message of a banned user", post(bob), group.ErrNotMember)
+	expect("the joining of a banned user", join(bob), group.ErrBanned)
+}
+
 func TestFailuresAreNotKept(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})

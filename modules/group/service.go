@@ -336,7 +336,8 @@ func (s *Service) ListMine(ctx context.Context, caller auth.Identity, before str
 
 // change runs fn in a transaction on a group, once action a is allowed, and
 // announces the events that fn appended. m is the caller's membership, nil for
-// none. A repeated request rolls fn back and gets its first answer. fn may run
+// none. A repeated request rolls fn back and gets its first answer, unless it is not
+// allowed any more. fn may run
 // more than once. Other changes of the group wait for fn, so parse what the
 // client sent before calling change.
 func (s *Service) change(ctx context.Context, a action, caller auth.Identity, groupID string, request asked, fn func(tx Tx, m *Member) error) error {
@@ -379,6 +380,9 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 	})
 	if err != nil && !allowed {
 		err = Hide(err)
+	}
+	if err != nil && request.answer != nil && (!allowed || forbidden(err)) && !request.lowers(a, err) {
+		return err
 	}
 	if err != nil {
 		return s.settle(ctx, receipt, request, err)

@@ -202,7 +202,9 @@ func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string)
 		return request.keep(ctx, tx, receipt)
 	})
 	if err != nil {
-		err = s.settle(ctx, receipt, request, invalid(err))
+		if !forbidden(err) {
+			err = s.settle(ctx, receipt, request, invalid(err))
+		}
 		return joined, err
 	}
 	if len(events) > 0 {
