@@ -47,13 +47,14 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 	}
 	return fx.Module("moim",
 		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache, cfg.Limit,
-			socket.Origins{Allowed: cfg.HTTP.Origins, Loopback: cfg.HTTP.LoopbackOrigins}, version(o.version), o.redis, redisadapter.Key(cfg.Redis.SocketHMAC), redismove.Secret{Key: cfg.Auth.Secret, Previous: cfg.Auth.PreviousSecret}, redisrole.NodeID(uuid.NewString())),
+			socket.Origins{Allowed: cfg.HTTP.Origins, Loopback: cfg.HTTP.LoopbackOrigins}, version(o.version), o.redis, redismove.Secret{Key: cfg.Auth.Secret, Previous: cfg.Auth.PreviousSecret}, redisrole.NodeID(uuid.NewString())),
 		fx.Provide(
 			func(lc fx.Lifecycle, log *slog.Logger) (*database.DB, error) { return provideDatabase(lc, cfg, log) },
 			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Log)), fx.As(new(upkeep.Trimmer)), fx.As(new(upkeep.Clock))),
 			provideRepository,
 			provideVerifier,
 			provideRevocations,
+			provideSigning,
 			o.authenticator,
 			provideMetrics,
 			web.NewHealth,
@@ -112,6 +113,22 @@ func provideCensus(
 	show(r, "moim_limit_redis_broken_total", "Numbers of sockets in the group role's Redis that could not be read and were replaced.", func() float64 { return float64(c.Broken()) })
 	lc.Append(fx.Hook{OnStart: c.Start, OnStop: c.Stop})
 	return c
+}
+
+// provideSigning returns how nodes sign what they send to each other. By default the
+// key comes from the database, which is open when the adapter begins. Nodes announce
+// the database's identity on Redis, so the key does not come from that.
+func provideSigning(cfg redisrole.Config, db *database.DB) redisadapter.SigningSource {
+	switch cfg.SocketHMAC {
+	case "", redisrole.SigningOptional:
+		return func() (redisadapter.Signing, error) {
+			key, err := db.Key("messages between nodes")
+			return redisadapter.Signing{Key: key, Optional: cfg.SocketHMAC != ""}, err
+		}
+	case redisrole.SigningOff:
+		return redisadapter.Key(nil).Always()
+	}
+	return redisadapter.Key(cfg.SocketHMAC).Always()
 }
 
 func provideBridge(clients *redisrole.Clients, cfg socket.Config, log *slog.Logger) (*nodebridge.Bridge, error) {

@@ -2,6 +2,9 @@ package database
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -27,9 +30,15 @@ type DB struct {
 
 	starting sync.Mutex // held by Start; locked before mu
 
-	mu       sync.RWMutex
-	open     backend // nil unless started
-	identity string
+	mu         sync.RWMutex
+	open       backend // nil unless started
+	deployment deployment
+}
+
+// deployment is the row about this deployment.
+type deployment struct {
+	id     string
+	secret string // nothing that leaves the nodes shows it
 }
 
 // backend is an open database of one dialect.
@@ -67,39 +76,39 @@ func (d *DB) Start(ctx context.Context) error {
 	if _, err := d.backend(); err == nil {
 		return errors.New("the database is already open")
 	}
-	open, id, err := d.start(ctx)
+	open, own, err := d.start(ctx)
 	if err != nil {
 		return err
 	}
 	d.mu.Lock()
-	d.open, d.identity = open, id
+	d.open, d.deployment = open, own
 	d.mu.Unlock()
-	d.log.Info("database: open", "dialect", string(d.Dialect()), "at", d.at.String(), "identity", id)
+	d.log.Info("database: open", "dialect", string(d.Dialect()), "at", d.at.String(), "identity", own.id)
 	return nil
 }
 
-func (d *DB) start(ctx context.Context) (open backend, id string, err error) {
+func (d *DB) start(ctx context.Context) (open backend, own deployment, err error) {
 	s, err := openSession(ctx, d.at, d.log)
 	if err != nil {
-		return nil, "", fmt.Errorf("open the database: %w", Translate(err))
+		return nil, own, fmt.Errorf("open the database: %w", Translate(err))
 	}
 	applied, err := s.migrator.Up(ctx)
 	if err != nil {
 		s.close()
-		return nil, "", err
+		return nil, own, err
 	}
 	for _, m := range applied {
 		d.log.Info("database: migrated", "version", m.Version, "name", m.Name)
 	}
 	if open, err = s.serve(ctx); err != nil {
 		s.close()
-		return nil, "", fmt.Errorf("open the database: %w", Translate(err))
+		return nil, own, fmt.Errorf("open the database: %w", Translate(err))
 	}
-	if id, err = readIdentity(ctx, open, d.Dialect()); err != nil {
+	if own, err = readDeployment(ctx, open, d.Dialect()); err != nil {
 		open.close(ctx)
-		return nil, "", fmt.Errorf("read the database's identity: %w", Translate(err))
+		return nil, own, fmt.Errorf("read the database's identity: %w", Translate(err))
 	}
-	return open, id, nil
+	return open, own, nil
 }
 
 // Stop finishes the writes that have begun and closes the database. On SQLite
@@ -145,10 +154,22 @@ func (d *DB) Dialect() Dialect {
 func (d *DB) Identity(context.Context) (string, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	if d.identity == "" {
+	if d.deployment.id == "" {
 		return "", Translate(errClosed)
 	}
-	return d.identity, nil
+	return d.deployment.id, nil
+}
+
+// Key returns a key of 32 bytes for one use. It is the same on every node of the
+// deployment, and cannot be learned from its identity, which nodes announce, nor from
+// the key of another use. It fails as Identity does.
+func (d *DB) Key(use string) ([]byte, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.deployment.secret == "" {
+		return nil, Translate(errClosed)
+	}
+	return hkdf.Key(sha256.New, []byte(d.deployment.secret), nil, "moim "+use, sha256.Size)
 }
 
 // View runs fn on the pool, for statements that only read. Each of them may see
@@ -212,22 +233,26 @@ func (d *DB) backend() (backend, error) {
 	return d.open, nil
 }
 
-func readIdentity(ctx context.Context, b backend, dialect Dialect) (id string, err error) {
-	const query = "SELECT id FROM deployment"
-	err = b.view(ctx, func(ctx context.Context, q Querier) error {
-		return q.QueryRowContext(ctx, query).Scan(&id)
-	})
-	if !errors.Is(err, sql.ErrNoRows) {
-		return id, err
+// readDeployment reads the row about this deployment. It makes what is missing: a
+// version before this one made no secret.
+func readDeployment(ctx context.Context, b backend, dialect Dialect) (own deployment, err error) {
+	read := func(ctx context.Context, q Querier) error {
+		return q.QueryRowContext(ctx, "SELECT id, COALESCE(secret, '') FROM deployment").Scan(&own.id, &own.secret)
 	}
-	fresh := uuid.NewString()
+	if err = b.view(ctx, read); err != nil && !errors.Is(err, sql.ErrNoRows) || err == nil && own.secret != "" {
+		return own, err
+	}
+	id, secret := uuid.NewString(), rand.Text()
 	err = b.write(ctx, func(ctx context.Context, q Querier) error {
 		_, err := q.ExecContext(ctx, "INSERT INTO deployment (one, id, created_at) VALUES (1, $1, "+dialect.Now()+
-			") ON CONFLICT (one) DO NOTHING", fresh)
+			") ON CONFLICT (one) DO NOTHING", id)
 		if err != nil {
 			return err
 		}
-		return q.QueryRowContext(ctx, query).Scan(&id) // another node may have inserted first
+		if _, err := q.ExecContext(ctx, "UPDATE deployment SET secret = $1 WHERE secret IS NULL", secret); err != nil {
+			return err
+		}
+		return read(ctx, q) // another node may have been first
 	})
-	return id, err
+	return own, err
 }

@@ -44,19 +44,32 @@ func identity(t *testing.T, db *database.DB) string {
 
 func testIdentity(t *testing.T, place func(*testing.T) (string, string)) {
 	url, dir := place(t)
-	seen := make(map[string]bool)
+	seen, keys := make(map[string]bool), make(map[string]bool)
+	note := func(db *database.DB) {
+		seen[identity(t, db)] = true
+		for _, use := range []string{"a", "b"} {
+			key, err := db.Key(use)
+			if err != nil || len(key) != 32 {
+				t.Fatalf("key %x, %v", key, err)
+			}
+			keys[string(key)] = true
+		}
+	}
 	for range 3 {
 		db := open(t, url, dir)
+		if _, err := db.Key("a"); err == nil {
+			t.Error("a key before the start")
+		}
 		if err := db.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		seen[identity(t, db)] = true
+		note(db)
 		stop(t, db)
 	}
 	url, dir = place(t)
-	seen[identity(t, start(t, url, dir))] = true
-	if len(seen) != 2 {
-		t.Errorf("two databases have %d identities: %v", len(seen), seen)
+	note(start(t, url, dir))
+	if len(seen) != 2 || len(keys) != 4 {
+		t.Errorf("two databases have %d identities and %d keys for two uses: %v", len(seen), len(keys), seen)
 	}
 }
 

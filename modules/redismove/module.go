@@ -22,7 +22,7 @@ var Module = fx.Module("redismove", fx.Provide(provideMover))
 var CacheModule = fx.Module("redismove.cache", fx.Provide(
 	fx.Annotate(provideCache, fx.As(fx.Self()), fx.As(new(cache.Tier)))))
 
-// SocketModule wants what Module does and a redisadapter.Key, and provides the
+// SocketModule wants what Module does and a redisadapter.SigningSource, and provides the
 // socket adapter as a part. The hub starts and stops it.
 var SocketModule = fx.Module("redismove.socket", fx.Provide(
 	fx.Annotate(provideSocket, fx.As(fx.Self()), fx.As(new(adapter.Adapter)))))
@@ -47,8 +47,8 @@ func provideCache(m *Mover, clients *redisrole.Clients, log *slog.Logger) *Cache
 	return part
 }
 
-func provideSocket(m *Mover, clients *redisrole.Clients, key redisadapter.Key, log *slog.Logger) (*SocketPart, error) {
-	part, err := NewSocketPart(clients, key, log)
+func provideSocket(m *Mover, clients *redisrole.Clients, signing redisadapter.SigningSource, log *slog.Logger) (*SocketPart, error) {
+	part, err := NewSocketPart(clients, signing, log)
 	if err != nil {
 		return nil, err
 	}

@@ -67,8 +67,8 @@ var (
 
 // NewSocketPart returns the adapter on the socket role's client. It does no
 // I/O. It fails when the role does not use Redis.
-func NewSocketPart(clients *redisrole.Clients, key redisadapter.Key, log *slog.Logger) (*SocketPart, error) {
-	a, err := redisadapter.New(clients, key, log)
+func NewSocketPart(clients *redisrole.Clients, signing redisadapter.SigningSource, log *slog.Logger) (*SocketPart, error) {
+	a, err := redisadapter.New(clients, signing, log)
 	if err != nil {
 		return nil, err
 	}

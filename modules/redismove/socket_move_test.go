@@ -138,7 +138,7 @@ func startFleet(t *testing.T, cfg redisrole.Config, one, two string) *fleet {
 			t.Fatal(err)
 		}
 		m.clients = [2]*redisrole.Clients{own, other}
-		m.SocketPart, err = NewSocketPart(own, redisadapter.Key(cfg.SocketHMAC), slog.New(slog.NewTextHandler(m.logs, nil)))
+		m.SocketPart, err = NewSocketPart(own, redisadapter.Key(cfg.SocketHMAC).Always(), slog.New(slog.NewTextHandler(m.logs, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,13 +13,19 @@ const DefaultPrefix = "moim"
 // minHMAC is the least length of a key in bytes: the size of its hash, SHA-256.
 const minHMAC = 32
 
+// Values of [Config].SocketHMAC that are no keys.
+const (
+	SigningOff      = "off"      // messages are not signed
+	SigningOptional = "optional" // they are, and unsigned ones are taken, too
+)
+
 // Config sets the server of each role. With the zero value, no role uses Redis.
 type Config struct {
 	URL        string `key:"url" help:"Redis server that all roles share: redis://, rediss://, redis+sentinel://h1,h2/master or redis+cluster://h1,h2; empty: none"`
 	SocketURL  string `key:"socket.url" help:"dedicated Redis server for the socket role (messages between nodes); empty: redis.url"`
 	GroupURL   string `key:"group.url" help:"dedicated Redis server for the group role (presence); empty: redis.url"`
 	CacheURL   string `key:"cache.url" help:"dedicated Redis server for the cache role (group records); empty: redis.url"`
-	SocketHMAC string `key:"socket.hmac" secret:"true" help:"key of at least 32 bytes with which nodes sign messages to each other; empty: not signed"`
+	SocketHMAC string `key:"socket.hmac" secret:"true" help:"key of at least 32 bytes with which nodes sign messages to each other; empty: one that is kept in the database; optional: the same, but unsigned messages are taken, too, for an upgrade; off: not signed"`
 
 	Prefix string `key:"prefix" help:"first part of every Redis key and channel; deployments that share a server need different prefixes"`
 }
@@ -73,8 +79,8 @@ func (c Config) ValidateWith(given ...Role) error {
 			errs = append(errs, fmt.Errorf("%s: a client is given for the %s role as well: use one of them", key, role))
 		}
 	}
-	if n := len(c.SocketHMAC); n > 0 && n < minHMAC {
-		errs = append(errs, fmt.Errorf("redis.socket.hmac: %d bytes are too few: make a random one of at least %d", n, minHMAC))
+	if n := len(c.SocketHMAC); n < minHMAC && !slices.Contains([]string{"", SigningOff, SigningOptional}, c.SocketHMAC) {
+		errs = append(errs, fmt.Errorf("redis.socket.hmac: %d bytes are too few: make a random one of at least %d, or leave it empty", n, minHMAC))
 	}
 	if !prefixPattern.MatchString(c.Prefix) {
 		errs = append(errs, errors.New("redis.prefix: it takes 1 to 64 letters, digits and . _ - : / (and does not end in :)"))

@@ -57,18 +57,19 @@ var production = Timing{
 type Adapter struct {
 	*node
 
-	clients   *redisrole.Clients
-	key       Key
-	timing    Timing
-	keys      keys
-	interests *interests
-	shards    []*shard
-	status    *status
-	syncs     atomic.Uint64 // counts the calls of Sync
-	tasks     *tasks.Group
-	left      func(context.Context) error
+	clients       *redisrole.Clients
+	signingSource SigningSource
+	timing        Timing
+	keys          keys
+	interests     *interests
+	shards        []*shard
+	status        *status
+	syncs         atomic.Uint64 // counts the calls of Sync
+	tasks         *tasks.Group
+	left          func(context.Context) error
 
 	// Set by Begin.
+	signing         Signing
 	subscriber      redis.UniversalClient
 	closeSubscriber func() error
 	lost            func()
@@ -81,30 +82,30 @@ var _ adapter.Adapter = (*Adapter)(nil)
 
 // New returns the adapter of the node that clients belongs to. It does no I/O.
 // It fails when the socket role does not use Redis.
-func New(clients *redisrole.Clients, key Key, log *slog.Logger) (*Adapter, error) {
-	return newAdapter(newNode(log), clients, key, production)
+func New(clients *redisrole.Clients, source SigningSource, log *slog.Logger) (*Adapter, error) {
+	return newAdapter(newNode(log), clients, source, production)
 }
 
 // Beside returns an adapter of the same node over another server. A node's
 // envelopes have one sequence of numbers, and one that arrives over both
 // servers is delivered once, to the sink of the adapter that began first.
 func (a *Adapter) Beside(clients *redisrole.Clients) (*Adapter, error) {
-	return newAdapter(a.node, clients, a.key, a.timing)
+	return newAdapter(a.node, clients, a.signingSource, a.timing)
 }
 
-func newAdapter(n *node, clients *redisrole.Clients, key Key, timing Timing) (*Adapter, error) {
+func newAdapter(n *node, clients *redisrole.Clients, source SigningSource, timing Timing) (*Adapter, error) {
 	if !clients.Uses(redisrole.Socket) {
 		return nil, fmt.Errorf("redisadapter: %w", redisrole.ErrNoRedis)
 	}
 	a := &Adapter{
-		node:    n,
-		clients: clients,
-		key:     key,
-		timing:  timing,
-		keys:    newKeys(clients.Prefix(), clients.Clustered(redisrole.Socket)),
-		status:  &status{log: n.log, where: clients.Where(redisrole.Socket)},
-		tasks:   tasks.New(),
-		left:    n.join(),
+		node:          n,
+		clients:       clients,
+		signingSource: source,
+		timing:        timing,
+		keys:          newKeys(clients.Prefix(), clients.Clustered(redisrole.Socket)),
+		status:        &status{log: n.log, where: clients.Where(redisrole.Socket)},
+		tasks:         tasks.New(),
+		left:          n.join(),
 	}
 	a.interests = newInterests(a.keys.shards, a.keys.shardOf, &n.marks)
 	a.syncs.Store(1)
@@ -147,6 +148,9 @@ func (a *Adapter) Begin(sink func(adapter.Envelope), lost func()) error {
 	if a.started {
 		return errors.New("redisadapter: started already")
 	}
+	if err := a.readSigning(); err != nil {
+		return err
+	}
 	subscriber, closeSubscriber, err := a.clients.Subscriber(redisrole.Socket)
 	if err != nil {
 		return fmt.Errorf("redisadapter: %w", err)
@@ -156,7 +160,7 @@ func (a *Adapter) Begin(sink func(adapter.Envelope), lost func()) error {
 	a.lost = lost
 	publishes := bounded(a.clients.Client(redisrole.Socket), subscriber, a.timing.Publish)
 	for _, s := range a.shards {
-		s.publisher.client, s.publisher.timeout = publishes, a.timing.Publish
+		s.publisher.client, s.publisher.timeout, s.publisher.key = publishes, a.timing.Publish, a.signing.Key
 		s.subscribing.set(errConnecting)
 		s.publisher.status.set(nil)
 	}
@@ -168,6 +172,16 @@ func (a *Adapter) Begin(sink func(adapter.Envelope), lost func()) error {
 		return errStopped
 	}
 	a.started = true
+	return nil
+}
+
+func (a *Adapter) readSigning() (err error) {
+	if a.signingSource == nil {
+		return nil
+	}
+	if a.signing, err = a.signingSource(); err != nil {
+		return fmt.Errorf("redisadapter: read the key that signs messages: %w", err)
+	}
 	return nil
 }
 
@@ -219,7 +233,7 @@ func (a *Adapter) receive(channel, payload string) {
 	if !ok {
 		return
 	}
-	wire, err := a.key.open(channel, payload)
+	wire, err := a.signing.open(channel, payload)
 	if err != nil {
 		a.refuse(&a.counters.forged, room, err)
 		return

@@ -99,7 +99,7 @@ func newNode(t testing.TB, cfg redisrole.Config, given map[redisrole.Role]redis.
 		t.Fatal(err)
 	}
 	n := &node{logs: &logs{}, received: make(chan adapter.Envelope, 10_000)}
-	n.Adapter, err = redisadapter.New(clients, redisadapter.Key(cfg.SocketHMAC), slog.New(slog.NewTextHandler(n.logs, nil)))
+	n.Adapter, err = redisadapter.New(clients, redisadapter.Key(cfg.SocketHMAC).Always(), slog.New(slog.NewTextHandler(n.logs, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

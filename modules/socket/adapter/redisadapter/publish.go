@@ -51,12 +51,13 @@ type Place struct {
 // once. The place must be sent or released. result is called once with what
 // became of an envelope that was sent; it does not block. Nil: nobody asks.
 func (a *Adapter) Reserve(ctx context.Context, env adapter.Envelope, wait bool, result func(error)) (Place, error) {
-	wire, err := encode(a.key.room(), a.sender, env)
-	if err != nil {
-		return Place{}, err
-	}
 	p := a.shards[a.keys.shardOf(env.Room)].publisher
 	if err := p.reserve(ctx, wait); err != nil {
+		return Place{}, err
+	}
+	wire, err := encode(a.signing.Key.room(), a.sender, env) // there is a key once there are places
+	if err != nil {
+		p.release()
 		return Place{}, err
 	}
 	return Place{a.node, p, &outgoing{channel: a.keys.room(env.Room), payload: wire, envelope: true, result: result}}, nil

@@ -8,9 +8,21 @@ import (
 
 // Key signs what is published and verifies what is received. Without the key
 // nobody can forge an envelope, or move one to another channel. An empty key
-// signs nothing and ignores signatures, so that nodes can be given a key one
-// after another.
+// signs nothing and ignores signatures.
 type Key []byte
+
+// Signing is how an adapter signs.
+type Signing struct {
+	Key      Key
+	Optional bool // unsigned envelopes are taken, too: some nodes do not sign yet
+}
+
+// SigningSource returns how to sign when an adapter begins: the key may be in a
+// database that is open by then. Nil: nothing is signed.
+type SigningSource func() (Signing, error)
+
+// Always returns the source of a key that is known before.
+func (k Key) Always() SigningSource { return func() (Signing, error) { return Signing{Key: k}, nil } }
 
 // A signed envelope is
 //
@@ -23,7 +35,7 @@ const (
 	sealSize      = 1 + tagSize
 )
 
-var errForged = errors.New("not signed with this deployment's redis.socket.hmac")
+var errForged = errors.New("not signed with this deployment's key: see redis.socket.hmac")
 
 // room returns how many bytes of a message the signature takes.
 func (k Key) room() int {
@@ -43,14 +55,13 @@ func (k Key) seal(channel string, wire []byte) {
 }
 
 // open returns the envelope in a message.
-func (k Key) open(channel, wire string) (string, error) {
+func (s Signing) open(channel, wire string) (string, error) {
 	signed := len(wire) >= sealSize && wire[0] == signedVersion
 	switch {
-	case len(k) == 0 && signed:
-		return wire[sealSize:], nil
-	case len(k) == 0:
+	case !signed && (s.Optional || len(s.Key) == 0):
 		return wire, nil
-	case signed && hmac.Equal([]byte(wire[1:sealSize]), k.tag(channel, []byte(wire[sealSize:]))):
+	case signed && len(s.Key) == 0,
+		signed && hmac.Equal([]byte(wire[1:sealSize]), s.Key.tag(channel, []byte(wire[sealSize:]))):
 		return wire[sealSize:], nil
 	default:
 		return "", errForged

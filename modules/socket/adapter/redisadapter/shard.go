@@ -44,7 +44,7 @@ func newShard(a *Adapter, index int) *shard {
 		command, pingTo = "spublish", s.probe
 	}
 	s.publisher = newPublisher(command, a.status.add())
-	s.publisher.key, s.publisher.pingTo = a.key, pingTo
+	s.publisher.pingTo = pingTo
 	return s
 }
 
