@@ -54,7 +54,7 @@ func boundOf(r upkeep.Retention) int64 {
 
 // excessOf returns how many bytes are to be removed from a log.
 func excessOf(bytes int64, r upkeep.Retention) int64 {
-	if r.Bytes <= 0 || bytes <= r.Bytes {
+	if bytes <= boundOf(r) {
 		return 0
 	}
 	return bytes - r.Bytes + r.Bytes/sparePart
