@@ -42,6 +42,13 @@ func (m *machine) revoke(t *rapid.T, caller auth.Identity, i *issued) {
 	}
 }
 
+// revokeAllOf notes that the invites that a user made are revoked.
+func (m *machine) revokeAllOf(userID string) {
+	for _, i := range m.issued {
+		i.revoked = i.revoked || i.CreatedBy == userID
+	}
+}
+
 // accept knows what must come of it.
 func (m *machine) accept(t *rapid.T, caller auth.Identity, i *issued) {
 	_, member := m.state.Roles[caller.UserID]

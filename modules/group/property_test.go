@@ -113,6 +113,7 @@ func anything(t *rapid.T, st grouptest.Store) {
 			expect(t, err, "not_member", "forbidden", "owner_must_transfer")
 			if err == nil {
 				m.bans[target] = until
+				m.revokeAllOf(target)
 			}
 		},
 		"unban": func(t *rapid.T) {
@@ -154,8 +155,12 @@ func anything(t *rapid.T, st grouptest.Store) {
 		"decline invitation": func(t *rapid.T) { m.declineInvitation(t, m.guestOr(t, anyone)) },
 		"wait long":          func(*rapid.T) { m.now = m.now.Add(group.InvitationAge / 2) },
 		"remove": func(t *rapid.T) {
-			err := m.RemoveMember(t.Context(), chief.Draw(t, "caller"), m.groupID, anyone.Draw(t, "target").UserID)
+			target := anyone.Draw(t, "target").UserID
+			err := m.RemoveMember(t.Context(), chief.Draw(t, "caller"), m.groupID, target, false)
 			expect(t, err, "not_found", "not_member", "forbidden", "owner_must_transfer")
+			if err == nil {
+				m.revokeAllOf(target)
+			}
 		},
 		"role": func(t *rapid.T) {
 			role := rapid.SampledFrom([]string{"admin", "member"}).Draw(t, "role")

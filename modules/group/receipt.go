@@ -101,7 +101,9 @@ func (a asked) receipt(ctx context.Context, caller auth.Identity) (*Receipt, err
 
 // lowers reports whether err may be because the first call was carried out: who hands a
 // group over may not hand it over again, but still gets the answer.
-func (asked) lowers(a action, err error) bool { return a == actTransfer && errors.Is(err, fault.ErrForbidden) }
+func (asked) lowers(a action, err error) bool {
+	return a == actTransfer && errors.Is(err, fault.ErrForbidden)
+}
 
 // forbidden reports whether err refuses the caller, and not what they ask for.
 func forbidden(err error) bool { return fault.From(err).Kind == fault.Forbidden }

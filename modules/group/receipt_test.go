@@ -71,7 +71,7 @@ func TestRepeatedUnderKey(t *testing.T) {
 			return nil, b.Signal(ctx, alice, g.ID, group.SignalSource{}, dto.SignalRequest{Type: "wave"})
 		}},
 		{"ban", func(ctx context.Context) (any, error) { return b.Ban(ctx, alice, g.ID, "x", dto.BanRequest{}) }},
-		{"remove", func(ctx context.Context) (any, error) { return nil, b.RemoveMember(ctx, alice, g.ID, "y") }},
+		{"remove", func(ctx context.Context) (any, error) { return nil, b.RemoveMember(ctx, alice, g.ID, "y", false) }},
 		{"revoke", func(ctx context.Context) (any, error) { return nil, b.Revoke(ctx, alice, g.ID, invite.InviteID) }},
 		{"leave", func(ctx context.Context) (any, error) { return nil, b.Leave(ctx, user("other"), g.ID) }},
 		{"transfer", func(ctx context.Context) (any, error) {

@@ -180,7 +180,7 @@ func TestEndedGroups(t *testing.T) {
 	name := "y"
 	_, err = b.Update(ctx, alice, g.ID, nil, dto.UpdateRequest{Name: &name})
 	servicetest.WantCode(t, "rename", err, "group_ended")
-	err = b.RemoveMember(ctx, alice, g.ID, "member")
+	err = b.RemoveMember(ctx, alice, g.ID, "member", false)
 	servicetest.WantCode(t, "remove", err, "group_ended")
 
 	servicetest.WantCode(t, "leave", b.Leave(ctx, user("other"), g.ID), "ok")

@@ -32,7 +32,8 @@ type banned struct {
 }
 
 // Ban keeps a user out of a group. It removes a member, whose rank must be below
-// the caller's, an applicant's request and an invitation. Repeating the same ban changes
+// the caller's, an applicant's request and an invitation, and revokes the invites that the
+// user made unless req.KeepInvites is set. Repeating the same ban changes
 // nothing. It returns ErrOwnerMustTransfer for the owner.
 func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID string, req dto.BanRequest) (Ban, error) {
 	now := s.instant()
@@ -86,8 +87,10 @@ func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID
 				return err
 			}
 		}
-		_, err = tx.Append(ctx, MemberBanned, caller.UserID, banned{UserID: userID, Reason: req.Reason})
-		return err
+		if _, err := tx.Append(ctx, MemberBanned, caller.UserID, banned{UserID: userID, Reason: req.Reason}); err != nil || req.KeepInvites {
+			return err
+		}
+		return revokeInvitesOf(ctx, tx, caller, userID)
 	})
 	return ban, err
 }

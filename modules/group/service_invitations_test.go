@@ -95,7 +95,7 @@ func TestInvitation(t *testing.T) {
 	_, err = b.AcceptInvitation(ctx, user("outsider"), public.ID)
 	servicetest.WantCode(t, "accepting in a public group", err, "not_member")
 
-	if err := b.RemoveMember(ctx, alice, g.ID, "eve"); err != nil {
+	if err := b.RemoveMember(ctx, alice, g.ID, "eve", false); err != nil {
 		t.Fatal(err)
 	}
 	b.Now = b.Now.Add(group.InvitationAge)
@@ -154,7 +154,7 @@ func TestInvitationEnds(t *testing.T) {
 					t.Errorf("still invited: %v, %v", mine, err)
 				}
 				if name != "banned" {
-					servicetest.WantCode(t, "removing", b.RemoveMember(ctx, alice, g.ID, "eve"), "ok")
+					servicetest.WantCode(t, "removing", b.RemoveMember(ctx, alice, g.ID, "eve", false), "ok")
 				}
 				_, err := b.AcceptInvitation(ctx, user("eve"), g.ID)
 				servicetest.WantCode(t, "accepting", err, "not_member")
@@ -183,7 +183,7 @@ func TestConsent(t *testing.T) {
 				t.Errorf("a back end put back %v", added)
 			}
 			for _, who := range []string{"removed", "again"} {
-				servicetest.WantCode(t, "removing", b.RemoveMember(ctx, alice, g.ID, who), "ok")
+				servicetest.WantCode(t, "removing", b.RemoveMember(ctx, alice, g.ID, who, false), "ok")
 			}
 			if joined, err := b.Join(ctx, user("applicant"), g.ID); err != nil || !joined.Requested() {
 				t.Fatalf("requesting to join: %+v, %v", joined, err)

@@ -37,6 +37,8 @@ type InviteTx interface {
 	UseInvite(ctx context.Context, inviteID string) error
 	// RemoveInvite deletes an invite. It reports false when there is none.
 	RemoveInvite(ctx context.Context, inviteID string) (bool, error)
+	// RemoveInvitesOf deletes the invites that a user made, and returns their ids.
+	RemoveInvitesOf(ctx context.Context, userID string) ([]string, error)
 	// CountInvites returns how many invites the group has, with those that have
 	// expired or are used up.
 	CountInvites(ctx context.Context) (int, error)
@@ -111,6 +113,21 @@ func (s *Service) Invite(ctx context.Context, caller auth.Identity, groupID stri
 		return NewInvite{}, err
 	}
 	return made, nil
+}
+
+// revokeInvitesOf revokes the invites that a user made, because they are no admin any
+// more.
+func revokeInvitesOf(ctx context.Context, tx Tx, caller auth.Identity, userID string) error {
+	revoked, err := tx.RemoveInvitesOf(ctx, userID)
+	if err != nil {
+		return err
+	}
+	for _, inviteID := range revoked {
+		if _, err := tx.Append(ctx, InviteRevoked, caller.UserID, inviteSubject{InviteID: inviteID}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mayInvite checks that the group may have one more invite. At the limit it

@@ -273,7 +273,8 @@ func (s *Service) candidates(ctx context.Context, tx MemberTx, users []string, k
 // UpdateMember applies a merge patch to a member whose rank is below the
 // caller's. Only the owner and back ends change roles. It returns
 // ErrOwnerMustTransfer for a change of the owner's role. A patch that changes
-// nothing makes no event.
+// nothing makes no event. req.RevokeInvites revokes the invites of an admin who
+// becomes a member.
 func (s *Service) UpdateMember(ctx context.Context, caller auth.Identity, groupID, userID string, req dto.UpdateMemberRequest) (Member, error) {
 	req, err := req.Validate()
 	if err != nil {
@@ -305,15 +306,21 @@ func (s *Service) UpdateMember(ctx context.Context, caller auth.Identity, groupI
 		if err := tx.SetMember(ctx, patched); err != nil {
 			return err
 		}
-		_, err = tx.Append(ctx, MemberUpdated, caller.UserID, patched)
-		return err
+		if _, err := tx.Append(ctx, MemberUpdated, caller.UserID, patched); err != nil {
+			return err
+		}
+		if req.RevokeInvites && target.Role == Admin && patched.Role == MemberRole {
+			return revokeInvitesOf(ctx, tx, caller, userID)
+		}
+		return nil
 	})
 	return result, err
 }
 
-// RemoveMember ends the membership of a member whose rank is below the caller's.
+// RemoveMember ends the membership of a member whose rank is below the caller's, and
+// revokes the invites that they made unless keepInvites is set.
 // It returns ErrOwnerMustTransfer for the owner.
-func (s *Service) RemoveMember(ctx context.Context, caller auth.Identity, groupID, userID string) error {
+func (s *Service) RemoveMember(ctx context.Context, caller auth.Identity, groupID, userID string, keepInvites bool) error {
 	return s.change(ctx, actRemoveMember, caller, groupID, asked{what: "remove member " + userID}, func(tx Tx, self *Member) error {
 		target, err := reach(ctx, tx, caller, self, userID)
 		if err != nil {
@@ -322,7 +329,10 @@ func (s *Service) RemoveMember(ctx context.Context, caller auth.Identity, groupI
 		if target.Role == Owner {
 			return ErrOwnerMustTransfer
 		}
-		return unseat(ctx, tx, caller, userID, MemberRemoved)
+		if err := unseat(ctx, tx, caller, userID, MemberRemoved); err != nil || keepInvites {
+			return err
+		}
+		return revokeInvitesOf(ctx, tx, caller, userID)
 	})
 }
 

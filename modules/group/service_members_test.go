@@ -186,7 +186,7 @@ func TestMembers(t *testing.T) {
 		servicetest.WantCode(t, fmt.Sprintf("reading member %q", id), err, "not_found")
 	}
 
-	if err := b.RemoveMember(ctx, user("admin"), g.ID, "other"); err != nil {
+	if err := b.RemoveMember(ctx, user("admin"), g.ID, "other", false); err != nil {
 		t.Fatal(err)
 	}
 	if len(b.Announced) != 1 || b.Announced[0].Type != group.MemberRemoved || string(b.Announced[0].Data) != `{"userId":"other"}` || *b.Announced[0].Actor != "admin" {

@@ -140,7 +140,7 @@ func TestOfferEnds(t *testing.T) {
 			return b.Leave(ctx, user("member"), id)
 		},
 		"removed": func(ctx context.Context, b *servicetest.Bench, id string) error {
-			return b.RemoveMember(ctx, user("admin"), id, "member")
+			return b.RemoveMember(ctx, user("admin"), id, "member", false)
 		},
 		"banned": func(ctx context.Context, b *servicetest.Bench, id string) error {
 			if _, err := b.Ban(ctx, user("admin"), id, "member", dto.BanRequest{}); err != nil {

@@ -80,16 +80,16 @@ var calls = []struct {
 		return err
 	}, [5]string{"not_member", "forbidden", "forbidden", "owner_must_transfer", "owner_must_transfer"}},
 	{"remove a member", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		return s.RemoveMember(ctx, who, id, "other")
+		return s.RemoveMember(ctx, who, id, "other", false)
 	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
 	{"remove an admin", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		return s.RemoveMember(ctx, who, id, "admin")
+		return s.RemoveMember(ctx, who, id, "admin", false)
 	}, [5]string{"not_member", "forbidden", "forbidden", "ok", "ok"}},
 	{"remove the owner", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		return s.RemoveMember(ctx, who, id, "alice")
+		return s.RemoveMember(ctx, who, id, "alice", false)
 	}, [5]string{"not_member", "forbidden", "forbidden", "owner_must_transfer", "owner_must_transfer"}},
 	{"remove nobody", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
-		return s.RemoveMember(ctx, who, id, "nobody")
+		return s.RemoveMember(ctx, who, id, "nobody", false)
 	}, [5]string{"not_member", "forbidden", "not_found", "not_found", "not_found"}},
 	{"join", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
 		_, err := s.Join(ctx, who, id)

@@ -5,6 +5,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -85,10 +86,19 @@ func (a *API) checkRequest(op *huma.Operation, c *gin.Context, x *exchange) erro
 	if err := textQuery(c.Request.URL.RawQuery); err != nil {
 		return err
 	}
+	if c.GetHeader("If-Match") != "" && op.Method != http.MethodGet && !takesIfMatch(op) {
+		return fault.ErrBadRequest.WithMessage("this call changes no record that has a revision: leave out If-Match")
+	}
 	if op.RequestBody != nil && op.MaxBodyBytes > 0 && c.Request.ContentLength >= op.MaxBodyBytes {
 		return tooLarge(op)
 	}
 	return nil
+}
+
+// takesIfMatch reports whether an operation compares revisions. The others refuse the
+// header: a client that sends it counts on it.
+func takesIfMatch(op *huma.Operation) bool {
+	return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "header" && p.Name == "If-Match" })
 }
 
 // textQuery returns an error if a query string is malformed or contains bytes

@@ -25,7 +25,8 @@ func ParseIfMatch(header string) (revision int64, anyRevision bool, err error) {
 	if len(tag) < 2 || tag[0] != '"' || tag[len(tag)-1] != '"' || strings.Contains(tag[1:len(tag)-1], `"`) {
 		return 0, false, fault.ErrBadRequest.WithMessage(`If-Match must be one entity tag, like "12", or *`)
 	}
-	if n, ours := strconv.ParseInt(tag[1:len(tag)-1], 10, 64); ours == nil && n > 0 {
+	digits := tag[1 : len(tag)-1]
+	if n, err := strconv.ParseInt(digits, 10, 64); err == nil && n > 0 && strconv.FormatInt(n, 10) == digits {
 		revision = n
 	}
 	return revision, false, nil

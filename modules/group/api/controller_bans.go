@@ -17,7 +17,8 @@ type OneUser struct {
 
 type banInput struct {
 	OneUser
-	Body *dto.BanRequest
+	RevokeInvites bool `query:"revokeInvites" default:"true" doc:"also revoke the invites that the user made"`
+	Body          *dto.BanRequest
 }
 
 func (c *Controller) registerBans() {
@@ -43,6 +44,7 @@ func (c *Controller) ban(ctx context.Context, in *banInput) (*Answer[group.Ban],
 	if in.Body != nil {
 		req = *in.Body
 	}
+	req.KeepInvites = !in.RevokeInvites
 	return answer(c.service.Ban(ctx, web.Caller(ctx), in.GroupID, in.UserID, req))
 }
 

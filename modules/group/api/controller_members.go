@@ -32,8 +32,15 @@ type addMembersInput struct {
 
 type updateMemberInput struct {
 	OneGroup
-	UserID string `path:"userId" doc:"user id of the member"`
+	UserID        string `path:"userId" doc:"user id of the member"`
+	RevokeInvites bool   `query:"revokeInvites" doc:"also revoke the invites of an admin who becomes a member"`
 	Sent[dto.UpdateMemberRequest]
+}
+
+type removeMemberInput struct {
+	OneGroup
+	UserID        string `path:"userId" doc:"user id of the member"`
+	RevokeInvites bool   `query:"revokeInvites" default:"true" doc:"also revoke the invites that they made"`
 }
 
 // MemberPage is a page of members at one version of the group: apply the
@@ -88,9 +95,10 @@ func (c *Controller) member(ctx context.Context, in *memberInput) (*Answer[group
 }
 
 func (c *Controller) updateMember(ctx context.Context, in *updateMemberInput) (*Answer[group.Member], error) {
+	in.Body.RevokeInvites = in.RevokeInvites
 	return answer(c.service.UpdateMember(ctx, web.Caller(ctx), in.GroupID, in.UserID, in.Body))
 }
 
-func (c *Controller) removeMember(ctx context.Context, in *memberInput) (*Nothing, error) {
-	return nothing(c.service.RemoveMember(ctx, web.Caller(ctx), in.GroupID, in.UserID))
+func (c *Controller) removeMember(ctx context.Context, in *removeMemberInput) (*Nothing, error) {
+	return nothing(c.service.RemoveMember(ctx, web.Caller(ctx), in.GroupID, in.UserID, !in.RevokeInvites))
 }

@@ -232,6 +232,8 @@ func TestHTTPProblems(t *testing.T) {
 		{"PATCH", path, `{"name":"k"}`, `Content-Type: text/plain`, "400 bad_request"},
 		{"PATCH", path, `{"capacity":1}`, ``, "409 group_full"},
 		{"PUT", path + "/owner", `{"userId":"member"}`, `If-Match: "99"`, "412 version_conflict"},
+		{"PATCH", path + "/members/member", `{"attributes":{"a":1}}`, `If-Match: "1"`, "400 bad_request"},
+		{"GET", path, ``, `If-Match: "99"`, "200"},
 		{"PUT", path + "/owner", `{"user":"member"}`, ``, "422 validation_failed user userId"},
 		{"PUT", path + "/bans/x", `{"reason":7,"until":1,"expiresAt":"2000-01-01T00:00:00Z"}`, ``, "422 validation_failed reason until expiresAt"},
 		{"POST", path + "/invites", `{"maxUses":0,"expiresAt":"2000-01-01T00:00:00Z","code":"x"}`, ``, "422 validation_failed code maxUses expiresAt"},

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
 
+	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/api"
 	"github.com/moim-live/moim/modules/group/dto"
@@ -37,6 +38,7 @@ func TestModule(t *testing.T) {
 			func() adapter.Adapter { return adapter.NewMesh().Adapter() },
 			func() *slog.Logger { return slog.New(slog.DiscardHandler) },
 			func() socket.Authenticator { return socket.Anonymous },
+			func(log *slog.Logger) *auth.Revocations { return auth.NewRevocations(auth.Config{}, nil, log) },
 		),
 		socket.Module,
 		group.Module,

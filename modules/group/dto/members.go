@@ -32,6 +32,8 @@ type UpdateMemberRequest struct {
 	Role       *string         `json:"role,omitempty" enum:"admin,member" doc:"only the owner or a back end can change roles"`
 	Attributes json.RawMessage `json:"attributes,omitempty" doc:"merge patch of the attributes; null removes all of them"`
 
+	RevokeInvites bool `json:"-"` // of an admin who becomes a member
+
 	reading
 }
 
@@ -67,6 +69,8 @@ func (r UpdateMemberRequest) Patch() Patch { return newPatch(r.Attributes, maxMe
 type BanRequest struct {
 	Reason    string     `json:"reason,omitempty" doc:"at most 500 characters; visible to all members"`
 	ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"RFC 3339, in the future; default: never"`
+
+	KeepInvites bool `json:"-"` // do not revoke the invites that the user made
 
 	reading
 }

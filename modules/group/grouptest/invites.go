@@ -38,6 +38,15 @@ func testInvites(t *testing.T, s Store) {
 	second := add(group.Invite{MaxUses: &three, ExpiresAt: &soon}, "h2")
 	same(t, "two invites", list(g.ID), []group.Invite{second, first})
 	same(t, "none elsewhere", list(other.ID), []group.Invite{})
+	change(t, s, other.ID, func(tx group.Tx) error {
+		for _, userID := range []string{"alice", "a\x00b"} {
+			if ids, err := tx.RemoveInvitesOf(ctx, userID); err != nil || len(ids) > 0 {
+				t.Errorf("removed the invites %v of %q elsewhere: %v", ids, userID, err)
+			}
+		}
+		return nil
+	})
+	same(t, "two invites still", list(g.ID), []group.Invite{second, first})
 	same(t, "by its code", find(g.ID, "h2"), &second)
 	if i := find(other.ID, "h2"); i != nil {
 		t.Errorf("another group's invite: %+v", i)

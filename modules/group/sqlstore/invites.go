@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/moim-live/moim/modules/database"
@@ -15,12 +16,13 @@ const (
 	inviteColumns = `i.id, i.max_uses, i.uses, i.expires_at, i.created_by, i.created_at`
 	addInvite     = `INSERT INTO invites (id, group_id, code_hash, max_uses, uses, expires_at, over_at, created_by, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8)`
-	removeInvite = `DELETE FROM invites WHERE group_id = $1 AND id = $2`
-	countInvites = `SELECT COUNT(*) FROM invites WHERE group_id = $1`
-	removeOver   = `DELETE FROM invites WHERE group_id = $1 AND (expires_at <= $2 OR uses >= max_uses)`
-	invite       = `SELECT ` + inviteColumns + ` FROM invites i WHERE i.group_id = $1 AND i.code_hash = $2`
-	invitedTo    = `SELECT g.id FROM invites i JOIN groups g ON g.id = i.group_id WHERE i.code_hash = $1 AND g.deleted_at IS NULL`
-	invites      = `SELECT ` + inviteColumns + `
+	removeInvite    = `DELETE FROM invites WHERE group_id = $1 AND id = $2`
+	removeInvitesOf = `DELETE FROM invites WHERE group_id = $1 AND created_by = $2 RETURNING id`
+	countInvites    = `SELECT COUNT(*) FROM invites WHERE group_id = $1`
+	removeOver      = `DELETE FROM invites WHERE group_id = $1 AND (expires_at <= $2 OR uses >= max_uses)`
+	invite          = `SELECT ` + inviteColumns + ` FROM invites i WHERE i.group_id = $1 AND i.code_hash = $2`
+	invitedTo       = `SELECT g.id FROM invites i JOIN groups g ON g.id = i.group_id WHERE i.code_hash = $1 AND g.deleted_at IS NULL`
+	invites         = `SELECT ` + inviteColumns + `
 		FROM groups g LEFT JOIN (SELECT * FROM invites WHERE group_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3) i
 		ON i.group_id = g.id
 		WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY i.id DESC`
@@ -126,6 +128,24 @@ func (t *tx) RemoveInvite(ctx context.Context, inviteID string) (bool, error) {
 		return false, fmt.Errorf("remove invite %s: %w", inviteID, err)
 	}
 	return n > 0, nil
+}
+
+// RemoveInvitesOf deletes the invites that a user made.
+func (t *tx) RemoveInvitesOf(ctx context.Context, userID string) (ids []string, err error) {
+	if !storable(userID) {
+		return nil, nil // no user has this id
+	}
+	err = each(ctx, t.q, removeInvitesOf, args{t.g.ID, userID}, func(scan scanner) error {
+		var id string
+		err := scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("remove the invites of %s: %w", userID, err)
+	}
+	slices.Sort(ids) // as they were made
+	return ids, nil
 }
 
 // CountInvites counts the group's invites.
