@@ -14,12 +14,12 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local removed
-for i, command in ipairs({'HLEN', 'ZRANGE', 'HLEN', 'HLEN', 'ZRANGE'}) do
-  local answer
-  if command == 'HLEN' then answer = redis.pcall('HLEN', KEYS[i]) else answer = redis.pcall('ZRANGE', KEYS[i], 0, 0) end
+for i, key in ipairs(KEYS) do
+  local sorted = key == graces or key == lately
+  local answer = redis.pcall(unpack(sorted and {'ZRANGE', key, 0, 0} or {'HLEN', key}))
   if type(answer) == 'table' and answer.err then
-    redis.call('DEL', KEYS[i])
-    removed = KEYS[i]
+    redis.call('DEL', key)
+    removed = key
   end
 end
 if removed then return redis.error_reply('BROKEN ' .. removed) end
