@@ -133,7 +133,7 @@ func withMigrator(l *loader, fn func(context.Context, *database.Migrator) error)
 type tokenCommand struct {
 	User  string        `required:"" help:"user id"`
 	Name  string        `help:"display name of the user"`
-	Scope string        `help:"admin for an application's back end" enum:"admin," default:""`
+	Scope string        `help:"admin for an application's back end, and the calls that the token may make, such as groups:read; default: all"`
 	TTL   time.Duration `help:"how long the token is valid" default:"1h"`
 }
 
@@ -152,9 +152,11 @@ func (c tokenCommand) Run(l *loader) error {
 	if cfg.Auth.Secret == "" {
 		return errors.New("set auth.secret to sign tokens: auth.jwks.url and auth.public.key hold no private key")
 	}
-	token, err := cfg.Auth.Mint(auth.Identity{
-		UserID: c.User, Name: c.Name, Admin: c.Scope == "admin", Expires: time.Now().Add(c.TTL),
-	})
+	id, err := auth.Identity{UserID: c.User, Name: c.Name, Expires: time.Now().Add(c.TTL)}.WithScope(c.Scope)
+	if err != nil {
+		return fmt.Errorf("--scope: %w", err)
+	}
+	token, err := cfg.Auth.Mint(id)
 	if err != nil {
 		return err
 	}

@@ -155,7 +155,7 @@ func provideVerifier(lc fx.Lifecycle, cfg auth.Config, log *slog.Logger) (*auth.
 		return nil, err
 	}
 	if warning := cfg.Warning(); warning != "" {
-		log.Warn("app: " + warning)
+		log.Warn("app: the configuration accepts more tokens than you may want", "because", warning)
 	}
 	lc.Append(fx.Hook{OnStart: v.Start, OnStop: v.Stop})
 	return v, nil

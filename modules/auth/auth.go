@@ -11,4 +11,5 @@ type Identity struct {
 	Admin   bool      // the token's scope contains admin: an application's back end
 	Expires time.Time // the token's exp
 	Issued  time.Time // the token's iat; zero if it has none
+	Calls   Calls     // the only calls that the token may make; zero: all
 }

@@ -35,9 +35,14 @@ func (c *claims) UnmarshalJSON(data []byte) error {
 		name string
 		into any
 	}{
-		{"sub", &c.Subject}, {"name", &c.name}, {"iss", &c.Issuer},
-		{"aud", &audience}, {"scope", &scope},
-		{"exp", &c.ExpiresAt}, {"nbf", &c.NotBefore}, {"iat", &c.IssuedAt},
+		{"sub", &c.Subject},
+		{"name", &c.name},
+		{"iss", &c.Issuer},
+		{"aud", &audience},
+		{"scope", &scope},
+		{"exp", &c.ExpiresAt},
+		{"nbf", &c.NotBefore},
+		{"iat", &c.IssuedAt},
 	} {
 		raw, there := members[claim.name]
 		if !there || string(raw) == "null" {

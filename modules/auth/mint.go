@@ -3,6 +3,8 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -12,6 +14,27 @@ import (
 // id.Expires must be set.
 func Mint(secret []byte, id Identity) (string, error) {
 	return Config{Secret: string(secret)}.Mint(id)
+}
+
+// scopeOf returns the words of the scope of a token.
+func scopeOf(id Identity) string {
+	if id.Admin {
+		return "admin " + id.Calls.String()
+	}
+	return id.Calls.String()
+}
+
+// WithScope returns id with what a scope grants: a list of words, separated by spaces.
+// It returns an error for a word that is none.
+func (id Identity) WithScope(scope string) (Identity, error) {
+	words := strings.Fields(scope)
+	id.Admin, id.Calls = slices.Contains(words, "admin"), parseCalls(words)
+	for _, word := range words {
+		if word != "admin" && !slices.Contains(callWords[:], word) {
+			return id, fmt.Errorf("there is no scope %q: it is admin, or some of %s", word, strings.Join(callWords[:], ", "))
+		}
+	}
+	return id, nil
 }
 
 // Mint signs a token for id with c.Secret. A [Verifier] with the same settings
@@ -34,8 +57,8 @@ func (c Config) Mint(id Identity) (string, error) {
 	if id.Name != "" {
 		claims["name"] = id.Name
 	}
-	if id.Admin {
-		claims["scope"] = "admin"
+	if scope := strings.Fields(scopeOf(id)); len(scope) > 0 {
+		claims["scope"] = strings.Join(scope, " ")
 	}
 	if c.Issuer != "" {
 		claims["iss"] = c.Issuer

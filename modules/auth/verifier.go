@@ -169,6 +169,7 @@ func (v *Verifier) identity(c *claims) (Identity, error) {
 	}
 	return Identity{
 		UserID: c.Subject, Name: cleanName(c.name), Admin: slices.Contains(c.scopes, "admin"), Expires: expires, Issued: c.issued,
+		Calls: parseCalls(c.scopes),
 	}, nil
 }
 

@@ -114,6 +114,8 @@ func TestClaims(t *testing.T) {
 		{name: "long name", claims: jwt.MapClaims{"name": strings.Repeat("가", 100)}, want: auth.Identity{UserID: "alice", Name: strings.Repeat("가", 85)}},
 		{name: "admin", claims: jwt.MapClaims{"scope": "read admin"}, want: auth.Identity{UserID: "alice", Admin: true}},
 		{name: "admin in a list", claims: jwt.MapClaims{"scope": []string{"read", "admin"}}, want: auth.Identity{UserID: "alice", Admin: true}},
+		{name: "calls", claims: jwt.MapClaims{"scope": "openid groups:read messages:write"}, want: auth.Identity{UserID: "alice", Calls: auth.ReadGroups | auth.WriteMessages}},
+		{name: "calls of a back end", claims: jwt.MapClaims{"scope": []string{"admin", "users:write"}}, want: auth.Identity{UserID: "alice", Admin: true, Calls: auth.WriteUsers}},
 		{name: "administrator", claims: jwt.MapClaims{"scope": "administrator"}, want: auth.Identity{UserID: "alice"}},
 		{name: "scope of another type", claims: jwt.MapClaims{"scope": 1}, says: "scope must be text"},
 		{name: "expired", claims: jwt.MapClaims{"exp": now - 6}, says: "has expired"},
@@ -374,6 +376,20 @@ func TestMint(t *testing.T) {
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%v\n%s", err, diff)
 		}
+	}
+	limited, err := want.WithScope("groups:read  admin signals:write")
+	if err != nil || !limited.Admin || limited.Calls.String() != "groups:read signals:write" {
+		t.Errorf("%+v, %v", limited, err)
+	}
+	token, err := auth.Config{Secret: secret}.Mint(limited)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := open(t, auth.Config{Secret: secret}).Verify(t.Context(), token); err != nil || !got.Admin || got.Calls != limited.Calls {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := want.WithScope("group:read"); err == nil {
+		t.Error("a scope that is none was accepted")
 	}
 	for name, bad := range map[string]auth.Identity{
 		"no user":  {Expires: want.Expires},

@@ -63,6 +63,28 @@ var least = map[action]rank{
 	actDelete:           ownerRank,
 }
 
+// calls are the scopes of tokens that allow each action.
+var calls = map[action]auth.Calls{
+	actView:             auth.ReadGroups,
+	actJoin:             auth.WriteGroups,
+	actRead:             auth.ReadGroups,
+	actPost:             auth.WriteMessages,
+	actSignal:           auth.SendSignals,
+	actLeave:            auth.WriteGroups,
+	actUpdate:           auth.WriteGroups,
+	actAddMembers:       auth.WriteMembers,
+	actAnswerInvitation: auth.WriteGroups,
+	actChangeMember:     auth.WriteMembers,
+	actRemoveMember:     auth.WriteMembers,
+	actChangeRole:       auth.WriteMembers,
+	actRequests:         auth.WriteMembers,
+	actInvite:           auth.WriteMembers,
+	actBan:              auth.WriteMembers,
+	actTransfer:         auth.WriteGroups,
+	actAnswerOffer:      auth.WriteGroups,
+	actDelete:           auth.WriteGroups,
+}
+
 func rankOf(m *Member) rank {
 	if m == nil {
 		return outsiderRank
@@ -80,15 +102,15 @@ func rankOf(m *Member) rank {
 // allow decides whether caller, whose membership in g is m (nil: none), may
 // take action a. It returns fault.ErrNotFound to outsiders of a private group,
 // ErrNotMember to other outsiders, and fault.ErrForbidden to members below the
-// needed rank.
+// needed rank, and to callers whose token is not for such calls.
 func allow(a action, caller auth.Identity, g Group, m *Member) error {
 	switch {
 	case caller.Admin:
-		return nil
+		return caller.Check(calls[a])
 	case m == nil && g.Visibility != Public:
 		return fault.ErrNotFound
 	case rankOf(m) >= least[a]:
-		return nil
+		return caller.Check(calls[a])
 	case m == nil:
 		return ErrNotMember
 	default:

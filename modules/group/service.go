@@ -177,6 +177,9 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.Crea
 	if err != nil {
 		return Group{}, err
 	}
+	if err := caller.Check(auth.WriteGroups); err != nil {
+		return Group{}, err
+	}
 	if err := charge(caller, s.limits.Create); err != nil {
 		return Group{}, err
 	}
@@ -304,6 +307,9 @@ func (s *Service) ListPublic(ctx context.Context, caller auth.Identity, query, b
 	if err := dto.CheckQuery(query); err != nil {
 		return nil, err
 	}
+	if err := caller.Check(auth.ReadGroups); err != nil {
+		return nil, err
+	}
 	if err := charge(caller, s.limits.Read); err != nil {
 		return nil, err
 	}
@@ -313,6 +319,9 @@ func (s *Service) ListPublic(ctx context.Context, caller auth.Identity, query, b
 // ListMine lists the caller's groups, newest first, older than the group before
 // (empty: from the newest). There are more when it returns limit, or [ListBytes].
 func (s *Service) ListMine(ctx context.Context, caller auth.Identity, before string, limit int) ([]Membership, error) {
+	if err := caller.Check(auth.ReadGroups); err != nil {
+		return nil, err
+	}
 	if err := charge(caller, s.limits.Read); err != nil {
 		return nil, err
 	}

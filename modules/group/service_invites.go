@@ -186,6 +186,9 @@ func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string)
 	if err != nil {
 		return joined, err
 	}
+	if err := caller.Check(auth.WriteGroups); err != nil {
+		return joined, err
+	}
 	if err := charge(caller, s.limits.Read); err != nil { // also whoever tries codes
 		return joined, err
 	}

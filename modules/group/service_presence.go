@@ -55,6 +55,9 @@ func (s *Service) SetPresence(ctx context.Context, caller auth.Identity, groupID
 	if caller.Admin {
 		return fault.ErrForbidden.WithMessage("a back end is never present")
 	}
+	if err := caller.Check(calls[actSignal]); err != nil {
+		return err
+	}
 	if !following.GoesOn { // or the feed does not know
 		g, _, err := s.look(ctx, actSignal, caller, groupID)
 		if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -175,6 +177,59 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}
 }
 
+// A token whose scope names calls can make no others, whoever has it.
+func TestScopes(t *testing.T) {
+	t.Parallel()
+	b := servicetest.New(t, group.Config{})
+	for _, c := range calls {
+		g := b.NewGroup(t, `{"name":"g","visibility":"public"}`)
+		for _, who := range []auth.Identity{alice, backend} {
+			who.Calls = auth.WriteUsers
+			err := c.call(t.Context(), b.Service, who, g.ID)
+			if !errors.Is(err, fault.ErrForbidden) || !strings.Contains(err.Error(), "scope of the token") {
+				t.Errorf("%s by %s: %v", c.name, who.UserID, err)
+			}
+		}
+	}
+	g := b.NewGroup(t, `{"name":"g"}`)
+	for name, c := range map[string]struct {
+		calls auth.Calls
+		do    func(who auth.Identity) error
+	}{
+		"create": {auth.WriteGroups, func(who auth.Identity) error {
+			_, err := b.Create(t.Context(), who, dto.CreateRequest{Name: "g"})
+			return err
+		}},
+		"read": {auth.ReadGroups, func(who auth.Identity) error {
+			_, err := b.Get(t.Context(), who, g.ID)
+			return err
+		}},
+		"list": {auth.ReadGroups, func(who auth.Identity) error {
+			_, err := b.ListMine(t.Context(), who, "", 10)
+			return err
+		}},
+		"post": {auth.WriteMessages, func(who auth.Identity) error {
+			_, err := b.Post(t.Context(), who, g.ID, dto.MessageRequest{Data: json.RawMessage(`1`)})
+			return err
+		}},
+		"signal": {auth.SendSignals, func(who auth.Identity) error {
+			return b.Signal(t.Context(), who, g.ID, group.SignalSource{Subscribed: true}, dto.SignalRequest{Type: "wave"})
+		}},
+		"ban": {auth.WriteMembers, func(who auth.Identity) error {
+			_, err := b.Ban(t.Context(), who, g.ID, "nobody", dto.BanRequest{})
+			return err
+		}},
+	} {
+		for calls := auth.ReadGroups; calls <= auth.WriteUsers; calls <<= 1 {
+			who := alice
+			who.Calls = calls
+			if err := c.do(who); (err == nil) != (calls == c.calls) {
+				t.Errorf("%s with the scope %s: %v", name, calls, err)
+			}
+		}
+	}
+}
+
 // Whoever may not see a group cannot tell it from one that does not exist.
 func TestPrivateGroupsAreInvisible(t *testing.T) {
 	t.Parallel()
@@ -193,7 +248,12 @@ func TestPrivateGroupsAreInvisible(t *testing.T) {
 	}
 	for _, c := range calls {
 		for name, id := range ids {
-			err := c.call(t.Context(), b.Service, user("outsider"), id)
+			outsider := user("outsider")
+			err := c.call(t.Context(), b.Service, outsider, id)
+			outsider.Calls = auth.WriteUsers
+			if limited := c.call(t.Context(), b.Service, outsider, id); fmt.Sprint(limited) != fmt.Sprint(err) {
+				t.Errorf("%s of a group that is %s, with another scope: %v, want %v", c.name, name, limited, err)
+			}
 			e, ok := errors.AsType[*fault.Error](err)
 			if !ok || !sameFault(e, fault.ErrNotFound) {
 				t.Errorf("%s of a group that is %s: %#v", c.name, name, err)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/web"
@@ -34,6 +35,15 @@ func (c *Controller) registerUsers() {
 	register(c, op, c.revokeTokens)
 }
 
+// backEnd returns an error unless the caller is a back end that may write users.
+func backEnd(ctx context.Context) error {
+	caller := web.Caller(ctx)
+	if !caller.Admin {
+		return errBackEndsOnly
+	}
+	return caller.Check(auth.WriteUsers)
+}
+
 type disconnectInput struct {
 	Once
 	UserID string `path:"userId" doc:"user id"`
@@ -41,8 +51,8 @@ type disconnectInput struct {
 
 // disconnect closes a user's sockets: there is no more to it than asking.
 func (c *Controller) disconnect(ctx context.Context, in *disconnectInput) (*Nothing, error) {
-	if !web.Caller(ctx).Admin {
-		return nil, errBackEndsOnly
+	if err := backEnd(ctx); err != nil {
+		return nil, err
 	}
 	if !dto.ValidUserID(in.UserID) {
 		return nil, fault.Validation(fault.Field{Field: "userId", Message: "is not a user id"})
@@ -63,8 +73,8 @@ type revokeTokensInput struct {
 
 // revokeTokens needs no idempotency key: a repeat with the same instant changes nothing.
 func (c *Controller) revokeTokens(ctx context.Context, in *revokeTokensInput) (*Nothing, error) {
-	if !web.Caller(ctx).Admin {
-		return nil, errBackEndsOnly
+	if err := backEnd(ctx); err != nil {
+		return nil, err
 	}
 	var req dto.RevokeRequest
 	if in.Body != nil {
