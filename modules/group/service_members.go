@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
@@ -117,10 +118,34 @@ func (s *Service) seat(ctx context.Context, tx Tx, caller auth.Identity, m Membe
 // Leave ends the caller's membership. It returns ErrOwnerMustTransfer to the
 // owner.
 func (s *Service) Leave(ctx context.Context, caller auth.Identity, groupID string) error {
-	return s.change(ctx, actLeave, caller, groupID, asked{what: "leave"}, func(tx Tx, m *Member) error {
+	return s.leave(ctx, caller, groupID, asked{what: "leave"}, caller.UserID)
+}
+
+// LeaveFor is [Service.Leave] of a member, on behalf of whom a back end calls. It returns
+// fault.ErrForbidden to others.
+func (s *Service) LeaveFor(ctx context.Context, caller auth.Identity, groupID string, req dto.LeaveRequest) error {
+	if err := req.Check(); err != nil {
+		return err
+	}
+	if req.UserID == "" {
+		return s.Leave(ctx, caller, groupID)
+	}
+	if !caller.Admin {
+		return errOnBehalf
+	}
+	return s.leave(ctx, caller, groupID, asked{what: "leave", with: req.UserID}, req.UserID)
+}
+
+var errOnBehalf = fault.ErrForbidden.WithMessage("only a back end may name a user on whose behalf it calls: leave out userId")
+
+func (s *Service) leave(ctx context.Context, caller auth.Identity, groupID string, request asked, userID string) error {
+	return s.change(ctx, actLeave, caller, groupID, request, func(tx Tx, _ *Member) error {
+		m, err := tx.Member(ctx, userID)
 		switch {
+		case err != nil:
+			return err
 		case m == nil:
-			return ErrNotMember // a back end that never joined
+			return ErrNotMember // of a back end that never joined, or the user on whose behalf it calls
 		case m.Role == Owner:
 			return ErrOwnerMustTransfer
 		}

@@ -21,13 +21,24 @@ type ReadMarks interface {
 // longer count as unread in [Service.ListMine]. A mark that is further on stays,
 // so that devices may report in any order. MarkRead makes no event. It returns
 // validation_failed for a version that the group does not have yet, and
-// ErrNotMember to a back end that is no member.
+// ErrNotMember to a back end that is no member. A back end may name a member on whose
+// behalf it calls.
 func (s *Service) MarkRead(ctx context.Context, caller auth.Identity, groupID string, req dto.ReadRequest) error {
 	if err := req.Validate(); err != nil {
 		return err
 	}
+	member := caller.UserID
+	if req.UserID != "" {
+		if !caller.Admin {
+			return errOnBehalf
+		}
+		member = req.UserID
+	}
 	return s.repeatable(ctx, caller, asked{what: "read " + groupID, with: req}, func() error {
 		g, m, err := s.look(ctx, actRead, caller, groupID)
+		if err == nil && member != caller.UserID {
+			g, m, err = s.repo.Group(ctx, groupID, member)
+		}
 		switch {
 		case err != nil:
 			return err
@@ -36,6 +47,6 @@ func (s *Service) MarkRead(ctx context.Context, caller auth.Identity, groupID st
 		case *req.Version > g.Version:
 			return fault.Validation(fault.Field{Field: "version", Message: fmt.Sprintf("must not be above the group's, which is %d", g.Version)})
 		}
-		return s.repo.MarkRead(ctx, groupID, caller.UserID, *req.Version)
+		return s.repo.MarkRead(ctx, groupID, member, *req.Version)
 	})
 }

@@ -14,6 +14,12 @@ type groupAction struct {
 	Once
 }
 
+type leaveInput struct {
+	OneGroup
+	Once
+	Body *dto.LeaveRequest
+}
+
 type membersInput struct {
 	OneGroup
 	web.Paging
@@ -68,8 +74,12 @@ func (c *Controller) registerMembers() {
 		"Remove a member", http.StatusNoContent, hidden, notEnough, "409 group_ended, owner_must_transfer"), c.removeMember)
 }
 
-func (c *Controller) leave(ctx context.Context, in *groupAction) (*Nothing, error) {
-	return nothing(c.service.Leave(in.once(ctx), web.Caller(ctx), in.GroupID))
+func (c *Controller) leave(ctx context.Context, in *leaveInput) (*Nothing, error) {
+	var req dto.LeaveRequest
+	if in.Body != nil {
+		req = *in.Body
+	}
+	return nothing(c.service.LeaveFor(in.once(ctx), web.Caller(ctx), in.GroupID, req))
 }
 
 func (c *Controller) members(ctx context.Context, in *membersInput) (*Answer[MemberPage], error) {

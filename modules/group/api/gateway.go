@@ -163,11 +163,11 @@ func (g *Gateway) join(ctx context.Context, s *socket.Socket, req dto.ChangingIn
 	return g.service.Join(group.WithKey(ctx, req.Key), s.Identity(), req.GroupID)
 }
 
-func (g *Gateway) leave(ctx context.Context, s *socket.Socket, req dto.ChangingIn[dto.NoFields]) (done, error) {
-	if err := req.Body.Check(); err != nil {
-		return done{}, err
+func (g *Gateway) leave(ctx context.Context, s *socket.Socket, req dto.ChangingIn[dto.LeaveRequest]) (done, error) {
+	if req.GroupID == "" { // no data at all
+		return done{}, dto.NoFields{}.Check()
 	}
-	return done{}, g.service.Leave(group.WithKey(ctx, req.Key), s.Identity(), req.GroupID)
+	return done{}, g.service.LeaveFor(group.WithKey(ctx, req.Key), s.Identity(), req.GroupID, req.Body)
 }
 
 func (g *Gateway) message(ctx context.Context, s *socket.Socket, req dto.ChangingIn[dto.MessageRequest]) (group.Event, error) {

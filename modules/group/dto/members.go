@@ -64,6 +64,28 @@ func (r UpdateMemberRequest) Validate() (UpdateMemberRequest, error) {
 // Patch returns the patch of the attributes. Validate the request first.
 func (r UpdateMemberRequest) Patch() Patch { return newPatch(r.Attributes, maxMemberAttributes) }
 
+// LeaveRequest says who leaves a group. The zero value is the caller.
+type LeaveRequest struct {
+	UserID string `json:"userId,omitempty" doc:"of a back end: the member on whose behalf it calls"`
+
+	reading
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: Check reports the
+// mistakes.
+func (r *LeaveRequest) UnmarshalJSON(data []byte) error { return fill(data, r) }
+
+func (r *LeaveRequest) read(o *object) { o.take("userId", &r.UserID, "a string") }
+
+// Check returns validation_failed with all mistakes, or nil.
+func (r LeaveRequest) Check() error {
+	m := r.begin()
+	if r.UserID != "" {
+		m.userID("userId", r.UserID)
+	}
+	return m.err()
+}
+
 // BanRequest says why a user is banned, and until when. The zero value says
 // neither.
 type BanRequest struct {

@@ -72,6 +72,7 @@ func (r SignalRequest) Validate() (SignalRequest, error) {
 // ReadRequest says how far a member has read.
 type ReadRequest struct {
 	Version *int64 `json:"version" doc:"version of the last event that the user has read"`
+	UserID  string `json:"userId,omitempty" doc:"of a back end: the member on whose behalf it calls"`
 
 	reading
 }
@@ -80,7 +81,10 @@ type ReadRequest struct {
 // the mistakes.
 func (r *ReadRequest) UnmarshalJSON(data []byte) error { return fill(data, r) }
 
-func (r *ReadRequest) read(o *object) { o.take("version", &r.Version, "a whole number") }
+func (r *ReadRequest) read(o *object) {
+	o.take("version", &r.Version, "a whole number")
+	o.take("userId", &r.UserID, "a string")
+}
 
 // Validate returns validation_failed with all mistakes, or nil.
 func (r ReadRequest) Validate() error {
@@ -90,6 +94,9 @@ func (r ReadRequest) Validate() error {
 		m.add("version", "is required")
 	case *r.Version < 0:
 		m.add("version", "must not be negative")
+	}
+	if r.UserID != "" {
+		m.userID("userId", r.UserID)
 	}
 	return m.err()
 }
