@@ -104,6 +104,7 @@ const (
 	RequestCreated   EventType = "request.created"   // {userId}
 	RequestApproved  EventType = "request.approved"  // {userId}
 	RequestRejected  EventType = "request.rejected"  // {userId}
+	RequestWithdrawn EventType = "request.withdrawn" // {userId}
 	InviteCreated    EventType = "invite.created"    // {inviteId}
 	InviteRevoked    EventType = "invite.revoked"    // {inviteId}
 )

@@ -23,6 +23,7 @@ const (
 	actRemoveMember                   // remove a lower member
 	actChangeRole                     // make a member an admin and back
 	actRequests                       // list, approve and reject join requests
+	actWithdraw                       // withdraw one's own join request
 	actInvite                         // make, list and revoke invites
 	actBan                            // ban lower members and outsiders, lift and list bans
 	actTransfer                       // hand the group over
@@ -56,6 +57,7 @@ var least = map[action]rank{
 	actRemoveMember:     adminRank,
 	actChangeRole:       ownerRank,
 	actRequests:         adminRank,
+	actWithdraw:         outsiderRank, // and whoever requested to join: [Service.permit]
 	actInvite:           adminRank,
 	actBan:              adminRank,
 	actTransfer:         ownerRank,

@@ -39,6 +39,7 @@ func TestPermissionTable(t *testing.T) {
 		actRemoveMember:     {out, no, yes, yes, yes},
 		actChangeRole:       {out, no, no, yes, yes},
 		actRequests:         {out, no, yes, yes, yes},
+		actWithdraw:         {yes, yes, yes, yes, yes},
 		actInvite:           {out, no, yes, yes, yes},
 		actBan:              {out, no, yes, yes, yes},
 		actTransfer:         {out, no, no, yes, yes},

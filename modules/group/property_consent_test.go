@@ -29,7 +29,7 @@ func (m *machine) consents(t *rapid.T, e group.Event) {
 	switch e.Type {
 	case group.RequestCreated:
 		m.waiting[userID] = true
-	case group.RequestRejected:
+	case group.RequestRejected, group.RequestWithdrawn:
 		delete(m.waiting, userID)
 	case group.MemberInvited:
 		if _, in := m.state.Roles[userID]; in || m.inviting(m.invited[userID]) || !m.ahead(&data.ExpiresAt) {

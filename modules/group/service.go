@@ -366,7 +366,7 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 	var allowed bool
 	events, err := s.repo.Change(ctx, groupID, caller.UserID, func(tx Tx) error {
 		allowed = false
-		if a == actJoin || a == actAnswerInvitation {
+		if a == actJoin || a == actAnswerInvitation || a == actWithdraw {
 			if err := precheck(ctx, tx, caller.UserID); err != nil {
 				return err
 			}

@@ -131,15 +131,16 @@ func (s *Service) inviteUsers(ctx context.Context, tx Tx, caller auth.Identity, 
 	return all, nil
 }
 
-// permit is [allow] inside a change. An outsider whom the group invites may
-// answer, even if the group is private.
+// permit is [allow] inside a change. Even if the group is private, an outsider whom
+// it invites may answer, and an outsider who requested to join may withdraw that.
 func (s *Service) permit(ctx context.Context, tx Tx, a action, caller auth.Identity, m *Member) error {
-	if a == actAnswerInvitation && m == nil {
+	if m == nil && (a == actAnswerInvitation || a == actWithdraw) {
 		known, err := tx.Outsiders(ctx, caller.UserID)
 		if err != nil {
 			return err
 		}
-		if known[caller.UserID].Invitation.holds(s.instant()) {
+		self := known[caller.UserID]
+		if a == actAnswerInvitation && self.Invitation.holds(s.instant()) || a == actWithdraw && self.Applicant != nil {
 			return caller.Check(calls[a])
 		}
 	}

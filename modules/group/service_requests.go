@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"time"
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
@@ -12,6 +13,17 @@ type ApplicantList interface {
 	// Applicants lists the users who asked to become members in order of user id,
 	// after the given one.
 	Applicants(ctx context.Context, groupID, after string, limit int) ([]Applicant, error)
+	// UserRequests lists the open join requests of a user by group id, newest first,
+	// before the given id (empty: from the newest). It leaves out groups that have
+	// ended, and the names of private groups.
+	UserRequests(ctx context.Context, userID, before string, limit int) ([]SentRequest, error)
+}
+
+// SentRequest is a join request as the user who sent it sees it.
+type SentRequest struct {
+	GroupID   string    `json:"groupId"`
+	GroupName string    `json:"groupName,omitempty" doc:"absent if the group has become private"`
+	At        time.Time `json:"at"`
 }
 
 // ApplicantTx is the part of a [Tx] that keeps requests to join.
@@ -107,6 +119,31 @@ func (s *Service) Reject(ctx context.Context, caller auth.Identity, groupID, use
 		_, err := tx.Append(ctx, RequestRejected, caller.UserID, subject{UserID: userID})
 		return err
 	})
+}
+
+// Withdraw removes the caller's join request. It does nothing when there is none.
+func (s *Service) Withdraw(ctx context.Context, caller auth.Identity, groupID string) error {
+	return s.change(ctx, actWithdraw, caller, groupID, asked{what: "withdraw"}, func(tx Tx, _ *Member) error {
+		known, err := tx.Outsiders(ctx, caller.UserID)
+		if err != nil || known[caller.UserID].Applicant == nil {
+			return err
+		}
+		if err := tx.RemoveApplicant(ctx, caller.UserID); err != nil {
+			return err
+		}
+		_, err = tx.Append(ctx, RequestWithdrawn, caller.UserID, subject{UserID: caller.UserID})
+		return err
+	})
+}
+
+// SentRequests lists at most limit open join requests of the caller by group id,
+// newest first, before the given one (empty: from the newest). There are more when
+// it returns limit.
+func (s *Service) SentRequests(ctx context.Context, caller auth.Identity, before string, limit int) ([]SentRequest, error) {
+	if err := charge(caller, s.limits.Read); err != nil {
+		return nil, err
+	}
+	return s.repo.UserRequests(ctx, caller.UserID, before, limit)
 }
 
 var errNoRequest = fault.ErrNotFound.WithMessage("this user did not ask to join the group")

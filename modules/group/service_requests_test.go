@@ -2,6 +2,7 @@ package group_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -92,4 +93,61 @@ func TestRequests(t *testing.T) {
 	waiting()
 	_, err = b.Join(ctx, user("fay"), g.ID)
 	servicetest.WantCode(t, "asking while banned", err, "banned")
+}
+
+func TestWithdrawnRequests(t *testing.T) {
+	t.Parallel()
+	b := servicetest.New(t, group.Config{})
+	ctx, eve := t.Context(), user("eve")
+	g := b.NewGroup(t, `{"name":"g","visibility":"public","joinPolicy":"request"}`)
+	sent := func(want ...group.SentRequest) {
+		t.Helper()
+		got, err := b.SentRequests(ctx, eve, "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(append([]group.SentRequest{}, want...), got); diff != "" {
+			t.Errorf("requests of eve: %s", diff)
+		}
+	}
+	told := func(want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, b.Take()); diff != "" {
+			t.Errorf("told of: %s", diff)
+		}
+	}
+	if _, err := b.Join(ctx, eve, g.ID); err != nil {
+		t.Fatal(err)
+	}
+	told("6 request.created")
+	at := b.Now.UTC().Truncate(time.Microsecond)
+	sent(group.SentRequest{GroupID: g.ID, GroupName: "g", At: at})
+
+	// The group becomes private: its name is hidden, and the request can still be withdrawn.
+	private := servicetest.Decode[dto.UpdateRequest](t, `{"visibility":"private"}`)
+	if _, err := b.Update(ctx, alice, g.ID, nil, private); err != nil {
+		t.Fatal(err)
+	}
+	sent(group.SentRequest{GroupID: g.ID, At: at})
+	b.Take()
+	servicetest.WantCode(t, "another outsider withdraws", b.Withdraw(ctx, user("fay"), g.ID), "not_found")
+	servicetest.WantCode(t, "withdrawing", b.Withdraw(ctx, eve, g.ID), "ok")
+	if len(b.Announced) != 1 || string(b.Announced[0].Data) != `{"userId":"eve"}` || *b.Announced[0].Actor != "eve" {
+		t.Errorf("told of %+v", b.Announced)
+	}
+	told("8 request.withdrawn")
+	sent()
+	servicetest.WantCode(t, "withdrawing again, from outside", b.Withdraw(ctx, eve, g.ID), "not_found")
+
+	public := servicetest.Decode[dto.UpdateRequest](t, `{"visibility":"public"}`)
+	if _, err := b.Update(ctx, alice, g.ID, nil, public); err != nil {
+		t.Fatal(err)
+	}
+	b.Take()
+	for _, id := range []string{"eve", "member", "alice"} {
+		servicetest.WantCode(t, id+" withdraws nothing", b.Withdraw(ctx, user(id), g.ID), "ok")
+	}
+	told()
+	_, err := b.Approve(ctx, alice, g.ID, "eve")
+	servicetest.WantCode(t, "approving what was withdrawn", err, "not_found")
 }

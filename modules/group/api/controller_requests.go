@@ -22,6 +22,11 @@ type joinAnswer struct {
 }
 
 func (c *Controller) registerRequests() {
+	register(c, operation(http.MethodGet, "/me/requests", "my-requests",
+		"List the caller's open join requests, newest group first", http.StatusOK,
+		"400 bad_request", "422 validation_failed"), c.myRequests)
+	register(c, operation(http.MethodDelete, "/groups/{groupId}/requests/me", "withdraw-request",
+		"Withdraw the caller's join request", http.StatusNoContent, hidden, "409 group_ended"), c.withdraw)
 	join := operation(http.MethodPost, "/groups/{groupId}/join", "join-group",
 		"Join a group, or request to join it", http.StatusOK,
 		hidden, "403 banned, invite_required", "409 group_ended, group_full, limit_reached")
@@ -79,4 +84,15 @@ func (c *Controller) approve(ctx context.Context, in *userAction) (*Answer[group
 
 func (c *Controller) reject(ctx context.Context, in *userAction) (*Nothing, error) {
 	return nothing(c.service.Reject(in.once(ctx), web.Caller(ctx), in.GroupID, in.UserID))
+}
+
+func (c *Controller) myRequests(ctx context.Context, in *mineInput) (*Answer[web.Page[group.SentRequest]], error) {
+	return list(c, "my requests", in.Paging, func(item group.SentRequest) string { return item.GroupID },
+		func(before string, limit int) ([]group.SentRequest, error) {
+			return c.service.SentRequests(ctx, web.Caller(ctx), before, limit)
+		})
+}
+
+func (c *Controller) withdraw(ctx context.Context, in *OneGroup) (*Nothing, error) {
+	return nothing(c.service.Withdraw(ctx, web.Caller(ctx), in.GroupID))
 }

@@ -171,6 +171,11 @@ func TestHTTP(t *testing.T) {
 		{alice, "POST", path + "/requests/fay/approve", "", `200 {"userId":"fay","name":"FAY","role":"member"`},
 		{alice, "POST", path + "/requests/gus/reject", "", `204 `},
 		{alice, "POST", path + "/requests/gus/reject", "", `404 "code":"not_found"`},
+		{user("ivy"), "POST", path + "/join", "", `202 {"status":"requested"}`},
+		{user("ivy"), "GET", "/me/requests", "", `200 {"items":[{"groupId":"` + g.ID + `","groupName":"x","at":"2026-11-23T10:00:00.123456Z"}]}`},
+		{user("ivy"), "DELETE", path + "/requests/me", "", `204 `},
+		{user("ivy"), "DELETE", path + "/requests/me", "", `204 `},
+		{user("ivy"), "GET", "/me/requests", "", `200 {"items":[]}`},
 		{user("fay"), "POST", path + "/join", "", `200 {"userId":"fay","name":"FAY","role":"member"`},
 		{alice, "GET", path + "/requests", "", `200 {"items":[]}`},
 		{alice, "PUT", path + "/bans/cat", `{"reason":"spam"}`, `200 {"userId":"cat","reason":"spam","actor":"alice","at":`},
@@ -343,7 +348,7 @@ func TestHTTPDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 36 {
+	if operations != 38 {
 		t.Errorf("%d operations", operations)
 	}
 	join := doc.Paths["/v1/groups/{groupId}/join"]["post"].Responses

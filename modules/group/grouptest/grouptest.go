@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"OffersEnd":            testOffers,
 		"BansComeAndGo":        testBans,
 		"RequestsComeAndGo":    testApplicants,
+		"RequestsOfUser":       testUserRequests,
 		"InvitesAreUsedUp":     testInvites,
 		"InvitationsComeAndGo": testInvitations,
 		"WhoHasLeft":           testDeparted,

@@ -1,6 +1,8 @@
 package grouptest
 
 import (
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -58,4 +60,56 @@ func testApplicants(t *testing.T, s Store) {
 	change(t, s, g.ID, func(tx group.Tx) error { return tx.Delete(ctx) })
 	_, err = s.Applicants(ctx, g.ID, "", 10)
 	isNotFound(t, "requests of a deleted group", err)
+}
+
+func testUserRequests(t *testing.T, s Store) {
+	ctx := t.Context()
+	list := func(userID string) []group.SentRequest {
+		t.Helper()
+		requests, err := s.UserRequests(ctx, userID, "", 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return requests
+	}
+	same(t, "nothing asked", list("fay"), []group.SentRequest{})
+	groups := make([]group.Group, 5)
+	var want []string
+	for i := range groups {
+		g := create(t, s, func(g *group.Group) { g.Visibility = group.Public })
+		change(t, s, g.ID, func(tx group.Tx) error {
+			err := tx.SetApplicant(ctx, group.Applicant{UserID: "eve", At: at})
+			return errors.Join(err, tx.SetApplicant(ctx, group.Applicant{UserID: "fay", At: at}))
+		})
+		groups[i], want = g, append(want, g.ID)
+	}
+	slices.Reverse(want)
+	for _, limit := range []int{1, 2, 5, 100} {
+		got := walk(t, limit, func(before string) ([]group.SentRequest, error) {
+			return s.UserRequests(ctx, "fay", before, limit)
+		}, func(r group.SentRequest) string { return r.GroupID })
+		same(t, "the groups that fay asked to join", got, want)
+	}
+
+	set := func(g group.Group, typ group.EventType, fn func(*group.Group)) {
+		t.Helper()
+		change(t, s, g.ID, func(tx group.Tx) error {
+			changed := tx.Group()
+			fn(&changed)
+			if err := tx.SetGroup(ctx, changed); err != nil {
+				return err
+			}
+			_, err := tx.Append(ctx, typ, "", struct{}{})
+			return err
+		})
+	}
+	set(groups[0], group.GroupUpdated, func(g *group.Group) { g.Visibility = group.Private })
+	set(groups[1], group.GroupEnded, func(g *group.Group) { g.EndedAt = &at })
+	change(t, s, groups[2].ID, func(tx group.Tx) error { return tx.Delete(ctx) })
+	change(t, s, groups[3].ID, func(tx group.Tx) error { return tx.RemoveApplicant(ctx, "fay") })
+	same(t, "a private group has no name", list("fay"), []group.SentRequest{
+		{GroupID: groups[4].ID, GroupName: groups[4].Name, At: at},
+		{GroupID: groups[0].ID, At: at},
+	})
+	same(t, "what names nobody", list("a\x00b"), []group.SentRequest{})
 }

@@ -145,6 +145,10 @@ func lists() []call {
 			_, err := s.Applicants(ctx, "c-10000001", "", 50)
 			return err
 		}},
+		{name: "requests of a user", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			found, err := s.UserRequests(ctx, "asks-1", "", 50)
+			return want(len(found), 1, err)
+		}},
 		{name: "invites", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
 			_, err := s.Invites(ctx, "c-10000001", "", 50)
 			return err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
+	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
 )
 
@@ -17,6 +18,10 @@ const (
 		FROM groups g LEFT JOIN (SELECT * FROM requests WHERE group_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3) r
 		ON r.group_id = g.id
 		WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY r.user_id`
+	userRequests = `SELECT r.group_id, CASE WHEN g.visibility = 'public' THEN g.name ELSE '' END, r.at
+		FROM requests r JOIN groups g ON g.id = r.group_id
+		WHERE r.user_id = $1 AND r.group_id < $2 AND g.deleted_at IS NULL AND g.ended_at IS NULL
+		ORDER BY r.group_id DESC LIMIT $3`
 )
 
 // Applicants lists the users who asked to join by user id.
@@ -31,6 +36,27 @@ func (s *Store) Applicants(ctx context.Context, groupID, after string, limit int
 		}
 		return &group.Applicant{UserID: userID.String, Name: name.String, At: instant(at.Int64)}, nil
 	})
+}
+
+// UserRequests lists the groups that a user asked to join, newest first.
+func (s *Store) UserRequests(ctx context.Context, userID, before string, limit int) (list []group.SentRequest, err error) {
+	if !storable(userID) || !storable(before) {
+		return []group.SentRequest{}, nil
+	}
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		list = []group.SentRequest{}
+		return each(ctx, q, userRequests, args{userID, upTo(before), limit}, func(scan scanner) error {
+			var (
+				r  group.SentRequest
+				at int64
+			)
+			err := scan(&r.GroupID, &r.GroupName, &at)
+			r.At = instant(at)
+			list = append(list, r)
+			return err
+		})
+	})
+	return list, doing(err, "list the requests of user", userID)
 }
 
 // CountApplicants counts the users who asked to join, but not beyond most.
