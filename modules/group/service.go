@@ -44,6 +44,11 @@ type Records interface {
 	// UserGroups lists the groups that a user is a member of, by group id,
 	// newest first, before the given id.
 	UserGroups(ctx context.Context, userID, before string, limit int) ([]Membership, error)
+
+	// CountUserGroups counts the groups that a user is a member of, and those of them
+	// that they own. A large group that was deleted may count until the next
+	// [upkeep.Trimmer.Trim].
+	CountUserGroups(ctx context.Context, userID string) (joined, owned int, err error)
 }
 
 // RecordTx is the part of a [Tx] that changes the group's record and its log.
@@ -325,7 +330,12 @@ func (s *Service) ListMine(ctx context.Context, caller auth.Identity, before str
 	if err := charge(caller, s.limits.Read); err != nil {
 		return nil, err
 	}
-	mine, err := s.repo.UserGroups(ctx, caller.UserID, before, limit)
+	return s.listGroupsOf(ctx, caller.UserID, before, limit)
+}
+
+// listGroupsOf lists the groups of a user with who is online.
+func (s *Service) listGroupsOf(ctx context.Context, userID, before string, limit int) ([]Membership, error) {
+	mine, err := s.repo.UserGroups(ctx, userID, before, limit)
 	if err != nil || s.presence == nil || len(mine) == 0 {
 		return mine, err
 	}

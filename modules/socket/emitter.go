@@ -41,6 +41,12 @@ func (e *Emitter) ToUser(userID string) Target {
 	return t
 }
 
+// SocketsOfUser returns the sockets of a user as [Target.Sockets] does, and the names of
+// the nodes that did not answer.
+func (e *Emitter) SocketsOfUser(ctx context.Context, userID string) (found []Info, missing []string, err error) {
+	return e.ToUser(userID).sockets(ctx)
+}
+
 // All returns all sockets.
 func (e *Emitter) All() Target { return Target{emitter: e, Namespace: mainNamespace} }
 

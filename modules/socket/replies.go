@@ -36,6 +36,11 @@ type entry struct {
 	UserID string   `json:"userId,omitempty"`
 	Rooms  []string `json:"rooms,omitempty"`
 
+	Node      string    `json:"node,omitempty"`
+	Transport string    `json:"transport,omitempty"`
+	Address   string    `json:"address,omitempty"`
+	Since     time.Time `json:"since,omitzero"`
+
 	reply Args // the acknowledgement; nil: the client has not answered
 
 	// reply between nodes: see encode and decode.
@@ -43,11 +48,16 @@ type entry struct {
 	Binary [][]byte        `json:"binary,omitempty"`
 }
 
-// Info describes a socket of any node.
+// Info describes a socket of any node. Only its ID and rooms are known of the clients of
+// a [Bridge], and nothing below Rooms of the sockets of a node of an earlier version.
 type Info struct {
-	ID     string
-	UserID string
-	Rooms  []string // as [Socket.Rooms] returns them
+	ID        string
+	UserID    string
+	Rooms     []string  // as [Socket.Rooms] returns them
+	Node      string    // its node.url, or its id
+	Transport string    // TransportPolling or TransportWebSocket
+	Address   string    // the client's IP address
+	Since     time.Time // when the client connected
 }
 
 // Replies are the acknowledgements of a broadcast.
@@ -62,18 +72,24 @@ type Replies struct {
 // until ctx ends, or for 10 seconds if ctx has no deadline. If some did not answer, it
 // returns the sockets of the others and an [ErrIncomplete] that names the missing nodes.
 func (t Target) Sockets(ctx context.Context) ([]Info, error) {
+	found, _, err := t.sockets(ctx)
+	return found, err
+}
+
+// sockets is Sockets, and returns the names of the missing nodes.
+func (t Target) sockets(ctx context.Context) (found []Info, missing []string, err error) {
 	ctx, cancel, err := t.prepare(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer cancel()
 	bridged := ofBridge(t, func(b Bridge, to Selection) ([]Info, error) { return b.Sockets(ctx, to) })
-	entries, _, incomplete := t.ask(ctx, eventFetch, request{}, adapter.Envelope{})()
-	found, err := bridged()
+	entries, missing, incomplete := t.ask(ctx, eventFetch, request{}, adapter.Envelope{})()
+	found, err = bridged()
 	for _, e := range slices.Concat(t.describe(), decoded(entries)) {
-		found = append(found, Info{e.ID, e.UserID, e.Rooms})
+		found = append(found, Info{e.ID, e.UserID, e.Rooms, e.Node, e.Transport, e.Address, e.Since})
 	}
-	return found, errors.Join(incomplete, err)
+	return found, missing, errors.Join(incomplete, err)
 }
 
 // EmitWithAck sends an event and collects the acknowledgements of the clients. It waits
@@ -158,9 +174,16 @@ func (t Target) ask(ctx context.Context, event string, r request, env adapter.En
 // describe returns this node's sockets of the target.
 func (t Target) describe() []entry {
 	var entries []entry
+	node := ""
+	if t.emitter.nodes != nil {
+		node = t.emitter.nodes.Name()
+	}
 	for _, m := range t.present() {
 		s := socketOf(m)
-		entries = append(entries, entry{ID: s.ID(), UserID: s.UserID(), Rooms: s.Rooms()})
+		entries = append(entries, entry{
+			ID: s.ID(), UserID: s.UserID(), Rooms: s.Rooms(),
+			Node: node, Transport: s.transport(), Address: s.address, Since: s.since,
+		})
 	}
 	return entries
 }

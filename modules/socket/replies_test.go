@@ -212,3 +212,31 @@ func TestWhoDoesNotAnswerIsNamed(t *testing.T) {
 		return err == nil
 	})
 }
+
+func TestSocketsOfUserAreDescribed(t *testing.T) {
+	t.Parallel()
+	one, _, _, _, _ := twoNodes(t)
+	for name, c := range map[string]struct{ user, transport string }{
+		"of this node":   {"alice", socket.TransportWebSocket},
+		"of the other":   {"bob", socket.TransportWebSocket},
+		"of a plain one": {"carol", socket.TransportWebSocket},
+	} {
+		if c.user == "carol" {
+			connectPlain(t, one, "carol")
+		}
+		found, missing, err := one.out.SocketsOfUser(t.Context(), c.user)
+		if err != nil || len(missing) > 0 || len(found) != 1 {
+			t.Errorf("%s: %+v, missing %v, %v", name, found, missing, err)
+			continue
+		}
+		s := found[0]
+		if s.UserID != c.user || s.Transport != c.transport || s.Address != "127.0.0.1" || s.Node == "" || time.Since(s.Since).Abs() > time.Hour {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+	alice, _, _ := one.out.SocketsOfUser(t.Context(), "alice")
+	bob, _, _ := one.out.SocketsOfUser(t.Context(), "bob")
+	if len(alice) != 1 || len(bob) != 1 || alice[0].Node == bob[0].Node {
+		t.Errorf("%+v and %+v are of one node", alice, bob)
+	}
+}

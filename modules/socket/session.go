@@ -2,6 +2,7 @@ package socket
 
 import (
 	"context"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -237,7 +238,7 @@ func (s *session) next() (in inbound, ok bool) {
 // of a refused socket.
 func (s *session) connect(ctx context.Context, n *namespace, identity auth.Identity, h *Handshake, from *recovery.Returning) *fault.Error {
 	g := s.gateway
-	socket := &Socket{id: engine.NewID(), session: s, namespace: n}
+	socket := &Socket{id: engine.NewID(), session: s, namespace: n, address: host(h.RemoteAddr), since: time.Now()}
 	socket.identity.Store(&identity)
 	socket.makeRecoverable(from)
 	if g.keepHandshakes {
@@ -280,6 +281,14 @@ func (s *session) connect(ctx context.Context, n *namespace, identity auth.Ident
 		g.disconnected(socket, engine.Refused)
 	}
 	return failure
+}
+
+// host returns the address without the port.
+func host(address string) string {
+	if name, _, err := net.SplitHostPort(address); err == nil {
+		return name
+	}
+	return address
 }
 
 // wasDismissed reports whether the server has disconnected a socket in a namespace.

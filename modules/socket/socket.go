@@ -36,6 +36,8 @@ type Socket struct {
 	session   *session
 	namespace *namespace
 	handshake *Handshake // nil if no handler may read it
+	address   string     // the client's IP address
+	since     time.Time
 
 	state        atomic.Int32
 	disconnected atomic.Bool // by the server: no more messages are handled
@@ -72,6 +74,14 @@ func (s *Socket) Handshake() Handshake {
 		return Handshake{}
 	}
 	return *s.handshake
+}
+
+// transport returns how the client is connected now.
+func (s *Socket) transport() string {
+	if s.session.conn.Polling() {
+		return TransportPolling
+	}
+	return TransportWebSocket
 }
 
 // Data returns the program's own data of type T about a socket. It is the zero value

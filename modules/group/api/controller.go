@@ -17,13 +17,13 @@ import (
 // [group.Service] and renders what it returns.
 type Controller struct {
 	service *group.Service
-	users   Disconnector
+	users   Users
 	tokens  Revoker
 	api     *web.API
 }
 
 // NewController returns a controller. Call [Controller.Register] to serve it.
-func NewController(service *group.Service, users Disconnector, tokens Revoker) *Controller {
+func NewController(service *group.Service, users Users, tokens Revoker) *Controller {
 	return &Controller{service: service, users: users, tokens: tokens}
 }
 

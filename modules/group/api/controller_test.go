@@ -20,6 +20,7 @@ import (
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/api"
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
+	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/web"
 )
 
@@ -30,12 +31,21 @@ type endpoint struct {
 	*servicetest.Bench
 	handler      http.Handler
 	disconnected []string
-	revoked      []string // user and instant
+	sockets      []socket.Info // of every user
+	missing      []string      // nodes that do not answer
+	revoked      []string      // user and instant
 }
 
 func (d *endpoint) DisconnectUser(_ context.Context, userID string) error {
 	d.disconnected = append(d.disconnected, userID)
 	return nil
+}
+
+func (d *endpoint) SocketsOfUser(context.Context, string) ([]socket.Info, []string, error) {
+	if len(d.missing) > 0 {
+		return d.sockets, d.missing, socket.ErrIncomplete
+	}
+	return d.sockets, nil, nil
 }
 
 func (d *endpoint) Revoke(_ context.Context, userID string, before time.Time) error {
@@ -348,7 +358,7 @@ func TestHTTPDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 38 {
+	if operations != 40 {
 		t.Errorf("%d operations", operations)
 	}
 	join := doc.Paths["/v1/groups/{groupId}/join"]["post"].Responses

@@ -1,20 +1,28 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/web"
 )
 
-// Disconnector closes a user's sockets on every node. socket.Emitter fulfils
-// it.
-type Disconnector interface {
+// Users knows the sockets of users on every node. socket.Emitter fulfils it.
+type Users interface {
+	// DisconnectUser closes a user's sockets.
 	DisconnectUser(ctx context.Context, userID string) error
+	// SocketsOfUser returns a user's sockets, and the names of nodes that did not
+	// answer before ctx ended. After an error, sockets of other nodes may be missing.
+	SocketsOfUser(ctx context.Context, userID string) (found []socket.Info, missing []string, err error)
 }
 
 // Revoker refuses the tokens of a user that were issued before an instant, and closes
@@ -33,6 +41,71 @@ func (c *Controller) registerUsers() {
 		http.StatusNoContent, "403 forbidden")
 	op.Tags = []string{"users"}
 	register(c, op, c.revokeTokens)
+	op = operation(http.MethodGet, "/users/{userId}", "get-user",
+		"Count the groups of a user, and list their sockets on all nodes; for back ends only", http.StatusOK,
+		"403 forbidden", "422 validation_failed")
+	op.Tags = []string{"users"}
+	register(c, op, c.user)
+	op = operation(http.MethodGet, "/users/{userId}/groups", "list-user-groups",
+		"List the groups of a user, newest first; for back ends only", http.StatusOK,
+		"403 forbidden", "400 bad_request", "422 validation_failed")
+	op.Tags = []string{"users"}
+	register(c, op, c.userGroups)
+}
+
+type userInput struct {
+	UserID string `path:"userId" doc:"user id"`
+}
+
+type userGroupsInput struct {
+	UserID string `path:"userId" doc:"user id"`
+	web.Paging
+}
+
+// User is what a back end is told about a user.
+type User struct {
+	UserID string `json:"userId"`
+	group.UserTally
+	Sockets  []UserSocket `json:"sockets" doc:"in order of since"`
+	Complete bool         `json:"complete" doc:"false: sockets of other nodes may be missing, because a node did not answer in time"`
+	Missing  []string     `json:"missing,omitempty" doc:"nodes that did not answer: their node.url, or their id"`
+}
+
+// UserSocket is one connection of a user, on any node.
+type UserSocket struct {
+	ID        string    `json:"id"`
+	Node      string    `json:"node,omitempty" doc:"node.url of the node, or its id"`
+	Transport string    `json:"transport,omitempty" enum:"polling,websocket"`
+	Address   string    `json:"address,omitempty" doc:"IP address of the client"`
+	Since     time.Time `json:"since,omitzero" doc:"when the client connected"`
+}
+
+// socketsPatience is how long the other nodes have to report a user's sockets.
+const socketsPatience = 2 * time.Second
+
+func (c *Controller) user(ctx context.Context, in *userInput) (*Answer[User], error) {
+	tally, err := c.service.TallyUser(ctx, web.Caller(ctx), in.UserID)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, socketsPatience)
+	defer cancel()
+	found, missing, err := c.users.SocketsOfUser(ctx, in.UserID)
+	u := User{UserID: in.UserID, UserTally: tally, Sockets: make([]UserSocket, len(found)), Complete: err == nil, Missing: missing}
+	for i, s := range found {
+		u.Sockets[i] = UserSocket{ID: s.ID, Node: s.Node, Transport: s.Transport, Address: s.Address, Since: s.Since.UTC()}
+	}
+	slices.SortFunc(u.Sockets, func(a, b UserSocket) int {
+		return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.ID, b.ID))
+	})
+	return answer(u, nil)
+}
+
+func (c *Controller) userGroups(ctx context.Context, in *userGroupsInput) (*Answer[web.Page[group.Membership]], error) {
+	return list(c, "groups of "+in.UserID, in.Paging, func(m group.Membership) string { return m.ID },
+		func(before string, limit int) ([]group.Membership, error) {
+			return c.service.ListGroupsOf(ctx, web.Caller(ctx), in.UserID, before, limit)
+		})
 }
 
 // backEnd returns an error unless the caller is a back end that may write users.

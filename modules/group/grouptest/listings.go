@@ -148,6 +148,12 @@ func testUserListing(t *testing.T, s Store) {
 	if hers, err := s.UserGroups(ctx, "alice", "", 100); err != nil || len(hers) != 10 || hers[0].Role != group.Owner {
 		t.Errorf("alice owns %d groups, %v; want 10", len(hers), err)
 	}
+	for userID, want := range map[string][2]int{"alice": {10, 10}, "bob": {5, 0}, "nobody": {0, 0}, "a\x00b": {0, 0}} {
+		joined, owned, err := s.CountUserGroups(ctx, userID)
+		if got := [2]int{joined, owned}; got != want || err != nil {
+			t.Errorf("%q is in %d groups and owns %d, %v; want %v", userID, joined, owned, err, want)
+		}
+	}
 	if none, err := s.UserGroups(ctx, "nobody", "", 100); err != nil || len(none) != 0 {
 		t.Errorf("nobody is in %d groups, %v", len(none), err)
 	}

@@ -41,6 +41,10 @@ func calls(g *grown) []call {
 			_, err := s.UserGroups(ctx, "many", fmt.Sprintf("c-%d", 10_000_000+g.joined/2), 50)
 			return err
 		}},
+		{name: "the number of a user's groups", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, _, err := s.CountUserGroups(ctx, "many")
+			return err
+		}},
 		{name: "read a group", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
 			_, _, err := s.Group(ctx, g.ids[0], "alice")
 			return err

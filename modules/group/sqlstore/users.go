@@ -1,6 +1,29 @@
 package sqlstore
 
-import "github.com/moim-live/moim/modules/database"
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/moim-live/moim/modules/database"
+)
+
+const countUserGroups = `SELECT joined, owned FROM user_locks WHERE user_id = $1`
+
+// CountUserGroups counts the groups that a user is in and owns.
+func (s *Store) CountUserGroups(ctx context.Context, userID string) (joined, owned int, err error) {
+	if !storable(userID) {
+		return 0, 0, nil
+	}
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		err := q.QueryRowContext(ctx, countUserGroups, userID).Scan(&joined, &owned)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil // they never had one
+		}
+		return err
+	})
+	return joined, owned, doing(err, "count the groups of user", userID)
+}
 
 // asked describes the users of a statement: one, whose id is the parameter, or
 // many, whose ids are a JSON array.

@@ -77,6 +77,13 @@ func (p *polling) end(c *Conn) {
 // isPollingLocked reports whether requests carry the connection's messages.
 func (c *Conn) isPollingLocked() bool { return c.polling != nil && c.transport == nil }
 
+// Polling reports whether the client uses HTTP long polling now.
+func (c *Conn) Polling() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.isPollingLocked()
+}
+
 // servePolling serves a request of an open session.
 func (c *Conn) servePolling(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {

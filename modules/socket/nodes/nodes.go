@@ -147,6 +147,9 @@ func New(node, nodeURL string, bus Bus) *Directory {
 // Node is the name of this node: the first characters of its polling sessions' ids.
 func (n *Directory) Node() string { return n.self.Node }
 
+// Name is the name of this node for an operator: its URL, if it has one.
+func (n *Directory) Name() string { return peer{announcement: n.self}.name() }
+
 // Len returns how many other nodes this one has heard of.
 func (n *Directory) Len() int {
 	n.mu.Lock()

@@ -1,0 +1,48 @@
+package group
+
+import (
+	"context"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group/dto"
+)
+
+var errBackEndsOnly = fault.ErrForbidden.WithMessage("only a back end may do this")
+
+// UserTally counts the groups of a user. Moim has no accounts: it knows a user by their
+// groups, and counts none for an id that it has never seen.
+type UserTally struct {
+	Groups int `json:"groups" doc:"number of groups that the user is a member of"`
+	Owned  int `json:"owned" doc:"number of those that the user owns"`
+}
+
+// TallyUser counts the groups of a user, for a back end.
+func (s *Service) TallyUser(ctx context.Context, caller auth.Identity, userID string) (UserTally, error) {
+	if err := mayActFor(caller, userID); err != nil {
+		return UserTally{}, err
+	}
+	joined, owned, err := s.repo.CountUserGroups(ctx, userID)
+	return UserTally{Groups: joined, Owned: owned}, err
+}
+
+// ListGroupsOf lists the groups of a user, for a back end, as [Service.ListMine] does
+// for the user.
+func (s *Service) ListGroupsOf(ctx context.Context, caller auth.Identity, userID, before string, limit int) ([]Membership, error) {
+	if err := mayActFor(caller, userID); err != nil {
+		return nil, err
+	}
+	return s.listGroupsOf(ctx, userID, before, limit)
+}
+
+// mayActFor decides whether the caller may make calls about a user: back ends may.
+func mayActFor(caller auth.Identity, userID string) error {
+	switch {
+	case !caller.Admin:
+		return errBackEndsOnly
+	case !dto.ValidUserID(userID):
+		return fault.Validation(fault.Field{Field: "userId", Message: "is not a user id"})
+	default:
+		return nil
+	}
+}
