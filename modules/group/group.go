@@ -97,7 +97,10 @@ const (
 	MemberRemoved EventType = "member.removed" // {userId}
 	MemberBanned  EventType = "member.banned"  // {userId, reason?}
 	MemberInvited EventType = "member.invited" // {userId, expiresAt}
-	MessagePosted EventType = "message.posted" // {type, data}
+	MessagePosted EventType = "message.posted" // {type, data}; for later readers also editedAt, editedIn, deletedAt
+
+	MessageEdited  EventType = "message.edited"  // {version, data}; for later readers also replacedIn
+	MessageDeleted EventType = "message.deleted" // {version}
 
 	OwnerOffered     EventType = "owner.offered"     // {userId}
 	OwnerTransferred EventType = "owner.transferred" // {from, to}

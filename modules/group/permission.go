@@ -14,6 +14,8 @@ const (
 	actJoin                           // become a member, if the join policy agrees
 	actRead                           // members, events, presence; subscribe
 	actPost                           // messages
+	actEditMessage                    // change the caller's own messages, as an admin everybody's
+	actDeleteMessage                  // delete the caller's own messages, as an admin everybody's
 	actSignal                         // signals
 	actLeave                          // stop being a member
 	actUpdate                         // change the Group
@@ -48,6 +50,8 @@ var least = map[action]rank{
 	actJoin:             outsiderRank,
 	actRead:             memberRank,
 	actPost:             memberRank,
+	actEditMessage:      memberRank, // and see [allowMessage]
+	actDeleteMessage:    memberRank, // and see [allowMessage]
 	actSignal:           memberRank,
 	actLeave:            memberRank,
 	actUpdate:           adminRank,
@@ -124,6 +128,15 @@ func allow(a action, caller auth.Identity, g Group, m *Member) error {
 // An admin may act only on members of a lower rank.
 func allowOn(caller auth.Identity, m *Member, target Member) error {
 	if caller.Admin || rankOf(m) == ownerRank || rankOf(&target) < rankOf(m) {
+		return nil
+	}
+	return fault.ErrForbidden
+}
+
+// allowMessage decides whether the caller, whose membership is m, may change a
+// message of author.
+func allowMessage(caller auth.Identity, m *Member, author *string) error {
+	if caller.Admin || rankOf(m) >= adminRank || author != nil && *author == caller.UserID {
 		return nil
 	}
 	return fault.ErrForbidden

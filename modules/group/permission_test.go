@@ -30,6 +30,8 @@ func TestPermissionTable(t *testing.T) {
 		actJoin:             {yes, yes, yes, yes, yes},
 		actRead:             {out, yes, yes, yes, yes},
 		actPost:             {out, yes, yes, yes, yes},
+		actEditMessage:      {out, yes, yes, yes, yes},
+		actDeleteMessage:    {out, yes, yes, yes, yes},
 		actSignal:           {out, yes, yes, yes, yes},
 		actLeave:            {out, yes, yes, yes, yes},
 		actUpdate:           {out, no, yes, yes, yes},
@@ -81,6 +83,29 @@ func TestReachOfRoles(t *testing.T) {
 		if strings.Join(got, " ") != want {
 			t.Errorf("%s can be acted on by %v, want %s", target, got, want)
 		}
+	}
+}
+
+// A message can be changed by its author and from admins up.
+func TestReachOfMessages(t *testing.T) {
+	t.Parallel()
+	self, someone := "u", "someone"
+	for want, author := range map[string]*string{
+		"member admin owner back end": &self,
+		"admin owner back end":        &someone,
+	} {
+		var got []string
+		for _, w := range who[1:] {
+			if allowMessage(w.caller, w.member, author) == nil {
+				got = append(got, w.name)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("the message of %s can be changed by %v, want %s", *author, got, want)
+		}
+	}
+	if allowMessage(who[1].caller, who[1].member, nil) == nil {
+		t.Error("a member may change what nobody posted")
 	}
 }
 

@@ -31,6 +31,10 @@ func TestRepeatedUnderKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	message, err := b.Post(ctx, user("member"), g.ID, dto.MessageRequest{Data: json.RawMessage(`1`)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	join := func(who auth.Identity) {
 		t.Helper()
 		if _, err := b.Join(ctx, who, g.ID); err != nil {
@@ -66,6 +70,12 @@ func TestRepeatedUnderKey(t *testing.T) {
 		{"accept the invitation", func(ctx context.Context) (any, error) { return b.AcceptInvitation(ctx, user("z"), g.ID) }},
 		{"post", func(ctx context.Context) (any, error) {
 			return b.Post(ctx, alice, g.ID, dto.MessageRequest{Data: json.RawMessage(`{"<": 1}`)})
+		}},
+		{"edit", func(ctx context.Context) (any, error) {
+			return b.EditMessage(ctx, user("member"), g.ID, message.Version, dto.EditMessageRequest{Data: json.RawMessage(`{"<": 2}`)})
+		}},
+		{"delete a message", func(ctx context.Context) (any, error) {
+			return b.DeleteMessage(ctx, alice, g.ID, message.Version)
 		}},
 		{"signal", func(ctx context.Context) (any, error) {
 			return nil, b.Signal(ctx, alice, g.ID, group.SignalSource{}, dto.SignalRequest{Type: "wave"})
@@ -104,7 +114,7 @@ func TestRepeatedUnderKey(t *testing.T) {
 			t.Errorf("%s again told of %v", c.name, events)
 		}
 		_, err = b.Post(group.WithKey(ctx, "key of "+c.name), alice, g.ID, dto.MessageRequest{Data: json.RawMessage(`"another"`)})
-		notAlice := []string{"join", "accept", "leave", "transfer", "offer", "accept the ownership", "add", "accept the invitation"} // keys are a user's own
+		notAlice := []string{"edit", "join", "accept", "leave", "transfer", "offer", "accept the ownership", "add", "accept the invitation"} // keys are a user's own
 		if !slices.Contains(notAlice, c.name) && !wantMismatch(err) {
 			t.Errorf("another request under the key of %s: %v", c.name, err)
 		}

@@ -36,6 +36,7 @@ type Tx interface {
 	InvitationTx
 	TimerTx
 	ReceiptTx
+	EventTx
 }
 
 // Log is what the feed reads of the store.

@@ -363,7 +363,7 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 	if !dto.ValidGroupID(groupID) {
 		return fault.ErrNotFound
 	}
-	if a != actPost { // which charges its bytes
+	if a != actPost && a != actEditMessage { // which charge their bytes
 		if err := s.chargeChange(caller); err != nil {
 			return err
 		}

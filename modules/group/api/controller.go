@@ -38,6 +38,7 @@ func (c *Controller) Register(api *web.API) {
 	c.registerInvitations()
 	c.registerBans()
 	c.registerStream()
+	c.registerMessages()
 	c.registerUsers()
 }
 

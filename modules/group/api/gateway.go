@@ -56,6 +56,8 @@ func (g *Gateway) Handlers() []socket.Handler {
 		socket.On("group:join", g.join),
 		socket.On("group:leave", g.leave),
 		socket.On("group:message", g.message),
+		socket.On("group:message:edit", g.editMessage),
+		socket.On("group:message:delete", g.deleteMessage),
 		socket.On("group:signal", g.signal),
 		socket.On("group:read", g.read),
 		socket.On("presence:set", g.setPresence),

@@ -48,6 +48,24 @@ func (r *ChangingIn[T]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// ChangingMessage is a socket request that changes the message that it names.
+type ChangingMessage[T any] struct {
+	GroupID string
+	Version int64 // of the event message.posted
+	Changing[T]
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: the body's Check
+// or Validate reports the mistakes.
+func (r *ChangingMessage[T]) UnmarshalJSON(data []byte) error {
+	fillBeside(data, &r.Body, func(o *object) {
+		o.groupID(&r.GroupID)
+		o.version(&r.Version)
+		o.key(&r.Key)
+	})
+	return nil
+}
+
 // fillBeside reads the fields beside a body, and then the body.
 func fillBeside(data []byte, body any, beside func(*object)) {
 	req, ok := body.(request)
@@ -65,6 +83,15 @@ func (o *object) groupID(dst *string) {
 	if *dst == "" {
 		o.mistakes.add("groupId", "is required")
 	}
+}
+
+func (o *object) version(dst *int64) {
+	var version *int64
+	if o.take("version", &version, "a whole number"); version == nil {
+		o.mistakes.add("version", "is required")
+		return
+	}
+	*dst = *version
 }
 
 func (o *object) key(dst *string) {

@@ -36,6 +36,28 @@ func (r MessageRequest) Validate() (MessageRequest, error) {
 	return r, m.err()
 }
 
+// EditMessageRequest replaces the data of a message.
+type EditMessageRequest struct {
+	Data json.RawMessage `json:"data" doc:"the new data: any JSON value of at most 32 KiB"`
+
+	reading
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: Validate reports
+// the mistakes.
+func (r *EditMessageRequest) UnmarshalJSON(data []byte) error { return fill(data, r) }
+
+func (r *EditMessageRequest) read(o *object) { r.Data, _ = o.raw("data") }
+
+// Validate returns the request as the store keeps it, or validation_failed with
+// all mistakes.
+func (r EditMessageRequest) Validate() (EditMessageRequest, error) {
+	r.Data = r.compact(r.Data)
+	m := r.begin()
+	m.data("data", r.Data, r.reading, true)
+	return r, m.err()
+}
+
 // SignalRequest sends a signal.
 type SignalRequest struct {
 	Type string          `json:"type" doc:"1 to 64 characters"`

@@ -49,6 +49,13 @@ func (l *memoryLog) post(groupID string, typ group.EventType, data string) group
 	return e
 }
 
+// replace replaces the data of an event for later readers.
+func (l *memoryLog) replace(groupID string, version int64, data string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events[groupID][version-1].Data = json.RawMessage(data)
+}
+
 func (l *memoryLog) head(groupID string) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()

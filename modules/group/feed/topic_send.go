@@ -163,6 +163,10 @@ func (t *topic) takeLocked(it *item) (endings []closing) {
 		t.over = true
 	case group.GroupUpdated: // an ended group can only be updated by moving its end
 		t.over = false
+	case group.MessageEdited, group.MessageDeleted:
+		// Recent events may hold the message as it was. Held subscribers read it from
+		// the log as it is now.
+		t.recent, t.recentBytes = nil, 0
 	}
 	if len(t.held) > 0 {
 		t.recent = append(t.recent, it)

@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"CreationsCount":       testCreations,
 		"DeletedKeepsItsLog":   testDelete,
 		"EventsAsWritten":      testEvents,
+		"EventsAreReplaced":    testReplaced,
 		"LogPages":             testLogPages,
 		"LargePages":           testLargePages,
 		"LargeItems":           testLargeItems,

@@ -38,6 +38,42 @@ func testEvents(t *testing.T, s Store) {
 	same(t, "the log", read(t, s, g.ID, 1, 10).Events, events)
 }
 
+// testReplaced replaces the data of events. Every later reader sees the new data, and
+// everything else stays.
+func testReplaced(t *testing.T, s Store) {
+	ctx, g, other := t.Context(), create(t, s), create(t, s)
+	for n := range 3 {
+		change(t, s, g.ID, post(ctx, n)) // versions 2 to 4
+		change(t, s, other.ID, post(ctx, n))
+	}
+	before, untouched := read(t, s, g.ID, 0, 10).Events, read(t, s, other.ID, 0, 10).Events
+	data := json.RawMessage(`{"text":"모임 <&>"}`)
+	added := change(t, s, g.ID, func(tx group.Tx) error {
+		e, err := tx.Event(ctx, 3)
+		same(t, "an event in a change", e, &before[2])
+		none, err1 := tx.Event(ctx, 9)
+		same(t, "an event that is not there", none, (*group.Event)(nil))
+		_, err2 := tx.Append(ctx, group.MessageEdited, "bob", data)
+		return errors.Join(err, err1, err2, tx.SetData(ctx, 3, data))
+	})
+	before[2].Data = data
+	same(t, "the log", read(t, s, g.ID, 0, 10).Events, append(before, added...))
+	same(t, "another log", read(t, s, other.ID, 0, 10).Events, untouched)
+	now, _ := get(t, s, g.ID, "")
+	same(t, "the revision", now.Revision, g.Revision)
+
+	failed := errors.New("no")
+	_, err := s.Change(ctx, g.ID, "", func(tx group.Tx) error {
+		return errors.Join(failed, tx.SetData(ctx, 2, json.RawMessage(`null`)))
+	})
+	if !errors.Is(err, failed) || string(read(t, s, g.ID, 1, 1).Events[0].Data) != string(before[1].Data) {
+		t.Errorf("a change that failed replaced data: %v", err)
+	}
+	if _, err := s.Change(ctx, g.ID, "", func(tx group.Tx) error { return tx.SetData(ctx, 9, data) }); err == nil {
+		t.Error("the data of an event that is not there was replaced")
+	}
+}
+
 func testLogPages(t *testing.T, s Store) {
 	ctx, g := t.Context(), create(t, s)
 	other := create(t, s)

@@ -30,7 +30,8 @@ func (s *Store) Read(ctx context.Context, groupID string, since int64, limit int
 }
 
 // readOne reads a page with at most one membership. Long pages need further
-// statements, but no transaction, because events do not change.
+// statements, but no transaction: in between, only the data of messages can change,
+// and then later events say so.
 func (s *Store) readOne(ctx context.Context, events pageReader, users []string) (page group.LogPage, err error) {
 	userID := "" // nobody's
 	if len(users) == 1 && storable(users[0]) {

@@ -24,6 +24,7 @@ type statements struct {
 
 	lock, member, setRecord, setMember, removeMember, setDeleted, move string
 	moveWithEvent, moveWithMember                                      string // empty on SQLite
+	event                                                              string
 	insertGroup                                                        string
 	insertMembers, insertEvents, insertOutbox                          bulk
 
@@ -111,6 +112,7 @@ func newStatements(d database.Dialect) statements {
 			return `INSERT INTO outbox (group_id, version, created_at) VALUES ` + rows
 		}, ", "+now, ", "),
 
+		event:     `SELECT ` + eventColumns + ` FROM events e WHERE e.group_id = $1 AND e.version = $2` + d.ForUpdate("e"),
 		readGroup: `SELECT ` + groupColumns + logBounds + ` FROM groups g WHERE g.id = $1`,
 		readOne: `SELECT ` + groupColumns + logBounds + `, ` + memberColumns + `, ` + eventColumns + `
 			FROM groups g LEFT JOIN members m ON m.group_id = g.id AND m.user_id = $2

@@ -1,0 +1,138 @@
+package group
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
+)
+
+// EventTx is the part of a [Tx] that replaces the data of events in the log. It does
+// not see events that the transaction has appended.
+type EventTx interface {
+	// Event returns an event, nil when the log does not hold it. Nobody removes or
+	// changes it before the transaction ends.
+	Event(ctx context.Context, version int64) (*Event, error)
+	// SetData replaces the data of an event for later readers of the log. It fails
+	// when the log does not hold the event.
+	SetData(ctx context.Context, version int64, data json.RawMessage) error
+}
+
+// posted is the data of message.posted as the log holds it.
+type posted struct {
+	Type      string          `json:"type"`
+	Data      json.RawMessage `json:"data"` // null: deleted, if there is deletedAt
+	EditedAt  *time.Time      `json:"editedAt,omitempty"`
+	EditedIn  int64           `json:"editedIn,omitempty"` // version of the last message.edited
+	DeletedAt *time.Time      `json:"deletedAt,omitempty"`
+}
+
+// edited is the data of message.edited.
+type edited struct {
+	Version    int64           `json:"version"`              // of the message
+	Data       json.RawMessage `json:"data"`                 // null: replaced, if there is replacedIn
+	ReplacedIn int64           `json:"replacedIn,omitempty"` // version of the next edit, or of the deletion
+}
+
+// deleted is the data of message.deleted.
+type deleted struct {
+	Version int64 `json:"version"` // of the message
+}
+
+// EditMessage replaces the data of a message, which is named by the version of its
+// event. Its author, admins and back ends may. Later readers of the log see the new
+// data alone. EditMessage returns fault.ErrNotFound for a message that is deleted or
+// not in the log, and for an event of another type.
+func (s *Service) EditMessage(ctx context.Context, caller auth.Identity, groupID string, version int64, req dto.EditMessageRequest) (Event, error) {
+	req, err := req.Validate()
+	if err != nil {
+		return Event{}, err
+	}
+	data, err := rawjson.Marshal(edited{Version: version, Data: req.Data})
+	if err != nil {
+		return Event{}, fmt.Errorf("encode an edit: %w", err)
+	}
+	if err := s.chargeMessage(caller, groupID, len(data)); err != nil {
+		return Event{}, err
+	}
+	var edit Event
+	err = s.change(ctx, actEditMessage, caller, groupID, asked{fmt.Sprint("edit ", version), req, &edit}, func(tx Tx, self *Member) error {
+		m, err := readMessage(ctx, tx, caller, self, version)
+		if err != nil {
+			return err
+		}
+		edit, err = tx.Append(ctx, MessageEdited, caller.UserID, json.RawMessage(data))
+		if err != nil {
+			return err
+		}
+		edit.Data = nil // not into the receipt: a repeat brings the same
+		return m.replace(ctx, tx, version, edit.Version, posted{Type: m.Type, Data: req.Data, EditedAt: &edit.At, EditedIn: edit.Version})
+	})
+	if err != nil {
+		return Event{}, err
+	}
+	edit.Data = data
+	return edit, nil
+}
+
+// DeleteMessage deletes a message. The event stays in the log, without the message's
+// data. Who may, and what it returns, is as in [Service.EditMessage].
+func (s *Service) DeleteMessage(ctx context.Context, caller auth.Identity, groupID string, version int64) (Event, error) {
+	var deletion Event
+	err := s.change(ctx, actDeleteMessage, caller, groupID, asked{what: fmt.Sprint("delete ", version), answer: &deletion}, func(tx Tx, self *Member) error {
+		m, err := readMessage(ctx, tx, caller, self, version)
+		if err != nil {
+			return err
+		}
+		deletion, err = tx.Append(ctx, MessageDeleted, caller.UserID, deleted{Version: version})
+		if err != nil {
+			return err
+		}
+		return m.replace(ctx, tx, version, deletion.Version, posted{Type: m.Type, DeletedAt: &deletion.At})
+	})
+	return deletion, err
+}
+
+var errNoMessage = fault.ErrNotFound.WithMessage("there is no such message in this group, or it is deleted")
+
+// readMessage returns a message that the caller, whose membership is self, may change.
+func readMessage(ctx context.Context, tx EventTx, caller auth.Identity, self *Member, version int64) (m posted, err error) {
+	e, err := tx.Event(ctx, version)
+	switch {
+	case err != nil:
+		return m, err
+	case e == nil || e.Type != MessagePosted:
+		return m, errNoMessage
+	}
+	if err := json.Unmarshal(e.Data, &m); err != nil {
+		return m, fmt.Errorf("decode message %d: %w", version, err)
+	}
+	if m.DeletedAt != nil {
+		return m, errNoMessage
+	}
+	return m, allowMessage(caller, self, e.Actor)
+}
+
+// replace writes now in place of the message of a version. by is the event that says
+// so. The last edit loses its data, so that the log holds no data but the message's.
+func (m posted) replace(ctx context.Context, tx EventTx, version, by int64, now posted) error {
+	if m.EditedIn != 0 {
+		if err := setData(ctx, tx, m.EditedIn, edited{Version: version, ReplacedIn: by}); err != nil {
+			return err
+		}
+	}
+	return setData(ctx, tx, version, now)
+}
+
+func setData(ctx context.Context, tx EventTx, version int64, data any) error {
+	raw, err := rawjson.Marshal(data)
+	if err != nil {
+		return fmt.Errorf("encode the data of event %d: %w", version, err)
+	}
+	return tx.SetData(ctx, version, raw)
+}

@@ -1,0 +1,184 @@
+package group_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/grouptest"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
+)
+
+// edit is a request for new data.
+func edit(data string) dto.EditMessageRequest {
+	return dto.EditMessageRequest{Data: json.RawMessage(data)}
+}
+
+// postAs posts a message and returns its version.
+func postAs(t *testing.T, b *servicetest.Bench, userID, groupID, data string) int64 {
+	t.Helper()
+	e, err := b.Post(t.Context(), user(userID), groupID, dto.MessageRequest{Data: json.RawMessage(data)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.Version
+}
+
+// logAfter returns the log after a version as a member reads it, "version type data",
+// with * for each time.
+func logAfter(t *testing.T, b *servicetest.Bench, groupID string, since int64) []string {
+	t.Helper()
+	events, _, err := b.Events(t.Context(), alice, groupID, since, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	times := make(map[string]string)
+	for _, e := range events {
+		raw, err := json.Marshal(e.At)
+		if err != nil {
+			t.Fatal(err)
+		}
+		times[string(raw)] = fmt.Sprintf(`"at %d"`, e.Version)
+	}
+	for _, e := range events {
+		line := fmt.Sprint(e.Version, " ", e.Type, " ", string(e.Data))
+		for at, name := range times {
+			line = strings.ReplaceAll(line, at, name)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func TestEditAndDeleteMessages(t *testing.T) {
+	t.Parallel()
+	servicetest.OnBoth(t, testEditAndDelete)
+}
+
+func testEditAndDelete(t *testing.T, st grouptest.Store) {
+	b := servicetest.NewOn(group.Config{}, st)
+	ctx := t.Context()
+	g := b.NewGroup(t, `{"name":"g"}`)
+	one := postAs(t, b, "member", g.ID, `{"text": "first <thought>"}`) // 6
+	two := postAs(t, b, "member", g.ID, `"second"`)                    // 7
+	b.Take()
+
+	first, err := b.EditMessage(ctx, user("member"), g.ID, one, edit(`{"text": "second thought"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Type != group.MessageEdited || *first.Actor != "member" || string(first.Data) != `{"version":6,"data":{"text":"second thought"}}` {
+		t.Errorf("edited: %+v %s", first, first.Data)
+	}
+	if diff := cmp.Diff([]group.Event{first}, b.TakeEvents()); diff != "" {
+		t.Errorf("subscribers: %s", diff)
+	}
+	if diff := cmp.Diff([]string{
+		`6 message.posted {"type":"message","data":{"text":"second thought"},"editedAt":"at 8","editedIn":8}`,
+		`7 message.posted {"type":"message","data":"second"}`,
+		`8 message.edited {"version":6,"data":{"text":"second thought"}}`,
+	}, logAfter(t, b, g.ID, 5)); diff != "" {
+		t.Errorf("the log with an edit: %s", diff)
+	}
+	if _, err := b.EditMessage(ctx, user("admin"), g.ID, one, edit(`"an admin's"`)); err != nil {
+		t.Fatal(err)
+	}
+	deletion, err := b.DeleteMessage(ctx, backend, g.ID, two)
+	if err != nil || deletion.Type != group.MessageDeleted || string(deletion.Data) != `{"version":7}` {
+		t.Errorf("deleted: %+v %s, %v", deletion, deletion.Data, err)
+	}
+	if diff := cmp.Diff([]string{
+		`6 message.posted {"type":"message","data":"an admin's","editedAt":"at 9","editedIn":9}`,
+		`7 message.posted {"type":"message","data":null,"deletedAt":"at 10"}`,
+		`8 message.edited {"version":6,"data":null,"replacedIn":9}`,
+		`9 message.edited {"version":6,"data":"an admin's"}`,
+		`10 message.deleted {"version":7}`,
+	}, logAfter(t, b, g.ID, 5)); diff != "" {
+		t.Errorf("the log with a second edit and a deletion: %s", diff)
+	}
+	if _, err := b.DeleteMessage(ctx, user("member"), g.ID, one); err != nil {
+		t.Fatal(err)
+	}
+	whole := strings.Join(logAfter(t, b, g.ID, 0), "\n")
+	for _, text := range []string{"thought", "second", "admin's"} {
+		if strings.Contains(whole, text) {
+			t.Errorf("the log still holds %q:\n%s", text, whole)
+		}
+	}
+	if after := b.Read(t, g.ID); after.Revision != g.Revision || after.Version != 11 {
+		t.Errorf("the group is %+v", after)
+	}
+}
+
+func TestWhoEditsAndDeletesMessages(t *testing.T) {
+	t.Parallel()
+	b := servicetest.New(t, group.Config{})
+	ctx := t.Context()
+	g := b.NewGroup(t, `{"name":"g","visibility":"public"}`)
+	mine, gone := postAs(t, b, "member", g.ID, `1`), postAs(t, b, "member", g.ID, `2`)
+	if _, err := b.DeleteMessage(ctx, user("member"), g.ID, gone); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, who string
+		version   int64
+		want      string
+	}{
+		{"another's message", "other", mine, "forbidden"},
+		{"a stranger", "stranger", mine, "not_member"},
+		{"a deleted message", "member", gone, "not_found"},
+		{"another kind of event", "alice", 1, "not_found"},
+		{"the event of the deletion", "alice", gone + 1, "not_found"},
+		{"no event", "alice", 99, "not_found"},
+		{"no version", "alice", 0, "not_found"},
+		{"a version below all", "alice", -1, "not_found"},
+	} {
+		_, err := b.EditMessage(ctx, user(c.who), g.ID, c.version, edit(`3`))
+		servicetest.WantCode(t, "editing: "+c.name, err, c.want)
+		_, err = b.DeleteMessage(ctx, user(c.who), g.ID, c.version)
+		servicetest.WantCode(t, "deleting: "+c.name, err, c.want)
+	}
+	for _, data := range []string{``, `{`, `"` + strings.Repeat("x", 32<<10) + `"`} {
+		_, err := b.EditMessage(ctx, user("member"), g.ID, mine, edit(data))
+		servicetest.WantCode(t, fmt.Sprintf("editing with %.5s", data), err, "validation_failed")
+	}
+	if version := b.Read(t, g.ID).Version; version != gone+1 {
+		t.Errorf("the group has version %d", version)
+	}
+}
+
+// A deleted message still counts as unread, until the mark has passed it.
+func TestUnreadAndDeletedMessages(t *testing.T) {
+	t.Parallel()
+	b := servicetest.New(t, group.Config{})
+	ctx := t.Context()
+	g := b.NewGroup(t, `{"name":"g"}`)
+	one := postAs(t, b, "member", g.ID, `1`)
+	postAs(t, b, "member", g.ID, `2`)
+	if _, err := b.EditMessage(ctx, user("member"), g.ID, one, edit(`3`)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.DeleteMessage(ctx, user("member"), g.ID, one); err != nil {
+		t.Fatal(err)
+	}
+	unread := func(want int64) {
+		t.Helper()
+		mine, err := b.ListMine(ctx, user("other"), "", 10)
+		if err != nil || len(mine) != 1 || mine[0].Unread != want {
+			t.Errorf("%+v, %v; want %d unread", mine, err, want)
+		}
+	}
+	unread(2)
+	for _, c := range []struct{ read, left int64 }{{one, 1}, {b.Read(t, g.ID).Version, 0}} {
+		if err := b.MarkRead(ctx, user("other"), g.ID, dto.ReadRequest{Version: &c.read}); err != nil {
+			t.Fatal(err)
+		}
+		unread(c.left)
+	}
+}
