@@ -35,7 +35,7 @@ func (s *Service) ListGroupsOf(ctx context.Context, caller auth.Identity, userID
 	return s.listGroupsOf(ctx, userID, before, limit)
 }
 
-// mayActFor decides whether the caller may make calls about a user: back ends may.
+// mayActFor decides whether the caller may read about a user: back ends may.
 func mayActFor(caller auth.Identity, userID string) error {
 	switch {
 	case !caller.Admin:
@@ -43,6 +43,6 @@ func mayActFor(caller auth.Identity, userID string) error {
 	case !dto.ValidUserID(userID):
 		return fault.Validation(fault.Field{Field: "userId", Message: "is not a user id"})
 	default:
-		return nil
+		return caller.Check(auth.ReadGroups)
 	}
 }
