@@ -39,11 +39,12 @@ func newRooms(groups *group.Service, sockets *api.Gateway) []socket.Handler {
 	// at once, the revision check lets one of them start it. The same change sets
 	// the end and the reminder.
 	start := func(ctx context.Context, g group.Group) (_ group.Group, err error) {
+		id := g.ID
 		for g.EndsAt == nil && err == nil {
 			end := time.Now().Add(session)
 			patch := dto.UpdateRequest{EndsAt: &end, RemindBefore: &[]int{int(remind.Seconds())}}
-			if g, err = groups.Update(ctx, starter, g.ID, &g.Revision, patch); errors.Is(err, group.ErrVersionConflict) {
-				g, err = groups.Get(ctx, starter, g.ID)
+			if g, err = groups.Update(ctx, starter, id, &g.Revision, patch); errors.Is(err, group.ErrVersionConflict) {
+				g, err = groups.Get(ctx, starter, id)
 			}
 		}
 		return g, err
