@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/moim-live/moim/modules/auth"
@@ -11,6 +12,13 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
+
+// MessageList is the part of a [Repository] that lists messages.
+type MessageList interface {
+	// Messages lists the events message.posted of a group that its log holds, newest
+	// first, before the given version.
+	Messages(ctx context.Context, groupID string, before int64, limit int) ([]Event, error)
+}
 
 // EventTx is the part of a [Tx] that replaces the data of events in the log. It does
 // not see events that the transaction has appended.
@@ -21,6 +29,17 @@ type EventTx interface {
 	// SetData replaces the data of an event for later readers of the log. It fails
 	// when the log does not hold the event.
 	SetData(ctx context.Context, version int64, data json.RawMessage) error
+}
+
+// Message is a message as it is now.
+type Message struct {
+	Version   int64           `json:"version" doc:"version of the event message.posted, which names the message"`
+	Type      string          `json:"type"`
+	Data      json.RawMessage `json:"data" doc:"null if the message is deleted"`
+	Actor     *string         `json:"actor" doc:"user id of the author"`
+	At        time.Time       `json:"at" doc:"when it was posted"`
+	EditedAt  *time.Time      `json:"editedAt,omitempty" doc:"when it was edited last; absent if it is not edited, or deleted"`
+	DeletedAt *time.Time      `json:"deletedAt,omitempty" doc:"when it was deleted; absent if it is not"`
 }
 
 // posted is the data of message.posted as the log holds it.
@@ -42,6 +61,33 @@ type edited struct {
 // deleted is the data of message.deleted.
 type deleted struct {
 	Version int64 `json:"version"` // of the message
+}
+
+// Messages lists at most limit messages, newest first, before the given version (0:
+// from the newest). There are more when it returns limit, or [ListBytes].
+func (s *Service) Messages(ctx context.Context, caller auth.Identity, groupID string, before int64, limit int) ([]Message, error) {
+	if before < 0 {
+		return nil, fault.Validation(fault.Field{Field: "before", Message: "must not be negative"})
+	}
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	if err := s.list(ctx, actRead, caller, groupID); err != nil {
+		return nil, err
+	}
+	events, err := s.repo.Messages(ctx, groupID, before, limit)
+	if err != nil {
+		return nil, Hide(err)
+	}
+	messages := make([]Message, len(events))
+	for i, e := range events {
+		m, err := postedIn(e)
+		if err != nil {
+			return nil, err
+		}
+		messages[i] = Message{Version: e.Version, Type: m.Type, Data: m.Data, Actor: e.Actor, At: e.At, EditedAt: m.EditedAt, DeletedAt: m.DeletedAt}
+	}
+	return messages, nil
 }
 
 // EditMessage replaces the data of a message, which is named by the version of its
@@ -109,13 +155,21 @@ func readMessage(ctx context.Context, tx EventTx, caller auth.Identity, self *Me
 	case e == nil || e.Type != MessagePosted:
 		return m, errNoMessage
 	}
-	if err := json.Unmarshal(e.Data, &m); err != nil {
-		return m, fmt.Errorf("decode message %d: %w", version, err)
+	if m, err = postedIn(*e); err != nil {
+		return m, err
 	}
 	if m.DeletedAt != nil {
 		return m, errNoMessage
 	}
 	return m, allowMessage(caller, self, e.Actor)
+}
+
+// postedIn decodes the data of message.posted.
+func postedIn(e Event) (m posted, err error) {
+	if err := json.Unmarshal(e.Data, &m); err != nil {
+		return m, fmt.Errorf("decode message %d of group %s: %w", e.Version, e.GroupID, err)
+	}
+	return m, nil
 }
 
 // replace writes now in place of the message of a version. by is the event that says

@@ -2,6 +2,7 @@ package group_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -181,4 +182,36 @@ func TestUnreadAndDeletedMessages(t *testing.T) {
 		}
 		unread(c.left)
 	}
+}
+
+func TestListMessages(t *testing.T) {
+	t.Parallel()
+	b := servicetest.New(t, group.Config{})
+	ctx := t.Context()
+	g := b.NewGroup(t, `{"name":"g","visibility":"public"}`)
+	one, two := postAs(t, b, "member", g.ID, `1`), postAs(t, b, "other", g.ID, `2`)
+	three := postAs(t, b, "member", g.ID, `3`)
+	edited, err1 := b.EditMessage(ctx, alice, g.ID, one, edit(`{"new":true}`))
+	deleted, err2 := b.DeleteMessage(ctx, alice, g.ID, two)
+	posted, _, err3 := b.Events(ctx, alice, g.ID, one-1, 3)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	want := []group.Message{
+		{Version: three, Type: "message", Data: json.RawMessage(`3`), Actor: new("member"), At: posted[2].At},
+		{Version: two, Type: "message", Data: json.RawMessage(`null`), Actor: new("other"), At: posted[1].At, DeletedAt: &deleted.At},
+		{Version: one, Type: "message", Data: json.RawMessage(`{"new":true}`), Actor: new("member"), At: posted[0].At, EditedAt: &edited.At},
+	}
+	all, err := b.Messages(ctx, user("member"), g.ID, 0, 10)
+	if diff := cmp.Diff(want, all); diff != "" || err != nil {
+		t.Errorf("%v %s", err, diff)
+	}
+	page, err := b.Messages(ctx, user("member"), g.ID, three, 1)
+	if diff := cmp.Diff(want[1:2], page); diff != "" || err != nil {
+		t.Errorf("before the newest: %v %s", err, diff)
+	}
+	_, err = b.Messages(ctx, user("stranger"), g.ID, 0, 10)
+	servicetest.WantCode(t, "a stranger", err, "not_member")
+	_, err = b.Messages(ctx, user("member"), g.ID, -1, 10)
+	servicetest.WantCode(t, "before -1", err, "validation_failed")
 }

@@ -46,6 +46,57 @@ func TestHTTPMessages(t *testing.T) {
 	}
 }
 
+func TestHTTPMessageList(t *testing.T) {
+	t.Parallel()
+	d := newEndpoint(t)
+	g := d.NewGroup(t, `{"name":"g"}`)
+	path := "/groups/" + g.ID + "/messages"
+	for n := range 5 { // versions 6 to 10
+		d.do(t, user("member"), "POST", path, fmt.Sprintf(`{"data":%d}`, n))
+	}
+	d.do(t, user("member"), "DELETE", path+"/9", ``)
+	type page struct {
+		Items      []struct{ Version int64 }
+		NextCursor string
+	}
+	for _, c := range []struct{ query, want string }{
+		{"", "[{10} {9} {8} {7} {6}]"},
+		{"?limit=2", "[{10} {9}] [{8} {7}] [{6}]"},
+		{"?before=9&limit=2", "[{8} {7}] [{6}]"},
+		{"?before=6", "[]"},
+	} {
+		var pages []string
+		for next := path + c.query; next != ""; {
+			got := d.do(t, user("member"), "GET", next, ``)
+			p := servicetest.Decode[page](t, got.body)
+			pages, next = append(pages, fmt.Sprint(p.Items)), ""
+			if p.NextCursor != "" {
+				next = path + c.query + "&cursor=" + p.NextCursor
+			}
+			if len(pages) > 5 {
+				t.Fatalf("%s: %v", c.query, pages)
+			}
+		}
+		if got := strings.Join(pages, " "); got != c.want {
+			t.Errorf("%q: %s, want %s", c.query, got, c.want)
+		}
+	}
+	first := d.do(t, user("member"), "GET", path+"?limit=2", ``).body
+	for _, part := range []string{`{"version":10,"type":"message","data":4,"actor":"member","at":"`, `{"version":9,"type":"message","data":null,"actor":"member","at":"`, `,"deletedAt":"`} {
+		if !strings.Contains(first, part) {
+			t.Errorf("%s lacks %s", first, part)
+		}
+	}
+	for query, want := range map[string]string{"?before=-1": "422 validation_failed before", "?before=x": "422 validation_failed before", "?cursor=x": "400 bad_request"} {
+		if got := d.do(t, user("member"), "GET", path+query, ``).problem(t); got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+	if got := d.do(t, user("stranger"), "GET", path, ``).problem(t); got != "404 not_found" {
+		t.Errorf("a stranger: %s", got)
+	}
+}
+
 func TestMessagesOverSockets(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, servicetest.OpenStore(t), adapter.NewMesh())

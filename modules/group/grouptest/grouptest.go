@@ -53,6 +53,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"DeletedKeepsItsLog":   testDelete,
 		"EventsAsWritten":      testEvents,
 		"EventsAreReplaced":    testReplaced,
+		"MessageListing":       testMessages,
 		"LogPages":             testLogPages,
 		"LargePages":           testLargePages,
 		"LargeItems":           testLargeItems,

@@ -1,8 +1,10 @@
 package grouptest
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -88,6 +90,25 @@ func testLargeItems(t *testing.T, s Store) {
 			items, _, err := s.Members(ctx, groups[len(groups)-1], after, 201)
 			return items, err
 		}, func(m group.Member) string { return m.UserID })
+	})
+	t.Run("messages", func(t *testing.T) {
+		var posted []string
+		for range 40 {
+			for _, e := range change(t, s, groups[0], func(tx group.Tx) error {
+				_, err := tx.Append(ctx, group.MessagePosted, "alice", attributes(32<<10))
+				return err
+			}) {
+				posted = append(posted, strconv.FormatInt(e.Version, 10))
+			}
+		}
+		slices.Reverse(posted)
+		inPages(t, posted, func(from string) ([]group.Event, error) {
+			before, err := strconv.ParseInt(cmp.Or(from, "9999"), 10, 64)
+			if err != nil {
+				return nil, err
+			}
+			return s.Messages(ctx, groups[0], before, 201)
+		}, func(e group.Event) string { return strconv.FormatInt(e.Version, 10) })
 	})
 	t.Run("bans", func(t *testing.T) {
 		var banned []string

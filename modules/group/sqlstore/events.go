@@ -7,11 +7,47 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 )
 
-// setData replaces the data of an event. Triggers count the bytes of the log.
-const setData = `UPDATE events SET data = $3 WHERE group_id = $1 AND version = $2`
+const (
+	// setData replaces the data of an event. Triggers count the bytes of the log.
+	setData = `UPDATE events SET data = $3 WHERE group_id = $1 AND version = $2`
+	// messages reads the messages of a group by their index. A group without any is one
+	// row.
+	messages = `SELECT ` + eventColumns + ` FROM groups g
+		LEFT JOIN (SELECT * FROM events WHERE group_id = $1 AND type = 'message.posted' AND version < $2 ORDER BY version DESC LIMIT $3) e ON TRUE
+		WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY e.version DESC`
+)
+
+// Messages lists the messages of a group, newest first.
+func (s *Store) Messages(ctx context.Context, groupID string, before int64, limit int) (events []group.Event, err error) {
+	if !storable(groupID) {
+		return nil, fault.ErrNotFound
+	}
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		events = []group.Event{}
+		known, from := false, before
+		err := inChunks(limit, func(l *listing, rows int) error {
+			return l.each(ctx, q, messages, args{groupID, from, rows}, func(scan scanner) error {
+				var row eventRow
+				err := scan(row.fields()...)
+				known = true
+				if err == nil && row.version.Valid {
+					events, from = append(events, row.event(groupID)), row.version.Int64
+				}
+				return err
+			})
+		})
+		if err == nil && !known {
+			return fault.ErrNotFound
+		}
+		return err
+	})
+	return events, doing(err, "list the messages of group", groupID)
+}
 
 // Event reads and locks an event of the log.
 func (t *tx) Event(ctx context.Context, version int64) (*group.Event, error) {

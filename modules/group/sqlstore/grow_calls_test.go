@@ -2,8 +2,10 @@ package sqlstore_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/moim-live/moim/modules/group"
@@ -111,7 +113,7 @@ func calls(g *grown) []call {
 			return err
 		}},
 	}
-	list = append(list, lists()...)
+	list = append(list, lists(g)...)
 	for _, query := range searches {
 		list = append(list, call{name: "search: " + query, do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
 			_, err := s.PublicGroups(ctx, query, "", 50)
@@ -138,11 +140,26 @@ func calls(g *grown) []call {
 }
 
 // lists are the lists of a group other than its members.
-func lists() []call {
+func lists(g *grown) []call {
 	now := time.Now()
 	return []call{
 		{name: "bans", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
 			_, err := s.Bans(ctx, "c-10000001", "", now, 50)
+			return err
+		}},
+		{name: "messages of the long log, from the middle", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			messages, err := s.Messages(ctx, g.log, int64(g.events/2), 50)
+			return want(len(messages), 50, err)
+		}},
+		{name: "messages of a small log", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			messages, err := s.Messages(ctx, "c-10000001", math.MaxInt64, 50)
+			return want(len(messages), 1, err)
+		}},
+		{name: "edit a message of the long log", do: func(ctx context.Context, s *sqlstore.Store, i int) error {
+			_, err := s.Change(ctx, g.log, "", func(tx group.Tx) error {
+				_, err := tx.Event(ctx, int64(i+1))
+				return errors.Join(err, tx.SetData(ctx, int64(i+1), json.RawMessage(`{"text":"edited"}`)))
+			})
 			return err
 		}},
 		{name: "requests", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
