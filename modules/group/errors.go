@@ -7,6 +7,7 @@ import "github.com/moim-live/moim/modules/fault"
 var (
 	ErrNotMember           = fault.New(fault.Forbidden, "not_member", "you are not a member of this group")
 	ErrBanned              = fault.New(fault.Forbidden, "banned", "you are banned from this group")
+	ErrMuted               = fault.New(fault.Forbidden, "muted", "you are muted in this group")
 	ErrInviteRequired      = fault.New(fault.Forbidden, "invite_required", "this group can be joined by invitation only")
 	ErrInviteInvalid       = fault.New(fault.Gone, "invite_invalid", "this invite is not, or no longer, good: ask for another one")
 	ErrGroupFull           = fault.New(fault.Conflict, "group_full", "every seat of this group is taken")

@@ -68,6 +68,9 @@ type Member struct {
 	Role       Role            `json:"role"`
 	Attributes json.RawMessage `json:"attributes"`
 	JoinedAt   time.Time       `json:"joinedAt"`
+
+	Muted      bool       `json:"muted,omitempty"`      // may not post. It does not count after MutedUntil
+	MutedUntil *time.Time `json:"mutedUntil,omitempty"` // nil: until somebody lifts the mute
 }
 
 // Event is one durable change of a group. Versions count 1, 2, 3 … within the
@@ -97,6 +100,8 @@ const (
 	MemberRemoved EventType = "member.removed" // {userId}
 	MemberBanned  EventType = "member.banned"  // {userId, reason?}
 	MemberInvited EventType = "member.invited" // {userId, expiresAt}
+	MemberMuted   EventType = "member.muted"   // {userId, expiresAt?}
+	MemberUnmuted EventType = "member.unmuted" // {userId}
 	MessagePosted EventType = "message.posted" // {type, data}; for later readers also editedAt, editedIn, deletedAt
 
 	MessageEdited  EventType = "message.edited"  // {version, data}; for later readers also replacedIn

@@ -31,6 +31,9 @@ func (s *Service) look(ctx context.Context, a action, caller auth.Identity, grou
 	if err := allow(a, caller, g, m); err != nil {
 		return Group{}, nil, err
 	}
+	if err := allowSpeech(a, caller, m, s.instant()); err != nil {
+		return Group{}, nil, err
+	}
 	return g, m, nil
 }
 

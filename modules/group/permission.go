@@ -1,6 +1,8 @@
 package group
 
 import (
+	"time"
+
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 )
@@ -28,6 +30,7 @@ const (
 	actWithdraw                       // withdraw one's own join request
 	actInvite                         // make, list and revoke invites
 	actBan                            // ban lower members and outsiders, lift and list bans
+	actMute                           // mute lower members, and lift that
 	actTransfer                       // hand the group over
 	actAnswerOffer                    // accept or decline a group that the owner offers
 	actDelete                         // delete the group
@@ -64,6 +67,7 @@ var least = map[action]rank{
 	actWithdraw:         outsiderRank, // and whoever requested to join: [Service.permit]
 	actInvite:           adminRank,
 	actBan:              adminRank,
+	actMute:             adminRank,
 	actTransfer:         ownerRank,
 	actAnswerOffer:      memberRank,
 	actDelete:           ownerRank,
@@ -143,6 +147,24 @@ func allowMessage(caller auth.Identity, m *Member, author *string) error {
 		return nil
 	}
 	return fault.ErrForbidden
+}
+
+// allowSpeech decides whether a caller, whom [allow] lets take action a, may say
+// something to others at an instant.
+func allowSpeech(a action, caller auth.Identity, m *Member, now time.Time) error {
+	if a != actPost && a != actEditMessage && a != actSignal || caller.Admin {
+		return nil
+	}
+	if m.mutedAt(now) {
+		return ErrMuted
+	}
+	return nil
+}
+
+// MaySignal returns the rule for who may signal to a group, of those whom [Admit]
+// admits. Pass it to [feed.Feed.Subscribe].
+func MaySignal(caller auth.Identity) func(Group, *Member) bool {
+	return func(g Group, m *Member) bool { return allowSpeech(actSignal, caller, m, time.Now()) == nil }
 }
 
 // Admit returns the rule for who may subscribe to a group: its members and back

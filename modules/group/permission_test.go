@@ -3,6 +3,7 @@ package group
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
@@ -44,6 +45,7 @@ func TestPermissionTable(t *testing.T) {
 		actWithdraw:         {yes, yes, yes, yes, yes},
 		actInvite:           {out, no, yes, yes, yes},
 		actBan:              {out, no, yes, yes, yes},
+		actMute:             {out, no, yes, yes, yes},
 		actTransfer:         {out, no, no, yes, yes},
 		actAnswerOffer:      {out, yes, yes, yes, yes},
 		actDelete:           {out, no, no, yes, yes},
@@ -106,6 +108,35 @@ func TestReachOfMessages(t *testing.T) {
 	}
 	if allowMessage(who[1].caller, who[1].member, nil) == nil {
 		t.Error("a member may change what nobody posted")
+	}
+}
+
+// Who is muted may not say anything. Back ends cannot be muted.
+func TestMutedSpeech(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	later := now.Add(time.Second)
+	for a := range least {
+		for _, w := range who[1:] {
+			want := "yes"
+			if (a == actPost || a == actEditMessage || a == actSignal) && w.name != "back end" {
+				want = "muted"
+			}
+			muted := Member{Muted: true}
+			if w.member != nil {
+				muted.Role = w.member.Role
+			}
+			if got := codeOf(allowSpeech(a, w.caller, &muted, now)); got != want {
+				t.Errorf("action %d by a muted %s: %s, want %s", a, w.name, got, want)
+			}
+			muted.MutedUntil = &later
+			if got := codeOf(allowSpeech(a, w.caller, &muted, now)); got != want {
+				t.Errorf("action %d by a %s who is muted for now: %s, want %s", a, w.name, got, want)
+			}
+			if got := codeOf(allowSpeech(a, w.caller, &muted, later)); got != "yes" {
+				t.Errorf("action %d by a %s who was muted: %s", a, w.name, got)
+			}
+		}
 	}
 }
 

@@ -81,6 +81,8 @@ func TestRepeatedUnderKey(t *testing.T) {
 			return nil, b.Signal(ctx, alice, g.ID, group.SignalSource{}, dto.SignalRequest{Type: "wave"})
 		}},
 		{"ban", func(ctx context.Context) (any, error) { return b.Ban(ctx, alice, g.ID, "x", dto.BanRequest{}) }},
+		{"mute", func(ctx context.Context) (any, error) { return b.Mute(ctx, alice, g.ID, "y", dto.MuteRequest{}) }},
+		{"unmute", func(ctx context.Context) (any, error) { return nil, b.Unmute(ctx, alice, g.ID, "y") }},
 		{"remove", func(ctx context.Context) (any, error) { return nil, b.RemoveMember(ctx, alice, g.ID, "y", false) }},
 		{"revoke", func(ctx context.Context) (any, error) { return nil, b.Revoke(ctx, alice, g.ID, invite.InviteID) }},
 		{"leave", func(ctx context.Context) (any, error) { return nil, b.Leave(ctx, user("other"), g.ID) }},

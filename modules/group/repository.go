@@ -32,6 +32,7 @@ type Tx interface {
 	TallyTx
 	OutsiderTx
 	BanTx
+	MuteTx
 	ApplicantTx
 	InviteTx
 	InvitationTx

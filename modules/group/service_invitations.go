@@ -144,7 +144,10 @@ func (s *Service) permit(ctx context.Context, tx Tx, a action, caller auth.Ident
 			return caller.Check(calls[a])
 		}
 	}
-	return allow(a, caller, tx.Group(), m)
+	if err := allow(a, caller, tx.Group(), m); err != nil {
+		return err
+	}
+	return allowSpeech(a, caller, m, s.instant())
 }
 
 // Invitations lists at most limit invitations of the caller by group id, newest

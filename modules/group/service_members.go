@@ -50,7 +50,7 @@ func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string
 	var joined Joined
 	err := s.change(ctx, actJoin, caller, groupID, asked{what: "join", answer: &joined}, func(tx Tx, m *Member) error {
 		if m != nil {
-			joined = Joined{Member: m}
+			joined = Joined{Member: new(m.current(s.instant()))}
 			return nil
 		}
 		if err := s.chargeJoin(caller, groupID); err != nil {
@@ -182,9 +182,9 @@ func (s *Service) Members(ctx context.Context, caller auth.Identity, groupID, af
 		return nil, 0, Hide(err)
 	}
 	statuses, known := s.statuses(ctx, groupID)
-	listed := make([]ListedMember, len(members))
+	now, listed := s.instant(), make([]ListedMember, len(members))
 	for i, m := range members {
-		listed[i].Member = m
+		listed[i].Member = m.current(now)
 		if !known {
 			continue
 		}
@@ -203,7 +203,7 @@ func (s *Service) Member(ctx context.Context, caller auth.Identity, groupID, use
 		return Member{}, err
 	}
 	if self != nil && self.UserID == userID {
-		return *self, nil
+		return self.current(s.instant()), nil
 	}
 	if !dto.ValidUserID(userID) {
 		return Member{}, errNoMember
@@ -215,7 +215,7 @@ func (s *Service) Member(ctx context.Context, caller auth.Identity, groupID, use
 	if m == nil {
 		return Member{}, errNoMember
 	}
-	return *m, nil
+	return m.current(s.instant()), nil
 }
 
 // AddedMembers lists the new members and those who are invited, with the group's
@@ -312,7 +312,7 @@ func (s *Service) UpdateMember(ctx context.Context, caller auth.Identity, groupI
 		if err != nil {
 			return err
 		}
-		patched, changed, err := updateMember(target, req, patch)
+		patched, changed, err := updateMember(target.current(s.instant()), req, patch)
 		if err != nil {
 			return err
 		}

@@ -59,11 +59,11 @@ func (s *Service) SetPresence(ctx context.Context, caller auth.Identity, groupID
 		return err
 	}
 	if !following.GoesOn { // or the feed does not know
-		g, _, err := s.look(ctx, actSignal, caller, groupID)
+		g, _, err := s.look(ctx, actRead, caller, groupID)
 		if err != nil {
 			return err
 		}
-		if err := goesOn(actSignal, g); err != nil {
+		if err := goesOn(actRead, g); err != nil {
 			return err
 		}
 	}

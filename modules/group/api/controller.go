@@ -37,6 +37,7 @@ func (c *Controller) Register(api *web.API) {
 	c.registerInvites()
 	c.registerInvitations()
 	c.registerBans()
+	c.registerMutes()
 	c.registerStream()
 	c.registerMessages()
 	c.registerUsers()
@@ -185,6 +186,7 @@ const (
 	hidden    = "404 not_found"
 	outside   = "403 not_member"
 	notEnough = "403 forbidden, not_member"
+	silenced  = "403 muted, not_member"
 )
 
 // register adds an operation of c.

@@ -40,7 +40,7 @@ func (c *Controller) registerMessages() {
 		hidden, outside, "400 bad_request", "422 validation_failed"), c.messages)
 	register(c, operation(http.MethodPatch, "/groups/{groupId}/messages/{version}", "edit-message",
 		"Replace the data of a message, also in the log", http.StatusOK,
-		hidden, notEnough, "409 group_ended"), c.editMessage)
+		hidden, "403 forbidden, muted, not_member", "409 group_ended"), c.editMessage)
 	register(c, operation(http.MethodDelete, "/groups/{groupId}/messages/{version}", "delete-message",
 		"Delete a message, also from the log", http.StatusOK,
 		hidden, notEnough, "409 group_ended"), c.deleteMessage)

@@ -81,6 +81,7 @@ func (g *Gateway) Subscribe(ctx context.Context, s *socket.Socket, groupID strin
 		Since:   since,
 		Backend: caller.Admin,
 		Admit:   group.Admit(caller),
+		Signals: group.MaySignal(caller),
 	})
 	if err != nil {
 		return feed.Subscription{}, group.Hide(err)
@@ -187,7 +188,7 @@ func (g *Gateway) read(ctx context.Context, s *socket.Socket, req dto.ChangingIn
 
 func (g *Gateway) setPresence(ctx context.Context, s *socket.Socket, req dto.ChangingIn[dto.PresenceRequest]) (done, error) {
 	f := g.follower(s)
-	following := group.Following{Subscribed: g.feed.IsSubscribed(f, req.GroupID), GoesOn: g.feed.MaySignal(f, req.GroupID)}
+	following := group.Following{Subscribed: g.feed.IsSubscribed(f, req.GroupID), GoesOn: g.feed.GoesOn(f, req.GroupID)}
 	return done{}, g.service.SetPresence(ctx, s.Identity(), req.GroupID, following, req.Body)
 }
 

@@ -117,6 +117,30 @@ func (r BanRequest) Validate(userID string, now time.Time) (BanRequest, error) {
 	return r, m.err()
 }
 
+// MuteRequest says until when a member is muted. The zero value sets no end.
+type MuteRequest struct {
+	ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"RFC 3339, in the future; default: never"`
+
+	reading
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: Validate reports
+// the mistakes.
+func (r *MuteRequest) UnmarshalJSON(data []byte) error { return fill(data, r) }
+
+func (r *MuteRequest) read(o *object) {
+	o.take("expiresAt", &r.ExpiresAt, "a time in RFC 3339 or null")
+}
+
+// Validate returns the request as the store keeps it, or validation_failed with
+// all mistakes.
+func (r MuteRequest) Validate(now time.Time) (MuteRequest, error) {
+	r.ExpiresAt = storedTime(r.ExpiresAt)
+	m := r.begin()
+	m.future("expiresAt", r.ExpiresAt, now)
+	return r, m.err()
+}
+
 // InviteRequest asks for an invite. The zero value asks for one without bounds.
 type InviteRequest struct {
 	MaxUses   *int       `json:"maxUses,omitempty" doc:"how many users can accept the invite; default: no limit"`

@@ -78,6 +78,8 @@ type SubscribeRequest struct {
 	// Admit decides by the group and the user's membership (nil: none), which were
 	// read after the socket began to be held back. Subscribe returns its error.
 	Admit func(group.Group, *group.Member) error
+	// Signals reports whether a user who is admitted may signal. nil: everyone.
+	Signals func(group.Group, *group.Member) bool
 }
 
 // Subscription answers a [SubscribeRequest].
@@ -282,13 +284,6 @@ func (f *Feed) Drop(s Subscriber, reason string) {
 func (f *Feed) IsSubscribed(s Subscriber, groupID string) bool {
 	t := f.topic(groupID)
 	return t != nil && t.has(s)
-}
-
-// MaySignal reports whether s is subscribed to the group and the group has not
-// ended, as far as this node knows. The database need not be asked then.
-func (f *Feed) MaySignal(s Subscriber, groupID string) bool {
-	t := f.topic(groupID)
-	return t != nil && t.has(s) && !t.isOver()
 }
 
 // enter adds s, held back, to the group's topic and waits until events of other

@@ -12,6 +12,7 @@ type subscription struct {
 	socket   Subscriber
 	backend  bool    // as its socket: constant
 	admitted bool    // Admit allowed it
+	signals  bool    // its user may signal; false: the database must be asked
 	released bool    // the answer is queued: events may follow
 	pos      int64   // the last version sent, while held
 	since    int64   // the version that its admission knew of

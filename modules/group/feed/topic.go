@@ -143,7 +143,8 @@ func (t *topic) snapshot(ctx context.Context, sub *subscription, req SubscribeRe
 		return Subscription{}, err
 	}
 	answer := w.answer()
-	if !t.admit(sub, w.page, answer) {
+	signals := req.Backend || req.Signals == nil || req.Signals(w.page.Group, member)
+	if !t.admit(sub, w.page, answer, signals) {
 		return Subscription{}, errStale
 	}
 	return answer, nil
@@ -151,7 +152,7 @@ func (t *topic) snapshot(ctx context.Context, sub *subscription, req SubscribeRe
 
 // admit makes sub a subscription that begins where its answer says. It reports
 // false when the answer's page is from an earlier epoch, or sub has ended.
-func (t *topic) admit(sub *subscription, p *excerpt, a Subscription) bool {
+func (t *topic) admit(sub *subscription, p *excerpt, a Subscription, signals bool) bool {
 	t.mu.Lock()
 	if t.epoch != p.epoch || t.subs[sub.socket] != sub {
 		t.mu.Unlock()
@@ -162,6 +163,7 @@ func (t *topic) admit(sub *subscription, p *excerpt, a Subscription) bool {
 		t.over = a.Group.EndedAt != nil
 	}
 	sub.admitted = true
+	sub.signals = signals && (sub.backend || a.Group.Version >= t.head) // a later event may have taken that away
 	sub.pos, sub.since = a.Version, a.Group.Version
 	sub.missed, sub.ends = itemsAfter(p.items, a.Version), ""
 	t.mu.Unlock()

@@ -163,6 +163,10 @@ func (t *topic) takeLocked(it *item) (endings []closing) {
 		t.over = true
 	case group.GroupUpdated: // an ended group can only be updated by moving its end
 		t.over = false
+	case group.MemberMuted, group.MemberUpdated:
+		if user := it.subject(); user != "" {
+			t.doubtLocked(user)
+		}
 	case group.MessageEdited, group.MessageDeleted:
 		// Recent events may hold the message as it was. Held subscribers read it from
 		// the log as it is now.

@@ -24,6 +24,20 @@ func (f *Feed) Found(caller auth.Identity, groupID string, version int64) {
 	}
 }
 
+// GoesOn reports whether s is subscribed to the group and the group has not ended,
+// as far as this node knows. The database need not be asked then.
+func (f *Feed) GoesOn(s Subscriber, groupID string) bool {
+	t := f.topic(groupID)
+	return t != nil && t.has(s) && !t.isOver()
+}
+
+// MaySignal reports whether s may also signal. False means that the database must be
+// asked.
+func (f *Feed) MaySignal(s Subscriber, groupID string) bool {
+	t := f.topic(groupID)
+	return t != nil && t.maySignal(s)
+}
+
 func (t *topic) maySend(caller auth.Identity) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -48,6 +62,25 @@ func (t *topic) found(userID string, version int64) {
 		t.senders = make(map[string]struct{})
 	}
 	t.senders[userID] = struct{}{}
+}
+
+// maySignal reports whether s is subscribed and its user may signal.
+func (t *topic) maySignal(s Subscriber) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sub := t.subs[s]
+	return sub != nil && sub.admitted && sub.signals && !t.over
+}
+
+// doubtLocked makes the database be asked whether a user may signal; "" means all
+// users. Once it has said that they may, they are among the senders.
+func (t *topic) doubtLocked(userID string) {
+	t.forgetLocked(userID)
+	for s, sub := range t.subs {
+		if !sub.backend && (userID == "" || userID == s.UserID()) {
+			sub.signals = false
+		}
+	}
 }
 
 // forgetLocked removes a user whose membership ended; "" removes everybody.

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/moim-live/moim/modules/auth"
@@ -43,12 +44,81 @@ func TestFeedKnowsSenders(t *testing.T) {
 	feed.feed.Found(alice, "g", found) // read before she left
 	may("bob back ")
 
+	feed.feed.Found(alice, "g", head())
+	for _, typ := range []group.EventType{group.MemberMuted, group.MemberUpdated} {
+		feed.feed.Found(bob, "g", head())
+		found := head()
+		announce(typ, `{"userId":"bob"}`)
+		may("alice back ")
+		feed.feed.Found(bob, "g", found)
+		may("alice back ")
+	}
+	announce(group.MemberLeft, `{"userId":"alice"}`)
+	feed.feed.Found(bob, "g", head()) // the database says that he may again
+	may("bob back ")
+
 	announce(group.GroupEnded, `{}`)
 	may("")
 	announce(group.GroupUpdated, `{"endsAt":null}`)
 	may("bob back ")
 	announce(group.GroupDeleted, `{}`)
 	may("")
+}
+
+// A subscriber may signal as their membership says, until an event gives reason to
+// doubt it. Then the database is asked.
+func TestFeedKnowsSubscribersWhoSignal(t *testing.T) {
+	t.Parallel()
+	log := newMemoryLog()
+	log.create("g")
+	node := newCluster(t, log, 1, nil)[0]
+	subscribe := func(user string, signals, backend bool) *recorder {
+		t.Helper()
+		s := newRecorder(node.hub, user)
+		_, err := node.feed.Subscribe(t.Context(), s, SubscribeRequest{
+			GroupID: "g", Backend: backend,
+			Admit:   func(group.Group, *group.Member) error { return nil },
+			Signals: func(group.Group, *group.Member) bool { return signals },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		node.feed.Release(s, "g")
+		return s
+	}
+	alice, bob, muted, back := subscribe("alice", true, false), subscribe("bob", true, false), subscribe("muted", false, false), subscribe("bob", false, true)
+	want := func(want ...*recorder) {
+		t.Helper()
+		for _, s := range []*recorder{alice, bob, muted, back} {
+			if got := node.feed.MaySignal(s, "g"); got != slices.Contains(want, s) {
+				t.Errorf("%s may signal: %v", s.user, got)
+			}
+			if !node.feed.GoesOn(s, "g") {
+				t.Errorf("%s does not follow the group", s.user)
+			}
+		}
+	}
+	want(alice, bob, back)
+	node.feed.Announce([]group.Event{log.post("g", group.MemberMuted, `{"userId":"bob"}`)})
+	want(alice, back)
+	node.feed.Announce([]group.Event{log.post("g", group.MemberUpdated, `{"userId":"alice","role":"member"}`)})
+	want(back)
+	bob = subscribe("bob", true, false)
+	want(bob, back)
+}
+
+// A mute may be delivered here while the subscriber's membership is read from before it.
+func TestFeedDoubtsAnOldMembership(t *testing.T) {
+	t.Parallel()
+	topic := newTopic(&Feed{}, "g")
+	topic.known, topic.head = true, 5
+	sub := &subscription{socket: newRecorder(nil, "bob")}
+	topic.subs[sub.socket] = sub
+	for version, want := range map[int64]bool{4: false, 5: true} {
+		if !topic.admit(sub, &excerpt{}, Subscription{Group: group.Group{Version: version}}, true) || sub.signals != want {
+			t.Errorf("admitted as of version %d at 5, they may signal: %v", version, sub.signals)
+		}
+	}
 }
 
 func TestFeedBoundsSenders(t *testing.T) {

@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"OwnerIsOneAlways":     testOwner,
 		"OffersEnd":            testOffers,
 		"BansComeAndGo":        testBans,
+		"MutesComeAndGo":       testMutes,
 		"RequestsComeAndGo":    testApplicants,
 		"RequestsOfUser":       testUserRequests,
 		"InvitesAreUsedUp":     testInvites,

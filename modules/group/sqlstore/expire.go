@@ -20,6 +20,7 @@ func expireStatements(d database.Dialect) []string {
 		{"receipts", "user_id, key", "at", group.ReceiptAge},
 		{"invites", "id", "over_at", group.OverAge},
 		{"bans", "group_id, user_id", "expires_at", group.OverAge},
+		{"mutes", "group_id, user_id", "expires_at", group.OverAge},
 		{"invitations", "group_id, user_id", "expires_at", group.OverAge},
 	} {
 		texts = append(texts, fmt.Sprintf(`DELETE FROM %s WHERE `, of.table)+oneOf(d, of.key,

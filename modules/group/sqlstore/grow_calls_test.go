@@ -162,6 +162,14 @@ func lists(g *grown) []call {
 			})
 			return err
 		}},
+		{name: "mutes", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Change(ctx, "c-10000001", "", func(tx group.Tx) error {
+				_, err := tx.Mute(ctx, "muted-1")
+				_, err1 := tx.CountMutes(ctx, 10_000)
+				return errors.Join(err, err1, tx.SetMute(ctx, group.Mute{UserID: "muted-1"}), tx.RemoveMute(ctx, "nobody"))
+			})
+			return err
+		}},
 		{name: "requests", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
 			_, err := s.Applicants(ctx, "c-10000001", "", 50)
 			return err

@@ -83,6 +83,7 @@ func grow(t *testing.T, db *database.DB, n int) *grown {
 		g.fill(t, g.added, fmt.Sprintf(growMembers, `$3`, `'added-' || i`, `TRUE`), id)
 	}
 	g.fill(t, n, `INSERT INTO bans (group_id, user_id, reason, actor, at) SELECT 'c-' || (10000000 + 1 + i / 10), 'banned-' || i, '', '', 0 FROM n`)
+	g.fill(t, n, `INSERT INTO mutes (group_id, user_id, actor, at) SELECT 'c-' || (10000000 + 1 + i / 10), 'muted-' || i, '', 0 FROM n`)
 	g.fill(t, n, `INSERT INTO requests (group_id, user_id, name, at) SELECT 'c-' || (10000000 + 1 + i / 10), 'asks-' || i, '', 0 FROM n`)
 	g.fill(t, n, `INSERT INTO invitations (group_id, user_id, invited_by, at, expires_at)
 		SELECT 'c-' || (10000000 + 1 + i / 10), 'invited-' || i, '', 0, CAST($3 AS BIGINT) + 1 + i FROM n`, now+time.Hour.Microseconds())

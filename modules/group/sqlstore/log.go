@@ -157,7 +157,7 @@ func (r *pageReader) rest(ctx context.Context, q database.Querier, query string,
 // for each. A group without them is one row.
 func memberships(a asked) string {
 	return `SELECT g.version, g.moved_at, g.deleted_at IS NOT NULL, ` + memberColumns + ` FROM groups g
-		LEFT JOIN (` + ofUsers(a, memberColumns, "members") + `) m ON TRUE WHERE g.id = $1`
+		LEFT JOIN (` + ofUsers(a, "m.*", "members") + `) m ON TRUE WHERE g.id = $1`
 }
 
 // Memberships returns the memberships of users, and the group's version.

@@ -21,7 +21,7 @@ func outsiders(a asked) string {
 	return ofUsers(a, `'ban', user_id, reason, actor, '', expires_at, at`, "bans") + ` UNION ALL ` +
 		ofUsers(a, `'request', user_id, name, '', '', CAST(NULL AS BIGINT), at`, "requests") + ` UNION ALL ` +
 		ofUsers(a, `'invitation', user_id, invited_by, '', '', expires_at, at`, "invitations") + ` UNION ALL ` +
-		ofUsers(a, `'member', user_id, name, role, attributes, CAST(NULL AS BIGINT), joined_at`, "members")
+		ofUsers(a, `'member', user_id, name, role, attributes, `+mutedUntil+`, joined_at`, "members")
 }
 
 // Outsiders returns what the group keeps about users. A following call of Member
@@ -77,6 +77,7 @@ func (t *tx) look(ctx context.Context, userIDs []string) error {
 			a.outsider.Invitation = &group.Invitation{UserID: userID, InvitedBy: first, ExpiresAt: instant(expires.Int64), At: instant(at)}
 		case "member":
 			a.member = &group.Member{UserID: userID, Name: first, Role: group.Role(second), Attributes: []byte(third), JoinedAt: instant(at)}
+			a.member.Muted, a.member.MutedUntil = mutedOf(expires)
 		}
 		seen[userID] = a
 		return nil

@@ -13,7 +13,8 @@ import (
 const (
 	groupColumns = `g.id, g.name, g.description, g.visibility, g.join_policy, g.capacity, g.attributes, g.member_count,
 		g.owner_id, g.version, g.revision, g.created_at, g.updated_at, g.ends_at, g.ended_at, g.remind_before`
-	memberColumns = `m.user_id, m.name, m.role, m.attributes, m.joined_at`
+	// memberColumns are of a row m of members that has all columns.
+	memberColumns = `m.user_id, m.name, m.role, m.attributes, m.joined_at, ` + mutedUntil
 	// logBounds follows groupColumns: when the group's version changed, whether it
 	// is deleted, and the version of the oldest event.
 	logBounds    = `, g.moved_at, g.deleted_at IS NOT NULL, COALESCE((SELECT MIN(version) FROM events WHERE group_id = g.id), 0)`
@@ -101,11 +102,11 @@ var recordColumns = []string{
 // memberRow is a member, or nulls where an outer join found none.
 type memberRow struct {
 	userID, name, role, attributes sql.NullString
-	joined                         sql.NullInt64
+	joined, muted                  sql.NullInt64
 }
 
 func (r *memberRow) fields() []any {
-	return []any{&r.userID, &r.name, &r.role, &r.attributes, &r.joined}
+	return []any{&r.userID, &r.name, &r.role, &r.attributes, &r.joined, &r.muted}
 }
 
 // addTo adds the member, if there is one.
@@ -119,13 +120,15 @@ func (r *memberRow) member() *group.Member {
 	if !r.userID.Valid {
 		return nil
 	}
-	return &group.Member{
+	m := &group.Member{
 		UserID:     r.userID.String,
 		Name:       r.name.String,
 		Role:       group.Role(r.role.String),
 		Attributes: json.RawMessage(r.attributes.String),
 		JoinedAt:   instant(r.joined.Int64),
 	}
+	m.Muted, m.MutedUntil = mutedOf(r.muted)
+	return m
 }
 
 func memberArgs(groupID string, m group.Member, read mark) args {

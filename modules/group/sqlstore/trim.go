@@ -174,6 +174,7 @@ func forgetStatements() []forgetStatement {
 		{"events", "version", int64(0)},
 		{"members", "user_id", ""},
 		{"bans", "user_id", ""},
+		{"mutes", "user_id", ""},
 		{"requests", "user_id", ""},
 		{"invitations", "user_id", ""},
 		{"departures", "user_id", ""},

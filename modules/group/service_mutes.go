@@ -1,0 +1,125 @@
+package group
+
+import (
+	"context"
+	"time"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/group/dto"
+)
+
+// Mute keeps a user from posting in a group.
+type Mute struct {
+	UserID    string     `json:"userId"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"` // nil: never
+	Actor     string     `json:"actor"`               // who muted them
+	At        time.Time  `json:"at"`
+}
+
+// holds reports whether the mute counts at an instant.
+func (m *Mute) holds(now time.Time) bool {
+	return m != nil && (m.ExpiresAt == nil || m.ExpiresAt.After(now))
+}
+
+// matches reports whether the request asks for this mute.
+func (m *Mute) matches(req dto.MuteRequest) bool {
+	return req.ExpiresAt == nil && m.ExpiresAt == nil ||
+		req.ExpiresAt != nil && m.ExpiresAt != nil && req.ExpiresAt.Equal(*m.ExpiresAt)
+}
+
+// mutedAt reports whether the member is muted at an instant.
+func (m *Member) mutedAt(now time.Time) bool {
+	return m != nil && m.Muted && (m.MutedUntil == nil || m.MutedUntil.After(now))
+}
+
+// current returns the member without a mute that has expired.
+func (m Member) current(now time.Time) Member {
+	if !m.mutedAt(now) {
+		m.Muted, m.MutedUntil = false, nil
+	}
+	return m
+}
+
+// MuteTx is the part of a [Tx] that mutes users. A mute stays when the user is no
+// member any more. While they are, their [Member] says so.
+type MuteTx interface {
+	// Mute returns a user's mute, nil for none. It may have expired.
+	Mute(ctx context.Context, userID string) (*Mute, error)
+	// SetMute mutes a user. It replaces a mute that is there.
+	SetMute(ctx context.Context, m Mute) error
+	// RemoveMute lifts a mute. It does nothing when there is none.
+	RemoveMute(ctx context.Context, userID string) error
+	// CountMutes counts the mutes, expired ones too, but not beyond most.
+	CountMutes(ctx context.Context, most int) (int, error)
+}
+
+// muted is the data of member.muted.
+type muted struct {
+	UserID    string     `json:"userId"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+}
+
+// Mute keeps a member, whose rank must be below the caller's, from posting, editing
+// messages and signalling, also after they have left and come back. Repeating the same
+// mute changes nothing.
+func (s *Service) Mute(ctx context.Context, caller auth.Identity, groupID, userID string, req dto.MuteRequest) (Mute, error) {
+	now := s.instant()
+	req, err := req.Validate(now)
+	if err != nil {
+		return Mute{}, err
+	}
+	var mute Mute
+	err = s.change(ctx, actMute, caller, groupID, asked{"mute " + userID, req, &mute}, func(tx Tx, self *Member) error {
+		if _, err := reach(ctx, tx, caller, self, userID); err != nil {
+			return err
+		}
+		old, err := tx.Mute(ctx, userID)
+		if err != nil {
+			return err
+		}
+		if old.holds(now) && old.matches(req) {
+			mute = *old
+			return nil
+		}
+		if old == nil {
+			if err := checkRows(ctx, caller, s.limits.GroupBans(), tx.CountMutes, "a group on this server cannot have more mutes: lift some"); err != nil {
+				return err
+			}
+		}
+		mute = Mute{UserID: userID, ExpiresAt: req.ExpiresAt, Actor: caller.UserID, At: now}
+		if err := tx.SetMute(ctx, mute); err != nil {
+			return err
+		}
+		_, err = tx.Append(ctx, MemberMuted, caller.UserID, muted{UserID: userID, ExpiresAt: req.ExpiresAt})
+		return err
+	})
+	return mute, err
+}
+
+// Unmute lifts the mute of a user, who is no member or has a rank below the caller's.
+// It does nothing when they are not muted.
+func (s *Service) Unmute(ctx context.Context, caller auth.Identity, groupID, userID string) error {
+	return s.change(ctx, actMute, caller, groupID, asked{what: "unmute " + userID}, func(tx Tx, self *Member) error {
+		if !dto.ValidUserID(userID) {
+			return nil
+		}
+		target, err := tx.Member(ctx, userID)
+		if err != nil {
+			return err
+		}
+		if target != nil {
+			if err := allowOn(caller, self, *target); err != nil {
+				return err
+			}
+		}
+		old, err := tx.Mute(ctx, userID)
+		if err != nil || old == nil {
+			return err
+		}
+		if err := tx.RemoveMute(ctx, userID); err != nil || !old.holds(s.instant()) {
+			return err
+		}
+		_, err = tx.Append(ctx, MemberUnmuted, caller.UserID, subject{UserID: userID})
+		return err
+	})
+}
