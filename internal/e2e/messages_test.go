@@ -102,3 +102,60 @@ func TestMessagesChange(t *testing.T) {
 	}
 	needNoSecret(t, late.name, late.stream(groupID).received())
 }
+
+// TestMutedEverywhere: a member is muted, and then only admins may post. Each node
+// refuses the member's messages and signals, by each way in, and takes them again
+// afterwards.
+func TestMutedEverywhere(t *testing.T) {
+	t.Parallel()
+	d := startCluster(t, 2, "MOIM_REDIS_URL="+redistest.Start(t).URL(), "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t))
+	groupID := newGroup(t, d, "bo")
+	path := "/groups/" + groupID
+	sockets := []*client{d.io(t, 0, "bo"), d.ws(t, 1, "bo")}
+	for _, c := range sockets {
+		c.subscribe(groupID)
+	}
+	ana := d.api(0, "ana")
+	message, signal := object{"groupId": groupID, "data": "hi"}, object{"groupId": groupID, "type": "typing", "data": object{}}
+	// needHeard waits until every node has the last event.
+	needHeard := func() {
+		t.Helper()
+		var g group
+		ana.must(t, http.StatusOK, http.MethodGet, path, nil, &g)
+		for _, c := range sockets {
+			c.needVersion(groupID, g.Version, soon)
+		}
+	}
+	needRefused := func(code string) {
+		t.Helper()
+		needHeard()
+		for i, c := range sockets {
+			c.mustRefuse(code, "group:message", message)
+			c.mustRefuse(code, "group:signal", signal)
+			d.api(i, "bo").mustRefuse(t, http.StatusForbidden, code, http.MethodPost, path+"/messages", object{"data": "hi"})
+			d.api(i, "bo").mustRefuse(t, http.StatusForbidden, code, http.MethodPost, path+"/signals", object{"type": "typing"})
+		}
+	}
+	needHeeded := func() {
+		t.Helper()
+		needHeard()
+		for i, c := range sockets {
+			c.must("group:message", message, nil)
+			c.must("group:signal", signal, nil)
+			d.api(i, "bo").must(t, http.StatusAccepted, http.MethodPost, path+"/signals", object{"type": "typing"}, nil)
+		}
+	}
+	needHeeded()
+	ana.must(t, http.StatusOK, http.MethodPut, path+"/mutes/bo", object{}, nil)
+	needRefused("muted")
+	ana.must(t, http.StatusNoContent, http.MethodDelete, path+"/mutes/bo", nil, nil)
+	needHeeded()
+	ana.must(t, http.StatusOK, http.MethodPatch, path, object{"posting": "admins"}, nil)
+	needRefused("forbidden")
+	ana.must(t, http.StatusOK, http.MethodPatch, path+"/members/bo", object{"role": "admin"}, nil)
+	needHeeded()
+	ana.must(t, http.StatusOK, http.MethodPatch, path+"/members/bo", object{"role": "member"}, nil)
+	needRefused("forbidden")
+	ana.must(t, http.StatusOK, http.MethodPatch, path, object{"posting": "members"}, nil)
+	needHeeded()
+}

@@ -31,6 +31,15 @@ const (
 	JoinInvite  JoinPolicy = "invite"
 )
 
+// Posting says who may post messages and send signals.
+type Posting string
+
+// The rules of posting. An unknown one is as PostingMembers.
+const (
+	PostingMembers Posting = "members"
+	PostingAdmins  Posting = "admins" // admins and the owner
+)
+
 // Role is what a member may do in a group.
 type Role string
 
@@ -48,6 +57,7 @@ type Group struct {
 	Description  string          `json:"description"`
 	Visibility   Visibility      `json:"visibility"`
 	JoinPolicy   JoinPolicy      `json:"joinPolicy"`
+	Posting      Posting         `json:"posting"`
 	Capacity     *int            `json:"capacity"`   // seats, the owner's included; null: no limit of its own
 	Attributes   json.RawMessage `json:"attributes"` // an object
 	MemberCount  int             `json:"memberCount"`

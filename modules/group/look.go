@@ -31,7 +31,7 @@ func (s *Service) look(ctx context.Context, a action, caller auth.Identity, grou
 	if err := allow(a, caller, g, m); err != nil {
 		return Group{}, nil, err
 	}
-	if err := allowSpeech(a, caller, m, s.instant()); err != nil {
+	if err := allowSpeech(a, caller, g, m, s.instant()); err != nil {
 		return Group{}, nil, err
 	}
 	return g, m, nil

@@ -151,20 +151,26 @@ func allowMessage(caller auth.Identity, m *Member, author *string) error {
 
 // allowSpeech decides whether a caller, whom [allow] lets take action a, may say
 // something to others at an instant.
-func allowSpeech(a action, caller auth.Identity, m *Member, now time.Time) error {
+func allowSpeech(a action, caller auth.Identity, g Group, m *Member, now time.Time) error {
 	if a != actPost && a != actEditMessage && a != actSignal || caller.Admin {
 		return nil
 	}
-	if m.mutedAt(now) {
+	switch {
+	case m.mutedAt(now):
 		return ErrMuted
+	case g.Posting == PostingAdmins && rankOf(m) < adminRank:
+		return errAdminsPost
+	default:
+		return nil
 	}
-	return nil
 }
+
+var errAdminsPost = fault.ErrForbidden.WithMessage("only admins may post in this group")
 
 // MaySignal returns the rule for who may signal to a group, of those whom [Admit]
 // admits. Pass it to [feed.Feed.Subscribe].
 func MaySignal(caller auth.Identity) func(Group, *Member) bool {
-	return func(g Group, m *Member) bool { return allowSpeech(actSignal, caller, m, time.Now()) == nil }
+	return func(g Group, m *Member) bool { return allowSpeech(actSignal, caller, g, m, time.Now()) == nil }
 }
 
 // Admit returns the rule for who may subscribe to a group: its members and back

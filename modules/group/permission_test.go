@@ -126,15 +126,34 @@ func TestMutedSpeech(t *testing.T) {
 			if w.member != nil {
 				muted.Role = w.member.Role
 			}
-			if got := codeOf(allowSpeech(a, w.caller, &muted, now)); got != want {
+			if got := codeOf(allowSpeech(a, w.caller, Group{}, &muted, now)); got != want {
 				t.Errorf("action %d by a muted %s: %s, want %s", a, w.name, got, want)
 			}
 			muted.MutedUntil = &later
-			if got := codeOf(allowSpeech(a, w.caller, &muted, now)); got != want {
+			if got := codeOf(allowSpeech(a, w.caller, Group{}, &muted, now)); got != want {
 				t.Errorf("action %d by a %s who is muted for now: %s, want %s", a, w.name, got, want)
 			}
-			if got := codeOf(allowSpeech(a, w.caller, &muted, later)); got != "yes" {
+			if got := codeOf(allowSpeech(a, w.caller, Group{}, &muted, later)); got != "yes" {
 				t.Errorf("action %d by a %s who was muted: %s", a, w.name, got)
+			}
+		}
+	}
+}
+
+// Where admins post, members only read.
+func TestPostingByAdmins(t *testing.T) {
+	t.Parallel()
+	for a := range least {
+		for _, w := range who[1:] {
+			want := "yes"
+			if (a == actPost || a == actEditMessage || a == actSignal) && w.name == "member" {
+				want = "forbidden"
+			}
+			if got := codeOf(allowSpeech(a, w.caller, Group{Posting: PostingAdmins}, w.member, time.Now())); got != want {
+				t.Errorf("action %d by %s where admins post: %s, want %s", a, w.name, got, want)
+			}
+			if got := codeOf(allowSpeech(a, w.caller, Group{Posting: PostingMembers}, w.member, time.Now())); got != "yes" {
+				t.Errorf("action %d by %s where members post: %s", a, w.name, got)
 			}
 		}
 	}

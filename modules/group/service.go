@@ -199,6 +199,7 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.Crea
 		Description: req.Description,
 		Visibility:  Visibility(req.Visibility),
 		JoinPolicy:  JoinPolicy(req.JoinPolicy),
+		Posting:     Posting(req.Posting),
 		Capacity:    req.Capacity,
 		Attributes:  req.Attributes,
 		MemberCount: 1,

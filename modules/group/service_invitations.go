@@ -147,7 +147,7 @@ func (s *Service) permit(ctx context.Context, tx Tx, a action, caller auth.Ident
 	if err := allow(a, caller, tx.Group(), m); err != nil {
 		return err
 	}
-	return allowSpeech(a, caller, m, s.instant())
+	return allowSpeech(a, caller, tx.Group(), m, s.instant())
 }
 
 // Invitations lists at most limit invitations of the caller by group id, newest

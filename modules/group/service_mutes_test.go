@@ -137,3 +137,39 @@ func TestWhoMutes(t *testing.T) {
 	}
 	servicetest.WantCode(t, "an admin lifts their own mute", b.Unmute(ctx, user("admin"), g.ID, "admin"), "forbidden")
 }
+
+func TestPosting(t *testing.T) {
+	t.Parallel()
+	b := servicetest.New(t, group.Config{})
+	ctx := t.Context()
+	g := b.NewGroup(t, `{"name":"g","posting":"admins"}`)
+	if g.Posting != group.PostingAdmins {
+		t.Errorf("posting: %s", g.Posting)
+	}
+	update := func(body string) error {
+		_, err := b.Update(ctx, user("admin"), g.ID, nil, servicetest.Decode[dto.UpdateRequest](t, body))
+		return err
+	}
+	servicetest.WantCode(t, "null", update(`{"posting":null}`), "validation_failed")
+	servicetest.WantCode(t, "an unknown rule", update(`{"posting":"nobody"}`), "validation_failed")
+	_, err := b.Create(ctx, alice, dto.CreateRequest{Name: "n", Posting: "nobody"})
+	servicetest.WantCode(t, "creating with an unknown rule", err, "validation_failed")
+
+	servicetest.WantCode(t, "members", update(`{"posting":"members"}`), "ok")
+	if e := b.TakeEvents(); len(e) != 1 || string(e[0].Data) != `{"posting":"members"}` {
+		t.Errorf("told of %+v", e)
+	}
+	servicetest.WantCode(t, "members again", update(`{"posting":"members"}`), "ok")
+	if got := b.Take(); got != nil {
+		t.Errorf("told of %v", got)
+	}
+	message := postAs(t, b, "member", g.ID, `1`)
+	needSpeech(t, b, user("member"), g.ID, message, "ok")
+	servicetest.WantCode(t, "admins", update(`{"posting":"admins"}`), "ok")
+	needSpeech(t, b, user("member"), g.ID, message, "forbidden")
+	for _, who := range []auth.Identity{user("admin"), alice, backend} {
+		needSpeech(t, b, who, g.ID, message, "ok")
+	}
+	_, err = b.DeleteMessage(ctx, user("member"), g.ID, message)
+	servicetest.WantCode(t, "deleting their own", err, "ok")
+}

@@ -279,7 +279,7 @@ func TestCreate(t *testing.T) {
 	three := 3
 	at := time.Date(2026, 11, 23, 10, 0, 0, 123456000, time.UTC)
 	want := group.Group{
-		ID: g.ID, Name: "Study", Visibility: group.Private, JoinPolicy: group.JoinInvite, Capacity: &three,
+		ID: g.ID, Name: "Study", Visibility: group.Private, JoinPolicy: group.JoinInvite, Posting: group.PostingMembers, Capacity: &three,
 		Attributes: json.RawMessage(`{"room":7}`), MemberCount: 1, OwnerID: "alice", Version: 1, Revision: 1,
 		CreatedAt: at, UpdatedAt: at,
 	}

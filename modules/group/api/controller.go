@@ -186,7 +186,7 @@ const (
 	hidden    = "404 not_found"
 	outside   = "403 not_member"
 	notEnough = "403 forbidden, not_member"
-	silenced  = "403 muted, not_member"
+	silenced  = "403 forbidden, muted, not_member"
 )
 
 // register adds an operation of c.

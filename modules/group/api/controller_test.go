@@ -136,7 +136,7 @@ func TestHTTP(t *testing.T) {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	if diff := cmp.Diff(strings.Fields("attributes capacity createdAt description id joinPolicy memberCount name ownerId revision updatedAt version visibility"), keys); diff != "" {
+	if diff := cmp.Diff(strings.Fields("attributes capacity createdAt description id joinPolicy memberCount name ownerId posting revision updatedAt version visibility"), keys); diff != "" {
 		t.Error(diff)
 	}
 
@@ -370,7 +370,7 @@ func TestHTTPDocument(t *testing.T) {
 		t.Errorf("owner: %s %s", done, owner["202"])
 	}
 	request := doc.Components.Schemas["CreateRequest"]
-	if len(request.Properties) != 8 || !slices.Equal(request.Required, []string{"name"}) {
+	if len(request.Properties) != 9 || !slices.Equal(request.Required, []string{"name"}) {
 		t.Errorf("CreateRequest: %+v", request)
 	}
 	if doc.Components.Schemas["Problem"].Properties["code"] == nil {

@@ -89,3 +89,35 @@ func TestMutedOverSockets(t *testing.T) {
 		t.Errorf("%+v, %v", m, err)
 	}
 }
+
+// Signals are left to admins on another node, while sockets follow the group.
+func TestPostingOverSockets(t *testing.T) {
+	t.Parallel()
+	st, mesh := servicetest.OpenStore(t), adapter.NewMesh()
+	one, two := newNode(t, st, mesh), newNode(t, st, mesh)
+	g, err := one.Create(t.Context(), alice, dto.CreateRequest{Name: "g", Visibility: "public", JoinPolicy: "open"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, wave := `{"groupId":"`+g.ID+`"}`, `{"groupId":"`+g.ID+`","type":"wave"}`
+	owner, bob := one.dial(t, "alice"), two.dial(t, "bob")
+	bob.call("group:join", here)
+	bob.call("group:subscribe", here)
+	for _, c := range []struct{ posting, want string }{{"admins", "error: forbidden"}, {"members", "{}"}} {
+		if got := owner.call("group:update", `{"groupId":"`+g.ID+`","posting":"`+c.posting+`"}`); !strings.Contains(got, `"posting":"`+c.posting+`"`) {
+			t.Errorf("updated: %s", got)
+		}
+		if got := bob.next(); !strings.HasSuffix(got, " group.updated") {
+			t.Errorf("received %s", got)
+		}
+		if got := bob.call("group:signal", wave); got != c.want {
+			t.Errorf("a member's signal where %s post answers %s, want %s", c.posting, got, c.want)
+		}
+		if got := owner.call("group:signal", wave); got != "{}" {
+			t.Errorf("the owner's signal where %s post answers %s", c.posting, got)
+		}
+		if got := bob.next(); !strings.HasPrefix(got, "group:signal ") {
+			t.Errorf("received %s", got)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 var (
 	visibilities = []string{"private", "public"}
 	joinPolicies = []string{"open", "request", "invite"}
+	postings     = []string{"members", "admins"}
 )
 
 // CreateRequest asks for a new group.
@@ -18,6 +19,7 @@ type CreateRequest struct {
 	Description string          `json:"description,omitempty" doc:"at most 4000 characters"`
 	Visibility  string          `json:"visibility,omitempty" enum:"private,public" doc:"default: private"`
 	JoinPolicy  string          `json:"joinPolicy,omitempty" enum:"open,request,invite" doc:"default: invite"`
+	Posting     string          `json:"posting,omitempty" enum:"members,admins" doc:"who may post messages and send signals; default: members"`
 	Capacity    *int            `json:"capacity,omitempty" doc:"maximum number of members, including the owner; null: only the server's limit applies"`
 	Attributes  json.RawMessage `json:"attributes,omitempty" doc:"JSON object of at most 16 KiB"`
 
@@ -36,6 +38,7 @@ func (r *CreateRequest) read(o *object) {
 	o.take("description", &r.Description, "a string")
 	o.take("visibility", &r.Visibility, "a string")
 	o.take("joinPolicy", &r.JoinPolicy, "a string")
+	o.take("posting", &r.Posting, "a string")
 	o.take("capacity", &r.Capacity, "a whole number or null")
 	r.Attributes, _ = o.raw("attributes")
 	o.take("endsAt", &r.EndsAt, "a time like 2026-01-02T15:04:05Z")
@@ -52,6 +55,9 @@ func (r CreateRequest) Validate(maxMembers int, now time.Time) (CreateRequest, e
 	if r.JoinPolicy == "" {
 		r.JoinPolicy = "invite"
 	}
+	if r.Posting == "" {
+		r.Posting = "members"
+	}
 	r.Attributes = r.compact(r.Attributes)
 	if len(r.Attributes) == 0 || rawjson.IsNull(r.Attributes) {
 		r.Attributes = json.RawMessage("{}")
@@ -62,6 +68,7 @@ func (r CreateRequest) Validate(maxMembers int, now time.Time) (CreateRequest, e
 	m.text("description", r.Description, 0, maxDescription, "\n\r\t")
 	m.oneOf("visibility", r.Visibility, visibilities...)
 	m.oneOf("joinPolicy", r.JoinPolicy, joinPolicies...)
+	m.oneOf("posting", r.Posting, postings...)
 	m.capacity(r.Capacity, maxMembers)
 	m.object("attributes", r.Attributes, r.reading, maxAttributes)
 	m.schedule(r.EndsAt, r.RemindBefore, now)
@@ -77,6 +84,7 @@ type UpdateRequest struct {
 	Description *string         `json:"description,omitempty" doc:"at most 4000 characters; null clears it"`
 	Visibility  *string         `json:"visibility,omitempty" enum:"private,public"`
 	JoinPolicy  *string         `json:"joinPolicy,omitempty" enum:"open,request,invite"`
+	Posting     *string         `json:"posting,omitempty" enum:"members,admins" doc:"who may post messages and send signals"`
 	Capacity    *int            `json:"capacity,omitempty" doc:"maximum number of members, not below the current number; null: only the server's limit applies"`
 	Attributes  json.RawMessage `json:"attributes,omitempty" doc:"merge patch of the attributes; null removes all of them"`
 
@@ -94,7 +102,7 @@ type UpdateRequest struct {
 func (r *UpdateRequest) UnmarshalJSON(data []byte) error { return fill(data, r) }
 
 func (r *UpdateRequest) read(o *object) {
-	for _, name := range []string{"name", "visibility", "joinPolicy"} {
+	for _, name := range []string{"name", "visibility", "joinPolicy", "posting"} {
 		if o.isNull(name) {
 			o.refuse(name, "cannot be removed")
 		}
@@ -110,6 +118,7 @@ func (r *UpdateRequest) read(o *object) {
 	o.take("description", &r.Description, "a string or null")
 	o.take("visibility", &r.Visibility, "a string")
 	o.take("joinPolicy", &r.JoinPolicy, "a string")
+	o.take("posting", &r.Posting, "a string")
 	o.take("capacity", &r.Capacity, "a whole number or null")
 	r.Attributes, _ = o.raw("attributes")
 	o.take("endsAt", &r.EndsAt, "a time like 2026-01-02T15:04:05Z, or null")
@@ -133,6 +142,9 @@ func (r UpdateRequest) Validate(maxMembers int, now time.Time) (UpdateRequest, e
 	}
 	if r.JoinPolicy != nil {
 		m.oneOf("joinPolicy", *r.JoinPolicy, joinPolicies...)
+	}
+	if r.Posting != nil {
+		m.oneOf("posting", *r.Posting, postings...)
 	}
 	m.capacity(r.Capacity, maxMembers)
 	m.patch("attributes", r.Attributes, r.reading, maxAttributes)

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -102,6 +103,19 @@ func (it *item) subject() string {
 		return ""
 	}
 	return e.Data.UserID
+}
+
+// changesPosting reports whether a group.updated says who may post.
+func (it *item) changesPosting() bool {
+	if !bytes.Contains(it.wire, []byte(`"posting":`)) {
+		return false
+	}
+	var e struct {
+		Data struct {
+			Posting json.RawMessage `json:"posting"`
+		} `json:"data"`
+	}
+	return json.Unmarshal(it.wire, &e) != nil || e.Data.Posting != nil
 }
 
 // ends returns the reason for which this event ends subscriptions, and the user

@@ -163,6 +163,9 @@ func (t *topic) takeLocked(it *item) (endings []closing) {
 		t.over = true
 	case group.GroupUpdated: // an ended group can only be updated by moving its end
 		t.over = false
+		if it.changesPosting() {
+			t.doubtLocked("")
+		}
 	case group.MemberMuted, group.MemberUpdated:
 		if user := it.subject(); user != "" {
 			t.doubtLocked(user)

@@ -105,6 +105,14 @@ func TestFeedKnowsSubscribersWhoSignal(t *testing.T) {
 	want(back)
 	bob = subscribe("bob", true, false)
 	want(bob, back)
+	node.feed.Announce([]group.Event{log.post("g", group.GroupUpdated, `{"attributes":{"posting":"x"}}`)})
+	want(bob, back)
+	node.feed.Found(auth.Identity{UserID: "carol"}, "g", log.head("g"))
+	node.feed.Announce([]group.Event{log.post("g", group.GroupUpdated, `{"posting":"admins"}`)})
+	want(back)
+	if node.feed.MaySend(auth.Identity{UserID: "carol"}, "g") {
+		t.Error("a sender may signal after it was left to admins")
+	}
 }
 
 // A mute may be delivered here while the subscriber's membership is read from before it.

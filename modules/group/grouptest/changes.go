@@ -14,6 +14,7 @@ func testCreate(t *testing.T, s Store) {
 	seats, ends, ended := 8, at.Add(time.Hour), at.Add(2*time.Hour)
 	full := fixture()
 	full.Name, full.Description, full.Visibility = "모임 <b>&\"'\\ %_", "two\nlines", group.Public
+	full.Posting = group.PostingAdmins
 	full.JoinPolicy, full.Capacity, full.Attributes = group.JoinRequest, &seats, json.RawMessage(`{"a":"\u0000<","b":[1,2.50]}`)
 	full.EndsAt, full.EndedAt, full.RemindBefore = &ends, &ended, []int{600, 60}
 	for name, g := range map[string]group.Group{"plain": fixture(), "full": full} {
@@ -72,6 +73,7 @@ func testRecord(t *testing.T, s Store) {
 	seats := 3
 	events := change(t, s, g.ID, func(tx group.Tx) error {
 		n := tx.Group()
+		n.Posting = group.PostingAdmins
 		n.Name, n.Description, n.Visibility, n.JoinPolicy = "New", "text", group.Public, group.JoinInvite
 		n.Capacity, n.Attributes, n.UpdatedAt = &seats, json.RawMessage(`{"k":1}`), at.Add(time.Minute)
 		n.OwnerID, n.MemberCount, n.Version, n.CreatedAt = "mallory", 99, 99, at.Add(time.Hour) // not SetGroup's
@@ -89,6 +91,7 @@ func testRecord(t *testing.T, s Store) {
 	})
 	same(t, "versions", versions(events), []int64{3, 4})
 	want := g
+	want.Posting = group.PostingAdmins
 	want.Name, want.Description, want.Visibility, want.JoinPolicy = "New", "text", group.Public, group.JoinInvite
 	want.Capacity, want.Attributes, want.UpdatedAt = &seats, json.RawMessage(`{"k":1}`), at.Add(time.Minute)
 	want.Version, want.Revision = 4, 3

@@ -95,6 +95,7 @@ func fixture() group.Group {
 		Name:       "Study room",
 		Visibility: group.Private,
 		JoinPolicy: group.JoinOpen,
+		Posting:    group.PostingMembers,
 		Attributes: json.RawMessage(`{}`),
 		CreatedAt:  at,
 		UpdatedAt:  at,

@@ -89,7 +89,7 @@ func everywhere(t *testing.T, s Store, groupID string, want group.Member) {
 		err = errors.Join(err, failed)
 	}
 	for _, caller := range []string{id, ""} {
-		_, failed := s.Change(ctx, groupID, "", caller, func(tx group.Tx) error {
+		_, failed := s.Change(ctx, groupID, caller, func(tx group.Tx) error {
 			got, err := tx.Member(ctx, id)
 			same(t, "in a change", got, &want)
 			return err

@@ -25,6 +25,7 @@ type Fresh struct {
 	Revision    int64
 	MemberCount int
 	Visibility  group.Visibility
+	Posting     group.Posting
 	UpdatedAt   time.Time
 	Member      *group.Member // the user's membership; nil: none
 }
@@ -85,7 +86,8 @@ func (r *Repository) Group(ctx context.Context, groupID, userID string) (group.G
 		r.records.Invalidate(ctx, recordKey(groupID), fresh.Revision+1)
 		return r.Repository.Group(ctx, groupID, userID)
 	}
-	g.Version, g.MemberCount, g.Visibility = fresh.Version, fresh.MemberCount, fresh.Visibility
+	g.Version, g.MemberCount = fresh.Version, fresh.MemberCount
+	g.Visibility, g.Posting = fresh.Visibility, fresh.Posting
 	return g, fresh.Member, nil
 }
 

@@ -274,7 +274,7 @@ func TestTrustsOnlyWhatItMust(t *testing.T) {
 		g := fill(t, c, "g")
 		change(t, store, "g", func(tx group.Tx) error {
 			g = tx.Group()
-			g.Visibility = group.Private
+			g.Visibility, g.Posting = group.Private, group.PostingAdmins
 			if err := tx.SetGroup(t.Context(), g); err != nil {
 				return err
 			}
@@ -283,14 +283,15 @@ func TestTrustsOnlyWhatItMust(t *testing.T) {
 		})
 		forged := g
 		forged.Visibility, forged.Revision, forged.MemberCount = group.Public, 2, 99
+		forged.Posting = group.PostingMembers
 		data, err := json.Marshal(forged)
 		if err != nil {
 			t.Fatal(err)
 		}
 		put(t, records, "group:g", cache.Entry{Revision: 2, Data: data})
 		got, member, err := c.Group(t.Context(), "g", "eve")
-		if err != nil || member != nil || got.Visibility != group.Private || got.MemberCount != 1 {
-			t.Errorf("got visibility %s, member %v, %d members, %v", got.Visibility, member, got.MemberCount, err)
+		if err != nil || member != nil || got.Visibility != group.Private || got.Posting != group.PostingAdmins || got.MemberCount != 1 {
+			t.Errorf("got visibility %s, posting %s, member %v, %d members, %v", got.Visibility, got.Posting, member, got.MemberCount, err)
 		}
 	})
 }
