@@ -112,7 +112,7 @@ func (s *Service) EditMessage(ctx context.Context, caller auth.Identity, groupID
 		if err != nil {
 			return err
 		}
-		edit, err = tx.Append(ctx, MessageEdited, caller.UserID, json.RawMessage(data))
+		edit, err = tx.Append(ctx, MessageEdited, caller.UserID, data)
 		if err != nil {
 			return err
 		}

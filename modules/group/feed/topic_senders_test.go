@@ -54,7 +54,7 @@ func TestFeedKnowsSenders(t *testing.T) {
 		may("alice back ")
 	}
 	announce(group.MemberLeft, `{"userId":"alice"}`)
-	feed.feed.Found(bob, "g", head()) // the database says that he may again
+	feed.feed.Found(bob, "g", head()) // the database says that they may again
 	may("bob back ")
 
 	announce(group.GroupEnded, `{}`)
