@@ -76,7 +76,8 @@ type Member struct {
 	UserID     string          `json:"userId"`
 	Name       string          `json:"name,omitempty"`
 	Role       Role            `json:"role"`
-	Attributes json.RawMessage `json:"attributes"`
+	Attributes json.RawMessage `json:"attributes"`        // the admins'
+	Profile    json.RawMessage `json:"profile,omitempty"` // the member's own: an object; nil if it is empty
 	JoinedAt   time.Time       `json:"joinedAt"`
 
 	Muted      bool       `json:"muted,omitempty"`      // may not post. It does not count after MutedUntil

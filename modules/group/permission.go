@@ -20,6 +20,7 @@ const (
 	actDeleteMessage                  // delete the caller's own messages, as an admin everybody's
 	actSignal                         // signals
 	actLeave                          // stop being a member
+	actIntroduce                      // change one's own name and profile
 	actUpdate                         // change the Group
 	actAddMembers                     // add members, or invite them
 	actAnswerInvitation               // accept or decline an invitation
@@ -57,6 +58,7 @@ var least = map[action]rank{
 	actDeleteMessage:    memberRank, // and see [allowMessage]
 	actSignal:           memberRank,
 	actLeave:            memberRank,
+	actIntroduce:        memberRank,
 	actUpdate:           adminRank,
 	actAddMembers:       adminRank,
 	actAnswerInvitation: memberRank, // and whoever is invited: [Service.permit]

@@ -35,6 +35,7 @@ func TestPermissionTable(t *testing.T) {
 		actDeleteMessage:    {out, yes, yes, yes, yes},
 		actSignal:           {out, yes, yes, yes, yes},
 		actLeave:            {out, yes, yes, yes, yes},
+		actIntroduce:        {out, yes, yes, yes, yes},
 		actUpdate:           {out, no, yes, yes, yes},
 		actAddMembers:       {out, no, yes, yes, yes},
 		actAnswerInvitation: {out, yes, yes, yes, yes},

@@ -26,8 +26,8 @@ type MemberTx interface {
 	// AddMember inserts a member and counts them. Adding a member who is in
 	// already fails the change, at the latest when its function has returned.
 	AddMember(ctx context.Context, m Member) error
-	// SetMember replaces a member's role and attributes. It fails when there is
-	// no such member.
+	// SetMember replaces a member's role, attributes, name and profile. It fails
+	// when there is no such member.
 	SetMember(ctx context.Context, m Member) error
 	// RemoveMember deletes a member and uncounts them, and ends an offer of the
 	// group to them. It fails when there is no such member.
@@ -227,16 +227,20 @@ type AddedMembers struct {
 }
 
 // AddMembers makes users members, or invites them, all or none. Back ends add users
-// at once. Other callers add those who requested to join and, if the configuration
+// at once, with names if they like. Other callers add those who requested to join and, if the configuration
 // says so, those who never left; the others become members when they accept
 // ([Service.AcceptInvitation]). AddMembers skips members. It returns ErrBanned,
 // which names the field, ErrGroupFull or ErrLimitReached.
 func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID string, req dto.AddMembersRequest) (AddedMembers, error) {
-	if err := req.Validate(); err != nil {
+	req, err := req.Validate()
+	if err != nil {
 		return AddedMembers{}, err
 	}
+	if len(req.Names) > 0 && !caller.Admin {
+		return AddedMembers{}, errNamesOthers
+	}
 	var added AddedMembers
-	err := s.change(ctx, actAddMembers, caller, groupID, asked{what: "add members", with: req, answer: &added}, func(tx Tx, _ *Member) error {
+	err = s.change(ctx, actAddMembers, caller, groupID, asked{what: "add members", with: req, answer: &added}, func(tx Tx, _ *Member) error {
 		known, err := tx.Outsiders(ctx, req.UserIDs...)
 		if err != nil {
 			return err
@@ -258,7 +262,7 @@ func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID 
 		}
 		added.Items = make([]Member, 0, len(fresh))
 		for _, c := range fresh {
-			m := newMember(c.userID, "", MemberRole, now)
+			m := newMember(c.userID, req.Names[c.userID], MemberRole, now)
 			if err := s.seat(ctx, tx, caller, m, known[c.userID]); err != nil {
 				return err
 			}

@@ -49,6 +49,11 @@ type removeMemberInput struct {
 	RevokeInvites bool   `query:"revokeInvites" default:"true" doc:"also revoke the invites that they made"`
 }
 
+type introduceInput struct {
+	OneGroup
+	Sent[dto.IntroduceRequest]
+}
+
 // MemberPage is a page of members at one version of the group: apply the
 // member events above it.
 type MemberPage struct {
@@ -70,8 +75,15 @@ func (c *Controller) registerMembers() {
 	register(c, operation(http.MethodPatch, "/groups/{groupId}/members/{userId}", "update-member",
 		"Change a member's role and attributes with a JSON merge patch (RFC 7396)", http.StatusOK,
 		hidden, notEnough, "409 group_ended, owner_must_transfer"), c.updateMember)
+	register(c, operation(http.MethodPatch, "/groups/{groupId}/members/me", "introduce-member",
+		"Change the caller's own name and profile with a JSON merge patch (RFC 7396)", http.StatusOK,
+		hidden, outside, "409 group_ended"), c.introduce)
 	register(c, operation(http.MethodDelete, "/groups/{groupId}/members/{userId}", "remove-member",
 		"Remove a member", http.StatusNoContent, hidden, notEnough, "409 group_ended, owner_must_transfer"), c.removeMember)
+}
+
+func (c *Controller) introduce(ctx context.Context, in *introduceInput) (*Answer[group.Member], error) {
+	return answer(c.service.Introduce(ctx, web.Caller(ctx), in.GroupID, in.Body))
 }
 
 func (c *Controller) leave(ctx context.Context, in *leaveInput) (*Nothing, error) {

@@ -160,9 +160,16 @@ func TestHTTP(t *testing.T) {
 		{alice, "PATCH", path + "/members/dog%2F1", `{"role":"admin"}`, `200 "role":"admin"`},
 		{alice, "DELETE", path + "/members/dog%2F1", "", `204 `},
 		{alice, "DELETE", path + "/members/alice", "", `409 "code":"owner_must_transfer"`},
+		{bob, "PATCH", path + "/members/me", `{"name":"Bob!"}`, `200 {"userId":"bob","name":"Bob!","role":"member","attributes":{},"joinedAt"`},
+		{bob, "PATCH", path + "/members/me", `{"name":"BOB","profile":{"bio":"hi"}}`, `200 "attributes":{},"profile":{"bio":"hi"},"joinedAt"`},
+		{bob, "PATCH", path + "/members/me", `{"name":"BOB","profile":null}`, `200 "attributes":{},"joinedAt"`},
+		{bob, "PATCH", path + "/members/me", `{"name":"","role":"admin"}`, `422 "field":"role"`},
+		{user("ivy"), "PATCH", path + "/members/me", `{"name":"x"}`, `403 "code":"not_member"`},
+		{back, "PATCH", path + "/members/me", `{"name":"x"}`, `403 "code":"not_member"`},
+		{alice, "POST", path + "/members", `{"userIds":["cat"],"names":{"cat":"Cat"}}`, `403 "code":"forbidden"`},
 		{bob, "POST", path + "/messages", `{"data":{"n":1}}`, `201 "data":{"type":"message","data":{"n":1}}`},
 		{bob, "POST", path + "/signals", `{"type":"wave","data":1}`, `202 {}`},
-		{bob, "GET", path + "/events?since=7", "", `200 "version":8}`},
+		{bob, "GET", path + "/events?since=10", "", `200 "version":11}`},
 		{bob, "GET", path + "/presence", "", `503 "code":"unavailable"`},
 		{bob, "PUT", path + "/read", `{"version":1}`, `204`},
 		{bob, "GET", "/me/groups", "", `200 "role":"member","readVersion":`},
@@ -358,7 +365,7 @@ func TestHTTPDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 45 {
+	if operations != 46 {
 		t.Errorf("%d operations", operations)
 	}
 	join := doc.Paths["/v1/groups/{groupId}/join"]["post"].Responses

@@ -28,7 +28,7 @@ func TestValidation(t *testing.T) {
 	var (
 		create = checker(func(r CreateRequest) error { _, err := r.Validate(100, noon); return err })
 		update = checker(func(r UpdateRequest) error { _, err := r.Validate(100, noon); return err })
-		add    = checker(AddMembersRequest.Validate)
+		add    = checker(func(r AddMembersRequest) error { _, err := r.Validate(); return err })
 		member = checker(func(r UpdateMemberRequest) error { _, err := r.Validate(); return err })
 		post   = checker(func(r MessageRequest) error { _, err := r.Validate(); return err })
 		send   = checker(func(r SignalRequest) error { _, err := r.Validate(); return err })

@@ -158,7 +158,7 @@ func (r UpdateRequest) Validate(maxMembers int, now time.Time) (UpdateRequest, e
 }
 
 // Patch returns the patch of the attributes. Validate the request first.
-func (r UpdateRequest) Patch() Patch { return newPatch(r.Attributes, maxAttributes) }
+func (r UpdateRequest) Patch() Patch { return newPatch("attributes", r.Attributes, maxAttributes) }
 
 // TransferRequest names the member who is to own a group.
 type TransferRequest struct {

@@ -7,7 +7,8 @@ import (
 
 // AddMembersRequest names users to make members of a group.
 type AddMembersRequest struct {
-	UserIDs []string `json:"userIds" doc:"1 to 500 user ids; existing members are skipped"`
+	UserIDs []string          `json:"userIds" doc:"1 to 500 user ids; existing members are skipped"`
+	Names   map[string]string `json:"names,omitempty" doc:"name of each new member by user id, 1 to 256 bytes; for back ends only"`
 
 	reading
 }
@@ -18,13 +19,24 @@ func (r *AddMembersRequest) UnmarshalJSON(data []byte) error { return fill(data,
 
 func (r *AddMembersRequest) read(o *object) {
 	o.takeList("userIds", &r.UserIDs, maxAddedMembers, "a list of strings")
+	o.take("names", &r.Names, "an object of strings")
 }
 
-// Validate returns validation_failed with all mistakes, or nil.
-func (r AddMembersRequest) Validate() error {
+// Validate returns the request with clean names, or validation_failed with all mistakes.
+func (r AddMembersRequest) Validate() (AddMembersRequest, error) {
 	m := r.begin()
 	m.userIDs("userIds", r.UserIDs, 1, maxAddedMembers)
-	return m.err()
+	names := make(map[string]string, len(r.Names))
+	for _, userID := range r.UserIDs[:min(len(r.UserIDs), maxAddedMembers)] {
+		if name, given := r.Names[userID]; given {
+			names[userID] = m.userName("names."+userID, name)
+		}
+	}
+	if len(names) < len(r.Names) {
+		m.add("names", "must name only users in userIds")
+	}
+	r.Names = names
+	return r, m.err()
 }
 
 // UpdateMemberRequest is a JSON merge patch of a member: nil fields stay.
@@ -62,7 +74,9 @@ func (r UpdateMemberRequest) Validate() (UpdateMemberRequest, error) {
 }
 
 // Patch returns the patch of the attributes. Validate the request first.
-func (r UpdateMemberRequest) Patch() Patch { return newPatch(r.Attributes, maxMemberAttributes) }
+func (r UpdateMemberRequest) Patch() Patch {
+	return newPatch("attributes", r.Attributes, maxMemberAttributes)
+}
 
 // LeaveRequest says who leaves a group. The zero value is the caller.
 type LeaveRequest struct {

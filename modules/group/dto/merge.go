@@ -13,17 +13,18 @@ import (
 // may be applied any number of times, also concurrently.
 type Patch struct {
 	given bool
+	field string // that holds the patch
 	root  rawjson.Node
 	limit int // bytes of the patched object
 }
 
 // newPatch parses a patch, which is valid JSON of bounded depth. A nil patch
 // changes nothing.
-func newPatch(raw json.RawMessage, limit int) Patch {
+func newPatch(field string, raw json.RawMessage, limit int) Patch {
 	if raw == nil {
 		return Patch{}
 	}
-	return Patch{given: true, root: rawjson.Parse(raw), limit: limit}
+	return Patch{given: true, field: field, root: rawjson.Parse(raw), limit: limit}
 }
 
 // Apply returns the patched object and whether it differs from the given one. A
@@ -39,7 +40,7 @@ func (p Patch) Apply(object json.RawMessage) (patched json.RawMessage, changed b
 	}
 	if len(patched) > p.limit {
 		var m mistakes
-		m.add("attributes", tooLarge, p.limit)
+		m.add(p.field, tooLarge, p.limit)
 		return nil, false, m.err()
 	}
 	if sameJSON(object, patched) {

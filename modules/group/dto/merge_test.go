@@ -31,7 +31,7 @@ func TestMergePatch(t *testing.T) {
 		{`{}`, `{"a":{"bb":{"ccc":null}}}`, `{"a":{"bb":{}}}`},
 		{``, `{"n":12345678901234567890.10, "h":"<&>"}`, `{"h":"<&>","n":12345678901234567890.10}`},
 	} {
-		if got := newPatch(json.RawMessage(c.patch), 0).merge(json.RawMessage(c.target)); string(got) != c.want {
+		if got := newPatch("attributes", json.RawMessage(c.patch), 0).merge(json.RawMessage(c.target)); string(got) != c.want {
 			t.Errorf("%s patched with %s: %s; want %s", c.target, c.patch, got, c.want)
 		}
 	}
@@ -44,7 +44,7 @@ func FuzzMergePatch(f *testing.F) {
 		if !json.Valid([]byte(target)) || !json.Valid([]byte(patch)) {
 			return
 		}
-		parsed := newPatch(json.RawMessage(patch), 0)
+		parsed := newPatch("attributes", json.RawMessage(patch), 0)
 		once := parsed.merge(json.RawMessage(target))
 		if !json.Valid(once) {
 			t.Fatalf("not JSON: %q", once)
@@ -65,7 +65,7 @@ func deepPatch(levels, leaf int) json.RawMessage {
 func TestAPatchTakesMemoryInProportion(t *testing.T) { //nolint:paralleltest // it counts what is allocated
 	target := deepPatch(maxDepth, 10_000)
 	patch := deepPatch(maxDepth, 60_000)
-	cost := allocated(func() { newPatch(patch, 0).merge(target) })
+	cost := allocated(func() { newPatch("attributes", patch, 0).merge(target) })
 	if limit := 4*(len(target)+len(patch)) + maxDepth<<10; cost > limit {
 		t.Errorf("patching %d bytes with %d took %d of memory, want at most %d", len(target), len(patch), cost, limit)
 	}
@@ -104,7 +104,7 @@ func TestAPatchIsRefusedBeforeItIsParsed(t *testing.T) {
 // TestAPatchCanBeAppliedAgain: a transaction may run more than once.
 func TestAPatchCanBeAppliedAgain(t *testing.T) {
 	t.Parallel()
-	patch := newPatch(json.RawMessage(`{"a":{"b":{"c":1,"d":null}},"e":[{"f":1}]}`), 0)
+	patch := newPatch("attributes", json.RawMessage(`{"a":{"b":{"c":1,"d":null}},"e":[{"f":1}]}`), 0)
 	for target, want := range map[string]string{
 		`{}`:                              `{"a":{"b":{"c":1}},"e":[{"f":1}]}`,
 		`{"a":{"b":{"d":2,"x":3}}}`:       `{"a":{"b":{"c":1,"x":3}},"e":[{"f":1}]}`,
@@ -131,7 +131,7 @@ func BenchmarkMergePatch(b *testing.B) {
 				b.SetBytes(int64(len(patch) + len(target)))
 				b.ReportAllocs()
 				for b.Loop() {
-					newPatch(patch, 0).merge(target)
+					newPatch("attributes", patch, 0).merge(target)
 				}
 			})
 		}

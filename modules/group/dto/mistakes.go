@@ -23,6 +23,8 @@ const (
 	maxDescription      = 4000
 	maxAttributes       = 16 << 10
 	maxMemberAttributes = 4 << 10
+	maxProfile          = 2 << 10
+	maxUserName         = 256 // bytes, as in a token
 	maxState            = 4 << 10
 	maxData             = 32 << 10
 	maxPatch            = 4  // times the bytes of the object that it patches

@@ -132,7 +132,7 @@ func FuzzRequests(f *testing.F) {
 		_, errs[2] = post.Validate()
 		_, errs[3] = send.Validate()
 		_, errs[4] = state.Validate()
-		errs[5] = add.Validate()
+		_, errs[5] = add.Validate()
 		for _, err := range errs {
 			if err == nil {
 				continue

@@ -142,6 +142,7 @@ func testMembers(t *testing.T, s Store) {
 			return err
 		}
 		m.Role, m.Attributes = group.Admin, json.RawMessage(`{"team":"red"}`)
+		m.Name, m.Profile = "Robert", json.RawMessage(`{}`)
 		if err := tx.SetMember(ctx, *m); err != nil {
 			return err
 		}
@@ -151,6 +152,7 @@ func testMembers(t *testing.T, s Store) {
 	_, bob := get(t, s, g.ID, "bob")
 	want := member("bob")
 	want.Role, want.Attributes = group.Admin, json.RawMessage(`{"team":"red"}`)
+	want.Name, want.Profile = "Robert", nil
 	same(t, "bob after the update", bob, &want)
 
 	in(func(tx group.Tx) error { // joined, changed and gone within one change

@@ -105,7 +105,10 @@ func fixture() group.Group {
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 func member(userID string) group.Member {
-	return group.Member{UserID: userID, Name: "Name of " + userID, Role: group.MemberRole, Attributes: json.RawMessage(`{}`), JoinedAt: at}
+	return group.Member{
+		UserID: userID, Name: "Name of " + userID, Role: group.MemberRole,
+		Attributes: json.RawMessage(`{}`), Profile: json.RawMessage(`{"bio":"of ` + userID + `"}`), JoinedAt: at,
+	}
 }
 
 func owner() group.Member {

@@ -116,7 +116,7 @@ func same(t *testing.T, c *recordcache.Repository, store *counted, id, userID st
 	}
 	sameJSON := cmp.Comparer(func(a, b json.RawMessage) bool {
 		var x, y any
-		return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && cmp.Equal(x, y)
+		return a == nil && b == nil || json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && cmp.Equal(x, y)
 	})
 	if diff := cmp.Diff(want, got, sameJSON); diff != "" {
 		t.Errorf("the group (-store +cached):\n%s", diff)

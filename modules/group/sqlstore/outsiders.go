@@ -18,10 +18,10 @@ type about struct {
 // outsiders reads bans, requests, invitations and memberships in one statement. A
 // user who joins needs all of them while the group's row is locked.
 func outsiders(a asked) string {
-	return ofUsers(a, `'ban', user_id, reason, actor, '', expires_at, at`, "bans") + ` UNION ALL ` +
-		ofUsers(a, `'request', user_id, name, '', '', CAST(NULL AS BIGINT), at`, "requests") + ` UNION ALL ` +
-		ofUsers(a, `'invitation', user_id, invited_by, '', '', expires_at, at`, "invitations") + ` UNION ALL ` +
-		ofUsers(a, `'member', user_id, name, role, attributes, `+mutedUntil+`, joined_at`, "members")
+	return ofUsers(a, `'ban', user_id, reason, actor, '', '', expires_at, at`, "bans") + ` UNION ALL ` +
+		ofUsers(a, `'request', user_id, name, '', '', '', CAST(NULL AS BIGINT), at`, "requests") + ` UNION ALL ` +
+		ofUsers(a, `'invitation', user_id, invited_by, '', '', '', expires_at, at`, "invitations") + ` UNION ALL ` +
+		ofUsers(a, `'member', user_id, name, role, attributes, profile, `+mutedUntil+`, joined_at`, "members")
 }
 
 // Outsiders returns what the group keeps about users. A following call of Member
@@ -60,11 +60,11 @@ func (t *tx) look(ctx context.Context, userIDs []string) error {
 	}
 	err = each(ctx, t.q, text, args{t.g.ID, param}, func(scan scanner) error {
 		var (
-			kind, userID, first, second, third string
-			expires                            sql.NullInt64
-			at                                 int64
+			kind, userID, first, second, third, fourth string
+			expires                                    sql.NullInt64
+			at                                         int64
 		)
-		if err := scan(&kind, &userID, &first, &second, &third, &expires, &at); err != nil {
+		if err := scan(&kind, &userID, &first, &second, &third, &fourth, &expires, &at); err != nil {
 			return err
 		}
 		a := seen[userID]
@@ -76,7 +76,7 @@ func (t *tx) look(ctx context.Context, userIDs []string) error {
 		case "invitation":
 			a.outsider.Invitation = &group.Invitation{UserID: userID, InvitedBy: first, ExpiresAt: instant(expires.Int64), At: instant(at)}
 		case "member":
-			a.member = &group.Member{UserID: userID, Name: first, Role: group.Role(second), Attributes: []byte(third), JoinedAt: instant(at)}
+			a.member = &group.Member{UserID: userID, Name: first, Role: group.Role(second), Attributes: []byte(third), Profile: profile(fourth), JoinedAt: instant(at)}
 			a.member.Muted, a.member.MutedUntil = mutedOf(expires)
 		}
 		seen[userID] = a

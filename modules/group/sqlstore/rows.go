@@ -14,7 +14,7 @@ const (
 	groupColumns = `g.id, g.name, g.description, g.visibility, g.join_policy, g.capacity, g.attributes, g.member_count,
 		g.owner_id, g.version, g.revision, g.created_at, g.updated_at, g.ends_at, g.ended_at, g.remind_before, g.posting`
 	// memberColumns are of a row m of members that has all columns.
-	memberColumns = `m.user_id, m.name, m.role, m.attributes, m.joined_at, ` + mutedUntil
+	memberColumns = `m.user_id, m.name, m.role, m.attributes, m.profile, m.joined_at, ` + mutedUntil
 	// logBounds follows groupColumns: when the group's version changed, whether it
 	// is deleted, and the version of the oldest event.
 	logBounds    = `, g.moved_at, g.deleted_at IS NOT NULL, COALESCE((SELECT MIN(version) FROM events WHERE group_id = g.id), 0)`
@@ -104,12 +104,12 @@ var recordColumns = []string{
 
 // memberRow is a member, or nulls where an outer join found none.
 type memberRow struct {
-	userID, name, role, attributes sql.NullString
-	joined, muted                  sql.NullInt64
+	userID, name, role, attributes, profile sql.NullString
+	joined, muted                           sql.NullInt64
 }
 
 func (r *memberRow) fields() []any {
-	return []any{&r.userID, &r.name, &r.role, &r.attributes, &r.joined, &r.muted}
+	return []any{&r.userID, &r.name, &r.role, &r.attributes, &r.profile, &r.joined, &r.muted}
 }
 
 // addTo adds the member, if there is one.
@@ -128,6 +128,7 @@ func (r *memberRow) member() *group.Member {
 		Name:       r.name.String,
 		Role:       group.Role(r.role.String),
 		Attributes: json.RawMessage(r.attributes.String),
+		Profile:    profile(r.profile.String),
 		JoinedAt:   instant(r.joined.Int64),
 	}
 	m.Muted, m.MutedUntil = mutedOf(r.muted)
@@ -135,7 +136,7 @@ func (r *memberRow) member() *group.Member {
 }
 
 func memberArgs(groupID string, m group.Member, read mark) args {
-	return args{groupID, m.UserID, m.Name, string(m.Role), object(m.Attributes), m.JoinedAt.UnixMicro(), read.version, read.messages}
+	return args{groupID, m.UserID, m.Name, string(m.Role), object(m.Attributes), object(m.Profile), m.JoinedAt.UnixMicro(), read.version, read.messages}
 }
 
 // eventRow is an event, or nulls where an outer join found none.
@@ -177,6 +178,7 @@ func normal(g group.Group) group.Group {
 
 func normalMember(m group.Member) group.Member {
 	m.Attributes = json.RawMessage(object(m.Attributes))
+	m.Profile = profile(object(m.Profile))
 	m.JoinedAt = stored(m.JoinedAt)
 	return m
 }
@@ -186,6 +188,14 @@ func object(raw json.RawMessage) string {
 		return "{}"
 	}
 	return string(raw)
+}
+
+// profile returns a member's profile, nil if it is empty.
+func profile(text string) json.RawMessage {
+	if text == "{}" {
+		return nil
+	}
+	return json.RawMessage(text)
 }
 
 func instant(micros int64) time.Time { return time.UnixMicro(micros).UTC() }

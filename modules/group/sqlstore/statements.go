@@ -37,7 +37,7 @@ type statements struct {
 	published                                                   bulk
 }
 
-const insertMembers = `INSERT INTO members (group_id, user_id, name, role, attributes, joined_at, read_version, read_messages) VALUES `
+const insertMembers = `INSERT INTO members (group_id, user_id, name, role, attributes, profile, joined_at, read_version, read_messages) VALUES `
 
 func newStatements(d database.Dialect) statements {
 	now := d.Now()
@@ -57,7 +57,7 @@ func newStatements(d database.Dialect) statements {
 		moveWithEvent = event + `
 			r AS (UPDATE members SET read_version = $6, read_messages = $5 WHERE group_id = $1 AND user_id = $11) ` + move
 		moveWithMember = event + `
-			m AS (` + insertMembers + `($1, ` + parameters(11, 7) + `)) ` + move
+			m AS (` + insertMembers + `($1, ` + parameters(11, 8) + `)) ` + move
 	}
 	keep, receipt := receiptStatements(now)
 	schedule, due, postpone := timerStatements(now)
@@ -93,7 +93,7 @@ func newStatements(d database.Dialect) statements {
 			WHERE g.id = $1 AND g.deleted_at IS NULL` + d.ForUpdate("g"),
 		member:        `SELECT ` + memberColumns + ` FROM members m WHERE m.group_id = $1 AND m.user_id = $2`,
 		setRecord:     `UPDATE groups SET ` + assignments(2, recordColumns) + ` WHERE id = $1`,
-		setMember:     `UPDATE members SET role = $3, attributes = $4 WHERE group_id = $1 AND user_id = $2`,
+		setMember:     `UPDATE members SET role = $3, attributes = $4, name = $5, profile = $6 WHERE group_id = $1 AND user_id = $2`,
 		removeMember:  `DELETE FROM members WHERE group_id = $1 AND user_id = $2`,
 		markRead:      markRead,
 		setDeleted:    `UPDATE groups SET deleted_at = ` + now + ` WHERE id = $1`,
@@ -102,7 +102,7 @@ func newStatements(d database.Dialect) statements {
 		insertGroup: `INSERT INTO groups (id, owner_id, created_at, created_by, ` + strings.Join(recordColumns, ", ") + `,
 			member_count, version, revision, moved_at)
 			VALUES (` + parameters(1, 4+len(recordColumns)) + `, 1, 1, 1, ` + now + `) RETURNING moved_at`,
-		insertMembers: newBulk(8, func(rows string) string {
+		insertMembers: newBulk(9, func(rows string) string {
 			return insertMembers + rows
 		}, "", ", "),
 		insertEvents: newBulk(7, func(rows string) string {

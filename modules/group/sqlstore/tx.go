@@ -87,9 +87,12 @@ func (t *tx) AddMember(_ context.Context, m group.Member) error {
 	return nil
 }
 
-// SetMember replaces a member's role and attributes.
+// SetMember replaces a member's role, attributes, name and profile.
 func (t *tx) SetMember(ctx context.Context, m group.Member) error {
-	return t.one(ctx, "write member "+m.UserID, t.sql.setMember, t.g.ID, m.UserID, string(m.Role), object(m.Attributes))
+	if !storable(m.Name) {
+		return errNoText
+	}
+	return t.one(ctx, "write member "+m.UserID, t.sql.setMember, t.g.ID, m.UserID, string(m.Role), object(m.Attributes), m.Name, object(m.Profile))
 }
 
 // RemoveMember deletes a member, uncounts them, and ends an offer to them.

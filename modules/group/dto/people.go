@@ -1,0 +1,62 @@
+package dto
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// IntroduceRequest is a JSON merge patch of what members say about themselves: nil fields
+// stay.
+type IntroduceRequest struct {
+	Name    *string         `json:"name,omitempty" doc:"1 to 256 bytes; control characters and outer spaces are removed"`
+	Profile json.RawMessage `json:"profile,omitempty" doc:"merge patch of the profile, a JSON object of at most 2 KiB; null empties it"`
+
+	reading
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: Validate reports
+// the mistakes.
+func (r *IntroduceRequest) UnmarshalJSON(data []byte) error { return fill(data, r) }
+
+func (r *IntroduceRequest) read(o *object) {
+	if o.isNull("name") {
+		o.refuse("name", "cannot be removed")
+	}
+	o.take("name", &r.Name, "a string")
+	r.Profile, _ = o.raw("profile")
+}
+
+// Validate returns the request as the store keeps it, or validation_failed with
+// all mistakes.
+func (r IntroduceRequest) Validate() (IntroduceRequest, error) {
+	r.Profile = r.compact(r.Profile)
+	m := r.begin()
+	if r.Name != nil {
+		name := m.userName("name", *r.Name)
+		r.Name = &name
+	}
+	m.patch("profile", r.Profile, r.reading, maxProfile)
+	return r, m.err()
+}
+
+// Patch returns the patch of the profile. Validate the request first.
+func (r IntroduceRequest) Patch() Patch { return newPatch("profile", r.Profile, maxProfile) }
+
+// userName returns a user's name cleaned as that of a token.
+func (m *mistakes) userName(field, name string) string {
+	clean := strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, name))
+	switch {
+	case !utf8.ValidString(name):
+		m.add(field, "must be valid UTF-8")
+	case clean == "" || len(clean) > maxUserName:
+		m.add(field, "must have 1 to %d bytes", maxUserName)
+	}
+	return clean
+}
