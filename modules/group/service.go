@@ -18,12 +18,12 @@ import (
 // Records is the part of a [Repository] that keeps groups themselves.
 type Records interface {
 	// Create stores a new group with its owner and the event group.created
-	// (version 1), and returns it. It passes the owner's tally, as [TallyTx] counts
+	// (version 1) of the actor, and returns it. It passes the owner's tally, as [TallyTx] counts
 	// it, to admit before that, and returns admit's error as it is. A nil admit is
 	// not called; then the group is nobody's creation, and counts only for its owner.
 	// Create may call admit more than once. It keeps receipt, unless that is nil, as
 	// [ReceiptTx] does.
-	Create(ctx context.Context, g Group, owner Member, admit func(Tally) error, receipt *Receipt) (Group, []Event, error)
+	Create(ctx context.Context, actor string, g Group, owner Member, admit func(Tally) error, receipt *Receipt) (Group, []Event, error)
 
 	// Change runs fn in one transaction that locks the group's row, so that the
 	// changes of a group happen one after the other. It returns the events that
@@ -174,7 +174,8 @@ func NewService(cfg Config, deps Deps) *Service {
 	return s
 }
 
-// Create makes a group that the caller owns. It returns ErrLimitReached when the
+// Create makes a group that the caller owns, or the user whom a back end names. It
+// returns ErrLimitReached when the
 // caller owns, or is in, as many groups as they may. Like all methods, it returns
 // fault.ErrRateLimited when the caller did so too often.
 func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.CreateRequest) (Group, error) {
@@ -185,6 +186,13 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.Crea
 	if err := caller.Check(auth.WriteGroups); err != nil {
 		return Group{}, err
 	}
+	owner := newMember(caller.UserID, caller.Name, Owner, s.instant())
+	if req.OwnerID != "" {
+		if !caller.Admin {
+			return Group{}, errOwnsForOthers
+		}
+		owner.UserID, owner.Name = req.OwnerID, req.OwnerName
+	}
 	if err := charge(caller, s.limits.Create); err != nil {
 		return Group{}, err
 	}
@@ -192,7 +200,7 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.Crea
 	if err != nil {
 		return Group{}, fmt.Errorf("make a group id: %w", err)
 	}
-	now := s.instant()
+	now := owner.JoinedAt
 	g := Group{
 		ID:          id.String(),
 		Name:        req.Name,
@@ -203,7 +211,7 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.Crea
 		Capacity:    req.Capacity,
 		Attributes:  req.Attributes,
 		MemberCount: 1,
-		OwnerID:     caller.UserID,
+		OwnerID:     owner.UserID,
 		Version:     1,
 		Revision:    1,
 		CreatedAt:   now,
@@ -219,7 +227,7 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.Crea
 	if err != nil {
 		return Group{}, err
 	}
-	created, events, err := s.repo.Create(ctx, g, newMember(caller.UserID, caller.Name, Owner, now), s.mayCreate(caller), receipt)
+	created, events, err := s.repo.Create(ctx, caller.UserID, g, owner, s.mayCreate(caller), receipt)
 	if err != nil {
 		if err := s.settle(ctx, receipt, request, err); err != nil {
 			return Group{}, err
@@ -304,54 +312,6 @@ func (s *Service) Delete(ctx context.Context, caller auth.Identity, groupID stri
 		_, err := tx.Append(ctx, GroupDeleted, caller.UserID, struct{}{})
 		return err
 	})
-}
-
-// ListPublic lists public groups whose name contains query, newest first, older
-// than the group before (empty: from the newest). There are more when it returns
-// limit, or [ListBytes].
-func (s *Service) ListPublic(ctx context.Context, caller auth.Identity, query, before string, limit int) ([]Group, error) {
-	if err := dto.CheckQuery(query); err != nil {
-		return nil, err
-	}
-	if err := caller.Check(auth.ReadGroups); err != nil {
-		return nil, err
-	}
-	if err := charge(caller, s.limits.Read); err != nil {
-		return nil, err
-	}
-	return s.repo.PublicGroups(ctx, query, before, limit)
-}
-
-// ListMine lists the caller's groups, newest first, older than the group before
-// (empty: from the newest). There are more when it returns limit, or [ListBytes].
-func (s *Service) ListMine(ctx context.Context, caller auth.Identity, before string, limit int) ([]Membership, error) {
-	if err := caller.Check(auth.ReadGroups); err != nil {
-		return nil, err
-	}
-	if err := charge(caller, s.limits.Read); err != nil {
-		return nil, err
-	}
-	return s.listGroupsOf(ctx, caller.UserID, before, limit)
-}
-
-// listGroupsOf lists the groups of a user with who is online.
-func (s *Service) listGroupsOf(ctx context.Context, userID, before string, limit int) ([]Membership, error) {
-	mine, err := s.repo.UserGroups(ctx, userID, before, limit)
-	if err != nil || s.presence == nil || len(mine) == 0 {
-		return mine, err
-	}
-	ids := make([]string, len(mine))
-	for i, m := range mine {
-		ids[i] = m.ID
-	}
-	online, err := s.presence.Count(ctx, ids)
-	if err != nil {
-		return mine, nil //nolint:nilerr // the list is useful without presence
-	}
-	for i := range mine {
-		mine[i].Online = &online[i]
-	}
-	return mine, nil
 }
 
 // change runs fn in a transaction on a group, once action a is allowed, and

@@ -10,7 +10,10 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-var errNamesOthers = fault.ErrForbidden.WithMessage("only a back end may give names to other users")
+var (
+	errNamesOthers   = fault.ErrForbidden.WithMessage("only a back end may give names to other users")
+	errOwnsForOthers = fault.ErrForbidden.WithMessage("only a back end may create a group for another owner")
+)
 
 // Introduce applies a merge patch to the caller's own name and profile in a group. A
 // patch that changes nothing makes no event. It returns ErrNotMember to a back end that

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
@@ -100,4 +101,40 @@ func TestNamesOfAddedMembers(t *testing.T) {
 	}
 	_, err = b.AddMembers(ctx, alice, g.ID, servicetest.Decode[dto.AddMembersRequest](t, `{"userIds":["gus"],"names":{"gus":"Gus"}}`))
 	servicetest.WantCode(t, "names that a user gives", err, "forbidden")
+}
+
+func TestCreateForAUser(t *testing.T) {
+	t.Parallel()
+	b := servicetest.New(t, group.Config{LimitOwned: 2})
+	ctx, bob := t.Context(), user("bob")
+	create := func(caller auth.Identity, body, want string) group.Group {
+		t.Helper()
+		g, err := b.Create(ctx, caller, servicetest.Decode[dto.CreateRequest](t, body))
+		servicetest.WantCode(t, body, err, want)
+		return g
+	}
+	g := create(backend, `{"name":"g","ownerId":"bob","ownerName":" Bob "}`, "ok")
+	if g.OwnerID != "bob" || g.MemberCount != 1 || *b.Announced[0].Actor != "backend" {
+		t.Errorf("created %+v by %s", g, *b.Announced[0].Actor)
+	}
+	m, err := b.Member(ctx, bob, g.ID, "bob")
+	if err != nil || m.Name != "Bob" || m.Role != group.Owner {
+		t.Errorf("the owner is %+v, %v", m, err)
+	}
+	if _, err := b.Member(ctx, backend, g.ID, "backend"); servicetest.Code(err) != "not_found" {
+		t.Errorf("the back end is a member: %v", err)
+	}
+	create(bob, `{"name":"own"}`, "ok")
+	create(bob, `{"name":"one too many"}`, "limit_reached") // the back end's counts
+	create(backend, `{"name":"beyond the limit","ownerId":"bob"}`, "ok")
+
+	for body, want := range map[string]string{
+		`{"name":"x","ownerId":"alice"}`:                   "forbidden",
+		`{"name":"x","ownerId":"bob"}`:                     "forbidden", // of a user, even for themselves
+		`{"name":"x","ownerName":"B"}`:                     "validation_failed",
+		`{"name":"x","ownerId":"a\u0000b"}`:                "validation_failed",
+		`{"name":"x","ownerId":"b","ownerName":" \u0007"}`: "validation_failed",
+	} {
+		create(bob, body, want)
+	}
 }

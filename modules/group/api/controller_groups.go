@@ -41,7 +41,7 @@ type mineInput struct{ web.Paging }
 
 func (c *Controller) registerGroups() {
 	register(c, operation(http.MethodPost, "/groups", "create-group",
-		"Create a group that the caller owns", http.StatusCreated, "409 limit_reached"), c.create)
+		"Create a group that the caller owns, or a user whom a back end names", http.StatusCreated, "403 forbidden", "409 limit_reached"), c.create)
 	register(c, operation(http.MethodGet, "/groups", "find-groups",
 		"Find public groups, newest first", http.StatusOK, "400 bad_request", "422 validation_failed"), c.find)
 	register(c, operation(http.MethodGet, "/me/groups", "my-groups",

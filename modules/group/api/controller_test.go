@@ -222,6 +222,8 @@ func TestHTTP(t *testing.T) {
 		{bob, "POST", "/users/alice/revoke", "", `403 "code":"forbidden"`},
 		{back, "POST", "/users/alice/revoke", `{"before":"2020-01-01T00:00:00Z"}`, `204 `},
 		{back, "POST", "/users/alice/revoke", `{"before":"9020-01-01T00:00:00Z"}`, `422 "field":"before"`},
+		{back, "POST", "/groups", `{"name":"for bob","ownerId":"bob","ownerName":"Bob"}`, `201 "ownerId":"bob"`},
+		{alice, "POST", "/groups", `{"name":"for bob","ownerId":"bob"}`, `403 "code":"forbidden"`},
 		{back, "DELETE", path, "", `204 `},
 		{alice, "GET", path, "", `404 "code":"not_found"`},
 		{alice, "GET", path + "/events", "", `404 "code":"not_found"`},
@@ -377,7 +379,7 @@ func TestHTTPDocument(t *testing.T) {
 		t.Errorf("owner: %s %s", done, owner["202"])
 	}
 	request := doc.Components.Schemas["CreateRequest"]
-	if len(request.Properties) != 9 || !slices.Equal(request.Required, []string{"name"}) {
+	if len(request.Properties) != 11 || !slices.Equal(request.Required, []string{"name"}) {
 		t.Errorf("CreateRequest: %+v", request)
 	}
 	if doc.Components.Schemas["Problem"].Properties["code"] == nil {

@@ -23,6 +23,9 @@ type CreateRequest struct {
 	Capacity    *int            `json:"capacity,omitempty" doc:"maximum number of members, including the owner; null: only the server's limit applies"`
 	Attributes  json.RawMessage `json:"attributes,omitempty" doc:"JSON object of at most 16 KiB"`
 
+	OwnerID   string `json:"ownerId,omitempty" doc:"user id of the owner; for back ends only; default: the caller"`
+	OwnerName string `json:"ownerName,omitempty" doc:"name of that owner, 1 to 256 bytes; needs ownerId"`
+
 	EndsAt       *time.Time `json:"endsAt,omitempty" doc:"time at which the group ends"`
 	RemindBefore []int      `json:"remindBefore,omitempty" doc:"when to send reminders, in seconds before endsAt; at most 10"`
 
@@ -41,6 +44,8 @@ func (r *CreateRequest) read(o *object) {
 	o.take("posting", &r.Posting, "a string")
 	o.take("capacity", &r.Capacity, "a whole number or null")
 	r.Attributes, _ = o.raw("attributes")
+	o.take("ownerId", &r.OwnerID, "a string")
+	o.take("ownerName", &r.OwnerName, "a string")
 	o.take("endsAt", &r.EndsAt, "a time like 2026-01-02T15:04:05Z")
 	o.takeList("remindBefore", &r.RemindBefore, maxReminders, "a list of seconds")
 }
@@ -71,6 +76,15 @@ func (r CreateRequest) Validate(maxMembers int, now time.Time) (CreateRequest, e
 	m.oneOf("posting", r.Posting, postings...)
 	m.capacity(r.Capacity, maxMembers)
 	m.object("attributes", r.Attributes, r.reading, maxAttributes)
+	if r.OwnerID != "" {
+		m.userID("ownerId", r.OwnerID)
+	}
+	if r.OwnerName != "" {
+		r.OwnerName = m.userName("ownerName", r.OwnerName)
+		if r.OwnerID == "" {
+			m.add("ownerName", "needs ownerId")
+		}
+	}
 	m.schedule(r.EndsAt, r.RemindBefore, now)
 	if len(r.RemindBefore) > 0 && r.EndsAt == nil {
 		m.add("remindBefore", "needs endsAt")

@@ -19,7 +19,7 @@ func testCreate(t *testing.T, s Store) {
 	full.EndsAt, full.EndedAt, full.RemindBefore = &ends, &ended, []int{600, 60}
 	for name, g := range map[string]group.Group{"plain": fixture(), "full": full} {
 		before := time.Now().Add(-time.Minute)
-		got, events, err := s.Create(t.Context(), g, owner(), nil, nil)
+		got, events, err := s.Create(t.Context(), "alice", g, owner(), nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -42,7 +42,7 @@ func testCreations(t *testing.T, s Store) {
 		})
 	}
 	same(t, "before", tallies(), map[string]group.Tally{"alice": {Owned: 1, Joined: 1}})
-	hers, _, err := s.Create(ctx, fixture(), owner(), func(group.Tally) error { return nil }, nil)
+	hers, _, err := s.Create(ctx, "alice", fixture(), owner(), func(group.Tally) error { return nil }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func testCreations(t *testing.T, s Store) {
 	leave(hers.ID, "alice")
 	leave(g.ID, "alice")
 	same(t, "given away twice, and left", tallies(), map[string]group.Tally{"alice": {Owned: 1}, "bob": {Owned: 1, Joined: 2}, "carol": {Owned: 1, Joined: 2}})
-	_, _, err = s.Create(ctx, fixture(), owner(), func(n group.Tally) error {
+	_, _, err = s.Create(ctx, "alice", fixture(), owner(), func(n group.Tally) error {
 		same(t, "of who makes another one", n, group.Tally{Owned: 1})
 		return errRefused
 	}, nil)

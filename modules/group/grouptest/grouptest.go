@@ -124,7 +124,7 @@ func create(t *testing.T, s Store, change ...func(*group.Group)) group.Group {
 	for _, c := range change {
 		c(&g)
 	}
-	g, _, err := s.Create(t.Context(), g, owner(), nil, nil)
+	g, _, err := s.Create(t.Context(), "alice", g, owner(), nil, nil)
 	if err != nil {
 		t.Fatalf("create: %v", err)
 	}

@@ -23,7 +23,7 @@ func testTalliesAfterHistory(t *testing.T, s Store) {
 		if kind == 0 {
 			m := owner()
 			m.UserID = who
-			g, _, err := s.Create(ctx, fixture(), m, nil, nil)
+			g, _, err := s.Create(ctx, "alice", fixture(), m, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -62,7 +62,7 @@ func testReceipts(t *testing.T, s Store) {
 	}
 	repeated := receiptOf("alice", "k", "fourth")
 	fresh := fixture()
-	if _, _, err := s.Create(ctx, fresh, owner(), nil, &repeated); !errors.Is(err, group.ErrReceipted) {
+	if _, _, err := s.Create(ctx, "alice", fresh, owner(), nil, &repeated); !errors.Is(err, group.ErrReceipted) {
 		t.Errorf("a new group under the key: %v", err)
 	}
 	_, _, err := s.Group(ctx, fresh.ID, "")
@@ -77,7 +77,7 @@ func testReceipts(t *testing.T, s Store) {
 		t.Error(err)
 	}
 	is("a receipt of no change", "bob", "k", &alone)
-	if _, _, err := s.Create(ctx, fresh, owner(), nil, &created); err != nil {
+	if _, _, err := s.Create(ctx, "alice", fresh, owner(), nil, &created); err != nil {
 		t.Error(err)
 	}
 	is("a new group's receipt", "bob", "new", &created)

@@ -45,7 +45,7 @@ func testTallies(t *testing.T, s Store) {
 		map[string]group.Tally{"alice": {Owned: 3, Joined: 4}, "bob": {Owned: 1, Joined: 3}})
 
 	refused := errors.New("refused")
-	_, _, err := s.Create(ctx, fixture(), owner(), func(n group.Tally) error {
+	_, _, err := s.Create(ctx, "alice", fixture(), owner(), func(n group.Tally) error {
 		same(t, "the owner's tally", n, group.Tally{Owned: 3, Joined: 4})
 		return refused
 	}, nil)

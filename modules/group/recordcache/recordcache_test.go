@@ -68,7 +68,7 @@ func fill(t *testing.T, repo group.Repository, id string) group.Group {
 	t.Helper()
 	capacity, at := 7, time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 	ends := at.Add(time.Hour)
-	g, _, err := repo.Create(t.Context(), group.Group{
+	g, _, err := repo.Create(t.Context(), "alice", group.Group{
 		ID: id, Name: "모임 <b>&", Description: "line\nline", Visibility: group.Public, JoinPolicy: group.JoinRequest,
 		Capacity: &capacity, Attributes: json.RawMessage(`{"room":7,"n":1.50,"s":"<&>\u2028"}`), OwnerID: "ana",
 		CreatedAt: at, UpdatedAt: at, EndsAt: &ends, RemindBefore: []int{60, 5},

@@ -15,7 +15,7 @@ import (
 )
 
 // Create stores a new group with its owner and the event group.created.
-func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member, admit func(group.Tally) error, receipt *group.Receipt) (group.Group, []group.Event, error) {
+func (s *Store) Create(ctx context.Context, actor string, g group.Group, owner group.Member, admit func(group.Tally) error, receipt *group.Receipt) (group.Group, []group.Event, error) {
 	g = normal(g)
 	g.OwnerID, g.MemberCount, g.Version, g.Revision = owner.UserID, 1, 1, 1
 	data, err := encode(g)
@@ -60,7 +60,7 @@ func (s *Store) Create(ctx context.Context, g group.Group, owner group.Member, a
 			return err
 		}
 		events = []group.Event{{
-			GroupID: g.ID, Version: 1, Type: group.GroupCreated, Actor: actorOf(owner.UserID), Data: data, At: instant(at),
+			GroupID: g.ID, Version: 1, Type: group.GroupCreated, Actor: actorOf(actor), Data: data, At: instant(at),
 		}}
 		t.events = events
 		if err := t.insert(ctx); err != nil || g.EndsAt == nil {

@@ -59,7 +59,7 @@ func unavailable(t *testing.T, s grouptest.Store, id string) {
 	t.Helper()
 	ctx := t.Context()
 	for name, call := range map[string]func() error{
-		"Create":       func() error { _, _, err := s.Create(ctx, fixture(), owner, nil, nil); return err },
+		"Create":       func() error { _, _, err := s.Create(ctx, "alice", fixture(), owner, nil, nil); return err },
 		"Change":       func() error { _, err := s.Change(ctx, id, "", post(ctx)); return err },
 		"Group":        func() error { _, _, err := s.Group(ctx, id, "alice"); return err },
 		"Members":      func() error { _, _, err := s.Members(ctx, id, "", 10); return err },
@@ -238,7 +238,7 @@ func fixture() group.Group {
 
 func create(tb testing.TB, s grouptest.Store) (id string) {
 	tb.Helper()
-	g, _, err := s.Create(tb.Context(), fixture(), owner, nil, nil)
+	g, _, err := s.Create(tb.Context(), "alice", fixture(), owner, nil, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -278,7 +278,7 @@ func creating(user string) func(context.Context, *sqlstore.Store, int) error {
 	return func(ctx context.Context, s *sqlstore.Store, _ int) error {
 		g := fixture()
 		g.ID, g.Name, g.Visibility = uuid.Must(uuid.NewV7()).String(), "a new group of a user", group.Public
-		_, _, err := s.Create(ctx, g, group.Member{UserID: user, Role: group.Owner}, func(group.Tally) error { return nil }, nil)
+		_, _, err := s.Create(ctx, "alice", g, group.Member{UserID: user, Role: group.Owner}, func(group.Tally) error { return nil }, nil)
 		return err
 	}
 }

@@ -86,7 +86,7 @@ func TestMigrationFillsWhatIsDerived(t *testing.T) {
 				}
 				found := fixture()
 				found.Name, found.Visibility = "저녁 모임", group.Public
-				if _, _, err := s.Create(ctx, found, group.Member{UserID: "w", Role: group.Owner}, nil, nil); err != nil {
+				if _, _, err := s.Create(ctx, "alice", found, group.Member{UserID: "w", Role: group.Owner}, nil, nil); err != nil {
 					t.Fatal(err)
 				}
 				_, err := s.Change(ctx, ids[0], "", func(tx group.Tx) error {

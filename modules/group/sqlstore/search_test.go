@@ -106,7 +106,7 @@ func TestSearchesAtOnce(t *testing.T) {
 	s := sqlstore.New(servicetest.OpenDatabase(t, ""))
 	g := fixture()
 	g.Name, g.Visibility = "one of many", group.Public
-	if _, _, err := s.Create(t.Context(), g, owner, nil, nil); err != nil {
+	if _, _, err := s.Create(t.Context(), "alice", g, owner, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	errs := make(chan error)

@@ -156,7 +156,7 @@ func testForget(t *testing.T, db *database.DB) {
 	for _, ago := range []time.Duration{23 * time.Hour, 25 * time.Hour, 49 * time.Hour} {
 		g := group.Group{ID: uuid.Must(uuid.NewV7()).String(), Name: "x", Visibility: group.Private, JoinPolicy: group.JoinOpen, Attributes: json.RawMessage(`{}`)}
 		owner := group.Member{UserID: "ana", Role: group.Owner, Attributes: json.RawMessage(`{}`)}
-		if _, _, err := s.Create(ctx, g, owner, nil, nil); err != nil {
+		if _, _, err := s.Create(ctx, "alice", g, owner, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		_, err := s.Change(ctx, g.ID, "", func(tx group.Tx) error {
