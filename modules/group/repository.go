@@ -21,6 +21,7 @@ type Repository interface {
 	InviteList
 	InvitationList
 	Receipts
+	Renames
 }
 
 // Tx is one transaction on one group. It is valid only inside the function
@@ -39,6 +40,7 @@ type Tx interface {
 	TimerTx
 	ReceiptTx
 	EventTx
+	RenameTx
 }
 
 // Log is what the feed reads of the store.

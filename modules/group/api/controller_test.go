@@ -207,6 +207,9 @@ func TestHTTP(t *testing.T) {
 		{bob, "POST", path + "/leave", "", `204 `},
 		{bob, "POST", path + "/leave", "", `403 "code":"not_member"`},
 		{alice, "POST", path + "/leave", "", `409 "code":"owner_must_transfer"`},
+		{bob, "PATCH", "/users/bob", `{"name":"B"}`, `403 "code":"forbidden"`},
+		{back, "PATCH", "/users/bob", `{"name":""}`, `422 "field":"name"`},
+		{back, "PATCH", "/users/bob", `{"name":"B"}`, `202 {"jobId":"`},
 		{bob, "POST", "/users/alice/disconnect", "", `403 "code":"forbidden"`},
 		{back, "POST", "/users/alice/disconnect", "", `204 `},
 		{bob, "POST", path + "/join", "", `202 "requested"`},
@@ -367,7 +370,7 @@ func TestHTTPDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 46 {
+	if operations != 47 {
 		t.Errorf("%d operations", operations)
 	}
 	join := doc.Paths["/v1/groups/{groupId}/join"]["post"].Responses

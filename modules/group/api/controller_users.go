@@ -51,6 +51,25 @@ func (c *Controller) registerUsers() {
 		"403 forbidden", "400 bad_request", "422 validation_failed")
 	op.Tags = []string{"users"}
 	register(c, op, c.userGroups)
+	op = operation(http.MethodPatch, "/users/{userId}", "rename-user",
+		"Give a user a name in all their groups, in the background; for back ends only", http.StatusAccepted, "403 forbidden")
+	op.Tags = []string{"users"}
+	register(c, op, c.rename)
+}
+
+type renameInput struct {
+	UserID string `path:"userId" doc:"user id"`
+	Sent[dto.RenameRequest]
+}
+
+// Job is what a call answers that goes on in the background.
+type Job struct {
+	JobID string `json:"jobId"`
+}
+
+func (c *Controller) rename(ctx context.Context, in *renameInput) (*Answer[Job], error) {
+	id, err := c.service.RenameUser(ctx, web.Caller(ctx), in.UserID, in.Body)
+	return answer(Job{JobID: id}, err)
 }
 
 type userInput struct {

@@ -60,3 +60,23 @@ func (m *mistakes) userName(field, name string) string {
 	}
 	return clean
 }
+
+// RenameRequest gives a user another name.
+type RenameRequest struct {
+	Name string `json:"name" doc:"1 to 256 bytes; control characters and outer spaces are removed"`
+
+	reading
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: Validate reports
+// the mistakes.
+func (r *RenameRequest) UnmarshalJSON(data []byte) error { return fill(data, r) }
+
+func (r *RenameRequest) read(o *object) { o.take("name", &r.Name, "a string") }
+
+// Validate returns the request with a clean name, or validation_failed with all mistakes.
+func (r RenameRequest) Validate() (RenameRequest, error) {
+	m := r.begin()
+	r.Name = m.userName("name", r.Name)
+	return r, m.err()
+}

@@ -24,6 +24,7 @@ type Store interface {
 	group.Log
 	upkeep.Trimmer
 	upkeep.Clock
+	upkeep.Renames
 }
 
 // Run tests the stores that open returns. Each call of open returns a store of
@@ -77,6 +78,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"ReceiptsOnce":         testReceipts,
 		"TwinsCommitOnce":      testTwins,
 		"TimersArePostponed":   testTimers,
+		"RenamesAreJobs":       testRenames,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

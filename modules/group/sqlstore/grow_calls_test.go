@@ -182,6 +182,15 @@ func lists(g *grown) []call {
 			_, err := s.Invites(ctx, "c-10000001", "", 50)
 			return err
 		}},
+		{name: "rename a user", do: func(ctx context.Context, s *sqlstore.Store, i int) error {
+			job := group.Rename{ID: "job", UserID: fmt.Sprintf("owner-%d", i+5), Name: "N"}
+			if _, err := s.SetRename(ctx, job); err != nil {
+				return err
+			}
+			_, err := s.ClaimRename(ctx)
+			_, failed := s.AdvanceRename(ctx, job)
+			return errors.Join(err, failed, s.FinishRename(ctx, job))
+		}},
 		{name: "a receipt", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
 			_, err := s.Receipt(ctx, "many", "a key")
 			return err

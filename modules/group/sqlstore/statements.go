@@ -33,6 +33,7 @@ type statements struct {
 	setInvitations                                              bulk
 	relay, waits                                                string
 	sweep                                                       sweepStatements
+	renames                                                     renameStatements
 	bytes                                                       byteStatements
 	published                                                   bulk
 }
@@ -128,8 +129,9 @@ func newStatements(d database.Dialect) statements {
 
 		setInvitations: setInvitations(),
 
-		sweep: newSweepStatements(d),
-		bytes: newByteStatements(d),
+		sweep:   newSweepStatements(d),
+		bytes:   newByteStatements(d),
+		renames: newRenameStatements(d),
 
 		relay: relayStatement(d),
 		waits: `SELECT COALESCE((SELECT MIN(created_at) FROM outbox) < (SELECT ` + now + `) - $1, FALSE)`,

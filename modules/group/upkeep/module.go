@@ -9,9 +9,10 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// Module starts and stops a [Janitor] and a [Scheduler]. It wants a
-// [group.Config], a [*group.Service], a [Trimmer], a [Clock] and a *slog.Logger.
-var Module = fx.Module("group.upkeep", fx.Invoke(runJanitor, runScheduler))
+// Module starts and stops a [Janitor], a [Scheduler] and a [Renamer]. It wants a
+// [group.Config], a [*group.Service], a [Trimmer], a [Clock], [Renames] and a
+// *slog.Logger.
+var Module = fx.Module("group.upkeep", fx.Invoke(runJanitor, runScheduler, runRenamer))
 
 func runJanitor(lc fx.Lifecycle, cfg group.Config, store Trimmer, log *slog.Logger) {
 	j := NewJanitor(cfg, store, log)
@@ -21,4 +22,9 @@ func runJanitor(lc fx.Lifecycle, cfg group.Config, store Trimmer, log *slog.Logg
 func runScheduler(lc fx.Lifecycle, service *group.Service, clock Clock, log *slog.Logger) {
 	s := NewScheduler(service, clock, log)
 	lc.Append(fx.Hook{OnStart: s.Start, OnStop: tasks.Within(group.StopTimeout, s.Stop)})
+}
+
+func runRenamer(lc fx.Lifecycle, service *group.Service, jobs Renames, log *slog.Logger) {
+	r := NewRenamer(service, jobs, log)
+	lc.Append(fx.Hook{OnStart: r.Start, OnStop: tasks.Within(group.StopTimeout, r.Stop)})
 }

@@ -1,0 +1,15 @@
+-- Users who get another name in all their groups, until that is done.
+
+-- +goose Up
+CREATE TABLE renames (
+    user_id TEXT NOT NULL PRIMARY KEY,
+    id      TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    actor   TEXT NOT NULL,
+    before  TEXT NOT NULL, -- groups with a lower id are still to be done; empty: all
+    until   INTEGER NOT NULL -- the claim of the node that works on it, on the database's clock
+) STRICT, WITHOUT ROWID;
+CREATE INDEX renames_until ON renames (until);
+
+-- +goose Down
+DROP TABLE renames;

@@ -1,0 +1,102 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group/dto"
+)
+
+// Rename is a job that gives a user a name in all their groups. Nodes do it in steps, the
+// newest group first. A user has one at a time.
+type Rename struct {
+	ID     string
+	UserID string
+	Name   string
+	Actor  string // the back end that asked for it
+	Before string // groups with a lower id are still to be done; empty: all
+}
+
+// Renames is the part of a [Repository] that takes these jobs.
+type Renames interface {
+	// SetRename stores a job, which replaces another one of the user. It returns the
+	// job's id: that of the job which is there already if it has the same name.
+	SetRename(ctx context.Context, r Rename) (id string, err error)
+}
+
+// RenameTx is the part of a [Tx] that knows these jobs.
+type RenameTx interface {
+	// Renaming returns a user's job, or nil.
+	Renaming(ctx context.Context, userID string) (*Rename, error)
+}
+
+// renameStep is how many groups one step of a [Rename] looks at.
+const renameStep = 50
+
+// RenameUser begins to give a user a name in all groups that they are in, for a back end,
+// and returns the id of the job. Another name replaces a job that is not done.
+func (s *Service) RenameUser(ctx context.Context, caller auth.Identity, userID string, req dto.RenameRequest) (jobID string, err error) {
+	if err := mayActFor(caller, userID); err != nil {
+		return "", err
+	}
+	if req, err = req.Validate(); err != nil {
+		return "", err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("make the id of a job: %w", err)
+	}
+	return s.repo.SetRename(ctx, Rename{ID: id.String(), UserID: userID, Name: req.Name, Actor: caller.UserID})
+}
+
+// ContinueRename does one step of a job. It returns the job as it is to go on, or nil if
+// it is done. A step that was done before changes nothing.
+func (s *Service) ContinueRename(ctx context.Context, job Rename) (*Rename, error) {
+	groups, err := s.repo.UserGroups(ctx, job.UserID, job.Before, renameStep)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range groups {
+		if err := s.renameIn(ctx, g.ID, job); err != nil {
+			return nil, fmt.Errorf("rename %s in group %s: %w", job.UserID, g.ID, err)
+		}
+		job.Before = g.ID
+	}
+	if len(groups) == 0 {
+		return nil, nil //nolint:nilnil // the contract's word for "done"
+	}
+	return &job, nil
+}
+
+// renameIn gives the user the name in one group. It asks for the job again, because
+// another one may have replaced it.
+func (s *Service) renameIn(ctx context.Context, groupID string, job Rename) error {
+	events, err := s.repo.Change(ctx, groupID, job.UserID, func(tx Tx) error {
+		m, err := tx.Member(ctx, job.UserID)
+		if err != nil || m == nil || m.Name == job.Name {
+			return err
+		}
+		current, err := tx.Renaming(ctx, job.UserID)
+		if err != nil || current == nil || current.ID != job.ID {
+			return err
+		}
+		m.Name = job.Name
+		if err := tx.SetMember(ctx, *m); err != nil {
+			return err
+		}
+		_, err = tx.Append(ctx, MemberUpdated, job.Actor, *m)
+		return err
+	})
+	switch {
+	case errors.Is(err, fault.ErrNotFound):
+		return nil // deleted meanwhile
+	case err == nil && len(events) > 0:
+		s.announcer.Announce(events)
+	}
+	return err
+}

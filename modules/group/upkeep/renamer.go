@@ -1,0 +1,85 @@
+package upkeep
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/group"
+)
+
+// RenameClaim is how long a node that claimed a job keeps others from it, from its last
+// step. After that, any node goes on: the first one may have died.
+const RenameClaim = 10 * time.Second
+
+// Renames keeps the jobs that rename users. sqlstore.Store fulfils it.
+type Renames interface {
+	// ClaimRename returns a job that no node works on, and claims it. It returns nil
+	// if there is none.
+	ClaimRename(ctx context.Context) (*group.Rename, error)
+	// AdvanceRename stores how far a job is, and renews the claim. It reports false if
+	// another job has replaced it.
+	AdvanceRename(ctx context.Context, r group.Rename) (bool, error)
+	// FinishRename removes a job, unless another one has replaced it.
+	FinishRename(ctx context.Context, r group.Rename) error
+}
+
+// Renamer gives users their new names, one user after the other.
+type Renamer struct {
+	service *group.Service
+	jobs    Renames
+	log     *slog.Logger
+	tasks   *tasks.Group
+}
+
+// NewRenamer returns a renamer that does the jobs.
+func NewRenamer(service *group.Service, jobs Renames, log *slog.Logger) *Renamer {
+	return &Renamer{service: service, jobs: jobs, log: log, tasks: tasks.New()}
+}
+
+// Start begins to look for jobs, twice a second.
+func (r *Renamer) Start(context.Context) error {
+	r.tasks.Run(func(ctx context.Context) {
+		tasks.Every(ctx, lookEvery, nil, func() { r.look(ctx) })
+	})
+	return nil
+}
+
+// Stop ends it after the current group. Another node goes on.
+func (r *Renamer) Stop(ctx context.Context) error { return r.tasks.Stop(ctx) }
+
+// look does all jobs that nobody works on. A job that fails is tried again once its
+// claim is over.
+func (r *Renamer) look(ctx context.Context) {
+	for ctx.Err() == nil {
+		job, err := r.jobs.ClaimRename(ctx)
+		if err != nil {
+			r.log.Debug("group: cannot look for users to rename", "err", err)
+		}
+		if err != nil || job == nil {
+			return
+		}
+		if err := r.do(ctx, *job); err != nil && ctx.Err() == nil {
+			r.log.Warn("group: could not rename a user everywhere, and will try again", "user", job.UserID, "job", job.ID, "err", err)
+		}
+	}
+}
+
+// do does a job to its end, or until another one replaces it.
+func (r *Renamer) do(ctx context.Context, job group.Rename) error {
+	for {
+		next, err := r.service.ContinueRename(ctx, job)
+		if err != nil {
+			return err
+		}
+		if next == nil {
+			return r.jobs.FinishRename(ctx, job)
+		}
+		current, err := r.jobs.AdvanceRename(ctx, *next)
+		if err != nil || !current {
+			return err
+		}
+		job = *next
+	}
+}
