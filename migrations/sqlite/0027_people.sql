@@ -1,4 +1,5 @@
--- Users who get another name in all their groups, until that is done.
+-- Users who get another name in all their groups, until that is done; and how a back end
+-- finds groups.
 
 -- +goose Up
 CREATE TABLE renames (
@@ -11,5 +12,10 @@ CREATE TABLE renames (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX renames_until ON renames (until);
 
+CREATE INDEX groups_owner_id ON groups (owner_id, id);
+CREATE INDEX groups_deleted ON groups (id) WHERE deleted_at IS NOT NULL;
+
 -- +goose Down
+DROP INDEX groups_deleted;
+DROP INDEX groups_owner_id;
 DROP TABLE renames;

@@ -138,3 +138,26 @@ func TestCreateForAUser(t *testing.T) {
 		create(bob, body, want)
 	}
 }
+
+func TestFind(t *testing.T) {
+	t.Parallel()
+	b := servicetest.New(t, group.Config{})
+	ctx := t.Context()
+	g := b.NewGroup(t, `{"name":"private"}`)
+	found, err := b.Find(ctx, backend, group.Filter{OwnerID: "alice"}, "", 10)
+	if err != nil || len(found) != 1 || found[0].ID != g.ID {
+		t.Errorf("a back end finds %+v, %v", found, err)
+	}
+	for _, c := range []struct {
+		caller auth.Identity
+		filter group.Filter
+		want   string
+	}{
+		{alice, group.Filter{OwnerID: "alice"}, "forbidden"},
+		{backend, group.Filter{OwnerID: "a\x00"}, "validation_failed"},
+		{backend, group.Filter{Active: true, Deleted: true}, "validation_failed"},
+	} {
+		_, err := b.Find(ctx, c.caller, c.filter, "", 10)
+		servicetest.WantCode(t, c.caller.UserID, err, c.want)
+	}
+}

@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
+	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/web"
@@ -32,8 +34,11 @@ type deleteInput struct {
 }
 
 type findInput struct {
-	Visibility string `query:"visibility" enum:"public" default:"public" doc:"only public groups can be found"`
-	Query      string `query:"q" doc:"part of the name; at most 200 characters"`
+	Visibility string `query:"visibility" enum:"public" doc:"users find public groups only; a back end that leaves it out finds all groups"`
+	Query      string `query:"q" doc:"part of the name of a public group; at most 200 characters"`
+	OwnerID    string `query:"ownerId" doc:"groups of this owner; for back ends only"`
+	Sort       string `query:"sort" enum:"newest,active" doc:"newest (default), or active: the group with the last event first; for back ends only"`
+	Deleted    bool   `query:"deleted" doc:"deleted groups that are not yet removed; for back ends only"`
 	web.Paging
 }
 
@@ -43,7 +48,8 @@ func (c *Controller) registerGroups() {
 	register(c, operation(http.MethodPost, "/groups", "create-group",
 		"Create a group that the caller owns, or a user whom a back end names", http.StatusCreated, "403 forbidden", "409 limit_reached"), c.create)
 	register(c, operation(http.MethodGet, "/groups", "find-groups",
-		"Find public groups, newest first", http.StatusOK, "400 bad_request", "422 validation_failed"), c.find)
+		"Find public groups, newest first; a back end finds all groups", http.StatusOK,
+		"400 bad_request", "403 forbidden", "422 validation_failed"), c.find)
 	register(c, operation(http.MethodGet, "/me/groups", "my-groups",
 		"List the caller's groups, newest first", http.StatusOK, "400 bad_request", "422 validation_failed"), c.mine)
 	register(c, operation(http.MethodGet, "/groups/{groupId}", "get-group",
@@ -83,10 +89,33 @@ func (c *Controller) remove(ctx context.Context, in *deleteInput) (*Nothing, err
 	return nothing(c.service.Delete(ctx, web.Caller(ctx), in.GroupID, revision))
 }
 
-func (c *Controller) find(ctx context.Context, in *findInput) (*Answer[web.Page[group.Group]], error) {
-	return list(c, "groups?q="+in.Query, in.Paging, func(g group.Group) string { return g.ID },
-		func(before string, limit int) ([]group.Group, error) {
-			return c.service.ListPublic(ctx, web.Caller(ctx), in.Query, before, limit)
+// find lists public groups, or all groups for a back end that does not ask for public ones.
+func (c *Controller) find(ctx context.Context, in *findInput) (*Answer[web.Page[group.FoundGroup]], error) {
+	caller, filter := web.Caller(ctx), group.Filter{OwnerID: in.OwnerID, Active: in.Sort == "active", Deleted: in.Deleted}
+	filtered := in.OwnerID != "" || in.Sort != "" || in.Deleted
+	switch {
+	case !filtered && (!caller.Admin || in.Visibility == "public"):
+		return c.findPublic(ctx, in)
+	case in.Visibility != "":
+		return nil, fault.Validation(fault.Field{Field: "visibility", Message: "cannot be combined with ownerId, sort and deleted"})
+	case in.Query != "":
+		return nil, fault.Validation(fault.Field{Field: "q", Message: "finds public groups only: add visibility=public, and no other filter"})
+	}
+	kind := fmt.Sprintf("groups %+v", filter)
+	return list(c, kind, in.Paging, filter.Place, func(after string, limit int) ([]group.FoundGroup, error) {
+		return c.service.Find(ctx, caller, filter, after, limit)
+	})
+}
+
+func (c *Controller) findPublic(ctx context.Context, in *findInput) (*Answer[web.Page[group.FoundGroup]], error) {
+	return list(c, "groups?q="+in.Query, in.Paging, group.Filter{}.Place,
+		func(before string, limit int) ([]group.FoundGroup, error) {
+			groups, err := c.service.ListPublic(ctx, web.Caller(ctx), in.Query, before, limit)
+			found := make([]group.FoundGroup, len(groups))
+			for i, g := range groups {
+				found[i].Group = g
+			}
+			return found, err
 		})
 }
 

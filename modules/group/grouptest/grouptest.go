@@ -79,6 +79,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"TwinsCommitOnce":      testTwins,
 		"TimersArePostponed":   testTimers,
 		"RenamesAreJobs":       testRenames,
+		"BackEndsFindGroups":   testFind,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -182,6 +182,16 @@ func lists(g *grown) []call {
 			_, err := s.Invites(ctx, "c-10000001", "", 50)
 			return err
 		}},
+		{name: "find groups", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			for _, f := range []group.Filter{
+				{}, {Active: true}, {Deleted: true}, {OwnerID: "owner-9"}, {OwnerID: "owner-9", Active: true}, {OwnerID: "owner-9", Deleted: true},
+			} {
+				if _, err := s.FindGroups(ctx, f, "", 50); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
 		{name: "rename a user", do: func(ctx context.Context, s *sqlstore.Store, i int) error {
 			job := group.Rename{ID: "job", UserID: fmt.Sprintf("owner-%d", i+5), Name: "N"}
 			if _, err := s.SetRename(ctx, job); err != nil {

@@ -12,6 +12,7 @@ import (
 type statements struct {
 	group, members, userGroups string
 	search                     searchStatements
+	find                       findStatements
 
 	schedule, due, postpone string // of timers
 
@@ -80,6 +81,7 @@ func newStatements(d database.Dialect) statements {
 			ON m.group_id = g.id
 			WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY m.user_id`,
 		search: newSearchStatements(d),
+		find:   newFindStatements(d),
 		userGroups: `SELECT ` + groupColumns + `, m.role, m.read_version, g.messages - m.read_messages FROM members m ` + itsGroup + `
 			WHERE m.user_id = $1 AND m.live = TRUE AND m.group_id < $2 AND g.deleted_at IS NULL
 			ORDER BY m.group_id DESC LIMIT $3`,
