@@ -63,8 +63,10 @@ func TestIntroduce(t *testing.T) {
 	told("9 member.updated", "10 member.updated")
 
 	full := strings.Repeat("x", 2<<10)
-	for _, body := range []string{`{"name":null}`, `{"name":" "}`, `{"name":7}`, `{"name":"` + strings.Repeat("é", 129) + `"}`,
-		`{"profile":[]}`, `{"profile":{"a":"` + full + `"}}`, `{"role":"admin"}`} {
+	for _, body := range []string{
+		`{"name":null}`, `{"name":" "}`, `{"name":7}`, `{"name":"` + strings.Repeat("é", 129) + `"}`,
+		`{"profile":[]}`, `{"profile":{"a":"` + full + `"}}`, `{"role":"admin"}`,
+	} {
 		introduce(body, "validation_failed")
 	}
 	request := servicetest.Decode[dto.IntroduceRequest](t, `{"name":"x"}`)

@@ -204,6 +204,10 @@ func TestWhoDoesNotAnswerIsNamed(t *testing.T) {
 	if !errors.Is(err, socket.ErrIncomplete) || !slices.Equal(replies.Missing, []string{"http://10.0.0.9:1"}) {
 		t.Errorf("a silent node: %+v, %v", replies, err)
 	}
+	found, missing, err := one.out.SocketsOfUser(within(t, 5*time.Second), "bob")
+	if !errors.Is(err, socket.ErrIncomplete) || !slices.Equal(missing, []string{"http://10.0.0.9:1"}) || len(found) != 1 {
+		t.Errorf("the sockets of bob beside a silent node: %+v, missing %v, %v", found, missing, err)
+	}
 	if err := socket.AnnounceGone(t.Context(), two.out, "impostor"); err != nil {
 		t.Fatal(err)
 	}
