@@ -22,7 +22,7 @@ type Repository interface {
 	InvitationList
 	Receipts
 	Renames
-	GroupList
+	Finder
 }
 
 // Tx is one transaction on one group. It is valid only inside the function

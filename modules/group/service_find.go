@@ -10,8 +10,8 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// GroupList is the part of a [Repository] that lists the groups of all users.
-type GroupList interface {
+// Finder is the part of a [Repository] that lists the groups of all users.
+type Finder interface {
 	// FindGroups lists the groups that a filter describes, after the given place
 	// ([Filter.Place]; empty: from the first).
 	FindGroups(ctx context.Context, f Filter, after string, limit int) ([]FoundGroup, error)

@@ -68,7 +68,7 @@ func (s *findStatements) of(f group.Filter, after string) (text string, a args, 
 	return owners[text], append(a, f.OwnerID), nil
 }
 
-// FindGroups implements [group.GroupList].
+// FindGroups implements [group.Finder].
 func (s *Store) FindGroups(ctx context.Context, f group.Filter, after string, limit int) (groups []group.FoundGroup, err error) {
 	if !storable(f.OwnerID) || !storable(after) {
 		return []group.FoundGroup{}, nil
