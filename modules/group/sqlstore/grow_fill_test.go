@@ -91,6 +91,8 @@ func grow(t *testing.T, db *database.DB, n int) *grown {
 	g.fill(t, n, `INSERT INTO invites (id, group_id, code_hash, uses, created_by, created_at)
 		SELECT 'i-' || i, 'c-' || (10000000 + 1 + i / 10), 'hash-' || i, 0, '', 0 FROM n`)
 	g.fill(t, n, `INSERT INTO receipts (user_id, key, request, answer, at) SELECT 'many', 'key-' || i, '', '{}', $3 FROM n`, now)
+	g.fill(t, n, `INSERT INTO renames (user_id, id, name, actor, before, until)
+		SELECT 'renamed-' || i, 'job-' || i, '', '', '', CAST($3 AS BIGINT) + i FROM n`, now+time.Hour.Microseconds())
 	g.fill(t, 200, `INSERT INTO outbox (group_id, version, created_at) SELECT 'x-log', i, i FROM n`)
 	return g
 }

@@ -30,7 +30,7 @@ func newRenameStatements(d database.Dialect) renameStatements {
 			until = CASE WHEN renames.name = excluded.name THEN renames.until ELSE 0 END,
 			actor = excluded.actor, name = excluded.name RETURNING id`,
 		read: `SELECT ` + renameColumns + ` FROM renames WHERE user_id = $1`,
-		free: `SELECT EXISTS (SELECT 1 FROM renames WHERE until < (SELECT ` + now + `))`,
+		free: `SELECT COALESCE((SELECT MIN(until) FROM renames) < (SELECT ` + now + `), FALSE)`,
 		claim: `UPDATE renames SET until = ` + claimed + ` WHERE ` +
 			oneOf(d, "user_id", `FROM renames WHERE until < (SELECT `+now+`) ORDER BY until LIMIT 1`) + ` RETURNING ` + renameColumns,
 		advance: `UPDATE renames SET before = $3, until = ` + claimed + ` WHERE user_id = $1 AND id = $2`,
