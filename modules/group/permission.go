@@ -95,6 +95,8 @@ var calls = map[action]auth.Calls{
 	actWithdraw:         auth.WriteGroups,
 	actInvite:           auth.WriteMembers,
 	actBan:              auth.WriteMembers,
+	actMute:             auth.WriteMembers,
+	actIntroduce:        auth.WriteGroups,
 	actTransfer:         auth.WriteGroups,
 	actAnswerOffer:      auth.WriteGroups,
 	actDelete:           auth.WriteGroups,

@@ -9,6 +9,16 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
+// Each action needs a scope: one without is allowed to tokens for other calls.
+func TestActionsHaveScopes(t *testing.T) {
+	t.Parallel()
+	for a := range least {
+		if calls[a] == 0 {
+			t.Errorf("action %d has no scope", a)
+		}
+	}
+}
+
 // who names the columns of the permission table.
 var who = []struct {
 	name   string

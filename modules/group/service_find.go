@@ -53,5 +53,8 @@ func (s *Service) Find(ctx context.Context, caller auth.Identity, f Filter, afte
 	case f.Active && f.Deleted:
 		return nil, fault.Validation(fault.Field{Field: "sort", Message: "deleted groups are listed newest first"})
 	}
+	if err := caller.Check(auth.ReadGroups); err != nil {
+		return nil, err
+	}
 	return s.repo.FindGroups(ctx, f, after, limit)
 }

@@ -41,7 +41,7 @@ const renameStep = 50
 // RenameUser begins to give a user a name in all groups that they are in, for a back end,
 // and returns the id of the job. Another name replaces a job that is not done.
 func (s *Service) RenameUser(ctx context.Context, caller auth.Identity, userID string, req dto.RenameRequest) (jobID string, err error) {
-	if err := mayActFor(caller, userID); err != nil {
+	if err := mayActFor(caller, userID, auth.WriteUsers); err != nil {
 		return "", err
 	}
 	if req, err = req.Validate(); err != nil {

@@ -19,7 +19,7 @@ type UserTally struct {
 
 // TallyUser counts the groups of a user, for a back end.
 func (s *Service) TallyUser(ctx context.Context, caller auth.Identity, userID string) (UserTally, error) {
-	if err := mayActFor(caller, userID); err != nil {
+	if err := mayActFor(caller, userID, auth.ReadGroups); err != nil {
 		return UserTally{}, err
 	}
 	joined, owned, err := s.repo.CountUserGroups(ctx, userID)
@@ -29,20 +29,21 @@ func (s *Service) TallyUser(ctx context.Context, caller auth.Identity, userID st
 // ListGroupsOf lists the groups of a user, for a back end, as [Service.ListMine] does
 // for the user.
 func (s *Service) ListGroupsOf(ctx context.Context, caller auth.Identity, userID, before string, limit int) ([]Membership, error) {
-	if err := mayActFor(caller, userID); err != nil {
+	if err := mayActFor(caller, userID, auth.ReadGroups); err != nil {
 		return nil, err
 	}
 	return s.listGroupsOf(ctx, userID, before, limit)
 }
 
-// mayActFor decides whether the caller may read about a user: back ends may.
-func mayActFor(caller auth.Identity, userID string) error {
+// mayActFor decides whether the caller may make a call about a user: back ends may, unless
+// the scope of their token leaves it out.
+func mayActFor(caller auth.Identity, userID string, call auth.Calls) error {
 	switch {
 	case !caller.Admin:
 		return errBackEndsOnly
 	case !dto.ValidUserID(userID):
 		return fault.Validation(fault.Field{Field: "userId", Message: "is not a user id"})
 	default:
-		return caller.Check(auth.ReadGroups)
+		return caller.Check(call)
 	}
 }
