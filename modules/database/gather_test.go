@@ -45,7 +45,7 @@ func TestCommitsAreGathered(t *testing.T) {
 	w := db.open.(*sqliteDB).writer //nolint:errcheck // a panic is as good a failure
 	before := w.commits.Load()
 
-	const writes = 400
+	const writes = 200
 	held, release := make(chan struct{}), make(chan struct{})
 	var all sync.WaitGroup
 	all.Go(func() {

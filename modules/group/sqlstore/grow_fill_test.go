@@ -33,7 +33,7 @@ func (g *grown) fill(t *testing.T, n int, statement string, a ...any) {
 	t.Helper()
 	step := fillStep
 	if g.db.Dialect() == database.SQLite {
-		step /= 4
+		step /= 16
 	}
 	for from := 1; from <= n; from += step {
 		exec(t, g.db, `WITH RECURSIVE n(i) AS (SELECT CAST($1 AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i < $2) `+statement,
