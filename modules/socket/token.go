@@ -2,6 +2,7 @@ package socket
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/moim-live/moim/modules/auth"
@@ -47,7 +48,7 @@ func (s *Socket) Renew(ctx context.Context, token string) (auth.Identity, error)
 func (s *session) renew(identity auth.Identity) {
 	s.exempt(identity.Admin)
 	s.mu.Lock()
-	sockets := append([]*Socket(nil), s.sockets...)
+	sockets := slices.Clone(s.sockets)
 	s.mu.Unlock()
 	for _, socket := range sockets {
 		if socket.UserID() == identity.UserID {
