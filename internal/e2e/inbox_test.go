@@ -15,7 +15,7 @@ type inbox struct {
 
 	mu       sync.Mutex
 	streams  map[string]*stream
-	others   []push   // signals, presence and tokens that expire
+	others   []push   // signals, presence, and what concerns the socket itself
 	ends     []string // why it was disconnected, each time
 	connects int
 	wrong    []string
@@ -64,7 +64,7 @@ func (b *inbox) pushed(name string, data json.RawMessage) {
 			return
 		}
 		b.streamLocked(closed.GroupID).end(closed.Reason)
-	case "group:signal", "group:presence", "token:expiring":
+	case "group:signal", "group:presence", "token:expiring", "socket:reconnect":
 		b.others = append(b.others, push{name, slices.Clone(data)})
 	default:
 		b.wrong = append(b.wrong, fmt.Sprintf("received the unknown event %q", name))
