@@ -19,7 +19,6 @@ type claims struct {
 
 	name   string
 	scopes []string
-	issued time.Time // iat, with its fraction; zero if there is none
 }
 
 // UnmarshalJSON implements json.Unmarshaler. The package json would accept claims
@@ -51,9 +50,6 @@ func (c *claims) UnmarshalJSON(data []byte) error {
 		if problem := decode(raw, claim.into); problem != "" {
 			return refuse("the token's " + claim.name + " " + problem)
 		}
-	}
-	if c.IssuedAt != nil {
-		c.issued = c.IssuedAt.Time
 	}
 	c.Audience = audience
 	for _, words := range scope {

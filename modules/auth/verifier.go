@@ -167,8 +167,12 @@ func (v *Verifier) identity(c *claims) (Identity, error) {
 	if problem := checkUser(c.Subject); problem != "" {
 		return Identity{}, refuse("the token's sub " + problem)
 	}
+	var issued time.Time
+	if c.IssuedAt != nil {
+		issued = c.IssuedAt.Time
+	}
 	return Identity{
-		UserID: c.Subject, Name: cleanName(c.name), Admin: slices.Contains(c.scopes, "admin"), Expires: expires, Issued: c.issued,
+		UserID: c.Subject, Name: cleanName(c.name), Admin: slices.Contains(c.scopes, "admin"), Expires: expires, Issued: issued,
 		Calls: parseCalls(c.scopes),
 	}, nil
 }

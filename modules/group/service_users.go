@@ -38,12 +38,17 @@ func (s *Service) ListGroupsOf(ctx context.Context, caller auth.Identity, userID
 // mayActFor decides whether the caller may make a call about a user: back ends may, unless
 // the scope of their token leaves it out.
 func mayActFor(caller auth.Identity, userID string, call auth.Calls) error {
-	switch {
-	case !caller.Admin:
-		return errBackEndsOnly
-	case !dto.ValidUserID(userID):
+	if caller.Admin && !dto.ValidUserID(userID) {
 		return fault.Validation(fault.Field{Field: "userId", Message: "is not a user id"})
-	default:
-		return caller.Check(call)
 	}
+	return BackEndMay(caller, call)
+}
+
+// BackEndMay returns fault.ErrForbidden to users, and to back ends whose token is not for
+// such calls.
+func BackEndMay(caller auth.Identity, call auth.Calls) error {
+	if !caller.Admin {
+		return errBackEndsOnly
+	}
+	return caller.Check(call)
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/web"
@@ -193,5 +192,3 @@ const (
 func register[I, O any](c *Controller, op huma.Operation, fn func(ctx context.Context, in *I) (*O, error)) {
 	web.Register(c.api, op, fn)
 }
-
-var errBackEndsOnly = fault.ErrForbidden.WithMessage("only a back end may do this")

@@ -127,15 +127,6 @@ func (c *Controller) userGroups(ctx context.Context, in *userGroupsInput) (*Answ
 		})
 }
 
-// backEnd returns an error unless the caller is a back end that may write users.
-func backEnd(ctx context.Context) error {
-	caller := web.Caller(ctx)
-	if !caller.Admin {
-		return errBackEndsOnly
-	}
-	return caller.Check(auth.WriteUsers)
-}
-
 type disconnectInput struct {
 	Once
 	UserID string `path:"userId" doc:"user id"`
@@ -143,7 +134,7 @@ type disconnectInput struct {
 
 // disconnect closes a user's sockets: there is no more to it than asking.
 func (c *Controller) disconnect(ctx context.Context, in *disconnectInput) (*Nothing, error) {
-	if err := backEnd(ctx); err != nil {
+	if err := group.BackEndMay(web.Caller(ctx), auth.WriteUsers); err != nil {
 		return nil, err
 	}
 	if !dto.ValidUserID(in.UserID) {
@@ -165,7 +156,7 @@ type revokeTokensInput struct {
 
 // revokeTokens needs no idempotency key: a repeat with the same instant changes nothing.
 func (c *Controller) revokeTokens(ctx context.Context, in *revokeTokensInput) (*Nothing, error) {
-	if err := backEnd(ctx); err != nil {
+	if err := group.BackEndMay(web.Caller(ctx), auth.WriteUsers); err != nil {
 		return nil, err
 	}
 	var req dto.RevokeRequest

@@ -110,7 +110,7 @@ func TestAMembershipThatChangesMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if there := <-found; there != c.there {
-			t.Errorf("bob %s while a change waits: it found him: %v, want %v", c.name, there, c.there)
+			t.Errorf("bob %s while a change waits: it found bob: %v, want %v", c.name, there, c.there)
 		}
 	}
 	_, err = nodes[0].Change(ctx, id, "", func(tx group.Tx) error { return tx.AddMember(ctx, bob) })
