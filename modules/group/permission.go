@@ -10,7 +10,7 @@ import (
 // action is something that a caller wants to do with a group.
 type action int
 
-// The actions. [least] says who may take each.
+// The actions. [permissions] says who may take each.
 const (
 	actView             action = iota // read the Group
 	actJoin                           // become a member, if the join policy agrees
@@ -47,59 +47,37 @@ const (
 	ownerRank
 )
 
-// least is the permission table: the lowest rank that may take each action. An
-// outsider has a rank in public groups only; a back end may do everything.
-var least = map[action]rank{
-	actView:             outsiderRank,
-	actJoin:             outsiderRank,
-	actRead:             memberRank,
-	actPost:             memberRank,
-	actEditMessage:      memberRank, // and see [allowMessage]
-	actDeleteMessage:    memberRank, // and see [allowMessage]
-	actSignal:           memberRank,
-	actLeave:            memberRank,
-	actIntroduce:        memberRank,
-	actUpdate:           adminRank,
-	actAddMembers:       adminRank,
-	actAnswerInvitation: memberRank, // and whoever is invited: [Service.permit]
-	actChangeMember:     adminRank,
-	actRemoveMember:     adminRank,
-	actChangeRole:       ownerRank,
-	actRequests:         adminRank,
-	actWithdraw:         outsiderRank, // and whoever requested to join: [Service.permit]
-	actInvite:           adminRank,
-	actBan:              adminRank,
-	actMute:             adminRank,
-	actTransfer:         ownerRank,
-	actAnswerOffer:      memberRank,
-	actDelete:           ownerRank,
+// permission says who may take an action.
+type permission struct {
+	least rank       // the lowest rank. An outsider has one in public groups only; a back end may do everything
+	call  auth.Calls // the scope of tokens that allow it
 }
 
-// calls are the scopes of tokens that allow each action.
-var calls = map[action]auth.Calls{
-	actView:             auth.ReadGroups,
-	actJoin:             auth.WriteGroups,
-	actRead:             auth.ReadGroups,
-	actPost:             auth.WriteMessages,
-	actEditMessage:      auth.WriteMessages,
-	actDeleteMessage:    auth.WriteMessages,
-	actSignal:           auth.SendSignals,
-	actLeave:            auth.WriteGroups,
-	actUpdate:           auth.WriteGroups,
-	actAddMembers:       auth.WriteMembers,
-	actAnswerInvitation: auth.WriteGroups,
-	actChangeMember:     auth.WriteMembers,
-	actRemoveMember:     auth.WriteMembers,
-	actChangeRole:       auth.WriteMembers,
-	actRequests:         auth.WriteMembers,
-	actWithdraw:         auth.WriteGroups,
-	actInvite:           auth.WriteMembers,
-	actBan:              auth.WriteMembers,
-	actMute:             auth.WriteMembers,
-	actIntroduce:        auth.WriteGroups,
-	actTransfer:         auth.WriteGroups,
-	actAnswerOffer:      auth.WriteGroups,
-	actDelete:           auth.WriteGroups,
+// permissions is the permission table.
+var permissions = map[action]permission{
+	actView:             {outsiderRank, auth.ReadGroups},
+	actJoin:             {outsiderRank, auth.WriteGroups},
+	actRead:             {memberRank, auth.ReadGroups},
+	actPost:             {memberRank, auth.WriteMessages},
+	actEditMessage:      {memberRank, auth.WriteMessages}, // and see [allowMessage]
+	actDeleteMessage:    {memberRank, auth.WriteMessages}, // and see [allowMessage]
+	actSignal:           {memberRank, auth.SendSignals},
+	actLeave:            {memberRank, auth.WriteGroups},
+	actIntroduce:        {memberRank, auth.WriteGroups},
+	actUpdate:           {adminRank, auth.WriteGroups},
+	actAddMembers:       {adminRank, auth.WriteMembers},
+	actAnswerInvitation: {memberRank, auth.WriteGroups}, // and whoever is invited: [Service.permit]
+	actChangeMember:     {adminRank, auth.WriteMembers},
+	actRemoveMember:     {adminRank, auth.WriteMembers},
+	actChangeRole:       {ownerRank, auth.WriteMembers},
+	actRequests:         {adminRank, auth.WriteMembers},
+	actWithdraw:         {outsiderRank, auth.WriteGroups}, // and whoever requested to join: [Service.permit]
+	actInvite:           {adminRank, auth.WriteMembers},
+	actBan:              {adminRank, auth.WriteMembers},
+	actMute:             {adminRank, auth.WriteMembers},
+	actTransfer:         {ownerRank, auth.WriteGroups},
+	actAnswerOffer:      {memberRank, auth.WriteGroups},
+	actDelete:           {ownerRank, auth.WriteGroups},
 }
 
 func rankOf(m *Member) rank {
@@ -123,11 +101,11 @@ func rankOf(m *Member) rank {
 func allow(a action, caller auth.Identity, g Group, m *Member) error {
 	switch {
 	case caller.Admin:
-		return caller.Check(calls[a])
+		return caller.Check(permissions[a].call)
 	case m == nil && g.Visibility != Public:
 		return fault.ErrNotFound
-	case rankOf(m) >= least[a]:
-		return caller.Check(calls[a])
+	case rankOf(m) >= permissions[a].least:
+		return caller.Check(permissions[a].call)
 	case m == nil:
 		return ErrNotMember
 	default:

@@ -12,8 +12,8 @@ import (
 // Each action needs a scope: one without is allowed to tokens for other calls.
 func TestActionsHaveScopes(t *testing.T) {
 	t.Parallel()
-	for a := range least {
-		if calls[a] == 0 {
+	for a := range permissions {
+		if permissions[a].call == 0 {
 			t.Errorf("action %d has no scope", a)
 		}
 	}
@@ -61,8 +61,8 @@ func TestPermissionTable(t *testing.T) {
 		actAnswerOffer:      {out, yes, yes, yes, yes},
 		actDelete:           {out, no, no, yes, yes},
 	}
-	if len(table) != len(least) {
-		t.Fatalf("the test knows %d actions, the package %d", len(table), len(least))
+	if len(table) != len(permissions) {
+		t.Fatalf("the test knows %d actions, the package %d", len(table), len(permissions))
 	}
 	for a, row := range table {
 		for i, w := range who {
@@ -127,7 +127,7 @@ func TestMutedSpeech(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	later := now.Add(time.Second)
-	for a := range least {
+	for a := range permissions {
 		for _, w := range who[1:] {
 			want := "yes"
 			if (a == actPost || a == actEditMessage || a == actSignal) && w.name != "back end" {
@@ -154,7 +154,7 @@ func TestMutedSpeech(t *testing.T) {
 // Where admins post, members only read.
 func TestPostingByAdmins(t *testing.T) {
 	t.Parallel()
-	for a := range least {
+	for a := range permissions {
 		for _, w := range who[1:] {
 			want := "yes"
 			if (a == actPost || a == actEditMessage || a == actSignal) && w.name == "member" {

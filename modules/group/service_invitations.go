@@ -141,7 +141,7 @@ func (s *Service) permit(ctx context.Context, tx Tx, a action, caller auth.Ident
 		}
 		self := known[caller.UserID]
 		if a == actAnswerInvitation && self.Invitation.holds(s.instant()) || a == actWithdraw && self.Applicant != nil {
-			return caller.Check(calls[a])
+			return caller.Check(permissions[a].call)
 		}
 	}
 	if err := allow(a, caller, tx.Group(), m); err != nil {

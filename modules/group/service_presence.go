@@ -55,7 +55,7 @@ func (s *Service) SetPresence(ctx context.Context, caller auth.Identity, groupID
 	if caller.Admin {
 		return fault.ErrForbidden.WithMessage("a back end is never present")
 	}
-	if err := caller.Check(calls[actSignal]); err != nil {
+	if err := caller.Check(permissions[actSignal].call); err != nil {
 		return err
 	}
 	if !following.GoesOn { // or the feed does not know

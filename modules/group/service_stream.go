@@ -104,7 +104,7 @@ func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID stri
 // does not know it.
 func (s *Service) maySignal(ctx context.Context, caller auth.Identity, groupID string, from SignalSource) error {
 	if from.Subscribed || s.senders != nil && s.senders.MaySend(caller, groupID) {
-		return caller.Check(calls[actSignal])
+		return caller.Check(permissions[actSignal].call)
 	}
 	g, _, err := s.look(ctx, actSignal, caller, groupID)
 	if err != nil {
