@@ -97,7 +97,7 @@ func (s *Server) Start(ctx context.Context) error {
 			s.failed <- err
 		}
 	}()
-	s.log.Info("app: listening", "addr", s.Addr(), "url", "http://"+s.Addr())
+	s.log.InfoContext(ctx, "app: listening", "addr", s.Addr(), "url", "http://"+s.Addr())
 	return nil
 }
 
@@ -111,7 +111,7 @@ func (s *Server) Failed() <-chan error { return s.failed }
 // sockets, waits for requests and stops the modules. Each step gets a part of
 // the time until ctx ends.
 func (s *Server) Stop(ctx context.Context) error {
-	s.log.Info("app: draining")
+	s.log.InfoContext(ctx, "app: draining")
 	sockets, cancel := part(ctx, socketShare)
 	failed := s.app.routes.Drain(sockets)
 	cancel()
@@ -128,7 +128,7 @@ func (s *Server) finish(ctx context.Context) error {
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
-	s.log.Warn("app: closing connections with running requests", "err", err)
+	s.log.WarnContext(ctx, "app: closing connections with running requests", "err", err)
 	return s.http.Close()
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/internal/requestid"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/auth/sqltokens"
 	"github.com/moim-live/moim/modules/cache"
@@ -46,6 +47,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 		return fx.Error(err)
 	}
 	return fx.Module("moim",
+		fx.Decorate(requestid.Log),
 		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache, cfg.Limit,
 			socket.Origins{Allowed: cfg.HTTP.Origins, Loopback: cfg.HTTP.LoopbackOrigins}, version(o.version), o.redis, redismove.Secret{Key: cfg.Auth.Secret, Previous: cfg.Auth.PreviousSecret}, redisrole.NodeID(uuid.NewString())),
 		fx.Provide(

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/fx"
 
+	"github.com/moim-live/moim/internal/requestid"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -32,6 +33,7 @@ func collect(opts []Option) options {
 	for _, opt := range opts {
 		opt(&o)
 	}
+	o.log = requestid.Log(o.log)
 	return o
 }
 

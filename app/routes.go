@@ -56,7 +56,7 @@ func (r *Routes) Mount(router gin.IRouter) {
 		r.api.SetCursorKey(r.cursorKey)
 	}
 	p.Groups.Register(r.api)
-	sockets := router.Group("", web.NoSniff)
+	sockets := router.Group("", web.RequestID, web.NoSniff)
 	sockets.Any(socketIOPath, gin.WrapF(p.Gateway.ServeSocketIO))
 	sockets.GET(socketIOPath+":file", noClientFiles)
 	sockets.GET(plainPath, gin.WrapF(p.Gateway.ServePlain))

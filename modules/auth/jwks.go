@@ -171,10 +171,10 @@ func (j *jwks) run(ctx context.Context) {
 		case err != nil:
 			wait = min(backoff, j.every)
 			backoff = min(2*backoff, time.Minute)
-			j.log.Warn("auth: the keys could not be fetched; the last ones stay valid", "url", j.logURL, "err", err)
+			j.log.WarnContext(ctx, "auth: the keys could not be fetched; the last ones stay valid", "url", j.logURL, "err", err)
 		default:
 			backoff = j.backoff
-			j.log.Debug("auth: fetched keys", "url", j.logURL, "keys", len(keys))
+			j.log.DebugContext(ctx, "auth: fetched keys", "url", j.logURL, "keys", len(keys))
 		}
 		j.store(keys, err)
 

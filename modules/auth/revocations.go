@@ -170,7 +170,7 @@ func (r *Revocations) forget(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	if err := r.store.Forget(ctx, r.keep); err != nil {
-		r.log.Warn("auth: cannot remove old revocations; trying again later", "err", err)
+		r.log.WarnContext(ctx, "auth: cannot remove old revocations; trying again later", "err", err)
 	}
 	oldest := time.Now().Add(-r.keep)
 	r.mu.Lock()

@@ -83,7 +83,7 @@ func (d *DB) Start(ctx context.Context) error {
 	d.mu.Lock()
 	d.open, d.deployment = open, own
 	d.mu.Unlock()
-	d.log.Info("database: open", "dialect", string(d.Dialect()), "at", d.at.String(), "identity", own.id)
+	d.log.InfoContext(ctx, "database: open", "dialect", string(d.Dialect()), "at", d.at.String(), "identity", own.id)
 	return nil
 }
 
@@ -98,7 +98,7 @@ func (d *DB) start(ctx context.Context) (open backend, own deployment, err error
 		return nil, own, err
 	}
 	for _, m := range applied {
-		d.log.Info("database: migrated", "version", m.Version, "name", m.Name)
+		d.log.InfoContext(ctx, "database: migrated", "version", m.Version, "name", m.Name)
 	}
 	if open, err = s.serve(ctx); err != nil {
 		s.close()

@@ -91,7 +91,7 @@ func awaitServer(ctx context.Context, pool *sql.DB, at location, log *slog.Logge
 			return err
 		}
 		if !logged {
-			log.Warn("database: waiting for PostgreSQL", "at", at.String(), "err", err)
+			log.WarnContext(ctx, "database: waiting for PostgreSQL", "at", at.String(), "err", err)
 		}
 		if !tasks.Pause(ctx, startEvery) {
 			return err

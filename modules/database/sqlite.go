@@ -135,7 +135,7 @@ func (s *sqliteDB) close(ctx context.Context) {
 	s.writer.stop()
 	_ = s.reading.Close()
 	if err := checkpoint(ctx, s.writing); err != nil {
-		s.log.Warn("database: the write-ahead log was not moved into the database file; keep both files together, also in a backup",
+		s.log.WarnContext(ctx, "database: the write-ahead log was not moved into the database file; keep both files together, also in a backup",
 			"file", s.file, "log", s.file+"-wal", "err", err)
 	}
 	_ = s.writing.Close() // last, because a read-only connection does not delete the log file

@@ -97,7 +97,7 @@ func (p *GroupPart) startSecond(ctx context.Context, second *mirror) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if err != nil && !p.stopped {
-		p.log.Warn("redismove: the second server of the group role is not used", "err", err)
+		p.log.WarnContext(ctx, "redismove: the second server of the group role is not used", "err", err)
 	}
 }
 

@@ -136,7 +136,7 @@ func (p *GroupPart) leave(ctx context.Context, primary groupServer, left *mirror
 		stop = left.store.Stop
 	}
 	if err := errors.Join(left.tasks.Stop(ctx), stop(ctx)); err != nil {
-		p.log.Debug("redismove: the group role's server that this node leaves does not answer", "err", err)
+		p.log.DebugContext(ctx, "redismove: the group role's server that this node leaves does not answer", "err", err)
 	}
 }
 

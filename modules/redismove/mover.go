@@ -154,7 +154,7 @@ func (m *Mover) followAll(ctx context.Context) error {
 			now.Error = err.Error()
 		}
 		if now != was {
-			m.log.Info("redismove: a role moves", "role", move.Role, "phase", move.Phase.String(),
+			m.log.InfoContext(ctx, "redismove: a role moves", "role", move.Role, "phase", move.Phase.String(),
 				"from", move.Source, "to", move.Target, "err", now.Error, "waits", now.Waits)
 		}
 		m.reached[move.Role] = now
@@ -170,7 +170,7 @@ func (m *Mover) follow(ctx context.Context, part Part, move Move) error {
 	at := m.at[move.Role]
 	switch {
 	case at != move.Source && at != move.Target && move.Phase == Moved:
-		m.log.Warn("redismove: the role was moved, but the configuration names a server that the move does not know: the node uses the configured one",
+		m.log.WarnContext(ctx, "redismove: the role was moved, but the configuration names a server that the move does not know: the node uses the configured one",
 			"role", move.Role, "configured", at, "moved", move.Target)
 		return nil
 	case at != move.Source && at != move.Target:
@@ -205,7 +205,7 @@ func (m *Mover) follow(ctx context.Context, part Part, move Move) error {
 		m.visits.Leave(ctx, left[move.Phase], move.Role)
 	}
 	if move.MovedFrom(m.clients.Where(move.Role)) {
-		m.log.Warn("redismove: the role was moved, but the configuration still names the old server: change it",
+		m.log.WarnContext(ctx, "redismove: the role was moved, but the configuration still names the old server: change it",
 			"key", fmt.Sprintf("redis.%s.url", move.Role), "server", move.Server())
 	}
 	return nil

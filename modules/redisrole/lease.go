@@ -61,11 +61,11 @@ func (r *Registry) renew(ctx context.Context, s *server, database string) error 
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && !wasDown:
-		r.log.Warn("redisrole: this node cannot be announced on a server; it tries again", "server", s.name, "err", err)
+		r.log.WarnContext(ctx, "redisrole: this node cannot be announced on a server; it tries again", "server", s.name, "err", err)
 	case err == nil && answer[2] == int64(1):
-		r.log.Warn("redisrole: a key held what Moim did not write; it was replaced", "server", s.name, "key", r.keys[0])
+		r.log.WarnContext(ctx, "redisrole: a key held what Moim did not write; it was replaced", "server", s.name, "key", r.keys[0])
 	case err == nil && wasDown:
-		r.log.Info("redisrole: this node is announced on a server again", "server", s.name)
+		r.log.InfoContext(ctx, "redisrole: this node is announced on a server again", "server", s.name)
 	}
 	if err != nil {
 		return fmt.Errorf("announce the node: %w", err)
@@ -78,6 +78,6 @@ func (r *Registry) release(ctx context.Context, s *server, database string) {
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
 	if err := r.releaseScript.Run(ctx, s.client, r.keys, database, string(r.node)).Err(); err != nil {
-		r.log.Debug("redisrole: a lease was not released; it expires by itself", "server", s.name, "err", err)
+		r.log.DebugContext(ctx, "redisrole: a lease was not released; it expires by itself", "server", s.name, "err", err)
 	}
 }

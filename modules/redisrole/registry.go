@@ -184,7 +184,7 @@ func (r *Registry) adviseOnce(ctx context.Context, s *server) {
 	report := Report{Role: Group}
 	report.readInfo(s.client, parseInfo(text))
 	for _, advice := range report.Advice() {
-		r.log.Warn("redisrole: change a server's configuration", "server", s.name, "advice", advice)
+		r.log.WarnContext(ctx, "redisrole: change a server's configuration", "server", s.name, "advice", advice)
 	}
 }
 

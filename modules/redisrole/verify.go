@@ -101,12 +101,12 @@ func (c *Clients) Watch(ctx context.Context, role Role, log *slog.Logger) {
 		replaced, err := c.Verify(ctx, role)
 		switch {
 		case replaced:
-			log.Info("redisrole: a server was replaced, or changed between master and replica; reconnecting",
+			log.InfoContext(ctx, "redisrole: a server was replaced, or changed between master and replica; reconnecting",
 				"role", role, "server", c.Where(role))
 		case errors.Is(err, errUnstable):
-			log.Warn("redisrole: a role's server is not verified for a while", "role", role, "server", c.Where(role), "err", err)
+			log.WarnContext(ctx, "redisrole: a role's server is not verified for a while", "role", role, "server", c.Where(role), "err", err)
 		case err != nil && ctx.Err() == nil:
-			log.Debug("redisrole: a role's server is not verified", "role", role, "err", err)
+			log.DebugContext(ctx, "redisrole: a role's server is not verified", "role", role, "err", err)
 		}
 		if !tasks.Pause(ctx, watchEvery) {
 			return

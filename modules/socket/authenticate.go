@@ -64,7 +64,7 @@ func Anonymous(_ context.Context, h Handshake) (auth.Identity, error) {
 // authenticate calls the authenticator and checks its result. ctx has a deadline.
 func (g *Gateway) authenticate(ctx context.Context, h Handshake) (identity auth.Identity, failure *fault.Error) {
 	attrs := []any{"handler", "authenticate", "remote", h.RemoteAddr}
-	err := g.isolated(func() (err error) {
+	err := g.isolated(ctx, func() (err error) {
 		identity, err = g.deps.Authenticate(ctx, h)
 		return err
 	}, attrs...)

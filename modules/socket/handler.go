@@ -167,10 +167,10 @@ func ModuleHandlers(o *adapter.Owner, list ...Handler) []Handler {
 var errPanicked = errors.New("a handler panicked")
 
 // isolated runs fn and turns a panic into errPanicked.
-func (g *Gateway) isolated(fn func() error, attrs ...any) (err error) {
+func (g *Gateway) isolated(ctx context.Context, fn func() error, attrs ...any) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			g.log.Error("socket: a handler panicked", append(attrs, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))...)
+			g.log.ErrorContext(ctx, "socket: a handler panicked", append(attrs, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))...)
 			err = fault.ErrInternal.WithCause(errPanicked)
 		}
 	}()
@@ -200,9 +200,9 @@ func beginCall(ctx context.Context) (context.Context, *call) {
 	return context.WithValue(ctx, callKey{}, c), c
 }
 
-func (g *Gateway) finishCall(c *call) {
+func (g *Gateway) finishCall(ctx context.Context, c *call) {
 	for _, after := range c.after {
-		_ = g.isolated(func() error {
+		_ = g.isolated(ctx, func() error {
 			after()
 			return nil
 		}, "handler", "after")
@@ -229,9 +229,9 @@ func (g *Gateway) explain(ctx context.Context, err error, attrs ...any) *fault.E
 	switch {
 	case errors.Is(err, errPanicked):
 	case failure.Kind == fault.Internal:
-		g.log.Error("socket: a handler failed", append(attrs, "err", err)...)
+		g.log.ErrorContext(ctx, "socket: a handler failed", append(attrs, "err", err)...)
 	default:
-		g.log.Debug("socket: a handler refused a request", append(attrs, "code", failure.Code, "err", err)...)
+		g.log.DebugContext(ctx, "socket: a handler refused a request", append(attrs, "code", failure.Code, "err", err)...)
 	}
 	return failure
 }

@@ -102,12 +102,12 @@ func (n *namespace) add(h Handler, owner *adapter.Owner) error {
 func (g *Gateway) connected(ctx context.Context, s *Socket) *fault.Error {
 	attrs := []any{"handler", "connect", "user", s.UserID(), "socket", s.ID()}
 	for _, h := range s.namespace.use {
-		if err := g.isolated(func() error { return h.use(ctx, s) }, attrs...); err != nil {
+		if err := g.isolated(ctx, func() error { return h.use(ctx, s) }, attrs...); err != nil {
 			return g.explain(ctx, err, attrs...)
 		}
 	}
 	for _, h := range s.namespace.onConnect {
-		if err := g.isolated(func() error { return h.connect(ctx, s) }, attrs...); err != nil {
+		if err := g.isolated(ctx, func() error { return h.connect(ctx, s) }, attrs...); err != nil {
 			return g.explain(ctx, err, attrs...)
 		}
 	}
@@ -117,7 +117,7 @@ func (g *Gateway) connected(ctx context.Context, s *Socket) *fault.Error {
 // disconnecting runs the OnDisconnecting handlers.
 func (g *Gateway) disconnecting(s *Socket, reason engine.Reason) {
 	for _, h := range s.namespace.onDisconnecting {
-		_ = g.isolated(func() error {
+		_ = g.isolated(context.Background(), func() error {
 			h.disconnecting(s, reason)
 			return nil
 		}, "handler", "disconnecting", "user", s.UserID(), "socket", s.ID())
@@ -128,7 +128,7 @@ func (g *Gateway) disconnecting(s *Socket, reason engine.Reason) {
 func (g *Gateway) disconnected(s *Socket, reason engine.Reason) {
 	g.metrics.disconnect(s.session.endpoint.name(), reason)
 	for _, h := range s.namespace.onDisconnect {
-		_ = g.isolated(func() error {
+		_ = g.isolated(context.Background(), func() error {
 			h.disconnect(s, reason)
 			return nil
 		}, "handler", "disconnect", "user", s.UserID(), "socket", s.ID())
@@ -174,7 +174,7 @@ func (g *Gateway) handle(ctx context.Context, s *Socket, p *packet.Packet, args 
 		err = checkArgs(p.Args)
 	}
 	if err == nil {
-		err = g.isolated(func() error {
+		err = g.isolated(ctx, func() error {
 			return g.run(ctx, s, func() error { return g.serve(ctx, s, h, p, args, &a) })
 		}, attrs...)
 	}

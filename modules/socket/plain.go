@@ -75,7 +75,7 @@ func (p plain) receive(ctx context.Context, s *session, in inbound) {
 		}
 		p.answer(socket, packet.Message{ID: m.ID, HasID: true, Data: data}, failure)
 	}
-	g.finishCall(c)
+	g.finishCall(ctx, c)
 }
 
 func (plain) answer(s *Socket, m packet.Message, failure *fault.Error) {

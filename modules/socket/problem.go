@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/moim-live/moim/internal/requestid"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
@@ -55,7 +56,7 @@ type refusal struct{ fault *fault.Error }
 func (r refusal) Error() string { return r.fault.Error() }
 
 // ServeHTTP implements [http.Handler] for the engine.
-func (r refusal) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+func (r refusal) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	status := cmp.Or(refusalStatus[r.fault.Kind], http.StatusBadRequest)
 	body := encode(struct {
 		Type   string `json:"type"`
@@ -63,7 +64,9 @@ func (r refusal) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		Status int    `json:"status"`
 		Detail string `json:"detail"`
 		Code   string `json:"code"`
-	}{"about:blank", http.StatusText(status), status, r.fault.Message, r.fault.Code})
+
+		RequestID string `json:"requestId,omitempty"`
+	}{"about:blank", http.StatusText(status), status, r.fault.Message, r.fault.Code, requestid.From(request.Context())})
 	header := w.Header()
 	header.Set("Content-Type", "application/problem+json")
 	header.Set("Cache-Control", "no-store")

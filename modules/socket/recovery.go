@@ -208,7 +208,7 @@ func (s parkable) Data() map[string]json.RawMessage {
 		data = make(map[string]json.RawMessage)
 	}
 	for kind, value := range values {
-		_ = s.session.gateway.isolated(func() error { // the program's own MarshalJSON
+		_ = s.session.gateway.isolated(context.Background(), func() error { // the program's own MarshalJSON
 			encoded, err := json.Marshal(value)
 			if err == nil {
 				data[typeName(kind)] = encoded

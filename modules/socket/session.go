@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/moim-live/moim/internal/requestid"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -175,9 +176,9 @@ func (s *session) run(ctx context.Context) {
 	}
 }
 
-// handle handles one message, with a deadline.
+// handle handles one message, with an id and a deadline.
 func (s *session) handle(ctx context.Context, in inbound) {
-	ctx, cancel := context.WithTimeout(ctx, s.gateway.handlerTimeout)
+	ctx, cancel := context.WithTimeout(requestid.With(ctx, requestid.New()), s.gateway.handlerTimeout)
 	defer cancel()
 	s.mu.Lock()
 	s.cancel = cancel
@@ -268,7 +269,7 @@ func (s *session) connect(ctx context.Context, n *namespace, identity auth.Ident
 	}
 	if failure == nil {
 		socket.open(s.endpoint.welcome(socket))
-		g.finishCall(c)
+		g.finishCall(ctx, c)
 		return nil
 	}
 	g.metrics.refuse(failure)
@@ -276,7 +277,7 @@ func (s *session) connect(ctx context.Context, n *namespace, identity auth.Ident
 	if socket.close(engine.Refused) {
 		s.endpoint.refuse(s, n, failure)
 	}
-	g.finishCall(c)
+	g.finishCall(ctx, c)
 	if removed {
 		g.disconnected(socket, engine.Refused)
 	}

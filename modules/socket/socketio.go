@@ -72,7 +72,7 @@ func (e socketIOEndpoint) receive(ctx context.Context, s *session, in inbound) {
 		args, err = p.Values()
 	}
 	if err != nil {
-		s.gateway.log.Debug("socket: could not decode a packet", "remote", s.handshake.RemoteAddr, "err", err)
+		s.gateway.log.DebugContext(ctx, "socket: could not decode a packet", "remote", s.handshake.RemoteAddr, "err", err)
 		s.conn.Close(engine.ParseError)
 		return
 	}
@@ -150,7 +150,7 @@ func (socketIOEndpoint) event(ctx context.Context, s *Socket, p *packet.Packet, 
 		}
 		s.send(engine.EngineIO.Frame(parts...).WithBinary(a.binary))
 	}
-	g.finishCall(c)
+	g.finishCall(ctx, c)
 }
 
 // leave closes a socket for its client. The client may connect to the namespace again.

@@ -103,7 +103,7 @@ func (s *Socket) expireLocked(identity *auth.Identity) {
 // expiring runs the OnExpiring handlers.
 func (g *Gateway) expiring(s *Socket, expires time.Time) {
 	for _, h := range s.namespace.onExpiring {
-		_ = g.isolated(func() error {
+		_ = g.isolated(context.Background(), func() error {
 			h.expiring(s, expires)
 			return nil
 		}, "handler", "expiring", "user", s.UserID(), "socket", s.ID())

@@ -87,7 +87,7 @@ func New(router gin.IRouter, cfg Config, verify Verifier, log *slog.Logger, opts
 	if a.registry != nil {
 		a.durations = newDurations(a.registry)
 	}
-	a.router = router.Group("", a.middleware)
+	a.router = router.Group("", RequestID, a.middleware)
 	a.huma = huma.NewAPI(a.config(), &adapter{api: a})
 	a.serveDocs()
 	a.serveHealth()
@@ -103,8 +103,8 @@ func (a *API) Own(engine *gin.Engine) {
 	engine.UseRawPath = true
 	engine.UnescapePathValues = false // gin would decode + as a space; exchange.Param does not
 	a.rawPaths = true
-	engine.NoRoute(a.middleware, a.noRoute)
-	engine.NoMethod(a.middleware, a.noMethod)
+	engine.NoRoute(RequestID, a.middleware, a.noRoute)
+	engine.NoMethod(RequestID, a.middleware, a.noMethod)
 }
 
 // Register adds an operation whose path begins with [Prefix]. Unless the

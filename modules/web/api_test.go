@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/moim-live/moim/internal/childtest"
+	"github.com/moim-live/moim/internal/requestid"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/web"
@@ -108,7 +110,7 @@ func verify(_ context.Context, got string) (auth.Identity, error) {
 func start(t *testing.T, cfg web.Config, opts ...web.Option) *server {
 	t.Helper()
 	s := &server{t: t, logs: &logs{}}
-	log := slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := requestid.Log(slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	engine := gin.New()
 	s.api = web.New(engine, cfg, verify, log, opts...)
 	s.api.Own(engine)
@@ -223,6 +225,9 @@ func (s *server) problem(a answer, status int, code string) web.Problem {
 	}
 	if ct := a.header.Get("Content-Type"); ct != "application/problem+json" {
 		s.t.Errorf("content type %q", ct)
+	}
+	if p.RequestID == "" || p.RequestID != a.header.Get("X-Request-Id") {
+		s.t.Errorf("request %q in the body, %q in the header", p.RequestID, a.header.Get("X-Request-Id"))
 	}
 	return p
 }
@@ -383,6 +388,29 @@ func TestAnswers(t *testing.T) {
 	}
 	if !strings.Contains(s.logs.String(), "/v1/things") {
 		t.Error("requests are not logged at debug")
+	}
+}
+
+// TestRequestID takes over the id of the client, and names it in problems and in the log.
+func TestRequestID(t *testing.T) {
+	t.Parallel()
+	s := start(t, web.Config{})
+	for _, path := range []string{"/v1/nowhere", "/v1/panic", "/v1/things/" + strings.Repeat("x", 21)} {
+		a := s.do("GET", path, "", "X-Request-Id", "shop-42"+path)
+		var p web.Problem
+		if err := json.Unmarshal([]byte(a.body), &p); err != nil || p.RequestID != "shop-42"+path {
+			t.Errorf("%s: request %q, %v", path, p.RequestID, err)
+		}
+		if !strings.Contains(s.logs.String(), "requestId=shop-42"+path) {
+			t.Errorf("%s: the request is not in the log", path)
+		}
+	}
+	if !regexp.MustCompile(`web: a handler panicked.*requestId=shop-42/v1/panic`).MatchString(s.logs.String()) {
+		t.Error("the panic has no id:", s.logs)
+	}
+	a := s.do("GET", "/v1/things/1", "", "Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	if id := a.header.Get("X-Request-Id"); id != "4bf92f3577b34da6a3ce929d0e0e4736" {
+		t.Errorf("the trace's request has the id %q", id)
 	}
 }
 

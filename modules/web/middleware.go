@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/moim-live/moim/internal/proxies"
+	"github.com/moim-live/moim/internal/requestid"
 	"github.com/moim-live/moim/modules/fault"
 )
 
@@ -29,6 +30,18 @@ func (a *API) middleware(c *gin.Context) {
 	NoSniff(c)
 	a.cors(c)
 	c.Next()
+}
+
+// RequestID is a middleware that gives a request its id, and names it in the response.
+// [API] does the same for its own routes.
+func RequestID(c *gin.Context) {
+	ctx := c.Request.Context()
+	id := requestid.From(ctx)
+	if id == "" {
+		id = requestid.Of(c.Request)
+		c.Request = c.Request.WithContext(requestid.With(ctx, id))
+	}
+	c.Header(requestid.Header, id)
 }
 
 // NoSniff is a middleware that makes browsers trust the content type of a
@@ -77,13 +90,13 @@ func (a *API) recover(c *gin.Context) {
 	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(v)
 	}
-	a.log.Error("web: a handler panicked", "route", c.Request.Method+" "+c.FullPath(),
+	a.log.ErrorContext(c.Request.Context(), "web: a handler panicked", "route", c.Request.Method+" "+c.FullPath(),
 		"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 	c.Abort()
 	if c.Writer.Written() {
 		panic(http.ErrAbortHandler) // disconnect, so that the client notices the missing part
 	}
-	newProblem(fault.ErrInternal).write(c)
+	newProblem(c.Request.Context(), fault.ErrInternal).write(c)
 }
 
 // cors lets pages of the allowed origins read responses. It allows no
@@ -96,7 +109,7 @@ func (a *API) cors(c *gin.Context) {
 	h.Add("Vary", "Origin")
 	if origin := c.GetHeader("Origin"); origin != "" && a.origins.Allows(c.Request) {
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "ETag, Retry-After, Location")
+		h.Set("Access-Control-Expose-Headers", "ETag, Retry-After, Location, "+requestid.Header)
 	}
 }
 
@@ -107,7 +120,7 @@ func (a *API) preflight(c *gin.Context, methods []string) {
 		return
 	}
 	h.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, Idempotency-Key")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, Idempotency-Key, Traceparent, Tracestate, "+requestid.Header)
 	h.Set("Access-Control-Max-Age", "600")
 }
 

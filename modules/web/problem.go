@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 
+	"github.com/moim-live/moim/internal/requestid"
 	"github.com/moim-live/moim/modules/fault"
 )
 
@@ -50,6 +51,8 @@ type Problem struct {
 	Code   string        `json:"code" doc:"stable error code for programs" example:"not_found"`
 	Errors []fault.Field `json:"errors,omitempty" doc:"mistakes in single fields"`
 
+	RequestID string `json:"requestId,omitempty" doc:"id of the request in the node's log; also in the header X-Request-Id" example:"4bf92f3577b34da6a3ce929d0e0e4736"`
+
 	header http.Header
 }
 
@@ -65,8 +68,9 @@ func (p *Problem) GetHeaders() http.Header { return p.header }
 // ContentType implements huma.ContentTypeFilter.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
-// newProblem returns a fault as a problem. It leaves out the cause.
-func newProblem(e *fault.Error) *Problem {
+// newProblem returns a fault as a problem, for the request that ctx serves. It leaves
+// out the cause.
+func newProblem(ctx context.Context, e *fault.Error) *Problem {
 	status, ok := statuses[e.Kind]
 	if !ok {
 		status = http.StatusInternalServerError
@@ -79,6 +83,8 @@ func newProblem(e *fault.Error) *Problem {
 		Code:   e.Code,
 		Errors: e.Fields,
 		header: http.Header{},
+
+		RequestID: requestid.From(ctx),
 	}
 	switch e.Kind {
 	case fault.Unauthenticated:
@@ -95,9 +101,9 @@ func (a *API) problem(ctx context.Context, route string, err error) *Problem {
 	e := fault.From(err)
 	switch {
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		a.log.Debug("web: the client canceled a request", "route", route)
+		a.log.DebugContext(ctx, "web: the client canceled a request", "route", route)
 	case e.Kind == fault.Internal:
-		a.log.Error("web: a request failed", "route", route, "err", err)
+		a.log.ErrorContext(ctx, "web: a request failed", "route", route, "err", err)
 	case e.Unwrap() != nil:
 		level := slog.LevelDebug
 		if e.Kind == fault.Unavailable && a.mayWarn() {
@@ -108,7 +114,7 @@ func (a *API) problem(ctx context.Context, route string, err error) *Problem {
 	if e.Kind == fault.Internal {
 		e = fault.ErrInternal
 	}
-	return newProblem(e)
+	return newProblem(ctx, e)
 }
 
 // mayWarn reports whether to log the refusal as a warning. That is seldom,
@@ -145,7 +151,7 @@ func (a *API) translate(ctx huma.Context, _ string, v any) (any, error) {
 	if !ok {
 		return v, nil
 	}
-	p := newProblem(fromHuma(ctx.Operation(), m))
+	p := newProblem(ctx.Context(), fromHuma(ctx.Operation(), m))
 	if x, ok := ctx.Context().Value(exchangeKey{}).(*exchange); ok {
 		x.override = p.Status
 	}
@@ -251,7 +257,7 @@ func (a *API) noRoute(c *gin.Context) {
 }
 
 func (a *API) noMethod(c *gin.Context) {
-	p := newProblem(fault.ErrBadRequest.WithMessage("the route does not support this method; see the Allow header"))
+	p := newProblem(c.Request.Context(), fault.ErrBadRequest.WithMessage("the route does not support this method; see the Allow header"))
 	p.Status, p.Title, p.Code = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed), "method_not_allowed"
 	p.write(c)
 	c.Abort()

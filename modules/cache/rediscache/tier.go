@@ -155,7 +155,7 @@ func (t *Tier) call(ctx context.Context, fn func(context.Context) error) bool {
 		t.status.set(commands, err)
 	}
 	t.errors.Add(1)
-	t.log.Debug("rediscache: a call failed; the record is read from the database", "err", err)
+	t.log.DebugContext(ctx, "rediscache: a call failed; the record is read from the database", "err", err)
 	return false
 }
 

@@ -296,7 +296,7 @@ func (f *Feed) enter(ctx context.Context, s Subscriber, req SubscribeRequest) (*
 	t, sub, sent, created := f.hold(s, req)
 	if created {
 		if err := f.out.Watch(f.tasks.Context(), t.room); err != nil {
-			f.logger.Debug("group: subscribed without hearing other nodes", "group", t.id, "err", err)
+			f.logger.DebugContext(ctx, "group: subscribed without hearing other nodes", "group", t.id, "err", err)
 		}
 		close(t.watched)
 	}

@@ -150,7 +150,7 @@ func (f *Feed) checkSilence(ctx context.Context, window time.Duration) bool {
 	defer cancel()
 	heads, err := f.store.Heads(ctx, window, ids)
 	if err != nil {
-		f.logger.Debug("group: cannot read the heads of the logs", "err", err)
+		f.logger.DebugContext(ctx, "group: cannot read the heads of the logs", "err", err)
 		return false
 	}
 	for _, h := range heads {

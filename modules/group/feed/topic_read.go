@@ -216,7 +216,7 @@ func (t *topic) fill(ctx context.Context, from int64, seen view) {
 	case errors.Is(err, fault.ErrNotFound), errors.Is(err, errNotAnEvent):
 		t.resyncLocked()
 	case err != nil:
-		t.feed.logger.Warn("group: cannot read the log; retrying", "group", t.id, "err", err)
+		t.feed.logger.WarnContext(ctx, "group: cannot read the log; retrying", "group", t.id, "err", err)
 		t.pauseLocked()
 	case p.Group.Version < seen.head:
 		t.resyncLocked()

@@ -61,7 +61,7 @@ func (p *Tracker) flush(ctx context.Context) bool {
 		var told []group.PresenceChange
 		if told, err = p.store.Apply(ctx, changes); err != nil {
 			p.failed.Add(1)
-			p.log.Debug("group: cannot store presence", "changes", len(changes), "err", err)
+			p.log.DebugContext(ctx, "group: cannot store presence", "changes", len(changes), "err", err)
 		}
 		p.applied(changes, err == nil)
 		for i, c := range told {

@@ -83,7 +83,7 @@ func (p *Tracker) tell(ctx context.Context, groupID string, of *groupNews) {
 	items, rest := split(items)
 	data, err := encode(groupID, items)
 	if err != nil {
-		p.log.Error("group: cannot encode a presence change", "group", groupID, "err", err)
+		p.log.ErrorContext(ctx, "group: cannot encode a presence change", "group", groupID, "err", err)
 		return
 	}
 	p.cast(ctx, adapter.Envelope{Room: group.Room(groupID), Event: group.EventPresence, Data: data})
@@ -101,7 +101,7 @@ func (p *Tracker) tell(ctx context.Context, groupID string, of *groupNews) {
 func (p *Tracker) tellCount(ctx context.Context, groupID string, online int) {
 	data, err := encodeCount(groupID, online)
 	if err != nil {
-		p.log.Error("group: cannot encode a presence change", "group", groupID, "err", err)
+		p.log.ErrorContext(ctx, "group: cannot encode a presence change", "group", groupID, "err", err)
 		return
 	}
 	p.cast(ctx, adapter.Envelope{Room: group.Room(groupID), Event: group.EventPresence, Data: data})

@@ -123,7 +123,7 @@ func (s *Store) release(ctx context.Context) {
 		return nil
 	})
 	if err != nil {
-		s.log.Debug("redispresence: the lease could not be given up and expires", "err", err)
+		s.log.DebugContext(ctx, "redispresence: the lease could not be given up and expires", "err", err)
 	}
 }
 

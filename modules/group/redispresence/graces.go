@@ -105,7 +105,7 @@ func (s *Store) endIn(ctx context.Context, groups []string, taken time.Time) {
 		}
 		s.watch(groupID, time.Now().Add(s.timing.Retry))
 		if ctx.Err() == nil && !errors.Is(failed, errDown) {
-			s.log.Debug("redispresence: ending graces failed and is retried", "group", groupID, "err", failed)
+			s.log.DebugContext(ctx, "redispresence: ending graces failed and is retried", "group", groupID, "err", failed)
 		}
 	}
 }

@@ -129,7 +129,7 @@ func (k *keeper) doubted() bool {
 // rejoin gives this node a new id, after the other nodes considered it dead.
 // What it entered under the old id is swept.
 func (k *keeper) rejoin(ctx context.Context, self identity) (renewal, error) {
-	k.log.Warn("redispresence: the other nodes considered this one dead; its users are entered again")
+	k.log.WarnContext(ctx, "redispresence: the other nodes considered this one dead; its users are entered again")
 	if err := k.take(ctx); err != nil { // nothing is written under the old id from now on
 		return renewal{}, err
 	}

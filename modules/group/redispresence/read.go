@@ -32,7 +32,7 @@ func (s *Store) read(ctx context.Context, groupID, epoch string) ([]group.Presen
 	}
 	if broken {
 		if err := s.mendGroup(ctx, groupID); err != nil {
-			s.log.Debug("redispresence: a broken value stays for now", "group", groupID, "err", err)
+			s.log.DebugContext(ctx, "redispresence: a broken value stays for now", "group", groupID, "err", err)
 		}
 	}
 	l := listing{nodes: nodes, began: began.Val().UTC().Truncate(time.Millisecond), now: now, states: known.states.Val(), at: make(map[string]struct{})}
@@ -44,7 +44,7 @@ func (s *Store) read(ctx context.Context, groupID, epoch string) ([]group.Presen
 	}
 	if len(l.broken) > 0 {
 		if err := s.removeStates(ctx, groupID, epoch, l.broken); err != nil {
-			s.log.Debug("redispresence: a broken value stays for now", "group", groupID, "err", err)
+			s.log.DebugContext(ctx, "redispresence: a broken value stays for now", "group", groupID, "err", err)
 		}
 	}
 	return l.items, nil
@@ -114,7 +114,7 @@ func (s *Store) count(ctx context.Context, groupIDs []string, epoch string) ([]i
 		counts[i] = int(size.Val())
 		if broken && isWrongType(size.Err()) {
 			if err := s.mendGroup(ctx, groupIDs[i]); err != nil {
-				s.log.Debug("redispresence: a broken value stays for now", "group", groupIDs[i], "err", err)
+				s.log.DebugContext(ctx, "redispresence: a broken value stays for now", "group", groupIDs[i], "err", err)
 			}
 		}
 	}

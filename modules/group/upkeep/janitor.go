@@ -79,7 +79,7 @@ func (j *Janitor) sweep(ctx context.Context) {
 	for {
 		removed, err := j.store.Expire(ctx, expireBatch)
 		if err != nil {
-			j.log.Debug("group: cannot remove what has expired", "err", err)
+			j.log.DebugContext(ctx, "group: cannot remove what has expired", "err", err)
 		}
 		if removed < expireBatch {
 			break
@@ -88,7 +88,7 @@ func (j *Janitor) sweep(ctx context.Context) {
 	for {
 		more, err := j.store.Trim(ctx, j.retention, trimBatch)
 		if err != nil {
-			j.log.Debug("group: cannot remove old events", "err", err)
+			j.log.DebugContext(ctx, "group: cannot remove old events", "err", err)
 		}
 		if !more {
 			return

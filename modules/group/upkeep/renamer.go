@@ -55,13 +55,13 @@ func (r *Renamer) look(ctx context.Context) {
 	for ctx.Err() == nil {
 		job, err := r.jobs.ClaimRename(ctx)
 		if err != nil {
-			r.log.Debug("group: cannot look for users to rename", "err", err)
+			r.log.DebugContext(ctx, "group: cannot look for users to rename", "err", err)
 		}
 		if err != nil || job == nil {
 			return
 		}
 		if err := r.do(ctx, *job); err != nil && ctx.Err() == nil {
-			r.log.Warn("group: could not rename a user everywhere, and will try again", "user", job.UserID, "job", job.ID, "err", err)
+			r.log.WarnContext(ctx, "group: could not rename a user everywhere, and will try again", "user", job.UserID, "job", job.ID, "err", err)
 		}
 	}
 }

@@ -81,7 +81,7 @@ func (s *Scheduler) look(ctx context.Context) {
 	for ctx.Err() == nil {
 		due, err := s.clock.Due(ctx, timerBatch)
 		if err != nil {
-			s.log.Debug("group: cannot read the due timers", "err", err)
+			s.log.DebugContext(ctx, "group: cannot read the due timers", "err", err)
 			return
 		}
 		if !s.fireAll(ctx, due) {
@@ -165,7 +165,7 @@ func (s *Scheduler) fire(ctx context.Context, groupID string) bool {
 	}
 	s.log.Log(ctx, level, "group: a timer failed", "group", groupID, "err", err)
 	if err := s.clock.Postpone(ctx, groupID); err != nil {
-		s.log.Debug("group: cannot postpone a failed timer", "group", groupID, "err", err)
+		s.log.DebugContext(ctx, "group: cannot postpone a failed timer", "group", groupID, "err", err)
 		return false
 	}
 	return true

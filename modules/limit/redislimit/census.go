@@ -114,7 +114,7 @@ func (c *Census) ask(ctx context.Context, userID string, own int) (others int, e
 		return 0, err
 	}
 	if answer[1] != 0 && c.broken.Add(1) == 1 {
-		c.log.Warn("redislimit: a key held what Moim did not write; it was replaced. Further ones are only counted", "key", keys[0])
+		c.log.WarnContext(ctx, "redislimit: a key held what Moim did not write; it was replaced. Further ones are only counted", "key", keys[0])
 	}
 	return int(answer[0]), nil
 }

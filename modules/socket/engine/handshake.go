@@ -160,7 +160,7 @@ func (e *Engine) admit(w http.ResponseWriter, r *http.Request, p Protocol, q url
 			answer.ServeHTTP(w, r)
 			return nil
 		}
-		e.log.Debug("engine: refused a connection", "err", err)
+		e.log.DebugContext(r.Context(), "engine: refused a connection", "err", err)
 		errForbidden.answer(w, r)
 		return nil
 	}
@@ -214,7 +214,7 @@ func (e *Engine) refuseOrigin(r *http.Request) {
 		return
 	}
 	origin := r.Header.Get("Origin")
-	e.log.Warn("engine: refused an origin; to allow it, add it to http.origins", "origin", origin[:min(len(origin), 256)])
+	e.log.WarnContext(r.Context(), "engine: refused an origin; to allow it, add it to http.origins", "origin", origin[:min(len(origin), 256)])
 }
 
 // refuseUpgrade answers a request with an invalid handshake (RFC 6455, section

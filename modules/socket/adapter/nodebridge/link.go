@@ -160,7 +160,7 @@ func (l *link) listen(ctx context.Context) {
 			return
 		case <-warn.C:
 			if confirmed < wanted {
-				l.b.log.Warn("nodebridge: rooms are not shared with Node's servers", "adapter", l.name(), "err", errNotSubscribed)
+				l.b.log.WarnContext(ctx, "nodebridge: rooms are not shared with Node's servers", "adapter", l.name(), "err", errNotSubscribed)
 			}
 		case in, open := <-messages:
 			if !open {
@@ -174,10 +174,10 @@ func (l *link) listen(ctx context.Context) {
 					continue
 				}
 				if in.Count == 1 && confirmed > 0 {
-					l.b.log.Warn("nodebridge: the connection to Redis was renewed: messages of Node's servers may be missing", "adapter", l.name())
+					l.b.log.WarnContext(ctx, "nodebridge: the connection to Redis was renewed: messages of Node's servers may be missing", "adapter", l.name())
 				}
 				if confirmed++; confirmed == wanted {
-					l.b.log.Info("nodebridge: sharing rooms with Node's servers", "adapter", l.name())
+					l.b.log.InfoContext(ctx, "nodebridge: sharing rooms with Node's servers", "adapter", l.name())
 					l.isReady()
 				}
 			}

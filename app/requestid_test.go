@@ -1,0 +1,89 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+	"github.com/gorilla/websocket"
+
+	"github.com/moim-live/moim/app"
+	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/modules/socket"
+)
+
+// lines is a log that a test reads while a node writes to it.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// TestRequestsOfSocketsHaveIDs finds them in the log.
+func TestRequestsOfSocketsHaveIDs(t *testing.T) {
+	t.Parallel()
+	out := &lines{}
+	moim, err := app.New(complete(t, config.Config{}), app.WithLogger(slog.New(slog.NewTextHandler(out, nil))),
+		app.WithHandlers(socket.On("fail", func(context.Context, *socket.Socket, struct{}) (struct{}, error) {
+			return struct{}{}, errors.New("broken on purpose")
+		})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := gin.New()
+	moim.Mount(router)
+	if err := moim.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = moim.Stop(context.Background()) })
+	server := serve(t, router)
+
+	dialer := websocket.Dialer{Subprotocols: []string{"moim", "bearer." + tokenOf(t)}}
+	conn, resp, err := dialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(server.URL, "http")+"/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if resp.Header.Get("X-Request-Id") == "" {
+		t.Error("the answer to the upgrade names no request")
+	}
+	for range 2 {
+		if err := conn.WriteMessage(websocket.TextMessage, []byte(`{"id":1,"event":"fail"}`)); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := conn.ReadMessage(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids := regexp.MustCompile(`broken on purpose.* requestId=([0-9a-f]{32})`).FindAllStringSubmatch(out.String(), -1)
+	if len(ids) != 2 || ids[0][1] == ids[1][1] {
+		t.Errorf("the requests of the socket have the ids %v:\n%s", ids, out)
+	}
+
+	_, resp, err = websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(server.URL, "http")+"/ws", nil)
+	if err == nil {
+		t.Fatal("a client without a token is admitted")
+	}
+	var problem struct{ RequestID string }
+	if err := json.NewDecoder(resp.Body).Decode(&problem); err != nil || problem.RequestID == "" || problem.RequestID != resp.Header.Get("X-Request-Id") {
+		t.Errorf("a refused handshake: request %q, %v, in the header %q", problem.RequestID, err, resp.Header.Get("X-Request-Id"))
+	}
+}
