@@ -31,6 +31,7 @@ type commands struct {
 	Config string `help:"configuration file (default: moim.yaml, if it exists)" placeholder:"FILE" type:"path" name:"config"`
 
 	Serve     serveCommand     `cmd:"" default:"withargs" help:"Run a node (the default)."`
+	Check     checkCommand     `cmd:"" help:"Examine the configuration, files, database and Redis, and say what to do."`
 	Migrate   migrateCommand   `cmd:"" help:"Migrate the database schema, or show its migrations."`
 	Token     tokenCommand     `cmd:"" help:"Sign and print a token for a user."`
 	Redis     redisCommand     `cmd:"" help:"Check the Redis roles, or move one to another server."`
@@ -170,9 +171,6 @@ type redisCommand struct {
 }
 
 type redisCheck struct{}
-
-// checkTimeout bounds redis check.
-const checkTimeout = 15 * time.Second
 
 // Run prints a line for each role.
 func (redisCheck) Run(l *loader) error {

@@ -87,6 +87,21 @@ func (v *Verifier) Start(context.Context) error {
 	return nil
 }
 
+// Check reads the key file and fetches the keys once, and returns what fails.
+func (v *Verifier) Check(ctx context.Context) error {
+	if v.cfg.PublicKey != "" && !isPEM(v.cfg.PublicKey) {
+		if _, err := readPEM(v.cfg.PublicKey); err != nil {
+			return err
+		}
+	}
+	if v.jwks != nil {
+		if _, err := v.jwks.fetch(ctx); err != nil {
+			return fmt.Errorf("auth.jwks.url: %w", err)
+		}
+	}
+	return nil
+}
+
 // Stop ends fetching and waits for that until ctx ends.
 func (v *Verifier) Stop(ctx context.Context) error {
 	if v.jwks == nil {

@@ -30,6 +30,7 @@ type Report struct {
 	Version   string
 	Eviction  string // maxmemory-policy; empty if maxmemory is not set
 	RoundTrip time.Duration
+	ClockAhead time.Duration // of the server's clock; give or take half a round trip
 	Keys      int64 // under the prefix
 	KeysMore  bool  // Keys is a lower bound
 
@@ -74,6 +75,9 @@ func (c *Clients) check(ctx context.Context, r *Report) {
 		if took := time.Since(began); i > 0 && (r.RoundTrip == 0 || took < r.RoundTrip) {
 			r.RoundTrip = took
 		}
+	}
+	if now, err := client.Time(ctx).Result(); err == nil {
+		r.ClockAhead = time.Until(now)
 	}
 	// Hosted servers may refuse INFO.
 	if info, err := client.Info(ctx).Result(); err == nil {

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/redisrole"
+)
+
+const (
+	// checkTimeout bounds moim check and moim redis check.
+	checkTimeout = 15 * time.Second
+	// clockTolerance is how far clocks may be apart before check warns.
+	clockTolerance = time.Second
+)
+
+// The grades of a finding.
+const (
+	good = "ok"
+	warn = "warn"
+	fail = "fail"
+)
+
+// finding is one line of moim check.
+type finding struct{ grade, subject, text string }
+
+type checkCommand struct{}
+
+// Run prints what it found and fails if a node could not start or serve.
+func (checkCommand) Run(l *loader) error {
+	cfg, err := l.load()
+	if err != nil {
+		return err
+	}
+	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer release()
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+
+	found := []finding{{good, "configuration", "every key is valid; `moim config` prints the values"}}
+	found = append(found, checkTokens(ctx, cfg))
+	found = append(found, checkDatabase(ctx, cfg)...)
+	found = append(found, checkRedis(ctx, cfg)...)
+	found = append(found, checkNodes(cfg)...)
+	return printFindings(os.Stdout, found)
+}
+
+func printFindings(w io.Writer, found []finding) error {
+	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	failed := 0
+	for _, f := range found {
+		text := strings.Join(strings.FieldsFunc(f.text, func(r rune) bool { return r == '\n' || r == '\t' }), " ")
+		fmt.Fprintf(out, "%s\t%s\t%s\n", f.grade, f.subject, text)
+		if f.grade == fail {
+			failed++
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d checks failed", failed, len(found))
+	}
+	return nil
+}
+
+func checkTokens(ctx context.Context, cfg config.Config) finding {
+	const subject = "tokens"
+	if cfg.Auth.Empty() {
+		if err := database.Writable(cfg.Data.Dir); err != nil {
+			return finding{fail, subject, fmt.Sprintf("the development secret cannot be kept: %v. Set auth.secret, or a data.dir that this user may write to", err)}
+		}
+		return finding{warn, subject, "a development secret in " + cfg.Data.Dir + " signs them. Set auth.secret, auth.jwks.url or auth.public.key in production"}
+	}
+	verifier, err := auth.New(cfg.Auth, slog.New(slog.DiscardHandler))
+	if err == nil {
+		err = verifier.Check(ctx)
+	}
+	switch warning := cfg.Auth.Warning(); {
+	case err != nil:
+		return finding{fail, subject, err.Error()}
+	case warning != "":
+		return finding{warn, subject, warning}
+	}
+	return finding{good, subject, "the keys can be read"}
+}
+
+func checkDatabase(ctx context.Context, cfg config.Config) []finding {
+	const subject = "database"
+	report, err := database.Check(ctx, cfg.Database, cfg.Data.Dir)
+	if err != nil {
+		return []finding{{fail, subject, fmt.Sprintf("%s: %v", report.Where, err)}}
+	}
+	found := []finding{{good, subject, report.String()}}
+	return append(found, checkClock(subject, report.ClockAhead)...)
+}
+
+func checkRedis(ctx context.Context, cfg config.Config) []finding {
+	redisrole.LogTo(slog.New(slog.DiscardHandler))
+	clients, err := redisrole.New(cfg.Redis, "check", nil)
+	if err != nil {
+		return []finding{{fail, "redis", err.Error()}}
+	}
+	defer func() { _ = clients.Close() }()
+	var found []finding
+	for _, r := range clients.Check(ctx) {
+		found = append(found, roleFindings(r)...)
+	}
+	return found
+}
+
+func roleFindings(r redisrole.Report) []finding {
+	subject := "redis." + string(r.Role)
+	switch {
+	case r.Source == redisrole.None:
+		return []finding{{good, subject, "in this process"}}
+	case r.Err != nil:
+		return []finding{{fail, subject, fmt.Sprintf("%s: %v. Nodes start without it and say in /readyz what is missing", r.Where, r.Err)}}
+	}
+	found := []finding{{good, subject, fmt.Sprintf("%s, %s, Redis %s, round trip %s", r.Where, r.Source, r.Version, r.RoundTrip.Round(time.Microsecond))}}
+	for _, advice := range r.Advice() {
+		found = append(found, finding{warn, subject, advice})
+	}
+	return append(found, checkClock(subject, r.ClockAhead)...)
+}
+
+// checkClock warns if a server's clock differs from this machine's.
+func checkClock(subject string, ahead time.Duration) []finding {
+	if ahead.Abs() <= clockTolerance {
+		return nil
+	}
+	direction := "ahead of"
+	if ahead < 0 {
+		direction = "behind"
+	}
+	return []finding{{warn, subject, fmt.Sprintf("its clock is %s %s this machine's: reminders, ends and tokens depend on clocks. Run NTP on both",
+		ahead.Abs().Round(time.Millisecond), direction)}}
+}
+
+// checkNodes examines what several nodes need and one does not.
+func checkNodes(cfg config.Config) []finding {
+	if !cfg.SocketsUseRedis() {
+		return nil
+	}
+	var found []finding
+	if !strings.HasPrefix(cfg.Database.URL, "postgres") {
+		found = append(found, finding{warn, "nodes", "SQLite serves one node. For more, set database.url to a postgres:// URL"})
+	}
+	if cfg.Node.URL == "" {
+		found = append(found, finding{warn, "nodes", "node.url is empty: clients that poll need sticky load balancing. Set the URL under which other nodes reach this one"})
+	} else if u, err := url.Parse(cfg.Node.URL); err == nil && u.Hostname() == "localhost" {
+		found = append(found, finding{warn, "nodes", "node.url names localhost, which is another machine for other nodes"})
+	}
+	return found
+}
