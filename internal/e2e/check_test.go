@@ -124,7 +124,9 @@ func TestCheckFindsWhatIsBroken(t *testing.T) {
 // TestCheckWarnsOfForeignTokens: a key set that serves many applications is named.
 func TestCheckWarnsOfForeignTokens(t *testing.T) {
 	t.Parallel()
-	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`)) }))
+	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`))
+	}))
 	defer keys.Close()
 	n := newNode(t, "MOIM_AUTH_JWKS_URL="+keys.URL)
 	if out, err := n.check(); err != nil || !strings.Contains(out, "auth.audience") {

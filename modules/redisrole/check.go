@@ -26,13 +26,13 @@ type Report struct {
 	TLS    bool
 
 	// The server's answers. They are zero if the role does not use Redis.
-	Topology  string // standalone, replica, cluster or sentinel; empty if the server refuses INFO
-	Version   string
-	Eviction  string // maxmemory-policy; empty if maxmemory is not set
-	RoundTrip time.Duration
+	Topology   string // standalone, replica, cluster or sentinel; empty if the server refuses INFO
+	Version    string
+	Eviction   string // maxmemory-policy; empty if maxmemory is not set
+	RoundTrip  time.Duration
 	ClockAhead time.Duration // of the server's clock; give or take half a round trip
-	Keys      int64 // under the prefix
-	KeysMore  bool  // Keys is a lower bound
+	Keys       int64         // under the prefix
+	KeysMore   bool          // Keys is a lower bound
 
 	// Deployments counts the live nodes under the prefix by the identity of their
 	// database. More than one entry is a mistake: see [ForeignError].
