@@ -64,7 +64,7 @@ func (b *inbox) pushed(name string, data json.RawMessage) {
 			return
 		}
 		b.streamLocked(closed.GroupID).end(closed.Reason)
-	case "group:signal", "group:presence", "token:expiring", "socket:reconnect":
+	case "group:signal", "group:presence", "group:read", "token:expiring", "socket:reconnect":
 		b.others = append(b.others, push{name, slices.Clone(data)})
 	default:
 		b.wrong = append(b.wrong, fmt.Sprintf("received the unknown event %q", name))
@@ -99,7 +99,7 @@ func (b *inbox) disconnects() []string {
 	return slices.Clone(b.ends)
 }
 
-// pushes returns the signals or presence changes received, in order.
+// pushes returns the signals, presence changes or read marks received, in order.
 func (b *inbox) pushes(name string) []json.RawMessage {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 // defaults.
 type Config struct {
 	PresenceGrace  time.Duration `key:"presence.grace" help:"how long a member without a socket stays reconnecting before going offline"`
-	PresenceWindow time.Duration `key:"presence.window" help:"how long presence changes are collected before they are sent"`
+	PresenceWindow time.Duration `key:"presence.window" help:"how long presence changes and read marks are collected before they are sent"`
 	RetentionCount int           `key:"retention.count" help:"minimum number of events to keep for each group, within retention.bytes"`
 	RetentionAge   time.Duration `key:"retention.age" help:"minimum time to keep each event, within retention.bytes"`
 	RetentionBytes limit.Size    `key:"retention.bytes" help:"bytes of events that a group's log may have, such as 64MiB: the oldest are removed, whatever their number and age; 0: no bound"`

@@ -58,8 +58,9 @@ type Group struct {
 	Visibility   Visibility      `json:"visibility"`
 	JoinPolicy   JoinPolicy      `json:"joinPolicy"`
 	Posting      Posting         `json:"posting"`
-	Capacity     *int            `json:"capacity"`   // seats, the owner's included; null: no limit of its own
-	Attributes   json.RawMessage `json:"attributes"` // an object
+	ReadReceipts bool            `json:"readReceipts"` // members see how far the others have read
+	Capacity     *int            `json:"capacity"`     // seats, the owner's included; null: no limit of its own
+	Attributes   json.RawMessage `json:"attributes"`   // an object
 	MemberCount  int             `json:"memberCount"`
 	OwnerID      string          `json:"ownerId"`
 	Version      int64           `json:"version"`  // of the last event

@@ -35,6 +35,7 @@ type serviceParams struct {
 	Senders    Senders
 	Audience   Audience `optional:"true"`
 	Presence   PresenceKeeper
+	Marks      MarkTeller     `optional:"true"`
 	Limits     *limit.Limits  `optional:"true"`
 	Own        *adapter.Owner `name:"moim.group"`
 }
@@ -49,5 +50,6 @@ func provideService(p serviceParams) *Service {
 		Limits:     p.Limits,
 		Signaler:   p.Own,
 		Presence:   p.Presence,
+		Marks:      p.Marks,
 	})
 }

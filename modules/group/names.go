@@ -12,6 +12,7 @@ const (
 	EventClosed   = "group:closed"   // data: {groupId, reason}
 	EventSignal   = "group:signal"   // data: {groupId, from, type, data}; it is not stored
 	EventPresence = "group:presence" // data: {groupId, items}
+	EventRead     = "group:read"     // data: {groupId, items}
 	EventExpiring = "token:expiring" // data: {expiresAt}; to a socket whose token expires soon
 )
 
@@ -44,5 +45,6 @@ func Reserve(hub *adapter.Hub) (*adapter.Owner, error) {
 	}
 	own.Intercept(EventSignal, own.EmitLocalQueued)
 	own.Intercept(EventPresence, own.EmitLocalQueued)
+	own.Intercept(EventRead, own.EmitLocalQueued)
 	return own, nil
 }

@@ -14,6 +14,7 @@ func update(g Group, req dto.UpdateRequest, patch dto.Patch) (Group, map[string]
 	replace(changes, "visibility", &g.Visibility, (*Visibility)(req.Visibility))
 	replace(changes, "joinPolicy", &g.JoinPolicy, (*JoinPolicy)(req.JoinPolicy))
 	replace(changes, "posting", &g.Posting, (*Posting)(req.Posting))
+	replace(changes, "readReceipts", &g.ReadReceipts, req.ReadReceipts)
 	switch {
 	case req.RemoveCapacity && g.Capacity != nil:
 		g.Capacity = nil

@@ -119,8 +119,15 @@ type PresenceKeeper interface {
 	SetState(ctx context.Context, groupID, userID string, state json.RawMessage) error
 }
 
-// Deps is what a [Service] works with. Senders, Audience, Presence, Limits and Now may be
-// nil.
+// MarkTeller tells a group's subscribers how far members have read. [presence.Marks]
+// fulfils it.
+type MarkTeller interface {
+	// Tell does not wait until they are told.
+	Tell(groupID, userID string, version int64)
+}
+
+// Deps is what a [Service] works with. Senders, Audience, Presence, Marks, Limits and Now
+// may be nil.
 type Deps struct {
 	Repository Repository
 	Log        Log
@@ -129,6 +136,7 @@ type Deps struct {
 	Senders    Senders
 	Audience   Audience
 	Presence   PresenceKeeper
+	Marks      MarkTeller
 	Limits     *limit.Limits
 	Now        func() time.Time
 }
@@ -150,6 +158,7 @@ type Service struct {
 	senders   Senders
 	audience  Audience
 	presence  PresenceKeeper
+	marks     MarkTeller
 	limits    *limit.Limits
 	now       func() time.Time
 }
@@ -165,6 +174,7 @@ func NewService(cfg Config, deps Deps) *Service {
 		senders:   deps.Senders,
 		audience:  deps.Audience,
 		presence:  deps.Presence,
+		marks:     deps.Marks,
 		limits:    deps.Limits,
 		now:       deps.Now,
 	}
@@ -202,20 +212,21 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.Crea
 	}
 	now := owner.JoinedAt
 	g := Group{
-		ID:          id.String(),
-		Name:        req.Name,
-		Description: req.Description,
-		Visibility:  Visibility(req.Visibility),
-		JoinPolicy:  JoinPolicy(req.JoinPolicy),
-		Posting:     Posting(req.Posting),
-		Capacity:    req.Capacity,
-		Attributes:  req.Attributes,
-		MemberCount: 1,
-		OwnerID:     owner.UserID,
-		Version:     1,
-		Revision:    1,
-		CreatedAt:   now,
-		UpdatedAt:   now,
+		ID:           id.String(),
+		Name:         req.Name,
+		Description:  req.Description,
+		Visibility:   Visibility(req.Visibility),
+		JoinPolicy:   JoinPolicy(req.JoinPolicy),
+		Posting:      Posting(req.Posting),
+		ReadReceipts: req.ReadReceipts,
+		Capacity:     req.Capacity,
+		Attributes:   req.Attributes,
+		MemberCount:  1,
+		OwnerID:      owner.UserID,
+		Version:      1,
+		Revision:     1,
+		CreatedAt:    now,
+		UpdatedAt:    now,
 
 		EndsAt:       req.EndsAt,
 		RemindBefore: req.RemindBefore,

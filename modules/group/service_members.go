@@ -14,8 +14,8 @@ import (
 // MemberList is the part of a [Repository] that lists members.
 type MemberList interface {
 	// Members lists members in order of user id, after the given one, with the
-	// group's version at that moment.
-	Members(ctx context.Context, groupID, after string, limit int) ([]Member, int64, error)
+	// group's version at that moment. It leaves out their status.
+	Members(ctx context.Context, groupID, after string, limit int) ([]ListedMember, int64, error)
 }
 
 // MemberTx is the part of a [Tx] that changes the members. A change of a membership
@@ -168,7 +168,8 @@ func unseat(ctx context.Context, tx Tx, caller auth.Identity, userID string, typ
 // offline, and empty while that is not known.
 type ListedMember struct {
 	Member
-	Status string `json:"status,omitempty" doc:"online, reconnecting or offline; absent while presence is unavailable"`
+	ReadVersion *int64 `json:"readVersion,omitempty" doc:"version of the last event that the member has read; absent unless the group has readReceipts"`
+	Status      string `json:"status,omitempty" doc:"online, reconnecting or offline; absent while presence is unavailable"`
 }
 
 // Members lists at most limit members by user id, after the given one, with
@@ -182,18 +183,19 @@ func (s *Service) Members(ctx context.Context, caller auth.Identity, groupID, af
 		return nil, 0, Hide(err)
 	}
 	statuses, known := s.statuses(ctx, groupID)
-	now, listed := s.instant(), make([]ListedMember, len(members))
-	for i, m := range members {
-		listed[i].Member = m.current(now)
+	now := s.instant()
+	for i := range members {
+		m := &members[i]
+		m.Member = m.current(now)
 		if !known {
 			continue
 		}
-		listed[i].Status = StatusOffline
+		m.Status = StatusOffline
 		if status, there := statuses[m.UserID]; there {
-			listed[i].Status = status
+			m.Status = status
 		}
 	}
-	return listed, version, nil
+	return members, version, nil
 }
 
 // Member returns one member; fault.ErrNotFound when userID is none.

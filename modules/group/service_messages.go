@@ -29,6 +29,9 @@ type EventTx interface {
 	// SetData replaces the data of an event for later readers of the log. It fails
 	// when the log does not hold the event.
 	SetData(ctx context.Context, version int64, data json.RawMessage) error
+	// Uncount takes a message of the log, which is deleted, out of the number of unread
+	// messages of those who have not read up to it.
+	Uncount(ctx context.Context, version int64) error
 }
 
 // Message is a message as it is now.
@@ -137,6 +140,9 @@ func (s *Service) DeleteMessage(ctx context.Context, caller auth.Identity, group
 		}
 		deletion, err = tx.Append(ctx, MessageDeleted, caller.UserID, deleted{Version: version})
 		if err != nil {
+			return err
+		}
+		if err := tx.Uncount(ctx, version); err != nil {
 			return err
 		}
 		return m.replace(ctx, tx, version, deletion.Version, posted{Type: m.Type, DeletedAt: &deletion.At})

@@ -154,7 +154,7 @@ func TestWhoEditsAndDeletesMessages(t *testing.T) {
 	}
 }
 
-// A deleted message still counts as unread, until the mark has passed it.
+// A deleted message does not count as unread.
 func TestUnreadAndDeletedMessages(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})
@@ -175,7 +175,7 @@ func TestUnreadAndDeletedMessages(t *testing.T) {
 			t.Errorf("%+v, %v; want %d unread", mine, err, want)
 		}
 	}
-	unread(2)
+	unread(1)
 	for _, c := range []struct{ read, left int64 }{{one, 1}, {b.Read(t, g.ID).Version, 0}} {
 		if err := b.MarkRead(ctx, user("other"), g.ID, dto.ReadRequest{Version: &c.read}); err != nil {
 			t.Fatal(err)

@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
@@ -12,14 +13,16 @@ import (
 // ReadMarks is the part of a [Repository] that keeps how far members have read.
 type ReadMarks interface {
 	// MarkRead moves a member's read mark forward to a version that the group
-	// has. It does nothing when the mark is further on, or userID is no member.
-	// The mark of a new member is the group's version before they joined.
-	MarkRead(ctx context.Context, groupID, userID string, version int64) error
+	// has, and reports whether it moved. It does nothing when the mark is further on,
+	// or userID is no member. The mark of a new member is the group's version before
+	// they joined.
+	MarkRead(ctx context.Context, groupID, userID string, version int64) (moved bool, err error)
 }
 
 // MarkRead moves the caller's read mark forward. Messages up to the mark no
 // longer count as unread in [Service.ListMine]. A mark that is further on stays,
-// so that devices may report in any order. MarkRead makes no event. It returns
+// so that devices may report in any order. MarkRead makes no event. If the group has
+// read receipts, its subscribers are told of a mark that moved. It returns
 // validation_failed for a version that the group does not have yet, and
 // ErrNotMember to a back end that is no member. A back end may name a member on whose
 // behalf it calls.
@@ -47,6 +50,24 @@ func (s *Service) MarkRead(ctx context.Context, caller auth.Identity, groupID st
 		case *req.Version > g.Version:
 			return fault.Validation(fault.Field{Field: "version", Message: fmt.Sprintf("must not be above the group's, which is %d", g.Version)})
 		}
-		return s.repo.MarkRead(ctx, groupID, member, *req.Version)
+		return s.markRead(ctx, caller, g, member, *req.Version)
 	})
 }
+
+// markRead moves a member's mark, and shows that to the others if they see marks.
+func (s *Service) markRead(ctx context.Context, caller auth.Identity, g Group, userID string, version int64) error {
+	tells := g.ReadReceipts && s.marks != nil
+	if tells {
+		if err := s.chargeDeliveries(caller, g.ID, markSize, math.MaxInt); err != nil {
+			return err
+		}
+	}
+	moved, err := s.repo.MarkRead(ctx, g.ID, userID, version)
+	if err == nil && moved && tells {
+		s.marks.Tell(g.ID, userID, version)
+	}
+	return err
+}
+
+// markSize is what a mark that others are told of counts in place of its bytes.
+const markSize = 64

@@ -3,6 +3,7 @@ package group_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/moim-live/moim/modules/auth"
@@ -76,4 +77,66 @@ func TestReadMarks(t *testing.T) {
 	if events := b.Take(); events != nil {
 		t.Errorf("a mark told of %v", events)
 	}
+}
+
+// told keeps the marks that subscribers are told of.
+type told []string
+
+func (l *told) Tell(_, userID string, version int64) {
+	*l = append(*l, fmt.Sprint(userID, " ", version))
+}
+
+func (l *told) take() string {
+	text := strings.Join(*l, ", ")
+	*l = nil
+	return text
+}
+
+// Subscribers are told of marks that move, if the group shows them.
+func TestReadReceipts(t *testing.T) {
+	t.Parallel()
+	b, marks := servicetest.New(t, group.Config{}), &told{}
+	b.Service = group.NewService(group.Config{}, group.Deps{Repository: b.Store, Log: b.Store, Announcer: b, Signaler: b, Marks: marks})
+	ctx := t.Context()
+	g := b.NewGroup(t, `{"name":"g"}`)
+	read := func(who auth.Identity, body string) {
+		t.Helper()
+		if err := b.MarkRead(ctx, who, g.ID, servicetest.Decode[dto.ReadRequest](t, body)); err != nil {
+			t.Error(err)
+		}
+	}
+	needTold := func(what, want string) {
+		t.Helper()
+		if got := marks.take(); got != want {
+			t.Errorf("%s: told of %q, want %q", what, got, want)
+		}
+	}
+	show := func(shown bool) {
+		t.Helper()
+		updated, err := b.Update(ctx, user("admin"), g.ID, nil, servicetest.Decode[dto.UpdateRequest](t, fmt.Sprintf(`{"readReceipts":%t}`, shown)))
+		if err != nil || updated.ReadReceipts != shown {
+			t.Fatalf("%t, %v; want %t", updated.ReadReceipts, err, shown)
+		}
+	}
+	read(user("member"), `{"version":4}`)
+	needTold("a group that does not show marks", "")
+	show(true)
+	read(user("member"), `{"version":5}`)
+	read(user("member"), `{"version":3}`)
+	read(backend, `{"version":6,"userId":"other"}`)
+	needTold("two that moved", "member 5, other 6")
+	members, _, err := b.Members(ctx, user("member"), g.ID, "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed []string
+	for _, m := range members {
+		listed = append(listed, fmt.Sprint(m.UserID, " ", *m.ReadVersion))
+	}
+	if got := strings.Join(listed, ", "); got != "admin 1, alice 0, member 5, other 6" {
+		t.Errorf("listed: %s", got)
+	}
+	show(false)
+	read(user("member"), `{"version":6}`)
+	needTold("a group that no longer shows marks", "")
 }

@@ -136,7 +136,7 @@ func TestHTTP(t *testing.T) {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	if diff := cmp.Diff(strings.Fields("attributes capacity createdAt description id joinPolicy memberCount name ownerId posting revision updatedAt version visibility"), keys); diff != "" {
+	if diff := cmp.Diff(strings.Fields("attributes capacity createdAt description id joinPolicy memberCount name ownerId posting readReceipts revision updatedAt version visibility"), keys); diff != "" {
 		t.Error(diff)
 	}
 
@@ -302,8 +302,9 @@ func TestHTTPProblems(t *testing.T) {
 		}
 	}
 	// Not even the answers differ between what is hidden and what is not there.
-	there := d.do(t, user("outsider"), "GET", path, "")
-	nowhere := d.do(t, user("outsider"), "GET", "/groups/0190f5fe-7c00-7a00-8abc-012345678901", "")
+	const id = "X-Request-Id: same"
+	there := d.do(t, user("outsider"), "GET", path, "", id)
+	nowhere := d.do(t, user("outsider"), "GET", "/groups/0190f5fe-7c00-7a00-8abc-012345678901", "", id)
 	if there.body != nowhere.body || there.status != 404 {
 		t.Errorf("%s and %s", there.body, nowhere.body)
 	}
@@ -389,7 +390,7 @@ func TestHTTPDocument(t *testing.T) {
 		t.Errorf("owner: %s %s", done, owner["202"])
 	}
 	request := doc.Components.Schemas["CreateRequest"]
-	if len(request.Properties) != 11 || !slices.Equal(request.Required, []string{"name"}) {
+	if len(request.Properties) != 12 || !slices.Equal(request.Required, []string{"name"}) {
 		t.Errorf("CreateRequest: %+v", request)
 	}
 	if doc.Components.Schemas["Problem"].Properties["code"] == nil {

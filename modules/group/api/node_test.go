@@ -14,6 +14,7 @@ import (
 	"github.com/moim-live/moim/modules/group/api"
 	"github.com/moim-live/moim/modules/group/feed"
 	"github.com/moim-live/moim/modules/group/grouptest"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -35,13 +36,13 @@ func (w watcher) Unsubscribed(_, userID, reason string) { w <- "-" + userID + " 
 
 func (w watcher) Ended(_, userID, reason string) { w <- "!" + userID + " " + reason }
 
-func newNode(t *testing.T, st grouptest.Store, mesh *adapter.Mesh, presence ...group.PresenceKeeper) *node {
+func newNode(t *testing.T, st grouptest.Store, mesh *adapter.Mesh, keeper ...group.PresenceKeeper) *node {
 	t.Helper()
-	return newNodeOn(t, st, mesh.Adapter(), nil, presence...)
+	return newNodeOn(t, st, mesh.Adapter(), nil, keeper...)
 }
 
 // newNodeOn is newNode on any adapter, with handlers of a program's own.
-func newNodeOn(t *testing.T, st grouptest.Store, a adapter.Adapter, program []socket.Handler, presence ...group.PresenceKeeper) *node {
+func newNodeOn(t *testing.T, st grouptest.Store, a adapter.Adapter, program []socket.Handler, keeper ...group.PresenceKeeper) *node {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	hub := adapter.NewHub(a)
@@ -54,9 +55,10 @@ func newNodeOn(t *testing.T, st grouptest.Store, a adapter.Adapter, program []so
 	feed := feed.New(st, own, watched, log)
 	own.Intercept("group:event", feed.Receive)
 	hub.OnLost(feed.Lost)
-	deps := group.Deps{Repository: st, Log: st, Announcer: feed, Signaler: own}
-	if len(presence) > 0 {
-		deps.Presence = presence[0]
+	marks := presence.NewMarks(group.Config{PresenceWindow: 50 * time.Millisecond}, own, log)
+	deps := group.Deps{Repository: st, Log: st, Announcer: feed, Signaler: own, Marks: marks}
+	if len(keeper) > 0 {
+		deps.Presence = keeper[0]
 	}
 	service := group.NewService(group.Config{}, deps)
 	// The token is the user's name: tokens are package auth's matter.
@@ -74,7 +76,7 @@ func newNodeOn(t *testing.T, st grouptest.Store, a adapter.Adapter, program []so
 	for _, part := range []interface {
 		Start(context.Context) error
 		Stop(context.Context) error
-	}{hub, feed, endpoint} {
+	}{hub, feed, marks, endpoint} {
 		if err := part.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -15,13 +15,14 @@ var (
 
 // CreateRequest asks for a new group.
 type CreateRequest struct {
-	Name        string          `json:"name" doc:"1 to 200 characters"`
-	Description string          `json:"description,omitempty" doc:"at most 4000 characters"`
-	Visibility  string          `json:"visibility,omitempty" enum:"private,public" doc:"default: private"`
-	JoinPolicy  string          `json:"joinPolicy,omitempty" enum:"open,request,invite" doc:"default: invite"`
-	Posting     string          `json:"posting,omitempty" enum:"members,admins" doc:"who may post messages and send signals; default: members"`
-	Capacity    *int            `json:"capacity,omitempty" doc:"maximum number of members, including the owner; null: only the server's limit applies"`
-	Attributes  json.RawMessage `json:"attributes,omitempty" doc:"JSON object of at most 16 KiB"`
+	Name         string          `json:"name" doc:"1 to 200 characters"`
+	Description  string          `json:"description,omitempty" doc:"at most 4000 characters"`
+	Visibility   string          `json:"visibility,omitempty" enum:"private,public" doc:"default: private"`
+	JoinPolicy   string          `json:"joinPolicy,omitempty" enum:"open,request,invite" doc:"default: invite"`
+	Posting      string          `json:"posting,omitempty" enum:"members,admins" doc:"who may post messages and send signals; default: members"`
+	ReadReceipts bool            `json:"readReceipts,omitempty" doc:"members see how far the others have read; default: false"`
+	Capacity     *int            `json:"capacity,omitempty" doc:"maximum number of members, including the owner; null: only the server's limit applies"`
+	Attributes   json.RawMessage `json:"attributes,omitempty" doc:"JSON object of at most 16 KiB"`
 
 	OwnerID   string `json:"ownerId,omitempty" doc:"user id of the owner; for back ends only; default: the caller"`
 	OwnerName string `json:"ownerName,omitempty" doc:"name of that owner, 1 to 256 bytes; needs ownerId"`
@@ -42,6 +43,7 @@ func (r *CreateRequest) read(o *object) {
 	o.take("visibility", &r.Visibility, "a string")
 	o.take("joinPolicy", &r.JoinPolicy, "a string")
 	o.take("posting", &r.Posting, "a string")
+	o.take("readReceipts", &r.ReadReceipts, "true or false")
 	o.take("capacity", &r.Capacity, "a whole number or null")
 	r.Attributes, _ = o.raw("attributes")
 	o.take("ownerId", &r.OwnerID, "a string")
@@ -94,13 +96,14 @@ func (r CreateRequest) Validate(maxMembers int, now time.Time) (CreateRequest, e
 
 // UpdateRequest is a JSON merge patch (RFC 7396) of a group: nil fields stay.
 type UpdateRequest struct {
-	Name        *string         `json:"name,omitempty" doc:"1 to 200 characters"`
-	Description *string         `json:"description,omitempty" doc:"at most 4000 characters; null clears it"`
-	Visibility  *string         `json:"visibility,omitempty" enum:"private,public"`
-	JoinPolicy  *string         `json:"joinPolicy,omitempty" enum:"open,request,invite"`
-	Posting     *string         `json:"posting,omitempty" enum:"members,admins" doc:"who may post messages and send signals"`
-	Capacity    *int            `json:"capacity,omitempty" doc:"maximum number of members, not below the current number; null: only the server's limit applies"`
-	Attributes  json.RawMessage `json:"attributes,omitempty" doc:"merge patch of the attributes; null removes all of them"`
+	Name         *string         `json:"name,omitempty" doc:"1 to 200 characters"`
+	Description  *string         `json:"description,omitempty" doc:"at most 4000 characters; null clears it"`
+	Visibility   *string         `json:"visibility,omitempty" enum:"private,public"`
+	JoinPolicy   *string         `json:"joinPolicy,omitempty" enum:"open,request,invite"`
+	Posting      *string         `json:"posting,omitempty" enum:"members,admins" doc:"who may post messages and send signals"`
+	ReadReceipts *bool           `json:"readReceipts,omitempty" doc:"members see how far the others have read"`
+	Capacity     *int            `json:"capacity,omitempty" doc:"maximum number of members, not below the current number; null: only the server's limit applies"`
+	Attributes   json.RawMessage `json:"attributes,omitempty" doc:"merge patch of the attributes; null removes all of them"`
 
 	EndsAt       *time.Time `json:"endsAt,omitempty" doc:"time at which the group ends; null: the group does not end"`
 	RemindBefore *[]int     `json:"remindBefore,omitempty" doc:"when to send reminders, in seconds before endsAt; at most 10; null: none"`
@@ -116,7 +119,7 @@ type UpdateRequest struct {
 func (r *UpdateRequest) UnmarshalJSON(data []byte) error { return fill(data, r) }
 
 func (r *UpdateRequest) read(o *object) {
-	for _, name := range []string{"name", "visibility", "joinPolicy", "posting"} {
+	for _, name := range []string{"name", "visibility", "joinPolicy", "posting", "readReceipts"} {
 		if o.isNull(name) {
 			o.refuse(name, "cannot be removed")
 		}
@@ -133,6 +136,7 @@ func (r *UpdateRequest) read(o *object) {
 	o.take("visibility", &r.Visibility, "a string")
 	o.take("joinPolicy", &r.JoinPolicy, "a string")
 	o.take("posting", &r.Posting, "a string")
+	o.take("readReceipts", &r.ReadReceipts, "true or false")
 	o.take("capacity", &r.Capacity, "a whole number or null")
 	r.Attributes, _ = o.raw("attributes")
 	o.take("endsAt", &r.EndsAt, "a time like 2026-01-02T15:04:05Z, or null")

@@ -75,6 +75,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"WhatIsOverExpires":    testExpire,
 		"WhatIsOverMakesRoom":  testRemoveOver,
 		"ReadMarks":            testMarks,
+		"ReadVersions":         testReadVersions,
+		"Unread":               testUnread,
 		"ReceiptsOnce":         testReceipts,
 		"TwinsCommitOnce":      testTwins,
 		"TimersArePostponed":   testTimers,

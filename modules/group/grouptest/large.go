@@ -86,10 +86,10 @@ func testLargeItems(t *testing.T, s Store) {
 		}, func(m group.Membership) string { return m.ID })
 	})
 	t.Run("members", func(t *testing.T) {
-		inPages(t, members, func(after string) ([]group.Member, error) {
+		inPages(t, members, func(after string) ([]group.ListedMember, error) {
 			items, _, err := s.Members(ctx, groups[len(groups)-1], after, 201)
 			return items, err
-		}, func(m group.Member) string { return m.UserID })
+		}, func(m group.ListedMember) string { return m.UserID })
 	})
 	t.Run("messages", func(t *testing.T) {
 		var posted []string

@@ -44,20 +44,20 @@ func testMemberListing(t *testing.T, s Store) {
 	}
 	change(t, s, other.ID, join(ctx, "elsewhere"))
 	for _, limit := range []int{1, 5, 12, 100} {
-		got := walk(t, limit, func(after string) ([]group.Member, error) {
+		got := walk(t, limit, func(after string) ([]group.ListedMember, error) {
 			members, version, err := s.Members(ctx, g.ID, after, limit)
 			if version != 12 {
 				t.Errorf("version %d, want 12", version)
 			}
 			return members, err
-		}, func(m group.Member) string { return m.UserID })
+		}, func(m group.ListedMember) string { return m.UserID })
 		same(t, "members", got, want)
 	}
 	members, _, err := s.Members(ctx, g.ID, "aa", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, "alice", members, []group.Member{owner()})
+	same(t, "alice", members, []group.ListedMember{{Member: owner()}})
 }
 
 func testPublicListing(t *testing.T, s Store) {

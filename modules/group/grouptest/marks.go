@@ -23,7 +23,7 @@ func testMarks(t *testing.T, s Store) {
 	}
 	mark := func(userID string, version int64) {
 		t.Helper()
-		if err := s.MarkRead(ctx, g.ID, userID, version); err != nil {
+		if _, err := s.MarkRead(ctx, g.ID, userID, version); err != nil {
 			t.Errorf("mark %d: %v", version, err)
 		}
 	}

@@ -80,7 +80,7 @@ func everywhere(t *testing.T, s Store, groupID string, want group.Member) {
 	_, one := get(t, s, groupID, id)
 	same(t, "with the group", one, &want)
 	members, _, err := s.Members(ctx, groupID, "alice", 10)
-	same(t, "in the list", members, []group.Member{want})
+	same(t, "in the list", members, []group.ListedMember{{Member: want}})
 	same(t, "with the log", read(t, s, groupID, 0, 0, id).Members[id], want)
 	same(t, "with the log, of many", read(t, s, groupID, 0, 0, id, "alice").Members[id], want)
 	for _, users := range [][]string{{id}, {id, "alice"}} {

@@ -134,11 +134,20 @@ func (p *Tracker) postpone(news presenceNews) {
 			p.wakeLocked()
 			continue
 		}
-		if windows := len(p.groups[groupID]) / membersAWindow; windows > 1 {
-			// Half a window shorter, so that it has passed when the last window ends.
-			p.resting[groupID] = now.Add(p.window*time.Duration(min(windows, maxWindows)) - p.window/2)
+		if rest := restOf(p.window, len(p.groups[groupID])); rest > 0 {
+			p.resting[groupID] = now.Add(rest)
 		}
 	}
+}
+
+// restOf returns how long a group with members on this node is not told after a push.
+func restOf(window time.Duration, members int) time.Duration {
+	windows := members / membersAWindow
+	if windows <= 1 {
+		return 0
+	}
+	// Half a window shorter, so that it has passed when the last window ends.
+	return window*time.Duration(min(windows, maxWindows)) - window/2
 }
 
 // take returns the changes for the store and those for subscribers.

@@ -12,9 +12,11 @@ import (
 
 // Module wants a group.Config, a [Store], what group.Module provides, a
 // *slog.Logger and, optionally, a group.Translator. It provides [*Tracker],
-// which it starts and stops, also as a group.PresenceKeeper.
+// also as a group.PresenceKeeper, and [*Marks] as a group.MarkTeller. It starts and stops
+// both.
 var Module = fx.Module("group/presence", fx.Provide(
 	fx.Annotate(provide, fx.As(fx.Self()), fx.As(new(group.PresenceKeeper))),
+	fx.Annotate(provideMarks, fx.As(new(group.MarkTeller))),
 ))
 
 type params struct {
@@ -33,4 +35,19 @@ func provide(p params) *Tracker {
 	t.Translate(p.Program)
 	p.Lifecycle.Append(fx.Hook{OnStart: t.Start, OnStop: tasks.Within(group.StopTimeout, t.Stop)})
 	return t
+}
+
+type marksParams struct {
+	fx.In
+
+	Lifecycle fx.Lifecycle
+	Config    group.Config
+	Own       *adapter.Owner `name:"moim.group"`
+	Logger    *slog.Logger
+}
+
+func provideMarks(p marksParams) *Marks {
+	m := NewMarks(p.Config, p.Own, p.Logger)
+	p.Lifecycle.Append(fx.Hook{OnStart: m.Start, OnStop: tasks.Within(group.StopTimeout, m.Stop)})
+	return m
 }

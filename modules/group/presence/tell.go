@@ -12,11 +12,11 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// encode returns the data of group:presence.
-func encode(groupID string, items []group.PresenceChange) (json.RawMessage, error) {
+// encode returns the data of group:presence and group:read.
+func encode[T any](groupID string, items []T) (json.RawMessage, error) {
 	return rawjson.Marshal(struct {
-		GroupID string                 `json:"groupId"`
-		Items   []group.PresenceChange `json:"items"`
+		GroupID string `json:"groupId"`
+		Items   []T    `json:"items"`
 	}{groupID, items})
 }
 
@@ -30,7 +30,7 @@ func encodeCount(groupID string, online int) (json.RawMessage, error) {
 }
 
 // split returns the items of the first push, and the others.
-func split(items []group.PresenceChange) (first, rest []group.PresenceChange) {
+func split[T any](items []T) (first, rest []T) {
 	size := 0
 	for i, c := range items {
 		data, err := rawjson.Marshal(c)

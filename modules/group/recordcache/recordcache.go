@@ -21,13 +21,14 @@ type Cache interface {
 // Fresh is the part of a group that is never cached: it decides permissions, or
 // changes with every event.
 type Fresh struct {
-	Version     int64
-	Revision    int64
-	MemberCount int
-	Visibility  group.Visibility
-	Posting     group.Posting
-	UpdatedAt   time.Time
-	Member      *group.Member // the user's membership; nil: none
+	Version      int64
+	Revision     int64
+	MemberCount  int
+	Visibility   group.Visibility
+	Posting      group.Posting
+	ReadReceipts bool
+	UpdatedAt    time.Time
+	Member       *group.Member // the user's membership; nil: none
 }
 
 // FreshReader reads the part of a group that is never cached. sqlstore.Store
@@ -87,7 +88,7 @@ func (r *Repository) Group(ctx context.Context, groupID, userID string) (group.G
 		return r.Repository.Group(ctx, groupID, userID)
 	}
 	g.Version, g.MemberCount = fresh.Version, fresh.MemberCount
-	g.Visibility, g.Posting = fresh.Visibility, fresh.Posting
+	g.Visibility, g.Posting, g.ReadReceipts = fresh.Visibility, fresh.Posting, fresh.ReadReceipts
 	return g, fresh.Member, nil
 }
 

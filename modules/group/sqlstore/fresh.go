@@ -10,7 +10,7 @@ import (
 
 var _ recordcache.FreshReader = (*Store)(nil)
 
-const freshQuery = `SELECT g.version, g.revision, g.member_count, g.visibility, g.posting, g.updated_at, ` + memberColumns + `
+const freshQuery = `SELECT g.version, g.revision, g.member_count, g.visibility, g.posting, g.read_receipts, g.updated_at, ` + memberColumns + `
 	FROM groups g LEFT JOIN members m ON m.group_id = g.id AND m.user_id = $2
 	WHERE g.id = $1 AND g.deleted_at IS NULL`
 
@@ -28,7 +28,7 @@ func (s *Store) Fresh(ctx context.Context, groupID, userID string) (st recordcac
 			updated int64
 		)
 		err := q.QueryRowContext(ctx, freshQuery, groupID, userID).
-			Scan(append([]any{&st.Version, &st.Revision, &st.MemberCount, (*string)(&st.Visibility), (*string)(&st.Posting), &updated}, mem.fields()...)...)
+			Scan(append([]any{&st.Version, &st.Revision, &st.MemberCount, (*string)(&st.Visibility), (*string)(&st.Posting), &st.ReadReceipts, &updated}, mem.fields()...)...)
 		if err != nil {
 			return notFound(err)
 		}

@@ -67,7 +67,8 @@ func calls(g *grown) []call {
 			return err
 		}},
 		{name: "mark as read in the long log", do: func(ctx context.Context, s *sqlstore.Store, i int) error {
-			return s.MarkRead(ctx, g.ids[0], "alice", int64(i+2))
+			_, err := s.MarkRead(ctx, g.ids[0], "alice", int64(i+2))
+			return err
 		}},
 		{name: "silence check, all that moved", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
 			_, err := s.Heads(ctx, 12*time.Second, nil)

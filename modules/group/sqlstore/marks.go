@@ -22,17 +22,41 @@ func markReadStatement() string {
 		WHERE group_id = $1 AND user_id = $2 AND read_version < $3`, group.MessagePosted)
 }
 
+// unread counts the messages after the mark of member m of group g: what the group has
+// less what it had at the mark, less those of them that are deleted. It looks for deleted
+// messages only if there is one after the mark, and counts at most 1,000.
+const unread = `g.messages - m.read_messages - CASE WHEN g.last_deleted > m.read_version THEN
+	(SELECT COUNT(*) FROM (SELECT 1 FROM events WHERE group_id = m.group_id AND version > m.read_version AND deleted LIMIT 1000) found)
+	ELSE 0 END`
+
+// deleteMessage and noteDeleted take a message out of the number of unread messages.
+const (
+	deleteMessage = `UPDATE events SET deleted = TRUE WHERE group_id = $1 AND version = $2`
+	noteDeleted   = `UPDATE groups SET last_deleted = $2 WHERE id = $1 AND last_deleted < $2`
+)
+
 // MarkRead moves a member's read mark forward. It does not wait for changes of the
 // group.
-func (s *Store) MarkRead(ctx context.Context, groupID, userID string, version int64) error {
+func (s *Store) MarkRead(ctx context.Context, groupID, userID string, version int64) (moved bool, err error) {
 	if !storable(groupID) || !storable(userID) {
-		return nil // no such member
+		return false, nil // no such member
 	}
-	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-		_, err := q.ExecContext(ctx, s.sql.markRead, groupID, userID, version)
+	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		n, err := affect(ctx, q, s.sql.markRead, groupID, userID, version)
+		moved = n > 0
 		return err
 	})
-	return doing(err, "mark as read in group", groupID)
+	return moved, doing(err, "mark as read in group", groupID)
+}
+
+// Uncount takes a deleted message out of the number of unread messages.
+func (t *tx) Uncount(ctx context.Context, version int64) error {
+	for _, text := range []string{deleteMessage, noteDeleted} {
+		if _, err := t.q.ExecContext(ctx, text, t.g.ID, version); err != nil {
+			return fmt.Errorf("uncount message %d: %w", version, err)
+		}
+	}
+	return nil
 }
 
 // MarkRead moves a member's mark to the last event.

@@ -113,3 +113,36 @@ func TestMigrationFillsWhatIsDerived(t *testing.T) {
 		})
 	}
 }
+
+// Messages that were deleted before do not count as unread.
+func TestMigrationUncountsDeletedMessages(t *testing.T) {
+	t.Parallel()
+	for name, url := range map[string]func(*testing.T) string{
+		"SQLite":   func(*testing.T) string { return "" },
+		"Postgres": func(t *testing.T) string { t.Helper(); return servicetest.NewPostgres(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := migrated(t, url(t), 32, func(t *testing.T, db *database.DB) {
+				t.Helper()
+				ctx, s := t.Context(), sqlstore.New(db)
+				_, err := s.Change(ctx, create(t, s), "", func(tx group.Tx) error {
+					for range 3 { // versions 2 to 4
+						if _, err := tx.Append(ctx, group.MessagePosted, "ana", map[string]int{"data": 1}); err != nil {
+							return err
+						}
+					}
+					_, err := tx.Append(ctx, group.MessageDeleted, "ana", map[string]int{"version": 3})
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			})
+			mine, err := sqlstore.New(db).UserGroups(t.Context(), owner.UserID, "", 10)
+			if err != nil || len(mine) != 1 || mine[0].Unread != 2 {
+				t.Errorf("%+v, %v; want 2 unread", mine, err)
+			}
+		})
+	}
+}

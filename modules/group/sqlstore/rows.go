@@ -12,7 +12,7 @@ import (
 // Columns in the order of the fields below.
 const (
 	groupColumns = `g.id, g.name, g.description, g.visibility, g.join_policy, g.capacity, g.attributes, g.member_count,
-		g.owner_id, g.version, g.revision, g.created_at, g.updated_at, g.ends_at, g.ended_at, g.remind_before, g.posting`
+		g.owner_id, g.version, g.revision, g.created_at, g.updated_at, g.ends_at, g.ended_at, g.remind_before, g.posting, g.read_receipts`
 	// memberColumns are of a row m of members that has all columns.
 	memberColumns = `m.user_id, m.name, m.role, m.attributes, m.profile, m.joined_at, ` + mutedUntil
 	// logBounds follows groupColumns: when the group's version changed, whether it
@@ -35,7 +35,7 @@ func (r *groupRow) fields() []any {
 	return []any{
 		&g.ID, &g.Name, &g.Description, (*string)(&g.Visibility), (*string)(&g.JoinPolicy), &r.capacity, &r.attributes,
 		&g.MemberCount, &g.OwnerID, &g.Version, &g.Revision, &r.created, &r.updated, &r.ends, &r.ended, &r.remindBefore,
-		(*string)(&g.Posting),
+		(*string)(&g.Posting), &g.ReadReceipts,
 	}
 }
 
@@ -92,14 +92,14 @@ func recordArgs(g group.Group) (args, error) {
 	return args{
 		g.Name, searchable(g.Name), g.Description, string(g.Visibility), string(g.JoinPolicy), capacity,
 		object(g.Attributes), g.UpdatedAt.UnixMicro(), micros(g.EndsAt), micros(g.EndedAt), remind,
-		string(g.Posting),
+		string(g.Posting), g.ReadReceipts,
 	}, nil
 }
 
 var recordColumns = []string{
 	"name", "search", "description", "visibility", "join_policy", "capacity",
 	"attributes", "updated_at", "ends_at", "ended_at", "remind_before",
-	"posting",
+	"posting", "read_receipts",
 }
 
 // memberRow is a member, or nulls where an outer join found none.

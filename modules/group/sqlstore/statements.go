@@ -76,13 +76,13 @@ func newStatements(d database.Dialect) statements {
 		group: `SELECT ` + groupColumns + `, ` + memberColumns + `
 			FROM groups g LEFT JOIN members m ON m.group_id = g.id AND m.user_id = $2
 			WHERE g.id = $1 AND g.deleted_at IS NULL`,
-		members: `SELECT g.version, ` + memberColumns + `
+		members: `SELECT g.version, g.read_receipts, m.read_version, ` + memberColumns + `
 			FROM groups g LEFT JOIN (SELECT * FROM members WHERE group_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3) m
 			ON m.group_id = g.id
 			WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY m.user_id`,
 		search: newSearchStatements(d),
 		find:   newFindStatements(d),
-		userGroups: `SELECT ` + groupColumns + `, m.role, m.read_version, g.messages - m.read_messages FROM members m ` + itsGroup + `
+		userGroups: `SELECT ` + groupColumns + `, m.role, m.read_version, ` + unread + ` FROM members m ` + itsGroup + `
 			WHERE m.user_id = $1 AND m.live = TRUE AND m.group_id < $2 AND g.deleted_at IS NULL
 			ORDER BY m.group_id DESC LIMIT $3`,
 

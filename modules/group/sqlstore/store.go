@@ -79,11 +79,23 @@ func (s *Store) Group(ctx context.Context, groupID, userID string) (g group.Grou
 }
 
 // Members lists members by user id, and the group's version at that moment.
-func (s *Store) Members(ctx context.Context, groupID, after string, limit int) (members []group.Member, version int64, err error) {
-	members, err = listOf(ctx, s, "members", s.sql.members, args{groupID, after, limit}, func(scan scanner) (*group.Member, error) {
-		var row memberRow
-		err := scan(append([]any{&version}, row.fields()...)...)
-		return row.member(), err
+func (s *Store) Members(ctx context.Context, groupID, after string, limit int) (members []group.ListedMember, version int64, err error) {
+	members, err = listOf(ctx, s, "members", s.sql.members, args{groupID, after, limit}, func(scan scanner) (*group.ListedMember, error) {
+		var (
+			row   memberRow
+			shown bool
+			read  sql.NullInt64
+		)
+		err := scan(append([]any{&version, &shown, &read}, row.fields()...)...)
+		m := row.member()
+		if m == nil || err != nil {
+			return nil, err
+		}
+		listed := &group.ListedMember{Member: *m}
+		if shown {
+			listed.ReadVersion = &read.Int64
+		}
+		return listed, nil
 	})
 	return members, version, err
 }

@@ -1,0 +1,149 @@
+package presence
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/socket/adapter"
+)
+
+// Marks tells subscribers how far members have read. As a [Tracker] does, it sends one
+// message a group and window at most, keeps what does not fit into it for the next one,
+// and tells large groups less often. It stores nothing.
+//
+// Its methods may be called concurrently and do not block.
+type Marks struct {
+	out    MarkSender
+	window time.Duration
+	log    *slog.Logger
+	tasks  *tasks.Group
+	wake   chan struct{}
+
+	mu      sync.Mutex
+	news    map[string]map[string]int64 // group -> user -> version, to be told
+	resting map[string]time.Time        // large groups, and until when they are not told
+}
+
+var _ group.MarkTeller = (*Marks)(nil)
+
+// MarkSender sends to sockets. adapter.Owner fulfils it.
+type MarkSender interface {
+	// Sockets returns this node's sockets in a room.
+	Sockets(room string) []adapter.Socket
+	// CastQueued is as [Sender.CastQueued].
+	CastQueued(ctx context.Context, env adapter.Envelope)
+}
+
+// NewMarks returns a Marks that tells through out.
+func NewMarks(cfg group.Config, out MarkSender, log *slog.Logger) *Marks {
+	return &Marks{
+		out:     out,
+		window:  cfg.WithDefaults().PresenceWindow,
+		log:     log,
+		tasks:   tasks.New(),
+		wake:    make(chan struct{}, 1),
+		news:    make(map[string]map[string]int64),
+		resting: make(map[string]time.Time),
+	}
+}
+
+// Start begins to tell subscribers.
+func (m *Marks) Start(context.Context) error {
+	m.tasks.Run(m.loop)
+	return nil
+}
+
+// Stop ends that. Marks of the last window are not told.
+func (m *Marks) Stop(ctx context.Context) error { return m.tasks.Stop(ctx) }
+
+// Tell tells subscribers, at the end of the window, that a member has read up to a
+// version.
+func (m *Marks) Tell(groupID, userID string, version int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.addLocked(groupID, userID, version)
+}
+
+func (m *Marks) addLocked(groupID, userID string, version int64) {
+	users := m.news[groupID]
+	if users == nil {
+		users = make(map[string]int64)
+		m.news[groupID] = users
+	}
+	users[userID] = max(users[userID], version)
+	tasks.Wake(m.wake)
+}
+
+// loop tells once a window while there is something to tell.
+func (m *Marks) loop(ctx context.Context) {
+	for {
+		select {
+		case <-m.wake:
+		case <-ctx.Done():
+			return
+		}
+		if !tasks.Pause(ctx, m.window) {
+			return
+		}
+		m.flush(ctx)
+	}
+}
+
+func (m *Marks) flush(ctx context.Context) {
+	for groupID, users := range m.take() {
+		m.tell(ctx, groupID, users)
+	}
+}
+
+// take returns what is told in this window. Groups that rest keep their marks.
+func (m *Marks) take() map[string]map[string]int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(m.resting, func(_ string, until time.Time) bool { return !now.Before(until) })
+	taken := make(map[string]map[string]int64)
+	for groupID, users := range m.news {
+		if _, rests := m.resting[groupID]; rests {
+			tasks.Wake(m.wake)
+			continue
+		}
+		taken[groupID] = users
+		delete(m.news, groupID)
+		if rest := restOf(m.window, len(m.out.Sockets(group.Room(groupID)))); rest > 0 {
+			m.resting[groupID] = now.Add(rest)
+		}
+	}
+	return taken
+}
+
+// readItem is an item of group:read.
+type readItem struct {
+	UserID  string `json:"userId"`
+	Version int64  `json:"version"` // of the last event that they have read
+}
+
+// tell sends a group's marks. What does not fit into one push is kept for the next.
+func (m *Marks) tell(ctx context.Context, groupID string, users map[string]int64) {
+	items := make([]readItem, 0, len(users))
+	for _, userID := range slices.Sorted(maps.Keys(users)) {
+		items = append(items, readItem{userID, users[userID]})
+	}
+	items, rest := split(items)
+	data, err := encode(groupID, items)
+	if err != nil {
+		m.log.ErrorContext(ctx, "group: cannot encode read marks", "group", groupID, "err", err)
+		return
+	}
+	m.out.CastQueued(ctx, adapter.Envelope{Room: group.Room(groupID), Event: group.EventRead, Data: data, Lossy: true})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, item := range rest {
+		m.addLocked(groupID, item.UserID, item.Version)
+	}
+}
