@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/database"
@@ -32,6 +33,7 @@ type Config struct {
 	Socket   socket.Config    `key:"socket"`
 	Cache    cache.Config     `key:"cache"`
 	Limit    limit.Config     `key:"limit"`
+	Audit    audit.Config     `key:"audit"`
 	Node     Node             `key:"node"`
 	Drain    Drain            `key:"drain"`
 	Log      Log              `key:"log"`
@@ -110,6 +112,7 @@ func (c Config) WithDefaults() Config {
 	c.Socket.NodeURL = c.Node.URL
 	c.Cache = c.Cache.WithDefaults()
 	c.Limit = c.Limit.WithDefaults()
+	c.Audit = c.Audit.WithDefaults()
 	c.Drain = c.Drain.WithDefaults()
 	c.Log = c.Log.WithDefaults()
 	return c
@@ -129,6 +132,7 @@ func (c Config) Validate(given ...redisrole.Role) error {
 		c.Socket.Validate(),
 		c.Cache.Validate(),
 		c.Limit.Validate(),
+		c.Audit.Validate(),
 		c.Drain.Validate(),
 		c.Log.Validate(),
 		c.checkAdapter(given),

@@ -19,10 +19,11 @@ const (
 	WriteMessages
 	SendSignals
 	WriteUsers
+	ReadAudit
 )
 
 // callWords are the words of scope, in the order of the constants.
-var callWords = [...]string{"groups:read", "groups:write", "members:write", "messages:write", "signals:write", "users:write"}
+var callWords = [...]string{"groups:read", "groups:write", "members:write", "messages:write", "signals:write", "users:write", "audit:read"}
 
 // parseCalls returns the calls that a scope names. It ignores other words: scopes of an
 // identity provider often have some.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/fault"
 )
 
@@ -38,8 +39,9 @@ func (r Revocation) Revokes(id Identity) bool {
 // RevocationStore keeps revocations for all nodes. Its methods may be called
 // concurrently, and return fault.ErrUnavailable while it does not answer.
 type RevocationStore interface {
-	// Revoke stores a revocation. Of two for one user, the later Before counts.
-	Revoke(ctx context.Context, userID string, before time.Time) error
+	// Revoke stores a revocation, and with it the audit entries about it. Of two for one
+	// user, the later Before counts; the other one changes nothing and leaves no entry.
+	Revoke(ctx context.Context, userID string, before time.Time, entries ...audit.Entry) error
 	// Revocations returns what was stored at since or later, and the time to ask
 	// since next, so that none is missed. Some may be returned again.
 	Revocations(ctx context.Context, since time.Time) (list []Revocation, next time.Time, err error)
@@ -125,9 +127,9 @@ func (r *Revocations) Check(id Identity) error {
 
 // Revoke refuses the tokens of a user that were issued before an instant, here from
 // now on and on the other nodes within a second. It returns fault.ErrUnavailable if
-// that cannot be stored.
-func (r *Revocations) Revoke(ctx context.Context, userID string, before time.Time) error {
-	if err := r.store.Revoke(ctx, userID, before); err != nil {
+// that cannot be stored. The entries are stored if that changes something.
+func (r *Revocations) Revoke(ctx context.Context, userID string, before time.Time, entries ...audit.Entry) error {
+	if err := r.store.Revoke(ctx, userID, before, entries...); err != nil {
 		return err
 	}
 	r.apply(Revocation{UserID: userID, Before: before, At: time.Now()})

@@ -51,33 +51,35 @@ const (
 type permission struct {
 	least rank       // the lowest rank. An outsider has one in public groups only; a back end may do everything
 	call  auth.Calls // the scope of tokens that allow it
+
+	recorded string // the action of a back end's audit entry; empty: it changes no group
 }
 
 // permissions is the permission table.
 var permissions = map[action]permission{
-	actView:             {outsiderRank, auth.ReadGroups},
-	actJoin:             {outsiderRank, auth.WriteGroups},
-	actRead:             {memberRank, auth.ReadGroups},
-	actPost:             {memberRank, auth.WriteMessages},
-	actEditMessage:      {memberRank, auth.WriteMessages}, // and see [allowMessage]
-	actDeleteMessage:    {memberRank, auth.WriteMessages}, // and see [allowMessage]
-	actSignal:           {memberRank, auth.SendSignals},
-	actLeave:            {memberRank, auth.WriteGroups},
-	actIntroduce:        {memberRank, auth.WriteGroups},
-	actUpdate:           {adminRank, auth.WriteGroups},
-	actAddMembers:       {adminRank, auth.WriteMembers},
-	actAnswerInvitation: {memberRank, auth.WriteGroups}, // and whoever is invited: [Service.permit]
-	actChangeMember:     {adminRank, auth.WriteMembers},
-	actRemoveMember:     {adminRank, auth.WriteMembers},
-	actChangeRole:       {ownerRank, auth.WriteMembers},
-	actRequests:         {adminRank, auth.WriteMembers},
-	actWithdraw:         {outsiderRank, auth.WriteGroups}, // and whoever requested to join: [Service.permit]
-	actInvite:           {adminRank, auth.WriteMembers},
-	actBan:              {adminRank, auth.WriteMembers},
-	actMute:             {adminRank, auth.WriteMembers},
-	actTransfer:         {ownerRank, auth.WriteGroups},
-	actAnswerOffer:      {memberRank, auth.WriteGroups},
-	actDelete:           {ownerRank, auth.WriteGroups},
+	actView:             {outsiderRank, auth.ReadGroups, ""},
+	actJoin:             {outsiderRank, auth.WriteGroups, "join"},
+	actRead:             {memberRank, auth.ReadGroups, ""},
+	actPost:             {memberRank, auth.WriteMessages, "post"},
+	actEditMessage:      {memberRank, auth.WriteMessages, "edit-message"},   // and see [allowMessage]
+	actDeleteMessage:    {memberRank, auth.WriteMessages, "delete-message"}, // and see [allowMessage]
+	actSignal:           {memberRank, auth.SendSignals, ""},
+	actLeave:            {memberRank, auth.WriteGroups, "leave"},
+	actIntroduce:        {memberRank, auth.WriteGroups, "introduce"},
+	actUpdate:           {adminRank, auth.WriteGroups, "update"},
+	actAddMembers:       {adminRank, auth.WriteMembers, "add-members"},
+	actAnswerInvitation: {memberRank, auth.WriteGroups, "answer-invitation"}, // and whoever is invited: [Service.permit]
+	actChangeMember:     {adminRank, auth.WriteMembers, "change-member"},
+	actRemoveMember:     {adminRank, auth.WriteMembers, "remove-member"},
+	actChangeRole:       {ownerRank, auth.WriteMembers, ""},
+	actRequests:         {adminRank, auth.WriteMembers, "answer-request"},
+	actWithdraw:         {outsiderRank, auth.WriteGroups, "withdraw-request"}, // and whoever requested to join: [Service.permit]
+	actInvite:           {adminRank, auth.WriteMembers, "invite"},
+	actBan:              {adminRank, auth.WriteMembers, "ban"},
+	actMute:             {adminRank, auth.WriteMembers, "mute"},
+	actTransfer:         {ownerRank, auth.WriteGroups, "transfer"},
+	actAnswerOffer:      {memberRank, auth.WriteGroups, "answer-offer"},
+	actDelete:           {ownerRank, auth.WriteGroups, "delete"},
 }
 
 func rankOf(m *Member) rank {

@@ -19,6 +19,17 @@ func TestActionsHaveScopes(t *testing.T) {
 	}
 }
 
+// Each action that changes a group has a name in the audit log.
+func TestActionsAreRecorded(t *testing.T) {
+	t.Parallel()
+	changesNothing := map[action]bool{actView: true, actRead: true, actSignal: true, actChangeRole: true} // the last is a part of actChangeMember
+	for a, p := range permissions {
+		if changesNothing[a] != (p.recorded == "") {
+			t.Errorf("action %d is recorded as %q", a, p.recorded)
+		}
+	}
+}
+
 // who names the columns of the permission table.
 var who = []struct {
 	name   string

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group/dto"
@@ -39,9 +40,9 @@ type Receipts interface {
 	// Receipt returns the receipt for a user's key, nil when there is none or
 	// it is older than [ReceiptAge].
 	Receipt(ctx context.Context, userID, key string) (*Receipt, error)
-	// Keep stores a receipt that belongs to no change. It returns ErrReceipted as
-	// [ReceiptTx] does.
-	Keep(ctx context.Context, r Receipt) error
+	// Keep stores a receipt that belongs to no change, and with it the audit entries. It
+	// returns ErrReceipted as [ReceiptTx] does.
+	Keep(ctx context.Context, r Receipt, recorded ...audit.Entry) error
 }
 
 // ReceiptTx is the part of a [Tx] that keeps the receipt of the change.
@@ -167,21 +168,23 @@ func (s *Service) claim(ctx context.Context, caller auth.Identity, a asked, do f
 	return nil
 }
 
-// Repeatable runs do once for an idempotency key, for actions that change no
-// group. what names the action. Two concurrent calls may both run do.
-func (s *Service) Repeatable(ctx context.Context, caller auth.Identity, what string, do func() error) error {
-	return s.repeatable(ctx, caller, asked{what: what}, do)
-}
-
 // repeatable runs do, which belongs to no transaction, and then stores the
-// receipt. Two concurrent calls may both run do.
-func (s *Service) repeatable(ctx context.Context, caller auth.Identity, a asked, do func() error) error {
+// receipt and the audit entries. Two concurrent calls may both run do.
+func (s *Service) repeatable(ctx context.Context, caller auth.Identity, a asked, do func() error, recorded ...audit.Entry) error {
 	r, err := a.receipt(ctx, caller)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case r == nil:
-		return do()
+	}
+	if r == nil {
+		if err := do(); err != nil {
+			return err
+		}
+		for _, e := range recorded {
+			if err := s.repo.Record(ctx, e); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if err := s.settle(ctx, r, a, errFirst); !errors.Is(err, errFirst) {
 		return err
@@ -189,7 +192,7 @@ func (s *Service) repeatable(ctx context.Context, caller auth.Identity, a asked,
 	if err := do(); err != nil {
 		return err
 	}
-	return s.settle(ctx, r, a, s.repo.Keep(ctx, *r))
+	return s.settle(ctx, r, a, s.repo.Keep(ctx, *r, recorded...))
 }
 
 var errFirst = errors.New("this is the first call under the key")

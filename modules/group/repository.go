@@ -23,6 +23,7 @@ type Repository interface {
 	Receipts
 	Renames
 	Finder
+	Audited
 }
 
 // Tx is one transaction on one group. It is valid only inside the function
@@ -42,6 +43,7 @@ type Tx interface {
 	ReceiptTx
 	EventTx
 	RenameTx
+	AuditTx
 }
 
 // Log is what the feed reads of the store.

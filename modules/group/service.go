@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group/dto"
@@ -22,8 +23,8 @@ type Records interface {
 	// it, to admit before that, and returns admit's error as it is. A nil admit is
 	// not called; then the group is nobody's creation, and counts only for its owner.
 	// Create may call admit more than once. It keeps receipt, unless that is nil, as
-	// [ReceiptTx] does.
-	Create(ctx context.Context, actor string, g Group, owner Member, admit func(Tally) error, receipt *Receipt) (Group, []Event, error)
+	// [ReceiptTx] does, and stores the audit entries.
+	Create(ctx context.Context, actor string, g Group, owner Member, admit func(Tally) error, receipt *Receipt, recorded ...audit.Entry) (Group, []Event, error)
 
 	// Change runs fn in one transaction that locks the group's row, so that the
 	// changes of a group happen one after the other. It returns the events that
@@ -238,7 +239,11 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.Crea
 	if err != nil {
 		return Group{}, err
 	}
-	created, events, err := s.repo.Create(ctx, caller.UserID, g, owner, s.mayCreate(caller), receipt)
+	recorded, err := entries(ctx, caller, auditCreate, g.ID, owner.UserID, map[string]any{kindGroup: g})
+	if err != nil {
+		return Group{}, err
+	}
+	created, events, err := s.repo.Create(ctx, caller.UserID, g, owner, s.mayCreate(caller), receipt, recorded...)
 	if err != nil {
 		if err := s.settle(ctx, receipt, request, err); err != nil {
 			return Group{}, err
@@ -346,7 +351,7 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 		return err
 	}
 	var allowed bool
-	events, err := s.repo.Change(ctx, groupID, caller.UserID, func(tx Tx) error {
+	events, err := s.transact(ctx, caller, permissions[a].recorded, groupID, func(tx Tx) error {
 		allowed = false
 		if a == actJoin || a == actAnswerInvitation || a == actWithdraw {
 			if err := precheck(ctx, tx, caller.UserID); err != nil {

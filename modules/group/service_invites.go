@@ -197,7 +197,7 @@ func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string)
 		err = s.settle(ctx, receipt, request, invalid(err))
 		return joined, err
 	}
-	events, err := s.repo.Change(ctx, groupID, caller.UserID, func(tx Tx) error {
+	events, err := s.transact(ctx, caller, auditAcceptInvite, groupID, func(tx Tx) error {
 		invite, err := tx.Invite(ctx, hash)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group/dto"
@@ -24,9 +25,10 @@ type Rename struct {
 
 // Renames is the part of a [Repository] that takes these jobs.
 type Renames interface {
-	// SetRename stores a job, which replaces another one of the user. It returns the
-	// job's id: that of the job which is there already if it has the same name.
-	SetRename(ctx context.Context, r Rename) (id string, err error)
+	// SetRename stores a job, which replaces another one of the user, and with it the
+	// audit entries. It returns the job's id: that of the job which is there already if it
+	// has the same name; then it stores no entries.
+	SetRename(ctx context.Context, r Rename, recorded ...audit.Entry) (id string, err error)
 }
 
 // RenameTx is the part of a [Tx] that knows these jobs.
@@ -51,7 +53,11 @@ func (s *Service) RenameUser(ctx context.Context, caller auth.Identity, userID s
 	if err != nil {
 		return "", fmt.Errorf("make the id of a job: %w", err)
 	}
-	return s.repo.SetRename(ctx, Rename{ID: id.String(), UserID: userID, Name: req.Name, Actor: caller.UserID})
+	recorded, err := entries(ctx, caller, auditRenameUser, "", userID, map[string]any{"user": named{req.Name}})
+	if err != nil {
+		return "", err
+	}
+	return s.repo.SetRename(ctx, Rename{ID: id.String(), UserID: userID, Name: req.Name, Actor: caller.UserID}, recorded...)
 }
 
 // ContinueRename does one step of a job. It returns the job as it is to go on, or nil if

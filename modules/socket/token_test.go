@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -57,7 +58,7 @@ type revocationStore struct {
 	list []auth.Revocation
 }
 
-func (s *revocationStore) Revoke(_ context.Context, userID string, before time.Time) error {
+func (s *revocationStore) Revoke(_ context.Context, userID string, before time.Time, _ ...audit.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.list = append(s.list, auth.Revocation{UserID: userID, Before: before, At: time.Now()})

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/moim-live/moim/modules/audit"
+	"github.com/moim-live/moim/modules/audit/sqlaudit"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/database"
 )
@@ -37,21 +39,27 @@ func New(db *database.DB) *Store {
 }
 
 // Revoke implements [auth.RevocationStore].
-func (s *Store) Revoke(ctx context.Context, userID string, before time.Time) error {
-	return s.exec(ctx, "revoke tokens", s.revoke, userID, before.UnixMicro())
+func (s *Store) Revoke(ctx context.Context, userID string, before time.Time, entries ...audit.Entry) error {
+	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		result, err := q.ExecContext(ctx, s.revoke, userID, before.UnixMicro())
+		if err != nil {
+			return err
+		}
+		if changed, err := result.RowsAffected(); err != nil || changed == 0 {
+			return err
+		}
+		return sqlaudit.Insert(ctx, q, entries...)
+	})
+	return failed("revoke tokens", err)
 }
 
 // Forget implements [auth.RevocationStore].
 func (s *Store) Forget(ctx context.Context, age time.Duration) error {
-	return s.exec(ctx, "forget revocations", s.forget, age.Microseconds())
-}
-
-func (s *Store) exec(ctx context.Context, what, query string, args ...any) error {
 	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-		_, err := q.ExecContext(ctx, query, args...)
+		_, err := q.ExecContext(ctx, s.forget, age.Microseconds())
 		return err
 	})
-	return failed(what, err)
+	return failed("forget revocations", err)
 }
 
 // Revocations implements [auth.RevocationStore].

@@ -17,12 +17,12 @@ import (
 type Controller struct {
 	service *group.Service
 	users   Users
-	tokens  Revoker
+	tokens  group.TokenRevoker
 	api     *web.API
 }
 
 // NewController returns a controller. Call [Controller.Register] to serve it.
-func NewController(service *group.Service, users Users, tokens Revoker) *Controller {
+func NewController(service *group.Service, users Users, tokens group.TokenRevoker) *Controller {
 	return &Controller{service: service, users: users, tokens: tokens}
 }
 
@@ -40,6 +40,7 @@ func (c *Controller) Register(api *web.API) {
 	c.registerStream()
 	c.registerMessages()
 	c.registerUsers()
+	c.registerAudit()
 }
 
 // OneGroup is the group in a path.

@@ -16,6 +16,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/api"
@@ -48,7 +49,12 @@ func (d *endpoint) SocketsOfUser(context.Context, string) ([]socket.Info, []stri
 	return d.sockets, nil, nil
 }
 
-func (d *endpoint) Revoke(_ context.Context, userID string, before time.Time) error {
+func (d *endpoint) Revoke(ctx context.Context, userID string, before time.Time, recorded ...audit.Entry) error {
+	for _, e := range recorded {
+		if err := d.Store.Record(ctx, e); err != nil {
+			return err
+		}
+	}
 	d.revoked = append(d.revoked, userID+" "+before.UTC().Format(time.RFC3339))
 	return nil
 }
@@ -378,7 +384,7 @@ func TestHTTPDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 47 {
+	if operations != 48 {
 		t.Errorf("%d operations", operations)
 	}
 	join := doc.Paths["/v1/groups/{groupId}/join"]["post"].Responses

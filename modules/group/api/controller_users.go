@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
@@ -23,12 +22,6 @@ type Users interface {
 	// SocketsOfUser returns a user's sockets, and the names of nodes that did not
 	// answer before ctx ended. After an error, sockets of other nodes may be missing.
 	SocketsOfUser(ctx context.Context, userID string) (found []socket.Info, missing []string, err error)
-}
-
-// Revoker refuses the tokens of a user that were issued before an instant, and closes
-// the sockets that have one. auth.Revocations fulfils it.
-type Revoker interface {
-	Revoke(ctx context.Context, userID string, before time.Time) error
 }
 
 func (c *Controller) registerUsers() {
@@ -134,13 +127,7 @@ type disconnectInput struct {
 
 // disconnect closes a user's sockets: there is no more to it than asking.
 func (c *Controller) disconnect(ctx context.Context, in *disconnectInput) (*Nothing, error) {
-	if err := group.BackEndMay(web.Caller(ctx), auth.WriteUsers); err != nil {
-		return nil, err
-	}
-	if !dto.ValidUserID(in.UserID) {
-		return nil, fault.Validation(fault.Field{Field: "userId", Message: "is not a user id"})
-	}
-	err := c.service.Repeatable(in.once(ctx), web.Caller(ctx), "disconnect "+in.UserID, func() error {
+	err := c.service.DisconnectUser(in.once(ctx), web.Caller(ctx), in.UserID, func() error {
 		if err := c.users.DisconnectUser(ctx, in.UserID); err != nil {
 			return fault.ErrUnavailable.WithMessage("not every node could be told; try again").WithCause(err)
 		}
@@ -154,18 +141,10 @@ type revokeTokensInput struct {
 	Body   *dto.RevokeRequest
 }
 
-// revokeTokens needs no idempotency key: a repeat with the same instant changes nothing.
 func (c *Controller) revokeTokens(ctx context.Context, in *revokeTokensInput) (*Nothing, error) {
-	if err := group.BackEndMay(web.Caller(ctx), auth.WriteUsers); err != nil {
-		return nil, err
-	}
 	var req dto.RevokeRequest
 	if in.Body != nil {
 		req = *in.Body
 	}
-	before, err := req.Instant(in.UserID, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	return nothing(c.tokens.Revoke(ctx, in.UserID, before))
+	return nothing(c.service.RevokeTokens(ctx, web.Caller(ctx), c.tokens, in.UserID, req))
 }

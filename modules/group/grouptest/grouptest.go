@@ -82,6 +82,9 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"TimersArePostponed":   testTimers,
 		"RenamesAreJobs":       testRenames,
 		"BackEndsFindGroups":   testFind,
+		"AuditLog":             testAudit,
+		"AuditedWithTheChange": testAuditTx,
+		"LargeAuditEntries":    testLargeAudit,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

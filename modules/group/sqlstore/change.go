@@ -9,13 +9,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moim-live/moim/modules/audit"
+	"github.com/moim-live/moim/modules/audit/sqlaudit"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 )
 
 // Create stores a new group with its owner and the event group.created.
-func (s *Store) Create(ctx context.Context, actor string, g group.Group, owner group.Member, admit func(group.Tally) error, receipt *group.Receipt) (group.Group, []group.Event, error) {
+func (s *Store) Create(ctx context.Context, actor string, g group.Group, owner group.Member, admit func(group.Tally) error, receipt *group.Receipt, recorded ...audit.Entry) (group.Group, []group.Event, error) {
 	g = normal(g)
 	g.OwnerID, g.MemberCount, g.Version, g.Revision = owner.UserID, 1, 1, 1
 	data, err := encode(g)
@@ -63,6 +65,9 @@ func (s *Store) Create(ctx context.Context, actor string, g group.Group, owner g
 			GroupID: g.ID, Version: 1, Type: group.GroupCreated, Actor: actorOf(actor), Data: data, At: instant(at),
 		}}
 		t.events = events
+		if err := sqlaudit.Insert(ctx, q, recorded...); err != nil {
+			return err
+		}
 		if err := t.insert(ctx); err != nil || g.EndsAt == nil {
 			return err
 		}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"database/sql"
 
+	"github.com/moim-live/moim/modules/audit/sqlaudit"
 	"github.com/moim-live/moim/modules/database"
 )
 
 // Watch returns the same store, which calls seen with every statement.
 func (s *Store) Watch(seen func(text string, a []any)) *Store {
-	return &Store{db: watched{s.db, seen}, sql: s.sql, node: s.node, relaying: s.relaying, searching: s.searching}
+	db := watched{s.db, seen}
+	return &Store{db: db, sql: s.sql, node: s.node, relaying: s.relaying, searching: s.searching, Store: sqlaudit.New(db)}
 }
 
 type watched struct {

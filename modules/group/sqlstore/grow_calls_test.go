@@ -8,6 +8,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
@@ -201,6 +202,39 @@ func lists(g *grown) []call {
 			_, err := s.ClaimRename(ctx)
 			_, failed := s.AdvanceRename(ctx, job)
 			return errors.Join(err, failed, s.FinishRename(ctx, job))
+		}},
+		{name: "an audited change", do: func(ctx context.Context, s *sqlstore.Store, i int) error {
+			e, err := audit.New("backend", "update")
+			if err != nil {
+				return err
+			}
+			e.GroupID, e.UserID = g.ids[3], "user-1"
+			_, err = s.Change(ctx, g.ids[3], "", func(tx group.Tx) error {
+				if err := tx.Audit(ctx, e); err != nil {
+					return err
+				}
+				return postOf(ctx)(tx)
+			})
+			return err
+		}},
+		{name: "the audit log", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			for _, f := range []audit.Filter{
+				{},
+				{Actor: "backend"},
+				{Target: "c-10000001"},
+				{Target: "user-1"},
+				{Actor: "backend", Target: "c-10000001"},
+				{Actor: "nobody", Target: "user-1", Since: time.UnixMilli(1)},
+			} {
+				if _, err := s.Entries(ctx, f, "", 51); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{name: "a step of old audit entries", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.ExpireAudit(ctx, 2000*time.Hour, 500)
+			return err
 		}},
 		{name: "a receipt", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
 			_, err := s.Receipt(ctx, "many", "a key")

@@ -93,6 +93,8 @@ func grow(t *testing.T, db *database.DB, n int) *grown {
 	g.fill(t, n, `INSERT INTO receipts (user_id, key, request, answer, at) SELECT 'many', 'key-' || i, '', '{}', $3 FROM n`, now)
 	g.fill(t, n, `INSERT INTO renames (user_id, id, name, actor, before, until)
 		SELECT 'renamed-' || i, 'job-' || i, '', '', '', CAST($3 AS BIGINT) + i FROM n`, now+time.Hour.Microseconds())
+	g.fill(t, n, `INSERT INTO audit (id, at, actor, via, action, group_id, user_id, before, after, request_id)
+		SELECT CAST(20000000 + i AS TEXT) || '-0000', 0, 'backend', 'api', 'update', 'c-' || (10000000 + 1 + i / 10), 'user-' || i, '{}', '{}', '' FROM n`)
 	g.fill(t, 200, `INSERT INTO outbox (group_id, version, created_at) SELECT 'x-log', i, i FROM n`)
 	return g
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/moim-live/moim/modules/audit"
+	"github.com/moim-live/moim/modules/audit/sqlaudit"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
 )
@@ -39,9 +41,12 @@ func (t *tx) Keep(ctx context.Context, r group.Receipt) error {
 }
 
 // Keep stores a receipt that belongs to no change.
-func (s *Store) Keep(ctx context.Context, r group.Receipt) error {
+func (s *Store) Keep(ctx context.Context, r group.Receipt, recorded ...audit.Entry) error {
 	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-		return (&tx{q: q, sql: &s.sql}).Keep(ctx, r)
+		if err := (&tx{q: q, sql: &s.sql}).Keep(ctx, r); err != nil {
+			return err
+		}
+		return sqlaudit.Insert(ctx, q, recorded...)
 	})
 	if errors.Is(err, group.ErrReceipted) {
 		return group.ErrReceipted

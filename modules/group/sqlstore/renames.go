@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/moim-live/moim/modules/audit"
+	"github.com/moim-live/moim/modules/audit/sqlaudit"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/upkeep"
@@ -49,12 +51,16 @@ func renameOf(row *sql.Row) (*group.Rename, error) {
 }
 
 // SetRename implements [group.Renames].
-func (s *Store) SetRename(ctx context.Context, r group.Rename) (id string, err error) {
+func (s *Store) SetRename(ctx context.Context, r group.Rename, recorded ...audit.Entry) (id string, err error) {
 	if !storable(r.UserID) || !storable(r.Name) {
 		return "", errNoText
 	}
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-		return q.QueryRowContext(ctx, s.sql.renames.set, r.UserID, r.ID, r.Name, r.Actor, r.Before).Scan(&id)
+		err := q.QueryRowContext(ctx, s.sql.renames.set, r.UserID, r.ID, r.Name, r.Actor, r.Before).Scan(&id)
+		if err != nil || id != r.ID {
+			return err
+		}
+		return sqlaudit.Insert(ctx, q, recorded...)
 	})
 	return id, doing(err, "store the new name of user", r.UserID)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/moim-live/moim/modules/audit/sqlaudit"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
@@ -36,6 +37,8 @@ type Store struct {
 	searching chan struct{} // holds a token for each search that runs
 	outbox    outboxCursor
 	gates     gates
+
+	*sqlaudit.Store // the audit log
 }
 
 var (
@@ -51,6 +54,7 @@ func New(db *database.DB) *Store {
 		node:      uuid.NewString(),
 		relaying:  make(chan struct{}, 1),
 		searching: make(chan struct{}, searchesAtOnce),
+		Store:     sqlaudit.New(db),
 	}
 }
 

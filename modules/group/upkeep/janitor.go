@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/group"
 )
 
@@ -13,6 +14,7 @@ const (
 	sweepEvery  = time.Minute
 	trimBatch   = 200  // groups that one call of Trim looks at
 	expireBatch = 2000 // rows that one call of Expire removes
+	auditBatch  = 500  // entries that one call of ExpireAudit removes; they may be large
 )
 
 // Retention says how much of a group's log is kept. An event is removed when
@@ -41,24 +43,30 @@ type Trimmer interface {
 	// that have been over for longer than [group.OverAge], by the database's
 	// clock. It returns how many it removed, at most limit.
 	Expire(ctx context.Context, limit int) (removed int, err error)
+
+	// ExpireAudit removes audit entries older than keep. It returns how many it
+	// removed, at most limit.
+	ExpireAudit(ctx context.Context, keep time.Duration, limit int) (removed int, err error)
 }
 
-// Janitor removes old events, deleted groups, and receipts, invites and bans
-// that are over.
+// Janitor removes old events, deleted groups, receipts, invites and bans that are
+// over, and old audit entries.
 type Janitor struct {
 	retention Retention
+	keepAudit time.Duration
 	store     Trimmer
 	log       *slog.Logger
 	tasks     *tasks.Group
 }
 
-// NewJanitor returns a janitor that keeps what cfg says.
-func NewJanitor(cfg group.Config, store Trimmer, log *slog.Logger) *Janitor {
+// NewJanitor returns a janitor that keeps what the configuration says.
+func NewJanitor(cfg group.Config, log audit.Config, store Trimmer, logger *slog.Logger) *Janitor {
 	cfg = cfg.WithDefaults()
 	return &Janitor{
 		retention: Retention{Count: cfg.RetentionCount, Age: cfg.RetentionAge, Bytes: cfg.RetentionBytes.Bound(), Deleted: cfg.DeletedKeep},
 		store:     store,
-		log:       log,
+		keepAudit: log.WithDefaults().Keep,
+		log:       logger,
 		tasks:     tasks.New(),
 	}
 }
@@ -76,21 +84,27 @@ func (j *Janitor) Stop(ctx context.Context) error { return j.tasks.Stop(ctx) }
 
 // sweep removes everything that is no longer kept.
 func (j *Janitor) sweep(ctx context.Context) {
-	for {
-		removed, err := j.store.Expire(ctx, expireBatch)
-		if err != nil {
-			j.log.DebugContext(ctx, "group: cannot remove what has expired", "err", err)
-		}
-		if removed < expireBatch {
-			break
-		}
-	}
+	j.expire(ctx, "what has expired", expireBatch, func() (int, error) { return j.store.Expire(ctx, expireBatch) })
+	j.expire(ctx, "old audit entries", auditBatch, func() (int, error) { return j.store.ExpireAudit(ctx, j.keepAudit, auditBatch) })
 	for {
 		more, err := j.store.Trim(ctx, j.retention, trimBatch)
 		if err != nil {
 			j.log.DebugContext(ctx, "group: cannot remove old events", "err", err)
 		}
 		if !more {
+			return
+		}
+	}
+}
+
+// expire removes in steps, until a step removes less than a batch.
+func (j *Janitor) expire(ctx context.Context, what string, batch int, step func() (removed int, err error)) {
+	for {
+		removed, err := step()
+		if err != nil {
+			j.log.DebugContext(ctx, "group: cannot remove what is over", "what", what, "err", err)
+		}
+		if removed < batch {
 			return
 		}
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"time"
 
+	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/limit"
 )
@@ -29,10 +31,14 @@ func (p *pages) Trim(_ context.Context, r Retention, _ int) (bool, error) {
 
 func (*pages) Expire(context.Context, int) (int, error) { return 0, errors.New("the database is down") }
 
+func (*pages) ExpireAudit(context.Context, time.Duration, int) (int, error) {
+	return 0, errors.New("the database is down")
+}
+
 func TestSweepLooksAtAllPages(t *testing.T) {
 	t.Parallel()
 	p := &pages{}
-	NewJanitor(group.Config{}, p, slog.New(slog.DiscardHandler)).sweep(t.Context())
+	NewJanitor(group.Config{}, audit.Config{}, p, slog.New(slog.DiscardHandler)).sweep(t.Context())
 	if p.asked != 3 {
 		t.Errorf("the sweep looked at %d pages, want 3", p.asked)
 	}
@@ -42,7 +48,7 @@ func TestSweepKeepsWhatTheConfigurationSays(t *testing.T) {
 	t.Parallel()
 	for set, want := range map[limit.Size]int64{0: 64 << 20, 1 << 30: 1 << 30, limit.NoSize: 0} {
 		p := &pages{}
-		NewJanitor(group.Config{RetentionBytes: set}, p, slog.New(slog.DiscardHandler)).sweep(t.Context())
+		NewJanitor(group.Config{RetentionBytes: set}, audit.Config{}, p, slog.New(slog.DiscardHandler)).sweep(t.Context())
 		if p.keep.Bytes != want {
 			t.Errorf("retention.bytes %d: a log is bounded to %d bytes, want %d", set, p.keep.Bytes, want)
 		}

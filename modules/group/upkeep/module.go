@@ -6,16 +6,17 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/group"
 )
 
 // Module starts and stops a [Janitor], a [Scheduler] and a [Renamer]. It wants a
-// [group.Config], a [*group.Service], a [Trimmer], a [Clock], [Renames] and a
+// [group.Config], an [audit.Config], a [*group.Service], a [Trimmer], a [Clock], [Renames] and a
 // *slog.Logger.
 var Module = fx.Module("group.upkeep", fx.Invoke(runJanitor, runScheduler, runRenamer))
 
-func runJanitor(lc fx.Lifecycle, cfg group.Config, store Trimmer, log *slog.Logger) {
-	j := NewJanitor(cfg, store, log)
+func runJanitor(lc fx.Lifecycle, cfg group.Config, keep audit.Config, store Trimmer, log *slog.Logger) {
+	j := NewJanitor(cfg, keep, store, log)
 	lc.Append(fx.Hook{OnStart: j.Start, OnStop: tasks.Within(group.StopTimeout, j.Stop)})
 }
 

@@ -1,0 +1,57 @@
+// Package audit says who changed what on behalf of an application. It knows no groups
+// and no SQL.
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// API is the [Entry.Via] of a back end's call, over HTTP or a socket.
+const API = "api"
+
+// Entry records one change.
+type Entry struct {
+	ID      string          `json:"id"`
+	At      time.Time       `json:"at" doc:"to the millisecond, by the clock of the node"`
+	Actor   string          `json:"actor" doc:"sub of the back end's token"`
+	Via     string          `json:"via" enum:"api"`
+	Action  string          `json:"action" doc:"what the back end did, such as update or ban"`
+	GroupID string          `json:"groupId,omitempty"`
+	UserID  string          `json:"userId,omitempty" doc:"the user whom the change is about; absent if it is about no user, or about several"`
+	Before  json.RawMessage `json:"before" doc:"what the change replaced, by kind; empty if there was nothing"`
+	After   json.RawMessage `json:"after" doc:"what is there since, by kind; empty if there is nothing"`
+
+	RequestID string `json:"requestId,omitempty" doc:"id of the request, as in the node's log"`
+}
+
+var nothing = json.RawMessage(`{}`)
+
+// New returns an entry about a change that happens now.
+func New(actor, action string) (Entry, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Entry{}, fmt.Errorf("make the id of an audit entry: %w", err)
+	}
+	at := time.Unix(id.Time().UnixTime()).UTC().Truncate(time.Millisecond)
+	return Entry{ID: id.String(), At: at, Actor: actor, Via: API, Action: action, Before: nothing, After: nothing}, nil
+}
+
+// Filter says which entries somebody asks for.
+type Filter struct {
+	Actor  string    // empty: anyone's
+	Target string    // the id of a group or a user; empty: any
+	Since  time.Time // zero: all
+}
+
+// Log lists entries. sqlaudit.Store fulfils it.
+type Log interface {
+	// Entries lists at most limit entries, newest first, before the one with the given
+	// id (empty: from the newest). It may return fewer where the entries are large; there
+	// are no more only if it returns fewer than two.
+	Entries(ctx context.Context, f Filter, before string, limit int) ([]Entry, error)
+}

@@ -1,0 +1,469 @@
+package group_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moim-live/moim/modules/audit"
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/grouptest"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
+)
+
+// auditStep is a call that a back end makes, and the entry that it leaves.
+type auditStep struct {
+	want    string // the action, the user, and what was before and is after the change
+	prepare func(p *prepared) error
+	do      func(ctx context.Context, p *prepared) error
+	keyless bool // an idempotency key is not for this call
+}
+
+// prepared is a group in which a step is made. The back end's id is also a user's.
+type prepared struct {
+	*servicetest.Bench
+	t   *testing.T
+	ctx context.Context
+	id  string
+
+	message int64
+	invite  group.NewInvite
+}
+
+// itself is the user with the back end's id.
+var itself = user("backend")
+
+func (p *prepared) invited() error {
+	_, err := p.AddMembers(p.ctx, alice, p.id, dto.AddMembersRequest{UserIDs: []string{"backend"}})
+	return err
+}
+
+func (p *prepared) joined() error {
+	if err := p.invited(); err != nil {
+		return err
+	}
+	_, err := p.AcceptInvitation(p.ctx, itself, p.id)
+	return err
+}
+
+func (p *prepared) offered() error {
+	if err := p.joined(); err != nil {
+		return err
+	}
+	_, err := p.Transfer(p.ctx, alice, p.id, nil, dto.TransferRequest{UserID: "backend"})
+	return err
+}
+
+func (p *prepared) asked() error {
+	_, err := p.Join(p.ctx, user("eve"), p.id)
+	return err
+}
+
+func (p *prepared) askedItself() error {
+	_, err := p.Join(p.ctx, itself, p.id)
+	return err
+}
+
+func (p *prepared) posted() error {
+	e, err := p.Post(p.ctx, user("member"), p.id, dto.MessageRequest{Data: json.RawMessage(`"hi"`)})
+	p.message = e.Version
+	return err
+}
+
+func (p *prepared) hasInvite() (err error) {
+	p.invite, err = p.Invite(p.ctx, alice, p.id, dto.InviteRequest{})
+	return err
+}
+
+func (p *prepared) adminInvited() (err error) {
+	p.invite, err = p.Invite(p.ctx, user("admin"), p.id, dto.InviteRequest{})
+	return err
+}
+
+func (p *prepared) banned() error {
+	_, err := p.Ban(p.ctx, alice, p.id, "eve", dto.BanRequest{})
+	return err
+}
+
+func (p *prepared) muted() error {
+	_, err := p.Mute(p.ctx, alice, p.id, "member", dto.MuteRequest{})
+	return err
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// The steps name each action of the permission table that changes a group, and more.
+var auditSteps = []auditStep{
+	{want: "create ann: → group=new/ann", do: func(ctx context.Context, p *prepared) error {
+		return second(p.Create(ctx, backend, servicetest.Decode[dto.CreateRequest](p.t, `{"name":"new","ownerId":"ann"}`)))
+	}},
+	{want: "update : group=g/alice → group=h/alice", do: func(ctx context.Context, p *prepared) error {
+		return second(p.Update(ctx, backend, p.id, nil, servicetest.Decode[dto.UpdateRequest](p.t, `{"name":"h"}`)))
+	}},
+	{want: "delete : group=g/alice →", do: func(ctx context.Context, p *prepared) error {
+		return p.Delete(ctx, backend, p.id, nil)
+	}},
+	{want: "join backend: → members=backend", do: func(ctx context.Context, p *prepared) error {
+		return second(p.Join(ctx, backend, p.id))
+	}},
+	{want: "join backend: invitations=backend → members=backend", prepare: (*prepared).invited, do: func(ctx context.Context, p *prepared) error {
+		return second(p.Join(ctx, backend, p.id))
+	}},
+	{want: "leave backend: members=backend →", prepare: (*prepared).joined, do: func(ctx context.Context, p *prepared) error {
+		return p.Leave(ctx, backend, p.id)
+	}},
+	{want: "leave member: members=member →", do: func(ctx context.Context, p *prepared) error {
+		return p.LeaveFor(ctx, backend, p.id, servicetest.Decode[dto.LeaveRequest](p.t, `{"userId":"member"}`))
+	}},
+	{want: "introduce backend: members=backend → members=backend", prepare: (*prepared).joined, do: func(ctx context.Context, p *prepared) error {
+		return second(p.Introduce(ctx, backend, p.id, servicetest.Decode[dto.IntroduceRequest](p.t, `{"name":"Bot"}`)))
+	}},
+	{want: "post : → message=\"hello\"", do: func(ctx context.Context, p *prepared) error {
+		return second(p.Post(ctx, backend, p.id, dto.MessageRequest{Data: json.RawMessage(`"hello"`)}))
+	}},
+	{want: "edit-message member: message=\"hi\" → message=\"ho\"", prepare: (*prepared).posted, do: func(ctx context.Context, p *prepared) error {
+		return second(p.EditMessage(ctx, backend, p.id, p.message, dto.EditMessageRequest{Data: json.RawMessage(`"ho"`)}))
+	}},
+	{want: "delete-message member: message=\"hi\" → message=null", prepare: (*prepared).posted, do: func(ctx context.Context, p *prepared) error {
+		return second(p.DeleteMessage(ctx, backend, p.id, p.message))
+	}},
+	{want: "add-members eve: → members=eve", do: func(ctx context.Context, p *prepared) error {
+		return second(p.AddMembers(ctx, backend, p.id, dto.AddMembersRequest{UserIDs: []string{"eve"}}))
+	}},
+	{want: "add-members : requests=eve → members=fay,eve", prepare: (*prepared).asked, do: func(ctx context.Context, p *prepared) error {
+		return second(p.AddMembers(ctx, backend, p.id, dto.AddMembersRequest{UserIDs: []string{"fay", "eve", "member"}}))
+	}},
+	{want: "answer-invitation backend: invitations=backend → members=backend", prepare: (*prepared).invited, do: func(ctx context.Context, p *prepared) error {
+		return second(p.AcceptInvitation(ctx, backend, p.id))
+	}},
+	{want: "answer-invitation backend: invitations=backend →", prepare: (*prepared).invited, do: func(ctx context.Context, p *prepared) error {
+		return p.DeclineInvitation(ctx, backend, p.id)
+	}},
+	{want: "change-member member: members=member → members=member", do: func(ctx context.Context, p *prepared) error {
+		return second(p.UpdateMember(ctx, backend, p.id, "member", servicetest.Decode[dto.UpdateMemberRequest](p.t, `{"role":"admin"}`)))
+	}},
+	{want: "change-member admin: invites=invite;members=admin → members=admin", prepare: (*prepared).adminInvited, do: func(ctx context.Context, p *prepared) error {
+		req := servicetest.Decode[dto.UpdateMemberRequest](p.t, `{"role":"member"}`)
+		req.RevokeInvites = true
+		return second(p.UpdateMember(ctx, backend, p.id, "admin", req))
+	}},
+	{want: "remove-member member: members=member →", do: func(ctx context.Context, p *prepared) error {
+		return p.RemoveMember(ctx, backend, p.id, "member", false)
+	}},
+	{want: "answer-request eve: requests=eve → members=eve", prepare: (*prepared).asked, do: func(ctx context.Context, p *prepared) error {
+		return second(p.Approve(ctx, backend, p.id, "eve"))
+	}},
+	{want: "answer-request eve: requests=eve →", prepare: (*prepared).asked, do: func(ctx context.Context, p *prepared) error {
+		return p.Reject(ctx, backend, p.id, "eve")
+	}},
+	{want: "withdraw-request backend: requests=backend →", prepare: (*prepared).askedItself, do: func(ctx context.Context, p *prepared) error {
+		return p.Withdraw(ctx, backend, p.id)
+	}},
+	{want: "invite : → invites=invite", do: func(ctx context.Context, p *prepared) error {
+		return second(p.Invite(ctx, backend, p.id, dto.InviteRequest{}))
+	}},
+	{want: "invite : invites=invite →", prepare: (*prepared).hasInvite, do: func(ctx context.Context, p *prepared) error {
+		return p.Revoke(ctx, backend, p.id, p.invite.InviteID)
+	}},
+	{want: "accept-invite backend: → members=backend", prepare: (*prepared).hasInvite, do: func(ctx context.Context, p *prepared) error {
+		return second(p.Accept(ctx, backend, p.invite.Code))
+	}},
+	{want: "ban member: members=member → bans=member", do: func(ctx context.Context, p *prepared) error {
+		return second(p.Ban(ctx, backend, p.id, "member", dto.BanRequest{}))
+	}},
+	{want: "ban eve: bans=eve → bans=eve", prepare: (*prepared).banned, do: func(ctx context.Context, p *prepared) error {
+		return second(p.Ban(ctx, backend, p.id, "eve", dto.BanRequest{Reason: "spam"}))
+	}},
+	{want: "ban eve: bans=eve →", prepare: (*prepared).banned, do: func(ctx context.Context, p *prepared) error {
+		return p.Unban(ctx, backend, p.id, "eve")
+	}},
+	{want: "mute member: → mutes=member", do: func(ctx context.Context, p *prepared) error {
+		return second(p.Mute(ctx, backend, p.id, "member", dto.MuteRequest{}))
+	}},
+	{want: "mute member: mutes=member →", prepare: (*prepared).muted, do: func(ctx context.Context, p *prepared) error {
+		return p.Unmute(ctx, backend, p.id, "member")
+	}},
+	{want: "transfer member: group=g/alice → group=g/member", do: func(ctx context.Context, p *prepared) error {
+		return second(p.Transfer(ctx, backend, p.id, nil, dto.TransferRequest{UserID: "member"}))
+	}},
+	{want: "transfer : offer=backend →", prepare: (*prepared).offered, do: func(ctx context.Context, p *prepared) error {
+		return second(p.Transfer(ctx, backend, p.id, nil, dto.TransferRequest{UserID: "alice"}))
+	}},
+	{want: "answer-offer backend: group=g/alice → group=g/backend", prepare: (*prepared).offered, do: func(ctx context.Context, p *prepared) error {
+		return second(p.AcceptOwner(ctx, backend, p.id))
+	}},
+	{want: "answer-offer : offer=backend →", prepare: (*prepared).offered, do: func(ctx context.Context, p *prepared) error {
+		return p.DeclineOwner(ctx, backend, p.id)
+	}},
+	{want: "rename-user member: → user=Mo", keyless: true, do: func(ctx context.Context, p *prepared) error {
+		return second(p.RenameUser(ctx, backend, "member", servicetest.Decode[dto.RenameRequest](p.t, `{"name":"Mo"}`)))
+	}},
+	{want: "disconnect-user member: →", do: func(ctx context.Context, p *prepared) error {
+		return p.DisconnectUser(ctx, backend, "member", func() error { return nil })
+	}},
+}
+
+// sideOf shows the records on one side of a change, by kind.
+func sideOf(t *testing.T, raw json.RawMessage) string {
+	t.Helper()
+	kinds := servicetest.Decode[map[string]json.RawMessage](t, string(raw))
+	var parts []string
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		type record struct {
+			Name, OwnerID, UserID, InviteID string
+			Data                            json.RawMessage
+		}
+		show := func(r record) string {
+			switch {
+			case kind == "group":
+				return r.Name + "/" + r.OwnerID
+			case kind == "message":
+				return string(r.Data)
+			case kind == "user":
+				return r.Name
+			case r.InviteID != "":
+				return "invite"
+			}
+			return r.UserID
+		}
+		var shown []string
+		if text := string(kinds[kind]); strings.HasPrefix(text, "[") {
+			for _, r := range servicetest.Decode[[]record](t, text) {
+				shown = append(shown, show(r))
+			}
+		} else {
+			shown = append(shown, show(servicetest.Decode[record](t, text)))
+		}
+		parts = append(parts, kind+"="+strings.Join(shown, ","))
+	}
+	return strings.Join(parts, ";")
+}
+
+func showEntries(t *testing.T, entries []audit.Entry) []string {
+	t.Helper()
+	shown := []string{}
+	for _, e := range entries {
+		before, after := sideOf(t, e.Before), sideOf(t, e.After)
+		shown = append(shown, strings.TrimSpace(strings.ReplaceAll(fmt.Sprintf("%s %s: %s → %s", e.Action, e.UserID, before, after), "  ", " ")))
+		if e.Actor != "backend" || e.Via != "api" || e.At.IsZero() || e.ID == "" {
+			t.Errorf("an entry without its actor: %+v", e)
+		}
+	}
+	return shown
+}
+
+// newPrepared makes a group, and whatever a step needs, and returns the newest entry.
+func newPrepared(t *testing.T, b *servicetest.Bench, s auditStep) *prepared {
+	t.Helper()
+	p := &prepared{Bench: b, t: t, ctx: t.Context(), id: b.NewGroup(t, `{"name":"g","visibility":"public","joinPolicy":"request"}`).ID}
+	if s.prepare == nil {
+		return p
+	}
+	last := newest(t, b)
+	if err := s.prepare(p); err != nil {
+		t.Fatal(err)
+	}
+	if now := newest(t, b); now != last {
+		t.Errorf("calls of users left entry %s", now)
+	}
+	return p
+}
+
+func newest(t *testing.T, b *servicetest.Bench) string {
+	t.Helper()
+	entries, err := b.Store.Entries(t.Context(), audit.Filter{}, "", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries[0].ID
+}
+
+// since lists the entries that are newer than the given one, the oldest first.
+func since(t *testing.T, b *servicetest.Bench, id string) []string {
+	t.Helper()
+	entries, err := b.Store.Entries(t.Context(), audit.Filter{}, "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := slices.IndexFunc(entries, func(e audit.Entry) bool { return e.ID == id })
+	fresh := entries[:n]
+	slices.Reverse(fresh)
+	return showEntries(t, fresh)
+}
+
+// Each change of a back end leaves one entry, in its own transaction: none if it fails,
+// and none for a repeat. No call of a user leaves one.
+func TestBackEndsAreAudited(t *testing.T) {
+	t.Parallel()
+	servicetest.OnBoth(t, func(t *testing.T, st grouptest.Store) {
+		t.Helper()
+		b := servicetest.NewOn(group.Config{}, st)
+		covered := map[string]bool{}
+		for i, s := range auditSteps {
+			action, _, _ := strings.Cut(s.want, " ")
+			covered[action] = true
+			want := []string{s.want}
+
+			p := newPrepared(t, b, s)
+			last := newest(t, b)
+			if err := s.do(t.Context(), p); err != nil {
+				t.Fatalf("%s: %v", s.want, err)
+			}
+			if diff := cmp.Diff(want, since(t, b, last)); diff != "" {
+				t.Errorf("%s: recorded: %s", s.want, diff)
+			}
+			if s.keyless {
+				continue
+			}
+
+			// Under a key that another request has used, the change fails at its very end.
+			p = newPrepared(t, b, s)
+			taken := group.WithKey(t.Context(), fmt.Sprint("taken ", i))
+			if err := b.Store.Keep(t.Context(), group.Receipt{UserID: "backend", Key: fmt.Sprint("taken ", i), Request: "another", Answer: json.RawMessage(`{}`)}); err != nil {
+				t.Fatal(err)
+			}
+			last = newest(t, b)
+			servicetest.WantCode(t, s.want+" under another's key", s.do(taken, p), "idempotency_mismatch")
+			if got := since(t, b, last); len(got) > 0 {
+				t.Errorf("%s: it failed and left %q", s.want, got)
+			}
+
+			keyed := group.WithKey(t.Context(), fmt.Sprint("key ", i))
+			for range 2 {
+				if err := s.do(keyed, p); err != nil {
+					t.Errorf("%s, repeated: %v", s.want, err)
+				}
+			}
+			if diff := cmp.Diff(want, since(t, b, last)); diff != "" {
+				t.Errorf("%s, repeated: recorded: %s", s.want, diff)
+			}
+		}
+		for _, action := range group.RecordedActions() {
+			if !covered[action] {
+				t.Errorf("no step is a %s", action)
+			}
+		}
+	})
+}
+
+// A call that changes nothing leaves no entry.
+func TestNoOpsAreNotAudited(t *testing.T) {
+	t.Parallel()
+	b := servicetest.New(t, group.Config{})
+	p := newPrepared(t, b, auditStep{})
+	ctx := t.Context()
+	if _, err := b.RenameUser(ctx, backend, "member", servicetest.Decode[dto.RenameRequest](t, `{"name":"Mo"}`)); err != nil {
+		t.Fatal(err)
+	}
+	last := newest(t, b)
+	for name, do := range map[string]func() error{
+		"the same name": func() error {
+			return second(b.Update(ctx, backend, p.id, nil, servicetest.Decode[dto.UpdateRequest](t, `{"name":"g"}`)))
+		},
+		"an old revision": func() error { return b.Delete(ctx, backend, p.id, new(int64)) },
+		"members": func() error {
+			return second(b.AddMembers(ctx, backend, p.id, dto.AddMembersRequest{UserIDs: []string{"member"}}))
+		},
+		"no ban":     func() error { return b.Unban(ctx, backend, p.id, "eve") },
+		"no mute":    func() error { return b.Unmute(ctx, backend, p.id, "eve") },
+		"no request": func() error { return b.Withdraw(ctx, backend, p.id) },
+		"the owner":  func() error { return second(b.Transfer(ctx, backend, p.id, nil, dto.TransferRequest{UserID: "alice"})) },
+		"renamed as before": func() error {
+			return second(b.RenameUser(ctx, backend, "member", servicetest.Decode[dto.RenameRequest](t, `{"name":"Mo"}`)))
+		},
+		"nobody disconnected": func() error {
+			return b.DisconnectUser(ctx, backend, "member", func() error { return errors.New("no") })
+		},
+		"the rename goes on": func() error {
+			job, err := b.Store.ClaimRename(ctx)
+			if err != nil || job == nil {
+				return fmt.Errorf("claimed %v: %w", job, err)
+			}
+			return second(b.ContinueRename(ctx, *job))
+		},
+	} {
+		if err := do(); err != nil && name != "an old revision" && name != "nobody disconnected" {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := since(t, b, last); len(got) > 0 {
+			t.Fatalf("%s: left %q", name, got)
+		}
+	}
+}
+
+// Records that are too many for one entry are left out and counted.
+func TestLargeChangesAreAudited(t *testing.T) {
+	t.Parallel()
+	b := servicetest.New(t, group.Config{})
+	p := newPrepared(t, b, auditStep{})
+	req := dto.AddMembersRequest{Names: map[string]string{}}
+	for i := range 500 {
+		id := fmt.Sprint("guest-", i)
+		req.UserIDs = append(req.UserIDs, id)
+		req.Names[id] = strings.Repeat("n", 256)
+	}
+	added, err := b.AddMembers(t.Context(), backend, p.id, req)
+	if err != nil || len(added.Items) != 500 {
+		t.Fatalf("added %d: %v", len(added.Items), err)
+	}
+	entries, err := b.Store.Entries(t.Context(), audit.Filter{Target: p.id}, "", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := servicetest.Decode[struct {
+		Members []group.Member
+		LeftOut int
+	}](t, string(entries[0].After))
+	if n := len(after.Members); n < 100 || n+after.LeftOut != 500 || len(entries[0].After) > 70<<10 {
+		t.Errorf("an entry of %d bytes has %d members and leaves out %d", len(entries[0].After), n, after.LeftOut)
+	}
+	if diff := cmp.Diff(added.Items[:len(after.Members)], after.Members); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAuditCalls(t *testing.T) {
+	t.Parallel()
+	b := servicetest.New(t, group.Config{})
+	p := newPrepared(t, b, auditStep{})
+	ctx := t.Context()
+	for _, c := range []struct {
+		name   string
+		caller auth.Identity
+		filter audit.Filter
+		want   string
+	}{
+		{"a back end", backend, audit.Filter{}, "ok"},
+		{"a reader", auth.Identity{UserID: "reader", Admin: true, Calls: auth.ReadAudit}, audit.Filter{Target: p.id}, "ok"},
+		{"a user", alice, audit.Filter{Target: "alice"}, "forbidden"},
+		{"another scope", auth.Identity{UserID: "reader", Admin: true, Calls: auth.ReadGroups}, audit.Filter{}, "forbidden"},
+		{"no actor", backend, audit.Filter{Actor: "a\x00"}, "validation_failed"},
+		{"no target", backend, audit.Filter{Target: strings.Repeat("x", 200)}, "validation_failed"},
+	} {
+		entries, err := b.Audit(ctx, c.caller, c.filter, "", 10)
+		servicetest.WantCode(t, c.name, err, c.want)
+		if c.want == "ok" && len(entries) != 1 {
+			t.Errorf("%s: %+v", c.name, entries)
+		}
+	}
+	if since := time.Now().Add(time.Hour); len(must(b.Audit(ctx, backend, audit.Filter{Since: since}, "", 10))) > 0 {
+		t.Error("entries of the future")
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}

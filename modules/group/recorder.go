@@ -1,0 +1,211 @@
+package group
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
+)
+
+// maxRecorded bounds the JSON of what was before a change, and of what is after it, in an
+// audit entry. The largest record, a message, has half of it.
+const maxRecorded = 64 << 10
+
+// The kinds of records in audit entries. An entry has one group, one message and one
+// offer at most. It lists the others.
+const (
+	kindGroup   = "group"
+	kindMessage = "message"
+	kindOffer   = "offer"
+
+	kindMembers     = "members"
+	kindBans        = "bans"
+	kindMutes       = "mutes"
+	kindRequests    = "requests"
+	kindInvitations = "invitations"
+	kindInvites     = "invites"
+)
+
+// recorder is a [Tx] that notes what a change does to the group's records. A record is
+// noted when it is written. What was there before is what the change has read, or is read
+// now.
+type recorder struct {
+	Tx
+	changed   bool
+	group     Group
+	members   map[string]*Member
+	outsiders map[string]Outsider
+	mutes     map[string]*Mute
+	messages  map[int64]Event
+
+	notes []note
+	place map[[2]string]int // of a kind and id in notes
+	about map[string]bool   // user ids
+}
+
+// note is what a change does to one record. nil: there is none.
+type note struct {
+	kind          string
+	before, after any
+}
+
+func newRecorder(tx Tx) *recorder {
+	return &recorder{
+		Tx: tx, group: tx.Group(),
+		members: make(map[string]*Member), outsiders: make(map[string]Outsider), mutes: make(map[string]*Mute), messages: make(map[int64]Event),
+		place: make(map[[2]string]int), about: make(map[string]bool),
+	}
+}
+
+// note notes one record of a kind, which an id tells from others.
+func (r *recorder) note(kind, id string, before, after any) {
+	r.changed = true
+	key := [2]string{kind, id}
+	if i, ok := r.place[key]; ok {
+		r.notes[i].after = after
+		return
+	}
+	r.place[key] = len(r.notes)
+	r.notes = append(r.notes, note{kind, before, after})
+}
+
+// noteOf notes a record about a user. A nil pointer is no record.
+func noteOf[T any](r *recorder, kind, userID string, before, after *T) {
+	r.about[userID] = true
+	var was, is any
+	if before != nil {
+		was = *before
+	}
+	if after != nil {
+		is = *after
+	}
+	r.note(kind, userID, was, is)
+}
+
+// records returns what was noted: the user whom it is about, empty for none or several,
+// and the records before and after the change, as JSON objects.
+func (r *recorder) records() (userID string, before, after json.RawMessage, err error) {
+	if len(r.about) == 1 {
+		for id := range r.about {
+			userID = id
+		}
+	}
+	if before, err = encodeNotes(r.notes, func(n note) any { return n.before }); err != nil {
+		return "", nil, nil, err
+	}
+	after, err = encodeNotes(r.notes, func(n note) any { return n.after })
+	return userID, before, after, err
+}
+
+// encodeNotes encodes one side of the notes: by kind, a record or a list of records. It
+// leaves out records that exceed [maxRecorded] together, and says how many.
+func encodeNotes(notes []note, side func(note) any) (json.RawMessage, error) {
+	sides := make(map[string]any)
+	size, leftOut := 0, 0
+	for _, n := range notes {
+		record := side(n)
+		if record == nil {
+			continue
+		}
+		raw, err := rawjson.Marshal(record)
+		if err != nil {
+			return nil, err
+		}
+		if size+len(raw) > maxRecorded {
+			leftOut++
+			continue
+		}
+		size += len(raw)
+		if slices.Contains([]string{kindGroup, kindMessage, kindOffer}, n.kind) {
+			sides[n.kind] = raw
+			continue
+		}
+		list, _ := sides[n.kind].([]json.RawMessage)
+		sides[n.kind] = append(list, raw)
+	}
+	if leftOut > 0 {
+		sides["leftOut"] = leftOut
+	}
+	return rawjson.Marshal(sides)
+}
+
+// What a change reads.
+
+func (r *recorder) Member(ctx context.Context, userID string) (*Member, error) {
+	m, err := r.Tx.Member(ctx, userID)
+	if _, known := r.members[userID]; err == nil && !known {
+		r.members[userID] = copyOf(m)
+	}
+	return m, err
+}
+
+func (r *recorder) Outsiders(ctx context.Context, userIDs ...string) (map[string]Outsider, error) {
+	found, err := r.Tx.Outsiders(ctx, userIDs...)
+	if err == nil {
+		for _, id := range userIDs {
+			if _, known := r.outsiders[id]; !known {
+				r.outsiders[id] = found[id]
+			}
+		}
+	}
+	return found, err
+}
+
+func (r *recorder) Mute(ctx context.Context, userID string) (*Mute, error) {
+	m, err := r.Tx.Mute(ctx, userID)
+	if _, known := r.mutes[userID]; err == nil && !known {
+		r.mutes[userID] = copyOf(m)
+	}
+	return m, err
+}
+
+func (r *recorder) Event(ctx context.Context, version int64) (*Event, error) {
+	e, err := r.Tx.Event(ctx, version)
+	if e != nil && err == nil {
+		r.messages[version] = *e
+	}
+	return e, err
+}
+
+func copyOf[T any](v *T) *T {
+	if v == nil {
+		return nil
+	}
+	return new(*v)
+}
+
+// member returns a member as they were before the change, nil for none.
+func (r *recorder) member(ctx context.Context, userID string) (*Member, error) {
+	if _, known := r.members[userID]; !known {
+		if _, err := r.Member(ctx, userID); err != nil {
+			return nil, err
+		}
+	}
+	return r.members[userID], nil
+}
+
+// outsider returns what the group kept about a user before the change.
+func (r *recorder) outsider(ctx context.Context, userID string) (Outsider, error) {
+	if _, known := r.outsiders[userID]; !known {
+		if _, err := r.Outsiders(ctx, userID); err != nil {
+			return Outsider{}, err
+		}
+	}
+	return r.outsiders[userID], nil
+}
+
+// messageRecord is a message in an audit entry.
+type messageRecord struct {
+	Version   int64           `json:"version"`
+	Type      string          `json:"type"`
+	Data      json.RawMessage `json:"data"`
+	EditedAt  *time.Time      `json:"editedAt,omitempty"`
+	DeletedAt *time.Time      `json:"deletedAt,omitempty"`
+}
+
+func recordOf(e Event) (messageRecord, error) {
+	m, err := postedIn(e)
+	return messageRecord{e.Version, m.Type, m.Data, m.EditedAt, m.DeletedAt}, err
+}
