@@ -13,8 +13,8 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// Rename is a job that gives a user a name in all their groups. Nodes do it in steps, the
-// newest group first. A user has one at a time.
+// Rename is a job that gives a user a name in all their groups, and in their join
+// requests. Nodes do it in steps, the newest group first. A user has one at a time.
 type Rename struct {
 	ID     string
 	UserID string
@@ -29,6 +29,10 @@ type Renames interface {
 	// audit entries. It returns the job's id: that of the job which is there already if it
 	// has the same name; then it stores no entries.
 	SetRename(ctx context.Context, r Rename, recorded ...audit.Entry) (id string, err error)
+	// NamedIn lists the groups that have a user's name, as a member's or an applicant's,
+	// by id, newest first, before the given id (empty: from the newest). It may list
+	// deleted groups.
+	NamedIn(ctx context.Context, userID, before string, limit int) (groupIDs []string, err error)
 }
 
 // RenameTx is the part of a [Tx] that knows these jobs.
@@ -40,8 +44,8 @@ type RenameTx interface {
 // renameStep is how many groups one step of a [Rename] looks at.
 const renameStep = 50
 
-// RenameUser begins to give a user a name in all groups that they are in, for a back end,
-// and returns the id of the job. Another name replaces a job that is not done.
+// RenameUser begins to give a user a name in all groups that they are in or asked to join,
+// for a back end, and returns the id of the job. Another name replaces a job that is not done.
 func (s *Service) RenameUser(ctx context.Context, caller auth.Identity, userID string, req dto.RenameRequest) (jobID string, err error) {
 	if err := mayActFor(caller, userID, auth.WriteUsers); err != nil {
 		return "", err
@@ -63,15 +67,15 @@ func (s *Service) RenameUser(ctx context.Context, caller auth.Identity, userID s
 // ContinueRename does one step of a job. It returns the job as it is to go on, or nil if
 // it is done. A step that was done before changes nothing.
 func (s *Service) ContinueRename(ctx context.Context, job Rename) (*Rename, error) {
-	groups, err := s.repo.UserGroups(ctx, job.UserID, job.Before, renameStep)
+	groups, err := s.repo.NamedIn(ctx, job.UserID, job.Before, renameStep)
 	if err != nil {
 		return nil, err
 	}
-	for _, g := range groups {
-		if err := s.renameIn(ctx, g.ID, job); err != nil {
-			return nil, fmt.Errorf("rename %s in group %s: %w", job.UserID, g.ID, err)
+	for _, groupID := range groups {
+		if err := s.renameIn(ctx, groupID, job); err != nil {
+			return nil, fmt.Errorf("rename %s in group %s: %w", job.UserID, groupID, err)
 		}
-		job.Before = g.ID
+		job.Before = groupID
 	}
 	if len(groups) == 0 {
 		return nil, nil //nolint:nilnil // the contract's word for "done"
@@ -83,13 +87,24 @@ func (s *Service) ContinueRename(ctx context.Context, job Rename) (*Rename, erro
 // another one may have replaced it.
 func (s *Service) renameIn(ctx context.Context, groupID string, job Rename) error {
 	events, err := s.repo.Change(ctx, groupID, job.UserID, func(tx Tx) error {
-		m, err := tx.Member(ctx, job.UserID)
-		if err != nil || m == nil || m.Name == job.Name {
+		known, err := tx.Outsiders(ctx, job.UserID)
+		if err != nil {
 			return err
+		}
+		m, err := tx.Member(ctx, job.UserID)
+		if err != nil {
+			return err
+		}
+		asks := known[job.UserID].Applicant
+		if (m == nil || m.Name == job.Name) && (asks == nil || asks.Name == job.Name) {
+			return nil
 		}
 		current, err := tx.Renaming(ctx, job.UserID)
 		if err != nil || current == nil || current.ID != job.ID {
 			return err
+		}
+		if asks != nil { // which makes no event: its event has no name
+			return tx.SetApplicant(ctx, Applicant{UserID: asks.UserID, Name: job.Name, At: asks.At})
 		}
 		m.Name = job.Name
 		if err := tx.SetMember(ctx, *m); err != nil {

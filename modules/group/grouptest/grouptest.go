@@ -76,6 +76,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"WhatIsOverMakesRoom":  testRemoveOver,
 		"ReadMarks":            testMarks,
 		"ReadVersions":         testReadVersions,
+		"NamedIn":              testNamedIn,
 		"Unread":               testUnread,
 		"ReceiptsOnce":         testReceipts,
 		"TwinsCommitOnce":      testTwins,

@@ -2,6 +2,8 @@ package grouptest
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/moim-live/moim/modules/group"
@@ -72,5 +74,36 @@ func testRenames(t *testing.T, s Store) {
 	}
 	if r := renaming("bob"); r != nil {
 		t.Errorf("bob is still renamed: %+v", r)
+	}
+}
+
+// testNamedIn lists the groups in which a user is a member or asked to become one.
+func testNamedIn(t *testing.T, s Store) {
+	ctx := t.Context()
+	var want []string
+	for n := range 6 {
+		g := create(t, s)
+		if n == 5 {
+			continue
+		}
+		change(t, s, g.ID, func(tx group.Tx) error {
+			if n%2 == 0 {
+				return join(ctx, "bob")(tx)
+			}
+			return tx.SetApplicant(ctx, group.Applicant{UserID: "bob", Name: "Bob", At: at})
+		})
+		want = append(want, g.ID)
+	}
+	slices.Sort(want)
+	slices.Reverse(want)
+	for _, limit := range []int{1, 2, 3, 10} {
+		got := walk(t, limit, func(before string) ([]string, error) {
+			return s.NamedIn(ctx, "bob", before, limit)
+		}, func(id string) string { return id })
+		same(t, fmt.Sprint("groups with the name, ", limit, " at a time"), got, want)
+	}
+	got, err := s.NamedIn(ctx, "nobody", "", 10)
+	if err != nil || len(got) > 0 {
+		t.Errorf("nobody is named in %v, %v", got, err)
 	}
 }

@@ -64,6 +64,7 @@ func unavailable(t *testing.T, s grouptest.Store, id string) {
 		"Group":        func() error { _, _, err := s.Group(ctx, id, "alice"); return err },
 		"Members":      func() error { _, _, err := s.Members(ctx, id, "", 10); return err },
 		"PublicGroups": func() error { _, err := s.PublicGroups(ctx, "", "", 10); return err },
+		"NamedIn":      func() error { _, err := s.NamedIn(ctx, "alice", "", 10); return err },
 		"UserGroups":   func() error { _, err := s.UserGroups(ctx, "alice", "", 10); return err },
 		"Read":         func() error { _, err := s.Read(ctx, id, 0, 10, nil); return err },
 		"Heads":        func() error { _, err := s.Heads(ctx, time.Hour, nil); return err },

@@ -200,8 +200,9 @@ func lists(g *grown) []call {
 				return err
 			}
 			_, err := s.ClaimRename(ctx)
+			_, unlisted := s.NamedIn(ctx, job.UserID, "", 50)
 			_, failed := s.AdvanceRename(ctx, job)
-			return errors.Join(err, failed, s.FinishRename(ctx, job))
+			return errors.Join(err, unlisted, failed, s.FinishRename(ctx, job))
 		}},
 		{name: "an audited change", do: func(ctx context.Context, s *sqlstore.Store, i int) error {
 			e, err := audit.New("backend", "update")

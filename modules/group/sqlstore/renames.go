@@ -21,6 +21,12 @@ const renameColumns = `user_id, id, name, actor, before`
 // over.
 type renameStatements struct{ set, read, free, claim, advance, finish string }
 
+// namedIn lists groups that have a user's name. It reads at most the limit of each table.
+const namedIn = `SELECT group_id FROM (
+		SELECT * FROM (SELECT group_id FROM members WHERE user_id = $1 AND live = TRUE AND group_id < $2 ORDER BY group_id DESC LIMIT $3) joined
+		UNION SELECT * FROM (SELECT group_id FROM requests WHERE user_id = $1 AND group_id < $2 ORDER BY group_id DESC LIMIT $3) asked) named
+	ORDER BY group_id DESC LIMIT $3`
+
 func newRenameStatements(d database.Dialect) renameStatements {
 	now := d.Now()
 	claimed := fmt.Sprintf("%s + %d", now, upkeep.RenameClaim.Microseconds())
@@ -63,6 +69,23 @@ func (s *Store) SetRename(ctx context.Context, r group.Rename, recorded ...audit
 		return sqlaudit.Insert(ctx, q, recorded...)
 	})
 	return id, doing(err, "store the new name of user", r.UserID)
+}
+
+// NamedIn implements [group.Renames].
+func (s *Store) NamedIn(ctx context.Context, userID, before string, limit int) (groupIDs []string, err error) {
+	if !storable(userID) || !storable(before) {
+		return []string{}, nil
+	}
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		groupIDs = []string{}
+		return each(ctx, q, namedIn, args{userID, upTo(before), limit}, func(scan scanner) error {
+			var groupID string
+			err := scan(&groupID)
+			groupIDs = append(groupIDs, groupID)
+			return err
+		})
+	})
+	return groupIDs, doing(err, "list the groups with the name of user", userID)
 }
 
 // Renaming implements [group.RenameTx].

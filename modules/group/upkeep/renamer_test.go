@@ -138,3 +138,39 @@ func TestRenameIsReplaced(t *testing.T) {
 		}
 	}
 }
+
+// A user who asked to join a group has the new name there, and when they are let in.
+func TestRenameInRequests(t *testing.T) {
+	t.Parallel()
+	ctx, backend := t.Context(), auth.Identity{UserID: "backend", Admin: true}
+	b := servicetest.New(t, group.Config{})
+	g := b.NewGroup(t, `{"name":"g","visibility":"public","joinPolicy":"request"}`)
+	bob := auth.Identity{UserID: "bob", Name: "Old"}
+	if _, err := b.Join(ctx, bob, g.ID); err != nil {
+		t.Fatal(err)
+	}
+	asked, err := b.Applicants(ctx, backend, g.ID, "", 10)
+	if err != nil || len(asked) != 1 {
+		t.Fatalf("%+v, %v", asked, err)
+	}
+	b.Take()
+	id, err := b.RenameUser(ctx, backend, "bob", servicetest.Decode[dto.RenameRequest](t, `{"name":"Bob"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for job := (&group.Rename{ID: id, UserID: "bob", Name: "Bob", Actor: "backend"}); job != nil; {
+		if job, err = b.ContinueRename(ctx, *job); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now, err := b.Applicants(ctx, backend, g.ID, "", 10)
+	if err != nil || len(now) != 1 || now[0].Name != "Bob" || !now[0].At.Equal(asked[0].At) {
+		t.Errorf("%+v, %v; want Bob, who asked at %s", now, err, asked[0].At)
+	}
+	if events := b.Take(); len(events) > 0 {
+		t.Errorf("told of %v", events)
+	}
+	if m, err := b.Approve(ctx, backend, g.ID, "bob"); err != nil || m.Name != "Bob" {
+		t.Errorf("%+v, %v; want Bob", m, err)
+	}
+}
