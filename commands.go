@@ -52,15 +52,16 @@ func (l *loader) load() (config.Config, error) {
 type serveCommand struct{}
 
 // Run serves until SIGTERM or SIGINT, then drains. A second signal exits at
-// once.
+// once. SIGHUP reloads the configuration.
 func (serveCommand) Run(l *loader) error {
 	cfg, err := l.load()
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg.Log, os.Stderr)
+	level := new(slog.LevelVar)
+	log := newLogger(cfg.Log, level, os.Stderr)
 	redisrole.LogTo(log)
-	return app.Serve(cfg, app.WithLogger(log), app.WithVersion(version))
+	return app.Serve(cfg, app.WithLogger(log), app.WithVersion(version), app.WithLogLevel(level), app.WithReload(l.load), app.WithProfiles(profiles()))
 }
 
 type migrateCommand struct {
@@ -247,8 +248,7 @@ func (versionCommand) Run() error {
 	return nil
 }
 
-func newLogger(cfg config.Log, out *os.File) *slog.Logger {
-	var level slog.Level
+func newLogger(cfg config.Log, level *slog.LevelVar, out *os.File) *slog.Logger {
 	_ = level.UnmarshalText([]byte(cfg.Level)) // config.Load has checked it
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" || cfg.Format == "" && !isTerminal(out) {

@@ -21,8 +21,9 @@ type App struct {
 	// Emitter sends to rooms and users on every node.
 	Emitter *socket.Emitter
 
-	routes *Routes
-	fx     *fx.App
+	routes   *Routes
+	reloader *Reloader
+	fx       *fx.App
 }
 
 // New builds Moim from cfg, which may be a literal or from config.Load. It does
@@ -34,7 +35,7 @@ func New(cfg config.Config, opts ...Option) (*App, error) {
 		fx.Supply(collect(opts).log),
 		fx.StopTimeout(cfg.Drain.Deadline),
 		Module(cfg, opts...),
-		fx.Populate(&a.Emitter, &a.routes),
+		fx.Populate(&a.Emitter, &a.routes, &a.reloader),
 	)
 	if err := a.fx.Err(); err != nil {
 		return nil, rootCause(err)
@@ -49,6 +50,11 @@ func (a *App) Mount(router gin.IRouter) { a.routes.Mount(router) }
 // Start opens the database and the connections. It returns when the node is
 // ready. If it fails, it stops what it has started.
 func (a *App) Start(ctx context.Context) error { return rootCause(a.fx.Start(ctx)) }
+
+// Reload changes settings while the node runs: see [Reloader.Reload].
+func (a *App) Reload(ctx context.Context, cfg config.Config) error {
+	return a.reloader.Reload(ctx, cfg)
+}
 
 // Stop notifies the sockets, closes them and stops everything. It returns an
 // error if ctx ends first.

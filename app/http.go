@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -39,6 +40,9 @@ type Server struct {
 	http   *http.Server
 	addr   net.Addr // nil before Start
 	failed chan error
+
+	hangup <-chan os.Signal // nil: nobody asks to reload
+	reload func() (config.Config, error)
 }
 
 // NewServer builds a node from cfg. It does no I/O.

@@ -34,11 +34,13 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// version is the version in the OpenAPI document.
-type version string
+type (
+	version      string // in the OpenAPI document
+	metricsRoute bool   // whether /metrics is among the routes
+)
 
 // Module adds Moim to an fx program. It needs a *slog.Logger. It provides
-// [*Routes], which the program mounts, and *socket.Emitter. The program adds
+// [*Routes], which the program mounts, [*Reloader] and *socket.Emitter. The program adds
 // handlers with socket.AsHandlers.
 func Module(cfg config.Config, opts ...Option) fx.Option {
 	o := collect(opts)
@@ -61,9 +63,12 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 			provideMetrics,
 			web.NewHealth,
 			provideRoutes,
+			func() metricsRoute { return cfg.Metrics.Addr == "" },
+			o.reloader(cfg),
 			socket.AsHandlers(func() []socket.Handler { return o.handlers }),
 			func(t *presence.Tracker) feed.Watcher { return t },
 		),
+		fx.Module("listeners", fx.Invoke(o.listenForOperators(cfg))), // modules come before other invokes
 		redisrole.Module,
 		redismove.Module,
 		backends(cfg, o),

@@ -3,11 +3,13 @@ package app
 import (
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/fx"
 
+	"github.com/moim-live/moim/config"
 	"github.com/moim-live/moim/internal/requestid"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket"
@@ -25,6 +27,9 @@ type options struct {
 	auth     socket.Authenticator
 	handlers []socket.Handler
 	version  string
+	level    *slog.LevelVar
+	load     func() (config.Config, error)
+	profiles http.Handler
 	modules  []fx.Option
 }
 
@@ -42,6 +47,18 @@ func (o options) roles() []redisrole.Role { return slices.Collect(maps.Keys(o.re
 
 // WithLogger makes an [App] or [Server] log to log. The default is slog.Default().
 func WithLogger(log *slog.Logger) Option { return func(o *options) { o.log = log } }
+
+// WithLogLevel makes [App.Reload] set level, which the program's logger uses.
+func WithLogLevel(level *slog.LevelVar) Option { return func(o *options) { o.level = level } }
+
+// WithReload makes [Serve] call load on SIGHUP, and change the settings as [App.Reload]
+// does. Windows has no SIGHUP.
+func WithReload(load func() (config.Config, error)) Option { return func(o *options) { o.load = load } }
+
+// WithProfiles serves profiles at debug.addr, such as those of net/http/pprof. Moim does
+// not import that package, because this would add its routes to http.DefaultServeMux of
+// every program.
+func WithProfiles(profiles http.Handler) Option { return func(o *options) { o.profiles = profiles } }
 
 // WithRedis makes a role use a client of the program. Moim subscribes with a
 // duplicate of the client, and never closes the client.

@@ -27,6 +27,8 @@ type Routes struct {
 
 	api       *web.API // nil before Mount
 	cursorKey []byte   // nil before the node is ready
+
+	remembered *auth.Remembered // tokens that are valid
 }
 
 type routesParams struct {
@@ -42,16 +44,23 @@ type routesParams struct {
 	Gateway  *socket.Gateway
 	Limits   *limit.Limits
 	Revoked  *auth.Revocations
+
+	MetricsRoute metricsRoute
 }
 
-func provideRoutes(p routesParams) *Routes { return &Routes{parts: p} }
+func provideRoutes(p routesParams) *Routes {
+	return &Routes{parts: p, remembered: auth.Remember(p.Verifier.Verify)}
+}
 
 // Mount adds the routes to router. Call it once.
 func (r *Routes) Mount(router gin.IRouter) {
 	p := r.parts
 	router = router.Group("", web.ClientAddress(p.Config.TrustedProxies()))
-	r.api = web.New(router, p.Config, p.Revoked.Guard(auth.Remember(p.Verifier.Verify).Verify), p.Log,
-		web.WithVersion(string(p.Version)), web.WithHealth(p.Health), web.WithMetrics(p.Metrics), web.WithLimits(p.Limits))
+	opts := []web.Option{web.WithVersion(string(p.Version)), web.WithHealth(p.Health), web.WithMetrics(p.Metrics), web.WithLimits(p.Limits)}
+	if p.MetricsRoute {
+		opts = append(opts, web.WithMetricsRoute())
+	}
+	r.api = web.New(router, p.Config, p.Revoked.Guard(r.remembered.Verify), p.Log, opts...)
 	if r.cursorKey != nil {
 		r.api.SetCursorKey(r.cursorKey)
 	}
@@ -73,6 +82,14 @@ func (r *Routes) setCursorKey(key []byte) {
 	r.cursorKey = key
 	if r.api != nil {
 		r.api.SetCursorKey(key)
+	}
+}
+
+// setOrigins sets the allowed browser origins, before or after Mount.
+func (r *Routes) setOrigins(cfg web.Config) {
+	r.parts.Config.Origins, r.parts.Config.LoopbackOrigins = cfg.Origins, cfg.LoopbackOrigins
+	if r.api != nil {
+		r.api.SetOrigins(cfg)
 	}
 }
 

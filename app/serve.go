@@ -11,7 +11,7 @@ import (
 
 // Serve runs a node until SIGTERM or SIGINT, and then drains it. A second signal
 // ends the process at once. If cfg has no auth key, Serve uses the development
-// secret: see [DevelopmentSecret].
+// secret: see [DevelopmentSecret]. SIGHUP reloads the configuration: see [WithReload].
 func Serve(cfg config.Config, opts ...Option) error {
 	cfg, err := DevelopmentSecret(cfg, collect(opts).log)
 	if err != nil {
@@ -24,6 +24,18 @@ func Serve(cfg config.Config, opts ...Option) error {
 	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer release()
 	context.AfterFunc(ctx, release) // the next signal ends the process
+	if load := collect(opts).load; load != nil {
+		server.reload = func() (config.Config, error) {
+			cfg, err := load()
+			if err != nil {
+				return cfg, err
+			}
+			return DevelopmentSecret(cfg, server.log)
+		}
+		received, release := hangups()
+		defer release()
+		server.hangup = received
+	}
 	return server.Run(ctx)
 }
 
@@ -33,12 +45,29 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.Start(ctx); err != nil {
 		return err
 	}
-	var failed error
-	select {
-	case <-ctx.Done():
-	case failed = <-s.failed:
-	}
+	failed := s.serve(ctx)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain.Deadline)
 	defer cancel()
 	return errors.Join(failed, s.Stop(drain))
+}
+
+// serve reloads the configuration when it is asked to, until ctx ends or the listener
+// fails.
+func (s *Server) serve(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-s.failed:
+			return err
+		case <-s.hangup:
+			cfg, err := s.reload()
+			if err == nil {
+				err = s.app.Reload(ctx, cfg)
+			}
+			if err != nil {
+				s.log.ErrorContext(ctx, "app: the configuration was not reloaded, and nothing has changed", "err", err)
+			}
+		}
+	}
 }

@@ -37,6 +37,8 @@ type Config struct {
 	Node     Node             `key:"node"`
 	Drain    Drain            `key:"drain"`
 	Log      Log              `key:"log"`
+	Metrics  Metrics          `key:"metrics"`
+	Debug    Debug            `key:"debug"`
 
 	sources map[string]string // of the values that are not defaults, by key
 }
@@ -100,6 +102,39 @@ func (l Log) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Metrics configures where the metrics are.
+type Metrics struct {
+	Addr string `key:"addr" help:"listen address of /metrics; empty: it is on http.addr"`
+}
+
+// Debug configures the profiles of a node.
+type Debug struct {
+	Addr   string `key:"addr" help:"listen address of Go's profiles, at /debug/pprof/; a loopback address unless debug.public is set; empty: there are none"`
+	Public bool   `key:"public" help:"whether debug.addr may be an address that other machines reach. Profiles need no token, and show what is in memory"`
+}
+
+// checkListeners reports addresses that cannot be.
+func (c Config) checkListeners() error {
+	var errs []error
+	taken := map[string]string{c.HTTP.Addr: "http.addr"}
+	for _, l := range []struct{ key, addr string }{{"metrics.addr", c.Metrics.Addr}, {"debug.addr", c.Debug.Addr}} {
+		host, port, malformed := net.SplitHostPort(l.addr)
+		switch other := taken[l.addr]; {
+		case l.addr == "":
+			continue
+		case malformed != nil:
+			errs = append(errs, fmt.Errorf("%s: it must be host:port, such as 127.0.0.1:9100", l.key))
+		case other != "" && port != "0":
+			errs = append(errs, fmt.Errorf("%s: it is the same as %s, which needs a port of its own", l.key, other))
+		case l.key == "debug.addr" && !c.Debug.Public && !isLoopback(host):
+			errs = append(errs, errors.New("debug.addr: it must be a loopback address such as 127.0.0.1:6060, because profiles need no token "+
+				"and show what is in memory: to listen on another address, set debug.public"))
+		}
+		taken[l.addr] = l.key
+	}
+	return errors.Join(errs...)
+}
+
 // WithDefaults returns a copy with defaults in place of zero values.
 func (c Config) WithDefaults() Config {
 	c.HTTP = c.HTTP.WithDefaults()
@@ -137,6 +172,7 @@ func (c Config) Validate(given ...redisrole.Role) error {
 		c.Log.Validate(),
 		c.checkAdapter(given),
 		c.checkAddr(),
+		c.checkListeners(),
 	)
 }
 

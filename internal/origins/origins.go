@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/net/idna"
 )
@@ -26,6 +27,21 @@ type List struct {
 	exact    []string
 	domains  []domain // of entries with *.
 }
+
+// Current is a list that may be replaced while requests are checked. The zero value is
+// an empty list.
+type Current struct{ list atomic.Pointer[List] }
+
+// Load returns the list.
+func (c *Current) Load() List {
+	if l := c.list.Load(); l != nil {
+		return *l
+	}
+	return List{}
+}
+
+// Store replaces the list.
+func (c *Current) Store(l List) { c.list.Store(&l) }
 
 // domain allows the subdomains of a name.
 type domain struct{ scheme, suffix string } // suffix is ".example.org" or ".example.org:8443"

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/sha256"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -22,11 +23,13 @@ type Remembered struct {
 	verify func(ctx context.Context, token string) (Identity, error)
 	now    func() time.Time
 	valid  *otter.Cache[[sha256.Size]byte, verified]
+	keys   atomic.Int64 // counts calls of Forget
 }
 
 type verified struct {
 	identity Identity
 	until    time.Time
+	keys     int64 // what Remembered.keys was before the token was verified
 }
 
 // Remember returns a Remembered for verify, such as [Verifier.Verify].
@@ -39,13 +42,16 @@ func Remember(verify func(ctx context.Context, token string) (Identity, error)) 
 // Verify returns the identity of a token, or the error of the verify function.
 func (r *Remembered) Verify(ctx context.Context, token string) (Identity, error) {
 	key := sha256.Sum256([]byte(token))
-	now := r.now()
-	if v, ok := r.valid.GetIfPresent(key); ok && now.Before(v.until) && now.Before(v.identity.Expires) {
+	now, keys := r.now(), r.keys.Load()
+	if v, ok := r.valid.GetIfPresent(key); ok && v.keys == keys && now.Before(v.until) && now.Before(v.identity.Expires) {
 		return v.identity, nil
 	}
 	identity, err := r.verify(ctx, token)
 	if err == nil {
-		r.valid.Set(key, verified{identity: identity, until: now.Add(rememberFor)})
+		r.valid.Set(key, verified{identity: identity, until: now.Add(rememberFor), keys: keys})
 	}
 	return identity, err
 }
+
+// Forget makes all tokens be verified again, because the keys have changed.
+func (r *Remembered) Forget() { r.keys.Add(1) }

@@ -44,5 +44,10 @@ func TestRemember(t *testing.T) {
 		check("long", "ana", 5)
 		time.Sleep(rememberFor)
 		check("long", "", 6)
+		good["long"] = Identity{UserID: "ana", Expires: time.Now().Add(time.Hour)}
+		check("long", "ana", 7)
+		delete(good, "long")
+		r.Forget()
+		check("long", "", 8)
 	})
 }

@@ -31,9 +31,9 @@ const (
 
 // Verifier verifies tokens. It is safe for concurrent use.
 type Verifier struct {
-	cfg    Config
+	cfg    Config // its secrets are in shared
 	log    *slog.Logger
-	parser *jwt.Parser
+	shared atomic.Pointer[sharedKeys]
 	public atomic.Pointer[jwk] // nil unless configured, and before its file is read
 	jwks   *jwks               // nil unless configured
 }
@@ -49,15 +49,7 @@ func New(cfg Config, log *slog.Logger) (*Verifier, error) {
 		return nil, err
 	}
 	v := &Verifier{cfg: cfg, log: log}
-	var methods []string
-	if cfg.Secret != "" {
-		methods = append(methods, "HS256")
-	}
-	if cfg.JWKSURL != "" || cfg.PublicKey != "" {
-		methods = append(methods, "RS256", "ES256", "EdDSA")
-	}
-	v.parser = jwt.NewParser(jwt.WithValidMethods(methods), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
-		jwt.WithLeeway(leeway))
+	v.SetSecrets(cfg.Secret, cfg.PreviousSecret)
 	if isPEM(cfg.PublicKey) {
 		key, err := parsePEM([]byte(cfg.PublicKey))
 		if err != nil {
@@ -69,6 +61,30 @@ func New(cfg Config, log *slog.Logger) (*Verifier, error) {
 		v.jwks = newJWKS(cfg.JWKSURL, log)
 	}
 	return v, nil
+}
+
+// sharedKeys are the shared secrets, and the parser for the algorithms of all keys.
+type sharedKeys struct {
+	keys   jwt.VerificationKeySet
+	parser *jwt.Parser
+}
+
+// SetSecrets replaces [Config].Secret and PreviousSecret, which are valid. Either may be
+// empty. Tokens that are verified at the same time may still be accepted by the old ones.
+func (v *Verifier) SetSecrets(secret, previous string) {
+	var s sharedKeys
+	var methods []string
+	for _, key := range []string{secret, previous} {
+		if key != "" {
+			s.keys.Keys = append(s.keys.Keys, []byte(key))
+			methods = []string{"HS256"}
+		}
+	}
+	if v.cfg.JWKSURL != "" || v.cfg.PublicKey != "" {
+		methods = append(methods, "RS256", "ES256", "EdDSA")
+	}
+	s.parser = jwt.NewParser(jwt.WithValidMethods(methods), jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway))
+	v.shared.Store(&s)
 }
 
 // Start reads the key file and starts fetching keys. It does not wait for them,
@@ -121,23 +137,34 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 		return Identity{}, refuse("the token is too large")
 	}
 	var c claims
-	_, err := v.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) { return v.keys(ctx, t) })
+	shared := v.shared.Load()
+	_, err := shared.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
+		if t.Method.Alg() == "HS256" {
+			return shared.keys, checkHeader(t)
+		}
+		return v.publicKeys(ctx, t)
+	})
 	if err != nil {
 		return Identity{}, translate(err)
 	}
 	return v.identity(&c)
 }
 
-// keys returns the keys that may verify a token's signature. It ignores keys in
-// the token itself: jwk, jku and x5c.
-func (v *Verifier) keys(ctx context.Context, t *jwt.Token) (any, error) {
+// checkHeader refuses a token that means more than its claims say.
+func checkHeader(t *jwt.Token) error {
 	if _, ok := t.Header["crit"]; ok {
-		return nil, refuse("the token needs an unknown extension")
+		return refuse("the token needs an unknown extension")
+	}
+	return nil
+}
+
+// publicKeys returns the public keys that may verify a token's signature. It ignores
+// keys in the token itself: jwk, jku and x5c.
+func (v *Verifier) publicKeys(ctx context.Context, t *jwt.Token) (any, error) {
+	if err := checkHeader(t); err != nil {
+		return nil, err
 	}
 	alg := t.Method.Alg()
-	if alg == "HS256" {
-		return v.secrets(), nil
-	}
 	var set jwt.VerificationKeySet
 	if v.jwks != nil {
 		kid, _ := t.Header["kid"].(string)
@@ -156,15 +183,6 @@ func (v *Verifier) keys(ctx context.Context, t *jwt.Token) (any, error) {
 		return nil, refuse("the token is signed with an unknown key")
 	}
 	return set, nil
-}
-
-// secrets returns the shared secrets that tokens may be signed with.
-func (v *Verifier) secrets() jwt.VerificationKeySet {
-	set := jwt.VerificationKeySet{Keys: []jwt.VerificationKey{[]byte(v.cfg.Secret)}}
-	if v.cfg.PreviousSecret != "" {
-		set.Keys = append(set.Keys, []byte(v.cfg.PreviousSecret))
-	}
-	return set
 }
 
 // identity checks what the library does not check. It checks exp again, because

@@ -462,3 +462,33 @@ func TestDevelopmentSecret(t *testing.T) {
 		}
 	}
 }
+
+// TestSetSecrets replaces the secrets of a verifier that is in use.
+func TestSetSecrets(t *testing.T) {
+	t.Parallel()
+	const next = "the secret after that, of 32 bytes"
+	sign := func(key string) string {
+		token, err := auth.Mint([]byte(key), auth.Identity{UserID: "alice", Expires: time.Now().Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	v := open(t, auth.Config{PublicKey: rsaPEM})
+	check := func(step, token string, want bool) {
+		t.Helper()
+		if _, err := v.Verify(t.Context(), token); (err == nil) != want {
+			t.Errorf("%s: %v", step, err)
+		}
+	}
+	check("no secret", sign(secret), false)
+	v.SetSecrets(secret, "")
+	check("a secret", sign(secret), true)
+	v.SetSecrets(next, secret)
+	check("the one before", sign(secret), true)
+	check("the next one", sign(next), true)
+	v.SetSecrets(next, "")
+	check("the one before that", sign(secret), false)
+	v.SetSecrets("", "")
+	check("none", sign(next), false)
+}

@@ -3,6 +3,7 @@ package limit
 import (
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -11,9 +12,9 @@ import (
 // buckets are token buckets of one rate, one for each key. A bucket that is not used
 // for as long as it takes to be full is dropped: a new one is the same.
 type buckets struct {
-	rate Rate
-
 	mu      sync.Mutex
+	rate    Rate
+	off     atomic.Bool              // as the rate; read without the mutex
 	fresh   map[string]*rate.Limiter // used since turned
 	stale   map[string]*rate.Limiter // used in the generation before
 	owing   map[string]*rate.Limiter // those whose debt may outlast a generation
@@ -22,23 +23,52 @@ type buckets struct {
 }
 
 func newBuckets(r Rate) *buckets {
-	b := &buckets{rate: r, fresh: map[string]*rate.Limiter{}, owing: map[string]*rate.Limiter{}}
-	if !r.off() {
-		// Twice, because a bucket may owe as much as it holds; owing has those that owe more.
-		b.lasting = 2 * time.Duration(float64(r.Per)*float64(r.Burst)/float64(r.Count))
-	}
+	b := &buckets{fresh: map[string]*rate.Limiter{}, owing: map[string]*rate.Limiter{}}
+	b.set(r, time.Time{})
 	return b
 }
+
+// set changes the rate. A bucket keeps what it has and owes, up to what it may hold now.
+func (b *buckets) set(r Rate, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.rate == r {
+		return
+	}
+	b.rate = r
+	b.off.Store(r.off())
+	if r.off() {
+		b.fresh, b.stale, b.owing = map[string]*rate.Limiter{}, nil, map[string]*rate.Limiter{}
+		return
+	}
+	// Twice, because a bucket may owe as much as it holds; owing has those that owe more.
+	b.lasting = 2 * time.Duration(float64(r.Per)*float64(r.Burst)/float64(r.Count))
+	for _, limiters := range []map[string]*rate.Limiter{b.fresh, b.stale, b.owing} {
+		for _, l := range limiters {
+			adjust(l, r, now)
+		}
+	}
+}
+
+func adjust(l *rate.Limiter, r Rate, now time.Time) {
+	l.SetLimitAt(now, perSecond(r))
+	l.SetBurstAt(now, int(r.Burst))
+}
+
+func perSecond(r Rate) rate.Limit { return rate.Limit(float64(r.Count) / r.Per.Seconds()) }
 
 // take takes n tokens for key. If there is not one, it takes none and returns how long
 // that lasts. A bucket may go into debt, so what costs more than it holds is possible,
 // and is paid for afterwards.
 func (b *buckets) take(key string, n int64, now time.Time) (wait time.Duration) {
-	if b.rate.off() {
+	if b.off.Load() {
 		return 0
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.rate.off() {
+		return 0
+	}
 	limiter := b.bucketLocked(key, now)
 	wait = takeFrom(limiter, b.rate, n, now)
 	if limiter.TokensAt(now) < -float64(b.rate.Burst) {
@@ -73,7 +103,7 @@ func (b *buckets) bucketLocked(key string, now time.Time) *rate.Limiter {
 }
 
 func newLimiter(r Rate) *rate.Limiter {
-	return rate.NewLimiter(rate.Limit(float64(r.Count)/r.Per.Seconds()), int(r.Burst))
+	return rate.NewLimiter(perSecond(r), int(r.Burst))
 }
 
 // takeFrom is [buckets.take] for one bucket. Calls must not run concurrently.

@@ -55,6 +55,18 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
+// unlimited returns limits that are all off.
+func unlimited() Config {
+	quota := Quota{Number: NoRate, Bytes: ByteRate(NoRate)}
+	return Config{
+		Enabled: Off, NodeSockets: Share{Cap: NoCap},
+		AddressPending: NoCap, UserSockets: NoCap, SocketSubscriptions: NoCap, UserRunning: NoCap, GroupBans: NoCap, GroupRequests: NoCap,
+		AddressConnects: NoRate, SocketRequests: NoRate, UserRequests: NoRate, SocketBytes: ByteRate(NoRate),
+		UserReads: NoRate, UserCreates: NoRate, UserJoins: NoRate, PresenceStates: NoRate,
+		UserMessages: quota, UserDeliveries: quota,
+	}
+}
+
 func orDefault[T comparable](v *T, def T) {
 	var zero T
 	if *v == zero {

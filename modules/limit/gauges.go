@@ -10,13 +10,19 @@ import (
 
 // gauges count what there is of each key at a time.
 type gauges struct {
-	cap Cap
-
 	mu     sync.Mutex
+	cap    Cap
 	counts map[string]int
 }
 
 func newGauges(c Cap) *gauges { return &gauges{cap: c, counts: map[string]int{}} }
+
+// set changes how many there may be. Those that there are stay.
+func (g *gauges) set(c Cap) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cap = c
+}
 
 // add counts one more, unless there are as many as there may be.
 func (g *gauges) add(key string) bool {
@@ -45,10 +51,10 @@ func (g *gauges) count(key string) int {
 
 // turns let a number of requests of each key run at once. Others wait.
 type turns struct {
-	cap     Cap
 	waiting time.Duration
 
 	mu   sync.Mutex
+	cap  Cap
 	keys map[string]*turn
 }
 
@@ -61,9 +67,22 @@ func newTurns(c Cap, waiting time.Duration) *turns {
 	return &turns{cap: c, waiting: waiting, keys: map[string]*turn{}}
 }
 
-// take waits for a turn. It reports false if there was none in time.
-func (t *turns) take(ctx context.Context, key string) bool {
+// set changes how many requests run at once. Those that run do not count for it.
+func (t *turns) set(c Cap) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cap != c {
+		t.cap, t.keys = c, map[string]*turn{}
+	}
+}
+
+// take waits for a turn. It returns how to end the turn, or nil if there was none in time.
+func (t *turns) take(ctx context.Context, key string) (done func()) {
+	t.mu.Lock()
+	if t.cap < 0 {
+		t.mu.Unlock()
+		return func() {}
+	}
 	its := t.keys[key]
 	if its == nil {
 		its = &turn{running: semaphore.NewWeighted(int64(t.cap))}
@@ -71,30 +90,26 @@ func (t *turns) take(ctx context.Context, key string) bool {
 	}
 	its.users++
 	t.mu.Unlock()
+	done = func() {
+		its.running.Release(1)
+		t.forget(key, its)
+	}
 	if its.running.TryAcquire(1) {
-		return true
+		return done
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.waiting)
 	defer cancel()
 	if its.running.Acquire(ctx, 1) == nil {
-		return true
+		return done
 	}
 	t.forget(key, its)
-	return false
-}
-
-func (t *turns) give(key string) {
-	t.mu.Lock()
-	its := t.keys[key]
-	t.mu.Unlock()
-	its.running.Release(1)
-	t.forget(key, its)
+	return nil
 }
 
 func (t *turns) forget(key string, its *turn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if its.users--; its.users == 0 {
+	if its.users--; its.users == 0 && t.keys[key] == its {
 		delete(t.keys, key)
 	}
 }

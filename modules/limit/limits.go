@@ -33,7 +33,7 @@ type Census interface {
 // are fault.ErrRateLimited. Callers ask for users only, not for back ends. On a nil
 // *Limits, they allow everything.
 type Limits struct {
-	cfg    Config
+	cfg    atomic.Pointer[Config] // with every limit off if limits are
 	census Census
 	now    func() time.Time
 	log    *slog.Logger
@@ -57,31 +57,30 @@ type Deps struct {
 	Now        func() time.Time
 }
 
-// New returns limits. Zero values of cfg mean the defaults. If cfg turns limits off, the
-// result is nil.
+// New returns limits. Zero values of cfg mean the defaults.
 func New(cfg Config, deps Deps) (*Limits, error) {
 	cfg = cfg.WithDefaults()
-	if err := cfg.Validate(); err != nil || cfg.Enabled == Off {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	l := &Limits{
-		cfg: cfg, census: deps.Census, now: deps.Now, log: deps.Log,
+		descriptors: descriptors(), census: deps.Census, now: deps.Now, log: deps.Log,
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "moim_limit_refused_total", Help: "Requests and connections refused, by the limit that was reached.",
 		}, []string{"limit"}),
-		connects:      newBuckets(cfg.AddressConnects),
-		requests:      newBuckets(cfg.UserRequests),
-		reads:         newBuckets(cfg.UserReads),
-		creates:       newBuckets(cfg.UserCreates),
-		joins:         newBuckets(cfg.UserJoins),
-		states:        newBuckets(cfg.PresenceStates),
-		messages:      newBuckets(cfg.UserMessages.Number),
-		messageBytes:  newBuckets(Rate(cfg.UserMessages.Bytes)),
-		deliveries:    newBuckets(cfg.UserDeliveries.Number),
-		deliveryBytes: newBuckets(Rate(cfg.UserDeliveries.Bytes)),
-		pending:       newGauges(cfg.AddressPending),
-		sockets:       newGauges(cfg.UserSockets),
-		running:       newTurns(cfg.UserRunning, runningWait),
+		connects:      newBuckets(NoRate),
+		requests:      newBuckets(NoRate),
+		reads:         newBuckets(NoRate),
+		creates:       newBuckets(NoRate),
+		joins:         newBuckets(NoRate),
+		states:        newBuckets(NoRate),
+		messages:      newBuckets(NoRate),
+		messageBytes:  newBuckets(NoRate),
+		deliveries:    newBuckets(NoRate),
+		deliveryBytes: newBuckets(NoRate),
+		pending:       newGauges(NoCap),
+		sockets:       newGauges(NoCap),
+		running:       newTurns(NoCap, runningWait),
 	}
 	if l.now == nil {
 		l.now = time.Now
@@ -89,8 +88,8 @@ func New(cfg Config, deps Deps) (*Limits, error) {
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
-	if l.descriptors = descriptors(); l.descriptors == 0 && cfg.NodeSockets.Percent > 0 {
-		l.cfg.NodeSockets = Share{Cap: NoCap}
+	if err := l.Set(cfg); err != nil {
+		return nil, err
 	}
 	if deps.Registerer != nil {
 		if err := deps.Registerer.Register(l.refused); err != nil {
@@ -98,6 +97,37 @@ func New(cfg Config, deps Deps) (*Limits, error) {
 		}
 	}
 	return l, nil
+}
+
+// Set changes the limits. Zero values of cfg mean the defaults. What users have used and
+// what is open counts for the new limits; nothing that is open is closed.
+func (l *Limits) Set(cfg Config) error {
+	cfg = cfg.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if cfg.Enabled == Off {
+		cfg = unlimited()
+	}
+	if l.descriptors == 0 && cfg.NodeSockets.Percent > 0 {
+		cfg.NodeSockets = Share{Cap: NoCap}
+	}
+	now := l.now()
+	l.connects.set(cfg.AddressConnects, now)
+	l.requests.set(cfg.UserRequests, now)
+	l.reads.set(cfg.UserReads, now)
+	l.creates.set(cfg.UserCreates, now)
+	l.joins.set(cfg.UserJoins, now)
+	l.states.set(cfg.PresenceStates, now)
+	l.messages.set(cfg.UserMessages.Number, now)
+	l.messageBytes.set(Rate(cfg.UserMessages.Bytes), now)
+	l.deliveries.set(cfg.UserDeliveries.Number, now)
+	l.deliveryBytes.set(Rate(cfg.UserDeliveries.Bytes), now)
+	l.pending.set(cfg.AddressPending)
+	l.sockets.set(cfg.UserSockets)
+	l.running.set(cfg.UserRunning)
+	l.cfg.Store(&cfg)
+	return nil
 }
 
 // refuse returns the error for a limit that is reached, named by its key.
@@ -109,9 +139,9 @@ func (l *Limits) refuse(key string, allowed fmt.Stringer, wait time.Duration) er
 }
 
 // rated takes one token.
-func (l *Limits) rated(b *buckets, key, of string) error {
+func (l *Limits) rated(b *buckets, key string, rate Rate, of string) error {
 	if wait := b.take(of, 1, l.now()); wait > 0 {
-		return l.refuse(key, b.rate, wait)
+		return l.refuse(key, rate, wait)
 	}
 	return nil
 }
@@ -132,7 +162,7 @@ func (l *Limits) Connect(address string) error {
 	if l == nil {
 		return nil
 	}
-	return l.rated(l.connects, "address.connects", address)
+	return l.rated(l.connects, "address.connects", l.cfg.Load().AddressConnects, address)
 }
 
 // Pending counts a connection from an address that has not shown a token. Call settled
@@ -142,7 +172,7 @@ func (l *Limits) Pending(address string) (settled func(), err error) {
 		return func() {}, nil
 	}
 	if !l.pending.add(address) {
-		return nil, l.refuse("address.pending", l.cfg.AddressPending, capRetry)
+		return nil, l.refuse("address.pending", l.cfg.Load().AddressPending, capRetry)
 	}
 	return sync.OnceFunc(func() { l.pending.remove(address) }), nil
 }
@@ -153,7 +183,7 @@ func (l *Limits) Socket(ctx context.Context, userID string) (closed func(), err 
 	if l == nil {
 		return func() {}, nil
 	}
-	refusal := func() error { return l.refuse("user.sockets", l.cfg.UserSockets, capRetry) }
+	refusal := func() error { return l.refuse("user.sockets", l.cfg.Load().UserSockets, capRetry) }
 	if !l.sockets.add(userID) {
 		return nil, refusal()
 	}
@@ -161,7 +191,7 @@ func (l *Limits) Socket(ctx context.Context, userID string) (closed func(), err 
 		l.sockets.remove(userID)
 		_, _ = l.count(context.WithoutCancel(ctx), userID) // the next socket says it again
 	})
-	if total, err := l.count(ctx, userID); err == nil && l.cfg.UserSockets.Exceeded(total) {
+	if total, err := l.count(ctx, userID); err == nil && l.cfg.Load().UserSockets.Exceeded(total) {
 		closed()
 		return nil, refusal()
 	}
@@ -172,7 +202,7 @@ func (l *Limits) Socket(ctx context.Context, userID string) (closed func(), err 
 // have everywhere.
 func (l *Limits) count(ctx context.Context, userID string) (total int, err error) {
 	own := l.sockets.count(userID)
-	if l.census == nil || l.cfg.UserSockets < 0 {
+	if l.census == nil || l.cfg.Load().UserSockets < 0 {
 		return own, nil
 	}
 	for {
@@ -190,19 +220,19 @@ func (l *Limits) Request(userID string) error {
 	if l == nil {
 		return nil
 	}
-	return l.rated(l.requests, "user.requests", userID)
+	return l.rated(l.requests, "user.requests", l.cfg.Load().UserRequests, userID)
 }
 
 // Run allows a request of a user to run. It waits up to a second while others run. Call
 // done at its end.
 func (l *Limits) Run(ctx context.Context, userID string) (done func(), err error) {
-	if l == nil || l.cfg.UserRunning < 0 {
+	if l == nil {
 		return func() {}, nil
 	}
-	if !l.running.take(ctx, userID) {
-		return nil, l.refuse("user.running", l.cfg.UserRunning, capRetry)
+	if done = l.running.take(ctx, userID); done == nil {
+		return nil, l.refuse("user.running", l.cfg.Load().UserRunning, capRetry)
 	}
-	return func() { l.running.give(userID) }, nil
+	return done, nil
 }
 
 // Message allows a user to store a message of size bytes.
@@ -210,7 +240,7 @@ func (l *Limits) Message(userID string, size int) error {
 	if l == nil {
 		return nil
 	}
-	return l.quota(l.messages, l.messageBytes, "user.messages", l.cfg.UserMessages, userID, 1, int64(size))
+	return l.quota(l.messages, l.messageBytes, "user.messages", l.cfg.Load().UserMessages, userID, 1, int64(size))
 }
 
 // Deliver allows a user to send size bytes to each of recipients.
@@ -219,7 +249,7 @@ func (l *Limits) Deliver(userID string, recipients, size int) error {
 		return nil
 	}
 	n := int64(recipients)
-	return l.quota(l.deliveries, l.deliveryBytes, "user.deliveries", l.cfg.UserDeliveries, userID, n, n*int64(size))
+	return l.quota(l.deliveries, l.deliveryBytes, "user.deliveries", l.cfg.Load().UserDeliveries, userID, n, n*int64(size))
 }
 
 // Read allows a user to read a list or a log.
@@ -227,7 +257,7 @@ func (l *Limits) Read(userID string) error {
 	if l == nil {
 		return nil
 	}
-	return l.rated(l.reads, "user.reads", userID)
+	return l.rated(l.reads, "user.reads", l.cfg.Load().UserReads, userID)
 }
 
 // Create allows a user to create a group.
@@ -235,7 +265,7 @@ func (l *Limits) Create(userID string) error {
 	if l == nil {
 		return nil
 	}
-	return l.rated(l.creates, "user.creates", userID)
+	return l.rated(l.creates, "user.creates", l.cfg.Load().UserCreates, userID)
 }
 
 // Join allows a user to join a group.
@@ -243,7 +273,7 @@ func (l *Limits) Join(userID, groupID string) error {
 	if l == nil {
 		return nil
 	}
-	return l.rated(l.joins, "user.joins", userID+"\x00"+groupID)
+	return l.rated(l.joins, "user.joins", l.cfg.Load().UserJoins, userID+"\x00"+groupID)
 }
 
 // State allows a user to set a state of presence.
@@ -251,20 +281,20 @@ func (l *Limits) State(userID string) error {
 	if l == nil {
 		return nil
 	}
-	return l.rated(l.states, "presence.states", userID)
+	return l.rated(l.states, "presence.states", l.cfg.Load().PresenceStates, userID)
 }
 
 // NodeSockets returns how many connections and sockets the node may have. It is negative
 // if there is no limit.
 func (l *Limits) NodeSockets() int {
-	switch {
-	case l == nil:
+	if l == nil {
 		return -1
-	case l.cfg.NodeSockets.Percent == 0:
-		return int(l.cfg.NodeSockets.Cap)
-	default:
-		return min(l.descriptors*l.cfg.NodeSockets.Percent/100, l.forSockets())
 	}
+	most := l.cfg.Load().NodeSockets
+	if most.Percent == 0 {
+		return int(most.Cap)
+	}
+	return min(l.descriptors*most.Percent/100, l.forSockets())
 }
 
 // ownDescriptors is how many files the node has open for itself: databases, logs and
@@ -315,7 +345,7 @@ func (l *Limits) GroupBans() Cap {
 	if l == nil {
 		return NoCap
 	}
-	return l.cfg.GroupBans
+	return l.cfg.Load().GroupBans
 }
 
 // GroupRequests returns how many open requests to join a group may have.
@@ -323,7 +353,7 @@ func (l *Limits) GroupRequests() Cap {
 	if l == nil {
 		return NoCap
 	}
-	return l.cfg.GroupRequests
+	return l.cfg.Load().GroupRequests
 }
 
 // UserSockets returns how many sockets a user may have.
@@ -331,7 +361,7 @@ func (l *Limits) UserSockets() Cap {
 	if l == nil {
 		return NoCap
 	}
-	return l.cfg.UserSockets
+	return l.cfg.Load().UserSockets
 }
 
 // Subscriptions returns how many groups a socket may be subscribed to.
@@ -339,5 +369,5 @@ func (l *Limits) Subscriptions() Cap {
 	if l == nil {
 		return NoCap
 	}
-	return l.cfg.SocketSubscriptions
+	return l.cfg.Load().SocketSubscriptions
 }

@@ -356,9 +356,6 @@ func TestRunning(t *testing.T) {
 func TestOff(t *testing.T) {
 	t.Parallel()
 	off, _ := start(t, limit.Config{Enabled: limit.Off}, nil)
-	if off != nil {
-		t.Fatal("limits although they are off")
-	}
 	some, _ := start(t, limit.Config{UserMessages: limit.Quota{Number: limit.NoRate}, UserSockets: limit.NoCap, UserRunning: limit.NoCap}, nil)
 	for _, l := range []*limit.Limits{off, some} {
 		for range 200 {
@@ -459,5 +456,58 @@ func TestText(t *testing.T) {
 		case test.want != "" && (err != nil || got != test.want):
 			t.Errorf("%T %q is %q, %v", test.into, test.in, got, err)
 		}
+	}
+}
+
+// TestSet changes limits. What was used and what is open counts for the new ones.
+func TestSet(t *testing.T) {
+	t.Parallel()
+	l, at := start(t, limit.Config{Enabled: limit.Off}, nil)
+	meter := l.Meter()
+	closed, err := l.Socket(t.Context(), "alice")
+	if _, requested := meter.Request(1); errors.Join(err, requested, l.Create("alice"), l.Create("alice")) != nil {
+		t.Fatal("limited although limits are off")
+	}
+	hourly := func(n int64) limit.Rate { return limit.Rate{Count: n, Per: time.Hour, Burst: n} }
+	few := limit.Config{UserSockets: 1, UserRunning: 1, UserCreates: hourly(2), SocketRequests: hourly(1)}
+	if err := l.Set(few); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Socket(t.Context(), "alice"); err == nil {
+		t.Error("the socket from before does not count")
+	}
+	if _, err := errors.Join(l.Create("alice"), l.Create("alice")), l.Create("alice"); err == nil {
+		t.Error("more creations than allowed")
+	}
+	_, first := meter.Request(1)
+	if _, second := meter.Request(1); first != nil || second == nil {
+		t.Errorf("requests of a socket from before: %v, %v", first, second)
+	}
+	done, err := l.Run(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	few.UserSockets, few.UserCreates, few.UserRunning = 2, hourly(3600), 2
+	if err := l.Set(few); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Socket(t.Context(), "alice"); err != nil {
+		t.Error("two sockets:", err)
+	}
+	if l.Create("alice") == nil {
+		t.Error("what was used before does not count")
+	}
+	at.add(2 * time.Second)
+	if err := l.Create("alice"); err != nil {
+		t.Error("the new rate is not in force:", err)
+	}
+	if _, err := l.Run(t.Context(), "alice"); err != nil {
+		t.Error(err)
+	}
+	done()
+	closed()
+	if err := l.Set(limit.Config{UserCreates: limit.Rate{Count: 1}}); err == nil {
+		t.Error("an invalid rate is accepted")
 	}
 }

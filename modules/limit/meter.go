@@ -17,6 +17,7 @@ const (
 // allows everything.
 type Meter struct {
 	limits          *Limits
+	cfg             *Config       // what the limiters are for
 	requests, bytes *rate.Limiter // nil: not limited
 
 	since, last time.Time // of the refusals that follow each other
@@ -27,14 +28,27 @@ func (l *Limits) Meter() *Meter {
 	if l == nil {
 		return nil
 	}
-	m := &Meter{limits: l}
-	if r := l.cfg.SocketRequests; !r.off() {
-		m.requests = newLimiter(r)
+	return &Meter{limits: l}
+}
+
+// follow brings the limiters to the current configuration.
+func (m *Meter) follow(now time.Time) {
+	if cfg := m.limits.cfg.Load(); cfg != m.cfg {
+		m.requests = adjusted(m.requests, cfg.SocketRequests, now)
+		m.bytes = adjusted(m.bytes, Rate(cfg.SocketBytes), now)
+		m.cfg = cfg
 	}
-	if r := Rate(l.cfg.SocketBytes); !r.off() {
-		m.bytes = newLimiter(r)
+}
+
+func adjusted(l *rate.Limiter, r Rate, now time.Time) *rate.Limiter {
+	switch {
+	case r.off():
+		return nil
+	case l == nil:
+		return newLimiter(r)
 	}
-	return m
+	adjust(l, r, now)
+	return l
 }
 
 // Request allows a request of size bytes. insists reports whether the socket has gone on
@@ -44,11 +58,12 @@ func (m *Meter) Request(size int) (insists bool, err error) {
 		return false, nil
 	}
 	l, now := m.limits, m.limits.now()
-	if wait := takeOne(m.bytes, Rate(l.cfg.SocketBytes), int64(size), now); wait > 0 {
-		return m.insists(now), l.refuse("socket.bytes", l.cfg.SocketBytes, wait)
+	m.follow(now)
+	if wait := takeOne(m.bytes, Rate(m.cfg.SocketBytes), int64(size), now); wait > 0 {
+		return m.insists(now), l.refuse("socket.bytes", m.cfg.SocketBytes, wait)
 	}
-	if wait := takeOne(m.requests, l.cfg.SocketRequests, 1, now); wait > 0 {
-		return m.insists(now), l.refuse("socket.requests", l.cfg.SocketRequests, wait)
+	if wait := takeOne(m.requests, m.cfg.SocketRequests, 1, now); wait > 0 {
+		return m.insists(now), l.refuse("socket.requests", m.cfg.SocketRequests, wait)
 	}
 	return false, nil
 }

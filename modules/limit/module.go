@@ -7,8 +7,7 @@ import (
 	"go.uber.org/fx"
 )
 
-// Module provides [*Limits], which is nil if they are turned off. It needs a [Config] and a
-// *slog.Logger.
+// Module provides [*Limits]. It needs a [Config] and a *slog.Logger.
 // A [Census] and a prometheus.Registerer are optional.
 var Module = fx.Module("limit", fx.Provide(provide))
 

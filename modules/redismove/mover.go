@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/moim-live/moim/internal/tasks"
@@ -28,7 +29,7 @@ const (
 type Mover struct {
 	store   store
 	clients *redisrole.Clients
-	secret  Secret
+	secret  atomic.Pointer[Secret]
 	log     *slog.Logger
 	tasks   *tasks.Group
 	every   time.Duration       // between two readings
@@ -46,10 +47,9 @@ type Mover struct {
 
 // New returns the mover of the node that clients belongs to. It does no I/O.
 func New(db *database.DB, clients *redisrole.Clients, secret Secret, log *slog.Logger) *Mover {
-	return &Mover{
+	m := &Mover{
 		store:   store{db},
 		clients: clients,
-		secret:  secret,
 		log:     log,
 		tasks:   tasks.New(),
 		every:   lookEvery,
@@ -59,7 +59,12 @@ func New(db *database.DB, clients *redisrole.Clients, secret Secret, log *slog.L
 		at:      make(map[redisrole.Role]string),
 		opened:  make(map[string]*redisrole.Clients),
 	}
+	m.SetSecret(secret)
+	return m
 }
+
+// SetSecret replaces the secret, which opens the servers' URLs of later phases.
+func (m *Mover) SetSecret(s Secret) { m.secret.Store(&s) }
 
 // Add sets the part that moves with a role. Call it before Start.
 func (m *Mover) Add(role redisrole.Role, part Part) {
@@ -245,7 +250,7 @@ func (m *Mover) server(move Move, name, sealed string) (*redisrole.Clients, erro
 	if c := m.opened[key]; c != nil {
 		return c, nil
 	}
-	url, err := m.secret.open(sealed, move.ID)
+	url, err := m.secret.Load().open(sealed, move.ID)
 	if err != nil {
 		return nil, err
 	}

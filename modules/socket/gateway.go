@@ -178,6 +178,15 @@ func (g *Gateway) ServeSocketIO(w http.ResponseWriter, r *http.Request) {
 	g.engine.ServeEngineIO(w, r)
 }
 
+// SetOrigins replaces the browser origins that may connect. Open connections stay.
+func (g *Gateway) SetOrigins(o Origins) error {
+	list, err := o.parse()
+	if err == nil {
+		g.engine.SetOrigins(list)
+	}
+	return err
+}
+
 // Len returns the number of open connections, polling sessions included.
 func (g *Gateway) Len() int { return g.engine.Len() }
 

@@ -40,17 +40,18 @@ type API struct {
 	router  gin.IRouter
 	verify  Verifier
 	log     *slog.Logger
-	origins origins.List
+	origins origins.Current
 	version string
 
-	health    *Health
-	registry  *prometheus.Registry
-	limits    *limit.Limits
-	durations *prometheus.HistogramVec
-	cursorKey atomic.Pointer[[]byte]
-	warned    atomic.Int64        // time of the last warning about refusals, in ns
-	rawPaths  bool                // the router matches escaped paths: see Own
-	options   map[string][]string // the methods of each path
+	health       *Health
+	registry     *prometheus.Registry
+	limits       *limit.Limits
+	durations    *prometheus.HistogramVec
+	cursorKey    atomic.Pointer[[]byte]
+	warned       atomic.Int64        // time of the last warning about refusals, in ns
+	metricsRoute bool                // serve the registry
+	rawPaths     bool                // the router matches escaped paths: see Own
+	options      map[string][]string // the methods of each path
 
 	mu   sync.Mutex
 	spec []byte // the encoded OpenAPI document; nil after a registration
@@ -65,11 +66,13 @@ func WithVersion(version string) Option { return func(a *API) { a.version = vers
 // WithHealth serves h at /healthz and /readyz.
 func WithHealth(h *Health) Option { return func(a *API) { a.health = h } }
 
-// WithMetrics serves registry at /metrics and adds a histogram of the durations
-// of requests to it.
+// WithMetrics adds a histogram of the durations of requests to registry.
 func WithMetrics(registry *prometheus.Registry) Option {
 	return func(a *API) { a.registry = registry }
 }
+
+// WithMetricsRoute serves the registry of [WithMetrics] at [MetricsPath].
+func WithMetricsRoute() Option { return func(a *API) { a.metricsRoute = true } }
 
 // WithLimits bounds the requests of a user.
 func WithLimits(l *limit.Limits) Option { return func(a *API) { a.limits = l } }
@@ -77,7 +80,8 @@ func WithLimits(l *limit.Limits) Option { return func(a *API) { a.limits = l } }
 // New returns an API on router: an engine, or a group with a prefix. It serves
 // /openapi.json, /docs and what the options add.
 func New(router gin.IRouter, cfg Config, verify Verifier, log *slog.Logger, opts ...Option) *API {
-	a := &API{verify: verify, log: log, origins: cfg.origins(), version: "dev", options: map[string][]string{}}
+	a := &API{verify: verify, log: log, version: "dev", options: map[string][]string{}}
+	a.SetOrigins(cfg)
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // it never fails
 	a.SetCursorKey(key)
@@ -94,6 +98,10 @@ func New(router gin.IRouter, cfg Config, verify Verifier, log *slog.Logger, opts
 	a.serveMetrics()
 	return a
 }
+
+// SetOrigins replaces the browser origins that may read responses by those of cfg, which is
+// valid.
+func (a *API) SetOrigins(cfg Config) { a.origins.Store(cfg.origins()) }
 
 // Own configures an engine that serves only Moim. Unknown routes and wrong
 // methods become problems, and path parameters may contain escaped slashes.

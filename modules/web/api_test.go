@@ -525,7 +525,7 @@ func TestDocument(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
-	s := start(t, web.Config{}, web.WithMetrics(registry))
+	s := start(t, web.Config{}, web.WithMetrics(registry), web.WithMetricsRoute())
 	s.do("GET", "/v1/things/secret-id", "")
 	s.do("GET", "/v1/fail/notfound", "")
 	s.do("GET", "/v1/unknown-path", "")

@@ -102,12 +102,13 @@ func (a *API) recover(c *gin.Context) {
 // cors lets pages of the allowed origins read responses. It allows no
 // credentials, because tokens are in a header.
 func (a *API) cors(c *gin.Context) {
-	if a.origins.SameOnly() {
+	allowed := a.origins.Load()
+	if allowed.SameOnly() {
 		return
 	}
 	h := c.Writer.Header()
 	h.Add("Vary", "Origin")
-	if origin := c.GetHeader("Origin"); origin != "" && a.origins.Allows(c.Request) {
+	if origin := c.GetHeader("Origin"); origin != "" && allowed.Allows(c.Request) {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Expose-Headers", "ETag, Retry-After, Location, "+requestid.Header)
 	}
@@ -132,8 +133,16 @@ func newDurations(registry *prometheus.Registry) *prometheus.HistogramVec {
 	}, []string{"route", "status"})
 }
 
+// MetricsPath is where Prometheus reads the metrics.
+const MetricsPath = "/metrics"
+
+// Metrics serves the metrics of a registry.
+func Metrics(registry *prometheus.Registry) http.Handler {
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+}
+
 func (a *API) serveMetrics() {
-	if a.registry != nil {
-		a.handle(http.MethodGet, "/metrics", gin.WrapH(promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{})))
+	if a.registry != nil && a.metricsRoute {
+		a.handle(http.MethodGet, MetricsPath, gin.WrapH(Metrics(a.registry)))
 	}
 }

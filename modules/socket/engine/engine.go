@@ -89,6 +89,7 @@ type Stats struct {
 // concurrently.
 type Engine struct {
 	cfg      Config
+	origins  origins.Current // replaces cfg.Origins
 	accept   Accept
 	log      *slog.Logger
 	upgrader *upgrader
@@ -110,7 +111,7 @@ type Engine struct {
 // New returns an engine. It does no I/O and starts no goroutine. Clients connect
 // through [Engine.ServeEngineIO] and [Engine.ServePlain].
 func New(cfg Config, accept Accept, log *slog.Logger) *Engine {
-	return &Engine{
+	e := &Engine{
 		cfg:      cfg,
 		accept:   accept,
 		log:      log,
@@ -122,7 +123,12 @@ func New(cfg Config, accept Accept, log *slog.Logger) *Engine {
 		sessions: make(map[string]*Conn),
 		empty:    make(chan struct{}),
 	}
+	e.SetOrigins(cfg.Origins)
+	return e
 }
+
+// SetOrigins replaces the allowed browser origins. Open connections stay.
+func (e *Engine) SetOrigins(l origins.List) { e.origins.Store(l) }
 
 // openPacket returns the first packet of an Engine.IO session.
 func (e *Engine) openPacket(sid string, upgrade bool) []byte {

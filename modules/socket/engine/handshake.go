@@ -33,7 +33,7 @@ var (
 // and the handshakes of WebSockets. It answers others with Engine.IO's errors. It
 // adds the CORS headers for allowed origins.
 func (e *Engine) ServeEngineIO(w http.ResponseWriter, r *http.Request) {
-	allowed := e.cfg.Origins.AllowCORS(w.Header(), r)
+	allowed := e.origins.Load().AllowCORS(w.Header(), r)
 	if allowed && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 		answerPreflight(w, r)
 		return
@@ -116,7 +116,7 @@ func answerPreflight(w http.ResponseWriter, r *http.Request) {
 func (e *Engine) ServePlain(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case refuseUpgrade(w, r):
-	case !e.cfg.Origins.Allows(r):
+	case !e.origins.Load().Allows(r):
 		e.refuseOrigin(r)
 		http.Error(w, originRefused, http.StatusForbidden)
 	default:

@@ -1,0 +1,87 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/fx"
+
+	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/web"
+)
+
+// listenerStop bounds how long the requests of operators hold up a stop: a profile may
+// take half a minute.
+const listenerStop = 2 * time.Second
+
+var errNoProfiles = errors.New("debug.addr: this program has no profiles to serve there: pass app.WithProfiles, or leave debug.addr empty")
+
+// listenForOperators serves the metrics and the profiles on addresses of their own. It is
+// invoked first, so that they are there while the rest starts and stops.
+func (o options) listenForOperators(cfg config.Config) func(fx.Lifecycle, *prometheus.Registry, *slog.Logger) error {
+	return func(lc fx.Lifecycle, registry *prometheus.Registry, log *slog.Logger) error {
+		if addr := cfg.Metrics.Addr; addr != "" {
+			mux := http.NewServeMux()
+			mux.Handle("GET "+web.MetricsPath, web.Metrics(registry))
+			newListener("metrics.addr", addr, mux, responseTimeout, log).hook(lc)
+		}
+		switch addr := cfg.Debug.Addr; {
+		case addr == "":
+		case o.profiles == nil:
+			return errNoProfiles
+		default:
+			newListener("debug.addr", addr, o.profiles, 0, log).hook(lc)
+		}
+		return nil
+	}
+}
+
+// listener is an HTTP server at the address of a configuration key.
+type listener struct {
+	key, addr string
+	http      *http.Server
+	log       *slog.Logger
+	serving   *tasks.Group
+}
+
+// newListener returns a listener that is not open yet. timeout bounds an answer; 0: nothing
+// does.
+func newListener(key, addr string, handler http.Handler, timeout time.Duration, log *slog.Logger) *listener {
+	return &listener{key: key, addr: addr, log: log, serving: tasks.New(), http: &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, WriteTimeout: timeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}}
+}
+
+func (l *listener) hook(lc fx.Lifecycle) {
+	lc.Append(fx.Hook{OnStart: l.start, OnStop: tasks.Within(listenerStop, l.stop)})
+}
+
+func (l *listener) start(ctx context.Context) error {
+	open, err := new(net.ListenConfig).Listen(ctx, "tcp", l.addr)
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.key, err)
+	}
+	l.serving.Run(func(ctx context.Context) {
+		if err := l.http.Serve(open); !errors.Is(err, http.ErrServerClosed) {
+			l.log.ErrorContext(ctx, "app: a listener ended", "key", l.key, "err", err)
+		}
+	})
+	l.log.InfoContext(ctx, "app: listening for operators", "key", l.key, "addr", open.Addr().String())
+	return nil
+}
+
+// stop closes the listener, and the connections of requests that take too long.
+func (l *listener) stop(ctx context.Context) error {
+	if l.http.Shutdown(ctx) != nil {
+		_ = l.http.Close()
+	}
+	return l.serving.Stop(context.WithoutCancel(ctx))
+}

@@ -1,0 +1,16 @@
+package config
+
+import "reflect"
+
+// Changes returns the names of the keys that have another value in to than in c, in their
+// documented order.
+func (c Config) Changes(to Config) []string {
+	before, after := reflect.ValueOf(c.WithDefaults()), reflect.ValueOf(to.WithDefaults())
+	var changed []string
+	for _, k := range keys() {
+		if !reflect.DeepEqual(before.FieldByIndex(k.index).Interface(), after.FieldByIndex(k.index).Interface()) {
+			changed = append(changed, k.Name)
+		}
+	}
+	return changed
+}
