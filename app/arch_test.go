@@ -34,6 +34,7 @@ var layers = map[string]int{
 	"modules/group/presencetest":          5,
 	"modules/socket/adapter/adaptertest":  5,
 	"modules/group/api":                   4,
+	"modules/console":                     4,
 	"modules/group/feed":                  3,
 	"modules/group/presence":              3,
 	"modules/group/recordcache":           3,
@@ -61,6 +62,7 @@ var layers = map[string]int{
 	"internal/childtest":                  -1, // what the test tools share
 	"internal/tasks":                      -1, // goroutines
 	"internal/bounds":                     -1, // checks of configurations
+	"internal/toggle":                     -1, // values of a configuration
 	"internal/origins":                    -1, // browser origins
 	"internal/proxies":                    -1, // addresses of clients behind proxies
 }
@@ -70,7 +72,7 @@ var layers = map[string]int{
 var libraries = map[string][]string{
 	"go.uber.org/fx":           {"module.go", "app/"},
 	"github.com/olahol/melody": {"modules/socket/engine/websocket.go"},
-	"github.com/gin-gonic/gin": {"modules/web/", "app/", "controller.go"},
+	"github.com/gin-gonic/gin": {"modules/web/", "modules/console/", "app/", "controller.go"},
 	"github.com/redis/go-redis/v9": {
 		"modules/redisrole/", "modules/cache/rediscache/", "modules/group/redispresence/", "modules/limit/redislimit/",
 		"modules/socket/adapter/redisadapter/", "modules/socket/adapter/nodebridge/", "app/", "internal/",

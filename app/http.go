@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/modules/console"
 	"github.com/moim-live/moim/modules/web"
 )
 
@@ -58,6 +59,7 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 	}
 	a.Mount(engine)
 	a.routes.api.Own(engine)
+	console.New(cfg.Console, collect(opts).version, demonstration(cfg)).Register(engine)
 	log := collect(opts).log
 	conns := &connections{
 		limits: a.routes.parts.Limits, sockets: a.routes.parts.Gateway.Len,
@@ -83,6 +85,15 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 		},
 		failed: make(chan error, 1),
 	}, nil
+}
+
+// demonstration returns how the page at / signs tokens, or nothing outside development
+// mode.
+func demonstration(cfg config.Config) console.Mint {
+	if !cfg.HTTP.LoopbackOrigins {
+		return nil
+	}
+	return cfg.Auth.Mint
 }
 
 // Start listens, starts the node and serves. It listens first, so that it fails

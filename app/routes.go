@@ -13,6 +13,7 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group/api"
 	"github.com/moim-live/moim/modules/limit"
+	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/web"
 )
@@ -38,6 +39,7 @@ type routesParams struct {
 	Version  version
 	Verifier *auth.Verifier
 	Log      *slog.Logger
+	Node     redisrole.NodeID
 	Health   *web.Health
 	Metrics  *prometheus.Registry
 	Groups   *api.Controller
@@ -56,7 +58,7 @@ func provideRoutes(p routesParams) *Routes {
 func (r *Routes) Mount(router gin.IRouter) {
 	p := r.parts
 	router = router.Group("", web.ClientAddress(p.Config.TrustedProxies()))
-	opts := []web.Option{web.WithVersion(string(p.Version)), web.WithHealth(p.Health), web.WithMetrics(p.Metrics), web.WithLimits(p.Limits)}
+	opts := []web.Option{web.WithVersion(string(p.Version)), web.WithNode(string(p.Node)), web.WithHealth(p.Health), web.WithMetrics(p.Metrics), web.WithLimits(p.Limits)}
 	if p.MetricsRoute {
 		opts = append(opts, web.WithMetricsRoute())
 	}

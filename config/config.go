@@ -14,6 +14,7 @@ import (
 	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/cache"
+	"github.com/moim-live/moim/modules/console"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/limit"
@@ -34,6 +35,7 @@ type Config struct {
 	Cache    cache.Config     `key:"cache"`
 	Limit    limit.Config     `key:"limit"`
 	Audit    audit.Config     `key:"audit"`
+	Console  console.Config   `key:"console"`
 	Node     Node             `key:"node"`
 	Drain    Drain            `key:"drain"`
 	Log      Log              `key:"log"`
@@ -147,6 +149,7 @@ func (c Config) WithDefaults() Config {
 	c.Socket.NodeURL = c.Node.URL
 	c.Cache = c.Cache.WithDefaults()
 	c.Limit = c.Limit.WithDefaults()
+	c.Console = c.Console.WithDefaults()
 	c.Audit = c.Audit.WithDefaults()
 	c.Drain = c.Drain.WithDefaults()
 	c.Log = c.Log.WithDefaults()

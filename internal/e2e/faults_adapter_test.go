@@ -10,6 +10,7 @@ import (
 	"github.com/moim-live/moim/app"
 	"github.com/moim-live/moim/config"
 	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/internal/toggle"
 	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/adaptertest"
@@ -24,7 +25,7 @@ func startFaulty(t *testing.T, nodes int, rates adaptertest.Rates) (*deployment,
 	mesh, url := adapter.NewMesh(), pgtest.Start(t).NewDatabase(t)
 	var adapters []*adaptertest.Faulty
 	for i := range nodes {
-		cfg := config.Config{Limit: limit.Config{Enabled: limit.Off}} // one user does the work of many
+		cfg := config.Config{Limit: limit.Config{Enabled: toggle.Off}} // one user does the work of many
 		cfg.Database.URL, cfg.Data.Dir, cfg.Auth.Secret, cfg.HTTP.Addr = url, t.TempDir(), secret, "127.0.0.1:0"
 		faulty := adaptertest.NewFaulty(mesh.Adapter(), uint64(i+1), rates)
 		server, err := app.NewServer(cfg, app.WithLogger(slog.New(slog.DiscardHandler)), app.WithAdapter(faulty))

@@ -97,8 +97,8 @@ func (d *DB) start(ctx context.Context) (open backend, own deployment, err error
 		s.close()
 		return nil, own, err
 	}
-	for _, m := range applied {
-		d.log.InfoContext(ctx, "database: migrated", "version", m.Version, "name", m.Name)
+	if n := len(applied); n > 0 {
+		d.log.InfoContext(ctx, "database: migrated", "migrations", n, "version", applied[n-1].Version)
 	}
 	if open, err = s.serve(ctx); err != nil {
 		s.close()

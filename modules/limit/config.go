@@ -3,36 +3,38 @@ package limit
 import (
 	"errors"
 	"time"
+
+	"github.com/moim-live/moim/internal/toggle"
 )
 
 // Config holds the limits. Zero values mean the defaults. The limit of the whole
 // node aside, back ends have none.
 type Config struct {
-	Enabled             Switch   `key:"enabled" help:"whether there are limits at all"`
-	NodeSockets         Share    `key:"node.sockets" help:"client connections and sockets of a node: a number, or a share of the file descriptors"`
-	AddressPending      Cap      `key:"address.pending" help:"connections of one address that have not shown a token yet"`
-	AddressConnects     Rate     `key:"address.connects" help:"handshakes of one address"`
-	UserSockets         Cap      `key:"user.sockets" help:"sockets of a user, on all nodes together"`
-	SocketRequests      Rate     `key:"socket.requests" help:"requests of a socket, whatever they are"`
-	UserRequests        Rate     `key:"user.requests" help:"HTTP requests of a user"`
-	SocketBytes         ByteRate `key:"socket.bytes" help:"bytes that a socket sends"`
-	SocketSubscriptions Cap      `key:"socket.subscriptions" help:"groups that one socket is subscribed to"`
-	UserRunning         Cap      `key:"user.running" help:"requests of a user that run at once on a node; others wait for up to a second"`
-	UserMessages        Quota    `key:"user.messages" help:"messages of a user that are stored, and their bytes"`
-	UserReads           Rate     `key:"user.reads" help:"lists and logs that a user reads, and subscriptions with since or presence"`
-	UserCreates         Rate     `key:"user.creates" help:"groups that a user creates, the deleted ones included"`
-	UserJoins           Rate     `key:"user.joins" help:"times that a user joins one group"`
-	UserDeliveries      Quota    `key:"user.deliveries" help:"what a user's messages, signals and states cause: recipients, and the bytes for all of them"`
-	GroupBans           Cap      `key:"group.bans" help:"bans of a group"`
-	GroupRequests       Cap      `key:"group.requests" help:"open requests to join a group"`
-	PresenceStates      Rate     `key:"presence.states" help:"states of presence that a user sets"`
+	Enabled             toggle.Switch `key:"enabled" help:"whether there are limits at all"`
+	NodeSockets         Share         `key:"node.sockets" help:"client connections and sockets of a node: a number, or a share of the file descriptors"`
+	AddressPending      Cap           `key:"address.pending" help:"connections of one address that have not shown a token yet"`
+	AddressConnects     Rate          `key:"address.connects" help:"handshakes of one address"`
+	UserSockets         Cap           `key:"user.sockets" help:"sockets of a user, on all nodes together"`
+	SocketRequests      Rate          `key:"socket.requests" help:"requests of a socket, whatever they are"`
+	UserRequests        Rate          `key:"user.requests" help:"HTTP requests of a user"`
+	SocketBytes         ByteRate      `key:"socket.bytes" help:"bytes that a socket sends"`
+	SocketSubscriptions Cap           `key:"socket.subscriptions" help:"groups that one socket is subscribed to"`
+	UserRunning         Cap           `key:"user.running" help:"requests of a user that run at once on a node; others wait for up to a second"`
+	UserMessages        Quota         `key:"user.messages" help:"messages of a user that are stored, and their bytes"`
+	UserReads           Rate          `key:"user.reads" help:"lists and logs that a user reads, and subscriptions with since or presence"`
+	UserCreates         Rate          `key:"user.creates" help:"groups that a user creates, the deleted ones included"`
+	UserJoins           Rate          `key:"user.joins" help:"times that a user joins one group"`
+	UserDeliveries      Quota         `key:"user.deliveries" help:"what a user's messages, signals and states cause: recipients, and the bytes for all of them"`
+	GroupBans           Cap           `key:"group.bans" help:"bans of a group"`
+	GroupRequests       Cap           `key:"group.requests" help:"open requests to join a group"`
+	PresenceStates      Rate          `key:"presence.states" help:"states of presence that a user sets"`
 }
 
 // WithDefaults returns a copy with defaults in place of zero values.
 func (c Config) WithDefaults() Config {
 	perSecond := func(count, burst int64) Rate { return Rate{Count: count, Per: time.Second, Burst: burst} }
 	bytes := func(count, burst int64) ByteRate { return ByteRate(perSecond(count, burst)) }
-	orDefault(&c.Enabled, On)
+	orDefault(&c.Enabled, toggle.On)
 	orDefault(&c.NodeSockets, Share{Percent: 90})
 	orDefault(&c.AddressPending, 200)
 	orDefault(&c.AddressConnects, perSecond(50, 500))
@@ -59,7 +61,7 @@ func (c Config) WithDefaults() Config {
 func unlimited() Config {
 	quota := Quota{Number: NoRate, Bytes: ByteRate(NoRate)}
 	return Config{
-		Enabled: Off, NodeSockets: Share{Cap: NoCap},
+		Enabled: toggle.Off, NodeSockets: Share{Cap: NoCap},
 		AddressPending: NoCap, UserSockets: NoCap, SocketSubscriptions: NoCap, UserRunning: NoCap, GroupBans: NoCap, GroupRequests: NoCap,
 		AddressConnects: NoRate, SocketRequests: NoRate, UserRequests: NoRate, SocketBytes: ByteRate(NoRate),
 		UserReads: NoRate, UserCreates: NoRate, UserJoins: NoRate, PresenceStates: NoRate,

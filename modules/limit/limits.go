@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/moim-live/moim/internal/toggle"
 	"github.com/moim-live/moim/modules/fault"
 )
 
@@ -106,7 +107,7 @@ func (l *Limits) Set(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	if cfg.Enabled == Off {
+	if cfg.Enabled == toggle.Off {
 		cfg = unlimited()
 	}
 	if l.descriptors == 0 && cfg.NodeSockets.Percent > 0 {

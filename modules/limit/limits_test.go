@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/toggle"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/limit"
 )
@@ -355,7 +356,7 @@ func TestRunning(t *testing.T) {
 // TestOff: 0 turns a limit off, and enabled all of them.
 func TestOff(t *testing.T) {
 	t.Parallel()
-	off, _ := start(t, limit.Config{Enabled: limit.Off}, nil)
+	off, _ := start(t, limit.Config{Enabled: toggle.Off}, nil)
 	some, _ := start(t, limit.Config{UserMessages: limit.Quota{Number: limit.NoRate}, UserSockets: limit.NoCap, UserRunning: limit.NoCap}, nil)
 	for _, l := range []*limit.Limits{off, some} {
 		for range 200 {
@@ -445,9 +446,9 @@ func TestText(t *testing.T) {
 		{new(limit.Share), "90%", "90%"},
 		{new(limit.Share), "5000", "5000"},
 		{new(limit.Share), "100%", ""},
-		{new(limit.Switch), "false", "false"},
-		{new(limit.Switch), "true", "true"},
-		{new(limit.Switch), "maybe", ""},
+		{new(toggle.Switch), "false", "false"},
+		{new(toggle.Switch), "true", "true"},
+		{new(toggle.Switch), "maybe", ""},
 	} {
 		err := test.into.UnmarshalText([]byte(test.in))
 		switch got := test.into.String(); {
@@ -462,7 +463,7 @@ func TestText(t *testing.T) {
 // TestSet changes limits. What was used and what is open counts for the new ones.
 func TestSet(t *testing.T) {
 	t.Parallel()
-	l, at := start(t, limit.Config{Enabled: limit.Off}, nil)
+	l, at := start(t, limit.Config{Enabled: toggle.Off}, nil)
 	meter := l.Meter()
 	closed, err := l.Socket(t.Context(), "alice")
 	if _, requested := meter.Request(1); errors.Join(err, requested, l.Create("alice"), l.Create("alice")) != nil {

@@ -202,28 +202,3 @@ func (s *Share) UnmarshalText(text []byte) error {
 	*s = Share{Percent: n}
 	return nil
 }
-
-// Switch is on or off. The zero value stands for the default.
-type Switch int
-
-// The values of a [Switch].
-const (
-	On  Switch = 1
-	Off Switch = -1
-)
-
-// String returns true or false.
-func (s Switch) String() string { return strconv.FormatBool(s == On) }
-
-// UnmarshalText implements [encoding.TextUnmarshaler].
-func (s *Switch) UnmarshalText(text []byte) error {
-	on, err := strconv.ParseBool(string(text))
-	if err != nil {
-		return errors.New("must be true or false")
-	}
-	*s = Off
-	if on {
-		*s = On
-	}
-	return nil
-}

@@ -43,6 +43,7 @@ type API struct {
 	origins origins.Current
 	version string
 
+	node         string
 	health       *Health
 	registry     *prometheus.Registry
 	limits       *limit.Limits
@@ -65,6 +66,9 @@ func WithVersion(version string) Option { return func(a *API) { a.version = vers
 
 // WithHealth serves h at /healthz and /readyz.
 func WithHealth(h *Health) Option { return func(a *API) { a.health = h } }
+
+// WithNode names the node in /healthz.
+func WithNode(id string) Option { return func(a *API) { a.node = id } }
 
 // WithMetrics adds a histogram of the durations of requests to registry.
 func WithMetrics(registry *prometheus.Registry) Option {

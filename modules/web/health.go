@@ -254,11 +254,16 @@ func redact(text string) string {
 	return text
 }
 
+type aliveAnswer struct {
+	Status string `json:"status"`
+	Node   string `json:"node,omitempty"`
+}
+
 func (a *API) serveHealth() {
 	if a.health == nil {
 		return
 	}
-	alive := func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "alive"}) }
+	alive := func(c *gin.Context) { c.JSON(http.StatusOK, aliveAnswer{Status: "alive", Node: a.node}) }
 	ready := func(c *gin.Context) {
 		r := a.health.Report(c.Request.Context())
 		status := http.StatusOK

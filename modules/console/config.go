@@ -1,0 +1,16 @@
+package console
+
+import "github.com/moim-live/moim/internal/toggle"
+
+// Config determines what the node shows to a browser.
+type Config struct {
+	Enabled toggle.Switch `key:"enabled" help:"whether the node serves a page at /; with a development secret, it shows two members of a group"`
+}
+
+// WithDefaults returns a copy with defaults in place of zero values.
+func (c Config) WithDefaults() Config {
+	if c.Enabled == 0 {
+		c.Enabled = toggle.On
+	}
+	return c
+}
