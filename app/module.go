@@ -81,7 +81,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 		api.Module,
 		upkeep.Module,
 		fx.Options(o.modules...),
-		fx.Invoke(announce, watchDependencies, countBackends, ready),
+		fx.Invoke(reportNode, announce, watchDependencies, countBackends, ready),
 	)
 }
 

@@ -20,10 +20,11 @@ const (
 	SendSignals
 	WriteUsers
 	ReadAudit
+	ReadNodes
 )
 
 // callWords are the words of scope, in the order of the constants.
-var callWords = [...]string{"groups:read", "groups:write", "members:write", "messages:write", "signals:write", "users:write", "audit:read"}
+var callWords = [...]string{"groups:read", "groups:write", "members:write", "messages:write", "signals:write", "users:write", "audit:read", "nodes:read"}
 
 // parseCalls returns the calls that a scope names. It ignores other words: scopes of an
 // identity provider often have some.

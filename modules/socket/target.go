@@ -284,7 +284,7 @@ func (t Target) publish(ctx context.Context, event string, r request, env adapte
 
 // serve handles the requests of other nodes.
 func (e *Emitter) serve() {
-	for _, event := range []string{eventEmit, eventJoin, eventLeave, eventRemove, eventFetch, eventAsk} {
+	for _, event := range []string{eventEmit, eventJoin, eventLeave, eventRemove, eventFetch, eventAsk, eventStatus} {
 		e.own.Intercept(event, func(env adapter.Envelope) { e.nodes.Serve(func() { e.handle(event, env) }) })
 	}
 }
@@ -304,6 +304,8 @@ func (e *Emitter) handle(event string, env adapter.Envelope) {
 	switch event {
 	case eventEmit:
 		adapter.Send([]*adapter.Message{adapter.NewMessage(env)}, t.members()...)
+	case eventStatus:
+		e.nodes.Run(func(ctx context.Context) { e.nodes.Answer(ctx, r.From, r.Question, []any{e.report()}) })
 	case eventFetch:
 		found := encoded(t.describe())
 		e.nodes.Run(func(ctx context.Context) { e.nodes.Answer(ctx, r.From, r.Question, found) })

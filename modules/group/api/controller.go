@@ -17,13 +17,14 @@ import (
 type Controller struct {
 	service *group.Service
 	users   Users
+	nodes   Nodes
 	tokens  group.TokenRevoker
 	api     *web.API
 }
 
 // NewController returns a controller. Call [Controller.Register] to serve it.
-func NewController(service *group.Service, users Users, tokens group.TokenRevoker) *Controller {
-	return &Controller{service: service, users: users, tokens: tokens}
+func NewController(service *group.Service, users Users, nodes Nodes, tokens group.TokenRevoker) *Controller {
+	return &Controller{service: service, users: users, nodes: nodes, tokens: tokens}
 }
 
 // Register adds the operations to api.
@@ -41,6 +42,7 @@ func (c *Controller) Register(api *web.API) {
 	c.registerMessages()
 	c.registerUsers()
 	c.registerAudit()
+	c.registerNodes()
 }
 
 // OneGroup is the group in a path.

@@ -49,6 +49,10 @@ func (d *endpoint) SocketsOfUser(context.Context, string) ([]socket.Info, []stri
 	return d.sockets, nil, nil
 }
 
+func (d *endpoint) Nodes(context.Context) ([]json.RawMessage, []string) {
+	return []json.RawMessage{[]byte(`{"id":"n1","sockets":3,"lateness":2.5}`), []byte(`"a node of another version"`)}, d.missing
+}
+
 func (d *endpoint) Revoke(ctx context.Context, userID string, before time.Time, recorded ...audit.Entry) error {
 	for _, e := range recorded {
 		if err := d.Store.Record(ctx, e); err != nil {
@@ -73,7 +77,7 @@ func newEndpoint(t *testing.T, presence ...group.PresenceKeeper) *endpoint {
 	engine := gin.New()
 	routes := web.New(engine, web.Config{}, verifier.Verify, slog.New(slog.DiscardHandler))
 	routes.Own(engine)
-	api.NewController(d.Service, d, d).Register(routes)
+	api.NewController(d.Service, d, d, d).Register(routes)
 	d.handler = engine
 	return d
 }
@@ -384,7 +388,7 @@ func TestHTTPDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 48 {
+	if operations != 49 {
 		t.Errorf("%d operations", operations)
 	}
 	join := doc.Paths["/v1/groups/{groupId}/join"]["post"].Responses

@@ -30,5 +30,5 @@ type gatewayParams struct {
 func provideGateway(p gatewayParams) *Gateway { return NewGateway(p.Service, p.Feed, p.Own) }
 
 func provideController(s *group.Service, out *socket.Emitter, revoked *auth.Revocations) *Controller {
-	return NewController(s, out, revoked)
+	return NewController(s, out, out, revoked)
 }

@@ -106,6 +106,7 @@ type Feed struct {
 	program group.Translator
 
 	subscriptions limit.Cap // of a socket
+	lateness      *lateness
 
 	reads       atomic.Int64
 	sharedBytes atomic.Int64 // of all topics' shared pages
@@ -133,6 +134,7 @@ func New(store group.Log, out Emitter, watcher Watcher, logger *slog.Logger) *Fe
 		sockets: make(map[Subscriber]map[string]struct{}),
 
 		subscriptions: limit.NoCap,
+		lateness:      newLateness(),
 	}
 }
 

@@ -1,8 +1,10 @@
 package feed
 
 import (
+	"fmt"
 	"log/slog"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/internal/tasks"
@@ -30,14 +32,21 @@ type params struct {
 	Logger    *slog.Logger
 	Limits    *limit.Limits    `optional:"true"`
 	Program   group.Translator `optional:"true"`
+
+	Registerer prometheus.Registerer `optional:"true"`
 }
 
-func provide(p params) *Feed {
+func provide(p params) (*Feed, error) {
 	f := New(p.Log, p.Own, p.Watcher, p.Logger)
+	if p.Registerer != nil {
+		if err := f.Register(p.Registerer); err != nil {
+			return nil, fmt.Errorf("feed: register metrics: %w", err)
+		}
+	}
 	f.Translate(p.Program)
 	f.Limit(p.Limits.Subscriptions())
 	p.Own.Intercept(group.EventPushed, f.Receive)
 	p.Hub.OnLost(f.Lost)
 	p.Lifecycle.Append(fx.Hook{OnStart: f.Start, OnStop: tasks.Within(group.StopTimeout, f.Stop)})
-	return f
+	return f, nil
 }

@@ -263,7 +263,11 @@ func (t *topic) perform(s *step) {
 	if len(s.events) > 0 {
 		began := time.Now()
 		send(s.events, s.live...)
-		s.took = time.Since(began)
+		ended := time.Now()
+		s.took = ended.Sub(began)
+		if len(s.live) > 0 {
+			t.feed.lateness.observe(ended, s.events)
+		}
 		t.tell(s.endings)
 	}
 	for i := range s.catchUps {
