@@ -247,10 +247,10 @@ func (s *Service) enter(ctx context.Context, tx Tx, caller auth.Identity, invite
 		return err
 	}
 	self := known[caller.UserID]
-	if err := mayEnter(caller, self, now); err != nil {
+	if err := goesOn(actJoin, tx.Group()); err != nil {
 		return err
 	}
-	if err := goesOn(actJoin, tx.Group()); err != nil {
+	if err := mayEnter(caller, self, now); err != nil {
 		return err
 	}
 	if err := s.mayBeIn(ctx, tx, caller, candidate{userID: caller.UserID}); err != nil {

@@ -64,7 +64,7 @@ type MemberPage struct {
 
 func (c *Controller) registerMembers() {
 	register(c, operation(http.MethodPost, "/groups/{groupId}/leave", "leave-group",
-		"Leave a group", http.StatusNoContent, hidden, outside, "409 owner_must_transfer"), c.leave)
+		"Leave a group", http.StatusNoContent, hidden, notEnough, "409 owner_must_transfer"), c.leave)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/members", "list-members",
 		"List members, ordered by user id", http.StatusOK, hidden, outside, "400 bad_request", "422 validation_failed"), c.members)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/members", "add-members",

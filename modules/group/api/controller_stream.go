@@ -48,7 +48,7 @@ func (c *Controller) registerStream() {
 	register(c, operation(http.MethodPost, "/groups/{groupId}/messages", "post-message",
 		"Post a message, which becomes an event", http.StatusCreated, hidden, silenced, "409 group_ended"), c.post)
 	register(c, operation(http.MethodPut, "/groups/{groupId}/read", "mark-read",
-		"Move the caller's read mark forward", http.StatusNoContent, hidden, outside), c.read)
+		"Move the caller's read mark forward", http.StatusNoContent, hidden, notEnough), c.read)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/signals", "send-signal",
 		"Send a signal to subscribers; it is not stored", http.StatusAccepted, hidden, silenced, "409 group_ended"), c.signal)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/presence", "get-presence",
