@@ -62,6 +62,7 @@ var layers = map[string]int{
 	"internal/childtest":                  -1, // what the test tools share
 	"internal/tasks":                      -1, // goroutines
 	"internal/bounds":                     -1, // checks of configurations
+	"internal/names":                      -1, // names and ids that can be read
 	"internal/toggle":                     -1, // values of a configuration
 	"internal/origins":                    -1, // browser origins
 	"internal/proxies":                    -1, // addresses of clients behind proxies

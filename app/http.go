@@ -74,6 +74,7 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 		log: log,
 		http: &http.Server{
 			Handler:           engine,
+			Protocols:         protocols(),
 			ReadHeaderTimeout: headerTimeout,
 			ReadTimeout:       requestTimeout,
 			WriteTimeout:      responseTimeout,
@@ -85,6 +86,14 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 		},
 		failed: make(chan error, 1),
 	}, nil
+}
+
+// protocols returns HTTP/1.1, and HTTP/2 for proxies that speak it without TLS.
+func protocols() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	return &p
 }
 
 // demonstration returns how the page at / signs tokens, or nothing outside development
@@ -126,6 +135,7 @@ func (s *Server) Failed() <-chan error { return s.failed }
 // sockets, waits for requests and stops the modules. Each step gets a part of
 // the time until ctx ends.
 func (s *Server) Stop(ctx context.Context) error {
+	began := time.Now()
 	s.log.InfoContext(ctx, "app: draining")
 	sockets, cancel := part(ctx, socketShare)
 	failed := s.app.routes.Drain(sockets)
@@ -133,7 +143,9 @@ func (s *Server) Stop(ctx context.Context) error {
 	requests, cancel := part(ctx, requestShare)
 	failed = errors.Join(failed, s.finish(requests))
 	cancel()
-	return errors.Join(failed, s.app.Stop(ctx))
+	failed = errors.Join(failed, s.app.Stop(ctx))
+	s.log.InfoContext(ctx, "app: stopped", "took", time.Since(began).Round(time.Millisecond))
+	return failed
 }
 
 // finish accepts no more requests and waits for running ones until ctx ends. Then

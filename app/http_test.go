@@ -358,3 +358,30 @@ func drip(w io.Writer, begin, then string, stop <-chan struct{}) {
 		}
 	}
 }
+
+// TestHTTP2WithoutTLS: a proxy may speak HTTP/2 from the first byte. Sockets need
+// HTTP/1.1, and say so.
+func TestHTTP2WithoutTLS(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	startServer(t, s)
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: &protocols}
+	defer transport.CloseIdleConnections()
+	for path, status := range map[string]int{"/healthz": http.StatusOK, "/v1/me/groups": http.StatusUnauthorized, "/ws": http.StatusUpgradeRequired} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Addr()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if res.ProtoMajor != 2 || res.StatusCode != status || err != nil {
+			t.Errorf("%s: %s, status %d, %s, %v, want HTTP/2 and %d", path, res.Proto, res.StatusCode, body, err, status)
+		}
+	}
+}

@@ -54,7 +54,7 @@ func writeSecret(path string) (created bool, err error) {
 		return false, err
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }()
-	_, err = tmp.WriteString(newSecret() + "\n")
+	_, err = tmp.WriteString(newSecret()) // without a line break: another program may use the contents as they are
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return false, err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/moim-live/moim/internal/names"
 	"github.com/moim-live/moim/modules/fault"
 )
 
@@ -219,18 +220,15 @@ func checkUser(id string) string {
 		return fmt.Sprintf("is longer than %d bytes", maxUser)
 	case !utf8.ValidString(id) || strings.ContainsFunc(id, unicode.IsControl):
 		return "contains control characters"
+	case !names.Visible(id) || names.Reorders(id):
+		return "cannot be read: it has no visible character, or one that reorders text"
 	}
 	return ""
 }
 
-// cleanName removes control characters from a name and cuts it to maxName.
+// cleanName returns a name as it is stored, cut to maxName.
 func cleanName(name string) string {
-	name = strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, name))
+	name = names.Clean(name)
 	if len(name) <= maxName {
 		return name
 	}

@@ -150,6 +150,8 @@ func TestClaims(t *testing.T) {
 		{name: "long sub", claims: jwt.MapClaims{"sub": strings.Repeat("x", 129)}, says: "longer than 128"},
 		{name: "longest sub", claims: jwt.MapClaims{"sub": strings.Repeat("x", 128)}, want: auth.Identity{UserID: strings.Repeat("x", 128)}},
 		{name: "sub with a line break", claims: jwt.MapClaims{"sub": "a\nb"}, says: "control characters"},
+		{name: "sub that nobody can see", claims: jwt.MapClaims{"sub": "\u3164\u200b"}, says: "cannot be read"},
+		{name: "sub that reorders text", claims: jwt.MapClaims{"sub": "\u202enimda"}, says: "cannot be read"},
 		{name: "sub with NUL", claims: jwt.MapClaims{"sub": "a\x00b"}, says: "control characters"},
 		{name: "iss and aud", cfg: checked, claims: jwt.MapClaims{"iss": "https://id.example", "aud": "moim"}, want: auth.Identity{UserID: "alice"}},
 		{name: "aud in a list", cfg: checked, claims: jwt.MapClaims{"iss": "https://id.example", "aud": []string{"x", "moim"}}, want: auth.Identity{UserID: "alice"}},
@@ -446,6 +448,9 @@ func TestDevelopmentSecret(t *testing.T) {
 		if info, err := os.Stat(path); err != nil || info.Mode() != want {
 			t.Errorf("%s: %v, %v", path, info.Mode(), err)
 		}
+	}
+	if contents, err := os.ReadFile(file); err != nil || !bytes.Equal(contents, first) {
+		t.Errorf("the file has %q, %v, not the secret alone", contents, err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("left behind: %v, %v", left, err)

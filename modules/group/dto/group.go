@@ -15,7 +15,7 @@ var (
 
 // CreateRequest asks for a new group.
 type CreateRequest struct {
-	Name         string          `json:"name" doc:"1 to 200 characters"`
+	Name         string          `json:"name" doc:"1 to 200 characters, of which one can be seen; stored in composed form (NFC)"`
 	Description  string          `json:"description,omitempty" doc:"at most 4000 characters"`
 	Visibility   string          `json:"visibility,omitempty" enum:"private,public" doc:"default: private"`
 	JoinPolicy   string          `json:"joinPolicy,omitempty" enum:"open,request,invite" doc:"default: invite"`
@@ -71,8 +71,7 @@ func (r CreateRequest) Validate(maxMembers int, now time.Time) (CreateRequest, e
 	}
 	r.EndsAt, r.RemindBefore = storedTime(r.EndsAt), storedReminders(r.RemindBefore)
 	m := r.begin()
-	m.text("name", r.Name, 1, maxName, "")
-	m.text("description", r.Description, 0, maxDescription, "\n\r\t")
+	r.Name, r.Description = m.groupName(r.Name), m.description(r.Description)
 	m.oneOf("visibility", r.Visibility, visibilities...)
 	m.oneOf("joinPolicy", r.JoinPolicy, joinPolicies...)
 	m.oneOf("posting", r.Posting, postings...)
@@ -96,7 +95,7 @@ func (r CreateRequest) Validate(maxMembers int, now time.Time) (CreateRequest, e
 
 // UpdateRequest is a JSON merge patch (RFC 7396) of a group: nil fields stay.
 type UpdateRequest struct {
-	Name         *string         `json:"name,omitempty" doc:"1 to 200 characters"`
+	Name         *string         `json:"name,omitempty" doc:"1 to 200 characters, of which one can be seen; stored in composed form (NFC)"`
 	Description  *string         `json:"description,omitempty" doc:"at most 4000 characters; null clears it"`
 	Visibility   *string         `json:"visibility,omitempty" enum:"private,public"`
 	JoinPolicy   *string         `json:"joinPolicy,omitempty" enum:"open,request,invite"`
@@ -150,10 +149,12 @@ func (r UpdateRequest) Validate(maxMembers int, now time.Time) (UpdateRequest, e
 	r.EndsAt = storedTime(r.EndsAt)
 	m := r.begin()
 	if r.Name != nil {
-		m.text("name", *r.Name, 1, maxName, "")
+		name := m.groupName(*r.Name)
+		r.Name = &name
 	}
 	if r.Description != nil {
-		m.text("description", *r.Description, 0, maxDescription, "\n\r\t")
+		description := m.description(*r.Description)
+		r.Description = &description
 	}
 	if r.Visibility != nil {
 		m.oneOf("visibility", *r.Visibility, visibilities...)

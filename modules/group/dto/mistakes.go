@@ -10,7 +10,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+	"golang.org/x/text/unicode/norm"
 
+	"github.com/moim-live/moim/internal/names"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
@@ -84,6 +86,28 @@ func (m *mistakes) text(field, value string, low, high int, allowed string) {
 	}
 }
 
+// groupName checks a group's name and returns it as it is stored: in Unicode's composed
+// form (NFC), which its length counts.
+func (m *mistakes) groupName(name string) string {
+	stored := norm.NFC.String(name)
+	m.text("name", stored, 1, maxName, "")
+	switch {
+	case m.has("name"):
+	case !names.Visible(stored):
+		m.add("name", "must have a visible character")
+	case names.Reorders(stored):
+		m.add("name", "must not contain characters that reorder text (U+202A to U+202E, U+2066 to U+2069)")
+	}
+	return stored
+}
+
+// description checks a group's description and returns it as it is stored (NFC).
+func (m *mistakes) description(text string) string {
+	stored := norm.NFC.String(text)
+	m.text("description", stored, 0, maxDescription, "\n\r\t")
+	return stored
+}
+
 func (m *mistakes) oneOf(field, value string, choices ...string) {
 	if !slices.Contains(choices, value) {
 		m.add(field, "must be one of: %s", strings.Join(choices, ", "))
@@ -98,7 +122,7 @@ func (m *mistakes) capacity(capacity *int, limit int) {
 
 func (m *mistakes) userID(field, id string) {
 	if !ValidUserID(id) {
-		m.add(field, "must be a user id of 1 to %d bytes without control characters", maxUserID)
+		m.add(field, "must be a user id of 1 to %d bytes that can be read, without control characters", maxUserID)
 	}
 }
 
@@ -173,8 +197,11 @@ func (m *mistakes) data(field string, raw json.RawMessage, r reading, required b
 	}
 }
 
-// ValidUserID reports whether id can be a user's.
-func ValidUserID(id string) bool { return validID(id, maxUserID) }
+// ValidUserID reports whether id can be a user's: one that can be read, without
+// characters that reorder text.
+func ValidUserID(id string) bool {
+	return validID(id, maxUserID) && names.Visible(id) && !names.Reorders(id)
+}
 
 // ValidGroupID reports whether id can be a group's: a UUID as Moim writes them.
 func ValidGroupID(id string) bool {

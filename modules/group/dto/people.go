@@ -2,9 +2,9 @@ package dto
 
 import (
 	"encoding/json"
-	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/moim-live/moim/internal/names"
 )
 
 // IntroduceRequest is a JSON merge patch of what members say about themselves: nil fields
@@ -46,17 +46,12 @@ func (r IntroduceRequest) Patch() Patch { return newPatch("profile", r.Profile, 
 
 // userName returns a user's name cleaned as that of a token.
 func (m *mistakes) userName(field, name string) string {
-	clean := strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, name))
+	clean := names.Clean(name)
 	switch {
 	case !utf8.ValidString(name):
 		m.add(field, "must be valid UTF-8")
 	case clean == "" || len(clean) > maxUserName:
-		m.add(field, "must have 1 to %d bytes", maxUserName)
+		m.add(field, "must have a visible character and at most %d bytes", maxUserName)
 	}
 	return clean
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -69,14 +70,14 @@ func newUpgrader(maxFrame int64) *upgrader {
 func (u *upgrader) serve(w http.ResponseWriter, r *http.Request, c *Conn) {
 	upgraded := false
 	defer func() {
-		if !upgraded { // also if a wrapped ResponseWriter panics in Hijack
+		if !upgraded {
 			c.release()
 		}
 	}()
-	conn, buffers, err := http.NewResponseController(w).Hijack()
+	conn, buffers, err := hijack(w)
 	if err != nil {
-		c.engine.log.Error("engine: could not hijack the connection", "err", err)
-		http.Error(w, "this server cannot open WebSockets", http.StatusInternalServerError)
+		c.engine.log.Error("engine: a handler around Moim hides the connection, as http.TimeoutHandler does: no WebSocket can be opened. Mount Moim outside it, or give its ResponseWriter an Unwrap method", "err", err)
+		http.Error(w, "this server cannot open WebSockets: a handler around Moim, such as http.TimeoutHandler, hides the connection", http.StatusInternalServerError)
 		return
 	}
 	joinSubprotocols(r.Header)
@@ -91,6 +92,17 @@ func (u *upgrader) serve(w http.ResponseWriter, r *http.Request, c *Conn) {
 	if !upgraded {
 		_ = conn.Close() // it is too late for an HTTP response
 	}
+}
+
+// hijack takes the connection over. gin's ResponseWriter panics if the one that it wraps
+// cannot give the connection.
+func hijack(w http.ResponseWriter) (conn net.Conn, buffers *bufio.ReadWriter, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: %v", http.ErrNotSupported, v)
+		}
+	}()
+	return http.NewResponseController(w).Hijack()
 }
 
 // startMelody has melody upgrade the connection and read from it in a goroutine.
