@@ -54,10 +54,11 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 			socket.Origins{Allowed: cfg.HTTP.Origins, Loopback: cfg.HTTP.LoopbackOrigins}, version(o.version), o.redis, redismove.Secret{Key: cfg.Auth.Secret, Previous: cfg.Auth.PreviousSecret}, redisrole.NodeID(uuid.NewString())),
 		fx.Provide(
 			func(lc fx.Lifecycle, log *slog.Logger) (*database.DB, error) { return provideDatabase(lc, cfg, log) },
-			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Log)), fx.As(new(upkeep.Trimmer)), fx.As(new(upkeep.Clock)), fx.As(new(upkeep.Renames))),
+			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Log)), fx.As(new(upkeep.Trimmer)), fx.As(new(upkeep.Clock)), fx.As(new(upkeep.Renames)), fx.As(new(upkeep.Erasures))),
 			provideRepository,
 			provideVerifier,
 			provideRevocations,
+			provideElsewhere,
 			provideSigning,
 			o.authenticator,
 			provideMetrics,
@@ -98,7 +99,7 @@ func backends(cfg config.Config, o options) fx.Option {
 		chosen = append(chosen, fx.Provide(func() adapter.Adapter { return adapter.NewMesh().Adapter() }))
 	}
 	if cfg.Redis.Uses(redisrole.Group) || o.redis[redisrole.Group] != nil {
-		chosen = append(chosen, redismove.GroupModule, fx.Provide(provideCensus))
+		chosen = append(chosen, redismove.GroupModule, fx.Provide(provideCensus, func(c *redislimit.Census) limit.Census { return c }))
 	} else {
 		chosen = append(chosen, fx.Provide(func() presence.Store { return presence.NewMemory() }))
 	}
@@ -114,7 +115,7 @@ func backends(cfg config.Config, o options) fx.Option {
 // provideCensus counts the sockets of users in the cluster.
 func provideCensus(
 	lc fx.Lifecycle, part *redismove.GroupPart, clients *redisrole.Clients, log *slog.Logger, r prometheus.Registerer,
-) limit.Census {
+) *redislimit.Census {
 	client := func() redis.UniversalClient { return part.Clients().Client(redisrole.Group) }
 	c := redislimit.New(client, clients.Prefix(), string(clients.Node()), log)
 	show(r, "moim_limit_redis_broken_total", "Numbers of sockets in the group role's Redis that could not be read and were replaced.", func() float64 { return float64(c.Broken()) })

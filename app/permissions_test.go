@@ -269,6 +269,13 @@ func (a act) path(t *testing.T, way how) string {
 		}
 		return a.next(t, way.target, kept)
 	})
+	fill("{jobId}", func() string {
+		var job struct{ JobID string }
+		if err := json.Unmarshal(a.as(t, backend, http.MethodDelete, "/users/somebody", nil), &job); err != nil {
+			t.Fatal(err)
+		}
+		return job.JobID
+	})
 	fill("{inviteId}", func() string { return a.next(t, anInvite, kept) })
 	fill("{code}", func() string { return a.next(t, aCode, true) })
 	fill("{version}", func() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,7 +27,7 @@ var errRevoked = fault.ErrUnauthorized.WithMessage("the token was revoked: sign 
 // Revocation says that the tokens of a user that were issued before an instant are
 // refused. A token without iat was issued before any instant.
 type Revocation struct {
-	UserID string
+	UserID string // or the user's pseudonym, see [RevocationStore]
 	Before time.Time
 	At     time.Time // when it was stored, by the store's clock
 }
@@ -38,6 +39,9 @@ func (r Revocation) Revokes(id Identity) bool {
 
 // RevocationStore keeps revocations for all nodes. Its methods may be called
 // concurrently, and return fault.ErrUnavailable while it does not answer.
+//
+// A pseudonym stands for the id of a user who is erased. Only with the id at hand can one
+// tell whose it is. It begins with [PseudonymPrefix], as no id does.
 type RevocationStore interface {
 	// Revoke stores a revocation, and with it the audit entries about it. Of two for one
 	// user, the later Before counts; the other one changes nothing and leaves no entry.
@@ -47,7 +51,14 @@ type RevocationStore interface {
 	Revocations(ctx context.Context, since time.Time) (list []Revocation, next time.Time, err error)
 	// Forget removes revocations that were stored longer ago than age.
 	Forget(ctx context.Context, age time.Duration) error
+	// Conceal replaces a user's id in their revocation by the pseudonym.
+	Conceal(ctx context.Context, userID string) error
+	// Pseudonym returns a user's pseudonym, without I/O.
+	Pseudonym(userID string) (string, error)
 }
+
+// PseudonymPrefix begins each pseudonym. It is a control character.
+const PseudonymPrefix = "\x01"
 
 // Revocations knows the revoked tokens. It has all revocations in memory, so that
 // checking a token needs no I/O, and asks the store for new ones twice a second. Its
@@ -59,7 +70,8 @@ type Revocations struct {
 	asks  *tasks.Group
 
 	mu       sync.RWMutex
-	revoked  map[string]Revocation // by user id
+	revoked  map[string]Revocation // by user id or pseudonym
+	hidden   int                   // of them with a pseudonym
 	next     time.Time             // to ask the store since; used by Start and then by the asking goroutine
 	watchers []func(Revocation)
 }
@@ -122,6 +134,16 @@ func (r *Revocations) Check(id Identity) error {
 	if r.revoked[id.UserID].Revokes(id) {
 		return errRevoked
 	}
+	if r.hidden == 0 {
+		return nil
+	}
+	pseudonym, err := r.store.Pseudonym(id.UserID)
+	if err != nil {
+		return err
+	}
+	if of, there := r.revoked[pseudonym]; there && id.Issued.Before(of.Before) {
+		return errRevoked
+	}
 	return nil
 }
 
@@ -134,6 +156,12 @@ func (r *Revocations) Revoke(ctx context.Context, userID string, before time.Tim
 	}
 	r.apply(Revocation{UserID: userID, Before: before, At: time.Now()})
 	return nil
+}
+
+// Conceal keeps a user's tokens refused, without their id in the store. It returns
+// fault.ErrUnavailable if that cannot be stored.
+func (r *Revocations) Conceal(ctx context.Context, userID string) error {
+	return r.store.Conceal(ctx, userID)
 }
 
 // ask takes new revocations from the store.
@@ -159,6 +187,9 @@ func (r *Revocations) apply(revocation Revocation) {
 	if isNew {
 		r.revoked[revocation.UserID] = revocation
 	}
+	if !there && strings.HasPrefix(revocation.UserID, PseudonymPrefix) {
+		r.hidden++
+	}
 	r.mu.Unlock()
 	if isNew {
 		for _, watch := range r.watchers {
@@ -178,8 +209,12 @@ func (r *Revocations) forget(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for userID, revocation := range r.revoked {
-		if revocation.At.Before(oldest) {
-			delete(r.revoked, userID)
+		if !revocation.At.Before(oldest) {
+			continue
+		}
+		delete(r.revoked, userID)
+		if strings.HasPrefix(userID, PseudonymPrefix) {
+			r.hidden--
 		}
 	}
 }

@@ -33,6 +33,7 @@ const (
 	auditRenameUser   = "rename-user"
 	auditDisconnect   = "disconnect-user"
 	auditRevokeTokens = "revoke-tokens"
+	auditEraseUser    = "erase-user"
 )
 
 // transact runs fn in a transaction on a group, as [Records.Change] does. All changes

@@ -22,6 +22,8 @@ type Repository interface {
 	InvitationList
 	Receipts
 	Renames
+	Erasures
+	Exports
 	Finder
 	Audited
 }
@@ -44,6 +46,7 @@ type Tx interface {
 	EventTx
 	RenameTx
 	AuditTx
+	ErasureTx
 }
 
 // Log is what the feed reads of the store.

@@ -96,21 +96,26 @@ func (s *Service) FireTimer(ctx context.Context, groupID string) error {
 			}
 			return tx.Schedule(ctx, g.NextTimer(at))
 		}
-		now := s.instant()
-		g.EndedAt, g.UpdatedAt = &now, now
-		if err := tx.SetGroup(ctx, g); err != nil {
-			return err
-		}
-		if err := tx.SetOffered(ctx, ""); err != nil {
-			return err
-		}
-		if _, err := tx.Append(ctx, GroupEnded, "", struct{}{}); err != nil {
-			return err
-		}
-		return tx.Schedule(ctx, nil)
+		return s.end(ctx, tx)
 	})
 	if err == nil && len(events) > 0 {
 		s.announcer.Announce(events)
 	}
 	return err
+}
+
+// end ends the group, which has not ended.
+func (s *Service) end(ctx context.Context, tx Tx) error {
+	g, now := tx.Group(), s.instant()
+	g.EndedAt, g.UpdatedAt = &now, now
+	if err := tx.SetGroup(ctx, g); err != nil {
+		return err
+	}
+	if err := tx.SetOffered(ctx, ""); err != nil {
+		return err
+	}
+	if _, err := tx.Append(ctx, GroupEnded, "", struct{}{}); err != nil {
+		return err
+	}
+	return tx.Schedule(ctx, nil)
 }

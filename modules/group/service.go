@@ -62,7 +62,8 @@ type RecordTx interface {
 	// SetOwner makes a member the owner and the previous owner an admin, sets the
 	// time of the record's last change, and raises the revision as SetGroup does.
 	// It ends an offer of the group. It fails when userID is no member, or owns the
-	// group already.
+	// group already. Without a userID, the group has no owner from then on; the previous
+	// owner must be removed in the same transaction.
 	SetOwner(ctx context.Context, userID string, at time.Time) error
 	// Delete marks the group deleted. It is not found from then on. The feed can
 	// still read its log.

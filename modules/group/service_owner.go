@@ -19,8 +19,8 @@ type OfferTx interface {
 
 // transfer is the data of owner.transferred.
 type transfer struct {
-	From string `json:"from"`
-	To   string `json:"to"`
+	From *string `json:"from"` // null: nobody
+	To   *string `json:"to"`   // null: nobody
 }
 
 // StatusOffered is the [Transferred] status of a group that its owner offers.
@@ -121,12 +121,20 @@ func (s *Service) DeclineOwner(ctx context.Context, caller auth.Identity, groupI
 	})
 }
 
-// handOver makes a member the owner.
+// handOver makes a member the owner; empty: nobody.
 func (s *Service) handOver(ctx context.Context, tx Tx, caller auth.Identity, userID string) error {
-	data := transfer{From: tx.Group().OwnerID, To: userID}
+	data := transfer{From: someone(tx.Group().OwnerID), To: someone(userID)}
 	if err := tx.SetOwner(ctx, userID, s.instant()); err != nil {
 		return err
 	}
 	_, err := tx.Append(ctx, OwnerTransferred, caller.UserID, data)
 	return err
+}
+
+// someone returns nil for nobody.
+func someone(userID string) *string {
+	if userID == "" {
+		return nil
+	}
+	return &userID
 }

@@ -71,6 +71,12 @@ func (s *revocationStore) Revocations(context.Context, time.Time) ([]auth.Revoca
 	return s.list[:len(s.list):len(s.list)], time.Now(), nil
 }
 
+func (*revocationStore) Conceal(context.Context, string) error { return nil }
+
+func (*revocationStore) Pseudonym(userID string) (string, error) {
+	return auth.PseudonymPrefix + userID, nil
+}
+
 func (s *revocationStore) Forget(context.Context, time.Duration) error { return nil }
 
 // issued verifies tokens like "alice@7", which was issued 7 s after 1970.

@@ -3,7 +3,11 @@ package sqltokens
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/moim-live/moim/modules/audit"
@@ -18,8 +22,9 @@ const overlap = 10 * time.Second
 
 // Store keeps revocations. Its methods may be called concurrently.
 type Store struct {
-	db                   *database.DB
-	revoke, list, forget string
+	db                            *database.DB
+	revoke, list, forget, conceal string
+	key                           atomic.Pointer[[]byte] // of pseudonyms; nil: not asked for yet
 }
 
 var _ auth.RevocationStore = (*Store)(nil)
@@ -35,7 +40,46 @@ func New(db *database.DB) *Store {
 		list: `SELECT user_id, before_at, at FROM revocations WHERE at >= $1
 			UNION ALL SELECT '', 0, ` + now, // a last row with the time of the question
 		forget: `DELETE FROM revocations WHERE at < ` + now + ` - $1`,
+		conceal: `INSERT INTO revocations (user_id, before_at, at) SELECT $2, before_at, ` + now + ` FROM revocations WHERE user_id = $1
+			ON CONFLICT (user_id) DO UPDATE SET before_at = excluded.before_at, at = excluded.at
+			WHERE revocations.before_at < excluded.before_at`,
 	}
+}
+
+// uncover removes the revocation with the id itself.
+const uncover = `DELETE FROM revocations WHERE user_id = $1`
+
+// Conceal implements [auth.RevocationStore].
+func (s *Store) Conceal(ctx context.Context, userID string) error {
+	pseudonym, err := s.Pseudonym(userID)
+	if err != nil {
+		return err
+	}
+	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		if _, err := q.ExecContext(ctx, s.conceal, userID, pseudonym); err != nil {
+			return err
+		}
+		_, err := q.ExecContext(ctx, uncover, userID)
+		return err
+	})
+	return failed("conceal a revocation", err)
+}
+
+// Pseudonym implements [auth.RevocationStore]. Its key comes from the secret of the
+// deployment, which only its database holds.
+func (s *Store) Pseudonym(userID string) (string, error) {
+	key := s.key.Load()
+	if key == nil {
+		made, err := s.db.Key("pseudonyms of erased users")
+		if err != nil {
+			return "", failed("make a pseudonym", err)
+		}
+		key = &made
+		s.key.Store(key)
+	}
+	mac := hmac.New(sha256.New, *key)
+	mac.Write([]byte(userID))
+	return auth.PseudonymPrefix + hex.EncodeToString(mac.Sum(nil)), nil
 }
 
 // Revoke implements [auth.RevocationStore].

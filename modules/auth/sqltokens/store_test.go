@@ -9,6 +9,7 @@ import (
 
 	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/auth/sqltokens"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/fault"
@@ -78,11 +79,56 @@ func testStore(t *testing.T, db *database.DB) {
 	if err := s.Forget(ctx, -time.Hour); err != nil || len(all(time.Time{})) != 0 {
 		t.Errorf("not forgotten: %v", err)
 	}
+	testConceal(t, db, s, all)
 	if err := db.Stop(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	_, _, err := s.Revocations(ctx, time.Time{})
 	if !errors.Is(err, fault.ErrUnavailable) || !errors.Is(s.Revoke(ctx, "alice", time.Now()), fault.ErrUnavailable) {
 		t.Errorf("without a database: %v", err)
+	}
+}
+
+// A concealed revocation still counts, also on a node that starts later.
+func testConceal(t *testing.T, db *database.DB, s *sqltokens.Store, all func(time.Time) map[string]int64) {
+	t.Helper()
+	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
+	begin := time.UnixMicro(1_000_000)
+	start := func() *auth.Revocations {
+		t.Helper()
+		r := auth.NewRevocations(auth.Config{}, sqltokens.New(db), log)
+		if err := r.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = r.Stop(context.Background()) })
+		return r
+	}
+	running := start()
+	if err := errors.Join(running.Revoke(ctx, "alice", begin), running.Conceal(ctx, "alice"), running.Conceal(ctx, "alice")); err != nil {
+		t.Fatal(err)
+	}
+	pseudonym, err := s.Pseudonym("alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := all(time.Time{}); len(got) != 1 || got[pseudonym] != begin.UnixMicro() {
+		t.Errorf("stored: %v", got)
+	}
+	for name, r := range map[string]*auth.Revocations{"the running node": running, "a new node": start()} {
+		for issued, want := range map[int64]bool{0: false, 999_999: false, 1_000_000: true} {
+			if err := r.Check(auth.Identity{UserID: "alice", Issued: time.UnixMicro(issued)}); (err == nil) != want {
+				t.Errorf("%s: a token of %d: %v", name, issued, err)
+			}
+		}
+		if err := r.Check(auth.Identity{UserID: "bob"}); err != nil {
+			t.Errorf("%s: another user: %v", name, err)
+		}
+	}
+	// Concealed once more, the later instant counts.
+	if err := errors.Join(running.Revoke(ctx, "alice", begin.Add(time.Second)), running.Conceal(ctx, "alice")); err != nil {
+		t.Fatal(err)
+	}
+	if got := all(time.Time{}); len(got) != 1 || got[pseudonym] != begin.Add(time.Second).UnixMicro() {
+		t.Errorf("stored after the second time: %v", got)
 	}
 }

@@ -43,6 +43,8 @@ func (c *Controller) Register(api *web.API) {
 	c.registerUsers()
 	c.registerAudit()
 	c.registerNodes()
+	c.registerErasures()
+	c.registerExport()
 }
 
 // OneGroup is the group in a path.

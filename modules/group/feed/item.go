@@ -130,12 +130,16 @@ func (it *item) ends() (user, reason string) {
 	}
 	switch it.typ {
 	case group.MemberLeft:
-		return it.subject(), group.EndLeft
+		reason = group.EndLeft
 	case group.MemberRemoved:
-		return it.subject(), group.EndRemoved
+		reason = group.EndRemoved
 	case group.MemberBanned:
-		return it.subject(), group.EndBanned
+		reason = group.EndBanned
 	default:
 		return "", ""
 	}
+	if user = it.subject(); user == "" { // the member was erased since: the log names nobody
+		return "", ""
+	}
+	return user, reason
 }

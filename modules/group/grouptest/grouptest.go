@@ -25,6 +25,7 @@ type Store interface {
 	upkeep.Trimmer
 	upkeep.Clock
 	upkeep.Renames
+	upkeep.Erasures
 }
 
 // Run tests the stores that open returns. Each call of open returns a store of
@@ -82,6 +83,10 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"TwinsCommitOnce":      testTwins,
 		"TimersArePostponed":   testTimers,
 		"RenamesAreJobs":       testRenames,
+		"ErasuresAreJobs":      testErasures,
+		"LogsAreBlanked":       testEraseLog,
+		"HeirsInOrder":         testHeir,
+		"ReceiptsForget":       testForgetReceipts,
 		"BackEndsFindGroups":   testFind,
 		"AuditLog":             testAudit,
 		"AuditedWithTheChange": testAuditTx,

@@ -22,6 +22,7 @@ func expireStatements(d database.Dialect) []string {
 		{"bans", "group_id, user_id", "expires_at", group.OverAge},
 		{"mutes", "group_id, user_id", "expires_at", group.OverAge},
 		{"invitations", "group_id, user_id", "expires_at", group.OverAge},
+		{"erasures", "id", "finished_at", group.ErasureKept},
 	} {
 		texts = append(texts, fmt.Sprintf(`DELETE FROM %s WHERE `, of.table)+oneOf(d, of.key,
 			fmt.Sprintf(`FROM %[1]s WHERE %[2]s < (SELECT %[3]s - %[4]d) ORDER BY %[2]s LIMIT $1`, of.table, of.since, d.Now(), of.age.Microseconds())))

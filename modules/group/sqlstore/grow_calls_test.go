@@ -237,6 +237,12 @@ func lists(g *grown) []call {
 			_, err := s.ExpireAudit(ctx, 2000*time.Hour, 500)
 			return err
 		}},
+		{name: "erase a user", do: eraseOne},
+		{name: "export a user", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			traces, err := s.UserTraces(ctx, "many", "", 50)
+			_, _, _, failed := s.UserMessages(ctx, "many", "", 0, 50)
+			return want(len(traces), 50, errors.Join(err, failed))
+		}},
 		{name: "a receipt", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
 			_, err := s.Receipt(ctx, "many", "a key")
 			return err

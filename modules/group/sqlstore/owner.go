@@ -16,17 +16,19 @@ func setRolesStatement(d database.Dialect) string {
 	return with + `UPDATE members SET role = CASE WHEN user_id = $2 THEN 'owner' ELSE 'admin' END WHERE ` + condition
 }
 
-// SetOwner hands the group to another member, and ends an offer.
+// SetOwner hands the group to another member, or to nobody, and ends an offer.
 func (t *tx) SetOwner(ctx context.Context, userID string, at time.Time) error {
 	if err := t.seat(ctx); err != nil {
 		return err
 	}
-	n, err := affect(ctx, t.q, t.sql.setRoles, t.g.ID, userID, t.g.OwnerID)
-	if err != nil {
-		return fmt.Errorf("hand over to %s: %w", userID, err)
-	}
-	if n != 2 {
-		return fmt.Errorf("hand over to %s: not another member of group %s", userID, t.g.ID)
+	if userID != "" {
+		n, err := affect(ctx, t.q, t.sql.setRoles, t.g.ID, userID, t.g.OwnerID)
+		if err != nil {
+			return fmt.Errorf("hand over to %s: %w", userID, err)
+		}
+		if n != 2 && (n != 1 || t.g.OwnerID != "") {
+			return fmt.Errorf("hand over to %s: not another member of group %s", userID, t.g.ID)
+		}
 	}
 	at = stored(at)
 	if _, err := t.q.ExecContext(ctx, setOwner, t.g.ID, userID, at.UnixMicro()); err != nil {

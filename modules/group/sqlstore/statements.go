@@ -35,6 +35,8 @@ type statements struct {
 	relay, waits                                                string
 	sweep                                                       sweepStatements
 	renames                                                     renameStatements
+	erasures                                                    erasureStatements
+	erase                                                       eraseStatements
 	bytes                                                       byteStatements
 	published                                                   bulk
 }
@@ -131,9 +133,11 @@ func newStatements(d database.Dialect) statements {
 
 		setInvitations: setInvitations(),
 
-		sweep:   newSweepStatements(d),
-		bytes:   newByteStatements(d),
-		renames: newRenameStatements(d),
+		sweep:    newSweepStatements(d),
+		bytes:    newByteStatements(d),
+		renames:  newRenameStatements(d),
+		erasures: newErasureStatements(d),
+		erase:    newEraseStatements(d),
 
 		relay: relayStatement(d),
 		waits: `SELECT COALESCE((SELECT MIN(created_at) FROM outbox) < (SELECT ` + now + `) - $1, FALSE)`,

@@ -10,10 +10,10 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// Module starts and stops a [Janitor], a [Scheduler] and a [Renamer]. It wants a
-// [group.Config], an [audit.Config], a [*group.Service], a [Trimmer], a [Clock], [Renames] and a
-// *slog.Logger.
-var Module = fx.Module("group.upkeep", fx.Invoke(runJanitor, runScheduler, runRenamer))
+// Module starts and stops a [Janitor], a [Scheduler], a [Renamer] and an [Eraser]. It
+// wants a [group.Config], an [audit.Config], a [*group.Service], a [Trimmer], a [Clock], [Renames],
+// [Erasures], a [group.Elsewhere] and a *slog.Logger.
+var Module = fx.Module("group.upkeep", fx.Invoke(runJanitor, runScheduler, runRenamer, runEraser))
 
 func runJanitor(lc fx.Lifecycle, cfg group.Config, keep audit.Config, store Trimmer, log *slog.Logger) {
 	j := NewJanitor(cfg, keep, store, log)
@@ -28,4 +28,9 @@ func runScheduler(lc fx.Lifecycle, service *group.Service, clock Clock, log *slo
 func runRenamer(lc fx.Lifecycle, service *group.Service, jobs Renames, log *slog.Logger) {
 	r := NewRenamer(service, jobs, log)
 	lc.Append(fx.Hook{OnStart: r.Start, OnStop: tasks.Within(group.StopTimeout, r.Stop)})
+}
+
+func runEraser(lc fx.Lifecycle, service *group.Service, jobs Erasures, out group.Elsewhere, log *slog.Logger) {
+	e := NewEraser(service, jobs, out, log)
+	lc.Append(fx.Hook{OnStart: e.Start, OnStop: tasks.Within(group.StopTimeout, e.Stop)})
 }

@@ -1,5 +1,5 @@
 // Package upkeep does a node's background work on groups: it fires their timers,
-// renames users and removes what is no longer kept. Every node does it; the database lets one
+// renames and erases users, and removes what is no longer kept. Every node does it; the database lets one
 // of them do each piece.
 package upkeep
 

@@ -102,7 +102,7 @@ func (c *Census) Count(ctx context.Context, userID string, own int) (others int,
 func (c *Census) ask(ctx context.Context, userID string, own int) (others int, err error) {
 	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	keys := []string{c.prefix + ":limit:sockets:" + userID}
+	keys := []string{c.key(userID)}
 	answer, err := c.count.Run(within, c.client(), keys, c.node, own, lasting.Milliseconds()).Int64Slice()
 	if err == nil && len(answer) != 2 {
 		err = fmt.Errorf("redislimit: an answer of %d parts", len(answer))
@@ -118,6 +118,21 @@ func (c *Census) ask(ctx context.Context, userID string, own int) (others int, e
 	}
 	return int(answer[0]), nil
 }
+
+// Forget removes the count of a user, whose sockets are closed on all nodes.
+func (c *Census) Forget(ctx context.Context, userID string) error {
+	c.mu.Lock()
+	delete(c.many, userID)
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := c.client().Del(ctx, c.key(userID)).Err(); err != nil {
+		return fmt.Errorf("redislimit: forget a user: %w", err)
+	}
+	return nil
+}
+
+func (c *Census) key(userID string) string { return c.prefix + ":limit:sockets:" + userID }
 
 // Broken returns how many values were replaced because they could not be read.
 func (c *Census) Broken() int64 { return c.broken.Load() }

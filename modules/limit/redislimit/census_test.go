@@ -136,3 +136,21 @@ func TestOutage(t *testing.T) {
 		t.Errorf("when it is back: %v", err)
 	}
 }
+
+func TestForget(t *testing.T) {
+	t.Parallel()
+	client := redistest.Start(t).Client()
+	c := census(t, client, "a")
+	for range 2 {
+		if _, err := c.Count(t.Context(), "alice", repeatFrom); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Forget(t.Context(), "alice"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.repeat(t.Context())
+	if keys, err := client.Keys(t.Context(), "*").Result(); err != nil || len(keys) > 0 {
+		t.Errorf("left: %v, %v", keys, err)
+	}
+}

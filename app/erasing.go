@@ -1,0 +1,54 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/fx"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
+	"github.com/moim-live/moim/modules/limit/redislimit"
+	"github.com/moim-live/moim/modules/socket"
+)
+
+// elsewhere is what knows users outside of groups: tokens, sockets, presence, limits.
+type elsewhere struct {
+	fx.In
+
+	Tokens   *auth.Revocations
+	Sockets  *socket.Emitter
+	Presence *presence.Tracker
+	Census   *redislimit.Census `optional:"true"`
+}
+
+var _ group.Elsewhere = elsewhere{}
+
+func provideElsewhere(e elsewhere) group.Elsewhere { return e }
+
+// CutOff implements [group.Elsewhere].
+func (e elsewhere) CutOff(ctx context.Context, userID string, before time.Time) error {
+	if err := e.Tokens.Revoke(ctx, userID, before); err != nil {
+		return fmt.Errorf("revoke tokens: %w", err)
+	}
+	// A node that cannot be told closes the sockets when it sees the revocation.
+	_ = e.Sockets.DisconnectUser(ctx, userID)
+	return nil
+}
+
+// EndPresence implements [group.Elsewhere].
+func (e elsewhere) EndPresence(groupID, userID string) {
+	e.Presence.Ended(groupID, userID, group.EndLeft)
+}
+
+// Forget implements [group.Elsewhere].
+func (e elsewhere) Forget(ctx context.Context, userID string) error {
+	if e.Census != nil {
+		if err := e.Census.Forget(ctx, userID); err != nil {
+			return err
+		}
+	}
+	return e.Tokens.Conceal(ctx, userID)
+}

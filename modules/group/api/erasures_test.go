@@ -1,0 +1,149 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/api"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
+)
+
+func TestHTTPEraseUser(t *testing.T) {
+	t.Parallel()
+	d := newEndpoint(t)
+	first := d.do(t, backend, "DELETE", "/users/alice", "")
+	again := d.do(t, backend, "DELETE", "/users/alice", "")
+	job := servicetest.Decode[api.Job](t, first.body)
+	if first.status != 202 || again.status != 202 || first.body != again.body || job.JobID == "" {
+		t.Errorf("answered %+v and %+v", first, again)
+	}
+	if len(d.revoked) != 2 || !strings.HasPrefix(d.revoked[0], "alice ") {
+		t.Errorf("revoked %v", d.revoked)
+	}
+	got := servicetest.Decode[map[string]any](t, d.do(t, backend, "GET", "/erasures/"+job.JobID, "").body)
+	for field, want := range map[string]any{
+		"jobId": job.JobID, "status": "running", "groupsLeft": 0.0, "groupsHandedOver": 0.0, "groupsEnded": 0.0, "messagesBlanked": 0.0, "eventsBlanked": 0.0,
+	} {
+		if got[field] != want {
+			t.Errorf("%s is %v, want %v", field, got[field], want)
+		}
+	}
+	e, err := d.Store.Erasure(t.Context(), job.JobID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Store.EraseOf(t.Context(), "alice", e.Pseudonym()); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := d.Store.FinishErasure(t.Context(), e); !done || err != nil {
+		t.Fatal(done, err)
+	}
+	body := d.do(t, backend, "GET", "/erasures/"+job.JobID, "").body
+	if !strings.Contains(body, `"status":"done"`) || !strings.Contains(body, `"finishedAt":`) || strings.Contains(body, "alice") {
+		t.Errorf("the job that is done: %s", body)
+	}
+	if p := d.do(t, backend, "GET", "/erasures/unknown", "").problem(t); p != "404 not_found" {
+		t.Errorf("an unknown job: %s", p)
+	}
+}
+
+func TestHTTPErasingIsForBackEnds(t *testing.T) {
+	t.Parallel()
+	d := newEndpoint(t)
+	reader := auth.Identity{UserID: "backend", Admin: true, Calls: auth.ReadGroups}
+	writer := auth.Identity{UserID: "backend", Admin: true, Calls: auth.WriteUsers}
+	for _, call := range []string{"DELETE /users/alice", "GET /users/alice/export", "GET /erasures/job"} {
+		method, path, _ := strings.Cut(call, " ")
+		refused := reader
+		if strings.HasSuffix(path, "export") {
+			refused = writer
+		}
+		for _, who := range []auth.Identity{alice, refused} {
+			if p := d.do(t, who, method, path, "").problem(t); p != "403 forbidden" {
+				t.Errorf("%s as %+v: %s", call, who, p)
+			}
+		}
+	}
+	for _, call := range []string{"DELETE /users/%01", "GET /users/%01/export"} {
+		method, path, _ := strings.Cut(call, " ")
+		if p := d.do(t, backend, method, path, "").problem(t); p != "422 validation_failed userId" {
+			t.Errorf("%s: %s", call, p)
+		}
+	}
+	if len(d.revoked) > 0 {
+		t.Errorf("revoked %v", d.revoked)
+	}
+}
+
+// The document is valid JSON with all that was written, also without anything.
+func TestHTTPExportUser(t *testing.T) {
+	t.Parallel()
+	d := newEndpoint(t)
+	export := func(userID string) api.Export {
+		t.Helper()
+		r := d.do(t, backend, "GET", "/users/"+userID+"/export", "")
+		if disposition := r.header.Get("Content-Disposition"); r.status != 200 || r.header.Get("Content-Type") != "application/json" ||
+			!strings.HasPrefix(disposition, `attachment; filename="user-2`) {
+			t.Errorf("answered %d, %v", r.status, r.header)
+		}
+		if strings.Contains(r.body, "null") {
+			t.Errorf("nulls in %s", r.body)
+		}
+		return servicetest.Decode[api.Export](t, r.body)
+	}
+	if e := export("nobody"); e.UserID != "nobody" || e.Groups == nil || len(e.Groups) > 0 || e.Messages == nil || len(e.Messages) > 0 {
+		t.Errorf("of nobody: %+v", e)
+	}
+	const groups, messages = 120, 3 // more than a page
+	for i := range groups {
+		g := d.NewGroup(t, fmt.Sprintf(`{"name":"g%d"}`, i))
+		for n := range messages {
+			if r := d.do(t, user("member"), "POST", "/groups/"+g.ID+"/messages", fmt.Sprintf(`{"type":"text","data":"%d"}`, n)); r.status != 201 {
+				t.Fatal(r)
+			}
+			d.do(t, alice, "POST", "/groups/"+g.ID+"/messages", `{"data":"alice's"}`)
+		}
+	}
+	banned, asks := d.NewGroup(t, `{"name":"banned"}`), d.NewGroup(t, `{"name":"asks","visibility":"public","joinPolicy":"request"}`)
+	for _, call := range []string{
+		"PUT /groups/" + banned.ID + `/mutes/member {}`,
+		"PUT /groups/" + banned.ID + `/bans/member {"reason":"spam"}`,
+		"DELETE /groups/" + asks.ID + "/members/member ",
+		"POST /groups/" + asks.ID + `/members {"userIds":["invited"]}`,
+	} {
+		parts := strings.SplitN(call, " ", 3)
+		if r := d.do(t, alice, parts[0], parts[1], parts[2]); r.status >= 300 {
+			t.Fatalf("%s: %+v", call, r)
+		}
+	}
+	d.do(t, user("member"), "POST", "/groups/"+asks.ID+"/join", "")
+	e := export("member")
+	if len(e.Groups) != groups+2 || len(e.Messages) != groups*messages {
+		t.Fatalf("%d groups and %d messages", len(e.Groups), len(e.Messages))
+	}
+	of := make(map[string]group.Trace)
+	for _, g := range e.Groups {
+		of[g.GroupName] = g
+	}
+	if m := of["g7"].Member; m == nil || m.Role != group.MemberRole || m.JoinedAt.IsZero() || of["g7"].Ban != nil {
+		t.Errorf("a group: %+v", of["g7"])
+	}
+	if b := of["banned"]; b.Member != nil || b.Ban == nil || b.Ban.Reason != "spam" || b.Mute == nil {
+		t.Errorf("where they are banned: %+v", b)
+	}
+	if a := of["asks"]; a.Request == nil || a.Member != nil {
+		t.Errorf("where they asked to join: %+v", a)
+	}
+	if i := export("invited").Groups; len(i) != 1 || i[0].Invitation == nil || i[0].Invitation.InvitedBy != "alice" {
+		t.Errorf("of an invited user: %+v", i)
+	}
+	for i, m := range e.Messages {
+		if want := json.RawMessage(fmt.Sprintf(`"%d"`, i%messages)); m.Type != "text" || string(m.Data) != string(want) || m.At.IsZero() {
+			t.Fatalf("message %d is %+v", i, m)
+		}
+	}
+}

@@ -1,0 +1,275 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
+)
+
+// eraseScan is how many events of a log one statement looks at.
+const eraseScan = 1000
+
+// eraseStatements remove users. Parameter $1 is a group and $2 a user, unless they say
+// otherwise.
+type eraseStatements struct {
+	traced   string // selects a group of user $1
+	about    string // looks at at most $5 events after version $4; $3 is the user's id as JSON without quotes
+	events   string // reads those of them that are about the user, up to version $5
+	blank    string // gives events after version $4, up to $5, the data in $3, a JSON object by version
+	lock     string // locks the group
+	acts     []string
+	member   string // whether the user is a member of a group that is not deleted
+	receipts string // reads at most $3 receipts of users and keys after $1 and $2
+}
+
+// traced selects a group that still keeps something about the user in a parameter.
+func traced(user string) string {
+	return `COALESCE((SELECT MIN(group_id) FROM traces WHERE user_id = ` + user + `), (SELECT MIN(group_id) FROM events WHERE actor = ` + user + `), '')`
+}
+
+const (
+	heir = `SELECT user_id FROM members WHERE group_id = $1 AND user_id <> $2
+		ORDER BY CASE role WHEN 'admin' THEN 0 ELSE 1 END, joined_at, user_id LIMIT 1`
+)
+
+// forgetIn removes what a group keeps about a user, the trace last.
+var forgetIn = []string{
+	`DELETE FROM members WHERE group_id = $1 AND user_id = $2`,
+	`DELETE FROM bans WHERE group_id = $1 AND user_id = $2`,
+	`DELETE FROM mutes WHERE group_id = $1 AND user_id = $2`,
+	`DELETE FROM requests WHERE group_id = $1 AND user_id = $2`,
+	`DELETE FROM invitations WHERE group_id = $1 AND user_id = $2`,
+	`DELETE FROM departures WHERE group_id = $1 AND user_id = $2`,
+	`UPDATE groups SET created_by = NULL WHERE id = $1 AND created_by = $2`,
+	`UPDATE groups SET owner_id = '' WHERE id = $1 AND owner_id = $2`, // of a deleted group
+	`UPDATE groups SET offered_to = NULL WHERE id = $1 AND offered_to = $2`,
+	`DELETE FROM traces WHERE group_id = $1 AND user_id = $2`,
+}
+
+func newEraseStatements(d database.Dialect) eraseStatements {
+	find := `instr(data, $3) > 0`
+	blank := `UPDATE events SET actor = NULLIF(actor, $2), data = b.value, deleted = events.deleted OR events.type = 'message.posted' FROM json_each($3) b
+		WHERE events.group_id = $1 AND events.version > $4 AND events.version <= $5 AND events.version = CAST(b.key AS INTEGER)`
+	if d == database.Postgres {
+		find = `strpos(data, $3) > 0`
+		// The object is parsed once, because of OFFSET 0.
+		blank = `UPDATE events SET actor = NULLIF(actor, $2), data = b.blanked ->> CAST(version AS TEXT),
+			deleted = deleted OR type = 'message.posted'
+			FROM (SELECT CAST($3 AS jsonb) AS blanked OFFSET 0) b
+			WHERE group_id = $1 AND version > $4 AND version <= $5 AND jsonb_exists(b.blanked, CAST(version AS TEXT))`
+	}
+	about := `(COALESCE(actor, '') = $2 OR type NOT IN ('message.posted', 'message.edited', 'message.deleted') AND ` + find + `)`
+	act := func(table, key, set, column string) string {
+		return `UPDATE ` + table + ` SET ` + set + ` WHERE ` + someOf(d, key, `FROM `+table+` WHERE group_id = $1 AND `+column+` = $2 LIMIT $3`)
+	}
+	return eraseStatements{
+		traced: `SELECT ` + traced("$1"),
+		about: `SELECT version, ` + about + `
+			FROM (SELECT version, type, actor, data FROM events WHERE group_id = $1 AND version > $4 ORDER BY version LIMIT $5) e ORDER BY version`,
+		events: `SELECT ` + eventColumns + ` FROM events e WHERE group_id = $1 AND version > $4 AND version <= $5 AND ` + about +
+			` ORDER BY version` + d.ForUpdate("e"),
+		blank: blank,
+		lock:  `SELECT id FROM groups WHERE id = $1` + d.ForUpdate("groups"),
+		acts: []string{
+			act("bans", "group_id, user_id", "actor = '', reason = ''", "actor"),
+			act("mutes", "group_id, user_id", "actor = ''", "actor"),
+			act("invitations", "group_id, user_id", "invited_by = ''", "invited_by"),
+			act("invites", "id", "created_by = ''", "created_by"),
+		},
+		member: `SELECT EXISTS (SELECT 1 FROM members m JOIN groups g ON g.id = m.group_id
+			WHERE m.group_id = $1 AND m.user_id = $2 AND g.deleted_at IS NULL)`,
+		receipts: `SELECT user_id, key, answer FROM receipts WHERE (user_id, key) > ($1, $2) ORDER BY user_id, key LIMIT $3`,
+	}
+}
+
+// someOf is [oneOf], for a transaction that holds the rows' group.
+func someOf(d database.Dialect, key, query string) string {
+	if d == database.Postgres {
+		return `ctid = ANY (ARRAY(SELECT ctid ` + query + `))`
+	}
+	return `(` + key + `) IN (SELECT ` + key + ` ` + query + `)`
+}
+
+// TracedGroup implements [group.Erasures].
+func (s *Store) TracedGroup(ctx context.Context, userID string) (groupID string, err error) {
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		return q.QueryRowContext(ctx, s.sql.erase.traced, userID).Scan(&groupID)
+	})
+	return groupID, doing(err, "find a group that knows a user", "")
+}
+
+// EventsAbout implements [group.Erasures].
+func (s *Store) EventsAbout(ctx context.Context, groupID, userID string, after int64, limit int) (found int, last int64, end bool, err error) {
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) (err error) {
+		found, last, end, err = s.eventsAbout(ctx, q, groupID, userID, after, limit)
+		return err
+	})
+	return found, last, end, doing(err, "look for a user in the log of group", groupID)
+}
+
+func (s *Store) eventsAbout(ctx context.Context, q database.Querier, groupID, userID string, after int64, limit int) (found int, last int64, end bool, err error) {
+	inside, err := insideJSON(userID)
+	if err != nil {
+		return 0, 0, false, err
+	}
+	last, rows := after, 0
+	err = each(ctx, q, s.sql.erase.about, args{groupID, userID, inside, after, eraseScan}, func(scan scanner) error {
+		var (
+			version int64
+			about   bool
+		)
+		if err := scan(&version, &about); err != nil {
+			return err
+		}
+		rows, last = rows+1, version
+		if about {
+			found++
+		}
+		if found == limit {
+			return errFull
+		}
+		return nil
+	})
+	return found, last, rows < eraseScan && err == nil, whole(err)
+}
+
+// insideJSON returns a text as it is inside of JSON.
+func insideJSON(text string) (string, error) {
+	raw, err := rawjson.Marshal(text)
+	if err != nil {
+		return "", err
+	}
+	return string(raw[1 : len(raw)-1]), nil
+}
+
+// BlankEvents implements [group.Erasures].
+func (s *Store) BlankEvents(ctx context.Context, job group.Erasure, groupID string, after, last int64, blank group.Blank) error {
+	inside, err := insideJSON(job.UserID)
+	if err != nil {
+		return err
+	}
+	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		if err := s.lockGroup(ctx, q, groupID); err != nil {
+			return err
+		}
+		var events []group.Event
+		err := each(ctx, q, s.sql.erase.events, args{groupID, job.UserID, inside, after, last}, func(scan scanner) error {
+			var row eventRow
+			err := scan(row.fields()...)
+			events = append(events, row.event(groupID))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		t := &tx{q: q, sql: &s.sql, g: group.Group{ID: groupID}}
+		blanked, done, lastMessage := make(map[string]string), group.Erased{}, int64(0)
+		for _, e := range events {
+			data, err := blank(ctx, t, e)
+			if err != nil {
+				return err
+			}
+			if data == nil {
+				continue
+			}
+			blanked[strconv.FormatInt(e.Version, 10)] = string(data)
+			done.EventsBlanked++
+			if e.Type == group.MessagePosted {
+				done.MessagesBlanked++
+				lastMessage = e.Version
+			}
+		}
+		if len(blanked) == 0 {
+			return nil
+		}
+		all, err := rawjson.Marshal(blanked)
+		if err != nil {
+			return err
+		}
+		if _, err := q.ExecContext(ctx, s.sql.erase.blank, groupID, job.UserID, string(all), after, last); err != nil {
+			return err
+		}
+		if _, err := q.ExecContext(ctx, noteDeleted, groupID, lastMessage); err != nil {
+			return err
+		}
+		return t.CountErased(ctx, job.ID, done)
+	})
+	return doing(err, "blank events of group", groupID)
+}
+
+// lockGroup locks a group's row, deleted or not. A group without a row may still have
+// events, which a sweep removes.
+func (s *Store) lockGroup(ctx context.Context, q database.Querier, groupID string) error {
+	var id string
+	err := q.QueryRowContext(ctx, s.sql.erase.lock, groupID).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
+// ForgetIn implements [group.Erasures].
+func (s *Store) ForgetIn(ctx context.Context, groupID, userID string, version int64) (done bool, err error) {
+	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		done = false
+		if err := s.lockGroup(ctx, q, groupID); err != nil {
+			return err
+		}
+		newer, _, end, err := s.eventsAbout(ctx, q, groupID, userID, version, 1)
+		if err != nil || newer > 0 || !end {
+			return err
+		}
+		member := false
+		if err := q.QueryRowContext(ctx, s.sql.erase.member, groupID, userID).Scan(&member); err != nil || member {
+			return err
+		}
+		for _, text := range forgetIn {
+			if _, err := q.ExecContext(ctx, text, groupID, userID); err != nil {
+				return err
+			}
+		}
+		done = true
+		return nil
+	})
+	return done, doing(err, "forget a user in group", groupID)
+}
+
+// ForgetActs implements [group.Erasures].
+func (s *Store) ForgetActs(ctx context.Context, groupID, userID string, limit int) (more bool, err error) {
+	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		more = false
+		if err := s.lockGroup(ctx, q, groupID); err != nil {
+			return err
+		}
+		for _, text := range s.sql.erase.acts {
+			n, err := affect(ctx, q, text, groupID, userID, limit)
+			if err != nil {
+				return err
+			}
+			more = more || n == int64(limit)
+		}
+		return nil
+	})
+	return more, doing(err, "forget who acted in group", groupID)
+}
+
+// Heir implements [group.ErasureTx].
+func (t *tx) Heir(ctx context.Context, userID string) (found string, err error) {
+	if err := t.seat(ctx); err != nil {
+		return "", err
+	}
+	err = t.q.QueryRowContext(ctx, heir, t.g.ID, userID).Scan(&found)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the next owner: %w", err)
+	}
+	return found, nil
+}
