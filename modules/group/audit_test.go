@@ -208,6 +208,9 @@ var auditSteps = []auditStep{
 	{want: "rename-user member: → user=Mo", keyless: true, do: func(ctx context.Context, p *prepared) error {
 		return second(p.RenameUser(ctx, backend, "member", servicetest.Decode[dto.RenameRequest](p.t, `{"name":"Mo"}`)))
 	}},
+	{want: "erase-user ann: → job=", keyless: true, do: func(ctx context.Context, p *prepared) error {
+		return second(p.EraseUser(ctx, backend, "ann"))
+	}},
 	{want: "disconnect-user member: →", do: func(ctx context.Context, p *prepared) error {
 		return p.DisconnectUser(ctx, backend, "member", func() error { return nil })
 	}},

@@ -17,13 +17,24 @@ type Finder interface {
 	FindGroups(ctx context.Context, f Filter, after string, limit int) ([]FoundGroup, error)
 }
 
-// Filter says which groups a back end asks for, and their order: the newest first, or
-// those first that had an event last.
+// Filter says which groups a back end asks for, and their order.
 type Filter struct {
-	OwnerID string // empty: anyone's
-	Active  bool   // in order of the last event; not together with Deleted
-	Deleted bool   // those that are deleted and not yet removed, instead of the others
+	Query      string            // part of the name; in the order Newest, and together with nothing else
+	OwnerID    string            // empty: anyone's
+	Attributes map[string]string // all of them; in the order Newest, and not together with Deleted
+	Order      Order
+	Deleted    bool // those that are deleted and not yet removed, instead of the others; in the order Newest
 }
+
+// Order is the order in which a back end finds groups.
+type Order int
+
+// The orders.
+const (
+	Newest  Order = iota // the newest first
+	Active               // those first that had an event last
+	Largest              // those with the most members first
+)
 
 // FoundGroup is a group as a back end finds it.
 type FoundGroup struct {
@@ -34,24 +45,81 @@ type FoundGroup struct {
 
 // Place returns where a group is in the list.
 func (f Filter) Place(g FoundGroup) string {
-	if f.Active {
+	switch f.Order {
+	case Active:
 		return fmt.Sprint(g.ActiveAt.UnixMicro(), " ", g.ID)
+	case Largest:
+		return fmt.Sprint(g.MemberCount, " ", g.ID)
+	default:
+		return g.ID
 	}
-	return g.ID
 }
 
-var errFindsAll = fault.ErrForbidden.WithMessage("only a back end may find groups by ownerId, sort or deleted")
+// maxAttributeFilters is how many attributes a filter may have.
+const maxAttributeFilters = 5
+
+// maxAttributeKey and maxAttributeValue are the bytes of the attributes by which groups
+// are found.
+const (
+	maxAttributeKey   = 128
+	maxAttributeValue = 256
+)
+
+// CheckAttribute returns why no group is found by an attribute, or nothing.
+func CheckAttribute(key, value string) string {
+	if key == "" || len(key) > maxAttributeKey {
+		return fmt.Sprintf("the key must have 1 to %d bytes", maxAttributeKey)
+	}
+	if len(value) > maxAttributeValue {
+		return fmt.Sprintf("must have at most %d bytes", maxAttributeValue)
+	}
+	return ""
+}
+
+// check reports what cannot be asked for.
+func (f Filter) check() error {
+	mistake := func(field, message string) error {
+		return fault.Validation(fault.Field{Field: field, Message: message})
+	}
+	if f.OwnerID != "" && !dto.ValidUserID(f.OwnerID) {
+		return mistake("ownerId", "is not a user id")
+	}
+	if f.Deleted && f.Order != Newest {
+		return mistake("sort", "deleted groups are listed newest first")
+	}
+	if f.Query != "" {
+		if f.OwnerID != "" || len(f.Attributes) > 0 || f.Deleted || f.Order != Newest {
+			return mistake("q", "cannot be combined with other filters: what it finds is listed newest first")
+		}
+		return dto.CheckQuery(f.Query)
+	}
+	if len(f.Attributes) == 0 {
+		return nil
+	}
+	if len(f.Attributes) > maxAttributeFilters {
+		return mistake("attr", fmt.Sprintf("at most %d attributes can be given", maxAttributeFilters))
+	}
+	if f.Deleted || f.Order != Newest {
+		return mistake("attr", "cannot be combined with sort and deleted: what it finds is listed newest first")
+	}
+	for key, value := range f.Attributes {
+		if wrong := CheckAttribute(key, value); wrong != "" {
+			return mistake("attr."+key, wrong)
+		}
+	}
+	return nil
+}
+
+var errFindsAll = fault.ErrForbidden.WithMessage("only a back end may find groups by ownerId, attr, sort or deleted")
 
 // Find lists at most limit groups of all users, private ones too, for a back end. There
 // are more when it returns limit, or [ListBytes].
 func (s *Service) Find(ctx context.Context, caller auth.Identity, f Filter, after string, limit int) ([]FoundGroup, error) {
-	switch {
-	case !caller.Admin:
+	if !caller.Admin {
 		return nil, errFindsAll
-	case f.OwnerID != "" && !dto.ValidUserID(f.OwnerID):
-		return nil, fault.Validation(fault.Field{Field: "ownerId", Message: "is not a user id"})
-	case f.Active && f.Deleted:
-		return nil, fault.Validation(fault.Field{Field: "sort", Message: "deleted groups are listed newest first"})
+	}
+	if err := f.check(); err != nil {
+		return nil, err
 	}
 	if err := caller.Check(auth.ReadGroups); err != nil {
 		return nil, err

@@ -157,7 +157,21 @@ func TestFind(t *testing.T) {
 	}{
 		{alice, group.Filter{OwnerID: "alice"}, "forbidden"},
 		{backend, group.Filter{OwnerID: "a\x00"}, "validation_failed"},
-		{backend, group.Filter{Active: true, Deleted: true}, "validation_failed"},
+		{backend, group.Filter{Order: group.Active, Deleted: true}, "validation_failed"},
+		{backend, group.Filter{Order: group.Largest, Deleted: true}, "validation_failed"},
+		{alice, group.Filter{Attributes: map[string]string{"a": "b"}}, "forbidden"},
+		{backend, group.Filter{Attributes: map[string]string{"a": strings.Repeat("é", 128)}}, "ok"},
+		{backend, group.Filter{Attributes: map[string]string{"a": strings.Repeat("é", 129)}}, "validation_failed"},
+		{backend, group.Filter{Attributes: map[string]string{"": "b"}}, "validation_failed"},
+		{backend, group.Filter{Attributes: map[string]string{strings.Repeat("a", 129): "b"}}, "validation_failed"},
+		{backend, group.Filter{Attributes: map[string]string{"a": "", "b": "", "c": "", "d": "", "e": ""}}, "ok"},
+		{backend, group.Filter{Attributes: map[string]string{"a": "", "b": "", "c": "", "d": "", "e": "", "f": ""}}, "validation_failed"},
+		{backend, group.Filter{Attributes: map[string]string{"a": "b"}, OwnerID: "alice"}, "ok"},
+		{backend, group.Filter{Attributes: map[string]string{"a": "b"}, Deleted: true}, "validation_failed"},
+		{backend, group.Filter{Attributes: map[string]string{"a": "b"}, Order: group.Largest}, "validation_failed"},
+		{backend, group.Filter{Query: "x", Attributes: map[string]string{"a": "b"}}, "validation_failed"},
+		{backend, group.Filter{Query: "x", OwnerID: "alice"}, "validation_failed"},
+		{backend, group.Filter{Query: strings.Repeat("x", 201)}, "validation_failed"},
 	} {
 		_, err := b.Find(ctx, c.caller, c.filter, "", 10)
 		servicetest.WantCode(t, c.caller.UserID, err, c.want)

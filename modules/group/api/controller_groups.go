@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
@@ -35,11 +38,34 @@ type deleteInput struct {
 
 type findInput struct {
 	Visibility string `query:"visibility" enum:"public" doc:"users find public groups only; a back end that leaves it out finds all groups"`
-	Query      string `query:"q" doc:"part of the name of a public group; at most 200 characters"`
+	Query      string `query:"q" doc:"part of the name of a group; at most 200 characters"`
 	OwnerID    string `query:"ownerId" doc:"groups of this owner; for back ends only"`
-	Sort       string `query:"sort" enum:"newest,active" doc:"newest (default), or active: the group with the last event first; for back ends only"`
+	Sort       string `query:"sort" enum:"newest,active,members" doc:"newest (default), active: the group with the last event first, or members: the group with the most members first; for back ends only"`
 	Deleted    bool   `query:"deleted" doc:"deleted groups that are not yet removed; for back ends only"`
 	web.Paging
+	attributes map[string]string
+}
+
+// attributePrefix begins the names of parameters that ask for attributes: attr.level=3.
+const attributePrefix = "attr."
+
+// Resolve implements huma.Resolver: it reads the parameters whose names are not known.
+func (in *findInput) Resolve(ctx huma.Context) []error {
+	url := ctx.URL()
+	for name, values := range url.Query() {
+		key, ok := strings.CutPrefix(name, attributePrefix)
+		if !ok {
+			continue
+		}
+		if len(values) > 1 {
+			return []error{&huma.ErrorDetail{Location: "query." + name, Message: "must be given once"}}
+		}
+		if in.attributes == nil {
+			in.attributes = make(map[string]string)
+		}
+		in.attributes[key] = values[0]
+	}
+	return nil
 }
 
 type mineInput struct{ web.Paging }
@@ -47,9 +73,11 @@ type mineInput struct{ web.Paging }
 func (c *Controller) registerGroups() {
 	register(c, operation(http.MethodPost, "/groups", "create-group",
 		"Create a group that the caller owns, or a user whom a back end names", http.StatusCreated, "403 forbidden", "409 limit_reached"), c.create)
-	register(c, operation(http.MethodGet, "/groups", "find-groups",
+	find := operation(http.MethodGet, "/groups", "find-groups",
 		"Find public groups, newest first; a back end finds all groups", http.StatusOK,
-		"400 bad_request", "403 forbidden", "422 validation_failed"), c.find)
+		"400 bad_request", "403 forbidden", "422 validation_failed")
+	find.Description = "For a back end, attr.NAME=VALUE finds the groups with an attribute, such as attr.level=3. Up to five can be given: a group must have all."
+	register(c, find, c.find)
 	register(c, operation(http.MethodGet, "/me/groups", "my-groups",
 		"List the caller's groups, newest first", http.StatusOK, "400 bad_request", "422 validation_failed"), c.mine)
 	register(c, operation(http.MethodGet, "/groups/{groupId}", "get-group",
@@ -91,15 +119,16 @@ func (c *Controller) remove(ctx context.Context, in *deleteInput) (*Nothing, err
 
 // find lists public groups, or all groups for a back end that does not ask for public ones.
 func (c *Controller) find(ctx context.Context, in *findInput) (*Answer[web.Page[group.FoundGroup]], error) {
-	caller, filter := web.Caller(ctx), group.Filter{OwnerID: in.OwnerID, Active: in.Sort == "active", Deleted: in.Deleted}
-	filtered := in.OwnerID != "" || in.Sort != "" || in.Deleted
+	orders := map[string]group.Order{"active": group.Active, "members": group.Largest}
+	caller, filter := web.Caller(ctx), group.Filter{
+		Query: in.Query, OwnerID: in.OwnerID, Attributes: in.attributes, Order: orders[in.Sort], Deleted: in.Deleted,
+	}
+	filtered := in.OwnerID != "" || in.Sort != "" || in.Deleted || len(in.attributes) > 0
 	switch {
 	case !filtered && (!caller.Admin || in.Visibility == "public"):
 		return c.findPublic(ctx, in)
 	case in.Visibility != "":
-		return nil, fault.Validation(fault.Field{Field: "visibility", Message: "cannot be combined with ownerId, sort and deleted"})
-	case in.Query != "":
-		return nil, fault.Validation(fault.Field{Field: "q", Message: "finds public groups only: add visibility=public, and no other filter"})
+		return nil, fault.Validation(fault.Field{Field: "visibility", Message: "cannot be combined with ownerId, attr, sort and deleted"})
 	}
 	kind := fmt.Sprintf("groups %+v", filter)
 	return list(c, kind, in.Paging, filter.Place, func(after string, limit int) ([]group.FoundGroup, error) {

@@ -84,17 +84,17 @@ func testFind(t *testing.T, s Store) {
 		slices.Sort(list)
 		return list
 	}
-	same(t, "active groups", active(group.Filter{Active: true}), []string{ids[0], ids[2], ids[3], ids[4], ids[5]})
-	same(t, "active groups of bob", active(group.Filter{Active: true, OwnerID: "bob"}), ids[4:])
-	first, err := s.FindGroups(ctx, group.Filter{Active: true}, "", 2)
+	same(t, "active groups", active(group.Filter{Order: group.Active}), []string{ids[0], ids[2], ids[3], ids[4], ids[5]})
+	same(t, "active groups of bob", active(group.Filter{Order: group.Active, OwnerID: "bob"}), ids[4:])
+	first, err := s.FindGroups(ctx, group.Filter{Order: group.Active}, "", 2)
 	if err != nil || len(first) != 2 {
 		t.Fatalf("the first two: %+v, %v", first, err)
 	}
-	rest, err := s.FindGroups(ctx, group.Filter{Active: true}, group.Filter{Active: true}.Place(first[1]), 100)
+	rest, err := s.FindGroups(ctx, group.Filter{Order: group.Active}, group.Filter{Order: group.Active}.Place(first[1]), 100)
 	if err != nil || len(rest) != 3 || rest[0].ActiveAt.After(first[1].ActiveAt) {
 		t.Errorf("the rest: %+v, %v", rest, err)
 	}
-	if _, err := s.FindGroups(ctx, group.Filter{Active: true}, "no place", 1); err == nil {
+	if _, err := s.FindGroups(ctx, group.Filter{Order: group.Active}, "no place", 1); err == nil {
 		t.Error("a place that is none is accepted")
 	}
 }

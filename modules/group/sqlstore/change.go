@@ -65,6 +65,9 @@ func (s *Store) Create(ctx context.Context, actor string, g group.Group, owner g
 			GroupID: g.ID, Version: 1, Type: group.GroupCreated, Actor: actorOf(actor), Data: data, At: instant(at),
 		}}
 		t.events = events
+		if err := t.setAttributes(ctx, g.ID, g.Attributes, true); err != nil {
+			return err
+		}
 		if err := sqlaudit.Insert(ctx, q, recorded...); err != nil {
 			return err
 		}

@@ -186,7 +186,20 @@ func lists(g *grown) []call {
 		}},
 		{name: "find groups", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
 			for _, f := range []group.Filter{
-				{}, {Active: true}, {Deleted: true}, {OwnerID: "owner-9"}, {OwnerID: "owner-9", Active: true}, {OwnerID: "owner-9", Deleted: true},
+				{},
+				{Order: group.Active},
+				{Deleted: true},
+				{OwnerID: "owner-9"},
+				{OwnerID: "owner-9", Order: group.Active},
+				{OwnerID: "owner-9", Deleted: true},
+				{Order: group.Largest},
+				{OwnerID: "owner-9", Order: group.Largest},
+				{Attributes: map[string]string{"game": "chess"}},
+				{Attributes: map[string]string{"game": "chess", "level": "7"}},
+				{OwnerID: "owner-9", Attributes: map[string]string{"game": "chess"}},
+				{Query: "xyzzy"},
+				{Query: "quokka"},
+				{Query: "study"},
 			} {
 				if _, err := s.FindGroups(ctx, f, "", 50); err != nil {
 					return err

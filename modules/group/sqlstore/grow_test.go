@@ -91,7 +91,7 @@ func testGrow(t *testing.T, n int, url string) {
 
 func analyze(t *testing.T, db *database.DB) {
 	t.Helper()
-	for _, table := range []string{"groups", "members", "events", "heads", "user_locks", "outbox", "bans", "mutes", "requests", "invites", "receipts", "audit"} {
+	for _, table := range []string{"groups", "members", "events", "heads", "user_locks", "outbox", "bans", "mutes", "requests", "invites", "receipts", "audit", "group_attributes", "group_sizes"} {
 		exec(t, db, `ANALYZE `+table)
 	}
 }

@@ -2,19 +2,42 @@ package sqlstore_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/moim-live/moim/internal/pgtest"
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// An event changes no index of the group's row: PostgreSQL then writes the new
-// version of the row to the same page (a "heap-only tuple").
+// An event, also a join, changes no index of the group's row: PostgreSQL then writes the
+// new version of the row to the same page (a "heap-only tuple").
 func TestEventsChangeNoIndexOfGroups(t *testing.T) {
 	t.Parallel()
+	for name, do := range map[string]func(ctx context.Context, round int) func(group.Tx) error{
+		"posts": func(ctx context.Context, _ int) func(group.Tx) error { return post(ctx) },
+		"joins": func(ctx context.Context, round int) func(group.Tx) error {
+			return func(tx group.Tx) error {
+				if err := tx.AddMember(ctx, group.Member{UserID: fmt.Sprint("user-", round), Role: group.MemberRole}); err != nil {
+					return err
+				}
+				_, err := tx.Append(ctx, group.MemberJoined, "", struct{}{})
+				return err
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testHeapOnly(t, do)
+		})
+	}
+}
+
+func testHeapOnly(t *testing.T, do func(ctx context.Context, round int) func(group.Tx) error) {
+	t.Helper()
 	// On a server of its own: while other tests have long transactions, old rows
 	// stay on their pages.
 	db := servicetest.OpenDatabase(t, pgtest.Start(t).NewDatabase(t))
@@ -24,9 +47,9 @@ func TestEventsChangeNoIndexOfGroups(t *testing.T) {
 		ids[i] = create(t, s)
 	}
 	const rounds = 20
-	for range rounds {
+	for round := range rounds {
 		for _, id := range ids {
-			if _, err := s.Change(ctx, id, "", post(ctx)); err != nil {
+			if _, err := s.Change(ctx, id, "", do(ctx, round)); err != nil {
 				t.Fatal(err)
 			}
 		}

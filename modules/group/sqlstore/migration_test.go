@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"testing"
 
@@ -86,8 +87,14 @@ func TestMigrationFillsWhatIsDerived(t *testing.T) {
 				}
 				found := fixture()
 				found.Name, found.Visibility = "저녁 모임", group.Public
-				if _, _, err := s.Create(ctx, "alice", found, group.Member{UserID: "w", Role: group.Owner}, nil, nil); err != nil {
-					t.Fatal(err)
+				hidden := fixture()
+				hidden.Name, hidden.Attributes = "Chess club", json.RawMessage(`{"game":"chess","level":3,"ranked":true,"more":{},"none":null}`)
+				odd := fixture() // with what PostgreSQL's JSON does not know
+				odd.Attributes = json.RawMessage(`{"a":"\u0000","b":"\ud800","c":1e999999}`)
+				for _, g := range []group.Group{found, hidden, odd} {
+					if _, _, err := s.Create(ctx, "alice", g, group.Member{UserID: "w", Role: group.Owner}, nil, nil); err != nil {
+						t.Fatal(err)
+					}
 				}
 				_, err := s.Change(ctx, ids[0], "", func(tx group.Tx) error {
 					if err := tx.Delete(ctx); err != nil {
@@ -100,12 +107,28 @@ func TestMigrationFillsWhatIsDerived(t *testing.T) {
 					t.Fatal(err)
 				}
 			})
-			want := map[string]group.Tally{owner.UserID: {Joined: 2, Owned: 2}, "y": {Joined: 1}, "z": {Joined: 2}, "w": {Joined: 1, Owned: 1}}
+			want := map[string]group.Tally{owner.UserID: {Joined: 2, Owned: 2}, "y": {Joined: 1}, "z": {Joined: 2}, "w": {Joined: 3, Owned: 3}}
 			if diff := cmp.Diff(want, tallies(t, db)); diff != "" {
 				t.Errorf("counts (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(recount(t, db), tallies(t, db)); diff != "" {
 				t.Errorf("counts (-recounted +got):\n%s", diff)
+			}
+			for what, c := range map[string]struct {
+				filter group.Filter
+				want   int
+			}{
+				"all, by size":          {group.Filter{Order: group.Largest}, 5},
+				"private, by name":      {group.Filter{Query: "chess cl"}, 1},
+				"by a string":           {group.Filter{Attributes: map[string]string{"game": "chess"}}, 1},
+				"by a number":           {group.Filter{Attributes: map[string]string{"level": "3"}}, 1},
+				"by a boolean":          {group.Filter{Attributes: map[string]string{"ranked": "true"}}, 1},
+				"by what is no value":   {group.Filter{Attributes: map[string]string{"more": "{}"}}, 0},
+				"by what is not stored": {group.Filter{Attributes: map[string]string{"none": ""}}, 0},
+			} {
+				if groups, err := sqlstore.New(db).FindGroups(t.Context(), c.filter, "", 10); err != nil || len(groups) != c.want {
+					t.Errorf("%s: found %d groups, %v; want %d", what, len(groups), err, c.want)
+				}
 			}
 			if groups, err := sqlstore.New(db).PublicGroups(t.Context(), "녁 모", "", 10); err != nil || len(groups) != 1 {
 				t.Errorf("a search finds %d groups, %v; want 1", len(groups), err)

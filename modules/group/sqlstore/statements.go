@@ -11,7 +11,7 @@ import (
 // statements are the SQL texts of a store.
 type statements struct {
 	group, members, userGroups string
-	search                     searchStatements
+	searchPublic, searchAll    searchStatements
 	find                       findStatements
 
 	schedule, due, postpone string // of timers
@@ -27,7 +27,7 @@ type statements struct {
 	moveWithEvent, moveWithMember                                      string // empty on SQLite
 	event                                                              string
 	insertGroup                                                        string
-	insertMembers, insertEvents, insertOutbox                          bulk
+	insertMembers, insertEvents, insertOutbox, insertAttributes        bulk
 
 	readGroup, readOne, readEvents, readMembers, heads, headsOf string
 	memberships, outsiders, tally, departed                     byUsers
@@ -82,8 +82,9 @@ func newStatements(d database.Dialect) statements {
 			FROM groups g LEFT JOIN (SELECT * FROM members WHERE group_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3) m
 			ON m.group_id = g.id
 			WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY m.user_id`,
-		search: newSearchStatements(d),
-		find:   newFindStatements(d),
+		searchPublic: newSearchStatements(d, false),
+		searchAll:    newSearchStatements(d, true),
+		find:         newFindStatements(d),
 		userGroups: `SELECT ` + groupColumns + `, m.role, m.read_version, ` + unread + ` FROM members m ` + itsGroup + `
 			WHERE m.user_id = $1 AND m.live = TRUE AND m.group_id < $2 AND g.deleted_at IS NULL
 			ORDER BY m.group_id DESC LIMIT $3`,
@@ -109,6 +110,9 @@ func newStatements(d database.Dialect) statements {
 			VALUES (` + parameters(1, 4+len(recordColumns)) + `, 1, 1, 1, ` + now + `) RETURNING moved_at`,
 		insertMembers: newBulk(9, func(rows string) string {
 			return insertMembers + rows
+		}, "", ", "),
+		insertAttributes: newBulk(3, func(rows string) string {
+			return `INSERT INTO group_attributes (key, value, group_id) VALUES ` + rows
 		}, "", ", "),
 		insertEvents: newBulk(7, func(rows string) string {
 			return `INSERT INTO events (group_id, version, type, actor, data, at, messages) VALUES ` + rows

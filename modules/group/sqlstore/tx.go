@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -63,6 +64,11 @@ func (t *tx) SetGroup(ctx context.Context, g group.Group) error {
 	}
 	if _, err := t.q.ExecContext(ctx, t.sql.setRecord, append(args{t.g.ID}, record...)...); err != nil {
 		return fmt.Errorf("write the record: %w", err)
+	}
+	if !bytes.Equal(g.Attributes, t.g.Attributes) {
+		if err := t.setAttributes(ctx, t.g.ID, g.Attributes, false); err != nil {
+			return err
+		}
 	}
 	// What SetGroup does not replace stays as it is.
 	g.ID, g.MemberCount, g.OwnerID, g.CreatedAt = t.g.ID, t.g.MemberCount, t.g.OwnerID, t.g.CreatedAt
