@@ -95,14 +95,11 @@ func grow(t *testing.T, db *database.DB, n int) *grown {
 		SELECT 'renamed-' || i, 'job-' || i, '', '', '', CAST($3 AS BIGINT) + i FROM n`, now+time.Hour.Microseconds())
 	g.fill(t, n, `INSERT INTO audit (id, at, actor, via, action, group_id, user_id, before, after, request_id)
 		SELECT CAST(20000000 + i AS TEXT) || '-0000', 0, 'backend', 'api', 'update', 'c-' || (10000000 + 1 + i / 10), 'user-' || i, '{}', '{}', '' FROM n`)
-<<<<<<< HEAD
 	g.fill(t, n, `INSERT INTO erasures (id, user_id, stage, place, version, until, started_at, finished_at)
 		SELECT 'job-' || i, CASE WHEN i % 2 = 0 THEN 'erased-' || i END, 0, '', 0, CAST($3 AS BIGINT) + i, 0, CASE WHEN i % 2 = 1 THEN CAST($3 AS BIGINT) + i END
 		FROM n`, now+time.Hour.Microseconds())
-=======
 	g.fill(t, n-n/5, `INSERT INTO group_attributes (key, value, group_id) SELECT 'game', 'chess', 'c-' || (10000000 + i) FROM n`)
 	g.fill(t, n-n/5, `INSERT INTO group_attributes (key, value, group_id) SELECT 'level', CAST(i % 1000 AS TEXT), 'c-' || (10000000 + i) FROM n`)
->>>>>>> 89d9e13 (Find groups by attribute, by number of members, and private ones by name)
 	g.fill(t, 200, `INSERT INTO outbox (group_id, version, created_at) SELECT 'x-log', i, i FROM n`)
 	return g
 }

@@ -16,11 +16,7 @@ import (
 
 // growing are the tables that a statement must not read as a whole.
 var growing = []string{
-<<<<<<< HEAD
-	"groups", "members", "events", "outbox", "heads", "user_locks", "bans", "mutes", "requests", "invites", "invitations", "departures", "receipts", "searches", "search_grams", "renames", "audit", "erasures", "traces",
-=======
-	"groups", "members", "events", "outbox", "heads", "user_locks", "bans", "mutes", "requests", "invites", "invitations", "departures", "receipts", "searches", "search_grams", "renames", "audit", "group_attributes", "group_sizes",
->>>>>>> 89d9e13 (Find groups by attribute, by number of members, and private ones by name)
+	"groups", "members", "events", "outbox", "heads", "user_locks", "bans", "mutes", "requests", "invites", "invitations", "departures", "receipts", "searches", "search_grams", "renames", "audit", "erasures", "traces", "group_attributes", "group_sizes",
 }
 
 // statement is one that the store ran, with its arguments.
