@@ -63,6 +63,7 @@ func (e *Eraser) look(ctx context.Context) {
 		if err != nil || job == nil {
 			return
 		}
+		e.log.InfoContext(ctx, "group: erasing a user", "job", job.ID)
 		if err := e.do(ctx, *job); err != nil && ctx.Err() == nil {
 			e.log.WarnContext(ctx, "group: could not erase a user, and will try again", "job", job.ID, "err", without(job.UserID, err))
 		}
