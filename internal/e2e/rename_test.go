@@ -14,10 +14,10 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestRenameSurvivesKills: the node that renames a user is killed, twice, each time in the
+// TestT68RenameSurvivesKills: the node that renames a user is killed, twice, each time in the
 // middle of a step. In the end the user has the name in every group and join request, and
 // each group was told once.
-func TestRenameSurvivesKills(t *testing.T) {
+func TestT68RenameSurvivesKills(t *testing.T) {
 	t.Parallel()
 	const joined, asked = 120, 12 // more than two steps
 	url := pgtest.Start(t).NewDatabase(t)

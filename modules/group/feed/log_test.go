@@ -42,6 +42,10 @@ func (l *memoryLog) create(groupID string) group.Event {
 func (l *memoryLog) post(groupID string, typ group.EventType, data string) group.Event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.postLocked(groupID, typ, data)
+}
+
+func (l *memoryLog) postLocked(groupID string, typ group.EventType, data string) group.Event {
 	l.heads[groupID]++
 	e := group.Event{GroupID: groupID, Version: l.heads[groupID], Type: typ, Data: json.RawMessage(data), At: time.Now()}
 	l.events[groupID] = append(l.events[groupID], e)
@@ -54,6 +58,18 @@ func (l *memoryLog) replace(groupID string, version int64, data string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events[groupID][version-1].Data = json.RawMessage(data)
+}
+
+// rewrite appends an event that edits or deletes a message, and replaces the data of the
+// events that hold the message's text.
+func (l *memoryLog) rewrite(groupID string, typ group.EventType, data string, now map[int64]string) group.Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.postLocked(groupID, typ, data)
+	for version, text := range now {
+		l.events[groupID][version-1].Data = json.RawMessage(text)
+	}
+	return e
 }
 
 func (l *memoryLog) head(groupID string) int64 {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -25,7 +26,8 @@ import (
 // all that a topic does: subscribing, reading, admitting, releasing, delivering,
 // closing, leaving, and a log that goes back. Whatever the interleaving, a
 // client that was answered and is not told group:closed receives each event after
-// its answer, once and in order.
+// its answer, once and in order. It ends with the messages that a reader of the log finds,
+// and is never sent a text that was removed before its answer.
 func TestNoSubscriptionDiesSilently(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -97,7 +99,7 @@ func drawMove(t *rapid.T) move {
 	return move{
 		name: rapid.SampledFrom([]string{
 			"subscribe", "subscribe", "release", "release", "read", "read", "read", "post", "post", "lose", "lose", "tell",
-			"rewind", "sleep", "busy", "fail", "remove", "leave", "cancel",
+			"rewind", "sleep", "busy", "fail", "remove", "leave", "cancel", "edit", "edit", "delete", "delete", "hold", "free",
 		}).Draw(t, "name"),
 		client: rapid.IntRange(0, modelClients-1).Draw(t, "client"),
 		back:   rapid.Int64Range(-1, 3).Draw(t, "back"),
@@ -111,12 +113,13 @@ func play(t *testing.T, moves []move) (faults []string) {
 	t.Helper()
 	log := &steppedLog{memoryLog: newMemoryLog(), step: make(chan struct{})}
 	log.create("g")
-	log.post("g", group.MessagePosted, `{}`)
+	texts := newMessages(log.memoryLog)
+	texts.post()
 	node := newCluster(t, log, 1, nil)[0]
 	var lost []group.Event
 	clients := make([]*modelClient, modelClients)
 	for i := range clients {
-		clients[i] = &modelClient{name: fmt.Sprint("c", i), node: node}
+		clients[i] = &modelClient{name: fmt.Sprint("c", i), node: node, texts: texts}
 	}
 	for _, m := range moves {
 		c := clients[m.client]
@@ -141,12 +144,25 @@ func play(t *testing.T, moves []move) (faults []string) {
 			log.proceed()
 		case "fail":
 			log.fail()
+		case "hold":
+			c.setBusy(true)
+		case "free":
+			c.setBusy(false)
+			time.Sleep(briefly)
 		case "post":
-			node.feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+			node.feed.Announce([]group.Event{texts.post()})
+		case "edit", "delete":
+			e, ok := texts.change(log.head("g")-m.back, m.name == "delete")
+			switch {
+			case ok && m.long:
+				lost = append(lost, e)
+			case ok:
+				node.feed.Announce([]group.Event{e})
+			}
 		case "remove":
 			node.feed.Announce([]group.Event{log.post("g", group.MemberRemoved, `{"userId":"`+c.name+`"}`)})
 		case "lose":
-			lost = append(lost, log.post("g", group.MessagePosted, `{}`))
+			lost = append(lost, texts.post())
 		case "tell": // late, out of order, or of a history that is gone
 			if n := len(lost); n > 0 {
 				node.feed.Announce(lost[n-1:])
@@ -154,7 +170,7 @@ func play(t *testing.T, moves []move) (faults []string) {
 			}
 		case "rewind":
 			if head := log.head("g"); head > 2 {
-				log.rewind("g", max(2, head-m.back-1))
+				texts.rewind(max(2, head-m.back-1))
 				lost = nil
 			}
 		case "sleep":
@@ -257,10 +273,14 @@ func (l *steppedLog) Memberships(ctx context.Context, groupID string, users []st
 
 // modelClient is a client that believes what it is told.
 type modelClient struct {
-	name string
-	node node
+	name  string
+	node  node
+	texts *messages
 
 	mu        sync.Mutex
+	start     int64 // the version at which it began to follow
+	knew      int64 // the group's version in the answer
+	found     map[int64]string
 	asking    context.CancelFunc // a subscription is under way
 	answered  bool               // and its answer is not on its way yet
 	following bool
@@ -303,6 +323,8 @@ func (c *modelClient) Send(f *engine.Frame) {
 	event, data, _ := bytes.Cut(f.Payload(), []byte(" "))
 	var d struct {
 		Version int64
+		Type    group.EventType
+		Data    messageData
 		Reason  string
 	}
 	if err := json.Unmarshal(data, &d); err != nil {
@@ -320,6 +342,10 @@ func (c *modelClient) Send(f *engine.Frame) {
 		c.complainLocked("is sent event %d after %d", d.Version, c.last)
 	default:
 		c.last = d.Version
+		fold(c.found, d.Version, d.Type, d.Data)
+		if by := c.texts.removedIn(d.Data.Text); by > 0 && by <= c.knew && c.texts.comparable() {
+			c.complainLocked("is sent %q in %d, which %d removed; its answer was of %d", d.Data.Text, d.Version, by, c.knew)
+		}
 	}
 }
 
@@ -351,6 +377,7 @@ func (c *modelClient) subscribe(t *testing.T, since *int64) {
 		}
 		c.story = append(c.story, fmt.Sprint("answer", answer.Version))
 		c.answered, c.following, c.last = true, true, answer.Version
+		c.start, c.knew, c.found = answer.Version, answer.Group.Version, make(map[int64]string)
 	}()
 }
 
@@ -396,6 +423,9 @@ func (c *modelClient) complaints(head int64) []string {
 	defer c.mu.Unlock()
 	if c.following && c.last != head {
 		c.complainLocked("believes to be at the head, and has %d of %d", c.last, head)
+	}
+	if want := c.texts.after(c.start); c.following && c.last == head && c.texts.comparable() && !maps.Equal(c.found, want) {
+		c.complainLocked("ends with the messages %v, the log with %v", c.found, want)
 	}
 	if c.following != subscribed {
 		c.complainLocked("believes to follow: %v, and is subscribed: %v", c.following, subscribed)

@@ -204,7 +204,7 @@ func (t *topic) takeCatchUpsLocked(s *step) {
 		if !sub.released || sub.resting {
 			continue
 		}
-		if sub.pos == t.head {
+		if sub.pos == t.head && !t.behindLocked(sub) {
 			t.goLiveLocked(sub)
 			continue
 		}
@@ -230,11 +230,16 @@ func (t *topic) lacksLocked(sub *subscription) []*item {
 	if len(sub.missed) > 0 {
 		return sub.missed
 	}
-	if len(t.recent) == 0 || sub.pos < t.recent[0].version-1 || sub.pos >= t.head {
+	if len(t.recent) == 0 || sub.pos < t.recent[0].version-1 || sub.pos >= t.head || t.behindLocked(sub) {
 		return nil
 	}
 	return t.recent[sub.pos+1-t.recent[0].version:]
 }
+
+// behindLocked reports whether the topic has not come to the version of a subscriber's
+// answer. A message that it has may then be edited or deleted since, before the answer. The
+// subscriber gets the events up to that version from the log.
+func (t *topic) behindLocked(sub *subscription) bool { return t.head < sub.since }
 
 // catchUp returns the items that the subscriber is sent in one step. An event that
 // ends the subscription is the last of them.
