@@ -7,9 +7,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -40,15 +38,12 @@ type checkCommand struct{}
 
 // Run prints what it found and fails if a node could not start or serve.
 func (checkCommand) Run(l *loader) error {
-	cfg, err := l.load()
-	if err != nil {
-		return err
-	}
-	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer release()
+	return interruptibly(l, check)
+}
+
+func check(ctx context.Context, cfg config.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-
 	found := []finding{{good, "configuration", "every key is valid; `moim config` prints the values"}}
 	found = append(found, checkTokens(ctx, cfg))
 	found = append(found, checkDatabase(ctx, cfg)...)

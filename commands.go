@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/mattn/go-isatty"
 
 	"github.com/moim-live/moim/app"
 	"github.com/moim-live/moim/config"
@@ -32,6 +31,8 @@ type commands struct {
 
 	Serve     serveCommand     `cmd:"" default:"withargs" help:"Run a node (the default)."`
 	Check     checkCommand     `cmd:"" help:"Examine the configuration, files, database and Redis, and say what to do."`
+	Backup    backupCommand    `cmd:"" help:"Copy the SQLite database, also while a node runs."`
+	Restore   restoreCommand   `cmd:"" help:"Replace the SQLite database by a backup."`
 	Migrate   migrateCommand   `cmd:"" help:"Migrate the database schema, or show its migrations."`
 	Token     tokenCommand     `cmd:"" help:"Sign and print a token for a user."`
 	Redis     redisCommand     `cmd:"" help:"Check the Redis roles, or move one to another server."`
@@ -71,8 +72,10 @@ type migrateCommand struct {
 }
 
 type (
-	migrateUp     struct{}
-	migrateDown   struct{}
+	migrateUp   struct{}
+	migrateDown struct {
+		Yes bool `help:"do not ask"`
+	}
 	migrateStatus struct{}
 )
 
@@ -85,7 +88,12 @@ func (migrateUp) Run(l *loader) error {
 }
 
 // Run undoes the latest migration.
-func (migrateDown) Run(l *loader) error {
+func (c migrateDown) Run(l *loader) error {
+	if !c.Yes {
+		if err := confirm("Undo the latest migration? What its tables hold is lost."); err != nil {
+			return err
+		}
+	}
 	return withMigrator(l, func(ctx context.Context, m *database.Migrator) error {
 		done, err := m.Down(ctx)
 		return report("undone", done, err)
@@ -107,6 +115,20 @@ func (migrateStatus) Run(l *loader) error {
 	})
 }
 
+// confirm asks on the terminal.
+func confirm(question string) error {
+	if !isTerminal(os.Stdin) {
+		return errors.New("this asks first, and there is no terminal: add --yes")
+	}
+	fmt.Print(question, " Type yes: ")
+	var answer string
+	_, _ = fmt.Scanln(&answer)
+	if answer != "yes" {
+		return errors.New("nothing was changed")
+	}
+	return nil
+}
+
 func report(what string, steps []database.Migration, err error) error {
 	for _, step := range steps {
 		fmt.Printf("%s %04d %s\n", what, step.Version, step.Name)
@@ -118,18 +140,14 @@ func report(what string, steps []database.Migration, err error) error {
 }
 
 func withMigrator(l *loader, fn func(context.Context, *database.Migrator) error) error {
-	cfg, err := l.load()
-	if err != nil {
-		return err
-	}
-	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer release()
-	m, err := database.OpenMigrator(ctx, cfg.Database, cfg.Data.Dir, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	return fn(ctx, m)
+	return interruptibly(l, func(ctx context.Context, cfg config.Config) error {
+		m, err := database.OpenMigrator(ctx, cfg.Database, cfg.Data.Dir, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		return fn(ctx, m)
+	})
 }
 
 type tokenCommand struct {
@@ -258,6 +276,5 @@ func newLogger(cfg config.Log, level *slog.LevelVar, out *os.File) *slog.Logger 
 }
 
 func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return isatty.IsTerminal(f.Fd()) || isatty.IsCygwinTerminal(f.Fd())
 }

@@ -29,9 +29,13 @@ func run(args []string) error {
 		kong.Name("moim"),
 		kong.Description("Moim is a real-time group server."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Help(printHelp),
 		kong.UsageOnError(),
 	)
 	if err != nil {
+		return err
+	}
+	if err := refuseUnknown(parser.Model, args); err != nil {
 		return err
 	}
 	command, err := parser.Parse(args)

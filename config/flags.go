@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// FlagGroup is the kong group of the flags.
+const FlagGroup = "config"
+
 // Flags returns a pointer to a struct for kong.Plugins
 // (github.com/alecthomas/kong), with one *string field for each key. After
 // parsing, pass it to [FlagValues].
@@ -16,7 +19,7 @@ func Flags() any {
 		if k.Default != "" && !strings.Contains(help, "default") {
 			help += " (default " + k.Default + ")"
 		}
-		tag := fmt.Sprintf(`name:%q help:%q placeholder:%q group:"config"`, k.Flag(), help, placeholder(k))
+		tag := fmt.Sprintf(`name:%q help:%q placeholder:%q group:%q`, k.Flag(), help, placeholder(k), FlagGroup)
 		fields = append(fields, reflect.StructField{
 			Name: fieldName(k.Name),
 			Type: reflect.TypeFor[*string](),

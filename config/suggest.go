@@ -6,16 +6,27 @@ func (k Key) name() string { return k.Name }
 
 // suggest names the most similar key, if one is similar enough.
 func suggest(wrong string, spell func(Key) string) string {
-	best, distance := "", len(wrong)/3+1
+	var known []string
 	for _, k := range keys() {
-		if d := editDistance(wrong, spell(k)); d < distance {
-			best, distance = spell(k), d
-		}
+		known = append(known, spell(k))
 	}
+	best := Closest(wrong, known)
 	if best == "" {
 		return ""
 	}
 	return fmt.Sprintf("; did you mean %s?", best)
+}
+
+// Closest returns the known word that is most similar to a wrong one, or nothing if none
+// is similar enough.
+func Closest(wrong string, known []string) string {
+	best, distance := "", len(wrong)/3+1
+	for _, word := range known {
+		if d := editDistance(wrong, word); d < distance {
+			best, distance = word, d
+		}
+	}
+	return best
 }
 
 // editDistance counts the characters to insert, delete or replace to turn a

@@ -1,0 +1,182 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// errNotSQLite is returned for a database that has backup tools of its own.
+var errNotSQLite = errors.New("the database is PostgreSQL: use pg_dump and pg_restore, or its physical backups")
+
+// Backup writes a copy of the SQLite database that cfg and dataDir name to a new file. A
+// node may have the database open and go on writing: the copy is the database at one
+// moment. Backup creates no file unless it succeeds.
+func Backup(ctx context.Context, cfg Config, dataDir, to string) error {
+	at, err := cfg.parse(dataDir)
+	switch {
+	case err != nil:
+		return err
+	case at.postgres != nil:
+		return errNotSQLite
+	}
+	if _, err := os.Lstat(to); err == nil {
+		return fmt.Errorf("%s: %w: name a new file", to, fs.ErrExist)
+	}
+	if _, err := os.Stat(at.file); err != nil {
+		return err
+	}
+	pool, err := openFile(at.file, "ro")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = pool.Close() }()
+	tmp, err := temporary(to)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(tmp) }()
+	if _, err := pool.ExecContext(ctx, "VACUUM INTO ?", tmp); err != nil {
+		return fmt.Errorf("copy %s: %w", at.file, err)
+	}
+	if err := syncFile(tmp); err != nil {
+		return err
+	}
+	if err := os.Link(tmp, to); err != nil { // fails if somebody else made the file
+		return err
+	}
+	return syncDir(filepath.Dir(to))
+}
+
+// Restore replaces the SQLite database that cfg and dataDir name by a backup. It fails, and
+// changes nothing, while a node has the database open, or if the backup is damaged or from
+// a newer version. It returns where the replaced database is now, or nothing if there was
+// none.
+func Restore(ctx context.Context, cfg Config, dataDir, from string) (replaced string, err error) {
+	at, err := cfg.parse(dataDir)
+	switch {
+	case err != nil:
+		return "", err
+	case at.postgres != nil:
+		return "", errNotSQLite
+	}
+	if err := examine(ctx, from); err != nil {
+		return "", fmt.Errorf("%s: %w", from, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(at.file), 0o700); err != nil {
+		return "", err
+	}
+	lock, err := lockFile(at.file)
+	if err != nil {
+		return "", err
+	}
+	defer lock.release()
+	tmp, err := temporary(at.file)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.Remove(tmp) }()
+	if err := copyFile(from, tmp); err != nil {
+		return "", err
+	}
+	if replaced, err = setAside(at.file); err != nil {
+		return replaced, err
+	}
+	if err := os.Rename(tmp, at.file); err != nil {
+		return replaced, err
+	}
+	return replaced, syncDir(filepath.Dir(at.file))
+}
+
+// examine fails unless file is an undamaged database that this version can open.
+func examine(ctx context.Context, file string) error {
+	if _, err := os.Stat(file); err != nil {
+		return err
+	}
+	pool, err := openFile(file, "ro", "query_only(1)")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = pool.Close() }()
+	var verdict string
+	if err := pool.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+		return err
+	}
+	if verdict != "ok" {
+		return fmt.Errorf("the database is damaged: %s", verdict)
+	}
+	var id string
+	if err := pool.QueryRowContext(ctx, "SELECT id FROM deployment").Scan(&id); err != nil {
+		return fmt.Errorf("it is not a database of Moim: %w", err)
+	}
+	migrator, err := newMigrator(SQLite, pool, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return migrator.refuseNewer(ctx)
+}
+
+// setAside renames a database that nobody has open, and returns its new name, or nothing
+// if there is none. The write-ahead log goes with it, also one that is left alone: SQLite
+// would apply it to the next database of that name.
+func setAside(file string) (string, error) {
+	to, moved := file+time.Now().UTC().Format(".20060102-150405.000"), ""
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		err := os.Rename(file+suffix, to+suffix)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return moved, err
+		case suffix == "":
+			moved = to
+		}
+	}
+	return moved, nil
+}
+
+// temporary returns the name of a file beside another one that does not exist.
+func temporary(beside string) (string, error) {
+	f, err := os.CreateTemp(filepath.Dir(beside), filepath.Base(beside)+".*.tmp") // mode 0600
+	if err != nil {
+		return "", err
+	}
+	return f.Name(), f.Close()
+}
+
+func copyFile(from, to string) error {
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = source.Close() }()
+	target, err := os.OpenFile(to, os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
+	return errors.Join(err, target.Sync(), target.Close())
+}
+
+func syncFile(name string) error {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// syncDir makes a new name survive a crash of the machine, where the system can.
+func syncDir(name string) error {
+	dir, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	_ = dir.Sync() // Windows cannot
+	return dir.Close()
+}
