@@ -9,6 +9,8 @@ import (
 
 	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/modules/audit"
+	"github.com/moim-live/moim/modules/audit/sqlaudit"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/auth/sqltokens"
 	"github.com/moim-live/moim/modules/database"
@@ -63,6 +65,7 @@ func testStore(t *testing.T, db *database.DB) {
 		}
 		return found
 	}
+	testAudited(t, db, s)
 	revoke("alice", 5)
 	revoke("alice", 9)
 	revoke("alice", 7)
@@ -86,6 +89,28 @@ func testStore(t *testing.T, db *database.DB) {
 	_, _, err := s.Revocations(ctx, time.Time{})
 	if !errors.Is(err, fault.ErrUnavailable) || !errors.Is(s.Revoke(ctx, "alice", time.Now()), fault.ErrUnavailable) {
 		t.Errorf("without a database: %v", err)
+	}
+}
+
+// A revocation leaves its audit entry, unless it changes nothing.
+func testAudited(t *testing.T, db *database.DB, s *sqltokens.Store) {
+	t.Helper()
+	ctx := t.Context()
+	for _, c := range []struct{ before, want int64 }{{2, 1}, {2, 1}, {1, 1}, {3, 2}} {
+		e, err := audit.New("backend", "revoke-tokens")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Revoke(ctx, "alice", time.UnixMicro(c.before), e); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := sqlaudit.New(db).Entries(ctx, audit.Filter{Actor: "backend"}, "", 10)
+		if err != nil || int64(len(entries)) != c.want {
+			t.Errorf("revoked before %d: %d entries, %v; want %d", c.before, len(entries), err, c.want)
+		}
+	}
+	if err := s.Forget(ctx, -time.Hour); err != nil {
+		t.Fatal(err)
 	}
 }
 

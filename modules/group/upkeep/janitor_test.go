@@ -16,6 +16,7 @@ import (
 type pages struct {
 	asked int
 	keep  Retention
+	audit []time.Duration // how long entries are kept, of each step
 }
 
 func (p *pages) Trim(_ context.Context, r Retention, _ int) (bool, error) {
@@ -31,7 +32,11 @@ func (p *pages) Trim(_ context.Context, r Retention, _ int) (bool, error) {
 
 func (*pages) Expire(context.Context, int) (int, error) { return 0, errors.New("the database is down") }
 
-func (*pages) ExpireAudit(context.Context, time.Duration, int) (int, error) {
+// ExpireAudit removes all that it may, the first time.
+func (p *pages) ExpireAudit(_ context.Context, keep time.Duration, limit int) (int, error) {
+	if p.audit = append(p.audit, keep); len(p.audit) == 1 {
+		return limit, nil
+	}
 	return 0, errors.New("the database is down")
 }
 
@@ -51,6 +56,17 @@ func TestSweepKeepsWhatTheConfigurationSays(t *testing.T) {
 		NewJanitor(group.Config{RetentionBytes: set}, audit.Config{}, p, slog.New(slog.DiscardHandler)).sweep(t.Context())
 		if p.keep.Bytes != want {
 			t.Errorf("retention.bytes %d: a log is bounded to %d bytes, want %d", set, p.keep.Bytes, want)
+		}
+	}
+}
+
+func TestSweepRemovesOldAuditEntries(t *testing.T) {
+	t.Parallel()
+	for set, want := range map[time.Duration]time.Duration{0: 90 * 24 * time.Hour, time.Hour: time.Hour} {
+		p := &pages{}
+		NewJanitor(group.Config{}, audit.Config{Keep: set}, p, slog.New(slog.DiscardHandler)).sweep(t.Context())
+		if len(p.audit) != 2 || p.audit[0] != want || p.audit[1] != want {
+			t.Errorf("audit.keep %s: steps that keep %s, want two that keep %s", set, p.audit, want)
 		}
 	}
 }
