@@ -61,6 +61,7 @@ var layers = map[string]int{
 	"modules/socket/packet/rawjson":       -1, // JSON, without decoding it
 	"internal/childtest":                  -1, // what the test tools share
 	"internal/tasks":                      -1, // goroutines
+	"internal/tracing":                    -1, // spans
 	"internal/bounds":                     -1, // checks of configurations
 	"internal/names":                      -1, // names and ids that can be read
 	"internal/toggle":                     -1, // values of a configuration
@@ -79,6 +80,7 @@ var libraries = map[string][]string{
 		"modules/socket/adapter/redisadapter/", "modules/socket/adapter/nodebridge/", "app/", "internal/",
 	},
 	"github.com/danielgtaylor/huma/v2": {"modules/web/", "modules/group/api/controller"},
+	"go.opentelemetry.io/otel":         {"internal/tracing/", "app/"},              // the SDK in app alone
 	"unsafe":                           {"modules/socket/engine/rawcall_linux.go"}, // go:linkname needs it, too
 }
 

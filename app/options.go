@@ -7,10 +7,12 @@ import (
 	"slices"
 
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/config"
 	"github.com/moim-live/moim/internal/requestid"
+	"github.com/moim-live/moim/internal/tracing"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -30,6 +32,7 @@ type options struct {
 	level    *slog.LevelVar
 	load     func() (config.Config, error)
 	profiles http.Handler
+	tracer   tracing.Tracer
 	modules  []fx.Option
 }
 
@@ -54,6 +57,11 @@ func WithLogLevel(level *slog.LevelVar) Option { return func(o *options) { o.lev
 // WithReload makes [Serve] call load on SIGHUP, and change the settings as [App.Reload]
 // does. Windows has no SIGHUP.
 func WithReload(load func() (config.Config, error)) Option { return func(o *options) { o.load = load } }
+
+// WithTracerProvider makes Moim trace requests with p. The program shuts p down after Moim.
+func WithTracerProvider(p trace.TracerProvider) Option {
+	return func(o *options) { o.tracer = tracing.New(p) }
+}
 
 // WithProfiles serves profiles at debug.addr, such as those of net/http/pprof. Moim does
 // not import that package, because this would add its routes to http.DefaultServeMux of

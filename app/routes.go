@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
+	"github.com/moim-live/moim/internal/tracing"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group/api"
 	"github.com/moim-live/moim/modules/limit"
@@ -48,6 +49,7 @@ type routesParams struct {
 	Revoked  *auth.Revocations
 
 	MetricsRoute metricsRoute
+	Tracer       tracing.Tracer
 }
 
 func provideRoutes(p routesParams) *Routes {
@@ -58,7 +60,7 @@ func provideRoutes(p routesParams) *Routes {
 func (r *Routes) Mount(router gin.IRouter) {
 	p := r.parts
 	router = router.Group("", web.ClientAddress(p.Config.TrustedProxies()))
-	opts := []web.Option{web.WithVersion(string(p.Version)), web.WithNode(string(p.Node)), web.WithHealth(p.Health), web.WithMetrics(p.Metrics), web.WithLimits(p.Limits)}
+	opts := []web.Option{web.WithVersion(string(p.Version)), web.WithNode(string(p.Node)), web.WithHealth(p.Health), web.WithMetrics(p.Metrics), web.WithLimits(p.Limits), web.WithTracer(p.Tracer)}
 	if p.MetricsRoute {
 		opts = append(opts, web.WithMetricsRoute())
 	}

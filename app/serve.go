@@ -12,10 +12,24 @@ import (
 // Serve runs a node until SIGTERM or SIGINT, and then drains it. A second signal
 // ends the process at once. If cfg has no auth key, Serve uses the development
 // secret: see [DevelopmentSecret]. SIGHUP reloads the configuration: see [WithReload].
+// If the environment has OTEL_EXPORTER_OTLP_ENDPOINT, Serve sends traces there.
 func Serve(cfg config.Config, opts ...Option) error {
 	cfg, err := DevelopmentSecret(cfg, collect(opts).log)
 	if err != nil {
 		return err
+	}
+	o := collect(opts)
+	traces, err := tracingFromEnvironment(context.Background(), o.version, o.log)
+	if err != nil {
+		return err
+	}
+	if traces != nil {
+		opts = append(opts, WithTracerProvider(traces))
+		defer func() {
+			ctx, cancel := context.WithTimeout(context.Background(), tracingStop)
+			defer cancel()
+			_ = traces.Shutdown(ctx) // the handler of errors has logged what is lost
+		}()
 	}
 	server, err := NewServer(cfg, opts...)
 	if err != nil {
@@ -24,7 +38,7 @@ func Serve(cfg config.Config, opts ...Option) error {
 	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer release()
 	context.AfterFunc(ctx, release) // the next signal ends the process
-	if load := collect(opts).load; load != nil {
+	if load := o.load; load != nil {
 		server.reload = func() (config.Config, error) {
 			cfg, err := load()
 			if err != nil {

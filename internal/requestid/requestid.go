@@ -37,11 +37,19 @@ func New() string {
 	return hex.EncodeToString(random[:])
 }
 
+// Asked returns the X-Request-Id of a request, or nothing if it is missing or unusable.
+func Asked(r *http.Request) string {
+	if ids := r.Header.Values(Header); len(ids) == 1 && usable(ids[0]) {
+		return ids[0]
+	}
+	return ""
+}
+
 // Of returns the id that a request asks for: its X-Request-Id, or else the trace id
 // of its traceparent. If both are missing or unusable, it returns a new id.
 func Of(r *http.Request) string {
-	if ids := r.Header.Values(Header); len(ids) == 1 && usable(ids[0]) {
-		return ids[0]
+	if id := Asked(r); id != "" {
+		return id
 	}
 	if parents := r.Header.Values("Traceparent"); len(parents) == 1 {
 		if id := traceID(parents[0]); id != "" {

@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/moim-live/moim/internal/tracing"
+	"github.com/moim-live/moim/modules/fault"
 )
 
 // defaultTimeout bounds every call, whatever deadline its context has.
@@ -175,13 +178,13 @@ func (d *DB) Key(use string) ([]byte, error) {
 // View runs fn on the pool, for statements that only read. Each of them may see
 // a different state of the database.
 func (d *DB) View(ctx context.Context, fn Func) error {
-	return d.run(ctx, fn, backend.view)
+	return d.run(ctx, "sql view", fn, backend.view)
 }
 
 // ReadTx runs fn in a read-only transaction. All its statements see the
 // database at the same moment.
 func (d *DB) ReadTx(ctx context.Context, fn Func) error {
-	return d.run(ctx, fn, backend.readTx)
+	return d.run(ctx, "sql read", fn, backend.readTx)
 }
 
 // Write runs fn in a transaction and returns when it is committed and on disk.
@@ -196,7 +199,7 @@ func (d *DB) ReadTx(ctx context.Context, fn Func) error {
 // in the same commit was interrupted. If a statement of fn is interrupted, its
 // later statements fail as well.
 func (d *DB) Write(ctx context.Context, fn Func) error {
-	return d.run(ctx, fn, backend.write)
+	return d.run(ctx, "sql write", fn, backend.write)
 }
 
 // Ping checks that the database answers.
@@ -207,16 +210,30 @@ func (d *DB) Ping(ctx context.Context) error {
 	})
 }
 
-func (d *DB) run(ctx context.Context, fn Func, how func(backend, context.Context, Func) error) error {
+// run makes one span for the call, in requests that are traced.
+func (d *DB) run(ctx context.Context, what string, fn Func, how func(backend, context.Context, Func) error) (err error) {
 	open, err := d.backend()
 	if err != nil {
 		return Translate(err)
 	}
 	ctx, cancel := WithDeadline(ctx)
 	defer cancel()
+	ctx, span := tracing.Child(ctx, what, tracing.Client)
+	if span.On() {
+		span.Set(tracing.String("db.system.name", string(d.Dialect())))
+		defer func() { span.End(failure(err)) }()
+	}
 	return Translate(how(open, ctx, func(ctx context.Context, q Querier) error {
 		return fn(ctx, bound{q, func(given context.Context) context.Context { return earlier(given, ctx) }})
 	}))
+}
+
+// failure returns err if it is one of the database. Others are answers of the function.
+func failure(err error) error {
+	if errors.Is(err, fault.ErrUnavailable) {
+		return err
+	}
+	return nil
 }
 
 // WithDeadline returns ctx with the 5 s deadline that each call of a [DB] has.

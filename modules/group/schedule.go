@@ -99,7 +99,7 @@ func (s *Service) FireTimer(ctx context.Context, groupID string) error {
 		return s.end(ctx, tx)
 	})
 	if err == nil && len(events) > 0 {
-		s.announcer.Announce(events)
+		s.announcer.Announce(ctx, events)
 	}
 	return err
 }

@@ -86,7 +86,7 @@ type Membership struct {
 type Announcer interface {
 	// Announce is called once for each change, after the commit. It does not wait
 	// for other nodes. It never fails: nodes that miss it read the log.
-	Announce(events []Event)
+	Announce(ctx context.Context, events []Event)
 }
 
 // Signaler sends to the sockets in a room on every node. adapter.Owner
@@ -252,7 +252,7 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.Crea
 		kept.Description, kept.Attributes = g.Description, g.Attributes
 		return kept, nil
 	}
-	s.announcer.Announce(events)
+	s.announcer.Announce(ctx, events)
 	return created, nil
 }
 
@@ -385,7 +385,7 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 		return s.settle(ctx, receipt, request, err)
 	}
 	if len(events) > 0 {
-		s.announcer.Announce(events)
+		s.announcer.Announce(ctx, events)
 	}
 	return nil
 }

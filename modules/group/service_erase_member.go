@@ -87,7 +87,7 @@ func (s *Service) eraseIn(ctx context.Context, userID, groupID string, fn func(t
 	case errors.Is(err, fault.ErrNotFound):
 		return nil
 	case err == nil && len(events) > 0:
-		s.announcer.Announce(events)
+		s.announcer.Announce(ctx, events)
 	}
 	return err
 }

@@ -228,7 +228,7 @@ func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string)
 		return joined, err
 	}
 	if len(events) > 0 {
-		s.announcer.Announce(events)
+		s.announcer.Announce(ctx, events)
 	}
 	return joined, nil
 }

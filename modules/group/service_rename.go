@@ -117,7 +117,7 @@ func (s *Service) renameIn(ctx context.Context, groupID string, job Rename) erro
 	case errors.Is(err, fault.ErrNotFound):
 		return nil // deleted meanwhile
 	case err == nil && len(events) > 0:
-		s.announcer.Announce(events)
+		s.announcer.Announce(ctx, events)
 	}
 	return err
 }

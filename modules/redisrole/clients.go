@@ -103,6 +103,7 @@ func (c *Clients) open(raw, name string, source Source) (binding, error) {
 	if err != nil {
 		return binding{}, err
 	}
+	client.AddHook(traceHook{})
 	b.client, b.where, b.server = client, at.String(), at.server()
 	c.own = append(c.own, client)
 	if at.topology == cluster {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/moim-live/moim/internal/origins"
 	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/internal/tracing"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -32,6 +33,7 @@ type Deps struct {
 	Registerer   prometheus.Registerer // nil: no metrics
 	Limits       *limit.Limits         // nil: none
 	Revocations  *auth.Revocations     // of tokens; nil: none
+	Tracer       tracing.Tracer        // of requests
 }
 
 // Origins are the browser origins that may connect.

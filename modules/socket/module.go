@@ -8,6 +8,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/internal/tracing"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -49,6 +50,7 @@ type gatewayParams struct {
 	Bridge       Bridge                `optional:"true"`
 	Limits       *limit.Limits         `optional:"true"`
 	Revocations  *auth.Revocations     `optional:"true"`
+	Tracer       tracing.Tracer        `optional:"true"`
 	Handlers     []Handler             `group:"moim.handlers"`
 }
 
@@ -63,6 +65,7 @@ func provideGateway(p gatewayParams) (*Gateway, error) {
 		Bridge:       p.Bridge,
 		Limits:       p.Limits,
 		Revocations:  p.Revocations,
+		Tracer:       p.Tracer,
 	}, p.Handlers...)
 	if err != nil {
 		return nil, err

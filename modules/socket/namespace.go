@@ -167,6 +167,7 @@ func (g *Gateway) handle(ctx context.Context, s *Socket, p *packet.Packet, args 
 		label = "any" // a client may send any name
 	}
 	began := time.Now()
+	ctx, span := g.trace(ctx, s, label)
 	attrs := []any{"event", p.Name, "user", s.UserID(), "socket", s.ID()}
 	a := answer{raw: h.typed == nil}
 	err := refused
@@ -179,6 +180,7 @@ func (g *Gateway) handle(ctx context.Context, s *Socket, p *packet.Packet, args 
 		}, attrs...)
 	}
 	failure := g.explain(ctx, err, attrs...)
+	endTrace(span, failure)
 	g.metrics.event(label, failure, time.Since(began))
 	return a, failure
 }

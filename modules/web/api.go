@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/moim-live/moim/internal/origins"
+	"github.com/moim-live/moim/internal/tracing"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/limit"
 )
@@ -47,6 +48,7 @@ type API struct {
 	health       *Health
 	registry     *prometheus.Registry
 	limits       *limit.Limits
+	tracer       tracing.Tracer
 	durations    *prometheus.HistogramVec
 	cursorKey    atomic.Pointer[[]byte]
 	warned       atomic.Int64        // time of the last warning about refusals, in ns
@@ -95,7 +97,7 @@ func New(router gin.IRouter, cfg Config, verify Verifier, log *slog.Logger, opts
 	if a.registry != nil {
 		a.durations = newDurations(a.registry)
 	}
-	a.router = router.Group("", RequestID, a.middleware)
+	a.router = router.Group("", a.trace, RequestID, a.middleware)
 	a.huma = huma.NewAPI(a.config(), &adapter{api: a})
 	a.serveDocs()
 	a.serveHealth()

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"bytes"
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -74,7 +75,7 @@ func TestFeedSubscribesAgainWhileItEnds(t *testing.T) {
 	}
 	s.busy.Store(true)
 	subscribe()
-	node.feed.Announce([]group.Event{log.post("g", group.MemberBanned, `{"userId":"u"}`)})
+	node.feed.Announce(context.Background(), []group.Event{log.post("g", group.MemberBanned, `{"userId":"u"}`)})
 	s.busy.Store(false)
 	wg.Wait()
 	s.await(t, func() bool { return s.last() == log.head("g") })

@@ -16,10 +16,10 @@ func TestFeedErasedMemberEndsNobody(t *testing.T) {
 			node := newCluster(t, log, 1, nil)[0]
 			live, late := newRecorder(node.hub, "live"), newRecorder(node.hub, "late")
 			live.follow(t, node.feed, "g", nil)
-			node.feed.Announce([]group.Event{log.post("g", typ, `{"userId":null}`)})
+			node.feed.Announce(t.Context(), []group.Event{log.post("g", typ, `{"userId":null}`)})
 			live.await(t, func() bool { return live.last() == log.head("g") })
 			late.follow(t, node.feed, "g", new(int64(0)))
-			node.feed.Announce([]group.Event{log.post("g", group.MessagePosted, `1`)})
+			node.feed.Announce(t.Context(), []group.Event{log.post("g", group.MessagePosted, `1`)})
 			for _, r := range []*recorder{live, late} {
 				r.await(t, func() bool { return r.last() == log.head("g") })
 				r.checkOrder(t)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/internal/tracing"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/limit"
@@ -107,6 +108,7 @@ type Feed struct {
 
 	subscriptions limit.Cap // of a socket
 	lateness      *lateness
+	tracer        tracing.Tracer
 
 	reads       atomic.Int64
 	sharedBytes atomic.Int64 // of all topics' shared pages
@@ -142,6 +144,11 @@ func New(store group.Log, out Emitter, watcher Watcher, logger *slog.Logger) *Fe
 // Start.
 func (f *Feed) Translate(t group.Translator) { f.program = t }
 
+// Trace makes spans with t: for each event of a traced change, one where it is published
+// and one on each node where it is delivered, for all sockets together. Call it before
+// Start.
+func (f *Feed) Trace(t tracing.Tracer) { f.tracer = t }
+
 // Limit sets how many groups a socket may be subscribed to. Call it before Start.
 func (f *Feed) Limit(subscriptions limit.Cap) { f.subscriptions = subscriptions }
 
@@ -152,7 +159,8 @@ func (f *Feed) Audience(groupID string) int { return len(f.out.Sockets(group.Roo
 // them to the other
 // nodes. It does not wait for them and never fails: the relay publishes again
 // what was not published, and other nodes find missing events in the log.
-func (f *Feed) Announce(events []group.Event) {
+func (f *Feed) Announce(ctx context.Context, events []group.Event) {
+	parent := tracing.Carry(ctx)
 	items := make([]*item, 0, len(events))
 	for _, e := range events {
 		it, err := newItem(e)
@@ -160,6 +168,7 @@ func (f *Feed) Announce(events []group.Event) {
 			f.logger.Error("group: cannot encode an event", "group", e.GroupID, "version", e.Version, "err", err)
 			continue
 		}
+		it.trace = parent
 		if user, reason := it.ends(); user != "" && f.watcher != nil {
 			f.watcher.Ended(it.groupID, user, reason)
 		}

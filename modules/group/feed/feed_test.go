@@ -34,7 +34,7 @@ func TestFeedDeliversEveryEventOnceInOrder(t *testing.T) {
 		wg.Go(func() {
 			for i := range posts {
 				node := cluster[(w+i)%nodes]
-				node.feed.Announce([]group.Event{log.post(groupName(i%groups), group.MessagePosted, `{"n":1}`)})
+				node.feed.Announce(context.Background(), []group.Event{log.post(groupName(i%groups), group.MessagePosted, `{"n":1}`)})
 			}
 		})
 	}
@@ -67,7 +67,7 @@ func TestFeedFillsWhatNobodyTold(t *testing.T) {
 	s := newRecorder(cluster[1].hub, "u")
 	s.follow(t, cluster[1].feed, "g", nil)
 	for range 5 {
-		cluster[0].feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+		cluster[0].feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 	}
 	s.await(t, func() bool { return s.last() == 6 })
 	s.checkOrder(t)
@@ -107,7 +107,7 @@ func TestFeedEndsSubscriptions(t *testing.T) {
 			s, other := newRecorder(cluster[1].hub, "u"), newRecorder(cluster[1].hub, "other")
 			s.follow(t, cluster[1].feed, "g", nil)
 			other.follow(t, cluster[1].feed, "g", nil)
-			cluster[0].feed.Announce([]group.Event{log.post("g", tc.typ, tc.data)})
+			cluster[0].feed.Announce(context.Background(), []group.Event{log.post("g", tc.typ, tc.data)})
 			s.await(t, func() bool { return s.closedFor() == tc.reason })
 			if s.last() != 2 {
 				t.Errorf("last event before the end = %d, want 2", s.last())
@@ -115,7 +115,7 @@ func TestFeedEndsSubscriptions(t *testing.T) {
 			if cluster[1].feed.IsSubscribed(s, "g") {
 				t.Error("still subscribed")
 			}
-			cluster[0].feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+			cluster[0].feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 			if tc.others {
 				other.await(t, func() bool { return other.last() == 3 })
 			} else {
@@ -180,7 +180,7 @@ func TestFeedWaitsForABusySocket(t *testing.T) {
 	s := newRecorder(node.hub, "u")
 	s.busy.Store(true)
 	a := s.follow(t, node.feed, "g", new(int64(1)))
-	node.feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+	node.feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 	if got := s.last(); got != a.Version {
 		t.Errorf("a busy socket was sent up to %d after an answer up to %d", got, a.Version)
 	}
@@ -233,7 +233,7 @@ func TestFeedSubscribeAgainDoublesNothing(t *testing.T) {
 	s := newRecorder(node.hub, "u")
 	for range 3 {
 		s.follow(t, node.feed, "g", nil)
-		node.feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+		node.feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 	}
 	s.await(t, func() bool { return s.last() == 4 })
 	s.checkOrder(t)
@@ -267,7 +267,7 @@ func TestFeedResyncsWhenTheLogWentBack(t *testing.T) {
 	s := newRecorder(node.hub, "u")
 	s.follow(t, node.feed, "g", nil)
 	for range 3 {
-		node.feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+		node.feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 	}
 	s.await(t, func() bool { return s.last() == 4 })
 	log.rewind("g", 2)

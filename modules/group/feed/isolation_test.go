@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -62,12 +63,14 @@ func TestAGroupThatIsBeingSentToHoldsUpNoOther(t *testing.T) {
 			both.follow(t, node.feed, "other", nil)
 
 			var announced sync.WaitGroup
-			announced.Go(func() { node.feed.Announce([]group.Event{log.post("slow", group.MessagePosted, `{}`)}) })
+			announced.Go(func() {
+				node.feed.Announce(context.Background(), []group.Event{log.post("slow", group.MessagePosted, `{}`)})
+			})
 			<-stuck.taking
 
 			// The other group.
 			other.follow(t, node.feed, "other", new(int64(0)))
-			node.feed.Announce([]group.Event{log.post("other", group.MessagePosted, `{}`)})
+			node.feed.Announce(context.Background(), []group.Event{log.post("other", group.MessagePosted, `{}`)})
 			both.await(t, func() bool { return both.last() == 2 })
 			other.await(t, func() bool { return other.last() == 2 })
 			node.feed.Unsubscribe(other, "other", group.EndUnsubscribed)
@@ -81,7 +84,9 @@ func TestAGroupThatIsBeingSentToHoldsUpNoOther(t *testing.T) {
 			node.feed.Drop(newcomer, group.EndDropped)
 			both.versions = nil
 			both.follow(t, node.feed, "slow", new(int64(1)))
-			announced.Go(func() { node.feed.Announce([]group.Event{log.post("slow", group.MessagePosted, `{}`)}) })
+			announced.Go(func() {
+				node.feed.Announce(context.Background(), []group.Event{log.post("slow", group.MessagePosted, `{}`)})
+			})
 			if !node.feed.checkSilence(t.Context(), silenceSlack) {
 				t.Error("the log's heads were not compared")
 			}

@@ -22,6 +22,8 @@ type item struct {
 	typ     group.EventType
 	wire    []byte // the Event as JSON
 
+	trace string // traceparent of the change; empty: it is not traced
+
 	pushes []group.EncodedPush // of the program's translator
 	closes string              // the translator's reason to end every subscription
 
@@ -79,6 +81,7 @@ func (it *item) envelope() adapter.Envelope {
 		Event: group.EventPushed,
 		Data:  it.wire,
 		Meta:  strconv.FormatInt(it.version, 10) + " " + string(it.typ),
+		Trace: it.trace,
 	}
 }
 
@@ -89,7 +92,7 @@ func parseItem(env adapter.Envelope) (*item, error) {
 	if !isGroup || !found || err != nil || v < 1 {
 		return nil, fmt.Errorf("envelope of room %q with meta %q", env.Room, env.Meta)
 	}
-	return &item{groupID: groupID, version: v, typ: group.EventType(typ), wire: env.Data}, nil
+	return &item{groupID: groupID, version: v, typ: group.EventType(typ), wire: env.Data, trace: env.Trace}, nil
 }
 
 // subject returns the user that a member.* event is about.

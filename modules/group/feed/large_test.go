@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -67,10 +68,10 @@ func TestALargeGroupRestsAfterItWasSentTo(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log, feed, subscribers := largeGroup(t, takes)
 				began := time.Now()
-				feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+				feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 				synctest.Wait() // it is being sent
 				for range 5 {
-					feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+					feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 					synctest.Wait()
 				}
 				slow := subscribers[inlineSockets]
@@ -105,9 +106,9 @@ func TestAnEventThatEndsSubscriptionsIsTheLastOfItsWrite(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log, feed, subscribers := largeGroup(t, 10*time.Millisecond)
-		feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+		feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 		synctest.Wait()
-		feed.Announce([]group.Event{
+		feed.Announce(context.Background(), []group.Event{
 			log.post("g", group.MessagePosted, `{}`),
 			log.post("g", group.MemberRemoved, `{"userId":"u0"}`),
 			log.post("g", group.MessagePosted, `{}`),
@@ -134,10 +135,10 @@ func TestManyEventsGoOutInSeveralWrites(t *testing.T) {
 	const events = 2*liveEvents - 100
 	synctest.Test(t, func(t *testing.T) {
 		log, feed, subscribers := largeGroup(t, 10*time.Millisecond)
-		feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+		feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 		synctest.Wait()
 		for range events {
-			feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+			feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -159,7 +160,7 @@ func TestAChangeIsOneWrite(t *testing.T) {
 		for i := range joined {
 			events = append(events, log.post("g", group.MemberJoined, fmt.Sprintf(`{"userId":"user-%d"}`, i)))
 		}
-		feed.Announce(events)
+		feed.Announce(context.Background(), events)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		for _, s := range subscribers {

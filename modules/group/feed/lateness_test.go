@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -61,7 +62,7 @@ func TestLatenessOfDeliveries(t *testing.T) {
 			last.follow(t, n.feed, "g", nil)
 		}
 	}
-	nodes[0].feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+	nodes[0].feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 	for _, n := range nodes {
 		last.await(t, func() bool {
 			n.feed.lateness.mu.Lock()

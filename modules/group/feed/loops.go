@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/internal/tracing"
 	"github.com/moim-live/moim/modules/group"
 )
 
@@ -76,7 +77,15 @@ func (f *Feed) publishLoop(ctx context.Context) {
 func (f *Feed) publishItem(it *item) error {
 	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 	defer cancel()
-	return f.out.Publish(ctx, it.envelope())
+	env := it.envelope()
+	if it.trace == "" {
+		return f.out.Publish(ctx, env)
+	}
+	ctx, span := f.tracer.Start(tracing.Continue(ctx, it.trace), "publish "+string(it.typ), tracing.Producer)
+	env.Trace = tracing.Carry(ctx)
+	err := f.out.Publish(ctx, env)
+	span.End(err)
+	return err
 }
 
 // mark marks refs as published. A relay publishes again what mark cannot mark,

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/internal/tracing"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -34,6 +35,7 @@ type params struct {
 	Program   group.Translator `optional:"true"`
 
 	Registerer prometheus.Registerer `optional:"true"`
+	Tracer     tracing.Tracer        `optional:"true"`
 }
 
 func provide(p params) (*Feed, error) {
@@ -43,6 +45,7 @@ func provide(p params) (*Feed, error) {
 			return nil, fmt.Errorf("feed: register metrics: %w", err)
 		}
 	}
+	f.Trace(p.Tracer)
 	f.Translate(p.Program)
 	f.Limit(p.Limits.Subscriptions())
 	p.Own.Intercept(group.EventPushed, f.Receive)

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"context"
 	"slices"
 	"testing"
 
@@ -24,10 +25,10 @@ func TestFeedForgetsReplacedData(t *testing.T) {
 				t.Fatal(err)
 			}
 			message := log.post("g", group.MessagePosted, `"as it was"`)
-			node.feed.Announce([]group.Event{message})
+			node.feed.Announce(context.Background(), []group.Event{message})
 			live.await(t, func() bool { return live.last() == message.Version })
 			log.replace("g", message.Version, `"as it is"`)
-			node.feed.Announce([]group.Event{log.post("g", typ, `"replaced"`)})
+			node.feed.Announce(context.Background(), []group.Event{log.post("g", typ, `"replaced"`)})
 			live.await(t, func() bool { return live.last() == log.head("g") })
 
 			node.feed.Release(held, "g")

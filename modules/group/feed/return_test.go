@@ -81,7 +81,7 @@ func TestFeedSharesTheReturnOfAll(t *testing.T) {
 			if reads > tc.reads {
 				t.Errorf("%d reads of the log, want at most %d", reads, tc.reads)
 			}
-			node.feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+			node.feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 			for _, s := range subs {
 				s.await(t, func() bool { return s.last() == log.head("g") })
 			}
@@ -128,7 +128,7 @@ func TestFeedSharesPages(t *testing.T) {
 	comeBack(2)
 	log.post("g", group.MessagePosted, `{}`) // by another node, of which this one has not heard
 	comeBack(1 + 1)                          // and one for the one who stays
-	node.feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+	node.feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 	stays.await(t, func() bool { return stays.last() == log.head("g") })
 	comeBack(1)
 	if !shares(node.feed, "g") && inTime() {

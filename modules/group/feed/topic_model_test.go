@@ -150,22 +150,22 @@ func play(t *testing.T, moves []move) (faults []string) {
 			c.setBusy(false)
 			time.Sleep(briefly)
 		case "post":
-			node.feed.Announce([]group.Event{texts.post()})
+			node.feed.Announce(context.Background(), []group.Event{texts.post()})
 		case "edit", "delete":
 			e, ok := texts.change(log.head("g")-m.back, m.name == "delete")
 			switch {
 			case ok && m.long:
 				lost = append(lost, e)
 			case ok:
-				node.feed.Announce([]group.Event{e})
+				node.feed.Announce(context.Background(), []group.Event{e})
 			}
 		case "remove":
-			node.feed.Announce([]group.Event{log.post("g", group.MemberRemoved, `{"userId":"`+c.name+`"}`)})
+			node.feed.Announce(context.Background(), []group.Event{log.post("g", group.MemberRemoved, `{"userId":"`+c.name+`"}`)})
 		case "lose":
 			lost = append(lost, texts.post())
 		case "tell": // late, out of order, or of a history that is gone
 			if n := len(lost); n > 0 {
-				node.feed.Announce(lost[n-1:])
+				node.feed.Announce(context.Background(), lost[n-1:])
 				lost = lost[:n-1]
 			}
 		case "rewind":

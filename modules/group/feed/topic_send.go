@@ -272,6 +272,7 @@ func (t *topic) perform(s *step) {
 		s.took = ended.Sub(began)
 		if len(s.live) > 0 {
 			t.feed.lateness.observe(ended, s.events)
+			t.feed.traced(s, began, ended)
 		}
 		t.tell(s.endings)
 	}

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"context"
 	"slices"
 	"testing"
 
@@ -27,7 +28,9 @@ func TestFeedKnowsSenders(t *testing.T) {
 		}
 	}
 	head := func() int64 { return log.head("g") }
-	announce := func(typ group.EventType, data string) { feed.feed.Announce([]group.Event{log.post("g", typ, data)}) }
+	announce := func(typ group.EventType, data string) {
+		feed.feed.Announce(context.Background(), []group.Event{log.post("g", typ, data)})
+	}
 
 	feed.feed.Found(alice, "g", head())
 	may("") // nobody follows the group here
@@ -99,16 +102,16 @@ func TestFeedKnowsSubscribersWhoSignal(t *testing.T) {
 		}
 	}
 	want(alice, bob, back)
-	node.feed.Announce([]group.Event{log.post("g", group.MemberMuted, `{"userId":"bob"}`)})
+	node.feed.Announce(context.Background(), []group.Event{log.post("g", group.MemberMuted, `{"userId":"bob"}`)})
 	want(alice, back)
-	node.feed.Announce([]group.Event{log.post("g", group.MemberUpdated, `{"userId":"alice","role":"member"}`)})
+	node.feed.Announce(context.Background(), []group.Event{log.post("g", group.MemberUpdated, `{"userId":"alice","role":"member"}`)})
 	want(back)
 	bob = subscribe("bob", true, false)
 	want(bob, back)
-	node.feed.Announce([]group.Event{log.post("g", group.GroupUpdated, `{"attributes":{"posting":"x"}}`)})
+	node.feed.Announce(context.Background(), []group.Event{log.post("g", group.GroupUpdated, `{"attributes":{"posting":"x"}}`)})
 	want(bob, back)
 	node.feed.Found(auth.Identity{UserID: "carol"}, "g", log.head("g"))
-	node.feed.Announce([]group.Event{log.post("g", group.GroupUpdated, `{"posting":"admins"}`)})
+	node.feed.Announce(context.Background(), []group.Event{log.post("g", group.GroupUpdated, `{"posting":"admins"}`)})
 	want(back)
 	if node.feed.MaySend(auth.Identity{UserID: "carol"}, "g") {
 		t.Error("a sender may signal after it was left to admins")

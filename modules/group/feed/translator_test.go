@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,7 +48,7 @@ func TestTranslationsFollowTheirEvents(t *testing.T) {
 	const posts = 40
 	var want []string
 	for version := 2; version < 2+posts; version++ {
-		cluster[version%2].feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+		cluster[version%2].feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 		want = append(want, fmt.Sprint("group:event ", version), fmt.Sprint("story:first ", version), fmt.Sprint("story:second ", version))
 	}
 	early.await(t, func() bool { return early.last() == 1+posts })
@@ -70,7 +71,7 @@ func TestTranslationEndsSubscriptions(t *testing.T) {
 	here, there := newRecorder(cluster[0].hub, "here"), newRecorder(cluster[1].hub, "there")
 	here.follow(t, cluster[0].feed, "g", nil)
 	there.follow(t, cluster[1].feed, "g", nil)
-	cluster[0].feed.Announce([]group.Event{log.post("g", group.GroupEnded, `{}`)})
+	cluster[0].feed.Announce(context.Background(), []group.Event{log.post("g", group.GroupEnded, `{}`)})
 	for i, r := range []*recorder{here, there} {
 		r.await(t, func() bool { return r.closedFor() != "" })
 		if got, want := r.heard(), []string{"group:event 2", "story:over 2", "group:closed 0over"}; !slices.Equal(got, want) {
@@ -80,9 +81,9 @@ func TestTranslationEndsSubscriptions(t *testing.T) {
 			t.Errorf("%s is still subscribed", r.user)
 		}
 	}
-	cluster[0].feed.Announce([]group.Event{log.post("g", group.GroupUpdated, `{}`)})
+	cluster[0].feed.Announce(context.Background(), []group.Event{log.post("g", group.GroupUpdated, `{}`)})
 	here.follow(t, cluster[0].feed, "g", nil) // which is not ended by what it knew of
-	cluster[0].feed.Announce([]group.Event{log.post("g", group.MessagePosted, `{}`)})
+	cluster[0].feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 	here.await(t, func() bool { return here.last() == 4 })
 }
 
@@ -95,7 +96,7 @@ func TestATranslatorsMistakeCostsNoEvent(t *testing.T) {
 	node := newCluster(t, log, 1, nil, translated)[0]
 	r := newRecorder(node.hub, "u")
 	r.follow(t, node.feed, "g", nil)
-	node.feed.Announce([]group.Event{log.post("g", group.MemberUpdated, `{}`), log.post("g", group.MemberJoined, `{}`)})
+	node.feed.Announce(context.Background(), []group.Event{log.post("g", group.MemberUpdated, `{}`), log.post("g", group.MemberJoined, `{}`)})
 	want := []string{"group:event 2", "group:event 3", "story:joined 3"}
 	r.await(t, func() bool { return len(r.heard()) >= len(want) })
 	if got := r.heard(); !slices.Equal(got, want) {

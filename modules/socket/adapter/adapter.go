@@ -28,6 +28,10 @@ type Envelope struct {
 	Meta   string   // for the event's interceptor; sockets never see it
 	Offset string   // names the event, so that clients can say what they saw last; may be empty
 
+	// Trace is the traceparent of the change, for the event's interceptor on other nodes. It
+	// is empty unless the change is traced. Only envelopes that are intercepted have it.
+	Trace string
+
 	// Volatile events are not sent to sockets whose clients do not take them at
 	// once.
 	Volatile bool

@@ -29,7 +29,7 @@ type Recorder struct {
 }
 
 // Announce implements group.Announcer.
-func (r *Recorder) Announce(events []group.Event) {
+func (r *Recorder) Announce(_ context.Context, events []group.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.Announced = append(r.Announced, events...)

@@ -69,6 +69,7 @@ func testUnchanged(t *testing.T, open Open) {
 		{Room: "room", Event: "event", Data: []byte(`1,2`), List: true, Binary: [][]byte{{1}, {}, {0, 0xff}}, Offset: "node1"},
 		{Room: "room", Event: "event", Volatile: true, Offset: "오프셋"},
 		{Room: "room", Event: "event", Lossy: true},
+		{Room: "room", Event: "event", Binary: [][]byte{{1}}, Trace: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
 	}
 	rooms := make(map[string]bool)
 	for _, env := range envelopes {

@@ -19,7 +19,9 @@ import (
 // Version 3 has, before the data, a byte of flags, and the count of attachments
 // (uvarint), each a length and bytes. A node writes it only for envelopes that
 // version 1 cannot hold. If the flags say so, the attachments are followed by the offset: a
-// length and bytes.
+// length and bytes. The flag trace says that the last attachment is the trace. A node of a
+// version without traces takes it for an attachment, which the interceptors of events with
+// a trace do not read.
 //
 // 2 begins a signed envelope: see seal.go. A node drops what it cannot read. Before any node writes a new version, all
 // nodes must read it.
@@ -34,6 +36,7 @@ const (
 	flagVolatile = 2
 	flagOffset   = 4
 	flagLossy    = 8
+	flagTrace    = 16
 
 	// maxWire is the largest envelope in bytes.
 	maxWire = 32 << 20
@@ -55,7 +58,7 @@ func encode(free int, sender uint64, env adapter.Envelope) ([]byte, error) {
 	for _, attachment := range env.Binary {
 		size += len(attachment) + binary.MaxVarintLen32
 	}
-	size += 1 + 2*binary.MaxVarintLen32 + len(env.Offset)
+	size += 1 + 3*binary.MaxVarintLen32 + len(env.Offset) + len(env.Trace)
 	if size > maxWire {
 		return nil, errTooLarge
 	}
@@ -69,7 +72,7 @@ func encode(free int, sender uint64, env adapter.Envelope) ([]byte, error) {
 	for _, user := range env.To {
 		b = appendString(b, user)
 	}
-	if env.List || env.Volatile || env.Lossy || len(env.Binary) > 0 || env.Offset != "" {
+	if env.List || env.Volatile || env.Lossy || len(env.Binary) > 0 || env.Offset != "" || env.Trace != "" {
 		b[free] = wireVersion3
 		b = appendVersion3(b, env)
 	}
@@ -90,9 +93,17 @@ func appendVersion3(b []byte, env adapter.Envelope) []byte {
 	if env.Lossy {
 		flags |= flagLossy
 	}
-	b = binary.AppendUvarint(append(b, flags), uint64(len(env.Binary)))
+	attachments := len(env.Binary)
+	if env.Trace != "" {
+		flags |= flagTrace
+		attachments++
+	}
+	b = binary.AppendUvarint(append(b, flags), uint64(attachments))
 	for _, attachment := range env.Binary {
 		b = appendString(b, string(attachment))
+	}
+	if env.Trace != "" {
+		b = appendString(b, env.Trace)
 	}
 	if env.Offset != "" {
 		b = appendString(b, env.Offset)
@@ -174,6 +185,12 @@ func (r *reader) version3(env *adapter.Envelope) {
 	}
 	for range attachments {
 		env.Binary = append(env.Binary, []byte(r.string()))
+	}
+	if last := len(env.Binary) - 1; flags&flagTrace != 0 && last >= 0 {
+		env.Trace, env.Binary = string(env.Binary[last]), env.Binary[:last:last]
+		if last == 0 {
+			env.Binary = nil
+		}
 	}
 	if flags&flagOffset != 0 {
 		env.Offset = r.string()

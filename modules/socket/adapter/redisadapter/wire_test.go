@@ -19,6 +19,8 @@ var samples = []adapter.Envelope{
 	{Room: "r", Event: "e", Data: []byte(`1,2`), List: true},
 	{Room: "r", Event: "e", Data: []byte("x"), Offset: "node1"},
 	{Room: "r", Event: "e", List: true, Binary: [][]byte{{1}}, Data: []byte("x"), Offset: "node2"},
+	{Room: "r", Event: "e", Meta: "7", Data: []byte("x"), Trace: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+	{Room: "r", Event: "e", List: true, Binary: [][]byte{{1}}, Data: []byte("x"), Offset: "node2", Trace: "t"},
 	{Room: "r", Event: "e", Lossy: true, To: []string{"bob"}, Data: []byte("x")},
 	{Room: "r", Event: "e", Volatile: true, Binary: [][]byte{{1}, nil, {2, 2}}, Data: []byte("x")},
 }
@@ -48,6 +50,29 @@ func TestWire(t *testing.T) {
 				t.Fatalf("an envelope cut at %d of %d was read", cut, len(wire))
 			}
 		}
+	}
+}
+
+// TestTraceForOlderNodes: a node that does not know the flag reads everything else.
+func TestTraceForOlderNodes(t *testing.T) {
+	t.Parallel()
+	env := adapter.Envelope{Room: "group:g", Event: "group:event", Meta: "7 message.posted", Data: []byte(`{"version":7}`), Trace: "t"}
+	plain := env
+	plain.Trace = ""
+	without, err := encode(0, 1, plain)
+	if err != nil || without[0] != wireVersion {
+		t.Fatalf("without a trace: version %d, %v", without[0], err)
+	}
+	wire, err := encode(0, 1, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := bytes.LastIndexByte(wire, flagTrace)
+	wire[flags] = 0
+	got, err := decode(env.Room, string(wire))
+	plain.Binary = [][]byte{[]byte("t")}
+	if diff := cmp.Diff(plain, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+		t.Error(diff, err)
 	}
 }
 
