@@ -37,8 +37,11 @@ func (b blanker) blank(ctx context.Context, tx EventTx, e Event) ([]byte, error)
 // message blanks a message of the user, and the last edit of it, whoever made that.
 func (b blanker) message(ctx context.Context, tx EventTx, e Event) ([]byte, error) {
 	m, err := postedIn(e)
-	if err != nil || m.DeletedAt != nil {
-		return e.Data, err
+	if err != nil {
+		m = posted{} // whatever it says, it is theirs
+	}
+	if m.DeletedAt != nil {
+		return e.Data, nil
 	}
 	if m.EditedIn != 0 {
 		if err := setData(ctx, tx, m.EditedIn, edited{Version: e.Version, ReplacedIn: m.EditedIn}); err != nil {
@@ -52,19 +55,18 @@ func (b blanker) message(ctx context.Context, tx EventTx, e Event) ([]byte, erro
 // message holds the user's text, and is blanked, too.
 func (b blanker) edit(ctx context.Context, tx EventTx, e Event) ([]byte, error) {
 	var last edited
-	if err := json.Unmarshal(e.Data, &last); err != nil || last.ReplacedIn != 0 {
-		return e.Data, err
+	if json.Unmarshal(e.Data, &last) != nil {
+		last = edited{} // whatever it says, it is theirs
+	}
+	if last.ReplacedIn != 0 {
+		return e.Data, nil
 	}
 	of, err := tx.Event(ctx, last.Version)
 	if err != nil {
 		return nil, err
 	}
 	if of != nil && of.Type == MessagePosted { // nil: the log does not reach back to it
-		m, err := postedIn(*of)
-		if err != nil {
-			return nil, err
-		}
-		if m.DeletedAt == nil && m.EditedIn == e.Version {
+		if m, err := postedIn(*of); err == nil && m.DeletedAt == nil && m.EditedIn == e.Version {
 			if err := tx.Uncount(ctx, last.Version); err != nil {
 				return nil, err
 			}

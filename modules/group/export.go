@@ -112,7 +112,7 @@ func (s *Service) ExportUser(ctx context.Context, userID string, trace func(Trac
 		for _, e := range events {
 			m, err := postedIn(e)
 			if err != nil {
-				return err
+				m = posted{Data: e.Data} // as it is
 			}
 			of := UserMessage{GroupID: e.GroupID, Version: e.Version, Type: m.Type, Data: m.Data, At: e.At, EditedAt: m.EditedAt, DeletedAt: m.DeletedAt}
 			if err := message(of); err != nil {

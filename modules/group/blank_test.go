@@ -1,0 +1,31 @@
+package group
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+)
+
+// noLog is a log that holds no other events.
+type noLog struct{ EventTx }
+
+func (noLog) Event(context.Context, int64) (*Event, error) { return nil, nil } //nolint:nilnil // the contract's word for "not in the log"
+
+// What nobody can read is blanked, too: it must not keep a job from its end.
+func TestBlankWhatIsNotReadable(t *testing.T) {
+	t.Parallel()
+	user, at := "vic", time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	for typ, want := range map[EventType]string{
+		MessagePosted:  `{"type":"","data":null,"deletedAt":"2026-11-23T10:00:00Z"}`,
+		MessageEdited:  `{"version":0,"data":null,"replacedIn":7}`,
+		MessageDeleted: `["text"]`, // it names nobody
+		MemberLeft:     `["text"]`,
+	} {
+		e := Event{Version: 7, Type: typ, Actor: &user, Data: json.RawMessage(`["text"]`)}
+		got, err := blanker{user, at}.blank(t.Context(), noLog{}, e)
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %s, %v; want %s", typ, got, err, want)
+		}
+	}
+}
