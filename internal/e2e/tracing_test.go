@@ -97,7 +97,7 @@ func TestTraceAcrossNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	if resp.StatusCode != 201 || resp.Header.Get("X-Request-Id") != trace {
+	if resp.StatusCode != http.StatusCreated || resp.Header.Get("X-Request-Id") != trace {
 		t.Fatalf("%d, request %q", resp.StatusCode, resp.Header.Get("X-Request-Id"))
 	}
 	reader.needVersion(g.ID, 2, answerWithin)

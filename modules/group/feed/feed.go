@@ -165,7 +165,7 @@ func (f *Feed) Announce(ctx context.Context, events []group.Event) {
 	for _, e := range events {
 		it, err := newItem(e)
 		if err != nil {
-			f.logger.Error("group: cannot encode an event", "group", e.GroupID, "version", e.Version, "err", err)
+			f.logger.ErrorContext(ctx, "group: cannot encode an event", "group", e.GroupID, "version", e.Version, "err", err)
 			continue
 		}
 		it.trace = parent
