@@ -14,7 +14,6 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group/api"
 	"github.com/moim-live/moim/modules/limit"
-	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/web"
 )
@@ -40,7 +39,7 @@ type routesParams struct {
 	Version  version
 	Verifier *auth.Verifier
 	Log      *slog.Logger
-	Node     redisrole.NodeID
+	Out      *socket.Emitter
 	Health   *web.Health
 	Metrics  *prometheus.Registry
 	Groups   *api.Controller
@@ -60,7 +59,7 @@ func provideRoutes(p routesParams) *Routes {
 func (r *Routes) Mount(router gin.IRouter) {
 	p := r.parts
 	router = router.Group("", web.ClientAddress(p.Config.TrustedProxies()))
-	opts := []web.Option{web.WithVersion(string(p.Version)), web.WithNode(string(p.Node)), web.WithHealth(p.Health), web.WithMetrics(p.Metrics), web.WithLimits(p.Limits), web.WithTracer(p.Tracer)}
+	opts := []web.Option{web.WithVersion(string(p.Version)), web.WithNode(p.Out.NodeID()), web.WithHealth(p.Health), web.WithMetrics(p.Metrics), web.WithLimits(p.Limits), web.WithTracer(p.Tracer)}
 	if p.MetricsRoute {
 		opts = append(opts, web.WithMetricsRoute())
 	}

@@ -92,7 +92,7 @@ function card(user, groupId) {
     part('node').textContent = '';
     try {
       const response = await fetch(new URL('healthz', base(member.address)));
-      part('node').textContent = ((await response.json()).node ?? '').slice(-12);
+      part('node').textContent = (await response.json()).node ?? '';
     } catch {
       part('node').textContent = 'no answer';
     }
