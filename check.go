@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -20,6 +22,8 @@ import (
 const (
 	// checkTimeout bounds moim check and moim redis check.
 	checkTimeout = 15 * time.Second
+	// readyTimeout bounds moim check --ready.
+	readyTimeout = 4 * time.Second
 	// clockTolerance is how far clocks may be apart before check warns.
 	clockTolerance = time.Second
 )
@@ -34,10 +38,15 @@ const (
 // finding is one line of moim check.
 type finding struct{ grade, subject, text string }
 
-type checkCommand struct{}
+type checkCommand struct {
+	Ready bool `help:"only ask the node that runs here whether it is ready, for health checks of containers"`
+}
 
 // Run prints what it found and fails if a node could not start or serve.
-func (checkCommand) Run(l *loader) error {
+func (c checkCommand) Run(l *loader) error {
+	if c.Ready {
+		return interruptibly(l, askReady)
+	}
 	return interruptibly(l, check)
 }
 
@@ -159,4 +168,31 @@ func checkNodes(cfg config.Config) []finding {
 		found = append(found, finding{warn, "nodes", "node.url names localhost, which is another machine for other nodes"})
 	}
 	return found
+}
+
+// askReady fails unless the node that listens on http.addr is ready.
+func askReady(ctx context.Context, cfg config.Config) error {
+	host, port, err := net.SplitHostPort(cfg.HTTP.Addr)
+	if err != nil {
+		return err
+	}
+	if at := net.ParseIP(host); host == "" || at.IsUnspecified() {
+		host = "localhost" // it listens on all addresses
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the node: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("the node is not ready: %s", res.Status)
+	}
+	fmt.Println("the node is ready")
+	return nil
 }

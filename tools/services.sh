@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests start for themselves, where it is missing:
-# redis-server, PostgreSQL 15 and Chromium. As root on Debian by apt; anywhere
+# redis-server, PostgreSQL 15, nginx and Chromium. As root on Debian by apt; anywhere
 # else it says what is missing, and the tests that need it are skipped (or
 # fail, where CI is set).
 set -euo pipefail
@@ -13,6 +13,7 @@ fi
 if [ ! -x /usr/lib/chromium/chromium-headless-shell ] && ! command -v chromium google-chrome >/dev/null; then
   packages+=(chromium-headless-shell)
 fi
+[ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || packages+=(nginx-light)
 [ ${#packages[@]} -gt 0 ] || exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

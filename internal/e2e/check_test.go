@@ -45,6 +45,12 @@ func TestCheckOfAnEmptyDirectory(t *testing.T) {
 func TestCheckBesideANode(t *testing.T) {
 	t.Parallel()
 	n := startNode(t)
+	if out, err := n.command("check", "--ready").CombinedOutput(); err != nil {
+		t.Errorf("of a node that is ready: %v\n%s", err, out)
+	}
+	if out, err := newNode(t).command("check", "--ready").CombinedOutput(); err == nil {
+		t.Errorf("without a node:\n%s", out)
+	}
 	if out, err := n.check(); err != nil || !strings.Contains(out, "the tables are up to date") {
 		t.Errorf("%v\n%s", err, out)
 	}

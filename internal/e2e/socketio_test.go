@@ -67,6 +67,7 @@ func startDriver(t *testing.T) *driver {
 type ioOptions struct {
 	Auth              object   `json:"auth,omitempty"`
 	Transports        []string `json:"transports,omitempty"`
+	Path              string   `json:"path,omitempty"`
 	Reconnection      bool     `json:"reconnection"`
 	ReconnectionDelay int      `json:"reconnectionDelay,omitempty"` // milliseconds
 }

@@ -23,10 +23,10 @@ var production = timing{probeEvery: 5 * time.Second, probeTimeout: 2 * time.Seco
 const connectTimeout = 3 * time.Second
 
 // Start implements [cache.Tier]. It never fails: a server may be down.
-func (t *Tier) Start(_ context.Context, drop func(key string, revision int64), dropAll func()) error {
+func (t *Tier) Start(ctx context.Context, drop func(key string, revision int64), dropAll func()) error {
 	subscriber, closeSubscriber, err := t.clients.Subscriber(redisrole.Cache)
 	if err != nil { // a ring, which cannot subscribe reliably
-		t.log.Warn("rediscache: this node gets no invalidations; it keeps records that other nodes change until they expire or a newer revision is requested", "err", err)
+		t.log.WarnContext(ctx, "rediscache: this node gets no invalidations; it keeps records that other nodes change until they expire or a newer revision is requested", "err", err)
 		return nil
 	}
 	t.subscriber, t.closeSubscriber = subscriber, closeSubscriber
