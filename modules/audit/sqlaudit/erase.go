@@ -1,10 +1,10 @@
 package sqlaudit
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/database"
@@ -103,14 +103,12 @@ func without(e *audit.Entry, userID, pseudonym string) (changed bool, err error)
 		}
 	}
 	for _, raw := range []*json.RawMessage{&e.Before, &e.After} {
-		in := json.NewDecoder(bytes.NewReader(*raw))
-		in.UseNumber()
-		var records any
-		if err := in.Decode(&records); err != nil {
+		records, err := decode(*raw)
+		if err != nil {
 			return false, fmt.Errorf("decode entry %s: %w", e.ID, err)
 		}
 		w.changed = false
-		records = w.value(records)
+		each(records, w.erase)
 		if !w.changed {
 			continue
 		}
@@ -129,39 +127,19 @@ type eraser struct {
 	changed           bool
 }
 
-// personal are the fields in which a record of a user, or what they did, says more than
-// ids.
-var personal = []string{"name", "profile", "attributes", "data", "reason"}
-
-func (w *eraser) value(v any) any {
-	switch v := v.(type) {
-	case string:
-		if v == w.userID {
-			w.changed = true
-			return w.pseudonym
-		}
-	case []any:
-		for i := range v {
-			v[i] = w.value(v[i])
-		}
-	case map[string]any:
-		theirs := v["userId"] == w.userID || v["actor"] == w.userID
-		for key, field := range v {
-			if record, is := field.(map[string]any); is && w.about && (key == "message" || key == "user") {
-				w.strip(record)
-			}
-			v[key] = w.value(field)
-		}
-		if theirs {
-			w.strip(v)
+// erase removes the user from one record.
+func (w *eraser) erase(kind string, record map[string]any) {
+	theirs := w.about && (kind == "message" || kind == "user")
+	for _, field := range userFields {
+		if record[field] == w.userID {
+			record[field], w.changed = w.pseudonym, true
+			theirs = theirs || slices.Contains(actingFields, field)
 		}
 	}
-	return v
-}
-
-// strip removes the personal fields of a record.
-func (w *eraser) strip(record map[string]any) {
-	for _, field := range personal {
+	if !theirs {
+		return
+	}
+	for _, field := range personalFields {
 		if _, there := record[field]; there {
 			delete(record, field)
 			w.changed = true

@@ -250,7 +250,11 @@ func testForgetReceipts(t *testing.T, s Store) {
 		{UserID: "backend", Key: "add-bob", Request: "r", Answer: []byte(`{}`)},
 		{UserID: "backend", Key: "bobby", Request: "r", Answer: []byte(`{}`)},
 		{UserID: "bob", Key: "1", Request: "r", Answer: []byte(`{}`)},
-		{UserID: "carol", Key: "1", Request: "r", Answer: []byte(`{}`)},
+		{UserID: "carol", Key: "1", Request: "r", Answer: []byte(`{"userId":"carol","role":"bob","attributes":{"userId":"bob","bob":["bob"]}}`)},
+		{UserID: "carol", Key: "2", Request: "r", Answer: []byte(`{"id":"g","name":"bob","description":7,"ownerId":"bob"}`)},
+		{UserID: "carol", Key: "3", Request: "r", Answer: []byte(`{"items":[],"invited":["dave","bob"]}`)},
+		{UserID: "carol", Key: "4", Request: "r", Answer: []byte(`{"userId":"dave","reason":"bob","actor":"carol"}`)},
+		{UserID: "carol", Key: "5", Request: "r", Answer: []byte(`{"userId":7,"createdBy":"bob"}`)},
 	} {
 		if err := s.Keep(ctx, r); err != nil {
 			t.Fatal(err)
@@ -262,7 +266,7 @@ func testForgetReceipts(t *testing.T, s Store) {
 			t.Fatal(err)
 		}
 		if after = next; next == "" {
-			if pages != 4 {
+			if pages != 6 {
 				t.Errorf("%d pages", pages)
 			}
 			break
@@ -270,7 +274,8 @@ func testForgetReceipts(t *testing.T, s Store) {
 	}
 	for of, want := range map[[2]string]string{
 		{"backend", "1"}: `null`, {"backend", "2"}: `{"text":"bobby, and not bob"}`, {"backend", "add-bob"}: "", {"backend", "bobby"}: `{}`,
-		{"bob", "1"}: "", {"carol", "1"}: `{}`,
+		{"bob", "1"}: "", {"carol", "1"}: `{"userId":"carol","role":"bob","attributes":{"userId":"bob","bob":["bob"]}}`,
+		{"carol", "2"}: `null`, {"carol", "3"}: `null`, {"carol", "4"}: `{"userId":"dave","reason":"bob","actor":"carol"}`, {"carol", "5"}: `null`,
 	} {
 		r, err := s.Receipt(ctx, of[0], of[1])
 		if err != nil {

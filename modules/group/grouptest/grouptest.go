@@ -92,6 +92,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"FindLargest":          testFindLargest,
 		"FindByName":           testFindByName,
 		"AuditLog":             testAudit,
+		"AuditErasesIDsOnly":   testEraseCommonWord,
 		"AuditedWithTheChange": testAuditTx,
 		"LargeAuditEntries":    testLargeAudit,
 	} {

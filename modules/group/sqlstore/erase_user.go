@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -69,33 +70,29 @@ func (s *Store) ForgetReceipts(ctx context.Context, userID, after string, limit 
 	return next, doing(err, "remove a user from receipts", "")
 }
 
-// names reports whether JSON has a text that is the user's id.
-func names(raw, userID string) bool {
-	var v any
-	if json.Unmarshal([]byte(raw), &v) != nil {
-		return false
-	}
-	return holds(v, userID)
+// kept is what answers have of users. Their other fields are not compared: an id may be
+// equal to any text, such as a role.
+type kept struct {
+	UserID    string `json:"userId"`
+	Actor     string `json:"actor"`
+	OwnerID   string `json:"ownerId"`
+	CreatedBy string `json:"createdBy"`
+	Items     []struct {
+		UserID string `json:"userId"`
+	} `json:"items"`
+	Invited []string `json:"invited"`
 }
 
-func holds(v any, userID string) bool {
-	switch v := v.(type) {
-	case string:
-		return v == userID
-	case []any:
-		for _, one := range v {
-			if holds(one, userID) {
-				return true
-			}
-		}
-	case map[string]any:
-		for key, one := range v {
-			if key == userID || holds(one, userID) {
-				return true
-			}
+// names reports whether an answer has the user's id in a field for ids.
+func names(answer, userID string) bool {
+	var k kept
+	_ = json.Unmarshal([]byte(answer), &k) // fields of other types hold no ids
+	for _, item := range k.Items {
+		if item.UserID == userID {
+			return true
 		}
 	}
-	return false
+	return slices.Contains(append(k.Invited, k.UserID, k.Actor, k.OwnerID, k.CreatedBy), userID)
 }
 
 // ForgetUser implements [group.Erasures].
