@@ -5,10 +5,8 @@ SHELL := bash
 GO   ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 E2E  := ./internal/e2e
-
-# The race detector watches our code and what it calls, except SQLite: C that was
-# translated to Go, which is five times slower under it and shares no memory with us.
-RACE := -race -gcflags=modernc.org/...=-race=false
+# Tests that take very many calls or rows: see childtest.Bulk.
+BULK := ^(TestGrow|TestSearchOfManyGroups|TestPermissions)$$
 
 .PHONY: help
 help: ## show this help
@@ -53,21 +51,22 @@ fmt: ## format the code and order its imports
 
 .PHONY: race
 race: ## run all tests except the end-to-end tests with the race detector, and the test of 1,000 reconnecting sockets
-	$(GO) test $(RACE) -timeout 8m $$($(GO) list ./... | grep -v '/internal/e2e$$')
-	MOIM_RACE=1 $(GO) test $(RACE) -timeout 5m -count 1 -run '^TestT36' $(E2E)
+	$(GO) test -race -timeout 8m $$($(GO) list ./... | grep -v '/internal/e2e$$')
+	$(GO) test -timeout 5m -count 1 -run '$(BULK)' ./app ./modules/group/sqlstore
+	MOIM_RACE=1 $(GO) test -race -timeout 5m -count 1 -run '^TestT36' $(E2E)
 	$(GO) -C bench test ./...
 
 .PHONY: e2e
 e2e: ## run the end-to-end tests: real processes, real servers, the real socket.io-client
-	$(GO) test $(RACE) -timeout 30m -count 1 $(E2E)
+	$(GO) test -race -timeout 30m -count 1 $(E2E)
 
 .PHONY: e2e-race
 e2e-race: ## the same, with the race detector in the nodes
-	MOIM_RACE=1 $(GO) test $(RACE) -timeout 30m -count 1 $(E2E)
+	MOIM_RACE=1 $(GO) test -race -timeout 30m -count 1 $(E2E)
 
 .PHONY: soak
 soak: ## run the fault tests for longer, with more sessions and faults; print the measurements
-	MOIM_SOAK=1 $(GO) test $(RACE) -timeout 120m -count 1 -v -run '^TestT[0-9]' $(E2E) | grep -E '^(---|ok|FAIL|panic)|T[0-9]+: '
+	MOIM_SOAK=1 $(GO) test -race -timeout 120m -count 1 -v -run '^TestT[0-9]' $(E2E) | grep -E '^(---|ok|FAIL|panic)|T[0-9]+: '
 
 .PHONY: vuln
 vuln: ## report known vulnerabilities in called code, if the Go vulnerability database is reachable

@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/toggle"
 )
 
@@ -105,6 +106,7 @@ var calls = map[string]how{
 // compares what each caller gets with the tables there.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
+	childtest.Bulk(t)
 	cfg := config.Config{}
 	cfg.Limit.Enabled = toggle.Off
 	router := gin.New()

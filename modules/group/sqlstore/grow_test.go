@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/pgtest"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
@@ -29,6 +30,7 @@ import (
 // 1,000 are enough to see the plans.
 func TestGrow(t *testing.T) {
 	t.Parallel()
+	childtest.Bulk(t)
 	sizes := []int{1000}
 	if list := os.Getenv("MOIM_GROW"); list != "" {
 		sizes = nil

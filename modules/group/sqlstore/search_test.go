@@ -3,6 +3,7 @@ package sqlstore_test
 import (
 	"testing"
 
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
@@ -26,6 +27,7 @@ func addGroups(t *testing.T, db *database.DB, prefix, name string, n int) {
 // are.
 func TestSearchOfManyGroups(t *testing.T) {
 	t.Parallel()
+	childtest.Bulk(t)
 	onBoth(t, func(t *testing.T, db *database.DB) {
 		s := sqlstore.New(db)
 		addGroups(t, db, "a", "old needle ", 30)

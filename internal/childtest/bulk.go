@@ -1,0 +1,12 @@
+package childtest
+
+import "testing"
+
+// Bulk skips a test under the race detector. Such a test makes very many calls, or rows in
+// SQLite, and takes many times as long there. make race runs it without the detector.
+func Bulk(tb testing.TB) {
+	tb.Helper()
+	if raceDetector {
+		tb.Skip("it runs without the race detector")
+	}
+}
