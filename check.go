@@ -42,7 +42,7 @@ type checkCommand struct {
 	Ready bool `help:"only ask the node that runs here whether it is ready, for health checks of containers"`
 }
 
-// Run prints what it found and fails if a node could not start or serve.
+// Run prints what it found and returns an error if a line says fail.
 func (c checkCommand) Run(l *loader) error {
 	if c.Ready {
 		return interruptibly(l, askReady)

@@ -166,6 +166,15 @@ func (c tokenCommand) Run(l *loader) error {
 	if c.TTL <= 0 {
 		return errors.New("--ttl: must be above 0")
 	}
+	if cfg.Auth.Empty() {
+		_, created, err := auth.DevelopmentSecret(cfg.Data.Dir)
+		if err != nil {
+			return err
+		}
+		if created {
+			fmt.Fprintf(os.Stderr, "moim: made a new development secret in %s: nodes with another data.dir refuse this token\n", cfg.Data.Dir)
+		}
+	}
 	if cfg, err = app.DevelopmentSecret(cfg, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}

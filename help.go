@@ -56,7 +56,7 @@ func (serveCommand) Help() string {
 
 // Help returns examples for the help of the command.
 func (checkCommand) Help() string {
-	return "Nothing is changed, and a node may be running. The exit code is 1 if a node could not start or serve.\n\n" +
+	return "Nothing is changed, and a node may be running. The exit code is 1 if a line says fail.\n\n" +
 		"Examples:\n\n moim check --config /etc/moim.yaml\n\n moim check --ready"
 }
 

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"math"
 	"time"
 
 	"github.com/moim-live/moim/modules/group/api"
@@ -15,7 +16,7 @@ func reportNode(out *socket.Emitter, gateway *socket.Gateway, f *feed.Feed, cfg 
 		stats := f.Stats()
 		return api.Node{
 			ID: out.NodeID(), Version: string(v), URL: cfg.NodeURL, Uptime: int64(time.Since(began).Seconds()),
-			Sockets: gateway.Len(), Groups: stats.Groups, EventsPerSecond: stats.EventsPerSecond,
+			Sockets: gateway.Len(), Groups: stats.Groups, EventsPerSecond: math.Round(stats.EventsPerSecond*10) / 10,
 			Lateness: stats.Lateness.Seconds() * 1000,
 		}
 	})

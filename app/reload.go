@@ -56,6 +56,9 @@ func (r *Reloader) Reload(ctx context.Context, cfg config.Config) error {
 	if err := next.Validate(r.options.roles()...); err != nil {
 		return fmt.Errorf("with the settings that change at the next start only: %w", err)
 	}
+	if next.Auth.Empty() && !r.cfg.Auth.Empty() {
+		return errNoKeyLeft
+	}
 	changed := r.cfg.Changes(next)
 	if err := r.apply(next); err != nil {
 		return err
@@ -67,6 +70,8 @@ func (r *Reloader) Reload(ctx context.Context, cfg config.Config) error {
 	}
 	return nil
 }
+
+var errNoKeyLeft = errors.New("no key for tokens would be left: auth.jwks.url and auth.public.key change at the next start only")
 
 // merge returns the configuration in force with what can change at once.
 func (r *Reloader) merge(cfg config.Config) config.Config {

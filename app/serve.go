@@ -39,10 +39,14 @@ func Serve(cfg config.Config, opts ...Option) error {
 	defer release()
 	context.AfterFunc(ctx, release) // the next signal ends the process
 	if load := o.load; load != nil {
+		developing := cfg.HTTP.LoopbackOrigins
 		server.reload = func() (config.Config, error) {
 			cfg, err := load()
-			if err != nil {
+			switch {
+			case err != nil:
 				return cfg, err
+			case cfg.Auth.Empty() && !developing:
+				return cfg, errNoKey
 			}
 			return DevelopmentSecret(cfg, server.log)
 		}
@@ -52,6 +56,9 @@ func Serve(cfg config.Config, opts ...Option) error {
 	}
 	return server.Run(ctx)
 }
+
+// errNoKey keeps a node that others may reach from taking a secret that is in a file.
+var errNoKey = errors.New("it has no key for tokens, and only a node that was started without one uses the development secret: is the file empty, or gone?")
 
 // Run starts the node, serves until ctx ends or the listener fails, and drains for
 // at most drain.deadline.

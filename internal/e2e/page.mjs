@@ -80,6 +80,8 @@ async function withMouse() {
 
   await joon.getByRole('button', { name: 'Leave' }).click();
   await mina.getByText('Joon left').waitFor();
+  await mina.getByText(/^Joon: /).first().waitFor({ state: 'detached' });
+  check(await joon.getByRole('button', { name: 'Send' }).isDisabled(), 'who is no member cannot send');
   await joon.locator('[data-log] li').first().waitFor({ state: 'detached' });
   await joon.getByRole('button', { name: 'Join' }).click();
   await mina.getByText('Joon joined').nth(1).waitFor();
@@ -88,8 +90,8 @@ async function withMouse() {
   await mina.getByText('Joon: back').waitFor();
 
   // On another node.
-  await joon.getByLabel('Node').fill(other);
-  await joon.getByLabel('Node').press('Enter');
+  await joon.getByLabel('Connected to').fill(other);
+  await joon.getByLabel('Connected to').press('Enter');
   const nodes = async () => [await mina.locator('[data-node]').textContent(), await joon.locator('[data-node]').textContent()];
   await page.waitForFunction(() => {
     const [a, b] = [...document.querySelectorAll('[data-node]')].map((e) => e.textContent);

@@ -3,11 +3,13 @@
 package e2e
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestReload sends SIGHUP to a node whose file has changed.
@@ -62,4 +64,33 @@ func TestReload(t *testing.T) {
 		}
 	}
 	n.Terminate()
+}
+
+// TestReloadKeepsAKey: a file that lost its key does not make a node accept the tokens of
+// a development secret.
+func TestReloadKeepsAKey(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	file := filepath.Join(n.dir, "moim.yaml")
+	if err := os.WriteFile(file, []byte("auth.secret: "+secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.run()
+	if err := n.ready(); err != nil {
+		t.Fatal(err)
+	}
+	for i, lose := range []func() error{func() error { return os.WriteFile(file, nil, 0o600) }, func() error { return os.Remove(file) }} {
+		if err := lose(); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		need(t, startWithin, "the reload is refused", func() bool { return strings.Count(n.log.String(), "it has no key for tokens") > i })
+	}
+	if _, err := os.Stat(filepath.Join(n.dir, "data", "dev-secret")); err == nil {
+		t.Error("the node made a development secret")
+	}
+	mine := api{base: n.URL(), token: mint("ana", time.Hour)}
+	mine.must(t, http.StatusOK, http.MethodGet, "/me/groups", nil, nil)
 }

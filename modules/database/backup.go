@@ -67,7 +67,7 @@ func Restore(ctx context.Context, cfg Config, dataDir, from string) (replaced st
 		return "", errNotSQLite
 	}
 	if err := examine(ctx, from); err != nil {
-		return "", fmt.Errorf("%s: %w", from, err)
+		return "", fmt.Errorf("%s cannot be restored, and nothing was changed: %w", from, err)
 	}
 	if err := os.MkdirAll(filepath.Dir(at.file), 0o700); err != nil {
 		return "", err

@@ -30,7 +30,7 @@ func lockFile(path string) (*fileLock, error) {
 		owner := readOwner(f)
 		_ = f.Close()
 		if errors.Is(err, errLocked) {
-			return nil, fmt.Errorf("another moim%s has %s open: a SQLite file serves one process, use PostgreSQL for more", owner, path)
+			return nil, fmt.Errorf("another moim%s has %s open: stop it first. A SQLite file serves one process at a time; use PostgreSQL for more", owner, path)
 		}
 		return nil, fmt.Errorf("lock %s.lock: %w", path, err)
 	}

@@ -20,6 +20,7 @@ export class Member {
   problem = '';
 
   #connection;
+  #early = new Map(); // user id -> status, of people whose joining is still on its way
   #returned; // { since, until } while missed events are on their way
   #typedAt = 0;
   #typing;
@@ -114,7 +115,7 @@ export class Member {
     const { since, until, seen } = this.#returned;
     if (this.version < until) return;
     this.#returned = undefined;
-    this.#set({ caughtUp: seen ? `Caught up: ${seen} missed, ${since + 1} to ${since + seen}, in order.` : 'Caught up: nothing was missed.' });
+    this.#set({ caughtUp: seen ? `Caught up: ${seen} missed, version ${since + 1}${seen > 1 ? ` to ${since + seen}` : ''}, in order.` : 'Caught up: nothing was missed.' });
   }
 
   #receive(name, data) {
@@ -133,7 +134,10 @@ export class Member {
     this.log.splice(0, this.log.length - 200);
     if (event.type === 'group.created') this.#meet(event.data.ownerId);
     if (event.type === 'member.joined') this.#meet(event.data.userId, event.data.name);
-    if (['member.left', 'member.removed', 'member.banned'].includes(event.type)) this.people.delete(event.data.userId);
+    if (['member.left', 'member.removed', 'member.banned'].includes(event.type)) {
+      this.people.delete(event.data.userId);
+      this.#early.delete(event.data.userId);
+    }
     if (event.type === 'message.posted' && event.actor === this.typist) this.typist = '';
     if (this.#returned) {
       this.#returned.seen++;
@@ -142,12 +146,14 @@ export class Member {
   }
 
   #meet(userId, name = userId) {
-    this.people.set(userId, { status: 'offline', ...this.people.get(userId), name });
+    this.people.set(userId, { status: this.#early.get(userId) ?? 'offline', ...this.people.get(userId), name });
+    this.#early.delete(userId);
   }
 
   #present({ userId, status }) {
-    this.people.set(userId, { name: userId, ...this.people.get(userId), status });
-    this.changed();
+    const known = this.people.get(userId);
+    if (known) this.#set({ people: this.people.set(userId, { ...known, status }) });
+    else this.#early.set(userId, status);
   }
 
   #hear(from) {
@@ -167,7 +173,9 @@ export class Member {
     this.joined = false;
     this.version = 0;
     this.log = [];
+    this.caughtUp = '';
     this.people.clear();
+    this.#early.clear();
   }
 
   #fail(error) {

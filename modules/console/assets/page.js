@@ -39,7 +39,7 @@ const fill = (list, items, make) => {
   if (atEnd) list.scrollTop = list.scrollHeight;
 };
 
-const words = { connecting: 'connecting', connected: 'online', cut: 'connection cut' };
+const words = { connecting: 'connecting', connected: 'connected', cut: 'connection cut' };
 
 // card shows a member.
 function card(user, groupId) {
@@ -64,7 +64,9 @@ function card(user, groupId) {
 
   const draw = () => {
     view.dataset.status = member.status;
-    part('state').textContent = words[member.status];
+    part('state').textContent = words[member.status] + (member.joined ? '' : ', not a member');
+    part('membership').disabled = member.status !== 'connected';
+    part('send').disabled = !member.joined;
     part('cut').textContent = member.status === 'cut' ? 'Connect again' : 'Cut the connection';
     part('cut').setAttribute('aria-pressed', String(member.status === 'cut'));
     part('membership').textContent = member.joined ? 'Leave' : 'Join';
@@ -94,7 +96,7 @@ function card(user, groupId) {
       const response = await fetch(new URL('healthz', base(member.address)));
       part('node').textContent = (await response.json()).node ?? '';
     } catch {
-      part('node').textContent = 'no answer';
+      part('node').textContent = 'no answer, or this page is not in its http.origins';
     }
   };
 
