@@ -13,6 +13,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/internal/origins"
 	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/web"
 )
@@ -20,6 +21,9 @@ import (
 // listenerStop bounds how long the requests of operators hold up a stop: a profile may
 // take half a minute.
 const listenerStop = 2 * time.Second
+
+// profileTimeout bounds how long a profile or a trace may take.
+const profileTimeout = 5 * time.Minute
 
 var errNoProfiles = errors.New("debug.addr: this program has no profiles to serve there: pass app.WithProfiles, or leave debug.addr empty")
 
@@ -37,10 +41,26 @@ func (o options) listenForOperators(cfg config.Config) func(fx.Lifecycle, *prome
 		case o.profiles == nil:
 			return errNoProfiles
 		default:
-			newListener("debug.addr", addr, o.profiles, 0, log).hook(lc)
+			newListener("debug.addr", addr, guardProfiles(o.profiles, cfg.Debug.Public), profileTimeout, log).hook(lc)
 		}
 		return nil
 	}
+}
+
+// guardProfiles keeps web pages away from profiles, which hold secrets such as the command
+// line. A page cannot have the profiles read for it through a link, nor by giving its own
+// name the address of this machine.
+func guardProfiles(profiles http.Handler, public bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Header.Get("Sec-Fetch-Site") == "cross-site":
+			http.Error(w, "profiles are not for other sites", http.StatusForbidden)
+		case !public && !origins.LoopbackHost(r.Host):
+			http.Error(w, "ask for profiles by localhost or 127.0.0.1, or set debug.public", http.StatusForbidden)
+		default:
+			profiles.ServeHTTP(w, r)
+		}
+	})
 }
 
 // listener is an HTTP server at the address of a configuration key.

@@ -63,6 +63,26 @@ func TestReload(t *testing.T) {
 			t.Errorf("%s: %d, want %d", url, resp.StatusCode, want)
 		}
 	}
+	// A page that gives its name this machine's address cannot read profiles, nor start one
+	// through a link.
+	for header, value := range map[string]string{"Host": "evil.example", "Sec-Fetch-Site": "cross-site"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+strings.TrimPrefix(n.env[1], "MOIM_DEBUG_ADDR=")+"/debug/pprof/cmdline", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(header, value)
+		if header == "Host" {
+			req.Host = value
+		}
+		resp, err := httpClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusForbidden {
+			t.Errorf("profiles with %s: %s are given: %d", header, value, resp.StatusCode)
+		}
+	}
 	n.Terminate()
 }
 

@@ -176,6 +176,10 @@ func hostname(host string) string {
 	return strings.Trim(host, "[]")
 }
 
+// LoopbackHost reports whether a Host header names this machine. Another name may be a
+// foreign site's, which gives it this machine's address to read what is here.
+func LoopbackHost(host string) bool { return isLoopback(strings.ToLower(hostname(host))) }
+
 func isLoopback(name string) bool {
 	ip := net.ParseIP(name)
 	return name == "localhost" || strings.HasSuffix(name, ".localhost") || ip != nil && ip.IsLoopback()

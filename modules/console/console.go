@@ -9,14 +9,13 @@ import (
 	"embed"
 	"html/template"
 	"io/fs"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/moim-live/moim/internal/origins"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/web"
 )
@@ -81,7 +80,7 @@ func (c *Console) Register(router gin.IRouter) {
 func (c *Console) start(g *gin.Context) {
 	// Another name than this machine's may be a foreign site's, which rebinds it to
 	// 127.0.0.1 to read the tokens.
-	if c.mint == nil || !isLoopback(g.Request.Host) {
+	if c.mint == nil || !origins.LoopbackHost(g.Request.Host) {
 		c.render(g, "start.html", "connect-src 'none'", c.version)
 		return
 	}
@@ -110,16 +109,4 @@ func (c *Console) render(g *gin.Context, page, connect string, data any) {
 	if err := templates.ExecuteTemplate(g.Writer, page, data); err != nil {
 		_ = g.Error(err)
 	}
-}
-
-// isLoopback reports whether the Host header names this machine.
-func isLoopback(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	at, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && at.IsLoopback()
 }

@@ -2,9 +2,9 @@ package database
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -42,11 +42,8 @@ func Backup(ctx context.Context, cfg Config, dataDir, to string) error {
 		return err
 	}
 	defer func() { _ = os.Remove(tmp) }()
-	if _, err := pool.ExecContext(ctx, "VACUUM INTO ?", tmp); err != nil {
+	if err := copyDatabase(ctx, pool, tmp); err != nil {
 		return fmt.Errorf("copy %s: %w", at.file, err)
-	}
-	if err := syncFile(tmp); err != nil {
-		return err
 	}
 	if err := os.Link(tmp, to); err != nil { // fails if somebody else made the file
 		return err
@@ -66,9 +63,11 @@ func Restore(ctx context.Context, cfg Config, dataDir, from string) (replaced st
 	case at.postgres != nil:
 		return "", errNotSQLite
 	}
-	if err := examine(ctx, from); err != nil {
+	source, err := examine(ctx, from)
+	if err != nil {
 		return "", fmt.Errorf("%s cannot be restored, and nothing was changed: %w", from, err)
 	}
+	defer func() { _ = source.Close() }()
 	if err := os.MkdirAll(filepath.Dir(at.file), 0o700); err != nil {
 		return "", err
 	}
@@ -82,8 +81,8 @@ func Restore(ctx context.Context, cfg Config, dataDir, from string) (replaced st
 		return "", err
 	}
 	defer func() { _ = os.Remove(tmp) }()
-	if err := copyFile(from, tmp); err != nil {
-		return "", err
+	if err := copyDatabase(ctx, source, tmp); err != nil {
+		return "", fmt.Errorf("copy %s: %w", from, err)
 	}
 	if replaced, err = setAside(at.file); err != nil {
 		return replaced, err
@@ -94,16 +93,23 @@ func Restore(ctx context.Context, cfg Config, dataDir, from string) (replaced st
 	return replaced, syncDir(filepath.Dir(at.file))
 }
 
-// examine fails unless file is an undamaged database that this version can open.
-func examine(ctx context.Context, file string) error {
+// examine opens a database. It fails unless that is undamaged, and this version can read it.
+func examine(ctx context.Context, file string) (*sql.DB, error) {
 	if _, err := os.Stat(file); err != nil {
-		return err
+		return nil, err
 	}
-	pool, err := openFile(file, "ro", "query_only(1)")
+	pool, err := openFile(file, "ro")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { _ = pool.Close() }()
+	if err := check(ctx, pool); err != nil {
+		_ = pool.Close()
+		return nil, err
+	}
+	return pool, nil
+}
+
+func check(ctx context.Context, pool *sql.DB) error {
 	var verdict string
 	if err := pool.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
 		return err
@@ -149,18 +155,12 @@ func temporary(beside string) (string, error) {
 	return f.Name(), f.Close()
 }
 
-func copyFile(from, to string) error {
-	source, err := os.Open(from)
-	if err != nil {
+// copyDatabase writes a database to an empty file, with what its write-ahead log holds.
+func copyDatabase(ctx context.Context, pool *sql.DB, to string) error {
+	if _, err := pool.ExecContext(ctx, "VACUUM INTO ?", to); err != nil {
 		return err
 	}
-	defer func() { _ = source.Close() }()
-	target, err := os.OpenFile(to, os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(target, source)
-	return errors.Join(err, target.Sync(), target.Close())
+	return syncFile(to)
 }
 
 func syncFile(name string) error {

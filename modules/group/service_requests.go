@@ -140,6 +140,9 @@ func (s *Service) Withdraw(ctx context.Context, caller auth.Identity, groupID st
 // newest first, before the given one (empty: from the newest). There are more when
 // it returns limit.
 func (s *Service) SentRequests(ctx context.Context, caller auth.Identity, before string, limit int) ([]SentRequest, error) {
+	if err := caller.Check(auth.ReadGroups); err != nil {
+		return nil, err
+	}
 	if err := charge(caller, s.limits.Read); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,72 @@
+package app_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/modules/auth"
+)
+
+// TestEveryCallChecksItsScope makes every call that the API document names with tokens that
+// may only send signals.
+func TestEveryCallChecksItsScope(t *testing.T) {
+	t.Parallel()
+	router := gin.New()
+	start(t, config.Config{}, router)
+	server := serve(t, router)
+	token := func(user, scope string) string {
+		id, err := auth.Identity{UserID: user, Expires: time.Now().Add(time.Hour)}.WithScope(scope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := auth.Mint([]byte(secret), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signed
+	}
+	call := func(method, path, body, token string) int {
+		req, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Content-Type", "application/json")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	if status := call(http.MethodPost, "/v1/groups", `{"name":"mine","visibility":"public"}`, token("ana", "")); status != http.StatusCreated {
+		t.Fatalf("create: %d", status)
+	}
+	var mine struct{ Items []struct{ ID string } }
+	if err := json.NewDecoder(get(t, server.URL+"/v1/me/groups", token("ana", "")).Body).Decode(&mine); err != nil || len(mine.Items) != 1 {
+		t.Fatalf("%+v, %v", mine, err)
+	}
+	groupID := mine.Items[0].ID
+	fill := strings.NewReplacer("{groupId}", groupID, "{userId}", "bo", "{version}", "1", "{code}", "x", "{inviteId}", groupID, "{jobId}", groupID)
+	for path, methods := range readDocument(t, server.URL).Paths {
+		if !strings.HasPrefix(path, "/v1/") || strings.HasSuffix(path, "/signals") {
+			continue
+		}
+		for method := range methods {
+			for _, scope := range []string{"signals:write", "admin signals:write"} {
+				status := call(strings.ToUpper(method), fill.Replace(path), "{}", token("ana", scope))
+				// A body may be refused before the caller is.
+				refused := status == http.StatusForbidden || method != "get" && (status == http.StatusUnprocessableEntity || status == http.StatusBadRequest)
+				if !refused {
+					t.Errorf("%s %s with scope %q: %d", method, path, scope, status)
+				}
+			}
+		}
+	}
+}
