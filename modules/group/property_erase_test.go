@@ -25,12 +25,12 @@ func (m *machine) erase(t *rapid.T, st grouptest.Store, userID string) {
 	if member && len(m.state.Roles) == 1 {
 		return
 	}
-	jobID, err := m.EraseUser(t.Context(), backend, userID)
+	begun, err := m.EraseUser(t.Context(), backend, userID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for done := false; !done; {
-		job, err := st.Erasure(t.Context(), jobID)
+		job, err := st.Erasure(t.Context(), begun.ID)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,26 +31,38 @@ const ErasureKept = 90 * 24 * time.Hour
 
 var errNoErasure = fault.ErrNotFound.WithMessage("there is no such job, or it was done long ago")
 
-// EraseUser begins to erase a user, for a back end, and returns the id of the job. While
-// that is not done, it returns the same id. Call [Elsewhere.CutOff] before it.
-func (s *Service) EraseUser(ctx context.Context, caller auth.Identity, userID string) (jobID string, err error) {
-	if err := MayErase(caller, userID); err != nil {
-		return "", err
+// EraseUser begins to erase a user, for a back end, and returns the job. While that is not
+// done, it returns the same one. Until its stage is no longer [EraseMemberships], the user
+// may still act: do what [Elsewhere.CutOff] does as of the job's start.
+func (s *Service) EraseUser(ctx context.Context, caller auth.Identity, userID string) (Erasure, error) {
+	if err := mayErase(caller, userID); err != nil {
+		return Erasure{}, err
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return "", fmt.Errorf("make the id of a job: %w", err)
+		return Erasure{}, fmt.Errorf("make the id of a job: %w", err)
 	}
 	recorded, err := entries(ctx, caller, auditEraseUser, "", userID, map[string]any{"job": map[string]string{"jobId": id.String()}})
 	if err != nil {
-		return "", err
+		return Erasure{}, err
 	}
-	return s.repo.SetErasure(ctx, id.String(), userID, recorded...)
+	jobID, err := s.repo.SetErasure(ctx, id.String(), userID, recorded...)
+	if err != nil {
+		return Erasure{}, err
+	}
+	return s.repo.Erasure(ctx, jobID)
 }
 
-// MayErase decides whether the caller may erase a user.
-func MayErase(caller auth.Identity, userID string) error {
-	return mayActFor(caller, userID, auth.WriteUsers)
+// mayErase decides whether the caller may erase a user. A back end that erased itself would
+// hide in the audit log who it was.
+func mayErase(caller auth.Identity, userID string) error {
+	if err := mayActFor(caller, userID, auth.WriteUsers); err != nil {
+		return err
+	}
+	if userID == caller.UserID {
+		return fault.Validation(fault.Field{Field: "userId", Message: "is the sub of your own token: a back end cannot erase itself"})
+	}
+	return nil
 }
 
 // Erasure returns a job, for a back end. It returns fault.ErrNotFound for none, and

@@ -23,16 +23,12 @@ func (c *Controller) registerErasures() {
 
 // erase needs no idempotency key: a repeat answers the same job.
 func (c *Controller) erase(ctx context.Context, in *userInput) (*Answer[Job], error) {
-	caller := web.Caller(ctx)
-	if err := group.MayErase(caller, in.UserID); err != nil {
-		return nil, err
+	job, err := c.service.EraseUser(ctx, web.Caller(ctx), in.UserID)
+	// The job revokes, too. But it may begin later, and until then the user still acts.
+	if err == nil && job.Stage == group.EraseMemberships {
+		err = c.tokens.Revoke(ctx, in.UserID, job.StartedAt)
 	}
-	// The job does it again. But it may begin later, and then the user still acts.
-	if err := c.tokens.Revoke(ctx, in.UserID, time.Now()); err != nil {
-		return nil, err
-	}
-	id, err := c.service.EraseUser(ctx, caller, in.UserID)
-	return answer(Job{JobID: id}, err)
+	return answer(Job{JobID: job.ID}, err)
 }
 
 type erasureInput struct {

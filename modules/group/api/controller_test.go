@@ -35,6 +35,7 @@ type endpoint struct {
 	sockets      []socket.Info // of every user
 	missing      []string      // nodes that do not answer
 	revoked      []string      // user and instant
+	revokeFails  error
 }
 
 func (d *endpoint) DisconnectUser(_ context.Context, userID string) error {
@@ -54,12 +55,15 @@ func (d *endpoint) Nodes(context.Context) ([]json.RawMessage, []string) {
 }
 
 func (d *endpoint) Revoke(ctx context.Context, userID string, before time.Time, recorded ...audit.Entry) error {
+	if d.revokeFails != nil {
+		return d.revokeFails
+	}
 	for _, e := range recorded {
 		if err := d.Store.Record(ctx, e); err != nil {
 			return err
 		}
 	}
-	d.revoked = append(d.revoked, userID+" "+before.UTC().Format(time.RFC3339))
+	d.revoked = append(d.revoked, userID+" "+before.UTC().Format(time.RFC3339Nano))
 	return nil
 }
 

@@ -5,8 +5,13 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/api"
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
@@ -21,8 +26,20 @@ func TestHTTPEraseUser(t *testing.T) {
 	if first.status != 202 || again.status != 202 || first.body != again.body || job.JobID == "" {
 		t.Errorf("answered %+v and %+v", first, again)
 	}
-	if len(d.revoked) != 2 || !strings.HasPrefix(d.revoked[0], "alice ") {
-		t.Errorf("revoked %v", d.revoked)
+	e, err := d.Store.Erasure(t.Context(), job.JobID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	since := "alice " + e.StartedAt.UTC().Format(time.RFC3339Nano)
+	if diff := cmp.Diff([]string{since, since}, d.revoked); diff != "" {
+		t.Errorf("a token that is signed after the job began is valid (-want +got):\n%s", diff)
+	}
+	e.Stage = group.EraseCheck // the revocation is concealed
+	if err := d.Store.AdvanceErasure(t.Context(), e, 0); err != nil {
+		t.Fatal(err)
+	}
+	if r := d.do(t, backend, "DELETE", "/users/alice", ""); r.body != first.body || len(d.revoked) != 2 {
+		t.Errorf("a repeat before the end: %+v, revoked %v", r, d.revoked)
 	}
 	got := servicetest.Decode[map[string]any](t, d.do(t, backend, "GET", "/erasures/"+job.JobID, "").body)
 	for field, want := range map[string]any{
@@ -31,10 +48,6 @@ func TestHTTPEraseUser(t *testing.T) {
 		if got[field] != want {
 			t.Errorf("%s is %v, want %v", field, got[field], want)
 		}
-	}
-	e, err := d.Store.Erasure(t.Context(), job.JobID)
-	if err != nil {
-		t.Fatal(err)
 	}
 	if _, err := d.Store.EraseOf(t.Context(), "alice", e.Pseudonym()); err != nil {
 		t.Fatal(err)
@@ -48,6 +61,26 @@ func TestHTTPEraseUser(t *testing.T) {
 	}
 	if p := d.do(t, backend, "GET", "/erasures/unknown", "").problem(t); p != "404 not_found" {
 		t.Errorf("an unknown job: %s", p)
+	}
+}
+
+// A job that could not cut the user off is stored and recorded. It does so itself, or a
+// repeat does.
+func TestHTTPEraseUserWhenRevokingFails(t *testing.T) {
+	t.Parallel()
+	d := newEndpoint(t)
+	d.revokeFails = fault.ErrUnavailable
+	if p := d.do(t, backend, "DELETE", "/users/alice", "").problem(t); p != "503 unavailable" {
+		t.Errorf("answered %s", p)
+	}
+	recorded, err := d.Store.Entries(t.Context(), audit.Filter{Target: "alice"}, "", 10)
+	if err != nil || len(recorded) != 1 || recorded[0].Action != "erase-user" {
+		t.Fatalf("recorded %+v, %v", recorded, err)
+	}
+	d.revokeFails = nil
+	job := servicetest.Decode[api.Job](t, d.do(t, backend, "DELETE", "/users/alice", "").body)
+	if !strings.Contains(string(recorded[0].After), job.JobID) || len(d.revoked) != 1 {
+		t.Errorf("a repeat is %s, revoked %v", job.JobID, d.revoked)
 	}
 }
 
@@ -73,6 +106,9 @@ func TestHTTPErasingIsForBackEnds(t *testing.T) {
 		if p := d.do(t, backend, method, path, "").problem(t); p != "422 validation_failed userId" {
 			t.Errorf("%s: %s", call, p)
 		}
+	}
+	if p := d.do(t, backend, "DELETE", "/users/backend", "").problem(t); p != "422 validation_failed userId" {
+		t.Errorf("a back end erases itself: %s", p)
 	}
 	if len(d.revoked) > 0 {
 		t.Errorf("revoked %v", d.revoked)

@@ -275,9 +275,9 @@ func TestEraseLeavesNothing(t *testing.T) {
 		for _, g := range []group.Group{l.owned, l.alone, l.shared, l.foreign, l.gone} {
 			before[g.ID] = l.log(g.ID)
 		}
-		id := do[string](l)(l.EraseUser(l.ctx, l.backend, erasedID))
+		id := do[group.Erasure](l)(l.EraseUser(l.ctx, l.backend, erasedID)).ID
 		l.checkTraces()
-		if again := do[string](l)(l.EraseUser(l.ctx, l.backend, erasedID)); again != id {
+		if again := do[group.Erasure](l)(l.EraseUser(l.ctx, l.backend, erasedID)).ID; again != id {
 			t.Errorf("a repeat is job %s, want %s", again, id)
 		}
 		l.run(id, out)
@@ -426,7 +426,7 @@ func TestEraseWhoIsAddedMeanwhile(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, db *database.DB) {
 		l := newLife(t, db)
-		id := do[string](l)(l.EraseUser(l.ctx, l.backend, erasedID))
+		id := do[group.Erasure](l)(l.EraseUser(l.ctx, l.backend, erasedID)).ID
 		adds := &addsOnce{outside: &outside{}, add: func() {
 			do[group.AddedMembers](l)(l.AddMembers(l.ctx, l.backend, l.shared.ID, dto.AddMembersRequest{UserIDs: []string{erasedID}}))
 			l.post(l.victim, l.shared.ID, mark)
@@ -457,7 +457,7 @@ func (a *addsOnce) Forget(context.Context, string) error {
 func TestEraserWorks(t *testing.T) {
 	t.Parallel()
 	l := newLife(t, servicetest.OpenDatabase(t, ""))
-	id := do[string](l)(l.EraseUser(l.ctx, l.backend, erasedID))
+	id := do[group.Erasure](l)(l.EraseUser(l.ctx, l.backend, erasedID)).ID
 	var log syncBuffer
 	out := &failsOnce{outside: &outside{}}
 	e := upkeep.NewEraser(l.Service, l.Store, out, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
