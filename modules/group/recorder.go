@@ -38,7 +38,7 @@ type recorder struct {
 	members   map[string]*Member
 	outsiders map[string]Outsider
 	mutes     map[string]*Mute
-	messages  map[int64]Event
+	messages  map[int64]Event // that the change has read, and edits that it makes
 
 	notes []note
 	place map[[2]string]int // of a kind and id in notes
@@ -200,12 +200,28 @@ func (r *recorder) outsider(ctx context.Context, userID string) (Outsider, error
 type messageRecord struct {
 	Version   int64           `json:"version"`
 	Type      string          `json:"type"`
+	Actor     *string         `json:"actor,omitempty"`    // the author
+	EditedBy  *string         `json:"editedBy,omitempty"` // who edited it last
 	Data      json.RawMessage `json:"data"`
 	EditedAt  *time.Time      `json:"editedAt,omitempty"`
 	DeletedAt *time.Time      `json:"deletedAt,omitempty"`
 }
 
-func recordOf(e Event) (messageRecord, error) {
+// recordOf returns the record of a message. Who edited it last is in the event of the edit.
+func (r *recorder) recordOf(ctx context.Context, e Event) (messageRecord, error) {
 	m, err := postedIn(e)
-	return messageRecord{e.Version, m.Type, m.Data, m.EditedAt, m.DeletedAt}, err
+	if err != nil {
+		return messageRecord{}, err
+	}
+	record := messageRecord{Version: e.Version, Type: m.Type, Actor: e.Actor, Data: m.Data, EditedAt: m.EditedAt, DeletedAt: m.DeletedAt}
+	if m.EditedIn == 0 {
+		return record, nil
+	}
+	if _, known := r.messages[m.EditedIn]; !known {
+		if _, err := r.Event(ctx, m.EditedIn); err != nil {
+			return messageRecord{}, err
+		}
+	}
+	record.EditedBy = r.messages[m.EditedIn].Actor
+	return record, nil
 }

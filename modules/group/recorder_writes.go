@@ -34,12 +34,15 @@ func (r *recorder) Append(ctx context.Context, typ EventType, actor string, data
 	if err != nil {
 		return e, err
 	}
-	if typ == MessagePosted {
-		m, err := recordOf(e)
+	switch typ {
+	case MessagePosted:
+		m, err := r.recordOf(ctx, e)
 		if err != nil {
 			return e, err
 		}
 		r.note(kindMessage, "", nil, m)
+	case MessageEdited:
+		r.messages[e.Version] = e
 	}
 	if i, ok := r.place[[2]string{kindGroup, ""}]; ok && r.notes[i].after != nil {
 		r.notes[i].after = r.Tx.Group() // with the version and revision of the event
@@ -51,13 +54,13 @@ func (r *recorder) Append(ctx context.Context, typ EventType, actor string, data
 // message changed is bookkeeping.
 func (r *recorder) SetData(ctx context.Context, version int64, data json.RawMessage) error {
 	if old, ok := r.messages[version]; ok && old.Type == MessagePosted {
-		before, err := recordOf(old)
+		before, err := r.recordOf(ctx, old)
 		if err != nil {
 			return err
 		}
 		now := old
 		now.Data = data
-		after, err := recordOf(now)
+		after, err := r.recordOf(ctx, now)
 		if err != nil {
 			return err
 		}

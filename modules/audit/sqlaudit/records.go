@@ -8,9 +8,9 @@ import (
 var (
 	// userFields are the fields of records that hold the id of a user. No other field is
 	// compared: an id may be equal to any text, such as a role.
-	userFields = []string{"userId", "actor", "ownerId", "invitedBy", "createdBy"}
+	userFields = []string{"userId", "actor", "ownerId", "invitedBy", "createdBy", "editedBy"}
 	// actingFields are those whose user the record is of, or who wrote what it says.
-	actingFields = []string{"userId", "actor"}
+	actingFields = []string{"userId", "actor", "editedBy"}
 	// personalFields are the fields in which such a record says more than ids.
 	personalFields = []string{"name", "profile", "attributes", "data", "reason"}
 )

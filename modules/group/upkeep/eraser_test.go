@@ -192,6 +192,15 @@ func newLife(t *testing.T, db *database.DB) *life {
 	do[group.Group](l)(l.Create(keyed("for "+erasedID), l.backend, servicetest.Decode[dto.CreateRequest](t, `{"name":"g"}`)))
 	do[group.Event](l)(l.Post(keyed("k2"), victim, l.owned.ID, dto.MessageRequest{Data: json.RawMessage(`"` + mark + `"`)}))
 	l.edit(l.backend, l.owned.ID, l.post(victim, l.owned.ID, mark), mark+" as the back end quotes it")
+	for _, edits := range []bool{true, false} { // what they, as an admin, wrote over a message of bob
+		version := l.post(bob, l.owned.ID, "bob's")
+		l.edit(victim, l.owned.ID, version, mark)
+		if edits {
+			l.edit(l.backend, l.owned.ID, version, "the back end's")
+			continue
+		}
+		do[group.Event](l)(l.DeleteMessage(ctx, l.backend, l.owned.ID, version))
+	}
 	do[group.Member](l)(l.UpdateMember(ctx, l.backend, l.shared.ID, erasedID, servicetest.Decode[dto.UpdateMemberRequest](t, `{"attributes":{"note":"`+mark+`"}}`)))
 	do[string](l)(l.RenameUser(ctx, l.backend, erasedID, servicetest.Decode[dto.RenameRequest](t, `{"name":"`+mark+`"}`)))
 	l.Take()
@@ -407,7 +416,7 @@ func (l *life) checkAudit(jobID string) {
 		if e.Actor != "backend" {
 			l.t.Errorf("%s has the actor %s", e.Action, e.Actor)
 		}
-		if e.Action == "edit-message" && string(e.Before) != `{"message":{"type":"message","version":7}}` {
+		if e.Action == "edit-message" && string(e.Before) != `{"message":{"actor":"erased:`+jobID+`","type":"message","version":7}}` {
 			l.t.Errorf("an edit: %s", e.Before)
 		}
 	}
