@@ -32,7 +32,7 @@ type EraseStage int
 const (
 	EraseMemberships EraseStage = iota // leave all groups, and withdraw all requests
 	EraseLogs                          // blank the log of a group
-	EraseAudit                         // rewrite the audit log of that group, forget the user there, and return to EraseLogs
+	EraseGroup                         // forget the user in that group, and return to EraseLogs
 	EraseReceipts                      // remove answers that name the user
 	EraseRest                          // remove what is kept outside of groups
 	EraseCheck                         // nothing may be left
@@ -77,12 +77,8 @@ type Erasures interface {
 	// most limit, and removes the user from them. It returns the next place; empty: that
 	// was all.
 	ForgetReceipts(ctx context.Context, userID, after string, limit int) (next string, err error)
-	// EraseIn replaces a user by a pseudonym in the next audit entries about a group, after
-	// the one with the given id (empty: from the oldest). It returns where to go on; empty:
-	// that was all.
-	EraseIn(ctx context.Context, groupID, userID, pseudonym, after string) (next string, err error)
-	// EraseOf does so in some of the audit entries about a user, or of their calls. It
-	// reports whether there may be more.
+	// EraseOf replaces a user by a pseudonym in some of the audit entries about them, of their
+	// calls, or that name them. It reports whether there may be more.
 	EraseOf(ctx context.Context, userID, pseudonym string) (more bool, err error)
 	// ForgetUser removes what is kept about a user outside of groups.
 	ForgetUser(ctx context.Context, userID string) error

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -87,8 +86,8 @@ func (s *Service) ContinueErasure(ctx context.Context, job Erasure, out Elsewher
 		next, wait, err = s.eraseMemberships(ctx, job, out)
 	case EraseLogs:
 		next, err = s.eraseLog(ctx, job)
-	case EraseAudit:
-		next, err = s.eraseAudit(ctx, job, out)
+	case EraseGroup:
+		next, err = s.eraseGroup(ctx, job, out)
 	case EraseReceipts:
 		next, err = s.eraseReceipts(ctx, job)
 	case EraseRest:
@@ -158,24 +157,16 @@ func (s *Service) eraseLog(ctx context.Context, job Erasure) (Erasure, error) {
 	}
 	job.Version = last
 	if end {
-		job.Stage, job.Place = EraseAudit, job.Place+" "
+		job.Stage = EraseGroup
 	}
 	return job, nil
 }
 
-// eraseAudit does one step of the audit log of a group. Place is the group and the last
-// entry. After the last step it forgets the user in the group.
-func (s *Service) eraseAudit(ctx context.Context, job Erasure, out Elsewhere) (Erasure, error) {
-	groupID, after, _ := strings.Cut(job.Place, " ")
-	next, err := s.repo.EraseIn(ctx, groupID, job.UserID, job.Pseudonym(), after)
-	if err != nil {
-		return job, err
-	}
-	if next != "" {
-		job.Place = groupID + " " + next
-		return job, nil
-	}
+// eraseGroup forgets the user in the group in job.Place.
+func (s *Service) eraseGroup(ctx context.Context, job Erasure, out Elsewhere) (Erasure, error) {
+	groupID := job.Place
 	for more := true; more; {
+		var err error
 		if more, err = s.repo.ForgetActs(ctx, groupID, job.UserID, eraseStep); err != nil {
 			return job, err
 		}

@@ -10,54 +10,46 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
+// ofUser and byActor read the rows from the user's first one in the order of an index, and
+// then leave out those of others. A condition alone may have PostgreSQL read all rows.
 const (
-	inGroup = `SELECT id, actor, user_id, before, after FROM audit WHERE group_id = $1 AND id > $2 ORDER BY id LIMIT $3`
-	ofUser  = `SELECT id, actor, user_id, before, after FROM audit WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3`
-	byActor = `SELECT id, actor, user_id, before, after FROM audit WHERE actor = $1 AND id > $2 ORDER BY id LIMIT $3`
-	rewrite = `UPDATE audit SET actor = $2, user_id = $3, before = $4, after = $5 WHERE id = $1`
-	atOnce  = 20 // entries that one transaction reads: each may have 128 KiB
+	ofUser = `SELECT id, actor, user_id, before, after FROM
+		(SELECT * FROM audit WHERE (user_id, id) > ($1, '') ORDER BY user_id, id LIMIT $2) a WHERE user_id = $1`
+	byActor = `SELECT id, actor, user_id, before, after FROM
+		(SELECT * FROM audit WHERE (actor, id) > ($1, '') ORDER BY actor, id LIMIT $2) a WHERE actor = $1`
+	naming   = `SELECT id, actor, a.user_id, before, after FROM audit_users n JOIN audit a ON a.id = n.entry_id WHERE n.user_id = $1 ORDER BY n.entry_id LIMIT $2`
+	rewrite  = `UPDATE audit SET actor = $2, user_id = $3, before = $4, after = $5 WHERE id = $1`
+	noLonger = `DELETE FROM audit_users WHERE user_id = $1 AND entry_id = $2`
+	atOnce   = 20 // entries that one transaction reads: each may have 128 KiB
 )
 
-// EraseIn replaces a user's id by a pseudonym in the next entries about a group, after the
-// one with the given id (empty: from the oldest), and removes what these say of the user. It
-// returns the last id that it looked at; empty: that was the end.
-func (s *Store) EraseIn(ctx context.Context, groupID, userID, pseudonym, after string) (next string, err error) {
-	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) (err error) {
-		next, err = erase(ctx, q, inGroup, groupID, after, userID, pseudonym)
-		return err
-	})
-	return next, failed(err)
-}
-
-// EraseOf does the same for some of the entries about the user, and of those that the user
-// caused. It reports whether there may be more.
+// EraseOf replaces a user's id by a pseudonym in some of the entries about the user, of those
+// that the user caused, and of those that name the user. It removes what these say of them.
+// It reports whether there may be more.
 func (s *Store) EraseOf(ctx context.Context, userID, pseudonym string) (more bool, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		more = false
-		for _, text := range []string{ofUser, byActor} {
-			next, err := erase(ctx, q, text, userID, "", userID, pseudonym)
+		for _, text := range []string{ofUser, byActor, naming} {
+			n, err := erase(ctx, q, text, userID, pseudonym)
 			if err != nil {
 				return err
 			}
-			more = more || next != ""
+			more = more || n == atOnce
 		}
 		return nil
 	})
-	return more, failed(err)
-}
-
-func failed(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("erase a user from the audit log: %w", err)
-}
-
-// erase rewrites the entries that a statement lists for key.
-func erase(ctx context.Context, q database.Querier, text, key, after, userID, pseudonym string) (next string, err error) {
-	rows, err := q.QueryContext(ctx, text, key, after, atOnce)
 	if err != nil {
-		return "", err
+		return false, fmt.Errorf("erase a user from the audit log: %w", err)
+	}
+	return more, nil
+}
+
+// erase rewrites the entries that a statement lists, and returns how many there were. It does
+// not list them again.
+func erase(ctx context.Context, q database.Querier, text, userID, pseudonym string) (n int, err error) {
+	rows, err := q.QueryContext(ctx, text, userID, atOnce)
+	if err != nil {
+		return 0, err
 	}
 	var found []audit.Entry
 	for rows.Next() {
@@ -67,30 +59,30 @@ func erase(ctx context.Context, q database.Querier, text, key, after, userID, ps
 		)
 		if err := rows.Scan(&e.ID, &e.Actor, &e.UserID, &before, &after); err != nil {
 			_ = rows.Close() // the other error counts
-			return "", err
+			return 0, err
 		}
 		e.Before, e.After = json.RawMessage(before), json.RawMessage(after)
 		found = append(found, e)
 	}
 	if err := rows.Close(); err != nil {
-		return "", err
+		return 0, err
 	}
 	for _, e := range found {
+		if _, err := q.ExecContext(ctx, noLonger, userID, e.ID); err != nil {
+			return 0, err
+		}
 		changed, err := without(&e, userID, pseudonym)
 		if err != nil {
-			return "", err
+			return 0, err
 		}
 		if !changed {
 			continue
 		}
 		if _, err := q.ExecContext(ctx, rewrite, e.ID, e.Actor, e.UserID, string(e.Before), string(e.After)); err != nil {
-			return "", err
+			return 0, err
 		}
 	}
-	if len(found) < atOnce {
-		return "", nil
-	}
-	return found[len(found)-1].ID, nil
+	return len(found), nil
 }
 
 // without replaces a user in an entry. It reports whether they were in it.

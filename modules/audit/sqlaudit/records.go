@@ -3,6 +3,11 @@ package sqlaudit
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/moim-live/moim/modules/audit"
 )
 
 var (
@@ -14,6 +19,25 @@ var (
 	// personalFields are the fields in which such a record says more than ids.
 	personalFields = []string{"name", "profile", "attributes", "data", "reason"}
 )
+
+// others returns the users whom the records of an entry name beside its actor and its user.
+func others(e audit.Entry) ([]string, error) {
+	found := make(map[string]bool)
+	for _, raw := range []json.RawMessage{e.Before, e.After} {
+		records, err := decode(raw)
+		if err != nil {
+			return nil, fmt.Errorf("decode entry %s: %w", e.ID, err)
+		}
+		each(records, func(_ string, record map[string]any) {
+			for _, field := range userFields {
+				if id, _ := record[field].(string); id != "" && id != e.Actor && id != e.UserID {
+					found[id] = true
+				}
+			}
+		})
+	}
+	return slices.Sorted(maps.Keys(found)), nil
+}
 
 // decode decodes what an entry has of before or after its change.
 func decode(raw json.RawMessage) (records map[string]any, err error) {

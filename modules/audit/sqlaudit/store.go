@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/moim-live/moim/modules/audit"
@@ -43,6 +45,19 @@ const columns = `id, at, actor, via, action, group_id, user_id, before, after, r
 
 const insert = `INSERT INTO audit (` + columns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 
+// othersAtOnce is how many users a statement stores whom an entry names.
+const othersAtOnce = 50
+
+var otherOne, otherMany = insertOther(1), insertOther(othersAtOnce)
+
+func insertOther(n int) string {
+	rows := make([]string, n)
+	for i := range rows {
+		rows[i] = fmt.Sprintf(`($%d, $1)`, i+2)
+	}
+	return `INSERT INTO audit_users (user_id, entry_id) VALUES ` + strings.Join(rows, ", ") + ` ON CONFLICT (user_id, entry_id) DO NOTHING`
+}
+
 // New returns a store on db.
 func New(db backing) *Store {
 	// An entry is about a group, a user, or both. Each is looked up by an index of its own,
@@ -75,6 +90,34 @@ func Insert(ctx context.Context, q database.Querier, entries ...audit.Entry) err
 		_, err := q.ExecContext(ctx, insert, e.ID, e.At.UnixMicro(), e.Actor, e.Via, e.Action, e.GroupID, e.UserID, string(e.Before), string(e.After), e.RequestID)
 		if err != nil {
 			return fmt.Errorf("store an audit entry: %w", err)
+		}
+		if err := insertOthers(ctx, q, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertOthers stores whom else an entry names, many users in one statement. There are two
+// statements only: a connection keeps those that it has prepared.
+func insertOthers(ctx context.Context, q database.Querier, e audit.Entry) error {
+	users, err := others(e)
+	if err != nil {
+		return err
+	}
+	for few := range slices.Chunk(users, othersAtOnce) {
+		text, args := otherMany, []any{e.ID}
+		if len(few) == 1 {
+			text = otherOne
+		}
+		for i := range othersAtOnce {
+			args = append(args, few[min(i, len(few)-1)]) // the last one again does no harm
+			if len(few) == 1 {
+				break
+			}
+		}
+		if _, err := q.ExecContext(ctx, text, args...); err != nil {
+			return fmt.Errorf("store whom an audit entry names: %w", err)
 		}
 	}
 	return nil

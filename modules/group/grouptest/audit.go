@@ -156,7 +156,7 @@ func testLargeAudit(t *testing.T, s Store) {
 	now := time.Now().UnixMilli()
 	for range 30 {
 		e := entryAt(now, "backend", "g", "")
-		e.Before = json.RawMessage(`"` + strings.Repeat("x", 60<<10) + `"`)
+		e.Before = json.RawMessage(`{"leftOut":"` + strings.Repeat("x", 60<<10) + `"}`)
 		if err := s.Record(ctx, e); err != nil {
 			t.Fatal(err)
 		}

@@ -2,10 +2,13 @@ package grouptest
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/moim-live/moim/modules/audit"
+	"github.com/moim-live/moim/modules/group"
 )
 
 // testEraseCommonWord erases a user whose id is also a role, a key, and what somebody said.
@@ -34,4 +37,60 @@ func testEraseCommonWord(t *testing.T, s Store) {
 		`{"attributes":{"userId":"member"},"name":"member","profile":{"a":["member"]},"role":"member","userId":"bob"}],` +
 		`"message":{"type":"member"}}`)
 	same(t, "erased", got, []audit.Entry{e})
+}
+
+// testEraseNamed erases a user from entries about others, in groups that are gone.
+func testEraseNamed(t *testing.T, s Store) {
+	ctx, now := t.Context(), time.Now().UnixMilli()
+	job, err := s.SetErasure(ctx, "1", "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const entries, others = 45, 120 // more than a step, and more than a statement
+	for i := range entries {
+		e := entryAt(now-int64(i), "backend", "swept", "")
+		e.Before = json.RawMessage(`{"group":{"name":"g","ownerId":"bob"}}`)
+		e.After = json.RawMessage(`{"members":[{"name":"Bob","userId":"bob"}`)
+		for n := range others {
+			e.After = fmt.Appendf(e.After, `,{"name":"N","userId":"%03d"}`, n)
+		}
+		e.After = append(e.After, `]}`...)
+		if err := s.Record(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if done, err := s.FinishErasure(ctx, group.Erasure{ID: job, UserID: "bob"}); done || err != nil {
+		t.Errorf("finished before the audit log is rewritten: %v, %v", done, err)
+	}
+	erase := func(userID, pseudonym string) {
+		t.Helper()
+		for more := true; more; {
+			if more, err = s.EraseOf(ctx, userID, pseudonym); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	erase("bob", "erased:1")
+	erase("119", "erased:2")
+	got, err := s.Entries(ctx, audit.Filter{}, "", 100)
+	if err != nil || len(got) != entries {
+		t.Fatalf("%d entries, %v", len(got), err)
+	}
+	for _, e := range got {
+		if want := `{"group":{"name":"g","ownerId":"erased:1"}}`; string(e.Before) != want {
+			t.Fatalf("before: %s, want %s", e.Before, want)
+		}
+		if after := string(e.After); strings.Contains(after, "ob") || strings.Contains(after, "119") || strings.Count(after, `"name":"N"`) != others-1 {
+			t.Fatalf("after: %s", after)
+		}
+	}
+	if done, err := s.FinishErasure(ctx, group.Erasure{ID: job, UserID: "bob"}); !done || err != nil {
+		t.Errorf("finished: %v, %v", done, err)
+	}
+	if n, err := s.ExpireAudit(ctx, -time.Hour, 100); n != entries || err != nil { // and with them whom they name
+		t.Errorf("expired %d, %v", n, err)
+	}
+	if more, err := s.EraseOf(ctx, "118", "erased:3"); more || err != nil {
+		t.Errorf("more: %v, %v", more, err)
+	}
 }

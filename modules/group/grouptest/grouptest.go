@@ -93,6 +93,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"FindByName":           testFindByName,
 		"AuditLog":             testAudit,
 		"AuditErasesIDsOnly":   testEraseCommonWord,
+		"AuditErasesNamed":     testEraseNamed,
 		"AuditedWithTheChange": testAuditTx,
 		"LargeAuditEntries":    testLargeAudit,
 	} {

@@ -35,7 +35,8 @@ func newErasureStatements(d database.Dialect) erasureStatements {
 		advance: `UPDATE erasures SET stage = $2, place = $3, version = $4, until = ` + now + ` + $5 WHERE id = $1 AND finished_at IS NULL`,
 		finish: `UPDATE erasures SET user_id = NULL, place = '', finished_at = ` + now + ` WHERE id = $1 AND finished_at IS NULL
 			AND ` + traced("$2") + ` = '' AND NOT EXISTS (SELECT 1 FROM renames WHERE user_id = $2)
-			AND (SELECT MIN(id) FROM audit WHERE user_id = $2) IS NULL AND (SELECT MIN(id) FROM audit WHERE actor = $2) IS NULL`,
+			AND (SELECT MIN(id) FROM audit WHERE user_id = $2) IS NULL AND (SELECT MIN(id) FROM audit WHERE actor = $2) IS NULL
+			AND (SELECT MIN(entry_id) FROM audit_users WHERE user_id = $2) IS NULL`,
 	}
 }
 

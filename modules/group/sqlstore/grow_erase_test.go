@@ -34,6 +34,7 @@ func eraseOne(ctx context.Context, s *sqlstore.Store, i int) error {
 	_, acts := s.ForgetActs(ctx, groupID, userID, 200)
 	_, in := s.ForgetIn(ctx, groupID, userID, 1)
 	_, receipts := s.ForgetReceipts(ctx, userID, "", 200)
+	_, audited := s.EraseOf(ctx, userID, job.Pseudonym())
 	_, finished := s.FinishErasure(ctx, job)
-	return errors.Join(err, looked, blanked, acts, in, receipts, s.ForgetUser(ctx, userID), s.AdvanceErasure(ctx, job, 0), finished)
+	return errors.Join(err, looked, blanked, acts, in, receipts, audited, s.ForgetUser(ctx, userID), s.AdvanceErasure(ctx, job, 0), finished)
 }

@@ -95,6 +95,7 @@ func grow(t *testing.T, db *database.DB, n int) *grown {
 		SELECT 'renamed-' || i, 'job-' || i, '', '', '', CAST($3 AS BIGINT) + i FROM n`, now+time.Hour.Microseconds())
 	g.fill(t, n, `INSERT INTO audit (id, at, actor, via, action, group_id, user_id, before, after, request_id)
 		SELECT CAST(20000000 + i AS TEXT) || '-0000', 0, 'backend', 'api', 'update', 'c-' || (10000000 + 1 + i / 10), 'user-' || i, '{}', '{}', '' FROM n`)
+	g.fill(t, n, `INSERT INTO audit_users (user_id, entry_id) SELECT 'named-' || i, CAST(20000000 + i AS TEXT) || '-0000' FROM n`)
 	g.fill(t, n, `INSERT INTO erasures (id, user_id, stage, place, version, until, started_at, finished_at)
 		SELECT 'job-' || i, CASE WHEN i % 2 = 0 THEN 'erased-' || i END, 0, '', 0, CAST($3 AS BIGINT) + i, 0, CASE WHEN i % 2 = 1 THEN CAST($3 AS BIGINT) + i END
 		FROM n`, now+time.Hour.Microseconds())
