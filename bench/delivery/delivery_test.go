@@ -91,9 +91,10 @@ func TestDelivers(t *testing.T) {
 	}
 }
 
-// sound reports whether what was posted has arrived, about as often as it was to be.
+// sound reports whether what was posted has arrived, about as often as it was to be. The
+// median of a server in this process may be below the first bucket of the histogram: 0.
 func (f figures) sound() bool {
-	return f.lost == 0 && f.whole >= 0.3 && f.whole <= 3 && f.p50 > 0 && f.p99 >= f.p50
+	return f.lost == 0 && f.whole >= 0.3 && f.whole <= 3 && f.p99 > 0 && f.p99 >= f.p50
 }
 
 func TestTable(t *testing.T) {
