@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -283,7 +284,7 @@ func (f *fleet) enter(t *testing.T, phase int) {
 	for _, m := range f.nodes {
 		eventually(t, fmt.Sprint("phase ", phase), func() bool {
 			err := m.Enter(t.Context(), m.step(phase, !back))
-			if err != nil && !errors.Is(err, ErrNotYet) && !errors.Is(err, context.DeadlineExceeded) { // a busy machine is late
+			if err != nil && !errors.Is(err, ErrNotYet) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded) { // a busy machine is late
 				t.Fatalf("%s enters phase %d: %v", m.id, phase, err)
 			}
 			return err == nil
