@@ -167,16 +167,14 @@ func (c tokenCommand) Run(l *loader) error {
 		return errors.New("--ttl: must be above 0")
 	}
 	if cfg.Auth.Empty() {
-		_, created, err := auth.DevelopmentSecret(cfg.Data.Dir)
+		secret, created, err := auth.DevelopmentSecret(cfg.Data.Dir)
 		if err != nil {
 			return err
 		}
+		cfg.Auth.Secret = string(secret)
 		if created {
 			fmt.Fprintf(os.Stderr, "moim: made a new development secret in %s: nodes with another data.dir refuse this token\n", cfg.Data.Dir)
 		}
-	}
-	if cfg, err = app.DevelopmentSecret(cfg, slog.New(slog.DiscardHandler)); err != nil {
-		return err
 	}
 	if cfg.Auth.Secret == "" {
 		return errors.New("set auth.secret to sign tokens: auth.jwks.url and auth.public.key hold no private key")

@@ -16,6 +16,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/moim-live/moim/internal/origins"
+	"github.com/moim-live/moim/internal/toggle"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/web"
 )
@@ -53,7 +54,7 @@ func New(cfg Config, version string, mint Mint) *Console {
 
 // Register adds the pages to router.
 func (c *Console) Register(router gin.IRouter) {
-	if c.cfg.Enabled.String() != "true" {
+	if c.cfg.Enabled != toggle.On {
 		return
 	}
 	assets, err := fs.Sub(files, "assets")
