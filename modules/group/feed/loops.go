@@ -140,7 +140,7 @@ func (f *Feed) silenceLoop(ctx context.Context) {
 
 func (f *Feed) checkSilence(ctx context.Context, window time.Duration) bool {
 	f.mu.Lock()
-	floors := make(map[string]int64, len(f.topics))
+	delivered := make(map[string]int64, len(f.topics))
 	topics := make(map[string]*topic, len(f.topics))
 	for id, t := range f.topics {
 		topics[id] = t
@@ -152,7 +152,7 @@ func (f *Feed) checkSilence(ctx context.Context, window time.Duration) bool {
 	ids := make([]string, 0, len(topics))
 	for id, t := range topics {
 		t.unshare()
-		floors[id] = t.floor()
+		delivered[id] = t.delivered()
 		ids = append(ids, id)
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
@@ -164,7 +164,7 @@ func (f *Feed) checkSilence(ctx context.Context, window time.Duration) bool {
 	}
 	for _, h := range heads {
 		if t := topics[h.GroupID]; t != nil {
-			t.heard(h.Version, floors[h.GroupID])
+			t.heard(h.Version, delivered[h.GroupID])
 		}
 	}
 	return true

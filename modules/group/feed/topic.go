@@ -210,25 +210,25 @@ func (t *topic) receiveLocked(it *item) {
 	}
 }
 
-// heard takes the group's version from a query of the database. floor is head
+// heard takes the group's version from a query of the database. delivered is head
 // before the query.
-func (t *topic) heard(version, floor int64) {
+func (t *topic) heard(version, delivered int64) {
 	t.mu.Lock()
-	t.heardLocked(version, floor)
+	t.heardLocked(version, delivered)
 	t.mu.Unlock()
 	t.pump()
 }
 
-func (t *topic) heardLocked(version, floor int64) {
-	if t.known && version < floor {
+func (t *topic) heardLocked(version, delivered int64) {
+	if t.known && version < delivered {
 		t.resyncLocked()
 		return
 	}
 	t.target = max(t.target, version)
 }
 
-// floor returns head. A later query finds no lower version.
-func (t *topic) floor() int64 {
+// delivered returns head. A later query finds no lower version.
+func (t *topic) delivered() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.head
