@@ -100,6 +100,7 @@ var calls = map[string]how{
 	"POST /groups with `ownerId`": {body: just(object{"name": "g", "ownerId": "somebody"})},
 	"GET /groups with `ownerId`":  {query: "?ownerId=somebody"},
 	"PATCH /users/{userId}":       {body: just(object{"name": "N"})},
+	"POST /batch":                 {body: just(object{"calls": []object{{"method": "GET", "path": "/me/groups"}}})},
 }
 
 // TestPermissions makes every call of docs/permissions.md in every kind of group, and

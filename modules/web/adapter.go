@@ -23,14 +23,16 @@ type adapter struct{ api *API }
 
 func (ad *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 	path := strings.NewReplacer("{", ":", "}", "").Replace(op.Path)
-	ad.api.handle(op.Method, path, func(c *gin.Context) {
-		x := &exchange{humaContext: humagin.NewContext(op, c), gin: c, rawPaths: ad.api.rawPaths}
+	serve := func(c *gin.Context, rawPaths bool) {
+		x := &exchange{humaContext: humagin.NewContext(op, c), gin: c, rawPaths: rawPaths}
 		if err := ad.api.admit(op, c, x); err != nil {
 			ad.api.fail(c, err)
 			return
 		}
 		handler(x)
-	})
+	}
+	ad.api.handle(op.Method, path, func(c *gin.Context) { serve(c, ad.api.rawPaths) })
+	ad.api.inside.Handle(op.Method, path, func(c *gin.Context) { serve(c, true) })
 }
 
 // ServeHTTP implements huma.Adapter. Only huma's own tests use it.

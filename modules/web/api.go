@@ -39,6 +39,7 @@ type Verifier func(ctx context.Context, token string) (auth.Identity, error)
 type API struct {
 	huma    huma.API
 	router  gin.IRouter
+	inside  *gin.Engine // see Do
 	verify  Verifier
 	log     *slog.Logger
 	origins origins.Current
@@ -98,6 +99,7 @@ func New(router gin.IRouter, cfg Config, verify Verifier, log *slog.Logger, opts
 		a.durations = newDurations(a.registry)
 	}
 	a.router = router.Group("", a.trace, RequestID, a.middleware)
+	a.inside = a.newInside()
 	a.huma = huma.NewAPI(a.config(), &adapter{api: a})
 	a.serveDocs()
 	a.serveHealth()

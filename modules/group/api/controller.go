@@ -45,6 +45,7 @@ func (c *Controller) Register(api *web.API) {
 	c.registerNodes()
 	c.registerErasures()
 	c.registerExport()
+	c.registerBatch()
 }
 
 // OneGroup is the group in a path.

@@ -400,7 +400,7 @@ func TestHTTPDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 52 {
+	if operations != 53 {
 		t.Errorf("%d operations", operations)
 	}
 	join := doc.Paths["/v1/groups/{groupId}/join"]["post"].Responses

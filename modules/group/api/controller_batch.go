@@ -1,0 +1,69 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/web"
+)
+
+const (
+	// batchTime is how long a batch begins calls. A call takes 5 s at most.
+	batchTime = 30 * time.Second
+	// batchBytes bounds the answers of a batch.
+	batchBytes = 8 << 20
+)
+
+type batchInput struct {
+	Once
+	Sent[dto.BatchRequest]
+}
+
+// BatchAnswers is the answer to a batch.
+type BatchAnswers struct {
+	Answers []web.Reply `json:"answers" doc:"an answer for each call, in the same order"`
+}
+
+func (c *Controller) registerBatch() {
+	op := operation(http.MethodPost, "/batch", "batch",
+		"Make up to 100 calls, one after the other, each with its own answer; for back ends only", http.StatusOK, "403 forbidden")
+	op.Tags = []string{"batch"}
+	register(c, op, c.batch)
+}
+
+// batch makes the calls even if one before them fails. A call that it does not make is
+// answered unavailable.
+func (c *Controller) batch(ctx context.Context, in *batchInput) (*Answer[BatchAnswers], error) {
+	if !web.Caller(ctx).Admin {
+		return nil, fault.ErrForbidden.WithMessage("only back ends may send a batch")
+	}
+	req, err := in.Body.Validate()
+	if err != nil {
+		return nil, err
+	}
+	began, left := time.Now(), batchBytes
+	answers := make([]web.Reply, 0, len(req.Calls))
+	for i, call := range req.Calls {
+		if time.Since(began) > batchTime || left <= 0 || ctx.Err() != nil {
+			answers = append(answers, c.api.Refuse(ctx, fault.ErrUnavailable.WithMessage("the batch was too long: this call was not made, send it again")))
+			continue
+		}
+		reply := c.api.Do(ctx, web.Call{Method: call.Method, Path: call.Path, Body: call.Body, Key: in.keyOf(i, call)}, left)
+		left -= len(reply.Body)
+		answers = append(answers, reply)
+	}
+	return answer(BatchAnswers{Answers: answers}, nil)
+}
+
+// keyOf returns the key of a call. The key of the batch gives one to each POST that has none,
+// so that a repeat of the batch is harmless.
+func (in *batchInput) keyOf(i int, call dto.BatchCall) string {
+	if call.Key != "" || in.Key == "" || call.Method != http.MethodPost {
+		return call.Key
+	}
+	return in.Key + "/" + strconv.Itoa(i)
+}

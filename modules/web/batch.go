@@ -1,0 +1,143 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/moim-live/moim/modules/fault"
+)
+
+// Call is a call of an operation from inside another one.
+type Call struct {
+	Method string
+	Path   string          // with the query; [Prefix] in front may be left out
+	Body   json.RawMessage // nil: none
+	Key    string          // Idempotency-Key; "": none
+}
+
+// Reply is the answer to a [Call].
+type Reply struct {
+	Status int             `json:"status" doc:"as over HTTP" example:"200"`
+	Body   json.RawMessage `json:"body,omitempty" doc:"the answer, or the problem; left out when there is none"`
+}
+
+type insideKey struct{}
+
+// Do makes a call with the token of the request that ctx belongs to, as if it had come by
+// itself. Its errors are problems in the reply. A reply longer than limit bytes is
+// payload_too_large, although the call was made. A call cannot make further calls.
+func (a *API) Do(ctx context.Context, call Call, limit int) Reply {
+	outer, ok := ctx.Value(exchangeKey{}).(*exchange)
+	if !ok || ctx.Value(insideKey{}) != nil {
+		return a.Refuse(ctx, fault.ErrBadRequest.WithMessage("a call of a batch cannot be a batch"))
+	}
+	target, err := url.ParseRequestURI(call.Path)
+	if err != nil || target.Host != "" {
+		return a.Refuse(ctx, fault.ErrBadRequest.WithMessage("the path of the call is malformed"))
+	}
+	if !strings.HasPrefix(call.Path, Prefix+"/") {
+		target.Path = Prefix + target.Path
+		if target.RawPath != "" {
+			target.RawPath = Prefix + target.RawPath
+		}
+	}
+	ctx = context.WithValue(ctx, insideKey{}, true)
+	req, err := http.NewRequestWithContext(ctx, call.Method, target.String(), bytes.NewReader(call.Body))
+	if err != nil {
+		return a.Refuse(ctx, fault.ErrBadRequest.WithMessage("the path of the call is malformed"))
+	}
+	req.RemoteAddr = outer.gin.Request.RemoteAddr
+	req.Header.Set("Authorization", outer.gin.GetHeader("Authorization"))
+	if call.Body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if call.Key != "" {
+		req.Header.Set("Idempotency-Key", call.Key)
+	}
+	kept := &reply{header: http.Header{}, status: http.StatusOK, left: limit}
+	if err := a.serveInside(kept, req); err != nil {
+		return a.Refuse(ctx, err)
+	}
+	if kept.left < 0 {
+		return a.Refuse(ctx, fault.ErrTooLarge.WithMessage("the answer is too large for a batch: make this call by itself"))
+	}
+	return Reply{Status: kept.status, Body: json.RawMessage(bytes.TrimSpace(kept.body.Bytes()))}
+}
+
+// serveInside serves a call. It returns an error if the answer broke off.
+func (a *API) serveInside(w http.ResponseWriter, req *http.Request) (err error) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case error:
+			if !errors.Is(v, http.ErrAbortHandler) {
+				panic(v)
+			}
+			err = fault.ErrInternal
+		default:
+			panic(v)
+		}
+	}()
+	a.inside.ServeHTTP(w, req)
+	return nil
+}
+
+// Refuse returns the reply to a call that is not made, for a reason that is a fault.
+func (a *API) Refuse(ctx context.Context, err error) Reply {
+	p := newProblem(ctx, fault.From(err))
+	body, err := json.Marshal(p)
+	if err != nil { // impossible with strings and ints
+		body = nil
+	}
+	return Reply{Status: p.Status, Body: body}
+}
+
+// newInside returns the router of calls from inside the API. The request that they are part
+// of has passed the middleware already.
+func (a *API) newInside() *gin.Engine {
+	engine := gin.New()
+	engine.HandleMethodNotAllowed = true
+	engine.RedirectTrailingSlash = false
+	engine.UseRawPath = true
+	engine.UnescapePathValues = false
+	recovered := func(c *gin.Context) {
+		defer a.recover(c)
+		c.Next()
+	}
+	engine.Use(recovered)
+	engine.NoRoute(a.noRoute)
+	engine.NoMethod(a.noMethod)
+	return engine
+}
+
+// reply is a response that is kept in memory. Once left is negative, it keeps nothing.
+type reply struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+	left   int
+}
+
+var _ http.Flusher = (*reply)(nil) // gin expects it
+
+func (r *reply) Header() http.Header    { return r.header }
+func (r *reply) WriteHeader(status int) { r.status = status }
+func (r *reply) Flush()                 {}
+
+func (r *reply) Write(data []byte) (int, error) {
+	if r.left -= len(data); r.left < 0 {
+		r.body.Reset()
+		r.left = -1
+		return 0, errReplyTooLong
+	}
+	return r.body.Write(data)
+}
+
+var errReplyTooLong = errors.New("the reply is longer than allowed")
