@@ -13,6 +13,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/modules/console"
 	"github.com/moim-live/moim/modules/socket"
 )
 
@@ -23,6 +24,7 @@ type App struct {
 
 	routes   *Routes
 	reloader *Reloader
+	console  *console.Console
 	fx       *fx.App
 }
 
@@ -35,7 +37,7 @@ func New(cfg config.Config, opts ...Option) (*App, error) {
 		fx.Supply(collect(opts).log),
 		fx.StopTimeout(cfg.Drain.Deadline),
 		Module(cfg, opts...),
-		fx.Populate(&a.Emitter, &a.routes, &a.reloader),
+		fx.Populate(&a.Emitter, &a.routes, &a.reloader, &a.console),
 	)
 	if err := a.fx.Err(); err != nil {
 		return nil, rootCause(err)
@@ -46,6 +48,10 @@ func New(cfg config.Config, opts ...Option) (*App, error) {
 // Mount adds Moim's routes to router: an engine, or a group with a prefix. Call it
 // once, before the router serves.
 func (a *App) Mount(router gin.IRouter) { a.routes.Mount(router) }
+
+// MountConsole adds the operators' console to router, at /console/. Call it once, before the
+// router serves. Mount does not add it.
+func (a *App) MountConsole(router gin.IRouter) { a.console.Mount(router) }
 
 // Start opens the database and the connections. It returns when the node is
 // ready. If it fails, it stops what it has started.

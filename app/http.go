@@ -13,7 +13,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/moim-live/moim/config"
-	"github.com/moim-live/moim/modules/console"
 	"github.com/moim-live/moim/modules/web"
 )
 
@@ -59,7 +58,7 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 	}
 	a.Mount(engine)
 	a.routes.api.Own(engine)
-	console.New(cfg.Console, collect(opts).version, demonstration(cfg)).Register(engine)
+	a.console.Register(engine)
 	log := collect(opts).log
 	conns := &connections{
 		limits: a.routes.parts.Limits, sockets: a.routes.parts.Gateway.Len,
@@ -68,7 +67,7 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 	if err := a.routes.parts.Health.Add("node.sockets", web.Degradable, conns.check); err != nil {
 		return nil, err
 	}
-	return &Server{
+	s := &Server{
 		app: a,
 		cfg: cfg,
 		log: log,
@@ -85,7 +84,9 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 			ConnContext:       conns.context,
 		},
 		failed: make(chan error, 1),
-	}, nil
+	}
+	s.http.RegisterOnShutdown(a.console.Stop)
+	return s, nil
 }
 
 // protocols returns HTTP/1.1, and HTTP/2 for proxies that speak it without TLS.
@@ -94,15 +95,6 @@ func protocols() *http.Protocols {
 	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)
 	return &p
-}
-
-// demonstration returns how the page at / signs tokens, or nothing outside development
-// mode.
-func demonstration(cfg config.Config) console.Mint {
-	if !cfg.HTTP.LoopbackOrigins {
-		return nil
-	}
-	return cfg.Auth.Mint
 }
 
 // Start listens, starts the node and serves. It listens first, so that it fails

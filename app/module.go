@@ -50,7 +50,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 	}
 	return fx.Module("moim",
 		fx.Decorate(requestid.Log),
-		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache, cfg.Limit, cfg.Audit,
+		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache, cfg.Limit, cfg.Audit, cfg.Console, demonstration(cfg),
 			socket.Origins{Allowed: cfg.HTTP.Origins, Loopback: cfg.HTTP.LoopbackOrigins}, version(o.version), o.tracer, o.redis, redismove.Secret{Key: cfg.Auth.Secret, Previous: cfg.Auth.PreviousSecret}, redisrole.NodeID(uuid.NewString())),
 		fx.Provide(
 			func(lc fx.Lifecycle, log *slog.Logger) (*database.DB, error) { return provideDatabase(lc, cfg, log) },
@@ -62,6 +62,8 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 			provideSigning,
 			o.authenticator,
 			provideMetrics,
+			provideHistory,
+			provideConsole,
 			web.NewHealth,
 			provideRoutes,
 			func() metricsRoute { return cfg.Metrics.Addr == "" },
@@ -221,6 +223,9 @@ type dependencies struct {
 	Registerer prometheus.Registerer
 }
 
+// redisCheck returns the name of the check of a role.
+func redisCheck(role redisrole.Role) string { return "redis." + string(role) }
+
 // watchDependencies adds the dependencies to /readyz and /metrics.
 func watchDependencies(d dependencies) error {
 	if err := d.Health.Add("database", web.Required, d.DB.Ping); err != nil {
@@ -239,7 +244,7 @@ func watchDependencies(d dependencies) error {
 		case !d.Clients.Uses(role):
 			check = func(context.Context) error { return nil }
 		}
-		if err := d.Health.Add("redis."+string(role), web.Degradable, check); err != nil {
+		if err := d.Health.Add(redisCheck(role), web.Degradable, check); err != nil {
 			return err
 		}
 	}

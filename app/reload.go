@@ -71,6 +71,13 @@ func (r *Reloader) Reload(ctx context.Context, cfg config.Config) error {
 	return nil
 }
 
+// Config returns the configuration in force.
+func (r *Reloader) Config() config.Config {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cfg
+}
+
 var errNoKeyLeft = errors.New("no key for tokens would be left: auth.jwks.url and auth.public.key change at the next start only")
 
 // merge returns the configuration in force with what can change at once.

@@ -8,9 +8,17 @@ import (
 	"strings"
 )
 
-// Print writes each effective value and its source on a line. It hides secrets.
-func (c Config) Print(w io.Writer) error {
+// Setting is an effective value.
+type Setting struct {
+	Key
+	Value  string // as text; secrets are hidden
+	Source string // default, the path of the file, the variable of the environment, or the flag
+}
+
+// Settings returns each effective value with its source, in the documented order.
+func (c Config) Settings() []Setting {
 	c = c.WithDefaults()
+	settings := make([]Setting, 0, len(keys()))
 	for _, k := range keys() {
 		source, given := c.sources[k.Name]
 		if !given {
@@ -20,10 +28,19 @@ func (c Config) Print(w io.Writer) error {
 		if !given && value != k.Default {
 			source = "set by the program"
 		}
+		settings = append(settings, Setting{Key: k, Value: value, Source: source})
+	}
+	return settings
+}
+
+// Print writes each effective value and its source on a line. It hides secrets.
+func (c Config) Print(w io.Writer) error {
+	for _, s := range c.Settings() {
+		value := s.Value
 		if value == "" {
 			value = `""`
 		}
-		if _, err := fmt.Fprintf(w, "%-48s # %s\n", k.Name+": "+value, source); err != nil {
+		if _, err := fmt.Fprintf(w, "%-48s # %s\n", s.Name+": "+value, s.Source); err != nil {
 			return fmt.Errorf("print the configuration: %w", err)
 		}
 	}

@@ -105,7 +105,7 @@ func TestBehindNginx(t *testing.T) {
 			alice := api{base: base + prefix, token: mint("alice", time.Hour)}
 			var g group
 			alice.must(t, http.StatusCreated, http.MethodPost, "/groups", object{"name": "behind nginx"}, &g)
-			for _, path := range []string{"/", "/docs", "/openapi.json", "/readyz", "/console/assets/page.css"} {
+			for _, path := range []string{"/", "/docs", "/openapi.json", "/readyz", "/console/assets/page.css", "/console/", "/console/audit"} {
 				if got := status(base + prefix + path); got != http.StatusOK {
 					t.Errorf("%s answers %d", prefix+path, got)
 				}

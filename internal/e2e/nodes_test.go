@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +20,26 @@ type nodeList struct {
 		Lateness        float64
 	}
 	Missing []string
+}
+
+// consolePage returns the overview of the console.
+func consolePage(t *testing.T, n *node, token string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.URL()+"/console/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.AddCookie(&http.Cookie{Name: "moim_console", Value: token})
+	res, err := (&http.Client{Timeout: answerWithin}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	page, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %v", res.Status, err)
+	}
+	return string(page)
 }
 
 // TestNodes asks a node for all of them, of which one is killed then.
@@ -50,6 +73,11 @@ func TestNodes(t *testing.T) {
 	}
 	if two.Metric("moim_event_lateness_seconds_count") != 1 || one.Metric("moim_event_lateness_seconds_count") != 0 {
 		t.Error("the event was not measured once, where it was delivered")
+	}
+	// The console knows more of each.
+	page := consolePage(t, one, ops.token)
+	if n := strings.Count(page, ">redis.group<"); n != 2 || strings.Count(page, "settled") != 6 || !strings.Contains(page, "http://two.example.com:8080") {
+		t.Errorf("the console shows %d nodes:\n%s", n, page)
 	}
 	two.Kill()
 	need(t, startWithin, "the killed node is missing", func() bool {

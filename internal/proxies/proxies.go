@@ -57,7 +57,7 @@ func (l List) Client(r *http.Request) string {
 	if !l.Trusts(r.RemoteAddr) {
 		return r.RemoteAddr
 	}
-	forwarded, hasForwarded := l.last(forwardedFor(r.Header.Values("Forwarded")))
+	forwarded, hasForwarded := l.last(parameters("for", r.Header.Values("Forwarded")))
 	listed, hasListed := l.last(strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ","))
 	switch {
 	case hasForwarded && hasListed && forwarded != listed:
@@ -86,18 +86,18 @@ func (l List) last(hops []string) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// forwardedFor returns the parameters for of the elements of Forwarded. Commas and
+// parameters returns the parameters of a name of the elements of Forwarded. Commas and
 // semicolons cannot be part of an address.
-func forwardedFor(lines []string) (hops []string) {
+func parameters(wanted string, lines []string) (values []string) {
 	for element := range strings.SplitSeq(strings.Join(lines, ","), ",") {
 		for pair := range strings.SplitSeq(element, ";") {
 			name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
-			if strings.EqualFold(name, "for") {
-				hops = append(hops, strings.Trim(value, `"`))
+			if strings.EqualFold(name, wanted) {
+				values = append(values, strings.Trim(value, `"`))
 			}
 		}
 	}
-	return hops
+	return values
 }
 
 // address reads 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1] or [2001:db8::1]:80.
@@ -107,4 +107,24 @@ func address(text string) (netip.Addr, bool) {
 	}
 	ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"))
 	return ip.Unmap().WithZone(""), err == nil
+}
+
+// Secure reports whether the client of a request uses TLS: the connection does, or a proxy
+// says so in X-Forwarded-Proto or Forwarded. If both headers are there, both must say it.
+func (l List) Secure(r *http.Request) bool {
+	if r.TLS != nil || !l.Trusts(r.RemoteAddr) {
+		return r.TLS != nil
+	}
+	says := append(parameters("proto", r.Header.Values("Forwarded")), strings.Split(strings.Join(r.Header.Values("X-Forwarded-Proto"), ","), ",")...)
+	secure := false
+	for _, proto := range says {
+		switch strings.ToLower(strings.TrimSpace(proto)) {
+		case "":
+		case "https":
+			secure = true
+		default:
+			return false
+		}
+	}
+	return secure
 }

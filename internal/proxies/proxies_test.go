@@ -55,3 +55,34 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+func TestSecure(t *testing.T) {
+	t.Parallel()
+	trusted, err := proxies.Parse([]string{"10.0.0.0/8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		remote, forwarded, proto string
+		want                     bool
+	}{
+		"no proxy":             {remote: "192.0.2.1:1", proto: "https"},
+		"a proxy":              {remote: "10.0.0.1:1", proto: "https", want: true},
+		"a proxy without TLS":  {remote: "10.0.0.1:1", proto: "http"},
+		"no header":            {remote: "10.0.0.1:1"},
+		"Forwarded":            {remote: "10.0.0.1:1", forwarded: `for=192.0.2.1;proto="HTTPS"`, want: true},
+		"the two do not agree": {remote: "10.0.0.1:1", forwarded: "proto=http", proto: "https"},
+		"several proxies":      {remote: "10.0.0.1:1", proto: "https, http"},
+	} {
+		r := &http.Request{RemoteAddr: c.remote, Header: http.Header{}}
+		if c.forwarded != "" {
+			r.Header.Set("Forwarded", c.forwarded)
+		}
+		if c.proto != "" {
+			r.Header.Set("X-Forwarded-Proto", c.proto)
+		}
+		if got := trusted.Secure(r); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

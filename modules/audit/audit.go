@@ -11,15 +11,25 @@ import (
 	"github.com/google/uuid"
 )
 
-// API is the [Entry.Via] of a back end's call, over HTTP or a socket.
-const API = "api"
+// The values of [Entry.Via].
+const (
+	API     = "api"     // a back end's call, over HTTP or a socket
+	Console = "console" // a form of the console
+)
+
+type viaKey struct{}
+
+// WithVia returns a context in which [New] makes entries that came that way.
+func WithVia(ctx context.Context, via string) context.Context {
+	return context.WithValue(ctx, viaKey{}, via)
+}
 
 // Entry records one change.
 type Entry struct {
 	ID      string          `json:"id"`
 	At      time.Time       `json:"at" doc:"to the millisecond, by the clock of the node"`
 	Actor   string          `json:"actor" doc:"sub of the back end's token"`
-	Via     string          `json:"via" enum:"api"`
+	Via     string          `json:"via" enum:"api,console"`
 	Action  string          `json:"action" doc:"what the back end did, such as update or ban"`
 	GroupID string          `json:"groupId,omitempty"`
 	UserID  string          `json:"userId,omitempty" doc:"the user whom the change is about; absent if it is about no user, or about several"`
@@ -31,14 +41,19 @@ type Entry struct {
 
 var nothing = json.RawMessage(`{}`)
 
-// New returns an entry about a change that happens now.
-func New(actor, action string) (Entry, error) {
+// New returns an entry about a change that happens now. It came by the API, unless ctx is
+// one of [WithVia].
+func New(ctx context.Context, actor, action string) (Entry, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Entry{}, fmt.Errorf("make the id of an audit entry: %w", err)
 	}
 	at := time.Unix(id.Time().UnixTime()).UTC().Truncate(time.Millisecond)
-	return Entry{ID: id.String(), At: at, Actor: actor, Via: API, Action: action, Before: nothing, After: nothing}, nil
+	via, ok := ctx.Value(viaKey{}).(string)
+	if !ok {
+		via = API
+	}
+	return Entry{ID: id.String(), At: at, Actor: actor, Via: via, Action: action, Before: nothing, After: nothing}, nil
 }
 
 // Filter says which entries somebody asks for.

@@ -9,7 +9,7 @@ import (
 
 // Calls are kinds of calls. A token whose scope names some may make no others. Zero means
 // all of them.
-type Calls uint8
+type Calls uint16
 
 // The kinds of calls.
 const (
@@ -21,10 +21,13 @@ const (
 	WriteUsers
 	ReadAudit
 	ReadNodes
+
+	// ReadConsole is no call of the API: see [Identity.Console].
+	ReadConsole
 )
 
 // callWords are the words of scope, in the order of the constants.
-var callWords = [...]string{"groups:read", "groups:write", "members:write", "messages:write", "signals:write", "users:write", "audit:read", "nodes:read"}
+var callWords = [...]string{"groups:read", "groups:write", "members:write", "messages:write", "signals:write", "users:write", "audit:read", "nodes:read", "console.read"}
 
 // parseCalls returns the calls that a scope names. It ignores other words: scopes of an
 // identity provider often have some.
@@ -56,4 +59,24 @@ func (id Identity) Check(call Calls) error {
 		return nil
 	}
 	return fault.ErrForbidden.WithMessage(fmt.Sprintf("the scope of the token is %q, which does not include %s", id.Calls, call))
+}
+
+// writing are the calls that change something.
+const writing = WriteGroups | WriteMembers | WriteMessages | SendSignals | WriteUsers
+
+// ReadOnly reports whether the identity's token can change nothing.
+func (id Identity) ReadOnly() bool { return id.Calls != 0 && id.Calls&writing == 0 }
+
+// Console returns the identity for which the console makes calls. A token with the scope
+// console.read reads what a back end may read, there alone. It returns fault.ErrForbidden
+// for a user's token.
+func (id Identity) Console() (Identity, error) {
+	switch {
+	case id.Calls&ReadConsole != 0:
+		id.Admin, id.Calls = true, ReadGroups|ReadAudit|ReadNodes
+		return id, nil
+	case id.Admin:
+		return id, nil
+	}
+	return Identity{}, fault.ErrForbidden.WithMessage("this is the token of a user: the console needs a back end's, whose scope contains admin, or console.read to look only")
 }

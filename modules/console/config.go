@@ -4,7 +4,7 @@ import "github.com/moim-live/moim/internal/toggle"
 
 // Config determines what the node shows to a browser.
 type Config struct {
-	Enabled toggle.Switch `key:"enabled" help:"whether the node serves a page at /; with a development secret, it shows two members of a group"`
+	Enabled toggle.Switch `key:"enabled" help:"whether the node serves a page at /, which shows two members of a group with a development secret, and the operators' console at /console/"`
 }
 
 // WithDefaults returns a copy with defaults in place of zero values.

@@ -1,22 +1,28 @@
-// Package console serves what a person opens in a browser: the page at /. In
-// development mode this page shows two members of a group, live.
+// Package console serves what a person opens in a browser: the page at /, which shows
+// two members of a group in development mode, and the operators' console at /console/.
+//
+// Each page of the console is a [view]: a path, a template in views/, and a function that
+// reads what it shows. Views call the same service as the API, with the identity of who
+// has signed in, and have no SQL of their own. To add one, add it to [Console.views].
 //
 // Pages and their scripts are embedded. They load nothing from other hosts, need no
-// build step, and work under any prefix.
+// build step, and work under any prefix: all their links are relative.
 package console
 
 import (
+	"context"
 	"embed"
-	"html/template"
+	"encoding/json"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/moim-live/moim/internal/origins"
+	"github.com/moim-live/moim/internal/proxies"
 	"github.com/moim-live/moim/internal/toggle"
+	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/web"
 )
@@ -24,47 +30,83 @@ import (
 //go:embed assets
 var files embed.FS
 
-//go:embed demo.html start.html
+//go:embed views
 var pages embed.FS
 
-var templates = template.Must(template.ParseFS(pages, "*.html"))
-
-// assetsPath is where the browser finds scripts and styles, relative to the page.
+// assetsPath is where the browser finds scripts and styles, relative to the page at /.
 const assetsPath = "/console/assets"
-
-// guestTTL is how long a token of the demonstration is valid: a day, because the page
-// does not renew it.
-const guestTTL = 24 * time.Hour
 
 // Mint signs a token for a user.
 type Mint func(auth.Identity) (string, error)
 
-// Console serves the pages.
+// Groups is what the console needs of the service of groups. group.Service fulfils it.
+type Groups interface {
+	Audit(ctx context.Context, caller auth.Identity, f audit.Filter, before string, limit int) ([]audit.Entry, error)
+}
+
+// Nodes knows the nodes of the deployment. socket.Emitter fulfils it.
+type Nodes interface {
+	// NodesInDetail returns a [Node] as JSON for each node, this one first, and the names
+	// of the nodes that did not answer before ctx ended.
+	NodesInDetail(ctx context.Context) (reports []json.RawMessage, missing []string)
+}
+
+// Setting is one value of the configuration in force, without secrets.
+type Setting struct {
+	Name, Value, Source, Help string
+}
+
+// Deps is what a Console needs.
+type Deps struct {
+	Version  string
+	Node     func() string // returns the id of this node
+	Mint     Mint          // signs the tokens of development mode; nil: it is off
+	Verify   web.Verifier  // of the API
+	Proxies  proxies.List  // that say whether a client uses TLS
+	Groups   Groups
+	Nodes    Nodes
+	Settings func() []Setting
+	Log      *slog.Logger
+}
+
+// Console serves the pages. It is safe for concurrent use.
 type Console struct {
 	cfg     Config
-	version string
-	mint    Mint
+	deps    Deps
+	streams streams
 }
 
-// New returns a Console. mint signs the tokens of the demonstration. It is nil unless
-// the node is in development mode.
-func New(cfg Config, version string, mint Mint) *Console {
-	return &Console{cfg: cfg.WithDefaults(), version: version, mint: mint}
+// New returns a Console.
+func New(cfg Config, deps Deps) *Console {
+	return &Console{cfg: cfg.WithDefaults(), deps: deps}
 }
 
-// Register adds the pages to router.
+// Stop ends the streams of pages that renew themselves. New ones are refused.
+func (c *Console) Stop() { c.streams.stop() }
+
+// Register adds the page at /, and the console, to router.
 func (c *Console) Register(router gin.IRouter) {
 	if c.cfg.Enabled != toggle.On {
 		return
 	}
+	start := router.Group("", web.RequestID, web.NoSniff)
+	start.GET("/", c.start)
+	start.HEAD("/", c.start)
+	c.Mount(router)
+}
+
+// Mount adds the console to router, at /console/. It does nothing if the console is off.
+func (c *Console) Mount(router gin.IRouter) {
+	if c.cfg.Enabled != toggle.On {
+		return
+	}
+	router = router.Group("", web.RequestID, web.NoSniff)
 	assets, err := fs.Sub(files, "assets")
 	if err != nil {
 		panic(err) // the directory is embedded
 	}
-	router = router.Group("", web.RequestID, web.NoSniff)
 	serve := http.StripPrefix(assetsPath, http.FileServerFS(assets))
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
-		router.Handle(method, "/", c.start)
 		router.Handle(method, assetsPath+"/:file", func(g *gin.Context) {
 			g.Header("Cache-Control", "no-cache")
 			g.Header("Content-Security-Policy", "default-src 'none'")
@@ -74,40 +116,15 @@ func (c *Console) Register(router gin.IRouter) {
 			serve.ServeHTTP(g.Writer, r)
 		})
 	}
+	c.mountViews(router)
 }
 
-// start serves the page at /: the demonstration in development mode, and otherwise
-// links.
-func (c *Console) start(g *gin.Context) {
-	// Another name than this machine's may be a foreign site's, which rebinds it to
-	// 127.0.0.1 to read the tokens.
-	if c.mint == nil || !origins.LoopbackHost(g.Request.Host) {
-		c.render(g, "start.html", "connect-src 'none'", c.version)
-		return
-	}
-	guests, err := c.guests()
-	if err != nil {
-		_ = g.AbortWithError(http.StatusInternalServerError, err)
-		return
-	}
-	// Members may be on other nodes of this machine.
-	connect := "connect-src 'self'"
-	for _, host := range []string{"localhost", "127.0.0.1"} {
-		connect += " http://" + host + ":* ws://" + host + ":*"
-	}
-	c.render(g, "demo.html", connect, demo{Version: c.version, Guests: guests})
-}
-
-func (c *Console) render(g *gin.Context, page, connect string, data any) {
+// secure sets the headers of every page: it loads nothing but what this node serves.
+func secure(g *gin.Context, connect, forms string) {
 	g.Header("Content-Security-Policy", strings.Join([]string{
-		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", connect,
-		"base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
+		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "connect-src " + connect,
+		"base-uri 'none'", "form-action " + forms, "frame-ancestors 'none'",
 	}, "; "))
 	g.Header("Cache-Control", "no-store")
 	g.Header("Referrer-Policy", "no-referrer")
-	g.Header("Content-Type", "text/html; charset=utf-8")
-	g.Status(http.StatusOK)
-	if err := templates.ExecuteTemplate(g.Writer, page, data); err != nil {
-		_ = g.Error(err)
-	}
 }

@@ -32,7 +32,7 @@ func (c *Console) guests() (guests, error) {
 	var made []guest
 	for _, name := range []string{"Host", "Mina", "Joon"} {
 		g := guest{ID: strings.ToLower(name) + "-" + visit, Name: name}
-		token, err := c.mint(auth.Identity{UserID: g.ID, Name: name, Expires: time.Now().Add(guestTTL)})
+		token, err := c.deps.Mint(auth.Identity{UserID: g.ID, Name: name, Expires: time.Now().Add(guestTTL)})
 		if err != nil {
 			return guests{}, err
 		}

@@ -78,7 +78,7 @@ func entries(ctx context.Context, caller auth.Identity, does, groupID, userID st
 }
 
 func newEntry(ctx context.Context, caller auth.Identity, does string) (audit.Entry, error) {
-	e, err := audit.New(caller.UserID, does)
+	e, err := audit.New(ctx, caller.UserID, does)
 	e.RequestID = requestid.From(ctx)
 	return e, err
 }

@@ -304,6 +304,19 @@ func since(t *testing.T, b *servicetest.Bench, id string) []string {
 	return showEntries(t, fresh)
 }
 
+// TestChangesOfTheConsole are recorded as such.
+func TestChangesOfTheConsole(t *testing.T) {
+	t.Parallel()
+	b := servicetest.New(t, group.Config{})
+	if _, err := b.Create(audit.WithVia(t.Context(), audit.Console), backend, dto.CreateRequest{Name: "new"}); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := b.Store.Entries(t.Context(), audit.Filter{}, "", 1)
+	if err != nil || len(entries) != 1 || entries[0].Via != audit.Console {
+		t.Errorf("%+v, %v", entries, err)
+	}
+}
+
 // Each change of a back end leaves one entry, in its own transaction: none if it fails,
 // and none for a repeat. No call of a user leaves one.
 func TestBackEndsAreAudited(t *testing.T) {

@@ -42,6 +42,7 @@ type Mover struct {
 	at      map[redisrole.Role]string  // the name of the server in use
 
 	mu     sync.Mutex
+	states map[redisrole.Role]State
 	opened map[string]*redisrole.Clients // clients of other servers than the configured ones, by role and name
 }
 
@@ -57,6 +58,7 @@ func New(db *database.DB, clients *redisrole.Clients, secret Secret, log *slog.L
 		entered: make(map[redisrole.Role]Phase),
 		reached: make(map[redisrole.Role]reached),
 		at:      make(map[redisrole.Role]string),
+		states:  make(map[redisrole.Role]State),
 		opened:  make(map[string]*redisrole.Clients),
 	}
 	m.SetSecret(secret)
@@ -163,8 +165,31 @@ func (m *Mover) followAll(ctx context.Context) error {
 				"from", move.Source, "to", move.Target, "err", now.Error, "waits", now.Waits)
 		}
 		m.reached[move.Role] = now
+		m.show(move.Role, State{Where: m.at[move.Role], Phase: m.entered[move.Role]})
 	}
 	return nil
+}
+
+// State is where a role is on this node.
+type State struct {
+	Where string // the server in use, without credentials
+	Phase Phase  // of its last move
+}
+
+// State returns where a role is. It is empty if the role does not use Redis.
+func (m *Mover) State(role redisrole.Role) State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if state, moved := m.states[role]; moved {
+		return state
+	}
+	return State{Where: m.clients.Where(role)}
+}
+
+func (m *Mover) show(role redisrole.Role, state State) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.states[role] = state
 }
 
 // follow brings a part to a move's phase.

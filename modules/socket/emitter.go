@@ -20,7 +20,7 @@ type Emitter struct {
 	nodes  *nodes.Directory // of the gateway; nil without one
 	bridge Bridge           // of the gateway; nil without one
 
-	report func() any // what this node tells the others about itself
+	report func(detailed bool) any // what this node tells the others about itself
 
 	recovery *recovery.Store // of the gateway; nil if it is switched off
 }
@@ -29,7 +29,7 @@ type Emitter struct {
 // because it reserves the names of the socket module.
 func NewEmitter(hub *adapter.Hub) *Emitter {
 	own, err := hub.Reserve(&names)
-	return &Emitter{hub: hub, own: own, err: err, report: func() any { return struct{}{} }}
+	return &Emitter{hub: hub, own: own, err: err, report: func(bool) any { return struct{}{} }}
 }
 
 // To returns the sockets that are in any of the rooms. A socket's id is a room of its

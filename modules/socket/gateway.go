@@ -192,6 +192,9 @@ func (g *Gateway) SetOrigins(o Origins) error {
 // Len returns the number of open connections, polling sessions included.
 func (g *Gateway) Len() int { return g.engine.Len() }
 
+// Frames returns how many frames were written to connections.
+func (g *Gateway) Frames() int64 { return g.engine.Stats().Frames }
+
 // ServePlain serves /ws: JSON messages over a WebSocket. A client that is not
 // admitted gets an RFC 9457 problem.
 func (g *Gateway) ServePlain(w http.ResponseWriter, r *http.Request) { g.engine.ServePlain(w, r) }

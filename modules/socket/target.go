@@ -262,6 +262,8 @@ type request struct {
 	Event  string   `json:"event,omitempty"`  // to emit
 	Change []string `json:"change,omitempty"` // rooms to join or leave
 
+	Detailed bool `json:"detailed,omitempty"` // the report
+
 	// Set if the node is to answer.
 	From     string        `json:"from,omitempty"` // the node that asks
 	Question string        `json:"question,omitempty"`
@@ -305,7 +307,7 @@ func (e *Emitter) handle(event string, env adapter.Envelope) {
 	case eventEmit:
 		adapter.Send([]*adapter.Message{adapter.NewMessage(env)}, t.members()...)
 	case eventStatus:
-		e.nodes.Run(func(ctx context.Context) { e.nodes.Answer(ctx, r.From, r.Question, []any{e.report()}) })
+		e.nodes.Run(func(ctx context.Context) { e.nodes.Answer(ctx, r.From, r.Question, []any{e.report(r.Detailed)}) })
 	case eventFetch:
 		found := encoded(t.describe())
 		e.nodes.Run(func(ctx context.Context) { e.nodes.Answer(ctx, r.From, r.Question, found) })

@@ -41,6 +41,14 @@ var statuses = map[fault.Kind]int{
 	fault.Unavailable:     http.StatusServiceUnavailable,
 }
 
+// Status returns the HTTP status of a kind of fault.
+func Status(kind fault.Kind) int {
+	if status, ok := statuses[kind]; ok {
+		return status
+	}
+	return http.StatusInternalServerError
+}
+
 // Problem is the body of an error response: problem details (RFC 9457) with a
 // stable code.
 type Problem struct {
@@ -71,10 +79,7 @@ func (p *Problem) ContentType(string) string { return "application/problem+json"
 // newProblem returns a fault as a problem, for the request that ctx serves. It leaves
 // out the cause.
 func newProblem(ctx context.Context, e *fault.Error) *Problem {
-	status, ok := statuses[e.Kind]
-	if !ok {
-		status = http.StatusInternalServerError
-	}
+	status := Status(e.Kind)
 	p := &Problem{
 		Type:   "about:blank",
 		Title:  http.StatusText(status),

@@ -97,7 +97,7 @@ func testAudited(t *testing.T, db *database.DB, s *sqltokens.Store) {
 	t.Helper()
 	ctx := t.Context()
 	for _, c := range []struct{ before, want int64 }{{2, 1}, {2, 1}, {1, 1}, {3, 2}} {
-		e, err := audit.New("backend", "revoke-tokens")
+		e, err := audit.New(t.Context(), "backend", "revoke-tokens")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,6 +31,8 @@ type Node struct {
 	Groups          int     `json:"groups" doc:"groups that its sockets follow"`
 	EventsPerSecond float64 `json:"eventsPerSecond" doc:"events that it delivered to them, in the last half minute"`
 	Lateness        float64 `json:"lateness" doc:"milliseconds that 99 % of these events did not exceed, from their instant until all sockets were written to; 0: there were none"`
+	CPU             float64 `json:"cpu" doc:"processor seconds that it used per second, in the last five"`
+	Memory          int64   `json:"memory" doc:"bytes that its Go runtime has from the system"`
 }
 
 // NodeList is the answer to a question for all nodes.

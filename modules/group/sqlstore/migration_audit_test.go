@@ -25,7 +25,7 @@ func TestMigrationFindsWhomEntriesName(t *testing.T) {
 			db := migrated(t, url(t), 33, func(t *testing.T, db *database.DB) {
 				t.Helper()
 				for i, data := range append([]string{`"userId"`}, odd...) {
-					e, err := audit.New("backend", "update")
+					e, err := audit.New(t.Context(), "backend", "update")
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -1,0 +1,58 @@
+package app
+
+import (
+	"log/slog"
+
+	"go.uber.org/fx"
+
+	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/modules/console"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/socket"
+)
+
+type consoleParams struct {
+	fx.In
+	fx.Lifecycle
+
+	Config   console.Config
+	Mint     console.Mint
+	Version  version
+	Routes   *Routes
+	Reloader *Reloader
+	Groups   *group.Service
+	Out      *socket.Emitter
+	Log      *slog.Logger
+}
+
+// provideConsole returns the console, which needs no start.
+func provideConsole(p consoleParams) *console.Console {
+	parts := p.Routes.parts
+	c := console.New(p.Config, console.Deps{
+		Version: string(p.Version), Node: p.Out.NodeID, Mint: p.Mint,
+		Verify: parts.Revoked.Guard(p.Routes.remembered.Verify), Proxies: parts.Config.TrustedProxies(),
+		Groups: p.Groups, Nodes: p.Out, Log: p.Log,
+		Settings: func() []console.Setting { return settings(p.Reloader.Config()) },
+	})
+	p.Append(fx.StopHook(c.Stop))
+	return c
+}
+
+// settings returns a configuration as the console shows it.
+func settings(cfg config.Config) []console.Setting {
+	all := cfg.Settings()
+	shown := make([]console.Setting, 0, len(all))
+	for _, s := range all {
+		shown = append(shown, console.Setting{Name: s.Name, Value: s.Value, Source: s.Source, Help: s.Help})
+	}
+	return shown
+}
+
+// demonstration returns how the pages of development mode sign tokens, or nothing outside
+// that mode.
+func demonstration(cfg config.Config) console.Mint {
+	if !cfg.HTTP.LoopbackOrigins {
+		return nil
+	}
+	return cfg.Auth.Mint
+}

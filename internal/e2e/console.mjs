@@ -1,0 +1,119 @@
+// Opens each view of the console in a browser, in light and dark, and checks it.
+//
+//   node console.mjs BROWSER URL [SCREENSHOTS]
+//
+// It exits with 1, and says what was missing, unless each view is as it should be.
+import { chromium } from 'playwright-core';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+
+const [browserPath, url, screenshots] = process.argv.slice(2);
+const patience = 30_000;
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+// The views: what their address is below the console, and a text that they show. act does
+// with the page what a person would.
+const views = [
+  { name: 'overview', path: '', text: 'Deliveries a second', act: renewed },
+  { name: 'node', path: '', text: 'Show all nodes', open: (page) => page.getByRole('rowheader').getByRole('link').first().click() },
+  { name: 'configuration', path: 'configuration', text: 'MOIM_HTTP_ADDR' },
+  { name: 'audit', path: 'audit', text: 'create', act: shown },
+  { name: 'missing', path: 'nowhere', text: 'the console has no such page', fails: true },
+];
+
+// renewed waits until the script has renewed the live part.
+async function renewed(page) {
+  await page.evaluate(() => document.querySelector('#live table').setAttribute('data-old', ''));
+  await page.locator('#live [data-old]').waitFor({ state: 'detached' });
+}
+
+// shown opens what an entry has changed, and filters by its actor.
+async function shown(page) {
+  await page.getByText('Show', { exact: true }).first().click();
+  await page.getByText('After').first().waitFor();
+  await page.getByLabel('Actor').fill('nobody');
+  await page.getByLabel('Actor').press('Enter');
+  await page.getByText('There are no such entries').waitFor();
+  await page.goBack();
+}
+
+let failed = false;
+
+function check(holds, what) {
+  if (holds) return;
+  failed = true;
+  console.error(`not true: ${what}`);
+}
+
+// axe-core finds what people with a screen reader, a keyboard or weak eyes stumble over.
+async function accessible(page, what) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run());
+  for (const v of violations.filter(({ impact }) => ['serious', 'critical'].includes(impact))) {
+    check(false, `axe finds nothing serious (${what}): ${v.id}: ${v.help}: ${v.nodes.map((n) => n.html).join(' ')}`);
+  }
+}
+
+async function look(page, name) {
+  await accessible(page, name);
+  const { scroll, width } = await page.evaluate(() => ({ scroll: document.documentElement.scrollWidth, width: innerWidth }));
+  check(scroll <= width, `${name} is not wider than the window: ${scroll} > ${width}`);
+  if (screenshots) await page.screenshot({ path: path.join(screenshots, `console-${name}.png`), fullPage: true });
+}
+
+const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] });
+
+async function visit(scheme, options) {
+  const context = await browser.newContext({ colorScheme: scheme, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(patience);
+  let fails = false; // the page is an error page
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !fails) check(false, `no error in the console: ${message.text()}`);
+  });
+  page.on('pageerror', (error) => check(false, `no exception: ${error.message}`));
+  await page.goto(url);
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+  await look(page, `sign-in-${scheme}`);
+  await page.getByRole('button', { name: 'Sign in as developer' }).click();
+  await page.getByRole('heading', { name: 'Overview' }).waitFor();
+  for (const view of views) {
+    fails = Boolean(view.fails);
+    await page.goto(new URL(view.path, url).href);
+    if (view.open) await view.open(page);
+    await page.getByText(view.text).first().waitFor();
+    if (view.act && scheme === 'light') await view.act(page);
+    await look(page, `${view.name}-${scheme}`);
+  }
+  fails = false;
+  await page.goto(url);
+  return page;
+}
+
+try {
+  const page = await visit('light');
+  const other = await page.context().newPage(); // another tab of the same session
+  await other.goto(url);
+  await other.getByRole('heading', { name: 'Overview' }).waitFor();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByText('You have signed out').waitFor();
+  check(!page.url().includes('done='), 'a notice is for once');
+  await other.getByRole('heading', { name: 'Sign in' }).waitFor();
+
+  // On a telephone.
+  await visit('dark', { viewport: { width: 360, height: 740 } });
+
+  // Without the script, the forms work as well.
+  const plain = await (await browser.newContext({ javaScriptEnabled: false })).newPage();
+  await plain.goto(url);
+  await plain.getByRole('button', { name: 'Sign in as developer' }).click();
+  await plain.getByRole('heading', { name: 'Overview' }).waitFor({ timeout: patience });
+  await plain.getByRole('button', { name: 'Sign out' }).click();
+  await plain.getByText('You have signed out').waitFor({ timeout: patience });
+} catch (error) {
+  check(false, error.stack);
+} finally {
+  await browser.close();
+}
+process.exit(failed ? 1 : 0);

@@ -1,0 +1,38 @@
+package e2e
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/moim-live/moim/internal/childtest"
+)
+
+// TestConsole: each view of the console can be opened in a browser and used without a mouse,
+// with a telephone and without scripts.
+func TestConsole(t *testing.T) {
+	t.Parallel()
+	browser := findBrowser(t)
+	if err := clientOnce(); err != nil {
+		skipOrFail(t, err)
+	}
+	dir := t.TempDir()
+	n := startNode(t, "MOIM_DATA_DIR="+dir)
+	key, err := os.ReadFile(dir + "/dev-secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	backEnd := api{base: n.URL(), token: mintWith(string(key), "billing", time.Hour, `"scope":"admin"`)}
+	backEnd.must(t, http.StatusCreated, http.MethodPost, "/groups", object{"name": "for the audit log"}, nil)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 3*inBrowserWithin)
+	defer cancel()
+	page := exec.CommandContext(ctx, "node", "console.mjs", browser, n.URL()+"/console/", os.Getenv(screenshotsVar))
+	childtest.DieWithParent(page)
+	if out, err := page.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -1,0 +1,29 @@
+package console
+
+import (
+	"context"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/group"
+)
+
+// configurationPage is what the view Configuration shows.
+type configurationPage struct {
+	Node     string
+	Settings []Setting
+	OnlySet  bool // without the defaults
+}
+
+// configuration shows the configuration of this node in force.
+func (c *Console) configuration(_ context.Context, v visit) (any, error) {
+	if err := group.BackEndMay(v.caller, auth.ReadNodes); err != nil {
+		return nil, err
+	}
+	page := configurationPage{Node: c.deps.Node(), OnlySet: v.query("only") == "set"}
+	for _, s := range c.deps.Settings() {
+		if !page.OnlySet || s.Source != "default" {
+			page.Settings = append(page.Settings, s)
+		}
+	}
+	return page, nil
+}
