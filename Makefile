@@ -24,7 +24,7 @@ services: ## install redis-server, PostgreSQL, nginx and Chromium where they are
 	@tools/services.sh
 
 .PHONY: lint
-lint: ## run vet (Linux, Windows, macOS) and golangci-lint, check formatting and modules; print the sizes
+lint: lint-js ## run vet (Linux, Windows, macOS) and golangci-lint, check formatting and modules; print the sizes
 	$(GO) vet ./...
 	$(GO) -C bench vet ./...
 	@for os in windows darwin; do \
@@ -42,6 +42,16 @@ lint: ## run vet (Linux, Windows, macOS) and golangci-lint, check formatting and
 	$(GO) mod tidy -diff
 	$(GO) -C bench mod tidy -diff
 	@tools/sizes.sh
+
+.PHONY: lint-js
+lint-js: ## lint, format-check and type-check client/js
+	@tools/npm-ci.sh client/js
+	npm --prefix client/js run --silent lint
+
+.PHONY: generate-js
+generate-js: build ## write client/js/src/generated from the API of this node
+	@tools/npm-ci.sh client/js
+	@tools/generate-js.sh
 
 .PHONY: fmt
 fmt: ## format the code and order its imports
@@ -93,4 +103,4 @@ grow: ## fill databases with many groups; print what each call takes and how it 
 
 .PHONY: clean
 clean: ## remove the files that the other targets made
-	rm -rf moim $(E2E)/node_modules
+	rm -rf moim $(E2E)/node_modules client/js/node_modules client/js/dist client/js/build

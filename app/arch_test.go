@@ -19,7 +19,6 @@ var layers = map[string]int{
 	"examples":                            9, // users of the library
 	"":                                    8, // main
 	"app":                                 7,
-	"client":                              2, // for programs that call a server
 	"config":                              6,
 	"modules/redismove":                   6,
 	"modules/group/internal/servicetest":  6,

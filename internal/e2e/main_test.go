@@ -69,27 +69,32 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 // errNoNode says that the real socket.io-client cannot run here.
 var errNoNode = errors.New("node and npm are not installed")
 
-// clientOnce installs socket.io-client, once, where its version is not there
-// yet.
-var clientOnce = sync.OnceValue(func() error {
+// clientOnce installs socket.io-client, once.
+var clientOnce = sync.OnceValue(func() error { return install(".") })
+
+// install installs the packages of a folder, where these versions are not there yet.
+func install(dir string) error {
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return errNoNode
 		}
 	}
-	installed, err := os.ReadFile(filepath.Join("node_modules", ".installed-lock"))
-	wanted, wantedErr := os.ReadFile("package-lock.json")
+	mark := filepath.Join(dir, "node_modules", ".installed-lock")
+	installed, err := os.ReadFile(mark)
+	wanted, wantedErr := os.ReadFile(filepath.Join(dir, "package-lock.json"))
 	if wantedErr != nil {
 		return wantedErr
 	}
 	if err == nil && string(installed) == string(wanted) {
 		return nil
 	}
-	if out, err := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts").CombinedOutput(); err != nil {
+	npm := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+	npm.Dir = dir
+	if out, err := npm.CombinedOutput(); err != nil {
 		return fmt.Errorf("npm ci: %w\n%s", err, out)
 	}
-	return os.WriteFile(filepath.Join("node_modules", ".installed-lock"), wanted, 0o600)
-})
+	return os.WriteFile(mark, wanted, 0o600)
+}
 
 // need waits until cond holds, and fails the test when it does not in time.
 // what says what was waited for.

@@ -1,0 +1,24 @@
+// Runs the tests, after npm run build. With MOIM_URL and MOIM_SECRET, also those that need a server; with MOIM_BROWSER,
+// those that need a browser. The end-to-end tests of the repository set them.
+import { spawnSync } from "node:child_process";
+import { readdir, rm } from "node:fs/promises";
+import { build } from "esbuild";
+
+process.chdir(new URL("..", import.meta.url).pathname);
+const wanted = process.argv[2] ?? "";
+const tests = (await readdir("test")).filter((name) => name.endsWith(".test.ts") && name.includes(wanted));
+await rm("build", { recursive: true, force: true });
+await build({
+  entryPoints: tests.map((name) => `test/${name}`),
+  outdir: "build",
+  outExtension: { ".js": ".mjs" },
+  bundle: true,
+  format: "esm",
+  platform: "node",
+  target: "node20",
+  packages: "external",
+  sourcemap: "inline",
+});
+const files = tests.map((name) => `build/${name.replace(/\.ts$/, ".mjs")}`);
+const { status } = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], { stdio: "inherit" });
+process.exitCode = status ?? 1;

@@ -1,0 +1,50 @@
+/** A wrong field of a request. */
+export interface FieldError {
+  field: string;
+  message: string;
+}
+
+/**
+ * An answer that refuses a request, or the lack of an answer. Test `code`: one of the server's codes (docs/errors.md), or
+ * one of the client's own:
+ *
+ * - `network`: there was no answer. The change may have been made.
+ * - `offline`: a signal was not sent, because there is no connection.
+ * - `closed`: the client was closed, or its user changed.
+ * - `queue_full`: too many posts wait for an answer.
+ * - `expired`: a post waited for almost a day, so that it could not be repeated safely.
+ */
+export class MoimError extends Error {
+  override readonly name = "MoimError";
+  constructor(
+    readonly code: string,
+    message: string,
+    /** The HTTP status, or 0 over a socket. */
+    readonly status = 0,
+    /** What is wrong with single fields. */
+    readonly errors: readonly FieldError[] = [],
+    /** How many seconds to wait before a repeat, if the server says so. */
+    readonly retryAfter?: number,
+  ) {
+    super(message);
+  }
+}
+
+/** The error in a socket's answer. */
+export interface WireError {
+  code: string;
+  message?: string;
+  errors?: FieldError[];
+  retryAfter?: number;
+}
+
+export function fromWire(error: WireError): MoimError {
+  return new MoimError(error.code, error.message ?? error.code, 0, error.errors, error.retryAfter);
+}
+
+/** waitFor returns how long to wait before a repeat, in milliseconds, or undefined if a repeat does not help. */
+export function waitFor(error: { code: string; retryAfter?: number | undefined }): number | undefined {
+  if (error.code === "rate_limited" || error.code === "unavailable")
+    return (error.retryAfter ?? 1 + Math.random()) * 1000;
+  return undefined;
+}

@@ -1,0 +1,28 @@
+import { after } from "node:test";
+import { createMoim, type Moim, type MoimOptions } from "../src/index.js";
+import type { FakeServer } from "../src/testing.js";
+
+/** until waits until cond holds. what says what was waited for. */
+export async function until(what: string, cond: () => unknown, within = 30_000): Promise<void> {
+  const end = performance.now() + within;
+  while (!cond()) {
+    if (performance.now() > end) throw new Error(`not within ${within} ms: ${what}`);
+    await new Promise((done) => setImmediate(done));
+  }
+}
+
+const open: Moim[] = [];
+after(() => {
+  for (const moim of open) moim.close();
+});
+
+/** connect returns a client of a fake server. It is closed after the tests. */
+export function connect(server: FakeServer, userId: string, options: Partial<MoimOptions> = {}): Moim {
+  const moim = createMoim({ ...server.options(userId), ...options });
+  open.push(moim);
+  return moim;
+}
+
+/** requests returns what a server received of one event. */
+export const requests = (server: FakeServer, event: string) =>
+  server.received.filter((request) => request.event === event);

@@ -1,0 +1,140 @@
+// Tests against a real server: see scripts/test.mjs.
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { after, test } from "node:test";
+import { io } from "socket.io-client";
+import WebSocket from "ws";
+import { createMoim, type Moim, type MoimOptions, type WebSocketClass } from "../src/index.js";
+import { until } from "./helpers.js";
+
+const url = process.env["MOIM_URL"] ?? "";
+const secret = process.env["MOIM_SECRET"] ?? "";
+const skip = url === "";
+
+function token(user: string, seconds = 3600, claims = {}): string {
+  const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const now = Math.floor(Date.now() / 1000);
+  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part({ sub: user, iat: now - 1, exp: now + seconds, ...claims })}`;
+  return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
+}
+
+const open: Moim[] = [];
+after(() => {
+  for (const moim of open) moim.close();
+});
+
+function connect(user: string, options: Partial<MoimOptions> = {}): Moim {
+  const moim = createMoim({
+    url,
+    WebSocket: WebSocket as unknown as WebSocketClass,
+    getToken: () => token(user),
+    ...options,
+  });
+  open.push(moim);
+  return moim;
+}
+
+/** A client over Socket.IO. */
+function connectIO(user: string, getToken = () => token(user)): Moim {
+  const socket = io(url, { auth: (send) => send({ token: getToken() }), autoConnect: false, reconnectionDelay: 50 });
+  after(() => socket.disconnect());
+  return connect(user, { socket, getToken });
+}
+
+const backend = connect("backend", { getToken: () => token("backend", 3600, { scope: "admin" }) });
+
+for (const [name, via] of [
+  ["WebSocket", connect],
+  ["Socket.IO", connectIO],
+] as const) {
+  test(`over ${name}: what two members see`, { skip }, async () => {
+    const ana = via("ana");
+    const bo = via("bo");
+    const { id } = await ana.call("create-group", { name: "Tea", joinPolicy: "open", visibility: "public" });
+    const hers = ana.group<unknown, { hand: boolean }>(id);
+    const his = bo.group(id);
+    await until("bo is refused", () => his.getSnapshot().why === "not_member");
+    await his.call("join-group");
+    await until("both are live", () =>
+      [hers, his].every((group) => group.getSnapshot().phase === "live" && group.getSnapshot().online === 2),
+    );
+    const told: unknown[] = [];
+    hers.on("message.posted", ({ data }) => told.push(data.data));
+    hers.on("signal:typing", ({ from }) => told.push(from));
+    await Promise.all([1, 2, 3].map((n) => his.post("chat", n)));
+    await his.signal("typing");
+    await until("all were told", () => told.length === 4);
+    assert.deepEqual(told, [1, 2, 3, "bo"]);
+    await his.present({ hand: true });
+    await until("the state is seen", () => hers.getSnapshot().present.get("bo")?.state?.hand);
+    await until("three are unread", () => hers.getSnapshot().unread === 3);
+    await hers.read();
+    const mine = ana.mine();
+    await until("the list has none unread", () => mine.getSnapshot().groups.find((own) => own.id === id)?.unread === 0);
+    await hers.call("update-group", { name: "Coffee", capacity: 5, ifMatch: hers.getSnapshot().group?.revision ?? 0 });
+    await hers.call("mute-user", { userId: "bo" });
+    await until(
+      "the group has changed",
+      () => his.getSnapshot().me?.muted && his.getSnapshot().group?.name === "Coffee",
+    );
+    await assert.rejects(his.post("chat", "no"), { code: "muted" });
+    const { version, ...record } = await ana.call("get-group", { groupId: id });
+    assert.deepEqual({ ...hers.getSnapshot().group, updatedAt: "" }, { ...record, updatedAt: "" });
+    assert.equal(hers.getSnapshot().version, version);
+    assert.ok(Math.abs(hers.getSnapshot().serverNow() - Date.now()) < 5_000);
+    await hers.call("ban-user", { userId: "bo", reason: "over" });
+    await until("bo is out", () => his.getSnapshot().phase === "closed");
+    assert.equal(his.getSnapshot().why, "banned");
+  });
+
+  test(`over ${name}: a token that expires is replaced, a back end's end is final`, { skip }, async () => {
+    const user = `cy-${name}`;
+    const began = Date.now();
+    let first = true;
+    // The first token lasts for two seconds, and cannot be replaced before the server closes the connection.
+    const late = () => {
+      if (!first && Date.now() - began < 3_000) throw new Error("not yet");
+      const seconds = first ? 2 : 3600;
+      first = false;
+      return token(user, seconds, { iat: Math.floor(began / 1000) - 1 });
+    };
+    const moim = via === connect ? connect(user, { getToken: late }) : connectIO(user, late);
+    const { id } = await backend.call("create-group", { name: "Night", ownerId: user });
+    let lost = false;
+    moim.subscribe(() => {
+      lost ||= moim.status !== "online";
+    });
+    const group = moim.group(id);
+    const versions: number[] = [];
+    group.on("event", ({ version }) => versions.push(version));
+    await until("it is online", () => moim.status === "online");
+    lost = false;
+    await until("the connection is closed", () => lost);
+    await until("the group is live", () => group.getSnapshot().phase === "live");
+    await backend.call("post-message", { groupId: id, data: 1 });
+    await until("the event was told", () => versions.length === 1 && group.getSnapshot().phase === "live");
+    if (via === connectIO) return; // Socket.IO does not tell these from each other
+    await backend.call("disconnect-user", { userId: user });
+    await until("it is refused", () => moim.status === "refused");
+    assert.equal(moim.getSnapshot().why, "disconnected");
+    moim.connect();
+    await until("it is online", () => moim.status === "online");
+    await backend.call("revoke-tokens", { userId: user });
+    await until("it is refused", () => moim.status === "refused");
+    assert.equal(moim.getSnapshot().why, "revoked");
+    moim.connect();
+    await until("its new token is revoked, too", () => moim.getSnapshot().why === "unauthenticated");
+  });
+}
+
+test("the generated files are those of this server", { skip }, async () => {
+  const { generate, read } = (await import(new URL("../scripts/generate.mjs", import.meta.url).href)) as {
+    generate(document: unknown): Promise<Record<string, string>>;
+    read(url: string): Promise<unknown>;
+  };
+  for (const [name, text] of Object.entries(await generate(await read(url)))) {
+    const committed = await readFile(new URL(`../src/generated/${name}`, import.meta.url), "utf8");
+    assert.ok(committed === text, `${name} is old: npm run generate -- URL`);
+  }
+});
