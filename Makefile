@@ -58,6 +58,7 @@ fmt: ## format the code and order its imports
 	$(TOOL) golangci-lint fmt ./...
 	$(GO) mod tidy
 	$(GO) -C bench mod tidy
+	$(GO) -C deploy mod tidy
 
 .PHONY: race
 race: ## run all tests except the end-to-end tests with the race detector, and the test of 1,000 reconnecting sockets
@@ -77,6 +78,13 @@ e2e-race: ## the same, with the race detector in the nodes
 .PHONY: soak
 soak: ## run the fault tests for longer, with more sessions and faults; print the measurements
 	MOIM_SOAK=1 $(GO) test -race -timeout 120m -count 1 -v -run '^TestT[0-9]' $(E2E) | grep -E '^(---|ok|FAIL|panic)|T[0-9]+: '
+
+.PHONY: deploy-check
+deploy-check: ## check the Helm chart, the alerts and the dashboard with Helm's, Kubernetes' and Prometheus' own code
+	$(GO) -C deploy vet ./...
+	$(GO) -C deploy mod tidy -diff
+	cd deploy && $(GO) tool -modfile=../tools/go.mod golangci-lint run ./...
+	$(GO) -C deploy test -timeout 15m -count 1 ./...
 
 .PHONY: vuln
 vuln: ## report known vulnerabilities in called code, if the Go vulnerability database is reachable
