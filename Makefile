@@ -20,7 +20,7 @@ build: ## build ./moim
 test: services lint vuln race e2e ## run every check that a change has to pass; installs what is missing
 
 .PHONY: services
-services: ## install redis-server, PostgreSQL, nginx and Chromium where they are missing (root on Debian)
+services: ## install redis-server, PostgreSQL, PgBouncer, nginx and Chromium where they are missing (root on Debian)
 	@tools/services.sh
 
 .PHONY: lint

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests start for themselves, where it is missing:
-# redis-server, PostgreSQL 15, nginx and Chromium. As root on Debian by apt; anywhere
+# redis-server, PostgreSQL 15, PgBouncer, nginx and Chromium. As root on Debian by apt; anywhere
 # else it says what is missing, and the tests that need it are skipped (or
 # fail, where CI is set).
 set -euo pipefail
@@ -10,6 +10,7 @@ command -v redis-server >/dev/null || packages+=(redis-server)
 if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null && ! command -v postgres >/dev/null; then
   packages+=(postgresql-15)
 fi
+[ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null || packages+=(pgbouncer)
 if [ ! -x /usr/lib/chromium/chromium-headless-shell ] && ! command -v chromium google-chrome >/dev/null; then
   packages+=(chromium-headless-shell)
 fi

@@ -19,6 +19,7 @@ import (
 type Report struct {
 	Where   string // the file, or host/database
 	Server  string // the server's version; empty for SQLite
+	Pooled  bool   // a pooler such as PgBouncer is between this process and the server
 	New     bool   // the first start creates the tables
 	Pending int    // migrations that the next start applies
 	// ClockAhead is how far the server's clock is ahead of this machine's, give or take
@@ -66,15 +67,14 @@ func (r *Report) readSQLite(ctx context.Context, file string) error {
 }
 
 func (r *Report) readPostgres(ctx context.Context, at location) error {
-	pool := stdlib.OpenDB(*at.postgres.ConnConfig)
+	pool := stdlib.OpenDB(at.through(true))
 	defer func() { _ = pool.Close() }()
-	var readOnly string
-	if err := pool.QueryRowContext(ctx, "SELECT current_setting('server_version'), current_setting('transaction_read_only')").
-		Scan(&r.Server, &readOnly); err != nil {
+	var err error
+	if r.Pooled, err = examineServer(ctx, pool); err != nil {
 		return err
 	}
-	if readOnly == "on" {
-		return errors.New("the server is read-only: it may be a standby. Give the URL of the primary")
+	if err := pool.QueryRowContext(ctx, "SELECT current_setting('server_version')").Scan(&r.Server); err != nil {
+		return err
 	}
 	var now time.Time
 	asked := time.Now()
@@ -151,6 +151,9 @@ func (r Report) String() string {
 	parts := []string{r.Where}
 	if r.Server != "" {
 		parts = append(parts, "PostgreSQL "+r.Server)
+	}
+	if r.Pooled {
+		parts = append(parts, "through a pooler of connections")
 	}
 	switch {
 	case r.New:

@@ -40,6 +40,8 @@ type location struct {
 	file     string // absolute path of the SQLite file
 	postgres *pgxpool.Config
 	maxConns int
+
+	modeGiven bool // the URL says how pgx runs statements
 }
 
 // defaultMaxConns is the most connections that a node opens to PostgreSQL.
@@ -87,5 +89,6 @@ func postgresLocation(raw string) (location, error) {
 	if u.Query().Has("pool_max_conns") {
 		loc.maxConns = int(cfg.MaxConns)
 	}
+	loc.modeGiven = u.Query().Has("default_query_exec_mode")
 	return loc, nil
 }

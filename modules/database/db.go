@@ -72,46 +72,44 @@ func Open(cfg Config, dataDir string, log *slog.Logger) (*DB, error) {
 // Start opens the database, migrates the schema to this program's version and
 // reads the identity. It fails if another process has the SQLite file open, or
 // if the schema is newer than this program. It waits up to 10 s for a
-// PostgreSQL server that is still starting.
+// PostgreSQL server that is still starting. It fails if that server is a standby.
 func (d *DB) Start(ctx context.Context) error {
 	d.starting.Lock()
 	defer d.starting.Unlock()
 	if _, err := d.backend(); err == nil {
 		return errors.New("the database is already open")
 	}
-	open, own, err := d.start(ctx)
+	open, own, migrated, err := d.start(ctx)
 	if err != nil {
 		return err
 	}
 	d.mu.Lock()
 	d.open, d.deployment = open, own
 	d.mu.Unlock()
-	d.log.InfoContext(ctx, "database: open", "dialect", string(d.Dialect()), "at", d.at.String(), "identity", own.id)
+	d.log.InfoContext(ctx, "database: open", "dialect", string(d.Dialect()), "at", d.at.String(), "identity", own.id, "migrations", migrated)
 	return nil
 }
 
-func (d *DB) start(ctx context.Context) (open backend, own deployment, err error) {
+// start returns the open database, its row and the number of migrations that it applied.
+func (d *DB) start(ctx context.Context) (open backend, own deployment, migrated int, err error) {
 	s, err := openSession(ctx, d.at, d.log)
 	if err != nil {
-		return nil, own, fmt.Errorf("open the database: %w", Translate(err))
+		return nil, own, 0, fmt.Errorf("open the database: %w", err)
 	}
 	applied, err := s.migrator.Up(ctx)
 	if err != nil {
 		s.close()
-		return nil, own, err
-	}
-	if n := len(applied); n > 0 {
-		d.log.InfoContext(ctx, "database: migrated", "migrations", n, "version", applied[n-1].Version)
+		return nil, own, 0, err
 	}
 	if open, err = s.serve(ctx); err != nil {
 		s.close()
-		return nil, own, fmt.Errorf("open the database: %w", Translate(err))
+		return nil, own, 0, fmt.Errorf("open the database: %w", err)
 	}
 	if own, err = readDeployment(ctx, open, d.Dialect()); err != nil {
 		open.close(ctx)
-		return nil, own, fmt.Errorf("read the database's identity: %w", Translate(err))
+		return nil, own, 0, fmt.Errorf("read the database's identity: %w", err)
 	}
-	return open, own, nil
+	return open, own, len(applied), nil
 }
 
 // Stop finishes the writes that have begun and closes the database. On SQLite
@@ -202,11 +200,22 @@ func (d *DB) Write(ctx context.Context, fn Func) error {
 	return d.run(ctx, "sql write", fn, backend.write)
 }
 
-// Ping checks that the database answers.
+// Ping checks that the database answers, and on PostgreSQL that it takes writes.
 func (d *DB) Ping(ctx context.Context) error {
-	return d.View(ctx, func(ctx context.Context, q Querier) error {
-		var id string
-		return q.QueryRowContext(ctx, "SELECT id FROM deployment").Scan(&id)
+	if d.Dialect() == SQLite {
+		return d.View(ctx, func(ctx context.Context, q Querier) error {
+			var id string
+			return q.QueryRowContext(ctx, "SELECT id FROM deployment").Scan(&id)
+		})
+	}
+	// Write removes connections that a failover has left at a standby.
+	return d.Write(ctx, func(ctx context.Context, q Querier) error {
+		var id, readOnly string
+		err := q.QueryRowContext(ctx, "SELECT id, "+readOnlySetting+" FROM deployment").Scan(&id, &readOnly)
+		if err == nil && readOnly == "on" {
+			err = errReadOnly
+		}
+		return err
 	})
 }
 

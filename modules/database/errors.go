@@ -20,6 +20,12 @@ import (
 // errClosed is the cause of fault.ErrUnavailable before Start and after Stop.
 var errClosed = errors.New("the database is not open")
 
+// errReadOnly is the cause of fault.ErrUnavailable while PostgreSQL takes no writes.
+var errReadOnly = errors.New("the server is read-only: it may be a standby. Give the URL of the primary")
+
+// readOnlySetting is "on" where a transaction cannot write.
+const readOnlySetting = "current_setting('transaction_read_only')"
+
 // Translate returns fault.ErrUnavailable, with err as its cause, if err means
 // that the database does not answer. It returns other errors unchanged. The
 // methods of [DB] return translated errors.
@@ -44,7 +50,7 @@ func unavailable(err error) bool {
 		return postgresUnavailable(e.Code)
 	}
 	return errors.Is(err, context.DeadlineExceeded) || disconnected(err) ||
-		errors.Is(err, errClosed) || errors.Is(err, sql.ErrTxDone)
+		errors.Is(err, errClosed) || errors.Is(err, errReadOnly) || errors.Is(err, sql.ErrTxDone)
 }
 
 // sqliteUnavailable reports whether a result code means a problem with the file
@@ -95,10 +101,13 @@ func lost(err error) bool {
 	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch e.Code {
-		case "57P01", "57P02", "57P05", "25P03", "25P04", "25006":
+		case "57P01", "57P02", "57P05", "25P03", "25P04", "25006", "08P01": // the last by PgBouncer
 			return true
 		}
 		return false
+	}
+	if errors.Is(err, errReadOnly) {
+		return true
 	}
 	return !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) && disconnected(err)
 }

@@ -12,19 +12,13 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"github.com/moim-live/moim/migrations"
 )
 
-const (
-	// versionTable is not goose's default name, because other programs that use
-	// goose may share the database.
-	versionTable = "moim_migrations"
-	// migrationLock is the key of the PostgreSQL advisory lock. Only the node
-	// that holds it migrates.
-	migrationLock = 0x6d6f696d // "moim"
-)
+// versionTable is not goose's default name, because other programs that use
+// goose may share the database.
+const versionTable = "moim_migrations"
 
 // Migration is one step between two versions of the schema.
 type Migration struct {
@@ -50,7 +44,7 @@ func OpenMigrator(ctx context.Context, cfg Config, dataDir string, log *slog.Log
 	}
 	s, err := openSession(ctx, at, log)
 	if err != nil {
-		return nil, fmt.Errorf("open the database: %w", Translate(err))
+		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	s.migrator.close = s.close
 	return s.migrator, nil
@@ -65,11 +59,7 @@ func newMigrator(dialect Dialect, pool *sql.DB, log *slog.Logger) (*Migrator, er
 	gooseDialect := goose.DialectSQLite3
 	if dialect == Postgres {
 		gooseDialect = goose.DialectPostgres
-		locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(migrationLock), lock.WithLockTimeout(1, 300))
-		if err != nil {
-			return nil, err
-		}
-		options = append(options, goose.WithSessionLocker(locker))
+		options = append(options, goose.WithLocker(&migrating{}))
 	}
 	steps, err := fs.Sub(migrations.FS, string(dialect))
 	if err != nil {
@@ -89,7 +79,7 @@ func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 	}
 	results, err := m.provider.Up(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("migrate the database: %w", Translate(err))
+		return nil, fmt.Errorf("migrate the database: %w", err)
 	}
 	return steps(results), nil
 }
@@ -105,7 +95,7 @@ func (m *Migrator) Down(ctx context.Context) ([]Migration, error) {
 	case errors.Is(err, goose.ErrNoNextVersion):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("revert the last migration: %w", Translate(err))
+		return nil, fmt.Errorf("revert the last migration: %w", err)
 	}
 	return steps([]*goose.MigrationResult{result}), nil
 }
@@ -114,7 +104,7 @@ func (m *Migrator) Down(ctx context.Context) ([]Migration, error) {
 func (m *Migrator) Status(ctx context.Context) ([]Migration, error) {
 	status, err := m.provider.Status(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the status of the migrations: %w", Translate(err))
+		return nil, fmt.Errorf("read the status of the migrations: %w", err)
 	}
 	all := make([]Migration, 0, len(status))
 	for _, s := range status {
@@ -129,7 +119,7 @@ func (m *Migrator) Close() { m.close() }
 func (m *Migrator) refuseNewer(ctx context.Context) error {
 	have, known, err := m.provider.GetVersions(ctx)
 	if err != nil {
-		return fmt.Errorf("read the database's version: %w", Translate(err))
+		return fmt.Errorf("read the database's version: %w", err)
 	}
 	if have > known {
 		return fmt.Errorf("the database is at version %d, newer than this moim (%d): upgrade moim", have, known)

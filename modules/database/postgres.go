@@ -21,8 +21,8 @@ import (
 const (
 	// statementTimeout and idleTimeout make the server end the transactions of a
 	// node that froze, so that no row stays locked for longer.
-	statementTimeout = 5 * time.Second
-	idleTimeout      = 5 * time.Second
+	statementTimeout = "5s"
+	idleTimeout      = "5s"
 
 	connLifetime = 30 * time.Minute
 	connIdleTime = 5 * time.Minute
@@ -37,27 +37,37 @@ const (
 	maxBackoff    = 200 * time.Millisecond
 )
 
-// sessionSettings configures a new connection. It turns asynchronous commits
-// off, because a write must be on disk before it is acknowledged.
-const sessionSettings = `SELECT set_config('statement_timeout', $1, false),
-	set_config('idle_in_transaction_session_timeout', $2, false),
+// settings configures a new connection, or a transaction if $3 is true. It turns
+// asynchronous commits off, because a write must be on disk before it is acknowledged.
+const settings = `SELECT set_config('statement_timeout', $1, $3),
+	set_config('idle_in_transaction_session_timeout', $2, $3),
 	set_config('synchronous_commit', CASE current_setting('synchronous_commit')
-		WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)`
+		WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, $3)`
 
 // postgresDB is a pool of connections to a PostgreSQL server. pgx prepares and
-// keeps the statements.
-type postgresDB struct{ conns *sql.DB }
+// keeps the statements, unless there is a pooler: see [location.through].
+type postgresDB struct {
+	conns  *sql.DB
+	pooled bool // each transaction is configured, not each connection
+}
 
 var _ backend = (*postgresDB)(nil)
 
 func openPostgres(ctx context.Context, at location, log *slog.Logger) (*session, error) {
-	config := *at.postgres.ConnConfig
-	migrating := stdlib.OpenDB(config) // without timeouts, because a migration may take long
-	migrating.SetMaxOpenConns(2)
+	migrating := stdlib.OpenDB(at.through(true)) // without timeouts, because a migration may take long
+	migrating.SetMaxOpenConns(2)                 // one holds the lock
 	closeAll := func() { _ = migrating.Close() }
 	if err := awaitServer(ctx, migrating, at, log); err != nil {
 		closeAll()
 		return nil, err
+	}
+	pooled, err := examineServer(ctx, migrating)
+	if err != nil {
+		closeAll()
+		return nil, err
+	}
+	if pooled {
+		log.InfoContext(ctx, "database: the connections go through a pooler: statements are not kept prepared, and each transaction is configured")
 	}
 	migrator, err := newMigrator(Postgres, migrating, log)
 	if err != nil {
@@ -65,7 +75,11 @@ func openPostgres(ctx context.Context, at location, log *slog.Logger) (*session,
 		return nil, err
 	}
 	serve := func(ctx context.Context) (backend, error) {
-		conns := stdlib.OpenDB(config, stdlib.OptionAfterConnect(configure))
+		var opts []stdlib.OptionOpenDB
+		if !pooled {
+			opts = append(opts, stdlib.OptionAfterConnect(configure))
+		}
+		conns := stdlib.OpenDB(at.through(pooled), opts...)
 		conns.SetMaxOpenConns(at.maxConns)
 		conns.SetMaxIdleConns(at.maxConns)
 		conns.SetConnMaxLifetime(connLifetime)
@@ -75,7 +89,7 @@ func openPostgres(ctx context.Context, at location, log *slog.Logger) (*session,
 			return nil, err
 		}
 		closeAll()
-		return &postgresDB{conns}, nil
+		return &postgresDB{conns, pooled}, nil
 	}
 	return &session{migrator: migrator, serve: serve, close: closeAll}, nil
 }
@@ -108,15 +122,13 @@ func starting(err error) bool {
 }
 
 func configure(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, sessionSettings, milliseconds(statementTimeout), milliseconds(idleTimeout))
+	_, err := conn.Exec(ctx, settings, statementTimeout, idleTimeout, false)
 	if err != nil {
 		_ = conn.Close(ctx) // pgx does not close it
 		return fmt.Errorf("configure a connection: %w", err)
 	}
 	return nil
 }
-
-func milliseconds(d time.Duration) string { return fmt.Sprintf("%dms", d.Milliseconds()) }
 
 func (p *postgresDB) view(ctx context.Context, fn Func) error {
 	return retry(ctx, func() (bool, error) {
@@ -128,7 +140,7 @@ func (p *postgresDB) view(ctx context.Context, fn Func) error {
 func (p *postgresDB) readTx(ctx context.Context, fn Func) error {
 	options := &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 	return retry(ctx, func() (bool, error) {
-		tx, err := p.conns.BeginTx(ctx, options)
+		tx, err := p.begin(ctx, p.conns, options)
 		if err != nil {
 			return lost(err), err
 		}
@@ -142,6 +154,22 @@ func (p *postgresDB) write(ctx context.Context, fn Func) error {
 	return retry(ctx, func() (bool, error) { return p.try(ctx, fn) })
 }
 
+// begin begins a transaction on a connection or the pool.
+func (p *postgresDB) begin(ctx context.Context, on interface {
+	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
+}, opts *sql.TxOptions,
+) (*sql.Tx, error) {
+	tx, err := on.BeginTx(ctx, opts)
+	if err != nil || !p.pooled {
+		return tx, err
+	}
+	if _, err := tx.ExecContext(ctx, settings, statementTimeout, idleTimeout, true); err != nil {
+		_ = tx.Rollback()
+		return nil, err
+	}
+	return tx, nil
+}
+
 // try runs fn in one transaction. It reports whether fn may run again: the
 // commit was not sent, or the server refused it.
 func (p *postgresDB) try(ctx context.Context, fn Func) (bool, error) {
@@ -150,7 +178,7 @@ func (p *postgresDB) try(ctx context.Context, fn Func) (bool, error) {
 		return lost(err), err
 	}
 	defer func() { _ = conn.Close() }()
-	tx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	tx, err := p.begin(ctx, conn, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		return lost(err), err
 	}

@@ -3,6 +3,7 @@ package database_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -116,6 +117,7 @@ func TestPostgres(t *testing.T) {
 		"pool is bounded":    testPool,
 		"frozen link":        testFrozen,
 		"session":            testSession,
+		"pooler":             testPooler,
 		"started together":   testTogether,
 		"slow statements":    testSlowPostgres,
 	} {
@@ -235,6 +237,10 @@ func testReadOnly(t *testing.T, server *pgtest.Server) {
 	if n := number(t, db, "SELECT count(*) FROM t"); n != 0 {
 		t.Errorf("%d rows, want 0", n)
 	}
+	isUnavailable(t, "a ping", db.Ping(t.Context()))
+	contains(t, db.Ping(t.Context()), "read-only")
+	refused := open(t, server.URL(name), "").Start(t.Context())
+	contains(t, refused, "open the database: the server is read-only: it may be a standby")
 	// Only a new connection sees this, so the write must not keep its old one.
 	server.Exec(t, "postgres", "ALTER DATABASE "+name+" SET default_transaction_read_only = off")
 	mustWrite(t, db, "INSERT INTO t VALUES (1)")
@@ -277,6 +283,38 @@ func testFrozen(t *testing.T, server *pgtest.Server) {
 	}
 	proxy.Heal()
 	eventually(t, "it answers again", func() bool { return db.Ping(t.Context()) == nil })
+}
+
+// testPooler: through PgBouncer, a transaction has the settings that a connection has
+// otherwise, and leaves none behind for the next client.
+func testPooler(t *testing.T, server *pgtest.Server) {
+	config, err := pgx.ParseConfig(server.NewDatabase(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := server.URLVia(server.Bouncer(t), config.Database)
+	first, second := start(t, url, ""), start(t, url, "")
+	setting := func(run func(context.Context, database.Func) error) (value string) {
+		if err := run(t.Context(), func(ctx context.Context, q database.Querier) error {
+			return q.QueryRowContext(ctx, "SELECT current_setting($1)", "statement_timeout").Scan(&value)
+		}); err != nil {
+			t.Errorf("read a setting: %v", err)
+		}
+		return value
+	}
+	var all sync.WaitGroup
+	for range 8 { // more than PgBouncer's connections
+		all.Go(func() {
+			for range 10 {
+				for _, db := range []*database.DB{first, second} {
+					if got := []string{setting(db.Write), setting(db.ReadTx), setting(db.View)}; !slices.Equal(got, []string{"5s", "5s", "0"}) {
+						t.Errorf("statement_timeout is %q in a change, a read and a single statement", got)
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func testSession(t *testing.T, server *pgtest.Server) {

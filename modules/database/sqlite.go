@@ -3,12 +3,15 @@ package database
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -35,6 +38,14 @@ var _ backend = (*sqliteDB)(nil)
 // openSQLite creates the file if there is none, locks it and opens the writing
 // connection.
 func openSQLite(ctx context.Context, file string, log *slog.Logger) (*session, error) {
+	s, err := createSQLite(ctx, file, log)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return nil, fmt.Errorf("%w: this user must be able to write to the directory (data.dir or database.url)", err)
+	}
+	return s, err
+}
+
+func createSQLite(ctx context.Context, file string, log *slog.Logger) (*session, error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/fault"
 )
 
 func TestAcknowledgedWritesSurviveKill(t *testing.T) {
@@ -342,4 +343,18 @@ func TestLongResultsAreComplete(t *testing.T) {
 			t.Errorf("%d rows: %v", want, err)
 		}
 	}
+}
+
+// A place that cannot be written to is no dependency that comes back.
+func TestUnusableDirectory(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := open(t, "", filepath.Join(file, "data")).Start(t.Context())
+	if errors.Is(err, fault.ErrUnavailable) {
+		t.Errorf("it is called unavailable: %v", err)
+	}
+	contains(t, err, "open the database: mkdir "+file)
 }
