@@ -56,6 +56,7 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 	if err := engine.SetTrustedProxies(nil); err != nil {
 		return nil, fmt.Errorf("configure the router: %w", err)
 	}
+	engine.Use(web.RefuseUntilStarted(a.routes.parts.Health))
 	a.Mount(engine)
 	a.routes.api.Own(engine)
 	a.console.Register(engine)
@@ -97,15 +98,13 @@ func protocols() *http.Protocols {
 	return &p
 }
 
-// Start listens, starts the node and serves. It listens first, so that it fails
-// early if the address is in use. It returns when the node is ready.
+// Start listens, serves and starts the node. It listens first, so that it fails
+// early if the address is in use, and health checks are answered while the node starts.
+// It returns when the node is ready.
 func (s *Server) Start(ctx context.Context) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.HTTP.Addr)
 	if err != nil {
 		return fmt.Errorf("http.addr: %w", err)
-	}
-	if err := s.app.Start(ctx); err != nil {
-		return errors.Join(err, listener.Close())
 	}
 	s.addr = listener.Addr()
 	go func() {
@@ -113,6 +112,9 @@ func (s *Server) Start(ctx context.Context) error {
 			s.failed <- err
 		}
 	}()
+	if err := s.app.Start(ctx); err != nil {
+		return errors.Join(err, s.http.Close())
+	}
 	s.log.InfoContext(ctx, "app: listening", "addr", s.Addr(), "url", "http://"+s.Addr())
 	return nil
 }

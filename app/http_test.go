@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -20,6 +21,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/modules/auth"
 )
 
@@ -100,6 +102,46 @@ func TestRequestsAreBounded(t *testing.T) {
 				t.Errorf("answered %s, want %s", answer.Status, test.status)
 			}
 		})
+	}
+}
+
+// TestWaitingForTheDatabase: a node that waits for PostgreSQL answers questions about its
+// health, and ends without an error if it is told to stop.
+func TestWaitingForTheDatabase(t *testing.T) {
+	t.Parallel()
+	cfg := config.Config{}
+	cfg.HTTP.Addr = fmt.Sprintf("127.0.0.1:%d", childtest.FreePort())
+	cfg.Database.URL = fmt.Sprintf("postgres://nobody@127.0.0.1:%d/x", childtest.FreePort())
+	cfg.Auth.Secret = testSecret
+	s, err := NewServer(cfg.WithDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/v1/me/groups": 503, "/ws": 503, "/nothing": 503} {
+		for status := 0; status != want; {
+			answer, err := client.Get("http://" + cfg.HTTP.Addr + path)
+			if err != nil {
+				select {
+				case err := <-ended:
+					t.Fatalf("the node ended: %v", err)
+				default: // it does not listen yet
+					continue
+				}
+			}
+			_ = answer.Body.Close()
+			if status = answer.StatusCode; status != want {
+				t.Fatalf("%s answers %d, want %d", path, status, want)
+			}
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("it was told to stop: %v", err)
 	}
 }
 

@@ -21,7 +21,7 @@ func DevelopmentSecret(cfg config.Config, log *slog.Logger) (config.Config, erro
 	}
 	cfg.Auth.Secret = string(secret)
 	cfg.HTTP.LoopbackOrigins = true
-	log.Warn("app: tokens are signed with a development secret; set auth.secret, auth.jwks.url or auth.public.key in production",
+	log.Warn("app: development mode: tokens are signed with a secret in data.dir; `moim token --user alice` prints one; in production, set auth.secret, auth.jwks.url or auth.public.key",
 		"dir", cfg.Data.Dir, "created", created)
 	return cfg, nil
 }

@@ -61,10 +61,14 @@ func Serve(cfg config.Config, opts ...Option) error {
 var errNoKey = errors.New("it has no key for tokens, and only a node that was started without one uses the development secret: is the file empty, or gone?")
 
 // Run starts the node, serves until ctx ends or the listener fails, and drains for
-// at most drain.deadline.
+// at most drain.deadline. If ctx ends before the node is ready, Run returns nil.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Start(ctx); err != nil {
-		return err
+		if ctx.Err() == nil {
+			return err
+		}
+		s.log.InfoContext(context.WithoutCancel(ctx), "app: stopped before it was ready")
+		return nil
 	}
 	failed := s.serve(ctx)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain.Deadline)

@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/fault"
 )
 
 // State is a phase in the life of a node.
@@ -98,7 +99,26 @@ func (h *Health) SetState(s State) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.state = s
+	if s == Ready {
+		h.results = nil // what a check found before does not count
+	}
 }
+
+// RefuseUntilStarted is a middleware that answers only questions about the health of a node
+// while it starts.
+func RefuseUntilStarted(h *Health) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		h.mu.Lock()
+		starting := h.state == Starting
+		h.mu.Unlock()
+		if path := c.FullPath(); starting && path != healthPath && path != readyPath {
+			newProblem(c.Request.Context(), fault.ErrUnavailable.WithMessage("this node is starting: try again")).write(c)
+			c.Abort()
+		}
+	}
+}
+
+const healthPath, readyPath = "/healthz", "/readyz"
 
 // SetUnready makes the node not ready for a reason. An empty reason ends that.
 func (h *Health) SetUnready(reason string) {
@@ -132,6 +152,9 @@ func (h *Health) Report(ctx context.Context) Report {
 		}
 		if c.class == Required {
 			r.Status, r.Reason = "unready", c.name+" is down"
+			if why := results[c.name].Error; why != "" {
+				r.Reason += ": " + why
+			}
 			break
 		}
 		r.Status = "degraded"
@@ -226,6 +249,9 @@ func (h *Health) run(ctx context.Context, c *check) CheckResult {
 		LatencyMs: float64(time.Since(start).Microseconds()) / 1000,
 	}
 	if err != nil {
+		if e, ok := errors.AsType[*fault.Error](err); ok && e.Unwrap() != nil {
+			err = e.Unwrap() // what a client sees says less
+		}
 		r.Status, r.Error = "down", redact(err.Error())
 	}
 	return r
@@ -274,7 +300,7 @@ func (a *API) serveHealth() {
 		c.JSON(status, r)
 	}
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
-		a.handle(method, "/healthz", alive)
-		a.handle(method, "/readyz", ready)
+		a.handle(method, healthPath, alive)
+		a.handle(method, readyPath, ready)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/web"
 )
 
@@ -66,8 +67,8 @@ func TestHealthStates(t *testing.T) {
 		if c := r.Checks["redis.cache"]; c.Status != "down" || c.Required || strings.Contains(c.Error, "hunter2") || !strings.Contains(c.Error, "refused") {
 			t.Errorf("%+v", c)
 		}
-		db.set(errors.New("down"))
-		if r = want("unready", false); r.Reason != "database is down" {
+		db.set(fault.ErrUnavailable.WithCause(errors.New("it is a standby")))
+		if r = want("unready", false); r.Reason != "database is down: it is a standby" {
 			t.Errorf("reason %q", r.Reason)
 		}
 		db.set(nil)
