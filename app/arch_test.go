@@ -79,7 +79,7 @@ var libraries = map[string][]string{
 		"modules/redisrole/", "modules/cache/rediscache/", "modules/group/redispresence/", "modules/limit/redislimit/",
 		"modules/socket/adapter/redisadapter/", "modules/socket/adapter/nodebridge/", "app/", "internal/",
 	},
-	"github.com/danielgtaylor/huma/v2": {"modules/web/", "modules/group/api/controller"},
+	"github.com/danielgtaylor/huma/v2": {"internal/schemas/", "modules/web/", "modules/group/api/controller"},
 	"go.opentelemetry.io/otel":         {"internal/tracing/", "app/"},              // the SDK in app alone
 	"unsafe":                           {"modules/socket/engine/rawcall_linux.go"}, // go:linkname needs it, too
 }

@@ -33,8 +33,8 @@ type Entry struct {
 	Action  string          `json:"action" doc:"what the back end did, such as update or ban"`
 	GroupID string          `json:"groupId,omitempty"`
 	UserID  string          `json:"userId,omitempty" doc:"the user whom the change is about; absent if it is about no user, or about several"`
-	Before  json.RawMessage `json:"before" doc:"what the change replaced, by kind; empty if there was nothing"`
-	After   json.RawMessage `json:"after" doc:"what is there since, by kind; empty if there is nothing"`
+	Before  json.RawMessage `json:"before" format:"object" doc:"what the change replaced, by kind; empty if there was nothing"`
+	After   json.RawMessage `json:"after" format:"object" doc:"what is there since, by kind; empty if there is nothing"`
 
 	RequestID string `json:"requestId,omitempty" doc:"id of the request, as in the node's log"`
 }

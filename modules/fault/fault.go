@@ -46,8 +46,8 @@ type Error struct {
 
 // Field is one mistake in a request.
 type Field struct {
-	Field   string `json:"field"` // dotted path of the invalid value
-	Message string `json:"message"`
+	Field   string `json:"field" doc:"dotted path of the invalid value" example:"name"`
+	Message string `json:"message" example:"is required"`
 }
 
 // New returns an error of the given kind with a stable code.

@@ -34,9 +34,9 @@ type Trace struct {
 // TracedMember is the user's membership.
 type TracedMember struct {
 	Name        string          `json:"name,omitempty"`
-	Role        Role            `json:"role"`
-	Attributes  json.RawMessage `json:"attributes"`
-	Profile     json.RawMessage `json:"profile,omitempty"`
+	Role        Role            `json:"role" enum:"owner,admin,member"`
+	Attributes  json.RawMessage `json:"attributes" format:"object"`
+	Profile     json.RawMessage `json:"profile,omitempty" format:"object"`
 	JoinedAt    time.Time       `json:"joinedAt"`
 	ReadVersion int64           `json:"readVersion"`
 }

@@ -52,48 +52,48 @@ const (
 
 // Group is a durable record with members, a policy, attributes and a version.
 type Group struct {
-	ID           string          `json:"id"`
-	Name         string          `json:"name"`
-	Description  string          `json:"description"`
-	Visibility   Visibility      `json:"visibility"`
-	JoinPolicy   JoinPolicy      `json:"joinPolicy"`
-	Posting      Posting         `json:"posting"`
-	ReadReceipts bool            `json:"readReceipts"` // members see how far the others have read
-	Capacity     *int            `json:"capacity"`     // seats, the owner's included; null: no limit of its own
-	Attributes   json.RawMessage `json:"attributes"`   // an object
-	MemberCount  int             `json:"memberCount"`
-	OwnerID      string          `json:"ownerId"`
-	Version      int64           `json:"version"`  // of the last event
-	Revision     int64           `json:"revision"` // version of the last change of this record
-	CreatedAt    time.Time       `json:"createdAt"`
-	UpdatedAt    time.Time       `json:"updatedAt"`
-	EndsAt       *time.Time      `json:"endsAt,omitempty"`
-	EndedAt      *time.Time      `json:"endedAt,omitempty"`
-	RemindBefore []int           `json:"remindBefore,omitempty"` // seconds before EndsAt
+	ID           string          `json:"id" example:"0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10"`
+	Name         string          `json:"name" example:"Sunday hike"`
+	Description  string          `json:"description" example:"We meet at the north gate"`
+	Visibility   Visibility      `json:"visibility" enum:"private,public"`
+	JoinPolicy   JoinPolicy      `json:"joinPolicy" enum:"open,request,invite"`
+	Posting      Posting         `json:"posting" enum:"members,admins" doc:"who may post messages and send signals"`
+	ReadReceipts bool            `json:"readReceipts" doc:"members see how far the others have read"`
+	Capacity     *int            `json:"capacity" doc:"maximum number of members, including the owner; null: only the server's limit applies" example:"10"`
+	Attributes   json.RawMessage `json:"attributes" format:"object" example:"{\"level\":3}"`
+	MemberCount  int             `json:"memberCount" example:"2"`
+	OwnerID      string          `json:"ownerId" doc:"user id of the owner" example:"alice"`
+	Version      int64           `json:"version" doc:"version of the last event" example:"12"`
+	Revision     int64           `json:"revision" doc:"version of the last change of this record" example:"7"`
+	CreatedAt    time.Time       `json:"createdAt" example:"2026-03-01T12:00:00.123456Z"`
+	UpdatedAt    time.Time       `json:"updatedAt" example:"2026-03-01T12:30:00.123456Z"`
+	EndsAt       *time.Time      `json:"endsAt,omitempty" doc:"time at which the group ends; absent: it does not"`
+	EndedAt      *time.Time      `json:"endedAt,omitempty" doc:"time at which the group ended; absent: it has not"`
+	RemindBefore []int           `json:"remindBefore,omitempty" doc:"when reminders are sent, in seconds before endsAt"`
 }
 
 // Member is a user in a group.
 type Member struct {
-	UserID     string          `json:"userId"`
-	Name       string          `json:"name,omitempty"`
-	Role       Role            `json:"role"`
-	Attributes json.RawMessage `json:"attributes"`        // the admins'
-	Profile    json.RawMessage `json:"profile,omitempty"` // the member's own: an object; nil if it is empty
-	JoinedAt   time.Time       `json:"joinedAt"`
+	UserID     string          `json:"userId" example:"bob"`
+	Name       string          `json:"name,omitempty" example:"Bob"`
+	Role       Role            `json:"role" enum:"owner,admin,member"`
+	Attributes json.RawMessage `json:"attributes" format:"object" doc:"set by admins" example:"{\"team\":\"red\"}"`
+	Profile    json.RawMessage `json:"profile,omitempty" format:"object" doc:"set by the member; absent if it is empty" example:"{\"pronouns\":\"they\"}"`
+	JoinedAt   time.Time       `json:"joinedAt" example:"2026-03-01T12:05:00.123456Z"`
 
-	Muted      bool       `json:"muted,omitempty"`      // may not post. It does not count after MutedUntil
-	MutedUntil *time.Time `json:"mutedUntil,omitempty"` // nil: until somebody lifts the mute
+	Muted      bool       `json:"muted,omitempty" doc:"the member may not post; it does not count after mutedUntil"`
+	MutedUntil *time.Time `json:"mutedUntil,omitempty" doc:"absent: until an admin lifts the mute"`
 }
 
 // Event is one durable change of a group. Versions count 1, 2, 3 … within the
 // group, without holes.
 type Event struct {
-	GroupID string          `json:"groupId"`
-	Version int64           `json:"version"`
-	Type    EventType       `json:"type"`
-	Actor   *string         `json:"actor"` // a user id; null: the system
-	Data    json.RawMessage `json:"data"`
-	At      time.Time       `json:"at"`
+	GroupID string          `json:"groupId" example:"0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10"`
+	Version int64           `json:"version" doc:"1, 2, 3 … within the group, without gaps" example:"13"`
+	Type    EventType       `json:"type" enum:"group.created,group.updated,group.reminder,group.ended,group.deleted,member.joined,member.updated,member.left,member.removed,member.banned,member.invited,member.muted,member.unmuted,message.posted,message.edited,message.deleted,owner.offered,owner.transferred,request.created,request.approved,request.rejected,request.withdrawn,invite.created,invite.revoked" example:"message.posted"`
+	Actor   *string         `json:"actor" doc:"user id; null: the system, or an erased user" example:"bob"`
+	Data    json.RawMessage `json:"data" format:"object" doc:"depends on type: see asyncapi.json" example:"{\"type\":\"message\",\"data\":{\"text\":\"I bring the tea\"}}"`
+	At      time.Time       `json:"at" example:"2026-03-01T12:31:00.123456Z"`
 }
 
 // EventType names what an [Event] says.

@@ -7,11 +7,11 @@ import (
 
 // Present is a member who is online, or was until lately.
 type Present struct {
-	UserID     string          `json:"userId"`
-	Status     string          `json:"status"` // online, reconnecting or offline
-	State      json.RawMessage `json:"state,omitempty"`
-	LastSeenAt *time.Time      `json:"lastSeenAt,omitempty"` // of those who are not online
-	AsOf       time.Time       `json:"-"`                    // when this was read, by the store's clock
+	UserID     string          `json:"userId" example:"bob"`
+	Status     string          `json:"status" enum:"online,reconnecting,offline"`
+	State      json.RawMessage `json:"state,omitempty" format:"object" doc:"what the member set with presence:set"`
+	LastSeenAt *time.Time      `json:"lastSeenAt,omitempty" doc:"absent while the member is online"`
+	AsOf       time.Time       `json:"-"` // when this was read, by the store's clock
 }
 
 // Place returns where p stands in a list: who is online comes first, then who is
@@ -30,10 +30,10 @@ func (p Present) Place() string {
 // PresenceChange tells subscribers the whole presence of a user from At on.
 type PresenceChange struct {
 	UserID string          `json:"userId"`
-	Status string          `json:"status"` // online, reconnecting or offline
-	Reason string          `json:"reason,omitempty"`
-	State  json.RawMessage `json:"state,omitempty"`
-	At     time.Time       `json:"at"` // by the store's clock; the later of two changes counts
+	Status string          `json:"status" enum:"online,reconnecting,offline"`
+	Reason string          `json:"reason,omitempty" enum:"left,dropped,removed,node_lost,drained,expired" doc:"why the member is not online"`
+	State  json.RawMessage `json:"state,omitempty" format:"object"`
+	At     time.Time       `json:"at" doc:"by the store's clock; of two changes, the later one counts"`
 	// Returned reports that the user was reconnecting and is online again.
 	Returned bool `json:"-"`
 }

@@ -18,7 +18,7 @@ import (
 // Membership is one of a user's groups and their place in it.
 type Membership struct {
 	Group
-	Role        Role  `json:"role"`
+	Role        Role  `json:"role" enum:"owner,admin,member"`
 	ReadVersion int64 `json:"readVersion" doc:"version of the last event that the user has read"`
 	Unread      int64 `json:"unread" doc:"number of messages after readVersion"`
 	Online      *int  `json:"online" doc:"number of members online; null while presence is unavailable"` // not the store's

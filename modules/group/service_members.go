@@ -169,7 +169,7 @@ func unseat(ctx context.Context, tx Tx, caller auth.Identity, userID string, typ
 type ListedMember struct {
 	Member
 	ReadVersion *int64 `json:"readVersion,omitempty" doc:"version of the last event that the member has read; absent unless the group has readReceipts"`
-	Status      string `json:"status,omitempty" doc:"online, reconnecting or offline; absent while presence is unavailable"`
+	Status      string `json:"status,omitempty" enum:"online,reconnecting,offline" doc:"absent while presence is unavailable"`
 }
 
 // Members lists at most limit members by user id, after the given one, with

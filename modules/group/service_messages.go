@@ -38,7 +38,7 @@ type EventTx interface {
 type Message struct {
 	Version   int64           `json:"version" doc:"version of the event message.posted, which names the message"`
 	Type      string          `json:"type"`
-	Data      json.RawMessage `json:"data" doc:"null if the message is deleted"`
+	Data      json.RawMessage `json:"data" doc:"any JSON value; null if the message is deleted"`
 	Actor     *string         `json:"actor" doc:"user id of the author"`
 	At        time.Time       `json:"at" doc:"when it was posted"`
 	EditedAt  *time.Time      `json:"editedAt,omitempty" doc:"when it was edited last; absent if it is not edited, or deleted"`

@@ -57,8 +57,9 @@ type API struct {
 	rawPaths     bool                // the router matches escaped paths: see Own
 	options      map[string][]string // the methods of each path
 
-	mu   sync.Mutex
-	spec []byte // the encoded OpenAPI document; nil after a registration
+	mu    sync.Mutex
+	spec  []byte          // the encoded OpenAPI document; nil after a registration
+	codes map[string]bool // of problems that the operations describe
 }
 
 // Option configures an [API].
@@ -87,7 +88,7 @@ func WithLimits(l *limit.Limits) Option { return func(a *API) { a.limits = l } }
 // New returns an API on router: an engine, or a group with a prefix. It serves
 // /openapi.json, /docs and what the options add.
 func New(router gin.IRouter, cfg Config, verify Verifier, log *slog.Logger, opts ...Option) *API {
-	a := &API{verify: verify, log: log, version: "dev", options: map[string][]string{}}
+	a := &API{verify: verify, log: log, version: "dev", options: map[string][]string{}, codes: map[string]bool{}}
 	a.SetOrigins(cfg)
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // it never fails
@@ -146,9 +147,7 @@ func Register[I, O any](a *API, op huma.Operation, fn func(ctx context.Context, 
 		}
 		return out, nil
 	})
-	a.mu.Lock()
-	a.spec = nil
-	a.mu.Unlock()
+	a.describe(op)
 }
 
 // Public returns op without the need for a token.

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -60,24 +59,4 @@ func (a *API) serveDocs() {
 func integrity(content string) string {
 	sum := sha256.Sum256([]byte(content))
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
-}
-
-// document returns the encoded OpenAPI document. It encodes it once after a
-// registration.
-func (a *API) document() ([]byte, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.spec != nil {
-		return a.spec, nil
-	}
-	// huma adds its own error types with every operation. Problem replaces them.
-	schemas := a.huma.OpenAPI().Components.Schemas.Map()
-	delete(schemas, "ErrorModel")
-	delete(schemas, "ErrorDetail")
-	spec, err := json.Marshal(a.huma.OpenAPI())
-	if err != nil {
-		return nil, fmt.Errorf("encode the OpenAPI document: %w", err)
-	}
-	a.spec = spec
-	return spec, nil
 }

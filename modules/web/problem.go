@@ -263,9 +263,12 @@ func (a *API) noRoute(c *gin.Context) {
 
 func (a *API) noMethod(c *gin.Context) {
 	p := newProblem(c.Request.Context(), fault.ErrBadRequest.WithMessage("the route does not support this method; see the Allow header"))
-	p.Status, p.Title, p.Code = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed), "method_not_allowed"
+	p.Status, p.Title, p.Code = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed), methodNotAllowed
 	p.write(c)
 	c.Abort()
 }
+
+// methodNotAllowed is the code of an answer to a method that a path does not support.
+const methodNotAllowed = "method_not_allowed"
 
 var problemType = reflect.TypeFor[Problem]()

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -50,7 +51,7 @@ func (c *Controller) Register(api *web.API) {
 
 // OneGroup is the group in a path.
 type OneGroup struct {
-	GroupID string `path:"groupId" doc:"group id"`
+	GroupID string `path:"groupId" doc:"group id" example:"0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10"`
 }
 
 // Condition makes a change depend on the revision that the client has read.
@@ -126,8 +127,8 @@ func nothing(err error) (*Nothing, error) {
 	return &Nothing{}, nil
 }
 
-// operation describes an operation. problems lists what can go wrong, each a
-// status and codes: "409 group_full". Validation is the service's.
+// operation describes an operation. problems lists what can go wrong besides what can in
+// every call, each a status and codes: "409 group_full". Validation is the service's.
 func operation(method, path, id, summary string, status int, problems ...string) huma.Operation {
 	op := huma.Operation{
 		OperationID:      id,
@@ -139,21 +140,22 @@ func operation(method, path, id, summary string, status int, problems ...string)
 		SkipValidateBody: true,
 		Responses:        map[string]*huma.Response{},
 	}
-	problems = append(problems, "401 unauthenticated", "503 unavailable")
+	// Each call is forbidden to a token whose scope leaves it out.
+	problems = append(problems, "400 bad_request", "401 unauthenticated", "403 forbidden", "429 rate_limited", "500 internal", "503 unavailable")
 	if method != http.MethodGet {
-		problems = append(problems, "400 bad_request", "413 payload_too_large", "422 validation_failed")
+		problems = append(problems, "413 payload_too_large", "422 validation_failed")
 	}
 	if method == http.MethodPost {
-		problems = append(problems, "422 validation_failed, idempotency_mismatch")
+		problems = append(problems, "422 idempotency_mismatch")
 	}
+	codes := make(map[string][]string)
 	for _, problem := range problems {
-		status, codes, _ := strings.Cut(problem, " ")
-		op.Responses[status] = &huma.Response{
-			Description: "code: " + codes,
-			Content: map[string]*huma.MediaType{
-				"application/problem+json": {Schema: &huma.Schema{Ref: "#/components/schemas/Problem"}},
-			},
-		}
+		status, list, _ := strings.Cut(problem, " ")
+		codes[status] = append(codes[status], strings.Split(list, ", ")...)
+	}
+	for status, list := range codes {
+		slices.Sort(list)
+		op.Responses[status] = web.Refusal(slices.Compact(list)...)
 	}
 	return op
 }

@@ -20,7 +20,7 @@ type auditInput struct {
 func (c *Controller) registerAudit() {
 	op := operation(http.MethodGet, "/audit", "list-audit-entries",
 		"List what back ends changed, newest first; for back ends only", http.StatusOK,
-		"403 forbidden", "400 bad_request", "422 validation_failed")
+		"403 forbidden", "422 validation_failed")
 	op.Tags = []string{"audit"}
 	register(c, op, c.auditLog)
 }

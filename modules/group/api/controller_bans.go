@@ -24,7 +24,7 @@ type banInput struct {
 func (c *Controller) registerBans() {
 	register(c, operation(http.MethodGet, "/groups/{groupId}/bans", "list-bans",
 		"List current bans, ordered by user id", http.StatusOK,
-		hidden, notEnough, "400 bad_request", "422 validation_failed"), c.bans)
+		hidden, notEnough, "422 validation_failed"), c.bans)
 	register(c, operation(http.MethodPut, "/groups/{groupId}/bans/{userId}", "ban-user",
 		"Ban a user and end their membership", http.StatusOK,
 		hidden, notEnough, "409 group_ended, owner_must_transfer"), c.ban)

@@ -75,11 +75,11 @@ func (c *Controller) registerGroups() {
 		"Create a group that the caller owns, or a user whom a back end names", http.StatusCreated, "403 forbidden", "409 limit_reached"), c.create)
 	find := operation(http.MethodGet, "/groups", "find-groups",
 		"Find public groups, newest first; a back end finds all groups", http.StatusOK,
-		"400 bad_request", "403 forbidden", "422 validation_failed")
+		"403 forbidden", "422 validation_failed")
 	find.Description = "For a back end, attr.NAME=VALUE finds the groups with an attribute, such as attr.level=3. Up to five can be given: a group must have all."
 	register(c, find, c.find)
 	register(c, operation(http.MethodGet, "/me/groups", "my-groups",
-		"List the caller's groups, newest first", http.StatusOK, "400 bad_request", "422 validation_failed"), c.mine)
+		"List the caller's groups, newest first", http.StatusOK, "422 validation_failed"), c.mine)
 	register(c, operation(http.MethodGet, "/groups/{groupId}", "get-group",
 		"Read a group", http.StatusOK, hidden), c.get)
 	register(c, operation(http.MethodPatch, "/groups/{groupId}", "update-group",

@@ -11,7 +11,7 @@ import (
 func (c *Controller) registerInvitations() {
 	register(c, operation(http.MethodGet, "/me/invitations", "my-invitations",
 		"List the groups that invite the caller, newest group first", http.StatusOK,
-		"400 bad_request", "422 validation_failed"), c.myInvitations)
+		"422 validation_failed"), c.myInvitations)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/invitations/accept", "accept-invitation",
 		"Join a group that invites the caller", http.StatusOK,
 		hidden, outside, "409 group_ended, group_full, limit_reached"), c.acceptInvitation)

@@ -28,7 +28,7 @@ type acceptInput struct {
 func (c *Controller) registerInvites() {
 	register(c, operation(http.MethodGet, "/groups/{groupId}/invites", "list-invites",
 		"List invites that were not revoked, newest first, without codes", http.StatusOK,
-		hidden, notEnough, "400 bad_request", "422 validation_failed"), c.invites)
+		hidden, notEnough, "422 validation_failed"), c.invites)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/invites", "create-invite",
 		"Create an invite; only this answer shows its code", http.StatusCreated,
 		hidden, notEnough, "409 group_ended, limit_reached"), c.invite)

@@ -66,7 +66,7 @@ func (c *Controller) registerMembers() {
 	register(c, operation(http.MethodPost, "/groups/{groupId}/leave", "leave-group",
 		"Leave a group", http.StatusNoContent, hidden, notEnough, "409 owner_must_transfer"), c.leave)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/members", "list-members",
-		"List members, ordered by user id", http.StatusOK, hidden, outside, "400 bad_request", "422 validation_failed"), c.members)
+		"List members, ordered by user id", http.StatusOK, hidden, outside, "422 validation_failed"), c.members)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/members", "add-members",
 		"Add members, or invite them; if one user cannot be added or invited, none is", http.StatusOK,
 		hidden, "403 banned, forbidden, not_member", "409 group_ended, group_full, limit_reached"), c.addMembers)

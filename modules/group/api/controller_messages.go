@@ -37,7 +37,7 @@ type messagesInput struct {
 func (c *Controller) registerMessages() {
 	register(c, operation(http.MethodGet, "/groups/{groupId}/messages", "list-messages",
 		"List messages as they are now, newest first", http.StatusOK,
-		hidden, outside, "400 bad_request", "422 validation_failed"), c.messages)
+		hidden, outside, "422 validation_failed"), c.messages)
 	register(c, operation(http.MethodPatch, "/groups/{groupId}/messages/{version}", "edit-message",
 		"Replace the data of a message, also in the log", http.StatusOK,
 		hidden, "403 forbidden, muted, not_member", "409 group_ended"), c.editMessage)

@@ -24,7 +24,7 @@ type joinAnswer struct {
 func (c *Controller) registerRequests() {
 	register(c, operation(http.MethodGet, "/me/requests", "my-requests",
 		"List the caller's open join requests, newest group first", http.StatusOK,
-		"400 bad_request", "422 validation_failed"), c.myRequests)
+		"422 validation_failed"), c.myRequests)
 	register(c, operation(http.MethodDelete, "/groups/{groupId}/requests/me", "withdraw-request",
 		"Withdraw the caller's join request", http.StatusNoContent, hidden, "409 group_ended"), c.withdraw)
 	join := operation(http.MethodPost, "/groups/{groupId}/join", "join-group",
@@ -35,7 +35,7 @@ func (c *Controller) registerRequests() {
 	register(c, join, c.join)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/requests", "list-requests",
 		"List join requests, ordered by user id", http.StatusOK,
-		hidden, notEnough, "400 bad_request", "422 validation_failed"), c.requests)
+		hidden, notEnough, "422 validation_failed"), c.requests)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/requests/{userId}/approve", "approve-request",
 		"Approve a join request", http.StatusOK,
 		hidden, notEnough, "409 group_ended, group_full, limit_reached"), c.approve)

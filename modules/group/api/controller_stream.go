@@ -53,7 +53,7 @@ func (c *Controller) registerStream() {
 		"Send a signal to subscribers; it is not stored", http.StatusAccepted, hidden, silenced, "409 group_ended"), c.signal)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/presence", "get-presence",
 		"List who is online or reconnecting, and who was lately", http.StatusOK,
-		hidden, outside, "400 bad_request", "422 validation_failed"), c.presence)
+		hidden, outside, "422 validation_failed"), c.presence)
 }
 
 func (c *Controller) events(ctx context.Context, in *eventsInput) (*Answer[EventPage], error) {

@@ -395,7 +395,7 @@ func TestHTTPDocument(t *testing.T) {
 	for path, methods := range doc.Paths {
 		for method, op := range methods {
 			operations++
-			if op.Summary == "" || op.Responses["401"] == nil || op.Responses["503"] == nil {
+			if op.Summary == "" || op.Responses["401"] == nil || op.Responses["403"] == nil || op.Responses["429"] == nil || op.Responses["500"] == nil || op.Responses["503"] == nil {
 				t.Errorf("%s %s: %+v", method, path, op)
 			}
 		}

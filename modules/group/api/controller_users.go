@@ -41,7 +41,7 @@ func (c *Controller) registerUsers() {
 	register(c, op, c.user)
 	op = operation(http.MethodGet, "/users/{userId}/groups", "list-user-groups",
 		"List the groups of a user, newest first; for back ends only", http.StatusOK,
-		"403 forbidden", "400 bad_request", "422 validation_failed")
+		"403 forbidden", "422 validation_failed")
 	op.Tags = []string{"users"}
 	register(c, op, c.userGroups)
 	op = operation(http.MethodPatch, "/users/{userId}", "rename-user",

@@ -15,19 +15,19 @@ var (
 
 // CreateRequest asks for a new group.
 type CreateRequest struct {
-	Name         string          `json:"name" doc:"1 to 200 characters, of which one can be seen; stored in composed form (NFC)"`
+	Name         string          `json:"name" example:"Sunday hike" doc:"1 to 200 characters, of which one can be seen; stored in composed form (NFC)"`
 	Description  string          `json:"description,omitempty" doc:"at most 4000 characters"`
-	Visibility   string          `json:"visibility,omitempty" enum:"private,public" doc:"default: private"`
-	JoinPolicy   string          `json:"joinPolicy,omitempty" enum:"open,request,invite" doc:"default: invite"`
+	Visibility   string          `json:"visibility,omitempty" enum:"private,public" example:"public" doc:"default: private"`
+	JoinPolicy   string          `json:"joinPolicy,omitempty" enum:"open,request,invite" example:"open" doc:"default: invite"`
 	Posting      string          `json:"posting,omitempty" enum:"members,admins" doc:"who may post messages and send signals; default: members"`
 	ReadReceipts bool            `json:"readReceipts,omitempty" doc:"members see how far the others have read; default: false"`
-	Capacity     *int            `json:"capacity,omitempty" doc:"maximum number of members, including the owner; null: only the server's limit applies"`
-	Attributes   json.RawMessage `json:"attributes,omitempty" doc:"JSON object of at most 16 KiB"`
+	Capacity     *int            `json:"capacity,omitempty" nullable:"true" example:"10" doc:"maximum number of members, including the owner; null: only the server's limit applies"`
+	Attributes   json.RawMessage `json:"attributes,omitempty" format:"object" nullable:"true" example:"{\"level\":3}" doc:"JSON object of at most 16 KiB"`
 
 	OwnerID   string `json:"ownerId,omitempty" doc:"user id of the owner; for back ends only; default: the caller"`
 	OwnerName string `json:"ownerName,omitempty" doc:"name of that owner, 1 to 256 bytes; needs ownerId"`
 
-	EndsAt       *time.Time `json:"endsAt,omitempty" doc:"time at which the group ends"`
+	EndsAt       *time.Time `json:"endsAt,omitempty" nullable:"true" doc:"time at which the group ends"`
 	RemindBefore []int      `json:"remindBefore,omitempty" doc:"when to send reminders, in seconds before endsAt; at most 10"`
 
 	reading
@@ -96,16 +96,16 @@ func (r CreateRequest) Validate(maxMembers int, now time.Time) (CreateRequest, e
 // UpdateRequest is a JSON merge patch (RFC 7396) of a group: nil fields stay.
 type UpdateRequest struct {
 	Name         *string         `json:"name,omitempty" doc:"1 to 200 characters, of which one can be seen; stored in composed form (NFC)"`
-	Description  *string         `json:"description,omitempty" doc:"at most 4000 characters; null clears it"`
+	Description  *string         `json:"description,omitempty" nullable:"true" example:"We meet at the north gate" doc:"at most 4000 characters; null clears it"`
 	Visibility   *string         `json:"visibility,omitempty" enum:"private,public"`
 	JoinPolicy   *string         `json:"joinPolicy,omitempty" enum:"open,request,invite"`
 	Posting      *string         `json:"posting,omitempty" enum:"members,admins" doc:"who may post messages and send signals"`
 	ReadReceipts *bool           `json:"readReceipts,omitempty" doc:"members see how far the others have read"`
-	Capacity     *int            `json:"capacity,omitempty" doc:"maximum number of members, not below the current number; null: only the server's limit applies"`
-	Attributes   json.RawMessage `json:"attributes,omitempty" doc:"merge patch of the attributes; null removes all of them"`
+	Capacity     *int            `json:"capacity,omitempty" nullable:"true" doc:"maximum number of members, not below the current number; null: only the server's limit applies"`
+	Attributes   json.RawMessage `json:"attributes,omitempty" format:"object" nullable:"true" doc:"merge patch of the attributes; null removes all of them"`
 
-	EndsAt       *time.Time `json:"endsAt,omitempty" doc:"time at which the group ends; null: the group does not end"`
-	RemindBefore *[]int     `json:"remindBefore,omitempty" doc:"when to send reminders, in seconds before endsAt; at most 10; null: none"`
+	EndsAt       *time.Time `json:"endsAt,omitempty" nullable:"true" doc:"time at which the group ends; null: the group does not end"`
+	RemindBefore *[]int     `json:"remindBefore,omitempty" nullable:"true" doc:"when to send reminders, in seconds before endsAt; at most 10; null: none"`
 
 	RemoveCapacity bool `json:"-"` // capacity is null
 	RemoveEnd      bool `json:"-"` // endsAt is null
@@ -181,7 +181,7 @@ func (r UpdateRequest) Patch() Patch { return newPatch("attributes", r.Attribute
 
 // TransferRequest names the member who is to own a group.
 type TransferRequest struct {
-	UserID string `json:"userId" doc:"user id of the new owner, who must be a member"`
+	UserID string `json:"userId" example:"bob" doc:"user id of the new owner, who must be a member"`
 
 	reading
 }

@@ -7,7 +7,7 @@ import (
 
 // AddMembersRequest names users to make members of a group.
 type AddMembersRequest struct {
-	UserIDs []string          `json:"userIds" doc:"1 to 500 user ids; existing members are skipped"`
+	UserIDs []string          `json:"userIds" example:"bob,carol" doc:"1 to 500 user ids; existing members are skipped"`
 	Names   map[string]string `json:"names,omitempty" doc:"name of each new member by user id, 1 to 256 bytes; for back ends only"`
 
 	reading
@@ -42,7 +42,7 @@ func (r AddMembersRequest) Validate() (AddMembersRequest, error) {
 // UpdateMemberRequest is a JSON merge patch of a member: nil fields stay.
 type UpdateMemberRequest struct {
 	Role       *string         `json:"role,omitempty" enum:"admin,member" doc:"only the owner or a back end can change roles"`
-	Attributes json.RawMessage `json:"attributes,omitempty" doc:"merge patch of the attributes; null removes all of them"`
+	Attributes json.RawMessage `json:"attributes,omitempty" format:"object" nullable:"true" doc:"merge patch of the attributes; null removes all of them"`
 
 	RevokeInvites bool `json:"-"` // of an admin who becomes a member
 
@@ -103,8 +103,8 @@ func (r LeaveRequest) Check() error {
 // BanRequest says why a user is banned, and until when. The zero value says
 // neither.
 type BanRequest struct {
-	Reason    string     `json:"reason,omitempty" doc:"at most 500 characters; visible to all members"`
-	ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"RFC 3339, in the future; default: never"`
+	Reason    string     `json:"reason,omitempty" example:"spam" doc:"at most 500 characters; visible to all members"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"true" doc:"RFC 3339, in the future; default: never"`
 
 	KeepInvites bool `json:"-"` // do not revoke the invites that the user made
 
@@ -133,7 +133,7 @@ func (r BanRequest) Validate(userID string, now time.Time) (BanRequest, error) {
 
 // MuteRequest says until when a member is muted. The zero value sets no end.
 type MuteRequest struct {
-	ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"RFC 3339, in the future; default: never"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"true" doc:"RFC 3339, in the future; default: never"`
 
 	reading
 }
@@ -157,8 +157,8 @@ func (r MuteRequest) Validate(now time.Time) (MuteRequest, error) {
 
 // InviteRequest asks for an invite. The zero value asks for one without bounds.
 type InviteRequest struct {
-	MaxUses   *int       `json:"maxUses,omitempty" doc:"how many users can accept the invite; default: no limit"`
-	ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"RFC 3339, in the future; default: never"`
+	MaxUses   *int       `json:"maxUses,omitempty" nullable:"true" example:"5" doc:"how many users can accept the invite; default: no limit"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"true" doc:"RFC 3339, in the future; default: never"`
 
 	reading
 }

@@ -10,8 +10,8 @@ import (
 // IntroduceRequest is a JSON merge patch of what members say about themselves: nil fields
 // stay.
 type IntroduceRequest struct {
-	Name    *string         `json:"name,omitempty" doc:"1 to 256 bytes; control characters and outer spaces are removed"`
-	Profile json.RawMessage `json:"profile,omitempty" doc:"merge patch of the profile, a JSON object of at most 2 KiB; null empties it"`
+	Name    *string         `json:"name,omitempty" example:"Bob" doc:"1 to 256 bytes; control characters and outer spaces are removed"`
+	Profile json.RawMessage `json:"profile,omitempty" format:"object" nullable:"true" example:"{\"pronouns\":\"they\"}" doc:"merge patch of the profile, a JSON object of at most 2 KiB; null empties it"`
 
 	reading
 }
@@ -58,7 +58,7 @@ func (m *mistakes) userName(field, name string) string {
 
 // RenameRequest gives a user another name.
 type RenameRequest struct {
-	Name string `json:"name" doc:"1 to 256 bytes; control characters and outer spaces are removed"`
+	Name string `json:"name" example:"Bob" doc:"1 to 256 bytes; control characters and outer spaces are removed"`
 
 	reading
 }

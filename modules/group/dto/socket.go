@@ -7,8 +7,8 @@ func (*NoFields) read(*object) {}
 
 // InGroup is a socket request: an HTTP body with the group's id beside it.
 type InGroup[T any] struct {
-	GroupID string
-	Body    T
+	GroupID string `json:"groupId" doc:"group id" example:"0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10"`
+	Body    T      `json:",inline"`
 }
 
 // UnmarshalJSON implements [json.Unmarshaler]. It never fails: the body's Check
@@ -21,8 +21,8 @@ func (r *InGroup[T]) UnmarshalJSON(data []byte) error {
 // Changing is a socket request that changes something: an HTTP body with an
 // optional idempotency key beside it.
 type Changing[T any] struct {
-	Key  string
-	Body T
+	Key  string `json:"key,omitempty" doc:"idempotency key, at most 255 bytes; for 24 hours, a request with the same key returns the first answer"`
+	Body T      `json:",inline"`
 }
 
 // UnmarshalJSON implements [json.Unmarshaler]. It never fails: the body's Check
@@ -34,7 +34,7 @@ func (r *Changing[T]) UnmarshalJSON(data []byte) error {
 
 // ChangingIn is a socket request that changes the group that it names.
 type ChangingIn[T any] struct {
-	GroupID string
+	GroupID string `json:"groupId" doc:"group id" example:"0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10"`
 	Changing[T]
 }
 
@@ -50,8 +50,8 @@ func (r *ChangingIn[T]) UnmarshalJSON(data []byte) error {
 
 // ChangingMessage is a socket request that changes the message that it names.
 type ChangingMessage[T any] struct {
-	GroupID string
-	Version int64 // of the event message.posted
+	GroupID string `json:"groupId" doc:"group id" example:"0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10"`
+	Version int64  `json:"version" doc:"version of the event message.posted" example:"13"`
 	Changing[T]
 }
 
@@ -107,8 +107,8 @@ func (o *object) key(dst *string) {
 
 // SubscribeRequest is what a socket sends to follow a group.
 type SubscribeRequest struct {
-	Since    *int64
-	Presence bool
+	Since    *int64 `json:"since,omitempty" nullable:"true" minimum:"0" doc:"version of the last event that the client has; missed events follow the answer"`
+	Presence bool   `json:"presence,omitempty" doc:"also answer who is present"`
 
 	reading
 }

@@ -9,7 +9,7 @@ import (
 // MessageRequest posts a message.
 type MessageRequest struct {
 	Type string          `json:"type,omitempty" doc:"at most 64 characters; default: message"`
-	Data json.RawMessage `json:"data" doc:"any JSON value of at most 32 KiB"`
+	Data json.RawMessage `json:"data" example:"{\"text\":\"I bring the tea\"}" doc:"any JSON value of at most 32 KiB"`
 
 	reading
 }
@@ -38,7 +38,7 @@ func (r MessageRequest) Validate() (MessageRequest, error) {
 
 // EditMessageRequest replaces the data of a message.
 type EditMessageRequest struct {
-	Data json.RawMessage `json:"data" doc:"the new data: any JSON value of at most 32 KiB"`
+	Data json.RawMessage `json:"data" example:"{\"text\":\"I bring the cake\"}" doc:"the new data: any JSON value of at most 32 KiB"`
 
 	reading
 }
@@ -60,8 +60,8 @@ func (r EditMessageRequest) Validate() (EditMessageRequest, error) {
 
 // SignalRequest sends a signal.
 type SignalRequest struct {
-	Type string          `json:"type" doc:"1 to 64 characters"`
-	Data json.RawMessage `json:"data,omitempty" doc:"any JSON value of at most 32 KiB; default: null"`
+	Type string          `json:"type" example:"typing" doc:"1 to 64 characters"`
+	Data json.RawMessage `json:"data,omitempty" example:"{\"on\":true}" doc:"any JSON value of at most 32 KiB; default: null"`
 	To   []string        `json:"to,omitempty" doc:"recipients, at most 100 user ids; default: all subscribers; an empty list: nobody"`
 
 	reading
@@ -93,7 +93,7 @@ func (r SignalRequest) Validate() (SignalRequest, error) {
 
 // ReadRequest says how far a member has read.
 type ReadRequest struct {
-	Version *int64 `json:"version" doc:"version of the last event that the user has read"`
+	Version *int64 `json:"version" example:"13" doc:"version of the last event that the user has read"`
 	UserID  string `json:"userId,omitempty" doc:"of a back end: the member on whose behalf it calls"`
 
 	reading
@@ -125,7 +125,7 @@ func (r ReadRequest) Validate() error {
 
 // PresenceRequest sets the live state of a member.
 type PresenceRequest struct {
-	State json.RawMessage // an object; null clears it
+	State json.RawMessage `json:"state" format:"object" nullable:"true" example:"{\"mood\":\"cheerful\"}" doc:"JSON object of at most 4 KiB; null clears the state"`
 
 	reading
 }

@@ -5,7 +5,7 @@ import "time"
 // RevokeRequest says which tokens of a user are revoked. The zero value means all that
 // were issued before now.
 type RevokeRequest struct {
-	Before *time.Time `json:"before,omitempty" doc:"RFC 3339, not in the future: tokens with an earlier iat, or without one, are refused; default: now"`
+	Before *time.Time `json:"before,omitempty" nullable:"true" doc:"RFC 3339, not in the future: tokens with an earlier iat, or without one, are refused; default: now"`
 
 	reading
 }
@@ -35,7 +35,7 @@ func (r RevokeRequest) Instant(userID string, now time.Time) (time.Time, error) 
 
 // AuthRequest is what a socket sends with a new token.
 type AuthRequest struct {
-	Token string
+	Token string `json:"token" doc:"new token of the same user"`
 
 	reading
 }

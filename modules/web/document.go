@@ -1,0 +1,91 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/moim-live/moim/internal/schemas"
+	"github.com/moim-live/moim/modules/fault"
+)
+
+// codesExtension lists the codes of an answer for programs.
+const codesExtension = "x-codes"
+
+// Refusal describes an answer that is a [Problem] with one of the codes. The codes of all
+// operations are those that the document lists for a Problem.
+func Refusal(codes ...string) *huma.Response {
+	var headers map[string]*huma.Param
+	if slices.Contains(codes, fault.ErrRateLimited.Code) || slices.Contains(codes, fault.ErrUnavailable.Code) {
+		headers = map[string]*huma.Header{"Retry-After": {
+			Description: "when to try again, in seconds", Schema: &huma.Schema{Type: huma.TypeInteger},
+		}}
+	}
+	return &huma.Response{
+		Headers:     headers,
+		Description: "code: " + strings.Join(codes, ", "),
+		Content: map[string]*huma.MediaType{
+			"application/problem+json": {Schema: &huma.Schema{Ref: schemas.Prefix + "Problem"}},
+		},
+		Extensions: map[string]any{codesExtension: codes},
+	}
+}
+
+// otherCodes are those that no operation describes: the node's answers to requests that
+// match no operation.
+var otherCodes = []string{fault.ErrInternal.Code, fault.ErrNotFound.Code, methodNotAllowed}
+
+// describe completes the document after the registration of an operation.
+func (a *API) describe(op huma.Operation) {
+	registry := a.huma.OpenAPI().Components.Schemas
+	schemas.Refine(registry)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.spec = nil
+	for _, code := range otherCodes {
+		a.codes[code] = true
+	}
+	for _, response := range op.Responses {
+		codes, _ := response.Extensions[codesExtension].([]string)
+		for _, code := range codes {
+			a.codes[code] = true
+		}
+	}
+	problem := registry.SchemaFromRef(registry.Schema(problemType, true, "").Ref)
+	enum := problem.Properties["code"].Enum[:0]
+	for _, code := range slices.Sorted(maps.Keys(a.codes)) {
+		enum = append(enum, code)
+	}
+	problem.Properties["code"].Enum = enum
+}
+
+// Codes returns the codes of all problems that the operations describe, sorted.
+func (a *API) Codes() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Sorted(maps.Keys(a.codes))
+}
+
+// document returns the encoded OpenAPI document. It encodes it once after a
+// registration.
+func (a *API) document() ([]byte, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.spec != nil {
+		return a.spec, nil
+	}
+	// huma adds its own error types with every operation. Problem replaces them.
+	schemas := a.huma.OpenAPI().Components.Schemas.Map()
+	delete(schemas, "ErrorModel")
+	delete(schemas, "ErrorDetail")
+	spec, err := json.Marshal(a.huma.OpenAPI())
+	if err != nil {
+		return nil, fmt.Errorf("encode the OpenAPI document: %w", err)
+	}
+	a.spec = spec
+	return spec, nil
+}
