@@ -86,6 +86,15 @@ deploy-check: ## check the Helm chart, the alerts and the dashboard with Helm's,
 	cd deploy && $(GO) tool -modfile=../tools/go.mod golangci-lint run ./...
 	$(GO) -C deploy test -timeout 15m -count 1 ./...
 
+# Newer versions need a module that proxy.golang.org does not serve.
+GORELEASER := $(GO) run github.com/goreleaser/goreleaser/v2@v2.14.0
+
+.PHONY: release-check
+release-check: ## check .goreleaser.yaml and build the program of this machine as a release does
+	$(GORELEASER) check
+	$(GORELEASER) build --snapshot --single-target --clean
+	dist/moim_*/moim version
+
 .PHONY: vuln
 vuln: ## report known vulnerabilities in called code, if the Go vulnerability database is reachable
 	@tools/vuln.sh

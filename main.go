@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -12,9 +14,12 @@ import (
 )
 
 // version is set by the release build: -ldflags "-X main.version=1.2.3".
-var version = "dev"
+var version string
 
 func main() {
+	if version == "" {
+		version = versionOf(debug.ReadBuildInfo())
+	}
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "moim:", err)
 		os.Exit(1)
@@ -43,4 +48,13 @@ func run(args []string) error {
 		return err
 	}
 	return command.Run(&loader{file: cli.Config, flags: flags})
+}
+
+// versionOf returns the version that Go has recorded: that of "go install …@v1.2.3", or
+// one made of the commit. It is dev if there is none.
+func versionOf(info *debug.BuildInfo, ok bool) string {
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "dev"
+	}
+	return strings.TrimPrefix(info.Main.Version, "v")
 }
