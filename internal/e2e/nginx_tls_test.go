@@ -25,7 +25,7 @@ func TestBehindNginxWithTLS(t *testing.T) {
 	long := startNginx(t, []*node{n}, append(changes, "proxy_read_timeout 60s", "proxy_read_timeout 5s")...)
 	short := startNginx(t, []*node{n}, append(changes, "proxy_read_timeout 60s", "proxy_read_timeout 500ms")...)
 
-	client := &http.Client{Timeout: answerWithin, Transport: &http.Transport{TLSClientConfig: trusted, ForceAttemptHTTP2: true}}
+	client := &http.Client{Timeout: answerWithin, Transport: &http.Transport{TLSClientConfig: trusted.Clone(), ForceAttemptHTTP2: true}}
 	defer client.CloseIdleConnections()
 	res, err := client.Get("https://" + long + "/rt/readyz")
 	if err != nil {
