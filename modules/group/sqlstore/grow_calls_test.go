@@ -218,7 +218,7 @@ func lists(g *grown) []call {
 			return errors.Join(err, unlisted, failed, s.FinishRename(ctx, job))
 		}},
 		{name: "an audited change", do: func(ctx context.Context, s *sqlstore.Store, i int) error {
-			e, err := audit.New(t.Context(), "backend", "update")
+			e, err := audit.New(ctx, "backend", "update")
 			if err != nil {
 				return err
 			}
