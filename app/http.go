@@ -41,6 +41,8 @@ type Server struct {
 	addr   net.Addr // nil before Start
 	failed chan error
 
+	inherited inherited
+
 	hangup <-chan os.Signal // nil: nobody asks to reload
 	reload func() (config.Config, error)
 }
@@ -85,6 +87,8 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 			ConnContext:       conns.context,
 		},
 		failed: make(chan error, 1),
+
+		inherited: collect(opts).inherited,
 	}
 	s.http.RegisterOnShutdown(a.console.Stop)
 	return s, nil
@@ -102,9 +106,9 @@ func protocols() *http.Protocols {
 // early if the address is in use, and health checks are answered while the node starts.
 // It returns when the node is ready.
 func (s *Server) Start(ctx context.Context) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.HTTP.Addr)
+	listener, err := s.inherited.listen(ctx, "http.addr", s.cfg.HTTP.Addr)
 	if err != nil {
-		return fmt.Errorf("http.addr: %w", err)
+		return err
 	}
 	s.addr = listener.Addr()
 	go func() {

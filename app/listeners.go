@@ -3,9 +3,7 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -34,14 +32,14 @@ func (o options) listenForOperators(cfg config.Config) func(fx.Lifecycle, *prome
 		if addr := cfg.Metrics.Addr; addr != "" {
 			mux := http.NewServeMux()
 			mux.Handle("GET "+web.MetricsPath, web.Metrics(registry))
-			newListener("metrics.addr", addr, mux, responseTimeout, log).hook(lc)
+			o.newListener("metrics.addr", addr, mux, responseTimeout, log).hook(lc)
 		}
 		switch addr := cfg.Debug.Addr; {
 		case addr == "":
 		case o.profiles == nil:
 			return errNoProfiles
 		default:
-			newListener("debug.addr", addr, guardProfiles(o.profiles, cfg.Debug.Public), profileTimeout, log).hook(lc)
+			o.newListener("debug.addr", addr, guardProfiles(o.profiles, cfg.Debug.Public), profileTimeout, log).hook(lc)
 		}
 		return nil
 	}
@@ -65,6 +63,7 @@ func guardProfiles(profiles http.Handler, public bool) http.Handler {
 
 // listener is an HTTP server at the address of a configuration key.
 type listener struct {
+	inherited inherited
 	key, addr string
 	http      *http.Server
 	log       *slog.Logger
@@ -73,8 +72,8 @@ type listener struct {
 
 // newListener returns a listener that is not open yet. timeout bounds an answer; 0: nothing
 // does.
-func newListener(key, addr string, handler http.Handler, timeout time.Duration, log *slog.Logger) *listener {
-	return &listener{key: key, addr: addr, log: log, serving: tasks.New(), http: &http.Server{
+func (o options) newListener(key, addr string, handler http.Handler, timeout time.Duration, log *slog.Logger) *listener {
+	return &listener{inherited: o.inherited, key: key, addr: addr, log: log, serving: tasks.New(), http: &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, WriteTimeout: timeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}}
@@ -85,9 +84,9 @@ func (l *listener) hook(lc fx.Lifecycle) {
 }
 
 func (l *listener) start(ctx context.Context) error {
-	open, err := new(net.ListenConfig).Listen(ctx, "tcp", l.addr)
+	open, err := l.inherited.listen(ctx, l.key, l.addr)
 	if err != nil {
-		return fmt.Errorf("%s: %w", l.key, err)
+		return err
 	}
 	l.serving.Run(func(ctx context.Context) {
 		if err := l.http.Serve(open); !errors.Is(err, http.ErrServerClosed) {

@@ -34,6 +34,8 @@ type options struct {
 	profiles http.Handler
 	tracer   tracing.Tracer
 	modules  []fx.Option
+
+	inherited inherited
 }
 
 func collect(opts []Option) options {

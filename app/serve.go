@@ -12,9 +12,20 @@ import (
 // Serve runs a node until SIGTERM or SIGINT, and then drains it. A second signal
 // ends the process at once. If cfg has no auth key, Serve uses the development
 // secret: see [DevelopmentSecret]. SIGHUP reloads the configuration: see [WithReload].
-// If the environment has OTEL_EXPORTER_OTLP_ENDPOINT, Serve sends traces there.
+// If the environment has OTEL_EXPORTER_OTLP_ENDPOINT, Serve sends traces there. If systemd
+// has opened sockets for it, Serve takes them in place of http.addr, metrics.addr and debug.addr.
 func Serve(cfg config.Config, opts ...Option) error {
-	cfg, err := DevelopmentSecret(cfg, collect(opts).log)
+	given, err := inherit()
+	if err != nil {
+		return err
+	}
+	if given != nil {
+		opts, cfg = append(opts, func(o *options) { o.inherited = given }), given.in(cfg)
+		if err := cfg.Validate(collect(opts).roles()...); err != nil {
+			return err
+		}
+	}
+	cfg, err = DevelopmentSecret(cfg, collect(opts).log)
 	if err != nil {
 		return err
 	}
@@ -42,6 +53,7 @@ func Serve(cfg config.Config, opts ...Option) error {
 		developing := cfg.HTTP.LoopbackOrigins
 		server.reload = func() (config.Config, error) {
 			cfg, err := load()
+			cfg = given.in(cfg)
 			switch {
 			case err != nil:
 				return cfg, err

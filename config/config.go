@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/moim-live/moim/internal/origins"
 	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/cache"
@@ -128,7 +129,7 @@ func (c Config) checkListeners() error {
 			errs = append(errs, fmt.Errorf("%s: it must be host:port, such as 127.0.0.1:9100", l.key))
 		case other != "" && port != "0":
 			errs = append(errs, fmt.Errorf("%s: it is the same as %s, which needs a port of its own", l.key, other))
-		case l.key == "debug.addr" && !c.Debug.Public && !isLoopback(host):
+		case l.key == "debug.addr" && !c.Debug.Public && !origins.LoopbackHost(host):
 			errs = append(errs, errors.New("debug.addr: it must be a loopback address such as 127.0.0.1:6060, because profiles need no token "+
 				"and show what is in memory: to listen on another address, set debug.public"))
 		}
@@ -205,7 +206,7 @@ func (c Config) checkAdapter(given []redisrole.Role) error {
 // the development secret could sign tokens for any user.
 func (c Config) checkAddr() error {
 	host, _, malformed := net.SplitHostPort(c.HTTP.Addr) // the HTTP section reports that
-	if c.Auth.Empty() && malformed == nil && !isLoopback(host) {
+	if c.Auth.Empty() && malformed == nil && !origins.LoopbackHost(host) {
 		return errNoKey
 	}
 	return nil
@@ -213,8 +214,3 @@ func (c Config) checkAddr() error {
 
 var errNoKey = errors.New("http.addr: without any auth key it must be a loopback address such as 127.0.0.1:8080: " +
 	"to listen on another address, set auth.secret, auth.jwks.url or auth.public.key")
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
