@@ -145,6 +145,55 @@ func TestWaitingForTheDatabase(t *testing.T) {
 	}
 }
 
+// TestRefusalsAreLogged: the log says why clients cannot connect, once for each kind and
+// without their tokens. Two tokens are no token.
+func TestRefusalsAreLogged(t *testing.T) {
+	t.Parallel()
+	var log childtest.Log
+	s := newServer(t, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	startServer(t, s)
+	for _, c := range []struct {
+		path, name string
+		values     []string
+		status     int
+	}{
+		{"/socket.io/?EIO=4&transport=flash", "Origin", nil, 400},
+		{"/socket.io/?EIO=4&transport=polling", "Origin", []string{"https://evil.example"}, 403},
+		{"/ws", "Authorization", []string{"Bearer hunter2"}, 401},
+		{"/ws", "Authorization", []string{"Bearer hunter2", "Bearer hunter3"}, 400},
+		{"/v1/me/groups", "Authorization", []string{"Bearer hunter2", "Bearer hunter3"}, 400},
+		{"/v1/me/groups", "Idempotency-Key", []string{"a", "b"}, 400},
+	} {
+		for range 2 {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Addr()+c.path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.path == "/ws" {
+				req.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}}
+			}
+			req.Header[c.name] = c.values
+			answer, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = answer.Body.Close()
+			if answer.StatusCode != c.status {
+				t.Errorf("%s with %s %q answers %d, want %d", c.path, c.name, c.values, answer.StatusCode, c.status)
+			}
+		}
+	}
+	said := log.String()
+	for _, phrase := range []string{"refused a transport", "transport=flash", "refused an origin", "origin=https://evil.example", "socket: refused a client"} {
+		if strings.Count(said, phrase) != 1 {
+			t.Errorf("it says %q %d times, want once", phrase, strings.Count(said, phrase))
+		}
+	}
+	if strings.Contains(said, "hunter") {
+		t.Errorf("a token is in the log:\n%s", said)
+	}
+}
+
 // A page that loads the client from the server, as from Node's, is told where it is.
 func TestClientFilesAreNamed(t *testing.T) {
 	t.Parallel()

@@ -60,6 +60,32 @@ func TestAllows(t *testing.T) {
 	}
 }
 
+// The host of a request may have the default port and be written in any way.
+func TestSameHost(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		host, origin string
+		want         bool
+	}{
+		{"chat.example:443", "https://chat.example", true},
+		{"chat.example:80", "http://chat.example", true},
+		{"Chat.Example", "https://chat.example", true},
+		{"chat.example", "https://chat.example:443", true},
+		{"모임.example", "https://xn--v52b68u.example", true},
+		{"chat.example:8443", "https://chat.example", false},
+	} {
+		r := request("x", c.origin)
+		r.Host = c.host
+		if (origins.List{}).Allows(r) != c.want {
+			t.Errorf("%s at %s is allowed: %v", c.origin, c.host, !c.want)
+		}
+	}
+	list, err := origins.Parse([]string{"https://모임.example"})
+	if err != nil || !list.Allows(request("x", "https://xn--v52b68u.example")) {
+		t.Errorf("a listed international name is refused: %v", err)
+	}
+}
+
 func TestTwoOriginsAreNone(t *testing.T) {
 	t.Parallel()
 	var list origins.List

@@ -90,7 +90,7 @@ func (s *Service) FireTimer(ctx context.Context, groupID string) error {
 			return tx.Schedule(ctx, nil)
 		}
 		if at.Before(*g.EndsAt) {
-			left := max(0, int(g.EndsAt.Sub(s.now()).Round(time.Second).Seconds()))
+			left := secondsLeft(g.EndsAt.Sub(s.now()))
 			if _, err := tx.Append(ctx, GroupReminder, "", reminder{SecondsLeft: left}); err != nil {
 				return err
 			}
@@ -102,6 +102,14 @@ func (s *Service) FireTimer(ctx context.Context, groupID string) error {
 		s.announcer.Announce(ctx, events)
 	}
 	return err
+}
+
+// secondsLeft rounds to whole seconds. It is 0 only when nothing is left.
+func secondsLeft(left time.Duration) int {
+	if left <= 0 {
+		return 0
+	}
+	return max(1, int(left.Round(time.Second)/time.Second))
 }
 
 // end ends the group, which has not ended.

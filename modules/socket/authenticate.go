@@ -61,6 +61,9 @@ func Anonymous(_ context.Context, h Handshake) (auth.Identity, error) {
 	return auth.Identity{UserID: cmp.Or(h.Returning, engine.NewID())}, nil
 }
 
+// refusalEvery is the shortest time between two lines about refused tokens.
+const refusalEvery = time.Minute
+
 // authenticate calls the authenticator and checks its result. ctx has a deadline.
 func (g *Gateway) authenticate(ctx context.Context, h Handshake) (identity auth.Identity, failure *fault.Error) {
 	attrs := []any{"handler", "authenticate", "remote", h.RemoteAddr}
@@ -78,6 +81,9 @@ func (g *Gateway) authenticate(ctx context.Context, h Handshake) (identity auth.
 	if err != nil {
 		failure = g.explain(ctx, err, attrs...)
 		g.metrics.refuse(failure)
+		if failure.Kind == fault.Unauthenticated && g.refused.May(refusalEvery) {
+			g.log.InfoContext(ctx, "socket: refused a client", "because", failure.Message, "remote", h.RemoteAddr)
+		}
 		return auth.Identity{}, failure
 	}
 	return identity, nil

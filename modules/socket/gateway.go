@@ -15,6 +15,7 @@ import (
 	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/internal/tracing"
 	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
@@ -68,6 +69,7 @@ type Gateway struct {
 	metrics    *metrics
 	engine     *engine.Engine
 	work       *tasks.Group
+	refused    tasks.Seldom // tokens, in the log
 
 	// keepHandshakes is set if handlers of the program may read handshakes, or clients
 	// may connect to further namespaces by the token in them.
@@ -211,6 +213,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // accept implements [engine.Accept].
 func (g *Gateway) accept(conn *engine.Conn, h engine.Handshake) (engine.Receiver, error) {
+	if len(h.Header.Values("Authorization")) > 1 {
+		return nil, refusal{fault.ErrBadRequest.WithMessage("there must be one Authorization header")}
+	}
 	allowance, err := g.admit(h)
 	if err != nil {
 		return nil, err

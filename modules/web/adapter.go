@@ -44,6 +44,11 @@ func (ad *adapter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 func (a *API) admit(op *huma.Operation, c *gin.Context, x *exchange) error {
 	c.Header("Cache-Control", "no-store")
 	ctx := context.WithValue(c.Request.Context(), exchangeKey{}, x)
+	for _, name := range []string{"Authorization", "Idempotency-Key"} {
+		if len(c.Request.Header.Values(name)) > 1 {
+			return fault.ErrBadRequest.WithMessage("there must be one " + name + " header")
+		}
+	}
 	if !isPublic(op) {
 		token, ok := bearerToken(c.GetHeader("Authorization"))
 		if !ok {

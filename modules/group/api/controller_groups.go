@@ -20,7 +20,7 @@ type createInput struct {
 }
 
 type createAnswer struct {
-	Location string `header:"Location" doc:"path of the group"`
+	Location string `header:"Location" doc:"the group, relative to the URL of the request: right below any prefix"`
 	ETag     string `header:"ETag" doc:"revision of the group, in quotes"`
 	Body     group.Group
 }
@@ -94,7 +94,7 @@ func (c *Controller) create(ctx context.Context, in *createInput) (*createAnswer
 	if err != nil {
 		return nil, err
 	}
-	return &createAnswer{Location: web.Prefix + "/groups/" + g.ID, ETag: web.ETag(g.Revision), Body: g}, nil
+	return &createAnswer{Location: "groups/" + g.ID, ETag: web.ETag(g.Revision), Body: g}, nil
 }
 
 func (c *Controller) get(ctx context.Context, in *OneGroup) (*Tagged, error) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/internal/origins"
+	"github.com/moim-live/moim/internal/tasks"
 )
 
 // Config sets the limits of connections. All durations and sizes are required.
@@ -96,10 +97,10 @@ type Engine struct {
 	buffers  *buffers
 	start    time.Time
 	stats    counters
-	// refusedAt is when a refused origin was logged, in nanoseconds after start.
-	refusedAt atomic.Int64
-	gatherer  gatherer
-	poller    poller
+	gatherer gatherer
+	poller   poller
+
+	refusedOrigin, refusedTransport tasks.Seldom // in the log
 
 	mu       sync.Mutex
 	conns    map[*Conn]struct{} // melody's own set lacks those being accepted

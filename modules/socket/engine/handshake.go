@@ -42,6 +42,9 @@ func (e *Engine) ServeEngineIO(w http.ResponseWriter, r *http.Request) {
 	transport, sid := q.Get("transport"), q.Get("sid")
 	switch {
 	case !e.serves(transport):
+		if e.refusedTransport.May(refusalEvery) {
+			e.log.InfoContext(r.Context(), "engine: refused a transport that socket.transports does not have", "transport", transport[:min(len(transport), 64)])
+		}
 		errTransport.answer(w, r)
 	case !allowed:
 		e.refuseOrigin(r)
@@ -203,14 +206,12 @@ func (f refusal) answer(w http.ResponseWriter, r *http.Request) {
 // originRefused tells a developer what to set.
 const originRefused = "this origin is not allowed: add it to http.origins"
 
-// refusalEvery is the shortest time between two warnings about refused origins.
+// refusalEvery is the shortest time between two lines about one kind of refusal.
 const refusalEvery = time.Minute
 
 // refuseOrigin logs a refused origin, at most once a minute.
 func (e *Engine) refuseOrigin(r *http.Request) {
-	now := e.now()
-	last := e.refusedAt.Load()
-	if last != 0 && now-time.Duration(last) < refusalEvery || !e.refusedAt.CompareAndSwap(last, int64(now)) {
+	if !e.refusedOrigin.May(refusalEvery) {
 		return
 	}
 	origin := r.Header.Get("Origin")
