@@ -33,9 +33,9 @@ func inherit() (inherited, error) {
 			return nil, err
 		}
 	}
-	n, err := strconv.Atoi(count)
-	if pid != strconv.Itoa(os.Getpid()) || err != nil || n <= 0 {
-		return nil, nil
+	n, _ := strconv.Atoi(count) // 0 if it is no number
+	if pid != strconv.Itoa(os.Getpid()) || n <= 0 {
+		return inherited{}, nil
 	}
 	keys, err := keysOf(n, names)
 	if err != nil {

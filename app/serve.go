@@ -19,7 +19,7 @@ func Serve(cfg config.Config, opts ...Option) error {
 	if err != nil {
 		return err
 	}
-	if given != nil {
+	if len(given) > 0 {
 		opts, cfg = append(opts, func(o *options) { o.inherited = given }), given.in(cfg)
 		if err := cfg.Validate(collect(opts).roles()...); err != nil {
 			return err
