@@ -2,6 +2,7 @@ package auth
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/moim-live/moim/modules/fault"
@@ -40,6 +41,22 @@ func parseCalls(scope []string) (c Calls) {
 		}
 	}
 	return c
+}
+
+// misspelled returns a word of a scope that looks like one for calls and is none, such as
+// group:read, or "". Ignoring it would let the token make all calls.
+func misspelled(scope []string) string {
+	for _, word := range scope {
+		resource, _, is := strings.Cut(word, ":")
+		if !is || slices.Contains(callWords[:], word) {
+			continue
+		}
+		resource = strings.TrimSuffix(strings.ToLower(resource), "s")
+		if slices.ContainsFunc(callWords[:], func(known string) bool { return strings.HasPrefix(known, resource+"s:") || strings.HasPrefix(known, resource+":") }) {
+			return word
+		}
+	}
+	return ""
 }
 
 // String returns the words of the calls.

@@ -201,6 +201,9 @@ func (v *Verifier) identity(c *claims) (Identity, error) {
 	if problem := checkUser(c.Subject); problem != "" {
 		return Identity{}, refuse("the token's sub " + problem)
 	}
+	if word := misspelled(c.scopes); word != "" {
+		return Identity{}, refuse(fmt.Sprintf("the token's scope has %.40q, which names no calls: the words for calls are %s", word, strings.Join(callWords[:], ", ")))
+	}
 	var issued time.Time
 	if c.IssuedAt != nil {
 		issued = c.IssuedAt.Time
