@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"debug/elf"
+	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,8 @@ import (
 	"testing"
 
 	yaml "go.yaml.in/yaml/v3"
+
+	"github.com/moim-live/moim/internal/childtest"
 )
 
 var deploy = filepath.Join("..", "..", "deploy")
@@ -54,6 +58,54 @@ func TestDockerfile(t *testing.T) {
 	cmd.Env = append(strings.Fields(string(env[1])), "MOIM_AUTH_SECRET="+secret)
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "/data") {
 		t.Errorf("config: %v\n%s", err, out)
+	}
+	healthy(t, text, program)
+}
+
+// healthy runs a node as the image's user, with a directory like /data, and the health
+// check of the image.
+func healthy(t *testing.T, dockerfile []byte, program string) {
+	t.Helper()
+	command := regexp.MustCompile(`(?m)^HEALTHCHECK .*CMD (\[.*\])$`).FindSubmatch(dockerfile)
+	var check []string
+	if command == nil || json.Unmarshal(command[1], &check) != nil || check[0] != "/moim" {
+		t.Fatalf("no health check in\n%s", dockerfile)
+	}
+	if !regexp.MustCompile(`(?m)^FROM gcr.io/distroless/static-debian\d+:nonroot$`).Match(dockerfile) || regexp.MustCompile(`(?m)^USER`).Match(dockerfile) {
+		t.Error("the image's user is not that of nonroot")
+	}
+	if os.Getuid() != 0 {
+		t.Log("not as the image's user: only root can start a program as another user")
+		return
+	}
+	const nonroot = 65532
+	dir, err := os.MkdirTemp("", "moim-image-") //nolint:usetesting // the folder around t.TempDir is for this user only
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	data, installed := filepath.Join(dir, "data"), filepath.Join(dir, "moim")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(data, 0o755), os.Chown(data, nonroot, nonroot), os.Rename(program, installed)); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"MOIM_HTTP_ADDR=" + freeAddr(), "MOIM_DATA_DIR=" + data, "MOIM_AUTH_SECRET=" + secret}
+	run := func(args ...string) *exec.Cmd {
+		cmd := exec.Command(installed, args...)
+		cmd.Dir, cmd.Env = "/", env
+		asUser(cmd, nonroot)
+		childtest.DieWithParent(cmd)
+		return cmd
+	}
+	if run(check[1:]...).Run() == nil {
+		t.Error("the health check passes, and no node runs")
+	}
+	node := run()
+	if err := node.Start(); err != nil {
+		t.Fatal(err)
+	}
+	need(t, startWithin, "the health check passes", func() bool { return run(check[1:]...).Run() == nil })
+	if err := errors.Join(node.Process.Signal(os.Interrupt), node.Wait()); err != nil {
+		t.Error(err)
 	}
 }
 
