@@ -68,7 +68,7 @@ func healthy(t *testing.T, dockerfile []byte, program string) {
 	t.Helper()
 	command := regexp.MustCompile(`(?m)^HEALTHCHECK .*CMD (\[.*\])$`).FindSubmatch(dockerfile)
 	var check []string
-	if command == nil || json.Unmarshal(command[1], &check) != nil || check[0] != "/moim" {
+	if len(command) != 2 || json.Unmarshal(command[1], &check) != nil || len(check) == 0 || check[0] != "/moim" {
 		t.Fatalf("no health check in\n%s", dockerfile)
 	}
 	if !regexp.MustCompile(`(?m)^FROM gcr.io/distroless/static-debian\d+:nonroot$`).Match(dockerfile) || regexp.MustCompile(`(?m)^USER`).Match(dockerfile) {
