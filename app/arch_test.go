@@ -35,6 +35,7 @@ var layers = map[string]int{
 	"modules/socket/adapter/adaptertest":  5,
 	"modules/group/api":                   4,
 	"modules/console":                     4,
+	"modules/asyncapi":                    3,
 	"modules/group/feed":                  3,
 	"modules/group/presence":              3,
 	"modules/group/recordcache":           3,
@@ -79,7 +80,7 @@ var libraries = map[string][]string{
 		"modules/redisrole/", "modules/cache/rediscache/", "modules/group/redispresence/", "modules/limit/redislimit/",
 		"modules/socket/adapter/redisadapter/", "modules/socket/adapter/nodebridge/", "app/", "internal/",
 	},
-	"github.com/danielgtaylor/huma/v2": {"internal/schemas/", "modules/web/", "modules/group/api/controller"},
+	"github.com/danielgtaylor/huma/v2": {"internal/schemas/", "modules/asyncapi/", "modules/web/", "modules/group/api/controller"},
 	"go.opentelemetry.io/otel":         {"internal/tracing/", "app/"},              // the SDK in app alone
 	"unsafe":                           {"modules/socket/engine/rawcall_linux.go"}, // go:linkname needs it, too
 }

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/internal/tracing"
+	"github.com/moim-live/moim/modules/asyncapi"
 	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/api"
 	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket"
@@ -20,6 +23,9 @@ import (
 
 // The paths of the socket endpoints.
 const socketIOPath, plainPath = "/socket.io/", "/ws"
+
+// docsTokenTTL is how long the token that /docs offers is valid.
+const docsTokenTTL = 8 * time.Hour
 
 // Routes holds everything that Moim serves: the HTTP API, the two socket
 // endpoints, health checks, metrics and the documentation.
@@ -36,6 +42,7 @@ type routesParams struct {
 	fx.In
 
 	Config   web.Config
+	Auth     auth.Config
 	Version  version
 	Verifier *auth.Verifier
 	Log      *slog.Logger
@@ -43,6 +50,7 @@ type routesParams struct {
 	Health   *web.Health
 	Metrics  *prometheus.Registry
 	Groups   *api.Controller
+	Events   *api.Gateway
 	Gateway  *socket.Gateway
 	Limits   *limit.Limits
 	Revoked  *auth.Revocations
@@ -59,7 +67,12 @@ func provideRoutes(p routesParams) *Routes {
 func (r *Routes) Mount(router gin.IRouter) {
 	p := r.parts
 	router = router.Group("", web.ClientAddress(p.Config.TrustedProxies()))
-	opts := []web.Option{web.WithVersion(string(p.Version)), web.WithNode(p.Out.NodeID()), web.WithHealth(p.Health), web.WithMetrics(p.Metrics), web.WithLimits(p.Limits), web.WithTracer(p.Tracer)}
+	opts := []web.Option{web.WithVersion(string(p.Version)), web.WithNode(p.Out.NodeID()), web.WithHealth(p.Health), web.WithMetrics(p.Metrics), web.WithLimits(p.Limits), web.WithTracer(p.Tracer), web.WithSockets(p.describeSockets)}
+	if p.Config.LoopbackOrigins { // development mode
+		opts = append(opts, web.WithDocsToken(func() (string, error) {
+			return p.Auth.Mint(auth.Identity{UserID: "reader", Name: "Reader", Expires: time.Now().Add(docsTokenTTL)})
+		}))
+	}
 	if p.MetricsRoute {
 		opts = append(opts, web.WithMetricsRoute())
 	}
@@ -72,6 +85,21 @@ func (r *Routes) Mount(router gin.IRouter) {
 	sockets.Any(socketIOPath, gin.WrapF(p.Gateway.ServeSocketIO))
 	sockets.GET(socketIOPath+":file", noClientFiles)
 	sockets.GET(plainPath, gin.WrapF(p.Gateway.ServePlain))
+}
+
+// describeSockets returns the AsyncAPI document.
+func (p routesParams) describeSockets(codes []string) ([]byte, error) {
+	data := make(map[string]any)
+	for typ, value := range group.EventData() {
+		data[string(typ)] = value
+	}
+	return asyncapi.Document(asyncapi.Description{
+		Version:  string(p.Version),
+		Requests: p.Gateway.Events(),
+		Pushes:   append(p.Events.Pushes(), p.Gateway.Pushes()...),
+		Data:     map[string]map[string]any{group.EventPushed: data},
+		Codes:    append(codes, socket.UnknownEvent),
+	})
 }
 
 // noClientFiles tells a page that loads socket.io.js from here, as Node's server allows,

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -63,6 +64,7 @@ type client struct {
 func connect(t *testing.T, d endpoint, n *node, user, token string) *client {
 	t.Helper()
 	c := &client{inbox: newInbox(user + "@" + n.name + d.name), t: t, user: user}
+	c.contract = readContract(t, n.URL())
 	opened, err := d.open(t.Context(), n.URL(), token, c.inbox)
 	if err != nil {
 		t.Fatalf("connect %s: %v", c.name, err)
@@ -83,8 +85,12 @@ func (c *client) request(event string, data, out any) error {
 	defer cancel()
 	raw, err := c.conn.request(ctx, event, data)
 	if err != nil {
+		if failure, ok := errors.AsType[*apiError](err); ok && failure.Code != "" {
+			c.fault(c.contract.checkFailure(event, failure))
+		}
 		return err
 	}
+	c.fault(c.contract.checkCall(event, data, raw))
 	if out == nil {
 		return nil
 	}
@@ -92,6 +98,16 @@ func (c *client) request(event string, data, out any) error {
 		return fmt.Errorf("%s answered %s: %w", event, raw, err)
 	}
 	return nil
+}
+
+// fault notes an error that breaks the contract, or nil.
+func (c *client) fault(err error) {
+	if err == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wrong = append(c.wrong, err.Error())
 }
 
 // must sends an event and fails the test when it is refused.

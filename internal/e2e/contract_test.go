@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"os"
@@ -76,6 +77,23 @@ console.log(group.name, group.visibility === "public");`)
 			t.Errorf("the client printed %q", got)
 		}
 	})
+}
+
+// TestDocs: /docs can be used with a keyboard and on a telephone, to try calls and events.
+func TestDocs(t *testing.T) {
+	t.Parallel()
+	browser := findBrowser(t)
+	if err := clientOnce(); err != nil {
+		skipOrFail(t, err)
+	}
+	n := startNode(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*inBrowserWithin)
+	defer cancel()
+	page := exec.CommandContext(ctx, "node", "docs.mjs", browser, n.URL()+"/docs")
+	childtest.DieWithParent(page)
+	if out, err := page.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 // command runs a program and returns what it prints.

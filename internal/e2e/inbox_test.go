@@ -19,6 +19,8 @@ type inbox struct {
 	ends     []string // why it was disconnected, each time
 	connects int
 	wrong    []string
+	contract *contract // what is received is as this says; nil: not compared
+	checked  int
 }
 
 // push is something that a server sent by itself.
@@ -51,6 +53,11 @@ func (b *inbox) pushed(name string, data json.RawMessage) {
 	var closed struct{ GroupID, Reason string }
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.checked++; b.contract != nil && b.checked <= maxChecked {
+		if err := b.contract.checkPush(name, data); err != nil {
+			b.wrong = append(b.wrong, err.Error())
+		}
+	}
 	switch name {
 	case "group:event":
 		if err := json.Unmarshal(data, &e); err != nil {

@@ -21,6 +21,7 @@ var rawMessage = reflect.TypeFor[json.RawMessage]()
 //   - An array is null only if the field says so (nullable:"true"). Go's nil slices are
 //     never sent.
 //   - A json.RawMessage with format:"object" is an object with any fields.
+//   - An object behind a pointer is null, unless omitempty leaves it out.
 //   - The fields of a field with json:",inline" are those of the object itself.
 //
 // Call it after each registration of types, before anything reads the schemas. Calling it
@@ -45,6 +46,8 @@ func refine(registry huma.Registry, schema *huma.Schema, t reflect.Type) {
 		case property == nil:
 		case field.Type == rawMessage && field.Tag.Get("format") == "object":
 			property.Type, property.Format, property.AdditionalProperties = huma.TypeObject, "", true
+		case property.Ref != "" && field.Type.Kind() == reflect.Pointer && !strings.Contains(options, "omitempty"):
+			schema.Properties[name] = &huma.Schema{AnyOf: []*huma.Schema{{Ref: property.Ref}, {Type: "null"}}, Description: property.Description}
 		case field.Type.Kind() == reflect.Slice && field.Tag.Get("nullable") != "true":
 			property.Nullable = false
 		}

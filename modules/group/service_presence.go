@@ -19,8 +19,8 @@ const (
 
 // PresenceSummary says who is present, in short.
 type PresenceSummary struct {
-	Online int       `json:"online"` // all of them
-	Items  []Present `json:"items"`  // the first 100, up to 32 KiB
+	Online int       `json:"online" doc:"number of members online"`
+	Items  []Present `json:"items" doc:"the first 100, up to 32 KiB"`
 }
 
 // Presence returns at most limit of the members who are online, or were until

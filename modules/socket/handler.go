@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -26,6 +27,7 @@ type Handler struct {
 	namespace string // "": the main namespace
 	event     string
 	any       bool
+	about     Event          // of a typed handler
 	owner     *adapter.Owner // nil: the program
 
 	// One of these is set.
@@ -84,7 +86,8 @@ func argument[T any](args []T) (data T, err error) {
 // The socket's next message waits for fn. A gateway refuses an event that a module
 // has reserved, unless the handler is the module's: see [ModuleHandlers].
 func On[Req, Rep any](event string, fn func(ctx context.Context, s *Socket, req Req) (Rep, error)) Handler {
-	return Handler{event: event, typed: func(ctx context.Context, s *Socket, data json.RawMessage) ([]byte, error) {
+	about := Event{Name: event, Data: reflect.TypeFor[Req](), Answer: reflect.TypeFor[Rep]()}
+	return Handler{event: event, about: about, typed: func(ctx context.Context, s *Socket, data json.RawMessage) ([]byte, error) {
 		req, err := decode[Req](data)
 		if err != nil {
 			return nil, err
@@ -210,7 +213,7 @@ func (g *Gateway) finishCall(ctx context.Context, c *call) {
 }
 
 // errUnknownEvent answers an event that has no handler.
-var errUnknownEvent = fault.New(fault.NotFound, "unknown_event", "there is no event of this name")
+var errUnknownEvent = fault.New(fault.NotFound, UnknownEvent, "there is no event of this name")
 
 // explain converts err for the client, and logs what the client must not see.
 func (g *Gateway) explain(ctx context.Context, err error, attrs ...any) *fault.Error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -40,8 +39,7 @@ func (plainCodec) Event(env adapter.Envelope) *engine.Frame {
 // reconnectFrame tells a client to come back after a time. The event does not go to
 // Socket.IO clients: their programs may listen to all events.
 func reconnectFrame(after time.Duration) *engine.Frame {
-	data := strconv.AppendInt([]byte(`{"after":`), after.Milliseconds(), 10)
-	return plainCodec{}.Event(adapter.Envelope{Event: eventReconnect, Data: append(data, '}')})
+	return plainCodec{}.Event(adapter.Envelope{Event: eventReconnect, Data: encode(reconnect{After: after.Milliseconds()})})
 }
 
 func (plain) name() string                              { return "plain" }

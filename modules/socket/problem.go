@@ -13,12 +13,7 @@ import (
 
 // encodeFault encodes a failure for a client.
 func encodeFault(f *fault.Error) json.RawMessage {
-	return encode(struct {
-		Code       string        `json:"code"`
-		Message    string        `json:"message"`
-		Errors     []fault.Field `json:"errors,omitempty"`
-		RetryAfter int           `json:"retryAfter,omitempty"` // seconds
-	}{f.Code, f.Message, f.Fields, retryLimited(f)})
+	return encode(Failure{f.Code, f.Message, f.Fields, retryLimited(f)})
 }
 
 // encodeConnectError encodes the data of Socket.IO's connect_error.

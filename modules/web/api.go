@@ -57,6 +57,9 @@ type API struct {
 	rawPaths     bool                // the router matches escaped paths: see Own
 	options      map[string][]string // the methods of each path
 
+	docsToken func() (string, error)               // signs a token for the reader of /docs; nil: none
+	sockets   func(codes []string) ([]byte, error) // describes the sockets; nil: there are none
+
 	mu    sync.Mutex
 	spec  []byte          // the encoded OpenAPI document; nil after a registration
 	codes map[string]bool // of problems that the operations describe
@@ -85,8 +88,18 @@ func WithMetricsRoute() Option { return func(a *API) { a.metricsRoute = true } }
 // WithLimits bounds the requests of a user.
 func WithLimits(l *limit.Limits) Option { return func(a *API) { a.limits = l } }
 
+// WithSockets serves a description of the sockets at /asyncapi.json. document gets the
+// codes of [API.Codes].
+func WithSockets(document func(codes []string) ([]byte, error)) Option {
+	return func(a *API) { a.sockets = document }
+}
+
+// WithDocsToken offers a token to the reader of /docs. It is for development: anyone on this
+// machine can read it.
+func WithDocsToken(sign func() (string, error)) Option { return func(a *API) { a.docsToken = sign } }
+
 // New returns an API on router: an engine, or a group with a prefix. It serves
-// /openapi.json, /docs and what the options add.
+// /openapi.json, /asyncapi.json, /docs and what the options add.
 func New(router gin.IRouter, cfg Config, verify Verifier, log *slog.Logger, opts ...Option) *API {
 	a := &API{verify: verify, log: log, version: "dev", options: map[string][]string{}, codes: map[string]bool{}}
 	a.SetOrigins(cfg)

@@ -5,15 +5,20 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"fmt"
+	"html"
 	"net/http"
 	"strings"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/moim-live/moim/internal/origins"
 )
 
 // The page that shows the OpenAPI document. It works without the Internet,
 // because it loads nothing from other hosts.
 var (
+	//go:embed docs_try.js
+	docsTry string
 	//go:embed docs.js
 	docsScript string
 	//go:embed docs.css
@@ -28,7 +33,7 @@ const docsPage = `<!doctype html>
 <title>Moim API</title>
 <style>%s</style>
 </head>
-<body>
+<body%s>
 <main id="api">Loading <a href="openapi.json">openapi.json</a>…</main>
 <script>%s</script>
 </body>
@@ -36,15 +41,41 @@ const docsPage = `<!doctype html>
 `
 
 func (a *API) serveDocs() {
-	page := fmt.Appendf(nil, docsPage, docsStyle, docsScript)
+	script := docsTry + docsScript
 	policy := strings.Join([]string{
 		"default-src 'none'", "connect-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
-		"script-src '" + integrity(docsScript) + "'",
+		"script-src '" + integrity(script) + "'",
 		"style-src '" + integrity(docsStyle) + "'",
 	}, "; ")
 	a.handle(http.MethodGet, "/docs", func(c *gin.Context) {
 		c.Header("Content-Security-Policy", policy)
-		c.Data(http.StatusOK, "text/html; charset=utf-8", page)
+		c.Header("Cache-Control", "no-store")
+		c.Header("Referrer-Policy", "no-referrer")
+		attribute := ""
+		// Another name than this machine's may be a foreign site's, which rebinds it to
+		// 127.0.0.1 to read the token.
+		if a.docsToken != nil && origins.LoopbackHost(c.Request.Host) {
+			c.Writer.Header().Del("Access-Control-Allow-Origin")
+			token, err := a.docsToken()
+			if err != nil {
+				a.fail(c, err)
+				return
+			}
+			attribute = ` data-token="` + html.EscapeString(token) + `"`
+		}
+		c.Data(http.StatusOK, "text/html; charset=utf-8", fmt.Appendf(nil, docsPage, docsStyle, attribute, script))
+	})
+	a.handle(http.MethodGet, "/asyncapi.json", func(c *gin.Context) {
+		if a.sockets == nil {
+			a.noRoute(c)
+			return
+		}
+		spec, err := a.sockets(a.Codes())
+		if err != nil {
+			a.fail(c, err)
+			return
+		}
+		c.Data(http.StatusOK, "application/json", spec)
 	})
 	a.handle(http.MethodGet, "/openapi.json", func(c *gin.Context) {
 		spec, err := a.document()

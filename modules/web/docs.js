@@ -6,12 +6,14 @@
   };
   const root = document.getElementById('api');
   // Relative to this page, so that it works under any prefix.
-  const answer = await fetch(new URL('openapi.json', location.href.replace(/\/docs\/?([?#].*)?$/, '/')));
+  const [answer, described] = await Promise.all(['openapi.json', 'asyncapi.json'].map((name) => fetch(new URL(name, location.href))));
   if (!answer.ok) {
     root.textContent = 'openapi.json: ' + answer.status;
     return;
   }
   const api = await answer.json();
+  const sockets = described.ok ? await described.json() : null; // a program may serve no sockets
+  const attempt = tryOut(el, api, sockets);
 
   const nameOf = (ref) => ref.split('/').pop();
   const typeOf = (s) => {
@@ -37,6 +39,8 @@
   const fields = (s) => table(Object.entries(s.properties || {}).map(([name, p]) =>
     row(name, p, (s.required || []).includes(name), p.description)));
 
+  // later adds to a box when it is first opened: there are many.
+  const later = (box, make) => box.addEventListener('toggle', () => box.append(make()), { once: true });
   const operation = (method, path, op) => {
     const box = el('details', { id: op.operationId },
       el('summary', {}, el('span', { className: 'method' }, method.toUpperCase()), path,
@@ -57,16 +61,49 @@
       return el('tr', {}, el('td', {}, el('code', {}, status)),
         el('td', {}, media ? typeOf(media.schema) : ''), el('td', {}, r.description || ''));
     })));
+    later(box, () => attempt.call(method, path, op));
     return box;
   };
+
+  // The events, as they are over the plain WebSocket.
+  const channel = sockets && sockets.channels.plain;
+  const eventBox = (op) => {
+    const key = op.messages[0].$ref.split('/').pop();
+    const message = channel.messages[key];
+    const fromClient = op.action === 'receive';
+    const box = el('details', { id: 'event-' + key },
+      el('summary', {}, message.name, el('span', { className: 'about' }, op.summary || '')));
+    const described = (heading, schema) => box.append(el('h3', {}, heading), el('pre', { tabIndex: 0 }, JSON.stringify(schema, null, 2)));
+    const payload = message.payload.properties.data;
+    const named = payload.$ref && sockets.components.schemas[nameOf(payload.$ref)];
+    box.append(el('h3', {}, 'Data'));
+    if (named && Object.keys(named.properties || {}).length) box.append(fields(named));
+    else described('Schema', named || payload);
+    if (fromClient) {
+      described('Answer', channel.messages[key + '.answer'].payload.oneOf[0].properties.data);
+      later(box, () => attempt.event(message.name, message));
+    }
+    return box;
+  };
+  const events = (action) => Object.values(sockets.operations)
+    .filter((op) => op.action === action && op.channel.$ref.endsWith('/plain')).map(eventBox);
+  const socketParts = channel ? [
+    el('h2', {}, 'Socket events from clients'), ...events('receive'),
+    el('h2', {}, 'Socket events from the server'), ...events('send'), attempt.wire,
+    el('h2', {}, 'Socket types'),
+    ...Object.entries(sockets.components.schemas).filter(([name]) => !api.components.schemas[name]).map(([name, s]) =>
+      el('section', { id: name }, el('h3', {}, name), fields(s))),
+  ] : [];
 
   root.replaceChildren(
     el('h1', {}, `${api.info.title} `, el('small', {}, api.info.version)),
     el('p', {}, api.info.description || ''),
-    el('p', {}, el('a', { href: 'openapi.json' }, 'openapi.json')),
+    el('p', {}, el('a', { href: 'openapi.json' }, 'openapi.json'), ' ', sockets ? el('a', { href: 'asyncapi.json' }, 'asyncapi.json') : null),
+    attempt.panel,
     el('h2', {}, 'Operations'),
     ...Object.entries(api.paths || {}).flatMap(([path, item]) =>
       ['get', 'post', 'put', 'patch', 'delete'].filter((m) => item[m]).map((m) => operation(m, path, item[m]))),
+    ...socketParts,
     el('h2', {}, 'Types'),
     ...Object.entries((api.components || {}).schemas || {}).map(([name, s]) =>
       el('section', { id: name }, el('h3', {}, name), s.properties ? fields(s) : el('p', {}, typeOf(s)))));

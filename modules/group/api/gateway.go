@@ -36,9 +36,9 @@ func (g *Gateway) follower(s *socket.Socket) follower { return follower{socket.F
 // subscribeAnswer is the answer to group:subscribe.
 type subscribeAnswer struct {
 	Group    group.Group            `json:"group"`
-	Version  int64                  `json:"version"`
+	Version  int64                  `json:"version" doc:"where the subscription begins: every later event follows"`
 	Presence *group.PresenceSummary `json:"presence"`
-	Snapshot bool                   `json:"snapshot,omitempty"`
+	Snapshot bool                   `json:"snapshot,omitempty" doc:"the log does not reach back to since: start again from group"`
 }
 
 // done is the answer where HTTP has no body.
@@ -48,20 +48,20 @@ type done struct{}
 // one that ends the subscriptions of a socket that is gone.
 func (g *Gateway) Handlers() []socket.Handler {
 	return socket.ModuleHandlers(g.own,
-		socket.On("group:subscribe", g.subscribe),
-		socket.On("group:unsubscribe", g.unsubscribe),
-		socket.On("group:create", g.create),
-		socket.On("group:update", g.update),
-		socket.On("group:delete", g.remove),
-		socket.On("group:join", g.join),
-		socket.On("group:leave", g.leave),
-		socket.On("group:message", g.message),
-		socket.On("group:message:edit", g.editMessage),
-		socket.On("group:message:delete", g.deleteMessage),
-		socket.On("group:signal", g.signal),
-		socket.On("group:read", g.read),
-		socket.On("presence:set", g.setPresence),
-		socket.On("auth", g.renew),
+		socket.On("group:subscribe", g.subscribe).Describe("Receive every event of a group after this answer, missed ones first"),
+		socket.On("group:unsubscribe", g.unsubscribe).Describe("Receive no more of a group"),
+		socket.On("group:create", g.create).Describe("Create a group that the caller owns"),
+		socket.On("group:update", g.update).Describe("Change a group with a JSON merge patch (RFC 7396)"),
+		socket.On("group:delete", g.remove).Describe("Delete a group"),
+		socket.On("group:join", g.join).Describe("Join a group, or request to join it"),
+		socket.On("group:leave", g.leave).Describe("Leave a group"),
+		socket.On("group:message", g.message).Describe("Post a message, which becomes an event"),
+		socket.On("group:message:edit", g.editMessage).Describe("Replace the data of a message, also in the log"),
+		socket.On("group:message:delete", g.deleteMessage).Describe("Delete a message, also from the log"),
+		socket.On("group:signal", g.signal).Describe("Send a signal to subscribers; it is not stored"),
+		socket.On("group:read", g.read).Describe("Move the caller's read mark forward"),
+		socket.On("presence:set", g.setPresence).Describe("Set the live state of the caller in a group"),
+		socket.On("auth", g.renew).Describe("Give the socket a new token of the same user, before the old one expires"),
 		socket.OnExpiring(g.expiring),
 		socket.OnDisconnect(g.gone),
 	)

@@ -11,6 +11,7 @@ import (
 	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
 // Marks tells subscribers how far members have read. As a [Tracker] does, it sends one
@@ -122,20 +123,14 @@ func (m *Marks) take() map[string]map[string]int64 {
 	return taken
 }
 
-// readItem is an item of group:read.
-type readItem struct {
-	UserID  string `json:"userId"`
-	Version int64  `json:"version"` // of the last event that they have read
-}
-
 // tell sends a group's marks. What does not fit into one push is kept for the next.
 func (m *Marks) tell(ctx context.Context, groupID string, users map[string]int64) {
-	items := make([]readItem, 0, len(users))
+	items := make([]group.ReadMark, 0, len(users))
 	for _, userID := range slices.Sorted(maps.Keys(users)) {
-		items = append(items, readItem{userID, users[userID]})
+		items = append(items, group.ReadMark{UserID: userID, Version: users[userID]})
 	}
 	items, rest := split(items)
-	data, err := encode(groupID, items)
+	data, err := rawjson.Marshal(group.ReadNews{GroupID: groupID, Items: items})
 	if err != nil {
 		m.log.ErrorContext(ctx, "group: cannot encode read marks", "group", groupID, "err", err)
 		return

@@ -28,7 +28,7 @@ func (p *markPushes) Sockets(string) []adapter.Socket { return make([]adapter.So
 func (p *markPushes) CastQueued(_ context.Context, env adapter.Envelope) {
 	var data struct {
 		GroupID string
-		Items   []readItem
+		Items   []group.ReadMark
 	}
 	if err := json.Unmarshal(env.Data, &data); err != nil || env.Event != "group:read" || env.Room != group.Room(data.GroupID) || !env.Lossy {
 		panic(fmt.Sprint("not read marks: ", env, err))

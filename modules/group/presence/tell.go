@@ -12,21 +12,14 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// encode returns the data of group:presence and group:read.
-func encode[T any](groupID string, items []T) (json.RawMessage, error) {
-	return rawjson.Marshal(struct {
-		GroupID string `json:"groupId"`
-		Items   []T    `json:"items"`
-	}{groupID, items})
+// encode returns the data of group:presence.
+func encode(groupID string, items []group.PresenceChange) (json.RawMessage, error) {
+	return rawjson.Marshal(group.PresenceNews{GroupID: groupID, Items: items})
 }
 
 // encodeCount returns the data of group:presence for a large group.
 func encodeCount(groupID string, online int) (json.RawMessage, error) {
-	return rawjson.Marshal(struct {
-		GroupID string     `json:"groupId"`
-		Online  int        `json:"online"`
-		Items   []struct{} `json:"items"`
-	}{groupID, online, []struct{}{}})
+	return rawjson.Marshal(group.PresenceNews{GroupID: groupID, Online: &online, Items: []group.PresenceChange{}})
 }
 
 // split returns the items of the first push, and the others.

@@ -1,6 +1,10 @@
 package engine
 
-import "github.com/gorilla/websocket"
+import (
+	"slices"
+
+	"github.com/gorilla/websocket"
+)
 
 // Reason says why a connection ended.
 type Reason int
@@ -27,31 +31,39 @@ const (
 	Revoked                            // the client's token was revoked
 )
 
-// reasons holds the text of each reason, which is Socket.IO's where it has one, and
-// the close code for plain WebSockets.
+// What a client does after a close code.
+const (
+	Reconnect = "reconnect" // again, with the same token
+	NewToken  = "token"     // again, with a new token
+	Stop      = "stop"      // not by itself
+)
+
+// reasons holds the text of each reason, which is Socket.IO's where it has one, the
+// close code for plain WebSockets, and what the client does then.
 var reasons = [...]struct {
 	text string
 	code int
+	next string
 }{
-	0:                {"unknown", websocket.CloseInternalServerErr},
-	TransportClose:   {"transport close", websocket.CloseNormalClosure},
-	TransportError:   {"transport error", websocket.CloseInternalServerErr},
-	PingTimeout:      {"ping timeout", websocket.CloseInternalServerErr},
-	ParseError:       {"parse error", websocket.CloseProtocolError},
-	TooLarge:         {"message too large", websocket.CloseMessageTooBig},
-	NotText:          {"text only", websocket.CloseUnsupportedData},
-	NotUTF8:          {"not UTF-8", websocket.CloseInvalidFramePayloadData},
-	Drained:          {"server shutting down", 4001},
-	SlowConsumer:     {"slow consumer", 4002},
-	Expired:          {"token expired", 4003},
-	Disconnected:     {"disconnected by the server", 4004},
-	Refused:          {"refused", websocket.ClosePolicyViolation},
-	ConnectTimeout:   {"connect timeout", websocket.ClosePolicyViolation},
-	ClientDisconnect: {"client namespace disconnect", websocket.CloseNormalClosure},
-	ServerDisconnect: {"server namespace disconnect", websocket.CloseNormalClosure},
-	RateLimited:      {"rate limited", 4005},
-	Revoked:          {"token revoked", 4006},
-	Flooded:          {"too many control packets", websocket.ClosePolicyViolation},
+	0:                {"unknown", websocket.CloseInternalServerErr, Reconnect},
+	TransportClose:   {"transport close", websocket.CloseNormalClosure, Stop},
+	TransportError:   {"transport error", websocket.CloseInternalServerErr, Reconnect},
+	PingTimeout:      {"ping timeout", websocket.CloseInternalServerErr, Reconnect},
+	ParseError:       {"parse error", websocket.CloseProtocolError, Stop},
+	TooLarge:         {"message too large", websocket.CloseMessageTooBig, Stop},
+	NotText:          {"text only", websocket.CloseUnsupportedData, Stop},
+	NotUTF8:          {"not UTF-8", websocket.CloseInvalidFramePayloadData, Stop},
+	Drained:          {"server shutting down", 4001, Reconnect},
+	SlowConsumer:     {"slow consumer", 4002, Reconnect},
+	Expired:          {"token expired", 4003, NewToken},
+	Disconnected:     {"disconnected by the server", 4004, Stop},
+	Refused:          {"refused", websocket.ClosePolicyViolation, Stop},
+	ConnectTimeout:   {"connect timeout", websocket.ClosePolicyViolation, Reconnect},
+	ClientDisconnect: {"client namespace disconnect", websocket.CloseNormalClosure, Stop},
+	ServerDisconnect: {"server namespace disconnect", websocket.CloseNormalClosure, Stop},
+	RateLimited:      {"rate limited", 4005, Stop},
+	Revoked:          {"token revoked", 4006, NewToken},
+	Flooded:          {"too many control packets", websocket.ClosePolicyViolation, Stop},
 }
 
 // known returns r, or 0 for a value that is none of the reasons.
@@ -67,6 +79,26 @@ func (r Reason) String() string { return reasons[r.known()].text }
 
 // Code returns the close code for a plain WebSocket.
 func (r Reason) Code() int { return reasons[r.known()].code }
+
+// CloseCode is a code with which the server closes a plain WebSocket.
+type CloseCode struct {
+	Code   int    `json:"code"`
+	Reason string `json:"reason"`
+	Next   string `json:"next"` // Reconnect, NewToken or Stop
+}
+
+// CloseCodes returns the codes by number. A code may have several reasons.
+func CloseCodes() []CloseCode {
+	var codes []CloseCode
+	for r := TransportClose; int(r) < len(reasons); r++ {
+		// After these the client is gone, or has no plain WebSocket.
+		if r != TransportClose && r != TransportError && r != Refused && r != ConnectTimeout && r != ClientDisconnect {
+			codes = append(codes, CloseCode{reasons[r].code, reasons[r].text, reasons[r].next})
+		}
+	}
+	slices.SortStableFunc(codes, func(a, b CloseCode) int { return a.Code - b.Code })
+	return codes
+}
 
 // closeFrame returns the close frame for a reason. Engine.IO sends a code only
 // where the WebSocket protocol requires one.

@@ -1,0 +1,127 @@
+package asyncapi
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/moim-live/moim/internal/schemas"
+	"github.com/moim-live/moim/modules/socket"
+)
+
+// builder makes messages, and collects the schemas that they refer to.
+type builder struct {
+	registry huma.Registry
+	data     map[string]map[string]any
+	codes    []string
+	failure  any // schema of an error of a module
+	foreign  any // schema of an error of the program, which may have codes of its own
+}
+
+func newBuilder(d Description) *builder {
+	b := &builder{registry: huma.NewMapRegistry(schemas.Prefix, huma.DefaultSchemaNamer), data: d.Data, codes: d.Codes}
+	b.failure = b.schema(reflect.TypeFor[socket.Failure]())
+	b.foreign = object{"type": "object", "required": []string{"code", "message"}, "properties": object{
+		"code": object{"type": "string"}, "message": object{"type": "string"},
+	}}
+	return b
+}
+
+// schemas returns the schemas of all types. No message may be made afterwards.
+func (b *builder) schemas() map[string]*huma.Schema {
+	schemas.Refine(b.registry)
+	code := b.registry.Map()["Failure"].Properties["code"]
+	for _, c := range b.codes {
+		code.Enum = append(code.Enum, c)
+	}
+	return b.registry.Map()
+}
+
+// alternatives is a value that is encoded as one of several types.
+type alternatives interface{ Alternatives() []any }
+
+// schema returns the schema of a type.
+func (b *builder) schema(t reflect.Type) any {
+	if a, ok := reflect.Zero(t).Interface().(alternatives); ok {
+		var each []any
+		for _, v := range a.Alternatives() {
+			each = append(each, b.schema(reflect.TypeOf(v)))
+		}
+		return object{"oneOf": each}
+	}
+	if s := b.registry.Schema(t, true, ""); s != nil {
+		return s
+	}
+	return object{}
+}
+
+// request describes what a client sends.
+func (b *builder) request(endpoint string, e socket.Event) object {
+	data := b.schema(e.Data)
+	if endpoint == socketIO {
+		return message(e.Name, e.About, data)
+	}
+	return message(e.Name, e.About, closed([]string{"event"}, object{
+		"id":    object{"type": "integer", "minimum": 0, "description": "chosen by the client; without it, there is no answer"},
+		"event": object{"const": e.Name},
+		"data":  data,
+	}))
+}
+
+// answer describes the answer to a request: data or an error.
+func (b *builder) answer(endpoint string, e socket.Event) object {
+	failure := b.failure
+	if e.Program {
+		failure = b.foreign
+	}
+	outcome := func(name string, schema any) object {
+		if endpoint == socketIO {
+			return closed([]string{name}, object{name: schema})
+		}
+		return closed([]string{"id", name}, object{"id": object{"type": "integer", "minimum": 0}, name: schema})
+	}
+	return message(e.Name+" answer", "", object{"oneOf": []any{outcome("data", b.schema(e.Answer)), outcome("error", failure)}})
+}
+
+// push describes what the server sends by itself.
+func (b *builder) push(endpoint string, e socket.Event) object {
+	data := b.schema(e.Data)
+	if types := b.data[e.Name]; types != nil {
+		data = b.byType(data, types)
+	}
+	if endpoint == socketIO {
+		return message(e.Name, e.About, data)
+	}
+	return message(e.Name, e.About, closed([]string{"event", "data"}, object{"event": object{"const": e.Name}, "data": data}))
+}
+
+// byType adds to a schema what data is for each value of type.
+func (b *builder) byType(schema any, types map[string]any) object {
+	all := []any{schema}
+	for _, name := range slices.Sorted(maps.Keys(types)) {
+		data := b.schema(reflect.TypeOf(types[name]))
+		all = append(all, object{
+			"if":   object{"properties": object{"type": object{"const": name}}},
+			"then": object{"properties": object{"data": object{"anyOf": []any{data, erased}}}},
+		})
+	}
+	return object{"allOf": all}
+}
+
+// erased is all that the log keeps of data about a user who is erased.
+var erased = closed([]string{"userId"}, object{"userId": object{"type": "null"}, "erased": object{"type": "boolean"}})
+
+func message(name, about string, payload any) object {
+	m := object{"name": name, "title": name, "payload": payload}
+	if about != "" {
+		m["summary"] = about
+	}
+	return m
+}
+
+// closed returns the schema of an object that has no other fields.
+func closed(required []string, properties object) object {
+	return object{"type": "object", "required": required, "properties": properties, "additionalProperties": false}
+}

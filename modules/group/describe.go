@@ -1,0 +1,78 @@
+package group
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/moim-live/moim/modules/group/dto"
+)
+
+// The data of what subscribers are sent, apart from [Event].
+type (
+	// Closed is the data of [EventClosed].
+	Closed struct {
+		GroupID string `json:"groupId"`
+		Reason  string `json:"reason" doc:"left, removed, banned, deleted, resync, or the reason of a program that embeds Moim" example:"left"`
+	}
+	// SentSignal is the data of [EventSignal].
+	SentSignal struct {
+		GroupID string          `json:"groupId"`
+		From    string          `json:"from" doc:"user id of the sender" example:"bob"`
+		Type    string          `json:"type" example:"typing"`
+		Data    json.RawMessage `json:"data" doc:"any JSON value" example:"{\"on\":true}"`
+	}
+	// PresenceNews is the data of [EventPresence].
+	PresenceNews struct {
+		GroupID string           `json:"groupId"`
+		Online  *int             `json:"online,omitempty" doc:"number of members online, in place of items; only in a large group"`
+		Items   []PresenceChange `json:"items"`
+	}
+	// ReadNews is the data of [EventRead].
+	ReadNews struct {
+		GroupID string     `json:"groupId"`
+		Items   []ReadMark `json:"items"`
+	}
+	// ReadMark says how far a member has read.
+	ReadMark struct {
+		UserID  string `json:"userId"`
+		Version int64  `json:"version" doc:"version of the last event that they have read"`
+	}
+)
+
+// EventData returns a value of the type of an event's data for each type of event.
+func EventData() map[EventType]any {
+	return map[EventType]any{
+		GroupCreated: createdGroup{}, GroupUpdated: changedGroup{}, GroupReminder: reminder{}, GroupEnded: nothing{}, GroupDeleted: nothing{},
+		MemberJoined: Member{}, MemberUpdated: Member{}, MemberLeft: leaver{}, MemberRemoved: subject{},
+		MemberBanned: banned{}, MemberInvited: invited{}, MemberMuted: muted{}, MemberUnmuted: subject{},
+		MessagePosted: posted{}, MessageEdited: edited{}, MessageDeleted: deleted{},
+		OwnerOffered: subject{}, OwnerTransferred: transfer{},
+		RequestCreated: subject{}, RequestApproved: subject{}, RequestRejected: subject{}, RequestWithdrawn: subject{},
+		InviteCreated: inviteSubject{}, InviteRevoked: inviteSubject{},
+	}
+}
+
+// What follows describes data that is built of other types.
+type (
+	nothing struct{}
+	// createdGroup is a Group whose owner may be erased since.
+	createdGroup struct {
+		Group
+		OwnerID *string `json:"ownerId" doc:"null: an erased user"`
+	}
+	// changedGroup has the fields that changed.
+	changedGroup struct {
+		dto.UpdateRequest
+		EndedAt *time.Time `json:"endedAt,omitempty" nullable:"true" doc:"null: the group continues"`
+	}
+	leaver struct {
+		UserID string `json:"userId"`
+		Erased bool   `json:"erased,omitempty" doc:"the user is erased"`
+	}
+	requested struct {
+		Status string `json:"status" enum:"requested"`
+	}
+)
+
+// Alternatives returns values of the types of which a [Joined] is one.
+func (Joined) Alternatives() []any { return []any{Member{}, requested{}} }
