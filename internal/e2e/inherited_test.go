@@ -17,12 +17,12 @@ func TestInheritedSockets(t *testing.T) {
 	var files []*os.File
 	var addrs []string
 	for range 2 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		file, err := l.(*net.TCPListener).File()
+		file, err := l.File()
 		if err != nil {
 			t.Fatal(err)
 		}
