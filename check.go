@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -172,16 +171,13 @@ func checkNodes(cfg config.Config) []finding {
 
 // askReady fails unless the node that listens on http.addr is ready.
 func askReady(ctx context.Context, cfg config.Config) error {
-	host, port, err := net.SplitHostPort(cfg.HTTP.Addr)
+	addr, err := localAddr(cfg.HTTP.Addr)
 	if err != nil {
 		return err
 	}
-	if at := net.ParseIP(host); host == "" || at.IsUnspecified() {
-		host = "localhost" // it listens on all addresses
-	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
 	if err != nil {
 		return err
 	}

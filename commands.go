@@ -35,6 +35,7 @@ type commands struct {
 	Restore   restoreCommand   `cmd:"" help:"Replace the SQLite database by a backup."`
 	Migrate   migrateCommand   `cmd:"" help:"Migrate the database schema, or show its migrations."`
 	Token     tokenCommand     `cmd:"" help:"Sign and print a token for a user."`
+	Hooks     hooksCommand     `cmd:"" help:"List, replay or test hooks, through a node that runs."`
 	Redis     redisCommand     `cmd:"" help:"Check the Redis roles, or move one to another server."`
 	Effective effectiveCommand `cmd:"" name:"config" help:"Print the effective configuration. Secrets are hidden."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
@@ -166,10 +167,20 @@ func (c tokenCommand) Run(l *loader) error {
 	if c.TTL <= 0 {
 		return errors.New("--ttl: must be above 0")
 	}
+	token, err := signToken(cfg, auth.Identity{UserID: c.User, Name: c.Name, Expires: time.Now().Add(c.TTL)}, c.Scope)
+	if err != nil {
+		return err
+	}
+	fmt.Println(token)
+	return nil
+}
+
+// signToken signs a token with auth.secret or the development secret.
+func signToken(cfg config.Config, id auth.Identity, scope string) (string, error) {
 	if cfg.Auth.Empty() {
 		secret, created, err := auth.DevelopmentSecret(cfg.Data.Dir)
 		if err != nil {
-			return err
+			return "", err
 		}
 		cfg.Auth.Secret = string(secret)
 		if created {
@@ -177,18 +188,13 @@ func (c tokenCommand) Run(l *loader) error {
 		}
 	}
 	if cfg.Auth.Secret == "" {
-		return errors.New("set auth.secret to sign tokens: auth.jwks.url and auth.public.key hold no private key")
+		return "", errors.New("set auth.secret to sign tokens: auth.jwks.url and auth.public.key hold no private key")
 	}
-	id, err := auth.Identity{UserID: c.User, Name: c.Name, Expires: time.Now().Add(c.TTL)}.WithScope(c.Scope)
+	id, err := id.WithScope(scope)
 	if err != nil {
-		return fmt.Errorf("--scope: %w", err)
+		return "", fmt.Errorf("--scope: %w", err)
 	}
-	token, err := cfg.Auth.Mint(id)
-	if err != nil {
-		return err
-	}
-	fmt.Println(token)
-	return nil
+	return cfg.Auth.Mint(id)
 }
 
 type redisCommand struct {

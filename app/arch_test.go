@@ -26,6 +26,7 @@ var layers = map[string]int{
 	"modules/group/redispresence":         5,
 	"modules/group/sqlstore":              5,
 	"modules/auth/sqltokens":              5,
+	"modules/hook/sqlhooks":               5,
 	"modules/socket/adapter/nodebridge":   5,
 	"modules/limit/redislimit":            5,
 	"modules/socket/adapter/redisadapter": 5,
@@ -35,6 +36,7 @@ var layers = map[string]int{
 	"modules/socket/adapter/adaptertest":  5,
 	"modules/group/api":                   4,
 	"modules/console":                     4,
+	"modules/hook":                        4,
 	"modules/asyncapi":                    3,
 	"modules/group/feed":                  3,
 	"modules/group/presence":              3,
@@ -51,6 +53,7 @@ var layers = map[string]int{
 	"modules/limit":                       1,
 	"modules/socket/adapter":              1,
 	"modules/socket/recovery":             1,
+	"client":                              2, // for programs that call a server
 	"modules/audit":                       0,
 	"modules/fault":                       0,
 	"modules/redisrole":                   0,
@@ -80,7 +83,7 @@ var libraries = map[string][]string{
 		"modules/redisrole/", "modules/cache/rediscache/", "modules/group/redispresence/", "modules/limit/redislimit/",
 		"modules/socket/adapter/redisadapter/", "modules/socket/adapter/nodebridge/", "app/", "internal/",
 	},
-	"github.com/danielgtaylor/huma/v2": {"internal/schemas/", "modules/asyncapi/", "modules/web/", "modules/group/api/controller"},
+	"github.com/danielgtaylor/huma/v2": {"internal/schemas/", "modules/asyncapi/", "modules/web/", "modules/group/api/controller", "modules/hook/controller.go"},
 	"go.opentelemetry.io/otel":         {"internal/tracing/", "app/"},              // the SDK in app alone
 	"unsafe":                           {"modules/socket/engine/rawcall_linux.go"}, // go:linkname needs it, too
 }

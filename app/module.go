@@ -23,6 +23,8 @@ import (
 	"github.com/moim-live/moim/modules/group/recordcache"
 	"github.com/moim-live/moim/modules/group/sqlstore"
 	"github.com/moim-live/moim/modules/group/upkeep"
+	"github.com/moim-live/moim/modules/hook"
+	"github.com/moim-live/moim/modules/hook/sqlhooks"
 	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/limit/redislimit"
 	"github.com/moim-live/moim/modules/redismove"
@@ -49,12 +51,13 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 		return fx.Error(err)
 	}
 	return fx.Module("moim",
-		fx.Decorate(requestid.Log),
-		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache, cfg.Limit, cfg.Audit, cfg.Console, demonstration(cfg),
+		fx.Decorate(requestid.Log, func(a group.Announcer, d *hook.Dispatcher) group.Announcer { return d.Watch(a) }),
+		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache, cfg.Limit, cfg.Audit, cfg.Console, demonstration(cfg), cfg.Hook, hook.Program{Functions: o.hooks, Listed: cfg.Hooks, Version: o.version},
 			socket.Origins{Allowed: cfg.HTTP.Origins, Loopback: cfg.HTTP.LoopbackOrigins}, version(o.version), o.tracer, o.redis, redismove.Secret{Key: cfg.Auth.Secret, Previous: cfg.Auth.PreviousSecret}, redisrole.NodeID(uuid.NewString())),
 		fx.Provide(
 			func(lc fx.Lifecycle, log *slog.Logger) (*database.DB, error) { return provideDatabase(lc, cfg, log) },
 			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Log)), fx.As(new(upkeep.Trimmer)), fx.As(new(upkeep.Clock)), fx.As(new(upkeep.Renames)), fx.As(new(upkeep.Erasures))),
+			fx.Annotate(sqlhooks.New, fx.As(new(hook.Definitions)), fx.As(new(hook.Positions)), fx.As(new(hook.Spreader)), fx.As(new(hook.Replays)), fx.As(new(hook.Backlogs))),
 			provideRepository,
 			provideVerifier,
 			provideRevocations,
@@ -83,6 +86,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 		feed.Module,
 		api.Module,
 		upkeep.Module,
+		hook.Module,
 		fx.Options(o.modules...),
 		fx.Invoke(reportNode, announce, watchDependencies, countBackends, ready),
 	)

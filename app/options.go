@@ -13,6 +13,7 @@ import (
 	"github.com/moim-live/moim/config"
 	"github.com/moim-live/moim/internal/requestid"
 	"github.com/moim-live/moim/internal/tracing"
+	"github.com/moim-live/moim/modules/hook"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -34,12 +35,13 @@ type options struct {
 	profiles http.Handler
 	tracer   tracing.Tracer
 	modules  []fx.Option
+	hooks    map[string]hook.Func
 
 	inherited inherited
 }
 
 func collect(opts []Option) options {
-	o := options{log: slog.Default(), redis: redisrole.GivenClients{}, version: "dev"}
+	o := options{log: slog.Default(), redis: redisrole.GivenClients{}, version: "dev", hooks: map[string]hook.Func{}}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -97,6 +99,13 @@ func WithHandlers(handlers ...socket.Handler) Option {
 func WithModule(opts ...fx.Option) Option {
 	return func(o *options) { o.modules = append(o.modules, opts...) }
 }
+
+// WithHook calls fn with the events of each group, in order, from the first start with it
+// on. Its position in each group is kept in the database under name: lower-case letters,
+// digits and hyphens. On several nodes, one at a time calls fn for a group. If fn returns an
+// error or panics, it gets the same events again later; so it also may after a crash. Compare
+// versions to find those that it knows.
+func WithHook(name string, fn hook.Func) Option { return func(o *options) { o.hooks[name] = fn } }
 
 // WithVersion sets the version in the OpenAPI document.
 func WithVersion(version string) Option { return func(o *options) { o.version = version } }

@@ -19,6 +19,7 @@ type theatre struct {
 	people   map[string]*person
 	document *apiDocument
 	made     atomic.Int64 // calls
+	hooks    atomic.Int64
 }
 
 // stage is a group of one kind with some of the callers in it, and others on whom they act.

@@ -3,6 +3,7 @@ package app_test
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -50,6 +51,11 @@ type how struct {
 	uses   bool
 	body   func(a act) object
 	query  string
+}
+
+// newHook is a hook whose receiver is never asked: hooks are not sent to such addresses.
+func newHook(a act) object {
+	return object{"name": fmt.Sprint("hook-", a.hooks.Add(1)), "url": "https://127.0.0.1:1/", "events": []string{"group.deleted"}}
 }
 
 func just(body object) func(act) object { return func(act) object { return maps.Clone(body) } }
@@ -101,6 +107,8 @@ var calls = map[string]how{
 	"GET /groups with `ownerId`":  {query: "?ownerId=somebody"},
 	"PATCH /users/{userId}":       {body: just(object{"name": "N"})},
 	"POST /batch":                 {body: just(object{"calls": []object{{"method": "GET", "path": "/me/groups"}}})},
+	"POST /hooks":                 {body: func(a act) object { return newHook(a) }},
+	"PATCH /hooks/{name}":         {body: just(object{"events": []string{"*"}})},
 }
 
 // TestPermissions makes every call of docs/permissions.md in every kind of group, and
@@ -278,6 +286,11 @@ func (a act) path(t *testing.T, way how) string {
 			t.Fatal(err)
 		}
 		return job.JobID
+	})
+	fill("{name}", func() string {
+		hook := newHook(a)
+		a.as(t, backend, http.MethodPost, "/hooks", hook)
+		return fmt.Sprint(hook["name"])
 	})
 	fill("{inviteId}", func() string { return a.next(t, anInvite, kept) })
 	fill("{code}", func() string { return a.next(t, aCode, true) })

@@ -16,6 +16,7 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/api"
+	"github.com/moim-live/moim/modules/hook"
 	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/web"
@@ -50,6 +51,7 @@ type routesParams struct {
 	Health   *web.Health
 	Metrics  *prometheus.Registry
 	Groups   *api.Controller
+	Hooks    *hook.Controller
 	Events   *api.Gateway
 	Gateway  *socket.Gateway
 	Limits   *limit.Limits
@@ -81,6 +83,7 @@ func (r *Routes) Mount(router gin.IRouter) {
 		r.api.SetCursorKey(r.cursorKey)
 	}
 	p.Groups.Register(r.api)
+	p.Hooks.Register(r.api)
 	sockets := router.Group("", web.RequestID, web.NoSniff)
 	sockets.Any(socketIOPath, gin.WrapF(p.Gateway.ServeSocketIO))
 	sockets.GET(socketIOPath+":file", noClientFiles)

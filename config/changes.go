@@ -12,5 +12,8 @@ func (c Config) Changes(to Config) []string {
 			changed = append(changed, k.Name)
 		}
 	}
+	if !reflect.DeepEqual(c.Hooks, to.Hooks) {
+		changed = append(changed, hooksKey)
+	}
 	return changed
 }

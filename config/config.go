@@ -18,6 +18,7 @@ import (
 	"github.com/moim-live/moim/modules/console"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/hook"
 	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket"
@@ -36,12 +37,15 @@ type Config struct {
 	Cache    cache.Config     `key:"cache"`
 	Limit    limit.Config     `key:"limit"`
 	Audit    audit.Config     `key:"audit"`
+	Hook     hook.Config      `key:"hook"`
 	Console  console.Config   `key:"console"`
 	Node     Node             `key:"node"`
 	Drain    Drain            `key:"drain"`
 	Log      Log              `key:"log"`
 	Metrics  Metrics          `key:"metrics"`
 	Debug    Debug            `key:"debug"`
+
+	Hooks []hook.Listed // from the file alone
 
 	sources map[string]string // of the values that are not defaults, by key
 }
@@ -172,6 +176,7 @@ func (c Config) Validate(given ...redisrole.Role) error {
 		c.Cache.Validate(),
 		c.Limit.Validate(),
 		c.Audit.Validate(),
+		hook.ValidateAll(c.Hooks),
 		c.Drain.Validate(),
 		c.Log.Validate(),
 		c.checkAdapter(given),

@@ -80,8 +80,17 @@ func (l *loader) file(opts Options) {
 		l.wrong("%s: %w", path, withoutValues(err))
 		return
 	}
-	values := map[string]any{}
-	l.flatten(path, "", layer.Raw(), values)
+	raw, values := layer.Raw(), map[string]any{}
+	if list, there := raw[hooksKey]; there {
+		hooks, err := parseHooks(list)
+		if err != nil {
+			l.wrong("%s: %s%w", path, hooksKey, err)
+		}
+		l.config.Hooks = hooks
+		l.config.sources[hooksKey] = path
+		delete(raw, hooksKey)
+	}
+	l.flatten(path, "", raw, values)
 	l.lay(path, values)
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"reflect"
@@ -43,6 +44,12 @@ func (c Config) Print(w io.Writer) error {
 		if _, err := fmt.Fprintf(w, "%-48s # %s\n", s.Name+": "+value, s.Source); err != nil {
 			return fmt.Errorf("print the configuration: %w", err)
 		}
+	}
+	if len(c.Hooks) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintf(w, "%-48s # %s\n", hooksKey+": "+c.hookNames(), cmp.Or(c.sources[hooksKey], "set by the program")); err != nil {
+		return fmt.Errorf("print the configuration: %w", err)
 	}
 	return nil
 }

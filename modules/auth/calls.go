@@ -22,13 +22,15 @@ const (
 	WriteUsers
 	ReadAudit
 	ReadNodes
+	ReadHooks
+	WriteHooks
 
 	// ReadConsole is no call of the API: see [Identity.Console].
 	ReadConsole
 )
 
 // callWords are the words of scope, in the order of the constants.
-var callWords = [...]string{"groups:read", "groups:write", "members:write", "messages:write", "signals:write", "users:write", "audit:read", "nodes:read", "console.read"}
+var callWords = [...]string{"groups:read", "groups:write", "members:write", "messages:write", "signals:write", "users:write", "audit:read", "nodes:read", "hooks:read", "hooks:write", "console.read"}
 
 // parseCalls returns the calls that a scope names. It ignores other words: scopes of an
 // identity provider often have some.
@@ -52,7 +54,9 @@ func misspelled(scope []string) string {
 			continue
 		}
 		resource = strings.TrimSuffix(strings.ToLower(resource), "s")
-		if slices.ContainsFunc(callWords[:], func(known string) bool { return strings.HasPrefix(known, resource+"s:") || strings.HasPrefix(known, resource+":") }) {
+		if slices.ContainsFunc(callWords[:], func(known string) bool {
+			return strings.HasPrefix(known, resource+"s:") || strings.HasPrefix(known, resource+":")
+		}) {
 			return word
 		}
 	}

@@ -1,0 +1,88 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// maxDelivery is more than a delivery ever has.
+	maxDelivery = 16 << 20
+	// tolerance is how far the time of a delivery may be from this machine's.
+	tolerance = 5 * time.Minute
+)
+
+// Delivery has events of one group, in order.
+type Delivery struct {
+	ID      string  `json:"-"` // a repeat has the same one
+	Hook    string  `json:"hook"`
+	GroupID string  `json:"groupId"`
+	Gap     bool    `json:"gap"` // events before these are lost: read the group again
+	Events  []Event `json:"events"`
+}
+
+// Hook returns a handler for the URL of a hook. It verifies the signature with secret, and
+// calls fn. The delivery counts as accepted if fn returns nil. Otherwise it comes again, so
+// fn must know what it has done already: compare the versions. The next delivery of the
+// group comes after that. Hook returns an error for a secret that is none.
+func Hook(secret string, fn func(ctx context.Context, d Delivery) error) (http.Handler, error) {
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+	if err != nil || len(key) == 0 {
+		return nil, errors.New("the secret of a hook is whsec_ and base64")
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxDelivery))
+		if err != nil {
+			http.Error(w, "the body cannot be read", http.StatusBadRequest)
+			return
+		}
+		if err := verify(key, r.Header, body, time.Now()); err != nil {
+			http.Error(w, err.Error(), http.StatusUnauthorized)
+			return
+		}
+		d := Delivery{ID: r.Header.Get("webhook-id")}
+		if err := json.NewDecoder(bytes.NewReader(body)).Decode(&d); err != nil {
+			http.Error(w, "the body is no delivery", http.StatusBadRequest)
+			return
+		}
+		if err := fn(r.Context(), d); err != nil {
+			http.Error(w, "not done", http.StatusInternalServerError)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}), nil
+}
+
+// verify checks the signature as the Standard Webhooks specification says.
+func verify(key []byte, header http.Header, body []byte, now time.Time) error {
+	seconds, err := strconv.ParseInt(header.Get("webhook-timestamp"), 10, 64)
+	if err != nil {
+		return errors.New("webhook-timestamp is missing")
+	}
+	if age := now.Sub(time.Unix(seconds, 0)); age.Abs() > tolerance {
+		return fmt.Errorf("webhook-timestamp is more than %s from now", tolerance)
+	}
+	mac := hmac.New(sha256.New, key)
+	fmt.Fprintf(mac, "%s.%d.", header.Get("webhook-id"), seconds)
+	mac.Write(body)
+	want := mac.Sum(nil)
+	for signature := range strings.FieldsSeq(header.Get("webhook-signature")) {
+		text, known := strings.CutPrefix(signature, "v1,")
+		got, err := base64.StdEncoding.DecodeString(text)
+		if known && err == nil && hmac.Equal(got, want) {
+			return nil
+		}
+	}
+	return errors.New("webhook-signature is wrong")
+}

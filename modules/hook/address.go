@@ -1,0 +1,121 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"syscall"
+	"time"
+)
+
+// maxURL bounds the text of a URL.
+const maxURL = 2048
+
+// checkURL returns what is wrong with the URL of a hook, or nothing. Where it leads is
+// checked when it is dialed: the address of a name may change.
+func checkURL(text string) string {
+	u, err := url.Parse(text)
+	switch {
+	case len(text) > maxURL:
+		return fmt.Sprintf("is longer than %d bytes", maxURL)
+	case err != nil || u.Opaque != "" || u.Hostname() == "":
+		return "is not a URL such as https://example.org/hook"
+	case u.User != nil:
+		return "must not contain a user or a password: deliveries are signed"
+	case u.Fragment != "":
+		return "must not contain a fragment"
+	case u.Scheme == "https", u.Scheme == "http" && loopbackHost(u.Hostname()):
+		return ""
+	default:
+		return "must begin with https://, or with http:// for a loopback address"
+	}
+}
+
+func loopbackHost(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
+}
+
+// scope is how far an address is from the public Internet.
+type scope int
+
+const (
+	public   scope = iota
+	internal       // of a private network, or of this machine
+	never          // of no receiver: link-local, where clouds show credentials, multicast, unspecified
+)
+
+// special are the ranges that are not public and that netip has no method for. Some IPv6
+// ranges contain IPv4 addresses, to which a network may translate them.
+var special = []struct {
+	prefix netip.Prefix
+	scope  scope
+}{
+	{netip.MustParsePrefix("0.0.0.0/8"), never},
+	{netip.MustParsePrefix("240.0.0.0/4"), never},
+	{netip.MustParsePrefix("192.0.2.0/24"), never},
+	{netip.MustParsePrefix("198.51.100.0/24"), never},
+	{netip.MustParsePrefix("203.0.113.0/24"), never},
+	{netip.MustParsePrefix("100.64.0.0/10"), internal},
+	{netip.MustParsePrefix("192.0.0.0/24"), internal},
+	{netip.MustParsePrefix("192.88.99.0/24"), internal},
+	{netip.MustParsePrefix("198.18.0.0/15"), internal},
+	{netip.MustParsePrefix("::/96"), never},
+	{netip.MustParsePrefix("100::/64"), never},
+	{netip.MustParsePrefix("2001:db8::/32"), never},
+	{netip.MustParsePrefix("3fff::/20"), never},
+	{netip.MustParsePrefix("5f00::/16"), never},
+	{netip.MustParsePrefix("64:ff9b:1::/48"), never},
+	{netip.MustParsePrefix("2001::/23"), never},
+	{netip.MustParsePrefix("fec0::/10"), internal},
+}
+
+var (
+	nat64    = netip.MustParsePrefix("64:ff9b::/96")
+	sixToOne = netip.MustParsePrefix("2002::/16")
+)
+
+// scopeOf returns how far an address is from the public Internet.
+func scopeOf(addr netip.Addr) scope {
+	addr = addr.Unmap().WithZone("")
+	switch bytes := addr.AsSlice(); {
+	case !addr.IsValid():
+		return never
+	case nat64.Contains(addr):
+		return max(scopeOf(netip.AddrFrom4([4]byte(bytes[12:16]))), public)
+	case sixToOne.Contains(addr):
+		return scopeOf(netip.AddrFrom4([4]byte(bytes[2:6])))
+	case addr.IsLoopback(), addr.IsPrivate():
+		return internal
+	case addr.IsUnspecified(), addr.IsMulticast(), addr.IsLinkLocalUnicast():
+		return never
+	}
+	for _, s := range special {
+		if s.prefix.Contains(addr) {
+			return s.scope
+		}
+	}
+	return public
+}
+
+// errAddress is what a delivery to a forbidden address fails with.
+var errAddress = errors.New("the name leads to an address to which hooks may not be sent")
+
+// dialer returns how to dial receivers. It checks the address itself, after the name was
+// resolved, so a name that leads elsewhere each time does not help.
+func dialer(allowed func(netip.Addr) bool) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := &net.Dialer{
+		Timeout: sendTimeout, KeepAlive: 30 * time.Second,
+		Control: func(network, address string, _ syscall.RawConn) error {
+			to, err := netip.ParseAddrPort(address)
+			if err != nil || network != "tcp4" && network != "tcp6" || !allowed(to.Addr()) {
+				return errAddress
+			}
+			return nil
+		},
+	}
+	return d.DialContext
+}

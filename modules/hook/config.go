@@ -1,0 +1,45 @@
+package hook
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Config is what an operator sets about hooks, except for their list.
+type Config struct {
+	Private bool `key:"private" help:"whether hooks may be sent to private and loopback addresses; to link-local ones, never"`
+}
+
+// Listed is a hook in the configuration file.
+type Listed struct {
+	Name   string   `yaml:"name"`
+	URL    string   `yaml:"url"`
+	Events []string `yaml:"events"`
+	Secret string   `yaml:"secret"`
+	Since  string   `yaml:"since"` // now or start; empty: now. It counts when the hook is new
+}
+
+// ValidateAll reports all mistakes in a list of hooks.
+func ValidateAll(list []Listed) error {
+	var errs []error
+	if len(list) > MaxHooks {
+		errs = append(errs, fmt.Errorf("hooks: there are more than %d", MaxHooks))
+	}
+	seen := make(map[string]bool)
+	for i, l := range list {
+		at := fmt.Sprintf("hooks[%d]", i)
+		if seen[l.Name] {
+			errs = append(errs, fmt.Errorf("%s.name: there is another hook of this name", at))
+		}
+		seen[l.Name] = true
+		since := l.Since
+		draft := Draft{Name: l.Name, URL: l.URL, Events: l.Events, Secret: &l.Secret, Since: &since}
+		if since == "" {
+			draft.Since = nil
+		}
+		for _, f := range draft.mistakes() {
+			errs = append(errs, fmt.Errorf("%s.%s: %s", at, f.Field, f.Message))
+		}
+	}
+	return errors.Join(errs...)
+}

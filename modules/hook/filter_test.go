@@ -1,0 +1,63 @@
+package hook
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strconv"
+	"testing"
+
+	"github.com/moim-live/moim/modules/group"
+)
+
+func TestPatterns(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		pattern string
+		typ     group.EventType
+		want    bool
+	}{
+		{"*", group.GroupDeleted, true},
+		{"member.*", group.MemberJoined, true},
+		{"member.*", group.MessagePosted, false},
+		{"member.joined", group.MemberJoined, true},
+		{"member.joined", group.MemberLeft, false},
+	} {
+		if checkPattern(c.pattern) != "" || Matches([]string{"invite.revoked", c.pattern}, c.typ) != c.want {
+			t.Errorf("%s, %s: %q, %v", c.pattern, c.typ, checkPattern(c.pattern), Matches([]string{c.pattern}, c.typ))
+		}
+	}
+	for _, bad := range []string{"", "mem*", "member.", "*.joined", "**", "member.**", "membre.*", "hook.test", "MEMBER.JOINED"} {
+		if checkPattern(bad) == "" {
+			t.Errorf("%q counts as a pattern", bad)
+		}
+	}
+}
+
+// TestEveryTypeCanBeAskedFor compares the types with those that package group has.
+func TestEveryTypeCanBeAskedFor(t *testing.T) {
+	t.Parallel()
+	file, err := parser.ParseFile(token.NewFileSet(), "../group/group.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		v, is := n.(*ast.ValueSpec)
+		if !is || v.Type == nil || len(v.Values) != 1 {
+			return true
+		}
+		if name, is := v.Type.(*ast.Ident); is && name.Name == "EventType" {
+			found++
+			text, _ := v.Values[0].(*ast.BasicLit)
+			typ, err := strconv.Unquote(text.Value)
+			if problem := checkPattern(typ); err != nil || problem != "" {
+				t.Errorf("%s: %q, %v", typ, problem, err)
+			}
+		}
+		return true
+	})
+	if found != len(types) {
+		t.Errorf("package group has %d types, and %d can be asked for", found, len(types))
+	}
+}

@@ -1,0 +1,93 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/moim-live/moim/modules/audit"
+)
+
+// register stores the hooks of the configuration and of the program. A hook that was in
+// the configuration before stays: a node that was started with the wrong file must not
+// lose its positions.
+func (d *Dispatcher) register(ctx context.Context) error {
+	if len(d.listed) == 0 && len(d.functions) == 0 {
+		return d.warn(ctx, nil)
+	}
+	known := make(map[string]bool)
+	for _, l := range d.listed {
+		known[l.Name] = true
+		if err := d.define(ctx, Hook{Name: l.Name, Source: FromFile, URL: l.URL, Events: unique(l.Events), Secret: l.Secret}, l.Since == sinceStart); err != nil {
+			return fmt.Errorf("store hook %s of the configuration: %w", l.Name, err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.functions)) {
+		if wrong := checkName(name); wrong != "" {
+			return fmt.Errorf("the name of hook %q of the program %s", name, wrong)
+		}
+		if err := d.define(ctx, Hook{Name: name, Source: FromProgram, Events: []string{"*"}, Secret: NewSecret()}, false); err != nil {
+			return fmt.Errorf("store hook %s of the program: %w", name, err)
+		}
+	}
+	return d.warn(ctx, known)
+}
+
+// define creates a hook, or makes it as it is to be.
+func (d *Dispatcher) define(ctx context.Context, h Hook, fromStart bool) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	h.ID = id.String()
+	_, err = d.definitions.Create(ctx, h, fromStart)
+	if !errors.Is(err, ErrExists) || h.Source == FromProgram {
+		if errors.Is(err, ErrExists) {
+			return d.sameSource(ctx, h)
+		}
+		return err
+	}
+	_, err = d.definitions.Change(ctx, h.Name, func(was *Hook) ([]audit.Entry, error) {
+		if was.Source != h.Source {
+			return nil, errTaken
+		}
+		was.URL, was.Events = h.URL, h.Events
+		was.setSecret(h.Secret)
+		return nil, nil
+	})
+	return err
+}
+
+var errTaken = errors.New("there is a hook of this name that was not made there: choose another name, or delete it with DELETE /v1/hooks/{name}")
+
+func (d *Dispatcher) sameSource(ctx context.Context, h Hook) error {
+	hooks, err := d.definitions.Hooks(ctx)
+	for _, other := range hooks {
+		if other.Name == h.Name && other.Source != h.Source {
+			return errTaken
+		}
+	}
+	return err
+}
+
+// warn names the hooks that were in a configuration and are not in this one.
+func (d *Dispatcher) warn(ctx context.Context, known map[string]bool) error {
+	hooks, err := d.definitions.Hooks(ctx)
+	for _, h := range hooks {
+		if h.Source == FromFile && !known[h.Name] {
+			d.log.WarnContext(ctx, "hook: a hook of an earlier configuration file goes on; to end it, delete it with DELETE /v1/hooks/{name}", "hook", h.Name)
+		}
+	}
+	return err
+}
+
+// setSecret replaces the secret. The one from before also signs for a while.
+func (h *Hook) setSecret(secret string) {
+	if secret != h.Secret {
+		h.Secret, h.Before = secret, h.Secret
+	}
+}

@@ -1,0 +1,65 @@
+package hook
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/fx"
+
+	"github.com/moim-live/moim/internal/tasks"
+)
+
+// stopTimeout bounds what stopping may take of the program's time to stop.
+const stopTimeout = 5 * time.Second
+
+// Program is what the program that embeds Moim adds.
+type Program struct {
+	Functions map[string]Func // by the name of their hook
+	Listed    []Listed        // the hooks of the configuration
+	Version   string
+}
+
+// Module wants a [Config], a [Program], [Definitions], [Positions], a [Spreader], [Replays],
+// [Backlogs] and a *slog.Logger. It provides [*Dispatcher], which it starts and stops, and
+// [*Controller].
+var Module = fx.Module("hook", fx.Provide(provideSender, provideDispatcher, provideController))
+
+func provideSender(lc fx.Lifecycle, cfg Config, p Program) *Sender {
+	s := NewSender(cfg, p.Version)
+	lc.Append(fx.StopHook(s.Close))
+	return s
+}
+
+type params struct {
+	fx.In
+
+	Lifecycle   fx.Lifecycle
+	Program     Program
+	Sender      *Sender
+	Definitions Definitions
+	Positions   Positions
+	Spreader    Spreader
+	Backlogs    Backlogs
+	Log         *slog.Logger
+
+	Registerer prometheus.Registerer `optional:"true"`
+}
+
+func provideDispatcher(p params) (*Dispatcher, error) {
+	d := NewDispatcher(Deps{
+		Definitions: p.Definitions, Positions: p.Positions, Spreader: p.Spreader, Backlogs: p.Backlogs,
+		Sender: p.Sender, Functions: p.Program.Functions, Listed: p.Program.Listed, Log: p.Log,
+	})
+	if p.Registerer != nil {
+		if err := d.Register(p.Registerer); err != nil {
+			return nil, err
+		}
+	}
+	p.Lifecycle.Append(fx.Hook{OnStart: d.Start, OnStop: tasks.Within(stopTimeout, d.Stop)})
+	return d, nil
+}
+
+func provideController(definitions Definitions, replays Replays, s *Sender, d *Dispatcher) *Controller {
+	return NewController(NewService(definitions, replays, s, d.Changed))
+}

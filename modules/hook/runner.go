@@ -1,0 +1,277 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/group"
+)
+
+const (
+	// workers is how many groups of a hook a node sends at once.
+	workers = 16
+	// inARow is how many deliveries of a group follow each other before others have a turn.
+	inARow = 20
+	// lookEvery is how often a node looks for groups that are due.
+	lookEvery = time.Second
+	// claimFor is how much of a claim may be over when a delivery begins: it then still ends
+	// within the claim.
+	claimFor = Lease - sendTimeout - 5*time.Second
+	// endTimeout bounds the recording of how a turn ended, also while the node stops.
+	endTimeout = 3 * time.Second
+	// reviveBatch is how many groups are made due in one transaction.
+	reviveBatch = 1000
+)
+
+// runner sends the deliveries of one hook from this node.
+type runner struct {
+	hook      atomic.Pointer[Hook]
+	to        Destination
+	positions Positions
+	spreader  Spreader
+	metrics   *metrics
+	log       *slog.Logger
+	breaker   breaker
+	wake      chan struct{}
+	slots     chan struct{} // one for each group that is being sent
+	more      atomic.Bool   // the last claim left groups, or had no slot for them
+	loops     *tasks.Group
+	senders   *tasks.Group
+}
+
+func (d *Dispatcher) newRunner(h Hook, to Destination) *runner {
+	r := &runner{
+		to: to, positions: d.positions, spreader: d.spreader, metrics: d.metrics, log: d.log.With("hook", h.Name),
+		wake: make(chan struct{}, 1), slots: make(chan struct{}, workers), loops: tasks.New(), senders: tasks.New(),
+	}
+	r.hook.Store(&h)
+	r.loops.Run(r.loop)
+	return r
+}
+
+// stop claims nothing more, and waits a moment for what is being sent. What does not end by
+// then is sent again.
+func (r *runner) stop(ctx context.Context) error {
+	if err := r.loops.Stop(ctx); err != nil {
+		return err
+	}
+	moment, cancel := context.WithTimeout(ctx, endTimeout)
+	defer cancel()
+	if r.senders.Finish(moment) == nil {
+		return nil
+	}
+	return r.senders.Finish(ctx)
+}
+
+// loop claims groups and sends them.
+func (r *runner) loop(ctx context.Context) {
+	for ctx.Err() == nil {
+		wait := lookEvery
+		if r.hook.Load().Enabled {
+			wait = r.claim(ctx)
+		}
+		if wait == 0 {
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-r.wake:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// claim claims as many groups as there are free slots. It returns how long to wait before
+// it may find more.
+func (r *runner) claim(ctx context.Context) time.Duration {
+	running := len(r.slots)
+	now := time.Now()
+	n, early, next := r.breaker.allows(workers-running, running, now)
+	r.more.Store(true)
+	if n == 0 {
+		if next.IsZero() {
+			return lookEvery // a slot that becomes free wakes it
+		}
+		return max(next.Sub(now), time.Millisecond)
+	}
+	turns, err := r.positions.Claim(ctx, r.hook.Load().ID, n, early)
+	if err != nil {
+		r.log.DebugContext(ctx, "hook: cannot claim groups", "err", err)
+		return lookEvery
+	}
+	for _, t := range turns {
+		r.slots <- struct{}{} // there is room: only this loop fills it
+		started := r.senders.Run(func(ctx context.Context) {
+			defer func() {
+				if <-r.slots; r.more.Load() {
+					tasks.Wake(r.wake)
+				}
+			}()
+			r.send(ctx, t, now)
+		})
+		if !started {
+			<-r.slots
+			r.end(func(ctx context.Context) error { return r.positions.Release(ctx, t) })
+		}
+	}
+	if len(turns) < n {
+		r.more.Store(false)
+		return lookEvery
+	}
+	return 0
+}
+
+// send sends the deliveries of a claimed group, one after the other.
+func (r *runner) send(ctx context.Context, t Turn, claimed time.Time) {
+	for n := 1; ; n++ {
+		began := time.Now()
+		next, err := r.sendOne(ctx, t, claimed, n < inARow && r.loops.Context().Err() == nil)
+		if err != nil {
+			r.log.DebugContext(ctx, "hook: cannot record a delivery", "group", t.GroupID, "err", err)
+			r.end(func(ctx context.Context) error { return r.positions.Release(ctx, t) })
+			return
+		}
+		if next == nil {
+			return
+		}
+		t, claimed = *next, began
+	}
+}
+
+// sendOne sends one delivery and records how it ended. It returns the next turn if there
+// is one. After an error, the claim is still there.
+func (r *runner) sendOne(ctx context.Context, t Turn, claimed time.Time, goOn bool) (*Turn, error) {
+	if t.seeks() {
+		there, ok, err := r.positions.Seek(ctx, t)
+		if err != nil || !ok {
+			return nil, errors.Join(err, r.positions.Release(ctx, t))
+		}
+		t = there
+	}
+	page, err := r.positions.Read(ctx, t)
+	switch {
+	case err != nil:
+		return nil, err
+	case page.Gone:
+		return nil, r.positions.Drop(ctx, t)
+	}
+	h := *r.hook.Load()
+	d := Delivery{Hook: h.Name, GroupID: t.GroupID, Gap: t.Gap || page.Gap, Events: make([]group.Event, 0, len(page.Events))}
+	for _, e := range page.Events {
+		if Matches(h.Events, e.Type) {
+			d.Events = append(d.Events, e)
+		}
+	}
+	// A page without events only says that there is a gap: what follows it says so, too.
+	if len(d.Events) == 0 && (!d.Gap || len(page.Events) == 0) {
+		return r.positions.Done(ctx, t, page.Upto, 0, d.Gap, goOn)
+	}
+	if page.Upto < t.Upto { // a repeat must have the same events
+		if ok, err := r.positions.Narrow(ctx, t, page.Upto); err != nil || !ok {
+			return nil, err
+		}
+		t.Upto = page.Upto
+	}
+	if time.Since(claimed) > claimFor { // this node was suspended: another one may have taken over
+		return nil, r.positions.Release(ctx, t)
+	}
+	first := t.Version + 1
+	if len(d.Events) > 0 {
+		first = d.Events[0].Version
+	}
+	d.ID = fmt.Sprintf("%s_%d", t.GroupID, first)
+	began := time.Now()
+	err = deliver(ctx, r.to, h, d)
+	if err != nil && ctx.Err() != nil { // the node stops: any node goes on
+		return nil, ctx.Err()
+	}
+	r.metrics.attempted(h.Name, began, d.Events, err)
+	if err != nil {
+		return nil, r.failed(ctx, t, err)
+	}
+	r.answered(ctx, h)
+	return r.positions.Done(ctx, t, page.Upto, http.StatusOK, false, goOn)
+}
+
+// deliver calls a destination, which may be a program's function that panics.
+func deliver(ctx context.Context, to Destination, h Hook, d Delivery) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the function panicked: %v", p)
+		}
+	}()
+	return to.Deliver(ctx, h, d)
+}
+
+// answered makes what waits for the receiver due at once when it is back.
+func (r *runner) answered(ctx context.Context, h Hook) {
+	if !r.breaker.answered() {
+		return
+	}
+	r.log.InfoContext(ctx, "hook: the receiver answers again")
+	for {
+		n, err := r.spreader.Revive(ctx, h.ID, reviveBatch)
+		if err != nil || n < reviveBatch {
+			break // they are tried later anyway
+		}
+	}
+	tasks.Wake(r.wake)
+}
+
+// failed records a failed attempt.
+func (r *runner) failed(ctx context.Context, t Turn, err error) error {
+	f := Failure{Problem: err.Error(), Retry: retryIn(t.Attempts + 1)}
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		f.Status = refusal.Status
+	}
+	_, isFunction := r.to.(Func)
+	f.Unreachable = !isFunction && (silent(f.Status) || f.Status >= 500)
+	h := r.hook.Load()
+	switch {
+	case f.Status == http.StatusGone:
+		r.log.WarnContext(ctx, "hook: disabled, because the receiver answered 410 Gone")
+		if err := r.spreader.Disable(ctx, h.ID, "the receiver answered 410 Gone"); err != nil {
+			return err
+		}
+		return r.positions.Release(ctx, t)
+	case refusal != nil && refusal.After > 0:
+		f.Retry = max(refusal.After, firstRetry)
+		if silent(f.Status) {
+			if err := r.spreader.Pause(ctx, h.ID, refusal.After); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case f.Unreachable:
+		r.breaker.failed(time.Now(), t.GroupID, silent(f.Status))
+	case !isFunction:
+		r.answered(ctx, *h)
+	}
+	r.log.DebugContext(ctx, "hook: a delivery failed", "group", t.GroupID, "status", f.Status, "problem", f.Problem)
+	parked, err := r.positions.Failed(ctx, t, f)
+	if parked {
+		r.log.WarnContext(ctx, "hook: gave a group up after three days; replay it when the receiver is mended", "group", t.GroupID, "status", f.Status, "problem", f.Problem)
+	}
+	return err
+}
+
+// end runs what has to be recorded even if the node stops.
+func (r *runner) end(fn func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	if err := fn(ctx); err != nil {
+		r.log.DebugContext(ctx, "hook: a claim ends by itself", "err", err)
+	}
+}

@@ -1,0 +1,62 @@
+package hook
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The headers of a delivery, as the Standard Webhooks specification names them.
+const (
+	headerID        = "webhook-id"
+	headerTimestamp = "webhook-timestamp"
+	headerSignature = "webhook-signature"
+)
+
+const (
+	secretPrefix = "whsec_"
+	// The specification recommends keys of these lengths.
+	minKey, maxKey = 24, 64
+)
+
+var errSecret = errors.New("must be whsec_ and the base64 of 24 to 64 bytes")
+
+// NewSecret returns a random secret.
+func NewSecret() string {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // it never fails
+	return secretPrefix + base64.StdEncoding.EncodeToString(key)
+}
+
+// keyOf returns the key in a secret.
+func keyOf(secret string) ([]byte, error) {
+	text, prefixed := strings.CutPrefix(secret, secretPrefix)
+	key, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || !prefixed || len(key) < minKey || len(key) > maxKey {
+		return nil, errSecret
+	}
+	return key, nil
+}
+
+// sign returns the signatures of a body, one for each secret.
+func sign(secrets []string, id string, at time.Time, body []byte) (string, error) {
+	signatures := make([]string, len(secrets))
+	for i, secret := range secrets {
+		key, err := keyOf(secret)
+		if err != nil {
+			return "", err
+		}
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(id + "." + strconv.FormatInt(at.Unix(), 10) + "."))
+		mac.Write(body)
+		signatures[i] = "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	}
+	return strings.Join(signatures, " "), nil
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,135 @@
+package sqlhooks_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/moim-live/moim/modules/hook"
+	"github.com/moim-live/moim/modules/hook/sqlhooks"
+)
+
+// receiver remembers what it has accepted.
+type receiver struct {
+	mu      sync.Mutex
+	got     map[string][]int64 // versions, by group
+	running map[string]bool
+	wrong   []string
+	down    atomic.Bool
+	tried   atomic.Int64
+}
+
+func (r *receiver) Deliver(_ context.Context, _ hook.Hook, d hook.Delivery) error {
+	r.tried.Add(1)
+	r.mu.Lock()
+	if r.running[d.GroupID] {
+		r.wrong = append(r.wrong, "two deliveries of a group at once")
+	}
+	r.running[d.GroupID] = true
+	r.mu.Unlock()
+	down := r.down.Load()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.running, d.GroupID)
+	if down {
+		return errors.New("nobody is there")
+	}
+	for _, e := range d.Events {
+		r.got[d.GroupID] = append(r.got[d.GroupID], e.Version)
+	}
+	return nil
+}
+
+// has reports whether the receiver has the first events of each group, in order and once.
+func (r *receiver) has(groups map[string]int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, head := range groups {
+		for i, v := range r.got[id] {
+			if v != int64(i)+1 {
+				r.wrong = append(r.wrong, "out of order, or twice")
+			}
+		}
+		if int64(len(r.got[id])) < head {
+			return len(r.wrong) > 0
+		}
+	}
+	return true
+}
+
+func (w *world) node(to hook.Destination) *hook.Dispatcher {
+	w.Helper()
+	store := sqlhooks.New(w.db)
+	d := hook.NewDispatcher(hook.Deps{Definitions: store, Positions: store, Spreader: store, Backlogs: store, Sender: to, Log: slog.New(slog.DiscardHandler)})
+	w.must(d.Start(w.Context()))
+	w.Cleanup(func() {
+		if err := d.Stop(context.Background()); err != nil {
+			w.Error(err)
+		}
+	})
+	return d
+}
+
+func (w *world) wait(what string, cond func() bool) {
+	w.Helper()
+	for deadline := time.Now().Add(time.Minute); !cond(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+// testTwoNodes posts to groups while two nodes send their events.
+func testTwoNodes(w *world) {
+	w.hook("a", false)
+	r := &receiver{got: map[string][]int64{}, running: map[string]bool{}}
+	nodes := []*hook.Dispatcher{w.node(r), w.node(r)}
+	heads := map[string]int64{}
+	for range 5 {
+		heads[w.group()] = 41
+	}
+	var posting sync.WaitGroup
+	for id := range heads {
+		posting.Go(func() {
+			for i := range 40 {
+				if err := w.append(id, `{}`, nil); err != nil {
+					w.Error(err)
+				}
+				nodes[i%2].Announced()
+			}
+		})
+	}
+	posting.Wait()
+	w.wait("all events", func() bool { return r.has(heads) })
+	if len(r.wrong) > 0 {
+		w.Error(r.wrong)
+	}
+}
+
+// testDown has many groups wait for a receiver that is down. It is tried seldom, and all
+// groups follow soon after it is back.
+func testDown(w *world) {
+	w.hook("a", false)
+	r := &receiver{got: map[string][]int64{}, running: map[string]bool{}}
+	r.down.Store(true)
+	d := w.node(r)
+	heads := map[string]int64{}
+	for range 100 {
+		heads[w.group()] = 1
+	}
+	d.Announced()
+	w.wait("an attempt", func() bool { return r.tried.Load() > 2 })
+	w.spread()
+	if n := r.tried.Load(); n > 40 {
+		w.Errorf("a receiver that is down was tried %d times at once", n)
+	}
+	began := time.Now()
+	r.down.Store(false)
+	w.wait("all events", func() bool { return r.has(heads) })
+	if took := time.Since(began); took > 30*time.Second || len(r.wrong) > 0 {
+		w.Errorf("took %s, %v", took, r.wrong)
+	}
+}

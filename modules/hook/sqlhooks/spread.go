@@ -1,0 +1,209 @@
+package sqlhooks
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/moim-live/moim/modules/audit"
+	"github.com/moim-live/moim/modules/audit/sqlaudit"
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/hook"
+)
+
+const (
+	// scanBatch is how many groups a step of a replay makes due, clearBatch how many
+	// positions a step looks at that removes those of a hook, and hurryBatch how many are
+	// made due in one transaction.
+	scanBatch  = 200
+	clearBatch = 5000
+	hurryBatch = 1000
+	// clearAfter is how long after its deletion a hook may still get positions.
+	clearAfter = 10 * time.Second
+)
+
+// Spread implements [hook.Spreader].
+func (s *Store) Spread(ctx context.Context, limit int) (taken int, err error) {
+	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		var ids []string
+		err := each(ctx, q, func(scan scanner) error {
+			var id string
+			err := scan(&id)
+			ids = append(ids, id)
+			return err
+		}, s.sql.take, limit)
+		taken = len(ids)
+		if err != nil || taken == 0 {
+			return err
+		}
+		marked, err := list(ids)
+		if err != nil {
+			return err
+		}
+		_, err = q.ExecContext(ctx, s.sql.spread, marked)
+		return err
+	})
+	return taken, doing(err, "make groups due for hooks")
+}
+
+// Sweep implements [hook.Spreader]. Its place is in the hook's row.
+func (s *Store) Sweep(ctx context.Context) (more bool, err error) {
+	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		more = false
+		var (
+			id, after string
+			since     int64
+			deleted   bool
+		)
+		err := q.QueryRowContext(ctx, s.sql.scanning, clearAfter.Microseconds()).Scan(&id, &after, &since, &deleted)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		more = true
+		if deleted {
+			return clearStep(ctx, q, id, after)
+		}
+		var last any
+		err = each(ctx, q, func(scan scanner) error {
+			var id string
+			err := scan(&id)
+			if later, _ := last.(string); id > later {
+				last = id
+			}
+			return err
+		}, s.sql.scan, id, after, since, scanBatch)
+		if err != nil {
+			return err
+		}
+		_, err = q.ExecContext(ctx, scanned, id, last)
+		return err
+	})
+	return more, doing(err, "go on with a replay")
+}
+
+// clearStep removes some positions of a deleted hook, and the hook after the last ones.
+func clearStep(ctx context.Context, q database.Querier, id, after string) error {
+	var last sql.NullString
+	if err := q.QueryRowContext(ctx, clearEnd, after, clearBatch).Scan(&last); err != nil {
+		return err
+	}
+	if !last.Valid {
+		_, err := q.ExecContext(ctx, cleared, id)
+		return err
+	}
+	if _, err := q.ExecContext(ctx, clear, id, after, last.String); err != nil {
+		return err
+	}
+	_, err := q.ExecContext(ctx, scanned, id, last.String)
+	return err
+}
+
+// Revive implements [hook.Spreader].
+func (s *Store) Revive(ctx context.Context, hookID string, limit int) (int, error) {
+	n, err := s.exec(ctx, "try groups of a hook again", s.sql.revive, hookID, limit)
+	return int(n), err
+}
+
+// Resume implements [hook.Replays].
+func (s *Store) Resume(ctx context.Context, hookID, groupID string, entries ...audit.Entry) error {
+	if groupID != "" {
+		return s.recorded(ctx, "resume a group", entries, nil, s.sql.resumeOne, hookID, groupID)
+	}
+	for {
+		n, err := s.exec(ctx, "resume the groups of a hook", s.sql.resume, hookID, hurryBatch)
+		if err != nil {
+			return err
+		}
+		if n < hurryBatch {
+			return s.db.Write(ctx, func(ctx context.Context, q database.Querier) error { return sqlaudit.Insert(ctx, q, entries...) })
+		}
+	}
+}
+
+// Rewind implements [hook.Replays].
+func (s *Store) Rewind(ctx context.Context, hookID, groupID string, to hook.Point, entries ...audit.Entry) error {
+	var at, version any = int64(0), nil
+	if to.Version != nil {
+		at, version = nil, *to.Version
+	} else if !to.At.IsZero() {
+		at = to.At.UnixMicro()
+	}
+	return s.recorded(ctx, "replay a group", entries, fault.ErrNotFound, s.sql.rewind, hookID, groupID, at, version)
+}
+
+// RewindAll implements [hook.Replays]. [Store.Sweep] does it.
+func (s *Store) RewindAll(ctx context.Context, hookID string, to hook.Point, entries ...audit.Entry) error {
+	since := int64(0)
+	if !to.At.IsZero() {
+		since = to.At.UnixMicro()
+	}
+	return s.recorded(ctx, "replay all groups", entries, fault.ErrNotFound, scanAll, hookID, since)
+}
+
+// recorded runs a statement with audit entries. It returns none if that changes no row.
+func (s *Store) recorded(ctx context.Context, what string, entries []audit.Entry, none error, text string, args ...any) error {
+	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		result, err := q.ExecContext(ctx, text, args...)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 0 && none != nil {
+			return errors.Join(err, none)
+		}
+		return sqlaudit.Insert(ctx, q, entries...)
+	})
+	return doing(err, what)
+}
+
+// Groups implements [hook.Replays].
+func (s *Store) Groups(ctx context.Context, hookID string, from hook.Place, limit int) (found []hook.Status, err error) {
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		found = []hook.Status{}
+		return each(ctx, q, func(scan scanner) error {
+			var (
+				st             hook.Status
+				claimed        bool
+				behind, parked sql.NullInt64
+			)
+			err := scan(&st.GroupID, &st.Version, &st.Head, &st.Place.Due, &behind, &claimed, &st.Attempts, &parked, &st.LastReply, &st.Problem)
+			st.Place.GroupID, st.Lag = st.GroupID, max(st.Head-st.Version, 0)
+			st.Since, st.ParkedAt = optional(behind), optional(parked)
+			next := instant(st.Place.Due)
+			switch {
+			case st.ParkedAt != nil:
+				st.State = "parked"
+			case claimed:
+				st.State = "sending"
+			case st.Attempts > 0:
+				st.State, st.NextAt = "retrying", &next
+			default:
+				st.State, st.NextAt = "waiting", &next
+			}
+			found = append(found, st)
+			return err
+		}, groups, hookID, from.Due, from.GroupID, limit)
+	})
+	return found, doing(err, "list the groups of a hook")
+}
+
+// Backlog counts what is left to be sent for a hook.
+func (s *Store) Backlog(ctx context.Context, hookID string) (b hook.Backlog, err error) {
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		var oldest sql.NullInt64
+		if err := q.QueryRowContext(ctx, waiting, hookID, int64(parked), hook.BacklogBound).Scan(&b.Waiting, &oldest); err != nil {
+			return err
+		}
+		if b.Oldest = 0; oldest.Valid {
+			b.Oldest = max(time.Since(instant(oldest.Int64)), 0)
+		}
+		err := q.QueryRowContext(ctx, parking, hookID, int64(parked), hook.BacklogBound).Scan(&b.Parked)
+		b.Waiting = min(b.Waiting+b.Parked, hook.BacklogBound)
+		return err
+	})
+	return b, doing(err, "count what is left to be sent for a hook")
+}

@@ -1,0 +1,134 @@
+package sqlhooks
+
+import (
+	"fmt"
+
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/hook"
+)
+
+type statements struct {
+	lock, insert, byName, change, remove, pause, disable string // hooks
+
+	take, spread                    string
+	claim, claimEarly, revive, next string
+	done, failed, release           string
+	rewind, resume, resumeOne       string
+	scanning, scan                  string
+}
+
+const (
+	hookColumns = `id, name, source, url, events, secret, secret_before, rotated_at, since_at, enabled, problem, created_at, updated_at`
+	turnColumns = `group_id, claim, version, upto, attempts, gap, seek_at, seek_version`
+	// seeks is the condition that a group has to go elsewhere first.
+	seeks = `(seek_at IS NOT NULL OR seek_version IS NOT NULL)`
+	// ofTurn is the condition that a row is a turn's, and its claim is not over.
+	ofTurn = `group_id = $1 AND hook_id = $2 AND claim = $3 AND claimed = TRUE`
+	// newRow are the values of a group's new row for a hook, after their ids.
+	newRow = `0, g.version, 0, %[1]s, %[1]s, 0, FALSE, 0, FALSE, 0, '', FALSE`
+	// insertRows begins an insert of rows. What is selected ends with seek_at.
+	insertRows = `INSERT INTO hook_groups (group_id, hook_id, version, head, upto, due_at, behind_at, claim, claimed, attempts, unreachable, status, problem, gap, `
+
+	hooks    = `SELECT ` + hookColumns + ` FROM hooks WHERE deleted_at IS NULL ORDER BY name`
+	read     = `SELECT version, type, actor, data, at FROM events WHERE group_id = $1 AND version > $2 AND version <= $3 ORDER BY version LIMIT $4`
+	first    = `SELECT version FROM events WHERE group_id = $1 AND version > $2 ORDER BY version LIMIT 1`
+	known    = `SELECT version FROM groups WHERE id = $1`
+	before   = `SELECT version FROM events WHERE group_id = $1 AND at < $2 ORDER BY version DESC LIMIT 1`
+	narrow   = `UPDATE hook_groups SET upto = $4 WHERE ` + ofTurn
+	drop     = `DELETE FROM hook_groups WHERE ` + ofTurn
+	scanned  = `UPDATE hooks SET scan_after = $2 WHERE id = $1`
+	scanAll  = `UPDATE hooks SET scan_after = '', scan_since = $2 WHERE id = $1`
+	clear    = `DELETE FROM hook_groups WHERE group_id > $2 AND group_id <= $3 AND hook_id = $1`
+	clearEnd = `SELECT MAX(group_id) FROM (SELECT group_id FROM hook_groups WHERE group_id > $1 ORDER BY group_id LIMIT $2) g`
+	cleared  = `DELETE FROM hooks WHERE id = $1`
+	groups   = `SELECT group_id, version, head, due_at, behind_at, claimed, attempts, parked_at, status, problem FROM hook_groups
+		WHERE hook_id = $1 AND due_at IS NOT NULL AND (due_at, group_id) < ($2, $3) ORDER BY due_at DESC, group_id DESC LIMIT $4`
+	waiting = `SELECT COUNT(*), MIN(behind_at) FROM (SELECT behind_at FROM hook_groups WHERE hook_id = $1 AND due_at IS NOT NULL AND due_at < $2 ORDER BY due_at LIMIT $3) g`
+	parking = `SELECT COUNT(*) FROM (SELECT 1 FROM hook_groups WHERE hook_id = $1 AND due_at = $2 LIMIT $3) g`
+)
+
+func newStatements(d database.Dialect) statements {
+	now, lease, row := d.Now(), hook.Lease.Microseconds(), fmt.Sprintf(newRow, d.Now())
+	// claim claims the rows that a condition selects, in the order of due_at.
+	claim := func(where string) string {
+		return fmt.Sprintf(`UPDATE hook_groups SET claim = claim + 1, claimed = TRUE, due_at = %s + %d,
+			upto = CASE WHEN upto > version THEN upto WHEN head > version + %[4]d THEN version + %[4]d ELSE head END
+			WHERE %[3]s RETURNING `+turnColumns, now, lease, someOf(d, "group_id, hook_id", `FROM hook_groups WHERE hook_id = $1 AND `+where+`
+			AND EXISTS (SELECT 1 FROM hooks WHERE id = $1 AND enabled = TRUE AND deleted_at IS NULL AND paused_until <= (SELECT `+now+`))
+			ORDER BY due_at LIMIT $2`), hook.MaxEvents)
+	}
+	// hurry makes rows due that are not claimed.
+	hurry := `UPDATE hook_groups SET due_at = ` + now + `, parked_at = NULL, attempts = 0, failed_at = NULL, unreachable = FALSE WHERE `
+	later := `hook_id = $1 AND due_at > (SELECT ` + now + `) AND claimed = FALSE`
+	rewound := ` ON CONFLICT (group_id, hook_id) DO UPDATE SET seek_at = excluded.seek_at, seek_version = excluded.seek_version,
+		head = CASE WHEN hook_groups.head < excluded.head THEN excluded.head ELSE hook_groups.head END,
+		due_at = CASE WHEN hook_groups.claimed = TRUE THEN hook_groups.due_at ELSE excluded.due_at END,
+		behind_at = COALESCE(hook_groups.behind_at, excluded.behind_at), parked_at = NULL, attempts = 0, failed_at = NULL, unreachable = FALSE`
+	s := statements{
+		insert: `INSERT INTO hooks (id, name, source, url, events, secret, secret_before, rotated_at, since_at, enabled, problem, paused_until, scan_after, scan_since, created_at, updated_at)
+			SELECT $1, $2, $3, $4, $5, $6, '', 0, CASE WHEN $7 = TRUE THEN 0 ELSE ` + now + ` END, TRUE, '', 0, CASE WHEN $7 = TRUE THEN '' END, 0, ` + now + `, ` + now + `
+			RETURNING ` + hookColumns,
+		byName: `SELECT ` + hookColumns + ` FROM hooks h WHERE name = $1 AND deleted_at IS NULL` + d.ForUpdate("h"),
+		change: `UPDATE hooks SET url = $2, events = $3, secret = $4, secret_before = $5, rotated_at = CASE WHEN secret <> $4 THEN ` + now + ` ELSE rotated_at END,
+			enabled = $6, problem = $7, paused_until = 0, updated_at = ` + now + ` WHERE id = $1 RETURNING ` + hookColumns,
+		remove:  `UPDATE hooks SET deleted_at = ` + now + `, scan_after = '' WHERE name = $1 AND deleted_at IS NULL`,
+		pause:   `UPDATE hooks SET paused_until = ` + now + ` + $2 WHERE id = $1`,
+		disable: `UPDATE hooks SET enabled = FALSE, problem = $2, updated_at = ` + now + ` WHERE id = $1 AND enabled = TRUE`,
+
+		take: `UPDATE heads SET hook_at = NULL WHERE ` + someOf(d, "group_id", `FROM heads WHERE hook_at IS NOT NULL ORDER BY hook_at LIMIT $1`) + ` RETURNING group_id`,
+		spread: insertRows + `seek_at) SELECT g.id, h.id, ` + row + `, h.since_at FROM groups g CROSS JOIN hooks h
+			WHERE g.id ` + oneOf(d, "$1") + ` AND h.deleted_at IS NULL AND g.moved_at >= h.since_at ORDER BY g.id, h.id
+			ON CONFLICT (group_id, hook_id) DO UPDATE SET head = excluded.head, due_at = COALESCE(hook_groups.due_at, excluded.due_at),
+			behind_at = COALESCE(hook_groups.behind_at, excluded.behind_at) WHERE hook_groups.head < excluded.head`,
+		claim:      claim(`due_at <= (SELECT ` + now + `)`),
+		claimEarly: claim(fmt.Sprintf(`due_at < %d AND (claimed = FALSE OR due_at <= (SELECT %s))`, int64(parked), now)),
+		revive: hurry + someOf(d, "group_id, hook_id", `FROM hook_groups WHERE `+later+fmt.Sprintf(` AND due_at < %d`, int64(parked))+
+			` AND unreachable = TRUE ORDER BY due_at LIMIT $2`),
+		resume:    hurry + someOf(d, "group_id, hook_id", `FROM hook_groups WHERE `+later+` ORDER BY due_at LIMIT $2`),
+		resumeOne: hurry + later + ` AND group_id = $2`,
+		next: fmt.Sprintf(`UPDATE hook_groups SET version = CAST($4 AS BIGINT), seek_at = NULL, seek_version = NULL, gap = FALSE,
+			upto = CASE WHEN head > CAST($4 AS BIGINT) + %[1]d THEN CAST($4 AS BIGINT) + %[1]d ELSE head END
+			WHERE `+ofTurn+` AND seek_at IS NOT DISTINCT FROM CAST($5 AS BIGINT) AND seek_version IS NOT DISTINCT FROM CAST($6 AS BIGINT) RETURNING `+turnColumns, hook.MaxEvents),
+		done: fmt.Sprintf(`UPDATE hook_groups SET version = CAST($4 AS BIGINT), attempts = 0, failed_at = NULL, unreachable = FALSE, status = $5, problem = '', gap = $6,
+			upto = CASE WHEN CAST($7 AS BIGINT) = 0 THEN 0 WHEN head > CAST($4 AS BIGINT) + %[1]d THEN CAST($4 AS BIGINT) + %[1]d ELSE head END,
+			due_at = CASE WHEN `+seeks+` THEN %[2]s WHEN head > CAST($4 AS BIGINT) THEN %[2]s + CAST($7 AS BIGINT) END,
+			behind_at = CASE WHEN `+seeks+` OR head > CAST($4 AS BIGINT) THEN %[2]s END,
+			claimed = head > CAST($4 AS BIGINT) AND NOT `+seeks+` AND CAST($7 AS BIGINT) > 0
+			WHERE `+ofTurn+` RETURNING claimed, `+turnColumns, hook.MaxEvents, now),
+		failed: fmt.Sprintf(`UPDATE hook_groups SET attempts = attempts + 1, failed_at = COALESCE(failed_at, %[1]s), status = $4, problem = $5, unreachable = $6, claimed = FALSE,
+			parked_at = CASE WHEN failed_at <= %[1]s - %[2]d AND NOT `+seeks+` THEN %[1]s END,
+			due_at = CASE WHEN `+seeks+` THEN %[1]s WHEN failed_at <= %[1]s - %[2]d THEN %[3]d ELSE %[1]s + CAST($7 AS BIGINT) END
+			WHERE `+ofTurn+` RETURNING parked_at IS NOT NULL`, now, hook.Patience.Microseconds(), int64(parked)),
+		release: `UPDATE hook_groups SET claimed = FALSE, due_at = ` + now + ` WHERE ` + ofTurn,
+		rewind: insertRows + `seek_at, seek_version) SELECT g.id, CAST($1 AS TEXT), ` + row + `, CAST($3 AS BIGINT), CAST($4 AS BIGINT) FROM groups g
+			WHERE g.id = $2` + rewound,
+		scanning: `SELECT id, scan_after, scan_since, deleted_at IS NOT NULL FROM hooks WHERE scan_after IS NOT NULL AND (deleted_at IS NULL OR deleted_at < ` + now + ` - $1)
+			ORDER BY id LIMIT 1`,
+		scan: insertRows + `seek_at, seek_version) SELECT g.id, CAST($1 AS TEXT), ` + row + `, CAST($3 AS BIGINT), CAST(NULL AS BIGINT) FROM groups g
+			WHERE g.id > $2 AND g.moved_at >= $3 ORDER BY g.id LIMIT $4` + rewound + ` RETURNING group_id`,
+	}
+	if d == database.Postgres {
+		// It waits for those who write positions, and they wait for it: a mark is then taken
+		// either before the hook begins or for the hook, too.
+		s.lock = `LOCK TABLE hook_groups IN SHARE ROW EXCLUSIVE MODE`
+		s.scanning += ` FOR UPDATE SKIP LOCKED`
+	}
+	return s
+}
+
+// someOf returns the condition that a row is one of those that a query selects by key. On
+// PostgreSQL it locks them, without those that are locked already.
+func someOf(d database.Dialect, key, query string) string {
+	if d == database.Postgres {
+		return `ctid = ANY (ARRAY(SELECT ctid ` + query + ` FOR UPDATE SKIP LOCKED))`
+	}
+	return `(` + key + `) IN (SELECT ` + key + ` ` + query + `)`
+}
+
+// oneOf returns the condition that a column is in a JSON list of texts.
+func oneOf(d database.Dialect, param string) string {
+	if d == database.Postgres {
+		return `= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST(` + param + ` AS jsonb))))`
+	}
+	return `IN (SELECT value FROM json_each(` + param + `))`
+}
