@@ -1,6 +1,8 @@
 // Opens each view of the console in a browser, in light and dark, and checks it.
 //
-//   node console.mjs BROWSER URL [SCREENSHOTS]
+//   node console.mjs BROWSER URL GROUP [SCREENSHOTS]
+//
+// GROUP is the id of a group with the members mina and a/b?.
 //
 // It exits with 1, and says what was missing, unless each view is as it should be.
 import { chromium } from 'playwright-core';
@@ -8,7 +10,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
-const [browserPath, url, screenshots] = process.argv.slice(2);
+const [browserPath, url, groupId, screenshots] = process.argv.slice(2);
 const patience = 30_000;
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -19,6 +21,17 @@ const views = [
   { name: 'node', path: '', text: 'Show all nodes', open: (page) => page.getByRole('rowheader').getByRole('link').first().click() },
   { name: 'configuration', path: 'configuration', text: 'MOIM_HTTP_ADDR' },
   { name: 'audit', path: 'audit', text: 'create', act: shown },
+  { name: 'groups', path: 'groups', text: 'for the audit log' },
+  { name: 'group', path: `groups/${groupId}`, text: 'Ends (UTC)' },
+  { name: 'members', path: `groups/${groupId}/members`, text: 'Add members' },
+  { name: 'member', path: `groups/${groupId}/member?user=a%2Fb%3F`, text: 'Lift the mute' },
+  { name: 'log', path: `groups/${groupId}/log`, text: 'group.created', act: appended },
+  { name: 'presence', path: `groups/${groupId}/presence`, text: 'Nobody is or was lately online' },
+  { name: 'requests', path: `groups/${groupId}/requests`, text: 'Nobody asks' },
+  { name: 'invites', path: `groups/${groupId}/invites`, text: 'Create an invite' },
+  { name: 'bans', path: `groups/${groupId}/bans`, text: 'Nobody is banned' },
+  { name: 'user', path: 'user?id=a%2Fb%3F', text: 'The user has no sockets' },
+  { name: 'try', path: 'try', text: 'Make a token', act: tried },
   { name: 'missing', path: 'nowhere', text: 'the console has no such page', fails: true },
 ];
 
@@ -36,6 +49,31 @@ async function shown(page) {
   await page.getByLabel('Actor').press('Enter');
   await page.getByText('There are no such entries').waitFor();
   await page.goBack();
+}
+
+// appended posts a message in another tab, and waits until the log has it.
+async function appended(page) {
+  const other = await page.context().newPage();
+  await other.goto(new URL('try', url).href);
+  const form = other.getByRole('form', { name: 'Post' });
+  await form.getByLabel('User id').fill('mina');
+  await form.getByLabel('Id of the group').fill(groupId);
+  await form.getByLabel('Text').fill('hello from another tab');
+  await form.getByRole('button', { name: 'Post' }).click();
+  await other.getByText('The message is posted').waitFor();
+  await other.close();
+  await page.bringToFront();
+  await page.getByText('hello from another tab').waitFor();
+}
+
+// tried makes a token, and follows the group with it.
+async function tried(page) {
+  const form = page.getByRole('form', { name: 'Token' });
+  await form.getByLabel('User id').fill('mina');
+  await form.getByLabel('Id of a group').fill(groupId);
+  await form.getByRole('button', { name: 'Make a token' }).click();
+  await page.getByRole('button', { name: 'Connect and subscribe' }).click();
+  await page.locator('#frames').getByText('"version"').first().waitFor();
 }
 
 let failed = false;
@@ -109,6 +147,12 @@ try {
   await plain.goto(url);
   await plain.getByRole('button', { name: 'Sign in as developer' }).click();
   await plain.getByRole('heading', { name: 'Overview' }).waitFor({ timeout: patience });
+  await plain.goto(new URL(`groups/${groupId}`, url).href);
+  const edit = plain.getByRole('form', { name: 'Edit' });
+  await edit.getByLabel('Name').fill('without scripts');
+  await edit.getByRole('button', { name: 'Save' }).click();
+  await plain.getByRole('heading', { name: 'without scripts' }).waitFor({ timeout: patience });
+  await plain.getByText('The change is saved').waitFor({ timeout: patience });
   await plain.getByRole('button', { name: 'Sign out' }).click();
   await plain.getByText('You have signed out').waitFor({ timeout: patience });
 } catch (error) {

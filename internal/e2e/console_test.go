@@ -26,11 +26,13 @@ func TestConsole(t *testing.T) {
 		t.Fatal(err)
 	}
 	backEnd := api{base: n.URL(), token: mintWith(string(key), "billing", time.Hour, `"scope":"admin"`)}
-	backEnd.must(t, http.StatusCreated, http.MethodPost, "/groups", object{"name": "for the audit log"}, nil)
+	var made struct{ ID string }
+	backEnd.must(t, http.StatusCreated, http.MethodPost, "/groups", object{"name": "for the audit log", "ownerId": "mina"}, &made)
+	backEnd.must(t, http.StatusOK, http.MethodPost, "/groups/"+made.ID+"/members", object{"userIds": []string{"a/b?"}}, nil)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 3*inBrowserWithin)
 	defer cancel()
-	page := exec.CommandContext(ctx, "node", "console.mjs", browser, n.URL()+"/console/", os.Getenv(screenshotsVar))
+	page := exec.CommandContext(ctx, "node", "console.mjs", browser, n.URL()+"/console/", made.ID, os.Getenv(screenshotsVar))
 	childtest.DieWithParent(page)
 	if out, err := page.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)

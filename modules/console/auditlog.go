@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/modules/audit"
-	"github.com/moim-live/moim/modules/fault"
 )
 
 // auditPage is what the view Audit shows.
@@ -27,7 +26,7 @@ func (c *Console) audit(ctx context.Context, v visit) (any, error) {
 	page := auditPage{Actor: v.query("actor"), Target: v.query("target"), Since: v.query("since")}
 	filter := audit.Filter{Actor: page.Actor, Target: page.Target}
 	var err error
-	if filter.Since, err = instant(page.Since); err != nil {
+	if filter.Since, err = instant("since", page.Since); err != nil {
 		return nil, err
 	}
 	page.Entries, err = list(v, func(e auditEntry) string { return e.ID }, func(after string, limit int) ([]auditEntry, error) {
@@ -42,7 +41,7 @@ func (c *Console) audit(ctx context.Context, v visit) (any, error) {
 }
 
 // instant reads a time as a browser's field writes it, in UTC, or as RFC 3339.
-func instant(text string) (time.Time, error) {
+func instant(field, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -51,7 +50,7 @@ func instant(text string) (time.Time, error) {
 			return at, nil
 		}
 	}
-	return time.Time{}, fault.Validation(fault.Field{Field: "since", Message: "must be a time, as 2026-03-01T12:00"})
+	return time.Time{}, mistake(field, "must be a time, as 2026-03-01T12:00")
 }
 
 // indented returns JSON for people; none for an empty object.

@@ -17,13 +17,14 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/moim-live/moim/internal/proxies"
 	"github.com/moim-live/moim/internal/toggle"
-	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/web"
 )
 
@@ -38,11 +39,6 @@ const assetsPath = "/console/assets"
 
 // Mint signs a token for a user.
 type Mint func(auth.Identity) (string, error)
-
-// Groups is what the console needs of the service of groups. group.Service fulfils it.
-type Groups interface {
-	Audit(ctx context.Context, caller auth.Identity, f audit.Filter, before string, limit int) ([]audit.Entry, error)
-}
 
 // Nodes knows the nodes of the deployment. socket.Emitter fulfils it.
 type Nodes interface {
@@ -64,6 +60,9 @@ type Deps struct {
 	Verify   web.Verifier  // of the API
 	Proxies  proxies.List  // that say whether a client uses TLS
 	Groups   Groups
+	Users    Users
+	Tokens   group.TokenRevoker
+	Grace    time.Duration // group.presence.grace
 	Nodes    Nodes
 	Settings func() []Setting
 	Log      *slog.Logger

@@ -41,6 +41,17 @@ type bench struct {
 	failure error            // of the audit log
 	entries int              // that it has
 	via     string           // of the last change
+	gone    []string         // users who were disconnected
+}
+
+// audited is the real service with the audit log of the bench.
+type audited struct {
+	*group.Service
+	b *bench
+}
+
+func (a audited) Audit(ctx context.Context, caller auth.Identity, f audit.Filter, before string, limit int) ([]audit.Entry, error) {
+	return a.b.Audit(ctx, caller, f, before, limit)
 }
 
 // Tokens of the test are the words of their scope.
@@ -84,6 +95,12 @@ func (b *bench) NodesInDetail(context.Context) (reports []json.RawMessage, missi
 // begin serves a console below a prefix that the server cuts off, as a proxy does.
 func begin(t *testing.T, mint Mint) *bench {
 	t.Helper()
+	return serve(t, mint, nil)
+}
+
+// serve serves a console of a service; nil: of none.
+func serve(t *testing.T, mint Mint, service *group.Service) *bench {
+	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	b := &bench{t: t, refused: map[string]error{}}
 	trusted, err := proxies.Parse([]string{"127.0.0.1"})
@@ -91,7 +108,8 @@ func begin(t *testing.T, mint Mint) *bench {
 		t.Fatal(err)
 	}
 	b.Console = New(Config{}, Deps{
-		Version: "v1", Node: func() string { return "n1" }, Mint: mint, Verify: b.verify, Proxies: trusted, Groups: b, Nodes: b,
+		Version: "v1", Node: func() string { return "n1" }, Mint: mint, Verify: b.verify, Proxies: trusted, Groups: audited{service, b}, Nodes: b,
+		Users: b, Tokens: b, Grace: 10 * time.Second,
 		Settings: func() []Setting {
 			return []Setting{{Name: "http.addr", Value: ":1", Source: "default"}, {Name: "log.level", Value: "debug", Source: "moim.yaml"}}
 		},
@@ -278,27 +296,31 @@ func TestViews(t *testing.T) {
 func TestForms(t *testing.T) {
 	t.Parallel()
 	b := begin(t, nil)
-	change := func(ctx context.Context, _ visit) (to, notice string, err error) {
+	change := func(ctx context.Context, _ visit) (outcome, error) {
 		e, err := audit.New(ctx, "ops", "ban")
 		b.via = e.Via
-		return "../", "signed-out", err
+		return outcome{to: "../?a=1", notice: "signed-out"}, err
 	}
 	router := gin.New()
 	w := &view{path: "things/:id", forms: map[string]form{"ban": change}}
-	router.Group("/console").POST("/things/:id/ban", func(g *gin.Context) { b.submit(g, w.forms["ban"]) })
+	router.Group("/console").POST("/things/:id", func(g *gin.Context) {
+		_ = g.Request.ParseForm()
+		b.submit(g, w)
+	})
 	for token, want := range map[string]int{"admin": 303, "console.read": 403, "admin+groups:read": 403, "user": 403} {
 		b.via = ""
-		req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/console/things/a/ban", nil)
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/console/things/a", strings.NewReader("form=ban"))
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.AddCookie(&http.Cookie{Name: cookieName, Value: token})
 		res := httptest.NewRecorder()
 		router.ServeHTTP(res, req)
 		if res.Code != want || (b.via == audit.Console) != (want == 303) {
 			t.Errorf("%s: %d, recorded via %q", token, res.Code, b.via)
 		}
-		if to := res.Header().Get("Location"); want == 303 && to != "../?done=signed-out" {
+		if to := res.Header().Get("Location"); want == 303 && to != "../?a=1&done=signed-out" {
 			t.Errorf("it leads to %q", to)
 		}
-		if want == 403 && !strings.Contains(res.Body.String(), `href="./../../assets/console.css"`) {
+		if want == 403 && !strings.Contains(res.Body.String(), `href="./../assets/console.css"`) {
 			t.Errorf("the links of a deep page are wrong:\n%s", res.Body)
 		}
 	}

@@ -98,6 +98,9 @@ type visit struct {
 	caller auth.Identity // for whom the service is called
 	token  string
 	g      *gin.Context
+
+	failed *failure // the form that was sent, if it was refused
+	once   any      // or what it shows
 }
 
 // query returns a parameter of the page.

@@ -11,7 +11,7 @@ const (
 	// pageSize is how many rows a table has.
 	pageSize = 50
 	// maxCursor bounds where a page begins, in bytes.
-	maxCursor = 256
+	maxCursor = 512
 )
 
 // table is a part of a list, and the links to other parts. The template more shows these.
@@ -34,24 +34,24 @@ func list[T any](v visit, key func(T) string, read func(after string, limit int)
 	}
 	t := table[T]{Rows: rows}
 	if fit := group.Fit(rows, pageSize); fit < len(rows) {
-		t.Rows, t.Next = rows[:fit], link(v, key(rows[fit-1]))
+		t.Rows, t.Next = rows[:fit], link(v, "after", key(rows[fit-1]))
 	}
 	if after != "" {
-		t.First = link(v, "")
+		t.First = link(v, "after", "")
 	}
 	return t, nil
 }
 
-// link returns the page's own address with another beginning.
-func link(v visit, after string) string {
+// link returns the page's own address with another value of a parameter.
+func link(v visit, name, value string) string {
 	q := url.Values{}
-	for name, values := range v.g.Request.URL.Query() {
-		if name != "after" && name != "done" && values[0] != "" {
-			q.Set(name, values[0])
+	for other, values := range v.g.Request.URL.Query() {
+		if other != name && other != "done" && values[0] != "" {
+			q.Set(other, values[0])
 		}
 	}
-	if after != "" {
-		q.Set("after", after)
+	if value != "" {
+		q.Set(name, value)
 	}
 	return "?" + q.Encode()
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/moim-live/moim/internal/requestid"
-	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/web"
 )
@@ -34,29 +33,33 @@ type view struct {
 	// live is how often the template live, a part of content, is renewed while the page is
 	// open. 0: the template has none.
 	live time.Duration
-	// forms are what the page can change, by the part of the path below the view's.
+	// forms are what the page can change, by the field form of what it sends.
 	forms map[string]form
 
 	template *template.Template
 }
 
-// form makes a change that a page has asked for. It returns where the browser goes then,
-// relative to the form's path, and why, a key of [notices].
-type form func(ctx context.Context, v visit) (to, notice string, err error)
-
 // notices are what a page says once, after a form has led to it.
 var notices = map[string]string{
 	"signed-out": "You have signed out on this browser. The token stays valid until it expires or is revoked.",
 	"ended":      "Your session has ended, because the token has expired or is no longer accepted. Sign in again.",
-}
 
-// views returns all pages that need a session, in the order of the navigation.
-func (c *Console) views() []*view {
-	return []*view{
-		{path: "", title: "Overview", menu: true, file: "overview.html", data: c.overview, live: sampleEvery},
-		{path: "configuration", title: "Configuration", menu: true, file: "configuration.html", data: c.configuration},
-		{path: "audit", title: "Audit", menu: true, file: "audit.html", data: c.audit},
-	}
+	"created":      "The group is created.",
+	"saved":        "The change is saved.",
+	"ending":       "The group ends in a moment.",
+	"deleted":      "The group is deleted.",
+	"added":        "The users are members.",
+	"removed":      "The user is no member any more.",
+	"banned":       "The user is banned.",
+	"unbanned":     "The ban is lifted.",
+	"transferred":  "The group has a new owner.",
+	"approved":     "The user is a member.",
+	"rejected":     "The request is rejected.",
+	"revoked":      "The invite is revoked.",
+	"disconnected": "The sockets of the user are closed. Clients that have a valid token connect again.",
+	"renaming":     "The user is being renamed in all their groups. This may take a moment.",
+	"tokens":       "The tokens of the user that were issued until now are refused.",
+	"posted":       "The message is posted.",
 }
 
 // layout is what the template layout shows around a view.
@@ -105,10 +108,10 @@ func (c *Console) mountViews(router gin.IRouter) {
 	post("/"+signInPath, c.signIn)
 	post("/"+signOutPath, c.signOut)
 	for _, w := range c.views() {
-		w.template = parse(w.file)
+		w.template = parse(w.path, w.file)
 		get("/"+w.path, func(g *gin.Context) { c.show(g, w) })
-		for name, f := range w.forms {
-			post("/"+strings.TrimPrefix(w.path+"/"+name, "/"), func(g *gin.Context) { c.submit(g, f) })
+		if len(w.forms) > 0 {
+			post("/"+w.path, func(g *gin.Context) { c.submit(g, w) })
 		}
 	}
 	get("/:unknown", func(g *gin.Context) {
@@ -137,28 +140,6 @@ func (c *Console) show(g *gin.Context, w *view) {
 	c.render(g, http.StatusOK, w, v, data)
 }
 
-// submit makes the change of a form, and leads to a page that shows it: reloading that does
-// not repeat the change.
-func (c *Console) submit(g *gin.Context, f form) {
-	v, ok := c.enter(g)
-	if !ok {
-		return
-	}
-	if v.caller.ReadOnly() {
-		c.fail(g, v, fault.ErrForbidden.WithMessage("your token may only look: its scope has no call that changes something"))
-		return
-	}
-	to, notice, err := f(audit.WithVia(g.Request.Context(), audit.Console), v)
-	if err != nil {
-		c.fail(g, v, err)
-		return
-	}
-	if notice != "" {
-		to += "?done=" + notice
-	}
-	redirect(g, to)
-}
-
 // rootOf returns the relative path from a request's page to the console's root.
 func rootOf(g *gin.Context) string {
 	const base = "/console/"
@@ -167,8 +148,11 @@ func rootOf(g *gin.Context) string {
 	if at < 0 {
 		return "./"
 	}
-	return "./" + strings.Repeat("../", strings.Count(path[at+len(base):], "/"))
+	return rootFrom(path[at+len(base):])
 }
+
+// rootFrom returns the relative path to the console's root from a path below it.
+func rootFrom(path string) string { return "./" + strings.Repeat("../", strings.Count(path, "/")) }
 
 // redirect leads to a relative path. http.Redirect would make it absolute, and so lose a
 // prefix that a proxy has cut.
@@ -210,7 +194,13 @@ func (c *Console) fail(g *gin.Context, v visit, err error) {
 func (c *Console) render(g *gin.Context, status int, w *view, v visit, data any) {
 	page := layout{
 		Root: rootOf(g), Title: w.title, Version: c.deps.Version,
-		Notice: notices[g.Query("done")], Data: data,
+		Data: data,
+	}
+	if g.Request.Method != http.MethodPost {
+		page.Notice = notices[g.Query("done")]
+	}
+	if d, ok := data.(interface{ heading() string }); ok {
+		page.Title = d.heading()
 	}
 	if v.token != "" {
 		page.Caller, page.ReadOnly = v.caller.UserID, v.caller.ReadOnly()
@@ -222,7 +212,7 @@ func (c *Console) render(g *gin.Context, status int, w *view, v visit, data any)
 	}
 	t := w.template
 	if t == nil {
-		t = parse(w.file)
+		t = parse(w.path, w.file)
 	}
 	var out bytes.Buffer // an error in the middle must not leave half a page
 	if err := t.ExecuteTemplate(&out, "layout", page); err != nil {
@@ -234,13 +224,15 @@ func (c *Console) render(g *gin.Context, status int, w *view, v visit, data any)
 }
 
 // parse returns the templates of a view. They are embedded, so it cannot fail.
-func parse(file string) *template.Template {
-	return template.Must(template.New(file).Funcs(functions).ParseFS(pages, "views/layout.html", "views/"+file))
+func parse(path, file string) *template.Template {
+	root := template.FuncMap{"root": func() string { return rootFrom(path) }}
+	return template.Must(template.New(file).Funcs(functions).Funcs(root).ParseFS(pages, "views/layout.html", "views/parts.html", "views/"+file))
 }
 
 var functions = template.FuncMap{
 	"duration": func(seconds int64) string { return (time.Duration(seconds) * time.Second).String() },
 	"size":     func(bytes int64) string { return fmt.Sprintf("%.0f MiB", float64(bytes)/(1<<20)) },
 	"when":     func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05") },
+	"text":     func(value any) string { return fmt.Sprint(value) },
 	"number":   number,
 }

@@ -1,0 +1,150 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/moim-live/moim/modules/audit"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+)
+
+// form makes a change that a page has asked for. The page sends it to its own address, with
+// the form's name in the field form.
+type form func(ctx context.Context, v visit) (outcome, error)
+
+// outcome is what follows a change.
+type outcome struct {
+	to     string // where the browser goes, relative to the page; empty: the page itself
+	notice string // what it says there, a key of [notices]
+	once   any    // or the page shows this, which must not be in an address
+}
+
+// failure is a form that the service has refused.
+type failure struct {
+	form    string
+	code    string
+	problem problem
+}
+
+// submit makes the change of a form, and leads to a page that shows it: reloading that does
+// not repeat the change. If it fails, the page says why, and keeps what was typed.
+func (c *Console) submit(g *gin.Context, w *view) {
+	v, ok := c.enter(g)
+	if !ok {
+		return
+	}
+	name := g.Request.PostForm.Get("form")
+	change, known := w.forms[name]
+	switch {
+	case !known:
+		c.fail(g, v, fault.ErrBadRequest.WithMessage("the page has no such form: open it again"))
+		return
+	case v.caller.ReadOnly():
+		c.fail(g, v, fault.ErrForbidden.WithMessage("your token may only look: its scope has no call that changes something"))
+		return
+	}
+	done, err := change(audit.WithVia(g.Request.Context(), audit.Console), v)
+	status := http.StatusOK
+	switch {
+	case err != nil:
+		p := c.problem(g, err)
+		v.failed, status = &failure{form: name, code: fault.From(err).Code, problem: p}, p.Status
+	case done.once != nil:
+		v.once = done.once
+	default:
+		redirect(g, noticed(done.to, done.notice))
+		return
+	}
+	data, unread := w.data(g.Request.Context(), v)
+	switch {
+	case unread != nil && err != nil:
+		c.fail(g, v, err)
+	case unread != nil:
+		c.fail(g, v, unread)
+	default:
+		c.render(g, status, w, v, data)
+	}
+}
+
+// noticed returns a relative address at which the page says something.
+func noticed(to, notice string) string {
+	mark := "?"
+	if strings.Contains(to, "?") {
+		mark = "&"
+	}
+	return to + mark + "done=" + notice
+}
+
+// sent returns a field of the form, with the line ends that its page had.
+func (v visit) sent(field string) string { return typed(v.g.Request.PostForm, field) }
+
+func typed(form url.Values, field string) string {
+	return strings.ReplaceAll(form.Get(field), "\r\n", "\n")
+}
+
+// formPage is what the forms of a page need of its data.
+type formPage struct {
+	MayChange bool
+	Once      any // what the last form showed
+
+	failed *failure
+	sent   url.Values
+}
+
+func (v visit) forms() formPage {
+	return formPage{MayChange: !v.caller.ReadOnly(), Once: v.once, failed: v.failed, sent: v.g.Request.PostForm}
+}
+
+// Problem returns why a form was refused, nil if it was not.
+func (f formPage) Problem(form string) *problem {
+	if f.failed == nil || f.failed.form != form {
+		return nil
+	}
+	return &f.failed.problem
+}
+
+// Typed returns what somebody typed into a form that was refused, and otherwise the current
+// value.
+func (f formPage) Typed(form, field, current string) string {
+	if f.Problem(form) == nil {
+		return current
+	}
+	return typed(f.sent, field)
+}
+
+// Conflict reports whether a form was refused because what it changes has changed since its
+// page was opened.
+func (f formPage) Conflict(form string) bool {
+	return f.Problem(form) != nil && f.failed.code == group.ErrVersionConflict.Code
+}
+
+// Differs reports whether a form has a conflict, and another value than the current one.
+func (f formPage) Differs(form, field, current string) bool {
+	return f.Conflict(form) && typed(f.sent, field) != current
+}
+
+// option is a choice of a select element.
+type option struct {
+	Value    string
+	Selected bool
+}
+
+// Options returns the choices of a field.
+func (f formPage) Options(form, field, current string, values ...string) []option {
+	chosen := f.Typed(form, field, current)
+	options := make([]option, len(values))
+	for i, value := range values {
+		options[i] = option{Value: value, Selected: value == chosen}
+	}
+	return options
+}
+
+// mistake is an error about one field of a form.
+func mistake(field, message string) error {
+	return fault.Validation(fault.Field{Field: field, Message: message})
+}

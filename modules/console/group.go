@@ -1,0 +1,180 @@
+package console
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
+)
+
+// groupHead is what every page of a group shows above the rest.
+type groupHead struct {
+	Group group.Group
+	Tab   string // the part of the page's path below the group's
+}
+
+func (h groupHead) heading() string { return h.Group.Name }
+
+// head reads the group that a page is about.
+func (c *Console) head(ctx context.Context, v visit, tab string) (groupHead, error) {
+	g, err := c.deps.Groups.Get(ctx, v.caller, groupOf(v))
+	return groupHead{Group: g, Tab: tab}, err
+}
+
+func groupOf(v visit) string { return v.g.Param("groupId") }
+
+// groupPage is what the view Group shows.
+type groupPage struct {
+	formPage
+	groupHead
+	Revision               string // that the form to edit is about
+	Capacity, ReadReceipts string
+	Attributes             string
+	EndsAt, RemindBefore   string
+	Schedule               []moment // what comes next
+}
+
+// moment is an entry of a group's schedule.
+type moment struct {
+	At   time.Time
+	What string
+}
+
+// group shows a group's record.
+func (c *Console) group(ctx context.Context, v visit) (any, error) {
+	head, err := c.head(ctx, v, "")
+	if err != nil {
+		return nil, err
+	}
+	g := head.Group
+	page := groupPage{
+		formPage: v.forms(), groupHead: head, ReadReceipts: yesNo(g.ReadReceipts),
+		Attributes: indented(g.Attributes), EndsAt: stamp(g.EndsAt), RemindBefore: joined(g.RemindBefore), Schedule: schedule(g, time.Now()),
+	}
+	page.Revision = strconv.FormatInt(g.Revision, 10)
+	if !page.Conflict("edit") { // after a conflict, the form is about what the page shows now
+		page.Revision = page.Typed("edit", "revision", page.Revision)
+	}
+	if g.Capacity != nil {
+		page.Capacity = strconv.Itoa(*g.Capacity)
+	}
+	return page, nil
+}
+
+// schedule returns the reminders and the end that come after now.
+func schedule(g group.Group, now time.Time) (next []moment) {
+	for at := g.NextTimer(now); at != nil && at.After(now); at = g.NextTimer(*at) {
+		if at.Equal(*g.EndsAt) {
+			return append(next, moment{*at, "the group ends"})
+		}
+		next = append(next, moment{*at, "reminder, " + g.EndsAt.Sub(*at).String() + " before the end"})
+	}
+	return next
+}
+
+// editGroup saves the record, unless it has changed since the page was opened.
+func (c *Console) editGroup(ctx context.Context, v visit) (outcome, error) {
+	g, err := c.deps.Groups.Get(ctx, v.caller, groupOf(v))
+	if err != nil {
+		return outcome{}, err
+	}
+	revision, err := strconv.ParseInt(v.sent("revision"), 10, 64)
+	if err != nil {
+		return outcome{}, mistake("revision", "is damaged: open the page again")
+	}
+	if revision != g.Revision { // before what was typed is compared with another record
+		return outcome{}, group.ErrVersionConflict
+	}
+	req, err := edited(g, v)
+	if err != nil {
+		return outcome{}, err
+	}
+	_, err = c.deps.Groups.Update(ctx, v.caller, g.ID, &revision, req)
+	return outcome{notice: "saved"}, err
+}
+
+// edited returns the request that makes a group as the form has it.
+func edited(g group.Group, v visit) (req dto.UpdateRequest, err error) {
+	text := func(field string) *string {
+		value := v.sent(field)
+		return &value
+	}
+	req.Name, req.Description = text("name"), text("description")
+	req.Visibility, req.JoinPolicy, req.Posting = text("visibility"), text("joinPolicy"), text("posting")
+	receipts := v.sent("readReceipts") == yesNo(true)
+	req.ReadReceipts = &receipts
+	if capacity := strings.TrimSpace(v.sent("capacity")); capacity == "" {
+		req.RemoveCapacity = true
+	} else if n, err := strconv.Atoi(capacity); err == nil {
+		req.Capacity = &n
+	} else {
+		return req, mistake("capacity", "must be a whole number, or empty")
+	}
+	if req.Attributes, err = difference("attributes", g.Attributes, v.sent("attributes")); err != nil {
+		return req, err
+	}
+	reminders := []int{}
+	for _, word := range strings.FieldsFunc(v.sent("remindBefore"), func(r rune) bool { return r == ',' || r == ' ' }) {
+		n, err := strconv.Atoi(word)
+		if err != nil {
+			return req, mistake("remindBefore", "must be seconds, as 3600, 60")
+		}
+		reminders = append(reminders, n)
+	}
+	if joined(reminders) != joined(g.RemindBefore) {
+		req.RemindBefore = &reminders
+	}
+	endsAt, err := instant("endsAt", v.sent("endsAt"))
+	switch {
+	case err != nil:
+		return req, err
+	case endsAt.IsZero():
+		req.RemoveEnd = g.EndsAt != nil
+	case stamp(g.EndsAt) != stamp(&endsAt): // the field has no fractions of seconds
+		req.EndsAt = &endsAt
+	}
+	return req, nil
+}
+
+// soon is when a group ends that is to end now: an end must lie in the future.
+const soon = 2 * time.Second
+
+func (c *Console) endGroup(ctx context.Context, v visit) (outcome, error) {
+	at := time.Now().Add(soon)
+	_, err := c.deps.Groups.Update(ctx, v.caller, groupOf(v), nil, dto.UpdateRequest{EndsAt: &at})
+	return outcome{notice: "ending"}, err
+}
+
+// extendGroup moves the end. A group that has ended goes on.
+func (c *Console) extendGroup(ctx context.Context, v visit) (outcome, error) {
+	by, err := time.ParseDuration(v.sent("by"))
+	if err != nil || by <= 0 {
+		return outcome{}, mistake("by", "must be a duration, as 1h30m")
+	}
+	g, err := c.deps.Groups.Get(ctx, v.caller, groupOf(v))
+	if err != nil {
+		return outcome{}, err
+	}
+	from := time.Now()
+	if g.EndsAt != nil && g.EndsAt.After(from) {
+		from = *g.EndsAt
+	}
+	at := from.Add(by)
+	_, err = c.deps.Groups.Update(ctx, v.caller, g.ID, &g.Revision, dto.UpdateRequest{EndsAt: &at})
+	return outcome{notice: "saved"}, err
+}
+
+// deleteGroup deletes a group whose name or id somebody has typed.
+func (c *Console) deleteGroup(ctx context.Context, v visit) (outcome, error) {
+	g, err := c.deps.Groups.Get(ctx, v.caller, groupOf(v))
+	if err != nil {
+		return outcome{}, err
+	}
+	if typed := strings.TrimSpace(v.sent("confirm")); typed != g.ID && typed != strings.TrimSpace(g.Name) {
+		return outcome{}, mistake("confirm", "must be the name or the id of the group")
+	}
+	return outcome{to: "../groups", notice: "deleted"}, c.deps.Groups.Delete(ctx, v.caller, g.ID, nil)
+}

@@ -1,0 +1,42 @@
+package console
+
+import (
+	"context"
+	"time"
+
+	"github.com/moim-live/moim/modules/group"
+)
+
+// presencePage is what the view Presence shows.
+type presencePage struct {
+	groupHead
+	People table[presentRow]
+}
+
+// presentRow is a member with what is left of their grace.
+type presentRow struct {
+	group.Present
+	Left  string // until a reconnecting member is offline
+	State string
+}
+
+// presence lists who is present, or was lately.
+func (c *Console) presence(ctx context.Context, v visit) (any, error) {
+	head, err := c.head(ctx, v, "presence")
+	if err != nil {
+		return nil, err
+	}
+	page := presencePage{groupHead: head}
+	page.People, err = list(v, presentRow.Place, func(after string, limit int) ([]presentRow, error) {
+		people, err := c.deps.Groups.Presence(ctx, v.caller, head.Group.ID, after, limit)
+		rows := make([]presentRow, len(people))
+		for i, p := range people {
+			rows[i] = presentRow{Present: p, State: string(p.State)}
+			if p.Status == group.StatusReconnecting && p.LastSeenAt != nil {
+				rows[i].Left = max(0, c.deps.Grace-p.AsOf.Sub(*p.LastSeenAt)).Round(time.Second).String()
+			}
+		}
+		return rows, err
+	})
+	return page, err
+}
