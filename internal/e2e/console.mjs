@@ -26,7 +26,7 @@ const views = [
   { name: 'members', path: `groups/${groupId}/members`, text: 'Add members' },
   { name: 'member', path: `groups/${groupId}/member?user=a%2Fb%3F`, text: 'Lift the mute' },
   { name: 'log', path: `groups/${groupId}/log`, text: 'group.created', act: appended },
-  { name: 'presence', path: `groups/${groupId}/presence`, text: 'Nobody is or was lately online' },
+  { name: 'presence', path: `groups/${groupId}/presence`, text: 'Grace left' },
   { name: 'requests', path: `groups/${groupId}/requests`, text: 'Nobody asks' },
   { name: 'invites', path: `groups/${groupId}/invites`, text: 'Create an invite' },
   { name: 'bans', path: `groups/${groupId}/bans`, text: 'Nobody is banned' },
@@ -63,7 +63,7 @@ async function appended(page) {
   await other.getByText('The message is posted').waitFor();
   await other.close();
   await page.bringToFront();
-  await page.getByText('hello from another tab').waitFor();
+  await page.getByText('hello from another tab').first().waitFor();
 }
 
 // tried makes a token, and follows the group with it.

@@ -42,7 +42,7 @@ func (c *Console) groups(ctx context.Context, v visit) (any, error) {
 func (c *Console) find(ctx context.Context, v visit, page groupsPage) (table[group.FoundGroup], error) {
 	if dto.ValidGroupID(page.Query) {
 		g, err := c.deps.Groups.Get(ctx, v.caller, page.Query)
-		if fault.From(err).Kind == fault.NotFound && err != nil {
+		if err != nil && fault.From(err).Kind == fault.NotFound {
 			return table[group.FoundGroup]{}, nil
 		}
 		return table[group.FoundGroup]{Rows: []group.FoundGroup{{Group: g}}}, err

@@ -80,7 +80,7 @@ func (c *Console) renameUser(ctx context.Context, v visit) (outcome, error) {
 
 func (c *Console) revokeTokens(ctx context.Context, v visit) (outcome, error) {
 	err := c.deps.Groups.RevokeTokens(ctx, v.caller, c.deps.Tokens, idOf(v), dto.RevokeRequest{})
-	return outcome{to: userLink(idOf(v)), notice: "tokens"}, err
+	return outcome{to: userLink(idOf(v)), notice: "cut-off"}, err
 }
 
 // userLink returns the address of a user's page, relative to itself.

@@ -58,7 +58,7 @@ var notices = map[string]string{
 	"revoked":      "The invite is revoked.",
 	"disconnected": "The sockets of the user are closed. Clients that have a valid token connect again.",
 	"renaming":     "The user is being renamed in all their groups. This may take a moment.",
-	"tokens":       "The tokens of the user that were issued until now are refused.",
+	"cut-off":      "The tokens of the user that were issued until now are refused.",
 	"posted":       "The message is posted.",
 }
 

@@ -372,7 +372,7 @@ func TestUser(t *testing.T) {
 	status, body := b.get("/user")
 	b.want(status, body, 200, "<h1>Users</h1>")
 	status, body = b.get(page)
-	b.want(status, body, 200, "1 groups", "groups/"+g.ID+"/member?user=..%2fa", "node-7", "192.0.2.1", "node-8 does not answer")
+	b.want(status, body, 200, "<dt>Groups</dt><dd>1</dd>", "groups/"+g.ID+"/member?user=..%2fa", "node-7", "192.0.2.1", "node-8 does not answer")
 	status, body = b.post(page, fields("disconnect"))
 	b.want(status, body, 200, "The sockets of the user are closed")
 	status, body = b.post(page, fields("revoke"))
