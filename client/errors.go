@@ -1,0 +1,46 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Error is the server's refusal of a call.
+type Error struct {
+	Status    int     `json:"status"`    // of the HTTP response
+	Code      string  `json:"code"`      // stable, such as group_full; docs/errors.md lists all
+	Detail    string  `json:"detail"`    // for people
+	Errors    []Field `json:"errors"`    // mistakes in single fields
+	RequestID string  `json:"requestId"` // of the request in the server's log
+
+	RetryAfter time.Duration `json:"-"` // when a repeat may succeed; 0: the server does not say
+}
+
+// Field is a mistake in one field of a request.
+type Field struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "moim: %s (%d %s)", e.Detail, e.Status, e.Code)
+	for _, f := range e.Errors {
+		fmt.Fprintf(&b, "; %s %s", f.Field, f.Message)
+	}
+	if e.RequestID != "" {
+		fmt.Fprintf(&b, "; request %s", e.RequestID)
+	}
+	return b.String()
+}
+
+// Code returns the code of an [Error], or "" if err is none.
+func Code(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return ""
+}
