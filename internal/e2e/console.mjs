@@ -31,6 +31,7 @@ const views = [
   { name: 'invites', path: `groups/${groupId}/invites`, text: 'Create an invite' },
   { name: 'bans', path: `groups/${groupId}/bans`, text: 'Nobody is banned' },
   { name: 'user', path: 'user?id=a%2Fb%3F', text: 'The user has no sockets' },
+  { name: 'schedule', path: 'schedule', text: 'No group is to end' },
   { name: 'try', path: 'try', text: 'Make a token', act: tried },
   { name: 'missing', path: 'nowhere', text: 'the console has no such page', fails: true },
 ];

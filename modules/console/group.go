@@ -52,7 +52,7 @@ func (c *Console) group(ctx context.Context, v visit) (any, error) {
 	g := head.Group
 	page := groupPage{
 		formPage: v.forms(), groupHead: head, ReadReceipts: yesNo(g.ReadReceipts),
-		Attributes: indented(g.Attributes), EndsAt: stamp(g.EndsAt), RemindBefore: joined(g.RemindBefore), Schedule: schedule(g, time.Now()),
+		Attributes: indented(g.Attributes), EndsAt: stamp(g.EndsAt), RemindBefore: joined(g.RemindBefore), Schedule: upcoming(g, time.Now()),
 	}
 	page.Revision = strconv.FormatInt(g.Revision, 10)
 	if !page.Conflict("edit") { // after a conflict, the form is about what the page shows now
@@ -64,8 +64,8 @@ func (c *Console) group(ctx context.Context, v visit) (any, error) {
 	return page, nil
 }
 
-// schedule returns the reminders and the end that come after now.
-func schedule(g group.Group, now time.Time) (next []moment) {
+// upcoming returns the reminders and the end that come after now.
+func upcoming(g group.Group, now time.Time) (next []moment) {
 	for at := g.NextTimer(now); at != nil && at.After(now); at = g.NextTimer(*at) {
 		if at.Equal(*g.EndsAt) {
 			return append(next, moment{*at, "the group ends"})

@@ -34,6 +34,7 @@ type Records interface {
 	Delete(ctx context.Context, caller auth.Identity, groupID string, revision *int64) error
 	Events(ctx context.Context, caller auth.Identity, groupID string, since int64, limit int) ([]group.Event, int64, error)
 	Post(ctx context.Context, caller auth.Identity, groupID string, req dto.MessageRequest) (group.Event, error)
+	Timers(ctx context.Context, caller auth.Identity, after string, limit int) ([]group.Timer, error)
 	Presence(ctx context.Context, caller auth.Identity, groupID, after string, limit int) ([]group.Present, error)
 }
 
@@ -102,6 +103,7 @@ func (c *Console) views() []*view {
 		{path: "user", title: "Users", menu: true, file: "user.html", data: c.user, forms: map[string]form{
 			"disconnect": c.disconnectUser, "rename": c.renameUser, "revoke": c.revokeTokens,
 		}},
+		{path: "schedule", title: "Schedule", menu: true, file: "schedule.html", data: c.schedule},
 		{path: "configuration", title: "Configuration", menu: true, file: "configuration.html", data: c.configuration},
 		{path: "audit", title: "Audit", menu: true, file: "audit.html", data: c.audit},
 	}

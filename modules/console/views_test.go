@@ -183,6 +183,9 @@ func TestGroup(t *testing.T) {
 	status, body := b.get(page)
 	b.want(status, body, 200, "reminder, 10m0s before the end", "the group ends", `name="revision" value="1"`, `href="./../user?id=mina"`)
 
+	status, body = b.get("/schedule")
+	b.want(status, body, 200, `<a href="./groups/`+g.ID+`">chess</a></td><td>reminder</td>`)
+
 	edit := fields("edit", "revision", "1", "name", "Go", "description", "two\r\nlines", "visibility", "public", "joinPolicy", "open", "posting", "admins",
 		"readReceipts", "yes", "capacity", "7", "attributes", `{"a":{"b":5},"e":[1, 2]}`, "endsAt", stamp(&ends), "remindBefore", "60")
 	status, body = b.post(page, edit)

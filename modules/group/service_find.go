@@ -15,7 +15,25 @@ type Finder interface {
 	// FindGroups lists the groups that a filter describes, after the given place
 	// ([Filter.Place]; empty: from the first).
 	FindGroups(ctx context.Context, f Filter, after string, limit int) ([]FoundGroup, error)
+	// Timers lists the timers of groups that are not deleted, the next one first, after
+	// the given place ([Timer.Place]; empty: from the first).
+	Timers(ctx context.Context, after string, limit int) ([]Timer, error)
 }
+
+// Timer is when a group's next reminder is sent, or when it ends.
+type Timer struct {
+	GroupID  string
+	Name     string
+	NextAt   time.Time
+	EndsAt   *time.Time // nil only for a timer that has nothing to do
+	Failures int        // since the last success; NextAt is then the next try
+}
+
+// IsEnd reports whether the group ends then, and is not only reminded.
+func (t Timer) IsEnd() bool { return t.EndsAt != nil && !t.NextAt.Before(*t.EndsAt) }
+
+// Place returns where a timer is in the list.
+func (t Timer) Place() string { return fmt.Sprint(t.NextAt.UnixMicro(), " ", t.GroupID) }
 
 // Filter says which groups a back end asks for, and their order.
 type Filter struct {
@@ -125,4 +143,12 @@ func (s *Service) Find(ctx context.Context, caller auth.Identity, f Filter, afte
 		return nil, err
 	}
 	return s.repo.FindGroups(ctx, f, after, limit)
+}
+
+// Timers lists at most limit timers of all groups, the next one first, for a back end.
+func (s *Service) Timers(ctx context.Context, caller auth.Identity, after string, limit int) ([]Timer, error) {
+	if err := BackEndMay(caller, auth.ReadGroups); err != nil {
+		return nil, err
+	}
+	return s.repo.Timers(ctx, after, limit)
 }

@@ -82,6 +82,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"ReceiptsOnce":         testReceipts,
 		"TwinsCommitOnce":      testTwins,
 		"TimersArePostponed":   testTimers,
+		"TimersAreListed":      testListTimers,
 		"RenamesAreJobs":       testRenames,
 		"ErasuresAreJobs":      testErasures,
 		"LogsAreBlanked":       testEraseLog,

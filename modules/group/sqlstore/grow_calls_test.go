@@ -94,6 +94,10 @@ func calls(g *grown) []call {
 			_, err := s.Due(ctx, 100)
 			return err
 		}},
+		{name: "list timers", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Timers(ctx, "", 50)
+			return err
+		}},
 		{name: "expire", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
 			_, err := s.Expire(ctx, 2000)
 			return err

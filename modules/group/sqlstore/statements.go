@@ -14,7 +14,7 @@ type statements struct {
 	searchPublic, searchAll    searchStatements
 	find                       findStatements
 
-	schedule, due, postpone string // of timers
+	schedule, due, postpone, timers string // of timers
 
 	keep, receipt string // of receipts
 	useInvite     string
@@ -64,7 +64,7 @@ func newStatements(d database.Dialect) statements {
 			m AS (` + insertMembers + `($1, ` + parameters(11, 8) + `)) ` + move
 	}
 	keep, receipt := receiptStatements(now)
-	schedule, due, postpone := timerStatements(now)
+	schedule, due, postpone, timers := timerStatements(now)
 	heads, headsOf := headStatements(d)
 	return statements{
 		tally:     newByUsers(d, "$1", tally),
@@ -91,6 +91,7 @@ func newStatements(d database.Dialect) statements {
 
 		schedule: schedule,
 		due:      due,
+		timers:   timers,
 		postpone: postpone,
 
 		lock: `SELECT ` + groupColumns + `, g.next_at, g.moved_at, g.messages, g.offered_to, ` + now + `,

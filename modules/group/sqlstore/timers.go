@@ -2,9 +2,14 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"math"
+	"strconv"
+	"strings"
 
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
@@ -13,7 +18,7 @@ const maxDoublings = 6
 
 // timerStatements returns the statements on timers. A timer is due at next_at, and
 // after a failure at retry_at.
-func timerStatements(now string) (schedule, due, postpone string) {
+func timerStatements(now string) (schedule, due, postpone, timers string) {
 	schedule = `UPDATE groups SET next_at = $2, retry_at = NULL, failures = 0 WHERE id = $1`
 	due = `SELECT id FROM groups
 		WHERE next_at IS NOT NULL AND COALESCE(retry_at, next_at) <= (SELECT ` + now + `) AND next_at <= (SELECT ` + now + `)
@@ -22,7 +27,37 @@ func timerStatements(now string) (schedule, due, postpone string) {
 		retry_at = %[1]s + (%[2]d << CASE WHEN failures < %[3]d THEN failures ELSE %[3]d END)
 		WHERE id = $1 AND COALESCE(retry_at, next_at) <= (SELECT %[1]s) AND next_at <= (SELECT %[1]s)`,
 		now, upkeep.MaxPostponed.Microseconds()>>maxDoublings, maxDoublings)
-	return schedule, due, postpone
+	timers = `SELECT id, name, COALESCE(retry_at, next_at), ends_at, failures FROM groups
+		WHERE next_at IS NOT NULL AND COALESCE(retry_at, next_at) >= $2 AND (COALESCE(retry_at, next_at) > $2 OR id > $3)
+		AND deleted_at IS NULL ORDER BY COALESCE(retry_at, next_at), id LIMIT $1`
+	return schedule, due, postpone, timers
+}
+
+// Timers implements [group.Finder].
+func (s *Store) Timers(ctx context.Context, after string, limit int) (timers []group.Timer, err error) {
+	from, id := int64(math.MinInt64), ""
+	if after != "" {
+		var number string
+		number, id, _ = strings.Cut(after, " ")
+		if from, err = strconv.ParseInt(number, 10, 64); err != nil || !storable(id) {
+			return nil, errCursor
+		}
+	}
+	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		timers = []group.Timer{}
+		return each(ctx, q, s.sql.timers, args{limit, from, id}, func(scan scanner) error {
+			var (
+				t    group.Timer
+				next int64
+				ends sql.NullInt64
+			)
+			err := scan(&t.GroupID, &t.Name, &next, &ends, &t.Failures)
+			t.NextAt, t.EndsAt = instant(next), optionalInstant(ends)
+			timers = append(timers, t)
+			return err
+		})
+	})
+	return timers, doing(err, "list", "timers")
 }
 
 // Due implements [upkeep.Clock].

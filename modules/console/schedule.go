@@ -1,0 +1,14 @@
+package console
+
+import (
+	"context"
+
+	"github.com/moim-live/moim/modules/group"
+)
+
+// schedule lists what comes next in all groups.
+func (c *Console) schedule(ctx context.Context, v visit) (any, error) {
+	return list(v, group.Timer.Place, func(after string, limit int) ([]group.Timer, error) {
+		return c.deps.Groups.Timers(ctx, v.caller, after, limit)
+	})
+}
