@@ -145,7 +145,7 @@ test("members are those of the last event, whatever happens while they are loade
     server.leave(id, `u4${pages}0`, "banned");
     server.join(id, `a${pages}`);
     server.join(id, `z${pages}`);
-    const changed = { userId: "u150", role: "admin", attributes: { pages }, joinedAt: "" };
+    const changed = { userId: "u150", role: "admin" as const, attributes: { pages }, joinedAt: "" };
     members.set("u150", { ...changed, readVersion: 0 });
     server.event(id, "member.updated", changed);
     server.event(id, "member.muted", { userId: "u399", expiresAt: "2030-01-01T00:00:00Z" });

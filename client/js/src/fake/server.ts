@@ -135,7 +135,7 @@ export class FakeServer {
     const group = this.group(groupId);
     const old = group.members.get(userId);
     if (old) return old;
-    const member = { userId, role: "member", attributes: {}, joinedAt: new Date().toISOString() };
+    const member: Member = { userId, role: "member", attributes: {}, joinedAt: new Date().toISOString() };
     group.members.set(userId, { ...member, readVersion: group.log.length });
     group.record = { ...group.record, memberCount: group.members.size };
     this.event(groupId, "member.joined", member, userId);

@@ -524,6 +524,93 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the hooks; for back ends only */
+        get: operations["list-hooks"];
+        put?: never;
+        /** Send the events of all groups to a URL; for back ends only */
+        post: operations["create-hook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hooks/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a hook and its positions; for back ends only */
+        delete: operations["delete-hook"];
+        options?: never;
+        head?: never;
+        /** Change, disable or enable a hook; for back ends only */
+        patch: operations["update-hook"];
+        trace?: never;
+    };
+    "/v1/hooks/{name}/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the groups for which something is left to be sent: parked ones, and those that wait; for back ends only */
+        get: operations["list-hook-groups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hooks/{name}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send events again, in the background, or go on in groups that are parked or to be tried later; for back ends only */
+        post: operations["replay-hook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hooks/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a delivery with an event of type hook.test, and wait for the answer; for back ends only */
+        post: operations["test-hook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/invites/{code}/accept": {
         parameters: {
             query?: never;
@@ -706,17 +793,24 @@ export interface components {
             names?: {
                 [key: string]: string;
             };
-            /** @description 1 to 500 user ids; existing members are skipped */
-            userIds: string[] | null;
+            /**
+             * @description 1 to 500 user ids; existing members are skipped
+             * @example [
+             *       "bob",
+             *       "carol"
+             *     ]
+             */
+            userIds: string[];
         };
         AddedMembers: {
             /** @description ids of the users who are invited and not yet members, also if they were invited before */
-            invited?: string[] | null;
+            invited?: string[];
             /** @description the new members; existing members are left out */
-            items: components["schemas"]["Member"][] | null;
+            items: components["schemas"]["Member"][];
             /** Format: int64 */
             version: number;
         };
+        "AnswerStruct {}Body": Record<string, never>;
         Applicant: {
             /** Format: date-time */
             at: string;
@@ -737,13 +831,16 @@ export interface components {
              * Format: date-time
              * @description RFC 3339, in the future; default: never
              */
-            expiresAt?: string;
-            /** @description at most 500 characters; visible to all members */
+            expiresAt?: string | null;
+            /**
+             * @description at most 500 characters; visible to all members
+             * @example spam
+             */
             reason?: string;
         };
         BatchAnswers: {
             /** @description an answer for each call, in the same order */
-            answers: components["schemas"]["Reply"][] | null;
+            answers: components["schemas"]["Reply"][];
         };
         BatchCall: {
             /** @description the JSON body; default: none */
@@ -757,29 +854,41 @@ export interface components {
         };
         BatchRequest: {
             /** @description 1 to 100 calls, made in this order */
-            calls: components["schemas"]["BatchCall"][] | null;
+            calls: components["schemas"]["BatchCall"][];
         };
         CreateRequest: {
-            /** @description JSON object of at most 16 KiB */
-            attributes?: unknown;
+            /**
+             * @description JSON object of at most 16 KiB
+             * @example {
+             *       "level": 3
+             *     }
+             */
+            attributes?: {
+                [key: string]: unknown;
+            } | null;
             /**
              * Format: int64
              * @description maximum number of members, including the owner; null: only the server's limit applies
+             * @example 10
              */
-            capacity?: number;
+            capacity?: number | null;
             /** @description at most 4000 characters */
             description?: string;
             /**
              * Format: date-time
              * @description time at which the group ends
              */
-            endsAt?: string;
+            endsAt?: string | null;
             /**
              * @description default: invite
+             * @example open
              * @enum {string}
              */
             joinPolicy?: "open" | "request" | "invite";
-            /** @description 1 to 200 characters, of which one can be seen; stored in composed form (NFC) */
+            /**
+             * @description 1 to 200 characters, of which one can be seen; stored in composed form (NFC)
+             * @example Sunday hike
+             */
             name: string;
             /** @description user id of the owner; for back ends only; default: the caller */
             ownerId?: string;
@@ -793,15 +902,39 @@ export interface components {
             /** @description members see how far the others have read; default: false */
             readReceipts?: boolean;
             /** @description when to send reminders, in seconds before endsAt; at most 10 */
-            remindBefore?: number[] | null;
+            remindBefore?: number[];
             /**
              * @description default: private
+             * @example public
              * @enum {string}
              */
             visibility?: "private" | "public";
         };
+        Draft: {
+            /** @description types of events such as member.joined, kinds such as member.*, or * for all */
+            events: string[];
+            /**
+             * @description lower-case letters, digits and hyphens, at most 63
+             * @example billing
+             */
+            name: string;
+            /** @description whsec_ and the base64 of 24 to 64 bytes; absent: Moim makes one */
+            secret?: string;
+            /**
+             * @description which events the hook begins with: those from now on (default), or all that the logs hold
+             * @enum {string}
+             */
+            since?: "now" | "start";
+            /** @description https, or http for a loopback address */
+            url: string;
+        };
         EditMessageRequest: {
-            /** @description the new data: any JSON value of at most 32 KiB */
+            /**
+             * @description the new data: any JSON value of at most 32 KiB
+             * @example {
+             *       "text": "I bring the cake"
+             *     }
+             */
             data: unknown;
         };
         Entry: {
@@ -810,14 +943,18 @@ export interface components {
             /** @description sub of the back end's token */
             actor: string;
             /** @description what is there since, by kind; empty if there is nothing */
-            after: unknown;
+            after: {
+                [key: string]: unknown;
+            };
             /**
              * Format: date-time
              * @description to the millisecond, by the clock of the node
              */
             at: string;
             /** @description what the change replaced, by kind; empty if there was nothing */
-            before: unknown;
+            before: {
+                [key: string]: unknown;
+            };
             groupId?: string;
             id: string;
             /** @description id of the request, as in the node's log */
@@ -865,17 +1002,44 @@ export interface components {
             status: "running" | "done";
         };
         Event: {
+            /**
+             * @description user id; null: the system, or an erased user
+             * @example bob
+             */
             actor: string | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2026-03-01T12:31:00.123456Z
+             */
             at: string;
-            data: unknown;
+            /**
+             * @description depends on type: see asyncapi.json
+             * @example {
+             *       "data": {
+             *         "text": "I bring the tea"
+             *       },
+             *       "type": "message"
+             *     }
+             */
+            data: {
+                [key: string]: unknown;
+            };
+            /** @example 0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10 */
             groupId: string;
-            type: string;
-            /** Format: int64 */
+            /**
+             * @example message.posted
+             * @enum {string}
+             */
+            type: "group.created" | "group.updated" | "group.reminder" | "group.ended" | "group.deleted" | "member.joined" | "member.updated" | "member.left" | "member.removed" | "member.banned" | "member.invited" | "member.muted" | "member.unmuted" | "message.posted" | "message.edited" | "message.deleted" | "owner.offered" | "owner.transferred" | "request.created" | "request.approved" | "request.rejected" | "request.withdrawn" | "invite.created" | "invite.revoked";
+            /**
+             * Format: int64
+             * @description 1, 2, 3 … within the group, without gaps
+             * @example 13
+             */
             version: number;
         };
         EventPage: {
-            items: components["schemas"]["Event"][] | null;
+            items: components["schemas"]["Event"][];
             /**
              * Format: int64
              * @description version up to which this answer is complete; pass it as since to read on
@@ -886,13 +1050,18 @@ export interface components {
             /** Format: date-time */
             exportedAt: string;
             /** @description what each group keeps about the user: those that they are in, asked to join, are invited to, banned from or muted in */
-            groups: components["schemas"]["Trace"][] | null;
+            groups: components["schemas"]["Trace"][];
             /** @description the messages that they wrote, of each group the oldest first */
-            messages: components["schemas"]["UserMessage"][] | null;
+            messages: components["schemas"]["UserMessage"][];
             userId: string;
         };
         Field: {
+            /**
+             * @description dotted path of the invalid value
+             * @example name
+             */
             field: string;
+            /** @example is required */
             message: string;
         };
         FoundGroup: {
@@ -901,71 +1070,179 @@ export interface components {
              * @description time of the last event, or up to a second less; for back ends
              */
             activeAt?: string;
-            attributes: unknown;
-            /** Format: int64 */
+            /**
+             * @example {
+             *       "level": 3
+             *     }
+             */
+            attributes: {
+                [key: string]: unknown;
+            };
+            /**
+             * Format: int64
+             * @description maximum number of members, including the owner; null: only the server's limit applies
+             * @example 10
+             */
             capacity: number | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2026-03-01T12:00:00.123456Z
+             */
             createdAt: string;
             /**
              * Format: date-time
              * @description when the group was deleted; for back ends
              */
             deletedAt?: string;
+            /** @example We meet at the north gate */
             description: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description time at which the group ended; absent: it has not
+             */
             endedAt?: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description time at which the group ends; absent: it does not
+             */
             endsAt?: string;
+            /** @example 0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10 */
             id: string;
-            joinPolicy: string;
-            /** Format: int64 */
+            /** @enum {string} */
+            joinPolicy: "open" | "request" | "invite";
+            /**
+             * Format: int64
+             * @example 2
+             */
             memberCount: number;
+            /** @example Sunday hike */
             name: string;
+            /**
+             * @description user id of the owner
+             * @example alice
+             */
             ownerId: string;
-            posting: string;
+            /**
+             * @description who may post messages and send signals
+             * @enum {string}
+             */
+            posting: "members" | "admins";
+            /** @description members see how far the others have read */
             readReceipts: boolean;
-            remindBefore?: number[] | null;
-            /** Format: int64 */
+            /** @description when reminders are sent, in seconds before endsAt */
+            remindBefore?: number[];
+            /**
+             * Format: int64
+             * @description version of the last change of this record
+             * @example 7
+             */
             revision: number;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2026-03-01T12:30:00.123456Z
+             */
             updatedAt: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description version of the last event
+             * @example 12
+             */
             version: number;
-            visibility: string;
+            /** @enum {string} */
+            visibility: "private" | "public";
         };
         Group: {
-            attributes: unknown;
-            /** Format: int64 */
+            /**
+             * @example {
+             *       "level": 3
+             *     }
+             */
+            attributes: {
+                [key: string]: unknown;
+            };
+            /**
+             * Format: int64
+             * @description maximum number of members, including the owner; null: only the server's limit applies
+             * @example 10
+             */
             capacity: number | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2026-03-01T12:00:00.123456Z
+             */
             createdAt: string;
+            /** @example We meet at the north gate */
             description: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description time at which the group ended; absent: it has not
+             */
             endedAt?: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description time at which the group ends; absent: it does not
+             */
             endsAt?: string;
+            /** @example 0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10 */
             id: string;
-            joinPolicy: string;
-            /** Format: int64 */
+            /** @enum {string} */
+            joinPolicy: "open" | "request" | "invite";
+            /**
+             * Format: int64
+             * @example 2
+             */
             memberCount: number;
+            /** @example Sunday hike */
             name: string;
+            /**
+             * @description user id of the owner
+             * @example alice
+             */
             ownerId: string;
-            posting: string;
+            /**
+             * @description who may post messages and send signals
+             * @enum {string}
+             */
+            posting: "members" | "admins";
+            /** @description members see how far the others have read */
             readReceipts: boolean;
-            remindBefore?: number[] | null;
-            /** Format: int64 */
+            /** @description when reminders are sent, in seconds before endsAt */
+            remindBefore?: number[];
+            /**
+             * Format: int64
+             * @description version of the last change of this record
+             * @example 7
+             */
             revision: number;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2026-03-01T12:30:00.123456Z
+             */
             updatedAt: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description version of the last event
+             * @example 12
+             */
             version: number;
-            visibility: string;
+            /** @enum {string} */
+            visibility: "private" | "public";
         };
         IntroduceRequest: {
-            /** @description 1 to 256 bytes; control characters and outer spaces are removed */
+            /**
+             * @description 1 to 256 bytes; control characters and outer spaces are removed
+             * @example Bob
+             */
             name?: string;
-            /** @description merge patch of the profile, a JSON object of at most 2 KiB; null empties it */
-            profile?: unknown;
+            /**
+             * @description merge patch of the profile, a JSON object of at most 2 KiB; null empties it
+             * @example {
+             *       "pronouns": "they"
+             *     }
+             */
+            profile?: {
+                [key: string]: unknown;
+            } | null;
         };
         Invite: {
             /** Format: date-time */
@@ -984,12 +1261,13 @@ export interface components {
              * Format: date-time
              * @description RFC 3339, in the future; default: never
              */
-            expiresAt?: string;
+            expiresAt?: string | null;
             /**
              * Format: int64
              * @description how many users can accept the invite; default: no limit
+             * @example 5
              */
-            maxUses?: number;
+            maxUses?: number | null;
         };
         Job: {
             jobId: string;
@@ -999,38 +1277,93 @@ export interface components {
             userId?: string;
         };
         ListedMember: {
-            attributes: unknown;
-            /** Format: date-time */
+            /**
+             * @description set by admins
+             * @example {
+             *       "team": "red"
+             *     }
+             */
+            attributes: {
+                [key: string]: unknown;
+            };
+            /**
+             * Format: date-time
+             * @example 2026-03-01T12:05:00.123456Z
+             */
             joinedAt: string;
+            /** @description the member may not post; it does not count after mutedUntil */
             muted?: boolean;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description absent: until an admin lifts the mute
+             */
             mutedUntil?: string;
+            /** @example Bob */
             name?: string;
-            profile?: unknown;
+            /**
+             * @description set by the member; absent if it is empty
+             * @example {
+             *       "pronouns": "they"
+             *     }
+             */
+            profile?: {
+                [key: string]: unknown;
+            };
             /**
              * Format: int64
              * @description version of the last event that the member has read; absent unless the group has readReceipts
              */
             readVersion?: number;
-            role: string;
-            /** @description online, reconnecting or offline; absent while presence is unavailable */
-            status?: string;
+            /** @enum {string} */
+            role: "owner" | "admin" | "member";
+            /**
+             * @description absent while presence is unavailable
+             * @enum {string}
+             */
+            status?: "online" | "reconnecting" | "offline";
+            /** @example bob */
             userId: string;
         };
         Member: {
-            attributes: unknown;
-            /** Format: date-time */
+            /**
+             * @description set by admins
+             * @example {
+             *       "team": "red"
+             *     }
+             */
+            attributes: {
+                [key: string]: unknown;
+            };
+            /**
+             * Format: date-time
+             * @example 2026-03-01T12:05:00.123456Z
+             */
             joinedAt: string;
+            /** @description the member may not post; it does not count after mutedUntil */
             muted?: boolean;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description absent: until an admin lifts the mute
+             */
             mutedUntil?: string;
+            /** @example Bob */
             name?: string;
-            profile?: unknown;
-            role: string;
+            /**
+             * @description set by the member; absent if it is empty
+             * @example {
+             *       "pronouns": "they"
+             *     }
+             */
+            profile?: {
+                [key: string]: unknown;
+            };
+            /** @enum {string} */
+            role: "owner" | "admin" | "member";
+            /** @example bob */
             userId: string;
         };
         MemberPage: {
-            items: components["schemas"]["ListedMember"][] | null;
+            items: components["schemas"]["ListedMember"][];
             /** @description cursor of the next page; absent on the last page */
             nextCursor?: string;
             /**
@@ -1040,48 +1373,98 @@ export interface components {
             version: number;
         };
         Membership: {
-            attributes: unknown;
-            /** Format: int64 */
+            /**
+             * @example {
+             *       "level": 3
+             *     }
+             */
+            attributes: {
+                [key: string]: unknown;
+            };
+            /**
+             * Format: int64
+             * @description maximum number of members, including the owner; null: only the server's limit applies
+             * @example 10
+             */
             capacity: number | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2026-03-01T12:00:00.123456Z
+             */
             createdAt: string;
+            /** @example We meet at the north gate */
             description: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description time at which the group ended; absent: it has not
+             */
             endedAt?: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description time at which the group ends; absent: it does not
+             */
             endsAt?: string;
+            /** @example 0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10 */
             id: string;
-            joinPolicy: string;
-            /** Format: int64 */
+            /** @enum {string} */
+            joinPolicy: "open" | "request" | "invite";
+            /**
+             * Format: int64
+             * @example 2
+             */
             memberCount: number;
+            /** @example Sunday hike */
             name: string;
             /**
              * Format: int64
              * @description number of members online; null while presence is unavailable
              */
             online: number | null;
+            /**
+             * @description user id of the owner
+             * @example alice
+             */
             ownerId: string;
-            posting: string;
+            /**
+             * @description who may post messages and send signals
+             * @enum {string}
+             */
+            posting: "members" | "admins";
+            /** @description members see how far the others have read */
             readReceipts: boolean;
             /**
              * Format: int64
              * @description version of the last event that the user has read
              */
             readVersion: number;
-            remindBefore?: number[] | null;
-            /** Format: int64 */
+            /** @description when reminders are sent, in seconds before endsAt */
+            remindBefore?: number[];
+            /**
+             * Format: int64
+             * @description version of the last change of this record
+             * @example 7
+             */
             revision: number;
-            role: string;
+            /** @enum {string} */
+            role: "owner" | "admin" | "member";
             /**
              * Format: int64
              * @description number of messages after readVersion
              */
             unread: number;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2026-03-01T12:30:00.123456Z
+             */
             updatedAt: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description version of the last event
+             * @example 12
+             */
             version: number;
-            visibility: string;
+            /** @enum {string} */
+            visibility: "private" | "public";
         };
         Message: {
             /** @description user id of the author */
@@ -1091,7 +1474,7 @@ export interface components {
              * @description when it was posted
              */
             at: string;
-            /** @description null if the message is deleted */
+            /** @description any JSON value; null if the message is deleted */
             data: unknown;
             /**
              * Format: date-time
@@ -1111,7 +1494,12 @@ export interface components {
             version: number;
         };
         MessageRequest: {
-            /** @description any JSON value of at most 32 KiB */
+            /**
+             * @description any JSON value of at most 32 KiB
+             * @example {
+             *       "text": "I bring the tea"
+             *     }
+             */
             data: unknown;
             /** @description at most 64 characters; default: message */
             type?: string;
@@ -1129,7 +1517,7 @@ export interface components {
              * Format: date-time
              * @description RFC 3339, in the future; default: never
              */
-            expiresAt?: string;
+            expiresAt?: string | null;
         };
         NewInvite: {
             code: string;
@@ -1187,77 +1575,105 @@ export interface components {
             version: string;
         };
         NodeList: {
-            items: components["schemas"]["Node"][] | null;
+            items: components["schemas"]["Node"][];
             /** @description nodes that did not answer: their node.url, or their id */
-            missing?: string[] | null;
+            missing?: string[];
         };
         PageApplicant: {
-            items: components["schemas"]["Applicant"][] | null;
+            items: components["schemas"]["Applicant"][];
             /** @description cursor of the next page; absent on the last page */
             nextCursor?: string;
         };
         PageBan: {
-            items: components["schemas"]["Ban"][] | null;
+            items: components["schemas"]["Ban"][];
             /** @description cursor of the next page; absent on the last page */
             nextCursor?: string;
         };
         PageEntry: {
-            items: components["schemas"]["Entry"][] | null;
+            items: components["schemas"]["Entry"][];
             /** @description cursor of the next page; absent on the last page */
             nextCursor?: string;
         };
         PageFoundGroup: {
-            items: components["schemas"]["FoundGroup"][] | null;
+            items: components["schemas"]["FoundGroup"][];
             /** @description cursor of the next page; absent on the last page */
             nextCursor?: string;
         };
         PageInvite: {
-            items: components["schemas"]["Invite"][] | null;
+            items: components["schemas"]["Invite"][];
             /** @description cursor of the next page; absent on the last page */
             nextCursor?: string;
         };
         PageMembership: {
-            items: components["schemas"]["Membership"][] | null;
+            items: components["schemas"]["Membership"][];
             /** @description cursor of the next page; absent on the last page */
             nextCursor?: string;
         };
         PageMessage: {
-            items: components["schemas"]["Message"][] | null;
+            items: components["schemas"]["Message"][];
             /** @description cursor of the next page; absent on the last page */
             nextCursor?: string;
         };
         PagePresent: {
-            items: components["schemas"]["Present"][] | null;
+            items: components["schemas"]["Present"][];
             /** @description cursor of the next page; absent on the last page */
             nextCursor?: string;
         };
         PageReceivedInvitation: {
-            items: components["schemas"]["ReceivedInvitation"][] | null;
+            items: components["schemas"]["ReceivedInvitation"][];
             /** @description cursor of the next page; absent on the last page */
             nextCursor?: string;
         };
         PageSentRequest: {
-            items: components["schemas"]["SentRequest"][] | null;
+            items: components["schemas"]["SentRequest"][];
             /** @description cursor of the next page; absent on the last page */
             nextCursor?: string;
         };
+        PageStatus: {
+            items: components["schemas"]["Status"][];
+            /** @description cursor of the next page; absent on the last page */
+            nextCursor?: string;
+        };
+        PageView: {
+            items: components["schemas"]["View"][];
+            /** @description cursor of the next page; absent on the last page */
+            nextCursor?: string;
+        };
+        Patch: {
+            enabled?: boolean;
+            events?: string[];
+            /** @description true: Moim makes a new secret, as if you had sent one in secret */
+            rotate?: boolean;
+            /** @description signs from now on; the previous secret also signs for 24 hours */
+            secret?: string;
+            url?: string;
+        };
         Present: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description absent while the member is online
+             */
             lastSeenAt?: string;
-            state?: unknown;
-            status: string;
+            /** @description what the member set with presence:set */
+            state?: {
+                [key: string]: unknown;
+            };
+            /** @enum {string} */
+            status: "online" | "reconnecting" | "offline";
+            /** @example bob */
             userId: string;
         };
         Problem: {
             /**
              * @description stable error code for programs
              * @example not_found
+             * @enum {string}
              */
-            code: string;
+            code: "bad_request" | "banned" | "forbidden" | "group_ended" | "group_full" | "idempotency_mismatch" | "internal" | "invite_invalid" | "invite_required" | "limit_reached" | "log_truncated" | "method_not_allowed" | "muted" | "not_found" | "not_member" | "owner_must_transfer" | "payload_too_large" | "rate_limited" | "unauthenticated" | "unavailable" | "validation_failed" | "version_conflict";
             /** @description explanation for people */
             detail: string;
             /** @description mistakes in single fields */
-            errors?: components["schemas"]["Field"][] | null;
+            errors?: components["schemas"]["Field"][];
             /**
              * @description id of the request in the node's log; also in the header X-Request-Id
              * @example 4bf92f3577b34da6a3ce929d0e0e4736
@@ -1285,6 +1701,7 @@ export interface components {
             /**
              * Format: int64
              * @description version of the last event that the user has read
+             * @example 13
              */
             version: number | null;
         };
@@ -1299,8 +1716,17 @@ export interface components {
             invitedBy: string;
         };
         RenameRequest: {
-            /** @description 1 to 256 bytes; control characters and outer spaces are removed */
+            /**
+             * @description 1 to 256 bytes; control characters and outer spaces are removed
+             * @example Bob
+             */
             name: string;
+        };
+        ReplayRequest: {
+            /** @description absent: all groups */
+            groupId?: string;
+            /** @description start, or an instant such as 2026-03-01T12:00:00Z; for one group also a version, after which the replay begins. Absent: go on where deliveries have stopped, also in parked groups */
+            since?: string;
         };
         Reply: {
             /** @description the answer, or the problem; left out when there is none */
@@ -1317,7 +1743,7 @@ export interface components {
              * Format: date-time
              * @description RFC 3339, not in the future: tokens with an earlier iat, or without one, are refused; default: now
              */
-            before?: string;
+            before?: string | null;
         };
         SentRequest: {
             /** Format: date-time */
@@ -1327,12 +1753,79 @@ export interface components {
             groupName?: string;
         };
         SignalRequest: {
-            /** @description any JSON value of at most 32 KiB; default: null */
+            /**
+             * @description any JSON value of at most 32 KiB; default: null
+             * @example {
+             *       "on": true
+             *     }
+             */
             data?: unknown;
             /** @description recipients, at most 100 user ids; default: all subscribers; an empty list: nobody */
-            to?: string[] | null;
-            /** @description 1 to 64 characters */
+            to?: string[];
+            /**
+             * @description 1 to 64 characters
+             * @example typing
+             */
             type: string;
+        };
+        Status: {
+            /**
+             * Format: int64
+             * @description failed attempts since the last success
+             */
+            attempts: number;
+            groupId: string;
+            /**
+             * Format: int64
+             * @description version of the group's last event
+             */
+            head: number;
+            /**
+             * Format: int64
+             * @description number of events between the two; some may be of types that the hook is not sent
+             */
+            lag: number;
+            /**
+             * Format: int64
+             * @description HTTP status of the last failed attempt; absent if there was no answer
+             */
+            lastStatus?: number;
+            /**
+             * Format: date-time
+             * @description when the next attempt is; absent if the group is parked
+             */
+            nextAt?: string;
+            /** Format: date-time */
+            parkedAt?: string;
+            /** @description what was wrong with the last attempt */
+            problem?: string;
+            /**
+             * Format: date-time
+             * @description since when there has been something to be sent
+             */
+            since?: string;
+            /** @enum {string} */
+            state: "waiting" | "sending" | "retrying" | "parked";
+            /**
+             * Format: int64
+             * @description version of the last event that the receiver has accepted
+             */
+            version: number;
+        };
+        TestResult: {
+            /** @description whether the receiver answered 2xx in time */
+            accepted: boolean;
+            /**
+             * Format: int64
+             * @description how long it took
+             */
+            milliseconds: number;
+            problem?: string;
+            /**
+             * Format: int64
+             * @description HTTP status of its answer, if that was not 2xx
+             */
+            status?: number;
         };
         Trace: {
             ban?: components["schemas"]["TracedBan"];
@@ -1359,14 +1852,19 @@ export interface components {
             invitedBy: string;
         };
         TracedMember: {
-            attributes: unknown;
+            attributes: {
+                [key: string]: unknown;
+            };
             /** Format: date-time */
             joinedAt: string;
             name?: string;
-            profile?: unknown;
+            profile?: {
+                [key: string]: unknown;
+            };
             /** Format: int64 */
             readVersion: number;
-            role: string;
+            /** @enum {string} */
+            role: "owner" | "admin" | "member";
         };
         TracedMute: {
             /** Format: date-time */
@@ -1380,12 +1878,17 @@ export interface components {
             name?: string;
         };
         TransferRequest: {
-            /** @description user id of the new owner, who must be a member */
+            /**
+             * @description user id of the new owner, who must be a member
+             * @example bob
+             */
             userId: string;
         };
         UpdateMemberRequest: {
             /** @description merge patch of the attributes; null removes all of them */
-            attributes?: unknown;
+            attributes?: {
+                [key: string]: unknown;
+            } | null;
             /**
              * @description only the owner or a back end can change roles
              * @enum {string}
@@ -1394,19 +1897,24 @@ export interface components {
         };
         UpdateRequest: {
             /** @description merge patch of the attributes; null removes all of them */
-            attributes?: unknown;
+            attributes?: {
+                [key: string]: unknown;
+            } | null;
             /**
              * Format: int64
              * @description maximum number of members, not below the current number; null: only the server's limit applies
              */
-            capacity?: number;
-            /** @description at most 4000 characters; null clears it */
-            description?: string;
+            capacity?: number | null;
+            /**
+             * @description at most 4000 characters; null clears it
+             * @example We meet at the north gate
+             */
+            description?: string | null;
             /**
              * Format: date-time
              * @description time at which the group ends; null: the group does not end
              */
-            endsAt?: string;
+            endsAt?: string | null;
             /** @enum {string} */
             joinPolicy?: "open" | "request" | "invite";
             /** @description 1 to 200 characters, of which one can be seen; stored in composed form (NFC) */
@@ -1419,7 +1927,7 @@ export interface components {
             /** @description members see how far the others have read */
             readReceipts?: boolean;
             /** @description when to send reminders, in seconds before endsAt; at most 10; null: none */
-            remindBefore?: number[];
+            remindBefore?: number[] | null;
             /** @enum {string} */
             visibility?: "private" | "public";
         };
@@ -1432,14 +1940,14 @@ export interface components {
              */
             groups: number;
             /** @description nodes that did not answer: their node.url, or their id */
-            missing?: string[] | null;
+            missing?: string[];
             /**
              * Format: int64
              * @description number of those that the user owns
              */
             owned: number;
             /** @description in order of since */
-            sockets: components["schemas"]["UserSocket"][] | null;
+            sockets: components["schemas"]["UserSocket"][];
             userId: string;
         };
         UserMessage: {
@@ -1468,6 +1976,31 @@ export interface components {
             since?: string;
             /** @enum {string} */
             transport?: "polling" | "websocket";
+        };
+        View: {
+            /** Format: date-time */
+            createdAt: string;
+            enabled: boolean;
+            events: string[];
+            name: string;
+            /** @description why it is disabled */
+            problem?: string;
+            /** @description only in the answer that made it: keep it */
+            secret?: string;
+            /**
+             * Format: date-time
+             * @description the instant from which on events are sent; absent: all
+             */
+            since?: string;
+            /**
+             * @description who manages it
+             * @enum {string}
+             */
+            source: "api" | "file" | "program";
+            /** Format: date-time */
+            updatedAt: string;
+            /** @description absent: a function of the program that embeds Moim */
+            url?: string;
         };
     };
     responses: never;
@@ -2620,6 +3153,176 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Accepted"];
+                };
+            };
+        };
+    };
+    "list-hooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageView"];
+                };
+            };
+        };
+    };
+    "create-hook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Draft"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["View"];
+                };
+            };
+        };
+    };
+    "delete-hook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description name of the hook */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    "update-hook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description name of the hook */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Patch"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["View"];
+                };
+            };
+        };
+    };
+    "list-hook-groups": {
+        parameters: {
+            query?: {
+                /** @description nextCursor of the previous page */
+                cursor?: string;
+                /** @description maximum number of items in the page; a page of large items ends earlier, at 256 KiB */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description name of the hook */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageStatus"];
+                };
+            };
+        };
+    };
+    "replay-hook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description name of the hook */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ReplayRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnswerStruct {}Body"];
+                };
+            };
+        };
+    };
+    "test-hook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description name of the hook */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestResult"];
                 };
             };
         };
