@@ -17,7 +17,7 @@ export type WebSocketClass = new (url: string, protocols: string[]) => WebSocket
 /** The part of the standard fetch that the client uses. */
 export type Fetch = (
   url: string,
-  init: { method: string; headers: Record<string, string>; body?: string },
+  init: { method: string; headers: Record<string, string>; body?: string; signal?: any },
 ) => Promise<FetchAnswer>;
 
 export interface FetchAnswer {
@@ -35,6 +35,7 @@ interface Globals extends Target {
   WebSocket?: WebSocketClass;
   fetch?: Fetch;
   crypto?: { randomUUID?(): string };
+  AbortController?: new () => { signal: unknown; abort(): void };
   document?: Target & { visibilityState?: string };
   console: { error(...args: unknown[]): void };
   setTimeout(fn: () => void, ms: number): unknown;

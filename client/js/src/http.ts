@@ -1,5 +1,5 @@
 import type { Clock } from "./clock.js";
-import { type Fetch, type FetchAnswer, newKey, sleep, within } from "./env.js";
+import { env, type Fetch, newKey, sleep, within } from "./env.js";
 import { type FieldError, MoimError, waitFor } from "./errors.js";
 import { calls } from "./generated/operations.js";
 import type { Tokens } from "./tokens.js";
@@ -58,7 +58,7 @@ export class Http {
   async probe(token: string): Promise<{ status: number; retryAfter: number }> {
     try {
       const answer = await this.request("GET", "/v1/me/groups?limit=1", { Authorization: `Bearer ${token}` });
-      return { status: answer.status, retryAfter: Number(answer.headers.get("Retry-After") ?? 0) };
+      return { status: answer.status, retryAfter: answer.retryAfter ?? 0 };
     } catch {
       return { status: 0, retryAfter: 0 };
     }
@@ -72,9 +72,13 @@ export class Http {
     };
     let answer = await ask(this.tokens.current());
     if (answer.status === 401) answer = await ask(this.tokens.ask("refused"));
-    const text = await answer.text().catch(() => Promise.reject(networkError()));
-    if (answer.status < 300) return text === "" ? undefined : JSON.parse(text);
-    throw problem(answer, text);
+    const { status, text } = answer;
+    try {
+      if (status < 300) return text === "" ? undefined : JSON.parse(text);
+    } catch {
+      throw networkError(); // somebody else answered, such as the login page of a network
+    }
+    throw problem(answer);
   }
 
   private async request(
@@ -82,35 +86,40 @@ export class Http {
     path: string,
     headers: Record<string, string>,
     body?: string,
-  ): Promise<FetchAnswer> {
+  ): Promise<HttpAnswer> {
     const { fetch } = this; // a browser's fetch must not be called as a method
-    try {
-      const asked = fetch(this.base + path, { method, headers, ...(body === undefined ? {} : { body }) });
-      const answer = await within(answerWithin, asked, networkError);
+    const abort = env.AbortController && new env.AbortController();
+    const ask = async (): Promise<HttpAnswer> => {
+      const init = { method, headers, ...(body === undefined ? {} : { body }), ...(abort && { signal: abort.signal }) };
+      const answer = await fetch(this.base + path, init);
       this.clock.sample(answer.headers.get("Date"));
-      return answer;
+      const after = answer.headers.get("Retry-After");
+      return { status: answer.status, retryAfter: after ? Number(after) : undefined, text: await answer.text() };
+    };
+    try {
+      return await within(answerWithin, ask(), networkError);
     } catch {
+      abort?.abort(); // a dead connection must not be used again
       throw networkError();
     }
   }
 }
 
+interface HttpAnswer {
+  status: number;
+  retryAfter: number | undefined; // seconds
+  text: string;
+}
+
 const networkError = () => new MoimError("network", "the server did not answer");
 
-function problem(answer: FetchAnswer, text: string): MoimError {
+function problem({ status, retryAfter, text }: HttpAnswer): MoimError {
   let found: { code?: string; detail?: string; errors?: FieldError[] | null } = {};
   try {
     found = JSON.parse(text) as typeof found;
   } catch {
     // a proxy answered
   }
-  const after = answer.headers.get("Retry-After");
-  const code = found.code ?? (answer.status >= 500 ? "unavailable" : `http_${answer.status}`);
-  return new MoimError(
-    code,
-    found.detail ?? `status ${answer.status}`,
-    answer.status,
-    found.errors ?? [],
-    after ? Number(after) : undefined,
-  );
+  const code = found.code ?? (status >= 500 ? "unavailable" : `http_${status}`);
+  return new MoimError(code, found.detail ?? `status ${status}`, status, found.errors ?? [], retryAfter);
 }

@@ -13,6 +13,7 @@ export class Roster {
   complete = true;
 
   private current = new Map<string, Member>();
+  private readonly away = new Map<string, Member>();
   private shared = false; // current is in a snapshot: it must be copied before a change
   private held: Event[] | undefined; // since a load began
   private found:
@@ -57,6 +58,7 @@ export class Roster {
   reset(): void {
     this.stop();
     this.current = new Map();
+    this.away.clear();
     this.shared = this.loaded = false;
   }
 
@@ -70,7 +72,7 @@ export class Roster {
     }
     if (!concerns || (!this.complete && event.type === "member.joined" && this.current.size >= this.most)) return false;
     this.own();
-    return foldMembers(this.current, event);
+    return foldMembers(this.current, this.away, event);
   }
 
   /** read notes how far a member has read. */
@@ -138,7 +140,7 @@ export class Roster {
     for (const [userId, { member }] of found.members) members.set(userId, member);
     for (const event of held) {
       const about = (event.data as { userId?: string } | null)?.userId;
-      if ((found.members.get(about ?? "")?.version ?? 0) < event.version) foldMembers(members, event);
+      if ((found.members.get(about ?? "")?.version ?? 0) < event.version) foldMembers(members, this.away, event);
     }
     this.held = this.found = undefined;
     this.current = members;

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Event, GroupSnapshot } from "../src/index.js";
 import { createFakeServer } from "../src/testing.js";
-import { connect, requests, until } from "./helpers.js";
+import { connect, requests } from "./helpers.js";
+import { until } from "./until.js";
 
 async function live(userId = "ana", members = ["ana", "bo"]) {
   const server = createFakeServer();

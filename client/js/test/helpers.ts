@@ -2,15 +2,6 @@ import { after } from "node:test";
 import { createMoim, type Moim, type MoimOptions } from "../src/index.js";
 import type { FakeServer } from "../src/testing.js";
 
-/** until waits until cond holds. what says what was waited for. */
-export async function until(what: string, cond: () => unknown, within = 30_000): Promise<void> {
-  const end = performance.now() + within;
-  while (!cond()) {
-    if (performance.now() > end) throw new Error(`not within ${within} ms: ${what}`);
-    await new Promise((done) => setImmediate(done));
-  }
-}
-
 const open: Moim[] = [];
 after(() => {
   for (const moim of open) moim.close();

@@ -1,56 +1,22 @@
 // Tests against a real server: see scripts/test.mjs.
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { after, test } from "node:test";
-import { io } from "socket.io-client";
-import WebSocket from "ws";
-import { createMoim, type Moim, type MoimOptions, type WebSocketClass } from "../src/index.js";
-import { until } from "./helpers.js";
+import { backEnd, closeAll, connect, connectIO, token } from "./real.js";
+import { until } from "./until.js";
 
 const url = process.env["MOIM_URL"] ?? "";
-const secret = process.env["MOIM_SECRET"] ?? "";
 const skip = url === "";
-
-function token(user: string, seconds = 3600, claims = {}): string {
-  const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const now = Math.floor(Date.now() / 1000);
-  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part({ sub: user, iat: now - 1, exp: now + seconds, ...claims })}`;
-  return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
-}
-
-const open: Moim[] = [];
-after(() => {
-  for (const moim of open) moim.close();
-});
-
-function connect(user: string, options: Partial<MoimOptions> = {}): Moim {
-  const moim = createMoim({
-    url,
-    WebSocket: WebSocket as unknown as WebSocketClass,
-    getToken: () => token(user),
-    ...options,
-  });
-  open.push(moim);
-  return moim;
-}
-
-/** A client over Socket.IO. */
-function connectIO(user: string, getToken = () => token(user)): Moim {
-  const socket = io(url, { auth: (send) => send({ token: getToken() }), autoConnect: false, reconnectionDelay: 50 });
-  after(() => socket.disconnect());
-  return connect(user, { socket, getToken });
-}
-
-const backend = connect("backend", { getToken: () => token("backend", 3600, { scope: "admin" }) });
+after(closeAll);
+const backend = backEnd(url);
 
 for (const [name, via] of [
   ["WebSocket", connect],
   ["Socket.IO", connectIO],
 ] as const) {
   test(`over ${name}: what two members see`, { skip }, async () => {
-    const ana = via("ana");
-    const bo = via("bo");
+    const ana = via(url, "ana");
+    const bo = via(url, "bo");
     const { id } = await ana.call("create-group", { name: "Tea", joinPolicy: "open", visibility: "public" });
     const hers = ana.group<unknown, { hand: boolean }>(id);
     const his = bo.group(id);
@@ -99,7 +65,7 @@ for (const [name, via] of [
       first = false;
       return token(user, seconds, { iat: Math.floor(began / 1000) - 1 });
     };
-    const moim = via === connect ? connect(user, { getToken: late }) : connectIO(user, late);
+    const moim = via(url, user, { getToken: late });
     const { id } = await backend.call("create-group", { name: "Night", ownerId: user });
     let lost = false;
     moim.subscribe(() => {
