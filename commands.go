@@ -33,6 +33,8 @@ type commands struct {
 	Check     checkCommand     `cmd:"" help:"Examine the configuration, files, database and Redis, and say what to do."`
 	Backup    backupCommand    `cmd:"" help:"Copy the SQLite database, also while a node runs."`
 	Restore   restoreCommand   `cmd:"" help:"Replace the SQLite database by a backup."`
+	Import    importCommand    `cmd:"" help:"Write groups of another system, or of another database, to the database."`
+	Export    exportCommand    `cmd:"" help:"Write the groups of the database to a file that import reads."`
 	Migrate   migrateCommand   `cmd:"" help:"Migrate the database schema, or show its migrations."`
 	Token     tokenCommand     `cmd:"" help:"Sign and print a token for a user."`
 	Hooks     hooksCommand     `cmd:"" help:"List, replay or test hooks, through a node that runs."`

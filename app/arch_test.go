@@ -41,6 +41,7 @@ var layers = map[string]int{
 	"modules/group/feed":                  3,
 	"modules/group/presence":              3,
 	"modules/group/recordcache":           3,
+	"modules/group/transfer":              3,
 	"modules/group/upkeep":                3,
 	"modules/audit/sqlaudit":              2,
 	"modules/group":                       2,

@@ -114,6 +114,8 @@ func TestHelp(t *testing.T) {
 		{"check"},
 		{"backup"},
 		{"restore"},
+		{"import"},
+		{"export"},
 		{"migrate", "up"},
 		{"migrate", "down"},
 		{"migrate", "status"},

@@ -15,6 +15,7 @@ import (
 const (
 	API     = "api"     // a back end's call, over HTTP or a socket
 	Console = "console" // a form of the console
+	Command = "command" // the command line
 )
 
 type viaKey struct{}
@@ -28,8 +29,8 @@ func WithVia(ctx context.Context, via string) context.Context {
 type Entry struct {
 	ID      string          `json:"id"`
 	At      time.Time       `json:"at" doc:"to the millisecond, by the clock of the node"`
-	Actor   string          `json:"actor" doc:"sub of the back end's token"`
-	Via     string          `json:"via" enum:"api,console"`
+	Actor   string          `json:"actor" doc:"sub of the back end's token; of the command line: os: and the name of the operating system's user"`
+	Via     string          `json:"via" enum:"api,console,command"`
 	Action  string          `json:"action" doc:"what the back end did, such as update or ban"`
 	GroupID string          `json:"groupId,omitempty"`
 	UserID  string          `json:"userId,omitempty" doc:"the user whom the change is about; absent if it is about no user, or about several"`

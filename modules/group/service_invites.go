@@ -236,7 +236,7 @@ func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string)
 // enter makes the caller a member and counts one use of the invite.
 func (s *Service) enter(ctx context.Context, tx Tx, caller auth.Identity, invite Invite, joined *Member) error {
 	now := s.instant()
-	if !invite.holds(now) {
+	if !invite.Holds(now) {
 		return ErrInviteInvalid
 	}
 	if err := s.chargeJoin(caller, tx.Group().ID); err != nil {
@@ -272,8 +272,8 @@ func invalid(err error) error {
 	return err
 }
 
-// holds reports whether the invite can be accepted at an instant.
-func (i Invite) holds(now time.Time) bool {
+// Holds reports whether the invite can be accepted at an instant.
+func (i Invite) Holds(now time.Time) bool {
 	return (i.ExpiresAt == nil || i.ExpiresAt.After(now)) && (i.MaxUses == nil || i.Uses < *i.MaxUses)
 }
 

@@ -84,11 +84,9 @@ func (s *Service) Messages(ctx context.Context, caller auth.Identity, groupID st
 	}
 	messages := make([]Message, len(events))
 	for i, e := range events {
-		m, err := postedIn(e)
-		if err != nil {
+		if messages[i], err = DecodeMessage(e); err != nil {
 			return nil, err
 		}
-		messages[i] = Message{Version: e.Version, Type: m.Type, Data: m.Data, Actor: e.Actor, At: e.At, EditedAt: m.EditedAt, DeletedAt: m.DeletedAt}
 	}
 	return messages, nil
 }

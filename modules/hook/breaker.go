@@ -10,8 +10,6 @@ const (
 	// opensAfter is how many attempts in a row must have failed before a node stops trying
 	// all groups of a hook and tries one at a time.
 	opensAfter = 3
-	// A pause is an eighth of the time for which the receiver has been down, within these
-	// bounds. So it is found soon after it is back, however long it was away.
 	firstPause = time.Second
 	lastPause  = time.Minute
 )
@@ -23,7 +21,7 @@ type breaker struct {
 	silent  int                 // attempts in a row without an answer of the receiver
 	failing map[string]struct{} // groups of the attempts that failed in a row
 	open    bool
-	since   time.Time // when it opened
+	pauses  int
 	until   time.Time // of the pause
 }
 
@@ -65,11 +63,11 @@ func (b *breaker) failed(now time.Time, groupID string, silent bool) {
 	if b.open && now.Before(b.until) {
 		return // it was under way before the pause
 	}
-	if !b.open {
-		b.open, b.since = true, now
+	pause := firstPause
+	for range min(b.pauses, 10) {
+		pause = min(2*pause, lastPause)
 	}
-	pause := min(max(now.Sub(b.since)/8, firstPause), lastPause)
-	b.until = now.Add(pause - rand.N(pause/5))
+	b.open, b.pauses, b.until = true, b.pauses+1, now.Add(pause-rand.N(pause/5))
 }
 
 // answered records that the receiver works. It reports whether that is news.
@@ -77,6 +75,6 @@ func (b *breaker) answered() (news bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	news = b.open
-	b.silent, b.failing, b.open = 0, nil, false
+	b.silent, b.failing, b.open, b.pauses = 0, nil, false, 0
 	return news
 }

@@ -184,7 +184,9 @@ func (m *mistakes) patch(field string, raw json.RawMessage, r reading, limit int
 	}
 }
 
-func (m *mistakes) data(field string, raw json.RawMessage, r reading, required bool) {
+// data checks the field data of a message or a signal.
+func (m *mistakes) data(raw json.RawMessage, r reading, required bool) {
+	const field = "data"
 	switch {
 	case raw == nil && required:
 		m.add(field, "is required")

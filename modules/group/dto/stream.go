@@ -32,7 +32,7 @@ func (r MessageRequest) Validate() (MessageRequest, error) {
 	r.Data = r.compact(r.Data)
 	m := r.begin()
 	m.text("type", r.Type, 1, maxType, "")
-	m.data("data", r.Data, r.reading, true)
+	m.data(r.Data, r.reading, true)
 	return r, m.err()
 }
 
@@ -54,7 +54,7 @@ func (r *EditMessageRequest) read(o *object) { r.Data, _ = o.raw("data") }
 func (r EditMessageRequest) Validate() (EditMessageRequest, error) {
 	r.Data = r.compact(r.Data)
 	m := r.begin()
-	m.data("data", r.Data, r.reading, true)
+	m.data(r.Data, r.reading, true)
 	return r, m.err()
 }
 
@@ -83,7 +83,7 @@ func (r SignalRequest) Validate() (SignalRequest, error) {
 	r.Data = r.compact(r.Data)
 	m := r.begin()
 	m.text("type", r.Type, 1, maxType, "")
-	m.data("data", r.Data, r.reading, false)
+	m.data(r.Data, r.reading, false)
 	m.userIDs("to", r.To, 0, maxSignalTargets)
 	if r.Data == nil {
 		r.Data = json.RawMessage("null")

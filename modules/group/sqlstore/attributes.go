@@ -23,6 +23,14 @@ func (t *tx) setAttributes(ctx context.Context, groupID string, attributes json.
 			return fmt.Errorf("remove the attributes: %w", err)
 		}
 	}
+	if err := t.sql.insertAttributes.split(attributeRows(groupID, attributes), t.exec(ctx)); err != nil {
+		return fmt.Errorf("write the attributes: %w", err)
+	}
+	return nil
+}
+
+// attributeRows returns the rows for the attributes of a group.
+func attributeRows(groupID string, attributes json.RawMessage) []args {
 	found := findable(attributes)
 	rows := make([]args, 0, len(found))
 	for _, key := range slices.Sorted(maps.Keys(found)) {
@@ -30,10 +38,7 @@ func (t *tx) setAttributes(ctx context.Context, groupID string, attributes json.
 			rows = append(rows, args{key, found[key], groupID})
 		}
 	}
-	if err := t.sql.insertAttributes.split(rows, t.exec(ctx)); err != nil {
-		return fmt.Errorf("write the attributes: %w", err)
-	}
-	return nil
+	return rows
 }
 
 // findable returns the members of an object by which a group is found: strings, and

@@ -39,6 +39,7 @@ type statements struct {
 	erase                                                       eraseStatements
 	bytes                                                       byteStatements
 	published                                                   bulk
+	imports                                                     importStatements
 }
 
 const insertMembers = `INSERT INTO members (group_id, user_id, name, role, attributes, profile, joined_at, read_version, read_messages) VALUES `
@@ -143,6 +144,7 @@ func newStatements(d database.Dialect) statements {
 		renames:  newRenameStatements(d),
 		erasures: newErasureStatements(d),
 		erase:    newEraseStatements(d),
+		imports:  newImportStatements(d),
 
 		relay: relayStatement(d),
 		waits: `SELECT COALESCE((SELECT MIN(created_at) FROM outbox) < (SELECT ` + now + `) - $1, FALSE)`,

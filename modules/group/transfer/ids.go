@@ -1,0 +1,31 @@
+package transfer
+
+import (
+	"crypto/sha256"
+
+	"github.com/google/uuid"
+
+	"github.com/moim-live/moim/modules/group/dto"
+)
+
+// GroupID returns the id in Moim of a group that has an id in a file. An id as Moim writes
+// them stays. From any other text it makes a UUID of version 8: 48 bits of zero, so that
+// lists have these groups after those that Moim makes, and then the first 80 bits of the
+// SHA-256 of "moim group", a line feed and the text.
+func GroupID(source string) string {
+	if dto.ValidGroupID(source) {
+		return source
+	}
+	return hashed("moim group\n" + source).String()
+}
+
+// inviteID returns the id of an invite whose line has none.
+func inviteID(codeHash string) string { return hashed("moim invite\n" + codeHash).String() }
+
+func hashed(text string) (id uuid.UUID) {
+	sum := sha256.Sum256([]byte(text))
+	copy(id[6:], sum[:])
+	id[6] = id[6]&0x0f | 0x80
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}

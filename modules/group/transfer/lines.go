@@ -1,0 +1,173 @@
+package transfer
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
+)
+
+// maxLine bounds a line. It is more than the bounds of its fields allow.
+const maxLine = 256 << 10
+
+// kinds are the fields of a line that say what it is.
+const (
+	aGroup   = "group"
+	aMember  = "member"
+	aBan     = "ban"
+	anInvite = "invite"
+	aMessage = "message"
+)
+
+// Mistake is what is wrong with a line.
+type Mistake struct {
+	Line    int
+	Field   string // empty: the line
+	Message string
+}
+
+// String returns the mistake as it is shown.
+func (m Mistake) String() string {
+	if m.Field == "" {
+		return fmt.Sprintf("line %d: %s", m.Line, m.Message)
+	}
+	return fmt.Sprintf("line %d: %s: %s", m.Line, m.Field, m.Message)
+}
+
+// line is one line of a file. One of the pointers is set, unless there are mistakes.
+type line struct {
+	number   int
+	size     int
+	kind     string
+	mistakes []Mistake
+
+	group   *dto.GroupLine
+	member  *dto.MemberLine
+	ban     *dto.BanLine
+	invite  *dto.InviteLine
+	message *dto.MessageLine
+	source  string // the group's id in the file
+}
+
+// groupID returns the id of the line's group.
+func (l *line) groupID() string { return GroupID(l.source) }
+
+func (l *line) wrong(field, format string, args ...any) {
+	if field != "" {
+		field = l.kind + "." + field
+	}
+	l.mistakes = append(l.mistakes, Mistake{l.number, field, fmt.Sprintf(format, args...)})
+}
+
+// lines reads a file line by line. It skips empty ones.
+type lines struct {
+	in     *bufio.Reader
+	number int
+}
+
+func newLines(in io.Reader) *lines { return &lines{in: bufio.NewReaderSize(in, maxLine+2)} }
+
+// next returns the next line, which is valid until the call after, or io.EOF. long: it has
+// more than maxLine bytes, and is not returned.
+func (r *lines) next() (text []byte, long bool, err error) {
+	for {
+		text, err = r.in.ReadSlice('\n')
+		r.number++
+		long = len(bytes.TrimRight(text, "\r\n")) > maxLine
+		for errors.Is(err, bufio.ErrBufferFull) {
+			long = true
+			_, err = r.in.ReadSlice('\n')
+		}
+		if err != nil && (!errors.Is(err, io.EOF) || len(text) == 0 && !long) {
+			return nil, false, err
+		}
+		if text = bytes.TrimSpace(text); len(text) > 0 || long {
+			return text, long, nil
+		}
+	}
+}
+
+// parse reads a line and checks its bounds.
+func (c Config) parse(number int, text []byte, now time.Time) *line {
+	l := &line{number: number, size: len(text)}
+	switch {
+	case !utf8.Valid(text):
+		l.wrong("", "must be valid UTF-8: convert the file")
+		return l
+	case rawjson.Check(text) != nil:
+		l.wrong("", "%v", rawjson.Check(text))
+		return l
+	case !json.Valid(text) || text[0] != '{':
+		l.wrong("", "must be one JSON object")
+		return l
+	}
+	members, one := rawjson.Split(text, 1)
+	if !one || len(members) != 1 {
+		l.wrong("", `must have one field, such as {"group": {…}}`)
+		return l
+	}
+	var value json.RawMessage
+	l.kind, value = rawjson.Member(members[0])
+	if e, ok := errors.AsType[*fault.Error](l.read(value, c.Groups.LimitMembers, now)); ok {
+		for _, f := range e.Fields {
+			l.wrong(f.Field, "%s", f.Message)
+		}
+	}
+	if l.group != nil && l.source == "" {
+		l.source = string(text) // so that the same line is the same group
+	}
+	return l
+}
+
+// read reads the line's value and checks its bounds.
+func (l *line) read(value json.RawMessage, maxMembers int, now time.Time) error {
+	switch l.kind {
+	case aGroup:
+		v, err := read[dto.GroupLine](value).Validate(maxMembers, now)
+		l.group, l.source = &v, v.ID
+		return err
+	case aMember:
+		v, err := read[dto.MemberLine](value).Validate(now)
+		l.member, l.source = &v, v.GroupID
+		return err
+	case aBan:
+		v, err := read[dto.BanLine](value).Validate(now)
+		l.ban, l.source = &v, v.GroupID
+		return err
+	case anInvite:
+		v, err := read[dto.InviteLine](value).Validate(now)
+		l.invite, l.source = &v, v.GroupID
+		return err
+	case aMessage:
+		v, err := read[dto.MessageLine](value).Validate(now)
+		l.message, l.source = &v, v.GroupID
+		return err
+	}
+	kind := l.kind
+	l.kind = ""
+	l.wrong("", "%q is none of group, member, ban, invite and message", kind)
+	return nil
+}
+
+// read reads a value, which is valid JSON. What is wrong with it is in the value.
+func read[T any](raw json.RawMessage) (v T) {
+	_ = json.Unmarshal(raw, &v) // never fails: see package dto
+	return v
+}
+
+// mayBe reports whether a line may be one of the kinds, without parsing it.
+func mayBe(text []byte, kinds ...string) bool {
+	if !bytes.HasPrefix(text, []byte(`{"`)) || len(text) > 2 && text[2] == '\\' {
+		return true // spaces, or an escaped name
+	}
+	return slices.ContainsFunc(kinds, func(kind string) bool { return bytes.HasPrefix(text[2:], []byte(kind+`"`)) })
+}
