@@ -165,9 +165,9 @@ func complete(t *testing.T, cfg config.Config) config.Config {
 	return cfg
 }
 
-func start(t *testing.T, cfg config.Config, router gin.IRouter) *app.App {
+func start(t *testing.T, cfg config.Config, router gin.IRouter, opts ...app.Option) *app.App {
 	t.Helper()
-	moim, err := app.New(complete(t, cfg), app.WithLogger(slog.New(slog.DiscardHandler)))
+	moim, err := app.New(complete(t, cfg), append(opts, app.WithLogger(slog.New(slog.DiscardHandler)))...)
 	if err != nil {
 		t.Fatal(err)
 	}
