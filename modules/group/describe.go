@@ -63,7 +63,8 @@ type (
 	// changedGroup has the fields that changed.
 	changedGroup struct {
 		dto.UpdateRequest
-		EndedAt *time.Time `json:"endedAt,omitempty" nullable:"true" doc:"null: the group continues"`
+		EndedAt     *time.Time `json:"endedAt,omitempty" nullable:"true" doc:"null: the group continues"`
+		MemberCount int        `json:"memberCount,omitempty" doc:"an import added members: load them again"`
 	}
 	leaver struct {
 		UserID string `json:"userId"`

@@ -7,6 +7,10 @@ import type { Event, Member } from "./types.js";
 const mostHeld = 10_000; // events that arrive during a load; beyond that it starts again
 const again = 2_000;
 
+/** An import adds members without events of their own. It tells their number alone. */
+const isImport = ({ type, data }: Event) =>
+  type === "group.updated" && (data as { memberCount?: number } | null)?.memberCount !== undefined;
+
 /** Roster knows the members of a group: it loads them, and applies the events that are newer than what it loaded. */
 export class Roster {
   loaded = false; // once
@@ -65,6 +69,7 @@ export class Roster {
   /** apply folds one event, and reports whether the members changed. */
   apply(event: Event): boolean {
     const concerns = concernsMembers(event.type);
+    if (isImport(event)) this.start(event.version);
     if (this.held) {
       if (concerns) this.held.push(event);
       if (this.held.length > mostHeld) this.start(event.version);

@@ -164,6 +164,15 @@ test("members are those of the last event, whatever happens while they are loade
   assert.equal(members.get("u399")?.mutedUntil, "2030-01-01T00:00:00Z");
 });
 
+test("members are loaded again after an import", async () => {
+  const { server, id, group } = await live();
+  const { members } = server.group(id);
+  members.set("cy", { userId: "cy", role: "member", attributes: {}, joinedAt: "", readVersion: 0 });
+  server.update(id, { memberCount: members.size });
+  await until("cy is there", () => group.getSnapshot().members.has("cy"));
+  assert.equal(group.getSnapshot().phase, "live");
+});
+
 test("a group with more members than maxMembers is not loaded whole", async () => {
   const server = createFakeServer();
   const id = server.createGroup({ members: Array.from({ length: 700 }, (_, n) => `u${n}`) });

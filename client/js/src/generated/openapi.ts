@@ -940,7 +940,7 @@ export interface components {
         Entry: {
             /** @description what the back end did, such as update or ban */
             action: string;
-            /** @description sub of the back end's token */
+            /** @description sub of the back end's token; of the command line: os: and the name of the operating system's user */
             actor: string;
             /** @description what is there since, by kind; empty if there is nothing */
             after: {
@@ -962,7 +962,7 @@ export interface components {
             /** @description the user whom the change is about; absent if it is about no user, or about several */
             userId?: string;
             /** @enum {string} */
-            via: "api" | "console";
+            via: "api" | "console" | "command";
         };
         Erasure: {
             /**
