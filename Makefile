@@ -44,9 +44,11 @@ lint: lint-js ## run vet (Linux, Windows, macOS) and golangci-lint, check format
 	@tools/sizes.sh
 
 .PHONY: lint-js
-lint-js: ## lint, format-check and type-check client/js
+lint-js: ## lint, format-check and type-check client/js and client/nest
 	@tools/npm-ci.sh client/js
 	npm --prefix client/js run --silent lint
+	@tools/npm-ci.sh client/nest
+	npm --prefix client/nest run --silent lint
 
 .PHONY: generate-js
 generate-js: build ## write client/js/src/generated from the API of this node
@@ -120,4 +122,5 @@ grow: ## fill databases with many groups; print what each call takes and how it 
 
 .PHONY: clean
 clean: ## remove the files that the other targets made
-	rm -rf moim $(E2E)/node_modules client/js/node_modules client/js/dist client/js/build
+	rm -rf moim $(E2E)/node_modules client/js/node_modules client/js/dist client/js/build \
+		client/nest/node_modules client/nest/dist client/nest/build client/nest/src/contract
