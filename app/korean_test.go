@@ -17,7 +17,7 @@ func TestKoreanKeepsStep(t *testing.T) {
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("%d pages, %v", len(pages), err)
 	}
-	pairs := map[string]string{}
+	pairs := map[string]string{filepath.Join("..", "README.ko.md"): filepath.Join("..", "README.md")}
 	for _, page := range pages {
 		pairs[page] = filepath.Join("..", "docs", filepath.Base(page))
 	}
