@@ -8,6 +8,7 @@ import (
 	"github.com/moim-live/moim/config"
 	"github.com/moim-live/moim/modules/console"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/hook"
 	"github.com/moim-live/moim/modules/socket"
 )
 
@@ -21,6 +22,7 @@ type consoleParams struct {
 	Routes   *Routes
 	Reloader *Reloader
 	Groups   *group.Service
+	Hooks    *hook.Service
 	Group    group.Config
 	Out      *socket.Emitter
 	Log      *slog.Logger
@@ -32,7 +34,7 @@ func provideConsole(p consoleParams) *console.Console {
 	c := console.New(p.Config, console.Deps{
 		Version: string(p.Version), Node: p.Out.NodeID, Mint: p.Mint,
 		Verify: parts.Revoked.Guard(p.Routes.remembered.Verify), Proxies: parts.Config.TrustedProxies(),
-		Groups: p.Groups, Users: p.Out, Tokens: parts.Revoked, Grace: p.Group.WithDefaults().PresenceGrace, Nodes: p.Out, Log: p.Log,
+		Groups: p.Groups, Hooks: consoleHooks{p.Hooks}, Users: p.Out, Tokens: parts.Revoked, Grace: p.Group.WithDefaults().PresenceGrace, Nodes: p.Out, Log: p.Log,
 		Settings: func() []console.Setting { return settings(p.Reloader.Config()) },
 	})
 	p.Append(fx.StopHook(c.Stop))

@@ -32,6 +32,7 @@ const views = [
   { name: 'bans', path: `groups/${groupId}/bans`, text: 'Nobody is banned' },
   { name: 'user', path: 'user?id=a%2Fb%3F', text: 'The user has no sockets' },
   { name: 'schedule', path: 'schedule', text: 'No group is to end' },
+  { name: 'hooks', path: 'hooks', text: 'There are no hooks' },
   { name: 'try', path: 'try', text: 'Make a token', act: tried },
   { name: 'missing', path: 'nowhere', text: 'the console has no such page', fails: true },
 ];

@@ -83,7 +83,7 @@ func (id Identity) Check(call Calls) error {
 }
 
 // writing are the calls that change something.
-const writing = WriteGroups | WriteMembers | WriteMessages | SendSignals | WriteUsers
+const writing = WriteGroups | WriteMembers | WriteMessages | SendSignals | WriteUsers | WriteHooks
 
 // ReadOnly reports whether the identity's token can change nothing.
 func (id Identity) ReadOnly() bool { return id.Calls != 0 && id.Calls&writing == 0 }
@@ -94,7 +94,7 @@ func (id Identity) ReadOnly() bool { return id.Calls != 0 && id.Calls&writing ==
 func (id Identity) Console() (Identity, error) {
 	switch {
 	case id.Calls&ReadConsole != 0:
-		id.Admin, id.Calls = true, ReadGroups|ReadAudit|ReadNodes
+		id.Admin, id.Calls = true, ReadGroups|ReadAudit|ReadNodes|ReadHooks
 		return id, nil
 	case id.Admin:
 		return id, nil

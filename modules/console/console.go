@@ -60,6 +60,7 @@ type Deps struct {
 	Verify   web.Verifier  // of the API
 	Proxies  proxies.List  // that say whether a client uses TLS
 	Groups   Groups
+	Hooks    Hooks
 	Users    Users
 	Tokens   group.TokenRevoker
 	Grace    time.Duration // group.presence.grace

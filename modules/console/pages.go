@@ -104,6 +104,10 @@ func (c *Console) views() []*view {
 			"disconnect": c.disconnectUser, "rename": c.renameUser, "revoke": c.revokeTokens,
 		}},
 		{path: "schedule", title: "Schedule", menu: true, file: "schedule.html", data: c.schedule},
+		{path: "hooks", title: "Hooks", menu: true, file: "hooks.html", data: c.hooks},
+		{path: "hook", title: "Hook", file: "hook.html", data: c.hook, forms: map[string]form{
+			"enable": c.enableHook, "disable": c.disableHook, "resume": c.resumeHook, "test": c.testHook,
+		}},
 		{path: "configuration", title: "Configuration", menu: true, file: "configuration.html", data: c.configuration},
 		{path: "audit", title: "Audit", menu: true, file: "audit.html", data: c.audit},
 	}

@@ -60,6 +60,7 @@ var notices = map[string]string{
 	"renaming":     "The user is being renamed in all their groups. This may take a moment.",
 	"cut-off":      "The tokens of the user that were issued until now are refused.",
 	"posted":       "The message is posted.",
+	"resumed":      "What is left is being sent.",
 }
 
 // layout is what the template layout shows around a view.

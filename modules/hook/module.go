@@ -21,9 +21,9 @@ type Program struct {
 }
 
 // Module wants a [Config], a [Program], [Definitions], [Positions], a [Spreader], [Replays],
-// [Backlogs] and a *slog.Logger. It provides [*Dispatcher], which it starts and stops, and
-// [*Controller].
-var Module = fx.Module("hook", fx.Provide(provideSender, provideDispatcher, provideController))
+// [Backlogs] and a *slog.Logger. It provides [*Dispatcher], which it starts and stops,
+// [*Service] and [*Controller].
+var Module = fx.Module("hook", fx.Provide(provideSender, provideDispatcher, provideService, NewController))
 
 func provideSender(lc fx.Lifecycle, cfg Config, p Program) *Sender {
 	s := NewSender(cfg, p.Version)
@@ -60,6 +60,6 @@ func provideDispatcher(p params) (*Dispatcher, error) {
 	return d, nil
 }
 
-func provideController(definitions Definitions, replays Replays, s *Sender, d *Dispatcher) *Controller {
-	return NewController(NewService(definitions, replays, s, d.Changed))
+func provideService(definitions Definitions, replays Replays, s *Sender, d *Dispatcher) *Service {
+	return NewService(definitions, replays, s, d.Changed)
 }

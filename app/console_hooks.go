@@ -1,0 +1,70 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/console"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/hook"
+)
+
+// consoleHooks shows the console what the service of hooks has. The two modules do not know
+// each other.
+type consoleHooks struct{ service *hook.Service }
+
+var _ console.Hooks = consoleHooks{}
+
+func (c consoleHooks) List(ctx context.Context, caller auth.Identity) ([]console.Hook, error) {
+	found, err := c.service.List(ctx, caller)
+	hooks := make([]console.Hook, 0, len(found))
+	for _, h := range found {
+		hooks = append(hooks, console.Hook{Name: h.Name, URL: h.URL, Events: h.Events, Source: string(h.Source), Enabled: h.Enabled, Problem: h.Problem, Since: h.Since})
+	}
+	return hooks, err
+}
+
+// Groups implements [console.Hooks]. after is a [hook.Place] as JSON.
+func (c consoleHooks) Groups(ctx context.Context, caller auth.Identity, name, after string, limit int) ([]console.HookGroup, error) {
+	before := hook.Place{Due: math.MaxInt64, GroupID: "\U0010ffff"}
+	if after != "" && json.Unmarshal([]byte(after), &before) != nil {
+		return nil, fault.ErrBadRequest.WithMessage("the link of this page is damaged: open the list again")
+	}
+	found, err := c.service.Groups(ctx, caller, name, before, limit)
+	groups := make([]console.HookGroup, 0, len(found))
+	for _, s := range found {
+		place, failed := json.Marshal(s.Place)
+		if failed != nil {
+			return nil, failed
+		}
+		groups = append(groups, console.HookGroup{
+			GroupID: s.GroupID, Version: s.Version, Lag: s.Lag, State: s.State, Attempts: s.Attempts,
+			NextAt: s.NextAt, LastReply: s.LastReply, Problem: s.Problem, Place: string(place),
+		})
+	}
+	return groups, err
+}
+
+func (c consoleHooks) Enable(ctx context.Context, caller auth.Identity, name string, enabled bool) error {
+	_, err := c.service.Change(ctx, caller, name, hook.Patch{Enabled: &enabled})
+	return err
+}
+
+func (c consoleHooks) Resume(ctx context.Context, caller auth.Identity, name, groupID string) error {
+	return c.service.Replay(ctx, caller, name, hook.ReplayRequest{GroupID: groupID})
+}
+
+func (c consoleHooks) Test(ctx context.Context, caller auth.Identity, name string) (string, error) {
+	result, err := c.service.Test(ctx, caller, name)
+	switch {
+	case err != nil:
+		return "", err
+	case result.Accepted:
+		return fmt.Sprintf("The receiver accepted the test in %d ms.", result.Milliseconds), nil
+	default:
+		return fmt.Sprintf("The test failed after %d ms: %s.", result.Milliseconds, result.Problem), nil
+	}
+}

@@ -1,0 +1,93 @@
+package console
+
+import (
+	"context"
+	"time"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+)
+
+// Hook is a webhook.
+type Hook struct {
+	Name    string
+	URL     string // empty: a function of the program
+	Events  []string
+	Source  string // api, file or program
+	Enabled bool
+	Problem string // why it is disabled
+	Since   time.Time
+}
+
+// HookGroup is a group of which a hook has something left to send.
+type HookGroup struct {
+	GroupID   string
+	Version   int64 // of the last event that the receiver has accepted
+	Lag       int64 // events
+	State     string
+	Attempts  int
+	NextAt    *time.Time
+	LastReply int
+	Problem   string
+	Place     string // in the list
+}
+
+// Hooks sends events to back ends. package app makes one of hook.Service.
+type Hooks interface {
+	List(ctx context.Context, caller auth.Identity) ([]Hook, error)
+	Groups(ctx context.Context, caller auth.Identity, name, after string, limit int) ([]HookGroup, error)
+	Enable(ctx context.Context, caller auth.Identity, name string, enabled bool) error
+	// Resume goes on in a group, or in all (""), where deliveries have stopped.
+	Resume(ctx context.Context, caller auth.Identity, name, groupID string) error
+	// Test sends a test, and returns how it went.
+	Test(ctx context.Context, caller auth.Identity, name string) (result string, err error)
+}
+
+// hooks lists the hooks.
+func (c *Console) hooks(ctx context.Context, v visit) (any, error) {
+	return c.deps.Hooks.List(ctx, v.caller)
+}
+
+// hookPage is what the view of one hook shows.
+type hookPage struct {
+	formPage
+	Hook   Hook
+	Groups table[HookGroup]
+}
+
+func (c *Console) hook(ctx context.Context, v visit) (any, error) {
+	page := hookPage{formPage: v.forms()}
+	hooks, err := c.deps.Hooks.List(ctx, v.caller)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range hooks {
+		if h.Name == v.query("name") {
+			page.Hook = h
+		}
+	}
+	if page.Hook.Name == "" {
+		return nil, fault.ErrNotFound.WithMessage("there is no hook of this name")
+	}
+	page.Groups, err = list(v, func(g HookGroup) string { return g.Place }, func(after string, limit int) ([]HookGroup, error) {
+		return c.deps.Hooks.Groups(ctx, v.caller, page.Hook.Name, after, limit)
+	})
+	return page, err
+}
+
+func (c *Console) enableHook(ctx context.Context, v visit) (outcome, error) {
+	return outcome{to: link(v, "", ""), notice: "saved"}, c.deps.Hooks.Enable(ctx, v.caller, v.query("name"), true)
+}
+
+func (c *Console) disableHook(ctx context.Context, v visit) (outcome, error) {
+	return outcome{to: link(v, "", ""), notice: "saved"}, c.deps.Hooks.Enable(ctx, v.caller, v.query("name"), false)
+}
+
+func (c *Console) resumeHook(ctx context.Context, v visit) (outcome, error) {
+	return outcome{to: link(v, "", ""), notice: "resumed"}, c.deps.Hooks.Resume(ctx, v.caller, v.query("name"), v.sent("groupId"))
+}
+
+func (c *Console) testHook(ctx context.Context, v visit) (outcome, error) {
+	result, err := c.deps.Hooks.Test(ctx, v.caller, v.query("name"))
+	return outcome{once: result}, err
+}
