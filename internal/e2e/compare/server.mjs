@@ -21,6 +21,7 @@ async function adapter() {
 }
 
 const http = createServer();
+http.keepAliveTimeout = 60_000; // a busy machine may reuse a connection just when five seconds end
 const io = new Server(http, {
   pingInterval: 2000,
   pingTimeout: 8000,
