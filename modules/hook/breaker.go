@@ -10,6 +10,8 @@ const (
 	// opensAfter is how many attempts in a row must have failed before a node stops trying
 	// all groups of a hook and tries one at a time.
 	opensAfter = 3
+	// A pause is an eighth of the time for which the receiver has been down, within these
+	// bounds. So it is found soon after it is back, however long it was away.
 	firstPause = time.Second
 	lastPause  = time.Minute
 )
@@ -21,7 +23,7 @@ type breaker struct {
 	silent  int                 // attempts in a row without an answer of the receiver
 	failing map[string]struct{} // groups of the attempts that failed in a row
 	open    bool
-	pauses  int
+	since   time.Time // when it opened
 	until   time.Time // of the pause
 }
 
@@ -63,11 +65,11 @@ func (b *breaker) failed(now time.Time, groupID string, silent bool) {
 	if b.open && now.Before(b.until) {
 		return // it was under way before the pause
 	}
-	pause := firstPause
-	for range min(b.pauses, 10) {
-		pause = min(2*pause, lastPause)
+	if !b.open {
+		b.open, b.since = true, now
 	}
-	b.open, b.pauses, b.until = true, b.pauses+1, now.Add(pause-rand.N(pause/5))
+	pause := min(max(now.Sub(b.since)/8, firstPause), lastPause)
+	b.until = now.Add(pause - rand.N(pause/5))
 }
 
 // answered records that the receiver works. It reports whether that is news.
@@ -75,6 +77,6 @@ func (b *breaker) answered() (news bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	news = b.open
-	b.silent, b.failing, b.open, b.pauses = 0, nil, false, 0
+	b.silent, b.failing, b.open = 0, nil, false
 	return news
 }

@@ -62,12 +62,16 @@ func TestBreakerOpensAndProbes(t *testing.T) {
 	if allowed(1) != 0 {
 		t.Error("it tries another one at the same time")
 	}
-	for range 20 { // it fails again and again
+	for began := now; now.Before(began.Add(time.Hour)); { // it fails again and again
 		b.failed(now, "a", true)
-		now = now.Add(lastPause)
+		n, _, next := b.allows(workers, 0, now)
+		if bound := min(max(now.Sub(began)/8+firstPause, firstPause), lastPause); n != 0 || next.After(now.Add(bound)) {
+			t.Fatalf("%s after it opened, it tries %d and waits %s, want at most %s", now.Sub(began), n, next.Sub(now), bound)
+		}
+		now = next
 	}
 	if allowed(0) != 1 {
-		t.Errorf("a pause is longer than %s", lastPause)
+		t.Error("it tries nothing after the pause")
 	}
 	if !b.answered() || b.answered() || allowed(0) != workers {
 		t.Error("an answer does not close it, once")
