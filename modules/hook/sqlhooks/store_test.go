@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"runtime"
 	"testing"
 	"time"
 
@@ -323,9 +324,17 @@ func testClaims(w *world) {
 	w.wantRange(w.one(h), 0, 1)
 }
 
+// later waits until the next millisecond: two instants that are stored in one are the same.
+func later() {
+	for now := time.Now().UnixMilli(); time.Now().UnixMilli() <= now; {
+		runtime.Gosched()
+	}
+}
+
 func testSince(w *world) {
 	g, idle := w.group(), w.group()
 	w.post(g, 4)
+	later()
 	now, start := w.hook("now", false), w.hook("start", true)
 	w.spread()
 	w.wantNone(now)
@@ -345,7 +354,9 @@ func testSince(w *world) {
 func testReplays(w *world) {
 	h := w.hook("a", false)
 	g, other := w.group(), w.group()
-	w.post(g, 9)
+	w.post(g, 3)
+	later()
+	w.post(g, 6)
 	w.spread()
 	for _, t := range w.claim(h) {
 		w.done(t, t.Upto)
