@@ -20,7 +20,7 @@ import (
 // event once and in order; and every post was made once and in order.
 func TestClientJSChaos(t *testing.T) {
 	t.Parallel()
-	if err := clientJSOnce(); err != nil {
+	if err := install(clientJS); err != nil {
 		skipOrFail(t, err)
 	}
 	d := startOnOne(t, 3)

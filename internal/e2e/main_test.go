@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/moim-live/moim/internal/childtest"
 )
 
 func TestMain(m *testing.M) {
@@ -72,8 +75,12 @@ var errNoNode = errors.New("node and npm are not installed")
 // clientOnce installs socket.io-client, once.
 var clientOnce = sync.OnceValue(func() error { return install(".") })
 
+var installing sync.Mutex // several tests need the packages of one folder
+
 // install installs the packages of a folder, where these versions are not there yet.
 func install(dir string) error {
+	installing.Lock()
+	defer installing.Unlock()
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return errNoNode
@@ -94,6 +101,25 @@ func install(dir string) error {
 		return fmt.Errorf("npm ci: %w\n%s", err, out)
 	}
 	return os.WriteFile(mark, wanted, 0o600)
+}
+
+// npmTest installs the packages of a folder and runs its tests, with a node of this
+// configuration.
+func npmTest(t *testing.T, folder string, nodeEnv ...string) {
+	t.Helper()
+	if err := install(folder); err != nil {
+		skipOrFail(t, err)
+	}
+	n := startNode(t, append(nodeEnv, "MOIM_AUTH_SECRET="+secret)...)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	test := exec.CommandContext(ctx, "npm", "test")
+	test.Dir = folder
+	test.Env = append(os.Environ(), "MOIM_URL="+n.URL(), "MOIM_SECRET="+secret)
+	childtest.DieWithParent(test)
+	if out, err := test.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 // need waits until cond holds, and fails the test when it does not in time.

@@ -1,5 +1,5 @@
-// Runs the tests, after npm run build. With MOIM_URL and MOIM_SECRET, also those that need a server; with MOIM_BROWSER,
-// those that need a browser. The end-to-end tests of the repository set them.
+// Runs the tests, after npm run build. With MOIM_URL and MOIM_SECRET, also those that need a server. The end-to-end
+// tests of the repository set them.
 import { spawnSync } from "node:child_process";
 import { readdir, rm } from "node:fs/promises";
 import { build } from "esbuild";

@@ -18,40 +18,40 @@ for (const [name, via] of [
     const ana = via(url, "ana");
     const bo = via(url, "bo");
     const { id } = await ana.call("create-group", { name: "Tea", joinPolicy: "open", visibility: "public" });
-    const hers = ana.group<unknown, { hand: boolean }>(id);
-    const his = bo.group(id);
-    await until("bo is refused", () => his.getSnapshot().why === "not_member");
-    await his.call("join-group");
+    const anas = ana.group<unknown, { hand: boolean }>(id);
+    const bos = bo.group(id);
+    await until("bo is refused", () => bos.getSnapshot().why === "not_member");
+    await bos.call("join-group");
     await until("both are live", () =>
-      [hers, his].every((group) => group.getSnapshot().phase === "live" && group.getSnapshot().online === 2),
+      [anas, bos].every((group) => group.getSnapshot().phase === "live" && group.getSnapshot().online === 2),
     );
     const told: unknown[] = [];
-    hers.on("message.posted", ({ data }) => told.push(data.data));
-    hers.on("signal:typing", ({ from }) => told.push(from));
-    await Promise.all([1, 2, 3].map((n) => his.post("chat", n)));
-    await his.signal("typing");
+    anas.on("message.posted", ({ data }) => told.push(data.data));
+    anas.on("signal:typing", ({ from }) => told.push(from));
+    await Promise.all([1, 2, 3].map((n) => bos.post("chat", n)));
+    await bos.signal("typing");
     await until("all were told", () => told.length === 4);
     assert.deepEqual(told, [1, 2, 3, "bo"]);
-    await his.present({ hand: true });
-    await until("the state is seen", () => hers.getSnapshot().present.get("bo")?.state?.hand);
-    await until("three are unread", () => hers.getSnapshot().unread === 3);
-    await hers.read();
+    await bos.present({ hand: true });
+    await until("the state is seen", () => anas.getSnapshot().present.get("bo")?.state?.hand);
+    await until("three are unread", () => anas.getSnapshot().unread === 3);
+    await anas.read();
     const mine = ana.mine();
     await until("the list has none unread", () => mine.getSnapshot().groups.find((own) => own.id === id)?.unread === 0);
-    await hers.call("update-group", { name: "Coffee", capacity: 5, ifMatch: hers.getSnapshot().group?.revision ?? 0 });
-    await hers.call("mute-user", { userId: "bo" });
+    await anas.call("update-group", { name: "Coffee", capacity: 5, ifMatch: anas.getSnapshot().group?.revision ?? 0 });
+    await anas.call("mute-user", { userId: "bo" });
     await until(
       "the group has changed",
-      () => his.getSnapshot().me?.muted && his.getSnapshot().group?.name === "Coffee",
+      () => bos.getSnapshot().me?.muted && bos.getSnapshot().group?.name === "Coffee",
     );
-    await assert.rejects(his.post("chat", "no"), { code: "muted" });
+    await assert.rejects(bos.post("chat", "no"), { code: "muted" });
     const { version, ...record } = await ana.call("get-group", { groupId: id });
-    assert.deepEqual({ ...hers.getSnapshot().group, updatedAt: "" }, { ...record, updatedAt: "" });
-    assert.equal(hers.getSnapshot().version, version);
-    assert.ok(Math.abs(hers.getSnapshot().serverNow() - Date.now()) < 5_000);
-    await hers.call("ban-user", { userId: "bo", reason: "over" });
-    await until("bo is out", () => his.getSnapshot().phase === "closed");
-    assert.equal(his.getSnapshot().why, "banned");
+    assert.deepEqual({ ...anas.getSnapshot().group, updatedAt: "" }, { ...record, updatedAt: "" });
+    assert.equal(anas.getSnapshot().version, version);
+    assert.ok(Math.abs(anas.getSnapshot().serverNow() - Date.now()) < 5_000);
+    await anas.call("ban-user", { userId: "bo", reason: "over" });
+    await until("bo is out", () => bos.getSnapshot().phase === "closed");
+    assert.equal(bos.getSnapshot().why, "banned");
   });
 
   test(`over ${name}: a token that expires is replaced, a back end's end is final`, { skip }, async () => {
