@@ -71,11 +71,7 @@ func (o *operator) signIn(id auth.Identity) {
 // TestConsoleShowsHooks: an operator sees why a hook delivers nothing, mends it, and goes on.
 func TestConsoleShowsHooks(t *testing.T) {
 	t.Parallel()
-	refused := make(chan struct{}, 100)
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusTeapot)
-		refused <- struct{}{}
-	}))
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	t.Cleanup(receiver.Close)
 	router := gin.New()
 	cfg := config.Config{}
@@ -92,39 +88,22 @@ func TestConsoleShowsHooks(t *testing.T) {
 	o.want(o.get("/hooks"), "There are no hooks")
 	o.want(o.get("/hook?name=none"), "there is no hook of this name")
 
-	back, err := auth.Mint([]byte(secret), auth.Identity{UserID: "shop", Admin: true, Expires: time.Now().Add(time.Hour)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	send := func(path, body string) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/v1"+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+back)
-		req.Header.Set("Content-Type", "application/json")
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = res.Body.Close() }()
-		if res.StatusCode != http.StatusCreated {
-			t.Fatalf("POST %s: %d", path, res.StatusCode)
+	back := newPerson(t, http.DefaultClient, server.URL, backend, false)
+	create := func(path string, body object) {
+		t.Helper()
+		if got := back.call(t, http.MethodPost, path, body); got.status != http.StatusCreated {
+			t.Fatalf("POST %s: %d %s", path, got.status, got.body)
 		}
 	}
-	send("/hooks", `{"name":"billing","url":"`+receiver.URL+`","events":["group.*"]}`)
-	send("/groups", `{"name":"chess","ownerId":"ana"}`)
+	create("/hooks", object{"name": "billing", "url": receiver.URL, "events": []string{"group.*"}})
+	create("/groups", object{"name": "chess", "ownerId": "ana"})
 	o.want(o.get("/hooks"), `<a href="./hook?name=billing">billing</a>`, receiver.URL, "group.*", "enabled")
-	select {
-	case <-refused:
-	case <-time.After(time.Minute):
-		t.Fatal("the hook sends nothing")
-	}
-	page := o.get("/hook?name=billing")
-	for began := time.Now(); !strings.Contains(page, "the receiver answered 418") && time.Since(began) < time.Minute; {
+	var page string
+	await(t, func() bool {
 		page = o.get("/hook?name=billing")
-	}
-	o.want(page, "the receiver answered 418", "retrying", "Go on")
+		return strings.Contains(page, "the receiver answered 418")
+	})
+	o.want(page, "retrying", "Go on")
 	o.want(o.post("/hook?name=billing", url.Values{"form": {"test"}}), "The test failed", "418")
 	o.want(o.post("/hook?name=billing", url.Values{"form": {"disable"}}), "The change is saved", "disabled")
 	o.want(o.post("/hook?name=billing", url.Values{"form": {"enable"}}), "The change is saved", `value="disable"`)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 
 	"github.com/moim-live/moim/app"
 	"github.com/moim-live/moim/config"
-	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
 )
 
@@ -35,21 +33,7 @@ func TestFunctionsAreHooks(t *testing.T) {
 		return nil
 	}))
 	server := serve(t, router)
-	token, err := auth.Mint([]byte(secret), auth.Identity{UserID: "ana", Expires: time.Now().Add(time.Hour)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/v1/groups", strings.NewReader(`{"name":"g"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = res.Body.Close()
+	newPerson(t, http.DefaultClient, server.URL, "ana", false).call(t, http.MethodPost, "/groups", object{"name": "g"})
 	for _, want := range []string{"1 group.created false", "1 group.created true"} {
 		select {
 		case text := <-got:
