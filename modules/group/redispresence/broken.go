@@ -121,11 +121,7 @@ func (s *Store) runMended(ctx context.Context, calls []redis.Cmder) error {
 		return nil
 	}
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, call := range again {
-			if err := p.Process(ctx, call); err != nil {
-				return err
-			}
-		}
+		repeat(again)(p)
 		return nil
 	})
 	if isRefusal(err) {

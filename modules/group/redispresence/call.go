@@ -140,39 +140,57 @@ func (s *Store) run(ctx context.Context, self identity, script *redis.Script, fi
 
 // runEach runs independent calls of one script in one round trip. It returns
 // them, each with its own answer or error. It fails if the server lost its
-// data: the answers mean nothing then. A call that found a broken value, and
-// removed it, is made again.
+// data: the answers mean nothing then. A call is made again if its server lacked
+// the script, or if it found a broken value, and removed it.
 func (s *Store) runEach(ctx context.Context, self identity, script *redis.Script, fill func(redis.Pipeliner)) ([]redis.Cmder, error) {
-	for again := false; ; again = true {
-		cmds, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			fill(p)
-			p.HGet(ctx, s.keys.nodes(), "epoch")
-			return nil
-		})
-		if len(cmds) == 0 {
+	calls, err := s.runOnce(ctx, self, fill)
+	if err != nil {
+		return nil, err
+	}
+	var lacking []redis.Cmder // a server of a cluster may lack what the others have
+	for _, call := range calls {
+		if redis.HasErrorPrefix(call.Err(), "NOSCRIPT") {
+			lacking = append(lacking, call)
+		}
+	}
+	if len(lacking) > 0 {
+		if err := script.Load(ctx, s.client).Err(); err != nil {
 			return nil, err
 		}
-		last := len(cmds) - 1
-		missing := 0
-		for _, cmd := range cmds[:last] {
-			if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-				missing++
-			}
-		}
-		if missing > 0 && missing == last && !again { // else some of them ran
-			if err := script.Load(ctx, s.client).Err(); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if err := cmds[last].Err(); err != nil && !errors.Is(err, redis.Nil) && !isWrongType(err) {
+		if _, err := s.runOnce(ctx, self, repeat(lacking)); err != nil {
 			return nil, err
 		}
-		if epoch, ok := cmds[last].(*redis.StringCmd); !ok || epoch.Val() != self.epoch {
-			s.renewNow()
-			return nil, errForgotten
+	}
+	return calls, s.runMended(ctx, calls)
+}
+
+// runOnce runs calls, and then asks whether the server still has its data.
+func (s *Store) runOnce(ctx context.Context, self identity, fill func(redis.Pipeliner)) ([]redis.Cmder, error) {
+	var epoch *redis.StringCmd
+	cmds, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		fill(p)
+		epoch = p.HGet(ctx, s.keys.nodes(), "epoch")
+		return nil
+	})
+	if len(cmds) == 0 {
+		return nil, err
+	}
+	if err := epoch.Err(); err != nil && !errors.Is(err, redis.Nil) && !isWrongType(err) {
+		return nil, err
+	}
+	if epoch.Val() != self.epoch {
+		s.renewNow()
+		return nil, errForgotten
+	}
+	return cmds[:len(cmds)-1], nil
+}
+
+// repeat fills a pipeline with calls that have failed.
+func repeat(calls []redis.Cmder) func(redis.Pipeliner) {
+	return func(p redis.Pipeliner) {
+		for _, call := range calls {
+			_ = p.Process(context.Background(), call) // a pipeline only gathers
 		}
-		return cmds[:last], s.runMended(ctx, cmds[:last])
 	}
 }
 

@@ -72,6 +72,22 @@ func TestGraceOutlivesItsHeirs(t *testing.T) {
 	want(t, "told", news(third), []string{"g bo offline node_lost", "h ana offline dropped"})
 }
 
+// Graces end while the call that begins them, in several round trips, goes on.
+func TestGracesEndWhileTheyBegin(t *testing.T) {
+	t.Parallel()
+	const rounds, users = 3, 2500
+	n := startNodeGrace(t, redistest.Start(t).URL(), time.Nanosecond)
+	var come, drop []string
+	for u := range users {
+		come, drop = append(come, fmt.Sprint("+u", u)), append(drop, fmt.Sprint("~u", u))
+	}
+	for range rounds {
+		n.apply(t, "g", come...)
+		n.apply(t, "g", drop...)
+	}
+	eventually(t, "all are told", func() bool { return len(news(n)) == rounds*users })
+}
+
 // The server loses its graces.
 func TestServerForgetsGraces(t *testing.T) {
 	t.Parallel()

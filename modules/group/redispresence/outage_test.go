@@ -12,7 +12,9 @@ import (
 	"github.com/moim-live/moim/internal/proxytest"
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/group/redispresence"
+	"github.com/moim-live/moim/modules/redisrole"
 )
 
 // TestT16ReplacedServer: every connection stays on a server that lives on,
@@ -107,6 +109,42 @@ func TestT25ScriptsAreLoadedAgain(t *testing.T) {
 	forget() // and the end of the grace
 	eventually(t, "the grace ends", func() bool { return len(news(n)) == 1 })
 	want(t, "told", news(n), []string{`g u0 offline dropped`})
+}
+
+// One server of a cluster lacks the scripts. Calls that the others have run are not made
+// twice, and no call fails.
+func TestOneServerLacksTheScripts(t *testing.T) {
+	t.Parallel()
+	const groups = 30
+	c := redistest.StartCluster(t, 3)
+	n := newNode(t, redisrole.Config{URL: c.URL()})
+	n.grace = time.Nanosecond
+	n.start(t)
+	change := func(here bool) {
+		t.Helper()
+		changes := make([]presence.Attendance, groups)
+		for g := range changes {
+			changes[g] = presence.Attendance{GroupID: fmt.Sprint("g", g), UserID: "ana", Here: here}
+		}
+		told, err := n.Apply(t.Context(), changes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for g, change := range told {
+			if change.Status == "" {
+				t.Errorf("nothing is told in g%d", g)
+			}
+		}
+	}
+	for round := 1; round <= 5; round++ {
+		for _, here := range []bool{true, false} {
+			if err := c.Owner(fmt.Sprint(round)).Client().ScriptFlush(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			change(here)
+		}
+		eventually(t, "all graces end", func() bool { return len(news(n)) == round*groups })
+	}
 }
 
 // TestT27SlowServer: everything takes half a second. What a caller waits for is

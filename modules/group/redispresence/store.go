@@ -191,12 +191,14 @@ func (s *Store) Apply(ctx context.Context, changes []presence.Attendance) ([]gro
 	if err := s.note(ctx, self.id, groups); err != nil {
 		return nil, fault.ErrUnavailable.WithCause(err)
 	}
+	results, err := s.write(ctx, self, marked)
+	// After the write, as a look that finds no grace is the last one. And after one that
+	// failed, as the server may have begun graces.
 	for _, c := range marked {
 		if !c.Here && !c.Final {
 			s.watch(c.GroupID, time.Now().Add(s.grace))
 		}
 	}
-	results, err := s.write(ctx, self, marked)
 	if err != nil {
 		s.renewNow()
 		return nil, fault.ErrUnavailable.WithCause(err)
