@@ -2,13 +2,10 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"math"
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/console"
-	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/hook"
 )
 
@@ -27,22 +24,17 @@ func (c consoleHooks) List(ctx context.Context, caller auth.Identity) ([]console
 	return hooks, err
 }
 
-// Groups implements [console.Hooks]. after is a [hook.Place] as JSON.
 func (c consoleHooks) Groups(ctx context.Context, caller auth.Identity, name, after string, limit int) ([]console.HookGroup, error) {
-	before := hook.Place{Due: math.MaxInt64, GroupID: "\U0010ffff"}
-	if after != "" && json.Unmarshal([]byte(after), &before) != nil {
-		return nil, fault.ErrBadRequest.WithMessage("the link of this page is damaged: open the list again")
+	before, err := hook.ParsePlace(after)
+	if err != nil {
+		return nil, err
 	}
 	found, err := c.service.Groups(ctx, caller, name, before, limit)
 	groups := make([]console.HookGroup, 0, len(found))
 	for _, s := range found {
-		place, failed := json.Marshal(s.Place)
-		if failed != nil {
-			return nil, failed
-		}
 		groups = append(groups, console.HookGroup{
 			GroupID: s.GroupID, Version: s.Version, Lag: s.Lag, State: s.State, Attempts: s.Attempts,
-			NextAt: s.NextAt, LastReply: s.LastReply, Problem: s.Problem, Place: string(place),
+			NextAt: s.NextAt, LastReply: s.LastReply, Problem: s.Problem, Place: s.Place.String(),
 		})
 	}
 	return groups, err

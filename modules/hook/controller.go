@@ -2,8 +2,6 @@ package hook
 
 import (
 	"context"
-	"encoding/json"
-	"math"
 	"net/http"
 	"time"
 
@@ -27,37 +25,20 @@ func (c *Controller) Register(api *web.API) {
 	const one = "/hooks/{name}"
 	web.Register(api, operation(http.MethodGet, "/hooks", "list-hooks", "List the hooks; for back ends only", http.StatusOK), c.list)
 	web.Register(api, operation(http.MethodPost, "/hooks", "create-hook", "Send the events of all groups to a URL; for back ends only", http.StatusCreated,
-		"409", "hook_exists, limit_reached"), c.create)
+		"409 hook_exists, limit_reached"), c.create)
 	web.Register(api, operation(http.MethodPatch, one, "update-hook", "Change, disable or enable a hook; for back ends only", http.StatusOK,
-		"404", "not_found", "409", "hook_configured"), c.change)
-	web.Register(api, operation(http.MethodDelete, one, "delete-hook", "Delete a hook and its positions; for back ends only", http.StatusNoContent, "404", "not_found"), c.remove)
+		"404 not_found", "409 hook_configured"), c.change)
+	web.Register(api, operation(http.MethodDelete, one, "delete-hook", "Delete a hook and its positions; for back ends only", http.StatusNoContent, "404 not_found"), c.remove)
 	web.Register(api, operation(http.MethodGet, one+"/groups", "list-hook-groups",
-		"List the groups for which something is left to be sent: parked ones, and those that wait; for back ends only", http.StatusOK, "404", "not_found"), c.groups)
+		"List the groups for which something is left to be sent: parked ones, and those that wait; for back ends only", http.StatusOK, "404 not_found"), c.groups)
 	web.Register(api, operation(http.MethodPost, one+"/replay", "replay-hook",
-		"Send events again, in the background, or go on in groups that are parked or to be tried later; for back ends only", http.StatusAccepted, "404", "not_found"), c.replay)
+		"Send events again, in the background, or go on in groups that are parked or to be tried later; for back ends only", http.StatusAccepted, "404 not_found"), c.replay)
 	web.Register(api, operation(http.MethodPost, one+"/test", "test-hook", "Send a delivery with an event of type hook.test, and wait for the answer; for back ends only",
-		http.StatusOK, "404", "not_found"), c.test)
+		http.StatusOK, "404 not_found"), c.test)
 }
 
-// operation describes an operation. problems lists statuses, each followed by its codes.
 func operation(method, path, id, summary string, status int, problems ...string) huma.Operation {
-	op := huma.Operation{
-		OperationID: id, Method: method, Path: web.Prefix + path, Summary: summary, Tags: []string{"hooks"},
-		DefaultStatus: status, SkipValidateBody: true, Responses: map[string]*huma.Response{},
-	}
-	problems = append(problems, "401", "unauthenticated", "403", "forbidden", "503", "unavailable")
-	if method != http.MethodGet {
-		problems = append(problems, "400", "bad_request", "413", "payload_too_large", "422", "validation_failed")
-	}
-	for i := 0; i+1 < len(problems); i += 2 {
-		op.Responses[problems[i]] = &huma.Response{
-			Description: "code: " + problems[i+1],
-			Content: map[string]*huma.MediaType{
-				"application/problem+json": {Schema: &huma.Schema{Ref: "#/components/schemas/Problem"}},
-			},
-		}
-	}
-	return op
+	return web.Operation("hooks", method, path, id, summary, status, problems...)
 }
 
 // View is a hook as back ends see it.
@@ -137,11 +118,9 @@ func (c *Controller) groups(ctx context.Context, in *groupsInput) (*answer[web.P
 	if err != nil {
 		return nil, err
 	}
-	before := Place{Due: math.MaxInt64, GroupID: "\U0010ffff"}
-	if from != "" {
-		if err := json.Unmarshal([]byte(from), &before); err != nil {
-			return nil, err // the cursor is signed
-		}
+	before, err := ParsePlace(from)
+	if err != nil {
+		return nil, err
 	}
 	items, err := c.service.Groups(ctx, web.Caller(ctx), in.Name, before, in.Limit+1)
 	if err != nil {
@@ -150,11 +129,7 @@ func (c *Controller) groups(ctx context.Context, in *groupsInput) (*answer[web.P
 	page := web.Page[Status]{Items: items}
 	if len(items) > in.Limit {
 		page.Items = items[:in.Limit]
-		last, err := json.Marshal(items[in.Limit-1].Place)
-		if err != nil {
-			return nil, err
-		}
-		page.NextCursor = c.api.Cursor(kind, string(last))
+		page.NextCursor = c.api.Cursor(kind, items[in.Limit-1].Place.String())
 	}
 	return &answer[web.Page[Status]]{page}, nil
 }

@@ -13,6 +13,7 @@ package hook
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/moim-live/moim/modules/fault"
@@ -124,5 +125,5 @@ func statusText(status int) string {
 	if text == "" {
 		text = "status"
 	}
-	return itoa(status) + " " + text
+	return strconv.Itoa(status) + " " + text
 }

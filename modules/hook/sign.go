@@ -58,5 +58,3 @@ func sign(secrets []string, id string, at time.Time, body []byte) (string, error
 	}
 	return strings.Join(signatures, " "), nil
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

@@ -2,9 +2,13 @@ package hook
 
 import (
 	"context"
+	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/moim-live/moim/modules/audit"
+	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 )
 
@@ -131,6 +135,21 @@ type Place struct {
 	Due     int64
 	GroupID string
 }
+
+// ParsePlace returns the place that [Place.String] wrote, or the first one for "".
+func ParsePlace(text string) (Place, error) {
+	if text == "" {
+		return Place{Due: math.MaxInt64, GroupID: "\U0010ffff"}, nil
+	}
+	due, groupID, _ := strings.Cut(text, " ")
+	at, err := strconv.ParseInt(due, 10, 64)
+	if err != nil {
+		return Place{}, fault.ErrBadRequest.WithMessage("this is no place in a list of groups: open the list again")
+	}
+	return Place{Due: at, GroupID: groupID}, nil
+}
+
+func (p Place) String() string { return strconv.FormatInt(p.Due, 10) + " " + p.GroupID }
 
 // Point is where a replay begins: after a version, or at an instant.
 type Point struct {

@@ -128,13 +128,18 @@ func (a *API) SetOrigins(cfg Config) { a.origins.Store(cfg.origins()) }
 // Own configures an engine that serves only Moim. Unknown routes and wrong
 // methods become problems, and path parameters may contain escaped slashes.
 func (a *API) Own(engine *gin.Engine) {
+	matchRawPaths(engine)
+	a.rawPaths = true
+	engine.NoRoute(RequestID, a.middleware, a.noRoute)
+	engine.NoMethod(RequestID, a.middleware, a.noMethod)
+}
+
+// matchRawPaths makes an engine match a path as it was sent, or refuse it.
+func matchRawPaths(engine *gin.Engine) {
 	engine.HandleMethodNotAllowed = true
 	engine.RedirectTrailingSlash = false
 	engine.UseRawPath = true
 	engine.UnescapePathValues = false // gin would decode + as a space; exchange.Param does not
-	a.rawPaths = true
-	engine.NoRoute(RequestID, a.middleware, a.noRoute)
-	engine.NoMethod(RequestID, a.middleware, a.noMethod)
 }
 
 // Register adds an operation whose path begins with [Prefix]. Unless the

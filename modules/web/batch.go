@@ -74,14 +74,10 @@ func (a *API) Do(ctx context.Context, call Call, limit int) Reply {
 // serveInside serves a call. It returns an error if the answer broke off.
 func (a *API) serveInside(w http.ResponseWriter, req *http.Request) (err error) {
 	defer func() {
-		switch v := recover().(type) {
-		case nil:
-		case error:
-			if !errors.Is(v, http.ErrAbortHandler) {
-				panic(v)
-			}
+		v := recover()
+		if cause, _ := v.(error); errors.Is(cause, http.ErrAbortHandler) {
 			err = fault.ErrInternal
-		default:
+		} else if v != nil {
 			panic(v)
 		}
 	}()
@@ -103,10 +99,7 @@ func (a *API) Refuse(ctx context.Context, err error) Reply {
 // of has passed the middleware already.
 func (a *API) newInside() *gin.Engine {
 	engine := gin.New()
-	engine.HandleMethodNotAllowed = true
-	engine.RedirectTrailingSlash = false
-	engine.UseRawPath = true
-	engine.UnescapePathValues = false
+	matchRawPaths(engine)
 	recovered := func(c *gin.Context) {
 		defer a.recover(c)
 		c.Next()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -32,6 +33,36 @@ func Refusal(codes ...string) *huma.Response {
 			"application/problem+json": {Schema: &huma.Schema{Ref: schemas.Prefix + "Problem"}},
 		},
 		Extensions: map[string]any{codesExtension: codes},
+	}
+}
+
+// Operation describes a call: path comes after [Prefix], problems are what can go wrong as
+// "404 not_found", with further codes after commas. It adds those of every call.
+func Operation(tag, method, path, id, summary string, status int, problems ...string) huma.Operation {
+	// Each call is forbidden to a token whose scope leaves it out.
+	problems = append(problems, "400 bad_request", "401 unauthenticated", "403 forbidden", "429 rate_limited", "500 internal", "503 unavailable")
+	if method != http.MethodGet {
+		problems = append(problems, "413 payload_too_large", "422 validation_failed")
+	}
+	codes := make(map[string][]string)
+	for _, problem := range problems {
+		status, list, _ := strings.Cut(problem, " ")
+		codes[status] = append(codes[status], strings.Split(list, ", ")...)
+	}
+	responses := make(map[string]*huma.Response)
+	for status, list := range codes {
+		slices.Sort(list)
+		responses[status] = Refusal(slices.Compact(list)...)
+	}
+	return huma.Operation{
+		OperationID:      id,
+		Method:           method,
+		Path:             Prefix + path,
+		Summary:          summary,
+		Tags:             []string{tag},
+		DefaultStatus:    status,
+		SkipValidateBody: true,
+		Responses:        responses,
 	}
 }
 

@@ -3,8 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -130,34 +128,10 @@ func nothing(err error) (*Nothing, error) {
 // operation describes an operation. problems lists what can go wrong besides what can in
 // every call, each a status and codes: "409 group_full". Validation is the service's.
 func operation(method, path, id, summary string, status int, problems ...string) huma.Operation {
-	op := huma.Operation{
-		OperationID:      id,
-		Method:           method,
-		Path:             web.Prefix + path,
-		Summary:          summary,
-		Tags:             []string{"groups"},
-		DefaultStatus:    status,
-		SkipValidateBody: true,
-		Responses:        map[string]*huma.Response{},
-	}
-	// Each call is forbidden to a token whose scope leaves it out.
-	problems = append(problems, "400 bad_request", "401 unauthenticated", "403 forbidden", "429 rate_limited", "500 internal", "503 unavailable")
-	if method != http.MethodGet {
-		problems = append(problems, "413 payload_too_large", "422 validation_failed")
-	}
 	if method == http.MethodPost {
 		problems = append(problems, "422 idempotency_mismatch")
 	}
-	codes := make(map[string][]string)
-	for _, problem := range problems {
-		status, list, _ := strings.Cut(problem, " ")
-		codes[status] = append(codes[status], strings.Split(list, ", ")...)
-	}
-	for status, list := range codes {
-		slices.Sort(list)
-		op.Responses[status] = web.Refusal(slices.Compact(list)...)
-	}
-	return op
+	return web.Operation("groups", method, path, id, summary, status, problems...)
 }
 
 // list answers one page of a list. kind says which list it is, so that a cursor

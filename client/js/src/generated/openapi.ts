@@ -1669,7 +1669,7 @@ export interface components {
              * @example not_found
              * @enum {string}
              */
-            code: "bad_request" | "banned" | "forbidden" | "group_ended" | "group_full" | "idempotency_mismatch" | "internal" | "invite_invalid" | "invite_required" | "limit_reached" | "log_truncated" | "method_not_allowed" | "muted" | "not_found" | "not_member" | "owner_must_transfer" | "payload_too_large" | "rate_limited" | "unauthenticated" | "unavailable" | "validation_failed" | "version_conflict";
+            code: "bad_request" | "banned" | "forbidden" | "group_ended" | "group_full" | "hook_configured" | "hook_exists" | "idempotency_mismatch" | "internal" | "invite_invalid" | "invite_required" | "limit_reached" | "log_truncated" | "method_not_allowed" | "muted" | "not_found" | "not_member" | "owner_must_transfer" | "payload_too_large" | "rate_limited" | "unauthenticated" | "unavailable" | "validation_failed" | "version_conflict";
             /** @description explanation for people */
             detail: string;
             /** @description mistakes in single fields */
