@@ -230,7 +230,7 @@ func (r *runner) answered(ctx context.Context, h Hook) {
 
 // failed records a failed attempt.
 func (r *runner) failed(ctx context.Context, t Turn, err error) error {
-	f := Failure{Problem: err.Error(), Retry: retryIn(t.Attempts + 1)}
+	f := Failure{Problem: problemOf(err), Retry: retryIn(t.Attempts + 1)}
 	var refusal *Refusal
 	if errors.As(err, &refusal) {
 		f.Status = refusal.Status

@@ -222,7 +222,7 @@ func (s *Service) Test(ctx context.Context, caller auth.Identity, name string) (
 	}})
 	result := TestResult{Accepted: err == nil, Milliseconds: s.now().Sub(began).Milliseconds()}
 	if err != nil {
-		result.Problem = err.Error()
+		result.Problem = problemOf(err)
 		if refusal, answered := errors.AsType[*Refusal](err); answered {
 			result.Status = refusal.Status
 		}

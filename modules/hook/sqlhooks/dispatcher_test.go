@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/hook"
 	"github.com/moim-live/moim/modules/hook/sqlhooks"
 )
@@ -131,5 +133,24 @@ func testDown(w *world) {
 	w.wait("all events", func() bool { return r.has(heads) })
 	if took := time.Since(began); took > 30*time.Second || len(r.wrong) > 0 {
 		w.Errorf("took %s, %v", took, r.wrong)
+	}
+}
+
+// testHostileProblem has a receiver fail with what no database stores as text. The attempt
+// counts like any other.
+func testHostileProblem(w *world) {
+	h := w.hook("a", false)
+	w.group()
+	d := w.node(hook.Func(func(context.Context, []group.Event) error { return errors.New("\x00\xff\x1b[2J") }))
+	d.Announced()
+	var found []hook.Status
+	w.wait("an attempt is recorded", func() bool {
+		var err error
+		found, err = w.store.Groups(w.Context(), h.ID, hook.Place{Due: math.MaxInt64}, 10)
+		w.must(err)
+		return len(found) == 1 && found[0].Attempts > 0
+	})
+	if found[0].Problem != "???[2J" {
+		w.Errorf("the problem is %+q", found[0].Problem)
 	}
 }

@@ -66,6 +66,7 @@ var tests = map[string]func(w *world){
 	"DeletedGroup":    testDeletedGroup,
 	"TwoNodes":        testTwoNodes,
 	"ReceiverIsDown":  testDown,
+	"HostileProblem":  testHostileProblem,
 }
 
 // run runs tests one after the other on one database: to migrate one for each would take
