@@ -7,8 +7,12 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // maxURL bounds the text of a URL.
@@ -21,7 +25,7 @@ func checkURL(text string) string {
 	switch {
 	case len(text) > maxURL:
 		return fmt.Sprintf("is longer than %d bytes", maxURL)
-	case err != nil || u.Opaque != "" || u.Hostname() == "":
+	case err != nil || u.Opaque != "" || u.Hostname() == "" || !validPort(u) || strings.ContainsFunc(text, unprintable):
 		return "is not a URL such as https://example.org/hook"
 	case u.User != nil:
 		return "must not contain a user or a password: deliveries are signed"
@@ -33,6 +37,15 @@ func checkURL(text string) string {
 		return "must begin with https://, or with http:// for a loopback address"
 	}
 }
+
+// validPort reports whether the port of a URL is one, or left out.
+func validPort(u *url.URL) bool {
+	text := u.Port()
+	port, err := strconv.ParseUint(text, 10, 16)
+	return text == "" && !strings.HasSuffix(u.Host, ":") || err == nil && port > 0
+}
+
+func unprintable(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
 
 func loopbackHost(host string) bool {
 	addr, err := netip.ParseAddr(host)
@@ -70,12 +83,16 @@ var special = []struct {
 	{netip.MustParsePrefix("5f00::/16"), never},
 	{netip.MustParsePrefix("64:ff9b:1::/48"), never},
 	{netip.MustParsePrefix("2001::/23"), never},
-	{netip.MustParsePrefix("fec0::/10"), internal},
 }
 
 var (
-	nat64    = netip.MustParsePrefix("64:ff9b::/96")
-	sixToOne = netip.MustParsePrefix("2002::/16")
+	nat64     = netip.MustParsePrefix("64:ff9b::/96")
+	stateless = netip.MustParsePrefix("::ffff:0:0:0/96") // IPv4 of a translator without state (SIIT)
+	sixToOne  = netip.MustParsePrefix("2002::/16")
+
+	// global are the IPv6 addresses that the Internet routes. Others that are not special are
+	// those of overlay networks, or of nobody.
+	global = netip.MustParsePrefix("2000::/3")
 )
 
 // scopeOf returns how far an address is from the public Internet.
@@ -84,7 +101,7 @@ func scopeOf(addr netip.Addr) scope {
 	switch bytes := addr.AsSlice(); {
 	case !addr.IsValid():
 		return never
-	case nat64.Contains(addr):
+	case nat64.Contains(addr), stateless.Contains(addr):
 		return max(scopeOf(netip.AddrFrom4([4]byte(bytes[12:16]))), public)
 	case sixToOne.Contains(addr):
 		return scopeOf(netip.AddrFrom4([4]byte(bytes[2:6])))
@@ -97,6 +114,9 @@ func scopeOf(addr netip.Addr) scope {
 		if s.prefix.Contains(addr) {
 			return s.scope
 		}
+	}
+	if addr.Is6() && !global.Contains(addr) {
+		return internal
 	}
 	return public
 }

@@ -19,6 +19,7 @@ func TestScopes(t *testing.T) {
 		"192.168.1.1": internal, "100.64.0.1": internal, "100.127.255.254": internal, "198.18.0.1": internal, "192.0.0.1": internal,
 		"fd00::1": internal, "fc00::1": internal, "fec0::1": internal, "::ffff:10.0.0.1": internal, "::ffff:127.0.0.1": internal,
 		"64:ff9b::a00:1": internal, "2002:a00:1::1": internal, "2002:7f00:1::": internal,
+		"::ffff:0:5db8:d822": public, "::ffff:0:7f00:1": internal, "::ffff:0:a9fe:a9fe": never, "200::1": internal, "4000::1": internal, "1::1": internal,
 		"169.254.169.254": never, "::ffff:169.254.169.254": never, "64:ff9b::a9fe:a9fe": never, "2002:a9fe:a9fe::": never, "fe80::1": never, "fe80::1%eth0": never,
 		"0.0.0.0": never, "::": never, "0.1.2.3": never, "224.0.0.1": never, "ff02::1": never, "255.255.255.255": never, "240.0.0.1": never,
 		"::127.0.0.1": never, "64:ff9b:1::1": never, "2001::1": never, "2001:db8::1": never, "100::1": never, "192.0.2.1": never,
@@ -39,6 +40,8 @@ func TestURLs(t *testing.T) {
 		"http://example.org/": false, "http://10.0.0.1/": false, "http://localhost.example.org/": false, "ftp://example.org/": false, "https:example.org": false,
 		"https:///hook": false, "https://user:secret@example.org/": false, "https://example.org/#x": false, "//example.org": false, "": false,
 		"https://example.org/" + strings.Repeat("x", maxURL): false, "http://127.0.0.1.nip.io/": false, "file:///etc/passwd": false,
+		"https://example.org:8443/": true, "https://example.org/영수증": true, "https://example.org:0/": false, "https://example.org:65536/": false, "https://example.org:/": false,
+		"https://example.org/\u009b31m": false, "https://example.org/\u202egpj": false, "https://example.org/\xff": false,
 	} {
 		if problem := checkURL(url); (problem == "") != good {
 			t.Errorf("%.40s: %q", url, problem)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/moim-live/moim/modules/fault"
 )
@@ -85,8 +86,9 @@ func (m *mistakes) events(patterns []string) {
 }
 
 func (m *mistakes) secret(secret string) {
-	if _, err := keyOf(secret); err != nil {
-		m.add("secret", err.Error())
+	// The decoder skips line ends, of which a secret could have any number.
+	if _, err := keyOf(secret); err != nil || strings.ContainsAny(secret, "\r\n") {
+		m.add("secret", errSecret.Error())
 	}
 }
 

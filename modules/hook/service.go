@@ -149,13 +149,18 @@ type ReplayRequest struct {
 	Since   string `json:"since,omitempty" doc:"start, or an instant such as 2026-03-01T12:00:00Z; for one group also a version, after which the replay begins. Absent: go on where deliveries have stopped, also in parked groups"`
 }
 
+// maxSince bounds the text of [ReplayRequest].Since. The audit log keeps it.
+const maxSince = 64
+
 // point returns where a replay begins, and whether it goes back at all.
 func (r ReplayRequest) point() (to Point, back bool, err error) {
 	var list mistakes
 	if r.GroupID != "" && !dto.ValidUserID(r.GroupID) {
 		list.add("groupId", "is not an id")
 	}
-	if at, wrong := time.Parse(time.RFC3339, r.Since); wrong == nil {
+	if len(r.Since) > maxSince { // zeros could make it any length
+		list.add("since", fmt.Sprintf("is longer than %d bytes", maxSince))
+	} else if at, wrong := time.Parse(time.RFC3339, r.Since); wrong == nil {
 		to.At = at
 	} else if version, wrong := strconv.ParseInt(r.Since, 10, 64); wrong == nil && version >= 0 && r.GroupID != "" {
 		to.Version = &version
