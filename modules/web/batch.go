@@ -62,11 +62,12 @@ func (a *API) Do(ctx context.Context, call Call, limit int) Reply {
 		req.Header.Set("Idempotency-Key", call.Key)
 	}
 	kept := &reply{header: http.Header{}, status: http.StatusOK, left: limit}
-	if err := a.serveInside(kept, req); err != nil {
-		return a.Refuse(ctx, err)
-	}
-	if kept.left < 0 {
+	err = a.serveInside(kept, req)
+	switch {
+	case kept.left < 0: // a stream then breaks off
 		return a.Refuse(ctx, fault.ErrTooLarge.WithMessage("the answer is too large for a batch: make this call by itself"))
+	case err != nil:
+		return a.Refuse(ctx, err)
 	}
 	return Reply{Status: kept.status, Body: json.RawMessage(bytes.TrimSpace(kept.body.Bytes()))}
 }

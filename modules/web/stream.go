@@ -39,7 +39,7 @@ func (a *API) Stream(contentType, fileName string, write func(ctx context.Contex
 		if err == nil {
 			return
 		}
-		if !errors.Is(err, context.Canceled) {
+		if !errors.Is(err, context.Canceled) && !errors.Is(err, errReplyTooLong) {
 			a.log.Warn("web: a stream broke off", "route", hc.Operation().Path, "err", err)
 		}
 		panic(http.ErrAbortHandler)

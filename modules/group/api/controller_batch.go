@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"strconv"
 	"time"
@@ -65,5 +67,10 @@ func (in *batchInput) keyOf(i int, call dto.BatchCall) string {
 	if call.Key != "" || in.Key == "" || call.Method != http.MethodPost {
 		return call.Key
 	}
-	return in.Key + "/" + strconv.Itoa(i)
+	place := "/" + strconv.Itoa(i)
+	if key := in.Key + place; dto.CheckKey(key) == "" {
+		return key
+	}
+	sum := sha256.Sum256([]byte(in.Key)) // it is too long for more
+	return hex.EncodeToString(sum[:]) + place
 }

@@ -83,10 +83,16 @@ func TestHTTPBatchChecksScopes(t *testing.T) {
 	}
 }
 
-// A repeat of a batch with a key makes its POSTs once.
+// A repeat of a batch with a key makes its POSTs once, also if the key is as long as it may be.
 func TestHTTPBatchKeys(t *testing.T) {
 	t.Parallel()
 	d := newEndpoint(t)
+	const post = `{"method":"POST","path":"/groups","body":{"name":"long"}}`
+	_, long := d.batch(t, post+","+post, "Idempotency-Key: "+strings.Repeat("k", 255))
+	_, repeat := d.batch(t, post+","+post, "Idempotency-Key: "+strings.Repeat("k", 255))
+	if long[0].Status != 201 || string(repeat[0].Body) != string(long[0].Body) || string(long[1].Body) == string(long[0].Body) {
+		t.Errorf("a long key: %+v, then %+v", long, repeat)
+	}
 	const calls = `{"method":"POST","path":"/groups","body":{"name":"one"}},{"method":"POST","path":"/groups","body":{"name":"two"},"key":"k"}`
 	_, first := d.batch(t, calls, "Idempotency-Key: import")
 	_, again := d.batch(t, calls, "Idempotency-Key: import")
