@@ -6,7 +6,7 @@ import { build } from "esbuild";
 
 process.chdir(new URL("..", import.meta.url).pathname);
 const wanted = process.argv[2] ?? "";
-const tests = (await readdir("test")).filter((name) => name.endsWith(".test.ts") && name.includes(wanted));
+const tests = (await readdir("test")).filter((name) => /\.test\.tsx?$/.test(name) && name.includes(wanted));
 await rm("build", { recursive: true, force: true });
 await build({
   entryPoints: tests.map((name) => `test/${name}`),
@@ -17,8 +17,9 @@ await build({
   platform: "node",
   target: "node20",
   packages: "external",
+  jsx: "automatic",
   sourcemap: "inline",
 });
-const files = tests.map((name) => `build/${name.replace(/\.ts$/, ".mjs")}`);
+const files = tests.map((name) => `build/${name.replace(/\.tsx?$/, ".mjs")}`);
 const { status } = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], { stdio: "inherit" });
 process.exitCode = status ?? 1;

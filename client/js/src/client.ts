@@ -115,10 +115,17 @@ const moves = /^(create|delete|join|leave|accept|transfer)-/;
 /** Calls after which the user may be a member of a group whose store is closed. */
 const joins = /^(join-group|accept-)/;
 
+/** A group's store, and how many handles hold it. */
+interface Held {
+  store: GroupStore;
+  count: number;
+  cancel: () => void; // ends the wait before it is released
+}
+
 export class Client implements Moim {
   readonly subscribe: (fn: () => void) => () => void;
   readonly getSnapshot: () => ConnectionSnapshot;
-  private readonly stores = new Map<string, { store: GroupStore; count: number; cancel: () => void }>();
+  private readonly stores = new Map<string, Held>();
   private readonly connection: Connection;
   private readonly tokens: Tokens;
   private readonly http: Http;
@@ -228,38 +235,38 @@ export class Client implements Moim {
     this.outbox.clear(new MoimError("closed", "the client was closed"));
   }
 
-  /** hold keeps a group's store until the returned function is called. */
+  /** hold keeps a group's store, and connects, until the returned function is called. */
   hold(id: string): () => void {
-    this.peek(id);
-    const entry = this.stores.get(id);
-    if (!entry) return () => {};
+    const entry = this.entry(id);
     entry.count++;
     entry.cancel();
+    this.connection.start();
     let held = true;
     return () => {
-      if (held && --entry.count === 0) this.release(id);
+      if (held && --entry.count === 0) this.release(id, entry);
       held = false;
     };
   }
 
-  /** peek returns a group's store. It lives for a moment if nobody holds it. */
+  /** peek returns a group's store. It lives for a moment if nobody holds it, and connects nothing. */
   peek(id: string): GroupStore {
-    let entry = this.stores.get(id);
-    if (!entry) {
-      this.connection.start();
-      entry = { store: new GroupStore(id, this.deps), count: 0, cancel: () => {} };
-      this.stores.set(id, entry);
-      this.release(id);
-    }
-    return entry.store;
+    return this.entry(id).store;
   }
 
-  private release(id: string): void {
-    const entry = this.stores.get(id);
-    if (!entry) return;
-    entry.cancel();
+  private entry(id: string): Held {
+    let entry = this.stores.get(id);
+    if (!entry) {
+      entry = { store: new GroupStore(id, this.deps), count: 0, cancel: () => {} };
+      this.stores.set(id, entry);
+      this.release(id, entry);
+    }
+    return entry;
+  }
+
+  private release(id: string, entry: Held): void {
     entry.cancel = later(releaseAfter, () => {
-      if (this.stores.get(id) === entry) this.stores.delete(id);
+      if (this.stores.get(id) !== entry) return; // the client was closed meanwhile
+      this.stores.delete(id);
       entry.store.stop();
     });
   }

@@ -105,11 +105,12 @@ export class MineStore extends Store<MineSnapshot> {
         groups.push(...((page.items ?? []) as Membership[]));
         cursor = page.nextCursor;
       } while (cursor !== undefined && generation === this.generation);
-      if (generation !== this.generation) return;
-      this.groups = groups;
-      this.phase = this.connection.online ? "live" : "catching-up";
-      this.why = undefined;
-      this.events.emit("loaded", new Map(groups.map((group) => [group.id, group])));
+      if (generation === this.generation) {
+        this.groups = groups;
+        this.phase = this.connection.online ? "live" : "catching-up";
+        this.why = undefined;
+        this.events.emit("loaded", new Map(groups.map((group) => [group.id, group])));
+      }
     } catch (err) {
       this.why = err instanceof MoimError ? err.code : "network";
       this.wanted = true;
@@ -120,8 +121,9 @@ export class MineStore extends Store<MineSnapshot> {
       this.tell();
     }
     this.cancelNext();
-    if (generation !== this.generation) return;
-    if (this.wanted && wait === every) this.refresh();
+    const over = generation !== this.generation;
+    if (this.wanted && (wait === every || over)) this.refresh();
+    else if (over) return;
     else if (this.wanted || this.watchers > 0)
       this.cancelNext = later(wait, () => (hidden() ? undefined : this.refresh()));
   }

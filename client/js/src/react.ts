@@ -5,10 +5,13 @@ import {
   type ReactNode,
   useContext,
   useEffect,
+  useInsertionEffect,
+  useMemo,
   useRef,
   useSyncExternalStore,
 } from "react";
-import type { Client, Moim } from "./client.js";
+import type { Client, Moim, ReadableStore } from "./client.js";
+import type { GroupStore } from "./group.js";
 import type { ConnectionSnapshot, Event, GroupSnapshot, MineSnapshot, Told, ToldBy } from "./types.js";
 
 const Context = createContext<Moim | undefined>(undefined);
@@ -59,21 +62,14 @@ export function useGroup<Selected, Attributes = unknown, State = unknown>(
 ): Selected;
 export function useGroup(id: string, select?: (group: GroupSnapshot) => unknown): unknown {
   const client = useMoim() as Client;
-  return useStore(
-    id,
-    client,
-    (fn) => {
-      const release = client.hold(id);
-      const off = client.peek(id).subscribe(fn);
-      return () => {
-        off();
-        release();
-      };
-    },
-    () => client.peek(id).getSnapshot(),
-    noGroup,
-    select,
+  const store = useMemo(
+    () => ({
+      subscribe: (fn: () => void) => holding(client, id, (group) => group.subscribe(fn)),
+      getSnapshot: () => client.peek(id).getSnapshot(),
+    }),
+    [client, id],
   );
+  return useStore(store, noGroup, select);
 }
 
 /** useMine returns the user's own groups, or what select takes of them. */
@@ -81,8 +77,8 @@ export function useMine(): MineSnapshot;
 export function useMine<Selected>(select: (mine: MineSnapshot) => Selected): Selected;
 export function useMine(select?: (mine: MineSnapshot) => unknown): unknown {
   const client = useMoim();
-  const mine = client.mine();
-  return useStore("mine", client, mine.subscribe, mine.getSnapshot, noMine, select);
+  const mine = useMemo(() => client.mine(), [client]);
+  return useStore(mine, noMine, select);
 }
 
 /** useGroupEvent calls fn for each event of a type while the component is mounted. fn may be a new function each time. */
@@ -95,48 +91,45 @@ export function useGroupEvent(id: string, name: string, fn: (event: Event) => vo
 export function useGroupEvent(id: string, name: string, fn: (told: never) => void): void {
   const client = useMoim() as Client;
   const latest = useRef(fn);
-  useEffect(() => {
-    latest.current = fn;
+  useInsertionEffect(() => {
+    latest.current = fn; // with the page: an event may come before other effects
   });
-  useEffect(() => {
-    const release = client.hold(id);
-    const off = client.peek(id).events.on(name, (told: never) => latest.current(told));
-    return () => {
-      off();
-      release();
-    };
-  }, [client, id, name]);
+  useEffect(
+    () => holding(client, id, (group) => group.events.on(name, (told: never) => latest.current(told))),
+    [client, id, name],
+  );
 }
 
-/** useStore is useSyncExternalStore with a selector. key names the store of the client. */
-function useStore<T>(
-  key: string,
-  client: Moim,
-  subscribe: (fn: () => void) => () => void,
-  getSnapshot: () => T,
-  initial: T,
-  select: ((value: T) => unknown) | undefined,
-): unknown {
-  // React subscribes again if the function changes: only when the store is another one.
-  const kept = useRef<{ key: string; client: Moim; subscribe: typeof subscribe }>(undefined);
-  if (kept.current?.key !== key || kept.current.client !== client) kept.current = { key, client, subscribe };
-  const last = useRef<{ of: T; select: typeof select; value: unknown }>(undefined);
-  const read = () => {
-    const of = getSnapshot();
-    if (!select) return of;
-    const before = last.current;
-    if (before?.of === of && before.select === select) return before.value;
-    const made = select(of);
-    const value = before && same(before.value, made) ? before.value : made;
-    last.current = { of, select, value };
-    return value;
+/** holding holds a group until the returned function is called, which also ends what begin has begun. */
+function holding(client: Client, id: string, begin: (group: GroupStore) => () => void): () => void {
+  const release = client.hold(id);
+  const end = begin(client.peek(id));
+  return () => {
+    end();
+    release();
   };
-  const first = useRef<{ value: unknown }>(undefined);
-  const readFirst = () => {
-    first.current ??= { value: select ? select(initial) : initial };
-    return first.current.value;
-  };
-  return useSyncExternalStore(kept.current.subscribe, read, readFirst);
+}
+
+/** useStore is useSyncExternalStore with a selector. */
+function useStore<T>(store: ReadableStore<T>, initial: T, select: ((value: T) => unknown) | undefined): unknown {
+  const shown = useRef<{ value: unknown }>(undefined);
+  const [read, readInitial] = useMemo(() => {
+    let last: { of: T; value: unknown } | undefined;
+    const take = (of: T): unknown => {
+      if (!select) return of;
+      if (last?.of === of) return last.value;
+      const value = select(of);
+      const before = last ?? shown.current;
+      last = { of, value: before && same(before.value, value) ? before.value : value };
+      return last.value;
+    };
+    return [() => take(store.getSnapshot()), () => take(initial)];
+  }, [store, initial, select]);
+  const value = useSyncExternalStore(store.subscribe, read, readInitial);
+  useEffect(() => {
+    shown.current = { value };
+  }, [value]);
+  return value;
 }
 
 /** same compares two values, and the fields of plain objects and arrays. */

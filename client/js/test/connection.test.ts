@@ -145,6 +145,36 @@ test("another user sees nothing of the first, and posts nothing of theirs", asyn
   assert.equal(server.group(id).log.filter(({ type }) => type === "message.posted").length, 0);
 });
 
+test("another user's groups are listed, also if the first one's are on their way", async () => {
+  const server = createFakeServer();
+  server.createGroup({ name: "Ana's", ownerId: "ana" });
+  server.createGroup({ name: "Bo's", ownerId: "bo" });
+  let user = "ana";
+  let asked = 0;
+  let answer = () => {};
+  const moim = connect(server, user, {
+    getToken: () => server.token(user),
+    fetch: async (url, init) => {
+      if (++asked === 1) await new Promise<void>((done) => (answer = done));
+      return server.fetch(url, init);
+    },
+  });
+  const mine = moim.mine();
+  mine.subscribe(() => {});
+  await until("ana's list is asked for", () => asked === 1);
+  user = "bo";
+  server.close();
+  await until("bo is online", () => moim.status === "online" && moim.userId === "bo");
+  await new Promise((done) => setTimeout(done, 40)); // bo's list is wanted
+  assert.equal(asked, 1);
+  answer();
+  await until("bo's list is there", () => mine.getSnapshot().phase === "live");
+  assert.deepEqual(
+    mine.getSnapshot().groups.map(({ name }) => name),
+    ["Bo's"],
+  );
+});
+
 test("a connection that is dead is replaced", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
   const run = async (ms: number) => {
