@@ -24,6 +24,9 @@ import (
 // hooksTimeout bounds a call of moim hooks. A test waits for the receiver.
 const hooksTimeout = 30 * time.Second
 
+// maxAnswer bounds the answer of a node, in bytes. A page of a list is much smaller.
+const maxAnswer = 16 << 20
+
 type hooksCommand struct {
 	List   hooksList   `cmd:"" help:"List the hooks, or the groups for which a hook has something left to send."`
 	Replay hooksReplay `cmd:"" help:"Send events again, or go on in groups that are parked or wait for a retry."`
@@ -157,14 +160,17 @@ func (a asker) call(ctx context.Context, method, path string, in, out any) error
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	res, err := http.DefaultClient.Do(req)
+	// Other servers must not get the token.
+	direct := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := direct.Do(req)
 	if err != nil {
 		return fmt.Errorf("ask the node: %w", err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode >= http.StatusBadRequest {
+	answer := io.LimitReader(res.Body, maxAnswer)
+	if res.StatusCode >= http.StatusMultipleChoices {
 		var problem web.Problem
-		if err := json.NewDecoder(res.Body).Decode(&problem); err != nil || problem.Code == "" {
+		if err := json.NewDecoder(answer).Decode(&problem); err != nil || problem.Code == "" {
 			return fmt.Errorf("the node answered %s", res.Status)
 		}
 		for _, f := range problem.Errors {
@@ -175,7 +181,7 @@ func (a asker) call(ctx context.Context, method, path string, in, out any) error
 	if out == nil {
 		return nil
 	}
-	return json.NewDecoder(res.Body).Decode(out)
+	return json.NewDecoder(answer).Decode(out)
 }
 
 // localAddr returns where to reach the node that listens on addr.

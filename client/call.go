@@ -57,15 +57,23 @@ type request struct {
 	body   []byte
 
 	conditional bool // a repeat of a change that was made would fail, or lose what its answer has
+	wrong       error
 }
 
-// newRequest returns a call whose path has args in the place of each %s.
+// newRequest returns a call whose path has args in the place of each %s. Empty ones, "." and
+// ".." are refused: however they are escaped, a proxy may take them for steps in the path,
+// which then leads to another call.
 func newRequest(method, path string, args ...string) *request {
+	r := &request{method: method, query: url.Values{}, header: http.Header{}}
 	escaped := make([]any, len(args))
 	for i, a := range args {
+		if a == "" || a == "." || a == ".." {
+			r.wrong = fmt.Errorf("%s %s: %q cannot be part of a path", method, path, a)
+		}
 		escaped[i] = url.PathEscape(a)
 	}
-	return &request{method: method, path: fmt.Sprintf(path, escaped...), query: url.Values{}, header: http.Header{}}
+	r.path = fmt.Sprintf(path, escaped...)
+	return r
 }
 
 // with sets the body and the options.
@@ -127,6 +135,9 @@ func tell(ctx context.Context, c *Client, r *request, body any, opts []CallOptio
 // do sends a request until the server has taken it, refused it for good, or no attempt is
 // left. The caller closes the body of the response.
 func (c *Client) do(ctx context.Context, r *request) (*http.Response, error) {
+	if r.wrong != nil {
+		return nil, r.wrong
+	}
 	lost := false // whether an earlier attempt may have been carried out
 	for attempt := 1; ; attempt++ {
 		res, err := c.send(ctx, r)
@@ -203,6 +214,9 @@ func refusal(res *http.Response) *Error {
 	data, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil || json.Unmarshal(data, e) != nil || e.Code == "" {
 		e = &Error{Code: "http_" + strconv.Itoa(res.StatusCode), Detail: "the answer is not Moim's: " + http.StatusText(res.StatusCode)}
+		if to := res.Header.Get("Location"); to != "" && res.StatusCode < http.StatusBadRequest {
+			e.Detail += ". Redirects are not followed: give the client the URL to which this one leads, " + to
+		}
 	}
 	e.Status = res.StatusCode
 	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {

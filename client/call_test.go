@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -114,6 +115,45 @@ func TestRetryAfter(t *testing.T) {
 	done(t, c.DeleteGroup(t.Context(), "g"))
 	if took := time.Since(began); took < time.Second || calls.Load() != 2 {
 		t.Errorf("%d calls in %s", calls.Load(), took)
+	}
+}
+
+// A redirect is not followed: the token would go along to another port of the same host, and
+// a POST would become a GET.
+func TestRedirects(t *testing.T) {
+	t.Parallel()
+	var reached atomic.Bool
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { reached.Store(true) }))
+	t.Cleanup(elsewhere.Close)
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		c, calls := answers(t, http.Header{"Location": {elsewhere.URL}}, status)
+		_, err := c.CreateGroup(t.Context(), NewGroup{Name: "g"})
+		if Code(err) != fmt.Sprintf("http_%d", status) || !strings.Contains(err.Error(), elsewhere.URL) || calls.Load() != 1 || reached.Load() {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
+// Proxies would take these ids for steps in the path.
+func TestIDsThatArePathSteps(t *testing.T) {
+	t.Parallel()
+	c, calls := answers(t, nil, 200)
+	for _, id := range []string{"", ".", ".."} {
+		for item, err := range c.UserGroups(t.Context(), id) {
+			if err == nil {
+				t.Errorf("the groups of user %q: %+v", id, item)
+			}
+		}
+		if err := c.DeleteGroup(t.Context(), id); err == nil {
+			t.Errorf("group %q is deleted", id)
+		}
+		if export, err := c.ExportUser(t.Context(), id); err == nil {
+			_ = export.Close()
+			t.Errorf("user %q is exported", id)
+		}
+	}
+	if n := calls.Load(); n > 0 {
+		t.Errorf("%d requests were sent", n)
 	}
 }
 

@@ -31,7 +31,9 @@ type Config struct {
 	URL    string      // of a node or a load balancer, as http://127.0.0.1:8080 or https://example.org/moim
 	Tokens TokenSource // of a back end, for most calls
 
-	// HTTP makes the requests. The default is a client with a timeout of 15 seconds.
+	// HTTP makes the requests. The default is a client with a timeout of 15 seconds. Redirects
+	// are not followed, unless CheckRedirect is set: the token would go along to other ports
+	// and subdomains, and a POST would become a GET.
 	HTTP *http.Client
 	// Attempts is how often a call is tried; the default is 5, and 1 repeats nothing.
 	Attempts int
@@ -55,9 +57,13 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Tokens == nil {
 		return nil, errors.New("a source of tokens is missing: see client.Secret and client.Token")
 	}
-	c := &Client{base: strings.TrimRight(cfg.URL, "/") + "/v1", tokens: cfg.Tokens, http: cfg.HTTP, attempts: cfg.Attempts}
-	if c.http == nil {
-		c.http = &http.Client{Timeout: defaultTimeout}
+	c := &Client{base: strings.TrimRight(cfg.URL, "/") + "/v1", tokens: cfg.Tokens, http: &http.Client{Timeout: defaultTimeout}, attempts: cfg.Attempts}
+	if cfg.HTTP != nil {
+		own := *cfg.HTTP
+		c.http = &own
+	}
+	if c.http.CheckRedirect == nil {
+		c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
 	if c.attempts <= 0 {
 		c.attempts = defaultAttempts

@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// maxDelivery is more than a delivery ever has.
-	maxDelivery = 16 << 20
+	// maxDelivery is more than a delivery ever has. It is read before the signature is known
+	// to be right.
+	maxDelivery = 2 << 20
 	// tolerance is how far the time of a delivery may be from this machine's.
 	tolerance = 5 * time.Minute
 )
