@@ -17,7 +17,7 @@ export type WebSocketClass = new (url: string, protocols: string[]) => WebSocket
 /** The part of the standard fetch that the client uses. */
 export type Fetch = (
   url: string,
-  init: { method: string; headers: Record<string, string>; body?: string; signal?: any },
+  init: { method: string; headers: Record<string, string>; body?: string; signal?: any; redirect?: "error" },
 ) => Promise<FetchAnswer>;
 
 export interface FetchAnswer {

@@ -30,6 +30,9 @@ export class Http {
     const path = template.replace(/\{(\w+)\}/g, (_, field: string) => {
       const value = rest[field];
       delete rest[field];
+      // fetch takes the last two for steps in the path, which then leads to another call
+      if (value === undefined || value === "" || value === "." || value === "..")
+        throw new Error(`${name}: ${field} cannot be ${JSON.stringify(value)}`);
       return encodeURIComponent(String(value));
     });
     const query: string[] = [];
@@ -90,7 +93,14 @@ export class Http {
     const { fetch } = this; // a browser's fetch must not be called as a method
     const abort = env.AbortController && new env.AbortController();
     const ask = async (): Promise<HttpAnswer> => {
-      const init = { method, headers, ...(body === undefined ? {} : { body }), ...(abort && { signal: abort.signal }) };
+      // After a redirect, a POST might be a GET, and another server might have the answer.
+      const init = {
+        method,
+        headers,
+        redirect: "error" as const,
+        ...(body === undefined ? {} : { body }),
+        ...(abort && { signal: abort.signal }),
+      };
       const answer = await fetch(this.base + path, init);
       this.clock.sample(answer.headers.get("Date"));
       const after = answer.headers.get("Retry-After");

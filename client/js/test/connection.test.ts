@@ -220,6 +220,7 @@ test("calls repeat what may be repeated, and tell errors", async () => {
   const again = connect(server, "ana", {
     fetch: (url, init) => {
       keys.push(init.headers["Idempotency-Key"]);
+      assert.equal(init.redirect, "error");
       return fails-- > 0 ? Promise.reject(new TypeError("no network")) : fetch(url, init);
     },
   });
@@ -233,6 +234,9 @@ test("calls repeat what may be repeated, and tell errors", async () => {
     code: "not_found",
     status: 404,
   });
+  const asked = keys.length;
+  for (const groupId of ["", ".", ".."]) await assert.rejects(again.call("get-group", { groupId }), /cannot be/);
+  assert.equal(keys.length, asked);
   await group.call("ban-user", { userId: "bo", reason: "spam" });
   assert.equal(server.group(id).members.has("bo"), false);
 });

@@ -70,6 +70,7 @@ export class MoimClient {
         method,
         headers: { ...headers, Authorization: `Bearer ${this.tokens.current()}` },
         signal: AbortSignal.timeout(answerWithin),
+        redirect: "error", // or a POST might become a GET, and another server might have the answer
         ...(body === undefined ? {} : { body }),
       });
       text = await answer.text();
@@ -90,7 +91,9 @@ function request(name: CallName, args: Record<string, unknown>) {
   let path = template.replace(/\{(\w+)\}/g, (_, field: string) => {
     const value = rest[field];
     delete rest[field];
-    if (value === undefined || value === "") throw new Error(`${name}: ${field} is missing`);
+    // fetch takes the last two for steps in the path, which then leads to another call
+    if (value === undefined || value === "" || value === "." || value === "..")
+      throw new Error(`${name}: ${field} cannot be ${JSON.stringify(value)}`);
     return encodeURIComponent(String(value));
   });
   const query = new URLSearchParams();

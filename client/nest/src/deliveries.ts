@@ -32,7 +32,9 @@ export class Deliveries {
   async accept(id: string, delivery: Delivery): Promise<void> {
     const { groupId } = delivery;
     const before = this.last.get(groupId) ?? Promise.resolve();
-    const mine = before.catch(() => {}).then(() => this.handle(`${delivery.hook} ${id}`, delivery));
+    // After a replay, a delivery may begin with the same event, and end with a later one.
+    const last = delivery.events.at(-1)?.version ?? 0;
+    const mine = before.catch(() => {}).then(() => this.handle(`${delivery.hook} ${id} ${last}`, delivery));
     this.last.set(groupId, mine);
     try {
       await mine;

@@ -76,6 +76,10 @@ for (const Adapter of [ExpressAdapter, FastifyAdapter]) {
         [204, 204],
       );
       assert.deepEqual(Listener.seen, ["member.joined 1", "* 1", "* 2", "member.left 3", "* 3"]);
+      // A replay joins events that came one by one.
+      Listener.seen = [];
+      assert.equal((await deliver(url, "g_1", [...types, "group.deleted"])).status, 204);
+      assert.equal(Listener.seen.at(-1), "* 4");
       const forged = { "webhook-id": "x", "webhook-timestamp": `${Math.floor(Date.now() / 1000)}` };
       assert.equal((await fetch(url, { method: "POST", headers: forged })).status >= 400, true);
       const json = { ...forged, "webhook-signature": "v1,AAAA", "Content-Type": "application/json" };
@@ -104,6 +108,25 @@ test("a POST is repeated with its key, and a refusal is a MoimError", async () =
     });
     assert.equal(keys.length, 3);
     assert.ok(keys[0] && keys[0] === keys[1] && keys[1] === keys[2]);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+});
+
+test("redirects are not followed, and no id is a step in the path", async () => {
+  const paths: unknown[] = [];
+  const server = createServer((req, res) => {
+    paths.push(req.url);
+    res.writeHead(307, { Location: "/elsewhere" }).end();
+  }).listen(0, "127.0.0.1");
+  await new Promise((done) => server.once("listening", done));
+  try {
+    const moim = new MoimClient({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, secret });
+    for (const userId of ["", ".", ".."]) await assert.rejects(moim.call("list-user-groups", { userId }), /cannot be/);
+    assert.equal(paths.join(), "");
+    await assert.rejects(moim.call("list-user-groups", { userId: "ana" }), { code: "network" });
+    assert.ok(!paths.includes("/elsewhere"));
   } finally {
     server.close();
     server.closeAllConnections();
