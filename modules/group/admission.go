@@ -42,6 +42,8 @@ type Outsider struct {
 	Applicant *Applicant // nil: they did not ask to come in
 
 	Invitation *Invitation // nil: none. One that has expired may still be here.
+
+	Mute *Mute // nil: none. One that has expired may still be here. It binds them again once they are in
 }
 
 // OutsiderTx is the part of a [Tx] that reads about users who are not in the

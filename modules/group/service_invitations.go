@@ -188,7 +188,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, caller auth.Identity, gr
 			return err
 		}
 		joined = newMember(caller.UserID, caller.Name, MemberRole, now)
-		return s.seat(ctx, tx, caller, joined, self)
+		return s.seat(ctx, tx, caller, &joined, self)
 	})
 	return joined, err
 }

@@ -260,7 +260,7 @@ func (s *Service) enter(ctx context.Context, tx Tx, caller auth.Identity, invite
 		return err
 	}
 	*joined = newMember(caller.UserID, caller.Name, MemberRole, now)
-	return s.seat(ctx, tx, caller, *joined, self)
+	return s.seat(ctx, tx, caller, joined, self)
 }
 
 // invalid turns not_found into ErrInviteInvalid, so that a code of a deleted

@@ -71,7 +71,7 @@ func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string
 			}
 			fresh := newMember(caller.UserID, caller.Name, MemberRole, s.instant())
 			joined = Joined{Member: &fresh}
-			return s.seat(ctx, tx, caller, fresh, self)
+			return s.seat(ctx, tx, caller, &fresh, self)
 		case policy == JoinRequest:
 			joined, err = s.ask(ctx, tx, caller, self)
 			return err
@@ -88,9 +88,9 @@ func precheck(ctx context.Context, tx OutsiderTx, userID string) error {
 	return err
 }
 
-// seat adds m, about whom the group keeps o. It returns ErrGroupFull or
-// ErrLimitReached when there is no seat.
-func (s *Service) seat(ctx context.Context, tx Tx, caller auth.Identity, m Member, o Outsider) error {
+// seat adds m, about whom the group keeps o: a mute from before binds them again. It
+// returns ErrGroupFull or ErrLimitReached when there is no seat.
+func (s *Service) seat(ctx context.Context, tx Tx, caller auth.Identity, m *Member, o Outsider) error {
 	g := tx.Group()
 	if g.Capacity != nil && g.MemberCount >= *g.Capacity {
 		return ErrGroupFull
@@ -108,7 +108,10 @@ func (s *Service) seat(ctx context.Context, tx Tx, caller auth.Identity, m Membe
 			return err
 		}
 	}
-	if err := tx.AddMember(ctx, m); err != nil {
+	if o.Mute.holds(m.JoinedAt) {
+		m.Muted, m.MutedUntil = true, o.Mute.ExpiresAt
+	}
+	if err := tx.AddMember(ctx, *m); err != nil {
 		return err
 	}
 	_, err := tx.Append(ctx, MemberJoined, caller.UserID, m)
@@ -265,7 +268,7 @@ func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID 
 		added.Items = make([]Member, 0, len(fresh))
 		for _, c := range fresh {
 			m := newMember(c.userID, req.Names[c.userID], MemberRole, now)
-			if err := s.seat(ctx, tx, caller, m, known[c.userID]); err != nil {
+			if err := s.seat(ctx, tx, caller, &m, known[c.userID]); err != nil {
 				return err
 			}
 			added.Items = append(added.Items, m)

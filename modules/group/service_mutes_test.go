@@ -2,6 +2,7 @@ package group_test
 
 import (
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
@@ -105,6 +106,60 @@ func testMute(t *testing.T, st grouptest.Store) {
 		t.Errorf("told of %+v", b.Announced)
 	}
 	needSpeech(t, b, bob, g.ID, postAs(t, b, "member", g.ID, `1`), "ok")
+}
+
+// A mute binds a member again who left and came back, whichever way. Whoever is told that
+// they joined is told of it.
+func TestMuteBindsThoseWhoComeBack(t *testing.T) {
+	t.Parallel()
+	servicetest.OnBoth(t, func(t *testing.T, st grouptest.Store) {
+		b := servicetest.NewOn(group.Config{}, st)
+		ctx, bob := t.Context(), user("member")
+		for name, enter := range map[string]func(groupID string) error{
+			"joining": func(id string) error { return second(b.Join(ctx, bob, id)) },
+			"added":   func(id string) error { return second(b.AddMembers(ctx, backend, id, dto.AddMembersRequest{UserIDs: []string{"member"}})) },
+			"invited": func(id string) error {
+				_, err := b.AddMembers(ctx, alice, id, dto.AddMembersRequest{UserIDs: []string{"member"}})
+				return errors.Join(err, second(b.AcceptInvitation(ctx, bob, id)))
+			},
+			"by a code": func(id string) error {
+				invite, err := b.Invite(ctx, alice, id, dto.InviteRequest{})
+				return errors.Join(err, second(b.Accept(ctx, bob, invite.Code)))
+			},
+			"approved": func(id string) error {
+				_, err := b.Update(ctx, alice, id, nil, servicetest.Decode[dto.UpdateRequest](t, `{"joinPolicy":"request"}`))
+				return errors.Join(err, second(b.Join(ctx, bob, id)), second(b.Approve(ctx, alice, id, "member")))
+			},
+		} {
+			g := b.NewGroup(t, `{"name":"g","visibility":"public","joinPolicy":"open"}`)
+			for _, expires := range []time.Duration{0, time.Hour, -time.Hour} {
+				was := b.Now
+				var req dto.MuteRequest
+				if expires != 0 {
+					req.ExpiresAt = new(b.Now.Add(expires.Abs()))
+				}
+				if _, err := b.Mute(ctx, alice, g.ID, "member", req); err != nil {
+					t.Fatal(err)
+				}
+				if err := b.Leave(ctx, bob, g.ID); err != nil {
+					t.Fatal(err)
+				}
+				if expires < 0 { // the mute has ended
+					b.Now = *req.ExpiresAt
+				}
+				b.Take()
+				if err := enter(g.ID); err != nil {
+					t.Fatal(name, err)
+				}
+				events := b.TakeEvents()
+				told := servicetest.Decode[group.Member](t, string(events[len(events)-1].Data))
+				if told.Muted != (expires >= 0) || (told.MutedUntil != nil) != (expires > 0) {
+					t.Errorf("%s, after a mute for %s: told of %s", name, expires, events[len(events)-1].Data)
+				}
+				b.Now = was
+			}
+		}
+	})
 }
 
 func TestWhoMutes(t *testing.T) {

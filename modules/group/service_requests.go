@@ -101,7 +101,7 @@ func (s *Service) Approve(ctx context.Context, caller auth.Identity, groupID, us
 			return err
 		}
 		joined = newMember(userID, o.Applicant.Name, MemberRole, s.instant())
-		return s.seat(ctx, tx, caller, joined, o)
+		return s.seat(ctx, tx, caller, &joined, o)
 	})
 	return joined, err
 }

@@ -46,7 +46,11 @@ func testMutes(t *testing.T, s Store) {
 		return errors.Join(err, tx.RemoveMember(ctx, "bob"))
 	})
 	get("bob", &m)
-	change(t, s, g.ID, join(ctx, "bob"))
+	change(t, s, g.ID, func(tx group.Tx) error {
+		found, err := tx.Outsiders(ctx, "bob", "eve")
+		same(t, "outsiders", found, map[string]group.Outsider{"bob": {Mute: &m}})
+		return errors.Join(err, join(ctx, "bob")(tx))
+	})
 	everywhere(t, s, g.ID, bob)
 
 	set("nobody", nil)

@@ -15,10 +15,11 @@ type about struct {
 	outsider group.Outsider
 }
 
-// outsiders reads bans, requests, invitations and memberships in one statement. A
+// outsiders reads bans, mutes, requests, invitations and memberships in one statement. A
 // user who joins needs all of them while the group's row is locked.
 func outsiders(a asked) string {
 	return ofUsers(a, `'ban', user_id, reason, actor, '', '', expires_at, at`, "bans") + ` UNION ALL ` +
+		ofUsers(a, `'mute', user_id, '', actor, '', '', expires_at, at`, "mutes") + ` UNION ALL ` +
 		ofUsers(a, `'request', user_id, name, '', '', '', CAST(NULL AS BIGINT), at`, "requests") + ` UNION ALL ` +
 		ofUsers(a, `'invitation', user_id, invited_by, '', '', '', expires_at, at`, "invitations") + ` UNION ALL ` +
 		ofUsers(a, `'member', user_id, name, role, attributes, profile, `+mutedUntil+`, joined_at`, "members")
@@ -71,6 +72,8 @@ func (t *tx) look(ctx context.Context, userIDs []string) error {
 		switch kind {
 		case "ban":
 			a.outsider.Ban = &group.Ban{UserID: userID, Reason: first, Actor: second, ExpiresAt: optionalInstant(expires), At: instant(at)}
+		case "mute":
+			a.outsider.Mute = &group.Mute{UserID: userID, Actor: second, ExpiresAt: optionalInstant(expires), At: instant(at)}
 		case "request":
 			a.outsider.Applicant = &group.Applicant{UserID: userID, Name: first, At: instant(at)}
 		case "invitation":
