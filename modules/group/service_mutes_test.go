@@ -117,7 +117,9 @@ func TestMuteBindsThoseWhoComeBack(t *testing.T) {
 		ctx, bob := t.Context(), user("member")
 		for name, enter := range map[string]func(groupID string) error{
 			"joining": func(id string) error { return second(b.Join(ctx, bob, id)) },
-			"added":   func(id string) error { return second(b.AddMembers(ctx, backend, id, dto.AddMembersRequest{UserIDs: []string{"member"}})) },
+			"added": func(id string) error {
+				return second(b.AddMembers(ctx, backend, id, dto.AddMembersRequest{UserIDs: []string{"member"}}))
+			},
 			"invited": func(id string) error {
 				_, err := b.AddMembers(ctx, alice, id, dto.AddMembersRequest{UserIDs: []string{"member"}})
 				return errors.Join(err, second(b.AcceptInvitation(ctx, bob, id)))
