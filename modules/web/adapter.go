@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
 
+	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/limit"
 )
@@ -50,11 +51,7 @@ func (a *API) admit(op *huma.Operation, c *gin.Context, x *exchange) error {
 		}
 	}
 	if !isPublic(op) {
-		token, ok := bearerToken(c.GetHeader("Authorization"))
-		if !ok {
-			return fault.ErrUnauthorized
-		}
-		id, err := a.verify(ctx, token)
+		id, err := a.authenticate(ctx, c.Request)
 		if err != nil {
 			return err
 		}
@@ -100,6 +97,19 @@ func (a *API) checkRequest(op *huma.Operation, c *gin.Context, x *exchange) erro
 		return tooLarge(op)
 	}
 	return nil
+}
+
+// authenticate returns whose token a request has.
+func (a *API) authenticate(ctx context.Context, req *http.Request) (auth.Identity, error) {
+	token, ok := bearerToken(req.Header.Get("Authorization"))
+	if !ok {
+		return auth.Identity{}, fault.ErrUnauthorized
+	}
+	id, err := a.verify(ctx, token)
+	if failure := fault.From(err); err != nil && failure.Kind == fault.Unauthenticated && a.refused.May(refusalEvery) {
+		a.log.InfoContext(ctx, "web: refused a token", "because", failure.Message, "remote", req.RemoteAddr)
+	}
+	return id, err
 }
 
 // takesIfMatch reports whether an operation compares revisions. The others refuse the

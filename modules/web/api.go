@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/moim-live/moim/internal/origins"
+	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/internal/tracing"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/limit"
@@ -52,7 +53,8 @@ type API struct {
 	tracer       tracing.Tracer
 	durations    *prometheus.HistogramVec
 	cursorKey    atomic.Pointer[[]byte]
-	warned       atomic.Int64        // time of the last warning about refusals, in ns
+	warned       tasks.Seldom        // of a dependency that is down, in the log
+	refused      tasks.Seldom        // tokens, in the log
 	metricsRoute bool                // serve the registry
 	rawPaths     bool                // the router matches escaped paths: see Own
 	options      map[string][]string // the methods of each path

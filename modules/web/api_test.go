@@ -358,6 +358,22 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+func TestRefusedTokenLeavesALine(t *testing.T) {
+	t.Parallel()
+	s := start(t, web.Config{})
+	s.do("GET", "/v1/things/1", "", "Authorization", "") // it has none
+	for range 3 {
+		s.do("GET", "/v1/things/1", "", "Authorization", "Bearer a-wrong-token")
+	}
+	log := s.logs.String()
+	if n := strings.Count(log, `level=INFO msg="web: refused a token" because="the token's signature is wrong" remote=127.0.0.1:`); n != 1 {
+		t.Errorf("%d lines, want one a minute:\n%s", n, log)
+	}
+	if strings.Contains(log, "a-wrong-token") {
+		t.Errorf("the log has the token:\n%s", log)
+	}
+}
+
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	s := start(t, web.Config{})

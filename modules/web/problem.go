@@ -21,9 +21,9 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// warnEvery is how often a refusal because of an unavailable dependency is logged
-// as a warning.
-const warnEvery = time.Minute
+// refusalEvery is the shortest time between two lines in the log about refused tokens, or
+// two warnings of a dependency that is down: the package that uses it logs more.
+const refusalEvery = time.Minute
 
 // statuses maps kinds of fault to HTTP statuses.
 var statuses = map[fault.Kind]int{
@@ -111,7 +111,7 @@ func (a *API) problem(ctx context.Context, route string, err error) *Problem {
 		a.log.ErrorContext(ctx, "web: a request failed", "route", route, "err", err)
 	case e.Unwrap() != nil:
 		level := slog.LevelDebug
-		if e.Kind == fault.Unavailable && a.mayWarn() {
+		if e.Kind == fault.Unavailable && a.warned.May(refusalEvery) {
 			level = slog.LevelWarn
 		}
 		a.log.Log(ctx, level, "web: a request was refused", "route", route, "code", e.Code, "err", err)
@@ -120,13 +120,6 @@ func (a *API) problem(ctx context.Context, route string, err error) *Problem {
 		e = fault.ErrInternal
 	}
 	return newProblem(ctx, e)
-}
-
-// mayWarn reports whether to log the refusal as a warning. That is seldom,
-// because the package that uses the dependency logs that it is down.
-func (a *API) mayWarn() bool {
-	now, last := time.Now().UnixNano(), a.warned.Load()
-	return now-last >= int64(warnEvery) && a.warned.CompareAndSwap(last, now)
 }
 
 // fail responds with a problem without huma and aborts the request.
