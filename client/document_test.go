@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/moim-live/moim/internal/schematest"
 )
 
 // documented is a transport that compares each call and its answer with the server's API
@@ -55,6 +57,7 @@ func readDocument(t *testing.T, url string) *documented {
 	if err != nil {
 		t.Fatal(err)
 	}
+	schematest.Close(document)
 	d := &documented{t: t, schemas: jsonschema.NewCompiler(), responses: map[string]any{}, made: map[string]bool{}}
 	d.schemas.DefaultDraft(jsonschema.Draft2020)
 	if err := d.schemas.AddResource(documentName, document); err != nil {

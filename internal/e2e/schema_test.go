@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/moim-live/moim/internal/schematest"
 )
 
 // maxChecked bounds the frames of a connection that are compared with the document: the load
@@ -39,6 +41,7 @@ func readContract(t *testing.T, base string) *contract {
 		if err != nil {
 			t.Fatal(err)
 		}
+		schematest.Close(document)
 		compiler := jsonschema.NewCompiler()
 		compiler.DefaultDraft(jsonschema.Draft7)
 		if err := compiler.AddResource("asyncapi.json", document); err != nil {

@@ -14,6 +14,7 @@ import (
 // builder makes messages, and collects the schemas that they refer to.
 type builder struct {
 	registry huma.Registry
+	requests []*huma.Schema
 	data     map[string]map[string]any
 	codes    []string
 	failure  any // schema of an error of a module
@@ -23,15 +24,14 @@ type builder struct {
 func newBuilder(d Description) *builder {
 	b := &builder{registry: huma.NewMapRegistry(schemas.Prefix, huma.DefaultSchemaNamer), data: d.Data, codes: d.Codes}
 	b.failure = b.schema(reflect.TypeFor[socket.Failure]())
-	b.foreign = object{"type": "object", "required": []string{"code", "message"}, "properties": object{
-		"code": object{"type": "string"}, "message": object{"type": "string"},
-	}}
+	b.foreign = structure([]string{"code", "message"}, object{"code": object{"type": "string"}, "message": object{"type": "string"}})
 	return b
 }
 
 // schemas returns the schemas of all types. No message may be made afterwards.
 func (b *builder) schemas() map[string]*huma.Schema {
 	schemas.Refine(b.registry)
+	schemas.Open(b.registry, b.requests, nil)
 	code := b.registry.Map()["Failure"].Properties["code"]
 	for _, c := range b.codes {
 		code.Enum = append(code.Enum, c)
@@ -60,14 +60,19 @@ func (b *builder) schema(t reflect.Type) any {
 // request describes what a client sends.
 func (b *builder) request(endpoint string, e socket.Event) object {
 	data := b.schema(e.Data)
+	if s, is := data.(*huma.Schema); is {
+		b.requests = append(b.requests, s)
+	}
 	if endpoint == socketIO {
 		return message(e.Name, e.About, data)
 	}
-	return message(e.Name, e.About, closed([]string{"event"}, object{
+	frame := structure([]string{"event"}, object{
 		"id":    object{"type": "integer", "minimum": 0, "description": "chosen by the client; without it, there is no answer"},
 		"event": object{"const": e.Name},
 		"data":  data,
-	}))
+	})
+	frame["additionalProperties"] = false
+	return message(e.Name, e.About, frame)
 }
 
 // answer describes the answer to a request: data or an error.
@@ -78,9 +83,9 @@ func (b *builder) answer(endpoint string, e socket.Event) object {
 	}
 	outcome := func(name string, schema any) object {
 		if endpoint == socketIO {
-			return closed([]string{name}, object{name: schema})
+			return structure([]string{name}, object{name: schema})
 		}
-		return closed([]string{"id", name}, object{"id": object{"type": "integer", "minimum": 0}, name: schema})
+		return structure([]string{"id", name}, object{"id": object{"type": "integer", "minimum": 0}, name: schema})
 	}
 	return message(e.Name+" answer", "", object{"oneOf": []any{outcome("data", b.schema(e.Answer)), outcome("error", failure)}})
 }
@@ -94,7 +99,7 @@ func (b *builder) push(endpoint string, e socket.Event) object {
 	if endpoint == socketIO {
 		return message(e.Name, e.About, data)
 	}
-	return message(e.Name, e.About, closed([]string{"event", "data"}, object{"event": object{"const": e.Name}, "data": data}))
+	return message(e.Name, e.About, structure([]string{"event", "data"}, object{"event": object{"const": e.Name}, "data": data}))
 }
 
 // byType adds to a schema what data is for each value of type.
@@ -111,7 +116,7 @@ func (b *builder) byType(schema any, types map[string]any) object {
 }
 
 // erased is all that the log keeps of data about a user who is erased.
-var erased = closed([]string{"userId"}, object{"userId": object{"type": "null"}, "erased": object{"type": "boolean"}})
+var erased = structure([]string{"userId"}, object{"userId": object{"type": "null"}, "erased": object{"type": "boolean"}})
 
 func message(name, about string, payload any) object {
 	m := object{"name": name, "title": name, "payload": payload}
@@ -121,7 +126,7 @@ func message(name, about string, payload any) object {
 	return m
 }
 
-// closed returns the schema of an object that has no other fields.
-func closed(required []string, properties object) object {
-	return object{"type": "object", "required": required, "properties": properties, "additionalProperties": false}
+// structure returns the schema of an object. It may have other fields.
+func structure(required []string, properties object) object {
+	return object{"type": "object", "required": required, "properties": properties}
 }

@@ -94,6 +94,32 @@ func (a *API) describe(op huma.Operation) {
 	problem.Properties["code"].Enum = enum
 }
 
+// open lets answers have further fields.
+func (a *API) open() {
+	var requests, answers []*huma.Schema
+	for _, item := range a.huma.OpenAPI().Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Patch, item.Delete} {
+			if op == nil {
+				continue
+			}
+			if op.RequestBody != nil {
+				requests = append(requests, schemasOf(op.RequestBody.Content)...)
+			}
+			for _, response := range op.Responses {
+				answers = append(answers, schemasOf(response.Content)...)
+			}
+		}
+	}
+	schemas.Open(a.huma.OpenAPI().Components.Schemas, requests, answers)
+}
+
+func schemasOf(content map[string]*huma.MediaType) (found []*huma.Schema) {
+	for _, media := range content {
+		found = append(found, media.Schema)
+	}
+	return found
+}
+
 // Codes returns the codes of all problems that the operations describe, sorted.
 func (a *API) Codes() []string {
 	a.mu.Lock()
@@ -110,9 +136,10 @@ func (a *API) document() ([]byte, error) {
 		return a.spec, nil
 	}
 	// huma adds its own error types with every operation. Problem replaces them.
-	schemas := a.huma.OpenAPI().Components.Schemas.Map()
-	delete(schemas, "ErrorModel")
-	delete(schemas, "ErrorDetail")
+	types := a.huma.OpenAPI().Components.Schemas.Map()
+	delete(types, "ErrorModel")
+	delete(types, "ErrorDetail")
+	a.open()
 	spec, err := json.Marshal(a.huma.OpenAPI())
 	if err != nil {
 		return nil, fmt.Errorf("encode the OpenAPI document: %w", err)
