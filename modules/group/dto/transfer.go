@@ -60,6 +60,7 @@ func (r GroupLine) Validate(maxMembers int, now time.Time) (GroupLine, error) {
 	if r.OwnerID == "" {
 		m.add("ownerId", "is required")
 	}
+	r.EndsAt = m.stored("endsAt", r.EndsAt)
 	r.CreatedAt = m.past("createdAt", r.CreatedAt, now)
 	r.UpdatedAt = m.past("updatedAt", r.UpdatedAt, now)
 	r.EndedAt = m.past("endedAt", r.EndedAt, now)

@@ -54,6 +54,11 @@ func TestMistakes(t *testing.T) {
 				"line 1: group.id: must have 1 to 255 bytes without control characters", "line 1: group.createdAt: must not be in the future",
 			},
 		},
+		// In UTC this is the year -1, which no answer could have.
+		"an end before all years": {
+			`{"group":{"id":"r","name":"x","ownerId":"ana","endsAt":"0000-01-01T00:00:00+14:00"}}`,
+			[]string{"line 1: group.endsAt: must be in the years 1970 to 9999"},
+		},
 		"no mistake after a mistake": {`{"group":{"id":"r","name":"","ownerId":"ana"}}` + "\n" + `{"member":{"groupId":"r","userId":"bo"}}`, []string{"line 1: group.name: is required"}},
 		"unknown group": {
 			room + `{"member":{"groupId":"q","userId":"bo"}}`,
