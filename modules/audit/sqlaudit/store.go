@@ -13,6 +13,7 @@ import (
 
 	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/fault"
 )
 
 const (
@@ -128,8 +129,14 @@ func (s *Store) Record(ctx context.Context, e audit.Entry) error {
 	return s.db.Write(ctx, func(ctx context.Context, q database.Querier) error { return Insert(ctx, q, e) })
 }
 
-// Entries implements [audit.Log].
+var errCursor = fault.ErrBadRequest.WithMessage("the cursor is not one of this list")
+
+// Entries implements [audit.Log]. A cursor that no entry has as its id is a fault: pages have
+// it in their address.
 func (s *Store) Entries(ctx context.Context, f audit.Filter, before string, limit int) (entries []audit.Entry, err error) {
+	if strings.Trim(before, "0123456789abcdef-") != "" {
+		return nil, errCursor
+	}
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		entries = []audit.Entry{}
 		from, size := before, 0

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/moim-live/moim/modules/audit"
+	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 )
 
@@ -77,6 +78,11 @@ func testAudit(t *testing.T, s Store) {
 	want("since the instant of one", audit.Filter{Since: all[1].At}, 0, 1)
 	want("since just after one", audit.Filter{Since: all[1].At.Add(time.Microsecond)}, 0)
 	want("a user's since just after one", audit.Filter{Since: all[1].At.Add(time.Microsecond), Target: "u1"}, 0)
+	for _, cursor := range []string{"a\x00b", "\xff", "zzz"} {
+		if _, err := s.Entries(ctx, audit.Filter{}, cursor, 10); fault.From(err).Kind != fault.BadRequest {
+			t.Errorf("the cursor %q: %v", cursor, err)
+		}
+	}
 	want("since ever", audit.Filter{Since: time.UnixMilli(-1)}, 0, 1, 2, 3, 4)
 
 	expire := func(keep time.Duration, limit, want int) {
