@@ -190,7 +190,11 @@ export class Client implements Moim {
   }
 
   group<A, S>(id: string): GroupHandle<A, S> {
-    const release = this.hold(id);
+    return this.handle(id, this.hold(id));
+  }
+
+  /** handle returns a handle that holds nothing. close is called when it is closed. */
+  handle<A, S>(id: string, close: () => void): GroupHandle<A, S> {
     const store = () => this.peek(id);
     return {
       id,
@@ -203,7 +207,7 @@ export class Client implements Moim {
       read: (version) => store().read(version),
       call: (name, args?: object) => this.call(name, { ...args, groupId: id } as never) as Promise<never>,
       retry: () => store().retry(),
-      close: release,
+      close,
     };
   }
 

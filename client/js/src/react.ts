@@ -10,7 +10,7 @@ import {
   useRef,
   useSyncExternalStore,
 } from "react";
-import type { Client, Moim, ReadableStore } from "./client.js";
+import type { Client, GroupHandle, Moim, ReadableStore } from "./client.js";
 import type { GroupStore } from "./group.js";
 import type { ConnectionSnapshot, Event, GroupSnapshot, MineSnapshot, Told, ToldBy } from "./types.js";
 
@@ -70,6 +70,13 @@ export function useGroup(id: string, select?: (group: GroupSnapshot) => unknown)
     [client, id],
   );
   return useStore(store, noGroup, select);
+}
+
+/** useGroupHandle returns a handle of a group, to post and to call. The component holds it while it is mounted. */
+export function useGroupHandle<Attributes = unknown, State = unknown>(id: string): GroupHandle<Attributes, State> {
+  const client = useMoim() as Client;
+  useEffect(() => client.hold(id), [client, id]);
+  return useMemo(() => client.handle(id, () => {}), [client, id]);
 }
 
 /** useMine returns the user's own groups, or what select takes of them. */

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { after, afterEach, beforeEach, mock, test } from "node:test";
 import { type ReactNode, StrictMode, Suspense, startTransition, useState } from "react";
 import type { Client } from "../src/client.js";
-import type { GroupSnapshot, Moim, MoimOptions } from "../src/index.js";
-import { MoimProvider, useGroup, useGroupEvent, useMine, useMoim, useStatus } from "../src/react.js";
+import type { GroupHandle, GroupSnapshot, Moim, MoimOptions } from "../src/index.js";
+import { MoimProvider, useGroup, useGroupEvent, useGroupHandle, useMine, useMoim, useStatus } from "../src/react.js";
 import { createFakeServer, type FakeServer } from "../src/testing.js";
 import { closePage, container } from "./dom.js";
 import { connect, requests } from "./helpers.js";
@@ -277,6 +277,26 @@ test("another id shows the other group alone, and lets the first go", async () =
   render(<Chosen />);
   startTransition(() => select(id));
   await until("the first is there again", () => text() === "Nobody sees this");
+});
+
+test("useGroupHandle gives the same handle to each render, and holds it", async () => {
+  const { server, id, moim } = start();
+  const handles = new Set<GroupHandle>();
+  function Form() {
+    const room = useGroupHandle(id);
+    handles.add(room);
+    return useStatus().status;
+  }
+  const { text, render } = mount(moim, <Form />);
+  await until("it is online", () => text() === "online");
+  const [room] = handles;
+  await room?.post("chat", "hello");
+  room?.close();
+  assert.equal(server.group(id).log.at(-1)?.actor, "ana");
+  await pause(1_100);
+  assert.deepEqual([handles.size, begun(server), ended(server)], [1, 1, 0]);
+  render(null);
+  await until("it is let go", () => ended(server) === 1);
 });
 
 test("a component may go while its group is joined", async () => {
