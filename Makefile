@@ -44,11 +44,15 @@ lint: lint-js ## run vet (Linux, Windows, macOS) and golangci-lint, check format
 	@tools/sizes.sh
 
 .PHONY: lint-js
-lint-js: ## lint, format-check and type-check client/js and client/nest
+lint-js: ## lint, format-check and type-check client/js, client/nest and examples/web
 	@tools/npm-ci.sh client/js
 	npm --prefix client/js run --silent lint
 	@tools/npm-ci.sh client/nest
 	npm --prefix client/nest run --silent lint
+	npm --prefix client/js run --silent build
+	@tools/npm-ci.sh examples/web
+	@cp -r client/js/dist examples/web/node_modules/moim-client/
+	npm --prefix examples/web run --silent lint
 
 .PHONY: generate-js
 generate-js: build ## write client/js/src/generated from the API of this node
@@ -123,4 +127,5 @@ grow: ## fill databases with many groups; print what each call takes and how it 
 .PHONY: clean
 clean: ## remove the files that the other targets made
 	rm -rf moim $(E2E)/node_modules client/js/node_modules client/js/dist client/js/build \
-		client/nest/node_modules client/nest/dist client/nest/build client/nest/src/contract
+		client/nest/node_modules client/nest/dist client/nest/build client/nest/src/contract \
+		examples/web/node_modules examples/web/dist

@@ -103,9 +103,9 @@ func install(dir string) error {
 	return os.WriteFile(mark, wanted, 0o600)
 }
 
-// npmTest installs the packages of a folder and runs its tests, with a node of this
-// configuration.
-func npmTest(t *testing.T, folder string, nodeEnv ...string) {
+// npmTest installs the packages of a folder and runs the script that tests it, with a node of
+// this configuration.
+func npmTest(t *testing.T, folder, script string, nodeEnv ...string) {
 	t.Helper()
 	if err := install(folder); err != nil {
 		skipOrFail(t, err)
@@ -113,7 +113,7 @@ func npmTest(t *testing.T, folder string, nodeEnv ...string) {
 	n := startNode(t, append(nodeEnv, "MOIM_AUTH_SECRET="+secret)...)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	test := exec.CommandContext(ctx, "npm", "test")
+	test := exec.CommandContext(ctx, "npm", "run", script)
 	test.Dir = folder
 	test.Env = append(os.Environ(), "MOIM_URL="+n.URL(), "MOIM_SECRET="+secret)
 	childtest.DieWithParent(test)
