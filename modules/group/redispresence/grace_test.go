@@ -81,11 +81,47 @@ func TestGracesEndWhileTheyBegin(t *testing.T) {
 	for u := range users {
 		come, drop = append(come, fmt.Sprint("+u", u)), append(drop, fmt.Sprint("~u", u))
 	}
-	for range rounds {
+	for round := 1; round <= rounds; round++ {
 		n.apply(t, "g", come...)
 		n.apply(t, "g", drop...)
+		eventually(t, "all are told", func() bool { return len(news(n)) == round*users })
 	}
-	eventually(t, "all are told", func() bool { return len(news(n)) == rounds*users })
+}
+
+// The server ends graces, and the node does not get the answer.
+func TestEndIsToldAlthoughItsAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	const grace = redispresence.Lease / 4 // the lease outlasts it
+	for name, heir := range map[string]bool{"by the node": false, "by another one": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t)
+			p := proxytest.Start(t, s.Addr())
+			n := newNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
+			n.grace = grace
+			n.start(t)
+			other := startNodeGrace(t, s.URL(), grace)
+			n.apply(t, "g", "+ana", "+bo", "+cy", "+dee")
+			n.apply(t, "g", "~dee")
+			eventually(t, "dee is told, and the server has the scripts", func() bool { return len(news(n)) == 1 })
+			n.apply(t, "g", "~ana", "~bo")
+			p.Lose(proxytest.ToClient)
+			eventually(t, "the server ends the graces", func() bool {
+				waiting, err := s.Client().Keys(t.Context(), "*:graces").Result()
+				return err == nil && len(waiting) == 0
+			})
+			want(t, "told of one who comes back", other.apply(t, "g", "+bo"), []string{"bo online"})
+			if heir {
+				redispresence.Kill(n.Store)
+			} else {
+				p.Heal()
+			}
+			eventually(t, "ana is told to be offline", func() bool { return slices.Contains(news(n, other), "g ana offline dropped") })
+			passing(2 * redispresence.Lease)
+			told := slices.DeleteFunc(news(n, other), func(text string) bool { return !strings.Contains(text, "offline dropped") })
+			want(t, "told in the end", told, []string{"g ana offline dropped", "g dee offline dropped"})
+		})
+	}
 }
 
 // The server loses its graces.

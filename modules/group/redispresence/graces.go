@@ -110,12 +110,17 @@ func (s *Store) endIn(ctx context.Context, groups []string, taken time.Time) {
 	}
 }
 
-// endedIn tells which graces of a group are over.
+// endedIn tells which graces of a group are over. The server hears next that they are
+// told: until then, it has them told again.
 func (s *Store) endedIn(groupID string, a ended, taken time.Time) {
+	delete(s.told, groupID) // what the call said
 	s.mu.Lock()
-	if a.next >= 0 {
+	switch {
+	case len(a.over) > 0:
+		s.watchLocked(groupID, time.Now())
+	case a.next >= 0:
 		s.watchLocked(groupID, time.Now().Add(a.next))
-	} else if s.watched[groupID].Equal(taken) { // no grace began in the meantime
+	case s.watched[groupID].Equal(taken): // no grace began in the meantime
 		delete(s.watched, groupID)
 	}
 	for _, c := range a.over {
@@ -126,12 +131,13 @@ func (s *Store) endedIn(groupID string, a ended, taken time.Time) {
 	s.mu.Unlock()
 	if len(a.over) > 0 {
 		s.tell(groupID, a.over)
+		s.told[groupID] = a.over
 	}
 }
 
 // ended is the answer of end.lua.
 type ended struct {
-	next time.Duration // until the next grace ends; negative: there is none
+	next time.Duration // until the group is to be looked at; negative: never
 	over []group.PresenceChange
 }
 
@@ -148,8 +154,11 @@ func (s *Store) end(ctx context.Context, self identity, groups []string) ([]redi
 	defer cancel()
 	return s.runEach(ctx, self, s.scripts.end, func(p redis.Pipeliner) {
 		for _, groupID := range groups {
-			s.scripts.end.EvalSha(ctx, p, s.keys.group(groupID, self.epoch),
-				timeToLive.Milliseconds(), endLimit, presence.LatelyFor.Milliseconds(), presence.LatelyMax)
+			args := []any{timeToLive.Milliseconds(), endLimit, presence.LatelyFor.Milliseconds(), presence.LatelyMax, s.settle()}
+			for _, c := range s.told[groupID] {
+				args = append(args, c.UserID, c.At.UnixMilli())
+			}
+			s.scripts.end.EvalSha(ctx, p, s.keys.group(groupID, self.epoch), args...)
 		}
 	})
 }
@@ -163,7 +172,7 @@ func readEnded(answer redis.Cmder) (ended, error) {
 	if err != nil {
 		return ended{}, err
 	}
-	if len(parts) < 2 || len(parts)%2 != 0 {
+	if len(parts)%3 != 2 {
 		return ended{}, fmt.Errorf("an answer of %d parts", len(parts))
 	}
 	next, ok := parts[1].(int64)
@@ -171,13 +180,12 @@ func readEnded(answer redis.Cmder) (ended, error) {
 		return ended{}, fmt.Errorf("an answer without a time: %v", parts[1])
 	}
 	e := ended{next: time.Duration(next) * time.Millisecond}
-	at := timeOf(text(parts[0]))
-	for i := 2; i < len(parts); i += 2 {
+	for i := 2; i < len(parts); i += 3 {
 		e.over = append(e.over, group.PresenceChange{
 			UserID: text(parts[i]),
 			Status: group.StatusOffline,
 			Reason: text(parts[i+1]),
-			At:     at,
+			At:     timeOf(text(parts[i+2])),
 		})
 	}
 	return e, nil

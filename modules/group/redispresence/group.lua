@@ -5,11 +5,13 @@
 -- KEYS[3]  hash of the same users: user -> "reason ms", why and when they went
 -- KEYS[4]  hash of live states: user -> "ms json"
 -- KEYS[5]  sorted set of users who went offline lately, by when they were seen
+-- KEYS[6]  hash of users whose grace ended, until a node has told of it: user -> "reason ms ms",
+--          when it ended and when a node was last asked to tell
 -- ARGV[1]  time to live of all of them; times are in ms
 --
 -- The server may hold anything under these keys. What is no hash or no sorted set
 -- is removed, and the call fails with BROKEN before it did anything else.
-local here, graces, reasons, states, lately = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local here, graces, reasons, states, lately, ended = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 

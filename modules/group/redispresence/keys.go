@@ -10,7 +10,7 @@ type keys struct{ prefix string }
 // the server lost its nodes.
 func (k keys) group(groupID, epoch string) []string {
 	users := k.users(groupID, epoch)
-	return []string{users, users + ":graces", users + ":reasons", users + ":states", users + ":lately"}
+	return []string{users, users + ":graces", users + ":reasons", users + ":states", users + ":lately", users + ":ended"}
 }
 
 // users is the hash of a group's users: user id -> ids of the nodes where they

@@ -37,6 +37,7 @@ for i = 11, #ARGV do
     end
     local waited = unwait(user)
     redis.call('ZREM', lately, user)
+    redis.call('HDEL', ended, user)
     if waited or alone and (not was or force) then tell(i, waited and 'back' or 'online') end
   else
     if #others > 0 then

@@ -75,6 +75,8 @@ type Store struct {
 
 	sooner chan struct{} // a grace ends before nextEnd
 
+	told map[string][]group.PresenceChange // by group: what this node told, and the server does not know; for endGraces alone
+
 	mu      sync.Mutex
 	claims  claims
 	watched map[string]time.Time // groups where graces may end, and when to look
@@ -116,6 +118,7 @@ func New(clients *redisrole.Clients, log *slog.Logger) *Store {
 		sooner:  make(chan struct{}, 1),
 		claims:  make(claims),
 		watched: make(map[string]time.Time),
+		told:    make(map[string][]group.PresenceChange),
 		self:    identity{id: newID()},
 		down:    errNotJoined,
 		broken:  brokenness{mended: make(map[string]struct{})},
