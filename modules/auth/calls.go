@@ -27,9 +27,13 @@ const (
 
 	// ReadConsole is no call of the API: see [Identity.Console].
 	ReadConsole
+
+	// ReadPeople is what no word gives: to read the lists of requests, invites and bans, and
+	// answer none. Who has [WriteMembers] reads them, too.
+	ReadPeople
 )
 
-// callWords are the words of scope, in the order of the constants.
+// callWords are the words of scope, in the order of the constants, as far as these have any.
 var callWords = [...]string{"groups:read", "groups:write", "members:write", "messages:write", "signals:write", "users:write", "audit:read", "nodes:read", "hooks:read", "hooks:write", "console.read"}
 
 // parseCalls returns the calls that a scope names. It ignores other words: scopes of an
@@ -94,7 +98,7 @@ func (id Identity) ReadOnly() bool { return id.Calls != 0 && id.Calls&writing ==
 func (id Identity) Console() (Identity, error) {
 	switch {
 	case id.Calls&ReadConsole != 0:
-		id.Admin, id.Calls = true, ReadGroups|ReadAudit|ReadNodes|ReadHooks
+		id.Admin, id.Calls = true, ReadGroups|ReadAudit|ReadNodes|ReadHooks|ReadPeople
 		return id, nil
 	case id.Admin:
 		return id, nil

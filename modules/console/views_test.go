@@ -291,7 +291,19 @@ func TestApplications(t *testing.T) {
 		}
 	}
 	page := "/groups/" + g.ID + "/requests"
+	b.signInAs("console.read")
+	for _, list := range []string{"requests", "invites", "bans"} {
+		status, body := b.get("/groups/" + g.ID + "/" + list)
+		b.want(status, body, 200, "may only look")
+		b.without(body, `name="form"`)
+	}
 	status, body := b.get(page)
+	b.want(status, body, 200, "bo", "&lt;b&gt;")
+	b.signInAs("admin groups:read")
+	status, body = b.get(page)
+	b.want(status, body, 403, "members:write")
+	b.signInAs("admin")
+	status, body = b.get(page)
 	b.want(status, body, 200, "Approve", "bo", "&lt;b&gt;")
 	status, body = b.post(page, fields("approve", "userId", odd))
 	b.want(status, body, 200, "The user is a member")
