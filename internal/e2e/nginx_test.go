@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/pgtest"
 	"github.com/moim-live/moim/internal/redistest"
@@ -151,6 +153,22 @@ func TestBehindNginx(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a client cannot make up its address", func(t *testing.T) {
+		dialer := websocket.Dialer{Subprotocols: []string{"moim", "bearer." + mint("mallory", time.Hour)}}
+		ws, _, err := dialer.DialContext(t.Context(), "ws://"+addr+"/ws", http.Header{"Forwarded": {"for=192.0.2.9"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = ws.Close() })
+		boss := api{base: "http://" + addr, token: mint("boss", time.Hour, `"scope":"admin"`)}
+		var user struct {
+			Sockets []struct{ Address string }
+		}
+		boss.must(t, http.StatusOK, http.MethodGet, "/users/mallory", nil, &user)
+		if len(user.Sockets) != 1 || strings.HasPrefix(user.Sockets[0].Address, "192.0.2.9") {
+			t.Errorf("sockets: %+v", user.Sockets)
+		}
+	})
 	if got := status("http://" + addr + "/metrics"); got != http.StatusNotFound {
 		t.Errorf("/metrics answers %d to the outside", got)
 	}
