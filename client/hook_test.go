@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/client"
+	"github.com/moim-live/moim/internal/webhook"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/hook"
 )
@@ -17,7 +18,7 @@ import (
 // TestHook sends with the server's sender.
 func TestHook(t *testing.T) {
 	t.Parallel()
-	secret, before := hook.NewSecret(), hook.NewSecret()
+	secret, before := webhook.NewSecret(), webhook.NewSecret()
 	var got []client.Delivery
 	var fails error
 	handler, err := client.Hook(secret, func(_ context.Context, d client.Delivery) error {

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 
+	"github.com/moim-live/moim/internal/webhook"
 	"github.com/moim-live/moim/modules/fault"
 )
 
@@ -39,7 +39,7 @@ const (
 func (d Draft) mistakes() []fault.Field {
 	var list mistakes
 	list.add("name", checkName(d.Name))
-	list.add("url", checkURL(d.URL))
+	list.add("url", webhook.CheckURL(d.URL))
 	list.events(d.Events)
 	if d.Secret != nil {
 		list.secret(*d.Secret)
@@ -53,7 +53,7 @@ func (d Draft) mistakes() []fault.Field {
 func (p Patch) mistakes() []fault.Field {
 	var list mistakes
 	if p.URL != nil {
-		list.add("url", checkURL(*p.URL))
+		list.add("url", webhook.CheckURL(*p.URL))
 	}
 	if p.Events != nil {
 		list.events(p.Events)
@@ -86,9 +86,8 @@ func (m *mistakes) events(patterns []string) {
 }
 
 func (m *mistakes) secret(secret string) {
-	// The decoder skips line ends, of which a secret could have any number.
-	if _, err := keyOf(secret); err != nil || strings.ContainsAny(secret, "\r\n") {
-		m.add("secret", errSecret.Error())
+	if err := webhook.CheckSecret(secret); err != nil {
+		m.add("secret", err.Error())
 	}
 }
 

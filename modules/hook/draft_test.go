@@ -3,11 +3,13 @@ package hook
 import (
 	"strings"
 	"testing"
+
+	"github.com/moim-live/moim/internal/webhook"
 )
 
 func TestSecretsHaveNoLineEnds(t *testing.T) {
 	t.Parallel()
-	good := NewSecret()
+	good := webhook.NewSecret()
 	for secret, want := range map[string]int{good: 0, good + "\n": 1, good[:20] + strings.Repeat("\r\n", 1000) + good[20:]: 1, "whsec_": 1, "": 1} {
 		d := Draft{Name: "billing", URL: "https://example.org/", Events: []string{"*"}, Secret: &secret}
 		if found := d.mistakes(); len(found) != want {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/moim-live/moim/internal/webhook"
 	"github.com/moim-live/moim/modules/audit"
 )
 
@@ -30,7 +31,7 @@ func (d *Dispatcher) register(ctx context.Context) error {
 		if wrong := checkName(name); wrong != "" {
 			return fmt.Errorf("the name of hook %q of the program %s", name, wrong)
 		}
-		if err := d.define(ctx, Hook{Name: name, Source: FromProgram, Events: []string{"*"}, Secret: NewSecret()}, false); err != nil {
+		if err := d.define(ctx, Hook{Name: name, Source: FromProgram, Events: []string{"*"}, Secret: webhook.NewSecret()}, false); err != nil {
 			return fmt.Errorf("store hook %s of the program: %w", name, err)
 		}
 	}

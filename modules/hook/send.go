@@ -4,16 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"net/netip"
-	"net/url"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/moim-live/moim/internal/webhook"
 )
 
 const (
@@ -26,45 +20,19 @@ const (
 )
 
 // Sender sends deliveries over HTTP. It is safe for concurrent use.
-type Sender struct {
-	open, local http.RoundTripper // for https, and for http to this machine
-	userAgent   string
-	now         func() time.Time
-}
+type Sender struct{ client *webhook.Client }
 
 var _ Destination = (*Sender)(nil)
 
 // NewSender returns a sender, which may send to private networks as cfg says.
 func NewSender(cfg Config, version string) *Sender {
-	private := cfg.Private
-	transport := func(allowed func(netip.Addr) bool) *http.Transport {
-		return &http.Transport{
-			DialContext:            dialer(allowed), // and no proxy: the address would be the proxy's
-			TLSHandshakeTimeout:    sendTimeout,
-			MaxResponseHeaderBytes: 64 << 10,
-			MaxIdleConnsPerHost:    idleConns,
-			IdleConnTimeout:        time.Minute,
-			ForceAttemptHTTP2:      true,
-			DisableCompression:     true,
-		}
-	}
-	return &Sender{
-		open:  transport(func(a netip.Addr) bool { s := scopeOf(a); return s == public || s == internal && private }),
-		local: transport(func(a netip.Addr) bool { return private && a.Unmap().IsLoopback() }),
-
-		userAgent: "Moim/" + version,
-		now:       time.Now,
-	}
+	return &Sender{webhook.NewClient(webhook.Options{
+		Private: cfg.Private, Timeout: sendTimeout, Idle: idleConns, MaxAnswer: maxAnswer, UserAgent: "Moim/" + version,
+	})}
 }
 
 // Close closes idle connections.
-func (s *Sender) Close() {
-	for _, t := range []http.RoundTripper{s.open, s.local} {
-		if t, ok := t.(*http.Transport); ok {
-			t.CloseIdleConnections()
-		}
-	}
-}
+func (s *Sender) Close() { s.client.Close() }
 
 // Deliver implements [Destination].
 func (s *Sender) Deliver(ctx context.Context, h Hook, d Delivery) error {
@@ -72,40 +40,12 @@ func (s *Sender) Deliver(ctx context.Context, h Hook, d Delivery) error {
 	if err != nil {
 		return fmt.Errorf("encode a delivery: %w", err)
 	}
-	now := s.now()
-	signature, err := sign(h.secrets(now), d.ID, now, body)
-	if err != nil {
-		return fmt.Errorf("sign a delivery: %w", err)
+	now := time.Now()
+	a, err := s.client.Post(ctx, webhook.Request{URL: h.URL, ID: d.ID, Secrets: h.secrets(now), Body: body})
+	if a.Status != 0 && (a.Status < 200 || a.Status > 299) {
+		return &Refusal{Status: a.Status, After: retryAfter(a.Header.Get("Retry-After"), now)}
 	}
-	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.URL, bytes.NewReader(body))
-	if err != nil {
-		return errors.New("its URL cannot be used")
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", s.userAgent)
-	req.Header.Set(headerID, d.ID)
-	req.Header.Set(headerTimestamp, strconv.FormatInt(now.Unix(), 10))
-	req.Header.Set(headerSignature, signature)
-	transport := s.open
-	if req.URL.Scheme == "http" {
-		transport = s.local
-	}
-	// A transport follows no redirect.
-	res, err := transport.RoundTrip(req)
-	if err != nil {
-		return explain(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	_, err = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer))
-	switch {
-	case res.StatusCode < 200 || res.StatusCode > 299:
-		return &Refusal{Status: res.StatusCode, After: retryAfter(res.Header.Get("Retry-After"), now)}
-	case err != nil:
-		return explain(err)
-	}
-	return nil
+	return err
 }
 
 // encode returns the body. It leaves the text of users as it is in the log.
@@ -115,28 +55,4 @@ func encode(d Delivery) ([]byte, error) {
 	e.SetEscapeHTML(false)
 	err := e.Encode(d)
 	return bytes.TrimRight(out.Bytes(), "\n"), err
-}
-
-// explain returns an error of a transport in words that name no URL: it may contain a
-// secret.
-func explain(err error) error {
-	var (
-		dns     *net.DNSError
-		timeout net.Error
-	)
-	switch {
-	case errors.Is(err, errAddress):
-		return errAddress
-	case errors.Is(err, context.Canceled):
-		return err
-	case errors.As(err, &dns):
-		return errors.New("the host cannot be found")
-	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no answer within %s", sendTimeout)
-	}
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err
-	}
-	text := strings.Join(strings.Fields(err.Error()), " ")
-	return errors.New("no answer: " + text[:min(len(text), 200)])
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/moim-live/moim/internal/requestid"
+	"github.com/moim-live/moim/internal/webhook"
 	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
@@ -55,7 +56,7 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, draft Draft)
 	if err != nil {
 		return Hook{}, fmt.Errorf("make the id of a hook: %w", err)
 	}
-	h := Hook{ID: id.String(), Name: draft.Name, Source: FromAPI, URL: draft.URL, Events: unique(draft.Events), Enabled: true, Secret: NewSecret()}
+	h := Hook{ID: id.String(), Name: draft.Name, Source: FromAPI, URL: draft.URL, Events: unique(draft.Events), Enabled: true, Secret: webhook.NewSecret()}
 	if draft.Secret != nil {
 		h.Secret = *draft.Secret
 	}
@@ -78,7 +79,7 @@ func (s *Service) Change(ctx context.Context, caller auth.Identity, name string,
 	if err := check(patch.mistakes()); err != nil {
 		return Hook{}, err
 	}
-	made := NewSecret()
+	made := webhook.NewSecret()
 	h, err := s.definitions.Change(ctx, name, func(h *Hook) ([]audit.Entry, error) {
 		was := *h
 		if h.Source != FromAPI && (patch.URL != nil || patch.Events != nil || patch.Secret != nil || patch.Rotate) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/internal/webhook"
 	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/fault"
@@ -134,7 +135,7 @@ func (w *world) append(groupID, data string, before func()) error {
 
 func (w *world) hook(name string, fromStart bool) hook.Hook {
 	w.Helper()
-	h, err := w.store.Create(w.Context(), hook.Hook{ID: uuid.NewString(), Name: name, Source: hook.FromAPI, URL: "https://example.org/", Events: []string{"*"}, Secret: hook.NewSecret()}, fromStart)
+	h, err := w.store.Create(w.Context(), hook.Hook{ID: uuid.NewString(), Name: name, Source: hook.FromAPI, URL: "https://example.org/", Events: []string{"*"}, Secret: webhook.NewSecret()}, fromStart)
 	w.must(err)
 	return h
 }

@@ -1,7 +1,6 @@
-package hook
+package webhook
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -9,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestScopes(t *testing.T) {
@@ -43,7 +43,7 @@ func TestURLs(t *testing.T) {
 		"https://example.org:8443/": true, "https://example.org/영수증": true, "https://example.org:0/": false, "https://example.org:65536/": false, "https://example.org:/": false,
 		"https://example.org/\u009b31m": false, "https://example.org/\u202egpj": false, "https://example.org/\xff": false,
 	} {
-		if problem := checkURL(url); (problem == "") != good {
+		if problem := CheckURL(url); (problem == "") != good {
 			t.Errorf("%.40s: %q", url, problem)
 		}
 	}
@@ -60,43 +60,28 @@ func TestNamesAreCheckedWhenTheyAreDialed(t *testing.T) {
 	t.Cleanup(secure.Close)
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(secure.URL, "https://"))
 	send := func(private bool, url string) error {
-		s := NewSender(Config{Private: private}, "test")
-		defer s.Close()
-		return s.Deliver(t.Context(), Hook{URL: url, Secret: NewSecret()}, Delivery{ID: "a_1"})
+		c := NewClient(Options{Private: private, Timeout: time.Minute})
+		defer c.Close()
+		_, err := c.Post(t.Context(), Request{URL: url})
+		return err
 	}
 	for _, url := range []string{plain.URL, secure.URL, "https://localhost:" + port, "https://[::ffff:127.0.0.1]:" + port, "https://0.0.0.0:" + port, "http://169.254.169.254/latest/"} {
-		if err := send(false, url); !errors.Is(err, errAddress) {
+		if err := send(false, url); !errors.Is(err, ErrAddress) {
 			t.Errorf("%s: %v", url, err)
 		}
 	}
 	for _, url := range []string{"https://0.0.0.0:" + port, "https://169.254.169.254/latest/"} {
-		if err := send(true, url); !errors.Is(err, errAddress) {
-			t.Errorf("with hook.private, %s: %v", url, err)
+		if err := send(true, url); !errors.Is(err, ErrAddress) {
+			t.Errorf("to private addresses, %s: %v", url, err)
 		}
 	}
 	if len(reached) > 0 {
 		t.Fatalf("%s was reached", <-reached)
 	}
 	if err := send(true, plain.URL); err != nil || len(reached) != 1 {
-		t.Errorf("with hook.private: %v", err)
+		t.Errorf("to private addresses: %v", err)
 	}
-	if err := send(true, secure.URL); err == nil || errors.Is(err, errAddress) || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("with hook.private, and a certificate of nobody: %v", err)
-	}
-}
-
-func TestRedirectsAreNotFollowed(t *testing.T) {
-	t.Parallel()
-	followed := false
-	mux := http.NewServeMux()
-	mux.HandleFunc("/there", func(http.ResponseWriter, *http.Request) { followed = true })
-	mux.Handle("/", http.RedirectHandler("/there", http.StatusTemporaryRedirect))
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	s := NewSender(Config{Private: true}, "test")
-	t.Cleanup(s.Close)
-	err := s.Deliver(context.Background(), Hook{URL: server.URL, Secret: NewSecret()}, Delivery{ID: "a_1"})
-	if refusal, is := errors.AsType[*Refusal](err); !is || refusal.Status != http.StatusTemporaryRedirect || followed {
-		t.Errorf("followed %v: %v", followed, err)
+	if err := send(true, secure.URL); err == nil || errors.Is(err, ErrAddress) || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("to private addresses, and a certificate of nobody: %v", err)
 	}
 }

@@ -1,4 +1,7 @@
-package hook
+// Package webhook posts signed JSON to the receivers of an application, as the Standard
+// Webhooks specification says, and bounds where they may be. It knows neither what is sent
+// nor whether it is sent again.
+package webhook
 
 import (
 	"crypto/hmac"
@@ -11,7 +14,7 @@ import (
 	"time"
 )
 
-// The headers of a delivery, as the Standard Webhooks specification names them.
+// The headers of a request, as the Standard Webhooks specification names them.
 const (
 	headerID        = "webhook-id"
 	headerTimestamp = "webhook-timestamp"
@@ -31,6 +34,16 @@ func NewSecret() string {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // it never fails
 	return secretPrefix + base64.StdEncoding.EncodeToString(key)
+}
+
+// CheckSecret returns what is wrong with a secret, or nil.
+func CheckSecret(secret string) error {
+	// The decoder skips line ends, of which a secret could have any number.
+	if strings.ContainsAny(secret, "\r\n") {
+		return errSecret
+	}
+	_, err := keyOf(secret)
+	return err
 }
 
 // keyOf returns the key in a secret.

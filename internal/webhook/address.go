@@ -1,4 +1,4 @@
-package hook
+package webhook
 
 import (
 	"context"
@@ -18,9 +18,9 @@ import (
 // maxURL bounds the text of a URL.
 const maxURL = 2048
 
-// checkURL returns what is wrong with the URL of a hook, or nothing. Where it leads is
+// CheckURL returns what is wrong with the URL of a receiver, or nothing. Where it leads is
 // checked when it is dialed: the address of a name may change.
-func checkURL(text string) string {
+func CheckURL(text string) string {
 	u, err := url.Parse(text)
 	switch {
 	case len(text) > maxURL:
@@ -28,7 +28,7 @@ func checkURL(text string) string {
 	case err != nil || u.Opaque != "" || u.Hostname() == "" || !validPort(u) || strings.ContainsFunc(text, unprintable):
 		return "is not a URL such as https://example.org/hook"
 	case u.User != nil:
-		return "must not contain a user or a password: deliveries are signed"
+		return "must not contain a user or a password: requests are signed"
 	case u.Fragment != "":
 		return "must not contain a fragment"
 	case u.Scheme == "https", u.Scheme == "http" && loopbackHost(u.Hostname()):
@@ -121,18 +121,18 @@ func scopeOf(addr netip.Addr) scope {
 	return public
 }
 
-// errAddress is what a delivery to a forbidden address fails with.
-var errAddress = errors.New("the name leads to an address to which hooks may not be sent")
+// ErrAddress is what a request to a forbidden address fails with.
+var ErrAddress = errors.New("the name leads to an address to which Moim may not send")
 
 // dialer returns how to dial receivers. It checks the address itself, after the name was
 // resolved, so a name that leads elsewhere each time does not help.
-func dialer(allowed func(netip.Addr) bool) func(ctx context.Context, network, addr string) (net.Conn, error) {
+func dialer(timeout time.Duration, allowed func(netip.Addr) bool) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := &net.Dialer{
-		Timeout: sendTimeout, KeepAlive: 30 * time.Second,
+		Timeout: timeout, KeepAlive: 30 * time.Second,
 		Control: func(network, address string, _ syscall.RawConn) error {
 			to, err := netip.ParseAddrPort(address)
 			if err != nil || network != "tcp4" && network != "tcp6" || !allowed(to.Addr()) {
-				return errAddress
+				return ErrAddress
 			}
 			return nil
 		},
