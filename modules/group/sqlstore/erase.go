@@ -30,7 +30,15 @@ type eraseStatements struct {
 
 // traced selects a group that still keeps something about the user in a parameter.
 func traced(user string) string {
-	return `COALESCE((SELECT MIN(group_id) FROM traces WHERE user_id = ` + user + `), (SELECT MIN(group_id) FROM events WHERE actor = ` + user + `), '')`
+	return `COALESCE((` + firstOf("traces", "user_id", "group_id", user) + `), (` + firstOf("events", "actor", "group_id", user) + `), '')`
+}
+
+// firstOf selects the smallest id of a user's rows. It reads one row of the index of both
+// columns. MIN, or a condition alone, may have PostgreSQL read all rows of the table where it
+// expects a user to have many of them, as back ends have.
+func firstOf(table, userID, id, user string) string {
+	return fmt.Sprintf(`SELECT %[3]s FROM (SELECT %[2]s, %[3]s FROM %[1]s
+		WHERE %[2]s IS NOT NULL AND (%[2]s, %[3]s) > (%[4]s, '') ORDER BY %[2]s, %[3]s LIMIT 1) f WHERE %[2]s = %[4]s`, table, userID, id, user)
 }
 
 const (

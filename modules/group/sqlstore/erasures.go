@@ -24,6 +24,9 @@ type erasureStatements struct{ set, read, free, claim, advance, finish string }
 
 func newErasureStatements(d database.Dialect) erasureStatements {
 	now := d.Now()
+	none := func(table, userID, id string) string {
+		return ` AND NOT EXISTS (` + firstOf(table, userID, id, "$2") + `)`
+	}
 	return erasureStatements{
 		// A job that is there keeps its row: the update only makes RETURNING see it.
 		set: `INSERT INTO erasures (id, user_id, stage, place, version, until, started_at) VALUES ($1, $2, 0, '', 0, 0, ` + now + `)
@@ -34,9 +37,8 @@ func newErasureStatements(d database.Dialect) erasureStatements {
 			oneOf(d, "id", `FROM erasures WHERE finished_at IS NULL AND until < (SELECT `+now+`) ORDER BY until LIMIT 1`) + ` RETURNING ` + erasureColumns,
 		advance: `UPDATE erasures SET stage = $2, place = $3, version = $4, until = ` + now + ` + $5 WHERE id = $1 AND finished_at IS NULL`,
 		finish: `UPDATE erasures SET user_id = NULL, place = '', finished_at = ` + now + ` WHERE id = $1 AND finished_at IS NULL
-			AND ` + traced("$2") + ` = '' AND NOT EXISTS (SELECT 1 FROM renames WHERE user_id = $2)
-			AND (SELECT MIN(id) FROM audit WHERE user_id = $2) IS NULL AND (SELECT MIN(id) FROM audit WHERE actor = $2) IS NULL
-			AND (SELECT MIN(entry_id) FROM audit_users WHERE user_id = $2) IS NULL`,
+			AND ` + traced("$2") + ` = '' AND NOT EXISTS (SELECT 1 FROM renames WHERE user_id = $2)` +
+			none("audit", "user_id", "id") + none("audit", "actor", "id") + none("audit_users", "user_id", "entry_id"),
 	}
 }
 
