@@ -14,7 +14,7 @@ type Erasure struct {
 	ID     string
 	UserID string // empty when the job is done
 	Stage  EraseStage
-	Place  string // how far the stage is: a group, or a key
+	Place  string // how far the stage is: a group
 	// Version is how far the log of the group in Place is blanked.
 	Version    int64
 	StartedAt  time.Time // by the store's clock
@@ -73,10 +73,9 @@ type Erasures interface {
 	// ForgetActs removes a user from the bans, mutes, invites and invitations that they
 	// made in a group, at most limit of each. It reports whether there may be more.
 	ForgetActs(ctx context.Context, groupID, userID string, limit int) (more bool, err error)
-	// ForgetReceipts looks at the next receipts after a place (empty: at the first), at
-	// most limit, and removes the user from them. It returns the next place; empty: that
-	// was all.
-	ForgetReceipts(ctx context.Context, userID, after string, limit int) (next string, err error)
+	// ForgetReceipts removes at most limit receipts of a user, and empties at most limit
+	// answers of others that name the user. It reports whether there may be more.
+	ForgetReceipts(ctx context.Context, userID string, limit int) (more bool, err error)
 	// EraseOf replaces a user by a pseudonym in some of the audit entries about them, of their
 	// calls, or that name them. It reports whether there may be more.
 	EraseOf(ctx context.Context, userID, pseudonym string) (more bool, err error)

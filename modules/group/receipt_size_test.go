@@ -73,7 +73,7 @@ func testSmallReceipts(t *testing.T, db *database.DB, b *servicetest.Bench) {
 		var size int
 		err = db.View(ctx, func(ctx context.Context, q database.Querier) error {
 			return q.QueryRowContext(ctx, `SELECT octet_length(user_id) + octet_length(key) + octet_length(request) + octet_length(answer)
-				FROM receipts WHERE key = $1`, c.name).Scan(&size)
+				FROM receipts ORDER BY at DESC LIMIT 1`).Scan(&size)
 		})
 		t.Logf("the receipt of %s has %d bytes", c.name, size)
 		if err != nil || size > 600 {
@@ -88,8 +88,8 @@ func testSmallReceipts(t *testing.T, db *database.DB, b *servicetest.Bench) {
 			}
 		}
 		repeat("again")
-		exec(`UPDATE receipts SET answer = $2 WHERE key = $1`, c.name, want)
-		repeat("with a receipt of an earlier version")
+		exec(`UPDATE receipts SET answer = $1 WHERE at = (SELECT MAX(at) FROM receipts)`, want)
+		repeat("with a receipt that has the whole answer")
 	}
 }
 

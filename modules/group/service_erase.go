@@ -192,15 +192,11 @@ func (s *Service) eraseGroup(ctx context.Context, job Erasure, out Elsewhere) (E
 }
 
 func (s *Service) eraseReceipts(ctx context.Context, job Erasure) (Erasure, error) {
-	next, err := s.repo.ForgetReceipts(ctx, job.UserID, job.Place, eraseStep)
-	if err != nil {
+	more, err := s.repo.ForgetReceipts(ctx, job.UserID, eraseStep)
+	if err != nil || more {
 		return job, err
 	}
-	if next == "" {
-		return job.to(EraseRest), nil
-	}
-	job.Place = next
-	return job, nil
+	return job.to(EraseRest), nil
 }
 
 func (s *Service) eraseRest(ctx context.Context, job Erasure, out Elsewhere) (Erasure, time.Duration, error) {

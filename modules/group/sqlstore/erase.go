@@ -25,7 +25,8 @@ type eraseStatements struct {
 	lock     string // locks the group
 	acts     []string
 	member   string // whether the user is a member of a group that is not deleted
-	receipts string // reads at most $3 receipts of users and keys after $1 and $2
+	receipts string // deletes at most $2 receipts of user $1
+	named    string // reads at most $2 receipts that may name user $1
 }
 
 // traced selects a group that still keeps something about the user in a parameter.
@@ -92,7 +93,9 @@ func newEraseStatements(d database.Dialect) eraseStatements {
 		},
 		member: `SELECT EXISTS (SELECT 1 FROM members m JOIN groups g ON g.id = m.group_id
 			WHERE m.group_id = $1 AND m.user_id = $2 AND g.deleted_at IS NULL)`,
-		receipts: `SELECT user_id, key, answer FROM receipts WHERE (user_id, key) > ($1, $2) ORDER BY user_id, key LIMIT $3`,
+		receipts: `DELETE FROM receipts WHERE ` + someOf(d, "user_id, key", `FROM receipts WHERE user_id = $1 ORDER BY user_id, key LIMIT $2`),
+		named: `SELECT n.owner, n.key, r.answer FROM receipt_users n JOIN receipts r ON r.user_id = n.owner AND r.key = n.key
+			WHERE n.user_id = $1 ORDER BY n.owner, n.key LIMIT $2`,
 	}
 }
 

@@ -3,20 +3,15 @@ package sqlstore
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/group"
 )
 
 const (
-	// A repeat of the request then gets an empty answer; without the receipt it would do
-	// again what it did.
 	blankReceipt  = `UPDATE receipts SET answer = 'null' WHERE user_id = $1 AND key = $2`
-	forgetReceipt = `DELETE FROM receipts WHERE user_id = $1 AND key = $2`
+	noLongerNamed = `DELETE FROM receipt_users WHERE user_id = $1 AND owner = $2 AND key = $3`
 )
 
 // forgetUser removes what is kept about a user outside of groups.
@@ -25,74 +20,48 @@ var forgetUser = []string{
 	`DELETE FROM user_locks WHERE user_id = $1 AND NOT EXISTS (SELECT 1 FROM members WHERE user_id = $1)`,
 }
 
-// ForgetReceipts implements [group.Erasures]. The user's own receipts, and those whose key
-// names the user, are removed. Answers that name the user become empty.
-func (s *Store) ForgetReceipts(ctx context.Context, userID, after string, limit int) (next string, err error) {
-	from := [2]string{}
-	if after != "" {
-		if err := json.Unmarshal([]byte(after), &from); err != nil {
-			return "", fmt.Errorf("decode a place among the receipts: %w", err)
-		}
-	}
+// ForgetReceipts implements [group.Erasures]. The user's own receipts are removed. Answers
+// that name the user become empty: without the receipt, a repeat of the request would do
+// again what it did.
+func (s *Store) ForgetReceipts(ctx context.Context, userID string, limit int) (more bool, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-		last, rows := from, 0
-		changes := make(map[[2]string]string)
-		err := each(ctx, q, s.sql.erase.receipts, args{from[0], from[1], limit}, func(scan scanner) error {
-			var answer string
-			if err := scan(&last[0], &last[1], &answer); err != nil {
-				return err
-			}
-			rows++
-			switch {
-			case last[0] == userID || mentions(last[1], userID):
-				changes[last] = forgetReceipt
-			case names(answer, userID):
-				changes[last] = blankReceipt
-			}
-			return nil
-		})
+		n, err := affect(ctx, q, s.sql.erase.receipts, userID, limit)
 		if err != nil {
 			return err
 		}
-		for of, text := range changes {
-			if _, err := q.ExecContext(ctx, text, of[0], of[1]); err != nil {
+		naming, err := s.receiptsNaming(ctx, q, userID, limit)
+		if err != nil {
+			return err
+		}
+		for _, r := range naming {
+			if slices.Contains(named(r.Answer), userID) {
+				if _, err := q.ExecContext(ctx, blankReceipt, r.UserID, r.Key); err != nil {
+					return err
+				}
+			}
+			if _, err := q.ExecContext(ctx, noLongerNamed, userID, r.UserID, r.Key); err != nil {
 				return err
 			}
 		}
-		next = ""
-		if rows == limit {
-			place, err := json.Marshal(last)
-			next = string(place)
-			return err
-		}
+		more = n == int64(limit) || len(naming) == limit
 		return nil
 	})
-	return next, doing(err, "remove a user from receipts", "")
+	return more, doing(err, "remove a user from receipts", "")
 }
 
-// kept is what answers have of users. Their other fields are not compared: an id may be
-// equal to any text, such as a role.
-type kept struct {
-	UserID    string `json:"userId"`
-	Actor     string `json:"actor"`
-	OwnerID   string `json:"ownerId"`
-	CreatedBy string `json:"createdBy"`
-	Items     []struct {
-		UserID string `json:"userId"`
-	} `json:"items"`
-	Invited []string `json:"invited"`
-}
-
-// names reports whether an answer has the user's id in a field for ids.
-func names(answer, userID string) bool {
-	var k kept
-	_ = json.Unmarshal([]byte(answer), &k) // fields of other types hold no ids
-	for _, item := range k.Items {
-		if item.UserID == userID {
-			return true
-		}
-	}
-	return slices.Contains(append(k.Invited, k.UserID, k.Actor, k.OwnerID, k.CreatedBy), userID)
+// receiptsNaming returns receipts whose answers may name the user. Their keys are as stored.
+func (s *Store) receiptsNaming(ctx context.Context, q database.Querier, userID string, limit int) (found []group.Receipt, err error) {
+	err = each(ctx, q, s.sql.erase.named, args{userID, limit}, func(scan scanner) error {
+		var (
+			r      group.Receipt
+			answer string
+		)
+		err := scan(&r.UserID, &r.Key, &answer)
+		r.Answer = json.RawMessage(answer)
+		found = append(found, r)
+		return err
+	})
+	return found, err
 }
 
 // ForgetUser implements [group.Erasures].
@@ -107,23 +76,3 @@ func (s *Store) ForgetUser(ctx context.Context, userID string) error {
 	})
 	return doing(err, "forget a user", "")
 }
-
-// mentions reports whether a text has the id as a word of its own.
-func mentions(text, id string) bool {
-	for from := 0; ; {
-		at := strings.Index(text[from:], id)
-		if at < 0 {
-			return false
-		}
-		before, after := text[:from+at], text[from+at+len(id):]
-		left, _ := utf8.DecodeLastRuneInString(before)
-		right, _ := utf8.DecodeRuneInString(after)
-		if (before == "" || !inWord(left)) && (after == "" || !inWord(right)) {
-			return true
-		}
-		_, size := utf8.DecodeRuneInString(text[from+at:])
-		from += at + size
-	}
-}
-
-func inWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }

@@ -38,6 +38,7 @@ func newErasureStatements(d database.Dialect) erasureStatements {
 		advance: `UPDATE erasures SET stage = $2, place = $3, version = $4, until = ` + now + ` + $5 WHERE id = $1 AND finished_at IS NULL`,
 		finish: `UPDATE erasures SET user_id = NULL, place = '', finished_at = ` + now + ` WHERE id = $1 AND finished_at IS NULL
 			AND ` + traced("$2") + ` = '' AND NOT EXISTS (SELECT 1 FROM renames WHERE user_id = $2)` +
+			none("receipts", "user_id", "key") + none("receipt_users", "user_id", "owner") +
 			none("audit", "user_id", "id") + none("audit", "actor", "id") + none("audit_users", "user_id", "entry_id"),
 	}
 }

@@ -33,7 +33,7 @@ func eraseOne(ctx context.Context, s *sqlstore.Store, i int) error {
 	blanked := s.BlankEvents(ctx, job, groupID, 0, 1, func(_ context.Context, _ group.EventTx, e group.Event) ([]byte, error) { return e.Data, nil })
 	_, acts := s.ForgetActs(ctx, groupID, userID, 200)
 	_, in := s.ForgetIn(ctx, groupID, userID, 1)
-	_, receipts := s.ForgetReceipts(ctx, userID, "", 200)
+	_, receipts := s.ForgetReceipts(ctx, userID, 200)
 	_, audited := s.EraseOf(ctx, userID, job.Pseudonym())
 	_, finished := s.FinishErasure(ctx, job)
 	return errors.Join(err, looked, blanked, acts, in, receipts, audited, s.ForgetUser(ctx, userID), s.AdvanceErasure(ctx, job, 0), finished)

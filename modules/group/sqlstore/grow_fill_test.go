@@ -91,6 +91,7 @@ func grow(t *testing.T, db *database.DB, n int) *grown {
 	g.fill(t, n, `INSERT INTO invites (id, group_id, code_hash, uses, created_by, created_at)
 		SELECT 'i-' || i, 'c-' || (10000000 + 1 + i / 10), 'hash-' || i, 0, '', 0 FROM n`)
 	g.fill(t, n, `INSERT INTO receipts (user_id, key, request, answer, at) SELECT 'many', 'key-' || i, '', '{}', $3 FROM n`, now)
+	g.fill(t, n, `INSERT INTO receipt_users (user_id, owner, key) SELECT 'owner-' || i / 2, 'many', 'key-' || i FROM n`)
 	g.fill(t, n, `INSERT INTO renames (user_id, id, name, actor, before, until)
 		SELECT 'renamed-' || i, 'job-' || i, '', '', '', CAST($3 AS BIGINT) + i FROM n`, now+time.Hour.Microseconds())
 	g.fill(t, n, `INSERT INTO audit (id, at, actor, via, action, group_id, user_id, before, after, request_id)

@@ -2,10 +2,13 @@ package sqlstore
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/audit/sqlaudit"
@@ -29,15 +32,60 @@ func (t *tx) Keep(ctx context.Context, r group.Receipt) error {
 	if !storable(r.UserID) || !storable(r.Key) {
 		return errNoText
 	}
-	n, err := affect(ctx, t.q, t.sql.keep, r.UserID, r.Key, r.Request, string(r.Answer))
+	key := receiptKey(r.UserID, r.Key)
+	n, err := affect(ctx, t.q, t.sql.keep, r.UserID, key, r.Request, string(r.Answer))
 	switch {
 	case err != nil:
 		return fmt.Errorf("keep the receipt: %w", err)
 	case n == 0:
 		return group.ErrReceipted
-	default:
-		return nil
 	}
+	var rows []args
+	for _, userID := range named(r.Answer) {
+		if userID != r.UserID && storable(userID) {
+			rows = append(rows, args{userID, r.UserID, key})
+		}
+	}
+	if err := t.sql.keepNamed.split(rows, t.exec(ctx)); err != nil {
+		return fmt.Errorf("note whom the receipt names: %w", err)
+	}
+	return nil
+}
+
+// receiptKey returns what a user's receipt is stored under. It does not contain the key,
+// which may contain the id of anybody.
+func receiptKey(userID, key string) string {
+	sum := sha256.Sum256([]byte(userID + "\x00" + key))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// kept is what answers have of users. Their other fields are not compared: an id may be
+// equal to any text, such as a role.
+type kept struct {
+	UserID    string `json:"userId"`
+	Actor     string `json:"actor"`
+	OwnerID   string `json:"ownerId"`
+	CreatedBy string `json:"createdBy"`
+	Items     []struct {
+		UserID string `json:"userId"`
+	} `json:"items"`
+	Invited []string `json:"invited"`
+}
+
+// named returns the ids that an answer has in fields for ids, each once.
+func named(answer []byte) []string {
+	var k kept
+	_ = json.Unmarshal(answer, &k) // fields of other types hold no ids
+	ids := slices.Concat(k.Invited, []string{k.UserID, k.Actor, k.OwnerID, k.CreatedBy})
+	for _, item := range k.Items {
+		ids = append(ids, item.UserID)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	if ids[0] == "" {
+		ids = ids[1:]
+	}
+	return ids
 }
 
 // Keep stores a receipt that belongs to no change.
@@ -62,7 +110,7 @@ func (s *Store) Receipt(ctx context.Context, userID, key string) (r *group.Recei
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		var request, answer string
 		r = nil
-		err := q.QueryRowContext(ctx, s.sql.receipt, userID, key).Scan(&request, &answer)
+		err := q.QueryRowContext(ctx, s.sql.receipt, userID, receiptKey(userID, key)).Scan(&request, &answer)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

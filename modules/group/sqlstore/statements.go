@@ -17,6 +17,7 @@ type statements struct {
 	schedule, due, postpone, timers string // of timers
 
 	keep, receipt string // of receipts
+	keepNamed     bulk
 	useInvite     string
 	expire        []string
 
@@ -68,11 +69,14 @@ func newStatements(d database.Dialect) statements {
 	schedule, due, postpone, timers := timerStatements(now)
 	heads, headsOf := headStatements(d)
 	return statements{
-		tally:     newByUsers(d, "$1", tally),
-		settle:    settleStatement(d),
-		setRoles:  setRolesStatement(d),
-		keep:      keep,
-		receipt:   receipt,
+		tally:    newByUsers(d, "$1", tally),
+		settle:   settleStatement(d),
+		setRoles: setRolesStatement(d),
+		keep:     keep,
+		receipt:  receipt,
+		keepNamed: newBulk(3, func(rows string) string {
+			return `INSERT INTO receipt_users (user_id, owner, key) VALUES ` + rows + ` ON CONFLICT DO NOTHING`
+		}, "", ", "),
 		useInvite: useInvite(now),
 		expire:    expireStatements(d),
 

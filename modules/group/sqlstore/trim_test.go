@@ -41,14 +41,14 @@ func testExpire(t *testing.T, db *database.DB) {
 	t.Helper()
 	ctx, s := t.Context(), sqlstore.New(db)
 	receipt := func(key, request string) group.Receipt {
-		return group.Receipt{UserID: "ana", Key: key, Request: request, Answer: json.RawMessage(`{}`)}
+		return group.Receipt{UserID: key, Key: "k", Request: request, Answer: json.RawMessage(`{}`)}
 	}
 	for key, ago := range map[string]time.Duration{"young": 23 * time.Hour, "old": 25 * time.Hour, "again": 25 * time.Hour} {
 		if err := s.Keep(ctx, receipt(key, "1")); err != nil {
 			t.Fatal(err)
 		}
 		err := db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-			_, err := q.ExecContext(ctx, `UPDATE receipts SET at = at - $2 WHERE key = $1`, key, ago.Microseconds())
+			_, err := q.ExecContext(ctx, `UPDATE receipts SET at = at - $2 WHERE user_id = $1`, key, ago.Microseconds())
 			return err
 		})
 		if err != nil {
@@ -56,7 +56,7 @@ func testExpire(t *testing.T, db *database.DB) {
 		}
 	}
 	for key, kept := range map[string]bool{"young": true, "old": false} {
-		if r, err := s.Receipt(ctx, "ana", key); err != nil || (r != nil) != kept {
+		if r, err := s.Receipt(ctx, key, "k"); err != nil || (r != nil) != kept {
 			t.Errorf("the %s receipt: %v, %v", key, r, err)
 		}
 	}
@@ -69,7 +69,7 @@ func testExpire(t *testing.T, db *database.DB) {
 	if n, err := s.Expire(ctx, 10); n != 1 || err != nil {
 		t.Errorf("%d expired, %v; want the old one", n, err)
 	}
-	if r, err := s.Receipt(ctx, "ana", "again"); err != nil || r == nil || r.Request != "2" {
+	if r, err := s.Receipt(ctx, "again", "k"); err != nil || r == nil || r.Request != "2" {
 		t.Errorf("the renewed receipt: %v, %v", r, err)
 	}
 }

@@ -331,7 +331,7 @@ func (l *life) checkTraces() {
 	}
 	slices.Sort(tables)
 	want := []string{
-		"audit", "audit_users", "bans", "departures", "erasures", "events", "groups", "invitations", "invites", "members", "mutes", "receipts", "renames",
+		"audit", "audit_users", "bans", "departures", "erasures", "events", "groups", "invitations", "invites", "members", "mutes", "receipt_users", "receipts", "renames",
 		"requests", "traces", "user_locks",
 	}
 	if diff := cmp.Diff(want, slices.Compact(tables)); diff != "" {
