@@ -16,6 +16,8 @@ type Draft struct {
 	Events []string `json:"events" doc:"types of events such as member.joined, kinds such as member.*, or * for all"`
 	Secret *string  `json:"secret,omitempty" doc:"whsec_ and the base64 of 24 to 64 bytes; absent: Moim makes one"`
 	Since  *string  `json:"since,omitempty" enum:"now,start" doc:"which events the hook begins with: those from now on (default), or all that the logs hold"`
+
+	reading
 }
 
 // Patch changes a hook. What is absent stays.
@@ -25,6 +27,8 @@ type Patch struct {
 	Secret  *string  `json:"secret,omitempty" doc:"signs from now on; the previous secret also signs for 24 hours"`
 	Rotate  bool     `json:"rotate,omitempty" doc:"true: Moim makes a new secret, as if you had sent one in secret"`
 	Enabled *bool    `json:"enabled,omitempty"`
+
+	reading
 }
 
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
@@ -37,7 +41,7 @@ const (
 )
 
 func (d Draft) mistakes() []fault.Field {
-	var list mistakes
+	list := slices.Clone(d.wrong)
 	list.add("name", checkName(d.Name))
 	list.add("url", webhook.CheckURL(d.URL))
 	list.events(d.Events)
@@ -51,7 +55,7 @@ func (d Draft) mistakes() []fault.Field {
 }
 
 func (p Patch) mistakes() []fault.Field {
-	var list mistakes
+	list := slices.Clone(p.wrong)
 	if p.URL != nil {
 		list.add("url", webhook.CheckURL(*p.URL))
 	}
@@ -69,8 +73,9 @@ func (p Patch) mistakes() []fault.Field {
 
 type mistakes []fault.Field
 
+// add adds a mistake, unless the field has one already.
 func (m *mistakes) add(field, message string) {
-	if message != "" {
+	if message != "" && !slices.ContainsFunc(*m, func(f fault.Field) bool { return f.Field == field }) {
 		*m = append(*m, fault.Field{Field: field, Message: message})
 	}
 }

@@ -1,10 +1,12 @@
 package hook
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/moim-live/moim/internal/webhook"
+	"github.com/moim-live/moim/modules/fault"
 )
 
 func TestSecretsHaveNoLineEnds(t *testing.T) {
@@ -27,6 +29,60 @@ func TestSinceIsBounded(t *testing.T) {
 	} {
 		if _, _, err := (ReplayRequest{GroupID: groupID, Since: since}).point(); (err == nil) != good {
 			t.Errorf("%.40q: %v", since, err)
+		}
+	}
+}
+
+// TestRequestsHaveNoOtherFields: a misspelled field would be lost. A replay of one group would
+// be one of all.
+func TestRequestsHaveNoOtherFields(t *testing.T) {
+	t.Parallel()
+	draft := func(data string) []fault.Field {
+		var d Draft
+		if err := json.Unmarshal([]byte(data), &d); err != nil {
+			t.Fatal(err)
+		}
+		return d.mistakes()
+	}
+	patch := func(data string) []fault.Field {
+		var p Patch
+		if err := json.Unmarshal([]byte(data), &p); err != nil {
+			t.Fatal(err)
+		}
+		return p.mistakes()
+	}
+	replay := func(data string) (list []fault.Field) {
+		var r ReplayRequest
+		if err := json.Unmarshal([]byte(data), &r); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := r.point(); err != nil {
+			list = fault.From(err).Fields
+		}
+		return list
+	}
+	for _, test := range []struct {
+		read func(string) []fault.Field
+		data string
+		want string
+	}{
+		{draft, `{"name":"a","url":"https://example.org/","events":["*"],"since":"start"}`, ""},
+		{draft, `{"Name":"a","url":"https://example.org/","events":["*"],"typo":1}`, "Name typo name"},
+		{draft, `{"name":7,"url":"https://example.org/","events":"*","secret":null}`, "events name"},
+		{draft, `[]`, "body name url events"},
+		{patch, `{"enabled":false,"rotate":true}`, ""},
+		{patch, `{"enable":false,"rotate":1}`, "rotate enable"},
+		{replay, `{}`, ""},
+		{replay, `{"groupId":"g","since":"40"}`, ""},
+		{replay, `{"group":"g","since":"start"}`, "group"},
+		{replay, `{"groupID":"g"}`, "groupID"},
+	} {
+		var got []string
+		for _, f := range test.read(test.data) {
+			got = append(got, f.Field)
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: mistakes in %q, want %q", test.data, got, test.want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -148,6 +149,8 @@ func (s *Service) Groups(ctx context.Context, caller auth.Identity, name string,
 type ReplayRequest struct {
 	GroupID string `json:"groupId,omitempty" doc:"absent: all groups"`
 	Since   string `json:"since,omitempty" doc:"start, or an instant such as 2026-03-01T12:00:00Z; for one group also a version, after which the replay begins. Absent: go on where deliveries have stopped, also in parked groups"`
+
+	reading
 }
 
 // maxSince bounds the text of [ReplayRequest].Since. The audit log keeps it.
@@ -155,7 +158,7 @@ const maxSince = 64
 
 // point returns where a replay begins, and whether it goes back at all.
 func (r ReplayRequest) point() (to Point, back bool, err error) {
-	var list mistakes
+	list := slices.Clone(r.wrong)
 	if r.GroupID != "" && !dto.ValidUserID(r.GroupID) {
 		list.add("groupId", "is not an id")
 	}
