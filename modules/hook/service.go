@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -275,13 +276,28 @@ func newEntry(ctx context.Context, caller auth.Identity, does string, before, af
 		if h == nil {
 			continue
 		}
-		record := map[string]any{"name": h.Name, "url": h.URL, "events": h.Events, "enabled": h.Enabled}
-		if before != nil && after != nil && before.Secret != after.Secret && h == after {
-			record["newSecret"] = true
+		record := map[string]any{"name": h.Name, "url": withoutQuery(h.URL), "events": h.Events, "enabled": h.Enabled}
+		if before != nil && after != nil && h == after {
+			for field, is := range map[string]bool{
+				"newSecret": before.Secret != after.Secret,
+				"newQuery":  before.URL != after.URL && withoutQuery(before.URL) == withoutQuery(after.URL),
+			} {
+				if is {
+					record[field] = true
+				}
+			}
 		}
 		if *into, err = json.Marshal(map[string]any{"hook": record}); err != nil {
 			return e, err
 		}
 	}
 	return e, nil
+}
+
+// withoutQuery hides the query of a URL, in which receivers often want a secret.
+func withoutQuery(url string) string {
+	if before, _, has := strings.Cut(url, "?"); has {
+		return before + "?***"
+	}
+	return url
 }
