@@ -169,7 +169,9 @@ func TestBehindNginx(t *testing.T) {
 			t.Errorf("sockets: %+v", user.Sockets)
 		}
 	})
-	if got := status("http://" + addr + "/metrics"); got != http.StatusNotFound {
-		t.Errorf("/metrics answers %d to the outside", got)
+	for _, path := range []string{"/metrics", "/rt/metrics", "//metrics", "/rt/%6detrics"} {
+		if got := status("http://" + addr + path); got != http.StatusNotFound {
+			t.Errorf("%s answers %d to the outside", path, got)
+		}
 	}
 }
