@@ -82,35 +82,3 @@ func TestRenew(t *testing.T) {
 		c.mustRefuse("unknown_event", "still:here", object{})
 	}
 }
-
-// TestReplaceTheSecret: the nodes of a deployment get a new secret one after the other,
-// and no client is refused.
-func TestReplaceTheSecret(t *testing.T) {
-	t.Parallel()
-	const next = "the secret that comes next, which is long enough"
-	database := "MOIM_DATABASE_URL=" + pgtest.Start(t).NewDatabase(t)
-	redis := "MOIM_REDIS_URL=" + redistest.Start(t).URL()
-	start := func(env ...string) *node { return startNode(t, append(env, database, redis)...) }
-	nodes := []*node{start("MOIM_AUTH_SECRET=" + secret), start("MOIM_AUTH_SECRET=" + secret)}
-	accepted := func(when, token string) {
-		t.Helper()
-		for _, n := range nodes {
-			if status, err := (api{base: n.URL(), token: token}).do(t.Context(), http.MethodGet, "/me/groups", nil, nil); status != http.StatusOK {
-				t.Errorf("%s: a node answers %d %v", when, status, err)
-			}
-		}
-	}
-	before, after := mint("bo", time.Hour), mintWith(next, "bo", time.Hour)
-	accepted("at first", before)
-	for i := range nodes {
-		nodes[i] = start("MOIM_AUTH_SECRET="+next, "MOIM_AUTH_SECRET_PREVIOUS="+secret)
-		accepted("while the nodes get both secrets", before)
-	}
-	accepted("when all nodes have both", before)
-	accepted("when all nodes have both", after)
-	for i := range nodes {
-		nodes[i] = start("MOIM_AUTH_SECRET=" + next)
-		accepted("while the nodes lose the previous secret", after)
-	}
-	api{base: nodes[0].URL(), token: before}.mustRefuse(t, http.StatusUnauthorized, "unauthenticated", http.MethodGet, "/me/groups", nil)
-}
