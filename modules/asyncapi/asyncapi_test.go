@@ -29,6 +29,11 @@ type served struct {
 	Dish string `json:"dish"`
 }
 
+type paid struct {
+	UserID string `json:"userId"`
+	Sum    int    `json:"sum"`
+}
+
 // TestDocument compares frames with what a document says of them.
 func TestDocument(t *testing.T) {
 	t.Parallel()
@@ -42,7 +47,7 @@ func TestDocument(t *testing.T) {
 			{Name: "order:news", Data: reflect.TypeFor[news]()},
 			{Name: "hello", Data: reflect.TypeFor[placed](), PlainOnly: true},
 		},
-		Data:  map[string]map[string]any{"order:news": {"served": served{}}},
+		Data:  map[string]map[string]any{"order:news": {"served": served{}, "paid": paid{}}},
 		Codes: []string{"closed", "full"},
 	})
 	if err != nil {
@@ -72,7 +77,10 @@ func TestDocument(t *testing.T) {
 		{"plain/messages/order.place.answer", `{"id":1,"data":{"number":7}}`, ""},
 		{"plain/messages/order.place.answer", `{"data":{"number":7}}`, "missing property"},
 		{"socketio/messages/order.news.push", `{"type":"served","data":{"dish":"tea"}}`, ""},
-		{"socketio/messages/order.news.push", `{"type":"served","data":{"userId":null,"erased":true}}`, ""},
+		{"socketio/messages/order.news.push", `{"type":"served","data":{"userId":null,"erased":true}}`, "missing property"},
+		{"socketio/messages/order.news.push", `{"type":"paid","data":{"userId":"ana","sum":3}}`, ""},
+		{"socketio/messages/order.news.push", `{"type":"paid","data":{"userId":null,"erased":true}}`, ""},
+		{"socketio/messages/order.news.push", `{"type":"paid","data":{"userId":"ana","erased":true}}`, "missing property"},
 		{"socketio/messages/order.news.push", `{"type":"served","data":{}}`, "missing property"},
 		{"socketio/messages/order.news.push", `{"type":"burnt","data":{}}`, ""},
 		{"plain/messages/order.news.push", `{"event":"order:news","data":{"type":"served","data":{"dish":"tea"}}}`, ""},

@@ -107,12 +107,24 @@ func (b *builder) byType(schema any, types map[string]any) object {
 	all := []any{schema}
 	for _, name := range slices.Sorted(maps.Keys(types)) {
 		data := b.schema(reflect.TypeOf(types[name]))
+		if b.aboutUser(data) {
+			data = object{"anyOf": []any{data, erased}}
+		}
 		all = append(all, object{
 			"if":   object{"properties": object{"type": object{"const": name}}},
-			"then": object{"properties": object{"data": object{"anyOf": []any{data, erased}}}},
+			"then": object{"properties": object{"data": data}},
 		})
 	}
 	return object{"allOf": all}
+}
+
+// aboutUser reports whether data of a schema is about one user.
+func (b *builder) aboutUser(schema any) bool {
+	s, is := schema.(*huma.Schema)
+	if is && s.Ref != "" {
+		s = b.registry.SchemaFromRef(s.Ref)
+	}
+	return is && s.Properties["userId"] != nil
 }
 
 // erased is all that the log keeps of data about a user who is erased.

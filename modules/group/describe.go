@@ -3,8 +3,6 @@ package group
 import (
 	"encoding/json"
 	"time"
-
-	"github.com/moim-live/moim/modules/group/dto"
 )
 
 // The data of what subscribers are sent, apart from [Event].
@@ -60,11 +58,20 @@ type (
 		Group
 		OwnerID *string `json:"ownerId" doc:"null: an erased user"`
 	}
-	// changedGroup has the fields that changed.
+	// changedGroup has the fields that changed, as [update] and imports make it.
 	changedGroup struct {
-		dto.UpdateRequest
-		EndedAt     *time.Time `json:"endedAt,omitempty" nullable:"true" doc:"null: the group continues"`
-		MemberCount int        `json:"memberCount,omitempty" doc:"an import added members: load them again"`
+		Name         *string         `json:"name,omitempty"`
+		Description  *string         `json:"description,omitempty"`
+		Visibility   *Visibility     `json:"visibility,omitempty" enum:"private,public"`
+		JoinPolicy   *JoinPolicy     `json:"joinPolicy,omitempty" enum:"open,request,invite"`
+		Posting      *Posting        `json:"posting,omitempty" enum:"members,admins"`
+		ReadReceipts *bool           `json:"readReceipts,omitempty"`
+		Capacity     *int            `json:"capacity,omitempty" nullable:"true" doc:"null: only the server's limit applies"`
+		Attributes   json.RawMessage `json:"attributes,omitempty" format:"object" doc:"all attributes, not only those that changed"`
+		EndsAt       *time.Time      `json:"endsAt,omitempty" nullable:"true" doc:"null: the group does not end"`
+		EndedAt      *time.Time      `json:"endedAt,omitempty" nullable:"true" doc:"null: the group continues"`
+		RemindBefore *[]int          `json:"remindBefore,omitempty" nullable:"true" doc:"null: there are no reminders"`
+		MemberCount  *int            `json:"memberCount,omitempty" doc:"an import added members: load them again"`
 	}
 	leaver struct {
 		UserID string `json:"userId"`

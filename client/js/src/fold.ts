@@ -67,9 +67,9 @@ export function foldMembers(members: Map<string, Member>, away: Map<string, Memb
       return true;
     }
     case "owner.transferred": {
-      const from = members.get(data.from);
+      const from = members.get(data.from ?? "");
       const to = members.get(data.to ?? "");
-      if (from) members.set(data.from, { ...from, role: "admin" });
+      if (from) members.set(from.userId, { ...from, role: "admin" });
       if (to) members.set(to.userId, { ...to, role: "owner" });
       return from !== undefined || to !== undefined;
     }

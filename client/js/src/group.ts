@@ -10,7 +10,17 @@ import type { Http } from "./http.js";
 import { Latest } from "./latest.js";
 import type { MineStore } from "./mine.js";
 import { Roster } from "./roster.js";
-import type { Event, Group, GroupSnapshot, Member, Membership, Phase, ReadMark, Signal } from "./types.js";
+import type {
+  Event,
+  Group,
+  GroupSnapshot,
+  Member,
+  Membership,
+  Phase,
+  ReadMark,
+  Signal,
+  Subscription,
+} from "./types.js";
 import { Unread } from "./unread.js";
 
 const frame = 16; // while catching up, subscribers are told once in this time
@@ -24,13 +34,6 @@ export interface GroupDeps {
   mine: MineStore;
   userId(): string | undefined;
   maxMembers: number;
-}
-
-interface Subscription {
-  group: Group & { version: number };
-  version: number;
-  snapshot?: boolean;
-  presence: PresencePush | null;
 }
 
 /** GroupStore keeps a copy of one group, from its subscription. */

@@ -1,7 +1,9 @@
+import type { components as sent } from "./generated/asyncapi.js";
 import type { components, operations } from "./generated/openapi.js";
 import type { calls } from "./generated/operations.js";
 
 type Schemas = components["schemas"];
+type Sent = sent["schemas"]; // over sockets
 
 /** The record of a group. Its version is `version` of the snapshot. */
 export type Group<Attributes = unknown> = Omit<Schemas["Group"], "version" | "attributes"> & { attributes: Attributes };
@@ -13,73 +15,36 @@ export type Member = Omit<Schemas["ListedMember"], "status">;
 export type Membership<Attributes = unknown> = Omit<Schemas["Membership"], "attributes"> & { attributes: Attributes };
 
 /** One stored change of a group. A later version of Moim may have types that are not listed here. */
-export interface Event<Data = unknown, Type extends string = string> {
-  groupId: string;
-  version: number;
+export interface Event<Data = unknown, Type extends string = string> extends Omit<Sent["Event"], "type" | "data"> {
   type: Type;
-  /** A user id, or null for the system. */
-  actor: string | null;
   data: Data;
-  /** RFC 3339, in UTC. */
-  at: string;
 }
 
 /** A message of another socket that is not stored. */
-export interface Signal<Data = unknown> {
-  groupId: string;
-  from: string;
-  type: string;
+export interface Signal<Data = unknown> extends Omit<Sent["SentSignal"], "data"> {
   data: Data;
 }
 
 /** What is known about a member's presence. */
-export interface Present<State = unknown> {
-  userId: string;
-  status: "online" | "reconnecting" | "offline" | (string & {});
+export interface Present<State = unknown> extends Omit<Sent["Present"], "status" | "state"> {
+  status: Sent["Present"]["status"] | (string & {});
   /** Why the status changed, if it changed while this client was subscribed. */
   reason?: string;
   /** What the member set with present(). */
   state?: State;
-  lastSeenAt?: string;
 }
 
 /** How far a member has read. */
-export interface ReadMark {
-  userId: string;
-  version: number;
-}
+export type ReadMark = Sent["ReadMark"];
 
-interface OfUser {
-  userId: string;
-}
+/**
+ * The data of the events that this version of the client knows, by type. If an event is about a user who has been erased
+ * since, its userId is null.
+ */
+export type EventData = Sent["EventData"];
 
-/** The data of the events that this version of the client knows. Erased user ids are null in old events. */
-export interface EventData {
-  "group.created": Schemas["Group"];
-  "group.updated": Partial<Schemas["Group"]>;
-  "group.reminder": { secondsLeft: number };
-  "group.ended": Record<string, never>;
-  "group.deleted": Record<string, never>;
-  "member.joined": Schemas["Member"];
-  "member.updated": Schemas["Member"];
-  "member.left": OfUser & { erased?: boolean };
-  "member.removed": OfUser;
-  "member.banned": OfUser & { reason?: string };
-  "member.muted": OfUser & { expiresAt?: string };
-  "member.unmuted": OfUser;
-  "member.invited": OfUser & { expiresAt: string };
-  "owner.offered": OfUser;
-  "owner.transferred": { from: string; to: string | null };
-  "request.created": OfUser;
-  "request.approved": OfUser;
-  "request.rejected": OfUser;
-  "request.withdrawn": OfUser;
-  "invite.created": { inviteId: string };
-  "invite.revoked": { inviteId: string };
-  "message.posted": { type: string; data: unknown; editedAt?: string; editedIn?: number; deletedAt?: string };
-  "message.edited": { version: number; data: unknown; replacedIn?: number };
-  "message.deleted": { version: number };
-}
+/** The answer to a subscription. */
+export type Subscription = Sent["SubscribeAnswer"];
 
 /** What on() tells, by name. */
 export interface Told extends OfEvents {

@@ -89,7 +89,7 @@ test("resync starts from a snapshot; other reasons close the store", async () =>
   group.on("reset", () => resets++);
   server.push(id, "group:closed", { reason: "resync" });
   await until("it started again", () => resets === 1 && group.getSnapshot().phase === "live");
-  const seen: string[] = [];
+  const seen: unknown[] = [];
   group.on("member.removed", ({ data }) => seen.push(data.userId));
   server.leave(id, "ana", "removed");
   await until("it is closed", () => group.getSnapshot().phase === "closed");
@@ -98,6 +98,33 @@ test("resync starts from a snapshot; other reasons close the store", async () =>
   await group.call("join-group");
   await until("it is live again", () => group.getSnapshot().phase === "live");
   assert.equal(group.getSnapshot().me?.userId, "ana");
+});
+
+test("the record is what the server has after each change", async () => {
+  const { server, id, group } = await live();
+  const end = { endsAt: "2030-01-01T00:00:00Z", remindBefore: [60] };
+  server.update(id, end);
+  await until("it has an end", () => group.getSnapshot().group?.endsAt === end.endsAt);
+  assert.deepEqual(group.getSnapshot().group?.remindBefore, [60]);
+  server.event(id, "group.ended", {});
+  await until("it has ended", () => group.getSnapshot().group?.endedAt !== undefined);
+  server.event(id, "group.updated", { endsAt: null, endedAt: null, remindBefore: null, capacity: null });
+  await until("it goes on", () => group.getSnapshot().group?.endedAt === undefined);
+  const after = group.getSnapshot().group;
+  assert.equal(after?.capacity, null);
+  for (const field of ["endsAt", "endedAt", "remindBefore"])
+    assert.ok(!(field in after), `${field} is absent, as in the server's record`);
+});
+
+test("what is left of erased users does not break the store", async () => {
+  const { server, id, group } = await live();
+  const { members } = group.getSnapshot();
+  for (const type of ["member.joined", "member.updated", "member.left", "member.banned", "member.muted"])
+    server.event(id, type, { userId: null });
+  server.event(id, "owner.transferred", { from: null, to: "ana" });
+  await until("all have come", () => group.getSnapshot().version === server.group(id).log.length);
+  assert.deepEqual([...group.getSnapshot().members.keys()], [...members.keys()]);
+  assert.equal(group.getSnapshot().me?.role, "owner");
 });
 
 test("events and fields of a later server do not break the store", async () => {

@@ -83,6 +83,9 @@ const room = moim.group<{ color: string }>("id");
 export const snapshot: GroupSnapshot<{ color: string }> = room.getSnapshot();
 export const name: string | undefined = snapshot.group?.attributes.color;
 room.on("message.posted", ({ data }) => data.type.length);
+room.on("member.joined", ({ data }) => data.userId !== null && data.role.length);
+// @ts-expect-error: the user may be erased
+room.on("member.left", ({ data }) => data.userId.length);
 export const answer: Promise<string> = moim.call("create-group", { name: "Tea" }).then(({ id }) => id);
 export const phase = (): string => useGroup("id", (group) => group.phase);
 export const is = (err: unknown) => err instanceof MoimError && err.code;

@@ -39,6 +39,8 @@ for (const [name, via] of [
     const mine = ana.mine();
     await until("the list has none unread", () => mine.getSnapshot().groups.find((own) => own.id === id)?.unread === 0);
     await anas.call("update-group", { name: "Coffee", capacity: 5, ifMatch: anas.getSnapshot().group?.revision ?? 0 });
+    await anas.call("update-group", { endsAt: new Date(Date.now() + 3_600_000).toISOString(), remindBefore: [60] });
+    await anas.call("update-group", { endsAt: null, remindBefore: [] });
     await anas.call("mute-user", { userId: "bo" });
     await until(
       "the group has changed",
@@ -96,7 +98,7 @@ for (const [name, via] of [
 
 test("the generated files are those of this server", { skip }, async () => {
   const { generate, read } = (await import(new URL("../scripts/generate.mjs", import.meta.url).href)) as {
-    generate(document: unknown): Promise<Record<string, string>>;
+    generate(documents: unknown): Promise<Record<string, string>>;
     read(url: string): Promise<unknown>;
   };
   for (const [name, text] of Object.entries(await generate(await read(url)))) {
