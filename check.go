@@ -14,6 +14,7 @@ import (
 
 	"github.com/moim-live/moim/config"
 	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/authorize"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/redisrole"
 )
@@ -57,6 +58,7 @@ func check(ctx context.Context, cfg config.Config) error {
 	found = append(found, checkDatabase(ctx, cfg)...)
 	found = append(found, checkRedis(ctx, cfg)...)
 	found = append(found, checkNodes(cfg)...)
+	found = append(found, checkAuthorize(ctx, cfg)...)
 	return printFindings(os.Stdout, found)
 }
 
@@ -167,6 +169,28 @@ func checkNodes(cfg config.Config) []finding {
 		found = append(found, finding{warn, "nodes", "node.url names localhost, which is another machine for other nodes"})
 	}
 	return found
+}
+
+// checkAuthorize connects to the back end that is asked before users do something.
+func checkAuthorize(ctx context.Context, cfg config.Config) []finding {
+	const subject = "authorize"
+	c := cfg.WithDefaults().Authorize
+	u, err := url.Parse(c.URL)
+	if c.URL == "" || err != nil {
+		return nil
+	}
+	where, meanwhile := u.Scheme+"://"+u.Host, "they are refused"
+	if c.Open {
+		meanwhile = "they may do it"
+	}
+	if err := authorize.Check(ctx, c); err != nil {
+		grade := fail
+		if c.Open {
+			grade = warn
+		}
+		return []finding{{grade, subject, fmt.Sprintf("%s: %v. It is asked before users %s; until it answers, %s", where, err, strings.Join(c.Events, ", "), meanwhile)}}
+	}
+	return []finding{{good, subject, fmt.Sprintf("%s takes connections; it is asked before users %s. While it fails, %s", where, strings.Join(c.Events, ", "), meanwhile)}}
 }
 
 // askReady fails unless the node that listens on http.addr is ready.

@@ -35,6 +35,7 @@ var layers = map[string]int{
 	"modules/group/presencetest":          5,
 	"modules/socket/adapter/adaptertest":  5,
 	"modules/group/api":                   4,
+	"modules/authorize":                   4,
 	"modules/console":                     4,
 	"modules/hook":                        4,
 	"modules/asyncapi":                    3,

@@ -14,6 +14,7 @@ import (
 	"github.com/moim-live/moim/internal/requestid"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/auth/sqltokens"
+	"github.com/moim-live/moim/modules/authorize"
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
@@ -50,9 +51,10 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 	if err := cfg.Validate(o.roles()...); err != nil {
 		return fx.Error(err)
 	}
+	cfg.Authorize.Version = o.version
 	return fx.Module("moim",
 		fx.Decorate(requestid.Log, func(a group.Announcer, d *hook.Dispatcher) group.Announcer { return d.Watch(a) }),
-		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache, cfg.Limit, cfg.Audit, cfg.Console, demonstration(cfg), cfg.Hook, hook.Program{Functions: o.hooks, Listed: cfg.Hooks, Version: o.version},
+		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache, cfg.Limit, cfg.Audit, cfg.Console, demonstration(cfg), cfg.Hook, cfg.Authorize, hook.Program{Functions: o.hooks, Listed: cfg.Hooks, Version: o.version},
 			socket.Origins{Allowed: cfg.HTTP.Origins, Loopback: cfg.HTTP.LoopbackOrigins}, version(o.version), o.tracer, o.redis, redismove.Secret{Key: cfg.Auth.Secret, Previous: cfg.Auth.PreviousSecret}, redisrole.NodeID(uuid.NewString())),
 		fx.Provide(
 			func(lc fx.Lifecycle, log *slog.Logger) (*database.DB, error) { return provideDatabase(lc, cfg, log) },
@@ -87,6 +89,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 		api.Module,
 		upkeep.Module,
 		hook.Module,
+		authorize.Module,
 		fx.Options(o.modules...),
 		fx.Invoke(reportNode, announce, watchDependencies, countBackends, ready),
 	)

@@ -12,6 +12,7 @@ type Error struct {
 	Status    int     `json:"status"`    // of the HTTP response
 	Code      string  `json:"code"`      // stable, such as group_full; docs/errors.md lists all
 	Detail    string  `json:"detail"`    // for people
+	Reason    string  `json:"reason"`    // a code of the application's own, if Code is refused
 	Errors    []Field `json:"errors"`    // mistakes in single fields
 	RequestID string  `json:"requestId"` // of the request in the server's log
 
@@ -27,7 +28,7 @@ type Field struct {
 // Error implements error.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "moim: %s (%d %s)", e.Detail, e.Status, e.Code)
+	fmt.Fprintf(&b, "moim: %s (%d %s)", e.Detail, e.Status, strings.TrimSpace(e.Code+" "+e.Reason))
 	for _, f := range e.Errors {
 		fmt.Fprintf(&b, "; %s %s", f.Field, f.Message)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/moim-live/moim/internal/origins"
 	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/authorize"
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/console"
 	"github.com/moim-live/moim/modules/database"
@@ -27,23 +28,24 @@ import (
 
 // Config is everything that an operator sets.
 type Config struct {
-	HTTP     web.Config       `key:"http"`
-	Data     Data             `key:"data"`
-	Database database.Config  `key:"database"`
-	Redis    redisrole.Config `key:"redis"`
-	Auth     auth.Config      `key:"auth"`
-	Group    group.Config     `key:"group"`
-	Socket   socket.Config    `key:"socket"`
-	Cache    cache.Config     `key:"cache"`
-	Limit    limit.Config     `key:"limit"`
-	Audit    audit.Config     `key:"audit"`
-	Hook     hook.Config      `key:"hook"`
-	Console  console.Config   `key:"console"`
-	Node     Node             `key:"node"`
-	Drain    Drain            `key:"drain"`
-	Log      Log              `key:"log"`
-	Metrics  Metrics          `key:"metrics"`
-	Debug    Debug            `key:"debug"`
+	HTTP      web.Config       `key:"http"`
+	Data      Data             `key:"data"`
+	Database  database.Config  `key:"database"`
+	Redis     redisrole.Config `key:"redis"`
+	Auth      auth.Config      `key:"auth"`
+	Group     group.Config     `key:"group"`
+	Socket    socket.Config    `key:"socket"`
+	Cache     cache.Config     `key:"cache"`
+	Limit     limit.Config     `key:"limit"`
+	Audit     audit.Config     `key:"audit"`
+	Hook      hook.Config      `key:"hook"`
+	Authorize authorize.Config `key:"authorize"`
+	Console   console.Config   `key:"console"`
+	Node      Node             `key:"node"`
+	Drain     Drain            `key:"drain"`
+	Log       Log              `key:"log"`
+	Metrics   Metrics          `key:"metrics"`
+	Debug     Debug            `key:"debug"`
 
 	Hooks []hook.Listed // from the file alone
 
@@ -156,6 +158,8 @@ func (c Config) WithDefaults() Config {
 	c.Limit = c.Limit.WithDefaults()
 	c.Console = c.Console.WithDefaults()
 	c.Audit = c.Audit.WithDefaults()
+	c.Authorize = c.Authorize.WithDefaults()
+	c.Authorize.Private = c.Hook.Private
 	c.Drain = c.Drain.WithDefaults()
 	c.Log = c.Log.WithDefaults()
 	return c
@@ -177,6 +181,7 @@ func (c Config) Validate(given ...redisrole.Role) error {
 		c.Limit.Validate(),
 		c.Audit.Validate(),
 		hook.ValidateAll(c.Hooks),
+		c.Authorize.Validate(),
 		c.Drain.Validate(),
 		c.Log.Validate(),
 		c.checkAdapter(given),

@@ -167,7 +167,7 @@ func TestDocumentedReceiver(t *testing.T) {
 	var made struct{ Secret string }
 	ops.must(t, http.StatusCreated, http.MethodPost, "/hooks", body, &made)
 	ops.mustRefuse(t, http.StatusConflict, "hook_exists", http.MethodPost, "/hooks", body)
-	lines := runReceiver(t, addr, made.Secret)
+	lines := runDocumented(t, "webhooks.md", addr, "HOOK_SECRET="+made.Secret)
 	moimHooks := func(args ...string) (string, error) {
 		out, err := n.command(append([]string{"hooks"}, args...)...).CombinedOutput()
 		return string(out), err
@@ -213,22 +213,22 @@ func TestDocumentedReceiver(t *testing.T) {
 	}
 }
 
-// runReceiver runs the first block of code in docs/webhooks.md. It returns what that has
-// printed.
-func runReceiver(t *testing.T, addr, secret string) func() []string {
+// runDocumented runs the first block of JavaScript in a page of docs/, which listens on addr.
+// It returns what that has printed.
+func runDocumented(t *testing.T, page, addr string, env ...string) func() []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "webhooks.md"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", page))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, block, _ := strings.Cut(string(text), "```js\n")
 	block, _, _ = strings.Cut(block, "```\n")
-	file := filepath.Join(t.TempDir(), "receiver.mjs")
+	file := filepath.Join(t.TempDir(), "program.mjs")
 	if err := os.WriteFile(file, []byte(block), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "node", file)
-	cmd.Env = append(os.Environ(), "PORT="+addr[strings.LastIndex(addr, ":")+1:], "HOOK_SECRET="+secret)
+	cmd.Env = append(append(os.Environ(), "PORT="+addr[strings.LastIndex(addr, ":")+1:]), env...)
 	cmd.Stderr = os.Stderr
 	childtest.DieWithParent(cmd)
 	out, err := cmd.StdoutPipe()

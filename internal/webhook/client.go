@@ -2,7 +2,9 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -43,11 +45,41 @@ func NewClient(o Options) *Client {
 			DisableCompression:     true,
 		}
 	}
-	return &Client{
-		open:    transport(func(a netip.Addr) bool { s := scopeOf(a); return s == public || s == internal && o.Private }),
-		local:   transport(func(a netip.Addr) bool { return o.Private && a.Unmap().IsLoopback() }),
-		options: o,
+	return &Client{open: transport(o.mayOpen), local: transport(o.mayLocal), options: o}
+}
+
+// mayOpen reports whether https may go to an address, and mayLocal, whether http may.
+func (o Options) mayOpen(a netip.Addr) bool {
+	s := scopeOf(a)
+	return s == public || s == internal && o.Private
+}
+
+func (o Options) mayLocal(a netip.Addr) bool { return o.Private && a.Unmap().IsLoopback() }
+
+// Check connects to a receiver as [Client.Post] does, and sends nothing.
+func (c *Client) Check(ctx context.Context, target string) error {
+	u, err := url.Parse(target)
+	if err != nil {
+		return errors.New("its URL cannot be used")
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	defer cancel()
+	secure, allowed, port := u.Scheme == "https", c.options.mayLocal, "80"
+	if secure {
+		allowed, port = c.options.mayOpen, "443"
+	}
+	conn, err := dialer(c.options.Timeout, allowed)(ctx, "tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)))
+	if err != nil {
+		return c.explain(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if !secure {
+		return nil
+	}
+	if err := tls.Client(conn, &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}).HandshakeContext(ctx); err != nil {
+		return c.explain(err)
+	}
+	return nil
 }
 
 // Close closes idle connections.

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -73,6 +74,23 @@ func TestTimeout(t *testing.T) {
 		}
 		close(over)
 		server.Close()
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	plain, secure, gone := httptest.NewServer(http.NotFoundHandler()), httptest.NewTLSServer(http.NotFoundHandler()), httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	t.Cleanup(secure.Close)
+	gone.Close()
+	for url, want := range map[string]string{plain.URL: "", secure.URL: "certificate", gone.URL: "refused"} {
+		if err := newClient(t, time.Minute, 100).Check(t.Context(), url); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", url, err)
+		}
+		c := NewClient(Options{Timeout: time.Minute})
+		if err := c.Check(t.Context(), url); !errors.Is(err, ErrAddress) {
+			t.Errorf("%s, not to private addresses: %v", url, err)
+		}
 	}
 }
 

@@ -41,6 +41,7 @@ type Error struct {
 	Message string
 	Fields  []Field       // the mistakes, for kind Invalid
 	Retry   time.Duration // when to try again; 0 if unknown
+	Reason  string        // a code of the application's own, of [ErrRefused]
 	cause   error
 }
 
@@ -115,6 +116,20 @@ func (e *Error) WithMessage(message string) *Error {
 // RetryAfter returns when to try again, in whole seconds: at least one.
 func (e *Error) RetryAfter() int { return max(1, int((e.Retry+time.Second-1)/time.Second)) }
 
+// WithReason returns a copy with a code of the application's own.
+func (e *Error) WithReason(reason string) *Error {
+	c := *e
+	c.Reason = reason
+	return &c
+}
+
+// WithRetry returns a copy that says when to try again.
+func (e *Error) WithRetry(after time.Duration) *Error {
+	c := *e
+	c.Retry = after
+	return &c
+}
+
 // WithCause returns a copy with a cause, which is logged and not sent to clients.
 func (e *Error) WithCause(err error) *Error {
 	c := *e
@@ -127,6 +142,7 @@ var (
 	ErrInternal     = New(Internal, "internal", "internal error")
 	ErrBadRequest   = New(BadRequest, "bad_request", "the request could not be read")
 	ErrUnauthorized = New(Unauthenticated, "unauthenticated", "a valid token is needed: send Authorization: Bearer <token>")
+	ErrRefused      = New(Forbidden, "refused", "the application does not allow this")
 	ErrForbidden    = New(Forbidden, "forbidden", "you are not allowed to do this")
 	ErrNotFound     = New(NotFound, "not_found", "there is no such thing, or not for you")
 	ErrTooLarge     = New(TooLarge, "payload_too_large", "the request is too large")

@@ -34,8 +34,12 @@ func (s *Service) chargeDeliveries(caller auth.Identity, groupID string, size, m
 // MayRead charges the caller for a read that the service does not do itself.
 func (s *Service) MayRead(caller auth.Identity) error { return charge(caller, s.limits.Read) }
 
-// chargeJoin charges the caller for joining a group that they are not in.
-func (s *Service) chargeJoin(caller auth.Identity, groupID string) error {
+// chargeJoin charges the caller for joining a group that they are not in, before a back
+// end is asked about it.
+func (s *Service) chargeJoin(caller auth.Identity, groupID string, about *inquiry) error {
+	if about != nil && about.answered {
+		return nil
+	}
 	return charge(caller, func(userID string) error { return s.limits.Join(userID, groupID) })
 }
 

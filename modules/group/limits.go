@@ -35,7 +35,7 @@ var (
 
 // mayCreate returns the check of the owner of a new group. It is nil for back
 // ends, which have no limits.
-func (s *Service) mayCreate(caller auth.Identity) func(Tally) error {
+func (s *Service) mayCreate(caller auth.Identity, about *inquiry) func(Tally) error {
 	if caller.Admin {
 		return nil
 	}
@@ -46,7 +46,7 @@ func (s *Service) mayCreate(caller auth.Identity) func(Tally) error {
 		case t.Joined >= s.cfg.LimitJoined:
 			return errJoinedTooMany
 		default:
-			return nil
+			return about.due()
 		}
 	}
 }

@@ -37,6 +37,7 @@ type serviceParams struct {
 	Presence   PresenceKeeper
 	Marks      MarkTeller     `optional:"true"`
 	Limits     *limit.Limits  `optional:"true"`
+	Gatekeeper Gatekeeper     `optional:"true"`
 	Own        *adapter.Owner `name:"moim.group"`
 }
 
@@ -51,5 +52,6 @@ func provideService(p serviceParams) *Service {
 		Signaler:   p.Own,
 		Presence:   p.Presence,
 		Marks:      p.Marks,
+		Gatekeeper: p.Gatekeeper,
 	})
 }

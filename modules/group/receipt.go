@@ -72,6 +72,8 @@ type asked struct {
 	what   string // the operation and its subject
 	with   any    // the rest of the request
 	answer any    // a pointer to the result; nil: the call returns an error alone
+
+	about *inquiry // what a back end is asked first
 }
 
 // receipt returns a receipt with the answer as it is now, or nil when ctx has no
@@ -149,13 +151,9 @@ func (s *Service) settle(ctx context.Context, r *Receipt, a asked, err error) er
 	return nil
 }
 
-// claim stores the receipt and then runs do, which cannot fail and belongs to no
-// transaction. Of two concurrent calls under one key, one runs do.
-func (s *Service) claim(ctx context.Context, caller auth.Identity, a asked, do func()) error {
-	r, err := a.receipt(ctx, caller)
-	if err != nil {
-		return err
-	}
+// claim stores the receipt, unless it is nil, and then runs do, which cannot fail and
+// belongs to no transaction. Of two concurrent calls under one key, one runs do.
+func (s *Service) claim(ctx context.Context, caller auth.Identity, a asked, r *Receipt, do func()) error {
 	if r != nil {
 		if err := s.chargeChange(caller); err != nil {
 			return err

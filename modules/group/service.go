@@ -13,6 +13,7 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket/adapter"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
 // Membership is one of a user's groups and their place in it.
@@ -70,8 +71,8 @@ type MarkTeller interface {
 	Tell(groupID, userID string, version int64)
 }
 
-// Deps is what a [Service] works with. Senders, Audience, Presence, Marks, Limits and Now
-// may be nil.
+// Deps is what a [Service] works with. Senders, Audience, Presence, Marks, Limits,
+// Gatekeeper and Now may be nil.
 type Deps struct {
 	Repository Repository
 	Log        Log
@@ -82,6 +83,7 @@ type Deps struct {
 	Presence   PresenceKeeper
 	Marks      MarkTeller
 	Limits     *limit.Limits
+	Gatekeeper Gatekeeper
 	Now        func() time.Time
 }
 
@@ -105,6 +107,8 @@ type Service struct {
 	marks     MarkTeller
 	limits    *limit.Limits
 	now       func() time.Time
+
+	gatekeeper Gatekeeper
 }
 
 // NewService returns a service. Zero values in cfg mean the defaults.
@@ -121,6 +125,8 @@ func NewService(cfg Config, deps Deps) *Service {
 		marks:     deps.Marks,
 		limits:    deps.Limits,
 		now:       deps.Now,
+
+		gatekeeper: deps.Gatekeeper,
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -186,12 +192,32 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.Crea
 	if err != nil {
 		return Group{}, err
 	}
-	created, events, err := s.repo.Create(ctx, caller.UserID, g, owner, s.mayCreate(caller), receipt, recorded...)
+	var (
+		created Group
+		events  []Event
+		about   = s.inquire(caller, AskCreate, "", req)
+	)
+	err = s.asking(ctx, about, receipt, func() error {
+		given, changed, err := about.attributes().Apply(g.Attributes)
+		if err != nil {
+			return err
+		}
+		if changed { // a repeat does not bring them
+			g.Attributes, kept.Attributes = given, given
+			if receipt, err = request.receipt(ctx, caller); err != nil {
+				return err
+			}
+		}
+		created, events, err = s.repo.Create(ctx, caller.UserID, g, owner, s.mayCreate(caller, about), receipt, recorded...)
+		return err
+	})
 	if err != nil {
 		if err := s.settle(ctx, receipt, request, err); err != nil {
 			return Group{}, err
 		}
-		kept.Description, kept.Attributes = g.Description, g.Attributes
+		if kept.Description = g.Description; rawjson.IsNull(kept.Attributes) {
+			kept.Attributes = g.Attributes
+		}
 		return kept, nil
 	}
 	s.announcer.Announce(ctx, events)
@@ -293,8 +319,11 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 	if err != nil {
 		return err
 	}
-	var allowed bool
-	events, err := s.transact(ctx, caller, permissions[a].recorded, groupID, func(tx Tx) error {
+	var (
+		allowed bool
+		events  []Event
+	)
+	carryOut := func(tx Tx) error {
 		allowed = false
 		if a == actJoin || a == actAnswerInvitation || a == actWithdraw {
 			if err := precheck(ctx, tx, caller.UserID); err != nil {
@@ -316,6 +345,10 @@ func (s *Service) change(ctx context.Context, a action, caller auth.Identity, gr
 			return err
 		}
 		return request.keep(ctx, tx, receipt)
+	}
+	err = s.asking(ctx, request.about, receipt, func() error {
+		events, err = s.transact(ctx, caller, permissions[a].recorded, groupID, carryOut)
+		return err
 	})
 	if err != nil && !allowed {
 		err = Hide(err)

@@ -42,7 +42,7 @@ func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID
 		return Ban{}, err
 	}
 	var ban Ban
-	err = s.change(ctx, actBan, caller, groupID, asked{"ban " + userID, req, &ban}, func(tx Tx, self *Member) error {
+	err = s.change(ctx, actBan, caller, groupID, asked{what: "ban " + userID, with: req, answer: &ban}, func(tx Tx, self *Member) error {
 		target, err := tx.Member(ctx, userID)
 		if err != nil {
 			return err

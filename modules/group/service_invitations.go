@@ -168,7 +168,8 @@ func (s *Service) Invitations(ctx context.Context, caller auth.Identity, before 
 // returns to outsiders. It returns ErrGroupFull or ErrLimitReached as Join does.
 func (s *Service) AcceptInvitation(ctx context.Context, caller auth.Identity, groupID string) (Member, error) {
 	var joined Member
-	err := s.change(ctx, actAnswerInvitation, caller, groupID, asked{what: "accept the invitation", answer: &joined}, func(tx Tx, m *Member) error {
+	about := s.inquire(caller, AskJoin, groupID, nil)
+	err := s.change(ctx, actAnswerInvitation, caller, groupID, asked{what: "accept the invitation", answer: &joined, about: about}, func(tx Tx, m *Member) error {
 		if m != nil {
 			joined = *m
 			return nil
@@ -181,14 +182,14 @@ func (s *Service) AcceptInvitation(ctx context.Context, caller auth.Identity, gr
 		if !self.Invitation.holds(now) {
 			return errNotInvited // a back end
 		}
-		if err := s.chargeJoin(caller, groupID); err != nil {
+		if err := s.chargeJoin(caller, groupID, about); err != nil {
 			return err
 		}
 		if err := s.mayBeIn(ctx, tx, caller, candidate{userID: caller.UserID}); err != nil {
 			return err
 		}
-		joined = newMember(caller.UserID, caller.Name, MemberRole, now)
-		return s.seat(ctx, tx, caller, &joined, self)
+		joined, err = s.admit(ctx, tx, caller, self, about, byInvitation)
+		return err
 	})
 	return joined, err
 }

@@ -197,7 +197,11 @@ func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string)
 		err = s.settle(ctx, receipt, request, invalid(err))
 		return joined, err
 	}
-	events, err := s.transact(ctx, caller, auditAcceptInvite, groupID, func(tx Tx) error {
+	var (
+		events []Event
+		about  = s.inquire(caller, AskJoin, groupID, nil)
+	)
+	accept := func(tx Tx) error {
 		invite, err := tx.Invite(ctx, hash)
 		if err != nil {
 			return err
@@ -215,11 +219,15 @@ func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string)
 		case m != nil:
 			joined = *m
 		default:
-			if err := s.enter(ctx, tx, caller, *invite, &joined); err != nil {
+			if joined, err = s.enter(ctx, tx, caller, *invite, about); err != nil {
 				return err
 			}
 		}
 		return request.keep(ctx, tx, receipt)
+	}
+	err = s.asking(ctx, about, receipt, func() error {
+		events, err = s.transact(ctx, caller, auditAcceptInvite, groupID, accept)
+		return err
 	})
 	if err != nil {
 		if !forbidden(err) {
@@ -234,33 +242,32 @@ func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string)
 }
 
 // enter makes the caller a member and counts one use of the invite.
-func (s *Service) enter(ctx context.Context, tx Tx, caller auth.Identity, invite Invite, joined *Member) error {
+func (s *Service) enter(ctx context.Context, tx Tx, caller auth.Identity, invite Invite, about *inquiry) (Member, error) {
 	now := s.instant()
 	if !invite.Holds(now) {
-		return ErrInviteInvalid
+		return Member{}, ErrInviteInvalid
 	}
-	if err := s.chargeJoin(caller, tx.Group().ID); err != nil {
-		return err
+	if err := s.chargeJoin(caller, tx.Group().ID, about); err != nil {
+		return Member{}, err
 	}
 	known, err := tx.Outsiders(ctx, caller.UserID)
 	if err != nil {
-		return err
+		return Member{}, err
 	}
 	self := known[caller.UserID]
 	if err := goesOn(actJoin, tx.Group()); err != nil {
-		return err
+		return Member{}, err
 	}
 	if err := mayEnter(caller, self, now); err != nil {
-		return err
+		return Member{}, err
 	}
 	if err := s.mayBeIn(ctx, tx, caller, candidate{userID: caller.UserID}); err != nil {
-		return err
+		return Member{}, err
 	}
 	if err := tx.UseInvite(ctx, invite.InviteID); err != nil {
-		return err
+		return Member{}, err
 	}
-	*joined = newMember(caller.UserID, caller.Name, MemberRole, now)
-	return s.seat(ctx, tx, caller, joined, self)
+	return s.admit(ctx, tx, caller, self, about, byInvite)
 }
 
 // invalid turns not_found into ErrInviteInvalid, so that a code of a deleted

@@ -48,12 +48,13 @@ type subject struct {
 // ErrBanned, ErrInviteRequired, ErrGroupFull or ErrLimitReached.
 func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string) (Joined, error) {
 	var joined Joined
-	err := s.change(ctx, actJoin, caller, groupID, asked{what: "join", answer: &joined}, func(tx Tx, m *Member) error {
+	about := s.inquire(caller, AskJoin, groupID, nil)
+	err := s.change(ctx, actJoin, caller, groupID, asked{what: "join", answer: &joined, about: about}, func(tx Tx, m *Member) error {
 		if m != nil {
 			joined = Joined{Member: new(m.current(s.instant()))}
 			return nil
 		}
-		if err := s.chargeJoin(caller, groupID); err != nil {
+		if err := s.chargeJoin(caller, groupID, about); err != nil {
 			return err
 		}
 		known, err := tx.Outsiders(ctx, caller.UserID)
@@ -64,16 +65,20 @@ func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string
 		if err := mayEnter(caller, self, s.instant()); err != nil {
 			return err
 		}
+		by := byPolicy
+		if self.Invitation.holds(s.instant()) {
+			by = byInvitation
+		}
 		switch policy := tx.Group().JoinPolicy; {
-		case caller.Admin || policy == JoinOpen || self.Invitation.holds(s.instant()):
+		case caller.Admin || policy == JoinOpen || by == byInvitation:
 			if err := s.mayBeIn(ctx, tx, caller, candidate{userID: caller.UserID}); err != nil {
 				return err
 			}
-			fresh := newMember(caller.UserID, caller.Name, MemberRole, s.instant())
+			fresh, err := s.admit(ctx, tx, caller, self, about, by)
 			joined = Joined{Member: &fresh}
-			return s.seat(ctx, tx, caller, &fresh, self)
+			return err
 		case policy == JoinRequest:
-			joined, err = s.ask(ctx, tx, caller, self)
+			joined, err = s.ask(ctx, tx, caller, self, about)
 			return err
 		default:
 			return ErrInviteRequired
@@ -88,15 +93,40 @@ func precheck(ctx context.Context, tx OutsiderTx, userID string) error {
 	return err
 }
 
-// seat adds m, about whom the group keeps o: a mute from before binds them again. It
-// returns ErrGroupFull or ErrLimitReached when there is no seat.
-func (s *Service) seat(ctx context.Context, tx Tx, caller auth.Identity, m *Member, o Outsider) error {
-	g := tx.Group()
+// admit makes the caller, about whom the group keeps o, a member, with what the back end
+// gives to new members.
+func (s *Service) admit(ctx context.Context, tx Tx, caller auth.Identity, o Outsider, about *inquiry, by string) (Member, error) {
+	if err := s.hasSeat(tx.Group()); err != nil {
+		return Member{}, err
+	}
+	if err := about.enter(by); err != nil {
+		return Member{}, err
+	}
+	m := newMember(caller.UserID, caller.Name, MemberRole, s.instant())
+	var err error
+	if m.Attributes, _, err = about.attributes().Apply(m.Attributes); err != nil {
+		return Member{}, err
+	}
+	err = s.seat(ctx, tx, caller, &m, o)
+	return m, err
+}
+
+// hasSeat returns ErrGroupFull or ErrLimitReached when the group has no seat.
+func (s *Service) hasSeat(g Group) error {
 	if g.Capacity != nil && g.MemberCount >= *g.Capacity {
 		return ErrGroupFull
 	}
 	if g.MemberCount >= s.cfg.LimitMembers {
 		return ErrLimitReached.WithMessage("a group on this server cannot have more members")
+	}
+	return nil
+}
+
+// seat adds m, about whom the group keeps o: a mute from before binds them again. It fails
+// as hasSeat does.
+func (s *Service) seat(ctx context.Context, tx Tx, caller auth.Identity, m *Member, o Outsider) error {
+	if err := s.hasSeat(tx.Group()); err != nil {
+		return err
 	}
 	if o.Applicant != nil {
 		if err := tx.RemoveApplicant(ctx, m.UserID); err != nil {
@@ -316,7 +346,7 @@ func (s *Service) UpdateMember(ctx context.Context, caller auth.Identity, groupI
 	}
 	patch := req.Patch()
 	var result Member
-	err = s.change(ctx, actChangeMember, caller, groupID, asked{"update member " + userID, req, &result}, func(tx Tx, self *Member) error {
+	err = s.change(ctx, actChangeMember, caller, groupID, asked{what: "update member " + userID, with: req, answer: &result}, func(tx Tx, self *Member) error {
 		target, err := reach(ctx, tx, caller, self, userID)
 		if err != nil {
 			return err

@@ -108,7 +108,7 @@ func (s *Service) EditMessage(ctx context.Context, caller auth.Identity, groupID
 		return Event{}, err
 	}
 	var edit Event
-	err = s.change(ctx, actEditMessage, caller, groupID, asked{fmt.Sprint("edit ", version), req, &edit}, func(tx Tx, self *Member) error {
+	err = s.change(ctx, actEditMessage, caller, groupID, asked{what: fmt.Sprint("edit ", version), with: req, answer: &edit}, func(tx Tx, self *Member) error {
 		m, err := readMessage(ctx, tx, caller, self, version)
 		if err != nil {
 			return err

@@ -69,7 +69,7 @@ func (s *Service) Mute(ctx context.Context, caller auth.Identity, groupID, userI
 		return Mute{}, err
 	}
 	var mute Mute
-	err = s.change(ctx, actMute, caller, groupID, asked{"mute " + userID, req, &mute}, func(tx Tx, self *Member) error {
+	err = s.change(ctx, actMute, caller, groupID, asked{what: "mute " + userID, with: req, answer: &mute}, func(tx Tx, self *Member) error {
 		if _, err := reach(ctx, tx, caller, self, userID); err != nil {
 			return err
 		}

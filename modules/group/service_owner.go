@@ -46,7 +46,7 @@ func (s *Service) Transfer(ctx context.Context, caller auth.Identity, groupID st
 		return Transferred{}, err
 	}
 	var result Transferred
-	err := s.change(ctx, actTransfer, caller, groupID, asked{"transfer", []any{req, revision}, &result}, func(tx Tx, _ *Member) error {
+	err := s.change(ctx, actTransfer, caller, groupID, asked{what: "transfer", with: []any{req, revision}, answer: &result}, func(tx Tx, _ *Member) error {
 		if err := matches(tx.Group(), revision); err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ func (s *Service) Introduce(ctx context.Context, caller auth.Identity, groupID s
 	}
 	patch := req.Patch()
 	var result Member
-	err = s.change(ctx, actIntroduce, caller, groupID, asked{"introduce", req, &result}, func(tx Tx, self *Member) error {
+	err = s.change(ctx, actIntroduce, caller, groupID, asked{what: "introduce", with: req, answer: &result}, func(tx Tx, self *Member) error {
 		if self == nil {
 			return ErrNotMember
 		}

@@ -51,12 +51,15 @@ type Joined struct {
 func (j Joined) Requested() bool { return j.Status == StatusRequested }
 
 // ask stores that the caller asks to become a member, unless they asked before.
-func (s *Service) ask(ctx context.Context, tx Tx, caller auth.Identity, o Outsider) (Joined, error) {
+func (s *Service) ask(ctx context.Context, tx Tx, caller auth.Identity, o Outsider, about *inquiry) (Joined, error) {
 	asked := Joined{Status: StatusRequested}
 	if o.Applicant != nil {
 		return asked, nil
 	}
 	if err := checkRows(ctx, caller, s.limits.GroupRequests(), tx.CountApplicants, "this group has too many open requests: ask again later"); err != nil {
+		return Joined{}, err
+	}
+	if err := about.enter(byRequest); err != nil {
 		return Joined{}, err
 	}
 	if err := tx.SetApplicant(ctx, Applicant{UserID: caller.UserID, Name: caller.Name, At: s.instant()}); err != nil {

@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 
@@ -43,7 +44,11 @@ func (s *Service) Post(ctx context.Context, caller auth.Identity, groupID string
 		return Event{}, err
 	}
 	var posted Event
-	err = s.change(ctx, actPost, caller, groupID, asked{"post", req, &posted}, func(tx Tx, _ *Member) (err error) {
+	about := s.inquire(caller, AskMessage, groupID, req)
+	err = s.change(ctx, actPost, caller, groupID, asked{what: "post", with: req, answer: &posted, about: about}, func(tx Tx, _ *Member) (err error) {
+		if err := about.due(); err != nil {
+			return err
+		}
 		posted, err = tx.Append(ctx, MessagePosted, caller.UserID, data)
 		posted.Data = nil // not into the receipt: a repeat brings the same
 		tx.MarkRead(caller.UserID)
@@ -74,11 +79,28 @@ func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID stri
 	if err != nil {
 		return err
 	}
+	request := asked{what: "signal " + groupID, with: req, about: s.inquire(caller, AskSignal, groupID, req)}
+	receipt, err := request.receipt(ctx, caller)
+	if err != nil {
+		return err
+	}
+	err = s.asking(ctx, request.about, receipt, func() error { return s.send(ctx, caller, groupID, from, req, request, receipt) })
+	if errors.Is(err, ErrReceipted) {
+		return s.settle(ctx, receipt, request, err)
+	}
+	return err
+}
+
+// send sends a signal, unless a back end is still to be asked about it.
+func (s *Service) send(ctx context.Context, caller auth.Identity, groupID string, from SignalSource, req dto.SignalRequest, request asked, receipt *Receipt) error {
 	if err := s.maySignal(ctx, caller, groupID, from); err != nil {
 		return err
 	}
 	if req.To != nil && len(req.To) == 0 {
 		return nil // to nobody; an empty Envelope.To would mean everybody
+	}
+	if err := request.about.due(); err != nil {
+		return err
 	}
 	wire := signal(groupID, caller.UserID, req)
 	most := math.MaxInt
@@ -88,7 +110,7 @@ func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID stri
 	if err := s.chargeDeliveries(caller, groupID, len(wire), most); err != nil {
 		return err
 	}
-	return s.claim(ctx, caller, asked{what: "signal " + groupID, with: req}, func() {
+	return s.claim(ctx, caller, request, receipt, func() {
 		s.signaler.Cast(ctx, adapter.Envelope{
 			Room:   Room(groupID),
 			Event:  EventSignal,

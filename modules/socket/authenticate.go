@@ -61,6 +61,14 @@ func Anonymous(_ context.Context, h Handshake) (auth.Identity, error) {
 	return auth.Identity{UserID: cmp.Or(h.Returning, engine.NewID())}, nil
 }
 
+// Gatekeeper decides whether users may connect who have shown that they are who they are.
+// It is safe for concurrent use. authorize.Gatekeeper fulfils it.
+type Gatekeeper interface {
+	// MayConnect returns a [fault.Error] for a user who may not. It is called for each
+	// handshake, before anything of the socket exists. It returns soon, also if nobody knows.
+	MayConnect(ctx context.Context, user auth.Identity) error
+}
+
 // refusalEvery is the shortest time between two lines about refused tokens.
 const refusalEvery = time.Minute
 
@@ -87,6 +95,21 @@ func (g *Gateway) authenticate(ctx context.Context, h Handshake) (identity auth.
 		return auth.Identity{}, failure
 	}
 	return identity, nil
+}
+
+// ask asks whether a user may connect.
+func (g *Gateway) ask(ctx context.Context, identity auth.Identity) *fault.Error {
+	if g.deps.Gatekeeper == nil {
+		return nil
+	}
+	attrs := []any{"handler", "gatekeeper", "user", identity.UserID}
+	err := g.isolated(ctx, func() error { return g.deps.Gatekeeper.MayConnect(ctx, identity) }, attrs...)
+	if err == nil {
+		return nil
+	}
+	failure := g.explain(ctx, err, attrs...)
+	g.metrics.refuse(failure)
+	return failure
 }
 
 // bearerProtocol is the prefix of the subprotocol that carries a token: browsers

@@ -57,6 +57,7 @@ type reconnect struct {
 type Failure struct {
 	Code       string        `json:"code" doc:"stable error code for programs" example:"not_found"`
 	Message    string        `json:"message" doc:"explanation for people"`
+	Reason     string        `json:"reason,omitempty" doc:"code of the application's back end, if code is refused" example:"over_quota"`
 	Errors     []fault.Field `json:"errors,omitempty" doc:"mistakes in single fields"`
 	RetryAfter int           `json:"retryAfter,omitempty" doc:"when to try again, in seconds"`
 }

@@ -34,6 +34,7 @@ type Deps struct {
 	Registerer   prometheus.Registerer // nil: no metrics
 	Limits       *limit.Limits         // nil: none
 	Revocations  *auth.Revocations     // of tokens; nil: none
+	Gatekeeper   Gatekeeper            // nil: every user may connect
 	Tracer       tracing.Tracer        // of requests
 }
 

@@ -50,6 +50,7 @@ type gatewayParams struct {
 	Bridge       Bridge                `optional:"true"`
 	Limits       *limit.Limits         `optional:"true"`
 	Revocations  *auth.Revocations     `optional:"true"`
+	Gatekeeper   Gatekeeper            `optional:"true"`
 	Tracer       tracing.Tracer        `optional:"true"`
 	Handlers     []Handler             `group:"moim.handlers"`
 }
@@ -65,6 +66,7 @@ func provideGateway(p gatewayParams) (*Gateway, error) {
 		Bridge:       p.Bridge,
 		Limits:       p.Limits,
 		Revocations:  p.Revocations,
+		Gatekeeper:   p.Gatekeeper,
 		Tracer:       p.Tracer,
 	}, p.Handlers...)
 	if err != nil {

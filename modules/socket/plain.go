@@ -94,6 +94,9 @@ func (p plain) accept(g *Gateway, conn *engine.Conn, h engine.Handshake, a allow
 		failure = s.countUser(ctx, identity)
 	}
 	if failure == nil {
+		failure = g.ask(ctx, identity)
+	}
+	if failure == nil {
 		failure = s.connect(ctx, g.namespaces[mainNamespace], identity, shake, nil)
 	}
 	if failure != nil {

@@ -13,19 +13,20 @@ import (
 
 // encodeFault encodes a failure for a client.
 func encodeFault(f *fault.Error) json.RawMessage {
-	return encode(Failure{f.Code, f.Message, f.Fields, retryLimited(f)})
+	return encode(Failure{Code: f.Code, Message: f.Message, Reason: f.Reason, Errors: f.Fields, RetryAfter: retryLimited(f)})
 }
 
 // encodeConnectError encodes the data of Socket.IO's connect_error.
 func encodeConnectError(f *fault.Error) json.RawMessage {
 	type code struct {
 		Code       string `json:"code"`
+		Reason     string `json:"reason,omitempty"`
 		RetryAfter int    `json:"retryAfter,omitempty"`
 	}
 	return encode(struct {
 		Message string `json:"message"`
 		Data    code   `json:"data"`
-	}{f.Message, code{f.Code, retryLimited(f)}})
+	}{f.Message, code{f.Code, f.Reason, retryLimited(f)}})
 }
 
 // encode encodes a value that contains only text and numbers.
@@ -59,9 +60,10 @@ func (r refusal) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		Status int    `json:"status"`
 		Detail string `json:"detail"`
 		Code   string `json:"code"`
+		Reason string `json:"reason,omitempty"`
 
 		RequestID string `json:"requestId,omitempty"`
-	}{"about:blank", http.StatusText(status), status, r.fault.Message, r.fault.Code, requestid.From(request.Context())})
+	}{"about:blank", http.StatusText(status), status, r.fault.Message, r.fault.Code, r.fault.Reason, requestid.From(request.Context())})
 	header := w.Header()
 	header.Set("Content-Type", "application/problem+json")
 	header.Set("Cache-Control", "no-store")

@@ -123,7 +123,10 @@ func (e socketIOEndpoint) connect(ctx context.Context, s *session, p packet.Pack
 			from = nil
 		}
 	}
-	if failure := s.countUser(ctx, identity); failure != nil {
+	if failure = s.countUser(ctx, identity); failure == nil {
+		failure = s.gateway.ask(ctx, identity)
+	}
+	if failure != nil {
 		e.refuse(s, n, failure)
 		return
 	}

@@ -57,6 +57,7 @@ type Problem struct {
 	Status int           `json:"status" example:"404"`
 	Detail string        `json:"detail" doc:"explanation for people"`
 	Code   string        `json:"code" doc:"stable error code for programs" example:"not_found"`
+	Reason string        `json:"reason,omitempty" doc:"code of the application's back end, if code is refused" example:"over_quota"`
 	Errors []fault.Field `json:"errors,omitempty" doc:"mistakes in single fields"`
 
 	RequestID string `json:"requestId,omitempty" doc:"id of the request in the node's log; also in the header X-Request-Id" example:"4bf92f3577b34da6a3ce929d0e0e4736"`
@@ -86,6 +87,7 @@ func newProblem(ctx context.Context, e *fault.Error) *Problem {
 		Status: status,
 		Detail: e.Message,
 		Code:   e.Code,
+		Reason: e.Reason,
 		Errors: e.Fields,
 		header: http.Header{},
 

@@ -25,6 +25,8 @@ export class MoimError extends Error {
     readonly errors: readonly FieldError[] = [],
     /** How many seconds to wait before a repeat, if the server says so. */
     readonly retryAfter?: number,
+    /** A code of the application's back end, if `code` is `refused`. */
+    readonly reason?: string,
   ) {
     super(message);
   }
@@ -34,12 +36,13 @@ export class MoimError extends Error {
 export interface WireError {
   code: string;
   message?: string;
+  reason?: string;
   errors?: FieldError[];
   retryAfter?: number;
 }
 
 export function fromWire(error: WireError): MoimError {
-  return new MoimError(error.code, error.message ?? error.code, 0, error.errors, error.retryAfter);
+  return new MoimError(error.code, error.message ?? error.code, 0, error.errors, error.retryAfter, error.reason);
 }
 
 /** waitFor returns how long to wait before a repeat, in milliseconds, or undefined if a repeat does not help. */

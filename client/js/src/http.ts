@@ -124,12 +124,12 @@ interface HttpAnswer {
 const networkError = () => new MoimError("network", "the server did not answer");
 
 function problem({ status, retryAfter, text }: HttpAnswer): MoimError {
-  let found: { code?: string; detail?: string; errors?: FieldError[] | null } = {};
+  let found: { code?: string; detail?: string; reason?: string; errors?: FieldError[] | null } = {};
   try {
     found = JSON.parse(text) as typeof found;
   } catch {
     // a proxy answered
   }
   const code = found.code ?? (status >= 500 ? "unavailable" : `http_${status}`);
-  return new MoimError(code, found.detail ?? `status ${status}`, status, found.errors ?? [], retryAfter);
+  return new MoimError(code, found.detail ?? `status ${status}`, status, found.errors ?? [], retryAfter, found.reason);
 }

@@ -108,13 +108,13 @@ function request(name: CallName, args: Record<string, unknown>) {
 }
 
 function refusal(answer: Response, text: string): MoimError {
-  let found: { code?: string; detail?: string; errors?: FieldError[] | null } = {};
+  let found: { code?: string; detail?: string; reason?: string; errors?: FieldError[] | null } = {};
   try {
     found = JSON.parse(text) as typeof found;
   } catch {
     // a proxy answered
   }
   const after = Number(answer.headers.get("Retry-After"));
-  const { code = `http_${answer.status}`, detail = answer.statusText, errors } = found;
-  return new MoimError(code, detail, answer.status, errors ?? [], after > 0 ? after : undefined);
+  const { code = `http_${answer.status}`, detail = answer.statusText, errors, reason } = found;
+  return new MoimError(code, detail, answer.status, errors ?? [], after > 0 ? after : undefined, reason);
 }

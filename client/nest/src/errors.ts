@@ -17,6 +17,8 @@ export class MoimError extends Error {
     readonly errors: readonly FieldError[] = [],
     /** How many seconds to wait before a repeat, if the server says so. */
     readonly retryAfter?: number,
+    /** A code of the application's back end, if `code` is `refused`. */
+    readonly reason?: string,
   ) {
     super(message);
   }

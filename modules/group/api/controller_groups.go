@@ -72,7 +72,7 @@ type mineInput struct{ web.Paging }
 
 func (c *Controller) registerGroups() {
 	register(c, operation(http.MethodPost, "/groups", "create-group",
-		"Create a group that the caller owns, or a user whom a back end names", http.StatusCreated, "403 forbidden", "409 limit_reached"), c.create)
+		"Create a group that the caller owns, or a user whom a back end names", http.StatusCreated, "403 forbidden, refused", "409 limit_reached"), c.create)
 	find := operation(http.MethodGet, "/groups", "find-groups",
 		"Find public groups, newest first; a back end finds all groups", http.StatusOK,
 		"403 forbidden", "422 validation_failed")

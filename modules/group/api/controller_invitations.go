@@ -14,7 +14,7 @@ func (c *Controller) registerInvitations() {
 		"422 validation_failed"), c.myInvitations)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/invitations/accept", "accept-invitation",
 		"Join a group that invites the caller", http.StatusOK,
-		hidden, outside, "409 group_ended, group_full, limit_reached"), c.acceptInvitation)
+		hidden, "403 not_member, refused", "409 group_ended, group_full, limit_reached"), c.acceptInvitation)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/invitations/decline", "decline-invitation",
 		"Decline to join a group that invites the caller", http.StatusNoContent,
 		hidden, outside, "409 group_ended"), c.declineInvitation)

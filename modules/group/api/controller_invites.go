@@ -36,7 +36,7 @@ func (c *Controller) registerInvites() {
 		"Revoke an invite", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.revoke)
 	register(c, operation(http.MethodPost, "/invites/{code}/accept", "accept-invite",
 		"Join a group with an invite code", http.StatusOK,
-		"403 banned", "409 group_ended, group_full, limit_reached", "410 invite_invalid"), c.accept)
+		"403 banned, refused", "409 group_ended, group_full, limit_reached", "410 invite_invalid"), c.accept)
 }
 
 func (c *Controller) invites(ctx context.Context, in *membersInput) (*Answer[web.Page[group.Invite]], error) {

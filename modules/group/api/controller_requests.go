@@ -29,7 +29,7 @@ func (c *Controller) registerRequests() {
 		"Withdraw the caller's join request", http.StatusNoContent, hidden, "409 group_ended"), c.withdraw)
 	join := operation(http.MethodPost, "/groups/{groupId}/join", "join-group",
 		"Join a group, or request to join it", http.StatusOK,
-		hidden, "403 banned, invite_required", "409 group_ended, group_full, limit_reached")
+		hidden, "403 banned, invite_required, refused", "409 group_ended, group_full, limit_reached")
 	join.Responses["200"] = described("the caller is now a member", &huma.Schema{Ref: "#/components/schemas/Member"})
 	join.Responses["202"] = described("an admin has to approve the request", statusSchema(group.StatusRequested))
 	register(c, join, c.join)

@@ -46,11 +46,11 @@ func (c *Controller) registerStream() {
 		"List events after a version", http.StatusOK,
 		hidden, outside, "410 log_truncated", "422 validation_failed"), c.events)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/messages", "post-message",
-		"Post a message, which becomes an event", http.StatusCreated, hidden, silenced, "409 group_ended"), c.post)
+		"Post a message, which becomes an event", http.StatusCreated, hidden, silenced, "403 refused", "409 group_ended"), c.post)
 	register(c, operation(http.MethodPut, "/groups/{groupId}/read", "mark-read",
 		"Move the caller's read mark forward", http.StatusNoContent, hidden, notEnough), c.read)
 	register(c, operation(http.MethodPost, "/groups/{groupId}/signals", "send-signal",
-		"Send a signal to subscribers; it is not stored", http.StatusAccepted, hidden, silenced, "409 group_ended"), c.signal)
+		"Send a signal to subscribers; it is not stored", http.StatusAccepted, hidden, silenced, "403 refused", "409 group_ended"), c.signal)
 	register(c, operation(http.MethodGet, "/groups/{groupId}/presence", "get-presence",
 		"List who is online or reconnecting, and who was lately", http.StatusOK,
 		hidden, outside, "422 validation_failed"), c.presence)

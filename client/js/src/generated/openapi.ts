@@ -1669,11 +1669,16 @@ export interface components {
              * @example not_found
              * @enum {string}
              */
-            code: "bad_request" | "banned" | "forbidden" | "group_ended" | "group_full" | "hook_configured" | "hook_exists" | "idempotency_mismatch" | "internal" | "invite_invalid" | "invite_required" | "limit_reached" | "log_truncated" | "method_not_allowed" | "muted" | "not_found" | "not_member" | "owner_must_transfer" | "payload_too_large" | "rate_limited" | "unauthenticated" | "unavailable" | "validation_failed" | "version_conflict";
+            code: "bad_request" | "banned" | "forbidden" | "group_ended" | "group_full" | "hook_configured" | "hook_exists" | "idempotency_mismatch" | "internal" | "invite_invalid" | "invite_required" | "limit_reached" | "log_truncated" | "method_not_allowed" | "muted" | "not_found" | "not_member" | "owner_must_transfer" | "payload_too_large" | "rate_limited" | "refused" | "unauthenticated" | "unavailable" | "validation_failed" | "version_conflict";
             /** @description explanation for people */
             detail: string;
             /** @description mistakes in single fields */
             errors?: components["schemas"]["Field"][];
+            /**
+             * @description code of the application's back end, if code is refused
+             * @example over_quota
+             */
+            reason?: string;
             /**
              * @description id of the request in the node's log; also in the header X-Request-Id
              * @example 4bf92f3577b34da6a3ce929d0e0e4736

@@ -75,13 +75,22 @@ func New(t *testing.T, cfg group.Config) *Bench {
 }
 
 // NewOn returns a bench on a store.
-func NewOn(cfg group.Config, st grouptest.Store) *Bench {
+func NewOn(cfg group.Config, st grouptest.Store) *Bench { return newBench(cfg, st, nil) }
+
+// NewGuarded returns a bench on SQLite whose service asks a gatekeeper.
+func NewGuarded(t *testing.T, cfg group.Config, g group.Gatekeeper) *Bench {
+	t.Helper()
+	return newBench(cfg, OpenStore(t), g)
+}
+
+func newBench(cfg group.Config, st grouptest.Store, gatekeeper group.Gatekeeper) *Bench {
 	b := &Bench{Recorder: &Recorder{}, Store: st, Now: time.Date(2026, 11, 23, 10, 0, 0, 123456789, time.UTC)}
 	b.Service = group.NewService(cfg, group.Deps{
 		Repository: b.Store,
 		Log:        b.Store,
 		Announcer:  b.Recorder,
 		Signaler:   b.Recorder,
+		Gatekeeper: gatekeeper,
 		Now:        func() time.Time { return b.Now },
 	})
 	return b

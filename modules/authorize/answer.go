@@ -1,0 +1,122 @@
+package authorize
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/moim-live/moim/internal/names"
+	"github.com/moim-live/moim/internal/webhook"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/socket/packet/rawjson"
+)
+
+const (
+	// maxAnswer is how many bytes an answer may have.
+	maxAnswer = 64 << 10
+	// maxMessage is how many characters of a refusal's message users see.
+	maxMessage = 500
+	// maxTTL bounds for how long an answer is remembered.
+	maxTTL = time.Hour
+)
+
+// answer is what the back end has decided.
+type answer struct {
+	allow      bool
+	reason     string
+	message    string
+	attributes dto.Patch
+	ttl        time.Duration // 0: not to be remembered
+	size       int           // bytes that it has come in
+}
+
+// verdict returns the answer as those who asked want it.
+func (a answer) verdict() (group.Verdict, error) {
+	if a.allow {
+		return group.Verdict{Attributes: a.attributes}, nil
+	}
+	e := fault.ErrRefused.WithReason(a.reason)
+	if a.message != "" {
+		e = e.WithMessage(a.message)
+	}
+	return group.Verdict{}, e
+}
+
+// silent reports whether a status means that the back end did not look at the question.
+func silent(status int) bool { return status >= 500 || status == http.StatusTooManyRequests }
+
+var validReason = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+
+// read reads an answer. It ignores fields that it does not know.
+func read(event string, from webhook.Answer) (answer, error) {
+	var said struct {
+		Allow      *bool           `json:"allow"`
+		Code       string          `json:"code"`
+		Message    string          `json:"message"`
+		Attributes json.RawMessage `json:"attributes"`
+		TTL        float64         `json:"ttl"`
+	}
+	switch {
+	case from.Status < 200 || from.Status > 299:
+		return answer{}, fmt.Errorf("it answered %d %s", from.Status, http.StatusText(from.Status))
+	case from.Cut:
+		return answer{}, fmt.Errorf("its answer has more than %d bytes", maxAnswer)
+	case !utf8.Valid(from.Body):
+		return answer{}, errors.New("its answer is not UTF-8")
+	case json.Unmarshal(from.Body, &said) != nil:
+		return answer{}, errors.New(`its answer is not JSON such as {"allow":true}`)
+	case said.Allow == nil:
+		return answer{}, errors.New("its answer has no allow")
+	case said.TTL < 0:
+		return answer{}, errors.New("the ttl in its answer is negative")
+	}
+	a := answer{allow: *said.Allow, message: presentable(said.Message), ttl: time.Duration(min(said.TTL, maxTTL.Seconds()) * float64(time.Second)), size: len(from.Body)}
+	if validReason.MatchString(said.Code) {
+		a.reason = said.Code
+	}
+	if !a.allow || len(said.Attributes) == 0 || rawjson.IsNull(said.Attributes) {
+		return a, nil
+	}
+	var err error
+	switch event {
+	case group.AskCreate:
+		a.attributes, err = dto.GroupAttributes(said.Attributes)
+	case group.AskJoin:
+		a.attributes, err = dto.MemberAttributes(said.Attributes)
+	}
+	if err != nil {
+		return answer{}, fmt.Errorf("its answer breaks a rule: %s", mistake(err))
+	}
+	return a, nil
+}
+
+// mistake returns the first mistake that err lists.
+func mistake(err error) string {
+	if e := fault.From(err); len(e.Fields) > 0 {
+		return e.Fields[0].Field + " " + e.Fields[0].Message
+	}
+	return err.Error()
+}
+
+// presentable returns a message for users within its bound, without control characters and
+// characters that reorder text.
+func presentable(message string) string {
+	message = strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || names.Reorders(string(r)) {
+			return ' '
+		}
+		return r
+	}, message))
+	if utf8.RuneCountInString(message) > maxMessage {
+		message = string([]rune(message)[:maxMessage-1]) + "…"
+	}
+	return message
+}

@@ -1,0 +1,442 @@
+package group_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/fault"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
+)
+
+// keeper is a gatekeeper that a test tells what to answer.
+type keeper struct {
+	events []string // nil: all
+	asked  []string
+	refuse bool
+	given  map[string]string // attributes by event
+	during func()            // what happens while it is asked
+}
+
+func (k *keeper) Asks(event string) bool { return k.events == nil || slices.Contains(k.events, event) }
+
+func (k *keeper) Ask(_ context.Context, q group.Question) (v group.Verdict, err error) {
+	data, err := json.Marshal(q.Data)
+	if err != nil {
+		return v, err
+	}
+	k.asked = append(k.asked, fmt.Sprint(q.Event, " ", q.UserID, " ", q.GroupID != "", " ", string(data)))
+	if k.during != nil {
+		k.during()
+	}
+	if k.refuse {
+		return v, fault.ErrRefused
+	}
+	switch given := json.RawMessage(k.given[q.Event]); {
+	case len(given) == 0:
+	case q.Event == group.AskCreate:
+		v.Attributes, err = dto.GroupAttributes(given)
+	default:
+		v.Attributes, err = dto.MemberAttributes(given)
+	}
+	return v, err
+}
+
+// take returns what was asked since the last call.
+func (k *keeper) take() []string {
+	asked := k.asked
+	k.asked = nil
+	return asked
+}
+
+// guarded are the calls that a gatekeeper is asked about. Each prepares a group, of which
+// the call is one by guest.
+var guarded = []struct {
+	name   string
+	body   string // of the group
+	before func(t *testing.T, b *servicetest.Bench, id string) string
+	call   func(ctx context.Context, b *servicetest.Bench, id, prepared string) (any, error)
+	want   string // what is asked
+	events int    // that the call announces
+}{
+	{
+		name: "create",
+		call: func(ctx context.Context, b *servicetest.Bench, _, _ string) (any, error) {
+			return b.Create(ctx, guest, dto.CreateRequest{Name: "new", Attributes: json.RawMessage(`{"mine":1}`)})
+		},
+		want:   `create guest false {"name":"new","visibility":"private","joinPolicy":"invite","posting":"members","attributes":{"mine":1}}`,
+		events: 1,
+	},
+	{
+		name: "join", body: `{"name":"g","visibility":"public","joinPolicy":"open"}`,
+		call: func(ctx context.Context, b *servicetest.Bench, id, _ string) (any, error) {
+			return b.Join(ctx, guest, id)
+		},
+		want: `join guest true {"by":"open"}`, events: 1,
+	},
+	{
+		name: "request to join", body: `{"name":"g","visibility":"public","joinPolicy":"request"}`,
+		call: func(ctx context.Context, b *servicetest.Bench, id, _ string) (any, error) {
+			return b.Join(ctx, guest, id)
+		},
+		want: `join guest true {"by":"request"}`, events: 1,
+	},
+	{
+		name: "join by invitation", body: `{"name":"g","visibility":"public","joinPolicy":"invite"}`,
+		before: invitation,
+		call: func(ctx context.Context, b *servicetest.Bench, id, _ string) (any, error) {
+			return b.Join(ctx, guest, id)
+		},
+		want: `join guest true {"by":"invitation"}`, events: 1,
+	},
+	{
+		name: "accept an invitation", body: `{"name":"g"}`,
+		before: invitation,
+		call: func(ctx context.Context, b *servicetest.Bench, id, _ string) (any, error) {
+			return b.AcceptInvitation(ctx, guest, id)
+		},
+		want: `join guest true {"by":"invitation"}`, events: 1,
+	},
+	{
+		name: "accept an invite", body: `{"name":"g"}`,
+		before: func(t *testing.T, b *servicetest.Bench, id string) string {
+			t.Helper()
+			made, err := b.Invite(t.Context(), alice, id, dto.InviteRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return made.Code
+		},
+		call: func(ctx context.Context, b *servicetest.Bench, _, code string) (any, error) {
+			return b.Accept(ctx, guest, code)
+		},
+		want: `join guest true {"by":"invite"}`, events: 1,
+	},
+	{
+		name: "post", body: `{"name":"g"}`,
+		before: membership,
+		call: func(ctx context.Context, b *servicetest.Bench, id, _ string) (any, error) {
+			return b.Post(ctx, guest, id, dto.MessageRequest{Data: json.RawMessage(`{"text":"hi"}`)})
+		},
+		want: `message guest true {"type":"message","data":{"text":"hi"}}`, events: 1,
+	},
+	{
+		name: "signal", body: `{"name":"g"}`,
+		before: membership,
+		call: func(ctx context.Context, b *servicetest.Bench, id, _ string) (any, error) {
+			return nil, b.Signal(ctx, guest, id, group.SignalSource{}, dto.SignalRequest{Type: "wave", To: []string{"alice"}})
+		},
+		want: `signal guest true {"type":"wave","data":null,"to":["alice"]}`,
+	},
+}
+
+var guest = user("guest")
+
+func invitation(t *testing.T, b *servicetest.Bench, id string) string {
+	t.Helper()
+	if _, err := b.AddMembers(t.Context(), alice, id, dto.AddMembersRequest{UserIDs: []string{"guest"}}); err != nil {
+		t.Fatal(err)
+	}
+	return ""
+}
+
+func membership(t *testing.T, b *servicetest.Bench, id string) string {
+	t.Helper()
+	if _, err := b.AddMembers(t.Context(), backend, id, dto.AddMembersRequest{UserIDs: []string{"guest"}}); err != nil {
+		t.Fatal(err)
+	}
+	return ""
+}
+
+// stageFor prepares a group for a call that is guarded, without asking.
+func stageFor(t *testing.T, i int) (b *servicetest.Bench, k *keeper, id, prepared string) {
+	t.Helper()
+	k = &keeper{events: []string{}}
+	b = servicetest.NewGuarded(t, group.Config{}, k)
+	body := guarded[i].body
+	if body == "" {
+		body = `{"name":"g"}`
+	}
+	id = b.NewGroup(t, body).ID
+	if before := guarded[i].before; before != nil {
+		prepared = before(t, b, id)
+	}
+	b.Take()
+	k.events = nil
+	return b, k, id, prepared
+}
+
+// TestGatekeeper asks before each call, while somebody else changes the group: no
+// transaction is open.
+func TestGatekeeper(t *testing.T) {
+	t.Parallel()
+	for i, tc := range guarded {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			b, k, id, prepared := stageFor(t, i)
+			k.during = func() {
+				name := "renamed"
+				if _, err := b.Update(t.Context(), alice, id, nil, dto.UpdateRequest{Name: &name}); err != nil {
+					t.Errorf("while the gatekeeper is asked: %v", err)
+				}
+				b.Take()
+			}
+			if _, err := tc.call(t.Context(), b, id, prepared); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{tc.want}, k.take()); diff != "" {
+				t.Errorf("asked (-want +got):\n%s", diff)
+			}
+			if got := len(b.Take()) + len(b.Signals); got != max(tc.events, 1) {
+				t.Errorf("%d events and signals were sent", got)
+			}
+		})
+	}
+}
+
+// TestGatekeeperRefuses makes each call in vain.
+func TestGatekeeperRefuses(t *testing.T) {
+	t.Parallel()
+	for i, tc := range guarded {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			b, k, id, prepared := stageFor(t, i)
+			before := b.Read(t, id)
+			k.refuse = true
+			for range 2 {
+				if _, err := tc.call(group.WithKey(t.Context(), "key"), b, id, prepared); !errors.Is(err, fault.ErrRefused) {
+					t.Error(err)
+				}
+			}
+			if diff := cmp.Diff(before, b.Read(t, id)); diff != "" {
+				t.Errorf("the group changed:\n%s", diff)
+			}
+			if got := len(b.Take()) + len(b.Signals); got != 0 {
+				t.Errorf("%d events and signals were sent", got)
+			}
+			if groups, err := b.ListMine(t.Context(), guest, "", 10); err != nil || tc.before == nil && len(groups) != 0 {
+				t.Errorf("the user has the groups %v, %v", groups, err)
+			}
+			k.refuse = false // the key is still good
+			if _, err := tc.call(group.WithKey(t.Context(), "key"), b, id, prepared); err != nil || len(k.take()) != 3 {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestRepeatsAreNotAsked repeats each call after the gatekeeper has changed its mind.
+func TestRepeatsAreNotAsked(t *testing.T) {
+	t.Parallel()
+	for i, tc := range guarded {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			b, k, id, prepared := stageFor(t, i)
+			k.given = map[string]string{group.AskCreate: `{"plan":"pro"}`, group.AskJoin: `{"team":"red"}`}
+			ctx := group.WithKey(t.Context(), "key")
+			first, err := tc.call(ctx, b, id, prepared)
+			if err != nil || len(k.take()) != 1 {
+				t.Fatal(err)
+			}
+			k.refuse = true
+			again, err := tc.call(ctx, b, id, prepared)
+			if err != nil || len(k.take()) != 0 {
+				t.Errorf("a repeat: %v, asked %v", err, k.asked)
+			}
+			if diff := cmp.Diff(asJSON(t, first), asJSON(t, again)); diff != "" {
+				t.Errorf("a repeat has another answer:\n%s", diff)
+			}
+			other, err := b.Create(t.Context(), backend, dto.CreateRequest{Name: "other", OwnerID: "guest"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = b.Post(ctx, guest, other.ID, dto.MessageRequest{Data: json.RawMessage(`2`)})
+			if !errors.Is(err, group.ErrIdempotencyMismatch) {
+				t.Errorf("another call under the key: %v", err)
+			}
+		})
+	}
+}
+
+// refusalOf returns the code of an error, "" for none.
+func refusalOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return fault.From(err).Code
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// TestAttributesOfTheBackEnd creates and joins groups.
+func TestAttributesOfTheBackEnd(t *testing.T) {
+	t.Parallel()
+	for i, tc := range guarded {
+		b, k, id, prepared := stageFor(t, i)
+		k.given = map[string]string{group.AskCreate: `{"plan":"pro","mine":null}`, group.AskJoin: `{"team":"red"}`}
+		if _, err := tc.call(t.Context(), b, id, prepared); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{"create": `{"plan":"pro"}`, "request to join": "", "post": `{}`, "signal": `{}`}
+		attributes, known := want[tc.name]
+		if !known {
+			attributes = `{"team":"red"}`
+		}
+		got := ""
+		if tc.name == "create" {
+			groups, err := b.ListMine(t.Context(), guest, "", 10)
+			if err != nil || len(groups) != 1 {
+				t.Fatal(err)
+			}
+			got = string(groups[0].Attributes)
+		} else if m, err := b.Member(t.Context(), backend, id, "guest"); err == nil {
+			got = string(m.Attributes)
+		}
+		if got != attributes {
+			t.Errorf("%s: the attributes are %s, want %s", tc.name, got, attributes)
+		}
+	}
+}
+
+// TestTooManyAttributes creates a group with attributes that are too large only together.
+func TestTooManyAttributes(t *testing.T) {
+	t.Parallel()
+	k := &keeper{given: map[string]string{group.AskCreate: `{"a":"` + strings.Repeat("x", 10<<10) + `"}`}}
+	b := servicetest.NewGuarded(t, group.Config{}, k)
+	_, err := b.Create(t.Context(), guest, dto.CreateRequest{Name: "g", Attributes: json.RawMessage(`{"b":"` + strings.Repeat("x", 10<<10) + `"}`)})
+	if got := refusalOf(err); got != "validation_failed" {
+		t.Error(err)
+	}
+}
+
+// TestWhatTheGatekeeperIsNotAsked makes calls that the rules decide, or that back ends and
+// admins make.
+func TestWhatTheGatekeeperIsNotAsked(t *testing.T) {
+	t.Parallel()
+	k := &keeper{}
+	b := servicetest.NewGuarded(t, group.Config{Add: group.AddDirect}, k)
+	one := 1
+	newGroup := func(req dto.CreateRequest) string {
+		t.Helper()
+		req.OwnerID = "alice"
+		g, err := b.Create(t.Context(), backend, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g.ID
+	}
+	open := newGroup(dto.CreateRequest{Name: "g", Visibility: "public", JoinPolicy: "open"})
+	request := newGroup(dto.CreateRequest{Name: "g", Visibility: "public", JoinPolicy: "request"})
+	full := newGroup(dto.CreateRequest{Name: "g", Visibility: "public", JoinPolicy: "open", Capacity: &one})
+	invite := newGroup(dto.CreateRequest{Name: "g", Visibility: "public"})
+	private := newGroup(dto.CreateRequest{Name: "g"})
+	message := dto.MessageRequest{Data: json.RawMessage(`1`)}
+	k.events = []string{}
+	if _, err := b.Join(t.Context(), guest, request); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Join(t.Context(), user("mia"), open); err != nil {
+		t.Fatal(err)
+	}
+	for id, muted := range map[string]bool{"mo": true, "bo": false} {
+		if _, err := b.Join(t.Context(), user(id), open); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if muted {
+			_, err = b.Mute(t.Context(), alice, open, id, dto.MuteRequest{})
+		} else {
+			_, err = b.Ban(t.Context(), alice, open, id, dto.BanRequest{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	k.events = nil
+	for _, tc := range []struct {
+		name, want string
+		call       func(ctx context.Context) error
+	}{
+		{"a back end joins", "", func(ctx context.Context) error { _, err := b.Join(ctx, backend, open); return err }},
+		{"a back end posts", "", func(ctx context.Context) error { _, err := b.Post(ctx, backend, open, message); return err }},
+		{"a back end signals", "", func(ctx context.Context) error {
+			return b.Signal(ctx, backend, open, group.SignalSource{}, dto.SignalRequest{Type: "wave"})
+		}},
+		{"a member joins", "", func(ctx context.Context) error { _, err := b.Join(ctx, user("mia"), open); return err }},
+		{"a request again", "", func(ctx context.Context) error { _, err := b.Join(ctx, guest, request); return err }},
+		{"an admin approves", "", func(ctx context.Context) error { _, err := b.Approve(ctx, alice, request, "guest"); return err }},
+		{"an admin adds", "", func(ctx context.Context) error {
+			_, err := b.AddMembers(ctx, alice, open, dto.AddMembersRequest{UserIDs: []string{"added"}})
+			return err
+		}},
+		{"a signal to nobody", "", func(ctx context.Context) error {
+			return b.Signal(ctx, alice, open, group.SignalSource{}, dto.SignalRequest{Type: "wave", To: []string{}})
+		}},
+		{"a banned user", "banned", func(ctx context.Context) error { _, err := b.Join(ctx, user("bo"), open); return err }},
+		{"a full group", "group_full", func(ctx context.Context) error { _, err := b.Join(ctx, guest, full); return err }},
+		{"a group by invite", "invite_required", func(ctx context.Context) error { _, err := b.Join(ctx, guest, invite); return err }},
+		{"a private group", "not_found", func(ctx context.Context) error { _, err := b.Join(ctx, guest, private); return err }},
+		{"no invitation", "not_found", func(ctx context.Context) error { _, err := b.AcceptInvitation(ctx, guest, private); return err }},
+		{"no invite", "invite_invalid", func(ctx context.Context) error { _, err := b.Accept(ctx, guest, "code"); return err }},
+		{"an outsider posts", "not_member", func(ctx context.Context) error { _, err := b.Post(ctx, user("eve"), open, message); return err }},
+		{"a muted member posts", "muted", func(ctx context.Context) error { _, err := b.Post(ctx, user("mo"), open, message); return err }},
+		{"an outsider signals", "not_member", func(ctx context.Context) error {
+			return b.Signal(ctx, user("eve"), open, group.SignalSource{}, dto.SignalRequest{Type: "wave"})
+		}},
+		{"a mistake", "validation_failed", func(ctx context.Context) error {
+			_, err := b.Create(ctx, guest, dto.CreateRequest{})
+			return err
+		}},
+		{"no scope", "forbidden", func(ctx context.Context) error {
+			_, err := b.Create(ctx, auth.Identity{UserID: "guest", Calls: auth.ReadGroups}, dto.CreateRequest{Name: "g"})
+			return err
+		}},
+	} {
+		err := tc.call(t.Context())
+		got := refusalOf(err)
+		if asked := k.take(); got != tc.want || len(asked) > 0 {
+			t.Errorf("%s: %q, %v, asked %v", tc.name, got, err, asked)
+		}
+	}
+}
+
+// TestRulesAreCheckedAfterwards changes what the rules say while the gatekeeper is asked.
+func TestRulesAreCheckedAfterwards(t *testing.T) {
+	t.Parallel()
+	for i, tc := range guarded {
+		b, k, id, prepared := stageFor(t, i)
+		want := "banned"
+		switch tc.name {
+		case "create":
+			continue // no rule of a group
+		case "accept an invitation":
+			want = "not_found"
+		case "post", "signal":
+			want = "not_found"
+		}
+		k.during = func() {
+			if _, err := b.Ban(t.Context(), alice, id, "guest", dto.BanRequest{}); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := tc.call(t.Context(), b, id, prepared); err == nil || refusalOf(err) != want {
+			t.Errorf("%s: %v, want %s", tc.name, err, want)
+		}
+	}
+}
