@@ -29,9 +29,13 @@ type eraseStatements struct {
 	named    string // reads at most $2 receipts that may name user $1
 }
 
-// traced selects a group that still keeps something about the user in a parameter.
+// traced selects a group that still keeps something about the user in a parameter: it knows
+// them, or its log or a record says that they did something, as a back end or in the system
+// that the group was imported from.
 func traced(user string) string {
-	return `COALESCE((` + firstOf("traces", "user_id", "group_id", user) + `), (` + firstOf("events", "actor", "group_id", user) + `), '')`
+	first := func(table, column string) string { return `(` + firstOf(table, column, "group_id", user) + `), ` }
+	return `COALESCE(` + first("traces", "user_id") + first("events", "actor") + first("bans", "actor") + first("mutes", "actor") +
+		first("invitations", "invited_by") + first("invites", "created_by") + `'')`
 }
 
 // firstOf selects the smallest id of a user's rows. It reads one row of the index of both
@@ -55,6 +59,9 @@ var forgetIn = []string{
 	`DELETE FROM requests WHERE group_id = $1 AND user_id = $2`,
 	`DELETE FROM invitations WHERE group_id = $1 AND user_id = $2`,
 	`DELETE FROM departures WHERE group_id = $1 AND user_id = $2`,
+	// What the receiver of a hook answered, and a function of the program, which may say anything.
+	`UPDATE hook_groups SET problem = '' WHERE group_id = $1
+		AND (REPLACE(problem, $2, '') <> problem OR hook_id IN (SELECT id FROM hooks WHERE url = ''))`,
 	`UPDATE groups SET created_by = NULL WHERE id = $1 AND created_by = $2`,
 	`UPDATE groups SET owner_id = '' WHERE id = $1 AND owner_id = $2`, // of a deleted group
 	`UPDATE groups SET offered_to = NULL WHERE id = $1 AND offered_to = $2`,

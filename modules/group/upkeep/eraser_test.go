@@ -19,6 +19,7 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 	"github.com/moim-live/moim/modules/group/sqlstore"
+	"github.com/moim-live/moim/modules/group/transfer"
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
@@ -186,6 +187,24 @@ func newLife(t *testing.T, db *database.DB) *life {
 	l.post(victim, l.gone.ID, mark)
 	l.must(l.Delete(ctx, victim, l.gone.ID, nil))
 
+	// Groups that do not know them, with bans and invites by them: from another system, and by
+	// a back end, whose log is gone.
+	l.imports(`{"group":{"id":"r","name":"g","ownerId":"bob"}}`, `{"ban":{"groupId":"r","userId":"dave","actor":`+mustJSON(t, erasedID)+`}}`)
+	l.imports(`{"group":{"id":"s","name":"g","ownerId":"bob"}}`, `{"invite":{"groupId":"s","code":"letmein","createdBy":`+mustJSON(t, erasedID)+`}}`)
+	l.imports(`{"group":{"id":"u","name":"g","ownerId":"bob"}}`, `{"message":{"groupId":"u","actor":`+mustJSON(t, erasedID)+`,"data":"`+mark+`"}}`)
+	muted, asBackend := open(bob), auth.Identity{UserID: erasedID, Admin: true}
+	l.join(muted.ID, carol)
+	do[group.Mute](l)(l.Mute(ctx, asBackend, muted.ID, "carol", dto.MuteRequest{}))
+	l.exec(`DELETE FROM events WHERE group_id = $1`, muted.ID)
+
+	// A function of the program failed to take events of theirs.
+	l.exec(`INSERT INTO hooks (id, name, source, url, events, secret, secret_before, rotated_at, since_at, enabled, problem, paused_until, scan_since, created_at, updated_at)
+		VALUES ('f', 'f', 'program', '', '["*"]', '', '', 0, 0, TRUE, '', 0, 0, 0, 0)`)
+	for hookID, problem := range map[string]string{"f": "cannot mail " + mark, "elsewhere": "no answer: malformed: " + erasedID} {
+		l.exec(`INSERT INTO hook_groups (group_id, hook_id, version, head, upto, claim, claimed, attempts, unreachable, status, problem, gap)
+			VALUES ($1, $2, 1, 1, 0, 1, FALSE, 1, FALSE, 0, $3, FALSE)`, l.shared.ID, hookID, problem)
+	}
+
 	// What is kept outside of groups.
 	keyed := func(key string) context.Context { return group.WithKey(ctx, key) }
 	do[group.Group](l)(l.Create(keyed("k1"), l.backend, servicetest.Decode[dto.CreateRequest](t, mustJSON(t, map[string]string{"name": "g", "ownerId": erasedID, "ownerName": mark}))))
@@ -205,6 +224,23 @@ func newLife(t *testing.T, db *database.DB) *life {
 	do[string](l)(l.RenameUser(ctx, l.backend, erasedID, servicetest.Decode[dto.RenameRequest](t, `{"name":"`+mark+`"}`)))
 	l.Take()
 	return l
+}
+
+func (l *life) exec(query string, a ...any) {
+	l.t.Helper()
+	l.must(l.db.Write(l.ctx, func(ctx context.Context, q database.Querier) error {
+		_, err := q.ExecContext(ctx, query, a...)
+		return err
+	}))
+}
+
+func (l *life) imports(lines ...string) {
+	l.t.Helper()
+	i := transfer.New(transfer.Config{Groups: group.Config{}.WithDefaults(), File: "rooms", By: "moim import"}, sqlstore.New(l.db), strings.NewReader(strings.Join(lines, "\n")))
+	if r := do[transfer.Report](l)(i.Check(l.ctx)); r.Wrong > 0 {
+		l.t.Fatal(r.Mistakes)
+	}
+	do[transfer.Counts](l)(i.Write(l.ctx))
 }
 
 func mustJSON(t *testing.T, v any) string {
@@ -231,10 +267,7 @@ func (l *life) holding() (found []string) {
 func (l *life) run(id string, out group.Elsewhere) {
 	l.t.Helper()
 	for range 1000 {
-		l.must(l.db.Write(l.ctx, func(ctx context.Context, q database.Querier) error {
-			_, err := q.ExecContext(ctx, `UPDATE erasures SET until = 0 WHERE finished_at IS NULL`)
-			return err
-		}))
+		l.exec(`UPDATE erasures SET until = 0 WHERE finished_at IS NULL`)
 		job := do[*group.Erasure](l)(l.Store.ClaimErasure(l.ctx))
 		if job == nil || job.ID != id {
 			l.t.Fatalf("claimed %+v", job)
@@ -331,7 +364,7 @@ func (l *life) checkTraces() {
 	}
 	slices.Sort(tables)
 	want := []string{
-		"audit", "audit_users", "bans", "departures", "erasures", "events", "groups", "invitations", "invites", "members", "mutes", "receipt_users", "receipts", "renames",
+		"audit", "audit_users", "bans", "departures", "erasures", "events", "groups", "hook_groups", "invitations", "invites", "members", "mutes", "receipt_users", "receipts", "renames",
 		"requests", "traces", "user_locks",
 	}
 	if diff := cmp.Diff(want, slices.Compact(tables)); diff != "" {
@@ -424,7 +457,7 @@ func (l *life) checkAudit(jobID string) {
 	if diff := cmp.Diff(want, actions); diff != "" {
 		l.t.Errorf("audit entries (-want +got):\n%s", diff)
 	}
-	if by := do[[]audit.Entry](l)(l.Audit(l.ctx, l.backend, audit.Filter{Actor: "erased:" + jobID}, "", 100)); len(by) != 1 || by[0].Action != "post" {
+	if by := do[[]audit.Entry](l)(l.Audit(l.ctx, l.backend, audit.Filter{Actor: "erased:" + jobID}, "", 100)); len(by) != 2 || by[0].Action != "mute" || by[1].Action != "post" {
 		l.t.Errorf("what they did as a back end: %+v", by)
 	}
 }
@@ -472,10 +505,7 @@ func TestEraserWorks(t *testing.T) {
 	e := upkeep.NewEraser(l.Service, l.Store, out, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	l.must(e.Start(l.ctx))
 	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		l.must(l.db.Write(l.ctx, func(ctx context.Context, q database.Querier) error { // claims and waits are over
-			_, err := q.ExecContext(ctx, `UPDATE erasures SET until = 0 WHERE until > $1`, time.Now().Add(time.Second).UnixMicro())
-			return err
-		}))
+		l.exec(`UPDATE erasures SET until = 0 WHERE until > $1`, time.Now().Add(time.Second).UnixMicro()) // claims and waits are over
 		if do[group.Erasure](l)(l.Erasure(l.ctx, l.backend, id)).FinishedAt != nil {
 			break
 		}
