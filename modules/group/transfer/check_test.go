@@ -35,6 +35,9 @@ func TestMistakes(t *testing.T) {
 		want []string
 	}{
 		"right":                {room + "\r\n  \n" + ` { "member" : {"groupId":"r","userId":"bo"}}`, nil},
+		"byte order mark":      {"\ufeff" + room, nil},
+		"two of them":          {room + "\ufeff" + room, []string{"line 2: must be one JSON object"}},
+		"control characters":   {`{"group":{"\u001b[2J\u202e":1,"name":"x","ownerId":"ana"}}` + "\n" + `{"\u009b":1}`, []string{"line 1: group.?[2J?: unknown field", `line 2: "\u009b" is none of group, member, ban, invite and message`}},
 		"no line feed":         {strings.TrimSpace(room), nil},
 		"nothing":              {"", nil},
 		"escaped kind":         {room + `{"\u006dessage":{"groupId":"r","actor":"ana","data":1}}`, nil},

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/moim-live/moim/modules/fault"
@@ -18,6 +20,9 @@ import (
 
 // maxLine bounds a line. It is more than the bounds of its fields allow.
 const maxLine = 256 << 10
+
+// byteOrderMark begins files of some programs. It is no text.
+const byteOrderMark = "\ufeff"
 
 // kinds are the fields of a line that say what it is.
 const (
@@ -35,12 +40,19 @@ type Mistake struct {
 	Message string
 }
 
-// String returns the mistake as it is shown.
+// String returns the mistake as it is shown. Names of fields come from the file, and a
+// terminal would obey what some characters say.
 func (m Mistake) String() string {
-	if m.Field == "" {
-		return fmt.Sprintf("line %d: %s", m.Line, m.Message)
+	text := m.Message
+	if m.Field != "" {
+		text = m.Field + ": " + text
 	}
-	return fmt.Sprintf("line %d: %s: %s", m.Line, m.Field, m.Message)
+	return fmt.Sprintf("line %d: ", m.Line) + strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // line is one line of a file. One of the pointers is set, unless there are mistakes.
@@ -89,6 +101,9 @@ func (r *lines) next() (text []byte, long bool, err error) {
 		}
 		if err != nil && (!errors.Is(err, io.EOF) || len(text) == 0 && !long) {
 			return nil, false, err
+		}
+		if r.number == 1 {
+			text = bytes.TrimPrefix(text, []byte(byteOrderMark))
 		}
 		if text = bytes.TrimSpace(text); len(text) > 0 || long {
 			return text, long, nil
