@@ -1,9 +1,9 @@
 import type { Answer, Driver } from "./driver.js";
 import { Emitter, Store } from "./emitter.js";
 import { hidden, later, onWake } from "./env.js";
-import type { WireError } from "./errors.js";
 import type { Tokens } from "./tokens.js";
 import type { ConnectionSnapshot, Status } from "./types.js";
+import type { WireError } from "./wire.js";
 
 const tickEvery = 1_000;
 const slept = 10_000; // a tick that is so late means that the machine or the page slept

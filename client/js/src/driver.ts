@@ -1,5 +1,5 @@
-import type { WireError } from "./errors.js";
 import type { Status } from "./types.js";
+import type { WireError } from "./wire.js";
 
 /** The answer to a request over a socket. */
 export interface Answer {

@@ -6,9 +6,8 @@ export interface FieldError {
 
 /**
  * An answer that refuses a request, or the lack of an answer. Test `code`: one of the server's codes (docs/errors.md), or
- * one of the client's own:
+ * `network`: there was no answer, and the change may have been made. The JavaScript client also has:
  *
- * - `network`: there was no answer. The change may have been made.
  * - `offline`: a signal was not sent, because there is no connection.
  * - `closed`: the client was closed, or its user changed.
  * - `queue_full`: too many posts wait for an answer.
@@ -30,24 +29,4 @@ export class MoimError extends Error {
   ) {
     super(message);
   }
-}
-
-/** The error in a socket's answer. */
-export interface WireError {
-  code: string;
-  message?: string;
-  reason?: string;
-  errors?: FieldError[];
-  retryAfter?: number;
-}
-
-export function fromWire(error: WireError): MoimError {
-  return new MoimError(error.code, error.message ?? error.code, 0, error.errors, error.retryAfter, error.reason);
-}
-
-/** waitFor returns how long to wait before a repeat, in milliseconds, or undefined if a repeat does not help. */
-export function waitFor(error: { code: string; retryAfter?: number | undefined }): number | undefined {
-  if (error.code === "rate_limited" || error.code === "unavailable")
-    return (error.retryAfter ?? 1 + Math.random()) * 1000;
-  return undefined;
 }

@@ -4,7 +4,7 @@ import { Crowd, type PresencePush } from "./crowd.js";
 import type { Answer } from "./driver.js";
 import { Emitter, Store } from "./emitter.js";
 import { later } from "./env.js";
-import { fromWire, MoimError, type WireError, waitFor } from "./errors.js";
+import { MoimError } from "./errors.js";
 import { foldGroup } from "./fold.js";
 import type { Http } from "./http.js";
 import { Latest } from "./latest.js";
@@ -22,6 +22,7 @@ import type {
   Subscription,
 } from "./types.js";
 import { Unread } from "./unread.js";
+import { fromWire, type WireError, waitFor } from "./wire.js";
 
 const frame = 16; // while catching up, subscribers are told once in this time
 const gapWait = 1_000;

@@ -1,9 +1,10 @@
 import type { Clock } from "./clock.js";
 import { env, type Fetch, newKey, sleep, within } from "./env.js";
-import { type FieldError, MoimError, waitFor } from "./errors.js";
+import { type FieldError, MoimError } from "./errors.js";
 import { calls } from "./generated/operations.js";
 import type { Tokens } from "./tokens.js";
 import type { CallAnswer, CallArguments, CallName } from "./types.js";
+import { waitFor } from "./wire.js";
 
 const answerWithin = 30_000;
 const tries = 3;

@@ -1,6 +1,7 @@
 import type { Connection } from "./connection.js";
 import { later } from "./env.js";
-import { fromWire, MoimError, waitFor } from "./errors.js";
+import { MoimError } from "./errors.js";
+import { fromWire, waitFor } from "./wire.js";
 
 interface Wanted {
   value: unknown;

@@ -1,8 +1,9 @@
 import type { Connection } from "./connection.js";
 import type { Answer } from "./driver.js";
 import { later, newKey } from "./env.js";
-import { fromWire, MoimError, waitFor } from "./errors.js";
+import { MoimError } from "./errors.js";
 import type { Event } from "./types.js";
+import { fromWire, waitFor } from "./wire.js";
 
 const most = 1_000; // posts that wait in a group
 const mostText = 500_000; // characters of one post: a larger one could end the connection

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { type FieldError, MoimError } from "./contract/errors.js";
 import { calls } from "./contract/generated/operations.js";
 import type { CallAnswer, CallArguments, CallName } from "./contract/types.js";
-import { type FieldError, MoimError } from "./errors.js";
 import { BackendTokens, signToken } from "./tokens.js";
 
 const attempts = 5;

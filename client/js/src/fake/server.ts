@@ -1,7 +1,7 @@
 import type { Fetch, WebSocketClass } from "../env.js";
 import { newKey } from "../env.js";
-import type { WireError } from "../errors.js";
 import type { Event, Group, Member, Present } from "../types.js";
+import type { WireError } from "../wire.js";
 import { answerHttp, type HttpHandler } from "./http.js";
 import { type FakeSocket, fakeWebSocket } from "./socket.js";
 
