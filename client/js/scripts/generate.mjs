@@ -60,7 +60,7 @@ function pushes({ channels, components }) {
   };
   add(properties);
   for (const [key, { payload }] of Object.entries(messages)) if (key.endsWith(".push")) add(payload.properties.data);
-  add(messages["group.subscribe.answer"].payload);
+  add(messages["group.subscribe.answer"].payload.oneOf[0].properties.data);
   return { openapi: "3.1.0", info: { title: "", version: "" }, paths: {}, components: { schemas } };
 }
 

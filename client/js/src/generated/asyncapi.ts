@@ -497,32 +497,6 @@ export interface components {
             /** @example bob */
             userId: string;
         };
-        Failure: {
-            /**
-             * @description stable error code for programs
-             * @example not_found
-             * @enum {string}
-             */
-            code: "bad_request" | "banned" | "forbidden" | "group_ended" | "group_full" | "hook_configured" | "hook_exists" | "idempotency_mismatch" | "internal" | "invite_invalid" | "invite_required" | "limit_reached" | "log_truncated" | "method_not_allowed" | "muted" | "not_found" | "not_member" | "owner_must_transfer" | "payload_too_large" | "rate_limited" | "unauthenticated" | "unavailable" | "validation_failed" | "version_conflict" | "unknown_event";
-            /** @description mistakes in single fields */
-            errors?: components["schemas"]["Field"][];
-            /** @description explanation for people */
-            message: string;
-            /**
-             * Format: int64
-             * @description when to try again, in seconds
-             */
-            retryAfter?: number;
-        };
-        Field: {
-            /**
-             * @description dotted path of the invalid value
-             * @example name
-             */
-            field: string;
-            /** @example is required */
-            message: string;
-        };
     };
     responses: never;
     parameters: never;
