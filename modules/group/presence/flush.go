@@ -65,7 +65,11 @@ func (p *Tracker) flush(ctx context.Context) bool {
 		}
 		p.applied(changes, err == nil)
 		for i, c := range told {
-			if err == nil && c.Status != "" {
+			if err != nil {
+				break
+			}
+			p.wrote(changes[i], c)
+			if c.Status != "" {
 				news.add(changes[i].GroupID, c)
 			}
 		}

@@ -102,7 +102,7 @@ func newAttendance() *attendance {
 func (g *attendance) come(userID string, now time.Time) group.PresenceChange {
 	p := g.users[userID]
 	if p != nil && p.here {
-		return group.PresenceChange{}
+		return group.PresenceChange{At: now.UTC()}
 	}
 	g.online++
 	g.users[userID] = &memberPresence{here: true}
@@ -119,12 +119,12 @@ func (m *Memory) goLocked(g *attendance, c Attendance, now time.Time) group.Pres
 	switch {
 	case p == nil:
 		delete(g.states, c.UserID)
-		return group.PresenceChange{}
+		return group.PresenceChange{At: now.UTC()}
 	case p.here:
 		g.online--
 		p.here, p.since = false, now
 	case !c.Final:
-		return group.PresenceChange{}
+		return group.PresenceChange{At: now.UTC()}
 	}
 	p.reason = c.Reason
 	if c.Final {

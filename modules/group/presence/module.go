@@ -11,7 +11,7 @@ import (
 )
 
 // Module wants a group.Config, a [Store], what group.Module provides, a
-// *slog.Logger and, optionally, a group.Translator. It provides [*Tracker],
+// *slog.Logger and, optionally, a group.Translator and an [Observer]. It provides [*Tracker],
 // also as a group.PresenceKeeper, and [*Marks] as a group.MarkTeller. It starts and stops
 // both.
 var Module = fx.Module("group/presence", fx.Provide(
@@ -28,11 +28,13 @@ type params struct {
 	Own       *adapter.Owner `name:"moim.group"`
 	Logger    *slog.Logger
 	Program   group.Translator `optional:"true"`
+	Observer  Observer         `optional:"true"`
 }
 
 func provide(p params) *Tracker {
 	t := New(p.Config, p.Store, p.Own, p.Logger)
 	t.Translate(p.Program)
+	t.Observe(p.Observer)
 	p.Lifecycle.Append(fx.Hook{OnStart: t.Start, OnStop: tasks.Within(group.StopTimeout, t.Stop)})
 	return t
 }

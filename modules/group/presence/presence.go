@@ -28,6 +28,7 @@ type Tracker struct {
 	window  time.Duration
 	log     *slog.Logger
 	program group.Translator
+	watcher Observer // nil: there is none
 	tasks   *tasks.Group
 	wake    chan struct{}
 	failed  atomic.Int64
@@ -89,6 +90,9 @@ func New(cfg group.Config, store Store, out Sender, log *slog.Logger) *Tracker {
 // Translate makes the tracker send t's translation after each group:presence. Call
 // it before Start.
 func (p *Tracker) Translate(t group.Translator) { p.program = t }
+
+// Observe makes the tracker tell o what it sees. Call it before Start.
+func (p *Tracker) Observe(o Observer) { p.watcher = o }
 
 // Stats counts writes to the store.
 type Stats struct {
@@ -253,6 +257,9 @@ func (p *Tracker) Count(ctx context.Context, groupIDs []string) ([]int, error) {
 
 // heard takes changes that the store reports.
 func (p *Tracker) heard(groupID string, changes []group.PresenceChange) {
+	for _, c := range changes {
+		p.saw(groupID, c)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range changes {

@@ -32,8 +32,9 @@ type Store interface {
 
 	// Apply stores changes of this node. For each one the result holds what
 	// subscribers are told. Its status is empty when nothing changed for them, for
-	// example because the user has sockets on other nodes. After an error the
-	// outcome is unknown: call Apply again with the latest changes.
+	// example because the user has sockets on other nodes; it then only says when the
+	// change was stored. After an error the outcome is unknown: call Apply again with
+	// the latest changes.
 	Apply(ctx context.Context, changes []Attendance) ([]group.PresenceChange, error)
 
 	// SetState stores the live state of a user with a socket on this node, until

@@ -3,7 +3,9 @@ package redispresence_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -46,6 +48,29 @@ func (r *room) sent(user string) []string {
 	return append([]string(nil), r.statuses[user]...)
 }
 
+// observer notes what one node sees.
+type observer struct {
+	mu   sync.Mutex
+	seen []string
+}
+
+func (o *observer) Saw(s presence.Sighting) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	text := fmt.Sprint(s.GroupID, " ", s.UserID, " ", s.Online)
+	if time.Since(s.At).Abs() > time.Minute {
+		text += " at " + s.At.String()
+	}
+	o.seen = append(o.seen, text)
+}
+
+// all returns what the node saw, in order of the text.
+func (o *observer) all() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Sorted(slices.Values(o.seen))
+}
+
 // TestPresenceOnTwoNodes has members with tabs on either node, one of which
 // dies.
 func TestPresenceOnTwoNodes(t *testing.T) {
@@ -54,9 +79,11 @@ func TestPresenceOnTwoNodes(t *testing.T) {
 	r := &room{statuses: make(map[string][]string)}
 	var stores [2]*node
 	var nodes [2]*presence.Tracker
+	var seen [2]observer
 	for i := range nodes {
 		stores[i] = newNode(t, redisrole.Config{URL: s.URL()})
 		nodes[i] = presence.New(group.Config{PresenceWindow: 5 * time.Millisecond, PresenceGrace: 300 * time.Millisecond}, stores[i].Store, r, slog.New(slog.DiscardHandler))
+		nodes[i].Observe(&seen[i])
 		if err := nodes[i].Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -101,5 +128,15 @@ func TestPresenceOnTwoNodes(t *testing.T) {
 	})
 	if present, err := nodes[0].List(t.Context(), "g"); err != nil || len(present) != 3 || present[0].UserID != "cy" {
 		t.Errorf("listed %v, %v", present, err)
+	}
+	if got, want := seen[0].all(), []string{"g ana false", "g ana true", "g bo false", "g bo true", "g cy true"}; !cmp.Equal(got, want) {
+		t.Errorf("the observer saw %q, want %q", got, want)
+	}
+	if got, want := seen[1].all(), []string{"g bo true"}; !cmp.Equal(got, want) {
+		t.Errorf("the observer of the dead node saw %q, want %q", got, want)
+	}
+	nodes[0].Report()
+	if got := seen[0].all(); len(got) != 6 || got[5] != "g cy true" {
+		t.Errorf("after reporting again, the observer saw %q", got)
 	}
 }

@@ -29,7 +29,7 @@ type result struct {
 
 func (r result) change(a presence.Attendance) group.PresenceChange {
 	if r.status == "" {
-		return group.PresenceChange{}
+		return group.PresenceChange{At: timeOf(r.at)}
 	}
 	c := group.PresenceChange{UserID: a.UserID, Status: r.status, State: stateOf(r.state), At: timeOf(r.at), Returned: r.back}
 	if !a.Here {
@@ -108,6 +108,9 @@ func readSet(answer *redis.Cmd, at []int, told []result) error {
 	}
 	if len(parts)%3 != 1 {
 		return fmt.Errorf("an answer of %d parts", len(parts))
+	}
+	for _, i := range at {
+		told[i].at = text(parts[0])
 	}
 	for i := 1; i < len(parts); i += 3 {
 		n, _ := parts[i].(int64)
