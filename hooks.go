@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -60,7 +61,7 @@ func (c hooksList) Run(l *loader) error {
 			}
 			return out.Flush()
 		}
-		fmt.Fprintln(out, "GROUP\tSTATE\tVERSION\tLAG\tATTEMPTS\tPROBLEM")
+		fmt.Fprintln(out, "GROUP\tWHAT\tSTATE\tVERSION\tLAG\tATTEMPTS\tPROBLEM")
 		for cursor := ""; ; {
 			var page web.Page[hook.Status]
 			err := a.call(ctx, http.MethodGet, "/hooks/"+url.PathEscape(c.Name)+"/groups?limit=200&cursor="+url.QueryEscape(cursor), nil, &page)
@@ -68,7 +69,11 @@ func (c hooksList) Run(l *loader) error {
 				return err
 			}
 			for _, g := range page.Items {
-				fmt.Fprintf(out, "%s\t%s\t%d\t%d\t%d\t%s\n", g.GroupID, g.State, g.Version, g.Lag, g.Attempts, g.Problem)
+				what, version := "events", strconv.FormatInt(g.Version, 10)
+				if g.Presence {
+					what, version = "presence", "-"
+				}
+				fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%d\t%d\t%s\n", g.GroupID, what, g.State, version, g.Lag, g.Attempts, g.Problem)
 			}
 			if cursor = page.NextCursor; cursor == "" {
 				return out.Flush()

@@ -33,7 +33,7 @@ func (c consoleHooks) Groups(ctx context.Context, caller auth.Identity, name, af
 	groups := make([]console.HookGroup, 0, len(found))
 	for _, s := range found {
 		groups = append(groups, console.HookGroup{
-			GroupID: s.GroupID, Version: s.Version, Lag: s.Lag, State: s.State, Attempts: s.Attempts,
+			GroupID: s.GroupID, Presence: s.Presence, Version: s.Version, Lag: s.Lag, State: s.State, Attempts: s.Attempts,
 			NextAt: s.NextAt, LastReply: s.LastReply, Problem: s.Problem, Place: s.Place.String(),
 		})
 	}

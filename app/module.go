@@ -54,12 +54,13 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 	cfg.Authorize.Version = o.version
 	return fx.Module("moim",
 		fx.Decorate(requestid.Log, func(a group.Announcer, d *hook.Dispatcher) group.Announcer { return d.Watch(a) }),
-		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache, cfg.Limit, cfg.Audit, cfg.Console, demonstration(cfg), cfg.Hook, cfg.Authorize, hook.Program{Functions: o.hooks, Listed: cfg.Hooks, Version: o.version},
+		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache, cfg.Limit, cfg.Audit, cfg.Console, demonstration(cfg), cfg.Hook, cfg.Authorize, hook.Program{Functions: o.hooks, Presence: o.presence, Listed: cfg.Hooks, Version: o.version},
 			socket.Origins{Allowed: cfg.HTTP.Origins, Loopback: cfg.HTTP.LoopbackOrigins}, version(o.version), o.tracer, o.redis, redismove.Secret{Key: cfg.Auth.Secret, Previous: cfg.Auth.PreviousSecret}, redisrole.NodeID(uuid.NewString())),
 		fx.Provide(
 			func(lc fx.Lifecycle, log *slog.Logger) (*database.DB, error) { return provideDatabase(lc, cfg, log) },
 			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Log)), fx.As(new(upkeep.Trimmer)), fx.As(new(upkeep.Clock)), fx.As(new(upkeep.Renames)), fx.As(new(upkeep.Erasures))),
 			fx.Annotate(sqlhooks.New, fx.As(new(hook.Definitions)), fx.As(new(hook.Positions)), fx.As(new(hook.Spreader)), fx.As(new(hook.Replays)), fx.As(new(hook.Backlogs))),
+			fx.Annotate(sqlhooks.NewPresence, fx.As(new(hook.PresenceStore))),
 			provideRepository,
 			provideVerifier,
 			provideRevocations,
@@ -75,6 +76,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 			o.reloader(cfg),
 			socket.AsHandlers(func() []socket.Handler { return o.handlers }),
 			func(t *presence.Tracker) feed.Watcher { return t },
+			func(t *presence.Tracker) hook.Present { return t },
 		),
 		fx.Module("listeners", fx.Invoke(o.listenForOperators(cfg))), // modules come before other invokes
 		redisrole.Module,

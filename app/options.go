@@ -36,12 +36,13 @@ type options struct {
 	tracer   tracing.Tracer
 	modules  []fx.Option
 	hooks    map[string]hook.Func
+	presence map[string]hook.PresenceFunc
 
 	inherited inherited
 }
 
 func collect(opts []Option) options {
-	o := options{log: slog.Default(), redis: redisrole.GivenClients{}, version: "dev", hooks: map[string]hook.Func{}}
+	o := options{log: slog.Default(), redis: redisrole.GivenClients{}, version: "dev", hooks: map[string]hook.Func{}, presence: map[string]hook.PresenceFunc{}}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -106,6 +107,13 @@ func WithModule(opts ...fx.Option) Option {
 // error or panics, it gets the same events again later; so it also may after a crash. Compare
 // versions to find those that it knows.
 func WithHook(name string, fn hook.Func) Option { return func(o *options) { o.hooks[name] = fn } }
+
+// WithPresenceHook calls fn with those who come online in a group or go offline, at least
+// once: of each user, the last change that fn was not told. name is as with [WithHook], and
+// may be that of such a function, too. N tells which of two changes of a user is the later.
+func WithPresenceHook(name string, fn hook.PresenceFunc) Option {
+	return func(o *options) { o.presence[name] = fn }
+}
 
 // WithVersion sets the version in the OpenAPI document.
 func WithVersion(version string) Option { return func(o *options) { o.version = version } }

@@ -22,8 +22,9 @@ type Hook struct {
 // HookGroup is a group of which a hook has something left to send.
 type HookGroup struct {
 	GroupID   string
+	Presence  bool  // changes of presence are left, not events
 	Version   int64 // of the last event that the receiver has accepted
-	Lag       int64 // events
+	Lag       int64 // events or changes
 	State     string
 	Attempts  int
 	NextAt    *time.Time

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,16 +35,30 @@ type Dispatcher struct {
 	sender      Destination
 	functions   map[string]Func
 	listed      []Listed
-	metrics     *metrics
-	log         *slog.Logger
-	tasks       *tasks.Group
 
-	active  atomic.Bool   // there are hooks
-	events  chan struct{} // this node has committed events
-	changed chan struct{} // this node has changed hooks
+	presences         PresenceStore
+	presenceFunctions map[string]PresenceFunc
+	recorder          *Recorder
+	present           Present
+	checks            Checks
+
+	metrics *metrics
+	log     *slog.Logger
+	tasks   *tasks.Group
+
+	active   atomic.Bool   // there are hooks
+	presence atomic.Bool   // some chose presence
+	events   chan struct{} // this node has committed events
+	changed  chan struct{} // this node has changed hooks
 
 	mu      sync.Mutex
-	runners map[string]*runner // by the hook's id
+	runners map[runs]*runner
+}
+
+// runs is what a runner sends: the events of a hook, or presence.
+type runs struct {
+	hookID   string
+	presence bool
 }
 
 // Backlogs counts what is left to be sent.
@@ -60,7 +75,14 @@ type Deps struct {
 	Sender      Destination
 	Functions   map[string]Func // of the program, by the name of their hook
 	Listed      []Listed        // in the configuration
-	Log         *slog.Logger
+
+	Presences         PresenceStore
+	PresenceFunctions map[string]PresenceFunc // of the program, by the name of their hook
+	Recorder          *Recorder
+	Present           Present
+	Checks            Checks
+
+	Log *slog.Logger
 }
 
 // NewDispatcher returns a dispatcher.
@@ -68,7 +90,8 @@ func NewDispatcher(deps Deps) *Dispatcher {
 	return &Dispatcher{
 		definitions: deps.Definitions, positions: deps.Positions, spreader: deps.Spreader, backlog: deps.Backlogs,
 		sender: deps.Sender, functions: deps.Functions, listed: deps.Listed, metrics: newMetrics(), log: deps.Log, tasks: tasks.New(),
-		events: make(chan struct{}, 1), changed: make(chan struct{}, 1), runners: make(map[string]*runner),
+		presences: deps.Presences, presenceFunctions: deps.PresenceFunctions, recorder: deps.Recorder, present: deps.Present, checks: deps.Checks.withDefaults(),
+		events: make(chan struct{}, 1), changed: make(chan struct{}, 1), runners: make(map[runs]*runner),
 	}
 }
 
@@ -96,6 +119,10 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 	d.tasks.Run(func(ctx context.Context) {
 		tasks.Every(ctx, countEvery, nil, func() { d.count(ctx) })
 	})
+	d.tasks.Run(func(ctx context.Context) {
+		tasks.Every(ctx, time.Hour, d.recorder.wrote, d.wakeAll)
+	})
+	d.tasks.Run(d.check)
 	return nil
 }
 
@@ -104,7 +131,7 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 	err := d.tasks.Stop(ctx)
 	d.mu.Lock()
 	runners := d.runners
-	d.runners = make(map[string]*runner)
+	d.runners = make(map[runs]*runner)
 	d.mu.Unlock()
 	var stopping sync.WaitGroup
 	errs := make(chan error, len(runners))
@@ -135,47 +162,78 @@ func (d *Dispatcher) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.mu.Lock()
-	gone := make(map[string]*runner, len(d.runners))
-	for id, r := range d.runners {
-		gone[id] = r
-	}
-	for _, h := range hooks {
-		delete(gone, h.ID)
-		if r := d.runners[h.ID]; r != nil {
-			was := r.hook.Swap(&h)
-			if h.Enabled && (!was.Enabled || was.URL != h.URL) {
-				tasks.Wake(r.wake)
-			}
-			continue
-		}
-		if to := d.destination(h); to != nil {
-			d.runners[h.ID] = d.newRunner(h, to)
-		}
-	}
-	for id := range gone {
-		delete(d.runners, id)
-	}
-	d.mu.Unlock()
+	presence := slices.ContainsFunc(hooks, func(h Hook) bool { return WantsPresence(h.Events) })
+	d.presence.Store(presence)
+	d.recorder.want(presence)
+	gone := d.keepRunners(hooks)
 	first := d.active.Swap(len(hooks) > 0)
 	if !first && len(hooks) > 0 {
 		tasks.Wake(d.events)
 	}
-	for _, r := range gone {
+	for of, r := range gone {
 		if err := r.stop(ctx); err != nil {
 			return err
 		}
-		d.metrics.forget(r.hook.Load().Name)
+		if !of.presence {
+			d.metrics.forget(r.hook.Load().Name)
+		}
 	}
 	return nil
 }
 
-// destination returns where a hook goes from this node, nil for nowhere.
+// keepRunners makes the runners those of the hooks. It returns those that are to be stopped.
+func (d *Dispatcher) keepRunners(hooks []Hook) (gone map[runs]*runner) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	gone = d.runners
+	d.runners = make(map[runs]*runner, len(gone))
+	keep := func(of runs, h Hook, to Destination) {
+		r := gone[of]
+		delete(gone, of)
+		switch {
+		case r != nil:
+			was := r.hook.Swap(&h)
+			if h.Enabled && (!was.Enabled || was.URL != h.URL) {
+				tasks.Wake(r.wake)
+			}
+		case to == nil:
+			return
+		case of.presence:
+			r = d.newRunner(h, to, d.presences)
+		default:
+			r = d.newRunner(h, to, d.positions)
+		}
+		d.runners[of] = r
+	}
+	for _, h := range hooks {
+		keep(runs{h.ID, false}, h, d.destination(h))
+		if WantsPresence(h.Events) {
+			keep(runs{h.ID, true}, h, d.presenceDestination(h))
+		}
+	}
+	return gone
+}
+
+// destination returns where the events of a hook go from this node, nil for nowhere.
 func (d *Dispatcher) destination(h Hook) Destination {
 	if h.URL != "" {
 		return d.sender
 	}
 	if fn := d.functions[h.Name]; fn != nil {
+		return fn
+	}
+	if d.presenceFunctions[h.Name] != nil {
+		return Func(ignored)
+	}
+	return nil
+}
+
+// presenceDestination returns where presence goes from this node, nil for nowhere.
+func (d *Dispatcher) presenceDestination(h Hook) Destination {
+	if h.URL != "" {
+		return d.sender
+	}
+	if fn := d.presenceFunctions[h.Name]; fn != nil {
 		return fn
 	}
 	return nil
@@ -227,8 +285,10 @@ func (d *Dispatcher) wakeAll() {
 func (d *Dispatcher) count(ctx context.Context) {
 	d.mu.Lock()
 	hooks := make([]Hook, 0, len(d.runners))
-	for _, r := range d.runners {
-		hooks = append(hooks, *r.hook.Load())
+	for of, r := range d.runners {
+		if !of.presence {
+			hooks = append(hooks, *r.hook.Load())
+		}
 	}
 	d.mu.Unlock()
 	for _, h := range hooks {

@@ -13,7 +13,7 @@ import (
 type Draft struct {
 	Name   string   `json:"name" doc:"lower-case letters, digits and hyphens, at most 63" example:"billing"`
 	URL    string   `json:"url" doc:"https, or http for a loopback address"`
-	Events []string `json:"events" doc:"types of events such as member.joined, kinds such as member.*, or * for all"`
+	Events []string `json:"events" doc:"types of events such as member.joined, kinds such as member.*, or * for all in the logs; presence.online, presence.offline or presence.* for presence"`
 	Secret *string  `json:"secret,omitempty" doc:"whsec_ and the base64 of 24 to 64 bytes; absent: Moim makes one"`
 	Since  *string  `json:"since,omitempty" enum:"now,start" doc:"which events the hook begins with: those from now on (default), or all that the logs hold"`
 

@@ -10,9 +10,12 @@ import (
 const maxPatterns = 50
 
 // Matches reports whether one of the patterns is a type of event, or begins it: "*" is
-// every type, and "member.*" every one that begins with "member.".
+// every type of the log, and "member.*" every one that begins with "member.".
 func Matches(patterns []string, typ group.EventType) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool {
+		if p == "*" {
+			return !strings.HasPrefix(string(typ), presencePrefix)
+		}
 		if prefix, any := strings.CutSuffix(p, "*"); any {
 			return strings.HasPrefix(string(typ), prefix)
 		}
@@ -20,13 +23,14 @@ func Matches(patterns []string, typ group.EventType) bool {
 	})
 }
 
-// types are all types of events.
+// types are all types of events, and those of changes of presence.
 var types = []group.EventType{
 	group.GroupCreated, group.GroupUpdated, group.GroupReminder, group.GroupEnded, group.GroupDeleted,
 	group.MemberJoined, group.MemberUpdated, group.MemberLeft, group.MemberRemoved, group.MemberBanned, group.MemberInvited,
 	group.MemberMuted, group.MemberUnmuted, group.MessagePosted, group.MessageEdited, group.MessageDeleted,
 	group.OwnerOffered, group.OwnerTransferred, group.RequestCreated, group.RequestApproved, group.RequestRejected, group.RequestWithdrawn,
 	group.InviteCreated, group.InviteRevoked,
+	PresenceOnline, PresenceOffline,
 }
 
 // checkPattern returns what is wrong with a pattern, or nothing.
@@ -39,5 +43,5 @@ func checkPattern(p string) string {
 	if slices.Contains(types, group.EventType(p)) {
 		return ""
 	}
-	return "is no type of event: use one such as member.joined, a kind such as member.*, or *"
+	return "is no type of event: use one such as member.joined, a kind such as member.* or presence.*, or * for all but presence"
 }

@@ -1,6 +1,9 @@
 // Package hook sends the events of groups to back ends: every event of the log, in the
 // order of a group, at least once.
 //
+// By choice, a hook is also sent changes of presence: the last one of each user and group,
+// at least once.
+//
 // A [Hook] goes to a URL or to a function of the program. The position of each hook in
 // each group is in SQL, so any node goes on where another one has stopped. At most one
 // delivery of a hook and a group is under way at a time, and the next one begins only
@@ -48,7 +51,7 @@ type Hook struct {
 	Name    string
 	Source  Source
 	URL     string   // empty: a function
-	Events  []string // patterns, as [Matches] has them
+	Events  []string // patterns, as [Matches] has them; also of changes of presence
 	Since   time.Time
 	Enabled bool
 	Problem string // why it is disabled
@@ -68,13 +71,15 @@ func (h Hook) secrets(now time.Time) []string {
 	return []string{h.Secret}
 }
 
-// Delivery is what a receiver is sent: events of one group, in order.
+// Delivery is what a receiver is sent: events of one group, or changes of presence in it,
+// in order.
 type Delivery struct {
-	ID      string        `json:"-"`
-	Hook    string        `json:"hook"`
-	GroupID string        `json:"groupId"`
-	Gap     bool          `json:"gap,omitempty"` // events before these were removed from the log before they could be sent
-	Events  []group.Event `json:"events"`
+	ID       string
+	Hook     string
+	GroupID  string
+	Gap      bool // events before these were removed from the log before they could be sent
+	Events   []group.Event
+	Presence []PresenceChange // there are then no events
 }
 
 // Destination receives deliveries. It is safe for concurrent use.

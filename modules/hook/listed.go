@@ -17,7 +17,8 @@ import (
 // the configuration before stays: a node that was started with the wrong file must not
 // lose its positions.
 func (d *Dispatcher) register(ctx context.Context) error {
-	if len(d.listed) == 0 && len(d.functions) == 0 {
+	names := d.named()
+	if len(d.listed) == 0 && len(names) == 0 {
 		return d.warn(ctx, nil)
 	}
 	known := make(map[string]bool)
@@ -27,15 +28,38 @@ func (d *Dispatcher) register(ctx context.Context) error {
 			return fmt.Errorf("store hook %s of the configuration: %w", l.Name, err)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(d.functions)) {
+	for _, name := range names {
 		if wrong := checkName(name); wrong != "" {
 			return fmt.Errorf("the name of hook %q of the program %s", name, wrong)
 		}
-		if err := d.define(ctx, Hook{Name: name, Source: FromProgram, Events: []string{"*"}, Secret: webhook.NewSecret()}, false); err != nil {
+		if err := d.define(ctx, Hook{Name: name, Source: FromProgram, Events: d.chosen(name), Secret: webhook.NewSecret()}, false); err != nil {
 			return fmt.Errorf("store hook %s of the program: %w", name, err)
 		}
 	}
 	return d.warn(ctx, known)
+}
+
+// named returns the names of the hooks of the program.
+func (d *Dispatcher) named() []string {
+	names := maps.Clone(d.functions)
+	if names == nil {
+		names = make(map[string]Func)
+	}
+	for name := range d.presenceFunctions {
+		names[name] = nil
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// chosen returns the patterns of a hook of the program.
+func (d *Dispatcher) chosen(name string) (patterns []string) {
+	if d.functions[name] != nil {
+		patterns = append(patterns, "*")
+	}
+	if d.presenceFunctions[name] != nil {
+		patterns = append(patterns, presencePrefix+"*")
+	}
+	return patterns
 }
 
 // define creates a hook, or makes it as it is to be.
@@ -46,18 +70,23 @@ func (d *Dispatcher) define(ctx context.Context, h Hook, fromStart bool) error {
 	}
 	h.ID = id.String()
 	_, err = d.definitions.Create(ctx, h, fromStart)
-	if !errors.Is(err, ErrExists) || h.Source == FromProgram {
-		if errors.Is(err, ErrExists) {
-			return d.sameSource(ctx, h)
-		}
+	if !errors.Is(err, ErrExists) {
 		return err
+	}
+	if h.Source == FromProgram {
+		same, err := d.same(ctx, h)
+		if same || err != nil {
+			return err
+		}
 	}
 	_, err = d.definitions.Change(ctx, h.Name, func(was *Hook) ([]audit.Entry, error) {
 		if was.Source != h.Source {
 			return nil, errTaken
 		}
 		was.URL, was.Events = h.URL, h.Events
-		was.setSecret(h.Secret)
+		if h.Source != FromProgram {
+			was.setSecret(h.Secret)
+		}
 		return nil, nil
 	})
 	return err
@@ -65,14 +94,13 @@ func (d *Dispatcher) define(ctx context.Context, h Hook, fromStart bool) error {
 
 var errTaken = errors.New("there is a hook of this name that was not made there: choose another name, or delete it with DELETE /v1/hooks/{name}")
 
-func (d *Dispatcher) sameSource(ctx context.Context, h Hook) error {
+// same reports whether there is a hook of the program with these patterns already: most
+// nodes that start need not write.
+func (d *Dispatcher) same(ctx context.Context, h Hook) (bool, error) {
 	hooks, err := d.definitions.Hooks(ctx)
-	for _, other := range hooks {
-		if other.Name == h.Name && other.Source != h.Source {
-			return errTaken
-		}
-	}
-	return err
+	return slices.ContainsFunc(hooks, func(other Hook) bool {
+		return other.Name == h.Name && other.Source == h.Source && slices.Equal(other.Events, h.Events)
+	}), err
 }
 
 // warn names the hooks that were in a configuration and are not in this one.

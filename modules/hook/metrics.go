@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/moim-live/moim/modules/group"
 )
 
 // metrics are labelled by the name of the hook: a deployment has at most [MaxHooks].
@@ -30,10 +28,10 @@ func newMetrics() *metrics {
 	}
 	return &metrics{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "moim_hook_attempts_total", Help: "Attempts of this node to send a delivery."}, []string{"hook", "result"}),
-		events:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "moim_hook_events_total", Help: "Events that receivers accepted from this node."}, of),
+		events:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "moim_hook_events_total", Help: "Events and changes of presence that receivers accepted from this node."}, of),
 		lag:      histogram("moim_hook_lag_seconds", "Time from an event's instant until the receiver had accepted it from this node."),
 		took:     histogram("moim_hook_attempt_seconds", "How long an attempt of this node took."),
-		waiting:  gauge("moim_hook_waiting", "Groups for which something is left to be sent, on all nodes. It counts to 10,000."),
+		waiting:  gauge("moim_hook_waiting", "Groups for which something is left to be sent, on all nodes. A group with both events and presence left counts twice. It counts to 10,000."),
 		parked:   gauge("moim_hook_parked", "Groups of these that are not tried any more."),
 		oldest:   gauge("moim_hook_oldest_seconds", "How long the longest of the groups that wait, and are not parked, has waited."),
 	}
@@ -48,7 +46,7 @@ func (d *Dispatcher) Register(r prometheus.Registerer) error {
 	return errors.Join(errs...)
 }
 
-func (m *metrics) attempted(hook string, began time.Time, events []group.Event, err error) {
+func (m *metrics) attempted(hook string, began time.Time, d Delivery, err error) {
 	now := time.Now()
 	m.took.WithLabelValues(hook).Observe(now.Sub(began).Seconds())
 	if err != nil {
@@ -56,9 +54,15 @@ func (m *metrics) attempted(hook string, began time.Time, events []group.Event, 
 		return
 	}
 	m.attempts.WithLabelValues(hook, "accepted").Inc()
-	m.events.WithLabelValues(hook).Add(float64(len(events)))
-	for _, e := range events {
-		m.lag.WithLabelValues(hook).Observe(max(now.Sub(e.At).Seconds(), 0)) // the clock of the database may be ahead
+	m.events.WithLabelValues(hook).Add(float64(len(d.Events) + len(d.Presence)))
+	late := func(at time.Time) {
+		m.lag.WithLabelValues(hook).Observe(max(now.Sub(at).Seconds(), 0)) // other clocks may be ahead
+	}
+	for _, e := range d.Events {
+		late(e.At)
+	}
+	for _, c := range d.Presence {
+		late(c.At)
 	}
 }
 

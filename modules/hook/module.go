@@ -8,7 +8,13 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/moim-live/moim/internal/tasks"
+	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/presence"
 )
+
+// returnsWithin is how long after a node's start its users are waited for, beyond their
+// grace, before presence is checked.
+const returnsWithin = 15 * time.Second
 
 // stopTimeout bounds what stopping may take of the program's time to stop.
 const stopTimeout = 5 * time.Second
@@ -16,14 +22,25 @@ const stopTimeout = 5 * time.Second
 // Program is what the program that embeds Moim adds.
 type Program struct {
 	Functions map[string]Func // by the name of their hook
-	Listed    []Listed        // the hooks of the configuration
+	Presence  map[string]PresenceFunc
+	Listed    []Listed // the hooks of the configuration
 	Version   string
 }
 
-// Module wants a [Config], a [Program], [Definitions], [Positions], a [Spreader], [Replays],
-// [Backlogs] and a *slog.Logger. It provides [*Dispatcher], which it starts and stops,
+// Module wants a [Config], a [Program], [Definitions], [Positions], a [PresenceStore], a
+// [Spreader], [Replays], [Backlogs], [Present], a group.Config and a *slog.Logger. It
+// provides [*Dispatcher] and, as a presence.Observer, [*Recorder], which it starts and stops,
 // [*Service] and [*Controller].
-var Module = fx.Module("hook", fx.Provide(provideSender, provideDispatcher, provideService, NewController))
+var Module = fx.Module("hook", fx.Provide(
+	provideSender, provideDispatcher, provideService, NewController,
+	fx.Annotate(provideRecorder, fx.As(fx.Self()), fx.As(new(presence.Observer))),
+))
+
+func provideRecorder(lc fx.Lifecycle, store PresenceStore, log *slog.Logger) *Recorder {
+	r := NewRecorder(store, log)
+	lc.Append(fx.Hook{OnStart: r.Start, OnStop: tasks.Within(stopTimeout, r.Stop)})
+	return r
+}
 
 func provideSender(lc fx.Lifecycle, cfg Config, p Program) *Sender {
 	s := NewSender(cfg, p.Version)
@@ -41,6 +58,10 @@ type params struct {
 	Positions   Positions
 	Spreader    Spreader
 	Backlogs    Backlogs
+	Presences   PresenceStore
+	Recorder    *Recorder
+	Present     Present
+	Group       group.Config
 	Log         *slog.Logger
 
 	Registerer prometheus.Registerer `optional:"true"`
@@ -49,7 +70,9 @@ type params struct {
 func provideDispatcher(p params) (*Dispatcher, error) {
 	d := NewDispatcher(Deps{
 		Definitions: p.Definitions, Positions: p.Positions, Spreader: p.Spreader, Backlogs: p.Backlogs,
-		Sender: p.Sender, Functions: p.Program.Functions, Listed: p.Program.Listed, Log: p.Log,
+		Sender: p.Sender, Functions: p.Program.Functions, Listed: p.Program.Listed,
+		Presences: p.Presences, PresenceFunctions: p.Program.Presence, Recorder: p.Recorder, Present: p.Present,
+		Checks: Checks{After: p.Group.WithDefaults().PresenceGrace + returnsWithin}, Log: p.Log,
 	})
 	if p.Registerer != nil {
 		if err := d.Register(p.Registerer); err != nil {

@@ -29,7 +29,7 @@ const (
 	reviveBatch = 1000
 )
 
-// runner sends the deliveries of one hook from this node.
+// runner sends the deliveries of one hook from this node: those of events, or of presence.
 type runner struct {
 	hook      atomic.Pointer[Hook]
 	to        Destination
@@ -45,9 +45,9 @@ type runner struct {
 	senders   *tasks.Group
 }
 
-func (d *Dispatcher) newRunner(h Hook, to Destination) *runner {
+func (d *Dispatcher) newRunner(h Hook, to Destination, positions Positions) *runner {
 	r := &runner{
-		to: to, positions: d.positions, spreader: d.spreader, metrics: d.metrics, log: d.log.With("hook", h.Name),
+		to: to, positions: positions, spreader: d.spreader, metrics: d.metrics, log: d.log.With("hook", h.Name),
 		wake: make(chan struct{}, 1), slots: make(chan struct{}, workers), loops: tasks.New(), senders: tasks.New(),
 	}
 	r.hook.Store(&h)
@@ -164,14 +164,9 @@ func (r *runner) sendOne(ctx context.Context, t Turn, claimed time.Time, goOn bo
 		return nil, r.positions.Drop(ctx, t)
 	}
 	h := *r.hook.Load()
-	d := Delivery{Hook: h.Name, GroupID: t.GroupID, Gap: t.Gap || page.Gap, Events: make([]group.Event, 0, len(page.Events))}
-	for _, e := range page.Events {
-		if Matches(h.Events, e.Type) {
-			d.Events = append(d.Events, e)
-		}
-	}
+	d := deliveryOf(h, t, page)
 	// A page without events only says that there is a gap: what follows it says so, too.
-	if len(d.Events) == 0 && (!d.Gap || len(page.Events) == 0) {
+	if len(d.Events)+len(d.Presence) == 0 && (!d.Gap || len(page.Events) == 0) {
 		return r.positions.Done(ctx, t, page.Upto, 0, d.Gap, goOn)
 	}
 	if page.Upto < t.Upto { // a repeat must have the same events
@@ -183,22 +178,43 @@ func (r *runner) sendOne(ctx context.Context, t Turn, claimed time.Time, goOn bo
 	if time.Since(claimed) > claimFor { // this node was suspended: another one may have taken over
 		return nil, r.positions.Release(ctx, t)
 	}
-	first := t.Version + 1
-	if len(d.Events) > 0 {
-		first = d.Events[0].Version
-	}
-	d.ID = fmt.Sprintf("%s_%d", t.GroupID, first)
 	began := time.Now()
 	err = deliver(ctx, r.to, h, d)
 	if err != nil && ctx.Err() != nil { // the node stops: any node goes on
 		return nil, ctx.Err()
 	}
-	r.metrics.attempted(h.Name, began, d.Events, err)
+	r.metrics.attempted(h.Name, began, d, err)
 	if err != nil {
 		return nil, r.failed(ctx, t, err)
 	}
 	r.answered(ctx, h)
 	return r.positions.Done(ctx, t, page.Upto, http.StatusOK, false, goOn)
+}
+
+// deliveryOf returns what a hook is sent of a page.
+func deliveryOf(h Hook, t Turn, page Page) Delivery {
+	d := Delivery{Hook: h.Name, GroupID: t.GroupID}
+	if page.Presence != nil {
+		d.ID = fmt.Sprintf("%s_p%d", t.GroupID, page.Upto)
+		for _, c := range page.Presence {
+			if Matches(h.Events, c.Type) {
+				d.Presence = append(d.Presence, c)
+			}
+		}
+		return d
+	}
+	d.Gap, d.Events = wantsEvents(h.Events) && (t.Gap || page.Gap), make([]group.Event, 0, len(page.Events))
+	for _, e := range page.Events {
+		if Matches(h.Events, e.Type) {
+			d.Events = append(d.Events, e)
+		}
+	}
+	first := t.Version + 1
+	if len(d.Events) > 0 {
+		first = d.Events[0].Version
+	}
+	d.ID = fmt.Sprintf("%s_%d", t.GroupID, first)
+	return d
 }
 
 // deliver calls a destination, which may be a program's function that panics.
@@ -220,7 +236,7 @@ func (r *runner) answered(ctx context.Context, h Hook) {
 	}
 	r.log.InfoContext(ctx, "hook: the receiver answers again")
 	for {
-		n, err := r.spreader.Revive(ctx, h.ID, reviveBatch)
+		n, err := r.positions.Revive(ctx, h.ID, reviveBatch)
 		if err != nil || n < reviveBatch {
 			break // they are tried later anyway
 		}
@@ -235,9 +251,9 @@ func (r *runner) failed(ctx context.Context, t Turn, err error) error {
 	if errors.As(err, &refusal) {
 		f.Status = refusal.Status
 	}
-	_, isFunction := r.to.(Func)
-	f.Unreachable = !isFunction && (silent(f.Status) || f.Status >= 500)
 	h := r.hook.Load()
+	isFunction := h.URL == ""
+	f.Unreachable = !isFunction && (silent(f.Status) || f.Status >= 500)
 	switch {
 	case f.Status == http.StatusGone:
 		r.log.WarnContext(ctx, "hook: disabled, because the receiver answered 410 Gone")

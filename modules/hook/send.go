@@ -53,6 +53,15 @@ func encode(d Delivery) ([]byte, error) {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
-	err := e.Encode(d)
+	var events any = d.Events
+	if d.Presence != nil {
+		events = d.Presence
+	}
+	err := e.Encode(struct {
+		Hook    string `json:"hook"`
+		GroupID string `json:"groupId"`
+		Gap     bool   `json:"gap,omitempty"`
+		Events  any    `json:"events"`
+	}{d.Hook, d.GroupID, d.Gap, events})
 	return bytes.TrimRight(out.Bytes(), "\n"), err
 }

@@ -185,6 +185,9 @@ func (s *Service) Replay(ctx context.Context, caller auth.Identity, name string,
 	if err != nil {
 		return err
 	}
+	if back && !wantsEvents(h.Events) {
+		return check([]fault.Field{{Field: "since", Message: "is for events, and the hook is sent presence only: of that, only the last changes are kept"}})
+	}
 	entry, err := newEntry(ctx, caller, "replay-hook", nil, nil)
 	if err != nil {
 		return err

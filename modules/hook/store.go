@@ -40,6 +40,8 @@ type Page struct {
 	Upto   int64 // the events end here: the turn's, or less if they are many bytes
 	Gap    bool  // events after the turn's version are not in the log any more
 	Gone   bool  // neither is the group
+
+	Presence []PresenceChange // of a turn of a [PresenceStore], instead of all else but Upto
 }
 
 // Failure is a failed attempt.
@@ -65,6 +67,9 @@ type Positions interface {
 	// Narrow makes the turn's delivery end with an earlier event. It returns false if the
 	// claim is over.
 	Narrow(ctx context.Context, t Turn, upto int64) (bool, error)
+	// Revive makes due at once, at most limit, what failed because the receiver did not
+	// answer. It returns how many it found.
+	Revive(ctx context.Context, hookID string, limit int) (int, error)
 	Ends
 }
 
@@ -90,9 +95,6 @@ type Spreader interface {
 	// Sweep does a part of what is to be done in all groups: replays, and removing the
 	// positions of deleted hooks. It reports whether there is more.
 	Sweep(ctx context.Context) (more bool, err error)
-	// Revive makes due at once, at most limit, what failed because the receiver did not
-	// answer. It returns how many it found.
-	Revive(ctx context.Context, hookID string, limit int) (int, error)
 	// Pause makes no node claim anything of a hook for a while.
 	Pause(ctx context.Context, hookID string, d time.Duration) error
 	// Disable disables a hook and says why.
@@ -116,9 +118,10 @@ type Definitions interface {
 // Status is how far a hook is in a group where something is left to be sent.
 type Status struct {
 	GroupID   string     `json:"groupId"`
-	Version   int64      `json:"version" doc:"version of the last event that the receiver has accepted"`
-	Head      int64      `json:"head" doc:"version of the group's last event"`
-	Lag       int64      `json:"lag" doc:"number of events between the two; some may be of types that the hook is not sent"`
+	Presence  bool       `json:"presence,omitempty" doc:"true: changes of presence are left, not events"`
+	Version   int64      `json:"version" doc:"version of the last event that the receiver has accepted; of presence, its n"`
+	Head      int64      `json:"head" doc:"version of the group's last event; of presence, the largest n"`
+	Lag       int64      `json:"lag" doc:"number of events or changes between the two; some may be of types that the hook is not sent"`
 	State     string     `json:"state" enum:"waiting,sending,retrying,parked"`
 	Since     *time.Time `json:"since,omitempty" doc:"since when there has been something to be sent"`
 	Attempts  int        `json:"attempts" doc:"failed attempts since the last success"`
@@ -132,8 +135,9 @@ type Status struct {
 
 // Place is a place in the order of [Replays.Groups].
 type Place struct {
-	Due     int64
-	GroupID string
+	Due      int64
+	GroupID  string
+	Presence bool
 }
 
 // ParsePlace returns the place that [Place.String] wrote, or the first one for "".
@@ -142,14 +146,23 @@ func ParsePlace(text string) (Place, error) {
 		return Place{Due: math.MaxInt64, GroupID: "\U0010ffff"}, nil
 	}
 	due, groupID, _ := strings.Cut(text, " ")
+	due, presence := strings.CutSuffix(due, placeOfPresence)
 	at, err := strconv.ParseInt(due, 10, 64)
 	if err != nil {
 		return Place{}, fault.ErrBadRequest.WithMessage("this is no place in a list of groups: open the list again")
 	}
-	return Place{Due: at, GroupID: groupID}, nil
+	return Place{Due: at, GroupID: groupID, Presence: presence}, nil
 }
 
-func (p Place) String() string { return strconv.FormatInt(p.Due, 10) + " " + p.GroupID }
+const placeOfPresence = "p"
+
+func (p Place) String() string {
+	due := strconv.FormatInt(p.Due, 10)
+	if p.Presence {
+		due += placeOfPresence
+	}
+	return due + " " + p.GroupID
+}
 
 // Point is where a replay begins: after a version, or at an instant.
 type Point struct {
@@ -160,21 +173,22 @@ type Point struct {
 // Replays sets positions back.
 type Replays interface {
 	// Groups lists groups for which something is left to be sent: parked ones first, then
-	// those whose next attempt is the latest.
+	// those whose next attempt is the latest. A group may be there twice: for its events, and
+	// for presence.
 	Groups(ctx context.Context, hookID string, before Place, limit int) ([]Status, error)
 	// Rewind sets the position in a group back, and unparks it. It returns
 	// fault.ErrNotFound for a group that does not exist.
 	Rewind(ctx context.Context, hookID, groupID string, to Point, entries ...audit.Entry) error
 	// RewindAll does so in all groups with events since to, in the background.
 	RewindAll(ctx context.Context, hookID string, to Point, entries ...audit.Entry) error
-	// Resume makes due at once what is parked or to be tried later: of one group, or of all
-	// if groupID is empty.
+	// Resume makes due at once what is parked or to be tried later, presence too: of one
+	// group, or of all if groupID is empty.
 	Resume(ctx context.Context, hookID, groupID string, entries ...audit.Entry) error
 }
 
 // Backlog is what is left to be sent for a hook.
 type Backlog struct {
-	Waiting int // groups, at most [BacklogBound]
+	Waiting int // groups, at most [BacklogBound]; those with events and presence count twice
 	Parked  int // groups of these that are parked
 	Oldest  time.Duration
 }

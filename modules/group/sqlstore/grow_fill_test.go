@@ -104,6 +104,9 @@ func grow(t *testing.T, db *database.DB, n int) *grown {
 	g.fill(t, n-n/5, `INSERT INTO group_attributes (key, value, group_id) SELECT 'level', CAST(i % 1000 AS TEXT), 'c-' || (10000000 + i) FROM n`)
 	g.fill(t, n, `INSERT INTO hook_groups (group_id, hook_id, version, head, upto, claim, claimed, attempts, unreachable, status, problem, gap)
 		SELECT 'c-' || (10000000 + i), 'hook', 1, 1, 0, 1, FALSE, 0, FALSE, 0, '', FALSE FROM n`)
+	g.fill(t, n, `INSERT INTO hook_presence_groups (group_id, hook_id, version, head, upto, due_at, behind_at, claim, claimed, attempts, unreachable, status, problem)
+		SELECT 'c-' || (10000000 + i), 'hook', 1, 1, 0, 1, 1, 1, FALSE, 0, FALSE, 0, '' FROM n`)
+	g.fill(t, n, `INSERT INTO hook_presence (group_id, user_id, n, online, at, seen_at) SELECT 'c-' || (10000000 + i), 'present', 1, TRUE, 1, 1 FROM n`)
 	g.fill(t, 200, `INSERT INTO outbox (group_id, version, created_at) SELECT 'x-log', i, i FROM n`)
 	return g
 }

@@ -16,7 +16,7 @@ import (
 
 // growing are the tables that a statement must not read as a whole.
 var growing = []string{
-	"groups", "members", "events", "outbox", "heads", "user_locks", "bans", "mutes", "requests", "invites", "invitations", "departures", "receipts", "receipt_users", "searches", "search_grams", "renames", "audit", "audit_users", "erasures", "traces", "group_attributes", "group_sizes", "hook_groups", "imports",
+	"groups", "members", "events", "outbox", "heads", "user_locks", "bans", "mutes", "requests", "invites", "invitations", "departures", "receipts", "receipt_users", "searches", "search_grams", "renames", "audit", "audit_users", "erasures", "traces", "group_attributes", "group_sizes", "hook_groups", "hook_presence_groups", "hook_presence", "imports",
 }
 
 // statement is one that the store ran, with its arguments.

@@ -181,6 +181,8 @@ func forgetStatements() []forgetStatement {
 		{"invites", "id", ""},
 		{"traces", "user_id", ""},
 		{"hook_groups", "hook_id", ""},
+		{"hook_presence_groups", "hook_id", ""},
+		{"hook_presence", "user_id", ""},
 	} {
 		list = append(list, forgetStatement{start: of.start, text: fmt.Sprintf(`DELETE FROM %[1]s WHERE group_id = $1 AND %[2]s > $2 AND %[2]s <=
 			(SELECT MAX(%[2]s) FROM (SELECT %[2]s FROM %[1]s WHERE group_id = $1 AND %[2]s > $2 ORDER BY %[2]s LIMIT $3) b) RETURNING %[2]s`, of.table, of.key)})

@@ -77,7 +77,11 @@ func (s *Store) Create(ctx context.Context, h hook.Hook, fromStart bool, entries
 		if len(there) >= hook.MaxHooks {
 			return hook.ErrTooMany
 		}
-		created, err = scanHook(q.QueryRowContext(ctx, s.sql.insert, h.ID, h.Name, string(h.Source), h.URL, events, h.Secret, fromStart).Scan)
+		presence := hook.WantsPresence(h.Events)
+		if err := s.choose(ctx, q, h.ID, false, presence); err != nil {
+			return err
+		}
+		created, err = scanHook(q.QueryRowContext(ctx, s.sql.insert, h.ID, h.Name, string(h.Source), h.URL, events, h.Secret, fromStart, presence).Scan)
 		if err != nil {
 			return err
 		}
@@ -96,6 +100,7 @@ func (s *Store) Change(ctx context.Context, name string, fn func(*hook.Hook) ([]
 		if err != nil {
 			return err
 		}
+		chose := hook.WantsPresence(h.Events)
 		entries, err := fn(&h)
 		if err != nil {
 			return err
@@ -104,7 +109,11 @@ func (s *Store) Change(ctx context.Context, name string, fn func(*hook.Hook) ([]
 		if err != nil {
 			return err
 		}
-		changed, err = scanHook(q.QueryRowContext(ctx, s.sql.change, h.ID, h.URL, events, h.Secret, h.Before, h.Enabled, h.Problem).Scan)
+		presence := hook.WantsPresence(h.Events)
+		if err := s.choose(ctx, q, h.ID, chose, presence); err != nil {
+			return err
+		}
+		changed, err = scanHook(q.QueryRowContext(ctx, s.sql.change, h.ID, h.URL, events, h.Secret, h.Before, h.Enabled, h.Problem, presence).Scan)
 		if err != nil {
 			return err
 		}
@@ -116,16 +125,50 @@ func (s *Store) Change(ctx context.Context, name string, fn func(*hook.Hook) ([]
 // Delete implements [hook.Definitions]. [Store.Sweep] removes the rest.
 func (s *Store) Delete(ctx context.Context, name string, entries ...audit.Entry) error {
 	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-		result, err := q.ExecContext(ctx, s.sql.remove, name)
+		h, err := scanHook(q.QueryRowContext(ctx, s.sql.byName, name).Scan)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fault.ErrNotFound
+		}
 		if err != nil {
 			return err
 		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, fault.ErrNotFound)
+		if err := s.choose(ctx, q, h.ID, hook.WantsPresence(h.Events), false); err != nil {
+			return err
+		}
+		if _, err := q.ExecContext(ctx, s.sql.remove, name); err != nil {
+			return err
 		}
 		return sqlaudit.Insert(ctx, q, entries...)
 	})
 	return doing(err, "delete a hook")
+}
+
+// choose forgets what a hook is to be told of presence when it chooses that, or does so no
+// longer. With the only such hook, all of presence is forgotten: a hook begins with what
+// changes from then on.
+func (s *Store) choose(ctx context.Context, q database.Querier, hookID string, before, now bool) error {
+	if before == now {
+		return nil
+	}
+	if s.db.Dialect() == database.Postgres { // and nobody stores presence meanwhile
+		if _, err := q.ExecContext(ctx, lockPresence); err != nil {
+			return err
+		}
+	}
+	var others int
+	if err := q.QueryRowContext(ctx, otherPresence, hookID).Scan(&others); err != nil {
+		return err
+	}
+	if others > 0 {
+		_, err := q.ExecContext(ctx, endPresence, hookID)
+		return err
+	}
+	for _, text := range wipe {
+		if _, err := q.ExecContext(ctx, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Pause implements [hook.Spreader].

@@ -3,7 +3,6 @@ package sqlhooks_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/hook"
-	"github.com/moim-live/moim/modules/hook/sqlhooks"
 )
 
 // receiver remembers what it has accepted.
@@ -64,15 +62,7 @@ func (r *receiver) has(groups map[string]int64) bool {
 
 func (w *world) node(to hook.Destination) *hook.Dispatcher {
 	w.Helper()
-	store := sqlhooks.New(w.db)
-	d := hook.NewDispatcher(hook.Deps{Definitions: store, Positions: store, Spreader: store, Backlogs: store, Sender: to, Log: slog.New(slog.DiscardHandler)})
-	w.must(d.Start(w.Context()))
-	w.Cleanup(func() {
-		if err := d.Stop(context.Background()); err != nil {
-			w.Error(err)
-		}
-	})
-	return d
+	return w.presenceNode(to, &members{}).Dispatcher
 }
 
 func (w *world) wait(what string, cond func() bool) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/moim-live/moim/modules/audit"
@@ -112,17 +113,20 @@ func (s *Store) Revive(ctx context.Context, hookID string, limit int) (int, erro
 // Resume implements [hook.Replays].
 func (s *Store) Resume(ctx context.Context, hookID, groupID string, entries ...audit.Entry) error {
 	if groupID != "" {
-		return s.recorded(ctx, "resume a group", entries, nil, s.sql.resumeOne, hookID, groupID)
-	}
-	for {
-		n, err := s.exec(ctx, "resume the groups of a hook", s.sql.resume, hookID, hurryBatch)
-		if err != nil {
+		if _, err := s.exec(ctx, "resume presence in a group", s.sql.resumeOne[1], hookID, groupID); err != nil {
 			return err
 		}
-		if n < hurryBatch {
-			return s.db.Write(ctx, func(ctx context.Context, q database.Querier) error { return sqlaudit.Insert(ctx, q, entries...) })
+		return s.recorded(ctx, "resume a group", entries, nil, s.sql.resumeOne[0], hookID, groupID)
+	}
+	for _, text := range s.sql.resume {
+		for n := int64(hurryBatch); n == hurryBatch; {
+			var err error
+			if n, err = s.exec(ctx, "resume the groups of a hook", text, hookID, hurryBatch); err != nil {
+				return err
+			}
 		}
 	}
+	return s.db.Write(ctx, func(ctx context.Context, q database.Querier) error { return sqlaudit.Insert(ctx, q, entries...) })
 }
 
 // Rewind implements [hook.Replays].
@@ -170,8 +174,8 @@ func (s *Store) Groups(ctx context.Context, hookID string, from hook.Place, limi
 				claimed        bool
 				behind, parked sql.NullInt64
 			)
-			err := scan(&st.GroupID, &st.Version, &st.Head, &st.Place.Due, &behind, &claimed, &st.Attempts, &parked, &st.LastReply, &st.Problem)
-			st.Place.GroupID, st.Lag = st.GroupID, max(st.Head-st.Version, 0)
+			err := scan(&st.Presence, &st.Lag, &st.GroupID, &st.Version, &st.Head, &st.Place.Due, &behind, &claimed, &st.Attempts, &parked, &st.LastReply, &st.Problem)
+			st.Place.GroupID, st.Place.Presence, st.Lag = st.GroupID, st.Presence, max(st.Lag, 0)
 			st.Since, st.ParkedAt = optional(behind), optional(parked)
 			next := instant(st.Place.Due)
 			switch {
@@ -186,7 +190,7 @@ func (s *Store) Groups(ctx context.Context, hookID string, from hook.Place, limi
 			}
 			found = append(found, st)
 			return err
-		}, groups, hookID, from.Due, from.GroupID, limit)
+		}, groups, hookID, from.Due, from.GroupID, limit, from.Presence)
 	})
 	return found, doing(err, "list the groups of a hook")
 }
@@ -194,16 +198,23 @@ func (s *Store) Groups(ctx context.Context, hookID string, from hook.Place, limi
 // Backlog counts what is left to be sent for a hook.
 func (s *Store) Backlog(ctx context.Context, hookID string) (b hook.Backlog, err error) {
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
-		var oldest sql.NullInt64
-		if err := q.QueryRowContext(ctx, waiting, hookID, int64(parked), hook.BacklogBound).Scan(&b.Waiting, &oldest); err != nil {
-			return err
+		b = hook.Backlog{}
+		for _, table := range []string{eventTable, presenceTable} {
+			var oldest sql.NullInt64
+			var tried, given int
+			if err := q.QueryRowContext(ctx, fmt.Sprintf(waiting, table), hookID, int64(parked), hook.BacklogBound).Scan(&tried, &oldest); err != nil {
+				return err
+			}
+			if oldest.Valid {
+				b.Oldest = max(time.Since(instant(oldest.Int64)), b.Oldest)
+			}
+			if err := q.QueryRowContext(ctx, fmt.Sprintf(parking, table), hookID, int64(parked), hook.BacklogBound).Scan(&given); err != nil {
+				return err
+			}
+			b.Parked = min(b.Parked+given, hook.BacklogBound)
+			b.Waiting = min(b.Waiting+tried+given, hook.BacklogBound)
 		}
-		if b.Oldest = 0; oldest.Valid {
-			b.Oldest = max(time.Since(instant(oldest.Int64)), 0)
-		}
-		err := q.QueryRowContext(ctx, parking, hookID, int64(parked), hook.BacklogBound).Scan(&b.Parked)
-		b.Waiting = min(b.Waiting+b.Parked, hook.BacklogBound)
-		return err
+		return nil
 	})
 	return b, doing(err, "count what is left to be sent for a hook")
 }

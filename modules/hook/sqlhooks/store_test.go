@@ -42,7 +42,9 @@ func open(t *testing.T, url string) *database.DB {
 
 func TestSQLite(t *testing.T) {
 	t.Parallel()
-	run(t, open(t, ""), tests)
+	db := open(t, "")
+	run(t, db, tests)
+	run(t, db, presenceTests)
 }
 
 func TestPostgres(t *testing.T) {
@@ -50,6 +52,7 @@ func TestPostgres(t *testing.T) {
 	db := open(t, pgtest.Start(t).NewDatabase(t))
 	run(t, db, tests)
 	run(t, db, map[string]func(w *world){"LateCommit": testLateCommit, "CreateWaits": testCreateWaits})
+	run(t, db, presenceTests)
 }
 
 var tests = map[string]func(w *world){
@@ -76,7 +79,7 @@ func run(t *testing.T, db *database.DB, tests map[string]func(w *world)) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, db)
-			for _, table := range []string{"hook_groups", "hooks", "outbox", "events", "members", "groups", "audit"} {
+			for _, table := range []string{"hook_presence_groups", "hook_presence", "hook_presence_heads", "hook_groups", "hooks", "outbox", "events", "members", "groups", "audit"} {
 				w.exec(`DELETE FROM ` + table)
 			}
 			test(w)

@@ -1,0 +1,54 @@
+-- What hooks that chose presence are still to be told. Without such a hook, nothing is here.
+
+-- +goose Up
+ALTER TABLE hooks ADD COLUMN presence BOOLEAN NOT NULL DEFAULT FALSE; -- some of its patterns are types of presence
+
+-- A group with rows in hook_presence. Who changes those, or hook_presence_groups, locks
+-- this row first.
+CREATE TABLE hook_presence_heads (
+    group_id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    head     BIGINT NOT NULL, -- the largest n
+    check_at BIGINT NOT NULL  -- when to compare the rows with who is present
+);
+CREATE INDEX hook_presence_heads_check_at ON hook_presence_heads (check_at);
+
+-- The last change of each user in a group. n orders the changes of a group. A user who is
+-- offline has a row until each hook was told.
+CREATE TABLE hook_presence (
+    group_id TEXT COLLATE "C" NOT NULL,
+    user_id  TEXT COLLATE "C" NOT NULL,
+    n        BIGINT NOT NULL,
+    online   BOOLEAN NOT NULL,
+    at       BIGINT NOT NULL, -- of the change, by the clock of the presence store
+    seen_at  BIGINT NOT NULL, -- when the user was last reported so, by the same clock
+    PRIMARY KEY (group_id, user_id)
+) WITH (fillfactor = 70);
+CREATE INDEX hook_presence_n ON hook_presence (group_id, n);
+
+-- What each hook is still to be told of a group: the changes after version. Its columns
+-- are those of hook_groups; version, head and upto are values of n.
+CREATE TABLE hook_presence_groups (
+    group_id    TEXT COLLATE "C" NOT NULL,
+    hook_id     TEXT COLLATE "C" NOT NULL,
+    version     BIGINT NOT NULL,
+    head        BIGINT NOT NULL,
+    upto        BIGINT NOT NULL,
+    due_at      BIGINT NOT NULL,
+    behind_at   BIGINT NOT NULL,
+    claim       BIGINT NOT NULL,
+    claimed     BOOLEAN NOT NULL,
+    attempts    INTEGER NOT NULL,
+    failed_at   BIGINT,
+    unreachable BOOLEAN NOT NULL,
+    parked_at   BIGINT,
+    status      INTEGER NOT NULL,
+    problem     TEXT NOT NULL,
+    PRIMARY KEY (group_id, hook_id)
+) WITH (fillfactor = 70);
+CREATE INDEX hook_presence_groups_due_at ON hook_presence_groups (hook_id, due_at, group_id);
+
+-- +goose Down
+DROP TABLE hook_presence_groups;
+DROP TABLE hook_presence;
+DROP TABLE hook_presence_heads;
+ALTER TABLE hooks DROP COLUMN presence;

@@ -1,0 +1,324 @@
+package sqlhooks
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/hook"
+)
+
+// Presence keeps the last change of each user in a group, while a hook chose presence, and
+// what each of these hooks is still to be told. It is safe for concurrent use.
+//
+// What it changes of a group, it changes under the lock of the group's row in
+// hook_presence_heads. So a larger n is committed later, and a hook that was told all
+// changes up to one misses none.
+type Presence struct {
+	*Store
+
+	text presenceStatements
+}
+
+var _ hook.PresenceStore = (*Presence)(nil)
+
+// NewPresence returns a store on db.
+func NewPresence(db *database.DB) *Presence { return presenceOn(db) }
+
+func presenceOn(db backing) *Presence {
+	return &Presence{Store: on(db), text: newPresenceStatements(db.Dialect())}
+}
+
+// reportRow is a report as the statements read it.
+type reportRow struct {
+	GroupID string `json:"g"`
+	UserID  string `json:"u"`
+	N       int64  `json:"n"`
+	Online  bool   `json:"o"`
+	At      int64  `json:"a"`
+	Seen    int64  `json:"s"`
+}
+
+// headRow is how a group's head moves.
+type headRow struct {
+	GroupID string `json:"g"`
+	Before  int64  `json:"b"`
+	Head    int64  `json:"h"`
+}
+
+// Record implements [hook.PresenceStore].
+func (p *Presence) Record(ctx context.Context, reports []hook.Report) (changes int, err error) {
+	err = p.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		changes = 0
+		heads, err := p.lock(ctx, q, reports)
+		if err != nil || len(heads) == 0 {
+			return err
+		}
+		rows := number(reports, heads)
+		moved := make(map[string]*headRow)
+		encoded, err := json.Marshal(rows)
+		if err != nil {
+			return err
+		}
+		err = each(ctx, q, func(scan scanner) error {
+			var id string
+			var n int64
+			if err := scan(&id, &n); err != nil {
+				return err
+			}
+			h := heads[id]
+			if n <= h.Before { // there is nothing new about this user
+				return nil
+			}
+			h.Head = max(h.Head, n)
+			moved[id] = h
+			changes++
+			return nil
+		}, p.text.report, string(encoded))
+		if err != nil || changes == 0 {
+			return err
+		}
+		return p.move(ctx, q, moved)
+	})
+	return changes, doing(err, "store presence for hooks")
+}
+
+// lock locks the heads of the groups of reports, and returns them. Groups that do not exist
+// have none, and no group has one while no hook chose presence.
+func (p *Presence) lock(ctx context.Context, q database.Querier, reports []hook.Report) (map[string]*headRow, error) {
+	var ids []string
+	for _, r := range reports {
+		ids = append(ids, r.GroupID)
+	}
+	slices.Sort(ids)
+	encoded, err := list(slices.Compact(ids))
+	if err != nil {
+		return nil, err
+	}
+	heads := make(map[string]*headRow)
+	err = each(ctx, q, func(scan scanner) error {
+		h := new(headRow)
+		var now int64
+		err := scan(&h.GroupID, &h.Before, &now)
+		h.Head = max(h.Before, now)
+		heads[h.GroupID] = h
+		return err
+	}, p.text.lock, encoded)
+	return heads, err
+}
+
+// number gives each report the n that it has if it is new: one that is larger than all n of
+// the group, also of those whose rows are gone. So it is at least the time in microseconds.
+func number(reports []hook.Report, heads map[string]*headRow) []reportRow {
+	next := make(map[string]int64, len(heads))
+	rows := make([]reportRow, 0, len(reports))
+	for _, r := range reports {
+		h := heads[r.GroupID]
+		if h == nil {
+			continue
+		}
+		next[r.GroupID] = max(next[r.GroupID], h.Head) + 1
+		rows = append(rows, reportRow{GroupID: r.GroupID, UserID: r.UserID, N: next[r.GroupID], Online: r.Online, At: r.At.UnixMicro(), Seen: r.Seen.UnixMicro()})
+	}
+	return rows
+}
+
+// move stores heads, and makes their groups due for the hooks.
+func (p *Presence) move(ctx context.Context, q database.Querier, moved map[string]*headRow) error {
+	rows := make([]*headRow, 0, len(moved))
+	for _, h := range moved {
+		rows = append(rows, h)
+	}
+	encoded, err := json.Marshal(rows)
+	if err != nil {
+		return err
+	}
+	if _, err := q.ExecContext(ctx, p.text.move, string(encoded)); err != nil {
+		return err
+	}
+	_, err = q.ExecContext(ctx, p.text.spread, string(encoded))
+	return err
+}
+
+// Check implements [hook.PresenceStore].
+func (p *Presence) Check(ctx context.Context, limit int, every time.Duration) (ids []string, err error) {
+	err = p.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		ids = nil
+		err := each(ctx, q, func(scan scanner) error {
+			var id string
+			err := scan(&id)
+			ids = append(ids, id)
+			return err
+		}, p.text.check, limit, every.Microseconds())
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		encoded, err := list(ids)
+		if err != nil {
+			return err
+		}
+		for _, text := range []string{p.text.removed, p.text.empty} {
+			if _, err := q.ExecContext(ctx, text, encoded); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return ids, doing(err, "look for presence to be checked")
+}
+
+// Told implements [hook.PresenceStore].
+func (p *Presence) Told(ctx context.Context, groupID string) (reports []hook.Report, err error) {
+	err = p.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		reports = nil
+		return each(ctx, q, func(scan scanner) error {
+			r := hook.Report{GroupID: groupID}
+			var at, seen int64
+			err := scan(&r.UserID, &r.Online, &at, &seen)
+			r.At, r.Seen = instant(at), instant(seen)
+			reports = append(reports, r)
+			return err
+		}, told, groupID)
+	})
+	return reports, doing(err, "read what hooks were told of presence")
+}
+
+// Claim implements [hook.Positions].
+func (p *Presence) Claim(ctx context.Context, hookID string, limit int, early bool) (turns []hook.Turn, err error) {
+	text := p.text.claim
+	if early {
+		text = p.text.claimEarly
+	}
+	err = p.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		turns = nil
+		return each(ctx, q, func(scan scanner) error {
+			t, err := scanPresenceTurn(scan, hookID)
+			turns = append(turns, t)
+			return err
+		}, text, hookID, limit)
+	})
+	return turns, doing(err, "claim presence of a hook")
+}
+
+func scanPresenceTurn(scan scanner, hookID string) (hook.Turn, error) {
+	t := hook.Turn{HookID: hookID}
+	err := scan(&t.GroupID, &t.Claim, &t.Version, &t.Upto, &t.Attempts)
+	return t, err
+}
+
+// Seek implements [hook.Positions]. No turn has to go elsewhere.
+func (p *Presence) Seek(_ context.Context, t hook.Turn) (hook.Turn, bool, error) { return t, true, nil }
+
+// Read implements [hook.Positions].
+func (p *Presence) Read(ctx context.Context, t hook.Turn) (page hook.Page, err error) {
+	err = p.db.View(ctx, func(ctx context.Context, q database.Querier) error {
+		page = hook.Page{Upto: t.Upto, Presence: []hook.PresenceChange{}}
+		return each(ctx, q, func(scan scanner) error {
+			c := hook.PresenceChange{GroupID: t.GroupID, Type: hook.PresenceOffline}
+			var online bool
+			var at int64
+			err := scan(&c.UserID, &c.N, &online, &at)
+			if c.At = instant(at); online {
+				c.Type = hook.PresenceOnline
+			}
+			if page.Presence = append(page.Presence, c); len(page.Presence) == hook.MaxEvents {
+				page.Upto = c.N
+			}
+			return err
+		}, readPresence, t.GroupID, t.Version, t.Upto, hook.MaxEvents)
+	})
+	return page, doing(err, "read presence for a hook")
+}
+
+// Narrow implements [hook.Positions].
+func (p *Presence) Narrow(ctx context.Context, t hook.Turn, upto int64) (bool, error) {
+	n, err := p.exec(ctx, "shorten a delivery", narrowPresence, t.GroupID, t.HookID, t.Claim, upto)
+	return n == 1, err
+}
+
+// Done implements [hook.Positions]. A position with nothing left is removed.
+func (p *Presence) Done(ctx context.Context, t hook.Turn, upto int64, status int, _, goOn bool) (next *hook.Turn, err error) {
+	lease := int64(0)
+	if goOn {
+		lease = hook.Lease.Microseconds()
+	}
+	err = p.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		next = nil
+		if err := p.lockHead(ctx, q, t.GroupID); err != nil {
+			return err
+		}
+		turn, err := scanPresenceTurn(q.QueryRowContext(ctx, p.text.done, t.GroupID, t.HookID, t.Claim, upto, status, lease).Scan, t.HookID)
+		if err == nil && goOn {
+			next = &turn
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		return p.finish(ctx, q, t, upto)
+	})
+	return next, doing(err, "record a delivery")
+}
+
+// Drop implements [hook.Positions].
+func (p *Presence) Drop(ctx context.Context, t hook.Turn) error {
+	_, err := p.Done(ctx, t, 1<<62, 0, false, false)
+	return err
+}
+
+func (p *Presence) lockHead(ctx context.Context, q database.Querier, groupID string) error {
+	var head int64
+	err := q.QueryRowContext(ctx, p.text.lockHead, groupID).Scan(&head)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
+// finish removes a turn's position if nothing is left after a number, and what no hook
+// needs any more.
+func (p *Presence) finish(ctx context.Context, q database.Querier, t hook.Turn, upto int64) error {
+	result, err := q.ExecContext(ctx, finished, t.GroupID, t.HookID, t.Claim, upto)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	if _, err := q.ExecContext(ctx, needless, t.GroupID); err != nil {
+		return err
+	}
+	ids, err := list([]string{t.GroupID})
+	if err == nil {
+		_, err = q.ExecContext(ctx, p.text.empty, ids)
+	}
+	return err
+}
+
+// Failed implements [hook.Positions].
+func (p *Presence) Failed(ctx context.Context, t hook.Turn, f hook.Failure) (parked bool, err error) {
+	err = p.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+		parked = false
+		err := q.QueryRowContext(ctx, p.text.failed, t.GroupID, t.HookID, t.Claim, f.Status, f.Problem, f.Unreachable, f.Retry.Microseconds()).Scan(&parked)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	return parked, doing(err, "record a failed delivery")
+}
+
+// Release implements [hook.Positions].
+func (p *Presence) Release(ctx context.Context, t hook.Turn) error {
+	_, err := p.exec(ctx, "end a claim", p.text.release, t.GroupID, t.HookID, t.Claim)
+	return err
+}
+
+// Revive implements [hook.Positions].
+func (p *Presence) Revive(ctx context.Context, hookID string, limit int) (int, error) {
+	n, err := p.exec(ctx, "try groups of a hook again", p.text.revive, hookID, limit)
+	return int(n), err
+}

@@ -1,0 +1,472 @@
+package sqlhooks_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/moim-live/moim/internal/webhook"
+	"github.com/moim-live/moim/modules/audit"
+	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/hook"
+	"github.com/moim-live/moim/modules/hook/sqlhooks"
+)
+
+var presenceTests = map[string]func(w *world){
+	"Presence":               testPresence,
+	"PresenceCoalesces":      testPresenceCoalesces,
+	"PresenceInTurn":         testPresenceInTurn,
+	"PresenceRepeat":         testPresenceRepeat,
+	"PresenceByChoice":       testPresenceByChoice,
+	"PresenceHookMadeLater":  testPresenceLater,
+	"PresenceParks":          testPresenceParks,
+	"PresenceOfDeletedGroup": testPresenceDeletedGroup,
+	"PresenceConcurrently":   testPresenceConcurrently,
+	"PresenceIsDelivered":    testPresenceDelivered,
+	"PresenceIsChecked":      testPresenceChecked,
+}
+
+// presences is a world with a store of presence.
+type presences struct {
+	*world
+
+	store *sqlhooks.Presence
+	at    time.Time
+}
+
+func (w *world) presences() *presences {
+	return &presences{world: w, store: sqlhooks.NewPresence(w.db), at: time.Now()}
+}
+
+func (p *presences) chooses(name string, events ...string) hook.Hook {
+	p.Helper()
+	h, err := p.world.store.Create(p.Context(), hook.Hook{ID: uuid.NewString(), Name: name, Source: hook.FromAPI, URL: "https://example.org/", Events: events, Secret: webhook.NewSecret()}, false)
+	p.must(err)
+	return h
+}
+
+// saw records that users came (+) or went (-), one after the other, and returns how many
+// changes that were.
+func (p *presences) saw(groupID string, users ...string) int {
+	p.Helper()
+	var reports []hook.Report
+	for _, u := range users {
+		p.at = p.at.Add(time.Millisecond)
+		reports = append(reports, hook.Report{GroupID: groupID, UserID: u[1:], Online: u[0] == '+', At: p.at, Seen: p.at})
+	}
+	n, err := p.store.Record(p.Context(), reports)
+	p.must(err)
+	return n
+}
+
+func (p *presences) claim(h hook.Hook) []hook.Turn {
+	p.Helper()
+	turns, err := p.store.Claim(p.Context(), h.ID, 10, false)
+	p.must(err)
+	return turns
+}
+
+func (p *presences) one(h hook.Hook) hook.Turn {
+	p.Helper()
+	turns := p.claim(h)
+	if len(turns) != 1 {
+		p.Fatalf("%d groups are due, want 1: %+v", len(turns), turns)
+	}
+	return turns[0]
+}
+
+func (p *presences) read(t hook.Turn) (page hook.Page, text string) {
+	p.Helper()
+	page, err := p.store.Read(p.Context(), t)
+	p.must(err)
+	return page, changesOf(page.Presence)
+}
+
+// changesOf returns changes as text, and checks that n grows.
+func changesOf(changes []hook.PresenceChange) string {
+	var text []string
+	n := int64(0)
+	for _, c := range changes {
+		if c.N <= n {
+			return fmt.Sprintf("n is not growing: %+v", changes)
+		}
+		n = c.N
+		text = append(text, c.UserID+" "+strings.TrimPrefix(string(c.Type), "presence."))
+	}
+	return strings.Join(text, ", ")
+}
+
+func (p *presences) done(t hook.Turn, upto int64) *hook.Turn {
+	p.Helper()
+	next, err := p.store.Done(p.Context(), t, upto, 200, false, true)
+	p.must(err)
+	return next
+}
+
+// sent claims the only group that is due, and accepts all of it.
+func (p *presences) sent(h hook.Hook) (text string) {
+	p.Helper()
+	t := p.one(h)
+	page, text := p.read(t)
+	if next := p.done(t, page.Upto); next != nil {
+		p.Fatalf("there is more than %s", text)
+	}
+	return text
+}
+
+func (p *presences) want(what, got, want string) {
+	p.Helper()
+	if got != want {
+		p.Errorf("%s: %q, want %q", what, got, want)
+	}
+}
+
+// rows returns how many rows the tables have after a check: positions, users, groups.
+func (p *presences) rows() string {
+	p.Helper()
+	later()
+	_, err := p.store.Check(p.Context(), 10, 0)
+	p.must(err)
+	var a, b, c int
+	p.must(p.db.View(p.Context(), func(ctx context.Context, q database.Querier) error {
+		return q.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM hook_presence_groups), (SELECT COUNT(*) FROM hook_presence), (SELECT COUNT(*) FROM hook_presence_heads)`).Scan(&a, &b, &c)
+	}))
+	return fmt.Sprint(a, " ", b, " ", c)
+}
+
+// testPresence has users come and go. Who is offline, and of whom the hook was told, leaves
+// nothing.
+func testPresence(w *world) {
+	p := w.presences()
+	h := p.chooses("a", "presence.*")
+	g := p.group()
+	if n := p.saw(g, "+ana", "+bo"); n != 2 {
+		p.Errorf("%d changes", n)
+	}
+	page, text := p.read(p.one(h))
+	p.want("told", text, "ana online, bo online")
+	if c := page.Presence[1]; c.GroupID != g || c.At.UnixMilli() != p.at.UnixMilli() || page.Upto != c.N {
+		p.Errorf("%+v up to %d, at %s", c, page.Upto, p.at)
+	}
+	p.exec(`UPDATE hook_presence_groups SET due_at = 1`)
+	if p.done(p.one(h), page.Upto) != nil {
+		p.Error("there is more")
+	}
+	p.want("rows", p.rows(), "0 2 1")
+	if n := p.saw(g, "+ana", "+bo"); n != 0 || len(p.claim(h)) > 0 {
+		p.Errorf("what is known makes %d changes", n)
+	}
+	p.saw(g, "-bo")
+	p.want("told", p.sent(h), "bo offline")
+	p.want("rows", p.rows(), "0 1 1")
+	p.saw(g, "-ana")
+	p.want("told", p.sent(h), "ana offline")
+	p.want("rows", p.rows(), "0 0 0")
+	p.saw(g, "-cy") // they came before the hook began
+	p.want("told", p.sent(h), "cy offline")
+	if n := p.saw(uuid.NewString(), "+ana"); n != 0 || p.rows() != "0 0 0" {
+		p.Errorf("a group that does not exist: %d changes, %s rows", n, p.rows())
+	}
+}
+
+// testPresenceCoalesces has a user come and go while the receiver is down.
+func testPresenceCoalesces(w *world) {
+	p := w.presences()
+	h := p.chooses("a", "presence.*")
+	g := p.group()
+	p.saw(g, "+ana")
+	page, _ := p.read(p.one(h))
+	first := page.Presence[0].N
+	for range 20 {
+		p.saw(g, "-ana")
+		p.saw(g, "+ana", "+bo")
+	}
+	p.saw(g, "-ana")
+	late := hook.Report{GroupID: g, UserID: "ana", Online: true, At: p.at.Add(-time.Millisecond), Seen: p.at.Add(-time.Millisecond)}
+	if n, err := p.store.Record(p.Context(), []hook.Report{late}); n != 0 || err != nil {
+		p.Errorf("a late report makes %d changes, %v", n, err)
+	}
+	p.exec(`UPDATE hook_presence_groups SET due_at = 1, upto = 0`)
+	page, text := p.read(p.one(h))
+	p.want("told", text, "bo online, ana offline")
+	if page.Presence[1].N <= first {
+		p.Errorf("n was %d and is %d", first, page.Presence[1].N)
+	}
+}
+
+// testPresenceInTurn has more changes than a delivery holds, and one that comes while the
+// first is sent.
+func testPresenceInTurn(w *world) {
+	p := w.presences()
+	h := p.chooses("a", "presence.*")
+	g := p.group()
+	var come []string
+	for i := range 150 {
+		come = append(come, fmt.Sprintf("+u%03d", i))
+	}
+	p.saw(g, come...)
+	t := p.one(h)
+	page, text := p.read(t)
+	if len(page.Presence) != hook.MaxEvents || page.Upto != page.Presence[99].N || !strings.HasPrefix(text, "u000 online, u001") {
+		p.Fatalf("%d changes up to %d: %s", len(page.Presence), page.Upto, text)
+	}
+	if ok, err := p.store.Narrow(p.Context(), t, page.Upto); err != nil || !ok {
+		p.Fatal(ok, err)
+	}
+	p.saw(g, "-u000", "+later")
+	next := p.done(t, page.Upto)
+	if next == nil {
+		p.Fatal("there is no more")
+	}
+	page, text = p.read(*next)
+	if len(page.Presence) != 52 || !strings.HasSuffix(text, "u149 online, u000 offline, later online") {
+		p.Errorf("%d changes: %s", len(page.Presence), text)
+	}
+	if p.done(*next, page.Upto) != nil || len(p.claim(h)) > 0 {
+		p.Error("there is more")
+	}
+	p.want("rows", p.rows(), "0 150 1")
+}
+
+// testPresenceRepeat fails a delivery. The repeat ends where it ended, so it has the same
+// id, and nothing that the first attempt had not.
+func testPresenceRepeat(w *world) {
+	p := w.presences()
+	h := p.chooses("a", "presence.*")
+	g := p.group()
+	p.saw(g, "+ana", "+bo")
+	t := p.one(h)
+	page, _ := p.read(t)
+	p.saw(g, "-bo", "+cy")
+	_, err := p.store.Failed(p.Context(), t, hook.Failure{Status: 500, Problem: "no", Unreachable: true, Retry: time.Hour})
+	p.must(err)
+	if len(p.claim(h)) > 0 {
+		p.Error("it is tried at once")
+	}
+	if n, err := p.store.Revive(p.Context(), h.ID, 10); err != nil || n != 1 {
+		p.Errorf("revived %d, %v", n, err)
+	}
+	t = p.one(h)
+	again, text := p.read(t)
+	p.want("repeated", text, "ana online")
+	if again.Upto != page.Upto {
+		p.Errorf("the repeat ends at %d, the first attempt at %d", again.Upto, page.Upto)
+	}
+	next := p.done(t, again.Upto)
+	if next == nil {
+		p.Fatal("there is no more")
+	}
+	_, text = p.read(*next)
+	p.want("told then", text, "bo offline, cy online")
+	old := t
+	p.exec(`UPDATE hook_presence_groups SET due_at = 1`)
+	p.done(p.one(h), next.Upto)
+	p.saw(g, "-cy")
+	if t := p.one(h); t.Claim == old.Claim || p.done(old, math.MaxInt64) != nil || p.rows() == "0 0 0" {
+		p.Error("a claim that is over ends another one")
+	}
+}
+
+// testPresenceByChoice has no hook that chose presence, then two, and one that has enough.
+func testPresenceByChoice(w *world) {
+	p := w.presences()
+	p.chooses("all", "*")
+	g := p.group()
+	if n := p.saw(g, "+ana"); n != 0 || p.rows() != "0 0 0" {
+		p.Errorf("%d changes, %s rows, though nobody asked", n, p.rows())
+	}
+	choose := func(name string, events ...string) hook.Hook {
+		p.Helper()
+		h, err := p.world.store.Change(p.Context(), name, func(h *hook.Hook) ([]audit.Entry, error) {
+			h.Events = events
+			return nil, nil
+		})
+		p.must(err)
+		return h
+	}
+	all := choose("all", "*", "presence.online")
+	other := p.chooses("other", "presence.offline")
+	p.saw(g, "+ana")
+	p.want("rows", p.rows(), "2 1 1")
+	p.must(p.world.store.Delete(p.Context(), "other"))
+	p.want("rows without one hook", p.rows(), "1 1 1")
+	if len(p.claim(other)) > 0 || len(p.claim(all)) != 1 {
+		p.Error("a deleted hook is told, or the other one is not")
+	}
+	choose("all", "*")
+	p.want("rows without the last one", p.rows(), "0 0 0")
+	p.saw(g, "-ana")
+	choose("all", "presence.*")
+	p.saw(g, "+ana")
+	p.want("told after that", p.sent(all), "ana online")
+}
+
+// testPresenceLater makes a second hook. It is told only what changes later.
+func testPresenceLater(w *world) {
+	p := w.presences()
+	first := p.chooses("first", "presence.*")
+	g, idle := p.group(), p.group()
+	p.saw(g, "+ana", "+bo")
+	p.saw(idle, "+ana")
+	second := p.chooses("second", "presence.*")
+	p.saw(g, "-bo", "+cy")
+	p.want("the second is told", p.sent(second), "bo offline, cy online")
+	turns := p.claim(first)
+	var got []string
+	for _, t := range turns {
+		page, text := p.read(t)
+		got = append(got, text)
+		p.done(t, page.Upto)
+	}
+	slices.Sort(got)
+	p.want("the first is told", strings.Join(got, "; "), "ana online; ana online, bo offline, cy online")
+	p.want("rows", p.rows(), "0 3 2")
+}
+
+// testPresenceParks parks a group for presence and for events. Both are listed and counted,
+// and go on.
+func testPresenceParks(w *world) {
+	p := w.presences()
+	h := p.chooses("a", "*", "presence.*")
+	g := p.group()
+	p.spread()
+	p.saw(g, "+ana", "+bo", "+cy")
+	fail := func(t hook.Turn, in hook.Ends) {
+		p.Helper()
+		_, err := in.Failed(p.Context(), t, hook.Failure{Status: 400, Problem: "no", Retry: time.Hour})
+		p.must(err)
+	}
+	fail(p.one(h), p.store)
+	fail(p.world.one(h), p.world.store)
+	p.exec(`UPDATE hook_presence_groups SET due_at = 1, failed_at = failed_at - $1`, hook.Patience.Microseconds())
+	p.exec(`UPDATE hook_groups SET due_at = 1, failed_at = failed_at - $1`, hook.Patience.Microseconds())
+	fail(p.one(h), p.store)
+	fail(p.world.one(h), p.world.store)
+	var got []string
+	for place := (hook.Place{Due: math.MaxInt64, GroupID: "\U0010ffff"}); ; {
+		found, err := p.store.Groups(p.Context(), h.ID, place, 1)
+		p.must(err)
+		if len(found) == 0 {
+			break
+		}
+		place, err = hook.ParsePlace(found[0].Place.String())
+		p.must(err)
+		got = append(got, fmt.Sprint(found[0].State, " ", found[0].Presence, " ", found[0].Lag, " ", found[0].LastReply))
+	}
+	p.want("listed", strings.Join(got, ", "), "parked true 3 400, parked false 1 400")
+	if b, err := p.store.Backlog(p.Context(), h.ID); err != nil || b.Parked != 2 || b.Waiting != 2 {
+		p.Errorf("%+v, %v", b, err)
+	}
+	for _, id := range []string{g, ""} {
+		p.must(p.store.Resume(p.Context(), h.ID, id))
+		t := p.one(h)
+		if len(p.world.claim(h)) != 1 {
+			p.Error("the events do not go on")
+		}
+		fail(t, p.store)
+		p.exec(`UPDATE hook_groups SET claimed = FALSE, due_at = due_at + 1000000000`)
+	}
+}
+
+// testPresenceDeletedGroup removes a group whose rows are left.
+func testPresenceDeletedGroup(w *world) {
+	p := w.presences()
+	h := p.chooses("a", "presence.*")
+	g := p.group()
+	p.saw(g, "+ana")
+	p.exec(`DELETE FROM groups`)
+	if ids, err := p.store.Check(p.Context(), 10, time.Hour); err != nil || len(ids) != 1 {
+		p.Fatal(ids, err)
+	}
+	t := p.one(h)
+	page, text := p.read(t)
+	p.want("told", text, "")
+	p.done(t, page.Upto)
+	p.want("rows", p.rows(), "0 0 0")
+}
+
+// testPresenceConcurrently records on several connections while two hooks are told. Each
+// ends with the last change of each user.
+func testPresenceConcurrently(w *world) {
+	p := w.presences()
+	hooks := []hook.Hook{p.chooses("a", "presence.*"), p.chooses("b", "presence.*")}
+	groups := []string{p.group(), p.group(), p.group()}
+	var writing, telling sync.WaitGroup
+	written := make(chan struct{})
+	for node := range 4 {
+		writing.Go(func() {
+			for i := range 40 {
+				var reports []hook.Report
+				for u := range 3 {
+					at := time.Now()
+					reports = append(reports, hook.Report{GroupID: groups[(node+i+u)%3], UserID: fmt.Sprint("u", u), Online: (node+i)%2 == 0, At: at, Seen: at})
+				}
+				if _, err := p.store.Record(p.Context(), reports); err != nil {
+					p.Error(err)
+				}
+			}
+		})
+	}
+	last := make([]map[string]bool, len(hooks))
+	for i, h := range hooks {
+		last[i] = make(map[string]bool)
+		telling.Go(func() {
+			for over := false; !over; {
+				select {
+				case <-written:
+					over = true
+				default:
+				}
+				for turns := p.claim(h); len(turns) > 0; turns = p.claim(h) {
+					over = false
+					for _, t := range turns {
+						page, text := p.read(t)
+						if strings.Contains(text, "growing") {
+							p.Error(text)
+						}
+						for _, c := range page.Presence {
+							last[i][t.GroupID+c.UserID] = c.Type == hook.PresenceOnline
+						}
+						_, err := p.store.Done(p.Context(), t, page.Upto, 200, false, false)
+						if err != nil {
+							p.Error(err)
+						}
+					}
+				}
+			}
+		})
+	}
+	writing.Wait()
+	close(written)
+	telling.Wait()
+	online := 0
+	for _, g := range groups {
+		told, err := p.store.Told(p.Context(), g)
+		p.must(err)
+		for _, r := range told {
+			online++
+			for i := range hooks {
+				if !r.Online || !last[i][g+r.UserID] {
+					p.Errorf("%s of %s is online: %v, and hook %d was told %v", r.UserID, g, r.Online, i, last[i][g+r.UserID])
+				}
+			}
+		}
+	}
+	for i := range hooks {
+		n := 0
+		for _, is := range last[i] {
+			if is {
+				n++
+			}
+		}
+		if n != online {
+			p.Errorf("hook %d was told that %d are online, and %d are", i, n, online)
+		}
+	}
+}
