@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -24,19 +23,63 @@ const (
 	tolerance = 5 * time.Minute
 )
 
-// Delivery has events of one group, in order.
+// Delivery has events of one group, or changes of presence in it, in order.
 type Delivery struct {
-	ID      string  `json:"-"` // a repeat has the same one
-	Hook    string  `json:"hook"`
-	GroupID string  `json:"groupId"`
-	Gap     bool    `json:"gap"` // events before these are lost: read the group again
-	Events  []Event `json:"events"`
+	ID       string // a repeat has the same one
+	Hook     string
+	GroupID  string
+	Gap      bool // events before these are lost: read the group again
+	Events   []Event
+	Presence []PresenceChange // there are then no events
+}
+
+// PresenceChange says that a user is online in a group, or went offline. It may come late or
+// again: of two about a user and a group, the one with the larger N is right.
+type PresenceChange struct {
+	Type    string    `json:"type"` // presence.online or presence.offline
+	GroupID string    `json:"groupId"`
+	UserID  string    `json:"userId"`
+	At      time.Time `json:"at"`
+	N       int64     `json:"n"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *Delivery) UnmarshalJSON(data []byte) error {
+	var body struct {
+		Hook    string            `json:"hook"`
+		GroupID string            `json:"groupId"`
+		Gap     bool              `json:"gap"`
+		Events  []json.RawMessage `json:"events"`
+	}
+	if err := json.Unmarshal(data, &body); err != nil {
+		return err
+	}
+	d.Hook, d.GroupID, d.Gap, d.Events, d.Presence = body.Hook, body.GroupID, body.Gap, nil, nil
+	for _, raw := range body.Events {
+		var of struct {
+			Type string `json:"type"`
+		}
+		err := json.Unmarshal(raw, &of)
+		switch {
+		case err != nil:
+		case strings.HasPrefix(of.Type, "presence."):
+			d.Presence = append(d.Presence, PresenceChange{})
+			err = json.Unmarshal(raw, &d.Presence[len(d.Presence)-1])
+		default:
+			d.Events = append(d.Events, Event{})
+			err = json.Unmarshal(raw, &d.Events[len(d.Events)-1])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Hook returns a handler for the URL of a hook. It verifies the signature with secret, and
 // calls fn. The delivery counts as accepted if fn returns nil. Otherwise it comes again, so
 // fn must know what it has done already: compare the versions. The next delivery of the
-// group comes after that. Hook returns an error for a secret that is none.
+// group comes after that. Presence comes apart from events, also at the same time. Hook returns an error for a secret that is none.
 func Hook(secret string, fn func(ctx context.Context, d Delivery) error) (http.Handler, error) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil || len(key) == 0 {
@@ -53,7 +96,7 @@ func Hook(secret string, fn func(ctx context.Context, d Delivery) error) (http.H
 			return
 		}
 		d := Delivery{ID: r.Header.Get("webhook-id")}
-		if err := json.NewDecoder(bytes.NewReader(body)).Decode(&d); err != nil {
+		if err := json.Unmarshal(body, &d); err != nil {
 			http.Error(w, "the body is no delivery", http.StatusBadRequest)
 			return
 		}

@@ -44,6 +44,17 @@ func TestHook(t *testing.T) {
 	if d := got[0]; d.ID != "g_7" || d.GroupID != "g" || !d.Gap || len(d.Events) != 1 || d.Events[0].Version != 7 || string(d.Events[0].Data) != `{"type":"text","data":"<&>"}` {
 		t.Errorf("%+v", d)
 	}
+	at := time.UnixMilli(1_700_000_000_123).UTC()
+	if err := sender.Deliver(t.Context(), hook.Hook{Secret: secret, URL: server.URL}, hook.Delivery{ID: "g_p9", Hook: "a", GroupID: "g", Presence: []hook.PresenceChange{
+		{Type: hook.PresenceOffline, GroupID: "g", UserID: "bo", At: at, N: 9},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if d := got[1]; d.ID != "g_p9" || d.Hook != "a" || d.GroupID != "g" || len(d.Events) != 0 || len(d.Presence) != 1 ||
+		d.Presence[0] != (client.PresenceChange{Type: "presence.offline", GroupID: "g", UserID: "bo", At: at, N: 9}) {
+		t.Errorf("%+v", d)
+	}
+	got = got[:1]
 	if err := send(hook.Hook{Secret: before, Before: secret, Rotated: time.Now()}); err != nil || len(got) != 2 {
 		t.Errorf("while the secret changes: %v", err)
 	}

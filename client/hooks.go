@@ -25,7 +25,7 @@ type Webhook struct {
 type NewWebhook struct {
 	Name   string   `json:"name"`
 	URL    string   `json:"url"`
-	Events []string `json:"events"`           // such as member.joined, member.* or *
+	Events []string `json:"events"`           // such as member.joined, member.* or *; presence.* is not part of *
 	Secret string   `json:"secret,omitempty"` // empty: the server makes one
 	Since  string   `json:"since,omitempty"`  // now (default) or start
 }
@@ -42,8 +42,9 @@ type WebhookChange struct {
 // WebhookGroup is a group for which something is left to be sent.
 type WebhookGroup struct {
 	GroupID    string     `json:"groupId"`
-	Version    int64      `json:"version"` // of the last event that the receiver has accepted
-	Head       int64      `json:"head"`    // of the group's last event
+	Presence   bool       `json:"presence,omitempty"` // changes of presence are left, not events
+	Version    int64      `json:"version"`            // of the last event that the receiver has accepted; of presence, its n
+	Head       int64      `json:"head"`               // of the group's last event; of presence, the largest n
 	Lag        int64      `json:"lag"`
 	State      string     `json:"state"` // waiting, sending, retrying or parked
 	Since      *time.Time `json:"since,omitempty"`

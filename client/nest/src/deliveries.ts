@@ -9,13 +9,32 @@ export interface Delivery {
   events: Event[];
 }
 
-export type Handler = (event: Event, delivery: Delivery) => unknown;
+/** A user is online in a group, or went offline. Of two about a user and a group, the one with the larger `n` is right. */
+export interface PresenceChange {
+  type: "presence.online" | "presence.offline";
+  groupId: string;
+  userId: string;
+  at: string;
+  n: number;
+}
+
+/** Changes of presence in one group, in order. */
+export interface PresenceDelivery {
+  hook: string;
+  groupId: string;
+  events: PresenceChange[];
+}
+
+type Any = Delivery | PresenceDelivery;
+
+export type Handler = (event: Event | PresenceChange, delivery: Any) => unknown;
 
 const remembered = 10_000;
 
-/** matches says whether a pattern (`member.joined`, `member.*` or `*`) names a type. */
+/** matches says whether a pattern (`member.joined`, `member.*`, or `*` for all but presence) names a type. */
 export function matches(pattern: string, type: string): boolean {
-  return pattern === "*" || pattern === type || (pattern.endsWith(".*") && type.startsWith(pattern.slice(0, -1)));
+  if (pattern === "*") return !type.startsWith("presence.");
+  return pattern === type || (pattern.endsWith(".*") && type.startsWith(pattern.slice(0, -1)));
 }
 
 /** Deliveries hands events to handlers: those of one group in order, and a delivery that was handled not again. */
@@ -29,12 +48,13 @@ export class Deliveries {
   }
 
   /** accept resolves when all handlers are done, and rejects if one throws. */
-  async accept(id: string, delivery: Delivery): Promise<void> {
+  async accept(id: string, delivery: Any): Promise<void> {
     const { groupId } = delivery;
     const before = this.last.get(groupId) ?? Promise.resolve();
     // After a replay, a delivery may begin with the same event, and end with a later one.
-    const last = delivery.events.at(-1)?.version ?? 0;
-    const mine = before.catch(() => {}).then(() => this.handle(`${delivery.hook} ${id} ${last}`, delivery));
+    const last = delivery.events.at(-1);
+    const end = last && "version" in last ? last.version : 0;
+    const mine = before.catch(() => {}).then(() => this.handle(`${delivery.hook} ${id} ${end}`, delivery));
     this.last.set(groupId, mine);
     try {
       await mine;
@@ -43,7 +63,7 @@ export class Deliveries {
     }
   }
 
-  private async handle(id: string, delivery: Delivery): Promise<void> {
+  private async handle(id: string, delivery: Any): Promise<void> {
     if (this.done.has(id)) return;
     for (const event of delivery.events) {
       for (const { pattern, handle } of this.handlers) if (matches(pattern, event.type)) await handle(event, delivery);

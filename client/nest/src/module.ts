@@ -38,7 +38,10 @@ export interface MoimAsyncOptions extends MoimRoute, Pick<ModuleMetadata, "impor
   useFactory: (...args: any[]) => MoimOptions | Promise<MoimOptions>;
 }
 
-/** OnGroup calls a provider's method for each event of these types: `member.joined`, `member.*` or `*`. */
+/**
+ * OnGroup calls a provider's method for each event of these types: `member.joined`, `member.*` or `*`; or for each
+ * change of presence: `presence.online`, `presence.offline` or `presence.*`.
+ */
 export function OnGroup(pattern: string): MethodDecorator {
   if (!/^(\*|[a-z_]+\.(\*|[a-z_]+))$/.test(pattern)) throw new Error(`@OnGroup: ${pattern} names no type of events`);
   return (_target, _name, descriptor) => {

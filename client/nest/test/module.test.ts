@@ -8,7 +8,15 @@ import { GoneException, Injectable, Module } from "@nestjs/common";
 import { NestFactory } from "@nestjs/core";
 import { ExpressAdapter } from "@nestjs/platform-express";
 import { FastifyAdapter } from "@nestjs/platform-fastify";
-import { type Event, MoimClient, MoimError, MoimModule, OnGroup } from "../src/index.js";
+import {
+  type Event,
+  MoimClient,
+  MoimError,
+  MoimModule,
+  OnGroup,
+  type PresenceChange,
+  type PresenceDelivery,
+} from "../src/index.js";
 import { keyOf, verify } from "../src/signature.js";
 
 const secret = process.env["MOIM_SECRET"] ?? "a secret of at least thirty-two bytes";
@@ -42,6 +50,11 @@ class Listener {
   all(event: Event) {
     Listener.seen.push(`* ${event.version}`);
   }
+
+  @OnGroup("presence.*")
+  presence(change: PresenceChange, delivery: PresenceDelivery) {
+    Listener.seen.push(`${change.type} ${change.userId} ${change.n} in ${delivery.groupId}`);
+  }
 }
 
 async function start(adapter: ExpressAdapter | FastifyAdapter, url = "http://127.0.0.1:1") {
@@ -54,8 +67,15 @@ async function start(adapter: ExpressAdapter | FastifyAdapter, url = "http://127
 }
 
 function deliver(url: string, id: string, types: string[]) {
+  return send(
+    url,
+    id,
+    types.map((type, i) => ({ groupId: "g", version: i + 1, type, actor: null, data: {}, at: "" })),
+  );
+}
+
+function send(url: string, id: string, events: object[]) {
   const at = Math.floor(Date.now() / 1000);
-  const events = types.map((type, i) => ({ groupId: "g", version: i + 1, type, actor: null, data: {}, at: "" }));
   const body = JSON.stringify({ hook: "h", groupId: "g", events });
   const signature = createHmac("sha256", keyOf(hookSecret)).update(`${id}.${at}.${body}`).digest("base64");
   const headers = { "webhook-id": id, "webhook-timestamp": `${at}`, "webhook-signature": `v1,${signature}` };
@@ -80,6 +100,10 @@ for (const Adapter of [ExpressAdapter, FastifyAdapter]) {
       Listener.seen = [];
       assert.equal((await deliver(url, "g_1", [...types, "group.deleted"])).status, 204);
       assert.equal(Listener.seen.at(-1), "* 4");
+      Listener.seen = [];
+      const change: PresenceChange = { type: "presence.online", groupId: "g", userId: "bo", at: "", n: 7 };
+      assert.equal((await send(url, "g_p7", [change])).status, 204);
+      assert.deepEqual(Listener.seen, ["presence.online bo 7 in g"]);
       const forged = { "webhook-id": "x", "webhook-timestamp": `${Math.floor(Date.now() / 1000)}` };
       assert.equal((await fetch(url, { method: "POST", headers: forged })).status >= 400, true);
       const json = { ...forged, "webhook-signature": "v1,AAAA", "Content-Type": "application/json" };

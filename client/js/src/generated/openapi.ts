@@ -911,7 +911,7 @@ export interface components {
             visibility?: "private" | "public";
         };
         Draft: {
-            /** @description types of events such as member.joined, kinds such as member.*, or * for all */
+            /** @description types of events such as member.joined, kinds such as member.*, or * for all in the logs; presence.online, presence.offline or presence.* for presence */
             events: string[];
             /**
              * @description lower-case letters, digits and hyphens, at most 63
@@ -1782,12 +1782,12 @@ export interface components {
             groupId: string;
             /**
              * Format: int64
-             * @description version of the group's last event
+             * @description version of the group's last event; of presence, the largest n
              */
             head: number;
             /**
              * Format: int64
-             * @description number of events between the two; some may be of types that the hook is not sent
+             * @description number of events or changes between the two; some may be of types that the hook is not sent
              */
             lag: number;
             /**
@@ -1802,6 +1802,8 @@ export interface components {
             nextAt?: string;
             /** Format: date-time */
             parkedAt?: string;
+            /** @description true: changes of presence are left, not events */
+            presence?: boolean;
             /** @description what was wrong with the last attempt */
             problem?: string;
             /**
@@ -1813,7 +1815,7 @@ export interface components {
             state: "waiting" | "sending" | "retrying" | "parked";
             /**
              * Format: int64
-             * @description version of the last event that the receiver has accepted
+             * @description version of the last event that the receiver has accepted; of presence, its n
              */
             version: number;
         };
