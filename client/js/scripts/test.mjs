@@ -21,5 +21,7 @@ await build({
   sourcemap: "inline",
 });
 const files = tests.map((name) => `build/${name.replace(/\.tsx?$/, ".mjs")}`);
-const { status } = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], { stdio: "inherit" });
+const { status } = spawnSync(process.execPath, ["--enable-source-maps", "--test-concurrency=4", "--test", ...files], {
+  stdio: "inherit",
+});
 process.exitCode = status ?? 1;

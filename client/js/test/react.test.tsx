@@ -303,7 +303,7 @@ test("a component may go while its group is joined", async () => {
   const { server, id, moim, counts } = start();
   server.fail("group:subscribe", { code: "unavailable", retryAfter: 0.05 }, Number.POSITIVE_INFINITY);
   const { text, unmount } = mount(moim, <Room id={id} />);
-  await until("it has asked twice", () => begun(server) === 2);
+  await until("it has asked twice", () => begun(server) >= 2);
   assert.equal(text(), " joining 0");
   unmount();
   await until("it is let go", () => ended(server) === 1);
