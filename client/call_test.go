@@ -107,6 +107,19 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
+func TestRefusalsHaveAReason(t *testing.T) {
+	t.Parallel()
+	served := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"code":"refused","reason":"over_quota","detail":"That is enough"}`)
+	}))
+	t.Cleanup(served.Close)
+	err := newClient(t, served.URL, http.DefaultTransport, Token("t")).DeleteGroup(t.Context(), "g")
+	if e, is := errors.AsType[*Error](err); !is || e.Reason != "over_quota" || e.Error() != "moim: That is enough (403 refused over_quota)" {
+		t.Error(err)
+	}
+}
+
 // A server that asks to wait is not asked before.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()

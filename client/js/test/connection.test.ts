@@ -118,6 +118,8 @@ test("posts are kept over lost connections, in order and once", async () => {
   const [refusal, after] = await Promise.allSettled([group.post("chat", "refused"), group.post("chat", "after")]);
   assert.ok(refusal.status === "rejected" && refusal.reason instanceof MoimError && refusal.reason.code === "muted");
   assert.equal(after.status, "fulfilled");
+  server.fail("group:message", { code: "refused", reason: "over_quota", message: "that is enough" });
+  await assert.rejects(group.post("chat", "x"), { code: "refused", reason: "over_quota", message: "that is enough" });
   server.freeze();
   const lost = group.post("chat", "lost");
   moim.close();

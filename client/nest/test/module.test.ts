@@ -120,14 +120,17 @@ test("a POST is repeated with its key, and a refusal is a MoimError", async () =
     keys.push(req.headers["idempotency-key"]);
     if (keys.length === 1) req.socket.destroy();
     else if (keys.length === 2) res.writeHead(503).end();
-    else res.writeHead(422).end('{"code":"invalid","detail":"no","errors":[{"field":"name","message":"is long"}]}');
+    else
+      res
+        .writeHead(422)
+        .end('{"code":"invalid","reason":"why","detail":"no","errors":[{"field":"name","message":"is long"}]}');
   }).listen(0, "127.0.0.1");
   await new Promise((done) => server.once("listening", done));
   try {
     const moim = new MoimClient({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, secret });
     await assert.rejects(moim.call("create-group", { name: "x" } as never), (err) => {
       assert.ok(err instanceof MoimError);
-      assert.deepEqual([err.code, err.status, err.errors[0]?.field], ["invalid", 422, "name"]);
+      assert.deepEqual([err.code, err.reason, err.status, err.errors[0]?.field], ["invalid", "why", 422, "name"]);
       return true;
     });
     assert.equal(keys.length, 3);
