@@ -199,6 +199,7 @@ func TestAnswers(t *testing.T) {
 		{"two values", group.AskJoin, says(`{"allow":true}{}`), bad},
 		{"no UTF-8", group.AskJoin, says("{\"allow\":true,\"message\":\"\xff\"}"), bad},
 		{"a negative ttl", group.AskJoin, says(`{"allow":true,"ttl":-1}`), bad},
+		{"long", group.AskJoin, says(`{"allow":true}` + strings.Repeat(" ", maxAnswer)), bad},
 		{"without end", group.AskJoin, huge, bad},
 		{"a redirect", group.AskJoin, http.RedirectHandler("/there", http.StatusTemporaryRedirect).ServeHTTP, bad},
 		{"unauthorized", group.AskJoin, status(http.StatusUnauthorized), bad},
