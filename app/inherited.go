@@ -43,17 +43,34 @@ func inherit() (inherited, error) {
 	}
 	given := inherited{}
 	for i, key := range keys {
-		file := os.NewFile(uintptr(firstInherited+i), key)
-		listener, err := net.FileListener(file) // a copy that no child gets
-		if err := errors.Join(err, file.Close()); err != nil {
-			return nil, fmt.Errorf("LISTEN_FDS: the socket for %s: %w", key, err)
-		}
-		if _, ok := listener.Addr().(*net.TCPAddr); !ok {
-			return nil, fmt.Errorf("LISTEN_FDS: the socket for %s is not of TCP: use ListenStream=ADDRESS:PORT", key)
+		listener, err := listenerOf(os.NewFile(uintptr(firstInherited+i), key))
+		if err != nil {
+			return nil, fmt.Errorf("LISTEN_FDS: the socket for %s %w", key, err)
 		}
 		given[key] = listener
 	}
 	return given, nil
+}
+
+var (
+	errNoListener = errors.New("does not accept connections: use ListenStream=ADDRESS:PORT without Accept=yes")
+	errNotTCP     = errors.New("is not of TCP: use ListenStream=ADDRESS:PORT")
+)
+
+// listenerOf returns the listener of a socket, and closes the file.
+func listenerOf(socket *os.File) (net.Listener, error) {
+	defer func() { _ = socket.Close() }()
+	if !listens(socket) {
+		return nil, errNoListener
+	}
+	listener, err := net.FileListener(socket) // a copy that no child gets
+	if err != nil {
+		return nil, fmt.Errorf("cannot be used: %w", err)
+	}
+	if _, ok := listener.Addr().(*net.TCPAddr); !ok {
+		return nil, errors.Join(errNotTCP, listener.Close())
+	}
+	return listener, nil
 }
 
 // keysOf returns the key of each socket. A single one without a name that is known is for
