@@ -52,6 +52,7 @@ func (m *machine) erase(t *rapid.T, st grouptest.Store, userID string) {
 	delete(m.waiting, userID)
 	delete(m.left, userID)
 	delete(m.invited, userID)
+	m.speech.forget(userID)
 	if member {
 		m.revokeAllOf(userID)
 	}

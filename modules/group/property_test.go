@@ -3,6 +3,7 @@ package group_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -20,7 +21,8 @@ import (
 // TestInvariants lets anyone do anything to a group, in any order, and checks
 // after every step what must always hold: one owner, never over capacity, no
 // banned member, count = rows, no invite used more often than it may be,
-// versions without holes, and a log that folds to the state.
+// versions without holes, a log that folds to the state, and no text that was
+// replaced or deleted.
 func TestInvariants(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBoth(t, func(t *testing.T, st grouptest.Store) {
@@ -48,6 +50,7 @@ type machine struct {
 	waiting map[string]bool      // who requests to join
 	left    map[string]bool      // who ever left
 	invited map[string]time.Time // when each invitation expires
+	speech  speech
 }
 
 // folded is what the announced events amount to.
@@ -71,6 +74,7 @@ func anything(t *rapid.T, st grouptest.Store) {
 		waiting:  map[string]bool{},
 		left:     map[string]bool{},
 		invited:  map[string]time.Time{},
+		speech:   speech{mutes: map[string]*time.Time{}},
 	}
 	cfg := group.Config{LimitMembers: mostMembers, Add: rapid.SampledFrom([]string{group.AddInvite, group.AddDirect}).Draw(t, "add")}
 	m.direct = cfg.Add == group.AddDirect
@@ -93,8 +97,11 @@ func anything(t *rapid.T, st grouptest.Store) {
 		}
 		return anyone.Draw(t, "who")
 	})
-	t.Repeat(map[string]func(*rapid.T){
-		"": m.check,
+	actions := map[string]func(*rapid.T){
+		"": func(t *rapid.T) {
+			m.check(t)
+			m.checkSpeech(t, st)
+		},
 		"join": func(t *rapid.T) {
 			_, err := m.Join(t.Context(), anyone.Draw(t, "caller"), m.groupID)
 			expect(t, err, "group_full", "limit_reached", "banned", "invite_required")
@@ -173,11 +180,15 @@ func anything(t *rapid.T, st grouptest.Store) {
 			_, err := m.Update(t.Context(), chief.Draw(t, "caller"), m.groupID, nil, dto.UpdateRequest{Capacity: &capacity})
 			expect(t, err, "group_full", "not_member", "forbidden")
 		},
-		"post": func(t *rapid.T) {
-			_, err := m.Post(t.Context(), anyone.Draw(t, "caller"), m.groupID, dto.MessageRequest{Data: json.RawMessage(`1`)})
-			expect(t, err, "not_member")
-		},
-	})
+	}
+	speaking := m.speak(anyone, chief)
+	maps.Copy(actions, speaking)
+	if rapid.Bool().Draw(t, "mostly messages") {
+		maps.DeleteFunc(actions, func(name string, _ func(*rapid.T)) bool {
+			return speaking[name] == nil && !slices.Contains([]string{"", "join", "add", "role", "leave", "erase", "wait"}, name)
+		})
+	}
+	t.Repeat(actions)
 }
 
 var joinPolicy = rapid.SampledFrom([]string{"open", "request", "invite"})
