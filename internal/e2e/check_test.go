@@ -127,7 +127,8 @@ func TestCheckFindsWhatIsBroken(t *testing.T) {
 	}
 }
 
-// TestCheckWarnsOfForeignTokens: a key set that serves many applications is named.
+// TestCheckWarnsOfForeignTokens: a key set that serves many applications is named, and by a
+// node at its start.
 func TestCheckWarnsOfForeignTokens(t *testing.T) {
 	t.Parallel()
 	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -137,5 +138,9 @@ func TestCheckWarnsOfForeignTokens(t *testing.T) {
 	n := newNode(t, "MOIM_AUTH_JWKS_URL="+keys.URL)
 	if out, err := n.check(); err != nil || !strings.Contains(out, "auth.audience") {
 		t.Errorf("%v\n%s", err, out)
+	}
+	n.run()
+	if err := n.ready(); err != nil || !strings.Contains(n.log.String(), "set auth.audience or auth.issuer") {
+		t.Errorf("no warning at the start, %v", err)
 	}
 }
