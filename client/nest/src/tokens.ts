@@ -4,7 +4,9 @@ const backendTTL = 10 * 60; // seconds
 
 /** signToken returns a token with these claims, signed with HS256 and valid for ttl seconds. */
 export function signToken(secret: string, claims: Record<string, unknown>, ttl: number): string {
-  if (Buffer.byteLength(secret) < 32) throw new Error("secret must have at least 32 bytes: use Moim's auth.secret");
+  if (Buffer.byteLength(secret ?? "") < 32) {
+    throw new Error("secret must have at least 32 bytes: use Moim's auth.secret");
+  }
   if (!(ttl > 0)) throw new Error("ttl must be a positive number of seconds");
   const now = Math.floor(Date.now() / 1000);
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");

@@ -34,6 +34,15 @@ test("the published vector of Standard Webhooks verifies, until five minutes lat
   assert.match(verify(keyOf(hookSecret), headers, body, 1614265330 + 301) ?? "", /timestamp/);
 });
 
+test("a client without a secret says what to set", () => {
+  for (const given of ["short", undefined as unknown as string]) {
+    assert.throws(
+      () => new MoimClient({ url: "http://127.0.0.1:1", secret: given }),
+      /secret must have .* auth\.secret/,
+    );
+  }
+});
+
 @Injectable()
 class Listener {
   static seen: string[] = [];
