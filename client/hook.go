@@ -81,9 +81,25 @@ func (d *Delivery) UnmarshalJSON(data []byte) error {
 // fn must know what it has done already: compare the versions. The next delivery of the
 // group comes after that. Presence comes apart from events, also at the same time. Hook returns an error for a secret that is none.
 func Hook(secret string, fn func(ctx context.Context, d Delivery) error) (http.Handler, error) {
+	return signed(secret, func(w http.ResponseWriter, r *http.Request, body []byte) {
+		d := Delivery{ID: r.Header.Get("webhook-id")}
+		if err := json.Unmarshal(body, &d); err != nil {
+			http.Error(w, "the body is no delivery", http.StatusBadRequest)
+			return
+		}
+		if err := fn(r.Context(), d); err != nil {
+			http.Error(w, "not done", http.StatusInternalServerError)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
+// signed returns a handler that calls fn with bodies whose signature is right.
+func signed(secret string, fn func(w http.ResponseWriter, r *http.Request, body []byte)) (http.Handler, error) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil || len(key) == 0 {
-		return nil, errors.New("the secret of a hook is whsec_ and base64")
+		return nil, errors.New("the secret is not whsec_ and base64")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxDelivery))
@@ -95,16 +111,7 @@ func Hook(secret string, fn func(ctx context.Context, d Delivery) error) (http.H
 			http.Error(w, err.Error(), http.StatusUnauthorized)
 			return
 		}
-		d := Delivery{ID: r.Header.Get("webhook-id")}
-		if err := json.Unmarshal(body, &d); err != nil {
-			http.Error(w, "the body is no delivery", http.StatusBadRequest)
-			return
-		}
-		if err := fn(r.Context(), d); err != nil {
-			http.Error(w, "not done", http.StatusInternalServerError)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
+		fn(w, r, body)
 	}), nil
 }
 
