@@ -23,11 +23,8 @@ export function foldGroup<A>(group: Group<A>, event: Event): Group<A> {
   }
 }
 
-/**
- * foldMembers changes members as an event says, and reports whether it did. away has members who left while they were
- * muted: a mute stays when they come back, and member.joined does not tell of it.
- */
-export function foldMembers(members: Map<string, Member>, away: Map<string, Member>, event: Event): boolean {
+/** foldMembers changes members as an event says, and reports whether it did. */
+export function foldMembers(members: Map<string, Member>, event: Event): boolean {
   const data = (event.data ?? {}) as Member & EventData["member.muted"] & EventData["owner.transferred"];
   const { userId } = data;
   const old = members.get(userId);
@@ -35,20 +32,12 @@ export function foldMembers(members: Map<string, Member>, away: Map<string, Memb
     case "member.joined":
     case "member.updated": {
       if (!userId) return false; // an erased user
-      const { muted, mutedUntil } = away.get(userId) ?? {};
-      away.delete(userId);
-      members.set(userId, {
-        ...data,
-        ...(old?.readVersion === undefined ? {} : { readVersion: old.readVersion }),
-        ...(muted && !(mutedUntil && Date.parse(mutedUntil) <= Date.parse(event.at)) ? { muted } : {}),
-        ...(mutedUntil && Date.parse(mutedUntil) > Date.parse(event.at) ? { mutedUntil } : {}),
-      });
+      members.set(userId, old?.readVersion === undefined ? data : { ...data, readVersion: old.readVersion });
       return true;
     }
     case "member.left":
     case "member.removed":
     case "member.banned":
-      if (old?.muted) away.set(userId, old);
       return members.delete(userId);
     case "member.muted": {
       if (!old) return false;
@@ -60,7 +49,6 @@ export function foldMembers(members: Map<string, Member>, away: Map<string, Memb
       return true;
     }
     case "member.unmuted": {
-      away.delete(userId);
       if (!old) return false;
       const { muted: _, mutedUntil: __, ...rest } = old;
       members.set(userId, rest);

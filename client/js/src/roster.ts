@@ -17,7 +17,6 @@ export class Roster {
   complete = true;
 
   private current = new Map<string, Member>();
-  private readonly away = new Map<string, Member>();
   private shared = false; // current is in a snapshot: it must be copied before a change
   private held: Event[] | undefined; // since a load began
   private found:
@@ -62,7 +61,6 @@ export class Roster {
   reset(): void {
     this.stop();
     this.current = new Map();
-    this.away.clear();
     this.shared = this.loaded = false;
   }
 
@@ -77,7 +75,7 @@ export class Roster {
     }
     if (!concerns || (!this.complete && event.type === "member.joined" && this.current.size >= this.most)) return false;
     this.own();
-    return foldMembers(this.current, this.away, event);
+    return foldMembers(this.current, event);
   }
 
   /** read notes how far a member has read. */
@@ -145,7 +143,7 @@ export class Roster {
     for (const [userId, { member }] of found.members) members.set(userId, member);
     for (const event of held) {
       const about = (event.data as { userId?: string } | null)?.userId;
-      if ((found.members.get(about ?? "")?.version ?? 0) < event.version) foldMembers(members, this.away, event);
+      if ((found.members.get(about ?? "")?.version ?? 0) < event.version) foldMembers(members, event);
     }
     this.held = this.found = undefined;
     this.current = members;
