@@ -59,13 +59,20 @@ var forgetIn = []string{
 	`DELETE FROM requests WHERE group_id = $1 AND user_id = $2`,
 	`DELETE FROM invitations WHERE group_id = $1 AND user_id = $2`,
 	`DELETE FROM departures WHERE group_id = $1 AND user_id = $2`,
-	// What the receiver of a hook answered, and a function of the program, which may say anything.
-	`UPDATE hook_groups SET problem = '' WHERE group_id = $1
-		AND (REPLACE(problem, $2, '') <> problem OR hook_id IN (SELECT id FROM hooks WHERE url = ''))`,
+	forgetProblems("hook_groups"),
+	forgetProblems("hook_presence_groups"),
+	`DELETE FROM hook_presence WHERE group_id = $1 AND user_id = $2`, // hooks that were not told read of it in the log
 	`UPDATE groups SET created_by = NULL WHERE id = $1 AND created_by = $2`,
 	`UPDATE groups SET owner_id = '' WHERE id = $1 AND owner_id = $2`, // of a deleted group
 	`UPDATE groups SET offered_to = NULL WHERE id = $1 AND offered_to = $2`,
 	`DELETE FROM traces WHERE group_id = $1 AND user_id = $2`,
+}
+
+// forgetProblems removes what the receiver of a hook answered, if it names the user, and what
+// a function of the program returned, which may say anything.
+func forgetProblems(table string) string {
+	return `UPDATE ` + table + ` SET problem = '' WHERE group_id = $1
+		AND (REPLACE(problem, $2, '') <> problem OR hook_id IN (SELECT id FROM hooks WHERE url = ''))`
 }
 
 func newEraseStatements(d database.Dialect) eraseStatements {

@@ -203,7 +203,11 @@ func newLife(t *testing.T, db *database.DB) *life {
 	for hookID, problem := range map[string]string{"f": "cannot mail " + mark, "elsewhere": "no answer: malformed: " + erasedID} {
 		l.exec(`INSERT INTO hook_groups (group_id, hook_id, version, head, upto, claim, claimed, attempts, unreachable, status, problem, gap)
 			VALUES ($1, $2, 1, 1, 0, 1, FALSE, 1, FALSE, 0, $3, FALSE)`, l.shared.ID, hookID, problem)
+		l.exec(`INSERT INTO hook_presence_groups (group_id, hook_id, version, head, upto, due_at, behind_at, claim, claimed, attempts, unreachable, status, problem)
+			VALUES ($1, $2, 1, 1, 0, 1, 1, 1, FALSE, 1, FALSE, 0, $3)`, l.shared.ID, hookID, problem)
 	}
+
+	l.exec(`INSERT INTO hook_presence (group_id, user_id, n, online, at, seen_at) VALUES ($1, $2, 1, FALSE, 1, 1)`, l.shared.ID, erasedID)
 
 	// What is kept outside of groups.
 	keyed := func(key string) context.Context { return group.WithKey(ctx, key) }
@@ -364,7 +368,7 @@ func (l *life) checkTraces() {
 	}
 	slices.Sort(tables)
 	want := []string{
-		"audit", "audit_users", "bans", "departures", "erasures", "events", "groups", "hook_groups", "invitations", "invites", "members", "mutes", "receipt_users", "receipts", "renames",
+		"audit", "audit_users", "bans", "departures", "erasures", "events", "groups", "hook_groups", "hook_presence", "hook_presence_groups", "invitations", "invites", "members", "mutes", "receipt_users", "receipts", "renames",
 		"requests", "traces", "user_locks",
 	}
 	if diff := cmp.Diff(want, slices.Compact(tables)); diff != "" {
