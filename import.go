@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -58,7 +56,7 @@ func (c importCommand) Run(l *loader) error {
 			return err
 		}
 		if c.IDs != "" {
-			err := create(c.IDs, func(out io.Writer) error {
+			err := createAgain(c.IDs, func(out io.Writer) error {
 				return im.IDs(ctx, func(source, groupID string) error {
 					_, err := fmt.Fprintf(out, "%s\t%s\n", source, groupID)
 					return err
@@ -131,10 +129,10 @@ func printReport(r transfer.Report, cfg group.Config) error {
 		fmt.Println(m)
 	}
 	if more := r.Wrong - len(r.Mistakes); more > 0 {
-		fmt.Printf("and %d more mistakes\n", more)
+		fmt.Printf("and %s not shown\n", count(more, "mistake"))
 	}
 	if r.Wrong > 0 {
-		return fmt.Errorf("the file has %d mistakes, and nothing was written: fix these lines and run the import again", r.Wrong)
+		return fmt.Errorf("the file has %s, and nothing was written: fix what is wrong and run the import again", count(r.Wrong, "mistake"))
 	}
 	if r.Long > 0 {
 		fmt.Printf("%d groups have more than %d messages. Nodes remove the oldest of them that were posted more than %s ago: "+
@@ -166,7 +164,7 @@ func printWritten(lines, written transfer.Counts, dry bool) error {
 		return err
 	}
 	if left := lines.All() - written.All(); left > 0 {
-		fmt.Printf("%d lines say nothing new: what is there already stays as it is, and what has expired is left out\n", left)
+		fmt.Printf("%s changed nothing: what is there already stays as it is, and what has expired is left out\n", count(left, "line"))
 	}
 	return nil
 }
@@ -210,25 +208,8 @@ func (c exportCommand) Run(l *loader) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(os.Stderr, "exported %d groups, %d members, %d bans, %d invites and %d messages\n",
-			written.Groups, written.Members, written.Bans, written.Invites, written.Messages)
+		fmt.Fprintf(os.Stderr, "exported %s, %s, %s, %s and %s\n", count(written.Groups, "group"), count(written.Members, "member"),
+			count(written.Bans, "ban"), count(written.Invites, "invite"), count(written.Messages, "message"))
 		return nil
 	})
-}
-
-// create makes a new file that only this user can read, and removes it if write fails.
-func create(name string, write func(io.Writer) error) error {
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%w: name a new file", err)
-	}
-	if err != nil {
-		return err
-	}
-	out := bufio.NewWriter(file)
-	err = errors.Join(write(out), out.Flush(), file.Sync(), file.Close())
-	if err != nil {
-		_ = os.Remove(name)
-	}
-	return err
 }

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// create makes a new file that only this user can read, and removes it if write fails.
+func create(name string, write func(io.Writer) error) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%w: name a new file", err)
+	}
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(file)
+	err = errors.Join(write(out), out.Flush(), file.Sync(), file.Close())
+	if err != nil {
+		_ = os.Remove(name)
+	}
+	return err
+}
+
+// createAgain is create, but takes a file that has the same text already.
+func createAgain(name string, write func(io.Writer) error) error {
+	err := create(name, write)
+	if errors.Is(err, os.ErrExist) && contains(name, write) {
+		return nil
+	}
+	return err
+}
+
+// contains reports whether the file has what write writes, and nothing else.
+func contains(name string, write func(io.Writer) error) bool {
+	file, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = file.Close() }()
+	there := bufio.NewReader(file)
+	if err := write(comparison{there}); err != nil {
+		return false
+	}
+	_, err = there.ReadByte()
+	return errors.Is(err, io.EOF)
+}
+
+// comparison fails at the first text that differs from what with reads.
+type comparison struct{ with io.Reader }
+
+func (c comparison) Write(p []byte) (int, error) {
+	there := make([]byte, len(p))
+	if _, err := io.ReadFull(c.with, there); err != nil {
+		return 0, err
+	}
+	if !bytes.Equal(there, p) {
+		return 0, errors.New("the text differs")
+	}
+	return len(p), nil
+}
+
+// count returns a number with its noun, whose plural ends in s.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
