@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 
 	yaml "go.yaml.in/yaml/v3"
 
+	backend "github.com/moim-live/moim/client"
 	"github.com/moim-live/moim/internal/pgtest"
 	"github.com/moim-live/moim/internal/redistest"
 )
@@ -25,7 +27,13 @@ type query struct{ where, expr, text string }
 // that a node has.
 func TestAlertsAndDashboard(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, "MOIM_AUTH_SECRET="+secret, "MOIM_REDIS_URL="+redistest.Start(t).URL(), "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t),
+	application, err := backend.Authorize(hookSecret, func(context.Context, backend.Question) (backend.Verdict, error) { return backend.Verdict{Allow: true}, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := httptest.NewServer(application)
+	t.Cleanup(asked.Close)
+	n := startNode(t, "MOIM_AUTH_SECRET="+secret, "MOIM_HOOK_PRIVATE=true", "MOIM_AUTHORIZE_URL="+asked.URL, "MOIM_AUTHORIZE_SECRET="+hookSecret, "MOIM_REDIS_URL="+redistest.Start(t).URL(), "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t),
 		"MOIM_LIMIT_ENABLED=true", "MOIM_LIMIT_USER_SOCKETS=1")
 	known := seriesOf(useMetrics(t, n))
 	queries := append(alertQueries(t), dashboardQueries(t)...)

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
+	"github.com/moim-live/moim/modules/limit"
 )
 
 // keeper is a gatekeeper that a test tells what to answer.
@@ -412,6 +415,41 @@ func TestWhatTheGatekeeperIsNotAsked(t *testing.T) {
 		got := refusalOf(err)
 		if asked := k.take(); got != tc.want || len(asked) > 0 {
 			t.Errorf("%s: %q, %v, asked %v", tc.name, got, err, asked)
+		}
+	}
+}
+
+// TestJoinsAreChargedOnce joins with limits of one and two joins: the back end is asked
+// within them, and a join that runs twice counts once.
+func TestJoinsAreChargedOnce(t *testing.T) {
+	t.Parallel()
+	for burst := range int64(3) {
+		if burst == 0 {
+			continue
+		}
+		limits, err := limit.New(limit.Config{UserJoins: limit.Rate{Count: 1, Per: 24 * time.Hour, Burst: burst}}, limit.Deps{Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, store, recorder := &keeper{refuse: true}, servicetest.OpenStore(t), &servicetest.Recorder{}
+		s := group.NewService(group.Config{}, group.Deps{Repository: store, Log: store, Announcer: recorder, Signaler: recorder, Gatekeeper: k, Limits: limits})
+		g, err := s.Create(t.Context(), backend, dto.CreateRequest{Name: "g", Visibility: "public", JoinPolicy: "open"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range burst + 1 {
+			_, err := s.Join(t.Context(), guest, g.ID)
+			want, asked := fault.ErrRefused, 1
+			if n == burst {
+				want, asked = fault.ErrRateLimited, 0
+			}
+			if got := k.take(); !errors.Is(err, want) || len(got) != asked {
+				t.Errorf("join %d of %d: %v, asked %v", n+1, burst, err, got)
+			}
+		}
+		k.refuse = false
+		if _, err := s.Join(t.Context(), user("bo"), g.ID); err != nil {
+			t.Errorf("a user's only join: %v", err)
 		}
 	}
 }
