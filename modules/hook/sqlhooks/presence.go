@@ -258,7 +258,7 @@ func (p *Presence) Done(ctx context.Context, t hook.Turn, upto int64, status int
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		return p.finish(ctx, q, t, upto)
+		return p.finish(ctx, q, t)
 	})
 	return next, doing(err, "record a delivery")
 }
@@ -278,10 +278,10 @@ func (p *Presence) lockHead(ctx context.Context, q database.Querier, groupID str
 	return err
 }
 
-// finish removes a turn's position if nothing is left after a number, and what no hook
-// needs any more.
-func (p *Presence) finish(ctx context.Context, q database.Querier, t hook.Turn, upto int64) error {
-	result, err := q.ExecContext(ctx, finished, t.GroupID, t.HookID, t.Claim, upto)
+// finish removes a turn's position, of which nothing is left, and what no hook needs any
+// more. It does nothing if the claim is over.
+func (p *Presence) finish(ctx context.Context, q database.Querier, t hook.Turn) error {
+	result, err := q.ExecContext(ctx, finished, t.GroupID, t.HookID, t.Claim)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ const (
 	told           = `SELECT user_id, online, at, seen_at FROM hook_presence WHERE group_id = $1`
 	readPresence   = `SELECT user_id, n, online, at FROM hook_presence WHERE group_id = $1 AND n > $2 AND n <= $3 ORDER BY n LIMIT $4`
 	narrowPresence = `UPDATE hook_presence_groups SET upto = $4 WHERE ` + ofTurn
-	finished       = `DELETE FROM hook_presence_groups WHERE ` + ofTurn + ` AND head <= $4`
+	finished       = `DELETE FROM hook_presence_groups WHERE ` + ofTurn
 	// needless are users who are offline, and about whom no hook is still to be told.
 	needless = `DELETE FROM hook_presence WHERE group_id = $1 AND online = FALSE
 		AND n <= COALESCE((SELECT MIN(version) FROM hook_presence_groups WHERE group_id = $1), n)`

@@ -25,6 +25,7 @@ var presenceTests = map[string]func(w *world){
 	"PresenceRepeat":         testPresenceRepeat,
 	"PresenceByChoice":       testPresenceByChoice,
 	"PresenceHookMadeLater":  testPresenceLater,
+	"PresenceIsKept":         testPresenceKept,
 	"PresenceParks":          testPresenceParks,
 	"PresenceOfDeletedGroup": testPresenceDeletedGroup,
 	"PresenceConcurrently":   testPresenceConcurrently,
@@ -242,6 +243,7 @@ func testPresenceRepeat(w *world) {
 	g := p.group()
 	p.saw(g, "+ana", "+bo")
 	t := p.one(h)
+	old := t
 	page, _ := p.read(t)
 	p.saw(g, "-bo", "+cy")
 	_, err := p.store.Failed(p.Context(), t, hook.Failure{Status: 500, Problem: "no", Unreachable: true, Retry: time.Hour})
@@ -264,7 +266,6 @@ func testPresenceRepeat(w *world) {
 	}
 	_, text = p.read(*next)
 	p.want("told then", text, "bo offline, cy online")
-	old := t
 	p.exec(`UPDATE hook_presence_groups SET due_at = 1`)
 	p.done(p.one(h), next.Upto)
 	p.saw(g, "-cy")
@@ -327,6 +328,22 @@ func testPresenceLater(w *world) {
 	slices.Sort(got)
 	p.want("the first is told", strings.Join(got, "; "), "ana online; ana online, bo offline, cy online")
 	p.want("rows", p.rows(), "0 3 2")
+}
+
+// testPresenceKept has a hook that was told all, and two that are behind by different
+// changes. Who is offline stays known until the last one was told.
+func testPresenceKept(w *world) {
+	p := w.presences()
+	behind, first := p.chooses("behind", "presence.*"), p.chooses("first", "presence.*")
+	g := p.group()
+	p.saw(g, "+ana")
+	p.saw(g, "-ana")
+	later := p.chooses("later", "presence.*")
+	p.saw(g, "+bo")
+	p.want("the first is told", p.sent(first), "ana offline, bo online")
+	p.want("the one behind is told", p.sent(behind), "ana offline, bo online")
+	p.want("rows", p.rows(), "1 1 1")
+	p.want("the later one is told", p.sent(later), "bo online")
 }
 
 // testPresenceParks parks a group for presence and for events. Both are listed and counted,
