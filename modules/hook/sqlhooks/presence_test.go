@@ -28,6 +28,7 @@ var presenceTests = map[string]func(w *world){
 	"PresenceIsKept":         testPresenceKept,
 	"PresenceParks":          testPresenceParks,
 	"PresenceOfDeletedGroup": testPresenceDeletedGroup,
+	"PresenceOfErasedUser":   testPresenceErased,
 	"PresenceConcurrently":   testPresenceConcurrently,
 	"PresenceIsDelivered":    testPresenceDelivered,
 	"PresenceIsChecked":      testPresenceChecked,
@@ -406,6 +407,25 @@ func testPresenceDeletedGroup(w *world) {
 	p.want("told", text, "")
 	p.done(t, page.Upto)
 	p.want("rows", p.rows(), "0 0 0")
+}
+
+// testPresenceErased erases a user of whom a hook is still to be told.
+func testPresenceErased(w *world) {
+	p := w.presences()
+	h := p.chooses("a", "presence.*")
+	g := p.group()
+	p.saw(g, "+bo", "+cy")
+	_, err := p.store.Failed(p.Context(), p.one(h), hook.Failure{Status: 400, Problem: "what is bo?"})
+	p.must(err)
+	if done, err := p.log.ForgetIn(p.Context(), g, "bo", 1); err != nil || !done {
+		p.Fatal(done, err)
+	}
+	found, err := p.store.Groups(p.Context(), h.ID, hook.Place{Due: math.MaxInt64}, 1)
+	p.must(err)
+	if len(found) != 1 || found[0].Problem != "" {
+		p.Errorf("%+v", found)
+	}
+	p.want("told", p.sent(h), "cy online")
 }
 
 // testPresenceConcurrently records on several connections while two hooks are told. Each
