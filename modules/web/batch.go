@@ -30,13 +30,16 @@ type Reply struct {
 
 type insideKey struct{}
 
+// Inside reports whether ctx belongs to a call that [API.Do] makes.
+func Inside(ctx context.Context) bool { return ctx.Value(insideKey{}) != nil }
+
 // Do makes a call with the token of the request that ctx belongs to, as if it had come by
 // itself. Its errors are problems in the reply. A reply longer than limit bytes is
 // payload_too_large, although the call was made. A call cannot make further calls.
 func (a *API) Do(ctx context.Context, call Call, limit int) Reply {
 	outer, ok := ctx.Value(exchangeKey{}).(*exchange)
-	if !ok || ctx.Value(insideKey{}) != nil {
-		return a.Refuse(ctx, fault.ErrBadRequest.WithMessage("a call of a batch cannot be a batch"))
+	if !ok || Inside(ctx) {
+		return a.Refuse(ctx, fault.ErrBadRequest.WithMessage("a call of a batch cannot make calls"))
 	}
 	target, err := url.ParseRequestURI(call.Path)
 	if err != nil || target.Host != "" {

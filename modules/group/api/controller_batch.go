@@ -40,6 +40,9 @@ func (c *Controller) registerBatch() {
 // batch makes the calls even if one before them fails. A call that it does not make is
 // answered unavailable.
 func (c *Controller) batch(ctx context.Context, in *batchInput) (*Answer[BatchAnswers], error) {
+	if web.Inside(ctx) {
+		return nil, fault.ErrBadRequest.WithMessage("a call of a batch cannot be a batch")
+	}
 	if !web.Caller(ctx).Admin {
 		return nil, fault.ErrForbidden.WithMessage("only back ends may send a batch")
 	}
