@@ -40,6 +40,9 @@ func TestEraseUnderLoad(t *testing.T) {
 	backend := func(i int) api {
 		return api{base: d.node(i).URL(), token: mint("backend", time.Hour, `"scope":"admin"`)}
 	}
+	r := newPresenceReceiver(t)
+	r.down.Store(true) // what it is to be told waits
+	backend(0).must(t, http.StatusCreated, http.MethodPost, "/hooks", object{"name": "presence", "url": r.URL, "events": []string{"*", "presence.*"}, "secret": hookSecret}, nil)
 	victimToken := mint(erasedID, time.Hour, `"name":"`+erasedName+`"`)
 	ids := make([]string, groups)
 	began := time.Now()
@@ -72,6 +75,16 @@ func TestEraseUnderLoad(t *testing.T) {
 		}
 	}
 
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	need(t, soon, "the hook is to be told of the user's presence", func() bool {
+		var rows int
+		err := conn.QueryRow(t.Context(), `SELECT COUNT(*) FROM hook_presence WHERE user_id = $1`, erasedID).Scan(&rows)
+		return err == nil && rows == 29
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var load sync.WaitGroup
@@ -90,11 +103,6 @@ func TestEraseUnderLoad(t *testing.T) {
 	for i, n := range d.nodes {
 		asked[i] = len(n.log.String())
 	}
-	conn, err := pgx.Connect(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.Background()) }()
 	killWorker(t, d, conn, job.JobID, `groups_left > 20`)
 	killWorker(t, d, conn, job.JobID, `messages_blanked > 2000`)
 	var report struct {
