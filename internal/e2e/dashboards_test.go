@@ -27,7 +27,9 @@ type query struct{ where, expr, text string }
 // that a node has.
 func TestAlertsAndDashboard(t *testing.T) {
 	t.Parallel()
-	application, err := backend.Authorize(hookSecret, func(context.Context, backend.Question) (backend.Verdict, error) { return backend.Verdict{Allow: true}, nil })
+	application, err := backend.Authorize(hookSecret, func(context.Context, backend.Question) (backend.Verdict, error) {
+		return backend.Verdict{Allow: true}, nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
