@@ -11,6 +11,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -246,6 +247,30 @@ func TestOff(t *testing.T) {
 		engine.ServeHTTP(res, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 		if res.Code != http.StatusNotFound {
 			t.Errorf("%s: %d", path, res.Code)
+		}
+	}
+}
+
+// The links of the page at / that lead to the console do so.
+func TestStartPage(t *testing.T) {
+	t.Parallel()
+	engine := gin.New()
+	New(Config{}, Deps{Mint: func(auth.Identity) (string, error) { return "token", nil }}).Register(engine)
+	get := func(path string) *httptest.ResponseRecorder {
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+		req.Host = "127.0.0.1:8080"
+		res := httptest.NewRecorder()
+		engine.ServeHTTP(res, req)
+		return res
+	}
+	page := get("/").Body.String()
+	links := regexp.MustCompile(`(?:href|src)="(console/[^"]*)"`).FindAllStringSubmatch(page, -1)
+	if !strings.Contains(page, `<a href="console/">`) || len(links) < 3 {
+		t.Fatalf("the page has the links %q:\n%s", links, page)
+	}
+	for _, link := range links {
+		if res := get("/" + link[1]); res.Code >= http.StatusBadRequest {
+			t.Errorf("%s: %d", link[1], res.Code)
 		}
 	}
 }
