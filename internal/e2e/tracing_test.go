@@ -83,6 +83,11 @@ func TestTraceAcrossNodes(t *testing.T) {
 	alice.must(t, 201, "POST", "/groups", object{"name": "g"}, &g)
 	reader := connect(t, endpoint{"plain", openPlain}, two, "alice", alice.token)
 	reader.subscribe(g.ID)
+	others := make([]*client, 10) // a delivery to one of many costs no span
+	for i := range others {
+		others[i] = connect(t, endpoint{"plain", openPlain}, two, "alice", alice.token)
+		others[i].subscribe(g.ID)
+	}
 
 	const trace, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, one.URL()+"/v1/groups/"+g.ID+"/messages", strings.NewReader(`{"data":{}}`))
@@ -101,6 +106,9 @@ func TestTraceAcrossNodes(t *testing.T) {
 		t.Fatalf("%d, request %q", resp.StatusCode, resp.Header.Get("X-Request-Id"))
 	}
 	reader.needVersion(g.ID, 2, answerWithin)
+	for _, other := range others {
+		other.needVersion(g.ID, 2, answerWithin)
+	}
 
 	var request, sql, publish, deliver *span
 	need(t, answerWithin, "the spans arrive", func() bool {
@@ -126,4 +134,16 @@ func TestTraceAcrossNodes(t *testing.T) {
 		}
 		return socket && redis
 	})
+
+	received.mu.Lock()
+	n := 0
+	for _, s := range received.spans {
+		if s.trace == trace && s.node == "two" {
+			n++
+		}
+	}
+	received.mu.Unlock()
+	if n != 1 {
+		t.Errorf("%d spans on the node with %d subscribers, want one", n, len(others)+1)
+	}
 }
