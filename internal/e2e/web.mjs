@@ -33,6 +33,8 @@ async function open(address) {
 async function say(page, text) {
   await page.getByLabel('Message').fill(text);
   await page.getByRole('button', { name: 'Send' }).click();
+  // React empties the form a moment later, and what was typed in between.
+  await page.waitForFunction(() => document.querySelector('[aria-label="Message"]').value === '');
 }
 
 const status = (page, text) => page.getByRole('status').getByText(text, { exact: true }).waitFor();

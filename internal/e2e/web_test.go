@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -109,6 +110,16 @@ func serveWeb(t *testing.T, nodeURL, addr string) {
 	t.Cleanup(func() {
 		_ = server.Process.Kill()
 		_ = server.Wait()
+		if t.Failed() {
+			t.Logf("vite: %s", log.String())
+		}
 	})
-	need(t, startWithin, "vite serves the page", func() bool { return strings.Contains(log.String(), "Local:") })
+	need(t, startWithin, "vite serves the page", func() bool {
+		resp, err := httpClient.Get("http://" + addr)
+		if err != nil {
+			return false
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
 }
