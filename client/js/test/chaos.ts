@@ -82,6 +82,8 @@ async function change(): Promise<void> {
 
 await Promise.all([...clients.map(use), change(), finished]);
 const answers = await Promise.all(clients.map(({ posts }) => Promise.all(posts)));
+// Presence is told at most once: a node may have been killed before it told who came. A new state tells it again.
+for (const { room } of clients) void room.present({ n: ++states });
 
 // What the server has.
 type Page<T> = { items?: T[] | null; nextCursor?: string };
