@@ -195,9 +195,14 @@ func (s *Store) Done(ctx context.Context, t hook.Turn, upto int64, status int, g
 
 // Failed implements [hook.Positions].
 func (s *Store) Failed(ctx context.Context, t hook.Turn, f hook.Failure) (parked bool, err error) {
+	return s.fail(ctx, s.sql.failed, t, f)
+}
+
+// fail records a failed attempt by a statement.
+func (s *Store) fail(ctx context.Context, text string, t hook.Turn, f hook.Failure) (parked bool, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		parked = false
-		err := q.QueryRowContext(ctx, s.sql.failed, t.GroupID, t.HookID, t.Claim, f.Status, f.Problem, f.Unreachable, f.Retry.Microseconds()).Scan(&parked)
+		err := q.QueryRowContext(ctx, text, t.GroupID, t.HookID, t.Claim, f.Status, f.Problem, f.Unreachable, f.Retry.Microseconds()).Scan(&parked)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

@@ -300,15 +300,7 @@ func (p *Presence) finish(ctx context.Context, q database.Querier, t hook.Turn) 
 
 // Failed implements [hook.Positions].
 func (p *Presence) Failed(ctx context.Context, t hook.Turn, f hook.Failure) (parked bool, err error) {
-	err = p.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-		parked = false
-		err := q.QueryRowContext(ctx, p.text.failed, t.GroupID, t.HookID, t.Claim, f.Status, f.Problem, f.Unreachable, f.Retry.Microseconds()).Scan(&parked)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		return err
-	})
-	return parked, doing(err, "record a failed delivery")
+	return p.fail(ctx, p.text.failed, t, f)
 }
 
 // Release implements [hook.Positions].
