@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/gorilla/websocket"
@@ -189,9 +188,7 @@ func callWhileOthersWait(t *testing.T) bool {
 			}
 		})
 	}
-	for asked.Load() < guests && over.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, func() bool { return asked.Load() >= guests || over.Load() > 0 })
 	for name, got := range map[string]string{
 		"post":           owner.call(t, http.MethodPost, "/groups/"+g.ID+"/messages", object{"data": 1}).result,
 		"change":         owner.call(t, http.MethodPatch, "/groups/"+g.ID, object{"name": "h"}).result,

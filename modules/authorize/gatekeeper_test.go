@@ -74,6 +74,21 @@ func newGatekeeper(t *testing.T, url string, change func(*Config)) *Gatekeeper {
 	return g
 }
 
+// eventually waits until ok holds.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(time.Minute)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("it did not happen in a minute: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
 // outcome asks, and returns "yes", "yes" with attributes, or the code of the error.
 func outcome(t *testing.T, g *Gatekeeper, q group.Question) string {
 	t.Helper()
@@ -324,11 +339,7 @@ func TestBreaker(t *testing.T) {
 		t.Errorf("it was asked %d times", n)
 	}
 	works.Store(true)
-	for deadline := time.Now().Add(time.Minute); outcome(t, g, q) != "yes"; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it is never asked again")
-		}
-	}
+	eventually(t, "it is asked again", func() bool { return outcome(t, g, q) == "yes" })
 	if n := b.asked.Load(); n != breakAfter+1 {
 		t.Errorf("it was asked %d times", n)
 	}
