@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -24,20 +23,6 @@ import (
 	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/modules/auth"
 )
-
-const testSecret = "a secret of at least thirty-two bytes"
-
-func newServer(t *testing.T, opts ...Option) *Server {
-	t.Helper()
-	cfg := config.Config{}
-	cfg.HTTP.Addr, cfg.Data.Dir = "127.0.0.1:0", t.TempDir()
-	cfg.Auth.Secret = testSecret
-	s, err := NewServer(cfg.WithDefaults(), opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 // TestSlowClientsAreCutOff: a client cannot hold a connection by sending slowly,
 // not even when its request is answered before its body has arrived. The times
@@ -277,39 +262,6 @@ func TestAcceptFails(t *testing.T) {
 	}
 }
 
-// failing is a listener whose first Accepts fail.
-type failing struct {
-	net.Listener
-	errs []error
-}
-
-func (f *failing) Accept() (net.Conn, error) {
-	if len(f.errs) == 0 {
-		return f.Listener.Accept()
-	}
-	err := f.errs[0]
-	f.errs = f.errs[1:]
-	return nil, err
-}
-
-// lines collects what is logged.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(data []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(data)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // TestStopAnswersOpenRequests: a node that stops answers the requests that it
 // has begun to read, and tells these clients that the connection ends. Silent
 // connections do not hold it up.
@@ -405,48 +357,6 @@ func TestStopBeforeStart(t *testing.T) {
 	s := newServer(t)
 	if err := s.Stop(t.Context()); err != nil {
 		t.Error(err)
-	}
-}
-
-// startServer starts s and stops it when the test ends.
-func startServer(t *testing.T, s *Server) {
-	t.Helper()
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		if err := s.Stop(ctx); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-	})
-}
-
-// dial connects to s; whatever is read or written has a deadline.
-func dial(t *testing.T, s *Server) net.Conn {
-	t.Helper()
-	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
-	return conn
-}
-
-// drip writes begin, and then slowly goes on with the same bytes.
-func drip(w io.Writer, begin, then string, stop <-chan struct{}) {
-	_, err := io.WriteString(w, begin)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for err == nil && then != "" {
-		select {
-		case <-stop:
-			return
-		case <-tick.C:
-			_, err = io.WriteString(w, then)
-		}
 	}
 }
 

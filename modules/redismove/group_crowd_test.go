@@ -3,9 +3,7 @@ package redismove
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -16,8 +14,6 @@ import (
 
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/presence"
-	"github.com/moim-live/moim/modules/group/redispresence"
-	"github.com/moim-live/moim/modules/redisrole"
 )
 
 // groupLease is for how long a node counts as alive. It renews that every groupRenew. A
@@ -27,83 +23,6 @@ const (
 	groupLease = 4 * time.Second
 	groupRenew = time.Second
 )
-
-// within is how long a test waits for what must happen.
-const within = time.Minute
-
-// eventually waits until ok holds.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(within)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("it did not happen in %s: %s", within, what)
-		case <-tick.C:
-		}
-	}
-}
-
-// presenceNode is a node whose presence moves.
-type presenceNode struct {
-	*GroupPart
-
-	from, to *redisrole.Clients
-	at       Phase
-	dead     bool
-
-	here sync.WaitGroup // what uses it
-}
-
-func newPresenceNode(t testing.TB, from, to *redisrole.Clients) *presenceNode {
-	t.Helper()
-	m := &presenceNode{from: from, to: to, GroupPart: NewGroupPart(from, slog.New(slog.NewTextHandler(t.Output(), nil)))}
-	m.open = func(c *redisrole.Clients) *redispresence.Store {
-		s := redispresence.New(c, m.log)
-		s.SetTiming(redispresence.Timing{Lease: groupLease, Renew: groupRenew, Retry: 50 * time.Millisecond, Look: 50 * time.Millisecond})
-		return s
-	}
-	m.primary.store = m.open(from)
-	return m
-}
-
-// enter does what a mover does.
-func (m *presenceNode) enter(ctx context.Context, p Phase) error {
-	s := Step{Phase: p, Forward: p > m.at, From: m.from, To: m.to}
-	if err := s.check(ctx, redisrole.Group); err != nil {
-		return err
-	}
-	err := m.Enter(ctx, s)
-	if err == nil {
-		m.at = p
-	}
-	return err
-}
-
-func (m *presenceNode) mustEnter(t testing.TB, p Phase) {
-	t.Helper()
-	eventually(t, fmt.Sprint("phase ", p), func() bool {
-		err := m.enter(t.Context(), p)
-		if err != nil && !errors.Is(err, ErrNotYet) {
-			t.Fatalf("phase %d: %v", p, err)
-		}
-		return err == nil
-	})
-}
-
-var nodeNumber atomic.Int64
-
-func openGroup(t testing.TB, url, prefix string) *redisrole.Clients {
-	t.Helper()
-	c, err := redisrole.New(redisrole.Config{URL: url, Prefix: prefix}, redisrole.NodeID(fmt.Sprint("node-", nodeNumber.Add(1))), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	return c
-}
 
 // crowd is users on nodes, what subscribers were told about them, and readers.
 // Users called stay-… are online on one node all the time. Users called hop-…
@@ -379,13 +298,6 @@ func (c *crowd) kill(node int) {
 	c.nodes[node].dead = true
 	c.mu.Unlock()
 	c.nodes[node].kill()
-}
-
-// kill ends a node as the death of its process would: it gives nothing up.
-func (m *presenceNode) kill() {
-	_ = m.from.Close()
-	_ = m.to.Close()
-	_ = m.Stop(context.Background())
 }
 
 // gone waits until subscribers were told that a node's users are offline.

@@ -1,25 +1,16 @@
 package feed
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
 
-	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
-	"github.com/moim-live/moim/modules/socket/adapter"
-	"github.com/moim-live/moim/modules/socket/engine"
 )
 
 // TestNoSubscriptionDiesSilently drives a feed through random interleavings of
@@ -82,8 +73,6 @@ func TestAResyncBetweenReadAndAdmitIsNoticed(t *testing.T) {
 		})
 	}
 }
-
-const modelClients = 3
 
 // move is one step of the model.
 type move struct {
@@ -204,231 +193,4 @@ func play(t *testing.T, moves []move) (faults []string) {
 		faults = append(faults, fmt.Sprintf("%d topics and sockets are kept", n))
 	}
 	return faults
-}
-
-// steppedLog is a log whose reads begin and return when the test says so.
-type steppedLog struct {
-	*memoryLog
-	step chan struct{}
-
-	mu     sync.Mutex
-	broken bool // the next read fails
-	opened bool
-}
-
-// proceed lets a read, if there is one, begin or return.
-func (l *steppedLog) proceed() {
-	select {
-	case l.step <- struct{}{}:
-	default:
-	}
-}
-
-func (l *steppedLog) fail() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.broken = true
-}
-
-// openUp lets all reads go on by themselves.
-func (l *steppedLog) openUp() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.opened {
-		l.opened = true
-		close(l.step)
-	}
-}
-
-func (l *steppedLog) wait(ctx context.Context) error {
-	select {
-	case <-l.step:
-	case <-ctx.Done():
-		return fault.ErrUnavailable.WithCause(ctx.Err())
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.broken {
-		l.broken = false
-		return fault.ErrUnavailable
-	}
-	return nil
-}
-
-func (l *steppedLog) Read(ctx context.Context, groupID string, since int64, limit int, users []string) (group.LogPage, error) {
-	if err := l.wait(ctx); err != nil {
-		return group.LogPage{}, err
-	}
-	page, err := l.memoryLog.Read(ctx, groupID, since, limit, users)
-	return page, errors.Join(err, l.wait(ctx))
-}
-
-func (l *steppedLog) Memberships(ctx context.Context, groupID string, users []string) (group.Memberships, error) {
-	if err := l.wait(ctx); err != nil {
-		return group.Memberships{}, err
-	}
-	st, err := l.memoryLog.Memberships(ctx, groupID, users)
-	return st, errors.Join(err, l.wait(ctx))
-}
-
-// modelClient is a client that believes what it is told.
-type modelClient struct {
-	name  string
-	node  node
-	texts *messages
-
-	mu        sync.Mutex
-	start     int64 // the version at which it began to follow
-	knew      int64 // the group's version in the answer
-	found     map[int64]string
-	asking    context.CancelFunc // a subscription is under way
-	answered  bool               // and its answer is not on its way yet
-	following bool
-	last      int64 // the version that it is at
-	busy      bool
-	faults    []string
-	story     []string
-}
-
-var _ Subscriber = (*modelClient)(nil)
-
-func (c *modelClient) ID() string           { return c.name }
-func (c *modelClient) UserID() string       { return c.name }
-func (c *modelClient) Codec() adapter.Codec { return recorderCodec{} }
-func (c *modelClient) Join(room string)     { _ = c.node.hub.Join(room, c) }
-func (c *modelClient) Leave(room string)    { c.node.hub.Leave(room, c) }
-func (*modelClient) Writable() bool         { return true }
-
-func (c *modelClient) SendAll(frames []*engine.Frame) {
-	for _, f := range frames {
-		c.Send(f)
-	}
-}
-
-func (c *modelClient) WhenFree(fn func()) { time.AfterFunc(time.Millisecond, fn) }
-
-func (c *modelClient) Busy() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.busy
-}
-
-func (c *modelClient) setBusy(busy bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.busy = busy
-}
-
-func (c *modelClient) Send(f *engine.Frame) {
-	event, data, _ := bytes.Cut(f.Payload(), []byte(" "))
-	var d struct {
-		Version int64
-		Type    group.EventType
-		Data    messageData
-		Reason  string
-	}
-	if err := json.Unmarshal(data, &d); err != nil {
-		panic(err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.story = append(c.story, fmt.Sprint(string(event), d.Version, d.Reason))
-	switch {
-	case !c.following:
-		c.complainLocked("is sent %s %d%s, following nothing", event, d.Version, d.Reason)
-	case string(event) == group.EventClosed:
-		c.following = false
-	case d.Version != c.last+1:
-		c.complainLocked("is sent event %d after %d", d.Version, c.last)
-	default:
-		c.last = d.Version
-		fold(c.found, d.Version, d.Type, d.Data)
-		if by := c.texts.removedIn(d.Data.Text); by > 0 && by <= c.knew && c.texts.comparable() {
-			c.complainLocked("is sent %q in %d, which %d removed; its answer was of %d", d.Data.Text, d.Version, by, c.knew)
-		}
-	}
-}
-
-func (c *modelClient) complainLocked(format string, args ...any) {
-	c.faults = append(c.faults, c.name+" "+fmt.Sprintf(format, args...)+"; "+fmt.Sprint(c.story))
-}
-
-// subscribe asks for a subscription, unless the client waits for one.
-func (c *modelClient) subscribe(t *testing.T, since *int64) {
-	t.Helper()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.asking != nil || c.answered {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	c.asking = cancel
-	go func() {
-		defer cancel()
-		answer, err := c.node.feed.Subscribe(ctx, c, SubscribeRequest{
-			GroupID: "g", Since: since, Admit: func(group.Group, *group.Member) error { return nil },
-		})
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.asking = nil
-		if err != nil {
-			c.story = append(c.story, "refused")
-			return
-		}
-		c.story = append(c.story, fmt.Sprint("answer", answer.Version))
-		c.answered, c.following, c.last = true, true, answer.Version
-		c.start, c.knew, c.found = answer.Version, answer.Group.Version, make(map[int64]string)
-	}()
-}
-
-// release says that the answer is on its way.
-func (c *modelClient) release() {
-	c.mu.Lock()
-	answered := c.answered
-	c.answered = false
-	c.mu.Unlock()
-	if answered {
-		c.node.feed.Release(c, "g")
-	}
-}
-
-// leave unsubscribes.
-func (c *modelClient) leave() {
-	c.mu.Lock()
-	asking := c.asking != nil || c.answered
-	c.mu.Unlock()
-	if asking {
-		return
-	}
-	c.node.feed.Unsubscribe(c, "g", group.EndUnsubscribed)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.story = append(c.story, "left")
-	c.following = false
-}
-
-// cancelled ends the subscribing that is under way.
-func (c *modelClient) cancelled() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.asking != nil {
-		c.asking()
-	}
-}
-
-// complaints returns what went wrong, with the log at head.
-func (c *modelClient) complaints(head int64) []string {
-	subscribed := c.node.feed.IsSubscribed(c, "g")
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.following && c.last != head {
-		c.complainLocked("believes to be at the head, and has %d of %d", c.last, head)
-	}
-	if want := c.texts.after(c.start); c.following && c.last == head && c.texts.comparable() && !maps.Equal(c.found, want) {
-		c.complainLocked("ends with the messages %v, the log with %v", c.found, want)
-	}
-	if c.following != subscribed {
-		c.complainLocked("believes to follow: %v, and is subscribed: %v", c.following, subscribed)
-	}
-	return slices.Clone(c.faults)
 }

@@ -1,19 +1,15 @@
 package sqlhooks_test
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/moim-live/moim/internal/webhook"
 	"github.com/moim-live/moim/modules/audit"
-	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/hook"
 	"github.com/moim-live/moim/modules/hook/sqlhooks"
 )
@@ -34,112 +30,8 @@ var presenceTests = map[string]func(w *world){
 	"PresenceIsChecked":      testPresenceChecked,
 }
 
-// presences is a world with a store of presence.
-type presences struct {
-	*world
-
-	store *sqlhooks.Presence
-	at    time.Time
-}
-
 func (w *world) presences() *presences {
 	return &presences{world: w, store: sqlhooks.NewPresence(w.db), at: time.Now()}
-}
-
-func (p *presences) chooses(name string, events ...string) hook.Hook {
-	p.Helper()
-	h, err := p.world.store.Create(p.Context(), hook.Hook{ID: uuid.NewString(), Name: name, Source: hook.FromAPI, URL: "https://example.org/", Events: events, Secret: webhook.NewSecret()}, false)
-	p.must(err)
-	return h
-}
-
-// saw records that users came (+) or went (-), one after the other, and returns how many
-// changes that were.
-func (p *presences) saw(groupID string, users ...string) int {
-	p.Helper()
-	var reports []hook.Report
-	for _, u := range users {
-		p.at = p.at.Add(time.Millisecond)
-		reports = append(reports, hook.Report{GroupID: groupID, UserID: u[1:], Online: u[0] == '+', At: p.at, Seen: p.at})
-	}
-	n, err := p.store.Record(p.Context(), reports)
-	p.must(err)
-	return n
-}
-
-func (p *presences) claim(h hook.Hook) []hook.Turn {
-	p.Helper()
-	turns, err := p.store.Claim(p.Context(), h.ID, 10, false)
-	p.must(err)
-	return turns
-}
-
-func (p *presences) one(h hook.Hook) hook.Turn {
-	p.Helper()
-	turns := p.claim(h)
-	if len(turns) != 1 {
-		p.Fatalf("%d groups are due, want 1: %+v", len(turns), turns)
-	}
-	return turns[0]
-}
-
-func (p *presences) read(t hook.Turn) (page hook.Page, text string) {
-	p.Helper()
-	page, err := p.store.Read(p.Context(), t)
-	p.must(err)
-	return page, changesOf(page.Presence)
-}
-
-// changesOf returns changes as text, and checks that n grows.
-func changesOf(changes []hook.PresenceChange) string {
-	var text []string
-	n := int64(0)
-	for _, c := range changes {
-		if c.N <= n {
-			return fmt.Sprintf("n is not growing: %+v", changes)
-		}
-		n = c.N
-		text = append(text, c.UserID+" "+strings.TrimPrefix(string(c.Type), "presence."))
-	}
-	return strings.Join(text, ", ")
-}
-
-func (p *presences) done(t hook.Turn, upto int64) *hook.Turn {
-	p.Helper()
-	next, err := p.store.Done(p.Context(), t, upto, 200, false, true)
-	p.must(err)
-	return next
-}
-
-// sent claims the only group that is due, and accepts all of it.
-func (p *presences) sent(h hook.Hook) (text string) {
-	p.Helper()
-	t := p.one(h)
-	page, text := p.read(t)
-	if next := p.done(t, page.Upto); next != nil {
-		p.Fatalf("there is more than %s", text)
-	}
-	return text
-}
-
-func (p *presences) want(what, got, want string) {
-	p.Helper()
-	if got != want {
-		p.Errorf("%s: %q, want %q", what, got, want)
-	}
-}
-
-// rows returns how many rows the tables have after a check: positions, users, groups.
-func (p *presences) rows() string {
-	p.Helper()
-	later()
-	_, err := p.store.Check(p.Context(), 10, 0)
-	p.must(err)
-	var a, b, c int
-	p.must(p.db.View(p.Context(), func(ctx context.Context, q database.Querier) error {
-		return q.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM hook_presence_groups), (SELECT COUNT(*) FROM hook_presence), (SELECT COUNT(*) FROM hook_presence_heads)`).Scan(&a, &b, &c)
-	}))
-	return fmt.Sprint(a, " ", b, " ", c)
 }
 
 // testPresence has users come and go. Who is offline, and of whom the hook was told, leaves
@@ -389,121 +281,5 @@ func testPresenceParks(w *world) {
 		}
 		fail(t, p.store)
 		p.exec(`UPDATE hook_groups SET claimed = FALSE, due_at = due_at + 1000000000`)
-	}
-}
-
-// testPresenceDeletedGroup removes a group whose rows are left.
-func testPresenceDeletedGroup(w *world) {
-	p := w.presences()
-	h := p.chooses("a", "presence.*")
-	g := p.group()
-	p.saw(g, "+ana")
-	p.exec(`DELETE FROM groups`)
-	if ids, err := p.store.Check(p.Context(), 10, time.Hour); err != nil || len(ids) != 1 {
-		p.Fatal(ids, err)
-	}
-	t := p.one(h)
-	page, text := p.read(t)
-	p.want("told", text, "")
-	p.done(t, page.Upto)
-	p.want("rows", p.rows(), "0 0 0")
-}
-
-// testPresenceErased erases a user of whom a hook is still to be told.
-func testPresenceErased(w *world) {
-	p := w.presences()
-	h := p.chooses("a", "presence.*")
-	g := p.group()
-	p.saw(g, "+bo", "+cy")
-	_, err := p.store.Failed(p.Context(), p.one(h), hook.Failure{Status: 400, Problem: "what is bo?"})
-	p.must(err)
-	if done, err := p.log.ForgetIn(p.Context(), g, "bo", 1); err != nil || !done {
-		p.Fatal(done, err)
-	}
-	found, err := p.store.Groups(p.Context(), h.ID, hook.Place{Due: math.MaxInt64}, 1)
-	p.must(err)
-	if len(found) != 1 || found[0].Problem != "" {
-		p.Errorf("%+v", found)
-	}
-	p.want("told", p.sent(h), "cy online")
-}
-
-// testPresenceConcurrently records on several connections while two hooks are told. Each
-// ends with the last change of each user.
-func testPresenceConcurrently(w *world) {
-	p := w.presences()
-	hooks := []hook.Hook{p.chooses("a", "presence.*"), p.chooses("b", "presence.*")}
-	groups := []string{p.group(), p.group(), p.group()}
-	var writing, telling sync.WaitGroup
-	written := make(chan struct{})
-	for node := range 4 {
-		writing.Go(func() {
-			for i := range 40 {
-				var reports []hook.Report
-				for u := range 3 {
-					at := time.Now()
-					reports = append(reports, hook.Report{GroupID: groups[(node+i+u)%3], UserID: fmt.Sprint("u", u), Online: (node+i)%2 == 0, At: at, Seen: at})
-				}
-				if _, err := p.store.Record(p.Context(), reports); err != nil {
-					p.Error(err)
-				}
-			}
-		})
-	}
-	last := make([]map[string]bool, len(hooks))
-	for i, h := range hooks {
-		last[i] = make(map[string]bool)
-		telling.Go(func() {
-			for over := false; !over; {
-				select {
-				case <-written:
-					over = true
-				default:
-				}
-				for turns := p.claim(h); len(turns) > 0; turns = p.claim(h) {
-					over = false
-					for _, t := range turns {
-						page, text := p.read(t)
-						if strings.Contains(text, "growing") {
-							p.Error(text)
-						}
-						for _, c := range page.Presence {
-							last[i][t.GroupID+c.UserID] = c.Type == hook.PresenceOnline
-						}
-						_, err := p.store.Done(p.Context(), t, page.Upto, 200, false, false)
-						if err != nil {
-							p.Error(err)
-						}
-					}
-				}
-			}
-		})
-	}
-	writing.Wait()
-	close(written)
-	telling.Wait()
-	online := 0
-	for _, g := range groups {
-		told, err := p.store.Told(p.Context(), g)
-		p.must(err)
-		for _, r := range told {
-			online++
-			for i := range hooks {
-				if !r.Online || !last[i][g+r.UserID] {
-					p.Errorf("%s of %s is online: %v, and hook %d was told %v", r.UserID, g, r.Online, i, last[i][g+r.UserID])
-				}
-			}
-		}
-	}
-	for i := range hooks {
-		n := 0
-		for _, is := range last[i] {
-			if is {
-				n++
-			}
-		}
-		if n != online {
-			p.Errorf("hook %d was told that %d are online, and %d are", i, n, online)
-		}
 	}
 }
