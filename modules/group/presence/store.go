@@ -27,7 +27,8 @@ type Store interface {
 	// dead nodes' users. A server that is down is no error. Start calls tell with
 	// changes of users that no Apply of this node made: their grace ended, their
 	// last node died, or this node itself was taken for dead. One node is told of
-	// each. tell does not block.
+	// each. It also calls tell with users of a dead node who are online elsewhere: the
+	// dead node may have stored that they came back and told nobody. tell does not block.
 	Start(ctx context.Context, grace time.Duration, tell func(groupID string, changes []group.PresenceChange)) error
 
 	// Apply stores changes of this node. For each one the result holds what

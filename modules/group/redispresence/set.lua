@@ -4,7 +4,8 @@
 -- KEYS, ARGV[1]  see group.lua
 -- ARGV  2 node
 --       3 ids that the node had before, separated by spaces
---       4 'put', 'wait' (remove; with their last node users begin a grace) or 'take' (remove)
+--       4 'put', 'wait' (remove; with their last node users begin a grace), 'lost' (the same, from
+--         a node that died: it may not have told that those who remain came back) or 'take' (remove)
 --       5 1: report even what is not new, since the last write may have been stored
 --       6 grace, 7 reason, 8 1: do not note when they were seen
 --       9 for how long that is kept, 10 for how many users
@@ -41,7 +42,10 @@ for i = 11, #ARGV do
     if waited or alone and (not was or force) then tell(i, waited and 'back' or 'online') end
   else
     if #others > 0 then
-      if was or old then redis.call('HSET', here, user, table.concat(others, ' ')) end
+      if was or old then
+        redis.call('HSET', here, user, table.concat(others, ' '))
+        if op == 'lost' then tell(i, 'online') end
+      end
     else
       redis.call('HDEL', here, user)
       if op == 'take' then

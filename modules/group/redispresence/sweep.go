@@ -120,7 +120,7 @@ func (s *Store) sweepGroup(ctx context.Context, dead deadNode, groupID string) e
 }
 
 // sweepUsers removes users from a node. Users who are on no other node begin a
-// grace.
+// grace. If the node was lost, the others are told to be online.
 func (s *Store) sweepUsers(ctx context.Context, of identity, groupID string, users []change) error {
 	told, err := s.write(ctx, of, users)
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *Store) sweepUsers(ctx context.Context, of identity, groupID string, use
 	}
 	s.mu.Lock()
 	for i, u := range users {
-		if c := s.claims.get(groupID, u.UserID); told[i].status != "" && (c == nil || !c.here && !c.unsure) {
+		if c := s.claims.get(groupID, u.UserID); told[i].status == group.StatusReconnecting && (c == nil || !c.here && !c.unsure) {
 			s.graceLocked(s.self, u.Attendance, told[i])
 		}
 	}

@@ -32,7 +32,7 @@ func (r result) change(a presence.Attendance) group.PresenceChange {
 		return group.PresenceChange{At: timeOf(r.at)}
 	}
 	c := group.PresenceChange{UserID: a.UserID, Status: r.status, State: stateOf(r.state), At: timeOf(r.at), Returned: r.back}
-	if !a.Here {
+	if c.Status != group.StatusOnline {
 		c.Reason = a.Reason
 	}
 	return c
@@ -60,8 +60,11 @@ func (c change) call() setCall {
 	call := setCall{groupID: c.GroupID, op: "put", force: c.force}
 	if !c.Here {
 		call.op, call.reason, call.forget = "wait", c.Reason, c.Forget
-		if c.Final {
+		switch {
+		case c.Final:
 			call.op = "take"
+		case c.Reason == group.ReasonNodeLost:
+			call.op = "lost"
 		}
 	}
 	return call
