@@ -66,6 +66,7 @@ var layers = map[string]int{
 	"internal":                            0,
 	"modules/socket/packet/rawjson":       -1, // JSON, without decoding it
 	"internal/childtest":                  -1, // what the test tools share
+	"internal/waittest":                   -1, // what tests wait for
 	"internal/tasks":                      -1, // goroutines
 	"internal/tracing":                    -1, // spans
 	"internal/bounds":                     -1, // checks of configurations

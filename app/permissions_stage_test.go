@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/moim-live/moim/internal/waittest"
 )
 
 type object = map[string]any
@@ -193,10 +195,10 @@ func (s *stage) await(t *testing.T) {
 		return
 	}
 	var g struct{ EndedAt *time.Time }
-	for end := time.Now().Add(time.Minute); g.EndedAt == nil; time.Sleep(20 * time.Millisecond) {
-		if err := json.Unmarshal(s.as(t, backend, http.MethodGet, "/groups/{groupId}", nil), &g); err != nil || time.Now().After(end) {
-			t.Errorf("a %s does not end: %v", s.kind, err)
-			return
+	waittest.Until(t, "the group ends", func() bool {
+		if err := json.Unmarshal(s.as(t, backend, http.MethodGet, "/groups/{groupId}", nil), &g); err != nil {
+			t.Fatal(err)
 		}
-	}
+		return g.EndedAt != nil
+	})
 }

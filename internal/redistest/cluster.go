@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/internal/childtest"
+	"github.com/moim-live/moim/internal/waittest"
 )
 
 const slots = 16384
@@ -45,15 +46,15 @@ func StartCluster(tb testing.TB, masters int) *Cluster {
 		c.meet(ctx, node)
 	}
 	for _, node := range c.nodes() {
-		await(tb, "every node knows all", func() bool {
+		waittest.Until(tb, "every node knows all", func() bool {
 			info := node.Client().ClusterInfo(ctx).Val()
 			return strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", 2*masters)) && strings.Contains(info, "cluster_state:ok")
 		})
 	}
 	for i, r := range c.Replicas {
 		id := c.id(ctx, c.Masters[i])
-		await(tb, "the replica follows", func() bool { return r.Client().ClusterReplicate(ctx, id).Err() == nil })
-		await(tb, "the replica is in step", func() bool {
+		waittest.Until(tb, "the replica follows", func() bool { return r.Client().ClusterReplicate(ctx, id).Err() == nil })
+		waittest.Until(tb, "the replica is in step", func() bool {
 			return strings.Contains(r.Client().Info(ctx, "replication").Val(), "master_link_status:up")
 		})
 	}

@@ -6,9 +6,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/moim-live/moim/internal/waittest"
 )
 
 // masterName is the name under which Sentinels know the master.
@@ -29,7 +30,7 @@ func StartTrio(tb testing.TB) *Trio {
 	t := &Trio{tb: tb}
 	t.Servers[0] = Start(tb)
 	t.Servers[1] = Start(tb, WithConfig("replicaof "+words(t.Servers[0].Addr())), WithConfig("repl-diskless-sync-delay 0"))
-	await(tb, "the replica follows", func() bool {
+	waittest.Until(tb, "the replica follows", func() bool {
 		return strings.Contains(t.Servers[1].Client().Info(tb.Context(), "replication").Val(), "master_link_status:up")
 	})
 	for i := range t.Sentinels {
@@ -40,7 +41,7 @@ func StartTrio(tb testing.TB) *Trio {
 	}
 	for _, s := range t.Sentinels {
 		client := redis.NewSentinelClient(&redis.Options{Addr: s.Addr()})
-		await(tb, "the Sentinels know each other and the replica", func() bool {
+		waittest.Until(tb, "the Sentinels know each other and the replica", func() bool {
 			info, err := client.Master(tb.Context(), masterName).Result()
 			return err == nil && info["num-other-sentinels"] == "2" && info["num-slaves"] == "1"
 		})
@@ -82,21 +83,6 @@ func (t *Trio) Master() *Server {
 func words(addr string) string {
 	host, port, _ := net.SplitHostPort(addr)
 	return host + " " + port
-}
-
-// await waits for a condition.
-func await(tb testing.TB, what string, done func() bool) {
-	tb.Helper()
-	deadline := time.After(3 * startTimeout)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			tb.Fatalf("redistest: not so: %s", what)
-		}
-	}
 }
 
 func portOf(addr string) int {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/group/grouptest"
@@ -109,13 +110,13 @@ func ended(t *testing.T, b *servicetest.Bench, id string) bool {
 func TestFailingTimersKeepNoOtherWaiting(t *testing.T) {
 	t.Parallel()
 	b, s, healthy := newTroubled(t, 150)
-	awaitTimer(t, "the timer behind those that fail fires", func() bool { return ended(t, b, healthy) })
-	awaitTimer(t, "failing timers are tried again", func() bool { least, _ := s.attempts(); return least >= 2 })
+	waittest.Until(t, "the timer behind those that fail fires", func() bool { return ended(t, b, healthy) })
+	waittest.Until(t, "failing timers are tried again", func() bool { least, _ := s.attempts(); return least >= 2 })
 	if _, most := s.attempts(); most > 12 {
 		t.Errorf("a failing timer was tried %d times", most) // without a wait that grows: twice a second, by each node
 	}
 	for _, id := range s.mend()[:3] {
-		awaitTimer(t, "a timer fires once its group can be changed", func() bool { return ended(t, b, id) })
+		waittest.Until(t, "a timer fires once its group can be changed", func() bool { return ended(t, b, id) })
 	}
 }
 
@@ -127,20 +128,5 @@ func TestHangingTimersKeepNoOtherWaiting(t *testing.T) {
 	s.mu.Lock()
 	s.hang = true
 	s.mu.Unlock()
-	awaitTimer(t, "the timer behind those that hang fires", func() bool { return ended(t, b, healthy) })
-}
-
-// awaitTimer waits until a condition on timers holds.
-func awaitTimer(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("timed out: %s", what)
-		}
-	}
+	waittest.Until(t, "the timer behind those that hang fires", func() bool { return ended(t, b, healthy) })
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/presence"
 )
@@ -250,7 +251,7 @@ func (c *crowd) step(p Phase) {
 func (c *crowd) goesOn(n int64) {
 	c.t.Helper()
 	before := c.reads.Load()
-	eventually(c.t, "it is read", func() bool { return c.reads.Load() >= before+n })
+	waittest.Until(c.t, "it is read", func() bool { return c.reads.Load() >= before+n })
 }
 
 // agree ends the load and checks that subscribers were told last what is true.
@@ -283,7 +284,7 @@ func (c *crowd) agree() {
 			c.t.Error(strings.Join(wrong, "\n"))
 		}
 	}()
-	eventually(c.t, "what was told last is what is listed", func() bool {
+	waittest.Until(c.t, "what was told last is what is listed", func() bool {
 		wrong = differ()
 		return len(wrong) == 0
 	})
@@ -303,7 +304,7 @@ func (c *crowd) kill(node int) {
 // gone waits until subscribers were told that a node's users are offline.
 func (c *crowd) gone(node int) {
 	c.t.Helper()
-	eventually(c.t, "a dead node's users are told to be offline", func() bool {
+	waittest.Until(c.t, "a dead node's users are told to be offline", func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for user := range c.staying(node) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/group/presencetest"
@@ -137,7 +138,7 @@ func TestGroupServersDie(t *testing.T) {
 	restart := func() {
 		two.Restart()
 		for _, m := range c.nodes {
-			eventually(t, "the server is known to be back", func() bool { return m.to.Health(t.Context(), redisrole.Group) == nil })
+			waittest.Until(t, "the server is known to be back", func() bool { return m.to.Health(t.Context(), redisrole.Group) == nil })
 		}
 	}
 	c.step(Joined)
@@ -161,7 +162,7 @@ func TestGroupServersDie(t *testing.T) {
 	c.step(Leaving)
 	c.unwell.Store(true)
 	two.Kill()
-	eventually(t, "the dead server is not believed", func() bool {
+	waittest.Until(t, "the dead server is not believed", func() bool {
 		_, err := c.nodes[0].List(t.Context(), crowdGroup)
 		return err != nil
 	})
@@ -230,7 +231,7 @@ func TestGroupTellsAtLeastOnce(t *testing.T) {
 	for _, m := range nodes {
 		m.here.Wait()
 	}
-	eventually(t, "all are told to be offline", func() bool {
+	waittest.Until(t, "all are told to be offline", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		told := 0
@@ -294,8 +295,8 @@ func TestGroupTakesAlong(t *testing.T) {
 			t.Errorf("%s is listed as %q, not %q", user, got, want)
 		}
 	}
-	eventually(t, "dee's grace ends", func() bool { return listed("dee") == "offline " })
-	eventually(t, "and is told", func() bool {
+	waittest.Until(t, "dee's grace ends", func() bool { return listed("dee") == "offline " })
+	waittest.Until(t, "and is told", func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return c.last["dee"].Status == group.StatusOffline
@@ -317,7 +318,7 @@ func TestGroupSleeper(t *testing.T) {
 		}
 	}
 	sleeper := c.nodes[2]
-	eventually(t, "the old server is not believed", func() bool {
+	waittest.Until(t, "the old server is not believed", func() bool {
 		_, err := sleeper.List(t.Context(), crowdGroup)
 		return err != nil
 	})
@@ -369,7 +370,7 @@ func TestGroupSameServer(t *testing.T) {
 	c := startCrowd(t, one.URL(), one.URL(), 2, 5, 3)
 	c.step(Joined)
 	for _, m := range c.nodes {
-		eventually(t, "it is noticed", func() bool {
+		waittest.Until(t, "it is noticed", func() bool {
 			err := m.enter(t.Context(), Both)
 			if err == nil {
 				t.Fatal("it goes on")

@@ -10,27 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/group/redispresence"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
 // within is how long a test waits for what must happen.
 const within = time.Minute
-
-// eventually waits until ok holds.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(within)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("it did not happen in %s: %s", within, what)
-		case <-tick.C:
-		}
-	}
-}
 
 // presenceNode is a node whose presence moves.
 type presenceNode struct {
@@ -70,7 +56,7 @@ func (m *presenceNode) enter(ctx context.Context, p Phase) error {
 
 func (m *presenceNode) mustEnter(t testing.TB, p Phase) {
 	t.Helper()
-	eventually(t, fmt.Sprint("phase ", p), func() bool {
+	waittest.Until(t, fmt.Sprint("phase ", p), func() bool {
 		err := m.enter(t.Context(), p)
 		if err != nil && !errors.Is(err, ErrNotYet) {
 			t.Fatalf("phase %d: %v", p, err)

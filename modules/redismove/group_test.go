@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
@@ -59,7 +60,7 @@ func TestT75GroupTargetDies(t *testing.T) {
 	a, b := startPresence(t, db, one.URL(), "a"), startPresence(t, db, one.URL(), "b")
 	come := func(p *GroupPart, user string) {
 		t.Helper()
-		eventually(t, "it is stored", func() bool { // a busy machine may be late for some
+		waittest.Until(t, "it is stored", func() bool { // a busy machine may be late for some
 			_, err := p.Apply(t.Context(), []presence.Attendance{{GroupID: "g", UserID: user, Here: true}})
 			if err != nil && !errors.Is(err, fault.ErrUnavailable) {
 				t.Fatal(err)
@@ -119,5 +120,5 @@ func TestT75GroupTargetDies(t *testing.T) {
 	come(b, "dee")
 	online(a, 4)
 	online(b, 4)
-	eventually(t, "the nodes are known on the new server", func() bool { return two.Client().ZCard(t.Context(), "moim:nodes").Val() == 2 })
+	waittest.Until(t, "the nodes are known on the new server", func() bool { return two.Client().ZCard(t.Context(), "moim:nodes").Val() == 2 })
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
@@ -222,7 +223,7 @@ func (f *fleet) goesOn(t *testing.T) {
 		before[i] = s.published.Load()
 	}
 	for i, s := range f.sent {
-		eventually(t, s.sender+" goes on", func() bool { return s.published.Load() > before[i]+5 })
+		waittest.Until(t, s.sender+" goes on", func() bool { return s.published.Load() > before[i]+5 })
 	}
 }
 
@@ -232,7 +233,7 @@ func (f *fleet) arrived(t *testing.T) {
 	for _, s := range f.sent {
 		n := s.published.Load()
 		for _, m := range f.nodes {
-			eventually(t, s.sender+"'s arrive", func() bool {
+			waittest.Until(t, s.sender+"'s arrive", func() bool {
 				lost, _, _ := m.missing(s.room, s.sender, n)
 				return m.id == s.sender || lost == 0
 			})
@@ -276,7 +277,7 @@ func (f *fleet) enter(t *testing.T, phase int) {
 	back := phase < f.phase
 	f.phase = phase
 	for _, m := range f.nodes {
-		eventually(t, fmt.Sprint("phase ", phase), func() bool {
+		waittest.Until(t, fmt.Sprint("phase ", phase), func() bool {
 			err := m.Enter(t.Context(), m.step(phase, !back))
 			if err != nil && !errors.Is(err, ErrNotYet) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded) { // a busy machine is late
 				t.Fatalf("%s enters phase %d: %v", m.id, phase, err)

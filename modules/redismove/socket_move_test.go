@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
@@ -57,14 +58,14 @@ func TestMoveWhoseTargetDies(t *testing.T) {
 			f.goesOn(t)
 			for _, m := range f.nodes {
 				if phase < 3 {
-					eventually(t, "the alarm", func() bool { return m.logs.count("cannot be reached") == 1 })
+					waittest.Until(t, "the alarm", func() bool { return m.logs.count("cannot be reached") == 1 })
 					ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 					if err := m.Enter(ctx, m.step(phase+1, true)); err == nil {
 						t.Errorf("%s goes on to a server that is dead", m.id)
 					}
 					cancel()
 				} else {
-					eventually(t, "the alarm", func() bool { return m.Health(t.Context()) != nil })
+					waittest.Until(t, "the alarm", func() bool { return m.Health(t.Context()) != nil })
 				}
 			}
 			f.goesOn(t)
@@ -96,7 +97,7 @@ func TestMoveFromAServerThatDies(t *testing.T) {
 	f.enter(t, 4)
 	f.check(t)
 	for _, m := range f.nodes {
-		eventually(t, "it is told that something may be lost", func() bool { return m.lost.Load() > 0 })
+		waittest.Until(t, "it is told that something may be lost", func() bool { return m.lost.Load() > 0 })
 		if err := m.Health(t.Context()); err != nil {
 			t.Errorf("%s: %v", m.id, err)
 		}
@@ -125,7 +126,7 @@ func TestWhoComesLateIsTold(t *testing.T) {
 	if err := m.Enter(t.Context(), m.step(4, true)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is told", func() bool { return m.lost.Load() == 1 })
+	waittest.Until(t, "it is told", func() bool { return m.lost.Load() == 1 })
 	for i := range fleetRooms {
 		wait(t, m.Subscribe(fmt.Sprint("r", i)), "the interest on the new server")
 	}

@@ -13,26 +13,12 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
 // within is how long a test waits for what must happen.
 const within = 30 * time.Second
-
-// eventually waits until ok holds.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(within)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("it did not happen: %s", what)
-		case <-tick.C:
-		}
-	}
-}
 
 // member makes a node's registry that renews quickly.
 func member(t *testing.T, cfg redisrole.Config, node redisrole.NodeID) *redisrole.Registry {
@@ -230,7 +216,7 @@ func TestLeaseIsRenewedAfterTheServerLostIt(t *testing.T) {
 	a := member(t, redisrole.Config{URL: s.URL()}, "a")
 	announce(t, a, "db1")
 	s.Restart()
-	eventually(t, "the node is announced again", func() bool {
+	waittest.Until(t, "the node is announced again", func() bool {
 		nodes, err := redisrole.Nodes(t.Context(), a)
 		return err == nil && cmp.Equal(nodes, []string{"a"})
 	})
@@ -249,7 +235,7 @@ func TestDeadNodesLeaseRunsOut(t *testing.T) {
 	now := s.Client().Time(t.Context()).Val()
 	s.Client().Do(t.Context(), "ZADD", "moim:nodes", now.Add(8*time.Second).UnixMilli(), "db1 dead", now.UnixMilli(), "db2 older")
 	wantNodes(t, a, "a", "dead")
-	eventually(t, "the dead node is no longer listed", func() bool {
+	waittest.Until(t, "the dead node is no longer listed", func() bool {
 		nodes, err := redisrole.Nodes(t.Context(), a)
 		return err == nil && cmp.Equal(nodes, []string{"a"})
 	})
@@ -270,7 +256,7 @@ func TestBrokenKeyIsReplaced(t *testing.T) {
 	if err := s.Client().Set(t.Context(), "moim:nodes", "broken", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "both are announced again", func() bool {
+	waittest.Until(t, "both are announced again", func() bool {
 		nodes, err := redisrole.Nodes(t.Context(), a)
 		return err == nil && len(nodes) == 2
 	})

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
@@ -52,10 +53,10 @@ func TestTopologies(t *testing.T) {
 
 	trio.Master().Kill()
 	cluster.Owner("moim:k").Kill()
-	eventually(t, "the group role has a master again", func() bool {
+	waittest.Until(t, "the group role has a master again", func() bool {
 		return c.Client(redisrole.Group).Set(t.Context(), "moim:k", "w", 0).Err() == nil
 	})
-	eventually(t, "the socket role's slot is served again", func() bool {
+	waittest.Until(t, "the socket role's slot is served again", func() bool {
 		return c.Client(redisrole.Socket).Set(t.Context(), "moim:k", "w", 0).Err() == nil
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
@@ -46,9 +47,9 @@ func TestNodesVisitAServer(t *testing.T) {
 	}
 	two.Restart() // it forgets, and is told again
 	known := func() int64 { return two.Client().Exists(t.Context(), "of-db1:nodes").Val() }
-	eventually(t, "the visitor renews its lease", func() bool { return known() == 1 })
+	waittest.Until(t, "the visitor renews its lease", func() bool { return known() == 1 })
 	a.Leave(t.Context(), there, redisrole.Group)
-	eventually(t, "it takes it back", func() bool { return known() == 0 })
+	waittest.Until(t, "it takes it back", func() bool { return known() == 0 })
 
 	announce(t, alone, "db2")
 	if err := a.Visit(t.Context(), there, redisrole.Group); !errors.As(err, new(*redisrole.ForeignError)) {

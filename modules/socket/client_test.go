@@ -227,21 +227,6 @@ func refusedPlain(t *testing.T, n *node, header http.Header) (status int, proble
 	return response.StatusCode, problem
 }
 
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(2 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(patience)
-	for !condition() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("never happened: %s", what)
-		}
-	}
-}
-
 // receive takes a value from a channel.
 func receive[T any](t *testing.T, from <-chan T) T {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -96,7 +97,7 @@ func TestForwarding(t *testing.T) {
 	one, two, hidden := startPolling(t, mesh, true), startPolling(t, mesh, true), startPolling(t, mesh, false)
 	session := openPolling(t, one)
 	for _, other := range []pollingNode{two, hidden} {
-		eventually(t, "another node knows the first", func() bool {
+		waittest.Until(t, "another node knows the first", func() bool {
 			status, _ := request(t, http.MethodPost, other.url+session, "3", nil)
 			return status == http.StatusOK
 		})
@@ -147,7 +148,7 @@ func TestARequestIsForwardedOnce(t *testing.T) {
 	defer func() { _ = hub.Stop(context.Background()) }()
 	n := startPolling(t, mesh, true)
 	url := n.url + pollingPath + "&sid=impostor" + strings.Repeat("x", 12)
-	eventually(t, "the node knows the other", func() bool {
+	waittest.Until(t, "the node knows the other", func() bool {
 		if err := socket.Announce(t.Context(), out, "impostor", impostor.URL); err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/websocket"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
@@ -164,7 +165,7 @@ func TestTargets(t *testing.T) {
 	check("a socket of another node", one.out.To(c.id), "e", "c")
 	check("this node", one.out.All().Local(), "e", "a")
 	reached := make(map[string]int)
-	eventually(t, "volatile events reach everyone who is not busy", func() bool {
+	waittest.Until(t, "volatile events reach everyone who is not busy", func() bool {
 		maps.Copy(reached, emit("volatile", one.out.All().Volatile(), "e"))
 		return len(reached) == len(everyone)
 	})

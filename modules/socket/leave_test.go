@@ -14,6 +14,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -213,7 +214,7 @@ func TestLeavingIsNotLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	receive(t, handled)
-	eventually(t, "the connection's end", func() bool { return n.Len() == 0 })
+	waittest.Until(t, "the connection's end", func() bool { return n.Len() == 0 })
 	if more := len(handled); more > 1 {
 		t.Errorf("%d of the requests that had waited were handled after the client had left", more)
 	}

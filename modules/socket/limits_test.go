@@ -11,6 +11,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/limit"
 	"github.com/moim-live/moim/modules/socket"
@@ -108,7 +109,7 @@ func TestTooManyRequests(t *testing.T) {
 				if answer := bystander.read(); strings.Contains(answer, "rate_limited") {
 					t.Fatalf("a bystander is limited: %s", answer)
 				}
-				eventually(t, "a request is refused", func() bool { return len(closed) > 0 || refusals.Load() > before })
+				waittest.Until(t, "a request is refused", func() bool { return len(closed) > 0 || refusals.Load() > before })
 			}
 			err := receive(t, closed)
 			if name == "plain" && !websocket.IsCloseError(err, 4005) {
@@ -140,7 +141,7 @@ func TestSocketsOfAUser(t *testing.T) {
 		connectPlain(t, n, "backend")
 	}
 	_ = second.ws.Close()
-	eventually(t, "there is room again", func() bool {
+	waittest.Until(t, "there is room again", func() bool {
 		third.write(`40{"token":"alice"}`)
 		return strings.HasPrefix(third.read(), "40{")
 	})

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -152,7 +153,7 @@ func TestModuleUsesItsNames(t *testing.T) {
 	}
 	bob.ask(`{"id":2,"event":"team:leave"}`, `{"id":2,"data":{}}`)
 	_ = alice.ws.Close()
-	eventually(t, "nobody is in the room", func() bool { return len(a.hub.Sockets("team:1"))+len(b.hub.Sockets("team:1")) == 0 })
+	waittest.Until(t, "nobody is in the room", func() bool { return len(a.hub.Sockets("team:1"))+len(b.hub.Sockets("team:1")) == 0 })
 }
 
 // TestEmitterDisconnectsNoRoom checks that other nodes can disconnect only the sockets

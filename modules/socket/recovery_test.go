@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -31,7 +32,7 @@ func recovering(t *testing.T, window time.Duration, count int) (nodes []*node) {
 			})))
 	}
 	for _, n := range nodes {
-		eventually(t, "the nodes know each other", func() bool {
+		waittest.Until(t, "the nodes know each other", func() bool {
 			_, err := n.out.All().Sockets(t.Context())
 			return err == nil && n.Peers() == count-1
 		})
@@ -164,7 +165,7 @@ func TestRecoveryIsForTheSameUser(t *testing.T) {
 				t.Error("the client did not come back")
 			}
 			again.write("41")
-			eventually(t, "the client has left", func() bool {
+			waittest.Until(t, "the client has left", func() bool {
 				found, err := nodes[1].out.To(r.id).Local().Sockets(t.Context())
 				return err == nil && len(found) == 0
 			})
@@ -177,7 +178,7 @@ func TestRecoveryIsForTheSameUser(t *testing.T) {
 		}
 		r.see(r.read())
 		_ = r.ws.NetConn().Close()
-		eventually(t, "the client is away", func() bool {
+		waittest.Until(t, "the client is away", func() bool {
 			found, err := nodes[1].out.To(r.id).Local().Sockets(t.Context())
 			return err == nil && len(found) == 0
 		})
@@ -200,7 +201,7 @@ func TestRecoveryEnds(t *testing.T) {
 		t.Fatalf("%d sockets are in the room", len(sockets))
 	}
 	_ = r.ws.NetConn().Close()
-	eventually(t, "the socket leaves its rooms", func() bool {
+	waittest.Until(t, "the socket leaves its rooms", func() bool {
 		return len(n.hub.Sockets("team"))+len(n.hub.Sockets("user:alice")) == 0
 	})
 }
@@ -247,7 +248,7 @@ func away(t *testing.T, n *node, user string) (r *returner, gone *socket.Socket)
 		}
 	}
 	_ = r.ws.NetConn().Close()
-	eventually(t, "the client is away", func() bool {
+	waittest.Until(t, "the client is away", func() bool {
 		found, err := n.out.To(r.id).Local().Sockets(t.Context())
 		return err == nil && len(found) == 0
 	})

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -50,7 +51,7 @@ func twoNodes(t *testing.T) (one, two *node, alice, bob *client, sockets []*sock
 	bob = connectIO(t, two, "bob")
 	sockets = append(sockets, receive(t, opened))
 	for _, n := range []*node{one, two} {
-		eventually(t, "the nodes know each other", func() bool {
+		waittest.Until(t, "the nodes know each other", func() bool {
 			found, err := n.out.To("team").Sockets(t.Context())
 			return err == nil && users(found) == "alice bob"
 		})
@@ -127,7 +128,7 @@ func TestALargeReportComesInParts(t *testing.T) {
 		}
 	}
 	var found []socket.Info
-	eventually(t, "the nodes know each other", func() bool {
+	waittest.Until(t, "the nodes know each other", func() bool {
 		var err error
 		found, err = one.out.ToUser("bob").Sockets(t.Context())
 		return err == nil && len(found) > 0
@@ -178,7 +179,7 @@ func TestWhoDoesNotAnswerIsNamed(t *testing.T) {
 	remote := receive(t, opened)
 	eve := connectPlain(t, two, "eve")
 	plain := receive(t, opened)
-	eventually(t, "the nodes know each other", func() bool {
+	waittest.Until(t, "the nodes know each other", func() bool {
 		found, err := one.out.To("team").Sockets(t.Context())
 		return err == nil && len(found) == 2
 	})
@@ -196,7 +197,7 @@ func TestWhoDoesNotAnswerIsNamed(t *testing.T) {
 	if err := socket.Announce(t.Context(), two.out, "impostor", "http://10.0.0.9:1"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the node is missing", func() bool {
+	waittest.Until(t, "the node is missing", func() bool {
 		found, err := one.out.To("team").Sockets(within(t, 100*time.Millisecond))
 		return errors.Is(err, socket.ErrIncomplete) && strings.Contains(err.Error(), "http://10.0.0.9:1 are missing") && len(found) == 2
 	})
@@ -211,7 +212,7 @@ func TestWhoDoesNotAnswerIsNamed(t *testing.T) {
 	if err := socket.AnnounceGone(t.Context(), two.out, "impostor"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a node that has stopped is not missing", func() bool {
+	waittest.Until(t, "a node that has stopped is not missing", func() bool {
 		_, err := one.out.To("team").Sockets(t.Context())
 		return err == nil
 	})

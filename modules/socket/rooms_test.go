@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -155,7 +156,7 @@ func TestDisconnectOnEveryNode(t *testing.T) {
 	mesh := adapter.NewMesh()
 	a, b := start(t, mesh, testHandlers()...), start(t, mesh, testHandlers()...)
 	ioA, ioB, plainB, other := connectIO(t, a, "alice"), connectIO(t, b, "alice"), connectPlain(t, b, "alice"), connectIO(t, b, "bob")
-	eventually(t, "alice has two sockets on the other node", func() bool { return len(b.hub.Sockets("user:alice")) == 2 })
+	waittest.Until(t, "alice has two sockets on the other node", func() bool { return len(b.hub.Sockets("user:alice")) == 2 })
 	if err := a.out.DisconnectUser(t.Context(), "alice"); err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +244,7 @@ func TestHandlersEndSoonAfterTheirConnection(t *testing.T) {
 	c.write(`420["wait"]`)
 	receive(t, waiting)
 	_ = c.ws.Close()
-	eventually(t, "the rooms are left at once", func() bool { return len(n.hub.Sockets("user:alice")) == 0 })
+	waittest.Until(t, "the rooms are left at once", func() bool { return len(n.hub.Sockets("user:alice")) == 0 })
 	receive(t, ended)
 }
 
@@ -273,7 +274,7 @@ func TestEverySocketThatBeganEnds(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "clients come", func() bool { return began.Load() > 50 })
+	waittest.Until(t, "clients come", func() bool { return began.Load() > 50 })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := n.Stop(ctx); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/socket"
@@ -44,7 +45,7 @@ func TestRenew(t *testing.T) {
 	io.ask(`421["renew","bad"]`, `431[{"error":{"code":"unauthenticated","message":"a valid token is needed: send Authorization: Bearer <token>"}}]`)
 	io.ask(`422["renew","alice 1h"]`, `432[{"data":"ALICE"}]`)
 	plain.ask(`{"id":1,"event":"renew","data":"alice"}`, `{"id":1,"data":"ALICE"}`) // it never expires
-	eventually(t, "the first tokens have expired", func() bool { return time.Now().After(first.Add(100 * time.Millisecond)) })
+	waittest.Until(t, "the first tokens have expired", func() bool { return time.Now().After(first.Add(100 * time.Millisecond)) })
 	io.ask(`423["echo",{}]`, `433[{"data":{"text":"","user":"alice"}}]`)
 	plain.ask(`{"id":2,"event":"echo"}`, `{"id":2,"data":{"text":"","user":"alice"}}`)
 	io.ask(`424["renew","alice 10ms"]`, `434[{"data":"ALICE"}]`)

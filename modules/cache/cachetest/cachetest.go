@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/cache"
 )
 
@@ -76,7 +77,7 @@ func hears(t *testing.T, n, other *cache.Cache, key string) {
 	t.Helper()
 	get(t, n, key, 1, at(1))
 	other.Invalidate(t.Context(), key, 2)
-	eventually(t, "a node drops what another invalidated", func() bool { return get(t, n, key, 0, at(2)).Revision == 2 })
+	waittest.Until(t, "a node drops what another invalidated", func() bool { return get(t, n, key, 0, at(2)).Revision == 2 })
 }
 
 func stop(t *testing.T, c *cache.Cache) {
@@ -124,21 +125,6 @@ func expect(t *testing.T, e cache.Entry, revision int64) {
 	t.Helper()
 	if want := entry(revision); e.Revision != want.Revision || string(e.Data) != string(want.Data) {
 		t.Fatalf("got revision %d with %q, want %d with %q", e.Revision, e.Data, want.Revision, want.Data)
-	}
-}
-
-// eventually fails the test when done does not come true.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited in vain until %s", what)
-		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/cache"
 )
 
@@ -86,12 +87,12 @@ func testInvalidate(t *testing.T, open Open) {
 		revision := int64(10 * (i + 1))
 		s := &source{}
 		s.revision.Store(revision)
-		eventually(t, "every node may hold an entry", func() bool {
+		waittest.Until(t, "every node may hold an entry", func() bool {
 			return get(t, n, "a", revision, s.load).Revision == revision
 		})
 		first.Invalidate(t.Context(), "a", revision+1)
 		s.revision.Store(revision + 1)
-		eventually(t, "a node drops what another invalidated", func() bool {
+		waittest.Until(t, "a node drops what another invalidated", func() bool {
 			return get(t, n, "a", 0, s.load).Revision == revision+1
 		})
 	}
@@ -112,7 +113,7 @@ func testInvalidateOlder(t *testing.T, open Open) {
 	// What one node says arrives in order: after the mark all has.
 	nodes[0].Invalidate(t.Context(), "mark", 2)
 	for _, n := range nodes {
-		eventually(t, "the mark arrives", func() bool { return get(t, n, "mark", 0, at(2)).Revision == 2 })
+		waittest.Until(t, "the mark arrives", func() bool { return get(t, n, "mark", 0, at(2)).Revision == 2 })
 		expect(t, get(t, n, "a", 0, none), 5)
 	}
 }
@@ -123,7 +124,7 @@ func testTTL(t *testing.T, open Open) {
 		var s source
 		get(t, n, "a", 0, s.load)
 		s.revision.Store(1)
-		eventually(t, "the entry runs out", func() bool { return get(t, n, "a", 0, s.load).Revision == 1 })
+		waittest.Until(t, "the entry runs out", func() bool { return get(t, n, "a", 0, s.load).Revision == 1 })
 		n.Invalidate(t.Context(), "a", 2)
 	}
 }

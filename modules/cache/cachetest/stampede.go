@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/cache"
 )
 
@@ -89,7 +90,7 @@ func answersStale(t *testing.T, c *cache.Cache, key string) bool {
 		return s.load(ctx)
 	}
 	waited := false
-	eventually(t, "the entry is loaded anew", func() bool {
+	waittest.Until(t, "the entry is loaded anew", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		e, err := c.Get(ctx, key, 0, slow)
@@ -112,7 +113,7 @@ func answersStale(t *testing.T, c *cache.Cache, key string) bool {
 		return false
 	}
 	free()
-	eventually(t, "the new entry is there", func() bool { return get(t, c, key, 0, none).Revision == 1 })
+	waittest.Until(t, "the new entry is there", func() bool { return get(t, c, key, 0, none).Revision == 1 })
 	if n := s.loads.Load(); n != 2 {
 		t.Errorf("%d loads, want the first and the second", n)
 	}
@@ -145,7 +146,7 @@ func testAbsent(t *testing.T, open Open) {
 		t.Errorf("got %v", err)
 	}
 	nodes[len(nodes)-1].Invalidate(t.Context(), "b", 1)
-	eventually(t, "a record that was made is found", func() bool {
+	waittest.Until(t, "a record that was made is found", func() bool {
 		e, err := c.Get(t.Context(), "b", 0, at(1))
 		return err == nil && e.Revision == 1
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/moim-live/moim/internal/proxytest"
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/cache/rediscache"
 	"github.com/moim-live/moim/modules/redisrole"
@@ -43,7 +44,7 @@ func TestT28KilledServer(t *testing.T) {
 
 	server.Restart()
 	subscribed(t, server, 2)
-	eventually(t, "the nodes share again", func() bool {
+	waittest.Until(t, "the nodes share again", func() bool {
 		key := fmt.Sprint("after", time.Now().UnixNano())
 		get(t, a, key, 0, load(1))
 		e, err := b.Get(t.Context(), key, 0, none)
@@ -53,7 +54,7 @@ func TestT28KilledServer(t *testing.T) {
 	if _, err := b.Get(t.Context(), "a", 0, none); err == nil {
 		t.Error("an entry outlived a time in which its invalidation would not have been heard")
 	}
-	eventually(t, "invalidations are heard again", func() bool {
+	waittest.Until(t, "invalidations are heard again", func() bool {
 		get(t, b, "b", 0, load(1))
 		a.Invalidate(t.Context(), "b", 2)
 		return get(t, b, "b", 0, load(2)) == 2
@@ -78,7 +79,7 @@ func TestT27SlowServer(t *testing.T) {
 			}
 			tier := rediscache.New(clients(t, config, "n1", given), quiet)
 			c := newCache(t, cache.Config{}, tier)
-			eventually(t, "it is used", func() bool {
+			waittest.Until(t, "it is used", func() bool {
 				tier.Set(t.Context(), "a", cache.Entry{Revision: 1, Data: []byte("data 1")}, time.Minute)
 				_, _, ok := tier.Get(t.Context(), "a")
 				return ok
@@ -112,7 +113,7 @@ func TestT27SlowServer(t *testing.T) {
 			}
 
 			// When the rest is over one call tries, however many come at once.
-			eventually(t, "it is tried again", func() bool {
+			waittest.Until(t, "it is tried again", func() bool {
 				before := tier.Stats()
 				began := time.Now()
 				var wg sync.WaitGroup
@@ -127,8 +128,8 @@ func TestT27SlowServer(t *testing.T) {
 				return after.Errors > before.Errors
 			})
 			proxy.Heal()
-			eventually(t, "it is used again", func() bool { _, _, ok := tier.Get(t.Context(), "a"); return ok })
-			eventually(t, "it is no longer left alone", func() bool {
+			waittest.Until(t, "it is used again", func() bool { _, _, ok := tier.Get(t.Context(), "a"); return ok })
+			waittest.Until(t, "it is no longer left alone", func() bool {
 				before := tier.Stats()
 				for range 100 {
 					tier.Get(t.Context(), "a")

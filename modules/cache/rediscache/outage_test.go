@@ -13,6 +13,7 @@ import (
 
 	"github.com/moim-live/moim/internal/proxytest"
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/cache/rediscache"
 	"github.com/moim-live/moim/modules/redisrole"
@@ -81,7 +82,7 @@ func hurryAs(t *testing.T, config redisrole.Config, name string, with func(*redi
 func (h hurried) drops(t *testing.T, key string) time.Duration {
 	t.Helper()
 	began := time.Now()
-	eventually(t, "what may have been invalidated is dropped", func() bool {
+	waittest.Until(t, "what may have been invalidated is dropped", func() bool {
 		_, err := h.Get(t.Context(), key, 0, none)
 		return err != nil
 	})
@@ -91,7 +92,7 @@ func (h hurried) drops(t *testing.T, key string) time.Duration {
 // hears waits until an invalidation from another node arrives.
 func (h hurried) hears(t *testing.T, from *cache.Cache) {
 	t.Helper()
-	eventually(t, "invalidations are heard", func() bool {
+	waittest.Until(t, "invalidations are heard", func() bool {
 		key := fmt.Sprint("heard", time.Now().UnixNano())
 		get(t, h.Cache, key, 0, load(1))
 		from.Invalidate(t.Context(), key, 2)
@@ -137,15 +138,15 @@ func TestT13Blackhole(t *testing.T) {
 				a.Invalidate(t.Context(), "a", 2) // and b does not hear it
 				b.drops(t, "a")
 				if name != "half open" { // new connections are fine there
-					eventually(t, "its health says so", func() bool { return b.tier.Health(t.Context()) != nil })
+					waittest.Until(t, "its health says so", func() bool { return b.tier.Health(t.Context()) != nil })
 				}
 				p.Heal()
 				b.hears(t, a)
-				eventually(t, "its health says so", func() bool { return b.tier.Health(t.Context()) == nil })
+				waittest.Until(t, "its health says so", func() bool { return b.tier.Health(t.Context()) == nil })
 				if b.tier.Stats().Reconnects == 0 {
 					t.Error("it was not counted")
 				}
-				eventually(t, "it is logged that it is back", func() bool { return b.logs.count("answers again") > 0 })
+				waittest.Until(t, "it is logged that it is back", func() bool { return b.logs.count("answers again") > 0 })
 				b.logs.once(t)
 			})
 		}
@@ -198,7 +199,7 @@ func TestT16ReplacedServer(t *testing.T) {
 			b := hurry(t, redisrole.Config{URL: old.URLVia(p.Addr())}, "n2")
 			subscribed(t, old, 1)
 			get(t, b.Cache, "a", 0, load(1))
-			eventually(t, "it has looked which server that is", func() bool {
+			waittest.Until(t, "it has looked which server that is", func() bool {
 				return slices.ContainsFunc(seen.Commands(), func(c redistest.Command) bool { return c.Is("info") })
 			})
 			if demote {
@@ -234,7 +235,7 @@ func TestSubscriptionIsResetAgainAndAgain(t *testing.T) {
 	subscribed(t, server, 2)
 	for i := range int64(10) {
 		p.Drop()
-		eventually(t, "it is connected again", func() bool { return b.tier.Stats().Reconnects > i })
+		waittest.Until(t, "it is connected again", func() bool { return b.tier.Stats().Reconnects > i })
 		b.hears(t, a)
 	}
 	subscribed(t, server, 2)

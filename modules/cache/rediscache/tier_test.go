@@ -15,6 +15,7 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/cache/cachetest"
 	"github.com/moim-live/moim/modules/cache/rediscache"
@@ -80,24 +81,10 @@ func get(t *testing.T, c *cache.Cache, key string, atLeast int64, load func(cont
 	return e.Revision
 }
 
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited in vain until %s", what)
-		}
-	}
-}
-
 // subscribed waits until n nodes are subscribed to invalidations.
 func subscribed(t *testing.T, s *redistest.Server, n int64) {
 	t.Helper()
-	eventually(t, "the nodes hear invalidations", func() bool {
+	waittest.Until(t, "the nodes hear invalidations", func() bool {
 		counts, err := s.Client().PubSubNumSub(t.Context(), "moim:cache:invalidate").Result()
 		return err == nil && counts["moim:cache:invalidate"] == n
 	})
@@ -260,7 +247,7 @@ func TestGarbageOnTheChannelIsCounted(t *testing.T) {
 	server := redistest.Start(t)
 	c, tier := node(t, server.URL(), "n1")
 	subscribed(t, server, 1)
-	eventually(t, "the entry is kept", func() bool {
+	waittest.Until(t, "the entry is kept", func() bool {
 		get(t, c, "a", 0, load(5))
 		return get(t, c, "a", 0, none) == 5
 	})
@@ -270,7 +257,7 @@ func TestGarbageOnTheChannelIsCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "all of it is counted", func() bool { return tier.Stats().Garbage == int64(len(garbage)) })
+	waittest.Until(t, "all of it is counted", func() bool { return tier.Stats().Garbage == int64(len(garbage)) })
 	if err := server.Client().Publish(t.Context(), "moim:cache:invalidate", "n2 6 other").Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +266,7 @@ func TestGarbageOnTheChannelIsCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Client().Del(t.Context(), "moim:cache:a")
-	eventually(t, "what is none does not end the hearing", func() bool { return get(t, c, "a", 0, load(6)) == 6 })
+	waittest.Until(t, "what is none does not end the hearing", func() bool { return get(t, c, "a", 0, load(6)) == 6 })
 }
 
 // A ring can keep entries; it cannot subscribe.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/group"
 )
 
@@ -253,7 +254,7 @@ func testHeads(t *testing.T, s Store) {
 
 	// The first group falls out of a window that the second stays in.
 	const window = 2 * time.Second
-	eventually(t, "the first group is no longer a head", func() bool {
+	waittest.Until(t, "the first group is no longer a head", func() bool {
 		change(t, s, second.ID, post(ctx, 1))
 		got := heads(window)
 		if of := heads(window, first.ID, second.ID); of[second.ID] != got[second.ID] {
@@ -263,19 +264,4 @@ func testHeads(t *testing.T, s Store) {
 		_, fresh := got[second.ID]
 		return !old && fresh
 	})
-}
-
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("timed out: %s", what)
-		}
-	}
 }

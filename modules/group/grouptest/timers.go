@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/group"
 )
 
@@ -52,7 +53,7 @@ func testTimers(t *testing.T, s Store) {
 	due("postponed", 10)
 	schedule(second.ID, past)
 	due("scheduled anew", 10, second.ID)
-	eventually(t, "a postponed timer is due again", func() bool {
+	waittest.Until(t, "a postponed timer is due again", func() bool {
 		got, err := s.Due(ctx, 10)
 		return err == nil && slices.Contains(got, first.ID)
 	})

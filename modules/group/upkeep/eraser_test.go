@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
@@ -112,15 +113,10 @@ func TestEraserWorks(t *testing.T) {
 	out := &failsOnce{outside: &outside{}}
 	e := upkeep.NewEraser(l.Service, l.Store, out, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	l.must(e.Start(l.ctx))
-	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	waittest.Until(t, "the job is done", func() bool {
 		l.exec(`UPDATE erasures SET until = 0 WHERE until > $1`, time.Now().Add(time.Second).UnixMicro()) // claims and waits are over
-		if do[group.Erasure](l)(l.Erasure(l.ctx, l.backend, id)).FinishedAt != nil {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the job is not done")
-		}
-	}
+		return do[group.Erasure](l)(l.Erasure(l.ctx, l.backend, id)).FinishedAt != nil
+	})
 	l.must(e.Stop(l.ctx))
 	if found := l.holding(); len(found) > 0 {
 		t.Errorf("still there: %q", found)

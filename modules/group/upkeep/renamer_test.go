@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"testing"
-	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
@@ -79,11 +79,7 @@ func TestRenameGoesOn(t *testing.T) {
 	}
 	wait := func() {
 		t.Helper()
-		for end := time.Now().Add(time.Minute); !finished(); time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatal("the job is not done")
-			}
-		}
+		waittest.Until(t, "the job is done", finished)
 	}
 	wait()
 	events := b.TakeEvents()

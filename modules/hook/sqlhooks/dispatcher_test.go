@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/hook"
 )
@@ -67,11 +68,7 @@ func (w *world) node(to hook.Destination) *hook.Dispatcher {
 
 func (w *world) wait(what string, cond func() bool) {
 	w.Helper()
-	for deadline := time.Now().Add(time.Minute); !cond(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			w.Fatalf("not within a minute: %s", what)
-		}
-	}
+	waittest.Until(w, what, cond)
 }
 
 // testTwoNodes posts to groups while two nodes send their events.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/moim-live/moim/internal/waittest"
 )
 
 // counting is a receiver that counts messages.
@@ -55,9 +57,9 @@ func TestChurn(t *testing.T) { // alone: it counts descriptors
 				}
 				all.Wait()
 			}
-			eventually(t, "no connection is left", func() bool { return s.Len() == 0 })
+			waittest.Until(t, "no connection is left", func() bool { return s.Len() == 0 })
 			s.http.CloseClientConnections()
-			eventually(t, "no descriptor is left", func() bool { return descriptors(t) <= before+2 }) // epoll's, and the poller's own
+			waittest.Until(t, "no descriptor is left", func() bool { return descriptors(t) <= before+2 }) // epoll's, and the poller's own
 		})
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/moim-live/moim/internal/waittest"
 )
 
 func TestBadInput(t *testing.T) {
@@ -159,7 +161,7 @@ func TestClosedOnce(t *testing.T) {
 		wg.Wait()
 		receive(t, r.closed)
 	}
-	eventually(t, "no connection is left", func() bool { return s.Len() == 0 })
+	waittest.Until(t, "no connection is left", func() bool { return s.Len() == 0 })
 	if st := s.Stats(); st.Accepted != 50 || st.Connections != 0 {
 		t.Errorf("%+v", st)
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/websocket"
+
+	"github.com/moim-live/moim/internal/waittest"
 )
 
 // fromClient returns a masked frame; first is its first byte.
@@ -276,7 +278,7 @@ func TestIdleNeedsNoGoroutine(t *testing.T) {
 		write(t, ws, "x")
 	}
 	write(t, first, "x")
-	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before+n/10 })
+	waittest.Until(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before+n/10 })
 }
 
 // FuzzFeed feeds arbitrary bytes: messages stay below the limit, and the sizes of

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/moim-live/moim/internal/waittest"
 )
 
 // TestOneWriterAtATime breaks the WebSocket protocol while others send. Each frame
@@ -29,7 +31,7 @@ func TestOneWriterAtATime(t *testing.T) {
 				for round := range rounds {
 					c := s.upgradeRaw(t, Plain)
 					r := receive(t, s.receivers)
-					eventually(t, "the connection is open", r.conn.isOpen)
+					waittest.Until(t, "the connection is open", r.conn.isOpen)
 					var all sync.WaitGroup
 					for i := range senders {
 						all.Go(func() {

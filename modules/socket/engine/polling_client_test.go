@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/moim-live/moim/internal/waittest"
 )
 
 // answer is what a polling request got.
@@ -85,7 +87,7 @@ func (c *pollingClient) pending(ctx context.Context) <-chan answer {
 	got := make(chan answer, 1)
 	go func() { got <- c.do(ctx, http.MethodGet, "", nil) }()
 	conn := c.peer.conn
-	eventually(c.t, "the request is pending", func() bool {
+	waittest.Until(c.t, "the request is pending", func() bool {
 		conn.mu.Lock()
 		defer conn.mu.Unlock()
 		return conn.polling.wake != nil
@@ -107,7 +109,7 @@ func (c *pollingClient) gone(reason Reason) {
 	if got := receive(c.t, c.peer.closed); got != reason {
 		c.t.Errorf("the session ended: %s, want %s", got, reason)
 	}
-	eventually(c.t, "the session is removed", func() bool { return c.s.lookup(c.sid) == nil })
+	waittest.Until(c.t, "the session is removed", func() bool { return c.s.lookup(c.sid) == nil })
 	if got := c.get(); got.status != http.StatusBadRequest || got.body != `{"code":1,"message":"Session ID unknown"}` {
 		c.t.Errorf("polling after the end: %+v", got)
 	}

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/moim-live/moim/internal/waittest"
 )
 
 // A close that no request waits for is kept for the next one.
@@ -101,14 +103,14 @@ func TestAbandonedSessionsAreRemoved(t *testing.T) { //nolint:paralleltest // it
 	}
 	open := e.Len()
 	t.Logf("%d sessions are open and take %d bytes each", open, (heap()-before)/max(open, 1))
-	eventually(t, "all are gone", func() bool { return e.Len() == 0 && e.Stats().Connections == 0 })
+	waittest.Until(t, "all are gone", func() bool { return e.Len() == 0 && e.Stats().Connections == 0 })
 	e.mu.Lock()
 	left := len(e.sessions)
 	e.mu.Unlock()
 	if left > 0 {
 		t.Errorf("%d sessions are left", left)
 	}
-	eventually(t, "the garbage collector takes all", func() bool {
+	waittest.Until(t, "the garbage collector takes all", func() bool {
 		runtime.GC()
 		return collected.Load() == n
 	})

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/moim-live/moim/internal/waittest"
 )
 
 func TestPolling(t *testing.T) {
@@ -172,7 +174,7 @@ func TestRequestsThatOverlapEndTheSession(t *testing.T) {
 		}
 		posted <- err
 	}()
-	eventually(t, "the request is being handled", func() bool {
+	waittest.Until(t, "the request is being handled", func() bool {
 		c.peer.conn.mu.Lock()
 		defer c.peer.conn.mu.Unlock()
 		return c.peer.conn.polling.posting
@@ -213,7 +215,7 @@ func TestAPausedSessionHoldsThePost(t *testing.T) {
 	c.peer.conn.Pause(true)
 	posted := make(chan answer, 1)
 	go func() { posted <- c.do(t.Context(), http.MethodPost, "4one\x1e4two", nil) }()
-	eventually(t, "the request waits", func() bool {
+	waittest.Until(t, "the request waits", func() bool {
 		c.peer.conn.mu.Lock()
 		defer c.peer.conn.mu.Unlock()
 		return c.peer.conn.polling.resumed != nil
@@ -236,7 +238,7 @@ func TestAPausedSessionHoldsThePost(t *testing.T) {
 	}
 	c.peer.conn.Pause(true)
 	go func() { posted <- c.do(t.Context(), http.MethodPost, "4three", nil) }()
-	eventually(t, "the request waits", func() bool {
+	waittest.Until(t, "the request waits", func() bool {
 		c.peer.conn.mu.Lock()
 		defer c.peer.conn.mu.Unlock()
 		return c.peer.conn.polling.resumed != nil

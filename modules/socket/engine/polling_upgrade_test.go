@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/moim-live/moim/internal/waittest"
 )
 
 func TestUpgrade(t *testing.T) {
@@ -48,7 +50,7 @@ func TestUpgrade(t *testing.T) {
 			if got := receive(t, c.peer.closed); got != TransportClose && got != TransportError {
 				t.Errorf("ended: %s", got)
 			}
-			eventually(t, "the session is removed", func() bool { return c.s.lookup(c.sid) == nil && c.s.Len() == 0 })
+			waittest.Until(t, "the session is removed", func() bool { return c.s.lookup(c.sid) == nil && c.s.Len() == 0 })
 		})
 	}
 }
@@ -127,7 +129,7 @@ func TestAFailedUpgradeLeavesTheSession(t *testing.T) {
 				t.Errorf("a second WebSocket: %d", resp.StatusCode)
 			}
 			fail(ws)
-			eventually(t, "the WebSocket is forgotten", func() bool { return c.s.Len() == 1 })
+			waittest.Until(t, "the WebSocket is forgotten", func() bool { return c.s.Len() == 1 })
 			c.post("4still here")
 			if got := receive(t, c.peer.messages); got != "still here" {
 				t.Errorf("received %q", got)
@@ -150,7 +152,7 @@ func TestTheEndOfASessionEndsItsProbe(t *testing.T) {
 	if _, _, err := ws.ReadMessage(); err == nil {
 		t.Error("the WebSocket goes on")
 	}
-	eventually(t, "both are gone", func() bool { return c.s.Len() == 0 })
+	waittest.Until(t, "both are gone", func() bool { return c.s.Len() == 0 })
 }
 
 // probe opens a WebSocket for a session.

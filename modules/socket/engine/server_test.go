@@ -190,21 +190,6 @@ func receive[T any](tb testing.TB, from <-chan T) T {
 	}
 }
 
-// eventually waits for a condition.
-func eventually(tb testing.TB, what string, condition func() bool) {
-	tb.Helper()
-	ticker := time.NewTicker(time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(patience)
-	for !condition() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			tb.Fatalf("never happened: %s", what)
-		}
-	}
-}
-
 func (r *recorder) wantClosed(tb testing.TB, want Reason) {
 	tb.Helper()
 	if got := receive(tb, r.closed); got != want {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/moim-live/moim/internal/waittest"
 )
 
 func TestFrames(t *testing.T) {
@@ -92,7 +94,7 @@ func TestOrderUnderConcurrency(t *testing.T) {
 			for range senders {
 				receive(t, done)
 			}
-			eventually(t, "all frames are counted", func() bool { return s.Stats().Frames == senders*each })
+			waittest.Until(t, "all frames are counted", func() bool { return s.Stats().Frames == senders*each })
 			if st := s.Stats(); st.Writes*2 > st.Frames || st.Bytes < st.Frames {
 				t.Errorf("%+v", st)
 			}
@@ -166,7 +168,7 @@ func TestT32SlowReader(t *testing.T) {
 		case <-tick.C:
 		}
 		for i := range received { // on a busy machine they would be slow, too
-			eventually(t, "the others keep up", func() bool { return received[i].Load()+ahead > int64(n) || t.Failed() })
+			waittest.Until(t, "the others keep up", func() bool { return received[i].Load()+ahead > int64(n) || t.Failed() })
 		}
 		f := text(fmt.Sprintf("%06d%s", n, ballast))
 		for _, c := range conns {
@@ -248,7 +250,7 @@ func TestSlowConsumer(t *testing.T) {
 	dead.wantClosed(t, SlowConsumer)
 	fast.conn.Send(engineIO)
 	read(t, reader)
-	eventually(t, "only the reader is left", func() bool { return s.Len() == 1 })
+	waittest.Until(t, "only the reader is left", func() bool { return s.Len() == 1 })
 }
 
 // TestSendAllocatesNothing checks direct and gathered writes to a client that reads.

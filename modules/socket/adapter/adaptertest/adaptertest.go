@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
@@ -142,7 +143,7 @@ func (n *node) count(room string) int {
 // wants waits until a number of envelopes of a room were delivered.
 func (n *node) wants(t *testing.T, room string, count int) {
 	t.Helper()
-	eventually(t, "envelopes of "+room, func() bool { return n.count(room) >= count })
+	waittest.Until(t, "envelopes of "+room, func() bool { return n.count(room) >= count })
 	if got := n.count(room); got != count {
 		t.Fatalf("%d envelopes of %s, want %d", got, room, count)
 	}
@@ -154,20 +155,6 @@ func wait(t *testing.T, c <-chan struct{}, what string) {
 	case <-c:
 	case <-time.After(patience):
 		t.Fatalf("it did not happen in %s: %s", patience, what)
-	}
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("it did not happen in %s: %s", patience, what)
-		case <-tick.C:
-		}
 	}
 }
 

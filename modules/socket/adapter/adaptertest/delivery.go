@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
@@ -79,7 +80,7 @@ func testUnchanged(t *testing.T, open Open) {
 		}
 		before := len(nodes[1].envelopes())
 		nodes[0].publish(t, env)
-		eventually(t, "the envelope", func() bool { return len(nodes[1].envelopes()) > before })
+		waittest.Until(t, "the envelope", func() bool { return len(nodes[1].envelopes()) > before })
 		if diff := cmp.Diff(env, nodes[1].envelopes()[before], cmpopts.EquateEmpty()); diff != "" {
 			t.Error(diff)
 		}

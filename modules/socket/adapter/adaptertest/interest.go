@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
@@ -144,7 +145,7 @@ func testSilentAfterStop(t *testing.T, open Open) {
 		cancel()
 		<-done
 	}()
-	eventually(t, "the first envelopes", func() bool { return calls[1].Load() > 0 && calls[2].Load() > 0 })
+	waittest.Until(t, "the first envelopes", func() bool { return calls[1].Load() > 0 && calls[2].Load() > 0 })
 	for i := 1; i < 3; i++ {
 		if err := nodes[i].Stop(t.Context()); err != nil {
 			t.Fatal(err)
@@ -152,7 +153,7 @@ func testSilentAfterStop(t *testing.T, open Open) {
 		stopped[i].Store(1)
 		before, others := calls[i].Load(), calls[2].Load()
 		if i == 1 {
-			eventually(t, "envelopes for the node that still runs", func() bool { return calls[2].Load() > others+20 })
+			waittest.Until(t, "envelopes for the node that still runs", func() bool { return calls[2].Load() > others+20 })
 		}
 		quiet()
 		if got := calls[i].Load(); got != before {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/engine"
 )
@@ -57,7 +58,7 @@ func testNames(t *testing.T, open Open) {
 		}
 	}
 	for room, lines := range want {
-		eventually(t, "all envelopes of "+room, func() bool { return len(got.of(room)) >= len(lines) })
+		waittest.Until(t, "all envelopes of "+room, func() bool { return len(got.of(room)) >= len(lines) })
 		if got := got.of(room); !slices.Equal(got, lines) {
 			t.Errorf("what was sent to %s: %q, want %q", room, got, lines)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -59,7 +60,7 @@ func startGateways(t *testing.T, open Open) (gateways [3]*gateway, urls [3]strin
 		g.connect(urls[i], fmt.Sprintf(`{"token":"%d"}`, i))
 	}
 	for _, g := range gateways {
-		eventually(t, "the nodes find each other's sockets", func() bool {
+		waittest.Until(t, "the nodes find each other's sockets", func() bool {
 			found, err := g.out.To("team").Sockets(t.Context())
 			return err == nil && len(found) == len(gateways)
 		})
@@ -115,7 +116,7 @@ func (g *gateway) wants(t *testing.T, packet string) {
 // insist repeats a request that nodes on a busy machine have not answered in time.
 func insist(t *testing.T, request func() error) {
 	t.Helper()
-	eventually(t, "all nodes answer", func() bool {
+	waittest.Until(t, "all nodes answer", func() bool {
 		err := request()
 		if err != nil && !errors.Is(err, socket.ErrIncomplete) {
 			t.Fatal(err)
@@ -211,7 +212,7 @@ func comeBack(t *testing.T, nodes [3]*gateway, urls [3]string) (packets []string
 	_, offset, _ := strings.Cut(last, `,"`)
 	offset = strings.TrimSuffix(offset, `"]`)
 	_ = nodes[2].conn.NetConn().Close()
-	eventually(t, "the client is away", func() bool {
+	waittest.Until(t, "the client is away", func() bool {
 		found, err := nodes[2].out.ToUser("2").Local().Sockets(t.Context())
 		return err == nil && len(found) == 0
 	})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/adaptertest"
@@ -39,21 +40,6 @@ func TestMain(m *testing.M) {
 
 // within is how long a test waits for what must happen.
 const within = 30 * time.Second
-
-// eventually waits until ok holds.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(within)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("it did not happen in %s: %s", within, what)
-		case <-tick.C:
-		}
-	}
-}
 
 func wait(t testing.TB, c <-chan struct{}, what string) {
 	t.Helper()
@@ -226,7 +212,7 @@ func TestChannelsAreSubscribedOnlyWhileWanted(t *testing.T) {
 		t.Fatalf("%d subscribers, want 2", n)
 	}
 	a.Unsubscribe("r")
-	eventually(t, "the channel is left", func() bool { return subscribers("r") == 1 })
+	waittest.Until(t, "the channel is left", func() bool { return subscribers("r") == 1 })
 	b.publish(t, "r", "e")
 	b.join(t, "other")
 	a.join(t, "other")

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -35,7 +36,7 @@ func BenchmarkPublish(b *testing.B) {
 					}
 				}
 			})
-			eventually(b, "all arrive", func() bool { return received.Load() == int64(b.N) })
+			waittest.Until(b, "all arrive", func() bool { return received.Load() == int64(b.N) })
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/moim-live/moim/internal/proxytest"
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -39,7 +40,7 @@ func TestT13Blackhole(t *testing.T) {
 			if took := time.Since(began); took > within { // 200 s, if each waited
 				t.Errorf("the next 100 publishes took %s", took)
 			}
-			eventually(t, "the subscription is given up", func() bool {
+			waittest.Until(t, "the subscription is given up", func() bool {
 				err := b.Health(t.Context())
 				return err != nil && (strings.Contains(err.Error(), "does not arrive") || strings.Contains(err.Error(), "redisadapter: connect: "))
 			})
@@ -48,7 +49,7 @@ func TestT13Blackhole(t *testing.T) {
 			}
 			p.Drop() // the held bytes never arrive
 			p.Heal()
-			eventually(t, "lost is called", func() bool { return b.lost.Load() > 0 })
+			waittest.Until(t, "lost is called", func() bool { return b.lost.Load() > 0 })
 			flow(t, a, b, "r")
 		})
 	}
@@ -90,7 +91,7 @@ func TestOutageHoldsNobody(t *testing.T) {
 	}
 	p.Drop()
 	p.Heal()
-	eventually(t, "it is back", func() bool { return n.Publish(t.Context(), adapter.Envelope{Room: "r"}) == nil })
+	waittest.Until(t, "it is back", func() bool { return n.Publish(t.Context(), adapter.Envelope{Room: "r"}) == nil })
 }
 
 // TestT13HalfOpen: what is sent one way vanishes, or the server's end of the
@@ -113,17 +114,17 @@ func TestT13HalfOpen(t *testing.T) {
 			began := time.Now()
 			hurt(p)
 			if name == "half open" {
-				eventually(t, "lost is called", func() bool { return b.lost.Load() > 0 })
+				waittest.Until(t, "lost is called", func() bool { return b.lost.Load() > 0 })
 				flow(t, a, b, "r")
 			} else {
-				eventually(t, "it is noticed", func() bool { return b.logs.count("cannot be reached") > 0 })
+				waittest.Until(t, "it is noticed", func() bool { return b.logs.count("cannot be reached") > 0 })
 			}
 			t.Logf("T13: %s: after %s, with probes every 100 ms", name, time.Since(began).Round(time.Millisecond))
 			p.Heal()
-			eventually(t, "lost is called", func() bool { return b.lost.Load() > 0 })
+			waittest.Until(t, "lost is called", func() bool { return b.lost.Load() > 0 })
 			flow(t, a, b, "r")
 			flow(t, b, a, join(t, a, "back"))
-			eventually(t, "it is healthy", func() bool { return b.Health(t.Context()) == nil })
+			waittest.Until(t, "it is healthy", func() bool { return b.Health(t.Context()) == nil })
 			if down, up := b.logs.count("cannot be reached"), b.logs.count("reached again"); down != 1 || up != 1 {
 				t.Errorf("logged %d times that it went and %d times that it is back, want once each", down, up)
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/moim-live/moim/internal/proxytest"
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
@@ -19,7 +20,7 @@ import (
 // flow waits until an envelope of one node reaches another.
 func flow(t *testing.T, from, to *node, room string) {
 	t.Helper()
-	eventually(t, "envelopes flow", func() bool {
+	waittest.Until(t, "envelopes flow", func() bool {
 		if err := from.Publish(t.Context(), adapter.Envelope{Room: room, Event: "flow"}); err != nil {
 			return false
 		}
@@ -48,7 +49,7 @@ func TestServerDiesAndComesBack(t *testing.T) {
 			b.join(t, "r0", "r599", "left")
 			flow(t, a, b, "r599")
 			s.Kill()
-			eventually(t, "both notice", func() bool { return a.Health(t.Context()) != nil && b.Health(t.Context()) != nil })
+			waittest.Until(t, "both notice", func() bool { return a.Health(t.Context()) != nil && b.Health(t.Context()) != nil })
 			if b.lost.Load() != 0 {
 				t.Error("lost was called before the connection was back")
 			}
@@ -57,14 +58,14 @@ func TestServerDiesAndComesBack(t *testing.T) {
 			b.Unsubscribe("left")
 			s.Restart()
 			wait(t, during, "the interest that began during the outage")
-			eventually(t, "lost is called", func() bool { return b.lost.Load() == 1 && a.lost.Load() == 1 })
+			waittest.Until(t, "lost is called", func() bool { return b.lost.Load() == 1 && a.lost.Load() == 1 })
 			flow(t, a, b, "r0")
 			flow(t, a, b, "r599")
 			flow(t, a, b, "during")
 			if n := s.Client().PubSubNumSub(t.Context(), "moim:room:left").Val()["moim:room:left"]; n != 0 {
 				t.Error("a room that was left during the outage is subscribed to again")
 			}
-			eventually(t, "they are healthy", func() bool { return a.Health(t.Context()) == nil && b.Health(t.Context()) == nil })
+			waittest.Until(t, "they are healthy", func() bool { return a.Health(t.Context()) == nil && b.Health(t.Context()) == nil })
 			for _, n := range []*node{a, b} {
 				if down, up := n.logs.count("cannot be reached"), n.logs.count("reached again"); down != 1 || up != 1 {
 					t.Errorf("logged %d times that it went and %d times that it is back, want once each", down, up)
@@ -124,7 +125,7 @@ func TestStartsWhileTheServerIsDown(t *testing.T) {
 	wait(t, ready, "the interest")
 	flow(t, a, b, "r")
 	// Who subscribed without becoming ready may have missed envelopes.
-	eventually(t, "lost is called", func() bool { return b.lost.Load() == 1 })
+	waittest.Until(t, "lost is called", func() bool { return b.lost.Load() == 1 })
 }
 
 func TestStartsWhileTheServerIsFrozen(t *testing.T) {
@@ -164,9 +165,9 @@ func TestPublishFailsFastWhileDown(t *testing.T) {
 	if took := time.Since(began); took > 2*within { // 400 s, if each waited
 		t.Errorf("10000 calls took %s", took)
 	}
-	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before+20 })
+	waittest.Until(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before+20 })
 	s.Restart()
-	eventually(t, "it publishes again", func() bool { return n.Publish(t.Context(), adapter.Envelope{Room: "r"}) == nil })
+	waittest.Until(t, "it publishes again", func() bool { return n.Publish(t.Context(), adapter.Envelope{Room: "r"}) == nil })
 }
 
 // join makes a node join a room, and returns it.
@@ -191,7 +192,7 @@ func TestT16ReplacedServer(t *testing.T) {
 			b.join(t, "r")
 			// It knows which server that is once it has looked: over a connection
 			// beside those that publish and subscribe.
-			eventually(t, "it has looked", func() bool { return p.Accepted() >= 3 && p.Links() <= 2 })
+			waittest.Until(t, "it has looked", func() bool { return p.Accepted() >= 3 && p.Links() <= 2 })
 			a := startNode(t, redisrole.Config{URL: next.URL()})
 			a.join(t, "r")
 			p.Redirect(next.Addr())
@@ -205,11 +206,11 @@ func TestT16ReplacedServer(t *testing.T) {
 				}
 			}
 			began := time.Now()
-			eventually(t, "it subscribes where the others are", func() bool {
+			waittest.Until(t, "it subscribes where the others are", func() bool {
 				return next.Client().PubSubNumSub(t.Context(), "moim:room:r").Val()["moim:room:r"] == 2
 			})
 			t.Logf("T16: %s was left after %s", name, time.Since(began).Round(time.Millisecond))
-			eventually(t, "lost is called", func() bool { return b.lost.Load() > 0 })
+			waittest.Until(t, "lost is called", func() bool { return b.lost.Load() > 0 })
 			flow(t, a, b, "r")
 			flow(t, b, a, "r") // and it publishes there
 		})
@@ -230,10 +231,10 @@ func TestT15SubscriptionOnTheOldMaster(t *testing.T) {
 	flow(t, n, m, "r")
 	p.Redirect(other.Addr()) // new connections, such as the publisher's, go elsewhere
 	killNormal(t, s)
-	eventually(t, "it is noticed and all is moved", func() bool {
+	waittest.Until(t, "it is noticed and all is moved", func() bool {
 		return other.Client().PubSubNumSub(t.Context(), "moim:room:r").Val()["moim:room:r"] == 1
 	})
-	eventually(t, "lost is called", func() bool { return m.lost.Load() > 0 })
+	waittest.Until(t, "lost is called", func() bool { return m.lost.Load() > 0 })
 	if n := m.logs.count("do not arrive"); n == 0 {
 		t.Error("it was not the probe that noticed")
 	}
@@ -258,16 +259,16 @@ func TestConnectionsThatAreResetAgainAndAgain(t *testing.T) {
 	for range 20 {
 		lost := b.lost.Load()
 		p.Drop()
-		eventually(t, "it is connected again", func() bool { return b.lost.Load() > lost })
+		waittest.Until(t, "it is connected again", func() bool { return b.lost.Load() > lost })
 		flow(t, a, b, "r")
 	}
-	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before+10 })
+	waittest.Until(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before+10 })
 	// One connection each time: the client does not dial a second one behind
 	// the adapter's back. The publisher may need one for each of the probes.
 	if n := p.Accepted(); n > 30+int(time.Since(began)/(100*time.Millisecond)) {
 		t.Errorf("%d connections for 20 resets", n)
 	}
-	eventually(t, "no subscription is left behind", func() bool {
+	waittest.Until(t, "no subscription is left behind", func() bool {
 		return s.Client().PubSubNumSub(t.Context(), "moim:room:r").Val()["moim:room:r"] == 1
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/moim-live/moim/internal/proxytest"
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
@@ -62,7 +63,7 @@ func TestAClientWithoutTimeoutsHoldsNobody(t *testing.T) {
 			case <-time.After(within):
 				t.Error("the caller still waits")
 			}
-			eventually(t, "the subscription is given up", func() bool { return to.logs.count("cannot be reached") > 0 })
+			waittest.Until(t, "the subscription is given up", func() bool { return to.logs.count("cannot be reached") > 0 })
 			test.proxy.Drop() // the held bytes never arrive
 			test.proxy.Heal()
 			flow(t, from, to, "r")

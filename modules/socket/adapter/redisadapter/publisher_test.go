@@ -12,6 +12,7 @@ import (
 
 	"github.com/moim-live/moim/internal/proxytest"
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
@@ -232,7 +233,7 @@ func TestRefusedCastsAreCounted(t *testing.T) {
 	for range casts {
 		n.Cast(t.Context(), adapter.Envelope{Room: "r", Event: "e"})
 	}
-	eventually(t, "they have failed", func() bool { return n.Stats().Failed > casts/2 })
+	waittest.Until(t, "they have failed", func() bool { return n.Stats().Failed > casts/2 })
 	if published := n.Stats().Published; published > 0 {
 		t.Errorf("%d were counted as published", published)
 	}
@@ -244,16 +245,16 @@ func TestCastsOfADeadConnection(t *testing.T) {
 	s := redistest.Start(t)
 	p := proxytest.Start(t, s.Addr())
 	n := startNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
-	eventually(t, "it publishes", func() bool { return n.Publish(t.Context(), adapter.Envelope{Room: "r", Event: "e"}) == nil })
+	waittest.Until(t, "it publishes", func() bool { return n.Publish(t.Context(), adapter.Envelope{Room: "r", Event: "e"}) == nil })
 	before := n.Stats()
 	p.Freeze()
 	const casts = 20
 	for range casts {
 		n.Cast(t.Context(), adapter.Envelope{Room: "r", Event: "e"})
 	}
-	eventually(t, "they have failed", func() bool { return n.Stats().Failed >= before.Failed+casts })
+	waittest.Until(t, "they have failed", func() bool { return n.Stats().Failed >= before.Failed+casts })
 	p.Heal()
-	eventually(t, "the server is reached again", func() bool { return n.Health(t.Context()) == nil })
+	waittest.Until(t, "the server is reached again", func() bool { return n.Health(t.Context()) == nil })
 	if after := n.Stats(); after.Published != before.Published {
 		t.Errorf("%d were counted as published", after.Published-before.Published)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
@@ -30,7 +31,7 @@ func TestSizeOfARoom(t *testing.T) {
 		last = n.Subscribe(fmt.Sprintf("group:0190c0de-0000-7000-8000-%012d", i))
 	}
 	wait(t, last, "the last interest")
-	eventually(t, "all rooms are subscribed to", func() bool { return len(s.Client().PubSubChannels(t.Context(), "moim:room:*").Val()) == rooms+1 })
+	waittest.Until(t, "all rooms are subscribed to", func() bool { return len(s.Client().PubSubChannels(t.Context(), "moim:room:*").Val()) == rooms+1 })
 	perRoom := (used() - before) / rooms
 	t.Logf("size: %d bytes of Redis a room", perRoom)
 	if perRoom > 600 {

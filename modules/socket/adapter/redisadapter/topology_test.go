@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/adaptertest"
@@ -118,17 +119,17 @@ func TestClusterChangesUnderLoad(t *testing.T) {
 		t.Fatal("the first master has no shard")
 	}
 	c.MoveSlots(from, to, owned...)
-	eventually(t, "the receiver is told that it may have missed something", func() bool { return l.to.lost.Load() > lost })
+	waittest.Until(t, "the receiver is told that it may have missed something", func() bool { return l.to.lost.Load() > lost })
 	l.flows(t, "after slots moved")
 	t.Logf("T26: %d shards moved; all rooms receive again after %s", len(owned), time.Since(began).Round(time.Millisecond))
 
 	began, lost = time.Now(), l.to.lost.Load()
 	to.Kill()
-	eventually(t, "the receiver is told that it may have missed something", func() bool { return l.to.lost.Load() > lost })
+	waittest.Until(t, "the receiver is told that it may have missed something", func() bool { return l.to.lost.Load() > lost })
 	l.flows(t, "after a master died")
 	t.Logf("a master killed: all rooms receive again after %s", time.Since(began).Round(time.Millisecond))
 	for _, n := range []*node{l.from, l.to} {
-		eventually(t, "the nodes are well again", func() bool { return n.Health(t.Context()) == nil })
+		waittest.Until(t, "the nodes are well again", func() bool { return n.Health(t.Context()) == nil })
 		if n := n.logs.count("cannot be reached"); n > 4 {
 			t.Errorf("logged %d outages", n)
 		}
@@ -148,8 +149,8 @@ func TestT15SentinelFailover(t *testing.T) {
 	if err := sentinel.Failover(t.Context(), "moim-test").Err(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the replica is the master", func() bool { return trio.Master() != first })
-	eventually(t, "it receives what is published", func() bool {
+	waittest.Until(t, "the replica is the master", func() bool { return trio.Master() != first })
+	waittest.Until(t, "it receives what is published", func() bool {
 		return trio.Master().Client().PubSubNumSub(t.Context(), "moim:room:room-1").Val()["moim:room:room-1"] > 0
 	})
 	l.flows(t, "after a planned failover")
@@ -164,7 +165,7 @@ func TestT15SentinelMasterDies(t *testing.T) {
 	first := trio.Master()
 	began := time.Now()
 	first.Kill()
-	eventually(t, "the replica is the master", func() bool { return trio.Master() != first })
+	waittest.Until(t, "the replica is the master", func() bool { return trio.Master() != first })
 	l.flows(t, "after the master was killed")
 	t.Logf("T15: a master killed: all rooms receive again after %s", time.Since(began).Round(time.Millisecond))
 }
@@ -194,10 +195,10 @@ func TestT15DetachedMaster(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, "the replica is the master", func() bool { return trio.Master() != old })
+	waittest.Until(t, "the replica is the master", func() bool { return trio.Master() != old })
 	promoted := time.Since(began)
-	eventually(t, "the receiver is told that it may have missed something", func() bool { return l.to.lost.Load() > lost })
-	eventually(t, "it receives what is published there", func() bool {
+	waittest.Until(t, "the receiver is told that it may have missed something", func() bool { return l.to.lost.Load() > lost })
+	waittest.Until(t, "it receives what is published there", func() bool {
 		return trio.Master().Client().PubSubNumSub(t.Context(), "moim:room:room-1").Val()["moim:room:room-1"] > 0
 	})
 	l.flows(t, "after a failover that the old master does not know of")
