@@ -27,6 +27,10 @@ func Reorders(s string) bool { return strings.ContainsFunc(s, reorders) }
 
 func reorders(r rune) bool { return r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 }
 
+// IsStep reports whether s is "." or "..". In a URL's path these are steps: clients and
+// proxies follow them, escaped or not, so no call could name s.
+func IsStep(s string) bool { return s == "." || s == ".." }
+
 // Clean returns a person's name as it is stored: in Unicode's composed form (NFC), without
 // control characters, characters that reorder text, and outer spaces. It is empty if
 // nobody could see the name.

@@ -225,6 +225,8 @@ func checkUser(id string) string {
 		return "contains control characters"
 	case !names.Visible(id) || names.Reorders(id):
 		return "cannot be read: it has no visible character, or one that reorders text"
+	case names.IsStep(id):
+		return "is . or .., which no URL can name"
 	}
 	return ""
 }

@@ -155,6 +155,7 @@ func TestClaims(t *testing.T) {
 		{name: "sub with a line break", claims: jwt.MapClaims{"sub": "a\nb"}, says: "control characters"},
 		{name: "sub that nobody can see", claims: jwt.MapClaims{"sub": "\u3164\u200b"}, says: "cannot be read"},
 		{name: "sub that reorders text", claims: jwt.MapClaims{"sub": "\u202enimda"}, says: "cannot be read"},
+		{name: "sub that is a step in a path", claims: jwt.MapClaims{"sub": ".."}, says: "no URL can name"},
 		{name: "sub with NUL", claims: jwt.MapClaims{"sub": "a\x00b"}, says: "control characters"},
 		{name: "iss and aud", cfg: checked, claims: jwt.MapClaims{"iss": "https://id.example", "aud": "moim"}, want: auth.Identity{UserID: "alice"}},
 		{name: "aud in a list", cfg: checked, claims: jwt.MapClaims{"iss": "https://id.example", "aud": []string{"x", "moim"}}, want: auth.Identity{UserID: "alice"}},

@@ -51,7 +51,7 @@ func TestValidation(t *testing.T) {
 		"a name that reorders":   {create, `{"name":"\u202egpj"}`, "name"},
 		"composed when stored":   {create, `{"name":"` + strings.Repeat("\u1112\u1161\u11ab", 200) + `","description":"` + strings.Repeat("\u1112\u1161\u11ab", 4000) + `"}`, ""},
 		"too long composed":      {create, `{"name":"` + strings.Repeat("\u1112\u1161\u11ab", 201) + `"}`, "name"},
-		"an invisible user":      {add, `{"userIds":["\u3164","a","b\u202e"]}`, "userIds[0],userIds[2]"},
+		"an invisible user":      {add, `{"userIds":["\u3164","a","b\u202e",".."]}`, "userIds[0],userIds[2],userIds[3]"},
 		"null body":              {create, `null`, "name"},
 		"not an object":          {create, `[1]`, "body,name"},
 		"everything wrong":       {create, `{"name":7,"description":[],"visibility":"secret","joinPolicy":1,"capacity":"x","attributes":[],"extra":1,"endsAt":"soon"}`, "name,description,joinPolicy,capacity,endsAt,extra,visibility,attributes"},

@@ -122,7 +122,7 @@ func (m *mistakes) capacity(capacity *int, limit int) {
 
 func (m *mistakes) userID(field, id string) {
 	if !ValidUserID(id) {
-		m.add(field, "must be a user id of 1 to %d bytes that can be read, without control characters", maxUserID)
+		m.add(field, "must be a user id of 1 to %d bytes that can be read, without control characters, and not . or ..", maxUserID)
 	}
 }
 
@@ -199,10 +199,10 @@ func (m *mistakes) data(raw json.RawMessage, r reading, required bool) {
 	}
 }
 
-// ValidUserID reports whether id can be a user's: one that can be read, without
-// characters that reorder text.
+// ValidUserID reports whether id can be a user's: one that can be read and be part of a
+// path, without characters that reorder text.
 func ValidUserID(id string) bool {
-	return validID(id, maxUserID) && names.Visible(id) && !names.Reorders(id)
+	return validID(id, maxUserID) && names.Visible(id) && !names.Reorders(id) && !names.IsStep(id)
 }
 
 // ValidGroupID reports whether id can be a group's: a UUID as Moim writes them.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moim-live/moim/internal/names"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
@@ -205,8 +206,8 @@ func (r InviteLine) Validate(now time.Time) (InviteLine, error) {
 		m.add("code", "is required, or codeHash: its SHA-256 in hexadecimal")
 	case r.Code != "" && r.CodeHash != "":
 		m.add("codeHash", "leave it out, because there is a code")
-	case r.Code != "" && (!validID(r.Code, maxCode) || strings.Contains(r.Code, "/")):
-		m.add("code", "must have 1 to %d bytes without control characters and /", maxCode)
+	case r.Code != "" && (!validID(r.Code, maxCode) || strings.Contains(r.Code, "/") || names.IsStep(r.Code)):
+		m.add("code", "must have 1 to %d bytes without control characters and /, and not be . or ..", maxCode)
 	case r.CodeHash != "":
 		if raw, err := hex.DecodeString(r.CodeHash); err != nil || len(raw) != 32 || strings.ToLower(r.CodeHash) != r.CodeHash {
 			m.add("codeHash", "must be 64 hexadecimal digits in small letters")

@@ -81,15 +81,16 @@ func TestMistakes(t *testing.T) {
 		"fields of a member": {
 			room + `{"member":{"groupId":"r","userId":"","role":"boss","attributes":1,"mutedUntil":"2999-01-01T00:00:00Z"}}`,
 			[]string{
-				"line 2: member.userId: must be a user id of 1 to 128 bytes that can be read, without control characters", "line 2: member.role: must be one of: owner, admin, member",
+				"line 2: member.userId: must be a user id of 1 to 128 bytes that can be read, without control characters, and not . or ..", "line 2: member.role: must be one of: owner, admin, member",
 				"line 2: member.attributes: must be an object", "line 2: member.mutedUntil: needs muted",
 			},
 		},
 		"fields of an invite": {
-			room + `{"invite":{"groupId":"r","codeHash":"ABC","maxUses":0}}` + "\n" + `{"invite":{"groupId":"r"}}`,
+			room + `{"invite":{"groupId":"r","codeHash":"ABC","maxUses":0}}` + "\n" + `{"invite":{"groupId":"r"}}` + "\n" + `{"invite":{"groupId":"r","code":".."}}`,
 			[]string{
 				"line 2: invite.codeHash: must be 64 hexadecimal digits in small letters", "line 2: invite.maxUses: must be between 1 and 1000000",
 				"line 3: invite.code: is required, or codeHash: its SHA-256 in hexadecimal",
+				"line 4: invite.code: must have 1 to 255 bytes without control characters and /, and not be . or ..",
 			},
 		},
 		"fields of a message": {
