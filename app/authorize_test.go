@@ -35,11 +35,18 @@ func TestAuthorize(t *testing.T) {
 	t.Parallel()
 	var questions sync.Map // "event user" -> true
 	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var q struct{ Event, UserID, GroupID string }
+		var q struct {
+			Event, UserID, GroupID string
+			Data                   struct{ Version int64 }
+		}
 		if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
 			t.Error(err)
 		}
-		questions.Store(q.Event+" "+q.UserID, true)
+		asked := q.Event
+		if q.Data.Version > 0 {
+			asked = "edit"
+		}
+		questions.Store(asked+" "+q.UserID, true)
 		switch {
 		case q.Event == "connect" && q.UserID != "stranger", strings.HasPrefix(q.UserID, "good"), q.UserID == "owner":
 			_, _ = io.WriteString(w, `{"allow":true,"attributes":{"checked":true}}`)
@@ -69,6 +76,7 @@ func TestAuthorize(t *testing.T) {
 			p := newPerson(t, http.DefaultClient, server.URL, user, true)
 			do := func(method, path, event string, data object, group string) string {
 				if over == "http" {
+					delete(data, "version") // it is in the path
 					return p.call(t, method, path, data).result
 				}
 				if data == nil {
@@ -86,10 +94,18 @@ func TestAuthorize(t *testing.T) {
 			if a := shop.call(t, http.MethodPost, "/groups/"+known+"/members", object{"userIds": []string{user}}); a.status != http.StatusOK {
 				t.Fatal(a)
 			}
+			var text struct{ Version int64 }
+			if err := json.Unmarshal(shop.call(t, http.MethodPost, "/groups/"+known+"/messages", object{"data": 1}).body, &text); err != nil {
+				t.Fatal(err)
+			}
+			if a := shop.call(t, http.MethodPatch, "/groups/"+known+"/members/"+user, object{"role": "admin"}); a.status != http.StatusOK {
+				t.Fatal(a)
+			}
 			for call, got := range map[string]string{
 				"create":  do(http.MethodPost, "/groups", "group:create", object{"name": "mine"}, ""),
 				"join":    do(http.MethodPost, "/groups/"+open+"/join", "group:join", nil, open),
 				"message": do(http.MethodPost, "/groups/"+known+"/messages", "group:message", object{"data": 1}, known),
+				"edit":    do(http.MethodPatch, fmt.Sprintf("/groups/%s/messages/%d", known, text.Version), "group:message:edit", object{"data": 2, "version": text.Version}, known),
 				"signal":  do(http.MethodPost, "/groups/"+known+"/signals", "group:signal", object{"type": "wave"}, known),
 			} {
 				if _, asked := questions.Load(call + " " + user); got != want || !asked {

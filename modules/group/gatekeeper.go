@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 
 	"github.com/moim-live/moim/modules/auth"
@@ -12,7 +13,7 @@ import (
 const (
 	AskCreate  = "create"  // a group
 	AskJoin    = "join"    // to become a member, or to request it
-	AskMessage = "message" // to post one
+	AskMessage = "message" // to post one, or to edit it
 	AskSignal  = "signal"  // to send one
 )
 
@@ -42,6 +43,14 @@ type Verdict struct {
 // Entering is the data of a question about [AskJoin].
 type Entering struct {
 	By string `json:"by"` // open, invitation, invite or request
+}
+
+// editing is the data of a question about [AskMessage] for an edit. That for a new message
+// has no version.
+type editing struct {
+	Type    string          `json:"type"`
+	Data    json.RawMessage `json:"data"`
+	Version int64           `json:"version"` // of the message
 }
 
 // The ways to become a member.
@@ -81,13 +90,13 @@ func (i *inquiry) due() error {
 	return errUnasked
 }
 
-// enter is due for a user who becomes a member.
-func (i *inquiry) enter(by string) error {
-	if i.due() != nil {
-		i.question.Data = Entering{By: by}
-		return errUnasked
+// dueWith is due, for a question whose data only the change knows.
+func (i *inquiry) dueWith(data any) error {
+	err := i.due()
+	if err != nil {
+		i.question.Data = data
 	}
-	return nil
+	return err
 }
 
 // attributes returns what the back end gives, nothing if it was not asked.

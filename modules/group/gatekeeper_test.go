@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +132,22 @@ var guarded = []struct {
 			return b.Post(ctx, guest, id, dto.MessageRequest{Data: json.RawMessage(`{"text":"hi"}`)})
 		},
 		want: `message guest true {"type":"message","data":{"text":"hi"}}`, events: 1,
+	},
+	{
+		name: "edit", body: `{"name":"g"}`,
+		before: func(t *testing.T, b *servicetest.Bench, id string) string {
+			t.Helper()
+			membership(t, b, id)
+			return strconv.FormatInt(postAs(t, b, "guest", id, `"harmless"`), 10)
+		},
+		call: func(ctx context.Context, b *servicetest.Bench, id, version string) (any, error) {
+			v, err := strconv.ParseInt(version, 10, 64)
+			if err != nil {
+				return nil, err
+			}
+			return b.EditMessage(ctx, guest, id, v, edit(`{"text":"hi"}`))
+		},
+		want: `message guest true {"type":"message","data":{"text":"hi"},"version":7}`, events: 1,
 	},
 	{
 		name: "signal", body: `{"name":"g"}`,
@@ -296,7 +313,7 @@ func TestAttributesOfTheBackEnd(t *testing.T) {
 		if _, err := tc.call(t.Context(), b, id, prepared); err != nil {
 			t.Fatal(err)
 		}
-		want := map[string]string{"create": `{"plan":"pro"}`, "request to join": "", "post": `{}`, "signal": `{}`}
+		want := map[string]string{"create": `{"plan":"pro"}`, "request to join": "", "post": `{}`, "edit": `{}`, "signal": `{}`}
 		attributes, known := want[tc.name]
 		if !known {
 			attributes = `{"team":"red"}`
@@ -465,7 +482,7 @@ func TestRulesAreCheckedAfterwards(t *testing.T) {
 			continue // no rule of a group
 		case "accept an invitation":
 			want = "not_found"
-		case "post", "signal":
+		case "post", "edit", "signal":
 			want = "not_found"
 		}
 		k.during = func() {

@@ -12,7 +12,7 @@ func (s *Service) admit(ctx context.Context, tx Tx, caller auth.Identity, o Outs
 	if err := s.hasSeat(tx.Group()); err != nil {
 		return Member{}, err
 	}
-	if err := about.enter(by); err != nil {
+	if err := about.dueWith(Entering{By: by}); err != nil {
 		return Member{}, err
 	}
 	m := newMember(caller.UserID, caller.Name, MemberRole, s.instant())

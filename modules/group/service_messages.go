@@ -108,9 +108,13 @@ func (s *Service) EditMessage(ctx context.Context, caller auth.Identity, groupID
 		return Event{}, err
 	}
 	var edit Event
-	err = s.change(ctx, actEditMessage, caller, groupID, asked{what: fmt.Sprint("edit ", version), with: req, answer: &edit}, func(tx Tx, self *Member) error {
+	about := s.inquire(caller, AskMessage, groupID, nil)
+	err = s.change(ctx, actEditMessage, caller, groupID, asked{what: fmt.Sprint("edit ", version), with: req, answer: &edit, about: about}, func(tx Tx, self *Member) error {
 		m, err := readMessage(ctx, tx, caller, self, version)
 		if err != nil {
+			return err
+		}
+		if err := about.dueWith(editing{Type: m.Type, Data: req.Data, Version: version}); err != nil {
 			return err
 		}
 		edit, err = tx.Append(ctx, MessageEdited, caller.UserID, data)

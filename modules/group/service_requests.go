@@ -59,7 +59,7 @@ func (s *Service) ask(ctx context.Context, tx Tx, caller auth.Identity, o Outsid
 	if err := checkRows(ctx, caller, s.limits.GroupRequests(), tx.CountApplicants, "this group has too many open requests: ask again later"); err != nil {
 		return Joined{}, err
 	}
-	if err := about.enter(byRequest); err != nil {
+	if err := about.dueWith(Entering{By: byRequest}); err != nil {
 		return Joined{}, err
 	}
 	if err := tx.SetApplicant(ctx, Applicant{UserID: caller.UserID, Name: caller.Name, At: s.instant()}); err != nil {
