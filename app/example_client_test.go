@@ -52,6 +52,7 @@ type message struct {
 	ID    int             `json:"id"`
 	Event string          `json:"event"`
 	Data  json.RawMessage `json:"data"`
+	Error json.RawMessage `json:"error"`
 }
 
 // connect opens a client at the server's path, like "/ws".
@@ -64,7 +65,7 @@ func connect(server *httptest.Server, path, token string) visitor {
 
 func (v visitor) close() { _ = v.conn.Close() }
 
-// ask sends an event and returns the data of its answer.
+// ask sends an event and returns the data of its answer, or the error.
 func (v visitor) ask(event, data string) string {
 	v.send(fmt.Sprintf(`{"id":1,"event":%q,"data":%s}`, event, data))
 	return v.await(func(m message) bool { return m.ID == 1 })
@@ -87,7 +88,7 @@ func (v visitor) await(wanted func(message) bool) string {
 		var m message
 		check(v.conn.ReadJSON(&m))
 		if wanted(m) {
-			return string(m.Data)
+			return string(m.Data) + string(m.Error)
 		}
 	}
 }

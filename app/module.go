@@ -54,7 +54,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 	cfg.Authorize.Version = o.version
 	return fx.Module("moim",
 		fx.Decorate(requestid.Log, func(a group.Announcer, d *hook.Dispatcher) group.Announcer { return d.Watch(a) }),
-		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache, cfg.Limit, cfg.Audit, cfg.Console, demonstration(cfg), cfg.Hook, cfg.Authorize, hook.Program{Functions: o.hooks, Presence: o.presence, Listed: cfg.Hooks, Version: o.version},
+		fx.Supply(cfg.HTTP, cfg.Auth, cfg.Redis, cfg.Group, cfg.Socket, cfg.Cache, cfg.Limit, cfg.Audit, cfg.Console, demonstration(cfg), cfg.Hook, cfg.Authorize, authorize.Program{Function: o.ask}, hook.Program{Functions: o.hooks, Presence: o.presence, Listed: cfg.Hooks, Version: o.version},
 			socket.Origins{Allowed: cfg.HTTP.Origins, Loopback: cfg.HTTP.LoopbackOrigins}, version(o.version), o.tracer, o.redis, redismove.Secret{Key: cfg.Auth.Secret, Previous: cfg.Auth.PreviousSecret}, redisrole.NodeID(uuid.NewString())),
 		fx.Provide(
 			func(lc fx.Lifecycle, log *slog.Logger) (*database.DB, error) { return provideDatabase(lc, cfg, log) },

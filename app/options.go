@@ -13,6 +13,7 @@ import (
 	"github.com/moim-live/moim/config"
 	"github.com/moim-live/moim/internal/requestid"
 	"github.com/moim-live/moim/internal/tracing"
+	"github.com/moim-live/moim/modules/authorize"
 	"github.com/moim-live/moim/modules/hook"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket"
@@ -37,6 +38,7 @@ type options struct {
 	modules  []fx.Option
 	hooks    map[string]hook.Func
 	presence map[string]hook.PresenceFunc
+	ask      authorize.Func
 
 	inherited inherited
 }
@@ -114,6 +116,10 @@ func WithHook(name string, fn hook.Func) Option { return func(o *options) { o.ho
 func WithPresenceHook(name string, fn hook.PresenceFunc) Option {
 	return func(o *options) { o.presence[name] = fn }
 }
+
+// WithGatekeeper calls fn before users do what authorize.events lists, in place of asking a
+// back end at authorize.url. docs/authorize.md says what it is asked and what its answers mean.
+func WithGatekeeper(fn authorize.Func) Option { return func(o *options) { o.ask = fn } }
 
 // WithVersion sets the version in the OpenAPI document.
 func WithVersion(version string) Option { return func(o *options) { o.version = version } }

@@ -55,15 +55,18 @@ func silent(status int) bool { return status >= 500 || status == http.StatusTooM
 
 var validReason = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
+// said is an answer as the back end gives it.
+type said struct {
+	Allow      *bool           `json:"allow"`
+	Code       string          `json:"code"`
+	Message    string          `json:"message"`
+	Attributes json.RawMessage `json:"attributes"`
+	TTL        float64         `json:"ttl"`
+}
+
 // read reads an answer. It ignores fields that it does not know.
 func read(event string, from webhook.Answer) (answer, error) {
-	var said struct {
-		Allow      *bool           `json:"allow"`
-		Code       string          `json:"code"`
-		Message    string          `json:"message"`
-		Attributes json.RawMessage `json:"attributes"`
-		TTL        float64         `json:"ttl"`
-	}
+	var said said
 	switch {
 	case from.Status < 200 || from.Status > 299:
 		return answer{}, fmt.Errorf("it answered %d %s", from.Status, http.StatusText(from.Status))
@@ -73,12 +76,21 @@ func read(event string, from webhook.Answer) (answer, error) {
 		return answer{}, errors.New("its answer is not UTF-8")
 	case json.Unmarshal(from.Body, &said) != nil:
 		return answer{}, errors.New(`its answer is not JSON such as {"allow":true}`)
+	}
+	a, err := said.answer(event)
+	a.size = len(from.Body)
+	return a, err
+}
+
+// answer checks what the back end says.
+func (said said) answer(event string) (answer, error) {
+	switch {
 	case said.Allow == nil:
 		return answer{}, errors.New("its answer has no allow")
 	case said.TTL < 0:
 		return answer{}, errors.New("the ttl in its answer is negative")
 	}
-	a := answer{allow: *said.Allow, message: presentable(said.Message), ttl: time.Duration(min(said.TTL, maxTTL.Seconds()) * float64(time.Second)), size: len(from.Body)}
+	a := answer{allow: *said.Allow, message: presentable(said.Message), ttl: time.Duration(min(said.TTL, maxTTL.Seconds()) * float64(time.Second))}
 	if validReason.MatchString(said.Code) {
 		a.reason = said.Code
 	}

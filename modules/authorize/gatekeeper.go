@@ -1,6 +1,6 @@
 // Package authorize asks an application's back end whether a user may do something, before
-// they do it. It posts each question to a URL, and refuses if there is no usable answer,
-// unless the operator wants otherwise.
+// they do it. It posts each question to a URL, or calls a function of the program that embeds
+// Moim, and refuses if there is no usable answer, unless the operator wants otherwise.
 //
 // The package knows what is asked and what answers mean. It does not know when a question is
 // due: packages group and socket call it.
@@ -8,16 +8,13 @@ package authorize
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
 	"time"
 
-	"github.com/failsafe-go/failsafe-go/circuitbreaker"
-	"github.com/google/uuid"
-
 	"github.com/moim-live/moim/internal/tasks"
-	"github.com/moim-live/moim/internal/webhook"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
@@ -28,29 +25,30 @@ import (
 const (
 	// Timeout bounds a question, from asking to the end of the answer.
 	Timeout = 2 * time.Second
-	// slots is how many questions a node asks at once. Further ones wait.
-	slots = 256
-	// breakAfter is how many questions in a row must stay without an answer before none is
-	// asked for breakFor. Then one is asked, and the others follow when it is answered.
-	breakAfter = 5
-	breakFor   = 2 * time.Second
 	// warnEvery is the shortest time between two lines about failures.
 	warnEvery = time.Minute
 )
 
-// Why a question stays without an answer.
-var (
-	errSuspended = errors.New("it is not asked, because it did not answer several questions in a row")
-	errBusy      = errors.New("too many questions wait for it")
-)
+// Question asks whether a user may do something. It is the body of a request, too.
+type Question struct {
+	Event   string          `json:"event"` // connect, create, join, message or signal
+	UserID  string          `json:"userId"`
+	GroupID string          `json:"groupId,omitempty"` // empty for connect and create
+	Data    json.RawMessage `json:"data,omitempty"`    // docs/authorize.md says what of each event
+}
+
+// asker gets the answer to a question. It is safe for concurrent use.
+type asker interface {
+	// ask gets the answer to q, whose JSON is body, within [Timeout]. Its error means that
+	// there is no usable answer.
+	ask(ctx context.Context, q Question, body []byte) (answer, error)
+}
 
 // Gatekeeper asks the back end. It is safe for concurrent use.
 type Gatekeeper struct {
 	cfg     Config
-	secrets []string
-	client  *webhook.Client
-	breaker circuitbreaker.CircuitBreaker[any]
-	slots   chan struct{}
+	asker   asker
+	close   func()
 	memory  *memory
 	metrics *metrics
 	log     *slog.Logger
@@ -62,35 +60,27 @@ var (
 	_ socket.Gatekeeper = (*Gatekeeper)(nil)
 )
 
-func newClient(cfg Config) *webhook.Client {
-	return webhook.NewClient(webhook.Options{
-		Private: cfg.Private, Timeout: Timeout, Idle: slots, MaxAnswer: maxAnswer, UserAgent: "Moim/" + cfg.Version,
-	})
-}
-
-// Check connects to the back end of a valid configuration, and asks nothing.
-func Check(ctx context.Context, cfg Config) error {
-	client := newClient(cfg)
-	defer client.Close()
-	return client.Check(ctx, cfg.URL)
-}
-
 // New returns a gatekeeper for a configuration that is valid and has a URL.
 func New(cfg Config, log *slog.Logger) (*Gatekeeper, error) {
-	cfg = cfg.WithDefaults()
+	b := newBackEnd(cfg)
+	return build(cfg, b, b.client.Close, log)
+}
+
+// NewOf returns a gatekeeper that asks a function of the program. cfg is valid and has no URL.
+func NewOf(cfg Config, fn Func, log *slog.Logger) (*Gatekeeper, error) {
+	return build(cfg, fn, func() {}, log)
+}
+
+func build(cfg Config, a asker, closing func(), log *slog.Logger) (*Gatekeeper, error) {
 	remembered, err := newMemory()
 	if err != nil {
 		return nil, err
 	}
-	return &Gatekeeper{
-		cfg: cfg, secrets: cfg.secrets(), metrics: newMetrics(), memory: remembered, log: log, slots: make(chan struct{}, slots),
-		client:  newClient(cfg),
-		breaker: circuitbreaker.NewBuilder[any]().WithFailureThreshold(breakAfter).WithSuccessThreshold(1).WithDelay(breakFor).Build(),
-	}, nil
+	return &Gatekeeper{cfg: cfg.WithDefaults(), asker: a, close: closing, metrics: newMetrics(), memory: remembered, log: log}, nil
 }
 
 // Close closes idle connections.
-func (g *Gatekeeper) Close() { g.client.Close() }
+func (g *Gatekeeper) Close() { g.close() }
 
 // Asks implements [group.Gatekeeper].
 func (g *Gatekeeper) Asks(event string) bool { return slices.Contains(g.cfg.Events, event) }
@@ -104,26 +94,29 @@ func (g *Gatekeeper) MayConnect(ctx context.Context, user auth.Identity) error {
 	return err
 }
 
-// question is the body of a request.
-type question struct {
-	Event   string `json:"event"`
-	UserID  string `json:"userId"`
-	GroupID string `json:"groupId,omitempty"`
-	Data    any    `json:"data,omitempty"`
-}
-
 // Ask implements [group.Gatekeeper].
-func (g *Gatekeeper) Ask(ctx context.Context, q group.Question) (group.Verdict, error) {
-	body, err := rawjson.Marshal(question(q))
+func (g *Gatekeeper) Ask(ctx context.Context, about group.Question) (group.Verdict, error) {
+	q := Question{Event: about.Event, UserID: about.UserID, GroupID: about.GroupID}
+	var err error
+	if about.Data != nil {
+		if q.Data, err = rawjson.Marshal(about.Data); err != nil {
+			return group.Verdict{}, err
+		}
+	}
+	body, err := rawjson.Marshal(q)
 	if err != nil {
 		return group.Verdict{}, err
 	}
-	key := keyOf(q, body)
+	key := keyOf(about, body)
 	if a, known := g.memory.find(key); known {
 		g.metrics.count(q.Event, remembered)
 		return a.verdict()
 	}
-	a, err := g.ask(ctx, q.Event, body)
+	began := time.Now()
+	a, err := g.asker.ask(ctx, q, body)
+	if !errors.As(err, new(unasked)) {
+		g.metrics.took(q.Event, time.Since(began))
+	}
 	if err != nil {
 		return group.Verdict{}, g.failed(ctx, q.Event, err)
 	}
@@ -136,42 +129,12 @@ func (g *Gatekeeper) Ask(ctx context.Context, q group.Question) (group.Verdict, 
 	return a.verdict()
 }
 
-// ask posts a question. It also waits for the answer if the caller does not, because the
-// breaker needs to know how it ended.
-func (g *Gatekeeper) ask(ctx context.Context, event string, body []byte) (answer, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), Timeout)
-	defer cancel()
-	if g.breaker.IsOpen() && g.breaker.RemainingDelay() > 0 {
-		return answer{}, errSuspended
-	}
-	select {
-	case g.slots <- struct{}{}:
-		defer func() { <-g.slots }()
-	case <-ctx.Done():
-		return answer{}, errBusy
-	}
-	if !g.breaker.TryAcquirePermit() {
-		return answer{}, errSuspended
-	}
-	began := time.Now()
-	reply, err := g.client.Post(ctx, webhook.Request{URL: g.cfg.URL, ID: "ask_" + uuid.NewString(), Secrets: g.secrets, Body: body})
-	g.metrics.took(event, time.Since(began))
-	if err != nil || silent(reply.Status) {
-		g.breaker.RecordFailure()
-	} else {
-		g.breaker.RecordSuccess()
-	}
-	if err != nil {
-		return answer{}, err
-	}
-	return read(event, reply)
-}
-
 // failed returns what a user gets whose question has no usable answer.
 func (g *Gatekeeper) failed(ctx context.Context, event string, err error) error {
 	result, again := failed, fault.ErrUnavailable.Retry
-	if errors.Is(err, errSuspended) {
-		result, again = suspended, max(g.breaker.RemainingDelay(), time.Second)
+	var why unasked
+	if errors.As(err, &why) && why.again > 0 {
+		result, again = suspended, why.again
 	}
 	g.metrics.count(event, result)
 	if g.failing.May(warnEvery) {

@@ -364,8 +364,12 @@ func TestQuestionsAtOnceAreBounded(t *testing.T) {
 	t.Parallel()
 	b := serve(t, says(`{"allow":true}`))
 	g := newGatekeeper(t, b.URL, nil)
+	asked, ok := g.asker.(*backEnd)
+	if !ok {
+		t.Fatalf("it asks a %T", g.asker)
+	}
 	for range slots {
-		g.slots <- struct{}{}
+		asked.slots <- struct{}{}
 	}
 	if _, err := g.Ask(t.Context(), group.Question{Event: group.AskJoin, UserID: "ana"}); !errors.Is(err, errBusy) || !errors.Is(err, fault.ErrUnavailable) {
 		t.Error(err)
@@ -373,7 +377,7 @@ func TestQuestionsAtOnceAreBounded(t *testing.T) {
 	if b.asked.Load() != 0 {
 		t.Error("it was asked")
 	}
-	<-g.slots
+	<-asked.slots
 	if got := outcome(t, g, group.Question{Event: group.AskJoin, UserID: "ana"}); got != "yes" {
 		t.Error(got)
 	}

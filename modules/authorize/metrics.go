@@ -27,7 +27,7 @@ func newMetrics() *metrics {
 			Name: "moim_authorize_questions_total", Help: "Questions about users to the application's back end; result is allowed, refused, remembered, failed or suspended.",
 		}, []string{"event", "result"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "moim_authorize_seconds", Help: "How long the application's back end took to answer, or to fail.",
+			Name: "moim_authorize_seconds", Help: "How long the application's back end took to answer, or to fail, with the wait until it was asked.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 1.5, 2, 2.5},
 		}, []string{"event"}),
 	}

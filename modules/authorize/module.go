@@ -1,6 +1,7 @@
 package authorize
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,8 +11,13 @@ import (
 	"github.com/moim-live/moim/modules/socket"
 )
 
-// Module wants a [Config] and a *slog.Logger. It provides a group.Gatekeeper and a
-// socket.Gatekeeper, which are nil without a URL.
+// Program is what the program that embeds Moim adds.
+type Program struct {
+	Function Func // nil: none
+}
+
+// Module wants a [Config], a [Program] and a *slog.Logger. It provides a group.Gatekeeper and
+// a socket.Gatekeeper, which are nil without a URL and a function.
 var Module = fx.Module("authorize", fx.Provide(provide))
 
 type params struct {
@@ -19,6 +25,7 @@ type params struct {
 
 	Lifecycle  fx.Lifecycle
 	Config     Config
+	Program    Program
 	Log        *slog.Logger
 	Registerer prometheus.Registerer `optional:"true"`
 }
@@ -31,10 +38,10 @@ type gatekeepers struct {
 }
 
 func provide(p params) (gatekeepers, error) {
-	if p.Config.URL == "" {
+	if p.Config.URL == "" && p.Program.Function == nil {
 		return gatekeepers{}, nil
 	}
-	g, err := New(p.Config, p.Log)
+	g, err := open(p.Config, p.Program.Function, p.Log)
 	if err != nil {
 		return gatekeepers{}, err
 	}
@@ -45,4 +52,14 @@ func provide(p params) (gatekeepers, error) {
 	}
 	p.Lifecycle.Append(fx.StopHook(g.Close))
 	return gatekeepers{Groups: g, Sockets: g}, nil
+}
+
+func open(cfg Config, fn Func, log *slog.Logger) (*Gatekeeper, error) {
+	switch {
+	case fn == nil:
+		return New(cfg, log)
+	case cfg.URL != "":
+		return nil, errors.New("authorize.url: the program has a function that is asked instead; use one of them")
+	}
+	return NewOf(cfg, fn, log)
 }
