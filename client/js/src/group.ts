@@ -223,6 +223,12 @@ export class GroupStore extends Store<GroupSnapshot> {
     this.changed();
   }
 
+  /** ended closes the store with the user's membership. */
+  private ended(why: string): void {
+    this.close(why);
+    this.deps.mine.remove(this.id);
+  }
+
   /** push takes what the server sends about this group. */
   push(event: string, data: unknown): void {
     switch (event) {
@@ -244,7 +250,7 @@ export class GroupStore extends Store<GroupSnapshot> {
         return this.marks((data as { items?: ReadMark[] }).items ?? []);
       case "group:closed": {
         const { reason } = data as { reason: string };
-        if (reason !== "resync") return this.close(reason);
+        if (reason !== "resync") return this.ended(reason);
         this.restart();
         return this.changed();
       }

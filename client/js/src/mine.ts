@@ -11,8 +11,8 @@ const again = 2_000;
 
 /**
  * MineStore is the list of the user's own groups. The server does not push this list. The store reads it again after
- * each connection and each call that may change it, and every half a minute while it has a subscriber. Groups with a
- * handle change at once.
+ * each connection and each call that may change it, and while it has a subscriber also every half a minute, and at once
+ * when the page becomes visible. Groups with a handle change at once.
  */
 export class MineStore extends Store<MineSnapshot> {
   readonly events = new Emitter(); // "loaded": a Map by group id
@@ -47,6 +47,10 @@ export class MineStore extends Store<MineSnapshot> {
         };
       },
     });
+    // While the page is hidden, the list is not read.
+    connection.events.on("wake", () => {
+      if (this.watchers > 0) this.refresh();
+    });
     connection.events.on("down", () => {
       if (this.phase === "live") this.phase = "catching-up";
       this.touch();
@@ -72,6 +76,15 @@ export class MineStore extends Store<MineSnapshot> {
     const next = old && change(old);
     if (!next || same(old, next)) return;
     this.groups = this.groups.map((group) => (group === old ? next : group));
+    this.touch();
+    this.tell();
+  }
+
+  /** remove takes a group out of the list, because its subscription has ended with the membership. */
+  remove(groupId: string): void {
+    const left = this.groups.filter(({ id }) => id !== groupId);
+    if (left.length === this.groups.length) return;
+    this.groups = left;
     this.touch();
     this.tell();
   }

@@ -332,3 +332,52 @@ test("mine lists the user's groups, and follows what their stores know", async (
   await until("two are listed", () => mine.getSnapshot().groups.length === 2);
   off();
 });
+
+test("a group that ends for the user leaves the list at once", async () => {
+  const { server, id, moim } = await live();
+  const mine = moim.mine();
+  const off = mine.subscribe(() => {});
+  await until("it is listed", () => mine.getSnapshot().groups.length === 1);
+  server.handle("my-groups", () => {
+    throw new Error("the list is not read");
+  });
+  server.leave(id, "ana", "removed");
+  await until("it is gone", () => mine.getSnapshot().groups.length === 0);
+  off();
+});
+
+test("the list is read again when the page becomes visible", async () => {
+  let wake = () => {};
+  const document = {
+    visibilityState: "hidden",
+    addEventListener: (_: string, fn: () => void) => {
+      wake = fn;
+    },
+    removeEventListener: () => {},
+  };
+  let polls = 0;
+  const { setTimeout } = globalThis;
+  const soon = (fn: () => void, ms: number) => {
+    const poll = () => {
+      polls++;
+      fn();
+    };
+    return ms === 30_000 ? setTimeout(poll, 10) : setTimeout(fn, ms);
+  };
+  Object.assign(globalThis, { document, setTimeout: soon });
+  try {
+    const { server, moim } = await live();
+    const mine = moim.mine();
+    const off = mine.subscribe(() => {});
+    await until("one is listed", () => mine.getSnapshot().groups.length === 1);
+    await until("the list was to be read while the page was hidden", () => polls > 0);
+    server.createGroup({ name: "Other", ownerId: "ana" });
+    document.visibilityState = "visible";
+    wake();
+    await until("both are listed", () => mine.getSnapshot().groups.length === 2);
+    off();
+  } finally {
+    Object.assign(globalThis, { setTimeout });
+    Reflect.deleteProperty(globalThis, "document");
+  }
+});
