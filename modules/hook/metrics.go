@@ -40,7 +40,10 @@ func newMetrics() *metrics {
 // Register adds the metrics to r.
 func (d *Dispatcher) Register(r prometheus.Registerer) error {
 	var errs []error
-	for _, c := range []prometheus.Collector{d.metrics.attempts, d.metrics.events, d.metrics.lag, d.metrics.took, d.metrics.waiting, d.metrics.parked, d.metrics.oldest} {
+	unstored := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "moim_hook_presence_unstored", Help: "Changes of presence that this node has seen and not stored yet.",
+	}, func() float64 { return float64(d.recorder.unstored()) })
+	for _, c := range []prometheus.Collector{unstored, d.metrics.attempts, d.metrics.events, d.metrics.lag, d.metrics.took, d.metrics.waiting, d.metrics.parked, d.metrics.oldest} {
 		errs = append(errs, r.Register(c))
 	}
 	return errors.Join(errs...)

@@ -91,6 +91,13 @@ func (r *Recorder) Saw(s presence.Sighting) {
 	}
 }
 
+// unstored returns how many reports wait.
+func (r *Recorder) unstored() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.waiting)
+}
+
 // keepLocked keeps a report unless there is a later one.
 func (r *Recorder) keepLocked(report Report) {
 	key := place{report.GroupID, report.UserID}

@@ -30,6 +30,8 @@ const (
 )
 
 // runner sends the deliveries of one hook from this node: those of events, or of presence.
+// The two have a breaker each, although one receiver takes both: each tries a group of its own
+// and makes its own groups due again, and a receiver that is down gets one request more a pause.
 type runner struct {
 	hook      atomic.Pointer[Hook]
 	to        Destination
