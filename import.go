@@ -73,6 +73,7 @@ func (c importCommand) Run(l *loader) error {
 		if err != nil {
 			return err
 		}
+		printClashes(im.Clashes())
 		return printWritten(report.Counts, written, c.DryRun)
 	})
 }
@@ -139,6 +140,16 @@ func printReport(r transfer.Report, cfg group.Config) error {
 			"set group.retention.count to keep them\n", r.Long, cfg.RetentionCount, cfg.RetentionAge)
 	}
 	return nil
+}
+
+// printClashes names the invites that were left out.
+func printClashes(c transfer.Clashes) {
+	for _, line := range c.Lines {
+		fmt.Printf("line %d: invite: left out, because its code is that of an invite to another group\n", line)
+	}
+	if more := c.All - len(c.Lines); more > 0 {
+		fmt.Printf("and %s left out for the same reason\n", count(more, "invite"))
+	}
 }
 
 func printWritten(lines, written transfer.Counts, dry bool) error {

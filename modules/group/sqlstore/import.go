@@ -40,7 +40,7 @@ func (s *Store) Owners(ctx context.Context, groupIDs []string) (owners map[strin
 //
 // It makes no rows in the outbox: nobody is subscribed to a new group, and nodes find out by
 // themselves that a group has moved.
-func (s *Store) Import(ctx context.Context, b transfer.Batch, dry bool) (written transfer.Counts, err error) {
+func (s *Store) Import(ctx context.Context, b transfer.Batch, dry bool) (written transfer.Written, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		im := &importing{tx: tx{q: q, sql: &s.sql}, groups: make(map[string]*imported)}
 		if err := im.write(ctx, b); err != nil {
@@ -65,7 +65,7 @@ type importing struct {
 	tx
 	groups  map[string]*imported // those that are there, by id
 	events  []args
-	written transfer.Counts
+	written transfer.Written
 }
 
 // imported is a group that a batch writes to.

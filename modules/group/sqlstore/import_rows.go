@@ -197,9 +197,9 @@ func (im *importing) strangers(ctx context.Context, b transfer.Batch) (map[pair]
 	return fresh, err
 }
 
-// invite writes invites.
+// invite writes invites, and finds those whose code leads to another group.
 func (im *importing) invite(ctx context.Context, b transfer.Batch) error {
-	var rows []args
+	var rows, codes []args
 	for _, i := range b.Invites {
 		g := im.groups[i.GroupID]
 		if g == nil {
@@ -213,13 +213,32 @@ func (im *importing) invite(ctx context.Context, b transfer.Batch) error {
 			i.CreatedBy = g.owner
 		}
 		expires := micros(i.ExpiresAt)
+		codes = append(codes, args{i.CodeHash})
 		rows = append(rows, args{i.InviteID, i.GroupID, i.CodeHash, maxUses, i.Uses, expires, expires, i.CreatedBy, i.CreatedAt.UnixMicro()})
 	}
-	return im.sql.imports.invites.split(rows, func(text string, a args) error {
+	err := im.sql.imports.invites.split(rows, func(text string, a args) error {
 		ids, err := im.texts(ctx, text, a)
 		im.written.Invites += len(ids)
 		return err
 	})
+	if err != nil || im.written.Invites == len(codes) {
+		return err
+	}
+	leadsTo := make(map[string]string)
+	err = im.sql.imports.codes.split(codes, func(text string, a args) error {
+		return each(ctx, im.q, text, a, func(scan scanner) error {
+			var hash, groupID string
+			err := scan(&hash, &groupID)
+			leadsTo[hash] = groupID
+			return err
+		})
+	})
+	for _, i := range b.Invites {
+		if to, known := leadsTo[i.CodeHash]; known && to != i.GroupID && im.groups[i.GroupID] != nil {
+			im.written.Clashes = append(im.written.Clashes, i)
+		}
+	}
+	return err
 }
 
 // flush writes what was gathered for each group. New members are one event, which has no

@@ -14,6 +14,7 @@ type importStatements struct {
 	states   string // reads the groups $1 as an import needs them
 	messages string // reads when the last messages of group $1 were posted
 	posted   bulk   // reads messages by their versions
+	codes    bulk   // reads the groups of invites by the hashes of their codes
 
 	groups, imports, traces, bans, mutes, invites bulk // insert what is not there
 	move, place, owner, ownerDone, mark           bulk // update rows by their keys
@@ -38,6 +39,10 @@ func newImportStatements(d database.Dialect) importStatements {
 		posted: newBulk(2, func(rows string) string {
 			return `SELECT group_id, version, actor, at FROM events WHERE type = 'message.posted' AND (` + rows + `)`
 		}, "", " OR "),
+
+		codes: newBulk(1, func(rows string) string {
+			return `SELECT code_hash, group_id FROM invites WHERE code_hash IN (` + rows + `)`
+		}, "", ", "),
 
 		groups: newBulk(4+len(recordColumns), func(rows string) string {
 			return `INSERT INTO groups (id, owner_id, created_at, next_at, ` + record + `, member_count, version, revision, moved_at) VALUES ` + rows +

@@ -45,6 +45,7 @@ type Importer struct {
 	groups map[uuid.UUID]state
 	report Report
 	hash   string
+	clash  Clashes
 	most   int // lines of a batch
 }
 
@@ -67,6 +68,16 @@ type Report struct {
 	Long     int       // groups with more messages than a log keeps in any case
 }
 
+// maxClashes is how many clashes an import remembers.
+const maxClashes = 1000
+
+// Clashes are the invites that an import left out because their code is that of an invite to
+// another group.
+type Clashes struct {
+	Lines []int // the first ones
+	All   int
+}
+
 // ErrChanged means that the file is not as it was when it was checked.
 var ErrChanged = errors.New("the file changed while it was read: run the import again")
 
@@ -77,6 +88,9 @@ func New(cfg Config, store Store, file io.ReadSeeker) *Importer {
 		now: time.Now().UTC().Truncate(time.Microsecond), seed: maphash.MakeSeed(), groups: make(map[uuid.UUID]state), most: batchLines,
 	}
 }
+
+// Clashes returns what [Importer.Write] has left out.
+func (i *Importer) Clashes() Clashes { return i.clash }
 
 // each passes the lines of the file that may be of the kinds, or all of them without kinds.
 func (i *Importer) each(ctx context.Context, step string, fn func(*line) error, kinds ...string) error {
@@ -149,4 +163,4 @@ var _ Store = Empty{}
 func (Empty) Owners(context.Context, []string) (map[string]string, error) { return nil, nil }
 
 // Import implements [Store]. There are no groups to which it could add.
-func (Empty) Import(context.Context, Batch, bool) (Counts, error) { return Counts{}, nil }
+func (Empty) Import(context.Context, Batch, bool) (Written, error) { return Written{}, nil }

@@ -156,16 +156,16 @@ type failing struct {
 
 var errKilled = errors.New("killed")
 
-func (f *failing) Import(ctx context.Context, b transfer.Batch, dry bool) (transfer.Counts, error) {
+func (f *failing) Import(ctx context.Context, b transfer.Batch, dry bool) (transfer.Written, error) {
 	if f.left--; f.left >= 0 {
 		return f.Store.Import(ctx, b, dry)
 	}
 	if f.after {
 		if _, err := f.Store.Import(ctx, b, dry); err != nil {
-			return transfer.Counts{}, err
+			return transfer.Written{}, err
 		}
 	}
-	return transfer.Counts{}, errKilled
+	return transfer.Written{}, errKilled
 }
 
 // TestInterrupted ends an import in each place, and goes on while members use the groups:

@@ -13,11 +13,17 @@ type Store interface {
 	// Owners returns the owners of those of the groups that the database has, by group id.
 	// Groups that were deleted lately are among them.
 	Owners(ctx context.Context, groupIDs []string) (map[string]string, error)
-	// Import writes what is missing of a batch in one transaction, and returns how much
+	// Import writes what is missing of a batch in one transaction, and returns what
 	// that was. It leaves out what belongs to no group of the batch or the database, and
 	// what is about users whom their group knows already, or once knew. If dry is set, it
 	// changes nothing.
-	Import(ctx context.Context, b Batch, dry bool) (Counts, error)
+	Import(ctx context.Context, b Batch, dry bool) (Written, error)
+}
+
+// Written is what a batch has changed.
+type Written struct {
+	Counts
+	Clashes []NewInvite // left out, because their code is that of an invite to another group
 }
 
 // Batch is a part of an import.
@@ -74,6 +80,7 @@ type NewBan struct {
 type NewInvite struct {
 	GroupID  string
 	CodeHash string
+	Line     int // in the file
 	group.Invite
 }
 

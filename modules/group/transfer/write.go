@@ -23,6 +23,7 @@ func (i *Importer) Write(ctx context.Context) (Counts, error) {
 		g.last = Place{}
 		i.groups[id] = g
 	}
+	i.clash = Clashes{}
 	w := &writer{Importer: i}
 	if err := w.record(ctx); err != nil {
 		return w.done, err
@@ -123,7 +124,7 @@ func (w *writer) addLine(l *line) error {
 		}
 	case anInvite:
 		if v, hash := w.invite(l); v.Holds(w.now) {
-			w.batch.Invites = append(w.batch.Invites, NewInvite{groupID, hash, v})
+			w.batch.Invites = append(w.batch.Invites, NewInvite{groupID, hash, l.number, v})
 			fresh.Invites++
 		}
 	}
@@ -147,7 +148,12 @@ func (w *writer) flush(ctx context.Context) error {
 	if written.All() > 0 {
 		w.entry = nil
 	}
-	w.done.add(written)
+	w.done.add(written.Counts)
+	for _, v := range written.Clashes {
+		if w.clash.All++; len(w.clash.Lines) < maxClashes {
+			w.clash.Lines = append(w.clash.Lines, v.Line)
+		}
+	}
 	w.batch, w.lines, w.size = Batch{}, 0, 0
 	return nil
 }
