@@ -85,6 +85,10 @@ e2e-race: ## the same, with the race detector in the nodes
 soak: ## run the fault tests for longer, with more sessions and faults; print the measurements
 	MOIM_SOAK=1 $(GO) test -race -timeout 120m -count 1 -v -run '^TestT[0-9]' $(E2E) | grep -E '^(---|ok|FAIL|panic)|T[0-9]+: '
 
+.PHONY: hook-load
+hook-load: ## send 2,000 events/s through one hook on two nodes, and print how late they arrive; LASTS=2m for longer
+	MOIM_HOOK_LOAD=$(or $(LASTS),30s) $(GO) test -timeout 60m -count 1 -v -run '^TestHookLoad$$' $(E2E)
+
 .PHONY: deploy-check
 deploy-check: ## check the Helm chart, the alerts and the dashboard with Helm's, Kubernetes' and Prometheus' own code
 	$(GO) -C deploy vet ./...
