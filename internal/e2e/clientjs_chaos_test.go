@@ -17,9 +17,17 @@ import (
 
 // TestClientJSChaos: clients of client/js post while their connections are cut, delayed, frozen
 // and lost, and their nodes are killed. Then each shows what the server has; it was told of every
-// event once and in order; and every post was made once and in order.
+// event once and in order; and every post was made once and in order. MOIM_CHAOS=30m breaks for
+// that long.
 func TestClientJSChaos(t *testing.T) {
 	t.Parallel()
+	lasts := inSoak(10*time.Second, 5*time.Minute)
+	if given := os.Getenv("MOIM_CHAOS"); given != "" {
+		var err error
+		if lasts, err = time.ParseDuration(given); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := install(clientJS); err != nil {
 		skipOrFail(t, err)
 	}
@@ -30,7 +38,7 @@ func TestClientJSChaos(t *testing.T) {
 		link := proxytest.Start(t, n.addr)
 		links, args = append(links, link), append(args, "http://"+link.Addr())
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), inSoak(4*time.Minute, 30*time.Minute))
+	ctx, cancel := context.WithTimeout(t.Context(), lasts+inSoak(4*time.Minute, 25*time.Minute))
 	defer cancel()
 	clients := exec.CommandContext(ctx, "node", append(args, "--", d.node(2).URL())...)
 	clients.Dir = clientJS
@@ -57,7 +65,7 @@ func TestClientJSChaos(t *testing.T) {
 		t.Fatalf("the clients are not ready: %q\n%s", lines.Text(), problems.String())
 	}
 
-	for began, n := time.Now(), 0; time.Since(began) < inSoak(10*time.Second, 5*time.Minute); n++ {
+	for began, n := time.Now(), 0; time.Since(began) < lasts; n++ {
 		breakOne(d, links, n)
 	}
 	_, _ = io.WriteString(in, "finish\n")
