@@ -20,6 +20,7 @@ import (
 	"github.com/moim-live/moim/internal/pgtest"
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/database/databasetest"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
@@ -161,7 +162,7 @@ func TestServer(t *testing.T) {
 func complete(t *testing.T, cfg config.Config) config.Config {
 	t.Helper()
 	cfg.Auth.Secret = secret
-	cfg.Data.Dir = t.TempDir()
+	cfg.Data.Dir = databasetest.Dir(t)
 	return cfg
 }
 

@@ -31,6 +31,7 @@ var layers = map[string]int{
 	"modules/limit/redislimit":            5,
 	"modules/socket/adapter/redisadapter": 5,
 	"modules/cache/cachetest":             5,
+	"modules/database/databasetest":       5,
 	"modules/group/grouptest":             5,
 	"modules/group/presencetest":          5,
 	"modules/socket/adapter/adaptertest":  5,

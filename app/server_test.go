@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/modules/database/databasetest"
 )
 
 const testSecret = "a secret of at least thirty-two bytes"
@@ -17,7 +18,7 @@ const testSecret = "a secret of at least thirty-two bytes"
 func newServer(t *testing.T, opts ...Option) *Server {
 	t.Helper()
 	cfg := config.Config{}
-	cfg.HTTP.Addr, cfg.Data.Dir = "127.0.0.1:0", t.TempDir()
+	cfg.HTTP.Addr, cfg.Data.Dir = "127.0.0.1:0", databasetest.Dir(t)
 	cfg.Auth.Secret = testSecret
 	s, err := NewServer(cfg.WithDefaults(), opts...)
 	if err != nil {

@@ -37,6 +37,10 @@ type Server struct {
 	log      *childtest.Log
 	names    atomic.Int64
 
+	model     sync.Once // makes the database that NewCopy copies
+	modelName string
+	modelFail error
+
 	mu     sync.Mutex
 	cmd    *exec.Cmd     // nil while it is down
 	exited chan struct{} // closed when cmd has ended
@@ -142,9 +146,29 @@ func (s *Server) URLVia(addr, database string) string {
 // needs the order of bytes has to ask for it.
 func (s *Server) NewDatabase(tb testing.TB) string {
 	tb.Helper()
+	return s.URL(s.create(tb, "template0"))
+}
+
+// NewCopy makes a database that is what fill has made of an empty one, and returns its URL.
+// It calls the fill of its first call alone, for all databases of the server.
+func (s *Server) NewCopy(tb testing.TB, fill func(url string) error) string {
+	tb.Helper()
+	s.model.Do(func() {
+		s.modelName = s.create(tb, "template0")
+		s.modelFail = fill(s.URL(s.modelName))
+	})
+	if s.modelName == "" || s.modelFail != nil {
+		tb.Fatalf("pgtest: fill the database that is copied: %v", s.modelFail)
+	}
+	return s.URL(s.create(tb, s.modelName))
+}
+
+// create makes a database from a template, and returns its name.
+func (s *Server) create(tb testing.TB, template string) string {
+	tb.Helper()
 	name := fmt.Sprintf("test%d", s.names.Add(1))
-	s.Exec(tb, "postgres", "CREATE DATABASE "+name+" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'")
-	return s.URL(name)
+	s.Exec(tb, "postgres", "CREATE DATABASE "+name+" TEMPLATE "+template+" LOCALE_PROVIDER icu ICU_LOCALE 'en-US'")
+	return name
 }
 
 // Exec runs a statement in one of the server's databases.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"regexp"
 	"strings"
@@ -13,7 +12,7 @@ import (
 
 	"github.com/moim-live/moim/modules/audit"
 	"github.com/moim-live/moim/modules/auth"
-	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/database/databasetest"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
@@ -67,21 +66,7 @@ func (b *bench) Revoke(_ context.Context, userID string, _ time.Time, _ ...audit
 // serveReal serves a console of a real service on SQLite. The session may change all.
 func serveReal(t *testing.T, mint Mint) (*bench, *group.Service) {
 	t.Helper()
-	db, err := database.Open(database.Config{}, t.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		if err := db.Stop(ctx); err != nil {
-			t.Errorf("stop the database: %v", err)
-		}
-	})
-	store := sqlstore.New(db)
+	store := sqlstore.New(databasetest.Open(t, ""))
 	s := group.NewService(group.Config{}, group.Deps{Repository: store, Log: store, Announcer: silent{}, Signaler: silent{}, Presence: here{time.Now()}})
 	b := serve(t, mint, s)
 	b.signInAs("admin")

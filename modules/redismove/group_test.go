@@ -11,6 +11,7 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/database/databasetest"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/presence"
@@ -56,7 +57,7 @@ func startPresence(t *testing.T, db *database.DB, url string, id redisrole.NodeI
 func TestT75GroupTargetDies(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
-	db := openDatabase(t)
+	db := databasetest.Open(t, "")
 	a, b := startPresence(t, db, one.URL(), "a"), startPresence(t, db, one.URL(), "b")
 	come := func(p *GroupPart, user string) {
 		t.Helper()

@@ -14,6 +14,7 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/modules/cache"
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/database/databasetest"
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
@@ -28,19 +29,6 @@ func TestMain(m *testing.M) {
 }
 
 var secret = Secret{Key: "0123456789abcdef0123456789abcdef"}
-
-func openDatabase(t *testing.T) *database.DB {
-	t.Helper()
-	db, err := database.Open(database.Config{}, t.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Stop(context.Background()) })
-	return db
-}
 
 // startNode runs a node's mover and cache.
 func startNode(t *testing.T, db *database.DB, url string, id redisrole.NodeID) *cache.Cache {
@@ -92,7 +80,7 @@ func lead(t *testing.T, db *database.DB, url string, s Secret, o Order) (Move, e
 func TestT75TargetDies(t *testing.T) {
 	t.Parallel()
 	one, two, three := redistest.Start(t), redistest.Start(t, redistest.WithPassword("hunter2")), redistest.Start(t)
-	db := openDatabase(t)
+	db := databasetest.Open(t, "")
 	c := startNode(t, db, one.URL(), "a")
 	order := Order{Role: redisrole.Cache, To: two.URL()}
 
@@ -148,7 +136,7 @@ func TestT75TargetDies(t *testing.T) {
 func TestT76TwoOperators(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
-	db := openDatabase(t)
+	db := databasetest.Open(t, "")
 	startNode(t, db, one.URL(), "a")
 	first, err := NewLeader(db, redisrole.Config{CacheURL: one.URL()}, secret)
 	if err != nil {
@@ -179,7 +167,7 @@ func TestT76TwoOperators(t *testing.T) {
 func TestTakenBackAfterAMove(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
-	db := openDatabase(t)
+	db := databasetest.Open(t, "")
 	startNode(t, db, one.URL(), "a")
 	to := func(url string) Order { return Order{Role: redisrole.Cache, To: url} }
 	if m, err := lead(t, db, one.URL(), secret, to(two.URL())); err != nil || m.Phase != Moved {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/database/databasetest"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/adaptertest"
@@ -67,7 +68,7 @@ func TestT75SocketTargetDies(t *testing.T) {
 		t.Run(after, func(t *testing.T) {
 			t.Parallel()
 			one, two := redistest.Start(t), redistest.Start(t, redistest.WithPassword("hunter2"))
-			db := openDatabase(t)
+			db := databasetest.Open(t, "")
 			cfg := redisrole.Config{SocketURL: one.URL(), GroupURL: one.URL()}
 			a, b := startSocketNode(t, db, cfg, "a", nil), startSocketNode(t, db, cfg, "b", nil)
 			select {
@@ -122,7 +123,7 @@ func TestT75SocketTargetDies(t *testing.T) {
 func TestNodeWithoutThePart(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
-	db := openDatabase(t)
+	db := databasetest.Open(t, "")
 	startNode(t, db, one.URL(), "a") // the cache alone
 	leader, err := NewLeader(db, redisrole.Config{SocketURL: one.URL(), GroupURL: one.URL()}, secret)
 	if err != nil {
@@ -138,7 +139,7 @@ func TestNodeWithoutThePart(t *testing.T) {
 func TestGivenSocketClientIsNotMoved(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
-	db := openDatabase(t)
+	db := databasetest.Open(t, "")
 	client := one.Client()
 	startSocketNode(t, db, redisrole.Config{}, "a", map[redisrole.Role]redis.UniversalClient{redisrole.Socket: client, redisrole.Group: client})
 	leader, err := NewLeader(db, redisrole.Config{SocketURL: one.URL(), GroupURL: one.URL()}, secret)

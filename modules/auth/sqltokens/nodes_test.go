@@ -10,6 +10,7 @@ import (
 	"github.com/moim-live/moim/internal/pgtest"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/auth/sqltokens"
+	"github.com/moim-live/moim/modules/database/databasetest"
 )
 
 // Three nodes that share a database and nothing else refuse a revoked token within a
@@ -20,7 +21,7 @@ func TestRevokedOnAllNodesWithinASecond(t *testing.T) {
 	var nodes []*auth.Revocations
 	told := make(chan string, 100)
 	for i := range 3 {
-		r := auth.NewRevocations(auth.Config{}, sqltokens.New(open(t, url)), slog.New(slog.DiscardHandler))
+		r := auth.NewRevocations(auth.Config{}, sqltokens.New(databasetest.Open(t, url)), slog.New(slog.DiscardHandler))
 		r.OnRevoked(func(of auth.Revocation) { told <- fmt.Sprint(i, " ", of.UserID) })
 		if err := r.Start(t.Context()); err != nil {
 			t.Fatal(err)

@@ -14,32 +14,20 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/auth/sqltokens"
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/database/databasetest"
 	"github.com/moim-live/moim/modules/fault"
 )
 
 func TestMain(m *testing.M) { childtest.VerifyMain(m) }
 
-func open(t *testing.T, url string) *database.DB {
-	t.Helper()
-	db, err := database.Open(database.Config{URL: url}, t.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Stop(context.Background()) })
-	return db
-}
-
 func TestSQLite(t *testing.T) {
 	t.Parallel()
-	testStore(t, open(t, ""))
+	testStore(t, databasetest.Open(t, ""))
 }
 
 func TestPostgres(t *testing.T) {
 	t.Parallel()
-	testStore(t, open(t, pgtest.Start(t).NewDatabase(t)))
+	testStore(t, databasetest.Open(t, pgtest.Start(t).NewDatabase(t)))
 }
 
 func testStore(t *testing.T, db *database.DB) {

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/moim-live/moim/modules/cache"
-	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/database/databasetest"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/recordcache"
@@ -43,23 +43,11 @@ func (c *counted) Group(ctx context.Context, groupID, userID string) (group.Grou
 
 func newCached(t *testing.T) (*recordcache.Repository, *counted, *cache.Cache) {
 	t.Helper()
-	db, err := database.Open(database.Config{}, t.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
 	records, err := cache.New(cache.Config{}, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := &counted{freshStore: sqlstore.New(db)}
+	store := &counted{freshStore: sqlstore.New(databasetest.Open(t, ""))}
 	return recordcache.New(store, store, records), store, records
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/database/databasetest"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 	"github.com/moim-live/moim/modules/group/sqlstore"
@@ -18,7 +19,7 @@ import (
 // version, and opens it again, which migrates it.
 func migrated(t *testing.T, url string, version int64, fill func(*testing.T, *database.DB)) *database.DB {
 	t.Helper()
-	dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
+	dir, log := databasetest.Dir(t), slog.New(slog.DiscardHandler)
 	cfg := database.Config{URL: url}
 	start := func() *database.DB {
 		t.Helper()

@@ -11,20 +11,21 @@ import (
 
 	"github.com/moim-live/moim/internal/pgtest"
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/database/databasetest"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/hook"
 )
 
 func TestSQLite(t *testing.T) {
 	t.Parallel()
-	db := open(t, "")
+	db := databasetest.Open(t, "")
 	run(t, db, tests)
 	run(t, db, presenceTests)
 }
 
 func TestPostgres(t *testing.T) {
 	t.Parallel()
-	db := open(t, pgtest.Start(t).NewDatabase(t))
+	db := databasetest.Open(t, pgtest.Start(t).NewDatabase(t))
 	run(t, db, tests)
 	run(t, db, map[string]func(w *world){"LateCommit": testLateCommit, "CreateWaits": testCreateWaits})
 	run(t, db, presenceTests)

@@ -3,7 +3,6 @@ package sqlhooks_test
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 	"runtime"
 	"testing"
 	"time"
@@ -20,19 +19,6 @@ import (
 )
 
 func TestMain(m *testing.M) { childtest.VerifyMain(m) }
-
-func open(t *testing.T, url string) *database.DB {
-	t.Helper()
-	db, err := database.Open(database.Config{URL: url}, t.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Stop(context.Background()) })
-	return db
-}
 
 // run runs tests one after the other on one database: to migrate one for each would take
 // much longer than the tests.

@@ -1,14 +1,12 @@
 package servicetest
 
 import (
-	"context"
-	"log/slog"
 	"testing"
-	"time"
 
 	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/pgtest"
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/database/databasetest"
 	"github.com/moim-live/moim/modules/group/grouptest"
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
@@ -22,11 +20,11 @@ var postgres = childtest.Shared[pgtest.Server]{Start: func(tb testing.TB) *pgtes
 // childtest.VerifyMain.
 func Main(m *testing.M) *childtest.Tests { return childtest.Main(m, &postgres).AtOnce(4) }
 
-// NewPostgres returns the URL of an empty database on the server that the tests
-// of a package share.
+// NewPostgres returns the URL of a database without groups on the server that the
+// tests of a package share.
 func NewPostgres(tb testing.TB) string {
 	tb.Helper()
-	return postgres.Get(tb).NewDatabase(tb)
+	return databasetest.NewPostgres(tb, postgres.Get(tb))
 }
 
 // OnBoth runs a test on a store of either database.
@@ -52,19 +50,5 @@ func OpenStore(t *testing.T) grouptest.Store {
 // empty, until the test ends.
 func OpenDatabase(tb testing.TB, url string) *database.DB {
 	tb.Helper()
-	db, err := database.Open(database.Config{URL: url}, tb.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := db.Start(tb.Context()); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		if err := db.Stop(ctx); err != nil {
-			tb.Errorf("stop the database: %v", err)
-		}
-	})
-	return db
+	return databasetest.Open(tb, url)
 }
