@@ -6,7 +6,7 @@ GO   ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 E2E  := ./internal/e2e
 # Tests that take very many calls or rows: see childtest.Bulk.
-BULK := ^(TestGrow|TestSearchOfManyGroups|TestPermissions)$$
+BULK := ^(TestGrow|TestInvariants|TestSearchOfManyGroups|TestPermissions)$$
 
 .PHONY: help
 help: ## show this help
@@ -69,7 +69,7 @@ fmt: ## format the code and order its imports
 .PHONY: race
 race: ## run all tests except the end-to-end tests with the race detector, and the test of 1,000 reconnecting sockets
 	$(GO) test -race -timeout 8m $$($(GO) list ./... | grep -v '/internal/e2e$$')
-	$(GO) test -timeout 5m -count 1 -run '$(BULK)' ./app ./modules/group/sqlstore
+	$(GO) test -timeout 5m -count 1 -run '$(BULK)' ./app ./modules/group ./modules/group/sqlstore
 	MOIM_RACE=1 $(GO) test -race -timeout 5m -count 1 -run '^TestT36' $(E2E)
 	$(GO) -C bench test ./...
 

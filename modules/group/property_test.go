@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
@@ -24,6 +25,7 @@ import (
 // versions without holes, a log that folds to the state, and no text that was
 // replaced or deleted.
 func TestInvariants(t *testing.T) {
+	childtest.Bulk(t)
 	t.Parallel()
 	servicetest.OnBoth(t, func(t *testing.T, st grouptest.Store) {
 		rapid.Check(t, func(t *rapid.T) { anything(t, st) })
