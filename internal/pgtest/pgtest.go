@@ -108,12 +108,7 @@ func (s *Server) initialize(bin string, settings []string) error {
 	if err := giveAway(s.dir); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(s.tb.Context(), filepath.Join(bin, "initdb"), "-D", s.data(),
-		"-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-	cmd.Dir = s.dir
-	cmd.Stdout, cmd.Stderr = s.log, s.log
-	prepare(cmd)
-	if err := cmd.Run(); err != nil {
+	if err := s.makeCluster(bin); err != nil {
 		return err
 	}
 	conf, err := os.OpenFile(filepath.Join(s.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
