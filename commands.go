@@ -144,7 +144,8 @@ func report(what string, steps []database.Migration, err error) error {
 
 func withMigrator(l *loader, fn func(context.Context, *database.Migrator) error) error {
 	return interruptibly(l, func(ctx context.Context, cfg config.Config) error {
-		m, err := database.OpenMigrator(ctx, cfg.Database, cfg.Data.Dir, slog.New(slog.DiscardHandler))
+		log := newLogger(cfg.Log, new(slog.LevelVar), os.Stderr) // how far a migration of many rows is
+		m, err := database.OpenMigrator(ctx, cfg.Database, cfg.Data.Dir, log)
 		if err != nil {
 			return err
 		}

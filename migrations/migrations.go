@@ -3,8 +3,8 @@ package migrations
 
 import "embed"
 
-// FS holds a folder of steps for each dialect: sqlite and postgres. A step
-// that was released never changes; what comes later is a new step in both.
+// FS holds a folder of steps for each dialect: sqlite and postgres. What a step
+// that was released does never changes; what comes later is a new step in both.
 //
 //go:embed sqlite/*.sql postgres/*.sql
 var FS embed.FS

@@ -6,12 +6,17 @@ ALTER TABLE groups ADD COLUMN read_receipts BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE groups ADD COLUMN last_deleted BIGINT NOT NULL DEFAULT 0; -- the newest message that is deleted
 ALTER TABLE events ADD COLUMN deleted BOOLEAN NOT NULL DEFAULT FALSE; -- a message that is deleted
 
+-- +moim rows events (group_id, version)
 UPDATE events SET deleted = TRUE FROM (
-    SELECT d.group_id, CAST(CAST(d.data AS jsonb) ->> 'version' AS BIGINT) AS version FROM events d WHERE d.type = 'message.deleted') AS gone
-WHERE events.group_id = gone.group_id AND events.version = gone.version;
-CREATE INDEX events_deleted ON events (group_id, version) WHERE deleted;
+    SELECT group_id AS id, CAST(CAST(data AS jsonb) ->> 'version' AS BIGINT) AS message FROM events WHERE {rows} AND type = 'message.deleted') AS gone
+WHERE events.group_id = gone.id AND events.version = gone.message;
+
+-- +moim index events_deleted
+CREATE INDEX CONCURRENTLY events_deleted ON events (group_id, version) WHERE deleted;
+
+-- +moim rows groups (id)
 UPDATE groups SET last_deleted = gone.version FROM (
-    SELECT group_id, MAX(version) AS version FROM events WHERE deleted GROUP BY group_id) AS gone
+    SELECT group_id, MAX(version) AS version FROM events WHERE deleted AND group_id IN (SELECT id FROM groups WHERE {rows}) GROUP BY group_id) AS gone
 WHERE groups.id = gone.group_id;
 
 -- +goose Down

@@ -54,16 +54,33 @@ CREATE TRIGGER invitations_traced AFTER INSERT ON invitations BEGIN
 END;
 -- +goose StatementEnd
 
-INSERT INTO traces (group_id, user_id)
-    SELECT group_id, user_id FROM members UNION SELECT group_id, user_id FROM bans UNION SELECT group_id, user_id FROM mutes
-    UNION SELECT group_id, user_id FROM requests UNION SELECT group_id, user_id FROM invitations
-    UNION SELECT group_id, user_id FROM departures
-    -- Those whom only the log knows.
-    UNION SELECT group_id, json_extract(data, '$.userId') FROM events
-        WHERE type IN ('member.left', 'member.removed', 'member.banned', 'member.muted', 'member.invited', 'request.rejected', 'request.withdrawn')
-        AND json_extract(data, '$.userId') IS NOT NULL;
 CREATE INDEX traces_user_id ON traces (user_id, group_id);
 
+-- +moim rows members (group_id, user_id)
+INSERT INTO traces (group_id, user_id) SELECT group_id, user_id FROM members WHERE {rows} ON CONFLICT (group_id, user_id) DO NOTHING;
+
+-- +moim rows bans (group_id, user_id)
+INSERT INTO traces (group_id, user_id) SELECT group_id, user_id FROM bans WHERE {rows} ON CONFLICT (group_id, user_id) DO NOTHING;
+
+-- +moim rows mutes (group_id, user_id)
+INSERT INTO traces (group_id, user_id) SELECT group_id, user_id FROM mutes WHERE {rows} ON CONFLICT (group_id, user_id) DO NOTHING;
+
+-- +moim rows requests (group_id, user_id)
+INSERT INTO traces (group_id, user_id) SELECT group_id, user_id FROM requests WHERE {rows} ON CONFLICT (group_id, user_id) DO NOTHING;
+
+-- +moim rows invitations (group_id, user_id)
+INSERT INTO traces (group_id, user_id) SELECT group_id, user_id FROM invitations WHERE {rows} ON CONFLICT (group_id, user_id) DO NOTHING;
+
+-- +moim rows departures (group_id, user_id)
+INSERT INTO traces (group_id, user_id) SELECT group_id, user_id FROM departures WHERE {rows} ON CONFLICT (group_id, user_id) DO NOTHING;
+
+-- +moim rows events (group_id, version)
+-- Those whom only the log knows.
+INSERT INTO traces (group_id, user_id) SELECT group_id, json_extract(data, '$.userId') FROM events
+    WHERE {rows} AND type IN ('member.left', 'member.removed', 'member.banned', 'member.muted', 'member.invited', 'request.rejected', 'request.withdrawn')
+    AND json_extract(data, '$.userId') IS NOT NULL ON CONFLICT (group_id, user_id) DO NOTHING;
+
+-- +moim index events_actor
 CREATE INDEX events_actor ON events (actor, group_id, version) WHERE actor IS NOT NULL;
 
 -- +goose Down

@@ -63,7 +63,7 @@ func (r *Report) readSQLite(ctx context.Context, file string) error {
 		return err
 	}
 	defer func() { _ = pool.Close() }()
-	return r.readVersion(ctx, SQLite, pool, "SELECT count(*) FROM sqlite_schema WHERE name = $1")
+	return r.readVersion(ctx, SQLite, pool)
 }
 
 func (r *Report) readPostgres(ctx context.Context, at location) error {
@@ -82,20 +82,20 @@ func (r *Report) readPostgres(ctx context.Context, at location) error {
 		return err
 	}
 	r.ClockAhead = now.Sub(asked.Add(time.Since(asked) / 2))
-	return r.readVersion(ctx, Postgres, pool, "SELECT count(to_regclass($1))")
+	return r.readVersion(ctx, Postgres, pool)
 }
 
-// readVersion compares the schema with the migrations. exists counts the tables of a name.
-func (r *Report) readVersion(ctx context.Context, dialect Dialect, pool *sql.DB, exists string) error {
+// readVersion compares the schema with the migrations.
+func (r *Report) readVersion(ctx context.Context, dialect Dialect, pool *sql.DB) error {
 	migrator, err := newMigrator(dialect, pool, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
-	var tables int
-	if err := pool.QueryRowContext(ctx, exists, versionTable).Scan(&tables); err != nil {
+	old, err := migrator.has(ctx, versionTable)
+	if err != nil {
 		return err
 	}
-	if r.New = tables == 0; r.New {
+	if r.New = !old; r.New {
 		return nil
 	}
 	if err := migrator.refuseNewer(ctx); err != nil {

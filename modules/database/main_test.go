@@ -23,6 +23,12 @@ import (
 const helperDir = "MOIM_TEST_DATABASE_DIR"
 
 func TestMain(m *testing.M) {
+	if url := os.Getenv(migrateURL); url != "" {
+		if err := migrate(context.Background(), url, ""); err != nil {
+			fmt.Println("failed:", err)
+		}
+		return
+	}
 	if dir := os.Getenv(helperDir); dir != "" {
 		if err := helper(dir); err != nil {
 			fmt.Println("refused:", err)

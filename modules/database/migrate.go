@@ -32,6 +32,9 @@ type Migration struct {
 // Close. A Migrator is not safe for concurrent use.
 type Migrator struct {
 	provider *goose.Provider
+	stepped  map[int64]string // the names of migrations in steps, which goose does not know
+	pool     *sql.DB
+	exists   string // counts the tables of a name
 	close    func()
 }
 
@@ -56,20 +59,29 @@ func newMigrator(dialect Dialect, pool *sql.DB, log *slog.Logger) (*Migrator, er
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithSlog(log),
 	}
-	gooseDialect := goose.DialectSQLite3
+	gooseDialect, exists := goose.DialectSQLite3, "SELECT count(*) FROM sqlite_schema WHERE name = $1"
 	if dialect == Postgres {
-		gooseDialect = goose.DialectPostgres
+		gooseDialect, exists = goose.DialectPostgres, "SELECT count(to_regclass($1))"
 		options = append(options, goose.WithLocker(&migrating{}))
 	}
 	steps, err := fs.Sub(migrations.FS, string(dialect))
 	if err != nil {
 		return nil, err
 	}
+	inSteps, err := steppedMigrations(steps, dialect, log)
+	if err != nil {
+		return nil, fmt.Errorf("read the migrations: %w", err)
+	}
+	names := make(map[int64]string)
+	for file, s := range inSteps {
+		names[s.version] = s.name
+		options = append(options, goose.WithExcludeNames([]string{file}), goose.WithGoMigrations(s.migration()))
+	}
 	provider, err := goose.NewProvider(gooseDialect, pool, steps, options...)
 	if err != nil {
 		return nil, fmt.Errorf("read the migrations: %w", err)
 	}
-	return &Migrator{provider: provider, close: func() {}}, nil
+	return &Migrator{provider: provider, stepped: names, pool: pool, exists: exists, close: func() {}}, nil
 }
 
 // Up applies the pending migrations and returns them.
@@ -81,13 +93,17 @@ func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 	if err != nil {
 		return nil, fmt.Errorf("migrate the database: %w", err)
 	}
-	return steps(results), nil
+	return m.steps(results), nil
 }
 
 // Down reverts the last migration and returns it, or nothing if none is applied.
-// The data in the tables that the migration created is lost.
+// The data in the tables that the migration created is lost. It fails if a migration in
+// steps was begun and is not finished.
 func (m *Migrator) Down(ctx context.Context) ([]Migration, error) {
 	if err := m.refuseNewer(ctx); err != nil {
+		return nil, err
+	}
+	if err := m.refuseUnfinished(ctx); err != nil {
 		return nil, err
 	}
 	result, err := m.provider.Down(ctx)
@@ -97,7 +113,7 @@ func (m *Migrator) Down(ctx context.Context) ([]Migration, error) {
 	case err != nil:
 		return nil, fmt.Errorf("revert the last migration: %w", err)
 	}
-	return steps([]*goose.MigrationResult{result}), nil
+	return m.steps([]*goose.MigrationResult{result}), nil
 }
 
 // Status returns all migrations, by version.
@@ -108,7 +124,7 @@ func (m *Migrator) Status(ctx context.Context) ([]Migration, error) {
 	}
 	all := make([]Migration, 0, len(status))
 	for _, s := range status {
-		all = append(all, Migration{Version: s.Source.Version, Name: name(s.Source), AppliedAt: s.AppliedAt})
+		all = append(all, Migration{Version: s.Source.Version, Name: m.name(s.Source), AppliedAt: s.AppliedAt})
 	}
 	return all, nil
 }
@@ -127,17 +143,51 @@ func (m *Migrator) refuseNewer(ctx context.Context) error {
 	return nil
 }
 
-func steps(results []*goose.MigrationResult) []Migration {
+func (m *Migrator) refuseUnfinished(ctx context.Context) error {
+	begun, err := m.has(ctx, stepsTable)
+	if err != nil || !begun {
+		return err
+	}
+	have, _, err := m.provider.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read the database's version: %w", err)
+	}
+	var version int64
+	err = m.pool.QueryRowContext(ctx, "SELECT version FROM "+stepsTable+" WHERE version > $1", have).Scan(&version)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err == nil:
+		err = fmt.Errorf("migration %d is not finished: apply it first", version)
+	}
+	return err
+}
+
+// has reports whether a table exists.
+func (m *Migrator) has(ctx context.Context, table string) (bool, error) {
+	var tables int
+	err := m.pool.QueryRowContext(ctx, m.exists, table).Scan(&tables)
+	return tables > 0, err
+}
+
+func (m *Migrator) steps(results []*goose.MigrationResult) []Migration {
 	done := make([]Migration, 0, len(results))
 	for _, r := range results {
-		done = append(done, Migration{Version: r.Source.Version, Name: name(r.Source)})
+		done = append(done, Migration{Version: r.Source.Version, Name: m.name(r.Source)})
 	}
 	return done
 }
 
-// name returns the file name of a migration without number and suffix.
-func name(s *goose.Source) string {
-	base := strings.TrimSuffix(path.Base(s.Path), ".sql")
+func (m *Migrator) name(s *goose.Source) string {
+	if name, ok := m.stepped[s.Version]; ok {
+		return name
+	}
+	return shortName(s.Path)
+}
+
+// shortName returns the name of a file without number and suffix.
+func shortName(file string) string {
+	base := strings.TrimSuffix(path.Base(file), ".sql")
 	if _, rest, ok := strings.Cut(base, "_"); ok {
 		return rest
 	}

@@ -72,9 +72,12 @@ func (m *migrating) Lock(ctx context.Context, db *sql.DB) error {
 			return err
 		}
 		var locked bool
-		// The transaction is idle while the migrations run.
-		err = tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1) FROM set_config('idle_in_transaction_session_timeout', '0', true)",
-			int64(migrationLock)).Scan(&locked)
+		err = tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", int64(migrationLock)).Scan(&locked)
+		if err == nil && locked {
+			// The transaction is idle while the migrations run. A statement without parameters also
+			// ends the snapshot of the one before, for which CREATE INDEX CONCURRENTLY would wait.
+			_, err = tx.ExecContext(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0")
+		}
 		if err == nil && locked {
 			m.tx = tx
 			return nil

@@ -55,7 +55,7 @@ var _ backend = (*postgresDB)(nil)
 
 func openPostgres(ctx context.Context, at location, log *slog.Logger) (*session, error) {
 	migrating := stdlib.OpenDB(at.through(true)) // without timeouts, because a migration may take long
-	migrating.SetMaxOpenConns(2)                 // one holds the lock
+	migrating.SetMaxOpenConns(3)                 // one holds the lock, one is goose's, one is for steps
 	closeAll := func() { _ = migrating.Close() }
 	if err := awaitServer(ctx, migrating, at, log); err != nil {
 		closeAll()

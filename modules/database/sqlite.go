@@ -67,7 +67,7 @@ func createSQLite(ctx context.Context, file string, log *slog.Logger) (*session,
 		lock.release()
 		return nil, err
 	}
-	writing.SetMaxOpenConns(1)
+	writing.SetMaxOpenConns(2) // while it migrates: one is goose's, one is for steps
 	closeAll := func() {
 		_ = writing.Close()
 		lock.release()
@@ -82,6 +82,7 @@ func createSQLite(ctx context.Context, file string, log *slog.Logger) (*session,
 		return nil, err
 	}
 	serve := func(ctx context.Context) (backend, error) {
+		writing.SetMaxOpenConns(1)
 		reading, err := openFile(file, "ro", "query_only(1)", "cache_size(-8000)")
 		if err != nil {
 			return nil, err
