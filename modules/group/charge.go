@@ -10,7 +10,8 @@ import (
 
 // Audience knows who receives what is sent to a group. [feed.Feed] fulfils it.
 type Audience interface {
-	// Audience returns how many sockets on this node are subscribed to a group.
+	// Audience estimates how many sockets are subscribed to a group on all nodes. It does
+	// not block.
 	Audience(groupID string) int
 }
 
@@ -22,8 +23,8 @@ func charge(caller auth.Identity, ask func(userID string) error) error {
 	return ask(caller.UserID)
 }
 
-// chargeDeliveries charges the caller for sending size bytes to a group's subscribers on
-// this node, or to some of them.
+// chargeDeliveries charges the caller for sending size bytes to a group's subscribers, or
+// to some of them.
 func (s *Service) chargeDeliveries(caller auth.Identity, groupID string, size, most int) error {
 	if caller.Admin || s.audience == nil {
 		return nil

@@ -108,6 +108,7 @@ type Feed struct {
 
 	subscriptions limit.Cap // of a socket
 	lateness      *lateness
+	attendance    *attendance // nil: this node is alone
 	tracer        tracing.Tracer
 
 	reads       atomic.Int64
@@ -151,9 +152,6 @@ func (f *Feed) Trace(t tracing.Tracer) { f.tracer = t }
 
 // Limit sets how many groups a socket may be subscribed to. Call it before Start.
 func (f *Feed) Limit(subscriptions limit.Cap) { f.subscriptions = subscriptions }
-
-// Audience implements group.Audience.
-func (f *Feed) Audience(groupID string) int { return len(f.out.Sockets(group.Room(groupID))) }
 
 // Announce delivers the committed events of one change on this node, together, and publishes
 // them to the other

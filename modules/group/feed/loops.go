@@ -34,6 +34,9 @@ func (f *Feed) Start(context.Context) error {
 	f.tasks.Run(f.publishLoop)
 	f.tasks.Run(f.relayLoop)
 	f.tasks.Run(f.silenceLoop)
+	if f.attendance != nil {
+		f.tasks.Run(f.attendance.loop)
+	}
 	return nil
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Module wants a group.Log, a [Watcher], an *adapter.Hub, what group.Module
+// Module wants a group.Log, a [Watcher], a group.PresenceKeeper, an *adapter.Hub, what group.Module
 // provides, a *slog.Logger and, optionally, a group.Translator. It provides
 // [*Feed], which it starts and stops, also as a group.Announcer, group.Senders and
 // group.Audience.
@@ -28,6 +28,7 @@ type params struct {
 	Lifecycle fx.Lifecycle
 	Log       group.Log
 	Watcher   Watcher
+	Presence  group.PresenceKeeper
 	Hub       *adapter.Hub
 	Own       *adapter.Owner `name:"moim.group"`
 	Logger    *slog.Logger
@@ -47,6 +48,7 @@ func provide(p params) (*Feed, error) {
 	}
 	f.Trace(p.Tracer)
 	f.Translate(p.Program)
+	f.Estimate(p.Presence)
 	f.Limit(p.Limits.Subscriptions())
 	p.Own.Intercept(group.EventPushed, f.Receive)
 	p.Hub.OnLost(f.Lost)
