@@ -39,6 +39,15 @@ func testSmallReceipts(t *testing.T, db *database.DB, b *servicetest.Bench) {
 	ctx := t.Context()
 	attributes := fmt.Sprintf(`{"large":%q}`, strings.Repeat("a", 15<<10))
 	g := b.NewGroup(t, `{"name":"g","attributes":`+attributes+`}`)
+	if _, err := b.AddMembers(ctx, backend, g.ID, dto.AddMembersRequest{UserIDs: []string{"muted"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Mute(ctx, alice, g.ID, "muted", dto.MuteRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.RemoveMember(ctx, alice, g.ID, "muted", false); err != nil {
+		t.Fatal(err)
+	}
 	exec := func(query string, a ...any) {
 		t.Helper()
 		err := db.Write(ctx, func(ctx context.Context, q database.Querier) error {
@@ -60,6 +69,13 @@ func testSmallReceipts(t *testing.T, db *database.DB, b *servicetest.Bench) {
 		{"create", func(ctx context.Context) (any, error) {
 			body := fmt.Sprintf(`{"name":"n","description":%q,"attributes":%s}`, strings.Repeat("d", 3000), attributes)
 			return b.Create(ctx, alice, servicetest.Decode[dto.CreateRequest](t, body))
+		}},
+		{"add members", func(ctx context.Context) (any, error) {
+			req := dto.AddMembersRequest{UserIDs: []string{"alice", "muted", "muted"}, Names: map[string]string{"user 7": "Seven"}}
+			for i := range 90 {
+				req.UserIDs = append(req.UserIDs, fmt.Sprintf("user %d", i))
+			}
+			return b.AddMembers(ctx, backend, g.ID, req)
 		}},
 		{"update nothing", func(ctx context.Context) (any, error) {
 			return b.Update(ctx, alice, g.ID, nil, servicetest.Decode[dto.UpdateRequest](t, `{"name":"g"}`))

@@ -219,8 +219,9 @@ func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID 
 	if len(req.Names) > 0 && !caller.Admin {
 		return AddedMembers{}, errNamesOthers
 	}
-	var added AddedMembers
-	err = s.change(ctx, actAddMembers, caller, groupID, asked{what: "add members", with: req, answer: &added}, func(tx Tx, _ *Member) error {
+	var kept keptAddition
+	err = s.change(ctx, actAddMembers, caller, groupID, asked{what: "add members", with: req, answer: &kept}, func(tx Tx, _ *Member) error {
+		var added AddedMembers
 		known, err := tx.Outsiders(ctx, req.UserIDs...)
 		if err != nil {
 			return err
@@ -249,9 +250,10 @@ func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID 
 			added.Items = append(added.Items, m)
 		}
 		added.Version = tx.Group().Version
+		kept = keepAddition(req, added, now)
 		return nil
 	})
-	return added, err
+	return kept.answer(req), err
 }
 
 // candidates returns the users who are no members yet, each once.
