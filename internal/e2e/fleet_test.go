@@ -76,14 +76,20 @@ func newFleet(t *testing.T, d *deployment, groups, members int) *fleet {
 			f.sessions = append(f.sessions, &session{inbox: newInbox(user + way.name), user: user, groupID: f.groups[g], endpoint: way, home: m})
 		}
 	}
-	t.Cleanup(f.stop)
+	f.start()
+	return f
+}
+
+// start runs the sessions and waits until all are subscribed.
+func (f *fleet) start() {
+	f.t.Helper()
+	f.t.Cleanup(f.stop)
 	for _, s := range f.sessions {
 		s.ctx, s.leave = context.WithCancel(context.Background())
 		s.at.Store(-1)
 		f.running.Go(func() { f.live(s.ctx, s) })
 	}
 	f.needAll(answerWithin+soon, "every session is subscribed", func(s *session) bool { return s.at.Load() >= 0 })
-	return f
 }
 
 // stop ends all sessions and reports what broke the promise.

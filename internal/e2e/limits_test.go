@@ -81,6 +81,15 @@ func TestLimitsOfAUser(t *testing.T) {
 
 func floodUser(t *testing.T, d *deployment) {
 	t.Helper()
+	floods, bystand := floodsOf(t, d)
+	for name, f := range floods {
+		t.Run(name, func(t *testing.T) { f.run(t, bystand) })
+	}
+}
+
+// floodsOf returns the ways in of an attacker, and what a bystander does.
+func floodsOf(t *testing.T, d *deployment) (floods map[string]flood, bystand func(int) error) {
+	t.Helper()
 	backend := api{base: d.node(0).URL(), token: mint("backend", time.Hour, `"scope":"admin"`)}
 	var g, requests group
 	alice := d.api(0, "alice")
@@ -89,7 +98,7 @@ func floodUser(t *testing.T, d *deployment) {
 	in := "/groups/" + g.ID
 	backend.must(t, http.StatusOK, http.MethodPost, in+"/members", object{"userIds": []string{"bo", "http", "io", "ws"}}, nil)
 	bo := d.api(0, "bo")
-	bystand := func(i int) error {
+	bystand = func(int) error {
 		_, err := bo.do(t.Context(), http.MethodGet, in, nil, nil)
 		return err
 	}
@@ -107,7 +116,7 @@ func floodUser(t *testing.T, d *deployment) {
 		return func(int) error { return c.request(event, data, nil) }
 	}
 	message := object{"groupId": g.ID, "data": "x"}
-	floods := map[string]flood{
+	floods = map[string]flood{
 		"messages by HTTP":      {120, call("http", http.MethodPost, in+"/messages", object{"data": "x"}), 50, 100 * time.Millisecond, "rate_limited"},
 		"messages by Socket.IO": {120, send(sio, "group:message", message), 50, 100 * time.Millisecond, "rate_limited"},
 		"messages by /ws":       {120, send(ws, "group:message", message), 50, 100 * time.Millisecond, "rate_limited"},
@@ -136,9 +145,6 @@ func floodUser(t *testing.T, d *deployment) {
 			return call("asker"+strconv.Itoa(i), http.MethodPost, "/groups/"+requests.ID+"/join", nil)(i)
 		}, 4, 0, "limit_reached"},
 	}
-	for name, f := range floods {
-		t.Run(name, func(t *testing.T) { f.run(t, bystand) })
-	}
 	var ids []string
 	for i := range 5 {
 		var other group
@@ -146,9 +152,10 @@ func floodUser(t *testing.T, d *deployment) {
 		backend.must(t, http.StatusOK, http.MethodPost, "/groups/"+other.ID+"/members", object{"userIds": []string{"io"}}, nil)
 		ids = append(ids, other.ID)
 	}
-	flood{5, func(i int) error {
-		return sio.request("group:subscribe", object{"groupId": ids[i], "presence": false}, nil)
-	}, 1, 0, "limit_reached"}.run(t, bystand)
+	floods["subscriptions"] = flood{5, func(i int) error {
+		return sio.request("group:subscribe", object{"groupId": ids[i%len(ids)], "presence": false}, nil)
+	}, 1, 0, "limit_reached"}
+	return floods, bystand
 }
 
 // TestLimitOfDeliveries: what a user sends is charged by its recipients.
