@@ -20,7 +20,10 @@ func TestPresenceHooksLoseNothing(t *testing.T) {
 	one, two, postgres := redistest.Start(t), redistest.Start(t), pgtest.Start(t)
 	link := proxytest.Start(t, postgres.Addr())
 	database := strings.Replace(postgres.NewDatabase(t), postgres.Addr(), link.Addr(), 1)
-	d := startCluster(t, 2, "MOIM_REDIS_URL="+one.URL(), "MOIM_DATABASE_URL="+database, "MOIM_GROUP_PRESENCE_GRACE=1s", "MOIM_HOOK_PRIVATE=true")
+	d := &deployment{token: func(user string) string { return mint(user, time.Hour) }}
+	for range 2 {
+		d.nodes = append(d.nodes, startNode(t, "MOIM_AUTH_SECRET="+secret, "MOIM_REDIS_URL="+one.URL(), "MOIM_DATABASE_URL="+database, "MOIM_GROUP_PRESENCE_GRACE=1s", "MOIM_HOOK_PRIVATE=true"))
+	}
 	ops := api{base: d.nodes[0].URL(), token: mint("ops", time.Hour, `"scope":"admin"`)}
 	r := newPresenceReceiver(t)
 	ops.must(t, http.StatusCreated, http.MethodPost, "/hooks", object{"name": "presence", "url": r.URL, "events": []string{"presence.*"}, "secret": hookSecret}, nil)
@@ -29,17 +32,25 @@ func TestPresenceHooksLoseNothing(t *testing.T) {
 		users = append(users, fmt.Sprint("u", i))
 	}
 	groupID := newGroup(t, d, users...)
-	here := map[string]*client{}
-	for i, user := range users {
-		need(t, time.Minute, user+" is told to be online", func() bool { // a node may not know the hook yet
-			if here[user] != nil {
-				here[user].conn.close()
-			}
-			here[user] = d.ws(t, i, user)
-			here[user].subscribe(groupID)
-			return wait(3*time.Second, func() bool { return len(r.of(groupID, user)) > 0 })
+	for node := range d.nodes {
+		need(t, soon, "the node knows the hook", func() bool { // it reads the hooks each second
+			probe := newGroup(t, d)
+			d.ws(t, node, "ana").subscribe(probe)
+			return wait(time.Second, func() bool { return len(r.of(probe, "ana")) > 0 })
 		})
 	}
+	here := map[string]*client{}
+	for i, user := range users {
+		here[user] = d.ws(t, i, user)
+		here[user].subscribe(groupID)
+		r.need(t, groupID, user, soon, "online")
+	}
+
+	need(t, soon, "nothing is under way, which would hold its group for the time of a claim", func() bool {
+		var waiting page[object]
+		ops.must(t, http.StatusOK, http.MethodGet, "/hooks/presence/groups", nil, &waiting)
+		return len(waiting.Items) == 0
+	})
 
 	link.Cut()
 	for _, user := range users[:2] {
