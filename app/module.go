@@ -112,7 +112,11 @@ func backends(cfg config.Config, o options) fx.Option {
 	if cfg.Redis.Uses(redisrole.Group) || o.redis[redisrole.Group] != nil {
 		chosen = append(chosen, redismove.GroupModule, fx.Provide(provideCensus, func(c *redislimit.Census) limit.Census { return c }))
 	} else {
-		chosen = append(chosen, fx.Provide(func() presence.Store { return presence.NewMemory() }))
+		chosen = append(chosen, fx.Provide(func(out *socket.Emitter) presence.Store {
+			m := presence.NewMemory()
+			m.SetNode(out.NodeID)
+			return m
+		}))
 	}
 	if cfg.Redis.Uses(redisrole.Cache) || o.redis[redisrole.Cache] != nil {
 		chosen = append(chosen, redismove.CacheModule)

@@ -40,8 +40,8 @@ type here struct{ at time.Time }
 func (h here) List(context.Context, string) ([]group.Present, error) {
 	seen := h.at.Add(-4 * time.Second)
 	return []group.Present{
-		{UserID: odd, Status: group.StatusOnline, State: json.RawMessage(`{"typing":true}`), AsOf: h.at},
-		{UserID: "mina", Status: group.StatusReconnecting, LastSeenAt: &seen, AsOf: h.at},
+		{UserID: odd, Status: group.StatusOnline, State: json.RawMessage(`{"typing":true}`), AsOf: h.at, Nodes: []string{"node-7", "node-8"}},
+		{UserID: "mina", Status: group.StatusReconnecting, LastSeenAt: &seen, AsOf: h.at, Reason: group.ReasonDropped},
 	}, nil
 }
 
@@ -361,5 +361,5 @@ func TestPresence(t *testing.T) {
 	b, s := serveReal(t, nil)
 	g := makeGroup(t, s, dto.CreateRequest{Name: "chess", OwnerID: "mina"})
 	status, body := b.get("/groups/" + g.ID + "/presence")
-	b.want(status, body, 200, "&lt;b&gt;", "typing", "reconnecting", "<td>6s</td>")
+	b.want(status, body, 200, "&lt;b&gt;", "typing", "<td>node-7, node-8</td>", "reconnecting", "<td>dropped</td><td>6s</td>")
 }

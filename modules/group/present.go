@@ -12,6 +12,12 @@ type Present struct {
 	State      json.RawMessage `json:"state,omitempty" format:"object" doc:"what the member set with presence:set"`
 	LastSeenAt *time.Time      `json:"lastSeenAt,omitempty" doc:"absent while the member is online"`
 	AsOf       time.Time       `json:"-"` // when this was read, by the store's clock
+
+	// Reason is why the member is reconnecting; empty while the store cannot say.
+	Reason string `json:"-"`
+	// Nodes are those where an online member has a subscribed socket, without nodes of
+	// versions before this field.
+	Nodes []string `json:"-"`
 }
 
 // Place returns where p stands in a list: who is online comes first, then who is

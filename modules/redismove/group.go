@@ -32,6 +32,7 @@ import (
 type GroupPart struct {
 	log     *slog.Logger
 	open    func(*redisrole.Clients) *redispresence.Store
+	node    func() string // may be nil
 	tasks   *tasks.Group
 	reports *remoteReports
 
@@ -66,10 +67,25 @@ var (
 // NewGroupPart returns presence on the group role's client. It does no I/O.
 func NewGroupPart(clients *redisrole.Clients, log *slog.Logger) *GroupPart {
 	p := &GroupPart{log: log, tasks: tasks.New(), turn: make(chan struct{}, 1)}
-	p.open = func(c *redisrole.Clients) *redispresence.Store { return redispresence.New(c, log) }
+	p.open = func(c *redisrole.Clients) *redispresence.Store {
+		s := redispresence.New(c, log)
+		s.SetNode(p.node)
+		return s
+	}
 	p.reports = newRemoteReports(p)
 	p.primary = groupServer{clients, p.open(clients)}
 	return p
+}
+
+// SetNode makes lists of all nodes name this one, as [redispresence.Store.SetNode] does.
+// Call it before Start.
+func (p *GroupPart) SetNode(node func() string) {
+	p.node = node
+	primary, second := p.servers()
+	primary.store.SetNode(node)
+	if second != nil {
+		second.store.SetNode(node)
+	}
 }
 
 // Start implements [presence.Store].

@@ -44,6 +44,12 @@ type once struct {
 	heard *heardOf
 }
 
+func (o once) SetNode(node func() string) {
+	if named, is := o.Store.(interface{ SetNode(node func() string) }); is {
+		named.SetNode(node)
+	}
+}
+
 // heardOf is what was told last, by group and user.
 type heardOf struct {
 	mu   sync.Mutex

@@ -10,6 +10,7 @@ import (
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/redisrole"
+	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
@@ -27,7 +28,8 @@ var CacheModule = fx.Module("redismove.cache", fx.Provide(
 var SocketModule = fx.Module("redismove.socket", fx.Provide(
 	fx.Annotate(provideSocket, fx.As(fx.Self()), fx.As(new(adapter.Adapter)))))
 
-// GroupModule wants what Module does, and provides presence as a part.
+// GroupModule wants what Module does and a *socket.Emitter, which names the node. It
+// provides presence as a part.
 var GroupModule = fx.Module("redismove.group", fx.Provide(
 	fx.Annotate(provideGroup, fx.As(fx.Self()), fx.As(new(presence.Store)))))
 
@@ -56,8 +58,9 @@ func provideSocket(m *Mover, clients *redisrole.Clients, signing redisadapter.Si
 	return part, nil
 }
 
-func provideGroup(m *Mover, clients *redisrole.Clients, log *slog.Logger) *GroupPart {
+func provideGroup(m *Mover, clients *redisrole.Clients, out *socket.Emitter, log *slog.Logger) *GroupPart {
 	part := NewGroupPart(clients, log)
+	part.SetNode(out.NodeID)
 	m.Add(redisrole.Group, part)
 	return part
 }

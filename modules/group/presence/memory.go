@@ -15,6 +15,7 @@ import (
 type Memory struct {
 	tasks *tasks.Group
 	wake  chan struct{}
+	node  func() string // may be nil
 
 	mu     sync.Mutex
 	grace  time.Duration
@@ -55,6 +56,10 @@ func NewMemory() *Memory {
 		groups: make(map[string]*attendance),
 	}
 }
+
+// SetNode makes lists name this node. Call it before Start. node is called once Start has
+// returned.
+func (m *Memory) SetNode(node func() string) { m.node = node }
 
 // Start implements [Store].
 func (m *Memory) Start(_ context.Context, grace time.Duration, tell func(string, []group.PresenceChange)) error {
@@ -191,13 +196,17 @@ func (m *Memory) List(_ context.Context, groupID string) ([]group.Present, error
 	if g == nil {
 		return nil, nil
 	}
+	var nodes []string
+	if m.node != nil {
+		nodes = []string{m.node()}
+	}
 	now := time.Now().UTC()
 	present := make([]group.Present, 0, len(g.users)+len(g.lately))
 	for userID, p := range g.users {
-		item := group.Present{UserID: userID, Status: group.StatusOnline, State: g.states[userID], AsOf: now}
+		item := group.Present{UserID: userID, Status: group.StatusOnline, State: g.states[userID], AsOf: now, Nodes: nodes}
 		if !p.here {
 			since := p.since.UTC()
-			item.Status, item.LastSeenAt = group.StatusReconnecting, &since
+			item.Status, item.LastSeenAt, item.Reason, item.Nodes = group.StatusReconnecting, &since, p.reason, nil
 		}
 		present = append(present, item)
 	}

@@ -13,6 +13,7 @@ func testWait(t *testing.T, nodes []*node) {
 	n.apply(t, "g", "+ana", "+bo")
 	want(t, "told", n.apply(t, "g", "~ana"), "ana reconnecting dropped")
 	want(t, "present", n.list(t, "g"), "ana reconnecting", "bo online")
+	want(t, "details", n.details(t, "g"), "ana because dropped", "bo on node-0")
 	want(t, "told", n.apply(t, "g", "-ana"), "ana offline left")
 	want(t, "present", n.list(t, "g"), "ana offline", "bo online")
 	n.apply(t, "g", "~bo")
@@ -138,6 +139,7 @@ func testFirstAndLast(t *testing.T, nodes []*node) {
 	want(t, "told on c", c.apply(t, "g", "+ana"))
 	for _, n := range nodes {
 		want(t, "present", n.list(t, "g"), "ana online", "bo online", "cy online")
+		want(t, "details", n.details(t, "g"), "ana on node-0 node-1 node-2", "bo on node-0", "cy on node-1")
 	}
 	want(t, "told on a", a.apply(t, "g", "!ana", "!bo"), "bo offline removed")
 	want(t, "present", c.list(t, "g"), "ana online", "cy online")

@@ -139,10 +139,8 @@ func (n *node) setState(t *testing.T, groupID, user, state string) {
 	}
 }
 
-// list returns who is listed, as "ana online {}".
-func (n *node) list(t *testing.T, groupID string) []string {
+func (n *node) read(t *testing.T, groupID string) (users []group.Present) {
 	t.Helper()
-	var users []group.Present
 	eventually(t, "a list of "+groupID, func() bool { // a busy machine may be late for some
 		var err error
 		users, err = n.List(t.Context(), groupID)
@@ -151,8 +149,14 @@ func (n *node) list(t *testing.T, groupID string) []string {
 		}
 		return err == nil
 	})
+	return users
+}
+
+// list returns who is listed, as "ana online {}".
+func (n *node) list(t *testing.T, groupID string) []string {
+	t.Helper()
 	var texts []string
-	for _, p := range users {
+	for _, p := range n.read(t, groupID) {
 		if p.LastSeenAt == nil && p.Status == group.StatusOffline || p.LastSeenAt != nil && p.Status == group.StatusOnline {
 			t.Errorf("%s is %s, last seen %v", p.UserID, p.Status, p.LastSeenAt)
 		}
@@ -162,6 +166,23 @@ func (n *node) list(t *testing.T, groupID string) []string {
 		text := p.UserID + " " + p.Status
 		if p.State != nil {
 			text += " " + string(p.State)
+		}
+		texts = append(texts, text)
+	}
+	slices.Sort(texts)
+	return texts
+}
+
+// details returns on which nodes users are online, and why they are not.
+func (n *node) details(t *testing.T, groupID string) (texts []string) {
+	t.Helper()
+	for _, p := range n.read(t, groupID) {
+		text := p.UserID
+		if len(p.Nodes) > 0 {
+			text += " on " + strings.Join(slices.Sorted(slices.Values(p.Nodes)), " ")
+		}
+		if p.Reason != "" {
+			text += " because " + p.Reason
 		}
 		texts = append(texts, text)
 	}

@@ -71,6 +71,9 @@ func Run(t *testing.T, open Open) {
 			nodes := make([]*node, len(stores))
 			for i, s := range stores {
 				nodes[i] = &node{Store: s}
+				if named, is := s.(interface{ SetNode(node func() string) }); is {
+					named.SetNode(func() string { return fmt.Sprint("node-", i) })
+				}
 				nodes[i].start(t, c.grace)
 			}
 			c.test(t, nodes)

@@ -135,7 +135,7 @@ func (k *keeper) rejoin(ctx context.Context, self identity) (renewal, error) {
 	}
 	defer k.give()
 	began := time.Now()
-	next := identity{id: newID(), before: self.before + " " + self.id}
+	next := identity{id: k.newID(), before: self.before + " " + self.id}
 	r, err := k.renew(ctx, next, self.id, nil, nil)
 	if err == nil {
 		k.expelled()

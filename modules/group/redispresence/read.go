@@ -133,13 +133,14 @@ type listing struct {
 	broken map[string]string   // live states that are no JSON, by user
 }
 
-func (l *listing) add(userID, status string, since time.Time) {
+func (l *listing) add(p group.Present, since time.Time) {
+	userID := p.UserID
 	if _, is := l.at[userID]; is {
 		return
 	}
 	l.at[userID] = struct{}{}
-	p := group.Present{UserID: userID, Status: status, AsOf: l.began}
-	if status != group.StatusOffline {
+	p.AsOf = l.began
+	if p.Status != group.StatusOffline {
 		stored := l.states[userID]
 		if p.State = stateOf(stored); p.State == nil && stored != "" {
 			l.addBroken(userID, stored)
@@ -162,17 +163,20 @@ func (l *listing) addBroken(userID, state string) {
 // reconnecting: the sweep will begin their grace.
 func (l *listing) users(nodes map[string]string) {
 	for userID, ids := range nodes {
-		status := group.StatusReconnecting
+		p := group.Present{UserID: userID, Status: group.StatusReconnecting}
 		for id := range strings.FieldsSeq(ids) {
 			alive, known := l.nodes[id]
 			if alive {
-				status = group.StatusOnline
+				p.Status = group.StatusOnline
+				if name := nodeOf(id); name != "" {
+					p.Nodes = append(p.Nodes, name)
+				}
 			}
 			if !known && len(l.strays) < maxStrays && !slices.Contains(l.strays, id) {
 				l.strays = append(l.strays, id)
 			}
 		}
-		l.add(userID, status, time.Time{})
+		l.add(p, time.Time{})
 	}
 }
 
@@ -180,12 +184,12 @@ func (l *listing) users(nodes map[string]string) {
 func (l *listing) graces(graces []redis.Z, reasons map[string]string) {
 	for _, z := range graces {
 		userID, _ := z.Member.(string)
-		status := group.StatusReconnecting
+		reason, since, _ := strings.Cut(reasons[userID], " ")
+		p := group.Present{UserID: userID, Status: group.StatusReconnecting, Reason: reason}
 		if till := timeOfScore(z.Score); !till.After(l.now) || till.After(l.now.Add(horizon)) { // or it is no time
-			status = group.StatusOffline
+			p.Status, p.Reason = group.StatusOffline, ""
 		}
-		_, since, _ := strings.Cut(reasons[userID], " ")
-		l.add(userID, status, timeOf(since))
+		l.add(p, timeOf(since))
 	}
 }
 
@@ -194,7 +198,7 @@ func (l *listing) lately(seen []redis.Z) {
 		userID, _ := z.Member.(string)
 		at := timeOfScore(z.Score)
 		if age := l.now.Sub(at); age < presence.LatelyFor && age > -horizon {
-			l.add(userID, group.StatusOffline, at)
+			l.add(group.Present{UserID: userID, Status: group.StatusOffline}, at)
 		}
 	}
 }

@@ -9,10 +9,10 @@ package redispresence
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,6 +66,7 @@ type Store struct {
 	timing  Timing
 	scripts scripts
 	tasks   *tasks.Group
+	node    func() string // may be nil
 	tell    func(groupID string, changes []group.PresenceChange)
 	grace   time.Duration
 
@@ -95,7 +96,7 @@ type Store struct {
 
 // identity is what the server knows this node by.
 type identity struct {
-	id     string // replaced whenever the other nodes considered this one dead
+	id     string // see newID; replaced whenever the other nodes considered this one dead
 	before string // earlier ids, separated by spaces, until all users are entered again
 	epoch  string // the server's; empty before the first renewal
 }
@@ -119,7 +120,7 @@ func New(clients *redisrole.Clients, log *slog.Logger) *Store {
 		claims:  make(claims),
 		watched: make(map[string]time.Time),
 		told:    make(map[string][]group.PresenceChange),
-		self:    identity{id: newID()},
+		self:    identity{id: newID("")},
 		down:    errNotJoined,
 		broken:  brokenness{mended: make(map[string]struct{})},
 	}
@@ -128,10 +129,33 @@ func New(clients *redisrole.Clients, log *slog.Logger) *Store {
 // SetTiming changes the rhythm, for tests. Call it before Start.
 func (s *Store) SetTiming(t Timing) { s.timing = t }
 
-func newID() string {
-	var id [8]byte
-	_, _ = rand.Read(id[:]) // it never fails
-	return hex.EncodeToString(id[:])
+// SetNode makes the lists of all nodes name this one. Call it before Start, which calls
+// node. The name must have no space and no dot. The server stores it for each user.
+func (s *Store) SetNode(node func() string) { s.node = node }
+
+// newID returns a new id for the node of a name: "name.random", or "random" without one.
+func newID(name string) string {
+	random := strings.ToLower(rand.Text())
+	if name == "" {
+		return random[:16]
+	}
+	return name + "." + random[:7]
+}
+
+// nodeOf returns the name in an id; "" if there is none.
+func nodeOf(id string) string {
+	name, _, named := strings.Cut(id, ".")
+	if !named {
+		return ""
+	}
+	return name
+}
+
+func (s *Store) newID() string {
+	if s.node == nil {
+		return newID("")
+	}
+	return newID(s.node())
 }
 
 // Start implements [presence.Store]. If the server does not answer, it returns
@@ -143,6 +167,7 @@ func (s *Store) Start(ctx context.Context, grace time.Duration, tell func(groupI
 		return errStopped
 	}
 	s.started, s.grace, s.tell = true, grace, tell
+	s.self.id = s.newID()
 	s.mu.Unlock()
 	tried := make(chan struct{})
 	if !s.tasks.Run(func(ctx context.Context) { s.keepLease(ctx, tried) }) {
