@@ -125,6 +125,11 @@ func (c *Client) Unban(ctx context.Context, groupID, userID string, opts ...Call
 	return tell(ctx, c, newRequest(http.MethodDelete, "/groups/%s/bans/%s", groupID, userID), nil, opts)
 }
 
+// Mutes lists the mutes of a group, also those of users who are no members.
+func (c *Client) Mutes(ctx context.Context, groupID string) iter.Seq2[Mute, error] {
+	return list[Mute](ctx, c, nil, "/groups/%s/mutes", groupID)
+}
+
 // Mute mutes a member until an instant; nil: until somebody lifts it.
 func (c *Client) Mute(ctx context.Context, groupID, userID string, until *time.Time, opts ...CallOption) (Mute, error) {
 	body := struct {

@@ -204,6 +204,9 @@ func TestEveryCall(t *testing.T) {
 	if got := must[Mute](t)(c.Mute(ctx, id, "cy", &end)); got.ExpiresAt == nil {
 		t.Errorf("mute %+v", got)
 	}
+	if got := all(t, c.Mutes(ctx, id)); len(got) != 1 || got[0].UserID != "cy" {
+		t.Errorf("mutes %+v", got)
+	}
 	done(t, c.Unmute(ctx, id, "cy"))
 	if got := must[Ban](t)(c.Ban(ctx, id, "cy", NewBan{Reason: "spam"})); got.Reason != "spam" {
 		t.Errorf("ban %+v", got)

@@ -30,6 +30,7 @@ const views = [
   { name: 'requests', path: `groups/${groupId}/requests`, text: 'Nobody asks' },
   { name: 'invites', path: `groups/${groupId}/invites`, text: 'Create an invite' },
   { name: 'bans', path: `groups/${groupId}/bans`, text: 'Nobody is banned' },
+  { name: 'mutes', path: `groups/${groupId}/mutes`, text: 'Nobody is muted' },
   { name: 'user', path: 'user?id=a%2Fb%3F', text: 'The user has no sockets' },
   { name: 'schedule', path: 'schedule', text: 'No group is to end' },
   { name: 'hooks', path: 'hooks', text: 'There are no hooks' },

@@ -60,6 +60,7 @@ type Applications interface {
 	Revoke(ctx context.Context, caller auth.Identity, groupID, inviteID string) error
 	Bans(ctx context.Context, caller auth.Identity, groupID, after string, limit int) ([]group.Ban, error)
 	Ban(ctx context.Context, caller auth.Identity, groupID, userID string, req dto.BanRequest) (group.Ban, error)
+	Mutes(ctx context.Context, caller auth.Identity, groupID, after string, limit int) ([]group.Mute, error)
 	Unban(ctx context.Context, caller auth.Identity, groupID, userID string) error
 }
 
@@ -100,6 +101,7 @@ func (c *Console) views() []*view {
 		{path: inGroup + "/bans", title: "Bans", file: "bans.html", data: c.bans, forms: map[string]form{
 			"ban": c.banOther, "unban": c.unban,
 		}},
+		{path: inGroup + "/mutes", title: "Mutes", file: "mutes.html", data: c.mutes, forms: map[string]form{"unmute": c.unmuteOther}},
 		{path: "user", title: "Users", menu: true, file: "user.html", data: c.user, forms: map[string]form{
 			"disconnect": c.disconnectUser, "rename": c.renameUser, "revoke": c.revokeTokens,
 		}},

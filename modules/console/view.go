@@ -52,6 +52,7 @@ var notices = map[string]string{
 	"removed":      "The user is no member any more.",
 	"banned":       "The user is banned.",
 	"unbanned":     "The ban is lifted.",
+	"unmuted":      "The mute is lifted.",
 	"transferred":  "The group has a new owner.",
 	"approved":     "The user is a member.",
 	"rejected":     "The request is rejected.",

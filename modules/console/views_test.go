@@ -241,6 +241,19 @@ func TestMembers(t *testing.T) {
 	change("<dt>Role</dt><dd>admin</dd>", fields("role", "role", "admin"))
 	change("&#34;seat&#34;: 4", fields("attributes", "attributes", `{"seat": 4}`))
 	change("until somebody lifts it", fields("mute"))
+	if err := s.RemoveMember(t.Context(), backEnd, g.ID, odd, false); err != nil {
+		t.Fatal(err)
+	}
+	mutes := "/groups/" + g.ID + "/mutes"
+	status, body = b.get(mutes)
+	b.want(status, body, 200, "member?user=..%2fa%2fb", "<td>somebody lifts it</td>")
+	status, body = b.post(page, fields("add", "userIds", odd))
+	b.want(status, body, 200, "<td>yes</td>")
+	status, body = b.post(mutes, fields("unmute", "userId", odd))
+	b.want(status, body, 200, "The mute is lifted", "Nobody is muted")
+	change("until 2", fields("mute", "expiresAt", stamp(tomorrow())))
+	status, body = b.get(page)
+	b.want(status, body, 200, "<td>until "+tomorrow().UTC().Format("2006-01-02"))
 	change("<dt>Muted</dt><dd>no</dd>", fields("unmute"))
 	status, body = b.post(one, fields("role", "role", "king"))
 	b.want(status, body, 422, "<code>role</code>")
@@ -277,7 +290,7 @@ func TestApplications(t *testing.T) {
 	}
 	page := "/groups/" + g.ID + "/requests"
 	b.signInAs("console.read")
-	for _, list := range []string{"requests", "invites", "bans"} {
+	for _, list := range []string{"requests", "invites", "bans", "mutes"} {
 		status, body := b.get("/groups/" + g.ID + "/" + list)
 		b.want(status, body, 200, "may only look")
 		b.without(body, `name="form"`)

@@ -16,6 +16,7 @@ type Repository interface {
 	MemberList
 	ReadMarks
 	BanList
+	MuteList
 	MessageList
 	ApplicantList
 	InviteList

@@ -40,6 +40,13 @@ func (m Member) current(now time.Time) Member {
 	return m
 }
 
+// MuteList is the part of a [Repository] that lists mutes.
+type MuteList interface {
+	// Mutes lists the mutes that have not expired at now in order of user id, after the
+	// given one, also those of users who are no members.
+	Mutes(ctx context.Context, groupID, after string, now time.Time, limit int) ([]Mute, error)
+}
+
 // MuteTx is the part of a [Tx] that mutes users. A mute stays when the user is no
 // member any more. While they are, their [Member] says so.
 type MuteTx interface {
@@ -122,4 +129,15 @@ func (s *Service) Unmute(ctx context.Context, caller auth.Identity, groupID, use
 		_, err = tx.Append(ctx, MemberUnmuted, caller.UserID, subject{UserID: userID})
 		return err
 	})
+}
+
+// Mutes lists at most limit mutes that have not expired by user id, after the given one,
+// also those of users who are no members. There are more when it returns limit, or
+// [ListBytes].
+func (s *Service) Mutes(ctx context.Context, caller auth.Identity, groupID, after string, limit int) ([]Mute, error) {
+	if err := s.list(ctx, actMute, caller, groupID); err != nil {
+		return nil, err
+	}
+	mutes, err := s.repo.Mutes(ctx, groupID, after, s.instant(), limit)
+	return mutes, Hide(err)
 }

@@ -130,6 +130,10 @@ var calls = []struct {
 		_, err := s.Bans(ctx, who, id, "", 10)
 		return err
 	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
+	{"mutes", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
+		_, err := s.Mutes(ctx, who, id, "", 10)
+		return err
+	}, [5]string{"not_member", "forbidden", "ok", "ok", "ok"}},
 	{"ban a member", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
 		_, err := s.Ban(ctx, who, id, "other", dto.BanRequest{})
 		return err

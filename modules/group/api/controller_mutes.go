@@ -15,11 +15,21 @@ type muteInput struct {
 }
 
 func (c *Controller) registerMutes() {
+	register(c, operation(http.MethodGet, "/groups/{groupId}/mutes", "list-mutes",
+		"List current mutes, also of users who are no members, ordered by user id", http.StatusOK,
+		hidden, notEnough, "422 validation_failed"), c.mutes)
 	register(c, operation(http.MethodPut, "/groups/{groupId}/mutes/{userId}", "mute-user",
 		"Keep a member from posting, editing messages and signalling", http.StatusOK,
 		hidden, notEnough, "409 group_ended, limit_reached"), c.mute)
 	register(c, operation(http.MethodDelete, "/groups/{groupId}/mutes/{userId}", "unmute-user",
 		"Lift a mute", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.unmute)
+}
+
+func (c *Controller) mutes(ctx context.Context, in *membersInput) (*Answer[web.Page[group.Mute]], error) {
+	return list(c, "mutes of "+in.GroupID, in.Paging, func(item group.Mute) string { return item.UserID },
+		func(after string, limit int) ([]group.Mute, error) {
+			return c.service.Mutes(ctx, web.Caller(ctx), in.GroupID, after, limit)
+		})
 }
 
 func (c *Controller) mute(ctx context.Context, in *muteInput) (*Answer[group.Mute], error) {

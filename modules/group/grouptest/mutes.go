@@ -68,6 +68,30 @@ func testMutes(t *testing.T, s Store) {
 	everywhere(t, s, g.ID, member("bob"))
 	get("a\x00b", nil)
 
+	last := group.Mute{UserID: "nobody", Actor: "alice", At: at}
+	list := func(now time.Time) []group.Mute {
+		t.Helper()
+		mutes, err := s.Mutes(ctx, g.ID, "", now, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return mutes
+	}
+	cy := set("cy", &soon)
+	same(t, "mutes", list(at), []group.Mute{cy, last})
+	same(t, "one has expired", list(soon), []group.Mute{last})
+	same(t, "from page to page", walk(t, 1, func(after string) ([]group.Mute, error) {
+		return s.Mutes(ctx, g.ID, after, at, 1)
+	}, func(m group.Mute) string { return m.UserID }), []string{"cy", "nobody"})
+	mutes, err := s.Mutes(ctx, other.ID, "", at, 10)
+	same(t, "mutes of another group", mutes, []group.Mute{})
+	if err != nil {
+		t.Error(err)
+	}
+	_, err = s.Mutes(ctx, newID(), "", at, 10)
+	isNotFound(t, "mutes of an unknown group", err)
+	change(t, s, g.ID, func(tx group.Tx) error { return tx.RemoveMute(ctx, "cy") })
+
 	long, lately := time.Now().Add(-group.OverAge-time.Minute), time.Now().Add(-group.OverAge+time.Minute)
 	set("long ago", &long)
 	set("lately", &lately)

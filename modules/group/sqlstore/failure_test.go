@@ -70,6 +70,7 @@ func unavailable(t *testing.T, s grouptest.Store, id string) {
 		"Heads":        func() error { _, err := s.Heads(ctx, time.Hour, nil); return err },
 		"Relay":        func() error { _, err := s.Relay(ctx, 0, 10, func(group.Event) error { return nil }); return err },
 		"Bans":         func() error { _, err := s.Bans(ctx, id, "", time.Now(), 10); return err },
+		"Mutes":        func() error { _, err := s.Mutes(ctx, id, "", time.Now(), 10); return err },
 		"Applicants":   func() error { _, err := s.Applicants(ctx, id, "", 10); return err },
 		"Invites":      func() error { _, err := s.Invites(ctx, id, "", 10); return err },
 		"InvitedTo":    func() error { _, err := s.InvitedTo(ctx, "hash"); return err },

@@ -153,6 +153,10 @@ func lists(g *grown) []call {
 			_, err := s.Bans(ctx, "c-10000001", "", now, 50)
 			return err
 		}},
+		{name: "list of mutes", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
+			_, err := s.Mutes(ctx, "c-10000001", "", now, 50)
+			return err
+		}},
 		{name: "messages of the long log, from the middle", do: func(ctx context.Context, s *sqlstore.Store, _ int) error {
 			messages, err := s.Messages(ctx, g.log, int64(g.events/2), 50)
 			return want(len(messages), 50, err)

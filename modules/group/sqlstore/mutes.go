@@ -32,7 +32,25 @@ const (
 		ON CONFLICT (group_id, user_id) DO UPDATE SET expires_at = excluded.expires_at, actor = excluded.actor, at = excluded.at`
 	removeMute = `DELETE FROM mutes WHERE group_id = $1 AND user_id = $2`
 	countMutes = `SELECT count(*) FROM (SELECT 1 FROM mutes WHERE group_id = $1 LIMIT $2) counted`
+	mutes      = `SELECT u.user_id, u.expires_at, u.actor, u.at
+		FROM groups g LEFT JOIN (SELECT * FROM mutes WHERE group_id = $1 AND user_id > $2 AND (expires_at IS NULL OR expires_at > $3)
+			ORDER BY user_id LIMIT $4) u ON u.group_id = g.id
+		WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY u.user_id`
 )
+
+// Mutes lists the mutes that hold at now by user id.
+func (s *Store) Mutes(ctx context.Context, groupID, after string, now time.Time, limit int) ([]group.Mute, error) {
+	return listOf(ctx, s, "mutes", mutes, args{groupID, after, now.UnixMicro(), limit}, func(scan scanner) (*group.Mute, error) {
+		var (
+			userID, actor sql.NullString // null if the group has no mutes
+			expires, at   sql.NullInt64
+		)
+		if err := scan(&userID, &expires, &actor, &at); err != nil || !userID.Valid {
+			return nil, err
+		}
+		return &group.Mute{UserID: userID.String, ExpiresAt: optionalInstant(expires), Actor: actor.String, At: instant(at.Int64)}, nil
+	})
+}
 
 // Mute returns a user's mute.
 func (t *tx) Mute(ctx context.Context, userID string) (*group.Mute, error) {

@@ -336,6 +336,23 @@ export interface paths {
         patch: operations["edit-message"];
         trace?: never;
     };
+    "/v1/groups/{groupId}/mutes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List current mutes, also of users who are no members, ordered by user id */
+        get: operations["list-mutes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/groups/{groupId}/mutes/{userId}": {
         parameters: {
             query?: never;
@@ -1614,6 +1631,11 @@ export interface components {
             /** @description cursor of the next page; absent on the last page */
             nextCursor?: string;
         };
+        PageMute: {
+            items: components["schemas"]["Mute"][];
+            /** @description cursor of the next page; absent on the last page */
+            nextCursor?: string;
+        };
         PagePresent: {
             items: components["schemas"]["Present"][];
             /** @description cursor of the next page; absent on the last page */
@@ -2830,6 +2852,34 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Event"];
+                };
+            };
+        };
+    };
+    "list-mutes": {
+        parameters: {
+            query?: {
+                /** @description nextCursor of the previous page */
+                cursor?: string;
+                /** @description maximum number of items in the page; a page of large items ends earlier, at 256 KiB */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description group id */
+                groupId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageMute"];
                 };
             };
         };

@@ -38,6 +38,7 @@ export const calls = {
   "list-invites": ["GET","/v1/groups/{groupId}/invites","cursor,limit",0],
   "list-members": ["GET","/v1/groups/{groupId}/members","cursor,limit",0],
   "list-messages": ["GET","/v1/groups/{groupId}/messages","cursor,limit,before",0],
+  "list-mutes": ["GET","/v1/groups/{groupId}/mutes","cursor,limit",0],
   "list-nodes": ["GET","/v1/nodes","",0],
   "list-requests": ["GET","/v1/groups/{groupId}/requests","cursor,limit",0],
   "list-user-groups": ["GET","/v1/users/{userId}/groups","cursor,limit",0],
