@@ -2,6 +2,10 @@ package console
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -48,9 +52,13 @@ func (c *Console) submit(g *gin.Context, w *view) {
 		c.fail(g, v, fault.ErrForbidden.WithMessage("your token may only look: its scope has no call that changes something"))
 		return
 	}
-	done, err := change(audit.WithVia(g.Request.Context(), audit.Console), v)
+	ctx := group.WithKey(audit.WithVia(g.Request.Context(), audit.Console), keyOf(g.Request))
+	done, err := change(ctx, v)
 	status := http.StatusOK
 	switch {
+	case errors.Is(err, group.ErrIdempotencyMismatch): // the same form has made its change; see keyOf
+		redirect(g, noticed(done.to, done.notice))
+		return
 	case err != nil:
 		p := c.problem(g, err)
 		v.failed, status = &failure{form: name, code: fault.From(err).Code, problem: p}, p.Status
@@ -70,6 +78,23 @@ func (c *Console) submit(g *gin.Context, w *view) {
 		c.render(g, status, w, v, data)
 	}
 }
+
+// keyOf returns the idempotency key of a form, "" if it has none. A page that is shown again
+// has other keys; of one page, forms with different fields have. So a form that is sent twice
+// (by a double click, or by reloading what it led to) makes one change.
+func keyOf(r *http.Request) string {
+	if r.PostForm.Get(onceField) == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(r.URL.Path + "?" + r.URL.RawQuery + "\n" + r.PostForm.Encode()))
+	return "console-" + hex.EncodeToString(sum[:])
+}
+
+// onceField is the field of a form that differs each time the page is shown.
+const onceField = "once"
+
+// NewKey returns the value of onceField.
+func (formPage) NewKey() string { return rand.Text() }
 
 // noticed returns a relative address at which the page says something.
 func noticed(to, notice string) string {

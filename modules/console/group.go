@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
 )
@@ -85,12 +86,11 @@ func (c *Console) editGroup(ctx context.Context, v visit) (outcome, error) {
 	if err != nil {
 		return outcome{}, mistake("revision", "is damaged: open the page again")
 	}
-	if revision != g.Revision { // before what was typed is compared with another record
-		return outcome{}, group.ErrVersionConflict
-	}
-	req, err := edited(g, v)
-	if err != nil {
-		return outcome{}, err
+	var req dto.UpdateRequest // empty if the record is another one than the form is about: that is refused
+	if revision == g.Revision {
+		if req, err = edited(g, v); err != nil {
+			return outcome{}, err
+		}
 	}
 	_, err = c.deps.Groups.Update(ctx, v.caller, g.ID, &revision, req)
 	return outcome{notice: "saved"}, err
@@ -169,12 +169,13 @@ func (c *Console) extendGroup(ctx context.Context, v visit) (outcome, error) {
 
 // deleteGroup deletes a group whose name or id somebody has typed.
 func (c *Console) deleteGroup(ctx context.Context, v visit) (outcome, error) {
-	g, err := c.deps.Groups.Get(ctx, v.caller, groupOf(v))
-	if err != nil {
+	id := groupOf(v)
+	g, err := c.deps.Groups.Get(ctx, v.caller, id)
+	if err != nil && fault.From(err).Kind != fault.NotFound { // this form may have deleted it
 		return outcome{}, err
 	}
-	if typed := strings.TrimSpace(v.sent("confirm")); typed != g.ID && typed != strings.TrimSpace(g.Name) {
+	if typed := strings.TrimSpace(v.sent("confirm")); err == nil && typed != g.ID && typed != strings.TrimSpace(g.Name) {
 		return outcome{}, mistake("confirm", "must be the name or the id of the group")
 	}
-	return outcome{to: "../groups", notice: "deleted"}, c.deps.Groups.Delete(ctx, v.caller, g.ID, nil)
+	return outcome{to: "../groups", notice: "deleted"}, c.deps.Groups.Delete(ctx, v.caller, id, nil)
 }

@@ -12,20 +12,29 @@ import (
 // groupsPage is what the view Groups shows.
 type groupsPage struct {
 	formPage
-	Query, Owner, Attribute string
-	Deleted                 bool
-	Sorts                   []option
-	Refused                 *problem // why the filter finds nothing
-	Groups                  table[group.FoundGroup]
+	Query, Owner string
+	Attributes   []string // conditions, and room for another one
+	Deleted      bool
+	Sorts        []option
+	Refused      *problem // why the filter finds nothing
+	Groups       table[group.FoundGroup]
 }
 
 // orders are the values of the parameter sort.
 var orders = map[string]group.Order{"newest": group.Newest, "members": group.Largest, "activity": group.Active}
 
-// groups finds groups by name or id, owner and attribute.
+// groups finds groups by name or id, owner and attributes.
 func (c *Console) groups(ctx context.Context, v visit) (any, error) {
 	page := groupsPage{
-		formPage: v.forms(), Query: v.query("q"), Owner: v.query("owner"), Attribute: v.query("attribute"), Deleted: v.query("deleted") != "",
+		formPage: v.forms(), Query: v.query("q"), Owner: v.query("owner"), Deleted: v.query("deleted") != "",
+	}
+	for _, condition := range v.g.QueryArray("attribute") {
+		if condition = strings.TrimSpace(condition); condition != "" {
+			page.Attributes = append(page.Attributes, condition)
+		}
+	}
+	if len(page.Attributes) < group.MaxAttributeFilters {
+		page.Attributes = append(page.Attributes, "")
 	}
 	for _, name := range []string{"newest", "members", "activity"} {
 		page.Sorts = append(page.Sorts, option{Value: name, Selected: name == v.query("sort")})
@@ -48,12 +57,21 @@ func (c *Console) find(ctx context.Context, v visit, page groupsPage) (table[gro
 		return table[group.FoundGroup]{Rows: []group.FoundGroup{{Group: g}}}, err
 	}
 	filter := group.Filter{Query: page.Query, OwnerID: page.Owner, Order: orders[v.query("sort")], Deleted: page.Deleted}
-	if page.Attribute != "" {
-		key, value, ok := strings.Cut(page.Attribute, "=")
+	for _, condition := range page.Attributes {
+		if condition == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(condition, "=")
 		if !ok {
 			return table[group.FoundGroup]{}, mistake("attribute", "must be a name and a value, as level=3")
 		}
-		filter.Attributes = map[string]string{key: value}
+		if other, twice := filter.Attributes[key]; twice && other != value {
+			return table[group.FoundGroup]{}, nil // no group has both
+		}
+		if filter.Attributes == nil {
+			filter.Attributes = make(map[string]string)
+		}
+		filter.Attributes[key] = value
 	}
 	return list(v, filter.Place, func(after string, limit int) ([]group.FoundGroup, error) {
 		return c.deps.Groups.Find(ctx, v.caller, filter, after, limit)

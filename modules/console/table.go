@@ -46,8 +46,13 @@ func list[T any](v visit, key func(T) string, read func(after string, limit int)
 func link(v visit, name, value string) string {
 	q := url.Values{}
 	for other, values := range v.g.Request.URL.Query() {
-		if other != name && other != "done" && values[0] != "" {
-			q.Set(other, values[0])
+		if other == name || other == "done" {
+			continue
+		}
+		for _, v := range values {
+			if v != "" {
+				q.Add(other, v)
+			}
 		}
 	}
 	if value != "" {

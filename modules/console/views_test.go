@@ -104,7 +104,7 @@ func (b *bench) without(body string, texts ...string) {
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	b, s := serveReal(t, nil)
-	g := makeGroup(t, s, dto.CreateRequest{Name: "chess <i>", OwnerID: odd, Attributes: json.RawMessage(`{"level":"3"}`)})
+	g := makeGroup(t, s, dto.CreateRequest{Name: "chess <i>", OwnerID: odd, Attributes: json.RawMessage(`{"level":"3","region":"kr"}`)})
 	gone := makeGroup(t, s, dto.CreateRequest{Name: "gone", OwnerID: "mina"})
 	if err := s.Delete(t.Context(), backEnd, gone.ID, nil); err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestGroups(t *testing.T) {
 	}
 	row := `<a href="./groups/` + g.ID + `">chess &lt;i&gt;</a>`
 	for _, query := range []string{
-		"q=hess", "q=" + g.ID, "owner=" + url.QueryEscape(odd), "attribute=level%3d3", "owner=" + url.QueryEscape(odd) + "&sort=members", "owner=" + url.QueryEscape(odd) + "&sort=activity",
+		"q=hess", "q=" + g.ID, "owner=" + url.QueryEscape(odd), "attribute=level%3d3", "attribute=level%3d3&attribute=&attribute=region%3dkr", "owner=" + url.QueryEscape(odd) + "&sort=members", "owner=" + url.QueryEscape(odd) + "&sort=activity",
 	} {
 		status, body := b.get("/groups?" + query)
 		b.want(status, body, 200, row, "id=..%2fa%2fb%3f%26%23%22%3cb%3e%252e%20%c3%a9")
@@ -134,6 +134,11 @@ func TestGroups(t *testing.T) {
 	for _, query := range []string{"q=x&sort=members", "attribute=level", "deleted=yes&sort=activity"} {
 		status, body = b.get("/groups?" + query)
 		b.want(status, body, 200, `role="alert"`, "There are no such groups")
+	}
+	for _, query := range []string{"attribute=level%3d3&attribute=region%3djp", "attribute=level%3d3&attribute=level%3d4"} {
+		status, body = b.get("/groups?" + query)
+		b.want(status, body, 200, "There are no such groups", "and attribute", `value="level=3"`)
+		b.without(body, `role="alert"`)
 	}
 	status, body = b.get("/groups?q=0198c9d2-0000-7000-8000-000000000000")
 	b.want(status, body, 200, "There are no such groups")

@@ -73,8 +73,8 @@ func (f Filter) Place(g FoundGroup) string {
 	}
 }
 
-// maxAttributeFilters is how many attributes a filter may have.
-const maxAttributeFilters = 5
+// MaxAttributeFilters is how many attributes a filter may have.
+const MaxAttributeFilters = 5
 
 // maxAttributeKey and maxAttributeValue are the bytes of the attributes by which groups
 // are found.
@@ -114,8 +114,8 @@ func (f Filter) check() error {
 	if len(f.Attributes) == 0 {
 		return nil
 	}
-	if len(f.Attributes) > maxAttributeFilters {
-		return mistake("attr", fmt.Sprintf("at most %d attributes can be given", maxAttributeFilters))
+	if len(f.Attributes) > MaxAttributeFilters {
+		return mistake("attr", fmt.Sprintf("at most %d attributes can be given", MaxAttributeFilters))
 	}
 	if f.Deleted || f.Order != Newest {
 		return mistake("attr", "cannot be combined with sort and deleted: what it finds is listed newest first")
