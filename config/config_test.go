@@ -168,11 +168,12 @@ func TestMistakes(t *testing.T) {
 		flags   map[string]string
 		want    []string // one line each
 	}{
-		{name: "unknown keys", file: "redis.socket.ur: x\nsocket: {gahter: 5ms}\nsomething: 1\n", environ: []string{"MOIM_REDIS_SOKET_URL=x"}, want: []string{
+		{name: "unknown keys", file: "redis.socket.ur: x\nsocket: {gahter: 5ms}\nsomething: 1\n", environ: []string{"MOIM_REDIS_SOKET_URL=x", "MOIM_OF_OUR_OWN_DEPLOYMENT=x"}, want: []string{
 			"redis.socket.ur: there is no such key; did you mean redis.socket.url?",
 			"socket.gahter: there is no such key; did you mean socket.gather?",
 			"something: there is no such key",
 			"MOIM_REDIS_SOKET_URL: there is no such key; did you mean MOIM_REDIS_SOCKET_URL?",
+			"MOIM_OF_OUR_OWN_DEPLOYMENT: there is no such key; the node reads every variable that begins with MOIM_: give it another name, or remove it",
 		}},
 		{name: "bad values", file: "socket.gather: 5\nsocket.max.frame: big\nhttp.addr: [a]\nredis.prefix: 007\n", environ: []string{"MOIM_CACHE_TTL=5"}, want: []string{
 			"moim.yaml: socket.gather: must be a duration", "socket.max.frame: must be a whole number", "http.addr: must be one value",

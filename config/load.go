@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -134,7 +135,8 @@ func (l *loader) environ(environ []string) {
 				values[k.Name] = value
 			case name == envFile, isServiceLink(name, value):
 			default:
-				l.wrong("%s: there is no such key%s", name, suggest(name, Key.Env))
+				const advice = "; the node reads every variable that begins with " + envPrefix + ": give it another name, or remove it"
+				l.wrong("%s: there is no such key%s", name, cmp.Or(suggest(name, Key.Env), advice))
 			}
 			return "", nil
 		},
