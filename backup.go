@@ -31,7 +31,7 @@ func (c backupCommand) Run(l *loader) error {
 }
 
 type restoreCommand struct {
-	File string `arg:"" help:"file that moim backup wrote" type:"existingfile"`
+	File string `arg:"" help:"file that moim backup wrote" type:"path"`
 }
 
 // Help returns examples for the help of the command.
@@ -42,6 +42,11 @@ func (restoreCommand) Help() string {
 // Run replaces the database.
 func (c restoreCommand) Run(l *loader) error {
 	return interruptibly(l, func(ctx context.Context, cfg config.Config) error {
+		file, err := openInput(c.File)
+		if err != nil {
+			return err
+		}
+		_ = file.Close()
 		replaced, err := database.Restore(ctx, cfg.Database, cfg.Data.Dir, c.File)
 		if replaced != "" {
 			fmt.Println("the database that was there is now", replaced)

@@ -64,6 +64,22 @@ func (c comparison) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// openInput opens a file that the command line names.
+func openInput(name string) (*os.File, error) {
+	file, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("there is no file %s", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		_ = file.Close()
+		return nil, fmt.Errorf("%s is a directory: name a file", name)
+	}
+	return file, nil
+}
+
 // count returns a number with its noun, whose plural ends in s.
 func count(n int, noun string) string {
 	if n == 1 {

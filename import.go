@@ -19,7 +19,7 @@ import (
 )
 
 type importCommand struct {
-	File string `arg:"" help:"file with one JSON object a line" type:"existingfile"`
+	File string `arg:"" help:"file with one JSON object a line" type:"path"`
 
 	DryRun bool   `help:"check the file, say what an import would write, and write nothing"`
 	IDs    string `name:"ids" help:"new file for the ids of groups: the id in the file, a tab, the id in Moim" placeholder:"FILE" type:"path"`
@@ -35,7 +35,7 @@ func (importCommand) Help() string {
 // Run checks the file and writes what the database lacks.
 func (c importCommand) Run(l *loader) error {
 	return interruptibly(l, func(ctx context.Context, cfg config.Config) error {
-		file, err := os.Open(c.File)
+		file, err := openInput(c.File)
 		if err != nil {
 			return err
 		}
