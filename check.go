@@ -54,6 +54,7 @@ func check(ctx context.Context, cfg config.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	found := []finding{{good, "configuration", "every key is valid; `moim config` prints the values"}}
+	found = append(found, checkAddresses(ctx, cfg)...)
 	found = append(found, checkTokens(ctx, cfg))
 	found = append(found, checkDatabase(ctx, cfg)...)
 	found = append(found, checkRedis(ctx, cfg)...)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"database/sql"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -31,7 +32,7 @@ func TestCheckOfAnEmptyDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, says := range []string{"development secret", "the first start creates the tables", "in this process"} {
+	for _, says := range []string{"http.addr", "is free", "development secret", "the first start creates the tables", "in this process"} {
 		if !strings.Contains(out, says) {
 			t.Errorf("it does not say %q:\n%s", says, out)
 		}
@@ -51,8 +52,16 @@ func TestCheckBesideANode(t *testing.T) {
 	if out, err := newNode(t).command("check", "--ready").CombinedOutput(); err == nil {
 		t.Errorf("without a node:\n%s", out)
 	}
-	if out, err := n.check(); err != nil || !strings.Contains(out, "the tables are up to date") {
+	if out, err := n.check(); err != nil || !strings.Contains(out, "the tables are up to date") || !strings.Contains(out, "ok    http.addr      the node ") {
 		t.Errorf("%v\n%s", err, out)
+	}
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if out, err := n.command("check", "--http-addr", other.Addr().String()).CombinedOutput(); err == nil || !strings.Contains(string(out), "fail  http.addr") {
+		t.Errorf("where another program listens: %v\n%s", err, out)
 	}
 }
 
