@@ -14,6 +14,7 @@ import (
 	"github.com/moim-live/moim/internal/pgtest"
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/database/databasetest"
 )
 
 const secret = "a secret of at least thirty-two bytes"
@@ -24,7 +25,7 @@ func TestChat(t *testing.T) {
 	t.Parallel()
 	t.Run("memory adapter", func(t *testing.T) {
 		t.Parallel()
-		cfg := config.Config{Data: config.Data{Dir: t.TempDir()}}
+		cfg := config.Config{Data: config.Data{Dir: databasetest.Dir(t)}}
 		node := startNode(t, cfg)
 		checkChat(t, node, node)
 	})

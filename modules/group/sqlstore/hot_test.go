@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
@@ -55,20 +55,19 @@ func testHeapOnly(t *testing.T, do func(ctx context.Context, round int) func(gro
 		}
 	}
 	var updated, hot int64
-	deadline := time.Now().Add(30 * time.Second) // the server publishes its statistics late
-	for updated < int64(rounds*len(ids)) && time.Now().Before(deadline) {
+	waittest.Until(t, "the server publishes its statistics", func() bool {
 		err := db.View(ctx, func(ctx context.Context, q database.Querier) error {
 			return q.QueryRowContext(ctx, `SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'groups'`).Scan(&updated, &hot)
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(50 * time.Millisecond)
-	}
+		return updated >= int64(rounds*len(ids))
+	})
 	t.Logf("%d of %d updates were heap-only", hot, updated)
 	// A page that is full of versions that others may still read takes no more. If an index
 	// changed, no update would be heap-only.
-	if updated < int64(rounds*len(ids)) || hot*4 < updated {
+	if hot*4 < updated {
 		t.Errorf("%d of %d updates were heap-only, want at least a quarter", hot, updated)
 	}
 }
