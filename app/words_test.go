@@ -14,6 +14,10 @@ import (
 var words = map[string]string{
 	`\bdoors?\b`:                "endpoint, or transport",
 	`\bforesee\b`:               "precheck",
+	`\b[hH]earsay\b`:            "remote reports",
+	`\b[cC]hores?\b`:            "backlog",
+	`\b[mM]end\b`:               "fix, repair",
+	`\b[iI]n vain\b`:            "without success, too long",
 	`\b[sS]trikes?\b`:           "fire, of a timer",
 	`\bstandings?\b`:            "memberships",
 	`//.*\b([Hh]e|[Hh]i[ms])\b`: "the user, they",

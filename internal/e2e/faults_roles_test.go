@@ -13,11 +13,11 @@ import (
 // survive breaks the role's server while the application is used, and mends it. Every
 // change is made meanwhile. Presence is answered unless it is the group role that is
 // broken: then no node can know.
-func (r *roleTest) survive(name, what string, breakServer, mend func()) {
+func (r *roleTest) survive(name, what string, breakServer, repair func()) {
 	r.t.Helper()
 	watchers := r.watchers()
 	o := r.storm(breakServer)
-	mend()
+	repair()
 	r.logOutage(name, what, o, r.back())
 	if known := o.answered > 0; known != (r.role != "group") {
 		r.t.Errorf("%d of 20 questions for presence were answered", o.answered)

@@ -221,7 +221,7 @@ func TestGatekeeper(t *testing.T) {
 	}
 }
 
-// TestGatekeeperRefuses makes each call in vain.
+// TestGatekeeperRefuses makes each call while the back end says no.
 func TestGatekeeperRefuses(t *testing.T) {
 	t.Parallel()
 	for i, tc := range guarded {

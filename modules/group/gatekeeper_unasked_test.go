@@ -102,7 +102,7 @@ func TestWhatTheGatekeeperIsNotAsked(t *testing.T) {
 	}
 }
 
-// TestEditsThatTheRulesDecide edits messages in vain, and without asking: the rules refuse
+// TestEditsThatTheRulesDecide edits messages about which nobody is asked: the rules refuse
 // it, or a back end does it.
 func TestEditsThatTheRulesDecide(t *testing.T) {
 	t.Parallel()

@@ -45,8 +45,8 @@ func (s *troubled) Change(ctx context.Context, groupID, userID string, fn func(g
 	return s.Store.Change(ctx, groupID, userID, fn)
 }
 
-// mend returns the groups that could not be changed.
-func (s *troubled) mend() []string {
+// repair returns the groups that could not be changed.
+func (s *troubled) repair() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ids := slices.Collect(maps.Keys(s.failed))
@@ -115,7 +115,7 @@ func TestFailingTimersKeepNoOtherWaiting(t *testing.T) {
 	if _, most := s.attempts(); most > 12 {
 		t.Errorf("a failing timer was tried %d times", most) // without a wait that grows: twice a second, by each node
 	}
-	for _, id := range s.mend()[:3] {
+	for _, id := range s.repair()[:3] {
 		waittest.Until(t, "a timer fires once its group can be changed", func() bool { return ended(t, b, id) })
 	}
 }

@@ -199,7 +199,7 @@ func (f *fleet) load(t *testing.T) {
 				select {
 				case <-m.Subscribe(room):
 				case <-time.After(within):
-					t.Errorf("%s waits for %s in vain", m.id, room)
+					t.Errorf("%s waits too long for %s", m.id, room)
 					return
 				}
 				if n%3 != 0 {

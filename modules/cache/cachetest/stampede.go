@@ -26,8 +26,8 @@ func testOneLoadOfNodes(t *testing.T, open Open) {
 	t.Errorf("%d times too many nodes loaded the same", tries)
 }
 
-// loadOnce reports whether few nodes waited in vain for the load of another one, as they
-// may on a busy machine, and loaded as well.
+// loadOnce reports whether few nodes waited for the load of another one and then loaded as
+// well, as they may on a busy machine.
 func loadOnce(t *testing.T, nodes []*cache.Cache, prefix string) bool {
 	t.Helper()
 	const keys = 20

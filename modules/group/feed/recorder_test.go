@@ -144,7 +144,7 @@ func (r *recorder) await(t *testing.T, done func() bool) {
 		case <-r.changed:
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("%s: waited in vain; last version %d, closed for %q", r.user, r.last(), r.closedFor())
+			t.Fatalf("%s: waited too long; last version %d, closed for %q", r.user, r.last(), r.closedFor())
 		}
 	}
 }

@@ -208,7 +208,7 @@ func changeBesideABusyGroup(t *testing.T) error {
 	for range 20 {
 		all.Go(func() {
 			_, err := s.Change(ctx, busy, "", post(ctx))
-			if !errors.Is(err, context.Canceled) && !errors.Is(err, fault.ErrUnavailable) { // on a busy machine it may wait in vain
+			if !errors.Is(err, context.Canceled) && !errors.Is(err, fault.ErrUnavailable) { // on a busy machine it may wait too long
 				t.Errorf("a change that was given up: %v", err)
 			}
 		})

@@ -82,7 +82,7 @@ func TestALargeRoomDoesNotDelayOthers(t *testing.T) {
 		t.Helper()
 		for !done() {
 			if time.Now().After(deadline) {
-				t.Fatal("waited in vain for ", what)
+				t.Fatal("waited too long for ", what)
 			}
 			time.Sleep(time.Millisecond)
 		}
