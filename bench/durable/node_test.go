@@ -18,6 +18,7 @@ import (
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
 	"github.com/moim-live/moim/modules/group/feed"
+	"github.com/moim-live/moim/modules/limit"
 )
 
 // writers is how many callers there are at once, each with a group of its own.
@@ -51,6 +52,9 @@ func startNode(b *testing.B, url string) *node {
 	var cfg config.Config
 	cfg.Auth.Secret = "for-benchmarks-alone-for-benchmarks-alone"
 	cfg.Data.Dir, cfg.Database.URL = b.TempDir(), url
+	// Limits are on, but each writer does the work of many users.
+	all := limit.Quota{Number: limit.NoRate, Bytes: limit.ByteRate(limit.NoRate)}
+	cfg.Limit = limit.Config{UserMessages: all, UserDeliveries: all, UserReads: limit.NoRate, UserJoins: limit.NoRate}
 	n := &node{}
 	program := fx.New(
 		fx.NopLogger,
