@@ -92,8 +92,9 @@ func TestCapacityUnderConcurrentJoins(t *testing.T) {
 	if in.Load() < int64(seat) || in.Load() > int64(2*seat) || in.Load()+full.Load() != 200 {
 		t.Errorf("%d answers said in, %d full", in.Load(), full.Load())
 	}
-	if events := b.Take(); len(events) != seat {
-		t.Errorf("%d events for %d seats", len(events), seat)
+	// Fewer if a caller gave up before the end of the commit: the relay announces these.
+	if events := b.Take(); len(events) > seat {
+		t.Errorf("%d events announced for %d seats", len(events), seat)
 	}
 }
 
