@@ -28,8 +28,7 @@ lint: lint-js ## run vet (Linux, Windows, macOS) and golangci-lint, check format
 	$(GO) vet ./...
 	$(GO) -C bench vet ./...
 	@for os in windows darwin; do \
-		echo "GOOS=$$os $(GO) vet ./... (bench, too)"; \
-		GOOS=$$os $(GO) vet ./...; GOOS=$$os $(GO) -C bench vet ./...; \
+		echo "GOOS=$$os $(GO) vet ./..."; GOOS=$$os $(GO) vet ./...; \
 	done
 	@if $(TOOL) golangci-lint version >/dev/null; then \
 		echo '$(TOOL) golangci-lint run ./...'; $(TOOL) golangci-lint run ./...; \
@@ -68,7 +67,7 @@ fmt: ## format the code and order its imports
 
 .PHONY: race
 race: ## run all tests except the end-to-end tests with the race detector, and the test of 1,000 reconnecting sockets
-	$(GO) test -race -timeout 8m $$($(GO) list ./... | grep -v '/internal/e2e$$')
+	$(GO) test -race -p 3 -timeout 8m $$($(GO) list ./... | grep -v '/internal/e2e$$')
 	$(GO) test -timeout 5m -count 1 -run '$(BULK)' ./app ./modules/group ./modules/group/sqlstore
 	MOIM_RACE=1 $(GO) test -race -timeout 5m -count 1 -run '^TestT36' $(E2E)
 	$(GO) -C bench test ./...

@@ -118,6 +118,8 @@ func TestT13HalfOpen(t *testing.T) {
 				flow(t, a, b, "r")
 			} else {
 				waittest.Until(t, "it is noticed", func() bool { return b.logs.count("cannot be reached") > 0 })
+				// The publishing connection may be the first to notice, while the other one has lost nothing yet.
+				waittest.Until(t, "the subscribing connection is given up", b.Missed)
 			}
 			t.Logf("T13: %s: after %s, with probes every 100 ms", name, time.Since(began).Round(time.Millisecond))
 			p.Heal()
