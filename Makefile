@@ -74,10 +74,10 @@ race: ## run all tests except the end-to-end tests with the race detector, and t
 
 .PHONY: e2e
 e2e: ## run the end-to-end tests: real processes, real servers, the real socket.io-client
-	$(GO) test -race -timeout 30m -count 1 -parallel 3 $(E2E)
+	$(GO) test -timeout 30m -count 1 -parallel 3 $(E2E)
 
 .PHONY: e2e-race
-e2e-race: ## the same, with the race detector in the nodes
+e2e-race: ## the same, with the race detector in the nodes and in the tests
 	MOIM_RACE=1 $(GO) test -race -timeout 30m -count 1 $(E2E)
 
 .PHONY: soak
