@@ -80,22 +80,32 @@ func newFleet(t *testing.T, d *deployment, groups, members int) *fleet {
 	return f
 }
 
+// startAtOnce is how many sessions connect at the same time. With many more, a node does
+// not answer some in time, and they go to another one.
+const startAtOnce = 1000
+
 // start runs the sessions and waits until all are subscribed.
 func (f *fleet) start() {
 	f.t.Helper()
 	f.t.Cleanup(f.stop)
-	for _, s := range f.sessions {
-		s.ctx, s.leave = context.WithCancel(context.Background())
-		s.at.Store(-1)
-		f.running.Go(func() { f.live(s.ctx, s) })
+	for wave := range slices.Chunk(f.sessions, startAtOnce) {
+		for _, s := range wave {
+			s.ctx, s.leave = context.WithCancel(context.Background())
+			s.at.Store(-1)
+			f.running.Go(func() { f.live(s.ctx, s) })
+		}
+		need(f.t, answerWithin+soon, "these sessions are subscribed", func() bool {
+			return !slices.ContainsFunc(wave, func(s *session) bool { return s.at.Load() < 0 })
+		})
 	}
-	f.needAll(answerWithin+soon, "every session is subscribed", func(s *session) bool { return s.at.Load() >= 0 })
 }
 
 // stop ends all sessions and reports what broke the promise.
 func (f *fleet) stop() {
 	for _, s := range f.sessions {
-		s.leave()
+		if s.leave != nil { // it was started
+			s.leave()
+		}
 	}
 	f.running.Wait()
 	for _, s := range f.sessions {

@@ -16,7 +16,8 @@ func pair(t *testing.T) *deployment {
 	redis, postgres := redistest.Start(t), pgtest.Start(t).NewDatabase(t)
 	d := &deployment{token: func(user string) string { return mint(user, time.Hour) }}
 	for range 2 {
-		d.nodes = append(d.nodes, startNode(t, "MOIM_AUTH_SECRET="+secret, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres))
+		d.nodes = append(d.nodes, startNode(t, "MOIM_AUTH_SECRET="+secret, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres,
+			"MOIM_GROUP_LIMIT_OWNED=100000")) // one user makes all groups
 	}
 	return d
 }
