@@ -22,7 +22,7 @@ import (
 const (
 	// checkTimeout bounds moim check and moim redis check.
 	checkTimeout = 15 * time.Second
-	// readyTimeout bounds moim check --ready.
+	// readyTimeout bounds a question to a node: is it ready, and who is it.
 	readyTimeout = 4 * time.Second
 	// clockTolerance is how far clocks may be apart before check warns.
 	clockTolerance = time.Second
@@ -196,13 +196,24 @@ func checkAuthorize(ctx context.Context, cfg config.Config) []finding {
 
 // askReady fails unless the node that listens on http.addr is ready.
 func askReady(ctx context.Context, cfg config.Config) error {
-	addr, err := localAddr(cfg.HTTP.Addr)
+	return askNode(ctx, cfg.HTTP.Addr, "/readyz", func(res *http.Response) error {
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("the node is not ready: %s", res.Status)
+		}
+		fmt.Println("the node is ready")
+		return nil
+	})
+}
+
+// askNode gets a path of the node that listens on addr, and reads the answer.
+func askNode(ctx context.Context, addr, path string, read func(*http.Response) error) error {
+	addr, err := localAddr(addr)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
 		return err
 	}
@@ -211,9 +222,5 @@ func askReady(ctx context.Context, cfg config.Config) error {
 		return fmt.Errorf("ask the node: %w", err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("the node is not ready: %s", res.Status)
-	}
-	fmt.Println("the node is ready")
-	return nil
+	return read(res)
 }

@@ -62,23 +62,11 @@ func tryListen(ctx context.Context, addr string) error {
 // nodeAt returns the name of the node that listens at an address; "": there is none, or it
 // does not answer.
 func nodeAt(ctx context.Context, addr string) string {
-	addr, err := localAddr(addr)
-	if err != nil {
-		return ""
-	}
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/healthz", nil)
-	if err != nil {
-		return ""
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return ""
-	}
-	defer func() { _ = res.Body.Close() }()
 	var answer struct{ Node string }
-	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<10)).Decode(&answer); err != nil {
+	err := askNode(ctx, addr, "/healthz", func(res *http.Response) error {
+		return json.NewDecoder(io.LimitReader(res.Body, 1<<10)).Decode(&answer)
+	})
+	if err != nil {
 		return ""
 	}
 	return answer.Node

@@ -108,7 +108,7 @@ type Feed struct {
 
 	subscriptions limit.Cap // of a socket
 	lateness      *lateness
-	attendance    *attendance // nil: this node is alone
+	attendance    *attendance // nil: only sockets of this node count
 	tracer        tracing.Tracer
 
 	reads       atomic.Int64
