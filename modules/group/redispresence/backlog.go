@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/moim-live/moim/internal/tasks"
 	"github.com/moim-live/moim/modules/group/presence"
 )
@@ -128,7 +126,7 @@ func (s *Store) announce(ctx context.Context, check bool) error {
 			return err
 		}
 	}
-	self, groups, err := s.announceGroups(ctx)
+	self, groups, err := s.noteGroups(ctx)
 	if err != nil {
 		return err
 	}
@@ -151,7 +149,7 @@ func (s *Store) announce(ctx context.Context, check bool) error {
 			return err
 		}
 	}
-	return nil
+	return s.forgetGroups(ctx, self, known)
 }
 
 // groupsLocked returns the groups where this node has users or ends graces.
@@ -165,8 +163,10 @@ func (s *Store) groupsLocked() []string {
 	return groups
 }
 
-// announceGroups replaces the set of this node's groups.
-func (s *Store) announceGroups(ctx context.Context) (identity, []string, error) {
+// noteGroups stores in which groups this node has users or ends graces, and returns
+// them. Groups of the past stay noted until they are checked: after a failover, the note
+// may be all that tells of users there.
+func (s *Store) noteGroups(ctx context.Context) (identity, []string, error) {
 	if err := s.take(ctx); err != nil {
 		return identity{}, nil, err
 	}
@@ -174,22 +174,12 @@ func (s *Store) announceGroups(ctx context.Context) (identity, []string, error) 
 	s.mu.Lock()
 	self, groups := s.self, s.groupsLocked()
 	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	key := s.keys.node(self.id)
-	_, err := s.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.Del(ctx, key)
-		for part := range slices.Chunk(groups, scanBatch) {
-			members := make([]any, len(part))
-			for i, groupID := range part {
-				members[i] = groupID
-			}
-			p.SAdd(ctx, key, members...)
+	for part := range slices.Chunk(groups, scanBatch) {
+		if err := s.note(ctx, self.id, part); err != nil {
+			return identity{}, nil, err
 		}
-		p.PExpire(ctx, key, timeToLive)
-		return nil
-	})
-	return self, groups, err
+	}
+	return self, groups, nil
 }
 
 func (s *Store) announcePart(ctx context.Context, self identity, groups []string) error {

@@ -2,6 +2,8 @@ package redispresence
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/moim-live/moim/modules/group"
 )
@@ -52,4 +54,30 @@ func (s *Store) checkPart(ctx context.Context, self identity, groupID string, cu
 		return 0, err
 	}
 	return next, s.sweepUsers(ctx, self, groupID, gone)
+}
+
+// forgetGroups removes the note that this node is in groups that were checked, unless it
+// has users there, or ends graces.
+func (s *Store) forgetGroups(ctx context.Context, self identity, checked []string) error {
+	if err := s.take(ctx); err != nil {
+		return err
+	}
+	defer s.give()
+	var past []any
+	s.mu.Lock()
+	for _, groupID := range checked {
+		if _, watched := s.watched[groupID]; !watched && s.claims[groupID] == nil {
+			past = append(past, groupID)
+		}
+	}
+	s.mu.Unlock()
+	for part := range slices.Chunk(past, scanBatch) {
+		limited, cancel := context.WithTimeout(ctx, callTimeout)
+		err := s.client.SRem(limited, s.keys.node(self.id), part...).Err()
+		cancel()
+		if err != nil {
+			return fmt.Errorf("forget groups of this node: %w", err)
+		}
+	}
+	return nil
 }

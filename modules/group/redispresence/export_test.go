@@ -39,3 +39,6 @@ func SweepOnce(s *Store, id string) []string {
 
 // NodeID returns by what id the server knows the node.
 func NodeID(s *Store) string { return s.identity().id }
+
+// Announce enters all users of this node, and with check removes those who are not here.
+func Announce(ctx context.Context, s *Store, check bool) error { return s.announce(ctx, check) }

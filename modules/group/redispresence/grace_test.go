@@ -319,3 +319,32 @@ func TestServerLosesLastWrites(t *testing.T) {
 		"g ana offline dropped", "g ana reconnecting dropped", "h eve offline dropped", "h eve reconnecting dropped",
 	})
 }
+
+// A failover loses that a user went, while this node enters its users for another reason:
+// the group that it left is still looked through later.
+func TestServerLosesLastWritesOfAGroupLeft(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	n := newNode(t, redisrole.Config{URL: s.URL()})
+	n.start(t)
+	n.apply(t, "g", "+eve")
+	key := usersKey(t, s)
+	id := s.Client().HGet(t.Context(), key, "eve").Val()
+	n.apply(t, "g", "-eve")
+	if err := s.Client().HSet(t.Context(), key, "eve", id).Err(); err != nil {
+		t.Fatal(err)
+	}
+	announce := func(check bool) error {
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		defer cancel()
+		return redispresence.Announce(ctx, n.Store, check)
+	}
+	if err := announce(false); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "told without a look", news(n), nil)
+	if err := announce(true); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "told", news(n), []string{"g eve reconnecting dropped"})
+}
