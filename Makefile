@@ -128,7 +128,7 @@ microbench: ## run the benchmarks of single packages
 
 .PHONY: grow
 grow: ## fill databases with many groups; print what each call takes and how it is planned (GROW='1000 100000 1000000')
-	MOIM_GROW='$(or $(GROW),1000 100000)' $(GO) test -v -count 1 -timeout 4h -run '^TestGrow$$' ./modules/group/sqlstore
+	MOIM_GROW='$(or $(GROW),1000 100000)' MOIM_GROW_ROUNDS=100 $(GO) test -v -count 1 -timeout 4h -run '^TestGrow$$' ./modules/group/sqlstore
 
 .PHONY: clean
 clean: ## remove the files that the other targets made

@@ -1,9 +1,14 @@
 package sqlstore_test
 
 import (
+	"context"
+	"database/sql"
 	"fmt"
 	"testing"
 	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	_ "modernc.org/sqlite"             // the driver "sqlite"
 
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group/sqlstore"
@@ -12,6 +17,7 @@ import (
 // grown is a database with many groups, and what is large in it.
 type grown struct {
 	db     *database.DB
+	bulk   *sql.DB // the same database, for many rows at once
 	store  *sqlstore.Store
 	groups int
 
@@ -25,19 +31,49 @@ type grown struct {
 }
 
 // fillStep is how many rows are inserted in one transaction.
-const fillStep = 4000
+const fillStep = 100_000
 
-// fill inserts the rows of statements with a number $1 … $2 each. On SQLite it uses
-// smaller steps, because a change runs for at most some seconds.
+// openBulk opens the database at url, or the SQLite file of db, without the deadline that a
+// node has for a statement and without waiting for the disk.
+func openBulk(t *testing.T, db *database.DB, url string) *sql.DB {
+	t.Helper()
+	driver, settings := "pgx", []string{`SET synchronous_commit = off`, `SET work_mem = '64MB'`, `SET maintenance_work_mem = '128MB'`}
+	if url == "" {
+		driver, settings = "sqlite", []string{`PRAGMA synchronous = OFF`, `PRAGMA cache_size = -65536`, `PRAGMA busy_timeout = 10000`}
+		err := db.View(t.Context(), func(ctx context.Context, q database.Querier) error {
+			return q.QueryRowContext(ctx, `SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&url)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	bulk, err := sql.Open(driver, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = bulk.Close() })
+	bulk.SetMaxOpenConns(1) // it keeps the settings
+	for _, setting := range settings {
+		if _, err := bulk.ExecContext(t.Context(), setting); err != nil {
+			t.Fatalf("%s: %v", setting, err)
+		}
+	}
+	return bulk
+}
+
+// fill inserts the rows of statements with a number $1 … $2 each.
 func (g *grown) fill(t *testing.T, n int, statement string, a ...any) {
 	t.Helper()
-	step := fillStep
-	if g.db.Dialect() == database.SQLite {
-		step /= 16
+	began := time.Now()
+	for from := 1; from <= n; from += fillStep {
+		_, err := g.bulk.ExecContext(t.Context(), `WITH RECURSIVE n(i) AS (SELECT CAST($1 AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i < $2) `+statement,
+			append([]any{from, min(from+fillStep-1, n)}, a...)...)
+		if err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
 	}
-	for from := 1; from <= n; from += step {
-		exec(t, g.db, `WITH RECURSIVE n(i) AS (SELECT CAST($1 AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i < $2) `+statement,
-			append([]any{from, min(from+step-1, n)}, a...)...)
+	if took := time.Since(began); took > time.Second {
+		t.Logf("    %8d rows in %6s: %.60s", n, took.Round(100*time.Millisecond), statement)
 	}
 }
 
@@ -55,10 +91,10 @@ const (
 )
 
 // grow fills a database with n groups.
-func grow(t *testing.T, db *database.DB, n int) *grown {
+func grow(t *testing.T, db *database.DB, url string, n int) *grown {
 	t.Helper()
 	g := &grown{
-		db: db, store: sqlstore.New(db), groups: n,
+		db: db, bulk: openBulk(t, db, url), store: sqlstore.New(db), groups: n,
 		joined: min(10_000, n/2), members: min(100_000, n), events: min(1_000_000, 10*n), added: 500,
 		crowd: "x-crowd", log: "x-log",
 	}

@@ -26,8 +26,8 @@ import (
 // TestGrow runs every statement of the store on a database with many groups, and
 // fails when one reads a whole table that grows. It prints what each call takes.
 //
-// MOIM_GROW is the number of groups, or several of them: see make grow. Without it,
-// 1,000 are enough to see the plans.
+// MOIM_GROW is the number of groups, or several of them, and MOIM_GROW_ROUNDS how often
+// each call is measured: see make grow.
 func TestGrow(t *testing.T) {
 	t.Parallel()
 	childtest.Bulk(t)
@@ -42,31 +42,35 @@ func TestGrow(t *testing.T) {
 			sizes = append(sizes, n)
 		}
 	}
+	rounds := 3
+	if text := os.Getenv("MOIM_GROW_ROUNDS"); text != "" {
+		var err error
+		if rounds, err = strconv.Atoi(text); err != nil || rounds < 1 {
+			t.Fatalf("MOIM_GROW_ROUNDS=%s: want a number", text)
+		}
+	}
 	for _, n := range sizes {
 		t.Run(fmt.Sprintf("Postgres-%d", n), func(t *testing.T) {
 			url := servicetest.NewPostgres(t)
 			if n > 1000 {
 				url = pgtest.Start(t, "shared_buffers = 512MB", "max_wal_size = 4GB").NewDatabase(t)
 			}
-			testGrow(t, n, url)
+			testGrow(t, n, rounds, url)
 		})
-		t.Run(fmt.Sprintf("SQLite-%d", n), func(t *testing.T) { testGrow(t, n, "") })
+		t.Run(fmt.Sprintf("SQLite-%d", n), func(t *testing.T) { testGrow(t, n, rounds, "") })
 	}
 }
 
-func testGrow(t *testing.T, n int, url string) {
+func testGrow(t *testing.T, n, rounds int, url string) {
 	t.Helper()
 	db := servicetest.OpenDatabase(t, url)
 	began := time.Now()
-	g := grow(t, db, n)
+	g := grow(t, db, url, n)
 	t.Logf("%d groups, filled in %s", n, time.Since(began).Round(time.Millisecond))
 	if url != "" {
 		analyze(t, db)
 	}
-	r := &runner{t: t, g: g, rounds: 3}
-	if n > 1000 {
-		r.rounds = 100
-	}
+	r := &runner{t: t, g: g, rounds: rounds}
 	r.watching = g.store.Watch(func(text string, a []any) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
