@@ -12,16 +12,17 @@ import (
 )
 
 const (
-	announceBatch = 100 // groups that one turn announces
-	scanBatch     = 500 // users, or groups, that one round trip scans
+	announceBatch = 100 // groups that one turn registers
+	scanBatch     = 500 // users or groups that one round trip scans
 )
 
-// backlog is work that would delay the renewal of the lease for too long.
+// backlog is work that takes too long for the goroutine that renews the lease. Another
+// goroutine does it.
 type backlog struct {
-	announce bool                // enter this node's users again
-	check    bool                // and remove those who are not on this node: the server may have lost that
-	dead     []string            // nodes to sweep
-	strays   map[string][]string // and in which groups to sweep nodes that are listed nowhere else
+	announce bool                // register this node's users again
+	check    bool                // also remove users whom the server wrongly lists on this node
+	dead     []string            // ids of dead nodes to sweep
+	strays   map[string][]string // by group: ids of nodes to sweep that the server lists nowhere else
 }
 
 // schedule adds to the backlog.
@@ -41,7 +42,7 @@ func (s *Store) schedule(announce, check bool, dead []string) {
 	tasks.Wake(s.wake)
 }
 
-// scheduleStrays adds nodes to sweep in one group.
+// scheduleStrays adds the sweep of nodes in one group to the backlog.
 func (s *Store) scheduleStrays(groupID string, nodes []string) {
 	s.mu.Lock()
 	if s.backlog.strays == nil {
@@ -52,8 +53,8 @@ func (s *Store) scheduleStrays(groupID string, nodes []string) {
 	tasks.Wake(s.wake)
 }
 
-// workOff does what is in the backlog until ctx ends.
-func (s *Store) workOff(ctx context.Context) {
+// runBacklog does the work in the backlog until ctx ends.
+func (s *Store) runBacklog(ctx context.Context) {
 	tasks.Retry(ctx, s.timing.Retry, s.wake, func() error {
 		s.mu.Lock()
 		todo := s.backlog
@@ -61,17 +62,18 @@ func (s *Store) workOff(ctx context.Context) {
 		s.mu.Unlock()
 		err := s.doOnce(ctx, todo)
 		if err != nil && ctx.Err() == nil {
-			s.log.Debug("redispresence: the backlog is retried", "err", err)
+			s.log.Debug("redispresence: backlog work failed and is retried", "err", err)
 		}
 		return err
 	})
 }
 
-// doOnce announces, then sweeps. What fails without an answer stays in the backlog.
-// A sweep that the server refuses is given to any node later.
+// doOnce registers this node's users, and then sweeps dead nodes. Work that got no answer
+// goes back into the backlog. If the server refuses a sweep, a later renewal gives it to
+// some node again.
 func (s *Store) doOnce(ctx context.Context, todo backlog) error {
 	if todo.announce {
-		// The node finds out which sockets ended while it stood still.
+		// Wait until this node has noticed which sockets ended while it was suspended.
 		if s.identity().before != "" && !tasks.Pause(ctx, s.timing.Look) {
 			return ctx.Err()
 		}
@@ -95,8 +97,8 @@ func (s *Store) doOnce(ctx context.Context, todo backlog) error {
 	return refused
 }
 
-// postpone puts work back that failed without an answer. It returns why, or nil
-// while the server is down: the first renewal after that wakes the worker.
+// postpone returns work that got no answer to the backlog. It returns err, or nil while the
+// server is down: the first renewal that succeeds wakes the worker.
 func (s *Store) postpone(todo backlog, err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,7 +118,7 @@ func (s *Store) postpone(todo backlog, err error) error {
 	return err
 }
 
-// announce enters all users of this node. With check it removes users whom the
+// announce registers all users of this node. With check, it also removes users whom the
 // server wrongly lists on this node.
 func (s *Store) announce(ctx context.Context, check bool) error {
 	var known []string
@@ -135,13 +137,13 @@ func (s *Store) announce(ctx context.Context, check bool) error {
 			return err
 		}
 	}
-	if err := s.announced(ctx, self); err != nil {
+	if err := s.markAnnounced(ctx, self); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	if s.self == self {
 		s.self.before = ""
-		s.allIn = s.self
+		s.registeredAs = s.self
 	}
 	s.mu.Unlock()
 	for _, groupID := range known {
@@ -152,7 +154,7 @@ func (s *Store) announce(ctx context.Context, check bool) error {
 	return s.forgetGroups(ctx, self, known)
 }
 
-// groupsLocked returns the groups where this node has users or ends graces.
+// groupsLocked returns the groups where this node has users or watches graces.
 func (s *Store) groupsLocked() []string {
 	groups := slices.Collect(maps.Keys(s.claims))
 	for groupID := range s.watched {
@@ -163,9 +165,9 @@ func (s *Store) groupsLocked() []string {
 	return groups
 }
 
-// noteGroups stores in which groups this node has users or ends graces, and returns
-// them. Groups of the past stay noted until they are checked: after a failover, the note
-// may be all that tells of users there.
+// noteGroups stores the list of groups where this node has users or watches graces, and
+// returns it. Earlier groups stay in the stored list until they are checked: after a
+// failover, the list may be the only record of users there.
 func (s *Store) noteGroups(ctx context.Context) (identity, []string, error) {
 	if err := s.take(ctx); err != nil {
 		return identity{}, nil, err
@@ -187,7 +189,7 @@ func (s *Store) announcePart(ctx context.Context, self identity, groups []string
 		return err
 	}
 	defer s.give()
-	users, graces, states, same := s.claimed(self, groups)
+	users, graces, states, same := s.toRegister(self, groups)
 	if !same {
 		return errChanged
 	}
@@ -201,17 +203,17 @@ func (s *Store) announcePart(ctx context.Context, self identity, groups []string
 	if err := s.restore(ctx, self, graces); err != nil {
 		return err
 	}
-	s.entered(self, users, graces)
-	if self.before != "" { // other nodes told that these users went
+	s.markRegistered(self, users, graces)
+	if self.before != "" { // the other nodes reported these users as gone
 		s.tellAll(users, told)
 	}
 	return nil
 }
 
-// claimed returns what to enter for groups: users, and the graces and live
-// states that the server may have lost. It reports false if this node has
-// another identity by now.
-func (s *Store) claimed(self identity, groups []string) (users []change, graces, states []record, same bool) {
+// toRegister returns what to register for groups: the users, and the graces and live states
+// that the server may have lost. It returns false if this node's identity is not self any
+// more.
+func (s *Store) toRegister(self identity, groups []string) (users []change, graces, states []record, same bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, groupID := range groups {
@@ -221,7 +223,7 @@ func (s *Store) claimed(self identity, groups []string) (users []change, graces,
 			if c.here {
 				users = append(users, change{Attendance: presence.Attendance{GroupID: groupID, UserID: userID, Here: true}})
 			} else if forgotten && !c.until.IsZero() {
-				r.reason, r.since, r.left = c.reason, c.since, s.leftOf(c)
+				r.reason, r.since, r.left = c.reason, c.since, s.graceLeft(c)
 				graces = append(graces, r)
 			}
 			if c.state != "" && (forgotten || c.id != self.id) {
@@ -232,8 +234,8 @@ func (s *Store) claimed(self identity, groups []string) (users []change, graces,
 	return users, graces, states, s.self == self
 }
 
-// entered notes under which identity the server knows users now.
-func (s *Store) entered(self identity, users []change, graces []record) {
+// markRegistered records the identity under which the server now knows these users.
+func (s *Store) markRegistered(self identity, users []change, graces []record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, u := range users {
@@ -249,8 +251,9 @@ func (s *Store) entered(self identity, users []change, graces []record) {
 	}
 }
 
-// leftOf returns how long a grace lasts that the server forgot. It outlasts
-// the time in which every live node enters its users: the user may be on one.
-func (s *Store) leftOf(c *claim) time.Duration {
+// graceLeft returns how long a grace that the server lost still lasts. It is at least the
+// time in which every live node registers its users, because the user may be on one of
+// them.
+func (s *Store) graceLeft(c *claim) time.Duration {
 	return max(time.Until(c.until), time.Duration(s.settle())*time.Millisecond)
 }

@@ -13,32 +13,32 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// Another program, an operator or a fault of the server may leave anything under
-// this package's keys. What cannot be read counts as absent and is removed. Then
-// every node enters its users of that group again.
+// Another program, an operator or a fault of the server may store any value under this
+// package's keys. A value that cannot be read counts as absent and is removed. Then every
+// node registers its users of that group again.
 
 const (
-	// horizon is how far ahead of now no time is that this package stores.
+	// horizon bounds the times that this package stores: none is further in the future.
 	horizon = 24 * time.Hour
 
-	mendBatch = 100 // groups of which one renewal tells the other nodes
-	maxStrays = 100 // nodes that one reading finds to be unknown
+	repairBatch = 100 // repaired groups that one renewal reports to the other nodes
+	maxStrays   = 100 // unknown nodes that one reading collects
 )
 
-// brokenness is what this node knows of broken values.
+// brokenness is what this node knows about broken values.
 type brokenness struct {
-	values int64               // found so far
-	mended map[string]struct{} // groups that the other nodes must be told of
-	last   string              // where the last one was
-	until  time.Time           // when every node has entered again what it replaced
+	values   int64               // found so far
+	repaired map[string]struct{} // groups whose repair the other nodes must be told of
+	last     string              // key of the last one
+	until    time.Time           // by then every node has registered its users again
 }
 
-// brokenError says where a value was broken. The group role's health is so until what
-// the value replaced is entered again.
+// brokenError names the key of a broken value. Store.Health returns it until all nodes have
+// registered their users again.
 type brokenError struct{ where string }
 
 func (e brokenError) Error() string {
-	return fmt.Sprintf("redispresence: %s held what Moim did not write; it was removed, and all nodes enter their users again", e.where)
+	return fmt.Sprintf("redispresence: %s held what Moim did not write; it was removed, and all nodes register their users again", e.where)
 }
 
 func isWrongType(err error) bool { return err != nil && strings.Contains(err.Error(), "WRONGTYPE") }
@@ -50,7 +50,7 @@ func (s *Store) Broken() int64 {
 	return s.broken.values
 }
 
-// Health returns an error while what a broken value replaced may be missing.
+// Health returns an error while users may be missing because a broken value was removed.
 func (s *Store) Health() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,8 +60,8 @@ func (s *Store) Health() error {
 	return nil
 }
 
-// noteBroken notes a broken value that was removed. groupID is empty for one that
-// belongs to no group.
+// noteBroken counts a broken value that was removed, and renews the lease to tell the other
+// nodes. groupID is empty if the key belongs to no group.
 func (s *Store) noteBroken(where, groupID string) {
 	s.mu.Lock()
 	first := !time.Now().Before(s.broken.until)
@@ -69,37 +69,37 @@ func (s *Store) noteBroken(where, groupID string) {
 	s.broken.last = where
 	s.broken.until = time.Now().Add(time.Duration(s.settle()) * time.Millisecond)
 	if groupID != "" {
-		s.broken.mended[groupID] = struct{}{}
+		s.broken.repaired[groupID] = struct{}{}
 	}
 	s.mu.Unlock()
 	if first {
-		s.log.Warn("redispresence: a key held what Moim did not write; it is removed, and all nodes enter their users again", "key", where)
+		s.log.Warn("redispresence: a key held what Moim did not write; it is removed, and all nodes register their users again", "key", where)
 	}
 	s.renewNow()
 }
 
-// takeMended returns groups of which to tell the other nodes.
-func (s *Store) takeMended() (groups []string) {
+// repairedGroups returns groups whose repair the next renewal reports to the other nodes.
+func (s *Store) repairedGroups() (groups []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for groupID := range s.broken.mended {
-		if groups = append(groups, groupID); len(groups) == mendBatch {
+	for groupID := range s.broken.repaired {
+		if groups = append(groups, groupID); len(groups) == repairBatch {
 			break
 		}
 	}
 	return groups
 }
 
-// toldMended notes that the other nodes are told.
-func (s *Store) toldMended(groups []string) {
+// dropRepaired removes groups whose repair was reported.
+func (s *Store) dropRepaired(groups []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, groupID := range groups {
-		delete(s.broken.mended, groupID)
+		delete(s.broken.repaired, groupID)
 	}
 }
 
-// forget makes this node enter all that it knows of a group again.
+// forget makes this node register all that it knows about a group again.
 func (s *Store) forget(groupID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,8 +108,9 @@ func (s *Store) forget(groupID string) {
 	}
 }
 
-// runMended makes calls again that have removed a broken value.
-func (s *Store) runMended(ctx context.Context, calls []redis.Cmder) error {
+// retryRepaired repeats the calls that failed with BROKEN. Their script has removed the
+// broken value.
+func (s *Store) retryRepaired(ctx context.Context, calls []redis.Cmder) error {
 	var again []redis.Cmder
 	for _, call := range calls {
 		if key, is := brokenKey(call.Err()); is {
@@ -130,7 +131,7 @@ func (s *Store) runMended(ctx context.Context, calls []redis.Cmder) error {
 	return err
 }
 
-// brokenKey returns the key of the answer BROKEN; see group.lua.
+// brokenKey returns the key that a BROKEN error names. See group.lua.
 func brokenKey(err error) (key string, is bool) {
 	if !redis.HasErrorPrefix(err, "BROKEN ") {
 		return "", false
@@ -139,16 +140,16 @@ func brokenKey(err error) (key string, is bool) {
 	return key, is
 }
 
-// mendGroup removes the broken values of a group.
-func (s *Store) mendGroup(ctx context.Context, groupID string) error {
+// repairGroup removes the broken values of a group.
+func (s *Store) repairGroup(ctx context.Context, groupID string) error {
 	self := s.identity()
-	return s.run(ctx, self, s.scripts.restore, func(p redis.Pipeliner) { // it restores nobody
+	return s.run(ctx, self, s.scripts.restore, func(p redis.Pipeliner) { // without users, the script only removes broken values
 		s.scripts.restore.EvalSha(ctx, p, s.keys.group(groupID, self.epoch), timeToLive.Milliseconds(), 0, 0)
 	})
 }
 
-// readable is the error of a pipeline that reads, without those of broken values:
-// their commands have read nothing. It reports whether there were some.
+// readable filters the error of a pipeline that only reads. It ignores the errors of broken
+// values, and reports whether there were any.
 func readable(cmds []redis.Cmder, err error) (broken bool, failed error) {
 	if err == nil || !isRefusal(err) {
 		return false, err
@@ -164,7 +165,7 @@ func readable(cmds []redis.Cmder, err error) (broken bool, failed error) {
 	return broken, nil
 }
 
-// removeStates removes live states that are no JSON, unless they have changed.
+// removeStates removes live states that are not JSON, unless they have changed since.
 func (s *Store) removeStates(ctx context.Context, groupID, epoch string, broken map[string]string) error {
 	key := s.keys.group(groupID, epoch)[3]
 	args := make([]any, 0, 2*len(broken))
@@ -187,8 +188,8 @@ func storedState(stored string) string {
 	return stored
 }
 
-// stateOf returns the state from its stored form, which begins with the time. It is
-// nil if there is none, or a broken one.
+// stateOf returns the live state without the time before it. It returns nil if there is
+// none or if it is broken.
 func stateOf(stored string) json.RawMessage {
 	_, state, _ := strings.Cut(storedState(stored), " ")
 	if state == "" {
@@ -197,8 +198,8 @@ func stateOf(stored string) json.RawMessage {
 	return json.RawMessage(state)
 }
 
-// sweepStrays sweeps a group of nodes that the server lists nowhere else: a broken
-// value may have named them, or lost them.
+// sweepStrays sweeps nodes in one group. The server lists these nodes nowhere else: they
+// may come from a broken value, or their record was lost with one.
 func (s *Store) sweepStrays(ctx context.Context, groupID string, nodes []string) error {
 	self := s.identity()
 	for _, id := range nodes {

@@ -31,7 +31,7 @@ func newScripts() scripts {
 	}
 }
 
-// script returns the script that files make together.
+// script joins files to one script.
 func script(files ...string) *redis.Script {
 	var source []byte
 	for _, file := range files {
@@ -44,26 +44,26 @@ func script(files ...string) *redis.Script {
 	return redis.NewScript(string(source))
 }
 
-// renewal is the answer of renew.lua.
+// renewal is the reply of renew.lua.
 type renewal struct {
-	epoch  string
-	status string
-	live   []string
-	dead   []string
-	mended []string // "<ms> <group>"
-	broken bool     // what was under the key was no hash
+	epoch    string
+	status   string
+	live     []string
+	dead     []string
+	repaired []string // repaired groups: "<ms> <group>"
+	broken   bool     // the key held another type than a hash
 }
 
-// renew renews a node's lease; see renew.lua. It gives up the id before, and tells
-// the other nodes of the groups that this one has mended.
-func (s *Store) renew(ctx context.Context, self identity, before string, mended, peers []string) (renewal, error) {
+// renew renews a node's lease (renew.lua). It gives up the id before, if that is not empty,
+// and reports the groups that this node has repaired to the other nodes.
+func (s *Store) renew(ctx context.Context, self identity, before string, repaired, peers []string) (renewal, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	args := []any{
 		self.id, self.epoch, s.timing.Lease.Milliseconds(), s.settle(), s.away(), before, (2 * timeToLive).Milliseconds(),
-		flag(self.epoch == "" && s.anew), len(mended),
+		flag(self.epoch == "" && s.discardOld), len(repaired),
 	}
-	for _, part := range slices.Concat(mended, peers) {
+	for _, part := range slices.Concat(repaired, peers) {
 		args = append(args, part)
 	}
 	answer, err := s.scripts.renew.Run(ctx, s.client, []string{s.keys.nodes()}, args...).Slice()
@@ -73,7 +73,7 @@ func (s *Store) renew(ctx context.Context, self identity, before string, mended,
 	if len(answer) != 6 {
 		return renewal{}, fmt.Errorf("renew the lease: an answer of %d parts", len(answer))
 	}
-	r := renewal{live: texts(answer[2]), dead: texts(answer[3]), mended: texts(answer[4]), broken: answer[5] == int64(1)}
+	r := renewal{live: texts(answer[2]), dead: texts(answer[3]), repaired: texts(answer[4]), broken: answer[5] == int64(1)}
 	r.epoch, _ = answer[0].(string)
 	if r.status, _ = answer[1].(string); r.status == "left" {
 		return renewal{}, errLeft
@@ -84,8 +84,8 @@ func (s *Store) renew(ctx context.Context, self identity, before string, mended,
 // settle is the time, in ms, within which every live node renews its lease.
 func (s *Store) settle() int64 { return (s.timing.Lease + s.timing.Renew).Milliseconds() }
 
-// away is the time, in ms, without any renewal after which the server counts
-// as having been out of reach.
+// away is a time in ms. If no node has renewed its lease for that long, the server counts
+// as having been unreachable.
 func (s *Store) away() int64 { return (2 * s.timing.Renew).Milliseconds() }
 
 func texts(v any) []string {
@@ -99,18 +99,18 @@ func texts(v any) []string {
 	return out
 }
 
-// announced tells the server that all users of this node are entered.
-func (s *Store) announced(ctx context.Context, self identity) error {
+// markAnnounced records on the server that all users of this node are registered.
+func (s *Store) markAnnounced(ctx context.Context, self identity) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	err := s.scripts.announced.Run(ctx, s.client, []string{s.keys.nodes()}, self.id, self.epoch).Err()
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return fmt.Errorf("announce that all users are entered: %w", err)
+		return fmt.Errorf("report that all users are registered: %w", err)
 	}
 	return nil
 }
 
-// release gives the lease up. Another node sweeps this node's users.
+// release gives up the lease. Another node sweeps this node's users.
 func (s *Store) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -123,11 +123,11 @@ func (s *Store) release(ctx context.Context) {
 		return nil
 	})
 	if err != nil {
-		s.log.DebugContext(ctx, "redispresence: the lease could not be given up and expires", "err", err)
+		s.log.DebugContext(ctx, "redispresence: could not give up the lease; it will expire", "err", err)
 	}
 }
 
-// run is runEach, and fails if one of the calls failed.
+// run is runEach, but also fails if any of the calls failed.
 func (s *Store) run(ctx context.Context, self identity, script *redis.Script, fill func(redis.Pipeliner)) error {
 	calls, err := s.runEach(ctx, self, script, fill)
 	for _, call := range calls {
@@ -138,16 +138,16 @@ func (s *Store) run(ctx context.Context, self identity, script *redis.Script, fi
 	return err
 }
 
-// runEach runs independent calls of one script in one round trip. It returns
-// them, each with its own answer or error. It fails if the server lost its
-// data: the answers mean nothing then. A call is made again if its server lacked
-// the script, or if it found a broken value, and removed it.
+// runEach runs independent calls of one script in one round trip. Each returned call has
+// its own reply or error. runEach itself fails if the server lost its data, because then
+// the replies mean nothing. It repeats a call if the server lacked the script, or if the
+// script removed a broken value.
 func (s *Store) runEach(ctx context.Context, self identity, script *redis.Script, fill func(redis.Pipeliner)) ([]redis.Cmder, error) {
 	calls, err := s.runOnce(ctx, self, fill)
 	if err != nil {
 		return nil, err
 	}
-	var lacking []redis.Cmder // a server of a cluster may lack what the others have
+	var lacking []redis.Cmder // a server of a cluster may lack the script
 	for _, call := range calls {
 		if redis.HasErrorPrefix(call.Err(), "NOSCRIPT") {
 			lacking = append(lacking, call)
@@ -161,10 +161,10 @@ func (s *Store) runEach(ctx context.Context, self identity, script *redis.Script
 			return nil, err
 		}
 	}
-	return calls, s.runMended(ctx, calls)
+	return calls, s.retryRepaired(ctx, calls)
 }
 
-// runOnce runs calls, and then asks whether the server still has its data.
+// runOnce runs calls, and then checks that the server still has its data.
 func (s *Store) runOnce(ctx context.Context, self identity, fill func(redis.Pipeliner)) ([]redis.Cmder, error) {
 	var epoch *redis.StringCmd
 	cmds, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -185,16 +185,16 @@ func (s *Store) runOnce(ctx context.Context, self identity, fill func(redis.Pipe
 	return cmds[:len(cmds)-1], nil
 }
 
-// repeat fills a pipeline with calls that have failed.
+// repeat fills a pipeline with calls that failed.
 func repeat(calls []redis.Cmder) func(redis.Pipeliner) {
 	return func(p redis.Pipeliner) {
 		for _, call := range calls {
-			_ = p.Process(context.Background(), call) // a pipeline only gathers
+			_ = p.Process(context.Background(), call) // fails only when the pipeline runs
 		}
 	}
 }
 
-// flag is a boolean as the scripts take it.
+// flag encodes a boolean for the scripts.
 func flag(b bool) int {
 	if b {
 		return 1
@@ -207,8 +207,8 @@ func text(v any) string {
 	return t
 }
 
-// timeOf parses a time in ms. It returns the zero time for anything else: the
-// server may hold what nobody of us wrote, and a far year cannot be encoded.
+// timeOf parses a time in ms. It returns the zero time for any other text. The server may
+// hold values of other programs, and JSON cannot encode a year after 9999.
 func timeOf(ms string) time.Time {
 	n, _ := strconv.ParseFloat(ms, 64)
 	return timeOfScore(n)

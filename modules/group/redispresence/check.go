@@ -20,8 +20,8 @@ func (s *Store) knownGroups(ctx context.Context) ([]string, error) {
 	return known, err
 }
 
-// check removes users from a group whom the server wrongly lists on this node.
-// A failover may have lost that they went.
+// check removes users whom the server wrongly lists on this node from a group. A failover
+// may have lost their removal.
 func (s *Store) check(ctx context.Context, self identity, groupID string) error {
 	return scan(func(cursor uint64) (uint64, error) { return s.checkPart(ctx, self, groupID, cursor) })
 }
@@ -56,8 +56,8 @@ func (s *Store) checkPart(ctx context.Context, self identity, groupID string, cu
 	return next, s.sweepUsers(ctx, self, groupID, gone)
 }
 
-// forgetGroups removes the note that this node is in groups that were checked, unless it
-// has users there, or ends graces.
+// forgetGroups removes checked groups from the stored list of this node's groups, unless
+// this node has users or watches graces there.
 func (s *Store) forgetGroups(ctx context.Context, self identity, checked []string) error {
 	if err := s.take(ctx); err != nil {
 		return err

@@ -7,16 +7,16 @@ import (
 	"github.com/moim-live/moim/modules/group/presence"
 )
 
-// claim is what this node knows about one of its users: the user is here, is
-// reconnecting, or went without the server confirming it. It is entered again
-// if the server loses its data.
+// claim is what this node knows about one of its users. The user is online here, or is
+// reconnecting, or has left but the server has not confirmed it. If the server loses its
+// data, the node registers its claims again.
 type claim struct {
 	here      bool
 	id, epoch string // the identity under which the server knows the user
-	unsure    bool   // the last write may or may not have been stored
-	state     string // the live state, as stored
+	unsure    bool   // the last write may have been stored or not
+	state     string // the live state in its stored form
 
-	until  time.Time // when the grace ends; zero: there is none
+	until  time.Time // when the grace ends; zero if there is none
 	reason string
 	since  string // in ms, by the server's clock
 }
@@ -51,7 +51,7 @@ func (c claims) dropIf(fn func(*claim) bool) {
 	}
 }
 
-// remember keeps what is true on this node, whether or not it can be stored.
+// remember records changes in the claims, whether or not the server can store them.
 func (s *Store) remember(changes []presence.Attendance) (identity, []change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,8 +62,8 @@ func (s *Store) remember(changes []presence.Attendance) (identity, []change) {
 			c = &claim{}
 			s.claims.put(a.GroupID, a.UserID, c)
 		}
-		// The server does not know the user after it lost its data, so it
-		// would not report that they go.
+		// A server that lost its data does not know the user, so it would not report that
+		// they leave.
 		lost := c.here && !a.Here && c.epoch != s.self.epoch
 		marked[i] = change{Attendance: a, force: c.unsure || lost}
 		c.here, c.unsure = a.Here, true
@@ -71,14 +71,14 @@ func (s *Store) remember(changes []presence.Attendance) (identity, []change) {
 	return s.self, marked
 }
 
-// confirm notes the server's answers.
+// confirm updates the claims with the server's replies.
 func (s *Store) confirm(self identity, changes []change, told []result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, a := range changes {
 		c := s.claims.get(a.GroupID, a.UserID)
 		switch {
-		case c == nil: // this node has another identity by now
+		case c == nil: // this node got another identity meanwhile
 		case a.Here:
 			state := c.state
 			if told[i].state != "" {
@@ -93,7 +93,7 @@ func (s *Store) confirm(self identity, changes []change, told []result) {
 	}
 }
 
-// graceLocked notes a grace that began on this node.
+// graceLocked records a grace that began on this node.
 func (s *Store) graceLocked(self identity, a presence.Attendance, r result) {
 	s.claims.put(a.GroupID, a.UserID, &claim{
 		id:     self.id,
@@ -105,8 +105,9 @@ func (s *Store) graceLocked(self identity, a presence.Attendance, r result) {
 	})
 }
 
-// expelled forgets the graces that other nodes took over from this node.
-func (s *Store) expelled() {
+// forgetLostGraces drops the claims of users who are not here. Other nodes took over their
+// graces when they considered this node dead.
+func (s *Store) forgetLostGraces() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.claims.dropIf(func(c *claim) bool {
@@ -115,8 +116,8 @@ func (s *Store) expelled() {
 	})
 }
 
-// forgetEnded forgets graces that must have ended on the server: it kept its
-// data until began.
+// forgetEnded drops graces that must have ended on the server, which still had its data at
+// began.
 func (s *Store) forgetEnded(began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

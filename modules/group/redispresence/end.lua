@@ -1,12 +1,13 @@
--- Ends the graces that are over. A user who comes back has none: see set.lua. Users are
--- given to a node to tell of, and again to any node if the first one does not say in time
--- that it has: it may have died, or the answer was lost.
+-- Ends the graces that are over. A user who comes back has no grace any more: see set.lua.
+-- The users are handed out to the calling node, which reports them to subscribers. If the
+-- node does not confirm this in time, they are handed out again to any node: the first one
+-- may have died, or the reply was lost.
 --
 -- KEYS, ARGV[1]  see group.lua
--- ARGV  2 how many at most, 3 for how long "seen lately" is kept, 4 for how many users
---       5 how long a node has to say that it has told
---       6 … user, when their grace ended: this node has told of them; these two again
--- returns  {now, in how many ms to ask again, or -1; user, reason, when … of users who are offline}
+-- ARGV  2 limit of graces, 3 how long users count as seen lately, 4 limit of such users
+--       5 how long a node has to confirm that it has reported a user
+--       6 … pairs: a user that this node has reported, when their grace ended
+-- returns  {now, ms until the next call, or -1; for each user who is offline: user, reason, when}
 local limit = tonumber(ARGV[2])
 local answer = {text(now), -1}
 
@@ -28,7 +29,7 @@ for i = 1, #untold, 2 do
   local reason, at, given = string.match(untold[i + 1], '^(%S+) (%d+) (%d+)$')
   local again = (tonumber(given) or 0) + ARGV[5]
   if not reason or tonumber(at) > horizon or again > horizon then
-    redis.call('HDEL', ended, untold[i]) -- no node wrote this
+    redis.call('HDEL', ended, untold[i]) -- not written by a node
   elseif again <= now and #answer < 3 * limit then
     give(untold[i], reason, tonumber(at))
   else
@@ -37,11 +38,11 @@ for i = 1, #untold, 2 do
 end
 
 local due = redis.call('ZRANGEBYSCORE', graces, '-inf', text(now), 'LIMIT', 0, limit)
-if #due == 0 then due = redis.call('ZRANGEBYSCORE', graces, text(horizon), '+inf', 'LIMIT', 0, limit) end -- no node began these
+if #due == 0 then due = redis.call('ZRANGEBYSCORE', graces, text(horizon), '+inf', 'LIMIT', 0, limit) end -- not written by a node
 for _, user in ipairs(due) do
   local reason, since = unwait(user)
   redis.call('HDEL', states, user)
-  redis.call('HDEL', here, user) -- only a node that was dead already can have entered the user
+  redis.call('HDEL', here, user) -- only a node that was considered dead can have registered the user during the grace
   saw(user, since, ARGV[3], ARGV[4])
   give(user, reason, now)
 end

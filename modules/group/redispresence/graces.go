@@ -15,12 +15,11 @@ import (
 
 const (
 	endBatch  = 100 // groups in one round trip
-	endLimit  = 500 // graces of a group that one call ends
+	endLimit  = 500 // graces in one group that one call ends
 	idleCheck = time.Hour
 )
 
-// watch makes this node look for ended graces in a group at a time, or
-// earlier.
+// watch makes this node look for ended graces in a group at the given time or earlier.
 func (s *Store) watch(groupID string, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -37,9 +36,9 @@ func (s *Store) watchLocked(groupID string, at time.Time) {
 	}
 }
 
-// endGraces ends graces until ctx ends. A node watches groups where it, or a
-// dead node that it swept, began graces. It ends every grace of the group that
-// is over, whichever node began it.
+// endGraces ends graces until ctx ends. A node watches the groups where a grace began on
+// this node, or on a dead node that it swept. There it ends all graces that are over,
+// whichever node began them.
 func (s *Store) endGraces(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -50,30 +49,30 @@ func (s *Store) endGraces(ctx context.Context) {
 		case <-s.sooner:
 		case <-timer.C:
 		}
-		due, taken := s.dueGroups()
+		due, marker := s.dueGroups()
 		for len(due) > 0 && ctx.Err() == nil {
 			n := min(endBatch, len(due))
-			s.endIn(ctx, due[:n], taken)
+			s.endIn(ctx, due[:n], marker)
 			due = due[n:]
 		}
 		timer.Reset(s.untilNextEnd())
 	}
 }
 
-// dueGroups returns the groups to look at now. They stay watched until no
-// grace is left there.
-func (s *Store) dueGroups() (due []string, taken time.Time) {
+// dueGroups returns the groups to look at now. It sets their time to marker. If the time
+// is still marker after the look, no grace began meanwhile.
+func (s *Store) dueGroups() (due []string, marker time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	taken = now.Add(idleCheck)
+	marker = now.Add(idleCheck)
 	for groupID, at := range s.watched {
 		if !at.After(now) {
 			due = append(due, groupID)
-			s.watched[groupID] = taken
+			s.watched[groupID] = marker
 		}
 	}
-	return due, taken
+	return due, marker
 }
 
 func (s *Store) untilNextEnd() time.Duration {
@@ -89,9 +88,9 @@ func (s *Store) untilNextEnd() time.Duration {
 	return s.nextEnd.Sub(now)
 }
 
-// endIn ends the graces in groups that are over. A group with more graces, or a
-// failure, is looked at again.
-func (s *Store) endIn(ctx context.Context, groups []string, taken time.Time) {
+// endIn ends the graces in groups that are over. It schedules another look at a group that
+// has more graces or where it failed.
+func (s *Store) endIn(ctx context.Context, groups []string, marker time.Time) {
 	answers, err := s.end(ctx, s.identity(), groups)
 	for i, groupID := range groups {
 		var a ended
@@ -100,7 +99,7 @@ func (s *Store) endIn(ctx context.Context, groups []string, taken time.Time) {
 			a, failed = readEnded(answers[i])
 		}
 		if failed == nil {
-			s.endedIn(groupID, a, taken)
+			s.handleEnded(groupID, a, marker)
 			continue
 		}
 		s.watch(groupID, time.Now().Add(s.timing.Retry))
@@ -110,17 +109,18 @@ func (s *Store) endIn(ctx context.Context, groups []string, taken time.Time) {
 	}
 }
 
-// endedIn tells which graces of a group are over. The server hears next that they are
-// told: until then, it has them told again.
-func (s *Store) endedIn(groupID string, a ended, taken time.Time) {
-	delete(s.told, groupID) // what the call said
+// handleEnded reports the ended graces of a group to subscribers. The next call of end.lua
+// confirms this to the server. Without the confirmation, the server hands out the same
+// users again.
+func (s *Store) handleEnded(groupID string, a ended, marker time.Time) {
+	delete(s.unconfirmed, groupID) // this call of end.lua has confirmed them
 	s.mu.Lock()
 	switch {
 	case len(a.over) > 0:
 		s.watchLocked(groupID, time.Now())
 	case a.next >= 0:
 		s.watchLocked(groupID, time.Now().Add(a.next))
-	case s.watched[groupID].Equal(taken): // no grace began in the meantime
+	case s.watched[groupID].Equal(marker): // no grace began meanwhile
 		delete(s.watched, groupID)
 	}
 	for _, c := range a.over {
@@ -131,18 +131,18 @@ func (s *Store) endedIn(groupID string, a ended, taken time.Time) {
 	s.mu.Unlock()
 	if len(a.over) > 0 {
 		s.tell(groupID, a.over)
-		s.told[groupID] = a.over
+		s.unconfirmed[groupID] = a.over
 	}
 }
 
-// ended is the answer of end.lua.
+// ended is the reply of end.lua.
 type ended struct {
-	next time.Duration // until the group is to be looked at; negative: never
+	next time.Duration // until the next look at the group; negative if no grace is left
 	over []group.PresenceChange
 }
 
-// end runs end.lua for groups and returns the answers. One group's failure does
-// not affect the others.
+// end runs end.lua for each group and returns the replies. A failure in one group does not
+// affect the others.
 func (s *Store) end(ctx context.Context, self identity, groups []string) ([]redis.Cmder, error) {
 	s.mu.Lock()
 	down := s.down
@@ -155,7 +155,7 @@ func (s *Store) end(ctx context.Context, self identity, groups []string) ([]redi
 	return s.runEach(ctx, self, s.scripts.end, func(p redis.Pipeliner) {
 		for _, groupID := range groups {
 			args := []any{timeToLive.Milliseconds(), endLimit, presence.LatelyFor.Milliseconds(), presence.LatelyMax, s.settle()}
-			for _, c := range s.told[groupID] {
+			for _, c := range s.unconfirmed[groupID] {
 				args = append(args, c.UserID, c.At.UnixMilli())
 			}
 			s.scripts.end.EvalSha(ctx, p, s.keys.group(groupID, self.epoch), args...)

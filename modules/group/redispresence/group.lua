@@ -1,16 +1,16 @@
--- What the scripts about one group share.
+-- Shared by the scripts that work on one group.
 --
 -- KEYS[1]  hash of users who are online: user -> ids of nodes separated by spaces
 -- KEYS[2]  sorted set of users who are reconnecting, by the end of their grace
--- KEYS[3]  hash of the same users: user -> "reason ms", why and when they went
+-- KEYS[3]  hash of the same users: user -> "reason ms", why and when they left
 -- KEYS[4]  hash of live states: user -> "ms json"
--- KEYS[5]  sorted set of users who went offline lately, by when they were seen
--- KEYS[6]  hash of users whose grace ended, until a node has told of it: user -> "reason ms ms",
---          when it ended and when a node was last asked to tell
--- ARGV[1]  time to live of all of them; times are in ms
+-- KEYS[5]  sorted set of users who went offline lately, by the time they were last seen
+-- KEYS[6]  hash of users whose grace ended, until a node has confirmed that it reported
+--          them: user -> "reason ms ms", when the grace ended and when the user was last handed out
+-- ARGV[1]  time to live of all keys; times are in ms
 --
--- The server may hold anything under these keys. What is no hash or no sorted set
--- is removed, and the call fails with BROKEN before it did anything else.
+-- The server may hold any value under these keys. A key of the wrong type is removed, and
+-- the call then fails with BROKEN before it has done anything else.
 local here, graces, reasons, states, lately, ended = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -26,7 +26,7 @@ for i, key in ipairs(KEYS) do
 end
 if removed then return redis.error_reply('BROKEN ' .. removed) end
 
--- No time that is stored is a day ahead.
+-- A stored time is at most a day in the future.
 local horizon = now + 86400000
 
 local function text(ms) return string.format('%.0f', ms) end
@@ -36,7 +36,7 @@ local function wait(user, reason, since, till)
   redis.call('HSET', reasons, user, reason .. ' ' .. text(since))
 end
 
--- Ends a grace. Returns why and when the user went, or nothing.
+-- Ends a grace. Returns why and when the user left, or nothing if there was no grace.
 local function unwait(user)
   local why = redis.call('HGET', reasons, user)
   local was = redis.call('ZREM', graces, user)
@@ -47,7 +47,7 @@ local function unwait(user)
   return reason or 'dropped', since
 end
 
--- Notes when a user was seen. Keeps this for so long, for so many users at most.
+-- Records when a user was last seen. Keeps this for keep ms, for at most `most` users.
 local function saw(user, since, keep, most)
   redis.call('ZADD', lately, since, user)
   redis.call('ZREMRANGEBYSCORE', lately, '-inf', text(now - keep))
@@ -55,7 +55,7 @@ local function saw(user, since, keep, most)
   redis.call('ZREMRANGEBYRANK', lately, 0, -most - 1)
 end
 
--- Returns when the user's live state was set, if that is after a time.
+-- Returns when the user's live state was set, if that is after the given time.
 local function newer(user, at)
   local stored = string.match(redis.call('HGET', states, user) or '', '^(%d+) ')
   if stored and tonumber(stored) > at and tonumber(stored) < horizon then return stored end

@@ -35,7 +35,7 @@ func (s *Store) keepLease(ctx context.Context, tried chan<- struct{}) {
 	}
 }
 
-// noteDown notes why the server cannot be asked (nil: it can), and logs
+// noteDown records why the server cannot be used, or nil if it can. It logs when this
 // changes.
 func (s *Store) noteDown(err error) {
 	s.mu.Lock()
@@ -54,17 +54,17 @@ func (s *Store) noteDown(err error) {
 // keeper is the state of the goroutine that renews the lease.
 type keeper struct {
 	*Store
-	peers     []string // live nodes, as of the last renewal
+	peers     []string // live nodes at the last renewal
 	failed    bool     // the last renewal failed
 	announced time.Time
-	mended    map[string]string // groups that were mended, and when; as of the last renewal
+	repaired  map[string]string // repaired groups at the last renewal, and the time of each repair
 }
 
-// renewOnce renews the lease and schedules what is to be done.
+// renewOnce renews the lease and adds what follows from the reply to the backlog.
 func (k *keeper) renewOnce(ctx context.Context) error {
 	self, began := k.identity(), time.Now()
-	mended := k.takeMended()
-	r, err := k.renew(ctx, self, "", mended, k.peers)
+	repaired := k.repairedGroups()
+	r, err := k.renew(ctx, self, "", repaired, k.peers)
 	if err != nil {
 		k.failed = true
 		return err
@@ -72,12 +72,12 @@ func (k *keeper) renewOnce(ctx context.Context) error {
 	if r.broken {
 		k.noteBroken(k.keys.nodes(), "")
 	}
-	// Enter again what the server may have lost.
-	forgot := k.forgetMended(r.mended)
-	due := forgot || k.failed || k.doubted() || time.Since(k.announced) > announceEvery
+	// Register again what the server may have lost.
+	forgot := k.forgetRepaired(r.repaired)
+	due := forgot || k.failed || k.suspected() || time.Since(k.announced) > announceEvery
 	switch r.status {
 	case "new":
-		k.become(identity{self.id, self.before, r.epoch}, began)
+		k.setIdentity(identity{self.id, self.before, r.epoch}, began)
 		due = true
 	case "out":
 		if r, err = k.rejoin(ctx, self); err != nil {
@@ -85,8 +85,8 @@ func (k *keeper) renewOnce(ctx context.Context) error {
 		}
 		due = true
 	default:
-		k.toldMended(mended)
-		k.become(self, began)
+		k.dropRepaired(repaired)
+		k.setIdentity(self, began)
 		k.forgetEnded(began)
 	}
 	k.peers, k.failed = r.live, false
@@ -97,40 +97,40 @@ func (k *keeper) renewOnce(ctx context.Context) error {
 	return nil
 }
 
-// forgetMended makes this node enter again what it knows of groups that were mended
+// forgetRepaired makes this node register its users again in groups that were repaired
 // since the last renewal. It reports whether there are any.
-func (k *keeper) forgetMended(mended []string) (found bool) {
-	now := make(map[string]string, len(mended))
-	for _, m := range mended {
+func (k *keeper) forgetRepaired(repaired []string) (found bool) {
+	now := make(map[string]string, len(repaired))
+	for _, m := range repaired {
 		at, groupID, _ := strings.Cut(m, " ")
 		now[groupID] = at
-		if k.mended[groupID] != at {
+		if k.repaired[groupID] != at {
 			k.forget(groupID)
 			found = true
 		}
 	}
-	k.mended = now
+	k.repaired = now
 	return found
 }
 
-// doubted reports whether a call has failed since the last announcement. It
-// waits for a lease between announcements, to spare a slow server.
-func (k *keeper) doubted() bool {
+// suspected reports whether a call has failed since the last announcement. It returns true
+// at most once per lease, to spare a slow server.
+func (k *keeper) suspected() bool {
 	if time.Since(k.announced) < k.timing.Lease {
 		return false
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	doubt := k.doubt
-	k.doubt = false
-	return doubt
+	suspect := k.suspect
+	k.suspect = false
+	return suspect
 }
 
-// rejoin gives this node a new id, after the other nodes considered it dead.
-// What it entered under the old id is swept.
+// rejoin gives this node a new id after the other nodes considered it dead. They sweep the
+// users of the old id.
 func (k *keeper) rejoin(ctx context.Context, self identity) (renewal, error) {
-	k.log.WarnContext(ctx, "redispresence: the other nodes considered this one dead; its users are entered again")
-	if err := k.take(ctx); err != nil { // nothing is written under the old id from now on
+	k.log.WarnContext(ctx, "redispresence: the other nodes considered this one dead; it registers its users again")
+	if err := k.take(ctx); err != nil { // after this, nothing is written under the old id
 		return renewal{}, err
 	}
 	defer k.give()
@@ -138,8 +138,8 @@ func (k *keeper) rejoin(ctx context.Context, self identity) (renewal, error) {
 	next := identity{id: k.newID(), before: self.before + " " + self.id}
 	r, err := k.renew(ctx, next, self.id, nil, nil)
 	if err == nil {
-		k.expelled()
-		k.become(identity{next.id, next.before, r.epoch}, began)
+		k.forgetLostGraces()
+		k.setIdentity(identity{next.id, next.before, r.epoch}, began)
 	}
 	return r, err
 }
@@ -150,9 +150,9 @@ func (s *Store) identity() identity {
 	return s.self
 }
 
-// become sets this node's identity, and when the renewal began that confirmed
-// it.
-func (s *Store) become(self identity, began time.Time) {
+// setIdentity sets this node's identity, and the time when the renewal that confirmed it
+// began.
+func (s *Store) setIdentity(self identity, began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.renewed = began

@@ -1,6 +1,5 @@
--- Notes that all nodes go to another server, and removes one of them. A node
--- that missed this stops to trust the server; it does not consider the others
--- dead.
+-- Records that all nodes move to another server, and removes one of them. A node that
+-- missed this stops trusting the server, but does not consider the other nodes dead.
 --
 -- KEYS[1] hash of nodes (see renew.lua)
 -- ARGV id, epoch

@@ -1,9 +1,9 @@
--- Lists the live nodes: those whose lease has not run out, or all while nobody
--- is dead (see renew.lua).
+-- Lists the live nodes: those whose lease has not expired, or all nodes while none is
+-- considered dead (see renew.lua).
 --
 -- KEYS[1]  hash of nodes
 -- ARGV     away, in ms
--- returns  {epoch or '', 1 while nodes still have to enter their users, or after they left, else 0; the time in ms; ids …, "d " before those of the dead who will be swept}
+-- returns  {epoch or '', 1 while nodes still have to register their users, or after the nodes left, else 0; the time in ms; ids …, with "d " before each dead node that will be swept}
 if broken then return {'', 0, string.format('%.0f', now)} end
 local spared = now < at('hold') or now - at('beat') > tonumber(ARGV[1])
 local settled = now >= at('settled')

@@ -13,8 +13,8 @@ import (
 	"github.com/moim-live/moim/modules/group/presence"
 )
 
-// read lists who is present, or was lately. It reads the nodes after the
-// users, so that it knows the node of every user.
+// read lists users who are online, reconnecting, or went offline lately. It reads the nodes
+// after the users, so it knows the node of every user.
 func (s *Store) read(ctx context.Context, groupID, epoch string) ([]group.Present, error) {
 	keys := s.keys.group(groupID, epoch)
 	pipe := s.client.Pipeline()
@@ -31,8 +31,8 @@ func (s *Store) read(ctx context.Context, groupID, epoch string) ([]group.Presen
 		return nil, err
 	}
 	if broken {
-		if err := s.mendGroup(ctx, groupID); err != nil {
-			s.log.DebugContext(ctx, "redispresence: a broken value stays for now", "group", groupID, "err", err)
+		if err := s.repairGroup(ctx, groupID); err != nil {
+			s.log.DebugContext(ctx, "redispresence: cannot remove a broken value yet", "group", groupID, "err", err)
 		}
 	}
 	l := listing{nodes: nodes, began: began.Val().UTC().Truncate(time.Millisecond), now: now, states: known.states.Val(), at: make(map[string]struct{})}
@@ -44,20 +44,20 @@ func (s *Store) read(ctx context.Context, groupID, epoch string) ([]group.Presen
 	}
 	if len(l.broken) > 0 {
 		if err := s.removeStates(ctx, groupID, epoch, l.broken); err != nil {
-			s.log.DebugContext(ctx, "redispresence: a broken value stays for now", "group", groupID, "err", err)
+			s.log.DebugContext(ctx, "redispresence: cannot remove a broken value yet", "group", groupID, "err", err)
 		}
 	}
 	return l.items, nil
 }
 
-// groupResults are what the server knows of a group besides its users, once
-// the pipeline has run.
+// groupResults are the results of readGroup: all that the server knows about a group except
+// its online users.
 type groupResults struct {
 	reasons, states *redis.MapStringStringCmd
 	graces, lately  *redis.ZSliceCmd
 }
 
-// readGroup adds the commands that read them to a pipeline.
+// readGroup adds the commands that read a group to a pipeline.
 func readGroup(ctx context.Context, pipe redis.Pipeliner, keys []string) groupResults {
 	return groupResults{
 		graces:  pipe.ZRangeWithScores(ctx, keys[1], 0, -1),
@@ -71,8 +71,8 @@ func (s *Store) askLive(ctx context.Context, pipe redis.Pipeliner) *redis.Cmd {
 	return s.scripts.live.Eval(ctx, pipe, []string{s.keys.nodes()}, s.away())
 }
 
-// liveNodes parses the answer of live.lua: whether a node that the server knows is
-// alive. It fails while the server does not know who is present.
+// liveNodes parses the reply of live.lua. It returns the known nodes, each with true if it
+// is alive, and the server's time. It fails while the server does not know who is present.
 func liveNodes(live *redis.Cmd, epoch string) (map[string]bool, time.Time, error) {
 	answer, err := live.Slice()
 	switch {
@@ -93,7 +93,7 @@ func liveNodes(live *redis.Cmd, epoch string) (map[string]bool, time.Time, error
 	return nodes, timeOf(text(answer[2])), nil
 }
 
-// count counts the users of groups, including those of dead nodes that are not
+// count counts the online users of each group. It includes users of dead nodes that are not
 // swept yet.
 func (s *Store) count(ctx context.Context, groupIDs []string, epoch string) ([]int, error) {
 	pipe := s.client.Pipeline()
@@ -113,8 +113,8 @@ func (s *Store) count(ctx context.Context, groupIDs []string, epoch string) ([]i
 	for i, size := range sizes {
 		counts[i] = int(size.Val())
 		if broken && isWrongType(size.Err()) {
-			if err := s.mendGroup(ctx, groupIDs[i]); err != nil {
-				s.log.DebugContext(ctx, "redispresence: a broken value stays for now", "group", groupIDs[i], "err", err)
+			if err := s.repairGroup(ctx, groupIDs[i]); err != nil {
+				s.log.DebugContext(ctx, "redispresence: cannot remove a broken value yet", "group", groupIDs[i], "err", err)
 			}
 		}
 	}
@@ -123,14 +123,14 @@ func (s *Store) count(ctx context.Context, groupIDs []string, epoch string) ([]i
 
 // listing builds the list of who is present.
 type listing struct {
-	nodes  map[string]bool // those that the server knows; true: alive
+	nodes  map[string]bool // nodes that the server knows; true if alive
 	began  time.Time
 	now    time.Time
 	states map[string]string
 	items  []group.Present
-	at     map[string]struct{} // users in items
-	strays []string            // nodes of users that the server does not know
-	broken map[string]string   // live states that are no JSON, by user
+	at     map[string]struct{} // ids of users in items
+	strays []string            // nodes that users are listed on and that the server does not know
+	broken map[string]string   // by user: live states that are not JSON
 }
 
 func (l *listing) add(p group.Present, since time.Time) {
@@ -159,8 +159,8 @@ func (l *listing) addBroken(userID, state string) {
 	l.broken[userID] = state
 }
 
-// users adds users who are online. A user on dead nodes alone is listed as
-// reconnecting: the sweep will begin their grace.
+// users adds users who are online. A user who is only on dead nodes is listed as
+// reconnecting, because the sweep will begin their grace.
 func (l *listing) users(nodes map[string]string) {
 	for userID, ids := range nodes {
 		p := group.Present{UserID: userID, Status: group.StatusReconnecting}
@@ -186,7 +186,7 @@ func (l *listing) graces(graces []redis.Z, reasons map[string]string) {
 		userID, _ := z.Member.(string)
 		reason, since, _ := strings.Cut(reasons[userID], " ")
 		p := group.Present{UserID: userID, Status: group.StatusReconnecting, Reason: reason}
-		if till := timeOfScore(z.Score); !till.After(l.now) || till.After(l.now.Add(horizon)) { // or it is no time
+		if till := timeOfScore(z.Score); !till.After(l.now) || till.After(l.now.Add(horizon)) { // over, or not a valid time
 			p.Status, p.Reason = group.StatusOffline, ""
 		}
 		l.add(p, timeOf(since))

@@ -1,23 +1,25 @@
--- Renews a node's lease, or joins, and hands out the dead nodes to sweep.
+-- Renews a node's lease, or lets the node join, and hands out dead nodes to sweep.
 --
--- A node joins under a new id, without an epoch. The epoch is the server's
--- memory: the first node creates it, and it is lost with all other data. A node
--- that knows another epoch enters its users again. Presence is unknown until the
--- nodes that it knew have done so too, or had the time to.
+-- A node joins with a new id and no epoch. The first node creates the epoch. The server
+-- loses it only together with all its data. So a node that knows another epoch registers
+-- its users again. Presence is unknown until the other nodes that it knows have done so, or
+-- had time to.
 --
--- Nobody is dead while the server may have been out of reach for all nodes: when
--- no node came for a while, each is given the time to come.
+-- No node is dead while the server may have been unreachable for all of them. If no node
+-- renewed for a while, each gets time to renew first.
 --
--- KEYS[1]  hash: epoch, beat (last renewal by any node), hold (no node is dead
---          before), settled (end of the time to enter users again), and for a node
---          "n <id>" (end of its lease), "a <id>" (its users are entered),
---          "w <id>" (it must enter its users again), "d <id>" (dead; when another
---          node may sweep it), "s <id>" (dead because it stopped); times in ms;
---          left (the nodes have gone to another server: see left.lua)
+-- KEYS[1]  hash: epoch, beat (last renewal by any node), hold (until then no node
+--          is dead), settled (end of the time to register users again), left (the nodes
+--          have moved to another server: see left.lua), "m <group>" (when it was
+--          repaired), and for a node "n <id>" (end of its lease), "a <id>" (its users
+--          are registered), "w <id>" (it must register its users again), "d <id>" (dead;
+--          when another node may sweep it), "s <id>" (dead because it stopped); times in ms
 -- ARGV     id, epoch, lease, settle, away, id given up or '', time to live (ms),
---          1: forget everything first if no node is alive, how many groups this node
---          has mended, these groups …, ids known to live …
--- returns  {epoch, 'ok' | 'new' (another epoch) | 'out' (considered dead) | 'left', live ids and those that must enter users, dead ids to sweep, "<id> stopped" among them, "<ms> <group>" of mended groups, 1 if the hash was no hash}
+--          1: discard all data first if no node is alive, how many groups this node
+--          has repaired, these groups …, ids that this node knows as live …
+-- returns  {epoch, 'ok' | 'new' (another epoch) | 'out' (considered dead) | 'left', live ids
+--          and those that must register users, dead ids to sweep (a stopped node as "<id> stopped"),
+--          "<ms> <group>" of repaired groups, 1 if the key was not a hash}
 local id, known, old = ARGV[1], ARGV[2], ARGV[6]
 local lease, settle, away = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local groups, peers = 10, 10 + ARGV[9]
@@ -27,7 +29,7 @@ local function set(field, ms) redis.call('HSET', key, field, string.format('%.0f
 
 local left = redis.call('HEXISTS', key, 'left') == 1
 if left and known ~= '' then return {'', 'left', {}, {}, {}, 0} end
-local anew = left -- a node that joins knows where the nodes are
+local anew = left -- the joining node knows that the nodes use this server again
 if ARGV[8] == '1' then
   anew = true
   local fields = redis.call('HGETALL', key)
@@ -63,7 +65,7 @@ if old ~= '' then set('d ' .. old, 0) end
 for i = groups, peers - 1 do set('m ' .. ARGV[i], now) end
 
 local hold, settled = at('hold'), at('settled')
-local live, dead, mended = {}, {}, {}
+local live, dead, repaired = {}, {}, {}
 local fields = redis.call('HGETALL', key)
 for i = 1, #fields, 2 do
   local kind, node, till = string.sub(fields[i], 1, 2), string.sub(fields[i], 3), ms(fields[i + 1])
@@ -74,13 +76,13 @@ for i = 1, #fields, 2 do
   if kind == 'n ' then
     live[#live + 1] = node
   elseif kind == 'w ' and now < settled then
-    live[#live + 1] = node -- the server may lose its data again before this node came
+    live[#live + 1] = node -- keep it: the server may lose its data again before this node renews
   elseif kind == 'w ' then
     redis.call('HDEL', key, fields[i])
   elseif kind == 'm ' and till + settle < now then
-    redis.call('HDEL', key, fields[i]) -- every live node has come since
+    redis.call('HDEL', key, fields[i]) -- every live node has renewed since
   elseif kind == 'm ' then
-    mended[#mended + 1] = fields[i + 1] .. ' ' .. node
+    repaired[#repaired + 1] = fields[i + 1] .. ' ' .. node
   elseif kind == 'd ' and till <= now then
     set('d ' .. node, now + lease)
     if redis.call('HEXISTS', key, 's ' .. node) == 1 then node = node .. ' stopped' end
@@ -88,4 +90,4 @@ for i = 1, #fields, 2 do
   end
 end
 redis.call('PEXPIRE', key, ARGV[7])
-return {epoch, status, live, dead, mended, broken and 1 or 0}
+return {epoch, status, live, dead, repaired, broken and 1 or 0}

@@ -33,8 +33,8 @@ func (s *Store) restore(ctx context.Context, self identity, records []record) er
 	return nil
 }
 
-// restoreStates stores live states that were set on this node, unless newer
-// ones are stored.
+// restoreStates stores the live states that were set on this node, unless the server has
+// newer ones.
 func (s *Store) restoreStates(ctx context.Context, self identity, states []record) error {
 	if len(states) == 0 {
 		return nil
@@ -48,7 +48,7 @@ func (s *Store) restoreStates(ctx context.Context, self identity, states []recor
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("enter live states: %w", err)
+		return fmt.Errorf("restore live states: %w", err)
 	}
 	return nil
 }

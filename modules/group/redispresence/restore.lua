@@ -1,11 +1,11 @@
--- Stores what the server lacks about users, because it lost its data or because
+-- Stores data about users that the server lacks, because it lost its data or because
 -- another server had it.
 --
 -- KEYS, ARGV[1]  see group.lua
--- ARGV  2 for how long "seen lately" is kept, 3 for how many users
---       4 … user, reason of their grace or '', when they went or '', how long
+-- ARGV  2 how long users count as seen lately, 3 limit of such users
+--       4 … user, reason of their grace or '', when they left or '', how long
 --       the grace lasts, their live state as stored or '';
---       these five again
+--       five values for each user
 for i = 4, #ARGV, 5 do
   local user, reason, since, state = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 4]
   if redis.call('HEXISTS', here, user) == 1 then

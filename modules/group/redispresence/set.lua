@@ -1,16 +1,18 @@
--- Notes that users are on a node, or that they left it. Every other node counts,
--- even a dead one that is not swept yet: its sweep tells of the change.
+-- Records that users are on a node, or that they left it. The user's other nodes count even
+-- if they are dead and not swept yet: the sweep reports the change.
 --
 -- KEYS, ARGV[1]  see group.lua
 -- ARGV  2 node
 --       3 ids that the node had before, separated by spaces
---       4 'put', 'wait' (remove; with their last node users begin a grace), 'lost' (the same, from
---         a node that died: it may not have told that those who remain came back) or 'take' (remove)
---       5 1: report even what is not new, since the last write may have been stored
---       6 grace, 7 reason, 8 1: do not note when they were seen
---       9 for how long that is kept, 10 for how many users
+--       4 'put' (add), 'take' (remove), 'wait' (remove; a user on no other node begins a grace)
+--         or 'lost' (like 'wait', from a node that died: it may not have reported that the
+--         users on other nodes came back)
+--       5 1: report a change even if nothing is new, because an earlier write may have been stored
+--       6 grace, 7 reason, 8 1: do not record when they were last seen
+--       9 how long users count as seen lately, 10 limit of such users
 --       11 … users
--- returns  {now; position, status ('back': online, and was reconnecting), state or '' …} of users whose change is told
+-- returns  {now; for each user with a change to report: position, status ('back': online and
+--          was reconnecting), state or ''}
 local node, op, force, forget = ARGV[2], ARGV[4], ARGV[5] == '1', ARGV[8] == '1'
 local before = {}
 for id in string.gmatch(ARGV[3], '%S+') do before[id] = true end
@@ -61,7 +63,7 @@ for i = 11, #ARGV do
         wait(user, ARGV[7], now, now + ARGV[6])
         tell(i, 'reconnecting')
       elseif not redis.call('ZSCORE', graces, user) then
-        redis.call('HDEL', states, user) -- a state was set for a user who was never entered
+        redis.call('HDEL', states, user) -- a state was set for a user who was never registered
       end
     end
   end

@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// setState stores a live state that was set at a time; zero: now. This node
-// remembers it while the user is here.
+// setState stores a live state. when is the time it was set; zero means now. This node
+// remembers the state while the user is here.
 func (s *Store) setState(ctx context.Context, groupID, userID string, state json.RawMessage, when time.Time) (time.Time, error) {
 	if string(state) == "null" {
 		state = nil
@@ -34,7 +34,7 @@ func (s *Store) setState(ctx context.Context, groupID, userID string, state json
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.claims.get(groupID, userID)
-	if c == nil { // Apply will say whether the user is here
+	if c == nil { // the user's Apply has not run yet
 		c = &claim{}
 		s.claims.put(groupID, userID, c)
 	}

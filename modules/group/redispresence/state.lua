@@ -1,9 +1,8 @@
--- Stores the live state of a user, or clears it. An older state does not
--- replace a newer one.
+-- Stores or clears a user's live state. An older state does not replace a newer one.
 --
 -- KEYS, ARGV[1]  see group.lua
--- ARGV  2 user, 3 state as JSON or '', 4 when it was set, or 0: now
--- returns  when
+-- ARGV  2 user, 3 state as JSON or '', 4 when it was set, or 0 for now
+-- returns  when the stored state was set
 local at = tonumber(ARGV[4])
 if at == 0 then
   at = now

@@ -1,9 +1,10 @@
-// Package redispresence keeps presence in the group role's Redis: which user
-// has a subscribed socket on which node. Each node holds a lease. When it
-// expires, the other nodes remove the node's users.
+// Package redispresence keeps presence in the group role's Redis: which user has a
+// subscribed socket on which node. [Store] implements [presence.Store]; create one with
+// [New].
 //
-// The server may lose its data or be out of reach. No user is told to be gone
-// because of that: see renew.lua.
+// Each node holds a lease. When a lease expires, another node removes that node's users.
+// The server may lose its data or be unreachable. No user is reported offline because of
+// that: renew.lua explains how.
 package redispresence
 
 import (
@@ -25,19 +26,19 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// Timing is how often a store does what. All nodes on a server use the same.
+// Timing holds a store's intervals. All nodes on a server use the same.
 type Timing struct {
-	Lease time.Duration // for how long a node counts as alive after a renewal
-	Renew time.Duration // between renewals
-	Retry time.Duration // after something failed
-	Look  time.Duration // how long a node that was considered dead waits to find its ended sockets
+	Lease time.Duration // how long a node counts as alive after a renewal
+	Renew time.Duration // interval between renewals
+	Retry time.Duration // wait after a failure
+	Look  time.Duration // how long a node that was considered dead waits until it has noticed its ended sockets
 }
 
 var production = Timing{Lease: 10 * time.Second, Renew: 3 * time.Second, Retry: 500 * time.Millisecond, Look: time.Second}
 
 const (
-	// timeToLive is how long a key outlives its last change. announceEvery
-	// renews the keys that are still in use.
+	// timeToLive is how long a key outlives its last change. Every announceEvery, a node
+	// renews the keys that it still uses.
 	timeToLive    = 3 * time.Hour
 	announceEvery = time.Hour
 
@@ -46,18 +47,18 @@ const (
 )
 
 var (
-	errNotJoined = errors.New("redispresence: this node has not joined the others yet")
+	errNotJoined = errors.New("redispresence: this node has not joined the other nodes yet")
 	errForgotten = errors.New("redispresence: the server lost its data")
-	errWaiting   = errors.New("redispresence: the server lost its data; the nodes still enter their users")
-	errChanged   = errors.New("redispresence: this node got another identity")
+	errWaiting   = errors.New("redispresence: the server lost its data; the nodes are registering their users again")
+	errChanged   = errors.New("redispresence: this node got a new identity")
 	errDown      = errors.New("redispresence: the server does not answer")
 	errLapsed    = errors.New("redispresence: this node's lease was not renewed in time")
-	errLeft      = errors.New("redispresence: the nodes have gone to another server")
-	errStopped   = errors.New("redispresence: started already, or stopped")
+	errLeft      = errors.New("redispresence: the nodes have moved to another server")
+	errStopped   = errors.New("redispresence: already started or stopped")
 )
 
-// Store is one node's presence on a server that all nodes share. Its errors
-// are fault.ErrUnavailable. It is safe for concurrent use.
+// Store is this node's view of presence on a server that all nodes share. Its methods
+// return fault.ErrUnavailable when they fail. It is safe for concurrent use.
 type Store struct {
 	clients *redisrole.Clients
 	client  redis.UniversalClient
@@ -70,35 +71,35 @@ type Store struct {
 	tell    func(groupID string, changes []group.PresenceChange)
 	grace   time.Duration
 
-	turn chan struct{} // full while this node's users are written
-	poke chan struct{} // renew now
-	wake chan struct{} // the backlog grew
+	turn chan struct{} // a semaphore of one: held while this node's users are written
+	poke chan struct{} // asks for a renewal at once
+	wake chan struct{} // wakes the worker, because the backlog grew
 
-	sooner chan struct{} // a grace ends before nextEnd
+	sooner chan struct{} // wakes endGraces, because a grace ends before nextEnd
 
-	told map[string][]group.PresenceChange // by group: what this node told, and the server does not know; for endGraces alone
+	unconfirmed map[string][]group.PresenceChange // by group: reported changes that the server has not confirmed; used by endGraces only
 
-	mu      sync.Mutex
-	claims  claims
-	watched map[string]time.Time // groups where graces may end, and when to look
-	nextEnd time.Time            // the earliest time in watched
-	self    identity
-	anew    bool      // see Inherit
-	allIn   identity  // this node's identity when all its users were last entered
-	renewed time.Time // when the last renewal that succeeded began
-	down    error     // why the server cannot be asked
-	doubt   bool      // a call failed: the server may have lost data
-	backlog backlog
-	broken  brokenness
-	started bool
-	closed  bool
+	mu           sync.Mutex
+	claims       claims
+	watched      map[string]time.Time // groups where graces may end, and when to look
+	nextEnd      time.Time            // the earliest time in watched
+	self         identity
+	discardOld   bool      // discard the server's old data on joining; see Inherit
+	registeredAs identity  // the identity under which all users were last registered
+	renewed      time.Time // when the last successful renewal began
+	down         error     // why the server cannot be used; nil if it can
+	suspect      bool      // a call failed: the server may have lost data
+	backlog      backlog
+	broken       brokenness
+	started      bool
+	closed       bool
 }
 
-// identity is what the server knows this node by.
-type identity struct {
+// identity is how the server knows this node.
+type identity struct { // see newID; changes each time the other nodes consider this node dead
 	id     string // see newID; replaced whenever the other nodes considered this one dead
-	before string // earlier ids, separated by spaces, until all users are entered again
-	epoch  string // the server's; empty before the first renewal
+	before string // earlier ids, separated by spaces, until all users are registered again
+	epoch  string // the server's epoch; empty before the first renewal
 }
 
 var _ presence.Store = (*Store)(nil)
@@ -106,34 +107,35 @@ var _ presence.Store = (*Store)(nil)
 // New returns a store on the group role's client. It does no I/O.
 func New(clients *redisrole.Clients, log *slog.Logger) *Store {
 	return &Store{
-		clients: clients,
-		client:  redisrole.Bounded(clients.Client(redisrole.Group), callTimeout),
-		keys:    keys{prefix: clients.Prefix()},
-		log:     log,
-		timing:  production,
-		scripts: newScripts(),
-		tasks:   tasks.New(),
-		turn:    make(chan struct{}, 1),
-		poke:    make(chan struct{}, 1),
-		wake:    make(chan struct{}, 1),
-		sooner:  make(chan struct{}, 1),
-		claims:  make(claims),
-		watched: make(map[string]time.Time),
-		told:    make(map[string][]group.PresenceChange),
-		self:    identity{id: newID("")},
-		down:    errNotJoined,
-		broken:  brokenness{mended: make(map[string]struct{})},
+		clients:     clients,
+		client:      redisrole.Bounded(clients.Client(redisrole.Group), callTimeout),
+		keys:        keys{prefix: clients.Prefix()},
+		log:         log,
+		timing:      production,
+		scripts:     newScripts(),
+		tasks:       tasks.New(),
+		turn:        make(chan struct{}, 1),
+		poke:        make(chan struct{}, 1),
+		wake:        make(chan struct{}, 1),
+		sooner:      make(chan struct{}, 1),
+		claims:      make(claims),
+		watched:     make(map[string]time.Time),
+		unconfirmed: make(map[string][]group.PresenceChange),
+		self:        identity{id: newID("")},
+		down:        errNotJoined,
+		broken:      brokenness{repaired: make(map[string]struct{})},
 	}
 }
 
-// SetTiming changes the rhythm, for tests. Call it before Start.
+// SetTiming changes the intervals, for tests. Call it before Start.
 func (s *Store) SetTiming(t Timing) { s.timing = t }
 
-// SetNode makes the lists of all nodes name this one. Call it before Start, which calls
-// node. The name must have no space and no dot. The server stores it for each user.
+// SetNode makes the lists of all nodes show the name of this node. Call it before Start,
+// which calls node. The name must contain no space and no dot. The server stores the name
+// for each user, so keep it short.
 func (s *Store) SetNode(node func() string) { s.node = node }
 
-// newID returns a new id for the node of a name: "name.random", or "random" without one.
+// newID returns a new id for a node: "name.random", or "random" if the name is empty.
 func newID(name string) string {
 	random := strings.ToLower(rand.Text())
 	if name == "" {
@@ -142,7 +144,7 @@ func newID(name string) string {
 	return name + "." + random[:7]
 }
 
-// nodeOf returns the name in an id; "" if there is none.
+// nodeOf returns the name in an id, or "" if it has none.
 func nodeOf(id string) string {
 	name, _, named := strings.Cut(id, ".")
 	if !named {
@@ -158,8 +160,8 @@ func (s *Store) newID() string {
 	return newID(s.node())
 }
 
-// Start implements [presence.Store]. If the server does not answer, it returns
-// after two seconds.
+// Start implements [presence.Store]. If the server does not answer, Start returns after two
+// seconds and goes on trying.
 func (s *Store) Start(ctx context.Context, grace time.Duration, tell func(groupID string, changes []group.PresenceChange)) error {
 	s.mu.Lock()
 	if s.started {
@@ -173,7 +175,7 @@ func (s *Store) Start(ctx context.Context, grace time.Duration, tell func(groupI
 	if !s.tasks.Run(func(ctx context.Context) { s.keepLease(ctx, tried) }) {
 		return errStopped
 	}
-	s.tasks.Run(s.workOff)
+	s.tasks.Run(s.runBacklog)
 	s.tasks.Run(s.endGraces)
 	s.tasks.Run(func(ctx context.Context) { s.clients.Watch(ctx, redisrole.Group, s.log) })
 	select {
@@ -184,13 +186,12 @@ func (s *Store) Start(ctx context.Context, grace time.Duration, tell func(groupI
 	}
 }
 
-// Stop implements [presence.Store]. Another node sweeps this node's users at
-// once.
+// Stop implements [presence.Store]. Another node then sweeps this node's users at once.
 func (s *Store) Stop(ctx context.Context) error {
 	return s.close(ctx, s.release)
 }
 
-// close ends the goroutines, and then calls giveUp once.
+// close ends the goroutines, and then calls giveUp unless an earlier close did.
 func (s *Store) close(ctx context.Context, giveUp func(context.Context)) error {
 	if err := s.tasks.Stop(ctx); err != nil {
 		return err
@@ -220,8 +221,8 @@ func (s *Store) Apply(ctx context.Context, changes []presence.Attendance) ([]gro
 		return nil, fault.ErrUnavailable.WithCause(err)
 	}
 	results, err := s.write(ctx, self, marked)
-	// After the write, as a look that finds no grace is the last one. And after one that
-	// failed, as the server may have begun graces.
+	// Watch after the write, because a look that finds no grace stops watching. Also after
+	// a failed write, because the server may have stored it.
 	for _, c := range marked {
 		if !c.Here && !c.Final {
 			s.watch(c.GroupID, time.Now().Add(s.grace))
@@ -239,7 +240,7 @@ func (s *Store) Apply(ctx context.Context, changes []presence.Attendance) ([]gro
 	return told, nil
 }
 
-// mayWrite fails while the other nodes may consider this one dead and have
+// mayWrite returns an error while the other nodes may consider this one dead and may have
 // swept its users.
 func (s *Store) mayWrite(self identity) error {
 	s.mu.Lock()
@@ -265,7 +266,7 @@ func (s *Store) SetState(ctx context.Context, groupID, userID string, state json
 	return at, err
 }
 
-// take waits for the turn to write this node's users: an announcement must not
+// take waits for the turn to write this node's users. Without it, an announcement could
 // overwrite a newer change.
 func (s *Store) take(ctx context.Context) error {
 	select {
@@ -300,7 +301,7 @@ func (s *Store) Count(ctx context.Context, groupIDs []string) ([]int, error) {
 	return counts, err
 }
 
-// ask calls read if the server can be read, within listTimeout.
+// ask calls read with a timeout of listTimeout, or fails at once while the server is down.
 func (s *Store) ask(ctx context.Context, read func(ctx context.Context, epoch string) error) error {
 	s.mu.Lock()
 	epoch, down := s.self.epoch, s.down
@@ -320,10 +321,10 @@ func (s *Store) ask(ctx context.Context, read func(ctx context.Context, epoch st
 	return fault.ErrUnavailable.WithCause(err)
 }
 
-// renewNow renews the lease at once, to find out what the server lost.
+// renewNow renews the lease at once, to find out whether the server lost data.
 func (s *Store) renewNow() {
 	s.mu.Lock()
-	s.doubt = true
+	s.suspect = true
 	s.mu.Unlock()
 	tasks.Wake(s.poke)
 }

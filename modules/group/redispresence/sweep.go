@@ -15,7 +15,7 @@ import (
 	"github.com/moim-live/moim/modules/group/presence"
 )
 
-// tellAll tells of users' transitions, once for each group.
+// tellAll reports users' transitions, with one call for each group.
 func (s *Store) tellAll(users []change, told []result) {
 	byGroup := make(map[string][]group.PresenceChange)
 	for i, u := range users {
@@ -28,16 +28,16 @@ func (s *Store) tellAll(users []change, told []result) {
 	}
 }
 
-// deadNode is a node to sweep, and why its users are gone.
+// deadNode is a node to sweep, and the reason to report for its users.
 type deadNode struct {
 	identity
 	reason string
 }
 
-// sweep removes a dead node's users, begins graces for users who are on no
-// other node, and takes over the graces that the node watched. If two nodes
-// sweep at once, one of them tells of each user. A group that the server
-// refuses to change does not stop the sweep, but the node remains to be swept.
+// sweep removes a dead node's users, begins graces for users who are on no other node, and
+// takes over the graces that the node watched. If two nodes sweep at once, only one of them
+// reports each user. If the server refuses to change a group, the sweep continues, but the
+// dead node stays listed for another sweep.
 func (s *Store) sweep(ctx context.Context, name string) error {
 	id, stopped, _ := strings.Cut(name, " ")
 	self := s.identity()
@@ -51,7 +51,7 @@ func (s *Store) sweep(ctx context.Context, name string) error {
 		if err != nil {
 			return 0, err
 		}
-		// First, so that others find the graces if this node dies.
+		// Before the sweep, so that other nodes find the graces if this node dies.
 		if err := s.note(ctx, self.id, groups); err != nil {
 			return 0, err
 		}
@@ -75,14 +75,14 @@ func (s *Store) sweep(ctx context.Context, name string) error {
 	return s.client.HDel(ctx, s.keys.nodes(), "d "+id, "s "+id).Err()
 }
 
-// isRefusal reports whether the server answered with an error. Without an
-// answer, the next call would only wait as long.
+// isRefusal reports whether err is an error reply of the server. After any other error, the
+// server does not answer, and the next call would only time out, too.
 func isRefusal(err error) bool {
 	_, is := errors.AsType[redis.Error](err)
 	return is
 }
 
-// scan calls next with one cursor after another, until there are no more.
+// scan calls next with each returned cursor until the cursor is 0.
 func scan(next func(cursor uint64) (uint64, error)) error {
 	for cursor := uint64(0); ; {
 		var err error
@@ -92,8 +92,8 @@ func scan(next func(cursor uint64) (uint64, error)) error {
 	}
 }
 
-// scanGroups scans some groups of a node. If they are lost, those where this node
-// has users stand for them; a group of others is swept when it is read.
+// scanGroups scans part of a node's groups. If the set of groups is broken, it returns the
+// groups where this node has users. Other groups are swept when they are read.
 func (s *Store) scanGroups(ctx context.Context, id string, cursor uint64) ([]string, uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -119,8 +119,9 @@ func (s *Store) sweepGroup(ctx context.Context, dead deadNode, groupID string) e
 	})
 }
 
-// sweepUsers removes users from a node. Users who are on no other node begin a
-// grace. If the node was lost, the others are told to be online.
+// sweepUsers removes users from a node. Users who are on no other node begin a grace. If
+// the node died, the other users are reported as online, because the node may not have
+// reported that.
 func (s *Store) sweepUsers(ctx context.Context, of identity, groupID string, users []change) error {
 	told, err := s.write(ctx, of, users)
 	if err != nil {
@@ -138,13 +139,13 @@ func (s *Store) sweepUsers(ctx context.Context, of identity, groupID string, use
 	return nil
 }
 
-// scanUsers scans some users of a group and returns those on a node.
+// scanUsers scans part of a group's users and returns those on the dead node.
 func (s *Store) scanUsers(ctx context.Context, dead deadNode, groupID string, cursor uint64) ([]change, uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	pairs, next, err := s.client.HScan(ctx, s.keys.users(groupID, dead.epoch), cursor, "", scanBatch).Result()
 	if isWrongType(err) {
-		return nil, 0, s.mendGroup(ctx, groupID)
+		return nil, 0, s.repairGroup(ctx, groupID)
 	}
 	var users []change
 	for i := 0; i+1 < len(pairs); i += 2 {

@@ -12,26 +12,26 @@ import (
 	"time"
 )
 
-// A node may have a store on each of two servers. This file fills the second
-// store from the first one, and takes a store out of use for good.
+// A node may have a store on each of two servers. This file fills the second store from the
+// first, and then takes the first out of use.
 
-// ErrEntering is returned by [Store.Entered] before the server knows all users
-// of this node.
+// ErrEntering is returned by [Store.Entered] before the server knows all users of this
+// node.
 var ErrEntering = errors.New("the server does not know all users of this node yet")
 
 // copyBatch is how many groups one round trip copies.
 const copyBatch = 100
 
-// Inherit makes s begin with the users who are on this node according to from,
-// a store of the same node on another server. Once started, s enters them and
-// tells nobody about it. What its server knew before is forgotten unless a node
-// is alive there. Call it before Start.
+// Inherit makes s begin with the users who are on this node according to from, a store of
+// the same node on another server. Once started, s registers them and does not report them.
+// It discards the server's old data unless another node is alive there. Call Inherit before
+// Start.
 func (s *Store) Inherit(from *Store) {
 	from.mu.Lock()
 	defer from.mu.Unlock()
-	s.mu.Lock() // s is not in use yet, so nobody takes these locks the other way round
+	s.mu.Lock() // s is not in use yet, so no other goroutine locks in the opposite order
 	defer s.mu.Unlock()
-	s.anew = true
+	s.discardOld = true
 	for groupID, users := range from.claims {
 		for userID, c := range users {
 			if c.here {
@@ -41,11 +41,11 @@ func (s *Store) Inherit(from *Store) {
 	}
 }
 
-// Entered returns nil once the server answers and knows all users of this node.
-// Until then it returns [ErrEntering], or why the server cannot be used.
+// Entered returns nil once the server answers and knows all users of this node. Until then
+// it returns [ErrEntering], or the reason why the server cannot be used.
 func (s *Store) Entered(ctx context.Context) error {
 	s.mu.Lock()
-	down, entered := s.down, s.allIn == s.self && s.self.epoch != ""
+	down, entered := s.down, s.registeredAs == s.self && s.self.epoch != ""
 	s.mu.Unlock()
 	if down != nil {
 		return down
@@ -57,14 +57,14 @@ func (s *Store) Entered(ctx context.Context) error {
 	return err
 }
 
-// SharesServer reports whether both stores have joined the nodes of one server.
+// SharesServer reports whether both stores have joined the same server.
 func (s *Store) SharesServer(other *Store) bool {
 	epoch := s.identity().epoch
 	return epoch != "" && epoch == other.identity().epoch
 }
 
-// Nodes returns how many nodes the server thinks to be alive, and how many are
-// dead and not swept yet.
+// Nodes returns how many nodes are alive according to the server, and how many are dead and
+// not swept yet.
 func (s *Store) Nodes(ctx context.Context) (alive, dead int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -83,7 +83,7 @@ func (s *Store) Nodes(ctx context.Context) (alive, dead int, err error) {
 	return alive, dead, nil
 }
 
-// SetStateAt stores a live state that was set at a time, unless a newer one is
+// SetStateAt stores a live state that was set at the given time, unless a newer one is
 // stored.
 func (s *Store) SetStateAt(ctx context.Context, groupID, userID string, state json.RawMessage, at time.Time) error {
 	return s.ask(ctx, func(ctx context.Context, _ string) error {
@@ -92,24 +92,24 @@ func (s *Store) SetStateAt(ctx context.Context, groupID, userID string, state js
 	})
 }
 
-// Leave stops the store like Stop, for nodes that all go to another server. The
-// users of this node are not reconnecting. Stores that remain on the server
-// refuse to answer from then on.
+// Leave stops the store like Stop, when all nodes move to another server. Users of this
+// node do not setIdentity reconnecting. Afterwards, stores of nodes that still use the server
+// return errors.
 func (s *Store) Leave(ctx context.Context) error {
 	return s.close(ctx, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 		self := s.identity()
 		if err := s.scripts.left.Run(ctx, s.client, []string{s.keys.nodes()}, self.id, self.epoch).Err(); err != nil {
-			s.log.Debug("redispresence: the server that this node leaves does not answer", "err", err)
+			s.log.Debug("redispresence: cannot record that the nodes left this server", "err", err)
 		}
 	})
 }
 
-// CopyTo copies the live states of this node's users, the graces that this node
-// ends, and who was there lately in their groups to the server of other. A user
-// whom that server lists as online or reconnecting stays so: call CopyTo once
-// all nodes have entered their users there.
+// CopyTo copies to the server of other: the live states of this node's users, the graces
+// that this node watches, and the users in those groups who went offline lately. It does
+// not change users whom that server lists as online or reconnecting. Call CopyTo once all
+// nodes have registered their users there.
 func (s *Store) CopyTo(ctx context.Context, other *Store) error {
 	s.mu.Lock()
 	self, groups := s.self, s.groupsLocked()
@@ -126,7 +126,7 @@ func (s *Store) CopyTo(ctx context.Context, other *Store) error {
 	return nil
 }
 
-// isForeign reports whether another node copies a record.
+// isForeign reports whether another node copies this record.
 func (s *Store) isForeign(r record) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,14 +140,14 @@ func (s *Store) isForeign(r record) bool {
 	return false
 }
 
-// record is what a server keeps of a user, besides on which nodes they are.
+// record is what a server knows about a user, except the user's nodes.
 type record struct {
 	groupID, userID string
 
-	reason string        // why they are reconnecting; empty: they are not
-	since  string        // when they went, in ms; empty: they are here
-	left   time.Duration // of their grace
-	state  string        // the live state as stored, or empty
+	reason string        // why the user is reconnecting; empty if they are not
+	since  string        // when the user left, in ms; empty if they are online
+	left   time.Duration // rest of the grace
+	state  string        // the live state in its stored form, or empty
 }
 
 // export reads the records of groups in one round trip.
@@ -160,7 +160,7 @@ func (s *Store) export(ctx context.Context, epoch string, groups []string) ([]re
 	for i, groupID := range groups {
 		results[i] = readGroup(ctx, pipe, s.keys.group(groupID, epoch))
 	}
-	if _, err := readable(pipe.Exec(ctx)); err != nil { // what is broken is not copied
+	if _, err := readable(pipe.Exec(ctx)); err != nil { // broken values are not copied
 		return nil, err
 	}
 	var all []record
@@ -175,7 +175,7 @@ func (g groupResults) records(groupID string, now time.Time) (all []record) {
 	for _, z := range g.graces.Val() {
 		userID, _ := z.Member.(string)
 		reason, since, known := strings.Cut(g.reasons.Val()[userID], " ")
-		if !known || timeOf(since).IsZero() { // the grace ended while it was read, or this is broken
+		if !known || timeOf(since).IsZero() { // the grace ended while it was read, or the value is broken
 			continue
 		}
 		left := max(timeOfScore(z.Score).Sub(now), 0)
@@ -195,8 +195,7 @@ func (g groupResults) records(groupID string, now time.Time) (all []record) {
 	return all
 }
 
-// adopt stores records of another server, and makes this node end the graces
-// among them.
+// adopt stores records from another server. This node then ends the graces among them.
 func (s *Store) adopt(ctx context.Context, records []record) error {
 	self := s.identity()
 	graces := make(map[string]struct{})

@@ -13,18 +13,18 @@ import (
 // batch is how many users one round trip writes.
 const batch = 500
 
-// change is a user's change to write.
+// change is one user's change to write.
 type change struct {
 	presence.Attendance
-	force bool // report it even if the server finds nothing new
+	force bool // report the change even if the server finds nothing new
 }
 
-// result is a transition to tell; without a status there is none.
+// result is a transition to report. If status is empty, there is none.
 type result struct {
 	status string
-	state  string // as stored
+	state  string // in its stored form
 	at     string // in ms
-	back   bool   // online, and was reconnecting
+	back   bool   // the user is online and was reconnecting
 }
 
 func (r result) change(a presence.Attendance) group.PresenceChange {
@@ -50,7 +50,7 @@ func (s *Store) write(ctx context.Context, self identity, changes []change) ([]r
 	return told, nil
 }
 
-// setCall is one call of set.lua: users of one group.
+// setCall holds the arguments of one call of set.lua, which covers users of one group.
 type setCall struct {
 	groupID, op, reason string
 	force, forget       bool
@@ -102,8 +102,7 @@ func (s *Store) writePart(ctx context.Context, self identity, changes []change, 
 	return nil
 }
 
-// readSet parses the answer of set.lua to a call for the users at some
-// positions.
+// readSet parses the reply of set.lua. at has the positions in told of the call's users.
 func readSet(answer *redis.Cmd, at []int, told []result) error {
 	parts, err := answer.Slice()
 	if err != nil {
@@ -129,7 +128,8 @@ func readSet(answer *redis.Cmd, at []int, told []result) error {
 	return nil
 }
 
-// note stores that a node has users in groups, for the node that sweeps it.
+// note adds groups to the stored list of a node's groups. The node that sweeps it reads
+// that list.
 func (s *Store) note(ctx context.Context, id string, groups []string) error {
 	if len(groups) == 0 {
 		return nil
@@ -160,8 +160,8 @@ func (s *Store) note(ctx context.Context, id string, groups []string) error {
 	return nil
 }
 
-// dropGroups removes the set of a node's groups, which is broken. A node that lives
-// makes it anew when it enters its users.
+// dropGroups removes a node's list of groups, which is broken. If the node is alive, it
+// writes the list again when it registers its users.
 func (s *Store) dropGroups(ctx context.Context, id string) error {
 	key := s.keys.node(id)
 	if err := s.client.Del(ctx, key).Err(); err != nil {
@@ -171,7 +171,7 @@ func (s *Store) dropGroups(ctx context.Context, id string) error {
 	return nil
 }
 
-// groupsOf returns the groups where a node has users or graces after changes.
+// groupsOf returns the groups where this node has users or graces after the changes.
 func groupsOf(changes []change) []string {
 	var groups []string
 	seen := make(map[string]struct{})
