@@ -13,26 +13,26 @@ import (
 )
 
 const (
-	// countEvery is how long the node gathers groups before it asks how many members they
-	// have online, and how long it waits for the next question.
+	// countEvery is the time between two counts. Until the next count, the node collects the
+	// groups to count.
 	countEvery = time.Second
 	countBatch = 1000
-	// countAge is how long an answer is taken for true while the group is asked about, and
-	// countKept how long it is remembered after that.
+	// countAge is how long a count stays current while it is asked for. countKept is how
+	// long a group is kept after the last question.
 	countAge  = 10 * time.Second
 	countKept = time.Minute
 	maxCounts = 10_000
 )
 
-// Counter returns how many members groups have online on all nodes. presence.Tracker
-// fulfils it.
+// Counter returns how many members each group has online on all nodes. presence.Tracker
+// implements it.
 type Counter interface {
 	Count(ctx context.Context, groupIDs []string) ([]int, error)
 }
 
-// attendance remembers how many members have been online on all nodes, of the groups that were
-// asked about lately. Nobody waits for an answer: a question about a group that is not
-// known, or known for long, is answered with what is known, and leads to a new count.
+// attendance remembers how many members are online on all nodes, for the groups that were
+// asked about lately. Answers do not wait: they return the last count, and a count that is
+// missing or old is refreshed in the background.
 type attendance struct {
 	counter Counter
 	logger  *slog.Logger
@@ -44,15 +44,15 @@ type attendance struct {
 
 type counted struct {
 	online int
-	asked  time.Time // last
-	at     time.Time // when it was counted; zero: not yet
+	asked  time.Time // time of the last question
+	at     time.Time // when it was counted; zero if never
 }
 
 func newAttendance(c Counter, logger *slog.Logger) *attendance {
 	return &attendance{counter: c, logger: logger, wake: make(chan struct{}, 1), known: make(map[string]*counted)}
 }
 
-// of returns the last count of a group, 0 if there is none.
+// of returns the last count of a group, or 0 if there is none.
 func (c *attendance) of(groupID string, now time.Time) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,7 +71,7 @@ func (c *attendance) of(groupID string, now time.Time) int {
 	return k.online
 }
 
-// loop counts, at most once a countEvery.
+// loop runs count at most once per countEvery.
 func (c *attendance) loop(ctx context.Context) {
 	for {
 		select {
@@ -86,14 +86,14 @@ func (c *attendance) loop(ctx context.Context) {
 	}
 }
 
-// count asks for the groups whose count is old, and forgets those that nobody asks about.
+// count refreshes old counts, and removes groups that were not asked about for countKept.
 func (c *attendance) count(ctx context.Context, now time.Time) {
 	ids := c.due(now)
 	if len(ids) == 0 {
 		return
 	}
 	online, err := c.counter.Count(ctx, ids)
-	if err != nil { // the next question tries again
+	if err != nil { // the next question starts a new count
 		c.logger.DebugContext(ctx, "group: cannot count who is online", "err", err)
 		return
 	}
@@ -124,12 +124,12 @@ func (c *attendance) due(now time.Time) []string {
 	return ids
 }
 
-// Estimate makes [Feed.Audience] count the subscribers of other nodes, too, by who is
-// online there. Call it before Start.
+// Estimate makes [Feed.Audience] include the subscribers of other nodes, estimated by the
+// members online there. Call it before Start.
 func (f *Feed) Estimate(c Counter) { f.attendance = newAttendance(c, f.logger) }
 
-// Audience implements group.Audience. It does not wait for other nodes: who is online on
-// them is what it was some seconds ago, and nobody when a group is asked about first.
+// Audience implements group.Audience. It does not wait for other nodes: their part may be
+// some seconds old, and is 0 for the first question about a group.
 func (f *Feed) Audience(groupID string) int {
 	here := len(f.out.Sockets(group.Room(groupID)))
 	if f.attendance == nil {

@@ -17,88 +17,85 @@ import (
 )
 
 const (
-	// catchUpLimit is how many events one read of the log returns.
+	// catchUpLimit is the maximum number of events in one read of the log.
 	catchUpLimit = 1000
-	// missedBytes bounds the events of such a read that are kept for one
-	// subscriber, except that the first is always kept. The feed reads the others
-	// again.
+	// missedBytes limits the events of one read that are kept for one subscriber. At least
+	// one event is kept. The feed reads the others again.
 	missedBytes = 256 << 10
 
-	// busyWait is how long a subscription of a busy subscriber waits at most.
+	// busyWait is the maximum wait of Subscribe for a busy subscriber.
 	busyWait = 2 * time.Second
-	busyPoll = 5 * time.Millisecond // between two looks at whether it is busy
+	busyPoll = 5 * time.Millisecond // interval of checks
 )
 
-// Emitter is the way out to the sockets, as the feed needs it. adapter.Owner
-// fulfils it.
+// Emitter sends to the sockets and to the other nodes. adapter.Owner implements it.
 type Emitter interface {
 	// CheckEvent returns an error for an event that belongs to another module.
 	CheckEvent(event string) error
-	// Watch begins this node's interest in a room and waits, for a short time,
-	// until envelopes of other nodes arrive. Unwatch ends the interest.
+	// Watch begins to receive envelopes for a room from other nodes. It waits a short time
+	// until they arrive. Unwatch ends this.
 	Watch(ctx context.Context, room string) error
 	Unwatch(room string)
-	// Sockets returns this node's sockets in the room. Do not modify the slice. It
+	// Sockets returns this node's sockets in the room. Do not modify the slice. Sockets
 	// does not block.
 	Sockets(room string) []adapter.Socket
 	// Publish sends to the other nodes.
 	Publish(ctx context.Context, env adapter.Envelope) error
 }
 
-// Subscriber is a socket, as the feed needs it. Subscribers are compared: one
-// value a socket.
+// Subscriber is a socket that follows groups. The feed compares subscribers, so a socket
+// must always be the same value.
 type Subscriber interface {
 	adapter.Socket
-	// Busy reports whether so much is queued for the socket that events which can
-	// wait should wait.
+	// Busy reports whether the socket's queue is so long that less urgent events should
+	// wait.
 	Busy() bool
-	// WhenFree calls fn once the socket is not busy, or has ended. It does not
-	// block, and does not call fn itself.
+	// WhenFree arranges that fn is called once the socket is not busy any more, or has
+	// ended. WhenFree does not block, and does not call fn itself.
 	WhenFree(fn func())
 	// Join and Leave change the rooms that the socket is in. They do not block.
 	Join(room string)
 	Leave(room string)
 }
 
-// Watcher is told when subscriptions of users begin and end on this node, once
-// for each socket and group. It is not told of back ends. Its methods do not
+// Watcher is told when subscriptions of users begin and end on this node, once for each
+// socket and group. Subscriptions of back ends are not reported. Its methods must not
 // block.
 type Watcher interface {
 	Subscribed(groupID, userID string)
 	Unsubscribed(groupID, userID, reason string)
-	// Ended reports that a change made on this node ended a membership. The user
-	// may have no socket.
+	// Ended reports that a change made on this node ended a user's membership. The user may
+	// have no socket.
 	Ended(groupID, userID, reason string)
 }
 
-// SubscribeRequest says what a socket wants to follow.
+// SubscribeRequest describes a subscription to begin.
 type SubscribeRequest struct {
 	GroupID string
-	Since   *int64 // the last version that the client has seen; nil: none
-	Backend bool   // an application's back end: never present, needs no membership
-	// Admit decides by the group and the user's membership (nil: none), which were
-	// read after the socket began to be held back. Subscribe returns its error.
+	Since   *int64 // the last version that the client has seen; nil for none
+	Backend bool   // the socket of an application's back end: not shown as present, needs no membership
+	// Admit decides whether the user may subscribe. It gets the group and the user's
+	// membership, or nil. Both were read after the feed began to hold back events for the
+	// socket. Subscribe returns Admit's error.
 	Admit func(group.Group, *group.Member) error
-	// Signals reports whether a user who is admitted may signal. nil: everyone.
+	// Signals reports whether an admitted user may send signals. If it is nil, all may.
 	Signals func(group.Group, *group.Member) bool
 }
 
-// Subscription answers a [SubscribeRequest].
+// Subscription is the answer to a [SubscribeRequest].
 type Subscription struct {
 	Group    group.Group
-	Version  int64 // every event after it follows; Since, or the group's version
-	Snapshot bool  // the log does not reach back to Since: start from Group
+	Version  int64 // all later events follow; it is Since or the group's version
+	Snapshot bool  // the log does not reach back to Since: the client must start from Group
 }
 
-// Feed delivers the events of groups to the sockets subscribed on this node:
-// every event after the version that a socket subscribed at, once, in order of
-// version.
+// Feed delivers the events of groups to the sockets that are subscribed on this node. Each
+// socket gets every event after the version of its subscription, once, in order of version.
 //
-// Its methods may be called concurrently, except that calls for one subscriber
-// must follow each other. No lock is held while a socket is written to or the log
-// is read. The feed's lock and a topic's lock are never held together, so that no
-// group waits for another. A topic's lock is taken before a socket's and the
-// hub's.
+// It is safe for concurrent use, but calls for the same subscriber must not overlap. No
+// lock is held while a socket is written to or the log is read. The feed's lock and a
+// topic's lock are never held together, so no group waits for another. A topic's lock is
+// taken before a socket's lock and the hub's.
 type Feed struct {
 	store   group.Log
 	out     Emitter
@@ -108,21 +105,21 @@ type Feed struct {
 
 	subscriptions limit.Cap // of a socket
 	lateness      *lateness
-	attendance    *attendance // nil: only sockets of this node count
+	attendance    *attendance // if nil, Audience counts only sockets of this node
 	tracer        tracing.Tracer
 
 	reads       atomic.Int64
-	sharedBytes atomic.Int64 // of all topics' shared pages
+	sharedBytes atomic.Int64 // size of all topics' shared pages
 	publish     chan *item
 	poke        chan struct{}
 	tasks       *tasks.Group
 
 	mu      sync.Mutex
 	topics  map[string]*topic
-	sockets map[Subscriber]map[string]struct{} // groups that a socket may be subscribed to
+	sockets map[Subscriber]map[string]struct{} // groups that each socket may be subscribed to
 }
 
-// New returns a feed that reads store and delivers through out. watcher may
+// New returns a feed that reads events from store and sends them through out. watcher may
 // be nil. Pass [Feed.Receive] and [Feed.Lost] to the hub before it starts.
 func New(store group.Log, out Emitter, watcher Watcher, logger *slog.Logger) *Feed {
 	return &Feed{
@@ -141,22 +138,22 @@ func New(store group.Log, out Emitter, watcher Watcher, logger *slog.Logger) *Fe
 	}
 }
 
-// Translate makes the feed send t's translation after each event. Call it before
+// Translate makes the feed send the translation by t after each event. Call it before
 // Start.
 func (f *Feed) Translate(t group.Translator) { f.program = t }
 
-// Trace makes spans with t: for each event of a traced change, one where it is published
-// and one on each node where it is delivered, for all sockets together. Call it before
-// Start.
+// Trace makes the feed create spans with t for the events of traced changes. Each event
+// gets one span for its publication, and one on each node for its delivery to all sockets
+// there. Call it before Start.
 func (f *Feed) Trace(t tracing.Tracer) { f.tracer = t }
 
-// Limit sets how many groups a socket may be subscribed to. Call it before Start.
+// Limit sets the maximum number of groups that a socket may be subscribed to. Call it
+// before Start.
 func (f *Feed) Limit(subscriptions limit.Cap) { f.subscriptions = subscriptions }
 
-// Announce delivers the committed events of one change on this node, together, and publishes
-// them to the other
-// nodes. It does not wait for them and never fails: the relay publishes again
-// what was not published, and other nodes find missing events in the log.
+// Announce delivers the committed events of one change on this node and queues them for the
+// other nodes. It does not wait for the other nodes and never fails: the relay publishes
+// events that could not be published, and other nodes find missing events in the log.
 func (f *Feed) Announce(ctx context.Context, events []group.Event) {
 	parent := tracing.Carry(ctx)
 	items := make([]*item, 0, len(events))
@@ -181,7 +178,7 @@ func (f *Feed) Announce(ctx context.Context, events []group.Event) {
 	}
 }
 
-// Receive takes an event that another node published.
+// Receive delivers an event that another node published.
 func (f *Feed) Receive(env adapter.Envelope) {
 	it, err := parseItem(env)
 	if err != nil {
@@ -191,15 +188,15 @@ func (f *Feed) Receive(env adapter.Envelope) {
 	f.deliver(it)
 }
 
-// Reads returns how often the feed has read the log.
+// Reads returns the number of reads of the log so far.
 func (f *Feed) Reads() int64 { return f.reads.Load() }
 
-// Lost makes the feed look for events of other nodes that it may have missed.
+// Lost makes the feed check for missed events of other nodes.
 func (f *Feed) Lost() {
 	tasks.Wake(f.poke)
 }
 
-// deliver passes events of one group to its subscribers.
+// deliver passes events of one group to the group's topic, if there is one.
 func (f *Feed) deliver(items ...*item) {
 	if len(items) == 0 {
 		return
@@ -220,18 +217,17 @@ func (f *Feed) topic(groupID string) *topic {
 	return f.topics[groupID]
 }
 
-// Subscribe begins to hold back a group's events for s, and then reads the
-// answer from the log. Call [Feed.Release] once the answer is queued for s: every
-// event after the answer's version follows. Subscribing again answers again and
-// repeats no event.
+// Subscribe subscribes s to a group. It first holds back the group's events for s and then
+// reads the answer from the log. Call [Feed.Release] once the answer is queued for s; then
+// every event after the answer's version follows. If s is already subscribed, it gets a new
+// answer, and no event twice.
 //
-// It returns Admit's error, fault.ErrNotFound for a group that is unknown or
-// deleted, and fault.ErrUnavailable when the log cannot be read. An earlier
-// subscription of s goes on after fault.ErrUnavailable. Any other error ends it,
-// and s gets group:closed.
+// It returns the error of Admit, fault.ErrNotFound if the group is unknown or deleted, and
+// fault.ErrUnavailable if the log cannot be read. After fault.ErrUnavailable, an earlier
+// subscription of s continues. Any other error ends it, and s gets group:closed.
 //
-// While s is busy, Subscribe waits for up to 2 s. Each subscription that catches
-// up keeps events in memory, and a client that does not read must not have many.
+// While s is busy, Subscribe waits for up to 2 s. A subscription that catches up keeps
+// events in memory, so a client that does not read must not get many of them.
 func (f *Feed) Subscribe(ctx context.Context, s Subscriber, req SubscribeRequest) (Subscription, error) {
 	for end := time.Now().Add(busyWait); s.Busy() && time.Now().Before(end); {
 		if !tasks.Pause(ctx, busyPoll) {
@@ -263,15 +259,15 @@ func (f *Feed) subscribe(ctx context.Context, s Subscriber, req SubscribeRequest
 	return t.snapshot(ctx, sub, req)
 }
 
-// Release begins to send the events that follow the answer of [Feed.Subscribe].
-// It reports false when s is not subscribed.
+// Release begins to send the events that follow the answer of [Feed.Subscribe]. It returns
+// false if s is not subscribed.
 func (f *Feed) Release(s Subscriber, groupID string) bool {
 	t := f.topic(groupID)
 	return t != nil && t.release(s)
 }
 
-// Unsubscribe ends a subscription, if there is one, and passes the reason to the
-// watcher. Once it returns, s gets no more events of the group.
+// Unsubscribe ends a subscription if there is one, and passes the reason to the watcher.
+// After it returns, s gets no more events of the group.
 func (f *Feed) Unsubscribe(s Subscriber, groupID, reason string) {
 	if sent := f.leave(s, groupID, reason, false); sent != nil {
 		<-sent
@@ -295,9 +291,9 @@ func (f *Feed) IsSubscribed(s Subscriber, groupID string) bool {
 	return t != nil && t.has(s)
 }
 
-// enter adds s, held back, to the group's topic and waits until events of other
-// nodes arrive here. A node that does not hear the others goes on: it finds their
-// events in the log.
+// enter adds s to the group's topic, where its events are held back. It waits until events
+// of other nodes arrive. If that fails, the node goes on, because it finds their events in
+// the log.
 func (f *Feed) enter(ctx context.Context, s Subscriber, req SubscribeRequest) (*topic, *subscription, error) {
 	if err := f.note(s, req.GroupID); err != nil {
 		return nil, nil, err
@@ -305,7 +301,7 @@ func (f *Feed) enter(ctx context.Context, s Subscriber, req SubscribeRequest) (*
 	t, sub, sent, created := f.hold(s, req)
 	if created {
 		if err := f.out.Watch(f.tasks.Context(), t.room); err != nil {
-			f.logger.DebugContext(ctx, "group: subscribed without hearing other nodes", "group", t.id, "err", err)
+			f.logger.DebugContext(ctx, "group: subscribed without events from other nodes", "group", t.id, "err", err)
 		}
 		close(t.watched)
 	}
@@ -322,7 +318,8 @@ func (f *Feed) enter(ctx context.Context, s Subscriber, req SubscribeRequest) (*
 	return t, sub, nil
 }
 
-// note records that s may be subscribed to a group.
+// note records that s may be subscribed to a group. It fails if s has too many
+// subscriptions.
 func (f *Feed) note(s Subscriber, groupID string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -338,8 +335,8 @@ func (f *Feed) note(s Subscriber, groupID string) error {
 	return nil
 }
 
-// hold adds s, held back, to the group's topic, and reports whether it created
-// the topic. sent is closed once nothing more is sent to s; it may be nil.
+// hold adds s to the group's topic, where its events are held back. It reports whether it
+// created the topic. sent is closed once nothing more is being sent to s; it may be nil.
 func (f *Feed) hold(s Subscriber, req SubscribeRequest) (t *topic, sub *subscription, sent <-chan struct{}, created bool) {
 	for {
 		if t = f.topic(req.GroupID); t == nil {
@@ -357,7 +354,7 @@ func (f *Feed) hold(s Subscriber, req SubscribeRequest) (t *topic, sub *subscrip
 	}
 }
 
-// add makes t the topic of its group, unless there is one.
+// add registers t as the topic of its group. It returns false if there is one already.
 func (f *Feed) add(t *topic) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -368,8 +365,8 @@ func (f *Feed) add(t *topic) bool {
 	return true
 }
 
-// leave ends a subscription. With tell it sends group:closed. sent is closed once
-// nothing more is sent for the subscription; it is nil when nothing is being sent.
+// leave ends a subscription. If tell is true, s gets group:closed. sent is closed once
+// nothing more is being sent for the subscription; it may be nil.
 func (f *Feed) leave(s Subscriber, groupID, reason string, tell bool) (sent <-chan struct{}) {
 	f.mu.Lock()
 	t := f.topics[groupID]
@@ -386,7 +383,7 @@ func (f *Feed) leave(s Subscriber, groupID, reason string, tell bool) (sent <-ch
 	return t.remove(s, reason, tell)
 }
 
-// forget removes a topic that is gone.
+// forget removes a topic without subscribers.
 func (f *Feed) forget(t *topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

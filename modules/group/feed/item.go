@@ -13,21 +13,20 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// item is one event on its way to subscribers, encoded once for all of them. Only
-// messages changes after its creation. It belongs to the one goroutine that sends
-// for the item's topic.
+// item is one event on its way to subscribers, encoded once for all of them. Only messages
+// changes after its creation, by the goroutine that sends for the topic.
 type item struct {
 	groupID string
 	version int64
 	typ     group.EventType
 	wire    []byte // the Event as JSON
 
-	trace string // traceparent of the change; empty: it is not traced
+	trace string // traceparent of the change; empty if it is not traced
 
 	pushes []group.EncodedPush // of the program's translator
-	closes string              // the translator's reason to end every subscription
+	closes string              // if not empty, the translator ends all subscriptions for this reason
 
-	messages []*adapter.Message // the event and its pushes; nil before the first is sent
+	messages []*adapter.Message // the event and its pushes; built when the first is sent
 }
 
 func newItem(e group.Event) (*item, error) {
@@ -53,7 +52,7 @@ func (f *Feed) translated(it *item) *item {
 	return it
 }
 
-// send sends events and their translations to sockets. Only one goroutine may
+// send sends events and their translations to sockets. Only one goroutine at a time may
 // send the items of a topic.
 func send(items []*item, sockets ...adapter.Socket) {
 	messages := items[0].encoded()
@@ -73,8 +72,8 @@ func (it *item) encoded() []*adapter.Message {
 	return it.messages
 }
 
-// envelope returns the item as it goes to other nodes. Meta holds version and
-// type, so that a receiving node decodes nothing.
+// envelope returns the item as an envelope for other nodes. Meta has the version and the
+// type, so that the receiver need not decode the data.
 func (it *item) envelope() adapter.Envelope {
 	return adapter.Envelope{
 		Room:  group.Room(it.groupID),
@@ -95,7 +94,7 @@ func parseItem(env adapter.Envelope) (*item, error) {
 	return &item{groupID: groupID, version: v, typ: group.EventType(typ), wire: env.Data, trace: env.Trace}, nil
 }
 
-// subject returns the user that a member.* event is about.
+// subject returns the id of the user that a member.* event is about.
 func (it *item) subject() string {
 	var e struct {
 		Data struct {
@@ -108,7 +107,7 @@ func (it *item) subject() string {
 	return e.Data.UserID
 }
 
-// changesPosting reports whether a group.updated says who may post.
+// changesPosting reports whether a group.updated event changes who may post.
 func (it *item) changesPosting() bool {
 	if !bytes.Contains(it.wire, []byte(`"posting":`)) {
 		return false
@@ -121,9 +120,8 @@ func (it *item) changesPosting() bool {
 	return json.Unmarshal(it.wire, &e) != nil || e.Data.Posting != nil
 }
 
-// ends returns the reason for which this event ends subscriptions, and the user
-// whose they are; everybody's when user is empty. The reason is empty for an
-// event that ends none.
+// ends returns the reason for which this event ends subscriptions, and whose: those of
+// user, or all if user is empty. The reason is empty if the event ends none.
 func (it *item) ends() (user, reason string) {
 	switch {
 	case it.typ == group.GroupDeleted:
@@ -141,7 +139,7 @@ func (it *item) ends() (user, reason string) {
 	default:
 		return "", ""
 	}
-	if user = it.subject(); user == "" { // the member was erased since: the log names nobody
+	if user = it.subject(); user == "" { // the member was erased: the event has no user id any more
 		return "", ""
 	}
 	return user, reason

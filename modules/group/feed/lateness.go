@@ -11,16 +11,15 @@ import (
 // latenessBounds are the upper bounds of the histogram, in seconds.
 var latenessBounds = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
-// latenessWindow is how long an observation counts for [Stats], at least; at most, it
-// counts twice as long.
+// latenessWindow is how long an observation counts for [Stats], at least. It counts at most
+// twice as long.
 const latenessWindow = 15 * time.Second
 
-// lateness measures the time from an event's instant to the moment when the node has
-// written it to the sockets that follow the group. It is taken once for each event, after
-// all sockets, and not for each socket: the last socket is the one that is late, and one
-// more measurement in a thousand deliveries costs nothing.
+// lateness measures the time from an event's commit to the moment when this node has
+// written it to all subscribed sockets. It measures once for each event, after the last
+// socket, because that is the latest one. This costs little even with thousands of sockets.
 //
-// Subscribers that catch up do not count. Their events are old because they were away.
+// It ignores subscribers that catch up. Their events are old because the clients were away.
 type lateness struct {
 	histogram prometheus.Histogram
 
@@ -29,7 +28,8 @@ type lateness struct {
 	current, previous counts
 }
 
-// counts are the observations below each bound, and above all of them.
+// counts are the numbers of observations in each bucket of the histogram; the last bucket
+// has no bound.
 type counts struct {
 	below [15]int64 // len(latenessBounds) + 1
 	total int64
@@ -43,7 +43,7 @@ func newLateness() *lateness {
 	})}
 }
 
-// observe measures events that were written to sockets until now.
+// observe records that events have been written to sockets at now.
 func (l *lateness) observe(now time.Time, events []*item) {
 	for _, it := range events {
 		at, ok := it.at()
@@ -74,7 +74,8 @@ func (l *lateness) turnLocked(now time.Time) {
 	}
 }
 
-// recent returns the events per second, and the bound that 99 % of them were below.
+// recent returns the events per second, and the bound that 99 % of their latencies do not
+// exceed.
 func (l *lateness) recent(now time.Time) (perSecond float64, p99 time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,14 +94,14 @@ func (l *lateness) recent(now time.Time) (perSecond float64, p99 time.Duration) 
 	return perSecond, time.Duration(latenessBounds[len(latenessBounds)-1] * float64(time.Second))
 }
 
-// Stats is what happens in a feed now.
+// Stats describes the current work of a feed.
 type Stats struct {
-	Groups          int           // that sockets of this node follow
-	EventsPerSecond float64       // that were delivered to them, in the last half minute
-	Lateness        time.Duration // that 99 % of them did not exceed; at most 30 s
+	Groups          int           // groups with a subscribed socket on this node
+	EventsPerSecond float64       // delivered to these sockets, in the last half minute
+	Lateness        time.Duration // 99 % of the events were not later; at most 30 s
 }
 
-// Stats returns what happens in the feed now.
+// Stats returns the current statistics.
 func (f *Feed) Stats() Stats {
 	var s Stats
 	f.mu.Lock()
@@ -115,8 +116,9 @@ func (f *Feed) Register(r prometheus.Registerer) error { return r.Register(f.lat
 
 var atKey = []byte(`"at":"`)
 
-// at returns the instant of the event, by the clock of the database. It is the last field
-// of an Event, and no text can contain its key: quotes in text are escaped.
+// at returns the event's time, by the clock of the database. It is the last field of an
+// Event. No text can contain the key that is searched for, because quotes in text are
+// escaped.
 func (it *item) at() (at time.Time, ok bool) {
 	i := bytes.LastIndex(it.wire, atKey)
 	if i < 0 {

@@ -10,26 +10,25 @@ import (
 )
 
 const (
-	// publishQueue bounds the events that wait to be published. The relay
-	// publishes the rest.
+	// publishQueue is the maximum number of events that wait to be published. The relay
+	// publishes the others.
 	publishQueue   = 4096
 	publishTimeout = time.Second
 	markEvery      = 250 * time.Millisecond
 	markBatch      = 256
 
-	// relayAge is how old a committed event must be for the relay to publish it.
+	// relayAge is the age at which the relay publishes a committed event.
 	relayAge   = time.Second
 	relayBatch = 500
 
-	// silenceEvery is how often delivered versions are compared with the log's
-	// heads. The comparison reaches silenceSlack further back than the last one,
-	// because a transaction may take that long from reading the clock to its
-	// commit.
+	// silenceEvery is the interval at which delivered versions are compared with the heads
+	// of the logs. Each comparison reaches silenceSlack further back than the last one,
+	// because a transaction may read the clock that long before it commits.
 	silenceEvery = 2 * time.Second
 	silenceSlack = 10 * time.Second
 )
 
-// Start begins to publish, to relay and to check silence.
+// Start starts the goroutines that publish, relay, and check silent groups.
 func (f *Feed) Start(context.Context) error {
 	f.tasks.Run(f.publishLoop)
 	f.tasks.Run(f.relayLoop)
@@ -40,7 +39,7 @@ func (f *Feed) Start(context.Context) error {
 	return nil
 }
 
-// Stop publishes what is queued and returns when everything has ended.
+// Stop publishes the queued events and waits until the goroutines have ended.
 func (f *Feed) Stop(ctx context.Context) error { return f.tasks.Stop(ctx) }
 
 // publishLoop publishes this node's events and marks them in the outbox.
@@ -91,8 +90,8 @@ func (f *Feed) publishItem(it *item) error {
 	return err
 }
 
-// mark marks refs as published. A relay publishes again what mark cannot mark,
-// and other nodes drop the duplicate.
+// mark marks events as published in the outbox. If that fails, the relay publishes them
+// again, and the other nodes drop the duplicates.
 func (f *Feed) mark(refs []group.Ref) []group.Ref {
 	if len(refs) == 0 {
 		return refs
@@ -105,8 +104,8 @@ func (f *Feed) mark(refs []group.Ref) []group.Ref {
 	return refs[:0]
 }
 
-// relayLoop publishes events that were committed but not published, because their
-// node died or the adapter was down.
+// relayLoop publishes committed events that were not published because their node died or
+// the adapter was down.
 func (f *Feed) relayLoop(ctx context.Context) {
 	tasks.Every(ctx, relayAge, nil, func() {
 		for ctx.Err() == nil {

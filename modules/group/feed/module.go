@@ -14,10 +14,10 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Module wants a group.Log, a [Watcher], a group.PresenceKeeper, an *adapter.Hub, what group.Module
-// provides, a *slog.Logger and, optionally, a group.Translator. It provides
-// [*Feed], which it starts and stops, also as a group.Announcer, group.Senders and
-// group.Audience.
+// Module needs a group.Log, a [Watcher], a group.PresenceKeeper, an *adapter.Hub, what
+// group.Module provides, a *slog.Logger and, optionally, a group.Translator. It provides
+// [*Feed], also as a group.Announcer, group.Senders and group.Audience. It starts and stops
+// the feed.
 var Module = fx.Module("group/feed", fx.Provide(
 	fx.Annotate(provide, fx.As(fx.Self()), fx.As(new(group.Announcer)), fx.As(new(group.Senders)), fx.As(new(group.Audience))),
 ))

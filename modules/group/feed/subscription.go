@@ -6,22 +6,22 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// subscription is one socket's place in a topic. It is held back until it has
-// caught up with the topic's head. Then it is live.
+// subscription is one socket's position in a topic. Its events are held back until the
+// socket has caught up with the topic's head. Then it is live.
 type subscription struct {
 	socket   Subscriber
-	backend  bool    // as its socket: constant
-	admitted bool    // Admit allowed it
-	signals  bool    // its user may signal; false: the database must be asked
-	released bool    // the answer is queued: events may follow
-	pos      int64   // the last version sent, while held
-	since    int64   // the version that its admission knew of
-	missed   []*item // read from the log, from pos+1 on, to be sent while held
-	resting  bool    // the socket was busy: catching up waits
-	ends     string  // the reason for which it ended before its release, if it did
+	backend  bool    // of an application's back end; never changes
+	admitted bool    // Admit has allowed it
+	signals  bool    // the user may signal; if false, the database must be asked
+	released bool    // the answer is queued, so events may follow
+	pos      int64   // the last version that was sent, while held
+	since    int64   // the version of the group at its admission
+	missed   []*item // events read from the log that are to be sent while held, from pos+1 on
+	resting  bool    // the socket was busy, so catching up pauses
+	ends     string  // if not empty, why the subscription ended before its release
 }
 
-// watched reports whether the watcher knows of the subscription.
+// watched reports whether the watcher is told of the subscription.
 func (sub *subscription) watched() bool { return sub.admitted && !sub.backend }
 
 // reached returns the last version that can be sent without reading the log.
@@ -32,8 +32,8 @@ func (sub *subscription) reached() int64 {
 	return sub.pos
 }
 
-// endedBy reports whether an event, which ends subscriptions of user, ends this
-// one. An event from before the admission does not: the user has come back since.
+// endedBy reports whether an event that ends the subscriptions of user ends this one. An
+// event from before the admission does not, because the user has come back since.
 func (sub *subscription) endedBy(it *item, user string) bool {
 	if it.version <= sub.since {
 		return false
@@ -41,8 +41,7 @@ func (sub *subscription) endedBy(it *item, user string) bool {
 	return user == "" || !sub.backend && user == sub.socket.UserID()
 }
 
-// closing is a subscription that has ended, and the reason. Its socket has not
-// been told yet.
+// closing is a subscription that has ended, but whose socket has not been told yet.
 type closing struct {
 	sub    *subscription
 	reason string
@@ -52,20 +51,19 @@ type closing struct {
 type waiter struct {
 	user  string
 	since *int64
-	page  *excerpt // shared: not modified
+	page  *excerpt // shared with other waiters: do not modify
 	err   error
 	done  chan struct{}
 }
 
-// excerpt is a part of a group's log at one moment, read in one epoch of its
-// topic.
+// excerpt is a part of a group's log, read at one moment in one epoch of the topic.
 type excerpt struct {
 	group.LogPage
-	items []*item // made of Events, which is nil
+	items []*item // made from Events, which is then nil
 	epoch int
 }
 
-// first returns the oldest version in the log, or the next one when it is empty.
+// first returns the oldest version in the log, or the next version if the log is empty.
 func (p *excerpt) first() int64 {
 	if p.First == 0 {
 		return p.Group.Version + 1
@@ -73,8 +71,8 @@ func (p *excerpt) first() int64 {
 	return p.First
 }
 
-// itemsAfter returns the items that follow version since without a hole, up to
-// missedBytes but at least one.
+// itemsAfter returns the items that follow version since without a gap: at least one, and
+// up to missedBytes.
 func itemsAfter(items []*item, since int64) []*item {
 	if len(items) == 0 {
 		return nil
@@ -93,7 +91,7 @@ func itemsAfter(items []*item, since int64) []*item {
 	return slices.Clone(items[begin:end])
 }
 
-// answer returns where an admitted subscription begins.
+// answer returns the answer for an admitted subscriber.
 func (w *waiter) answer() Subscription {
 	g := w.page.Group
 	if w.since == nil {

@@ -12,67 +12,66 @@ import (
 )
 
 const (
-	// gapWait is how long a hole may stand before the log is read. Most holes
-	// close at once: concurrent writers deliver their events out of order.
+	// gapWait is how long a gap may last before the log is read. Most gaps close at once:
+	// concurrent writers deliver their events out of order.
 	gapWait = 20 * time.Millisecond
-	// retryWait is how long after a failed read of the log the next one begins.
+	// retryWait is the wait between a failed read of the log and the next.
 	retryWait = 500 * time.Millisecond
-	// maxEarly bounds the events kept beyond a hole. maxRecent and maxRecentBytes
-	// bound the delivered events kept for subscribers that are held back. The
-	// topic reads others from the log.
+	// maxEarly limits the events kept after a gap. maxRecent and maxRecentBytes limit the
+	// delivered events kept for held subscribers. The topic reads others from the log.
 	maxEarly       = 1000
 	maxRecent      = 1000
 	maxRecentBytes = 64 << 10
 )
 
-// topic is one group's stream on this node.
+// topic is the event stream of one group on this node.
 //
-// Live subscribers are in the room. Each has been sent every event up to head,
-// and one broadcast sends them the next. A subscriber that is held back has a
-// position of its own. It catches up with head, by events that were read for its
-// answer, by recent events or from the log, and then joins the room.
+// Live subscribers are in the room. They have received every event up to head, and one
+// broadcast sends them the next. A held subscriber has its own position. It catches up with
+// head and then joins the room. Its events come from the read for its answer, from recent,
+// or from the log.
 //
-// The topic decides under its lock what to send. One goroutine at a time sends
-// it, without the lock, in the order of the decisions (see [topic.pump]). So
-// nobody waits for a lock while a socket is written to.
+// The topic decides under its lock what to send. One goroutine at a time sends it, without
+// the lock, in the order of the decisions (see [topic.pump]). So no lock is held while a
+// socket is written to.
 //
-// One goroutine at a time reads the log, as long as something is needed: answers
-// for waiting subscribers, the events of a hole, or events that a held subscriber
-// lacks. A read answers only subscribers that were held back before it began.
+// One goroutine at a time reads the log, as long as there is need: for subscribers that
+// wait for an answer, for a gap, or for events that a held subscriber lacks. A read answers
+// only subscribers that were held before it began.
 type topic struct {
 	feed    *Feed
 	id      string
 	room    string
-	watched chan struct{} // closed once the room is watched, or that has failed
+	watched chan struct{} // closed once the room is watched or watching failed
 
 	mu          sync.Mutex
-	gone        bool                         // it had its last subscriber: the next one needs a new topic
-	known       bool                         // head is set
-	epoch       int                          // counts the resyncs
-	head        int64                        // the last version that the live subscribers were sent, or are being sent
-	target      int64                        // the last version that is known to exist
-	early       map[int64]*item              // events above head
-	recent      []*item                      // up to head, without holes, kept while subscribers are held
-	recentBytes int                          // of recent
-	subs        map[Subscriber]*subscription // all of them
-	held        map[*subscription]struct{}   // those of subs that are not live
+	gone        bool                         // its last subscriber has left; the next one needs a new topic
+	known       bool                         // head is valid
+	epoch       int                          // number of resyncs
+	head        int64                        // the last version that was sent, or is being sent, to live subscribers
+	target      int64                        // the latest version known to exist
+	early       map[int64]*item              // events above head, by version
+	recent      []*item                      // events up to head, without gaps; kept while subscribers are held
+	recentBytes int                          // size of recent
+	subs        map[Subscriber]*subscription // all subscriptions
+	held        map[*subscription]struct{}   // the subscriptions that are not live
 
-	sending  bool            // a goroutine sends what was decided
-	telling  bool            // and sends group:closed
+	sending  bool            // a goroutine is sending
+	telling  bool            // what it sends includes group:closed
 	closings []closing       // subscriptions that have ended
 	fences   []chan struct{} // each is closed once everything decided before it has been sent
 
-	senders map[string]struct{} // users who are members by the database
+	senders map[string]struct{} // users who are members according to the database
 	over    bool                // the group has ended
 
-	waiting []*waiter   // for a read that has not begun
-	shared  *sharedPage // the last page, while it may answer others
-	reading bool        // the reading goroutine runs
-	gap     *time.Timer // armed while a hole stands
-	due     bool        // the hole stood long enough
+	waiting []*waiter   // calls for the next read
+	shared  *sharedPage // the last page, while it may answer other subscribers
+	reading bool        // the reading goroutine is running
+	gap     *time.Timer // armed while there is a gap
+	due     bool        // the gap has lasted for gapWait
 	rest    *time.Timer // armed until restEnd
 	restEnd time.Time   // when the next read for waiting may begin
-	paused  bool        // a read failed: the next one waits
+	paused  bool        // a read failed, so the next one waits
 }
 
 func newTopic(f *Feed, groupID string) *topic {
@@ -87,9 +86,9 @@ func newTopic(f *Feed, groupID string) *topic {
 	}
 }
 
-// hold adds s as held back; a live subscriber becomes held again. Nothing more is
-// sent to s once fence is closed. fence is nil when nothing is being sent to s.
-// hold reports false when the topic is gone.
+// hold adds s as held; a live subscriber becomes held again. fence is closed once nothing
+// more is being sent to s; it is nil if nothing is being sent. hold returns false if the
+// topic is gone.
 func (t *topic) hold(s Subscriber, backend bool) (sub *subscription, fence <-chan struct{}, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -113,11 +112,11 @@ func (t *topic) hold(s Subscriber, backend bool) (sub *subscription, fence <-cha
 	return sub, fence, true
 }
 
-// errStale means that the answer does not hold any more: a resync came after its
-// read, or an event ended the subscription.
+// errStale means that an answer is out of date: after its read, a resync came or an event
+// ended the subscription.
 var errStale = errors.New("the answer is stale")
 
-// snapshot answers a subscriber from a read that begins after now.
+// snapshot answers a subscriber from a read that begins after the call.
 func (t *topic) snapshot(ctx context.Context, sub *subscription, req SubscribeRequest) (Subscription, error) {
 	w := &waiter{user: sub.socket.UserID(), since: req.Since, done: make(chan struct{})}
 	t.mu.Lock()
@@ -150,8 +149,8 @@ func (t *topic) snapshot(ctx context.Context, sub *subscription, req SubscribeRe
 	return answer, nil
 }
 
-// admit makes sub a subscription that begins where its answer says. It reports
-// false when the answer's page is from an earlier epoch, or sub has ended.
+// admit makes sub a subscription that begins at its answer's version. It returns false if
+// the answer's page is from an earlier epoch, or if sub has ended.
 func (t *topic) admit(sub *subscription, p *excerpt, a Subscription, signals bool) bool {
 	t.mu.Lock()
 	if t.epoch != p.epoch || t.subs[sub.socket] != sub {
@@ -163,7 +162,7 @@ func (t *topic) admit(sub *subscription, p *excerpt, a Subscription, signals boo
 		t.over = a.Group.EndedAt != nil
 	}
 	sub.admitted = true
-	sub.signals = signals && (sub.backend || a.Group.Version >= t.head) // a later event may have taken that away
+	sub.signals = signals && (sub.backend || a.Group.Version >= t.head) // a later event may have ended the permission
 	sub.pos, sub.since = a.Version, a.Group.Version
 	sub.missed, sub.ends = itemsAfter(p.items, a.Version), ""
 	t.mu.Unlock()
@@ -173,8 +172,7 @@ func (t *topic) admit(sub *subscription, p *excerpt, a Subscription, signals boo
 	return true
 }
 
-// release lets events follow the answer. It reports false when s is not
-// subscribed.
+// release lets events follow the answer. It returns false if s is not subscribed.
 func (t *topic) release(s Subscriber) bool {
 	t.mu.Lock()
 	sub := t.subs[s]
@@ -190,7 +188,7 @@ func (t *topic) release(s Subscriber) bool {
 	return released
 }
 
-// receive takes events, from this node's service, another node or the outbox.
+// receive accepts events from this node's service, another node or the outbox.
 func (t *topic) receive(items ...*item) {
 	t.mu.Lock()
 	for _, it := range items {
@@ -210,7 +208,7 @@ func (t *topic) receiveLocked(it *item) {
 	}
 }
 
-// heard takes the group's version from a query of the database. delivered is head
+// heard records the group's version according to the database. delivered is the head from
 // before the query.
 func (t *topic) heard(version, delivered int64) {
 	t.mu.Lock()
@@ -227,20 +225,20 @@ func (t *topic) heardLocked(version, delivered int64) {
 	t.target = max(t.target, version)
 }
 
-// delivered returns head. A later query finds no lower version.
+// delivered returns head. A query that begins later must find at least this version.
 func (t *topic) delivered() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.head
 }
 
-// resyncLocked ends all subscriptions, because the log is behind what was
-// delivered. Subscribers that wait for an answer get it from a new read.
+// resyncLocked ends all subscriptions, because the log ends before what was delivered.
+// Subscribers that wait for an answer get it from a new read.
 func (t *topic) resyncLocked() {
-	t.feed.logger.Warn("group: the log is behind what was delivered; was the database restored?", "group", t.id, "head", t.head)
+	t.feed.logger.Warn("group: the log ends before what was delivered; was the database restored?", "group", t.id, "head", t.head)
 	for _, sub := range t.subs {
 		if _, held := t.held[sub]; held && !sub.released {
-			sub.ends = group.EndResync // group:closed must follow its answer
+			sub.ends = group.EndResync // group:closed must come after the answer
 		} else {
 			t.endLocked(sub, group.EndResync)
 		}
@@ -254,16 +252,16 @@ func (t *topic) resyncLocked() {
 	t.calmLocked()
 }
 
-// endLocked ends a subscription. Its socket gets group:closed, and the watcher is
+// endLocked ends a subscription. Its socket then gets group:closed, and the watcher is
 // told, after everything that was decided before.
 func (t *topic) endLocked(sub *subscription, reason string) {
 	t.dropLocked(sub)
 	t.closings = append(t.closings, closing{sub, reason})
 }
 
-// remove ends a subscription, if there is one, and tells the watcher. With tell
-// the socket gets group:closed. Nothing more is sent for the subscription once
-// fence is closed; it is nil when nothing is being sent.
+// remove ends a subscription if there is one, and tells the watcher. If tell is true, the
+// socket gets group:closed. fence is closed once nothing more is being sent for the
+// subscription; it is nil if nothing is being sent.
 func (t *topic) remove(s Subscriber, reason string, tell bool) (fence <-chan struct{}) {
 	t.mu.Lock()
 	sub := t.subs[s]
@@ -285,7 +283,7 @@ func (t *topic) remove(s Subscriber, reason string, tell bool) (fence <-chan str
 	return fence
 }
 
-// dropLocked removes a subscriber.
+// dropLocked removes a subscription.
 func (t *topic) dropLocked(sub *subscription) {
 	delete(t.subs, sub.socket)
 	delete(t.held, sub)
@@ -296,8 +294,8 @@ func (t *topic) dropLocked(sub *subscription) {
 	}
 }
 
-// trimLocked drops recent events that no held subscriber needs. When they are too
-// many it drops the older half, which held subscribers then read from the log.
+// trimLocked drops recent events that no held subscriber needs. If there are too many, it
+// drops the older half. Held subscribers then read these from the log.
 func (t *topic) trimLocked() {
 	if len(t.held) == 0 {
 		t.recent, t.recentBytes = nil, 0

@@ -10,30 +10,29 @@ import (
 )
 
 const (
-	// sharedAge is how long a page answers subscribers.
+	// sharedAge is how long a page may answer later subscribers.
 	sharedAge = 2 * time.Second
-	// sharedSlack is how many more events a page begins with when another one was
-	// read lately. Sockets that come back together have missed slightly different
-	// numbers of events, and one page should answer them all.
+	// sharedSlack is how many earlier events a page includes if another page was read
+	// lately. Sockets that come back together have missed slightly different numbers of
+	// events, and one page should answer them all.
 	sharedSlack = 128
-	// maxShared bounds the bytes of all topics' pages. An event counts eventBytes
-	// more than its data.
+	// maxShared limits the bytes of all topics' pages. eventBytes is added for each event's
+	// overhead.
 	maxShared  = 32 << 20
 	eventBytes = 256
 )
 
-// sharedPage is a page of the log with all events after since. While the group
-// does not change, it answers later subscribers, and only their memberships are
-// read.
+// sharedPage is a page of the log with all events after since. Until the group changes, it
+// answers later subscribers, and only their memberships are read.
 type sharedPage struct {
-	excerpt // without members; not modified
+	excerpt // without members; never modified
 	since   int64
 	at      time.Time
 	size    int64 // bytes
 }
 
-// page returns a page of the log, as of a moment after the call, with the events
-// after since and the memberships of users.
+// page returns a page of the log with the events after since and the memberships of users.
+// The memberships are read after the call begins.
 func (t *topic) page(ctx context.Context, since int64, limit int, users []string) (*excerpt, error) {
 	t.mu.Lock()
 	last, head := t.shared, t.head
@@ -54,7 +53,7 @@ func (t *topic) page(ctx context.Context, since int64, limit int, users []string
 	return p, err
 }
 
-// errNotAnEvent means that the log holds an event that cannot be encoded.
+// errNotAnEvent means that the log has an event that cannot be encoded.
 var errNotAnEvent = errors.New("an event of the log cannot be encoded")
 
 // excerpt returns a page with its events encoded for delivery.
@@ -71,8 +70,8 @@ func (f *Feed) excerpt(read group.LogPage) (*excerpt, error) {
 	return &excerpt{LogPage: read, items: items}, nil
 }
 
-// again returns last with the memberships of users. It reports false when the
-// group has changed since.
+// again returns last with the memberships of users. It returns false if the group has
+// changed since.
 func (t *topic) again(ctx context.Context, last *sharedPage, users []string) (p *excerpt, still bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -85,8 +84,8 @@ func (t *topic) again(ctx context.Context, last *sharedPage, users []string) (p 
 	return &again, true, nil
 }
 
-// widen returns an earlier start of a read, unless limit would then leave out the
-// newest events.
+// widen moves the start of a read back to include earlier events, unless the limit would
+// then cut off the newest ones.
 func (p *sharedPage) widen(since int64, limit int) int64 {
 	if limit == 0 {
 		return since
@@ -94,7 +93,7 @@ func (p *sharedPage) widen(since int64, limit int) int64 {
 	return min(since, max(since-sharedSlack, p.Group.Version-int64(limit)+sharedSlack, 0))
 }
 
-// share keeps a page for later subscribers, if it is complete and small.
+// share keeps a page for later subscribers if it is complete and small.
 func (t *topic) share(read excerpt, since int64, limit int) {
 	read.Members = nil
 	p := &sharedPage{excerpt: read, since: since, at: time.Now()}
@@ -109,8 +108,8 @@ func (t *topic) share(read excerpt, since int64, limit int) {
 	t.shareLocked(p)
 }
 
-// shareLocked replaces the shared page; nil: none. A topic without subscribers
-// keeps none, because the feed may drop it.
+// shareLocked replaces the shared page; p may be nil. A topic without subscribers keeps
+// none, because the feed may drop the topic.
 func (t *topic) shareLocked(p *sharedPage) {
 	total := &t.feed.sharedBytes
 	if t.shared != nil {
@@ -124,7 +123,7 @@ func (t *topic) shareLocked(p *sharedPage) {
 	}
 }
 
-// unshare drops a page that is too old.
+// unshare drops the shared page if it is too old.
 func (t *topic) unshare() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 const (
 	// readTimeout bounds one read of the log.
 	readTimeout = 5 * time.Second
-	// After a read for n waiting subscribers the next one begins restWait*n/restShare
-	// later, but at least restWait and at most restMost. So few reads answer all
+	// After a read for n waiting subscribers, the next one begins restWait*n/restShare
+	// later, but at least restWait and at most restMost. So a few reads answer all
 	// subscribers that come back at once, and a single subscriber rarely waits.
 	restWait  = 10 * time.Millisecond
 	restShare = 8
@@ -28,7 +28,7 @@ func (t *topic) holeLocked() bool {
 	return t.known && t.head < t.target && t.early[t.head+1] == nil
 }
 
-// awaitLocked gives a hole gapWait to close by itself.
+// awaitLocked starts a timer if there is a gap. Most gaps close before it fires.
 func (t *topic) awaitLocked() {
 	if t.holeLocked() && t.gap == nil && !t.due {
 		t.gap = time.AfterFunc(gapWait, t.overdue)
@@ -44,7 +44,7 @@ func (t *topic) overdue() {
 	t.wakeLocked()
 }
 
-// calmLocked disarms the timer of a hole that has closed.
+// calmLocked stops the timer of a gap that has closed.
 func (t *topic) calmLocked() {
 	t.due = false
 	if t.gap != nil && !t.paused {
@@ -62,9 +62,9 @@ func (t *topic) pauseLocked() {
 	t.gap = time.AfterFunc(retryWait, t.overdue)
 }
 
-// hungryLocked reports whether a hole or a held subscriber needs events from the
-// log, and after which version. A hole comes first, because all live subscribers
-// wait for it.
+// hungryLocked reports whether the log must be read to close a gap or for a held
+// subscriber, and after which version. A gap comes first, because all live subscribers wait
+// for it.
 func (t *topic) hungryLocked() (from int64, hungry bool) {
 	if t.paused || !t.known {
 		return 0, false
@@ -81,7 +81,7 @@ func (t *topic) hungryLocked() (from int64, hungry bool) {
 	return from, from != math.MaxInt64
 }
 
-// askedLocked reports whether subscribers wait for a read that may begin.
+// askedLocked reports whether subscribers wait for an answer and the read may begin now.
 func (t *topic) askedLocked() bool {
 	if len(t.waiting) == 0 {
 		return false
@@ -111,7 +111,7 @@ func (t *topic) wakeLocked() {
 	}
 }
 
-// read reads the log until nothing is needed from it.
+// read reads the log until nothing more is needed.
 func (t *topic) read(ctx context.Context) {
 	for {
 		t.mu.Lock()
@@ -136,7 +136,7 @@ func (t *topic) read(ctx context.Context) {
 	}
 }
 
-// view is what a topic knew when a read of the log began.
+// view is the state of a topic when a read of the log began.
 type view struct {
 	epoch        int
 	head, target int64
@@ -154,7 +154,7 @@ func (t *topic) fetch(ctx context.Context, since int64, limit int, users []strin
 	return t.feed.excerpt(read)
 }
 
-// answerAll answers all waiters in batch from one read.
+// answerAll answers all waiters of batch from one read.
 func (t *topic) answerAll(ctx context.Context, batch []*waiter, seen view) {
 	since, limit := int64(math.MaxInt64), 0
 	users := make([]string, 0, len(batch))
@@ -189,14 +189,14 @@ func finish(batch []*waiter, p *excerpt, err error) {
 	}
 }
 
-// learnLocked takes the group's version from a read of the log. head is from
-// before the read.
+// learnLocked records the group's version according to a read of the log. head is the head
+// from before the read.
 func (t *topic) learnLocked(version, head int64) {
 	t.heardLocked(version, head)
 	if t.known {
 		return
 	}
-	// Nobody is live yet: delivery begins at this version.
+	// No subscriber is live yet: delivery begins at this version.
 	t.known, t.head = true, version
 	t.target = max(t.target, version)
 	for v := range t.early {
@@ -206,13 +206,13 @@ func (t *topic) learnLocked(version, head int64) {
 	}
 }
 
-// fill reads the log after version from, for a hole or for held subscribers.
+// fill reads the log after version from, to close a gap or for held subscribers.
 func (t *topic) fill(ctx context.Context, from int64, seen view) {
 	p, err := t.fetch(ctx, from, catchUpLimit, nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case t.epoch != seen.epoch: // a resync ended the subscriptions
+	case t.epoch != seen.epoch: // a resync has ended the subscriptions
 	case errors.Is(err, fault.ErrNotFound), errors.Is(err, errNotAnEvent):
 		t.resyncLocked()
 	case err != nil:
@@ -227,8 +227,8 @@ func (t *topic) fill(ctx context.Context, from int64, seen view) {
 	}
 }
 
-// fillLocked distributes a page of the log: the events above head to all
-// subscribers, and the events that held subscribers lack to them.
+// fillLocked distributes a page of the log: events above head to all subscribers, and other
+// events to the held subscribers that lack them.
 func (t *topic) fillLocked(p *excerpt, seen view) {
 	for _, it := range p.items {
 		if it.version > t.head && t.early[it.version] == nil {
@@ -241,12 +241,12 @@ func (t *topic) fillLocked(p *excerpt, seen view) {
 		}
 	}
 	if len(p.items) < catchUpLimit && t.target <= seen.target {
-		t.target = max(t.head, p.Group.Version) // the log has no more
+		t.target = max(t.head, p.Group.Version) // the log has no later events
 	}
 }
 
-// truncatedLocked ends the subscriptions that need events older than first, the
-// oldest in the log.
+// truncatedLocked ends the subscriptions that need events older than first, the oldest
+// version in the log.
 func (t *topic) truncatedLocked(first int64) {
 	if t.head < first-1 && t.holeLocked() {
 		t.resyncLocked()

@@ -12,35 +12,34 @@ import (
 )
 
 const (
-	// A caller itself sends at most inlineSteps steps to at most inlineSockets
-	// sockets each: a goroutine would cost more. A goroutine sends the rest, so
-	// that a caller who also serves other groups does not wait for a large or a
-	// busy one.
+	// The caller itself sends at most inlineSteps steps to at most inlineSockets sockets
+	// each, because a goroutine would cost more. A goroutine sends the rest, so that a
+	// caller that also serves other groups does not wait for a large or busy one.
 	inlineSockets = 64
 	inlineSteps   = 4
 
-	// stepEvents and stepBytes bound what a subscriber that catches up is sent in
-	// one step, liveEvents and liveBytes what live subscribers are: one large
-	// change fits into a step.
+	// stepEvents and stepBytes limit what one step sends to a subscriber that catches up.
+	// liveEvents and liveBytes limit what it sends to live subscribers. A large change fits
+	// into one step.
 	stepEvents = 32
 	stepBytes  = 64 << 10
 	liveEvents = 512
 	liveBytes  = 256 << 10
 
-	// A topic that takes restFrom or longer to send rests for as long, but at most
+	// A topic that sends for restFrom or longer rests for the same time, but at most
 	// longestRest.
 	restFrom    = time.Millisecond
 	longestRest = 50 * time.Millisecond
 )
 
-// step is what a topic sends next, in the order of its fields. It is decided under
-// the topic's lock and sent without it.
+// step is the next thing that a topic sends, in the order of the fields. It is decided
+// under the topic's lock and sent without it.
 type step struct {
 	closings []closing       // subscriptions that have ended
 	fences   []chan struct{} // closed once everything before has been sent
-	events   []*item         // the next ones, for live subscribers
+	events   []*item         // the next events for live subscribers
 	live     []adapter.Socket
-	took     time.Duration // to send events to live
+	took     time.Duration // duration of sending events to live
 	endings  []closing     // subscriptions that the last event ends
 	catchUps []catchUp
 }
@@ -49,7 +48,7 @@ type step struct {
 type catchUp struct {
 	sub   *subscription
 	items []*item
-	ends  string // the reason for which the last item ends the subscription, if it does
+	ends  string // if not empty, why the last item ends the subscription
 	sent  int
 }
 
@@ -65,9 +64,9 @@ func (s *step) tells() bool {
 		slices.ContainsFunc(s.catchUps, func(c catchUp) bool { return c.ends != "" })
 }
 
-// pump sends everything that the topic decides to send, unless another goroutine
-// does so already; that one looks again before it ends. Call it without the lock
-// after every change of the topic.
+// pump sends everything that the topic decides to send. If another goroutine is sending
+// already, pump returns: that goroutine checks again before it ends. Call pump without the
+// lock after every change of the topic.
 func (t *topic) pump() {
 	s := t.next(nil)
 	for steps := 0; s != nil; steps++ {
@@ -80,12 +79,12 @@ func (t *topic) pump() {
 	}
 }
 
-// sendOn sends s and everything that follows, in a goroutine of its own.
+// sendOn sends s and everything that follows. It runs in its own goroutine.
 //
-// A topic that takes long to send rests for as long. Other groups need the
-// processors, too, and events that arrive meanwhile go out in one write for each
-// socket, which costs much less. Catching up does not make a topic rest: that
-// would only make it take longer.
+// A topic that takes long to send rests for as long, because other groups need the
+// processors, too. Events that arrive meanwhile are sent together, in one write for each
+// socket, which costs much less. Catching up does not cause a rest, which would only delay
+// it.
 func (t *topic) sendOn(ctx context.Context, s *step) {
 	for s != nil {
 		t.perform(s)
@@ -96,9 +95,8 @@ func (t *topic) sendOn(ctx context.Context, s *step) {
 	}
 }
 
-// next decides what to send after done, which is nil for a caller who has sent
-// nothing yet. It returns nil when there is nothing to send, or another goroutine
-// sends.
+// next decides what to send after step done. done is nil if the caller has sent nothing
+// yet. next returns nil if there is nothing to send, or if another goroutine is sending.
 func (t *topic) next(done *step) *step {
 	t.mu.Lock()
 	if done == nil && t.sending {
@@ -118,7 +116,7 @@ func (t *topic) next(done *step) *step {
 	t.mu.Unlock()
 	if gone {
 		t.feed.forget(t)
-		t.feed.out.Unwatch(t.room) // Watch has returned: its caller was a subscriber
+		t.feed.out.Unwatch(t.room) // Watch has returned, because its caller was a subscriber
 	}
 	return nil
 }
@@ -133,9 +131,9 @@ func (t *topic) decideLocked() *step {
 	return s
 }
 
-// takeEventsLocked takes the events that follow head without a hole. An event
-// that ends subscriptions is the last of its step: only the remaining subscribers
-// get what follows.
+// takeEventsLocked adds to s the events that follow head without a gap. An event that ends
+// subscriptions is the last in its step, because only the remaining subscribers get later
+// events.
 func (t *topic) takeEventsLocked(s *step) {
 	size := 0
 	for len(s.events) < liveEvents && size < liveBytes && len(s.endings) == 0 {
@@ -152,8 +150,8 @@ func (t *topic) takeEventsLocked(s *step) {
 	}
 }
 
-// takeLocked moves head to an event, and returns the live subscriptions that end
-// with it.
+// takeLocked moves head to an event, and returns the live subscriptions that the event
+// ends.
 func (t *topic) takeLocked(it *item) (endings []closing) {
 	delete(t.early, it.version)
 	t.head = it.version
@@ -161,7 +159,7 @@ func (t *topic) takeLocked(it *item) (endings []closing) {
 	switch it.typ {
 	case group.GroupEnded, group.GroupDeleted:
 		t.over = true
-	case group.GroupUpdated: // an ended group can only be updated by moving its end
+	case group.GroupUpdated: // the only possible update of an ended group moves its end
 		t.over = false
 		if it.changesPosting() {
 			t.doubtLocked("")
@@ -171,8 +169,8 @@ func (t *topic) takeLocked(it *item) (endings []closing) {
 			t.doubtLocked(user)
 		}
 	case group.MessageEdited, group.MessageDeleted:
-		// Recent events may hold the message as it was. Held subscribers read it from
-		// the log as it is now.
+		// Recent events may hold the old text of the message. Held subscribers read it from
+		// the log again.
 		t.recent, t.recentBytes = nil, 0
 	}
 	if len(t.held) > 0 {
@@ -194,8 +192,8 @@ func (t *topic) takeLocked(it *item) (endings []closing) {
 	return endings
 }
 
-// takeCatchUpsLocked takes the events that held subscribers lack, as far as they
-// are in memory. A subscriber that lacks nothing becomes live.
+// takeCatchUpsLocked adds to s the events that held subscribers lack, as far as they are in
+// memory. A subscriber that lacks none becomes live.
 func (t *topic) takeCatchUpsLocked(s *step) {
 	if !t.known {
 		return
@@ -212,11 +210,11 @@ func (t *topic) takeCatchUpsLocked(s *step) {
 			s.catchUps = append(s.catchUps, sub.catchUp(items))
 			continue
 		}
-		t.target = max(t.target, sub.pos) // its answer is from a later version than head
+		t.target = max(t.target, sub.pos) // the answer is from a later version than head
 	}
 }
 
-// goLiveLocked makes a subscriber that has caught up live.
+// goLiveLocked makes a held subscriber live.
 func (t *topic) goLiveLocked(sub *subscription) {
 	delete(t.held, sub)
 	sub.missed = nil
@@ -224,8 +222,7 @@ func (t *topic) goLiveLocked(sub *subscription) {
 	t.trimLocked()
 }
 
-// lacksLocked returns the events after a held subscriber's position that are in
-// memory.
+// lacksLocked returns the events after a held subscriber's position that are in memory.
 func (t *topic) lacksLocked(sub *subscription) []*item {
 	if len(sub.missed) > 0 {
 		return sub.missed
@@ -236,13 +233,13 @@ func (t *topic) lacksLocked(sub *subscription) []*item {
 	return t.recent[sub.pos+1-t.recent[0].version:]
 }
 
-// behindLocked reports whether the topic has not come to the version of a subscriber's
-// answer. A message that it has may then be edited or deleted since, before the answer. The
-// subscriber gets the events up to that version from the log.
+// behindLocked reports whether the version of a subscriber's answer is above head. Then a
+// message in recent may have been edited or deleted before the answer, so the subscriber
+// gets the events up to that version from the log.
 func (t *topic) behindLocked(sub *subscription) bool { return t.head < sub.since }
 
-// catchUp returns the items that the subscriber is sent in one step. An event that
-// ends the subscription is the last of them.
+// catchUp returns the items that one step sends to the subscriber. An event that ends the
+// subscription is the last of them.
 func (sub *subscription) catchUp(items []*item) catchUp {
 	c := catchUp{sub: sub}
 	size := 0
@@ -288,9 +285,8 @@ func (t *topic) perform(s *step) {
 	}
 }
 
-// performedLocked records how far subscribers have caught up. Subscribers whose
-// sockets are busy rest until they are not. Meanwhile they keep no events: a client
-// that does not read would hold them in memory.
+// performedLocked records how far subscribers have caught up. A subscriber whose socket is
+// busy pauses. Meanwhile it keeps no events in memory, because its client may never read.
 func (t *topic) performedLocked(s *step) {
 	for _, c := range s.catchUps {
 		sub := c.sub
@@ -309,7 +305,7 @@ func (t *topic) performedLocked(s *step) {
 	}
 }
 
-// rested ends the rest of a subscriber.
+// rested resumes a subscriber's catch-up.
 func (t *topic) rested(sub *subscription) {
 	t.mu.Lock()
 	sub.resting = false
@@ -338,8 +334,8 @@ func closedEnvelope(groupID, reason string) adapter.Envelope {
 	return adapter.Envelope{Room: group.Room(groupID), Event: group.EventClosed, Data: append(data, '}')}
 }
 
-// fenceLocked returns a channel that is closed once everything decided before has
-// been sent, or nil when it has been sent already.
+// fenceLocked returns a channel that is closed once everything decided before has been
+// sent. It returns nil if nothing is left to send.
 func (t *topic) fenceLocked() <-chan struct{} {
 	if !t.sending && len(t.closings) == 0 {
 		return nil
@@ -349,7 +345,7 @@ func (t *topic) fenceLocked() <-chan struct{} {
 	return fence
 }
 
-// retireLocked reports true, once, when the last subscriber has left.
+// retireLocked returns true once, when the last subscriber has left.
 func (t *topic) retireLocked() bool {
 	if t.gone || len(t.subs) > 0 {
 		return false

@@ -5,8 +5,8 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// maxSenders bounds the users of a group that a node knows to be members although
-// they are not subscribed.
+// maxSenders limits how many users of a group a node remembers as members without a
+// subscription.
 const maxSenders = 1000
 
 var _ group.Senders = (*Feed)(nil)
@@ -24,15 +24,14 @@ func (f *Feed) Found(caller auth.Identity, groupID string, version int64) {
 	}
 }
 
-// GoesOn reports whether s is subscribed to the group and the group has not ended,
-// as far as this node knows. The database need not be asked then.
+// GoesOn reports whether s is subscribed to the group and the group has not ended, as far
+// as this node knows. If so, the caller need not ask the database.
 func (f *Feed) GoesOn(s Subscriber, groupID string) bool {
 	t := f.topic(groupID)
 	return t != nil && t.has(s) && !t.isOver()
 }
 
-// MaySignal reports whether s may also signal. False means that the database must be
-// asked.
+// MaySignal reports whether s may also send signals. If it returns false, ask the database.
 func (f *Feed) MaySignal(s Subscriber, groupID string) bool {
 	t := f.topic(groupID)
 	return t != nil && t.maySignal(s)
@@ -51,7 +50,7 @@ func (t *topic) maySend(caller auth.Identity) bool {
 	return may
 }
 
-// found records that a user is a member, until an event ends their membership.
+// found records that a user is a member, until an event ends the membership.
 func (t *topic) found(userID string, version int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -64,7 +63,7 @@ func (t *topic) found(userID string, version int64) {
 	t.senders[userID] = struct{}{}
 }
 
-// maySignal reports whether s is subscribed and its user may signal.
+// maySignal reports whether s is subscribed and its user may send signals.
 func (t *topic) maySignal(s Subscriber) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -72,8 +71,8 @@ func (t *topic) maySignal(s Subscriber) bool {
 	return sub != nil && sub.admitted && sub.signals && !t.over
 }
 
-// doubtLocked makes the database be asked whether a user may signal; "" means all
-// users. Once it has said that they may, they are among the senders.
+// doubtLocked makes the next signals of a user ask the database whether the user may
+// signal; "" means all users. Users for whom it answers yes are then in senders.
 func (t *topic) doubtLocked(userID string) {
 	t.forgetLocked(userID)
 	for s, sub := range t.subs {
@@ -83,7 +82,7 @@ func (t *topic) doubtLocked(userID string) {
 	}
 }
 
-// forgetLocked removes a user whose membership ended; "" removes everybody.
+// forgetLocked removes a user whose membership ended; "" removes all users.
 func (t *topic) forgetLocked(userID string) {
 	if userID == "" {
 		t.senders = nil

@@ -1,4 +1,4 @@
-// Package presence knows which members of a group are online: who has a subscribed
-// socket on any node. It tells the group's subscribers of changes, and of how far
-// members have read. It stores nothing in SQL. An [Observer] may.
+// Package presence tracks which members of a group are online: those with a subscribed
+// socket on any node. [Tracker] reports changes to the group's subscribers, and [Marks]
+// reports how far members have read. The package stores nothing in SQL; an [Observer] may.
 package presence

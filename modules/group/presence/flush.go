@@ -10,27 +10,27 @@ import (
 )
 
 const (
-	retryPresence = time.Second // after a failed write to the store
+	retryPresence = time.Second // wait after a failed write to the store
 
-	// maxItems and maxPush bound one push: its items, and their bytes. The rest
+	// maxItems and maxPush bound the number of items in one push, and their bytes. The rest
 	// follows in the next window.
 	maxItems = 1000
 	maxPush  = 64 << 10
 
-	// A group with more members online than maxNamed is told how many there are,
-	// and of nobody by name. So it is until it had fewer for stayLarge, so that it
-	// is not told of everybody who comes back together.
+	// A group with more than maxNamed members online gets their number only, and no names.
+	// This lasts until stayLarge after it last had so many. Otherwise it would get
+	// everybody's name when they come back together.
 	maxNamed  = 1000
 	stayLarge = time.Minute
 
-	// When all members of a group come back, each one is told of all others, so
-	// the cost grows with the square of the members. To bound it, a group is told
-	// once in members/membersAWindow windows, but at least once in maxWindows.
+	// When all members of a group come back, each one is told of all others, so the cost
+	// grows with the square of the members. To limit it, a push to a large group is
+	// followed by a rest of members/membersAWindow windows, at most maxWindows.
 	membersAWindow = 50
 	maxWindows     = 10
 )
 
-// loop flushes once a window while there are changes.
+// loop calls flush once a window while there are changes.
 func (p *Tracker) loop(ctx context.Context) {
 	for {
 		select {
@@ -52,8 +52,8 @@ func (p *Tracker) loop(ctx context.Context) {
 	}
 }
 
-// flush writes this node's changes to the store, and tells subscribers of changes
-// on any node. It reports false when the write failed.
+// flush writes this node's changes to the store, and reports changes on any node to
+// subscribers. It returns false if the write failed.
 func (p *Tracker) flush(ctx context.Context) bool {
 	changes, news := p.take()
 	var err error
@@ -86,16 +86,16 @@ func (p *Tracker) flush(ctx context.Context) bool {
 	return err == nil
 }
 
-// presenceNews holds the changes to be told, by group.
+// presenceNews holds the changes to report, by group.
 type presenceNews map[string]*groupNews
 
 // groupNews holds the latest change of each user.
 type groupNews struct {
 	users map[string]group.PresenceChange
-	soon  bool // it holds a state, which is not postponed
+	soon  bool // it holds a live state, which must not be postponed
 }
 
-// add keeps a change, unless there is a later one of the user.
+// add adds a change, unless there is a later one of the same user.
 func (n presenceNews) add(groupID string, c group.PresenceChange) *groupNews {
 	of := n[groupID]
 	if of == nil {
@@ -111,7 +111,7 @@ func (n presenceNews) add(groupID string, c group.PresenceChange) *groupNews {
 	return of
 }
 
-// putBack adds changes that are older than those of the group that are there.
+// putBack adds older changes of a group to those that came since.
 func (n presenceNews) putBack(groupID string, of *groupNews) {
 	newer := n[groupID]
 	n[groupID] = of
@@ -124,8 +124,8 @@ func (n presenceNews) putBack(groupID string, of *groupNews) {
 	of.soon = of.soon || newer.soon
 }
 
-// postpone takes the changes of large groups that were told lately out of news and
-// keeps them for a later window.
+// postpone removes the changes of resting groups from news and keeps them for a later
+// window.
 func (p *Tracker) postpone(news presenceNews) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -144,13 +144,13 @@ func (p *Tracker) postpone(news presenceNews) {
 	}
 }
 
-// restOf returns how long a group with members on this node is not told after a push.
+// restOf returns how long a group with that many members on this node rests after a push.
 func restOf(window time.Duration, members int) time.Duration {
 	windows := members / membersAWindow
 	if windows <= 1 {
 		return 0
 	}
-	// Half a window shorter, so that it has passed when the last window ends.
+	// Half a window shorter, so that it is over when the last window ends.
 	return window*time.Duration(min(windows, maxWindows)) - window/2
 }
 
@@ -175,7 +175,7 @@ func (p *Tracker) take() ([]Attendance, presenceNews) {
 	return changes, news
 }
 
-// applied records the result of a write. Users may have come and gone meanwhile.
+// applied records the result of a write. Users may have come or left meanwhile.
 func (p *Tracker) applied(changes []Attendance, done bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

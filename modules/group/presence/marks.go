@@ -14,11 +14,11 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// Marks tells subscribers how far members have read. As a [Tracker] does, it sends one
-// message a group and window at most, keeps what does not fit into it for the next one,
-// and tells large groups less often. It stores nothing.
+// Marks reports to subscribers how far members have read. Like [Tracker], it sends at most
+// one message for a group in a window, keeps the rest for the next window, and sends to
+// large groups less often. It stores nothing.
 //
-// Its methods may be called concurrently and do not block.
+// It is safe for concurrent use, and its methods do not block.
 type Marks struct {
 	out    MarkSender
 	window time.Duration
@@ -27,21 +27,21 @@ type Marks struct {
 	wake   chan struct{}
 
 	mu      sync.Mutex
-	news    map[string]map[string]int64 // group -> user -> version, to be told
-	resting map[string]time.Time        // large groups, and until when they are not told
+	news    map[string]map[string]int64 // marks to report: group -> user -> version
+	resting map[string]time.Time        // large groups, and when their rest after a push ends
 }
 
 var _ group.MarkTeller = (*Marks)(nil)
 
-// MarkSender sends to sockets. adapter.Owner fulfils it.
+// MarkSender sends to sockets. adapter.Owner implements it.
 type MarkSender interface {
 	// Sockets returns this node's sockets in a room.
 	Sockets(room string) []adapter.Socket
-	// CastQueued is as [Sender.CastQueued].
+	// CastQueued is the same as [Sender.CastQueued].
 	CastQueued(ctx context.Context, env adapter.Envelope)
 }
 
-// NewMarks returns a Marks that tells through out.
+// NewMarks returns a Marks that sends through out.
 func NewMarks(cfg group.Config, out MarkSender, log *slog.Logger) *Marks {
 	return &Marks{
 		out:     out,
@@ -54,17 +54,17 @@ func NewMarks(cfg group.Config, out MarkSender, log *slog.Logger) *Marks {
 	}
 }
 
-// Start begins to tell subscribers.
+// Start starts the goroutine that sends.
 func (m *Marks) Start(context.Context) error {
 	m.tasks.Run(m.loop)
 	return nil
 }
 
-// Stop ends that. Marks of the last window are not told.
+// Stop stops it. Marks of the last window are lost.
 func (m *Marks) Stop(ctx context.Context) error { return m.tasks.Stop(ctx) }
 
-// Tell tells subscribers, at the end of the window, that a member has read up to a
-// version.
+// Tell records that a member has read up to a version. Subscribers are told at the end of
+// the window.
 func (m *Marks) Tell(groupID, userID string, version int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -81,7 +81,7 @@ func (m *Marks) addLocked(groupID, userID string, version int64) {
 	tasks.Wake(m.wake)
 }
 
-// loop tells once a window while there is something to tell.
+// loop sends once a window while there are marks.
 func (m *Marks) loop(ctx context.Context) {
 	for {
 		select {
@@ -102,7 +102,7 @@ func (m *Marks) flush(ctx context.Context) {
 	}
 }
 
-// take returns what is told in this window. Groups that rest keep their marks.
+// take returns the marks to send in this window. Groups that rest keep theirs.
 func (m *Marks) take() map[string]map[string]int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -123,7 +123,8 @@ func (m *Marks) take() map[string]map[string]int64 {
 	return taken
 }
 
-// tell sends a group's marks. What does not fit into one push is kept for the next.
+// tell sends a group's marks. The marks that do not fit into one push are kept for the next
+// window.
 func (m *Marks) tell(ctx context.Context, groupID string, users map[string]int64) {
 	items := make([]group.ReadMark, 0, len(users))
 	for _, userID := range slices.Sorted(maps.Keys(users)) {

@@ -11,7 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// Memory is the [Store] of a node without Redis. It keeps presence in memory.
+// Memory is the [Store] of a node without Redis. It keeps presence in memory, and is safe
+// for concurrent use.
 type Memory struct {
 	tasks *tasks.Group
 	wake  chan struct{}
@@ -20,7 +21,7 @@ type Memory struct {
 	mu     sync.Mutex
 	grace  time.Duration
 	groups map[string]*attendance
-	queue  []graceEnd // in the order of their ends
+	queue  []graceEnd // ordered by at
 }
 
 // attendance is one group's presence.
@@ -28,7 +29,7 @@ type attendance struct {
 	online int
 	users  map[string]*memberPresence // online or reconnecting
 	states map[string]json.RawMessage
-	lately map[string]time.Time // offline users, and when they were last seen
+	lately map[string]time.Time // users who went offline lately, and when they were last seen
 }
 
 type memberPresence struct {
@@ -37,13 +38,13 @@ type memberPresence struct {
 	since  time.Time // when they left, if not here
 }
 
-// graceEnd is the end of the grace of a user who left at since.
+// graceEnd is the time when the grace ends of a user who left at since.
 type graceEnd struct {
 	groupID, userID string
 	since, at       time.Time
 }
 
-// tidyEvery is how often users who went offline long ago are removed.
+// tidyEvery is how often users are removed who went offline more than [LatelyFor] ago.
 const tidyEvery = 10 * time.Minute
 
 var _ Store = (*Memory)(nil)
@@ -57,8 +58,8 @@ func NewMemory() *Memory {
 	}
 }
 
-// SetNode makes lists name this node. Call it before Start. node is called once Start has
-// returned.
+// SetNode makes lists show the name of this node. Call it before Start. Memory calls node
+// only after Start has returned.
 func (m *Memory) SetNode(node func() string) { m.node = node }
 
 // Start implements [Store].
@@ -103,7 +104,7 @@ func newAttendance() *attendance {
 	}
 }
 
-// come makes a user online.
+// come marks a user as online.
 func (g *attendance) come(userID string, now time.Time) group.PresenceChange {
 	p := g.users[userID]
 	if p != nil && p.here {
@@ -115,7 +116,7 @@ func (g *attendance) come(userID string, now time.Time) group.PresenceChange {
 	return group.PresenceChange{UserID: userID, Status: group.StatusOnline, State: g.states[userID], At: now.UTC(), Returned: p != nil}
 }
 
-// goLocked makes a user reconnecting, or offline.
+// goLocked marks a user as reconnecting or offline.
 func (m *Memory) goLocked(g *attendance, c Attendance, now time.Time) group.PresenceChange {
 	p := g.users[c.UserID]
 	if c.Forget {
@@ -142,7 +143,7 @@ func (m *Memory) goLocked(g *attendance, c Attendance, now time.Time) group.Pres
 	return group.PresenceChange{UserID: c.UserID, Status: group.StatusReconnecting, Reason: c.Reason, State: g.states[c.UserID], At: now.UTC()}
 }
 
-// offline makes a user offline.
+// offline marks a user as offline.
 func (g *attendance) offline(userID string, now time.Time, forget bool) group.PresenceChange {
 	p := g.users[userID]
 	delete(g.users, userID)
@@ -162,7 +163,7 @@ func (g *attendance) offline(userID string, now time.Time, forget bool) group.Pr
 	return group.PresenceChange{UserID: userID, Status: group.StatusOffline, Reason: p.reason, At: now.UTC()}
 }
 
-// dropLocked removes a group about which nothing is stored.
+// dropLocked removes a group that has no users left.
 func (m *Memory) dropLocked(groupID string, g *attendance) {
 	if len(g.users)+len(g.lately)+len(g.states) == 0 {
 		delete(m.groups, groupID)

@@ -10,10 +10,9 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Module wants a group.Config, a [Store], what group.Module provides, a
-// *slog.Logger and, optionally, a group.Translator and an [Observer]. It provides [*Tracker],
-// also as a group.PresenceKeeper, and [*Marks] as a group.MarkTeller. It starts and stops
-// both.
+// Module needs a group.Config, a [Store], what group.Module provides, a *slog.Logger and,
+// optionally, a group.Translator and an [Observer]. It provides [*Tracker], also as a
+// group.PresenceKeeper, and [*Marks], also as a group.MarkTeller. It starts and stops both.
 var Module = fx.Module("group/presence", fx.Provide(
 	fx.Annotate(provide, fx.As(fx.Self()), fx.As(new(group.PresenceKeeper))),
 	fx.Annotate(provideMarks, fx.As(new(group.MarkTeller))),

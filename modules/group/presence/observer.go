@@ -6,8 +6,8 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// Sighting says that a user is online in a group, or went offline. A user who is
-// reconnecting is online.
+// Sighting says that a user is online in a group, or went offline. A reconnecting user
+// counts as online.
 type Sighting struct {
 	GroupID, UserID string
 
@@ -15,15 +15,15 @@ type Sighting struct {
 	At     time.Time // by the store's clock
 }
 
-// Observer is told of each user who comes to a node, even if they are online there or
-// elsewhere already, and of each one who goes offline. One node is told of the latter. What
-// a node tells may be older than what another node has told: compare the times.
+// Observer is told of each user who comes to a node, even if they are already online there
+// or elsewhere. It is also told of each user who goes offline, by one node only. Reports of
+// different nodes may arrive out of order: compare their times.
 type Observer interface {
 	// Saw does not block.
 	Saw(s Sighting)
 }
 
-// saw tells the observer of a change, if there is one.
+// saw reports a change to the observer, if there is one.
 func (p *Tracker) saw(groupID string, c group.PresenceChange) {
 	if p.watcher == nil {
 		return
@@ -34,15 +34,15 @@ func (p *Tracker) saw(groupID string, c group.PresenceChange) {
 	}
 }
 
-// wrote tells the observer of a change that the store has taken.
+// wrote reports a change that the store has accepted to the observer.
 func (p *Tracker) wrote(a Attendance, told group.PresenceChange) {
-	if told.Status == "" && a.Here { // they are online on another node, too
+	if told.Status == "" && a.Here { // the user is also online on another node
 		told.UserID, told.Status = a.UserID, group.StatusOnline
 	}
 	p.saw(a.GroupID, told)
 }
 
-// Report tells the observer of all users with sockets on this node.
+// Report reports all users with sockets on this node to the observer.
 func (p *Tracker) Report() {
 	if p.watcher == nil {
 		return

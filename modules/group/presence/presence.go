@@ -14,13 +14,13 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Tracker tracks the subscribed sockets of users on this node, writes changes to
-// the store and tells the subscribers. It is the feed's Watcher.
+// Tracker tracks the subscribed sockets of users on this node. It writes changes to the
+// store and reports them to subscribers. It implements the feed's Watcher.
 //
-// Its methods may be called concurrently and do not block, except those that
-// read. One goroutine writes and tells, once a window (presence.window). A user
-// who leaves and returns within a window does not change. All changes of a window
-// cost one message a group. A large group is told less often.
+// It is safe for concurrent use. Its methods do not block, except those that read. One
+// goroutine writes and reports, once a window (presence.window). A user who leaves and
+// returns within a window causes no change. All changes of a window go out in one message
+// for each group. Large groups are told less often.
 type Tracker struct {
 	store   Store
 	out     Sender
@@ -28,7 +28,7 @@ type Tracker struct {
 	window  time.Duration
 	log     *slog.Logger
 	program group.Translator
-	watcher Observer // nil: there is none
+	watcher Observer // may be nil
 	tasks   *tasks.Group
 	wake    chan struct{}
 	failed  atomic.Int64
@@ -36,13 +36,13 @@ type Tracker struct {
 	mu      sync.Mutex
 	groups  map[string]map[string]*attendee
 	dirty   map[attendanceKey]struct{}
-	news    presenceNews         // to be told: from the store, states, and what was postponed
-	resting map[string]time.Time // large groups, and until when they are told of states only
-	crowded map[string]time.Time // groups that had many members online lately, and until when they are told of counts only
+	news    presenceNews         // changes to report: from the store, live states, and postponed ones
+	resting map[string]time.Time // large groups, and until when only live states are reported to them
+	crowded map[string]time.Time // groups that had many members online lately, and until when only their number is reported
 	reads   map[string]*presenceRead
 }
 
-// Sender sends to sockets. adapter.Owner fulfils it.
+// Sender sends to sockets. adapter.Owner implements it.
 type Sender interface {
 	// CheckEvent returns an error for an event that belongs to another module.
 	CheckEvent(event string) error
@@ -51,23 +51,21 @@ type Sender interface {
 	CastQueued(ctx context.Context, env adapter.Envelope)
 }
 
-// attendee is a user with sockets on this node, or one that the store still has to
-// remove.
+// attendee is a user with sockets on this node, or one whom the store still has to remove.
 type attendee struct {
 	sockets int
-	stored  bool // the store has them as online
-	unsure  bool // a write was sent and not confirmed
-	again   bool // one more write is needed, even if this one is confirmed
+	stored  bool // the store lists the user as online
+	unsure  bool // a write was sent and is not confirmed
+	again   bool // another write is needed, even if the current one succeeds
 	end     ending
 }
 
-// settled reports whether the store needs no write.
+// settled reports whether the store is up to date.
 func (a *attendee) settled() bool { return !a.unsure && a.stored == (a.sockets > 0) }
 
 type attendanceKey struct{ groupID, userID string }
 
-// New returns the presence of this node's sockets, kept in store and
-// told through out.
+// New returns a tracker that stores presence in store and sends through out.
 func New(cfg group.Config, store Store, out Sender, log *slog.Logger) *Tracker {
 	cfg = cfg.WithDefaults()
 	return &Tracker{
@@ -87,11 +85,11 @@ func New(cfg group.Config, store Store, out Sender, log *slog.Logger) *Tracker {
 	}
 }
 
-// Translate makes the tracker send t's translation after each group:presence. Call
-// it before Start.
+// Translate makes the tracker send the translation by t after each group:presence. Call it
+// before Start.
 func (p *Tracker) Translate(t group.Translator) { p.program = t }
 
-// Observe makes the tracker tell o what it sees. Call it before Start.
+// Observe makes the tracker report to o. Call it before Start.
 func (p *Tracker) Observe(o Observer) { p.watcher = o }
 
 // Stats counts writes to the store.
@@ -116,8 +114,8 @@ func (p *Tracker) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop writes the last changes to the store. Users who are still online become
-// reconnecting, and another node may take them. Then it stops the store.
+// Stop writes the last changes to the store, and then stops it. Users who are still online
+// become reconnecting, so that they can come back on another node.
 func (p *Tracker) Stop(ctx context.Context) error {
 	err := p.tasks.Stop(ctx)
 	p.drain()
@@ -128,7 +126,7 @@ func (p *Tracker) Stop(ctx context.Context) error {
 	return err
 }
 
-// drain ends all subscriptions that are left.
+// drain ends all remaining subscriptions.
 func (p *Tracker) drain() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -159,13 +157,13 @@ func (p *Tracker) Unsubscribed(groupID, userID, reason string) {
 	defer p.mu.Unlock()
 	key := attendanceKey{groupID, userID}
 	a := p.attendeeLocked(key)
-	a.sockets-- // below zero when this call overtakes its Subscribed
+	a.sockets-- // below zero if Subscribed comes after this call
 	a.end = endingOf(reason)
 	p.checkLocked(key, a)
 }
 
-// Ended implements feed.Watcher. It ends the presence of a user who is
-// reconnecting. The feed ends the subscriptions of users with sockets.
+// Ended implements feed.Watcher. It ends the presence of a reconnecting user. If the user
+// has sockets, the feed ends their subscriptions.
 func (p *Tracker) Ended(groupID, userID, reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -192,8 +190,8 @@ func (p *Tracker) attendeeLocked(key attendanceKey) *attendee {
 	return a
 }
 
-// checkLocked marks a user whose change the store needs, and removes a user who is
-// gone from the store and from here.
+// checkLocked marks a user as dirty if the store is not up to date. Otherwise it drops a
+// user without sockets.
 func (p *Tracker) checkLocked(key attendanceKey, a *attendee) {
 	if !a.settled() {
 		p.dirty[key] = struct{}{}
@@ -214,9 +212,9 @@ func (p *Tracker) wakeLocked() {
 	tasks.Wake(p.wake)
 }
 
-// List returns the users who are online, then reconnecting, then those who went
-// offline lately, in the order of their places. It returns fault.ErrUnavailable while that is
-// not known.
+// List returns the users who are online, then those who are reconnecting, then those who
+// went offline lately. It sorts each part by the members' places. It returns
+// fault.ErrUnavailable while presence is not known.
 func (p *Tracker) List(ctx context.Context, groupID string) ([]group.Present, error) {
 	present, err := p.read(ctx, groupID)
 	if err != nil {
@@ -227,7 +225,7 @@ func (p *Tracker) List(ctx context.Context, groupID string) ([]group.Present, er
 		at[present[i].UserID] = i
 	}
 	p.mu.Lock()
-	for userID, a := range p.groups[groupID] { // the store may not have them yet
+	for userID, a := range p.groups[groupID] { // the store may not list them yet
 		if a.sockets <= 0 {
 			continue
 		}
@@ -244,10 +242,10 @@ func (p *Tracker) List(ctx context.Context, groupID string) ([]group.Present, er
 	return present, nil
 }
 
-// Count returns how many members each group has online, in the order of
-// groupIDs. It asks the store once: call it for a page of groups, not for each
-// one. It may miss users who came within the last window. It returns
-// fault.ErrUnavailable while the count is not known.
+// Count returns how many members each group has online, in the order of groupIDs. It makes
+// one call to the store, so call it once for a whole page of groups. It may miss users who
+// came within the last window. It returns fault.ErrUnavailable while the count is not
+// known.
 func (p *Tracker) Count(ctx context.Context, groupIDs []string) ([]int, error) {
 	if len(groupIDs) == 0 {
 		return nil, nil
@@ -255,7 +253,7 @@ func (p *Tracker) Count(ctx context.Context, groupIDs []string) ([]int, error) {
 	return p.store.Count(ctx, groupIDs)
 }
 
-// heard takes changes that the store reports.
+// heard receives changes that the store reports.
 func (p *Tracker) heard(groupID string, changes []group.PresenceChange) {
 	for _, c := range changes {
 		p.saw(groupID, c)

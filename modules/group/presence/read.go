@@ -13,16 +13,16 @@ import (
 // readTimeout bounds one read of the store.
 const readTimeout = 5 * time.Second
 
-// presenceRead is one read of a group's presence. All calls that came before it
-// began share it, so that many subscribers cost few reads.
+// presenceRead is one read of a group's presence. All calls made before it began share it,
+// so many subscribers cost few reads.
 type presenceRead struct {
 	done    chan struct{}
 	present []group.Present
 	err     error
-	next    *presenceRead // for calls that come while this one runs; nil: none came
+	next    *presenceRead // for calls that come while this one runs; may be nil
 }
 
-// read returns a group's presence, as of a moment after the call.
+// read returns a group's presence. The read begins after the call.
 func (p *Tracker) read(ctx context.Context, groupID string) ([]group.Present, error) {
 	p.mu.Lock()
 	r := p.reads[groupID]
@@ -49,7 +49,7 @@ func (p *Tracker) read(ctx context.Context, groupID string) ([]group.Present, er
 	}
 }
 
-// runReads reads once, and again as long as calls come meanwhile.
+// runReads reads once, and again as long as calls came during the last read.
 func (p *Tracker) runReads(ctx context.Context, groupID string, r *presenceRead) {
 	for r != nil {
 		limited, cancel := context.WithTimeout(ctx, readTimeout)
@@ -66,11 +66,11 @@ func (p *Tracker) runReads(ctx context.Context, groupID string, r *presenceRead)
 	}
 }
 
-// Missed returns the changes from one list of presence to a later one, as the data
-// of one or more group:presence.
+// Missed returns the changes between two lists of presence, as the data of one or more
+// group:presence events.
 func Missed(groupID string, before, after []group.Present) (pushes []json.RawMessage) {
 	add := func(data json.RawMessage, err error) {
-		if err == nil { // presence is at most once
+		if err == nil { // presence may be lost: skip what cannot be encoded
 			pushes = append(pushes, data)
 		}
 	}
@@ -82,7 +82,7 @@ func Missed(groupID string, before, after []group.Present) (pushes []json.RawMes
 	for len(rest) > 0 {
 		var first []group.PresenceChange
 		if first, rest = split(rest); len(first) == 0 {
-			return pushes // it cannot be encoded
+			return pushes // the next item cannot be encoded
 		}
 		add(encode(groupID, first))
 	}
@@ -98,7 +98,7 @@ func online(present []group.Present) (n int) {
 	return n
 }
 
-// changesBetween returns the changes from one list of presence to a later one.
+// changesBetween returns the changes between two lists of presence.
 func changesBetween(before, after []group.Present) []group.PresenceChange {
 	was := make(map[string]group.Present, len(before))
 	for _, p := range before {

@@ -8,9 +8,9 @@ type ending struct {
 	final, forget bool
 }
 
-// endingOf returns the ending for a reason of the feed. A user who may come back
-// gets a grace. A former member is forgotten. An unknown reason comes from a
-// program's translator.
+// endingOf maps a reason from the feed to an ending. A user who may come back gets a grace.
+// A former member is forgotten. A reason that is not listed comes from a program's
+// translator.
 func endingOf(reason string) ending {
 	switch reason {
 	case group.EndUnsubscribed:

@@ -7,16 +7,16 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// SetState sets the live state of a user with a subscribed socket on this node.
-// null clears it. The last call counts. Subscribers are told once a window. It
-// returns fault.ErrUnavailable when the state cannot be stored.
+// SetState sets the live state of a user with a subscribed socket on this node. null clears
+// it. The last call wins. Subscribers are told at the end of the window. SetState returns
+// fault.ErrUnavailable if the state cannot be stored.
 func (p *Tracker) SetState(ctx context.Context, groupID, userID string, state json.RawMessage) error {
 	at, err := p.store.SetState(ctx, groupID, userID, state)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	key := attendanceKey{groupID, userID}
 	a := p.attendeeLocked(key)
-	if a.sockets <= 0 || !a.stored { // write again, or the state of a user who left would stay
+	if a.sockets <= 0 || !a.stored { // write again: otherwise the state of a user who left would remain
 		a.unsure, a.again = true, true
 	}
 	if err == nil && a.sockets > 0 {

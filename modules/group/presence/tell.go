@@ -22,7 +22,7 @@ func encodeCount(groupID string, online int) (json.RawMessage, error) {
 	return rawjson.Marshal(group.PresenceNews{GroupID: groupID, Online: &online, Items: []group.PresenceChange{}})
 }
 
-// split returns the items of the first push, and the others.
+// split returns the items that fit into one push, and the rest.
 func split[T any](items []T) (first, rest []T) {
 	size := 0
 	for i, c := range items {
@@ -34,10 +34,11 @@ func split[T any](items []T) (first, rest []T) {
 	return items, nil
 }
 
-// pushFrame is what a push has beside its items, at most.
+// pushFrame is the maximum size of a push without its items, in bytes.
 const pushFrame = 256
 
-// large returns how many members are online in each large group of news.
+// large returns the number of members online in each group of news that gets only this
+// number.
 func (p *Tracker) large(ctx context.Context, news presenceNews) map[string]int {
 	if len(news) == 0 {
 		return nil
@@ -52,7 +53,7 @@ func (p *Tracker) large(ctx context.Context, news presenceNews) map[string]int {
 	maps.DeleteFunc(p.crowded, func(_ string, until time.Time) bool { return !now.Before(until) })
 	found := make(map[string]int)
 	for i, groupID := range groupIDs {
-		online := len(p.groups[groupID]) // all that is known while the store is down
+		online := len(p.groups[groupID]) // used while the store is down
 		if err == nil {
 			online = counts[i]
 		}
@@ -66,8 +67,8 @@ func (p *Tracker) large(ctx context.Context, news presenceNews) map[string]int {
 	return found
 }
 
-// tell sends a group's changes. What does not fit into one push is kept for the
-// next window.
+// tell sends a group's changes. Those that do not fit into one push are kept for the next
+// window.
 func (p *Tracker) tell(ctx context.Context, groupID string, of *groupNews) {
 	items := make([]group.PresenceChange, 0, len(of.users))
 	for _, userID := range slices.Sorted(maps.Keys(of.users)) {
@@ -90,7 +91,7 @@ func (p *Tracker) tell(ctx context.Context, groupID string, of *groupNews) {
 	}
 }
 
-// tellCount sends how many members are online.
+// tellCount sends the number of members online.
 func (p *Tracker) tellCount(ctx context.Context, groupID string, online int) {
 	data, err := encodeCount(groupID, online)
 	if err != nil {
@@ -113,7 +114,7 @@ func (p *Tracker) later(groupID string, items []group.PresenceChange, soon bool)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.resting, groupID) // it has not been told yet
+	delete(p.resting, groupID) // do not wait: this push was not complete
 	p.news.putBack(groupID, old)
 	p.wakeLocked()
 }
