@@ -65,7 +65,7 @@ func (d Data) WithDefaults() Data {
 
 // Node configures a node among others.
 type Node struct {
-	URL string `key:"url" help:"how other nodes reach this one, as http://HOST:PORT; they forward polling requests of its clients; empty: they do not"`
+	URL string `key:"url" help:"where other nodes reach this node, such as http://HOST:PORT; nodes forward polling requests to the node of the session; empty: no forwarding"`
 }
 
 // Drain configures how a node shuts down.
@@ -113,13 +113,13 @@ func (l Log) Validate() error {
 
 // Metrics configures where the metrics are.
 type Metrics struct {
-	Addr string `key:"addr" help:"listen address of /metrics; empty: it is on http.addr"`
+	Addr string `key:"addr" help:"listen address of /metrics; empty: the address of http.addr"`
 }
 
 // Debug configures the profiles of a node.
 type Debug struct {
-	Addr   string `key:"addr" help:"listen address of Go's profiles, at /debug/pprof/; a loopback address unless debug.public is set; empty: there are none"`
-	Public bool   `key:"public" help:"whether debug.addr may be an address that other machines reach. Profiles need no token, and show what is in memory"`
+	Addr   string `key:"addr" help:"listen address of Go's profiles, at /debug/pprof/; a loopback address unless debug.public is set; empty: no profiles"`
+	Public bool   `key:"public" help:"whether debug.addr may be an address that other machines reach. Profiles need no token and can show data in memory"`
 }
 
 // checkListeners reports addresses that cannot be.

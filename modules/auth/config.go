@@ -22,12 +22,12 @@ const minSecret = 32
 // Config determines which tokens are accepted. Several kinds of key may be set.
 type Config struct {
 	Secret         string `key:"secret" secret:"true" help:"shared secret (HS256) of at least 32 bytes"`
-	PreviousSecret string `key:"secret.previous" secret:"true" help:"shared secret from before a change: tokens signed with it are accepted, too"`
+	PreviousSecret string `key:"secret.previous" secret:"true" help:"previous shared secret, during a change: tokens signed with it are accepted, too"`
 
 	JWKSURL        string        `key:"jwks.url" help:"URL of a JSON Web Key Set with public keys for RS256, ES256 or EdDSA"`
 	PublicKey      string        `key:"public.key" help:"public key for RS256, ES256 or EdDSA: PEM text, or the path of a PEM file"`
 	Issuer         string        `key:"issuer" help:"required iss claim of tokens; empty: not checked"`
-	RevocationKeep time.Duration `key:"revocation.keep" help:"how long a revocation of tokens is kept; at least as long as tokens are valid"`
+	RevocationKeep time.Duration `key:"revocation.keep" help:"how long a revocation of tokens is kept; set it to the longest lifetime of your tokens"`
 	Audience       string        `key:"audience" help:"required aud claim of tokens; empty: not checked"`
 }
 

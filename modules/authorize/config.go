@@ -18,11 +18,11 @@ var known = []string{Connect, group.AskCreate, group.AskJoin, group.AskMessage, 
 
 // Config is what an operator sets about questions to the application's back end.
 type Config struct {
-	URL            string   `key:"url" help:"URL of the application's back end that is asked whether users may do what authorize.events lists: https, or http for a loopback address; empty: nobody is asked"`
-	Events         []string `key:"events" help:"what is asked about: connect, create, join, message, signal"`
-	Open           bool     `key:"open" help:"whether users may go on while the back end fails to answer; false: they are refused"`
+	URL            string   `key:"url" help:"URL of the back end that decides about the actions in authorize.events: https, or http for a loopback address; empty: no back end is asked"`
+	Events         []string `key:"events" help:"actions about which the back end is asked: connect, create, join, message, signal"`
+	Open           bool     `key:"open" help:"if the back end does not answer, true allows the action and false refuses it"`
 	Secret         string   `key:"secret" help:"secret that signs the questions: whsec_ and the base64 of 24 to 64 bytes" secret:"true"`
-	PreviousSecret string   `key:"secret.previous" help:"secret from before a change: it signs the questions, too" secret:"true"`
+	PreviousSecret string   `key:"secret.previous" help:"previous secret, during a change: it signs the questions, too" secret:"true"`
 
 	Private bool   // the back end may have a private or loopback address
 	Version string // of Moim, for the header User-Agent

@@ -4,7 +4,7 @@ import "github.com/moim-live/moim/internal/toggle"
 
 // Config determines what the node shows to a browser.
 type Config struct {
-	Enabled toggle.Switch `key:"enabled" help:"whether the node serves a page at /, which shows two members of a group with a development secret, and the operators' console at /console/"`
+	Enabled toggle.Switch `key:"enabled" help:"whether the node serves the operators' console at /console/, and a page at /, which is a demo if the node has a development secret"`
 }
 
 // WithDefaults returns a copy with defaults in place of zero values.

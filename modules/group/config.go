@@ -13,10 +13,10 @@ import (
 type Config struct {
 	PresenceGrace  time.Duration `key:"presence.grace" help:"how long a member without a socket stays reconnecting before going offline"`
 	PresenceWindow time.Duration `key:"presence.window" help:"how long presence changes and read marks are collected before they are sent"`
-	RetentionCount int           `key:"retention.count" help:"minimum number of events to keep for each group, within retention.bytes"`
-	RetentionAge   time.Duration `key:"retention.age" help:"minimum time to keep each event, within retention.bytes"`
-	RetentionBytes limit.Size    `key:"retention.bytes" help:"bytes of events that a group's log may have, such as 64MiB: the oldest are removed, whatever their number and age; 0: no bound"`
-	Add            string        `key:"add" help:"what happens when an admin adds users to a group: invite asks them first, direct adds them at once"`
+	RetentionCount int           `key:"retention.count" help:"minimum number of events to keep for each group, if retention.bytes allows it"`
+	RetentionAge   time.Duration `key:"retention.age" help:"minimum time to keep each event, if retention.bytes allows it"`
+	RetentionBytes limit.Size    `key:"retention.bytes" help:"maximum size of a group's log, such as 64MiB: the oldest events are removed, even if count and age would keep them; 0: no maximum"`
+	Add            string        `key:"add" help:"what happens when an admin adds users to a group: invite sends them an invitation, direct adds them at once"`
 	DeletedKeep    time.Duration `key:"deleted.keep" help:"how long the rows of a deleted group are kept"`
 	LimitOwned     int           `key:"limit.owned" help:"groups that a user may own or have created; back ends are exempt"`
 	LimitJoined    int           `key:"limit.joined" help:"groups that a user may be a member of; back ends are exempt"`

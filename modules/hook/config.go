@@ -7,7 +7,7 @@ import (
 
 // Config is what an operator sets about hooks, except for their list.
 type Config struct {
-	Private bool `key:"private" help:"whether hooks may be sent, and authorize.url may lead, to private and loopback addresses; to link-local ones, never"`
+	Private bool `key:"private" help:"whether hooks and authorize.url may use private and loopback addresses; link-local addresses are never allowed"`
 }
 
 // Listed is a hook in the configuration file.

@@ -10,21 +10,21 @@ import (
 // Config holds the limits. Zero values mean the defaults. The limit of the whole
 // node aside, back ends have none.
 type Config struct {
-	Enabled             toggle.Switch `key:"enabled" help:"whether there are limits at all"`
+	Enabled             toggle.Switch `key:"enabled" help:"whether the limits are on"`
 	NodeSockets         Share         `key:"node.sockets" help:"client connections and sockets of a node: a number, or a share of the file descriptors"`
 	AddressPending      Cap           `key:"address.pending" help:"connections of one address that have not shown a token yet"`
 	AddressConnects     Rate          `key:"address.connects" help:"handshakes of one address"`
 	UserSockets         Cap           `key:"user.sockets" help:"sockets of a user, on all nodes together"`
-	SocketRequests      Rate          `key:"socket.requests" help:"requests of a socket, whatever they are"`
+	SocketRequests      Rate          `key:"socket.requests" help:"requests of a socket, of any kind"`
 	UserRequests        Rate          `key:"user.requests" help:"HTTP requests of a user"`
 	SocketBytes         ByteRate      `key:"socket.bytes" help:"bytes that a socket sends"`
 	SocketSubscriptions Cap           `key:"socket.subscriptions" help:"groups that one socket is subscribed to"`
 	UserRunning         Cap           `key:"user.running" help:"requests of a user that run at once on a node; others wait for up to a second"`
 	UserMessages        Quota         `key:"user.messages" help:"messages of a user that are stored, and their bytes"`
 	UserReads           Rate          `key:"user.reads" help:"lists and logs that a user reads, and subscriptions with since or presence"`
-	UserCreates         Rate          `key:"user.creates" help:"groups that a user creates, the deleted ones included"`
+	UserCreates         Rate          `key:"user.creates" help:"groups that a user creates, including deleted groups"`
 	UserJoins           Rate          `key:"user.joins" help:"times that a user joins one group"`
-	UserDeliveries      Quota         `key:"user.deliveries" help:"what a user's messages, signals and states cause: recipients, and the bytes for all of them"`
+	UserDeliveries      Quota         `key:"user.deliveries" help:"recipients of a user's messages, signals and states, and the bytes to all recipients"`
 	GroupBans           Cap           `key:"group.bans" help:"bans of a group"`
 	GroupRequests       Cap           `key:"group.requests" help:"open requests to join a group"`
 	PresenceStates      Rate          `key:"presence.states" help:"states of presence that a user sets"`

@@ -25,7 +25,7 @@ type Config struct {
 	SocketURL  string `key:"socket.url" help:"dedicated Redis server for the socket role (messages between nodes); empty: redis.url"`
 	GroupURL   string `key:"group.url" help:"dedicated Redis server for the group role (presence); empty: redis.url"`
 	CacheURL   string `key:"cache.url" help:"dedicated Redis server for the cache role (group records); empty: redis.url"`
-	SocketHMAC string `key:"socket.hmac" secret:"true" help:"key of at least 32 bytes with which nodes sign messages to each other; empty: one that is kept in the database; optional: the same, but unsigned messages are taken, too, for an upgrade; off: not signed"`
+	SocketHMAC string `key:"socket.hmac" secret:"true" help:"key of at least 32 bytes that signs messages between nodes; empty: a key in the database; optional: the same, but nodes also accept unsigned messages, for an upgrade; off: no signatures"`
 
 	Prefix string `key:"prefix" help:"first part of every Redis key and channel; deployments that share a server need different prefixes"`
 }

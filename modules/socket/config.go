@@ -40,9 +40,9 @@ type Config struct {
 	PingTimeout    time.Duration `key:"ping.timeout" help:"how long a client may take to answer a heartbeat"`
 	Transports     []string      `key:"transports" help:"transports of Socket.IO clients: polling, websocket or both"`
 	ConnectTimeout time.Duration `key:"connect.timeout" help:"how long a Socket.IO client may take to connect to a namespace"`
-	Recovery       time.Duration `key:"recovery" help:"how long the state of a Socket.IO client is kept after its connection is lost: its id, rooms, data and missed events; 0: not at all. Switch it on when all nodes have this version"`
+	Recovery       time.Duration `key:"recovery" help:"how long a node keeps the state of a Socket.IO client after its connection is lost: its id, rooms, data and missed events; unset: it keeps none. Set it when all nodes have this version"`
 	Cookie         string        `key:"cookie" help:"name of a cookie with the id of a polling session, for load balancers with sticky sessions; empty: none"`
-	Bridge         string        `key:"bridge" help:"share rooms with Node servers: redis-adapter (those that use @socket.io/redis-adapter on the socket role's Redis) or off"`
+	Bridge         string        `key:"bridge" help:"share rooms with Node servers: redis-adapter (for servers with @socket.io/redis-adapter on the socket role's Redis) or off"`
 	BridgeKey      string        `key:"bridge.key" help:"first part of the names of the Node servers' channels: their key or channelPrefix"`
 	NodeURL        string        // how other nodes reach this one; empty: they do not
 	Adapter        string        `key:"adapter" help:"adapter that carries messages between nodes: redis or memory; empty: redis if the socket role has a server"`

@@ -15,7 +15,7 @@ type Config struct {
 	Addr    string   `key:"addr" help:"listen address"`
 	Origins []string `key:"origins" help:"browser origins that may connect over HTTP and sockets; empty: the same origin only; *: any; https://*.example.com: its subdomains"`
 
-	Proxies []string `key:"proxies" help:"networks of reverse proxies, as 10.0.0.0/8: their Forwarded and X-Forwarded-For say who the client is"`
+	Proxies []string `key:"proxies" help:"networks of reverse proxies, such as 10.0.0.0/8: the node reads the client's address from their Forwarded and X-Forwarded-For headers"`
 
 	// LoopbackOrigins also allows pages on this machine, for development.
 	LoopbackOrigins bool
