@@ -143,7 +143,7 @@ func (k kind) meets(condition string) bool {
 		return true
 	case "ended":
 		return k.ended
-	case "goes on":
+	case "not ended":
 		return !k.ended
 	default:
 		return false
