@@ -9,7 +9,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet"
 )
 
-// maxAcks bounds the acknowledgements that one socket is asked for at a time.
+// maxAcks limits how many acknowledgements of one socket can be outstanding.
 const maxAcks = 1000
 
 // Errors of [Socket.EmitWithAck].
@@ -19,10 +19,10 @@ var (
 	errNoAcks       = errors.New("socket: clients of plain WebSockets cannot acknowledge events")
 )
 
-// EmitWithAck sends an event and returns the arguments of the client's
-// acknowledgement. It returns ctx's error if that ends first, and [ErrDisconnected] if
-// the socket is closed. Its other errors are those of [Socket.Emit]. A handler may
-// call it: acknowledgements do not wait for the handler.
+// EmitWithAck sends an event and returns the arguments of the client's acknowledgement. If
+// ctx ends first, it returns ctx's error. If the socket is or gets closed, it returns
+// [ErrDisconnected]. Its other errors are those of [Socket.Emit]. A handler may call
+// EmitWithAck, because acknowledgements are handled while the handler runs.
 func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (Args, error) {
 	env, err := encodeEvent(s.program(), event, args)
 	if err != nil {
@@ -45,8 +45,8 @@ func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (Ar
 	}
 }
 
-// sendWithAck sends an event. It calls answered once, with the acknowledgement, or with
-// nil when the socket is closed. answered must not block. The caller must call forget.
+// sendWithAck sends an event. It calls answered once: with the acknowledgement, or with nil
+// if the socket is closed. answered must not block. The caller must call forget.
 func (s *Socket) sendWithAck(env adapter.Envelope, answered func(Args)) (forget func(), err error) {
 	if s.session.endpoint == (plain{}) {
 		return nil, errNoAcks
@@ -84,8 +84,8 @@ func (s *Socket) forgetAck(id uint64) {
 	delete(s.acks, id)
 }
 
-// acknowledge passes on an acknowledgement. One that nobody waits for is ignored, as
-// Node's server does, unless there are too many.
+// acknowledge passes on an acknowledgement. An unexpected one is ignored, as Node's server
+// does, unless there are too many of them.
 func (s *Socket) acknowledge(p *packet.Packet) {
 	s.mu.Lock()
 	answered := s.acks[p.ID]

@@ -13,13 +13,13 @@ import (
 // plain WebSockets as a string in base64.
 type Binary = packet.Binary
 
-// Args are the arguments of an event or an acknowledgement. Those of a client are
-// json.RawMessage, or [Binary], or, if binary data is inside, decoded JSON with
-// json.Number and Binary in it. Those that a program sends may be any values.
+// Args are the arguments of an event or an acknowledgement. An argument from a client is a
+// json.RawMessage or a [Binary]. If it contains binary data, it is decoded JSON with
+// json.Number and Binary in it. A program may send any values.
 type Args []any
 
-// Decode decodes the argument at an index into dst, a pointer. Binary data goes into
-// []byte and [Binary]. A missing argument is null.
+// Decode decodes the argument at index into dst, a pointer. Binary data goes into []byte
+// and [Binary]. A missing argument counts as null.
 func (a Args) Decode(index int, dst any) error {
 	data, err := a.json(index)
 	if err != nil {
@@ -31,7 +31,7 @@ func (a Args) Decode(index int, dst any) error {
 	return nil
 }
 
-// json returns an argument as JSON, with base64 in place of binary data.
+// json returns an argument as JSON, with binary data as base64.
 func (a Args) json(index int) (json.RawMessage, error) {
 	if index >= len(a) {
 		return json.RawMessage("null"), nil

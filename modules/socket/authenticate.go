@@ -16,34 +16,34 @@ import (
 
 // Handshake describes a client that wants to connect.
 type Handshake struct {
-	// Handshake is the connection's HTTP request. Over Socket.IO, its Context is
-	// nil; its Header and Query are empty if the client has left the namespace and
-	// connects again over the same connection.
+	// Handshake is the connection's HTTP request. Over Socket.IO, its Context is nil. If
+	// the client has left the namespace and connects again over the same connection, its
+	// Header and Query are empty.
 	engine.Handshake
 
-	// Token is Socket.IO's auth.token, or else the bearer token of the
-	// Authorization header, or else that of the subprotocol "bearer.<token>". It
-	// may be empty. It is a secret: do not log it.
+	// Token is Socket.IO's auth.token, or else the bearer token of the Authorization
+	// header, or else the token in the subprotocol "bearer.<token>". It may be empty. It is
+	// a secret: do not log it.
 	Token string
 
 	// Auth is Socket.IO's auth payload, an object. It may be empty.
 	Auth json.RawMessage
 
-	// Returning is the user of the connection state that the client wants to recover, if
-	// the authenticator has named another user before. The state is recovered only for the
-	// same user. It does not say who the client is: only an authenticator without users may
-	// return it.
+	// Returning is the user of the connection state that the client wants to recover. It is
+	// set only if the authenticator has returned another user before. The state is
+	// recovered only for the same user. Returning does not prove who the client is: return
+	// it only from an authenticator without users.
 	Returning string
 }
 
-// Authenticator identifies a client. It returns fault.ErrUnauthorized for one that it
-// does not know. The client sees the code and message of any [fault.Error]. Calls run
-// concurrently, and ctx has a deadline. A socket is closed when its identity expires;
-// a zero Expires means never.
+// Authenticator identifies a client. It returns fault.ErrUnauthorized for an unknown
+// client. The client gets the code and message of any [fault.Error]. Calls run
+// concurrently, and ctx has a deadline. A socket is closed when its identity expires; a
+// zero Expires means never.
 type Authenticator func(ctx context.Context, h Handshake) (auth.Identity, error)
 
-// Tokens returns an [Authenticator] that verifies the client's token. It refuses
-// clients without a token.
+// Tokens returns an [Authenticator] that verifies the client's token. It refuses clients
+// without a token.
 func Tokens(verify func(ctx context.Context, token string) (auth.Identity, error)) Authenticator {
 	return func(ctx context.Context, h Handshake) (auth.Identity, error) {
 		if h.Token == "" {
@@ -55,21 +55,22 @@ func Tokens(verify func(ctx context.Context, token string) (auth.Identity, error
 	}
 }
 
-// Anonymous is an [Authenticator] for programs without users. It admits every client,
-// and gives each socket its own user id.
+// Anonymous is an [Authenticator] for programs without users. It admits every client, and
+// gives each socket its own user id.
 func Anonymous(_ context.Context, h Handshake) (auth.Identity, error) {
 	return auth.Identity{UserID: cmp.Or(h.Returning, engine.NewID())}, nil
 }
 
-// Gatekeeper decides whether users may connect who have shown that they are who they are.
-// It is safe for concurrent use. authorize.Gatekeeper fulfils it.
+// Gatekeeper decides whether authenticated users may connect. It is safe for concurrent
+// use. authorize.Gatekeeper implements it.
 type Gatekeeper interface {
-	// MayConnect returns a [fault.Error] for a user who may not. It is called for each
-	// handshake, before anything of the socket exists. It returns soon, also if nobody knows.
+	// MayConnect returns a [fault.Error] for a user who may not connect. It is called for
+	// each handshake, before the socket is created. It must return within a bounded time,
+	// also if the back end does not answer.
 	MayConnect(ctx context.Context, user auth.Identity) error
 }
 
-// refusalEvery is the shortest time between two lines about refused tokens.
+// refusalEvery is the minimum time between two log lines about refused tokens.
 const refusalEvery = time.Minute
 
 // authenticate calls the authenticator and checks its result. ctx has a deadline.
@@ -97,7 +98,7 @@ func (g *Gateway) authenticate(ctx context.Context, h Handshake) (identity auth.
 	return identity, nil
 }
 
-// ask asks whether a user may connect.
+// ask asks the gatekeeper whether a user may connect.
 func (g *Gateway) ask(ctx context.Context, identity auth.Identity) *fault.Error {
 	if g.deps.Gatekeeper == nil {
 		return nil

@@ -9,48 +9,48 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Selection is what servers that are not nodes know of a [Target].
+// Selection is a [Target] as servers that are not nodes know it.
 type Selection struct {
 	Namespace string
-	Rooms     []string // empty: all sockets; "user:" and an id: the sockets of a user
+	Rooms     []string // all sockets if empty; "user:" and an id for the sockets of a user
 	Except    []string
 }
 
-// Bridge shares the rooms of namespaces with servers that are not nodes, such as
-// those of Node's socket.io. Modules' rooms are not shared, except those of users. Its
-// methods may be called concurrently. The envelopes have no room.
+// Bridge shares the rooms of namespaces with servers that are not nodes, such as those of
+// Node's socket.io. Of the modules' rooms, only users' rooms are shared. A Bridge is safe
+// for concurrent use. Envelopes are passed without their room.
 //
-// Events are delivered at most once. Errors concern the other servers only.
+// Events are delivered at most once. Errors are about the other servers only.
 type Bridge interface {
 	// Start begins to serve the other servers. It is called once, before any client
-	// connects, and does not wait for a server that is down.
+	// connects. It must not wait for a server that is down.
 	Start(ctx context.Context, local Local) error
 
-	// Stop ends what Start began.
+	// Stop stops serving.
 	Stop(ctx context.Context) error
 
-	// Emit, Join, Leave and Disconnect do what the methods of [Target] do, for the
-	// sockets of the other servers.
+	// Emit, Join, Leave and Disconnect are the methods of [Target] for the sockets of the
+	// other servers.
 	Emit(ctx context.Context, to Selection, env adapter.Envelope) error
 	Join(ctx context.Context, to Selection, rooms []string) error
 	Leave(ctx context.Context, to Selection, rooms []string) error
 	Disconnect(ctx context.Context, to Selection, closeConnection bool) error
 
-	// Sockets returns the sockets of the other servers. It returns what it knows, and
-	// an [ErrIncomplete], if some servers have not answered when ctx ends.
+	// Sockets returns the sockets of the other servers. If some servers have not answered
+	// when ctx ends, it returns the others' sockets and an [ErrIncomplete].
 	Sockets(ctx context.Context, to Selection) ([]Info, error)
 
-	// EmitWithAck emits an event and returns the acknowledgements, and an
+	// EmitWithAck emits an event and returns the acknowledgements. It also returns an
 	// [ErrIncomplete] if some clients or servers have not answered when ctx ends.
 	EmitWithAck(ctx context.Context, to Selection, env adapter.Envelope) ([]Args, error)
 
-	// Changed tells that a socket of this node has joined a room (by 1) or left it (by
-	// -1). It does not block.
+	// Changed is called when a socket of this node has joined a room (by is 1) or left it
+	// (by is -1). It must not block.
 	Changed(namespace, room string, by int)
 }
 
-// shared calls fn with the bridge, if there is one and the target is not this node
-// alone.
+// shared calls fn with the bridge, unless there is none or the target is limited to this
+// node.
 func (t Target) shared(fn func(b Bridge, to Selection) error) error {
 	b := t.emitter.bridge
 	if b == nil || t.local {
@@ -66,8 +66,8 @@ func (t Target) shared(fn func(b Bridge, to Selection) error) error {
 	return fn(b, to)
 }
 
-// ofBridge asks the bridge while other nodes answer. The caller must call the returned
-// function, which waits for the result.
+// ofBridge asks the bridge concurrently with the other nodes. The caller must call the
+// returned function, which waits for the result.
 func ofBridge[T any](t Target, ask func(b Bridge, to Selection) ([]T, error)) (wait func() ([]T, error)) {
 	var found []T
 	done := make(chan error, 1)
@@ -83,9 +83,9 @@ func ofBridge[T any](t Target, ask func(b Bridge, to Selection) ([]T, error)) (w
 	}
 }
 
-// Local is what a [Bridge] may do with the sockets of this node. Names that a module has
-// reserved are ignored in selections, except users' rooms. The methods do not wait for
-// clients and may be called concurrently.
+// Local gives a [Bridge] access to the sockets of this node. In selections, names that a
+// module has reserved are ignored, except users' rooms. The methods do not wait for clients
+// and are safe for concurrent use.
 type Local struct {
 	emitter    *Emitter
 	namespaces []string
@@ -108,10 +108,10 @@ func (l Local) Sockets(s Selection) []*Socket {
 	return sockets
 }
 
-// Rooms returns the rooms in which a socket is for a bridge: also that of its user.
+// Rooms returns a socket's rooms as a bridge knows them, including its user's room.
 func (l Local) Rooms(s *Socket) []string { return append(s.Rooms(), userRoom(s.UserID())) }
 
-// Emit sends an event. It returns an error for an event that a program may not send.
+// Emit sends an event. It returns an error if a program may not send the event.
 func (l Local) Emit(s Selection, env adapter.Envelope) error {
 	if err := checkEvent(l.emitter.hub.Owner, env.Event); err != nil {
 		return err
@@ -124,8 +124,8 @@ func (l Local) Emit(s Selection, env adapter.Envelope) error {
 }
 
 // EmitWithAck sends an event. It calls asked with the number of clients that can
-// acknowledge it, then reply for each acknowledgement, and returns when ctx ends or all
-// are there. It returns an error as Emit does.
+// acknowledge it, and reply for each acknowledgement. It returns when all have come or when
+// ctx ends. Its errors are those of Emit.
 func (l Local) EmitWithAck(ctx context.Context, s Selection, env adapter.Envelope, asked func(int), reply func(Args)) error {
 	if err := checkEvent(l.emitter.hub.Owner, env.Event); err != nil {
 		return err
@@ -176,7 +176,8 @@ func (g *Gateway) stopBridge(ctx context.Context) error {
 	return g.deps.Bridge.Stop(ctx)
 }
 
-// tellOwnRooms tells that the socket is in its own rooms, or has left them. s.mu is held.
+// tellOwnRooms tells the bridge that the socket has joined or left its own rooms. s.mu is
+// held.
 func (s *Socket) tellOwnRooms(in bool) {
 	if s.inOwnRooms == in {
 		return
@@ -191,7 +192,8 @@ func (s *Socket) tellOwnRooms(in bool) {
 	}
 }
 
-// tellBridge tells that the socket has joined a room of o (by 1), or left it (by -1).
+// tellBridge tells the bridge that the socket has joined a room of o (by is 1) or left it
+// (by is -1).
 func (s *Socket) tellBridge(o *adapter.Owner, room string, by int) {
 	if b := s.session.gateway.deps.Bridge; b != nil && o == s.program() {
 		b.Changed(s.namespace.name, room, by)

@@ -7,7 +7,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/nodes"
 )
 
-// bus carries what nodes tell each other, as events that no socket receives.
+// bus carries messages between nodes, as events that no socket receives.
 type bus struct{ *adapter.Owner }
 
 var _ nodes.Bus = bus{}

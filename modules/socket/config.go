@@ -31,7 +31,7 @@ const (
 	TransportWebSocket = "websocket"
 )
 
-// Config holds the settings of sockets. Zero values mean the defaults.
+// Config holds the settings of sockets. A zero value means the default.
 type Config struct {
 	MaxFrame       int64         `key:"max.frame" help:"largest message or polling request from a client, in bytes"`
 	MaxBacklog     int           `key:"max.backlog" help:"bytes that may be queued for one socket; a socket with more is closed"`
@@ -44,7 +44,7 @@ type Config struct {
 	Cookie         string        `key:"cookie" help:"name of a cookie with the id of a polling session, for load balancers with sticky sessions; empty: none"`
 	Bridge         string        `key:"bridge" help:"share rooms with Node servers: redis-adapter (for servers with @socket.io/redis-adapter on the socket role's Redis) or off"`
 	BridgeKey      string        `key:"bridge.key" help:"first part of the names of the Node servers' channels: their key or channelPrefix"`
-	NodeURL        string        // how other nodes reach this one; empty: they do not
+	NodeURL        string        // how other nodes reach this one; may be empty
 	Adapter        string        `key:"adapter" help:"adapter that carries messages between nodes: redis or memory; empty: redis if the socket role has a server"`
 }
 

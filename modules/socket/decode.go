@@ -50,8 +50,8 @@ func unmarshal(data json.RawMessage, dst any) error {
 	return decoder.Decode(dst)
 }
 
-// asFault returns err as a validation fault with a message, by default its own, unless it is
-// a fault already.
+// asFault returns err as a validation fault with the given message, or err's own. A fault
+// is returned unchanged.
 func asFault(err error, message string) error {
 	if _, ok := errors.AsType[*fault.Error](err); ok || err == nil {
 		return err
@@ -64,11 +64,11 @@ func asFault(err error, message string) error {
 const unknownField = "json: unknown field "
 
 func decodeFault(err error) error {
-	if _, ok := errors.AsType[*fault.Error](err); ok { // from UnmarshalJSON
+	if _, ok := errors.AsType[*fault.Error](err); ok { // returned by UnmarshalJSON
 		return err
 	}
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fault.Validation(fault.Field{Field: e.Field, Message: "must be " + jsonType(e.Type)}) // err would quote the whole value
+		return fault.Validation(fault.Field{Field: e.Field, Message: "must be " + jsonType(e.Type)}) // without err's text, which quotes the whole value
 	}
 	if quoted, ok := strings.CutPrefix(err.Error(), unknownField); ok {
 		if name, unquoteErr := strconv.Unquote(quoted); unquoteErr == nil {

@@ -8,25 +8,25 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// Event describes an event for documents: one that clients send and the server answers, or
-// one that the server sends.
+// Event describes an event in the documents: one that clients send and the server answers,
+// or one that the server sends.
 type Event struct {
 	Name   string
-	About  string       // what it is for, in one line
-	Data   reflect.Type // of its argument
-	Answer reflect.Type // nil: it is not answered
+	About  string       // its purpose, in one line
+	Data   reflect.Type // type of the argument
+	Answer reflect.Type // nil if it is not answered
 
 	PlainOnly bool // it is not sent over Socket.IO
-	Program   bool // it is of the program, and not of a module
+	Program   bool // it belongs to the program, not to a module
 }
 
-// Describe returns h with a line for documents. h is of [On].
+// Describe returns h with a line for the documents. h must be from [On].
 func (h Handler) Describe(about string) Handler {
 	h.about.About = about
 	return h
 }
 
-// Events returns the events of the main namespace that handlers of [On] answer, by name.
+// Events returns the events of the main namespace that have [On] handlers, sorted by name.
 func (g *Gateway) Events() []Event {
 	var events []Event
 	for _, h := range g.namespaces[mainNamespace].events {
@@ -40,7 +40,7 @@ func (g *Gateway) Events() []Event {
 	return events
 }
 
-// Pushes returns the events that every gateway sends by itself.
+// Pushes returns the events that every gateway sends on its own.
 func (*Gateway) Pushes() []Event {
 	return []Event{{
 		Name: eventReconnect, About: "The node is shutting down: reconnect after this time, to any node", PlainOnly: true,

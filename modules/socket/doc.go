@@ -1,34 +1,34 @@
 // Package socket serves client connections. It decodes messages, calls typed
 // handlers, encodes their results as answers, and encodes events as frames.
 //
-// A [Gateway] serves two endpoints with the same handlers. Over Socket.IO, the
-// answer of an [On] handler is the acknowledgement, with one argument: {"data":…} or
-// {"error":{code,message}}; an [OnRaw] handler acknowledges as Node's server does.
-// Over a plain WebSocket, a request {"id":1,"event":"…","data":…} is answered by
-// {"id":1,"data":…} or {"id":1,"error":…}. An [Emitter] sends events to the sockets
-// of all nodes.
+// A [Gateway], made with [New], serves two endpoints with the same handlers. Over
+// Socket.IO, the answer of an [On] handler is the acknowledgement, with one argument:
+// {"data":…} or {"error":{code,message}}. An [OnRaw] handler acknowledges as Node's server
+// does. Over a plain WebSocket, a request {"id":1,"event":"…","data":…} is answered by
+// {"id":1,"data":…} or {"id":1,"error":…}. An [Emitter] sends events to the sockets of all
+// nodes.
 //
 // A Socket.IO client may connect to several namespaces over one connection, and has a
 // [Socket] in each. Clients of plain WebSockets are in the namespace "/".
 //
-// Handlers use [Socket] and [Emitter]. Modules reserve names of rooms and events
-// with the [adapter.Hub]; they use them through an [adapter.Owner], [ForModule]
-// and [ModuleHandlers]. This module reserves the rooms "user:" and "socket:" and the events "socket:". A
+// Handlers use [Socket] and [Emitter]. Modules reserve names of rooms and events with the
+// [adapter.Hub], and use them through an [adapter.Owner], [ForModule] and [ModuleHandlers].
+// This module reserves the rooms "user:" and "socket:" and the events "socket:". A
 // program's call with a reserved name returns an [adapter.ReservedError].
 //
-// The messages of one socket are handled one at a time, in order; those of
-// different sockets run concurrently. Messages that arrived before the connection
-// ended are still handled, for a few seconds at most. Acknowledgements do not wait
-// for the messages before them, so that a handler can wait for one.
+// Messages of one socket are handled one at a time, in order. Messages of different sockets
+// are handled concurrently. Messages that arrived before the connection ended are still
+// handled, for at most a few seconds. Acknowledgements are not queued behind other
+// messages, so a handler can wait for one.
 //
-// A [Target] of one room reaches the nodes that have sockets in it. Every other
+// A [Target] of one room reaches the nodes that have sockets in the room. Every other
 // request to sockets of other nodes is an envelope for one room that all nodes are
-// subscribed to, and each node applies it to its own sockets. Package nodes carries
-// questions and the answers of the nodes, and knows who has not answered.
+// subscribed to. Each node applies it to its own sockets. Package nodes carries questions
+// and answers between nodes, and knows which nodes have not answered.
 //
 // A [Bridge] shares rooms with other servers. With [Config].Recovery, a Socket.IO client
-// that lost its connection comes back as the same socket, to any node: package recovery
-// keeps it until then.
+// that lost its connection comes back as the same socket, on any node. Package recovery
+// keeps the socket until then.
 //
 // # The write path
 //
@@ -43,9 +43,9 @@
 //
 // Invariants:
 //
-//   - The sender's goroutine writes. A delivery takes the socket's own lock only,
-//     and allocates nothing. No step waits for a client. Sends to more than a
-//     thousand sockets are split among processors, and done before Emit returns.
+//   - The sender's goroutine writes. A delivery takes only the socket's own lock and
+//     allocates nothing. No step waits for a client. A send to more than a thousand
+//     sockets is split among processors, and is done when Emit returns.
 //   - Events that one goroutine sends to a room reach each socket in order, on all
 //     nodes. Events of different senders have no order; the group module adds one.
 //   - A node receives envelopes only for rooms that its sockets are in.
@@ -53,9 +53,9 @@
 //   - A client that does not read costs its backlog (socket.max.backlog) and one
 //     goroutine, until it is closed.
 //
-// Package engine documents how frames are gathered, bounded and written, and how
+// Package engine documents how frames are gathered, limited and written, and how
 // connections end.
 //
-// Lock order: a socket, then the hub, the recovery, a socket's history or a connection; a
-// history, then a connection; a session, then a connection.
+// Lock order: a socket is locked before the hub, the recovery, a history or a connection. A
+// history or a session is locked before a connection.
 package socket

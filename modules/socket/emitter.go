@@ -9,9 +9,9 @@ import (
 	"github.com/moim-live/moim/modules/socket/recovery"
 )
 
-// Emitter sends events to the sockets of all nodes. Arguments are encoded once for
-// all sockets: as JSON, and []byte and [Binary] as binary data. An Emitter never waits
-// for clients. Its methods may be called concurrently.
+// Emitter sends events to the sockets of all nodes. It encodes arguments once for all
+// sockets: as JSON, and []byte and [Binary] as binary data. It never waits for clients. It
+// is safe for concurrent use.
 type Emitter struct {
 	hub *adapter.Hub
 	own *adapter.Owner // nil if err is set
@@ -20,20 +20,20 @@ type Emitter struct {
 	nodes  *nodes.Directory // of the gateway; nil without one
 	bridge Bridge           // of the gateway; nil without one
 
-	report func(detailed bool) any // what this node tells the others about itself
+	report func(detailed bool) any // returns this node's own status report
 
-	recovery *recovery.Store // of the gateway; nil if it is switched off
+	recovery *recovery.Store // of the gateway; nil if it is disabled
 }
 
-// NewEmitter returns an emitter over hub's rooms. Call it before the hub starts,
-// because it reserves the names of the socket module.
+// NewEmitter returns an emitter for hub's rooms. Call it before the hub starts, because it
+// reserves the names of the socket module.
 func NewEmitter(hub *adapter.Hub) *Emitter {
 	own, err := hub.Reserve(&names)
 	return &Emitter{hub: hub, own: own, err: err, report: func(bool) any { return struct{}{} }}
 }
 
-// To returns the sockets that are in any of the rooms. A socket's id is a room of its
-// own.
+// To returns the sockets in any of the rooms. The id of a socket is a room with only this
+// socket.
 func (e *Emitter) To(rooms ...string) Target { return e.All().To(rooms...) }
 
 // ToUser returns the sockets of a user.
@@ -43,8 +43,8 @@ func (e *Emitter) ToUser(userID string) Target {
 	return t
 }
 
-// SocketsOfUser returns the sockets of a user as [Target.Sockets] does, and the names of
-// the nodes that did not answer.
+// SocketsOfUser returns the sockets of a user, like [Target.Sockets], and the names of the
+// nodes that did not answer.
 func (e *Emitter) SocketsOfUser(ctx context.Context, userID string) (found []Info, missing []string, err error) {
 	return e.ToUser(userID).sockets(ctx)
 }
@@ -52,7 +52,7 @@ func (e *Emitter) SocketsOfUser(ctx context.Context, userID string) (found []Inf
 // All returns all sockets.
 func (e *Emitter) All() Target { return Target{emitter: e, Namespace: mainNamespace} }
 
-// Of returns all sockets in a namespace other than "/".
+// Of returns all sockets in a namespace.
 func (e *Emitter) Of(namespace string) Target {
 	t := e.All()
 	t.Namespace = namespace
@@ -60,7 +60,7 @@ func (e *Emitter) Of(namespace string) Target {
 }
 
 // DisconnectUser closes a user's connections on all nodes. Socket.IO clients do not
-// reconnect by themselves.
+// reconnect automatically.
 func (e *Emitter) DisconnectUser(ctx context.Context, userID string) error {
 	if e.err != nil {
 		return e.err

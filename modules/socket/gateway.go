@@ -26,14 +26,14 @@ import (
 // Deps are the dependencies of a [Gateway].
 type Deps struct {
 	Hub          *adapter.Hub          // required; the caller starts and stops it
-	Emitter      *Emitter              // over Hub, which may then ask other nodes; nil: none
+	Emitter      *Emitter              // must use Hub; can then ask other nodes; nil: none
 	Bridge       Bridge                // shares rooms with other servers; nil: none
 	Authenticate Authenticator         // required: Tokens, Anonymous or your own
 	Origins      Origins               // browser origins that may connect
 	Log          *slog.Logger          // nil: no logs
 	Registerer   prometheus.Registerer // nil: no metrics
-	Limits       *limit.Limits         // nil: none
-	Revocations  *auth.Revocations     // of tokens; nil: none
+	Limits       *limit.Limits         // nil: no limits
+	Revocations  *auth.Revocations     // revoked tokens; nil: none
 	Gatekeeper   Gatekeeper            // nil: every user may connect
 	Tracer       tracing.Tracer        // of requests
 }
@@ -55,8 +55,7 @@ func (o Origins) parse() (origins.List, error) {
 	return list, err
 }
 
-// Gateway accepts client connections and calls the handlers. Its methods may be
-// called concurrently.
+// Gateway accepts client connections and calls the handlers. It is safe for concurrent use.
 type Gateway struct {
 	cfg        Config
 	deps       Deps
@@ -66,30 +65,30 @@ type Gateway struct {
 	nodes      *nodes.Directory
 	recovery   *recovery.Store
 	forward    *nodes.Forwarder
-	namespaces map[string]*namespace // "/" is always there
+	namespaces map[string]*namespace // always contains "/"
 	metrics    *metrics
 	engine     *engine.Engine
 	work       *tasks.Group
-	refused    tasks.Seldom // tokens, in the log
+	refused    tasks.Seldom // limits log lines about refused tokens
 
-	// keepHandshakes is set if handlers of the program may read handshakes, or clients
-	// may connect to further namespaces by the token in them.
+	// keepHandshakes is set if the program's handlers may read handshakes, or if clients
+	// may connect to further namespaces with the token in them.
 	keepHandshakes bool
 
 	handlerTimeout, closeGrace time.Duration // tests shorten them
 }
 
-// New returns a gateway for the handlers. Its error lists all mistakes in the
-// arguments and handlers. Call it before the hub starts.
+// New returns a gateway for the handlers. Its error lists all mistakes in the arguments and
+// handlers. Call New before the hub starts.
 func New(cfg Config, deps Deps, list ...Handler) (*Gateway, error) {
 	cfg = cfg.WithDefaults()
 	errs := []error{cfg.Validate()}
 	if deps.Hub == nil {
-		errs = append(errs, errors.New("socket: Deps.Hub is missing: adapter.NewHub makes one"))
+		errs = append(errs, errors.New("socket: Deps.Hub is missing: create it with adapter.NewHub"))
 		deps.Hub = adapter.NewHub(nil) // only to check the handlers
 	}
 	if deps.Emitter != nil && deps.Emitter.hub != deps.Hub {
-		errs = append(errs, errors.New("socket: Deps.Emitter is not over Deps.Hub"))
+		errs = append(errs, errors.New("socket: Deps.Emitter was created for another hub than Deps.Hub"))
 	}
 	if deps.Authenticate == nil {
 		errs = append(errs, errors.New("socket: Deps.Authenticate is missing: "+
@@ -111,7 +110,7 @@ func New(cfg Config, deps Deps, list ...Handler) (*Gateway, error) {
 	g.nodes = nodes.New(engine.NewID()[:engine.NodeLength], cfg.NodeURL, bus{own})
 	g.recovery = recovery.New(cfg.Recovery, cfg.PingInterval+cfg.PingTimeout, g.nodes)
 	g.emitter.nodes, g.emitter.bridge, g.emitter.recovery = g.nodes, deps.Bridge, g.recovery
-	g.keepHandshakes = g.keepHandshakes || deps.Bridge != nil // other servers ask for them
+	g.keepHandshakes = g.keepHandshakes || deps.Bridge != nil // other servers ask for handshakes
 	g.emitter.serve()
 	g.forward = nodes.NewForwarder(g.nodes, cfg.PingInterval+cfg.PingTimeout)
 	g.forward.Answered = func(r *http.Request) { limit.Settle(r.Context(), "session "+r.URL.Query().Get("sid"), false) }
@@ -144,25 +143,24 @@ func New(cfg Config, deps Deps, list ...Handler) (*Gateway, error) {
 	return g, nil
 }
 
-// Start begins to listen for requests of other nodes: see [Target]. Call it once the hub
-// has started.
+// Start begins to handle requests of other nodes: see [Target]. Call it after the hub has
+// started.
 func (g *Gateway) Start(ctx context.Context) error {
 	g.nodes.Start(ctx)
 	g.recovery.Start()
 	return g.startBridge(ctx)
 }
 
-// Drain refuses new connections and closes the open ones, spread over the time
-// until ctx's deadline. It tells plain clients when to come back, to another node;
-// Socket.IO clients choose a time by themselves. It returns when all are closed, or
-// with ctx's error.
+// Drain refuses new connections and closes the open ones, spread over the time until ctx's
+// deadline. It tells plain clients when to reconnect to another node; Socket.IO clients
+// choose the time themselves. It returns when all are closed, or with ctx's error.
 func (g *Gateway) Drain(ctx context.Context) error {
 	g.forward.Stop()
 	return g.engine.Drain(ctx)
 }
 
-// CloseAll closes the open connections at once. Clients reconnect by themselves. The
-// gateway goes on to accept connections.
+// CloseAll closes the open connections at once. Clients reconnect automatically. The
+// gateway still accepts connections.
 func (g *Gateway) CloseAll() { g.engine.CloseAll() }
 
 // Stop closes all connections and waits for their handlers until ctx ends. A
@@ -198,12 +196,12 @@ func (g *Gateway) Len() int { return g.engine.Len() }
 // Frames returns how many frames were written to connections.
 func (g *Gateway) Frames() int64 { return g.engine.Stats().Frames }
 
-// ServePlain serves /ws: JSON messages over a WebSocket. A client that is not
-// admitted gets an RFC 9457 problem.
+// ServePlain serves /ws: JSON messages over a WebSocket. A client that is refused gets an
+// RFC 9457 problem.
 func (g *Gateway) ServePlain(w http.ResponseWriter, r *http.Request) { g.engine.ServePlain(w, r) }
 
-// ServeHTTP serves both endpoints at one path: Socket.IO if the request has the
-// parameter EIO, else plain WebSockets.
+// ServeHTTP serves both endpoints on one path: Socket.IO if the request has the parameter
+// EIO, else plain WebSockets.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Has("EIO") {
 		g.ServeSocketIO(w, r)
@@ -224,7 +222,7 @@ func (g *Gateway) accept(conn *engine.Conn, h engine.Handshake) (engine.Receiver
 	if h.Protocol == engine.Plain {
 		return plain{}.accept(g, conn, h, allowance)
 	}
-	h.Context = nil // the connection outlives it
+	h.Context = nil // the connection outlives the request
 	s := &session{
 		gateway: g, conn: conn, endpoint: socketIOEndpoint{}, allowance: allowance,
 		handshake: &Handshake{Handshake: h, Token: bearer(h.Header)},

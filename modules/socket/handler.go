@@ -20,9 +20,8 @@ import (
 // defaultHandlerTimeout is the deadline of a handler's context.
 const defaultHandlerTimeout = 15 * time.Second
 
-// Handler handles an event, or the beginning or end of a socket. Make it with [On],
-// [OnRaw], [OnAny], [OnConnect], [OnDisconnecting], [OnDisconnect], [Use] or
-// [UseEvent].
+// Handler handles an event, or the beginning or end of a socket. Create it with [On],
+// [OnRaw], [OnAny], [OnConnect], [OnDisconnecting], [OnDisconnect], [Use] or [UseEvent].
 type Handler struct {
 	namespace string // "": the main namespace
 	event     string
@@ -44,7 +43,7 @@ type Handler struct {
 // serves reports whether the handler handles events.
 func (h Handler) serves() bool { return h.typed != nil || h.raw != nil }
 
-// call calls a handler of events.
+// call calls an event handler.
 func (h Handler) call(ctx context.Context, s *Socket, event string, args Args) (Args, error) {
 	if h.raw != nil {
 		return h.raw(ctx, s, event, args)
@@ -61,7 +60,7 @@ func (h Handler) call(ctx context.Context, s *Socket, event string, args Args) (
 	return Args{json.RawMessage(reply)}, err
 }
 
-// argument returns the only argument, or nil if there is none.
+// argument returns the only argument, or the zero value if there is none.
 func argument[T any](args []T) (data T, err error) {
 	switch len(args) {
 	case 0:
@@ -73,18 +72,18 @@ func argument[T any](args []T) (data T, err error) {
 	}
 }
 
-// On returns a handler that answers an event with fn. The event's data is decoded
-// into Req. Unknown fields and values of the wrong type are refused as
-// validation_failed, naming the field. null or no data leaves Req as it is. If Req
-// has a method Validate() error, it is validated before fn is called. A Req of type
-// json.RawMessage takes the data undecoded.
+// On returns a handler that answers an event with the result of fn. The event's data is
+// decoded into Req. Unknown fields and values of the wrong type are refused as
+// validation_failed, with the name of the field. null or missing data leaves Req unchanged.
+// If Req has a method Validate() error, it is called before fn. A Req of type
+// json.RawMessage gets the data undecoded.
 //
-// The result of fn is the answer: Rep as JSON, or the code and message of a
-// [fault.Error]. Any other error, and a panic, is logged and answered as "internal".
-// ctx ends after 15 s; an error because of that is answered as "unavailable".
+// The answer is Rep as JSON, or the code and message of a [fault.Error]. Any other error,
+// and a panic, is logged and answered as "internal". ctx ends after 15 s; an error because
+// of that is answered as "unavailable".
 //
-// The socket's next message waits for fn. A gateway refuses an event that a module
-// has reserved, unless the handler is the module's: see [ModuleHandlers].
+// The socket's next message waits until fn returns. Only a module's handler can handle an
+// event that the module has reserved: see [ModuleHandlers].
 func On[Req, Rep any](event string, fn func(ctx context.Context, s *Socket, req Req) (Rep, error)) Handler {
 	about := Event{Name: event, Data: reflect.TypeFor[Req](), Answer: reflect.TypeFor[Rep]()}
 	return Handler{event: event, about: about, typed: func(ctx context.Context, s *Socket, data json.RawMessage) ([]byte, error) {
@@ -104,60 +103,59 @@ func On[Req, Rep any](event string, fn func(ctx context.Context, s *Socket, req 
 	}}
 }
 
-// OnRaw returns a handler that takes all arguments of an event, and answers as
-// Node's server does: the arguments that fn returns are those of the
-// acknowledgement. An error is acknowledged by one argument, {"error":{code,
-// message}}. ctx, errors and the order of messages are those of [On].
+// OnRaw returns a handler that gets all arguments of an event, and acknowledges as Node's
+// server does: with the arguments that fn returns. An error is acknowledged with one
+// argument, {"error":{code, message}}. For ctx, errors and the order of messages see [On].
 func OnRaw(event string, fn func(ctx context.Context, s *Socket, args Args) (Args, error)) Handler {
 	return Handler{event: event, raw: func(ctx context.Context, s *Socket, _ string, args Args) (Args, error) {
 		return fn(ctx, s, args)
 	}}
 }
 
-// OnAny returns a handler for the events that have no handler of their own. It
-// answers as [OnRaw] does. A namespace has one at most.
+// OnAny returns a handler for events without their own handler. It answers like [OnRaw]. A
+// namespace has at most one.
 func OnAny(fn func(ctx context.Context, s *Socket, event string, args Args) (Args, error)) Handler {
 	return Handler{any: true, raw: fn}
 }
 
-// Use returns middleware that runs for each socket before the OnConnect handlers, in
-// the order of registration. An error refuses the socket, as in [OnConnect].
+// Use returns middleware that runs for each socket before the OnConnect handlers, in the
+// order of registration. An error refuses the socket, as in [OnConnect].
 func Use(fn func(ctx context.Context, s *Socket) error) Handler { return Handler{use: fn} }
 
-// Next calls the rest of the middleware, and then the handler of the event.
+// Next calls the remaining middleware, and then the event's handler.
 type Next func(ctx context.Context) (Args, error)
 
-// UseEvent returns middleware that runs for each event that has a handler, in the
-// order of registration. fn calls next, with the same or another context, and
-// returns its answer or another one. It may refuse the event by an error instead.
+// UseEvent returns middleware that runs for each event that has a handler, in the order of
+// registration. fn calls next, with the same or another context, and returns next's answer
+// or another one. To refuse the event, it returns an error instead.
 func UseEvent(fn func(ctx context.Context, s *Socket, event string, args Args, next Next) (Args, error)) Handler {
 	return Handler{useEvent: fn}
 }
 
-// OnDisconnecting returns a handler that runs once for each socket that OnConnect
-// handlers have run for, before it leaves its rooms: see [Socket.Rooms]. It must not
+// OnDisconnecting returns a handler that runs once for each socket for which OnConnect
+// handlers have run, before the socket leaves its rooms: see [Socket.Rooms]. It must not
 // block, because other connections wait for it.
 func OnDisconnecting(fn func(s *Socket, reason engine.Reason)) Handler {
 	return Handler{disconnecting: fn}
 }
 
-// OnConnect returns a handler that runs for each socket before its client knows that
-// it is connected. The client receives what fn sends afterwards. An error refuses the
-// socket, with the code and message of a [fault.Error] or else as "internal".
-// Handlers run in the order of registration. Over Socket.IO, they share the 15 s of
-// their context with the [Authenticator].
+// OnConnect returns a handler that runs for each socket before its client is told that it
+// is connected. What fn sends reaches the client after that. An error refuses the socket,
+// with the code and message of a [fault.Error] or else with "internal". Handlers run in the
+// order of registration. Over Socket.IO, they share the 15 s of their context with the
+// [Authenticator].
 func OnConnect(fn func(ctx context.Context, s *Socket) error) Handler { return Handler{connect: fn} }
 
-// OnDisconnect returns a handler that runs once for each socket that OnConnect
-// handlers have run for, even if they refused it. It runs after the socket's last
-// message. The socket has left its rooms and can no longer be sent to, unless its client
-// may come back: see [Config].Recovery.
+// OnDisconnect returns a handler that runs once for each socket for which OnConnect
+// handlers have run, even if they refused it. It runs after the socket's last message. By
+// then the socket has left its rooms and nothing can be sent to it, unless its client may
+// come back: see [Config].Recovery.
 func OnDisconnect(fn func(s *Socket, reason engine.Reason)) Handler {
 	return Handler{disconnect: fn}
 }
 
-// ModuleHandlers returns the handlers as those of the module that owns o. They may
-// answer events that it has reserved.
+// ModuleHandlers makes the handlers belong to the module that owns o. They may handle
+// events that it has reserved.
 func ModuleHandlers(o *adapter.Owner, list ...Handler) []Handler {
 	list = slices.Clone(list)
 	for i := range list {
@@ -166,7 +164,7 @@ func ModuleHandlers(o *adapter.Owner, list ...Handler) []Handler {
 	return list
 }
 
-// errPanicked stands for a panic that is logged already.
+// errPanicked stands for a panic that has been logged.
 var errPanicked = errors.New("a handler panicked")
 
 // isolated runs fn and turns a panic into errPanicked.
@@ -180,15 +178,15 @@ func (g *Gateway) isolated(ctx context.Context, fn func() error, attrs ...any) (
 	return fn()
 }
 
-// call is one message, or one connecting socket, that is being handled.
+// call is a message, or the connecting of a socket, that is being handled.
 type call struct{ after []func() }
 
 type callKey struct{}
 
-// After runs fn once the answer to the current message has been sent, whatever the
-// answer is. In an OnConnect handler, fn runs once the client was told that it is
-// connected or refused. ctx is the handler's or derived from it; with any other
-// context, fn runs at once. Call After from the handler's goroutine.
+// After runs fn once the answer to the current message has been sent, whatever the answer
+// is. In an OnConnect handler, fn runs once the client has been told that it is connected
+// or refused. ctx must be the handler's context or derived from it; with any other context,
+// fn runs at once. Call After from the handler's goroutine.
 func After(ctx context.Context, fn func()) {
 	if c, ok := ctx.Value(callKey{}).(*call); ok {
 		c.after = append(c.after, fn)
@@ -215,7 +213,7 @@ func (g *Gateway) finishCall(ctx context.Context, c *call) {
 // errUnknownEvent answers an event that has no handler.
 var errUnknownEvent = fault.New(fault.NotFound, UnknownEvent, "there is no event of this name")
 
-// explain converts err for the client, and logs what the client must not see.
+// explain converts err for the client. It logs the details that the client must not get.
 func (g *Gateway) explain(ctx context.Context, err error, attrs ...any) *fault.Error {
 	if err == nil {
 		return nil

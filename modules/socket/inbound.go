@@ -12,7 +12,7 @@ import (
 type inbound struct {
 	data    []byte
 	binary  [][]byte
-	refused error // why a request is not handled: a limit is reached
+	refused error // why the request is refused: a limit is reached
 }
 
 func (in inbound) cost() int64 {
@@ -38,8 +38,8 @@ func (s *session) Message(data []byte, binary bool) {
 	}
 }
 
-// assemble returns a message once its binary messages have arrived. It reports false
-// for a message out of order, and for too large ones.
+// assemble returns a message once its binary messages have arrived. ok is false for a
+// message out of order, or if they are too large.
 func (s *session) assemble(data []byte, binary bool) (in inbound, complete, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,14 +65,14 @@ func (s *session) assemble(data []byte, binary bool) (in inbound, complete, ok b
 	return in, complete, true
 }
 
-// isTooMuchLocked reports whether a message costs more than a client may that has not shown
-// a token.
+// isTooMuchLocked reports whether a message is too large for a client without a verified
+// token.
 func (s *session) isTooMuchLocked(data []byte) bool {
 	return !s.met && s.endpoint != (plain{}) && (len(data) > strangerBytes || packet.Attachments(data) > 0)
 }
 
-// acknowledged handles the client's answer to [Socket.EmitWithAck]. It does not wait
-// for the messages before it, because their handler may wait for it.
+// acknowledged handles the client's answer to [Socket.EmitWithAck]. It is not queued behind
+// other messages, because their handler may wait for it.
 func (s *session) acknowledged(in inbound) {
 	p, err := packet.Decode(in.data, in.binary...)
 	s.mu.Lock()
@@ -91,8 +91,8 @@ func (s *session) enqueue(in inbound) {
 	}
 }
 
-// queueRequest queues a request to be handled. It reports true for a client that goes on
-// with requests although they are refused.
+// queueRequest queues a request. It returns true if the client keeps sending requests
+// although they are refused.
 func (s *session) queueRequest(in inbound) (insists bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,25 +12,26 @@ import (
 	"github.com/moim-live/moim/modules/socket/nodes"
 )
 
-// queuedRequests is how many requests of a connection may wait to be handled: with as
-// many, it pauses.
+// queuedRequests is the number of requests in a session's queue at which the connection
+// pauses.
 const queuedRequests = 64
 
-// strangerBytes bounds a message of a client that has not shown a token: the token itself and
-// the rest of the auth payload.
+// strangerBytes limits the size of a message from a client without a verified token. It
+// must hold the token and the rest of the auth payload.
 const strangerBytes = 64 << 10
 
-// throttleFor bounds how long a client is not read from after a request was refused.
+// throttleFor is the maximum time for which a client is not read from after a refused
+// request.
 const throttleFor = time.Second
 
-// nodeFull refuses a handshake.
+// nodeFull refuses a handshake because the node has too many connections.
 var nodeFull = fault.ErrUnavailable.WithMessage("this node has as many connections as it may have: try again, or try another node")
 
-// allowance is what a connection counts for, and what it may still send.
+// allowance holds the limits that a connection counts for, and what it may still send.
 type allowance struct {
-	settle func()            // it is known who the client is, or the connection is closed
+	settle func()            // call when the user is known, or the connection is closed
 	meter  *limit.Meter      // guarded by the session's mutex
-	exempt bool              // a back end; guarded by the session's mutex
+	exempt bool              // of a back end; guarded by the session's mutex
 	closed map[string]func() // by user; used by the session's goroutine only
 }
 
@@ -53,10 +54,11 @@ func (g *Gateway) admit(h engine.Handshake) (allowance, error) {
 	return allowance{settle: settle, meter: limits.Meter()}, nil
 }
 
-// settle says that the network connection of a request has shown a token, if the request
-// belongs to a polling session that has, or comes from another node.
+// settle records that the network connection of a request belongs to a client with a
+// verified token, if the request belongs to such a polling session or comes from another
+// node.
 func (g *Gateway) settle(r *http.Request) {
-	if r.Header.Get(nodes.ForwardHeader) != "" { // it is verified
+	if r.Header.Get(nodes.ForwardHeader) != "" { // its signature is verified
 		limit.Settle(r.Context(), "", true)
 		return
 	}
@@ -71,7 +73,7 @@ func (g *Gateway) settle(r *http.Request) {
 	}
 }
 
-// countUser counts the connection for a user who has shown a token.
+// countUser counts the connection for an authenticated user.
 func (s *session) countUser(ctx context.Context, identity auth.Identity) *fault.Error {
 	if identity.Admin {
 		s.allowance.settle()
@@ -95,14 +97,14 @@ func (s *session) countUser(ctx context.Context, identity auth.Identity) *fault.
 	return nil
 }
 
-// exempt sets whether the limits of a user count for the connection.
+// exempt sets whether a user's limits apply to the connection.
 func (s *session) exempt(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.allowance.exempt = on
 }
 
-// uncount ends what the connection counts for.
+// uncount removes the connection from all counts.
 func (s *session) uncount() {
 	s.allowance.settle()
 	for _, closed := range s.allowance.closed {
@@ -111,8 +113,8 @@ func (s *session) uncount() {
 	s.allowance.closed = nil
 }
 
-// chargeLocked returns why a request is refused, nil if it is not. It reports whether the
-// client has gone on for too long with such requests.
+// chargeLocked returns why a request is refused, or nil. insists is true if the client has
+// kept sending refused requests for too long.
 func (s *session) chargeLocked(in inbound) (refused error, insists bool) {
 	if s.allowance.exempt {
 		return nil, false
@@ -121,8 +123,8 @@ func (s *session) chargeLocked(in inbound) (refused error, insists bool) {
 	return refused, insists
 }
 
-// throttleLocked stops reading from a client whose request was refused, until it may be right
-// again. So requests that are refused cost little more than those that are not sent.
+// throttleLocked stops reading from a client whose request was refused, until the next
+// request may be allowed. So refused requests cost little more than none.
 func (s *session) throttleLocked(wait time.Duration) {
 	if s.throttled {
 		return
@@ -138,7 +140,7 @@ func (s *session) throttleLocked(wait time.Duration) {
 	})
 }
 
-// run calls a handler when its user may run one more.
+// run calls a handler once its user may run one more.
 func (g *Gateway) run(ctx context.Context, s *Socket, handler func() error) error {
 	if s.Identity().Admin {
 		return handler()
@@ -151,7 +153,7 @@ func (g *Gateway) run(ctx context.Context, s *Socket, handler func() error) erro
 	return handler()
 }
 
-// retryLimited returns when to try again after a limit was reached, in seconds, and 0 after
+// retryLimited returns after how many seconds to retry when a limit was reached, and 0 for
 // other failures.
 func retryLimited(f *fault.Error) int {
 	if f.Kind != fault.RateLimited {

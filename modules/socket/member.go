@@ -5,9 +5,9 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// ModuleSocket is a [Socket] for a module: it uses the rooms and events that the
-// module has reserved, and sends encoded frames. Its methods may be called
-// concurrently. Values for the same socket and owner are equal.
+// ModuleSocket is a [Socket] for a module. It can use the rooms and events that the module
+// has reserved, and can send encoded frames. It is safe for concurrent use. Values for the
+// same socket and owner are equal.
 type ModuleSocket struct {
 	member
 	owner *adapter.Owner
@@ -16,7 +16,7 @@ type ModuleSocket struct {
 // ForModule returns s for the module that owns o.
 func ForModule(o *adapter.Owner, s *Socket) ModuleSocket { return ModuleSocket{member{s}, o} }
 
-// Emit sends an event to this socket only. data is JSON and is copied. The event is
+// Emit sends an event to this socket only. data is JSON and is copied. The event must be
 // the module's or the program's. Errors are those of [Socket.Emit].
 func (m ModuleSocket) Emit(event string, data []byte) error {
 	if err := checkEvent(m.owner, event); err != nil {
@@ -56,17 +56,17 @@ func (m member) SendAll(frames []*engine.Frame) {
 	}
 }
 
-// Busy reports whether more is queued than the client takes at once. Delay what can
+// Busy reports whether so much is queued for the client that less urgent events should
 // wait.
 func (m member) Busy() bool { return m.session.conn.Busy() }
 
-// WhenFree calls fn, in another goroutine, once the client is not busy, or has gone.
+// WhenFree calls fn in another goroutine once the client is not busy, or has gone.
 func (m member) WhenFree(fn func()) { m.session.conn.WhenFree(fn) }
 
 // Writable implements [adapter.Socket].
 func (m member) Writable() bool { return m.session.conn.Writable() }
 
-// silent is a member of a room that is not sent its events.
+// silent is a member of a room that does not get the room's events.
 type silent struct{ member }
 
 // Send implements [adapter.Socket].

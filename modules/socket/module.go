@@ -14,14 +14,15 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// stopTimeout bounds the stop of the gateway, and that of the hub. They must not use up
-// the program's whole time to stop.
+// stopTimeout limits the stop of the gateway and that of the hub, so that they do not use
+// up the time for the whole program's stop.
 const stopTimeout = 5 * time.Second
 
-// Module provides [*adapter.Hub], [*Emitter] and [*Gateway], and starts and stops the
-// hub and the gateway. It needs a [Config], an [adapter.Adapter], an [Authenticator] and
-// a *slog.Logger. [Origins], a prometheus.Registerer, a [Bridge], a *limit.Limits,
-// *auth.Revocations and handlers (see [AsHandlers]) are optional. Handlers take the Emitter; modules take the Hub and reserve their names.
+// Module provides [*adapter.Hub], [*Emitter] and [*Gateway], and starts and stops the hub
+// and the gateway. It needs a [Config], an [adapter.Adapter], an [Authenticator] and a
+// *slog.Logger. Optional are [Origins], a prometheus.Registerer, a [Bridge], a
+// *limit.Limits, *auth.Revocations and handlers (see [AsHandlers]). Handlers use the
+// Emitter; modules use the Hub and reserve their names.
 var Module = fx.Module("socket", fx.Provide(provideHub, NewEmitter, provideGateway))
 
 // AsHandlers annotates f, a constructor that returns []Handler, so that the gateway uses

@@ -17,8 +17,7 @@ var names = adapter.Names{
 	Instead: "send to a user's sockets with Emitter.ToUser",
 }
 
-// eventDisconnect makes other nodes close a user's sockets. Clients never receive
-// it.
+// eventDisconnect tells other nodes to close a user's sockets. Clients never receive it.
 const eventDisconnect = "socket:disconnect"
 
 // eventReconnect tells a plain client when to come back to another node.
@@ -30,7 +29,7 @@ func userRoom(userID string) string { return "user:" + userID }
 func idRoom(id string) string         { return "socket:" + id }
 func allRoom(namespace string) string { return "socket:all " + namespace }
 
-// nameEnd separates a namespace other than "/" from the name of a room.
+// nameEnd separates the name of a namespace other than "/" from the name of a room.
 const nameEnd = "\x00"
 
 var errRoomName = fault.ErrBadRequest.WithMessage("the name of a room must not have the character NUL")
@@ -47,7 +46,7 @@ func (n *namespace) room(o *adapter.Owner, room string) (string, error) {
 	}
 }
 
-// roomOf returns the room with a hub's name, and whether it is in the namespace.
+// roomOf returns the room for a hub's name, and whether it is in the namespace.
 func (n *namespace) roomOf(name string) (room string, in bool) {
 	if n.name == mainNamespace {
 		return name, true

@@ -15,11 +15,10 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet"
 )
 
-// mainNamespace is the namespace of modules, and of handlers without another one.
+// mainNamespace is the namespace of modules, and of handlers without a namespace.
 const mainNamespace = "/"
 
-// namespace holds the handlers of one namespace. It does not change once the
-// gateway serves.
+// namespace holds the handlers of one namespace. It does not change after the start.
 type namespace struct {
 	name   string
 	codec  adapter.Codec // of Socket.IO clients
@@ -33,9 +32,9 @@ func newNamespace(name string, cfg Config) *namespace {
 	return &namespace{name: name, codec: socketIO{name, cfg.Recovery > 0}, events: make(map[string]Handler)}
 }
 
-// Of adds handlers to a namespace, which begins with "/". Clients connect to it
-// beside the main namespace "/", over the same connection. Call it before the hub
-// starts. See [In] for an fx program.
+// Of adds handlers to a namespace, whose name begins with "/". Clients connect to it in
+// addition to the main namespace "/", over the same connection. Call it before the hub
+// starts. In an fx program, use [In].
 func (g *Gateway) Of(name string, list ...Handler) error { return g.register(In(name, list...)) }
 
 // In returns the handlers for a namespace other than "/": see [Gateway.Of].
@@ -88,7 +87,7 @@ func (n *namespace) add(h Handler, owner *adapter.Owner) error {
 	case h.any:
 		n.any = &h
 	case !h.serves():
-		return errors.New("socket: a handler without a function: make it with On, OnRaw, OnAny, OnConnect or OnDisconnect")
+		return errors.New("socket: a handler without a function: create it with On, OnRaw, OnAny, OnConnect or OnDisconnect")
 	case n.events[h.event].serves():
 		return fmt.Errorf("socket: two handlers for event %q", h.event)
 	default:
@@ -142,12 +141,12 @@ func (g *Gateway) disconnected(s *Socket, reason engine.Reason) {
 type answer struct {
 	data   []byte // JSON: the result of an On handler, or the arguments of a raw one
 	binary [][]byte
-	raw    bool // answered as Node's server does
-	none   bool // not answered, as Node's server does not answer unknown events
+	raw    bool // acknowledge as Node's server does
+	none   bool // do not answer: Node's server does not answer unknown events
 }
 
-// handle calls the handler of an event. args are its arguments if it is binary. An event
-// that is refused has no call.
+// handle calls the handler of an event. args are its arguments if it is binary. If refused
+// is set, the event is answered with it and not handled.
 func (g *Gateway) handle(ctx context.Context, s *Socket, p *packet.Packet, args Args, refused error) (answer, *fault.Error) {
 	n := s.namespace
 	h, known := n.events[p.Name]
@@ -164,7 +163,7 @@ func (g *Gateway) handle(ctx context.Context, s *Socket, p *packet.Packet, args 
 	}
 	label := p.Name
 	if !known {
-		label = "any" // a client may send any name
+		label = "any" // clients choose the names
 	}
 	began := time.Now()
 	ctx, span := g.trace(ctx, s, label)
@@ -185,7 +184,7 @@ func (g *Gateway) handle(ctx context.Context, s *Socket, p *packet.Packet, args 
 	return a, failure
 }
 
-// serve calls the handler of an event inside the namespace's middleware.
+// serve calls the handler of an event through the namespace's middleware.
 func (g *Gateway) serve(ctx context.Context, s *Socket, h Handler, p *packet.Packet, args Args, a *answer) error {
 	if h.typed != nil && len(s.namespace.useEvent) == 0 && args == nil {
 		data, err := argument(p.Args)
@@ -203,14 +202,14 @@ func (g *Gateway) serve(ctx context.Context, s *Socket, h Handler, p *packet.Pac
 	if err != nil {
 		return err
 	}
-	if !a.raw { // it has one value
+	if !a.raw { // it has exactly one value
 		reply = Args{slices.Concat(reply, Args{nil})[0]}
 	}
 	a.data, a.binary, err = encodeReply(reply)
 	return err
 }
 
-// through calls the middleware of events in order, and then the handler.
+// through calls the event middleware in order, and then the handler.
 func (n *namespace) through(ctx context.Context, s *Socket, h Handler, event string, args Args) (Args, error) {
 	next := func(ctx context.Context) (Args, error) { return h.call(ctx, s, event, args) }
 	for i := len(n.useEvent) - 1; i >= 0; i-- {

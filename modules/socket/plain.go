@@ -13,12 +13,12 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet"
 )
 
-// maxMalformed is how many malformed messages in a row a plain client may send.
-// Each is answered; the last one closes the connection.
+// maxMalformed is the maximum number of malformed messages in a row from a plain client.
+// Each one is answered. After the last one, the connection is closed.
 const maxMalformed = 16
 
-// plain is the plain WebSocket endpoint. It authenticates a client before the
-// upgrade, and answers a refused one with an HTTP problem.
+// plain is the plain WebSocket endpoint. It authenticates clients before the upgrade, and
+// answers a refused client with an HTTP problem.
 type plain struct{}
 
 var _ endpoint = plain{}
@@ -26,7 +26,7 @@ var _ endpoint = plain{}
 // plainCodec is the encoding for clients of plain WebSockets.
 type plainCodec struct{}
 
-// Event implements [adapter.Codec]. Several arguments become an array.
+// Event implements [adapter.Codec]. Several arguments are encoded as an array.
 func (plainCodec) Event(env adapter.Envelope) *engine.Frame {
 	data := packet.Inline(env.Data, env.Binary)
 	if env.List && len(data) > 0 {
@@ -36,8 +36,8 @@ func (plainCodec) Event(env adapter.Envelope) *engine.Frame {
 	return engine.Plain.Frame(head, body, tail)
 }
 
-// reconnectFrame tells a client to come back after a time. The event does not go to
-// Socket.IO clients: their programs may listen to all events.
+// reconnectFrame tells a client when to reconnect. Socket.IO clients do not get it, because
+// their programs may handle all events.
 func reconnectFrame(after time.Duration) *engine.Frame {
 	return plainCodec{}.Event(adapter.Envelope{Event: eventReconnect, Data: encode(reconnect{After: after.Milliseconds()})})
 }
@@ -51,7 +51,7 @@ func (plain) farewell(*namespace) *engine.Frame         { return nil }
 func (p plain) receive(ctx context.Context, s *session, in inbound) {
 	socket := s.find(mainNamespace)
 	if socket == nil || socket.disconnected.Load() {
-		return // the connection ended while the client was admitted, or the server ended it
+		return // the connection ended during admission, or the server ended it
 	}
 	m, err := packet.DecodeMessage(in.data)
 	if err != nil {
@@ -106,8 +106,7 @@ func (p plain) accept(g *Gateway, conn *engine.Conn, h engine.Handshake, a allow
 	return s, nil
 }
 
-// malformed answers a message that cannot be decoded, with its id if that is
-// known.
+// malformed answers a message that cannot be decoded, with its id if known.
 func (p plain) malformed(s *session, socket *Socket, m packet.Message, err error) {
 	_, why, _ := strings.Cut(err.Error(), packet.ErrMalformed.Error()+": ")
 	failure := fault.ErrBadRequest.WithMessage("the message could not be read: " + why)

@@ -44,8 +44,7 @@ var refusalStatus = map[fault.Kind]int{
 	fault.Internal:        http.StatusInternalServerError,
 }
 
-// refusal answers a plain client that is not admitted with an RFC 9457 problem, as
-// the HTTP API does.
+// refusal answers a refused plain client with an RFC 9457 problem, as the HTTP API does.
 type refusal struct{ fault *fault.Error }
 
 // Error implements error.

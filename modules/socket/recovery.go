@@ -11,20 +11,20 @@ import (
 	"github.com/moim-live/moim/modules/socket/recovery"
 )
 
-// recoverable is what a [Socket] has in addition if it may be recovered.
+// recoverable is the additional state of a [Socket] that may be recovered.
 type recoverable struct {
 	*recovery.Kept
 
 	recovered bool            // the client has come back
-	missed    []*engine.Frame // sent before the welcome
+	missed    []*engine.Frame // events to send before the welcome
 }
 
 // Recovered reports whether the client had lost its connection and has come back with its
-// state. Its rooms are joined then: OnConnect handlers need not do it.
+// state. The socket has then joined its rooms already, so OnConnect handlers need not.
 func (s *Socket) Recovered() bool { return s.recovery != nil && s.recovery.recovered }
 
-// makeRecoverable makes a new socket recoverable. That of a client that comes back has the id
-// and the secret of the parked one.
+// makeRecoverable makes a new socket recoverable. If its client comes back, the socket gets
+// the id and the secret of the parked one.
 func (s *Socket) makeRecoverable(from *recovery.Returning) {
 	r := s.session.gateway.recovery
 	if r == nil || s.session.endpoint == (plain{}) {
@@ -36,7 +36,7 @@ func (s *Socket) makeRecoverable(from *recovery.Returning) {
 	}
 }
 
-// keep makes the socket known, unless it is closed.
+// keep lets the client come back to the socket, unless it is closed.
 func (s *Socket) keep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,7 +49,7 @@ func (s *Socket) keepLocked() {
 	}
 }
 
-// sendMissed sends what the client of a recovered socket has missed.
+// sendMissed sends the events that the client of a recovered socket has missed.
 func (s *Socket) sendMissed() {
 	if s.recovery == nil {
 		return
@@ -60,7 +60,7 @@ func (s *Socket) sendMissed() {
 	s.recovery.missed = nil
 }
 
-// parkLocked parks a closed socket, if its client can come back. s.mu is held.
+// parkLocked parks a closed socket if its client can come back. s.mu is held.
 func (s *Socket) parkLocked(reason engine.Reason, welcomed bool) bool {
 	if s.recovery == nil || !welcomed || !recovery.MayReturn(reason) || !s.recovery.Park() {
 		return false
@@ -74,7 +74,7 @@ func (s *Socket) parkLocked(reason engine.Reason, welcomed bool) bool {
 	return true
 }
 
-// missHeld notes the frames that were held back when the socket was closed.
+// missHeld records the held-back frames as missed when the socket is closed.
 func (s *Socket) missHeld() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +84,7 @@ func (s *Socket) missHeld() {
 	s.held = nil
 }
 
-// miss notes a frame that is sent to a closed socket.
+// miss records a frame that was sent to a closed socket as missed.
 func (s *Socket) miss(f *engine.Frame) {
 	if s.recovery != nil && f.Offset() != "" {
 		s.recovery.Miss(f)
@@ -101,12 +101,12 @@ func (s *Socket) forget() {
 	s.leaveLocked()
 }
 
-// resume gives a new socket the state of the client's parked one. The socket has its id and
-// own rooms. It reports false if that is too late.
+// resume gives a new socket the state of the client's parked one. The new socket has the
+// same id and its own rooms already. resume returns false if it is too late.
 func (s *Socket) resume(ctx context.Context, from *recovery.Returning) bool {
 	ctx, cancel := context.WithTimeout(ctx, recovery.MaxReturning)
 	defer cancel()
-	s.keep() // if the connection ends meanwhile, this socket is parked
+	s.keep() // if the connection ends now, this socket is parked
 	for _, room := range from.Rooms {
 		_ = s.Join(room) // it was in the room before
 	}
@@ -128,15 +128,15 @@ func (s *Socket) resume(ctx context.Context, from *recovery.Returning) bool {
 	return true
 }
 
-// awaitRooms waits until what other nodes emit to the socket's rooms arrives at this node.
+// awaitRooms waits until events from other nodes to the socket's rooms reach this node.
 func (s *Socket) awaitRooms(ctx context.Context, rooms []string) {
 	awaitRooms(ctx, s.program(), s.namespace, rooms)
-	_ = s.own().Watch(ctx, userRoom(s.UserID())) // it waits up to a second
+	_ = s.own().Watch(ctx, userRoom(s.UserID())) // it waits at most a second
 	s.own().Unwatch(userRoom(s.UserID()))
 }
 
-// adopt takes over a history, and the rooms as they were at the end. The socket has joined
-// the rooms of before.
+// adopt takes over a history, and the parked socket's final rooms. before are the rooms
+// that the socket has joined already.
 func (s *Socket) adopt(before []string, t recovery.Taken) {
 	s.recovery.Continue(t)
 	for _, room := range before {
@@ -145,11 +145,11 @@ func (s *Socket) adopt(before []string, t recovery.Taken) {
 		}
 	}
 	for _, room := range t.Rooms {
-		_ = s.Join(room) // again, or now
+		_ = s.Join(room) // a no-op if it was joined before
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.recovery.missed = t.Events[1:] // the first one was seen
+	s.recovery.missed = t.Events[1:] // the client has seen the first one
 	if t.Data != nil {
 		s.moved = t.Data
 	}
@@ -165,14 +165,14 @@ func (s *Socket) takeData(from *Socket) {
 	s.data, s.moved = data, moved
 }
 
-// dropForeign drops the events of a bridge that are held back.
+// dropForeign drops held-back events of a bridge.
 func (s *Socket) dropForeign() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held = slices.DeleteFunc(s.held, recovery.IsForeign)
 }
 
-// parkable is a [Socket] as package recovery sees it.
+// parkable is a [Socket] with the methods that package recovery needs.
 type parkable struct{ *Socket }
 
 var _ recovery.Socket = parkable{}
@@ -208,12 +208,12 @@ func (s parkable) Data() map[string]json.RawMessage {
 		data = make(map[string]json.RawMessage)
 	}
 	for kind, value := range values {
-		_ = s.session.gateway.isolated(context.Background(), func() error { // the program's own MarshalJSON
+		_ = s.session.gateway.isolated(context.Background(), func() error { // this may call the program's MarshalJSON
 			encoded, err := json.Marshal(value)
 			if err == nil {
 				data[typeName(kind)] = encoded
 			}
-			return nil // what JSON cannot hold is lost
+			return nil // data that JSON cannot hold is lost
 		}, "handler", "data", "user", s.UserID(), "socket", s.ID())
 	}
 	return data

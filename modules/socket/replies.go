@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// defaultPatience is how long a question without a deadline waits.
+	// defaultPatience is the time limit of a question whose context has no deadline.
 	defaultPatience = 10 * time.Second
 
-	// maxReporting is the longest time that nodes have to report after the clients'
+	// maxReporting is the maximum time that nodes have for their reports after the clients'
 	// time is over.
 	maxReporting = time.Second
 )
@@ -27,10 +27,10 @@ var (
 	// ErrIncomplete says that some nodes or clients did not answer in time.
 	ErrIncomplete = errors.New("socket: not all have answered")
 
-	errNoGateway = errors.New("socket: this emitter cannot ask other nodes: pass it to the gateway in Deps.Emitter")
+	errNoGateway = errors.New("socket: this emitter cannot ask other nodes: set it as the gateway's Deps.Emitter")
 )
 
-// entry is what a node reports about one socket.
+// entry is a node's report about one socket.
 type entry struct {
 	ID     string   `json:"id"`
 	UserID string   `json:"userId,omitempty"`
@@ -41,15 +41,15 @@ type entry struct {
 	Address   string    `json:"address,omitempty"`
 	Since     time.Time `json:"since,omitzero"`
 
-	reply Args // the acknowledgement; nil: the client has not answered
+	reply Args // the acknowledgement; nil if the client has not answered
 
-	// reply between nodes: see encode and decode.
+	// Args carries reply between nodes: see encode and decode.
 	Args   json.RawMessage `json:"args,omitempty"` // an array
 	Binary [][]byte        `json:"binary,omitempty"`
 }
 
-// Info describes a socket of any node. Only its ID and rooms are known of the clients of
-// a [Bridge], and nothing below Rooms of the sockets of a node of an earlier version.
+// Info describes a socket of any node. For clients of a [Bridge], only ID and Rooms are
+// known. For a node of an earlier version, the fields after Rooms are empty.
 type Info struct {
 	ID        string
 	UserID    string
@@ -63,20 +63,20 @@ type Info struct {
 // Replies are the acknowledgements of a broadcast.
 type Replies struct {
 	Acks    map[string]Args // by socket id
-	Silent  []string        // ids of sockets that did not acknowledge in time, or cannot: plain WebSockets
-	Missing []string        // nodes that did not report: their node.url, or their id
+	Silent  []string        // ids of sockets that did not acknowledge in time or cannot (plain WebSockets)
+	Missing []string        // nodes that did not report, by node.url or id
 	Bridged []Args          // acknowledgements of a [Bridge], whose clients' ids are unknown
 }
 
-// Sockets returns the sockets of the target, in no order. It waits for the other nodes
-// until ctx ends, or for 10 seconds if ctx has no deadline. If some did not answer, it
-// returns the sockets of the others and an [ErrIncomplete] that names the missing nodes.
+// Sockets returns the sockets of the target, in no order. It waits for other nodes until
+// ctx ends, or for 10 seconds if ctx has no deadline. If some nodes did not answer, it
+// returns the other sockets and an [ErrIncomplete] that names the missing nodes.
 func (t Target) Sockets(ctx context.Context) ([]Info, error) {
 	found, _, err := t.sockets(ctx)
 	return found, err
 }
 
-// sockets is Sockets, and returns the names of the missing nodes.
+// sockets is Sockets, but also returns the names of the missing nodes.
 func (t Target) sockets(ctx context.Context) (found []Info, missing []string, err error) {
 	ctx, cancel, err := t.prepare(ctx)
 	if err != nil {
@@ -93,9 +93,9 @@ func (t Target) sockets(ctx context.Context) (found []Info, missing []string, er
 }
 
 // EmitWithAck sends an event and collects the acknowledgements of the clients. It waits
-// until ctx ends, or for 10 seconds if ctx has no deadline; clients have a fifth of that
-// less, but at most a second, so that their nodes can report in time. If some clients
-// or nodes did not answer, it returns the other answers and an [ErrIncomplete].
+// until ctx ends, or for 10 seconds if ctx has no deadline. Clients get a fifth less time
+// (at most one second less), so that their nodes can report in time. If some clients or
+// nodes did not answer, EmitWithAck returns the other answers and an [ErrIncomplete].
 func (t Target) EmitWithAck(ctx context.Context, event string, args ...any) (Replies, error) {
 	var replies Replies
 	ctx, cancel, err := t.prepare(ctx)
@@ -108,7 +108,7 @@ func (t Target) EmitWithAck(ctx context.Context, event string, args ...any) (Rep
 		return replies, err
 	}
 	env.Volatile = t.lossy
-	deadline, _ := ctx.Deadline() // it has one
+	deadline, _ := ctx.Deadline() // prepare has set it
 	left := time.Until(deadline)
 	patience := left - min(left/5, maxReporting)
 	bridged := ofBridge(t, func(b Bridge, to Selection) ([]Args, error) { return b.EmitWithAck(ctx, to, env) })
@@ -149,8 +149,9 @@ func (t Target) prepare(ctx context.Context) (context.Context, context.CancelFun
 	return ctx, cancel, nil
 }
 
-// ask publishes a question to the other nodes of the target. It is over when ctx ends. wait
-// waits for them until then: see [nodes.Question.Wait]. Its error says who has not answered.
+// ask publishes a question to the other nodes of the target. It ends when ctx ends. wait
+// waits for the answers until then: see [nodes.Question.Wait]. Its error names the nodes that
+// have not answered.
 func (t Target) ask(ctx context.Context, event string, r request, env adapter.Envelope) (wait func() ([]json.RawMessage, []string, error)) {
 	if t.local {
 		return func() ([]json.RawMessage, []string, error) { return nil, nil, nil }
@@ -200,7 +201,7 @@ func (t Target) collect(ctx context.Context, env adapter.Envelope) []entry {
 			continue
 		case <-ctx.Done():
 		}
-		select { // after the end, what has come already counts
+		select { // also after the end, take answers that have come already
 		case a := <-answers:
 			entries[a.entry].reply = a.reply
 		default:
@@ -217,9 +218,9 @@ type clientAnswer struct {
 	reply Args
 }
 
-// askClients sends an event to this node's sockets of the target, and asks those that can
-// for an acknowledgement. Each of them answers at most once. The caller must call
-// forget.
+// askClients sends an event to this node's sockets of the target. It asks for
+// acknowledgements where the client can send one. Each client answers at most once. The
+// caller must call forget.
 func (t Target) askClients(env adapter.Envelope) (entries []entry, asked int, answers <-chan clientAnswer, forget func()) {
 	members := t.present()
 	answered := make(chan clientAnswer, len(members))
@@ -275,7 +276,7 @@ func (e *entry) encode() {
 	}
 	data, binary, err := packet.EncodeArgs(e.reply)
 	if err != nil {
-		return // more binary data than a client can send
+		return // it has more binary data than a client can send
 	}
 	e.Args, e.Binary = slices.Concat([]byte("["), data, []byte("]")), binary
 }

@@ -16,14 +16,13 @@ import (
 )
 
 const (
-	// defaultCloseGrace is how long handlers may run after the connection has
-	// ended.
+	// defaultCloseGrace is how long handlers may run after the connection has ended.
 	defaultCloseGrace = 5 * time.Second
 
-	// queuedMessages bounds the queue of a session: when it holds this many
-	// messages of the largest size, the connection pauses.
+	// queuedMessages sets the size of a session's queue: with this many messages of the
+	// maximum size, the connection pauses.
 	queuedMessages = 4
-	// messageCost is what a message counts in the queue besides its bytes.
+	// messageCost is added to a message's size in the queue.
 	messageCost = 256
 )
 
@@ -33,19 +32,19 @@ type endpoint interface {
 	name() string // for metrics
 	// codec returns the encoding of events for the sockets of a namespace.
 	codec(n *namespace) adapter.Codec
-	// receive handles one message. It may keep it.
+	// receive handles one message. It may keep the message.
 	receive(ctx context.Context, s *session, in inbound)
 	// welcome returns the first frame for a connected socket, or nil.
 	welcome(s *Socket) *engine.Frame
 	// refuse answers a client whose socket was refused.
 	refuse(s *session, n *namespace, failure *fault.Error)
-	// farewell returns the frame that announces a disconnection by the server.
-	// It is nil where the close code says it.
+	// farewell returns the frame that announces a disconnection by the server, or nil if
+	// the close code does so.
 	farewell(n *namespace) *engine.Frame
 }
 
-// session is one connection. It queues messages and handles them in order, in a
-// goroutine that runs only while the queue has messages.
+// session is one connection. It queues messages and handles them in order, in a goroutine
+// that runs only while there are messages.
 type session struct {
 	gateway  *Gateway
 	conn     *engine.Conn
@@ -53,27 +52,27 @@ type session struct {
 
 	// Used by the session's goroutine only.
 	handshake *Handshake
-	allowance allowance // see there for what others use
+	allowance allowance // see allowance for fields that other goroutines use
 	malformed int       // malformed messages in a row
-	connectBy time.Time // deadline for a socket
+	connectBy time.Time // deadline for the first socket
 
 	mu        sync.Mutex
 	partial   *inbound // a message whose binary messages have not all arrived
-	missing   int      // how many of them
+	missing   int      // number of these binary messages
 	queue     []inbound
-	paused    bool               // the queue is full, or the client throttled
+	paused    bool               // reading is paused: the queue is full or the client is throttled
 	throttled bool               // a request was refused a moment ago
 	met       bool               // the client has had a socket
-	queued    int64              // cost of the queue, in bytes
-	running   bool               // the goroutine runs
+	queued    int64              // cost of the queued messages, in bytes
+	running   bool               // the goroutine is running
 	cancel    context.CancelFunc // of the current handler's context
-	aborted   bool               // cancel all further handlers
+	aborted   bool               // cancel all later handlers, too
 	idle      chan struct{}      // closed when the queue is empty; nil if nobody waits
 	ended     bool
 	reason    engine.Reason
 	sockets   []*Socket   // one for each namespace that the client is connected to
 	left      []*Socket   // sockets that the server has disconnected
-	dismissed []string    // their namespaces
+	dismissed []string    // namespaces of these sockets
 	timer     *time.Timer // first for connectBy, then for closeGrace
 }
 
@@ -125,8 +124,8 @@ func (s *session) Finish(ctx context.Context) {
 	}
 }
 
-// Closed implements [engine.Receiver]. Messages that wait to be handled are dropped: nobody
-// would read the answers, and a client could leave more work than it may have.
+// Closed implements [engine.Receiver]. Queued messages are dropped: nobody would read the
+// answers, and otherwise a client could leave more work behind than its limits allow.
 func (s *session) Closed(reason engine.Reason) {
 	s.allowance.settle()
 	s.mu.Lock()
@@ -144,7 +143,7 @@ func (s *session) Closed(reason engine.Reason) {
 	}
 }
 
-// abort cancels the current handler, and drops the messages that wait to be handled.
+// abort cancels the current handler and drops the queued messages.
 func (s *session) abort() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,7 +154,7 @@ func (s *session) abort() {
 	}
 }
 
-// startLocked starts the session's goroutine unless it runs.
+// startLocked starts the session's goroutine unless it is running.
 func (s *session) startLocked() {
 	if s.running {
 		return
@@ -165,7 +164,7 @@ func (s *session) startLocked() {
 	}
 }
 
-// run handles the queued messages, and then the ends of sockets.
+// run handles the queued messages, and then ends sockets.
 func (s *session) run(ctx context.Context) {
 	for {
 		in, ok := s.next()
@@ -189,9 +188,9 @@ func (s *session) handle(ctx context.Context, in inbound) {
 	s.endpoint.receive(ctx, s, in)
 }
 
-// next takes a message from the queue. If the queue is empty it returns false, and
-// ends the sockets of an ended connection. Before, it ends the sockets that the server
-// has disconnected.
+// next takes a message from the queue. First, it ends the sockets that the server has
+// disconnected. If the queue is empty, it returns false; if the connection has ended, it
+// also ends the remaining sockets.
 func (s *session) next() (in inbound, ok bool) {
 	for {
 		s.mu.Lock()
@@ -234,9 +233,9 @@ func (s *session) next() (in inbound, ok bool) {
 	return in, false
 }
 
-// connect creates a socket and runs the OnConnect handlers. If the client comes back from
-// another connection, the socket has the state of that one. connect returns the failure
-// of a refused socket.
+// connect creates a socket and runs the OnConnect handlers. If the client comes back, the
+// socket gets the state of the client's parked one. If the socket is refused, connect
+// returns the failure.
 func (s *session) connect(ctx context.Context, n *namespace, identity auth.Identity, h *Handshake, from *recovery.Returning) *fault.Error {
 	g := s.gateway
 	socket := &Socket{id: engine.NewID(), session: s, namespace: n, address: host(h.RemoteAddr), since: time.Now()}
@@ -253,9 +252,9 @@ func (s *session) connect(ctx context.Context, n *namespace, identity auth.Ident
 		known := s.removeSocket(socket)
 		socket.abandon()
 		if known {
-			return s.connect(ctx, n, identity, h, nil) // a new one
+			return s.connect(ctx, n, identity, h, nil) // as a new client
 		}
-		g.metrics.connect(s.endpoint.name()) // the server has disconnected it, and it ends by itself
+		g.metrics.connect(s.endpoint.name()) // the server has disconnected it; next ends it
 		return nil
 	}
 	g.metrics.connect(s.endpoint.name())
@@ -273,7 +272,7 @@ func (s *session) connect(ctx context.Context, n *namespace, identity auth.Ident
 		return nil
 	}
 	g.metrics.refuse(failure)
-	removed := s.removeSocket(socket) // or the server has disconnected it, and it ends by itself
+	removed := s.removeSocket(socket) // if false, the server has disconnected it, and next ends it
 	if socket.close(engine.Refused) {
 		s.endpoint.refuse(s, n, failure)
 	}
@@ -299,7 +298,7 @@ func (s *session) wasDismissed(namespace string) bool {
 	return slices.Contains(s.dismissed, namespace)
 }
 
-// addSocket reports false if the connection has ended.
+// addSocket adds a socket. It returns false if the connection has ended.
 func (s *session) addSocket(socket *Socket) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -310,8 +309,8 @@ func (s *session) addSocket(socket *Socket) bool {
 	return true
 }
 
-// removeSocket removes socket, so that the client can connect to its namespace again.
-// It reports false if the socket was removed before.
+// removeSocket removes a socket, so that the client can connect to its namespace again. It
+// returns false if the socket was removed before.
 func (s *session) removeSocket(socket *Socket) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -327,8 +326,7 @@ func (s *session) removeSocketLocked(socket *Socket) bool {
 	return true
 }
 
-// disconnectAll closes the connection and all of its sockets. Messages that wait to be
-// handled are dropped.
+// disconnectAll closes the connection and all its sockets. Queued messages are dropped.
 func (s *session) disconnectAll(reason engine.Reason) {
 	s.mu.Lock()
 	sockets := slices.Clone(s.sockets)
@@ -342,8 +340,8 @@ func (s *session) disconnectAll(reason engine.Reason) {
 	s.conn.Close(reason)
 }
 
-// disconnect removes a socket that the server has disconnected, and has its
-// OnDisconnect handlers run after the current message.
+// disconnect removes a socket that the server has disconnected. Its OnDisconnect handlers
+// run after the current message.
 func (s *session) disconnect(socket *Socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

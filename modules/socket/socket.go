@@ -28,30 +28,30 @@ const (
 	closed
 )
 
-// Socket is one client on this node, in one namespace. Its methods may be called
-// concurrently. Compare sockets by address.
+// Socket is one client on this node, in one namespace. It is safe for concurrent use. Two
+// sockets are the same if their addresses are equal.
 type Socket struct {
 	id        string
-	identity  atomic.Pointer[auth.Identity] // the user stays the same: see Renew
+	identity  atomic.Pointer[auth.Identity] // the user never changes: see Renew
 	session   *session
 	namespace *namespace
-	handshake *Handshake // nil if no handler may read it
+	handshake *Handshake // nil if no handler needs it
 	address   string     // the client's IP address
 	since     time.Time
 
 	state        atomic.Int32
-	disconnected atomic.Bool // by the server: no more messages are handled
+	disconnected atomic.Bool // by the server: later messages are not handled
 
 	mu         sync.Mutex
 	held       []*engine.Frame
-	rooms      map[string]*adapter.Owner  // with who joined them; without the socket's own rooms; nil when empty
-	inOwnRooms bool                       // as the bridge was told
-	recovery   *recoverable               // nil unless it may be recovered; set before the socket is open
-	moved      map[string]json.RawMessage // data of another node, until Data asks for it
-	expiry     *time.Timer                // runs when the identity expires, and before
+	rooms      map[string]*adapter.Owner  // with the owner that joined each; without the socket's own rooms; nil when empty
+	inOwnRooms bool                       // as last told to the bridge
+	recovery   *recoverable               // nil if it cannot be recovered; set before the socket is open
+	moved      map[string]json.RawMessage // data from another node, until Data asks for it
+	expiry     *time.Timer                // fires when the identity expires, and once before
 	data       map[reflect.Type]any       // see Data
-	acks       map[uint64]func(Args)      // take acknowledgements: see sendWithAck
-	nextID     uint64                     // of an acknowledgement
+	acks       map[uint64]func(Args)      // handle acknowledgements: see sendWithAck
+	nextID     uint64                     // of the next acknowledgement
 }
 
 // ID returns the socket's id, which is unique in the cluster. Over Socket.IO, it
@@ -67,8 +67,8 @@ func (s *Socket) Identity() auth.Identity { return *s.identity.Load() }
 // Namespace returns the name of the socket's namespace.
 func (s *Socket) Namespace() string { return s.namespace.name }
 
-// Handshake returns the request and the auth payload with which the client
-// connected. It holds the client's token: do not log it. Do not modify it.
+// Handshake returns the request and the auth payload with which the client connected. It
+// contains the client's token: do not log it. Do not modify it.
 func (s *Socket) Handshake() Handshake {
 	if s.handshake == nil { // no handler of the program was registered
 		return Handshake{}
@@ -84,10 +84,9 @@ func (s *Socket) transport() string {
 	return TransportWebSocket
 }
 
-// Data returns the program's own data of type T about a socket. It is the zero value
-// at first. The caller guards it if several goroutines use it. A client that comes back
-// to another node has what JSON holds of it: do not change it after the OnDisconnect
-// handlers.
+// Data returns the program's own data of type T for a socket. It starts as the zero value.
+// Concurrent use is up to the caller. If a client comes back on another node, it gets the
+// data that JSON can encode, so do not change the data after the OnDisconnect handlers.
 func Data[T any](s *Socket) *T {
 	key := reflect.TypeFor[T]()
 	s.mu.Lock()
@@ -104,7 +103,7 @@ func Data[T any](s *Socket) *T {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if other, ok := s.data[key].(*T); ok { // another call was faster
+	if other, ok := s.data[key].(*T); ok { // another call was first
 		return other
 	}
 	if s.data == nil {
@@ -114,10 +113,10 @@ func Data[T any](s *Socket) *T {
 	return data
 }
 
-// Emit sends an event to this socket only. The arguments are encoded as JSON; []byte
-// and [Binary] are sent as binary data. It does not block, and does nothing once the
-// socket is closed. It returns an error for an event name that Socket.IO reserves,
-// and an [adapter.ReservedError] for an event that a module has reserved.
+// Emit sends an event to this socket only. The arguments are encoded as JSON; []byte and
+// [Binary] are sent as binary data. Emit does not block, and does nothing if the socket is
+// closed. It returns an error for an event name that Socket.IO reserves, and an
+// [adapter.ReservedError] for an event that a module has reserved.
 func (s *Socket) Emit(event string, args ...any) error {
 	env, err := encodeEvent(s.program(), event, args)
 	if err == nil {
@@ -127,8 +126,8 @@ func (s *Socket) Emit(event string, args ...any) error {
 	return err
 }
 
-// Volatile returns s for events that are worthless later. Its Emit drops them while the
-// client does not take what was sent before.
+// Volatile returns a sender for events that are worthless later. Its Emit drops them while
+// the client has not taken earlier ones.
 func (s *Socket) Volatile() Volatile { return Volatile{s} }
 
 // Volatile sends events to one socket, and may drop them: see [Socket.Volatile].
@@ -148,8 +147,8 @@ func (s *Socket) program() *adapter.Owner { return s.session.gateway.program() }
 // codec returns the encoding of events for this socket.
 func (s *Socket) codec() adapter.Codec { return s.session.endpoint.codec(s.namespace) }
 
-// Rooms returns the rooms that the socket has joined, in no order, and its id, which
-// is a room of its own. Rooms of modules are not among them.
+// Rooms returns the rooms that the socket has joined, in no order, including its id, which
+// is its own room. Rooms of modules are left out.
 func (s *Socket) Rooms() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,9 +161,9 @@ func (s *Socket) Rooms() []string {
 	return rooms
 }
 
-// Join adds the socket to a room. It does nothing once the socket is closed. It
-// returns an [adapter.ReservedError] for a room that a module has reserved, which
-// includes users' rooms, and limit_reached beyond 20,000 rooms.
+// Join adds the socket to a room. It does nothing if the socket is closed. It returns an
+// [adapter.ReservedError] for a room that a module has reserved, which includes users'
+// rooms, and limit_reached for more than 20,000 rooms.
 func (s *Socket) Join(room string) error { return s.join(s.program(), room) }
 
 func (s *Socket) join(o *adapter.Owner, room string) error {
@@ -188,8 +187,8 @@ func (s *Socket) join(o *adapter.Owner, room string) error {
 	return o.Join(name, member{s})
 }
 
-// Leave removes the socket from a room that it joined. It returns an
-// [adapter.ReservedError] for a room that a module has reserved.
+// Leave removes the socket from a room. It returns an [adapter.ReservedError] for a room
+// that a module has reserved.
 func (s *Socket) Leave(room string) error { return s.leave(s.program(), room) }
 
 func (s *Socket) leave(o *adapter.Owner, room string) error {
@@ -207,11 +206,11 @@ func (s *Socket) leave(o *adapter.Owner, room string) error {
 	return nil
 }
 
-// Disconnect removes the client from the socket's namespace, or closes its
-// connection. Messages that wait to be handled are dropped. A Socket.IO client does
-// not reconnect by itself. Over a plain WebSocket the connection is always closed.
+// Disconnect removes the client from the socket's namespace, or closes its connection.
+// Queued messages are dropped. A Socket.IO client does not reconnect automatically. Over a
+// plain WebSocket, the connection is always closed.
 func (s *Socket) Disconnect(closeConnection bool) {
-	s.forget() // its client may be away
+	s.forget() // the socket may be parked
 	farewell := s.session.endpoint.farewell(s.namespace)
 	if closeConnection || farewell == nil {
 		s.session.disconnectAll(engine.Disconnected)
@@ -224,7 +223,7 @@ func (s *Socket) Disconnect(closeConnection bool) {
 	}
 }
 
-// send sends a frame, or holds it back while the socket connects.
+// send sends a frame, or holds it back while the socket is connecting.
 func (s *Socket) send(f *engine.Frame) {
 	switch s.state.Load() {
 	case open:
@@ -261,8 +260,8 @@ func (s *Socket) hold(f *engine.Frame) {
 	}
 }
 
-// joinOwnRooms adds the socket to its user's room, to that of its id, and to that of
-// all sockets of its namespace. It reports false if the socket is closed.
+// joinOwnRooms adds the socket to the rooms of its user, of its id, and of its namespace.
+// It returns false if the socket is closed.
 func (s *Socket) joinOwnRooms() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -278,13 +277,13 @@ func (s *Socket) joinOwnRooms() bool {
 
 func (s *Socket) own() *adapter.Owner { return s.session.gateway.own }
 
-// localRooms are rooms that other nodes do not send to.
+// localRooms returns the rooms that exist on this node only.
 func (s *Socket) localRooms() []string {
 	return []string{idRoom(s.id), allRoom(s.namespace.name)}
 }
 
-// userMember is the socket in its user's room. What is sent to a user arrives in the
-// main namespace only.
+// userMember is the socket as a member of its user's room. Only sockets in the main
+// namespace get what is sent to a user.
 func (s *Socket) userMember() adapter.Socket {
 	if s.namespace.name == mainNamespace {
 		return member{s}
@@ -292,8 +291,8 @@ func (s *Socket) userMember() adapter.Socket {
 	return silent{member{s}}
 }
 
-// open sends what a recovered socket missed, welcome, which may be nil, and the frames held
-// back.
+// open sends the events that a recovered socket missed, then welcome, which may be nil, and
+// then the held-back frames.
 func (s *Socket) open(welcome *engine.Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -315,8 +314,8 @@ func (s *Socket) open(welcome *engine.Frame) {
 }
 
 // close runs the OnDisconnecting handlers and removes the socket from its rooms, or parks
-// it: see package recovery. No frame is sent to it afterwards. It reports false if the socket was
-// closed before.
+// it: see package recovery. Afterwards, no frame is sent to it. close returns false if the
+// socket was closed before.
 func (s *Socket) close(reason engine.Reason) bool {
 	before := s.state.Swap(closed)
 	if before == closed {
@@ -358,7 +357,7 @@ func (s *Socket) leaveLocked() {
 	}
 }
 
-// abandon removes a socket that no handler and no client knows.
+// abandon removes a socket that was never shown to a handler or a client.
 func (s *Socket) abandon() {
 	s.state.Store(closed)
 	s.mu.Lock()

@@ -33,10 +33,9 @@ func (c socketIO) Event(env adapter.Envelope) *engine.Frame {
 	return engine.EngineIO.Frame(head, body, offset, tail).WithOffset(env.Offset).WithBinary(env.Binary)
 }
 
-// socketIOEndpoint is the Socket.IO endpoint. A client connects to one or more
-// namespaces, and may leave them and connect again. A packet that the client must not
-// send closes the connection with a parse error: a malformed packet, a second CONNECT,
-// or another packet before CONNECT.
+// socketIOEndpoint is the Socket.IO endpoint. A client connects to one or more namespaces,
+// and may leave them and connect again. These packets close the connection with a parse
+// error: a malformed packet, a second CONNECT, and another packet before CONNECT.
 type socketIOEndpoint struct{}
 
 var _ endpoint = socketIOEndpoint{}
@@ -80,7 +79,7 @@ func (e socketIOEndpoint) receive(ctx context.Context, s *session, in inbound) {
 	switch {
 	case p.Type == packet.Connect && socket == nil:
 		e.connect(ctx, s, p, in.refused)
-	case socket == nil && s.wasDismissed(p.Namespace): // the client did not know when it sent this
+	case socket == nil && s.wasDismissed(p.Namespace): // the client sent this before it knew
 	case socket == nil:
 		s.conn.Close(engine.ParseError)
 	case socket.disconnected.Load():
@@ -115,7 +114,7 @@ func (e socketIOEndpoint) connect(ctx context.Context, s *session, p packet.Pack
 		return
 	}
 	from := s.gateway.recovery.Search(ctx, n.name, p.Data)
-	if from != nil && identity.UserID != from.User { // without users, each connection has its own
+	if from != nil && identity.UserID != from.User { // without users, each connection has its own user id
 		h.Returning = from.User
 		if again, failure := s.gateway.authenticate(ctx, h); failure == nil && again.UserID == from.User {
 			identity = again

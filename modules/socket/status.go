@@ -10,8 +10,8 @@ import (
 // eventStatus asks each node for its report.
 const eventStatus = "socket:status"
 
-// Report makes this node answer [Emitter.Nodes] with what report returns, as JSON, and
-// [Emitter.NodesInDetail] likewise with detailed. Call it before the hub starts.
+// Report makes this node answer [Emitter.Nodes] with the result of report, as JSON. For
+// [Emitter.NodesInDetail], detailed is true. Call it before the hub starts.
 func (e *Emitter) Report(report func(detailed bool) any) { e.report = report }
 
 // Nodes returns the reports of all nodes, this one first, and the names of those that did
@@ -35,11 +35,11 @@ func (e *Emitter) askNodes(ctx context.Context, detailed bool) (reports []json.R
 	}
 	t := e.All()
 	wait := t.ask(ctx, eventStatus, request{Detailed: detailed}, adapter.Envelope{})
-	others, missing, _ := wait() // the missing nodes say it
+	others, missing, _ := wait() // missing says which did not answer
 	return append(reports, others...), missing
 }
 
-// NodeID returns the name of this node among the others. It is empty without a gateway.
+// NodeID returns the id of this node. It is empty without a gateway.
 func (e *Emitter) NodeID() string {
 	if e.nodes == nil {
 		return ""

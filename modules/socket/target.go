@@ -12,61 +12,61 @@ import (
 	"github.com/moim-live/moim/modules/socket/nodes"
 )
 
-// Target is a set of sockets on all nodes. Its methods that return a Target narrow it
-// or change how it is sent to, and leave the original as it is. A Target may be kept
-// and used concurrently.
+// Target is a set of sockets on all nodes. Its methods that return a Target narrow it or
+// change how it is sent to. They do not change the original. A Target may be kept and used
+// concurrently.
 //
-// Errors are an [adapter.ReservedError] for a room or an event that a module has
-// reserved, and one for arguments that cannot be encoded. After any other error, this
-// node's sockets were reached, but sockets of other nodes may not have been.
+// Errors are an [adapter.ReservedError] for a room or an event that a module has reserved,
+// and an error for arguments that cannot be encoded. After any other error, this node's
+// sockets were reached, but sockets of other nodes may not have been.
 type Target struct {
 	emitter *Emitter
-	user    string // sockets of this user
-	sender  string // without this socket
+	user    string // only sockets of this user
+	sender  string // id of a socket to leave out
 	local   bool
 	lossy   bool
-	bridged bool // rooms of users count, too
+	bridged bool // include users' rooms
 
-	// The part that other nodes need.
+	// These fields are sent to other nodes.
 	Namespace string   `json:"namespace"`
-	Rooms     []string `json:"rooms,omitempty"` // empty: all sockets
+	Rooms     []string `json:"rooms,omitempty"` // all sockets if empty
 	Without   []string `json:"without,omitempty"`
 }
 
-// To adds the sockets in rooms. Without rooms, a target is all sockets.
+// To adds the sockets in rooms. A target without rooms has all sockets.
 func (t Target) To(rooms ...string) Target {
 	t.Rooms = slices.Concat(t.Rooms, rooms)
 	return t
 }
 
-// Except removes the sockets in rooms. A socket's id is a room of its own.
+// Except removes the sockets in rooms. A socket's id is its own room.
 func (t Target) Except(rooms ...string) Target {
 	t.Without = slices.Concat(t.Without, rooms)
 	return t
 }
 
-// Local leaves out the sockets of other nodes.
+// Local limits the target to sockets of this node.
 func (t Target) Local() Target {
 	t.local = true
 	return t
 }
 
-// Volatile drops the events for sockets whose clients do not take them at once.
+// Volatile drops the events for sockets whose clients cannot take them at once.
 func (t Target) Volatile() Target {
 	t.lossy = true
 	return t
 }
 
-// To returns the other sockets of the namespace that are in any of the rooms, on all
-// nodes; without rooms, all others.
+// To returns the other sockets of the namespace that are in any of the rooms, on all nodes.
+// Without rooms, it returns all other sockets.
 func (s *Socket) To(rooms ...string) Target {
 	t := s.session.gateway.emitter.All().To(rooms...)
 	t.Namespace, t.sender = s.namespace.name, s.id
 	return t
 }
 
-// Emit sends an event. Events that one goroutine emits to one room arrive in order;
-// those to several rooms, or with exceptions, may overtake them.
+// Emit sends an event. Events that one goroutine emits to one room arrive in order. Events
+// to several rooms, or with exceptions, may arrive out of order.
 func (t Target) Emit(ctx context.Context, event string, args ...any) error {
 	if err := t.check(); err != nil {
 		return err
@@ -92,24 +92,23 @@ func (t Target) Emit(ctx context.Context, event string, args ...any) error {
 	return errors.Join(err, t.shared(func(b Bridge, to Selection) error { return b.Emit(ctx, to, env) }))
 }
 
-// Join adds the sockets to rooms. It waits up to a second for the other nodes: when it
-// returns nil, what is emitted to the rooms reaches the sockets. It returns an
-// [ErrIncomplete] if some nodes did not answer. An emitter without a gateway does not
-// wait.
+// Join adds the sockets to rooms. It waits up to a second for the other nodes. When it
+// returns nil, events that are emitted to the rooms reach the sockets. It returns an
+// [ErrIncomplete] if some nodes did not answer. An emitter without a gateway does not wait.
 func (t Target) Join(ctx context.Context, rooms ...string) error {
 	return t.change(ctx, eventJoin, rooms)
 }
 
-// Leave removes the sockets from rooms. It waits as Join does.
+// Leave removes the sockets from rooms. It waits like Join.
 func (t Target) Leave(ctx context.Context, rooms ...string) error {
 	return t.change(ctx, eventLeave, rooms)
 }
 
-// Disconnect removes the clients from the namespace: see [Socket.Disconnect]. It waits as
-// Join does.
+// Disconnect removes the clients from the namespace: see [Socket.Disconnect]. It waits like
+// Join.
 func (t Target) Disconnect(ctx context.Context) error { return t.change(ctx, eventRemove, nil) }
 
-// change applies a change to this node's sockets, and has other nodes do the same.
+// change applies a change to this node's sockets and asks other nodes to do the same.
 func (t Target) change(ctx context.Context, event string, rooms []string) error {
 	if err := t.check(); err != nil {
 		return err
@@ -150,7 +149,7 @@ func (t Target) apply(event string, rooms []string) {
 		s := socketOf(m)
 		for _, room := range rooms {
 			if event == eventJoin {
-				_ = s.Join(room) // the names are checked; a socket in too many rooms stays out
+				_ = s.Join(room) // the names are checked; a socket in too many rooms is skipped
 			} else {
 				_ = s.Leave(room)
 			}
@@ -175,8 +174,8 @@ func (t Target) check() error {
 	return nil
 }
 
-// oneRoom returns the hub's room that is the whole target, if there is one. Then only
-// nodes with sockets in the room are sent to.
+// oneRoom returns the hub's room that equals the target, if there is one. Then only nodes
+// with sockets in the room are sent to.
 func (t Target) oneRoom() (owner *adapter.Owner, room string, ok bool) {
 	switch {
 	case len(t.Without) > 0:
@@ -197,7 +196,7 @@ func (t Target) present() []adapter.Socket {
 	return slices.DeleteFunc(t.members(), func(m adapter.Socket) bool { return socketOf(m).state.Load() == closed })
 }
 
-// members returns this node's sockets of the target, also those that may be recovered.
+// members returns this node's sockets of the target, including parked ones.
 func (t Target) members() []adapter.Socket {
 	without := make(map[*Socket]bool)
 	for _, room := range t.Without {
@@ -236,7 +235,7 @@ func (t Target) inRoom(room string) []adapter.Socket {
 		if err != nil {
 			return of
 		}
-		return slices.Concat(of, t.emitter.own.Sockets(name)) // other namespaces may have such a room
+		return slices.Concat(of, t.emitter.own.Sockets(name)) // other namespaces may have a room of this name
 	}
 	if err != nil {
 		return nil
@@ -254,7 +253,7 @@ const (
 	eventAsk    = "socket:ask"
 )
 
-// request is what one node asks the others for.
+// request is sent to other nodes.
 type request struct {
 	Target
 	User   string   `json:"user,omitempty"`
@@ -262,12 +261,12 @@ type request struct {
 	Event  string   `json:"event,omitempty"`  // to emit
 	Change []string `json:"change,omitempty"` // rooms to join or leave
 
-	Detailed bool `json:"detailed,omitempty"` // the report
+	Detailed bool `json:"detailed,omitempty"` // of the report
 
-	// Set if the node is to answer.
+	// Set if the node must answer.
 	From     string        `json:"from,omitempty"` // the node that asks
 	Question string        `json:"question,omitempty"`
-	Patience time.Duration `json:"patience,omitempty"` // with which it waits for its clients
+	Patience time.Duration `json:"patience,omitempty"` // how long it waits for its clients
 }
 
 // publish sends a request to the other nodes.
@@ -328,18 +327,18 @@ func (e *Emitter) handle(event string, env adapter.Envelope) {
 	}
 }
 
-// awaitRooms waits until what other nodes emit to joined rooms arrives at this node.
+// awaitRooms waits until events from other nodes to the joined rooms reach this node.
 func (t Target) awaitRooms(ctx context.Context, event string, rooms []string) {
 	if event == eventJoin && len(t.present()) > 0 {
 		awaitRooms(ctx, t.emitter.hub.Owner, &namespace{name: t.Namespace}, rooms)
 	}
 }
 
-// awaitRooms waits until what other nodes emit to rooms of the program arrives at this node.
+// awaitRooms waits until events from other nodes to rooms of the program reach this node.
 func awaitRooms(ctx context.Context, program *adapter.Owner, n *namespace, rooms []string) {
 	for _, room := range rooms {
 		if name, err := n.room(program, room); err == nil {
-			_ = program.Watch(ctx, name) // it waits up to a second
+			_ = program.Watch(ctx, name) // it waits at most a second
 			program.Unwatch(name)
 		}
 	}

@@ -10,18 +10,20 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// expiringBefore is how long before a socket's identity expires OnExpiring handlers run.
+// expiringBefore is the time between the OnExpiring handlers and the expiry of the
+// identity.
 const expiringBefore = 30 * time.Second
 
 var errAnotherUser = fault.ErrForbidden.WithMessage("the token is of another user: connect again with it")
 
-// OnExpiring returns a handler that runs once for each identity of a socket, 30 s before
-// it expires, or at once if that is sooner. It must not block. See [Socket.Renew].
+// OnExpiring returns a handler that runs once for each identity of a socket, 30 s before it
+// expires, or at once if less time is left. It must not block. See [Socket.Renew].
 func OnExpiring(fn func(s *Socket, expires time.Time)) Handler { return Handler{expiring: fn} }
 
-// Renew gives the socket, and the others of its connection that have the same user, the
-// identity of another token. The connection then lasts until that one expires. It returns
-// the error of the [Authenticator], and fault.ErrForbidden for the token of another user.
+// Renew sets the identity of the socket, and of the connection's other sockets with the
+// same user, to that of another token. The connection then lasts until that token expires.
+// Renew returns the error of the [Authenticator], and fault.ErrForbidden for the token of
+// another user.
 func (s *Socket) Renew(ctx context.Context, token string) (auth.Identity, error) {
 	h := s.Handshake()
 	h.Token, h.Auth, h.Returning = token, nil, ""
@@ -66,8 +68,8 @@ func (s *Socket) renew(identity *auth.Identity) {
 	}
 }
 
-// awaitExpiryLocked has the OnExpiring handlers run before the identity expires, and the
-// connection closed when it does.
+// awaitExpiryLocked sets the timer for the OnExpiring handlers, and then for the end of the
+// connection.
 func (s *Socket) awaitExpiryLocked() {
 	if s.expiry != nil {
 		s.expiry.Stop()
@@ -111,7 +113,7 @@ func (g *Gateway) expiring(s *Socket, expires time.Time) {
 }
 
 // checkRevoked returns why a token is refused, or nil. Call it once the socket is in its
-// user's room: it finds what was revoked before, and revoked what is revoked afterwards.
+// user's room. It finds earlier revocations; revoked handles later ones.
 func (g *Gateway) checkRevoked(identity auth.Identity) *fault.Error {
 	if g.deps.Revocations == nil {
 		return nil
@@ -123,7 +125,7 @@ func (g *Gateway) checkRevoked(identity auth.Identity) *fault.Error {
 }
 
 // revoked closes the connections whose token was revoked. Socket.IO clients do not
-// reconnect by themselves.
+// reconnect automatically.
 func (g *Gateway) revoked(r auth.Revocation) {
 	for _, m := range g.own.Sockets(userRoom(r.UserID)) {
 		if s := socketOf(m); s != nil && r.Revokes(s.Identity()) {

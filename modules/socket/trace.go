@@ -8,7 +8,7 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// trace begins the trace of a request, named by its event.
+// trace starts a span for a request, named after its event.
 func (g *Gateway) trace(ctx context.Context, s *Socket, event string) (context.Context, tracing.Span) {
 	if !g.deps.Tracer.On() {
 		return ctx, tracing.Span{}
@@ -20,7 +20,7 @@ func (g *Gateway) trace(ctx context.Context, s *Socket, event string) (context.C
 	return ctx, span
 }
 
-// endTrace ends it. Only a failure of the server marks it as failed.
+// endTrace ends the span. Only a failure of the server marks it as failed.
 func endTrace(span tracing.Span, failure *fault.Error) {
 	if failure == nil {
 		span.End(nil)

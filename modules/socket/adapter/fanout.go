@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// fanOutAlone is how many sockets one goroutine writes to by itself, in a few
-	// milliseconds. More sockets are split among processors, which costs a little
-	// more CPU time in total.
+	// fanOutAlone is the maximum number of sockets that one goroutine writes to, which
+	// takes a few milliseconds. With more sockets the work is split among processors, which
+	// costs a little more CPU time in total.
 	fanOutAlone = 1024
-	// fanOutChunk is how many sockets a goroutine then takes at a time.
+	// fanOutChunk is the number of sockets that such a goroutine takes at a time.
 	fanOutChunk = 256
 )
 
-// Message is an envelope for sockets of this node. It is encoded once for each codec, for
-// all sockets and sends. Only one goroutine at a time may send it.
+// Message is an envelope for sockets of this node. It is encoded once for each codec, and
+// can be sent several times, by one goroutine at a time.
 type Message struct {
 	env    Envelope
 	frames [4]frame // faster than a map for so few codecs
@@ -36,18 +36,18 @@ type frame struct {
 func NewMessage(env Envelope) *Message { return &Message{env: env} }
 
 // Send sends messages to sockets. Each socket gets them in order, in one write where
-// possible. All sockets have been sent the messages when it returns.
+// possible. When Send returns, every socket has been sent the messages.
 func Send(messages []*Message, sockets ...Socket) {
 	if len(sockets) <= fanOutAlone {
 		send(messages, sockets)
 		return
 	}
-	send(messages, sockets[:fanOutChunk]) // probably encodes for all codecs
+	send(messages, sockets[:fanOutChunk]) // this probably encodes for all codecs
 	share(messages, sockets[fanOutChunk:])
 }
 
-// share sends on all processors but one. That one is left to other goroutines: with all
-// processors busy, nobody would notice network input.
+// share sends on all processors but one. If all were busy, network input would have to
+// wait.
 func share(messages []*Message, sockets []Socket) {
 	var next atomic.Int64
 	work := func(messages []*Message) {

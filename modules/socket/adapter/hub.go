@@ -9,17 +9,17 @@ import (
 // watchTimeout bounds how long [Owner.Watch] waits for the adapter.
 const watchTimeout = time.Second
 
-// Hub holds the rooms of this node and connects them to other nodes. The methods of
-// its embedded [Owner] are the program's: they accept names that no module has
-// reserved. All methods may be called concurrently, but call [Hub.Reserve],
-// [Owner.Intercept], [Hub.OnLost] and [Hub.OnDropped] before Start.
+// Hub holds the rooms of this node and connects them to other nodes. Its embedded [Owner]
+// belongs to the program and accepts names that no module has reserved. A Hub is safe for
+// concurrent use, but call [Hub.Reserve], [Owner.Intercept], [Hub.OnLost] and
+// [Hub.OnDropped] before Start.
 type Hub struct {
 	*Owner // the program's
 
 	adapter Adapter
 	rooms   *rooms
 	queues  roomQueues
-	modules []*Owner // without the program's; constant once the hub has started
+	modules []*Owner // owners of modules; constant once the hub has started
 	lost    []func()
 	dropped func(Envelope)
 
@@ -47,12 +47,13 @@ func NewHub(a Adapter) *Hub {
 	return h
 }
 
-// OnLost calls fn whenever envelopes of other nodes may have been missed. fn must not
-// block.
+// OnLost registers fn, which is called whenever envelopes of other nodes may have been
+// missed. fn must not block.
 func (h *Hub) OnLost(fn func()) { h.lost = append(h.lost, fn) }
 
-// OnDropped calls fn for each envelope of another node that this node's modules would
-// not send. It is forged, or the other node runs other modules. fn must not block.
+// OnDropped registers fn, which is called for each envelope from another node that this
+// node's modules would not send. Such an envelope is forged, or the other node runs other
+// modules. fn must not block.
 func (h *Hub) OnDropped(fn func(Envelope)) { h.dropped = fn }
 
 // Start starts to receive from other nodes.
@@ -67,8 +68,8 @@ func (h *Hub) Start(ctx context.Context) error {
 	})
 }
 
-// Stop stops to receive. When it returns nil, nothing from other nodes is delivered any
-// more.
+// Stop stops receiving. After it has returned nil, no more envelopes of other nodes are
+// delivered.
 func (h *Hub) Stop(ctx context.Context) error {
 	if err := h.adapter.Stop(ctx); err != nil {
 		return err
@@ -77,15 +78,14 @@ func (h *Hub) Stop(ctx context.Context) error {
 	return nil
 }
 
-// Overflow returns how many envelopes were dropped because the queue of their room was
-// full.
+// Overflow returns how many envelopes were dropped because their room's queue was full.
 func (h *Hub) Overflow() int64 { return h.queues.overflow.Load() }
 
 // Health returns nil while other nodes can be reached.
 func (h *Hub) Health(ctx context.Context) error { return h.adapter.Health(ctx) }
 
-// receive passes an envelope of another node to the room owner's interceptor, or else
-// to the room's sockets.
+// receive passes an envelope from another node to the interceptor of the room's owner, or
+// else to the room's sockets.
 func (h *Hub) receive(env Envelope) {
 	owner, ofEvent := h.ownerOf(roomNames, env.Room), h.ownerOf(eventNames, env.Event)
 	fn := owner.interceptors[env.Event]
@@ -94,7 +94,7 @@ func (h *Hub) receive(env Envelope) {
 		h.dropped(env)
 	case fn != nil:
 		fn(env)
-	case ofEvent != h.Owner: // a module intercepts each event that it publishes
+	case ofEvent != h.Owner: // a module intercepts every event that it publishes
 		h.dropped(env)
 	default:
 		h.queueLocal(env)
@@ -106,8 +106,8 @@ func (h *Hub) sendLocal(env Envelope) {
 	Send([]*Message{{env: env}}, h.rooms.sockets(env.Room)...)
 }
 
-// queueLocal is sendLocal for a caller that serves other rooms too: a large room is sent to by
-// its own goroutine.
+// queueLocal is sendLocal for a caller that also serves other rooms: a large room gets its
+// own goroutine.
 func (h *Hub) queueLocal(env Envelope) {
 	large := len(h.rooms.sockets(env.Room)) > queueAbove
 	if !h.queues.add(env, large, h.sendLocal) {

@@ -57,7 +57,7 @@ func (a *Memory) deliver(ctx context.Context, sink func(Envelope)) {
 	for {
 		select {
 		case env := <-a.inbox:
-			if a.wants(env.Room) { // it may have unsubscribed since
+			if a.wants(env.Room) { // the node may have unsubscribed meanwhile
 				sink(env)
 			}
 		case <-ctx.Done():
@@ -85,7 +85,7 @@ func (a *Memory) Publish(ctx context.Context, env Envelope) error {
 	return nil
 }
 
-// Cast implements [Adapter]. It loses nothing: it blocks while an inbox is full.
+// Cast implements [Adapter]. It loses nothing, because it blocks while an inbox is full.
 func (a *Memory) Cast(ctx context.Context, env Envelope) bool {
 	_ = a.Publish(ctx, env)
 	return true

@@ -11,13 +11,13 @@ import (
 // Names are the rooms and events that a module reserves with [Hub.Reserve]: all names that
 // begin with one of the prefixes.
 type Names struct {
-	Owner   string   // for errors: "the group module"
+	Owner   string   // for error messages: "the group module"
 	Rooms   []string // prefixes, such as "group:"
 	Events  []string // prefixes
-	Instead string   // for errors: what other callers should do
+	Instead string   // for error messages: what other callers should do
 }
 
-// kind distinguishes rooms and events.
+// kind is either room or event.
 type kind string
 
 const (
@@ -48,7 +48,7 @@ func (n *Names) refusal(k kind, name string) error {
 	return &ReservedError{Kind: string(k), Name: name, Owner: n.Owner, Instead: n.Instead}
 }
 
-// overlap returns an error if a name could belong to both.
+// overlap returns an error if a name could belong to both owners.
 func (n *Names) overlap(k kind, other *Names) error {
 	for _, a := range n.prefixes(k) {
 		for _, b := range other.prefixes(k) {
@@ -61,7 +61,7 @@ func (n *Names) overlap(k kind, other *Names) error {
 }
 
 // ReservedError is the error for a room or event of another owner. If a handler returns it,
-// the client's answer is "forbidden".
+// the client gets "forbidden".
 type ReservedError struct {
 	Kind    string // "room" or "event"
 	Name    string
@@ -74,5 +74,5 @@ func (e *ReservedError) Error() string {
 	return fmt.Sprintf("adapter: the %s %q belongs to %s: choose another name, or %s", e.Kind, e.Name, e.Owner, e.Instead)
 }
 
-// Unwrap returns the error that the client sees.
+// Unwrap returns the error that the client gets.
 func (e *ReservedError) Unwrap() error { return fault.ErrForbidden }

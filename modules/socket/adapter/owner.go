@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// Owner is a module's access to a [Hub]: to the rooms and events that the module has
-// reserved with [Hub.Reserve]. The program's Owner, which the Hub embeds, has all other
-// names. An Owner joins, watches and sends to its own rooms only. It sends its own events
-// and the program's. Its methods may be called concurrently, but call [Owner.Intercept]
-// before the hub starts.
+// Owner is a module's access to a [Hub], limited to the names that the module has reserved
+// with [Hub.Reserve]. The program's Owner, which the Hub embeds, has all other names. An
+// Owner can join, watch and send to its own rooms only. It can send its own events and the
+// program's. An Owner is safe for concurrent use, but call [Owner.Intercept] before the hub
+// starts.
 type Owner struct {
 	hub          *Hub
 	names        *Names
@@ -21,8 +21,8 @@ type Owner struct {
 // Reserve reserves names for a module. Call it before the hub starts. It returns an error
 // for an empty prefix, and if a name would have two owners.
 //
-// The pointer identifies the module: called again with the same pointer, at any time,
-// Reserve returns the same Owner.
+// The pointer identifies the module: if Reserve is called again with the same pointer, it
+// returns the same Owner, also after the start.
 func (h *Hub) Reserve(names *Names) (*Owner, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -90,12 +90,12 @@ func (o *Owner) check(env Envelope) error {
 }
 
 // Intercept passes the envelopes that other nodes send to the owner's rooms under one event
-// to fn, instead of the rooms' sockets. The event is the owner's or the program's. A
-// module's event without an interceptor is dropped. fn must not block.
+// to fn, instead of to the rooms' sockets. The event must be the owner's or the program's.
+// Without an interceptor, a module's event from another node is dropped. fn must not block.
 func (o *Owner) Intercept(event string, fn func(Envelope)) { o.interceptors[event] = fn }
 
-// Join adds s to a room. Envelopes of other nodes arrive soon afterwards; call
-// [Owner.Watch] first if none may be missed. The error is a [ReservedError].
+// Join adds s to a room. Envelopes of other nodes arrive soon afterwards. If none may be
+// missed, call [Owner.Watch] first. The error is a [ReservedError].
 func (o *Owner) Join(room string, s Socket) error {
 	if err := o.CheckRoom(room); err != nil {
 		return err
@@ -120,28 +120,28 @@ func (o *Owner) Leave(room string, s Socket) {
 	}
 }
 
-// JoinLocal adds s to a room of the owner that other nodes do not send to.
+// JoinLocal adds s to a room of the owner that exists on this node only.
 func (o *Owner) JoinLocal(room string, s Socket) {
 	if o.CheckRoom(room) == nil {
 		o.hub.rooms.add(room, s)
 	}
 }
 
-// LeaveLocal ends a [Owner.JoinLocal].
+// LeaveLocal removes s from such a room.
 func (o *Owner) LeaveLocal(room string, s Socket) {
 	if o.CheckRoom(room) == nil {
 		o.hub.rooms.remove(room, s)
 	}
 }
 
-// Sockets returns this node's sockets in a room, whoever owns it. Do not modify the slice:
-// it is shared.
+// Sockets returns this node's sockets in a room, whoever owns it. The slice is shared: do
+// not modify it.
 func (o *Owner) Sockets(room string) []Socket { return o.hub.rooms.sockets(room) }
 
 // Watch subscribes this node to a room without a socket, and waits up to a second until
-// envelopes arrive. A [ReservedError] is final. After any other error, envelopes arrive
-// once the adapter is healthy. Each Watch needs an [Owner.Unwatch], even after an error
-// that is not final.
+// envelopes arrive. After a [ReservedError], nothing is watched. After any other error,
+// envelopes arrive once the adapter is healthy, and the caller must still call
+// [Owner.Unwatch], as after success.
 func (o *Owner) Watch(ctx context.Context, room string) error {
 	if err := o.CheckRoom(room); err != nil {
 		return err
@@ -170,8 +170,8 @@ func (o *Owner) Unwatch(room string) {
 }
 
 // Emit sends env to its room on all nodes, to this node's sockets first. It waits until the
-// adapter has published env. After an error other than a [ReservedError], this node's
-// sockets were sent env, but other nodes may not have been reached.
+// adapter has published env. If it returns an error other than a [ReservedError], this
+// node's sockets were sent env, but other nodes may not have been reached.
 func (o *Owner) Emit(ctx context.Context, env Envelope) error {
 	if err := o.check(env); err != nil {
 		return err
@@ -188,13 +188,13 @@ func (o *Owner) Publish(ctx context.Context, env Envelope) error {
 	return o.hub.adapter.Publish(ctx, env)
 }
 
-// Cast is [Owner.Emit] for envelopes that may be lost. It does not wait for the adapter
-// unless too many envelopes are being published, and reports no error. Other nodes are sent
-// to first, so that they receive env while this node's sockets are written to.
+// Cast is [Owner.Emit] for envelopes that may be lost. It reports no error, and does not
+// wait for the adapter unless too many envelopes are being published. It sends to other
+// nodes first, so that they receive env while this node's sockets are written to.
 func (o *Owner) Cast(ctx context.Context, env Envelope) { o.cast(ctx, env, o.hub.sendLocal) }
 
-// CastQueued is [Owner.Cast] for a caller that serves other rooms too: it does not wait while a
-// large room is written to. See [Owner.EmitLocalQueued].
+// CastQueued is [Owner.Cast] for a caller that also serves other rooms: it does not wait
+// while a large room is written to. See [Owner.EmitLocalQueued].
 func (o *Owner) CastQueued(ctx context.Context, env Envelope) { o.cast(ctx, env, o.hub.queueLocal) }
 
 func (o *Owner) cast(ctx context.Context, env Envelope, local func(Envelope)) {
@@ -208,17 +208,17 @@ func (o *Owner) cast(ctx context.Context, env Envelope, local func(Envelope)) {
 	}
 }
 
-// EmitLocal sends env to this node's sockets only. They have been sent env when it returns. It
-// drops an envelope with another owner's names.
+// EmitLocal sends env to this node's sockets only. When it returns, they have been sent
+// env. It drops an envelope with another owner's names.
 func (o *Owner) EmitLocal(env Envelope) {
 	if o.check(env) == nil {
 		o.hub.sendLocal(env)
 	}
 }
 
-// EmitLocalQueued is [Owner.EmitLocal] for envelopes of other nodes. If the room is large, it does not
-// wait: the room's goroutine sends env after the envelopes before it. A room's queue holds
-// 256 envelopes; further ones are dropped and counted by [Hub.Overflow].
+// EmitLocalQueued is [Owner.EmitLocal] for envelopes of other nodes. If the room is large,
+// it does not wait: the room's goroutine sends env after earlier envelopes. A room's queue
+// holds 256 envelopes. Further ones are dropped and counted by [Hub.Overflow].
 func (o *Owner) EmitLocalQueued(env Envelope) {
 	if o.check(env) == nil {
 		o.hub.queueLocal(env)

@@ -6,17 +6,17 @@ import (
 )
 
 const (
-	// queueAbove is the number of sockets above which a room is large: its
-	// envelopes are queued.
+	// queueAbove is the largest number of sockets that a room has before its envelopes are
+	// queued.
 	queueAbove = 64
 	// maxQueued bounds the queue of one room.
 	maxQueued = 256
 )
 
 // roomQueues sends envelopes to large rooms. The goroutine that receives from other nodes
-// serves all rooms, and must not wait while thousands of sockets of one room are written
-// to. A large room has a goroutine of its own while its queue has envelopes. Envelopes
-// keep their order.
+// serves all rooms, so it must not wait while thousands of sockets of one room are written
+// to. A large room has its own goroutine while envelopes are queued. Envelopes keep their
+// order.
 type roomQueues struct {
 	overflow atomic.Int64 // dropped envelopes
 	senders  sync.WaitGroup
@@ -25,9 +25,9 @@ type roomQueues struct {
 	queues map[string][]Envelope // a room has an entry while its goroutine runs
 }
 
-// add queues an envelope if its room is large or has a queue already, and has send called
-// for it. Otherwise it returns false, and the caller sends the envelope. If the queue is
-// full, the envelope is dropped.
+// add queues an envelope for send if its room is large or already has a queue. Otherwise it
+// returns false, and the caller sends the envelope. If the queue is full, the envelope is
+// dropped.
 func (q *roomQueues) add(env Envelope, large bool, send func(Envelope)) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -12,16 +12,16 @@ type rooms struct {
 	byName map[string]*room
 }
 
-// fewSockets is the size up to which a room has no index. Most rooms hold the sockets of one
-// user.
+// fewSockets is the size up to which a room has no index. Most rooms hold the sockets of
+// one user.
 const fewSockets = 8
 
-// room holds the sockets of one room in joining order, except that the last one moves to the
-// place of one that leaves. Sockets that joined together are close in memory, which makes
+// room holds the sockets of one room in joining order. When a socket leaves, the last one
+// moves to its place. Sockets that joined together are close in memory, which makes
 // broadcasts faster.
 type room struct {
 	list   []Socket
-	shared atomic.Bool    // a reader may hold the list: copy it before a change
+	shared atomic.Bool    // a reader may use the list: copy it before a change
 	index  map[Socket]int // positions in the list; nil for a short list
 }
 
@@ -71,7 +71,7 @@ func (r *room) find(s Socket) (at int, in bool) {
 	return at, at >= 0
 }
 
-// unshare copies the list if a reader may hold it, with space for more sockets.
+// unshare copies the list if a reader may use it, with space for more sockets.
 func (r *room) unshare(more int) {
 	if r.shared.Load() {
 		r.list = append(make([]Socket, 0, len(r.list)+more), r.list...)

@@ -5,21 +5,21 @@ import "sync"
 const (
 	// maxBatch is the capacity, in frames, up to which a batch is reused.
 	maxBatch = 1024
-	// gatherBuffer is how many bytes of gathered frames go into one write. A TLS
-	// record holds as many.
+	// gatherBuffer is the maximum number of bytes of gathered frames in one write. It
+	// equals the size of a TLS record.
 	gatherBuffer = 16 << 10
 )
 
-// batch is a queue of frames. The engine pools batches: a connection has one only
-// while it has frames to write.
+// batch is a queue of frames. The engine pools batches, and a connection has one only while
+// it has frames to write.
 type batch struct {
 	frames []*Frame
 	next   int // index of the first frame that is not fully written
-	out    int // bytes of that frame that are written
+	out    int // bytes of that frame that were written
 	size   int // bytes not written yet
 	total  int // bytes of all frames
-	lossy  int // bytes of the lossy ones, written or not
-	writes int // system calls that wrote some of them
+	lossy  int // bytes of lossy frames, written or not
+	writes int // system calls that wrote bytes of the batch
 }
 
 func (b *batch) push(f *Frame) {
@@ -43,8 +43,8 @@ func (b *batch) dropPong() {
 	b.frames = b.frames[:last]
 }
 
-// chunk returns the bytes to write next. It copies as many frames into buffer as
-// fit. A frame that is the last one or too large for buffer is not copied.
+// chunk returns the bytes to write next. It copies as many frames into buffer as fit, but
+// not a frame that is the last one or does not fit into buffer alone.
 func (b *batch) chunk(buffer []byte) []byte {
 	left := b.frames[b.next:]
 	head := left[0].wire[b.out:]
@@ -75,7 +75,7 @@ func (b *batch) advance(n int) {
 	}
 }
 
-// buffers pools what connections need only while they write.
+// buffers pools the buffers that connections need only while they write.
 type buffers struct {
 	batches sync.Pool // of *batch
 	gathers sync.Pool // of *[]byte with gatherBuffer bytes

@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	// closeTimeout bounds a closing connection: writing the queue and waiting
-	// for the client to close.
+	// closeTimeout limits the closing of a connection: writing the queue and waiting for
+	// the client to close.
 	closeTimeout = time.Second
-	// pollTimeout is closeTimeout for a client that has to send a request to hear
-	// of the end.
+	// pollTimeout is closeTimeout for a polling client, which learns of the end only by its
+	// next request.
 	pollTimeout = 5 * time.Second
 	// deadTimeout is closeTimeout for a client that is probably dead.
 	deadTimeout = 50 * time.Millisecond
@@ -19,19 +19,17 @@ const (
 
 // transport carries frames to one client.
 type transport interface {
-	// try writes what the network takes without blocking, and returns how many
-	// bytes that was.
+	// try writes as many bytes as possible without blocking, and returns their number.
 	try(data []byte) (n int, err error)
-	// write writes all of b, blocking until deadline at most. It gathers frames
-	// in buffer. It never runs together with try.
+	// write writes all of b, blocking until deadline at most. It gathers frames in buffer.
+	// It never runs at the same time as try.
 	write(b *batch, buffer []byte, deadline time.Time) error
 	// pause stops reading from the client, or resumes it.
 	pause(on bool)
-	// setConn makes c the connection that handles further input. Call it from
-	// the reader.
+	// setConn makes c the connection that handles further input. Call it from the reader.
 	setConn(c *Conn)
-	// linger discards input for at most timeout, so that the client has time
-	// to read the close frame.
+	// linger reads and discards input for at most timeout, so that the client can read the
+	// close frame.
 	linger(timeout time.Duration)
 	// cut makes reading and writing fail from now on.
 	cut()
@@ -39,19 +37,19 @@ type transport interface {
 	close()
 }
 
-// phase is a stage in the life of a connection, in order.
+// phase is a stage in the life of a connection. The phases are in order.
 type phase uint8
 
 const (
 	opening phase = iota // frames wait for the transport
 	open
 	closing // the close frame is queued; further frames are dropped
-	closed  // nothing is written any more
+	closed  // nothing more is written
 )
 
-// Conn is one connection. Its methods may be called concurrently.
+// Conn is one connection. It is safe for concurrent use.
 type Conn struct {
-	// A broadcast uses the first fields: they share cache lines.
+	// A broadcast uses the first fields, so they share cache lines.
 	engine    *Engine
 	mu        sync.Mutex // guards the fields from phase to stopWaiting
 	phase     phase
@@ -60,35 +58,34 @@ type Conn struct {
 	transport transport          // nil while opening, and after the end
 	queue     *batch             // nil when empty
 	inFlight  int                // bytes being written
-	lossy     int                // and how many of them are those of lossy frames
-	waiting   []func()           // see WhenFree
-	paused    bool               // the client is not read from
+	lossy     int                // bytes of lossy frames among these
+	waiting   []func()           // callbacks of WhenFree
+	paused    bool               // reading is paused
 	reason    Reason             // why the connection ends; 0 until then
-	deadline  *time.Timer        // cuts a closing connection
+	deadline  *time.Timer        // cuts the connection when closing takes too long
 	written   chan struct{}      // closed when the current write ends; nil if nobody waits
-	stopReply context.CancelFunc // ends Receiver.Finish; nil if it does not run
+	stopReply context.CancelFunc // ends Receiver.Finish; nil if it is not running
 
 	protocol  Protocol
 	polling   *polling      // nil if the connection began with a WebSocket
-	session   *Conn         // the polling session that this WebSocket is tried for; usually nil
-	controls  time.Duration // when all control packets are paid for, on the engine's clock; used by the reader only
+	session   *Conn         // the polling session that this WebSocket probes; usually nil
+	controls  time.Duration // until when control packets are counted, on the engine's clock; used by the reader only
 	replaced  bool          // session has the transport now; used by the reader only
 	receiver  Receiver
 	heartbeat heartbeat
 	inbound   *inbound // used by the reader only; nil if no input is incomplete
 }
 
-// Close writes what is queued and a close frame, and closes the connection after
-// at most a second. It does not block. If it is called more than once, the first
-// reason counts.
+// Close writes the queue and a close frame, and closes the connection within a second. It
+// does not block. If it is called more than once, the first reason counts.
 func (c *Conn) Close(reason Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.beginCloseLocked(reason)
 }
 
-// beginCloseLocked starts closing with what tells the client, unless the
-// connection is closing already.
+// beginCloseLocked starts closing and tells the client, unless the connection is closing
+// already.
 func (c *Conn) beginCloseLocked(reason Reason) {
 	switch {
 	case c.phase >= closing:
@@ -99,8 +96,8 @@ func (c *Conn) beginCloseLocked(reason Reason) {
 	}
 }
 
-// fail closes the connection of a client that breaks the Engine.IO protocol. By
-// polling, its next request gets an error.
+// fail closes the connection of a client that breaks the Engine.IO protocol. If the client
+// is polling, its next request gets an error.
 func (c *Conn) fail(reason Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -143,7 +140,7 @@ func (c *Conn) enterLocked(p phase) {
 // opened sets the transport and writes what is queued.
 func (c *Conn) opened(t transport) {
 	if c.session == nil {
-		c.heartbeat.start(c) // first: the connection's end stops it
+		c.heartbeat.start(c) // before the rest, because the end of the connection stops it
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -160,9 +157,9 @@ func (c *Conn) opened(t transport) {
 	}
 }
 
-// peerClosed handles the end of the client's stream. It waits for the replies to
-// earlier messages and sends a close frame with the client's code. The
-// connection may be released when it returns. Code 0 sends no close frame.
+// peerClosed handles the end of the client's stream. It waits for the replies to earlier
+// messages and sends a close frame with the client's code, or none if code is 0. When it
+// returns, the connection may be released.
 func (c *Conn) peerClosed(code int) {
 	c.awaitReplies()
 	var answer *Frame
@@ -177,8 +174,7 @@ func (c *Conn) peerClosed(code int) {
 	c.awaitWrite()
 }
 
-// awaitReplies waits for the replies to the client's messages while the
-// connection is open.
+// awaitReplies waits for the replies to the client's messages while the connection is open.
 func (c *Conn) awaitReplies() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -193,8 +189,8 @@ func (c *Conn) awaitReplies() {
 	c.receiver.Finish(ctx)
 }
 
-// stopReading handles input that cannot be read. If notify is set, the client
-// broke the protocol: it gets a close frame and closeTimeout to read it.
+// stopReading handles unreadable input. If notify is set, the client broke the protocol: it
+// gets a close frame and closeTimeout to read it.
 func (c *Conn) stopReading(reason Reason, notify bool) {
 	c.mu.Lock()
 	if !notify || c.phase != open {
@@ -210,7 +206,7 @@ func (c *Conn) stopReading(reason Reason, notify bool) {
 	t.linger(closeTimeout)
 }
 
-// cut ends the connection at once. The reader notices and calls release.
+// cut ends the connection at once. The reader notices this and calls release.
 func (c *Conn) cut(reason Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -230,8 +226,7 @@ func (c *Conn) cutLocked(reason Reason) {
 	c.releaseLocked()
 }
 
-// release closes the transport and tells the receiver. Call it once, when
-// nothing is read any more.
+// release closes the transport and tells the receiver. Call it once, after the last read.
 func (c *Conn) release() {
 	c.heartbeat.stop()
 	c.cut(TransportError) // an earlier reason counts
@@ -252,12 +247,12 @@ func (c *Conn) release() {
 	}
 	c.engine.log.Debug("engine: a connection ended", "reason", reason.String())
 	c.receiver.Closed(reason)
-	c.engine.remove(c) // last: a drain waits for the receivers too
+	c.engine.remove(c) // after the receiver, because a drain waits for receivers, too
 }
 
-// Pause stops reading from the client, or resumes it. While paused, the client's
-// data waits in the network; up to 16 KiB that were read before are still
-// delivered. A [Receiver] pauses its connection when it cannot keep up.
+// Pause stops reading from the client, or resumes it. While paused, the client's data waits
+// in the network. Up to 16 KiB that were already read are still delivered. A [Receiver]
+// pauses its connection if it cannot keep up.
 func (c *Conn) Pause(on bool) {
 	c.heartbeat.mu.Lock() // held to the end, so that concurrent calls keep their order
 	defer c.heartbeat.mu.Unlock()
@@ -268,7 +263,7 @@ func (c *Conn) Pause(on bool) {
 	if !on {
 		c.resumeLocked()
 	}
-	if c.transport != nil && c.phase != closed { // a closed connection is read from to its end
+	if c.transport != nil && c.phase != closed { // a closed connection is read to its end
 		c.transport.pause(on)
 	}
 }

@@ -7,16 +7,16 @@
 //
 // # Polling
 //
-// A connection that begins with HTTP long polling has no transport. Its frames wait
-// in the queue until a GET request takes them; the packets of POST requests are its
-// input. The client may open a WebSocket and try it; once the client says so, the
-// WebSocket becomes the connection's transport. Until then the WebSocket is a
-// connection of its own.
+// A connection that begins with HTTP long polling has no transport. Its frames wait in the
+// queue until a GET request takes them. The packets of POST requests are its input. The
+// client may open a WebSocket and probe it. When the client asks for the upgrade, the
+// WebSocket becomes the connection's transport. Until then, the WebSocket is a separate
+// connection.
 //
 // # Reading
 //
-// The engine hijacks a connection from net/http after it has checked the
-// handshake. One of two readers then serves the connection:
+// The engine checks the handshake and then hijacks the connection from net/http. One of two
+// readers serves the connection:
 //
 //   - On Linux, the poller reads from plain TCP and Unix sockets. One goroutine
 //     waits on epoll for all of them, reads into one buffer, parses the frames
@@ -64,12 +64,12 @@
 //   - The close frame is last in the queue. One second later the connection is
 //     cut.
 //
-// A write to a melody connection can block in TLS or in the wrapper, so that a
-// goroutine always makes it. Gathered frames are copied into one buffer. A
-// vectored write would make one system call and one TLS record for each frame.
+// A write to a melody connection can block in TLS or in the wrapper, so a goroutine always
+// makes it. Gathered frames are copied into one buffer, because a vectored write would make
+// one system call and one TLS record for each frame.
 //
-// The lock of a connection is held during a sender's non-blocking write, but
-// never during a goroutine's write or a call of a [Receiver]. Lock order: a
-// heartbeat or the engine, then a connection (a WebSocket that is tried before its
-// session), then the gatherer or the poller.
+// A connection's lock is held during a sender's non-blocking write, but never during a
+// goroutine's write or a call of a [Receiver]. Lock order: a heartbeat or the engine before
+// a connection, and a connection before the gatherer or the poller. A WebSocket that is
+// being probed is locked before its session.
 package engine

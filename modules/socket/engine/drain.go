@@ -8,26 +8,26 @@ import (
 	"time"
 )
 
-// The clients of a node that stops come back to the other nodes at a bounded rate.
+// The clients of a stopping node reconnect to the other nodes at a limited rate.
 const (
-	drainPace = 10 * time.Millisecond // longest time between two closes of a drain
+	drainPace = 10 * time.Millisecond // maximum time between two closes of a drain
 
 	comeBackPace = time.Millisecond // time for each client to come back
 	comeBackMin  = time.Second
 	comeBackMax  = 30 * time.Second
 )
 
-// comeBackSpan is the time over which so many clients come back.
+// comeBackSpan returns the time over which that many clients are spread.
 func comeBackSpan(clients int) time.Duration {
 	return min(max(comeBackPace*time.Duration(clients), comeBackMin), comeBackMax)
 }
 
-// Drain refuses new connections and closes the open ones as [Drained]. It spreads
-// the closes over at most half of the time until ctx's deadline, so that clients
-// do not all reconnect at once, and tells each plain client to come back after a
-// random time. It returns when all connections are gone and no receiver will be
-// called any more. When ctx ends, it cuts the remaining connections and returns
-// ctx's error. A drained engine cannot be used again.
+// Drain refuses new connections and closes the open ones as [Drained]. It spreads the
+// closes over at most half of the time until ctx's deadline, so that clients do not all
+// reconnect at once. It tells each plain client to reconnect after a random time. Drain
+// returns when all connections are gone and no receiver will be called any more. When ctx
+// ends, it cuts the remaining connections and returns ctx's error. A drained engine cannot
+// be used again.
 func (e *Engine) Drain(ctx context.Context) error {
 	conns := e.beginDrain()
 	back := comeBackSpan(len(conns))
@@ -57,8 +57,8 @@ func (e *Engine) Drain(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// CloseAll closes the open connections as [Drained] at once, and goes on to accept
-// new ones. It tells plain clients when to come back, as [Engine.Drain] does.
+// CloseAll closes the open connections as [Drained] at once, but still accepts new ones. It
+// tells plain clients when to reconnect, like [Engine.Drain].
 func (e *Engine) CloseAll() {
 	e.mu.Lock()
 	conns := slices.Collect(maps.Keys(e.conns))
@@ -68,8 +68,8 @@ func (e *Engine) CloseAll() {
 	}
 }
 
-// sendAway closes a connection. Its client comes back at a random time within span.
-// socket.io-client chooses that time itself.
+// sendAway closes a connection and tells its client to reconnect at a random time within
+// span. socket.io-client chooses a time itself.
 func (e *Engine) sendAway(c *Conn, span time.Duration) {
 	if c.protocol == Plain && e.cfg.Reconnect != nil {
 		c.Send(e.cfg.Reconnect(rand.N(span)))
@@ -77,7 +77,7 @@ func (e *Engine) sendAway(c *Conn, span time.Duration) {
 	c.Close(Drained)
 }
 
-// beginDrain makes add refuse connections and returns the present ones.
+// beginDrain makes add refuse connections, and returns the open ones.
 func (e *Engine) beginDrain() []*Conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()

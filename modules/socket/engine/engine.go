@@ -24,70 +24,68 @@ type Config struct {
 	Polling      bool          // Engine.IO clients may use HTTP long polling
 	WebSocket    bool          // Engine.IO clients may use WebSockets
 	Origins      origins.List  // allowed browser origins
-	Cookie       string        // name of a cookie with a polling session's id; empty: none
+	Cookie       string        // name of a cookie with a polling session's id; empty for none
 
-	// Reconnect returns the frame that tells a plain client to come back after a
-	// time, because the node stops. Nil: clients are not told.
+	// Reconnect returns the frame that tells a plain client to reconnect after a time,
+	// because the node stops. If it is nil, clients are not told.
 	Reconnect func(after time.Duration) *Frame
 
-	// Node begins the ids of polling sessions. It has [NodeLength] characters of
-	// base64url, or none.
+	// Node is the first part of the ids of polling sessions. It has [NodeLength] characters
+	// of base64url, or none.
 	Node string
-	// Forward passes a request for a session of another node to it. It reports false
-	// if it cannot; unknown is the answer for a session that nobody has. It may be nil.
+	// Forward passes a request for a session of another node to that node. It returns false
+	// if it cannot. unknown answers a request for a session that does not exist. Forward
+	// may be nil.
 	Forward func(w http.ResponseWriter, r *http.Request, node string, unknown http.Handler) bool
 }
 
-// NodeLength is the length of [Config].Node. The rest of an id is random: 72 bits.
+// NodeLength is the length of [Config].Node. The rest of an id has 72 random bits.
 const NodeLength = 8
 
 // Handshake describes the request that opens a connection.
 type Handshake struct {
-	Header     http.Header // of the request itself: nobody else may modify it any more
+	Header     http.Header // of the request itself; must not be modified any more
 	Query      url.Values
 	RemoteAddr string // host:port
 	Protocol   Protocol
-	// Context carries the values of the request's context, but never ends. Do
-	// not keep it longer than the connection.
+	// Context carries the values of the request's context, but never ends. Do not keep it
+	// longer than the connection.
 	Context context.Context //nolint:containedctx // http.Request holds one too
 }
 
-// Receiver handles the input of one connection. One goroutine calls it at a time.
-// Its methods must not panic, and block only where it is said so, because other
-// connections wait for the goroutine. A receiver that cannot keep up calls
-// [Conn.Pause].
+// Receiver handles the input of one connection. One goroutine at a time calls it. Its
+// methods must not panic. They must not block unless their comment allows it, because other
+// connections wait for the goroutine. A receiver that cannot keep up calls [Conn.Pause].
 type Receiver interface {
-	// Message handles one message, which is text unless binary is set. data is
-	// valid during the call only. It must not block.
+	// Message handles one message, which is text unless binary is set. data is valid only
+	// during the call. Message must not block.
 	Message(data []byte, binary bool)
-	// Finish is called before Closed if the client has ended its stream.
-	// Frames sent before Finish returns still reach the client. Return when all
-	// messages are answered, or when ctx ends with the connection. It may
-	// block.
+	// Finish is called before Closed if the client has ended its stream. Frames sent before
+	// Finish returns still reach the client. Finish should return when all messages are
+	// answered, or when ctx ends with the connection. It may block.
 	Finish(ctx context.Context)
 	// Closed is the last call. It is called exactly once, and may block.
 	Closed(reason Reason)
 }
 
-// Accept decides whether to admit a connection, before the upgrade, and returns
-// its receiver. Frames sent before Accept returns go out after the upgrade and
-// after Engine.IO's open packet. An error refuses the connection, and Closed is
-// not called. If the error is an [http.Handler], it answers the request.
+// Accept decides before the upgrade whether to admit a connection, and returns its
+// receiver. Frames sent before Accept returns go out after the upgrade and after
+// Engine.IO's open packet. An error refuses the connection, and Closed is then not called.
+// If the error is an [http.Handler], it answers the request.
 type Accept func(c *Conn, h Handshake) (Receiver, error)
 
-// Stats are counters since the engine was made, except Connections.
+// Stats are counters since the engine was created, except Connections.
 type Stats struct {
 	Connections   int64 // open now, including those being opened or closed
 	Accepted      int64
 	SlowConsumers int64 // connections closed because of their backlog
 	Dropped       int64 // lossy frames that were dropped
-	Frames        int64 // written
-	Bytes         int64 // written
-	Writes        int64 // system calls that wrote them
+	Frames        int64 // frames written
+	Bytes         int64 // bytes written
+	Writes        int64 // system calls for these writes
 }
 
-// Engine accepts connections and owns them. Its methods may be called
-// concurrently.
+// Engine accepts connections and owns them. It is safe for concurrent use.
 type Engine struct {
 	cfg      Config
 	origins  origins.Current // replaces cfg.Origins
@@ -100,13 +98,13 @@ type Engine struct {
 	gatherer gatherer
 	poller   poller
 
-	refusedOrigin, refusedTransport tasks.Seldom // in the log
+	refusedOrigin, refusedTransport tasks.Seldom // limit log lines
 
 	mu       sync.Mutex
-	conns    map[*Conn]struct{} // melody's own set lacks those being accepted
-	sessions map[string]*Conn   // those that began with polling, by sid
+	conns    map[*Conn]struct{} // all connections; melody's own set lacks those being accepted
+	sessions map[string]*Conn   // sessions that began with polling, by sid
 	draining bool
-	empty    chan struct{} // closed when draining and all connections are gone
+	empty    chan struct{} // closed once all connections of a draining engine are gone
 }
 
 // New returns an engine. It does no I/O and starts no goroutine. Clients connect
@@ -172,7 +170,7 @@ func (s *counters) add(frames, bytes, writes int) {
 	s.writes.Add(int64(writes))
 }
 
-// add registers c, or reports false if the engine drains.
+// add registers c. It returns false if the engine is draining.
 func (e *Engine) add(c *Conn) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -186,7 +184,7 @@ func (e *Engine) add(c *Conn) bool {
 	return true
 }
 
-// lookup returns the session that began with polling and has a sid, or nil.
+// lookup returns the session with a sid that began with polling, or nil.
 func (e *Engine) lookup(sid string) *Conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 // Frame is an encoded message. It is encoded once, shared by all connections that
 // it is sent to, and never modified.
 type Frame struct {
-	wire   []byte // a whole WebSocket frame, and those of binary messages behind it
+	wire   []byte // a whole WebSocket frame, followed by those of binary messages
 	header int    // bytes of the first frame's header
 	offset string // see WithOffset
 	lossy  bool   // see Lossy
@@ -89,15 +89,15 @@ func (f *Frame) WithBinary(messages [][]byte) *Frame {
 	return all
 }
 
-// WithOffset returns f with the name of its event, which is the same on all nodes.
+// WithOffset returns f with the name of its event. The name is the same on all nodes.
 func (f *Frame) WithOffset(offset string) *Frame {
 	named := new(*f)
 	named.offset = offset
 	return named
 }
 
-// Lossy returns f as a frame that a connection drops while much is queued for it,
-// and that does not count for its backlog.
+// Lossy returns f as a frame that a connection with a long queue drops, and that does not
+// count towards its backlog.
 func (f *Frame) Lossy() *Frame {
 	lossy := new(*f)
 	lossy.lossy = true
@@ -113,8 +113,8 @@ func (f *Frame) Offset() string { return f.offset }
 // Wire returns the encoded frame, for [ParseFrame] on another node. Do not modify it.
 func (f *Frame) Wire() []byte { return f.wire }
 
-// ParseFrame returns the frame of an Engine.IO message that [Frame.Wire] has encoded, or nil
-// for anything else.
+// ParseFrame returns the frame of an Engine.IO message from the result of [Frame.Wire], or
+// nil for any other input.
 func ParseFrame(wire []byte, offset string) *Frame {
 	if len(wire) == 0 {
 		return nil

@@ -14,10 +14,10 @@ type gatherer struct {
 	mu      sync.Mutex
 	timer   *time.Timer // nil before the first window
 	waiting []*Conn     // the timer runs while there are any
-	spare   []*Conn     // reused as waiting
+	spare   []*Conn     // an empty slice to reuse for waiting
 }
 
-// add calls c.windowEnded within a window from now.
+// add arranges that c.windowEnded is called within a window from now.
 func (g *gatherer) add(c *Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -31,8 +31,8 @@ func (g *gatherer) add(c *Conn) {
 	}
 }
 
-// fire runs in the timer's goroutine. If writing takes longer than a window, two
-// calls overlap.
+// fire runs in the timer's goroutine. If writing takes longer than a window, two calls may
+// overlap.
 func (g *gatherer) fire() {
 	g.mu.Lock()
 	conns := g.waiting
@@ -45,9 +45,9 @@ func (g *gatherer) fire() {
 	g.mu.Unlock()
 }
 
-// YieldAfter is how many connections one goroutine writes to before it yields.
-// That takes some hundred microseconds. Without yielding, other goroutines could
-// wait for 10 ms, until the scheduler preempts the loop.
+// YieldAfter is the number of connections that a goroutine writes to before it yields,
+// which takes some hundred microseconds. Otherwise, other goroutines could wait for 10 ms
+// until the scheduler preempts the loop.
 const YieldAfter = 64
 
 // ForEach calls write for each item and yields to other goroutines after every

@@ -14,7 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// refusal is an error of the Engine.IO protocol, with the message of Node's server.
+// refusal is an error of the Engine.IO protocol, with the message that Node's server uses.
 type refusal struct {
 	code    int
 	message string
@@ -29,9 +29,9 @@ var (
 	errVersion   = refusal{5, "Unsupported protocol version"}
 )
 
-// ServeEngineIO serves the Engine.IO endpoint: the requests of HTTP long polling
-// and the handshakes of WebSockets. It answers others with Engine.IO's errors. It
-// adds the CORS headers for allowed origins.
+// ServeEngineIO serves the Engine.IO endpoint: the requests of HTTP long polling and
+// WebSocket handshakes. It answers other requests with Engine.IO's errors. It adds CORS
+// headers for allowed origins.
 func (e *Engine) ServeEngineIO(w http.ResponseWriter, r *http.Request) {
 	allowed := e.origins.Load().AllowCORS(w.Header(), r)
 	if allowed && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
@@ -43,7 +43,7 @@ func (e *Engine) ServeEngineIO(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !e.serves(transport):
 		if e.refusedTransport.May(refusalEvery) {
-			e.log.InfoContext(r.Context(), "engine: refused a transport that socket.transports does not have", "transport", transport[:min(len(transport), 64)])
+			e.log.InfoContext(r.Context(), "engine: refused a transport that is not in socket.transports", "transport", transport[:min(len(transport), 64)])
 		}
 		errTransport.answer(w, r)
 	case !allowed:
@@ -93,7 +93,7 @@ func (e *Engine) resume(w http.ResponseWriter, r *http.Request, sid, transport s
 // newSID returns the id of a polling session.
 func (e *Engine) newSID() string { return e.cfg.Node + NewID()[len(e.cfg.Node):] }
 
-// forward passes a request for a session of another node to it, if it can.
+// forward tries to pass a request for a session of another node to that node.
 func (e *Engine) forward(w http.ResponseWriter, r *http.Request, sid string) bool {
 	if e.cfg.Forward == nil || len(sid) <= NodeLength || sid[:NodeLength] == e.cfg.Node {
 		return false
@@ -101,8 +101,7 @@ func (e *Engine) forward(w http.ResponseWriter, r *http.Request, sid string) boo
 	return e.cfg.Forward(w, r, sid[:NodeLength], http.HandlerFunc(errSession.answer))
 }
 
-// answerPreflight answers a browser that asks whether it may send a request of
-// another origin.
+// answerPreflight answers a browser's CORS preflight request.
 func answerPreflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Methods", "GET, POST")
@@ -134,8 +133,8 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request, p Protocol, q url
 	}
 }
 
-// admit accepts a connection, which begins with polling if that is not nil. It
-// answers a request that it refuses, and returns nil.
+// admit accepts a connection, which begins with polling if polling is not nil. It answers a
+// refused request and returns nil.
 func (e *Engine) admit(w http.ResponseWriter, r *http.Request, p Protocol, q url.Values, polling *polling) *Conn {
 	c := &Conn{engine: e, protocol: p, polling: polling}
 	if p == EngineIO && polling == nil {
@@ -184,8 +183,8 @@ func (f refusal) with(message string) refusal {
 	return f
 }
 
-// answer refuses a request as Node's server does: with JSON, or with text if the
-// request asks for an upgrade.
+// answer refuses a request as Node's server does: with JSON, or with text if the request
+// asks for an upgrade.
 func (f refusal) answer(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusBadRequest
 	if f.code == errForbidden.code {
@@ -206,7 +205,7 @@ func (f refusal) answer(w http.ResponseWriter, r *http.Request) {
 // originRefused tells a developer what to set.
 const originRefused = "this origin is not allowed: add it to http.origins"
 
-// refusalEvery is the shortest time between two lines about one kind of refusal.
+// refusalEvery is the minimum time between two log lines about one kind of refusal.
 const refusalEvery = time.Minute
 
 // refuseOrigin logs a refused origin, at most once a minute.
@@ -218,8 +217,8 @@ func (e *Engine) refuseOrigin(r *http.Request) {
 	e.log.WarnContext(r.Context(), "engine: refused an origin; to allow it, add it to http.origins", "origin", origin[:min(len(origin), 256)])
 }
 
-// refuseUpgrade answers a request with an invalid handshake (RFC 6455, section
-// 4.2.1), and reports whether it did.
+// refuseUpgrade answers a request whose handshake is invalid (RFC 6455, section 4.2.1). It
+// reports whether it did.
 func refuseUpgrade(w http.ResponseWriter, r *http.Request) bool {
 	versions, keys := r.Header.Values("Sec-Websocket-Version"), r.Header.Values("Sec-Websocket-Key")
 	switch {
@@ -253,8 +252,8 @@ func validKey(key string) bool {
 	return err == nil && len(nonce) == 16
 }
 
-// joinSubprotocols joins the lines of the header into one list (RFC 9110, section
-// 5.2), because gorilla reads only the first line.
+// joinSubprotocols joins the lines of the header into one list (RFC 9110, section 5.2),
+// because gorilla reads only the first line.
 func joinSubprotocols(header http.Header) {
 	const name = "Sec-Websocket-Protocol"
 	if lines := header[name]; len(lines) > 1 {

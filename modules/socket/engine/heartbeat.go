@@ -10,14 +10,14 @@ var (
 	webSocketPing = controlFrame(opPing, nil)
 )
 
-// heartbeat pings the client at each interval. It closes the connection if no
-// answer arrives within the timeout. One timer serves both.
+// heartbeat pings the client at each interval, and closes the connection if no answer
+// arrives within the timeout. One timer serves both purposes.
 type heartbeat struct {
 	mu      sync.Mutex
 	conn    *Conn
 	timer   *time.Timer // nil before start and after stop
 	waiting bool        // the last ping is unanswered
-	paused  bool        // the client is not read from
+	paused  bool        // the client is not being read from
 	resumed bool        // a pause has ended since the last tick
 }
 
@@ -60,7 +60,7 @@ func (h *heartbeat) tick() {
 	}
 }
 
-// answered records that the client is alive. It reports whether it was asked.
+// answered records that the client is alive. It reports whether an answer was expected.
 func (h *heartbeat) answered() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -72,9 +72,8 @@ func (h *heartbeat) answered() bool {
 	return true
 }
 
-// pauseLocked tells the heartbeat whether the client is read from. After a pause
-// the client has the whole timeout again: its answer may be unread behind other
-// messages.
+// pauseLocked tells the heartbeat whether reading is paused. After a pause, the client gets
+// the full timeout again, because its answer may still be unread.
 func (h *heartbeat) pauseLocked(on bool) {
 	h.paused, h.resumed = on, !on
 }

@@ -7,23 +7,24 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// readBytes is how much the poller reads from one connection at a time.
+// readBytes is the maximum number of bytes that the poller reads from a connection at a
+// time.
 const readBytes = 16 << 10
 
-// readEnd says why reading from a connection ended. The zero value means that it
-// goes on.
+// readEnd is the reason why reading from a connection ended. The zero value means that
+// reading continues.
 type readEnd struct {
 	reason    Reason
-	notify    bool // the client broke the protocol, and is sent a close frame
+	notify    bool // the client broke the protocol and gets a close frame
 	closeCode int  // of the client's close frame; 0 if there was none
 }
 
-// inbound is the incomplete input of one connection (RFC 6455, section 5). A
-// connection without incomplete input has none.
+// inbound is the incomplete input of one connection (RFC 6455, section 5). A connection
+// without incomplete input has none.
 type inbound struct {
-	rest    []byte // the first part of a frame
+	rest    []byte // the beginning of a frame
 	message []byte // the first fragments of a message
-	kind    opcode // of that message; opContinuation if there is none
+	kind    opcode // kind of that message; opContinuation if there is none
 }
 
 // feed parses bytes from the client and handles the complete frames. It modifies
@@ -53,7 +54,7 @@ func (c *Conn) feed(data []byte) readEnd {
 			return end
 		}
 	}
-	if len(data) != len(in.rest) { // otherwise rest holds it already
+	if len(data) != len(in.rest) { // otherwise, data is rest itself
 		in.rest = append(in.rest[:0], data...)
 	}
 	if len(in.rest) == 0 && in.kind == opContinuation {
@@ -73,7 +74,7 @@ type header struct {
 	fin      bool
 	reserved bool // a reserved bit is set
 	masked   bool
-	extended bool   // the size takes 2 or 8 bytes of its own
+	extended bool   // the size has its own 2 or 8 bytes
 	length   int    // bytes of the header; 0 if it is incomplete
 	size     uint64 // bytes of the payload; valid if length is not 0
 	mask     [4]byte
@@ -116,7 +117,7 @@ func readHeader(data []byte) (h header) {
 	return h
 }
 
-// check validates a frame from as much of its header as has arrived.
+// check validates a frame from the part of its header that has arrived.
 func (c *Conn) check(in *inbound, h header) readEnd {
 	limit := uint64(c.engine.cfg.MaxFrame)
 	switch {
@@ -129,7 +130,7 @@ func (c *Conn) check(in *inbound, h header) readEnd {
 	return readEnd{}
 }
 
-// allowedIn reports whether a frame of this kind may come now.
+// allowedIn reports whether a frame of this kind is allowed now.
 func (h header) allowedIn(in *inbound) bool {
 	switch h.op {
 	case opContinuation:
@@ -184,8 +185,8 @@ func parseClose(payload []byte) readEnd {
 	return readEnd{reason: TransportClose, closeCode: code}
 }
 
-// validCloseCode reports whether a client may close with code (RFC 6455, section
-// 7.4, and IANA's registry). 1014 is registered, but refused, as gorilla does.
+// validCloseCode reports whether a client may close with code (RFC 6455, section 7.4, and
+// IANA's registry). It refuses 1014, which is registered, because gorilla does.
 func validCloseCode(code int) bool {
 	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1013 || code >= 3000 && code <= 4999
 }

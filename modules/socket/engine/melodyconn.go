@@ -5,12 +5,11 @@ import (
 	"time"
 )
 
-// melodyConn is a connection that melody reads from, through gorilla. The engine
-// alone writes to it once it is open. As a [net.Conn] it is gorilla's, as a
-// [transport] the engine's.
+// melodyConn is a connection that melody reads from, through gorilla. Once it is open, only
+// the engine writes to it. Gorilla uses it as a [net.Conn], the engine as a [transport].
 //
-// It records the size of the client's close frame while the bytes pass:
-// gorilla accepts a close frame of one byte, which RFC 6455 forbids.
+// It inspects the bytes that pass for the size of the client's close frame, because gorilla
+// accepts a close frame of one byte, which RFC 6455 forbids.
 type melodyConn struct {
 	netConn
 	conn     *Conn
@@ -37,9 +36,9 @@ func (m *melodyConn) Read(data []byte) (int, error) {
 	return n, err
 }
 
-// Write implements [net.Conn] for gorilla. It sends the response to the
-// handshake. Later gorilla writes only close frames, when the client breaks the
-// protocol. Those are dropped, because the engine sends its own.
+// Write implements [net.Conn] for gorilla. It sends the response to the handshake. Later,
+// gorilla writes only close frames, when the client breaks the protocol. Write drops these,
+// because the engine sends its own.
 func (m *melodyConn) Write(data []byte) (int, error) {
 	if m.open {
 		return len(data), nil
@@ -47,8 +46,8 @@ func (m *melodyConn) Write(data []byte) (int, error) {
 	return m.Conn.Write(data)
 }
 
-// SetWriteDeadline implements [net.Conn] for gorilla. Once the connection is
-// open, the deadline is the engine's.
+// SetWriteDeadline implements [net.Conn] for gorilla. Once the connection is open, only the
+// engine sets the deadline.
 func (m *melodyConn) SetWriteDeadline(t time.Time) error {
 	if m.open {
 		return nil
@@ -76,7 +75,7 @@ func (m *melodyConn) findClose(data []byte) {
 	}
 }
 
-// try implements transport. A write could block, so it writes nothing.
+// try implements transport. It writes nothing, because a write could block.
 func (*melodyConn) try([]byte) (int, error) { return 0, nil }
 
 // setConn implements transport.

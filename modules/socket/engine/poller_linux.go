@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// poller reads from TCP and Unix sockets with one goroutine and one buffer, so
-// that idle connections keep neither. The goroutine waits in Go's own poller for
-// an epoll instance that all connections are registered with (epoll(7): "Is the
-// epoll file descriptor itself poll/epoll/selectable?").
+// poller reads from TCP and Unix sockets with one goroutine and one buffer, so an idle
+// connection needs neither. All connections are registered with one epoll instance. The
+// goroutine waits for it in Go's own poller, because an epoll descriptor can itself be
+// polled (epoll(7)).
 type poller struct {
 	mu    sync.Mutex
 	epoll *os.File      // nil before the first connection
@@ -20,9 +20,9 @@ type poller struct {
 	done  chan struct{} // closed when the goroutine has ended
 }
 
-// polledConn is a connection that the poller reads from. It uses the descriptor
-// directly. The descriptor stays open until the connection is released; before
-// that, the connection is only shut down, which the poller notices.
+// polledConn is a connection that the poller reads from. It uses the descriptor directly.
+// The descriptor stays open until the connection is released. Until then, the connection is
+// only shut down, which the poller notices.
 type polledConn struct {
 	netConn
 	poller *poller
@@ -31,14 +31,14 @@ type polledConn struct {
 
 	// Guarded by poller.mu.
 	registered bool // with epoll
-	ended      bool // it was registered, or could not be
+	ended      bool // was registered before, or could not be
 	reading    bool // not paused
 }
 
 var _ transport = (*polledConn)(nil)
 
-// transport returns a transport for conn, or nil if the poller cannot read from
-// it. Reading begins with the transport's pause(false).
+// transport returns a transport for conn, or nil if the poller cannot read from it. Reading
+// begins with the transport's pause(false).
 func (p *poller) transport(c *Conn, conn net.Conn) transport {
 	s := &polledConn{netConn: netConn{conn}, poller: p, conn: c}
 	var err error
@@ -53,9 +53,9 @@ func (p *poller) transport(c *Conn, conn net.Conn) transport {
 	return s
 }
 
-// descriptor returns the file descriptor of a TCP or Unix connection. Other types
-// are refused, even if they have a descriptor: TLS and wrapped connections
-// transform the bytes that pass through them.
+// descriptor returns the file descriptor of a TCP or Unix connection. It refuses other
+// types even if they have a descriptor, because TLS and wrapped connections transform the
+// bytes.
 func descriptor(conn net.Conn) (fd int, err error) {
 	var kernel syscall.Conn
 	switch conn := conn.(type) {
@@ -82,7 +82,7 @@ func (p *poller) startLocked() error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.SetNonblock(fd, true); err != nil { // Go's poller takes non-blocking files only
+	if err := syscall.SetNonblock(fd, true); err != nil { // Go's poller needs a non-blocking file
 		return errors.Join(err, syscall.Close(fd))
 	}
 	epoll := os.NewFile(uintptr(fd), "epoll")
@@ -95,7 +95,7 @@ func (p *poller) startLocked() error {
 	return nil
 }
 
-// stop ends the poller's goroutine. Call it when all connections are released.
+// stop ends the poller's goroutine. Call it after all connections are released.
 func (p *poller) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -122,7 +122,7 @@ func (p *poller) run(raw syscall.RawConn, done chan struct{}) {
 		n = rawEpollWait(int(fd), events)
 		return n > 0
 	}
-	for raw.Read(wait) == nil { // an error means stopped
+	for raw.Read(wait) == nil { // an error means that the poller was stopped
 		for _, event := range events[:n] {
 			p.ready(event, buffer)
 		}
@@ -158,7 +158,7 @@ func (s *polledConn) read(buffer []byte) readEnd {
 	}
 	c := s.conn
 	end := c.feed(buffer[:n])
-	if s.conn != c { // the rest of the input is the new connection's
+	if s.conn != c { // the new connection handles the rest of the input
 		s.conn.inbound, c.inbound = c.inbound, nil
 	}
 	return end
@@ -177,10 +177,10 @@ func (s *polledConn) end(end readEnd) {
 	go s.release(end)
 }
 
-// release waits for the replies to the client and releases the connection.
+// release waits for the replies to the client, and then releases the connection.
 func (s *polledConn) release(end readEnd) {
 	c := s.conn
-	c.inbound = nil // free it: waiting may take seconds
+	c.inbound = nil // free it, because waiting may take seconds
 	if end.reason == TransportClose {
 		c.peerClosed(end.closeCode)
 	}
@@ -188,8 +188,8 @@ func (s *polledConn) release(end readEnd) {
 	c.release()
 }
 
-// pause implements transport. It ends the connection if it cannot be registered
-// with epoll.
+// pause implements transport. If the connection cannot be registered with epoll, pause ends
+// it.
 func (s *polledConn) pause(on bool) {
 	p := s.poller
 	p.mu.Lock()

@@ -4,7 +4,7 @@ package engine
 
 import "net"
 
-// poller is a stub: without epoll, melody reads from all connections.
+// poller does nothing on systems without epoll. Melody reads from all connections.
 type poller struct{}
 
 func (*poller) transport(*Conn, net.Conn) transport { return nil }

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// noopWait is how long a GET request is held while the client upgrades. The
-	// client sends no other one before it has the answer.
+	// noopWait is how long a GET request is held during an upgrade. The client sends no
+	// other GET request before the answer.
 	noopWait = 100 * time.Millisecond
 	// compressFrom is the size of a payload, in bytes, from which it is compressed.
 	compressFrom = 1024
@@ -25,26 +25,25 @@ const (
 var (
 	engineClose = []byte{'1'}
 	engineNoop  = []byte{'6'}
-	// noopAndClose is what Node's server answers a request that comes after the
-	// close.
+	// noopAndClose is the answer of Node's server to a request after the close.
 	noopAndClose = []byte{'6', separator, '1'}
 )
 
-// polling is the part of a connection that began with HTTP long polling. Its
-// frames wait in the connection's queue until a GET request takes them, or until
-// a WebSocket becomes the connection's transport.
+// polling is the additional state of a connection that began with HTTP long polling. Its
+// frames wait in the connection's queue until a GET request takes them, or until a
+// WebSocket becomes the connection's transport.
 type polling struct {
 	sid string
 	// input is held while the packets of a POST request are handled.
 	input sync.Mutex
 
 	// Guarded by Conn.mu.
-	wake     chan struct{} // receives when the pending GET must look again; nil: none is pending
+	wake     chan struct{} // tells the pending GET to check again; nil if there is none
 	posting  bool          // a POST request is being handled
-	resumed  chan struct{} // closed when a POST request may go on; nil: none waits
+	resumed  chan struct{} // closed when a waiting POST request may go on; nil if none waits
 	probe    *Conn         // the WebSocket that may become the transport
-	probed   bool          // it was answered: GET requests return noops
-	noop     bool          // the last packet of the session is noop
+	probed   bool          // the probe was answered: GET requests return noops
+	noop     bool          // the session's last packet must be a noop
 	released bool
 }
 
@@ -59,11 +58,11 @@ func (e *Engine) openPolling(w http.ResponseWriter, c *Conn) {
 	if e.cfg.Cookie != "" {
 		http.SetCookie(w, &http.Cookie{Name: e.cfg.Cookie, Value: c.polling.sid, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	}
-	_ = writePayload(w, nil, e.openPacket(c.polling.sid, e.cfg.WebSocket)) // a client that has gone sends no request
+	_ = writePayload(w, nil, e.openPacket(c.polling.sid, e.cfg.WebSocket)) // if the client has gone, no request follows
 }
 
-// end is called at the end of the connection. It closes a WebSocket that is being
-// tried, and locks input, so that no more packets are handled.
+// end is called when the connection ends. It closes a WebSocket that is being probed, and
+// locks input so that no more packets are handled.
 func (p *polling) end(c *Conn) {
 	c.mu.Lock()
 	probe := p.probe
@@ -74,7 +73,7 @@ func (p *polling) end(c *Conn) {
 	p.input.Lock()
 }
 
-// isPollingLocked reports whether requests carry the connection's messages.
+// isPollingLocked reports whether HTTP requests carry the connection's messages.
 func (c *Conn) isPollingLocked() bool { return c.polling != nil && c.transport == nil }
 
 // Polling reports whether the client uses HTTP long polling now.
@@ -92,12 +91,11 @@ func (c *Conn) servePolling(w http.ResponseWriter, r *http.Request) {
 	case http.MethodPost:
 		c.post(w, r)
 	default:
-		w.WriteHeader(http.StatusInternalServerError) // as Node's server
+		w.WriteHeader(http.StatusInternalServerError) // like Node's server
 	}
 }
 
-// poll answers a GET request with the queued packets. It waits until there are
-// some.
+// poll answers a GET request with the queued packets. It waits until there are some.
 func (c *Conn) poll(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	switch {
@@ -130,10 +128,10 @@ func (c *Conn) poll(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// takePayloadLocked waits for packets and takes them from the queue. last reports
-// that it tells of the end of the session, which is a payload of its own: clients
-// handle it before the packets beside it. It returns nil if ctx ends before there
-// are any. It unlocks c.mu while it waits.
+// takePayloadLocked waits for packets and takes them from the queue. last is true if the
+// payload announces the end of the session. Such a payload has no other packets, because a
+// client would handle the end before them. It returns nil if ctx ends before there are
+// packets. It unlocks c.mu while it waits.
 func (c *Conn) takePayloadLocked(ctx context.Context) (payload []byte, last bool) {
 	p := c.polling
 	wake := make(chan struct{}, 1)
@@ -154,13 +152,13 @@ func (c *Conn) takePayloadLocked(ctx context.Context) (payload []byte, last bool
 			c.engine.buffers.release(b)
 			c.freeLocked()
 			return payload, false
-		case c.phase >= closing && p.noop: // the client itself has closed the session
+		case c.phase >= closing && p.noop: // the client has closed the session itself
 			return engineNoop, true
 		case c.phase >= closing:
 			return bye, true
 		}
 		bye = engineClose
-		var upgrading <-chan time.Time // else a ping or a close ends the wait
+		var upgrading <-chan time.Time // if nil, a ping or the close ends the wait
 		if p.probed {
 			upgrading = time.After(noopWait)
 		}
@@ -183,12 +181,12 @@ func (c *Conn) takePayloadLocked(ctx context.Context) (payload []byte, last bool
 	}
 }
 
-// wakePollLocked makes the pending GET request look again.
+// wakePollLocked tells the pending GET request to check again.
 func (c *Conn) wakePollLocked() {
 	if c.polling != nil && c.polling.wake != nil {
 		select {
 		case c.polling.wake <- struct{}{}:
-		default: // it is to look again anyway
+		default: // it is already told
 		}
 	}
 }
@@ -219,7 +217,7 @@ func (c *Conn) post(w http.ResponseWriter, r *http.Request) {
 		c.mu.Unlock()
 	}()
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(c.engine.cfg.PingTimeout)) // an error means that there is none to set
+	_ = control.SetReadDeadline(time.Now().Add(c.engine.cfg.PingTimeout)) // an error means that no deadline can be set
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, c.engine.cfg.MaxFrame))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
@@ -237,8 +235,8 @@ func (c *Conn) post(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "ok") // an error means that the client has gone
 }
 
-// handlePayload handles the packets of a POST request, up to the first invalid
-// one. It waits while the connection is paused.
+// handlePayload handles the packets of a POST request, up to the first invalid one. It
+// waits while the connection is paused.
 func (c *Conn) handlePayload(ctx context.Context, payload []byte) {
 	c.polling.input.Lock()
 	defer c.polling.input.Unlock()
@@ -257,7 +255,7 @@ func (c *Conn) handlePayload(ctx context.Context, payload []byte) {
 	}
 }
 
-// closedByClient ends the connection. The pending GET request gets a noop.
+// closedByClient ends the connection. The pending GET request is answered with a noop.
 func (c *Conn) closedByClient(reason Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -271,8 +269,8 @@ func (c *Conn) closedByClient(reason Reason) {
 	}
 }
 
-// awaitResumed waits while the connection is paused. It reports whether requests
-// still carry its messages.
+// awaitResumed waits while the connection is paused. It reports whether HTTP requests still
+// carry its messages.
 func (c *Conn) awaitResumed(ctx context.Context) bool {
 	for {
 		c.mu.Lock()
@@ -302,8 +300,8 @@ func (c *Conn) resumeLocked() {
 	}
 }
 
-// releaseLocked releases a closed connection that has no transport whose reader
-// would do it.
+// releaseLocked releases a closed connection without a transport. With a transport, its
+// reader does this.
 func (c *Conn) releaseLocked() {
 	if c.isPollingLocked() && !c.polling.released {
 		c.polling.released = true
@@ -328,7 +326,7 @@ func writePayload(w http.ResponseWriter, r *http.Request, payload []byte) error 
 		compressor, _ := compressors.Get().(*gzip.Writer)
 		defer compressors.Put(compressor)
 		compressor.Reset(&compressed)
-		_, _ = compressor.Write(payload) // a buffer takes everything
+		_, _ = compressor.Write(payload) // writing to a buffer does not fail
 		_ = compressor.Close()
 		payload = compressed.Bytes()
 	}

@@ -7,27 +7,28 @@ import (
 )
 
 const (
-	// burst is how many queued bytes are written before the window ends.
+	// burst is the number of queued bytes from which the queue is written before the window
+	// ends.
 	burst = 32 << 10
-	// A connection is busy from busyBytes in its queue on, or from a part of the
-	// backlog, one in busyShare, if that is less.
+	// A connection is busy if at least busyBytes are queued, or one part in busyShare of
+	// its backlog if that is less.
 	busyBytes = 32 << 10
 	busyShare = 4
-	// lossyShare is the part from which a connection drops lossy frames.
+	// A connection drops lossy frames from one part in lossyShare of its backlog.
 	lossyShare = 8
 )
 
-// writerState says who writes the queue of a connection.
+// writerState says which code writes the queue of a connection next.
 type writerState uint8
 
 const (
-	idle      writerState = iota // the next sender; the queue of an open connection is empty
-	gathering                    // the gatherer, at the end of the window
-	writing                      // somebody is writing now
+	idle      writerState = iota // the next sender writes; the queue of an open connection is empty
+	gathering                    // the gatherer writes at the end of the window
+	writing                      // a write is running
 )
 
-// Send writes f, or queues it. It never blocks: a connection whose backlog is
-// full is closed as [SlowConsumer], unless f is lossy. A closing connection drops f.
+// Send writes f, or queues it. It never blocks. If the backlog is full, the connection is
+// closed as [SlowConsumer], unless f is lossy. A closing connection drops f.
 func (c *Conn) Send(f *Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,8 +41,8 @@ func (c *Conn) Send(f *Frame) {
 	}
 }
 
-// SendAll is [Conn.Send] for several frames. It makes one write of them where
-// the network takes it. It does not keep the slice.
+// SendAll is [Conn.Send] for several frames, in one write where possible. It does not keep
+// the slice.
 func (c *Conn) SendAll(frames []*Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -67,8 +68,7 @@ func (c *Conn) canWriteLocked() bool {
 	return c.phase == open && c.transport != nil && c.writer == idle && c.engine.now() >= c.windowEnd
 }
 
-// enqueueLocked queues a frame. It returns false if the connection takes no more
-// frames.
+// enqueueLocked queues a frame. It returns false if the connection accepts no more frames.
 func (c *Conn) enqueueLocked(f *Frame) bool {
 	if c.phase >= closing {
 		return false
@@ -83,8 +83,8 @@ func (c *Conn) enqueueLocked(f *Frame) bool {
 	return true
 }
 
-// dropsLocked reports whether f is dropped and counted, because it is lossy and
-// much is queued.
+// dropsLocked reports whether f is dropped because it is lossy and the queue is long. It
+// counts a dropped frame.
 func (c *Conn) dropsLocked(f *Frame) bool {
 	drops := f.lossy && c.queuedLocked() > c.engine.cfg.MaxBacklog/lossyShare
 	if drops {
@@ -93,8 +93,8 @@ func (c *Conn) dropsLocked(f *Frame) bool {
 	return drops
 }
 
-// Busy reports whether more is queued than the client takes at once: 32 KiB, or a
-// quarter of a small backlog. Delay what can wait.
+// Busy reports whether the queue is long: 32 KiB, or a quarter of a small backlog. Less
+// urgent frames should wait.
 func (c *Conn) Busy() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,8 +105,8 @@ func (c *Conn) busyLocked() bool {
 	return c.queuedLocked() > min(busyBytes, c.engine.cfg.MaxBacklog/busyShare)
 }
 
-// WhenFree calls fn once the connection is not busy, or has ended. It does not
-// block. A goroutine of its own calls fn.
+// WhenFree arranges that fn is called, in its own goroutine, once the connection is not
+// busy or has ended. WhenFree does not block.
 func (c *Conn) WhenFree(fn func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -114,7 +114,7 @@ func (c *Conn) WhenFree(fn func()) {
 	c.freeLocked()
 }
 
-// freeLocked calls who waits for the connection, unless it is busy.
+// freeLocked calls the waiting callbacks, unless the connection is busy.
 func (c *Conn) freeLocked() {
 	if len(c.waiting) == 0 || c.busyLocked() {
 		return
@@ -128,8 +128,8 @@ func (c *Conn) freeLocked() {
 	}()
 }
 
-// Writable reports whether the client takes what is sent to it: nothing blocks,
-// and by polling a request is pending. Drop what is worthless later.
+// Writable reports whether the client can take a frame at once: no write blocks, and a
+// polling client has a pending request. If not, drop events that are worthless later.
 func (c *Conn) Writable() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -147,7 +147,7 @@ func (c *Conn) queuedLocked() int {
 	return c.inFlight + c.queue.size
 }
 
-// lossyLocked returns how many of the queued bytes are those of lossy frames.
+// lossyLocked returns the number of queued bytes of lossy frames.
 func (c *Conn) lossyLocked() int {
 	if c.queue == nil {
 		return c.lossy
@@ -162,10 +162,9 @@ func (c *Conn) pushLocked(f *Frame) {
 	c.queue.push(f)
 }
 
-// dropQueuedPong drops a pong at the end of the queue while a write blocks: the
-// next pong answers both pings (RFC 6455, section 5.5.3). Otherwise a client
-// that sends pings and reads nothing would take far more memory than its backlog
-// counts.
+// dropQueuedPong drops a pong at the end of the queue while a write blocks, because the
+// next pong answers both pings (RFC 6455, section 5.5.3). Otherwise, a client that sends
+// pings and reads nothing would take far more memory than its backlog counts.
 func (c *Conn) dropQueuedPong() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -201,8 +200,8 @@ func (c *Conn) writeLocked(f *Frame) {
 	go c.writeRest(b)
 }
 
-// scheduleLocked has the queue written at the end of the window. A burst and a
-// close frame do not wait.
+// scheduleLocked arranges that the queue is written at the end of the window. It writes a
+// burst or a close frame at once.
 func (c *Conn) scheduleLocked() {
 	switch {
 	case c.isPollingLocked():
@@ -221,11 +220,11 @@ func (c *Conn) isBurstLocked() bool {
 	return c.queue.size >= min(burst, c.engine.cfg.MaxBacklog/2)
 }
 
-// windowEnded writes the queue at the end of its window. It writes without the
-// lock, because a long queue takes a while: senders queue meanwhile.
+// windowEnded writes the queue at the end of its window. It writes without the lock,
+// because a long queue takes a while and senders must be able to queue meanwhile.
 func (c *Conn) windowEnded() {
 	c.mu.Lock()
-	if c.writer != gathering { // a burst or a close has flushed the queue
+	if c.writer != gathering { // a burst or a close frame has already written the queue
 		c.mu.Unlock()
 		return
 	}
@@ -244,19 +243,19 @@ func (c *Conn) flushLocked() {
 	}
 }
 
-// beginWriteLocked takes the queue.
+// beginWriteLocked takes the queue to write it.
 func (c *Conn) beginWriteLocked() *batch {
 	b := c.queue
 	c.queue = nil
-	if b == nil { // it was discarded
+	if b == nil { // the queue was discarded
 		b = c.engine.buffers.batch()
 	}
 	c.writer, c.inFlight, c.lossy = writing, b.size, b.lossy
 	return b
 }
 
-// write writes what the network takes of b without blocking. If there is a rest, it
-// reports false, and a goroutine writes the rest and ends the write.
+// write writes as much of b as possible without blocking. If a rest is left, it returns
+// false, and a goroutine writes the rest and ends the write.
 func (c *Conn) write(b *batch) (done bool, err error) {
 	buffer := c.engine.buffers.gather()
 	defer c.engine.buffers.put(buffer)
@@ -275,8 +274,8 @@ func (c *Conn) write(b *batch) (done bool, err error) {
 	return true, nil
 }
 
-// writeRest writes b and blocks while the network is full. A client that has not
-// taken b within the ping timeout could not answer a heartbeat behind it either.
+// writeRest writes b and blocks while the network is full. It gives up after the ping
+// timeout, because a heartbeat in the queue could not be answered in time either.
 func (c *Conn) writeRest(b *batch) {
 	buffer := c.engine.buffers.gather()
 	defer c.engine.buffers.put(buffer)
@@ -289,8 +288,7 @@ func (c *Conn) endWrite(b *batch, err error) {
 	c.endWriteLocked(b, err)
 }
 
-// endWriteLocked ends a write and schedules the frames that were queued during
-// it.
+// endWriteLocked ends a write and schedules the frames that were queued during it.
 func (c *Conn) endWriteLocked(b *batch, err error) {
 	c.writer, c.inFlight, c.lossy = idle, 0, 0
 	if err != nil {
@@ -308,8 +306,8 @@ func (c *Conn) endWriteLocked(b *batch, err error) {
 	}
 }
 
-// writeFailedLocked cuts the connection: the failed write may have cut a frame in
-// two, so that no other frame may follow.
+// writeFailedLocked cuts the connection. The failed write may have cut a frame in two, so
+// no other frame may follow.
 func (c *Conn) writeFailedLocked(err error) {
 	reason := TransportError
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -322,8 +320,8 @@ func (c *Conn) writeFailedLocked(err error) {
 	c.transport.cut()
 }
 
-// finishWriting writes what is queued, and waits until it is written. An upgrade
-// needs a transport that nobody writes to. The deadline of the probe bounds the wait.
+// finishWriting waits until the queue is written, because an upgrade needs a transport
+// without a running write. The deadline of the probe limits the wait.
 func (c *Conn) finishWriting() {
 	for {
 		c.mu.Lock()
@@ -339,8 +337,8 @@ func (c *Conn) finishWriting() {
 	}
 }
 
-// awaitWrite waits for the current write to end. Call it on a connection that has a
-// deadline, which bounds the wait.
+// awaitWrite waits for the current write to end. Call it only on a connection with a
+// deadline, which limits the wait.
 func (c *Conn) awaitWrite() {
 	c.mu.Lock()
 	if c.writer != writing {

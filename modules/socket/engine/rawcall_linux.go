@@ -5,11 +5,11 @@ import (
 	"unsafe"
 )
 
-// These calls bypass Go's scheduler, which package syscall notifies of each call in
-// case it blocks. They never block: every descriptor here is non-blocking. In an
-// idle process, the first call with a notification wakes the runtime's monitor
-// thread, which then polls until the process is idle again. For a server with
-// little traffic that is over a tenth of its CPU time: see BenchmarkRawCalls.
+// Package syscall notifies Go's scheduler of each call, in case it blocks. These calls do
+// without, because they never block: every descriptor here is non-blocking. In an idle
+// process, the first call with a notification wakes the runtime's monitor thread, which
+// then polls until the process is idle again. For a server with little traffic that is over
+// a tenth of its CPU time: see BenchmarkRawCalls.
 
 // rawRead is read(2).
 func rawRead(fd int, data []byte) (int, error) {

@@ -6,19 +6,19 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// Reason says why a connection ended.
+// Reason is the reason why a connection ended.
 type Reason int
 
 // The reasons.
 const (
-	TransportClose   Reason = iota + 1 // the client closed it
+	TransportClose   Reason = iota + 1 // the client closed the connection
 	TransportError                     // the network failed
 	PingTimeout                        // the client did not answer a heartbeat
 	ParseError                         // the client broke the protocol
 	TooLarge                           // the client sent more than Config.MaxFrame
 	NotText                            // the client sent a binary message
 	NotUTF8                            // the client sent text that is not UTF-8
-	Drained                            // the node stops: the client should reconnect
+	Drained                            // the node is stopping; the client should reconnect
 	SlowConsumer                       // the client did not read fast enough
 	Expired                            // the token expired: the client needs a new one
 	Disconnected                       // the back end closed it
@@ -26,20 +26,20 @@ const (
 	ConnectTimeout                     // the client did not connect to a namespace in time
 	ClientDisconnect                   // the client left the namespace
 	ServerDisconnect                   // the server removed the client from the namespace
-	RateLimited                        // the client went on with requests beyond its limits
+	RateLimited                        // the client kept sending requests beyond its limits
 	Flooded                            // the client sent too many control packets
 	Revoked                            // the client's token was revoked
 )
 
-// What a client does after a close code.
+// Values of [CloseCode].Next: what a client should do.
 const (
-	Reconnect = "reconnect" // again, with the same token
-	NewToken  = "token"     // again, with a new token
-	Stop      = "stop"      // not by itself
+	Reconnect = "reconnect" // reconnect with the same token
+	NewToken  = "token"     // reconnect with a new token
+	Stop      = "stop"      // do not reconnect automatically
 )
 
-// reasons holds the text of each reason, which is Socket.IO's where it has one, the
-// close code for plain WebSockets, and what the client does then.
+// reasons holds for each reason its text (Socket.IO's if it has one), the close code for
+// plain WebSockets, and what the client should do.
 var reasons = [...]struct {
 	text string
 	code int
@@ -66,7 +66,7 @@ var reasons = [...]struct {
 	Flooded:          {"too many control packets", websocket.ClosePolicyViolation, Stop},
 }
 
-// known returns r, or 0 for a value that is none of the reasons.
+// known returns r, or 0 if r is not one of the reasons.
 func (r Reason) known() Reason {
 	if r < 0 || int(r) >= len(reasons) {
 		return 0
@@ -91,7 +91,7 @@ type CloseCode struct {
 func CloseCodes() []CloseCode {
 	var codes []CloseCode
 	for r := TransportClose; int(r) < len(reasons); r++ {
-		// After these the client is gone, or has no plain WebSocket.
+		// After these, the client is gone or has no plain WebSocket.
 		if r != TransportClose && r != TransportError && r != Refused && r != ConnectTimeout && r != ClientDisconnect {
 			codes = append(codes, CloseCode{reasons[r].code, reasons[r].text, reasons[r].next})
 		}
@@ -100,8 +100,8 @@ func CloseCodes() []CloseCode {
 	return codes
 }
 
-// closeFrame returns the close frame for a reason. Engine.IO sends a code only
-// where the WebSocket protocol requires one.
+// closeFrame returns the close frame for a reason. With Engine.IO it has a code only where
+// the WebSocket protocol requires one.
 func (r Reason) closeFrame(p Protocol) *Frame {
 	if p == EngineIO && r != NotUTF8 && r != TooLarge && r != Flooded {
 		return closeFrame(websocket.CloseNoStatusReceived, "")

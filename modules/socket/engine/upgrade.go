@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// upgradeTimeout is how long a WebSocket may take to become the transport of a
-// polling session.
+// upgradeTimeout limits the time until a WebSocket becomes the transport of a polling
+// session.
 const upgradeTimeout = 10 * time.Second
 
 var probeAnswer = Plain.Frame([]byte("3probe"))
 
-// serveUpgrade opens a WebSocket that may become the transport of the polling
-// session c. The WebSocket is a connection of its own until the client has tried
-// it: the client sends "2probe" and, after the answer, the packet upgrade.
+// serveUpgrade opens a WebSocket that may become the transport of the polling session c.
+// Until the upgrade, the WebSocket is a separate connection. The client sends "2probe" and,
+// after the answer, the packet upgrade.
 func (c *Conn) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 	p := &Conn{engine: c.engine, protocol: EngineIO, session: c, receiver: probe{c}}
 	if !c.beginProbe(p) {
@@ -31,8 +31,8 @@ func (c *Conn) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 	c.engine.upgrader.serve(w, r, p)
 }
 
-// beginProbe reports whether the session can be upgraded now. One WebSocket at a
-// time is tried.
+// beginProbe makes p the WebSocket that is probed. It returns false if the session cannot
+// be upgraded now. Only one WebSocket at a time is probed.
 func (c *Conn) beginProbe(p *Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,7 +43,7 @@ func (c *Conn) beginProbe(p *Conn) bool {
 	return true
 }
 
-// probe is the receiver of a WebSocket that is being tried.
+// probe is the receiver of a WebSocket that is being probed.
 type probe struct{ session *Conn }
 
 // Message implements [Receiver]. The engine handles all messages of a probe.
@@ -52,7 +52,7 @@ func (probe) Message([]byte, bool) {}
 // Finish implements [Receiver].
 func (probe) Finish(context.Context) {}
 
-// Closed implements [Receiver]. The session goes on by polling.
+// Closed implements [Receiver]. The session continues with polling.
 func (p probe) Closed(Reason) {
 	c := p.session
 	c.mu.Lock()
@@ -60,7 +60,7 @@ func (p probe) Closed(Reason) {
 	c.polling.probe, c.polling.probed = nil, false
 }
 
-// probed handles a message over a WebSocket that is being tried.
+// probed handles a message over a WebSocket that is being probed.
 func (c *Conn) probed(kind opcode, data []byte) readEnd {
 	switch {
 	case c.replaced: // the packet came together with the upgrade
@@ -75,8 +75,8 @@ func (c *Conn) probed(kind opcode, data []byte) readEnd {
 	return readEnd{}
 }
 
-// probeAnswered makes GET requests return noops: the client waits for their
-// answer before it upgrades.
+// probeAnswered makes GET requests return noops, because the client waits for their answer
+// before it upgrades.
 func (c *Conn) probeAnswered() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,8 +84,8 @@ func (c *Conn) probeAnswered() {
 	c.wakePollLocked()
 }
 
-// replaceTransport makes the WebSocket the transport of its session. It reports
-// false if one of them is closing, or the network takes no frames of the WebSocket.
+// replaceTransport makes the WebSocket the transport of its session. It returns false if
+// one of them is closing, or if the WebSocket's frames cannot be written.
 func (c *Conn) replaceTransport() bool {
 	if c.replaced = c.giveTransport(); c.replaced {
 		c.engine.remove(c)

@@ -20,15 +20,16 @@ import (
 const (
 	// disabled switches off melody's own heartbeat and read deadline.
 	disabled = 10 * 365 * 24 * time.Hour
-	// subprotocol is what plain clients offer besides the one with their token.
+	// subprotocol is the protocol that plain clients offer, in addition to one that carries
+	// their token.
 	subprotocol = "moim"
-	// readBuffer is the size of gorilla's read buffer in bytes. Each connection
-	// that melody reads from has one.
+	// readBuffer is the size of gorilla's read buffer in bytes. Each connection that melody
+	// reads from has one.
 	readBuffer = 512
 )
 
-// upgrader upgrades requests to WebSockets, and has melody read from those that
-// the poller cannot read from.
+// upgrader upgrades requests to WebSockets. Melody reads from the connections that the
+// poller cannot read from.
 type upgrader struct {
 	melody  *melody.Melody
 	readers *tasks.Group
@@ -90,12 +91,12 @@ func (u *upgrader) serve(w http.ResponseWriter, r *http.Request, c *Conn) {
 		upgraded = u.startMelody(w, r, c, conn, buffers)
 	}
 	if !upgraded {
-		_ = conn.Close() // it is too late for an HTTP response
+		_ = conn.Close() // too late for an HTTP response
 	}
 }
 
-// hijack takes the connection over. gin's ResponseWriter panics if the one that it wraps
-// cannot give the connection.
+// hijack takes over the connection. gin's ResponseWriter panics if the wrapped one does not
+// support this.
 func hijack(w http.ResponseWriter) (conn net.Conn, buffers *bufio.ReadWriter, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -105,8 +106,8 @@ func hijack(w http.ResponseWriter) (conn net.Conn, buffers *bufio.ReadWriter, er
 	return http.NewResponseController(w).Hijack()
 }
 
-// startMelody has melody upgrade the connection and read from it in a goroutine.
-// It reports whether the upgrade succeeded.
+// startMelody lets melody upgrade the connection and read from it in a goroutine. It
+// reports whether the upgrade succeeded.
 func (u *upgrader) startMelody(w http.ResponseWriter, r *http.Request, c *Conn, conn net.Conn, buffers *bufio.ReadWriter) bool {
 	m := &melodyConn{netConn: netConn{conn}, conn: c, upgraded: make(chan bool, 1)}
 	started := u.readers.Run(func(context.Context) {
@@ -117,7 +118,7 @@ func (u *upgrader) startMelody(w http.ResponseWriter, r *http.Request, c *Conn, 
 	return started && <-m.upgraded
 }
 
-// hijacked gives gorilla a connection that the engine has hijacked.
+// hijacked passes a connection that the engine has hijacked to gorilla.
 type hijacked struct {
 	http.ResponseWriter
 	conn    net.Conn
@@ -145,7 +146,7 @@ func connOf(s *melody.Session) *melodyConn {
 	return m
 }
 
-// message handles one message. melody reads on when it returns.
+// message handles one message. Melody continues to read when it returns.
 func (m *melodyConn) message(kind opcode, data []byte) {
 	if m.conn.session != nil {
 		m.conn.finishWriting()
@@ -157,7 +158,7 @@ func (m *melodyConn) message(kind opcode, data []byte) {
 	m.waitResumed()
 }
 
-// melodyFailed handles the error with which melody stopped reading.
+// melodyFailed handles the error because of which melody stopped reading.
 func (c *Conn) melodyFailed(err error) {
 	var network net.Error
 	var closed *websocket.CloseError // gorilla returns it at EOF too

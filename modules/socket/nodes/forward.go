@@ -15,30 +15,31 @@ import (
 )
 
 const (
-	// reachWithin bounds the opening of a connection to another node.
+	// reachWithin limits the time to connect to another node.
 	reachWithin = 2 * time.Second
 
-	// ForwardHeader carries the signature of a request that a node has forwarded.
+	// ForwardHeader carries the signature of a request that another node has forwarded.
 	ForwardHeader = "Moim-Forwarded"
 
-	// maxIdleForwards bounds the idle connections that a node keeps to each other one.
+	// maxIdleForwards is the maximum number of idle connections to each other node.
 	maxIdleForwards = 64
 )
 
-// Forwarder passes requests of polling sessions to the nodes that have them, so that
-// a load balancer may send them to any node.
+// Forwarder passes requests of polling sessions to the nodes that have the sessions, so
+// that a load balancer may send them to any node.
 type Forwarder struct {
-	// Answered, if it is not nil, is called when another node has accepted a request. Set it
-	// before the first request.
+	// Answered, if it is not nil, is called when another node has accepted a request. Set
+	// it before the first request.
 	Answered func(r *http.Request)
 
 	nodes     *Directory
 	transport *http.Transport
-	ctx       context.Context //nolint:containedctx // ends the requests that are being forwarded
+	ctx       context.Context //nolint:containedctx // ends forwarded requests
 	cancel    context.CancelFunc
 }
 
-// NewForwarder returns a forwarder. Other nodes may take answerWithin for an answer.
+// NewForwarder returns a forwarder. answerWithin is the time that another node has to
+// answer.
 func NewForwarder(n *Directory, answerWithin time.Duration) *Forwarder {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Forwarder{nodes: n, ctx: ctx, cancel: cancel, transport: &http.Transport{
@@ -50,13 +51,13 @@ func NewForwarder(n *Directory, answerWithin time.Duration) *Forwarder {
 	}}
 }
 
-// Stop ends the requests that are being forwarded.
+// Stop ends all requests that are being forwarded.
 func (f *Forwarder) Stop() {
 	f.cancel()
 	f.transport.CloseIdleConnections()
 }
 
-// Verify refuses a request that claims to be forwarded and is not.
+// Verify returns false for a request that claims to be forwarded but is not.
 func (f *Forwarder) Verify(r *http.Request) bool {
 	header := r.Header.Values(ForwardHeader)
 	return len(header) == 0 || len(header) == 1 && hmac.Equal([]byte(header[0]), []byte(signature(f.nodes.self.Key, r)))
@@ -64,13 +65,13 @@ func (f *Forwarder) Verify(r *http.Request) bool {
 
 func signature(key []byte, r *http.Request) string {
 	mac := hmac.New(sha256.New, key)
-	_, _ = mac.Write([]byte(r.Method + " " + r.URL.RawQuery)) // a hash takes everything
+	_, _ = mac.Write([]byte(r.Method + " " + r.URL.RawQuery)) // a hash never fails
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// Forward passes a request to a node. It reports false if the node is not known, or
-// another one has forwarded the request already. If the node does not answer, the
-// client is told that its session is unknown, and opens another.
+// Forward passes a request to a node. It returns false if the node is not known, or if
+// another node has already forwarded the request. If the node does not answer, the client
+// is told that its session is unknown, and opens a new one.
 func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, node string, unknown http.Handler) bool {
 	p, known := f.nodes.reachable(node)
 	if !known || r.Header.Get(ForwardHeader) != "" {
@@ -78,14 +79,14 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, node string,
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	defer context.AfterFunc(f.ctx, cancel)() // a node that drains does not wait for others
+	defer context.AfterFunc(f.ctx, cancel)() // a draining node does not wait for others
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{})  // the other node has its own deadlines;
 	_ = control.SetWriteDeadline(time.Time{}) // an error means that there are none here
 	proxy := &httputil.ReverseProxy{
 		Transport:     f.transport,
 		FlushInterval: -1,
-		ErrorLog:      slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // clients and nodes that leave are no errors
+		ErrorLog:      slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // a client or node that leaves is not an error
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(p.url)
 			pr.Out.Host = pr.In.Host // the other node compares it with the origin

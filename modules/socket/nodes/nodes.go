@@ -1,8 +1,8 @@
-// Package nodes connects the gateway of a node with those of the others. Nodes
-// announce themselves, so that one that asks knows who has not answered. Each node
-// answers a question with reports to the room of the node that asked. Requests of
-// polling sessions are forwarded to the nodes that have them. The package does not
-// know what a question means.
+// Package nodes connects the gateways of all nodes. Nodes announce themselves, so a node
+// that asks a question knows which others have not answered. Answers are reports to the
+// room of the node that asked. Requests of polling sessions are forwarded to the nodes that
+// have the sessions. [Directory] is the main type. The package does not know what a
+// question means.
 package nodes
 
 import (
@@ -18,19 +18,19 @@ import (
 	"github.com/moim-live/moim/internal/tasks"
 )
 
-// announceEvery is how often a node tells the others that it is there. The other
-// durations count from the last time that it was heard.
+// announceEvery is the interval at which a node announces itself. The other durations begin
+// when a node was last heard.
 const (
 	announceEvery = 2 * time.Second
-	awaitedFor    = 10 * time.Second // others wait for its reports
-	missedFor     = time.Minute      // others name it as missing if it does not report
-	reachableFor  = 5 * time.Minute  // others forward requests: longer than most failures of the adapter
+	awaitedFor    = 10 * time.Second // other nodes wait for its reports
+	missedFor     = time.Minute      // other nodes list it as missing if it does not report
+	reachableFor  = 5 * time.Minute  // other nodes forward requests to it: longer than most outages of the adapter
 )
 
-// farewell is how long a node that stops tries to say so.
+// farewell limits the time in which a stopping node announces that it is gone.
 const farewell = time.Second
 
-// Room is a room that all nodes are subscribed to.
+// Room is the room that all nodes are subscribed to.
 const Room = "socket:nodes"
 
 // Events of the nodes themselves.
@@ -47,12 +47,12 @@ func roomOf(node string) string {
 	return "socket:reports " + node
 }
 
-// announcement says that a node is there, and how other nodes reach it.
+// announcement says that a node exists, and how other nodes reach it.
 type announcement struct {
 	Node string `json:"node"`           // the first characters of its polling sessions' ids
-	URL  string `json:"url,omitempty"`  // empty: others cannot reach it
+	URL  string `json:"url,omitempty"`  // empty if other nodes cannot reach it
 	Key  []byte `json:"key"`            // signs the requests that are forwarded to it
-	Gone bool   `json:"gone,omitempty"` // it stops
+	Gone bool   `json:"gone,omitempty"` // it is stopping
 }
 
 // peer is another node.
@@ -62,43 +62,42 @@ type peer struct {
 	heard time.Time
 }
 
-// name is the name of the node for an operator.
+// name returns the node's name for an operator.
 func (p peer) name() string {
 	return cmp.Or(p.URL, p.Node)
 }
 
-// Bus carries messages between nodes. They may be lost.
+// Bus carries messages between nodes. It may lose messages.
 type Bus interface {
-	// Watch subscribes this node to a room. After an error, messages arrive later.
+	// Watch subscribes this node to a room. After an error, messages may arrive only later.
 	Watch(ctx context.Context, room string) error
 	// Publish sends JSON to the other nodes that are subscribed to a room.
 	Publish(ctx context.Context, room, event, text string) error
-	// Intercept calls fn for the messages of an event. fn does not block.
+	// Intercept arranges that fn is called for the messages of an event. fn must not block.
 	Intercept(event string, fn func(text string))
 }
 
-// Directory announces this node, and knows the others. Its methods may be called
-// concurrently.
+// Directory announces this node and knows the other nodes. It is safe for concurrent use.
 type Directory struct {
 	self  announcement
 	bus   Bus
 	tasks *tasks.Group
-	met   chan struct{} // receives after a node was heard for the first time
+	met   chan struct{} // receives when a node is heard for the first time
 
 	mu        sync.Mutex
 	peers     map[string]peer      // by announcement.Node
 	questions map[string]*Question // by id
 
-	work    []func() // requests of other nodes, in order
+	work    []func() // queued requests of other nodes, in order
 	working bool
 }
 
-// maxWork bounds the requests of other nodes that wait. Further ones are dropped, as if they
-// were lost on the way.
+// maxWork is the maximum number of queued requests. Further requests are dropped, as if the
+// bus had lost them.
 const maxWork = 10_000
 
-// Serve calls fn after the earlier requests. An adapter that calls its sink must not be called
-// back before the sink returns: it may hold a lock.
+// Serve queues fn behind the earlier requests. fn cannot run at once: the adapter may hold
+// a lock while it calls the sink, so it must not be called back before the sink returns.
 func (n *Directory) Serve(fn func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -127,7 +126,7 @@ func (n *Directory) serveAll() {
 	}
 }
 
-// New returns the directory of a node with a name and a URL, which may be empty.
+// New returns the directory of a node. nodeURL may be empty.
 func New(node, nodeURL string, bus Bus) *Directory {
 	key := make([]byte, sha256.Size)
 	_, _ = rand.Read(key) // never fails
@@ -144,23 +143,24 @@ func New(node, nodeURL string, bus Bus) *Directory {
 	return n
 }
 
-// Node is the name of this node: the first characters of its polling sessions' ids.
+// Node returns the id of this node: the first characters of its polling sessions' ids.
 func (n *Directory) Node() string { return n.self.Node }
 
-// Name is the name of this node for an operator: its URL, if it has one.
+// Name returns the name of this node for an operator: its URL, if it has one.
 func (n *Directory) Name() string { return peer{announcement: n.self}.name() }
 
-// Len returns how many other nodes this one has heard of.
+// Len returns the number of other nodes that this node knows.
 func (n *Directory) Len() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(n.peers)
 }
 
-// Intercept calls fn for what other nodes tell by an event. fn does not block.
+// Intercept arranges that fn is called for an event of other nodes. fn must not block.
 func (n *Directory) Intercept(event string, fn func(text string)) { n.bus.Intercept(event, fn) }
 
-// Run runs fn in a goroutine until the directory stops, unless it has stopped.
+// Run runs fn in a goroutine until the directory stops. It does nothing if the directory
+// has stopped.
 func (n *Directory) Run(fn func(ctx context.Context)) { n.tasks.Run(fn) }
 
 // Start announces this node until Stop.
@@ -174,7 +174,7 @@ func (n *Directory) Start(ctx context.Context) {
 	})
 }
 
-// Stop says that the node is gone, and ends what runs.
+// Stop announces that the node is gone, and ends its goroutines.
 func (n *Directory) Stop(ctx context.Context) error {
 	err := n.tasks.Stop(ctx)
 	ctx, cancel := context.WithTimeout(ctx, farewell)
@@ -186,28 +186,27 @@ func (n *Directory) Stop(ctx context.Context) error {
 }
 
 func (n *Directory) announce(ctx context.Context, a announcement) {
-	_ = n.Tell(ctx, "", eventAnnounce, a) // again soon
+	_ = n.Tell(ctx, "", eventAnnounce, a) // it is announced again soon
 }
 
-// Tell sends what JSON can encode to another node, or to all if node is empty. It may be
-// lost: the next announcement makes up for one, and a node whose report is lost counts as
-// missing.
+// Tell sends v as JSON to another node, or to all if node is empty. The message may be
+// lost. A lost announcement is repeated, and a node whose report is lost counts as missing.
 func (n *Directory) Tell(ctx context.Context, node, event string, v any) error {
 	meta, _ := json.Marshal(v)
 	return n.bus.Publish(ctx, roomOf(node), event, string(meta))
 }
 
-// heard takes another node's announcement. A node that is new gets one in return.
+// heard handles another node's announcement. It answers a new node with an announcement.
 func (n *Directory) heard(text string) {
 	p := peer{heard: time.Now()}
 	if json.Unmarshal([]byte(text), &p.announcement) != nil || p.Node == "" {
-		return // not written by a node
+		return // not from a node
 	}
 	if p.URL != "" {
 		if CheckURL(p.URL) != nil {
 			return
 		}
-		p.url, _ = url.Parse(p.URL) // checked
+		p.url, _ = url.Parse(p.URL) // it has been checked
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -229,7 +228,7 @@ func (n *Directory) heard(text string) {
 	n.peers[p.Node] = p
 }
 
-// reachable returns a node to which requests can be forwarded.
+// reachable returns a node if requests can be forwarded to it.
 func (n *Directory) reachable(node string) (peer, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// reportBytes is the size up to which entries are put together in one report.
+// reportBytes is the size up to which entries are combined in one report.
 const reportBytes = 256 << 10
 
-// report is a part of a node's answer to a question.
+// report is one part of a node's answer to a question.
 type report struct {
 	Question string            `json:"question"`
 	Node     string            `json:"node"`
@@ -24,27 +24,27 @@ type report struct {
 type Question struct {
 	nodes   *Directory
 	waiting map[string]peer // nodes that have not answered
-	missing map[string]peer // the same for nodes that were not heard for a while
+	missing map[string]peer // the same, for nodes that were not heard for a while
 	entries []json.RawMessage
-	first   bool          // the first entry is enough
+	first   bool          // the first entry ends the question
 	done    chan struct{} // closed when waiting is empty
-	err     error         // it could not be published
+	err     error         // why it could not be published
 }
 
-// Ask asks all other nodes with publish, which gets the id of the question. It is over
+// Ask asks all other nodes. It calls publish with the id of the question. The question ends
 // when ctx ends.
 func (n *Directory) Ask(ctx context.Context, publish func(id string) error) *Question {
 	return n.ask(ctx, &Question{}, "", publish)
 }
 
-// AskFirst asks all other nodes as Ask does, and returns what the first of them reports
-// before ctx ends.
+// AskFirst asks all other nodes, like Ask. It returns the first report that comes before
+// ctx ends.
 func (n *Directory) AskFirst(ctx context.Context, publish func(id string) error) []json.RawMessage {
 	entries, _ := n.ask(ctx, &Question{first: true}, "", publish).Wait(ctx)
 	return entries
 }
 
-// AskOne asks one node as Ask does, and returns what it reports before ctx ends.
+// AskOne asks one node, like Ask. It returns what the node reports before ctx ends.
 func (n *Directory) AskOne(ctx context.Context, node string, publish func(id string) error) []json.RawMessage {
 	entries, _ := n.ask(ctx, &Question{}, node, publish).Wait(ctx)
 	return entries
@@ -77,7 +77,7 @@ func (n *Directory) ask(ctx context.Context, q *Question, only string, publish f
 	return q
 }
 
-// answered notes that a node will report no more.
+// answered records that a node has answered completely.
 func (q *Question) answered(node string) {
 	delete(q.missing, node)
 	if _, waiting := q.waiting[node]; !waiting {
@@ -89,11 +89,11 @@ func (q *Question) answered(node string) {
 	}
 }
 
-// Err returns why the question was not published, or nil.
+// Err returns the error of publishing the question, or nil.
 func (q *Question) Err() error { return q.err }
 
-// Wait waits for the other nodes until ctx ends, and returns what they reported, and
-// the names of those that did not. It does not wait if the question was not published.
+// Wait waits for the other nodes until ctx ends. It returns what they reported, and the
+// names of those that did not report. If the question was not published, it does not wait.
 func (q *Question) Wait(ctx context.Context) (entries []json.RawMessage, missing []string) {
 	if q.err == nil {
 		select {
@@ -112,17 +112,17 @@ func (q *Question) Wait(ctx context.Context) (entries []json.RawMessage, missing
 	return slices.Clone(q.entries), missing
 }
 
-// reported takes a part of another node's answer.
+// reported handles a part of another node's answer.
 func (n *Directory) reported(text string) {
 	var r report
 	if json.Unmarshal([]byte(text), &r) != nil {
-		return // not written by a node
+		return // not from a node
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	q := n.questions[r.Question]
 	if q == nil {
-		return // nobody waits any more
+		return // the question has ended
 	}
 	q.entries = append(q.entries, r.Entries...)
 	if !r.More {
@@ -139,12 +139,12 @@ func (n *Directory) reported(text string) {
 func (n *Directory) Answer(ctx context.Context, node, question string, entries []any) {
 	r := report{Question: question, Node: n.self.Node, More: true}
 	send := func() {
-		_ = n.Tell(ctx, node, eventReport, r) // a lost report counts as missing
+		_ = n.Tell(ctx, node, eventReport, r) // if a report is lost, this node counts as missing
 		r.Entries = nil
 	}
 	size := 0
 	for _, e := range entries {
-		data, _ := json.Marshal(e) // strings and JSON
+		data, _ := json.Marshal(e) // entries are strings and JSON
 		if size += len(data); size > reportBytes && len(r.Entries) > 0 {
 			send()
 			size = len(data)

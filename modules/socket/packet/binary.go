@@ -12,8 +12,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// Attachments returns how many binary messages follow a packet, by the beginning of its
-// header. It is 0 for a packet that is not binary or malformed.
+// Attachments returns the number of binary messages that follow a packet, according to the
+// beginning of its header. It returns 0 if the packet is not binary or is malformed.
 func Attachments(data []byte) int {
 	if len(data) == 0 || data[0] != '0'+byte(binaryEvent) && data[0] != '0'+byte(binaryAck) {
 		return 0
@@ -26,21 +26,22 @@ func Attachments(data []byte) int {
 	return int(n)
 }
 
-// IsAck reports whether a packet is an acknowledgement, by the beginning of its header.
+// IsAck reports whether a packet is an acknowledgement, according to the beginning of its
+// header.
 func IsAck(data []byte) bool {
 	return len(data) > 0 && (data[0] == '0'+byte(Ack) || data[0] == '0'+byte(binaryAck))
 }
 
-// IsConnect reports whether a packet asks for a namespace, by its first byte.
+// IsConnect reports whether a packet is a CONNECT, according to its first byte.
 func IsConnect(data []byte) bool { return len(data) > 0 && data[0] == '0'+byte(Connect) }
 
 // Binary is binary data in the arguments of an event or an acknowledgement, at any depth.
-// Socket.IO clients receive it as an attachment: an ArrayBuffer or a Buffer. Clients of plain
-// WebSockets receive base64. Use []byte in JSON for others.
+// Socket.IO clients receive it as an attachment: an ArrayBuffer or a Buffer. Clients of
+// plain WebSockets receive base64. In other JSON, use []byte.
 type Binary []byte
 
-// mark begins the JSON of a [Binary] that [EncodeArgs] encodes. Clients cannot guess it, so
-// that none of their strings is taken for binary data.
+// mark is the first part of the JSON of a [Binary] in [EncodeArgs]. Clients cannot guess
+// it, so none of their strings is taken for binary data.
 var mark = func() string {
 	var random [15]byte
 	_, _ = rand.Read(random[:]) // never fails
@@ -58,8 +59,8 @@ func (b *Binary) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, 
 // placeholderKey marks the object that stands for an attachment.
 var placeholderKey = []byte(`"_placeholder"`)
 
-// Values returns the arguments: each as json.RawMessage, as [Binary] if it is binary, or, if
-// binary data is inside it, decoded by encoding/json with [Binary] in it. The error is an
+// Values returns the arguments. Each is a json.RawMessage or a [Binary]. An argument with
+// binary data inside is decoded by encoding/json and contains [Binary]. The error is an
 // [ErrMalformed].
 func (p *Packet) Values() ([]any, error) {
 	values := make([]any, len(p.Args))
@@ -117,13 +118,13 @@ func (p *Packet) attachment(num any) (Binary, error) {
 	return p.Binary[n], nil
 }
 
-// ErrPlaceholder is returned by [EncodeArgs] for data that a client could take for an
+// ErrPlaceholder is returned by [EncodeArgs] for data that a client could mistake for an
 // attachment.
 var ErrPlaceholder = errors.New("packet: an argument beside binary data has a field _placeholder")
 
-// EncodeArgs encodes arguments as JSON, separated by commas, and the binary data in them. A
-// []byte is binary, as [Binary] is; a json.RawMessage must be valid JSON and is taken as it
-// is. More than [MaxAttachments] are an error.
+// EncodeArgs encodes arguments as JSON, separated by commas, and returns the binary data in
+// them. A []byte counts as binary, like [Binary]. A json.RawMessage must be valid JSON and
+// is copied unchanged. More than [MaxAttachments] are an error.
 func EncodeArgs(args []any) (data []byte, binary [][]byte, err error) {
 	for i, arg := range args {
 		if i > 0 {
@@ -150,12 +151,12 @@ func EncodeArgs(args []any) (data []byte, binary [][]byte, err error) {
 	case len(binary) > MaxAttachments:
 		return nil, nil, fmt.Errorf("packet: %d attachments are more than %d", len(binary), MaxAttachments)
 	case len(binary) > 0 && rawjson.CountKey(data, "_placeholder") != len(binary):
-		return nil, nil, ErrPlaceholder // one is not ours: it may come from a client
+		return nil, nil, ErrPlaceholder // it is not from extract, so it may be from a client
 	}
 	return data, binary, nil
 }
 
-// extract appends encoded to data, with a placeholder in place of each [Binary].
+// extract appends encoded to data, with a placeholder for each [Binary].
 func extract(data, encoded []byte, binary [][]byte) ([]byte, [][]byte, error) {
 	for {
 		before, rest, found := bytes.Cut(encoded, []byte(`"`+mark))

@@ -6,8 +6,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// Append appends the encoded packet, without Engine.IO's type digit, to dst. Args and Data
-// must be valid JSON. The attachments follow in messages of their own.
+// Append appends the encoded packet to dst, without Engine.IO's type digit. Args and Data
+// must be valid JSON. The attachments are sent afterwards, in separate messages.
 func (p Packet) Append(dst []byte) []byte {
 	dst = appendHead(dst, p.Type, len(p.Binary), p.Namespace)
 	if p.HasID {
@@ -43,8 +43,8 @@ func appendHead(dst []byte, t Type, attachments int, namespace string) []byte {
 	return dst
 }
 
-// EventParts encodes an event as three parts. body is args, encoded and separated by commas,
-// so that a broadcast copies them only once, into its frame. id, if there is one, asks for an
+// EventParts encodes an event as three parts. body is args, encoded and separated by
+// commas, so a broadcast copies them only once, into its frame. An id asks for an
 // acknowledgement.
 func EventParts(namespace, name string, args []byte, attachments int, id ...uint64) (head, body, tail []byte) {
 	head = appendHead(make([]byte, 0, len(namespace)+len(name)+8), Event, attachments, namespace)
@@ -58,7 +58,7 @@ func EventParts(namespace, name string, args []byte, attachments int, id ...uint
 	return head, args, closeArray
 }
 
-// AckParts returns the parts before and after the arguments of an acknowledgement.
+// AckParts returns the parts of an acknowledgement before and after its arguments.
 func AckParts(namespace string, id uint64, attachments int) (head, tail []byte) {
 	head = appendHead(make([]byte, 0, len(namespace)+16), Ack, attachments, namespace)
 	return append(strconv.AppendUint(head, id, 10), '['), closeArray

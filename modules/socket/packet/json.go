@@ -25,7 +25,7 @@ func checkJSON(data []byte) (json.RawMessage, error) {
 }
 
 // split returns the elements of an array or the members of an object, which must be valid
-// JSON. More than limit are an error.
+// JSON. More than limit elements are an error.
 func split(data []byte, limit int) ([]json.RawMessage, error) {
 	parts, all := rawjson.Split(data, limit)
 	if !all {

@@ -5,9 +5,9 @@
 // and refuse text that is not UTF-8. JSON values stay as they were sent: numbers keep their
 // digits and objects their order. Decoded values share memory with the input.
 //
-// A payload beyond the limits of [rawjson.Check] is refused, except the data of an event or a
-// message. The caller checks that, because its answer can name the problem, while a refused
-// packet closes the connection.
+// A payload beyond the limits of [rawjson.Check] is refused, except the data of an event or
+// a message. The caller checks such data, because its answer can name the problem; a
+// refused packet closes the connection.
 //
 // The header of a binary packet (types 5 and 6) says how many binary messages follow it: its
 // attachments. Its arguments hold a placeholder for each. See [Packet.Values].
@@ -30,10 +30,11 @@ import (
 const (
 	MaxArgs        = 64  // arguments of an event or an acknowledgement
 	MaxNamespace   = 256 // bytes of a namespace
-	MaxAttachments = 10  // of a binary packet; Node's parsers refuse more
+	MaxAttachments = 10  // attachments of a binary packet; Node's parsers refuse more
 )
 
-// ErrMalformed is the error of the decoders. It is wrapped with details: test with errors.Is.
+// ErrMalformed is the error of the decoders. It is wrapped with details, so test with
+// errors.Is.
 var ErrMalformed = errors.New("packet: malformed")
 
 // Type is the type of a [Packet]. Its value is the digit on the wire.
@@ -62,8 +63,8 @@ type Packet struct {
 	Binary    [][]byte          // the attachments of an event or an acknowledgement
 }
 
-// Reserved reports whether Socket.IO reserves an event name. Clients close a connection over
-// which they receive such an event.
+// Reserved reports whether Socket.IO reserves an event name. Clients close a connection
+// that sends them such an event.
 func Reserved(name string) bool {
 	switch name {
 	case "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener":
@@ -164,7 +165,7 @@ func (p *Packet) decodePayload(data []byte) error {
 	}
 }
 
-// decodeData decodes a value whose first byte is in first.
+// decodeData decodes a value that must begin with one of the bytes in first.
 func (p *Packet) decodeData(data []byte, first string) error {
 	value, err := checkJSON(data)
 	if err != nil {

@@ -9,19 +9,19 @@ import (
 )
 
 // Message is a message over a plain WebSocket: a request {id?, event, data?}, its answer
-// {id, data} or {id, error}, or an event of the server {event, data}.
+// {id, data} or {id, error}, or an event from the server {event, data}.
 type Message struct {
 	ID    uint64 // of a request that asks for an answer, or of the answer
 	HasID bool
 	Event string
 	Data  json.RawMessage
-	Error json.RawMessage // of an answer, instead of Data
+	Error json.RawMessage // in an answer, instead of Data
 }
 
 // DecodeMessage decodes a client's request: an object with the fields event (a non-empty
 // string), id (optional: a whole number from 0 to 2^64-1) and data (optional: any JSON).
-// Unknown and repeated fields are refused. The error is an [ErrMalformed]. The id is set even
-// then if it was valid, so that the answer can carry it.
+// Unknown and repeated fields are refused. The error is an [ErrMalformed]. If the id is
+// valid, it is set even with an error, so that the answer can carry it.
 func DecodeMessage(data []byte) (Message, error) {
 	var m Message
 	if err := checkText(data); err != nil {
@@ -39,7 +39,7 @@ func DecodeMessage(data []byte) (Message, error) {
 		return m, err
 	}
 	seen := make(map[string]bool, len(members))
-	for _, field := range members { // all of them, to find the id
+	for _, field := range members { // look at all of them to find the id
 		key, value := rawjson.Member(field)
 		if seen[key] {
 			err = cmp.Or(err, malformed("a field is repeated"))
@@ -103,7 +103,8 @@ func (m Message) Append(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// MessageParts encodes an event of the server as three parts. body is data itself, or null.
+// MessageParts encodes an event from the server as three parts. body is data itself, or
+// null.
 func MessageParts(event string, data []byte) (head, body, tail []byte) {
 	head = append(make([]byte, 0, len(event)+20), `{"event":`...)
 	head = rawjson.AppendString(head, event)

@@ -8,7 +8,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// comeback is what a client asks for in its CONNECT packet.
+// comeback is the request in the CONNECT packet of a client that comes back.
 type comeback struct {
 	Secret    string `json:"pid"`
 	Offset    string `json:"offset"`
@@ -20,7 +20,7 @@ type State struct {
 	ID    string                     `json:"id"`
 	User  string                     `json:"user"`
 	Rooms []string                   `json:"rooms"`
-	Data  map[string]json.RawMessage `json:"data,omitempty"` // by type; for another node
+	Data  map[string]json.RawMessage `json:"data,omitempty"` // by type; only for another node
 }
 
 // Returning is a client that comes back.
@@ -29,15 +29,15 @@ type Returning struct {
 	State
 
 	store *Store
-	local *Kept  // the parked socket if it is on this node
-	node  string // its node if not
+	local *Kept  // the parked socket, if it is on this node
+	node  string // otherwise, its node
 }
 
 // Local reports whether the parked socket is on this node.
 func (c *Returning) Local() bool { return c.local != nil }
 
-// Search looks for the parked socket of a client, on this node first. payload is that of the
-// CONNECT packet. Search returns nil if there is none.
+// Search looks for a client's parked socket, on this node first. payload is the payload of
+// the CONNECT packet. Search returns nil if there is none.
 func (r *Store) Search(ctx context.Context, namespace string, payload json.RawMessage) *Returning {
 	if r == nil {
 		return nil
@@ -55,8 +55,9 @@ func (r *Store) Search(ctx context.Context, namespace string, payload json.RawMe
 	return r.searchOthers(ctx, c)
 }
 
-// Take ends the parked socket for a new one of a user, which has joined its rooms. What still
-// reaches the parked one goes to relay, which does not block.
+// Take ends the parked socket, and returns its state for a new socket of the same user that
+// has joined the same rooms. Events that still reach the parked socket go to relay, which
+// must not block.
 func (c *Returning) Take(ctx context.Context, user string, relay func(*engine.Frame)) Taken {
 	if c.local == nil {
 		name := engine.NewID()
@@ -71,7 +72,8 @@ func (c *Returning) Take(ctx context.Context, user string, relay func(*engine.Fr
 	return t
 }
 
-// setHeir names a socket to which events are relayed, or ends that if relay is nil.
+// setHeir registers the function for events that are relayed to a socket, or removes it if
+// relay is nil.
 func (r *Store) setHeir(name string, relay func(*engine.Frame)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

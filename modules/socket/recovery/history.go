@@ -9,28 +9,27 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// Limits of histories. Frames are shared by the sockets that they were sent to, but each
-// counts them.
+// Limits of histories. Sockets share the frames that they are sent, but each history counts
+// them.
 const (
-	maxHistory      = 1024      // events of one
-	maxHistoryBytes = 256 << 10 // of one
-	maxAllHistories = 256 << 20 // bytes of all of a node
+	maxHistory      = 1024      // events of one socket
+	maxHistoryBytes = 256 << 10 // bytes of one socket
+	maxAllHistories = 256 << 20 // bytes of all sockets of a node
 	maxSeen         = 256       // offsets of earlier events that a socket takes over
 )
 
-// history holds the last events of a socket, in the order in which it was sent them, and
-// those that it missed.
+// history holds the last events of a socket, both sent and missed, in order.
 type history struct {
-	all *atomic.Int64 // bytes of all histories of the node
-	age time.Duration // older events are dropped, except the last one
+	all *atomic.Int64 // size of all histories of the node
+	age time.Duration // older events are dropped, but not the last one
 
 	mu     sync.Mutex
 	events []keptEvent
 	bytes  int64
-	relay  func(*engine.Frame) // once another socket has taken over; does not block
-	closed bool                // nothing is kept any more
+	relay  func(*engine.Frame) // set once another socket has taken over; must not block
+	closed bool                // nothing more is kept
 
-	// For a while after a socket has taken over from another, an event may come twice.
+	// For a while after a socket has taken over from another, events may come twice.
 	merge bool
 	seen  []string // offsets of earlier events
 }
@@ -40,9 +39,8 @@ type keptEvent struct {
 	at time.Time
 }
 
-// add notes an event, and calls send unless the event is there already. The lock is held
-// meanwhile, so that the client is sent events in the order of the history; send does not
-// block.
+// add records an event, and calls send unless the event is already recorded. The lock is
+// held meanwhile, so that events are sent in the order of the history. send must not block.
 func (h *history) add(f *engine.Frame, send func(*engine.Frame)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -72,7 +70,7 @@ func (h *history) countLocked(bytes int) {
 	h.all.Add(int64(bytes))
 }
 
-// miss notes an event that cannot be sent, or passes it on.
+// miss records an event that cannot be sent, or relays it.
 func (h *history) miss(f *engine.Frame) {
 	h.mu.Lock()
 	relay := h.relay
@@ -91,8 +89,9 @@ func (h *history) close() {
 	h.events, h.closed = nil, true
 }
 
-// take returns the events from the one with the offset on, and offsets of some before. It
-// returns none if it does not have that one. Later ones go to relay, each once and in order.
+// take returns the events from the one with this offset on, and offsets of some earlier
+// events. It returns nothing if there is no such event. Later events go to relay, each once
+// and in order.
 func (h *history) take(offset string, relay func(*engine.Frame)) (events []*engine.Frame, seen []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -129,14 +128,14 @@ func (h *history) continueWith(events []*engine.Frame, seen []string) {
 	}
 }
 
-// endMerge is called when no event comes twice any more.
+// endMerge is called when events can no longer come twice.
 func (h *history) endMerge() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.merge, h.seen = false, nil
 }
 
-// indexLocked searches from the end, where the events are that clients ask for.
+// indexLocked searches from the end, because clients usually ask for late events.
 func (h *history) indexLocked(offset string) int {
 	for i := len(h.events) - 1; i >= 0; i-- {
 		if h.events[i].Offset() == offset {

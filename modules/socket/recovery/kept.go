@@ -7,8 +7,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// Kept is a socket that may be recovered, and its last events. Its methods may be called
-// concurrently.
+// Kept is a recoverable socket and its last events. It is safe for concurrent use.
 type Kept struct {
 	store   *Store
 	socket  Socket
@@ -16,11 +15,12 @@ type Kept struct {
 	history *history
 	ended   chan struct{} // closed by end
 	end     func()
-	timer   *time.Timer // forgets the parked socket; under store.mu
+	timer   *time.Timer // forgets the parked socket; guarded by store.mu
 }
 
-// Offer returns what keeps a new socket. That of a client that comes back has the secret of the
-// parked one; from is nil for others. The socket is not known before [Kept.Know].
+// Offer returns the Kept of a new socket. If its client comes back, from is set, and the
+// new socket gets the secret of the parked one. A client can come back to it only after
+// [Kept.Know].
 func (r *Store) Offer(s Socket, from *Returning) *Kept {
 	ended := make(chan struct{})
 	k := &Kept{
@@ -38,23 +38,26 @@ func (r *Store) Offer(s Socket, from *Returning) *Kept {
 	return k
 }
 
-// Secret is that by which the client comes back.
+// Secret returns the secret that the client needs to come back.
 func (k *Kept) Secret() string { return k.secret }
 
-// Know lets the client come back.
+// Know makes the socket known, so that its client can come back.
 func (k *Kept) Know() {
 	k.store.mu.Lock()
 	defer k.store.mu.Unlock()
 	k.store.known[k.secret] = k
 }
 
-// End tells that the handlers of the socket have ended. Only then may another one take over.
+// End records that the handlers of the socket have ended. Another socket can take over only
+// then.
 func (k *Kept) End() { k.end() }
 
-// Add notes an event and calls send, which does not block, unless the event was sent before.
+// Add records an event and calls send unless the event was sent before. send must not
+// block.
 func (k *Kept) Add(f *engine.Frame, send func(*engine.Frame)) { k.history.add(f, send) }
 
-// Miss notes an event that cannot be sent, or passes it on to the socket that has taken over.
+// Miss records an event that cannot be sent, or passes it to the socket that has taken
+// over.
 func (k *Kept) Miss(f *engine.Frame) { k.history.miss(f) }
 
 // MayReturn reports whether a client can come back after its connection has ended for a
@@ -67,8 +70,8 @@ func MayReturn(reason engine.Reason) bool {
 	return false
 }
 
-// Park keeps a socket whose connection has ended, until it is forgotten. It reports false if
-// it is unknown, or too many are parked.
+// Park keeps a socket whose connection has ended until it is forgotten. It returns false if
+// the socket is unknown or too many sockets are parked.
 func (k *Kept) Park() bool {
 	r := k.store
 	r.mu.Lock()
@@ -81,7 +84,7 @@ func (k *Kept) Park() bool {
 	return true
 }
 
-// Release ends the keeping of a socket.
+// Release stops keeping a socket.
 func (k *Kept) Release() {
 	r := k.store
 	r.mu.Lock()
@@ -98,18 +101,18 @@ func (k *Kept) Release() {
 	k.history.close()
 }
 
-// Taken is what a socket takes over from a parked one.
+// Taken is the state that a socket takes over from a parked one.
 type Taken struct {
 	State
-	Events []*engine.Frame // from the one that the client saw last; none: it is too late
-	From   Socket          // the parked one if it was on this node
+	Events []*engine.Frame // from the one that the client saw last; empty if it is too late
+	From   Socket          // the parked socket, if it was on this node
 
-	seen []string // offsets of some events before
+	seen []string // offsets of some earlier events
 }
 
-// takeOver ends a parked socket. What reaches it later goes to relay; that is little if the
-// new socket has joined the rooms. takeOver reports false if another socket was faster, and
-// returns no events if the one that the client saw is no longer known.
+// takeOver ends a parked socket. Events that reach it later go to relay; these are few,
+// because the new socket has joined the rooms. takeOver returns false if another socket was
+// faster. It returns no events if the client's last event is not in the history.
 func (k *Kept) takeOver(offset string, relay func(*engine.Frame)) (t Taken, parked bool) {
 	r := k.store
 	r.mu.Lock()
@@ -128,7 +131,7 @@ func (k *Kept) takeOver(offset string, relay func(*engine.Frame)) (t Taken, park
 	return t, parked
 }
 
-// Continue puts the history of a parked socket before that of the socket, which is new.
+// Continue puts the history of a parked socket before that of this socket, which is new.
 func (k *Kept) Continue(t Taken) {
 	k.history.continueWith(t.Events, t.seen)
 	time.AfterFunc(twins, k.history.endMerge)

@@ -11,16 +11,16 @@ import (
 
 // Events between nodes about parked sockets.
 const (
-	eventSearch = "socket:search" // to all nodes: who has it?
-	eventTake   = "socket:take"   // to the node that has it
-	eventRelay  = "socket:relay"  // to the node that has taken it
+	eventSearch = "socket:search" // to all nodes: which of them has the socket?
+	eventTake   = "socket:take"   // to the node that has the socket
+	eventRelay  = "socket:relay"  // to the node that has taken over
 )
 
 // recoverRequest is a question about a parked socket.
 type recoverRequest struct {
 	comeback
-	User     string `json:"user,omitempty"` // who takes it
-	Heir     string `json:"heir,omitempty"` // the name of the socket that takes it
+	User     string `json:"user,omitempty"` // the user of the new socket
+	Heir     string `json:"heir,omitempty"` // the name of the new socket
 	From     string `json:"from"`
 	Question string `json:"question"`
 }
@@ -29,26 +29,26 @@ type recoverRequest struct {
 type found struct {
 	Node string `json:"node"`
 	State
-	Events []savedEvent `json:"events,omitempty"` // of eventTake
-	Seen   []string     `json:"seen,omitempty"`   // the same
+	Events []savedEvent `json:"events,omitempty"` // answer to eventTake
+	Seen   []string     `json:"seen,omitempty"`   // answer to eventTake
 }
 
 // savedEvent is an event of a [history].
 type savedEvent struct {
-	Heir   string `json:"heir,omitempty"` // of eventRelay
+	Heir   string `json:"heir,omitempty"` // for eventRelay
 	Offset string `json:"offset"`
 	Frame  []byte `json:"frame"`
 }
 
 func saveEvent(f *engine.Frame) savedEvent { return savedEvent{Offset: f.Offset(), Frame: f.Wire()} }
 
-// serve answers other nodes.
+// serve answers requests of other nodes.
 func (r *Store) serve() {
 	answer := func(event string, reply func(ctx context.Context, q recoverRequest, k *Kept) found) {
 		r.nodes.Intercept(event, func(text string) {
 			var q recoverRequest
 			if json.Unmarshal([]byte(text), &q) != nil {
-				return // not written by a node
+				return // not from a node
 			}
 			r.nodes.Run(func(ctx context.Context) {
 				ctx, cancel := context.WithTimeout(ctx, MaxReturning)
@@ -84,7 +84,7 @@ func (r *Store) serve() {
 	r.nodes.Intercept(eventRelay, func(text string) {
 		var event savedEvent
 		if json.Unmarshal([]byte(text), &event) != nil {
-			return // not written by a node
+			return // not from a node
 		}
 		r.mu.Lock()
 		heir := r.heirs[event.Heir]
@@ -95,11 +95,11 @@ func (r *Store) serve() {
 	})
 }
 
-// settle is how long a node waits before it hands over a parked socket: so long, events on
-// their way to it arrive in order. Later ones are relayed, behind newer ones.
+// settle is how long a node waits before it hands over a parked socket, so that events on
+// their way to it arrive in order. Later events are relayed, and may come after newer ones.
 const settle = 100 * time.Millisecond
 
-// maxRelays bounds the events that wait to be relayed. Further ones are lost.
+// maxRelays is the maximum number of events that wait to be relayed. Further ones are lost.
 const maxRelays = 4096
 
 // relayed is an event for a socket of another node.
@@ -108,8 +108,8 @@ type relayed struct {
 	event savedEvent
 }
 
-// relay passes on an event that has reached a socket which another node has taken. It does
-// not block.
+// relay passes on an event that has reached a socket after another node has taken it over.
+// It does not block.
 func (r *Store) relay(node, heir string, f *engine.Frame) {
 	if IsForeign(f) {
 		return
@@ -133,7 +133,7 @@ func (r *Store) Start() {
 			case <-ctx.Done():
 				return
 			case next := <-r.relays:
-				_ = r.nodes.Tell(ctx, next.node, eventRelay, next.event) // lost as other events
+				_ = r.nodes.Tell(ctx, next.node, eventRelay, next.event) // it may be lost, as other events may
 			}
 		}
 	})
@@ -153,8 +153,8 @@ func (r *Store) searchOthers(ctx context.Context, c comeback) *Returning {
 	return nil
 }
 
-// takeFrom takes a parked socket from another node for one of a user, which has a name for the
-// events that the node relays.
+// takeFrom takes over a parked socket from another node, for a user's new socket. name
+// identifies the new socket for relayed events.
 func (r *Store) takeFrom(ctx context.Context, user string, from *Returning, name string) (t Taken) {
 	entries := r.nodes.AskOne(ctx, from.node, func(question string) error {
 		return r.nodes.Tell(ctx, from.node, eventTake,
@@ -163,7 +163,7 @@ func (r *Store) takeFrom(ctx context.Context, user string, from *Returning, name
 	for _, data := range entries {
 		var f found
 		if json.Unmarshal(data, &f) != nil {
-			continue // not written by a node
+			continue // not from a node
 		}
 		for _, event := range f.Events {
 			if frame := engine.ParseFrame(event.Frame, event.Offset); frame != nil {

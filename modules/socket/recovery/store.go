@@ -1,17 +1,19 @@
 // Package recovery keeps sockets whose clients have lost their connections:
-// https://socket.io/docs/v4/connection-state-recovery. It knows what such a client missed, and
-// finds its socket on other nodes. It does not know what a socket does.
+// https://socket.io/docs/v4/connection-state-recovery. It knows what such a client missed,
+// and finds its socket on other nodes. [Store] is the main type. The package does not know
+// what a socket does.
 //
-// A client comes back as the same socket: with its id, rooms and data, and it is sent what it
-// missed. Until then its socket is parked: it stays in its rooms, on the node that had the
-// connection. Events have an offset as an additional argument, by which the client says what
-// it saw last.
+// A client comes back as the same socket, with its id, rooms and data, and gets the events
+// that it missed. Until then its socket is parked: it stays in its rooms, on the node that
+// had the connection. Each event has an offset as an additional argument. With it, the
+// client says which event it saw last.
 //
-// The client may come back to any node. A new socket there first joins the rooms, then takes
-// the missed events from the parked one. What both receive is sent once, because an event has
-// the same offset everywhere.
+// The client may come back to any node. There, a new socket first joins the rooms, and then
+// takes the missed events from the parked socket. If both receive an event, it is sent
+// once, because its offset is the same on all nodes.
 //
-// Lock order: the store, or the history of a socket. No socket is called under them.
+// The lock of the store and that of a history are never held together, and no socket is
+// called under them.
 package recovery
 
 import (
@@ -28,22 +30,22 @@ import (
 )
 
 const (
-	// maxParked bounds the parked sockets of a node.
+	// maxParked is the maximum number of parked sockets on a node.
 	maxParked = 50_000
-	// overlap is how long a socket that was taken over passes on what still reaches it, and
-	// twins how long its events may come twice.
+	// overlap is how long a taken-over socket passes on events that still reach it. twins
+	// is how long events may come twice.
 	overlap = time.Second
 	twins   = 5 * overlap
-	// maxSearching is how long a client waits until its parked socket is found. Then it is a
-	// new one.
+	// maxSearching limits the search for a client's parked socket. After that, the client
+	// gets a new socket.
 	maxSearching = time.Second
-	// secretLength is the length of the secret by which a client comes back: pid. It is that
-	// of two ids.
+	// secretLength is the length of the secret with which a client comes back (pid). It is
+	// the length of two ids.
 	secretLength = 40
 )
 
-// MaxReturning is how long a client waits until its parked socket is taken over. Then it is a
-// new one.
+// MaxReturning limits the take-over of a client's parked socket. After that, the client
+// gets a new socket.
 const MaxReturning = 2 * time.Second
 
 // Socket is a socket that may be recovered.
@@ -52,36 +54,37 @@ type Socket interface {
 	UserID() string
 	// Away reports whether the client has no connection.
 	Away() bool
-	// Lose ends the connection.
+	// Lose ends the connection, as if it were lost.
 	Lose()
-	// Forget removes a parked socket from its rooms. It does nothing for others.
+	// Forget removes a parked socket from its rooms. It does nothing for other sockets.
 	Forget()
 	// State returns the state of a parked socket, without the program's data.
 	State() State
-	// Data returns the program's data as far as JSON can hold it, by type.
+	// Data returns the program's data that JSON can encode, by type.
 	Data() map[string]json.RawMessage
 }
 
-// Store keeps the sockets of a node that may be recovered. A nil Store keeps none. Its methods
-// may be called concurrently.
+// Store keeps the recoverable sockets of a node. A nil Store keeps none. It is safe for
+// concurrent use.
 type Store struct {
 	window time.Duration
-	age    time.Duration // of the oldest event that a client may ask for
+	age    time.Duration // age of the oldest event that a client may ask for
 	nodes  *nodes.Directory
-	bytes  atomic.Int64 // of all histories
+	bytes  atomic.Int64 // size of all histories
 
 	mu     sync.Mutex
-	known  map[string]*Kept               // of open and parked sockets, by their secret
-	heirs  map[string]func(*engine.Frame) // get relayed events, by name
-	taken  map[*Kept]bool                 // of parked sockets that another one has taken over
-	parked int                            // how many have a timer
+	known  map[string]*Kept               // open and parked sockets, by secret
+	heirs  map[string]func(*engine.Frame) // receive relayed events, by name
+	taken  map[*Kept]bool                 // parked sockets that another one has taken over
+	parked int                            // number of parked sockets
 
-	last   atomic.Uint64 // of the offsets
+	last   atomic.Uint64 // the last offset
 	relays chan relayed
 }
 
-// New returns a store that keeps sockets for a window, or nil if that is 0. A client notices
-// that its connection is lost after silence at most. New intercepts events of other nodes.
+// New returns a store that keeps sockets for window, or nil if window is 0. silence is the
+// maximum time until a client notices that its connection is lost. New intercepts events of
+// other nodes.
 func New(window, silence time.Duration, n *nodes.Directory) *Store {
 	if window == 0 {
 		return nil
@@ -99,7 +102,7 @@ func New(window, silence time.Duration, n *nodes.Directory) *Store {
 	return r
 }
 
-// Offset returns a name for an event, or an empty string without a store.
+// Offset returns a name for an event, or an empty string if the store is nil.
 func (r *Store) Offset() string {
 	if r == nil {
 		return ""
@@ -107,10 +110,10 @@ func (r *Store) Offset() string {
 	return r.nodes.Node() + strconv.FormatUint(r.last.Add(1), 36)
 }
 
-// foreign begins the offsets of a bridge's events. Each node names such an event by itself, so
-// that an event which two nodes have received cannot be recognised. The one that takes over
-// drops those that it has received meanwhile, because the other one has them, and none is
-// relayed.
+// foreign is the first part of the offsets of a bridge's events. Each node makes its own
+// offset for such an event, so an event that two nodes have received cannot be recognised.
+// The node that takes over drops those that it received meanwhile, because the other node
+// has them. None of them is relayed.
 const foreign = "~"
 
 // IsForeign reports whether a frame is an event of a bridge.
@@ -134,7 +137,7 @@ func (r *Store) Parked() float64 {
 	return float64(r.parked)
 }
 
-// ForgetAll forgets the parked sockets.
+// ForgetAll forgets all parked sockets.
 func (r *Store) ForgetAll() {
 	if r == nil {
 		return
@@ -153,8 +156,8 @@ func (r *Store) ForgetAll() {
 	}
 }
 
-// find returns the parked socket of a secret. One that is still open loses its connection:
-// the client has another one.
+// find returns the parked socket of a secret. If the socket is still open, its connection
+// is ended, because the client has a new one.
 func (r *Store) find(ctx context.Context, c comeback) *Kept {
 	r.mu.Lock()
 	k := r.known[c.Secret]

@@ -1,15 +1,15 @@
-// Package redisadapter carries envelopes between nodes by Redis pub/sub. It
-// knows channels, connections and outages. It does not know who is in a room
-// or what an envelope means.
+// Package redisadapter carries envelopes between nodes by Redis pub/sub. [Adapter]
+// implements [adapter.Adapter]; create one with [New]. The package knows channels,
+// connections and outages. It does not know which sockets are in a room or what an envelope
+// means.
 //
-// A node subscribes to a room's channel only while it is interested in the
-// room. It publishes with the socket role's client. It subscribes on a
-// connection of its own: from the client itself, or from a duplicate if others
-// share the client. go-redis handles the topology of the server: see
-// [publisher] and [subscription]. On a cluster, channels are sharded: see
-// [shard].
+// A node subscribes to a room's channel only while it needs the room's envelopes. It
+// publishes with the socket role's client. It subscribes on its own connection: from the
+// same client, or from a duplicate if other code shares the client. go-redis handles the
+// topology of the server: see [publisher] and [subscription]. On a cluster, channels are
+// sharded: see [shard].
 //
-// An envelope is sent at once. Envelopes that come during a round trip share
+// An envelope is sent at once. Envelopes that come during a round trip are sent together in
 // the next one. A node's envelopes keep the order of its calls.
 package redisadapter
 
@@ -33,14 +33,14 @@ import (
 // startWait is how long Start waits for a server that does not answer.
 const startWait = 2 * time.Second
 
-// Timing is changed by tests.
+// Timing holds intervals and timeouts. Tests change them.
 type Timing struct {
-	ProbeEvery   time.Duration // between two probes
-	ProbeTimeout time.Duration // after which a silent connection is dead
-	ProbeLate    time.Duration // after which a connection with traffic is on the wrong server
+	ProbeEvery   time.Duration // interval of probes
+	ProbeTimeout time.Duration // a connection that is silent for so long is dead
+	ProbeLate    time.Duration // a connection with traffic whose probe takes so long is on the wrong server
 	BackoffMin   time.Duration // before the second attempt to connect
 	BackoffMax   time.Duration
-	Publish      time.Duration // how long a round trip that publishes may take
+	Publish      time.Duration // timeout of a round trip that publishes
 }
 
 var production = Timing{
@@ -52,8 +52,7 @@ var production = Timing{
 	Publish:      2 * time.Second,
 }
 
-// Adapter connects one node with the others over one server. It is safe for
-// concurrent use.
+// Adapter connects one node with the others over one server. It is safe for concurrent use.
 type Adapter struct {
 	*node
 
@@ -64,7 +63,7 @@ type Adapter struct {
 	interests     *interests
 	shards        []*shard
 	status        *status
-	syncs         atomic.Uint64 // counts the calls of Sync
+	syncs         atomic.Uint64 // number of calls of Sync
 	tasks         *tasks.Group
 	left          func(context.Context) error
 
@@ -80,15 +79,15 @@ type Adapter struct {
 
 var _ adapter.Adapter = (*Adapter)(nil)
 
-// New returns the adapter of the node that clients belongs to. It does no I/O.
-// It fails when the socket role does not use Redis.
+// New returns an adapter for the node of clients. It does no I/O. It fails if the socket
+// role does not use Redis.
 func New(clients *redisrole.Clients, source SigningSource, log *slog.Logger) (*Adapter, error) {
 	return newAdapter(newNode(log), clients, source, production)
 }
 
-// Beside returns an adapter of the same node over another server. A node's
-// envelopes have one sequence of numbers, and one that arrives over both
-// servers is delivered once, to the sink of the adapter that began first.
+// Beside returns an adapter of the same node over another server. Both share the sequence
+// of numbers of the node's envelopes. An envelope that arrives over both servers is
+// delivered once, to the sink of the adapter that began first.
 func (a *Adapter) Beside(clients *redisrole.Clients) (*Adapter, error) {
 	return newAdapter(a.node, clients, a.signingSource, a.timing)
 }
@@ -115,12 +114,11 @@ func newAdapter(n *node, clients *redisrole.Clients, source SigningSource, timin
 	return a, nil
 }
 
-// SetTiming changes the timing of an adapter that is not started. Tests
-// shorten it.
+// SetTiming changes the timing, for tests. Call it before the adapter starts.
 func (a *Adapter) SetTiming(t Timing) { a.timing = t }
 
-// Start implements [adapter.Adapter]. If the server is down, it returns after
-// two seconds.
+// Start implements [adapter.Adapter]. If the server is down, Start returns after two
+// seconds.
 func (a *Adapter) Start(ctx context.Context, sink func(adapter.Envelope), lost func()) error {
 	if err := a.Begin(sink, lost); err != nil {
 		return err
@@ -202,15 +200,14 @@ func (a *Adapter) Subscribe(room string) <-chan struct{} {
 	return ready
 }
 
-// SubscribeThen is Subscribe that calls ready once, which does not block. If the
-// room is subscribed to already, it calls ready at once.
+// SubscribeThen is Subscribe with a callback: it calls ready once the room is subscribed
+// to, or at once if it already is. ready must not block.
 func (a *Adapter) SubscribeThen(room string, ready func()) { a.interests.want(room, ready) }
 
 // Unsubscribe implements [adapter.Adapter].
 func (a *Adapter) Unsubscribe(room string) { a.interests.unwant(room) }
 
-// Health implements [adapter.Adapter]. It asks the server, or one of a
-// cluster, for a sign of life.
+// Health implements [adapter.Adapter]. It pings the server, or one server of a cluster.
 func (a *Adapter) Health(ctx context.Context) error {
 	if err := a.status.any(); err != nil {
 		return err

@@ -6,14 +6,14 @@ import (
 	"github.com/moim-live/moim/internal/tasks"
 )
 
-// interests are the rooms that Subscribe and Unsubscribe want. The adapter
-// brings its subscriptions in line with them. Confirmations arrive in the order
-// of the commands. So a room is in the wanted state once no command is
-// outstanding and the last one was the right one.
+// interests holds the rooms that Subscribe and Unsubscribe ask for. The adapter changes its
+// subscriptions accordingly. Confirmations arrive in the order of the commands. So a room
+// has the wanted state once no command is outstanding and the last command was the right
+// one.
 type interests struct {
 	shardOf func(room string) int
 	shards  []*changes
-	marks   *marks // taken under mu
+	marks   *marks // its lock is taken while mu is held
 
 	mu    sync.Mutex
 	rooms map[string]*interest
@@ -21,7 +21,7 @@ type interests struct {
 
 // changes are the rooms of a shard for which a command is to be sent.
 type changes struct {
-	wake  chan struct{} // one was added
+	wake  chan struct{} // wakes the session: a change was added
 	rooms map[string]*interest
 }
 
@@ -29,8 +29,8 @@ type changes struct {
 type interest struct {
 	wanted      bool
 	waiting     []func() // called once the room is subscribed to
-	subscribed  bool     // by the last command sent on this connection
-	outstanding int32    // commands sent and not yet confirmed
+	subscribed  bool     // according to the last command sent on this connection
+	outstanding int32    // commands that were sent but not confirmed
 }
 
 func newInterests(shards int, shardOf func(room string) int, m *marks) *interests {
@@ -41,8 +41,8 @@ func newInterests(shards int, shardOf func(room string) int, m *marks) *interest
 	return s
 }
 
-// want begins an interest. It calls ready when the room is subscribed to, or at
-// once if it is already.
+// want begins an interest. It calls ready once the room is subscribed to, or at once if it
+// already is.
 func (s *interests) want(room string, ready func()) {
 	s.mu.Lock()
 	in := s.rooms[room]
@@ -71,8 +71,7 @@ func (s *interests) unwant(room string) {
 	s.forgetLocked(room, in)
 }
 
-// forgetLocked drops a room that is not wanted and that the server does not
-// have.
+// forgetLocked drops a room that is neither wanted nor subscribed to.
 func (s *interests) forgetLocked(room string, in *interest) {
 	if !in.wanted && !in.subscribed && in.outstanding == 0 {
 		delete(s.rooms, room)
@@ -80,7 +79,7 @@ func (s *interests) forgetLocked(room string, in *interest) {
 	}
 }
 
-// settled returns who waits for the room if the server has it.
+// settled returns the callbacks of a room if the server has subscribed it.
 func (in *interest) settled() []func() {
 	if !in.wanted || !in.subscribed || in.outstanding > 0 {
 		return nil
@@ -96,14 +95,14 @@ func call(all []func()) {
 	}
 }
 
-// len returns how many rooms are wanted or still subscribed to.
+// len returns the number of rooms that are wanted or still subscribed to.
 func (s *interests) len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.rooms)
 }
 
-// changeLocked notes whether a command is to be sent for a room.
+// changeLocked records whether a command must be sent for a room.
 func (s *interests) changeLocked(room string, in *interest) {
 	shard := s.shards[s.shardOf(room)]
 	if in.wanted == in.subscribed {
@@ -114,9 +113,8 @@ func (s *interests) changeLocked(room string, in *interest) {
 	tasks.Wake(shard.wake)
 }
 
-// take returns up to limit rooms of a shard to subscribe to and to leave, and
-// counts the commands as sent. It returns none if the subscriptions are as
-// wanted.
+// take returns at most limit rooms of a shard to subscribe to and to leave, and counts the
+// commands as sent. It returns none if all subscriptions are as wanted.
 func (s *interests) take(shard, limit int) (subscribe, leave []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,7 +134,7 @@ func (s *interests) take(shard, limit int) (subscribe, leave []string) {
 	return subscribe, leave
 }
 
-// confirm notes that the server confirmed one command for a room.
+// confirm records that the server confirmed one command for a room.
 func (s *interests) confirm(room string) {
 	s.mu.Lock()
 	in := s.rooms[room]
@@ -151,8 +149,7 @@ func (s *interests) confirm(room string) {
 	call(settled)
 }
 
-// restart forgets the commands of a shard: a new connection has no
-// subscriptions.
+// restart resets the commands of a shard, because a new connection has no subscriptions.
 func (s *interests) restart(shard int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,7 +163,7 @@ func (s *interests) restart(shard int) {
 	}
 }
 
-// accept reports whether to deliver an envelope: its room is wanted, and it is
+// accept reports whether to deliver an envelope: if its room is wanted and the envelope is
 // new.
 func (s *interests) accept(room string, h header) bool {
 	s.mu.Lock()

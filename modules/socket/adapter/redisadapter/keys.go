@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// clusterShards is how many shards the rooms have on a cluster. It must never
-// change, since a room's channel depends on it.
+// clusterShards is the number of shards on a cluster. It must never change, because a
+// room's channel depends on it.
 const clusterShards = 32
 
 // keys builds every channel name of this package.
 type keys struct {
 	prefix  string
 	shards  int
-	sharded bool // channels carry their shard as a hash tag
+	sharded bool // channels have a hash tag with their shard
 }
 
 func newKeys(prefix string, clustered bool) keys {
@@ -31,7 +31,7 @@ func (k keys) shardOf(room string) int {
 		return 0
 	}
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(room)) // it never fails
+	_, _ = h.Write([]byte(room)) // never fails
 	return int(h.Sum32() % uint32(k.shards))
 }
 
@@ -53,7 +53,7 @@ func (k keys) roomOf(channel string) (room string, ok bool) {
 	return room, ok
 }
 
-// probe returns a process's own channel in a shard.
+// probe returns the channel of this process alone, in a shard.
 func (k keys) probe(node string, sender uint64, shard int) string {
 	channel := fmt.Sprintf("%s:probe:%s:%016x", k.prefix, node, sender)
 	if k.sharded {
@@ -62,5 +62,5 @@ func (k keys) probe(node string, sender uint64, shard int) string {
 	return channel
 }
 
-// tag returns the hash tag of a shard, which decides the slot.
+// tag returns the hash tag of a shard. It decides the slot.
 func tag(shard int) string { return "{" + strconv.Itoa(shard) + "}" }

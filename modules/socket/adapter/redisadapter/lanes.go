@@ -14,19 +14,18 @@ import (
 
 const (
 	maxLanes  = 8
-	laneQueue = 256 // envelopes in a lane; when it is full, the connection's reader waits
+	laneQueue = 256 // envelopes in a lane; if it is full, the connection's reader waits
 
-	// quick is how long a delivery may take so that the connection's reader
-	// makes the next one itself. For short deliveries, waking a goroutine
-	// costs more.
+	// quick is the delivery time up to which the connection's reader makes the next
+	// delivery itself. For such short deliveries, waking a goroutine costs more.
 	quick = 200 * time.Microsecond
 )
 
-// lanes deliver envelopes to the sink: those of one room in order, those of
-// different rooms in parallel. The sink writes to every socket of a room,
-// which would keep one goroutine's processor busy.
+// lanes deliver envelopes to the sink: those of one room in order, those of different rooms
+// in parallel. The sink writes to every socket of a room, which could be too much for one
+// goroutine.
 type lanes struct {
-	ended    <-chan struct{} // closed when lanes deliver no more
+	ended    <-chan struct{} // closed when no more envelopes are delivered
 	sink     func(adapter.Envelope)
 	counters *counters
 	seed     maphash.Seed
@@ -34,11 +33,11 @@ type lanes struct {
 }
 
 type lane struct {
-	mu    sync.Mutex // held from accepting an envelope until it is queued or delivered
+	mu    sync.Mutex // held from the acceptance of an envelope until it is queued or delivered
 	queue chan adapter.Envelope
 
-	waiting atomic.Int32 // envelopes that are not delivered yet
-	slow    atomic.Bool  // the last delivery was not quick
+	waiting atomic.Int32 // envelopes that are queued or being delivered
+	slow    atomic.Bool  // the last delivery took longer than quick
 }
 
 func (l *lane) deliver(env adapter.Envelope, sink func(adapter.Envelope)) {
@@ -56,7 +55,7 @@ func newLanes(c *counters, sink func(adapter.Envelope)) *lanes {
 	return l
 }
 
-// run begins to deliver, until the tasks are stopped.
+// run delivers until the tasks are stopped.
 func (l *lanes) run(t *tasks.Group) {
 	l.ended = t.Context().Done()
 	for i := range l.lanes {
@@ -76,8 +75,7 @@ func (l *lane) run(ctx context.Context, sink func(adapter.Envelope)) {
 	}
 }
 
-// deliver delivers env if it is accepted. It waits while the room's lane is
-// full.
+// deliver delivers env if it is accepted. It waits while the room's lane is full.
 func (l *lanes) deliver(env adapter.Envelope, h header, by *interests) {
 	lane := &l.lanes[maphash.String(l.seed, env.Room)%uint64(len(l.lanes))]
 	lane.mu.Lock()

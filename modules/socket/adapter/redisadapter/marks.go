@@ -7,33 +7,33 @@ import (
 )
 
 const (
-	maxMarks  = 64  // senders that a room remembers at most
-	maxRecent = 256 // numbers of a sender that are remembered while they come over two servers
+	maxMarks  = 64  // senders remembered for one room
+	maxRecent = 256 // numbers of one sender remembered while envelopes come over two servers
 )
 
-// marks are what was received in each room, over any server.
+// marks record which envelopes were received in each room, over all servers.
 type marks struct {
-	ways atomic.Int32 // servers that envelopes come over
+	ways atomic.Int32 // number of servers that envelopes come over
 
 	mu    sync.Mutex
 	rooms map[string][]mark
 }
 
-// mark is what was received from a sender in a room.
+// mark records which envelopes of one sender were received in a room.
 type mark struct {
-	sender, number uint64  // number: the highest one received
-	recent         *recent // nil: all numbers up to the highest count as received
+	sender, number uint64  // number is the highest one received
+	recent         *recent // if nil, all numbers up to number count as received
 }
 
-// recent are the last numbers that came over two servers. Each server keeps
-// the order, but one may be behind the other. An envelope that went over one
-// of them alone may therefore come after newer ones.
+// recent holds the last numbers that came over two servers. Each server keeps the order,
+// but one may be behind the other. So an envelope that was sent over one server only may
+// come after newer ones.
 type recent struct {
-	floor   uint64   // numbers up to here count as received
-	numbers []uint64 // above the floor, received; sorted
+	floor   uint64   // numbers up to this count as received
+	numbers []uint64 // received numbers above floor, sorted
 }
 
-// add reports whether a number is new.
+// add records a number, and reports whether it is new.
 func (r *recent) add(number uint64) bool {
 	if number <= r.floor {
 		return false
@@ -50,9 +50,8 @@ func (r *recent) add(number uint64) bool {
 	return true
 }
 
-// accept reports whether an envelope is new: the sender sent nothing newer to
-// the room. A server that hung may send late what a broken connection left
-// behind.
+// accept reports whether an envelope is new. With one server, it is new if the sender has
+// sent nothing later to the room. A server that hung may deliver old envelopes late.
 func (m *marks) accept(room string, h header) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -74,7 +73,7 @@ func (m *marks) accept(room string, h header) bool {
 	return true
 }
 
-// forget drops what was received in a room.
+// forget drops the marks of a room.
 func (m *marks) forget(room string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -87,7 +86,7 @@ func (m *mark) accept(number uint64, two bool) bool {
 	case two && m.recent == nil:
 		m.recent = &recent{floor: m.number}
 	case !two && newest:
-		m.recent = nil // one server delivers in order
+		m.recent = nil // a single server keeps the order
 	}
 	m.number = max(m.number, number)
 	if m.recent == nil {

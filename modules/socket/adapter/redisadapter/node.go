@@ -12,8 +12,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// node is what a node is to the others, over whatever server: it numbers what
-// it sends, and delivers what it receives.
+// node is the part of a node that its adapters on different servers share. It numbers the
+// envelopes that the node sends, and delivers those that it receives.
 type node struct {
 	log      *slog.Logger
 	sender   uint64
@@ -21,20 +21,20 @@ type node struct {
 	counters counters
 	warned   atomic.Int64
 
-	order  sync.Mutex // envelopes are numbered and queued under it
-	number uint64     // of the last envelope
+	order  sync.Mutex // held while an envelope is numbered and queued
+	number uint64     // number of the last envelope
 
 	delivering *tasks.Group
 	beginning  sync.Mutex
-	lanes      *lanes // set when an adapter begins
+	lanes      *lanes // set when the first adapter begins
 }
 
 func newNode(log *slog.Logger) *node {
 	return &node{log: log, sender: rand.Uint64(), marks: marks{rooms: make(map[string][]mark)}, delivering: tasks.New()}
 }
 
-// join counts an adapter of the node, until left is called. The last one that
-// leaves ends the delivery.
+// join counts an adapter of the node until left is called. When the last adapter has left,
+// delivery ends.
 func (n *node) join() (left func(context.Context) error) {
 	n.marks.ways.Add(1)
 	var once sync.Once
@@ -48,7 +48,7 @@ func (n *node) join() (left func(context.Context) error) {
 	}
 }
 
-// deliverTo begins to deliver, at the first call.
+// deliverTo starts delivery on the first call.
 func (n *node) deliverTo(sink func(adapter.Envelope)) {
 	n.beginning.Lock()
 	defer n.beginning.Unlock()
@@ -58,9 +58,8 @@ func (n *node) deliverTo(sink func(adapter.Envelope)) {
 	}
 }
 
-// isOwn reports whether a message looks like one that this node published. It
-// does not check the signature: a forged message with this sender is dropped,
-// too.
+// isOwn reports whether a message looks like one of this node. It does not check the
+// signature, because a forged message with this sender is dropped, too.
 func (n *node) isOwn(message string) bool {
 	if len(message) >= sealSize && message[0] == signedVersion {
 		message = message[sealSize:]
@@ -69,8 +68,7 @@ func (n *node) isOwn(message string) bool {
 	return err == nil && h.sender == n.sender
 }
 
-// refuse counts a message that is not delivered. It logs once a second at
-// most.
+// refuse counts a message that is not delivered. It logs at most once a second.
 func (n *node) refuse(counter *atomic.Uint64, room string, err error) {
 	total := counter.Add(1)
 	now, last := time.Now().UnixNano(), n.warned.Load()

@@ -9,9 +9,9 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// bounded returns the client to publish with. No command of it waits without
-// bound, as those of an embedding program's client may. For a cluster's client
-// without timeouts it is duplicate, whose commands end with their contexts.
+// bounded returns a client to publish with, whose commands all have a time limit. An
+// embedding program's client may have none. For a cluster client without timeouts it
+// returns duplicate, whose commands end with their contexts.
 func bounded(client, duplicate redis.UniversalClient, timeout time.Duration) redis.UniversalClient {
 	if c, ok := client.(*redis.ClusterClient); ok {
 		if o := c.Options(); o.ReadTimeout <= 0 || o.WriteTimeout <= 0 {
@@ -21,8 +21,8 @@ func bounded(client, duplicate redis.UniversalClient, timeout time.Duration) red
 	return redisrole.Bounded(client, timeout)
 }
 
-// publish sends the batch in one pipeline and tells each sender the result. It
-// reports whether the server answered.
+// publish sends the batch in one pipeline and reports each message's result to its sender.
+// It returns whether the server answered.
 func (p *publisher) publish(timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -37,7 +37,7 @@ func (p *publisher) publish(timeout time.Duration) bool {
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !isReply(err) {
 		err = redisError("publish", err)
-		p.status.set(err) // first, so that senders who retry fail at once
+		p.status.set(err) // before the results, so that senders that retry fail at once
 		p.fail(err)
 		return false
 	}
@@ -51,14 +51,14 @@ func (p *publisher) publish(timeout time.Duration) bool {
 	return true
 }
 
-// fail tells all senders of the batch that it failed.
+// fail reports err to all senders of the batch.
 func (p *publisher) fail(err error) {
 	for _, out := range p.batch {
 		out.became(err)
 	}
 }
 
-// ping asks the server for a sign of life.
+// ping checks that the server answers.
 func (p *publisher) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
@@ -72,8 +72,8 @@ func (p *publisher) ping(ctx context.Context) error {
 	return nil
 }
 
-// once is a command that the client does not retry. A retried PUBLISH would be
-// delivered twice, and retries would block callers while the server is down.
+// once is a command that the client does not retry. A retried PUBLISH could be delivered
+// twice, and retries would block callers while the server is down.
 type once struct{ redis.Cmder }
 
 // NoRetry implements redis.Cmder.

@@ -7,9 +7,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Publish implements [adapter.Adapter]. It waits for the server's answer, and
-// fails at once while the server does not answer. After ctx ended the envelope
-// may still be published.
+// Publish implements [adapter.Adapter]. It waits for the server's answer. While the server
+// does not answer, Publish fails at once. If ctx ends, the envelope may still be published.
 func (a *Adapter) Publish(ctx context.Context, env adapter.Envelope) error {
 	result := make(chan error, 1)
 	p, err := a.Reserve(ctx, env, true, func(err error) { result <- err })
@@ -39,23 +38,23 @@ func (a *Adapter) Cast(ctx context.Context, env adapter.Envelope) bool {
 	return true
 }
 
-// Place is an envelope's place in the queue to a server.
+// Place is a reserved place for an envelope in the queue of one server.
 type Place struct {
 	node      *node
 	publisher *publisher
 	out       *outgoing
 }
 
-// Reserve takes a place for env in the queue. If there is none, it waits for
-// one, or fails with [ErrFull]. While the server does not answer it fails at
-// once. The place must be sent or released. result is called once with what
-// became of an envelope that was sent; it does not block. Nil: nobody asks.
+// Reserve reserves a place in the queue for env. If the queue is full, it waits if wait is
+// set, and otherwise returns [ErrFull]. While the server does not answer, it fails at once.
+// The place must be sent or released. After [Send], result is called once with the outcome;
+// it must not block and may be nil.
 func (a *Adapter) Reserve(ctx context.Context, env adapter.Envelope, wait bool, result func(error)) (Place, error) {
 	p := a.shards[a.keys.shardOf(env.Room)].publisher
 	if err := p.reserve(ctx, wait); err != nil {
 		return Place{}, err
 	}
-	wire, err := encode(a.signing.Key.room(), a.sender, env) // there is a key once there are places
+	wire, err := encode(a.signing.Key.room(), a.sender, env) // the key is set once places can be reserved
 	if err != nil {
 		p.release()
 		return Place{}, err
@@ -63,8 +62,8 @@ func (a *Adapter) Reserve(ctx context.Context, env adapter.Envelope, wait bool, 
 	return Place{a.node, p, &outgoing{channel: a.keys.room(env.Room), payload: wire, envelope: true, result: result}}, nil
 }
 
-// Send gives an envelope the node's next number and queues it at all its
-// places. It does not block.
+// Send gives an envelope the node's next number and queues it at all its places. It does
+// not block.
 func Send(places ...Place) {
 	n := places[0].node
 	n.order.Lock()
@@ -76,5 +75,5 @@ func Send(places ...Place) {
 	}
 }
 
-// Release gives back a place that is not needed.
+// Release gives back a place that is not used.
 func (p Place) Release() { p.publisher.release() }

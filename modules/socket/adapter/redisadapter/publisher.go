@@ -13,43 +13,42 @@ import (
 )
 
 const (
-	publishQueue = 4096                   // messages in the queue; when it is full, senders wait
+	publishQueue = 4096                   // messages in the queue; if it is full, senders wait
 	publishBatch = 256                    // messages in one round trip
-	publishBytes = 1 << 20                // after so many bytes a round trip takes no more messages
-	lastTimeout  = 500 * time.Millisecond // for what is queued when the adapter stops
-	pingFirst    = 20 * time.Millisecond  // after the server did not answer
-	pingEvery    = 250 * time.Millisecond // while it does not
+	publishBytes = 1 << 20                // size at which a round trip takes no more messages
+	lastTimeout  = 500 * time.Millisecond // for the queue when the adapter stops
+	pingFirst    = 20 * time.Millisecond  // wait after the server did not answer
+	pingEvery    = 250 * time.Millisecond // then the interval of pings
 )
 
-// ErrFull says that too many messages wait to be published.
+// ErrFull says that too many messages are waiting to be published.
 var ErrFull = errors.New("redisadapter: the queue of messages is full")
 
-// publisher publishes in one goroutine. This keeps the order of a node's
-// messages, and lets messages that come during a round trip share the next
-// one.
+// publisher publishes with one goroutine. This keeps the order of a node's messages.
+// Messages that come during a round trip are sent together in the next one.
 type publisher struct {
 	client  redis.UniversalClient // set before it runs
 	command string                // PUBLISH, or SPUBLISH
 	key     Key
-	pingTo  string        // a channel on the server to ping; empty: there is one server
-	timeout time.Duration // of a round trip; set before it runs
+	pingTo  string        // a channel on the server to ping; empty if there is only one server
+	timeout time.Duration // timeout of a round trip; set before it runs
 	status  *direction
 	queue   chan *outgoing
-	places  chan struct{} // each message takes one first, so that queueing never waits
-	ended   chan struct{} // closed once nothing is published any more
-	after   atomic.Int64  // when publishing goes on; Unix time in ns
-	batch   []*outgoing   // to be published next; used by the goroutine alone
+	places  chan struct{} // each message reserves a place first, so queueing never blocks
+	ended   chan struct{} // closed once no more messages are published
+	after   atomic.Int64  // when publishing may go on, as Unix time in ns
+	batch   []*outgoing   // messages of the next round trip; used by the goroutine only
 }
 
-// outgoing is a message on its way.
+// outgoing is a message to publish.
 type outgoing struct {
 	channel  string
 	payload  []byte
-	envelope bool        // and so it is signed
-	result   func(error) // is told once, and does not block; nil: nobody asks
+	envelope bool        // it is an envelope, so it is signed
+	result   func(error) // called once with the outcome; must not block; may be nil
 }
 
-// became tells the result of the message.
+// became reports the outcome of the message.
 func (o *outgoing) became(err error) {
 	if o.result != nil {
 		o.result(err)
@@ -67,8 +66,8 @@ func newPublisher(command string, s *direction) *publisher {
 	}
 }
 
-// send publishes a message and returns the result. While the server does not
-// answer it fails at once.
+// send publishes a message and returns the result. While the server does not answer, it
+// fails at once.
 func (p *publisher) send(ctx context.Context, channel string, payload []byte) error {
 	if err := p.reserve(ctx, true); err != nil {
 		return err
@@ -83,8 +82,8 @@ func (p *publisher) send(ctx context.Context, channel string, payload []byte) er
 	}
 }
 
-// reserve takes a place in the queue. If there is none, it waits for one, or
-// returns ErrFull. While the server does not answer it fails at once.
+// reserve reserves a place in the queue. If the queue is full, it waits if wait is set, and
+// otherwise returns ErrFull. While the server does not answer, it fails at once.
 func (p *publisher) reserve(ctx context.Context, wait bool) error {
 	if err := p.status.failure(); err != nil {
 		return err
@@ -115,12 +114,12 @@ func (p *publisher) enqueue(out *outgoing) {
 	p.queue <- out
 	select {
 	case <-p.ended:
-		p.refuseQueued() // nobody else will
+		p.refuseQueued() // the goroutine has ended and will not do it
 	default:
 	}
 }
 
-// refuseQueued fails what is queued when nothing is published any more.
+// refuseQueued fails the queued messages after the goroutine has ended.
 func (p *publisher) refuseQueued() {
 	for {
 		select {
@@ -133,7 +132,7 @@ func (p *publisher) refuseQueued() {
 	}
 }
 
-// run publishes until ctx ends, and then what is left in the queue.
+// run publishes until ctx ends, and then publishes the rest of the queue.
 func (p *publisher) run(ctx context.Context) {
 	defer p.refuseQueued()
 	defer close(p.ended)
@@ -151,8 +150,8 @@ func (p *publisher) run(ctx context.Context) {
 	}
 }
 
-// next fills the batch with what is in the queue, up to the size of a round
-// trip. It waits for the first message. It returns false when ctx has ended.
+// next fills the batch from the queue, up to the size of a round trip. It waits for the
+// first message. It returns false once ctx has ended.
 func (p *publisher) next(ctx context.Context) bool {
 	clear(p.batch)
 	p.batch = p.batch[:0]
@@ -167,8 +166,7 @@ func (p *publisher) next(ctx context.Context) bool {
 	return ctx.Err() == nil && p.fill()
 }
 
-// HoldBack lets the server wait for d: what is published meanwhile is sent
-// afterwards.
+// HoldBack delays publishing by d. Messages that come meanwhile are sent afterwards.
 func (a *Adapter) HoldBack(d time.Duration) {
 	for _, s := range a.shards {
 		s.publisher.after.Store(time.Now().Add(d).UnixNano())
@@ -185,8 +183,7 @@ func (p *publisher) holdBack(ctx context.Context) {
 	p.after.CompareAndSwap(after, 0)
 }
 
-// fill adds messages from the queue to the batch, and reports whether the
-// batch has any.
+// fill adds messages from the queue to the batch. It reports whether the batch has any.
 func (p *publisher) fill() bool {
 	size := 0
 	for _, out := range p.batch {
@@ -205,9 +202,9 @@ func (p *publisher) fill() bool {
 	return true
 }
 
-// heal waits until the server answers again. Messages fail in the meantime.
+// heal waits until the server answers again. Meanwhile, messages fail.
 func (p *publisher) heal(ctx context.Context) {
-	timer := time.NewTimer(jitter(pingFirst)) // first, fail the messages in the queue
+	timer := time.NewTimer(jitter(pingFirst)) // before the first ping, fail the queued messages
 	defer timer.Stop()
 	for {
 		select {
@@ -226,6 +223,6 @@ func (p *publisher) heal(ctx context.Context) {
 	}
 }
 
-// jitter returns between half and one and a half of a pause, so that nodes do
-// not retry in step.
+// jitter returns a random pause between half of d and one and a half of d, so that nodes do
+// not retry at the same time.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }

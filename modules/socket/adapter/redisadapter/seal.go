@@ -6,22 +6,22 @@ import (
 	"errors"
 )
 
-// Key signs what is published and verifies what is received. Without the key
-// nobody can forge an envelope, or move one to another channel. An empty key
-// signs nothing and ignores signatures.
+// Key signs published messages and verifies received ones. Without the key, nobody can
+// forge an envelope or move one to another channel. An empty key signs nothing and ignores
+// signatures.
 type Key []byte
 
-// Signing is how an adapter signs.
+// Signing is an adapter's policy for signatures.
 type Signing struct {
 	Key      Key
-	Optional bool // unsigned envelopes are taken, too: some nodes do not sign yet
+	Optional bool // also accept unsigned envelopes, because some nodes do not sign yet
 }
 
-// SigningSource returns how to sign when an adapter begins: the key may be in a
-// database that is open by then. Nil: nothing is signed.
+// SigningSource returns the policy when an adapter begins, because the key may be in a
+// database that is opened by then. If it is nil, nothing is signed.
 type SigningSource func() (Signing, error)
 
-// Always returns the source of a key that is known before.
+// Always returns a source for a key that is already known.
 func (k Key) Always() SigningSource { return func() (Signing, error) { return Signing{Key: k}, nil } }
 
 // A signed envelope is
@@ -37,7 +37,7 @@ const (
 
 var errForged = errors.New("not signed with this deployment's key: see redis.socket.hmac")
 
-// room returns how many bytes of a message the signature takes.
+// room returns how many bytes of a message the signature needs.
 func (k Key) room() int {
 	if len(k) == 0 {
 		return 0
@@ -45,7 +45,7 @@ func (k Key) room() int {
 	return sealSize
 }
 
-// seal signs a message whose first bytes are left for the signature.
+// seal signs a message. Its first bytes are reserved for the signature.
 func (k Key) seal(channel string, wire []byte) {
 	if len(k) == 0 {
 		return
@@ -54,7 +54,7 @@ func (k Key) seal(channel string, wire []byte) {
 	copy(wire[1:sealSize], k.tag(channel, wire[sealSize:]))
 }
 
-// open returns the envelope in a message.
+// open verifies a message and returns its envelope.
 func (s Signing) open(channel, wire string) (string, error) {
 	signed := len(wire) >= sealSize && wire[0] == signedVersion
 	switch {

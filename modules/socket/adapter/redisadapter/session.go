@@ -18,7 +18,7 @@ import (
 const (
 	subscribeBatch = 512 // channels in one command
 	connectTimeout = 3 * time.Second
-	syncedPing     = "synced " // and a number; sent after the commands for all rooms
+	syncedPing     = "synced " // followed by a number; sent after the commands for all rooms
 	alivePing      = "alive"
 )
 
@@ -33,7 +33,7 @@ type session struct {
 	conn subscription
 
 	prober   redisrole.Prober
-	restored atomic.Bool // all rooms that were wanted at the beginning are subscribed to
+	restored atomic.Bool // all rooms that were wanted at the start are subscribed to
 }
 
 // connect opens a connection that subscribes to the node's own channel.
@@ -52,8 +52,8 @@ func (s *shard) connect(ctx context.Context) (*session, error) {
 	}}, nil
 }
 
-// run keeps the subscriptions as wanted. When the connection has ended and
-// nothing runs any more, it returns why.
+// run keeps the subscriptions as wanted. After the connection has ended and all goroutines
+// have returned, it returns the reason.
 func (s *session) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -72,7 +72,7 @@ func (s *session) run(ctx context.Context) error {
 func (s *session) follow(ctx context.Context) error {
 	s.interests.restart(s.index)
 	for told := uint64(0); ; {
-		asked := s.syncs.Load() // rooms that were wanted before are among those taken below
+		asked := s.syncs.Load() // rooms that were wanted before this are among those taken below
 		for {
 			subscribe, leave := s.interests.take(s.index, subscribeBatch)
 			if len(subscribe)+len(leave) == 0 {
@@ -83,7 +83,7 @@ func (s *session) follow(ctx context.Context) error {
 			}
 		}
 		if asked > told {
-			// Answers come in order: this one comes after the confirmations.
+			// Replies come in order, so this reply comes after the confirmations.
 			if err := s.conn.ping(syncedPing + strconv.FormatUint(asked, 10)); err != nil {
 				return err
 			}
@@ -135,21 +135,21 @@ func (s *session) read() error {
 	}
 }
 
-// answered notes that all rooms that were wanted before a sync are subscribed
-// to.
+// answered records that all rooms that were wanted before a sync are now subscribed to.
 func (s *session) answered(payload string) {
 	text, ok := strings.CutPrefix(payload, syncedPing)
 	if !ok {
 		return
 	}
-	n, _ := strconv.ParseUint(text, 10, 64) // this node sent it as a number
+	n, _ := strconv.ParseUint(text, 10, 64) // sent by this node, so it is a number
 	s.synced.Store(n)
 	if !s.restored.Swap(true) {
 		s.connected()
 	}
 }
 
-// keepProbing returns when a probe does not arrive. It probes a busy connection as well.
+// keepProbing sends probes, also on a busy connection. It returns when one does not come
+// back.
 func (s *session) keepProbing(ctx context.Context) error {
 	ticker := time.NewTicker(s.timing.ProbeEvery)
 	defer ticker.Stop()

@@ -10,21 +10,20 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// shard is a part of the rooms. It has its own connection that subscribes and
-// its own goroutine that publishes. A single server has one shard. A cluster
-// has several. The channels of a shard share a slot: one connection can
-// subscribe to them all, and a message goes to one server only. A master that
-// is down costs its own shards only.
+// shard is a part of the rooms, with its own connection that subscribes and its own
+// goroutine that publishes. A single server has one shard; a cluster has several. All
+// channels of a shard are in one slot. So one connection can subscribe to them all, a
+// message goes to one server only, and a master that is down affects only its shards.
 type shard struct {
 	*Adapter
 	index       int
-	probe       string // this process's own channel
+	probe       string // the channel of this process alone
 	changes     *changes
 	subscribing *direction
 	publisher   *publisher
 
-	missed atomic.Bool   // envelopes may have been missed since lost was last called
-	synced atomic.Uint64 // the last Sync that the connection reached
+	missed atomic.Bool   // envelopes may have been missed since the last call of lost
+	synced atomic.Uint64 // the last Sync that the connection has completed
 	tried  chan struct{} // closed after the first attempt to connect
 	first  func()        // closes tried
 }
@@ -48,7 +47,7 @@ func newShard(a *Adapter, index int) *shard {
 	return s
 }
 
-// run connects again and again until ctx ends.
+// run connects, and reconnects, until ctx ends.
 func (s *shard) run(ctx context.Context) {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { s.publisher.run(ctx) })
@@ -68,7 +67,7 @@ func (s *shard) run(ctx context.Context) {
 		}
 		s.missed.Store(true)
 		if errors.Is(err, redisrole.ErrProbeMissed) {
-			s.clients.Reset(redisrole.Socket) // some connection goes to a server that other nodes do not use
+			s.clients.Reset(redisrole.Socket) // a connection goes to a server that other nodes do not use
 		}
 		s.subscribing.set(err)
 		s.first()
@@ -82,7 +81,7 @@ func (s *shard) run(ctx context.Context) {
 	s.publisher.status.set(errStopped)
 }
 
-// connected is called when a connection has all its subscriptions.
+// connected is called once a connection has all its subscriptions.
 func (s *shard) connected() {
 	s.subscribing.set(nil)
 	s.first()

@@ -4,23 +4,22 @@ import "sync/atomic"
 
 // Stats are an adapter's counters since it was made.
 type Stats struct {
-	Published  uint64 // envelopes that the server took
+	Published  uint64 // envelopes that the server accepted
 	Failed     uint64 // envelopes that could not be published
 	Received   uint64 // envelopes of other nodes that were delivered
-	Dropped    uint64 // envelopes that came late, twice, or after the interest had ended
-	Malformed  uint64 // messages that are no envelopes
+	Dropped    uint64 // envelopes that came late or twice, or after the unsubscription
+	Malformed  uint64 // messages that are not envelopes
 	Forged     uint64 // messages that are not signed with this deployment's key
-	Reconnects uint64 // times that a lost connection was replaced
-	Queued     int    // messages that wait to be published
-	Rooms      int    // rooms that this node is interested in
+	Reconnects uint64 // lost connections that were replaced
+	Queued     int    // messages waiting to be published
+	Rooms      int    // rooms that this node needs
 }
 
 type counters struct {
 	published, failed, received, dropped, malformed, forged, reconnects atomic.Uint64
 }
 
-// Count counts what became of an envelope that [Adapter.Reserve] had a place
-// for, or why it had none.
+// Count counts the outcome of an envelope that [Adapter.Reserve] was called for.
 func (n *node) Count(err error) {
 	if err != nil {
 		n.counters.failed.Add(1)
@@ -29,8 +28,7 @@ func (n *node) Count(err error) {
 	n.counters.published.Add(1)
 }
 
-// Stats returns the counters. All but the last two count for all adapters of
-// the node.
+// Stats returns the counters. All but the last two are totals of all adapters of the node.
 func (a *Adapter) Stats() Stats {
 	queued := 0
 	for _, s := range a.shards {

@@ -10,28 +10,27 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Reasons why an adapter cannot be used although nothing failed.
+// Errors while an adapter cannot be used although nothing failed.
 var (
 	errNotStarted = errors.New("redisadapter: not started")
 	errConnecting = errors.New("redisadapter: not connected yet")
 	errStopped    = errors.New("redisadapter: stopped")
 )
 
-// status knows whether the server carries envelopes. It logs when that ends
-// and when it is so again.
+// status records whether the server carries envelopes. It logs when this changes.
 type status struct {
 	log   *slog.Logger
 	where string
 
 	mu         sync.Mutex
 	directions []*direction
-	since      time.Time // when it went down, if that was logged
+	since      time.Time // when the logged outage began
 }
 
-// direction is publishing or subscribing, in one shard.
+// direction is either publishing or subscribing, in one shard.
 type direction struct {
 	status *status
-	err    error // why it does not work, under status.mu; nil: it works
+	err    error // why it does not work; nil if it does; guarded by status.mu
 }
 
 func (s *status) add() *direction {
@@ -40,7 +39,7 @@ func (s *status) add() *direction {
 	return d
 }
 
-// set notes that the direction works (nil) or why not.
+// set records that the direction works (nil), or why it does not.
 func (d *direction) set(err error) {
 	s := d.status
 	s.mu.Lock()
@@ -56,7 +55,7 @@ func (d *direction) set(err error) {
 	}
 }
 
-// any returns why some direction does not work, or nil.
+// any returns the error of a direction that does not work, or nil.
 func (s *status) any() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,19 +71,18 @@ func (s *status) anyLocked() error {
 	return nil
 }
 
-// failure returns why the direction does not work, or nil.
+// failure returns the direction's error, or nil.
 func (d *direction) failure() error {
 	d.status.mu.Lock()
 	defer d.status.mu.Unlock()
 	return d.err
 }
 
-// isReply reports whether err is an answer of the server, so that the
-// connection works.
+// isReply reports whether err is a reply of the server. Then the connection works.
 func isReply(err error) bool {
 	_, ok := errors.AsType[redis.Error](err)
 	return ok
 }
 
-// redisError adds this package's name to an error of the client.
+// redisError wraps an error of the client.
 func redisError(doing string, err error) error { return fmt.Errorf("redisadapter: %s: %w", doing, err) }

@@ -7,36 +7,34 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// writeTimeout is how long writing a command to a subscribing connection may
-// take.
+// writeTimeout limits the time to write a command to a subscribing connection.
 const writeTimeout = 2 * time.Second
 
-// ended is a context that has ended. With it, go-redis uses an existing
-// connection but cannot dial a new one. A reconnection that this package does
-// not see would hide that messages were lost.
+// ended is a context that has ended. With it, go-redis uses an existing connection but
+// cannot dial a new one. If go-redis reconnected by itself, this package would not notice
+// that messages were lost.
 var ended = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }()
 
-// endedUntil returns an ended context whose deadline is still ahead and bounds
-// a write.
+// endedUntil returns an ended context with a future deadline, which limits a write.
 func endedUntil(deadline time.Time) context.Context {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	cancel()
 	return ctx
 }
 
-// subscription is one connection that subscribes. It never reconnects. One
-// goroutine receives; the other methods may be called concurrently.
+// subscription is one connection that subscribes. It never reconnects. One goroutine
+// receives; the other methods are safe for concurrent use.
 type subscription struct {
 	conn    *redis.PubSub
 	sharded bool // channels are a cluster's sharded ones
 }
 
-// open connects to the server and subscribes to channel. It does not wait for
-// the server's answer.
+// open connects to the server and subscribes to channel. It does not wait for the server's
+// reply.
 func open(ctx context.Context, client redis.UniversalClient, sharded bool, channel string) (subscription, error) {
 	s := subscription{conn: client.Subscribe(ctx), sharded: sharded}
 	if err := s.subscribe(ctx, channel); err != nil {
@@ -53,8 +51,8 @@ func (s subscription) subscribe(ctx context.Context, channels ...string) error {
 	return s.conn.Subscribe(ctx, channels...)
 }
 
-// change subscribes to some channels and leaves others. It does not wait for the
-// server's confirmations.
+// change subscribes to some channels and unsubscribes from others. It does not wait for
+// confirmations.
 func (s subscription) change(subscribe, leave []string) error {
 	ctx := endedUntil(time.Now().Add(writeTimeout))
 	if len(subscribe) > 0 {
@@ -75,7 +73,7 @@ func (s subscription) change(subscribe, leave []string) error {
 	return nil
 }
 
-// ping asks the server to answer payload. It does not wait for the answer.
+// ping asks the server to send payload back. It does not wait for the reply.
 func (s subscription) ping(payload string) error {
 	if err := s.conn.Ping(endedUntil(time.Now().Add(writeTimeout)), payload); err != nil {
 		return redisError("ping", err)
@@ -83,8 +81,8 @@ func (s subscription) ping(payload string) error {
 	return nil
 }
 
-// receive waits for a *redis.Message, *redis.Subscription or *redis.Pong, until
-// the subscription is closed. It has no deadline: probes find a dead connection.
+// receive waits for a *redis.Message, *redis.Subscription or *redis.Pong until the
+// subscription is closed. It has no deadline, because probes detect a dead connection.
 func (s subscription) receive() (any, error) { return s.conn.ReceiveTimeout(ended, 0) }
 
 func (s subscription) close() { _ = s.conn.Close() }

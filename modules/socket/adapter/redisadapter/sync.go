@@ -9,16 +9,16 @@ import (
 	"github.com/moim-live/moim/internal/tasks"
 )
 
-// syncEvery is how often Sync looks at the connections.
+// syncEvery is the interval at which Sync checks the connections.
 const syncEvery = 5 * time.Millisecond
 
-// ErrBehind says that the server answers, but the adapter has not subscribed to
-// all wanted rooms yet.
+// ErrBehind says that the server answers, but the adapter has not yet subscribed to all
+// wanted rooms.
 var ErrBehind = errors.New("redisadapter: not all rooms are subscribed to yet")
 
-// Sync returns when the adapter is subscribed to all rooms that were wanted at
-// the call, and the server takes messages. The error is [ErrBehind] if that
-// only takes more time.
+// Sync waits until the adapter has subscribed to all rooms that were wanted at the call,
+// and the server accepts messages. If the subscriptions only need more time, it returns
+// [ErrBehind].
 func (a *Adapter) Sync(ctx context.Context) error {
 	n := a.syncs.Add(1)
 	for _, s := range a.shards {
@@ -53,8 +53,7 @@ func (a *Adapter) inStep(n uint64) bool {
 	return a.status.any() == nil
 }
 
-// Missed reports whether envelopes may have been missed that lost was not
-// called for yet.
+// Missed reports whether envelopes may have been missed since the last call of lost.
 func (a *Adapter) Missed() bool {
 	for _, s := range a.shards {
 		if s.missed.Load() {

@@ -17,9 +17,9 @@ var (
 	ErrTooManyFields = errors.New("must have at most 10000 fields, including those of nested objects")
 )
 
-// Check returns [ErrTooDeep] or [ErrTooManyFields] for data that exceeds a limit. Call it before
-// data from a client is decoded. It accepts any data, stops at the first excess and allocates
-// nothing.
+// Check returns [ErrTooDeep] or [ErrTooManyFields] for data that exceeds a limit. Call it
+// before data from a client is decoded. It accepts any data, stops at the first excess and
+// allocates nothing.
 func Check(data []byte) error {
 	_, err := measure(data, MaxDepth, MaxFields)
 	return err
@@ -53,8 +53,8 @@ func measure(data []byte, maxDepth, maxFields int) (depth int, err error) {
 	return depth, nil
 }
 
-// CountKey returns how many fields of all objects in data have the key, however it is escaped.
-// data is JSON values, which may be separated by commas. It accepts any data.
+// CountKey returns how many fields of all objects in data have the key, in any escaped
+// form. data is one or more JSON values, separated by commas. It accepts any data.
 func CountKey(data []byte, key string) (count int) {
 	for i := 0; i < len(data); i++ {
 		if data[i] != '"' {
@@ -71,8 +71,8 @@ func CountKey(data []byte, key string) (count int) {
 	return count
 }
 
-// CountValues returns an upper bound for the values in data, in all arrays and objects. It
-// accepts any data.
+// CountValues returns an upper bound of the number of values in data, in all arrays and
+// objects. It accepts any data.
 func CountValues(data []byte) (count int) {
 	for i := 0; i < len(data); i++ {
 		switch data[i] {

@@ -1,5 +1,5 @@
-// Package rawjson splits and builds JSON without decoding its values, which encoding/json does
-// with reflection and copies.
+// Package rawjson splits and builds JSON without decoding its values. encoding/json would
+// decode them with reflection and copies.
 //
 // Its input must be valid JSON (see [encoding/json.Valid]), except that of [Check]. Its results
 // share memory with the input. Each function takes time linear in the length of its input.

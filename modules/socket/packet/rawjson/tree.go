@@ -12,9 +12,9 @@ type Node struct {
 	Members map[string]Node // nil if the value is not an object
 }
 
-// Parse parses a value in one pass. It does not parse the elements of arrays. If members have
-// the same key, the last one counts. Parse recurses once for each level: check the depth of data
-// first.
+// Parse parses a value in one pass. It does not parse the elements of arrays. If members
+// have the same key, the last one counts. Parse recurses once for each level, so check the
+// depth of data first.
 func Parse(data []byte) Node {
 	n, _ := parse(data, 0)
 	return n
