@@ -11,8 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// Controller serves groups over HTTP: it reads requests, calls the
-// [group.Service] and renders what it returns.
+// Controller serves groups over HTTP. It reads requests, calls the [group.Service] and
+// renders the results.
 type Controller struct {
 	service *group.Service
 	users   Users
@@ -52,12 +52,12 @@ type OneGroup struct {
 	GroupID string `path:"groupId" doc:"group id" example:"0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10"`
 }
 
-// Condition makes a change depend on the revision that the client has read.
+// Condition makes a change conditional on the revision that the client has read.
 type Condition struct {
 	IfMatch string `header:"If-Match" doc:"ETag of the revision that you read; if the group has another revision, the answer is 412 version_conflict"`
 }
 
-// revision returns the revision asked for, nil for none.
+// revision returns the revision in the request, or nil if there is none.
 func (c Condition) revision() (*int64, error) {
 	revision, whichever, err := web.ParseIfMatch(c.IfMatch)
 	if err != nil || whichever {
@@ -66,7 +66,7 @@ func (c Condition) revision() (*int64, error) {
 	return &revision, nil
 }
 
-// Once is the key that makes a repeat return the first answer.
+// Once is an idempotency key: with it, a repeated call returns the first answer.
 type Once struct {
 	Key string `header:"Idempotency-Key" doc:"at most 255 bytes; for 24 hours, a request with the same key returns the first answer"`
 }
@@ -79,13 +79,13 @@ func (o *Once) Resolve(huma.Context) []error {
 	return []error{&huma.ErrorDetail{Location: "header.Idempotency-Key", Message: dto.CheckKey(o.Key)}}
 }
 
-// once returns the context for the service.
+// once returns a context with the key, for the service.
 func (o *Once) once(ctx context.Context) context.Context {
 	return group.WithKey(ctx, o.Key)
 }
 
-// Sent is a request's body. What is wrong with it the service reports, as it
-// does for sockets; huma's own validation is off.
+// Sent is a request's body. The service validates it, as it does for sockets; huma's own
+// validation is off.
 type Sent[T any] struct {
 	Body T
 }
@@ -103,7 +103,7 @@ func tagged(g group.Group, err error) (*Tagged, error) {
 	return &Tagged{ETag: web.ETag(g.Revision), Body: g}, nil
 }
 
-// Answer is any other body.
+// Answer is an answer with any other body.
 type Answer[T any] struct {
 	Body T
 }
@@ -115,7 +115,7 @@ func answer[T any](body T, err error) (*Answer[T], error) {
 	return &Answer[T]{Body: body}, nil
 }
 
-// Nothing is the answer without a body.
+// Nothing is an answer without a body.
 type Nothing struct{}
 
 func nothing(err error) (*Nothing, error) {
@@ -125,8 +125,8 @@ func nothing(err error) (*Nothing, error) {
 	return &Nothing{}, nil
 }
 
-// operation describes an operation. problems lists what can go wrong besides what can in
-// every call, each a status and codes: "409 group_full". Validation is the service's.
+// operation describes an operation. problems lists the possible errors besides those of
+// every call, each as a status and codes: "409 group_full". The service validates requests.
 func operation(method, path, id, summary string, status int, problems ...string) huma.Operation {
 	if method == http.MethodPost {
 		problems = append(problems, "422 idempotency_mismatch")
@@ -134,9 +134,9 @@ func operation(method, path, id, summary string, status int, problems ...string)
 	return web.Operation("groups", method, path, id, summary, status, problems...)
 }
 
-// list answers one page of a list. kind says which list it is, so that a cursor
-// fits no other; read returns at most limit items that come after one with key
-// from, or fewer as [group.ListBytes] says.
+// list answers one page of a list. kind names the list, so that a cursor of another list is
+// refused. read returns at most limit items after the one with key from, or fewer according
+// to [group.ListBytes].
 func list[T any](c *Controller, kind string, in web.Paging, key func(T) string, read func(from string, limit int) ([]T, error)) (*Answer[web.Page[T]], error) {
 	from, err := c.api.ParseCursor(kind, in.Cursor)
 	if err != nil {
@@ -149,7 +149,7 @@ func list[T any](c *Controller, kind string, in web.Paging, key func(T) string, 
 	return answer(page(c.api, kind, items, in.Limit, key), nil)
 }
 
-// page cuts a list of limit+1 to limit items and [group.ListBytes].
+// page cuts limit+1 items to limit items and [group.ListBytes].
 func page[T any](api *web.API, kind string, items []T, limit int, key func(T) string) web.Page[T] {
 	p := web.Page[T]{Items: items}
 	if p.Items == nil {
@@ -162,7 +162,7 @@ func page[T any](api *web.API, kind string, items []T, limit int, key func(T) st
 	return p
 }
 
-// Problems that most operations share.
+// Problems of most operations.
 const (
 	hidden    = "404 not_found"
 	outside   = "403 not_member"

@@ -9,7 +9,7 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// OneUser is a user of a group in a path, who need not be a member.
+// OneUser is a user in a path. The user need not be a member of the group.
 type OneUser struct {
 	OneGroup
 	UserID string `path:"userId" doc:"user id"`

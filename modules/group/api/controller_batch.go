@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// batchTime is how long a batch begins calls. A call takes 5 s at most.
+	// batchTime is how long a batch begins new calls. A single call takes at most 5 s.
 	batchTime = 30 * time.Second
-	// batchBytes bounds the answers of a batch.
+	// batchBytes limits the size of all answers of a batch.
 	batchBytes = 8 << 20
 )
 
@@ -37,8 +37,8 @@ func (c *Controller) registerBatch() {
 	register(c, op, c.batch)
 }
 
-// batch makes the calls even if one before them fails. A call that it does not make is
-// answered unavailable.
+// batch makes the calls, even if earlier ones fail. A call that it does not make is
+// answered with unavailable.
 func (c *Controller) batch(ctx context.Context, in *batchInput) (*Answer[BatchAnswers], error) {
 	if web.Inside(ctx) {
 		return nil, fault.ErrBadRequest.WithMessage("a call of a batch cannot be a batch")
@@ -64,8 +64,8 @@ func (c *Controller) batch(ctx context.Context, in *batchInput) (*Answer[BatchAn
 	return answer(BatchAnswers{Answers: answers}, nil)
 }
 
-// keyOf returns the key of a call. The key of the batch gives one to each POST that has none,
-// so that a repeat of the batch is harmless.
+// keyOf returns the idempotency key of a call. The key of the batch makes one for each POST
+// without a key, so repeating the batch is harmless.
 func (in *batchInput) keyOf(i int, call dto.BatchCall) string {
 	if call.Key != "" || in.Key == "" || call.Method != http.MethodPost {
 		return call.Key
@@ -74,6 +74,6 @@ func (in *batchInput) keyOf(i int, call dto.BatchCall) string {
 	if key := in.Key + place; dto.CheckKey(key) == "" {
 		return key
 	}
-	sum := sha256.Sum256([]byte(in.Key)) // it is too long for more
+	sum := sha256.Sum256([]byte(in.Key)) // the result would be too long otherwise
 	return hex.EncodeToString(sum[:]) + place
 }

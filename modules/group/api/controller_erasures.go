@@ -21,10 +21,11 @@ func (c *Controller) registerErasures() {
 	register(c, op, c.erasure)
 }
 
-// erase needs no idempotency key: a repeat answers the same job.
+// erase needs no idempotency key, because a repeat returns the same job.
 func (c *Controller) erase(ctx context.Context, in *userInput) (*Answer[Job], error) {
 	job, err := c.service.EraseUser(ctx, web.Caller(ctx), in.UserID)
-	// The job revokes, too. But it may begin later, and until then the user still acts.
+	// The job revokes tokens, too, but it may begin later, and until then the user could
+	// still act.
 	if err == nil && job.Stage == group.EraseMemberships {
 		err = c.tokens.Revoke(ctx, in.UserID, job.StartedAt)
 	}
@@ -35,7 +36,7 @@ type erasureInput struct {
 	JobID string `path:"jobId" doc:"id of the job"`
 }
 
-// Erasure is how far the erasing of a user is. It does not say who the user is or was.
+// Erasure is the progress of erasing a user. It does not contain the user's id.
 type Erasure struct {
 	JobID      string     `json:"jobId"`
 	Status     string     `json:"status" enum:"running,done"`

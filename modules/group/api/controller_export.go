@@ -39,13 +39,13 @@ func (c *Controller) export(ctx context.Context, in *userInput) (*huma.StreamRes
 		return nil, err
 	}
 	now := time.Now().UTC()
-	// The file is not named after the user: an id may have any characters.
+	// The file name does not contain the user's id, because an id may have any characters.
 	return c.api.Stream("application/json", now.Format("user-20060102-150405.json"), func(ctx context.Context, w *bufio.Writer) error {
 		return c.writeExport(ctx, w, in.UserID, now)
 	}), nil
 }
 
-// writeExport writes an [Export] without having all of it in memory.
+// writeExport writes an [Export] without holding all of it in memory.
 func (c *Controller) writeExport(ctx context.Context, w *bufio.Writer, userID string, now time.Time) error {
 	id, err := rawjson.Marshal(userID)
 	if err != nil {
@@ -79,11 +79,11 @@ func (c *Controller) writeExport(ctx context.Context, w *bufio.Writer, userID st
 
 // listWriter writes the items of JSON lists.
 type listWriter struct {
-	w    *bufio.Writer // keeps its first error, which Flush reports
+	w    *bufio.Writer // keeps its first error, which Flush returns
 	some bool          // the list has items
 }
 
-// begin writes what is before a list.
+// begin writes the text before a list.
 func (l *listWriter) begin(text string) {
 	_, _ = l.w.WriteString(text)
 	l.some = false

@@ -46,10 +46,11 @@ type findInput struct {
 	attributes map[string]string
 }
 
-// attributePrefix begins the names of parameters that ask for attributes: attr.level=3.
+// attributePrefix is the prefix of query parameters that filter by attributes:
+// attr.level=3.
 const attributePrefix = "attr."
 
-// Resolve implements huma.Resolver: it reads the parameters whose names are not known.
+// Resolve implements huma.Resolver. It reads the parameters whose names are not declared.
 func (in *findInput) Resolve(ctx huma.Context) []error {
 	url := ctx.URL()
 	for name, values := range url.Query() {
@@ -117,7 +118,8 @@ func (c *Controller) remove(ctx context.Context, in *deleteInput) (*Nothing, err
 	return nothing(c.service.Delete(ctx, web.Caller(ctx), in.GroupID, revision))
 }
 
-// find lists public groups, or all groups for a back end that does not ask for public ones.
+// find lists public groups. For a back end that does not ask for public ones, it lists all
+// groups.
 func (c *Controller) find(ctx context.Context, in *findInput) (*Answer[web.Page[group.FoundGroup]], error) {
 	orders := map[string]group.Order{"active": group.Active, "members": group.Largest}
 	caller, filter := web.Caller(ctx), group.Filter{

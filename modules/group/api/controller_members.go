@@ -54,8 +54,8 @@ type introduceInput struct {
 	Sent[dto.IntroduceRequest]
 }
 
-// MemberPage is a page of members at one version of the group: apply the
-// member events above it.
+// MemberPage is a page of members at one version of the group. Clients apply later member
+// events to it.
 type MemberPage struct {
 	Items      []group.ListedMember `json:"items"`
 	Version    int64                `json:"version" doc:"version of the group when the page was read"`

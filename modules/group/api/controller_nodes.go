@@ -11,17 +11,17 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// nodesWithin is how long nodes have to answer.
+// nodesWithin limits the time that other nodes have to answer.
 const nodesWithin = 2 * time.Second
 
-// Nodes knows the nodes of the deployment. socket.Emitter fulfils it.
+// Nodes knows the nodes of the deployment. socket.Emitter implements it.
 type Nodes interface {
 	// Nodes returns a [Node] as JSON for each node, this one first, and the names of the
 	// nodes that did not answer before ctx ended.
 	Nodes(ctx context.Context) (reports []json.RawMessage, missing []string)
 }
 
-// Node is what a node says about itself.
+// Node is a node's report about itself.
 type Node struct {
 	ID              string  `json:"id" doc:"changes at each start"`
 	Version         string  `json:"version"`
@@ -35,7 +35,7 @@ type Node struct {
 	Memory          int64   `json:"memory" doc:"bytes that its Go runtime has from the system"`
 }
 
-// NodeList is the answer to a question for all nodes.
+// NodeList is the answer that lists all nodes.
 type NodeList struct {
 	Items   []Node   `json:"items"`
 	Missing []string `json:"missing,omitempty" doc:"nodes that did not answer: their node.url, or their id"`

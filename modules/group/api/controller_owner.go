@@ -17,7 +17,7 @@ type transferInput struct {
 	Sent[dto.TransferRequest]
 }
 
-// transferAnswer is a Group under 200, or a status under 202.
+// transferAnswer is a Group with status 200, or a status object with 202.
 type transferAnswer struct {
 	Status int
 	ETag   string `header:"ETag" doc:"revision of the group, in quotes; only with a Group"`

@@ -15,7 +15,7 @@ type userAction struct {
 	Once
 }
 
-// joinAnswer is a Member under 200, or a status under 202.
+// joinAnswer is a Member with status 200, or a status object with 202.
 type joinAnswer struct {
 	Status int
 	Body   any
@@ -43,7 +43,7 @@ func (c *Controller) registerRequests() {
 		"Reject a join request", http.StatusNoContent, hidden, notEnough, "409 group_ended"), c.reject)
 }
 
-// statusSchema describes an answer that is a status alone.
+// statusSchema describes an answer that has only a status.
 func statusSchema(status string) *huma.Schema {
 	return &huma.Schema{
 		Type:       huma.TypeObject,

@@ -38,7 +38,7 @@ type EventPage struct {
 	Version int64         `json:"version" doc:"version up to which this answer is complete; pass it as since to read on"`
 }
 
-// Accepted is the answer {} to what was sent on and not stored.
+// Accepted is the answer {} for what was sent on but not stored.
 type Accepted struct{}
 
 func (c *Controller) registerStream() {

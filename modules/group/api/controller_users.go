@@ -15,7 +15,7 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// Users knows the sockets of users on every node. socket.Emitter fulfils it.
+// Users knows the sockets of users on all nodes. socket.Emitter implements it.
 type Users interface {
 	// DisconnectUser closes a user's sockets.
 	DisconnectUser(ctx context.Context, userID string) error
@@ -55,7 +55,7 @@ type renameInput struct {
 	Sent[dto.RenameRequest]
 }
 
-// Job is what a call answers that goes on in the background.
+// Job is the answer of a call whose work continues in the background.
 type Job struct {
 	JobID string `json:"jobId"`
 }
@@ -74,7 +74,7 @@ type userGroupsInput struct {
 	web.Paging
 }
 
-// User is what a back end is told about a user.
+// User is what a back end gets about a user.
 type User struct {
 	UserID string `json:"userId"`
 	group.UserTally
@@ -92,7 +92,7 @@ type UserSocket struct {
 	Since     time.Time `json:"since,omitzero" doc:"when the client connected"`
 }
 
-// socketsPatience is how long the other nodes have to report a user's sockets.
+// socketsPatience limits the time that other nodes have to report a user's sockets.
 const socketsPatience = 2 * time.Second
 
 func (c *Controller) user(ctx context.Context, in *userInput) (*Answer[User], error) {
@@ -125,7 +125,7 @@ type disconnectInput struct {
 	UserID string `path:"userId" doc:"user id"`
 }
 
-// disconnect closes a user's sockets: there is no more to it than asking.
+// disconnect asks all nodes to close a user's sockets.
 func (c *Controller) disconnect(ctx context.Context, in *disconnectInput) (*Nothing, error) {
 	err := c.service.DisconnectUser(in.once(ctx), web.Caller(ctx), in.UserID, func() error {
 		if err := c.users.DisconnectUser(ctx, in.UserID); err != nil {

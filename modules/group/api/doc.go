@@ -1,4 +1,3 @@
-// Package api serves groups over HTTP ([Controller]) and over sockets
-// ([Gateway]): it reads requests, calls group.Service, and renders what that
-// returns.
+// Package api serves groups over HTTP ([Controller]) and over sockets ([Gateway]). It reads
+// requests, calls group.Service, and renders the results.
 package api

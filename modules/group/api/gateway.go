@@ -15,22 +15,22 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// Gateway serves groups over sockets: it reads requests, calls the
-// [group.Service] and the [feed.Feed], and returns what they answer. Its answers
-// are those of HTTP, {} in place of no body.
+// Gateway serves groups over sockets. It reads requests, calls the [group.Service] and the
+// [feed.Feed], and returns their answers. The answers are the same as over HTTP; {} stands
+// for an empty body.
 type Gateway struct {
 	service *group.Service
 	feed    *feed.Feed
 	own     *adapter.Owner
 }
 
-// NewGateway returns a gateway. own comes from [group.Reserve]. Give its handlers
+// NewGateway returns a gateway. own comes from [group.Reserve]. Pass the gateway's handlers
 // to a socket.Gateway.
 func NewGateway(service *group.Service, feed *feed.Feed, own *adapter.Owner) *Gateway {
 	return &Gateway{service: service, feed: feed, own: own}
 }
 
-// follower returns s as the feed knows it.
+// follower returns s in the form that the feed needs.
 func (g *Gateway) follower(s *socket.Socket) follower { return follower{socket.ForModule(g.own, s)} }
 
 // subscribeAnswer is the answer to group:subscribe.
@@ -41,11 +41,11 @@ type subscribeAnswer struct {
 	Snapshot bool                   `json:"snapshot,omitempty" doc:"the log does not reach back to since: start again from group"`
 }
 
-// done is the answer where HTTP has no body.
+// done is the answer {}, where HTTP has no body.
 type done struct{}
 
-// Handlers returns the handlers of every group event that clients send, and
-// one that ends the subscriptions of a socket that is gone.
+// Handlers returns the handlers of all group events that clients send, and one that ends
+// the subscriptions of a closed socket.
 func (g *Gateway) Handlers() []socket.Handler {
 	return socket.ModuleHandlers(g.own,
 		socket.On("group:subscribe", g.subscribe).Describe("Receive every event of a group after this answer, missed ones first"),
@@ -67,10 +67,11 @@ func (g *Gateway) Handlers() []socket.Handler {
 	)
 }
 
-// Subscribe makes s, of whose handler ctx is, follow a group, as group:subscribe
-// does: every event after the answer's version follows the handler's own
-// answer, those missed since since first, which may be nil. It returns ErrNotMember and fault.ErrNotFound as the
-// permission table says, and fault.ErrUnavailable while the log cannot be read.
+// Subscribe subscribes s to a group, like the event group:subscribe. ctx must be the
+// context of a handler of s. Every event after the answer's version is sent after the
+// handler's own answer. If since is not nil, the events that s missed since then are sent
+// first. Subscribe returns ErrNotMember and fault.ErrNotFound according to the permission
+// table, and fault.ErrUnavailable while the log cannot be read.
 func (g *Gateway) Subscribe(ctx context.Context, s *socket.Socket, groupID string, since *int64) (feed.Subscription, error) {
 	if !dto.ValidGroupID(groupID) {
 		return feed.Subscription{}, fault.ErrNotFound
@@ -90,8 +91,7 @@ func (g *Gateway) Subscribe(ctx context.Context, s *socket.Socket, groupID strin
 	return sub, nil
 }
 
-// Unsubscribe ends what [Gateway.Subscribe] began, if there is something to
-// end: its user has left.
+// Unsubscribe ends a subscription, if there is one. Presence then shows the user as gone.
 func (g *Gateway) Unsubscribe(s *socket.Socket, groupID string) {
 	g.feed.Unsubscribe(g.follower(s), groupID, group.EndUnsubscribed)
 }
@@ -116,8 +116,8 @@ func (g *Gateway) subscribe(ctx context.Context, s *socket.Socket, req dto.InGro
 	return answer, nil
 }
 
-// showPresence returns who is there, and sends s, once its answer is on its way
-// and it is told of changes, those that it missed in between.
+// showPresence returns the summary of presence. After the answer, when s already gets
+// changes, it sends s the changes in between.
 func (g *Gateway) showPresence(ctx context.Context, s *socket.Socket, groupID string) *group.PresenceSummary {
 	before, err := g.service.Present(ctx, groupID)
 	if err != nil {
@@ -126,7 +126,7 @@ func (g *Gateway) showPresence(ctx context.Context, s *socket.Socket, groupID st
 	socket.After(ctx, func() {
 		after, err := g.service.Present(context.WithoutCancel(ctx), groupID)
 		if err != nil {
-			return // presence is at most once
+			return // presence may be lost
 		}
 		for _, data := range presence.Missed(groupID, before, after) {
 			env := adapter.Envelope{Event: group.EventPresence, Data: data, Lossy: true}
@@ -167,7 +167,7 @@ func (g *Gateway) join(ctx context.Context, s *socket.Socket, req dto.ChangingIn
 }
 
 func (g *Gateway) leave(ctx context.Context, s *socket.Socket, req dto.ChangingIn[dto.LeaveRequest]) (done, error) {
-	if req.GroupID == "" { // no data at all
+	if req.GroupID == "" { // no data was sent
 		return done{}, dto.NoFields{}.Check()
 	}
 	return done{}, g.service.LeaveFor(group.WithKey(ctx, req.Key), s.Identity(), req.GroupID, req.Body)
@@ -192,13 +192,13 @@ func (g *Gateway) setPresence(ctx context.Context, s *socket.Socket, req dto.Cha
 	return done{}, g.service.SetPresence(ctx, s.Identity(), req.GroupID, following, req.Body)
 }
 
-// renewed is when the socket's new token expires.
+// renewed is the time when the socket's new token expires.
 type renewed struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 }
 
-// renew gives a socket another token. A back end whose new token is a user's loses its
-// subscriptions: it may not be a member of those groups.
+// renew gives a socket another token. If a back end's new token is a user's, its
+// subscriptions end, because the user may not be a member of those groups.
 func (g *Gateway) renew(ctx context.Context, s *socket.Socket, req dto.AuthRequest) (renewed, error) {
 	if err := req.Check(); err != nil {
 		return renewed{}, err
@@ -218,7 +218,7 @@ func (g *Gateway) renew(ctx context.Context, s *socket.Socket, req dto.AuthReque
 func (g *Gateway) expiring(s *socket.Socket, expires time.Time) {
 	data, err := json.Marshal(renewed{ExpiresAt: expires.UTC()})
 	if err == nil {
-		_ = socket.ForModule(g.own, s).Emit(group.EventExpiring, data) // it fails for a name of another module alone
+		_ = socket.ForModule(g.own, s).Emit(group.EventExpiring, data) // fails only for names of another module
 	}
 }
 
@@ -226,7 +226,7 @@ func (g *Gateway) gone(s *socket.Socket, reason engine.Reason) {
 	g.feed.Drop(g.follower(s), endOf(reason))
 }
 
-// endOf says why a socket's subscriptions ended with it.
+// endOf returns the reason for the end of a socket's subscriptions.
 func endOf(reason engine.Reason) string {
 	switch reason {
 	case engine.Drained:
@@ -238,9 +238,9 @@ func endOf(reason engine.Reason) string {
 	}
 }
 
-// follower is a socket as the [feed.Feed] knows it: it joins the module's rooms
-// and is sent the module's events. The module uses no names of others, so that
-// nothing is refused.
+// follower is a socket in the form that the [feed.Feed] needs. It joins the module's rooms
+// and gets the module's events. The feed uses only the module's own names, so no call is
+// refused.
 type follower struct{ socket.ModuleSocket }
 
 var _ feed.Subscriber = follower{}

@@ -10,9 +10,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Module wants a *group.Service, a *feed.Feed, a *socket.Emitter, *auth.Revocations and what
-// group.Module provides. It provides [*Controller], and [*Gateway] with its
-// handlers.
+// Module needs a *group.Service, a *feed.Feed, a *socket.Emitter, *auth.Revocations and
+// what group.Module provides. It provides [*Controller], and [*Gateway] with its handlers.
 var Module = fx.Module("group/api", fx.Provide(
 	provideGateway,
 	provideController,

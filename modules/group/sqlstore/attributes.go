@@ -12,11 +12,11 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// maxAttributeRows bounds the rows of one group in group_attributes.
+// maxAttributeRows is the maximum number of rows of one group in group_attributes.
 const maxAttributeRows = 64
 
-// setAttributes writes the attributes of a group by which it is found. A group that is
-// new has none yet.
+// setAttributes writes the attributes by which a group can be found. isNew means that the
+// group has no rows yet.
 func (t *tx) setAttributes(ctx context.Context, groupID string, attributes json.RawMessage, isNew bool) error {
 	if !isNew {
 		if _, err := t.q.ExecContext(ctx, `DELETE FROM group_attributes WHERE group_id = $1`, groupID); err != nil {
@@ -41,7 +41,7 @@ func attributeRows(groupID string, attributes json.RawMessage) []args {
 	return rows
 }
 
-// findable returns the members of an object by which a group is found: strings, and
+// findable returns the members of an object by which a group can be found: strings, and
 // numbers and booleans as they are written.
 func findable(object json.RawMessage) map[string]string {
 	found := make(map[string]string)
@@ -55,7 +55,7 @@ func findable(object json.RawMessage) map[string]string {
 		switch {
 		case isText:
 		case len(value) == 0 || strings.ContainsRune(`{["n`, rune(value[0])):
-			delete(found, key) // of a key that is there twice, the last one counts
+			delete(found, key) // if a key occurs twice, the last one counts
 			continue
 		default:
 			text = string(value)
@@ -67,13 +67,13 @@ func findable(object json.RawMessage) map[string]string {
 	return found
 }
 
-// rarest is how many groups with an attribute are counted to find the rarest one.
+// rarest is how far the groups with an attribute are counted to find the rarest attribute.
 const rarest = 10_000
 
 // attributesNewest returns the statement that lists live groups with some attributes,
-// newest first, and its arguments: at most $1 with ids before $2, of owner $3 unless it
-// is empty. The first attribute leads, unless there is an owner. The others are looked up
-// for each group.
+// newest first, and its arguments. It lists at most $1 groups with ids before $2, of owner
+// $3 unless that is empty. Without an owner, it starts from the groups with the first
+// attribute and looks up the other attributes for each.
 func attributesNewest(lateral string, f group.Filter, keys []string, before string, rows int) (text string, a args) {
 	a = args{rows, before}
 	var b strings.Builder

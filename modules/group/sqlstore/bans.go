@@ -23,7 +23,7 @@ const (
 		WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY b.user_id`
 )
 
-// banRow is a ban, or none where an outer join found nothing.
+// banRow is a ban, or nulls where an outer join found none.
 type banRow struct {
 	userID, reason, actor sql.NullString
 	expires, at           sql.NullInt64
@@ -44,7 +44,7 @@ func (r *banRow) ban() *group.Ban {
 	}
 }
 
-// Bans lists the bans that hold at now by user id.
+// Bans lists the bans that are in force at now by user id.
 func (s *Store) Bans(ctx context.Context, groupID, after string, now time.Time, limit int) ([]group.Ban, error) {
 	return listOf(ctx, s, "bans", bans, args{groupID, after, now.UnixMicro(), limit}, func(scan scanner) (*group.Ban, error) {
 		var row banRow
@@ -78,12 +78,12 @@ func (t *tx) RemoveBan(ctx context.Context, userID string) error {
 	return nil
 }
 
-// CountBans counts the bans of the group, but not beyond most.
+// CountBans counts the bans of the group, up to most.
 func (t *tx) CountBans(ctx context.Context, most int) (int, error) {
 	return t.countRows(ctx, "bans", countBans, most)
 }
 
-// countRows counts rows of the group, but not beyond most.
+// countRows counts rows of the group, up to most.
 func (t *tx) countRows(ctx context.Context, what, query string, most int) (n int, err error) {
 	if err := t.q.QueryRowContext(ctx, query, t.g.ID, most).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count %s: %w", what, err)

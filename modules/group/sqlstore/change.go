@@ -30,8 +30,8 @@ func (s *Store) Create(ctx context.Context, actor string, g group.Group, owner g
 	}
 	var (
 		events  []group.Event
-		own     error // an error that is returned as it is: admit's, or ErrReceipted
-		creator any   // whose limit the group counts for, whoever owns it
+		own     error // an error to return unwrapped: admit's, or ErrReceipted
+		creator any   // the user whose limit the group counts for, even if another user owns it
 	)
 	if admit != nil {
 		creator = owner.UserID
@@ -85,7 +85,7 @@ func (s *Store) Create(ctx context.Context, actor string, g group.Group, owner g
 	return g, events, nil
 }
 
-// Change runs fn in a transaction that holds the group's row.
+// Change runs fn in a transaction that holds a lock on the group's row.
 func (s *Store) Change(ctx context.Context, groupID, userID string, fn func(group.Tx) error) ([]group.Event, error) {
 	if !storable(groupID) {
 		return nil, fault.ErrNotFound
@@ -101,7 +101,7 @@ func (s *Store) Change(ctx context.Context, groupID, userID string, fn func(grou
 	}
 	var (
 		events []group.Event
-		own    error // fn's error, which is returned as it is
+		own    error // fn's error, to return unwrapped
 	)
 	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		events, own = nil, nil
@@ -130,13 +130,13 @@ func (s *Store) Change(ctx context.Context, groupID, userID string, fn func(grou
 
 // begin locks the group's row and reads it, together with a user's membership.
 //
-// On PostgreSQL, a statement that has waited for a row sees that row as it is now, but
-// all others as they were when it began (PostgreSQL's manual, "Read Committed Isolation
-// Level"). So the membership counts only if the group still has the version that it
-// had then: each change of a membership is an event.
+// On PostgreSQL, a statement that waited for a row lock sees that row as it is now, but all
+// other rows as they were when the statement began (PostgreSQL's manual, "Read Committed
+// Isolation Level"). So the membership is valid only if the group still has the version
+// that it had then: each change of a membership is an event.
 func (s *Store) begin(ctx context.Context, q database.Querier, groupID, userID string) (*tx, error) {
 	if !storable(userID) {
-		userID = "" // nobody's
+		userID = "" // no user has an empty id
 	}
 	var (
 		row        groupRow
@@ -174,9 +174,9 @@ func actorOf(userID string) *string {
 	return &userID
 }
 
-// flush writes the gathered rows and the group's new version. begin locked the
-// group's row, so the versions that Append gave are the next ones; the result of
-// the update proves it.
+// flush writes the gathered rows and the group's new version. Because begin locked the
+// group's row, the versions that Append gave are the next ones. flush checks this with the
+// result of the update.
 func (t *tx) flush(ctx context.Context) error {
 	if t.revise {
 		return fmt.Errorf("group %s: its record was set without an event", t.g.ID)
@@ -242,8 +242,8 @@ func (t *tx) seat(ctx context.Context) error {
 	return t.sql.insertMembers.split(rows, t.exec(ctx))
 }
 
-// byUserID is the order in which rows of members are inserted, because the insert
-// locks the users' rows.
+// byUserID is the order in which rows of members are inserted, because the insert locks the
+// users' rows.
 func byUserID(a, b args) int {
 	first, _ := a[1].(string)
 	second, _ := b[1].(string)
@@ -257,29 +257,29 @@ func (t *tx) exec(ctx context.Context) func(string, args) error {
 	}
 }
 
-// tx is one change of one group. It gathers added members and events, and writes
+// tx is one change of one group. It gathers added members and events for flush, and writes
 // everything else at once.
 type tx struct {
 	q       database.Querier
 	sql     *statements
 	g       group.Group
-	version int64 // when the row was locked
+	version int64 // the version when the row was locked
 	at      time.Time
-	due     *time.Time // when the timer was due; nil: it is not due yet
-	offered string     // the member to whom the group is offered; empty: nobody
+	due     *time.Time // when the timer was due; nil if it is not due yet
+	offered string     // the member to whom the group is offered; empty if none
 
 	events    []group.Event
-	counted   int // members added less members removed
+	counted   int // added minus removed members
 	revise    bool
 	regrouped bool // a membership was changed
 
-	messages int64 // of the group, with the events
-	reader   any   // the id of the member whose read mark moves to the last event; nil: none
+	messages int64 // number of messages in the group, including the new events
+	reader   any   // id of the member whose read mark moves to the last event; may be nil
 
-	seen map[string]about         // by user id, until one of them is changed
-	read map[string]*group.Member // read with the group; as seen
+	seen map[string]about         // by user id; cleared when one of them is changed
+	read map[string]*group.Member // memberships that were read with the group, for seen
 
 	joined  []group.Member
-	marks   []mark         // of those who joined
-	pending map[string]int // user id -> place in joined
+	marks   []mark         // read marks of the members who joined
+	pending map[string]int // user id -> index in joined
 }

@@ -12,35 +12,35 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// eraseScan is how many events of a log one statement looks at.
+// eraseScan is the number of events of a log that one statement examines.
 const eraseScan = 1000
 
-// eraseStatements remove users. Parameter $1 is a group and $2 a user, unless they say
-// otherwise.
+// eraseStatements erase users. Unless noted otherwise, parameter $1 is a group and $2 a
+// user.
 type eraseStatements struct {
-	traced   string // selects a group of user $1
-	about    string // looks at at most $5 events after version $4; $3 is the user's id as JSON without quotes
-	events   string // reads those of them that are about the user, up to version $5
-	blank    string // gives events after version $4, up to $5, the data in $3, a JSON object by version
+	traced   string // selects a group that keeps something about user $1
+	about    string // examines at most $5 events after version $4; $3 is the user's id as JSON without quotes
+	events   string // reads those of these events that are about the user, up to version $5
+	blank    string // sets the data of events after version $4, up to $5, from $3, a JSON object by version
 	lock     string // locks the group
 	acts     []string
-	member   string // whether the user is a member of a group that is not deleted
+	member   string // reports whether the user is a member of a group that is not deleted
 	receipts string // deletes at most $2 receipts of user $1
 	named    string // reads at most $2 receipts that may name user $1
 }
 
-// traced selects a group that still keeps something about the user in a parameter: it knows
-// them, or its log or a record says that they did something, as a back end or in the system
-// that the group was imported from.
+// traced selects a group that still keeps something about the user in a parameter. Either
+// the group knows the user, or its log or a record has the user as an actor: as a back end,
+// or in the system that the group was imported from.
 func traced(user string) string {
 	first := func(table, column string) string { return `(` + firstOf(table, column, "group_id", user) + `), ` }
 	return `COALESCE(` + first("traces", "user_id") + first("events", "actor") + first("bans", "actor") + first("mutes", "actor") +
 		first("invitations", "invited_by") + first("invites", "created_by") + `'')`
 }
 
-// firstOf selects the smallest id of a user's rows. It reads one row of the index of both
-// columns. MIN, or a condition alone, may have PostgreSQL read all rows of the table where it
-// expects a user to have many of them, as back ends have.
+// firstOf selects the smallest id among a user's rows. It reads one row of the index on
+// both columns. MIN, or a condition alone, may make PostgreSQL read the whole table if it
+// expects the user to have many rows, as back ends have.
 func firstOf(table, userID, id, user string) string {
 	return fmt.Sprintf(`SELECT %[3]s FROM (SELECT %[2]s, %[3]s FROM %[1]s
 		WHERE %[2]s IS NOT NULL AND (%[2]s, %[3]s) > (%[4]s, '') ORDER BY %[2]s, %[3]s LIMIT 1) f WHERE %[2]s = %[4]s`, table, userID, id, user)
@@ -51,7 +51,7 @@ const (
 		ORDER BY CASE role WHEN 'admin' THEN 0 ELSE 1 END, joined_at, user_id LIMIT 1`
 )
 
-// forgetIn removes what a group keeps about a user, the trace last.
+// forgetIn removes what a group keeps about a user. It removes the trace last.
 var forgetIn = []string{
 	`DELETE FROM members WHERE group_id = $1 AND user_id = $2`,
 	`DELETE FROM bans WHERE group_id = $1 AND user_id = $2`,
@@ -61,15 +61,15 @@ var forgetIn = []string{
 	`DELETE FROM departures WHERE group_id = $1 AND user_id = $2`,
 	forgetProblems("hook_groups"),
 	forgetProblems("hook_presence_groups"),
-	`DELETE FROM hook_presence WHERE group_id = $1 AND user_id = $2`, // hooks that were not told read of it in the log
+	`DELETE FROM hook_presence WHERE group_id = $1 AND user_id = $2`, // hooks that were not told yet read it in the log
 	`UPDATE groups SET created_by = NULL WHERE id = $1 AND created_by = $2`,
-	`UPDATE groups SET owner_id = '' WHERE id = $1 AND owner_id = $2`, // of a deleted group
+	`UPDATE groups SET owner_id = '' WHERE id = $1 AND owner_id = $2`, // the owner of a deleted group
 	`UPDATE groups SET offered_to = NULL WHERE id = $1 AND offered_to = $2`,
 	`DELETE FROM traces WHERE group_id = $1 AND user_id = $2`,
 }
 
-// forgetProblems removes what the receiver of a hook answered, if it names the user, and what
-// a function of the program returned, which may say anything.
+// forgetProblems removes the answer of a hook's receiver if it contains the user's id. It
+// also removes the result of a program's function, which may contain any text.
 func forgetProblems(table string) string {
 	return `UPDATE ` + table + ` SET problem = '' WHERE group_id = $1
 		AND (REPLACE(problem, $2, '') <> problem OR hook_id IN (SELECT id FROM hooks WHERE url = ''))`
@@ -81,7 +81,7 @@ func newEraseStatements(d database.Dialect) eraseStatements {
 		WHERE events.group_id = $1 AND events.version > $4 AND events.version <= $5 AND events.version = CAST(b.key AS INTEGER)`
 	if d == database.Postgres {
 		find = `strpos(data, $3) > 0`
-		// The object is parsed once, because of OFFSET 0.
+		// OFFSET 0 makes PostgreSQL parse the object only once.
 		blank = `UPDATE events SET actor = NULLIF(actor, $2), data = b.blanked ->> CAST(version AS TEXT),
 			deleted = deleted OR type = 'message.posted'
 			FROM (SELECT CAST($3 AS jsonb) AS blanked OFFSET 0) b
@@ -113,7 +113,7 @@ func newEraseStatements(d database.Dialect) eraseStatements {
 	}
 }
 
-// someOf is [oneOf], for a transaction that holds the rows' group.
+// someOf is [oneOf] for a transaction that holds the lock on the rows' group.
 func someOf(d database.Dialect, key, query string) string {
 	if d == database.Postgres {
 		return `ctid = ANY (ARRAY(SELECT ctid ` + query + `))`
@@ -164,7 +164,7 @@ func (s *Store) eventsAbout(ctx context.Context, q database.Querier, groupID, us
 	return found, last, rows < eraseScan && err == nil, whole(err)
 }
 
-// insideJSON returns a text as it is inside of JSON.
+// insideJSON returns a text as it appears inside a JSON string.
 func insideJSON(text string) (string, error) {
 	raw, err := rawjson.Marshal(text)
 	if err != nil {

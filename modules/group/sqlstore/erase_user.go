@@ -20,9 +20,9 @@ var forgetUser = []string{
 	`DELETE FROM user_locks WHERE user_id = $1 AND NOT EXISTS (SELECT 1 FROM members WHERE user_id = $1)`,
 }
 
-// ForgetReceipts implements [group.Erasures]. The user's own receipts are removed. Answers
-// that name the user become empty: without the receipt, a repeat of the request would do
-// again what it did.
+// ForgetReceipts implements [group.Erasures]. It removes the user's own receipts, and
+// empties other users' answers that name the user. Without its receipt, a repeated request
+// would be carried out again.
 func (s *Store) ForgetReceipts(ctx context.Context, userID string, limit int) (more bool, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		n, err := affect(ctx, q, s.sql.erase.receipts, userID, limit)
@@ -49,7 +49,8 @@ func (s *Store) ForgetReceipts(ctx context.Context, userID string, limit int) (m
 	return more, doing(err, "remove a user from receipts", "")
 }
 
-// receiptsNaming returns receipts whose answers may name the user. Their keys are as stored.
+// receiptsNaming returns receipts whose answers may name the user. Their keys are in stored
+// form.
 func (s *Store) receiptsNaming(ctx context.Context, q database.Querier, userID string, limit int) (found []group.Receipt, err error) {
 	err = each(ctx, q, s.sql.erase.named, args{userID, limit}, func(scan scanner) error {
 		var (

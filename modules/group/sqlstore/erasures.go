@@ -19,7 +19,8 @@ var _ upkeep.Erasures = (*Store)(nil)
 const erasureColumns = `id, COALESCE(user_id, ''), stage, place, version, started_at, finished_at,
 	groups_left, groups_handed_over, groups_ended, messages_blanked, events_blanked`
 
-// erasureStatements store the jobs that erase users. A job is free once its claim is over.
+// erasureStatements store the jobs that erase users. A job is free once its claim has
+// expired.
 type erasureStatements struct{ set, read, free, claim, advance, finish string }
 
 func newErasureStatements(d database.Dialect) erasureStatements {
@@ -28,7 +29,7 @@ func newErasureStatements(d database.Dialect) erasureStatements {
 		return ` AND NOT EXISTS (` + firstOf(table, userID, id, "$2") + `)`
 	}
 	return erasureStatements{
-		// A job that is there keeps its row: the update only makes RETURNING see it.
+		// An existing job keeps its row. The update only makes RETURNING return it.
 		set: `INSERT INTO erasures (id, user_id, stage, place, version, until, started_at) VALUES ($1, $2, 0, '', 0, 0, ` + now + `)
 			ON CONFLICT (user_id) WHERE user_id IS NOT NULL DO UPDATE SET stage = erasures.stage RETURNING id`,
 		read: `SELECT ` + erasureColumns + ` FROM erasures WHERE id = $1`,
@@ -86,7 +87,8 @@ func (s *Store) Erasure(ctx context.Context, id string) (e group.Erasure, err er
 	return e, doing(err, "read job", id)
 }
 
-// ClaimErasure implements [upkeep.Erasures]. It looks before it writes.
+// ClaimErasure implements [upkeep.Erasures]. It reads before it writes, because there is
+// rarely a job.
 func (s *Store) ClaimErasure(ctx context.Context) (e *group.Erasure, err error) {
 	free := false
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
@@ -97,7 +99,7 @@ func (s *Store) ClaimErasure(ctx context.Context) (e *group.Erasure, err error) 
 			claimed, err := erasureOf(q.QueryRowContext(ctx, s.sql.erasures.claim))
 			e = nil
 			if errors.Is(err, sql.ErrNoRows) {
-				return nil // another node was quicker
+				return nil // another node was first
 			}
 			e = &claimed
 			return err

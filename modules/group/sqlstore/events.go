@@ -15,8 +15,8 @@ import (
 const (
 	// setData replaces the data of an event. Triggers count the bytes of the log.
 	setData = `UPDATE events SET data = $3 WHERE group_id = $1 AND version = $2`
-	// messages reads the messages of a group by their index. A group without any is one
-	// row.
+	// messages reads the messages of a group by their index. For a group without messages
+	// it returns one row.
 	messages = `SELECT ` + eventColumns + ` FROM groups g
 		LEFT JOIN (SELECT * FROM events WHERE group_id = $1 AND type = 'message.posted' AND version < $2 ORDER BY version DESC LIMIT $3) e ON TRUE
 		WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY e.version DESC`

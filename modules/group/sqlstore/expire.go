@@ -9,8 +9,8 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// expireStatements delete rows that are over for long enough, at most $1 each. They
-// pass over a row that a transaction has locked: it may renew it.
+// expireStatements delete rows that expired long enough ago, at most $1 each. They skip
+// rows that a transaction has locked, because it may renew them.
 func expireStatements(d database.Dialect) []string {
 	var texts []string
 	for _, of := range []struct {

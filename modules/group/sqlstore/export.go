@@ -10,14 +10,15 @@ import (
 
 const (
 	tracedGroups = `SELECT group_id FROM traces WHERE user_id = $1 AND group_id > $2 ORDER BY group_id LIMIT $3`
-	// traceIn reads what group $1 keeps about user $2. Each lookup uses the key of its table.
+	// traceIn reads what group $1 keeps about user $2. Each lookup uses the key of its
+	// table.
 	traceIn = `SELECT 'group', name, '', '', '', created_at, deleted_at, 0 FROM groups WHERE id = $1
 		UNION ALL SELECT 'member', name, role, attributes, profile, joined_at, CAST(NULL AS BIGINT), read_version FROM members WHERE group_id = $1 AND user_id = $2
 		UNION ALL SELECT 'request', name, '', '', '', at, CAST(NULL AS BIGINT), 0 FROM requests WHERE group_id = $1 AND user_id = $2
 		UNION ALL SELECT 'invitation', invited_by, '', '', '', at, expires_at, 0 FROM invitations WHERE group_id = $1 AND user_id = $2
 		UNION ALL SELECT 'ban', reason, '', '', '', at, expires_at, 0 FROM bans WHERE group_id = $1 AND user_id = $2
 		UNION ALL SELECT 'mute', '', '', '', '', at, expires_at, 0 FROM mutes WHERE group_id = $1 AND user_id = $2`
-	// userMessages looks at all events of a user, so that it never reads more than $4.
+	// userMessages examines all events of a user, so that it never reads more than $4.
 	userMessages = `SELECT group_id, version, type, actor, CASE WHEN type = 'message.posted' THEN data ELSE '' END, at FROM events
 		WHERE actor = $1 AND (group_id, version) > ($2, $3) ORDER BY group_id, version LIMIT $4`
 )
@@ -48,7 +49,7 @@ func (s *Store) UserTraces(ctx context.Context, userID, after string, limit int)
 	return traces, doing(err, "list what groups keep about a user", "")
 }
 
-// addTo adds a row of traceIn.
+// addTo adds a row of traceIn to t.
 func addTo(t *group.Trace, scan scanner) error {
 	var (
 		kind, first, second, third, fourth string

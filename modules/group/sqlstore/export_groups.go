@@ -11,11 +11,11 @@ import (
 	"github.com/moim-live/moim/modules/group/transfer"
 )
 
-// exported is one kind of records in an export.
+// exported is one kind of record in an export.
 type exported struct {
 	what, columns, from, where, order string
 
-	record func(scan scanner, now time.Time) (any, error) // nil: left out
+	record func(scan scanner, now time.Time) (any, error) // if it returns nil, the row is left out
 }
 
 var exports = []exported{
@@ -29,10 +29,10 @@ var exports = []exported{
 	},
 }
 
-// Export passes all groups, or one if groupID is not empty, to put: first the groups, then
-// the members, the bans and invites that hold at now, and the messages of all of them, each
-// in the order of group ids. It leaves out messages that are deleted. q is a transaction
-// that sees the database at one moment. Each call of put has a record for
+// Export passes all groups, or one if groupID is not empty, to put. First come the groups,
+// then the members, the bans and invites in force at now, and the messages of all of them,
+// each in the order of group ids. Deleted messages are left out. q must be a transaction
+// that sees the database at one moment. Each call of put gets a record for
 // [transfer.Encoder.Put].
 func Export(ctx context.Context, q database.Querier, groupID string, now time.Time, put func(record any) error) error {
 	for _, part := range exports {

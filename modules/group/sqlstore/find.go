@@ -15,15 +15,15 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// findStatements list groups for back ends, with at most $1 rows. The orders by activity
-// and by size are those of heads and group_sizes: an event changes no index of groups.
+// findStatements list groups for back ends, at most $1 rows. The orders by activity and by
+// size use heads and group_sizes, so that an event changes no index of groups.
 type findStatements struct {
 	newest, ownersNewest, deleted, ownersDeleted string // with ids before $2, of owner $3
 	active, ownersActive                         string // before the instant $2 and the id $3, of owner $4
 	largest, ownersLargest                       string // before the size $2 and the id $3, of owner $4
 
-	withAttributes string // joins the group of a row a of group_attributes
-	countAttribute string // counts the groups with value $2 of attribute $1, but not beyond rarest
+	withAttributes string // joins the group for a row a of group_attributes
+	countAttribute string // counts the groups with value $2 of attribute $1, up to rarest
 }
 
 func newFindStatements(d database.Dialect) findStatements {
@@ -33,7 +33,7 @@ func newFindStatements(d database.Dialect) findStatements {
 	const live, deleted, owners = `g.deleted_at IS NULL`, `g.deleted_at IS NOT NULL`, `g.owner_id = $3 AND `
 	itsGroup := func(row string) string {
 		if d == database.Postgres {
-			// One lookup for each. A merge may read all groups.
+			// One lookup for each row. A merge join may read all groups.
 			return `CROSS JOIN LATERAL (SELECT * FROM groups WHERE id = ` + row + `.group_id OFFSET 0) g`
 		}
 		return `CROSS JOIN groups g ON g.id = ` + row + `.group_id`
@@ -45,7 +45,8 @@ func newFindStatements(d database.Dialect) findStatements {
 		deleted: newest(deleted), ownersDeleted: newest(owners + deleted),
 		active: active + `heads h ` + itsGroup("h") + ` WHERE (h.moved_at, h.group_id) < ($2, $3) AND ` + live + `
 			ORDER BY h.moved_at DESC, h.group_id DESC LIMIT $1`,
-		// The plus keeps databases from the index of heads, which has the groups of all owners.
+		// The plus keeps databases from using the index of heads, which has the groups of
+		// all owners.
 		ownersActive: active + `groups g JOIN heads h ON h.group_id = g.id WHERE g.owner_id = $4 AND ` + live + ` AND (+h.moved_at, g.id) < ($2, $3)
 			ORDER BY +h.moved_at DESC, g.id DESC LIMIT $1`,
 		largest: largest + `group_sizes s ` + itsGroup("s") + ` WHERE (s.members, s.group_id) < ($2, $3) AND ` + live + `
@@ -57,7 +58,7 @@ func newFindStatements(d database.Dialect) findStatements {
 	}
 }
 
-// of returns the statement of a filter, and its arguments but the limit.
+// of returns the statement for a filter, and its arguments without the limit.
 func (s *findStatements) of(f group.Filter, after string) (text string, a args, err error) {
 	a = args{upTo(after)}
 	owners := ""
@@ -109,7 +110,7 @@ func (s *Store) FindGroups(ctx context.Context, f group.Filter, after string, li
 		groups, err = s.listFiltered(ctx, f, after, limit)
 		return err
 	}
-	if len(f.Attributes) > 1 { // there may be many groups that have some of them
+	if len(f.Attributes) > 1 { // many groups may have some of the attributes, but not all
 		err = s.searchAmongFew(ctx, read)
 	} else {
 		err = read(ctx)
@@ -144,8 +145,8 @@ func (s *Store) listFiltered(ctx context.Context, f group.Filter, after string, 
 	return groups, err
 }
 
-// rarestFirst returns the keys of the attributes that a filter asks for, the one first
-// that the fewest groups have.
+// rarestFirst returns the keys of the attributes in a filter, with the one first that the
+// fewest groups have.
 func (s *Store) rarestFirst(ctx context.Context, q database.Querier, f group.Filter) ([]string, error) {
 	keys := slices.Sorted(maps.Keys(f.Attributes))
 	if len(keys) < 2 || f.OwnerID != "" {
@@ -163,7 +164,7 @@ func (s *Store) rarestFirst(ctx context.Context, q database.Querier, f group.Fil
 	return keys, nil
 }
 
-// scanFound reads groupColumns, the time of the last event and that of the deletion.
+// scanFound reads groupColumns, the time of the last event and the time of deletion.
 func scanFound(scan scanner) (found group.FoundGroup, err error) {
 	var (
 		row     groupRow

@@ -7,21 +7,21 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// gates let one change of a group at a time use a connection. Otherwise the
-// changes of a busy group would take all connections of the pool and wait for one
-// row. Changes of other nodes still wait at the row.
+// gates let only one change of each group at a time use a connection. Otherwise, the
+// changes of a busy group would take all connections of the pool and wait for one row.
+// Changes on other nodes still wait for the row.
 type gates struct {
 	mu   sync.Mutex
 	open map[string]*gate
 }
 
 type gate struct {
-	token chan struct{} // holds one value while someone is inside
-	users int           // inside and waiting
+	token chan struct{} // holds one value while a change is inside
+	users int           // changes inside and waiting
 }
 
-// enter waits until the caller is the only one inside. Call leave afterwards. It
-// returns fault.ErrUnavailable when ctx ends before that.
+// enter waits until the caller is the only one inside. The caller must call leave
+// afterwards. enter returns fault.ErrUnavailable if ctx ends first.
 func (g *gates) enter(ctx context.Context, groupID string) (leave func(), err error) {
 	g.mu.Lock()
 	if g.open == nil {

@@ -10,20 +10,20 @@ import (
 )
 
 const (
-	// maxHeadsOf is how many groups Heads looks up by id. Of more groups it asks
-	// which have moved.
+	// maxHeadsOf is the maximum number of groups that Heads looks up by id. For more
+	// groups, it reads all that changed lately.
 	maxHeadsOf = 1000
-	// headSlack is how much less than a group's moved_at a head's may be.
+	// headSlack is how much earlier than a group's moved_at that of its head may be.
 	headSlack = time.Second
-	// clockSlack is how far behind another the database's clock may be.
+	// clockSlack is how far the database's clock may be behind another one.
 	clockSlack = time.Hour
 )
 
-// headStatements read the heads that moved in the last $1 microseconds: all of them,
-// or those of the groups $2.
+// headStatements read the heads that changed in the last $1 microseconds: all of them, or
+// those of the groups $2.
 func headStatements(d database.Dialect) (all, of string) {
 	now := d.Now()
-	// The upper bound lets the planner expect few rows, and use the index.
+	// With the upper bound, the planner expects few rows and uses the index.
 	moved := fmt.Sprintf(`h.moved_at > (SELECT %s) - $1 - %d AND h.moved_at < (SELECT %[1]s) + %d`,
 		now, headSlack.Microseconds(), clockSlack.Microseconds())
 	all = `SELECT h.group_id, (SELECT version FROM groups WHERE id = h.group_id) FROM heads h WHERE ` + moved
@@ -31,7 +31,7 @@ func headStatements(d database.Dialect) (all, of string) {
 	return all, of
 }
 
-// Heads returns groups whose version moved lately.
+// Heads returns groups whose version changed lately.
 func (s *Store) Heads(ctx context.Context, window time.Duration, groupIDs []string) (heads []group.Head, err error) {
 	text, a := s.sql.heads, args{window.Microseconds()}
 	if len(groupIDs) > 0 && len(groupIDs) <= maxHeadsOf {

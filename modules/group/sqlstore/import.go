@@ -38,8 +38,8 @@ func (s *Store) Owners(ctx context.Context, groupIDs []string) (owners map[strin
 
 // Import implements [transfer.Store].
 //
-// It makes no rows in the outbox: nobody is subscribed to a new group, and nodes find out by
-// themselves that a group has moved.
+// It writes no rows to the outbox: a new group has no subscribers, and nodes notice a
+// changed group by its head.
 func (s *Store) Import(ctx context.Context, b transfer.Batch, dry bool) (written transfer.Written, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		im := &importing{tx: tx{q: q, sql: &s.sql}, groups: make(map[string]*imported)}
@@ -63,7 +63,7 @@ func (s *Store) Import(ctx context.Context, b transfer.Batch, dry bool) (written
 // importing is the transaction of one batch.
 type importing struct {
 	tx
-	groups  map[string]*imported // those that are there, by id
+	groups  map[string]*imported // groups that exist, by id
 	events  []args
 	written transfer.Written
 }
@@ -73,19 +73,19 @@ type imported struct {
 	id, owner         string
 	version, messages int64
 	members           int
-	at                int64 // of the last event
+	at                int64 // time of the last event
 
-	place     transfer.Place // of the last message that was imported
-	known     bool           // its row in imports is there
-	hasOwner  bool           // the owner is not to be changed
+	place     transfer.Place // position of the last imported message
+	known     bool           // it has a row in imports
+	hasOwner  bool           // the owner must not be changed
 	moved     bool           // it has new events
-	placed    bool           // the place has moved
+	placed    bool           // place has changed
 	added     []group.Member
 	ownerLine *group.Member
 }
 
-// write writes what is missing of a batch. It locks the rows of groups first, and then those
-// of users, as each change does.
+// write writes what is missing from a batch. Like any change, it locks the rows of groups
+// before those of users.
 func (im *importing) write(ctx context.Context, b transfer.Batch) error {
 	ids, err := im.lock(ctx, b)
 	if err != nil {
@@ -106,7 +106,7 @@ func (im *importing) write(ctx context.Context, b transfer.Batch) error {
 	return nil
 }
 
-// lock locks the groups that the batch adds to, and returns those that are there.
+// lock locks the groups that the batch adds to, and returns those that exist.
 func (im *importing) lock(ctx context.Context, b transfer.Batch) (ids []string, err error) {
 	of := make(map[string]bool)
 	for _, m := range b.Messages {
@@ -131,7 +131,7 @@ func (im *importing) lock(ctx context.Context, b transfer.Batch) (ids []string, 
 	return im.texts(ctx, im.sql.imports.lock, args{list})
 }
 
-// create makes the groups that are not there, with their owners, and returns their ids.
+// create creates the missing groups, with their owners, and returns their ids.
 func (im *importing) create(ctx context.Context, groups []transfer.NewGroup) (made []string, err error) {
 	byID := make(map[string]transfer.NewGroup)
 	for _, g := range groups {
@@ -190,7 +190,7 @@ func (im *importing) event(g *imported, typ group.EventType, actor *string, data
 	im.events = append(im.events, append(eventArgs(e), g.messages))
 }
 
-// take returns the events that are to be written.
+// take returns the events to write.
 func (im *importing) take() []args {
 	events := im.events
 	im.events = nil

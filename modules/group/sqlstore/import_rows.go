@@ -11,7 +11,7 @@ import (
 	"github.com/moim-live/moim/modules/group/transfer"
 )
 
-// read reads the groups of the batch, which are locked.
+// read reads the groups of the batch, which are locked already.
 func (im *importing) read(ctx context.Context, ids []string) error {
 	if len(ids) == 0 {
 		return nil
@@ -36,7 +36,7 @@ func (im *importing) read(ctx context.Context, ids []string) error {
 	})
 }
 
-// post writes messages. Those that the log has already are left out.
+// post writes messages, except those that are already in the log.
 func (im *importing) post(ctx context.Context, b transfer.Batch) error {
 	var fresh []transfer.NewMessage
 	for _, m := range b.Messages {
@@ -68,8 +68,8 @@ func (im *importing) post(ctx context.Context, b transfer.Batch) error {
 	return nil
 }
 
-// findPlace finds the place of the last message of a group that was not imported. A file
-// that was exported from it then brings nothing new.
+// findPlace finds the position of the last message of a group that was not imported. So a
+// file that was exported from the group adds nothing to it.
 func (im *importing) findPlace(ctx context.Context, g *imported) error {
 	g.known = true
 	return each(ctx, im.q, im.sql.imports.messages, args{g.id}, func(scan scanner) error {
@@ -87,7 +87,7 @@ func (im *importing) findPlace(ctx context.Context, g *imported) error {
 	})
 }
 
-// message tells a message of a log from others.
+// message identifies a message of a log by its content.
 type message struct {
 	group.Ref
 	actor string
@@ -102,8 +102,8 @@ func sent(groupID string, version int64, actor *string, at int64) message {
 	return m
 }
 
-// posted returns those of the messages, or others, that are in the log at the version that
-// the file says.
+// posted returns which of the messages are in the log at the version in the file, possibly
+// with other messages.
 func (im *importing) posted(ctx context.Context, of []transfer.NewMessage) (map[message]bool, error) {
 	var rows []args
 	for _, m := range of {
@@ -127,7 +127,7 @@ func (im *importing) posted(ctx context.Context, of []transfer.NewMessage) (map[
 	return there, err
 }
 
-// admit writes members, bans and mutes, of users whom the group did not know.
+// admit writes members, bans and mutes of users that the group did not know.
 func (im *importing) admit(ctx context.Context, b transfer.Batch) error {
 	fresh, err := im.strangers(ctx, b)
 	if err != nil {
@@ -145,7 +145,7 @@ func (im *importing) admit(ctx context.Context, b transfer.Batch) error {
 			g.hasOwner, g.ownerLine = true, &m.Member
 		default:
 			fresh[key] = false
-			if m.Role == group.Owner { // who is not the owner any more
+			if m.Role == group.Owner { // a former owner
 				m.Role = group.Admin
 			}
 			g.added = append(g.added, m.Member)
@@ -170,7 +170,8 @@ func (im *importing) admit(ctx context.Context, b transfer.Batch) error {
 	return im.each(ctx, writes{{im.sql.imports.bans, bans}, {im.sql.imports.mutes, mutes}})
 }
 
-// strangers notes the users of the batch, and returns those whom their group did not know.
+// strangers records the users of the batch, and returns those that their group did not
+// know.
 func (im *importing) strangers(ctx context.Context, b transfer.Batch) (map[pair]bool, error) {
 	users := make(map[pair]bool)
 	for _, m := range b.Members {
@@ -197,7 +198,7 @@ func (im *importing) strangers(ctx context.Context, b transfer.Batch) (map[pair]
 	return fresh, err
 }
 
-// invite writes invites, and finds those whose code leads to another group.
+// invite writes invites, and finds invites whose code belongs to another group.
 func (im *importing) invite(ctx context.Context, b transfer.Batch) error {
 	var rows, codes []args
 	for _, i := range b.Invites {
@@ -241,8 +242,8 @@ func (im *importing) invite(ctx context.Context, b transfer.Batch) error {
 	return err
 }
 
-// flush writes what was gathered for each group. New members are one event, which has no
-// time of its own: messages that are imported later keep their times.
+// flush writes the gathered rows of each group. New members make one event, whose time is
+// that of the event before, so that messages imported later keep their times.
 func (im *importing) flush(ctx context.Context, _ transfer.Batch) error {
 	var members, moves, places, owners, ownersDone, marks []args
 	for _, id := range slices.Sorted(maps.Keys(im.groups)) {
@@ -269,7 +270,7 @@ func (im *importing) flush(ctx context.Context, _ transfer.Batch) error {
 			ownersDone = append(ownersDone, args{id})
 			owners = append(owners, args{id, m.UserID, m.Name, object(m.Attributes), object(m.Profile), m.JoinedAt.UnixMicro()})
 		}
-		if g.ownerLine != nil || g.moved && !g.hasOwner { // to the owner, too, all is read
+		if g.ownerLine != nil || g.moved && !g.hasOwner { // the owner, like a new member, has read everything
 			marks = append(marks, args{id, g.owner, read.version, read.messages})
 		}
 	}

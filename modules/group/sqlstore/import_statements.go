@@ -11,16 +11,17 @@ import (
 type importStatements struct {
 	owners   string // reads the owners of the groups $1
 	lock     string // locks the groups $1 in the order of their ids
-	states   string // reads the groups $1 as an import needs them
+	states   string // reads the state of the groups $1 for an import
 	messages string // reads when the last messages of group $1 were posted
 	posted   bulk   // reads messages by their versions
 	codes    bulk   // reads the groups of invites by the hashes of their codes
 
-	groups, imports, traces, bans, mutes, invites bulk // insert what is not there
+	groups, imports, traces, bans, mutes, invites bulk // insert missing rows
 	move, place, owner, ownerDone, mark           bulk // update rows by their keys
 }
 
-// lastMessages is how many messages of one time are counted, from the last one.
+// lastMessages is the maximum number of messages of one time that are counted, from the
+// last one.
 const lastMessages = 1000
 
 func newImportStatements(d database.Dialect) importStatements {
@@ -87,7 +88,8 @@ func newImportStatements(d database.Dialect) importStatements {
 	}
 }
 
-// typedBulk is newBulk for rows of a table whose columns no table gives a type.
+// typedBulk is newBulk for rows that are not written to a table, so their columns need
+// types.
 func typedBulk(types []string, text func(rows string) string) bulk {
 	b := bulk{columns: len(types)}
 	for _, size := range bulkSizes {

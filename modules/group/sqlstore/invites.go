@@ -28,13 +28,13 @@ const (
 		WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY i.id DESC`
 )
 
-// useInvite counts one use. The last use sets when the invite was over.
+// useInvite counts one use. The last use also sets the time from which the invite is over.
 func useInvite(now string) string {
 	return `UPDATE invites SET uses = uses + 1, over_at = CASE WHEN uses + 1 >= max_uses THEN ` + now + ` ELSE over_at END
 		WHERE group_id = $1 AND id = $2`
 }
 
-// inviteRow is an invite, or none where an outer join found nothing.
+// inviteRow is an invite, or nulls where an outer join found none.
 type inviteRow struct {
 	id, by                       sql.NullString
 	maxUses, uses, expires, made sql.NullInt64
@@ -144,7 +144,7 @@ func (t *tx) RemoveInvitesOf(ctx context.Context, userID string) (ids []string, 
 	if err != nil {
 		return nil, fmt.Errorf("remove the invites of %s: %w", userID, err)
 	}
-	slices.Sort(ids) // as they were made
+	slices.Sort(ids) // in the order of their creation
 	return ids, nil
 }
 

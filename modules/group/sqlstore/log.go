@@ -11,8 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// Read returns a part of a group's log, and the group, as of one moment. For at most
-// one user it is one statement, unless the page is long.
+// Read returns a part of a group's log and the group, as of one moment. With at most one
+// user it needs one statement, unless the page is long.
 func (s *Store) Read(ctx context.Context, groupID string, since int64, limit int, users []string) (page group.LogPage, err error) {
 	if !storable(groupID) {
 		return page, fault.ErrNotFound
@@ -29,11 +29,11 @@ func (s *Store) Read(ctx context.Context, groupID string, since int64, limit int
 	return page, nil
 }
 
-// readOne reads a page with at most one membership. Long pages need further
-// statements, but no transaction: in between, only the data of messages can change,
-// and then later events say so.
+// readOne reads a page with at most one membership. A long page needs more statements, but
+// no transaction: between them, only the data of messages can change, and each such change
+// has a later event.
 func (s *Store) readOne(ctx context.Context, events pageReader, users []string) (page group.LogPage, err error) {
-	userID := "" // nobody's
+	userID := "" // no user has an empty id
 	if len(users) == 1 && storable(users[0]) {
 		userID = users[0]
 	}
@@ -99,32 +99,32 @@ func (s *Store) readMany(ctx context.Context, events pageReader, users []string)
 	return page, err
 }
 
-// firstRows is how many rows the first statement of a page asks for. Each further
-// one asks for rowsGrowth times as many, so that few of them are left unread when
-// the page is full.
+// firstRows is the number of rows that the first statement of a page asks for. Each further
+// statement asks for rowsGrowth times as many. So few rows are left unread when the page is
+// full.
 const (
 	firstRows  = 64
 	rowsGrowth = 4
 )
 
-// rowsWithGroup is how many events are read in one statement with the group, whose
-// record is then in every row.
+// rowsWithGroup is the number of events that are read in one statement with the group. Each
+// row repeats the group's record.
 const rowsWithGroup = 8
 
 // errFull ends the reading of a page.
 var errFull = errors.New("the page is full")
 
-// pageReader gathers the events of a page.
+// pageReader collects the events of a page.
 type pageReader struct {
 	group  string
 	last   int64 // the version before the next event
 	limit  int
 	events []group.Event
-	size   int // bytes of the events' data
+	size   int // size of the events' data, in bytes
 }
 
-// add adds an event, or returns errFull. A page has no hole: one would be there if
-// older events are removed while the page is read.
+// add adds an event, or returns errFull. It ends the page at a gap: older events may be
+// removed while the page is read.
 func (r *pageReader) add(row eventRow) error {
 	if len(r.events) > 0 && (row.version.Int64 != r.last+1 || r.size >= group.PageBytes) {
 		return errFull
@@ -134,7 +134,7 @@ func (r *pageReader) add(row eventRow) error {
 	return nil
 }
 
-// rest reads the events up to version head that the page still lacks.
+// rest reads the events that are missing from the page, up to version head.
 func (r *pageReader) rest(ctx context.Context, q database.Querier, query string, head int64) error {
 	for rows := firstRows; len(r.events) < r.limit && r.last < head; rows *= rowsGrowth {
 		before := len(r.events)
@@ -153,8 +153,8 @@ func (r *pageReader) rest(ctx context.Context, q database.Querier, query string,
 	return nil
 }
 
-// memberships reads a group's version with the memberships of users, in one row
-// for each. A group without them is one row.
+// memberships reads a group's version and the memberships of users, one row for each. For a
+// group without these memberships it returns one row.
 func memberships(a asked) string {
 	return `SELECT g.version, g.moved_at, g.deleted_at IS NOT NULL, ` + memberColumns + ` FROM groups g
 		LEFT JOIN (` + ofUsers(a, "m.*", "members") + `) m ON TRUE WHERE g.id = $1`
@@ -182,13 +182,13 @@ func (s *Store) Memberships(ctx context.Context, groupID string, users []string)
 			return err
 		})
 	})
-	if err == nil && st.Version == 0 { // no row: a group begins with an event
+	if err == nil && st.Version == 0 { // no row; an existing group has version 1 or higher
 		err = fault.ErrNotFound
 	}
 	return st, doing(err, "read the memberships of group", groupID)
 }
 
-// textList returns a JSON array of the storable texts.
+// textList returns a JSON array of the texts that can be stored.
 func textList(texts []string) (string, error) {
 	kept := make([]string, 0, len(texts))
 	for _, t := range texts {
@@ -200,8 +200,8 @@ func textList(texts []string) (string, error) {
 	return string(list), err
 }
 
-// Published marks events as published. It leaves events that a relay has locked to
-// the relay.
+// Published marks events as published. It skips events that a relay has locked; the relay
+// marks them.
 func (s *Store) Published(ctx context.Context, refs []group.Ref) error {
 	if len(refs) == 0 {
 		return nil

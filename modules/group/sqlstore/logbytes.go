@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	// eventBytes is the SQL for what an event counts. The triggers of the migration
-	// have the same.
+	// eventBytes is the SQL for the counted size of an event. The triggers of the migration
+	// use the same formula.
 	eventBytes = `octet_length(data) + 100`
-	// largestEvent is more than an event counts. So a log whose events would be small
-	// enough, if all that are not counted were that large, needs no counting.
+	// largestEvent is larger than any counted size of an event. A log needs no counting if
+	// it would be small enough with all uncounted events of this size.
 	largestEvent = 64 << 10
-	// sparePart of the bound is free when a log was trimmed to its bound in bytes. So
-	// a busy log is not trimmed at each sweep.
+	// When a log is trimmed to its limit in bytes, one part in sparePart of the limit is
+	// left free. Otherwise, a busy log would be trimmed at every sweep.
 	sparePart = 16
 )
 
-// byteStatements count how large the log of group $1 is, in heads.
+// byteStatements count the size of the log of group $1, which is stored in heads.
 type byteStatements struct {
-	counted string // reads and locks how far it is counted
+	counted string // reads and locks the version up to which it is counted
 	events  string // measures at most $3 events after version $2
-	count   string // adds $3 bytes, up to version $2, and returns all
+	count   string // adds $3 bytes, up to version $2, and returns the total
 }
 
 func newByteStatements(d database.Dialect) byteStatements {
@@ -38,13 +38,13 @@ func newByteStatements(d database.Dialect) byteStatements {
 	}
 }
 
-// mayExceed is the condition that the log of a group g with head h may have more
-// bytes than a parameter says.
+// mayExceed is the condition that the log of a group g with head h may have more bytes than
+// the parameter says.
 func mayExceed(param string) string {
 	return fmt.Sprintf(`h.bytes + (g.version - h.counted) * %d > %s`, largestEvent, param)
 }
 
-// boundOf returns how many bytes a log may have.
+// boundOf returns the maximum size of a log, in bytes.
 func boundOf(r upkeep.Retention) int64 {
 	if r.Bytes <= 0 {
 		return math.MaxInt64
@@ -52,7 +52,7 @@ func boundOf(r upkeep.Retention) int64 {
 	return r.Bytes
 }
 
-// excessOf returns how many bytes are to be removed from a log.
+// excessOf returns the number of bytes to remove from a log.
 func excessOf(bytes int64, r upkeep.Retention) int64 {
 	if bytes <= boundOf(r) {
 		return 0
@@ -60,9 +60,8 @@ func excessOf(bytes int64, r upkeep.Retention) int64 {
 	return bytes - r.Bytes + r.Bytes/sparePart
 }
 
-// countEvents counts the events of a log that are not counted yet, and returns the
-// bytes of all. Each event is counted once, so this costs as much as there were new
-// ones.
+// countEvents counts the events of a log that are not counted yet, and returns the size of
+// the log. Each event is counted once, so the cost depends on the number of new events.
 func (s *Store) countEvents(ctx context.Context, groupID string, end time.Time) (bytes int64, done bool, err error) {
 	done, err = inSteps(end, func(rows int) (n int, err error) {
 		err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {

@@ -8,13 +8,11 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// mark is how far a member has read: a version, and the number of messages up to
-// it.
+// mark is a member's read mark: a version, and the number of messages up to it.
 type mark struct{ version, messages int64 }
 
-// markReadStatement moves the mark of member $2 forward to version $3. When the log
-// no longer has that event, the oldest event tells the number of messages before
-// it.
+// markReadStatement moves the mark of member $2 forward to version $3. If the log no longer
+// has that event, the number of messages comes from the oldest event.
 func markReadStatement() string {
 	return fmt.Sprintf(`UPDATE members SET read_version = $3, read_messages = COALESCE((
 			SELECT messages - CASE WHEN version > $3 AND type = '%s' THEN 1 ELSE 0 END
@@ -22,20 +20,20 @@ func markReadStatement() string {
 		WHERE group_id = $1 AND user_id = $2 AND read_version < $3`, group.MessagePosted)
 }
 
-// unread counts the messages after the mark of member m of group g: what the group has
-// less what it had at the mark, less those of them that are deleted. It looks for deleted
-// messages only if there is one after the mark, and counts at most 1,000.
+// unread counts the unread messages of member m of group g: the messages after the mark,
+// without deleted ones. It looks for deleted messages only if there is one after the mark,
+// and counts at most 1,000.
 const unread = `g.messages - m.read_messages - CASE WHEN g.last_deleted > m.read_version THEN
 	(SELECT COUNT(*) FROM (SELECT 1 FROM events WHERE group_id = m.group_id AND version > m.read_version AND deleted LIMIT 1000) found)
 	ELSE 0 END`
 
-// deleteMessage and noteDeleted take a message out of the number of unread messages.
+// deleteMessage and noteDeleted subtract a message from the number of unread messages.
 const (
 	deleteMessage = `UPDATE events SET deleted = TRUE WHERE group_id = $1 AND version = $2`
 	noteDeleted   = `UPDATE groups SET last_deleted = $2 WHERE id = $1 AND last_deleted < $2`
 )
 
-// MarkRead moves a member's read mark forward. It does not wait for changes of the
+// MarkRead moves a member's read mark forward. It does not wait for other changes of the
 // group.
 func (s *Store) MarkRead(ctx context.Context, groupID, userID string, version int64) (moved bool, err error) {
 	if !storable(groupID) || !storable(userID) {
@@ -49,7 +47,7 @@ func (s *Store) MarkRead(ctx context.Context, groupID, userID string, version in
 	return moved, doing(err, "mark as read in group", groupID)
 }
 
-// Uncount takes a deleted message out of the number of unread messages.
+// Uncount subtracts a deleted message from the number of unread messages.
 func (t *tx) Uncount(ctx context.Context, version int64) error {
 	for _, text := range []string{deleteMessage, noteDeleted} {
 		if _, err := t.q.ExecContext(ctx, text, t.g.ID, version); err != nil {

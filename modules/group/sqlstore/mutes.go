@@ -11,14 +11,14 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// mutedUntil is when the mute of member m ends: forever if it does not, and null for a
-// member who is not muted.
+// mutedUntil is when the mute of member m ends. It is forever if the mute has no end, and
+// null if the member is not muted.
 const mutedUntil = `(SELECT COALESCE(u.expires_at, 9223372036854775807) FROM mutes u WHERE u.group_id = m.group_id AND u.user_id = m.user_id)`
 
-// forever is the end of a mute without an end.
+// forever stands for a mute without an end.
 const forever = math.MaxInt64
 
-// mutedOf returns what a [group.Member] says of mutedUntil.
+// mutedOf decodes mutedUntil for a [group.Member].
 func mutedOf(until sql.NullInt64) (bool, *time.Time) {
 	if !until.Valid || until.Int64 == forever {
 		return until.Valid, nil
@@ -38,7 +38,7 @@ const (
 		WHERE g.id = $1 AND g.deleted_at IS NULL ORDER BY u.user_id`
 )
 
-// Mutes lists the mutes that hold at now by user id.
+// Mutes lists the mutes that are in force at now by user id.
 func (s *Store) Mutes(ctx context.Context, groupID, after string, now time.Time, limit int) ([]group.Mute, error) {
 	return listOf(ctx, s, "mutes", mutes, args{groupID, after, now.UnixMicro(), limit}, func(scan scanner) (*group.Mute, error) {
 		var (
@@ -97,7 +97,7 @@ func (t *tx) RemoveMute(ctx context.Context, userID string) error {
 	return nil
 }
 
-// CountMutes counts the mutes of the group, but not beyond most.
+// CountMutes counts the mutes of the group, up to most.
 func (t *tx) CountMutes(ctx context.Context, most int) (int, error) {
 	return t.countRows(ctx, "mutes", countMutes, most)
 }

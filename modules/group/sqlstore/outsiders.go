@@ -25,8 +25,8 @@ func outsiders(a asked) string {
 		ofUsers(a, `'member', user_id, name, role, attributes, profile, `+mutedUntil+`, joined_at`, "members")
 }
 
-// Outsiders returns what the group keeps about users. A following call of Member
-// for one of them needs no statement.
+// Outsiders returns what the group keeps about users. A later call of Member for one of
+// them needs no statement.
 func (t *tx) Outsiders(ctx context.Context, userIDs ...string) (map[string]group.Outsider, error) {
 	if err := t.look(ctx, userIDs); err != nil {
 		return nil, fmt.Errorf("read who is not in group %s: %w", t.g.ID, err)
@@ -40,7 +40,7 @@ func (t *tx) Outsiders(ctx context.Context, userIDs ...string) (map[string]group
 	return found, nil
 }
 
-// look reads about users, unless t.seen has all of them.
+// look reads about users, unless t.seen already has all of them.
 func (t *tx) look(ctx context.Context, userIDs []string) error {
 	seen := make(map[string]about, len(userIDs))
 	known := true
@@ -96,7 +96,7 @@ func (t *tx) look(ctx context.Context, userIDs []string) error {
 	return nil
 }
 
-// forget drops what was read about users. Call it before writing that.
+// forget drops what was read about users. Call it before a write changes that.
 func (t *tx) forget() {
 	clear(t.seen)
 	clear(t.read)

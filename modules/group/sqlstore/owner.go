@@ -10,13 +10,13 @@ import (
 
 const setOwner = `UPDATE groups SET owner_id = $2, updated_at = $3, offered_to = NULL WHERE id = $1`
 
-// setRolesStatement makes member $2 the owner, and the owner $3 an admin.
+// setRolesStatement makes member $2 the owner, and the previous owner $3 an admin.
 func setRolesStatement(d database.Dialect) string {
 	with, condition := ofMembers(d, `group_id = $1 AND user_id = $2`, `group_id = $1 AND user_id = $3`)
 	return with + `UPDATE members SET role = CASE WHEN user_id = $2 THEN 'owner' ELSE 'admin' END WHERE ` + condition
 }
 
-// SetOwner hands the group to another member, or to nobody, and ends an offer.
+// SetOwner transfers the group to another member, or to nobody, and ends an offer.
 func (t *tx) SetOwner(ctx context.Context, userID string, at time.Time) error {
 	if err := t.seat(ctx); err != nil {
 		return err

@@ -16,8 +16,8 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// receiptStatements returns the statements that keep and read a receipt. keep
-// changes no row when there is a receipt that is not too old.
+// receiptStatements returns the statements that store and read a receipt. keep changes no
+// row if there is a receipt that has not expired.
 func receiptStatements(now string) (keep, read string) {
 	oldest := fmt.Sprintf("%s - %d", now, group.ReceiptAge.Microseconds())
 	keep = `INSERT INTO receipts (user_id, key, request, answer, at) VALUES ($1, $2, $3, $4, ` + now + `)
@@ -52,15 +52,15 @@ func (t *tx) Keep(ctx context.Context, r group.Receipt) error {
 	return nil
 }
 
-// receiptKey returns what a user's receipt is stored under. It does not contain the key,
-// which may contain the id of anybody.
+// receiptKey returns the stored form of a user's key. It does not contain the key itself,
+// which may contain any user's id.
 func receiptKey(userID, key string) string {
 	sum := sha256.Sum256([]byte(userID + "\x00" + key))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// kept is what answers have of users. Their other fields are not compared: an id may be
-// equal to any text, such as a role.
+// kept holds the fields of answers that contain users' ids. Other fields are ignored,
+// because an id may be equal to any text, such as a role.
 type kept struct {
 	UserID    string `json:"userId"`
 	Actor     string `json:"actor"`
@@ -72,7 +72,7 @@ type kept struct {
 	Invited []string `json:"invited"`
 }
 
-// named returns the ids that an answer has in fields for ids, each once.
+// named returns the user ids in an answer, each once.
 func named(answer []byte) []string {
 	var k kept
 	_ = json.Unmarshal(answer, &k) // fields of other types hold no ids
@@ -88,7 +88,7 @@ func named(answer []byte) []string {
 	return ids
 }
 
-// Keep stores a receipt that belongs to no change.
+// Keep stores a receipt without a change.
 func (s *Store) Keep(ctx context.Context, r group.Receipt, recorded ...audit.Entry) error {
 	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		if err := (&tx{q: q, sql: &s.sql}).Keep(ctx, r); err != nil {

@@ -11,20 +11,20 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// relayFor bounds how long one relay publishes, because rows stay locked meanwhile
-// and the database's deadline leaves 5 s for all. The next relay goes on.
+// relayFor limits the time of one relay, because rows stay locked meanwhile and the
+// database's deadline allows 5 s for everything. The next relay continues.
 const relayFor = 2 * time.Second
 
-// place is a row's place in the outbox.
+// place is the position of a row in the outbox.
 type place struct {
 	createdAt int64
 	groupID   string
 	version   int64
 }
 
-// outboxCursor is where the next relay begins: after the rows that the last one
-// tried, so that rows that cannot be published do not delay others. At the end of
-// the outbox it returns to the beginning.
+// outboxCursor is where the next relay begins: after the rows that the last one tried. So
+// rows that cannot be published do not delay others. At the end of the outbox it returns to
+// the beginning.
 type outboxCursor struct {
 	mu    sync.Mutex
 	after place
@@ -44,12 +44,12 @@ func (c *outboxCursor) set(after place) {
 
 // waiting is a row of the outbox.
 type waiting struct {
-	event *group.Event // nil: it was removed from the log
+	event *group.Event // nil if it was removed from the log
 	place place
 }
 
-// relayStatement selects the rows of a batch, and then their events one by one, by
-// key. Whatever the planner expects, it reads no other events.
+// relayStatement selects the rows of a batch, and then their events by key, one by one. So
+// it reads no other events, whatever the planner expects.
 func relayStatement(d database.Dialect) string {
 	rows := `SELECT created_at, group_id, version FROM outbox
 		WHERE created_at < (SELECT ` + d.Now() + `) - $1 AND (created_at, group_id, version) > ($3, $4, $5)
@@ -64,7 +64,7 @@ func relayStatement(d database.Dialect) string {
 		ORDER BY o.created_at, o.group_id, o.version`
 }
 
-// batch selects the rows of one relay: rows older than age, after a place.
+// batch describes the rows of one relay: those older than age, after a position.
 type batch struct {
 	age   int64 // microseconds
 	limit int
@@ -75,7 +75,7 @@ func (b batch) args() args {
 	return args{b.age, b.limit, b.after.createdAt, b.after.groupID, b.after.version}
 }
 
-// Relay publishes old events that are not marked published.
+// Relay publishes old events that are not marked as published.
 func (s *Store) Relay(ctx context.Context, age time.Duration, limit int, publish func(group.Event) error) (int, error) {
 	relay := s.relayLocked
 	if s.db.Dialect() == database.SQLite {
@@ -89,8 +89,8 @@ func (s *Store) Relay(ctx context.Context, age time.Duration, limit int, publish
 	return tried, nil
 }
 
-// relayLocked publishes while it has the rows locked, so that the relays of other
-// nodes skip them. Without rows it begins no transaction.
+// relayLocked publishes while it holds locks on the rows, so that relays on other nodes
+// skip them. If there are no rows, it begins no transaction.
 func (s *Store) relayLocked(ctx context.Context, due batch, publish func(group.Event) error) (tried int, next place, err error) {
 	waits := false
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
@@ -111,8 +111,8 @@ func (s *Store) relayLocked(ctx context.Context, due batch, publish func(group.E
 	return tried, next, err
 }
 
-// relayAlone publishes outside of a transaction, because on SQLite a transaction
-// would block every writer. There is no other node.
+// relayAlone publishes outside of a transaction, because on SQLite a transaction would
+// block all other writers. With SQLite there is only one node.
 func (s *Store) relayAlone(ctx context.Context, due batch, publish func(group.Event) error) (tried int, next place, err error) {
 	select {
 	case s.relaying <- struct{}{}:
@@ -158,8 +158,8 @@ func (s *Store) due(ctx context.Context, q database.Querier, due batch) (rows []
 	return rows, err
 }
 
-// publishEach tries rows in turn. It returns those that publish accepted and those
-// without an event, how many it tried, and where the next relay begins.
+// publishEach tries rows in turn. It returns the rows that publish accepted and those
+// without an event, the number of rows tried, and where the next relay begins.
 func publishEach(ctx context.Context, rows []waiting, limit int, publish func(group.Event) error) (sent []group.Ref, tried int, next place) {
 	start := time.Now()
 	for _, row := range rows {
@@ -173,7 +173,7 @@ func publishEach(ctx context.Context, rows []waiting, limit int, publish func(gr
 		next = row.place
 	}
 	if tried == len(rows) && tried < limit {
-		next = place{} // that was the end of the outbox
+		next = place{} // at the end of the outbox
 	}
 	return sent, tried, next
 }

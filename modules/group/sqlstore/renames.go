@@ -17,11 +17,11 @@ var _ upkeep.Renames = (*Store)(nil)
 
 const renameColumns = `user_id, id, name, actor, before`
 
-// renameStatements store the jobs that rename users. A job is free once its claim is
-// over.
+// renameStatements store the jobs that rename users. A job is free once its claim has
+// expired.
 type renameStatements struct{ set, read, free, claim, advance, finish string }
 
-// namedIn lists groups that have a user's name. It reads at most the limit of each table.
+// namedIn lists groups that have a user's name. It reads at most limit rows of each table.
 const namedIn = `SELECT group_id FROM (
 		SELECT * FROM (SELECT group_id FROM members WHERE user_id = $1 AND live = TRUE AND group_id < $2 ORDER BY group_id DESC LIMIT $3) joined
 		UNION SELECT * FROM (SELECT group_id FROM requests WHERE user_id = $1 AND group_id < $2 ORDER BY group_id DESC LIMIT $3) asked) named
@@ -46,7 +46,7 @@ func newRenameStatements(d database.Dialect) renameStatements {
 	}
 }
 
-// renameOf reads a job, nil for none.
+// renameOf reads a job, or returns nil if there is none.
 func renameOf(row *sql.Row) (*group.Rename, error) {
 	var r group.Rename
 	err := row.Scan(&r.UserID, &r.ID, &r.Name, &r.Actor, &r.Before)
@@ -100,8 +100,8 @@ func (t *tx) Renaming(ctx context.Context, userID string) (*group.Rename, error)
 	return r, nil
 }
 
-// ClaimRename implements [upkeep.Renames]. Most of the time there is no job: it looks
-// before it writes.
+// ClaimRename implements [upkeep.Renames]. It reads before it writes, because there is
+// rarely a job.
 func (s *Store) ClaimRename(ctx context.Context) (r *group.Rename, err error) {
 	free := false
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {

@@ -59,7 +59,7 @@ func (s *Store) UserRequests(ctx context.Context, userID, before string, limit i
 	return list, doing(err, "list the requests of user", userID)
 }
 
-// CountApplicants counts the users who asked to join, but not beyond most.
+// CountApplicants counts the users who asked to join, up to most.
 func (t *tx) CountApplicants(ctx context.Context, most int) (int, error) {
 	return t.countRows(ctx, "applicants", countApplicants, most)
 }

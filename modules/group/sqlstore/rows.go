@@ -9,14 +9,14 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// Columns in the order of the fields below.
+// Columns, in the order of the fields of the row types below.
 const (
 	groupColumns = `g.id, g.name, g.description, g.visibility, g.join_policy, g.capacity, g.attributes, g.member_count,
 		g.owner_id, g.version, g.revision, g.created_at, g.updated_at, g.ends_at, g.ended_at, g.remind_before, g.posting, g.read_receipts`
-	// memberColumns are of a row m of members that has all columns.
+	// memberColumns are the columns of a row m of members.
 	memberColumns = `m.user_id, m.name, m.role, m.attributes, m.profile, m.joined_at, ` + mutedUntil
-	// logBounds follows groupColumns: when the group's version changed, whether it
-	// is deleted, and the version of the oldest event.
+	// logBounds follows groupColumns. It has the time of the group's last version, whether
+	// the group is deleted, and the version of the oldest event.
 	logBounds    = `, g.moved_at, g.deleted_at IS NOT NULL, COALESCE((SELECT MIN(version) FROM events WHERE group_id = g.id), 0)`
 	eventColumns = `e.version, e.type, e.actor, e.data, e.at`
 )
@@ -74,8 +74,8 @@ func (r *pageRow) page() (group.LogPage, error) {
 	}, err
 }
 
-// recordArgs are the parameters for the columns that a change of the record
-// replaces, in the order of recordColumns.
+// recordArgs are the arguments for the columns that a change of the record replaces, in the
+// order of recordColumns.
 func recordArgs(g group.Group) (args, error) {
 	var remind any
 	if g.RemindBefore != nil {
@@ -168,7 +168,7 @@ func eventArgs(e group.Event) args {
 	return args{e.GroupID, e.Version, string(e.Type), actor, string(e.Data), e.At.UnixMicro()}
 }
 
-// normal returns g as a later read returns it.
+// normal returns g as a later read would return it.
 func normal(g group.Group) group.Group {
 	g.Attributes = json.RawMessage(object(g.Attributes))
 	g.CreatedAt, g.UpdatedAt = stored(g.CreatedAt), stored(g.UpdatedAt)
@@ -190,7 +190,7 @@ func object(raw json.RawMessage) string {
 	return string(raw)
 }
 
-// profile returns a member's profile, nil if it is empty.
+// profile returns a member's profile, or nil if it is empty.
 func profile(text string) json.RawMessage {
 	if text == "{}" {
 		return nil

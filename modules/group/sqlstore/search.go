@@ -15,29 +15,29 @@ import (
 )
 
 const (
-	// searchesAtOnce bounds the searches that run at the same time, so that they
-	// leave connections and processors to everything else.
+	// searchesAtOnce is the maximum number of searches that run at a time, so that they
+	// leave connections and processors for other work.
 	searchesAtOnce = 4
-	// searchMatches bounds the names of which the index is asked. More of them are
-	// cheaper to find in order, from the newest.
+	// searchMatches is the maximum number of names that the index may find. If there are
+	// more, it is cheaper to compare names in order, from the newest.
 	searchMatches = 20_000
-	// searchGrams bounds the words of a query for the index. What it finds is
-	// compared with the whole query anyway.
+	// searchGrams is the maximum number of grams that are looked up in the index. Its
+	// results are compared with the whole query anyway.
 	searchGrams = 32
 )
 
-// searchWindows are how many of the newest public groups are compared one by one.
-// The last window has all.
+// searchWindows are the numbers of newest public groups that are compared one by one. The
+// last window has all groups.
 var searchWindows = []int64{1000, 8000, 64_000, 1 << 40}
 
-// searchStatements find groups whose name is like $1, with ids before $2, at most $3:
-// public ones, or all that are not deleted.
+// searchStatements find groups whose name is like $1, with ids before $2, at most $3. They
+// find public groups, or all that are not deleted.
 type searchStatements struct {
-	private bool     // private groups, too
-	newest  string   // all of them, without $1
-	windows []string // among the newest: see searchWindows
-	index   string   // among at most searchMatches with the grams $4
-	count   string   // counts those with the grams $1, up to one more
+	private bool     // include private groups
+	newest  string   // lists all of them, without $1
+	windows []string // search among the newest groups: see searchWindows
+	index   string   // searches among at most searchMatches groups with the grams $4
+	count   string   // counts the groups with the grams $1, up to searchMatches + 1
 }
 
 func newSearchStatements(d database.Dialect, private bool) searchStatements {
@@ -72,7 +72,7 @@ func newSearchStatements(d database.Dialect, private bool) searchStatements {
 			if !private {
 				return one(public)
 			}
-			// Each has an index of its own.
+			// Each part has its own index.
 			return one(public) + ` UNION ALL ` + one(`visibility <> 'public' AND deleted_at IS NULL`)
 		}
 		return fmt.Sprintf(`SELECT g.id, g.search FROM (SELECT rowid AS n FROM search_grams WHERE search_grams MATCH %s LIMIT %d) m
@@ -83,12 +83,12 @@ func newSearchStatements(d database.Dialect, private bool) searchStatements {
 	return s
 }
 
-// PublicGroups lists public groups, newest first. It ignores the case of letters
-// and their different encodings in Unicode.
+// PublicGroups lists public groups, newest first. It ignores case and different Unicode
+// encodings of the same letter.
 //
-// A word that is in many names is found among the newest groups, without the
-// index. The index finds the others. A word in many names that none of the newest
-// has is the slowest: then more and more groups are compared.
+// If many names contain a word, some of the newest groups do, so no index is needed. The
+// index finds rare words. The slowest search is for a word in many names but in none of the
+// newest groups, because more and more groups are compared.
 func (s *Store) PublicGroups(ctx context.Context, query, before string, limit int) ([]group.Group, error) {
 	if !storable(query) || !storable(before) {
 		return []group.Group{}, nil
@@ -101,7 +101,7 @@ func (s *Store) PublicGroups(ctx context.Context, query, before string, limit in
 	return groups, err
 }
 
-// findByName lists groups as PublicGroups does, within what the statements say.
+// findByName lists groups like PublicGroups, among those that the statements cover.
 func (s *Store) findByName(ctx context.Context, in *searchStatements, query, before string, limit int) ([]group.FoundGroup, error) {
 	groups := []group.FoundGroup{}
 	before, text := upTo(before), searchable(query)
@@ -123,7 +123,8 @@ func (s *Store) findByName(ctx context.Context, in *searchStatements, query, bef
 		err := inChunks(limit, read)
 		return groups, err
 	}
-	// A search costs more than the rows that a full page leaves out, and few run at once.
+	// Do not read in chunks: repeating a search costs more than a few rows too many, and
+	// few searches run at a time.
 	err := whole(read(&listing{}, limit))
 	return groups, err
 }
@@ -141,7 +142,7 @@ func (s *Store) findNamed(ctx context.Context, in *searchStatements, text, befor
 	return groups, doing(err, "search groups", "")
 }
 
-// searchAmongFew runs a search that may read many rows. A node runs few at once.
+// searchAmongFew runs a search that may read many rows. A node runs few of them at a time.
 func (s *Store) searchAmongFew(ctx context.Context, search func(ctx context.Context) error) error {
 	ctx, cancel := database.WithDeadline(ctx)
 	defer cancel()
@@ -161,7 +162,7 @@ func (s *Store) search(ctx context.Context, in *searchStatements, text, before s
 		if groups, err = s.listFound(ctx, window, a); err != nil || len(groups) >= limit {
 			return groups, err
 		}
-		// If this much of a page was found, the next window has the rest of it.
+		// If this much of a page was found, the next window probably has the rest.
 		if asked || i == 0 && int64(len(groups))*searchWindows[1] >= int64(limit)*searchWindows[0] {
 			continue
 		}
@@ -173,7 +174,7 @@ func (s *Store) search(ctx context.Context, in *searchStatements, text, before s
 	return groups, nil
 }
 
-// askIndex finds groups with the index, if it has few with the grams of the text.
+// askIndex finds groups with the index, if few groups have the grams of the text.
 func (s *Store) askIndex(ctx context.Context, in *searchStatements, text string, a args) (groups []group.FoundGroup, few bool, err error) {
 	grams, err := s.grams(in, text)
 	if err != nil {
@@ -205,8 +206,8 @@ func (s *Store) listFound(ctx context.Context, text string, a args) (groups []gr
 	return groups, err
 }
 
-// grams returns what the index is asked for: the pairs of characters, or the only
-// one. On SQLite, the words of private names begin with P.
+// grams returns the grams to look up in the index: the pairs of characters, or a single
+// character. On SQLite, the words of private names begin with P.
 func (s *Store) grams(in *searchStatements, text string) (string, error) {
 	chars := []rune(text)
 	grams := []string{}
@@ -228,8 +229,8 @@ func (s *Store) grams(in *searchStatements, text string) (string, error) {
 	return "(" + strings.Join(public, " AND ") + ") OR (" + strings.Join(private, " AND ") + ")", nil
 }
 
-// likeEscaper makes text match itself in LIKE … ESCAPE '\'.
+// likeEscaper escapes text so that it matches itself in LIKE … ESCAPE '\'.
 var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
-// searchable returns the form of a name or query that a search compares.
+// searchable returns the form of a name or query that is compared in a search.
 func searchable(name string) string { return strings.ToLower(norm.NFKC.String(name)) }

@@ -8,7 +8,7 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// statements are the SQL texts of a store.
+// statements are the SQL statements of a store.
 type statements struct {
 	group, members, userGroups string
 	searchPublic, searchAll    searchStatements
@@ -53,10 +53,10 @@ func newStatements(d database.Dialect) statements {
 	moveWithEvent, moveWithMember := "", ""
 	itsGroup := `JOIN groups g ON g.id = m.group_id`
 	if d == database.Postgres {
-		// One lookup for each. A merge may read all groups.
+		// One lookup for each row. A merge join may read all groups.
 		itsGroup = `CROSS JOIN LATERAL (SELECT * FROM groups WHERE id = m.group_id OFFSET 0) g`
-		// Most changes have one event, and many of them add one member. One statement
-		// for them saves a round trip while the row is locked.
+		// Most changes have one event, and many of these add one member. One statement for
+		// both saves a round trip while the row is locked.
 		event := `WITH
 			e AS (INSERT INTO events (group_id, version, type, actor, data, at, messages) VALUES ($1, $6, $7, $8, $9, $10, $5)),
 			o AS (INSERT INTO outbox (group_id, version, created_at) VALUES ($1, $6, ` + now + `)), `
@@ -154,7 +154,7 @@ func newStatements(d database.Dialect) statements {
 		waits: `SELECT COALESCE((SELECT MIN(created_at) FROM outbox) < (SELECT ` + now + `) - $1, FALSE)`,
 		published: newBulk(2, func(rows string) string {
 			if d == database.Postgres {
-				// A relay marks the rows that it has locked. Do not wait for it.
+				// A relay marks the rows that it has locked, so do not wait for it.
 				return `DELETE FROM outbox WHERE ` + oneOf(d, "", `FROM outbox WHERE `+rows)
 			}
 			return `DELETE FROM outbox WHERE ` + rows
@@ -162,18 +162,18 @@ func newStatements(d database.Dialect) statements {
 	}
 }
 
-// bulk is a statement in several sizes, so that many rows need few round trips and
-// few different texts.
+// bulk is a statement in several sizes, so that many rows need few round trips and few
+// different statements.
 type bulk struct {
 	columns int
-	texts   []string // for bulkSizes
+	texts   []string // one for each of bulkSizes
 }
 
 var bulkSizes = []int{100, 10, 1}
 
-// newBulk makes the texts. A row is its parameters in parentheses, with tail
-// before the closing one. sep joins rows. When sep is " OR ", a row is a condition
-// on group and version instead.
+// newBulk builds the statements. A row is its parameters in parentheses, with tail before
+// the closing one. Rows are joined by sep. If sep is " OR ", each row is a condition on
+// group and version instead.
 func newBulk(columns int, text func(rows string) string, tail, sep string) bulk {
 	b := bulk{columns: columns}
 	for _, size := range bulkSizes {
@@ -191,7 +191,7 @@ func newBulk(columns int, text func(rows string) string, tail, sep string) bulk 
 	return b
 }
 
-// split passes rows to exec, in as few statements as possible.
+// split passes rows to exec in as few statements as possible.
 func (b bulk) split(rows []args, exec func(text string, a args) error) error {
 	for i, size := range bulkSizes {
 		for len(rows) >= size {

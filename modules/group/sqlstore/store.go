@@ -1,5 +1,6 @@
-// Package sqlstore keeps groups and their logs in SQL. SQLite and PostgreSQL share
-// one set of statements. The few differences come from the dialect.
+// Package sqlstore keeps groups and their logs in SQL. [Store] implements
+// [group.Repository] and [group.Log]; create it with [New]. SQLite and PostgreSQL share one
+// set of statements, with few differences that depend on the dialect.
 package sqlstore
 
 import (
@@ -30,11 +31,10 @@ type backing interface {
 type Store struct {
 	db  backing
 	sql statements
-	// relaying holds one token. On SQLite, which locks no rows, one relay runs at a
-	// time.
+	// relaying is a semaphore of one. SQLite locks no rows, so one relay runs at a time.
 	relaying  chan struct{}
-	node      string        // names this store in a sweep's lease
-	searching chan struct{} // holds a token for each search that runs
+	node      string        // identifies this store in the lease of a sweep
+	searching chan struct{} // holds a token for each running search
 	outbox    outboxCursor
 	gates     gates
 
@@ -46,7 +46,7 @@ var (
 	_ group.Log        = (*Store)(nil)
 )
 
-// New returns a store on db, which is started before the first call.
+// New returns a store on db. Start db before the first call.
 func New(db *database.DB) *Store {
 	return &Store{
 		db:        db,
@@ -58,13 +58,13 @@ func New(db *database.DB) *Store {
 	}
 }
 
-// Group returns a group, and the member record of userID when they are one.
+// Group returns a group, and the membership of userID if they are a member.
 func (s *Store) Group(ctx context.Context, groupID, userID string) (g group.Group, m *group.Member, err error) {
 	if !storable(groupID) {
 		return g, nil, fault.ErrNotFound
 	}
 	if !storable(userID) {
-		userID = "" // no user has this id
+		userID = "" // no user has an empty id
 	}
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		var (
@@ -104,9 +104,9 @@ func (s *Store) Members(ctx context.Context, groupID, after string, limit int) (
 	return members, version, err
 }
 
-// listOf lists what belongs to a group. The first two arguments of the query are
-// the group's id and a cursor. The query returns one row of nulls for a group
-// without items, for which item returns nil, and no row for an unknown group.
+// listOf lists items of a group. The first two arguments of the query are the group's id
+// and a cursor. If the group has no items, the query returns one row of nulls, for which
+// item returns nil. For an unknown group it returns no row.
 func listOf[T any](ctx context.Context, s *Store, what, query string, a args, item func(scanner) (*T, error)) (items []T, err error) {
 	groupID, _ := a[0].(string)
 	if !storable(groupID) {
@@ -181,11 +181,11 @@ func each(ctx context.Context, q database.Querier, query string, a args, row fun
 	return rows.Err()
 }
 
-// listing counts what was read of one page of a list.
+// listing counts the rows and the text that were read for one page of a list.
 type listing struct{ rows, text int }
 
-// each is each, until the page is full as [group.ListBytes] says. It returns
-// errFull then.
+// each is the function each, but returns errFull once the page is full according to
+// [group.ListBytes].
 func (l *listing) each(ctx context.Context, q database.Querier, query string, a args, row func(scanner) error) error {
 	return each(ctx, q, query, a, func(scan scanner) error {
 		if err := l.next(); err != nil {
@@ -199,7 +199,7 @@ func (l *listing) each(ctx context.Context, q database.Querier, query string, a 
 	})
 }
 
-// next counts one more row. It returns errFull if the page takes no more.
+// next counts one more row. It returns errFull if the page is full.
 func (l *listing) next() error {
 	if l.rows > 1 && l.text > group.ListBytes {
 		return errFull
@@ -208,9 +208,9 @@ func (l *listing) next() error {
 	return nil
 }
 
-// inChunks calls read for one chunk of large rows after the other, until the page
-// has limit rows or is full, or the list ends. A database sends all rows that a
-// statement asks for, even when most of them are left unread.
+// inChunks calls read for one chunk of rows after the other, until the page has limit rows,
+// the page is full or the list ends. Chunks avoid unread rows: a database sends all rows
+// that a statement asks for.
 func inChunks(limit int, read func(l *listing, rows int) error) error {
 	l := &listing{}
 	for chunk := firstRows; l.rows < limit; chunk *= rowsGrowth {
@@ -222,7 +222,7 @@ func inChunks(limit int, read func(l *listing, rows int) error) error {
 	return nil
 }
 
-// whole returns nil for a page that is full.
+// whole returns nil for errFull, because a full page is a success.
 func whole(err error) error {
 	if errors.Is(err, errFull) {
 		return nil
@@ -230,7 +230,7 @@ func whole(err error) error {
 	return err
 }
 
-// textOf returns the bytes of text in a row that was scanned into dest.
+// textOf returns the size of the text in a row that was scanned into dest.
 func textOf(dest []any) (size int) {
 	for _, d := range dest {
 		switch d := d.(type) {
@@ -252,11 +252,11 @@ func affect(ctx context.Context, q database.Querier, query string, a ...any) (in
 	return result.RowsAffected()
 }
 
-// storable reports whether both databases can hold s as text. Nothing has an id
-// that they cannot hold.
+// storable reports whether both databases can store s as text. So nothing has an id that is
+// not storable.
 func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
-// upTo returns the cursor, or an id above every other one when it is empty.
+// upTo returns the cursor, or an id that is greater than all others if the cursor is empty.
 func upTo(before string) string {
 	if before == "" {
 		return "\U0010ffff"
@@ -271,7 +271,7 @@ func notFound(err error) error {
 	return err
 }
 
-// doing wraps err with what failed, unless it is a fault.
+// doing adds the failed action to err, unless err is a fault.
 func doing(err error, what, id string) error {
 	if err == nil {
 		return nil

@@ -16,27 +16,27 @@ import (
 var _ upkeep.Trimmer = (*Store)(nil)
 
 const (
-	// sweepLease is how long a node that has died keeps others from sweeping.
+	// sweepLease is how long other nodes do not sweep after the sweeping node has died.
 	sweepLease = 2 * time.Minute
-	// sweepRetry is when a group is looked at again after its work failed.
+	// sweepRetry is when a group is tried again after its work failed.
 	sweepRetry = 10 * time.Minute
-	// sweepFor bounds the work of one call of Trim. It is less than the lease, and
-	// more than a large group takes: going on with one passes over what the calls
-	// before have removed.
+	// sweepFor limits the work of one call of Trim. It is shorter than the lease. It is
+	// long enough for a large group, because continuing with a group skips what earlier
+	// calls have removed.
 	sweepFor = 20 * time.Second
-	// rearmBatch is how many groups are made due in one transaction.
+	// rearmBatch is the number of groups that one transaction makes due.
 	rearmBatch = 1000
 )
 
-// sweepStatements find what a sweep has to do. A group is due at heads.due_at: after
-// each event, and later when its oldest event or the whole group may be removed.
+// sweepStatements find the work of a sweep. A group is due at heads.due_at: after each
+// event, and again when its oldest event or the whole group may be removed.
 type sweepStatements struct {
-	lease        string // makes node $1 the one that sweeps, with a retention of $2 events, $3 microseconds, $4 of deleted groups, and $5 bytes
-	rearm, armed string // make groups after $1 due; store how far that went
-	take         string // takes at most $1 due groups: they are due no longer
+	lease        string // makes node $1 the sweeping node, with a retention of $2 events, $3 microseconds, $4 microseconds for deleted groups, and $5 bytes
+	rearm, armed string // make groups after $1 due; store how far that got
+	take         string // takes at most $1 due groups, which are then not due any more
 	look         string // reads the groups $1, and the oldest event of logs that may have more than $2 events or $3 bytes
-	due          string // sets when groups are due, from a JSON object
-	oldest       string // reads at most $4 events of group $1 after version $2 up to $3: whether they are at most version $5 and older than $6 microseconds
+	due          string // sets when groups are due next, from a JSON object
+	oldest       string // reads at most $4 events of group $1 after version $2 up to $3: whether their version is at most $5 and their age more than $6 microseconds
 	trim         string
 	forget       []forgetStatement
 	forgetGroup  string
@@ -58,7 +58,7 @@ func newSweepStatements(d database.Dialect) sweepStatements {
 		rearm: fmt.Sprintf(`UPDATE heads SET due_at = %s WHERE group_id > $1 AND group_id <=
 			(SELECT MAX(group_id) FROM (SELECT group_id FROM heads WHERE group_id > $1 ORDER BY group_id LIMIT %d) h) RETURNING group_id`, now, rearmBatch),
 		armed: `UPDATE sweeps SET rearm_after = $1`,
-		// An event holds its group's row until it is committed: it is passed over.
+		// An uncommitted event holds a lock on its group's row, so this skips the group.
 		take: `UPDATE heads SET due_at = NULL WHERE ` + oneOf(d, "group_id", `FROM heads WHERE due_at <= (SELECT `+now+`) ORDER BY due_at LIMIT $1`) +
 			` RETURNING group_id`,
 		look: `SELECT g.id, g.version, g.deleted_at, g.deleted_at IS NOT NULL AND EXISTS (SELECT 1 FROM members WHERE group_id = g.id AND live = TRUE), (SELECT ` + now + `),
@@ -74,18 +74,18 @@ func newSweepStatements(d database.Dialect) sweepStatements {
 	}
 }
 
-// duty is what a sweep does for a group.
+// duty is the work of a sweep in one group.
 type duty struct {
 	groupID         string
-	first, last     int64 // the events to trim, if they are old enough
+	first, last     int64 // the events to trim if they are old enough
 	head            int64 // the last event, which is kept
 	large           bool  // the log may have too many bytes
 	deleted, forget bool
 }
 
-// oneOf returns the condition that a row is one of those that a query selects by
-// key. On PostgreSQL it locks them, without those that are locked already, and
-// then reads no others, whatever the planner expects.
+// oneOf returns the condition that a row is one of those that a query selects by key. On
+// PostgreSQL it locks them and skips locked ones, and then reads no other rows, whatever
+// the planner expects.
 func oneOf(d database.Dialect, key, query string) string {
 	if d == database.Postgres {
 		return `ctid = ANY (ARRAY(SELECT ctid ` + query + ` FOR UPDATE SKIP LOCKED))`
@@ -102,7 +102,7 @@ func (s *Store) Trim(ctx context.Context, r upkeep.Retention, limit int) (more b
 		var rearm sql.NullString
 		err := q.QueryRowContext(ctx, s.sql.sweep.lease, s.node, r.Count, r.Age.Microseconds(), r.Deleted.Microseconds(), r.Bytes).Scan(&rearm)
 		if errors.Is(err, sql.ErrNoRows) {
-			return nil // another node sweeps
+			return nil // another node is sweeping
 		}
 		if err == nil && rearm.Valid {
 			more, err = true, s.rearm(ctx, q, rearm.String)
@@ -129,7 +129,7 @@ func (s *Store) Trim(ctx context.Context, r upkeep.Retention, limit int) (more b
 			}
 		}
 		if !done || !d.deleted {
-			again[d.groupID] = 0 // at once
+			again[d.groupID] = 0 // due again at once
 		}
 		more = more || !done
 	}
@@ -140,7 +140,7 @@ func (s *Store) Trim(ctx context.Context, r upkeep.Retention, limit int) (more b
 	return more && ctx.Err() == nil, errors.Join(failed...)
 }
 
-// rearm makes groups due, because the retention has changed.
+// rearm makes groups due after the retention has changed.
 func (s *Store) rearm(ctx context.Context, q database.Querier, after string) error {
 	n, last := 0, ""
 	err := each(ctx, q, s.sql.sweep.rearm, args{after}, func(scan scanner) error {
@@ -160,11 +160,11 @@ func (s *Store) rearm(ctx context.Context, q database.Querier, after string) err
 	return err
 }
 
-// take takes due groups and returns what is to be done now. It makes them due when
-// something is to be done later, and again in case that what is to be done fails.
+// take takes due groups and returns the work to do now. It makes them due again for later
+// work, and also for the case that the work fails.
 //
-// It reads the groups after it has taken them: an event that was committed before
-// that is seen, and a later one makes its group due again.
+// It reads the groups after it has taken them. So it sees every event that was committed
+// before, and a later event makes its group due again.
 func (s *Store) take(ctx context.Context, q database.Querier, r upkeep.Retention, limit int) (duties []duty, taken int, err error) {
 	var ids []string
 	err = each(ctx, q, s.sql.sweep.take, args{limit}, func(scan scanner) error {
@@ -227,8 +227,7 @@ func (s *Store) setDue(ctx context.Context, q database.Querier, due map[string]i
 	return err
 }
 
-// do does what is to be done for a group, until end. It reports whether that was
-// all.
+// do does the work for a group until end. It reports whether it finished.
 func (s *Store) do(ctx context.Context, d duty, r upkeep.Retention, end time.Time) (done bool, err error) {
 	if !d.deleted {
 		return s.trim(ctx, d, r, end)

@@ -9,17 +9,17 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// Triggers keep the number of each user's groups in their row of user_locks (see
-// the migration). A transaction that changes these numbers locks the rows in order
-// of user id, after the group's row, so that there is no deadlock.
+// Triggers keep the number of each user's groups in user_locks (see the migration). A
+// transaction that changes these numbers locks the group's row first and then the users'
+// rows in the order of user ids, so there is no deadlock.
 
-// settleBatch is how many members of a deleted group stop to count in one
-// transaction. It is smaller than other batches, because it locks users' rows.
+// settleBatch is the number of members of a deleted group that one transaction uncounts. It
+// is smaller than other batches, because it locks users' rows.
 const settleBatch = 500
 
-// tally reads the counts of users. On PostgreSQL it locks them, and makes the rows
-// that are missing. It returns what the locked rows hold: a SELECT would return
-// what was committed before it began to wait.
+// tally reads the counts of users. On PostgreSQL it locks their rows and inserts missing
+// ones. It returns the values of the locked rows: a SELECT would return the values from
+// before it waited for the locks.
 func tally(a asked) string {
 	if a.dialect != database.Postgres {
 		return `SELECT user_id, joined, owned + ` + givenAway + ` FROM user_locks WHERE user_id` + a.is()
@@ -32,16 +32,16 @@ func tally(a asked) string {
 		ON CONFLICT (user_id) DO UPDATE SET user_id = excluded.user_id RETURNING user_id, joined, owned + ` + givenAway
 }
 
-// givenAway counts the groups that a user created and another one owns. They count for the
-// limit, so there are never many. On PostgreSQL it does not see what was committed while the
-// statement waited for the lock: the next one does.
+// givenAway counts the groups that a user created and another user owns. They count towards
+// the limit, so there are never many. On PostgreSQL it misses rows that were committed
+// while the statement waited for the lock; the next statement sees them.
 const givenAway = `(SELECT COUNT(*) FROM groups g WHERE g.created_by = user_locks.user_id AND g.created_by <> g.owner_id AND g.deleted_at IS NULL)`
 
-// ofMembers returns the start of a statement and a condition for the members of group
-// $1 that the queries select. On PostgreSQL the statement locks them and then
-// their users' rows, in order of user id. It finds them by ctid: a condition on
-// user ids may compare all members of a large group with them, because the planner
-// expects small groups.
+// ofMembers returns the start of a statement and a condition for the members of group $1
+// that the queries select. On PostgreSQL the statement locks the members and then their
+// users' rows, in the order of user ids. It finds the members by ctid. A condition on user
+// ids may compare them with all members of a large group, because the planner expects small
+// groups.
 func ofMembers(d database.Dialect, queries ...string) (with, condition string) {
 	if d != database.Postgres {
 		for i, q := range queries {
@@ -61,8 +61,8 @@ func ofMembers(d database.Dialect, queries ...string) (with, condition string) {
 	return with, `ctid = ANY (ARRAY(` + strings.Join(places, " UNION ALL ") + `)) AND (SELECT COUNT(*) FROM locked) >= 0`
 }
 
-// settleStatement ends the counting of members of group $1: of its owner $2, and
-// of at most $4 others, after user $3. It returns who they are.
+// settleStatement uncounts members of group $1: its owner $2, and at most $4 others after
+// user $3. It returns their ids.
 func settleStatement(d database.Dialect) string {
 	with, condition := ofMembers(d, `group_id = $1 AND user_id = $2 AND live`, `group_id = $1 AND user_id > $3 AND live ORDER BY user_id LIMIT $4`)
 	return with + `UPDATE members SET live = FALSE WHERE live AND ` + condition + ` RETURNING user_id`
@@ -92,8 +92,8 @@ func (t *tx) Tally(ctx context.Context, userIDs ...string) (map[string]group.Tal
 	return tallies, nil
 }
 
-// settle ends the counting of some members of a deleted group, and of its owner.
-// It returns the last of them, empty when there are no more.
+// settle uncounts some members of a deleted group, and its owner. It returns the last of
+// them, or an empty string if there are no more.
 func settle(ctx context.Context, q database.Querier, text, groupID, ownerID, after string) (last string, err error) {
 	n := 0
 	err = each(ctx, q, text, args{groupID, ownerID, after, settleBatch}, func(scan scanner) error {

@@ -13,11 +13,11 @@ import (
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
-// maxDoublings is how often the wait after a timer's failure doubles.
+// maxDoublings is how often the wait after failures of a timer doubles.
 const maxDoublings = 6
 
-// timerStatements returns the statements on timers. A timer is due at next_at, and
-// after a failure at retry_at.
+// timerStatements returns the statements for timers. A timer is due at next_at, or after a
+// failure at retry_at.
 func timerStatements(now string) (schedule, due, postpone, timers string) {
 	schedule = `UPDATE groups SET next_at = $2, retry_at = NULL, failures = 0 WHERE id = $1`
 	due = `SELECT id FROM groups

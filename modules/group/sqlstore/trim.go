@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// minBatch and maxBatch bound the rows that one transaction removes, and
-	// enough is how long it may take: others wait for it on SQLite.
+	// minBatch and maxBatch limit the rows that one transaction removes. enough is the
+	// intended duration of a transaction, because on SQLite others wait for it.
 	minBatch = 50
 	maxBatch = 2000
 	enough   = 10 * time.Millisecond
 )
 
-// inSteps calls step with a number of rows until it removes less than that, or until
-// end. It reports whether that was all. It adapts the number to the time that a step
-// takes: rows may be small or large.
+// inSteps calls step with a number of rows until it removes fewer, or until end. It reports
+// whether all rows are removed. It adapts the number to the duration of a step, because
+// rows may be small or large.
 func inSteps(end time.Time, step func(rows int) (removed int, err error)) (done bool, err error) {
 	for rows := maxBatch / 4; ; {
 		began := time.Now()
@@ -40,8 +40,8 @@ func inSteps(end time.Time, step func(rows int) (removed int, err error)) (done 
 	}
 }
 
-// trim removes a group's oldest events: those that are old enough, and those that
-// are too many bytes.
+// trim removes a group's oldest events: those that are old enough, and those in excess of
+// the limit in bytes.
 func (s *Store) trim(ctx context.Context, d duty, r upkeep.Retention, end time.Time) (done bool, err error) {
 	var excess int64 // in bytes
 	if d.large {
@@ -67,15 +67,15 @@ func (s *Store) trim(ctx context.Context, d duty, r upkeep.Retention, end time.T
 	})
 }
 
-// oldest are the events that a step removes.
+// oldest are the events that one step removes.
 type oldest struct {
 	count       int
 	last, bytes int64
 }
 
-// oldest reads which events can go: those that are old enough, and those that are the
-// first excess bytes. Later versions have later times, so the first that stays is
-// followed by no other.
+// oldest reads which events to remove: those that are old enough, and those in the first
+// excess bytes. Times grow with versions, so no event after the first one that stays is
+// removed.
 func (s *Store) oldest(ctx context.Context, q database.Querier, a args, excess int64) (o oldest, err error) {
 	err = each(ctx, q, s.sql.sweep.oldest, a, func(scan scanner) error {
 		var (
@@ -97,7 +97,7 @@ func (s *Store) oldest(ctx context.Context, q database.Querier, a args, excess i
 	return o, err
 }
 
-// settle ends the counting of a deleted group's members.
+// settle uncounts a deleted group's members.
 func (s *Store) settle(ctx context.Context, groupID string, end time.Time) (done bool, err error) {
 	for last := ""; ; {
 		err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) (err error) {
@@ -110,8 +110,7 @@ func (s *Store) settle(ctx context.Context, groupID string, end time.Time) (done
 	}
 }
 
-// forget removes a deleted group: its events first, then its members, and its row
-// last.
+// forget removes a deleted group: first its events, then its members, and its row last.
 func (s *Store) forget(ctx context.Context, groupID string, end time.Time) (done bool, err error) {
 	for _, of := range s.sql.sweep.forget {
 		after := of.start
@@ -140,11 +139,11 @@ func (s *Store) forget(ctx context.Context, groupID string, end time.Time) (done
 	return err == nil, err
 }
 
-// forgetStatement deletes rows of group $1 with keys after $2, in order, at most $3.
-// Going on after the last key passes over what was deleted before.
+// forgetStatement deletes rows of group $1 with keys after $2, in order, at most $3. Each
+// call starts after the last key, which skips the rows that were deleted before.
 type forgetStatement struct {
 	text  string
-	start any // before the first key
+	start any // a value before the first key
 }
 
 // later replaces next with the key of a row if that is greater.

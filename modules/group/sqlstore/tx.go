@@ -15,7 +15,7 @@ import (
 
 var _ group.Tx = (*tx)(nil)
 
-// Group returns the locked record, with what this transaction did to it.
+// Group returns the locked record, including changes of this transaction.
 func (t *tx) Group() group.Group { return t.g }
 
 // Member returns a member, or nil.
@@ -41,7 +41,7 @@ func (t *tx) Member(ctx context.Context, userID string) (*group.Member, error) {
 	return row.member(), nil
 }
 
-// known returns a copy of a membership that was read before, nil for none, and
+// known returns a copy of a membership that was read before (nil if there is none), and
 // whether it was read.
 func (t *tx) known(userID string) (*group.Member, bool) {
 	m, ok := t.read[userID]
@@ -70,7 +70,7 @@ func (t *tx) SetGroup(ctx context.Context, g group.Group) error {
 			return err
 		}
 	}
-	// What SetGroup does not replace stays as it is.
+	// Keep the fields that SetGroup does not replace.
 	g.ID, g.MemberCount, g.OwnerID, g.CreatedAt = t.g.ID, t.g.MemberCount, t.g.OwnerID, t.g.CreatedAt
 	g.Version, g.Revision = t.g.Version, t.g.Revision
 	t.g, t.revise = g, true
@@ -134,7 +134,7 @@ func (t *tx) count(n int) {
 	t.g.MemberCount += n
 }
 
-// Due returns when the group's timer is due, once that instant has come.
+// Due returns when the group's timer was due, if it is due now.
 func (t *tx) Due() (time.Time, bool) {
 	if t.due == nil {
 		return time.Time{}, false
@@ -150,8 +150,8 @@ func (t *tx) Schedule(ctx context.Context, next *time.Time) error {
 	return nil
 }
 
-// Delete marks the group deleted. It no longer counts for its owner and its first
-// members; Trim settles the others.
+// Delete marks the group as deleted. It uncounts its owner and its first members; Trim
+// uncounts the others.
 func (t *tx) Delete(ctx context.Context) error {
 	if _, err := t.q.ExecContext(ctx, t.sql.setDeleted, t.g.ID); err != nil {
 		return fmt.Errorf("mark as deleted: %w", err)
@@ -184,7 +184,7 @@ func (t *tx) Append(_ context.Context, typ group.EventType, actor string, data a
 	return e, nil
 }
 
-// encode returns v as JSON, a json.RawMessage as it is.
+// encode returns v as JSON. It returns a json.RawMessage unchanged.
 func encode(v any) (json.RawMessage, error) {
 	if raw, ok := v.(json.RawMessage); ok && raw != nil {
 		return raw, nil

@@ -18,15 +18,15 @@ func (s *Store) CountUserGroups(ctx context.Context, userID string) (joined, own
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		err := q.QueryRowContext(ctx, countUserGroups, userID).Scan(&joined, &owned)
 		if errors.Is(err, sql.ErrNoRows) {
-			return nil // they never had one
+			return nil // the user never had a group
 		}
 		return err
 	})
 	return joined, owned, doing(err, "count the groups of user", userID)
 }
 
-// asked describes the users of a statement: one, whose id is the parameter, or
-// many, whose ids are a JSON array.
+// asked describes the users in a statement: either one, whose id is the parameter, or many,
+// whose ids are a JSON array.
 type asked struct {
 	dialect database.Dialect
 	param   string // such as $2
@@ -39,8 +39,8 @@ func (a asked) is() string {
 	case a.one:
 		return ` = ` + a.param
 	case a.dialect == database.Postgres:
-		// An array, not a table: the planner expects many rows of a table and would
-		// read all members of all groups.
+		// An array, because for a table the planner expects many rows and would read the
+		// members of all groups.
 		return ` = ANY (ARRAY(` + a.each() + `))`
 	default:
 		return ` IN (` + a.each() + `)`
@@ -60,14 +60,13 @@ func ofUsers(a asked, columns, table string) string {
 	if a.one || a.dialect != database.Postgres {
 		return `SELECT ` + columns + ` FROM ` + table + ` m WHERE group_id = $1 AND user_id` + a.is()
 	}
-	// One lookup by the table's key for each user. Otherwise the planner expects
-	// small groups and reads all members.
+	// One lookup by the table's key for each user. Otherwise, the planner expects small
+	// groups and reads all members.
 	return `SELECT r.* FROM (SELECT DISTINCT u FROM (` + a.each() + ` AS u) listed) asked CROSS JOIN LATERAL
 		(SELECT ` + columns + ` FROM ` + table + ` m WHERE group_id = $1 AND user_id = asked.u OFFSET 0) r`
 }
 
-// byUsers is a statement in two forms: for one user, the most frequent case, and
-// for many.
+// byUsers is a statement in two forms: for one user, which is the usual case, and for many.
 type byUsers struct{ one, many string }
 
 func newByUsers(d database.Dialect, param string, text func(asked) string) byUsers {
