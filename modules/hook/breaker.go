@@ -7,28 +7,29 @@ import (
 )
 
 const (
-	// opensAfter is how many attempts in a row must have failed before a node stops trying
-	// all groups of a hook and tries one at a time.
+	// opensAfter is the number of failed attempts in a row after which a node tries only
+	// one group of a hook at a time.
 	opensAfter = 3
 	// A pause is an eighth of the time for which the receiver has been down, within these
-	// bounds. So it is found soon after it is back, however long it was away.
+	// bounds. So the node soon notices that the receiver is back, however long it was down.
 	firstPause = time.Second
 	lastPause  = time.Minute
 )
 
-// breaker keeps a node from trying many groups of a hook whose receiver is down. While it
-// is open, the node tries one group after each pause. It is safe for concurrent use.
+// breaker limits the attempts while the receiver of a hook is down. While it is open, the
+// node tries one group after each pause. It is safe for concurrent use.
 type breaker struct {
 	mu      sync.Mutex
-	silent  int                 // attempts in a row without an answer of the receiver
-	failing map[string]struct{} // groups of the attempts that failed in a row
+	silent  int                 // attempts in a row without an answer from the receiver
+	failing map[string]struct{} // groups of these failed attempts
 	open    bool
 	since   time.Time // when it opened
-	until   time.Time // of the pause
+	until   time.Time // end of the pause
 }
 
-// allows returns how many groups may be tried of those that could be, and whether groups
-// count that are to be tried later. If none may be, it returns when to ask again.
+// allows returns how many groups may be tried, given the free slots and the running
+// attempts. early means that groups may be claimed before their next attempt is due. If n
+// is 0, next is when to ask again.
 func (b *breaker) allows(free, running int, now time.Time) (n int, early bool, next time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -44,9 +45,9 @@ func (b *breaker) allows(free, running int, now time.Time) (n int, early bool, n
 	}
 }
 
-// failed records a failed attempt for a group. If the receiver itself did not answer, some
-// attempts in a row are enough. If it answered that it failed, that may be because of one
-// group: then it takes several.
+// failed records a failed attempt for a group. If the receiver did not answer (silent),
+// some attempts in a row open the breaker. If it answered with a failure, one group may be
+// the cause, so attempts of several groups must fail.
 func (b *breaker) failed(now time.Time, groupID string, silent bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -63,7 +64,7 @@ func (b *breaker) failed(now time.Time, groupID string, silent bool) {
 		return
 	}
 	if b.open && now.Before(b.until) {
-		return // it was under way before the pause
+		return // the attempt began before the pause
 	}
 	if !b.open {
 		b.open, b.since = true, now
@@ -72,7 +73,7 @@ func (b *breaker) failed(now time.Time, groupID string, silent bool) {
 	b.until = now.Add(pause - rand.N(pause/5))
 }
 
-// answered records that the receiver works. It reports whether that is news.
+// answered records that the receiver works. It returns true if the breaker was open.
 func (b *breaker) answered() (news bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

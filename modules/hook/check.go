@@ -9,26 +9,27 @@ import (
 )
 
 const (
-	// checkEvery is how often what hooks were told of a group is compared with who is
-	// present, and lookForChecks how often a node looks for such groups.
+	// checkEvery is the interval at which the presence that hooks were told is compared
+	// with the real presence of a group. lookForChecks is the interval at which a node
+	// looks for groups to compare.
 	checkEvery    = time.Minute
 	lookForChecks = 5 * time.Second
 	checkBatch    = 200
 )
 
-// Present knows who is present. A presence.Tracker implements it.
+// Present lists presence. presence.Tracker implements it.
 type Present interface {
-	// List returns who is present in a group, or lately was.
+	// List returns who is present in a group, and who was until lately.
 	List(ctx context.Context, groupID string) ([]group.Present, error)
 	// Report reports all users with sockets on this node to the observer.
 	Report()
 }
 
-// Checks says when presence is checked. The zero value is for production.
+// Checks holds the intervals of presence checks. The zero value is for production.
 type Checks struct {
-	After time.Duration // the first time after the start: users return to a node that was restarted
-	Every time.Duration // for a group
-	Look  time.Duration // how often a node looks for groups
+	After time.Duration // the first check after the start: users come back to a restarted node
+	Every time.Duration // interval for each group
+	Look  time.Duration // interval at which a node looks for groups
 }
 
 func (c Checks) withDefaults() Checks {
@@ -41,8 +42,9 @@ func (c Checks) withDefaults() Checks {
 	return c
 }
 
-// check compares what hooks were told with who is present, until ctx ends. A change is
-// not recorded if its node died at that moment, or the presence store lost it.
+// check compares the presence that hooks were told with the real presence, until ctx ends.
+// They differ if a node died before it recorded a change, or if the presence store lost
+// one.
 func (d *Dispatcher) check(ctx context.Context) {
 	if !tasks.Pause(ctx, d.checks.After) {
 		return
@@ -71,8 +73,8 @@ func (d *Dispatcher) check(ctx context.Context) {
 	})
 }
 
-// checkGroup records what hooks were wrongly told, or not told. What was recorded
-// meanwhile is later than these reports, and stays.
+// checkGroup records corrections for a group. A change that is recorded meanwhile is later
+// than these reports, so it stays.
 func (d *Dispatcher) checkGroup(ctx context.Context, groupID string) error {
 	told, err := d.presences.Told(ctx, groupID)
 	if err != nil || len(told) == 0 {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Config is what an operator sets about hooks, except for their list.
+// Config holds an operator's settings for hooks, except the list of hooks.
 type Config struct {
 	Private bool `key:"private" help:"whether hooks and authorize.url may use private and loopback addresses; link-local addresses are never allowed"`
 }
@@ -16,10 +16,10 @@ type Listed struct {
 	URL    string   `yaml:"url"`
 	Events []string `yaml:"events"`
 	Secret string   `yaml:"secret"`
-	Since  string   `yaml:"since"` // now or start; empty: now. It counts when the hook is new
+	Since  string   `yaml:"since"` // now or start; empty means now. Used only when the hook is new
 }
 
-// ValidateAll reports all mistakes in a list of hooks.
+// ValidateAll returns all mistakes in a list of hooks.
 func ValidateAll(list []Listed) error {
 	var errs []error
 	if len(list) > MaxHooks {

@@ -41,7 +41,7 @@ func operation(method, path, id, summary string, status int, problems ...string)
 	return web.Operation("hooks", method, path, id, summary, status, problems...)
 }
 
-// View is a hook as back ends see it.
+// View is a hook as back ends get it.
 type View struct {
 	Name      string     `json:"name"`
 	URL       string     `json:"url,omitempty" doc:"absent: a function of the program that embeds Moim"`

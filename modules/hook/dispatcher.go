@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// refreshEvery is how often a node reads the hooks: what other nodes changed is known
-	// after that.
+	// refreshEvery is the interval at which a node reads the hooks, so it learns of changes
+	// on other nodes within this time.
 	refreshEvery = time.Second
-	// spreadEvery is how often a node looks for marks of other nodes' events, and gather how
-	// long it waits after its own, so that one look finds those of many.
+	// spreadEvery is the interval at which a node looks for events of other nodes. gather
+	// is its wait after its own events, so that one look covers many.
 	spreadEvery = time.Second
 	gather      = 20 * time.Millisecond
 	spreadBatch = 200
-	// countEvery is how often a node counts what is left to be sent.
+	// countEvery is the interval at which a node counts the backlog.
 	countEvery = 15 * time.Second
 )
 
@@ -46,8 +46,8 @@ type Dispatcher struct {
 	log     *slog.Logger
 	tasks   *tasks.Group
 
-	active   atomic.Bool   // there are hooks
-	presence atomic.Bool   // some chose presence
+	active   atomic.Bool   // there is at least one hook
+	presence atomic.Bool   // at least one hook chose presence
 	events   chan struct{} // this node has committed events
 	changed  chan struct{} // this node has changed hooks
 
@@ -55,29 +55,29 @@ type Dispatcher struct {
 	runners map[runs]*runner
 }
 
-// runs is what a runner sends: the events of a hook, or presence.
+// runs identifies a runner: it sends the events of a hook, or presence.
 type runs struct {
 	hookID   string
 	presence bool
 }
 
-// Backlogs counts what is left to be sent.
+// Backlogs counts the events and changes that are left to send.
 type Backlogs interface {
 	Backlog(ctx context.Context, hookID string) (Backlog, error)
 }
 
-// Deps is what a [Dispatcher] works with.
+// Deps holds the dependencies of a [Dispatcher].
 type Deps struct {
 	Definitions Definitions
 	Positions   Positions
 	Spreader    Spreader
 	Backlogs    Backlogs
 	Sender      Destination
-	Functions   map[string]Func // of the program, by the name of their hook
-	Listed      []Listed        // in the configuration
+	Functions   map[string]Func // the program's functions, by the name of the hook
+	Listed      []Listed        // hooks in the configuration
 
 	Presences         PresenceStore
-	PresenceFunctions map[string]PresenceFunc // of the program, by the name of their hook
+	PresenceFunctions map[string]PresenceFunc // the program's functions, by the name of the hook
 	Recorder          *Recorder
 	Present           Present
 	Checks            Checks
@@ -95,7 +95,7 @@ func NewDispatcher(deps Deps) *Dispatcher {
 	}
 }
 
-// Start stores the hooks of the configuration and the program, and begins to send.
+// Start stores the hooks of the configuration and of the program, and begins to send.
 func (d *Dispatcher) Start(ctx context.Context) error {
 	if err := d.register(ctx); err != nil {
 		return err
@@ -126,7 +126,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends it. Deliveries that are under way have a moment to end.
+// Stop stops sending. Running deliveries get a moment to finish.
 func (d *Dispatcher) Stop(ctx context.Context) error {
 	err := d.tasks.Stop(ctx)
 	d.mu.Lock()
@@ -146,17 +146,17 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 	return err
 }
 
-// Announced tells the dispatcher that this node has committed events. It does not wait.
+// Announced tells the dispatcher that this node has committed events. It does not block.
 func (d *Dispatcher) Announced() {
 	if d.active.Load() {
 		tasks.Wake(d.events)
 	}
 }
 
-// Changed tells the dispatcher that this node has changed hooks. It does not wait.
+// Changed tells the dispatcher that this node has changed hooks. It does not block.
 func (d *Dispatcher) Changed() { tasks.Wake(d.changed) }
 
-// refresh makes the runners those of the hooks.
+// refresh reads the hooks and updates the runners.
 func (d *Dispatcher) refresh(ctx context.Context) error {
 	hooks, err := d.definitions.Hooks(ctx)
 	if err != nil {
@@ -181,7 +181,7 @@ func (d *Dispatcher) refresh(ctx context.Context) error {
 	return nil
 }
 
-// keepRunners makes the runners those of the hooks. It returns those that are to be stopped.
+// keepRunners starts and updates runners for the hooks. It returns the runners to stop.
 func (d *Dispatcher) keepRunners(hooks []Hook) (gone map[runs]*runner) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -214,7 +214,7 @@ func (d *Dispatcher) keepRunners(hooks []Hook) (gone map[runs]*runner) {
 	return gone
 }
 
-// destination returns where the events of a hook go from this node, nil for nowhere.
+// destination returns where this node sends the events of a hook, or nil if it cannot.
 func (d *Dispatcher) destination(h Hook) Destination {
 	if h.URL != "" {
 		return d.sender
@@ -228,7 +228,7 @@ func (d *Dispatcher) destination(h Hook) Destination {
 	return nil
 }
 
-// presenceDestination returns where presence goes from this node, nil for nowhere.
+// presenceDestination returns where this node sends presence, or nil if it cannot.
 func (d *Dispatcher) presenceDestination(h Hook) Destination {
 	if h.URL != "" {
 		return d.sender
@@ -259,7 +259,7 @@ func (d *Dispatcher) spread(ctx context.Context) {
 	tasks.Pause(ctx, gather)
 }
 
-// sweep goes on with replays of all groups.
+// sweep continues replays of all groups.
 func (d *Dispatcher) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
 		more, err := d.spreader.Sweep(ctx)
@@ -281,7 +281,7 @@ func (d *Dispatcher) wakeAll() {
 	}
 }
 
-// count shows what is left to be sent.
+// count updates the metrics of the backlog.
 func (d *Dispatcher) count(ctx context.Context) {
 	d.mu.Lock()
 	hooks := make([]Hook, 0, len(d.runners))
@@ -300,7 +300,7 @@ func (d *Dispatcher) count(ctx context.Context) {
 	}
 }
 
-// Watch returns an announcer that also tells the dispatcher.
+// Watch returns an announcer that calls a and the dispatcher.
 func (d *Dispatcher) Watch(a group.Announcer) group.Announcer { return watching{a, d} }
 
 type watching struct {

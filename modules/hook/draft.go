@@ -9,7 +9,7 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// Draft is a hook that somebody wants.
+// Draft is a hook in a request.
 type Draft struct {
 	Name   string   `json:"name" doc:"lower-case letters, digits and hyphens, at most 63" example:"billing"`
 	URL    string   `json:"url" doc:"https, or http for a loopback address"`
@@ -20,7 +20,7 @@ type Draft struct {
 	reading
 }
 
-// Patch changes a hook. What is absent stays.
+// Patch changes a hook. Absent fields stay unchanged.
 type Patch struct {
 	URL     *string  `json:"url,omitempty"`
 	Events  []string `json:"events,omitempty"`
@@ -103,7 +103,7 @@ func checkName(name string) string {
 	return nameRule
 }
 
-// check returns mistakes as an error.
+// check returns the mistakes as an error.
 func check(list []fault.Field) error {
 	if len(list) == 0 {
 		return nil
@@ -111,7 +111,7 @@ func check(list []fault.Field) error {
 	return fault.Validation(list...)
 }
 
-// unique returns patterns without repeats.
+// unique returns patterns without duplicates.
 func unique(patterns []string) []string {
 	patterns = slices.Clone(patterns)
 	slices.Sort(patterns)

@@ -9,8 +9,8 @@ import (
 
 const maxPatterns = 50
 
-// Matches reports whether one of the patterns is a type of event, or begins it: "*" is
-// every type of the log, and "member.*" every one that begins with "member.".
+// Matches reports whether one of the patterns matches a type of event. "*" matches every
+// type in the log; "member.*" matches every type that begins with "member.".
 func Matches(patterns []string, typ group.EventType) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool {
 		if p == "*" {
@@ -23,7 +23,7 @@ func Matches(patterns []string, typ group.EventType) bool {
 	})
 }
 
-// types are all types of events, and those of changes of presence.
+// types are all types of events and of changes of presence.
 var types = []group.EventType{
 	group.GroupCreated, group.GroupUpdated, group.GroupReminder, group.GroupEnded, group.GroupDeleted,
 	group.MemberJoined, group.MemberUpdated, group.MemberLeft, group.MemberRemoved, group.MemberBanned, group.MemberInvited,
@@ -33,7 +33,7 @@ var types = []group.EventType{
 	PresenceOnline, PresenceOffline,
 }
 
-// checkPattern returns what is wrong with a pattern, or nothing.
+// checkPattern returns what is wrong with a pattern, or an empty string.
 func checkPattern(p string) string {
 	if prefix, any := strings.CutSuffix(p, "*"); any && (prefix == "" || strings.HasSuffix(prefix, ".")) && !strings.Contains(prefix, "*") {
 		if slices.ContainsFunc(types, func(t group.EventType) bool { return strings.HasPrefix(string(t), prefix) }) {

@@ -1,16 +1,14 @@
-// Package hook sends the events of groups to back ends: every event of the log, in the
-// order of a group, at least once.
+// Package hook sends the events of groups to back ends: every event in the log, in order
+// for each group, at least once. A hook may also choose changes of presence. It then gets
+// the last change of each user and group, at least once.
 //
-// By choice, a hook is also sent changes of presence: the last one of each user and group,
-// at least once.
+// A [Hook] sends to a URL or to a function of the program. The position of each hook in
+// each group is in SQL, so any node can continue the work of another. At most one delivery
+// for a hook and a group is running at a time. The next one begins only after the receiver
+// has accepted it.
 //
-// A [Hook] goes to a URL or to a function of the program. The position of each hook in
-// each group is in SQL, so any node goes on where another one has stopped. At most one
-// delivery of a hook and a group is under way at a time, and the next one begins only
-// after the receiver has accepted it.
-//
-// The package knows the log of groups. It knows no SQL and no sockets: package sqlhooks
-// implements its interfaces.
+// [Dispatcher] sends, and [Service] manages hooks. The package knows the log of groups. It
+// knows no SQL and no sockets: package sqlhooks implements its interfaces.
 package hook
 
 import (
@@ -24,46 +22,46 @@ import (
 )
 
 const (
-	// MaxHooks is how many hooks a deployment has.
+	// MaxHooks is the maximum number of hooks in a deployment.
 	MaxHooks = 100
-	// MaxEvents is how many events a delivery has.
+	// MaxEvents is the maximum number of events in a delivery.
 	MaxEvents = 100
-	// EnoughBytes is how much data of events ends a delivery earlier, so that most receivers
-	// accept the body.
+	// A delivery ends early once its events have EnoughBytes of data, so that most
+	// receivers accept the body.
 	EnoughBytes = 64 << 10
-	// rotation is how long the secret from before also signs.
+	// rotation is how long the previous secret still signs.
 	rotation = 24 * time.Hour
 )
 
-// Source says who manages a hook.
+// Source says where a hook is managed.
 type Source string
 
 // The sources.
 const (
-	FromAPI     Source = "api"     // back ends
-	FromFile    Source = "file"    // the configuration of the nodes
+	FromAPI     Source = "api"     // by back ends over the API
+	FromFile    Source = "file"    // in the configuration file of the nodes
 	FromProgram Source = "program" // a function of a program that embeds Moim
 )
 
-// Hook is where events are sent to.
+// Hook describes where events are sent.
 type Hook struct {
 	ID      string
 	Name    string
 	Source  Source
-	URL     string   // empty: a function
-	Events  []string // patterns, as [Matches] has them; also of changes of presence
+	URL     string   // empty for a function
+	Events  []string // patterns for [Matches], including changes of presence
 	Since   time.Time
 	Enabled bool
-	Problem string // why it is disabled
+	Problem string // why the hook is disabled
 
 	Secret    string // signs deliveries, as whsec_…
-	Before    string // signs as well for a day after Rotated; empty: none
+	Before    string // the previous secret, which also signs for a day after Rotated; may be empty
 	Rotated   time.Time
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
 
-// secrets returns what signs a delivery at an instant.
+// secrets returns the secrets that sign a delivery at now.
 func (h Hook) secrets(now time.Time) []string {
 	if h.Before != "" && now.Before(h.Rotated.Add(rotation)) {
 		return []string{h.Secret, h.Before}
@@ -71,15 +69,15 @@ func (h Hook) secrets(now time.Time) []string {
 	return []string{h.Secret}
 }
 
-// Delivery is what a receiver is sent: events of one group, or changes of presence in it,
+// Delivery is one message to a receiver: events of one group, or changes of presence in it,
 // in order.
 type Delivery struct {
 	ID       string
 	Hook     string
 	GroupID  string
-	Gap      bool // events before these were removed from the log before they could be sent
+	Gap      bool // earlier events were removed from the log before they could be sent
 	Events   []group.Event
-	Presence []PresenceChange // there are then no events
+	Presence []PresenceChange // if set, there are no events
 }
 
 // Destination receives deliveries. It is safe for concurrent use.
@@ -90,8 +88,8 @@ type Destination interface {
 }
 
 // Func is a function of a program that receives the events of a group, in order. If it
-// returns an error, it gets the same events again. It must return soon after ctx has ended,
-// which it does after 10 s.
+// returns an error, it gets the same events again. ctx ends after 10 s; the function must
+// then return soon.
 type Func func(ctx context.Context, events []group.Event) error
 
 // Deliver implements [Destination].
@@ -104,14 +102,14 @@ func (f Func) Deliver(ctx context.Context, _ Hook, d Delivery) error {
 
 type gapKey struct{}
 
-// Gap reports, for the context of a [Func], whether events before these were removed from
-// the log before they could be sent. There may then be no events at all.
+// Gap reports, given the context of a [Func], whether earlier events were removed from the
+// log before they could be sent. There may then be no events at all.
 func Gap(ctx context.Context) bool { return ctx.Value(gapKey{}) != nil }
 
-// Refusal is a receiver's answer other than 2xx.
+// Refusal is an answer of a receiver other than 2xx.
 type Refusal struct {
 	Status int
-	After  time.Duration // how long the receiver asks to wait; 0: it does not say
+	After  time.Duration // how long the receiver asks to wait; 0 if it does not say
 }
 
 // Error implements error.

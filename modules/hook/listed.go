@@ -13,9 +13,9 @@ import (
 	"github.com/moim-live/moim/modules/audit"
 )
 
-// register stores the hooks of the configuration and of the program. A hook that was in
-// the configuration before stays: a node that was started with the wrong file must not
-// lose its positions.
+// register stores the hooks of the configuration and of the program. It does not delete
+// hooks that are missing from the configuration: a node started with the wrong file must
+// not lose their positions.
 func (d *Dispatcher) register(ctx context.Context) error {
 	names := d.named()
 	if len(d.listed) == 0 && len(names) == 0 {
@@ -39,7 +39,7 @@ func (d *Dispatcher) register(ctx context.Context) error {
 	return d.warn(ctx, known)
 }
 
-// named returns the names of the hooks of the program.
+// named returns the names of the program's hooks.
 func (d *Dispatcher) named() []string {
 	names := maps.Clone(d.functions)
 	if names == nil {
@@ -51,7 +51,7 @@ func (d *Dispatcher) named() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// chosen returns the patterns of a hook of the program.
+// chosen returns the patterns of one of the program's hooks.
 func (d *Dispatcher) chosen(name string) (patterns []string) {
 	if d.functions[name] != nil {
 		patterns = append(patterns, "*")
@@ -62,7 +62,7 @@ func (d *Dispatcher) chosen(name string) (patterns []string) {
 	return patterns
 }
 
-// define creates a hook, or makes it as it is to be.
+// define creates a hook, or updates it to match h.
 func (d *Dispatcher) define(ctx context.Context, h Hook, fromStart bool) error {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -94,8 +94,8 @@ func (d *Dispatcher) define(ctx context.Context, h Hook, fromStart bool) error {
 
 var errTaken = errors.New("there is a hook of this name that was not made there: choose another name, or delete it with DELETE /v1/hooks/{name}")
 
-// same reports whether there is a hook of the program with these patterns already: most
-// nodes that start need not write.
+// same reports whether the program's hook is already stored with these patterns. Usually it
+// is, and the starting node need not write.
 func (d *Dispatcher) same(ctx context.Context, h Hook) (bool, error) {
 	hooks, err := d.definitions.Hooks(ctx)
 	return slices.ContainsFunc(hooks, func(other Hook) bool {
@@ -103,18 +103,18 @@ func (d *Dispatcher) same(ctx context.Context, h Hook) (bool, error) {
 	}), err
 }
 
-// warn names the hooks that were in a configuration and are not in this one.
+// warn logs the hooks that were in an earlier configuration but are not in this one.
 func (d *Dispatcher) warn(ctx context.Context, known map[string]bool) error {
 	hooks, err := d.definitions.Hooks(ctx)
 	for _, h := range hooks {
 		if h.Source == FromFile && !known[h.Name] {
-			d.log.WarnContext(ctx, "hook: a hook of an earlier configuration file goes on; to end it, delete it with DELETE /v1/hooks/{name}", "hook", h.Name)
+			d.log.WarnContext(ctx, "hook: a hook of an earlier configuration file is still active; to end it, delete it with DELETE /v1/hooks/{name}", "hook", h.Name)
 		}
 	}
 	return err
 }
 
-// setSecret replaces the secret. The one from before also signs for a while.
+// setSecret replaces the secret. The previous one also signs for a while.
 func (h *Hook) setSecret(secret string) {
 	if secret != h.Secret {
 		h.Secret, h.Before = secret, h.Secret

@@ -7,7 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are labelled by the name of the hook: a deployment has at most [MaxHooks].
+// metrics are labelled with the name of the hook, because a deployment has at most
+// [MaxHooks].
 type metrics struct {
 	attempts *prometheus.CounterVec
 	events   *prometheus.CounterVec
@@ -59,7 +60,7 @@ func (m *metrics) attempted(hook string, began time.Time, d Delivery, err error)
 	m.attempts.WithLabelValues(hook, "accepted").Inc()
 	m.events.WithLabelValues(hook).Add(float64(len(d.Events) + len(d.Presence)))
 	late := func(at time.Time) {
-		m.lag.WithLabelValues(hook).Observe(max(now.Sub(at).Seconds(), 0)) // other clocks may be ahead
+		m.lag.WithLabelValues(hook).Observe(max(now.Sub(at).Seconds(), 0)) // another clock may be ahead
 	}
 	for _, e := range d.Events {
 		late(e.At)
@@ -75,7 +76,7 @@ func (m *metrics) count(hook string, b Backlog) {
 	m.oldest.WithLabelValues(hook).Set(b.Oldest.Seconds())
 }
 
-// forget removes what was shown about a hook that is gone.
+// forget removes the metrics of a deleted hook.
 func (m *metrics) forget(hook string) {
 	of := prometheus.Labels{"hook": hook}
 	m.attempts.DeletePartialMatch(of)

@@ -12,25 +12,25 @@ import (
 	"github.com/moim-live/moim/modules/group/presence"
 )
 
-// returnsWithin is how long after a node's start its users are waited for, beyond their
-// grace, before presence is checked.
+// returnsWithin is the time that users get to come back after a node's start, in addition
+// to the grace, before presence is checked.
 const returnsWithin = 15 * time.Second
 
-// stopTimeout bounds what stopping may take of the program's time to stop.
+// stopTimeout is the part of the program's stop time that this module may use.
 const stopTimeout = 5 * time.Second
 
-// Program is what the program that embeds Moim adds.
+// Program holds what the embedding program adds.
 type Program struct {
-	Functions map[string]Func // by the name of their hook
+	Functions map[string]Func // by the name of the hook
 	Presence  map[string]PresenceFunc
 	Listed    []Listed // the hooks of the configuration
 	Version   string
 }
 
-// Module wants a [Config], a [Program], [Definitions], [Positions], a [PresenceStore], a
+// Module needs a [Config], a [Program], [Definitions], [Positions], a [PresenceStore], a
 // [Spreader], [Replays], [Backlogs], [Present], a group.Config and a *slog.Logger. It
-// provides [*Dispatcher] and, as a presence.Observer, [*Recorder], which it starts and stops,
-// [*Service] and [*Controller].
+// provides [*Dispatcher], [*Recorder] (also as a presence.Observer), [*Service] and
+// [*Controller]. It starts and stops the dispatcher and the recorder.
 var Module = fx.Module("hook", fx.Provide(
 	provideSender, provideDispatcher, provideService, NewController,
 	fx.Annotate(provideRecorder, fx.As(fx.Self()), fx.As(new(presence.Observer))),

@@ -6,13 +6,13 @@ import (
 	"unicode/utf8"
 )
 
-// maxProblem bounds what is kept of an error, in bytes.
+// maxProblem limits the stored text of an error, in bytes.
 const maxProblem = 300
 
-// problemOf returns the text of an error as it is stored and shown: one line of characters
-// that can be printed. Receivers and the functions of programs write parts of it: a
-// certificate names hosts, a function returns whatever it likes. Databases refuse some bytes,
-// and terminals obey others.
+// problemOf returns the text of an error in the form in which it is stored and shown: one
+// line of printable characters. Other programs write parts of it, for example the host
+// names in a certificate or the error of a function. Some bytes cannot be stored, and
+// others control terminals.
 func problemOf(err error) string {
 	text := err.Error()
 	if len(text) > 4*maxProblem {

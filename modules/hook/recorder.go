@@ -11,38 +11,38 @@ import (
 )
 
 const (
-	// recordBatch is how many reports one transaction stores.
+	// recordBatch is the maximum number of reports in one transaction.
 	recordBatch = 500
-	// recordRetry is how long a recorder waits after a failed write.
+	// recordRetry is the wait after a failed write.
 	recordRetry = 500 * time.Millisecond
-	// maxReports bounds what waits while the database cannot be written.
+	// maxReports limits the reports that wait while the database cannot be written.
 	maxReports = 100_000
 )
 
-// Recorder stores what this node sees of presence, for the hooks that chose it. While the
-// database cannot be written, it keeps the last report of each user. It starts before the
-// node has sockets, and stops after them.
+// Recorder stores the presence that this node observes, for the hooks that chose it. While
+// the database cannot be written, it keeps the last report of each user. It starts before
+// the node accepts sockets, and stops after they have closed.
 type Recorder struct {
 	store PresenceStore
 	max   int
 	log   *slog.Logger
 	tasks *tasks.Group
 	wake  chan struct{}
-	wrote chan struct{} // something is due
+	wrote chan struct{} // signals that changes are due
 
 	mu      sync.Mutex
 	wanted  wanted
 	waiting map[place]Report
-	lost    bool // there were too many
+	lost    bool // reports were dropped, because there were too many
 }
 
 type place struct{ groupID, userID string }
 
-// wanted is whether a hook chose presence.
+// wanted says whether a hook chose presence.
 type wanted int
 
 const (
-	notKnown wanted = iota // the hooks were not read yet: what is seen is kept
+	notKnown wanted = iota // the hooks were not read yet, so reports are kept
 	no
 	yes
 )
@@ -57,7 +57,7 @@ func NewRecorder(store PresenceStore, log *slog.Logger) *Recorder {
 	}
 }
 
-// Start begins to store.
+// Start starts the goroutine that stores reports.
 func (r *Recorder) Start(context.Context) error {
 	r.tasks.Run(func(ctx context.Context) {
 		tasks.Retry(ctx, recordRetry, r.wake, func() error {
@@ -70,7 +70,7 @@ func (r *Recorder) Start(context.Context) error {
 	return nil
 }
 
-// Stop stores what is left, and ends it.
+// Stop stores the remaining reports and ends the goroutine.
 func (r *Recorder) Stop(ctx context.Context) error {
 	if err := r.tasks.Stop(ctx); err != nil {
 		return err
@@ -91,7 +91,7 @@ func (r *Recorder) Saw(s presence.Sighting) {
 	}
 }
 
-// unstored returns how many reports wait.
+// unstored returns the number of waiting reports.
 func (r *Recorder) unstored() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -111,7 +111,7 @@ func (r *Recorder) keepLocked(report Report) {
 	}
 }
 
-// want says whether a hook chose presence.
+// want sets whether a hook chose presence.
 func (r *Recorder) want(is bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -124,7 +124,7 @@ func (r *Recorder) want(is bool) {
 	r.lost = false
 }
 
-// write stores what waits.
+// write stores the waiting reports.
 func (r *Recorder) write(ctx context.Context) error {
 	for {
 		batch := r.take()
@@ -160,7 +160,7 @@ func (r *Recorder) take() []Report {
 	return batch
 }
 
-// putBack keeps reports that are not stored, unless there are later ones.
+// putBack keeps reports that could not be stored, unless there are later ones.
 func (r *Recorder) putBack(batch []Report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -171,7 +171,7 @@ func (r *Recorder) putBack(batch []Report) {
 	}
 }
 
-// takeLost reports whether reports were lost since the last call.
+// takeLost reports whether reports were dropped since the last call.
 func (r *Recorder) takeLost() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -2,13 +2,13 @@ package hook
 
 import "github.com/moim-live/moim/modules/group/dto"
 
-// reading is the part of a request that remembers what was wrong with its JSON.
+// reading is the part of a request that records the mistakes in its JSON.
 type reading struct{ wrong mistakes }
 
 const aString = "a string"
 
-// UnmarshalJSON implements [json.Unmarshaler]. It never fails: [Service.Create] reports what
-// is wrong.
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: [Service.Create] reports the
+// mistakes.
 func (d *Draft) UnmarshalJSON(data []byte) error {
 	d.wrong = dto.Fields(data, map[string]dto.Field{
 		"name": {To: &d.Name, Want: aString}, "url": {To: &d.URL, Want: aString}, "events": {To: &d.Events, Want: "a list of types of events"},
@@ -17,8 +17,8 @@ func (d *Draft) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// UnmarshalJSON implements [json.Unmarshaler]. It never fails: [Service.Change] reports what
-// is wrong.
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: [Service.Change] reports the
+// mistakes.
 func (p *Patch) UnmarshalJSON(data []byte) error {
 	p.wrong = dto.Fields(data, map[string]dto.Field{
 		"url": {To: &p.URL, Want: aString}, "events": {To: &p.Events, Want: "a list of types of events"}, "secret": {To: &p.Secret, Want: aString},
@@ -27,8 +27,8 @@ func (p *Patch) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// UnmarshalJSON implements [json.Unmarshaler]. It never fails: [Service.Replay] reports what
-// is wrong.
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: [Service.Replay] reports the
+// mistakes.
 func (r *ReplayRequest) UnmarshalJSON(data []byte) error {
 	r.wrong = dto.Fields(data, map[string]dto.Field{"groupId": {To: &r.GroupID, Want: aString}, "since": {To: &r.Since, Want: aString}})
 	return nil

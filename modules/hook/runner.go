@@ -14,24 +14,25 @@ import (
 )
 
 const (
-	// workers is how many groups of a hook a node sends at once.
+	// workers is the number of groups of a hook that a node sends at the same time.
 	workers = 16
-	// inARow is how many deliveries of a group follow each other before others have a turn.
+	// inARow is the maximum number of deliveries of one group before other groups get a
+	// turn.
 	inARow = 20
-	// lookEvery is how often a node looks for groups that are due.
+	// lookEvery is the interval at which a node looks for due groups.
 	lookEvery = time.Second
-	// claimFor is how much of a claim may be over when a delivery begins: it then still ends
+	// claimFor is the maximum age of a claim at which a delivery may begin, so that it ends
 	// within the claim.
 	claimFor = Lease - sendTimeout - 5*time.Second
-	// endTimeout bounds the recording of how a turn ended, also while the node stops.
+	// endTimeout limits the recording of a result, also while the node stops.
 	endTimeout = 3 * time.Second
-	// reviveBatch is how many groups are made due in one transaction.
+	// reviveBatch is the number of groups that one transaction makes due.
 	reviveBatch = 1000
 )
 
-// runner sends the deliveries of one hook from this node: those of events, or of presence.
-// The two have a breaker each, although one receiver takes both: each tries a group of its own
-// and makes its own groups due again, and a receiver that is down gets one request more a pause.
+// runner sends the deliveries of one hook from this node: either events or presence. Each
+// of the two has its own breaker, although they share a receiver. Each tries its own groups
+// and makes them due again, so a receiver that is down gets one more request in each pause.
 type runner struct {
 	hook      atomic.Pointer[Hook]
 	to        Destination
@@ -41,8 +42,8 @@ type runner struct {
 	log       *slog.Logger
 	breaker   breaker
 	wake      chan struct{}
-	slots     chan struct{} // one for each group that is being sent
-	more      atomic.Bool   // the last claim left groups, or had no slot for them
+	slots     chan struct{} // one value for each group that is being sent
+	more      atomic.Bool   // the last claim left groups because of limit or lack of slots
 	loops     *tasks.Group
 	senders   *tasks.Group
 }
@@ -57,8 +58,8 @@ func (d *Dispatcher) newRunner(h Hook, to Destination, positions Positions) *run
 	return r
 }
 
-// stop claims nothing more, and waits a moment for what is being sent. What does not end by
-// then is sent again.
+// stop stops claiming groups, and waits a moment for running deliveries. Those that do not
+// end by then are sent again.
 func (r *runner) stop(ctx context.Context) error {
 	if err := r.loops.Stop(ctx); err != nil {
 		return err
@@ -71,7 +72,7 @@ func (r *runner) stop(ctx context.Context) error {
 	return r.senders.Finish(ctx)
 }
 
-// loop claims groups and sends them.
+// loop claims groups and sends their deliveries.
 func (r *runner) loop(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait := lookEvery
@@ -92,7 +93,7 @@ func (r *runner) loop(ctx context.Context) {
 }
 
 // claim claims as many groups as there are free slots. It returns how long to wait before
-// it may find more.
+// the next claim.
 func (r *runner) claim(ctx context.Context) time.Duration {
 	running := len(r.slots)
 	now := time.Now()
@@ -100,7 +101,7 @@ func (r *runner) claim(ctx context.Context) time.Duration {
 	r.more.Store(true)
 	if n == 0 {
 		if next.IsZero() {
-			return lookEvery // a slot that becomes free wakes it
+			return lookEvery // a slot that becomes free wakes the loop
 		}
 		return max(next.Sub(now), time.Millisecond)
 	}
@@ -110,7 +111,7 @@ func (r *runner) claim(ctx context.Context) time.Duration {
 		return lookEvery
 	}
 	for _, t := range turns {
-		r.slots <- struct{}{} // there is room: only this loop fills it
+		r.slots <- struct{}{} // never blocks, because only this loop fills it
 		started := r.senders.Run(func(ctx context.Context) {
 			defer func() {
 				if <-r.slots; r.more.Load() {
@@ -148,8 +149,8 @@ func (r *runner) send(ctx context.Context, t Turn, claimed time.Time) {
 	}
 }
 
-// sendOne sends one delivery and records how it ended. It returns the next turn if there
-// is one. After an error, the claim is still there.
+// sendOne sends one delivery and records the result. It returns the next turn if there is
+// one. After an error, the claim still exists.
 func (r *runner) sendOne(ctx context.Context, t Turn, claimed time.Time, goOn bool) (*Turn, error) {
 	if t.seeks() {
 		there, ok, err := r.positions.Seek(ctx, t)
@@ -167,7 +168,7 @@ func (r *runner) sendOne(ctx context.Context, t Turn, claimed time.Time, goOn bo
 	}
 	h := *r.hook.Load()
 	d := deliveryOf(h, t, page)
-	// A page without events only says that there is a gap: what follows it says so, too.
+	// A page without events would only report a gap, and the next page does so, too.
 	if len(d.Events)+len(d.Presence) == 0 && (!d.Gap || len(page.Events) == 0) {
 		return r.positions.Done(ctx, t, page.Upto, 0, d.Gap, goOn)
 	}
@@ -177,12 +178,12 @@ func (r *runner) sendOne(ctx context.Context, t Turn, claimed time.Time, goOn bo
 		}
 		t.Upto = page.Upto
 	}
-	if time.Since(claimed) > claimFor { // this node was suspended: another one may have taken over
+	if time.Since(claimed) > claimFor { // this node was suspended, and another node may have taken over
 		return nil, r.positions.Release(ctx, t)
 	}
 	began := time.Now()
 	err = deliver(ctx, r.to, h, d)
-	if err != nil && ctx.Err() != nil { // the node stops: any node goes on
+	if err != nil && ctx.Err() != nil { // the node stops; any node continues
 		return nil, ctx.Err()
 	}
 	r.metrics.attempted(h.Name, began, d, err)
@@ -193,7 +194,7 @@ func (r *runner) sendOne(ctx context.Context, t Turn, claimed time.Time, goOn bo
 	return r.positions.Done(ctx, t, page.Upto, http.StatusOK, false, goOn)
 }
 
-// deliveryOf returns what a hook is sent of a page.
+// deliveryOf returns the delivery for a page.
 func deliveryOf(h Hook, t Turn, page Page) Delivery {
 	d := Delivery{Hook: h.Name, GroupID: t.GroupID}
 	if page.Presence != nil {
@@ -219,7 +220,7 @@ func deliveryOf(h Hook, t Turn, page Page) Delivery {
 	return d
 }
 
-// deliver calls a destination, which may be a program's function that panics.
+// deliver calls a destination. A program's function may panic.
 func deliver(ctx context.Context, to Destination, h Hook, d Delivery) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
@@ -231,7 +232,7 @@ func deliver(ctx context.Context, to Destination, h Hook, d Delivery) (err error
 	return to.Deliver(ctx, h, d)
 }
 
-// answered makes what waits for the receiver due at once when it is back.
+// answered makes the groups that wait for the receiver due at once when it works again.
 func (r *runner) answered(ctx context.Context, h Hook) {
 	if !r.breaker.answered() {
 		return
@@ -280,12 +281,12 @@ func (r *runner) failed(ctx context.Context, t Turn, err error) error {
 	r.log.DebugContext(ctx, "hook: a delivery failed", "group", t.GroupID, "status", f.Status, "problem", f.Problem)
 	parked, err := r.positions.Failed(ctx, t, f)
 	if parked {
-		r.log.WarnContext(ctx, "hook: gave a group up after three days; replay it when the receiver is mended", "group", t.GroupID, "status", f.Status, "problem", f.Problem)
+		r.log.WarnContext(ctx, "hook: gave up on a group after three days; replay it when the receiver works again", "group", t.GroupID, "status", f.Status, "problem", f.Problem)
 	}
 	return err
 }
 
-// end runs what has to be recorded even if the node stops.
+// end runs fn, which records a result, even if the node stops.
 func (r *runner) end(fn func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()

@@ -11,15 +11,15 @@ import (
 const (
 	firstRetry = 5 * time.Second
 	lastRetry  = 8 * time.Hour
-	// Patience is how long a group is tried before it is parked.
+	// Patience is how long failing deliveries of a group are retried before it is parked.
 	Patience = 3 * 24 * time.Hour
-	// maxRetryAfter bounds what a receiver can ask for.
+	// maxRetryAfter is the longest wait that a receiver can request.
 	maxRetryAfter = time.Hour
 )
 
-// retryIn returns how long to wait after a number of failed attempts: 5 s, twice as long
-// after each further one, at most 8 h. Up to a fifth of it is taken off at random, so that
-// groups that failed together do not return together.
+// retryIn returns the wait after a number of failed attempts: 5 s, then twice as long after
+// each further one, at most 8 h. It subtracts up to a fifth at random, so that groups that
+// failed together are not retried together.
 func retryIn(attempts int) time.Duration {
 	d := firstRetry
 	for range min(attempts-1, 30) {
@@ -28,7 +28,8 @@ func retryIn(attempts int) time.Duration {
 	return d - rand.N(d/5)
 }
 
-// retryAfter reads the header of this name: seconds or a date. It returns 0 if there is none.
+// retryAfter parses the header Retry-After: seconds or a date. It returns 0 if there is
+// none.
 func retryAfter(header string, now time.Time) time.Duration {
 	header = strings.TrimSpace(header)
 	if header == "" {
@@ -43,8 +44,8 @@ func retryAfter(header string, now time.Time) time.Duration {
 	return min(max(wait, 0), maxRetryAfter)
 }
 
-// silent reports whether an answer means that the receiver did not look at the delivery: it
-// is down, or busy. 0 is no answer.
+// silent reports whether a status means that the receiver did not process the delivery,
+// because it is down or busy. 0 means no answer.
 func silent(status int) bool {
 	switch status {
 	case 0, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	// sendTimeout bounds a delivery, from dialing to the end of the answer.
+	// sendTimeout limits a delivery, from dialing to the end of the answer.
 	sendTimeout = 10 * time.Second
-	// maxAnswer is how much of an answer is read, so that the connection can be used again.
+	// maxAnswer is how much of an answer is read, so that the connection can be reused.
 	maxAnswer = 16 << 10
-	// idleConns is how many connections to a receiver stay open between deliveries.
+	// idleConns is the maximum number of idle connections to a receiver.
 	idleConns = 16
 )
 
@@ -24,7 +24,7 @@ type Sender struct{ client *webhook.Client }
 
 var _ Destination = (*Sender)(nil)
 
-// NewSender returns a sender, which may send to private networks as cfg says.
+// NewSender returns a sender. cfg says whether it may send to private networks.
 func NewSender(cfg Config, version string) *Sender {
 	return &Sender{webhook.NewClient(webhook.Options{
 		Private: cfg.Private, Timeout: sendTimeout, Idle: idleConns, MaxAnswer: maxAnswer, UserAgent: "Moim/" + version,
@@ -48,7 +48,7 @@ func (s *Sender) Deliver(ctx context.Context, h Hook, d Delivery) error {
 	return err
 }
 
-// encode returns the body. It leaves the text of users as it is in the log.
+// encode returns the body. It leaves users' text as it is in the log.
 func encode(d Delivery) ([]byte, error) {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)

@@ -21,10 +21,10 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// TestEvent is the type of the event of a test delivery. No log has it.
+// TestEvent is the type of the event in a test delivery. It is never in a log.
 const TestEvent group.EventType = "hook.test"
 
-// Service is what back ends may do with hooks. It is safe for concurrent use.
+// Service holds the operations of back ends on hooks. It is safe for concurrent use.
 type Service struct {
 	definitions Definitions
 	replays     Replays
@@ -46,7 +46,7 @@ func (s *Service) List(ctx context.Context, caller auth.Identity) ([]Hook, error
 	return s.definitions.Hooks(ctx)
 }
 
-// Create makes a hook.
+// Create creates a hook.
 func (s *Service) Create(ctx context.Context, caller auth.Identity, draft Draft) (Hook, error) {
 	if err := group.BackEndMay(caller, auth.WriteHooks); err != nil {
 		return Hook{}, err
@@ -73,7 +73,7 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, draft Draft)
 	return h, err
 }
 
-// Change changes a hook. It returns the secret only if Moim has made it.
+// Change changes a hook. It returns the secret only if Moim generated it.
 func (s *Service) Change(ctx context.Context, caller auth.Identity, name string, patch Patch) (Hook, error) {
 	if err := s.may(caller, name, auth.WriteHooks); err != nil {
 		return Hook{}, err
@@ -126,7 +126,7 @@ func (s *Service) Delete(ctx context.Context, caller auth.Identity, name string)
 	return s.ended(s.definitions.Delete(ctx, name, entry))
 }
 
-// ended tells of a change, and returns its error.
+// ended reports a change to the dispatcher, and returns err.
 func (s *Service) ended(err error) error {
 	if errors.Is(err, fault.ErrNotFound) {
 		return errNoHook
@@ -137,7 +137,7 @@ func (s *Service) ended(err error) error {
 	return err
 }
 
-// Groups lists at most limit groups for which something is left to be sent.
+// Groups lists at most limit groups with a backlog.
 func (s *Service) Groups(ctx context.Context, caller auth.Identity, name string, before Place, limit int) ([]Status, error) {
 	h, err := s.find(ctx, caller, name, auth.ReadHooks)
 	if err != nil {
@@ -146,7 +146,7 @@ func (s *Service) Groups(ctx context.Context, caller auth.Identity, name string,
 	return s.replays.Groups(ctx, h.ID, before, limit)
 }
 
-// ReplayRequest says what is to be sent again.
+// ReplayRequest describes the events to send again.
 type ReplayRequest struct {
 	GroupID string `json:"groupId,omitempty" doc:"absent: all groups"`
 	Since   string `json:"since,omitempty" doc:"start, or an instant such as 2026-03-01T12:00:00Z; for one group also a version, after which the replay begins. Absent: go on where deliveries have stopped, also in parked groups"`
@@ -154,16 +154,16 @@ type ReplayRequest struct {
 	reading
 }
 
-// maxSince bounds the text of [ReplayRequest].Since. The audit log keeps it.
+// maxSince limits the text of [ReplayRequest].Since, which the audit log keeps.
 const maxSince = 64
 
-// point returns where a replay begins, and whether it goes back at all.
+// point returns where a replay begins, and whether the position moves back at all.
 func (r ReplayRequest) point() (to Point, back bool, err error) {
 	list := slices.Clone(r.wrong)
 	if r.GroupID != "" && !dto.ValidUserID(r.GroupID) {
 		list.add("groupId", "is not an id")
 	}
-	if len(r.Since) > maxSince { // zeros could make it any length
+	if len(r.Since) > maxSince { // with enough zeros, it could have any length
 		list.add("since", fmt.Sprintf("is longer than %d bytes", maxSince))
 	} else if at, wrong := time.Parse(time.RFC3339, r.Since); wrong == nil {
 		to.At = at
@@ -210,7 +210,7 @@ func (s *Service) Replay(ctx context.Context, caller auth.Identity, name string,
 	return s.ended(err)
 }
 
-// TestResult is how a test delivery went.
+// TestResult is the result of a test delivery.
 type TestResult struct {
 	Accepted     bool   `json:"accepted" doc:"whether the receiver answered 2xx in time"`
 	Status       int    `json:"status,omitempty" doc:"HTTP status of its answer, if that was not 2xx"`
@@ -219,7 +219,7 @@ type TestResult struct {
 }
 
 // Test sends one delivery with an event of type [TestEvent], and waits for the answer. It
-// also works while the hook is disabled.
+// works even while the hook is disabled.
 func (s *Service) Test(ctx context.Context, caller auth.Identity, name string) (TestResult, error) {
 	h, err := s.find(ctx, caller, name, auth.WriteHooks)
 	if err != nil {
@@ -297,7 +297,7 @@ func newEntry(ctx context.Context, caller auth.Identity, does string, before, af
 	return e, nil
 }
 
-// withoutQuery hides the query of a URL, in which receivers often want a secret.
+// withoutQuery removes the query of a URL, because receivers often expect a secret there.
 func withoutQuery(url string) string {
 	if before, _, has := strings.Cut(url, "?"); has {
 		return before + "?***"

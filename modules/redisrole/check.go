@@ -25,20 +25,20 @@ type Report struct {
 	Where  string // see [Clients.Where]
 	TLS    bool
 
-	// The server's answers. They are zero if the role does not use Redis.
+	// The values below come from the server. They are zero if the role does not use Redis.
 	Topology   string // standalone, replica, cluster or sentinel; empty if the server refuses INFO
 	Version    string
 	Eviction   string // maxmemory-policy; empty if maxmemory is not set
 	RoundTrip  time.Duration
-	ClockAhead time.Duration // of the server's clock; give or take half a round trip
-	Keys       int64         // under the prefix
-	KeysMore   bool          // Keys is a lower bound
+	ClockAhead time.Duration // offset of the server's clock, with an error of up to half a round trip
+	Keys       int64         // number of keys under the prefix
+	KeysMore   bool          // there are more than Keys
 
-	// Deployments counts the live nodes under the prefix by the identity of their
-	// database. More than one entry is a mistake: see [ForeignError].
+	// Deployments counts the live nodes under the prefix by their database's identity. More
+	// than one entry is a mistake: see [ForeignError].
 	Deployments map[string]int
 
-	Err error // why the other answers are missing
+	Err error // why the values above are missing
 }
 
 // Check returns a report for each role, in the order of [Roles]. It takes up to
@@ -71,7 +71,7 @@ func (c *Clients) check(ctx context.Context, r *Report) {
 			r.Err = fmt.Errorf("ping: %w", err)
 			return
 		}
-		// The first ping includes connecting.
+		// The first ping includes connecting, so it is not measured.
 		if took := time.Since(began); i > 0 && (r.RoundTrip == 0 || took < r.RoundTrip) {
 			r.RoundTrip = took
 		}
@@ -101,8 +101,8 @@ func (c *Clients) deployments(ctx context.Context, client redis.UniversalClient)
 	return found, nil
 }
 
-// Advice returns a sentence for each problem with a role's server. It says what
-// to do.
+// Advice returns one sentence for each problem with a role's server, with what to do about
+// it.
 func (r *Report) Advice() []string {
 	var advice []string
 	if r.Role == Group && r.Eviction != "" && r.Eviction != "noeviction" {
@@ -130,8 +130,7 @@ func (r *Report) readInfo(client redis.UniversalClient, info map[string]string) 
 	}
 }
 
-// failoverAddr is the address in the options of a go-redis client that uses
-// Sentinels.
+// failoverAddr is the address in the options of a go-redis client that uses Sentinels.
 const failoverAddr = "FailoverClient"
 
 // parseInfo parses the answer to INFO, which has lines of name:value.
@@ -145,8 +144,8 @@ func parseInfo(text string) map[string]string {
 	return info
 }
 
-// countKeys counts the keys that match a pattern. more reports that it stopped
-// early, so that keys is a lower bound.
+// countKeys counts the keys that match a pattern. more means that it stopped early, so
+// there are more than keys.
 func countKeys(ctx context.Context, client redis.UniversalClient, pattern string) (keys int64, more bool, err error) {
 	var count atomic.Int64
 	var cut atomic.Bool

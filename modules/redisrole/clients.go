@@ -22,25 +22,25 @@ type Clients struct {
 	prefix string
 	node   NodeID
 	roles  map[Role]binding
-	own    []redis.UniversalClient // the ones to close
+	own    []redis.UniversalClient // the clients to close
 }
 
 // binding is the client that a role uses.
 type binding struct {
 	client redis.UniversalClient
 	source Source
-	where  string // its server: see [Clients.Where]
+	where  string // address of its server: see [Clients.Where]
 	server string // without the database number
-	// duplicate returns a new client with the same settings. The tracker, unless
-	// nil, tracks its connections.
+	// duplicate returns a new client with the same settings. The tracker, which may be nil,
+	// tracks its connections.
 	duplicate func(*tracker) (redis.UniversalClient, error)
 	tracker   *tracker // nil on clusters and rings
 }
 
-// New returns the clients that a configuration asks for. given holds the clients
-// that the embedding program already has. Roles without a URL of their own
-// share one client. A role with a URL of its own has its own client, even if
-// the address is the shared one. New does no I/O, so a server may be down.
+// New returns the clients for a configuration. given holds the clients of the embedding
+// program. Roles without their own URL share one client. A role with its own URL has its
+// own client, even if the address is the shared one. New does no I/O, so a server may be
+// down.
 func New(cfg Config, node NodeID, given map[Role]redis.UniversalClient) (*Clients, error) {
 	cfg = cfg.WithDefaults()
 	if node == "" || strings.ContainsFunc(string(node), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
@@ -145,14 +145,14 @@ func (c *Clients) Client(role Role) redis.UniversalClient { return c.roles[role]
 // Source returns where a role's client comes from.
 func (c *Clients) Source(role Role) Source { return c.roles[role].source }
 
-// Dedicated reports whether nothing else uses a role's client. Then the role can
-// subscribe with it and needs no duplicate.
+// Dedicated reports whether a role's client has no other users. Then the role can subscribe
+// with it and needs no duplicate.
 func (c *Clients) Dedicated(role Role) bool { return c.Source(role) == Dedicated }
 
-// Duplicate returns a new client with the settings of a role's client, but it does
-// not repeat calls that fail. The caller must close it. Duplicate returns [ErrNoRedis] if the role does not use
-// Redis, and another error if a given client has a type whose settings cannot
-// be read.
+// Duplicate returns a new client with the settings of a role's client, except that it does
+// not retry failed calls. The caller must close it. Duplicate returns [ErrNoRedis] if the
+// role does not use Redis, and another error if the settings of a given client's type
+// cannot be read.
 func (c *Clients) Duplicate(role Role) (redis.UniversalClient, error) {
 	b := c.roles[role]
 	if b.client == nil {
@@ -161,9 +161,9 @@ func (c *Clients) Duplicate(role Role) (redis.UniversalClient, error) {
 	return b.duplicate(b.tracker)
 }
 
-// Subscriber returns a client for a subscribing connection, and what closes it: the role's own
-// client, or a duplicate if other roles or the embedding program share that. Errors are those
-// of Duplicate.
+// Subscriber returns a client for a subscribing connection, and a function that closes it.
+// It is the role's own client, or a duplicate if other roles or the embedding program share
+// the role's client. Its errors are those of Duplicate.
 func (c *Clients) Subscriber(role Role) (redis.UniversalClient, func() error, error) {
 	if c.Dedicated(role) {
 		return c.Client(role), func() error { return nil }, nil
@@ -175,9 +175,9 @@ func (c *Clients) Subscriber(role Role) (redis.UniversalClient, func() error, er
 	return duplicate, duplicate.Close, nil
 }
 
-// Bounded returns a view of client, on the same connections, whose commands wait for d at
-// most. An embedding program's client may wait longer, or ignore the deadline of a context. It
-// returns other clients than those of one server as they are.
+// Bounded returns a view of client, with the same connections, whose commands wait at most
+// d. An embedding program's client may wait longer or ignore context deadlines. A client of
+// a cluster or ring is returned unchanged.
 func Bounded(client redis.UniversalClient, d time.Duration) redis.UniversalClient {
 	c, single := client.(*redis.Client)
 	if !single {
@@ -208,9 +208,9 @@ func (c *Clients) Health(ctx context.Context, role Role) error {
 // It is empty if the role does not use Redis.
 func (c *Clients) Where(role Role) string { return c.roles[role].where }
 
-// On returns Clients in which one role has its own client on another server, and
-// the other roles have none. It is for a role that moves there. The caller must
-// close it. On returns an error if the URL is invalid.
+// On returns Clients in which one role has its own client on another server, and the other
+// roles have none. It is used to move a role. The caller must close it. On returns an error
+// if the URL is invalid.
 func (c *Clients) On(role Role, url string) (*Clients, error) {
 	other := &Clients{prefix: c.prefix, node: c.node, roles: make(map[Role]binding)}
 	own, err := other.open(url, c.prefix+":"+string(c.node)+":"+string(role), Dedicated)
@@ -250,7 +250,7 @@ func nameOf(client redis.UniversalClient) string {
 		if addr := client.Options().Addr; addr != failoverAddr {
 			return addr
 		}
-		return fmt.Sprintf("sentinel %p", client) // go-redis does not tell the addresses
+		return fmt.Sprintf("sentinel %p", client) // go-redis does not expose the addresses
 	case *redis.ClusterClient:
 		return strings.Join(client.Options().Addrs, ",")
 	case *redis.Ring:
@@ -265,9 +265,8 @@ func nameOf(client redis.UniversalClient) string {
 	}
 }
 
-// LogTo makes go-redis log to log, at debug level, and not to standard error.
-// Call it from a program's main function, because it applies to the whole
-// process.
+// LogTo redirects go-redis's log from standard error to log, at debug level. Call it from a
+// program's main function, because it affects the whole process.
 func LogTo(log *slog.Logger) { redis.SetLogger(redisLog{log}) }
 
 type redisLog struct{ log *slog.Logger }

@@ -7,19 +7,19 @@ import (
 	"slices"
 )
 
-// DefaultPrefix is the first part of every key and channel unless configured.
+// DefaultPrefix is the first part of every key and channel if none is configured.
 const DefaultPrefix = "moim"
 
-// minHMAC is the least length of a key in bytes: the size of its hash, SHA-256.
+// minHMAC is the minimum length of a key in bytes: the size of a SHA-256 hash.
 const minHMAC = 32
 
-// Values of [Config].SocketHMAC that are no keys.
+// Values of [Config].SocketHMAC that are not keys.
 const (
 	SigningOff      = "off"      // messages are not signed
-	SigningOptional = "optional" // they are, and unsigned ones are taken, too
+	SigningOptional = "optional" // messages are signed, but unsigned ones are accepted
 )
 
-// Config sets the server of each role. With the zero value, no role uses Redis.
+// Config sets the server of each role. The zero value uses no Redis.
 type Config struct {
 	URL        string `key:"url" help:"Redis server that all roles share: redis://, rediss://, redis+sentinel://h1,h2/master or redis+cluster://h1,h2; empty: none"`
 	SocketURL  string `key:"socket.url" help:"dedicated Redis server for the socket role (messages between nodes); empty: redis.url"`
@@ -38,7 +38,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// URLOf returns the URL of a role's dedicated server, or nothing if it has none.
+// URLOf returns the URL of a role's dedicated server, or "" if it has none.
 func (c Config) URLOf(role Role) string {
 	switch role {
 	case Socket:
@@ -51,15 +51,14 @@ func (c Config) URLOf(role Role) string {
 	return ""
 }
 
-// Uses reports whether this configuration gives a role a server.
+// Uses reports whether the configuration has a server for a role.
 func (c Config) Uses(role Role) bool { return c.URL != "" || c.URLOf(role) != "" }
 
-// Validate reports all mistakes, each with its key. The messages contain no URL,
-// because a URL may contain a password.
+// Validate returns all mistakes, each with its key. The messages contain no URL, because a
+// URL may contain a password.
 func (c Config) Validate() error { return c.ValidateWith() }
 
-// ValidateWith does the same for a program that has clients of its own for the
-// given roles.
+// ValidateWith is Validate for a program that has its own clients for the given roles.
 func (c Config) ValidateWith(given ...Role) error {
 	c = c.WithDefaults()
 	var errs []error
@@ -97,5 +96,5 @@ func (c Config) ValidateWith(given ...Role) error {
 	return errors.Join(errs...)
 }
 
-// prefixPattern excludes characters with a meaning in SCAN patterns and hash tags.
+// prefixPattern excludes characters that have a meaning in SCAN patterns and hash tags.
 var prefixPattern = regexp.MustCompile(`^[A-Za-z0-9._:/-]{0,63}[A-Za-z0-9._/-]$`)

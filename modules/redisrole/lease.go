@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-const leaseTimeout = 2 * time.Second // of one call to one server
+const leaseTimeout = 2 * time.Second // limit of one call to one server
 
 var (
 	//go:embed lease.lua
@@ -19,8 +19,8 @@ var (
 	releaseSource string
 )
 
-// ForeignError reports live nodes of another deployment under the same prefix.
-// They and this node would receive each other's events.
+// ForeignError reports live nodes of another deployment with the same prefix. They and this
+// node would receive each other's events.
 type ForeignError struct {
 	Prefix   string
 	Where    string // the server
@@ -37,8 +37,8 @@ func (e *ForeignError) Error() string {
 // nodesKey is the key of the sorted set of live nodes.
 func nodesKey(prefix string) string { return prefix + ":nodes" }
 
-// renew announces this node on one server and notes whether nodes of another
-// deployment are there. If the server does not answer, s.foreign stays as it is.
+// renew renews this node's lease on one server, and records whether nodes of another
+// deployment are there. If the server does not answer, s.foreign stays unchanged.
 func (r *Registry) renew(ctx context.Context, s *server, database string) error {
 	call, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
@@ -61,7 +61,7 @@ func (r *Registry) renew(ctx context.Context, s *server, database string) error 
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && !wasDown:
-		r.log.WarnContext(ctx, "redisrole: this node cannot be announced on a server; it tries again", "server", s.name, "err", err)
+		r.log.WarnContext(ctx, "redisrole: cannot announce this node on a server; this is retried", "server", s.name, "err", err)
 	case err == nil && answer[2] == int64(1):
 		r.log.WarnContext(ctx, "redisrole: a key held what Moim did not write; it was replaced", "server", s.name, "key", r.keys[0])
 	case err == nil && wasDown:
@@ -78,6 +78,6 @@ func (r *Registry) release(ctx context.Context, s *server, database string) {
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
 	if err := r.releaseScript.Run(ctx, s.client, r.keys, database, string(r.node)).Err(); err != nil {
-		r.log.DebugContext(ctx, "redisrole: a lease was not released; it expires by itself", "server", s.name, "err", err)
+		r.log.DebugContext(ctx, "redisrole: could not release a lease; it will expire", "server", s.name, "err", err)
 	}
 }

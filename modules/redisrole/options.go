@@ -11,19 +11,19 @@ import (
 	"github.com/redis/go-redis/v9/push"
 )
 
-// Defaults for settings that the URL does not contain. They make calls fail fast
-// if the server is dead.
+// Default settings, used unless the URL has others. They make calls fail fast if the server
+// is dead.
 const (
 	dialTimeout = 2 * time.Second
 	ioTimeout   = 1500 * time.Millisecond
 	poolTimeout = 2 * time.Second
-	// clusterReload is how often go-redis reads the layout of a cluster. It also
-	// reads it when a node redirects a call, but a dead node redirects nothing.
+	// clusterReload is the interval at which go-redis reads the layout of a cluster. It
+	// also reads it when a node redirects a call, but a dead node does not redirect.
 	clusterReload = 2 * time.Second
 )
 
-// open returns a client for a URL, which repeats a call that failed up to retries
-// times, and tracks its connections. It does no I/O except reading certificates.
+// open returns a client for a URL. The client retries a failed call up to retries times,
+// and tr tracks its connections. open does no I/O except reading certificates.
 func open(raw, name string, retries int, tr *tracker) (redis.UniversalClient, target, error) {
 	t, err := parse(raw)
 	if err != nil {
@@ -54,19 +54,19 @@ func open(raw, name string, retries int, tr *tracker) (redis.UniversalClient, ta
 	}
 }
 
-// noRetries is for clients that publish: a message must not arrive twice.
+// noRetries is for clients that publish, because a message must not arrive twice.
 const noRetries = -1
 
-// noNotifications turns off notifications of planned failovers. Only one vendor's
-// servers support them. Others refuse the command that go-redis sends for them
-// on each connection.
+// noNotifications disables notifications of planned failovers. Only one vendor's servers
+// support them. Other servers refuse the command that go-redis sends for them on each
+// connection.
 func noNotifications() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 
 var errNotDuplicable = errors.New("redisrole: only *redis.Client and *redis.ClusterClient can be duplicated")
 
-// duplicate returns a client with another client's settings and tracks its
+// duplicate returns a client with the settings of another client. tr tracks its
 // connections.
 func duplicate(client redis.UniversalClient, tr *tracker) (redis.UniversalClient, error) {
 	switch c := client.(type) {
@@ -75,10 +75,10 @@ func duplicate(client redis.UniversalClient, tr *tracker) (redis.UniversalClient
 		opt.ContextTimeoutEnabled = true
 		restoreDisabled(&opt.ReadTimeout, &opt.WriteTimeout, &opt.MinRetryBackoff, &opt.MaxRetryBackoff)
 		opt.MaxRetries = noRetries
-		// The given client modifies its own configuration while it connects.
+		// Use a new value, because the given client modifies its own while it connects.
 		opt.MaintNotificationsConfig = noNotifications()
-		// A duplicate subscribes, so it must not cache. Push handlers belong to
-		// one client only.
+		// A duplicate subscribes, so it must not cache. Push handlers belong to a single
+		// client.
 		opt.ClientSideCache, opt.ClientSideCacheConfig = nil, nil
 		if _, own := opt.PushNotificationProcessor.(*push.Processor); own {
 			opt.PushNotificationProcessor = nil
@@ -97,9 +97,9 @@ func duplicate(client redis.UniversalClient, tr *tracker) (redis.UniversalClient
 	}
 }
 
-// restoreDisabled sets disabled durations to -1, which means "disabled" to
-// go-redis. A client's options contain 0 for them, which a second client would
-// take as "default". (-2 would make calls ignore the deadlines of contexts.)
+// restoreDisabled sets disabled durations to -1, which means "disabled" in go-redis
+// options. The options of an existing client have 0 instead, which a new client would read
+// as "default". (-2 would make calls ignore context deadlines.)
 func restoreDisabled(durations ...*time.Duration) {
 	for _, d := range durations {
 		if *d <= 0 {

@@ -21,9 +21,8 @@ const (
 	RenewEvery = 3 * time.Second
 )
 
-// Registry announces this node on every distinct server under a lease, and finds
-// nodes of other deployments there. Leases use the servers' clocks. It is safe
-// for concurrent use.
+// Registry announces this node with a lease on every distinct server, and finds nodes of
+// other deployments there. Leases use the servers' clocks. It is safe for concurrent use.
 type Registry struct {
 	keys      []string
 	prefix    string
@@ -38,9 +37,9 @@ type Registry struct {
 	renewed  chan struct{} // holds a value after a renewal
 
 	mu        sync.Mutex
-	servers   []*server // sorted by name, so that all nodes use one order; never changed in place
+	servers   []*server // sorted by name, so that all nodes use the same order; never changed in place
 	database  string    // empty before Announce
-	announced bool      // the leases are being renewed
+	announced bool      // leases are being renewed
 }
 
 // server is one distinct server.
@@ -49,7 +48,7 @@ type server struct {
 	client redis.UniversalClient
 
 	uses    []Role             // guarded by Registry.mu
-	cancel  context.CancelFunc // ends the renewals; nil before they begin
+	cancel  context.CancelFunc // ends the renewals; nil before they start
 	group   bool               // the group role uses it
 	advised bool               // its eviction policy was checked
 
@@ -82,7 +81,7 @@ func NewRegistry(c *Clients, log *slog.Logger) *Registry {
 			s = &server{name: c.server(role), client: client}
 			r.servers = append(r.servers, s)
 		}
-		if !c.Dedicated(role) { // prefer a client that is not dedicated to a role
+		if !c.Dedicated(role) { // prefer a shared or given client
 			s.client = client
 		}
 		s.group = s.group || role == Group
@@ -94,7 +93,7 @@ func NewRegistry(c *Clients, log *slog.Logger) *Registry {
 
 func byName(a, b *server) int { return strings.Compare(a.name, b.name) }
 
-// find returns the server with a name, or nil. r.mu guards the list.
+// find returns the server with a name, or nil. The caller holds r.mu.
 func (r *Registry) find(name string) *server {
 	if i := slices.IndexFunc(r.servers, func(s *server) bool { return s.name == name }); i >= 0 {
 		return r.servers[i]
@@ -102,18 +101,17 @@ func (r *Registry) find(name string) *server {
 	return nil
 }
 
-// OnForeign makes the registry call fn with a [*ForeignError] when it finds
-// nodes of another deployment after Announce, and with nil when they are gone.
-// Calls do not overlap. Call OnForeign before Announce.
+// OnForeign registers fn. After Announce, the registry calls it with a [*ForeignError] when
+// nodes of another deployment appear, and with nil when they are gone. Calls do not
+// overlap. Call OnForeign before Announce.
 func (r *Registry) OnForeign(fn func(error)) { r.onForeign = fn }
 
-// Announce announces this node on every server and renews its leases until
-// Stop. database is the identity of this deployment's database.
+// Announce announces this node on every server, and renews its leases until Stop. database
+// is the identity of this deployment's database.
 //
-// If live nodes of another database use the same prefix, Announce returns a
-// [*ForeignError] and announces nothing. If two such deployments start at the
-// same time, at least one fails. A server that is down is not an error: the
-// node is announced there when the server is back.
+// If live nodes of another database use the same prefix, Announce returns a [*ForeignError]
+// and announces nothing. If two such deployments start at the same time, at least one of
+// them fails. A server that is down is not an error: the node is announced there later.
 func (r *Registry) Announce(ctx context.Context, database string) error {
 	r.mu.Lock()
 	if r.database != "" || r.stopped() {
@@ -167,9 +165,8 @@ func (r *Registry) keepLocked(s *server) {
 	})
 }
 
-// adviseOnce warns if the group role's server evicts keys, because a user whose
-// presence is evicted appears offline. It does nothing if the server refuses
-// INFO.
+// adviseOnce warns if the group role's server evicts keys, because a user whose presence is
+// evicted appears offline. It does nothing if the server refuses INFO.
 func (r *Registry) adviseOnce(ctx context.Context, s *server) {
 	if !s.group || s.advised {
 		return
@@ -188,8 +185,7 @@ func (r *Registry) adviseOnce(ctx context.Context, s *server) {
 	}
 }
 
-// reportForeign calls onForeign when nodes of another deployment appear or are
-// gone.
+// reportForeign calls onForeign when nodes of another deployment appear or disappear.
 func (r *Registry) reportForeign(ctx context.Context) {
 	reported := false
 	for {
@@ -216,8 +212,7 @@ func (r *Registry) reportForeign(ctx context.Context) {
 	}
 }
 
-// Stop ends the renewals and releases the leases. It returns when both are
-// done, or an error if ctx ends first.
+// Stop ends the renewals and releases the leases. It returns an error if ctx ends first.
 func (r *Registry) Stop(ctx context.Context) error {
 	if err := r.renewals.Stop(ctx); err != nil {
 		return err

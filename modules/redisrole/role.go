@@ -1,7 +1,7 @@
-// Package redisrole gives each role, which is one use of Redis, its client: the
-// shared one, a dedicated one, or one that the embedding program already has. It
-// manages servers, connections and the leases of nodes. It does not know what
-// the roles store or send.
+// Package redisrole provides the Redis client of each role. A role is one use of Redis. Its
+// client is the shared one, a dedicated one, or one of the embedding program. The main
+// types are [Clients] and [Registry]. The package manages servers, connections and the
+// leases of nodes. It does not know what the roles store or send.
 package redisrole
 
 // Role is one of the uses of Redis.
@@ -28,6 +28,6 @@ const (
 	Given     Source = "given"     // the embedding program's client, which Moim never closes
 )
 
-// NodeID is the id of this process on the servers and for the other nodes. It
-// contains no spaces and no control characters.
+// NodeID identifies this process on the servers and for other nodes. It contains no spaces
+// and no control characters.
 type NodeID string

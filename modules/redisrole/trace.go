@@ -10,8 +10,8 @@ import (
 	"github.com/moim-live/moim/internal/tracing"
 )
 
-// traceHook makes spans of calls in requests that are traced. They have the names of
-// commands only, because keys and values may be secrets.
+// traceHook creates spans for calls in traced requests. They contain only the names of
+// commands, because keys and values may be secret.
 type traceHook struct{}
 
 var _ redis.Hook = traceHook{}
@@ -49,7 +49,7 @@ func (traceHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 	}
 }
 
-// failed returns err unless it says that a key is missing.
+// failed returns err, or nil if err only means that a key is missing.
 func failed(err error) error {
 	if errors.Is(err, redis.Nil) {
 		return nil

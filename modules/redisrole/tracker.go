@@ -19,10 +19,10 @@ type tracker struct {
 
 	verifying  sync.Mutex // held by Verify
 	verifiedAt time.Time
-	validFor   time.Duration // how long a result is used
+	validFor   time.Duration // how long a result is valid
 	server     string        // from identityOf; empty if unknown
 	replacedAt time.Time
-	replaced   int // how many times, each within unstableFor of the one before
+	replaced   int // replacements in a row, each within unstableFor of the one before
 }
 
 func newTracker() *tracker {
@@ -31,8 +31,8 @@ func newTracker() *tracker {
 
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// track returns a dialer that adds the connections of dial to t. A nil tracker
-// adds none.
+// track returns a dialer that records the connections of dial in t. If t is nil, it records
+// none.
 func (t *tracker) track(dial dialer) dialer {
 	if t == nil {
 		return dial
@@ -80,16 +80,16 @@ func (c *trackedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// rawConn gives go-redis access to the socket. go-redis peeks into the socket of
-// an idle connection to find out whether the server has closed it.
+// rawConn gives go-redis access to the socket. go-redis reads ahead on the socket of an
+// idle connection to find out whether the server has closed it.
 type rawConn struct {
 	*trackedConn
 	syscall.Conn
 }
 
-// madeBefore returns the connections to the server that was there at a time and
-// has been replaced since. If a connection has failed since, that server died,
-// so the connections made after the failure lead to the new server.
+// madeBefore returns the open connections to the old server, given the time at which the
+// old server was last seen. If a connection has failed since, the old server died, so
+// connections made after the failure lead to the new server.
 func (t *tracker) madeBefore(replaced time.Time) []*trackedConn {
 	return t.conns(func(c *trackedConn) bool { return !t.failed.After(replaced) || c.dialed.Before(t.failed) })
 }

@@ -32,12 +32,12 @@ const (
 	sentinelPort = "26379"
 )
 
-// target is a parsed URL.
+// target is a parsed Redis URL.
 type target struct {
 	topology topology
-	addrs    []string       // of the server, the Sentinels, or some nodes of the cluster
+	addrs    []string       // addresses of the server, the Sentinels, or some nodes of the cluster
 	master   string         // the Sentinels' name for the master
-	options  *redis.Options // of each connection
+	options  *redis.Options // options of each connection
 
 	sentinelUser, sentinelPassword string
 }
@@ -71,8 +71,8 @@ var (
 	masterPattern   = regexp.MustCompile(`^/[^/]+(/[0-9]{1,5})?$`)
 )
 
-// parse parses a URL. Its errors contain only the scheme and names of options,
-// because anything else could be part of a password.
+// parse parses a URL. Its errors contain only the scheme and the names of options, because
+// any other part may belong to a password.
 func parse(raw string) (target, error) {
 	name, rest, found := strings.Cut(raw, "://")
 	if !found {
@@ -117,7 +117,8 @@ func parse(raw string) (target, error) {
 	if t.topology == standalone && len(t.addrs) > 1 {
 		return target{}, fmt.Errorf("%s:// takes one host: use %[1]s+sentinel:// or %[1]s+cluster:// for more", name)
 	}
-	// The rest is like the URL of one server, which go-redis parses.
+	// Without the additional hosts, it is like the URL of a single server, which go-redis
+	// parses.
 	u, err := url.Parse(scheme[1] + "://" + user + t.addrs[0] + rest)
 	if err != nil {
 		return target{}, errNoURL
@@ -126,7 +127,7 @@ func parse(raw string) (target, error) {
 	return t, err
 }
 
-// read parses what follows the hosts.
+// read parses the part after the hosts.
 func (t *target) read(u *url.URL) error {
 	switch t.topology {
 	case standalone:
@@ -160,7 +161,7 @@ func (t *target) read(u *url.URL) error {
 	}
 	t.options = opt
 	if t.topology != standalone && opt.TLSConfig != nil {
-		opt.TLSConfig.ServerName = "" // verify each server by its own name
+		opt.TLSConfig.ServerName = "" // so that each server is verified by its own name
 	}
 	return files.apply(opt)
 }
@@ -209,8 +210,7 @@ func address(host, port string) (string, error) {
 	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)), nil
 }
 
-// universal returns the options in the form from which go-redis makes those of
-// Sentinels and clusters.
+// universal returns the options in the form that go-redis uses for Sentinels and clusters.
 func (t target) universal() *redis.UniversalOptions {
 	o := t.options
 	return &redis.UniversalOptions{

@@ -13,46 +13,45 @@ import (
 )
 
 const (
-	// verifyEvery is how long [Clients.Verify] uses its last result.
+	// verifyEvery is how long [Clients.Verify] reuses its last result.
 	verifyEvery   = 4 * time.Second
 	verifyTimeout = 2 * time.Second
-	// An address is unstable after maxReplaced replacements of its server, each
-	// within unstableFor of the one before. Then Verify ignores it for
-	// unstablePause, so that it does not reset connections all the time.
+	// If a server is replaced more than maxReplaced times in a row, each within unstableFor
+	// of the one before, its address is unstable. Verify then ignores the address for
+	// unstablePause, because otherwise it would reset connections all the time.
 	maxReplaced   = 4
 	unstableFor   = 20 * time.Second
 	unstablePause = 10 * time.Minute
-	// watchEvery is how often [Clients.Watch] calls Verify.
+	// watchEvery is the interval at which [Clients.Watch] calls Verify.
 	watchEvery = 5 * time.Second
 )
 
-var errUnstable = errors.New("the address leads to another server each time")
+var errUnstable = errors.New("the address keeps leading to different servers")
 
-// Reset closes every connection of a role's client and of its duplicates. Calls
-// that run fail. The next ones connect again, which asks the Sentinels and the
-// name servers again. Call it if a server answers but is not the one that the
-// other nodes use.
+// Reset closes every connection of a role's client and its duplicates. Running calls fail.
+// The next calls connect again, which asks the Sentinels and name servers again. Call it if
+// a server answers but is not the one that the other nodes use.
 //
-// Reset does not change the clients of a cluster, which follow the cluster by
-// themselves, and given clients. It resets the duplicates of given clients.
+// Reset has no effect on the clients of a cluster, which follow the cluster on their own,
+// and on given clients. It does reset the duplicates of given clients.
 func (c *Clients) Reset(role Role) {
 	if t := c.roles[role].tracker; t != nil {
 		closeAll(t.conns(func(*trackedConn) bool { return true }))
 	}
 }
 
-// Verify checks over a new connection whether a role's address still leads to
-// the same server, and whether that is still a master or still a replica. If
-// not, Verify resets the older connections and reports true. Nothing else ends
-// connections to a server that still runs after another one has replaced it.
+// Verify opens a new connection to check whether a role's address still leads to the same
+// server, and whether that server's replication role is still the same. If not, it resets
+// the older connections and returns true. Nothing else ends connections to a server that
+// still runs after it was replaced.
 //
-// Verify opens at most one connection every four seconds, however often it is
-// called. It finds nothing on a cluster, and if the server refuses INFO. It
-// returns an error once if an address leads to another server every few
-// seconds, and then ignores that address for ten minutes.
+// Verify opens at most one connection every four seconds, however often it is called. It
+// cannot check a cluster, or a server that refuses INFO. If an address leads to another
+// server every few seconds, Verify returns an error once, and then ignores the address for
+// ten minutes.
 func (c *Clients) Verify(ctx context.Context, role Role) (replaced bool, err error) {
 	t := c.roles[role].tracker
-	if t == nil || !t.verifying.TryLock() { // another call verifies
+	if t == nil || !t.verifying.TryLock() { // another call is verifying
 		return false, nil
 	}
 	defer t.verifying.Unlock()
@@ -91,8 +90,8 @@ func (c *Clients) Verify(ctx context.Context, role Role) (replaced bool, err err
 	return true, nil
 }
 
-// Watch calls [Clients.Verify] every five seconds until ctx ends, and logs what
-// it finds. Run it while a connection is held open.
+// Watch calls [Clients.Verify] every five seconds until ctx ends, and logs the results. Run
+// it while a connection is held open.
 func (c *Clients) Watch(ctx context.Context, role Role, log *slog.Logger) {
 	if c.roles[role].tracker == nil {
 		return
@@ -114,8 +113,8 @@ func (c *Clients) Watch(ctx context.Context, role Role, log *slog.Logger) {
 	}
 }
 
-// identityOf returns the id of the server's process and its replication role,
-// or nothing if the server refuses to tell.
+// identityOf returns the id of the server's process and its replication role, or "" if the
+// server refuses INFO.
 func identityOf(ctx context.Context, client redis.UniversalClient) (string, error) {
 	text, err := client.Info(ctx, "server", "replication").Result()
 	if _, refused := errors.AsType[redis.Error](err); refused {

@@ -6,13 +6,13 @@ import (
 	"slices"
 )
 
-// Visit announces this node also on the server that c has for a role, because
-// the role moves there. It lasts until [Registry.Leave]. Before Announce, Visit
-// only notes the server.
+// Visit also announces this node on the server that c has for a role, because the role is
+// moving there. This lasts until [Registry.Leave]. Before Announce, Visit only records the
+// server.
 //
-// If live nodes of another deployment are on the server, Visit returns a
-// [*ForeignError] and announces nothing. If the server does not answer, Visit
-// returns an error as well, but the node is announced when the server is back.
+// If live nodes of another deployment are on the server, Visit returns a [*ForeignError]
+// and announces nothing. If the server does not answer, Visit returns an error, but the
+// node is announced later, when the server is back.
 func (r *Registry) Visit(ctx context.Context, c *Clients, role Role) error {
 	s := &server{name: c.server(role), client: c.Client(role), uses: []Role{role}, group: role == Group}
 	r.mu.Lock()
@@ -34,7 +34,7 @@ func (r *Registry) Visit(ctx context.Context, c *Clients, role Role) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.useLocked(s.name, role) || r.stopped() { // another call was faster
+	if r.useLocked(s.name, role) || r.stopped() { // another call was first
 		return err
 	}
 	r.servers = append(slices.Clone(r.servers), s)
@@ -45,8 +45,8 @@ func (r *Registry) Visit(ctx context.Context, c *Clients, role Role) error {
 	return err
 }
 
-// useLocked notes that a role uses a server. It reports whether the registry
-// has the server.
+// useLocked records that a role uses a server. It returns false if the registry does not
+// have the server.
 func (r *Registry) useLocked(name string, role Role) bool {
 	s := r.find(name)
 	if s != nil && !slices.Contains(s.uses, role) {
@@ -64,8 +64,8 @@ func (r *Registry) Leave(ctx context.Context, c *Clients, role Role) {
 	}
 }
 
-// remove removes a role's use of a server. It returns the server if it removed
-// that too, or nil.
+// remove removes a role's use of a server. It returns the server if no other role uses it,
+// or nil.
 func (r *Registry) remove(name string, role Role) (removed *server, database string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
