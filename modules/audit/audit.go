@@ -1,5 +1,5 @@
-// Package audit says who changed what on behalf of an application. It knows no groups
-// and no SQL.
+// Package audit defines the log of changes that back ends and operators make. It knows no
+// groups and no SQL.
 package audit
 
 import (
@@ -20,7 +20,7 @@ const (
 
 type viaKey struct{}
 
-// WithVia returns a context in which [New] makes entries that came that way.
+// WithVia returns a context in which [New] creates entries with this Via.
 func WithVia(ctx context.Context, via string) context.Context {
 	return context.WithValue(ctx, viaKey{}, via)
 }
@@ -42,8 +42,8 @@ type Entry struct {
 
 var nothing = json.RawMessage(`{}`)
 
-// New returns an entry about a change that happens now. It came by the API, unless ctx is
-// one of [WithVia].
+// New returns an entry about a change that happens now. Its Via is API unless ctx comes
+// from [WithVia].
 func New(ctx context.Context, actor, action string) (Entry, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -57,17 +57,17 @@ func New(ctx context.Context, actor, action string) (Entry, error) {
 	return Entry{ID: id.String(), At: at, Actor: actor, Via: via, Action: action, Before: nothing, After: nothing}, nil
 }
 
-// Filter says which entries somebody asks for.
+// Filter selects entries.
 type Filter struct {
-	Actor  string    // empty: anyone's
-	Target string    // the id of a group or a user; empty: any
-	Since  time.Time // zero: all
+	Actor  string    // empty for any
+	Target string    // id of a group or a user; empty for any
+	Since  time.Time // zero for all
 }
 
-// Log lists entries. sqlaudit.Store fulfils it.
+// Log lists entries. sqlaudit.Store implements it.
 type Log interface {
-	// Entries lists at most limit entries, newest first, before the one with the given
-	// id (empty: from the newest). It may return fewer where the entries are large; there
-	// are no more only if it returns fewer than two.
+	// Entries lists at most limit entries, newest first, before the one with the given id
+	// (if empty, from the newest). It may return fewer if entries are large. Only a result
+	// of fewer than two entries means that there are no more.
 	Entries(ctx context.Context, f Filter, before string, limit int) ([]Entry, error)
 }

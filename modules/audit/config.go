@@ -6,8 +6,7 @@ import (
 	"github.com/moim-live/moim/internal/bounds"
 )
 
-// Config is what an operator sets about the audit log. The zero value means the
-// defaults.
+// Config holds an operator's settings of the audit log. Zero values mean the defaults.
 type Config struct {
 	Keep time.Duration `key:"keep" help:"how long the audit log keeps an entry"`
 }
@@ -20,8 +19,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate reports every value out of bounds. Call it on a configuration with its
-// defaults.
+// Validate returns an error for every value out of range. Call it after WithDefaults.
 func (c Config) Validate() error {
 	return bounds.Check("audit.keep", c.Keep, time.Hour, 100*365*24*time.Hour)
 }

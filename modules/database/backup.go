@@ -15,9 +15,9 @@ import (
 // errNotSQLite is returned for a database that has backup tools of its own.
 var errNotSQLite = errors.New("the database is PostgreSQL: use pg_dump and pg_restore, or its physical backups")
 
-// Backup writes a copy of the SQLite database that cfg and dataDir name to a new file. A
-// node may have the database open and go on writing: the copy is the database at one
-// moment. Backup creates no file unless it succeeds.
+// Backup writes a copy of the SQLite database of cfg and dataDir to a new file. A node may
+// use the database meanwhile: the copy is the database at one moment. Backup creates the
+// file only if it succeeds.
 func Backup(ctx context.Context, cfg Config, dataDir, to string) error {
 	at, err := cfg.parse(dataDir)
 	switch {
@@ -45,16 +45,15 @@ func Backup(ctx context.Context, cfg Config, dataDir, to string) error {
 	if err := copyDatabase(ctx, pool, tmp); err != nil {
 		return fmt.Errorf("copy %s: %w", at.file, err)
 	}
-	if err := os.Link(tmp, to); err != nil { // fails if somebody else made the file
+	if err := os.Link(tmp, to); err != nil { // fails if the file exists now
 		return err
 	}
 	return syncDir(filepath.Dir(to))
 }
 
-// Restore replaces the SQLite database that cfg and dataDir name by a backup. It fails, and
-// changes nothing, while a node has the database open, or if the backup is damaged or from
-// a newer version. It returns where the replaced database is now, or nothing if there was
-// none.
+// Restore replaces the SQLite database of cfg and dataDir by a backup. It fails, and
+// changes nothing, if a node has the database open, or if the backup is damaged or from a
+// newer version. It returns the new path of the replaced database, or "" if there was none.
 func Restore(ctx context.Context, cfg Config, dataDir, from string) (replaced string, err error) {
 	at, err := cfg.parse(dataDir)
 	switch {
@@ -93,7 +92,8 @@ func Restore(ctx context.Context, cfg Config, dataDir, from string) (replaced st
 	return replaced, syncDir(filepath.Dir(at.file))
 }
 
-// examine opens a database. It fails unless that is undamaged, and this version can read it.
+// examine opens a database. It fails if the database is damaged or this version cannot read
+// it.
 func examine(ctx context.Context, file string) (*sql.DB, error) {
 	if _, err := os.Stat(file); err != nil {
 		return nil, err
@@ -128,9 +128,9 @@ func check(ctx context.Context, pool *sql.DB) error {
 	return migrator.refuseNewer(ctx)
 }
 
-// setAside renames a database that nobody has open, and returns its new name, or nothing
-// if there is none. The write-ahead log goes with it, also one that is left alone: SQLite
-// would apply it to the next database of that name.
+// setAside renames a database that is not open, and returns its new name, or "" if there is
+// none. It also renames the write-ahead log, even if only the log exists: SQLite would
+// apply it to the next database of that name.
 func setAside(file string) (string, error) {
 	to, moved := file+time.Now().UTC().Format(".20060102-150405.000"), ""
 	for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -146,7 +146,7 @@ func setAside(file string) (string, error) {
 	return moved, nil
 }
 
-// temporary returns the name of a file beside another one that does not exist.
+// temporary returns the name of a new file in the same directory as another one.
 func temporary(beside string) (string, error) {
 	f, err := os.CreateTemp(filepath.Dir(beside), filepath.Base(beside)+".*.tmp") // mode 0600
 	if err != nil {
@@ -155,7 +155,7 @@ func temporary(beside string) (string, error) {
 	return f.Name(), f.Close()
 }
 
-// copyDatabase writes a database to an empty file, with what its write-ahead log holds.
+// copyDatabase copies a database, including its write-ahead log, to an empty file.
 func copyDatabase(ctx context.Context, pool *sql.DB, to string) error {
 	if _, err := pool.ExecContext(ctx, "VACUUM INTO ?", to); err != nil {
 		return err
@@ -171,12 +171,12 @@ func syncFile(name string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// syncDir makes a new name survive a crash of the machine, where the system can.
+// syncDir makes a new name survive a crash of the machine, if the system supports this.
 func syncDir(name string) error {
 	dir, err := os.Open(name)
 	if err != nil {
 		return err
 	}
-	_ = dir.Sync() // Windows cannot
+	_ = dir.Sync() // fails on Windows
 	return dir.Close()
 }

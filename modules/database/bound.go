@@ -23,8 +23,8 @@ func (b bound) QueryRowContext(ctx context.Context, query string, args ...any) *
 	return b.q.QueryRowContext(b.context(ctx), query, args...)
 }
 
-// earlier returns the context that ends first: the call's context, which has a
-// deadline, or the one that a [Func] passed to a statement.
+// earlier returns the context that ends first: that of the call, which has a deadline, or
+// the one that a [Func] passed to a statement.
 func earlier(given, call context.Context) context.Context {
 	end, _ := call.Deadline()
 	if own, ok := given.Deadline(); ok && own.Before(end) || given.Err() != nil {

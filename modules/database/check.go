@@ -20,16 +20,16 @@ type Report struct {
 	Where   string // the file, or host/database
 	Server  string // the server's version; empty for SQLite
 	Pooled  bool   // a pooler such as PgBouncer is between this process and the server
-	New     bool   // the first start creates the tables
+	New     bool   // the database has no tables yet; the first start creates them
 	Pending int    // migrations that the next start applies
 	// ClockAhead is how far the server's clock is ahead of this machine's, give or take
 	// half a round trip. It is zero for SQLite.
 	ClockAhead time.Duration
 }
 
-// Check reads about the database that cfg and dataDir name, and changes nothing: it
-// creates no file and migrates nothing. It fails if a node could not start on that
-// database, except that another node may have the SQLite file open.
+// Check inspects the database of cfg and dataDir. It changes nothing: it creates no file
+// and does not migrate. It fails if a node could not start on the database, except that
+// another node may have the SQLite file open.
 func Check(ctx context.Context, cfg Config, dataDir string) (Report, error) {
 	at, err := cfg.parse(dataDir)
 	if err != nil {
@@ -110,7 +110,8 @@ func (r *Report) readVersion(ctx context.Context, dialect Dialect, pool *sql.DB)
 	return err
 }
 
-// Writable fails if this process cannot create a file in dir, or cannot create dir.
+// Writable returns an error if this process cannot create a file in dir, or cannot create
+// dir.
 func Writable(dir string) error {
 	for {
 		_, err := os.Stat(dir)
@@ -130,8 +131,8 @@ func Writable(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// writableFile fails if the process may not write a file or create others beside it, as
-// SQLite does.
+// writableFile returns an error if the process cannot write a file or create other files in
+// its directory, as SQLite does.
 func writableFile(file string) error {
 	f, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {

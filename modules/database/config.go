@@ -11,9 +11,9 @@ import (
 
 // Config locates the database.
 type Config struct {
-	// URL is sqlite:PATH or a postgres:// URL. The latter takes the parameters
-	// of libpq, and pool_max_conns: the most connections of one node (default
-	// 20). An empty URL means moim.db in the data directory.
+	// URL is sqlite:PATH or a postgres:// URL. The latter takes the parameters of libpq,
+	// and pool_max_conns: the maximum number of connections of one node (default 20). An
+	// empty URL means moim.db in the data directory.
 	URL string `key:"url" help:"database: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; empty: moim.db in data.dir"`
 }
 
@@ -27,8 +27,8 @@ func (c Config) Validate() error {
 	return err
 }
 
-// These errors contain no part of the URL: after a typing mistake, the password
-// may be parsed as the host or the port.
+// These errors contain no part of the URL: after a typing mistake, the password may be
+// parsed as the host or the port.
 var (
 	errURL         = errors.New("database.url: must be empty, sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE")
 	errPostgresURL = errors.New("database.url: is not a valid PostgreSQL URL (in user and password, write special characters as %XX)")
@@ -41,10 +41,10 @@ type location struct {
 	postgres *pgxpool.Config
 	maxConns int
 
-	modeGiven bool // the URL says how pgx runs statements
+	modeGiven bool // the URL has default_query_exec_mode
 }
 
-// defaultMaxConns is the most connections that a node opens to PostgreSQL.
+// defaultMaxConns is the default maximum number of connections of a node to PostgreSQL.
 const defaultMaxConns = 20
 
 func (c Config) parse(dataDir string) (location, error) {

@@ -1,6 +1,6 @@
-// Package database opens SQLite or PostgreSQL, migrates the schema, and runs
-// transactions. The only table it reads or writes itself is deployment, which
-// holds the identity of the deployment.
+// Package database opens SQLite or PostgreSQL, migrates the schema, and runs transactions.
+// Create a [DB] with [Open]. The package itself reads and writes only the table deployment,
+// which holds the identity of the deployment.
 package database
 
 import (
@@ -40,9 +40,8 @@ func (d Dialect) Now() string {
 	return "CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000"
 }
 
-// ForUpdate returns the clause that locks the rows of one table of a SELECT, which
-// has the given alias, until the transaction ends. It is empty on SQLite, which has
-// one writer.
+// ForUpdate returns the clause that locks the rows of the table with this alias in a SELECT
+// until the transaction ends. It is empty on SQLite, which has one writer.
 func (d Dialect) ForUpdate(alias string) string {
 	if d == Postgres {
 		return " FOR NO KEY UPDATE OF " + alias

@@ -18,15 +18,15 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// defaultTimeout bounds every call, whatever deadline its context has.
+// defaultTimeout limits every call, even if its context has a later deadline.
 const defaultTimeout = 5 * time.Second
 
 // DB is an open database. It is safe for concurrent use.
 //
-// No call takes longer than 5 s, whatever deadline its context has. A statement
-// that still runs then is interrupted. Calls return fault.ErrUnavailable if the
-// database does not answer, and before Start and after Stop. If [DB.Write]
-// returns it, the change may or may not be committed.
+// No call takes longer than 5 s, even if its context has a later deadline. A statement that
+// is still running then is interrupted. Calls return fault.ErrUnavailable if the database
+// does not answer, and before Start and after Stop. If [DB.Write] returns it, the change
+// may or may not be committed.
 type DB struct {
 	at  location
 	log *slog.Logger
@@ -34,14 +34,14 @@ type DB struct {
 	starting sync.Mutex // held by Start; locked before mu
 
 	mu         sync.RWMutex
-	open       backend // nil unless started
+	open       backend // nil before Start and after Stop
 	deployment deployment
 }
 
-// deployment is the row about this deployment.
+// deployment is this deployment's row.
 type deployment struct {
 	id     string
-	secret string // nothing that leaves the nodes shows it
+	secret string // never leaves the nodes
 }
 
 // backend is an open database of one dialect.
@@ -49,7 +49,7 @@ type backend interface {
 	view(ctx context.Context, fn Func) error
 	readTx(ctx context.Context, fn Func) error
 	write(ctx context.Context, fn Func) error
-	// close waits for running calls, for as long as they take.
+	// close waits for running calls, without a time limit.
 	close(ctx context.Context)
 }
 
@@ -58,9 +58,8 @@ type backend interface {
 // close the rows that it opens.
 type Func func(ctx context.Context, q Querier) error
 
-// Open returns the database that cfg names. It does no I/O: [DB.Start] opens
-// the database. An empty URL means moim.db in dataDir. Errors never contain a
-// password.
+// Open returns the database of cfg. It does no I/O: [DB.Start] opens the database. An empty
+// URL means moim.db in dataDir. Errors never contain a password.
 func Open(cfg Config, dataDir string, log *slog.Logger) (*DB, error) {
 	at, err := cfg.parse(dataDir)
 	if err != nil {
@@ -90,7 +89,8 @@ func (d *DB) Start(ctx context.Context) error {
 	return nil
 }
 
-// start returns the open database, its row and the number of migrations that it applied.
+// start opens the database. It also returns the deployment's row and the number of applied
+// migrations.
 func (d *DB) start(ctx context.Context) (open backend, own deployment, migrated int, err error) {
 	s, err := openSession(ctx, d.at, d.log)
 	if err != nil {
@@ -161,9 +161,9 @@ func (d *DB) Identity(context.Context) (string, error) {
 	return d.deployment.id, nil
 }
 
-// Key returns a key of 32 bytes for one use. It is the same on every node of the
-// deployment, and cannot be learned from its identity, which nodes announce, nor from
-// the key of another use. It fails as Identity does.
+// Key returns a key of 32 bytes for one purpose. It is the same on every node of the
+// deployment. It cannot be derived from the identity, which nodes announce, nor from the
+// key of another purpose. Its errors are those of Identity.
 func (d *DB) Key(use string) ([]byte, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -173,8 +173,8 @@ func (d *DB) Key(use string) ([]byte, error) {
 	return hkdf.Key(sha256.New, []byte(d.deployment.secret), nil, "moim "+use, sha256.Size)
 }
 
-// View runs fn on the pool, for statements that only read. Each of them may see
-// a different state of the database.
+// View runs fn on the pool, for statements that only read. Each statement may see a
+// different state of the database.
 func (d *DB) View(ctx context.Context, fn Func) error {
 	return d.run(ctx, "sql view", fn, backend.view)
 }
@@ -200,7 +200,7 @@ func (d *DB) Write(ctx context.Context, fn Func) error {
 	return d.run(ctx, "sql write", fn, backend.write)
 }
 
-// Ping checks that the database answers, and on PostgreSQL that it takes writes.
+// Ping checks that the database answers and, on PostgreSQL, that it accepts writes.
 func (d *DB) Ping(ctx context.Context) error {
 	if d.Dialect() == SQLite {
 		return d.View(ctx, func(ctx context.Context, q Querier) error {
@@ -208,7 +208,7 @@ func (d *DB) Ping(ctx context.Context) error {
 			return q.QueryRowContext(ctx, "SELECT id FROM deployment").Scan(&id)
 		})
 	}
-	// Write removes connections that a failover has left at a standby.
+	// Write removes connections that lead to a standby after a failover.
 	return d.Write(ctx, func(ctx context.Context, q Querier) error {
 		var id, readOnly string
 		err := q.QueryRowContext(ctx, "SELECT id, "+readOnlySetting+" FROM deployment").Scan(&id, &readOnly)
@@ -219,7 +219,7 @@ func (d *DB) Ping(ctx context.Context) error {
 	})
 }
 
-// run makes one span for the call, in requests that are traced.
+// run creates a span for the call if the request is traced.
 func (d *DB) run(ctx context.Context, what string, fn Func, how func(backend, context.Context, Func) error) (err error) {
 	open, err := d.backend()
 	if err != nil {
@@ -237,7 +237,7 @@ func (d *DB) run(ctx context.Context, what string, fn Func, how func(backend, co
 	}))
 }
 
-// failure returns err if it is one of the database. Others are answers of the function.
+// failure returns err if it is an error of the database. Other errors are results of fn.
 func failure(err error) error {
 	if errors.Is(err, fault.ErrUnavailable) {
 		return err
@@ -259,8 +259,8 @@ func (d *DB) backend() (backend, error) {
 	return d.open, nil
 }
 
-// readDeployment reads the row about this deployment. It makes what is missing: a
-// version before this one made no secret.
+// readDeployment reads this deployment's row. It creates what is missing: an earlier
+// version created no secret.
 func readDeployment(ctx context.Context, b backend, dialect Dialect) (own deployment, err error) {
 	read := func(ctx context.Context, q Querier) error {
 		return q.QueryRowContext(ctx, "SELECT id, COALESCE(secret, '') FROM deployment").Scan(&own.id, &own.secret)

@@ -16,15 +16,15 @@ const (
 	// [conn.interruptible].
 	runFunction = "moim_run"
 	runQuery    = "SELECT " + runFunction + "($1)"
-	// maxStmts bounds how many prepared statements a connection keeps.
+	// maxStmts is the maximum number of prepared statements that a connection keeps.
 	maxStmts = 256
 )
 
-// openPool returns a pool of SQLite connections on which a statement ends when
-// its context ends. It opens no connection yet.
+// openPool returns a pool of SQLite connections on which a statement ends when its context
+// ends. It opens no connection yet.
 //
-// modernc.org/sqlite alone interrupts a query only before its first row. It
-// does not interrupt one that takes long between two rows.
+// modernc.org/sqlite alone interrupts a query only before its first row, not while it
+// computes a later row.
 func openPool(dsn string) (*sql.DB, error) {
 	c := &connector{dsn: dsn, conns: make(map[int64]*conn)}
 	if err := c.driver.RegisterScalarFunction(runFunction, 1, c.call); err != nil {
@@ -40,7 +40,7 @@ type connector struct {
 
 	mu    sync.Mutex
 	last  int64
-	conns map[int64]*conn // the open ones, by id
+	conns map[int64]*conn // open connections, by id
 }
 
 func (c *connector) Driver() driver.Driver { return &c.driver }
@@ -80,7 +80,7 @@ func (c *connector) call(_ *sqlite.FunctionContext, args []driver.Value) (driver
 	return nil, nil
 }
 
-// innerConn is what this package uses of the driver's connection.
+// innerConn has the methods of the driver's connection that this package uses.
 type innerConn interface {
 	driver.Conn
 	driver.ConnBeginTx
@@ -94,26 +94,26 @@ type innerConn interface {
 
 // conn is a connection that keeps prepared statements.
 //
-// SQLite rolls back a transaction by itself after some errors, such as an
-// interrupt, and then commits each later statement on its own. So conn refuses
-// statements after that, until the caller ends the transaction.
+// After some errors, such as an interrupt, SQLite rolls back the transaction on its own. It
+// would then commit each later statement separately. So conn refuses later statements until
+// the caller ends the transaction.
 type conn struct {
 	innerConn
 	connector  *connector
 	id         int64
 	stmts      map[string]innerStmt // by text; without those in use
-	run        func()               // what runFunction calls next
+	run        func()               // the function that runFunction calls next
 	rolledBack bool                 // SQLite rolled back during the statement
 	lost       bool                 // SQLite has rolled back the transaction
 }
 
-// interruptible calls run and interrupts the statements that run makes on this
-// connection when ctx ends. It does not call run if ctx has ended already.
+// interruptible calls run. When ctx ends, it interrupts run's statements on this
+// connection. It does not call run if ctx has already ended.
 //
-// It calls run from inside a statement of the connection, because the driver
-// watches ctx as long as that statement runs. SQLite remembers an interrupt
-// until no statement runs, so one that comes between two statements of run
-// still stops the second: https://sqlite.org/c3ref/interrupt.html.
+// It calls run from inside a statement of the connection, because the driver watches ctx
+// while that statement runs. SQLite remembers an interrupt until no statement runs. So an
+// interrupt between two statements of run still stops the second:
+// https://sqlite.org/c3ref/interrupt.html.
 func (c *conn) interruptible(ctx context.Context, run func() error) (err error) {
 	s, err := c.take(ctx, runQuery)
 	if err != nil {
@@ -128,7 +128,7 @@ func (c *conn) interruptible(ctx context.Context, run func() error) (err error) 
 	if _, failed := s.ExecContext(ctx, []driver.NamedValue{{Ordinal: 1, Value: c.id}}); !called {
 		return failed
 	}
-	return err // if the statement failed, the interrupt came after run
+	return err // if the statement failed, it was interrupted after run
 }
 
 // rollback ends a transaction, even if SQLite has rolled it back already.
@@ -205,15 +205,15 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	return r, nil
 }
 
-// innerStmt is what this package uses of the driver's statement.
+// innerStmt has the methods of the driver's statement that this package uses.
 type innerStmt interface {
 	driver.Stmt
 	driver.StmtExecContext
 	driver.StmtQueryContext
 }
 
-// take returns the prepared statement for query. The caller must give it back
-// after use, because a statement serves one query at a time.
+// take returns the prepared statement for query. The caller must return it after use,
+// because a statement serves one query at a time.
 func (c *conn) take(ctx context.Context, query string) (innerStmt, error) {
 	if s, ok := c.stmts[query]; ok {
 		delete(c.stmts, query)

@@ -20,7 +20,7 @@ import (
 // errClosed is the cause of fault.ErrUnavailable before Start and after Stop.
 var errClosed = errors.New("the database is not open")
 
-// errReadOnly is the cause of fault.ErrUnavailable while PostgreSQL takes no writes.
+// errReadOnly is the cause of fault.ErrUnavailable while PostgreSQL accepts no writes.
 var errReadOnly = errors.New("the server is read-only: it may be a standby. Give the URL of the primary")
 
 // readOnlySetting is "on" where a transaction cannot write.
@@ -36,7 +36,7 @@ func Translate(err error) error {
 	return fault.ErrUnavailable.WithCause(err)
 }
 
-// is reports whether the chain of err has an error of a type.
+// is reports whether the chain of err contains an error of type T.
 func is[T error](err error) bool {
 	_, ok := errors.AsType[T](err)
 	return ok
@@ -53,8 +53,8 @@ func unavailable(err error) bool {
 		errors.Is(err, errClosed) || errors.Is(err, errReadOnly) || errors.Is(err, sql.ErrTxDone)
 }
 
-// sqliteUnavailable reports whether a result code means a problem with the file
-// or the disk that may go away. A damaged file does not repair itself.
+// sqliteUnavailable reports whether a result code means a temporary problem with the file
+// or the disk. A damaged file is not temporary.
 func sqliteUnavailable(code int) bool {
 	switch code & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
@@ -86,15 +86,15 @@ func postgresUnavailable(code string) bool {
 	return false
 }
 
-// conflict reports a serialization failure or a deadlock: PostgreSQL asks to
-// run the transaction again.
+// conflict reports whether err is a serialization failure or a deadlock. PostgreSQL then
+// expects the transaction to be run again.
 func conflict(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (e.Code == "40001" || e.Code == "40P01")
 }
 
-// lost reports that an open connection ended or became useless, so that a retry
-// on another connection may succeed. It is false if connecting failed.
+// lost reports whether an open connection ended or became useless, so that a retry on
+// another connection may succeed. It is false if connecting failed.
 func lost(err error) bool {
 	if is[*pgconn.ConnectError](err) {
 		return false

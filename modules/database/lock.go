@@ -11,13 +11,12 @@ import (
 
 var errLocked = errors.New("locked by another process")
 
-// fileLock keeps other processes from opening a SQLite file. release does not
-// delete the lock file, because then two processes could each lock a file of
-// that name.
+// fileLock keeps other processes from opening a SQLite file. release does not delete the
+// lock file, because otherwise two processes could each lock a file of that name.
 type fileLock struct{ f *os.File }
 
-// lockFile locks path.lock. If path is a symbolic link, it locks the file beside
-// the link's target. Its error names the process that has the lock.
+// lockFile locks path.lock. If path is a symbolic link, it locks the file next to the
+// link's target. Its error names the process that holds the lock.
 func lockFile(path string) (*fileLock, error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
@@ -35,7 +34,7 @@ func lockFile(path string) (*fileLock, error) {
 		return nil, fmt.Errorf("lock %s.lock: %w", path, err)
 	}
 	if err := f.Truncate(0); err == nil {
-		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0) // for the error of another process
+		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0) // for another process's error message
 	}
 	return &fileLock{f: f}, nil
 }

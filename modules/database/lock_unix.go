@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// tryLock locks f. The system unlocks f when the process ends. It returns
-// errLocked if another process has the lock.
+// tryLock locks f. It returns errLocked if another process holds the lock. The system
+// unlocks f when the process ends.
 func tryLock(f *os.File) error {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// tryLock locks f. The system unlocks f when the process ends. It returns
-// errLocked if another process has the lock. The locked byte is far behind the
-// text of the file, so that other processes can read the text.
+// tryLock locks f. It returns errLocked if another process holds the lock. The system
+// unlocks f when the process ends. The locked byte is far behind the text of the file, so
+// that other processes can read the text.
 func tryLock(f *os.File) error {
 	at := &windows.Overlapped{OffsetHigh: math.MaxInt32}
 	err := windows.LockFileEx(windows.Handle(f.Fd()),

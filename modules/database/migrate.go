@@ -32,14 +32,13 @@ type Migration struct {
 // Close. A Migrator is not safe for concurrent use.
 type Migrator struct {
 	provider *goose.Provider
-	stepped  map[int64]string // the names of migrations in steps, which goose does not know
+	stepped  map[int64]string // names of stepped migrations, which goose does not know
 	pool     *sql.DB
-	exists   string // counts the tables of a name
+	exists   string // a statement that counts the tables with a name
 	close    func()
 }
 
-// OpenMigrator opens the database that cfg and dataDir name, as [Open] does. It
-// does not migrate.
+// OpenMigrator opens the database of cfg and dataDir, like [Open]. It does not migrate.
 func OpenMigrator(ctx context.Context, cfg Config, dataDir string, log *slog.Logger) (*Migrator, error) {
 	at, err := cfg.parse(dataDir)
 	if err != nil {
@@ -96,9 +95,9 @@ func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 	return m.steps(results), nil
 }
 
-// Down reverts the last migration and returns it, or nothing if none is applied.
-// The data in the tables that the migration created is lost. It fails if a migration in
-// steps was begun and is not finished.
+// Down reverts the last migration and returns it, or nothing if none is applied. The data
+// in the tables that the migration created is lost. Down fails if a stepped migration was
+// begun but not finished.
 func (m *Migrator) Down(ctx context.Context) ([]Migration, error) {
 	if err := m.refuseNewer(ctx); err != nil {
 		return nil, err
@@ -116,7 +115,7 @@ func (m *Migrator) Down(ctx context.Context) ([]Migration, error) {
 	return m.steps([]*goose.MigrationResult{result}), nil
 }
 
-// Status returns all migrations, by version.
+// Status returns all migrations, ordered by version.
 func (m *Migrator) Status(ctx context.Context) ([]Migration, error) {
 	status, err := m.provider.Status(ctx)
 	if err != nil {
@@ -185,7 +184,7 @@ func (m *Migrator) name(s *goose.Source) string {
 	return shortName(s.Path)
 }
 
-// shortName returns the name of a file without number and suffix.
+// shortName returns the name of a file without the number and the suffix.
 func shortName(file string) string {
 	base := strings.TrimSuffix(path.Base(file), ".sql")
 	if _, rest, ok := strings.Cut(base, "_"); ok {

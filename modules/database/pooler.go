@@ -13,10 +13,10 @@ import (
 	"github.com/moim-live/moim/internal/tasks"
 )
 
-// through returns how to connect to PostgreSQL. A pooler such as PgBouncer may run each
-// transaction on another connection of the server, where a prepared statement does not
-// exist. So for a pooler pgx keeps only the types of a statement, unless the URL sets
-// default_query_exec_mode.
+// through returns the configuration of connections to PostgreSQL. A pooler such as
+// PgBouncer may run each transaction on another connection of the server, where a prepared
+// statement does not exist. So with a pooler, pgx keeps only the types of a statement,
+// unless the URL sets default_query_exec_mode.
 func (l location) through(pooler bool) pgx.ConnConfig {
 	config := *l.postgres.ConnConfig
 	if pooler && !l.modeGiven {
@@ -25,8 +25,9 @@ func (l location) through(pooler bool) pgx.ConnConfig {
 	return config
 }
 
-// examineServer reports whether a pooler is between this process and the server: it tells
-// its clients another process id than the server's. It fails if the server takes no writes.
+// examineServer reports whether a pooler is between this process and the server. A pooler
+// tells its clients another process id than that of the server. It returns an error if the
+// server accepts no writes.
 func examineServer(ctx context.Context, pool *sql.DB) (pooled bool, err error) {
 	conn, err := pool.Conn(ctx)
 	if err != nil {
@@ -55,10 +56,10 @@ const (
 	migrationLock = 0x6d6f696d // "moim"
 
 	lockEvery = time.Second
-	maxLocks  = 300 // tries
+	maxLocks  = 300 // attempts
 )
 
-// migrating implements goose's locker. Its lock is that of a transaction, because a pooler
+// migrating implements goose's locker. It uses a lock of a transaction, because a pooler
 // keeps no session.
 type migrating struct{ tx *sql.Tx }
 
@@ -74,8 +75,9 @@ func (m *migrating) Lock(ctx context.Context, db *sql.DB) error {
 		var locked bool
 		err = tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", int64(migrationLock)).Scan(&locked)
 		if err == nil && locked {
-			// The transaction is idle while the migrations run. A statement without parameters also
-			// ends the snapshot of the one before, for which CREATE INDEX CONCURRENTLY would wait.
+			// The transaction is idle while the migrations run. A statement without
+			// parameters also ends the snapshot of the previous statement, for which CREATE
+			// INDEX CONCURRENTLY would wait.
 			_, err = tx.ExecContext(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0")
 		}
 		if err == nil && locked {

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// statementTimeout and idleTimeout make the server end the transactions of a
-	// node that froze, so that no row stays locked for longer.
+	// statementTimeout and idleTimeout make the server end the transactions of a suspended
+	// node, so that its row locks do not last longer.
 	statementTimeout = "5s"
 	idleTimeout      = "5s"
 
@@ -31,7 +31,7 @@ const (
 	startTimeout = 10 * time.Second
 	startEvery   = 100 * time.Millisecond
 
-	// maxReconnects is how many times a call retries after a lost connection.
+	// maxReconnects is the maximum number of retries of a call after lost connections.
 	maxReconnects = 2
 	minBackoff    = 2 * time.Millisecond
 	maxBackoff    = 200 * time.Millisecond
@@ -44,18 +44,18 @@ const settings = `SELECT set_config('statement_timeout', $1, $3),
 	set_config('synchronous_commit', CASE current_setting('synchronous_commit')
 		WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, $3)`
 
-// postgresDB is a pool of connections to a PostgreSQL server. pgx prepares and
-// keeps the statements, unless there is a pooler: see [location.through].
+// postgresDB is a pool of connections to a PostgreSQL server. pgx prepares and keeps the
+// statements, unless there is a pooler: see [location.through].
 type postgresDB struct {
 	conns  *sql.DB
-	pooled bool // each transaction is configured, not each connection
+	pooled bool // configure each transaction instead of each connection
 }
 
 var _ backend = (*postgresDB)(nil)
 
 func openPostgres(ctx context.Context, at location, log *slog.Logger) (*session, error) {
 	migrating := stdlib.OpenDB(at.through(true)) // without timeouts, because a migration may take long
-	migrating.SetMaxOpenConns(3)                 // one holds the lock, one is goose's, one is for steps
+	migrating.SetMaxOpenConns(3)                 // for the lock, for goose, and for steps
 	closeAll := func() { _ = migrating.Close() }
 	if err := awaitServer(ctx, migrating, at, log); err != nil {
 		closeAll()
@@ -67,7 +67,7 @@ func openPostgres(ctx context.Context, at location, log *slog.Logger) (*session,
 		return nil, err
 	}
 	if pooled {
-		log.InfoContext(ctx, "database: the connections go through a pooler: statements are not kept prepared, and each transaction is configured")
+		log.InfoContext(ctx, "database: connections go through a pooler, so statements are not kept prepared, and each transaction is configured")
 	}
 	migrator, err := newMigrator(Postgres, migrating, log)
 	if err != nil {
@@ -94,8 +94,8 @@ func openPostgres(ctx context.Context, at location, log *slog.Logger) (*session,
 	return &session{migrator: migrator, serve: serve, close: closeAll}, nil
 }
 
-// awaitServer returns when the server answers. It returns an error at once if
-// the server is not just starting.
+// awaitServer waits until the server answers. If the error is not that of a starting
+// server, it returns at once.
 func awaitServer(ctx context.Context, pool *sql.DB, at location, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -145,7 +145,7 @@ func (p *postgresDB) readTx(ctx context.Context, fn Func) error {
 			return lost(err), err
 		}
 		err = fn(ctx, tx)
-		_ = tx.Rollback() // there is nothing to commit
+		_ = tx.Rollback() // nothing to commit
 		return err != nil && lost(err), err
 	})
 }
@@ -170,8 +170,8 @@ func (p *postgresDB) begin(ctx context.Context, on interface {
 	return tx, nil
 }
 
-// try runs fn in one transaction. It reports whether fn may run again: the
-// commit was not sent, or the server refused it.
+// try runs fn in one transaction. It reports whether fn may be retried: the commit was not
+// sent, or the server refused it.
 func (p *postgresDB) try(ctx context.Context, fn Func) (bool, error) {
 	conn, err := p.conns.Conn(ctx)
 	if err != nil {
@@ -197,8 +197,8 @@ func (p *postgresDB) try(ctx context.Context, fn Func) (bool, error) {
 	return false, nil
 }
 
-// retry calls try until it succeeds, reports that a retry is not possible, or
-// ctx ends. After lost connections it retries only a few times.
+// retry calls try until it succeeds, reports that a retry is impossible, or ctx ends. After
+// lost connections, it retries only a few times.
 func retry(ctx context.Context, try func() (again bool, err error)) error {
 	reconnects := 0
 	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {

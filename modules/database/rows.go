@@ -9,15 +9,15 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// maxAhead and maxAheadBytes bound the rows of a query that are read ahead. The
-// last of them may exceed the bytes.
+// maxAhead and maxAheadBytes limit the rows of a query that are read ahead. The last row
+// may exceed the bytes.
 const (
 	maxAhead      = 100
 	maxAheadBytes = 64 << 10
 )
 
-// rows are the rows of a query. If the context can end, several rows are read
-// ahead at a time, because watching the context costs a statement.
+// rows are the rows of a query. If the context can end, rows are read ahead in groups,
+// because watching the context costs a statement.
 type rows struct {
 	driver.Rows
 	ctx   context.Context //nolint:containedctx // lives as long as the rows
@@ -25,7 +25,7 @@ type rows struct {
 	query string
 	stmt  innerStmt
 	ahead [][]driver.Value
-	err   error // what Next returns after the rows ahead
+	err   error // returned by Next after the rows that were read ahead
 }
 
 func (r *rows) Next(dest []driver.Value) error {
@@ -75,7 +75,7 @@ func (r *rows) watched(run func() error) error {
 	return ended(r.ctx, r.conn.interruptible(r.ctx, run))
 }
 
-// ended returns ctx's error in place of err if ctx's end interrupted the query.
+// ended returns ctx's error instead of err if the query was interrupted because ctx ended.
 func ended(ctx context.Context, err error) error {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok && e.Code()&0xff == sqlite3.SQLITE_INTERRUPT && ctx.Err() != nil {
 		return ctx.Err()

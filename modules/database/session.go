@@ -5,8 +5,8 @@ import (
 	"log/slog"
 )
 
-// session is a database that is open for migrations and locked for this
-// process. Either serve or close ends it.
+// session is a database that is open for migrations and locked for this process. It ends
+// with serve or close.
 type session struct {
 	migrator *Migrator
 	serve    func(ctx context.Context) (backend, error)

@@ -9,12 +9,12 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// Snapshot runs fn once, in a read-only transaction on the database that cfg and dataDir
-// name. All its statements see the database at the same moment. Unlike a call of a [DB], it
-// may take as long as it needs. Nodes may have the database open and go on writing. Snapshot
-// fails if the database has no tables, or not those of this version.
+// Snapshot runs fn once, in a read-only transaction on the database of cfg and dataDir. All
+// its statements see the database at the same moment. Unlike a call of a [DB], it has no
+// time limit. Nodes may use the database meanwhile. Snapshot fails if the database does not
+// have the tables of this version.
 //
-// Meanwhile PostgreSQL keeps rows that are removed, and SQLite's write-ahead log grows.
+// While fn runs, PostgreSQL keeps deleted rows, and SQLite's write-ahead log grows.
 func Snapshot(ctx context.Context, cfg Config, dataDir string, fn Func) error {
 	report, err := Check(ctx, cfg, dataDir)
 	switch {
@@ -40,7 +40,7 @@ func Snapshot(ctx context.Context, cfg Config, dataDir string, fn Func) error {
 	if err != nil {
 		return Translate(err)
 	}
-	defer func() { _ = tx.Rollback() }() // there is nothing to commit
+	defer func() { _ = tx.Rollback() }() // nothing to commit
 	if at.postgres != nil {
 		if _, err := tx.ExecContext(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
 			return Translate(err)

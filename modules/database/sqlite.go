@@ -17,8 +17,8 @@ import (
 
 const (
 	minReaders = 4
-	// busyTimeout is how long SQLite waits while another program, such as a
-	// backup tool, locks the file.
+	// busyTimeout is how long SQLite waits while another program, such as a backup tool,
+	// locks the file.
 	busyTimeout = 2 * time.Second
 )
 
@@ -35,8 +35,7 @@ type sqliteDB struct {
 
 var _ backend = (*sqliteDB)(nil)
 
-// openSQLite creates the file if there is none, locks it and opens the writing
-// connection.
+// openSQLite creates the file if necessary, locks it, and opens the writing connection.
 func openSQLite(ctx context.Context, file string, log *slog.Logger) (*session, error) {
 	s, err := createSQLite(ctx, file, log)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
@@ -67,7 +66,7 @@ func createSQLite(ctx context.Context, file string, log *slog.Logger) (*session,
 		lock.release()
 		return nil, err
 	}
-	writing.SetMaxOpenConns(2) // while it migrates: one is goose's, one is for steps
+	writing.SetMaxOpenConns(2) // during migrations: one for goose, one for steps
 	closeAll := func() {
 		_ = writing.Close()
 		lock.release()
@@ -106,8 +105,8 @@ func createSQLite(ctx context.Context, file string, log *slog.Logger) (*session,
 	return &session{migrator: migrator, serve: serve, close: closeAll}, nil
 }
 
-// checkFile fails if the file system does not support the write-ahead log. The
-// first write would fail later, with a less clear error.
+// checkFile returns an error if the file system does not support the write-ahead log.
+// Otherwise, the first write would fail with a less clear error.
 func checkFile(ctx context.Context, pool *sql.DB) error {
 	var mode string
 	if err := pool.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
@@ -119,7 +118,8 @@ func checkFile(ctx context.Context, pool *sql.DB) error {
 	return nil
 }
 
-// openFile returns a pool of connections to a SQLite file. It opens none yet.
+// openFile returns a pool of connections to a SQLite file. It does not open a connection
+// yet.
 func openFile(file, mode string, pragmas ...string) (*sql.DB, error) {
 	pragmas = append([]string{fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())}, pragmas...)
 	path := filepath.ToSlash(file)
@@ -137,7 +137,7 @@ func (s *sqliteDB) readTx(ctx context.Context, fn Func) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }() // there is nothing to commit
+	defer func() { _ = tx.Rollback() }() // nothing to commit
 	return fn(ctx, tx)
 }
 

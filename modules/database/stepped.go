@@ -15,34 +15,34 @@ import (
 )
 
 const (
-	// stepsTable has how far each migration in steps is. Its row is written in the
-	// transaction of the step, so a migration that was killed goes on behind its last step.
+	// stepsTable holds the progress of each stepped migration. The row is written in the
+	// transaction of the step, so a killed migration continues after its last step.
 	stepsTable = "moim_migration_steps"
-	// stepRows is how many rows one transaction of a migration in steps covers.
+	// stepRows is the number of rows in one transaction of a stepped migration.
 	stepRows = 2000
-	// progressEvery is how often a migration logs how far it is.
+	// progressEvery is the interval at which a migration logs its progress.
 	progressEvery = 3 * time.Second
 )
 
-// stepped is a migration in steps: its file has lines that begin with stepMarker. Each
-// part of the file runs in transactions of its own, so that nobody waits for all of it.
-// CONTRIBUTING.md says how to write one.
+// stepped is a migration in steps: its file has lines that begin with stepMarker. Each part
+// of the file runs in its own transactions, so other transactions do not have to wait for
+// the whole migration. CONTRIBUTING.md explains how to write one.
 type stepped struct {
 	version  int64
 	name     string
 	dialect  Dialect
 	log      *slog.Logger
-	progress time.Duration // between two lines of the log
+	progress time.Duration // interval between log lines
 
 	parts []part
 	down  string
 }
 
-// part is what stands between two markers.
+// part is the text between two markers.
 type part struct {
-	table string   // rows: the statement runs for stepRows rows of this table at a time
-	key   []string // rows: the columns of the table's primary key
-	index string   // index: the statement creates this index
+	table string   // for rows: the statement runs for stepRows rows of this table at a time
+	key   []string // for rows: the columns of the table's primary key
+	index string   // for index: the statement creates this index
 	sql   string
 }
 
@@ -50,11 +50,11 @@ const (
 	stepMarker = "-- +moim "
 	upMarker   = "-- +goose Up\n"
 	downMarker = "-- +goose Down\n"
-	// rowsMark stands for the condition that a row is in the step.
+	// rowsMark stands for the condition that a row belongs to the current step.
 	rowsMark = "{rows}"
 )
 
-// steppedMigrations returns the migrations in steps among the files.
+// steppedMigrations returns the stepped migrations among the files.
 func steppedMigrations(files fs.FS, dialect Dialect, log *slog.Logger) (map[string]*stepped, error) {
 	names, err := fs.Glob(files, "*.sql")
 	if err != nil {
@@ -117,16 +117,17 @@ func (s *stepped) parse(text string) error {
 	return nil
 }
 
-// migration returns s as goose runs it. It takes a second connection while goose has one.
+// migration returns s as a migration of goose. It uses a second connection while goose has
+// one.
 func (s *stepped) migration() *goose.Migration {
 	return goose.NewGoMigration(s.version, &goose.GoFunc{RunDB: s.runUp}, &goose.GoFunc{RunTx: s.runDown})
 }
 
-// at is how far a migration is.
+// at is the progress of a migration.
 type at struct {
 	part  int
-	place []any // the key of the last row that is done; nil: none of the part
-	done  int64 // rows of the part
+	place []any // key of the last finished row; nil if none of the part is finished
+	done  int64 // finished rows of the part
 }
 
 func (s *stepped) runUp(ctx context.Context, pool *sql.DB) error {
@@ -140,8 +141,9 @@ func (s *stepped) runUp(ctx context.Context, pool *sql.DB) error {
 		case p.table != "":
 			err = s.fill(ctx, pool, p, &now)
 		case p.index != "":
-			// What is left of a build that was killed keeps the name. This is no transaction,
-			// because PostgreSQL builds an index beside writers only outside of one.
+			// A killed build leaves an index of the same name. This is not in a
+			// transaction, because PostgreSQL can build an index without blocking writers
+			// only outside of one.
 			if _, err = pool.ExecContext(ctx, "DROP INDEX IF EXISTS "+p.index); err == nil {
 				_, err = pool.ExecContext(ctx, p.sql)
 			}
@@ -158,13 +160,13 @@ func (s *stepped) runUp(ctx context.Context, pool *sql.DB) error {
 	return err
 }
 
-// fill runs the statement of p for all rows of its table that are not done.
+// fill runs the statement of p for all rows of its table that are not finished.
 func (s *stepped) fill(ctx context.Context, pool *sql.DB, p part, now *at) error {
 	var all int64
 	if err := pool.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+p.table).Scan(&all); err != nil {
 		return err
 	}
-	if all == 0 { // as in a new database: what others add from now on is not for the migration
+	if all == 0 { // as in a new database; later rows are not part of the migration
 		*now = at{part: now.part + 1}
 		return nil
 	}
@@ -194,7 +196,7 @@ func (s *stepped) fill(ctx context.Context, pool *sql.DB, p part, now *at) error
 	return nil
 }
 
-// step runs one transaction, which also notes that the migration is at next then.
+// step runs one transaction. It also records that the migration is then at next.
 func (s *stepped) step(ctx context.Context, pool *sql.DB, now *at, next at, fn func(*sql.Tx) error) error {
 	place, err := json.Marshal(next.place)
 	if err != nil {
@@ -250,7 +252,7 @@ func (s *stepped) read(ctx context.Context, pool *sql.DB) (now at, err error) {
 	return now, nil
 }
 
-// runDown reverts all of it in one transaction.
+// runDown reverts the whole migration in one transaction.
 func (s *stepped) runDown(ctx context.Context, tx *sql.Tx) error {
 	if _, err := tx.ExecContext(ctx, s.down); err != nil {
 		return err
@@ -259,8 +261,8 @@ func (s *stepped) runDown(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// end returns the key of the last row of the step after a place, or nil if all that is
-// left is less than a step.
+// end returns the key of the last row of the step that begins after the key after. It
+// returns nil if fewer than stepRows rows are left.
 func (p part) end(ctx context.Context, pool *sql.DB, after []any) ([]any, error) {
 	columns := strings.Join(p.key, ", ")
 	condition, args := p.rows(after, nil)
@@ -277,7 +279,8 @@ func (p part) end(ctx context.Context, pool *sql.DB, after []any) ([]any, error)
 	return end, err
 }
 
-// rows returns the condition for the rows after a place and up to an end. Either may be nil.
+// rows returns the condition for the rows after one key and up to another. Either may be
+// nil.
 func (p part) rows(after, end []any) (condition string, args []any) {
 	columns := "(" + strings.Join(p.key, ", ") + ")"
 	var both []string

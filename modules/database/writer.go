@@ -15,32 +15,31 @@ import (
 )
 
 const (
-	// maxBatch and maxGather bound how many changes share a commit and how long
-	// the writer gathers them, so that the first one does not wait long.
+	// maxBatch and maxGather limit how many changes share a commit, and how long the writer
+	// gathers them, so that the first one does not wait long.
 	maxBatch  = 512
 	maxGather = 20 * time.Millisecond
 
-	// maxRun bounds how long a change may run while others wait. It is less than
+	// maxRun limits how long a change may run while others wait. It is shorter than
 	// defaultTimeout, so that the changes behind a slow one can still succeed.
 	maxRun = 3 * time.Second
 )
 
 var errTooLong = errors.New("the change ran too long while others waited")
 
-// writer runs all changes of a SQLite file. Its goroutine takes the changes that
-// wait, runs each in a savepoint of one transaction, and commits them together
-// (group commit). While the disk syncs, changes for the next commit gather.
+// writer runs all changes of a SQLite file. Its goroutine takes the waiting changes, runs
+// each in a savepoint of one transaction, and commits them together (group commit). While
+// the disk syncs, it gathers changes for the next commit.
 //
-// SQLite rolls back the whole transaction if a statement is interrupted or the
-// disk is full. Then the writer runs the other changes again, without the one
-// that failed.
+// SQLite rolls back the whole transaction if a statement is interrupted or the disk is
+// full. The writer then runs the other changes again, without the failed one.
 type writer struct {
 	pool     *sql.DB
 	requests chan *request
 	quit     chan struct{}
 	done     chan struct{}
 	commits  atomic.Int64
-	callers  atomic.Int64 // in write
+	callers  atomic.Int64 // number of callers in write
 
 	conn  *sql.Conn // nil before the first write and after a failure
 	inner *conn     // what conn wraps
@@ -54,8 +53,8 @@ type request struct {
 
 	mu    sync.Mutex // held while fn runs, so that write does not return meanwhile
 	left  bool       // write has returned, so fn must not run
-	err   error      // from fn
-	panic any        // the value of a panic in fn
+	err   error      // returned by fn
+	panic any        // value of a panic in fn
 }
 
 func startWriter(pool *sql.DB) *writer {
@@ -99,7 +98,7 @@ func (w *writer) write(ctx context.Context, fn Func) error {
 	return err
 }
 
-// leave returns the outcome if there is one already. It waits while fn runs.
+// leave returns the outcome if it is known already. It waits while fn is running.
 func (r *request) leave() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -125,8 +124,8 @@ func (w *writer) loop() {
 	}
 }
 
-// batch runs first and the changes that wait in one transaction and answers
-// them all. If one of them loses the transaction, it runs the others again.
+// batch runs first and the waiting changes in one transaction, and answers all of them. If
+// a change breaks the transaction, batch runs the others again.
 func (w *writer) batch(first *request) {
 	changes, next := []*request{first}, w.gather()
 	for len(changes) > 0 {
@@ -141,8 +140,8 @@ func (w *writer) batch(first *request) {
 	}
 }
 
-// gather returns a function that returns the next change that waits. The
-// function returns nil if none waits or the batch is complete.
+// gather returns a function that returns the next waiting change. The function returns nil
+// if there is none or the batch is full.
 func (w *writer) gather() func() *request {
 	start, taken := time.Now(), 1
 	return func() *request {
@@ -159,8 +158,8 @@ func (w *writer) gather() func() *request {
 	}
 }
 
-// answer sends each caller its outcome: err if the transaction failed, or else
-// the error of the caller's function.
+// answer sends each caller its outcome: err if the transaction failed, or otherwise the
+// error of its fn.
 func answer(changes []*request, err error) {
 	if err != nil {
 		err = fault.ErrUnavailable.WithCause(err)
@@ -174,9 +173,9 @@ func answer(changes []*request, err error) {
 	}
 }
 
-// transact runs changes, and then those that next returns, in one transaction
-// and commits it. It returns all of them. An error means that the transaction
-// is lost. If one change caused that, it is the culprit.
+// transact runs changes, and then those that next returns, in one transaction and commits
+// it. It returns all of them. An error means that the transaction is lost. culprit is the
+// change that caused this, or nil.
 func (w *writer) transact(changes []*request, next func() *request) (all []*request, culprit *request, err error) {
 	if err := w.begin(); err != nil {
 		return changes, nil, err
@@ -202,8 +201,8 @@ func (w *writer) transact(changes []*request, next func() *request) (all []*requ
 	return changes, nil, nil
 }
 
-// savepoint runs one change in a savepoint, so that it can be undone alone. An
-// error means that the whole transaction is lost.
+// savepoint runs one change in a savepoint, so that it can be undone separately. An error
+// means that the whole transaction is lost.
 func (w *writer) savepoint(r *request) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -218,8 +217,8 @@ func (w *writer) savepoint(r *request) error {
 	}
 	if r.err = w.call(r); r.err != nil {
 		if err := w.exec("ROLLBACK TO change"); err != nil {
-			// If SQLite has rolled back by itself, err only says that the
-			// savepoint is missing. The error of fn says why.
+			// If SQLite has rolled back the transaction on its own, err only says that the
+			// savepoint is missing. The error of fn has the reason.
 			return fmt.Errorf("undo a change: %w", errors.Join(r.err, err))
 		}
 	}
@@ -236,8 +235,8 @@ func (w *writer) call(r *request) error {
 		}
 	})
 	defer limit.Stop()
-	// interruptible watches ctx for the whole change. If the driver watched it for
-	// each statement, a change would cost a third more processor time.
+	// interruptible watches ctx during the whole change. If the driver watched it during
+	// each statement, a change would take a third more processor time.
 	q := bound{w.conn, func(given context.Context) context.Context {
 		if given == ctx && ctx.Err() == nil {
 			return context.WithoutCancel(ctx)
@@ -306,7 +305,7 @@ func (w *writer) exec(query string) error {
 	return err
 }
 
-// rollback ignores the error that follows if SQLite has rolled back by itself.
+// rollback ignores the error after a rollback by SQLite itself.
 func (w *writer) rollback() { _ = w.exec(rollback) }
 
 func (w *writer) disconnect() {

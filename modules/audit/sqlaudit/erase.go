@@ -10,8 +10,9 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// ofUser and byActor read the rows from the user's first one in the order of an index, and
-// then leave out those of others. A condition alone may have PostgreSQL read all rows.
+// ofUser and byActor read rows in the order of an index, starting with the user's first
+// row, and then skip those of other users. With a condition alone, PostgreSQL may read all
+// rows.
 const (
 	ofUser = `SELECT id, actor, user_id, before, after FROM
 		(SELECT * FROM audit WHERE (user_id, id) > ($1, '') ORDER BY user_id, id LIMIT $2) a WHERE user_id = $1`
@@ -20,12 +21,12 @@ const (
 	naming   = `SELECT id, actor, a.user_id, before, after FROM audit_users n JOIN audit a ON a.id = n.entry_id WHERE n.user_id = $1 ORDER BY n.entry_id LIMIT $2`
 	rewrite  = `UPDATE audit SET actor = $2, user_id = $3, before = $4, after = $5 WHERE id = $1`
 	noLonger = `DELETE FROM audit_users WHERE user_id = $1 AND entry_id = $2`
-	atOnce   = 20 // entries that one transaction reads: each may have 128 KiB
+	atOnce   = 20 // entries that one transaction reads; each may have 128 KiB
 )
 
-// EraseOf replaces a user's id by a pseudonym in some of the entries about the user, of those
-// that the user caused, and of those that name the user. It removes what these say of them.
-// It reports whether there may be more.
+// EraseOf replaces a user's id by a pseudonym in some of the entries about the user,
+// entries that the user caused, and entries that name the user. It also removes the user's
+// personal data from them. It reports whether there may be more.
 func (s *Store) EraseOf(ctx context.Context, userID, pseudonym string) (more bool, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		more = false
@@ -44,8 +45,8 @@ func (s *Store) EraseOf(ctx context.Context, userID, pseudonym string) (more boo
 	return more, nil
 }
 
-// erase rewrites the entries that a statement lists, and returns how many there were. It does
-// not list them again.
+// erase rewrites the entries that a statement lists, and returns their number. The
+// statement does not list rewritten entries again.
 func erase(ctx context.Context, q database.Querier, text, userID, pseudonym string) (n int, err error) {
 	rows, err := q.QueryContext(ctx, text, userID, atOnce)
 	if err != nil {
@@ -58,7 +59,7 @@ func erase(ctx context.Context, q database.Querier, text, userID, pseudonym stri
 			before, after string
 		)
 		if err := rows.Scan(&e.ID, &e.Actor, &e.UserID, &before, &after); err != nil {
-			_ = rows.Close() // the other error counts
+			_ = rows.Close() // report the first error
 			return 0, err
 		}
 		e.Before, e.After = json.RawMessage(before), json.RawMessage(after)
@@ -85,7 +86,7 @@ func erase(ctx context.Context, q database.Querier, text, userID, pseudonym stri
 	return len(found), nil
 }
 
-// without replaces a user in an entry. It reports whether they were in it.
+// without replaces a user in an entry. It reports whether the entry contained the user.
 func without(e *audit.Entry, userID, pseudonym string) (changed bool, err error) {
 	w := eraser{userID: userID, pseudonym: pseudonym, about: e.UserID == userID || e.Actor == userID}
 	changed = w.about
@@ -115,7 +116,7 @@ func without(e *audit.Entry, userID, pseudonym string) (changed bool, err error)
 // eraser removes a user from records.
 type eraser struct {
 	userID, pseudonym string
-	about             bool // the entry is about the user: so are its message and its user
+	about             bool // the entry is about the user, so its message and its user records are the user's
 	changed           bool
 }
 

@@ -11,16 +11,17 @@ import (
 )
 
 var (
-	// userFields are the fields of records that hold the id of a user. No other field is
-	// compared: an id may be equal to any text, such as a role.
+	// userFields are the fields of records that hold user ids. Other fields are not
+	// compared, because an id may be equal to any text, such as a role.
 	userFields = []string{"userId", "actor", "ownerId", "invitedBy", "createdBy", "editedBy"}
-	// actingFields are those whose user the record is of, or who wrote what it says.
+	// actingFields are the fields whose user the record belongs to, or who wrote its
+	// content.
 	actingFields = []string{"userId", "actor", "editedBy"}
-	// personalFields are the fields in which such a record says more than ids.
+	// personalFields are the fields of such records with personal data other than ids.
 	personalFields = []string{"name", "profile", "attributes", "data", "reason"}
 )
 
-// others returns the users whom the records of an entry name beside its actor and its user.
+// others returns the users in the records of an entry, other than its actor and its user.
 func others(e audit.Entry) ([]string, error) {
 	found := make(map[string]bool)
 	for _, raw := range []json.RawMessage{e.Before, e.After} {
@@ -39,7 +40,7 @@ func others(e audit.Entry) ([]string, error) {
 	return slices.Sorted(maps.Keys(found)), nil
 }
 
-// decode decodes what an entry has of before or after its change.
+// decode decodes the before or after of an entry.
 func decode(raw json.RawMessage) (records map[string]any, err error) {
 	in := json.NewDecoder(bytes.NewReader(raw))
 	in.UseNumber()

@@ -1,5 +1,5 @@
-// Package sqlaudit keeps the audit log in SQL. The stores of what changes call [Insert]
-// in the transaction of the change.
+// Package sqlaudit keeps the audit log in SQL. Other stores call [Insert] in the
+// transaction of a change. [Store] lists and removes entries.
 package sqlaudit
 
 import (
@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	// pageBytes is how much text a page has before it ends. It is no less than what an
-	// answer over HTTP has room for.
+	// pageBytes is the size of text at which a page ends. It is at least the size that an
+	// HTTP answer has room for.
 	pageBytes = 256 << 10
-	// A page is read in chunks, each larger than the last one. A database sends all rows
-	// that a statement asks for, even when most of them are left unread.
+	// A page is read in chunks, each larger than the last. Chunks avoid unread rows: a
+	// database sends all rows that a statement asks for.
 	firstRows  = 8
 	rowsGrowth = 4
 )
@@ -46,7 +46,7 @@ const columns = `id, at, actor, via, action, group_id, user_id, before, after, r
 
 const insert = `INSERT INTO audit (` + columns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 
-// othersAtOnce is how many users a statement stores whom an entry names.
+// othersAtOnce is the number of users that one statement stores.
 const othersAtOnce = 50
 
 var otherOne, otherMany = insertOther(1), insertOther(othersAtOnce)
@@ -61,8 +61,8 @@ func insertOther(n int) string {
 
 // New returns a store on db.
 func New(db backing) *Store {
-	// An entry is about a group, a user, or both. Each is looked up by an index of its own,
-	// which has the order, too.
+	// An entry is about a group, a user, or both. Each is looked up by its own index, which
+	// also has the order.
 	part := func(where string) string {
 		return `SELECT ` + columns + ` FROM audit WHERE ` + where + `id < $1 AND id >= $2 ORDER BY id DESC LIMIT $3`
 	}
@@ -80,7 +80,7 @@ func New(db backing) *Store {
 		all:      part(``),
 		ofActor:  part(`actor = $4 AND `),
 		ofTarget: target(``),
-		ofBoth:   target(`actor || '' = $5 AND `), // not by the index of actors: it has all that an actor did
+		ofBoth:   target(`actor || '' = $5 AND `), // do not use the index of actors, which has all entries of an actor
 		expire:   expire,
 	}
 }
@@ -99,8 +99,8 @@ func Insert(ctx context.Context, q database.Querier, entries ...audit.Entry) err
 	return nil
 }
 
-// insertOthers stores whom else an entry names, many users in one statement. There are two
-// statements only: a connection keeps those that it has prepared.
+// insertOthers stores the other users that an entry names, several in one statement. There
+// are only two statements, because connections keep prepared statements.
 func insertOthers(ctx context.Context, q database.Querier, e audit.Entry) error {
 	users, err := others(e)
 	if err != nil {
@@ -112,7 +112,7 @@ func insertOthers(ctx context.Context, q database.Querier, e audit.Entry) error 
 			text = otherOne
 		}
 		for i := range othersAtOnce {
-			args = append(args, few[min(i, len(few)-1)]) // the last one again does no harm
+			args = append(args, few[min(i, len(few)-1)]) // repeating the last one does no harm
 			if len(few) == 1 {
 				break
 			}
@@ -124,15 +124,15 @@ func insertOthers(ctx context.Context, q database.Querier, e audit.Entry) error 
 	return nil
 }
 
-// Record stores an entry about what is in no transaction.
+// Record stores an entry without a transaction of a change.
 func (s *Store) Record(ctx context.Context, e audit.Entry) error {
 	return s.db.Write(ctx, func(ctx context.Context, q database.Querier) error { return Insert(ctx, q, e) })
 }
 
 var errCursor = fault.ErrBadRequest.WithMessage("the cursor is not one of this list")
 
-// Entries implements [audit.Log]. A cursor that no entry has as its id is a fault: pages have
-// it in their address.
+// Entries implements [audit.Log]. It returns a fault for an invalid cursor, because cursors
+// are in the addresses of pages.
 func (s *Store) Entries(ctx context.Context, f audit.Filter, before string, limit int) (entries []audit.Entry, err error) {
 	if strings.Trim(before, "0123456789abcdef-") != "" {
 		return nil, errCursor
@@ -167,7 +167,7 @@ func (s *Store) Entries(ctx context.Context, f audit.Filter, before string, limi
 
 func (s *Store) read(ctx context.Context, q database.Querier, f audit.Filter, before string, limit int) ([]audit.Entry, error) {
 	if before == "" {
-		before = "g" // above every id
+		before = "g" // greater than every id
 	}
 	args := []any{before, firstID(f.Since), limit}
 	text := s.all
@@ -200,8 +200,8 @@ func (s *Store) read(ctx context.Context, q database.Querier, f audit.Filter, be
 	return entries, rows.Err()
 }
 
-// ExpireAudit removes entries that are older than keep. It returns how many it removed,
-// at most limit.
+// ExpireAudit removes at most limit entries that are older than keep. It returns the number
+// of removed entries.
 func (s *Store) ExpireAudit(ctx context.Context, keep time.Duration, limit int) (removed int, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		result, err := q.ExecContext(ctx, s.expire, firstID(time.Now().Add(-keep)), limit)
@@ -218,8 +218,9 @@ func (s *Store) ExpireAudit(ctx context.Context, keep time.Duration, limit int) 
 	return removed, nil
 }
 
-// firstID returns a text that is below the id of every entry of an instant or later, and
-// above all others. An id begins with 48 bits of milliseconds, and has no other order.
+// firstID returns a text that is less than the ids of all entries from at on, and greater
+// than all earlier ids. An id begins with 48 bits of milliseconds, and the rest has no
+// order.
 func firstID(at time.Time) string {
 	ms := int64(math.Ceil(float64(at.UnixMicro()) / 1000))
 	if at.IsZero() || ms <= 0 {

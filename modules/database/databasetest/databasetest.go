@@ -1,6 +1,6 @@
-// Package databasetest makes databases for tests that have the newest schema already. To
-// migrate an empty one takes more than a second of work under the race detector, and most
-// tests need one of their own. It knows no tables but those of package database.
+// Package databasetest creates databases for tests, with the newest schema. Migrating an
+// empty database takes more than a second under the race detector, and most tests need
+// their own database. The package knows no tables except those of package database.
 package databasetest
 
 import (
@@ -16,8 +16,8 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// Dir returns a data directory of the test, with the database in it that a node without a
-// database.url opens. It has no identity yet.
+// Dir returns a new data directory. It contains the database that a node without a
+// database.url opens. The database has no identity yet.
 func Dir(tb testing.TB) string {
 	tb.Helper()
 	file, err := sqlite()
@@ -31,14 +31,14 @@ func Dir(tb testing.TB) string {
 	return dir
 }
 
-// NewPostgres makes a database on a server, and returns its URL. It has no identity yet.
+// NewPostgres creates a database on a server, and returns its URL. It has no identity yet.
 func NewPostgres(tb testing.TB, server *pgtest.Server) string {
 	tb.Helper()
 	return server.NewCopy(tb, func(url string) error { return migrate(url, "") })
 }
 
-// Open opens the database at url, or a new SQLite file if url is empty, until the test
-// ends.
+// Open opens the database at url, or a new SQLite file if url is empty. The database is
+// closed when the test ends.
 func Open(tb testing.TB, url string) *database.DB {
 	tb.Helper()
 	dir := ""
@@ -75,7 +75,7 @@ var sqlite = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(filepath.Join(dir, "moim.db"))
 })
 
-// migrate gives a database the newest schema.
+// migrate migrates a database to the newest schema.
 func migrate(url, dir string) error {
 	ctx := context.Background()
 	m, err := database.OpenMigrator(ctx, database.Config{URL: url}, dir, slog.New(slog.DiscardHandler))
