@@ -20,25 +20,26 @@ import (
 )
 
 const (
-	// maxAnswer is how many bytes an answer may have.
+	// maxAnswer is the maximum size of an answer in bytes.
 	maxAnswer = 64 << 10
-	// maxMessage is how many characters of a refusal's message users see.
+	// maxMessage is the maximum length of a refusal's message, in characters. The rest is
+	// cut off.
 	maxMessage = 500
-	// maxTTL bounds for how long an answer is remembered.
+	// maxTTL is the maximum time for which an answer is remembered.
 	maxTTL = time.Hour
 )
 
-// answer is what the back end has decided.
+// answer is the decision of the back end.
 type answer struct {
 	allow      bool
 	reason     string
 	message    string
 	attributes dto.Patch
-	ttl        time.Duration // 0: not to be remembered
-	size       int           // bytes that it has come in
+	ttl        time.Duration // 0 if it must not be remembered
+	size       int           // size of the answer in bytes
 }
 
-// verdict returns the answer as those who asked want it.
+// verdict converts the answer for the caller.
 func (a answer) verdict() (group.Verdict, error) {
 	if a.allow {
 		return group.Verdict{Attributes: a.attributes}, nil
@@ -50,12 +51,12 @@ func (a answer) verdict() (group.Verdict, error) {
 	return group.Verdict{}, e
 }
 
-// silent reports whether a status means that the back end did not look at the question.
+// silent reports whether a status means that the back end did not process the question.
 func silent(status int) bool { return status >= 500 || status == http.StatusTooManyRequests }
 
 var validReason = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
-// said is an answer as the back end gives it.
+// said is the answer in the back end's JSON.
 type said struct {
 	Allow      *bool           `json:"allow"`
 	Code       string          `json:"code"`
@@ -64,7 +65,7 @@ type said struct {
 	TTL        float64         `json:"ttl"`
 }
 
-// read reads an answer. It ignores fields that it does not know.
+// read parses an answer. It ignores unknown fields.
 func read(event string, from webhook.Answer) (answer, error) {
 	var said said
 	switch {
@@ -82,7 +83,7 @@ func read(event string, from webhook.Answer) (answer, error) {
 	return a, err
 }
 
-// answer checks what the back end says.
+// answer checks and converts what the back end says.
 func (said said) answer(event string) (answer, error) {
 	switch {
 	case said.Allow == nil:
@@ -110,7 +111,7 @@ func (said said) answer(event string) (answer, error) {
 	return a, nil
 }
 
-// mistake returns the first mistake that err lists.
+// mistake returns the first mistake in err.
 func mistake(err error) string {
 	if e := fault.From(err); len(e.Fields) > 0 {
 		return e.Fields[0].Field + " " + e.Fields[0].Message
@@ -118,8 +119,8 @@ func mistake(err error) string {
 	return err.Error()
 }
 
-// presentable returns a message for users within its bound, without control characters and
-// characters that reorder text.
+// presentable returns a message for users: at most maxMessage characters, without control
+// characters and characters that reorder text.
 func presentable(message string) string {
 	message = strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || names.Reorders(string(r)) {

@@ -12,24 +12,25 @@ import (
 )
 
 const (
-	// slots is how many questions a node asks at once. Further ones wait.
+	// slots is the maximum number of questions that a node asks at the same time. Further
+	// ones wait.
 	slots = 256
-	// breakAfter is how many questions in a row must stay without an answer before none is
-	// asked for breakFor. Then one is asked, and the others follow when it is answered.
+	// breakAfter is the number of questions in a row without an answer after which none is
+	// asked for breakFor. Then one question is asked; the others follow after its answer.
 	breakAfter = 5
 	breakFor   = 2 * time.Second
 )
 
-// Why a question is not asked.
+// Reasons why a question is not asked.
 var (
 	errSuspended = errors.New("it is not asked, because it did not answer several questions in a row")
 	errBusy      = errors.New("too many questions wait for it")
 )
 
-// unasked is the error of a question that is not asked.
+// unasked is the error of a question that was not asked.
 type unasked struct {
 	error
-	again time.Duration // when to ask again; 0: any time
+	again time.Duration // wait before the next question; 0 for none
 }
 
 func (u unasked) Unwrap() error { return u.error }
@@ -56,15 +57,15 @@ func newClient(cfg Config) *webhook.Client {
 	})
 }
 
-// Check connects to the back end of a valid configuration, and asks nothing.
+// Check connects to the back end of a valid configuration. It asks no question.
 func Check(ctx context.Context, cfg Config) error {
 	client := newClient(cfg)
 	defer client.Close()
 	return client.Check(ctx, cfg.URL)
 }
 
-// ask implements asker. It also waits for the answer if the caller does not, because the
-// breaker needs to know how it ended.
+// ask implements asker. It waits for the answer even if the caller does not, because the
+// breaker needs the result.
 func (b *backEnd) ask(ctx context.Context, q Question, body []byte) (answer, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), Timeout)
 	defer cancel()

@@ -10,13 +10,13 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// Connect is the event of a question about a handshake of a socket. The others are those of
+// Connect is the event of a question about a socket's handshake. The other events are in
 // package group.
 const Connect = "connect"
 
 var known = []string{Connect, group.AskCreate, group.AskJoin, group.AskMessage, group.AskSignal}
 
-// Config is what an operator sets about questions to the application's back end.
+// Config holds an operator's settings for questions to the application's back end.
 type Config struct {
 	URL            string   `key:"url" help:"URL of the back end that decides about the actions in authorize.events: https, or http for a loopback address; empty: no back end is asked"`
 	Events         []string `key:"events" help:"actions about which the back end is asked: connect, create, join, message, signal"`
@@ -25,7 +25,7 @@ type Config struct {
 	PreviousSecret string   `key:"secret.previous" help:"previous secret, during a change: it signs the questions, too" secret:"true"`
 
 	Private bool   // the back end may have a private or loopback address
-	Version string // of Moim, for the header User-Agent
+	Version string // version of Moim, for the header User-Agent
 }
 
 // WithDefaults returns a copy with defaults in place of zero values.
@@ -36,7 +36,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate reports every mistake. Call it after [Config.WithDefaults].
+// Validate returns all mistakes. Call it after [Config.WithDefaults].
 func (c Config) Validate() error {
 	var errs []error
 	for i, event := range c.Events {
@@ -64,7 +64,7 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// secrets returns what signs a question.
+// secrets returns the secrets that sign a question.
 func (c Config) secrets() []string {
 	if c.PreviousSecret != "" {
 		return []string{c.Secret, c.PreviousSecret}

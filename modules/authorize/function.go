@@ -8,18 +8,18 @@ import (
 )
 
 // Func is a function of the program that answers questions. If it returns an error or
-// panics, Moim refuses, or does what authorize.open says. It must return soon after ctx has
-// ended, which it does after [Timeout]. It runs for many users at once.
+// panics, Moim refuses, unless authorize.open is set. ctx ends after [Timeout]; the
+// function must then return soon. It is called concurrently.
 type Func func(ctx context.Context, q Question) (Verdict, error)
 
 // Verdict is the answer of a [Func].
 type Verdict struct {
 	Allow   bool
-	Code    string // of a refusal, for programs: lower-case letters, digits and _
-	Message string // of a refusal, for people
-	// Attributes are merged into those of a new group, and become those of a new member.
+	Code    string // code of a refusal, for programs: lower-case letters, digits and _
+	Message string // message of a refusal, for people
+	// Attributes are merged into those of a new group, or become those of a new member.
 	Attributes map[string]any
-	// TTL is for how long the answer holds, at most an hour; 0: for this question alone.
+	// TTL is how long the answer is valid, at most an hour; 0 means for this question only.
 	TTL time.Duration
 }
 

@@ -1,9 +1,10 @@
 // Package authorize asks an application's back end whether a user may do something, before
-// they do it. It posts each question to a URL, or calls a function of the program that embeds
-// Moim, and refuses if there is no usable answer, unless the operator wants otherwise.
+// they do it. A [Gatekeeper] posts each question to a URL, or calls a function of the
+// embedding program. Without a usable answer it refuses, unless the operator configured
+// otherwise.
 //
-// The package knows what is asked and what answers mean. It does not know when a question is
-// due: packages group and socket call it.
+// The package knows the questions and what answers mean. It does not know when to ask:
+// packages group and socket call it.
 package authorize
 
 import (
@@ -23,23 +24,23 @@ import (
 )
 
 const (
-	// Timeout bounds a question, from asking to the end of the answer.
+	// Timeout limits a question, until the end of the answer.
 	Timeout = 2 * time.Second
-	// warnEvery is the shortest time between two lines about failures.
+	// warnEvery is the minimum time between two log lines about failures.
 	warnEvery = time.Minute
 )
 
-// Question asks whether a user may do something. It is the body of a request, too.
+// Question asks whether a user may do something. It is also the body of the request.
 type Question struct {
 	Event   string          `json:"event"` // connect, create, join, message or signal
 	UserID  string          `json:"userId"`
 	GroupID string          `json:"groupId,omitempty"` // empty for connect and create
-	Data    json.RawMessage `json:"data,omitempty"`    // docs/authorize.md says what of each event
+	Data    json.RawMessage `json:"data,omitempty"`    // see docs/authorize.md for each event's data
 }
 
-// asker gets the answer to a question. It is safe for concurrent use.
+// asker gets answers to questions. It is safe for concurrent use.
 type asker interface {
-	// ask gets the answer to q, whose JSON is body, within [Timeout]. Its error means that
+	// ask returns the answer to q within [Timeout]. body is q as JSON. An error means that
 	// there is no usable answer.
 	ask(ctx context.Context, q Question, body []byte) (answer, error)
 }
@@ -60,13 +61,14 @@ var (
 	_ socket.Gatekeeper = (*Gatekeeper)(nil)
 )
 
-// New returns a gatekeeper for a configuration that is valid and has a URL.
+// New returns a gatekeeper. cfg must be valid and have a URL.
 func New(cfg Config, log *slog.Logger) (*Gatekeeper, error) {
 	b := newBackEnd(cfg)
 	return build(cfg, b, b.client.Close, log)
 }
 
-// NewOf returns a gatekeeper that asks a function of the program. cfg is valid and has no URL.
+// NewOf returns a gatekeeper that asks a function of the program. cfg must be valid and
+// have no URL.
 func NewOf(cfg Config, fn Func, log *slog.Logger) (*Gatekeeper, error) {
 	return build(cfg, fn, func() {}, log)
 }
@@ -129,7 +131,7 @@ func (g *Gatekeeper) Ask(ctx context.Context, about group.Question) (group.Verdi
 	return a.verdict()
 }
 
-// failed returns what a user gets whose question has no usable answer.
+// failed returns the result for a user whose question has no usable answer.
 func (g *Gatekeeper) failed(ctx context.Context, event string, err error) error {
 	result, again := failed, fault.ErrUnavailable.Retry
 	var why unasked

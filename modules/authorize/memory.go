@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// memoryBytes is about how much memory a node uses for answers. It forgets those that
-	// are used seldom.
+	// memoryBytes is the approximate memory that a node uses for answers. It drops those
+	// that are rarely used.
 	memoryBytes = 16 << 20
-	// answerCost is what an answer counts besides its bytes, and patchCost what each byte
-	// counts once its attributes are parsed.
+	// answerCost is the cost of an answer in addition to its bytes. patchCost is the cost
+	// of each byte once its attributes are parsed.
 	answerCost = 256
 	patchCost  = 4
 )
 
-// memory keeps answers for as long as the back end says. It is safe for concurrent use.
+// memory keeps answers for as long as the back end allows. It is safe for concurrent use.
 type memory struct {
 	answers *otter.Cache[string, answer]
 }
@@ -33,13 +33,13 @@ func newMemory() (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	answers.StopAllGoroutines() // otter returns no expired entries, and writes remove them
+	answers.StopAllGoroutines() // otter returns no expired entries, and removes them on writes
 	return &memory{answers}, nil
 }
 
-// keyOf returns what an answer is remembered under. Answers to create and join depend on
-// the data, because what they give is stored. Others hold for a user and a group, whatever
-// the user says there.
+// keyOf returns the key under which an answer is remembered. Answers to create and join
+// depend on the data, because their attributes are stored. Other answers are valid for a
+// user and a group, whatever the data.
 func keyOf(q group.Question, body []byte) string {
 	key := q.Event + "\x00" + q.UserID + "\x00" + q.GroupID
 	if q.Event == group.AskCreate || q.Event == group.AskJoin {

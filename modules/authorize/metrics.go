@@ -7,13 +7,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// How a question ended.
+// Outcomes of a question.
 const (
 	allowed    = "allowed"
 	refused    = "refused"
 	remembered = "remembered" // answered from memory
 	failed     = "failed"     // no usable answer
-	suspended  = "suspended"  // not asked, because several questions failed in a row
+	suspended  = "suspended"  // not asked, because several questions in a row failed
 )
 
 type metrics struct {

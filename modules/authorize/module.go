@@ -11,13 +11,13 @@ import (
 	"github.com/moim-live/moim/modules/socket"
 )
 
-// Program is what the program that embeds Moim adds.
+// Program holds what the embedding program adds.
 type Program struct {
-	Function Func // nil: none
+	Function Func // may be nil
 }
 
-// Module wants a [Config], a [Program] and a *slog.Logger. It provides a group.Gatekeeper and
-// a socket.Gatekeeper, which are nil without a URL and a function.
+// Module needs a [Config], a [Program] and a *slog.Logger. It provides a group.Gatekeeper
+// and a socket.Gatekeeper. Both are nil if there is neither a URL nor a function.
 var Module = fx.Module("authorize", fx.Provide(provide))
 
 type params struct {

@@ -2,12 +2,13 @@ package limit
 
 import "net/netip"
 
-// sitePrefix is how much of an IPv6 address one site has (RFC 6177): a client may use
-// any address in it.
+// sitePrefix is the number of bits of an IPv6 address that belong to one site (RFC 6177). A
+// client may use any address of its site.
 const sitePrefix = 64
 
-// AddressOf returns what a remote address, as host:port, counts as: its IP address, or
-// the first 64 bits of an IPv6 address. What is none counts as itself.
+// AddressOf returns the key under which a remote address (host:port) is counted: its IP
+// address, or the first 64 bits of an IPv6 address. A text that is not an address is its
+// own key.
 func AddressOf(remote string) string {
 	peer, err := netip.ParseAddrPort(remote)
 	if err != nil {

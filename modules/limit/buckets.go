@@ -9,17 +9,17 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// buckets are token buckets of one rate, one for each key. A bucket that is not used
-// for as long as it takes to be full is dropped: a new one is the same.
+// buckets are token buckets with the same rate, one for each key. A bucket that was not
+// used for the time that it takes to fill is dropped, because a new one is the same.
 type buckets struct {
 	mu      sync.Mutex
 	rate    Rate
-	off     atomic.Bool              // as the rate; read without the mutex
+	off     atomic.Bool              // there is no limit; read without the mutex
 	fresh   map[string]*rate.Limiter // used since turned
 	stale   map[string]*rate.Limiter // used in the generation before
-	owing   map[string]*rate.Limiter // those whose debt may outlast a generation
+	owing   map[string]*rate.Limiter // buckets whose debt may last longer than a generation
 	turned  time.Time
-	lasting time.Duration // of a generation
+	lasting time.Duration // length of a generation
 }
 
 func newBuckets(r Rate) *buckets {
@@ -28,7 +28,7 @@ func newBuckets(r Rate) *buckets {
 	return b
 }
 
-// set changes the rate. A bucket keeps what it has and owes, up to what it may hold now.
+// set changes the rate. A bucket keeps its tokens and its debt, up to the new burst.
 func (b *buckets) set(r Rate, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -41,7 +41,8 @@ func (b *buckets) set(r Rate, now time.Time) {
 		b.fresh, b.stale, b.owing = map[string]*rate.Limiter{}, nil, map[string]*rate.Limiter{}
 		return
 	}
-	// Twice, because a bucket may owe as much as it holds; owing has those that owe more.
+	// Twice, because the debt may be as large as the burst; owing has buckets with more
+	// debt.
 	b.lasting = 2 * time.Duration(float64(r.Per)*float64(r.Burst)/float64(r.Count))
 	for _, limiters := range []map[string]*rate.Limiter{b.fresh, b.stale, b.owing} {
 		for _, l := range limiters {
@@ -57,9 +58,9 @@ func adjust(l *rate.Limiter, r Rate, now time.Time) {
 
 func perSecond(r Rate) rate.Limit { return rate.Limit(float64(r.Count) / r.Per.Seconds()) }
 
-// take takes n tokens for key. If there is not one, it takes none and returns how long
-// that lasts. A bucket may go into debt, so what costs more than it holds is possible,
-// and is paid for afterwards.
+// take takes n tokens for key. If the bucket is empty, it takes none and returns how long
+// to wait for a token. A bucket may go into debt, so n may be larger than the number of
+// tokens.
 func (b *buckets) take(key string, n int64, now time.Time) (wait time.Duration) {
 	if b.off.Load() {
 		return 0
@@ -77,7 +78,7 @@ func (b *buckets) take(key string, n int64, now time.Time) (wait time.Duration) 
 	return wait
 }
 
-// lacks returns how long it lasts until key has a token, 0 if it has one.
+// lacks returns how long to wait until key has a token, or 0 if it has one.
 func (b *buckets) lacks(key string, now time.Time) time.Duration { return b.take(key, 0, now) }
 
 func (b *buckets) bucketLocked(key string, now time.Time) *rate.Limiter {
@@ -111,7 +112,7 @@ func takeFrom(limiter *rate.Limiter, r Rate, n int64, now time.Time) (wait time.
 	if tokens := limiter.TokensAt(now); tokens < 1 {
 		return time.Duration((1 - tokens) * float64(r.Per) / float64(r.Count))
 	}
-	for ; n > 0; n -= r.Burst { // a limiter takes as much as its burst at a time
+	for ; n > 0; n -= r.Burst { // a limiter accepts at most its burst at a time
 		limiter.ReserveN(now, int(min(n, r.Burst)))
 	}
 	return 0

@@ -7,8 +7,8 @@ import (
 	"github.com/moim-live/moim/internal/toggle"
 )
 
-// Config holds the limits. Zero values mean the defaults. The limit of the whole
-// node aside, back ends have none.
+// Config holds the limits. Zero values mean the defaults. Except for the limit of the whole
+// node, no limit applies to back ends.
 type Config struct {
 	Enabled             toggle.Switch `key:"enabled" help:"whether the limits are on"`
 	NodeSockets         Share         `key:"node.sockets" help:"client connections and sockets of a node: a number, or a share of the file descriptors"`
@@ -57,7 +57,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// unlimited returns limits that are all off.
+// unlimited returns a configuration without limits.
 func unlimited() Config {
 	quota := Quota{Number: NoRate, Bytes: ByteRate(NoRate)}
 	return Config{
@@ -76,7 +76,7 @@ func orDefault[T comparable](v *T, def T) {
 	}
 }
 
-// Validate returns an error for a rate that no configuration can express. Call it
+// Validate returns an error for a rate that the configuration file cannot contain. Call it
 // after [Config.WithDefaults].
 func (c Config) Validate() error {
 	var errs []error

@@ -2,5 +2,5 @@
 
 package limit
 
-// descriptors returns how many files this process may have open, 0 if that is not known.
+// descriptors returns how many files this process may have open, or 0 if unknown.
 func descriptors() int { return 0 }

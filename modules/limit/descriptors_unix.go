@@ -4,7 +4,7 @@ package limit
 
 import "syscall"
 
-// descriptors returns how many files this process may have open, 0 if that is not known.
+// descriptors returns how many files this process may have open, or 0 if unknown.
 func descriptors() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// gauges count what there is of each key at a time.
+// gauges count the current items of each key.
 type gauges struct {
 	mu     sync.Mutex
 	cap    Cap
@@ -17,14 +17,14 @@ type gauges struct {
 
 func newGauges(c Cap) *gauges { return &gauges{cap: c, counts: map[string]int{}} }
 
-// set changes how many there may be. Those that there are stay.
+// set changes the maximum. Existing items stay.
 func (g *gauges) set(c Cap) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.cap = c
 }
 
-// add counts one more, unless there are as many as there may be.
+// add counts one more item. It returns false if the maximum is reached.
 func (g *gauges) add(key string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -49,7 +49,7 @@ func (g *gauges) count(key string) int {
 	return g.counts[key]
 }
 
-// turns let a number of requests of each key run at once. Others wait.
+// turns let a limited number of requests of each key run at the same time. Others wait.
 type turns struct {
 	waiting time.Duration
 
@@ -60,14 +60,15 @@ type turns struct {
 
 type turn struct {
 	running *semaphore.Weighted
-	users   int // that run or wait
+	users   int // number of requests that run or wait
 }
 
 func newTurns(c Cap, waiting time.Duration) *turns {
 	return &turns{cap: c, waiting: waiting, keys: map[string]*turn{}}
 }
 
-// set changes how many requests run at once. Those that run do not count for it.
+// set changes how many requests run at the same time. Requests that are running already do
+// not count.
 func (t *turns) set(c Cap) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -76,7 +77,8 @@ func (t *turns) set(c Cap) {
 	}
 }
 
-// take waits for a turn. It returns how to end the turn, or nil if there was none in time.
+// take waits for a turn. It returns a function that ends the turn, or nil if ctx ended
+// first.
 func (t *turns) take(ctx context.Context, key string) (done func()) {
 	t.mu.Lock()
 	if t.cap < 0 {

@@ -15,31 +15,31 @@ import (
 )
 
 const (
-	// runningWait is how long a request waits while others of its user run.
+	// runningWait is how long a request waits while others of the same user run.
 	runningWait = time.Second
-	// capRetry is when to come back after a cap was reached.
+	// capRetry is the time to wait after a cap was reached.
 	capRetry = time.Second
-	// warnEvery is how often it is logged that the node is full.
+	// warnEvery is the minimum time between two log lines about a full node.
 	warnEvery = time.Minute
 )
 
 // Census counts the sockets of users in the whole cluster.
 type Census interface {
-	// Count says that a user has own sockets on this node now, and returns how many
-	// they have on other nodes. Calls for one user may run concurrently.
+	// Count records that a user has own sockets on this node now, and returns how many they
+	// have on other nodes. Calls for one user may run concurrently.
 	Count(ctx context.Context, userID string, own int) (others int, err error)
 }
 
-// Limits are the limits of one node. Methods may be called concurrently. Their errors
-// are fault.ErrRateLimited. Callers ask for users only, not for back ends. On a nil
-// *Limits, they allow everything.
+// Limits holds the limits of one node. It is safe for concurrent use. Its errors are
+// fault.ErrRateLimited. Do not ask it about back ends, which have no limits. A nil *Limits
+// allows everything.
 type Limits struct {
-	cfg    atomic.Pointer[Config] // with every limit off if limits are
+	cfg    atomic.Pointer[Config] // all limits off if limits are disabled
 	census Census
 	now    func() time.Time
 	log    *slog.Logger
-	warned atomic.Int64 // when it was logged that the node is full, in ns
-	// descriptors is how many files the process may have open.
+	warned atomic.Int64 // time of the last log line about a full node, in ns
+	// descriptors is the number of files that the process may have open.
 	descriptors int
 
 	refused *prometheus.CounterVec
@@ -52,13 +52,13 @@ type Limits struct {
 
 // Deps are the dependencies of [Limits]. All may be nil.
 type Deps struct {
-	Census     Census // nil: the sockets of a user are counted on this node only
+	Census     Census // if nil, a user's sockets are counted on this node only
 	Registerer prometheus.Registerer
 	Log        *slog.Logger
 	Now        func() time.Time
 }
 
-// New returns limits. Zero values of cfg mean the defaults.
+// New returns limits. Zero values in cfg mean the defaults.
 func New(cfg Config, deps Deps) (*Limits, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -100,8 +100,8 @@ func New(cfg Config, deps Deps) (*Limits, error) {
 	return l, nil
 }
 
-// Set changes the limits. Zero values of cfg mean the defaults. What users have used and
-// what is open counts for the new limits; nothing that is open is closed.
+// Set changes the limits. Zero values in cfg mean the defaults. Earlier use counts towards
+// the new limits. Nothing that is open is closed.
 func (l *Limits) Set(cfg Config) error {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -131,7 +131,7 @@ func (l *Limits) Set(cfg Config) error {
 	return nil
 }
 
-// refuse returns the error for a limit that is reached, named by its key.
+// refuse returns the error for a limit, named by its key.
 func (l *Limits) refuse(key string, allowed fmt.Stringer, wait time.Duration) error {
 	l.refused.WithLabelValues(key).Inc()
 	e := fault.ErrRateLimited.WithMessage(fmt.Sprintf("limit.%s is reached, which is %s: try again later", key, allowed))
@@ -147,7 +147,7 @@ func (l *Limits) rated(b *buckets, key string, rate Rate, of string) error {
 	return nil
 }
 
-// quota takes tokens for a number, and for the bytes that come with it, or none.
+// quota takes tokens for a number of items and for their bytes, or none of both.
 func (l *Limits) quota(numbers, bytes *buckets, key string, q Quota, of string, number, size int64) error {
 	now := l.now()
 	if wait := max(numbers.lacks(of, now), bytes.lacks(of, now)); wait > 0 {
@@ -158,7 +158,7 @@ func (l *Limits) quota(numbers, bytes *buckets, key string, q Quota, of string, 
 	return nil
 }
 
-// Connect allows a handshake from an address.
+// Connect checks whether an address may make a handshake.
 func (l *Limits) Connect(address string) error {
 	if l == nil {
 		return nil
@@ -166,8 +166,8 @@ func (l *Limits) Connect(address string) error {
 	return l.rated(l.connects, "address.connects", l.cfg.Load().AddressConnects, address)
 }
 
-// Pending counts a connection from an address that has not shown a token. Call settled
-// once it has, or is closed. It may be called more than once.
+// Pending counts a connection from an address without a verified token. Call settled once
+// the connection has one, or is closed. settled may be called more than once.
 func (l *Limits) Pending(address string) (settled func(), err error) {
 	if l == nil {
 		return func() {}, nil
@@ -178,8 +178,8 @@ func (l *Limits) Pending(address string) (settled func(), err error) {
 	return sync.OnceFunc(func() { l.pending.remove(address) }), nil
 }
 
-// Socket counts a socket of a user, in the whole cluster. Call closed when it is closed.
-// If the other nodes cannot be counted, this node counts alone.
+// Socket counts a user's socket, in the whole cluster. Call closed when it is closed. If
+// the other nodes cannot be counted, only the sockets of this node count.
 func (l *Limits) Socket(ctx context.Context, userID string) (closed func(), err error) {
 	if l == nil {
 		return func() {}, nil
@@ -190,7 +190,7 @@ func (l *Limits) Socket(ctx context.Context, userID string) (closed func(), err 
 	}
 	closed = sync.OnceFunc(func() {
 		l.sockets.remove(userID)
-		_, _ = l.count(context.WithoutCancel(ctx), userID) // the next socket says it again
+		_, _ = l.count(context.WithoutCancel(ctx), userID) // if it fails, the next socket reports the number again
 	})
 	if total, err := l.count(ctx, userID); err == nil && l.cfg.Load().UserSockets.Exceeded(total) {
 		closed()
@@ -199,8 +199,8 @@ func (l *Limits) Socket(ctx context.Context, userID string) (closed func(), err 
 	return closed, nil
 }
 
-// count tells the other nodes how many sockets a user has here, and returns how many they
-// have everywhere.
+// count reports to the other nodes how many sockets a user has here. It returns how many
+// they have everywhere.
 func (l *Limits) count(ctx context.Context, userID string) (total int, err error) {
 	own := l.sockets.count(userID)
 	if l.census == nil || l.cfg.Load().UserSockets < 0 {
@@ -212,11 +212,11 @@ func (l *Limits) count(ctx context.Context, userID string) (total int, err error
 		if err != nil || now == own {
 			return now + others, err
 		}
-		own = now // another call may have told the other nodes more lately, or this one
+		own = now // a concurrent call may have reported another number
 	}
 }
 
-// Request allows an HTTP request of a user.
+// Request checks whether a user may make an HTTP request.
 func (l *Limits) Request(userID string) error {
 	if l == nil {
 		return nil
@@ -224,8 +224,8 @@ func (l *Limits) Request(userID string) error {
 	return l.rated(l.requests, "user.requests", l.cfg.Load().UserRequests, userID)
 }
 
-// Run allows a request of a user to run. It waits up to a second while others run. Call
-// done at its end.
+// Run checks whether another request of a user may run. It waits up to a second while
+// others run. Call done at the end of the request.
 func (l *Limits) Run(ctx context.Context, userID string) (done func(), err error) {
 	if l == nil {
 		return func() {}, nil
@@ -236,7 +236,7 @@ func (l *Limits) Run(ctx context.Context, userID string) (done func(), err error
 	return done, nil
 }
 
-// Message allows a user to store a message of size bytes.
+// Message checks whether a user may store a message of size bytes.
 func (l *Limits) Message(userID string, size int) error {
 	if l == nil {
 		return nil
@@ -244,7 +244,7 @@ func (l *Limits) Message(userID string, size int) error {
 	return l.quota(l.messages, l.messageBytes, "user.messages", l.cfg.Load().UserMessages, userID, 1, int64(size))
 }
 
-// Deliver allows a user to send size bytes to each of recipients.
+// Deliver checks whether a user may send size bytes to each recipient.
 func (l *Limits) Deliver(userID string, recipients, size int) error {
 	if l == nil {
 		return nil
@@ -253,7 +253,7 @@ func (l *Limits) Deliver(userID string, recipients, size int) error {
 	return l.quota(l.deliveries, l.deliveryBytes, "user.deliveries", l.cfg.Load().UserDeliveries, userID, n, n*int64(size))
 }
 
-// Read allows a user to read a list or a log.
+// Read checks whether a user may read a list or a log.
 func (l *Limits) Read(userID string) error {
 	if l == nil {
 		return nil
@@ -261,7 +261,7 @@ func (l *Limits) Read(userID string) error {
 	return l.rated(l.reads, "user.reads", l.cfg.Load().UserReads, userID)
 }
 
-// Create allows a user to create a group.
+// Create checks whether a user may create a group.
 func (l *Limits) Create(userID string) error {
 	if l == nil {
 		return nil
@@ -269,7 +269,7 @@ func (l *Limits) Create(userID string) error {
 	return l.rated(l.creates, "user.creates", l.cfg.Load().UserCreates, userID)
 }
 
-// Join allows a user to join a group.
+// Join checks whether a user may join a group.
 func (l *Limits) Join(userID, groupID string) error {
 	if l == nil {
 		return nil
@@ -277,7 +277,7 @@ func (l *Limits) Join(userID, groupID string) error {
 	return l.rated(l.joins, "user.joins", l.cfg.Load().UserJoins, userID+"\x00"+groupID)
 }
 
-// State allows a user to set a state of presence.
+// State checks whether a user may set a live state.
 func (l *Limits) State(userID string) error {
 	if l == nil {
 		return nil
@@ -285,8 +285,8 @@ func (l *Limits) State(userID string) error {
 	return l.rated(l.states, "presence.states", l.cfg.Load().PresenceStates, userID)
 }
 
-// NodeSockets returns how many connections and sockets the node may have. It is negative
-// if there is no limit.
+// NodeSockets returns the maximum number of connections and sockets of the node, or a
+// negative number if there is no limit.
 func (l *Limits) NodeSockets() int {
 	if l == nil {
 		return -1
@@ -298,16 +298,16 @@ func (l *Limits) NodeSockets() int {
 	return min(l.descriptors*most.Percent/100, l.forSockets())
 }
 
-// ownDescriptors is how many files the node has open for itself: databases, logs and
+// ownDescriptors is the number of files that the node itself needs: databases, logs and
 // connections to other servers.
 const ownDescriptors = 64
 
-// forSockets returns how many descriptors clients may use.
+// forSockets returns the number of descriptors for clients.
 func (l *Limits) forSockets() int { return max(1, l.descriptors-ownDescriptors) }
 
-// NodeConnections returns how many network connections the node may have. That is more than
-// NodeSockets, so that requests get an answer when no socket does, and less than it has
-// descriptors for. It is negative if there is no limit.
+// NodeConnections returns the maximum number of network connections of the node, or a
+// negative number if there is no limit. It is more than NodeSockets, so that HTTP requests
+// are answered when no more sockets are accepted, and less than the number of descriptors.
 func (l *Limits) NodeConnections() int {
 	most := l.NodeSockets()
 	if most < 0 {
@@ -320,8 +320,8 @@ func (l *Limits) NodeConnections() int {
 	return max(1, min(most+spare, l.forSockets()))
 }
 
-// NodeFull reports whether n connections are more than the node may have, and counts the
-// refusal if they are.
+// NodeFull reports whether n connections are more than the maximum. If so, it counts a
+// refusal.
 func (l *Limits) NodeFull(n int) bool {
 	most := l.NodeSockets()
 	if most < 0 || n <= most {
@@ -331,8 +331,8 @@ func (l *Limits) NodeFull(n int) bool {
 	return true
 }
 
-// RefuseConnection counts a connection that is refused because the node has as many as it may
-// have, and logs that once a minute.
+// RefuseConnection counts a connection that is refused because the node is full, and logs
+// this once a minute.
 func (l *Limits) RefuseConnection() {
 	l.refused.WithLabelValues("node.sockets").Inc()
 	now, last := time.Now().UnixNano(), l.warned.Load()

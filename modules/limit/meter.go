@@ -7,23 +7,23 @@ import (
 )
 
 const (
-	// persistence is how long a socket may go on with requests that are refused.
+	// persistence is how long a socket may keep sending requests that are refused.
 	persistence = 30 * time.Second
-	// pause is how long a socket without a refusal has to last to start again.
+	// pause is the time without a refused request after which persistence starts again.
 	pause = 5 * time.Second
 )
 
-// Meter counts what one socket sends. It is not safe for concurrent use. A nil *Meter
+// Meter limits the requests of one socket. It is not safe for concurrent use. A nil *Meter
 // allows everything.
 type Meter struct {
 	limits          *Limits
-	cfg             *Config       // what the limiters are for
-	requests, bytes *rate.Limiter // nil: not limited
+	cfg             *Config       // the configuration of the limiters
+	requests, bytes *rate.Limiter // nil if there is no limit
 
-	since, last time.Time // of the refusals that follow each other
+	since, last time.Time // of the first and the last refusal in a row
 }
 
-// Meter returns the meter of a new socket.
+// Meter returns a meter for a new socket.
 func (l *Limits) Meter() *Meter {
 	if l == nil {
 		return nil
@@ -31,7 +31,7 @@ func (l *Limits) Meter() *Meter {
 	return &Meter{limits: l}
 }
 
-// follow brings the limiters to the current configuration.
+// follow updates the limiters to the current configuration.
 func (m *Meter) follow(now time.Time) {
 	if cfg := m.limits.cfg.Load(); cfg != m.cfg {
 		m.requests = adjusted(m.requests, cfg.SocketRequests, now)
@@ -51,8 +51,8 @@ func adjusted(l *rate.Limiter, r Rate, now time.Time) *rate.Limiter {
 	return l
 }
 
-// Request allows a request of size bytes. insists reports whether the socket has gone on
-// for 30 s with requests that were refused: then close it.
+// Request checks a request of size bytes. insists is true if the socket kept sending
+// refused requests for 30 s; then close it.
 func (m *Meter) Request(size int) (insists bool, err error) {
 	if m == nil {
 		return false, nil

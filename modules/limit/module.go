@@ -7,8 +7,8 @@ import (
 	"go.uber.org/fx"
 )
 
-// Module provides [*Limits]. It needs a [Config] and a *slog.Logger.
-// A [Census] and a prometheus.Registerer are optional.
+// Module provides [*Limits]. It needs a [Config] and a *slog.Logger. A [Census] and a
+// prometheus.Registerer are optional.
 var Module = fx.Module("limit", fx.Provide(provide))
 
 type params struct {

@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// Rate is a token bucket: Count tokens are added in each Per, up to Burst. The zero
-// value stands for the default, and a negative Count for no limit. Per is a second, a
-// minute or an hour.
+// Rate is a token bucket. Count tokens are added per Per, up to Burst. Per is a second, a
+// minute or an hour. The zero value means the default, and a negative Count means no limit.
 type Rate struct {
 	Count int64
 	Per   time.Duration
@@ -22,7 +21,7 @@ type ByteRate Rate
 // NoRate is a [Rate] that limits nothing.
 var NoRate = Rate{Count: -1}
 
-// Quota limits a number and the bytes that come with it.
+// Quota limits a number of items and their bytes.
 type Quota struct {
 	Number Rate
 	Bytes  ByteRate
@@ -30,7 +29,7 @@ type Quota struct {
 
 func (r Rate) off() bool { return r.Count < 0 }
 
-// periods are the texts of the periods.
+// periods are the periods and their texts.
 var periods = []struct {
 	text   string
 	length time.Duration
@@ -46,13 +45,13 @@ var (
 // maxNumber is the largest value of a limit.
 const maxNumber = 1 << 40
 
-// parseNumber reads a positive number such as 20,000.
+// parseNumber parses a positive number such as 20,000.
 func parseNumber(text string) (int64, bool) {
 	n, err := strconv.ParseInt(strings.ReplaceAll(strings.TrimSpace(text), ",", ""), 10, 64)
 	return n, err == nil && n > 0 && n <= maxNumber
 }
 
-// parseRate reads a rate whose numbers parse reads.
+// parseRate parses a rate. parse parses its numbers.
 func parseRate(text string, parse func(string) (int64, bool)) (Rate, bool) {
 	if strings.TrimSpace(text) == "0" {
 		return NoRate, true
@@ -77,7 +76,7 @@ func parseRate(text string, parse func(string) (int64, bool)) (Rate, bool) {
 	return r, ok && r.Per > 0
 }
 
-// text writes a rate whose numbers format writes.
+// text formats a rate. format formats its numbers.
 func (r Rate) text(format func(int64) string) string {
 	if r.off() {
 		return "0"
@@ -146,8 +145,8 @@ func (q *Quota) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Cap is the largest number of something at a time. The zero value stands for the
-// default, and a negative one for no limit.
+// Cap is the maximum number of something. The zero value means the default, and a negative
+// value means no limit.
 type Cap int64
 
 // NoCap is a [Cap] that limits nothing.

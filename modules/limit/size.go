@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Size is a number of bytes. The zero value stands for the default, and a negative
-// one for no bound.
+// Size is a number of bytes. The zero value means the default, and a negative value means
+// no limit.
 type Size int64
 
 // NoSize is a [Size] that bounds nothing.
@@ -15,7 +15,7 @@ const NoSize Size = -1
 
 var errSize = errors.New("must be a size such as 64MiB, or a number of bytes; 0 for no bound")
 
-// Bound returns the number of bytes, 0 for no bound.
+// Bound returns the number of bytes, or 0 for no limit.
 func (s Size) Bound() int64 { return max(int64(s), 0) }
 
 // String returns the size as the configuration writes it.
@@ -35,13 +35,13 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// sizes are the units of bytes, the largest first.
+// sizes are the units of bytes, largest first.
 var sizes = []struct {
 	text  string
 	bytes int64
 }{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
 
-// parseBytes reads a size such as 256 KiB or 1000.
+// parseBytes parses a size such as 256 KiB or 1000.
 func parseBytes(text string) (int64, bool) {
 	text, unit := strings.TrimSpace(text), int64(1)
 	for _, size := range sizes {

@@ -1,5 +1,5 @@
 // Package redislimit counts the sockets of users in the whole cluster, on the Redis server
-// of the group role.
+// of the group role. [Census] implements [limit.Census].
 package redislimit
 
 import (
@@ -20,16 +20,17 @@ import (
 )
 
 const (
-	// lasting is how long a node's sockets count after it has said so: what a node that was
-	// killed leaves behind is gone then.
+	// lasting is how long a node's report of a user's sockets counts. So the sockets of a
+	// killed node stop counting after this time.
 	lasting = 2 * time.Minute
-	// repeatEvery is how often a node says it again for users with at least repeatFrom
-	// sockets. Those of others matter only while a user opens many in a short time.
+	// repeatEvery is the interval at which a node repeats its report for users with at
+	// least repeatFrom sockets. Fewer sockets matter only if a user opens many within
+	// lasting.
 	repeatEvery = lasting / 3
 	repeatFrom  = 5
-	// timeout bounds a call: a handshake waits for it.
+	// timeout limits a call, because a handshake waits for it.
 	timeout = 500 * time.Millisecond
-	// rest is how long the server is not asked after it has failed.
+	// rest is how long the server is not asked after a failure.
 	rest = 2 * time.Second
 )
 
@@ -45,18 +46,18 @@ type Census struct {
 	node   string
 	log    *slog.Logger
 	count  *redis.Script
-	failed atomic.Int64 // when the server failed, in ns; 0: it did not
-	broken atomic.Int64 // values that could not be read
+	failed atomic.Int64 // time of the last failure, in ns; 0 for none
+	broken atomic.Int64 // number of unreadable values
 	tasks  *tasks.Group
 
 	mu   sync.Mutex
-	many map[string]int // sockets of the users with at least repeatFrom
+	many map[string]int // number of sockets, for users with at least repeatFrom
 }
 
 var _ limit.Census = (*Census)(nil)
 
-// New returns the census of a node. client returns the client to use: it may change. Keys
-// begin with prefix.
+// New returns the census of a node. client returns the current client, which may change.
+// Keys begin with prefix.
 func New(client func() redis.UniversalClient, prefix, node string, log *slog.Logger) *Census {
 	return &Census{
 		client: client, prefix: prefix, node: node, log: log, count: redis.NewScript(countSource),
@@ -64,13 +65,13 @@ func New(client func() redis.UniversalClient, prefix, node string, log *slog.Log
 	}
 }
 
-// Start begins to repeat what this node has said. It does no I/O.
+// Start starts the goroutine that repeats reports. It does no I/O.
 func (c *Census) Start(context.Context) error {
 	c.tasks.Run(func(ctx context.Context) { tasks.Every(ctx, repeatEvery, nil, func() { c.repeat(ctx) }) })
 	return nil
 }
 
-// Stop ends that. The server forgets this node's sockets by itself.
+// Stop stops it. The server forgets this node's sockets after some time.
 func (c *Census) Stop(ctx context.Context) error { return c.tasks.Stop(ctx) }
 
 func (c *Census) repeat(ctx context.Context) {
@@ -79,7 +80,7 @@ func (c *Census) repeat(ctx context.Context) {
 	c.mu.Unlock()
 	for userID, own := range many {
 		if _, err := c.ask(ctx, userID, own); err != nil {
-			return // next time
+			return // retried next time
 		}
 	}
 }
@@ -119,7 +120,7 @@ func (c *Census) ask(ctx context.Context, userID string, own int) (others int, e
 	return int(answer[0]), nil
 }
 
-// Forget removes the count of a user, whose sockets are closed on all nodes.
+// Forget removes the counts of a user whose sockets are closed on all nodes.
 func (c *Census) Forget(ctx context.Context, userID string) error {
 	c.mu.Lock()
 	delete(c.many, userID)
@@ -134,5 +135,5 @@ func (c *Census) Forget(ctx context.Context, userID string) error {
 
 func (c *Census) key(userID string) string { return c.prefix + ":limit:sockets:" + userID }
 
-// Broken returns how many values were replaced because they could not be read.
+// Broken returns the number of unreadable values that were replaced.
 func (c *Census) Broken() int64 { return c.broken.Load() }
