@@ -1,8 +1,8 @@
-// Package app wires the modules together. Only this package knows all of them.
-// It also chooses between backends in this process and backends on Redis.
+// Package app wires the modules together. It is the only package that knows all of them,
+// and it chooses between backends in this process and on Redis.
 //
-// A program embeds Moim in one of three ways: with [New], with [Module] in an fx
-// program, or with package socket alone. The moim binary runs [Serve].
+// A program embeds Moim in one of three ways: with [New], with [Module] in an fx program,
+// or with package socket alone. The moim binary runs [Serve].
 package app
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/moim-live/moim/modules/socket"
 )
 
-// App is Moim inside another program. Mount it, start it, and stop it.
+// App is Moim inside another program. Mount it, start it, and later stop it.
 type App struct {
 	// Emitter sends to rooms and users on every node.
 	Emitter *socket.Emitter
@@ -28,8 +28,8 @@ type App struct {
 	fx       *fx.App
 }
 
-// New builds Moim from cfg, which may be a literal or from config.Load. It does
-// no I/O. It returns an error if cfg or opts are invalid.
+// New builds Moim from cfg, which may be a literal or from config.Load. It does no I/O. It
+// returns an error if cfg or opts are invalid.
 func New(cfg config.Config, opts ...Option) (*App, error) {
 	a := &App{}
 	a.fx = fx.New(
@@ -49,15 +49,15 @@ func New(cfg config.Config, opts ...Option) (*App, error) {
 // once, before the router serves.
 func (a *App) Mount(router gin.IRouter) { a.routes.Mount(router) }
 
-// MountConsole adds the operators' console to router, at /console/. Call it once, before the
-// router serves. Mount does not add it.
+// MountConsole adds the operators' console to router at /console/. Mount does not do this.
+// Call it once, before the router serves.
 func (a *App) MountConsole(router gin.IRouter) { a.console.Mount(router) }
 
 // Start opens the database and the connections. It returns when the node is
 // ready. If it fails, it stops what it has started.
 func (a *App) Start(ctx context.Context) error { return rootCause(a.fx.Start(ctx)) }
 
-// Reload changes settings while the node runs: see [Reloader.Reload].
+// Reload changes settings while the node is running: see [Reloader.Reload].
 func (a *App) Reload(ctx context.Context, cfg config.Config) error {
 	return a.reloader.Reload(ctx, cfg)
 }

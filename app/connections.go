@@ -12,14 +12,14 @@ import (
 	"github.com/moim-live/moim/modules/limit"
 )
 
-// connections bounds the network connections of clients. It closes new ones at once,
-// instead of letting them wait for a file descriptor.
+// connections limits the network connections of clients. It closes excess connections at
+// once. Otherwise, they would wait for a file descriptor.
 type connections struct {
 	limits  *limit.Limits
-	sockets func() int // connections that HTTP has handed over, and sessions
+	sockets func() int // number of hijacked connections and polling sessions
 	trusted proxies.List
 
-	open atomic.Int64 // HTTP connections
+	open atomic.Int64 // number of HTTP connections
 
 	mu      sync.Mutex
 	clients map[net.Conn]*client
@@ -51,8 +51,8 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// context implements [http.Server].ConnContext. A connection counts as one that has not
-// shown a token until a request settles it.
+// context implements [http.Server].ConnContext. A connection counts as one without a
+// verified token until a request settles it.
 func (c *connections) context(ctx context.Context, conn net.Conn) context.Context {
 	if c.trusted.Trusts(conn.RemoteAddr().String()) {
 		return ctx // a proxy has many clients
@@ -68,14 +68,14 @@ func (c *connections) context(ctx context.Context, conn net.Conn) context.Contex
 	return limit.WithSettle(ctx, func(userID string, trusted bool) { c.settle(conn, userID, trusted) })
 }
 
-// client is who uses a connection.
+// client is the user of a connection.
 type client struct {
-	settle func() // of [limit.Limits.Pending]
-	user   string // empty: not known, or trusted
+	settle func() // from [limit.Limits.Pending]
+	user   string // empty if unknown or trusted
 }
 
-// settle notes whose connection it is. A user with as many as they may have sockets settles
-// no more: further ones count for their address.
+// settle records the user of a connection. If the user already has as many connections as
+// allowed sockets, further connections keep counting for their address.
 func (c *connections) settle(conn net.Conn, userID string, trusted bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,7 +93,7 @@ func (c *connections) settle(conn net.Conn, userID string, trusted bool) {
 	who.settle()
 }
 
-// forget ends what a connection counts for.
+// forget removes a connection from all counts.
 func (c *connections) forget(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -28,7 +28,7 @@ type consoleParams struct {
 	Log      *slog.Logger
 }
 
-// provideConsole returns the console, which needs no start.
+// provideConsole returns the console. It has no start.
 func provideConsole(p consoleParams) *console.Console {
 	parts := p.Routes.parts
 	c := console.New(p.Config, console.Deps{
@@ -41,7 +41,7 @@ func provideConsole(p consoleParams) *console.Console {
 	return c
 }
 
-// settings returns a configuration as the console shows it.
+// settings returns the settings as the console shows them.
 func settings(cfg config.Config) []console.Setting {
 	all := cfg.Settings()
 	shown := make([]console.Setting, 0, len(all))
@@ -51,8 +51,8 @@ func settings(cfg config.Config) []console.Setting {
 	return shown
 }
 
-// demonstration returns how the pages of development mode sign tokens, or nothing outside
-// that mode.
+// demonstration returns the function that signs tokens in development mode, or nil outside
+// of that mode.
 func demonstration(cfg config.Config) console.Mint {
 	if !cfg.HTTP.LoopbackOrigins {
 		return nil

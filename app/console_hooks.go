@@ -9,7 +9,7 @@ import (
 	"github.com/moim-live/moim/modules/hook"
 )
 
-// consoleHooks shows the console what the service of hooks has. The two modules do not know
+// consoleHooks adapts the hook service for the console, because the two modules do not know
 // each other.
 type consoleHooks struct{ service *hook.Service }
 

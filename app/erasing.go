@@ -14,7 +14,7 @@ import (
 	"github.com/moim-live/moim/modules/socket"
 )
 
-// elsewhere is what knows users outside of groups: tokens, sockets, presence, limits.
+// elsewhere erases users outside of groups: in tokens, sockets, presence and limits.
 type elsewhere struct {
 	fx.In
 
@@ -33,7 +33,7 @@ func (e elsewhere) CutOff(ctx context.Context, userID string, before time.Time) 
 	if err := e.Tokens.Revoke(ctx, userID, before); err != nil {
 		return fmt.Errorf("revoke tokens: %w", err)
 	}
-	// A node that cannot be told closes the sockets when it sees the revocation.
+	// A node that this does not reach closes the sockets when it learns of the revocation.
 	_ = e.Sockets.DisconnectUser(ctx, userID)
 	return nil
 }

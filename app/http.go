@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// These bound how long a slow client can hold a connection. Sockets have
+	// These timeouts limit how long a slow client can hold a connection. Sockets have
 	// heartbeats instead.
 	headerTimeout   = 10 * time.Second
 	requestTimeout  = 15 * time.Second
@@ -25,9 +25,9 @@ const (
 	idleTimeout     = 2 * time.Minute
 	maxHeader       = 32 << 10 // bytes
 
-	// Stop closes sockets over 1/socketShare of its time and waits for requests
-	// for 1/requestShare of the rest. Then it closes their connections, because
-	// the other modules need time to stop as well.
+	// Stop uses 1/socketShare of its time to close sockets, and 1/requestShare of the rest
+	// to wait for requests. Then it closes their connections, because the other modules
+	// also need time to stop.
 	socketShare  = 4
 	requestShare = 2
 )
@@ -43,7 +43,7 @@ type Server struct {
 
 	inherited inherited
 
-	hangup <-chan os.Signal // nil: nobody asks to reload
+	hangup <-chan os.Signal // nil if reloading is not supported
 	reload func() (config.Config, error)
 }
 
@@ -94,7 +94,7 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 	return s, nil
 }
 
-// protocols returns HTTP/1.1, and HTTP/2 for proxies that speak it without TLS.
+// protocols returns HTTP/1.1, and HTTP/2 without TLS for proxies that use it.
 func protocols() *http.Protocols {
 	var p http.Protocols
 	p.SetHTTP1(true)
@@ -102,9 +102,9 @@ func protocols() *http.Protocols {
 	return &p
 }
 
-// Start listens, serves and starts the node. It listens first, so that it fails
-// early if the address is in use, and health checks are answered while the node starts.
-// It returns when the node is ready.
+// Start listens, serves and starts the node. It listens first, so that it fails early if
+// the address is in use, and so that health checks are answered during the start. It
+// returns when the node is ready.
 func (s *Server) Start(ctx context.Context) error {
 	listener, err := s.inherited.listen(ctx, "http.addr", s.cfg.HTTP.Addr)
 	if err != nil {
@@ -126,12 +126,13 @@ func (s *Server) Start(ctx context.Context) error {
 // Addr returns the address of the listener. Call it after Start.
 func (s *Server) Addr() string { return s.addr.String() }
 
-// Failed receives the error that ends the listener, if there is one.
+// Failed returns a channel that receives the error with which the listener ended, if it
+// failed.
 func (s *Server) Failed() <-chan error { return s.failed }
 
-// Stop drains the node. First the readiness check fails. Then it closes the
-// sockets, waits for requests and stops the modules. Each step gets a part of
-// the time until ctx ends.
+// Stop drains the node. First the readiness check fails. Then Stop closes the sockets,
+// waits for requests and stops the modules. Each step gets a part of the time until ctx
+// ends.
 func (s *Server) Stop(ctx context.Context) error {
 	began := time.Now()
 	s.log.InfoContext(ctx, "app: draining")
@@ -146,8 +147,8 @@ func (s *Server) Stop(ctx context.Context) error {
 	return failed
 }
 
-// finish accepts no more requests and waits for running ones until ctx ends. Then
-// it closes their connections.
+// finish accepts no more requests and waits for running ones until ctx ends. Then it closes
+// their connections.
 func (s *Server) finish(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
 	if err == nil || ctx.Err() == nil {

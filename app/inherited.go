@@ -12,20 +12,20 @@ import (
 	"github.com/moim-live/moim/config"
 )
 
-// inherited are sockets that the service manager has opened, by the key of the address that
-// each stands for: see sd_listen_fds(3).
+// inherited are sockets that the service manager has opened, by the configuration key whose
+// address they replace: see sd_listen_fds(3).
 type inherited map[string]net.Listener
 
 // firstInherited is the descriptor of the first socket.
 const firstInherited = 3
 
-// inheritedKeys are the keys of addresses by the name of a socket.
+// inheritedKeys are the configuration keys by the name of a socket.
 var inheritedKeys = map[string]string{"http": "http.addr", "metrics": "metrics.addr", "debug": "debug.addr"}
 
 var errInherited = errors.New("LISTEN_FDS: give one socket, or name each with FileDescriptorName=http, metrics or debug, and each once")
 
-// inherit takes the sockets that the environment tells of. It removes the variables, so that
-// no child takes them for its own.
+// inherit takes the sockets in the environment's variables. It removes the variables, so
+// that child processes do not use the same sockets.
 func inherit() (inherited, error) {
 	pid, count, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
@@ -33,7 +33,7 @@ func inherit() (inherited, error) {
 			return nil, err
 		}
 	}
-	n, _ := strconv.Atoi(count) // 0 if it is no number
+	n, _ := strconv.Atoi(count) // 0 if it is not a number
 	if pid != strconv.Itoa(os.Getpid()) || n <= 0 {
 		return inherited{}, nil
 	}
@@ -63,7 +63,7 @@ func listenerOf(socket *os.File) (net.Listener, error) {
 	if !listens(socket) {
 		return nil, errNoListener
 	}
-	listener, err := net.FileListener(socket) // a copy that no child gets
+	listener, err := net.FileListener(socket) // a duplicate that child processes do not inherit
 	if err != nil {
 		return nil, fmt.Errorf("cannot be used: %w", err)
 	}
@@ -73,7 +73,7 @@ func listenerOf(socket *os.File) (net.Listener, error) {
 	return listener, nil
 }
 
-// keysOf returns the key of each socket. A single one without a name that is known is for
+// keysOf returns the key of each socket. A single socket without a known name is for
 // http.addr.
 func keysOf(n int, names string) ([]string, error) {
 	named := strings.Split(names, ":")
@@ -99,8 +99,8 @@ func keysOf(n int, names string) ([]string, error) {
 	return keys, nil
 }
 
-// in returns cfg with the addresses of the sockets, so that what is checked of an address is
-// checked of them.
+// in returns cfg with the addresses of the sockets, so that the checks of addresses apply
+// to them.
 func (i inherited) in(cfg config.Config) config.Config {
 	for key, addr := range map[string]*string{"http.addr": &cfg.HTTP.Addr, "metrics.addr": &cfg.Metrics.Addr, "debug.addr": &cfg.Debug.Addr} {
 		if l := i[key]; l != nil {

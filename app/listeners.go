@@ -16,17 +16,17 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// listenerStop bounds how long the requests of operators hold up a stop: a profile may
-// take half a minute.
+// listenerStop limits how long operators' requests delay a stop, because a profile may take
+// half a minute.
 const listenerStop = 2 * time.Second
 
-// profileTimeout bounds how long a profile or a trace may take.
+// profileTimeout limits the duration of a profile or a trace.
 const profileTimeout = 5 * time.Minute
 
 var errNoProfiles = errors.New("debug.addr: this program has no profiles to serve there: pass app.WithProfiles, or leave debug.addr empty")
 
-// listenForOperators serves the metrics and the profiles on addresses of their own. It is
-// invoked first, so that they are there while the rest starts and stops.
+// listenForOperators serves the metrics and the profiles at their own addresses. It is
+// invoked first, so that they are available while the other modules start and stop.
 func (o options) listenForOperators(cfg config.Config) func(fx.Lifecycle, *prometheus.Registry, *slog.Logger) error {
 	return func(lc fx.Lifecycle, registry *prometheus.Registry, log *slog.Logger) error {
 		if addr := cfg.Metrics.Addr; addr != "" {
@@ -45,9 +45,9 @@ func (o options) listenForOperators(cfg config.Config) func(fx.Lifecycle, *prome
 	}
 }
 
-// guardProfiles keeps web pages away from profiles, which hold secrets such as the command
-// line. A page cannot have the profiles read for it through a link, nor by giving its own
-// name the address of this machine.
+// guardProfiles protects profiles from web pages, because profiles contain secrets such as
+// the command line. A page cannot read them through a link, or by making its own name
+// resolve to this machine.
 func guardProfiles(profiles http.Handler, public bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -70,8 +70,8 @@ type listener struct {
 	serving   *tasks.Group
 }
 
-// newListener returns a listener that is not open yet. timeout bounds an answer; 0: nothing
-// does.
+// newListener returns a listener that is not open yet. timeout limits an answer; 0 means no
+// limit.
 func (o options) newListener(key, addr string, handler http.Handler, timeout time.Duration, log *slog.Logger) *listener {
 	return &listener{inherited: o.inherited, key: key, addr: addr, log: log, serving: tasks.New(), http: &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, WriteTimeout: timeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,

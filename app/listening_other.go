@@ -4,5 +4,6 @@ package app
 
 import "os"
 
-// listens is not known: only Linux has a service manager that gives sockets.
+// listens cannot find out on this system. Only on Linux does a service manager pass
+// sockets.
 func listens(*os.File) bool { return true }

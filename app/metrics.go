@@ -31,7 +31,7 @@ type backendsParams struct {
 	Tier       *redismove.CachePart  `optional:"true"`
 }
 
-// countBackends exports the counters of the chosen [backends].
+// countBackends exports the counters of the [backends] in use.
 func countBackends(c backendsParams) {
 	show(c.Registerer, "moim_log_reads_total", "Reads of a group's log for sockets that subscribed or missed events.", func() float64 { return float64(c.Feed.Reads()) })
 	show(c.Registerer, "moim_cache_local_total", "Records found in this process.", func() float64 { return float64(c.Cache.Stats().Local) })

@@ -9,7 +9,7 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// scrapeTimeout bounds how long a scrape waits for the checks.
+// scrapeTimeout limits how long a scrape waits for the checks.
 const scrapeTimeout = 2 * time.Second
 
 var (

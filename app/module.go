@@ -38,13 +38,13 @@ import (
 )
 
 type (
-	version      string // in the OpenAPI document
-	metricsRoute bool   // whether /metrics is among the routes
+	version      string // for the OpenAPI document
+	metricsRoute bool   // serve /metrics with the other routes
 )
 
-// Module adds Moim to an fx program. It needs a *slog.Logger. It provides
-// [*Routes], which the program mounts, [*Reloader] and *socket.Emitter. The program adds
-// handlers with socket.AsHandlers.
+// Module adds Moim to an fx program. It needs a *slog.Logger. It provides [*Routes], which
+// the program mounts, [*Reloader] and *socket.Emitter. The program adds handlers with
+// socket.AsHandlers.
 func Module(cfg config.Config, opts ...Option) fx.Option {
 	o := collect(opts)
 	cfg = cfg.WithDefaults()
@@ -78,7 +78,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 			func(t *presence.Tracker) feed.Watcher { return t },
 			func(t *presence.Tracker) hook.Present { return t },
 		),
-		fx.Module("listeners", fx.Invoke(o.listenForOperators(cfg))), // modules come before other invokes
+		fx.Module("listeners", fx.Invoke(o.listenForOperators(cfg))), // fx runs the invokes of modules before others
 		redisrole.Module,
 		redismove.Module,
 		backends(cfg, o),
@@ -97,8 +97,8 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 	)
 }
 
-// backends chooses between backends in this process and backends on Redis.
-// Nothing else knows the choice.
+// backends chooses between backends in this process and on Redis. No other code knows the
+// choice.
 func backends(cfg config.Config, o options) fx.Option {
 	var chosen []fx.Option
 	switch {
@@ -138,9 +138,9 @@ func provideCensus(
 	return c
 }
 
-// provideSigning returns how nodes sign what they send to each other. By default the
-// key comes from the database, which is open when the adapter begins. Nodes announce
-// the database's identity on Redis, so the key does not come from that.
+// provideSigning returns how nodes sign messages to each other. By default the key comes
+// from the database, which is open when the adapter begins. It is not derived from the
+// database's identity, because nodes announce that on Redis.
 func provideSigning(cfg redisrole.Config, db *database.DB) redisadapter.SigningSource {
 	switch cfg.SocketHMAC {
 	case "", redisrole.SigningOptional:
@@ -184,7 +184,7 @@ func provideVerifier(lc fx.Lifecycle, cfg auth.Config, log *slog.Logger) (*auth.
 	return v, nil
 }
 
-// provideRevocations returns the revoked tokens. They start after the database.
+// provideRevocations returns the revoked tokens. It starts them after the database.
 func provideRevocations(lc fx.Lifecycle, cfg auth.Config, db *database.DB, log *slog.Logger) *auth.Revocations {
 	r := auth.NewRevocations(cfg, sqltokens.New(db), log)
 	lc.Append(fx.Hook{OnStart: r.Start, OnStop: r.Stop})
@@ -198,10 +198,9 @@ func (o options) authenticator(v *auth.Verifier, revoked *auth.Revocations) sock
 	return socket.Tokens(revoked.Guard(v.Verify))
 }
 
-// announce announces the node on the Redis servers with the identity of its
-// database. While nodes of another deployment use the same prefix, it makes the
-// node not ready and closes its sockets. Of the hooks that need the database, it
-// must be the first.
+// announce announces the node on the Redis servers with the identity of its database. While
+// nodes of another deployment use the same prefix, the node is not ready and its sockets
+// are closed. Of the fx hooks that need the database, this must be the first.
 func announce(lc fx.Lifecycle, db *database.DB, registry *redisrole.Registry, health *web.Health, log *slog.Logger, gateway *socket.Gateway) {
 	registry.OnForeign(func(err error) {
 		if err == nil {
@@ -249,9 +248,9 @@ func watchDependencies(d dependencies) error {
 		check := func(ctx context.Context) error { return d.Clients.Health(ctx, role) }
 		switch {
 		case role == redisrole.Socket:
-			check = d.Hub.Health // of the adapter in use
+			check = d.Hub.Health // checks the adapter in use
 		case role == redisrole.Cache && d.Cache != nil:
-			check = d.Cache.Health // of the server in use, which a move changes
+			check = d.Cache.Health // checks the server in use, which a move may change
 		case role == redisrole.Group && d.Group != nil:
 			check = d.Group.Health
 		case !d.Clients.Uses(role):
@@ -267,8 +266,8 @@ func watchDependencies(d dependencies) error {
 	return nil
 }
 
-// ready sets the state of the node. It is invoked last, so everything else has
-// started. The key of cursors is the same on all nodes of a database.
+// ready sets the state of the node. It is invoked last, after everything else has started.
+// The key of cursors is the same on all nodes of a database.
 func ready(lc fx.Lifecycle, health *web.Health, db *database.DB, routes *Routes) {
 	lc.Append(fx.Hook{
 		OnStart: func(ctx context.Context) error {

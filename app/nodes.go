@@ -29,13 +29,13 @@ type reportParams struct {
 	Version version
 }
 
-// detailed is what a node tells a console.
+// detailed is a node's report for the console.
 type detailed struct {
 	api.Node
 	console.Details
 }
 
-// reportNode tells the other nodes how this one is, when they ask.
+// reportNode registers this node's report for other nodes.
 func reportNode(p reportParams) {
 	began := time.Now()
 	p.Out.Report(func(inDetail bool) any {
@@ -54,7 +54,8 @@ func reportNode(p reportParams) {
 	})
 }
 
-// dependencies returns what this node depends on, by the checks of /readyz.
+// dependencies returns the dependencies of this node, with the results of the checks of
+// /readyz.
 func (p reportParams) dependencies() []console.Dependency {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
@@ -77,7 +78,7 @@ func (p reportParams) dependencies() []console.Dependency {
 	return found
 }
 
-// provideHistory measures this node while it runs.
+// provideHistory provides a history that samples this node.
 func provideHistory(lc fx.Lifecycle, gateway *socket.Gateway, f *feed.Feed) *console.History {
 	h := console.NewHistory(func() console.Measured {
 		stats := f.Stats()

@@ -20,8 +20,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Option is something that an embedding program injects into Moim. What an
-// operator sets is in config.Config.
+// Option is something that an embedding program injects into Moim. An operator's settings
+// are in config.Config.
 type Option func(*options)
 
 type options struct {
@@ -58,35 +58,35 @@ func (o options) roles() []redisrole.Role { return slices.Collect(maps.Keys(o.re
 // WithLogger makes an [App] or [Server] log to log. The default is slog.Default().
 func WithLogger(log *slog.Logger) Option { return func(o *options) { o.log = log } }
 
-// WithLogLevel makes [App.Reload] set level, which the program's logger uses.
+// WithLogLevel makes [App.Reload] set level. The program's logger must use it.
 func WithLogLevel(level *slog.LevelVar) Option { return func(o *options) { o.level = level } }
 
-// WithReload makes [Serve] call load on SIGHUP, and change the settings as [App.Reload]
-// does. Windows has no SIGHUP.
+// WithReload makes [Serve] call load on SIGHUP and apply the result, like [App.Reload].
+// Windows has no SIGHUP.
 func WithReload(load func() (config.Config, error)) Option { return func(o *options) { o.load = load } }
 
-// WithTracerProvider makes Moim trace requests with p. The program shuts p down after Moim.
+// WithTracerProvider makes Moim trace requests with p. The program must shut p down after
+// Moim.
 func WithTracerProvider(p trace.TracerProvider) Option {
 	return func(o *options) { o.tracer = tracing.New(p) }
 }
 
-// WithProfiles serves profiles at debug.addr, such as those of net/http/pprof. Moim does
-// not import that package, because this would add its routes to http.DefaultServeMux of
-// every program.
+// WithProfiles serves profiles, such as those of net/http/pprof, at debug.addr. Moim does
+// not import that package, because it adds routes to http.DefaultServeMux.
 func WithProfiles(profiles http.Handler) Option { return func(o *options) { o.profiles = profiles } }
 
-// WithRedis makes a role use a client of the program. Moim subscribes with a
-// duplicate of the client, and never closes the client.
+// WithRedis makes a role use a client of the program. Moim subscribes with a duplicate of
+// the client. It never closes the client.
 func WithRedis(role redisrole.Role, client redis.UniversalClient) Option {
 	return func(o *options) { o.redis[role] = client }
 }
 
-// WithAdapter makes a carry envelopes between the nodes, whatever the
-// configuration. Moim starts and stops it.
+// WithAdapter makes a carry envelopes between the nodes, regardless of the configuration.
+// Moim starts and stops it.
 func WithAdapter(a adapter.Adapter) Option { return func(o *options) { o.adapter = a } }
 
-// WithAuthenticator makes authenticate determine the identity of a socket. The
-// default verifies tokens. The HTTP API always needs tokens.
+// WithAuthenticator makes authenticate determine the identity of sockets. The default
+// verifies tokens. The HTTP API always needs tokens.
 func WithAuthenticator(authenticate socket.Authenticator) Option {
 	return func(o *options) { o.auth = authenticate }
 }
@@ -96,29 +96,30 @@ func WithHandlers(handlers ...socket.Handler) Option {
 	return func(o *options) { o.handlers = append(o.handlers, handlers...) }
 }
 
-// WithModule adds fx options to Moim. Their constructors may need Moim's own
-// types, such as *group.Service, *api.Gateway and *socket.Emitter, and provide
-// handlers (socket.AsHandlers) or a group.Translator.
+// WithModule adds fx options to Moim. Their constructors may use Moim's types, such as
+// *group.Service, *api.Gateway and *socket.Emitter, and may provide handlers
+// (socket.AsHandlers) or a group.Translator.
 func WithModule(opts ...fx.Option) Option {
 	return func(o *options) { o.modules = append(o.modules, opts...) }
 }
 
-// WithHook calls fn with the events of each group, in order, from the first start with it
-// on. Its position in each group is kept in the database under name: lower-case letters,
-// digits and hyphens. On several nodes, one at a time calls fn for a group. If fn returns an
-// error or panics, it gets the same events again later; so it also may after a crash. Compare
-// versions to find those that it knows.
+// WithHook calls fn with the events of each group, in order, beginning at the first start
+// with this hook. The database keeps its position in each group under name: lower-case
+// letters, digits and hyphens. Of several nodes, one at a time calls fn for a group. If fn
+// returns an error or panics, and possibly after a crash, it gets the same events again.
+// Use the versions to recognise them.
 func WithHook(name string, fn hook.Func) Option { return func(o *options) { o.hooks[name] = fn } }
 
-// WithPresenceHook calls fn with those who come online in a group or go offline, at least
-// once: of each user, the last change that fn was not told. name is as with [WithHook], and
-// may be that of such a function, too. N tells which of two changes of a user is the later.
+// WithPresenceHook calls fn with users who come online in a group or go offline, at least
+// once: for each user, the last change that fn was not told. name is as in [WithHook], and
+// may be the name of such a function, too. Of two changes of a user, the one with the
+// larger N is later.
 func WithPresenceHook(name string, fn hook.PresenceFunc) Option {
 	return func(o *options) { o.presence[name] = fn }
 }
 
-// WithGatekeeper calls fn before users do what authorize.events lists, in place of asking a
-// back end at authorize.url. docs/authorize.md says what it is asked and what its answers mean.
+// WithGatekeeper calls fn before users do what authorize.events lists, instead of asking a
+// back end at authorize.url. docs/authorize.md describes the questions and the answers.
 func WithGatekeeper(fn authorize.Func) Option { return func(o *options) { o.ask = fn } }
 
 // WithVersion sets the version in the OpenAPI document.

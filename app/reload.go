@@ -17,13 +17,13 @@ import (
 	"github.com/moim-live/moim/modules/socket"
 )
 
-// Reloader changes settings while the node runs.
+// Reloader changes settings while the node is running.
 type Reloader struct {
 	parts   reloaderParams
 	options options
 
 	mu  sync.Mutex
-	cfg config.Config // in force
+	cfg config.Config // the configuration in force
 }
 
 type reloaderParams struct {
@@ -41,10 +41,10 @@ func (o options) reloader(cfg config.Config) func(reloaderParams) *Reloader {
 	return func(p reloaderParams) *Reloader { return &Reloader{parts: p, options: o, cfg: cfg} }
 }
 
-// Reload changes auth.secret, auth.secret.previous, http.origins and limit.* at once to
-// those of cfg, and log.level if the program has passed [WithLogLevel]. No connection is
-// closed. It logs the names of the other keys that have changed: they change at the next
-// start. If it returns an error, nothing has changed. It may be called concurrently.
+// Reload applies auth.secret, auth.secret.previous, http.origins and limit.* of cfg at
+// once, and log.level if the program uses [WithLogLevel]. It closes no connection. It logs
+// the names of other changed keys; these change at the next start. If it returns an error,
+// nothing has changed. Reload is safe for concurrent use.
 func (r *Reloader) Reload(ctx context.Context, cfg config.Config) error {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(r.options.roles()...); err != nil {
@@ -80,7 +80,7 @@ func (r *Reloader) Config() config.Config {
 
 var errNoKeyLeft = errors.New("no key for tokens would be left: auth.jwks.url and auth.public.key change at the next start only")
 
-// merge returns the configuration in force with what can change at once.
+// merge returns the configuration in force with the changes that can be applied at once.
 func (r *Reloader) merge(cfg config.Config) config.Config {
 	next := r.cfg
 	if r.options.level != nil {
@@ -92,7 +92,7 @@ func (r *Reloader) merge(cfg config.Config) config.Config {
 	return next
 }
 
-// apply sets everything that can change. The configuration is valid, so errors are bugs.
+// apply applies all changes. The configuration is valid, so an error is a bug.
 func (r *Reloader) apply(cfg config.Config) error {
 	p := r.parts
 	err := errors.Join(

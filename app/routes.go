@@ -25,18 +25,18 @@ import (
 // The paths of the socket endpoints.
 const socketIOPath, plainPath = "/socket.io/", "/ws"
 
-// docsTokenTTL is how long the token that /docs offers is valid.
+// docsTokenTTL is the validity of the token that /docs offers.
 const docsTokenTTL = 8 * time.Hour
 
-// Routes holds everything that Moim serves: the HTTP API, the two socket
-// endpoints, health checks, metrics and the documentation.
+// Routes holds everything that Moim serves: the HTTP API, the two socket endpoints, health
+// checks, metrics and the documentation.
 type Routes struct {
 	parts routesParams
 
 	api       *web.API // nil before Mount
 	cursorKey []byte   // nil before the node is ready
 
-	remembered *auth.Remembered // tokens that are valid
+	remembered *auth.Remembered // recently verified tokens
 }
 
 type routesParams struct {
@@ -105,13 +105,13 @@ func (p routesParams) describeSockets(codes []string) ([]byte, error) {
 	})
 }
 
-// noClientFiles tells a page that loads socket.io.js from here, as Node's server allows,
-// where the file is.
+// noClientFiles answers a page that loads socket.io.js from here, which Node's server
+// allows, with where to find the file.
 func noClientFiles(c *gin.Context) {
 	c.String(http.StatusNotFound, "Moim does not serve Socket.IO's client: bundle the npm package socket.io-client, or serve its dist/socket.io.min.js\n")
 }
 
-// setCursorKey sets the key of cursors, before or after Mount.
+// setCursorKey sets the key of cursors. It may be called before or after Mount.
 func (r *Routes) setCursorKey(key []byte) {
 	r.cursorKey = key
 	if r.api != nil {
@@ -119,7 +119,7 @@ func (r *Routes) setCursorKey(key []byte) {
 	}
 }
 
-// setOrigins sets the allowed browser origins, before or after Mount.
+// setOrigins sets the allowed browser origins. It may be called before or after Mount.
 func (r *Routes) setOrigins(cfg web.Config) {
 	r.parts.Config.Origins, r.parts.Config.LoopbackOrigins = cfg.Origins, cfg.LoopbackOrigins
 	if r.api != nil {
@@ -127,8 +127,8 @@ func (r *Routes) setOrigins(cfg web.Config) {
 	}
 }
 
-// Drain makes the readiness check fail and closes the sockets gradually until ctx
-// ends. Requests are still served.
+// Drain makes the readiness check fail, and closes the sockets gradually until ctx ends.
+// Requests are still served.
 func (r *Routes) Drain(ctx context.Context) error {
 	r.parts.Health.SetState(web.Draining)
 	if err := r.parts.Gateway.Drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {

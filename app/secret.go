@@ -7,10 +7,9 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// DevelopmentSecret adds the secret in the data directory to a configuration
-// without an auth key, and allows pages on this machine. It creates the secret if
-// there is none. It logs a warning, because anyone who can read the directory can
-// sign tokens.
+// DevelopmentSecret adds the secret in the data directory to a configuration without an
+// auth key, and allows pages on this machine. It creates the secret if necessary. It logs a
+// warning, because anyone who can read the directory can sign tokens.
 func DevelopmentSecret(cfg config.Config, log *slog.Logger) (config.Config, error) {
 	if !cfg.Auth.Empty() {
 		return cfg, nil

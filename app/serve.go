@@ -9,11 +9,11 @@ import (
 	"github.com/moim-live/moim/config"
 )
 
-// Serve runs a node until SIGTERM or SIGINT, and then drains it. A second signal
-// ends the process at once. If cfg has no auth key, Serve uses the development
-// secret: see [DevelopmentSecret]. SIGHUP reloads the configuration: see [WithReload].
-// If the environment has OTEL_EXPORTER_OTLP_ENDPOINT, Serve sends traces there. If systemd
-// has opened sockets for it, Serve takes them in place of http.addr, metrics.addr and debug.addr.
+// Serve runs a node until SIGTERM or SIGINT, and then drains it. A second signal ends the
+// process at once. If cfg has no auth key, Serve uses the development secret: see
+// [DevelopmentSecret]. SIGHUP reloads the configuration: see [WithReload]. If
+// OTEL_EXPORTER_OTLP_ENDPOINT is set, Serve sends traces there. If systemd passes sockets,
+// Serve uses them instead of http.addr, metrics.addr and debug.addr.
 func Serve(cfg config.Config, opts ...Option) error {
 	given, err := inherit()
 	if err != nil {
@@ -39,7 +39,7 @@ func Serve(cfg config.Config, opts ...Option) error {
 		defer func() {
 			ctx, cancel := context.WithTimeout(context.Background(), tracingStop)
 			defer cancel()
-			_ = traces.Shutdown(ctx) // the handler of errors has logged what is lost
+			_ = traces.Shutdown(ctx) // the error handler has logged what was lost
 		}()
 	}
 	server, err := NewServer(cfg, opts...)
@@ -69,7 +69,8 @@ func Serve(cfg config.Config, opts ...Option) error {
 	return server.Run(ctx)
 }
 
-// errNoKey keeps a node that others may reach from taking a secret that is in a file.
+// errNoKey prevents a public node from switching to the development secret, which is in a
+// file.
 var errNoKey = errors.New("it has no key for tokens, and only a node that was started without one uses the development secret: is the file empty, or gone?")
 
 // Run starts the node, serves until ctx ends or the listener fails, and drains for
@@ -88,8 +89,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(failed, s.Stop(drain))
 }
 
-// serve reloads the configuration when it is asked to, until ctx ends or the listener
-// fails.
+// serve waits until ctx ends or the listener fails. Meanwhile it reloads the configuration
+// on request.
 func (s *Server) serve(ctx context.Context) error {
 	for {
 		select {

@@ -15,11 +15,12 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// tracingStop bounds how long the last spans are sent at the end of a process.
+// tracingStop limits the time to send the last spans when the process ends.
 const tracingStop = 3 * time.Second
 
-// tracingFromEnvironment returns the provider that OpenTelemetry's variables ask for. It is
-// nil unless an endpoint is set. It sends spans in the background, and does no I/O before.
+// tracingFromEnvironment returns the provider that OpenTelemetry's variables configure, or
+// nil if no endpoint is set. It does no I/O itself; the provider sends spans in the
+// background.
 func tracingFromEnvironment(ctx context.Context, version string, log *slog.Logger) (*sdktrace.TracerProvider, error) {
 	if !tracingWanted() {
 		return nil, nil
@@ -44,8 +45,8 @@ func tracingFromEnvironment(ctx context.Context, version string, log *slog.Logge
 	return sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about)), nil
 }
 
-// tracingWanted reports whether the environment names an endpoint for traces, and does not
-// turn them off.
+// tracingWanted reports whether the environment sets an endpoint for traces and does not
+// disable them.
 func tracingWanted() bool {
 	if os.Getenv("OTEL_SDK_DISABLED") == "true" || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
 		return false

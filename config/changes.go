@@ -2,7 +2,7 @@ package config
 
 import "reflect"
 
-// Changes returns the names of the keys that have another value in to than in c, in their
+// Changes returns the names of the keys whose values differ between c and to, in their
 // documented order.
 func (c Config) Changes(to Config) []string {
 	before, after := reflect.ValueOf(c.WithDefaults()), reflect.ValueOf(to.WithDefaults())

@@ -1,6 +1,6 @@
-// Package config loads the configuration of a node: defaults, then a file, then
-// the environment, then flags. Each module's Config struct is a section of it.
-// The key tags of the fields name the keys.
+// Package config loads the configuration of a node with [Load]: defaults, then a file, then
+// the environment, then flags. Each module's Config struct is a section of [Config]. The
+// key tags of the fields are the keys.
 package config
 
 import (
@@ -26,7 +26,7 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// Config is everything that an operator sets.
+// Config holds all settings of an operator.
 type Config struct {
 	HTTP      web.Config       `key:"http"`
 	Data      Data             `key:"data"`
@@ -47,9 +47,9 @@ type Config struct {
 	Metrics   Metrics          `key:"metrics"`
 	Debug     Debug            `key:"debug"`
 
-	Hooks []hook.Listed // from the file alone
+	Hooks []hook.Listed // only from the file
 
-	sources map[string]string // of the values that are not defaults, by key
+	sources map[string]string // sources of the values that are not defaults, by key
 }
 
 // Data configures where files are stored.
@@ -63,7 +63,7 @@ func (d Data) WithDefaults() Data {
 	return d
 }
 
-// Node configures a node among others.
+// Node configures a node's address for other nodes.
 type Node struct {
 	URL string `key:"url" help:"where other nodes reach this node, such as http://HOST:PORT; nodes forward polling requests to the node of the session; empty: no forwarding"`
 }
@@ -79,7 +79,7 @@ func (d Drain) WithDefaults() Drain {
 	return d
 }
 
-// Validate reports a deadline out of bounds.
+// Validate returns an error if the deadline is out of range.
 func (d Drain) Validate() error {
 	if d.Deadline < time.Second || d.Deadline > time.Hour {
 		return fmt.Errorf("drain.deadline: must be between 1s and 1h, not %v", d.Deadline)
@@ -99,7 +99,7 @@ func (l Log) WithDefaults() Log {
 	return l
 }
 
-// Validate reports all mistakes at once.
+// Validate returns all mistakes.
 func (l Log) Validate() error {
 	var errs []error
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, l.Level) {
@@ -111,7 +111,7 @@ func (l Log) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Metrics configures where the metrics are.
+// Metrics configures the address of the metrics.
 type Metrics struct {
 	Addr string `key:"addr" help:"listen address of /metrics; empty: the address of http.addr"`
 }
@@ -122,7 +122,7 @@ type Debug struct {
 	Public bool   `key:"public" help:"whether debug.addr may be an address that other machines reach. Profiles need no token and can show data in memory"`
 }
 
-// checkListeners reports addresses that cannot be.
+// checkListeners returns errors for unusable addresses.
 func (c Config) checkListeners() error {
 	var errs []error
 	taken := map[string]string{c.HTTP.Addr: "http.addr"}
@@ -165,9 +165,8 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate reports every mistake in every section, and contradictions between
-// sections. given are the roles for which the program passes its own Redis
-// clients.
+// Validate returns all mistakes in all sections, and contradictions between sections. given
+// are the roles for which the program passes its own Redis clients.
 func (c Config) Validate(given ...redisrole.Role) error {
 	c = c.WithDefaults()
 	return errors.Join(
@@ -215,7 +214,7 @@ func (c Config) checkAdapter(given []redisrole.Role) error {
 // checkAddr refuses a public address without an auth key: anyone who can read
 // the development secret could sign tokens for any user.
 func (c Config) checkAddr() error {
-	host, _, malformed := net.SplitHostPort(c.HTTP.Addr) // the HTTP section reports that
+	host, _, malformed := net.SplitHostPort(c.HTTP.Addr) // the HTTP section reports a malformed address
 	if c.Auth.Empty() && malformed == nil && !origins.LoopbackHost(host) {
 		return errNoKey
 	}

@@ -9,9 +9,8 @@ import (
 // FlagGroup is the kong group of the flags.
 const FlagGroup = "config"
 
-// Flags returns a pointer to a struct for kong.Plugins
-// (github.com/alecthomas/kong), with one *string field for each key. After
-// parsing, pass it to [FlagValues].
+// Flags returns a pointer to a struct for kong.Plugins (github.com/alecthomas/kong), with
+// one *string field for each key. After parsing, pass it to [FlagValues].
 func Flags() any {
 	var fields []reflect.StructField
 	for _, k := range keys() {
@@ -29,8 +28,8 @@ func Flags() any {
 	return reflect.New(reflect.StructOf(fields)).Interface()
 }
 
-// FlagValues returns the values of the flags that were given, by key, for
-// [Options]. flags comes from [Flags].
+// FlagValues returns the values of the given flags, by key, for [Options]. flags is the
+// result of [Flags].
 func FlagValues(flags any) map[string]string {
 	given := map[string]string{}
 	v := reflect.ValueOf(flags).Elem()
@@ -42,7 +41,7 @@ func FlagValues(flags any) map[string]string {
 	return given
 }
 
-// fieldName turns a key into an exported field name, such as RedisSocketUrl.
+// fieldName converts a key to an exported field name, such as RedisSocketUrl.
 func fieldName(name string) string {
 	var b strings.Builder
 	for part := range strings.SplitSeq(name, ".") {

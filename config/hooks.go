@@ -10,10 +10,11 @@ import (
 	"github.com/moim-live/moim/modules/hook"
 )
 
-// hooksKey is the list of hooks. It is no [Key]: only the file has it.
+// hooksKey is the key of the list of hooks. It is not a [Key], because only the file can
+// contain it.
 const hooksKey = "hooks"
 
-// parseHooks reads the list of hooks. Its errors quote no value.
+// parseHooks parses the list of hooks. Its errors quote no values.
 func parseHooks(raw any) ([]hook.Listed, error) {
 	items, isList := raw.([]any)
 	if raw != nil && !isList {
@@ -56,7 +57,7 @@ func parseHook(raw any) (h hook.Listed, err error) {
 	return h, nil
 }
 
-// hookNames returns the names of the hooks, for people.
+// hookNames returns the names of the hooks for people.
 func (c Config) hookNames() string {
 	names := make([]string, len(c.Hooks))
 	for i, h := range c.Hooks {

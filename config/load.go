@@ -20,23 +20,22 @@ import (
 	yamlv3 "go.yaml.in/yaml/v3"
 )
 
-// DefaultFile is read from the working directory when no file is named.
+// DefaultFile is read from the working directory if no file is given.
 const DefaultFile = "moim.yaml"
 
-// envFile names the file in the environment.
+// envFile is the environment variable with the path of the file.
 const envFile = envPrefix + "CONFIG"
 
 // Options are the sources that [Load] reads.
 type Options struct {
-	File    string            // must exist; empty: MOIM_CONFIG, or moim.yaml if it exists
-	Dir     string            // directory of moim.yaml; empty: the working directory
+	File    string            // must exist; if empty, MOIM_CONFIG or, if it exists, moim.yaml
+	Dir     string            // directory of moim.yaml; the working directory if empty
 	Environ []string          // as os.Environ returns it
 	Flags   map[string]string // values of the given flags by key, such as redis.socket.url
 }
 
-// Load reads the configuration: defaults, then the file, then the environment,
-// then flags. Its error has one line for each mistake, names the source of each,
-// and never quotes a value.
+// Load reads the configuration: defaults, then the file, then the environment, then flags.
+// Its error has one line for each mistake, with its source, and never quotes a value.
 func Load(opts Options) (Config, error) {
 	l := &loader{config: Config{sources: map[string]string{}}, merged: koanf.New(separator)}
 	l.file(opts)
@@ -50,8 +49,8 @@ func Load(opts Options) (Config, error) {
 	return c, errors.Join(l.errs...)
 }
 
-// separator is none that a key contains: a key such as socket.bridge has a value although
-// another one, socket.bridge.key, begins with it.
+// separator does not occur in keys. A dot would not work, because socket.bridge has a value
+// although the key socket.bridge.key begins with it.
 const separator = "/"
 
 // loader merges the sources.
@@ -95,8 +94,8 @@ func (l *loader) file(opts Options) {
 	l.lay(path, values)
 }
 
-// flatten collects values by key. Sections may be nested, keys dotted, or both. A section
-// whose name is a key, too, is one if it has keys below it.
+// flatten collects values by key. Sections may be nested, keys may be dotted, or both. A
+// name that is both a section and a key counts as a section if there are keys below it.
 func (l *loader) flatten(path, prefix string, in, out map[string]any) {
 	for _, part := range slices.Sorted(maps.Keys(in)) {
 		name, value := prefix+part, in[part]
@@ -112,7 +111,7 @@ func (l *loader) flatten(path, prefix string, in, out map[string]any) {
 			out[name] = value
 		case !isSection(name):
 			l.wrong("%s: %s: there is no such key%s", path, name, suggest(name, Key.name))
-		case value != nil: // a section with nothing in it is fine
+		case value != nil: // an empty section is allowed
 			l.wrong("%s: %s: takes keys below it, not a value", path, name)
 		}
 	}
@@ -159,8 +158,8 @@ func (l *loader) flags(given map[string]string) {
 	l.lay("--", values)
 }
 
-// lay overrides the values of earlier layers, and records the source: where is
-// the path of the file, "" for the environment or "--" for flags.
+// lay overrides the values of earlier layers, and records the source. where is the path of
+// the file, "" for the environment, or "--" for flags.
 func (l *loader) lay(where string, values map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		k, _ := find(name)
@@ -171,8 +170,8 @@ func (l *loader) lay(where string, values map[string]any) {
 		case "--":
 			source = "--" + k.Flag()
 		}
-		// Checked here too, so that a mistake is reported even if a later
-		// layer overrides the value.
+		// Check here, too, so that a mistake is reported even if a later layer overrides
+		// the value.
 		if err := k.set(&Config{}, values[name]); err != nil {
 			at := source
 			if where != "" && where != "--" {
@@ -212,8 +211,8 @@ func isSection(name string) bool {
 	return slices.ContainsFunc(keys(), func(k Key) bool { return strings.HasPrefix(k.Name, name+".") })
 }
 
-// Kubernetes and Docker set these variables in every container next to a
-// service whose name begins with moim.
+// Kubernetes and Docker set these variables in every container next to a service whose name
+// begins with moim.
 var (
 	serviceName = regexp.MustCompile(`_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$`)
 	servicePort = regexp.MustCompile(`_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$`)
@@ -231,7 +230,7 @@ var (
 	yamlQuote = regexp.MustCompile("`[^`]*`|'[^']*'")
 )
 
-// withoutValues removes the values that the YAML parser quotes in its errors.
+// withoutValues removes values that the YAML parser quotes in its errors.
 func withoutValues(err error) error {
 	if typed, ok := errors.AsType[*yamlv3.TypeError](err); ok {
 		var lines []string

@@ -13,7 +13,7 @@ import (
 type Setting struct {
 	Key
 	Value  string // as text; secrets are hidden
-	Source string // default, the path of the file, the variable of the environment, or the flag
+	Source string // "default", the path of the file, the environment variable, or the flag
 }
 
 // Settings returns each effective value with its source, in the documented order.
@@ -34,7 +34,7 @@ func (c Config) Settings() []Setting {
 	return settings
 }
 
-// Print writes each effective value and its source on a line. It hides secrets.
+// Print writes one line for each effective value, with its source. It hides secrets.
 func (c Config) Print(w io.Writer) error {
 	for _, s := range c.Settings() {
 		value := s.Value

@@ -4,7 +4,7 @@ import "fmt"
 
 func (k Key) name() string { return k.Name }
 
-// suggest names the most similar key, if one is similar enough.
+// suggest returns the most similar key, if one is similar enough.
 func suggest(wrong string, spell func(Key) string) string {
 	var known []string
 	for _, k := range keys() {
@@ -17,8 +17,8 @@ func suggest(wrong string, spell func(Key) string) string {
 	return fmt.Sprintf("; did you mean %s?", best)
 }
 
-// Closest returns the known word that is most similar to a wrong one, or nothing if none
-// is similar enough.
+// Closest returns the known word that is most similar to wrong, or "" if none is similar
+// enough.
 func Closest(wrong string, known []string) string {
 	best, distance := "", len(wrong)/3+1
 	for _, word := range known {
@@ -29,8 +29,8 @@ func Closest(wrong string, known []string) string {
 	return best
 }
 
-// editDistance counts the characters to insert, delete or replace to turn a
-// into b.
+// editDistance returns the number of characters to insert, delete or replace to turn a into
+// b.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -15,10 +15,10 @@ import (
 type Key struct {
 	Name    string // redis.socket.url
 	Help    string
-	Default string // as text; empty: none
-	Secret  bool   // never shown
+	Default string // as text; empty if there is none
+	Secret  bool   // must never be shown
 
-	index []int // of the field in Config
+	index []int // index of the field in Config
 }
 
 // Env returns the environment variable: MOIM_REDIS_SOCKET_URL.
@@ -31,8 +31,7 @@ func (k Key) Flag() string { return strings.ReplaceAll(k.Name, ".", "-") }
 
 const envPrefix = "MOIM_"
 
-// Keys returns all keys in their documented order. The slice is shared: do not
-// change it.
+// Keys returns all keys in their documented order. The slice is shared: do not modify it.
 func Keys() []Key { return keys() }
 
 var keys = sync.OnceValue(func() []Key {
@@ -74,10 +73,10 @@ func find(name string) (Key, bool) {
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
-	textType     = reflect.TypeFor[encoding.TextUnmarshaler]() // a value with a text of its own
+	textType     = reflect.TypeFor[encoding.TextUnmarshaler]() // a value with its own text format
 )
 
-// format writes a value in the form that Load reads.
+// format formats a value in the form that Load parses.
 func format(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case time.Duration:
@@ -89,7 +88,7 @@ func format(v reflect.Value) string {
 	}
 }
 
-// shortDuration writes 720h, not 720h0m0s.
+// shortDuration formats 720h instead of 720h0m0s.
 func shortDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -101,8 +100,8 @@ func shortDuration(d time.Duration) string {
 	return s
 }
 
-// set stores a value, either text or the YAML parser's result, in the field of k
-// in c. Errors do not quote the value: it may be a secret under the wrong key.
+// set stores a value, which is text or the YAML parser's result, in the field of k in c.
+// Errors do not quote the value, because it may be a secret under the wrong key.
 func (k Key) set(c *Config, raw any) error {
 	f := reflect.ValueOf(c).Elem().FieldByIndex(k.index)
 	if f.Kind() == reflect.Slice {
@@ -120,7 +119,7 @@ func (k Key) set(c *Config, raw any) error {
 		return err
 	}
 	if f.IsZero() && f.Kind() != reflect.String && f.Kind() != reflect.Bool {
-		return fmt.Errorf("must be above 0 (default %s)", k.Default) // otherwise WithDefaults would replace 0 silently
+		return fmt.Errorf("must be above 0 (default %s)", k.Default) // otherwise WithDefaults would silently replace 0
 	}
 	return nil
 }
@@ -158,8 +157,8 @@ func parseInto(f reflect.Value, text string) error {
 	return nil
 }
 
-// scalar returns a single value as text. With wantText it refuses values that
-// YAML parsed as a number or a date, because their original text is lost.
+// scalar returns a single value as text. With wantText it refuses values that YAML parsed
+// as a number or a date, because their original text is lost.
 func scalar(raw any, wantText bool) (string, error) {
 	switch x := raw.(type) {
 	case nil:

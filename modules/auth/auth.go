@@ -1,5 +1,6 @@
-// Package auth verifies JSON Web Tokens (RFC 7519) and returns identities. It
-// knows no sockets, no groups, and no HTTP except to fetch keys.
+// Package auth verifies JSON Web Tokens (RFC 7519) and returns identities. Create a
+// [Verifier] with [New]. The package knows no sockets, no groups, and no HTTP except to
+// fetch keys.
 package auth
 
 import "time"
@@ -11,5 +12,5 @@ type Identity struct {
 	Admin   bool      // the token's scope contains admin: an application's back end
 	Expires time.Time // the token's exp
 	Issued  time.Time // the token's iat; zero if it has none
-	Calls   Calls     // the only calls that the token may make; zero: all
+	Calls   Calls     // if not zero, the only calls that the token may make
 }

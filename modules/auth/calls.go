@@ -8,8 +8,8 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// Calls are kinds of calls. A token whose scope names some may make no others. Zero means
-// all of them.
+// Calls is a set of kinds of calls. If a token's scope names some, the token can make no
+// others. Zero means all.
 type Calls uint16
 
 // The kinds of calls.
@@ -25,19 +25,19 @@ const (
 	ReadHooks
 	WriteHooks
 
-	// ReadConsole is no call of the API: see [Identity.Console].
+	// ReadConsole is not a call of the API: see [Identity.Console].
 	ReadConsole
 
-	// ReadPeople is what no word gives: to read the lists of requests, invites and bans, and
-	// answer none. Who has [WriteMembers] reads them, too.
+	// ReadPeople allows reading the lists of requests, invites and bans, but not changing
+	// them. No word of a scope grants it. [WriteMembers] allows this, too.
 	ReadPeople
 )
 
-// callWords are the words of scope, in the order of the constants, as far as these have any.
+// callWords are the words in a scope, in the order of the constants.
 var callWords = [...]string{"groups:read", "groups:write", "members:write", "messages:write", "signals:write", "users:write", "audit:read", "nodes:read", "hooks:read", "hooks:write", "console.read"}
 
-// parseCalls returns the calls that a scope names. It ignores other words: scopes of an
-// identity provider often have some.
+// parseCalls returns the calls that a scope names. It ignores other words, which an
+// identity provider may add.
 func parseCalls(scope []string) (c Calls) {
 	for _, word := range scope {
 		for i, known := range callWords {
@@ -49,8 +49,8 @@ func parseCalls(scope []string) (c Calls) {
 	return c
 }
 
-// misspelled returns a word of a scope that looks like one for calls and is none, such as
-// group:read, or "". Ignoring it would let the token make all calls.
+// misspelled returns a word of a scope that looks like a misspelled word for calls, such as
+// group:read, or "". If it were ignored, the token could make all calls.
 func misspelled(scope []string) string {
 	for _, word := range scope {
 		resource, _, is := strings.Cut(word, ":")
@@ -92,9 +92,9 @@ const writing = WriteGroups | WriteMembers | WriteMessages | SendSignals | Write
 // ReadOnly reports whether the identity's token can change nothing.
 func (id Identity) ReadOnly() bool { return id.Calls != 0 && id.Calls&writing == 0 }
 
-// Console returns the identity for which the console makes calls. A token with the scope
-// console.read reads what a back end may read, there alone. It returns fault.ErrForbidden
-// for a user's token.
+// Console returns the identity with which the console makes calls. A token with the scope
+// console.read can read, in the console only, what a back end can read. Console returns
+// fault.ErrForbidden for a user's token.
 func (id Identity) Console() (Identity, error) {
 	switch {
 	case id.Calls&ReadConsole != 0:

@@ -9,8 +9,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// milliseconds is a date from which on a number must have been meant as
-// milliseconds: as seconds, it is after the year 5138.
+// milliseconds is a number from which a date must be in milliseconds: in seconds, it would
+// be after the year 5138.
 const milliseconds = 1e11
 
 // claims are the claims of a token. The library checks the times.
@@ -21,9 +21,9 @@ type claims struct {
 	scopes []string
 }
 
-// UnmarshalJSON implements json.Unmarshaler. The package json would accept claims
-// whose names differ in case, and the last one of several: "Scope" and "ſcope" would
-// grant what scope grants. Here names count exactly, and a name occurs once.
+// UnmarshalJSON implements json.Unmarshaler. Package json would accept names that differ in
+// case, and repeated names: "Scope" and "ſcope" would count as scope. Here, names must be
+// exact and must not repeat.
 func (c *claims) UnmarshalJSON(data []byte) error {
 	members, err := object(data)
 	if err != nil {
@@ -83,7 +83,7 @@ func decode(raw json.RawMessage, into any) (problem string) {
 	return problem
 }
 
-// object returns the members of a JSON object, each name once.
+// object returns the members of a JSON object. Repeated names are an error.
 func object(data []byte) (map[string]json.RawMessage, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
@@ -108,7 +108,7 @@ func object(data []byte) (map[string]json.RawMessage, error) {
 	return members, nil
 }
 
-// parseDate returns a date in seconds since 1970 (RFC 7519, section 2), or what is
+// parseDate parses a date in seconds since 1970 (RFC 7519, section 2), or returns what is
 // wrong with it.
 func parseDate(raw json.RawMessage) (at *jwt.NumericDate, problem string) {
 	var seconds float64

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// minSecret is the least length of an HS256 key in bytes: the size of SHA-256.
+// minSecret is the minimum length of an HS256 key in bytes: the size of a SHA-256 hash.
 const minSecret = 32
 
 // Config determines which tokens are accepted. Several kinds of key may be set.
@@ -39,10 +39,10 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Empty reports that no key is set, so that no token can be verified.
+// Empty reports whether no key is set. Then no token can be verified.
 func (c Config) Empty() bool { return c.Secret == "" && c.JWKSURL == "" && c.PublicKey == "" }
 
-// Validate reports all mistakes. The text contains no secret.
+// Validate returns all mistakes. The text contains no secret.
 func (c Config) Validate() error {
 	var errs []error
 	if c.Secret != "" && len(c.Secret) < minSecret {
@@ -71,7 +71,8 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Warning returns what a configuration allows that is probably not meant, or nothing.
+// Warning returns a warning about a configuration that accepts more tokens than probably
+// intended, or "".
 func (c Config) Warning() string {
 	if c.JWKSURL != "" && c.Issuer == "" && c.Audience == "" {
 		return "auth.jwks.url: all tokens of that server are accepted, also those for other applications; set auth.audience or auth.issuer"
@@ -79,7 +80,7 @@ func (c Config) Warning() string {
 	return ""
 }
 
-// isPEM reports whether s is a key and not the path of a file.
+// isPEM reports whether s is a key rather than a path.
 func isPEM(s string) bool { return strings.Contains(s, "-----BEGIN") }
 
 func readPEM(path string) (*jwk, error) {
@@ -124,9 +125,8 @@ func parsePEM(data []byte) (*jwk, error) {
 	return &jwk{key: key, alg: alg}, nil
 }
 
-// algorithm returns the only algorithm that a key is accepted for, or nothing if
-// the key is not accepted. Binding each key to one algorithm prevents algorithm
-// confusion (RFC 8725, section 3.1).
+// algorithm returns the only algorithm for which a key is accepted, or "" if the key is not
+// accepted. One algorithm per key prevents algorithm confusion (RFC 8725, section 3.1).
 func algorithm(key crypto.PublicKey) string {
 	switch k := key.(type) {
 	case *rsa.PublicKey:

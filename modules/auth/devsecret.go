@@ -14,9 +14,9 @@ import (
 // secretFile is the name of the file in the data directory.
 const secretFile = "dev-secret"
 
-// DevelopmentSecret returns the HS256 key of a node that has no key configured:
-// the text of the file dev-secret in dir. If there is no such file, it creates
-// one, and dir, and reports created. Concurrent processes get the same secret.
+// DevelopmentSecret returns the HS256 key of a node without a configured key: the text of
+// the file dev-secret in dir. If the file does not exist, it creates the file and dir, and
+// created is true. Concurrent processes get the same secret.
 func DevelopmentSecret(dir string) (secret []byte, created bool, err error) {
 	path := filepath.Join(dir, secretFile)
 	secret, err = readSecret(path)
@@ -54,7 +54,7 @@ func writeSecret(path string) (created bool, err error) {
 		return false, err
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }()
-	_, err = tmp.WriteString(newSecret()) // without a line break: another program may use the contents as they are
+	_, err = tmp.WriteString(newSecret()) // without a line break, because other programs may use the contents unchanged
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return false, err
 	}
@@ -64,7 +64,7 @@ func writeSecret(path string) (created bool, err error) {
 		return true, nil
 	case errors.Is(err, fs.ErrExist):
 		return false, nil
-	default: // a file system without hard links
+	default: // the file system has no hard links
 		return true, os.Rename(tmp.Name(), path)
 	}
 }

@@ -19,27 +19,27 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// fetchEvery and rememberFor bound how long tokens of a withdrawn key are accepted:
-// 30 seconds with the fetch itself.
+// fetchEvery and rememberFor limit how long tokens of a withdrawn key are accepted: 30
+// seconds, including the fetch.
 const fetchEvery = 15 * time.Second
 
 const (
 	maxJWKS     = 1 << 20 // bytes of a key set
 	maxKeys     = 100     // keys of a key set
-	maxAnonKeys = 10      // keys that are tried for a token without kid
+	maxAnonKeys = 10      // keys that are tried for a token without a kid
 )
 
-// jwks fetches the public keys of a server: a JSON Web Key Set (RFC 7517). It
-// keeps the last keys while the server is down.
+// jwks fetches the public keys of a server: a JSON Web Key Set (RFC 7517). While the server
+// is down, it keeps the last keys.
 type jwks struct {
 	url    string
 	logURL string // without credentials and query
 	client *http.Client
 	log    *slog.Logger
 
-	every   time.Duration // between fetches
-	backoff time.Duration // after the first failed fetch; doubles up to a minute
-	minAge  time.Duration // between fetches because of unknown key ids
+	every   time.Duration // interval of fetches
+	backoff time.Duration // wait after the first failed fetch; doubles up to a minute
+	minAge  time.Duration // minimum time between fetches for unknown key ids
 	maxWait time.Duration // how long a token waits for such a fetch
 
 	fetches *tasks.Group
@@ -47,9 +47,9 @@ type jwks struct {
 
 	mu        sync.Mutex
 	keys      []jwk
-	fetched   bool // at least once
+	fetched   bool // there was at least one successful fetch
 	triedAt   time.Time
-	requested chan struct{} // closed after the requested fetch; nil if none is
+	requested chan struct{} // closed after the requested fetch; nil if none is requested
 	started   bool
 }
 
@@ -106,9 +106,9 @@ func (j *jwks) stop(ctx context.Context) error {
 	return nil
 }
 
-// find returns the keys for a token: the one with its kid or, without a kid, all
-// of its algorithm. If the kid is unknown, find waits for a fetch, which it
-// requests at most every minAge.
+// find returns the keys for a token: the key with its kid or, without a kid, all keys for
+// its algorithm. If the kid is unknown, find waits for a fetch, which it requests at most
+// once per minAge.
 func (j *jwks) find(ctx context.Context, kid, alg string) ([]crypto.PublicKey, error) {
 	found, fetched := j.lookup(kid, alg)
 	if len(found) > 0 {
@@ -134,9 +134,9 @@ func (j *jwks) lookup(kid, alg string) (found []crypto.PublicKey, fetched bool) 
 	return found, j.fetched
 }
 
-// refresh waits for the requested fetch, or requests one, and reports whether
-// there was one. Anyone can send unknown key ids, so it requests a fetch only
-// every minAge.
+// refresh waits for the requested fetch, or requests one. It returns false if it may not
+// request one yet: anyone can send unknown key ids, so it requests at most one fetch per
+// minAge.
 func (j *jwks) refresh(ctx context.Context) bool {
 	j.mu.Lock()
 	stopped := !j.started || j.fetches.Context().Err() != nil
@@ -146,7 +146,7 @@ func (j *jwks) refresh(ctx context.Context) bool {
 	}
 	if j.requested == nil {
 		j.requested = make(chan struct{})
-		j.poke <- struct{}{} // it has space, because no fetch is requested
+		j.poke <- struct{}{} // does not block, because no fetch is requested
 	}
 	requested := j.requested
 	j.mu.Unlock()
@@ -160,7 +160,7 @@ func (j *jwks) refresh(ctx context.Context) bool {
 	return true
 }
 
-// run fetches the keys every 15 seconds, and when a fetch is requested.
+// run fetches the keys every 15 seconds and on request.
 func (j *jwks) run(ctx context.Context) {
 	backoff := j.backoff
 	for {
@@ -199,7 +199,7 @@ func (j *jwks) store(keys []jwk, err error) {
 	j.triedAt = time.Now()
 	if j.requested != nil {
 		select {
-		case <-j.poke: // requested during this fetch, which also serves it
+		case <-j.poke: // a request during this fetch, which has served it
 		default:
 		}
 		close(j.requested)
@@ -216,7 +216,7 @@ func (j *jwks) fetch(ctx context.Context) ([]jwk, error) {
 	res, err := j.client.Do(req)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // without the URL
+			err = e.Err // the inner error does not contain the URL
 		}
 		return nil, fmt.Errorf("request keys: %w", err)
 	}
@@ -234,8 +234,7 @@ func (j *jwks) fetch(ctx context.Context) ([]jwk, error) {
 	return parseJWKS(data)
 }
 
-// parseJWKS returns the keys of a key set that can verify tokens. It ignores the
-// others.
+// parseJWKS returns the keys of a key set that can verify tokens. It ignores others.
 func parseJWKS(data []byte) ([]jwk, error) {
 	var set jwkset.JWKSMarshal
 	if err := json.Unmarshal(data, &set); err != nil {
@@ -246,7 +245,7 @@ func parseJWKS(data []byte) ([]jwk, error) {
 		if m.USE != "" && m.USE != jwkset.UseSig {
 			continue
 		}
-		m.X5U, m.X5C, m.X5T, m.X5TS256 = "", nil, "", "" // the library would fetch the URL in x5u
+		m.X5U, m.X5C, m.X5T, m.X5TS256 = "", nil, "", "" // otherwise the library would fetch the URL in x5u
 		parsed, err := jwkset.NewJWKFromMarshal(m, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
 		if err != nil {
 			continue

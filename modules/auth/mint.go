@@ -16,7 +16,7 @@ func Mint(secret []byte, id Identity) (string, error) {
 	return Config{Secret: string(secret)}.Mint(id)
 }
 
-// scopeOf returns the words of the scope of a token.
+// scopeOf returns the scope of a token as text.
 func scopeOf(id Identity) string {
 	if id.Admin {
 		return "admin " + id.Calls.String()
@@ -24,8 +24,8 @@ func scopeOf(id Identity) string {
 	return id.Calls.String()
 }
 
-// WithScope returns id with what a scope grants: a list of words, separated by spaces.
-// It returns an error for a word that is none.
+// WithScope returns id with the permissions of a scope, a list of words separated by
+// spaces. It returns an error for an unknown word.
 func (id Identity) WithScope(scope string) (Identity, error) {
 	words := strings.Fields(scope)
 	id.Admin, id.Calls = slices.Contains(words, "admin"), parseCalls(words)

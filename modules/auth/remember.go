@@ -12,24 +12,24 @@ import (
 const (
 	// rememberFor is how long a valid token is not verified again.
 	rememberFor = 10 * time.Second
-	// maxRemembered is the most tokens that are remembered.
+	// maxRemembered is the maximum number of remembered tokens.
 	maxRemembered = 4096
 )
 
-// Remembered verifies each token at most once in ten seconds, because verifying
-// costs more than most requests. It remembers only valid tokens, by their hash,
-// until their exp at the latest. It is safe for concurrent use.
+// Remembered verifies each token at most once in ten seconds, because verifying costs more
+// than most requests. It remembers only valid tokens, by their hash, and at most until they
+// expire. It is safe for concurrent use.
 type Remembered struct {
 	verify func(ctx context.Context, token string) (Identity, error)
 	now    func() time.Time
 	valid  *otter.Cache[[sha256.Size]byte, verified]
-	keys   atomic.Int64 // counts calls of Forget
+	keys   atomic.Int64 // number of calls of Forget
 }
 
 type verified struct {
 	identity Identity
 	until    time.Time
-	keys     int64 // what Remembered.keys was before the token was verified
+	keys     int64 // Remembered.keys before the token was verified
 }
 
 // Remember returns a Remembered for verify, such as [Verifier.Verify].
@@ -53,5 +53,5 @@ func (r *Remembered) Verify(ctx context.Context, token string) (Identity, error)
 	return identity, err
 }
 
-// Forget makes all tokens be verified again, because the keys have changed.
+// Forget forgets all tokens, because the keys have changed.
 func (r *Remembered) Forget() { r.keys.Add(1) }

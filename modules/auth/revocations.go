@@ -14,22 +14,22 @@ import (
 )
 
 const (
-	// askEvery is how often a node asks for new revocations.
+	// askEvery is the interval at which a node reads new revocations.
 	askEvery = 500 * time.Millisecond
-	// askTimeout bounds one such question.
+	// askTimeout limits one read.
 	askTimeout = 5 * time.Second
-	// forgetEvery is how often old revocations are removed.
+	// forgetEvery is the interval at which old revocations are removed.
 	forgetEvery = time.Hour
 )
 
 var errRevoked = fault.ErrUnauthorized.WithMessage("the token was revoked: sign in again")
 
-// Revocation says that the tokens of a user that were issued before an instant are
-// refused. A token without iat was issued before any instant.
+// Revocation refuses a user's tokens that were issued before a time. A token without iat
+// counts as issued before any time.
 type Revocation struct {
-	UserID string // or the user's pseudonym, see [RevocationStore]
+	UserID string // the user's id or pseudonym, see [RevocationStore]
 	Before time.Time
-	At     time.Time // when it was stored, by the store's clock
+	At     time.Time // time of storage, by the store's clock
 }
 
 // Revokes reports whether id's token is refused.
@@ -37,19 +37,19 @@ func (r Revocation) Revokes(id Identity) bool {
 	return id.UserID == r.UserID && id.Issued.Before(r.Before)
 }
 
-// RevocationStore keeps revocations for all nodes. Its methods may be called
-// concurrently, and return fault.ErrUnavailable while it does not answer.
+// RevocationStore keeps revocations for all nodes. It is safe for concurrent use. Its
+// methods return fault.ErrUnavailable while it does not answer.
 //
-// A pseudonym stands for the id of a user who is erased. Only with the id at hand can one
-// tell whose it is. It begins with [PseudonymPrefix], as no id does.
+// A pseudonym replaces the id of an erased user. It can be computed from the id, but not
+// the other way round. It begins with [PseudonymPrefix], as no id does.
 type RevocationStore interface {
-	// Revoke stores a revocation, and with it the audit entries about it. Of two for one
-	// user, the later Before counts; the other one changes nothing and leaves no entry.
+	// Revoke stores a revocation and the audit entries about it. If a user has one with the
+	// same or a later Before, Revoke changes nothing and stores no entries.
 	Revoke(ctx context.Context, userID string, before time.Time, entries ...audit.Entry) error
-	// Revocations returns what was stored at since or later, and the time to ask
-	// since next, so that none is missed. Some may be returned again.
+	// Revocations returns the revocations that were stored at since or later, and the next
+	// value for since, so that none is missed. Some may be returned again.
 	Revocations(ctx context.Context, since time.Time) (list []Revocation, next time.Time, err error)
-	// Forget removes revocations that were stored longer ago than age.
+	// Forget removes revocations that are older than age.
 	Forget(ctx context.Context, age time.Duration) error
 	// Conceal replaces a user's id in their revocation by the pseudonym.
 	Conceal(ctx context.Context, userID string) error
@@ -57,12 +57,12 @@ type RevocationStore interface {
 	Pseudonym(userID string) (string, error)
 }
 
-// PseudonymPrefix begins each pseudonym. It is a control character.
+// PseudonymPrefix is the first character of each pseudonym, a control character.
 const PseudonymPrefix = "\x01"
 
-// Revocations knows the revoked tokens. It has all revocations in memory, so that
-// checking a token needs no I/O, and asks the store for new ones twice a second. Its
-// methods may be called concurrently.
+// Revocations knows the revoked tokens. It keeps all revocations in memory, so that
+// checking a token needs no I/O. It reads new ones from the store twice a second. It is
+// safe for concurrent use.
 type Revocations struct {
 	store RevocationStore
 	keep  time.Duration
@@ -71,12 +71,12 @@ type Revocations struct {
 
 	mu       sync.RWMutex
 	revoked  map[string]Revocation // by user id or pseudonym
-	hidden   int                   // of them with a pseudonym
-	next     time.Time             // to ask the store since; used by Start and then by the asking goroutine
+	hidden   int                   // number of revocations with a pseudonym
+	next     time.Time             // next since for the store; used by Start, and then by the reading goroutine only
 	watchers []func(Revocation)
 }
 
-// NewRevocations returns Revocations that cfg.RevocationKeep bounds.
+// NewRevocations returns revocations that are kept for cfg.RevocationKeep.
 func NewRevocations(cfg Config, store RevocationStore, log *slog.Logger) *Revocations {
 	return &Revocations{
 		store: store, keep: cfg.WithDefaults().RevocationKeep, log: log, asks: tasks.New(),
@@ -84,11 +84,11 @@ func NewRevocations(cfg Config, store RevocationStore, log *slog.Logger) *Revoca
 	}
 }
 
-// OnRevoked has fn called with each new revocation, by any node. fn must not block.
-// Call it before Start.
+// OnRevoked registers fn, which is called with each new revocation from any node. fn must
+// not block. Call OnRevoked before Start.
 func (r *Revocations) OnRevoked(fn func(Revocation)) { r.watchers = append(r.watchers, fn) }
 
-// Start reads all revocations. It fails if it cannot: a node that does not know them
+// Start reads all revocations. It fails if it cannot read them, because a node without them
 // must not accept tokens.
 func (r *Revocations) Start(ctx context.Context) error {
 	if err := r.ask(ctx); err != nil {
@@ -110,10 +110,10 @@ func (r *Revocations) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the asking and waits for that until ctx ends.
+// Stop stops reading, and waits for the end until ctx ends.
 func (r *Revocations) Stop(ctx context.Context) error { return r.asks.Stop(ctx) }
 
-// Guard returns verify without the tokens that were revoked.
+// Guard returns a function that calls verify and refuses revoked tokens.
 func (r *Revocations) Guard(verify func(ctx context.Context, token string) (Identity, error)) func(ctx context.Context, token string) (Identity, error) {
 	return func(ctx context.Context, token string) (Identity, error) {
 		id, err := verify(ctx, token)
@@ -147,9 +147,9 @@ func (r *Revocations) Check(id Identity) error {
 	return nil
 }
 
-// Revoke refuses the tokens of a user that were issued before an instant, here from
-// now on and on the other nodes within a second. It returns fault.ErrUnavailable if
-// that cannot be stored. The entries are stored if that changes something.
+// Revoke refuses the tokens of a user that were issued before a time: on this node at once,
+// and on other nodes within a second. It returns fault.ErrUnavailable if this cannot be
+// stored. The entries are stored if the revocation changes something.
 func (r *Revocations) Revoke(ctx context.Context, userID string, before time.Time, entries ...audit.Entry) error {
 	if err := r.store.Revoke(ctx, userID, before, entries...); err != nil {
 		return err
@@ -158,13 +158,13 @@ func (r *Revocations) Revoke(ctx context.Context, userID string, before time.Tim
 	return nil
 }
 
-// Conceal keeps a user's tokens refused, without their id in the store. It returns
-// fault.ErrUnavailable if that cannot be stored.
+// Conceal removes a user's id from the store, but keeps their tokens refused. It returns
+// fault.ErrUnavailable if this cannot be stored.
 func (r *Revocations) Conceal(ctx context.Context, userID string) error {
 	return r.store.Conceal(ctx, userID)
 }
 
-// ask takes new revocations from the store.
+// ask reads new revocations from the store.
 func (r *Revocations) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -179,7 +179,7 @@ func (r *Revocations) ask(ctx context.Context) error {
 	return nil
 }
 
-// apply takes a revocation, unless it is known, and tells the watchers.
+// apply records a new revocation and tells the watchers.
 func (r *Revocations) apply(revocation Revocation) {
 	r.mu.Lock()
 	known, there := r.revoked[revocation.UserID]
@@ -198,7 +198,7 @@ func (r *Revocations) apply(revocation Revocation) {
 	}
 }
 
-// forget removes what is older than the configured age.
+// forget removes revocations that are older than the configured age.
 func (r *Revocations) forget(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

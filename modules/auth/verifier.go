@@ -32,11 +32,11 @@ const (
 
 // Verifier verifies tokens. It is safe for concurrent use.
 type Verifier struct {
-	cfg    Config // its secrets are in shared
+	cfg    Config // without secrets, which are in shared
 	log    *slog.Logger
 	shared atomic.Pointer[sharedKeys]
-	public atomic.Pointer[jwk] // nil unless configured, and before its file is read
-	jwks   *jwks               // nil unless configured
+	public atomic.Pointer[jwk] // nil if not configured, and before its file is read
+	jwks   *jwks               // nil if not configured
 }
 
 // New returns a Verifier with the keys of cfg. It does no I/O: [Verifier.Start]
@@ -64,14 +64,14 @@ func New(cfg Config, log *slog.Logger) (*Verifier, error) {
 	return v, nil
 }
 
-// sharedKeys are the shared secrets, and the parser for the algorithms of all keys.
+// sharedKeys holds the shared secrets, and the parser for the algorithms of all keys.
 type sharedKeys struct {
 	keys   jwt.VerificationKeySet
 	parser *jwt.Parser
 }
 
-// SetSecrets replaces [Config].Secret and PreviousSecret, which are valid. Either may be
-// empty. Tokens that are verified at the same time may still be accepted by the old ones.
+// SetSecrets replaces [Config].Secret and PreviousSecret. They must be valid; either may be
+// empty. Tokens that are being verified may still be accepted with the old secrets.
 func (v *Verifier) SetSecrets(secret, previous string) {
 	var s sharedKeys
 	var methods []string
@@ -88,8 +88,8 @@ func (v *Verifier) SetSecrets(secret, previous string) {
 	v.shared.Store(&s)
 }
 
-// Start reads the key file and starts fetching keys. It does not wait for them,
-// so that the node starts even if the key server is down.
+// Start reads the key file and starts fetching keys. It does not wait for the keys, so that
+// the node starts even if the key server is down.
 func (v *Verifier) Start(context.Context) error {
 	if v.cfg.PublicKey != "" && !isPEM(v.cfg.PublicKey) {
 		key, err := readPEM(v.cfg.PublicKey)
@@ -104,7 +104,7 @@ func (v *Verifier) Start(context.Context) error {
 	return nil
 }
 
-// Check reads the key file and fetches the keys once, and returns what fails.
+// Check reads the key file and fetches the keys once. It returns any error.
 func (v *Verifier) Check(ctx context.Context) error {
 	if v.cfg.PublicKey != "" && !isPEM(v.cfg.PublicKey) {
 		if _, err := readPEM(v.cfg.PublicKey); err != nil {
@@ -119,7 +119,7 @@ func (v *Verifier) Check(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends fetching and waits for that until ctx ends.
+// Stop stops fetching, and waits for the end until ctx ends.
 func (v *Verifier) Stop(ctx context.Context) error {
 	if v.jwks == nil {
 		return nil
@@ -151,7 +151,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	return v.identity(&c)
 }
 
-// checkHeader refuses a token that means more than its claims say.
+// checkHeader refuses a token whose header gives it another meaning.
 func checkHeader(t *jwt.Token) error {
 	if _, ok := t.Header["crit"]; ok {
 		return refuse("the token needs an unknown extension")
@@ -186,8 +186,8 @@ func (v *Verifier) publicKeys(ctx context.Context, t *jwt.Token) (any, error) {
 	return set, nil
 }
 
-// identity checks what the library does not check. It checks exp again, because
-// the library allows the leeway for exp as well.
+// identity makes the checks that the library does not make. It checks exp again, because
+// the library also allows the leeway for exp.
 func (v *Verifier) identity(c *claims) (Identity, error) {
 	expires := c.ExpiresAt.Time
 	switch {
@@ -214,7 +214,7 @@ func (v *Verifier) identity(c *claims) (Identity, error) {
 	}, nil
 }
 
-// checkUser returns why a user id is invalid, or nothing.
+// checkUser returns why a user id is invalid, or "".
 func checkUser(id string) string {
 	switch {
 	case id == "":
@@ -231,7 +231,7 @@ func checkUser(id string) string {
 	return ""
 }
 
-// cleanName returns a name as it is stored, cut to maxName.
+// cleanName returns a name in the form in which it is stored, cut to maxName.
 func cleanName(name string) string {
 	name = names.Clean(name)
 	if len(name) <= maxName {
@@ -246,8 +246,8 @@ func cleanName(name string) string {
 
 func refuse(message string) *fault.Error { return fault.ErrUnauthorized.WithMessage(message) }
 
-// translate returns the fault for an error of the library. It leaves out the
-// library's text, which may quote the token.
+// translate returns the fault for an error of the library. It drops the library's text,
+// which may quote the token.
 func translate(err error) error {
 	if e, ok := errors.AsType[*fault.Error](err); ok {
 		return e

@@ -9,7 +9,7 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// requestsPage is what the view Requests shows.
+// requestsPage is the data of the view Requests.
 type requestsPage struct {
 	formPage
 	groupHead
@@ -38,14 +38,15 @@ func (c *Console) reject(ctx context.Context, v visit) (outcome, error) {
 	return outcome{notice: "rejected"}, c.deps.Groups.Reject(ctx, v.caller, groupOf(v), v.sent("userId"))
 }
 
-// invitesPage is what the view Invites shows.
+// invitesPage is the data of the view Invites.
 type invitesPage struct {
 	formPage
 	groupHead
 	Invites table[group.Invite]
 }
 
-// invites lists the invites of a group, without their codes, which nobody knows.
+// invites lists the invites of a group. Their codes are not stored, so they cannot be
+// shown.
 func (c *Console) invites(ctx context.Context, v visit) (any, error) {
 	head, err := c.head(ctx, v, "invites")
 	if err != nil {
@@ -58,7 +59,7 @@ func (c *Console) invites(ctx context.Context, v visit) (any, error) {
 	return page, err
 }
 
-// createInvite makes an invite. The page shows its code, once.
+// createInvite creates an invite. The page shows its code once.
 func (c *Console) createInvite(ctx context.Context, v visit) (outcome, error) {
 	expires, err := until(v, "expiresAt")
 	if err != nil {
@@ -80,14 +81,14 @@ func (c *Console) revokeInvite(ctx context.Context, v visit) (outcome, error) {
 	return outcome{notice: "revoked"}, c.deps.Groups.Revoke(ctx, v.caller, groupOf(v), v.sent("inviteId"))
 }
 
-// bansPage is what the view Bans shows.
+// bansPage is the data of the view Bans.
 type bansPage struct {
 	formPage
 	groupHead
 	Bans table[group.Ban]
 }
 
-// bans lists who is kept out of a group.
+// bans lists the users who are banned from a group.
 func (c *Console) bans(ctx context.Context, v visit) (any, error) {
 	head, err := c.head(ctx, v, "bans")
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/moim-live/moim/modules/audit"
 )
 
-// auditPage is what the view Audit shows.
+// auditPage is the data of the view Audit.
 type auditPage struct {
 	Actor, Target, Since string
 	Entries              table[auditEntry]
@@ -21,7 +21,7 @@ type auditEntry struct {
 	Before, After string
 }
 
-// audit lists who changed what.
+// audit lists the entries of the audit log.
 func (c *Console) audit(ctx context.Context, v visit) (any, error) {
 	page := auditPage{Actor: v.query("actor"), Target: v.query("target"), Since: v.query("since")}
 	filter := audit.Filter{Actor: page.Actor, Target: page.Target}
@@ -40,7 +40,7 @@ func (c *Console) audit(ctx context.Context, v visit) (any, error) {
 	return page, err
 }
 
-// instant reads a time as a browser's field writes it, in UTC, or as RFC 3339.
+// instant parses a time from a browser's field, in UTC, or in RFC 3339.
 func instant(field, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -53,7 +53,7 @@ func instant(field, text string) (time.Time, error) {
 	return time.Time{}, mistake(field, "must be a time, as 2026-03-01T12:00")
 }
 
-// indented returns JSON for people; none for an empty object.
+// indented formats JSON for people. It returns "" for an empty object.
 func indented(raw json.RawMessage) string {
 	var out bytes.Buffer
 	if string(raw) == "{}" || json.Indent(&out, raw, "", "  ") != nil {

@@ -2,7 +2,7 @@ package console
 
 import "github.com/moim-live/moim/internal/toggle"
 
-// Config determines what the node shows to a browser.
+// Config sets which pages the node serves.
 type Config struct {
 	Enabled toggle.Switch `key:"enabled" help:"whether the node serves the operators' console at /console/, and a page at /, which is a demo if the node has a development secret"`
 }

@@ -7,14 +7,14 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// configurationPage is what the view Configuration shows.
+// configurationPage is the data of the view Configuration.
 type configurationPage struct {
 	Node     string
 	Settings []Setting
-	OnlySet  bool // without the defaults
+	OnlySet  bool // hide the defaults
 }
 
-// configuration shows the configuration of this node in force.
+// configuration shows the configuration in force on this node.
 func (c *Console) configuration(_ context.Context, v visit) (any, error) {
 	if err := group.BackEndMay(v.caller, auth.ReadNodes); err != nil {
 		return nil, err

@@ -11,15 +11,15 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// maxObject bounds JSON that is compared, in bytes. It is what the service accepts, and room
-// for the spaces in which people write it.
+// maxObject limits the JSON that is compared, in bytes. It is the service's limit plus room
+// for insignificant spaces.
 const maxObject = 64 << 10
 
-// maxNesting bounds how deep objects are compared.
+// maxNesting is the maximum depth of objects that are compared.
 const maxNesting = 32
 
-// difference returns the merge patch that turns an object into what a field has: text that
-// people wrote. Empty text is an empty object.
+// difference returns the merge patch that turns the object from into the object in text,
+// which comes from a form field. An empty text means an empty object.
 func difference(field string, from json.RawMessage, text string) (json.RawMessage, error) {
 	if strings.TrimSpace(text) == "" {
 		return json.RawMessage("null"), nil
@@ -81,13 +81,13 @@ func object(data json.RawMessage) (members map[string]json.RawMessage, ok bool) 
 	return members, ok
 }
 
-// same reports whether two JSON values are written alike, but for spaces.
+// same reports whether two JSON values have the same text, apart from spaces.
 func same(a, b json.RawMessage) bool {
 	var x, y bytes.Buffer
 	return json.Compact(&x, a) == nil && json.Compact(&y, b) == nil && bytes.Equal(x.Bytes(), y.Bytes())
 }
 
-// stamp returns a time as a browser's field has it, in UTC; empty for none.
+// stamp formats a time for a browser's field, in UTC. It returns "" for nil.
 func stamp(at *time.Time) string {
 	if at == nil {
 		return ""
@@ -95,7 +95,7 @@ func stamp(at *time.Time) string {
 	return at.UTC().Format("2006-01-02T15:04:05")
 }
 
-// until reads an optional time of a form.
+// until parses an optional time in a form.
 func until(v visit, field string) (*time.Time, error) {
 	at, err := instant(field, v.sent(field))
 	if err != nil || at.IsZero() {
@@ -111,7 +111,7 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// joined returns numbers as people write them.
+// joined formats a list of numbers for people.
 func joined(numbers []int) string {
 	words := make([]string, len(numbers))
 	for i, n := range numbers {

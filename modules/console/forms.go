@@ -17,26 +17,27 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// form makes a change that a page has asked for. The page sends it to its own address, with
+// form makes the change that a page requests. The page posts it to its own address, with
 // the form's name in the field form.
 type form func(ctx context.Context, v visit) (outcome, error)
 
-// outcome is what follows a change.
+// outcome is the result of a change.
 type outcome struct {
-	to     string // where the browser goes, relative to the page; empty: the page itself
-	notice string // what it says there, a key of [notices]
-	once   any    // or the page shows this, which must not be in an address
+	to     string // relative address to which the browser goes; empty for the page itself
+	notice string // a key of [notices]; the page shows that notice
+	once   any    // if set, the page shows this directly, because it must not be in an address
 }
 
-// failure is a form that the service has refused.
+// failure is a form that was refused.
 type failure struct {
 	form    string
 	code    string
 	problem problem
 }
 
-// submit makes the change of a form, and leads to a page that shows it: reloading that does
-// not repeat the change. If it fails, the page says why, and keeps what was typed.
+// submit makes the change of a form, and redirects to a page that shows it, so that
+// reloading does not repeat the change. If the change fails, the page shows why and keeps
+// what the user typed.
 func (c *Console) submit(g *gin.Context, w *view) {
 	v, ok := c.enter(g)
 	if !ok {
@@ -56,7 +57,7 @@ func (c *Console) submit(g *gin.Context, w *view) {
 	done, err := change(ctx, v)
 	status := http.StatusOK
 	switch {
-	case errors.Is(err, group.ErrIdempotencyMismatch): // the same form has made its change; see keyOf
+	case errors.Is(err, group.ErrIdempotencyMismatch): // this form has already made its change; see keyOf
 		redirect(g, noticed(done.to, done.notice))
 		return
 	case err != nil:
@@ -79,9 +80,9 @@ func (c *Console) submit(g *gin.Context, w *view) {
 	}
 }
 
-// keyOf returns the idempotency key of a form, "" if it has none. A page that is shown again
-// has other keys; of one page, forms with different fields have. So a form that is sent twice
-// (by a double click, or by reloading what it led to) makes one change.
+// keyOf returns the idempotency key of a form, or "" if it has none. The key differs each
+// time the page is shown, and for different fields. So a form that is sent twice (by a
+// double click or by reloading) makes one change.
 func keyOf(r *http.Request) string {
 	if r.PostForm.Get(onceField) == "" {
 		return ""
@@ -90,13 +91,13 @@ func keyOf(r *http.Request) string {
 	return "console-" + hex.EncodeToString(sum[:])
 }
 
-// onceField is the field of a form that differs each time the page is shown.
+// onceField is the form field whose value differs each time the page is shown.
 const onceField = "once"
 
-// NewKey returns the value of onceField.
+// NewKey returns a value for onceField.
 func (formPage) NewKey() string { return rand.Text() }
 
-// noticed returns a relative address at which the page says something.
+// noticed returns a relative address at which the page shows a notice.
 func noticed(to, notice string) string {
 	mark := "?"
 	if strings.Contains(to, "?") {
@@ -105,17 +106,17 @@ func noticed(to, notice string) string {
 	return to + mark + "done=" + notice
 }
 
-// sent returns a field of the form, with the line ends that its page had.
+// sent returns a field of the form, with the line ends of the page's own text.
 func (v visit) sent(field string) string { return typed(v.g.Request.PostForm, field) }
 
 func typed(form url.Values, field string) string {
 	return strings.ReplaceAll(form.Get(field), "\r\n", "\n")
 }
 
-// formPage is what the forms of a page need of its data.
+// formPage is the data that the forms of a page need.
 type formPage struct {
 	MayChange bool
-	Once      any // what the last form showed
+	Once      any // shown once by the last form
 
 	failed *failure
 	sent   url.Values
@@ -125,7 +126,7 @@ func (v visit) forms() formPage {
 	return formPage{MayChange: !v.caller.ReadOnly(), Once: v.once, failed: v.failed, sent: v.g.Request.PostForm}
 }
 
-// Problem returns why a form was refused, nil if it was not.
+// Problem returns why a form was refused, or nil if it was not.
 func (f formPage) Problem(form string) *problem {
 	if f.failed == nil || f.failed.form != form {
 		return nil
@@ -133,8 +134,7 @@ func (f formPage) Problem(form string) *problem {
 	return &f.failed.problem
 }
 
-// Typed returns what somebody typed into a form that was refused, and otherwise the current
-// value.
+// Typed returns what the user typed into a refused form, or otherwise the current value.
 func (f formPage) Typed(form, field, current string) string {
 	if f.Problem(form) == nil {
 		return current
@@ -142,13 +142,13 @@ func (f formPage) Typed(form, field, current string) string {
 	return typed(f.sent, field)
 }
 
-// Conflict reports whether a form was refused because what it changes has changed since its
-// page was opened.
+// Conflict reports whether a form was refused because the record has changed since the page
+// was opened.
 func (f formPage) Conflict(form string) bool {
 	return f.Problem(form) != nil && f.failed.code == group.ErrVersionConflict.Code
 }
 
-// Differs reports whether a form has a conflict, and another value than the current one.
+// Differs reports whether a form has a conflict and its value differs from the current one.
 func (f formPage) Differs(form, field, current string) bool {
 	return f.Conflict(form) && typed(f.sent, field) != current
 }

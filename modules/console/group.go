@@ -11,15 +11,15 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// groupHead is what every page of a group shows above the rest.
+// groupHead is the data at the top of every page of a group.
 type groupHead struct {
 	Group group.Group
-	Tab   string // the part of the page's path below the group's
+	Tab   string // last part of the page's path
 }
 
 func (h groupHead) heading() string { return h.Group.Name }
 
-// head reads the group that a page is about.
+// head reads the data for groupHead.
 func (c *Console) head(ctx context.Context, v visit, tab string) (groupHead, error) {
 	g, err := c.deps.Groups.Get(ctx, v.caller, groupOf(v))
 	return groupHead{Group: g, Tab: tab}, err
@@ -27,15 +27,15 @@ func (c *Console) head(ctx context.Context, v visit, tab string) (groupHead, err
 
 func groupOf(v visit) string { return v.g.Param("groupId") }
 
-// groupPage is what the view Group shows.
+// groupPage is the data of the view Group.
 type groupPage struct {
 	formPage
 	groupHead
-	Revision               string // that the form to edit is about
+	Revision               string // revision that the edit form belongs to
 	Capacity, ReadReceipts string
 	Attributes             string
 	EndsAt, RemindBefore   string
-	Schedule               []moment // what comes next
+	Schedule               []moment // next reminders and the end
 }
 
 // moment is an entry of a group's schedule.
@@ -56,7 +56,7 @@ func (c *Console) group(ctx context.Context, v visit) (any, error) {
 		Attributes: indented(g.Attributes), EndsAt: stamp(g.EndsAt), RemindBefore: joined(g.RemindBefore), Schedule: upcoming(g, time.Now()),
 	}
 	page.Revision = strconv.FormatInt(g.Revision, 10)
-	if !page.Conflict("edit") { // after a conflict, the form is about what the page shows now
+	if !page.Conflict("edit") { // after a conflict, the form applies to the record that the page shows now
 		page.Revision = page.Typed("edit", "revision", page.Revision)
 	}
 	if g.Capacity != nil {
@@ -65,7 +65,7 @@ func (c *Console) group(ctx context.Context, v visit) (any, error) {
 	return page, nil
 }
 
-// upcoming returns the reminders and the end that come after now.
+// upcoming returns the reminders and the end after now.
 func upcoming(g group.Group, now time.Time) (next []moment) {
 	for at := g.NextTimer(now); at != nil && at.After(now); at = g.NextTimer(*at) {
 		if at.Equal(*g.EndsAt) {
@@ -76,7 +76,7 @@ func upcoming(g group.Group, now time.Time) (next []moment) {
 	return next
 }
 
-// editGroup saves the record, unless it has changed since the page was opened.
+// editGroup saves the record. It fails if the record has changed since the page was opened.
 func (c *Console) editGroup(ctx context.Context, v visit) (outcome, error) {
 	g, err := c.deps.Groups.Get(ctx, v.caller, groupOf(v))
 	if err != nil {
@@ -86,7 +86,7 @@ func (c *Console) editGroup(ctx context.Context, v visit) (outcome, error) {
 	if err != nil {
 		return outcome{}, mistake("revision", "is damaged: open the page again")
 	}
-	var req dto.UpdateRequest // empty if the record is another one than the form is about: that is refused
+	var req dto.UpdateRequest // stays empty if the record has changed; the service then refuses it
 	if revision == g.Revision {
 		if req, err = edited(g, v); err != nil {
 			return outcome{}, err
@@ -96,7 +96,7 @@ func (c *Console) editGroup(ctx context.Context, v visit) (outcome, error) {
 	return outcome{notice: "saved"}, err
 }
 
-// edited returns the request that makes a group as the form has it.
+// edited returns the request that changes g to the values in the form.
 func edited(g group.Group, v visit) (req dto.UpdateRequest, err error) {
 	text := func(field string) *string {
 		value := v.sent(field)
@@ -133,13 +133,14 @@ func edited(g group.Group, v visit) (req dto.UpdateRequest, err error) {
 		return req, err
 	case endsAt.IsZero():
 		req.RemoveEnd = g.EndsAt != nil
-	case stamp(g.EndsAt) != stamp(&endsAt): // the field has no fractions of seconds
+	case stamp(g.EndsAt) != stamp(&endsAt): // the field has no fractions of a second
 		req.EndsAt = &endsAt
 	}
 	return req, nil
 }
 
-// soon is when a group ends that is to end now: an end must lie in the future.
+// soon is the time until the end of a group that should end now, because an end must be in
+// the future.
 const soon = 2 * time.Second
 
 func (c *Console) endGroup(ctx context.Context, v visit) (outcome, error) {
@@ -148,7 +149,7 @@ func (c *Console) endGroup(ctx context.Context, v visit) (outcome, error) {
 	return outcome{notice: "ending"}, err
 }
 
-// extendGroup moves the end. A group that has ended goes on.
+// extendGroup moves the end. A group that has ended becomes active again.
 func (c *Console) extendGroup(ctx context.Context, v visit) (outcome, error) {
 	by, err := time.ParseDuration(v.sent("by"))
 	if err != nil || by <= 0 {
@@ -167,11 +168,11 @@ func (c *Console) extendGroup(ctx context.Context, v visit) (outcome, error) {
 	return outcome{notice: "saved"}, err
 }
 
-// deleteGroup deletes a group whose name or id somebody has typed.
+// deleteGroup deletes a group after the user has typed its name or id.
 func (c *Console) deleteGroup(ctx context.Context, v visit) (outcome, error) {
 	id := groupOf(v)
 	g, err := c.deps.Groups.Get(ctx, v.caller, id)
-	if err != nil && fault.From(err).Kind != fault.NotFound { // this form may have deleted it
+	if err != nil && fault.From(err).Kind != fault.NotFound { // this form may have deleted it already
 		return outcome{}, err
 	}
 	if typed := strings.TrimSpace(v.sent("confirm")); err == nil && typed != g.ID && typed != strings.TrimSpace(g.Name) {

@@ -11,20 +11,20 @@ import (
 )
 
 const (
-	// logStep is how many events are read at once.
+	// logStep is the number of events that are read at a time.
 	logStep = 50
-	// maxSearched is how many events one page looks through for those that a filter finds.
+	// maxSearched is the maximum number of events that one page searches with a filter.
 	maxSearched = 500
-	// maxShort is how many characters of an event's data a table shows.
+	// maxShort is the maximum number of characters of an event's data in a table.
 	maxShort = 120
 )
 
-// logPage is what the view Log shows.
+// logPage is the data of the view Log.
 type logPage struct {
 	groupHead
 	Type, Actor, Version string
 	Events               table[loggedEvent]
-	From                 int64 // the oldest version that was looked at
+	From                 int64 // oldest version that was searched
 	Cut                  bool  // the log does not reach back further
 }
 
@@ -36,7 +36,7 @@ type loggedEvent struct {
 	JSON  string
 }
 
-// log shows the events of a group, the newest first, from a version backwards.
+// log shows the events of a group, newest first, from a given version.
 func (c *Console) log(ctx context.Context, v visit) (any, error) {
 	head, err := c.head(ctx, v, "log")
 	if err != nil {
@@ -98,7 +98,7 @@ func (c *Console) eventsBetween(ctx context.Context, v visit, groupID string, si
 	return all, nil
 }
 
-// shows reports whether the filter finds an event. The type member finds all of
+// shows reports whether the filter matches an event. The type "member" matches
 // member.joined, member.left and so on.
 func (p logPage) shows(e loggedEvent) bool {
 	typ := string(e.Type)

@@ -7,20 +7,20 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// presencePage is what the view Presence shows.
+// presencePage is the data of the view Presence.
 type presencePage struct {
 	groupHead
 	People table[presentRow]
 }
 
-// presentRow is a member with what is left of their grace.
+// presentRow is a member and the rest of their grace.
 type presentRow struct {
 	group.Present
-	Left  string // until a reconnecting member is offline
+	Left  string // time until a reconnecting member is offline
 	State string
 }
 
-// presence lists who is present, or was lately.
+// presence lists the members who are online, reconnecting or went offline lately.
 func (c *Console) presence(ctx context.Context, v visit) (any, error) {
 	head, err := c.head(ctx, v, "presence")
 	if err != nil {

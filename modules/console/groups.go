@@ -9,14 +9,14 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// groupsPage is what the view Groups shows.
+// groupsPage is the data of the view Groups.
 type groupsPage struct {
 	formPage
 	Query, Owner string
-	Attributes   []string // conditions, and room for another one
+	Attributes   []string // filters by attributes, and an empty one
 	Deleted      bool
 	Sorts        []option
-	Refused      *problem // why the filter finds nothing
+	Refused      *problem // why the filter was refused
 	Groups       table[group.FoundGroup]
 }
 
@@ -78,7 +78,7 @@ func (c *Console) find(ctx context.Context, v visit, page groupsPage) (table[gro
 	})
 }
 
-// createGroup makes a group for an owner.
+// createGroup creates a group for an owner.
 func (c *Console) createGroup(ctx context.Context, v visit) (outcome, error) {
 	req := dto.CreateRequest{
 		Name: v.sent("name"), OwnerID: v.sent("ownerId"), OwnerName: v.sent("ownerName"),

@@ -8,14 +8,14 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// demo is what the demonstration begins with.
+// demo is the initial data of the demonstration.
 type demo struct {
 	Version string
 	Guests  guests
 }
 
-// guests are users whom only one page knows: the two whom it shows, and the host, who
-// owns the group, so that the two can leave it.
+// guests are users that exist for one page only: the two that it shows, and the host. The
+// host owns the group, so that the two can leave it.
 type guests struct {
 	Host    guest   `json:"host"`
 	Members []guest `json:"members"`

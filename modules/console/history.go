@@ -12,42 +12,41 @@ import (
 
 const (
 	sampleEvery = 5 * time.Second
-	maxSamples  = 180 // a quarter of an hour
+	maxSamples  = 180 // 15 minutes
 )
 
-// Measured is what a node counts now.
+// Measured holds a node's current numbers.
 type Measured struct {
 	Sockets    int
-	Events     float64 // a second
-	Lateness   float64 // ms that 99 % of them did not exceed
-	Deliveries int64   // frames that were written since the start
+	Events     float64 // events per second
+	Lateness   float64 // in ms; 99 % of the events were not later
+	Deliveries int64   // frames written since the start
 }
 
-// Sample is how a node was at an instant.
+// Sample is the state of a node at one time.
 type Sample struct {
 	At         int64   `json:"at"` // seconds since 1970
 	Sockets    int     `json:"sockets"`
-	Events     float64 `json:"events"`     // a second
-	Deliveries float64 `json:"deliveries"` // a second
+	Events     float64 `json:"events"`     // per second
+	Deliveries float64 `json:"deliveries"` // per second
 	Lateness   float64 `json:"lateness"`   // ms
-	CPU        float64 `json:"cpu"`        // processor seconds a second
-	Memory     uint64  `json:"memory"`     // bytes that the process has from the system for Go
+	CPU        float64 `json:"cpu"`        // processor seconds per second
+	Memory     uint64  `json:"memory"`     // bytes that the Go runtime has obtained from the system
 }
 
-// History keeps the samples of this node of the last quarter of an hour. It is safe for
-// concurrent use.
+// History keeps the samples of this node for 15 minutes. It is safe for concurrent use.
 type History struct {
 	measure func() Measured
 	tasks   *tasks.Group
 
 	mu      sync.Mutex
-	samples []Sample // the oldest first
+	samples []Sample // oldest first
 	at      time.Time
 	frames  int64
 	used    time.Duration
 }
 
-// NewHistory returns a History of what measure returns.
+// NewHistory returns a History that calls measure for each sample.
 func NewHistory(measure func() Measured) *History {
 	return &History{measure: measure, tasks: tasks.New()}
 }
@@ -61,7 +60,7 @@ func (h *History) Start(context.Context) error {
 	return nil
 }
 
-// Stop ends that.
+// Stop stops taking samples.
 func (h *History) Stop(ctx context.Context) error { return h.tasks.Stop(ctx) }
 
 // Samples returns the samples, the oldest first.

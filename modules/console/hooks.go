@@ -11,7 +11,7 @@ import (
 // Hook is a webhook.
 type Hook struct {
 	Name    string
-	URL     string // empty: a function of the program
+	URL     string // empty for a function of the program
 	Events  []string
 	Source  string // api, file or program
 	Enabled bool
@@ -19,28 +19,28 @@ type Hook struct {
 	Since   time.Time
 }
 
-// HookGroup is a group of which a hook has something left to send.
+// HookGroup is a group with something left to send to a hook.
 type HookGroup struct {
 	GroupID   string
-	Presence  bool  // changes of presence are left, not events
-	Version   int64 // of the last event that the receiver has accepted
+	Presence  bool  // changes of presence are left instead of events
+	Version   int64 // version of the last event that the receiver has accepted
 	Lag       int64 // events or changes
 	State     string
 	Attempts  int
 	NextAt    *time.Time
 	LastReply int
 	Problem   string
-	Place     string // in the list
+	Place     string // position in the list
 }
 
-// Hooks sends events to back ends. package app makes one of hook.Service.
+// Hooks manages webhooks. Package app implements it with hook.Service.
 type Hooks interface {
 	List(ctx context.Context, caller auth.Identity) ([]Hook, error)
 	Groups(ctx context.Context, caller auth.Identity, name, after string, limit int) ([]HookGroup, error)
 	Enable(ctx context.Context, caller auth.Identity, name string, enabled bool) error
-	// Resume goes on in a group, or in all (""), where deliveries have stopped.
+	// Resume resumes deliveries that have stopped, in one group or in all ("").
 	Resume(ctx context.Context, caller auth.Identity, name, groupID string) error
-	// Test sends a test, and returns how it went.
+	// Test sends a test delivery, and returns its result.
 	Test(ctx context.Context, caller auth.Identity, name string) (result string, err error)
 }
 
@@ -49,7 +49,7 @@ func (c *Console) hooks(ctx context.Context, v visit) (any, error) {
 	return c.deps.Hooks.List(ctx, v.caller)
 }
 
-// hookPage is what the view of one hook shows.
+// hookPage is the data of the view Hook.
 type hookPage struct {
 	formPage
 	Hook   Hook

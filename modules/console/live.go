@@ -16,13 +16,13 @@ import (
 
 const (
 	eventStream = "text/event-stream"
-	// maxStreams is how many pages of a node are renewed at a time.
+	// maxStreams is the maximum number of live pages at a time.
 	maxStreams = 32
-	// streamPatience is how long a browser may take for one fragment.
+	// streamPatience is the time that a browser has to receive one fragment.
 	streamPatience = 30 * time.Second
 )
 
-// streams are the pages that are renewed. The zero value is ready.
+// streams are the streams of live pages. The zero value is ready.
 type streams struct {
 	mu      sync.Mutex
 	open    map[*stream]struct{}
@@ -36,7 +36,7 @@ type stream struct {
 
 var errSignedOut = errors.New("console: signed out")
 
-// enter adds a stream, unless there are too many.
+// enter adds a stream. It returns false if there are too many.
 func (s *streams) enter(token string, cancel context.CancelCauseFunc) (leave func(), ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,8 +75,8 @@ func (s *streams) stop() {
 	}
 }
 
-// stream sends the live part of a view whenever it has changed, until the session or the
-// node ends. Something is sent each time, so that no proxy takes the stream for dead.
+// stream sends the live part of a view when it has changed, until the session or the node
+// ends. If nothing has changed, it sends a comment, so that proxies keep the connection.
 func (c *Console) stream(g *gin.Context, w *view, v visit) {
 	ctx, cancel := context.WithCancelCause(g.Request.Context())
 	defer cancel(nil)
@@ -87,7 +87,7 @@ func (c *Console) stream(g *gin.Context, w *view, v visit) {
 	}
 	defer leave()
 	control := http.NewResponseController(g.Writer)
-	_ = control.SetReadDeadline(time.Time{}) // the server's would end the request; a test's recorder has none
+	_ = control.SetReadDeadline(time.Time{}) // otherwise the server's deadline would end the request; a test's recorder has none
 	g.Header("Content-Type", eventStream)
 	g.Header("X-Accel-Buffering", "no") // nginx
 	g.Status(http.StatusOK)
@@ -103,7 +103,7 @@ func (c *Console) stream(g *gin.Context, w *view, v visit) {
 		text, ended := c.fragment(ctx, g, w, v)
 		switch {
 		case ended, errors.Is(context.Cause(ctx), errSignedOut):
-			send("event: end\ndata:\n\n") // the script asks for the page again
+			send("event: end\ndata:\n\n") // the script then reloads the page
 			return
 		case ctx.Err() != nil:
 			return // the browser connects again
@@ -122,7 +122,7 @@ func (c *Console) stream(g *gin.Context, w *view, v visit) {
 	}
 }
 
-// fragment returns the live part as an event. It reports ended if the token is no longer
+// fragment returns the live part as an event. ended means that the token is no longer
 // accepted.
 func (c *Console) fragment(ctx context.Context, g *gin.Context, w *view, v visit) (event string, ended bool) {
 	if _, err := c.identify(g, v.token); err != nil {

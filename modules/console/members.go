@@ -10,7 +10,7 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// membersPage is what the view Members shows.
+// membersPage is the data of the view Members.
 type membersPage struct {
 	formPage
 	groupHead
@@ -31,7 +31,7 @@ func (c *Console) members(ctx context.Context, v visit) (any, error) {
 	return page, err
 }
 
-// addMembers makes users members, one on each line.
+// addMembers adds users as members, one per line.
 func (c *Console) addMembers(ctx context.Context, v visit) (outcome, error) {
 	var req dto.AddMembersRequest
 	for line := range strings.Lines(v.sent("userIds")) {
@@ -43,24 +43,24 @@ func (c *Console) addMembers(ctx context.Context, v visit) (outcome, error) {
 	return outcome{to: "members", notice: "added"}, err
 }
 
-// memberPage is what the view Member shows.
+// memberPage is the data of the view Member.
 type memberPage struct {
 	formPage
 	groupHead
 	UserID     string
-	Member     *group.Member // nil: the user is no member
+	Member     *group.Member // nil if the user is not a member
 	Attributes string
 	Profile    string
 }
 
-// userOf returns the user whom a page is about. The id is a parameter, because it may
-// contain whatever a path may not.
+// userOf returns the user of a page. The id is a query parameter, because it may contain
+// characters that a path may not.
 func userOf(v visit) string { return v.g.Query("user") }
 
-// itself returns the address of a page about a user, relative to the page.
+// itself returns the relative address of a user's page.
 func itself(v visit) string { return "?user=" + url.QueryEscape(userOf(v)) }
 
-// member shows what a group knows about one user.
+// member shows what a group has about one user.
 func (c *Console) member(ctx context.Context, v visit) (any, error) {
 	head, err := c.head(ctx, v, "members")
 	if err != nil {
@@ -117,7 +117,7 @@ func (c *Console) banUser(ctx context.Context, v visit) (outcome, error) {
 	return c.banFrom(ctx, v, userOf(v))
 }
 
-// banFrom bans a user as a form says.
+// banFrom bans a user with the values in a form.
 func (c *Console) banFrom(ctx context.Context, v visit, userID string) (outcome, error) {
 	expires, err := until(v, "expiresAt")
 	if err == nil {

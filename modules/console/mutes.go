@@ -6,14 +6,14 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// mutesPage is what the view Mutes shows.
+// mutesPage is the data of the view Mutes.
 type mutesPage struct {
 	formPage
 	groupHead
 	Mutes table[group.Mute]
 }
 
-// mutes lists who may not post in a group, also those who are no members.
+// mutes lists the muted users of a group, including former members.
 func (c *Console) mutes(ctx context.Context, v visit) (any, error) {
 	head, err := c.head(ctx, v, "mutes")
 	if err != nil {

@@ -11,28 +11,28 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// nodesWithin is how long nodes have to answer.
+// nodesWithin limits the time that nodes have to answer.
 const nodesWithin = time.Second
 
-// Dependency is a server that a node needs, or a limit that it may reach, by the checks of
+// Dependency is a server that a node needs, or a limit that it may reach. It is a check of
 // /readyz.
 type Dependency struct {
 	Name         string  `json:"name"`
-	Where        string  `json:"where,omitempty"` // of a Redis role: the server, without credentials
-	Phase        string  `json:"phase,omitempty"` // of a Redis role: of its last move
+	Where        string  `json:"where,omitempty"` // for a Redis role: the server, without credentials
+	Phase        string  `json:"phase,omitempty"` // for a Redis role: the phase of its last move
 	Up           bool    `json:"up"`
 	Required     bool    `json:"required"`
-	Milliseconds float64 `json:"ms"` // that the check took
+	Milliseconds float64 `json:"ms"` // duration of the check
 	Error        string  `json:"error,omitempty"`
 }
 
-// Details are what a node tells a console beside what GET /v1/nodes shows.
+// Details are the parts of a node's report that GET /v1/nodes does not show.
 type Details struct {
 	Samples      []Sample     `json:"samples"`
 	Dependencies []Dependency `json:"dependencies"`
 }
 
-// Node is what a node tells a console.
+// Node is a node's report for the console.
 type Node struct {
 	ID              string  `json:"id"`
 	Version         string  `json:"version"`
@@ -47,10 +47,10 @@ type Node struct {
 	Details
 }
 
-// Name returns what people call the node.
+// Name returns the name of the node for people.
 func (n Node) Name() string { return cmp.Or(n.URL, n.ID) }
 
-// Deliveries returns the frames that it writes to sockets in a second.
+// Deliveries returns the number of frames per second that the node writes to sockets.
 func (n Node) Deliveries() float64 {
 	if len(n.Samples) == 0 {
 		return 0
@@ -58,16 +58,16 @@ func (n Node) Deliveries() float64 {
 	return n.Samples[len(n.Samples)-1].Deliveries
 }
 
-// overviewPage is what the view Overview shows.
+// overviewPage is the data of the view Overview.
 type overviewPage struct {
 	Nodes   []Node
 	Total   Node // of all nodes
 	Missing []string
-	Chosen  string // the node that is plotted; empty: all
+	Chosen  string // node whose curves are shown; empty for all
 	Plots   []plot
 }
 
-// overview shows how the nodes are, and were in the last quarter of an hour.
+// overview shows the state of the nodes, now and in the last 15 minutes.
 func (c *Console) overview(ctx context.Context, v visit) (any, error) {
 	if err := group.BackEndMay(v.caller, auth.ReadNodes); err != nil {
 		return nil, err
@@ -106,8 +106,8 @@ func (c *Console) overview(ctx context.Context, v visit) (any, error) {
 	return page, nil
 }
 
-// sum returns the samples of several nodes as those of one. Clocks and the instants of
-// samples differ, so each sample counts for its interval.
+// sum adds the samples of several nodes. Their clocks and sample times differ, so samples
+// are added by interval.
 func sum(nodes []Node) []Sample {
 	intervals := make(map[int64]*Sample)
 	for _, n := range nodes {

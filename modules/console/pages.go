@@ -11,7 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/socket"
 )
 
-// Groups is what the console needs of the service of groups. group.Service fulfils it.
+// Groups holds the methods of the group service that the console needs. group.Service
+// implements it.
 type Groups interface {
 	Records
 	People
@@ -64,7 +65,7 @@ type Applications interface {
 	Unban(ctx context.Context, caller auth.Identity, groupID, userID string) error
 }
 
-// Users knows the sockets of users on every node. socket.Emitter fulfils it.
+// Users knows the sockets of users on all nodes. socket.Emitter implements it.
 type Users interface {
 	// DisconnectUser closes a user's sockets.
 	DisconnectUser(ctx context.Context, userID string) error
@@ -73,10 +74,10 @@ type Users interface {
 	SocketsOfUser(ctx context.Context, userID string) (found []socket.Info, missing []string, err error)
 }
 
-// logEvery is how often the log of a group is read again while its page is open.
+// logEvery is the interval at which an open page reads the log of a group again.
 const logEvery = 2 * time.Second
 
-// views returns all pages that need a session, in the order of the navigation.
+// views returns all pages that need a session, in the order of the menu.
 func (c *Console) views() []*view {
 	const inGroup = "groups/:groupId"
 	views := []*view{

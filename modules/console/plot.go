@@ -11,15 +11,15 @@ import (
 // The size of a plot, in its own units.
 const plotWidth, plotHeight = 300.0, 60.0
 
-// plot is a curve over the last quarter of an hour.
+// plot is a curve over the last 15 minutes.
 type plot struct {
 	Title   string
-	Points  string // of an SVG polyline
+	Points  string // for an SVG polyline
 	Now     string
 	Highest string
 }
 
-// plots returns a plot of each number of the samples.
+// plots returns one plot for each number of the samples.
 func plots(samples []Sample, now time.Time) []plot {
 	curves := []struct {
 		title, unit string
@@ -66,7 +66,7 @@ func draw(title, unit string, samples []Sample, of func(Sample) float64, now tim
 	return p
 }
 
-// number writes a number for people: with decimals only if it is small.
+// number formats a number for people. Only small numbers have decimals.
 func number(x float64) string {
 	switch {
 	case x >= 100 || x == math.Trunc(x):

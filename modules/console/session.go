@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// cookieName is the cookie that holds the token. It is a session by itself, so that
-	// every node knows who has signed in.
+	// cookieName is the cookie that holds the token. The token is the whole session, so
+	// every node knows it.
 	cookieName = "moim_console"
-	// maxToken is how much of it browsers keep for sure, in bytes.
+	// maxToken is the size of a cookie that all browsers accept, in bytes.
 	maxToken = 3800
 	// developmentTTL is how long a session of development mode lasts.
 	developmentTTL = 12 * time.Hour
@@ -25,11 +25,11 @@ const (
 	developer = "developer"
 )
 
-// The last parts of the paths, which are directly below the console, so that the cookie's
-// default path is the console, whatever a proxy has cut from the path.
+// The paths end directly below the console. So the cookie's default path is the console,
+// even behind a proxy that removes a prefix.
 const signInPath, signOutPath = "sign-in", "sign-out"
 
-// signInPage is what the sign-in page shows.
+// signInPage is the data of the sign-in page.
 type signInPage struct {
 	Developing bool
 	Problem    string
@@ -62,7 +62,7 @@ func (c *Console) signIn(g *gin.Context) {
 	redirect(g, "./")
 }
 
-// offered returns the token that the form has, or one of development mode.
+// offered returns the token in the form, or a token of development mode.
 func (c *Console) offered(g *gin.Context) (string, error) {
 	if g.Request.PostForm.Has("development") {
 		if !c.developing(g.Request) {
@@ -93,21 +93,21 @@ func (c *Console) setCookie(g *gin.Context, token string, maxAge int) {
 	})
 }
 
-// visit is a request of somebody who has signed in.
+// visit is a request of a signed-in user.
 type visit struct {
-	caller auth.Identity // for whom the service is called
+	caller auth.Identity // the identity for calls of the service
 	token  string
 	g      *gin.Context
 
-	failed *failure // the form that was sent, if it was refused
-	once   any      // or what it shows
+	failed *failure // the form that was refused, if any
+	once   any      // shown once by the form that was sent, if any
 }
 
-// query returns a parameter of the page.
+// query returns a query parameter of the page.
 func (v visit) query(name string) string { return strings.TrimSpace(v.g.Query(name)) }
 
-// enter returns the visit of a request. Without a valid token it answers the request, and
-// reports false.
+// enter returns the visit for a request. Without a valid token, it answers the request and
+// returns false.
 func (c *Console) enter(g *gin.Context) (v visit, ok bool) {
 	cookie, err := g.Request.Cookie(cookieName)
 	if err != nil {
@@ -127,7 +127,7 @@ func (c *Console) enter(g *gin.Context) (v visit, ok bool) {
 	return visit{}, false
 }
 
-// identify returns for whom a token makes calls.
+// identify returns the identity for a token.
 func (c *Console) identify(g *gin.Context, token string) (auth.Identity, error) {
 	ctx := g.Request.Context()
 	id, err := c.deps.Verify(ctx, token)

@@ -12,12 +12,11 @@ import (
 
 var startPages = template.Must(template.ParseFS(pages, "views/demo.html", "views/start.html"))
 
-// guestTTL is how long a token of the demonstration is valid: a day, because the page
-// does not renew it.
+// guestTTL is the validity of a token of the demonstration. It is a day, because the page
+// does not renew the token.
 const guestTTL = 24 * time.Hour
 
-// start serves the page at /: the demonstration in development mode, and otherwise
-// links.
+// start serves the page at /: the demonstration in development mode, and otherwise links.
 func (c *Console) start(g *gin.Context) {
 	if !c.developing(g.Request) {
 		renderStart(g, "start.html", "'none'", c.deps.Version)
@@ -28,7 +27,7 @@ func (c *Console) start(g *gin.Context) {
 		_ = g.AbortWithError(http.StatusInternalServerError, err)
 		return
 	}
-	// Members may be on other nodes of this machine.
+	// Members may be connected to other nodes of this machine.
 	connect := "'self'"
 	for _, host := range []string{"localhost", "127.0.0.1"} {
 		connect += " http://" + host + ":* ws://" + host + ":*"
@@ -36,8 +35,9 @@ func (c *Console) start(g *gin.Context) {
 	renderStart(g, "demo.html", connect, demo{Version: c.deps.Version, Guests: guests})
 }
 
-// developing reports whether this node may give tokens to whoever asks. Another name than
-// this machine's may be a foreign site's, which rebinds it to 127.0.0.1 to read the tokens.
+// developing reports whether this node may give a token to this request. The request's host
+// must be a name of this machine: a foreign site could make its own name resolve to
+// 127.0.0.1 and read the token.
 func (c *Console) developing(r *http.Request) bool {
 	return c.deps.Mint != nil && origins.LoopbackHost(r.Host)
 }

@@ -8,21 +8,22 @@ import (
 )
 
 const (
-	// pageSize is how many rows a table has.
+	// pageSize is the number of rows of a table.
 	pageSize = 50
-	// maxCursor bounds where a page begins, in bytes.
+	// maxCursor is the maximum size of a cursor, in bytes.
 	maxCursor = 512
 )
 
-// table is a part of a list, and the links to other parts. The template more shows these.
+// table is one page of a list, with links to other pages. The template more shows the
+// links.
 type table[T any] struct {
 	Rows        []T
-	Next, First string // relative links; empty: there is no such page
+	Next, First string // relative links; empty if there is no such page
 }
 
-// list reads the part of a list that the parameter after asks for. read returns at most
-// limit rows that follow the one whose key is after (empty: the first ones), or fewer as
-// [group.ListBytes] says.
+// list reads the page of a list that begins after the parameter after. read returns at most
+// limit rows that follow the row with key after (if empty, the first rows), or fewer
+// according to [group.ListBytes].
 func list[T any](v visit, key func(T) string, read func(after string, limit int) ([]T, error)) (table[T], error) {
 	after := v.query("after")
 	if len(after) > maxCursor {
@@ -42,7 +43,7 @@ func list[T any](v visit, key func(T) string, read func(after string, limit int)
 	return t, nil
 }
 
-// link returns the page's own address with another value of a parameter.
+// link returns the page's address with another value of one parameter.
 func link(v visit, name, value string) string {
 	q := url.Values{}
 	for other, values := range v.g.Request.URL.Query() {

@@ -10,12 +10,13 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// tryTTL is how long a token of the view Try is valid.
+// tryTTL is the validity of a token of the view Try.
 const tryTTL = time.Hour
 
 var errNotDeveloping = fault.ErrForbidden.WithMessage("only a node in development mode makes tokens, and only for who opens it as localhost")
 
-// try shows a form that makes a token for a user, and what a socket with it receives.
+// try shows a form that creates a token for a user, and what a socket with the token
+// receives.
 func (c *Console) try(_ context.Context, v visit) (any, error) {
 	if !c.developing(v.g.Request) {
 		return nil, errNotDeveloping
@@ -51,7 +52,7 @@ func (c *Console) tryPost(ctx context.Context, v visit) (outcome, error) {
 	return outcome{notice: "posted"}, err
 }
 
-// tryingAs returns the user whom a form names.
+// tryingAs returns the user in a form.
 func (c *Console) tryingAs(v visit) (auth.Identity, error) {
 	userID := v.sent("userId")
 	switch {

@@ -14,19 +14,19 @@ import (
 	"github.com/moim-live/moim/modules/socket"
 )
 
-// socketsWithin is how long nodes have to report a user's sockets.
+// socketsWithin limits the time that nodes have to report a user's sockets.
 const socketsWithin = 2 * time.Second
 
-// maxSockets is how many sockets of a user a page shows.
+// maxSockets is the maximum number of a user's sockets on a page.
 const maxSockets = 200
 
-// userPage is what the view Users shows.
+// userPage is the data of the view Users.
 type userPage struct {
 	formPage
-	UserID  string // empty: the page asks for it
+	UserID  string // if empty, the page asks for it
 	Tally   group.UserTally
 	Sockets []socket.Info
-	More    int      // sockets that are not shown
+	More    int      // number of sockets that are not shown
 	Missing []string // nodes that did not answer
 	Partial bool     // sockets of other nodes may be missing
 	Groups  table[group.Membership]

@@ -18,28 +18,28 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// maxForm bounds what a form sends, in bytes.
+// maxForm limits the size of a form, in bytes.
 const maxForm = 256 << 10
 
 // view is a page of the console.
 type view struct {
-	path  string // below /console/, with gin's parameters, such as groups/:groupId
+	path  string // path below /console/ in gin's syntax, such as groups/:groupId
 	title string
-	menu  bool   // whether the navigation has it
-	file  string // of its template, which defines content
+	menu  bool   // whether the menu lists it
+	file  string // file of its template, which defines content
 
-	// data returns what the template shows. Its errors become error pages.
+	// data returns the data for the template. Its errors become error pages.
 	data func(ctx context.Context, v visit) (any, error)
-	// live is how often the template live, a part of content, is renewed while the page is
-	// open. 0: the template has none.
+	// live is the interval at which the template live, a part of content, is updated while
+	// the page is open. 0 means that there is no such part.
 	live time.Duration
-	// forms are what the page can change, by the field form of what it sends.
+	// forms are the changes that the page can make, by the value of the field form.
 	forms map[string]form
 
 	template *template.Template
 }
 
-// notices are what a page says once, after a form has led to it.
+// notices are messages that a page shows once after a form.
 var notices = map[string]string{
 	"signed-out": "You have signed out on this browser. The token stays valid until it expires or is revoked.",
 	"ended":      "Your session has ended, because the token has expired or is no longer accepted. Sign in again.",
@@ -64,12 +64,12 @@ var notices = map[string]string{
 	"resumed":      "What is left is being sent.",
 }
 
-// layout is what the template layout shows around a view.
+// layout is the data of the template layout, which surrounds a view.
 type layout struct {
-	Root     string // relative path of the console's root, with a slash at its end
+	Root     string // relative path to the console's root, with a slash at the end
 	Title    string
 	Version  string
-	Menu     []menuItem // empty unless somebody has signed in
+	Menu     []menuItem // empty unless the user has signed in
 	Caller   string
 	ReadOnly bool
 	Notice   string
@@ -156,14 +156,14 @@ func rootOf(g *gin.Context) string {
 // rootFrom returns the relative path to the console's root from a path below it.
 func rootFrom(path string) string { return "./" + strings.Repeat("../", strings.Count(path, "/")) }
 
-// redirect leads to a relative path. http.Redirect would make it absolute, and so lose a
-// prefix that a proxy has cut.
+// redirect redirects to a relative path. http.Redirect would make it absolute, which fails
+// behind a proxy that removes a prefix.
 func redirect(g *gin.Context, to string) {
 	g.Header("Location", to)
 	g.String(http.StatusSeeOther, "see %s\n", to)
 }
 
-// problem is what an error page says.
+// problem is the content of an error page.
 type problem struct {
 	Status           int
 	Message, Request string
@@ -171,7 +171,7 @@ type problem struct {
 	Fields           []fault.Field
 }
 
-// problem returns what to say about an error, and logs what it leaves out.
+// problem returns the message about an error, and logs an internal error.
 func (c *Console) problem(g *gin.Context, err error) problem {
 	ctx, e := g.Request.Context(), fault.From(err)
 	switch {
@@ -216,7 +216,7 @@ func (c *Console) render(g *gin.Context, status int, w *view, v visit, data any)
 	if t == nil {
 		t = parse(w.path, w.file)
 	}
-	var out bytes.Buffer // an error in the middle must not leave half a page
+	var out bytes.Buffer // so that an error does not leave half a page
 	if err := t.ExecuteTemplate(&out, "layout", page); err != nil {
 		c.deps.Log.ErrorContext(g.Request.Context(), "console: a page failed", "view", w.file, "err", err)
 		g.String(http.StatusInternalServerError, "internal error\n")

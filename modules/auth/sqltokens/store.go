@@ -1,4 +1,5 @@
-// Package sqltokens keeps revocations of tokens in SQL.
+// Package sqltokens keeps revocations of tokens in SQL. [Store] implements
+// [auth.RevocationStore].
 package sqltokens
 
 import (
@@ -16,15 +17,15 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// overlap is how far back a reader asks again. A revocation is stored at an earlier
-// instant than it is committed; a statement takes five seconds at most.
+// overlap is how far back each read reaches again, because a revocation is committed some
+// time after its timestamp. A statement takes at most five seconds.
 const overlap = 10 * time.Second
 
 // Store keeps revocations. Its methods may be called concurrently.
 type Store struct {
 	db                            *database.DB
 	revoke, list, forget, conceal string
-	key                           atomic.Pointer[[]byte] // of pseudonyms; nil: not asked for yet
+	key                           atomic.Pointer[[]byte] // key of pseudonyms; nil before its first use
 }
 
 var _ auth.RevocationStore = (*Store)(nil)
@@ -38,7 +39,7 @@ func New(db *database.DB) *Store {
 			ON CONFLICT (user_id) DO UPDATE SET before_at = excluded.before_at, at = excluded.at
 			WHERE revocations.before_at < excluded.before_at`,
 		list: `SELECT user_id, before_at, at FROM revocations WHERE at >= $1
-			UNION ALL SELECT '', 0, ` + now, // a last row with the time of the question
+			UNION ALL SELECT '', 0, ` + now, // a last row with the time of the read
 		forget: `DELETE FROM revocations WHERE at < ` + now + ` - $1`,
 		conceal: `INSERT INTO revocations (user_id, before_at, at) SELECT $2, before_at, ` + now + ` FROM revocations WHERE user_id = $1
 			ON CONFLICT (user_id) DO UPDATE SET before_at = excluded.before_at, at = excluded.at
@@ -46,7 +47,7 @@ func New(db *database.DB) *Store {
 	}
 }
 
-// uncover removes the revocation with the id itself.
+// uncover removes the revocation with the user's real id.
 const uncover = `DELETE FROM revocations WHERE user_id = $1`
 
 // Conceal implements [auth.RevocationStore].
@@ -65,8 +66,8 @@ func (s *Store) Conceal(ctx context.Context, userID string) error {
 	return failed("conceal a revocation", err)
 }
 
-// Pseudonym implements [auth.RevocationStore]. Its key comes from the secret of the
-// deployment, which only its database holds.
+// Pseudonym implements [auth.RevocationStore]. Its key is derived from the deployment's
+// secret, which is only in the database.
 func (s *Store) Pseudonym(userID string) (string, error) {
 	key := s.key.Load()
 	if key == nil {
