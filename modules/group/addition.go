@@ -6,24 +6,24 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// keptAddition is what a receipt has of [AddedMembers]: a letter for each user whom the
-// request names, and those members who are not as the request alone tells.
+// keptAddition is the form of [AddedMembers] in a receipt: one letter for each user in the
+// request, and the members that cannot be rebuilt from the request.
 type keptAddition struct {
 	Outcomes string     `json:"outcomes,omitempty"`
-	At       *time.Time `json:"at,omitempty"` // nil: a receipt of the version before, with the whole answer
+	At       *time.Time `json:"at,omitempty"` // nil in a receipt of an earlier version, which has the whole answer
 	Items    []Member   `json:"items,omitempty"`
-	Invited  []string   `json:"invited,omitempty"` // in a receipt of the version before
+	Invited  []string   `json:"invited,omitempty"` // only in a receipt of an earlier version
 	Version  int64      `json:"version"`
 }
 
-// The outcomes for a user.
+// The outcomes for one user.
 const (
 	wasAdded   = 'a'
 	wasInvited = 'i'
-	wasThere   = '-' // or named twice
+	wasThere   = '-' // a member already, or named twice
 )
 
-// keepAddition returns what a repeat of req needs to answer the same.
+// keepAddition returns what is needed to answer a repeat of req.
 func keepAddition(req dto.AddMembersRequest, added AddedMembers, at time.Time) keptAddition {
 	kept := keptAddition{At: &at, Version: added.Version}
 	outcomes := make(map[string]byte, len(added.Items)+len(added.Invited))
@@ -48,7 +48,7 @@ func keepAddition(req dto.AddMembersRequest, added AddedMembers, at time.Time) k
 	return kept
 }
 
-// answer returns the answer to req, which is the same request as the first one.
+// answer rebuilds the answer. req must be the same request as the first one.
 func (k keptAddition) answer(req dto.AddMembersRequest) AddedMembers {
 	added := AddedMembers{Items: []Member{}, Invited: k.Invited, Version: k.Version}
 	if k.At == nil {

@@ -12,21 +12,21 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// Audited is the part of a [Repository] that has the audit log, and records what belongs
-// to no other change there.
+// Audited is the part of a [Repository] with the audit log. It also records changes that
+// belong to no other transaction.
 type Audited interface {
 	// Record stores an audit entry.
 	Record(ctx context.Context, e audit.Entry) error
 	audit.Log
 }
 
-// AuditTx is the part of a [Tx] that records the change.
+// AuditTx is the part of a [Tx] that records the change in the audit log.
 type AuditTx interface {
 	// Audit stores an audit entry, in the transaction of the change.
 	Audit(ctx context.Context, e audit.Entry) error
 }
 
-// The actions of audit entries that are not in the permission table.
+// Actions in audit entries that are not in the permission table.
 const (
 	auditCreate       = "create"
 	auditAcceptInvite = "accept-invite"
@@ -36,9 +36,9 @@ const (
 	auditEraseUser    = "erase-user"
 )
 
-// transact runs fn in a transaction on a group, as [Records.Change] does. All changes
-// that callers ask for pass here. What a back end changes is recorded in the same
-// transaction: a call that changes nothing, or fails, leaves no entry.
+// transact runs fn in a transaction on a group, like [Records.Change]. All changes that
+// callers request go through it. A back end's change is recorded in the same transaction. A
+// call that fails or changes nothing leaves no entry.
 func (s *Service) transact(ctx context.Context, caller auth.Identity, does, groupID string, fn func(tx Tx) error) ([]Event, error) {
 	if !caller.Admin {
 		return s.repo.Change(ctx, groupID, caller.UserID, fn)
@@ -60,8 +60,8 @@ func (s *Service) transact(ctx context.Context, caller auth.Identity, does, grou
 	})
 }
 
-// entries returns the audit entry of a back end about a user, outside of transact, and
-// none for a user's own call. after is what there is since.
+// entries returns the audit entry for a back end's call about a user that does not use
+// transact. It returns none for a user's own call. after is the state after the change.
 func entries(ctx context.Context, caller auth.Identity, does, groupID, userID string, after map[string]any) ([]audit.Entry, error) {
 	if !caller.Admin {
 		return nil, nil
@@ -83,25 +83,25 @@ func newEntry(ctx context.Context, caller auth.Identity, does string) (audit.Ent
 	return e, err
 }
 
-// named is a user as an audit entry about their name has them.
+// named is a user in an audit entry about their name.
 type named struct {
 	Name string `json:"name"`
 }
 
-// revokedTokens is what an audit entry says of revoked tokens.
+// revokedTokens is the record of revoked tokens in an audit entry.
 type revokedTokens struct {
 	IssuedBefore time.Time `json:"issuedBefore"`
 }
 
-// TokenRevoker refuses the tokens of a user that were issued before an instant, and
-// closes the sockets that have one. It stores the entries in the same transaction, if
-// that changes something. auth.Revocations fulfils it.
+// TokenRevoker refuses the tokens of a user that were issued before a time, and closes
+// their sockets. If that changes something, it stores the entries in the same transaction.
+// auth.Revocations implements it.
 type TokenRevoker interface {
 	Revoke(ctx context.Context, userID string, before time.Time, entries ...audit.Entry) error
 }
 
-// RevokeTokens revokes tokens of a user, for a back end. It needs no idempotency key: a
-// repeat with the same instant changes nothing.
+// RevokeTokens revokes tokens of a user, for a back end. It needs no idempotency key,
+// because a repeat with the same time changes nothing.
 func (s *Service) RevokeTokens(ctx context.Context, caller auth.Identity, tokens TokenRevoker, userID string, req dto.RevokeRequest) error {
 	if err := BackEndMay(caller, auth.WriteUsers); err != nil {
 		return err
@@ -117,8 +117,8 @@ func (s *Service) RevokeTokens(ctx context.Context, caller auth.Identity, tokens
 	return tokens.Revoke(ctx, userID, before, recorded...)
 }
 
-// DisconnectUser runs disconnect, which closes a user's sockets, for a back end, once for
-// an idempotency key. It is recorded when it is done: there is no transaction.
+// DisconnectUser calls disconnect, which closes a user's sockets, for a back end, once for
+// each idempotency key. It records the call afterwards, because there is no transaction.
 func (s *Service) DisconnectUser(ctx context.Context, caller auth.Identity, userID string, disconnect func() error) error {
 	if err := mayActFor(caller, userID, auth.WriteUsers); err != nil {
 		return err
@@ -130,9 +130,9 @@ func (s *Service) DisconnectUser(ctx context.Context, caller auth.Identity, user
 	return s.repeatable(ctx, caller, asked{what: "disconnect " + userID}, disconnect, recorded...)
 }
 
-// Audit lists at most limit entries of the audit log, newest first, for a back end,
-// before the given one (empty: from the newest). There are more when it returns limit,
-// or [ListBytes].
+// Audit lists at most limit entries of the audit log, newest first, for a back end. It
+// begins after the entry before, or with the newest if before is empty. There are more if
+// it returns limit entries, or [ListBytes].
 func (s *Service) Audit(ctx context.Context, caller auth.Identity, f audit.Filter, before string, limit int) ([]audit.Entry, error) {
 	if err := BackEndMay(caller, auth.ReadAudit); err != nil {
 		return nil, err

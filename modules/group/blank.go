@@ -8,15 +8,15 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// blanker removes a user from the data of events.
+// blanker removes a user's data from events.
 type blanker struct {
 	userID string
-	at     time.Time // when messages count as deleted
+	at     time.Time // deletion time of the user's messages
 }
 
-// blank returns what an event's data is without the user, nil for an event that does not
-// concern them. Messages become as deleted ones, and members lose all that says who they
-// were.
+// blank returns the data of an event without the user, or nil if the event does not concern
+// the user. The user's messages become deleted messages. Member events lose all data that
+// identifies the user.
 func (b blanker) blank(ctx context.Context, tx EventTx, e Event) ([]byte, error) {
 	mine := e.Actor != nil && *e.Actor == b.userID
 	switch {
@@ -25,7 +25,7 @@ func (b blanker) blank(ctx context.Context, tx EventTx, e Event) ([]byte, error)
 	case e.Type == MessageEdited && mine:
 		return b.edit(ctx, tx, e)
 	case e.Type == MessagePosted || e.Type == MessageEdited:
-		return nil, nil // another user's: they said it
+		return nil, nil // the text is by another user
 	}
 	data, err := b.data(e, mine)
 	if data == nil && mine {
@@ -34,11 +34,11 @@ func (b blanker) blank(ctx context.Context, tx EventTx, e Event) ([]byte, error)
 	return data, err
 }
 
-// message blanks a message of the user, and the last edit of it, whoever made that.
+// message blanks a message of the user and the last edit of it, whoever made the edit.
 func (b blanker) message(ctx context.Context, tx EventTx, e Event) ([]byte, error) {
 	m, err := postedIn(e)
 	if err != nil {
-		m = posted{} // whatever it says, it is theirs
+		m = posted{} // the data cannot be decoded, but it is the user's
 	}
 	if m.DeletedAt != nil {
 		return e.Data, nil
@@ -51,12 +51,12 @@ func (b blanker) message(ctx context.Context, tx EventTx, e Event) ([]byte, erro
 	return rawjson.Marshal(posted{Type: m.Type, DeletedAt: &b.at})
 }
 
-// edit blanks an edit by the user. If it is the last one of another user's message, that
-// message holds the user's text, and is blanked, too.
+// edit blanks an edit by the user. If it is the last edit of another user's message, that
+// message has the user's text, so it is blanked, too.
 func (b blanker) edit(ctx context.Context, tx EventTx, e Event) ([]byte, error) {
 	var last edited
 	if json.Unmarshal(e.Data, &last) != nil {
-		last = edited{} // whatever it says, it is theirs
+		last = edited{} // the data cannot be decoded, but it is the user's
 	}
 	if last.ReplacedIn != 0 {
 		return e.Data, nil
@@ -65,7 +65,7 @@ func (b blanker) edit(ctx context.Context, tx EventTx, e Event) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	if of != nil && of.Type == MessagePosted { // nil: the log does not reach back to it
+	if of != nil && of.Type == MessagePosted { // nil if it is not in the log any more
 		if m, err := postedIn(*of); err == nil && m.DeletedAt == nil && m.EditedIn == e.Version {
 			if err := tx.Uncount(ctx, last.Version); err != nil {
 				return nil, err
@@ -78,10 +78,10 @@ func (b blanker) edit(ctx context.Context, tx EventTx, e Event) ([]byte, error) 
 	return rawjson.Marshal(edited{Version: last.Version, ReplacedIn: e.Version})
 }
 
-// data blanks the other events, which name users in fields of an object. mine: it is the
-// user who caused the event.
+// data blanks other events, which have users' ids in fields of an object. mine means that
+// the user caused the event.
 func (b blanker) data(e Event, mine bool) ([]byte, error) {
-	var fields map[string]json.RawMessage // nil: nobody is named in what is no object
+	var fields map[string]json.RawMessage // nil if it is not an object; then it has no ids
 	_ = json.Unmarshal(e.Data, &fields)
 	changed := false
 	for _, name := range []string{"ownerId", "from", "to"} {
@@ -97,7 +97,7 @@ func (b blanker) data(e Event, mine bool) ([]byte, error) {
 		}
 		return rawjson.Marshal(about)
 	case mine && e.Type == MemberBanned && fields["reason"] != nil:
-		delete(fields, "reason") // the user's text
+		delete(fields, "reason") // text by the user
 		changed = true
 	}
 	if !changed {

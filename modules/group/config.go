@@ -8,8 +8,7 @@ import (
 	"github.com/moim-live/moim/modules/limit"
 )
 
-// Config is what an operator sets about groups. The zero value means the
-// defaults.
+// Config holds an operator's settings of groups. Zero values mean the defaults.
 type Config struct {
 	PresenceGrace  time.Duration `key:"presence.grace" help:"how long a member without a socket stays reconnecting before going offline"`
 	PresenceWindow time.Duration `key:"presence.window" help:"how long presence changes and read marks are collected before they are sent"`
@@ -29,13 +28,13 @@ const (
 	AddDirect = "direct"
 )
 
-// minRetentionAge is how long clients can count on an event.
+// minRetentionAge is the minimum time for which clients can rely on an event.
 const minRetentionAge = 24 * time.Hour
 
-// minRetentionBytes is room for the largest events that clients may page through.
+// minRetentionBytes has room for the largest events, so that clients can page through them.
 const minRetentionBytes = 1 << 20
 
-// MinDeletedKeep is how long the feed may still read a deleted group's log.
+// MinDeletedKeep is how long the feed may still read the log of a deleted group.
 const MinDeletedKeep = 24 * time.Hour
 
 // WithDefaults returns a copy with the defaults in place of zero values.
@@ -60,8 +59,7 @@ func orDefault[T comparable](v *T, def T) {
 	}
 }
 
-// Validate reports every value out of bounds. Call it on a configuration with
-// its defaults.
+// Validate returns an error for every value out of range. Call it after WithDefaults.
 func (c Config) Validate() error {
 	var add, bytes error
 	if c.Add != AddInvite && c.Add != AddDirect {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The data of what subscribers are sent, apart from [Event].
+// The data of events for subscribers, except [Event].
 type (
 	// Closed is the data of [EventClosed].
 	Closed struct {
@@ -37,7 +37,7 @@ type (
 	}
 )
 
-// EventData returns a value of the type of an event's data for each type of event.
+// EventData returns, for each type of event, a value of the type of its data.
 func EventData() map[EventType]any {
 	return map[EventType]any{
 		GroupCreated: createdGroup{}, GroupUpdated: changedGroup{}, GroupReminder: reminder{}, GroupEnded: nothing{}, GroupDeleted: nothing{},
@@ -50,15 +50,15 @@ func EventData() map[EventType]any {
 	}
 }
 
-// What follows describes data that is built of other types.
+// The types below describe data that is composed of other types.
 type (
 	nothing struct{}
-	// createdGroup is a Group whose owner may be erased since.
+	// createdGroup is a Group. Its owner may have been erased since.
 	createdGroup struct {
 		Group
 		OwnerID *string `json:"ownerId" doc:"null: an erased user"`
 	}
-	// changedGroup has the fields that changed, as [update] and imports make it.
+	// changedGroup has the changed fields, as [update] and imports write them.
 	changedGroup struct {
 		Name         *string         `json:"name,omitempty"`
 		Description  *string         `json:"description,omitempty"`
@@ -82,5 +82,5 @@ type (
 	}
 )
 
-// Alternatives returns values of the types of which a [Joined] is one.
+// Alternatives returns values of the possible types of a [Joined].
 func (Joined) Alternatives() []any { return []any{Member{}, requested{}} }

@@ -2,8 +2,8 @@ package group
 
 import "github.com/moim-live/moim/modules/fault"
 
-// Errors that a client may see besides those of package fault. An outsider of
-// a private group meets fault.ErrNotFound, as if it did not exist.
+// Errors for clients, in addition to those of package fault. For an outsider, a private
+// group returns fault.ErrNotFound, as if it did not exist.
 var (
 	ErrNotMember           = fault.New(fault.Forbidden, "not_member", "you are not a member of this group")
 	ErrBanned              = fault.New(fault.Forbidden, "banned", "you are banned from this group")

@@ -9,35 +9,36 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// What a [Gatekeeper] is asked about.
+// Events that a [Gatekeeper] may be asked about.
 const (
-	AskCreate  = "create"  // a group
-	AskJoin    = "join"    // to become a member, or to request it
-	AskMessage = "message" // to post one, or to edit it
-	AskSignal  = "signal"  // to send one
+	AskCreate  = "create"  // create a group
+	AskJoin    = "join"    // become a member, or request it
+	AskMessage = "message" // post or edit a message
+	AskSignal  = "signal"  // send a signal
 )
 
-// Gatekeeper asks the application's back end before a user does something that the rules
-// of groups allow. It is safe for concurrent use. authorize.Gatekeeper fulfils it.
+// Gatekeeper asks the application's back end before a user does something that the rules of
+// groups allow. It is safe for concurrent use. authorize.Gatekeeper implements it.
 type Gatekeeper interface {
-	// Asks reports whether the back end is to be asked about an event.
+	// Asks reports whether the back end must be asked about an event.
 	Asks(event string) bool
-	// Ask returns soon, also if the back end does not answer. Its error is a
-	// [fault.Error] that refuses the change. No transaction is open meanwhile.
+	// Ask asks the back end. Its error is a [fault.Error] that refuses the change. Ask
+	// returns within a bounded time, even if the back end does not answer. It is called
+	// outside of transactions.
 	Ask(ctx context.Context, q Question) (Verdict, error)
 }
 
-// Question is what a user wants to do.
+// Question describes what a user wants to do.
 type Question struct {
 	Event   string
 	UserID  string
-	GroupID string // empty: a new group
-	Data    any    // encoded as JSON; nil: none
+	GroupID string // empty for a new group
+	Data    any    // encoded as JSON; may be nil
 }
 
-// Verdict allows what was asked about.
+// Verdict is the answer that allows it.
 type Verdict struct {
-	Attributes dto.Patch // of the new group or the new member
+	Attributes dto.Patch // for the new group or the new member
 }
 
 // Entering is the data of a question about [AskJoin].
@@ -45,12 +46,12 @@ type Entering struct {
 	By string `json:"by"` // open, invitation, invite or request
 }
 
-// editing is the data of a question about [AskMessage] for an edit. That for a new message
-// has no version.
+// editing is the data of a question about [AskMessage] for an edit. For a new message,
+// there is no version.
 type editing struct {
 	Type    string          `json:"type"`
 	Data    json.RawMessage `json:"data"`
-	Version int64           `json:"version"` // of the message
+	Version int64           `json:"version"` // version of the message
 }
 
 // The ways to become a member.
@@ -61,7 +62,7 @@ const (
 	byRequest    = "request"
 )
 
-// inquiry is a question that belongs to a change. A nil inquiry asks nothing.
+// inquiry is a question about a change. A nil inquiry asks nothing.
 type inquiry struct {
 	gatekeeper Gatekeeper
 	question   Question
@@ -69,11 +70,11 @@ type inquiry struct {
 	verdict    Verdict
 }
 
-// errUnasked ends a transaction that would do what the back end was not asked about yet.
+// errUnasked ends a transaction whose change needs a question that was not asked yet.
 var errUnasked = errors.New("the application's back end was not asked")
 
-// inquire returns the inquiry about what a caller wants to do, nil if nobody is asked.
-// Back ends are not asked about.
+// inquire returns the inquiry for a call, or nil if the back end need not be asked. A back
+// end's own calls are not asked about.
 func (s *Service) inquire(caller auth.Identity, event, groupID string, data any) *inquiry {
 	if caller.Admin || s.gatekeeper == nil || !s.gatekeeper.Asks(event) {
 		return nil
@@ -81,8 +82,8 @@ func (s *Service) inquire(caller auth.Identity, event, groupID string, data any)
 	return &inquiry{gatekeeper: s.gatekeeper, question: Question{Event: event, UserID: caller.UserID, GroupID: groupID, Data: data}}
 }
 
-// due returns errUnasked if the back end is still to be asked. A change calls it when
-// nothing else refuses what the inquiry is about.
+// due returns errUnasked if the back end must still be asked. A change calls it when
+// nothing else refuses it.
 func (i *inquiry) due() error {
 	if i == nil || i.answered {
 		return nil
@@ -90,7 +91,7 @@ func (i *inquiry) due() error {
 	return errUnasked
 }
 
-// dueWith is due, for a question whose data only the change knows.
+// dueWith is due for a question whose data is known only inside the change.
 func (i *inquiry) dueWith(data any) error {
 	err := i.due()
 	if err != nil {
@@ -99,7 +100,7 @@ func (i *inquiry) dueWith(data any) error {
 	return err
 }
 
-// attributes returns what the back end gives, nothing if it was not asked.
+// attributes returns the attributes in the back end's answer, if it was asked.
 func (i *inquiry) attributes() dto.Patch {
 	if i == nil {
 		return dto.Patch{}
@@ -107,10 +108,10 @@ func (i *inquiry) attributes() dto.Patch {
 	return i.verdict.Attributes
 }
 
-// asking runs try, which carries out a change. If that ends with errUnasked, asking asks
-// the back end and runs try again. So the back end is asked only about what the rules
-// allow, no transaction is open meanwhile, and the rules are checked again afterwards. It
-// returns ErrReceipted, and asks nobody, for a call that has its answer already.
+// asking runs try, which makes a change. If try returns errUnasked, asking asks the back
+// end and runs try again. So the back end is asked only about changes that the rules allow,
+// outside of transactions, and the rules are checked again afterwards. For a repeated call
+// that has a receipt, asking returns ErrReceipted and asks nothing.
 func (s *Service) asking(ctx context.Context, i *inquiry, r *Receipt, try func() error) error {
 	err := try()
 	if !errors.Is(err, errUnasked) {

@@ -1,10 +1,10 @@
-// Package group holds the types and rules of groups: their record, members,
-// policy and log of events.
+// Package group holds the types and rules of groups: their records, members, policies and
+// logs of events. [Service] is the main type.
 //
-// A change takes one path: controller or socket handler (package api), [Service],
-// [Repository] (one transaction: row, version, event, outbox), [feed.Feed],
-// sockets. The package knows no SQL and no Redis: packages sqlstore and
-// redispresence implement its interfaces.
+// A change takes this path: controller or socket handler (package api), [Service],
+// [Repository] (one transaction: row, version, event, outbox), [feed.Feed], sockets. The
+// package uses no SQL and no Redis: packages sqlstore and redispresence implement its
+// interfaces.
 package group
 
 import (
@@ -34,7 +34,7 @@ const (
 // Posting says who may post messages and send signals.
 type Posting string
 
-// The rules of posting. An unknown one is as PostingMembers.
+// The values of Posting. An unknown value counts as PostingMembers.
 const (
 	PostingMembers Posting = "members"
 	PostingAdmins  Posting = "admins" // admins and the owner
@@ -85,8 +85,8 @@ type Member struct {
 	MutedUntil *time.Time `json:"mutedUntil,omitempty" doc:"absent: until an admin lifts the mute"`
 }
 
-// Event is one durable change of a group. Versions count 1, 2, 3 … within the
-// group, without holes.
+// Event is one durable change of a group. Versions are 1, 2, 3 … within the group, without
+// gaps.
 type Event struct {
 	GroupID string          `json:"groupId" example:"0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10"`
 	Version int64           `json:"version" doc:"1, 2, 3 … within the group, without gaps" example:"13"`
@@ -96,7 +96,7 @@ type Event struct {
 	At      time.Time       `json:"at" example:"2026-03-01T12:31:00.123456Z"`
 }
 
-// EventType names what an [Event] says.
+// EventType is the type of an [Event].
 type EventType string
 
 // The event types and their data.
@@ -114,9 +114,9 @@ const (
 	MemberInvited EventType = "member.invited" // {userId, expiresAt}
 	MemberMuted   EventType = "member.muted"   // {userId, expiresAt?}
 	MemberUnmuted EventType = "member.unmuted" // {userId}
-	MessagePosted EventType = "message.posted" // {type, data}; for later readers also editedAt, editedIn, deletedAt
+	MessagePosted EventType = "message.posted" // {type, data}; if changed later, also editedAt, editedIn, deletedAt
 
-	MessageEdited  EventType = "message.edited"  // {version, data}; for later readers also replacedIn
+	MessageEdited  EventType = "message.edited"  // {version, data}; if changed later, also replacedIn
 	MessageDeleted EventType = "message.deleted" // {version}
 
 	OwnerOffered     EventType = "owner.offered"     // {userId}

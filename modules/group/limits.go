@@ -7,24 +7,23 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// Tally counts a user's groups. Deleted groups do not count.
+// Tally is the number of a user's groups. Deleted groups do not count.
 //
-// A group that a user created counts as owned by them for as long as it exists, even
-// when they have given it to another user, for whom it counts too. Otherwise a user
-// could make any number of groups by giving them away.
+// A group counts as owned by its creator as long as it exists, even after a transfer, when
+// it also counts for the new owner. Otherwise a user could create any number of groups by
+// giving them away.
 type Tally struct {
-	Owned  int // owns or created
-	Joined int // is a member of
+	Owned  int // groups that the user owns or created
+	Joined int // groups that the user is a member of
 }
 
 // TallyTx is the part of a [Tx] that counts the groups of users.
 type TallyTx interface {
-	// Tally returns the number of users' groups as it was before this change. Users
-	// who have none may be missing. A large group that was deleted may count for
-	// some of its members until the next [upkeep.Trimmer.Trim]. Until the
-	// transaction ends, other transactions that change the number of one of these
-	// users wait. Call it once in a change at most, for all users whose number the
-	// change raises: two calls could deadlock.
+	// Tally returns the number of users' groups before this change. Users without groups
+	// may be missing. A large deleted group may count for some of its members until the
+	// next [upkeep.Trimmer.Trim]. Until the transaction ends, other transactions that
+	// change the counts of these users wait. Call Tally at most once in a change, for all
+	// users whose counts the change raises, because two calls could deadlock.
 	Tally(ctx context.Context, userIDs ...string) (map[string]Tally, error)
 }
 
@@ -33,8 +32,8 @@ var (
 	errJoinedTooMany = ErrLimitReached.WithMessage("a user cannot be in more groups on this server")
 )
 
-// mayCreate returns the check of the owner of a new group. It is nil for back
-// ends, which have no limits.
+// mayCreate returns the check for the owner of a new group. It is nil for back ends, which
+// have no limits.
 func (s *Service) mayCreate(caller auth.Identity, about *inquiry) func(Tally) error {
 	if caller.Admin {
 		return nil
@@ -51,8 +50,8 @@ func (s *Service) mayCreate(caller auth.Identity, about *inquiry) func(Tally) er
 	}
 }
 
-// mayOwn checks that a user may own the group of another owner, too. It calls
-// Tally, which a change does once, for both, because both numbers change.
+// mayOwn checks that a user may own the group of another owner. It calls Tally for both
+// users, because both counts change and a change may call Tally only once.
 func (s *Service) mayOwn(ctx context.Context, tx TallyTx, caller auth.Identity, userID, ownerID string) error {
 	if caller.Admin {
 		return nil
@@ -64,14 +63,14 @@ func (s *Service) mayOwn(ctx context.Context, tx TallyTx, caller auth.Identity, 
 	return err
 }
 
-// candidate is a user who may become a member, and the field of the request that
-// names them, if any.
+// candidate is a user who may become a member, and the request's field with the user's id,
+// if any.
 type candidate struct {
 	userID string
 	field  string
 }
 
-// mayBeIn checks that users may be in one more group each. It calls Tally.
+// mayBeIn checks that each user may be in one more group. It calls Tally.
 func (s *Service) mayBeIn(ctx context.Context, tx TallyTx, caller auth.Identity, users ...candidate) error {
 	if caller.Admin || len(users) == 0 {
 		return nil

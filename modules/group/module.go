@@ -9,20 +9,19 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// StopTimeout bounds what stopping one part of the module may take of the
-// program's time to stop.
+// StopTimeout is the part of the program's stop time that each part of the module may use.
 const StopTimeout = 5 * time.Second
 
-// Module wants a [Config], a [Repository], a [Log], an [Announcer], [Senders], a
-// [PresenceKeeper] and an *adapter.Hub. It provides [*Service] and, named
-// [OwnerTag], the module's *adapter.Owner.
+// Module needs a [Config], a [Repository], a [Log], an [Announcer], [Senders], a
+// [PresenceKeeper] and an *adapter.Hub. It provides [*Service] and the module's
+// *adapter.Owner, which is named [OwnerTag].
 var Module = fx.Module("group", fx.Provide(
 	fx.Annotate(Reserve, fx.ResultTags(OwnerTag)),
 	provideService,
 ))
 
-// OwnerTag names the module's *adapter.Owner in an fx program. It is for the
-// packages of this module.
+// OwnerTag names the module's *adapter.Owner in an fx program, for the packages of this
+// module.
 const OwnerTag = `name:"moim.group"`
 
 type serviceParams struct {

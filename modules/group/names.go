@@ -6,7 +6,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Events that a group's subscribers are sent.
+// Events for a group's subscribers.
 const (
 	EventPushed   = "group:event"    // data: Event
 	EventClosed   = "group:closed"   // data: {groupId, reason}
@@ -16,13 +16,13 @@ const (
 	EventExpiring = "token:expiring" // data: {expiresAt}; to a socket whose token expires soon
 )
 
-// roomPrefix begins the name of every group's room.
+// roomPrefix is the prefix of the name of every group's room.
 const roomPrefix = "group:"
 
 // Room returns the name of the room of a group's subscribers.
 func Room(groupID string) string { return roomPrefix + groupID }
 
-// OfRoom returns the group whose subscribers are in a room.
+// OfRoom returns the group of a room.
 func OfRoom(room string) (groupID string, ok bool) { return strings.CutPrefix(room, roomPrefix) }
 
 // names are the rooms and events that belong to this module.
@@ -33,12 +33,11 @@ var names = adapter.Names{
 	Instead: "use api.Gateway.Subscribe and a group.Translator",
 }
 
-// Reserve reserves rooms that begin with group: and events that begin with
-// group:, presence: or token: on hub, and returns the right to use them. Call it
-// once, before the hub starts. Pass [feed.Feed.Receive] to
-// [adapter.Owner.Intercept] for group:event.
+// Reserve reserves rooms that begin with group: and events that begin with group:,
+// presence: or token: on hub, and returns their owner. Call it once, before the hub starts.
+// Pass [feed.Feed.Receive] to [adapter.Owner.Intercept] for group:event.
 func Reserve(hub *adapter.Hub) (*adapter.Owner, error) {
-	key := names // a new address: a second Reserve of the same names fails
+	key := names // a new address, so that a second Reserve fails
 	own, err := hub.Reserve(&key)
 	if err != nil {
 		return nil, err

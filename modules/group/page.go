@@ -2,15 +2,15 @@ package group
 
 import "github.com/moim-live/moim/modules/socket/packet/rawjson"
 
-// ListBytes bounds one page of a list in JSON.
+// ListBytes is the maximum size of one page of a list in JSON.
 //
-// A list that a [Repository] returns ends before its limit once it has at least
-// two items and their text exceeds ListBytes. As JSON it exceeds them too. So
-// whoever cuts it with [Fit] leaves out an item, and knows that there are more.
+// A list from a [Repository] ends before its limit once it has at least two items and their
+// text is larger than ListBytes. In JSON it is larger, too. So a caller that cuts the list
+// with [Fit] leaves out an item, and knows that there are more.
 const ListBytes = 256 << 10
 
-// Fit returns how many of the first items make one page: at most limit, and no
-// more than fit into [ListBytes] of JSON, but at least one if there is any.
+// Fit returns how many of the first items make one page: at most limit, and at most
+// [ListBytes] of JSON, but at least one if there is any.
 func Fit[T any](items []T, limit int) int { return fit(items, limit, ListBytes) }
 
 func fit[T any](items []T, limit, maxBytes int) int {
@@ -19,7 +19,7 @@ func fit[T any](items []T, limit, maxBytes int) int {
 	for i, item := range items {
 		data, err := rawjson.Marshal(item)
 		if err != nil {
-			return len(items) // whoever answers them reports it
+			return len(items) // the error is reported when the items are encoded
 		}
 		if size += len(data) + len(","); size > maxBytes && i > 0 {
 			return i

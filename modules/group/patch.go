@@ -5,8 +5,8 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// update returns g with the request applied, and the changed fields with their
-// new values: the data of group.updated. patch is the request's.
+// update returns g with the request applied, and the changed fields with their new values,
+// which are the data of group.updated. patch is the parsed patch of the request.
 func update(g Group, req dto.UpdateRequest, patch dto.Patch) (Group, map[string]any, error) {
 	changes := make(map[string]any)
 	replace(changes, "name", &g.Name, req.Name)
@@ -39,8 +39,8 @@ func update(g Group, req dto.UpdateRequest, patch dto.Patch) (Group, map[string]
 	return g, changes, nil
 }
 
-// updateMember returns m with the request applied, and whether that changed
-// anything. patch is the request's.
+// updateMember returns m with the request applied, and whether anything changed. patch is
+// the parsed patch of the request.
 func updateMember(m Member, req dto.UpdateMemberRequest, patch dto.Patch) (Member, bool, error) {
 	changes := make(map[string]any)
 	replace(changes, "role", &m.Role, (*Role)(req.Role))

@@ -10,14 +10,14 @@ import (
 // action is something that a caller wants to do with a group.
 type action int
 
-// The actions. [permissions] says who may take each.
+// The actions. [permissions] says which callers may take them.
 const (
 	actView             action = iota // read the Group
 	actJoin                           // become a member, if the join policy agrees
 	actRead                           // members, events, presence; subscribe
 	actPost                           // messages
-	actEditMessage                    // change the caller's own messages, as an admin everybody's
-	actDeleteMessage                  // delete the caller's own messages, as an admin everybody's
+	actEditMessage                    // change one's own messages; admins: those of all members
+	actDeleteMessage                  // delete one's own messages; admins: those of all members
 	actSignal                         // signals
 	actLeave                          // stop being a member
 	actIntroduce                      // change one's own name and profile
@@ -31,13 +31,13 @@ const (
 	actWithdraw                       // withdraw one's own join request
 	actInvite                         // make, list and revoke invites
 	actBan                            // ban lower members and outsiders, lift and list bans
-	actMute                           // mute lower members, and lift that
-	actTransfer                       // hand the group over
-	actAnswerOffer                    // accept or decline a group that the owner offers
+	actMute                           // mute lower members, and unmute them
+	actTransfer                       // transfer the group
+	actAnswerOffer                    // accept or decline an offer of ownership
 	actDelete                         // delete the group
 )
 
-// rank orders callers by what they may do.
+// rank orders callers by their rights.
 type rank int
 
 const (
@@ -47,12 +47,12 @@ const (
 	ownerRank
 )
 
-// permission says who may take an action.
+// permission describes who may take an action.
 type permission struct {
-	least rank       // the lowest rank. An outsider has one in public groups only; a back end may do everything
-	call  auth.Calls // the scope of tokens that allow it
+	least rank       // the lowest rank. Outsiders have it only in public groups; a back end may do everything
+	call  auth.Calls // the scope that a token needs
 
-	recorded string // the action of a back end's audit entry; empty: it changes no group
+	recorded string // the action in a back end's audit entry; empty if it changes no group
 }
 
 // permissions is the permission table.
@@ -68,12 +68,12 @@ var permissions = map[action]permission{
 	actIntroduce:        {memberRank, auth.WriteGroups, "introduce"},
 	actUpdate:           {adminRank, auth.WriteGroups, "update"},
 	actAddMembers:       {adminRank, auth.WriteMembers, "add-members"},
-	actAnswerInvitation: {memberRank, auth.WriteGroups, "answer-invitation"}, // and whoever is invited: [Service.permit]
+	actAnswerInvitation: {memberRank, auth.WriteGroups, "answer-invitation"}, // also users who are invited: [Service.permit]
 	actChangeMember:     {adminRank, auth.WriteMembers, "change-member"},
 	actRemoveMember:     {adminRank, auth.WriteMembers, "remove-member"},
 	actChangeRole:       {ownerRank, auth.WriteMembers, ""},
 	actRequests:         {adminRank, auth.WriteMembers, "answer-request"},
-	actWithdraw:         {outsiderRank, auth.WriteGroups, "withdraw-request"}, // and whoever requested to join: [Service.permit]
+	actWithdraw:         {outsiderRank, auth.WriteGroups, "withdraw-request"}, // also users who requested to join: [Service.permit]
 	actInvite:           {adminRank, auth.WriteMembers, "invite"},
 	actBan:              {adminRank, auth.WriteMembers, "ban"},
 	actMute:             {adminRank, auth.WriteMembers, "mute"},
@@ -96,10 +96,10 @@ func rankOf(m *Member) rank {
 	}
 }
 
-// allow decides whether caller, whose membership in g is m (nil: none), may
-// take action a. It returns fault.ErrNotFound to outsiders of a private group,
-// ErrNotMember to other outsiders, and fault.ErrForbidden to members below the
-// needed rank, and to callers whose token is not for such calls.
+// allow decides whether the caller may take action a. m is the caller's membership in g, or
+// nil. It returns fault.ErrNotFound to outsiders of a private group, and ErrNotMember to
+// other outsiders. It returns fault.ErrForbidden to members of a lower rank, and to callers
+// whose token does not allow the call.
 func allow(a action, caller auth.Identity, g Group, m *Member) error {
 	switch {
 	case caller.Admin:
@@ -115,8 +115,8 @@ func allow(a action, caller auth.Identity, g Group, m *Member) error {
 	}
 }
 
-// allowOn decides whether the caller, whose membership is m, may act on target.
-// An admin may act only on members of a lower rank.
+// allowOn decides whether the caller, whose membership is m, may act on target. An admin
+// may act only on members of a lower rank.
 func allowOn(caller auth.Identity, m *Member, target Member) error {
 	if caller.Admin || rankOf(m) == ownerRank || rankOf(&target) < rankOf(m) {
 		return nil
@@ -133,8 +133,8 @@ func allowMessage(caller auth.Identity, m *Member, author *string) error {
 	return fault.ErrForbidden
 }
 
-// allowSpeech decides whether a caller, whom [allow] lets take action a, may say
-// something to others at an instant.
+// allowSpeech decides whether a caller whom [allow] permits action a may send something to
+// others at now.
 func allowSpeech(a action, caller auth.Identity, g Group, m *Member, now time.Time) error {
 	if a != actPost && a != actEditMessage && a != actSignal || caller.Admin {
 		return nil
@@ -151,14 +151,14 @@ func allowSpeech(a action, caller auth.Identity, g Group, m *Member, now time.Ti
 
 var errAdminsPost = fault.ErrForbidden.WithMessage("only admins may post in this group")
 
-// MaySignal returns the rule for who may signal to a group, of those whom [Admit]
-// admits. Pass it to [feed.Feed.Subscribe].
+// MaySignal returns the rule for which subscribers, admitted by [Admit], may send signals.
+// Pass it to [feed.Feed.Subscribe].
 func MaySignal(caller auth.Identity) func(Group, *Member) bool {
 	return func(g Group, m *Member) bool { return allowSpeech(actSignal, caller, g, m, time.Now()) == nil }
 }
 
-// Admit returns the rule for who may subscribe to a group: its members and back
-// ends. Pass it to [feed.Feed.Subscribe].
+// Admit returns the rule for who may subscribe to a group: its members and back ends. Pass
+// it to [feed.Feed.Subscribe].
 func Admit(caller auth.Identity) func(Group, *Member) error {
 	return func(g Group, m *Member) error { return allow(actRead, caller, g, m) }
 }

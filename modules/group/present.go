@@ -13,15 +13,15 @@ type Present struct {
 	LastSeenAt *time.Time      `json:"lastSeenAt,omitempty" doc:"absent while the member is online"`
 	AsOf       time.Time       `json:"-"` // when this was read, by the store's clock
 
-	// Reason is why the member is reconnecting; empty while the store cannot say.
+	// Reason is why the member is reconnecting. It is empty if unknown.
 	Reason string `json:"-"`
-	// Nodes are those where an online member has a subscribed socket, without nodes of
-	// versions before this field.
+	// Nodes are the nodes where an online member has a subscribed socket. Nodes of earlier
+	// versions are missing.
 	Nodes []string `json:"-"`
 }
 
-// Place returns where p stands in a list: who is online comes first, then who is
-// reconnecting, then who is offline, each by user id. Places compare as strings.
+// Place returns the sort key of p in a list: online members come first, then reconnecting,
+// then offline members, each ordered by user id.
 func (p Present) Place() string {
 	switch p.Status {
 	case StatusOnline:
@@ -33,14 +33,14 @@ func (p Present) Place() string {
 	}
 }
 
-// PresenceChange tells subscribers the whole presence of a user from At on.
+// PresenceChange is the whole presence of a user, from At on.
 type PresenceChange struct {
 	UserID string          `json:"userId"`
 	Status string          `json:"status" enum:"online,reconnecting,offline"`
 	Reason string          `json:"reason,omitempty" enum:"left,dropped,removed,node_lost,drained,expired" doc:"why the member is not online"`
 	State  json.RawMessage `json:"state,omitempty" format:"object"`
 	At     time.Time       `json:"at" doc:"by the store's clock; of two changes, the later one counts"`
-	// Returned reports that the user was reconnecting and is online again.
+	// Returned means that the user was reconnecting and is online again.
 	Returned bool `json:"-"`
 }
 

@@ -9,12 +9,12 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// maxRecorded bounds the JSON of what was before a change, and of what is after it, in an
-// audit entry. The largest record, a message, has half of it.
+// maxRecorded limits the JSON of the records before or after a change in an audit entry.
+// The largest record, a message, takes half of it.
 const maxRecorded = 64 << 10
 
-// The kinds of records in audit entries. An entry has one group, one message and one
-// offer at most. It lists the others.
+// The kinds of records in audit entries. An entry has at most one group, one message and
+// one offer. It may have several records of the other kinds.
 const (
 	kindGroup   = "group"
 	kindMessage = "message"
@@ -28,9 +28,9 @@ const (
 	kindInvites     = "invites"
 )
 
-// recorder is a [Tx] that notes what a change does to the group's records. A record is
-// noted when it is written. What was there before is what the change has read, or is read
-// now.
+// recorder is a [Tx] that notes what a change does to the group's records. It notes a
+// record when it is written. The record's earlier state is what the change has read, or is
+// read then.
 type recorder struct {
 	Tx
 	changed   bool
@@ -38,14 +38,14 @@ type recorder struct {
 	members   map[string]*Member
 	outsiders map[string]Outsider
 	mutes     map[string]*Mute
-	messages  map[int64]Event // that the change has read, and edits that it makes
+	messages  map[int64]Event // messages that the change has read, and edits that it makes
 
 	notes []note
-	place map[[2]string]int // of a kind and id in notes
+	place map[[2]string]int // index in notes, by kind and id
 	about map[string]bool   // user ids
 }
 
-// note is what a change does to one record. nil: there is none.
+// note is a record before and after a change. nil means that there is none.
 type note struct {
 	kind          string
 	before, after any
@@ -59,7 +59,7 @@ func newRecorder(tx Tx) *recorder {
 	}
 }
 
-// note notes one record of a kind, which an id tells from others.
+// note notes one record. id distinguishes records of the same kind.
 func (r *recorder) note(kind, id string, before, after any) {
 	r.changed = true
 	key := [2]string{kind, id}
@@ -71,7 +71,7 @@ func (r *recorder) note(kind, id string, before, after any) {
 	r.notes = append(r.notes, note{kind, before, after})
 }
 
-// noteOf notes a record about a user. A nil pointer is no record.
+// noteOf notes a record about a user. A nil pointer means no record.
 func noteOf[T any](r *recorder, kind, userID string, before, after *T) {
 	r.about[userID] = true
 	var was, is any
@@ -84,8 +84,8 @@ func noteOf[T any](r *recorder, kind, userID string, before, after *T) {
 	r.note(kind, userID, was, is)
 }
 
-// records returns what was noted: the user whom it is about, empty for none or several,
-// and the records before and after the change, as JSON objects.
+// records returns the user whom the notes are about (empty for none or several), and the
+// records before and after the change as JSON objects.
 func (r *recorder) records() (userID string, before, after json.RawMessage, err error) {
 	if len(r.about) == 1 {
 		for id := range r.about {
@@ -100,7 +100,7 @@ func (r *recorder) records() (userID string, before, after json.RawMessage, err 
 }
 
 // encodeNotes encodes one side of the notes: by kind, a record or a list of records. It
-// leaves out records that exceed [maxRecorded] together, and says how many.
+// leaves out records that are beyond [maxRecorded], and says how many.
 func encodeNotes(notes []note, side func(note) any) (json.RawMessage, error) {
 	sides := make(map[string]any)
 	size, leftOut := 0, 0
@@ -131,7 +131,7 @@ func encodeNotes(notes []note, side func(note) any) (json.RawMessage, error) {
 	return rawjson.Marshal(sides)
 }
 
-// What a change reads.
+// Reads of a change.
 
 func (r *recorder) Member(ctx context.Context, userID string) (*Member, error) {
 	m, err := r.Tx.Member(ctx, userID)
@@ -176,7 +176,7 @@ func copyOf[T any](v *T) *T {
 	return new(*v)
 }
 
-// member returns a member as they were before the change, nil for none.
+// member returns a member as before the change, or nil.
 func (r *recorder) member(ctx context.Context, userID string) (*Member, error) {
 	if _, known := r.members[userID]; !known {
 		if _, err := r.Member(ctx, userID); err != nil {
@@ -201,13 +201,14 @@ type messageRecord struct {
 	Version   int64           `json:"version"`
 	Type      string          `json:"type"`
 	Actor     *string         `json:"actor,omitempty"`    // the author
-	EditedBy  *string         `json:"editedBy,omitempty"` // who edited it last
+	EditedBy  *string         `json:"editedBy,omitempty"` // user of the last edit
 	Data      json.RawMessage `json:"data"`
 	EditedAt  *time.Time      `json:"editedAt,omitempty"`
 	DeletedAt *time.Time      `json:"deletedAt,omitempty"`
 }
 
-// recordOf returns the record of a message. Who edited it last is in the event of the edit.
+// recordOf returns the record of a message. The user of its last edit comes from the event
+// of the edit.
 func (r *recorder) recordOf(ctx context.Context, e Event) (messageRecord, error) {
 	m, err := postedIn(e)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// What a change writes. Counters and bookkeeping that follow from it are not noted: uses
-// of an invite, read marks, timers, who has left.
+// Writes of a change. Counters and other derived data are not noted: uses of an invite,
+// read marks, timers, departures.
 
 func (r *recorder) SetGroup(ctx context.Context, g Group) error {
 	err := r.Tx.SetGroup(ctx, g)
@@ -27,7 +27,7 @@ func (r *recorder) Delete(ctx context.Context) error {
 	return r.Tx.Delete(ctx)
 }
 
-// Append notes messages. Of other events it notes only that there is a change.
+// Append notes messages. For other events it only notes that there is a change.
 func (r *recorder) Append(ctx context.Context, typ EventType, actor string, data any) (Event, error) {
 	e, err := r.Tx.Append(ctx, typ, actor, data)
 	r.changed = true
@@ -50,8 +50,8 @@ func (r *recorder) Append(ctx context.Context, typ EventType, actor string, data
 	return e, nil
 }
 
-// SetData notes a message that the change has read. The data of an event that says how a
-// message changed is bookkeeping.
+// SetData notes a message that the change has read. It ignores the data of edit and delete
+// events, which is derived.
 func (r *recorder) SetData(ctx context.Context, version int64, data json.RawMessage) error {
 	if old, ok := r.messages[version]; ok && old.Type == MessagePosted {
 		before, err := r.recordOf(ctx, old)

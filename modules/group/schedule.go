@@ -8,18 +8,17 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// TimerTx is the part of a [Tx] that reads and sets the group's timer. Create
-// sets it to what [Group.NextTimer] says.
+// TimerTx is the part of a [Tx] that reads and sets the group's timer. Records.Create sets
+// it to [Group.NextTimer].
 type TimerTx interface {
-	// Due returns when the group's timer is due, once that instant has come by the
-	// database's clock.
+	// Due returns when the group's timer was due, if it is due by the database's clock.
 	Due() (at time.Time, due bool)
-	// Schedule sets the next instant; nil: none.
+	// Schedule sets the next time; nil for none.
 	Schedule(ctx context.Context, next *time.Time) error
 }
 
-// NextTimer returns the next instant after the given one at which a reminder or
-// the end is due, or nil when none is.
+// NextTimer returns the time of the next reminder, or of the end, after the given time. It
+// returns nil if there is none.
 func (g Group) NextTimer(after time.Time) *time.Time {
 	if g.EndsAt == nil || g.EndedAt != nil {
 		return nil
@@ -34,8 +33,8 @@ func (g Group) NextTimer(after time.Time) *time.Time {
 	return &next
 }
 
-// goesOn returns ErrGroupEnded for actions that a group that has ended does not
-// allow. [Service.Update] checks its own patch: it may move the end.
+// goesOn returns ErrGroupEnded if the group has ended and does not allow the action.
+// [Service.Update] checks its own patch, because it may move the end.
 func goesOn(a action, g Group) error {
 	if g.EndedAt == nil || a == actLeave || a == actDelete || a == actUpdate {
 		return nil
@@ -43,8 +42,8 @@ func goesOn(a action, g Group) error {
 	return ErrGroupEnded
 }
 
-// reschedule applies the end and the reminders of a patch. Moving the end of a
-// group that has ended makes it go on.
+// reschedule applies the end and the reminders of a patch. If the end of an ended group is
+// moved, the group becomes active again.
 func reschedule(g *Group, req dto.UpdateRequest, changes map[string]any) {
 	switch {
 	case req.RemoveEnd && g.EndsAt != nil:
@@ -64,7 +63,7 @@ func reschedule(g *Group, req dto.UpdateRequest, changes map[string]any) {
 	}
 }
 
-// rescheduled reports whether changes move the group's timer.
+// rescheduled reports whether changes affect the group's timer.
 func rescheduled(changes map[string]any) bool {
 	_, end := changes["endsAt"]
 	_, reminders := changes["remindBefore"]
@@ -76,9 +75,9 @@ type reminder struct {
 	SecondsLeft int `json:"secondsLeft"`
 }
 
-// FireTimer sends a reminder or ends the group, if its timer is due. It does so
-// once, however many nodes try. Reminders that were missed while no node ran are
-// sent late, each with the seconds that are left now.
+// FireTimer sends a reminder or ends the group, if its timer is due. It does so once, even
+// if several nodes try. Reminders that were missed while no node was running are sent late,
+// each with the seconds that are left then.
 func (s *Service) FireTimer(ctx context.Context, groupID string) error {
 	events, err := s.repo.Change(ctx, groupID, "", func(tx Tx) error {
 		at, due := tx.Due()
@@ -104,7 +103,7 @@ func (s *Service) FireTimer(ctx context.Context, groupID string) error {
 	return err
 }
 
-// secondsLeft rounds to whole seconds. It is 0 only when nothing is left.
+// secondsLeft rounds to whole seconds. It returns 0 only if nothing is left.
 func secondsLeft(left time.Duration) int {
 	if left <= 0 {
 		return 0
@@ -112,7 +111,7 @@ func secondsLeft(left time.Duration) int {
 	return max(1, int(left.Round(time.Second)/time.Second))
 }
 
-// end ends the group, which has not ended.
+// end ends the group. It must not have ended yet.
 func (s *Service) end(ctx context.Context, tx Tx) error {
 	g, now := tx.Group(), s.instant()
 	g.EndedAt, g.UpdatedAt = &now, now

@@ -6,8 +6,8 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// admit makes the caller, about whom the group keeps o, a member, with what the back end
-// gives to new members.
+// admit makes the caller a member, with the attributes from the back end. o is what the
+// group keeps about the caller.
 func (s *Service) admit(ctx context.Context, tx Tx, caller auth.Identity, o Outsider, about *inquiry, by string) (Member, error) {
 	if err := s.hasSeat(tx.Group()); err != nil {
 		return Member{}, err
@@ -24,7 +24,7 @@ func (s *Service) admit(ctx context.Context, tx Tx, caller auth.Identity, o Outs
 	return m, err
 }
 
-// hasSeat returns ErrGroupFull or ErrLimitReached when the group has no seat.
+// hasSeat returns ErrGroupFull or ErrLimitReached if the group has no seat.
 func (s *Service) hasSeat(g Group) error {
 	if g.Capacity != nil && g.MemberCount >= *g.Capacity {
 		return ErrGroupFull
@@ -35,8 +35,8 @@ func (s *Service) hasSeat(g Group) error {
 	return nil
 }
 
-// seat adds m, about whom the group keeps o: a mute from before binds them again. It fails
-// as hasSeat does.
+// seat adds m. o is what the group keeps about the user; an earlier mute applies again. It
+// returns the errors of hasSeat.
 func (s *Service) seat(ctx context.Context, tx Tx, caller auth.Identity, m *Member, o Outsider) error {
 	if err := s.hasSeat(tx.Group()); err != nil {
 		return err

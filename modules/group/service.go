@@ -16,7 +16,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// Membership is one of a user's groups and their place in it.
+// Membership is one of a user's groups, with their role in it.
 type Membership struct {
 	Group
 	Role        Role  `json:"role" enum:"owner,admin,member"`
@@ -25,53 +25,50 @@ type Membership struct {
 	Online      *int  `json:"online" doc:"number of members online; null while presence is unavailable"` // not the store's
 }
 
-// Announcer shows committed events to subscribers. [feed.Feed] fulfils it.
+// Announcer delivers committed events to subscribers. [feed.Feed] implements it.
 type Announcer interface {
-	// Announce is called once for each change, after the commit. It does not wait
-	// for other nodes. It never fails: nodes that miss it read the log.
+	// Announce is called once for each change, after the commit. It does not wait for other
+	// nodes and never fails: nodes that miss the events read them from the log.
 	Announce(ctx context.Context, events []Event)
 }
 
-// Signaler sends to the sockets in a room on every node. adapter.Owner
-// fulfils it.
+// Signaler sends to the sockets in a room on all nodes. adapter.Owner implements it.
 type Signaler interface {
-	// Cast does not wait for the other nodes' server.
+	// Cast does not wait for the other nodes.
 	Cast(ctx context.Context, env adapter.Envelope)
 }
 
-// Senders knows who may signal to a group that has subscribers on this node,
-// without asking the database. [feed.Feed] fulfils it.
+// Senders knows, without asking the database, which users may send to a group that has
+// subscribers on this node. [feed.Feed] implements it.
 type Senders interface {
-	// MaySend reports whether the caller may. False means that the database must
-	// be asked.
+	// MaySend reports whether the caller may. If it returns false, ask the database.
 	MaySend(caller auth.Identity, groupID string) bool
-	// Found records that a read of the group at version showed that they may.
+	// Found records that a read of the group at version found that the caller may.
 	Found(caller auth.Identity, groupID string, version int64)
 }
 
-// PresenceKeeper knows who is online. [presence.Tracker] fulfils it.
+// PresenceKeeper knows who is online. [presence.Tracker] implements it.
 type PresenceKeeper interface {
-	// List returns the members who are online or reconnecting, or were lately, in
-	// the order of their places. It returns fault.ErrUnavailable while that is not
-	// known.
+	// List returns the members who are online, reconnecting, or went offline lately,
+	// ordered by place. It returns fault.ErrUnavailable while this is not known.
 	List(ctx context.Context, groupID string) ([]Present, error)
-	// Count returns how many members each group has online, in the order of
-	// groupIDs, in one round trip. It fails as List does.
+	// Count returns how many members each group has online, in the order of groupIDs, in
+	// one round trip. Its errors are those of List.
 	Count(ctx context.Context, groupIDs []string) ([]int, error)
-	// SetState sets the live state of a user with a subscribed socket on this
-	// node, and tells the group's subscribers. null clears it. It returns
-	// fault.ErrUnavailable when it cannot be stored.
+	// SetState sets the live state of a user with a subscribed socket on this node, and
+	// tells the group's subscribers. null clears it. It returns fault.ErrUnavailable if the
+	// state cannot be stored.
 	SetState(ctx context.Context, groupID, userID string, state json.RawMessage) error
 }
 
 // MarkTeller tells a group's subscribers how far members have read. [presence.Marks]
-// fulfils it.
+// implements it.
 type MarkTeller interface {
 	// Tell does not wait until they are told.
 	Tell(groupID, userID string, version int64)
 }
 
-// Deps is what a [Service] works with. Senders, Audience, Presence, Marks, Limits,
+// Deps holds the dependencies of a [Service]. Senders, Audience, Presence, Marks, Limits,
 // Gatekeeper and Now may be nil.
 type Deps struct {
 	Repository Repository
@@ -87,14 +84,14 @@ type Deps struct {
 	Now        func() time.Time
 }
 
-// Service holds the rules of groups: who may do what, and what a change must
-// obey. HTTP controllers and socket handlers call it.
+// Service implements the rules of groups: who may do what, and which conditions a change
+// must meet. HTTP controllers and socket handlers call it.
 //
-// Every method returns validation_failed for a request that breaks a bound,
-// fault.ErrNotFound for a group that does not exist or that the caller may not
-// see, ErrNotMember or fault.ErrForbidden where the permission table says so, and
-// fault.ErrUnavailable while the database does not answer. It is safe for
-// concurrent use.
+// Every method returns validation_failed for a request that exceeds a limit, and
+// fault.ErrNotFound for a group that does not exist or that the caller may not see. It
+// returns ErrNotMember or fault.ErrForbidden according to the permission table, and
+// fault.ErrUnavailable while the database does not answer. Service is safe for concurrent
+// use.
 type Service struct {
 	cfg       Config
 	repo      Repository
@@ -134,10 +131,9 @@ func NewService(cfg Config, deps Deps) *Service {
 	return s
 }
 
-// Create makes a group that the caller owns, or the user whom a back end names. It
-// returns ErrLimitReached when the
-// caller owns, or is in, as many groups as they may. Like all methods, it returns
-// fault.ErrRateLimited when the caller did so too often.
+// Create creates a group that the caller owns. A back end may name another owner. It
+// returns ErrLimitReached if the owner already owns, or is in, as many groups as allowed.
+// Like all methods, it returns fault.ErrRateLimited if the caller exceeds a rate.
 func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.CreateRequest) (Group, error) {
 	req, err := req.Validate(s.cfg.LimitMembers, s.now())
 	if err != nil {
@@ -182,7 +178,7 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.Crea
 		RemindBefore: req.RemindBefore,
 	}
 	kept := g
-	kept.Description, kept.Attributes = "", nil // not into the receipt: a repeat brings the same
+	kept.Description, kept.Attributes = "", nil // not in the receipt: a repeat of the request contains the same
 	request := asked{what: "create", with: req, answer: &kept}
 	receipt, err := request.receipt(ctx, caller)
 	if err != nil {
@@ -202,7 +198,7 @@ func (s *Service) Create(ctx context.Context, caller auth.Identity, req dto.Crea
 		if err != nil {
 			return err
 		}
-		if changed { // a repeat does not bring them
+		if changed { // a repeat of the request does not contain them
 			g.Attributes, kept.Attributes = given, given
 			if receipt, err = request.receipt(ctx, caller); err != nil {
 				return err
@@ -230,10 +226,10 @@ func (s *Service) Get(ctx context.Context, caller auth.Identity, groupID string)
 	return g, err
 }
 
-// Update applies a merge patch. revision, when not nil, is the revision that the
-// caller has read; Update returns ErrVersionConflict when the group has another.
-// A patch that changes nothing makes no event. It returns ErrGroupFull when the capacity
-// would fall below the number of members.
+// Update applies a merge patch. If revision is not nil, it is the revision that the caller
+// has read; Update returns ErrVersionConflict if the group has another one. A patch that
+// changes nothing creates no event. Update returns ErrGroupFull if the capacity would be
+// less than the number of members.
 func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID string, revision *int64, req dto.UpdateRequest) (Group, error) {
 	req, err := req.Validate(s.cfg.LimitMembers, s.now())
 	if err != nil {
@@ -242,7 +238,7 @@ func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID stri
 	patch := req.Patch()
 	var (
 		g       Group  // before the change
-		updated *Group // nil if nothing changes: the receipt then keeps no group
+		updated *Group // nil if nothing changes; the receipt then contains no group
 	)
 	request := asked{what: "update", with: []any{req, req.RemoveCapacity, req.RemoveEnd, revision}, answer: &updated}
 	err = s.change(ctx, actUpdate, caller, groupID, request, func(tx Tx, _ *Member) error {
@@ -280,12 +276,12 @@ func (s *Service) Update(ctx context.Context, caller auth.Identity, groupID stri
 		return *updated, nil
 	case g.ID != "":
 		return g, nil
-	default: // a repeat by a user who may no longer do this
+	default: // a repeat by a user who has lost the permission
 		return s.Get(ctx, caller, groupID)
 	}
 }
 
-// Delete deletes a group. revision is as in [Service.Update].
+// Delete deletes a group. For revision, see [Service.Update].
 func (s *Service) Delete(ctx context.Context, caller auth.Identity, groupID string, revision *int64) error {
 	return s.change(ctx, actDelete, caller, groupID, asked{what: "delete", with: revision}, func(tx Tx, _ *Member) error {
 		if err := matches(tx.Group(), revision); err != nil {
@@ -299,17 +295,16 @@ func (s *Service) Delete(ctx context.Context, caller auth.Identity, groupID stri
 	})
 }
 
-// change runs fn in a transaction on a group, once action a is allowed, and
-// announces the events that fn appended. m is the caller's membership, nil for
-// none. A repeated request rolls fn back and gets its first answer, unless it is not
-// allowed any more. fn may run
-// more than once. Other changes of the group wait for fn, so parse what the
-// client sent before calling change.
+// change runs fn in a transaction on a group after it has checked that action a is allowed.
+// Then it announces the events that fn appended. m is the caller's membership, or nil. A
+// repeated request rolls fn back and returns its first answer, if it is still allowed. fn
+// may run more than once. Other changes of the group wait for fn, so parse the client's
+// data before calling change.
 func (s *Service) change(ctx context.Context, a action, caller auth.Identity, groupID string, request asked, fn func(tx Tx, m *Member) error) error {
 	if !dto.ValidGroupID(groupID) {
 		return fault.ErrNotFound
 	}
-	if a != actPost && a != actEditMessage { // which charge their bytes
+	if a != actPost && a != actEditMessage { // these charge their bytes themselves
 		if err := s.chargeChange(caller); err != nil {
 			return err
 		}
@@ -372,5 +367,5 @@ func matches(g Group, revision *int64) error {
 	return nil
 }
 
-// instant returns the time now as the store keeps it.
+// instant returns the current time with the store's precision.
 func (s *Service) instant() time.Time { return s.now().UTC().Truncate(time.Microsecond) }

@@ -10,18 +10,18 @@ import (
 
 // BanList is the part of a [Repository] that lists bans.
 type BanList interface {
-	// Bans lists the bans that have not expired at now in order of user id,
-	// after the given one.
+	// Bans lists the bans that have not expired at now, ordered by user id, after the given
+	// one.
 	Bans(ctx context.Context, groupID, after string, now time.Time, limit int) ([]Ban, error)
 }
 
-// BanTx is the part of a [Tx] that sets and lifts bans, of members and others.
+// BanTx is the part of a [Tx] that sets and lifts bans, of members and other users.
 type BanTx interface {
-	// SetBan bans a user. It replaces a ban that is there.
+	// SetBan bans a user. It replaces an existing ban.
 	SetBan(ctx context.Context, b Ban) error
-	// RemoveBan lifts a ban. It does nothing when there is none.
+	// RemoveBan lifts a ban, if there is one.
 	RemoveBan(ctx context.Context, userID string) error
-	// CountBans counts the bans, expired ones too, but not beyond most.
+	// CountBans counts the bans, including expired ones, up to most.
 	CountBans(ctx context.Context, most int) (int, error)
 }
 
@@ -31,9 +31,9 @@ type banned struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Ban keeps a user out of a group. It removes a member, whose rank must be below
-// the caller's, an applicant's request and an invitation, and revokes the invites that the
-// user made unless req.KeepInvites is set. Repeating the same ban changes
+// Ban bans a user from a group. If the user is a member, their rank must be below the
+// caller's. Ban removes a membership, a join request and an invitation. It also revokes the
+// invites that the user made, unless req.KeepInvites is set. Repeating the same ban changes
 // nothing. It returns ErrOwnerMustTransfer for the owner.
 func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID string, req dto.BanRequest) (Ban, error) {
 	now := s.instant()
@@ -95,8 +95,8 @@ func (s *Service) Ban(ctx context.Context, caller auth.Identity, groupID, userID
 	return ban, err
 }
 
-// Unban lifts a ban. The join policy decides whether the user may join again. It
-// does nothing when they are not banned.
+// Unban lifts a ban, if there is one. The join policy then decides whether the user may
+// join again.
 func (s *Service) Unban(ctx context.Context, caller auth.Identity, groupID, userID string) error {
 	return s.change(ctx, actBan, caller, groupID, asked{what: "unban " + userID}, func(tx Tx, _ *Member) error {
 		if !dto.ValidUserID(userID) {
@@ -106,8 +106,8 @@ func (s *Service) Unban(ctx context.Context, caller auth.Identity, groupID, user
 	})
 }
 
-// Bans lists at most limit bans that have not expired by user id, after the
-// given one. There are more when it returns limit, or [ListBytes].
+// Bans lists at most limit bans that have not expired, ordered by user id, after the given
+// one. There are more if it returns limit bans, or [ListBytes].
 func (s *Service) Bans(ctx context.Context, caller auth.Identity, groupID, after string, limit int) ([]Ban, error) {
 	if err := s.list(ctx, actBan, caller, groupID); err != nil {
 		return nil, err
@@ -123,8 +123,7 @@ func (b *Ban) matches(req dto.BanRequest) bool {
 	return same && req.Reason == b.Reason
 }
 
-// mayEnter returns ErrBanned when a ban keeps the caller out. No ban keeps a back
-// end out.
+// mayEnter returns ErrBanned if the caller is banned. Back ends are never banned.
 func mayEnter(caller auth.Identity, o Outsider, now time.Time) error {
 	if !caller.Admin && o.Ban.holds(now) {
 		return ErrBanned

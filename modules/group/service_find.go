@@ -12,56 +12,56 @@ import (
 
 // Finder is the part of a [Repository] that lists the groups of all users.
 type Finder interface {
-	// FindGroups lists the groups that a filter describes, after the given place
-	// ([Filter.Place]; empty: from the first).
+	// FindGroups lists the groups that match a filter, after the given place
+	// ([Filter.Place]). If after is empty, it begins with the first one.
 	FindGroups(ctx context.Context, f Filter, after string, limit int) ([]FoundGroup, error)
-	// Timers lists the timers of groups that are not deleted, the next one first, after
-	// the given place ([Timer.Place]; empty: from the first).
+	// Timers lists the timers of groups that are not deleted, the earliest first, after the
+	// given place ([Timer.Place]). If after is empty, it begins with the first one.
 	Timers(ctx context.Context, after string, limit int) ([]Timer, error)
 }
 
-// Timer is when a group's next reminder is sent, or when it ends.
+// Timer is the time of a group's next reminder, or of its end.
 type Timer struct {
 	GroupID  string
 	Name     string
 	NextAt   time.Time
-	EndsAt   *time.Time // nil only for a timer that has nothing to do
-	Failures int        // since the last success; NextAt is then the next try
+	EndsAt   *time.Time // nil only if the timer has nothing to do
+	Failures int        // failures since the last success; NextAt is then the next attempt
 }
 
-// IsEnd reports whether the group ends then, and is not only reminded.
+// IsEnd reports whether the timer ends the group, rather than sending a reminder.
 func (t Timer) IsEnd() bool { return t.EndsAt != nil && !t.NextAt.Before(*t.EndsAt) }
 
-// Place returns where a timer is in the list.
+// Place returns the position of the timer in the list.
 func (t Timer) Place() string { return fmt.Sprint(t.NextAt.UnixMicro(), " ", t.GroupID) }
 
-// Filter says which groups a back end asks for, and their order.
+// Filter selects and orders groups for a back end.
 type Filter struct {
-	Query      string            // part of the name; in the order Newest, and together with nothing else
-	OwnerID    string            // empty: anyone's
-	Attributes map[string]string // all of them; in the order Newest, and not together with Deleted
+	Query      string            // part of the name; only with order Newest and no other condition
+	OwnerID    string            // empty for any
+	Attributes map[string]string // all must match; only with order Newest, and not with Deleted
 	Order      Order
-	Deleted    bool // those that are deleted and not yet removed, instead of the others; in the order Newest
+	Deleted    bool // list deleted groups that are not removed yet, instead of the others; only with order Newest
 }
 
-// Order is the order in which a back end finds groups.
+// Order is the order of a list of groups.
 type Order int
 
 // The orders.
 const (
-	Newest  Order = iota // the newest first
-	Active               // those first that had an event last
-	Largest              // those with the most members first
+	Newest  Order = iota // newest first
+	Active               // the group with the latest event first
+	Largest              // the group with the most members first
 )
 
-// FoundGroup is a group as a back end finds it.
+// FoundGroup is a group in a back end's list.
 type FoundGroup struct {
 	Group
 	ActiveAt  time.Time  `json:"activeAt,omitzero" doc:"time of the last event, or up to a second less; for back ends"`
 	DeletedAt *time.Time `json:"deletedAt,omitempty" doc:"when the group was deleted; for back ends"`
 }
 
-// Place returns where a group is in the list.
+// Place returns the position of a group in the list.
 func (f Filter) Place(g FoundGroup) string {
 	switch f.Order {
 	case Active:
@@ -73,17 +73,17 @@ func (f Filter) Place(g FoundGroup) string {
 	}
 }
 
-// MaxAttributeFilters is how many attributes a filter may have.
+// MaxAttributeFilters is the maximum number of attributes in a filter.
 const MaxAttributeFilters = 5
 
-// maxAttributeKey and maxAttributeValue are the bytes of the attributes by which groups
-// are found.
+// maxAttributeKey and maxAttributeValue are the maximum sizes, in bytes, of attributes by
+// which groups can be found.
 const (
 	maxAttributeKey   = 128
 	maxAttributeValue = 256
 )
 
-// CheckAttribute returns why no group is found by an attribute, or nothing.
+// CheckAttribute returns why no group can be found by an attribute, or "".
 func CheckAttribute(key, value string) string {
 	if key == "" || len(key) > maxAttributeKey {
 		return fmt.Sprintf("the key must have 1 to %d bytes", maxAttributeKey)
@@ -94,7 +94,7 @@ func CheckAttribute(key, value string) string {
 	return ""
 }
 
-// check reports what cannot be asked for.
+// check returns an error if the filter is not supported.
 func (f Filter) check() error {
 	mistake := func(field, message string) error {
 		return fault.Validation(fault.Field{Field: field, Message: message})
@@ -130,8 +130,8 @@ func (f Filter) check() error {
 
 var errFindsAll = fault.ErrForbidden.WithMessage("only a back end may find groups by ownerId, attr, sort or deleted")
 
-// Find lists at most limit groups of all users, private ones too, for a back end. There
-// are more when it returns limit, or [ListBytes].
+// Find lists at most limit groups of all users, including private groups, for a back end.
+// There are more if it returns limit groups, or [ListBytes].
 func (s *Service) Find(ctx context.Context, caller auth.Identity, f Filter, after string, limit int) ([]FoundGroup, error) {
 	if !caller.Admin {
 		return nil, errFindsAll
@@ -145,7 +145,7 @@ func (s *Service) Find(ctx context.Context, caller auth.Identity, f Filter, afte
 	return s.repo.FindGroups(ctx, f, after, limit)
 }
 
-// Timers lists at most limit timers of all groups, the next one first, for a back end.
+// Timers lists at most limit timers of all groups, the earliest first, for a back end.
 func (s *Service) Timers(ctx context.Context, caller auth.Identity, after string, limit int) ([]Timer, error) {
 	if err := BackEndMay(caller, auth.ReadGroups); err != nil {
 		return nil, err

@@ -10,29 +10,29 @@ import (
 
 // InvitationList is the part of a [Repository] that lists invitations.
 type InvitationList interface {
-	// UserInvitations lists the invitations of a user that have not expired at
-	// now, by group id, newest first, before the given id (empty: from the newest).
+	// UserInvitations lists the invitations of a user that have not expired at now, newest
+	// group id first, before the given id. If before is empty, it begins with the newest.
 	// It leaves out groups that have ended.
 	UserInvitations(ctx context.Context, userID, before string, now time.Time, limit int) ([]ReceivedInvitation, error)
 }
 
-// InvitationTx is the part of a [Tx] that keeps whom the group invites, and who
-// has left it.
+// InvitationTx is the part of a [Tx] that keeps the group's invitations, and which users
+// have left it.
 type InvitationTx interface {
-	// SetInvitations stores invitations. They replace those of the same users.
+	// SetInvitations stores invitations. They replace earlier ones of the same users.
 	SetInvitations(ctx context.Context, invitations []Invitation) error
-	// RemoveInvitation removes a user's invitation. It does nothing when there is
-	// none. A change that makes the user a member, or bans them, calls it.
+	// RemoveInvitation removes a user's invitation, if there is one. A change that makes
+	// the user a member, or bans them, must call it.
 	RemoveInvitation(ctx context.Context, userID string) error
 	// CountInvitations returns how many invitations have not expired at now.
 	CountInvitations(ctx context.Context, now time.Time) (int, error)
-	// SetDeparted stores for as long as the group exists that a user has left.
+	// SetDeparted records that a user has left. The record lasts as long as the group.
 	SetDeparted(ctx context.Context, userID string) error
-	// Departed returns which users have left, whether or not they came back.
+	// Departed returns which users have ever left, even if they came back.
 	Departed(ctx context.Context, userIDs ...string) (map[string]bool, error)
 }
 
-// Invitation asks one user to become a member. Unlike an [Invite], it has no code.
+// Invitation invites one user to become a member. Unlike an [Invite], it has no code.
 type Invitation struct {
 	UserID    string
 	InvitedBy string
@@ -40,7 +40,7 @@ type Invitation struct {
 	ExpiresAt time.Time
 }
 
-// ReceivedInvitation is an [Invitation] as the invited user sees it.
+// ReceivedInvitation is an [Invitation] as the invited user gets it.
 type ReceivedInvitation struct {
 	GroupID   string    `json:"groupId"`
 	GroupName string    `json:"groupName"`
@@ -49,10 +49,10 @@ type ReceivedInvitation struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 }
 
-// InvitationAge is for how long an invitation can be accepted.
+// InvitationAge is how long an invitation can be accepted.
 const InvitationAge = 30 * 24 * time.Hour
 
-// maxInvitations is how many users a group may invite at a time.
+// maxInvitations is the maximum number of open invitations of a group.
 const maxInvitations = 1_000
 
 // invited is the data of member.invited.
@@ -66,12 +66,12 @@ var (
 	errNotInvited     = fault.ErrNotFound.WithMessage("this group does not invite you")
 )
 
-// holds reports whether the invitation can be accepted at an instant.
+// holds reports whether the invitation can be accepted at now.
 func (i *Invitation) holds(now time.Time) bool { return i != nil && i.ExpiresAt.After(now) }
 
-// consent splits users whom the caller adds into those who become members at once
-// and those who are asked first. Whoever requests to join has agreed. Whoever has
-// left is asked, whatever the configuration says.
+// consent splits users whom the caller adds into those who become members at once and those
+// who are invited. Users who requested to join have agreed. Users who have left are always
+// invited, regardless of the configuration.
 func (s *Service) consent(ctx context.Context, tx InvitationTx, caller auth.Identity, users []candidate, known map[string]Outsider) (added, asked []candidate, err error) {
 	if caller.Admin || len(users) == 0 {
 		return users, nil, nil
@@ -96,7 +96,7 @@ func (s *Service) consent(ctx context.Context, tx InvitationTx, caller auth.Iden
 	return added, asked, nil
 }
 
-// inviteUsers invites users, unless they are invited already. It returns all of them.
+// inviteUsers invites users who are not invited already. It returns the ids of all of them.
 func (s *Service) inviteUsers(ctx context.Context, tx Tx, caller auth.Identity, users []candidate, known map[string]Outsider) ([]string, error) {
 	if len(users) == 0 {
 		return nil, nil
@@ -131,8 +131,8 @@ func (s *Service) inviteUsers(ctx context.Context, tx Tx, caller auth.Identity, 
 	return all, nil
 }
 
-// permit is [allow] inside a change. Even if the group is private, an outsider whom
-// it invites may answer, and an outsider who requested to join may withdraw that.
+// permit is [allow] inside a change. Even if the group is private, an invited outsider may
+// answer the invitation, and an outsider who requested to join may withdraw the request.
 func (s *Service) permit(ctx context.Context, tx Tx, a action, caller auth.Identity, m *Member) error {
 	if m == nil && (a == actAnswerInvitation || a == actWithdraw) {
 		known, err := tx.Outsiders(ctx, caller.UserID)
@@ -150,9 +150,9 @@ func (s *Service) permit(ctx context.Context, tx Tx, a action, caller auth.Ident
 	return allowSpeech(a, caller, tx.Group(), m, s.instant())
 }
 
-// Invitations lists at most limit invitations of the caller by group id, newest
-// first, before the given one (empty: from the newest). There are more when it
-// returns limit.
+// Invitations lists at most limit invitations of the caller, newest group id first, before
+// the given id. If before is empty, it begins with the newest. There are more if it returns
+// limit invitations.
 func (s *Service) Invitations(ctx context.Context, caller auth.Identity, before string, limit int) ([]ReceivedInvitation, error) {
 	if err := caller.Check(auth.ReadGroups); err != nil {
 		return nil, err
@@ -163,9 +163,9 @@ func (s *Service) Invitations(ctx context.Context, caller auth.Identity, before 
 	return s.repo.UserInvitations(ctx, caller.UserID, before, s.instant(), limit)
 }
 
-// AcceptInvitation makes the caller a member of a group that invites them. It
-// changes nothing when they are one. To others it returns what [Service.Leave]
-// returns to outsiders. It returns ErrGroupFull or ErrLimitReached as Join does.
+// AcceptInvitation makes the caller a member of a group that invites them. It changes
+// nothing if they are a member already. For other users it returns the errors of
+// [Service.Leave] for outsiders. It returns ErrGroupFull or ErrLimitReached like Join.
 func (s *Service) AcceptInvitation(ctx context.Context, caller auth.Identity, groupID string) (Member, error) {
 	var joined Member
 	about := s.inquire(caller, AskJoin, groupID, nil)
@@ -180,7 +180,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, caller auth.Identity, gr
 		}
 		self, now := known[caller.UserID], s.instant()
 		if !self.Invitation.holds(now) {
-			return errNotInvited // a back end
+			return errNotInvited // the caller is a back end
 		}
 		if err := s.chargeJoin(caller, groupID, about); err != nil {
 			return err
@@ -194,8 +194,8 @@ func (s *Service) AcceptInvitation(ctx context.Context, caller auth.Identity, gr
 	return joined, err
 }
 
-// DeclineInvitation removes the caller's invitation. It does nothing for members.
-// To others it returns what [Service.Leave] returns to outsiders.
+// DeclineInvitation removes the caller's invitation. It does nothing for members. For other
+// users it returns the errors of [Service.Leave] for outsiders.
 func (s *Service) DeclineInvitation(ctx context.Context, caller auth.Identity, groupID string) error {
 	return s.change(ctx, actAnswerInvitation, caller, groupID, asked{what: "decline the invitation"}, func(tx Tx, m *Member) error {
 		if m != nil {

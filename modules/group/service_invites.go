@@ -19,11 +19,11 @@ import (
 
 // InviteList is the part of a [Repository] that finds invites.
 type InviteList interface {
-	// Invites lists invites by id, newest first, before the given one (empty:
-	// from the newest).
+	// Invites lists invites by id, newest first, before the given id. If before is empty,
+	// it begins with the newest.
 	Invites(ctx context.Context, groupID, before string, limit int) ([]Invite, error)
-	// InvitedTo returns the id of the group that the invite with a code is for,
-	// or fault.ErrNotFound when there is no such invite.
+	// InvitedTo returns the id of the group that an invite's code belongs to, or
+	// fault.ErrNotFound.
 	InvitedTo(ctx context.Context, codeHash string) (string, error)
 }
 
@@ -31,35 +31,35 @@ type InviteList interface {
 type InviteTx interface {
 	// AddInvite inserts an invite. The store keeps only the hash of its code.
 	AddInvite(ctx context.Context, i Invite, codeHash string) error
-	// Invite returns this group's invite with a code, or nil when there is none.
+	// Invite returns this group's invite with a code, or nil.
 	Invite(ctx context.Context, codeHash string) (*Invite, error)
-	// UseInvite counts one use. It fails when there is no such invite.
+	// UseInvite counts one use. It fails if there is no such invite.
 	UseInvite(ctx context.Context, inviteID string) error
-	// RemoveInvite deletes an invite. It reports false when there is none.
+	// RemoveInvite deletes an invite. It returns false if there is none.
 	RemoveInvite(ctx context.Context, inviteID string) (bool, error)
 	// RemoveInvitesOf deletes the invites that a user made, and returns their ids.
 	RemoveInvitesOf(ctx context.Context, userID string) ([]string, error)
-	// CountInvites returns how many invites the group has, with those that have
+	// CountInvites returns the number of the group's invites, including those that have
 	// expired or are used up.
 	CountInvites(ctx context.Context) (int, error)
-	// RemoveOver deletes the invites that have expired at now or are used up, and
-	// returns how many they were.
+	// RemoveOver deletes the invites that have expired at now or are used up. It returns
+	// their number.
 	RemoveOver(ctx context.Context, now time.Time) (int, error)
 }
 
-// maxInvites is how many usable invites a group may have.
+// maxInvites is the maximum number of usable invites of a group.
 const maxInvites = 1_000
 
-// OverAge is for how long the store keeps invites that have expired or are used
-// up, and bans that have expired. Nodes whose clocks differ then agree on them,
-// and a repeated acceptance gets its first answer.
+// OverAge is how long the store keeps invites that have expired or are used up, and bans
+// that have expired. So nodes with slightly different clocks treat them the same, and a
+// repeated acceptance gets its first answer.
 const OverAge = 24 * time.Hour
 
 // codeBytes is the number of random bytes in an invite's code.
 const codeBytes = 18
 
-// NewInvite is an invite with its code. The code is shown only once: the store
-// keeps nothing but its hash.
+// NewInvite is an invite with its code. The code is shown only once, because the store
+// keeps only its hash.
 type NewInvite struct {
 	Invite
 	Code string `json:"code"`
@@ -72,8 +72,8 @@ type inviteSubject struct {
 
 var errTooManyInvites = ErrLimitReached.WithMessage("a group cannot have more invites: revoke one that nobody needs")
 
-// Invite makes a code that lets users become members, whatever the join policy
-// says. It returns ErrLimitReached when the group has 1,000 usable invites.
+// Invite creates a code with which users become members, regardless of the join policy. It
+// returns ErrLimitReached if the group has 1,000 usable invites.
 func (s *Service) Invite(ctx context.Context, caller auth.Identity, groupID string, req dto.InviteRequest) (NewInvite, error) {
 	now := s.instant()
 	req, err := req.Validate(now)
@@ -115,8 +115,7 @@ func (s *Service) Invite(ctx context.Context, caller auth.Identity, groupID stri
 	return made, nil
 }
 
-// revokeInvitesOf revokes the invites that a user made, because they are no admin any
-// more.
+// revokeInvitesOf revokes the invites of a user who is not an admin any more.
 func revokeInvitesOf(ctx context.Context, tx Tx, caller auth.Identity, userID string) error {
 	revoked, err := tx.RemoveInvitesOf(ctx, userID)
 	if err != nil {
@@ -130,8 +129,8 @@ func revokeInvitesOf(ctx context.Context, tx Tx, caller auth.Identity, userID st
 	return nil
 }
 
-// mayInvite checks that the group may have one more invite. At the limit it
-// removes invites that are over; otherwise the janitor does that.
+// mayInvite checks that the group may have one more invite. At the limit, it removes
+// invites that are over, which is otherwise the janitor's task.
 func mayInvite(ctx context.Context, tx InviteTx, now time.Time) error {
 	count, err := tx.CountInvites(ctx)
 	if err != nil || count < maxInvites {
@@ -144,9 +143,9 @@ func mayInvite(ctx context.Context, tx InviteTx, now time.Time) error {
 	return err
 }
 
-// Invites lists at most limit invites that were not revoked, newest first, older
-// than the invite before (empty: from the newest). It includes invites that are
-// over for [OverAge]. There are more when it returns limit, or [ListBytes].
+// Invites lists at most limit invites that were not revoked, newest first, before the given
+// id. If before is empty, it begins with the newest. It includes invites that are over, for
+// [OverAge]. There are more if it returns limit invites, or [ListBytes].
 func (s *Service) Invites(ctx context.Context, caller auth.Identity, groupID, before string, limit int) ([]Invite, error) {
 	if err := s.list(ctx, actInvite, caller, groupID); err != nil {
 		return nil, err
@@ -157,8 +156,8 @@ func (s *Service) Invites(ctx context.Context, caller auth.Identity, groupID, be
 
 var errNoInvite = fault.ErrNotFound.WithMessage("there is no such invite in this group")
 
-// Revoke deletes an invite, so that its code is no longer valid. It returns
-// fault.ErrNotFound when there is no such invite.
+// Revoke deletes an invite, so that its code becomes invalid. It returns fault.ErrNotFound
+// if there is no such invite.
 func (s *Service) Revoke(ctx context.Context, caller auth.Identity, groupID, inviteID string) error {
 	return s.change(ctx, actInvite, caller, groupID, asked{what: "revoke " + inviteID}, func(tx Tx, _ *Member) error {
 		removed, err := tx.RemoveInvite(ctx, inviteID)
@@ -173,11 +172,10 @@ func (s *Service) Revoke(ctx context.Context, caller auth.Identity, groupID, inv
 	})
 }
 
-// Accept makes the caller a member of the group that a code is for. The code is
-// the permission, also for a private group. A member who accepts changes nothing
-// and uses nothing up. It returns ErrInviteInvalid for a code that is unknown,
-// revoked, expired or used up, ErrBanned, ErrGroupEnded, ErrGroupFull or
-// ErrLimitReached.
+// Accept makes the caller a member of the group that a code belongs to. The code is
+// sufficient, even for a private group. If the caller is a member already, nothing changes
+// and no use is counted. Accept returns ErrInviteInvalid for a code that is unknown,
+// revoked, expired or used up, ErrBanned, ErrGroupEnded, ErrGroupFull or ErrLimitReached.
 func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string) (Member, error) {
 	hash := hashOf(code)
 	var joined Member
@@ -189,7 +187,7 @@ func (s *Service) Accept(ctx context.Context, caller auth.Identity, code string)
 	if err := caller.Check(auth.WriteGroups); err != nil {
 		return joined, err
 	}
-	if err := charge(caller, s.limits.Read); err != nil { // also whoever tries codes
+	if err := charge(caller, s.limits.Read); err != nil { // this also limits guessing of codes
 		return joined, err
 	}
 	groupID, err := s.repo.InvitedTo(ctx, hash)
@@ -270,8 +268,8 @@ func (s *Service) enter(ctx context.Context, tx Tx, caller auth.Identity, invite
 	return s.admit(ctx, tx, caller, self, about, byInvite)
 }
 
-// invalid turns not_found into ErrInviteInvalid, so that a code of a deleted
-// group looks like an unknown code.
+// invalid replaces not_found by ErrInviteInvalid, so that a code of a deleted group looks
+// like an unknown code.
 func invalid(err error) error {
 	if errors.Is(err, fault.ErrNotFound) {
 		return ErrInviteInvalid
@@ -279,7 +277,7 @@ func invalid(err error) error {
 	return err
 }
 
-// Holds reports whether the invite can be accepted at an instant.
+// Holds reports whether the invite can be accepted at now.
 func (i Invite) Holds(now time.Time) bool {
 	return (i.ExpiresAt == nil || i.ExpiresAt.After(now)) && (i.MaxUses == nil || i.Uses < *i.MaxUses)
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// ListPublic lists public groups whose name contains query, newest first, older
-// than the group before (empty: from the newest). There are more when it returns
-// limit, or [ListBytes].
+// ListPublic lists public groups whose name contains query, newest first, before the given
+// id. If before is empty, it begins with the newest. There are more if it returns limit
+// groups, or [ListBytes].
 func (s *Service) ListPublic(ctx context.Context, caller auth.Identity, query, before string, limit int) ([]Group, error) {
 	if err := dto.CheckQuery(query); err != nil {
 		return nil, err
@@ -23,8 +23,9 @@ func (s *Service) ListPublic(ctx context.Context, caller auth.Identity, query, b
 	return s.repo.PublicGroups(ctx, query, before, limit)
 }
 
-// ListMine lists the caller's groups, newest first, older than the group before
-// (empty: from the newest). There are more when it returns limit, or [ListBytes].
+// ListMine lists the caller's groups, newest first, before the given id. If before is
+// empty, it begins with the newest. There are more if it returns limit groups, or
+// [ListBytes].
 func (s *Service) ListMine(ctx context.Context, caller auth.Identity, before string, limit int) ([]Membership, error) {
 	if err := caller.Check(auth.ReadGroups); err != nil {
 		return nil, err
@@ -35,7 +36,7 @@ func (s *Service) ListMine(ctx context.Context, caller auth.Identity, before str
 	return s.listGroupsOf(ctx, caller.UserID, before, limit)
 }
 
-// listGroupsOf lists the groups of a user with who is online.
+// listGroupsOf lists a user's groups, with the numbers of members online.
 func (s *Service) listGroupsOf(ctx context.Context, userID, before string, limit int) ([]Membership, error) {
 	mine, err := s.repo.UserGroups(ctx, userID, before, limit)
 	if err != nil || s.presence == nil || len(mine) == 0 {

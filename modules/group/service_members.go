@@ -13,39 +13,39 @@ import (
 
 // MemberList is the part of a [Repository] that lists members.
 type MemberList interface {
-	// Members lists members in order of user id, after the given one, with the
-	// group's version at that moment. It leaves out their status.
+	// Members lists members ordered by user id, after the given one, and the group's
+	// version at that moment. It does not set their status.
 	Members(ctx context.Context, groupID, after string, limit int) ([]ListedMember, int64, error)
 }
 
-// MemberTx is the part of a [Tx] that changes the members. A change of a membership
-// needs an event, or the transaction fails.
+// MemberTx is the part of a [Tx] that changes members. A change of a membership needs an
+// event; otherwise the transaction fails.
 type MemberTx interface {
-	// Member returns a member, or nil when userID is none.
+	// Member returns a member, or nil if userID is not a member.
 	Member(ctx context.Context, userID string) (*Member, error)
-	// AddMember inserts a member and counts them. Adding a member who is in
-	// already fails the change, at the latest when its function has returned.
+	// AddMember inserts a member and counts them. If the user is a member already, the
+	// change fails, at the latest when its function has returned.
 	AddMember(ctx context.Context, m Member) error
-	// SetMember replaces a member's role, attributes, name and profile. It fails
-	// when there is no such member.
+	// SetMember replaces a member's role, attributes, name and profile. It fails if there
+	// is no such member.
 	SetMember(ctx context.Context, m Member) error
-	// RemoveMember deletes a member and uncounts them, and ends an offer of the
-	// group to them. It fails when there is no such member.
+	// RemoveMember deletes a member, updates the count, and ends an offer of the group to
+	// them. It fails if there is no such member.
 	RemoveMember(ctx context.Context, userID string) error
-	// MarkRead moves a member's read mark to the last event of the transaction.
-	// It does nothing when userID is no member.
+	// MarkRead moves a member's read mark to the last event of the transaction. It does
+	// nothing if userID is not a member.
 	MarkRead(userID string)
 }
 
-// subject is the data of events that name a user and nothing else.
+// subject is the data of events that contain only a user id.
 type subject struct {
 	UserID string `json:"userId"`
 }
 
-// Join makes the caller a member when the join policy allows it. Back ends and
-// users who are invited may always join. Where an admin has to approve members, Join stores a request
-// instead. Repeating it returns the same and changes nothing. It returns
-// ErrBanned, ErrInviteRequired, ErrGroupFull or ErrLimitReached.
+// Join makes the caller a member if the join policy allows it. Back ends and invited users
+// may always join. If an admin has to approve members, Join stores a request instead.
+// Repeating it changes nothing and returns the same. It returns ErrBanned,
+// ErrInviteRequired, ErrGroupFull or ErrLimitReached.
 func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string) (Joined, error) {
 	var joined Joined
 	about := s.inquire(caller, AskJoin, groupID, nil)
@@ -87,20 +87,19 @@ func (s *Service) Join(ctx context.Context, caller auth.Identity, groupID string
 	return joined, err
 }
 
-// precheck makes the store read a user's ban, request and membership at once.
+// precheck makes the store read a user's ban, request and membership in one step.
 func precheck(ctx context.Context, tx OutsiderTx, userID string) error {
 	_, err := tx.Outsiders(ctx, userID)
 	return err
 }
 
-// Leave ends the caller's membership. It returns ErrOwnerMustTransfer to the
-// owner.
+// Leave ends the caller's membership. It returns ErrOwnerMustTransfer for the owner.
 func (s *Service) Leave(ctx context.Context, caller auth.Identity, groupID string) error {
 	return s.leave(ctx, caller, groupID, asked{what: "leave"}, caller.UserID)
 }
 
-// LeaveFor is [Service.Leave] of a member, on behalf of whom a back end calls. It returns
-// fault.ErrForbidden to others.
+// LeaveFor is [Service.Leave] by a back end on behalf of a member. It returns
+// fault.ErrForbidden for other callers.
 func (s *Service) LeaveFor(ctx context.Context, caller auth.Identity, groupID string, req dto.LeaveRequest) error {
 	if err := req.Check(); err != nil {
 		return err
@@ -123,7 +122,7 @@ func (s *Service) leave(ctx context.Context, caller auth.Identity, groupID strin
 		case err != nil:
 			return err
 		case m == nil:
-			return ErrNotMember // of a back end that never joined, or the user on whose behalf it calls
+			return ErrNotMember // the back end never joined, or the user is not a member
 		case m.Role == Owner:
 			return ErrOwnerMustTransfer
 		}
@@ -142,16 +141,17 @@ func unseat(ctx context.Context, tx Tx, caller auth.Identity, userID string, typ
 	return err
 }
 
-// ListedMember is a member with their presence. Status is online, reconnecting or
-// offline, and empty while that is not known.
+// ListedMember is a member with their presence. Status is online, reconnecting or offline,
+// or empty if unknown.
 type ListedMember struct {
 	Member
 	ReadVersion *int64 `json:"readVersion,omitempty" doc:"version of the last event that the member has read; absent unless the group has readReceipts"`
 	Status      string `json:"status,omitempty" enum:"online,reconnecting,offline" doc:"absent while presence is unavailable"`
 }
 
-// Members lists at most limit members by user id, after the given one, with
-// the group's version at that moment. There are more when it returns limit, or [ListBytes].
+// Members lists at most limit members ordered by user id, after the given one, and the
+// group's version at that moment. There are more if it returns limit members, or
+// [ListBytes].
 func (s *Service) Members(ctx context.Context, caller auth.Identity, groupID, after string, limit int) ([]ListedMember, int64, error) {
 	if err := s.list(ctx, actRead, caller, groupID); err != nil {
 		return nil, 0, err
@@ -176,7 +176,7 @@ func (s *Service) Members(ctx context.Context, caller auth.Identity, groupID, af
 	return members, version, nil
 }
 
-// Member returns one member; fault.ErrNotFound when userID is none.
+// Member returns one member, or fault.ErrNotFound if userID is not a member.
 func (s *Service) Member(ctx context.Context, caller auth.Identity, groupID, userID string) (Member, error) {
 	_, self, err := s.look(ctx, actRead, caller, groupID)
 	if err != nil {
@@ -198,19 +198,19 @@ func (s *Service) Member(ctx context.Context, caller auth.Identity, groupID, use
 	return m.current(s.instant()), nil
 }
 
-// AddedMembers lists the new members and those who are invited, with the group's
-// version after that.
+// AddedMembers lists the new members and the invited users, with the group's version after
+// the change.
 type AddedMembers struct {
 	Items   []Member `json:"items" doc:"the new members; existing members are left out"`
 	Invited []string `json:"invited,omitempty" doc:"ids of the users who are invited and not yet members, also if they were invited before"`
 	Version int64    `json:"version"`
 }
 
-// AddMembers makes users members, or invites them, all or none. Back ends add users
-// at once, with names if they like. Other callers add those who requested to join and, if the configuration
-// says so, those who never left; the others become members when they accept
-// ([Service.AcceptInvitation]). AddMembers skips members. It returns ErrBanned,
-// which names the field, ErrGroupFull or ErrLimitReached.
+// AddMembers makes users members, or invites them: all of them or, after an error, none.
+// Back ends add users at once, optionally with names. Other callers add users who requested
+// to join and, if the configuration allows it, users who never left. The other users become
+// members when they accept ([Service.AcceptInvitation]). AddMembers skips members. It
+// returns ErrBanned with the field of the user, ErrGroupFull or ErrLimitReached.
 func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID string, req dto.AddMembersRequest) (AddedMembers, error) {
 	req, err := req.Validate()
 	if err != nil {
@@ -256,7 +256,7 @@ func (s *Service) AddMembers(ctx context.Context, caller auth.Identity, groupID 
 	return kept.answer(req), err
 }
 
-// candidates returns the users who are no members yet, each once.
+// candidates returns the users who are not members yet, each once.
 func (s *Service) candidates(ctx context.Context, tx MemberTx, users []string, known map[string]Outsider, now time.Time) ([]candidate, error) {
 	fresh := make([]candidate, 0, len(users))
 	seen := make(map[string]bool, len(users))
@@ -281,11 +281,10 @@ func (s *Service) candidates(ctx context.Context, tx MemberTx, users []string, k
 	return fresh, nil
 }
 
-// UpdateMember applies a merge patch to a member whose rank is below the
-// caller's. Only the owner and back ends change roles. It returns
-// ErrOwnerMustTransfer for a change of the owner's role. A patch that changes
-// nothing makes no event. req.RevokeInvites revokes the invites of an admin who
-// becomes a member.
+// UpdateMember applies a merge patch to a member whose rank is below the caller's. Only the
+// owner and back ends may change roles. It returns ErrOwnerMustTransfer for a change of the
+// owner's role. A patch that changes nothing creates no event. req.RevokeInvites revokes
+// the invites of an admin who becomes a member.
 func (s *Service) UpdateMember(ctx context.Context, caller auth.Identity, groupID, userID string, req dto.UpdateMemberRequest) (Member, error) {
 	req, err := req.Validate()
 	if err != nil {
@@ -328,9 +327,9 @@ func (s *Service) UpdateMember(ctx context.Context, caller auth.Identity, groupI
 	return result, err
 }
 
-// RemoveMember ends the membership of a member whose rank is below the caller's, and
-// revokes the invites that they made unless keepInvites is set.
-// It returns ErrOwnerMustTransfer for the owner.
+// RemoveMember ends the membership of a member whose rank is below the caller's. It also
+// revokes the invites that they made, unless keepInvites is set. It returns
+// ErrOwnerMustTransfer for the owner.
 func (s *Service) RemoveMember(ctx context.Context, caller auth.Identity, groupID, userID string, keepInvites bool) error {
 	return s.change(ctx, actRemoveMember, caller, groupID, asked{what: "remove member " + userID}, func(tx Tx, self *Member) error {
 		target, err := reach(ctx, tx, caller, self, userID)
@@ -347,8 +346,7 @@ func (s *Service) RemoveMember(ctx context.Context, caller auth.Identity, groupI
 	})
 }
 
-// reach returns the member userID, once the caller, whose membership is self, may
-// act on them.
+// reach returns the member userID if the caller, whose membership is self, may act on them.
 func reach(ctx context.Context, tx MemberTx, caller auth.Identity, self *Member, userID string) (Member, error) {
 	if !dto.ValidUserID(userID) {
 		return Member{}, errNoMember

@@ -15,26 +15,26 @@ import (
 
 // MessageList is the part of a [Repository] that lists messages.
 type MessageList interface {
-	// Messages lists the events message.posted of a group that its log holds, newest
-	// first, before the given version.
+	// Messages lists the message.posted events in a group's log, newest first, before the
+	// given version.
 	Messages(ctx context.Context, groupID string, before int64, limit int) ([]Event, error)
 }
 
-// EventTx is the part of a [Tx] that replaces the data of events in the log. It does
-// not see events that the transaction has appended.
+// EventTx is the part of a [Tx] that replaces the data of events in the log. It does not
+// find events that this transaction has appended.
 type EventTx interface {
-	// Event returns an event, nil when the log does not hold it. Nobody removes or
-	// changes it before the transaction ends.
+	// Event returns an event, or nil if it is not in the log. No other transaction can
+	// change or remove the event until this one ends.
 	Event(ctx context.Context, version int64) (*Event, error)
-	// SetData replaces the data of an event for later readers of the log. It fails
-	// when the log does not hold the event.
+	// SetData replaces the data of an event for later readers of the log. It fails if the
+	// event is not in the log.
 	SetData(ctx context.Context, version int64, data json.RawMessage) error
-	// Uncount takes a message of the log, which is deleted, out of the number of unread
-	// messages of those who have not read up to it.
+	// Uncount subtracts a deleted message from the unread messages of members who have not
+	// read up to it.
 	Uncount(ctx context.Context, version int64) error
 }
 
-// Message is a message as it is now.
+// Message is the current state of a message.
 type Message struct {
 	Version   int64           `json:"version" doc:"version of the event message.posted, which names the message"`
 	Type      string          `json:"type"`
@@ -45,10 +45,10 @@ type Message struct {
 	DeletedAt *time.Time      `json:"deletedAt,omitempty" doc:"when it was deleted; absent if it is not"`
 }
 
-// posted is the data of message.posted as the log holds it.
+// posted is the data of message.posted in the log.
 type posted struct {
 	Type      string          `json:"type"`
-	Data      json.RawMessage `json:"data"` // null: deleted, if there is deletedAt
+	Data      json.RawMessage `json:"data"` // null if deletedAt is set: the message was deleted
 	EditedAt  *time.Time      `json:"editedAt,omitempty"`
 	EditedIn  int64           `json:"editedIn,omitempty"` // version of the last message.edited
 	DeletedAt *time.Time      `json:"deletedAt,omitempty"`
@@ -57,7 +57,7 @@ type posted struct {
 // edited is the data of message.edited.
 type edited struct {
 	Version    int64           `json:"version"`              // of the message
-	Data       json.RawMessage `json:"data"`                 // null: replaced, if there is replacedIn
+	Data       json.RawMessage `json:"data"`                 // null if replacedIn is set: the text was replaced
 	ReplacedIn int64           `json:"replacedIn,omitempty"` // version of the next edit, or of the deletion
 }
 
@@ -66,8 +66,9 @@ type deleted struct {
 	Version int64 `json:"version"` // of the message
 }
 
-// Messages lists at most limit messages, newest first, before the given version (0:
-// from the newest). There are more when it returns limit, or [ListBytes].
+// Messages lists at most limit messages, newest first, before the given version. If before
+// is 0, it begins with the newest. There are more if it returns limit messages, or
+// [ListBytes].
 func (s *Service) Messages(ctx context.Context, caller auth.Identity, groupID string, before int64, limit int) ([]Message, error) {
 	if before < 0 {
 		return nil, fault.Validation(fault.Field{Field: "before", Message: "must not be negative"})
@@ -91,10 +92,10 @@ func (s *Service) Messages(ctx context.Context, caller auth.Identity, groupID st
 	return messages, nil
 }
 
-// EditMessage replaces the data of a message, which is named by the version of its
-// event. Its author, admins and back ends may. Later readers of the log see the new
-// data alone. EditMessage returns fault.ErrNotFound for a message that is deleted or
-// not in the log, and for an event of another type.
+// EditMessage replaces the data of a message. version is the version of its event. Its
+// author, admins and back ends may do so. Later readers of the log get only the new data.
+// EditMessage returns fault.ErrNotFound if the message is deleted or not in the log, and
+// for an event of another type.
 func (s *Service) EditMessage(ctx context.Context, caller auth.Identity, groupID string, version int64, req dto.EditMessageRequest) (Event, error) {
 	req, err := req.Validate()
 	if err != nil {
@@ -121,7 +122,7 @@ func (s *Service) EditMessage(ctx context.Context, caller auth.Identity, groupID
 		if err != nil {
 			return err
 		}
-		edit.Data = nil // not into the receipt: a repeat brings the same
+		edit.Data = nil // not in the receipt: a repeat of the request contains the same
 		return m.replace(ctx, tx, version, edit.Version, posted{Type: m.Type, Data: req.Data, EditedAt: &edit.At, EditedIn: edit.Version})
 	})
 	if err != nil {
@@ -131,8 +132,8 @@ func (s *Service) EditMessage(ctx context.Context, caller auth.Identity, groupID
 	return edit, nil
 }
 
-// DeleteMessage deletes a message. The event stays in the log, without the message's
-// data. Who may, and what it returns, is as in [Service.EditMessage].
+// DeleteMessage deletes a message. The event stays in the log without the message's data.
+// Permissions and errors are those of [Service.EditMessage].
 func (s *Service) DeleteMessage(ctx context.Context, caller auth.Identity, groupID string, version int64) (Event, error) {
 	var deletion Event
 	err := s.change(ctx, actDeleteMessage, caller, groupID, asked{what: fmt.Sprint("delete ", version), answer: &deletion}, func(tx Tx, self *Member) error {
@@ -154,7 +155,8 @@ func (s *Service) DeleteMessage(ctx context.Context, caller auth.Identity, group
 
 var errNoMessage = fault.ErrNotFound.WithMessage("there is no such message in this group, or it is deleted")
 
-// readMessage returns a message that the caller, whose membership is self, may change.
+// readMessage returns a message and checks that the caller, whose membership is self, may
+// change it.
 func readMessage(ctx context.Context, tx EventTx, caller auth.Identity, self *Member, version int64) (m posted, err error) {
 	e, err := tx.Event(ctx, version)
 	switch {
@@ -180,8 +182,8 @@ func postedIn(e Event) (m posted, err error) {
 	return m, nil
 }
 
-// replace writes now in place of the message of a version. by is the event that says
-// so. The last edit loses its data, so that the log holds no data but the message's.
+// replace stores now as the message at version. by is the version of the edit or delete
+// event. The previous edit loses its data, so that the log has only the current data.
 func (m posted) replace(ctx context.Context, tx EventTx, version, by int64, now posted) error {
 	if m.EditedIn != 0 {
 		if err := setData(ctx, tx, m.EditedIn, edited{Version: version, ReplacedIn: by}); err != nil {

@@ -11,12 +11,12 @@ import (
 // Mute keeps a user from posting in a group.
 type Mute struct {
 	UserID    string     `json:"userId"`
-	ExpiresAt *time.Time `json:"expiresAt,omitempty"` // nil: never
-	Actor     string     `json:"actor"`               // who muted them
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"` // nil if it does not expire
+	Actor     string     `json:"actor"`               // the user who muted them
 	At        time.Time  `json:"at"`
 }
 
-// holds reports whether the mute counts at an instant.
+// holds reports whether the mute is in force at now.
 func (m *Mute) holds(now time.Time) bool {
 	return m != nil && (m.ExpiresAt == nil || m.ExpiresAt.After(now))
 }
@@ -27,12 +27,12 @@ func (m *Mute) matches(req dto.MuteRequest) bool {
 		req.ExpiresAt != nil && m.ExpiresAt != nil && req.ExpiresAt.Equal(*m.ExpiresAt)
 }
 
-// mutedAt reports whether the member is muted at an instant.
+// mutedAt reports whether the member is muted at now.
 func (m *Member) mutedAt(now time.Time) bool {
 	return m != nil && m.Muted && (m.MutedUntil == nil || m.MutedUntil.After(now))
 }
 
-// current returns the member without a mute that has expired.
+// current returns the member without an expired mute.
 func (m Member) current(now time.Time) Member {
 	if !m.mutedAt(now) {
 		m.Muted, m.MutedUntil = false, nil
@@ -42,21 +42,21 @@ func (m Member) current(now time.Time) Member {
 
 // MuteList is the part of a [Repository] that lists mutes.
 type MuteList interface {
-	// Mutes lists the mutes that have not expired at now in order of user id, after the
-	// given one, also those of users who are no members.
+	// Mutes lists the mutes that have not expired at now, ordered by user id, after the
+	// given one. It includes mutes of former members.
 	Mutes(ctx context.Context, groupID, after string, now time.Time, limit int) ([]Mute, error)
 }
 
-// MuteTx is the part of a [Tx] that mutes users. A mute stays when the user is no
-// member any more. While they are, their [Member] says so.
+// MuteTx is the part of a [Tx] that mutes users. A mute continues when the user leaves.
+// While they are a member, their [Member] has it, too.
 type MuteTx interface {
-	// Mute returns a user's mute, nil for none. It may have expired.
+	// Mute returns a user's mute, or nil. It may have expired.
 	Mute(ctx context.Context, userID string) (*Mute, error)
-	// SetMute mutes a user. It replaces a mute that is there.
+	// SetMute mutes a user. It replaces an existing mute.
 	SetMute(ctx context.Context, m Mute) error
-	// RemoveMute lifts a mute. It does nothing when there is none.
+	// RemoveMute lifts a mute, if there is one.
 	RemoveMute(ctx context.Context, userID string) error
-	// CountMutes counts the mutes, expired ones too, but not beyond most.
+	// CountMutes counts the mutes, including expired ones, up to most.
 	CountMutes(ctx context.Context, most int) (int, error)
 }
 
@@ -66,8 +66,8 @@ type muted struct {
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 }
 
-// Mute keeps a member, whose rank must be below the caller's, from posting, editing
-// messages and signalling, also after they have left and come back. Repeating the same
+// Mute keeps a member from posting, editing messages and sending signals, also after they
+// have left and come back. The member's rank must be below the caller's. Repeating the same
 // mute changes nothing.
 func (s *Service) Mute(ctx context.Context, caller auth.Identity, groupID, userID string, req dto.MuteRequest) (Mute, error) {
 	now := s.instant()
@@ -103,8 +103,8 @@ func (s *Service) Mute(ctx context.Context, caller auth.Identity, groupID, userI
 	return mute, err
 }
 
-// Unmute lifts the mute of a user, who is no member or has a rank below the caller's.
-// It does nothing when they are not muted.
+// Unmute lifts a user's mute, if there is one. The user must not be a member, or must have
+// a rank below the caller's.
 func (s *Service) Unmute(ctx context.Context, caller auth.Identity, groupID, userID string) error {
 	return s.change(ctx, actMute, caller, groupID, asked{what: "unmute " + userID}, func(tx Tx, self *Member) error {
 		if !dto.ValidUserID(userID) {
@@ -131,9 +131,9 @@ func (s *Service) Unmute(ctx context.Context, caller auth.Identity, groupID, use
 	})
 }
 
-// Mutes lists at most limit mutes that have not expired by user id, after the given one,
-// also those of users who are no members. There are more when it returns limit, or
-// [ListBytes].
+// Mutes lists at most limit mutes that have not expired, ordered by user id, after the
+// given one. It includes mutes of former members. There are more if it returns limit mutes,
+// or [ListBytes].
 func (s *Service) Mutes(ctx context.Context, caller auth.Identity, groupID, after string, limit int) ([]Mute, error) {
 	if err := s.list(ctx, actMute, caller, groupID); err != nil {
 		return nil, err

@@ -8,39 +8,40 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// OfferTx is the part of a [Tx] that keeps to whom the owner offers the group.
+// OfferTx is the part of a [Tx] that keeps the owner's offer of the group.
 type OfferTx interface {
-	// Offered returns the member to whom the group is offered; empty: nobody.
+	// Offered returns the member to whom the group is offered, or "".
 	Offered() string
-	// SetOffered offers the group to a member, in place of the last offer; empty:
-	// to nobody. SetOwner and RemoveMember end an offer themselves.
+	// SetOffered offers the group to a member, which replaces an earlier offer. If userID
+	// is empty, it ends the offer. SetOwner and RemoveMember also end it.
 	SetOffered(ctx context.Context, userID string) error
 }
 
 // transfer is the data of owner.transferred.
 type transfer struct {
-	From *string `json:"from"` // null: nobody
-	To   *string `json:"to"`   // null: nobody
+	From *string `json:"from"` // null if there was none
+	To   *string `json:"to"`   // null if there is none
 }
 
-// StatusOffered is the [Transferred] status of a group that its owner offers.
+// StatusOffered is the [Transferred] status of a group that the owner offers.
 const StatusOffered = "offered"
 
-// Transferred is the result of [Service.Transfer]: the group, or a status when
-// the new owner has to accept first. Its JSON is one or the other.
+// Transferred is the result of [Service.Transfer]: the group, or a status if the new owner
+// has to accept first. Its JSON is one of the two.
 type Transferred struct {
 	*Group
 	Status string `json:"status,omitempty"` // offered, or empty
 }
 
-// Offered reports whether the group still has its owner.
+// Offered reports whether the transfer waits for the new owner, so the owner has not
+// changed.
 func (t Transferred) Offered() bool { return t.Status == StatusOffered }
 
-// Transfer makes a member the owner, and the previous owner an admin. A back end
-// does so at once. The owner offers the group, which [Service.AcceptOwner] or
-// [Service.DeclineOwner] answers; an offer replaces the last one. Naming the
-// present owner ends the offer and changes nothing else. revision is as in
-// [Service.Update]. It returns fault.ErrNotFound when the user is no member.
+// Transfer makes a member the owner, and the previous owner an admin. For a back end this
+// takes effect at once. An owner only offers the group; the member answers with
+// [Service.AcceptOwner] or [Service.DeclineOwner]. A new offer replaces the last one.
+// Transferring to the current owner only ends the offer. For revision, see
+// [Service.Update]. Transfer returns fault.ErrNotFound if the user is not a member.
 func (s *Service) Transfer(ctx context.Context, caller auth.Identity, groupID string, revision *int64, req dto.TransferRequest) (Transferred, error) {
 	if err := req.Validate(); err != nil {
 		return Transferred{}, err
@@ -71,7 +72,7 @@ func (s *Service) Transfer(ctx context.Context, caller auth.Identity, groupID st
 	return result, err
 }
 
-// offer stores that the group is offered to a member, unless it is already.
+// offer stores that the group is offered to a member, unless it already is.
 func offer(ctx context.Context, tx Tx, caller auth.Identity, userID string) error {
 	if tx.Offered() == userID {
 		return nil
@@ -85,15 +86,15 @@ func offer(ctx context.Context, tx Tx, caller auth.Identity, userID string) erro
 
 var errNotOffered = fault.ErrNotFound.WithMessage("the owner does not offer you this group")
 
-// AcceptOwner makes the caller the owner of a group that is offered to them. It
-// changes nothing when they own it. It returns fault.ErrNotFound when it is not
-// offered to them, and ErrLimitReached when they own as many groups as they may.
+// AcceptOwner makes the caller the owner of a group that is offered to them. It changes
+// nothing if they own it already. It returns fault.ErrNotFound if the group is not offered
+// to them, and ErrLimitReached if they own as many groups as allowed.
 func (s *Service) AcceptOwner(ctx context.Context, caller auth.Identity, groupID string) (Group, error) {
 	var g Group
 	err := s.change(ctx, actAnswerOffer, caller, groupID, asked{what: "accept the ownership", answer: &g}, func(tx Tx, m *Member) error {
 		switch {
 		case m == nil:
-			return errNotOffered // a back end that never joined
+			return errNotOffered // the caller is a back end that never joined
 		case m.Role == Owner:
 			g = tx.Group()
 			return nil
@@ -110,8 +111,7 @@ func (s *Service) AcceptOwner(ctx context.Context, caller auth.Identity, groupID
 	return g, err
 }
 
-// DeclineOwner ends an offer of the group to the caller. It does nothing when the
-// group is not offered to them.
+// DeclineOwner ends an offer of the group to the caller, if there is one.
 func (s *Service) DeclineOwner(ctx context.Context, caller auth.Identity, groupID string) error {
 	return s.change(ctx, actAnswerOffer, caller, groupID, asked{what: "decline the ownership"}, func(tx Tx, m *Member) error {
 		if m == nil || tx.Offered() != m.UserID {
@@ -121,7 +121,7 @@ func (s *Service) DeclineOwner(ctx context.Context, caller auth.Identity, groupI
 	})
 }
 
-// handOver makes a member the owner; empty: nobody.
+// handOver makes a member the owner. If userID is empty, the group has no owner.
 func (s *Service) handOver(ctx context.Context, tx Tx, caller auth.Identity, userID string) error {
 	data := transfer{From: someone(tx.Group().OwnerID), To: someone(userID)}
 	if err := tx.SetOwner(ctx, userID, s.instant()); err != nil {
@@ -131,7 +131,7 @@ func (s *Service) handOver(ctx context.Context, tx Tx, caller auth.Identity, use
 	return err
 }
 
-// someone returns nil for nobody.
+// someone returns nil for an empty id.
 func someone(userID string) *string {
 	if userID == "" {
 		return nil

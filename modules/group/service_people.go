@@ -15,15 +15,15 @@ var (
 	errOwnsForOthers = fault.ErrForbidden.WithMessage("only a back end may create a group for another owner")
 )
 
-// Introduce applies a merge patch to the caller's own name and profile in a group. A
-// patch that changes nothing makes no event. It returns ErrNotMember to a back end that
-// never joined.
+// Introduce applies a merge patch to the caller's own name and profile in a group. A patch
+// that changes nothing creates no event. It returns ErrNotMember to a back end that never
+// joined.
 func (s *Service) Introduce(ctx context.Context, caller auth.Identity, groupID string, req dto.IntroduceRequest) (Member, error) {
 	req, err := req.Validate()
 	if err != nil {
 		return Member{}, err
 	}
-	// Any member can cause this event: it counts as a message does.
+	// Any member can cause this event, so it is charged like a message.
 	if err := s.chargeDeliveries(caller, groupID, changeSize+len(req.Profile), math.MaxInt); err != nil {
 		return Member{}, err
 	}
@@ -42,7 +42,7 @@ func (s *Service) Introduce(ctx context.Context, caller auth.Identity, groupID s
 			result.Profile = profile
 		}
 		if string(result.Profile) == "{}" {
-			result.Profile = nil // as the store returns it
+			result.Profile = nil // as the store would return it
 		}
 		if req.Name != nil && *req.Name != self.Name {
 			result.Name, changed = *req.Name, true

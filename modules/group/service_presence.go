@@ -11,21 +11,21 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// maxSummary and maxSummaryBytes bound the items of a [PresenceSummary].
+// maxSummary and maxSummaryBytes limit the items of a [PresenceSummary].
 const (
 	maxSummary      = 100
 	maxSummaryBytes = 32 << 10
 )
 
-// PresenceSummary says who is present, in short.
+// PresenceSummary is a short list of who is present, with counts.
 type PresenceSummary struct {
 	Online int       `json:"online" doc:"number of members online"`
 	Items  []Present `json:"items" doc:"the first 100, up to 32 KiB"`
 }
 
-// Presence returns at most limit of the members who are online, or were until
-// lately, in the order of [Present.Place], from the one behind place after on
-// (empty: from the first). It returns fault.ErrUnavailable while that is not known.
+// Presence returns at most limit of the members who are online, reconnecting, or went
+// offline lately, in the order of [Present.Place]. It begins after the place after, or with
+// the first if after is empty. It returns fault.ErrUnavailable while this is not known.
 func (s *Service) Presence(ctx context.Context, caller auth.Identity, groupID, after string, limit int) ([]Present, error) {
 	if err := s.list(ctx, actRead, caller, groupID); err != nil {
 		return nil, err
@@ -43,10 +43,9 @@ func (s *Service) Presence(ctx context.Context, caller auth.Identity, groupID, a
 
 var errNotFollowing = fault.ErrBadRequest.WithMessage("this socket does not follow the group: subscribe first")
 
-// SetPresence sets the live state of a member until they are offline. The socket
-// that asks must be subscribed, as following says. It returns fault.ErrForbidden
-// to back ends, which are never present, and fault.ErrUnavailable while presence
-// is down.
+// SetPresence sets the live state of a member until they are offline. The requesting socket
+// must be subscribed, as following says. SetPresence returns fault.ErrForbidden to back
+// ends, which are never present, and fault.ErrUnavailable while presence is down.
 func (s *Service) SetPresence(ctx context.Context, caller auth.Identity, groupID string, following Following, req dto.PresenceRequest) error {
 	req, err := req.Validate()
 	if err != nil {
@@ -58,7 +57,7 @@ func (s *Service) SetPresence(ctx context.Context, caller auth.Identity, groupID
 	if err := caller.Check(permissions[actSignal].call); err != nil {
 		return err
 	}
-	if !following.GoesOn { // or the feed does not know
+	if !following.GoesOn { // if false, the group may have ended, or the feed does not know
 		g, _, err := s.look(ctx, actRead, caller, groupID)
 		if err != nil {
 			return err
@@ -82,14 +81,13 @@ func (s *Service) SetPresence(ctx context.Context, caller auth.Identity, groupID
 	return s.presence.SetState(ctx, groupID, caller.UserID, req.State)
 }
 
-// Following is what the node's feed knows about a socket and a group.
+// Following is what this node's feed knows about a socket and a group.
 type Following struct {
-	Subscribed bool // the socket follows the group
-	GoesOn     bool // and the group has not ended
+	Subscribed bool // the socket is subscribed to the group
+	GoesOn     bool // the socket is subscribed, and the group has not ended
 }
 
-// Summary returns who is present, or nil while that is not known. It checks no
-// permission.
+// Summary returns who is present, or nil while this is not known. It checks no permissions.
 func (s *Service) Summary(ctx context.Context, groupID string) *PresenceSummary {
 	items, err := s.Present(ctx, groupID)
 	if err != nil {
@@ -109,8 +107,8 @@ func Summarize(items []Present) *PresenceSummary {
 	return sum
 }
 
-// statuses returns the status of everyone present by user id. It reports false
-// while that is not known.
+// statuses returns the status of everyone present, by user id. It returns false while this
+// is not known.
 func (s *Service) statuses(ctx context.Context, groupID string) (map[string]string, bool) {
 	items, err := s.Present(ctx, groupID)
 	if err != nil {
@@ -123,7 +121,7 @@ func (s *Service) statuses(ctx context.Context, groupID string) (map[string]stri
 	return statuses, true
 }
 
-// Present returns all of [Service.Presence], without a check of permissions.
+// Present returns the full list of [Service.Presence], without a check of permissions.
 func (s *Service) Present(ctx context.Context, groupID string) ([]Present, error) {
 	if s.presence == nil {
 		return nil, fault.ErrUnavailable

@@ -10,22 +10,20 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// ReadMarks is the part of a [Repository] that keeps how far members have read.
+// ReadMarks is the part of a [Repository] that keeps the members' read marks.
 type ReadMarks interface {
-	// MarkRead moves a member's read mark forward to a version that the group
-	// has, and reports whether it moved. It does nothing when the mark is further on,
-	// or userID is no member. The mark of a new member is the group's version before
-	// they joined.
+	// MarkRead moves a member's read mark forward to a version of the group, and reports
+	// whether it moved. It does nothing if the mark is further on, or userID is not a
+	// member. The mark of a new member is the group's version before they joined.
 	MarkRead(ctx context.Context, groupID, userID string, version int64) (moved bool, err error)
 }
 
-// MarkRead moves the caller's read mark forward. Messages up to the mark no
-// longer count as unread in [Service.ListMine]. A mark that is further on stays,
-// so that devices may report in any order. MarkRead makes no event. If the group has
-// read receipts, its subscribers are told of a mark that moved. It returns
-// validation_failed for a version that the group does not have yet, and
-// ErrNotMember to a back end that is no member. A back end may name a member on whose
-// behalf it calls.
+// MarkRead moves the caller's read mark forward. Messages up to the mark do not count as
+// unread in [Service.ListMine] any more. A mark never moves back, so devices may report in
+// any order. MarkRead creates no event. If the group has read receipts, its subscribers are
+// told when a mark moves. MarkRead returns validation_failed for a version that the group
+// does not have yet, and ErrNotMember to a back end that is not a member. A back end may
+// call it on behalf of a member.
 func (s *Service) MarkRead(ctx context.Context, caller auth.Identity, groupID string, req dto.ReadRequest) error {
 	if err := req.Validate(); err != nil {
 		return err
@@ -54,7 +52,8 @@ func (s *Service) MarkRead(ctx context.Context, caller auth.Identity, groupID st
 	})
 }
 
-// markRead moves a member's mark, and shows that to the others if they see marks.
+// markRead moves a member's mark. If the group has read receipts, the other members are
+// told.
 func (s *Service) markRead(ctx context.Context, caller auth.Identity, g Group, userID string, version int64) error {
 	tells := g.ReadReceipts && s.marks != nil
 	if tells {
@@ -69,5 +68,6 @@ func (s *Service) markRead(ctx context.Context, caller auth.Identity, g Group, u
 	return err
 }
 
-// markSize is what a mark that others are told of counts in place of its bytes.
+// markSize is the size, in bytes, that a read mark is charged with when others are told of
+// it.
 const markSize = 64

@@ -10,47 +10,47 @@ import (
 
 // ApplicantList is the part of a [Repository] that lists applicants.
 type ApplicantList interface {
-	// Applicants lists the users who asked to become members in order of user id,
-	// after the given one.
+	// Applicants lists the users who asked to become members, ordered by user id, after the
+	// given one.
 	Applicants(ctx context.Context, groupID, after string, limit int) ([]Applicant, error)
-	// UserRequests lists the open join requests of a user by group id, newest first,
-	// before the given id (empty: from the newest). It leaves out groups that have
-	// ended, and the names of private groups.
+	// UserRequests lists the open join requests of a user, newest group id first, before
+	// the given id. If before is empty, it begins with the newest. It leaves out groups
+	// that have ended, and the names of private groups.
 	UserRequests(ctx context.Context, userID, before string, limit int) ([]SentRequest, error)
 }
 
-// SentRequest is a join request as the user who sent it sees it.
+// SentRequest is a join request as the user who sent it gets it.
 type SentRequest struct {
 	GroupID   string    `json:"groupId"`
 	GroupName string    `json:"groupName,omitempty" doc:"absent if the group has become private"`
 	At        time.Time `json:"at"`
 }
 
-// ApplicantTx is the part of a [Tx] that keeps requests to join.
+// ApplicantTx is the part of a [Tx] that keeps join requests.
 type ApplicantTx interface {
-	// SetApplicant stores that a user asked to become a member.
+	// SetApplicant stores a user's join request.
 	SetApplicant(ctx context.Context, a Applicant) error
-	// RemoveApplicant removes that. It does nothing when they did not ask. A change
-	// that makes the user a member, or bans them, calls it.
+	// RemoveApplicant removes a user's join request, if there is one. A change that makes
+	// the user a member, or bans them, must call it.
 	RemoveApplicant(ctx context.Context, userID string) error
-	// CountApplicants counts the applicants, but not beyond most.
+	// CountApplicants counts the applicants, up to most.
 	CountApplicants(ctx context.Context, most int) (int, error)
 }
 
 // StatusRequested is the [Joined] status of a user who waits for approval.
 const StatusRequested = "requested"
 
-// Joined is the result of [Service.Join]: the new member, or a status when an
-// admin has to approve them first. Its JSON is one or the other.
+// Joined is the result of [Service.Join]: the new member, or a status if an admin has to
+// approve them first. Its JSON is one of the two.
 type Joined struct {
 	*Member
 	Status string `json:"status,omitempty"` // requested, or empty
 }
 
-// Requested reports whether the caller is no member yet.
+// Requested reports whether the caller is not a member yet.
 func (j Joined) Requested() bool { return j.Status == StatusRequested }
 
-// ask stores that the caller asks to become a member, unless they asked before.
+// ask stores the caller's join request, unless there is one.
 func (s *Service) ask(ctx context.Context, tx Tx, caller auth.Identity, o Outsider, about *inquiry) (Joined, error) {
 	asked := Joined{Status: StatusRequested}
 	if o.Applicant != nil {
@@ -69,8 +69,8 @@ func (s *Service) ask(ctx context.Context, tx Tx, caller auth.Identity, o Outsid
 	return asked, err
 }
 
-// Applicants lists at most limit users who asked to become members by user id,
-// after the given one. There are more when it returns limit, or [ListBytes].
+// Applicants lists at most limit users who asked to become members, ordered by user id,
+// after the given one. There are more if it returns limit users, or [ListBytes].
 func (s *Service) Applicants(ctx context.Context, caller auth.Identity, groupID, after string, limit int) ([]Applicant, error) {
 	if err := s.list(ctx, actRequests, caller, groupID); err != nil {
 		return nil, err
@@ -79,9 +79,8 @@ func (s *Service) Applicants(ctx context.Context, caller auth.Identity, groupID,
 	return applicants, Hide(err)
 }
 
-// Approve makes an applicant a member. It changes nothing when they are one
-// already. It returns fault.ErrNotFound when the user did not ask, ErrGroupFull
-// or ErrLimitReached.
+// Approve makes an applicant a member. It changes nothing if they are one already. It
+// returns fault.ErrNotFound if the user did not ask, ErrGroupFull or ErrLimitReached.
 func (s *Service) Approve(ctx context.Context, caller auth.Identity, groupID, userID string) (Member, error) {
 	var joined Member
 	err := s.change(ctx, actRequests, caller, groupID, asked{what: "approve " + userID, answer: &joined}, func(tx Tx, _ *Member) error {
@@ -109,8 +108,8 @@ func (s *Service) Approve(ctx context.Context, caller auth.Identity, groupID, us
 	return joined, err
 }
 
-// Reject refuses an applicant. They may ask again. It returns fault.ErrNotFound
-// when the user did not ask.
+// Reject refuses an applicant. They may ask again. It returns fault.ErrNotFound if the user
+// did not ask.
 func (s *Service) Reject(ctx context.Context, caller auth.Identity, groupID, userID string) error {
 	return s.change(ctx, actRequests, caller, groupID, asked{what: "reject " + userID}, func(tx Tx, _ *Member) error {
 		if _, err := applicant(ctx, tx, userID); err != nil {
@@ -124,7 +123,7 @@ func (s *Service) Reject(ctx context.Context, caller auth.Identity, groupID, use
 	})
 }
 
-// Withdraw removes the caller's join request. It does nothing when there is none.
+// Withdraw removes the caller's join request, if there is one.
 func (s *Service) Withdraw(ctx context.Context, caller auth.Identity, groupID string) error {
 	return s.change(ctx, actWithdraw, caller, groupID, asked{what: "withdraw"}, func(tx Tx, _ *Member) error {
 		known, err := tx.Outsiders(ctx, caller.UserID)
@@ -139,9 +138,9 @@ func (s *Service) Withdraw(ctx context.Context, caller auth.Identity, groupID st
 	})
 }
 
-// SentRequests lists at most limit open join requests of the caller by group id,
-// newest first, before the given one (empty: from the newest). There are more when
-// it returns limit.
+// SentRequests lists at most limit open join requests of the caller, newest group id first,
+// before the given id. If before is empty, it begins with the newest. There are more if it
+// returns limit requests.
 func (s *Service) SentRequests(ctx context.Context, caller auth.Identity, before string, limit int) ([]SentRequest, error) {
 	if err := caller.Check(auth.ReadGroups); err != nil {
 		return nil, err

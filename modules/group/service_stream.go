@@ -32,8 +32,7 @@ func signal(groupID, from string, req dto.SignalRequest) []byte {
 	return append(data, '}')
 }
 
-// Post writes a message into the group's log, and moves the caller's read mark
-// to it.
+// Post writes a message to the group's log, and moves the caller's read mark to it.
 func (s *Service) Post(ctx context.Context, caller auth.Identity, groupID string, req dto.MessageRequest) (Event, error) {
 	req, err := req.Validate()
 	if err != nil {
@@ -50,7 +49,7 @@ func (s *Service) Post(ctx context.Context, caller auth.Identity, groupID string
 			return err
 		}
 		posted, err = tx.Append(ctx, MessagePosted, caller.UserID, data)
-		posted.Data = nil // not into the receipt: a repeat brings the same
+		posted.Data = nil // not in the receipt: a repeat of the request contains the same
 		tx.MarkRead(caller.UserID)
 		return err
 	})
@@ -61,19 +60,19 @@ func (s *Service) Post(ctx context.Context, caller auth.Identity, groupID string
 	return posted, nil
 }
 
-// SignalSource is the socket that sends a signal, if one does.
+// SignalSource describes the socket that sends a signal, if there is one.
 type SignalSource struct {
-	// SocketID is the socket that does not receive the signal. It is empty over
-	// HTTP.
+	// SocketID is the id of this socket, which does not receive the signal. It is empty
+	// over HTTP.
 	SocketID string
-	// Subscribed reports that the node's feed holds the sender as a subscriber.
-	// The database is not asked then.
+	// Subscribed means that the sender is subscribed on this node, so the database need not
+	// be asked.
 	Subscribed bool
 }
 
-// Signal sends to the group's subscribers, or to those that req.To names. A
-// signal is not stored and is delivered at most once. Signal returns nil even
-// when other nodes cannot be reached.
+// Signal sends a signal to the group's subscribers, or to the users in req.To. It is not
+// stored, and is delivered at most once. Signal returns nil even if other nodes cannot be
+// reached.
 func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID string, from SignalSource, req dto.SignalRequest) error {
 	req, err := req.Validate()
 	if err != nil {
@@ -91,13 +90,13 @@ func (s *Service) Signal(ctx context.Context, caller auth.Identity, groupID stri
 	return err
 }
 
-// send sends a signal, unless a back end is still to be asked about it.
+// send sends a signal. It fails if a back end must be asked first.
 func (s *Service) send(ctx context.Context, caller auth.Identity, groupID string, from SignalSource, req dto.SignalRequest, request asked, receipt *Receipt) error {
 	if err := s.maySignal(ctx, caller, groupID, from); err != nil {
 		return err
 	}
 	if req.To != nil && len(req.To) == 0 {
-		return nil // to nobody; an empty Envelope.To would mean everybody
+		return nil // nobody would receive it; with an empty Envelope.To, everybody would
 	}
 	if err := request.about.due(); err != nil {
 		return err
@@ -122,8 +121,8 @@ func (s *Service) send(ctx context.Context, caller auth.Identity, groupID string
 	})
 }
 
-// maySignal checks the caller's permission, in the database only when this node
-// does not know it.
+// maySignal checks the caller's permission. It asks the database only if this node does not
+// know.
 func (s *Service) maySignal(ctx context.Context, caller auth.Identity, groupID string, from SignalSource) error {
 	if from.Subscribed || s.senders != nil && s.senders.MaySend(caller, groupID) {
 		return caller.Check(permissions[actSignal].call)
@@ -141,9 +140,8 @@ func (s *Service) maySignal(ctx context.Context, caller auth.Identity, groupID s
 	return nil
 }
 
-// Events returns at most limit events after since, up to [ListBytes], and the last
-// version that they cover. It returns ErrLogTruncated when the log does not reach back to
-// since.
+// Events returns at most limit events after since, up to [ListBytes], and the last version
+// that they cover. It returns ErrLogTruncated if the log does not reach back to since.
 func (s *Service) Events(ctx context.Context, caller auth.Identity, groupID string, since int64, limit int) ([]Event, int64, error) {
 	if since < 0 {
 		return nil, 0, fault.Validation(fault.Field{Field: "since", Message: "must not be negative"})

@@ -10,8 +10,8 @@ import (
 
 var errBackEndsOnly = fault.ErrForbidden.WithMessage("only a back end may do this")
 
-// UserTally counts the groups of a user. Moim has no accounts: it knows a user by their
-// groups, and counts none for an id that it has never seen.
+// UserTally counts a user's groups. Moim has no accounts: it knows users only from groups,
+// so the counts of an unknown id are 0.
 type UserTally struct {
 	Groups int `json:"groups" doc:"number of groups that the user is a member of"`
 	Owned  int `json:"owned" doc:"number of those that the user owns"`
@@ -26,8 +26,7 @@ func (s *Service) TallyUser(ctx context.Context, caller auth.Identity, userID st
 	return UserTally{Groups: joined, Owned: owned}, err
 }
 
-// ListGroupsOf lists the groups of a user, for a back end, as [Service.ListMine] does
-// for the user.
+// ListGroupsOf lists the groups of a user, for a back end, like [Service.ListMine].
 func (s *Service) ListGroupsOf(ctx context.Context, caller auth.Identity, userID, before string, limit int) ([]Membership, error) {
 	if err := mayActFor(caller, userID, auth.ReadGroups); err != nil {
 		return nil, err
@@ -35,8 +34,8 @@ func (s *Service) ListGroupsOf(ctx context.Context, caller auth.Identity, userID
 	return s.listGroupsOf(ctx, userID, before, limit)
 }
 
-// mayActFor decides whether the caller may make a call about a user: back ends may, unless
-// the scope of their token leaves it out.
+// mayActFor decides whether the caller may make a call about a user. Back ends may, if
+// their token allows the call.
 func mayActFor(caller auth.Identity, userID string, call auth.Calls) error {
 	if caller.Admin && !dto.ValidUserID(userID) {
 		return fault.Validation(fault.Field{Field: "userId", Message: "is not a user id"})
@@ -44,8 +43,8 @@ func mayActFor(caller auth.Identity, userID string, call auth.Calls) error {
 	return BackEndMay(caller, call)
 }
 
-// BackEndMay returns fault.ErrForbidden to users, and to back ends whose token is not for
-// such calls.
+// BackEndMay returns fault.ErrForbidden to users, and to back ends whose token does not
+// allow the call.
 func BackEndMay(caller auth.Identity, call auth.Calls) error {
 	if !caller.Admin {
 		return errBackEndsOnly
