@@ -26,7 +26,7 @@ const (
 	MaxHooks = 100
 	// MaxEvents is the maximum number of events in a delivery.
 	MaxEvents = 100
-	// A delivery ends early once its events have EnoughBytes of data, so that most
+	// EnoughBytes is the size of event data at which a delivery ends early, so that most
 	// receivers accept the body.
 	EnoughBytes = 64 << 10
 	// rotation is how long the previous secret still signs.

@@ -5,11 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// GroupAttributes returns a patch with attributes that an application's back end gives to
-// a new group, or validation_failed. Null removes a name that the user has sent.
+// GroupAttributes returns a patch with the attributes that an application's back end gives
+// a new group, or validation_failed. null removes an attribute that the user has sent.
 func GroupAttributes(raw json.RawMessage) (Patch, error) { return given(raw, maxAttributes) }
 
-// MemberAttributes returns a patch with attributes that an application's back end gives to
+// MemberAttributes returns a patch with the attributes that an application's back end gives
 // a new member, or validation_failed.
 func MemberAttributes(raw json.RawMessage) (Patch, error) { return given(raw, maxMemberAttributes) }
 

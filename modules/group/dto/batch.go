@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// maxCalls bounds the calls of a batch.
+// maxCalls is the maximum number of calls in a batch.
 const maxCalls = 100
 
 // BatchRequest makes several calls in one request.
@@ -57,7 +57,7 @@ func (c *BatchCall) read(o *object) {
 	o.take("key", &c.Key, "a string")
 }
 
-// check adds the call's mistakes to m. It leaves those of the body to the call.
+// check adds the call's mistakes to m. The call itself checks its body.
 func (c *BatchCall) check(m *mistakes, place string) {
 	for _, mistake := range c.mistakes {
 		m.add(place+mistake.Field, "%s", mistake.Message)

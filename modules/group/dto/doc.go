@@ -1,7 +1,7 @@
-// Package dto holds what clients may ask of groups: the requests, how they are
-// read from JSON, and the bounds that they keep.
+// Package dto defines the requests that clients may send about groups, how they are read
+// from JSON, and their limits.
 //
-// A request never fails while it is read. It remembers its mistakes, and
-// Validate reports all of them at once, each with its field, so that HTTP and
-// sockets answer the same. A program may also fill in a request itself.
+// Reading a request never fails. The request records its mistakes, and Validate returns all
+// of them at once, each with its field, so HTTP and sockets answer the same. A program may
+// also fill in a request itself.
 package dto

@@ -44,7 +44,7 @@ type UpdateMemberRequest struct {
 	Role       *string         `json:"role,omitempty" enum:"admin,member" doc:"only the owner or a back end can change roles"`
 	Attributes json.RawMessage `json:"attributes,omitempty" format:"object" nullable:"true" doc:"merge patch of the attributes; null removes all of them"`
 
-	RevokeInvites bool `json:"-"` // of an admin who becomes a member
+	RevokeInvites bool `json:"-"` // revoke the invites of an admin who becomes a member
 
 	reading
 }
@@ -78,7 +78,7 @@ func (r UpdateMemberRequest) Patch() Patch {
 	return newPatch("attributes", r.Attributes, maxMemberAttributes)
 }
 
-// LeaveRequest says who leaves a group. The zero value is the caller.
+// LeaveRequest says who leaves a group. The zero value means the caller.
 type LeaveRequest struct {
 	UserID string `json:"userId,omitempty" doc:"of a back end: the member on whose behalf it calls"`
 
@@ -100,8 +100,7 @@ func (r LeaveRequest) Check() error {
 	return m.err()
 }
 
-// BanRequest says why a user is banned, and until when. The zero value says
-// neither.
+// BanRequest has the reason and the end of a ban. Both are optional.
 type BanRequest struct {
 	Reason    string     `json:"reason,omitempty" example:"spam" doc:"at most 500 characters; visible to all members"`
 	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"true" doc:"RFC 3339, in the future; default: never"`
@@ -131,7 +130,7 @@ func (r BanRequest) Validate(userID string, now time.Time) (BanRequest, error) {
 	return r, m.err()
 }
 
-// MuteRequest says until when a member is muted. The zero value sets no end.
+// MuteRequest has the end of a mute. Without it, the mute does not end.
 type MuteRequest struct {
 	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"true" doc:"RFC 3339, in the future; default: never"`
 
@@ -155,7 +154,7 @@ func (r MuteRequest) Validate(now time.Time) (MuteRequest, error) {
 	return r, m.err()
 }
 
-// InviteRequest asks for an invite. The zero value asks for one without bounds.
+// InviteRequest asks for an invite. The zero value asks for one without limits.
 type InviteRequest struct {
 	MaxUses   *int       `json:"maxUses,omitempty" nullable:"true" example:"5" doc:"how many users can accept the invite; default: no limit"`
 	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"true" doc:"RFC 3339, in the future; default: never"`

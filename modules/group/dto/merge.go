@@ -8,18 +8,18 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// Patch is a JSON merge patch (RFC 7396) of an object. It is parsed before a
-// transaction begins, so that nothing that a client sent is parsed inside. It
-// may be applied any number of times, also concurrently.
+// Patch is a JSON merge patch (RFC 7396) of an object. It is parsed before a transaction
+// begins, because no client data should be parsed inside. It may be applied any number of
+// times, also concurrently.
 type Patch struct {
 	given bool
-	field string // that holds the patch
+	field string // the field with the patch
 	root  rawjson.Node
-	limit int // bytes of the patched object
+	limit int // maximum size of the patched object, in bytes
 }
 
-// newPatch parses a patch, which is valid JSON of bounded depth. A nil patch
-// changes nothing.
+// newPatch parses a patch. It must be valid JSON of limited depth. A nil patch changes
+// nothing.
 func newPatch(field string, raw json.RawMessage, limit int) Patch {
 	if raw == nil {
 		return Patch{}
@@ -27,9 +27,9 @@ func newPatch(field string, raw json.RawMessage, limit int) Patch {
 	return Patch{given: true, field: field, root: rawjson.Parse(raw), limit: limit}
 }
 
-// Apply returns the patched object and whether it differs from the given one. A
-// patch that is null empties the object. It returns validation_failed when the
-// result is too large. The time is linear in the length of both.
+// Apply returns the patched object and whether it differs from the given one. The patch
+// null empties the object. Apply returns validation_failed if the result is too large. Its
+// time is linear in the length of both.
 func (p Patch) Apply(object json.RawMessage) (patched json.RawMessage, changed bool, err error) {
 	if !p.given {
 		return object, false, nil
@@ -49,8 +49,8 @@ func (p Patch) Apply(object json.RawMessage) (patched json.RawMessage, changed b
 	return patched, true, nil
 }
 
-// merge returns target with the patch applied. Numbers keep their digits.
-// Empty target counts as absent.
+// merge returns target with the patch applied. Numbers keep their digits. An empty target
+// counts as absent.
 func (p Patch) merge(target json.RawMessage) json.RawMessage {
 	var to rawjson.Node
 	if len(target) > 0 {
@@ -59,7 +59,7 @@ func (p Patch) merge(target json.RawMessage) json.RawMessage {
 	return merge(to, p.root).Append(make([]byte, 0, len(target)+len(p.root.Raw)))
 }
 
-// merge changes target's members, never the patch's.
+// merge changes target's members, but never the patch's.
 func merge(target, patch rawjson.Node) rawjson.Node {
 	if patch.Members == nil {
 		return patch
@@ -78,8 +78,8 @@ func merge(target, patch rawjson.Node) rawjson.Node {
 	return rawjson.Node{Members: members}
 }
 
-// sameJSON reports whether a and b are the same value, whatever the order of
-// their names. It compares numbers as they are written.
+// sameJSON reports whether a and b are the same value. The order of names does not matter.
+// Numbers are compared as text.
 func sameJSON(a, b json.RawMessage) bool {
 	x, errX := decodeAny(a)
 	y, errY := decodeAny(b)

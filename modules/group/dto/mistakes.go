@@ -17,9 +17,9 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// Bounds of what a request may hold. Lengths of names and types are in
-// characters (Unicode code points), those of ids in bytes, those of attributes
-// and data in bytes of their JSON without insignificant space.
+// Limits of requests. Lengths of names and types are in characters (Unicode code points),
+// those of ids in bytes, and those of attributes and data in bytes of their JSON without
+// insignificant space.
 const (
 	maxName             = 200
 	maxDescription      = 4000
@@ -49,8 +49,8 @@ const (
 	tooDeep  = "must be at most %d levels deep"
 )
 
-// mistakes lists what is wrong with a request, one entry a field. It holds one
-// more than an answer lists, so that the answer says that there are more.
+// mistakes lists the mistakes in a request, one for each field. It holds one more than an
+// answer lists, so that the answer can say that there are more.
 type mistakes []fault.Field
 
 func (m *mistakes) add(field, format string, args ...any) {
@@ -87,7 +87,7 @@ func (m *mistakes) text(field, value string, low, high int, allowed string) {
 }
 
 // groupName checks a group's name and returns it as it is stored: in Unicode's composed
-// form (NFC), which its length counts.
+// form (NFC), in which its length is counted.
 func (m *mistakes) groupName(name string) string {
 	stored := norm.NFC.String(name)
 	m.text("name", stored, 1, maxName, "")
@@ -151,7 +151,7 @@ func (m *mistakes) schedule(endsAt *time.Time, reminders []int, now time.Time) {
 	}
 }
 
-// future checks an optional instant. RFC 3339 writes years with four digits.
+// future checks an optional time. RFC 3339 has years of four digits.
 func (m *mistakes) future(field string, at *time.Time, now time.Time) {
 	if at != nil && (!at.After(now) || at.UTC().Year() > 9999) {
 		m.add(field, "must be in the future")
@@ -169,9 +169,9 @@ func (m *mistakes) object(field string, raw json.RawMessage, r reading, limit in
 	}
 }
 
-// patch checks a merge patch of an object of at most limit bytes. The patch may
-// be larger, because it also names what it removes. [Patch.Apply] checks the
-// size of the object that results.
+// patch checks a merge patch of an object of at most limit bytes. The patch itself may be
+// larger, because it also names the fields to remove. [Patch.Apply] checks the size of the
+// result.
 func (m *mistakes) patch(field string, raw json.RawMessage, r reading, limit int) {
 	switch {
 	case raw == nil || rawjson.IsNull(raw):
@@ -199,13 +199,13 @@ func (m *mistakes) data(raw json.RawMessage, r reading, required bool) {
 	}
 }
 
-// ValidUserID reports whether id can be a user's: one that can be read and be part of a
-// path, without characters that reorder text.
+// ValidUserID reports whether id can be a user id: readable, usable in a path, and without
+// characters that reorder text.
 func ValidUserID(id string) bool {
 	return validID(id, maxUserID) && names.Visible(id) && !names.Reorders(id) && !names.IsStep(id)
 }
 
-// ValidGroupID reports whether id can be a group's: a UUID as Moim writes them.
+// ValidGroupID reports whether id can be a group id: a UUID in Moim's format.
 func ValidGroupID(id string) bool {
 	u, err := uuid.Parse(id)
 	return err == nil && u.String() == id
@@ -219,19 +219,19 @@ func CheckKey(key string) string {
 	return fmt.Sprintf("must have 1 to %d bytes without control characters", maxKey)
 }
 
-// CheckQuery returns validation_failed when q cannot be searched for.
+// CheckQuery returns validation_failed if q cannot be searched for.
 func CheckQuery(q string) error {
 	var m mistakes
 	m.text("q", q, 0, maxQuery, "")
 	return m.err()
 }
 
-// validID reports whether id, which clients made up, can be one.
+// validID reports whether id, which a client has chosen, is valid.
 func validID(id string, limit int) bool {
 	return id != "" && len(id) <= limit && utf8.ValidString(id) && !strings.ContainsFunc(id, unicode.IsControl)
 }
 
-// storedTime returns an instant as the store keeps it.
+// storedTime returns a time with the precision of the store.
 func storedTime(t *time.Time) *time.Time {
 	if t == nil {
 		return nil
@@ -240,8 +240,8 @@ func storedTime(t *time.Time) *time.Time {
 	return &at
 }
 
-// storedReminders returns reminders as the store keeps them: the earliest
-// first, each once.
+// storedReminders returns reminders as the store keeps them: sorted by time, without
+// duplicates.
 func storedReminders(seconds []int) []int {
 	if len(seconds) == 0 {
 		return nil

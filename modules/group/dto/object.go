@@ -11,26 +11,26 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// object is a request's JSON object while its fields are read.
+// object is the JSON object of a request while its fields are being read.
 type object struct {
 	fields   map[string]json.RawMessage // valid JSON without insignificant space
 	mistakes mistakes
 }
 
-// openObject takes data apart. Empty data and null are an object without
+// openObject splits data into fields. Empty data and null count as an object without
 // fields.
 func openObject(data []byte) *object {
 	o := &object{}
 	if !utf8.Valid(data) {
-		// A value is passed on to other clients as it came. A browser closes its
-		// connection at a text frame that is not UTF-8.
+		// A value is sent to other clients unchanged, and a browser closes its connection
+		// if a text frame is not UTF-8.
 		o.mistakes.add("body", "must be valid UTF-8")
 		return o
 	}
 	if len(data) == 0 || string(data) == "null" {
 		return o
 	}
-	compact, err := rawjson.Compact(data) // a copy: data belongs to its sender
+	compact, err := rawjson.Compact(data) // a copy, because data belongs to the caller
 	if err != nil || !isObject(compact) {
 		o.mistakes.add("body", "must be an object")
 		return o
@@ -44,7 +44,7 @@ func openObject(data []byte) *object {
 	return o
 }
 
-// close returns the mistakes. A field that nobody took is one.
+// close returns the mistakes. Each field that was not read is one.
 func (o *object) close() mistakes {
 	unknown := make([]string, 0, len(o.fields))
 	for name := range o.fields {
@@ -57,8 +57,8 @@ func (o *object) close() mistakes {
 	return o.mistakes
 }
 
-// take moves a field into dst. A field that is absent or null leaves dst alone.
-// want completes "must be" for a field of another type.
+// take moves a field into dst. If the field is absent or null, dst stays unchanged. want is
+// the end of the message "must be …" for a value of another type.
 func (o *object) take(name string, dst any, want string) {
 	raw, ok := o.raw(name)
 	if !ok {
@@ -75,8 +75,8 @@ func (o *object) take(name string, dst any, want string) {
 	}
 }
 
-// takeList is take for an array. It refuses one with more than limit elements
-// before decoding it.
+// takeList is take for an array. It refuses an array with more than limit elements before
+// decoding it.
 func (o *object) takeList(name string, dst any, limit int, want string) {
 	if raw := o.fields[name]; len(raw) > 0 && raw[0] == '[' {
 		if _, all := rawjson.Split(raw, limit); !all {
@@ -87,14 +87,14 @@ func (o *object) takeList(name string, dst any, limit int, want string) {
 	o.take(name, dst, want)
 }
 
-// raw removes a field and returns it as it is, null included.
+// raw removes a field and returns it unchanged, including null.
 func (o *object) raw(name string) (json.RawMessage, bool) {
 	raw, ok := o.fields[name]
 	delete(o.fields, name)
 	return raw, ok
 }
 
-// refuse notes a mistake when the field is there.
+// refuse adds a mistake if the field is present.
 func (o *object) refuse(name, message string) {
 	if _, ok := o.raw(name); ok {
 		o.mistakes.add(name, "%s", message)
@@ -103,13 +103,13 @@ func (o *object) refuse(name, message string) {
 
 func (o *object) isNull(name string) bool { return rawjson.IsNull(o.fields[name]) }
 
-// reading is the part of every request that remembers how it was read.
+// reading is the part of every request that records how it was read.
 type reading struct {
 	mistakes mistakes
-	fromJSON bool // the raw values are valid JSON without insignificant space
+	fromJSON bool // raw values are valid JSON without insignificant space
 }
 
-// request is a request that takes its fields from an object.
+// request is a request that reads its fields from an object.
 type request interface {
 	read(o *object)
 	done(m mistakes)
@@ -128,8 +128,8 @@ func fill(data []byte, req request) error {
 // begin returns a copy of the mistakes, for Validate to add to.
 func (r reading) begin() mistakes { return slices.Clip(r.mistakes) }
 
-// compact returns raw without insignificant space. JSON that is not valid stays
-// as it is and fails the validation that follows.
+// compact returns raw without insignificant space. Invalid JSON stays unchanged, and the
+// validation that follows refuses it.
 func (r reading) compact(raw json.RawMessage) json.RawMessage {
 	if raw == nil || r.fromJSON {
 		return raw
@@ -143,7 +143,7 @@ func (r reading) compact(raw json.RawMessage) json.RawMessage {
 // valid reports whether raw is valid JSON.
 func (r reading) valid(raw json.RawMessage) bool { return r.fromJSON || json.Valid(raw) }
 
-// Check reports the mistakes of a request that no service method validates.
+// Check returns the mistakes of a request that no service method validates.
 func (r reading) Check() error {
 	if !r.fromJSON {
 		return fault.Validation(fault.Field{Field: "groupId", Message: "is required"})

@@ -7,8 +7,8 @@ import (
 	"github.com/moim-live/moim/internal/names"
 )
 
-// IntroduceRequest is a JSON merge patch of what members say about themselves: nil fields
-// stay.
+// IntroduceRequest is a JSON merge patch of a member's own name and profile. nil fields
+// stay unchanged.
 type IntroduceRequest struct {
 	Name    *string         `json:"name,omitempty" example:"Bob" doc:"1 to 256 bytes; control characters and outer spaces are removed"`
 	Profile json.RawMessage `json:"profile,omitempty" format:"object" nullable:"true" example:"{\"pronouns\":\"they\"}" doc:"merge patch of the profile, a JSON object of at most 2 KiB; null empties it"`
@@ -44,7 +44,7 @@ func (r IntroduceRequest) Validate() (IntroduceRequest, error) {
 // Patch returns the patch of the profile. Validate the request first.
 func (r IntroduceRequest) Patch() Patch { return newPatch("profile", r.Profile, maxProfile) }
 
-// userName returns a user's name cleaned as that of a token.
+// userName returns a user's name, cleaned like the name in a token.
 func (m *mistakes) userName(field, name string) string {
 	clean := names.Clean(name)
 	switch {

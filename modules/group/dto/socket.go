@@ -1,11 +1,11 @@
 package dto
 
-// NoFields is a socket request that names a group and nothing else.
+// NoFields is a socket request that has only a group id.
 type NoFields struct{ reading }
 
 func (*NoFields) read(*object) {}
 
-// InGroup is a socket request: an HTTP body with the group's id beside it.
+// InGroup is a socket request: the fields of an HTTP body and the group's id.
 type InGroup[T any] struct {
 	GroupID string `json:"groupId" doc:"group id" example:"0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10"`
 	Body    T      `json:",inline"`
@@ -18,8 +18,8 @@ func (r *InGroup[T]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Changing is a socket request that changes something: an HTTP body with an
-// optional idempotency key beside it.
+// Changing is a socket request that changes something: the fields of an HTTP body and an
+// optional idempotency key.
 type Changing[T any] struct {
 	Key  string `json:"key,omitempty" doc:"idempotency key, at most 255 bytes; for 24 hours, a request with the same key returns the first answer"`
 	Body T      `json:",inline"`
@@ -32,7 +32,7 @@ func (r *Changing[T]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// ChangingIn is a socket request that changes the group that it names.
+// ChangingIn is a socket request that changes a group: a Changing with the group's id.
 type ChangingIn[T any] struct {
 	GroupID string `json:"groupId" doc:"group id" example:"0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10"`
 	Changing[T]
@@ -48,7 +48,8 @@ func (r *ChangingIn[T]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// ChangingMessage is a socket request that changes the message that it names.
+// ChangingMessage is a socket request that changes a message: a ChangingIn with the
+// message's version.
 type ChangingMessage[T any] struct {
 	GroupID string `json:"groupId" doc:"group id" example:"0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10"`
 	Version int64  `json:"version" doc:"version of the event message.posted" example:"13"`
@@ -66,7 +67,7 @@ func (r *ChangingMessage[T]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// fillBeside reads the fields beside a body, and then the body.
+// fillBeside reads the additional fields, and then the body.
 func fillBeside(data []byte, body any, beside func(*object)) {
 	req, ok := body.(request)
 	if !ok {
@@ -105,7 +106,7 @@ func (o *object) key(dst *string) {
 	}
 }
 
-// SubscribeRequest is what a socket sends to follow a group.
+// SubscribeRequest is a socket's request to follow a group.
 type SubscribeRequest struct {
 	Since    *int64 `json:"since,omitempty" nullable:"true" minimum:"0" doc:"version of the last event that the client has; missed events follow the answer"`
 	Presence bool   `json:"presence,omitempty" doc:"also answer who is present"`

@@ -91,7 +91,7 @@ func (r SignalRequest) Validate() (SignalRequest, error) {
 	return r, m.err()
 }
 
-// ReadRequest says how far a member has read.
+// ReadRequest says up to which version a member has read.
 type ReadRequest struct {
 	Version *int64 `json:"version" example:"13" doc:"version of the last event that the user has read"`
 	UserID  string `json:"userId,omitempty" doc:"of a back end: the member on whose behalf it calls"`

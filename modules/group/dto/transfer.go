@@ -12,10 +12,10 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// maxSourceID bounds the ids that groups have in a file, in bytes.
+// maxSourceID is the maximum size of a group's id in a file, in bytes.
 const maxSourceID = 255
 
-// maxCode bounds the code of an invite that comes from a file, in bytes.
+// maxCode is the maximum size of an invite's code in a file, in bytes.
 const maxCode = 255
 
 const (
@@ -23,7 +23,7 @@ const (
 	aTimeOrNull = aTime + ", or null"
 )
 
-// GroupLine is a group as a file has it.
+// GroupLine is a group in a file.
 type GroupLine struct {
 	ID string `json:"id,omitempty"` // any text
 	CreateRequest
@@ -44,9 +44,9 @@ func (r *GroupLine) read(o *object) {
 	o.take("endedAt", &r.EndedAt, aTimeOrNull)
 }
 
-// Validate returns the line with its defaults, as the store keeps it, or
-// validation_failed with all mistakes. The bounds are those of [CreateRequest.Validate],
-// but for endsAt, which may be over.
+// Validate returns the line with its defaults, as the store keeps it, or validation_failed
+// with all mistakes. The limits are those of [CreateRequest.Validate], except that endsAt
+// may be in the past.
 func (r GroupLine) Validate(maxMembers int, now time.Time) (GroupLine, error) {
 	before := now
 	if r.EndsAt != nil && r.EndsAt.Before(now) {
@@ -68,7 +68,7 @@ func (r GroupLine) Validate(maxMembers int, now time.Time) (GroupLine, error) {
 	return r, m.err()
 }
 
-// MemberLine is a member of a group as a file has it.
+// MemberLine is a member of a group in a file.
 type MemberLine struct {
 	GroupID    string          `json:"groupId"`
 	UserID     string          `json:"userId"`
@@ -122,7 +122,7 @@ func (r MemberLine) Validate(now time.Time) (MemberLine, error) {
 	return r, m.err()
 }
 
-// BanLine is a ban as a file has it.
+// BanLine is a ban in a file.
 type BanLine struct {
 	GroupID   string     `json:"groupId"`
 	UserID    string     `json:"userId"`
@@ -162,7 +162,7 @@ func (r BanLine) Validate(now time.Time) (BanLine, error) {
 	return r, m.err()
 }
 
-// InviteLine is an invite as a file has it: with its code, or the code's hash.
+// InviteLine is an invite in a file, with its code or the hash of the code.
 type InviteLine struct {
 	GroupID   string     `json:"groupId"`
 	InviteID  string     `json:"inviteId,omitempty"`
@@ -227,15 +227,15 @@ func (r InviteLine) Validate(now time.Time) (InviteLine, error) {
 	return r, m.err()
 }
 
-// MessageLine is a message as a file has it.
+// MessageLine is a message in a file.
 type MessageLine struct {
 	GroupID  string          `json:"groupId"`
-	Actor    *string         `json:"actor"` // nil: a user who was erased
+	Actor    *string         `json:"actor"` // nil for a user who was erased
 	Type     string          `json:"type,omitempty"`
 	Data     json.RawMessage `json:"data"`
 	At       *time.Time      `json:"at,omitempty"`
 	EditedAt *time.Time      `json:"editedAt,omitempty"`
-	Version  int64           `json:"version,omitempty"` // in the log that the message is from
+	Version  int64           `json:"version,omitempty"` // version in the log of origin
 
 	anonymous bool // actor is null
 
@@ -278,7 +278,7 @@ func (r MessageLine) Validate(now time.Time) (MessageLine, error) {
 	return r, m.err()
 }
 
-// objectOr returns raw, or an empty object if there is none.
+// objectOr returns raw, or an empty object if raw is empty.
 func objectOr(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 || rawjson.IsNull(raw) {
 		return json.RawMessage("{}")
@@ -286,7 +286,8 @@ func objectOr(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// mistakesIn returns the mistakes of a validation_failed, for a caller to add to.
+// mistakesIn returns the mistakes in a validation_failed error, so that a caller can add to
+// them.
 func mistakesIn(err error) mistakes {
 	if e, ok := errors.AsType[*fault.Error](err); ok {
 		return e.Fields
@@ -303,7 +304,7 @@ func (m *mistakes) sourceID(field, id string) {
 	}
 }
 
-// stored checks an optional time and returns it as the store keeps it.
+// stored checks an optional time and returns it with the precision of the store.
 func (m *mistakes) stored(field string, at *time.Time) *time.Time {
 	at = storedTime(at)
 	if at != nil && (at.Year() < 1970 || at.Year() > 9999) {
@@ -312,7 +313,7 @@ func (m *mistakes) stored(field string, at *time.Time) *time.Time {
 	return at
 }
 
-// past is stored for a time that has come.
+// past is stored for a time that must not be in the future.
 func (m *mistakes) past(field string, at *time.Time, now time.Time) *time.Time {
 	at = m.stored(field, at)
 	if at != nil && at.After(now) {

@@ -2,8 +2,8 @@ package dto
 
 import "time"
 
-// RevokeRequest says which tokens of a user are revoked. The zero value means all that
-// were issued before now.
+// RevokeRequest says which tokens of a user are revoked. The zero value means all tokens
+// that were issued before now.
 type RevokeRequest struct {
 	Before *time.Time `json:"before,omitempty" nullable:"true" doc:"RFC 3339, not in the future: tokens with an earlier iat, or without one, are refused; default: now"`
 
@@ -18,8 +18,8 @@ func (r *RevokeRequest) read(o *object) {
 	o.take("before", &r.Before, "a time in RFC 3339 or null")
 }
 
-// Instant returns the instant before which the tokens of a user are revoked, or
-// validation_failed with all mistakes.
+// Instant returns the time before which issued tokens are revoked, or validation_failed
+// with all mistakes.
 func (r RevokeRequest) Instant(userID string, now time.Time) (time.Time, error) {
 	m := r.begin()
 	m.userID("userId", userID)
@@ -33,7 +33,7 @@ func (r RevokeRequest) Instant(userID string, now time.Time) (time.Time, error) 
 	return before, m.err()
 }
 
-// AuthRequest is what a socket sends with a new token.
+// AuthRequest is a socket's request with a new token.
 type AuthRequest struct {
 	Token string `json:"token" doc:"new token of the same user"`
 

@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Check reads the whole file and returns what is wrong with it. It writes nothing.
+// Check reads the whole file and returns its mistakes. It writes nothing.
 func (i *Importer) Check(ctx context.Context) (Report, error) {
 	i.report, i.hash = Report{}, ""
 	clear(i.groups)
@@ -33,7 +33,7 @@ func (i *Importer) Check(ctx context.Context) (Report, error) {
 	return i.report, err
 }
 
-// checkSome checks lines that follow each other.
+// checkSome checks consecutive lines.
 func (i *Importer) checkSome(ctx context.Context, some []*line) error {
 	if err := i.lookUp(ctx, some); err != nil {
 		return err
@@ -64,10 +64,10 @@ func (i *Importer) checkSome(ctx context.Context, some []*line) error {
 	return nil
 }
 
-// lookUp asks the database about the groups of lines that the file has not named before. In
-// a dry run, it also asks about those that the file names.
+// lookUp reads the owners of groups that appear in these lines for the first time. In a dry
+// run, it also looks for groups that the file itself defines.
 func (i *Importer) lookUp(ctx context.Context, some []*line) error {
-	here := make(map[uuid.UUID]bool) // groups that these lines name
+	here := make(map[uuid.UUID]bool) // groups that these lines define
 	asked := make(map[string]bool)
 	for _, l := range some {
 		if len(l.mistakes) > 0 && l.group == nil {
@@ -105,7 +105,7 @@ func (i *Importer) lookUp(ctx context.Context, some []*line) error {
 	return nil
 }
 
-// checkLine checks what a line says about its group.
+// checkLine checks a line against its group.
 func (i *Importer) checkLine(l *line) {
 	id := idOf(l.groupID())
 	g := i.groups[id]
@@ -133,8 +133,8 @@ func (i *Importer) checkLine(l *line) {
 	i.groups[id] = g
 }
 
-// place gives the next message of the group its place. It returns false if that is not
-// behind the last one.
+// place sets the place of the group's next message. It returns false if the place is not
+// behind that of the last message.
 func (g *state) place(l *line) bool {
 	at := g.last.At
 	if l.message.At != nil {

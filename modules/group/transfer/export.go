@@ -34,8 +34,8 @@ type written struct {
 	Message *dto.MessageLine `json:"message,omitempty"`
 }
 
-// Put writes a record: a [NewGroup] without its owner's member, a [NewMember], a [NewBan], a
-// [NewInvite], or a [Message].
+// Put writes a record: a [NewGroup] (without its owner as a member), a [NewMember], a
+// [NewBan], a [NewInvite], or a [Message].
 func (e *Encoder) Put(record any) error {
 	var l written
 	switch r := record.(type) {
@@ -66,13 +66,13 @@ func (e *Encoder) Put(record any) error {
 	return e.json.Encode(l)
 }
 
-// Message is a message of a group in the log.
+// Message is a message in a group's log.
 type Message struct {
 	GroupID string
 	group.Message
 }
 
-// Close writes what is buffered, and returns what was written by kind.
+// Close flushes the buffer, and returns the numbers of written records by kind.
 func (e *Encoder) Close() (Counts, error) { return e.written, e.out.Flush() }
 
 func groupLine(g group.Group) *dto.GroupLine {
@@ -86,7 +86,7 @@ func groupLine(g group.Group) *dto.GroupLine {
 	}
 }
 
-// filled returns an object, or nothing if it is empty.
+// filled returns an object, or nil if it is empty.
 func filled(object json.RawMessage) json.RawMessage {
 	if string(object) == "{}" {
 		return nil

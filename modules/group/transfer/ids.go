@@ -8,10 +8,10 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// GroupID returns the id in Moim of a group that has an id in a file. An id as Moim writes
-// them stays. From any other text it makes a UUID of version 8: 48 bits of zero, so that
-// lists have these groups after those that Moim makes, and then the first 80 bits of the
-// SHA-256 of "moim group", a line feed and the text.
+// GroupID returns Moim's id for a group in a file. An id in Moim's format stays unchanged.
+// Any other text becomes a UUID of version 8: 48 zero bits, so that these groups come last
+// in lists, and then the first 80 bits of the SHA-256 hash of "moim group", a line feed and
+// the text.
 func GroupID(source string) string {
 	if dto.ValidGroupID(source) {
 		return source
@@ -19,7 +19,7 @@ func GroupID(source string) string {
 	return hashed("moim group\n" + source).String()
 }
 
-// inviteID returns the id of an invite whose line has none.
+// inviteID returns the id of an invite whose line has no id.
 func inviteID(codeHash string) string { return hashed("moim invite\n" + codeHash).String() }
 
 func hashed(text string) (id uuid.UUID) {

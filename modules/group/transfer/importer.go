@@ -15,23 +15,23 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// The bounds of a batch. The last line may exceed the bytes.
+// Limits of a batch. The last line may exceed the bytes.
 const (
 	batchLines = 1000
 	batchBytes = 1 << 20
 )
 
-// maxShown is how many mistakes a check remembers.
+// maxShown is the maximum number of mistakes in a report.
 const maxShown = 20
 
-// Config is what an import needs to know.
+// Config holds the settings of an import.
 type Config struct {
-	Groups group.Config // with its defaults
-	File   string       // the file's name, for the audit log
-	By     string       // who imports, for the audit log
+	Groups group.Config // with its defaults applied
+	File   string       // name of the file, for the audit log
+	By     string       // user or program that imports, for the audit log
 	Dry    bool         // write nothing
-	// Progress is called from time to time with the number of lines that are done in a
-	// step. nil: not.
+	// Progress, if not nil, is called from time to time with the number of finished lines
+	// in a step.
 	Progress func(step string, lines int)
 }
 
@@ -46,39 +46,39 @@ type Importer struct {
 	report Report
 	hash   string
 	clash  Clashes
-	most   int // lines of a batch
+	most   int // maximum number of lines in a batch
 }
 
-// state is what an import remembers of a group.
+// state is what an import keeps in memory about a group.
 type state struct {
 	owner    uint64 // hash of the owner's id
-	last     Place  // of the last message in the file so far
+	last     Place  // place of the last message in the file so far
 	messages int32
-	named    bool // by a line of the file
-	there    bool // in the database
-	isNew    bool // known not to be there: a dry run asks
+	named    bool // the file defines it
+	there    bool // it is in the database
+	isNew    bool // it is known not to be in the database; for a dry run
 }
 
-// Report says what a check found.
+// Report is the result of a check.
 type Report struct {
 	Lines    int
 	Counts   Counts    // lines by kind
 	Mistakes []Mistake // the first ones
-	Wrong    int       // all mistakes
-	Long     int       // groups with more messages than a log keeps in any case
+	Wrong    int       // number of all mistakes
+	Long     int       // groups with more messages than a log always keeps
 }
 
-// maxClashes is how many clashes an import remembers.
+// maxClashes is the maximum number of clashes in a result.
 const maxClashes = 1000
 
-// Clashes are the invites that an import left out because their code is that of an invite to
-// another group.
+// Clashes are the invites that an import left out because another group has an invite with
+// the same code.
 type Clashes struct {
-	Lines []int // the first ones
+	Lines []int // lines of the first ones
 	All   int
 }
 
-// ErrChanged means that the file is not as it was when it was checked.
+// ErrChanged means that the file has changed since it was checked.
 var ErrChanged = errors.New("the file changed while it was read: run the import again")
 
 // New returns an importer of a file.
@@ -89,10 +89,11 @@ func New(cfg Config, store Store, file io.ReadSeeker) *Importer {
 	}
 }
 
-// Clashes returns what [Importer.Write] has left out.
+// Clashes returns the invites that [Importer.Write] left out.
 func (i *Importer) Clashes() Clashes { return i.clash }
 
-// each passes the lines of the file that may be of the kinds, or all of them without kinds.
+// each passes the lines of the given kinds to fn, or all lines if there are no kinds. It
+// may also pass lines of other kinds.
 func (i *Importer) each(ctx context.Context, step string, fn func(*line) error, kinds ...string) error {
 	if _, err := i.file.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("the file must be one that can be read again, and no pipe: %w", err)
@@ -134,17 +135,17 @@ func (i *Importer) each(ctx context.Context, step string, fn func(*line) error, 
 	return nil
 }
 
-// ownerOf returns what is remembered of an owner.
+// ownerOf returns the hash that is kept of an owner's id.
 func (i *Importer) ownerOf(userID string) uint64 { return maphash.String(i.seed, userID) }
 
-// idOf returns a group's id as it is remembered.
+// idOf returns a group's id in the form that is kept.
 func idOf(groupID string) uuid.UUID {
-	id, _ := uuid.Parse(groupID) // GroupID makes it
+	id, _ := uuid.Parse(groupID) // never fails: GroupID made it
 	return id
 }
 
-// IDs passes the ids of the groups of the file, and their ids in Moim, to put. It leaves
-// out groups whose id stays.
+// IDs passes the ids of the file's groups and their ids in Moim to put. It leaves out ids
+// that stay unchanged.
 func (i *Importer) IDs(ctx context.Context, put func(source, groupID string) error) error {
 	return i.each(ctx, "ids", func(l *line) error {
 		if l.group == nil || l.group.ID == "" || l.groupID() == l.source {
@@ -162,5 +163,5 @@ var _ Store = Empty{}
 // Owners implements [Store].
 func (Empty) Owners(context.Context, []string) (map[string]string, error) { return nil, nil }
 
-// Import implements [Store]. There are no groups to which it could add.
+// Import implements [Store]. It writes nothing, because there are no groups.
 func (Empty) Import(context.Context, Batch, bool) (Written, error) { return Written{}, nil }

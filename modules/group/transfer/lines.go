@@ -18,13 +18,13 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// maxLine bounds a line. It is more than the bounds of its fields allow.
+// maxLine is the maximum size of a line. The limits of its fields are lower.
 const maxLine = 256 << 10
 
-// byteOrderMark begins files of some programs. It is no text.
+// byteOrderMark is at the beginning of some programs' files. It is not text.
 const byteOrderMark = "\ufeff"
 
-// kinds are the fields of a line that say what it is.
+// The kinds of lines. The kind is the name of the line's field.
 const (
 	aGroup   = "group"
 	aMember  = "member"
@@ -33,15 +33,15 @@ const (
 	aMessage = "message"
 )
 
-// Mistake is what is wrong with a line.
+// Mistake is a mistake in a line.
 type Mistake struct {
 	Line    int
-	Field   string // empty: the line
+	Field   string // empty if it is about the whole line
 	Message string
 }
 
-// String returns the mistake as it is shown. Names of fields come from the file, and a
-// terminal would obey what some characters say.
+// String formats the mistake. It escapes control characters in names of fields, which come
+// from the file, because a terminal would interpret them.
 func (m Mistake) String() string {
 	text := m.Message
 	if m.Field != "" {
@@ -55,7 +55,7 @@ func (m Mistake) String() string {
 	}, text)
 }
 
-// line is one line of a file. One of the pointers is set, unless there are mistakes.
+// line is one line of a file. If there are no mistakes, one of the pointers is set.
 type line struct {
 	number   int
 	size     int
@@ -67,7 +67,7 @@ type line struct {
 	ban     *dto.BanLine
 	invite  *dto.InviteLine
 	message *dto.MessageLine
-	source  string // the group's id in the file
+	source  string // id of the group in the file
 }
 
 // groupID returns the id of the line's group.
@@ -80,7 +80,7 @@ func (l *line) wrong(field, format string, args ...any) {
 	l.mistakes = append(l.mistakes, Mistake{l.number, field, fmt.Sprintf(format, args...)})
 }
 
-// lines reads a file line by line. It skips empty ones.
+// lines reads a file line by line and skips empty lines.
 type lines struct {
 	in     *bufio.Reader
 	number int
@@ -88,8 +88,8 @@ type lines struct {
 
 func newLines(in io.Reader) *lines { return &lines{in: bufio.NewReaderSize(in, maxLine+2)} }
 
-// next returns the next line, which is valid until the call after, or io.EOF. long: it has
-// more than maxLine bytes, and is not returned.
+// next returns the next line, or io.EOF. The line is valid until the next call. long means
+// that the line has more than maxLine bytes; it is then not returned.
 func (r *lines) next() (text []byte, long bool, err error) {
 	for {
 		text, err = r.in.ReadSlice('\n')
@@ -111,7 +111,7 @@ func (r *lines) next() (text []byte, long bool, err error) {
 	}
 }
 
-// parse reads a line and checks its bounds.
+// parse parses a line and checks its limits.
 func (c Config) parse(number int, text []byte, now time.Time) *line {
 	l := &line{number: number, size: len(text)}
 	switch {
@@ -138,12 +138,12 @@ func (c Config) parse(number int, text []byte, now time.Time) *line {
 		}
 	}
 	if l.group != nil && l.source == "" {
-		l.source = string(text) // so that the same line is the same group
+		l.source = string(text) // so that equal ids are the same group
 	}
 	return l
 }
 
-// read reads the line's value and checks its bounds.
+// read parses the line's value and checks its limits.
 func (l *line) read(value json.RawMessage, maxMembers int, now time.Time) error {
 	switch l.kind {
 	case aGroup:
@@ -173,16 +173,16 @@ func (l *line) read(value json.RawMessage, maxMembers int, now time.Time) error 
 	return nil
 }
 
-// read reads a value, which is valid JSON. What is wrong with it is in the value.
+// read parses a value, which is valid JSON. The value records its mistakes.
 func read[T any](raw json.RawMessage) (v T) {
 	_ = json.Unmarshal(raw, &v) // never fails: see package dto
 	return v
 }
 
-// mayBe reports whether a line may be one of the kinds, without parsing it.
+// mayBe reports whether a line may be of one of the kinds, without parsing it.
 func mayBe(text []byte, kinds ...string) bool {
 	if !bytes.HasPrefix(text, []byte(`{"`)) || len(text) > 2 && text[2] == '\\' {
-		return true // spaces, or an escaped name
+		return true // there are spaces, or an escaped name
 	}
 	return slices.ContainsFunc(kinds, func(kind string) bool { return bytes.HasPrefix(text[2:], []byte(kind+`"`)) })
 }

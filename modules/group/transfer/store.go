@@ -10,20 +10,20 @@ import (
 
 // Store is the database that an [Importer] writes to.
 type Store interface {
-	// Owners returns the owners of those of the groups that the database has, by group id.
-	// Groups that were deleted lately are among them.
+	// Owners returns the owners of the groups that are in the database, by group id. It
+	// includes groups that were deleted lately.
 	Owners(ctx context.Context, groupIDs []string) (map[string]string, error)
-	// Import writes what is missing of a batch in one transaction, and returns what
-	// that was. It leaves out what belongs to no group of the batch or the database, and
-	// what is about users whom their group knows already, or once knew. If dry is set, it
-	// changes nothing.
+	// Import writes what is missing from a batch in one transaction, and returns what it
+	// wrote. It leaves out items of groups that are neither in the batch nor in the
+	// database, and items about users that their group already knows or once knew. If dry
+	// is set, it changes nothing.
 	Import(ctx context.Context, b Batch, dry bool) (Written, error)
 }
 
-// Written is what a batch has changed.
+// Written is the result of a batch.
 type Written struct {
 	Counts
-	Clashes []NewInvite // left out, because their code is that of an invite to another group
+	Clashes []NewInvite // left out, because another group has an invite with the same code
 }
 
 // Batch is a part of an import.
@@ -33,33 +33,33 @@ type Batch struct {
 	Members  []NewMember
 	Bans     []NewBan
 	Invites  []NewInvite
-	Entry    *audit.Entry // stored if the batch changes anything; nil: none
+	Entry    *audit.Entry // stored if the batch changes anything; may be nil
 }
 
 // NewGroup is a group with its owner.
 type NewGroup struct {
 	group.Group
 	Owner  group.Member
-	Source string // the group's id in the file
+	Source string // id of the group in the file
 }
 
 // NewMessage is a message of a group.
 type NewMessage struct {
 	GroupID string
-	Actor   *string // nil: a user who was erased
+	Actor   *string // nil for a user who was erased
 	Data    json.RawMessage
 	Place   Place
-	Version int64 // in the log that the message is from; 0: unknown
+	Version int64 // version in the log of origin; 0 if unknown
 }
 
-// Place is a message's place among the messages of its group in the file. A message is
-// written if the place is behind that of the last one that was written.
+// Place is the position of a message among those of its group in the file. A message is
+// written if its place is behind that of the last written one.
 type Place struct {
-	At int64 // in microseconds; 0: unknown
-	N  int64 // counts those of the same time from 1
+	At int64 // in microseconds; 0 if unknown
+	N  int64 // number among messages of the same time, from 1
 }
 
-// Behind reports whether p is behind another place.
+// Behind reports whether p comes after other.
 func (p Place) Behind(other Place) bool {
 	return p.At > other.At || p.At == other.At && p.N > other.N
 }
@@ -80,11 +80,11 @@ type NewBan struct {
 type NewInvite struct {
 	GroupID  string
 	CodeHash string
-	Line     int // in the file
+	Line     int // line in the file
 	group.Invite
 }
 
-// Counts counts lines, or what was written, by kind.
+// Counts holds numbers of lines or of written items, by kind.
 type Counts struct {
 	Groups   int `json:"groups"`
 	Members  int `json:"members"`

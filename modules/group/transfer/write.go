@@ -12,12 +12,12 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// Write writes what is missing, and returns how much that was. Call it after a [Check] that
-// found no mistake. The first steps are groups and messages, so that no member sees a group
-// without its messages, and these count as read.
+// Write writes what is missing, and returns the numbers of written items. Call it after a
+// [Check] without mistakes. It writes groups and messages before members, so that no member
+// sees a group without its messages, and imported messages count as read.
 //
-// If it fails, or the process ends, some of the file is written. The same import again
-// writes the rest.
+// If Write fails, or the process ends, a part of the file has been written. Repeating the
+// import writes the rest.
 func (i *Importer) Write(ctx context.Context) (Counts, error) {
 	for id, g := range i.groups {
 		g.last = Place{}
@@ -46,17 +46,17 @@ func (i *Importer) Write(ctx context.Context) (Counts, error) {
 	return w.done, nil
 }
 
-// writer gathers lines into batches.
+// writer collects lines into batches.
 type writer struct {
 	*Importer
 	batch Batch
 	lines int
 	size  int
-	entry *audit.Entry // until it is stored
+	entry *audit.Entry // set until it is stored
 	done  Counts
 }
 
-// record makes the audit entry. It is stored with the first change.
+// record creates the audit entry. It is stored with the first change.
 func (w *writer) record(ctx context.Context) error {
 	entry, err := audit.New(audit.WithVia(ctx, audit.Command), w.cfg.By, "import")
 	if err != nil {
@@ -98,7 +98,7 @@ func (w *writer) addLine(l *line) error {
 		return ErrChanged
 	}
 	before := w.batch
-	var fresh Counts // of a group that is not there
+	var fresh Counts // counts of a group that is not in the database
 	switch l.kind {
 	case aGroup:
 		w.batch.Groups = append(w.batch.Groups, w.newGroup(groupID, l))
@@ -129,7 +129,7 @@ func (w *writer) addLine(l *line) error {
 		}
 	}
 	if w.cfg.Dry && g.isNew {
-		w.batch = before // it cannot be tried
+		w.batch = before // the line cannot be tried
 		w.done.add(fresh)
 	}
 	return nil

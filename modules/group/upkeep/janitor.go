@@ -12,16 +12,15 @@ import (
 
 const (
 	sweepEvery  = time.Minute
-	trimBatch   = 200  // groups that one call of Trim looks at
+	trimBatch   = 200  // groups that one call of Trim examines
 	expireBatch = 2000 // rows that one call of Expire removes
 	auditBatch  = 500  // entries that one call of ExpireAudit removes; they may be large
 )
 
-// Retention says how much of a group's log is kept. An event is removed when
-// more than Count newer ones are there and it is older than Age. When the log has more
-// than Bytes, its oldest events are removed whatever their number and age, except the
-// last one. 0 is no bound. A group is removed when it was deleted longer ago than
-// Deleted, or [group.MinDeletedKeep] if that is more.
+// Retention says how much of a group's log is kept. An event is removed when it is older
+// than Age and more than Count newer events exist. If the log has more than Bytes, its
+// oldest events are removed in any case, except the last one. 0 means no limit. A deleted
+// group is removed after Deleted, or after [group.MinDeletedKeep] if that is longer.
 type Retention struct {
 	Count   int
 	Age     time.Duration
@@ -29,28 +28,28 @@ type Retention struct {
 	Deleted time.Duration
 }
 
-// Trimmer removes what is no longer kept. sqlstore.Store fulfils it.
+// Trimmer removes data that is not kept any longer. sqlstore.Store implements it.
 type Trimmer interface {
-	// Trim looks at the groups that are due, at most limit: those that had events
-	// since they were looked at, and those with something to be removed. It removes
-	// events beyond r, and whole groups that were deleted long enough ago. It works for half a minute at most, and reports whether it may have
-	// more to do. A group that fails keeps no other from being looked at; it is
-	// due again later. When r has changed, all groups become due. Only one store
-	// of a database trims at a time: the others do nothing, and report false.
+	// Trim examines at most limit due groups: those that had events since the last time,
+	// and those with something to remove. It removes events beyond r, and groups that were
+	// deleted long enough ago. It works for at most half a minute, and reports whether
+	// there may be more work. If a group fails, the others are still examined, and the
+	// group is due again later. If r has changed, all groups become due. Only one store of
+	// a database trims at a time; others do nothing and return false.
 	Trim(ctx context.Context, r Retention, limit int) (more bool, err error)
 
-	// Expire removes receipts older than [group.ReceiptAge], and invites and bans
-	// that have been over for longer than [group.OverAge], by the database's
-	// clock. It returns how many it removed, at most limit.
+	// Expire removes receipts older than [group.ReceiptAge], and invites and bans that have
+	// been over for longer than [group.OverAge], by the database's clock. It removes at
+	// most limit rows and returns their number.
 	Expire(ctx context.Context, limit int) (removed int, err error)
 
-	// ExpireAudit removes audit entries older than keep. It returns how many it
-	// removed, at most limit.
+	// ExpireAudit removes at most limit audit entries that are older than keep, and returns
+	// their number.
 	ExpireAudit(ctx context.Context, keep time.Duration, limit int) (removed int, err error)
 }
 
-// Janitor removes old events, deleted groups, receipts, invites and bans that are
-// over, and old audit entries.
+// Janitor removes old events, deleted groups, receipts, expired invites and bans, and old
+// audit entries.
 type Janitor struct {
 	retention Retention
 	keepAudit time.Duration
@@ -59,7 +58,7 @@ type Janitor struct {
 	tasks     *tasks.Group
 }
 
-// NewJanitor returns a janitor that keeps what the configuration says.
+// NewJanitor returns a janitor that keeps data as configured.
 func NewJanitor(cfg group.Config, log audit.Config, store Trimmer, logger *slog.Logger) *Janitor {
 	cfg = cfg.WithDefaults()
 	return &Janitor{
@@ -71,7 +70,7 @@ func NewJanitor(cfg group.Config, log audit.Config, store Trimmer, logger *slog.
 	}
 }
 
-// Start begins to sweep, every minute.
+// Start starts a sweep every minute.
 func (j *Janitor) Start(context.Context) error {
 	j.tasks.Run(func(ctx context.Context) {
 		tasks.Every(ctx, sweepEvery, nil, func() { j.sweep(ctx) })
@@ -79,10 +78,10 @@ func (j *Janitor) Start(context.Context) error {
 	return nil
 }
 
-// Stop ends it.
+// Stop stops it.
 func (j *Janitor) Stop(ctx context.Context) error { return j.tasks.Stop(ctx) }
 
-// sweep removes everything that is no longer kept.
+// sweep removes everything that is not kept any longer.
 func (j *Janitor) sweep(ctx context.Context) {
 	j.expire(ctx, "what has expired", expireBatch, func() (int, error) { return j.store.Expire(ctx, expireBatch) })
 	j.expire(ctx, "old audit entries", auditBatch, func() (int, error) { return j.store.ExpireAudit(ctx, j.keepAudit, auditBatch) })
@@ -97,7 +96,7 @@ func (j *Janitor) sweep(ctx context.Context) {
 	}
 }
 
-// expire removes in steps, until a step removes less than a batch.
+// expire calls step until it removes fewer than batch rows.
 func (j *Janitor) expire(ctx context.Context, what string, batch int, step func() (removed int, err error)) {
 	for {
 		removed, err := step()

@@ -1,6 +1,6 @@
-// Package upkeep does a node's background work on groups: it fires their timers,
-// renames and erases users, and removes what is no longer kept. Every node does it; the database lets one
-// of them do each piece.
+// Package upkeep does a node's background work on groups: it fires timers, renames and
+// erases users, and removes old data. [Module] runs all of it. Every node does this work;
+// the database gives each piece of it to one of them.
 package upkeep
 
 import (
@@ -24,23 +24,21 @@ const (
 // MaxPostponed is the longest wait between two attempts to fire a timer.
 const MaxPostponed = 64 * time.Second
 
-// Clock knows which timers are due. sqlstore.Store fulfils it.
+// Clock knows which timers are due. sqlstore.Store implements it.
 type Clock interface {
-	// Due returns groups whose timer is due and not postponed, the longest due
-	// first.
+	// Due returns groups whose timer is due and not postponed, those due for the longest
+	// time first.
 	Due(ctx context.Context, limit int) ([]string, error)
 
-	// Postpone keeps a timer that failed from being due for a while: a second
-	// after its first failure, twice as long after each further one, at most
-	// [MaxPostponed]. All nodes keep to that. Simultaneous failures of several
-	// nodes count as one. [group.Tx.Schedule] ends it. Postpone does nothing where
-	// no timer is due.
+	// Postpone delays a timer that failed: by a second after its first failure, and then by
+	// twice as long after each further one, up to [MaxPostponed]. All nodes respect this.
+	// Simultaneous failures on several nodes count as one. [group.Tx.Schedule] ends the
+	// delay. If no timer is due, Postpone does nothing.
 	Postpone(ctx context.Context, groupID string) error
 }
 
-// Scheduler fires the timers of groups. It tries a timer that fails again after
-// the wait that [Clock] keeps. A timer that hangs takes one of 16 slots, and no
-// time of other timers.
+// Scheduler fires the timers of groups. A timer that fails is tried again after the delay
+// that [Clock] keeps. A timer that hangs takes one of 16 slots, and does not delay others.
 type Scheduler struct {
 	service *group.Service
 	clock   Clock
@@ -64,7 +62,7 @@ func NewScheduler(service *group.Service, clock Clock, log *slog.Logger) *Schedu
 	}
 }
 
-// Start begins to look for due timers, twice a second.
+// Start looks for due timers twice a second.
 func (s *Scheduler) Start(context.Context) error {
 	s.tasks.Run(func(ctx context.Context) {
 		tasks.Every(ctx, lookEvery, nil, func() { s.look(ctx) })
@@ -72,11 +70,11 @@ func (s *Scheduler) Start(context.Context) error {
 	return nil
 }
 
-// Stop ends it and waits for timers that are being fired.
+// Stop stops it, and waits for timers that are being fired.
 func (s *Scheduler) Stop(ctx context.Context) error { return s.tasks.Stop(ctx) }
 
-// look fires all due timers. A fired timer may be due again at once, when the
-// group missed several reminders.
+// look fires all due timers. A fired timer may be due again at once if the group missed
+// several reminders.
 func (s *Scheduler) look(ctx context.Context) {
 	for ctx.Err() == nil {
 		due, err := s.clock.Due(ctx, timerBatch)
@@ -90,8 +88,8 @@ func (s *Scheduler) look(ctx context.Context) {
 	}
 }
 
-// fireAll fires timers and waits for them, for half a second at most. It reports
-// whether more may be due: whether a timer was fired or postponed.
+// fireAll fires timers and waits for them for at most half a second. It reports whether a
+// timer was fired or postponed, so that more may be due.
 func (s *Scheduler) fireAll(ctx context.Context, due []string) bool {
 	done := make(chan bool, len(due))
 	started := 0
@@ -116,8 +114,8 @@ func (s *Scheduler) fireAll(ctx context.Context, due []string) bool {
 	return more
 }
 
-// start fires a timer in a goroutine, which writes to done. It reports false
-// when the timer is being fired already.
+// start fires a timer in a goroutine, which writes to done. It returns false if the timer
+// is being fired already.
 func (s *Scheduler) start(ctx context.Context, groupID string, done chan<- bool) bool {
 	s.mu.Lock()
 	already := s.firing[groupID]
@@ -149,8 +147,8 @@ func (s *Scheduler) finish(groupID string) {
 	delete(s.firing, groupID)
 }
 
-// fire fires a group's timer, or postpones it when that fails. It reports
-// whether it did either.
+// fire fires a group's timer, or postpones it after a failure. It returns true if either
+// succeeded.
 func (s *Scheduler) fire(ctx context.Context, groupID string) bool {
 	err := s.service.FireTimer(ctx, groupID)
 	if err == nil {
@@ -161,7 +159,7 @@ func (s *Scheduler) fire(ctx context.Context, groupID string) bool {
 	}
 	level := slog.LevelWarn
 	if errors.Is(err, fault.ErrUnavailable) {
-		level = slog.LevelDebug // the database reports its own outage
+		level = slog.LevelDebug // the database logs its own outage
 	}
 	s.log.Log(ctx, level, "group: a timer failed", "group", groupID, "err", err)
 	if err := s.clock.Postpone(ctx, groupID); err != nil {
