@@ -122,18 +122,15 @@ func (c *crowd) leave(m *presenceNode, user string) {
 	c.apply(m, presence.Attendance{UserID: user, Reason: group.ReasonDropped})
 }
 
-// apply is one user's change, again until it is stored.
+// apply is one user's change, again until it is stored, also after the load ended: a change
+// that failed may have been stored, and only the next answer tells of it.
 func (c *crowd) apply(m *presenceNode, a presence.Attendance) {
 	a.GroupID = crowdGroup
-	for c.ctx.Err() == nil && !c.killed(m) {
-		told, err := m.Apply(context.WithoutCancel(c.ctx), []presence.Attendance{a}) // what it answers must be told
+	for end := time.Now().Add(within); !c.killed(m) && time.Now().Before(end); <-time.After(5 * time.Millisecond) {
+		told, err := m.Apply(context.WithoutCancel(c.ctx), []presence.Attendance{a})
 		if err == nil {
 			c.told(told...)
 			return
-		}
-		select {
-		case <-c.ctx.Done():
-		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }

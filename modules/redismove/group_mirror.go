@@ -168,7 +168,9 @@ func (m *mirror) writeBatch(ctx context.Context, b *mirrorBatch) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	told, err := m.store.Apply(ctx, changes)
+	// It ends, even if this mirror is left meanwhile: the server may answer a transition, and
+	// nobody else is told of it.
+	told, err := m.store.Apply(context.WithoutCancel(ctx), changes)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err != nil {

@@ -204,10 +204,25 @@ func (s *Store) announcePart(ctx context.Context, self identity, groups []string
 		return err
 	}
 	s.markRegistered(self, users, graces)
-	if self.before != "" { // the other nodes reported these users as gone
+	switch {
+	case self.before != "": // the other nodes reported these users as gone
+		s.tellAll(users, told)
+	case s.isNew(): // users may have left since it inherited them: this ended their grace
+		for i, r := range told {
+			if !r.back {
+				told[i] = result{}
+			}
+		}
 		s.tellAll(users, told)
 	}
 	return nil
+}
+
+// isNew reports whether this store has never registered all its users.
+func (s *Store) isNew() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.registeredAs == identity{}
 }
 
 // toRegister returns what to register for groups: the users, and the graces and live states

@@ -348,3 +348,17 @@ func TestServerLosesLastWritesOfAGroupLeft(t *testing.T) {
 	}
 	want(t, "told", news(n), []string{"g eve reconnecting dropped"})
 }
+
+// A user leaves while a second store of the node registers them, on the same server: it ends
+// their grace, and reports that they are online.
+func TestRegistrationEndsAGrace(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	n, second := startNode(t, s.URL()), newNode(t, redisrole.Config{URL: s.URL()})
+	n.apply(t, "g", "+ana", "+bo")
+	second.Inherit(n.Store)
+	want(t, "ana leaves", n.apply(t, "g", "~ana"), []string{"ana reconnecting dropped"})
+	second.start(t)
+	eventually(t, "it is reported", func() bool { return cmp.Equal(news(second), []string{"g ana online"}) })
+	want(t, "ana returns", n.apply(t, "g", "+ana"), nil)
+}
