@@ -10,6 +10,7 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/presence"
+	"github.com/moim-live/moim/modules/group/upkeep"
 	"github.com/moim-live/moim/modules/limit/redislimit"
 	"github.com/moim-live/moim/modules/socket"
 )
@@ -24,11 +25,11 @@ type elsewhere struct {
 	Census   *redislimit.Census `optional:"true"`
 }
 
-var _ group.Elsewhere = elsewhere{}
+var _ upkeep.Elsewhere = elsewhere{}
 
-func provideElsewhere(e elsewhere) group.Elsewhere { return e }
+func provideElsewhere(e elsewhere) upkeep.Elsewhere { return e }
 
-// CutOff implements [group.Elsewhere].
+// CutOff implements [upkeep.Elsewhere].
 func (e elsewhere) CutOff(ctx context.Context, userID string, before time.Time) error {
 	if err := e.Tokens.Revoke(ctx, userID, before); err != nil {
 		return fmt.Errorf("revoke tokens: %w", err)
@@ -38,12 +39,12 @@ func (e elsewhere) CutOff(ctx context.Context, userID string, before time.Time) 
 	return nil
 }
 
-// EndPresence implements [group.Elsewhere].
+// EndPresence implements [upkeep.Elsewhere].
 func (e elsewhere) EndPresence(groupID, userID string) {
 	e.Presence.Ended(groupID, userID, group.EndLeft)
 }
 
-// Forget implements [group.Elsewhere].
+// Forget implements [upkeep.Elsewhere].
 func (e elsewhere) Forget(ctx context.Context, userID string) error {
 	if e.Census != nil {
 		if err := e.Census.Forget(ctx, userID); err != nil {

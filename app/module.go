@@ -23,6 +23,7 @@ import (
 	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/group/recordcache"
 	"github.com/moim-live/moim/modules/group/sqlstore"
+	"github.com/moim-live/moim/modules/group/transfer"
 	"github.com/moim-live/moim/modules/group/upkeep"
 	"github.com/moim-live/moim/modules/hook"
 	"github.com/moim-live/moim/modules/hook/sqlhooks"
@@ -58,7 +59,7 @@ func Module(cfg config.Config, opts ...Option) fx.Option {
 			socket.Origins{Allowed: cfg.HTTP.Origins, Loopback: cfg.HTTP.LoopbackOrigins}, version(o.version), o.tracer, o.redis, redismove.Secret{Key: cfg.Auth.Secret, Previous: cfg.Auth.PreviousSecret}, redisrole.NodeID(uuid.NewString())),
 		fx.Provide(
 			func(lc fx.Lifecycle, log *slog.Logger) (*database.DB, error) { return provideDatabase(lc, cfg, log) },
-			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Log)), fx.As(new(upkeep.Trimmer)), fx.As(new(upkeep.Clock)), fx.As(new(upkeep.Renames)), fx.As(new(upkeep.Erasures))),
+			fx.Annotate(sqlstore.New, fx.As(fx.Self()), fx.As(new(group.Log)), fx.As(new(upkeep.Trimmer)), fx.As(new(upkeep.Clock)), fx.As(new(upkeep.Renames)), fx.As(new(upkeep.Erasures)), fx.As(new(transfer.Traces))),
 			fx.Annotate(sqlhooks.New, fx.As(new(hook.Definitions)), fx.As(new(hook.Positions)), fx.As(new(hook.Spreader)), fx.As(new(hook.Replays)), fx.As(new(hook.Backlogs))),
 			fx.Annotate(sqlhooks.NewPresence, fx.As(new(hook.PresenceStore))),
 			provideRepository,

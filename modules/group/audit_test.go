@@ -192,7 +192,7 @@ func TestNoOpsAreNotAudited(t *testing.T) {
 			if err != nil || job == nil {
 				return fmt.Errorf("claimed %v: %w", job, err)
 			}
-			return second(b.ContinueRename(ctx, *job))
+			return b.RenameIn(ctx, p.id, *job)
 		},
 	} {
 		if err := do(); err != nil && name != "an old revision" && name != "nobody disconnected" {

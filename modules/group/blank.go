@@ -8,6 +8,9 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
+// Blank returns a function that removes a user's data from events.
+func (s *Service) Blank(userID string) Blank { return blanker{userID, s.instant()}.blank }
+
 // blanker removes a user's data from events.
 type blanker struct {
 	userID string

@@ -2,6 +2,7 @@ package group_test
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -9,9 +10,10 @@ import (
 
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/grouptest"
+	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
-// nowhere is a [group.Elsewhere] without sockets and tokens.
+// nowhere is a [upkeep.Elsewhere] without sockets and tokens.
 type nowhere struct{}
 
 func (nowhere) CutOff(context.Context, string, time.Time) error { return nil }
@@ -29,12 +31,13 @@ func (m *machine) erase(t *rapid.T, st grouptest.Store, userID string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	eraser := upkeep.NewEraser(m.Service, st, nowhere{}, slog.New(slog.DiscardHandler))
 	for done := false; !done; {
 		job, err := st.Erasure(t.Context(), begun.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		next, _, last, err := m.ContinueErasure(t.Context(), job, nowhere{})
+		next, _, last, err := eraser.Continue(t.Context(), job)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,6 @@ type Repository interface {
 	Receipts
 	Renames
 	Erasures
-	Exports
 	Finder
 	Audited
 }

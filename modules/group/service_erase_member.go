@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
@@ -16,6 +17,33 @@ var nobody auth.Identity
 type leftForever struct {
 	UserID string `json:"userId"`
 	Erased bool   `json:"erased"`
+}
+
+// leaveStep bounds the groups that a user leaves at a time.
+const leaveStep = 50
+
+// EraseMemberships ends some memberships and requests of the user of a job, and reports
+// whether there may be more. Those that are left are the next ones.
+func (s *Service) EraseMemberships(ctx context.Context, job Erasure) (more bool, err error) {
+	groups, err := s.repo.UserGroups(ctx, job.UserID, "", leaveStep)
+	if err != nil {
+		return false, err
+	}
+	for _, g := range groups {
+		if err := s.eraseMember(ctx, job, g.ID); err != nil {
+			return false, fmt.Errorf("erase a member of group %s: %w", g.ID, err)
+		}
+	}
+	requests, err := s.repo.UserRequests(ctx, job.UserID, "", leaveStep)
+	if err != nil {
+		return false, err
+	}
+	for _, r := range requests {
+		if err := s.eraseRequest(ctx, job.UserID, r.GroupID); err != nil {
+			return false, fmt.Errorf("erase a request to group %s: %w", r.GroupID, err)
+		}
+	}
+	return len(groups)+len(requests) > 0, nil
 }
 
 // eraseMember ends the membership of the job's user in a group. The owner's group goes to

@@ -29,10 +29,6 @@ type Renames interface {
 	// audit entries. It returns the job's id: that of the job which is there already if it
 	// has the same name; then it stores no entries.
 	SetRename(ctx context.Context, r Rename, recorded ...audit.Entry) (id string, err error)
-	// NamedIn lists the groups that have a user's name, as a member's or an applicant's,
-	// by id, newest first, before the given id (empty: from the newest). It may list
-	// deleted groups.
-	NamedIn(ctx context.Context, userID, before string, limit int) (groupIDs []string, err error)
 }
 
 // RenameTx is the part of a [Tx] that knows these jobs.
@@ -40,9 +36,6 @@ type RenameTx interface {
 	// Renaming returns a user's job, or nil.
 	Renaming(ctx context.Context, userID string) (*Rename, error)
 }
-
-// renameStep is how many groups one step of a [Rename] looks at.
-const renameStep = 50
 
 // RenameUser begins to give a user a name in all groups that they are in or asked to join,
 // for a back end, and returns the id of the job. Another name replaces a job that is not done.
@@ -64,28 +57,9 @@ func (s *Service) RenameUser(ctx context.Context, caller auth.Identity, userID s
 	return s.repo.SetRename(ctx, Rename{ID: id.String(), UserID: userID, Name: req.Name, Actor: caller.UserID}, recorded...)
 }
 
-// ContinueRename does one step of a job. It returns the job as it is to go on, or nil if
-// it is done. A step that was done before changes nothing.
-func (s *Service) ContinueRename(ctx context.Context, job Rename) (*Rename, error) {
-	groups, err := s.repo.NamedIn(ctx, job.UserID, job.Before, renameStep)
-	if err != nil {
-		return nil, err
-	}
-	for _, groupID := range groups {
-		if err := s.renameIn(ctx, groupID, job); err != nil {
-			return nil, fmt.Errorf("rename %s in group %s: %w", job.UserID, groupID, err)
-		}
-		job.Before = groupID
-	}
-	if len(groups) == 0 {
-		return nil, nil //nolint:nilnil // the contract's word for "done"
-	}
-	return &job, nil
-}
-
-// renameIn gives the user the name in one group. It asks for the job again, because
+// RenameIn gives the user the name in one group, for a job. It asks for the job again, because
 // another one may have replaced it.
-func (s *Service) renameIn(ctx context.Context, groupID string, job Rename) error {
+func (s *Service) RenameIn(ctx context.Context, groupID string, job Rename) error {
 	events, err := s.repo.Change(ctx, groupID, job.UserID, func(tx Tx) error {
 		known, err := tx.Outsiders(ctx, job.UserID)
 		if err != nil {

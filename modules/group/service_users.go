@@ -34,6 +34,11 @@ func (s *Service) ListGroupsOf(ctx context.Context, caller auth.Identity, userID
 	return s.listGroupsOf(ctx, userID, before, limit)
 }
 
+// MayExport decides whether the caller may read all that is kept about a user.
+func MayExport(caller auth.Identity, userID string) error {
+	return mayActFor(caller, userID, auth.ReadGroups)
+}
+
 // mayActFor decides whether the caller may make a call about a user. Back ends may, if
 // their token allows the call.
 func mayActFor(caller auth.Identity, userID string, call auth.Calls) error {

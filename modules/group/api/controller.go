@@ -8,6 +8,7 @@ import (
 
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
+	"github.com/moim-live/moim/modules/group/transfer"
 	"github.com/moim-live/moim/modules/web"
 )
 
@@ -18,12 +19,13 @@ type Controller struct {
 	users   Users
 	nodes   Nodes
 	tokens  group.TokenRevoker
+	traces  transfer.Traces
 	api     *web.API
 }
 
 // NewController returns a controller. Call [Controller.Register] to serve it.
-func NewController(service *group.Service, users Users, nodes Nodes, tokens group.TokenRevoker) *Controller {
-	return &Controller{service: service, users: users, nodes: nodes, tokens: tokens}
+func NewController(service *group.Service, users Users, nodes Nodes, tokens group.TokenRevoker, traces transfer.Traces) *Controller {
+	return &Controller{service: service, users: users, nodes: nodes, tokens: tokens, traces: traces}
 }
 
 // Register adds the operations to api.

@@ -10,16 +10,17 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/transfer"
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 	"github.com/moim-live/moim/modules/web"
 )
 
 // Export is the document with all that is kept about a user.
 type Export struct {
-	UserID     string              `json:"userId"`
-	ExportedAt time.Time           `json:"exportedAt"`
-	Groups     []group.Trace       `json:"groups" doc:"what each group keeps about the user: those that they are in, asked to join, are invited to, banned from or muted in"`
-	Messages   []group.UserMessage `json:"messages" doc:"the messages that they wrote, of each group the oldest first"`
+	UserID     string                 `json:"userId"`
+	ExportedAt time.Time              `json:"exportedAt"`
+	Groups     []transfer.Trace       `json:"groups" doc:"what each group keeps about the user: those that they are in, asked to join, are invited to, banned from or muted in"`
+	Messages   []transfer.UserMessage `json:"messages" doc:"the messages that they wrote, of each group the oldest first"`
 }
 
 func (c *Controller) registerExport() {
@@ -58,9 +59,9 @@ func (c *Controller) writeExport(ctx context.Context, w *bufio.Writer, userID st
 	list := listWriter{w: w}
 	list.begin(fmt.Sprintf(`{"userId":%s,"exportedAt":%s,"groups":[`, id, at))
 	messages := false
-	err = c.service.ExportUser(ctx, userID,
-		func(t group.Trace) error { return list.add(t) },
-		func(m group.UserMessage) error {
+	err = transfer.ExportUser(ctx, c.traces, userID,
+		func(t transfer.Trace) error { return list.add(t) },
+		func(m transfer.UserMessage) error {
 			if !messages {
 				messages = true
 				list.begin(`],"messages":[`)

@@ -79,7 +79,7 @@ func newEndpoint(t *testing.T, presence ...group.PresenceKeeper) *endpoint {
 	engine := gin.New()
 	routes := web.New(engine, web.Config{}, verifier.Verify, slog.New(slog.DiscardHandler))
 	routes.Own(engine)
-	api.NewController(d.Service, d, d, d).Register(routes)
+	api.NewController(d.Service, d, d, d, d.Store).Register(routes)
 	d.handler = engine
 	return d
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/api"
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
+	"github.com/moim-live/moim/modules/group/transfer"
 )
 
 func TestHTTPEraseUser(t *testing.T) {
@@ -161,7 +162,7 @@ func TestHTTPExportUser(t *testing.T) {
 	if len(e.Groups) != groups+2 || len(e.Messages) != groups*messages {
 		t.Fatalf("%d groups and %d messages", len(e.Groups), len(e.Messages))
 	}
-	of := make(map[string]group.Trace)
+	of := make(map[string]transfer.Trace)
 	for _, g := range e.Groups {
 		of[g.GroupName] = g
 	}

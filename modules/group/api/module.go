@@ -6,12 +6,14 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/feed"
+	"github.com/moim-live/moim/modules/group/transfer"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Module needs a *group.Service, a *feed.Feed, a *socket.Emitter, *auth.Revocations and
-// what group.Module provides. It provides [*Controller], and [*Gateway] with its handlers.
+// Module needs a *group.Service, a *feed.Feed, a *socket.Emitter, *auth.Revocations,
+// [transfer.Traces] and what group.Module provides. It provides [*Controller], and [*Gateway]
+// with its handlers.
 var Module = fx.Module("group/api", fx.Provide(
 	provideGateway,
 	provideController,
@@ -28,6 +30,6 @@ type gatewayParams struct {
 
 func provideGateway(p gatewayParams) *Gateway { return NewGateway(p.Service, p.Feed, p.Own) }
 
-func provideController(s *group.Service, out *socket.Emitter, revoked *auth.Revocations) *Controller {
-	return NewController(s, out, out, revoked)
+func provideController(s *group.Service, out *socket.Emitter, revoked *auth.Revocations, traces transfer.Traces) *Controller {
+	return NewController(s, out, out, revoked, traces)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/moim-live/moim/modules/group/feed"
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 	"github.com/moim-live/moim/modules/group/presence"
+	"github.com/moim-live/moim/modules/group/transfer"
 	"github.com/moim-live/moim/modules/group/upkeep"
 	"github.com/moim-live/moim/modules/socket"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -33,6 +34,7 @@ func TestModule(t *testing.T) {
 			func() group.Log { return st },
 			func() upkeep.Trimmer { return st },
 			func() upkeep.Clock { return st },
+			func() transfer.Traces { return st },
 			func() presence.Store { return presence.NewMemory() },
 			func(t *presence.Tracker) feed.Watcher { return t },
 			func() adapter.Adapter { return adapter.NewMesh().Adapter() },

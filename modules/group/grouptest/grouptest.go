@@ -15,6 +15,7 @@ import (
 
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/transfer"
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
@@ -26,6 +27,7 @@ type Store interface {
 	upkeep.Clock
 	upkeep.Renames
 	upkeep.Erasures
+	transfer.Traces
 }
 
 // Run tests the stores that open returns. Each call of open returns a store of

@@ -121,7 +121,7 @@ func someOf(d database.Dialect, key, query string) string {
 	return `(` + key + `) IN (SELECT ` + key + ` ` + query + `)`
 }
 
-// TracedGroup implements [group.Erasures].
+// TracedGroup implements [upkeep.Erasures].
 func (s *Store) TracedGroup(ctx context.Context, userID string) (groupID string, err error) {
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		return q.QueryRowContext(ctx, s.sql.erase.traced, userID).Scan(&groupID)
@@ -129,7 +129,7 @@ func (s *Store) TracedGroup(ctx context.Context, userID string) (groupID string,
 	return groupID, doing(err, "find a group that knows a user", "")
 }
 
-// EventsAbout implements [group.Erasures].
+// EventsAbout implements [upkeep.Erasures].
 func (s *Store) EventsAbout(ctx context.Context, groupID, userID string, after int64, limit int) (found int, last int64, end bool, err error) {
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) (err error) {
 		found, last, end, err = s.eventsAbout(ctx, q, groupID, userID, after, limit)
@@ -173,7 +173,7 @@ func insideJSON(text string) (string, error) {
 	return string(raw[1 : len(raw)-1]), nil
 }
 
-// BlankEvents implements [group.Erasures].
+// BlankEvents implements [upkeep.Erasures].
 func (s *Store) BlankEvents(ctx context.Context, job group.Erasure, groupID string, after, last int64, blank group.Blank) error {
 	inside, err := insideJSON(job.UserID)
 	if err != nil {
@@ -239,7 +239,7 @@ func (s *Store) lockGroup(ctx context.Context, q database.Querier, groupID strin
 	return err
 }
 
-// ForgetIn implements [group.Erasures].
+// ForgetIn implements [upkeep.Erasures].
 func (s *Store) ForgetIn(ctx context.Context, groupID, userID string, version int64) (done bool, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		done = false
@@ -265,7 +265,7 @@ func (s *Store) ForgetIn(ctx context.Context, groupID, userID string, version in
 	return done, doing(err, "forget a user in group", groupID)
 }
 
-// ForgetActs implements [group.Erasures].
+// ForgetActs implements [upkeep.Erasures].
 func (s *Store) ForgetActs(ctx context.Context, groupID, userID string, limit int) (more bool, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		more = false

@@ -20,7 +20,7 @@ var forgetUser = []string{
 	`DELETE FROM user_locks WHERE user_id = $1 AND NOT EXISTS (SELECT 1 FROM members WHERE user_id = $1)`,
 }
 
-// ForgetReceipts implements [group.Erasures]. It removes the user's own receipts, and
+// ForgetReceipts implements [upkeep.Erasures]. It removes the user's own receipts, and
 // empties other users' answers that name the user. Without its receipt, a repeated request
 // would be carried out again.
 func (s *Store) ForgetReceipts(ctx context.Context, userID string, limit int) (more bool, err error) {
@@ -65,7 +65,7 @@ func (s *Store) receiptsNaming(ctx context.Context, q database.Querier, userID s
 	return found, err
 }
 
-// ForgetUser implements [group.Erasures].
+// ForgetUser implements [upkeep.Erasures].
 func (s *Store) ForgetUser(ctx context.Context, userID string) error {
 	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		for _, text := range forgetUser {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/group/transfer"
 )
 
 const (
@@ -23,8 +24,8 @@ const (
 		WHERE actor = $1 AND (group_id, version) > ($2, $3) ORDER BY group_id, version LIMIT $4`
 )
 
-// UserTraces implements [group.Exports].
-func (s *Store) UserTraces(ctx context.Context, userID, after string, limit int) (traces []group.Trace, err error) {
+// UserTraces implements [transfer.Traces].
+func (s *Store) UserTraces(ctx context.Context, userID, after string, limit int) (traces []transfer.Trace, err error) {
 	if !storable(userID) || !storable(after) {
 		return nil, nil
 	}
@@ -36,7 +37,7 @@ func (s *Store) UserTraces(ctx context.Context, userID, after string, limit int)
 			ids = append(ids, id)
 			return err
 		})
-		traces = make([]group.Trace, len(ids))
+		traces = make([]transfer.Trace, len(ids))
 		for i, id := range ids {
 			if err != nil {
 				break
@@ -50,7 +51,7 @@ func (s *Store) UserTraces(ctx context.Context, userID, after string, limit int)
 }
 
 // addTo adds a row of traceIn to t.
-func addTo(t *group.Trace, scan scanner) error {
+func addTo(t *transfer.Trace, scan scanner) error {
 	var (
 		kind, first, second, third, fourth string
 		at, read                           int64
@@ -63,22 +64,22 @@ func addTo(t *group.Trace, scan scanner) error {
 	case "group":
 		t.GroupName, t.Deleted = first, until.Valid
 	case "member":
-		t.Member = &group.TracedMember{
+		t.Member = &transfer.TracedMember{
 			Name: first, Role: group.Role(second), Attributes: []byte(third), Profile: profile(fourth), JoinedAt: instant(at), ReadVersion: read,
 		}
 	case "request":
-		t.Request = &group.TracedRequest{Name: first, At: instant(at)}
+		t.Request = &transfer.TracedRequest{Name: first, At: instant(at)}
 	case "invitation":
-		t.Invitation = &group.TracedInvitation{InvitedBy: first, At: instant(at), ExpiresAt: instant(until.Int64)}
+		t.Invitation = &transfer.TracedInvitation{InvitedBy: first, At: instant(at), ExpiresAt: instant(until.Int64)}
 	case "ban":
-		t.Ban = &group.TracedBan{Reason: first, At: instant(at), ExpiresAt: optionalInstant(until)}
+		t.Ban = &transfer.TracedBan{Reason: first, At: instant(at), ExpiresAt: optionalInstant(until)}
 	case "mute":
-		t.Mute = &group.TracedMute{At: instant(at), ExpiresAt: optionalInstant(until)}
+		t.Mute = &transfer.TracedMute{At: instant(at), ExpiresAt: optionalInstant(until)}
 	}
 	return nil
 }
 
-// UserMessages implements [group.Exports].
+// UserMessages implements [transfer.Traces].
 func (s *Store) UserMessages(ctx context.Context, userID, after string, version int64, limit int) (events []group.Event, next group.Ref, more bool, err error) {
 	next = group.Ref{GroupID: after, Version: version}
 	if !storable(userID) || !storable(after) {

@@ -71,7 +71,7 @@ func (s *Store) SetRename(ctx context.Context, r group.Rename, recorded ...audit
 	return id, doing(err, "store the new name of user", r.UserID)
 }
 
-// NamedIn implements [group.Renames].
+// NamedIn implements [upkeep.Renames].
 func (s *Store) NamedIn(ctx context.Context, userID, before string, limit int) (groupIDs []string, err error) {
 	if !storable(userID) || !storable(before) {
 		return []string{}, nil

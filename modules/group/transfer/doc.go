@@ -1,5 +1,5 @@
 // Package transfer moves groups into and out of a database, as a file with one JSON object
-// a line.
+// a line. It also reads out all that the database keeps about one user.
 //
 // An [Importer] reads the file three times: to check all of it, to write groups and their
 // messages, and to write members, bans and invites. It keeps a few numbers for each group of

@@ -3,6 +3,7 @@ package upkeep_test
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 	"github.com/moim-live/moim/modules/group/sqlstore"
 	"github.com/moim-live/moim/modules/group/transfer"
+	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
 // outside records what a job does outside of the database.
@@ -245,17 +247,18 @@ func mustJSON(t *testing.T, v any) string {
 
 // run does a job to its end. Each step is done twice, as if the node had died before it
 // could note that.
-func (l *life) run(id string, out group.Elsewhere) {
+func (l *life) run(id string, out upkeep.Elsewhere) {
 	l.t.Helper()
+	eraser := upkeep.NewEraser(l.Service, l.Store, out, slog.New(slog.DiscardHandler))
 	for range 1000 {
 		l.exec(`UPDATE erasures SET until = 0 WHERE finished_at IS NULL`)
 		job := do[*group.Erasure](l)(l.Store.ClaimErasure(l.ctx))
 		if job == nil || job.ID != id {
 			l.t.Fatalf("claimed %+v", job)
 		}
-		_, _, _, err := l.ContinueErasure(l.ctx, *job, out)
+		_, _, _, err := eraser.Continue(l.ctx, *job)
 		l.must(err)
-		next, wait, done, err := l.ContinueErasure(l.ctx, *job, out)
+		next, wait, done, err := eraser.Continue(l.ctx, *job)
 		l.must(err)
 		if done && do[bool](l)(l.Store.FinishErasure(l.ctx, *job)) {
 			return

@@ -15,7 +15,8 @@ import (
 // step. After that, any node goes on: the first one may have died.
 const EraseClaim = 10 * time.Second
 
-// Erasures keeps the jobs that erase users. sqlstore.Store fulfils it.
+// Erasures keeps the jobs that erase users, and does their steps. sqlstore.Store implements it.
+// Each call takes one short transaction. A call that was done before changes nothing.
 type Erasures interface {
 	// ClaimErasure returns a job that is not done and that no node works on, and claims
 	// it. It returns nil if there is none.
@@ -25,19 +26,47 @@ type Erasures interface {
 	// FinishErasure ends a job and removes the user's id from it. It does nothing and
 	// reports false if something of the user is left in a group.
 	FinishErasure(ctx context.Context, e group.Erasure) (bool, error)
+	// TracedGroup returns a group, deleted or not, that still keeps something about a
+	// user; empty: there is none.
+	TracedGroup(ctx context.Context, userID string) (groupID string, err error)
+	// EventsAbout looks at the next events of a log after a version. It counts those that
+	// the user caused, or that may name them, to limit, and returns how far it looked and
+	// whether that was the end of the log.
+	EventsAbout(ctx context.Context, groupID, userID string, after int64, limit int) (found int, last int64, end bool, err error)
+	// BlankEvents replaces these events, of those after a version up to another one,
+	// without their actor if that is the user. It holds the group's row meanwhile, and
+	// counts for the job what it replaced.
+	BlankEvents(ctx context.Context, job group.Erasure, groupID string, after, last int64, blank group.Blank) error
+	// ForgetIn removes what a group keeps about a user beside its log, which has been
+	// blanked up to a version. It does nothing and reports false if newer events are about
+	// the user, or if they are a member of a group that is not deleted.
+	ForgetIn(ctx context.Context, groupID, userID string, version int64) (done bool, err error)
+	// ForgetActs removes a user from the bans, mutes, invites and invitations that they
+	// made in a group, at most limit of each. It reports whether there may be more.
+	ForgetActs(ctx context.Context, groupID, userID string, limit int) (more bool, err error)
+	// ForgetReceipts removes at most limit receipts of a user, and empties at most limit
+	// answers of others that name the user. It reports whether there may be more.
+	ForgetReceipts(ctx context.Context, userID string, limit int) (more bool, err error)
+	// EraseOf replaces a user by a pseudonym in some of the audit entries about them, of their
+	// calls, or that name them. It reports whether there may be more.
+	EraseOf(ctx context.Context, userID, pseudonym string) (more bool, err error)
+	// ForgetUser removes what is kept about a user outside of groups.
+	ForgetUser(ctx context.Context, userID string) error
+	// Group is that of [group.Records].
+	Group(ctx context.Context, groupID, userID string) (group.Group, *group.Member, error)
 }
 
 // Eraser erases users, one after the other.
 type Eraser struct {
 	service *group.Service
 	jobs    Erasures
-	out     group.Elsewhere
+	out     Elsewhere
 	log     *slog.Logger
 	tasks   *tasks.Group
 }
 
 // NewEraser returns an eraser that does the jobs.
-func NewEraser(service *group.Service, jobs Erasures, out group.Elsewhere, log *slog.Logger) *Eraser {
+func NewEraser(service *group.Service, jobs Erasures, out Elsewhere, log *slog.Logger) *Eraser {
 	return &Eraser{service: service, jobs: jobs, out: out, log: log, tasks: tasks.New()}
 }
 
@@ -73,7 +102,7 @@ func (e *Eraser) look(ctx context.Context) {
 // do does a job to its end, or until it has to wait.
 func (e *Eraser) do(ctx context.Context, job group.Erasure) error {
 	for {
-		next, wait, done, err := e.service.ContinueErasure(ctx, job, e.out)
+		next, wait, done, err := e.Continue(ctx, job)
 		if err == nil && done {
 			if done, err = e.jobs.FinishErasure(ctx, job); done {
 				e.log.InfoContext(ctx, "group: erased a user", "job", job.ID)

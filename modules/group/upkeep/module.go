@@ -12,7 +12,7 @@ import (
 
 // Module starts and stops a [Janitor], a [Scheduler], a [Renamer] and an [Eraser]. It
 // wants a [group.Config], an [audit.Config], a [*group.Service], a [Trimmer], a [Clock], [Renames],
-// [Erasures], a [group.Elsewhere] and a *slog.Logger.
+// [Erasures], an [Elsewhere] and a *slog.Logger.
 var Module = fx.Module("group.upkeep", fx.Invoke(runJanitor, runScheduler, runRenamer, runEraser))
 
 func runJanitor(lc fx.Lifecycle, cfg group.Config, keep audit.Config, store Trimmer, log *slog.Logger) {
@@ -30,7 +30,7 @@ func runRenamer(lc fx.Lifecycle, service *group.Service, jobs Renames, log *slog
 	lc.Append(fx.Hook{OnStart: r.Start, OnStop: tasks.Within(group.StopTimeout, r.Stop)})
 }
 
-func runEraser(lc fx.Lifecycle, service *group.Service, jobs Erasures, out group.Elsewhere, log *slog.Logger) {
+func runEraser(lc fx.Lifecycle, service *group.Service, jobs Erasures, out Elsewhere, log *slog.Logger) {
 	e := NewEraser(service, jobs, out, log)
 	lc.Append(fx.Hook{OnStart: e.Start, OnStop: tasks.Within(group.StopTimeout, e.Stop)})
 }

@@ -2,6 +2,7 @@ package upkeep
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -13,8 +14,15 @@ import (
 // step. After that, any node goes on: the first one may have died.
 const RenameClaim = 10 * time.Second
 
-// Renames keeps the jobs that rename users. sqlstore.Store fulfils it.
+// renameStep is how many groups one step looks at.
+const renameStep = 50
+
+// Renames keeps the jobs that rename users. sqlstore.Store implements it.
 type Renames interface {
+	// NamedIn lists the groups that have a user's name, as a member's or an applicant's,
+	// by id, newest first, before the given id (empty: from the newest). It may list
+	// deleted groups.
+	NamedIn(ctx context.Context, userID, before string, limit int) (groupIDs []string, err error)
 	// ClaimRename returns a job that no node works on, and claims it. It returns nil
 	// if there is none.
 	ClaimRename(ctx context.Context) (*group.Rename, error)
@@ -69,7 +77,7 @@ func (r *Renamer) look(ctx context.Context) {
 // do does a job to its end, or until another one replaces it.
 func (r *Renamer) do(ctx context.Context, job group.Rename) error {
 	for {
-		next, err := r.service.ContinueRename(ctx, job)
+		next, err := r.Continue(ctx, job)
 		if err != nil {
 			return err
 		}
@@ -82,4 +90,23 @@ func (r *Renamer) do(ctx context.Context, job group.Rename) error {
 		}
 		job = *next
 	}
+}
+
+// Continue does one step of a job. It returns the job as it is to go on, or nil if it is
+// done. A step that was done before changes nothing.
+func (r *Renamer) Continue(ctx context.Context, job group.Rename) (*group.Rename, error) {
+	groups, err := r.jobs.NamedIn(ctx, job.UserID, job.Before, renameStep)
+	if err != nil {
+		return nil, err
+	}
+	for _, groupID := range groups {
+		if err := r.service.RenameIn(ctx, groupID, job); err != nil {
+			return nil, fmt.Errorf("rename %s in group %s: %w", job.UserID, groupID, err)
+		}
+		job.Before = groupID
+	}
+	if len(groups) == 0 {
+		return nil, nil //nolint:nilnil // the contract's word for "done"
+	}
+	return &job, nil
 }

@@ -45,7 +45,8 @@ func TestRenameGoesOn(t *testing.T) {
 	if err != nil || job == nil || job.ID != id {
 		t.Fatalf("claimed %+v, %v", job, err)
 	}
-	if _, err := b.ContinueRename(ctx, *job); err != nil { // the first step, which is not noted
+	r := upkeep.NewRenamer(b.Service, b.Store, slog.New(slog.DiscardHandler))
+	if _, err := r.Continue(ctx, *job); err != nil { // the first step, which is not noted
 		t.Fatal(err)
 	}
 	done := len(b.TakeEvents())
@@ -63,7 +64,6 @@ func TestRenameGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := upkeep.NewRenamer(b.Service, b.Store, slog.New(slog.DiscardHandler))
 	if err := r.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -125,8 +125,9 @@ func TestRenameIsReplaced(t *testing.T) {
 		}
 		jobs = append(jobs, group.Rename{ID: id, UserID: "member", Name: name, Actor: "backend"})
 	}
+	r := upkeep.NewRenamer(b.Service, b.Store, slog.New(slog.DiscardHandler))
 	for i, want := range []string{"", "Second"} {
-		if _, err := b.ContinueRename(ctx, jobs[i]); err != nil {
+		if _, err := r.Continue(ctx, jobs[i]); err != nil {
 			t.Fatal(err)
 		}
 		if m, err := b.Member(ctx, backend, g.ID, "member"); err != nil || m.Name != want {
@@ -154,8 +155,9 @@ func TestRenameInRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r := upkeep.NewRenamer(b.Service, b.Store, slog.New(slog.DiscardHandler))
 	for job := (&group.Rename{ID: id, UserID: "bob", Name: "Bob", Actor: "backend"}); job != nil; {
-		if job, err = b.ContinueRename(ctx, *job); err != nil {
+		if job, err = r.Continue(ctx, *job); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,22 +1,22 @@
-package group
+package transfer
 
 import (
 	"context"
 	"encoding/json"
 	"time"
 
-	"github.com/moim-live/moim/modules/auth"
+	"github.com/moim-live/moim/modules/group"
 )
 
-// Exports is the part of a [Repository] that reads all that is kept about one user.
-type Exports interface {
+// Traces reads all that the database keeps about one user. sqlstore.Store implements it.
+type Traces interface {
 	// UserTraces lists what groups keep about a user beside their logs, by group id, after
 	// the given one. Groups that keep nothing but their log are among them.
 	UserTraces(ctx context.Context, userID, after string, limit int) ([]Trace, error)
 	// UserMessages lists the events message.posted of a user, by group id and version,
 	// after the given ones, deleted groups included. It looks at limit events of the user, and
 	// returns where the next page begins; more: there may be one.
-	UserMessages(ctx context.Context, userID, group string, version int64, limit int) (events []Event, next Ref, more bool, err error)
+	UserMessages(ctx context.Context, userID, groupID string, version int64, limit int) (events []group.Event, next group.Ref, more bool, err error)
 }
 
 // Trace is what one group keeps about a user.
@@ -34,7 +34,7 @@ type Trace struct {
 // TracedMember is the user's membership.
 type TracedMember struct {
 	Name        string          `json:"name,omitempty"`
-	Role        Role            `json:"role" enum:"owner,admin,member"`
+	Role        group.Role      `json:"role" enum:"owner,admin,member"`
 	Attributes  json.RawMessage `json:"attributes" format:"object"`
 	Profile     json.RawMessage `json:"profile,omitempty" format:"object"`
 	JoinedAt    time.Time       `json:"joinedAt"`
@@ -81,12 +81,12 @@ type UserMessage struct {
 // exportPage is how many rows are read at a time. A page of messages may end earlier.
 const exportPage = 100
 
-// ExportUser passes all that is kept about a user to two functions, for a back end: what
-// groups keep, and then the user's messages. It reads a page at a time, so that it needs
+// ExportUser passes all that is kept about a user to two functions: what groups keep, and
+// then the user's messages. It reads a page at a time, so that it needs
 // little memory. An error of a function ends it.
-func (s *Service) ExportUser(ctx context.Context, userID string, trace func(Trace) error, message func(UserMessage) error) error {
+func ExportUser(ctx context.Context, store Traces, userID string, trace func(Trace) error, message func(UserMessage) error) error {
 	for after, more := "", true; more; {
-		traces, err := s.repo.UserTraces(ctx, userID, after, exportPage)
+		traces, err := store.UserTraces(ctx, userID, after, exportPage)
 		if err != nil {
 			return err
 		}
@@ -101,18 +101,18 @@ func (s *Service) ExportUser(ctx context.Context, userID string, trace func(Trac
 		}
 		more = len(traces) > 0
 	}
-	for at, more := (Ref{}), true; more; {
+	for at, more := (group.Ref{}), true; more; {
 		var (
-			events []Event
+			events []group.Event
 			err    error
 		)
-		if events, at, more, err = s.repo.UserMessages(ctx, userID, at.GroupID, at.Version, exportPage); err != nil {
+		if events, at, more, err = store.UserMessages(ctx, userID, at.GroupID, at.Version, exportPage); err != nil {
 			return err
 		}
 		for _, e := range events {
-			m, err := postedIn(e)
+			m, err := group.DecodeMessage(e)
 			if err != nil {
-				m = posted{Data: e.Data} // as it is
+				m = group.Message{Data: e.Data} // as it is
 			}
 			of := UserMessage{GroupID: e.GroupID, Version: e.Version, Type: m.Type, Data: m.Data, At: e.At, EditedAt: m.EditedAt, DeletedAt: m.DeletedAt}
 			if err := message(of); err != nil {
@@ -121,9 +121,4 @@ func (s *Service) ExportUser(ctx context.Context, userID string, trace func(Trac
 		}
 	}
 	return nil
-}
-
-// MayExport decides whether the caller may read all that is kept about a user.
-func MayExport(caller auth.Identity, userID string) error {
-	return mayActFor(caller, userID, auth.ReadGroups)
 }
