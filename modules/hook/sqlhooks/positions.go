@@ -11,23 +11,6 @@ import (
 	"github.com/moim-live/moim/modules/hook"
 )
 
-// Claim implements [hook.Positions].
-func (s *Store) Claim(ctx context.Context, hookID string, limit int, early bool) (turns []hook.Turn, err error) {
-	text := s.sql.claim
-	if early {
-		text = s.sql.claimEarly
-	}
-	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-		turns = nil
-		return each(ctx, q, func(scan scanner) error {
-			t, err := scanTurn(scan, hookID)
-			turns = append(turns, t)
-			return err
-		}, text, hookID, limit)
-	})
-	return turns, doing(err, "claim groups of a hook")
-}
-
 // scanTurn reads a turn, after more columns.
 func scanTurn(scan scanner, hookID string, more ...any) (hook.Turn, error) {
 	t := hook.Turn{HookID: hookID}
@@ -166,12 +149,6 @@ func missing(ctx context.Context, q database.Querier, t hook.Turn, page *hook.Pa
 	return err
 }
 
-// Narrow implements [hook.Positions].
-func (s *Store) Narrow(ctx context.Context, t hook.Turn, upto int64) (bool, error) {
-	n, err := s.exec(ctx, "shorten a delivery", narrow, t.GroupID, t.HookID, t.Claim, upto)
-	return n == 1, err
-}
-
 // Done implements [hook.Positions].
 func (s *Store) Done(ctx context.Context, t hook.Turn, upto int64, status int, gap, goOn bool) (next *hook.Turn, err error) {
 	lease := int64(0)
@@ -191,30 +168,6 @@ func (s *Store) Done(ctx context.Context, t hook.Turn, upto int64, status int, g
 		return err
 	})
 	return next, doing(err, "record a delivery")
-}
-
-// Failed implements [hook.Positions].
-func (s *Store) Failed(ctx context.Context, t hook.Turn, f hook.Failure) (parked bool, err error) {
-	return s.fail(ctx, s.sql.failed, t, f)
-}
-
-// fail records a failed attempt by a statement.
-func (s *Store) fail(ctx context.Context, text string, t hook.Turn, f hook.Failure) (parked bool, err error) {
-	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-		parked = false
-		err := q.QueryRowContext(ctx, text, t.GroupID, t.HookID, t.Claim, f.Status, f.Problem, f.Unreachable, f.Retry.Microseconds()).Scan(&parked)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		return err
-	})
-	return parked, doing(err, "record a failed delivery")
-}
-
-// Release implements [hook.Positions].
-func (s *Store) Release(ctx context.Context, t hook.Turn) error {
-	_, err := s.exec(ctx, "end a claim", s.sql.release, t.GroupID, t.HookID, t.Claim)
-	return err
 }
 
 // Drop implements [hook.Positions].

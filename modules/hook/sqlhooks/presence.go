@@ -19,7 +19,7 @@ import (
 // hook_presence_heads. So a larger n is committed later, and a hook that was told all
 // changes up to one misses none.
 type Presence struct {
-	*Store
+	positions
 
 	text presenceStatements
 }
@@ -30,7 +30,9 @@ var _ hook.PresenceStore = (*Presence)(nil)
 func NewPresence(db *database.DB) *Presence { return presenceOn(db) }
 
 func presenceOn(db backing) *Presence {
-	return &Presence{Store: on(db), text: newPresenceStatements(db.Dialect())}
+	d := db.Dialect()
+	texts := newTurnStatements(d, presenceTable, presenceTurn, `head`, `FALSE`)
+	return &Presence{positions: positions{db: db, texts: texts, scan: scanPresenceTurn}, text: newPresenceStatements(d)}
 }
 
 // reportRow is a report as the statements read it.
@@ -187,23 +189,6 @@ func (p *Presence) Told(ctx context.Context, groupID string) (reports []hook.Rep
 	return reports, doing(err, "read what hooks were told of presence")
 }
 
-// Claim implements [hook.Positions].
-func (p *Presence) Claim(ctx context.Context, hookID string, limit int, early bool) (turns []hook.Turn, err error) {
-	text := p.text.claim
-	if early {
-		text = p.text.claimEarly
-	}
-	err = p.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-		turns = nil
-		return each(ctx, q, func(scan scanner) error {
-			t, err := scanPresenceTurn(scan, hookID)
-			turns = append(turns, t)
-			return err
-		}, text, hookID, limit)
-	})
-	return turns, doing(err, "claim presence of a hook")
-}
-
 func scanPresenceTurn(scan scanner, hookID string) (hook.Turn, error) {
 	t := hook.Turn{HookID: hookID}
 	err := scan(&t.GroupID, &t.Claim, &t.Version, &t.Upto, &t.Attempts)
@@ -232,12 +217,6 @@ func (p *Presence) Read(ctx context.Context, t hook.Turn) (page hook.Page, err e
 		}, readPresence, t.GroupID, t.Version, t.Upto, hook.MaxEvents)
 	})
 	return page, doing(err, "read presence for a hook")
-}
-
-// Narrow implements [hook.Positions].
-func (p *Presence) Narrow(ctx context.Context, t hook.Turn, upto int64) (bool, error) {
-	n, err := p.exec(ctx, "shorten a delivery", narrowPresence, t.GroupID, t.HookID, t.Claim, upto)
-	return n == 1, err
 }
 
 // Done implements [hook.Positions]. A position with nothing left is removed.
@@ -296,21 +275,4 @@ func (p *Presence) finish(ctx context.Context, q database.Querier, t hook.Turn) 
 		_, err = q.ExecContext(ctx, p.text.empty, ids)
 	}
 	return err
-}
-
-// Failed implements [hook.Positions].
-func (p *Presence) Failed(ctx context.Context, t hook.Turn, f hook.Failure) (parked bool, err error) {
-	return p.fail(ctx, p.text.failed, t, f)
-}
-
-// Release implements [hook.Positions].
-func (p *Presence) Release(ctx context.Context, t hook.Turn) error {
-	_, err := p.exec(ctx, "end a claim", p.text.release, t.GroupID, t.HookID, t.Claim)
-	return err
-}
-
-// Revive implements [hook.Positions].
-func (p *Presence) Revive(ctx context.Context, hookID string, limit int) (int, error) {
-	n, err := p.exec(ctx, "try groups of a hook again", p.text.revive, hookID, limit)
-	return int(n), err
 }

@@ -38,7 +38,7 @@ func testPresenceErased(w *world) {
 	if done, err := p.log.ForgetIn(p.Context(), g, "bo", 1); err != nil || !done {
 		p.Fatal(done, err)
 	}
-	found, err := p.store.Groups(p.Context(), h.ID, hook.Place{Due: math.MaxInt64}, 1)
+	found, err := p.world.store.Groups(p.Context(), h.ID, hook.Place{Due: math.MaxInt64}, 1)
 	p.must(err)
 	if len(found) != 1 || found[0].Problem != "" {
 		p.Errorf("%+v", found)

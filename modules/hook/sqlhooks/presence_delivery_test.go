@@ -144,7 +144,7 @@ func testPresenceDelivered(w *world) {
 	see(1, "cy", true)
 	see(0, "cy", false)
 	r.set(false)
-	p.must(p.store.Resume(p.Context(), p.hookID("a"), ""))
+	p.must(p.world.store.Resume(p.Context(), p.hookID("a"), ""))
 	p.wait("all is told", func() bool {
 		return r.knows(g, "ana", hook.PresenceOffline) && r.knows(g, "bo", hook.PresenceOnline) && r.knows(g, "cy", hook.PresenceOffline)
 	})

@@ -5,14 +5,11 @@ import (
 	"strings"
 
 	"github.com/moim-live/moim/modules/database"
-	"github.com/moim-live/moim/modules/hook"
 )
 
 type presenceStatements struct {
 	lock, lockHead, report, move, spread string
-	check, removed, empty                string
-	claim, claimEarly, done, failed      string
-	release, revive                      string
+	check, removed, empty, done          string
 }
 
 const (
@@ -20,10 +17,9 @@ const (
 	// choosing is the condition that a hook chose presence.
 	choosing = `h.deleted_at IS NULL AND h.presence = TRUE`
 
-	told           = `SELECT user_id, online, at, seen_at FROM hook_presence WHERE group_id = $1`
-	readPresence   = `SELECT user_id, n, online, at FROM hook_presence WHERE group_id = $1 AND n > $2 AND n <= $3 ORDER BY n LIMIT $4`
-	narrowPresence = `UPDATE hook_presence_groups SET upto = $4 WHERE ` + ofTurn
-	finished       = `DELETE FROM hook_presence_groups WHERE ` + ofTurn
+	told         = `SELECT user_id, online, at, seen_at FROM hook_presence WHERE group_id = $1`
+	readPresence = `SELECT user_id, n, online, at FROM hook_presence WHERE group_id = $1 AND n > $2 AND n <= $3 ORDER BY n LIMIT $4`
+	finished     = `DELETE FROM hook_presence_groups WHERE ` + ofTurn
 	// needless are users who are offline, and about whom no hook is still to be told.
 	needless = `DELETE FROM hook_presence WHERE group_id = $1 AND online = FALSE
 		AND n <= COALESCE((SELECT MIN(version) FROM hook_presence_groups WHERE group_id = $1), n)`
@@ -36,13 +32,7 @@ const (
 var wipe = []string{`DELETE FROM hook_presence_groups`, `DELETE FROM hook_presence`, `DELETE FROM hook_presence_heads`}
 
 func newPresenceStatements(d database.Dialect) presenceStatements {
-	now, lease := d.Now(), hook.Lease.Microseconds()
-	claim := func(where string) string {
-		return fmt.Sprintf(`UPDATE hook_presence_groups SET claim = claim + 1, claimed = TRUE, due_at = %s + %d, upto = CASE WHEN upto > version THEN upto ELSE head END
-			WHERE %s RETURNING `+presenceTurn, now, lease, someOf(d, "group_id, hook_id", `FROM hook_presence_groups WHERE hook_id = $1 AND `+where+`
-			AND EXISTS (SELECT 1 FROM hooks WHERE id = $1 AND enabled = TRUE AND deleted_at IS NULL AND paused_until <= (SELECT `+now+`))
-			ORDER BY due_at LIMIT $2`))
-	}
+	now := d.Now()
 	reports, heads := rowsOf(d, "g TEXT, u TEXT, n BIGINT, o BOOLEAN, a BIGINT, s BIGINT"), rowsOf(d, "g TEXT, b BIGINT, h BIGINT")
 	return presenceStatements{
 		lock: `INSERT INTO hook_presence_heads (group_id, head, check_at) SELECT g.id, 0, ` + now + ` FROM groups g
@@ -66,18 +56,9 @@ func newPresenceStatements(d database.Dialect) presenceStatements {
 		empty: `DELETE FROM hook_presence_heads WHERE group_id ` + oneOf(d) + ` AND head <= ` + now + `
 			AND NOT EXISTS (SELECT 1 FROM hook_presence p WHERE p.group_id = hook_presence_heads.group_id)
 			AND NOT EXISTS (SELECT 1 FROM hook_presence_groups p WHERE p.group_id = hook_presence_heads.group_id)`,
-		claim:      claim(`due_at <= (SELECT ` + now + `)`),
-		claimEarly: claim(fmt.Sprintf(`due_at < %d AND (claimed = FALSE OR due_at <= (SELECT %s))`, int64(parked), now)),
 		done: fmt.Sprintf(`UPDATE hook_presence_groups SET version = CAST($4 AS BIGINT), attempts = 0, failed_at = NULL, unreachable = FALSE, status = $5, problem = '',
 			upto = CASE WHEN CAST($6 AS BIGINT) = 0 THEN 0 ELSE head END, due_at = %[1]s + CAST($6 AS BIGINT), behind_at = %[1]s, claimed = CAST($6 AS BIGINT) > 0
 			WHERE `+ofTurn+` AND head > CAST($4 AS BIGINT) RETURNING `+presenceTurn, now),
-		failed: fmt.Sprintf(`UPDATE hook_presence_groups SET attempts = attempts + 1, failed_at = COALESCE(failed_at, %[1]s), status = $4, problem = $5, unreachable = $6, claimed = FALSE,
-			parked_at = CASE WHEN failed_at <= %[1]s - %[2]d THEN %[1]s END,
-			due_at = CASE WHEN failed_at <= %[1]s - %[2]d THEN %[3]d ELSE %[1]s + CAST($7 AS BIGINT) END
-			WHERE `+ofTurn+` RETURNING parked_at IS NOT NULL`, now, hook.Patience.Microseconds(), int64(parked)),
-		release: `UPDATE hook_presence_groups SET claimed = FALSE, due_at = ` + now + ` WHERE ` + ofTurn,
-		revive: hurry(d, presenceTable) + someOf(d, "group_id, hook_id", `FROM hook_presence_groups WHERE `+later(d)+fmt.Sprintf(` AND due_at < %d`, int64(parked))+
-			` AND unreachable = TRUE ORDER BY due_at LIMIT $2`),
 	}
 }
 

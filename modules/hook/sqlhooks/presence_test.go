@@ -260,7 +260,7 @@ func testPresenceParks(w *world) {
 	fail(p.world.one(h), p.world.store)
 	var got []string
 	for place := (hook.Place{Due: math.MaxInt64, GroupID: "\U0010ffff"}); ; {
-		found, err := p.store.Groups(p.Context(), h.ID, place, 1)
+		found, err := p.world.store.Groups(p.Context(), h.ID, place, 1)
 		p.must(err)
 		if len(found) == 0 {
 			break
@@ -270,11 +270,11 @@ func testPresenceParks(w *world) {
 		got = append(got, fmt.Sprint(found[0].State, " ", found[0].Presence, " ", found[0].Lag, " ", found[0].LastReply))
 	}
 	p.want("listed", strings.Join(got, ", "), "parked true 3 400, parked false 1 400")
-	if b, err := p.store.Backlog(p.Context(), h.ID); err != nil || b.Parked != 2 || b.Waiting != 2 {
+	if b, err := p.world.store.Backlog(p.Context(), h.ID); err != nil || b.Parked != 2 || b.Waiting != 2 {
 		p.Errorf("%+v, %v", b, err)
 	}
 	for _, id := range []string{g, ""} {
-		p.must(p.store.Resume(p.Context(), h.ID, id))
+		p.must(p.world.store.Resume(p.Context(), h.ID, id))
 		t := p.one(h)
 		if len(p.world.claim(h)) != 1 {
 			p.Error("the events do not go on")

@@ -104,12 +104,6 @@ func clearStep(ctx context.Context, q database.Querier, id, after string) error 
 	return err
 }
 
-// Revive implements [hook.Spreader].
-func (s *Store) Revive(ctx context.Context, hookID string, limit int) (int, error) {
-	n, err := s.exec(ctx, "try groups of a hook again", s.sql.revive, hookID, limit)
-	return int(n), err
-}
-
 // Resume implements [hook.Replays].
 func (s *Store) Resume(ctx context.Context, hookID, groupID string, entries ...audit.Entry) error {
 	if groupID != "" {

@@ -10,12 +10,10 @@ import (
 type statements struct {
 	lock, insert, byName, change, remove, pause, disable string // hooks
 
-	take, spread                    string
-	claim, claimEarly, revive, next string
-	done, failed, release           string
-	rewind                          string
-	resume, resumeOne               [2]string // of events, and of presence
-	scanning, scan                  string
+	take, spread       string
+	next, done, rewind string
+	resume, resumeOne  [2]string // of events, and of presence
+	scanning, scan     string
 }
 
 const (
@@ -35,7 +33,6 @@ const (
 	first    = `SELECT version FROM events WHERE group_id = $1 AND version > $2 ORDER BY version LIMIT 1`
 	known    = `SELECT version FROM groups WHERE id = $1`
 	before   = `SELECT version FROM events WHERE group_id = $1 AND at < $2 ORDER BY version DESC LIMIT 1`
-	narrow   = `UPDATE hook_groups SET upto = $4 WHERE ` + ofTurn
 	drop     = `DELETE FROM hook_groups WHERE ` + ofTurn
 	scanned  = `UPDATE hooks SET scan_after = $2 WHERE id = $1`
 	scanAll  = `UPDATE hooks SET scan_after = '', scan_since = $2 WHERE id = $1`
@@ -61,15 +58,7 @@ const (
 )
 
 func newStatements(d database.Dialect) statements {
-	now, lease, row := d.Now(), hook.Lease.Microseconds(), fmt.Sprintf(newRow, d.Now())
-	// claim claims the rows that a condition selects, in the order of due_at.
-	claim := func(where string) string {
-		return fmt.Sprintf(`UPDATE hook_groups SET claim = claim + 1, claimed = TRUE, due_at = %s + %d,
-			upto = CASE WHEN upto > version THEN upto WHEN head > version + %[4]d THEN version + %[4]d ELSE head END
-			WHERE %[3]s RETURNING `+turnColumns, now, lease, someOf(d, "group_id, hook_id", `FROM hook_groups WHERE hook_id = $1 AND `+where+`
-			AND EXISTS (SELECT 1 FROM hooks WHERE id = $1 AND enabled = TRUE AND deleted_at IS NULL AND paused_until <= (SELECT `+now+`))
-			ORDER BY due_at LIMIT $2`), hook.MaxEvents)
-	}
+	now, row := d.Now(), fmt.Sprintf(newRow, d.Now())
 	rewound := ` ON CONFLICT (group_id, hook_id) DO UPDATE SET seek_at = excluded.seek_at, seek_version = excluded.seek_version,
 		head = CASE WHEN hook_groups.head < excluded.head THEN excluded.head ELSE hook_groups.head END,
 		due_at = CASE WHEN hook_groups.claimed = TRUE THEN hook_groups.due_at ELSE excluded.due_at END,
@@ -90,10 +79,6 @@ func newStatements(d database.Dialect) statements {
 			WHERE g.id ` + oneOf(d) + ` AND h.deleted_at IS NULL AND g.moved_at >= h.since_at ORDER BY g.id, h.id
 			ON CONFLICT (group_id, hook_id) DO UPDATE SET head = excluded.head, due_at = COALESCE(hook_groups.due_at, excluded.due_at),
 			behind_at = COALESCE(hook_groups.behind_at, excluded.behind_at) WHERE hook_groups.head < excluded.head`,
-		claim:      claim(`due_at <= (SELECT ` + now + `)`),
-		claimEarly: claim(fmt.Sprintf(`due_at < %d AND (claimed = FALSE OR due_at <= (SELECT %s))`, int64(parked), now)),
-		revive: hurry(d, eventTable) + someOf(d, "group_id, hook_id", `FROM hook_groups WHERE `+later(d)+fmt.Sprintf(` AND due_at < %d`, int64(parked))+
-			` AND unreachable = TRUE ORDER BY due_at LIMIT $2`),
 		next: fmt.Sprintf(`UPDATE hook_groups SET version = CAST($4 AS BIGINT), seek_at = NULL, seek_version = NULL, gap = FALSE,
 			upto = CASE WHEN head > CAST($4 AS BIGINT) + %[1]d THEN CAST($4 AS BIGINT) + %[1]d ELSE head END
 			WHERE `+ofTurn+` AND seek_at IS NOT DISTINCT FROM CAST($5 AS BIGINT) AND seek_version IS NOT DISTINCT FROM CAST($6 AS BIGINT) RETURNING `+turnColumns, hook.MaxEvents),
@@ -103,11 +88,6 @@ func newStatements(d database.Dialect) statements {
 			behind_at = CASE WHEN `+seeks+` OR head > CAST($4 AS BIGINT) THEN %[2]s END,
 			claimed = head > CAST($4 AS BIGINT) AND NOT `+seeks+` AND CAST($7 AS BIGINT) > 0
 			WHERE `+ofTurn+` RETURNING claimed, `+turnColumns, hook.MaxEvents, now),
-		failed: fmt.Sprintf(`UPDATE hook_groups SET attempts = attempts + 1, failed_at = COALESCE(failed_at, %[1]s), status = $4, problem = $5, unreachable = $6, claimed = FALSE,
-			parked_at = CASE WHEN failed_at <= %[1]s - %[2]d AND NOT `+seeks+` THEN %[1]s END,
-			due_at = CASE WHEN `+seeks+` THEN %[1]s WHEN failed_at <= %[1]s - %[2]d THEN %[3]d ELSE %[1]s + CAST($7 AS BIGINT) END
-			WHERE `+ofTurn+` RETURNING parked_at IS NOT NULL`, now, hook.Patience.Microseconds(), int64(parked)),
-		release: `UPDATE hook_groups SET claimed = FALSE, due_at = ` + now + ` WHERE ` + ofTurn,
 		rewind: insertRows + `seek_at, seek_version) SELECT g.id, CAST($1 AS TEXT), ` + row + `, CAST($3 AS BIGINT), CAST($4 AS BIGINT) FROM groups g
 			WHERE g.id = $2` + rewound,
 		scanning: `SELECT id, scan_after, scan_since, deleted_at IS NOT NULL FROM hooks WHERE scan_after IS NOT NULL AND (deleted_at IS NULL OR deleted_at < ` + now + ` - $1)

@@ -30,7 +30,8 @@ type backing interface {
 
 // Store keeps hooks and positions. It is safe for concurrent use.
 type Store struct {
-	db  backing
+	positions
+
 	sql statements
 }
 
@@ -44,18 +45,12 @@ var (
 // New returns a store on db.
 func New(db *database.DB) *Store { return on(db) }
 
-func on(db backing) *Store { return &Store{db: db, sql: newStatements(db.Dialect())} }
-
-func (s *Store) exec(ctx context.Context, what, text string, args ...any) (n int64, err error) {
-	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
-		result, err := q.ExecContext(ctx, text, args...)
-		if err != nil {
-			return err
-		}
-		n, err = result.RowsAffected()
-		return err
-	})
-	return n, doing(err, what)
+func on(db backing) *Store {
+	d := db.Dialect()
+	upto := fmt.Sprintf(`CASE WHEN head > version + %[1]d THEN version + %[1]d ELSE head END`, hook.MaxEvents)
+	texts := newTurnStatements(d, eventTable, turnColumns, upto, seeks)
+	scan := func(scan scanner, hookID string) (hook.Turn, error) { return scanTurn(scan, hookID) }
+	return &Store{positions: positions{db: db, texts: texts, scan: scan}, sql: newStatements(d)}
 }
 
 type scanner func(dest ...any) error
