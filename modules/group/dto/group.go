@@ -3,8 +3,6 @@ package dto
 import (
 	"encoding/json"
 	"time"
-
-	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
 var (
@@ -48,7 +46,7 @@ func (r *CreateRequest) read(o *object) {
 	r.Attributes, _ = o.raw("attributes")
 	o.take("ownerId", &r.OwnerID, "a string")
 	o.take("ownerName", &r.OwnerName, "a string")
-	o.take("endsAt", &r.EndsAt, "a time like 2026-01-02T15:04:05Z")
+	o.take("endsAt", &r.EndsAt, aTime)
 	o.takeList("remindBefore", &r.RemindBefore, maxReminders, "a list of seconds")
 }
 
@@ -65,10 +63,7 @@ func (r CreateRequest) Validate(maxMembers int, now time.Time) (CreateRequest, e
 	if r.Posting == "" {
 		r.Posting = "members"
 	}
-	r.Attributes = r.compact(r.Attributes)
-	if len(r.Attributes) == 0 || rawjson.IsNull(r.Attributes) {
-		r.Attributes = json.RawMessage("{}")
-	}
+	r.Attributes = objectOr(r.compact(r.Attributes))
 	r.EndsAt, r.RemindBefore = storedTime(r.EndsAt), storedReminders(r.RemindBefore)
 	m := r.begin()
 	r.Name, r.Description = m.groupName(r.Name), m.description(r.Description)
@@ -138,7 +133,7 @@ func (r *UpdateRequest) read(o *object) {
 	o.take("readReceipts", &r.ReadReceipts, "true or false")
 	o.take("capacity", &r.Capacity, "a whole number or null")
 	r.Attributes, _ = o.raw("attributes")
-	o.take("endsAt", &r.EndsAt, "a time like 2026-01-02T15:04:05Z, or null")
+	o.take("endsAt", &r.EndsAt, aTimeOrNull)
 	o.takeList("remindBefore", &r.RemindBefore, maxReminders, "a list of seconds or null")
 }
 
