@@ -22,16 +22,9 @@ import (
 // and a repeat still returns the first answer.
 func TestReceiptsAreSmall(t *testing.T) {
 	t.Parallel()
-	for name, url := range map[string]func(*testing.T) string{
-		"SQLite":   func(*testing.T) string { return "" },
-		"Postgres": func(t *testing.T) string { t.Helper(); return servicetest.NewPostgres(t) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			db := servicetest.OpenDatabase(t, url(t))
-			testSmallReceipts(t, db, servicetest.NewOn(group.Config{}, sqlstore.New(db)))
-		})
-	}
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
+		testSmallReceipts(t, db, servicetest.NewOn(group.Config{}, sqlstore.New(db)))
+	})
 }
 
 func testSmallReceipts(t *testing.T, db *database.DB, b *servicetest.Bench) {

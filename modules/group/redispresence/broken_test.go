@@ -10,6 +10,7 @@ import (
 
 	"github.com/moim-live/moim/internal/proxytest"
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/redispresence"
 )
@@ -94,11 +95,11 @@ func TestBrokenKeys(t *testing.T) {
 					t.Errorf("%d broken values, health %v", a.Broken(), a.Health())
 				}
 				a.use(t)
-				eventually(t, "all are listed again", func() bool {
+				waittest.Until(t, "all are listed again", func() bool {
 					return a.lists(t, "g", "ana bo") && b.listed(t, "g", group.StatusReconnecting) == "cy" && a.stateIn(t, "bo") == `{"page":1}`
 				})
-				eventually(t, "the grace ends", func() bool { return slices.Contains(news(a, b), "g cy offline dropped") })
-				eventually(t, "it is healthy again", func() bool { return a.Health() == nil && b.Health() == nil })
+				waittest.Until(t, "the grace ends", func() bool { return slices.Contains(news(a, b), "g cy offline dropped") })
+				waittest.Until(t, "it is healthy again", func() bool { return a.Health() == nil && b.Health() == nil })
 				want(t, "told", news(a, b), []string{"g cy offline dropped"})
 				want(t, "found", a.Broken()+b.Broken(), 1)
 			})
@@ -115,8 +116,8 @@ func TestBrokenNodes(t *testing.T) {
 	a.apply(t, "g", "+ana")
 	b.apply(t, "g", "+bo")
 	plantWrong(t, s.Client(), "moim:presence:nodes")
-	eventually(t, "it is found", func() bool { return a.Broken()+b.Broken() > 0 })
-	eventually(t, "both are listed", func() bool { return a.lists(t, "g", "ana bo") && b.lists(t, "g", "ana bo") })
+	waittest.Until(t, "it is found", func() bool { return a.Broken()+b.Broken() > 0 })
+	waittest.Until(t, "both are listed", func() bool { return a.lists(t, "g", "ana bo") && b.lists(t, "g", "ana bo") })
 	want(t, "told", news(a, b), nil)
 }
 
@@ -146,7 +147,7 @@ func TestBrokenFields(t *testing.T) {
 	a.use(t)
 	b.apply(t, "g", "+cy", "+dy")
 	b.apply(t, "g", "~cy", "-dy") // a node looks for graces that are over, and notes who was seen
-	eventually(t, "only what is true is listed", func() bool {
+	waittest.Until(t, "only what is true is listed", func() bool {
 		present, err := a.List(t.Context(), "g")
 		if err != nil {
 			return false
@@ -157,13 +158,13 @@ func TestBrokenFields(t *testing.T) {
 		return a.lists(t, "g", "ana bo") && a.listed(t, "g", group.StatusReconnecting) == "cy eve"
 	})
 	for _, graces := range []string{"far", "later"} {
-		eventually(t, "the grace ends that no node began", func() bool { return slices.Contains(news(a, b), "g "+graces+" offline dropped") })
+		waittest.Until(t, "the grace ends that no node began", func() bool { return slices.Contains(news(a, b), "g "+graces+" offline dropped") })
 	}
-	eventually(t, "the broken state is gone", func() bool { return client.HGet(t.Context(), users+":states", "bo").Val() == "" })
+	waittest.Until(t, "the broken state is gone", func() bool { return client.HGet(t.Context(), users+":states", "bo").Val() == "" })
 	dead := startNode(t, s.URL())
 	dead.apply(t, "g", "+dea")
 	redispresence.Kill(dead.Store)
-	eventually(t, "a dead node is still swept", func() bool { return slices.Contains(news(a, b), "g dea reconnecting node_lost") })
+	waittest.Until(t, "a dead node is still swept", func() bool { return slices.Contains(news(a, b), "g dea reconnecting node_lost") })
 }
 
 // TestBrokenGroupsOfNode: a node whose set of groups is lost enters its users; if it
@@ -178,17 +179,17 @@ func TestBrokenGroupsOfNode(t *testing.T) {
 	own := "moim:presence:node:" + redispresence.NodeID(alive.Store) + ":groups"
 	plantWrong(t, s.Client(), own)
 	alive.apply(t, "i", "+bo")
-	eventually(t, "its set is whole again", func() bool {
+	waittest.Until(t, "its set is whole again", func() bool {
 		groups := s.Client().SMembers(t.Context(), own).Val()
 		slices.Sort(groups)
 		return slices.Equal(groups, []string{"g", "i"})
 	})
 	plantWrong(t, s.Client(), "moim:presence:node:"+redispresence.NodeID(dead.Store)+":groups")
 	redispresence.Kill(dead.Store)
-	eventually(t, "the group with a user of the other is swept", func() bool {
+	waittest.Until(t, "the group with a user of the other is swept", func() bool {
 		return slices.Contains(news(alive), "g ana reconnecting node_lost")
 	})
-	eventually(t, "another group is swept when it is read", func() bool {
+	waittest.Until(t, "another group is swept when it is read", func() bool {
 		alive.lists(t, "h", "")
 		return slices.Contains(news(alive), "h ana reconnecting node_lost")
 	})
@@ -210,5 +211,5 @@ func TestSweepGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Heal()
-	eventually(t, "it is swept", func() bool { return s.Client().Exists(t.Context(), key).Val() == 0 })
+	waittest.Until(t, "it is swept", func() bool { return s.Client().Exists(t.Context(), key).Val() == 0 })
 }

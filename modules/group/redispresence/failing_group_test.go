@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/group/redispresence"
 )
 
@@ -32,14 +33,14 @@ func TestGroupThatFailsHoldsUpNoGraces(t *testing.T) {
 	n.apply(t, "g", "~ana")
 	n.apply(t, "h", "~bo")
 	spoil(t, s, graces)
-	eventually(t, "the grace of the other group ends", func() bool { return len(news(n)) > 0 })
+	waittest.Until(t, "the grace of the other group ends", func() bool { return len(news(n)) > 0 })
 	want(t, "told", news(n), []string{"h bo offline dropped"})
 	if err := s.Client().Del(t.Context(), graces).Err(); err != nil {
 		t.Fatal(err)
 	}
 	n.apply(t, "g", "+cy")
 	n.apply(t, "g", "~cy")
-	eventually(t, "the group is looked at again", func() bool { return len(news(n)) > 1 })
+	waittest.Until(t, "the group is looked at again", func() bool { return len(news(n)) > 1 })
 	want(t, "told in the end", news(n), []string{"g cy offline dropped", "h bo offline dropped"})
 }
 
@@ -53,7 +54,7 @@ func TestGroupThatFailsHoldsUpNoSweep(t *testing.T) {
 	}
 	spoil(t, s, usersKey(t, s))
 	redispresence.Kill(dead.Store)
-	eventually(t, "the others are swept", func() bool { return len(news(alive)) == 4 })
+	waittest.Until(t, "the others are swept", func() bool { return len(news(alive)) == 4 })
 	want(t, "told", news(alive), []string{
 		"h ana offline node_lost", "h ana reconnecting node_lost", "i ana offline node_lost", "i ana reconnecting node_lost",
 	})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/moim-live/moim/internal/proxytest"
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/group/redispresence"
@@ -30,10 +31,10 @@ func TestGraceOutlivesItsNode(t *testing.T) {
 	want(t, "told", dead.apply(t, "g", "~ana", "~bo"), []string{"ana reconnecting dropped", "bo reconnecting dropped"})
 	redispresence.Kill(dead.Store)
 	want(t, "told of one who comes back", a.apply(t, "g", "+bo"), []string{"bo online"})
-	eventually(t, "who was waited for is told, and those whose node died", func() bool { return len(news(a, b)) == 3 })
+	waittest.Until(t, "who was waited for is told, and those whose node died", func() bool { return len(news(a, b)) == 3 })
 	want(t, "told", news(a, b), []string{"g ana offline dropped", "g cy reconnecting node_lost", "g dee reconnecting node_lost"})
 	want(t, "told of another who comes back", b.apply(t, "g", "+dee"), []string{"dee online"})
-	eventually(t, "the last one is told", func() bool { return len(news(a, b)) == 4 })
+	waittest.Until(t, "the last one is told", func() bool { return len(news(a, b)) == 4 })
 	passing(grace + redispresence.Lease)
 	want(t, "told in the end", news(a, b), []string{
 		"g ana offline dropped", "g cy offline node_lost", "g cy reconnecting node_lost", "g dee reconnecting node_lost",
@@ -56,19 +57,19 @@ func TestGraceOutlivesItsHeirs(t *testing.T) {
 	first.apply(t, "h", "+ana")
 	first.apply(t, "h", "~ana")
 	redispresence.Kill(first.Store)
-	eventually(t, "the second takes over", func() bool {
+	waittest.Until(t, "the second takes over", func() bool {
 		fields, err := s.Client().HKeys(t.Context(), "moim:presence:nodes").Result()
 		return err == nil && !slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "d ") }) && len(news(second)) > 0
 	})
 	p.Cut() // after this it enters its users again, and has none
-	eventually(t, "it notices", func() bool { return second.listed(t, "g", "reconnecting") != "bo" })
+	waittest.Until(t, "it notices", func() bool { return second.listed(t, "g", "reconnecting") != "bo" })
 	passing(redispresence.Lease / 3)
 	p.Heal()
-	eventually(t, "it is back", func() bool { return second.listed(t, "g", "reconnecting") == "bo" })
+	waittest.Until(t, "it is back", func() bool { return second.listed(t, "g", "reconnecting") == "bo" })
 	passing(redispresence.Lease / 3)
 	redispresence.Kill(second.Store)
 	third := startNodeGrace(t, s.URL(), grace)
-	eventually(t, "both are told", func() bool { return len(news(third)) == 2 })
+	waittest.Until(t, "both are told", func() bool { return len(news(third)) == 2 })
 	want(t, "told", news(third), []string{"g bo offline node_lost", "h ana offline dropped"})
 }
 
@@ -84,7 +85,7 @@ func TestGracesEndWhileTheyBegin(t *testing.T) {
 	for round := 1; round <= rounds; round++ {
 		n.apply(t, "g", come...)
 		n.apply(t, "g", drop...)
-		eventually(t, "all are told", func() bool { return len(news(n)) == round*users })
+		waittest.Until(t, "all are told", func() bool { return len(news(n)) == round*users })
 	}
 }
 
@@ -103,10 +104,10 @@ func TestEndIsToldAlthoughItsAnswerIsLost(t *testing.T) {
 			other := startNodeGrace(t, s.URL(), grace)
 			n.apply(t, "g", "+ana", "+bo", "+cy", "+dee")
 			n.apply(t, "g", "~dee")
-			eventually(t, "dee is told, and the server has the scripts", func() bool { return len(news(n)) == 1 })
+			waittest.Until(t, "dee is told, and the server has the scripts", func() bool { return len(news(n)) == 1 })
 			n.apply(t, "g", "~ana", "~bo")
 			p.Lose(proxytest.ToClient)
-			eventually(t, "the server ends the graces", func() bool {
+			waittest.Until(t, "the server ends the graces", func() bool {
 				waiting, err := s.Client().Keys(t.Context(), "*:graces").Result()
 				return err == nil && len(waiting) == 0
 			})
@@ -116,7 +117,7 @@ func TestEndIsToldAlthoughItsAnswerIsLost(t *testing.T) {
 			} else {
 				p.Heal()
 			}
-			eventually(t, "ana is told to be offline", func() bool { return slices.Contains(news(n, other), "g ana offline dropped") })
+			waittest.Until(t, "ana is told to be offline", func() bool { return slices.Contains(news(n, other), "g ana offline dropped") })
 			passing(2 * redispresence.Lease)
 			told := slices.DeleteFunc(news(n, other), func(text string) bool { return !strings.Contains(text, "offline dropped") })
 			want(t, "told in the end", told, []string{"g ana offline dropped", "g dee offline dropped"})
@@ -141,7 +142,7 @@ func TestServerForgetsGraces(t *testing.T) {
 	if err := s.Client().FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all is as it was", func() bool {
+	waittest.Until(t, "all is as it was", func() bool {
 		return a.lists(t, "g", "bo cy") && b.lists(t, "g", "bo cy") && b.listed(t, "g", "reconnecting") == "ana"
 	})
 	present, err := b.List(t.Context(), "g")
@@ -153,7 +154,7 @@ func TestServerForgetsGraces(t *testing.T) {
 			t.Errorf("the state of %s is %s", p.UserID, p.State)
 		}
 	}
-	eventually(t, "who does not come back is told", func() bool { return len(news(a, b)) > 0 })
+	waittest.Until(t, "who does not come back is told", func() bool { return len(news(a, b)) > 0 })
 	passing(grace)
 	want(t, "told", news(a, b), []string{"g ana offline dropped"})
 }
@@ -168,13 +169,13 @@ func TestServerForgetsThoseWhoGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told []string
-	eventually(t, "it is stored", func() (ok bool) {
+	waittest.Until(t, "it is stored", func() (ok bool) {
 		var err error
 		told, err = n.try(t.Context(), "g", "~ana", "-bo")
 		return err == nil
 	})
 	want(t, "told", told, []string{"ana reconnecting dropped", "bo offline left"})
-	eventually(t, "the grace ends", func() bool { return cmp.Equal(news(n), []string{"g ana offline dropped"}) })
+	waittest.Until(t, "the grace ends", func() bool { return cmp.Equal(news(n), []string{"g ana offline dropped"}) })
 }
 
 // A node is considered dead while users go from it and it cannot store that.
@@ -196,10 +197,10 @@ func TestExpelledNodeTellsNothingTwice(t *testing.T) {
 	expected := []string{
 		"g ana offline node_lost", "g ana reconnecting node_lost", "g bo offline node_lost", "g bo reconnecting node_lost", "g cy offline dropped",
 	}
-	eventually(t, "all are told to be offline", func() bool { return cmp.Equal(news(a), expected) })
+	waittest.Until(t, "all are told to be offline", func() bool { return cmp.Equal(news(a), expected) })
 	p.Heal()
-	eventually(t, "bo, who is still there, is told to be", func() bool { return cmp.Equal(news(lost), []string{"g bo online"}) })
-	eventually(t, "it stores again", func() bool {
+	waittest.Until(t, "bo, who is still there, is told to be", func() bool { return cmp.Equal(news(lost), []string{"g bo online"}) })
+	waittest.Until(t, "it stores again", func() bool {
 		told, err := lost.try(t.Context(), "g", "~ana")
 		if len(told) > 0 {
 			t.Errorf("told %v", told)
@@ -221,7 +222,7 @@ func TestLapsedNodeDoesNotWrite(t *testing.T) {
 	a, still := startNode(t, s.URL()), startNode(t, s.URLVia(p.Addr()))
 	still.apply(t, "g", "+ana")
 	redispresence.Kill(still.Store) // its lease is not renewed, and that is all
-	eventually(t, "it is taken for dead", func() bool { return cmp.Equal(news(a), []string{"g ana reconnecting node_lost"}) })
+	waittest.Until(t, "it is taken for dead", func() bool { return cmp.Equal(news(a), []string{"g ana reconnecting node_lost"}) })
 	for _, change := range []string{"+bo", "~ana"} {
 		if told, err := still.try(t.Context(), "g", change); err == nil {
 			t.Errorf("%s was stored, and told %v", change, told)
@@ -263,12 +264,12 @@ func TestCost(t *testing.T) {
 	for i := range members {
 		p.Subscribed("g", fmt.Sprint("u", i))
 	}
-	eventually(t, "all are online", all("online"))
+	waittest.Until(t, "all are online", all("online"))
 	for i := range members {
 		p.Unsubscribed("g", fmt.Sprint("u", i), "dropped")
 	}
-	eventually(t, "all are reconnecting", all("reconnecting"))
-	eventually(t, "all are offline", all("offline"))
+	waittest.Until(t, "all are reconnecting", all("reconnecting"))
+	waittest.Until(t, "all are offline", all("offline"))
 	calls := 0
 	for _, c := range m.Commands() {
 		if c.Client != "lua" && c.Is("evalsha") {
@@ -303,7 +304,7 @@ func TestServerLosesLastWrites(t *testing.T) {
 	n.apply(t, "g", "-ana", "+bo")
 	n.apply(t, "h", "-eve")
 	p.Cut()
-	eventually(t, "the outage is noticed", func() bool { return n.listed(t, "g", "online") != "bo" })
+	waittest.Until(t, "the outage is noticed", func() bool { return n.listed(t, "g", "online") != "bo" })
 	for hash, user := range map[string]string{key: "ana", strings.Replace(key, "{g}", "{h}", 1): "eve"} {
 		if err := s.Client().HSet(t.Context(), hash, user, id).Err(); err != nil {
 			t.Fatal(err)
@@ -313,8 +314,8 @@ func TestServerLosesLastWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Heal()
-	eventually(t, "bo is there", func() bool { return n.lists(t, "g", "bo") })
-	eventually(t, "the others are not", func() bool { return len(news(n)) == 4 })
+	waittest.Until(t, "bo is there", func() bool { return n.lists(t, "g", "bo") })
+	waittest.Until(t, "the others are not", func() bool { return len(news(n)) == 4 })
 	want(t, "told", news(n), []string{
 		"g ana offline dropped", "g ana reconnecting dropped", "h eve offline dropped", "h eve reconnecting dropped",
 	})
@@ -359,6 +360,6 @@ func TestRegistrationEndsAGrace(t *testing.T) {
 	second.Inherit(n.Store)
 	want(t, "ana leaves", n.apply(t, "g", "~ana"), []string{"ana reconnecting dropped"})
 	second.start(t)
-	eventually(t, "it is reported", func() bool { return cmp.Equal(news(second), []string{"g ana online"}) })
+	waittest.Until(t, "it is reported", func() bool { return cmp.Equal(news(second), []string{"g ana online"}) })
 	want(t, "ana returns", n.apply(t, "g", "+ana"), nil)
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/presence"
@@ -38,21 +39,6 @@ func TestMain(m *testing.M) {
 
 // within is how long a test waits for what must happen.
 const within = time.Minute
-
-// eventually waits until ok holds.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(within)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("it did not happen in %s: %s", within, what)
-		case <-tick.C:
-		}
-	}
-}
 
 // tooLong is longer than a user waits for an answer. Two calls, one after the other,
 // would be given up later.
@@ -174,7 +160,7 @@ func (n *node) try(ctx context.Context, groupID string, changes ...string) ([]st
 func (n *node) apply(t testing.TB, groupID string, changes ...string) []string {
 	t.Helper()
 	var users []string
-	eventually(t, "it is stored", func() bool { // a busy machine may be late for some
+	waittest.Until(t, "it is stored", func() bool { // a busy machine may be late for some
 		var err error
 		users, err = n.try(t.Context(), groupID, changes...)
 		if err != nil && !errors.Is(err, fault.ErrUnavailable) {

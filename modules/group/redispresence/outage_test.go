@@ -11,6 +11,7 @@ import (
 
 	"github.com/moim-live/moim/internal/proxytest"
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group/presence"
 	"github.com/moim-live/moim/modules/group/redispresence"
@@ -29,7 +30,7 @@ func TestT16ReplacedServer(t *testing.T) {
 			p := proxytest.Start(t, old.Addr())
 			b := startNode(t, old.URLVia(p.Addr()))
 			b.apply(t, "g", "+bo")
-			eventually(t, "it has looked which server that is", func() bool { return p.Accepted() > p.Links() })
+			waittest.Until(t, "it has looked which server that is", func() bool { return p.Accepted() > p.Links() })
 			a := startNode(t, next.URL())
 			a.apply(t, "g", "+ana")
 			p.Redirect(next.Addr())
@@ -43,7 +44,7 @@ func TestT16ReplacedServer(t *testing.T) {
 				}
 			}
 			began := time.Now()
-			eventually(t, "both are listed by both", func() bool { return a.lists(t, "g", "ana bo") && b.lists(t, "g", "ana bo") })
+			waittest.Until(t, "both are listed by both", func() bool { return a.lists(t, "g", "ana bo") && b.lists(t, "g", "ana bo") })
 			t.Logf("T16: %s was left after %s", name, time.Since(began).Round(time.Millisecond))
 		})
 	}
@@ -69,14 +70,14 @@ func TestT24FullServer(t *testing.T) {
 	if _, err := n.SetState(t.Context(), "g", "bo", json.RawMessage(`{"page":1}`)); !errors.Is(err, fault.ErrUnavailable) {
 		t.Errorf("a state: %v", err)
 	}
-	eventually(t, "it is known that nothing can be stored", func() bool {
+	waittest.Until(t, "it is known that nothing can be stored", func() bool {
 		_, err := n.List(t.Context(), "g")
 		return errors.Is(err, fault.ErrUnavailable)
 	})
 	passing(2 * redispresence.Lease)
 	memory("0")
-	eventually(t, "it takes changes again", func() bool { _, err := n.try(t.Context(), "g", "+cy", "-ana"); return err == nil })
-	eventually(t, "what is true is listed", func() bool { return n.lists(t, "g", "bo cy") && other.lists(t, "g", "bo cy") })
+	waittest.Until(t, "it takes changes again", func() bool { _, err := n.try(t.Context(), "g", "+cy", "-ana"); return err == nil })
+	waittest.Until(t, "what is true is listed", func() bool { return n.lists(t, "g", "bo cy") && other.lists(t, "g", "bo cy") })
 	for _, told := range news(n, other) {
 		t.Errorf("told %q, which is not so", told)
 	}
@@ -107,7 +108,7 @@ func TestT25ScriptsAreLoadedAgain(t *testing.T) {
 	}
 	n.apply(t, "g", "~u0")
 	forget() // and the end of the grace
-	eventually(t, "the grace ends", func() bool { return len(news(n)) == 1 })
+	waittest.Until(t, "the grace ends", func() bool { return len(news(n)) == 1 })
 	want(t, "told", news(n), []string{`g u0 offline dropped`})
 }
 
@@ -143,7 +144,7 @@ func TestOneServerLacksTheScripts(t *testing.T) {
 			}
 			change(here)
 		}
-		eventually(t, "all graces end", func() bool { return len(news(n)) == round*groups })
+		waittest.Until(t, "all graces end", func() bool { return len(news(n)) == round*groups })
 	}
 }
 
@@ -179,7 +180,7 @@ func TestT27SlowServer(t *testing.T) {
 	}
 	p.Heal()
 	p.Drop()
-	eventually(t, "it is back", func() bool { return n.lists(t, "g", "ana") })
+	waittest.Until(t, "it is back", func() bool { return n.lists(t, "g", "ana") })
 }
 
 // While the server is a blackhole, a call takes a second at most, and calls do
@@ -213,5 +214,5 @@ func TestOutageHoldsNobody(t *testing.T) {
 		t.Error("goroutines pile up")
 	}
 	p.Heal()
-	eventually(t, "it is back", func() bool { return n.lists(t, "g", "ana") })
+	waittest.Until(t, "it is back", func() bool { return n.lists(t, "g", "ana") })
 }

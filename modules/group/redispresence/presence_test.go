@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/feed"
 	"github.com/moim-live/moim/modules/group/presence"
@@ -112,18 +113,18 @@ func TestPresenceOnTwoNodes(t *testing.T) {
 			return true
 		}
 	}
-	eventually(t, "each node lists both", lists("ana", "bo"))
-	eventually(t, "both are told, once", func() bool { return len(r.sent("ana")) == 1 && len(r.sent("bo")) == 1 })
+	waittest.Until(t, "each node lists both", lists("ana", "bo"))
+	waittest.Until(t, "both are told, once", func() bool { return len(r.sent("ana")) == 1 && len(r.sent("bo")) == 1 })
 	nodes[0].Subscribed("g", "bo")
 	nodes[0].Subscribed("g", "cy")
-	eventually(t, "cy is told, after bo was stored", func() bool { return len(r.sent("cy")) == 1 })
+	waittest.Until(t, "cy is told, after bo was stored", func() bool { return len(r.sent("cy")) == 1 })
 	redispresence.Kill(stores[1].Store)
 	for range 5 {
 		nodes[0].Unsubscribed("g", "ana", "")
 	}
-	eventually(t, "ana is told to be offline", func() bool { return cmp.Equal(r.sent("ana"), []string{"online", "reconnecting", "offline"}) })
+	waittest.Until(t, "ana is told to be offline", func() bool { return cmp.Equal(r.sent("ana"), []string{"online", "reconnecting", "offline"}) })
 	nodes[0].Unsubscribed("g", "bo", "")
-	eventually(t, "bo, who has tabs on the dead node alone now, is told once it is swept", func() bool {
+	waittest.Until(t, "bo, who has tabs on the dead node alone now, is told once it is swept", func() bool {
 		return cmp.Equal(slices.Compact(r.sent("bo")), []string{"online", "reconnecting", "offline"}) // the sweep may tell "online", too
 	})
 	if present, err := nodes[0].List(t.Context(), "g"); err != nil || len(present) != 3 || present[0].UserID != "cy" {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/moim-live/moim/internal/proxytest"
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/presence"
@@ -60,11 +61,11 @@ func TestDeadNodesUsersGoAndAreToldOnce(t *testing.T) {
 	want(t, "came to a dead node's place", b.apply(t, "g", "+ana"), nil)
 	expected = append(expected, "g ana online", "g bo online") // the dead node may not have told that they came back
 	slices.Sort(expected)
-	eventually(t, "the dead node's users are not listed", func() bool {
+	waittest.Until(t, "the dead node's users are not listed", func() bool {
 		return a.lists(t, "g", "ana bo cy") && a.lists(t, "big", "")
 	})
-	eventually(t, "they are told", func() bool { return len(news(a, b)) >= len(expected) })
-	eventually(t, "nothing is left of the dead node", func() bool {
+	waittest.Until(t, "they are told", func() bool { return len(news(a, b)) >= len(expected) })
+	waittest.Until(t, "nothing is left of the dead node", func() bool {
 		fields, err := s.Client().HKeys(t.Context(), "moim:presence:nodes").Result()
 		return err == nil && !slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "d ") })
 	})
@@ -84,7 +85,7 @@ func TestServerForgets(t *testing.T) {
 	a.apply(t, "g", "+ana", "+bo", "+eve")
 	b.apply(t, "g", "+bo", "+cy")
 	b.apply(t, "h", "+cy")
-	eventually(t, "both know each other", func() bool { return a.lists(t, "g", "ana bo cy eve") })
+	waittest.Until(t, "both know each other", func() bool { return a.lists(t, "g", "ana bo cy eve") })
 	for round := range 3 {
 		stop := make(chan struct{})
 		var reader sync.WaitGroup
@@ -107,7 +108,7 @@ func TestServerForgets(t *testing.T) {
 			})
 		}
 		s.Kill()
-		eventually(t, "an outage is noticed", func() bool {
+		waittest.Until(t, "an outage is noticed", func() bool {
 			_, err := a.List(t.Context(), "g")
 			return err != nil
 		})
@@ -123,7 +124,7 @@ func TestServerForgets(t *testing.T) {
 		back := time.Now()
 		expected := []string{"ana bo cy new0", "ana bo cy new0 new1", "ana bo cy new0 new1 new2"}[round]
 		for _, n := range []*node{a, b} {
-			eventually(t, "all is as it was", func() bool { return n.lists(t, "g", expected) && n.lists(t, "h", "cy") })
+			waittest.Until(t, "all is as it was", func() bool { return n.lists(t, "g", expected) && n.lists(t, "h", "cy") })
 		}
 		t.Logf("known again after %s", time.Since(back).Round(time.Millisecond))
 		close(stop)
@@ -144,7 +145,7 @@ func TestServerForgetsAndAnotherNodeIsFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := startNode(t, s.URL())
-	eventually(t, "both list", func() bool { return a.lists(t, "g", "ana") && b.lists(t, "g", "ana") })
+	waittest.Until(t, "both list", func() bool { return a.lists(t, "g", "ana") && b.lists(t, "g", "ana") })
 	want(t, "told", news(a, b), nil)
 }
 
@@ -181,15 +182,15 @@ func TestNobodyIsSweptAfterAnOutage(t *testing.T) {
 		hurt()
 		passing(2 * redispresence.Lease)
 		p.Heal()
-		eventually(t, "all are listed", func() bool { return all[0].lists(t, "g", "late u0 u1 u2") })
+		waittest.Until(t, "all are listed", func() bool { return all[0].lists(t, "g", "late u0 u1 u2") })
 	}
 	passing(2 * redispresence.Lease)
 	close(stop)
 	readers.Wait()
 	want(t, "told", news(all...), nil)
 	redispresence.Kill(dead.Store) // nodes go on to die
-	eventually(t, "the dead node's users go", func() bool { return all[1].lists(t, "g", "u0 u1 u2") })
-	eventually(t, "that is told", func() bool { return cmp.Equal(news(all...), []string{"g late reconnecting node_lost"}) })
+	waittest.Until(t, "the dead node's users go", func() bool { return all[1].lists(t, "g", "u0 u1 u2") })
+	waittest.Until(t, "that is told", func() bool { return cmp.Equal(news(all...), []string{"g late reconnecting node_lost"}) })
 }
 
 // One node alone does not reach the server for longer than its lease.
@@ -202,7 +203,7 @@ func TestExpelledNodeComesBack(t *testing.T) {
 	id := s.Client().HGet(t.Context(), usersKey(t, s), "ana").Val()
 	a.apply(t, "g", "+bo")
 	p.Cut()
-	eventually(t, "its users are told to be gone", func() bool { return len(news(a)) == 3 })
+	waittest.Until(t, "its users are told to be gone", func() bool { return len(news(a)) == 3 })
 	want(t, "told", news(a), []string{"g ana reconnecting node_lost", "g bo online", "g eve reconnecting node_lost"})
 	if !a.lists(t, "g", "bo") {
 		t.Error("they are listed")
@@ -215,8 +216,8 @@ func TestExpelledNodeComesBack(t *testing.T) {
 		t.Error("stored without a server")
 	}
 	p.Heal()
-	eventually(t, "those who are still there are told to be", func() bool { return cmp.Equal(news(lost), []string{"g ana online"}) })
-	eventually(t, "they are listed", func() bool { return a.lists(t, "g", "ana bo") && lost.lists(t, "g", "ana bo") })
+	waittest.Until(t, "those who are still there are told to be", func() bool { return cmp.Equal(news(lost), []string{"g ana online"}) })
+	waittest.Until(t, "they are listed", func() bool { return a.lists(t, "g", "ana bo") && lost.lists(t, "g", "ana bo") })
 	passing(2 * redispresence.Lease)
 	want(t, "told in the end", news(a, lost), []string{"g ana online", "g ana reconnecting node_lost", "g bo online", "g eve reconnecting node_lost"})
 	want(t, "went last", lost.apply(t, "g", "-ana", "-bo"), []string{"ana offline left"})
@@ -238,7 +239,7 @@ func TestServerThatIsDownAtTheStart(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 	s.Restart()
-	eventually(t, "what is true is entered", func() bool { return n.lists(t, "g", "ana") })
+	waittest.Until(t, "what is true is entered", func() bool { return n.lists(t, "g", "ana") })
 	want(t, "came first", n.apply(t, "g", "+ana"), []string{"ana online"})
 }
 
@@ -257,20 +258,20 @@ func TestT13Blackhole(t *testing.T) {
 		}
 		if took = time.Since(began); took > tooLong {
 			p.Heal()
-			eventually(t, "it is back", func() bool { return n.lists(t, "g", "ana") })
+			waittest.Until(t, "it is back", func() bool { return n.lists(t, "g", "ana") })
 		}
 	}
 	if took > tooLong {
 		t.Errorf("the first to ask waited %s", took)
 	}
 	p.Freeze()
-	eventually(t, "it is known to be down", func() bool {
+	waittest.Until(t, "it is known to be down", func() bool {
 		began := time.Now()
 		_, err := n.List(t.Context(), "g")
 		return err != nil && time.Since(began) < 50*time.Millisecond
 	})
 	p.Heal()
-	eventually(t, "it is back", func() bool { return n.lists(t, "g", "ana") })
+	waittest.Until(t, "it is back", func() bool { return n.lists(t, "g", "ana") })
 }
 
 func TestKeysDoNotLiveForEver(t *testing.T) {
@@ -314,14 +315,14 @@ func TestChangesDuringAnnouncements(t *testing.T) {
 			t.Errorf("listed %d", len(users))
 		}
 		for g := range 20 {
-			eventually(t, "it is stored", func() bool {
+			waittest.Until(t, "it is stored", func() bool {
 				_, err := n.try(t.Context(), fmt.Sprint("g", g), fmt.Sprintf("-u%03d", round))
 				return err == nil
 			})
 		}
 		for g := range 20 {
 			groupID := fmt.Sprint("g", g)
-			eventually(t, "those who are left are listed", func() bool {
+			waittest.Until(t, "those who are left are listed", func() bool {
 				return len(strings.Fields(n.listed(t, groupID, group.StatusOnline))) == 299-round
 			})
 		}
@@ -342,7 +343,7 @@ func TestServerForgetsTwice(t *testing.T) {
 		return err == nil && slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "w ") }) &&
 			slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "a ") })
 	}
-	eventually(t, "they know each other", func() bool {
+	waittest.Until(t, "they know each other", func() bool {
 		fields, err := s.Client().HKeys(t.Context(), "moim:presence:nodes").Result()
 		passing(2 * redispresence.Renew)
 		return err == nil && len(fields) >= 6
@@ -352,13 +353,13 @@ func TestServerForgetsTwice(t *testing.T) {
 		if err := s.Client().FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the other is waited for", waited)
+		waittest.Until(t, "the other is waited for", waited)
 		if users, err := b.List(t.Context(), "g"); err == nil {
 			t.Errorf("listed %v", users)
 		}
 	}
 	p.Heal()
-	eventually(t, "both are listed", func() bool { return b.lists(t, "g", "ana bo") })
+	waittest.Until(t, "both are listed", func() bool { return b.lists(t, "g", "ana bo") })
 	want(t, "told", news(a, b), nil)
 }
 
@@ -377,6 +378,6 @@ func TestServerForgetsTheNodes(t *testing.T) {
 	if err := s.Client().Del(t.Context(), "moim:presence:nodes").Err(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "they are listed", func() bool { return n.lists(t, "g", "ana bo") })
+	waittest.Until(t, "they are listed", func() bool { return n.lists(t, "g", "ana bo") })
 	want(t, "went last", n.apply(t, "g", "-ana"), []string{"ana offline left"})
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
@@ -58,7 +59,7 @@ func trimAll(t *testing.T, db *database.DB, s *sqlstore.Store, keep upkeep.Reten
 // replaces or removes them.
 func TestBytesOfLogsHold(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		s, random := sqlstore.New(db), rand.New(rand.NewPCG(1, 2))
 		ids := []string{create(t, s), create(t, s), create(t, s)}
 		counted := int64(0)
@@ -93,7 +94,7 @@ func TestBytesOfLogsHold(t *testing.T) {
 // cannot be too large.
 func TestEventsAreCountedOnce(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		var read []int64 // the versions after which events were counted
 		s := sqlstore.New(db)
 		watched := s.Watch(func(text string, a []any) {
@@ -135,43 +136,37 @@ func TestEventsAreCountedOnce(t *testing.T) {
 // in its group.
 func TestOldLogsAreTrimmed(t *testing.T) {
 	t.Parallel()
-	for name, url := range map[string]func(*testing.T) string{
-		"SQLite":   func(*testing.T) string { return "" },
-		"Postgres": func(t *testing.T) string { t.Helper(); return servicetest.NewPostgres(t) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			keep := upkeep.Retention{Count: 1000, Age: time.Hour}
-			db := migrated(t, url(t), 18, func(t *testing.T, db *database.DB) {
-				t.Helper()
-				s := sqlstore.New(db)
-				id := create(t, s)
-				for range 40 {
-					postText(t, s, id, 10_000)
-				}
-				trimAll(t, db, s, keep)
-			})
-			exec(t, db, `UPDATE sweeps SET until = 0`) // the node before was stopped
-			keep.Bytes = 200_000
+	servicetest.OnBothURLs(t, func(t *testing.T, url string) {
+		keep := upkeep.Retention{Count: 1000, Age: time.Hour}
+		db := migrated(t, url, 18, func(t *testing.T, db *database.DB) {
+			t.Helper()
 			s := sqlstore.New(db)
-			for more, rounds := true, 0; more; rounds++ {
-				var err error
-				if more, err = s.Trim(t.Context(), keep, 10); err != nil || rounds > 20 {
-					t.Fatalf("round %d: %v", rounds, err)
-				}
+			id := create(t, s)
+			for range 40 {
+				postText(t, s, id, 10_000)
 			}
-			if n := number(t, db, `SELECT COUNT(*) FROM events`); n != 18 {
-				t.Errorf("%d events are left, want 18", n)
-			}
+			trimAll(t, db, s, keep)
 		})
-	}
+		exec(t, db, `UPDATE sweeps SET until = 0`) // the node before was stopped
+		keep.Bytes = 200_000
+		s := sqlstore.New(db)
+		for more, rounds := true, 0; more; rounds++ {
+			var err error
+			if more, err = s.Trim(t.Context(), keep, 10); err != nil || rounds > 20 {
+				t.Fatalf("round %d: %v", rounds, err)
+			}
+		}
+		if n := number(t, db, `SELECT COUNT(*) FROM events`); n != 18 {
+			t.Errorf("%d events are left, want 18", n)
+		}
+	})
 }
 
 // While a sweep counts and trims, members post and an event is replaced: nobody
 // fails, and nothing is counted wrong.
 func TestBytesOfABusyLog(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		ctx, s := t.Context(), sqlstore.New(db)
 		id := create(t, s)
 		var all sync.WaitGroup
@@ -253,10 +248,10 @@ func testHeldReplace(t *testing.T) {
 			_, err := s.Trim(t.Context(), upkeep.Retention{Count: 1000, Age: time.Hour, Bytes: 20_000}, 10)
 			counted <- err
 		}()
-		for t.Context().Err() == nil && number(t, db, `SELECT bytes FROM heads`) == 0 &&
-			number(t, db, `SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 0 {
-			time.Sleep(time.Millisecond)
-		}
+		waittest.Until(t, "it has counted, or waits", func() bool {
+			return number(t, db, `SELECT bytes FROM heads`) > 0 ||
+				number(t, db, `SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) > 0
+		})
 		return nil
 	})
 	if err := errors.Join(err, <-counted); err != nil {

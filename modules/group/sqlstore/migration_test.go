@@ -62,111 +62,99 @@ func migrated(t *testing.T, url string, version int64, fill func(*testing.T, *da
 
 func TestMigrationFillsWhatIsDerived(t *testing.T) {
 	t.Parallel()
-	for name, url := range map[string]func(*testing.T) string{
-		"SQLite":   func(*testing.T) string { return "" },
-		"Postgres": func(t *testing.T) string { t.Helper(); return servicetest.NewPostgres(t) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			db := migrated(t, url(t), 11, func(t *testing.T, db *database.DB) {
-				t.Helper()
-				ctx, s := t.Context(), sqlstore.New(db)
-				ids := []string{create(t, s), create(t, s), create(t, s)}
-				for i, id := range ids {
-					_, err := s.Change(ctx, id, "", func(tx group.Tx) error {
-						for _, user := range []string{"x", "y", "z"}[i:] {
-							if err := tx.AddMember(ctx, group.Member{UserID: user, Role: group.MemberRole}); err != nil {
-								return err
-							}
+	servicetest.OnBothURLs(t, func(t *testing.T, url string) {
+		db := migrated(t, url, 11, func(t *testing.T, db *database.DB) {
+			t.Helper()
+			ctx, s := t.Context(), sqlstore.New(db)
+			ids := []string{create(t, s), create(t, s), create(t, s)}
+			for i, id := range ids {
+				_, err := s.Change(ctx, id, "", func(tx group.Tx) error {
+					for _, user := range []string{"x", "y", "z"}[i:] {
+						if err := tx.AddMember(ctx, group.Member{UserID: user, Role: group.MemberRole}); err != nil {
+							return err
 						}
-						_, err := tx.Append(ctx, group.MemberJoined, "x", struct{}{})
-						return err
-					})
-					if err != nil {
-						t.Fatal(err)
 					}
-				}
-				found := fixture()
-				found.Name, found.Visibility = "저녁 모임", group.Public
-				hidden := fixture()
-				hidden.Name, hidden.Attributes = "Chess club", json.RawMessage(`{"game":"chess","level":3,"ranked":true,"more":{},"none":null}`)
-				odd := fixture() // with what PostgreSQL's JSON does not know
-				odd.Attributes = json.RawMessage(`{"a":"\u0000","b":"\ud800","c":1e999999}`)
-				for _, g := range []group.Group{found, hidden, odd} {
-					if _, _, err := s.Create(ctx, "alice", g, group.Member{UserID: "w", Role: group.Owner}, nil, nil); err != nil {
-						t.Fatal(err)
-					}
-				}
-				_, err := s.Change(ctx, ids[0], "", func(tx group.Tx) error {
-					if err := tx.Delete(ctx); err != nil {
-						return err
-					}
-					_, err := tx.Append(ctx, group.GroupDeleted, "ana", struct{}{})
+					_, err := tx.Append(ctx, group.MemberJoined, "x", struct{}{})
 					return err
 				})
 				if err != nil {
 					t.Fatal(err)
 				}
-			})
-			want := map[string]group.Tally{owner.UserID: {Joined: 2, Owned: 2}, "y": {Joined: 1}, "z": {Joined: 2}, "w": {Joined: 3, Owned: 3}}
-			if diff := cmp.Diff(want, tallies(t, db)); diff != "" {
-				t.Errorf("counts (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(recount(t, db), tallies(t, db)); diff != "" {
-				t.Errorf("counts (-recounted +got):\n%s", diff)
-			}
-			for what, c := range map[string]struct {
-				filter group.Filter
-				want   int
-			}{
-				"all, by size":          {group.Filter{Order: group.Largest}, 5},
-				"private, by name":      {group.Filter{Query: "chess cl"}, 1},
-				"by a string":           {group.Filter{Attributes: map[string]string{"game": "chess"}}, 1},
-				"by a number":           {group.Filter{Attributes: map[string]string{"level": "3"}}, 1},
-				"by a boolean":          {group.Filter{Attributes: map[string]string{"ranked": "true"}}, 1},
-				"by what is no value":   {group.Filter{Attributes: map[string]string{"more": "{}"}}, 0},
-				"by what is not stored": {group.Filter{Attributes: map[string]string{"none": ""}}, 0},
-			} {
-				if groups, err := sqlstore.New(db).FindGroups(t.Context(), c.filter, "", 10); err != nil || len(groups) != c.want {
-					t.Errorf("%s: found %d groups, %v; want %d", what, len(groups), err, c.want)
+			found := fixture()
+			found.Name, found.Visibility = "저녁 모임", group.Public
+			hidden := fixture()
+			hidden.Name, hidden.Attributes = "Chess club", json.RawMessage(`{"game":"chess","level":3,"ranked":true,"more":{},"none":null}`)
+			odd := fixture() // with what PostgreSQL's JSON does not know
+			odd.Attributes = json.RawMessage(`{"a":"\u0000","b":"\ud800","c":1e999999}`)
+			for _, g := range []group.Group{found, hidden, odd} {
+				if _, _, err := s.Create(ctx, "alice", g, group.Member{UserID: "w", Role: group.Owner}, nil, nil); err != nil {
+					t.Fatal(err)
 				}
 			}
-			if groups, err := sqlstore.New(db).PublicGroups(t.Context(), "녁 모", "", 10); err != nil || len(groups) != 1 {
-				t.Errorf("a search finds %d groups, %v; want 1", len(groups), err)
+			_, err := s.Change(ctx, ids[0], "", func(tx group.Tx) error {
+				if err := tx.Delete(ctx); err != nil {
+					return err
+				}
+				_, err := tx.Append(ctx, group.GroupDeleted, "ana", struct{}{})
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
 			}
 		})
-	}
+		want := map[string]group.Tally{owner.UserID: {Joined: 2, Owned: 2}, "y": {Joined: 1}, "z": {Joined: 2}, "w": {Joined: 3, Owned: 3}}
+		if diff := cmp.Diff(want, tallies(t, db)); diff != "" {
+			t.Errorf("counts (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(recount(t, db), tallies(t, db)); diff != "" {
+			t.Errorf("counts (-recounted +got):\n%s", diff)
+		}
+		for what, c := range map[string]struct {
+			filter group.Filter
+			want   int
+		}{
+			"all, by size":          {group.Filter{Order: group.Largest}, 5},
+			"private, by name":      {group.Filter{Query: "chess cl"}, 1},
+			"by a string":           {group.Filter{Attributes: map[string]string{"game": "chess"}}, 1},
+			"by a number":           {group.Filter{Attributes: map[string]string{"level": "3"}}, 1},
+			"by a boolean":          {group.Filter{Attributes: map[string]string{"ranked": "true"}}, 1},
+			"by what is no value":   {group.Filter{Attributes: map[string]string{"more": "{}"}}, 0},
+			"by what is not stored": {group.Filter{Attributes: map[string]string{"none": ""}}, 0},
+		} {
+			if groups, err := sqlstore.New(db).FindGroups(t.Context(), c.filter, "", 10); err != nil || len(groups) != c.want {
+				t.Errorf("%s: found %d groups, %v; want %d", what, len(groups), err, c.want)
+			}
+		}
+		if groups, err := sqlstore.New(db).PublicGroups(t.Context(), "녁 모", "", 10); err != nil || len(groups) != 1 {
+			t.Errorf("a search finds %d groups, %v; want 1", len(groups), err)
+		}
+	})
 }
 
 // Messages that were deleted before do not count as unread.
 func TestMigrationUncountsDeletedMessages(t *testing.T) {
 	t.Parallel()
-	for name, url := range map[string]func(*testing.T) string{
-		"SQLite":   func(*testing.T) string { return "" },
-		"Postgres": func(t *testing.T) string { t.Helper(); return servicetest.NewPostgres(t) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			db := migrated(t, url(t), 32, func(t *testing.T, db *database.DB) {
-				t.Helper()
-				ctx, s := t.Context(), sqlstore.New(db)
-				_, err := s.Change(ctx, create(t, s), "", func(tx group.Tx) error {
-					for range 3 { // versions 2 to 4
-						if _, err := tx.Append(ctx, group.MessagePosted, "ana", map[string]int{"data": 1}); err != nil {
-							return err
-						}
+	servicetest.OnBothURLs(t, func(t *testing.T, url string) {
+		db := migrated(t, url, 32, func(t *testing.T, db *database.DB) {
+			t.Helper()
+			ctx, s := t.Context(), sqlstore.New(db)
+			_, err := s.Change(ctx, create(t, s), "", func(tx group.Tx) error {
+				for range 3 { // versions 2 to 4
+					if _, err := tx.Append(ctx, group.MessagePosted, "ana", map[string]int{"data": 1}); err != nil {
+						return err
 					}
-					_, err := tx.Append(ctx, group.MessageDeleted, "ana", map[string]int{"version": 3})
-					return err
-				})
-				if err != nil {
-					t.Fatal(err)
 				}
+				_, err := tx.Append(ctx, group.MessageDeleted, "ana", map[string]int{"version": 3})
+				return err
 			})
-			mine, err := sqlstore.New(db).UserGroups(t.Context(), owner.UserID, "", 10)
-			if err != nil || len(mine) != 1 || mine[0].Unread != 2 {
-				t.Errorf("%+v, %v; want 2 unread", mine, err)
+			if err != nil {
+				t.Fatal(err)
 			}
 		})
-	}
+		mine, err := sqlstore.New(db).UserGroups(t.Context(), owner.UserID, "", 10)
+		if err != nil || len(mine) != 1 || mine[0].Unread != 2 {
+			t.Errorf("%+v, %v; want 2 unread", mine, err)
+		}
+	})
 }

@@ -14,42 +14,36 @@ import (
 // Groups from before the step know their members, and those whom only the log knows.
 func TestMigrationTracesUsers(t *testing.T) {
 	t.Parallel()
-	for name, url := range map[string]func(*testing.T) string{
-		"SQLite":   func(*testing.T) string { return "" },
-		"Postgres": func(t *testing.T) string { t.Helper(); return servicetest.NewPostgres(t) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var id string
-			db := migrated(t, url(t), 28, func(t *testing.T, db *database.DB) {
-				t.Helper()
-				ctx, s := t.Context(), sqlstore.New(db)
-				id = create(t, s)
-				_, err := s.Change(ctx, id, "", func(tx group.Tx) error {
-					m := group.Member{UserID: "in", Role: group.MemberRole}
-					_, err := tx.Append(ctx, group.MemberJoined, "", m)
-					for typ, data := range map[group.EventType]string{
-						group.MemberRemoved: `{"userId":"removed \"x\""}`,
-						group.MemberBanned:  `{"userId":"not readable","reason":"\u0000"}`, // on PostgreSQL
-						group.GroupUpdated:  `{"userId":"nobody"}`,
-					} {
-						_, failed := tx.Append(ctx, typ, "", json.RawMessage(data))
-						err = errors.Join(err, failed)
-					}
-					return errors.Join(err, tx.AddMember(ctx, m), tx.SetDeparted(ctx, "left"), tx.SetBan(ctx, group.Ban{UserID: "banned"}),
-						tx.SetApplicant(ctx, group.Applicant{UserID: "asks"}))
-				})
-				if err != nil {
-					t.Fatal(err)
+	servicetest.OnBothURLs(t, func(t *testing.T, url string) {
+		var id string
+		db := migrated(t, url, 28, func(t *testing.T, db *database.DB) {
+			t.Helper()
+			ctx, s := t.Context(), sqlstore.New(db)
+			id = create(t, s)
+			_, err := s.Change(ctx, id, "", func(tx group.Tx) error {
+				m := group.Member{UserID: "in", Role: group.MemberRole}
+				_, err := tx.Append(ctx, group.MemberJoined, "", m)
+				for typ, data := range map[group.EventType]string{
+					group.MemberRemoved: `{"userId":"removed \"x\""}`,
+					group.MemberBanned:  `{"userId":"not readable","reason":"\u0000"}`, // on PostgreSQL
+					group.GroupUpdated:  `{"userId":"nobody"}`,
+				} {
+					_, failed := tx.Append(ctx, typ, "", json.RawMessage(data))
+					err = errors.Join(err, failed)
 				}
+				return errors.Join(err, tx.AddMember(ctx, m), tx.SetDeparted(ctx, "left"), tx.SetBan(ctx, group.Ban{UserID: "banned"}),
+					tx.SetApplicant(ctx, group.Applicant{UserID: "asks"}))
 			})
-			for userID, want := range map[string]string{
-				"alice": id, "in": id, "left": id, "banned": id, "asks": id, `removed "x"`: id, "nobody": "",
-			} {
-				if got, err := sqlstore.New(db).TracedGroup(t.Context(), userID); got != want || err != nil {
-					t.Errorf("%s: in %q, %v; want %q", userID, got, err, want)
-				}
+			if err != nil {
+				t.Fatal(err)
 			}
 		})
-	}
+		for userID, want := range map[string]string{
+			"alice": id, "in": id, "left": id, "banned": id, "asks": id, `removed "x"`: id, "nobody": "",
+		} {
+			if got, err := sqlstore.New(db).TracedGroup(t.Context(), userID); got != want || err != nil {
+				t.Errorf("%s: in %q, %v; want %q", userID, got, err, want)
+			}
+		}
+	})
 }

@@ -28,7 +28,7 @@ func addGroups(t *testing.T, db *database.DB, prefix, name string, n int) {
 func TestSearchOfManyGroups(t *testing.T) {
 	t.Parallel()
 	childtest.Bulk(t)
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		s := sqlstore.New(db)
 		addGroups(t, db, "a", "old needle ", 30)
 		addGroups(t, db, "b", "hay 모임 ", 20_200)
@@ -77,7 +77,7 @@ func TestSearchOfManyGroups(t *testing.T) {
 // A node of the version before writes only the group's row.
 func TestSearchFindsGroupsOfAnOlderNode(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		s := sqlstore.New(db)
 		id := create(t, s)
 		find := func(what, query string, want int) {

@@ -122,7 +122,7 @@ func TestLargeGroupIsRemovedInSteps(t *testing.T) {
 // One node sweeps. When the lease of a node that died is over, another goes on.
 func TestOneNodeSweeps(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		ctx, s, other := t.Context(), sqlstore.New(db), sqlstore.New(db)
 		id, keep := create(t, s), upkeep.Retention{Count: 1}
 		if _, err := s.Trim(ctx, keep, 10); err != nil {
@@ -155,7 +155,7 @@ func TestOneNodeSweeps(t *testing.T) {
 // are kept, are not looked at again.
 func TestSweepLooksOnlyAtWhatIsDue(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		ctx, s := t.Context(), sqlstore.New(db)
 		long, gone := create(t, s), create(t, s)
 		create(t, s)
@@ -215,7 +215,7 @@ func TestSweepLooksOnlyAtWhatIsDue(t *testing.T) {
 // keeps no other from being relayed.
 func TestRelayPassesOverRemovedEvents(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		ctx, s := t.Context(), sqlstore.New(db)
 		id := create(t, s)
 		for range 5 {

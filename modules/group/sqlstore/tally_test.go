@@ -14,16 +14,6 @@ import (
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
-// onBoth runs a test on a database of either kind.
-func onBoth(t *testing.T, test func(t *testing.T, db *database.DB)) {
-	t.Helper()
-	t.Run("SQLite", func(t *testing.T) { t.Parallel(); test(t, servicetest.OpenDatabase(t, "")) })
-	t.Run("Postgres", func(t *testing.T) {
-		t.Parallel()
-		test(t, servicetest.OpenDatabase(t, servicetest.NewPostgres(t)))
-	})
-}
-
 // tallies returns the stored counts of all users, without zeros.
 func tallies(t *testing.T, db *database.DB) map[string]group.Tally {
 	t.Helper()
@@ -67,7 +57,7 @@ func tallied(t *testing.T, db *database.DB, query string) map[string]group.Tally
 // A large group is uncounted in steps: for its owner and some members at once.
 func TestLargeDeletedGroupStopsCounting(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		ctx, s := t.Context(), sqlstore.New(db)
 		id := create(t, s)
 		create(t, s) // which is kept
@@ -109,7 +99,7 @@ func TestLargeDeletedGroupStopsCounting(t *testing.T) {
 // A node of the version before writes no counts: triggers do.
 func TestWritesOfAnOlderNodeAreCounted(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		ctx, s := t.Context(), sqlstore.New(db)
 		left, gone := create(t, s), create(t, s)
 		for _, id := range []string{left, gone} {

@@ -14,11 +14,7 @@ import (
 
 func TestWaitsOfAFailingTimerGrow(t *testing.T) {
 	t.Parallel()
-	t.Run("SQLite", func(t *testing.T) { t.Parallel(); testWaits(t, servicetest.OpenDatabase(t, "")) })
-	t.Run("Postgres", func(t *testing.T) {
-		t.Parallel()
-		testWaits(t, servicetest.OpenDatabase(t, servicetest.NewPostgres(t)))
-	})
+	servicetest.OnBothDatabases(t, testWaits)
 }
 
 func testWaits(t *testing.T, db *database.DB) {

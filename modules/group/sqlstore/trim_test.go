@@ -20,21 +20,13 @@ import (
 // TestDeletedGroupsAreForgotten sets back the clock of a deletion.
 func TestDeletedGroupsAreForgotten(t *testing.T) {
 	t.Parallel()
-	t.Run("SQLite", func(t *testing.T) { t.Parallel(); testForget(t, servicetest.OpenDatabase(t, "")) })
-	t.Run("Postgres", func(t *testing.T) {
-		t.Parallel()
-		testForget(t, servicetest.OpenDatabase(t, servicetest.NewPostgres(t)))
-	})
+	servicetest.OnBothDatabases(t, testForget)
 }
 
 // TestOldReceiptsExpire sets back the clock of a receipt.
 func TestOldReceiptsExpire(t *testing.T) {
 	t.Parallel()
-	t.Run("SQLite", func(t *testing.T) { t.Parallel(); testExpire(t, servicetest.OpenDatabase(t, "")) })
-	t.Run("Postgres", func(t *testing.T) {
-		t.Parallel()
-		testExpire(t, servicetest.OpenDatabase(t, servicetest.NewPostgres(t)))
-	})
+	servicetest.OnBothDatabases(t, testExpire)
 }
 
 func testExpire(t *testing.T, db *database.DB) {
@@ -77,11 +69,7 @@ func testExpire(t *testing.T, db *database.DB) {
 // TestUsedUpInvitesExpire sets back the clock of an invite's last use.
 func TestUsedUpInvitesExpire(t *testing.T) {
 	t.Parallel()
-	t.Run("SQLite", func(t *testing.T) { t.Parallel(); testUsedUp(t, servicetest.OpenDatabase(t, "")) })
-	t.Run("Postgres", func(t *testing.T) {
-		t.Parallel()
-		testUsedUp(t, servicetest.OpenDatabase(t, servicetest.NewPostgres(t)))
-	})
+	servicetest.OnBothDatabases(t, testUsedUp)
 }
 
 func testUsedUp(t *testing.T, db *database.DB) {

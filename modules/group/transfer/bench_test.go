@@ -10,20 +10,9 @@ import (
 
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
-	"github.com/moim-live/moim/modules/group/internal/servicetest"
 	"github.com/moim-live/moim/modules/group/sqlstore"
 	"github.com/moim-live/moim/modules/group/transfer"
 )
-
-// onBoth runs a test on a database of either kind.
-func onBoth(t *testing.T, test func(t *testing.T, db *database.DB)) {
-	t.Helper()
-	t.Run("SQLite", func(t *testing.T) { t.Parallel(); test(t, servicetest.OpenDatabase(t, "")) })
-	t.Run("Postgres", func(t *testing.T) {
-		t.Parallel()
-		test(t, servicetest.OpenDatabase(t, servicetest.NewPostgres(t)))
-	})
-}
 
 var config = transfer.Config{Groups: group.Config{}.WithDefaults(), File: "rooms.jsonl", By: "os:ops"}
 

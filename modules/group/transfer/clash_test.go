@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/moim-live/moim/modules/database"
+	"github.com/moim-live/moim/modules/group/internal/servicetest"
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
@@ -13,7 +14,7 @@ import (
 // in the same file and in the database. They are named, also by a repeat and a dry run.
 func TestCodesOfOtherGroups(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		store := sqlstore.New(db)
 		group := func(id string) string { return `{"group":{"id":"` + id + `","name":"g","ownerId":"ana"}}` }
 		invite := func(id, code string) string { return `{"invite":{"groupId":"` + id + `","code":"` + code + `"}}` }

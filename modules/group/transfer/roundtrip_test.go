@@ -49,7 +49,7 @@ var rooms = strings.Join([]string{
 // both hold the same, all counts are right, and a repeat changes nothing.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		ctx, store := t.Context(), sqlstore.New(db)
 		text := strings.ReplaceAll(rooms, "\n\t", " ")
 		want := transfer.Counts{Groups: 3, Members: 4, Bans: 1, Invites: 1, Messages: 5}
@@ -173,7 +173,7 @@ func (f *failing) Import(ctx context.Context, b transfer.Batch, dry bool) (trans
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	text := many(5, 6, 8)
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		ctx, store := t.Context(), sqlstore.New(db)
 		bench := servicetest.NewOn(group.Config{}, store)
 		lost, posted := true, 0
@@ -228,7 +228,7 @@ func many(groups, members, messages int) string {
 // What was changed in Moim since an import is not undone by the same import.
 func TestChangesStay(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		ctx, store := t.Context(), sqlstore.New(db)
 		bench := servicetest.NewOn(group.Config{}, store)
 		bench.Now = time.Now()

@@ -278,15 +278,3 @@ func (l *life) log(groupID string) []group.Event {
 	}
 	return page.Events
 }
-
-func onBoth(t *testing.T, test func(t *testing.T, db *database.DB)) {
-	t.Helper()
-	t.Run("SQLite", func(t *testing.T) {
-		t.Parallel()
-		test(t, servicetest.OpenDatabase(t, ""))
-	})
-	t.Run("Postgres", func(t *testing.T) {
-		t.Parallel()
-		test(t, servicetest.OpenDatabase(t, servicetest.NewPostgres(t)))
-	})
-}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/group"
@@ -28,7 +29,7 @@ const (
 // what others said is there.
 func TestEraseLeavesNothing(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		l, out := newLife(t, db), &outside{}
 		before := make(map[string][]group.Event)
 		for _, g := range []group.Group{l.owned, l.alone, l.shared, l.foreign, l.gone} {
@@ -75,7 +76,7 @@ func TestEraseLeavesNothing(t *testing.T) {
 // erased there, too.
 func TestEraseWhoIsAddedMeanwhile(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, db *database.DB) {
+	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		l := newLife(t, db)
 		id := do[group.Erasure](l)(l.EraseUser(l.ctx, l.backend, erasedID)).ID
 		adds := &addsOnce{outside: &outside{}, add: func() {
@@ -109,7 +110,7 @@ func TestEraserWorks(t *testing.T) {
 	t.Parallel()
 	l := newLife(t, servicetest.OpenDatabase(t, ""))
 	id := do[group.Erasure](l)(l.EraseUser(l.ctx, l.backend, erasedID)).ID
-	var log syncBuffer
+	var log childtest.Log
 	out := &failsOnce{outside: &outside{}}
 	e := upkeep.NewEraser(l.Service, l.Store, out, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	l.must(e.Start(l.ctx))
@@ -141,20 +142,3 @@ func (f *failsOnce) Forget(_ context.Context, userID string) (err error) {
 type namesUser struct{ userID string }
 
 func (e *namesUser) Error() string { return "no answer about " + e.userID }
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}

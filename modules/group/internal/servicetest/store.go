@@ -30,13 +30,31 @@ func NewPostgres(tb testing.TB) string {
 // OnBoth runs a test on a store of either database.
 func OnBoth(t *testing.T, test func(t *testing.T, st grouptest.Store)) {
 	t.Helper()
+	OnBothDatabases(t, func(t *testing.T, db *database.DB) {
+		t.Helper()
+		test(t, sqlstore.New(db))
+	})
+}
+
+// OnBothDatabases runs a test on a database of either kind.
+func OnBothDatabases(t *testing.T, test func(t *testing.T, db *database.DB)) {
+	t.Helper()
+	OnBothURLs(t, func(t *testing.T, url string) {
+		t.Helper()
+		test(t, OpenDatabase(t, url))
+	})
+}
+
+// OnBothURLs runs a test with the URL of a new database of either kind; empty: SQLite.
+func OnBothURLs(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
-		test(t, OpenStore(t))
+		test(t, "")
 	})
 	t.Run("Postgres", func(t *testing.T) {
 		t.Parallel()
-		test(t, sqlstore.New(OpenDatabase(t, NewPostgres(t))))
+		test(t, NewPostgres(t))
 	})
 }
 
