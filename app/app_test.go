@@ -168,7 +168,7 @@ func complete(t *testing.T, cfg config.Config) config.Config {
 
 func start(t *testing.T, cfg config.Config, router gin.IRouter, opts ...app.Option) *app.App {
 	t.Helper()
-	moim, err := app.New(complete(t, cfg), append(opts, app.WithLogger(slog.New(slog.DiscardHandler)))...)
+	moim, err := app.New(complete(t, cfg), append([]app.Option{app.WithLogger(slog.New(slog.DiscardHandler))}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

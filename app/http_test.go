@@ -230,7 +230,7 @@ func TestSocketsOutliveTheTimesOfRequests(t *testing.T) {
 // and the node serves again once it has.
 func TestAcceptFails(t *testing.T) {
 	t.Parallel()
-	var logged lines
+	var logged childtest.Log
 	s := newServer(t, WithLogger(slog.New(slog.NewTextHandler(&logged, nil))))
 	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/moim-live/moim/app"
 	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/limit"
 )
@@ -23,7 +24,7 @@ const otherSecret = "another secret of at least 32 bytes"
 // TestReload changes the settings of a node with an open connection.
 func TestReload(t *testing.T) {
 	t.Parallel()
-	out, level := &lines{}, new(slog.LevelVar)
+	out, level := &childtest.Log{}, new(slog.LevelVar)
 	cfg := complete(t, config.Config{})
 	moim, err := app.New(cfg, app.WithLogger(slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level}))), app.WithLogLevel(level))
 	if err != nil {
@@ -123,7 +124,7 @@ func TestListenersForOperators(t *testing.T) {
 	if _, err := app.New(cfg); err == nil || !strings.Contains(err.Error(), "app.WithProfiles") {
 		t.Errorf("without profiles: %v", err)
 	}
-	out := &lines{}
+	out := &childtest.Log{}
 	moim, err := app.New(cfg, app.WithLogger(slog.New(slog.NewTextHandler(out, nil))), app.WithProfiles(http.NotFoundHandler()))
 	if err != nil {
 		t.Fatal(err)

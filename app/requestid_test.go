@@ -1,14 +1,12 @@
 package app_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -16,44 +14,19 @@ import (
 
 	"github.com/moim-live/moim/app"
 	"github.com/moim-live/moim/config"
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/modules/socket"
 )
-
-// lines is a log that a test reads while a node writes to it.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
 
 // TestRequestsOfSocketsHaveIDs finds them in the log.
 func TestRequestsOfSocketsHaveIDs(t *testing.T) {
 	t.Parallel()
-	out := &lines{}
-	moim, err := app.New(complete(t, config.Config{}), app.WithLogger(slog.New(slog.NewTextHandler(out, nil))),
+	out := &childtest.Log{}
+	router := gin.New()
+	start(t, config.Config{}, router, app.WithLogger(slog.New(slog.NewTextHandler(out, nil))),
 		app.WithHandlers(socket.On("fail", func(context.Context, *socket.Socket, struct{}) (struct{}, error) {
 			return struct{}{}, errors.New("broken on purpose")
 		})))
-	if err != nil {
-		t.Fatal(err)
-	}
-	router := gin.New()
-	moim.Mount(router)
-	if err := moim.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = moim.Stop(context.Background()) })
 	server := serve(t, router)
 
 	dialer := websocket.Dialer{Subprotocols: []string{"moim", "bearer." + tokenOf(t)}}

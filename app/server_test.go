@@ -4,8 +4,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -40,24 +38,6 @@ func (f *failing) Accept() (net.Conn, error) {
 	err := f.errs[0]
 	f.errs = f.errs[1:]
 	return nil, err
-}
-
-// lines collects what is logged.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(data []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(data)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // startServer starts s and stops it when the test ends.

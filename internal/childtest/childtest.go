@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -31,7 +32,7 @@ func FreePort() int {
 	}
 }
 
-// Log keeps what a process prints. It is safe for concurrent use.
+// Log keeps what a process or a logger prints. It is safe for concurrent use.
 type Log struct {
 	mu     sync.Mutex
 	text   bytes.Buffer
@@ -59,6 +60,9 @@ func (l *Log) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// Count returns how often part was printed.
+func (l *Log) Count(part string) int { return strings.Count(l.String(), part) }
 
 // String returns all that was printed.
 func (l *Log) String() string {

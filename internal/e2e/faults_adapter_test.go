@@ -65,10 +65,7 @@ func TestT19FaultyAdapter(t *testing.T) {
 	}
 	l.stop()
 	f.needEveryEventOnce(0)
-	lost, doubled := l.lostAndDoubled(f.streams())
-	if lost > 0 || doubled > 0 {
-		t.Errorf("of the acknowledged messages %d were lost and %d came twice", lost, doubled)
-	}
+	lost, doubled := l.needEachOnce(f.streams())
 	var counts adaptertest.Counts
 	for _, a := range adapters {
 		counts = counts.Plus(a.Counts())

@@ -57,10 +57,7 @@ func TestT12EmptySocketRedis(t *testing.T) {
 	need(t, soon, "messages flow", func() bool { return l.acked.Load() > at+50 })
 	l.stop()
 	f.needEveryEventOnce(0)
-	lost, doubled := l.lostAndDoubled(f.streams())
-	if lost > 0 || doubled > 0 {
-		t.Errorf("of the acknowledged messages %d were lost and %d came twice", lost, doubled)
-	}
+	lost, doubled := l.needEachOnce(f.streams())
 	for _, s := range f.sessions {
 		if s.follows.Load() != 1 {
 			t.Errorf("%s was disconnected", s.name)
@@ -99,10 +96,7 @@ func TestT14Resets(t *testing.T) {
 	}
 	l.stop()
 	f.needEveryEventOnce(0)
-	lost, doubled := l.lostAndDoubled(f.streams())
-	if lost > 0 || doubled > 0 {
-		t.Errorf("of the acknowledged messages %d were lost and %d came twice", lost, doubled)
-	}
+	lost, doubled := l.needEachOnce(f.streams())
 	worst, reconnects := latest(f.sessions), 0.0
 	for i, n := range d.nodes {
 		settled[i]()
@@ -138,10 +132,7 @@ func TestT17BufferOverflow(t *testing.T) {
 	need(t, soon, "messages flow", func() bool { return l.acked.Load() > at+50 })
 	l.stop()
 	f.needEveryEventOnce(0)
-	lost, doubled := l.lostAndDoubled(f.streams())
-	if lost > 0 || doubled > 0 {
-		t.Errorf("of the acknowledged messages %d were lost and %d came twice", lost, doubled)
-	}
+	lost, doubled := l.needEachOnce(f.streams())
 	var reconnects float64
 	for _, n := range d.nodes {
 		need(t, time.Minute, "the node is connected again, and has counted it", func() bool { return n.Metric("moim_adapter_reconnects_total") >= 1 })
@@ -165,10 +156,7 @@ func TestT18DoubleDelivery(t *testing.T) {
 	need(t, time.Minute, "messages flow", func() bool { return l.acked.Load() > inSoak[int64](300, 30000) && repeated.Load() > 300 })
 	l.stop()
 	f.needEveryEventOnce(0)
-	lost, doubled := l.lostAndDoubled(f.streams())
-	if lost > 0 || doubled > 0 {
-		t.Errorf("of the acknowledged messages %d were lost and %d came twice", lost, doubled)
-	}
+	lost, doubled := l.needEachOnce(f.streams())
 	var dropped float64
 	for _, n := range d.nodes {
 		dropped += n.Metric("moim_adapter_dropped_total")
@@ -259,10 +247,7 @@ func TestT20Garbage(t *testing.T) {
 	need(t, soon, "messages flow", func() bool { return l.acked.Load() > at+100 })
 	l.stop()
 	f.needEveryEventOnce(0)
-	lost, doubled := l.lostAndDoubled(f.streams())
-	if lost > 0 || doubled > 0 {
-		t.Errorf("of the acknowledged messages %d were lost and %d came twice", lost, doubled)
-	}
+	lost, doubled := l.needEachOnce(f.streams())
 	var counted float64
 	for _, n := range d.nodes {
 		malformed := n.Metric("moim_adapter_malformed_total")
@@ -318,10 +303,7 @@ func TestT22FlushGroupRedis(t *testing.T) {
 	need(t, soon, "messages flow", func() bool { return l.acked.Load() > at+100 })
 	l.stop()
 	f.needEveryEventOnce(0)
-	lost, doubled := l.lostAndDoubled(f.streams())
-	if lost > 0 || doubled > 0 {
-		t.Errorf("of the acknowledged messages %d were lost and %d came twice", lost, doubled)
-	}
+	lost, doubled := l.needEachOnce(f.streams())
 	for _, w := range watchers {
 		for _, s := range f.sessions {
 			told := pushedPresence(w, f.groups[0], s.user)

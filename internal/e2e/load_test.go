@@ -101,10 +101,10 @@ func (l *load) post(w, n int) bool {
 	return false
 }
 
-// lostAndDoubled returns how many acknowledged messages are missing in what
-// these streams received, one of each group and from before the first message,
-// and how many are there too often.
-func (l *load) lostAndDoubled(streams []*stream) (lost, doubled int) {
+// needEachOnce wants each acknowledged message once in what these streams received, one of
+// each group and from before the first message. It returns how many are missing and how many
+// are there too often.
+func (l *load) needEachOnce(streams []*stream) (lost, doubled int) {
 	l.t.Helper()
 	type id struct{ Writer, N int }
 	seen := make(map[id]int)
@@ -129,5 +129,9 @@ func (l *load) lostAndDoubled(streams []*stream) (lost, doubled int) {
 	if unknown > 0 {
 		l.t.Errorf("%d messages are in the logs that were not acknowledged", unknown)
 	}
-	return max(0, -unknown), doubled
+	lost = max(0, -unknown)
+	if lost > 0 || doubled > 0 {
+		l.t.Errorf("of the acknowledged messages %d were lost and %d came twice", lost, doubled)
+	}
+	return lost, doubled
 }

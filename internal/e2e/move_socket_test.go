@@ -148,10 +148,7 @@ func (m *socketMove) nothingWasLost() {
 	m.load.stop()
 	m.signals.needEachOnceInOrder()
 	m.fleet.needEveryEventOnce(0)
-	lost, doubled := m.load.lostAndDoubled(m.fleet.streams())
-	if lost > 0 || doubled > 0 {
-		m.t.Errorf("of the acknowledged messages %d were lost and %d came twice", lost, doubled)
-	}
+	lost, doubled := m.load.needEachOnce(m.fleet.streams())
 	m.t.Logf("T74: %d messages, %d lost, %d doubled, the latest after %s; %d calls made again; %d signals",
 		m.load.acked.Load(), lost, doubled, latest(m.fleet.sessions).Round(time.Millisecond), m.load.again.Load(), m.signals.sent.Load())
 }

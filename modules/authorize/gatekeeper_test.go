@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/moim-live/moim/internal/childtest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/internal/webhook"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
@@ -72,21 +73,6 @@ func newGatekeeper(t *testing.T, url string, change func(*Config)) *Gatekeeper {
 	}
 	t.Cleanup(g.Close)
 	return g
-}
-
-// eventually waits until ok holds.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(time.Minute)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("it did not happen in a minute: %s", what)
-		case <-tick.C:
-		}
-	}
 }
 
 // outcome asks, and returns "yes", "yes" with attributes, or the code of the error.
@@ -339,7 +325,7 @@ func TestBreaker(t *testing.T) {
 		t.Errorf("it was asked %d times", n)
 	}
 	works.Store(true)
-	eventually(t, "it is asked again", func() bool { return outcome(t, g, q) == "yes" })
+	waittest.Until(t, "it is asked again", func() bool { return outcome(t, g, q) == "yes" })
 	if n := b.asked.Load(); n != breakAfter+1 {
 		t.Errorf("it was asked %d times", n)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/internal/webhook"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
@@ -64,7 +65,7 @@ func TestAnswersAreForgotten(t *testing.T) {
 	b := serve(t, says(`{"allow":true,"attributes":{"mine":7},"ttl":0.2}`))
 	g := newGatekeeper(t, b.URL, nil)
 	q := group.Question{Event: group.AskJoin, UserID: "ana", GroupID: "g"}
-	eventually(t, "it is asked again", func() bool {
+	waittest.Until(t, "it is asked again", func() bool {
 		if got := outcome(t, g, q); got != `yes {"mine":7,"other":2}` {
 			t.Fatal(got)
 		}

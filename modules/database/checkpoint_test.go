@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/database"
 )
 
@@ -143,7 +144,7 @@ func TestOneFileIsTheWholeDatabaseAfterStop(t *testing.T) {
 				defer close(stopped)
 				stop(t, db)
 			}()
-			eventually(t, "the database is stopping", func() bool { return db.Ping(t.Context()) != nil })
+			waittest.Until(t, "the database is stopping", func() bool { return db.Ping(t.Context()) != nil })
 			end()
 			<-stopped
 			noLog(t, dir)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/database"
 )
 
@@ -169,7 +170,7 @@ func testClock(t *testing.T, place func(*testing.T) (string, string)) {
 	db := start(t, first(place(t)), t.TempDir())
 	now := db.Dialect().Now()
 	earlier := number(t, db, "SELECT "+now)
-	eventually(t, "the clock goes on", func() bool { return number(t, db, "SELECT "+now) > earlier })
+	waittest.Until(t, "the clock goes on", func() bool { return number(t, db, "SELECT "+now) > earlier })
 	if n := number(t, db, "SELECT count(*) FROM deployment WHERE created_at < (SELECT "+now+") AND created_at > (SELECT "+now+") - $1", 60_000_000); n != 1 {
 		t.Error("the deployment was not made within the last minute")
 	}

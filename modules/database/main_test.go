@@ -181,18 +181,3 @@ func contains(tb testing.TB, err error, part string) {
 		tb.Errorf("error %v, want one with %q", err, part)
 	}
 }
-
-// eventually waits for a condition.
-func eventually(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			tb.Fatalf("timed out: %s", what)
-		}
-	}
-}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/moim-live/moim/internal/pgtest"
 	"github.com/moim-live/moim/internal/proxytest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/database"
 )
 
@@ -282,7 +283,7 @@ func testFrozen(t *testing.T, server *pgtest.Server) {
 		t.Errorf("it took %s", took)
 	}
 	proxy.Heal()
-	eventually(t, "it answers again", func() bool { return db.Ping(t.Context()) == nil })
+	waittest.Until(t, "it answers again", func() bool { return db.Ping(t.Context()) == nil })
 }
 
 // testPooler: through PgBouncer, a transaction has the settings that a connection has

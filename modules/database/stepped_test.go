@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/moim-live/moim/internal/pgtest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/database"
 )
 
@@ -95,13 +96,13 @@ func TestMigrationInStepsIsKilledAndLetsOthersWrite(t *testing.T) {
 	lock, row := begin(ctx, t, connect()), begin(ctx, t, connect())
 	exec(lock.Conn(), "LOCK TABLE departures")
 	child := startMigration(t, url)
-	eventually(t, "the migration waits for the table", waiting)
+	waittest.Until(t, "the migration waits for the table", waiting)
 	exec(row.Conn(), "INSERT INTO traces (group_id, user_id) VALUES ('g', '15000')")
 	if err := lock.Rollback(ctx); err != nil {
 		t.Fatal(err)
 	}
 	steps := func() int64 { return count("SELECT done FROM moim_migration_steps WHERE version = 29") }
-	eventually(t, "the migration waits for the row", func() bool { return waiting() && steps() == 14000 })
+	waittest.Until(t, "the migration waits for the row", func() bool { return waiting() && steps() == 14000 })
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func TestMigrationInStepsIsKilledAndLetsOthersWrite(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- migrate(ctx, url, "") }()
 	// What the server still did for the first process ends when the row is free.
-	eventually(t, "the next one waits for the row", func() bool {
+	waittest.Until(t, "the next one waits for the row", func() bool {
 		return count("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == 2
 	})
 	exec(node, "SET lock_timeout = '30s'")

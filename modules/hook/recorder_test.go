@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/group/presence"
 )
 
@@ -47,15 +48,6 @@ func (w *written) text() string {
 	return strings.Join(all, ", ")
 }
 
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within a minute: %s", what)
-		}
-	}
-}
-
 // TestRecorder sees users before the hooks are known, while none chose presence, and while
 // the database is down.
 func TestRecorder(t *testing.T) {
@@ -74,19 +66,19 @@ func TestRecorder(t *testing.T) {
 	}
 	see("+ana")
 	r.want(true)
-	eventually(t, "what was seen before is stored", func() bool { return store.text() == "ana true" })
+	waittest.Until(t, "what was seen before is stored", func() bool { return store.text() == "ana true" })
 	r.want(false)
 	see("-ana", "+bo")
 	r.want(true)
 	see("+cy")
-	eventually(t, "nothing is stored of what nobody chose", func() bool { return store.text() == "ana true, cy true" })
+	waittest.Until(t, "nothing is stored of what nobody chose", func() bool { return store.text() == "ana true, cy true" })
 
 	store.mu.Lock()
 	store.down, store.tried = true, 0
 	store.mu.Unlock()
 	see("-ana", "+ana", "-ana", "+dee")
 	r.Saw(presence.Sighting{GroupID: "g", UserID: "ana", Online: true, At: at.Add(-time.Minute)}) // late
-	eventually(t, "it is tried again", func() bool {
+	waittest.Until(t, "it is tried again", func() bool {
 		store.mu.Lock()
 		defer store.mu.Unlock()
 		return store.tried > 1

@@ -1,57 +1,29 @@
 package redismove
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/redisrole"
 	"github.com/moim-live/moim/modules/socket/adapter"
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
 
-// logs keeps what was logged.
-type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logs) count(part string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), part)
-}
-
-func wait(t testing.TB, c <-chan struct{}, what string) {
-	t.Helper()
-	select {
-	case <-c:
-	case <-time.After(within):
-		t.Fatalf("it did not happen in %s: %s", within, what)
-	}
-}
-
 // socketMover is a node whose role moves between two servers.
 type socketMover struct {
 	*SocketPart
 	id      string
 	clients [2]*redisrole.Clients
-	logs    *logs
+	logs    *childtest.Log
 	lost    atomic.Int32
 
 	mu   sync.Mutex
@@ -123,7 +95,7 @@ func startFleet(t *testing.T, cfg redisrole.Config, one, two string) *fleet {
 	t.Helper()
 	f := &fleet{}
 	for i := range 3 {
-		m := &socketMover{id: fmt.Sprint("node-", i), logs: &logs{}, from: make(map[string]*history)}
+		m := &socketMover{id: fmt.Sprint("node-", i), logs: &childtest.Log{}, from: make(map[string]*history)}
 		cfg.SocketURL, cfg.GroupURL = one, one
 		own, err := redisrole.New(cfg, redisrole.NodeID(m.id), nil)
 		if err != nil {
@@ -156,7 +128,7 @@ func startFleet(t *testing.T, cfg redisrole.Config, one, two string) *fleet {
 			_ = other.Close()
 		})
 		for room := range fleetRooms {
-			wait(t, m.Subscribe(fmt.Sprint("r", room)), "an interest")
+			waittest.Receive(t, "an interest", m.Subscribe(fmt.Sprint("r", room)))
 		}
 		f.nodes = append(f.nodes, m)
 	}

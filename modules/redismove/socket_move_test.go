@@ -58,7 +58,7 @@ func TestMoveWhoseTargetDies(t *testing.T) {
 			f.goesOn(t)
 			for _, m := range f.nodes {
 				if phase < 3 {
-					waittest.Until(t, "the alarm", func() bool { return m.logs.count("cannot be reached") == 1 })
+					waittest.Until(t, "the alarm", func() bool { return m.logs.Count("cannot be reached") == 1 })
 					ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 					if err := m.Enter(ctx, m.step(phase+1, true)); err == nil {
 						t.Errorf("%s goes on to a server that is dead", m.id)
@@ -128,6 +128,6 @@ func TestWhoComesLateIsTold(t *testing.T) {
 	}
 	waittest.Until(t, "it is told", func() bool { return m.lost.Load() == 1 })
 	for i := range fleetRooms {
-		wait(t, m.Subscribe(fmt.Sprint("r", i)), "the interest on the new server")
+		waittest.Receive(t, "the interest on the new server", m.Subscribe(fmt.Sprint("r", i)))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/moim-live/moim/internal/redistest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/database"
 	"github.com/moim-live/moim/modules/database/databasetest"
 	"github.com/moim-live/moim/modules/redisrole"
@@ -71,11 +72,7 @@ func TestT75SocketTargetDies(t *testing.T) {
 			db := databasetest.Open(t, "")
 			cfg := redisrole.Config{SocketURL: one.URL(), GroupURL: one.URL()}
 			a, b := startSocketNode(t, db, cfg, "a", nil), startSocketNode(t, db, cfg, "b", nil)
-			select {
-			case <-b.Subscribe("r"):
-			case <-time.After(30 * time.Second):
-				t.Fatal("the room is not subscribed to")
-			}
+			waittest.Receive(t, "the room is subscribed to", b.Subscribe("r"))
 			arrives := func(event string) {
 				t.Helper()
 				if err := a.Publish(t.Context(), adapter.Envelope{Room: "r", Event: event}); err != nil {

@@ -1,7 +1,6 @@
 package socket_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,13 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
 
 	"github.com/moim-live/moim/internal/childtest"
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/socket"
@@ -33,7 +32,7 @@ type node struct {
 	hub  *adapter.Hub
 	out  *socket.Emitter
 	url  string
-	logs *logs
+	logs *childtest.Log
 }
 
 // start runs a node on mesh until the test ends. Its tokens are those of verify.
@@ -50,7 +49,7 @@ func serve(t *testing.T, deps socket.Deps, handlers ...socket.Handler) *node {
 
 func serveWith(t *testing.T, cfg socket.Config, deps socket.Deps, handlers ...socket.Handler) *node {
 	t.Helper()
-	n := &node{hub: deps.Hub, out: socket.NewEmitter(deps.Hub), logs: &logs{}}
+	n := &node{hub: deps.Hub, out: socket.NewEmitter(deps.Hub), logs: &childtest.Log{}}
 	deps.Log, deps.Emitter = slog.New(slog.NewTextHandler(n.logs, nil)), n.out
 	g, err := socket.New(cfg, deps, handlers...)
 	if err != nil {
@@ -230,29 +229,5 @@ func refusedPlain(t *testing.T, n *node, header http.Header) (status int, proble
 // receive takes a value from a channel.
 func receive[T any](t *testing.T, from <-chan T) T {
 	t.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(patience):
-		t.Fatal("nothing came")
-		panic("unreachable")
-	}
-}
-
-// logs keeps what was logged.
-type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logs) contains(s string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.text.String(), s)
+	return waittest.Receive(t, "a value comes", from)
 }

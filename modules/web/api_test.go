@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/modules/web"
 )
 
@@ -288,7 +289,7 @@ func TestUnderAPrefix(t *testing.T) {
 	engine.GET("/host", func(c *gin.Context) { c.Status(200) })
 	api := web.New(engine.Group("/rt"), web.Config{Origins: []string{"*"}}, verify, slog.New(slog.DiscardHandler))
 	routes(api)
-	s := &server{t: t, http: httptest.NewServer(engine), api: api, logs: &logs{}}
+	s := &server{t: t, http: httptest.NewServer(engine), api: api, logs: &childtest.Log{}}
 	t.Cleanup(s.http.Close)
 	if a := s.do("GET", "/rt/v1/things/1", ""); a.status != 200 {
 		t.Errorf("operation: %d", a.status)

@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,24 +27,6 @@ func TestMain(m *testing.M) {
 	childtest.VerifyMain(m)
 }
 
-// logs is a buffer that a handler may write to while a test reads it.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
 type thing struct {
 	Name    string            `json:"name" minLength:"1" maxLength:"10"`
 	Size    int               `json:"size,omitempty" minimum:"0"`
@@ -63,7 +43,7 @@ type server struct {
 	t    *testing.T
 	http *httptest.Server
 	api  *web.API
-	logs *logs
+	logs *childtest.Log
 }
 
 const token = "very-secret-token"
@@ -77,7 +57,7 @@ func verify(_ context.Context, got string) (auth.Identity, error) {
 
 func start(t *testing.T, cfg web.Config, opts ...web.Option) *server {
 	t.Helper()
-	s := &server{t: t, logs: &logs{}}
+	s := &server{t: t, logs: &childtest.Log{}}
 	log := requestid.Log(slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	engine := gin.New()
 	s.api = web.New(engine, cfg, verify, log, opts...)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moim-live/moim/internal/childtest"
 	"github.com/moim-live/moim/internal/proxytest"
 	"github.com/moim-live/moim/internal/redistest"
 	"github.com/moim-live/moim/internal/waittest"
@@ -19,30 +20,12 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// logs keeps what was logged.
-type logs struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logs) count(part string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), part)
-}
-
 // once wants that it was logged once that the server went, and once that it is
 // back.
-func (l *logs) once(t *testing.T) {
+func (h hurried) once(t *testing.T) {
 	t.Helper()
-	if gone, back := l.count("level=WARN"), l.count("answers again"); gone != 1 || back != 1 {
-		t.Errorf("logged %d times that it went and %d times that it is back, want once each:\n%s", gone, back, l.text.String())
+	if gone, back := h.logs.Count("level=WARN"), h.logs.Count("answers again"); gone != 1 || back != 1 {
+		t.Errorf("logged %d times that it went and %d times that it is back, want once each:\n%s", gone, back, h.logs)
 	}
 }
 
@@ -51,7 +34,7 @@ type hurried struct {
 	*cache.Cache
 
 	tier *rediscache.Tier
-	logs *logs
+	logs *childtest.Log
 }
 
 func hurry(t *testing.T, config redisrole.Config, name string) hurried {
@@ -61,7 +44,7 @@ func hurry(t *testing.T, config redisrole.Config, name string) hurried {
 
 func hurryAs(t *testing.T, config redisrole.Config, name string, with func(*rediscache.Tier)) hurried {
 	t.Helper()
-	h := hurried{logs: &logs{}}
+	h := hurried{logs: &childtest.Log{}}
 	h.tier = rediscache.New(clients(t, config, name, nil), slog.New(slog.NewTextHandler(h.logs, nil))).Hurry()
 	with(h.tier)
 	h.Cache = newCache(t, cache.Config{}, h.tier)
@@ -146,8 +129,8 @@ func TestT13Blackhole(t *testing.T) {
 				if b.tier.Stats().Reconnects == 0 {
 					t.Error("it was not counted")
 				}
-				waittest.Until(t, "it is logged that it is back", func() bool { return b.logs.count("answers again") > 0 })
-				b.logs.once(t)
+				waittest.Until(t, "it is logged that it is back", func() bool { return b.logs.Count("answers again") > 0 })
+				b.once(t)
 			})
 		}
 	}
@@ -181,7 +164,7 @@ func probeFindsTheOldMaster(t *testing.T) bool {
 	subscribed(t, next, 1)
 	a, _ := node(t, next.URL(), "n1")
 	b.hears(t, a)
-	return b.logs.count("do not arrive") == 1 && b.logs.count("level=WARN") == 1 && b.logs.count("answers again") == 1
+	return b.logs.Count("do not arrive") == 1 && b.logs.Count("level=WARN") == 1 && b.logs.Count("answers again") == 1
 }
 
 // Every connection stays on a server that lives on, though the others use
@@ -219,7 +202,7 @@ func TestT16ReplacedServer(t *testing.T) {
 			b.hears(t, a)
 			get(t, b.Cache, "new", 0, load(1)) // what it writes is where the others look
 			get(t, a, "new", 0, none)
-			b.logs.once(t)
+			b.once(t)
 		})
 	}
 }
@@ -239,7 +222,7 @@ func TestSubscriptionIsResetAgainAndAgain(t *testing.T) {
 		b.hears(t, a)
 	}
 	subscribed(t, server, 2)
-	if gone, back := b.logs.count("level=WARN"), b.logs.count("answers again"); gone != back || gone > 15 { // a busy machine may add some
+	if gone, back := b.logs.Count("level=WARN"), b.logs.Count("answers again"); gone != back || gone > 15 { // a busy machine may add some
 		t.Errorf("logged %d times that it went and %d times that it is back", gone, back)
 	}
 	if n := p.Links(); n > 6 {

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/moim-live/moim/internal/waittest"
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
@@ -77,23 +77,13 @@ func TestALargeRoomDoesNotDelayOthers(t *testing.T) {
 		send("large", fmt.Sprint(i))
 	}
 	send("small", "small")
-	deadline := time.Now().Add(time.Minute)
-	until := func(what string, done func() bool) {
-		t.Helper()
-		for !done() {
-			if time.Now().After(deadline) {
-				t.Fatal("waited too long for ", what)
-			}
-			time.Sleep(time.Millisecond)
-		}
-	}
-	until("the small room", func() bool { return len(small.received()) == 1 })
-	until("the overflow", func() bool { return there.Overflow() == 3 })
+	waittest.Until(t, "the small room", func() bool { return len(small.received()) == 1 })
+	waittest.Until(t, "the overflow", func() bool { return there.Overflow() == 3 })
 	if got := large[0].received(); len(got) > 0 {
 		t.Errorf("a slow socket took %q", got)
 	}
 	close(may)
-	until("the large room", func() bool { return len(large[queueAbove].received()) == 1+maxQueued })
+	waittest.Until(t, "the large room", func() bool { return len(large[queueAbove].received()) == 1+maxQueued })
 	got, want := large[queueAbove].received(), make([]string, 0, 1+maxQueued)
 	for i := range 1 + maxQueued {
 		want = append(want, fmt.Sprint(i))

@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/moim-live/moim/internal/childtest"
+	"github.com/moim-live/moim/internal/waittest"
 )
 
 func TestMain(m *testing.M) { childtest.VerifyMain(childtest.Main(m)) }
@@ -181,13 +182,7 @@ func refused(tb testing.TB, url string, header http.Header) *http.Response {
 // receive takes a value from a channel.
 func receive[T any](tb testing.TB, from <-chan T) T {
 	tb.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(patience):
-		tb.Fatal("nothing came")
-		panic("unreachable")
-	}
+	return waittest.Receive(tb, "a value comes", from)
 }
 
 func (r *recorder) wantClosed(tb testing.TB, want Reason) {

@@ -1,13 +1,11 @@
 package redisadapter_test
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -41,37 +39,10 @@ func TestMain(m *testing.M) {
 // within is how long a test waits for what must happen.
 const within = 30 * time.Second
 
-func wait(t testing.TB, c <-chan struct{}, what string) {
-	t.Helper()
-	select {
-	case <-c:
-	case <-time.After(within):
-		t.Fatalf("it did not happen in %s: %s", within, what)
-	}
-}
-
-// logs keeps what was logged.
-type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logs) count(part string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), part)
-}
-
 // node is an adapter and what it delivered.
 type node struct {
 	*redisadapter.Adapter
-	logs     *logs
+	logs     *childtest.Log
 	received chan adapter.Envelope
 	lost     atomic.Int32
 }
@@ -84,7 +55,7 @@ func newNode(t testing.TB, cfg redisrole.Config, given map[redisrole.Role]redis.
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{logs: &logs{}, received: make(chan adapter.Envelope, 10_000)}
+	n := &node{logs: &childtest.Log{}, received: make(chan adapter.Envelope, 10_000)}
 	n.Adapter, err = redisadapter.New(clients, redisadapter.Key(cfg.SocketHMAC).Always(), slog.New(slog.NewTextHandler(n.logs, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +100,7 @@ func (n *node) start(t testing.TB) {
 func (n *node) join(t testing.TB, rooms ...string) {
 	t.Helper()
 	for _, room := range rooms {
-		wait(t, n.Subscribe(room), "the interest in "+room)
+		waittest.Receive(t, "the interest in "+room, n.Subscribe(room))
 	}
 }
 
@@ -143,13 +114,7 @@ func (n *node) publish(t testing.TB, room, event string) {
 // next returns the envelope that arrives next.
 func (n *node) next(t testing.TB) adapter.Envelope {
 	t.Helper()
-	select {
-	case env := <-n.received:
-		return env
-	case <-time.After(within):
-		t.Fatal("no envelope arrived")
-		return adapter.Envelope{}
-	}
+	return waittest.Receive(t, "an envelope arrives", n.received)
 }
 
 func TestSuite(t *testing.T) {
@@ -261,7 +226,7 @@ func TestManyRoomsTakeFewCommands(t *testing.T) {
 	m := s.Monitor()
 	n.start(t)
 	for _, c := range ready {
-		wait(t, c, "an interest")
+		waittest.Receive(t, "an interest", c)
 	}
 	commands := 0
 	for _, c := range m.Commands() {
@@ -296,7 +261,7 @@ func TestGarbageIsIgnored(t *testing.T) {
 	if got := b.Stats().Malformed; got != uint64(len(garbage)) {
 		t.Errorf("%d counted, want %d", got, len(garbage))
 	}
-	if got := b.logs.count("dropped a message"); got != 1 {
+	if got := b.logs.Count("dropped a message"); got != 1 {
 		t.Errorf("%d warnings, want 1", got)
 	}
 	if got := b.Stats().Reconnects; got != 0 {

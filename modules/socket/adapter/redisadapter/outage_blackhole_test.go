@@ -44,7 +44,7 @@ func TestT13Blackhole(t *testing.T) {
 				err := b.Health(t.Context())
 				return err != nil && (strings.Contains(err.Error(), "does not arrive") || strings.Contains(err.Error(), "redisadapter: connect: "))
 			})
-			if n := b.logs.count("cannot be reached"); n != 1 {
+			if n := b.logs.Count("cannot be reached"); n != 1 {
 				t.Errorf("logged %d times, want once", n)
 			}
 			p.Drop() // the held bytes never arrive
@@ -117,7 +117,7 @@ func TestT13HalfOpen(t *testing.T) {
 				waittest.Until(t, "lost is called", func() bool { return b.lost.Load() > 0 })
 				flow(t, a, b, "r")
 			} else {
-				waittest.Until(t, "it is noticed", func() bool { return b.logs.count("cannot be reached") > 0 })
+				waittest.Until(t, "it is noticed", func() bool { return b.logs.Count("cannot be reached") > 0 })
 				// The publishing connection may be the first to notice, while the other one has lost nothing yet.
 				waittest.Until(t, "the subscribing connection is given up", b.Missed)
 			}
@@ -127,7 +127,7 @@ func TestT13HalfOpen(t *testing.T) {
 			flow(t, a, b, "r")
 			flow(t, b, a, join(t, a, "back"))
 			waittest.Until(t, "it is healthy", func() bool { return b.Health(t.Context()) == nil })
-			if down, up := b.logs.count("cannot be reached"), b.logs.count("reached again"); down != 1 || up != 1 {
+			if down, up := b.logs.Count("cannot be reached"), b.logs.Count("reached again"); down != 1 || up != 1 {
 				t.Errorf("logged %d times that it went and %d times that it is back, want once each", down, up)
 			}
 		})

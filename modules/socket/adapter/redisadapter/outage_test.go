@@ -57,7 +57,7 @@ func TestServerDiesAndComesBack(t *testing.T) {
 			during := b.Subscribe("during")
 			b.Unsubscribe("left")
 			s.Restart()
-			wait(t, during, "the interest that began during the outage")
+			waittest.Receive(t, "the interest that began during the outage", during)
 			waittest.Until(t, "lost is called", func() bool { return b.lost.Load() == 1 && a.lost.Load() == 1 })
 			flow(t, a, b, "r0")
 			flow(t, a, b, "r599")
@@ -67,7 +67,7 @@ func TestServerDiesAndComesBack(t *testing.T) {
 			}
 			waittest.Until(t, "they are healthy", func() bool { return a.Health(t.Context()) == nil && b.Health(t.Context()) == nil })
 			for _, n := range []*node{a, b} {
-				if down, up := n.logs.count("cannot be reached"), n.logs.count("reached again"); down != 1 || up != 1 {
+				if down, up := n.logs.Count("cannot be reached"), n.logs.Count("reached again"); down != 1 || up != 1 {
 					t.Errorf("logged %d times that it went and %d times that it is back, want once each", down, up)
 				}
 				if got := n.Stats().Reconnects; got != 1 {
@@ -122,7 +122,7 @@ func TestStartsWhileTheServerIsDown(t *testing.T) {
 		t.Error("it claims to be healthy")
 	}
 	s.Restart()
-	wait(t, ready, "the interest")
+	waittest.Receive(t, "the interest", ready)
 	flow(t, a, b, "r")
 	// Who subscribed without becoming ready may have missed envelopes.
 	waittest.Until(t, "lost is called", func() bool { return b.lost.Load() == 1 })
@@ -235,7 +235,7 @@ func TestT15SubscriptionOnTheOldMaster(t *testing.T) {
 		return other.Client().PubSubNumSub(t.Context(), "moim:room:r").Val()["moim:room:r"] == 1
 	})
 	waittest.Until(t, "lost is called", func() bool { return m.lost.Load() > 0 })
-	if n := m.logs.count("do not arrive"); n == 0 {
+	if n := m.logs.Count("do not arrive"); n == 0 {
 		t.Error("it was not the probe that noticed")
 	}
 }

@@ -63,7 +63,7 @@ func TestAClientWithoutTimeoutsHoldsNobody(t *testing.T) {
 			case <-time.After(within):
 				t.Error("the caller still waits")
 			}
-			waittest.Until(t, "the subscription is given up", func() bool { return to.logs.count("cannot be reached") > 0 })
+			waittest.Until(t, "the subscription is given up", func() bool { return to.logs.Count("cannot be reached") > 0 })
 			test.proxy.Drop() // the held bytes never arrive
 			test.proxy.Heal()
 			flow(t, from, to, "r")

@@ -89,7 +89,7 @@ func TestCastsDuringARoundTripShareTheNext(t *testing.T) {
 	n := newNode(t, redisrole.Config{}, map[redisrole.Role]redis.UniversalClient{redisrole.Socket: client, redisrole.Group: client})
 	n.start(t)
 	n.Cast(t.Context(), adapter.Envelope{Room: "r", Event: "first"})
-	wait(t, h.begun, "the first round trip")
+	waittest.Receive(t, "the first round trip", h.begun)
 	const casts = 200
 	for i := range casts {
 		if !n.Cast(t.Context(), adapter.Envelope{Room: strconv.Itoa(i), Event: "e"}) {
@@ -199,7 +199,7 @@ func TestRefusedByTheServer(t *testing.T) {
 		n.Cast(t.Context(), adapter.Envelope{Room: "r", Event: "e"}) // no caller waits for the refusal
 		n.publish(t, "mine", "e")
 	}
-	if n.logs.count("cannot be reached") > 0 {
+	if n.logs.Count("cannot be reached") > 0 {
 		t.Error("a server that refuses was taken for one that is gone")
 	}
 }
@@ -218,7 +218,7 @@ func TestPublishingConnectionIsKilled(t *testing.T) {
 		}
 		n.publish(t, "r", "e")
 	}
-	if n.logs.count("cannot be reached") > 0 {
+	if n.logs.Count("cannot be reached") > 0 {
 		t.Error("a connection's end was taken for the server's")
 	}
 }

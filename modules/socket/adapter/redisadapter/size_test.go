@@ -30,7 +30,7 @@ func TestSizeOfARoom(t *testing.T) {
 	for i := range rooms {
 		last = n.Subscribe(fmt.Sprintf("group:0190c0de-0000-7000-8000-%012d", i))
 	}
-	wait(t, last, "the last interest")
+	waittest.Receive(t, "the last interest", last)
 	waittest.Until(t, "all rooms are subscribed to", func() bool { return len(s.Client().PubSubChannels(t.Context(), "moim:room:*").Val()) == rooms+1 })
 	perRoom := (used() - before) / rooms
 	t.Logf("size: %d bytes of Redis a room", perRoom)

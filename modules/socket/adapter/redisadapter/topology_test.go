@@ -130,7 +130,7 @@ func TestClusterChangesUnderLoad(t *testing.T) {
 	t.Logf("a master killed: all rooms receive again after %s", time.Since(began).Round(time.Millisecond))
 	for _, n := range []*node{l.from, l.to} {
 		waittest.Until(t, "the nodes are well again", func() bool { return n.Health(t.Context()) == nil })
-		if n := n.logs.count("cannot be reached"); n > 4 {
+		if n := n.logs.Count("cannot be reached"); n > 4 {
 			t.Errorf("logged %d outages", n)
 		}
 	}
