@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Invite lets whoever has its code join a group.
+// Invite lets users who have its code join a group.
 type Invite struct {
 	InviteID  string     `json:"inviteId"`
 	Uses      int        `json:"uses"`
@@ -17,14 +17,14 @@ type Invite struct {
 	CreatedBy string     `json:"createdBy"`
 }
 
-// NewInvite is an invite with its code, which the server shows once.
+// NewInvite is an invite with its code. The server returns the code only once.
 type NewInvite struct {
 	Invite
 
 	Code string `json:"code"`
 }
 
-// InviteBounds says how long an invite can be used. The zero value sets no bound.
+// InviteBounds limits the use of an invite. The zero value sets no limit.
 type InviteBounds struct {
 	MaxUses   *int       `json:"maxUses,omitempty"`
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
@@ -43,10 +43,10 @@ type Ban struct {
 	Actor     string     `json:"actor"`
 	Reason    string     `json:"reason,omitempty"`
 	At        time.Time  `json:"at"`
-	ExpiresAt *time.Time `json:"expiresAt,omitempty"` // nil: never
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"` // nil if it does not expire
 }
 
-// NewBan says why a user is banned, and until when. The zero value says neither.
+// NewBan has the reason and the end of a ban. Both are optional.
 type NewBan struct {
 	Reason    string     `json:"reason,omitempty"`
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
@@ -57,7 +57,7 @@ type Mute struct {
 	UserID    string     `json:"userId"`
 	Actor     string     `json:"actor"`
 	At        time.Time  `json:"at"`
-	ExpiresAt *time.Time `json:"expiresAt,omitempty"` // nil: until somebody lifts it
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"` // nil if it does not expire
 }
 
 // Invites lists the usable invites of a group.
@@ -70,17 +70,17 @@ func (c *Client) CreateInvite(ctx context.Context, groupID string, bounds Invite
 	return call[NewInvite](ctx, c, newRequest(http.MethodPost, "/groups/%s/invites", groupID), bounds, opts)
 }
 
-// RevokeInvite makes an invite useless.
+// RevokeInvite makes an invite invalid.
 func (c *Client) RevokeInvite(ctx context.Context, groupID, inviteID string, opts ...CallOption) error {
 	return tell(ctx, c, newRequest(http.MethodDelete, "/groups/%s/invites/%s", groupID, inviteID), nil, opts)
 }
 
-// AcceptInvite makes the caller a member of the group of an invite.
+// AcceptInvite makes the caller a member of the group that the invite is for.
 func (c *Client) AcceptInvite(ctx context.Context, code string, opts ...CallOption) (Member, error) {
 	return call[Member](ctx, c, newRequest(http.MethodPost, "/invites/%s/accept", code), nil, opts)
 }
 
-// Requests lists the users who ask to join a group.
+// Requests lists the users who asked to join a group.
 func (c *Client) Requests(ctx context.Context, groupID string) iter.Seq2[Applicant, error] {
 	return list[Applicant](ctx, c, nil, "/groups/%s/requests", groupID)
 }
@@ -100,12 +100,12 @@ func (c *Client) WithdrawRequest(ctx context.Context, groupID string, opts ...Ca
 	return tell(ctx, c, newRequest(http.MethodDelete, "/groups/%s/requests/me", groupID), nil, opts)
 }
 
-// AcceptInvitation makes the caller, whom the group invites, a member.
+// AcceptInvitation makes the caller a member of a group that has invited them.
 func (c *Client) AcceptInvitation(ctx context.Context, groupID string, opts ...CallOption) (Member, error) {
 	return call[Member](ctx, c, newRequest(http.MethodPost, "/groups/%s/invitations/accept", groupID), nil, opts)
 }
 
-// DeclineInvitation declines to become a member.
+// DeclineInvitation declines an invitation.
 func (c *Client) DeclineInvitation(ctx context.Context, groupID string, opts ...CallOption) error {
 	return tell(ctx, c, newRequest(http.MethodPost, "/groups/%s/invitations/decline", groupID), nil, opts)
 }
@@ -125,12 +125,12 @@ func (c *Client) Unban(ctx context.Context, groupID, userID string, opts ...Call
 	return tell(ctx, c, newRequest(http.MethodDelete, "/groups/%s/bans/%s", groupID, userID), nil, opts)
 }
 
-// Mutes lists the mutes of a group, also those of users who are no members.
+// Mutes lists the mutes of a group, including those of former members.
 func (c *Client) Mutes(ctx context.Context, groupID string) iter.Seq2[Mute, error] {
 	return list[Mute](ctx, c, nil, "/groups/%s/mutes", groupID)
 }
 
-// Mute mutes a member until an instant; nil: until somebody lifts it.
+// Mute mutes a member until a time. If until is nil, the mute does not expire.
 func (c *Client) Mute(ctx context.Context, groupID, userID string, until *time.Time, opts ...CallOption) (Mute, error) {
 	body := struct {
 		ExpiresAt *time.Time `json:"expiresAt,omitempty"`

@@ -15,14 +15,14 @@ type Question struct {
 	Data    json.RawMessage `json:"data"`
 }
 
-// Verdict answers a [Question].
+// Verdict is the answer to a [Question].
 type Verdict struct {
 	Allow   bool
-	Code    string // of a refusal, for programs: lower-case letters, digits and _
-	Message string // of a refusal, for people
-	// Attributes are merged into those of a new group, and become those of a new member.
+	Code    string // code of a refusal, for programs: lower-case letters, digits and _
+	Message string // message of a refusal, for people
+	// Attributes are merged into those of a new group, or become those of a new member.
 	Attributes map[string]any
-	// TTL is for how long the answer holds, at most an hour; 0: for this question alone.
+	// TTL is how long the answer is valid, at most an hour; 0 means for this question only.
 	TTL time.Duration
 }
 
@@ -38,9 +38,9 @@ func (v Verdict) MarshalJSON() ([]byte, error) {
 }
 
 // Authorize returns a handler for authorize.url. It verifies the signature with
-// authorize.secret, and answers what fn returns. After an error of fn, Moim refuses, or does
-// what authorize.open says. fn has two seconds. Authorize returns an error for a secret that
-// is none.
+// authorize.secret, and answers with the result of fn. If fn returns an error, Moim
+// refuses, unless authorize.open is set. fn has two seconds. Authorize returns an error for
+// an invalid secret.
 func Authorize(secret string, fn func(ctx context.Context, q Question) (Verdict, error)) (http.Handler, error) {
 	return signed(secret, func(w http.ResponseWriter, r *http.Request, body []byte) {
 		var q Question

@@ -19,22 +19,22 @@ import (
 const (
 	firstWait = 100 * time.Millisecond
 	longWait  = 10 * time.Second
-	// maxAnswer bounds an answer that is read into memory, in bytes.
+	// maxAnswer is the maximum size of an answer that is read into memory, in bytes.
 	maxAnswer = 16 << 20
 )
 
 // CallOption changes one call.
 type CallOption func(*request)
 
-// Key sets the idempotency key of a POST, and of an edit or deletion of a message. Set it if
-// the call is to be harmless beyond this process: for 24 hours, a call with the same key
-// returns the first answer. Without it, each call has a random one.
+// Key sets the idempotency key of a POST, or of an edit or deletion of a message. For 24
+// hours, a call with the same key returns the first answer. Set a key if another process
+// may repeat the call; otherwise each call has a random key.
 func Key(key string) CallOption {
 	return func(r *request) { r.header.Set("Idempotency-Key", key) }
 }
 
-// IfRevision makes the change of a group fail with the code version_conflict, unless the
-// group has this revision.
+// IfRevision makes a change of a group fail with the code version_conflict if the group
+// does not have this revision.
 func IfRevision(revision int64) CallOption {
 	return func(r *request) {
 		r.header.Set("If-Match", strconv.Quote(strconv.FormatInt(revision, 10)))
@@ -42,8 +42,8 @@ func IfRevision(revision int64) CallOption {
 	}
 }
 
-// RevokeInvites says whether the invites of a member who is removed, banned or demoted are
-// revoked. Without it they are, except those of a demoted one.
+// RevokeInvites sets whether to revoke the invites of a member who is removed, banned or
+// demoted. By default, the invites of a demoted member stay, and the others are revoked.
 func RevokeInvites(revoke bool) CallOption {
 	return func(r *request) { r.query.Set("revokeInvites", strconv.FormatBool(revoke)) }
 }
@@ -56,13 +56,13 @@ type request struct {
 	header http.Header
 	body   []byte
 
-	conditional bool // a repeat of a change that was made would fail, or lose what its answer has
+	conditional bool // a repeat of a successful change would fail, or its answer would be incomplete
 	wrong       error
 }
 
-// newRequest returns a call whose path has args in the place of each %s. Empty ones, "." and
-// ".." are refused: however they are escaped, a proxy may take them for steps in the path,
-// which then leads to another call.
+// newRequest returns a call whose path has args in place of each %s. It refuses "", "." and
+// "..": even if they are escaped, a proxy may interpret them as path steps, which leads to
+// another call.
 func newRequest(method, path string, args ...string) *request {
 	r := &request{method: method, query: url.Values{}, header: http.Header{}}
 	escaped := make([]any, len(args))
@@ -126,19 +126,19 @@ func call[T any](ctx context.Context, c *Client, r *request, body any, opts []Ca
 	return answer, nil
 }
 
-// tell makes a call that has no answer.
+// tell makes a call without an answer.
 func tell(ctx context.Context, c *Client, r *request, body any, opts []CallOption) error {
 	_, err := call[struct{}](ctx, c, r, body, opts)
 	return err
 }
 
-// do sends a request until the server has taken it, refused it for good, or no attempt is
-// left. The caller closes the body of the response.
+// do sends a request until the server accepts it, refuses it permanently, or no attempts
+// are left. The caller must close the body of the response.
 func (c *Client) do(ctx context.Context, r *request) (*http.Response, error) {
 	if r.wrong != nil {
 		return nil, r.wrong
 	}
-	lost := false // whether an earlier attempt may have been carried out
+	lost := false // an earlier attempt may have been carried out
 	for attempt := 1; ; attempt++ {
 		res, err := c.send(ctx, r)
 		if err == nil {
@@ -146,7 +146,7 @@ func (c *Client) do(ctx context.Context, r *request) (*http.Response, error) {
 		}
 		refused, answered := errors.AsType[*Error](err)
 		if lost && r.method == http.MethodDelete && answered && refused.Status == http.StatusNotFound {
-			return &http.Response{Body: http.NoBody}, nil // it was deleted by the attempt before
+			return &http.Response{Body: http.NoBody}, nil // the earlier attempt has deleted it
 		}
 		wait, again := delay(err, attempt)
 		if r.conditional {
@@ -164,7 +164,7 @@ func (c *Client) do(ctx context.Context, r *request) (*http.Response, error) {
 	}
 }
 
-// delay returns how long to wait before the next attempt, and whether there should be one.
+// delay returns the wait before the next attempt, and whether to make one.
 func delay(err error, attempt int) (time.Duration, bool) {
 	backoff := min(firstWait<<(attempt-1), longWait)
 	backoff = backoff/2 + rand.N(backoff/2+1)
@@ -208,7 +208,7 @@ func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 	return nil, refusal(res)
 }
 
-// refusal reads the problem of a response. A proxy's answer is no problem.
+// refusal parses the problem in a response. An answer of a proxy is not a problem.
 func refusal(res *http.Response) *Error {
 	e := &Error{}
 	data, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))

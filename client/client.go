@@ -1,9 +1,8 @@
-// Package client calls a Moim server from a back end written in Go. It has a method for each
-// call of the HTTP API. It also receives webhooks: see [Hook].
+// Package client calls a Moim server from a back end in Go. A [Client], made with [New],
+// has a method for each call of the HTTP API. [Hook] receives webhooks.
 //
-// Calls are repeated when it helps: if the connection fails, the server is overloaded, or a
-// limit asks to wait. Each POST has an idempotency key, so that a repeat changes nothing
-// twice.
+// Calls are repeated if the connection fails, the server is overloaded, or a limit asks to
+// wait. Each POST has an idempotency key, so a repeat does not make a change twice.
 package client
 
 import (
@@ -19,33 +18,34 @@ import (
 // Defaults of a [Config].
 const (
 	defaultAttempts = 5
-	defaultTimeout  = 15 * time.Second // of one attempt. The server answers within 5 s
+	defaultTimeout  = 15 * time.Second // for one attempt; the server answers within 5 s
 )
 
-// TokenSource returns the token for a call. It is called before each attempt, from several
-// goroutines. See [Secret] and [Token].
+// TokenSource returns the token for a call. It is called before each attempt, possibly
+// concurrently. See [Secret] and [Token].
 type TokenSource func(ctx context.Context) (string, error)
 
-// Config says where a server is and who calls it.
+// Config has the address of a server and the tokens for it.
 type Config struct {
 	URL    string      // of a node or a load balancer, as http://127.0.0.1:8080 or https://example.org/moim
-	Tokens TokenSource // of a back end, for most calls
+	Tokens TokenSource // tokens of a back end, for most calls
 
-	// HTTP makes the requests. The default is a client with a timeout of 15 seconds. Redirects
-	// are not followed, unless CheckRedirect is set: the token would go along to other ports
-	// and subdomains, and a POST would become a GET.
+	// HTTP makes the requests. The default is a client with a timeout of 15 seconds.
+	// Redirects are not followed unless CheckRedirect is set, because the token would be
+	// sent to other ports and subdomains, and a POST would become a GET.
 	HTTP *http.Client
-	// Attempts is how often a call is tried; the default is 5, and 1 repeats nothing.
+	// Attempts is the maximum number of attempts for a call. The default is 5; with 1,
+	// nothing is repeated.
 	Attempts int
 }
 
 // Client calls one server. It is safe for concurrent use.
 type Client struct {
-	base     string // without / at the end, with /v1
+	base     string // with /v1, without a slash at the end
 	tokens   TokenSource
 	http     *http.Client
 	attempts int
-	strict   bool // refuse fields that the types do not have
+	strict   bool // refuse fields that are not in the types
 }
 
 // New returns a client. It makes no request.

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Error is the server's refusal of a call.
+// Error is an error answer of the server.
 type Error struct {
-	Status    int     `json:"status"`    // of the HTTP response
+	Status    int     `json:"status"`    // status of the HTTP response
 	Code      string  `json:"code"`      // stable, such as group_full; docs/errors.md lists all
 	Detail    string  `json:"detail"`    // for people
-	Reason    string  `json:"reason"`    // a code of the application's own, if Code is refused
+	Reason    string  `json:"reason"`    // the application's own code, if Code is refused
 	Errors    []Field `json:"errors"`    // mistakes in single fields
-	RequestID string  `json:"requestId"` // of the request in the server's log
+	RequestID string  `json:"requestId"` // id of the request in the server's log
 
-	RetryAfter time.Duration `json:"-"` // when a repeat may succeed; 0: the server does not say
+	RetryAfter time.Duration `json:"-"` // time until a repeat may succeed; 0 if unknown
 }
 
 // Field is a mistake in one field of a request.
@@ -38,7 +38,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Code returns the code of an [Error], or "" if err is none.
+// Code returns the code of an [Error], or "" for other errors.
 func Code(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code

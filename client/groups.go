@@ -18,11 +18,11 @@ type Group struct {
 	JoinPolicy   string          `json:"joinPolicy"` // open, request or invite
 	Posting      string          `json:"posting"`    // members or admins
 	ReadReceipts bool            `json:"readReceipts"`
-	Capacity     *int            `json:"capacity"`   // nil: only the server's limit
+	Capacity     *int            `json:"capacity"`   // nil if only the server's limit applies
 	Attributes   json.RawMessage `json:"attributes"` // an object
 	MemberCount  int             `json:"memberCount"`
 	OwnerID      string          `json:"ownerId"`
-	Version      int64           `json:"version"`  // of the last event
+	Version      int64           `json:"version"`  // version of the last event
 	Revision     int64           `json:"revision"` // for [IfRevision]
 	CreatedAt    time.Time       `json:"createdAt"`
 	UpdatedAt    time.Time       `json:"updatedAt"`
@@ -31,10 +31,10 @@ type Group struct {
 	RemindBefore []int           `json:"remindBefore,omitempty"` // seconds before EndsAt
 }
 
-// NewGroup asks for a group. Only the name is required.
+// NewGroup describes a group to create. Only the name is required.
 type NewGroup struct {
 	Name         string     `json:"name"`
-	OwnerID      string     `json:"ownerId,omitempty"` // for back ends; empty: the caller
+	OwnerID      string     `json:"ownerId,omitempty"` // only for back ends; empty for the caller
 	OwnerName    string     `json:"ownerName,omitempty"`
 	Description  string     `json:"description,omitempty"`
 	Visibility   string     `json:"visibility,omitempty"` // private (default) or public
@@ -42,12 +42,12 @@ type NewGroup struct {
 	Posting      string     `json:"posting,omitempty"`    // members (default) or admins
 	ReadReceipts bool       `json:"readReceipts,omitempty"`
 	Capacity     *int       `json:"capacity,omitempty"`
-	Attributes   any        `json:"attributes,omitempty"` // what encoding/json makes an object of
+	Attributes   any        `json:"attributes,omitempty"` // a value that encoding/json encodes as an object
 	EndsAt       *time.Time `json:"endsAt,omitempty"`
 	RemindBefore []int      `json:"remindBefore,omitempty"`
 }
 
-// GroupChange changes a group. Nil fields stay as they are. Remove names fields that go:
+// GroupChange changes a group. nil fields stay unchanged. Remove names fields to remove:
 // capacity, endsAt, description, attributes.
 type GroupChange struct {
 	Name         *string    `json:"name,omitempty"`
@@ -81,7 +81,7 @@ func (g GroupChange) MarshalJSON() ([]byte, error) {
 	return json.Marshal(fields)
 }
 
-// FoundGroup is a group in a list of all groups. The times are for back ends.
+// FoundGroup is a group in a list of all groups. Only back ends get the times.
 type FoundGroup struct {
 	Group
 
@@ -89,15 +89,14 @@ type FoundGroup struct {
 	DeletedAt *time.Time `json:"deletedAt,omitempty"`
 }
 
-// Filter says which groups to list, and in what order. The zero value are all groups, the
-// newest first.
+// Filter selects and orders groups. The zero value selects all groups, newest first.
 type Filter struct {
-	Query      string            // in the name; not with the filters below
-	OwnerID    string            // of this owner
-	Attributes map[string]string // with these values
-	Visibility string            // public: as users find them
+	Query      string            // part of the name; not with the filters below
+	OwnerID    string            // only groups of this owner
+	Attributes map[string]string // only groups with these values
+	Visibility string            // public: only public groups, as for users
 	Sort       string            // newest (default), members or active
-	Deleted    bool              // the deleted ones
+	Deleted    bool              // only deleted groups
 }
 
 // CreateGroup creates a group.
@@ -137,7 +136,7 @@ func (c *Client) DeleteGroup(ctx context.Context, groupID string, opts ...CallOp
 	return tell(ctx, c, newRequest(http.MethodDelete, "/groups/%s", groupID), nil, opts)
 }
 
-// Transfer makes a member the owner, if the caller is a back end. Otherwise it offers the
+// Transfer makes a member the owner if the caller is a back end. Otherwise it offers the
 // group to the member, and offered is true.
 func (c *Client) Transfer(ctx context.Context, groupID, userID string, opts ...CallOption) (g Group, offered bool, err error) {
 	answer, err := call[struct {
@@ -148,7 +147,7 @@ func (c *Client) Transfer(ctx context.Context, groupID, userID string, opts ...C
 	return answer.Group, answer.Status == "offered", err
 }
 
-// AcceptOwnership makes the caller, to whom a group was offered, its owner.
+// AcceptOwnership makes the caller the owner of a group that was offered to them.
 func (c *Client) AcceptOwnership(ctx context.Context, groupID string, opts ...CallOption) (Group, error) {
 	return call[Group](ctx, c, newRequest(http.MethodPost, "/groups/%s/owner/accept", groupID), nil, opts)
 }

@@ -16,25 +16,27 @@ import (
 )
 
 const (
-	// maxDelivery is more than a delivery ever has. It is read before the signature is known
-	// to be right.
+	// maxDelivery is more than the size of any delivery. So much is read before the
+	// signature is verified.
 	maxDelivery = 2 << 20
-	// tolerance is how far the time of a delivery may be from this machine's.
+	// tolerance is the allowed difference between the time of a delivery and this machine's
+	// clock.
 	tolerance = 5 * time.Minute
 )
 
 // Delivery has events of one group, or changes of presence in it, in order.
 type Delivery struct {
-	ID       string // a repeat has the same one
+	ID       string // the same for a repeat
 	Hook     string
 	GroupID  string
-	Gap      bool // events before these are lost: read the group again
+	Gap      bool // earlier events are lost: read the group again
 	Events   []Event
-	Presence []PresenceChange // there are then no events
+	Presence []PresenceChange // if set, there are no events
 }
 
-// PresenceChange says that a user is online in a group, or went offline. It may come late or
-// again: of two about a user and a group, the one with the larger N is right.
+// PresenceChange says that a user came online in a group, or went offline. It may come late
+// or more than once. Of two changes of a user in a group, the one with the larger N is
+// current.
 type PresenceChange struct {
 	Type    string    `json:"type"` // presence.online or presence.offline
 	GroupID string    `json:"groupId"`
@@ -77,9 +79,10 @@ func (d *Delivery) UnmarshalJSON(data []byte) error {
 }
 
 // Hook returns a handler for the URL of a hook. It verifies the signature with secret, and
-// calls fn. The delivery counts as accepted if fn returns nil. Otherwise it comes again, so
-// fn must know what it has done already: compare the versions. The next delivery of the
-// group comes after that. Presence comes apart from events, also at the same time. Hook returns an error for a secret that is none.
+// calls fn. If fn returns nil, the delivery counts as accepted, and the next one for the
+// group follows. Otherwise the delivery is repeated, so fn must recognise events that it
+// has already processed, by their versions. Presence is delivered separately from events,
+// possibly at the same time. Hook returns an error for an invalid secret.
 func Hook(secret string, fn func(ctx context.Context, d Delivery) error) (http.Handler, error) {
 	return signed(secret, func(w http.ResponseWriter, r *http.Request, body []byte) {
 		d := Delivery{ID: r.Header.Get("webhook-id")}
@@ -95,7 +98,7 @@ func Hook(secret string, fn func(ctx context.Context, d Delivery) error) (http.H
 	})
 }
 
-// signed returns a handler that calls fn with bodies whose signature is right.
+// signed returns a handler that calls fn with bodies whose signature is valid.
 func signed(secret string, fn func(w http.ResponseWriter, r *http.Request, body []byte)) (http.Handler, error) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil || len(key) == 0 {
@@ -115,7 +118,7 @@ func signed(secret string, fn func(w http.ResponseWriter, r *http.Request, body 
 	}), nil
 }
 
-// verify checks the signature as the Standard Webhooks specification says.
+// verify checks the signature according to the Standard Webhooks specification.
 func verify(key []byte, header http.Header, body []byte, now time.Time) error {
 	seconds, err := strconv.ParseInt(header.Get("webhook-timestamp"), 10, 64)
 	if err != nil {

@@ -7,17 +7,17 @@ import (
 	"net/url"
 )
 
-// pageSize is how many items are asked for at once: the most that the server gives.
+// pageSize is the number of items in one page, the server's maximum.
 const pageSize = "200"
 
 type page[T any] struct {
 	Items      []T    `json:"items"`
 	NextCursor string `json:"nextCursor"`
-	Version    int64  `json:"version"` // of the group, in a list of members
+	Version    int64  `json:"version"` // version of the group, in a list of members
 }
 
-// list returns the items of a list. It asks for a page when it needs one, and ends with the
-// first error.
+// list returns the items of a list. It requests pages as needed, and ends with the first
+// error.
 func list[T any](ctx context.Context, c *Client, query url.Values, path string, args ...string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		cursor := ""

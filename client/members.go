@@ -14,34 +14,34 @@ type Member struct {
 	Name       string          `json:"name,omitempty"`
 	Role       string          `json:"role"` // owner, admin or member
 	Attributes json.RawMessage `json:"attributes"`
-	Profile    json.RawMessage `json:"profile,omitempty"` // the member's own
+	Profile    json.RawMessage `json:"profile,omitempty"` // set by the member
 	JoinedAt   time.Time       `json:"joinedAt"`
 	Muted      bool            `json:"muted,omitempty"`
-	MutedUntil *time.Time      `json:"mutedUntil,omitempty"` // nil: until somebody lifts the mute
+	MutedUntil *time.Time      `json:"mutedUntil,omitempty"` // nil if the mute does not expire
 }
 
 // ListedMember is a member in a list.
 type ListedMember struct {
 	Member
 
-	Status      string `json:"status,omitempty"`      // online, reconnecting or offline; empty: unknown
+	Status      string `json:"status,omitempty"`      // online, reconnecting or offline; empty if unknown
 	ReadVersion *int64 `json:"readVersion,omitempty"` // in groups with read receipts
 }
 
-// AddedMembers is what became of users who were added.
+// AddedMembers is the result of adding users.
 type AddedMembers struct {
 	Items   []Member `json:"items"`             // the new members
-	Invited []string `json:"invited,omitempty"` // the users who are asked first; never of a back end
+	Invited []string `json:"invited,omitempty"` // users who have to accept first; always empty for back ends
 	Version int64    `json:"version"`
 }
 
-// MemberChange changes a member. Nil fields stay as they are.
+// MemberChange changes a member. nil fields stay unchanged.
 type MemberChange struct {
 	Role       *string `json:"role,omitempty"`       // admin or member
 	Attributes any     `json:"attributes,omitempty"` // a merge patch (RFC 7396)
 }
 
-// Introduction is what members say about themselves. Nil fields stay as they are.
+// Introduction changes a member's own name and profile. nil fields stay unchanged.
 type Introduction struct {
 	Name    *string `json:"name,omitempty"`
 	Profile any     `json:"profile,omitempty"` // a merge patch (RFC 7396)
@@ -57,7 +57,7 @@ func (c *Client) Member(ctx context.Context, groupID, userID string) (Member, er
 	return call[Member](ctx, c, newRequest(http.MethodGet, "/groups/%s/members/%s", groupID, userID), nil, nil)
 }
 
-// AddMembers adds users to a group: at most 500. names has the names of new members by user
+// AddMembers adds at most 500 users to a group. names has the names of new members by user
 // id; it may be nil.
 func (c *Client) AddMembers(ctx context.Context, groupID string, userIDs []string, names map[string]string, opts ...CallOption) (AddedMembers, error) {
 	body := struct {
@@ -82,7 +82,7 @@ func (c *Client) Introduce(ctx context.Context, groupID string, about Introducti
 	return call[Member](ctx, c, newRequest(http.MethodPatch, "/groups/%s/members/me", groupID), about, opts)
 }
 
-// Join makes the caller a member. If the group wants to be asked, requested is true.
+// Join makes the caller a member. If an admin has to approve, requested is true.
 func (c *Client) Join(ctx context.Context, groupID string, opts ...CallOption) (m Member, requested bool, err error) {
 	answer, err := call[struct {
 		Member
@@ -92,13 +92,12 @@ func (c *Client) Join(ctx context.Context, groupID string, opts ...CallOption) (
 	return answer.Member, answer.Status == "requested", err
 }
 
-// Leave ends a membership: the caller's, if userID is empty, or that of the member for whom a
-// back end calls.
+// Leave ends the caller's membership. A back end may end that of userID.
 func (c *Client) Leave(ctx context.Context, groupID, userID string, opts ...CallOption) error {
 	return tell(ctx, c, newRequest(http.MethodPost, "/groups/%s/leave", groupID), behalf(userID), opts)
 }
 
-// behalf returns the body of a call that a back end makes for a user, or nil.
+// behalf returns the body of a back end's call on behalf of a user, or nil.
 func behalf(userID string) any {
 	if userID == "" {
 		return nil
@@ -106,8 +105,8 @@ func behalf(userID string) any {
 	return map[string]string{"userId": userID}
 }
 
-// MarkRead says that the caller has read a group up to a version, or the member userID for
-// whom a back end calls.
+// MarkRead records that the caller has read a group up to a version. A back end may do this
+// for userID.
 func (c *Client) MarkRead(ctx context.Context, groupID, userID string, version int64, opts ...CallOption) error {
 	body := struct {
 		UserID  string `json:"userId,omitempty"`

@@ -11,29 +11,28 @@ import (
 	"github.com/google/uuid"
 )
 
-// Event is one change of a group. Versions count 1, 2, 3 … within the group, without holes.
+// Event is one change of a group. Versions are 1, 2, 3 … within the group, without gaps.
 type Event struct {
 	GroupID string          `json:"groupId"`
 	Version int64           `json:"version"`
 	Type    string          `json:"type"`  // such as member.joined
-	Actor   *string         `json:"actor"` // a user id; nil: the system
+	Actor   *string         `json:"actor"` // a user id; nil for the system
 	Data    json.RawMessage `json:"data"`
 	At      time.Time       `json:"at"`
 }
 
-// Message is a message as it is now.
+// Message is the current state of a message.
 type Message struct {
 	Version   int64           `json:"version"`
 	Type      string          `json:"type"`
-	Data      json.RawMessage `json:"data"` // null once it is deleted
+	Data      json.RawMessage `json:"data"` // null if deleted
 	Actor     *string         `json:"actor"`
 	At        time.Time       `json:"at"`
 	EditedAt  *time.Time      `json:"editedAt,omitempty"`
 	DeletedAt *time.Time      `json:"deletedAt,omitempty"`
 }
 
-// Post posts a message. data is what encoding/json can encode; an empty messageType is
-// "message".
+// Post posts a message. encoding/json encodes data. An empty messageType means "message".
 func (c *Client) Post(ctx context.Context, groupID, messageType string, data any, opts ...CallOption) (Event, error) {
 	body := struct {
 		Type string `json:"type,omitempty"`
@@ -42,7 +41,7 @@ func (c *Client) Post(ctx context.Context, groupID, messageType string, data any
 	return call[Event](ctx, c, newRequest(http.MethodPost, "/groups/%s/messages", groupID), body, opts)
 }
 
-// Messages lists the messages of a group, the newest first.
+// Messages lists the messages of a group, newest first.
 func (c *Client) Messages(ctx context.Context, groupID string) iter.Seq2[Message, error] {
 	return list[Message](ctx, c, nil, "/groups/%s/messages", groupID)
 }
@@ -59,13 +58,13 @@ func (c *Client) DeleteMessage(ctx context.Context, groupID string, version int6
 	return call[Event](ctx, c, r, nil, keyed(opts))
 }
 
-// keyed adds a key, for a call that is no POST and makes an event each time. A key in opts
-// counts instead.
+// keyed adds an idempotency key to a call that is not a POST but creates an event each
+// time. A key in opts has precedence.
 func keyed(opts []CallOption) []CallOption {
 	return append([]CallOption{Key(uuid.NewString())}, opts...)
 }
 
-// Events lists the events of a group after a version, the oldest first.
+// Events lists the events of a group after a version, oldest first.
 func (c *Client) Events(ctx context.Context, groupID string, since int64) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		for {
@@ -90,8 +89,8 @@ func (c *Client) Events(ctx context.Context, groupID string, since int64) iter.S
 	}
 }
 
-// Signal sends a signal to the subscribers of a group, or to some users if to is not nil. It
-// is delivered at most once, and not stored.
+// Signal sends a signal to the subscribers of a group, or only to the users in to if that
+// is not nil. A signal is delivered at most once, and not stored.
 func (c *Client) Signal(ctx context.Context, groupID, signalType string, data any, to []string, opts ...CallOption) error {
 	body := struct {
 		Type string   `json:"type"`

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// AuditEntry is a change by a back end.
+// AuditEntry is a change that a back end made.
 type AuditEntry struct {
 	ID        string          `json:"id"`
 	At        time.Time       `json:"at"`
@@ -23,14 +23,14 @@ type AuditEntry struct {
 	After     json.RawMessage `json:"after"`
 }
 
-// AuditFilter says which entries to list. The zero value are all of them.
+// AuditFilter selects entries. The zero value selects all.
 type AuditFilter struct {
-	Actor  string    // of this back end
-	Target string    // about this group or user
-	Since  time.Time // of this instant or later
+	Actor  string    // only by this back end
+	Target string    // only about this group or user
+	Since  time.Time // only at this time or later
 }
 
-// Node is what a node says about itself.
+// Node is a node's report about itself.
 type Node struct {
 	ID              string  `json:"id"`
 	Version         string  `json:"version"`
@@ -44,10 +44,10 @@ type Node struct {
 	Memory          int64   `json:"memory"`   // bytes
 }
 
-// Nodes is the answer to a question for all nodes.
+// Nodes is the answer of all nodes.
 type Nodes struct {
 	Items   []Node   `json:"items"`
-	Missing []string `json:"missing,omitempty"` // did not answer
+	Missing []string `json:"missing,omitempty"` // nodes that did not answer
 }
 
 // BatchCall is one call of a batch.
@@ -55,7 +55,7 @@ type BatchCall struct {
 	Method string `json:"method"`
 	Path   string `json:"path"` // with the query, as /groups/0198…/members?limit=10
 	Body   any    `json:"body,omitempty"`
-	Key    string `json:"key,omitempty"` // of a POST; empty: one of the batch
+	Key    string `json:"key,omitempty"` // for a POST; if empty, derived from the key of the batch
 }
 
 // BatchAnswer is the answer to one call of a batch.
@@ -76,7 +76,7 @@ func (a BatchAnswer) Err() error {
 	return e
 }
 
-// Audit lists what back ends changed, the newest first.
+// Audit lists the changes that back ends made, newest first.
 func (c *Client) Audit(ctx context.Context, f AuditFilter) iter.Seq2[AuditEntry, error] {
 	query := url.Values{}
 	if f.Actor != "" {
@@ -91,13 +91,13 @@ func (c *Client) Audit(ctx context.Context, f AuditFilter) iter.Seq2[AuditEntry,
 	return list[AuditEntry](ctx, c, query, "/audit")
 }
 
-// Nodes asks each node how it is.
+// Nodes returns the reports of all nodes.
 func (c *Client) Nodes(ctx context.Context) (Nodes, error) {
 	return call[Nodes](ctx, c, newRequest(http.MethodGet, "/nodes"), nil, nil)
 }
 
-// Batch makes up to 100 calls in one request, one after the other. A call that fails does not
-// stop the next one.
+// Batch makes up to 100 calls in one request, one after the other. If a call fails, the
+// next one is still made.
 func (c *Client) Batch(ctx context.Context, calls []BatchCall, opts ...CallOption) ([]BatchAnswer, error) {
 	answer, err := call[struct {
 		Answers []BatchAnswer `json:"answers"`

@@ -9,19 +9,19 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// tokenTTL is how long a token of [Secret] is valid. It is used for half of this time, so
-// that it does not end while a call is under way.
+// tokenTTL is the validity of a token of [Secret]. A token is used for half of this time,
+// so that it does not expire during a call.
 const tokenTTL = 10 * time.Minute
 
-// Token is a source that always returns the same token. When it expires, calls fail with the
-// code unauthenticated.
+// Token returns a source that always returns the same token. When the token expires, calls
+// fail with the code unauthenticated.
 func Token(token string) TokenSource {
 	return func(context.Context) (string, error) { return token, nil }
 }
 
-// Secret is a source that signs tokens of a back end with the server's auth.secret. name is
-// the back end's, which events and the audit log show as the actor. calls restrict it
-// to some calls, such as groups:read; none: it may make all.
+// Secret returns a source that signs tokens of a back end with the server's auth.secret.
+// name is the name of the back end, which events and the audit log show as the actor. calls
+// restricts the token to some calls, such as groups:read; without calls, it may make all.
 func Secret(secret, name string, calls ...string) TokenSource {
 	scope := "admin"
 	for _, call := range calls {
@@ -44,8 +44,8 @@ func Secret(secret, name string, calls ...string) TokenSource {
 	}
 }
 
-// SignUser returns a token with which a user connects, valid for ttl. name is what other
-// members see; empty: the user has none. secret is the server's auth.secret.
+// SignUser returns a token for a user's client, valid for ttl. name is what other members
+// see; it may be empty. secret is the server's auth.secret.
 func SignUser(secret, userID, name string, ttl time.Duration) (string, error) {
 	now := time.Now()
 	claims := jwt.MapClaims{"sub": userID, "iat": now.Unix(), "exp": now.Add(ttl).Unix()}

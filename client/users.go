@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// User is what a back end sees of a user.
+// User is a back end's view of a user.
 type User struct {
 	UserID   string   `json:"userId"`
-	Groups   int      `json:"groups"` // that the user is in
+	Groups   int      `json:"groups"` // number of groups that the user is in
 	Owned    int      `json:"owned"`
 	Sockets  []Socket `json:"sockets"`
 	Complete bool     `json:"complete"` // all nodes have answered
@@ -33,16 +33,16 @@ type Membership struct {
 
 	Role        string `json:"role"`
 	ReadVersion int64  `json:"readVersion"`
-	Unread      int    `json:"unread"` // messages
-	Online      *int   `json:"online"` // nil: unknown
+	Unread      int    `json:"unread"` // number of unread messages
+	Online      *int   `json:"online"` // nil if unknown
 }
 
-// Job is work that goes on after the answer.
+// Job is work that continues after the answer.
 type Job struct {
 	JobID string `json:"jobId"`
 }
 
-// Erasure says how far the erasure of a user is.
+// Erasure is the progress of erasing a user.
 type Erasure struct {
 	JobID            string     `json:"jobId"`
 	Status           string     `json:"status"` // running or done
@@ -58,11 +58,11 @@ type Erasure struct {
 // SentRequest is the caller's open request to join a group.
 type SentRequest struct {
 	GroupID   string    `json:"groupId"`
-	GroupName string    `json:"groupName,omitempty"` // empty: the caller may not see it
+	GroupName string    `json:"groupName,omitempty"` // empty if the caller may not see it
 	At        time.Time `json:"at"`
 }
 
-// Invitation asks the caller to become a member.
+// Invitation invites the caller to become a member.
 type Invitation struct {
 	GroupID   string    `json:"groupId"`
 	GroupName string    `json:"groupName"`
@@ -71,8 +71,8 @@ type Invitation struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 }
 
-// User returns what a back end sees of a user. It does not say whether a user exists: the
-// server knows no users but those in its groups.
+// User returns a back end's view of a user. It does not say whether the user exists: the
+// server knows only users in its groups.
 func (c *Client) User(ctx context.Context, userID string) (User, error) {
 	return call[User](ctx, c, newRequest(http.MethodGet, "/users/%s", userID), nil, nil)
 }
@@ -82,18 +82,18 @@ func (c *Client) RenameUser(ctx context.Context, userID, name string, opts ...Ca
 	return call[Job](ctx, c, newRequest(http.MethodPatch, "/users/%s", userID), map[string]string{"name": name}, opts)
 }
 
-// EraseUser erases a user. [Client.Erasure] says how far it is.
+// EraseUser erases a user. [Client.Erasure] returns the progress.
 func (c *Client) EraseUser(ctx context.Context, userID string, opts ...CallOption) (Job, error) {
 	return call[Job](ctx, c, newRequest(http.MethodDelete, "/users/%s", userID), nil, opts)
 }
 
-// Erasure returns the report of an erasure.
+// Erasure returns the progress of an erasure.
 func (c *Client) Erasure(ctx context.Context, jobID string) (Erasure, error) {
 	return call[Erasure](ctx, c, newRequest(http.MethodGet, "/erasures/%s", jobID), nil, nil)
 }
 
-// ExportUser returns all that is kept about a user, as one JSON document. Read it to its end
-// before the deadline of [Config].HTTP, and close it.
+// ExportUser returns all data about a user as one JSON document. Read it to its end before
+// the deadline of [Config].HTTP, and then close it.
 func (c *Client) ExportUser(ctx context.Context, userID string) (io.ReadCloser, error) {
 	res, err := c.do(ctx, newRequest(http.MethodGet, "/users/%s/export", userID))
 	if err != nil {
@@ -107,13 +107,13 @@ func (c *Client) UserGroups(ctx context.Context, userID string) iter.Seq2[Member
 	return list[Membership](ctx, c, nil, "/users/%s/groups", userID)
 }
 
-// DisconnectUser closes all sockets of a user, and tells their clients not to come back.
+// DisconnectUser closes all sockets of a user, and tells their clients not to reconnect.
 func (c *Client) DisconnectUser(ctx context.Context, userID string, opts ...CallOption) error {
 	return tell(ctx, c, newRequest(http.MethodPost, "/users/%s/disconnect", userID), nil, opts)
 }
 
-// RevokeTokens makes the tokens of a user that were issued before an instant useless, and
-// closes their sockets.
+// RevokeTokens revokes the tokens of a user that were issued before a time, and closes
+// their sockets.
 func (c *Client) RevokeTokens(ctx context.Context, userID string, before time.Time, opts ...CallOption) error {
 	return tell(ctx, c, newRequest(http.MethodPost, "/users/%s/revoke", userID), map[string]time.Time{"before": before}, opts)
 }
@@ -128,7 +128,7 @@ func (c *Client) MyRequests(ctx context.Context) iter.Seq2[SentRequest, error] {
 	return list[SentRequest](ctx, c, nil, "/me/requests")
 }
 
-// MyInvitations lists the groups that invite the caller.
+// MyInvitations lists the groups that have invited the caller.
 func (c *Client) MyInvitations(ctx context.Context) iter.Seq2[Invitation, error] {
 	return list[Invitation](ctx, c, nil, "/me/invitations")
 }

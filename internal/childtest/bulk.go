@@ -3,7 +3,7 @@ package childtest
 import "testing"
 
 // Bulk skips a test under the race detector. Such a test makes very many calls, or rows in
-// SQLite, and takes many times as long there. make race runs it without the detector.
+// SQLite, which takes much longer there. make race runs it without the detector.
 func Bulk(tb testing.TB) {
 	tb.Helper()
 	if raceDetector {

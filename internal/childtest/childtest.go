@@ -1,4 +1,4 @@
-// Package childtest is what tests need that start processes of their own.
+// Package childtest helps tests that start other processes.
 package childtest
 
 import (
@@ -10,13 +10,13 @@ import (
 	"sync"
 )
 
-// given are the ports that this process has had: one belongs to a server for
-// good, which may be down and start again.
+// given are the ports that FreePort has returned. A port belongs to one server, which may
+// be down and start again.
 var given sync.Map
 
-// FreePort returns a port that nothing listens on and that it returned to
-// nobody else, below the range from which the system takes the ports of
-// outgoing connections: so it stays free while the process is down.
+// FreePort returns a port that no process listens on and that it has not returned before.
+// The port is below the range that the system uses for outgoing connections, so it stays
+// free while its server is down.
 func FreePort() int {
 	for {
 		port := 10000 + rand.IntN(22000)
@@ -41,7 +41,7 @@ type Log struct {
 	found  chan struct{}
 }
 
-// Expect returns a channel that is closed once phrase is printed from now on.
+// Expect returns a channel that is closed once phrase is printed after the call.
 func (l *Log) Expect(phrase string) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -6,11 +6,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-// endWithin is how long goroutines may take to end on a busy machine.
+// endWithin is the time that goroutines have to end on a busy machine.
 const endWithin = 30 * time.Second
 
-// VerifyMain is [goleak.VerifyTestMain] on a busy machine: it gives goroutines
-// more time to end after the tests.
+// VerifyMain is [goleak.VerifyTestMain] with more time for goroutines to end.
 func VerifyMain(m goleak.TestingM, opts ...goleak.Option) {
 	goleak.VerifyTestMain(patient{m, opts}, opts...)
 }

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// DieWithParent makes a process end with a test binary that ends without
-// cleaning up: a panic, a timeout, a kill. Call it before the process starts.
+// DieWithParent makes a process end when the test binary ends without a cleanup: after a
+// panic, a timeout or a kill. Call it before the process starts.
 func DieWithParent(cmd *exec.Cmd) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}

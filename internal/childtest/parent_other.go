@@ -4,5 +4,5 @@ package childtest
 
 import "os/exec"
 
-// DieWithParent does nothing: only Linux can tie a process to its parent.
+// DieWithParent does nothing, because only Linux supports this.
 func DieWithParent(*exec.Cmd) {}

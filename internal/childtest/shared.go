@@ -10,16 +10,15 @@ import (
 	"testing"
 )
 
-// atOnce is how many tests of a package run at the same time. They wait for
-// servers and timers more than they work.
+// atOnce is the number of tests of a package that run at the same time. They wait more than
+// they work.
 const atOnce = 8
 
 // Closer is what Main closes after the last test: a [Shared].
 type Closer interface{ Close(failed bool) }
 
-// Main returns what TestMain passes to VerifyMain in m's place. It
-// runs several parallel tests at once on a machine with few processors, unless
-// the flag -parallel says how many, and then closes what the tests shared.
+// Main returns a TestingM for VerifyMain. It runs several parallel tests at once even with
+// few processors, unless the flag -parallel is set. Then it closes what the tests shared.
 func Main(m *testing.M, shared ...Closer) *Tests { return &Tests{m, atOnce, shared} }
 
 // Tests are the tests of a package. See [Main].
@@ -29,8 +28,7 @@ type Tests struct {
 	shared []Closer
 }
 
-// AtOnce makes n tests run at once: fewer, for tests that work more than they
-// wait.
+// AtOnce makes only n tests run at the same time, for tests that work more than they wait.
 func (t *Tests) AtOnce(n int) *Tests {
 	t.atOnce = n
 	return t
@@ -53,8 +51,8 @@ func (t *Tests) Run() int {
 	return code
 }
 
-// Shared is a server that the tests of a package share. The first test that
-// needs it starts it; it ends after the last test, if it was passed to [Main].
+// Shared is a server that the tests of a package share. The first test that needs it starts
+// it. It ends after the last test, if it was passed to [Main].
 type Shared[S any] struct {
 	// Start starts the server. It is called with a TB whose Cleanup functions
 	// run after the last test.
@@ -65,8 +63,8 @@ type Shared[S any] struct {
 	lasting *lasting
 }
 
-// Get returns the server. A test for which it cannot be started is skipped or
-// fails, as Start does it.
+// Get returns the server. If the server cannot be started, the test is skipped or fails, as
+// Start decides.
 func (s *Shared[S]) Get(tb testing.TB) *S {
 	tb.Helper()
 	s.mu.Lock()

@@ -1,6 +1,6 @@
-// Package origins decides which browser origins may use a server. Browsers send
-// the header Origin with requests of scripts, which cannot change it. Other
-// clients send none.
+// Package origins decides which browser origins may use a server. Browsers send the header
+// Origin with the requests of scripts, and scripts cannot change it. Other clients send no
+// such header.
 package origins
 
 import (
@@ -28,8 +28,8 @@ type List struct {
 	domains  []domain // of entries with *.
 }
 
-// Current is a list that may be replaced while requests are checked. The zero value is
-// an empty list.
+// Current is a list that can be replaced while requests are being checked. The zero value
+// is an empty list.
 type Current struct{ list atomic.Pointer[List] }
 
 // Load returns the list.

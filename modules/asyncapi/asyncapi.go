@@ -1,6 +1,6 @@
-// Package asyncapi describes the socket events of a node as an AsyncAPI 3.0 document. The
-// schemas are those of the Go types that handlers and emitters use. The package knows
-// neither groups nor HTTP.
+// Package asyncapi describes the socket events of a node as an AsyncAPI 3.0 document: see
+// [Document]. The schemas come from the Go types that handlers and emitters use. The
+// package knows neither groups nor HTTP.
 package asyncapi
 
 import (
@@ -12,15 +12,15 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// Description is what a document describes.
+// Description is the input for a document.
 type Description struct {
-	Version  string         // of the server
-	Requests []socket.Event // from clients; each is answered
-	Pushes   []socket.Event // from the server
-	// Data has a value of the type of a push's data.data for each value of data.type, by the
-	// name of the push: the types of its events.
+	Version  string         // version of the server
+	Requests []socket.Event // events from clients; each is answered
+	Pushes   []socket.Event // events from the server
+	// Data is for pushes that contain events. By the name of the push, it has a value of
+	// the type of data.data for each value of data.type.
 	Data  map[string]map[string]any
-	Codes []string // of the errors that modules answer
+	Codes []string // error codes of modules
 }
 
 // object is any JSON object.
@@ -52,7 +52,7 @@ func Document(d Description) ([]byte, error) {
 			if e.PlainOnly && endpoint == socketIO {
 				continue
 			}
-			key := messageKey(e.Name) + ".push" // clients send some of the names, too
+			key := messageKey(e.Name) + ".push" // clients also send some of these names
 			messages[key] = b.push(endpoint, e)
 			operations[endpoint+"."+key] = object{
 				"action": "send", "summary": e.About,
@@ -85,7 +85,8 @@ func Document(d Description) ([]byte, error) {
 	return document, nil
 }
 
-// messageKey is an event's name as a key of the document, which cannot have colons.
+// messageKey converts an event's name to a key of the document, which cannot contain
+// colons.
 func messageKey(event string) string { return strings.ReplaceAll(event, ":", ".") }
 
 func channelRef(endpoint string) object { return object{"$ref": "#/channels/" + endpoint} }

@@ -11,14 +11,14 @@ import (
 	"github.com/moim-live/moim/modules/socket"
 )
 
-// builder makes messages, and collects the schemas that they refer to.
+// builder builds messages, and collects the schemas that they refer to.
 type builder struct {
 	registry huma.Registry
 	requests []*huma.Schema
 	data     map[string]map[string]any
 	codes    []string
-	failure  any // schema of an error of a module
-	foreign  any // schema of an error of the program, which may have codes of its own
+	failure  any // schema of a module's error
+	foreign  any // schema of a program's error, which may have its own codes
 }
 
 func newBuilder(d Description) *builder {
@@ -28,7 +28,7 @@ func newBuilder(d Description) *builder {
 	return b
 }
 
-// schemas returns the schemas of all types. No message may be made afterwards.
+// schemas returns the schemas of all types. Do not build messages afterwards.
 func (b *builder) schemas() map[string]*huma.Schema {
 	schemas.Refine(b.registry)
 	schemas.Open(b.registry, b.requests, nil)
@@ -57,7 +57,7 @@ func (b *builder) schema(t reflect.Type) any {
 	return object{}
 }
 
-// request describes what a client sends.
+// request describes an event that a client sends.
 func (b *builder) request(endpoint string, e socket.Event) object {
 	data := b.schema(e.Data)
 	if s, is := data.(*huma.Schema); is {
@@ -90,7 +90,7 @@ func (b *builder) answer(endpoint string, e socket.Event) object {
 	return message(e.Name+" answer", "", object{"oneOf": []any{outcome("data", b.schema(e.Answer)), outcome("error", failure)}})
 }
 
-// push describes what the server sends by itself.
+// push describes an event that the server sends on its own.
 func (b *builder) push(endpoint string, e socket.Event) object {
 	data := b.schema(e.Data)
 	if types := b.data[e.Name]; types != nil {
@@ -102,7 +102,7 @@ func (b *builder) push(endpoint string, e socket.Event) object {
 	return message(e.Name, e.About, structure([]string{"event", "data"}, object{"event": object{"const": e.Name}, "data": data}))
 }
 
-// byType adds to a schema what data is for each value of type.
+// byType adds the schema of data for each value of type to a schema.
 func (b *builder) byType(schema any, types map[string]any) object {
 	all := []any{schema}
 	for _, name := range slices.Sorted(maps.Keys(types)) {
@@ -118,7 +118,7 @@ func (b *builder) byType(schema any, types map[string]any) object {
 	return object{"allOf": all}
 }
 
-// aboutUser reports whether data of a schema is about one user.
+// aboutUser reports whether data with this schema is about a single user.
 func (b *builder) aboutUser(schema any) bool {
 	s, is := schema.(*huma.Schema)
 	if is && s.Ref != "" {
@@ -127,7 +127,7 @@ func (b *builder) aboutUser(schema any) bool {
 	return is && s.Properties["userId"] != nil
 }
 
-// erased is all that the log keeps of data about a user who is erased.
+// erased is the schema of what remains of data about an erased user.
 var erased = structure([]string{"userId"}, object{"userId": object{"type": "null"}, "erased": object{"type": "boolean"}})
 
 func message(name, about string, payload any) object {
@@ -138,7 +138,7 @@ func message(name, about string, payload any) object {
 	return m
 }
 
-// structure returns the schema of an object. It may have other fields.
+// structure returns the schema of an object that may have other fields.
 func structure(required []string, properties object) object {
 	return object{"type": "object", "required": required, "properties": properties}
 }

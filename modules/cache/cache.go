@@ -1,6 +1,6 @@
-// Package cache keeps copies of records that are expensive to read: in this
-// process (the local tier) and in a tier that the nodes share. It knows the
-// revisions of records, but not their meaning.
+// Package cache keeps copies of records that are expensive to read: in this process (the
+// local tier), and in a tier that the nodes share. Create a [Cache] with [New]. The package
+// knows the revisions of records, but not their meaning.
 package cache
 
 import (
@@ -22,14 +22,14 @@ import (
 const (
 	// maxBytes bounds the size of the local tier.
 	maxBytes = 64 << 20
-	// entryCost is the size of an entry in bytes, without its key and data.
+	// entryCost is the assumed size of an entry in bytes, in addition to its key and data.
 	entryCost = 128
-	// loadTimeout bounds a load.
+	// loadTimeout limits a load.
 	loadTimeout = 10 * time.Second
-	// maxAbsent bounds how long the absence of a record is cached.
+	// maxAbsent limits how long the absence of a record is cached.
 	maxAbsent = 5 * time.Second
-	// leaseWait is how long a node waits while another node loads the same key,
-	// and leasePoll is how often it looks for the entry.
+	// leaseWait is how long a node waits while another node loads the same key. leasePoll
+	// is the interval at which it looks for the entry.
 	leaseWait = 250 * time.Millisecond
 	leasePoll = 10 * time.Millisecond
 )
@@ -44,8 +44,8 @@ type Entry struct {
 // are misses, so a tier that is down only makes reads slower. Implementations
 // are safe for concurrent use and bound the time of each call.
 type Tier interface {
-	// Start subscribes to invalidations of other nodes. The tier calls drop for
-	// each, and dropAll if it may have missed some. Neither blocks.
+	// Start subscribes to invalidations from other nodes. The tier calls drop for each one,
+	// and dropAll if it may have missed some. Both must not block.
 	Start(ctx context.Context, drop func(key string, revision int64), dropAll func()) error
 	// Get returns an entry and how long it may still be used.
 	Get(ctx context.Context, key string) (e Entry, ttl time.Duration, ok bool)
@@ -60,9 +60,9 @@ type Tier interface {
 	Stop(ctx context.Context) error
 }
 
-// Absent marks the error that a load returns if there is no record. The cache
-// keeps it for up to five seconds, so that repeated requests are cheap.
-// [Cache.Get] returns err itself.
+// Absent marks the error that a load returns if there is no record. The cache keeps it for
+// at most five seconds, so that repeated requests are cheap. [Cache.Get] returns err
+// itself.
 func Absent(err error) error { return absent{err} }
 
 type absent struct{ error }
@@ -70,7 +70,7 @@ type absent struct{ error }
 // Unwrap returns the marked error.
 func (a absent) Unwrap() error { return a.error }
 
-// Stats counts results of [Cache.Get] since the start, by where they came from.
+// Stats counts the results of [Cache.Get] since the start, by source.
 type Stats struct{ Local, Shared, Loads int64 }
 
 // Cache is a read-through cache. It loads a missing entry once for all callers
@@ -80,7 +80,7 @@ type Stats struct{ Local, Shared, Loads int64 }
 // Cache is safe for concurrent use.
 type Cache struct {
 	local *otter.Cache[string, record]
-	tier  Tier // nil without a shared tier
+	tier  Tier // may be nil
 	ttl   time.Duration
 	log   *slog.Logger
 	loads singleflight.Group
@@ -92,7 +92,7 @@ type record struct {
 	Entry
 	absent  error // nil if there is an entry
 	stale   time.Time
-	expires time.Time // when it is no longer used even while it is replaced
+	expires time.Time // when it must not be used any more, even while it is being replaced
 }
 
 // New returns a cache in front of tier, which may be nil.
@@ -110,8 +110,8 @@ func New(cfg Config, tier Tier, log *slog.Logger) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The goroutine that removes expired entries is not needed: otter does not
-	// return expired entries, and writes remove them.
+	// No goroutine needs to remove expired entries: otter does not return them, and writes
+	// remove them.
 	local.StopAllGoroutines()
 	c.local = local
 	return c, nil
@@ -164,7 +164,7 @@ func (c *Cache) Get(ctx context.Context, key string, atLeast int64, load func(co
 			if r.Revision >= atLeast || r.atLeast >= atLeast {
 				return r.Entry, r.absent
 			}
-			// The load began for a caller with a lower atLeast. Try again.
+			// The load began for a caller with a lower atLeast, so try again.
 		case <-ctx.Done():
 			return Entry{}, ctx.Err()
 		}
@@ -239,7 +239,7 @@ func (c *Cache) shared(ctx context.Context, key string, atLeast int64) (record, 
 	if !ok {
 		return record{}, false
 	}
-	r := c.keep(key, record{Entry: e}, ttl) // even if it is too old, because a load may return an older one
+	r := c.keep(key, record{Entry: e}, ttl) // even if it is too old, because a load may also return an older one
 	if e.Revision < atLeast {
 		return record{}, false
 	}

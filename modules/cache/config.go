@@ -17,7 +17,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate reports a value that is out of bounds. Call it after WithDefaults.
+// Validate returns an error for a value out of range. Call it after WithDefaults.
 func (c Config) Validate() error {
 	if c.TTL < time.Second || c.TTL > 24*time.Hour {
 		return fmt.Errorf("cache.ttl: must be between 1s and 24h, not %v", c.TTL)

@@ -40,8 +40,8 @@ type Error struct {
 	Code    string // stable, snake_case
 	Message string
 	Fields  []Field       // the mistakes, for kind Invalid
-	Retry   time.Duration // when to try again; 0 if unknown
-	Reason  string        // a code of the application's own, of [ErrRefused]
+	Retry   time.Duration // time until the next try; 0 if unknown
+	Reason  string        // the application's own code, for [ErrRefused]
 	cause   error
 }
 
@@ -56,10 +56,10 @@ func New(kind Kind, code, message string) *Error {
 	return &Error{Kind: kind, Code: code, Message: message}
 }
 
-// Bounds that keep the response small for any request.
+// Limits that keep responses small for any request.
 const (
-	MaxFields = 50  // mistakes in an [Error]
-	maxText   = 256 // bytes of a field's path and of a message
+	MaxFields = 50  // maximum number of mistakes in an [Error]
+	maxText   = 256 // maximum size of a field's path and of a message, in bytes
 )
 
 // Validation returns an error with the mistakes in a request. If there are more
@@ -76,7 +76,7 @@ func Validation(fields ...Field) *Error {
 	return e
 }
 
-// shorten cuts a text that is longer than maxText between two characters.
+// shorten cuts a text that is longer than maxText, between two characters.
 func shorten(text string) string {
 	if len(text) <= maxText {
 		return text
@@ -113,10 +113,10 @@ func (e *Error) WithMessage(message string) *Error {
 	return &c
 }
 
-// RetryAfter returns when to try again, in whole seconds: at least one.
+// RetryAfter returns the time until the next try in whole seconds, at least one.
 func (e *Error) RetryAfter() int { return max(1, int((e.Retry+time.Second-1)/time.Second)) }
 
-// WithReason returns a copy with a code of the application's own.
+// WithReason returns a copy with the application's own code.
 func (e *Error) WithReason(reason string) *Error {
 	c := *e
 	c.Reason = reason

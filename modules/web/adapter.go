@@ -18,7 +18,7 @@ import (
 	"github.com/moim-live/moim/modules/limit"
 )
 
-// adapter adds huma's operations to the router. It does what must happen before
+// adapter adds huma's operations to the router. It makes the checks that must come before
 // huma reads the request.
 type adapter struct{ api *API }
 
@@ -41,7 +41,7 @@ func (ad *adapter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// admit checks a request before the body is read.
+// admit checks a request before its body is read.
 func (a *API) admit(op *huma.Operation, c *gin.Context, x *exchange) error {
 	c.Header("Cache-Control", "no-store")
 	ctx := context.WithValue(c.Request.Context(), exchangeKey{}, x)
@@ -70,8 +70,8 @@ func (a *API) admit(op *huma.Operation, c *gin.Context, x *exchange) error {
 	return a.checkRequest(op, c, x)
 }
 
-// run waits until the caller may run one more request. It is called once the body was read: a
-// client that sends it slowly must not keep the user's other requests waiting.
+// run waits until the caller may run one more request. It is called after the body was
+// read, because a client that sends a body slowly must not block the user's other requests.
 func (a *API) run(ctx context.Context) (done func(), err error) {
 	id := Caller(ctx)
 	if id.Admin || id.UserID == "" {
@@ -80,7 +80,7 @@ func (a *API) run(ctx context.Context) (done func(), err error) {
 	return a.limits.Run(ctx, id.UserID)
 }
 
-// checkRequest checks what huma does not.
+// checkRequest makes the checks that huma does not make.
 func (a *API) checkRequest(op *huma.Operation, c *gin.Context, x *exchange) error {
 	for _, p := range c.Params {
 		if !isText(x.Param(p.Key)) {
@@ -99,7 +99,7 @@ func (a *API) checkRequest(op *huma.Operation, c *gin.Context, x *exchange) erro
 	return nil
 }
 
-// authenticate returns whose token a request has.
+// authenticate returns the identity in a request's token.
 func (a *API) authenticate(ctx context.Context, req *http.Request) (auth.Identity, error) {
 	token, ok := bearerToken(req.Header.Get("Authorization"))
 	if !ok {
@@ -112,14 +112,14 @@ func (a *API) authenticate(ctx context.Context, req *http.Request) (auth.Identit
 	return id, err
 }
 
-// takesIfMatch reports whether an operation compares revisions. The others refuse the
-// header: a client that sends it counts on it.
+// takesIfMatch reports whether an operation compares revisions. Other operations refuse the
+// header If-Match, because a client that sends it relies on it.
 func takesIfMatch(op *huma.Operation) bool {
 	return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "header" && p.Name == "If-Match" })
 }
 
-// textQuery returns an error if a query string is malformed or contains bytes
-// that are not text.
+// textQuery returns an error if a query string is malformed or contains bytes that are not
+// text.
 func textQuery(raw string) error {
 	if raw == "" {
 		return nil
@@ -145,22 +145,22 @@ func bearerToken(header string) (string, bool) {
 	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""
 }
 
-// isText reports whether databases accept s as text. They refuse NUL and invalid
-// UTF-8.
+// isText reports whether databases accept s as text. They refuse NUL and invalid UTF-8.
 func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 type exchangeKey struct{}
 
-// humaContext keeps the embedded field from hiding the method Context.
+// humaContext has another name than Context, so that the embedded field does not hide the
+// method Context.
 type humaContext = huma.Context
 
-// exchange is one request and its response, as huma sees them.
+// exchange is one request and its response in the form that huma needs.
 type exchange struct {
 	humaContext
 	gin      *gin.Context
 	ctx      context.Context //nolint:containedctx // lives exactly as long as the request
 	rawPaths bool
-	override int // the status of a problem that replaces a huma error, or 0
+	override int // status of a problem that replaces a huma error, or 0
 }
 
 // Context implements huma.Context.

@@ -1,6 +1,7 @@
-// Package web holds what HTTP controllers share: typed routes with validation
-// and an OpenAPI document, problems, paging, entity tags, health checks and
-// middleware. It has no routes under [Prefix] and knows no sockets or groups.
+// Package web holds what HTTP controllers share: typed routes with validation and an
+// OpenAPI document, problems, paging, entity tags, health checks and middleware. Create an
+// [API] with [New] and add operations with [Register]. The package has no routes under
+// [Prefix] and knows no sockets or groups.
 package web
 
 import (
@@ -24,7 +25,7 @@ import (
 	"github.com/moim-live/moim/modules/limit"
 )
 
-// Prefix begins the path of every operation: /v1/groups.
+// Prefix is the first part of the path of every operation, as in /v1/groups.
 const Prefix = "/v1"
 
 // maxBody is the default limit of a request body in bytes.
@@ -32,7 +33,7 @@ const maxBody = 1 << 20
 
 const bearer = "bearer"
 
-// Verifier turns a token into an identity. Its errors are faults.
+// Verifier returns the identity in a token. Its errors are faults.
 type Verifier func(ctx context.Context, token string) (auth.Identity, error)
 
 // API is a set of operations on a gin router. Register all operations before
@@ -53,18 +54,18 @@ type API struct {
 	tracer       tracing.Tracer
 	durations    *prometheus.HistogramVec
 	cursorKey    atomic.Pointer[[]byte]
-	warned       tasks.Seldom        // of a dependency that is down, in the log
-	refused      tasks.Seldom        // tokens, in the log
+	warned       tasks.Seldom        // limits log lines about a dependency that is down
+	refused      tasks.Seldom        // limits log lines about refused tokens
 	metricsRoute bool                // serve the registry
 	rawPaths     bool                // the router matches escaped paths: see Own
 	options      map[string][]string // the methods of each path
 
-	docsToken func() (string, error)               // signs a token for the reader of /docs; nil: none
-	sockets   func(codes []string) ([]byte, error) // describes the sockets; nil: there are none
+	docsToken func() (string, error)               // signs a token for the reader of /docs; may be nil
+	sockets   func(codes []string) ([]byte, error) // describes the sockets; may be nil
 
 	mu    sync.Mutex
 	spec  []byte          // the encoded OpenAPI document; nil after a registration
-	codes map[string]bool // of problems that the operations describe
+	codes map[string]bool // codes of the problems that the operations describe
 }
 
 // Option configures an [API].
@@ -76,7 +77,7 @@ func WithVersion(version string) Option { return func(a *API) { a.version = vers
 // WithHealth serves h at /healthz and /readyz.
 func WithHealth(h *Health) Option { return func(a *API) { a.health = h } }
 
-// WithNode names the node in /healthz.
+// WithNode sets the node's id in /healthz.
 func WithNode(id string) Option { return func(a *API) { a.node = id } }
 
 // WithMetrics adds a histogram of the durations of requests to registry.
@@ -87,26 +88,26 @@ func WithMetrics(registry *prometheus.Registry) Option {
 // WithMetricsRoute serves the registry of [WithMetrics] at [MetricsPath].
 func WithMetricsRoute() Option { return func(a *API) { a.metricsRoute = true } }
 
-// WithLimits bounds the requests of a user.
+// WithLimits limits the requests of a user.
 func WithLimits(l *limit.Limits) Option { return func(a *API) { a.limits = l } }
 
-// WithSockets serves a description of the sockets at /asyncapi.json. document gets the
-// codes of [API.Codes].
+// WithSockets serves a description of the sockets at /asyncapi.json. document is called
+// with the codes of [API.Codes].
 func WithSockets(document func(codes []string) ([]byte, error)) Option {
 	return func(a *API) { a.sockets = document }
 }
 
-// WithDocsToken offers a token to the reader of /docs. It is for development: anyone on this
-// machine can read it.
+// WithDocsToken offers a token to the reader of /docs. Use it only for development, because
+// anyone on this machine can read the token.
 func WithDocsToken(sign func() (string, error)) Option { return func(a *API) { a.docsToken = sign } }
 
-// New returns an API on router: an engine, or a group with a prefix. It serves
-// /openapi.json, /asyncapi.json, /docs and what the options add.
+// New returns an API on router, which is an engine or a group with a prefix. It serves
+// /openapi.json, /asyncapi.json, /docs and the routes of the options.
 func New(router gin.IRouter, cfg Config, verify Verifier, log *slog.Logger, opts ...Option) *API {
 	a := &API{verify: verify, log: log, version: "dev", options: map[string][]string{}, codes: map[string]bool{}}
 	a.SetOrigins(cfg)
 	key := make([]byte, 32)
-	_, _ = rand.Read(key) // it never fails
+	_, _ = rand.Read(key) // never fails
 	a.SetCursorKey(key)
 	for _, opt := range opts {
 		opt(a)
@@ -123,8 +124,8 @@ func New(router gin.IRouter, cfg Config, verify Verifier, log *slog.Logger, opts
 	return a
 }
 
-// SetOrigins replaces the browser origins that may read responses by those of cfg, which is
-// valid.
+// SetOrigins replaces the browser origins that may read responses by those of cfg, which
+// must be valid.
 func (a *API) SetOrigins(cfg Config) { a.origins.Store(cfg.origins()) }
 
 // Own configures an engine that serves only Moim. Unknown routes and wrong
@@ -136,7 +137,8 @@ func (a *API) Own(engine *gin.Engine) {
 	engine.NoMethod(RequestID, a.middleware, a.noMethod)
 }
 
-// matchRawPaths makes an engine match a path as it was sent, or refuse it.
+// matchRawPaths makes an engine match paths in the form in which they were sent, and refuse
+// other forms.
 func matchRawPaths(engine *gin.Engine) {
 	engine.HandleMethodNotAllowed = true
 	engine.RedirectTrailingSlash = false
@@ -144,11 +146,10 @@ func matchRawPaths(engine *gin.Engine) {
 	engine.UnescapePathValues = false // gin would decode + as a space; exchange.Param does not
 }
 
-// Register adds an operation whose path begins with [Prefix]. Unless the
-// operation is [Public], requests need a valid token, which is verified before
-// the body is read; fn gets the identity from [Caller]. A body has at most
-// op.MaxBodyBytes bytes, by default 1 MiB. Errors of fn become problems by
-// fault.From.
+// Register adds an operation whose path begins with [Prefix]. Unless the operation is
+// [Public], requests need a valid token. It is verified before the body is read, and fn
+// gets the identity with [Caller]. A body may have at most op.MaxBodyBytes bytes, by
+// default 1 MiB. Errors of fn become problems by fault.From.
 func Register[I, O any](a *API, op huma.Operation, fn func(ctx context.Context, in *I) (*O, error)) {
 	if op.OperationID == "" {
 		op.OperationID = huma.GenerateOperationID(op.Method, op.Path, new(O))
@@ -170,7 +171,7 @@ func Register[I, O any](a *API, op huma.Operation, fn func(ctx context.Context, 
 	a.describe(op)
 }
 
-// Public returns op without the need for a token.
+// Public returns op as an operation that needs no token.
 func Public(op huma.Operation) huma.Operation {
 	op.Security = []map[string][]string{}
 	return op
@@ -212,8 +213,7 @@ func (a *API) config() huma.Config {
 
 type callerKey struct{}
 
-// Caller returns the identity in a request's token. It is zero in public
-// operations.
+// Caller returns the identity in a request's token. In public operations it is zero.
 func Caller(ctx context.Context) auth.Identity {
 	id, _ := ctx.Value(callerKey{}).(auth.Identity)
 	return id

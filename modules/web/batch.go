@@ -14,12 +14,12 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// Call is a call of an operation from inside another one.
+// Call is a call of an operation from inside another operation.
 type Call struct {
 	Method string
-	Path   string          // with the query; [Prefix] in front may be left out
-	Body   json.RawMessage // nil: none
-	Key    string          // Idempotency-Key; "": none
+	Path   string          // with the query; [Prefix] may be left out
+	Body   json.RawMessage // may be nil
+	Key    string          // Idempotency-Key; may be empty
 }
 
 // Reply is the answer to a [Call].
@@ -30,11 +30,11 @@ type Reply struct {
 
 type insideKey struct{}
 
-// Inside reports whether ctx belongs to a call that [API.Do] makes.
+// Inside reports whether ctx belongs to a call that [API.Do] is making.
 func Inside(ctx context.Context) bool { return ctx.Value(insideKey{}) != nil }
 
-// Do makes a call with the token of the request that ctx belongs to, as if it had come by
-// itself. Its errors are problems in the reply. A reply longer than limit bytes is
+// Do makes a call with the token of the request that ctx belongs to, like a separate
+// request. Errors are problems in the reply. A reply longer than limit bytes becomes
 // payload_too_large, although the call was made. A call cannot make further calls.
 func (a *API) Do(ctx context.Context, call Call, limit int) Reply {
 	outer, ok := ctx.Value(exchangeKey{}).(*exchange)
@@ -67,7 +67,7 @@ func (a *API) Do(ctx context.Context, call Call, limit int) Reply {
 	kept := &reply{header: http.Header{}, status: http.StatusOK, left: limit}
 	err = a.serveInside(kept, req)
 	switch {
-	case kept.left < 0: // a stream then breaks off
+	case kept.left < 0: // a stream is then cut off
 		return a.Refuse(ctx, fault.ErrTooLarge.WithMessage("the answer is too large for a batch: make this call by itself"))
 	case err != nil:
 		return a.Refuse(ctx, err)
@@ -75,7 +75,7 @@ func (a *API) Do(ctx context.Context, call Call, limit int) Reply {
 	return Reply{Status: kept.status, Body: json.RawMessage(bytes.TrimSpace(kept.body.Bytes()))}
 }
 
-// serveInside serves a call. It returns an error if the answer broke off.
+// serveInside serves a call. It returns an error if the answer was cut off.
 func (a *API) serveInside(w http.ResponseWriter, req *http.Request) (err error) {
 	defer func() {
 		v := recover()
@@ -89,7 +89,7 @@ func (a *API) serveInside(w http.ResponseWriter, req *http.Request) (err error) 
 	return nil
 }
 
-// Refuse returns the reply to a call that is not made, for a reason that is a fault.
+// Refuse returns the reply to a call that is not made, because of err, which is a fault.
 func (a *API) Refuse(ctx context.Context, err error) Reply {
 	p := newProblem(ctx, fault.From(err))
 	body, err := json.Marshal(p)
@@ -99,8 +99,8 @@ func (a *API) Refuse(ctx context.Context, err error) Reply {
 	return Reply{Status: p.Status, Body: body}
 }
 
-// newInside returns the router of calls from inside the API. The request that they are part
-// of has passed the middleware already.
+// newInside returns the router for calls from inside the API. The surrounding request has
+// already passed the middleware.
 func (a *API) newInside() *gin.Engine {
 	engine := gin.New()
 	matchRawPaths(engine)
@@ -114,7 +114,7 @@ func (a *API) newInside() *gin.Engine {
 	return engine
 }
 
-// reply is a response that is kept in memory. Once left is negative, it keeps nothing.
+// reply is a response that is kept in memory. Once left is negative, no more is kept.
 type reply struct {
 	header http.Header
 	status int

@@ -9,8 +9,7 @@ import (
 	"github.com/moim-live/moim/internal/proxies"
 )
 
-// Config holds an operator's settings. The zero value with the defaults is
-// usable.
+// Config holds an operator's settings. The zero value is usable after WithDefaults.
 type Config struct {
 	Addr    string   `key:"addr" help:"listen address"`
 	Origins []string `key:"origins" help:"browser origins that may connect over HTTP and sockets; empty: the same origin only; *: any; https://*.example.com: its subdomains"`

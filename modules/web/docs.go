@@ -14,8 +14,8 @@ import (
 	"github.com/moim-live/moim/internal/origins"
 )
 
-// The page that shows the OpenAPI document. It works without the Internet,
-// because it loads nothing from other hosts.
+// The page that shows the OpenAPI document. It works without the Internet, because it loads
+// nothing from other hosts.
 var (
 	//go:embed docs_try.js
 	docsTry string
@@ -52,8 +52,8 @@ func (a *API) serveDocs() {
 		c.Header("Cache-Control", "no-store")
 		c.Header("Referrer-Policy", "no-referrer")
 		attribute := ""
-		// Another name than this machine's may be a foreign site's, which rebinds it to
-		// 127.0.0.1 to read the token.
+		// A foreign site could make its own name resolve to 127.0.0.1 and read the token,
+		// so the host must be a name of this machine.
 		if a.docsToken != nil && origins.LoopbackHost(c.Request.Host) {
 			c.Writer.Header().Del("Access-Control-Allow-Origin")
 			token, err := a.docsToken()

@@ -14,11 +14,11 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// codesExtension lists the codes of an answer for programs.
+// codesExtension is the field that lists the codes of an answer for programs.
 const codesExtension = "x-codes"
 
-// Refusal describes an answer that is a [Problem] with one of the codes. The codes of all
-// operations are those that the document lists for a Problem.
+// Refusal describes an answer that is a [Problem] with one of the codes. The document's
+// schema of Problem lists the codes of all operations.
 func Refusal(codes ...string) *huma.Response {
 	var headers map[string]*huma.Param
 	if slices.Contains(codes, fault.ErrRateLimited.Code) || slices.Contains(codes, fault.ErrUnavailable.Code) {
@@ -36,10 +36,11 @@ func Refusal(codes ...string) *huma.Response {
 	}
 }
 
-// Operation describes a call: path comes after [Prefix], problems are what can go wrong as
-// "404 not_found", with further codes after commas. It adds those of every call.
+// Operation describes a call. path comes after [Prefix]. problems are the possible errors,
+// such as "404 not_found", with further codes after commas. Operation adds those of every
+// call.
 func Operation(tag, method, path, id, summary string, status int, problems ...string) huma.Operation {
-	// Each call is forbidden to a token whose scope leaves it out.
+	// A token's scope may exclude any call.
 	problems = append(problems, "400 bad_request", "401 unauthenticated", "403 forbidden", "429 rate_limited", "500 internal", "503 unavailable")
 	if method != http.MethodGet {
 		problems = append(problems, "413 payload_too_large", "422 validation_failed")
@@ -66,8 +67,8 @@ func Operation(tag, method, path, id, summary string, status int, problems ...st
 	}
 }
 
-// otherCodes are those that no operation describes: the node's answers to requests that
-// match no operation.
+// otherCodes are codes that no operation describes: the answers to requests that match no
+// operation.
 var otherCodes = []string{fault.ErrInternal.Code, fault.ErrNotFound.Code, methodNotAllowed}
 
 // describe completes the document after the registration of an operation.
@@ -94,7 +95,7 @@ func (a *API) describe(op huma.Operation) {
 	problem.Properties["code"].Enum = enum
 }
 
-// open lets answers have further fields.
+// open allows additional fields in answers.
 func (a *API) open() {
 	var requests, answers []*huma.Schema
 	for _, item := range a.huma.OpenAPI().Paths {
@@ -127,7 +128,7 @@ func (a *API) Codes() []string {
 	return slices.Sorted(maps.Keys(a.codes))
 }
 
-// document returns the encoded OpenAPI document. It encodes it once after a
+// document returns the encoded OpenAPI document. It encodes the document once after each
 // registration.
 func (a *API) document() ([]byte, error) {
 	a.mu.Lock()
@@ -135,7 +136,8 @@ func (a *API) document() ([]byte, error) {
 	if a.spec != nil {
 		return a.spec, nil
 	}
-	// huma adds its own error types with every operation. Problem replaces them.
+	// huma adds its own error types with every operation. Remove them, because Problem
+	// replaces them.
 	types := a.huma.OpenAPI().Components.Schemas.Map()
 	delete(types, "ErrorModel")
 	delete(types, "ErrorDetail")

@@ -10,12 +10,11 @@ import (
 // ETag returns the entity tag of a revision: "12", in quotes.
 func ETag(revision int64) string { return `"` + strconv.FormatInt(revision, 10) + `"` }
 
-// ParseIfMatch parses an If-Match header. If the header is absent or a star, it
-// reports anyRevision. A tag that is not from [ETag]
-// yields revision 0, which no record has. ParseIfMatch returns
-// fault.ErrBadRequest if the header is malformed.
+// ParseIfMatch parses an If-Match header. If the header is absent or a star, anyRevision is
+// true. A tag that is not from [ETag] results in revision 0, which no record has.
+// ParseIfMatch returns fault.ErrBadRequest if the header is malformed.
 //
-// It accepts weak tags, because proxies that compress make tags weak.
+// It accepts weak tags, because proxies that compress responses make tags weak.
 func ParseIfMatch(header string) (revision int64, anyRevision bool, err error) {
 	header = strings.TrimSpace(header)
 	if header == "" || header == "*" {

@@ -40,7 +40,7 @@ type Check func(ctx context.Context) error
 
 const (
 	checkTimeout = time.Second
-	checkEvery   = time.Second // how long results are used
+	checkEvery   = time.Second // how long results are reused
 )
 
 // Health holds the state of the node and checks its dependencies. It is safe
@@ -54,14 +54,14 @@ type Health struct {
 	checks    []*check
 	results   map[string]CheckResult
 	checkedAt time.Time
-	checking  chan struct{} // closed when the running checks are done; nil if none run
+	checking  chan struct{} // closed when the running checks are done; nil if none are running
 }
 
 type check struct {
 	name    string
 	class   Class
 	fn      Check
-	running sync.Mutex // held while fn runs, which may be longer than checkTimeout
+	running sync.Mutex // held while fn is running, which may take longer than checkTimeout
 }
 
 // Report is the answer of /readyz.
@@ -82,7 +82,7 @@ type CheckResult struct {
 // NewHealth returns a Health in state [Starting] without checks.
 func NewHealth() *Health { return &Health{goroutines: tasks.New()} }
 
-// Add adds a check. It fails if there is a check with that name.
+// Add adds a check. It returns an error if there is a check with that name.
 func (h *Health) Add(name string, class Class, fn Check) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -100,12 +100,12 @@ func (h *Health) SetState(s State) {
 	defer h.mu.Unlock()
 	h.state = s
 	if s == Ready {
-		h.results = nil // what a check found before does not count
+		h.results = nil // earlier results are not valid in the new state
 	}
 }
 
-// RefuseUntilStarted is a middleware that answers only questions about the health of a node
-// while it starts.
+// RefuseUntilStarted is a middleware that refuses all requests except health checks while a
+// node starts.
 func RefuseUntilStarted(h *Health) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		h.mu.Lock()
@@ -120,15 +120,15 @@ func RefuseUntilStarted(h *Health) gin.HandlerFunc {
 
 const healthPath, readyPath = "/healthz", "/readyz"
 
-// SetUnready makes the node not ready for a reason. An empty reason ends that.
+// SetUnready makes the node not ready for the given reason. An empty reason ends this.
 func (h *Health) SetUnready(reason string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.unready = reason
 }
 
-// Stop ends checking and waits for the running checks until ctx ends. After
-// that, reports repeat the last results.
+// Stop stops the checks and waits for running ones until ctx ends. After that, reports
+// repeat the last results.
 func (h *Health) Stop(ctx context.Context) error {
 	if err := h.goroutines.Finish(ctx); err != nil {
 		return fmt.Errorf("wait for health checks: %w", err)
@@ -136,8 +136,8 @@ func (h *Health) Stop(ctx context.Context) error {
 	return nil
 }
 
-// Report runs all checks at once, each for at most a second. It uses results
-// that are less than a second old again.
+// Report runs all checks concurrently, each for at most a second. It reuses results that
+// are less than a second old.
 func (h *Health) Report(ctx context.Context) Report {
 	results := h.check(ctx)
 	if results == nil {
@@ -200,8 +200,8 @@ func (h *Health) check(ctx context.Context) map[string]CheckResult {
 	}
 }
 
-// runAll runs the checks. It does not use a caller's context, because all
-// callers share the results.
+// runAll runs the checks. It does not use the context of a caller, because all callers
+// share the results.
 func (h *Health) runAll(ctx context.Context, done chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -227,8 +227,8 @@ func (h *Health) runAll(ctx context.Context, done chan struct{}) {
 	close(done)
 }
 
-// run runs one check. If the check does not return in time, run leaves it
-// running, and does not call it again until it returns.
+// run runs one check. If the check does not return in time, run leaves it running, and does
+// not call it again before it has returned.
 func (h *Health) run(ctx context.Context, c *check) CheckResult {
 	start := time.Now()
 	err := errNoAnswer
@@ -250,7 +250,7 @@ func (h *Health) run(ctx context.Context, c *check) CheckResult {
 	}
 	if err != nil {
 		if e, ok := errors.AsType[*fault.Error](err); ok && e.Unwrap() != nil {
-			err = e.Unwrap() // what a client sees says less
+			err = e.Unwrap() // the message for clients has less detail
 		}
 		r.Status, r.Error = "down", redact(err.Error())
 	}
@@ -270,8 +270,7 @@ func guard(ctx context.Context, fn Check) (err error) {
 
 var passwords = regexp.MustCompile(`(://[^\s:/@]*):[^\s@]*@`)
 
-// redact hides passwords in URLs and shortens the text, because /readyz needs no
-// token.
+// redact removes passwords in URLs and shortens the text, because /readyz needs no token.
 func redact(text string) string {
 	text = passwords.ReplaceAllString(text, "$1:***@")
 	if len(text) > 200 {

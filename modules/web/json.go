@@ -11,23 +11,23 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// jsonFormat encodes a whole response before it sends the first byte, so that an
-// error cannot cut a response off.
+// jsonFormat encodes a whole response before it sends the first byte, so that an error does
+// not cut off a response.
 var jsonFormat = huma.Format{Marshal: marshal, Unmarshal: unmarshal}
 
 func marshal(w io.Writer, v any) error {
 	data, err := rawjson.Marshal(v)
 	if err != nil {
-		// huma would add its own text to the response. A panic becomes a problem,
-		// because nothing is sent yet.
+		// huma would add its own text to the response. A panic becomes a problem, because
+		// nothing has been sent yet.
 		panic(fmt.Errorf("encode a response of type %T: %w", v, err))
 	}
 	_, _ = w.Write(append(data, '\n')) // fails if the client has disconnected
 	return nil
 }
 
-// huma keeps only the text of an error. fromHuma recognizes errors by these parts
-// of the text.
+// huma keeps only the text of an error. fromHuma recognises errors by these parts of the
+// text.
 const (
 	malformed   = "not valid JSON: "
 	misfit      = " does not fit: "

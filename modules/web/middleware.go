@@ -32,7 +32,7 @@ func (a *API) middleware(c *gin.Context) {
 	c.Next()
 }
 
-// RequestID is a middleware that gives a request its id, and names it in the response.
+// RequestID is a middleware that gives a request an id and returns it in the response.
 // [API] does the same for its own routes.
 func RequestID(c *gin.Context) {
 	ctx := c.Request.Context()
@@ -48,8 +48,8 @@ func RequestID(c *gin.Context) {
 // response. [API] does the same for its own routes.
 func NoSniff(c *gin.Context) { c.Header("X-Content-Type-Options", "nosniff") }
 
-// ClientAddress returns a middleware that replaces the remote address of a request that
-// came through a trusted proxy by the client's.
+// ClientAddress returns a middleware for requests through a trusted proxy: it replaces the
+// remote address by the client's.
 func ClientAddress(trusted proxies.List) gin.HandlerFunc {
 	return func(c *gin.Context) { c.Request.RemoteAddr = trusted.Client(c.Request) }
 }
@@ -60,7 +60,7 @@ func (a *API) observe(c *gin.Context, took time.Duration) {
 	method, route := c.Request.Method, c.FullPath()
 	if route == "" {
 		route = "unmatched"
-		if !slices.Contains(knownMethods, method) { // bound the number of metrics
+		if !slices.Contains(knownMethods, method) { // limit the number of metrics
 			method = "OTHER"
 		}
 	}
@@ -94,7 +94,7 @@ func (a *API) recover(c *gin.Context) {
 		"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 	c.Abort()
 	if c.Writer.Written() {
-		panic(http.ErrAbortHandler) // disconnect, so that the client notices the missing part
+		panic(http.ErrAbortHandler) // disconnect, so that the client notices that a part is missing
 	}
 	newProblem(c.Request.Context(), fault.ErrInternal).write(c)
 }

@@ -24,16 +24,15 @@ type Paging struct {
 
 const cursorMAC = 16 // bytes
 
-// Cursor returns an opaque, signed cursor that contains value: where the next
-// page begins. kind names the list with its filters. A cursor is valid for one
-// kind only.
+// Cursor returns an opaque, signed cursor that contains value, the place where the next
+// page begins. kind names the list and its filters. A cursor is valid for one kind only.
 func (a *API) Cursor(kind, value string) string {
 	return base64.RawURLEncoding.EncodeToString(append(a.cursorSum(kind, value), value...))
 }
 
-// ParseCursor returns the value in a cursor. An empty cursor means the first page
-// and has an empty value. ParseCursor returns fault.ErrBadRequest if the cursor
-// is not one of [API.Cursor] for this kind.
+// ParseCursor returns the value in a cursor. An empty cursor means the first page and has
+// an empty value. ParseCursor returns fault.ErrBadRequest if the cursor is not from
+// [API.Cursor] with this kind.
 func (a *API) ParseCursor(kind, cursor string) (string, error) {
 	if cursor == "" {
 		return "", nil

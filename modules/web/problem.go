@@ -21,8 +21,9 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// refusalEvery is the shortest time between two lines in the log about refused tokens, or
-// two warnings of a dependency that is down: the package that uses it logs more.
+// refusalEvery is the minimum time between two log lines about refused tokens, and between
+// two warnings about a dependency that is down. The packages that use the dependency log
+// more.
 const refusalEvery = time.Minute
 
 // statuses maps kinds of fault to HTTP statuses.
@@ -77,8 +78,8 @@ func (p *Problem) GetHeaders() http.Header { return p.header }
 // ContentType implements huma.ContentTypeFilter.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
-// newProblem returns a fault as a problem, for the request that ctx serves. It leaves
-// out the cause.
+// newProblem converts a fault to a problem, for the request of ctx. It leaves out the
+// cause.
 func newProblem(ctx context.Context, e *fault.Error) *Problem {
 	status := Status(e.Kind)
 	p := &Problem{
@@ -102,8 +103,8 @@ func newProblem(ctx context.Context, e *fault.Error) *Problem {
 	return p
 }
 
-// problem returns the problem for an error of a handler. It logs what the client
-// does not see.
+// problem returns the problem for an error of a handler. It logs the details that the
+// client does not get.
 func (a *API) problem(ctx context.Context, route string, err error) *Problem {
 	e := fault.From(err)
 	switch {
@@ -124,7 +125,7 @@ func (a *API) problem(ctx context.Context, route string, err error) *Problem {
 	return newProblem(ctx, e)
 }
 
-// fail responds with a problem without huma and aborts the request.
+// fail responds with a problem, without huma, and aborts the request.
 func (a *API) fail(c *gin.Context, err error) {
 	p := a.problem(c.Request.Context(), c.Request.Method+" "+c.FullPath(), err)
 	p.write(c)
@@ -135,7 +136,7 @@ func (p *Problem) write(c *gin.Context) {
 	for name, values := range p.header {
 		c.Writer.Header()[name] = values
 	}
-	c.Header("Content-Type", p.ContentType("")) // gin does not replace one that is set
+	c.Header("Content-Type", p.ContentType("")) // gin does not replace a content type that is already set
 	body, err := json.Marshal(p)
 	if err != nil { // impossible with strings and ints
 		c.Status(http.StatusInternalServerError)
@@ -144,8 +145,8 @@ func (p *Problem) write(c *gin.Context) {
 	c.Data(p.Status, p.ContentType(""), append(body, '\n'))
 }
 
-// translate replaces huma's own errors by problems. huma has already set the
-// status, so translate passes the right one through the exchange.
+// translate replaces huma's own errors by problems. huma has already set the status, so
+// translate passes the correct one through the exchange.
 func (a *API) translate(ctx huma.Context, _ string, v any) (any, error) {
 	m, ok := v.(*huma.ErrorModel)
 	if !ok {
@@ -202,9 +203,9 @@ func tooLarge(op *huma.Operation) *fault.Error {
 // missing matches huma's message for a missing property.
 var missing = regexp.MustCompile(`^expected required property (.*) to be present$`)
 
-// fields returns huma's error details by field, sorted, without the values. It
-// replaces huma's locations, such as body.members[3] and query.limit, by the
-// names that clients know.
+// fields returns huma's error details by field, sorted, without the values. It replaces
+// huma's locations, such as body.members[3] and query.limit, by the names that clients
+// know.
 func fields(details []*huma.ErrorDetail) []fault.Field {
 	var out []fault.Field
 	for _, d := range details {
@@ -226,7 +227,7 @@ func fields(details []*huma.ErrorDetail) []fault.Field {
 	return out
 }
 
-// fieldName removes the place, such as body or query, from a location.
+// fieldName removes the first part of a location, such as body or query.
 func fieldName(location string) string {
 	i := strings.IndexAny(location, ".[")
 	if i >= 0 && location[i] == '[' {

@@ -14,7 +14,7 @@ import (
 
 const (
 	streamBuffer = 32 << 10
-	// streamPatience is how long a client may take for one buffer of a stream.
+	// streamPatience is the time that a client has to receive one buffer of a stream.
 	streamPatience = time.Minute
 )
 
@@ -23,9 +23,9 @@ func (a *API) Schema(v any) *huma.Schema {
 	return a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(v), true, "")
 }
 
-// Stream returns a response that the client saves as a file. write writes it. It may be
-// long, as long as the client goes on to read it. If write fails, the connection is closed,
-// so that the client does not take a part for the whole.
+// Stream returns a response that the client saves as a file. write writes it. The response
+// may take long, as long as the client keeps reading. If write fails, the connection is
+// closed, so that the client notices that the file is incomplete.
 func (a *API) Stream(contentType, fileName string, write func(ctx context.Context, w *bufio.Writer) error) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		hc.SetHeader("Content-Type", contentType)

@@ -12,11 +12,12 @@ import (
 
 var errFailed = errors.New("the node could not serve the request")
 
-// WithTracer makes a span for each operation.
+// WithTracer creates a span for each operation.
 func WithTracer(t tracing.Tracer) Option { return func(a *API) { a.tracer = t } }
 
-// trace makes the span of an operation. It is named by the route, because paths may contain
-// secrets. If the client chooses no id for its request, the request has that of the trace.
+// trace creates the span of an operation. It is named after the route, because paths may
+// contain secrets. If the client has not set an id for its request, the request gets the id
+// of the trace.
 func (a *API) trace(c *gin.Context) {
 	route := c.FullPath()
 	if !a.tracer.On() || !strings.Contains(route, Prefix+"/") {

@@ -10,16 +10,16 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// timing holds what tests shorten.
+// timing holds times that tests shorten.
 type timing struct {
-	probeEvery   time.Duration // between two probes of the subscription
+	probeEvery   time.Duration // interval of probes of the subscription
 	probeTimeout time.Duration // how long a probe may take to arrive
-	retryEvery   time.Duration // between attempts to subscribe
+	retryEvery   time.Duration // interval of attempts to subscribe
 }
 
 var production = timing{probeEvery: 5 * time.Second, probeTimeout: 2 * time.Second, retryEvery: time.Second}
 
-// connectTimeout bounds an attempt to subscribe.
+// connectTimeout limits an attempt to subscribe.
 const connectTimeout = 3 * time.Second
 
 // Start implements [cache.Tier]. It never fails: a server may be down.
@@ -44,7 +44,8 @@ func (t *Tier) Stop(ctx context.Context) error {
 	return closeSubscriber()
 }
 
-// listen subscribes to invalidations again and again until ctx ends.
+// listen subscribes to invalidations, and subscribes again after each failure, until ctx
+// ends.
 func (t *Tier) listen(ctx context.Context, drop func(key string, revision int64), dropAll func()) {
 	for {
 		err := t.subscribe(ctx, drop, dropAll)
@@ -53,8 +54,8 @@ func (t *Tier) listen(ctx context.Context, drop func(key string, revision int64)
 		}
 		t.status.set(subscription, err)
 		if errors.Is(err, redisrole.ErrProbeMissed) {
-			// Invalidations may have been missed for a while. All connections may
-			// be to a server that the other nodes do not use.
+			// Invalidations may have been missed. All connections may lead to a server that
+			// the other nodes do not use.
 			dropAll()
 			t.clients.Reset(redisrole.Cache)
 		}

@@ -17,8 +17,8 @@ var (
 	errNotPublished  = errors.New("rediscache: the probe was not published")
 )
 
-// sealed is a context that has ended. With it go-redis uses its open connection
-// and cannot dial a new one, which would hide that invalidations were missed.
+// sealed is a context that has ended. With it, go-redis uses an open connection but cannot
+// dial a new one. A new connection would hide that invalidations were missed.
 var sealed = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -37,7 +37,7 @@ type session struct {
 	prober redisrole.Prober
 }
 
-// run returns when the connection has ended, and why.
+// run receives until the connection has ended, and returns the reason.
 func (s *session) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -89,7 +89,7 @@ func (s *session) handleInvalidation(payload string) {
 	}
 }
 
-// probeForever returns if a probe does not arrive.
+// probeForever returns once a probe does not arrive.
 func (s *session) probeForever(ctx context.Context) error {
 	timer := time.NewTimer(connectTimeout)
 	defer timer.Stop()

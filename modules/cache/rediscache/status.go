@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// part is a part of the tier that can fail alone.
+// part is a part of the tier that can fail separately.
 type part int
 
 const (
@@ -15,8 +15,8 @@ const (
 	parts
 )
 
-// status logs once that the server does not answer, and once that it answers
-// again, whichever part fails and however often.
+// status logs when the server stops answering, and when it answers again: once each,
+// whichever parts fail and however often.
 type status struct {
 	log   *slog.Logger
 	where string

@@ -1,5 +1,5 @@
-// Package rediscache implements the shared tier of the cache in the cache role's
-// Redis.
+// Package rediscache implements the shared tier of the cache in the cache role's Redis. See
+// [Tier].
 package rediscache
 
 import (
@@ -21,11 +21,11 @@ import (
 )
 
 const (
-	// callTimeout bounds a call. After that, the database is faster.
+	// callTimeout limits a call. After that time, the database is faster.
 	callTimeout = 100 * time.Millisecond
 	// breakFor is how long the tier makes no calls after one got no answer.
 	breakFor = time.Second
-	// leaseFor is how long a node may load a key alone.
+	// leaseFor is how long a node has the exclusive right to load a key.
 	leaseFor = 2 * time.Second
 )
 
@@ -40,7 +40,7 @@ var (
 	releaseSource string
 )
 
-// Stats counts since the start.
+// Stats holds counts since the start.
 type Stats struct {
 	Errors     int64 // failed calls
 	Skipped    int64 // calls that were not made shortly after a failed one
@@ -61,7 +61,7 @@ type Tier struct {
 	keys    keys
 	node    string
 	log     *slog.Logger
-	probe   string        // this process's own channel
+	probe   string        // the channel of this process alone
 	timeout time.Duration // of one call
 	timing  timing
 	status  status
@@ -103,12 +103,12 @@ func New(clients *redisrole.Clients, log *slog.Logger) *Tier {
 	return t.WithCallTimeout(callTimeout)
 }
 
-// WithCallTimeout sets how long a call may take (default 100 ms) and returns the
-// tier. Tests on slow machines call it before anything else.
+// WithCallTimeout sets the timeout of calls (default 100 ms) and returns the tier. It is
+// for tests on slow machines. Call it before other methods.
 func (t *Tier) WithCallTimeout(timeout time.Duration) *Tier {
 	t.timeout = timeout
 	if c, ok := t.client.(*redis.Client); ok {
-		// A given client may ignore the deadline of a context.
+		// A given client may ignore context deadlines.
 		t.client = c.WithTimeout(timeout)
 	}
 	return t
@@ -137,7 +137,7 @@ func (t *Tier) call(ctx context.Context, fn func(context.Context) error) bool {
 		t.skipped.Add(1)
 		return false
 	}
-	// A caller that cancels does not make the breaker count a failure.
+	// A caller that cancels must not count as a failure for the breaker.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timeout)
 	defer cancel()
 	err := fn(ctx)
@@ -147,7 +147,7 @@ func (t *Tier) call(ctx context.Context, fn func(context.Context) error) bool {
 		t.breaker.RecordSuccess()
 		t.status.set(commands, nil)
 		return err == nil
-	case errors.As(err, &answer): // the server is up but refuses, for example because it is full
+	case errors.As(err, &answer): // the server is up but refuses the call, for example because it is full
 		t.breaker.RecordSuccess()
 		t.status.set(commands, nil)
 	default:
