@@ -96,8 +96,8 @@ func (l List) WithLoopback() List {
 // SameOnly reports whether the list allows the same origin only.
 func (l List) SameOnly() bool { return !l.any && !l.loopback && len(l.exact)+len(l.domains) == 0 }
 
-// Allows reports whether the list allows the origin of a request. A request
-// without an origin is allowed, because no browser sent it. The host alone tells
+// Allows reports whether the list allows the origin of a request. A request without an
+// origin is allowed, because it does not come from a browser. Only the host is compared for
 // the same origin, because a proxy may terminate TLS.
 func (l List) Allows(r *http.Request) bool {
 	headers := r.Header.Values("Origin")
@@ -124,9 +124,9 @@ func (d domain) matches(origin string) bool {
 	return scheme == d.scheme && strings.HasSuffix(host, d.suffix)
 }
 
-// AllowCORS lets a browser's script read the answer to an allowed request of
-// another origin. Scripts of listed origins may send credentials; a list with "*"
-// allows none. It reports whether the request is allowed.
+// AllowCORS sets the headers with which a browser's script may read the answer to an
+// allowed request from another origin. Scripts of listed origins may send credentials; a
+// list with "*" allows none. It reports whether the request is allowed.
 func (l List) AllowCORS(h http.Header, r *http.Request) bool {
 	h.Add("Vary", "Origin")
 	if !l.Allows(r) {
@@ -143,8 +143,8 @@ func (l List) AllowCORS(h http.Header, r *http.Request) bool {
 	return true
 }
 
-// normalize returns an origin as browsers send it (RFC 6454, section 6.2), or ""
-// when it is none.
+// normalize returns an origin as browsers send it (RFC 6454, section 6.2), or "" if it is
+// not an origin.
 func normalize(origin string) string {
 	u, err := url.Parse(origin)
 	if err != nil || u.Scheme == "" || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
@@ -176,8 +176,9 @@ func hostname(host string) string {
 	return strings.Trim(host, "[]")
 }
 
-// LoopbackHost reports whether a Host header names this machine. Another name may be a
-// foreign site's, which gives it this machine's address to read what is here.
+// LoopbackHost reports whether a Host header is a name of this machine. Any other name may
+// belong to a foreign site that resolves to this machine's address, in order to read data
+// here.
 func LoopbackHost(host string) bool { return isLoopback(strings.ToLower(hostname(host))) }
 
 func isLoopback(name string) bool {

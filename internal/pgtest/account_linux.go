@@ -12,7 +12,7 @@ import (
 	"github.com/moim-live/moim/internal/childtest"
 )
 
-// prepare makes root run the server under another account, because PostgreSQL
+// prepare runs the server under another account if this process is root, because PostgreSQL
 // refuses to run as root.
 func prepare(cmd *exec.Cmd) {
 	if uid, gid, err := account(); err == nil && os.Geteuid() == 0 {
@@ -21,7 +21,7 @@ func prepare(cmd *exec.Cmd) {
 	childtest.DieWithParent(cmd)
 }
 
-// giveAway lets the account that the server runs under have dir.
+// giveAway makes the server's account the owner of dir.
 func giveAway(dir string) error {
 	if os.Geteuid() != 0 {
 		return nil

@@ -14,8 +14,8 @@ import (
 )
 
 // Bouncer runs PgBouncer in transaction mode in front of the server until the test ends,
-// and returns its host:port. It opens few connections to the server, so that each one
-// serves many clients. The test is skipped or fails as with [Start].
+// and returns its host:port. It opens few connections to the server, so that several
+// clients share each one. Without PgBouncer, the test is skipped or fails as with [Start].
 func (s *Server) Bouncer(tb testing.TB) string {
 	tb.Helper()
 	binary, err := exec.LookPath("pgbouncer")
@@ -45,7 +45,7 @@ func (s *Server) Bouncer(tb testing.TB) string {
 	return ""
 }
 
-// runBouncer returns when PgBouncer takes connections, or has ended.
+// runBouncer waits until PgBouncer accepts connections, or has ended.
 func (s *Server) runBouncer(tb testing.TB, binary, addr, conf string) error {
 	file := filepath.Join(s.dir, "pgbouncer-"+filepath.Base(addr)+".ini")
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil { // the server's own account reads it

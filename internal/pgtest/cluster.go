@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// makeCluster makes the server's data folder. initdb takes a second of work and does the
-// same each time, so the user's cache keeps what it made, and servers copy that.
+// makeCluster creates the server's data folder. initdb takes a second and always does the
+// same, so its result is kept in the user's cache and copied.
 func (s *Server) makeCluster(bin string) error {
 	kept := keptCluster(bin)
 	if _, err := os.Stat(kept); err == nil && copyFolder(kept, s.data()) == nil {
 		return nil
 	}
-	if err := os.RemoveAll(s.data()); err != nil { // half a copy
+	if err := os.RemoveAll(s.data()); err != nil { // an incomplete copy
 		return err
 	}
 	cmd := exec.CommandContext(s.tb.Context(), filepath.Join(bin, "initdb"), "-D", s.data(),
@@ -30,8 +30,8 @@ func (s *Server) makeCluster(bin string) error {
 	return nil
 }
 
-// keptCluster returns where the cache has the data folder of this version of PostgreSQL,
-// or is to have it. It is empty where there is no cache.
+// keptCluster returns the place in the cache for the data folder of this version of
+// PostgreSQL. It returns "" if there is no cache.
 func keptCluster(bin string) string {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -45,7 +45,7 @@ func keptCluster(bin string) string {
 	return filepath.Join(cache, "moim-pgtest", name)
 }
 
-// keepCluster puts a copy of the new data folder into the cache, all at once. If it cannot,
+// keepCluster puts a copy of the new data folder into the cache atomically. If this fails,
 // the next server calls initdb again.
 func (s *Server) keepCluster(kept string) {
 	if kept == "" || os.MkdirAll(filepath.Dir(kept), 0o755) != nil {
@@ -61,7 +61,7 @@ func (s *Server) keepCluster(kept string) {
 	}
 }
 
-// copyFolder copies a folder with owners and permissions, on which PostgreSQL insists.
+// copyFolder copies a folder with owners and permissions, which PostgreSQL requires.
 func copyFolder(from, to string) error {
 	return exec.CommandContext(context.Background(), "cp", "-a", from, to).Run()
 }

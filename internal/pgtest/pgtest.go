@@ -1,5 +1,5 @@
-// Package pgtest runs real PostgreSQL servers for tests: one cluster a server,
-// gone when the test ends.
+// Package pgtest runs real PostgreSQL servers for tests. Each server has its own cluster,
+// which is removed when the test ends.
 package pgtest
 
 import (
@@ -26,9 +26,9 @@ const (
 	pollEvery    = 20 * time.Millisecond
 )
 
-// Server is a running PostgreSQL server on 127.0.0.1 that lets everyone in as
-// the superuser postgres. It does not sync to disk unless a setting says so:
-// tests kill processes, not machines, and share slow disks.
+// Server is a running PostgreSQL server on 127.0.0.1 that accepts everyone as the superuser
+// postgres. It does not sync to disk unless a setting says so, because tests kill processes
+// rather than machines, and share slow disks.
 type Server struct {
 	tb       testing.TB
 	postgres string // the binary
@@ -37,7 +37,7 @@ type Server struct {
 	log      *childtest.Log
 	names    atomic.Int64
 
-	model     sync.Once // makes the database that NewCopy copies
+	model     sync.Once // fills the database that NewCopy copies
 	modelName string
 	modelFail error
 
@@ -46,13 +46,12 @@ type Server struct {
 	exited chan struct{} // closed when cmd has ended
 }
 
-// Start runs a server until the test ends. Settings are lines of
-// postgresql.conf. Where PostgreSQL is not installed the test is skipped, or
-// fails when the environment has CI set. The server's log is printed when the
-// test fails.
+// Start runs a server until the test ends. Settings are lines of postgresql.conf. If
+// PostgreSQL is not installed, the test is skipped; if CI is set, it fails. If the test
+// fails, the server's log is printed.
 //
-// Starting takes about a second: tests share a server, each with a database
-// of its own from [Server.NewDatabase].
+// Starting takes about a second, so tests share a server, and each one has its own database
+// from [Server.NewDatabase].
 func Start(tb testing.TB, settings ...string) *Server {
 	tb.Helper()
 	bin, err := find()
@@ -81,8 +80,8 @@ func Start(tb testing.TB, settings ...string) *Server {
 	return nil
 }
 
-// find returns the folder of initdb and postgres: in PATH, or the newest
-// version where Debian keeps them.
+// find returns the folder of initdb and postgres: in PATH, or the newest version in
+// Debian's folders.
 func find() (string, error) {
 	if file, err := exec.LookPath("initdb"); err == nil {
 		return filepath.Dir(file), nil
@@ -136,16 +135,16 @@ func (s *Server) URLVia(addr, database string) string {
 	return fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable", addr, database)
 }
 
-// NewDatabase makes an empty database and returns its URL. Text in it sorts as
-// in a dictionary, as it does in most databases in production, so that who
-// needs the order of bytes has to ask for it.
+// NewDatabase creates an empty database and returns its URL. Its text sorts as in a
+// dictionary, as in most production databases, so code that needs the order of bytes has to
+// request it.
 func (s *Server) NewDatabase(tb testing.TB) string {
 	tb.Helper()
 	return s.URL(s.create(tb, "template0"))
 }
 
-// NewCopy makes a database that is what fill has made of an empty one, and returns its URL.
-// It calls the fill of its first call alone, for all databases of the server.
+// NewCopy creates a database with the content that fill writes to an empty one, and returns
+// its URL. Only the first call calls its fill; all others on this server copy the result.
 func (s *Server) NewCopy(tb testing.TB, fill func(url string) error) string {
 	tb.Helper()
 	s.model.Do(func() {
@@ -158,7 +157,7 @@ func (s *Server) NewCopy(tb testing.TB, fill func(url string) error) string {
 	return s.URL(s.create(tb, s.modelName))
 }
 
-// create makes a database from a template, and returns its name.
+// create creates a database from a template, and returns its name.
 func (s *Server) create(tb testing.TB, template string) string {
 	tb.Helper()
 	name := fmt.Sprintf("test%d", s.names.Add(1))
@@ -180,15 +179,15 @@ func (s *Server) Exec(tb testing.TB, database, statement string) {
 	}
 }
 
-// Stop ends the server as an operator does (fast shutdown: it cuts open
-// connections) and waits until it has ended. Stopping it twice is fine.
+// Stop stops the server as an operator does (fast shutdown: it cuts open connections) and
+// waits until it has ended. Stopping it twice is allowed.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.end(os.Interrupt)
 }
 
-// Kill ends the server at once, as kill -9 does. Killing it twice is fine.
+// Kill ends the server at once, like kill -9. Killing it twice is allowed.
 func (s *Server) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,15 +208,15 @@ func (s *Server) end(signal os.Signal) {
 	s.cmd = nil
 }
 
-// Restart kills the server, if it still runs, and starts it again on the same
-// port and with the same data.
+// Restart kills the server, if it is running, and starts it again on the same port with the
+// same data.
 func (s *Server) Restart() {
 	s.tb.Helper()
 	s.Kill()
 	deadline := time.Now().Add(startTimeout)
 	for {
-		// The children of a killed server take a moment to notice, and it does
-		// not start before they have.
+		// The child processes of a killed server take a moment to notice, and the server
+		// cannot start before that.
 		err := s.run()
 		if err == nil {
 			return
@@ -236,7 +235,7 @@ func (s *Server) close() {
 	}
 }
 
-// run starts the process and waits until it lets someone in.
+// run starts the process and waits until it accepts a connection.
 func (s *Server) run() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

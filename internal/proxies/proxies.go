@@ -1,4 +1,4 @@
-// Package proxies finds the address of a client behind reverse proxies, by the headers
+// Package proxies finds the address of a client behind reverse proxies from the headers
 // Forwarded (RFC 7239) and X-Forwarded-For.
 package proxies
 
@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// maxHops bounds the addresses of a header that are read, from the last one on.
+// maxHops is the maximum number of addresses of a header that are read, starting with the
+// last.
 const maxHops = 16
 
 // List is a set of proxies that are trusted. It is safe for concurrent use.
@@ -49,10 +50,10 @@ func (l List) contains(ip netip.Addr) bool {
 	return false
 }
 
-// Client returns the address of a request's client as host:port. That is the last address
-// in the headers that is no proxy. The port is 0 if a header gives none. A request that
-// did not come from a proxy is its client's own. A proxy that sets one header lets a client
-// write the other, so if both are there and do not agree, neither counts.
+// Client returns the address of a request's client as host:port. It is the last address in
+// the headers that is not a proxy. The port is 0 if the header has none. If the request
+// does not come from a proxy, it is the remote address. A proxy that sets only one of the
+// headers lets a client set the other. So if both are present and differ, both are ignored.
 func (l List) Client(r *http.Request) string {
 	if !l.Trusts(r.RemoteAddr) {
 		return r.RemoteAddr
@@ -71,8 +72,8 @@ func (l List) Client(r *http.Request) string {
 	}
 }
 
-// last returns the last address that is no proxy. It reports false if there is none, or
-// if something after it is no address.
+// last returns the last address that is not a proxy. It returns false if there is none, or
+// if a later value is not an address.
 func (l List) last(hops []string) (netip.Addr, bool) {
 	for i := len(hops) - 1; i >= max(0, len(hops)-maxHops); i-- {
 		ip, ok := address(strings.TrimSpace(hops[i]))
@@ -86,7 +87,7 @@ func (l List) last(hops []string) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// parameters returns the parameters of a name of the elements of Forwarded. Commas and
+// parameters returns the values of a parameter in the elements of Forwarded. Commas and
 // semicolons cannot be part of an address.
 func parameters(wanted string, lines []string) (values []string) {
 	for element := range strings.SplitSeq(strings.Join(lines, ","), ",") {
@@ -100,7 +101,7 @@ func parameters(wanted string, lines []string) (values []string) {
 	return values
 }
 
-// address reads 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1] or [2001:db8::1]:80.
+// address parses 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1] or [2001:db8::1]:80.
 func address(text string) (netip.Addr, bool) {
 	if peer, err := netip.ParseAddrPort(text); err == nil {
 		return peer.Addr().Unmap().WithZone(""), true
@@ -109,8 +110,9 @@ func address(text string) (netip.Addr, bool) {
 	return ip.Unmap().WithZone(""), err == nil
 }
 
-// Secure reports whether the client of a request uses TLS: the connection does, or a proxy
-// says so in X-Forwarded-Proto or Forwarded. If both headers are there, both must say it.
+// Secure reports whether the client of a request uses TLS, according to the connection, or
+// to a proxy in X-Forwarded-Proto or Forwarded. If both headers are present, both must say
+// so.
 func (l List) Secure(r *http.Request) bool {
 	if r.TLS != nil || !l.Trusts(r.RemoteAddr) {
 		return r.TLS != nil

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Way is one of the two ways through a proxy.
+// Way is one of the two directions through a proxy.
 type Way int
 
-// The ways.
+// The directions.
 const (
 	ToServer Way = iota
 	ToClient
@@ -24,15 +24,15 @@ func (p *Proxy) Cut() {
 	p.dropLocked()
 }
 
-// Drop resets every connection once; clients may come back.
+// Drop resets every connection once. Clients may reconnect.
 func (p *Proxy) Drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dropLocked()
 }
 
-// Freeze makes connections stay open, and new ones be accepted, while no byte
-// passes in either direction until [Proxy.Heal].
+// Freeze keeps connections open and accepts new ones, but no byte passes in either
+// direction until [Proxy.Heal].
 func (p *Proxy) Freeze() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -43,17 +43,17 @@ func (p *Proxy) Freeze() {
 	}
 }
 
-// Lose makes what is sent one way vanish until [Proxy.Heal], while the other way
-// is open. A connection that lost something is reset then.
+// Lose drops bytes in one direction until [Proxy.Heal]; the other direction works. A
+// connection that lost bytes is reset then.
 func (p *Proxy) Lose(way Way) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lose[way] = true
 }
 
-// Strand resets the server's end of every connection and tells no client: it
-// has a connection that is open, takes what is written and never answers. That
-// lasts until the client gives it up; new connections are not affected.
+// Strand resets the server's end of every connection without telling the client. The
+// client's connection stays open and accepts bytes, but never answers, until the client
+// gives up. New connections are not affected.
 func (p *Proxy) Strand() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -65,24 +65,22 @@ func (p *Proxy) Strand() {
 	}
 }
 
-// Delay makes every byte arrive so much later, each way, from now on. Zero ends
-// it.
+// Delay delays every byte by d, in both directions, from now on. Zero ends this.
 func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = d
 }
 
-// Redirect makes new connections go to another target. Those that are open
-// stay where they are.
+// Redirect sends new connections to another target. Open connections stay.
 func (p *Proxy) Redirect(target string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.target = target
 }
 
-// Heal ends what [Proxy.Cut], [Proxy.Freeze], [Proxy.Lose] and [Proxy.Delay]
-// began: bytes that were held are delivered.
+// Heal ends the effects of [Proxy.Cut], [Proxy.Freeze], [Proxy.Lose] and [Proxy.Delay], and
+// delivers bytes that were held.
 func (p *Proxy) Heal() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,16 +93,16 @@ func (p *Proxy) Heal() {
 	p.thawLocked()
 }
 
-// chunk is bytes on their way.
+// chunk is a number of bytes on their way.
 type chunk struct {
 	data []byte
 	due  time.Time
 }
 
-// maxChunks bounds how many are on their way at once, each way.
+// maxChunks is the maximum number of chunks on their way, in each direction.
 const maxChunks = 1024
 
-// copy moves bytes one way until either side ends.
+// copy moves bytes in one direction until either side ends.
 func (p *Proxy) copy(l *link, way Way, dst, src net.Conn) {
 	underway := make(chan chunk, maxChunks)
 	written := make(chan struct{})
@@ -138,8 +136,8 @@ func (p *Proxy) copy(l *link, way Way, dst, src net.Conn) {
 	}
 }
 
-// write delivers what is under way, each when it is due. It goes on reading
-// when there is nobody to write to.
+// write delivers the chunks when they are due. It keeps receiving them even if it can no
+// longer write.
 func (p *Proxy) write(l *link, way Way, dst io.Writer, underway <-chan chunk) {
 	for c := range underway {
 		if wait := time.Until(c.due); wait > 0 {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Goroutines counts the goroutines of this process that are not a proxy's. Call
-// it in a test that runs alone.
+// Goroutines returns the number of goroutines of this process, without those of proxies. Do
+// not call it in a parallel test.
 func Goroutines() int {
 	stacks := make([]byte, 4<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
@@ -20,7 +20,7 @@ func Goroutines() int {
 	return count
 }
 
-// MostGoroutines runs fn and returns how many there were meanwhile, at most.
+// MostGoroutines runs fn and returns the largest number of goroutines meanwhile.
 func MostGoroutines(fn func()) int {
 	most, done := 0, make(chan struct{})
 	go func() {

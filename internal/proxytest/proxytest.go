@@ -1,5 +1,5 @@
-// Package proxytest puts a TCP proxy between a client and its server, so that
-// a test can cut, freeze, slow down or half open the link:
+// Package proxytest puts a TCP proxy between a client and its server, so that a test can
+// cut, freeze, slow down or half open the link:
 //
 //	Cut     every connection is reset, and every new one
 //	Drop    every connection is reset; new ones are fine
@@ -17,11 +17,11 @@ import (
 	"time"
 )
 
-// dialTimeout bounds how long the proxy tries to reach its target.
+// dialTimeout limits the time to connect to the target.
 const dialTimeout = 5 * time.Second
 
-// Proxy forwards connections to one target until the test ends. Its methods
-// may be called concurrently.
+// Proxy forwards connections to one target until the test ends. It is safe for concurrent
+// use.
 type Proxy struct {
 	listener net.Listener
 	running  sync.WaitGroup
@@ -33,19 +33,19 @@ type Proxy struct {
 	cut      bool
 	lose     [ways]bool
 	delay    time.Duration
-	thawed   chan struct{} // closed while bytes flow
+	thawed   chan struct{} // closed while bytes pass
 	closed   bool
 }
 
 // link is one client's connection and the one to the target.
 type link struct {
 	client, server net.Conn
-	stranded       bool // the client is not told that the server's end is gone
-	torn           bool // something was lost: it cannot go on
+	stranded       bool // the client is not told that the server's end is closed
+	torn           bool // bytes were lost, so it cannot continue
 }
 
 func (l *link) close() {
-	// Unsent bytes are thrown away and the peer sees a reset, as after a crash.
+	// Drop unsent bytes and make the peer see a reset, as after a crash.
 	for _, c := range []net.Conn{l.client, l.server} {
 		if c != nil {
 			reset(c)
@@ -85,8 +85,8 @@ func (p *Proxy) Links() int {
 	return len(p.links)
 }
 
-// Accepted returns how many connections were ever accepted, those that were
-// refused after [Proxy.Cut] included.
+// Accepted returns the number of connections accepted so far, including those that were
+// refused after [Proxy.Cut].
 func (p *Proxy) Accepted() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

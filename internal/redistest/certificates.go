@@ -21,8 +21,8 @@ const (
 	keyFile  = "server.key"
 )
 
-// writeCertificates makes an authority and a certificate of it for 127.0.0.1,
-// and returns the pool that holds the authority.
+// writeCertificates creates an authority and its certificate for 127.0.0.1, and returns a
+// pool with the authority.
 func writeCertificates(dir string) (*x509.CertPool, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -18,13 +18,13 @@ const slots = 16384
 // replicas.
 type Cluster struct {
 	Masters  []*Server
-	Replicas []*Server // Replicas[i] follows Masters[i] at the beginning
+	Replicas []*Server // Replicas[i] follows Masters[i] at first
 
 	tb testing.TB
 }
 
-// StartCluster runs a cluster until the test ends. A master that does not
-// answer for a second is replaced by its replica.
+// StartCluster runs a cluster until the test ends. If a master does not answer for a
+// second, its replica replaces it.
 func StartCluster(tb testing.TB, masters int) *Cluster {
 	tb.Helper()
 	c := &Cluster{tb: tb}
@@ -65,7 +65,7 @@ func (c *Cluster) nodes() []*Server {
 	return append(append([]*Server(nil), c.Masters...), c.Replicas...)
 }
 
-// meet makes a node known to the first one, which tells the others.
+// meet introduces a node to the first one, which tells the others.
 func (c *Cluster) meet(ctx context.Context, node *Server) {
 	c.tb.Helper()
 	bus := node.Client().ConfigGet(ctx, "cluster-port").Val()["cluster-port"]
@@ -79,7 +79,7 @@ func (c *Cluster) id(ctx context.Context, node *Server) string {
 	return id
 }
 
-// URL names all masters.
+// URL returns a URL with all masters.
 func (c *Cluster) URL() string {
 	addrs := make([]string, len(c.Masters))
 	for i, m := range c.Masters {

@@ -17,10 +17,10 @@ type Command struct {
 	Args   []string // the command's name, as the client wrote it, and its arguments
 }
 
-// Is reports whether the command has this name, whatever its case.
+// Is reports whether the command has this name, in any case.
 func (c Command) Is(name string) bool { return len(c.Args) > 0 && strings.EqualFold(c.Args[0], name) }
 
-// markPrefix begins the text by which a monitor knows that it is up to date.
+// markPrefix is the prefix of the texts that show a monitor that it is up to date.
 const markPrefix = "redistest-mark-"
 
 // Monitor records the commands that a server executes.
@@ -93,7 +93,7 @@ func (m *Monitor) read(r *bufio.Reader) {
 		if last := command.Args[len(command.Args)-1]; command.Is("echo") && strings.HasPrefix(last, markPrefix) {
 			if mark := m.marks[last]; mark != nil {
 				close(mark)
-				delete(m.marks, last) // the client sends it again when the answer is late
+				delete(m.marks, last) // the client repeats the command if the answer is late
 			}
 		} else {
 			m.commands = append(m.commands, command)
@@ -102,8 +102,8 @@ func (m *Monitor) read(r *bufio.Reader) {
 	}
 }
 
-// Commands returns everything that the server executed since the monitor
-// began, up to this call.
+// Commands returns all commands that the server executed from the start of the monitor up
+// to this call.
 func (m *Monitor) Commands() []Command {
 	tb := m.server.tb
 	tb.Helper()
@@ -112,8 +112,8 @@ func (m *Monitor) Commands() []Command {
 	text, mark := markPrefix+strconv.Itoa(m.next), make(chan struct{})
 	m.marks[text] = mark
 	m.mu.Unlock()
-	// The server reports commands in order: once it reports this one, all
-	// that came before it are in the list.
+	// The server reports commands in order, so once it reports this one, the list has all
+	// earlier ones.
 	if err := m.server.Client().Echo(tb.Context(), text).Err(); err != nil {
 		tb.Fatalf("redistest: monitor: echo: %v", err)
 	}

@@ -1,5 +1,5 @@
-// Package redistest runs real Redis servers for tests: one process a server,
-// gone when the test ends.
+// Package redistest runs real Redis servers for tests. Each server is a process that ends
+// with the test.
 package redistest
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/moim-live/moim/internal/childtest"
 )
 
-// startTimeout is how long a server may take until it accepts connections.
+// startTimeout is the time that a server has until it must accept connections.
 const startTimeout = 30 * time.Second
 
 // Option changes how a server is started.
@@ -37,8 +37,8 @@ func WithPassword(password string) Option {
 	}
 }
 
-// WithUser switches the default user off and makes an ACL user instead, who
-// may do everything when no rules are given ("~moim:*", "&moim:*", "+@all" …).
+// WithUser disables the default user and creates an ACL user instead. Without rules
+// ("~moim:*", "&moim:*", "+@all" …), the user may do everything.
 func WithUser(name, password string, rules ...string) Option {
 	if len(rules) == 0 {
 		rules = []string{"~*", "&*", "+@all"}
@@ -51,8 +51,8 @@ func WithUser(name, password string, rules ...string) Option {
 	}
 }
 
-// WithTLS makes the server speak TLS only, with a certificate for 127.0.0.1
-// that is signed by a new authority: see [Server.CAFile] and [Server.Client].
+// WithTLS makes the server accept only TLS, with a certificate for 127.0.0.1 from a new
+// authority: see [Server.CAFile] and [Server.Client].
 func WithTLS() Option { return func(s *Server) { s.tls = true } }
 
 // WithConfig adds a line to the server's redis.conf.
@@ -80,9 +80,8 @@ type Server struct {
 	client *redis.Client
 }
 
-// Start runs a server until the test ends. Where redis-server is not
-// installed the test is skipped, or fails when the environment has CI set. The
-// server's log is printed when the test fails.
+// Start runs a server until the test ends. If redis-server is not installed, the test is
+// skipped; if CI is set, it fails. If the test fails, the server's log is printed.
 func Start(tb testing.TB, opts ...Option) *Server {
 	tb.Helper()
 	binary, err := exec.LookPath("redis-server")
@@ -130,18 +129,17 @@ func (s *Server) URLVia(addr string) string {
 	return u.String()
 }
 
-// CAFile returns the file that holds the authority of a [WithTLS] server.
+// CAFile returns the file with the authority of a [WithTLS] server.
 func (s *Server) CAFile() string { return filepath.Join(s.dir, caFile) }
 
-// CertFiles returns the files of a certificate that the authority of a
-// [WithTLS] server signed, and of its key: the server's own, which is good
-// for a client as well.
+// CertFiles returns the files of the server's certificate, signed by the authority of a
+// [WithTLS] server, and of its key. A client can use them, too.
 func (s *Server) CertFiles() (cert, key string) {
 	return filepath.Join(s.dir, certFile), filepath.Join(s.dir, keyFile)
 }
 
-// Client returns a client of this server, made once and closed when the test
-// ends.
+// Client returns a client of this server. There is one for each server, and it is closed
+// when the test ends.
 func (s *Server) Client() *redis.Client {
 	s.tb.Helper()
 	s.mu.Lock()
@@ -157,7 +155,7 @@ func (s *Server) Client() *redis.Client {
 	return s.client
 }
 
-// TLSConfig returns what a client of a [WithTLS] server needs, else nil.
+// TLSConfig returns the client configuration for a [WithTLS] server, or nil.
 func (s *Server) TLSConfig() *tls.Config {
 	if !s.tls {
 		return nil
@@ -169,7 +167,7 @@ func (s *Server) TLSConfig() *tls.Config {
 	return &tls.Config{RootCAs: s.roots, Certificates: []tls.Certificate{pair}, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
 }
 
-// Kill ends the server at once, as kill -9 does. Killing it twice is fine.
+// Kill ends the server at once, like kill -9. Killing it twice is allowed.
 func (s *Server) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,8 +179,8 @@ func (s *Server) Kill() {
 	s.cmd = nil
 }
 
-// Restart kills the server, if it still runs, and starts it again on the same
-// port and empty.
+// Restart kills the server, if it is running, and starts it again on the same port, without
+// data.
 func (s *Server) Restart() {
 	s.tb.Helper()
 	s.Kill()
@@ -204,7 +202,7 @@ func (s *Server) close() {
 	}
 }
 
-// run starts the process and waits until it says that it accepts connections.
+// run starts the process and waits until it reports that it accepts connections.
 func (s *Server) run() error {
 	conf := []string{"bind 127.0.0.1", "dir " + s.dir, "daemonize no"}
 	if !s.sentinel {

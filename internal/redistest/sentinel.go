@@ -23,8 +23,8 @@ type Trio struct {
 	tb testing.TB
 }
 
-// StartTrio runs them until the test ends. A master that does not answer for a
-// second is replaced.
+// StartTrio runs them until the test ends. If the master does not answer for a second, it
+// is replaced.
 func StartTrio(tb testing.TB) *Trio {
 	tb.Helper()
 	t := &Trio{tb: tb}
@@ -52,7 +52,7 @@ func StartTrio(tb testing.TB) *Trio {
 
 func asSentinel(s *Server) { s.sentinel = true }
 
-// URL names the Sentinels and the master.
+// URL returns a URL with the Sentinels and the master's name.
 func (t *Trio) URL() string {
 	addrs := make([]string, len(t.Sentinels))
 	for i, s := range t.Sentinels {
@@ -61,7 +61,7 @@ func (t *Trio) URL() string {
 	return "redis+sentinel://" + strings.Join(addrs, ",") + "/" + masterName
 }
 
-// Master returns which of the servers the Sentinels say is the master.
+// Master returns the server that is the master according to the Sentinels.
 func (t *Trio) Master() *Server {
 	t.tb.Helper()
 	client := redis.NewSentinelClient(&redis.Options{Addr: t.Sentinels[0].Addr()})
@@ -79,7 +79,7 @@ func (t *Trio) Master() *Server {
 	return nil
 }
 
-// words is an address as Redis's configuration has it: host and port.
+// words converts an address to the form in Redis's configuration: host and port.
 func words(addr string) string {
 	host, port, _ := net.SplitHostPort(addr)
 	return host + " " + port

@@ -8,8 +8,8 @@ import (
 // attr is the name of the attribute with the id of the request.
 const attr = "requestId"
 
-// Log returns a logger that adds the id of the request to each line that is logged
-// with the request's context.
+// Log returns a logger that adds the request's id to each line that is logged with the
+// request's context.
 func Log(log *slog.Logger) *slog.Logger {
 	if _, done := log.Handler().(handler); done {
 		return log
@@ -17,7 +17,7 @@ func Log(log *slog.Logger) *slog.Logger {
 	return slog.New(handler{log.Handler()})
 }
 
-// handler adds the id of the request that a context serves.
+// handler adds the request's id in the context.
 type handler struct{ slog.Handler }
 
 // Handle implements [slog.Handler].

@@ -1,5 +1,5 @@
-// Package requestid gives each request an id, so that a response can be found in
-// the log. It knows no routes and no sockets.
+// Package requestid gives each request an id, with which its lines in the log can be found.
+// The package knows no routes and no sockets.
 package requestid
 
 import (
@@ -13,7 +13,7 @@ import (
 // Header carries the id in requests and responses.
 const Header = "X-Request-Id"
 
-// maxLength bounds the ids of clients, in bytes.
+// maxLength is the maximum length of clients' ids, in bytes.
 const maxLength = 128
 
 type contextKey struct{}
@@ -37,7 +37,7 @@ func New() string {
 	return hex.EncodeToString(random[:])
 }
 
-// Asked returns the X-Request-Id of a request, or nothing if it is missing or unusable.
+// Asked returns the X-Request-Id of a request, or "" if it is missing or unusable.
 func Asked(r *http.Request) string {
 	if ids := r.Header.Values(Header); len(ids) == 1 && usable(ids[0]) {
 		return ids[0]
@@ -45,8 +45,8 @@ func Asked(r *http.Request) string {
 	return ""
 }
 
-// Of returns the id that a request asks for: its X-Request-Id, or else the trace id
-// of its traceparent. If both are missing or unusable, it returns a new id.
+// Of returns the id for a request: its X-Request-Id, or else the trace id in its
+// traceparent. If both are missing or unusable, it returns a new id.
 func Of(r *http.Request) string {
 	if id := Asked(r); id != "" {
 		return id
@@ -59,13 +59,13 @@ func Of(r *http.Request) string {
 	return New()
 }
 
-// safe are the characters of ids that need no quotes in headers, logs and URLs.
+// safe are the characters that ids may have. They need no quotes in headers, logs and URLs.
 const safe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:=+/"
 
 func usable(id string) bool { return id != "" && len(id) <= maxLength && strings.Trim(id, safe) == "" }
 
-// traceID returns the trace id of a traceparent header (W3C Trace Context), or nothing
-// if the header is invalid.
+// traceID returns the trace id of a traceparent header (W3C Trace Context), or "" if the
+// header is invalid.
 func traceID(parent string) string {
 	const length = len("00-0123456789abcdef0123456789abcdef-0123456789abcdef-00")
 	if len(parent) < length || parent[2] != '-' || parent[35] != '-' || parent[52] != '-' {

@@ -2,11 +2,11 @@ package schemas
 
 import "github.com/danielgtaylor/huma/v2"
 
-// Open lets objects have fields that their schemas do not name, except for those of requests:
-// servers refuse what they do not know there, while clients must accept that later versions
-// add fields. A type that is part of requests and of answers stays closed.
+// Open allows objects to have fields that are not in their schemas, except for objects in
+// requests. Servers refuse unknown fields there, but clients must accept new fields of
+// later versions in answers. A type that is used in both requests and answers stays closed.
 //
-// Call it after [Refine]. Calling it twice changes nothing.
+// Call Open after [Refine]. Calling it twice changes nothing.
 func Open(registry huma.Registry, requests, others []*huma.Schema) {
 	closed := make(map[*huma.Schema]bool)
 	for _, s := range requests {
@@ -25,7 +25,7 @@ func Open(registry huma.Registry, requests, others []*huma.Schema) {
 	}
 }
 
-// visit passes a schema and those that it refers to, unless they were seen, to fn.
+// visit calls fn for a schema and those that it refers to, except those that were seen.
 func visit(registry huma.Registry, s *huma.Schema, seen map[*huma.Schema]bool, fn func(*huma.Schema)) {
 	if s == nil || seen[s] {
 		return

@@ -1,5 +1,5 @@
-// Package schemas makes JSON schemas of Go types, for the documents that describe the API.
-// It knows huma's registry, and no document.
+// Package schemas builds JSON schemas of Go types for the documents that describe the API.
+// It knows huma's registry, but no document.
 package schemas
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// Prefix begins a reference to a schema of a document.
+// Prefix is the prefix of a reference to a schema in a document.
 const Prefix = "#/components/schemas/"
 
 var rawMessage = reflect.TypeFor[json.RawMessage]()
@@ -54,7 +54,7 @@ func refine(registry huma.Registry, schema *huma.Schema, t reflect.Type) {
 	}
 }
 
-// inline moves the fields of a property into the object that has it.
+// inline moves the fields of a property into the surrounding object.
 func inline(registry huma.Registry, schema *huma.Schema, name string) {
 	body := schema.Properties[name]
 	if body == nil {

@@ -1,9 +1,9 @@
-// Package schematest helps tests that compare messages with the documents of the API.
+// Package schematest helps tests that compare messages with the API's documents.
 package schematest
 
-// Close makes the objects that a JSON document describes refuse all fields that it does not
-// name. Clients must accept such fields of later versions, but no test may miss one that the
-// document lacks.
+// Close makes the objects in a JSON document refuse all fields that it does not describe.
+// Clients must accept additional fields, but a test must notice a field that is missing in
+// the document.
 func Close(document any) {
 	switch v := document.(type) {
 	case []any:

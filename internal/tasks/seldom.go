@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Seldom bounds how often something is done, such as logging what a client can repeat. The
-// zero value is usable. It is safe for concurrent use.
+// Seldom limits how often something is done, for example logging something that clients can
+// repeat. The zero value is usable. It is safe for concurrent use.
 type Seldom struct{ last atomic.Int64 } // in nanoseconds
 
-// May reports whether to do it now: the last time was at least every ago.
+// May reports whether to do it now, because the last time was at least every ago.
 func (s *Seldom) May(every time.Duration) bool {
 	now, last := time.Now().UnixNano(), s.last.Load()
 	return now-last >= int64(every) && s.last.CompareAndSwap(last, now)

@@ -1,4 +1,4 @@
-// Package tasks starts goroutines, stops them and waits for them.
+// Package tasks starts and stops groups of goroutines: see [Group].
 package tasks
 
 import (
@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Group is a set of goroutines with one owner, who must stop it. Make it with [New]. Its
-// methods may be called concurrently.
+// Group is a set of goroutines with one owner, who must stop it. Create it with [New]. It
+// is safe for concurrent use.
 type Group struct {
 	ctx        context.Context //nolint:containedctx // lives exactly as long as its goroutines
 	cancel     context.CancelFunc
@@ -24,7 +24,7 @@ func New() *Group {
 	return &Group{ctx: ctx, cancel: cancel}
 }
 
-// Context returns the context of the group's goroutines. It ends when they must return.
+// Context returns the context of the group's goroutines. They must return when it ends.
 func (g *Group) Context() context.Context { return g.ctx }
 
 // Run starts fn in a goroutine. fn must return when its context ends. Once the group is
@@ -46,7 +46,7 @@ func (g *Group) Stop(ctx context.Context) error {
 	return g.Finish(ctx)
 }
 
-// Finish waits for the goroutines to return by themselves. When ctx ends, it ends their
+// Finish waits until the goroutines return on their own. If ctx ends first, it ends their
 // context and returns ctx's error.
 func (g *Group) Finish(ctx context.Context) error {
 	g.close()
@@ -64,7 +64,7 @@ func (g *Group) Finish(ctx context.Context) error {
 	}
 }
 
-// close makes Run start nothing more.
+// close makes Run start no more goroutines.
 func (g *Group) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -87,8 +87,8 @@ func Every(ctx context.Context, interval time.Duration, poke <-chan struct{}, fn
 	}
 }
 
-// Retry calls fn whenever wake receives a value, and again after pause while it fails,
-// until ctx ends.
+// Retry calls fn whenever wake receives a value. While fn fails, it calls fn again after
+// each pause. It returns when ctx ends.
 func Retry(ctx context.Context, pause time.Duration, wake <-chan struct{}, fn func() error) {
 	retry := time.NewTimer(pause)
 	retry.Stop()
@@ -118,7 +118,7 @@ func Pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Within returns fn with a timeout of its own, so that it leaves time for what follows it.
+// Within returns fn with a timeout, so that it leaves time for what follows.
 func Within(d time.Duration, fn func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, d)

@@ -1,7 +1,7 @@
 package tasks
 
-// Wake sends a signal on wake, which holds one, and never blocks. A receiver
-// that is busy finds one signal later, however many were sent.
+// Wake sends a signal on wake, which must have a buffer of one. It never blocks. However
+// many signals are sent to a busy receiver, it later receives one.
 func Wake(wake chan<- struct{}) {
 	select {
 	case wake <- struct{}{}:

@@ -1,5 +1,4 @@
-// Package toggle has a configuration value that is true or false, and whose default
-// may be true.
+// Package toggle defines a boolean configuration value whose default may be true.
 package toggle
 
 import (
@@ -7,7 +6,7 @@ import (
 	"strconv"
 )
 
-// Switch is on or off. The zero value stands for the default.
+// Switch is on or off. The zero value means the default.
 type Switch int
 
 // The values of a [Switch].

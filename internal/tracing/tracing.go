@@ -1,6 +1,6 @@
-// Package tracing makes the spans of OpenTelemetry traces. Without a provider it makes
-// none, and costs nothing. It has no global state: the begin of a trace needs a [Tracer],
-// and everything inside takes the provider from the span in the context.
+// Package tracing creates the spans of OpenTelemetry traces. Without a provider it creates
+// none and costs nothing. It has no global state: starting a trace needs a [Tracer], and
+// spans inside the trace use the provider of the span in the context.
 package tracing
 
 import (
@@ -20,7 +20,7 @@ const name = "github.com/moim-live/moim"
 // parentHeader is the key of W3C Trace Context.
 const parentHeader = "traceparent"
 
-// Kind says which side of an exchange a span is.
+// Kind is the side of an exchange that a span describes.
 type Kind = trace.SpanKind
 
 // The kinds of spans.
@@ -31,7 +31,7 @@ const (
 	Consumer = trace.SpanKindConsumer
 )
 
-// Tracer begins traces, and continues those of other processes. The zero value makes no
+// Tracer starts traces, and continues those of other processes. The zero value creates no
 // spans. It is safe for concurrent use.
 type Tracer struct{ tracer trace.Tracer }
 
@@ -43,7 +43,7 @@ func New(p trace.TracerProvider) Tracer {
 	return Tracer{p.Tracer(name)}
 }
 
-// On reports whether there are traces.
+// On reports whether traces are created.
 func (t Tracer) On() bool { return t.tracer != nil }
 
 // Start begins a span in the trace of ctx, or a new trace.
@@ -55,7 +55,7 @@ func (t Tracer) Start(ctx context.Context, name string, kind Kind) (context.Cont
 	return ctx, Span{span}
 }
 
-// Record adds a span that has ended, in the trace that [Carry] has named.
+// Record adds a finished span to the trace of parent, which comes from [Carry].
 func (t Tracer) Record(parent, name string, kind Kind, began, ended time.Time, attrs ...Attr) {
 	if t.tracer == nil || parent == "" {
 		return
@@ -65,13 +65,13 @@ func (t Tracer) Record(parent, name string, kind Kind, began, ended time.Time, a
 	span.End(trace.WithTimestamp(ended))
 }
 
-// FromHeader returns ctx in the trace that the headers of a request name.
+// FromHeader returns ctx with the trace in the headers of a request.
 func FromHeader(ctx context.Context, h http.Header) context.Context {
 	return propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(h))
 }
 
-// Carry returns the traceparent of a recorded span in ctx, for other processes. It is
-// empty if there is none.
+// Carry returns the traceparent of the recorded span in ctx, for other processes, or "" if
+// there is none.
 func Carry(ctx context.Context) string {
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
 		return ""
@@ -81,12 +81,12 @@ func Carry(ctx context.Context) string {
 	return carrier[parentHeader]
 }
 
-// Continue returns ctx in the trace that Carry has named in another process.
+// Continue returns ctx with the trace of parent, which comes from Carry in another process.
 func Continue(ctx context.Context, parent string) context.Context {
 	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{parentHeader: parent})
 }
 
-// Child begins a span if ctx has a span that is recorded.
+// Child starts a span if ctx has a recorded span.
 func Child(ctx context.Context, span string, kind Kind) (context.Context, Span) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {
@@ -96,10 +96,10 @@ func Child(ctx context.Context, span string, kind Kind) (context.Context, Span) 
 	return ctx, Span{child}
 }
 
-// Span is a part of a trace. The zero value stands for none.
+// Span is a part of a trace. The zero value means no span.
 type Span struct{ span trace.Span }
 
-// On reports whether the span is recorded. Ask before you make attributes.
+// On reports whether the span is recorded. If not, do not compute attributes.
 func (s Span) On() bool { return s.span != nil && s.span.IsRecording() }
 
 // TraceID returns the id of the trace.

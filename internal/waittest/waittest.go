@@ -1,4 +1,4 @@
-// Package waittest waits in tests for what must happen. It knows nothing of what that is.
+// Package waittest waits in tests until a condition is true.
 package waittest
 
 import (
@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits. It is long, because a busy machine fails no test.
+// Patience is how long a test waits. It is long, because a busy machine must not fail a
+// test.
 const Patience = time.Minute
 
-// Receive takes a value from a channel, which may be closed instead. It fails the test at
-// once when that takes too long.
+// Receive returns the next value from a channel, or the zero value if it is closed. After
+// [Patience], it fails the test.
 func Receive[T any](tb testing.TB, what string, from <-chan T) T {
 	tb.Helper()
 	select {
@@ -22,8 +23,8 @@ func Receive[T any](tb testing.TB, what string, from <-chan T) T {
 	}
 }
 
-// Until waits until ok holds, which it asks every 2 ms. It fails the test at once when that
-// takes too long.
+// Until waits until ok returns true. It calls ok every 2 ms. After [Patience], it fails the
+// test.
 func Until(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)

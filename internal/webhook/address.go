@@ -15,11 +15,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxURL bounds the text of a URL.
+// maxURL is the maximum length of a URL.
 const maxURL = 2048
 
-// CheckURL returns what is wrong with the URL of a receiver, or nothing. Where it leads is
-// checked when it is dialed: the address of a name may change.
+// CheckURL returns what is wrong with the URL of a receiver, or "". The address behind the
+// name is checked when it is dialed, because it may change.
 func CheckURL(text string) string {
 	u, err := url.Parse(text)
 	switch {
@@ -38,7 +38,7 @@ func CheckURL(text string) string {
 	}
 }
 
-// validPort reports whether the port of a URL is one, or left out.
+// validPort reports whether the port of a URL is valid or missing.
 func validPort(u *url.URL) bool {
 	text := u.Port()
 	port, err := strconv.ParseUint(text, 10, 16)
@@ -52,16 +52,16 @@ func loopbackHost(host string) bool {
 	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
-// scope is how far an address is from the public Internet.
+// scope says how public an address is.
 type scope int
 
 const (
 	public   scope = iota
-	internal       // of a private network, or of this machine
-	never          // of no receiver: link-local, where clouds show credentials, multicast, unspecified
+	internal       // of a private network or of this machine
+	never          // never a receiver: link-local (where clouds show credentials), multicast, unspecified
 )
 
-// special are the ranges that are not public and that netip has no method for. Some IPv6
+// special are ranges that are not public and for which netip has no method. Some IPv6
 // ranges contain IPv4 addresses, to which a network may translate them.
 var special = []struct {
 	prefix netip.Prefix
@@ -87,15 +87,15 @@ var special = []struct {
 
 var (
 	nat64     = netip.MustParsePrefix("64:ff9b::/96")
-	stateless = netip.MustParsePrefix("::ffff:0:0:0/96") // IPv4 of a translator without state (SIIT)
+	stateless = netip.MustParsePrefix("::ffff:0:0:0/96") // IPv4 addresses of a stateless translator (SIIT)
 	sixToOne  = netip.MustParsePrefix("2002::/16")
 
-	// global are the IPv6 addresses that the Internet routes. Others that are not special are
-	// those of overlay networks, or of nobody.
+	// global are the IPv6 addresses that are routed on the Internet. Other addresses that
+	// are not special belong to overlay networks or to nobody.
 	global = netip.MustParsePrefix("2000::/3")
 )
 
-// scopeOf returns how far an address is from the public Internet.
+// scopeOf returns how public an address is.
 func scopeOf(addr netip.Addr) scope {
 	addr = addr.Unmap().WithZone("")
 	switch bytes := addr.AsSlice(); {
@@ -121,11 +121,11 @@ func scopeOf(addr netip.Addr) scope {
 	return public
 }
 
-// ErrAddress is what a request to a forbidden address fails with.
+// ErrAddress is the error of a request to a forbidden address.
 var ErrAddress = errors.New("the name leads to an address to which Moim may not send")
 
-// dialer returns how to dial receivers. It checks the address itself, after the name was
-// resolved, so a name that leads elsewhere each time does not help.
+// dialer returns a function that dials receivers. It checks the address after the name was
+// resolved, so a name whose address changes cannot bypass the check.
 func dialer(timeout time.Duration, allowed func(netip.Addr) bool) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := &net.Dialer{
 		Timeout: timeout, KeepAlive: 30 * time.Second,

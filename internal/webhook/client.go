@@ -19,16 +19,16 @@ import (
 
 // Options configure a [Client].
 type Options struct {
-	Private   bool          // requests may go to private and loopback addresses; to link-local ones, never
-	Timeout   time.Duration // of a request, from dialing to the end of the answer
-	Idle      int           // connections to a receiver that stay open between requests
+	Private   bool          // allow private and loopback addresses; link-local ones are never allowed
+	Timeout   time.Duration // for a request, until the end of the answer
+	Idle      int           // idle connections to a receiver that are kept
 	MaxAnswer int           // bytes of an answer's body that are read
 	UserAgent string
 }
 
 // Client posts signed requests. It follows no redirects. It is safe for concurrent use.
 type Client struct {
-	open, local http.RoundTripper // for https, and for http to this machine
+	open, local http.RoundTripper // open is for https, local is for http to this machine
 	options     Options
 }
 
@@ -36,7 +36,7 @@ type Client struct {
 func NewClient(o Options) *Client {
 	transport := func(allowed func(netip.Addr) bool) *http.Transport {
 		return &http.Transport{
-			DialContext:            dialer(o.Timeout, allowed), // and no proxy: the address would be the proxy's
+			DialContext:            dialer(o.Timeout, allowed), // no proxy: only the proxy's address could be checked
 			TLSHandshakeTimeout:    o.Timeout,
 			MaxResponseHeaderBytes: 64 << 10,
 			MaxIdleConnsPerHost:    o.Idle,
@@ -48,7 +48,8 @@ func NewClient(o Options) *Client {
 	return &Client{open: transport(o.mayOpen), local: transport(o.mayLocal), options: o}
 }
 
-// mayOpen reports whether https may go to an address, and mayLocal, whether http may.
+// mayOpen reports whether https requests may go to an address, and mayLocal whether http
+// requests may.
 func (o Options) mayOpen(a netip.Addr) bool {
 	s := scopeOf(a)
 	return s == public || s == internal && o.Private
@@ -56,7 +57,7 @@ func (o Options) mayOpen(a netip.Addr) bool {
 
 func (o Options) mayLocal(a netip.Addr) bool { return o.Private && a.Unmap().IsLoopback() }
 
-// Check connects to a receiver as [Client.Post] does, and sends nothing.
+// Check connects to a receiver like [Client.Post], but sends nothing.
 func (c *Client) Check(ctx context.Context, target string) error {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -95,20 +96,20 @@ func (c *Client) Close() {
 type Request struct {
 	URL     string
 	ID      string   // the same for a repeat
-	Secrets []string // each signs
+	Secrets []string // each one signs
 	Body    []byte   // JSON
 }
 
-// Answer is what a receiver answers.
+// Answer is the answer of a receiver.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
-	Cut    bool // the body has more bytes than are read
+	Cut    bool // the body is longer than what was read
 }
 
-// Post sends a request. Its errors name no URL, which may contain a secret. If the head of
-// the answer arrived, the answer has a status even if Post returns an error.
+// Post sends a request. Its errors contain no URL, which may contain a secret. If the
+// header of the answer arrived, Status is set even if Post returns an error.
 func (c *Client) Post(ctx context.Context, r Request) (Answer, error) {
 	now := time.Now()
 	signature, err := sign(r.Secrets, r.ID, now, r.Body)
@@ -130,7 +131,7 @@ func (c *Client) Post(ctx context.Context, r Request) (Answer, error) {
 	if req.URL.Scheme == "http" {
 		transport = c.local
 	}
-	// A transport follows no redirect.
+	// A transport follows no redirects.
 	res, err := transport.RoundTrip(req)
 	if err != nil {
 		return Answer{}, c.explain(err)
@@ -147,7 +148,7 @@ func (c *Client) Post(ctx context.Context, r Request) (Answer, error) {
 	return a, nil
 }
 
-// explain returns an error of a transport in words.
+// explain returns a readable error for an error of a transport.
 func (c *Client) explain(err error) error {
 	var (
 		dns     *net.DNSError

@@ -1,6 +1,6 @@
-// Package webhook posts signed JSON to the receivers of an application, as the Standard
-// Webhooks specification says, and bounds where they may be. It knows neither what is sent
-// nor whether it is sent again.
+// Package webhook posts signed JSON to an application's receivers, according to the
+// Standard Webhooks specification, and restricts their addresses. See [Client]. The package
+// knows neither the content nor whether a request is a repeat.
 package webhook
 
 import (
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// The headers of a request, as the Standard Webhooks specification names them.
+// The headers of a request in the Standard Webhooks specification.
 const (
 	headerID        = "webhook-id"
 	headerTimestamp = "webhook-timestamp"
@@ -32,13 +32,13 @@ var errSecret = errors.New("must be whsec_ and the base64 of 24 to 64 bytes")
 // NewSecret returns a random secret.
 func NewSecret() string {
 	key := make([]byte, 32)
-	_, _ = rand.Read(key) // it never fails
+	_, _ = rand.Read(key) // never fails
 	return secretPrefix + base64.StdEncoding.EncodeToString(key)
 }
 
 // CheckSecret returns what is wrong with a secret, or nil.
 func CheckSecret(secret string) error {
-	// The decoder skips line ends, of which a secret could have any number.
+	// The base64 decoder ignores line ends, so a secret could have any number of them.
 	if strings.ContainsAny(secret, "\r\n") {
 		return errSecret
 	}

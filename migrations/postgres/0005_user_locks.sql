@@ -1,5 +1,5 @@
 -- +goose Up
--- Changes that count one user's groups wait for each other at his row.
+-- Changes that count the same user's groups wait for each other at the user's row.
 CREATE TABLE user_locks (
     user_id TEXT COLLATE "C" NOT NULL PRIMARY KEY
 ) WITH (fillfactor = 50);

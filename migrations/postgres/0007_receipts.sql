@@ -1,9 +1,9 @@
 -- +goose Up
--- The answers to changes that were asked for under an idempotency key.
+-- The answers to changes that were requested with an idempotency key.
 CREATE TABLE receipts (
     user_id TEXT COLLATE "C" NOT NULL,
     key     TEXT COLLATE "C" NOT NULL,
-    request TEXT NOT NULL, -- what tells it from another request
+    request TEXT NOT NULL, -- hash of the request
     answer  TEXT NOT NULL,
     at      BIGINT NOT NULL, -- the database's clock
     PRIMARY KEY (user_id, key)

@@ -1,7 +1,6 @@
 -- +goose Up
--- Each event knows how many messages its group had with it, so that unread
--- messages are counted by subtraction: what the group has less what it had at
--- the member's mark.
+-- Each event has the number of messages in its group up to it. The number of unread
+-- messages is the group's number minus the number at the member's mark.
 ALTER TABLE groups ADD COLUMN messages BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE events ADD COLUMN messages BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE members ADD COLUMN read_version BIGINT NOT NULL DEFAULT 0;
@@ -12,7 +11,7 @@ UPDATE events SET messages = counted.messages FROM (
         OVER (PARTITION BY group_id ORDER BY version) AS messages FROM events) AS counted
 WHERE events.group_id = counted.group_id AND events.version = counted.version;
 UPDATE groups SET messages = COALESCE((SELECT MAX(messages) FROM events WHERE group_id = groups.id), 0);
--- Nobody is told that he has read nothing of what was there before marks were.
+-- Messages from before read marks existed count as read.
 UPDATE members SET read_version = g.version, read_messages = g.messages FROM groups AS g WHERE g.id = members.group_id;
 
 -- +goose Down

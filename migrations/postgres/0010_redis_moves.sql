@@ -1,6 +1,5 @@
 -- +goose Up
--- Roles that go, or went, from one Redis server to another. Instants are the
--- database's clock.
+-- Moves of roles from one Redis server to another. Times are by the database's clock.
 CREATE TABLE redis_moves (
     role           TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     id             TEXT NOT NULL,
@@ -13,7 +12,7 @@ CREATE TABLE redis_moves (
     operator_until BIGINT NOT NULL
 );
 
--- The nodes that are alive, and which phase of which move each has reached.
+-- The live nodes, and which phase of which move each has reached.
 CREATE TABLE redis_nodes (
     node    TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     seen_at BIGINT NOT NULL,

@@ -1,4 +1,4 @@
--- Who is asked to become a member, and has not answered.
+-- Users who are invited to become members, and have not answered.
 
 -- +goose Up
 CREATE TABLE invitations (
@@ -12,7 +12,7 @@ CREATE TABLE invitations (
 CREATE INDEX invitations_user_id ON invitations (user_id, group_id DESC);
 CREATE INDEX invitations_expires_at ON invitations (expires_at);
 
--- Who has left. They are not added again without being asked.
+-- Users who have left. They are not added again without an invitation.
 CREATE TABLE departures (
     group_id TEXT COLLATE "C" NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
     user_id  TEXT COLLATE "C" NOT NULL,

@@ -42,8 +42,8 @@ CREATE TABLE members (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX members_user_id ON members (user_id, group_id DESC);
 
--- Only a transaction that holds the group's row inserts here: that is what
--- makes a foreign key needless.
+-- Only a transaction that holds the lock on the group's row inserts here, so no foreign key
+-- is needed.
 CREATE TABLE events (
     group_id TEXT NOT NULL,
     version  INTEGER NOT NULL,

@@ -1,5 +1,5 @@
 -- +goose Up
--- Who asked to become a member, and is neither one nor rejected.
+-- Users who asked to become members, and are neither members nor rejected.
 CREATE TABLE requests (
     group_id TEXT NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
     user_id  TEXT NOT NULL,

@@ -1,5 +1,5 @@
--- What PostgreSQL needs to make changes wait for each other, SQLite's one
--- writer does anyway: the step is here so that both have the same numbers.
+-- Only PostgreSQL needs this step, because SQLite has a single writer. It is here so that
+-- both databases have the same step numbers.
 
 -- +goose Up
 SELECT 1;

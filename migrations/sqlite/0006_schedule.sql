@@ -1,4 +1,4 @@
--- The next instant at which a group's clock strikes: a reminder, or its end.
+-- The time of a group's next timer: a reminder, or its end.
 
 -- +goose Up
 ALTER TABLE groups ADD COLUMN next_at INTEGER;

@@ -1,5 +1,5 @@
 -- +goose Up
--- From when on an invite is good for nothing: when it expires, or was used up.
+-- The time from which an invite is invalid: when it expires, or was used up.
 ALTER TABLE invites ADD COLUMN over_at INTEGER;
 UPDATE invites SET over_at = CASE WHEN uses >= max_uses THEN created_at ELSE expires_at END;
 CREATE INDEX invites_over_at ON invites (over_at) WHERE over_at IS NOT NULL;

@@ -3,16 +3,16 @@
 -- KEYS[1]  sorted set of live nodes: "<database> <node>" by expiry in ms
 -- ARGV     database, node, lease in ms
 -- returns  {1 if this node is announced, else 0; other deployments' live nodes, at most 20; 1 if
---           what was under the key was no sorted set and is removed, else 0}
+--           the key was not a sorted set and was removed, else 0}
 --
--- It uses database 0 whatever database the client uses. Pub/sub ignores database
+-- It always uses database 0. Pub/sub ignores database
 -- numbers, so deployments in different databases receive each other's events.
 redis.pcall('SELECT', '0')
 local key, own = KEYS[1], ARGV[1] .. ' '
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local broken = type(redis.pcall('ZSCORE', key, own)) == 'table' -- an error
-if broken then redis.call('PEXPIRE', key, 0) end -- it removes the key, and needs no right to DEL
+if broken then redis.call('PEXPIRE', key, 0) end -- removes the key without the right to DEL
 redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
 local foreign = {}
 for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do

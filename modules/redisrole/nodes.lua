@@ -6,5 +6,5 @@ redis.pcall('SELECT', '0')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local nodes = redis.pcall('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
-if nodes.err then return {} end -- no sorted set: the next node that is announced replaces it
+if nodes.err then return {} end -- not a sorted set: the next announcement replaces it
 return nodes

@@ -1,8 +1,8 @@
--- Takes a lease that nobody has. A value that does not end like a lease is none.
+-- Takes a lease that is free. A value that does not expire like a lease is not a lease.
 --
 -- KEYS[1]  the lease: the token of its owner
 -- ARGV     the token, time to live in ms
--- returns  1 if it was taken, 2 if it replaced what is no lease, else 0
+-- returns  1 if it was taken, 2 if it replaced a value that is not a lease, else 0
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
 local left = redis.call('PTTL', KEYS[1])
 if left >= 0 and left <= tonumber(ARGV[2]) then return 0 end

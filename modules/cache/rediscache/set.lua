@@ -4,7 +4,7 @@
 -- ARGV     the new value, its revision, time to live in ms
 -- returns  1 if it was stored
 local there = redis.pcall('GET', KEYS[1])
-if type(there) == 'string' then -- else nothing is there, or what is no entry: SET replaces it
+if type(there) == 'string' then -- otherwise there is no entry, and SET replaces any other value
   local revision = string.match(there, '^1 (%d+) ')
   if revision and tonumber(revision) > tonumber(ARGV[2]) then return 0 end
 end

@@ -1,8 +1,8 @@
--- Says how many sockets a user has on a node, and counts those on the others.
+-- Records how many sockets a user has on a node, and counts those on the other nodes.
 --
 -- KEYS[1]  hash of the user's nodes: node -> "<sockets> <expiry in ms>"
--- ARGV     node, sockets, ms after which they no longer count
--- returns  {how many the user has on other nodes, 1 if what was under the key was no hash, else 0}
+-- ARGV     node, sockets, ms after which the record expires
+-- returns  {number of the user's sockets on other nodes, 1 if the key was not a hash, else 0}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local others = 0
@@ -12,7 +12,7 @@ local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
   local sockets, expiry = string.match(all[i + 1], '^(%d+) (%d+)$')
   local left = sockets and expiry - now
-  if not sockets or left <= 0 or left > 10 * ARGV[3] or tonumber(sockets) > 1e6 then -- over, or no node wrote it
+  if not sockets or left <= 0 or left > 10 * ARGV[3] or tonumber(sockets) > 1e6 then -- expired, or not written by a node
     redis.call('HDEL', KEYS[1], all[i])
   elseif all[i] ~= ARGV[1] then
     others = others + tonumber(sockets)
