@@ -13,21 +13,21 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// CachePart is the cache's shared tier where the cache role may move. The
-// target begins empty and is filled while both servers are written.
-// Invalidations go to both servers until the last phase.
+// CachePart is the shared tier of a cache role that may move. The target begins empty and
+// is filled while both servers are written. Invalidations go to both servers until the last
+// phase.
 type CachePart struct {
 	log *slog.Logger
 
 	entering sync.Mutex // held by Enter, Start and Stop
 
 	mu      sync.RWMutex
-	primary *rediscache.Tier // is read
+	primary *rediscache.Tier // the tier that is read
 	written []*rediscache.Tier
-	open    map[*redisrole.Clients]*rediscache.Tier // all get invalidations
-	drop    func(key string, revision int64)        // nil: not started
+	open    map[*redisrole.Clients]*rediscache.Tier // all of these get invalidations
+	drop    func(key string, revision int64)        // nil before Start
 	dropAll func()
-	past    rediscache.Stats // of tiers that are closed
+	past    rediscache.Stats // counters of closed tiers
 }
 
 var (
@@ -80,7 +80,7 @@ func (p *CachePart) Enter(ctx context.Context, s Step) error {
 	dropAll := p.dropAll
 	p.mu.Unlock()
 	if dropAll != nil {
-		dropAll() // records of the other server are checked again
+		dropAll() // records of the other server must be checked again
 	}
 	return p.leave(ctx, tiers)
 }
@@ -105,7 +105,7 @@ func (p *CachePart) enter(ctx context.Context, c *redisrole.Clients) (*rediscach
 	return tier, nil
 }
 
-// leave stops the tiers that do not stay.
+// leave stops the tiers that are not in stay.
 func (p *CachePart) leave(ctx context.Context, stay []*rediscache.Tier) error {
 	p.mu.Lock()
 	var left []*rediscache.Tier
@@ -146,7 +146,7 @@ func (p *CachePart) Stop(ctx context.Context) error {
 	return p.leave(ctx, nil)
 }
 
-// Health asks the server that is read for a sign of life.
+// Health pings the server that is read.
 func (p *CachePart) Health(ctx context.Context) error { return p.reading().Health(ctx) }
 
 // reading returns the tier that is read.

@@ -16,19 +16,18 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// GroupPart is presence where the group role may move. Its primary server
-// answers. A second server may be written as well; it never delays or fails
-// what the primary takes, and catches up later.
+// GroupPart is presence when the group role may move. Its primary server answers. A second
+// server may also be written. It never delays or fails a change that the primary accepts,
+// and catches up later.
 //
-// The second server begins empty. Each node enters its users there and copies
-// what only the primary knows. Only then does the second server become the
-// primary.
+// The second server begins empty. Each node registers its users there and copies the data
+// that only the primary has. Only then does the second server become the primary.
 //
-// Some transitions happen on a server without a change of this node: graces end
-// and dead nodes are swept. Each is told on one node. Those of the primary are
-// passed on. Those of the second server are passed on if the primary agrees:
-// while nodes have different primaries, either server may tell a transition
-// first, and the later report finds that both agree.
+// Some transitions happen on a server without a change by this node: graces end, and dead
+// nodes are swept. Each is reported on one node. Transitions of the primary are passed on.
+// Those of the second server are passed on if the primary agrees: while nodes have
+// different primaries, either server may report a transition first, and when the later
+// report comes, both agree.
 type GroupPart struct {
 	log     *slog.Logger
 	open    func(*redisrole.Clients) *redispresence.Store
@@ -37,18 +36,18 @@ type GroupPart struct {
 	reports *remoteReports
 
 	entering sync.Mutex    // held by Enter, Start and Stop
-	turn     chan struct{} // full while changes are applied, or the second server is exchanged
+	turn     chan struct{} // a semaphore of one: held while changes are applied, or the second server is replaced
 
-	mu      sync.RWMutex // a mirror's lock is taken under it
+	mu      sync.RWMutex // a mirror's lock may be taken while this is held
 	primary groupServer
-	second  *mirror // nil: there is none
+	second  *mirror // may be nil
 	started bool
 	stopped bool
 	grace   time.Duration
 	tell    func(groupID string, changes []group.PresenceChange)
 }
 
-// groupServer is a server and the store on it.
+// groupServer is a server and its store.
 type groupServer struct {
 	clients *redisrole.Clients
 	store   *redispresence.Store
@@ -77,8 +76,8 @@ func NewGroupPart(clients *redisrole.Clients, log *slog.Logger) *GroupPart {
 	return p
 }
 
-// SetNode makes lists of all nodes name this one, as [redispresence.Store.SetNode] does.
-// Call it before Start.
+// SetNode makes the lists of all nodes show the name of this node, like
+// [redispresence.Store.SetNode]. Call it before Start.
 func (p *GroupPart) SetNode(node func() string) {
 	p.node = node
 	primary, second := p.servers()
@@ -113,11 +112,11 @@ func (p *GroupPart) startSecond(ctx context.Context, second *mirror) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if err != nil && !p.stopped {
-		p.log.WarnContext(ctx, "redismove: the second server of the group role is not used", "err", err)
+		p.log.WarnContext(ctx, "redismove: the second server of the group role cannot be used", "err", err)
 	}
 }
 
-// tellFrom returns what a store calls to tell of transitions.
+// tellFrom returns the function with which a store reports transitions.
 func (p *GroupPart) tellFrom(store *redispresence.Store) func(groupID string, changes []group.PresenceChange) {
 	return func(groupID string, changes []group.PresenceChange) {
 		if primary, _ := p.servers(); primary.store == store {
@@ -140,7 +139,7 @@ func (p *GroupPart) Stop(ctx context.Context) error {
 	if second != nil {
 		stopping.Go(func() {
 			if err := errors.Join(second.tasks.Stop(ctx), second.store.Stop(ctx)); err != nil {
-				p.log.Debug("redismove: the second server of the group role does not answer", "err", err)
+				p.log.Debug("redismove: cannot leave the second server of the group role", "err", err)
 			}
 		})
 	}
@@ -174,7 +173,7 @@ func (p *GroupPart) Apply(ctx context.Context, changes []presence.Attendance) ([
 	mirrored := second.add(changes)
 	told, err := primary.store.Apply(ctx, changes)
 	transitions := second.wait(ctx, mirrored)
-	for i, c := range changes { // what both servers answer is told once
+	for i, c := range changes { // a transition that both servers return is reported once
 		key := member{c.GroupID, c.UserID}
 		if err == nil && transitions[key].Status == told[i].Status {
 			delete(transitions, key)
@@ -197,7 +196,7 @@ func (p *GroupPart) SetState(ctx context.Context, groupID, userID string, state 
 		second.addState(member{groupID, userID}, state, at)
 	}
 	p.mu.RUnlock()
-	if primary.store != set.store { // the servers changed places meanwhile
+	if primary.store != set.store { // the servers were swapped meanwhile
 		err = primary.store.SetStateAt(ctx, groupID, userID, state, at)
 	}
 	return at, err
@@ -215,8 +214,8 @@ func (p *GroupPart) Count(ctx context.Context, groupIDs []string) ([]int, error)
 	return primary.store.Count(ctx, groupIDs)
 }
 
-// Health asks the primary server for a sign of life. It also fails while presence
-// may be missing there, because something else was under its keys.
+// Health pings the primary server. It also returns an error while presence may be missing
+// there, because other values were under its keys.
 func (p *GroupPart) Health(ctx context.Context) error {
 	primary, _ := p.servers()
 	if err := primary.clients.Health(ctx, redisrole.Group); err != nil {
@@ -225,13 +224,13 @@ func (p *GroupPart) Health(ctx context.Context) error {
 	return primary.store.Health()
 }
 
-// Broken returns how many values of the primary server could not be read.
+// Broken returns the number of unreadable values on the primary server.
 func (p *GroupPart) Broken() int64 {
 	primary, _ := p.servers()
 	return primary.store.Broken()
 }
 
-// takeTurn waits until no change is applied and the second server stays.
+// takeTurn waits until no change is being applied and the second server cannot be replaced.
 func (p *GroupPart) takeTurn(ctx context.Context) error {
 	select {
 	case p.turn <- struct{}{}:

@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	catchUp   = time.Second     // how long a call waits for the second server to know everything
-	catchTick = catchUp / 50    // how often it looks
-	leaveTime = 3 * time.Second // for leaving a server
+	catchUp   = time.Second     // how long a call waits until the second server has caught up
+	catchTick = catchUp / 50    // interval of checks
+	leaveTime = 3 * time.Second // limit for leaving a server
 )
 
 var (
 	errSameServer = errors.New("the new server is the one in use, by another name: change the configuration instead")
-	errCopying    = fmt.Errorf("%w: what the old server knows of groups is being copied", ErrNotYet)
+	errCopying    = fmt.Errorf("%w: data about groups is being copied from the old server", ErrNotYet)
 )
 
 // Enter implements [Part].
@@ -47,16 +47,16 @@ func (p *GroupPart) Enter(ctx context.Context, s Step) error {
 	return s.unknown()
 }
 
-// use makes one server the primary and another one the second server, or none
-// when second is nil. A server is the second one before it is the primary.
-// After an error the primary is the one before; use may be called again.
+// use makes one server the primary and another one the second server; second may be nil. A
+// server must have been the second one before it becomes the primary. After an error the
+// primary is unchanged, and use may be called again.
 func (p *GroupPart) use(ctx context.Context, primary, second *redisrole.Clients) error {
 	p.mu.Lock()
 	if p.stopped {
 		p.mu.Unlock()
 		return errStopped
 	}
-	if !p.started { // no user is here yet
+	if !p.started { // there are no users yet
 		p.primary, p.second = groupServer{primary, p.open(primary)}, nil
 		if second != nil {
 			p.second = p.newSecond(second)
@@ -79,14 +79,14 @@ func (p *GroupPart) use(ctx context.Context, primary, second *redisrole.Clients)
 	return p.setSecond(ctx, second)
 }
 
-// newSecond returns the mirror on a server, which begins with this node's users.
+// newSecond returns a mirror on a server. It begins with this node's users.
 func (p *GroupPart) newSecond(at *redisrole.Clients) *mirror {
 	store := p.open(at)
 	store.Inherit(p.primary.store)
 	return newMirror(groupServer{at, store}, p.reports.addAll)
 }
 
-// setSecond makes a server the second one; nil: none.
+// setSecond makes a server the second one; at may be nil.
 func (p *GroupPart) setSecond(ctx context.Context, at *redisrole.Clients) error {
 	primary, second := p.servers()
 	if second != nil && second.clients == at || second == nil && at == nil {
@@ -106,12 +106,12 @@ func (p *GroupPart) setSecond(ctx context.Context, at *redisrole.Clients) error 
 	}
 	_, second = p.servers()
 	second.start()
-	p.startSecond(context.WithoutCancel(ctx), second) // a store starts once
+	p.startSecond(context.WithoutCancel(ctx), second) // a store can be started only once
 	return nil
 }
 
-// exchange makes the mirror on a server the second server, or removes it,
-// while no change is applied.
+// exchange makes the mirror on a server the second server, or removes the second server,
+// while no change is being applied.
 func (p *GroupPart) exchange(ctx context.Context, at *redisrole.Clients) error {
 	if err := p.takeTurn(ctx); err != nil {
 		return err
@@ -126,8 +126,8 @@ func (p *GroupPart) exchange(ctx context.Context, at *redisrole.Clients) error {
 	return nil
 }
 
-// leave stops the store on a server that is not used any more. It waits: if
-// this node comes back to that server, it begins anew.
+// leave stops the store on a server that is not used any more. It waits for this, because
+// the store must begin anew if this node comes back to the server.
 func (p *GroupPart) leave(ctx context.Context, primary groupServer, left *mirror) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
 	defer cancel()
@@ -140,8 +140,8 @@ func (p *GroupPart) leave(ctx context.Context, primary groupServer, left *mirror
 	}
 }
 
-// fill returns nil once the second server knows all that the primary knows of
-// this node's groups.
+// fill returns nil once the second server has all that the primary has about this node's
+// groups.
 func (p *GroupPart) fill(ctx context.Context) error {
 	primary, second := p.servers()
 	if !p.started || second == nil {
@@ -165,8 +165,8 @@ func (p *GroupPart) fill(ctx context.Context) error {
 	return p.copy(ctx, primary, second)
 }
 
-// copy copies what only the primary knows to the second server. It goes on in
-// the background when it takes long.
+// copy copies the data that only the primary has to the second server. If this takes long,
+// it continues in the background.
 func (p *GroupPart) copy(ctx context.Context, primary groupServer, second *mirror) error {
 	if second.copying == nil {
 		done := make(chan error, 1)
@@ -187,9 +187,9 @@ func (p *GroupPart) copy(ctx context.Context, primary groupServer, second *mirro
 	}
 }
 
-// takeOver returns nil once the second server knows the users of dead nodes:
-// those are swept on both servers, and the graces that run on the primary run
-// there, too. All nodes must have filled the second server.
+// takeOver returns nil once the second server has the users of dead nodes: the dead nodes
+// are swept on both servers, and graces on the primary also exist on the second server. All
+// nodes must have filled the second server first.
 func (p *GroupPart) takeOver(ctx context.Context) error {
 	primary, second := p.servers()
 	if !p.started || second == nil {
@@ -219,7 +219,7 @@ func (p *GroupPart) swap(ctx context.Context) error {
 	if err := second.entered(ctx); err != nil {
 		return err
 	}
-	if !second.copied { // this node comes late, and the primary may be down by now
+	if !second.copied { // this node is late, and the primary may be down already
 		if err := p.copy(ctx, primary, second); errors.Is(err, ErrNotYet) {
 			return err
 		}
@@ -246,16 +246,16 @@ func (p *GroupPart) swap(ctx context.Context) error {
 	return second.tasks.Stop(ctx)
 }
 
-// entered waits until the server knows all users of this node.
+// entered waits until the server has all users of this node.
 func (m *mirror) entered(ctx context.Context) error {
 	return soon(ctx, func() error { return m.store.Entered(ctx) })
 }
 
-// written waits until everything is written.
+// written waits until all changes are written.
 func (m *mirror) written(ctx context.Context) error { return soon(ctx, m.pending) }
 
-// soon tries until there is no error, but not for long. The error is
-// [ErrNotYet] unless ctx ended.
+// soon calls try until it returns nil, for at most catchUp. Its error is [ErrNotYet],
+// unless ctx ended.
 func soon(ctx context.Context, try func() error) error {
 	limit := time.NewTimer(catchUp)
 	defer limit.Stop()

@@ -22,24 +22,24 @@ const (
 
 var errPending = errors.New("changes are still to be written to the second server")
 
-// mirror writes this node's changes to the second server. It keeps their order,
-// and writes what fails again.
+// mirror writes this node's changes to the second server, in order. It retries failed
+// writes.
 type mirror struct {
 	groupServer
 
-	late  func(transitions map[member]group.PresenceChange) // takes the transitions that no call waited for
+	late  func(transitions map[member]group.PresenceChange) // gets the transitions for which no call waited
 	tasks *tasks.Group
 	wake  chan struct{}
 
 	mu      sync.Mutex
-	next    *mirrorBatch // what is still to be written
+	next    *mirrorBatch // changes that are not written yet
 	states  map[member]liveState
 	writing bool
-	err     error // of the last attempt
+	err     error // error of the last attempt
 
-	// Used under GroupPart.entering.
-	copying <-chan error // the result of the copy that runs; nil: none does
-	copied  bool         // one copy succeeded
+	// Used while GroupPart.entering is held.
+	copying <-chan error // result of the running copy; nil if there is none
+	copied  bool         // a copy succeeded
 }
 
 // mirrorBatch holds the latest change of each member.
@@ -72,7 +72,7 @@ func newMirrorBatch() *mirrorBatch {
 
 func (m *mirror) start() { m.tasks.Run(m.run) }
 
-// add takes changes, which are written with the batch that it returns.
+// add adds changes, and returns the batch with which they are written.
 func (m *mirror) add(changes []presence.Attendance) *mirrorBatch {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -93,7 +93,7 @@ func (m *mirror) addState(of member, state json.RawMessage, at time.Time) {
 	}
 }
 
-// wait returns the transitions of a batch, if it is written soon.
+// wait returns the transitions of a batch, if it is written within mirrorWait.
 func (m *mirror) wait(ctx context.Context, b *mirrorBatch) map[member]group.PresenceChange {
 	m.mu.Lock()
 	failing := m.err != nil
@@ -113,8 +113,8 @@ func (m *mirror) wait(ctx context.Context, b *mirrorBatch) map[member]group.Pres
 	return b.transitions
 }
 
-// pending returns nil when everything is written. Otherwise it returns why the
-// last attempt failed, or errPending.
+// pending returns nil if everything is written. Otherwise it returns the error of the last
+// attempt, or errPending.
 func (m *mirror) pending() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -137,7 +137,7 @@ func (m *mirror) run(ctx context.Context) {
 	})
 }
 
-// write writes what is pending, attendances first. What fails stays pending.
+// write writes pending changes, attendances first. Failed ones stay pending.
 func (m *mirror) write(ctx context.Context) error {
 	m.mu.Lock()
 	b, states := m.next, m.states

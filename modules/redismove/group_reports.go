@@ -10,10 +10,10 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// reportsEvery is how long reports of the second server are gathered.
+// reportsEvery is how long reports of the second server are collected.
 const reportsEvery = 100 * time.Millisecond
 
-// remoteReports are transitions that the second server told, until the primary
+// remoteReports are transitions that the second server has reported, until the primary
 // confirms or denies them.
 type remoteReports struct {
 	part *GroupPart
@@ -76,8 +76,8 @@ func (r *remoteReports) retry(groupID string, users map[string]group.PresenceCha
 	tasks.Wake(r.wake)
 }
 
-// check passes on the reports that the primary confirms. Where it does not, the
-// server that is behind tells more once it has caught up.
+// check passes on the reports that the primary confirms. If it does not, one server is
+// behind, and will report the transition when it has caught up.
 func (r *remoteReports) check(ctx context.Context, groupID string, users map[string]group.PresenceChange) error {
 	present, err := r.part.List(ctx, groupID)
 	if err != nil {
@@ -92,11 +92,11 @@ func (r *remoteReports) check(ctx context.Context, groupID string, users map[str
 		p, is := known[userID]
 		if !is {
 			p.Status = group.StatusOffline
-		} else { // a change during the reading is newer
+		} else { // a change during the read is newer
 			c.State, c.At = p.State, p.AsOf.Add(-time.Millisecond)
 		}
-		// A user who is on dead nodes alone is listed as reconnecting before they
-		// are: that is told when those nodes are swept.
+		// A user who is only on dead nodes is listed as reconnecting too early. The
+		// transition is reported when those nodes are swept.
 		if p.Status == c.Status && (p.Status != group.StatusReconnecting || p.LastSeenAt != nil) {
 			confirmed = append(confirmed, c)
 		}

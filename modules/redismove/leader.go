@@ -16,26 +16,25 @@ import (
 )
 
 const (
-	// pollEvery is how often the leader reads the nodes' reports.
+	// pollEvery is the interval at which the leader reads the nodes' reports.
 	pollEvery = 200 * time.Millisecond
-	// quiet is how long a node may be silent before the leader names it.
+	// quiet is how long a node may be silent before the leader reports it.
 	quiet = 3 * time.Second
 )
 
-// Leader leads a move for an operator.
+// Leader carries out a move for an operator.
 type Leader struct {
 	store    store
-	clients  *redisrole.Clients // of the operator's configuration
+	clients  *redisrole.Clients // for the operator's configuration
 	secret   Secret
 	operator string
 	urls     func(redisrole.Role) string
 
-	// Progress is called with what happens; it may be nil.
+	// Progress, if not nil, is called with a text for each event.
 	Progress func(text string)
 }
 
-// NewLeader returns the leader of an operator who uses the nodes'
-// configuration. It does no I/O.
+// NewLeader returns a leader for an operator with the nodes' configuration. It does no I/O.
 func NewLeader(db *database.DB, cfg redisrole.Config, secret Secret) (*Leader, error) {
 	id := "operator-" + uuid.NewString()
 	clients, err := redisrole.New(cfg, redisrole.NodeID(id), nil)
@@ -54,17 +53,17 @@ func NewLeader(db *database.DB, cfg redisrole.Config, secret Secret) (*Leader, e
 // Close closes the connections to the servers.
 func (l *Leader) Close() error { return l.clients.Close() }
 
-// Order is what an operator wants.
+// Order is an operator's request.
 type Order struct {
 	Role redisrole.Role
-	To   string // the target's URL; optional when a move is under way
-	From string // the URL that the operator believes to be in use; optional
-	Back bool   // take back the move that is under way
+	To   string // URL of the target; optional if a move is in progress
+	From string // URL of the server that the operator expects to be in use; optional
+	Back bool   // take back the move that is in progress
 }
 
-// Lead leads a move to its end, or back to its beginning, and returns it.
-// After an error, or when ctx ends, the move stands where it is. The same
-// order continues it, and an order with Back takes it back.
+// Lead carries out a move to its end, or back to its beginning, and returns it. After an
+// error, or when ctx ends, the move stays in its phase. The same order continues it, and an
+// order with Back takes it back.
 func (l *Leader) Lead(ctx context.Context, o Order) (Move, error) {
 	m, err := l.take(ctx, o)
 	if err != nil {
@@ -80,7 +79,8 @@ func (l *Leader) Lead(ctx context.Context, o Order) (Move, error) {
 		goal, step = Settled, -1
 	}
 	l.say("the %s role moves from %s to %s", m.Role, m.Source, m.Target)
-	// A move that is taken back need not wait for the phase that it leaves: no node is further.
+	// A move that is taken back need not wait for nodes to reach its current phase, because
+	// no node is in a later one.
 	for turning := o.Back && m.Phase != goal; ; turning = false {
 		if !turning {
 			if err := l.barrier(ctx, m); err != nil {
@@ -90,7 +90,7 @@ func (l *Leader) Lead(ctx context.Context, o Order) (Move, error) {
 				return m, nil
 			}
 		}
-		if !o.Back && m.Phase == Leaving { // before the other phases, each node checks this
+		if !o.Back && m.Phase == Leaving { // before the other phases, each node checks this itself
 			if err := l.reachable(ctx, m); err != nil {
 				return m, err
 			}
@@ -102,7 +102,7 @@ func (l *Leader) Lead(ctx context.Context, o Order) (Move, error) {
 	}
 }
 
-// take returns the move to lead: a new one, or the one under way.
+// take returns the move to carry out: a new one, or the one in progress.
 func (l *Leader) take(ctx context.Context, o Order) (Move, error) {
 	if !slices.Contains(redisrole.Roles(), o.Role) {
 		return Move{}, fmt.Errorf("there is no role %q: it is socket, group or cache", o.Role)
@@ -116,7 +116,7 @@ func (l *Leader) take(ctx context.Context, o Order) (Move, error) {
 	}
 	last, found := moves[o.Role]
 	underWay := found && last.Phase != Settled && last.Phase != Moved
-	if underWay || found && o.Back && last.Phase == Settled { // a move that is back already may be taken back again
+	if underWay || found && o.Back && last.Phase == Settled { // a move that was taken back already may be taken back again
 		return l.goOn(ctx, last, o)
 	}
 	if o.Back {
@@ -125,7 +125,7 @@ func (l *Leader) take(ctx context.Context, o Order) (Move, error) {
 	return l.begin(ctx, last, found, o)
 }
 
-// goOn takes over a move that is under way.
+// goOn takes over a move that is in progress.
 func (l *Leader) goOn(ctx context.Context, m Move, o Order) (Move, error) {
 	if o.To != "" {
 		name, err := l.nameOf(o.Role, o.To)
@@ -139,7 +139,7 @@ func (l *Leader) goOn(ctx context.Context, m Move, o Order) (Move, error) {
 	return m, l.store.lead(ctx, m, l.operator)
 }
 
-// begin creates a move, in the phase in which nothing has changed.
+// begin creates a move in its first phase, in which nothing has changed.
 func (l *Leader) begin(ctx context.Context, last Move, found bool, o Order) (Move, error) {
 	source, sourceURL := l.clients.Where(o.Role), l.urls(o.Role)
 	if found && last.MovedFrom(source) {
@@ -190,7 +190,7 @@ func (l *Leader) begin(ctx context.Context, last Move, found bool, o Order) (Mov
 	return m, l.store.begin(ctx, m, before, l.operator)
 }
 
-// nameOf returns the name of the server behind a URL.
+// nameOf returns the name of the server of a URL.
 func (l *Leader) nameOf(role redisrole.Role, url string) (string, error) {
 	clients, err := l.clients.On(role, url)
 	if err != nil {
@@ -199,7 +199,7 @@ func (l *Leader) nameOf(role redisrole.Role, url string) (string, error) {
 	return clients.Where(role), clients.Close()
 }
 
-// reachable fails if the target does not answer.
+// reachable returns an error if the target does not answer.
 func (l *Leader) reachable(ctx context.Context, m Move) error {
 	url, err := l.secret.open(m.targetURL, m.ID)
 	if err != nil {
@@ -216,7 +216,7 @@ func (l *Leader) reachable(ctx context.Context, m Move) error {
 	return nil
 }
 
-// inspect checks the target before any node uses it.
+// inspect checks the target before a node uses it.
 func (l *Leader) inspect(ctx context.Context, to *redisrole.Clients, role redisrole.Role) error {
 	identity, err := l.store.db.Identity(ctx)
 	if err != nil {
@@ -237,13 +237,13 @@ func (l *Leader) inspect(ctx context.Context, to *redisrole.Clients, role redisr
 	return nil
 }
 
-// barrier returns when every live node has reported the move's phase.
+// barrier waits until every live node has reported the move's phase.
 func (l *Leader) barrier(ctx context.Context, m Move) error {
 	began, said := time.Now(), ""
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		if err := l.store.lead(ctx, m, l.operator); err != nil { // renew the lease
+		if err := l.store.lead(ctx, m, l.operator); err != nil { // renews the lease
 			return err
 		}
 		nodes, err := l.store.nodes(ctx)

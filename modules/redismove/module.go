@@ -15,20 +15,20 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
 
-// Module wants a *database.DB, *redisrole.Clients, a *redisrole.Registry, a
-// [Secret] and a *slog.Logger; it provides [*Mover], which it starts and stops.
+// Module needs a *database.DB, *redisrole.Clients, a *redisrole.Registry, a [Secret] and a
+// *slog.Logger. It provides [*Mover], and starts and stops it.
 var Module = fx.Module("redismove", fx.Provide(provideMover))
 
-// CacheModule wants what Module does, and provides the cache's tier as a part.
+// CacheModule needs the same as Module. It provides the cache's tier as a part.
 var CacheModule = fx.Module("redismove.cache", fx.Provide(
 	fx.Annotate(provideCache, fx.As(fx.Self()), fx.As(new(cache.Tier)))))
 
-// SocketModule wants what Module does and a redisadapter.SigningSource, and provides the
-// socket adapter as a part. The hub starts and stops it.
+// SocketModule needs the same as Module and a redisadapter.SigningSource. It provides the
+// socket adapter as a part. The hub starts and stops the adapter.
 var SocketModule = fx.Module("redismove.socket", fx.Provide(
 	fx.Annotate(provideSocket, fx.As(fx.Self()), fx.As(new(adapter.Adapter)))))
 
-// GroupModule wants what Module does and a *socket.Emitter, which names the node. It
+// GroupModule needs the same as Module and a *socket.Emitter, which has the node's name. It
 // provides presence as a part.
 var GroupModule = fx.Module("redismove.group", fx.Provide(
 	fx.Annotate(provideGroup, fx.As(fx.Self()), fx.As(new(presence.Store)))))

@@ -1,11 +1,9 @@
-// Package redismove moves a role from one Redis server to another while
-// traffic flows.
+// Package redismove moves a role from one Redis server to another without downtime.
 //
-// An operator's [Leader] writes the phase of a move into SQL, never into a
-// Redis that may be the one that moves. Every node's [Mover] reads it there,
-// brings its [Part] of the role to it, and reports. The next phase begins when
-// every live node has reported the one before. So no node is ever more than
-// one phase away from another.
+// An operator's [Leader] writes the phase of a move into SQL, because a Redis server may be
+// the one that moves. Every node's [Mover] reads the phase there, makes its [Part] of the
+// role enter it, and reports this. The next phase begins when every live node has reported
+// the one before. So two nodes are never more than one phase apart.
 package redismove
 
 import (
@@ -16,17 +14,17 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// Phase is how far a role has gone from one server to another. Each phase can
-// be taken back except the last: from there the way back is another move.
+// Phase is the progress of a move. Each phase except the last can be taken back. From the
+// last phase, only another move leads back.
 type Phase int
 
 // The phases.
 const (
-	Settled Phase = iota // the source alone
-	Joined               // connected to the target as well; reads and writes: the source
+	Settled Phase = iota // only the source is used
+	Joined               // also connected to the target; reads and writes: the source
 	Both                 // writes: both; reads: the source
 	Leaving              // writes: both; reads: the target
-	Moved                // the target alone
+	Moved                // only the target is used
 )
 
 // String returns the phase's name.
@@ -38,7 +36,7 @@ func (p Phase) String() string {
 	return names[p]
 }
 
-// Move is a role's way from one server to another.
+// Move is the move of a role from one server to another.
 type Move struct {
 	Role   redisrole.Role
 	ID     string
@@ -46,7 +44,7 @@ type Move struct {
 	Source string // the servers' names, without secrets
 	Target string
 
-	sourceURL, targetURL string // sealed
+	sourceURL, targetURL string // encrypted; see Secret
 }
 
 // Server returns the name of the server that is read.
@@ -57,22 +55,22 @@ func (m Move) Server() string {
 	return m.Source
 }
 
-// MovedFrom reports whether the move has ended and the role is not on the
-// server of this name, but on the move's other one. A move that was taken back
-// ends on its source, where an earlier move may have led.
+// MovedFrom reports whether the role was moved away from the server with this name: the
+// move has ended, and the server in use is the other one of the move. A move that was taken
+// back ends on its source, which may be the target of an earlier move.
 func (m Move) MovedFrom(server string) bool {
 	return server != "" && (m.Phase == Moved && server == m.Source || m.Phase == Settled && server == m.Target)
 }
 
-// Part is what moves with a role on one node.
+// Part is a role's part of one node, which moves with the role.
 type Part interface {
-	// Enter brings the part to a step's phase, from any other phase. It is
-	// called again after an error. If the error is [ErrNotYet], the part needs
-	// more time, and the operator waits for it.
+	// Enter makes the part enter a step's phase, from any other phase. After an error it is
+	// called again. If the error is [ErrNotYet], the part needs more time, and the
+	// operator's command waits.
 	Enter(ctx context.Context, s Step) error
 }
 
-// Step is a phase that a part enters.
+// Step is a phase for a part to enter.
 type Step struct {
 	Phase   Phase
 	Forward bool // from an earlier phase: the step fails if the target cannot be used
@@ -81,7 +79,7 @@ type Step struct {
 	From, To *redisrole.Clients
 }
 
-// check fails if the step cannot be taken, whatever moves with the role.
+// check returns an error if no part could make the step.
 func (s Step) check(ctx context.Context, role redisrole.Role) error {
 	given := s.From.Source(role) == redisrole.Given || s.To.Source(role) == redisrole.Given
 	if given && role != redisrole.Cache {
@@ -93,10 +91,10 @@ func (s Step) check(ctx context.Context, role redisrole.Role) error {
 	return nil
 }
 
-// unknown is the error of a part that does not know the phase.
+// unknown returns the error of a part for an unknown phase.
 func (s Step) unknown() error { return fmt.Errorf("redismove: this version does not know %s", s.Phase) }
 
-// ErrNotYet is a part's error while it needs more time to enter a phase.
+// ErrNotYet is the error of a part that needs more time to enter a phase.
 var ErrNotYet = errors.New("not yet")
 
 // reached is a node's report about a role.
@@ -104,5 +102,5 @@ type reached struct {
 	Move  string `json:"move"`
 	Phase Phase  `json:"phase"`
 	Error string `json:"error,omitempty"`
-	Waits string `json:"waits,omitempty"` // why it is not there yet
+	Waits string `json:"waits,omitempty"` // why the phase is not reached yet
 }

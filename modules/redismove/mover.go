@@ -16,37 +16,37 @@ import (
 )
 
 const (
-	// lookEvery is how often a node reads the phases. It reports that it is
-	// alive every second time, and a new phase at once.
+	// lookEvery is the interval at which a node reads the phases. It reports that it is
+	// alive at every second read, and reports a new phase at once.
 	lookEvery = time.Second
-	// lookTimeout bounds reading and entering the phases, and then the report:
-	// a node that is alive must be able to say so.
+	// lookTimeout limits reading and entering the phases. The report has its own limit,
+	// because a live node must always be able to report.
 	lookTimeout = 5 * time.Second
 )
 
-// Mover brings this node's parts to the phases that an operator leads through.
-// It starts before the parts do.
+// Mover makes this node's parts enter the phases that an operator's Leader sets. Start it
+// before the parts.
 type Mover struct {
 	store   store
 	clients *redisrole.Clients
 	secret  atomic.Pointer[Secret]
 	log     *slog.Logger
 	tasks   *tasks.Group
-	every   time.Duration       // between two readings
-	visits  *redisrole.Registry // nil: this node is not announced
+	every   time.Duration       // interval of reads
+	visits  *redisrole.Registry // nil if this node is not announced
 
 	parts   map[redisrole.Role]Part
-	entered map[redisrole.Role]Phase // the last phase that the part entered
+	entered map[redisrole.Role]Phase // the last phase that each part has entered
 	reached map[redisrole.Role]reached
-	told    map[redisrole.Role]reached // the last report; nil: another one is due
-	at      map[redisrole.Role]string  // the name of the server in use
+	told    map[redisrole.Role]reached // the last report; nil if a new one is due
+	at      map[redisrole.Role]string  // name of the server in use
 
 	mu     sync.Mutex
 	states map[redisrole.Role]State
-	opened map[string]*redisrole.Clients // clients of other servers than the configured ones, by role and name
+	opened map[string]*redisrole.Clients // clients of servers that are not in the configuration, by role and name
 }
 
-// New returns the mover of the node that clients belongs to. It does no I/O.
+// New returns the mover of the node with these clients. It does no I/O.
 func New(db *database.DB, clients *redisrole.Clients, secret Secret, log *slog.Logger) *Mover {
 	m := &Mover{
 		store:   store{db},
@@ -65,26 +65,25 @@ func New(db *database.DB, clients *redisrole.Clients, secret Secret, log *slog.L
 	return m
 }
 
-// SetSecret replaces the secret, which opens the servers' URLs of later phases.
+// SetSecret replaces the secret. It decrypts the servers' URLs of later phases.
 func (m *Mover) SetSecret(s Secret) { m.secret.Store(&s) }
 
-// Add sets the part that moves with a role. Call it before Start.
+// Add sets the part of a role. Call it before Start.
 func (m *Mover) Add(role redisrole.Role, part Part) {
 	m.parts[role] = part
 	m.at[role] = m.clients.Where(role)
 }
 
-// Announce registers the node with r on the servers that roles move to. Call
-// it before Start.
+// Announce makes the mover register the node with r on the servers to which roles move.
+// Call it before Start.
 func (m *Mover) Announce(r *redisrole.Registry) { m.visits = r }
 
-// Start brings the parts to the current phases, and follows the moves until
-// Stop.
+// Start makes the parts enter the current phases, and then follows the moves until Stop.
 func (m *Mover) Start(ctx context.Context) error {
 	if len(m.parts) == 0 {
 		return nil
 	}
-	// From this report on, no phase begins without this node.
+	// After this report, no phase begins without this node.
 	if err := m.store.report(ctx, string(m.clients.Node()), m.reached); err != nil {
 		return err
 	}
@@ -101,8 +100,7 @@ func (m *Mover) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the mover and closes the clients that it opened. Stop the parts
-// before.
+// Stop stops the mover and closes the clients that it opened. Stop the parts first.
 func (m *Mover) Stop(ctx context.Context) error {
 	if len(m.parts) == 0 {
 		return nil
@@ -120,8 +118,8 @@ func (m *Mover) Stop(ctx context.Context) error {
 	return err
 }
 
-// look reads the moves, follows them and reports. If the moves cannot be read,
-// the parts stay where they are.
+// look reads the moves, follows them and reports. If the moves cannot be read, the parts
+// stay in their phases.
 func (m *Mover) look(ctx context.Context) error {
 	if err := m.followAll(ctx); err != nil {
 		return err
@@ -170,13 +168,13 @@ func (m *Mover) followAll(ctx context.Context) error {
 	return nil
 }
 
-// State is where a role is on this node.
+// State is the state of a role on this node.
 type State struct {
 	Where string // the server in use, without credentials
-	Phase Phase  // of its last move
+	Phase Phase  // phase of the last move
 }
 
-// State returns where a role is. It is empty if the role does not use Redis.
+// State returns the state of a role. It is zero if the role does not use Redis.
 func (m *Mover) State(role redisrole.Role) State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -192,7 +190,7 @@ func (m *Mover) show(role redisrole.Role, state State) {
 	m.states[role] = state
 }
 
-// follow brings a part to a move's phase.
+// follow makes a part enter the phase of a move.
 func (m *Mover) follow(ctx context.Context, part Part, move Move) error {
 	if part == nil {
 		return fmt.Errorf("this node's %s role does not use Redis, or the program that embeds it provides the role", move.Role)
@@ -206,7 +204,7 @@ func (m *Mover) follow(ctx context.Context, part Part, move Move) error {
 	case at != move.Source && at != move.Target:
 		return fmt.Errorf("this node uses %s", at)
 	case at == move.Target && move.Phase == Moved:
-		return nil // as configured
+		return nil // the configured server is in use already
 	}
 	from, err := m.server(move, move.Source, move.sourceURL)
 	if err != nil {
@@ -241,8 +239,8 @@ func (m *Mover) follow(ctx context.Context, part Part, move Move) error {
 	return nil
 }
 
-// visit announces this node on the servers of a phase. A server that does not
-// answer is told later.
+// visit announces this node on the servers of a phase. On a server that does not answer,
+// the node is announced later.
 func (m *Mover) visit(ctx context.Context, move Move, from, to *redisrole.Clients) error {
 	if m.visits == nil {
 		return nil
@@ -263,8 +261,8 @@ func (m *Mover) visit(ctx context.Context, move Move, from, to *redisrole.Client
 	return nil
 }
 
-// server returns the clients of a move's server. If the configuration names
-// that server, they are the node's own.
+// server returns the clients for a move's server. If the configuration has that server,
+// these are the node's own clients.
 func (m *Mover) server(move Move, name, sealed string) (*redisrole.Clients, error) {
 	if m.clients.Where(move.Role) == name {
 		return m.clients, nil

@@ -9,10 +9,10 @@ import (
 	"errors"
 )
 
-// Secret encrypts servers' URLs in SQL, since they may hold passwords.
+// Secret encrypts the servers' URLs in SQL, because they may contain passwords.
 type Secret struct {
-	Key      string // auth.secret, which all nodes and the operator have
-	Previous string // auth.secret.previous: opens what was sealed before a change; may be empty
+	Key      string // auth.secret, which all nodes and the operator share
+	Previous string // auth.secret.previous, which decrypts older URLs; may be empty
 }
 
 var (

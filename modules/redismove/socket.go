@@ -14,22 +14,22 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
 
-// SocketPart is the socket adapter where the socket role may move.
+// SocketPart is the socket adapter when the socket role may move.
 //
-// No envelope may go where a node does not listen. So all nodes subscribe on
-// both servers before any node publishes on the target. They publish on both
-// until no node needs the source. While they are at most one phase apart, no
-// envelope is lost or delivered twice.
+// Every envelope must go to a server to which all nodes are subscribed. So all nodes
+// subscribe on both servers before any node publishes on the target. They publish on both
+// until no node needs the source. While nodes are at most one phase apart, no envelope is
+// lost or delivered twice.
 type SocketPart struct {
-	headStart time.Duration // see turn; tests change it
+	headStart time.Duration // see turn; changed by tests
 
 	tasks *tasks.Group
-	to    atomic.Pointer[targets] // stored under sending
+	to    atomic.Pointer[targets] // stored while sending is held
 
 	entering sync.Mutex   // held by Enter, Start and Stop
 	sending  sync.RWMutex // held while an envelope is queued, and while to is stored
 
-	// Written under entering and mu.
+	// Written while entering and mu are held.
 	mu      sync.Mutex
 	servers []*socketServer
 	sink    func(adapter.Envelope)
@@ -37,27 +37,26 @@ type SocketPart struct {
 	started bool
 	stopped bool
 
-	rooms map[string]*socketRoom // under mu
-	count func(error)            // counts what became of an envelope
+	rooms map[string]*socketRoom // guarded by mu
+	count func(error)            // counts the outcome of an envelope
 }
 
-// socketRoom is a room that is wanted. It is ready when the primary server has
-// it.
+// socketRoom is a wanted room. It is ready when the primary server has subscribed it.
 type socketRoom struct {
 	ready chan struct{}
 	once  sync.Once
 }
 
-// socketServer is a server and the adapter over it.
+// socketServer is a server and its adapter.
 type socketServer struct {
 	*redisadapter.Adapter
 	clients *redisrole.Clients
 }
 
-// targets are the servers that envelopes are published to.
+// targets are the servers to which envelopes are published.
 type targets struct {
-	primary *socketServer // its health and its losses are the part's
-	second  *socketServer // nil: there is none
+	primary *socketServer // the part reports the health and the losses of this server
+	second  *socketServer // may be nil
 }
 
 var (
@@ -65,8 +64,8 @@ var (
 	_ adapter.Adapter = (*SocketPart)(nil)
 )
 
-// NewSocketPart returns the adapter on the socket role's client. It does no
-// I/O. It fails when the role does not use Redis.
+// NewSocketPart returns the adapter on the socket role's client. It does no I/O. It returns
+// an error if the role does not use Redis.
 func NewSocketPart(clients *redisrole.Clients, signing redisadapter.SigningSource, log *slog.Logger) (*SocketPart, error) {
 	a, err := redisadapter.New(clients, signing, log)
 	if err != nil {
@@ -99,8 +98,9 @@ func (p *SocketPart) Start(ctx context.Context, sink func(adapter.Envelope), los
 	return nil
 }
 
-// lostOn returns what a server's adapter calls when it may have missed
-// envelopes. The primary server received all that another one did.
+// lostOn returns the function that a server's adapter calls after it may have missed
+// envelopes. It ignores servers other than the primary, because the primary has received
+// the same envelopes.
 func (p *SocketPart) lostOn(s *socketServer) func() {
 	return func() {
 		if p.to.Load().primary == s {
@@ -120,7 +120,7 @@ func (p *SocketPart) Stop(ctx context.Context) error {
 	return errors.Join(p.tasks.Stop(ctx), all(servers, func(s *socketServer) error { return s.Stop(ctx) }))
 }
 
-// all calls fn for all servers at once.
+// all calls fn concurrently for all servers.
 func all(servers []*socketServer, fn func(*socketServer) error) error {
 	errs := make([]error, len(servers))
 	var calls sync.WaitGroup
@@ -164,7 +164,7 @@ func (p *SocketPart) Unsubscribe(room string) {
 	}
 }
 
-// Health asks the primary server for a sign of life.
+// Health pings the primary server.
 func (p *SocketPart) Health(ctx context.Context) error { return p.to.Load().primary.Health(ctx) }
 
 // Stats returns the counters.
@@ -177,7 +177,7 @@ func (p *SocketPart) Stats() redisadapter.Stats {
 	return stats
 }
 
-// Publish implements [adapter.Adapter]. It succeeds if one server took the
+// Publish implements [adapter.Adapter]. It succeeds if one server has accepted the
 // envelope.
 func (p *SocketPart) Publish(ctx context.Context, env adapter.Envelope) error {
 	err := p.publish(ctx, env)
@@ -213,8 +213,8 @@ func (p *SocketPart) Cast(ctx context.Context, env adapter.Envelope) bool {
 	return true
 }
 
-// send queues an envelope at all targets that have a place for it, and returns
-// at how many.
+// send queues an envelope at all targets with room in their queues, and returns the number
+// of these targets.
 func (p *SocketPart) send(ctx context.Context, env adapter.Envelope, wait bool, result func(error)) (int, error) {
 	for {
 		to := p.to.Load()
@@ -229,7 +229,7 @@ func (p *SocketPart) send(ctx context.Context, env adapter.Envelope, wait bool, 
 		if to.second != nil {
 			second := result
 			if !wait {
-				second = nil // a cast's result is counted once
+				second = nil // so that the result of a cast is counted once
 			}
 			if place, err := to.second.Reserve(ctx, env, false, second); err == nil {
 				places = append(places, place)
@@ -244,8 +244,8 @@ func (p *SocketPart) send(ctx context.Context, env adapter.Envelope, wait bool, 
 	}
 }
 
-// queue sends an envelope, or gives its places back if there are other targets
-// by now.
+// queue sends an envelope. If the targets have changed meanwhile, it releases the places
+// and returns false.
 func (p *SocketPart) queue(to *targets, places []redisadapter.Place) bool {
 	p.sending.RLock()
 	defer p.sending.RUnlock()

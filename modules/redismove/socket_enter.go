@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	// takeTimeout bounds how long a phase waits for the target.
+	// takeTimeout limits how long a phase waits for the target.
 	takeTimeout = 2 * time.Second
-	// headStart is how long the first envelopes to a second server are held
-	// back. Envelopes that went over the primary alone arrive before them.
+	// headStart is how long the first envelopes to a second server are delayed, so that
+	// earlier envelopes, which went only to the primary, arrive first.
 	headStart = 100 * time.Millisecond
-	// lateRetry is how often a node that comes late looks at its server.
+	// lateRetry is the interval at which a late node checks its server.
 	lateRetry = 250 * time.Millisecond
 )
 
@@ -31,7 +31,7 @@ func (p *SocketPart) Enter(ctx context.Context, s Step) error {
 	case Settled:
 		second = nil
 	case Joined, Both:
-	case Leaving: // the other nodes may be in Both or in Moved
+	case Leaving: // other nodes may be in Both or in Moved
 		primary, second = s.To, s.From
 	case Moved:
 		primary, second = s.To, nil
@@ -47,10 +47,10 @@ func (p *SocketPart) Enter(ctx context.Context, s Step) error {
 	return err
 }
 
-// use makes one server the primary, and subscribes on a second one unless it is
-// nil. If both is set, the second server is published to as well. If check is
-// set, it fails unless both servers can be used. After an error the servers
-// before are used, or some of the new ones; use may be called again.
+// use makes one server the primary, and subscribes on a second one if it is not nil. If
+// both is set, it also publishes to the second server. If check is set, it returns an error
+// unless both servers can be used. After an error, the previous servers or some of the new
+// ones are in use; use may be called again.
 func (p *SocketPart) use(ctx context.Context, primary, second *redisrole.Clients, both, check bool) error {
 	before := p.to.Load()
 	if err := p.leave(ctx, before.primary.clients, primary, second); err != nil {
@@ -79,7 +79,7 @@ func (p *SocketPart) use(ctx context.Context, primary, second *redisrole.Clients
 	if late {
 		p.tasks.Run(func(ctx context.Context) { p.tellLost(ctx, first) })
 	}
-	if check && first != before.primary { // subscriptions since the first check waited for the old primary
+	if check && first != before.primary { // subscriptions since the first check have waited for the old primary
 		if err := p.check(ctx, before.primary); err != nil {
 			return err
 		}
@@ -87,8 +87,8 @@ func (p *SocketPart) use(ctx context.Context, primary, second *redisrole.Clients
 	return p.leave(ctx, primary, second)
 }
 
-// open returns the adapter over a server, and whether it is a new one and
-// began now.
+// open returns the adapter on a server, and whether it was created and started by this
+// call.
 func (p *SocketPart) open(clients *redisrole.Clients) (s *socketServer, began bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -110,14 +110,14 @@ func (p *SocketPart) open(clients *redisrole.Clients) (s *socketServer, began bo
 	}
 	if p.started {
 		if err := s.Begin(p.sink, p.lostOn(s)); err != nil {
-			return nil, false, errors.Join(err, s.Stop(context.Background())) // nothing runs
+			return nil, false, errors.Join(err, s.Stop(context.Background())) // nothing was started
 		}
 	}
 	p.servers = append(slices.Clone(p.servers), s)
 	return s, p.started, nil
 }
 
-// check fails unless the servers other than the primary can be used.
+// check returns an error unless all servers except the primary can be used.
 func (p *SocketPart) check(ctx context.Context, primary *socketServer) error {
 	for _, s := range p.servers {
 		if s == primary {
@@ -134,7 +134,7 @@ func (p *SocketPart) check(ctx context.Context, primary *socketServer) error {
 	return nil
 }
 
-// turn publishes to other targets from now on.
+// turn starts publishing to other targets.
 func (p *SocketPart) turn(before, next *targets) {
 	if next.second != nil && next.second != before.second && next.second != before.primary {
 		next.second.HoldBack(p.headStart)
@@ -146,17 +146,17 @@ func (p *SocketPart) turn(before, next *targets) {
 		return
 	}
 	p.mu.Lock()
-	for room, r := range p.rooms { // the new primary may have it already
+	for room, r := range p.rooms { // the new primary may have subscribed the room already
 		p.subscribe(next.primary, room, r)
 	}
 	p.mu.Unlock()
-	if before.primary.Missed() { // its reconnection would not be told any more
+	if before.primary.Missed() { // its reconnection would not be reported any more
 		p.lost()
 	}
 }
 
-// tellLost calls lost once all rooms are subscribed to on a server where the
-// other nodes may have published already.
+// tellLost calls lost once all rooms are subscribed to on a server to which other nodes may
+// have published already.
 func (p *SocketPart) tellLost(ctx context.Context, s *socketServer) {
 	for s.Sync(ctx) != nil {
 		if !tasks.Pause(ctx, lateRetry) {
@@ -166,7 +166,7 @@ func (p *SocketPart) tellLost(ctx context.Context, s *socketServer) {
 	p.lost()
 }
 
-// leave stops the adapters over other servers.
+// leave stops the adapters on servers that are not in stay.
 func (p *SocketPart) leave(ctx context.Context, stay ...*redisrole.Clients) error {
 	var errs []error
 	for _, s := range p.servers {

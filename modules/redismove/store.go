@@ -11,8 +11,7 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// lease is how long a node, or an operator, counts as alive after its last
-// sign of life.
+// lease is how long a node or an operator counts as alive after its last report.
 const lease = 10 * time.Second
 
 // store keeps moves and nodes in SQL.
@@ -30,7 +29,7 @@ func list[T any](ctx context.Context, s store, doing, query string, read func(sc
 		if err != nil {
 			return err
 		}
-		defer func() { _ = rows.Close() }() // Err says what went wrong
+		defer func() { _ = rows.Close() }() // Err returns errors
 		for rows.Next() {
 			row, err := read(rows.Scan)
 			if err != nil {
@@ -61,7 +60,7 @@ func Moves(ctx context.Context, db *database.DB) (map[redisrole.Role]Move, error
 	return byRole, err
 }
 
-// report notes that a node is alive, and which phases it has reached.
+// report records that a node is alive, and which phases it has reached.
 func (s store) report(ctx context.Context, node string, by map[redisrole.Role]reached) error {
 	text, err := json.Marshal(by)
 	if err != nil {
@@ -88,7 +87,7 @@ func (s store) write(ctx context.Context, doing, query string, a ...any) error {
 // node is a live node.
 type node struct {
 	id      string
-	silent  time.Duration // since its last sign of life
+	silent  time.Duration // since its last report
 	reached map[redisrole.Role]reached
 }
 
@@ -112,11 +111,11 @@ func (s store) nodes(ctx context.Context) ([]node, error) {
 	})
 }
 
-// errOther is returned while another operator leads a move of the role.
+// errOther is returned while another operator is moving the role.
 var errOther = errors.New("another operator is moving this role: wait until they are done, or for 10 s after their command ended")
 
-// begin replaces the role's last move with a new one. before is the id of the
-// last one; empty: there is none.
+// begin replaces the role's last move by a new one. before is the id of the last one, or
+// empty if there is none.
 func (s store) begin(ctx context.Context, m Move, before, operator string) error {
 	return s.one(ctx, "begin the move", fmt.Sprintf(`INSERT INTO redis_moves (`+moveColumns+`, operator, operator_until)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, %[1]s + %[2]d)
@@ -127,7 +126,7 @@ func (s store) begin(ctx context.Context, m Move, before, operator string) error
 		string(m.Role), m.ID, int(m.Phase), m.Source, m.Target, m.sourceURL, m.targetURL, operator, before)
 }
 
-// lead sets a move's phase, and renews the operator's lease.
+// lead sets a move's phase and renews the operator's lease.
 func (s store) lead(ctx context.Context, m Move, operator string) error {
 	return s.one(ctx, "lead the move", fmt.Sprintf(`UPDATE redis_moves SET phase = $3, operator = $4, operator_until = %[1]s + %[2]d
 		WHERE role = $1 AND id = $2 AND (operator = $4 OR operator_until < (SELECT %[1]s))`, s.now(), lease.Microseconds()),
@@ -140,8 +139,8 @@ func (s store) rest(ctx context.Context, m Move, operator string) error {
 		string(m.Role), m.ID, operator)
 }
 
-// one runs a statement that changes one row, unless another operator holds the
-// lease.
+// one runs a statement that must change one row. It changes none if another operator holds
+// the lease.
 func (s store) one(ctx context.Context, doing, query string, a ...any) error {
 	var n int64
 	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {

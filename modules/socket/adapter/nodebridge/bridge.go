@@ -21,40 +21,40 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// DefaultKey is the first part of the channels' names: the default of Node's adapters.
+// DefaultKey is the default of Node's adapters for the first part of the channels' names.
 const DefaultKey = socket.DefaultBridgeKey
 
 const (
-	// nodePrefix begins the ids of Moim's nodes. Node's servers have random ones.
+	// nodePrefix is the prefix of the ids of Moim's nodes. Node's servers have random ids.
 	nodePrefix = "moim-"
-	// maxID bounds the ids of servers and questions of others.
+	// maxID is the maximum length of other servers' ids, and of the ids of their questions.
 	maxID = 64
-	// maxPatience bounds how long acknowledgements for another server are waited for.
+	// maxPatience limits how long acknowledgements for another server are awaited.
 	maxPatience = time.Minute
-	// maxQuestions bounds how many questions of other servers wait for
-	// acknowledgements at a time.
+	// maxQuestions is the maximum number of other servers' questions that wait for
+	// acknowledgements.
 	maxQuestions = 1000
 	// connectTimeout is how long Start waits for the subscriptions.
 	connectTimeout = time.Second
 )
 
-// Bridge is a [socket.Bridge] to Node's servers. Its methods may be called concurrently.
+// Bridge is a [socket.Bridge] to Node's servers. It is safe for concurrent use.
 type Bridge struct {
 	client   redis.UniversalClient
 	self     string
 	links    []*link // one for each protocol
 	log      *slog.Logger
-	warnings rate.Sometimes // about messages that are dropped
+	warnings rate.Sometimes // limits warnings about dropped messages
 	tasks    *tasks.Group
-	running  chan struct{} // holds a value for each question that waits for acknowledgements
+	running  chan struct{} // holds one value for each question that waits for acknowledgements
 	stats    counters
 
 	local socket.Local // set by Start
 
 	mu        sync.Mutex
-	rooms     map[room]int         // sockets of this node
-	changed   map[room]bool        // rooms that have got their first socket or lost their last
-	questions map[string]*question // of this node, by id
+	rooms     map[room]int         // number of this node's sockets in each room
+	changed   map[room]bool        // rooms that got their first socket or lost their last
+	questions map[string]*question // questions of this node, by id
 }
 
 var _ socket.Bridge = (*Bridge)(nil)
@@ -62,26 +62,25 @@ var _ socket.Bridge = (*Bridge)(nil)
 // room is a room of a namespace.
 type room struct{ namespace, name string }
 
-// dialect is one of the protocols. Its methods do not block, except subscribe and
-// servers.
+// dialect is one of the protocols. Its methods do not block, except subscribe and servers.
 type dialect interface {
 	name() string
 	// subscribe subscribes to a namespace's channels.
 	subscribe(ctx context.Context, conn *redis.PubSub, ns, self string) error
-	// channels is how many channels that are.
+	// channels returns the number of these channels.
 	channels() int
-	// namespace returns the namespace whose subscription a message comes from, if
-	// decode needs it.
+	// namespace returns the namespace to whose subscription a message belongs, if decode
+	// needs it.
 	namespace(m *redis.Message, known []string) string
-	// room returns the room to which a message on a channel is limited, or an empty
-	// string.
+	// room returns the room to which a channel is limited, or an empty string.
 	room(ns, channel string) string
-	// servers returns how many servers answer a question, with this one.
+	// servers returns the number of servers that answer a question, including this one.
 	servers(ctx context.Context, client redis.UniversalClient, ns string) (int, error)
-	// encode returns a message and its channel. In an answer, the sender is the server
-	// that asks.
+	// encode returns a message in the protocol, and its channel. In an answer, the sender
+	// is the server that asked.
 	encode(m message, self string) (channel, payload string, err error)
-	// decode reads a message. One that is of no use has the kind unknown.
+	// decode decodes a message. A message that this node does not need has the kind
+	// unknown.
 	decode(ns, channel, payload string) (message, error)
 	publish(ctx context.Context, pipe redis.Pipeliner, channel, payload string) redis.Cmder
 }
@@ -92,16 +91,16 @@ type counters struct{ published, failed, received, dropped atomic.Int64 }
 // Stats are the numbers of messages since the start.
 type Stats struct {
 	Published int64
-	Failed    int64 // could not be published
-	Received  int64 // without those of Moim's nodes
-	Dropped   int64 // were malformed, or not allowed
+	Failed    int64 // messages that could not be published
+	Received  int64 // messages received, except those of Moim's nodes
+	Dropped   int64 // malformed or forbidden messages
 }
 
 // errCluster is returned by [New].
 var errCluster = errors.New("socket.bridge: a Redis Cluster is not supported: give the socket role (redis.socket.url) a single server, or Sentinels")
 
-// New returns a bridge over the server of the socket role. key is the first part of the
-// channels' names, as configured in Node's adapters: see [DefaultKey]. It does no I/O.
+// New returns a bridge on the socket role's server. key is the first part of the channels'
+// names, as configured in Node's adapters: see [DefaultKey]. It does no I/O.
 func New(clients *redisrole.Clients, key string, log *slog.Logger) (*Bridge, error) {
 	if clients.Clustered(redisrole.Socket) {
 		return nil, errCluster
@@ -157,7 +156,7 @@ func (b *Bridge) Health(context.Context) error {
 
 var errNotSubscribed = errors.New("nodebridge: not subscribed to the channels of Node's servers: Redis is down, or the user has no right to them (docs/redis.md)")
 
-// Stop implements [socket.Bridge]. It publishes what waits, but for at most a second.
+// Stop implements [socket.Bridge]. It publishes waiting messages for at most a second.
 func (b *Bridge) Stop(ctx context.Context) error {
 	flush, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
@@ -208,7 +207,7 @@ func (b *Bridge) Disconnect(_ context.Context, to socket.Selection, closeConnect
 func (b *Bridge) send(m message) error {
 	var first error
 	for _, l := range b.links {
-		first = cmp.Or(first, l.send(m)) // mostly the same
+		first = cmp.Or(first, l.send(m)) // the errors are usually the same
 	}
 	return first
 }
@@ -226,7 +225,7 @@ func (b *Bridge) Changed(namespace, name string, by int) {
 	turned := (before > 0) != (after > 0)
 	switch {
 	case turned && b.changed[r]:
-		delete(b.changed, r) // as it was
+		delete(b.changed, r) // unchanged since the last subscription
 	case turned:
 		b.changed[r] = true
 	}
@@ -238,7 +237,7 @@ func (b *Bridge) Changed(namespace, name string, by int) {
 	}
 }
 
-// takeChanged returns the rooms whose subscriptions have to change.
+// takeChanged returns the rooms to subscribe to and to unsubscribe from.
 func (b *Bridge) takeChanged() (wanted, unwanted []room) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -259,7 +258,7 @@ func (b *Bridge) has(r room) bool {
 	return b.rooms[r] > 0
 }
 
-// receive takes a message of another server.
+// receive handles a message from another server.
 func (b *Bridge) receive(l *link, in *redis.Message) {
 	ns := l.namespace(in, b.local.Namespaces())
 	if name := l.room(ns, in.Channel); name != "" && !b.has(room{ns, name}) {

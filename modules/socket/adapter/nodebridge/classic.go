@@ -12,8 +12,8 @@ import (
 )
 
 // classic is the protocol of createAdapter in @socket.io/redis-adapter 8, and of
-// @socket.io/redis-emitter. Broadcasts are arrays in msgpack; requests and responses are
-// objects in JSON, or in msgpack if binary data may be in them.
+// @socket.io/redis-emitter. Broadcasts are msgpack arrays. Requests and responses are JSON
+// objects, or msgpack objects if they may contain binary data.
 type classic struct{ key string }
 
 // The types of requests and responses.
@@ -41,8 +41,8 @@ type classicMessage struct {
 	Sockets  json.RawMessage `json:"sockets,omitempty"`
 	Count    *int            `json:"clientCount,omitempty"`
 	Close    *bool           `json:"close,omitempty"`
-	SocketID string          `json:"sid,omitempty"`  // in requests of older versions, instead of opts
-	Room     string          `json:"room,omitempty"` // the same, instead of rooms
+	SocketID string          `json:"sid,omitempty"`  // instead of opts, in requests of older versions
+	Room     string          `json:"room,omitempty"` // instead of rooms, in requests of older versions
 }
 
 func (c classic) name() string                 { return "classic" }
@@ -56,13 +56,13 @@ func (c classic) subscribe(ctx context.Context, conn *redis.PubSub, ns, self str
 		conn.Subscribe(ctx, c.requestsOf(ns), c.responsesOf(ns), c.responsesOf(ns)+self+"#"))
 }
 
-// channels is how many channels a namespace has.
+// channels returns the number of channels of a namespace.
 func (c classic) channels() int { return 4 }
 
 // pattern matches the channels of broadcasts.
 func (c classic) pattern(ns string) string { return literal.Replace(c.roomsOf(ns)) + "*" }
 
-// namespace returns the namespace whose subscription a message comes from.
+// namespace returns the namespace to whose subscription a message belongs.
 func (c classic) namespace(m *redis.Message, known []string) string {
 	for _, ns := range known {
 		switch {
@@ -75,10 +75,10 @@ func (c classic) namespace(m *redis.Message, known []string) string {
 	return ""
 }
 
-// literal escapes what is special in a pattern.
+// literal escapes the special characters of a pattern.
 var literal = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
-// room returns the room to which a message on a channel is limited, or an empty string.
+// room returns the room to which a channel is limited, or an empty string.
 func (c classic) room(ns, channel string) string {
 	room, isRoom := strings.CutPrefix(channel, c.roomsOf(ns))
 	if !isRoom {
@@ -96,8 +96,7 @@ func (c classic) publish(ctx context.Context, pipe redis.Pipeliner, channel, pay
 	return pipe.Publish(ctx, channel, payload)
 }
 
-// encode implements [dialect]. An answer goes to the server that asks, if its id is
-// known.
+// encode implements [dialect]. An answer goes to the server that asked, if its id is known.
 func (c classic) encode(m message, self string) (channel, payload string, err error) {
 	out := classicMessage{Sender: self, Question: m.question, To: &m.to}
 	if m.kind != broadcast && m.to.Flags != nil && *m.to.Flags == (flags{}) {
@@ -144,7 +143,7 @@ func (c classic) encode(m message, self string) (channel, payload string, err er
 		case answerRooms:
 			payload, err = write(struct {
 				Question string   `json:"requestId"`
-				Rooms    []string `json:"rooms"` // also if there is none
+				Rooms    []string `json:"rooms"` // also if it is empty
 			}{m.question, notNil(m.rooms)}, nil, false)
 			return channel, payload, err
 		case answerCount:
@@ -197,7 +196,8 @@ func (m *message) setClassicBroadcast(text []byte, attachments [][]byte) error {
 	return m.setBroadcast(p, attachments)
 }
 
-// setBroadcast reads an event for the namespace of the channel: others are ignored.
+// setBroadcast reads an event for the channel's namespace. It ignores events of other
+// namespaces.
 func (m *message) setBroadcast(p eventPacket, attachments [][]byte) error {
 	if p.Namespace != m.namespace && (p.Namespace != "" || m.namespace != "/") {
 		return nil
@@ -227,7 +227,7 @@ func (m *message) setClassicRequest(text []byte, attachments [][]byte) error {
 		}
 	}
 	if in.To == nil && in.SocketID == "" && *in.Type != classicAllRooms && *in.Type != classicSockets {
-		return nil // it would concern all sockets
+		return nil // otherwise it would apply to all sockets
 	}
 	switch *in.Type {
 	case classicSockets:

@@ -14,27 +14,27 @@ import (
 )
 
 const (
-	maxQueue       = 4096     // messages that wait to be published
-	maxQueueBytes  = 32 << 20 // all of them together
-	maxInbox       = 256      // messages that wait to be read
+	maxQueue       = 4096     // messages waiting to be published
+	maxQueueBytes  = 32 << 20 // total size of these messages
+	maxInbox       = 256      // messages waiting to be decoded
 	maxBatch       = 256      // messages in one round trip
 	publishTimeout = 2 * time.Second
 	flushTimeout   = time.Second
 	pollConnection = 10 * time.Millisecond
-	warnEvery      = 30 * time.Second // while the subscriptions are missing
+	warnEvery      = 30 * time.Second // interval of warnings while the subscriptions are missing
 )
 
 var errQueueFull = errors.New("nodebridge: too many messages wait for Redis: Node's servers are not sent this one")
 
-// link speaks one protocol: it publishes messages in order, and subscribes.
+// link uses one protocol: it publishes messages in order, and subscribes.
 type link struct {
 	dialect
 	b       *Bridge
 	queue   chan outgoing
-	pending atomic.Int64  // messages that are in the queue, or being published
-	bytes   atomic.Int64  // of them
-	missing atomic.Bool   // the server does not know the commands
-	ready   chan struct{} // closed when the first subscriptions are there, or cannot be
+	pending atomic.Int64  // messages in the queue or being published
+	bytes   atomic.Int64  // size of these messages
+	missing atomic.Bool   // the server does not support the commands
+	ready   chan struct{} // closed once the first subscriptions exist or are impossible
 	isReady func()
 	follow  chan struct{} // receives when rooms have changed
 }
@@ -69,14 +69,14 @@ func (l *link) send(m message) error {
 	return errQueueFull
 }
 
-// done notes that a message is no longer in the queue.
+// done records that a message has left the queue.
 func (l *link) done(payload string) {
 	l.pending.Add(-1)
 	l.bytes.Add(-int64(len(payload)))
 }
 
-// publish publishes the queued messages until ctx ends. They are lost while the server
-// is down.
+// publish publishes the queued messages until ctx ends. While the server is down, messages
+// are lost.
 func (l *link) publish(ctx context.Context) {
 	for {
 		select {
@@ -103,7 +103,7 @@ func (l *link) publishBatch(ctx context.Context, batch []outgoing) {
 	for _, out := range batch {
 		calls = append(calls, l.dialect.publish(ctx, pipe, out.channel, out.payload))
 	}
-	_, _ = pipe.Exec(ctx) // each call has its error
+	_, _ = pipe.Exec(ctx) // each call has its own error
 	for _, call := range calls {
 		switch err := call.Err(); {
 		case err == nil:
@@ -119,8 +119,8 @@ func (l *link) publishBatch(ctx context.Context, batch []outgoing) {
 	}
 }
 
-// unsupported reports whether err says that the server is too old for the protocol.
-// Redis has sharded channels since version 7.
+// unsupported reports whether err means that the server is too old for the protocol. Redis
+// has sharded channels since version 7.
 func (l *link) unsupported(err error) bool {
 	if text := strings.ToLower(err.Error()); !strings.Contains(text, "unknown command") && !strings.Contains(text, "unknown subcommand") {
 		return false
@@ -138,8 +138,8 @@ func (l *link) flush(ctx context.Context) {
 	}
 }
 
-// listen subscribes and receives until ctx ends. go-redis restores the subscriptions
-// after a failure.
+// listen subscribes and receives until ctx ends. go-redis restores the subscriptions after
+// a failure.
 func (l *link) listen(ctx context.Context) {
 	if _, err := l.servers(ctx, l.b.client, "/"); err != nil && l.unsupported(err) {
 		return
@@ -195,7 +195,7 @@ func (l *link) followRooms(ctx context.Context, conn *redis.PubSub) {
 	for {
 		wanted, unwanted := l.b.takeChanged()
 		if len(wanted) > 0 {
-			_ = conn.SSubscribe(ctx, s.roomChannels(wanted)...) // repeated as in listen
+			_ = conn.SSubscribe(ctx, s.roomChannels(wanted)...) // go-redis repeats it when it connects
 		}
 		if len(unwanted) > 0 {
 			_ = conn.SUnsubscribe(ctx, s.roomChannels(unwanted)...)

@@ -16,8 +16,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// Limits of a message. A larger one is neither read nor written: Node's
-// decoder calls itself for each level, and ends its process if the stack is full.
+// Limits of a message. Larger ones are neither read nor written: Node's decoder is
+// recursive, and a full stack ends its process.
 const (
 	maxBytes  = 16 << 20
 	maxDepth  = rawjson.MaxDepth
@@ -34,8 +34,8 @@ var (
 // Placeholders stand for binary data in JSON, as in packets of Socket.IO.
 const placeholderStart = `{"_placeholder":true,"num":`
 
-// fromMsgpack returns a message in JSON, with placeholders, and its binary data. It
-// reads what Node's notepack.io writes: https://github.com/darrachequesne/notepack.
+// fromMsgpack converts msgpack to JSON with placeholders, and returns the binary data. It
+// reads the output of Node's notepack.io: https://github.com/darrachequesne/notepack.
 func fromMsgpack(data []byte) (text []byte, attachments [][]byte, err error) {
 	t := fromMsgpackTranscoder{rest: data}
 	if err := t.value(0); err != nil {
@@ -55,11 +55,11 @@ type fromMsgpackTranscoder struct {
 	text        []byte
 	attachments [][]byte
 	values      int
-	forged      bool // a field could be taken for a placeholder
+	forged      bool // a field could be mistaken for a placeholder
 }
 
-// value appends the next value. Each call reads at least a byte, so the work is
-// bounded by the input, whatever the lengths in it say.
+// value appends the next value. Each call reads at least a byte, so the work is limited by
+// the size of the input, regardless of the lengths in it.
 func (t *fromMsgpackTranscoder) value(depth int) error {
 	t.values++
 	switch {
@@ -154,7 +154,7 @@ func (t *fromMsgpackTranscoder) float(value float64) {
 		t.text = append(t.text, "null"...)
 		return
 	}
-	number, _ := json.Marshal(value) // finite
+	number, _ := json.Marshal(value) // the value is finite
 	t.text = append(t.text, number...)
 }
 
@@ -169,7 +169,8 @@ func (t *fromMsgpackTranscoder) time(value time.Time) {
 	t.text = append(t.text, '"')
 }
 
-// extension appends a date, or what older versions of notepack.io write as extension 0.
+// extension appends a date, or a value that older versions of notepack.io write as
+// extension 0.
 func (t *fromMsgpackTranscoder) extension() error {
 	switch {
 	case len(t.rest) >= 3 && t.rest[0] == 0xd4 && t.rest[1] == 0: // undefined
@@ -188,7 +189,7 @@ func (t *fromMsgpackTranscoder) extension() error {
 	return nil
 }
 
-// toMsgpack returns a message that is given in JSON, with placeholders for binary data.
+// toMsgpack converts JSON with placeholders for binary data to msgpack.
 func toMsgpack(text []byte, attachments [][]byte) ([]byte, error) {
 	t := toMsgpackTranscoder{
 		text:        text,
@@ -210,7 +211,7 @@ type toMsgpackTranscoder struct {
 	text        []byte
 	tokens      *json.Decoder
 	attachments [][]byte
-	placed      int // attachments: each is used once, in order
+	placed      int // number of used attachments: each is used once, in order
 	data        []byte
 }
 
@@ -240,8 +241,8 @@ func (t *toMsgpackTranscoder) value(depth int) error {
 	return nil
 }
 
-// list appends an array or an object. The header has the form with 32 bits for the
-// number of elements, because that is known only at the end.
+// list appends an array or an object. The header uses the form with a 32-bit length, which
+// is filled in at the end.
 func (t *toMsgpackTranscoder) list(open json.Delim, depth int) error {
 	if depth > maxDepth {
 		return errTooDeep
@@ -263,7 +264,7 @@ func (t *toMsgpackTranscoder) list(open json.Delim, depth int) error {
 			if err != nil {
 				return fmt.Errorf("%w: %w", errMalformed, err)
 			}
-			t.data = msgp.AppendString(t.data, fmt.Sprint(key)) // a string: the decoder sees to it
+			t.data = msgp.AppendString(t.data, fmt.Sprint(key)) // always a string, because the decoder checks it
 		}
 		if err := t.value(depth); err != nil {
 			return err
@@ -274,8 +275,8 @@ func (t *toMsgpackTranscoder) list(open json.Delim, depth int) error {
 	return err
 }
 
-// placeholder appends the binary data in place of an object, if that is a
-// placeholder. The object's first byte has been read.
+// placeholder appends binary data instead of an object if the object is a placeholder. The
+// object's first byte has been read already.
 func (t *toMsgpackTranscoder) placeholder() (found bool, err error) {
 	afterBrace := placeholderStart[1:]
 	if len(t.attachments) == 0 || !bytes.HasPrefix(t.text[t.tokens.InputOffset():], []byte(afterBrace)) {
@@ -300,6 +301,6 @@ func (t *toMsgpackTranscoder) number(n json.Number) {
 		t.data = msgp.AppendInt64(t.data, i)
 		return
 	}
-	f, _ := n.Float64() // infinite if it is out of range, as in JavaScript
+	f, _ := n.Float64() // infinite if out of range, as in JavaScript
 	t.data = msgp.AppendFloat64(t.data, f)
 }

@@ -11,19 +11,19 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// question is asked of all servers in all protocols. Bridge.mu guards it.
+// question is a question to all servers in all protocols. Bridge.mu guards it.
 type question struct {
-	acks    bool // acknowledgements are waited for
-	servers int  // that have not answered yet
-	asked   int  // clients
+	acks    bool // it waits for acknowledgements
+	servers int  // servers that have not answered yet
+	asked   int  // clients that were asked
 	sockets []socket.Info
 	replies []socket.Args
 	echoes  map[*link]chan struct{} // closed when this node's own message has come back
-	counted bool                    // servers is known
+	counted bool                    // the number of servers is known
 	done    chan struct{}           // closed when all have answered
 }
 
-// add takes an answer, and reports whether it was the last one.
+// add adds an answer, and reports whether it was the last one.
 func (q *question) add(m message) (last bool) {
 	if q.over() {
 		return false
@@ -48,7 +48,7 @@ func (q *question) over() bool {
 	return q.counted && q.servers <= 0 && (!q.acks || len(q.replies) >= q.asked)
 }
 
-// answered takes an answer.
+// answered handles an answer.
 func (b *Bridge) answered(m message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -69,7 +69,7 @@ func (b *Bridge) EmitWithAck(ctx context.Context, to socket.Selection, env adapt
 	return q.replies, err
 }
 
-// ask asks the servers of all protocols, this one included, and waits for the answers
+// ask asks the servers of all protocols, including this one, and waits for the answers
 // until ctx ends.
 func (b *Bridge) ask(ctx context.Context, m message) (*question, error) {
 	q := &question{acks: m.kind == broadcast, done: make(chan struct{})}
@@ -113,7 +113,7 @@ func (b *Bridge) ask(ctx context.Context, m message) (*question, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.questions, m.question) // nobody changes q any more
+	delete(b.questions, m.question) // after this, q does not change any more
 	switch {
 	case q.servers > 0:
 		return q, fmt.Errorf("%w: %d of Node's servers are missing", socket.ErrIncomplete, q.servers)
@@ -123,7 +123,7 @@ func (b *Bridge) ask(ctx context.Context, m message) (*question, error) {
 	return q, nil
 }
 
-// count returns how many servers listen on each link, with this one.
+// count returns the number of servers on each link, including this one.
 func (b *Bridge) count(ctx context.Context, namespace string) (map[*link]int, error) {
 	servers := make(map[*link]int)
 	for _, l := range b.links {
@@ -142,9 +142,9 @@ func (b *Bridge) count(ctx context.Context, namespace string) (map[*link]int, er
 	return servers, nil
 }
 
-// settle finds out how many servers have to answer. This node's own subscription may just be
-// renewed, and not be counted. So it waits for its own message, counts again, and takes the
-// larger number.
+// settle determines how many servers must answer. This node's own subscription may be
+// renewed just now, and then is not counted. So settle waits for its own message, counts
+// again, and uses the larger number.
 func (b *Bridge) settle(ctx context.Context, q *question, namespace string, echoes []chan struct{}, before map[*link]int) error {
 	for _, echo := range echoes {
 		select {
@@ -169,7 +169,7 @@ func (b *Bridge) settle(ctx context.Context, q *question, namespace string, echo
 	return nil
 }
 
-// echoed notes that this node's own message has come back.
+// echoed records that this node's own message has come back.
 func (b *Bridge) echoed(l *link, id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// maxAttachments is how many attachments clients accept in one event.
+// maxAttachments is the maximum number of attachments that clients accept in an event.
 const maxAttachments = packet.MaxAttachments
 
 var (
@@ -22,12 +22,12 @@ var (
 
 func (m *message) isAnswer() bool { return m.kind >= answerSockets }
 
-// serve does what another server asks for. Names of rooms that a module has reserved
-// are ignored, so that no module's event can be forged.
+// serve carries out another server's request. It ignores names of rooms that a module has
+// reserved, so that no module's event can be forged.
 func (l *link) serve(m message) error {
 	local := l.b.local
 	if m.to.Rooms == nil && m.kind != listRooms && m.kind != listSockets {
-		return errNoRooms // an empty list is for all sockets
+		return errNoRooms // an empty list would mean all sockets
 	}
 	to := m.selection()
 	switch m.kind {
@@ -69,18 +69,18 @@ func (m *message) answer(kind kind) message {
 	return message{kind: kind, namespace: m.namespace, sender: m.sender, question: m.question}
 }
 
-// answerNothing answers a question of another node of Moim, which asks this one through
-// their own adapter.
+// answerNothing answers a question of another node of Moim. The node asks the same question
+// through their own adapter.
 func (l *link) answerNothing(m message) {
 	switch m.kind {
 	case fetch:
-		_ = l.send(m.answer(answerSockets)) // if it is lost, this node counts as missing
+		_ = l.send(m.answer(answerSockets)) // if the answer is lost, this node counts as missing
 	case broadcast:
 		_ = l.send(m.answer(answerCount))
 	}
 }
 
-// collect emits an event, and sends the number of clients and their acknowledgements
+// collect emits an event. It sends the number of clients, and then their acknowledgements
 // as they come. It returns when the event is emitted.
 func (l *link) collect(m message, to socket.Selection) error {
 	select {
@@ -110,7 +110,7 @@ func (l *link) collect(m message, to socket.Selection) error {
 		}
 		err := l.b.local.EmitWithAck(ctx, to, m.event, asked, reply)
 		select {
-		case emitted <- err: // if it was not emitted
+		case emitted <- err: // if the event was not emitted
 		default:
 		}
 	})
@@ -122,7 +122,7 @@ func (l *link) collect(m message, to socket.Selection) error {
 	}
 }
 
-// describe returns sockets as Node's servers expect them.
+// describe returns sockets in the form that Node's servers expect.
 func (l *link) describe(sockets []*socket.Socket) []remoteSocket {
 	list := make([]remoteSocket, 0, len(sockets))
 	for _, s := range sockets {
@@ -132,8 +132,8 @@ func (l *link) describe(sockets []*socket.Socket) []remoteSocket {
 	return list
 }
 
-// handshake is a client's handshake in the form of Node's. Moim does not keep when and
-// at which address it was.
+// handshake is a client's handshake in Node's form. Moim does not keep its time and
+// address.
 type handshake struct {
 	Headers map[string]string `json:"headers"`
 	Time    string            `json:"time"`
@@ -146,7 +146,8 @@ type handshake struct {
 	Auth    json.RawMessage   `json:"auth"`
 }
 
-// What is put on Redis of a handshake. Other headers and parameters may hold tokens.
+// Only these headers and parameters are published on Redis, because others may contain
+// tokens.
 var (
 	sharedHeaders = []string{"User-Agent", "Origin", "Accept-Language", "X-Forwarded-For", "X-Real-Ip"}
 	sharedQuery   = []string{"EIO", "transport"}
@@ -172,8 +173,7 @@ func handshakeOf(s *socket.Socket) json.RawMessage {
 	return data
 }
 
-// firstOf encodes the argument that Node's servers expect of an acknowledgement: the
-// first one.
+// firstOf encodes the first argument of an acknowledgement. Node's servers expect only one.
 func firstOf(args socket.Args) (text json.RawMessage, attachments [][]byte, err error) {
 	if len(args) == 0 {
 		return json.RawMessage("null"), nil, nil

@@ -10,10 +10,10 @@ import (
 )
 
 // sharded is the protocol of createShardedAdapter in @socket.io/redis-adapter 8. All
-// messages are objects, in JSON, or in msgpack if binary data is in them.
+// messages are objects: in JSON, or in msgpack if they contain binary data.
 //
-// What Moim sends goes to the channel of the namespace, to which the servers in all
-// modes of the adapter are subscribed.
+// Moim publishes to the channel of the namespace. Servers in all modes of the adapter are
+// subscribed to it.
 type sharded struct{ key string }
 
 // The types of messages.
@@ -37,7 +37,7 @@ type shardedMessage struct {
 	Namespace string      `json:"nsp"`
 }
 
-// shardedData has the fields of all types.
+// shardedData has the fields of all types of messages.
 type shardedData struct {
 	Packet   json.RawMessage `json:"packet,omitempty"`
 	To       *selection      `json:"opts,omitempty"`
@@ -66,13 +66,13 @@ func (s sharded) roomChannels(rooms []room) []string {
 	return channels
 }
 
-// channels is how many channels a namespace has.
+// channels returns the number of channels of a namespace.
 func (s sharded) channels() int { return 2 }
 
-// namespace returns an empty string: the messages themselves carry it.
+// namespace returns an empty string, because messages contain their namespace.
 func (s sharded) namespace(*redis.Message, []string) string { return "" }
 
-// room returns an empty string: this node is only subscribed to rooms that it has.
+// room returns an empty string, because this node is subscribed only to rooms that it has.
 func (s sharded) room(_, _ string) string { return "" }
 
 func (s sharded) servers(ctx context.Context, client redis.UniversalClient, ns string) (int, error) {
@@ -135,7 +135,7 @@ func (s sharded) decode(_, _, payload string) (message, error) {
 	if in.Data.To != nil {
 		m.to = *in.Data.To
 	} else if in.Type < shardedSockets {
-		return m, nil // it would concern all sockets
+		return m, nil // otherwise it would apply to all sockets
 	}
 	switch in.Type {
 	case shardedBroadcast:

@@ -13,11 +13,11 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// kind is what a message asks for or answers.
+// kind is the kind of a request or an answer.
 type kind int
 
 const (
-	unknown kind = iota // of no use here
+	unknown kind = iota // not needed here
 	broadcast
 	join
 	leave
@@ -28,22 +28,22 @@ const (
 	answerSockets
 	answerRooms
 	answerIDs
-	answerCount // of clients that were asked for an acknowledgement
+	answerCount // number of clients that were asked for an acknowledgement
 	answerAck
 )
 
-// message is what the servers of both of Node's adapters send to each other.
+// message is a message between the servers of either of Node's adapters.
 type message struct {
 	kind      kind
 	namespace string
 	sender    string // id of the server; empty in some messages
-	question  string // id of what is asked or answered, or empty
+	question  string // id of the question, in the question and its answers; may be empty
 
 	to      selection
 	event   adapter.Envelope // to broadcast
-	timeout time.Duration    // for acknowledgements; 0: unknown
+	timeout time.Duration    // for acknowledgements; 0 if unknown
 	rooms   []string         // to join or leave, or the answer
-	close   bool             // the connection, too
+	close   bool             // also close the connection
 	sockets []remoteSocket   // the answer
 	count   int              // the answer
 	ack     socket.Args      // the answer
@@ -56,7 +56,7 @@ type selection struct {
 	Flags  *flags `json:"flags,omitempty"`
 }
 
-// names are names of rooms. Node's servers also have rooms with numbers.
+// names are names of rooms. Rooms of Node's servers may also be numbers.
 type names []string
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -88,7 +88,7 @@ func selectionOf(to socket.Selection) selection {
 	return selection{Rooms: notNil(to.Rooms), Except: notNil(to.Except), Flags: &flags{}}
 }
 
-// notNil returns a list that JSON encodes as an array.
+// notNil returns a list that is encoded as a JSON array, even if it is empty.
 func notNil(list []string) []string {
 	if list == nil {
 		return []string{}
@@ -100,14 +100,14 @@ func (m *message) selection() socket.Selection {
 	return socket.Selection{Namespace: m.namespace, Rooms: m.to.Rooms, Except: m.to.Except}
 }
 
-// setTimeout takes the time for acknowledgements from the flags.
+// setTimeout sets the time for acknowledgements from the flags.
 func (m *message) setTimeout() {
 	if m.to.Flags != nil && m.to.Flags.Timeout > 0 {
 		m.timeout = time.Duration(min(m.to.Flags.Timeout, maxPatience.Seconds()*1000)) * time.Millisecond
 	}
 }
 
-// eventPacket is an event in the form of Socket.IO packets.
+// eventPacket is an event in the form of a Socket.IO packet.
 type eventPacket struct {
 	Type      int             `json:"type"`
 	Data      json.RawMessage `json:"data"` // an array: the name and the arguments
@@ -122,24 +122,24 @@ type remoteSocket struct {
 	Data      json.RawMessage `json:"data"`
 }
 
-// eventType is the type of an event's packet, whether binary or not.
+// eventType is the packet type of an event, binary or not.
 const eventType = 2
 
 func packetOf(m message, namespace string) eventPacket {
 	data := rawjson.AppendString([]byte{'['}, m.event.Event)
 	if len(m.event.Data) > 0 {
-		data = append(append(data, ','), m.event.Data...) // several are separated by commas
+		data = append(append(data, ','), m.event.Data...) // data has the arguments, separated by commas
 	}
 	return eventPacket{eventType, append(data, ']'), namespace}
 }
 
 func (p eventPacket) encode() (json.RawMessage, error) { return rawjson.Marshal(p) }
 
-// maxArgs bounds the arguments of an event.
+// maxArgs is the maximum number of arguments of an event.
 const maxArgs = 1000
 
-// setEvent reads the event of a packet. The attachments are those of the whole
-// message, and must all be in the event.
+// setEvent reads the event in a packet. attachments are those of the whole message; the
+// event must contain all of them.
 func (m *message) setEvent(p eventPacket, attachments [][]byte) error {
 	if p.Type != eventType && p.Type != eventType+3 || len(p.Data) == 0 || p.Data[0] != '[' {
 		return fmt.Errorf("%w: it has no event", errMalformed)
@@ -195,8 +195,8 @@ func (m *message) setAck(arg json.RawMessage, attachments [][]byte) error {
 	return err
 }
 
-// checkAttachments returns an error unless all placeholders of the attachments are in
-// text.
+// checkAttachments returns an error unless text contains the placeholders of all
+// attachments.
 func checkAttachments(text []byte, attachments [][]byte) error {
 	if len(attachments) > 0 && bytes.Count(text, []byte(placeholderStart)) != len(attachments) {
 		return fmt.Errorf("%w: binary data in the wrong place", errMalformed)
@@ -204,7 +204,7 @@ func checkAttachments(text []byte, attachments [][]byte) error {
 	return nil
 }
 
-// read returns a payload as JSON, with placeholders for its binary data.
+// read converts a payload to JSON, with placeholders for its binary data.
 func read(payload string) (text []byte, attachments [][]byte, err error) {
 	switch {
 	case len(payload) > maxBytes:
@@ -227,7 +227,7 @@ func checkText(text []byte) error {
 	return nil
 }
 
-// write returns v in JSON, or in msgpack if binary is set or there are attachments.
+// write encodes v as JSON, or as msgpack if binary is set or there are attachments.
 func write(v any, attachments [][]byte, binary bool) (string, error) {
 	text, err := rawjson.Marshal(v)
 	if err != nil {
