@@ -59,7 +59,7 @@ func (c restoreCommand) Run(l *loader) error {
 	})
 }
 
-// interruptibly runs fn with the configuration until SIGTERM or SIGINT.
+// interruptibly runs fn with the configuration. SIGTERM and SIGINT end its context.
 func interruptibly(l *loader, fn func(context.Context, config.Config) error) error {
 	cfg, err := l.load()
 	if err != nil {

@@ -20,11 +20,11 @@ import (
 )
 
 const (
-	// checkTimeout bounds moim check and moim redis check.
+	// checkTimeout limits moim check and moim redis check.
 	checkTimeout = 15 * time.Second
-	// readyTimeout bounds a question to a node: is it ready, and who is it.
+	// readyTimeout limits a request to a node for its readiness or its id.
 	readyTimeout = 4 * time.Second
-	// clockTolerance is how far clocks may be apart before check warns.
+	// clockTolerance is the difference between clocks above which check warns.
 	clockTolerance = time.Second
 )
 
@@ -42,7 +42,7 @@ type checkCommand struct {
 	Ready bool `help:"only ask the node that runs here whether it is ready, for health checks of containers"`
 }
 
-// Run prints what it found and returns an error if a line says fail.
+// Run prints the findings, and returns an error if one of them is a failure.
 func (c checkCommand) Run(l *loader) error {
 	if c.Ready {
 		return interruptibly(l, askReady)
@@ -155,7 +155,7 @@ func checkClock(subject string, ahead time.Duration) []finding {
 		ahead.Abs().Round(time.Millisecond), direction)}}
 }
 
-// checkNodes examines what several nodes need and one does not.
+// checkNodes examines what a deployment with several nodes needs.
 func checkNodes(cfg config.Config) []finding {
 	if !cfg.SocketsUseRedis() {
 		return nil
@@ -172,7 +172,7 @@ func checkNodes(cfg config.Config) []finding {
 	return found
 }
 
-// checkAuthorize connects to the back end that is asked before users do something.
+// checkAuthorize connects to the back end that authorize.url asks.
 func checkAuthorize(ctx context.Context, cfg config.Config) []finding {
 	const subject = "authorize"
 	c := cfg.WithDefaults().Authorize
@@ -194,7 +194,7 @@ func checkAuthorize(ctx context.Context, cfg config.Config) []finding {
 	return []finding{{good, subject, fmt.Sprintf("%s takes connections; it is asked before users %s. While it fails, %s", where, strings.Join(c.Events, ", "), meanwhile)}}
 }
 
-// askReady fails unless the node that listens on http.addr is ready.
+// askReady returns an error unless the node at http.addr is ready.
 func askReady(ctx context.Context, cfg config.Config) error {
 	return askNode(ctx, cfg.HTTP.Addr, "/readyz", func(res *http.Response) error {
 		if res.StatusCode != http.StatusOK {
@@ -205,7 +205,7 @@ func askReady(ctx context.Context, cfg config.Config) error {
 	})
 }
 
-// askNode gets a path of the node that listens on addr, and reads the answer.
+// askNode requests a path from the node at addr, and passes the response to read.
 func askNode(ctx context.Context, addr, path string, read func(*http.Response) error) error {
 	addr, err := localAddr(addr)
 	if err != nil {

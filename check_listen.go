@@ -13,7 +13,7 @@ import (
 	"github.com/moim-live/moim/config"
 )
 
-// checkAddresses tries to listen where a node would.
+// checkAddresses tries to listen at the addresses of a node.
 func checkAddresses(ctx context.Context, cfg config.Config) []finding {
 	cfg = cfg.WithDefaults()
 	found, node := checkHTTP(ctx, cfg.HTTP.Addr)
@@ -34,7 +34,8 @@ func checkAddresses(ctx context.Context, cfg config.Config) []finding {
 	return all
 }
 
-// checkHTTP tries to listen at http.addr. It returns the node that listens there already.
+// checkHTTP tries to listen at http.addr. It returns the name of the node that already
+// listens there, if any.
 func checkHTTP(ctx context.Context, addr string) (found finding, node string) {
 	const subject = "http.addr"
 	err := tryListen(ctx, addr)
@@ -50,7 +51,7 @@ func checkHTTP(ctx context.Context, addr string) (found finding, node string) {
 	return finding{good, subject, fmt.Sprintf("the node %s runs at %s. Another one needs another address", node, addr)}, node
 }
 
-// tryListen reports why nothing can listen at an address.
+// tryListen returns why it is impossible to listen at an address, or nil.
 func tryListen(ctx context.Context, addr string) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -59,8 +60,8 @@ func tryListen(ctx context.Context, addr string) error {
 	return listener.Close()
 }
 
-// nodeAt returns the name of the node that listens at an address; "": there is none, or it
-// does not answer.
+// nodeAt returns the name of the node that listens at an address, or "" if there is none or
+// it does not answer.
 func nodeAt(ctx context.Context, addr string) string {
 	var answer struct{ Node string }
 	err := askNode(ctx, addr, "/healthz", func(res *http.Response) error {

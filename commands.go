@@ -118,7 +118,7 @@ func (migrateStatus) Run(l *loader) error {
 	})
 }
 
-// confirm asks on the terminal.
+// confirm asks the question on the terminal. It returns an error unless the answer is yes.
 func confirm(question string) error {
 	if !isTerminal(os.Stdin) {
 		return errors.New("this asks first, and there is no terminal: add --yes")
@@ -144,7 +144,7 @@ func report(what string, steps []database.Migration, err error) error {
 
 func withMigrator(l *loader, fn func(context.Context, *database.Migrator) error) error {
 	return interruptibly(l, func(ctx context.Context, cfg config.Config) error {
-		log := newLogger(cfg.Log, new(slog.LevelVar), os.Stderr) // how far a migration of many rows is
+		log := newLogger(cfg.Log, new(slog.LevelVar), os.Stderr) // shows the progress of a migration of many rows
 		m, err := database.OpenMigrator(ctx, cfg.Database, cfg.Data.Dir, log)
 		if err != nil {
 			return err
@@ -283,7 +283,7 @@ func (versionCommand) Run() error {
 }
 
 func newLogger(cfg config.Log, level *slog.LevelVar, out *os.File) *slog.Logger {
-	_ = level.UnmarshalText([]byte(cfg.Level)) // config.Load has checked it
+	_ = level.UnmarshalText([]byte(cfg.Level)) // config.Load has validated it
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" || cfg.Format == "" && !isTerminal(out) {
 		return slog.New(slog.NewJSONHandler(out, opts))

@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// create makes a new file that only this user can read, and removes it if write fails.
+// create creates a new file that only this user can read, and removes it if write fails.
 func create(name string, write func(io.Writer) error) error {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
@@ -26,7 +26,7 @@ func create(name string, write func(io.Writer) error) error {
 	return err
 }
 
-// createAgain is create, but takes a file that has the same text already.
+// createAgain is create, but also accepts an existing file with the same text.
 func createAgain(name string, write func(io.Writer) error) error {
 	err := create(name, write)
 	if errors.Is(err, os.ErrExist) && contains(name, write) {
@@ -35,7 +35,7 @@ func createAgain(name string, write func(io.Writer) error) error {
 	return err
 }
 
-// contains reports whether the file has what write writes, and nothing else.
+// contains reports whether the file contains exactly what write writes.
 func contains(name string, write func(io.Writer) error) bool {
 	file, err := os.Open(name)
 	if err != nil {
@@ -50,7 +50,7 @@ func contains(name string, write func(io.Writer) error) bool {
 	return errors.Is(err, io.EOF)
 }
 
-// comparison fails at the first text that differs from what with reads.
+// comparison is a writer that fails at the first text that differs from with.
 type comparison struct{ with io.Reader }
 
 func (c comparison) Write(p []byte) (int, error) {
@@ -64,7 +64,7 @@ func (c comparison) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// openInput opens a file that the command line names.
+// openInput opens a file that was given on the command line.
 func openInput(name string) (*os.File, error) {
 	file, err := os.Open(name)
 	if errors.Is(err, os.ErrNotExist) {

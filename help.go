@@ -30,7 +30,7 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	return err
 }
 
-// refuseUnknown returns an error if the first argument looks like a command and is none.
+// refuseUnknown returns an error if the first argument looks like a command but is not one.
 func refuseUnknown(model *kong.Application, args []string) error {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
 		return nil

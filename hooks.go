@@ -22,10 +22,10 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// hooksTimeout bounds a call of moim hooks. A test waits for the receiver.
+// hooksTimeout limits a call of moim hooks. A test waits for the receiver.
 const hooksTimeout = 30 * time.Second
 
-// maxAnswer bounds the answer of a node, in bytes. A page of a list is much smaller.
+// maxAnswer limits the answer of a node, in bytes. A page of a list is much smaller.
 const maxAnswer = 16 << 20
 
 type hooksCommand struct {
@@ -34,7 +34,7 @@ type hooksCommand struct {
 	Test   hooksTest   `cmd:"" help:"Send a test delivery and show the answer."`
 }
 
-// nodeFlags say which node to ask, and as whom.
+// nodeFlags have the node to ask and the token for it.
 type nodeFlags struct {
 	URL   string `help:"URL of a node (default: of the node that http.addr names)" name:"url"`
 	Token string `help:"token of a back end (default: one signed with auth.secret or the development secret)"`
@@ -90,7 +90,7 @@ type hooksReplay struct {
 	Since string `help:"start, an instant such as 2026-03-01T12:00:00Z, or with --group a version (default: go on where deliveries have stopped)"`
 }
 
-// Run replays.
+// Run starts a replay.
 func (c hooksReplay) Run(l *loader) error {
 	return c.ask(l, func(ctx context.Context, a asker) error {
 		err := a.call(ctx, http.MethodPost, "/hooks/"+url.PathEscape(c.Name)+"/replay", hook.ReplayRequest{GroupID: c.Group, Since: c.Since}, nil)
@@ -165,7 +165,7 @@ func (a asker) call(ctx context.Context, method, path string, in, out any) error
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	// Other servers must not get the token.
+	// Do not follow redirects: other servers must not get the token.
 	direct := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := direct.Do(req)
 	if err != nil {
@@ -189,14 +189,14 @@ func (a asker) call(ctx context.Context, method, path string, in, out any) error
 	return json.NewDecoder(answer).Decode(out)
 }
 
-// localAddr returns where to reach the node that listens on addr.
+// localAddr returns an address at which this machine reaches the node that listens on addr.
 func localAddr(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return "", err
 	}
 	if at := net.ParseIP(host); host == "" || at.IsUnspecified() {
-		host = "localhost" // it listens on all addresses
+		host = "localhost" // the node listens on all addresses
 	}
 	return net.JoinHostPort(host, port), nil
 }

@@ -32,7 +32,7 @@ func (importCommand) Help() string {
 		"Examples:\n\n moim import rooms.jsonl --dry-run\n\n moim import rooms.jsonl --ids ids.tsv"
 }
 
-// Run checks the file and writes what the database lacks.
+// Run checks the file and writes what is missing from the database.
 func (c importCommand) Run(l *loader) error {
 	return interruptibly(l, func(ctx context.Context, cfg config.Config) error {
 		file, err := openInput(c.File)
@@ -78,7 +78,7 @@ func (c importCommand) Run(l *loader) error {
 	})
 }
 
-// open returns the database. A dry run changes nothing there.
+// open returns the database. In a dry run, nothing is changed there.
 func (c importCommand) open(ctx context.Context, cfg config.Config) (transfer.Store, func(), error) {
 	if c.DryRun {
 		report, err := database.Check(ctx, cfg.Database, cfg.Data.Dir)
@@ -101,7 +101,7 @@ func (c importCommand) open(ctx context.Context, cfg config.Config) (transfer.St
 	return sqlstore.New(db), func() { _ = db.Stop(context.WithoutCancel(ctx)) }, nil
 }
 
-// operator names who runs the command in the audit log.
+// operator returns the name of the user who runs the command, for the audit log.
 func operator() string {
 	u, err := user.Current()
 	if err != nil || u.Username == "" {
@@ -110,7 +110,7 @@ func operator() string {
 	return "os:" + u.Username
 }
 
-// progress returns a function that shows on a terminal how far an import is.
+// progress returns a function that shows the progress of an import on a terminal.
 func progress() func(step string, lines int) {
 	if !isTerminal(os.Stderr) {
 		return nil
@@ -124,7 +124,7 @@ func progress() func(step string, lines int) {
 	}
 }
 
-// printReport prints what a check found, and returns an error if there are mistakes.
+// printReport prints the result of a check, and returns an error if there are mistakes.
 func printReport(r transfer.Report, cfg group.Config) error {
 	for _, m := range r.Mistakes {
 		fmt.Println(m)
@@ -142,7 +142,7 @@ func printReport(r transfer.Report, cfg group.Config) error {
 	return nil
 }
 
-// printClashes names the invites that were left out.
+// printClashes prints the invites that were left out.
 func printClashes(c transfer.Clashes) {
 	for _, line := range c.Lines {
 		fmt.Printf("line %d: invite: left out, because its code is that of an invite to another group\n", line)

@@ -50,8 +50,8 @@ func run(args []string) error {
 	return command.Run(&loader{file: cli.Config, flags: flags})
 }
 
-// versionOf returns the version that Go has recorded: that of "go install …@v1.2.3", or
-// one made of the commit. It is dev if there is none.
+// versionOf returns the version that Go has recorded: that of "go install …@v1.2.3", or one
+// derived from the commit. It returns dev if there is none.
 func versionOf(info *debug.BuildInfo, ok bool) string {
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
 		return "dev"

@@ -97,7 +97,7 @@ func shared(ctx context.Context, cfg config.Config) (*database.DB, error) {
 func movesOf(ctx context.Context, cfg config.Config) map[redisrole.Role]redismove.Move {
 	db, err := shared(ctx, cfg)
 	if errors.Is(err, errOneNode) {
-		return map[redisrole.Role]redismove.Move{} // one node never moves a role
+		return map[redisrole.Role]redismove.Move{} // a single node never moves a role
 	}
 	if err != nil {
 		return nil

@@ -73,7 +73,7 @@ func newRooms(groups *group.Service, sockets *api.Gateway) []socket.Handler {
 	return []socket.Handler{socket.On("room:join", join), socket.On("room:leave", leave)}
 }
 
-// happened translates an event of the group into events of the room.
+// happened translates an event of the group to events of the room.
 func happened(e group.Event) group.Translation {
 	said := data{}
 	_ = json.Unmarshal(e.Data, &said) // always an object
@@ -96,7 +96,7 @@ func happened(e group.Event) group.Translation {
 	return group.Translation{}
 }
 
-// moved translates presence changes into events of the room.
+// moved translates changes of presence to events of the room.
 func moved(groupID string, changes []group.PresenceChange) (pushes []group.Push) {
 	for _, c := range changes {
 		event := "room:participantsChanged"
