@@ -21,7 +21,7 @@ import (
 // until no node needs the source. While nodes are at most one phase apart, no envelope is
 // lost or delivered twice.
 type SocketPart struct {
-	headStart time.Duration // see turn; changed by tests
+	headStart time.Duration // see switchTargets; changed by tests
 
 	tasks *tasks.Group
 	to    atomic.Pointer[targets] // stored while sending is held

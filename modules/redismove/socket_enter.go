@@ -75,7 +75,7 @@ func (p *SocketPart) use(ctx context.Context, primary, second *redisrole.Clients
 			return err
 		}
 	}
-	p.turn(before, next)
+	p.switchTargets(before, next)
 	if late {
 		p.tasks.Run(func(ctx context.Context) { p.tellLost(ctx, first) })
 	}
@@ -134,8 +134,8 @@ func (p *SocketPart) check(ctx context.Context, primary *socketServer) error {
 	return nil
 }
 
-// turn starts publishing to other targets.
-func (p *SocketPart) turn(before, next *targets) {
+// switchTargets starts publishing to other targets.
+func (p *SocketPart) switchTargets(before, next *targets) {
 	if next.second != nil && next.second != before.second && next.second != before.primary {
 		next.second.HoldBack(p.headStart)
 	}

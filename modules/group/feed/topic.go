@@ -212,12 +212,12 @@ func (t *topic) receiveLocked(it *item) {
 // before the query.
 func (t *topic) heard(version, delivered int64) {
 	t.mu.Lock()
-	t.heardLocked(version, delivered)
+	t.reportedLocked(version, delivered)
 	t.mu.Unlock()
 	t.pump()
 }
 
-func (t *topic) heardLocked(version, delivered int64) {
+func (t *topic) reportedLocked(version, delivered int64) {
 	if t.known && version < delivered {
 		t.resyncLocked()
 		return
@@ -249,7 +249,7 @@ func (t *topic) resyncLocked() {
 	t.senders = nil
 	t.shareLocked(nil)
 	clear(t.early)
-	t.calmLocked()
+	t.stopGapTimerLocked()
 }
 
 // endLocked ends a subscription. Its socket then gets group:closed, and the watcher is

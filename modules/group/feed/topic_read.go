@@ -23,29 +23,29 @@ const (
 
 var errStopped = fault.ErrUnavailable.WithMessage("this node is stopping; connect again")
 
-// holeLocked reports whether the event after head is missing.
-func (t *topic) holeLocked() bool {
+// hasGapLocked reports whether the event after head is missing.
+func (t *topic) hasGapLocked() bool {
 	return t.known && t.head < t.target && t.early[t.head+1] == nil
 }
 
-// awaitLocked starts a timer if there is a gap. Most gaps close before it fires.
-func (t *topic) awaitLocked() {
-	if t.holeLocked() && t.gap == nil && !t.due {
-		t.gap = time.AfterFunc(gapWait, t.overdue)
+// startGapTimerLocked starts a timer if there is a gap. Most gaps close before it fires.
+func (t *topic) startGapTimerLocked() {
+	if t.hasGapLocked() && t.gap == nil && !t.due {
+		t.gap = time.AfterFunc(gapWait, t.gapTimedOut)
 	}
 }
 
-func (t *topic) overdue() {
+func (t *topic) gapTimedOut() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.gap = nil
 	t.paused = false
-	t.due = t.holeLocked() && len(t.subs) > 0
+	t.due = t.hasGapLocked() && len(t.subs) > 0
 	t.wakeLocked()
 }
 
-// calmLocked stops the timer of a gap that has closed.
-func (t *topic) calmLocked() {
+// stopGapTimerLocked stops the timer of a gap that has closed.
+func (t *topic) stopGapTimerLocked() {
 	t.due = false
 	if t.gap != nil && !t.paused {
 		t.gap.Stop()
@@ -59,41 +59,41 @@ func (t *topic) pauseLocked() {
 	if t.gap != nil {
 		t.gap.Stop()
 	}
-	t.gap = time.AfterFunc(retryWait, t.overdue)
+	t.gap = time.AfterFunc(retryWait, t.gapTimedOut)
 }
 
-// hungryLocked reports whether the log must be read to close a gap or for a held
+// needsEventsLocked reports whether the log must be read to close a gap or for a held
 // subscriber, and after which version. A gap comes first, because all live subscribers wait
 // for it.
-func (t *topic) hungryLocked() (from int64, hungry bool) {
+func (t *topic) needsEventsLocked() (from int64, needed bool) {
 	if t.paused || !t.known {
 		return 0, false
 	}
-	if t.due && t.holeLocked() {
+	if t.due && t.hasGapLocked() {
 		return t.head, true
 	}
 	from = math.MaxInt64
 	for sub := range t.held {
-		if sub.released && !sub.resting && sub.pos < t.head && len(t.lacksLocked(sub)) == 0 {
+		if sub.released && !sub.resting && sub.pos < t.head && len(t.missingLocked(sub)) == 0 {
 			from = min(from, sub.pos)
 		}
 	}
 	return from, from != math.MaxInt64
 }
 
-// askedLocked reports whether subscribers wait for an answer and the read may begin now.
-func (t *topic) askedLocked() bool {
+// mayAnswerLocked reports whether subscribers wait for an answer and the read may begin now.
+func (t *topic) mayAnswerLocked() bool {
 	if len(t.waiting) == 0 {
 		return false
 	}
 	left := time.Until(t.restEnd)
 	if left > 0 && t.rest == nil {
-		t.rest = time.AfterFunc(left, t.gathered)
+		t.rest = time.AfterFunc(left, t.restOver)
 	}
 	return left <= 0
 }
 
-func (t *topic) gathered() {
+func (t *topic) restOver() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.rest = nil
@@ -102,7 +102,7 @@ func (t *topic) gathered() {
 
 // wakeLocked starts the reading goroutine if there is something to read.
 func (t *topic) wakeLocked() {
-	if _, hungry := t.hungryLocked(); t.reading || !hungry && !t.askedLocked() {
+	if _, needed := t.needsEventsLocked(); t.reading || !needed && !t.mayAnswerLocked() {
 		return
 	}
 	if t.reading = t.feed.tasks.Run(t.read); !t.reading {
@@ -116,12 +116,12 @@ func (t *topic) read(ctx context.Context) {
 	for {
 		t.mu.Lock()
 		var batch []*waiter
-		if t.askedLocked() {
+		if t.mayAnswerLocked() {
 			batch, t.waiting = t.waiting, nil
 		}
-		from, hungry := t.hungryLocked()
+		from, needed := t.needsEventsLocked()
 		seen := view{epoch: t.epoch, head: t.head, target: t.target}
-		if len(batch) == 0 && !hungry {
+		if len(batch) == 0 && !needed {
 			t.reading = false
 			t.mu.Unlock()
 			return
@@ -170,7 +170,7 @@ func (t *topic) answerAll(ctx context.Context, batch []*waiter, seen view) {
 		p.epoch = seen.epoch
 	}
 	if err == nil && t.epoch == seen.epoch {
-		t.learnLocked(p.Group.Version, seen.head)
+		t.setVersionLocked(p.Group.Version, seen.head)
 	}
 	t.restEnd = time.Now().Add(restAfter(len(batch)))
 	t.mu.Unlock()
@@ -189,10 +189,10 @@ func finish(batch []*waiter, p *excerpt, err error) {
 	}
 }
 
-// learnLocked records the group's version according to a read of the log. head is the head
+// setVersionLocked records the group's version according to a read of the log. head is the head
 // from before the read.
-func (t *topic) learnLocked(version, head int64) {
-	t.heardLocked(version, head)
+func (t *topic) setVersionLocked(version, head int64) {
+	t.reportedLocked(version, head)
 	if t.known {
 		return
 	}
@@ -248,12 +248,12 @@ func (t *topic) fillLocked(p *excerpt, seen view) {
 // truncatedLocked ends the subscriptions that need events older than first, the oldest
 // version in the log.
 func (t *topic) truncatedLocked(first int64) {
-	if t.head < first-1 && t.holeLocked() {
+	if t.head < first-1 && t.hasGapLocked() {
 		t.resyncLocked()
 		return
 	}
 	for sub := range t.held {
-		if sub.released && sub.pos < first-1 && len(t.lacksLocked(sub)) == 0 {
+		if sub.released && sub.pos < first-1 && len(t.missingLocked(sub)) == 0 {
 			t.endLocked(sub, group.EndResync)
 		}
 	}

@@ -126,7 +126,7 @@ func (t *topic) decideLocked() *step {
 	t.closings, t.fences = nil, nil
 	t.takeEventsLocked(s)
 	t.takeCatchUpsLocked(s)
-	t.awaitLocked()
+	t.startGapTimerLocked()
 	t.wakeLocked()
 	return s
 }
@@ -155,18 +155,18 @@ func (t *topic) takeEventsLocked(s *step) {
 func (t *topic) takeLocked(it *item) (endings []closing) {
 	delete(t.early, it.version)
 	t.head = it.version
-	t.calmLocked()
+	t.stopGapTimerLocked()
 	switch it.typ {
 	case group.GroupEnded, group.GroupDeleted:
 		t.over = true
 	case group.GroupUpdated: // the only possible update of an ended group moves its end
 		t.over = false
 		if it.changesPosting() {
-			t.doubtLocked("")
+			t.requireCheckLocked("")
 		}
 	case group.MemberMuted, group.MemberUpdated:
 		if user := it.subject(); user != "" {
-			t.doubtLocked(user)
+			t.requireCheckLocked(user)
 		}
 	case group.MessageEdited, group.MessageDeleted:
 		// Recent events may hold the old text of the message. Held subscribers read it from
@@ -206,7 +206,7 @@ func (t *topic) takeCatchUpsLocked(s *step) {
 			t.goLiveLocked(sub)
 			continue
 		}
-		if items := t.lacksLocked(sub); len(items) > 0 {
+		if items := t.missingLocked(sub); len(items) > 0 {
 			s.catchUps = append(s.catchUps, sub.catchUp(items))
 			continue
 		}
@@ -222,8 +222,8 @@ func (t *topic) goLiveLocked(sub *subscription) {
 	t.trimLocked()
 }
 
-// lacksLocked returns the events after a held subscriber's position that are in memory.
-func (t *topic) lacksLocked(sub *subscription) []*item {
+// missingLocked returns the events after a held subscriber's position that are in memory.
+func (t *topic) missingLocked(sub *subscription) []*item {
 	if len(sub.missed) > 0 {
 		return sub.missed
 	}

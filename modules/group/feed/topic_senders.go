@@ -71,9 +71,9 @@ func (t *topic) maySignal(s Subscriber) bool {
 	return sub != nil && sub.admitted && sub.signals && !t.over
 }
 
-// doubtLocked makes the next signals of a user ask the database whether the user may
+// requireCheckLocked makes the next signals of a user ask the database whether the user may
 // signal; "" means all users. Users for whom it answers yes are then in senders.
-func (t *topic) doubtLocked(userID string) {
+func (t *topic) requireCheckLocked(userID string) {
 	t.forgetLocked(userID)
 	for s, sub := range t.subs {
 		if !sub.backend && (userID == "" || userID == s.UserID()) {

@@ -14,7 +14,7 @@ const (
 	// its backlog if that is less.
 	busyBytes = 32 << 10
 	busyShare = 4
-	// A connection drops lossy frames from one part in lossyShare of its backlog.
+	// Lossy frames are dropped while more than one part in lossyShare of the backlog is queued.
 	lossyShare = 8
 )
 
