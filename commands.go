@@ -121,7 +121,7 @@ func (migrateStatus) Run(l *loader) error {
 // confirm asks the question on the terminal. It returns an error unless the answer is yes.
 func confirm(question string) error {
 	if !isTerminal(os.Stdin) {
-		return errors.New("this asks first, and there is no terminal: add --yes")
+		return errors.New("this command asks for confirmation, but there is no terminal: add --yes")
 	}
 	fmt.Print(question, " Type yes: ")
 	var answer string

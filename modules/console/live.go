@@ -82,7 +82,7 @@ func (c *Console) stream(g *gin.Context, w *view, v visit) {
 	defer cancel(nil)
 	leave, ok := c.streams.enter(v.token, cancel)
 	if !ok {
-		c.fail(g, v, fault.ErrUnavailable.WithMessage("too many pages of this node renew themselves: reload to see what is new"))
+		c.fail(g, v, fault.ErrUnavailable.WithMessage("this node already updates as many open pages as it can: reload to see what is new"))
 		return
 	}
 	defer leave()

@@ -13,7 +13,7 @@ import (
 // tryTTL is the validity of a token of the view Try.
 const tryTTL = time.Hour
 
-var errNotDeveloping = fault.ErrForbidden.WithMessage("only a node in development mode makes tokens, and only for who opens it as localhost")
+var errNotDeveloping = fault.ErrForbidden.WithMessage("only a node in development mode creates tokens, and only for requests to localhost")
 
 // try shows a form that creates a token for a user, and what a socket with the token
 // receives.

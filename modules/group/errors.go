@@ -9,7 +9,7 @@ var (
 	ErrBanned              = fault.New(fault.Forbidden, "banned", "you are banned from this group")
 	ErrMuted               = fault.New(fault.Forbidden, "muted", "you are muted in this group")
 	ErrInviteRequired      = fault.New(fault.Forbidden, "invite_required", "this group can be joined by invitation only")
-	ErrInviteInvalid       = fault.New(fault.Gone, "invite_invalid", "this invite is not, or no longer, good: ask for another one")
+	ErrInviteInvalid       = fault.New(fault.Gone, "invite_invalid", "this invite is unknown, revoked, expired or used up: ask for another one")
 	ErrGroupFull           = fault.New(fault.Conflict, "group_full", "every seat of this group is taken")
 	ErrOwnerMustTransfer   = fault.New(fault.Conflict, "owner_must_transfer", "the owner must hand the group over first")
 	ErrLimitReached        = fault.New(fault.Conflict, "limit_reached", "a limit of this server is reached")

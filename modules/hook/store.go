@@ -150,7 +150,7 @@ func ParsePlace(text string) (Place, error) {
 	due, presence := strings.CutSuffix(due, placeOfPresence)
 	at, err := strconv.ParseInt(due, 10, 64)
 	if err != nil {
-		return Place{}, fault.ErrBadRequest.WithMessage("this is no place in a list of groups: open the list again")
+		return Place{}, fault.ErrBadRequest.WithMessage("this is not a valid place in a list of groups: open the list again")
 	}
 	return Place{Due: at, GroupID: groupID, Presence: presence}, nil
 }
