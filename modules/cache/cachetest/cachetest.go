@@ -1,5 +1,5 @@
-// Package cachetest is what every kind of cache must pass: in one process
-// alone, and on nodes that share a tier.
+// Package cachetest is the conformance suite for caches: for a single process, and for
+// nodes that share a tier. Call [Run].
 package cachetest
 
 import (
@@ -15,12 +15,12 @@ import (
 	"github.com/moim-live/moim/modules/cache"
 )
 
-// patience is how long the suite waits for what must happen.
+// patience is how long the suite waits for an expected event.
 const patience = 30 * time.Second
 
-// Open returns the caches of one or more nodes, not started, which share a
-// tier that nobody else uses. What it needs is released by t.Cleanup; the
-// suite stops the caches.
+// Open returns the caches of one or more nodes, which share a tier that no other test uses.
+// They are not started; the suite starts and stops them. Open releases its own resources
+// with t.Cleanup.
 type Open func(t *testing.T, cfg cache.Config) []*cache.Cache
 
 // Run runs the suite.
@@ -71,8 +71,8 @@ func start(t *testing.T, open Open, cfg cache.Config) []*cache.Cache {
 	return nodes
 }
 
-// hears waits until a node hears what another one invalidates. Whatever it
-// drops because it has just begun to hear is dropped by then.
+// hears waits until a node receives the invalidations of another one. By then it has also
+// dropped what it drops when it begins to receive.
 func hears(t *testing.T, n, other *cache.Cache, key string) {
 	t.Helper()
 	get(t, n, key, 1, at(1))
@@ -89,7 +89,7 @@ func stop(t *testing.T, c *cache.Cache) {
 	}
 }
 
-// source is what is loaded from: a revision that moves on.
+// source is what the caches load: a record whose revision increases.
 type source struct {
 	revision atomic.Int64
 	loads    atomic.Int64
@@ -104,12 +104,12 @@ func entry(revision int64) cache.Entry {
 	return cache.Entry{Revision: revision, Data: []byte("revision " + strconv.FormatInt(revision, 10))}
 }
 
-// at returns a load of one revision.
+// at returns a load function that returns one revision.
 func at(revision int64) func(context.Context) (cache.Entry, error) {
 	return func(context.Context) (cache.Entry, error) { return entry(revision), nil }
 }
 
-// none is a load for what must be there.
+// none is a load function that must not be called.
 func none(context.Context) (cache.Entry, error) { return cache.Entry{}, fmt.Errorf("it was loaded") }
 
 func get(t *testing.T, c *cache.Cache, key string, atLeast int64, load func(context.Context) (cache.Entry, error)) cache.Entry {
@@ -128,7 +128,7 @@ func expect(t *testing.T, e cache.Entry, revision int64) {
 	}
 }
 
-// waiter is a context that tells when someone waits for its end.
+// waiter is a context that signals when a goroutine waits for its end.
 type waiter struct {
 	context.Context
 	once  sync.Once

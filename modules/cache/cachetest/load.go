@@ -75,8 +75,8 @@ func testOneLoad(t *testing.T, open Open) {
 	var begun atomic.Int64
 	for range callers {
 		all.Go(func() {
-			// The load is released when half of them have begun: some wait,
-			// some come when it ends, some after.
+			// The load ends when half of the callers have begun: some wait for it, some
+			// come when it ends, and some later.
 			if begun.Add(1) == callers/2 {
 				close(release)
 			}
@@ -91,7 +91,7 @@ func testOneLoad(t *testing.T, open Open) {
 		t.Errorf("%d loads for %d callers", n, callers)
 	}
 
-	// Loads that end at once, while others are about to wait for them.
+	// Loads that end at once, while other callers are about to wait for them.
 	const keys = 500
 	s.loads.Store(0)
 	for i := range keys {

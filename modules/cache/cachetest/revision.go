@@ -24,10 +24,11 @@ func testAtLeast(t *testing.T, open Open) {
 		c.Invalidate(t.Context(), "a", 10)
 		expect(t, get(t, c, "a", 0, at(7)), 7)
 	}
-	// Nobody waits for ever for what the database does not have.
+	// A caller must not wait forever for a revision that the database does not have.
 	expect(t, get(t, c, "old", 9, at(3)), 3)
 
-	// Who asks for more does not get what is loaded for who asked for less.
+	// A caller that needs a higher revision must not get the result of a load for a lower
+	// one.
 	begun, release, waits := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -56,14 +57,14 @@ func testOlderNeverReplaces(t *testing.T, open Open) {
 	nodes := start(t, open, cache.Config{})
 	expect(t, get(t, nodes[0], "a", 0, at(5)), 5)
 	last := nodes[len(nodes)-1]
-	expect(t, get(t, nodes[0], "a", 6, at(4)), 4) // believed, and not kept
+	expect(t, get(t, nodes[0], "a", 6, at(4)), 4) // it is returned, but not kept
 	expect(t, get(t, nodes[0], "a", 0, none), 5)
 	expect(t, get(t, last, "a", 0, none), 5)
 	expect(t, get(t, last, "a", 6, at(4)), 4)
 	for _, n := range nodes {
 		expect(t, get(t, n, "a", 5, none), 5)
 	}
-	// Digits do not decide, numbers do.
+	// Revisions are compared as numbers, not as text.
 	expect(t, get(t, last, "b", 0, at(10)), 10)
 	expect(t, get(t, last, "b", 11, at(9)), 9)
 	for _, n := range nodes {
@@ -74,15 +75,15 @@ func testOlderNeverReplaces(t *testing.T, open Open) {
 func testInvalidate(t *testing.T, open Open) {
 	nodes := start(t, open, cache.Config{})
 	first, last := nodes[0], nodes[len(nodes)-1]
-	// The last node holds nothing by itself: what it would answer without a
-	// load is the shared tier's.
+	// The last node has no entry in its local tier, so without a load its answer comes from
+	// the shared tier.
 	expect(t, get(t, first, "a", 0, at(5)), 5)
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // what was changed is changed, whoever left
+	cancel() // the change has happened, even if the caller has left
 	last.Invalidate(ctx, "a", 6)
 	expect(t, get(t, last, "a", 0, at(6)), 6)
 
-	// A node that holds it hears.
+	// A node that has the entry receives the invalidation.
 	for i, n := range nodes {
 		revision := int64(10 * (i + 1))
 		s := &source{}
@@ -110,7 +111,8 @@ func testInvalidateOlder(t *testing.T, open Open) {
 		n.Invalidate(t.Context(), "a", 4)
 		n.Invalidate(t.Context(), "a", 5)
 	}
-	// What one node says arrives in order: after the mark all has.
+	// Messages of one node arrive in order, so after the mark all earlier ones have
+	// arrived.
 	nodes[0].Invalidate(t.Context(), "mark", 2)
 	for _, n := range nodes {
 		waittest.Until(t, "the mark arrives", func() bool { return get(t, n, "mark", 0, at(2)).Revision == 2 })
@@ -147,8 +149,8 @@ func testStop(t *testing.T, open Open) {
 	}
 }
 
-// testConcurrent has readers on every node who know the revision that counts,
-// while it moves on.
+// testConcurrent has readers on every node that know the current revision, while it
+// increases.
 func testConcurrent(t *testing.T, open Open) {
 	const readers, reads, changes = 8, 200, 100
 	nodes := start(t, open, cache.Config{})

@@ -13,7 +13,7 @@ import (
 	"github.com/moim-live/moim/modules/cache"
 )
 
-// testOneLoadOfNodes has all nodes want what none has, as after the shared
+// testOneLoadOfNodes lets all nodes request entries that no node has, as after the shared
 // tier was emptied.
 func testOneLoadOfNodes(t *testing.T, open Open) {
 	nodes := start(t, open, cache.Config{})
@@ -26,8 +26,8 @@ func testOneLoadOfNodes(t *testing.T, open Open) {
 	t.Errorf("%d times too many nodes loaded the same", tries)
 }
 
-// loadOnce reports whether few nodes waited for the load of another one and then loaded as
-// well, as they may on a busy machine.
+// loadOnce reports whether at most a few nodes waited for another node's load and then
+// loaded as well, which may happen on a busy machine.
 func loadOnce(t *testing.T, nodes []*cache.Cache, prefix string) bool {
 	t.Helper()
 	const keys = 20
@@ -60,8 +60,8 @@ func loadOnce(t *testing.T, nodes []*cache.Cache, prefix string) bool {
 	return n <= keys*3/2
 }
 
-// testStale lets nobody wait when an entry comes of age. It tries again with
-// another entry: the first may have run out while the machine stood still.
+// testStale checks that no caller waits when an entry becomes stale. It tries several
+// entries, because the first may expire while the machine is suspended.
 func testStale(t *testing.T, open Open) {
 	c := start(t, open, cache.Config{TTL: 3 * time.Second})[0]
 	const tries = 3
@@ -73,8 +73,7 @@ func testStale(t *testing.T, open Open) {
 	t.Errorf("%d times whoever asked for an entry that had come of age waited for the load", tries)
 }
 
-// answersStale reports whether an entry was answered until, and while, it was
-// loaded anew.
+// answersStale reports whether an entry was returned until, and while, it was loaded again.
 func answersStale(t *testing.T, c *cache.Cache, key string) bool {
 	t.Helper()
 	var s source
@@ -120,7 +119,7 @@ func answersStale(t *testing.T, c *cache.Cache, key string) bool {
 	return true
 }
 
-// testAbsent asks again and again for what is not there.
+// testAbsent repeatedly requests a record that does not exist.
 func testAbsent(t *testing.T, open Open) {
 	nodes := start(t, open, cache.Config{})
 	c := nodes[0]
@@ -131,14 +130,14 @@ func testAbsent(t *testing.T, open Open) {
 			loads++
 			return cache.Entry{}, cache.Absent(missing)
 		})
-		if err != missing { //nolint:errorlint // as it is, says the contract
+		if err != missing { //nolint:errorlint // the contract says: unwrapped
 			t.Fatalf("got %v", err)
 		}
 	}
 	if loads != 1 {
 		t.Errorf("%d loads, want 1", loads)
 	}
-	// Who knows better is not told that it is not there.
+	// A caller that knows a higher revision must not be told that the record is absent.
 	expect(t, get(t, c, "a", 1, at(1)), 1)
 	expect(t, get(t, c, "a", 0, none), 1)
 	_, err := c.Get(t.Context(), "b", 0, func(context.Context) (cache.Entry, error) { return cache.Entry{}, cache.Absent(missing) })

@@ -1,5 +1,5 @@
-// Package grouptest says in tests what every store of groups must do. A store
-// of an embedder's own passes [Run] before it is put behind group.Service.
+// Package grouptest is the conformance suite for stores of groups. An embedding program's
+// own store must pass [Run] before group.Service can use it.
 package grouptest
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
-// Store is what the suite tests.
+// Store has the interfaces that the suite tests.
 type Store interface {
 	group.Repository
 	group.Log
@@ -30,8 +30,8 @@ type Store interface {
 	transfer.Traces
 }
 
-// Run tests the stores that open returns. Each call of open returns a store of
-// its own, empty, that lives until its test ends. The tests run in parallel.
+// Run tests the stores that open returns. Each call of open must return a separate, empty
+// store that lives until its test ends. The tests run in parallel.
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, Store){
@@ -110,7 +110,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 // at is an instant as stores keep it: microseconds, UTC.
 var at = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 
-// fixture is a group to be created, with everything that may be empty empty.
+// fixture returns a group to create, in which everything optional is empty.
 func fixture() group.Group {
 	return group.Group{
 		ID:         newID(),
@@ -139,7 +139,7 @@ func owner() group.Member {
 	return m
 }
 
-// create stores a fixture, owned by alice, after the given changes to it.
+// create stores a fixture that alice owns, after applying the changes to it.
 func create(t *testing.T, s Store, change ...func(*group.Group)) group.Group {
 	t.Helper()
 	g := fixture()
@@ -153,7 +153,7 @@ func create(t *testing.T, s Store, change ...func(*group.Group)) group.Group {
 	return g
 }
 
-// join is what a service does when someone joins.
+// join makes the changes of a service when a user joins.
 func join(ctx context.Context, userID string) func(group.Tx) error {
 	return func(tx group.Tx) error {
 		m := member(userID)
@@ -165,7 +165,7 @@ func join(ctx context.Context, userID string) func(group.Tx) error {
 	}
 }
 
-// post appends a message that holds n.
+// post appends a message that contains n.
 func post(ctx context.Context, n int) func(group.Tx) error {
 	return func(tx group.Tx) error {
 		_, err := tx.Append(ctx, group.MessagePosted, "alice", map[string]int{"n": n})
@@ -214,8 +214,8 @@ func isNotFound(t *testing.T, what string, err error) {
 	}
 }
 
-// withoutHoles checks that events are those after since, one after the other,
-// and that time does not run backwards in them.
+// withoutHoles checks that events are those after since, without gaps, and that their times
+// do not decrease.
 func withoutHoles(t *testing.T, events []group.Event, since int64) {
 	t.Helper()
 	var last time.Time

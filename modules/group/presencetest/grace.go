@@ -85,7 +85,7 @@ func testReturn(t *testing.T, nodes []*node) {
 	want(t, "present", n.list(t, "g"), "ana online", "bo offline")
 }
 
-// A user who comes back and drops again gets a full grace.
+// testWaitAgain checks that a user who comes back and drops again gets a full grace.
 func testWaitAgain(t *testing.T, nodes []*node) {
 	n := nodes[0]
 	n.apply(t, "g", "+ana")

@@ -17,7 +17,7 @@ import (
 	"github.com/moim-live/moim/modules/group/presence"
 )
 
-// node is one store and what it told.
+// node is one store and the changes that it reported.
 type node struct {
 	presence.Store
 
@@ -64,7 +64,7 @@ func describe(t *testing.T, c group.PresenceChange) string {
 	return text
 }
 
-// news returns what nodes told, together.
+// news returns all changes that nodes have reported.
 func news(nodes ...*node) []string {
 	var all []string
 	for _, n := range nodes {
@@ -76,15 +76,15 @@ func news(nodes ...*node) []string {
 	return all
 }
 
-// needNews waits until nodes have told this, together, and nothing else.
+// needNews waits until nodes have reported exactly these changes.
 func needNews(t *testing.T, nodes []*node, expected ...string) {
 	t.Helper()
 	eventually(t, "it is told", func() bool { return len(news(nodes...)) >= len(expected) })
 	want(t, "told", news(nodes...), expected...)
 }
 
-// apply stores changes and returns what subscribers are to be told. "+ana"
-// comes, "~ana" drops, "-ana" leaves and "!ana" is removed.
+// apply stores changes and returns those to report to subscribers. "+ana" comes, "~ana"
+// drops, "-ana" leaves and "!ana" is removed.
 func (n *node) apply(t *testing.T, groupID string, changes ...string) []string {
 	t.Helper()
 	attendances := make([]presence.Attendance, len(changes))
@@ -152,7 +152,7 @@ func (n *node) read(t *testing.T, groupID string) (users []group.Present) {
 	return users
 }
 
-// list returns who is listed, as "ana online {}".
+// list returns the listed users, as "ana online {}".
 func (n *node) list(t *testing.T, groupID string) []string {
 	t.Helper()
 	var texts []string
@@ -173,7 +173,7 @@ func (n *node) list(t *testing.T, groupID string) []string {
 	return texts
 }
 
-// details returns on which nodes users are online, and why they are not.
+// details returns the nodes of online users, and the reasons of the others.
 func (n *node) details(t *testing.T, groupID string) (texts []string) {
 	t.Helper()
 	for _, p := range n.read(t, groupID) {
@@ -197,7 +197,7 @@ func want(t *testing.T, what string, got []string, expected ...string) {
 	}
 }
 
-// eventually waits until ok holds.
+// eventually waits until ok returns true.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.After(patience)
@@ -212,5 +212,5 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// passing lets time pass that only passing can show to be uneventful.
+// passing waits, to show that nothing happens meanwhile.
 func passing(d time.Duration) { <-time.After(d) }

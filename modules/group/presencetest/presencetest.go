@@ -1,5 +1,5 @@
-// Package presencetest is what every store of presence must pass. It speaks to
-// the stores of one cluster's nodes through the seam alone.
+// Package presencetest is the conformance suite for stores of presence. It uses the stores
+// of one cluster's nodes through the interface only. Call [Run].
 package presencetest
 
 import (
@@ -18,16 +18,16 @@ import (
 	"github.com/moim-live/moim/modules/group/presence"
 )
 
-// patience is how long the suite waits for what must happen.
+// patience is how long the suite waits for an expected event.
 const patience = time.Minute
 
-// Open returns the stores of a cluster's nodes, not started, which no other
-// node uses. There are at least three, or one if a node always stands alone.
-// t.Cleanup releases what they need; the suite stops them.
+// Open returns the stores of a cluster's nodes, which no other test uses. There are at
+// least three, or one if the kind of store supports only one node. They are not started;
+// the suite starts and stops them. Open releases its own resources with t.Cleanup.
 type Open func(t *testing.T) []presence.Store
 
-// Graces: one that ends while a test waits, one that does not end too soon,
-// one that does not end.
+// Graces: one that ends while a test waits, one that does not end too soon, and one that
+// does not end.
 const (
 	short = 100 * time.Millisecond
 	long  = 8 * time.Second

@@ -20,7 +20,7 @@ func testState(t *testing.T, nodes []*node) {
 	want(t, "told", n.apply(t, "g", "+ana"), "ana online")
 }
 
-// A state may arrive before its user is entered, and after they went.
+// testStateOfNobody sets states before their users are stored, and after they left.
 func testStateOfNobody(t *testing.T, nodes []*node) {
 	n := nodes[0]
 	n.setState(t, "g", "ana", `{"x":1}`)

@@ -1,5 +1,5 @@
-// Package servicetest runs a group.Service on a store of its own, for the
-// tests of package group and of its api.
+// Package servicetest runs a group.Service on a separate store, for the tests of package
+// group and its api.
 package servicetest
 
 import (
@@ -20,8 +20,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// Recorder keeps what a service announces and signals. A test reads its
-// fields while nothing is announced.
+// Recorder records what a service announces and signals. A test may read its fields only
+// while nothing is announced.
 type Recorder struct {
 	mu        sync.Mutex
 	Announced []group.Event
@@ -42,7 +42,7 @@ func (r *Recorder) Cast(_ context.Context, env adapter.Envelope) {
 	r.Signals = append(r.Signals, env)
 }
 
-// Take returns what was announced since the last call, as "version type".
+// Take returns the events announced since the last call, as "version type".
 func (r *Recorder) Take() []string {
 	var got []string
 	for _, e := range r.TakeEvents() {
@@ -51,7 +51,7 @@ func (r *Recorder) Take() []string {
 	return got
 }
 
-// TakeEvents returns what was announced since the last call.
+// TakeEvents returns the events announced since the last call.
 func (r *Recorder) TakeEvents() []group.Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -60,7 +60,7 @@ func (r *Recorder) TakeEvents() []group.Event {
 	return events
 }
 
-// Bench is a service on a store of its own, at a time that the test sets.
+// Bench is a service on a separate store, with a time that the test sets.
 type Bench struct {
 	*group.Service
 	*Recorder
@@ -118,7 +118,7 @@ func (b *Bench) NewGroup(t *testing.T, body string) group.Group {
 	return b.Read(t, g.ID)
 }
 
-// Read returns a group as a back end sees it.
+// Read returns a group as a back end gets it.
 func (b *Bench) Read(t *testing.T, id string) group.Group {
 	t.Helper()
 	g, err := b.Get(t.Context(), auth.Identity{UserID: "backend", Admin: true}, id)
@@ -147,9 +147,9 @@ func WantCode(t *testing.T, what string, err error, want string) {
 	}
 }
 
-// Insist repeats a call while the database does not answer in time, as a client
-// does, for a minute at most. A busy machine may hold many calls up that want
-// the same lock. A call that was not answered may have been made.
+// Insist repeats a call while the database does not answer in time, for at most a minute,
+// as a client does. On a busy machine, many calls that need the same lock may be delayed. A
+// call without an answer may have been carried out.
 func Insist(fn func() error) error {
 	deadline := time.Now().Add(time.Minute)
 	for {
@@ -160,7 +160,7 @@ func Insist(fn func() error) error {
 	}
 }
 
-// Code returns the code that a client sees for err; "ok" for nil.
+// Code returns the code that a client gets for err, or "ok" for nil.
 func Code(err error) string {
 	if err == nil {
 		return "ok"

@@ -7,7 +7,7 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// Crowd are the users who are present, in every group.
+// Crowd is a presence keeper with the same users present in every group.
 type Crowd []group.Present
 
 // List implements group.PresenceKeeper.

@@ -8,7 +8,7 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// Holding returns the tables of a database that have a text in any column, each with one
+// Holding returns the tables of a database that contain a text in any column, each with one
 // such row.
 func Holding(t *testing.T, db *database.DB, text string) []string {
 	t.Helper()

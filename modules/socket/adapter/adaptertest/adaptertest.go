@@ -15,7 +15,7 @@ import (
 const (
 	// patience is how long the suite waits for an expected event.
 	patience = 30 * time.Second
-	// silence is how long it waits to see that nothing happens.
+	// silence is how long the suite waits to check that nothing happens.
 	silence = 50 * time.Millisecond
 )
 
@@ -158,5 +158,5 @@ func wait(t *testing.T, c <-chan struct{}, what string) {
 	}
 }
 
-// quiet waits to see that nothing happens.
+// quiet waits, to check that nothing happens meanwhile.
 func quiet() { <-time.After(silence) }

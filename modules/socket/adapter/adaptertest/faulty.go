@@ -21,8 +21,8 @@ const (
 	lateTimeout = 5 * time.Second
 )
 
-// Rates are the probabilities of faults: 0.05 affects one envelope in twenty. An envelope has
-// one fault at most.
+// Rates are the probabilities of faults: 0.05 affects one envelope in twenty. An envelope
+// has at most one fault.
 type Rates struct {
 	Drop, Double, Delay, Reorder float64
 	MaxDelay                     time.Duration // default 200 ms
@@ -47,8 +47,8 @@ func (c Counts) Plus(d Counts) Counts {
 	}
 }
 
-// Faulty is an adapter that loses, doubles, delays and reorders envelopes without an error. A
-// feed must tolerate it. It does not pass [Run]. Its methods may be called concurrently.
+// Faulty is an adapter that loses, doubles, delays and reorders envelopes without an error.
+// A feed must tolerate this. Faulty does not pass [Run]. It is safe for concurrent use.
 type Faulty struct {
 	adapter.Adapter
 	rates Rates
@@ -65,8 +65,8 @@ type held struct{ overtaken chan struct{} }
 
 var _ adapter.Adapter = (*Faulty)(nil)
 
-// NewFaulty returns an adapter over inner. The same seed gives the same sequence of Publish
-// calls the same faults.
+// NewFaulty returns a faulty adapter that uses inner. With the same seed, the same sequence
+// of Publish calls has the same faults.
 func NewFaulty(inner adapter.Adapter, seed uint64, rates Rates) *Faulty {
 	if rates.MaxDelay <= 0 {
 		rates.MaxDelay = defaultDelay
