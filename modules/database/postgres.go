@@ -67,7 +67,7 @@ func openPostgres(ctx context.Context, at location, log *slog.Logger) (*session,
 		return nil, err
 	}
 	if pooled {
-		log.InfoContext(ctx, "database: connections go through a pooler, so statements are not kept prepared, and each transaction is configured")
+		log.InfoContext(ctx, "database: the connections go through a pooler, so statements are not kept prepared, and each transaction is configured")
 	}
 	migrator, err := newMigrator(Postgres, migrating, log)
 	if err != nil {
