@@ -1,6 +1,6 @@
-// Command bench reads what go test -bench prints, passes it on to standard
-// error as it comes, and ends with a Markdown table of the comparisons in it.
-// Each package below measures one thing; measure is what they share.
+// Command bench reads the output of go test -bench, copies it to standard error, and
+// finally prints a Markdown table of the comparisons. Each package below it measures one
+// thing; they share package measure.
 package main
 
 import (

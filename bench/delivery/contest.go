@@ -12,8 +12,8 @@ import (
 	"github.com/moim-live/moim/bench/peers"
 )
 
-// contest measures one row of all servers, by turns: what else the machine
-// does meets all of them alike.
+// contest measures one row for all servers, in turns, so that other load on the machine
+// affects all of them equally.
 type contest struct {
 	row      row
 	servers  []peers.Peer
@@ -23,7 +23,7 @@ type contest struct {
 	progress io.Writer
 }
 
-// run returns an error only when ctx ends: the table has what could not be
+// run returns an error only if ctx ends. The table records servers that could not be
 // measured.
 func (c *contest) run(ctx context.Context) error {
 	done := make(map[string][]figures)
@@ -33,10 +33,10 @@ func (c *contest) run(ctx context.Context) error {
 			e.leave()
 		}
 	}()
-	out := make(map[string]bool) // who cannot be measured
+	out := make(map[string]bool) // servers that cannot be measured
 	for turn := range c.turns {
 		for i := range c.servers {
-			server := c.servers[(i+turn)%len(c.servers)] // nobody is always the first
+			server := c.servers[(i+turn)%len(c.servers)] // no server is always the first
 			name := server.Name()
 			if !c.row.has(name) || out[name] {
 				continue
@@ -62,7 +62,7 @@ func (c *contest) run(ctx context.Context) error {
 	return nil
 }
 
-// giveUp notes that a server cannot be measured.
+// giveUp records that a server cannot be measured.
 func (c *contest) giveUp(server peers.Peer, err error) {
 	fmt.Fprintf(c.progress, "%-17s %-10s not measured: %v\n", c.row.name, server.Name(), err)
 	if errors.Is(err, host.ErrMissing) {
@@ -72,8 +72,8 @@ func (c *contest) giveUp(server peers.Peer, err error) {
 	}
 }
 
-// turn measures a server once. It connects anew where connecting is what is
-// measured; else the server and its connections stay for the next turn.
+// turn measures a server once. If the row measures connecting, it opens new connections.
+// Otherwise the server and its connections stay for the next turn.
 func (c *contest) turn(ctx context.Context, server peers.Peer, entrants map[string]*entrant) (figures, error) {
 	if c.row.kind == connecting {
 		e, err := enter(ctx, server, c.row, c.times)
@@ -93,7 +93,7 @@ func (c *contest) turn(ctx context.Context, server peers.Peer, entrants map[stri
 		if err = e.fill(); err != nil {
 			return figures{}, err
 		}
-		warmUp *= 3 // code and caches are cold
+		warmUp *= 3 // code and caches are still cold
 	}
 	return e.turn(ctx, warmUp)
 }

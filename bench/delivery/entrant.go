@@ -16,25 +16,25 @@ import (
 // loadRole is the argument with which this program is the load generator.
 const loadRole = "load"
 
-// opening is how many connections are opened at a time.
+// opening is the number of connections that are opened at the same time.
 const opening = 64
 
-// times is how long things are done.
+// times are the durations of the steps of a measurement.
 type times struct {
 	warmUp, measure, settle time.Duration
 }
 
-// entrant is a server that runs, to be measured in one row.
+// entrant is a running server that is measured in one row.
 type entrant struct {
 	on        *host.Host
 	cluster   *peers.Cluster
 	generator *load.Generator
-	large     *load.Generator // of the large room, if the row has one
+	large     *load.Generator // for the large room, if the row has one
 	row       row
 	times     times
 }
 
-// enter starts a server for a row, with nobody connected.
+// enter starts a server for a row, without clients.
 func enter(ctx context.Context, peer peers.Peer, r row, t times) (_ *entrant, err error) {
 	e := &entrant{on: host.New(ctx), row: r, times: t}
 	defer func() {
@@ -58,7 +58,7 @@ func enter(ctx context.Context, peer peers.Peer, r row, t times) (_ *entrant, er
 	return e, err
 }
 
-// leave ends everything that enter started.
+// leave stops everything that enter started.
 func (e *entrant) leave() {
 	for _, generator := range []*load.Generator{e.generator, e.large} {
 		if generator != nil {
@@ -68,7 +68,7 @@ func (e *entrant) leave() {
 	e.on.Close()
 }
 
-// plan spreads each room's members over the nodes.
+// plan distributes each room's members over the nodes.
 func (e *entrant) plan() load.Plan {
 	plan := load.Plan{Heartbeats: e.cluster.Heartbeats, AtOnce: opening, Stamped: e.row.kind == isolating}
 	for room := range e.row.need.Rooms {
@@ -88,7 +88,7 @@ func (e *entrant) fill() error {
 	return e.large.Open(e.largePlan())
 }
 
-// turn lets messages flow, and measures after the warm-up.
+// turn sends messages, and measures after the warm-up.
 func (e *entrant) turn(ctx context.Context, warmUp time.Duration) (figures, error) {
 	publisher, err := startPublisher(ctx, e.cluster, e.traffic(0, e.row.need.Rooms, e.row.rate))
 	if err != nil {
@@ -106,12 +106,12 @@ func (e *entrant) turn(ctx context.Context, warmUp time.Duration) (figures, erro
 	return f, err
 }
 
-// traffic is what is posted to some of the rooms.
+// traffic returns the traffic for some of the rooms.
 func (e *entrant) traffic(first, rooms, rate int) traffic {
 	return traffic{addrs: e.cluster.Addrs[:e.row.need.Nodes], first: first, rooms: rooms, rate: rate}
 }
 
-// window measures what one publisher's messages cost and how late they are.
+// window measures the cost and the latency of one publisher's messages.
 func (e *entrant) window(ctx context.Context, publisher *publisher, warmUp time.Duration) (f figures, err error) {
 	if err := pause(ctx, warmUp); err != nil {
 		return f, err
@@ -148,13 +148,13 @@ func (e *entrant) window(ctx context.Context, publisher *publisher, warmUp time.
 	return f, nil
 }
 
-// look is what is known at one moment.
+// look is a measurement at one moment.
 type look struct {
 	at       time.Time
 	used     host.Use
 	posted   int64
-	received float64 // by the idle node
-	read     int64   // by the idle node, in bytes
+	received float64 // messages received by the idle node
+	read     int64   // bytes read by the idle node
 }
 
 func (e *entrant) look(ctx context.Context, publisher *publisher) (l look, err error) {
@@ -172,7 +172,7 @@ func (e *entrant) look(ctx context.Context, publisher *publisher) (l look, err e
 	return l, err
 }
 
-// connect measures what connecting costs, and what connections keep.
+// connect measures the cost of connecting, and the memory of connections.
 func (e *entrant) connect(ctx context.Context) (f figures, err error) {
 	if err := pause(ctx, e.times.warmUp); err != nil {
 		return f, err
@@ -190,7 +190,7 @@ func (e *entrant) connect(ctx context.Context) (f figures, err error) {
 	if err := e.generator.Open(plan); err != nil {
 		return f, err
 	}
-	if err := pause(ctx, time.Second); err != nil { // for what it leaves to be done later
+	if err := pause(ctx, time.Second); err != nil { // wait for work that follows later
 		return f, err
 	}
 	used, err := e.on.Used()

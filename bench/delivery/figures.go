@@ -12,31 +12,31 @@ import (
 	"github.com/moim-live/moim/bench/host"
 )
 
-// figures is what was measured of one server in one row.
+// figures are the results of one server in one row.
 type figures struct {
 	use       host.Use
-	units     int64         // deliveries, or connections
-	cost      time.Duration // of the processor: a delivery, or connecting and subscribing
+	units     int64         // number of deliveries or connections
+	cost      time.Duration // processor time of a delivery, or of connecting and subscribing
 	p50, p99  time.Duration
-	delivered float64 // a second
-	posted    float64 // a second
-	whole     float64 // part of what should have arrived of that which has
+	delivered float64 // per second
+	posted    float64 // per second
+	whole     float64 // part of the expected deliveries that arrived
 	lost      int     // connections that the server closed
-	memory    int64   // bytes of a connection: all of the server, shared among them
-	added     int64   // the same without what the server has before
-	received  float64 // by the idle node, messages of other nodes a second
-	read      float64 // by the idle node, bytes a second, whatever they are
-	beside    *beside // where a large room was busy meanwhile
+	memory    int64   // bytes per connection: the memory of the whole server, divided by connections
+	added     int64   // the same, without the memory before the connections
+	received  float64 // messages of other nodes per second at the idle node
+	read      float64 // bytes per second that the idle node reads
+	beside    *beside // results for a busy large room
 	config    string
 }
 
-// spent notes what was used for so many deliveries or connections.
+// spent records the use for a number of deliveries or connections.
 func (f *figures) spent(use host.Use, units int64) {
 	f.use, f.units, f.cost = use, units, use.Total()/time.Duration(units)
 }
 
-// merge makes one of several turns: the processor time of all, and of
-// everything else the median.
+// merge merges several turns: the sum of processor times, and the median of all other
+// values.
 func merge(turns []figures) figures {
 	f := figures{config: turns[0].config, lost: turns[len(turns)-1].lost}
 	use, units := make(host.Use), int64(0)
@@ -71,8 +71,8 @@ func middle[T cmp.Ordered](turns []figures, of func(figures) T) T {
 	return values[len(values)/2]
 }
 
-// remarks says how much of a row's load a server took and delivered, where it
-// is less than all.
+// remarks says how much of the row's load a server accepted and delivered, if it is less
+// than all.
 func (f figures) remarks(r row) string {
 	var remarks []string
 	if took := f.posted / float64(r.rate); r.kind != connecting && took < 0.97 {
@@ -90,7 +90,7 @@ func (f figures) remarks(r row) string {
 	return " (" + strings.Join(remarks, ", ") + ")"
 }
 
-// tell describes them in a line.
+// tell describes the figures in one line.
 func (f figures) tell(r row) string {
 	var text string
 	switch r.kind {

@@ -12,31 +12,31 @@ import (
 	"github.com/moim-live/moim/bench/process"
 )
 
-// drainWithin is how long what is still on its way may take to arrive.
+// drainWithin is the time in which outstanding messages must arrive.
 const drainWithin = 10 * time.Second
 
-// The large room's clients stand for machines elsewhere. So that thousands of
-// them leave the server as much of this one as they can, they read a hundred times a
-// second and yield to all other programs.
+// The large room's clients represent machines elsewhere. Thousands of them must leave this
+// machine's processors to the server, so they read only a hundred times a second and have a
+// low priority.
 const (
 	largeReads = 10 * time.Millisecond
 	largeNice  = 19
 )
 
-// beside is what else was measured where a large room was busy.
+// beside are additional results for a busy large room.
 type beside struct {
-	quiet      figures // of the small rooms while the large one was silent
+	quiet      figures // of the small rooms, while the large one is silent
 	large      figures // of the large room
-	returned   float64 // its clients that came back, a second
-	away       float64 // its clients that were not subscribed at the end
-	processors float64 // that the server kept busy
-	machine    float64 // part of all processors that was in use, whatever by
+	returned   float64 // clients of the large room that came back, per second
+	away       float64 // clients of the large room that were not subscribed at the end
+	processors float64 // number of processors that the server kept busy
+	machine    float64 // part of all processors that was in use
 }
 
-// added99 is what the large room added to the small rooms' p99.
+// added99 returns by how much the large room increased the p99 of the small rooms.
 func (f figures) added99() time.Duration { return f.p99 - f.beside.quiet.p99 }
 
-// largePlan is the large room's clients, which come and go.
+// largePlan returns the plan for the large room's clients, which come and go.
 func (e *entrant) largePlan() load.Plan {
 	plan := load.Plan{Heartbeats: e.cluster.Heartbeats, AtOnce: opening, ReadEvery: largeReads}
 	for member := range e.row.need.Large {
@@ -46,8 +46,8 @@ func (e *entrant) largePlan() load.Plan {
 	return plan
 }
 
-// isolate measures the small rooms twice: while the large room is silent, and
-// while it is busy.
+// isolate measures the small rooms twice: while the large room is silent, and while it is
+// busy.
 func (e *entrant) isolate(ctx context.Context, small *publisher, warmUp time.Duration) (figures, error) {
 	quiet, err := e.window(ctx, small, warmUp)
 	if err != nil {
@@ -65,8 +65,8 @@ func (e *entrant) isolate(ctx context.Context, small *publisher, warmUp time.Dur
 	return f, e.drain(ctx)
 }
 
-// besideLarge measures the small rooms while messages flow in the large one and
-// its clients come and go. The caller ends both.
+// besideLarge measures the small rooms while messages are sent in the large room and its
+// clients come and go. The caller ends both.
 func (e *entrant) besideLarge(ctx context.Context, small, large *publisher, warmUp time.Duration) (f figures, err error) {
 	if err := e.large.Churn(e.row.large.churn); err != nil {
 		return f, err
@@ -111,8 +111,8 @@ func (e *entrant) besideLarge(ctx context.Context, small, large *publisher, warm
 	return f, nil
 }
 
-// drain waits until the large room's messages have all arrived, so that they do
-// not count in what is measured next.
+// drain waits until all messages of the large room have arrived, so that they do not affect
+// the next measurement.
 func (e *entrant) drain(ctx context.Context) error {
 	for deadline, last := time.Now().Add(drainWithin), int64(-1); time.Now().Before(deadline); {
 		counts, err := e.large.Read()

@@ -7,11 +7,11 @@ import (
 	"io"
 )
 
-// saturated is how busy the machine may be before the wait for a processor
-// hides what groups do to each other.
+// saturated is the load of the machine above which waiting for a processor hides how groups
+// affect each other.
 const saturated = 0.9
 
-// isolationAspect compares what a busy large room does to small ones.
+// isolationAspect compares how a busy large room affects small ones.
 var isolationAspect = aspect{
 	title: fmt.Sprintf("latency in small groups, p50 / p99, ms: alone; beside a large group; p99 added (≤ %.1f)", millis(isolationLimit)),
 	of:    func(r row) bool { return r.kind == isolating },
@@ -32,7 +32,7 @@ var isolationAspect = aspect{
 	enough: func(string) float64 { return 0 },
 }
 
-// tellLarge describes the large room, and how busy the machine was.
+// tellLarge describes the large room and the load of the machine.
 func (f figures) tellLarge(r row) string {
 	b, churn := f.beside, r.large.churn
 	inLarge := r
@@ -43,7 +43,7 @@ func (f figures) tellLarge(r row) string {
 		b.returned, churn.Reconnects+churn.Resubscribes, b.away, b.processors, 100*b.machine)
 }
 
-// large tells of each large room.
+// large prints a line for each large room.
 func (t *table) large(out io.Writer) {
 	for _, r := range t.rows {
 		for _, server := range t.servers {

@@ -1,9 +1,8 @@
 //go:build linux
 
-// Command delivery measures what a server's delivery of messages costs, of
-// Moim and of its peers, on one machine and in one run: processor time of a
-// delivery, how late it is, what a connection keeps and what it costs to
-// connect. See docs/performance.md.
+// Command delivery measures the cost of delivering messages with Moim and other servers, on
+// one machine and in one run: processor time and latency of a delivery, memory of a
+// connection, and the cost of connecting. See docs/performance.md.
 package main
 
 import (
@@ -45,8 +44,8 @@ func start(args []string) error {
 	return bench(ctx, args)
 }
 
-// role is a process that the bench starts: the load generator or a server. It
-// reports whether the arguments ask for one.
+// role runs a process that the benchmark starts: the load generator or a server. It returns
+// false if the arguments request none.
 func role(args []string) (is bool, err error) {
 	if len(args) == 0 {
 		return false, nil
@@ -66,7 +65,7 @@ func role(args []string) (is bool, err error) {
 	return false, nil
 }
 
-// options is what the flags say.
+// options are the values of the flags.
 type options struct {
 	rows, peers, moim, before, env string
 	turns                          int
@@ -115,7 +114,7 @@ func bench(ctx context.Context, args []string) error {
 	return nil
 }
 
-// servers makes those that were asked for.
+// servers creates the requested servers.
 func (o options) servers(ctx context.Context, on *host.Host) ([]peers.Peer, error) {
 	var servers []peers.Peer
 	for _, name := range strings.Split(o.peers, ",") {

@@ -15,19 +15,18 @@ import (
 	"github.com/moim-live/moim/bench/peers"
 )
 
-// posters is how many calls wait for their answer at a time. A server that
-// falls behind is sent less: what it cannot take does not pile up.
+// posters is the maximum number of calls that wait for an answer. A server that falls
+// behind gets fewer messages, so that they do not pile up.
 const posters = 64
 
-// traffic is what a publisher posts.
+// traffic describes the messages of a publisher.
 type traffic struct {
 	addrs        []string // the nodes
 	first, rooms int
-	rate         int // messages a second, over all rooms
+	rate         int // messages per second, over all rooms
 }
 
-// publisher posts messages at an even rate, to all rooms in turn and through
-// all nodes in turn.
+// publisher posts messages at an even rate. It uses all rooms and all nodes in turn.
 type publisher struct {
 	cluster *peers.Cluster
 	traffic traffic
@@ -38,7 +37,7 @@ type publisher struct {
 
 	posted atomic.Int64
 	failed atomic.Int64
-	first  atomic.Pointer[error] // that failed
+	first  atomic.Pointer[error] // the first failure
 }
 
 func startPublisher(ctx context.Context, cluster *peers.Cluster, t traffic) (*publisher, error) {
@@ -66,8 +65,7 @@ func startPublisher(ctx context.Context, cluster *peers.Cluster, t traffic) (*pu
 	return p, nil
 }
 
-// pace says when a message is due. Those for which nobody is free are left
-// out.
+// pace sends when a message is due. If no poster is free, the message is skipped.
 func (p *publisher) pace(ctx context.Context, due chan<- int, rate int) {
 	tick := time.NewTicker(min(time.Second/time.Duration(rate), time.Millisecond))
 	defer tick.Stop()
@@ -119,7 +117,7 @@ func (p *publisher) send(ctx context.Context, addr string, room int) error {
 	return nil
 }
 
-// stop ends it and says whether calls have failed.
+// stop stops the publisher, and returns an error if calls have failed.
 func (p *publisher) stop() error {
 	p.cancel()
 	p.running.Wait()

@@ -10,48 +10,47 @@ import (
 	"github.com/moim-live/moim/bench/peers"
 )
 
-// kind is what a row measures.
+// kind is the kind of measurement of a row.
 type kind int
 
 const (
 	delivering kind = iota // messages to subscribed sockets
-	storing                // messages that are stored, beside signals
-	connecting             // connecting and subscribing, and what an idle socket keeps
-	idling                 // what a node without sockets receives from the others
-	isolating              // how late messages of small rooms are beside a large one
+	storing                // stored messages, compared with signals
+	connecting             // connecting and subscribing, and the memory of an idle socket
+	idling                 // messages of other nodes that a node without sockets receives
+	isolating              // latency of messages in small rooms while a large one is busy
 )
 
-// row is one thing to measure of each server.
+// row is one measurement of each server.
 type row struct {
-	name  string // as the flag has it
+	name  string // name in the flag
 	kind  kind
 	need  peers.Need
-	rate  int // messages a second, over all rooms but the large one
+	rate  int // messages per second, over all rooms except the large one
 	large large
-	// limits are Moim's cost at most, as parts of each peer's.
+	// limits are Moim's maximum cost as a fraction of each peer's.
 	limits map[string]float64
-	// grows says that a delivery costs at most what it costs in the row before
-	// that grows, too.
+	// grows means that a delivery may cost at most as much as in the previous row with
+	// grows.
 	grows bool
-	// only names the servers that take part; empty: all.
+	// only has the names of the servers that take part; all if empty.
 	only []string
 }
 
-// large is what happens in the large room.
+// large is the traffic in the large room.
 type large struct {
-	rate  int // messages a second
+	rate  int // messages per second
 	churn load.Churn
 }
 
-// growthSlack is how much more counts as the same: figures differ from run to
-// run.
+// growthSlack is the factor up to which costs count as equal, because results vary between
+// runs.
 const growthSlack = 1.05
 
-// storedLimit is what a delivery of a stored message may cost, as a part of a
-// signal's.
+// storedLimit is the maximum cost of delivering a stored message, relative to a signal.
 const storedLimit = 1.5
 
-// isolationLimit is what a large group may add to the p99 of small ones.
+// isolationLimit is the maximum increase of the small groups' p99 because of a large group.
 const isolationLimit = 5 * time.Millisecond
 
 func (r row) has(peer string) bool {
@@ -64,7 +63,7 @@ func (r row) has(peer string) bool {
 	return slices.Contains(r.only, peer)
 }
 
-// limits as parts of centrifuge and of socket.io.
+// within returns limits relative to centrifuge and socket.io.
 func within(centrifuge, socketIO float64) map[string]float64 {
 	return map[string]float64{"centrifuge": centrifuge, "socketio": socketIO}
 }
@@ -75,10 +74,10 @@ var (
 	lateLimits    = within(1.0, 1.0)
 )
 
-// lateAnyway is the p99 up to which Moim need not be quicker than centrifuge.
+// lateAnyway is the p99 up to which Moim need not be faster than centrifuge.
 const lateAnyway = 5 * time.Millisecond
 
-// polledLimits are those of messages by HTTP long polling.
+// polledLimits are the limits for messages over HTTP long polling.
 var polledLimits = map[string]float64{"socketio": 0.50}
 
 var (
@@ -88,8 +87,7 @@ var (
 	pollers = []string{"moim", "socketio", "naked"}
 )
 
-// busy is what happens in the large room of isolation: clients come back 100
-// times a second.
+// busy is the traffic in the large room: 100 clients come back per second.
 var busy = large{rate: 50, churn: load.Churn{Reconnects: 50, Resubscribes: 50}}
 
 var rows = []row{

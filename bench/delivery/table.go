@@ -14,16 +14,16 @@ import (
 
 const (
 	ours   = "moim"
-	before = "moim-before" // another build of it
+	before = "moim-before" // another build of Moim
 )
 
-// table collects the figures and prints them.
+// table collects the results and prints them.
 type table struct {
 	machine string
 	servers []peers.Peer
 	rows    []row
 	figures map[string]map[string]figures // by row and server
-	absent  map[string][]string           // why, by server
+	absent  map[string][]string           // reasons, by server
 	failed  int
 	configs map[string][]string // by server
 }
@@ -58,21 +58,21 @@ func (t *table) miss(r row, server peers.Peer, err error) {
 	}
 }
 
-// fail notes that a row of a server could not be measured.
+// fail records that a row of a server could not be measured.
 func (t *table) fail(r row, server peers.Peer, err error) {
 	t.miss(r, server, fmt.Errorf("%s failed: %w", r.name, err))
 	t.failed++
 }
 
-// aspect is one thing that is compared.
+// aspect is one value to compare.
 type aspect struct {
 	title string
 	of    func(row) bool
 	text  func(row, figures) string
 	value func(figures) float64
-	// limits are Moim's as parts of the peers'.
+	// limits are Moim's limits as fractions of the peers' values.
 	limits func(row) map[string]float64
-	// enough is a value up to which Moim need not be better than the peer.
+	// enough is the value up to which Moim need not be better than the peer.
 	enough func(peer string) float64
 }
 
@@ -138,8 +138,8 @@ func (t *table) print(out io.Writer) {
 	}
 }
 
-// compare prints a table with Moim's figure and, for each peer, the peer's and
-// Moim's part of it.
+// compare prints a table with Moim's value and, for each peer, the peer's value and the
+// ratio.
 func (t *table) compare(out io.Writer, a aspect) {
 	rows := slices.DeleteFunc(slices.Clone(t.rows), func(r row) bool { return !a.of(r) })
 	if len(rows) == 0 {
@@ -181,7 +181,7 @@ func (t *table) rivals(server peers.Peer) bool {
 	return server.Name() != ours && slices.ContainsFunc(t.servers, func(p peers.Peer) bool { return p.Name() == ours })
 }
 
-// ratio is Moim's part of a peer's figure beside what it may be.
+// ratio formats the ratio to a peer's value, and its limit.
 func (t *table) ratio(a aspect, r row, peer string) string {
 	own, ok := t.figures[r.name][ours]
 	other, also := t.figures[r.name][peer]
@@ -203,7 +203,7 @@ func (t *table) ratio(a aspect, r row, peer string) string {
 	return fmt.Sprintf("%.2f (%s)", part, wanted)
 }
 
-// growth says whether a delivery costs no more as a room grows.
+// growth prints whether a delivery costs the same as a room grows.
 func (t *table) growth(out io.Writer) {
 	var costs []string
 	last, verdict := 0.0, "it falls or stays"
@@ -223,7 +223,7 @@ func (t *table) growth(out io.Writer) {
 	}
 }
 
-// alone prints what is compared with nobody else.
+// alone prints the values that are not compared.
 func (t *table) alone(out io.Writer) {
 	for _, r := range t.rows {
 		f, ok := t.figures[r.name][ours]

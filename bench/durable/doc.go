@@ -1,3 +1,3 @@
-// Package durable measures what durable changes and catching up cost, against
-// the bare SQL that writes and reads the same rows.
+// Package durable measures the cost of durable changes and of catching up, compared with
+// bare SQL that writes and reads the same rows.
 package durable

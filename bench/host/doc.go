@@ -1,3 +1,3 @@
-// Package host runs the servers of the delivery bench as processes of their
-// own, and tells what of the machine they use.
+// Package host runs the servers of the delivery benchmark as separate processes, and
+// measures their use of the machine.
 package host

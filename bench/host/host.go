@@ -26,28 +26,28 @@ const (
 	endsWithin  = 30 * time.Second
 )
 
-// ErrMissing says that something is not installed here.
+// ErrMissing means that a program is not installed here.
 var ErrMissing = errors.New("not to be had here")
 
-// Host runs processes until it is closed, and knows what they use. It is not
-// safe for concurrent use; what others start while it starts PostgreSQL or
-// Redis would count as its own.
+// Host runs processes until it is closed, and measures their use. It is not safe for
+// concurrent use. Processes that other code starts while it starts PostgreSQL or Redis
+// would count as its own.
 type Host struct {
-	ctx      context.Context //nolint:containedctx // what it starts lives as long as it does
+	ctx      context.Context //nolint:containedctx // the processes end with it
 	stage    *stage
 	postgres *pgtest.Server
-	own      map[int]bool // the processes that it has started, by id
+	own      map[int]bool // processes that it has started, by id
 }
 
-// New makes a host with nothing on it.
+// New returns a host without processes.
 func New(ctx context.Context) *Host {
 	return &Host{ctx: ctx, stage: &stage{ctx: ctx}, own: make(map[int]bool)}
 }
 
-// Close ends all processes, the last one first, and removes the folders.
+// Close ends all processes, the latest first, and removes the folders.
 func (h *Host) Close() { h.stage.end() }
 
-// Dir makes a folder that is removed by Close.
+// Dir creates a folder that Close removes.
 func (h *Host) Dir() (dir string, err error) {
 	err = h.stage.try(func() { dir = h.stage.TempDir() })
 	return dir, err
@@ -74,18 +74,18 @@ func (h *Host) Postgres() (url string, err error) {
 	return url, err
 }
 
-// FreeAddr returns a host:port that nothing listens on.
+// FreeAddr returns a host:port on which no process listens.
 func FreeAddr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(childtest.FreePort())) }
 
-// Process is one that a host runs.
+// Process is a process that a host runs.
 type Process struct {
 	cmd    *exec.Cmd
 	log    *childtest.Log
 	exited chan struct{}
 }
 
-// Run starts a process, with nothing in its environment but PATH and env, and
-// waits until it answers 200 to GET ready, a URL.
+// Run starts a process whose environment has only PATH and env. It waits until a GET of
+// ready, a URL, returns 200.
 func (h *Host) Run(env []string, dir, ready, program string, args ...string) (*Process, error) {
 	cmd := exec.CommandContext(h.ctx, program, args...)
 	cmd.Dir = dir
@@ -108,10 +108,10 @@ func (h *Host) Run(env []string, dir, ready, program string, args ...string) (*P
 	return p, nil
 }
 
-// PID is the process's.
+// PID returns the id of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// End asks the process to end and waits for that. Ending it twice is fine.
+// End asks the process to end and waits until it has ended. Ending it twice is allowed.
 func (p *Process) End() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -154,7 +154,7 @@ func (p *Process) await(ctx context.Context, ready string) error {
 	}
 }
 
-// Version returns the first line that a program prints.
+// Version returns the first line of a program's output.
 func Version(ctx context.Context, program string, args ...string) string {
 	text, err := exec.CommandContext(ctx, program, args...).Output()
 	if err != nil {
@@ -164,7 +164,7 @@ func Version(ctx context.Context, program string, args ...string) string {
 	return line
 }
 
-// Machine describes this machine and how busy it has been for a minute.
+// Machine describes this machine and its load in the last minute.
 func Machine() string {
 	text := fmt.Sprintf("%d processors, %s", runtime.NumCPU(), runtime.Version())
 	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {

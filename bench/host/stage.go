@@ -9,20 +9,19 @@ import (
 	"testing"
 )
 
-// stage stands where a test would, so that the servers that are made for tests
-// run outside of one too.
+// stage stands in for a test, so that servers for tests can run outside of one.
 type stage struct {
-	testing.TB // nil: what is not below is not called
+	testing.TB // nil; methods that are not overridden must not be called
 
 	ctx      context.Context //nolint:containedctx // as a test's
 	cleanups []func()
 	failed   bool
 }
 
-// failure is what a failing test panics with here.
+// failure is the panic value of a failing test.
 type failure struct{ err error }
 
-// try calls fn, in which a test would fail or be skipped.
+// try calls fn. If fn fails or skips the test, try returns an error.
 func (s *stage) try(fn func()) (err error) {
 	defer func() {
 		switch r := recover().(type) {

@@ -16,11 +16,11 @@ import (
 	"github.com/moim-live/moim/bench/process"
 )
 
-// Use is processor time, user and system, by the program's name.
+// Use is processor time (user and system) by the name of the program.
 type Use map[string]time.Duration
 
-// Used is what the processes of this host have used, and those that they have
-// started: servers, Redis, PostgreSQL.
+// Used returns the use of this host's processes and their child processes: servers, Redis,
+// PostgreSQL.
 func (h *Host) Used() (Use, error) {
 	all, err := process.All()
 	if err != nil {
@@ -35,7 +35,7 @@ func (h *Host) Used() (Use, error) {
 	return use, nil
 }
 
-// adopt calls fn, and the processes that it starts are this host's.
+// adopt calls fn, and counts the processes that fn starts as this host's.
 func (h *Host) adopt(fn func() error) error {
 	before, err := process.All()
 	if err != nil {
@@ -53,7 +53,7 @@ func (h *Host) adopt(fn func() error) error {
 	return err
 }
 
-// Since is what was used after an earlier look.
+// Since returns the use since an earlier result.
 func (u Use) Since(before Use) Use {
 	since := make(Use)
 	for name, used := range u {
@@ -64,7 +64,7 @@ func (u Use) Since(before Use) Use {
 	return since
 }
 
-// Total is that of all programs.
+// Total returns the sum over all programs.
 func (u Use) Total() (total time.Duration) {
 	for _, used := range u {
 		total += used
@@ -72,7 +72,7 @@ func (u Use) Total() (total time.Duration) {
 	return total
 }
 
-// Parts tells each program's part, the largest first; nothing of one alone.
+// Parts formats each program's part, largest first. It returns "" for a single program.
 func (u Use) Parts() string {
 	names := slices.SortedFunc(maps.Keys(u), func(a, b string) int { return cmp.Compare(u[b], u[a]) })
 	if len(names) < 2 {
@@ -85,7 +85,7 @@ func (u Use) Parts() string {
 	return strings.Join(parts, ", ")
 }
 
-// Resident is how many bytes of a process are in memory.
+// Resident returns the resident memory of a process in bytes.
 func Resident(pid int) (int64, error) {
 	status, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -101,7 +101,7 @@ func Resident(pid int) (int64, error) {
 	return 0, fmt.Errorf("/proc/%d/status has no VmRSS", pid)
 }
 
-// Read is how many bytes a process has read so far, from files and sockets.
+// Read returns how many bytes a process has read so far, from files and sockets.
 func Read(pid int) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
 	if err != nil {

@@ -1,10 +1,9 @@
-// Package load is the load generator of the delivery bench: one process, one
-// thread and one epoll hold all client connections, read what comes without
-// allocating, and count messages and how long they were on their way. It knows
-// WebSocket and Engine.IO's HTTP long polling, and of a server only what a
-// [Session] says.
+// Package load is the load generator of the delivery benchmark. One process with one thread
+// and one epoll instance holds all client connections. It reads messages without
+// allocating, and measures their number and latency. It knows WebSocket and Engine.IO's
+// HTTP long polling, and knows about a server only what is in a [Session].
 //
-// Server and generator share the machine, so the generator is a process of its
-// own ([Main]), driven through its standard input by a [Generator]: what it
-// uses of the processor is not the server's.
+// The server and the generator share the machine. So the generator is a separate process
+// ([Main]), whose processor time is not counted as the server's. A [Generator] controls it
+// through its standard input.
 package load

@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// Generator drives a generator's process. It is not safe for concurrent use.
+// Generator controls the process of a generator. It is not safe for concurrent use.
 type Generator struct {
 	cmd     *exec.Cmd
 	in      io.WriteCloser
@@ -21,8 +21,8 @@ type Generator struct {
 	decoder *json.Decoder
 }
 
-// Start runs a program that calls [Main]. Nice, from 0 to 19, is how much the
-// machine prefers other programs to it: see nice(1).
+// Start starts a program that calls [Main]. nice, from 0 to 19, lowers the priority of the
+// process: see nice(1).
 func Start(nice int, program string, args ...string) (*Generator, error) {
 	cmd := exec.Command("nice", append([]string{"-n", strconv.Itoa(nice), program}, args...)...)
 	cmd.Stderr = os.Stderr
@@ -41,7 +41,7 @@ func Start(nice int, program string, args ...string) (*Generator, error) {
 	return &Generator{cmd: cmd, in: in, encoder: json.NewEncoder(in), decoder: json.NewDecoder(out)}, nil
 }
 
-// PID is the process's.
+// PID returns the id of the process.
 func (g *Generator) PID() int { return g.cmd.Process.Pid }
 
 // Open opens all connections and returns once they are subscribed.
@@ -50,19 +50,19 @@ func (g *Generator) Open(plan Plan) error {
 	return err
 }
 
-// Churn lets clients come and go from now on; of none, it ends that.
+// Churn lets clients come and go from now on. A zero Churn ends this.
 func (g *Generator) Churn(churn Churn) error {
 	_, err := g.ask(command{Churn: &churn})
 	return err
 }
 
-// Reset begins to count anew.
+// Reset resets the counts.
 func (g *Generator) Reset() error {
 	_, err := g.ask(command{Reset: true})
 	return err
 }
 
-// Read returns what was counted.
+// Read returns the counts.
 func (g *Generator) Read() (Counts, error) {
 	a, err := g.ask(command{Read: true})
 	if err != nil {

@@ -4,37 +4,35 @@ package load
 
 import "time"
 
-// Plan says which connections to open, and how they stay open.
+// Plan describes the connections to open, and how they stay open.
 type Plan struct {
 	Sessions []Session
-	// Heartbeats holds the server's heartbeats, each with the client's answer.
+	// Heartbeats has the server's heartbeats, each with the client's answer.
 	Heartbeats map[string]string
-	// Stamped ends a message's latency when the kernel has received it, not when
-	// it is read: the wait of this process for a processor does not count.
+	// Stamped makes the latency of a message end when the kernel receives it, so that
+	// waiting for a processor in this process does not count.
 	Stamped bool
-	// ReadEvery is how long what arrives is left unread once all connections are
-	// open, so that reading takes fewer of the machine's processors; 0: not at all.
-	// Latency includes that wait.
+	// ReadEvery is how long messages are left unread once all connections are open, so that
+	// reading needs fewer processors; 0 means not at all. Latency includes this wait.
 	ReadEvery time.Duration
-	// AtOnce is how many connections are being opened at a time.
+	// AtOnce is the number of connections that are opened at the same time.
 	AtOnce int
 }
 
-// Session is one client: a WebSocket and what is said until it is subscribed.
+// Session describes one client: a WebSocket, and the steps until it is subscribed.
 type Session struct {
 	Addr string // host:port of the node, by IP address
 	Path string
 	// Polling says that the client uses HTTP long polling alone, in place of a
 	// WebSocket, as socket.io-client does it. It does not resume.
 	Polling bool
-	// Steps are taken one after the other; after the last one the session is
-	// ready.
+	// Steps are carried out in order. After the last one, the session is ready.
 	Steps []Step
-	// Resume lets the client come and go; nil: it stays.
+	// Resume lets the client come and go. If it is nil, the client stays.
 	Resume *Resume `json:",omitempty"`
 }
 
-// EngineIO is a session of Socket.IO.
+// EngineIO returns a session of Socket.IO.
 func EngineIO(addr string, polling bool, steps ...Step) Session {
 	transport := "websocket"
 	if polling {
@@ -43,19 +41,19 @@ func EngineIO(addr string, polling bool, steps ...Step) Session {
 	return Session{Addr: addr, Path: "/socket.io/?EIO=4&transport=" + transport, Polling: polling, Steps: steps}
 }
 
-// Resume is how a client subscribes again and asks for what it has missed.
+// Resume describes how a client subscribes again and requests the messages that it missed.
 type Resume struct {
-	// Marker precedes, in a message, the number by which a client says how far
-	// it has come. The last such number replaces [Seen] in what the steps say.
+	// Marker precedes, in a message, a number that says how far the client has come. The
+	// last such number replaces [Seen] in the steps.
 	Marker      string
 	Reconnect   []Step // over a new connection
 	Resubscribe []Step // over the same connection: unsubscribe, subscribe
 }
 
-// Seen stands for the last number seen in [Resume]'s steps.
+// Seen stands for the last number in the steps of [Resume].
 const Seen = "$seen"
 
-// Churn is how many clients a second come and go. Each has a [Resume].
+// Churn is the number of clients that come and go per second. Each needs a [Resume].
 type Churn struct {
 	Reconnects   int // close the connection and open another
 	Resubscribes int // unsubscribe and subscribe
@@ -67,7 +65,7 @@ type Step struct {
 	Say   string // empty: nothing
 }
 
-// Counts is what arrived since the last [Generator.Reset].
+// Counts are measurements since the last [Generator.Reset].
 type Counts struct {
 	Messages   int64
 	P50, P99   time.Duration // from the time in the payload to its reading, or its receipt

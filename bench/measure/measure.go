@@ -1,6 +1,5 @@
-// Package measure compares Moim with a peer in one run: both work by turns, so
-// that what else the machine does meets both alike. It knows nothing of what
-// they do.
+// Package measure compares Moim with a peer in one run. Both work in turns, so that other
+// load on the machine affects both equally. It does not know what they do.
 package measure
 
 import (
@@ -12,28 +11,27 @@ import (
 )
 
 const (
-	// turn is how long one side works before the other one does.
+	// turn is how long one side works before the other one works.
 	turn = time.Second
-	// warmUp is how long each side works before anything counts.
+	// warmUp is how long each side works before measuring begins.
 	warmUp = 300 * time.Millisecond
 )
 
-// Side is one of the two that are compared.
+// Side is one of the two sides of a comparison.
 type Side struct {
 	Name string
-	// Do carries out one operation of one of the workers, who are numbered from
-	// 0. Each worker waits for its operation before it begins the next one.
+	// Do carries out one operation of one of the workers, which are numbered from 0. Each
+	// worker carries out one operation after the other.
 	Do func(ctx context.Context, worker int) error
-	// Settle, unless it is nil, waits until nothing is left that Do has
-	// begun, so that it is no burden to the other side.
+	// Settle, if not nil, waits until all work that Do has caused is finished, so that it
+	// does not burden the other side.
 	Settle func(ctx context.Context) error
 }
 
-// Compare lets workers drive Moim and then its peer, as often as b says, and
-// reports operations per second of both, their ratio, how long an operation of
-// either took in the median and for the slowest hundredth, and the processor
-// time that it took of this process and all that it started, such as the
-// database: that is what differs least on a busy machine.
+// Compare lets workers run Moim and then its peer, as often as b requires. For both it
+// reports operations per second, the median and the 99th percentile of an operation's
+// duration, and its processor time. It also reports the ratio. Processor time includes that
+// of all child processes, such as the database. It varies least on a busy machine.
 func Compare(b *testing.B, workers int, moim, peer Side) {
 	b.Helper()
 	sides := []Side{moim, peer}
@@ -43,11 +41,11 @@ func Compare(b *testing.B, workers int, moim, peer Side) {
 	}
 	for turns := 0; b.Loop(); turns++ {
 		for i := range sides {
-			i = (i + turns) % len(sides) // nobody is always the first
+			i = (i + turns) % len(sides) // no side is always the first
 			totals[i].add(sides[i].work(b, workers, turn))
 		}
 	}
-	b.ReportMetric(0, "ns/op") // of a pair of turns: it says nothing
+	b.ReportMetric(0, "ns/op") // it would be the time of a pair of turns
 	for i, s := range sides {
 		b.ReportMetric(totals[i].rate(), s.Name+"-ops/s")
 		b.ReportMetric(microseconds(totals[i].quantile(0.50)), s.Name+"-p50-µs")

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package centrifuge runs a small server of the centrifuge library for the
-// delivery bench, with its Redis broker on several nodes.
+// Package centrifuge runs a small server that uses the centrifuge library for the delivery
+// benchmark, with its Redis broker on several nodes.
 package centrifuge
 
 import (

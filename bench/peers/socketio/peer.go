@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package socketio runs socket.io on Node for the delivery bench, with its Redis
-// adapter on several nodes. It installs it with npm into the user's cache, in
-// the versions of package-lock.json.
+// Package socketio runs socket.io on Node for the delivery benchmark, with its Redis
+// adapter on several nodes. It installs socket.io with npm into the user's cache, in the
+// versions of package-lock.json.
 package socketio
 
 import (
