@@ -12,7 +12,7 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// ErasureKept is for how long a job that is done can be read.
+// ErasureKept is how long a finished job can be read.
 const ErasureKept = 90 * 24 * time.Hour
 
 var errNoErasure = fault.ErrNotFound.WithMessage("there is no such job, or it was done long ago")
@@ -39,8 +39,8 @@ func (s *Service) EraseUser(ctx context.Context, caller auth.Identity, userID st
 	return s.repo.Erasure(ctx, jobID)
 }
 
-// mayErase decides whether the caller may erase a user. A back end that erased itself would
-// hide in the audit log who it was.
+// mayErase decides whether the caller may erase a user. A back end may not erase itself,
+// because this would hide its identity in the audit log.
 func mayErase(caller auth.Identity, userID string) error {
 	if err := mayActFor(caller, userID, auth.WriteUsers); err != nil {
 		return err
@@ -51,8 +51,8 @@ func mayErase(caller auth.Identity, userID string) error {
 	return nil
 }
 
-// Erasure returns a job, for a back end. It returns fault.ErrNotFound for none, and
-// [ErasureKept] after it was done.
+// Erasure returns a job, for a back end. It returns fault.ErrNotFound if there is none, and
+// once [ErasureKept] has passed since its end.
 func (s *Service) Erasure(ctx context.Context, caller auth.Identity, jobID string) (Erasure, error) {
 	if err := BackEndMay(caller, auth.WriteUsers); err != nil {
 		return Erasure{}, err

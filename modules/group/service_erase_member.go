@@ -9,11 +9,11 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// nobody is the actor of what happens because a user is erased.
+// nobody is the actor of events that are caused by an erasure.
 var nobody auth.Identity
 
-// leftForever is the data of member.left when a member is erased. In the log it loses
-// the id soon after.
+// leftForever is the data of member.left when a member is erased. The id is removed from
+// the log soon after.
 type leftForever struct {
 	UserID string `json:"userId"`
 	Erased bool   `json:"erased"`
@@ -46,8 +46,8 @@ func (s *Service) EraseMemberships(ctx context.Context, job Erasure) (more bool,
 	return len(groups)+len(requests) > 0, nil
 }
 
-// eraseMember ends the membership of the job's user in a group. The owner's group goes to
-// the heir, or ends when there is none.
+// eraseMember ends the membership of the job's user in a group. If the user owns the group,
+// it goes to the heir, or ends if there is none.
 func (s *Service) eraseMember(ctx context.Context, job Erasure, groupID string) error {
 	return s.eraseIn(ctx, job.UserID, groupID, func(tx Tx) error {
 		m, err := tx.Member(ctx, job.UserID)
@@ -82,7 +82,7 @@ func (s *Service) eraseMember(ctx context.Context, job Erasure, groupID string) 
 	})
 }
 
-// abandon leaves a group without an owner, and ends it.
+// abandon removes the owner of a group and ends the group.
 func (s *Service) abandon(ctx context.Context, tx Tx) error {
 	if err := s.handOver(ctx, tx, nobody, ""); err != nil {
 		return err
@@ -108,7 +108,7 @@ func (s *Service) eraseRequest(ctx context.Context, userID, groupID string) erro
 	})
 }
 
-// eraseIn changes a group, unless it is deleted.
+// eraseIn changes a group. It does nothing if the group is deleted.
 func (s *Service) eraseIn(ctx context.Context, userID, groupID string, fn func(tx Tx) error) error {
 	events, err := s.repo.Change(ctx, groupID, userID, fn)
 	switch {

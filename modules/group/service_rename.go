@@ -13,32 +13,32 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// Rename is a job that gives a user a name in all their groups, and in their join
-// requests. Nodes do it in steps, the newest group first. A user has one at a time.
+// Rename is a job that sets a user's name in all their groups and join requests. Nodes do
+// it in steps, beginning with the newest group. A user has at most one at a time.
 type Rename struct {
 	ID     string
 	UserID string
 	Name   string
 	Actor  string // the back end that asked for it
-	Before string // groups with a lower id are still to be done; empty: all
+	Before string // groups with a lower id are not done yet; empty if none is done
 }
 
-// Renames is the part of a [Repository] that takes these jobs.
+// Renames is the part of a [Repository] that stores these jobs.
 type Renames interface {
-	// SetRename stores a job, which replaces another one of the user, and with it the
-	// audit entries. It returns the job's id: that of the job which is there already if it
-	// has the same name; then it stores no entries.
+	// SetRename stores a job and the audit entries, and replaces an earlier job of the
+	// user. It returns the job's id. If the user has a job with the same name, it stores
+	// nothing and returns that job's id.
 	SetRename(ctx context.Context, r Rename, recorded ...audit.Entry) (id string, err error)
 }
 
-// RenameTx is the part of a [Tx] that knows these jobs.
+// RenameTx is the part of a [Tx] that reads these jobs.
 type RenameTx interface {
 	// Renaming returns a user's job, or nil.
 	Renaming(ctx context.Context, userID string) (*Rename, error)
 }
 
-// RenameUser begins to give a user a name in all groups that they are in or asked to join,
-// for a back end, and returns the id of the job. Another name replaces a job that is not done.
+// RenameUser begins to set a user's name in all groups that they are in or asked to join,
+// for a back end. It returns the id of the job. A new job replaces an unfinished one.
 func (s *Service) RenameUser(ctx context.Context, caller auth.Identity, userID string, req dto.RenameRequest) (jobID string, err error) {
 	if err := mayActFor(caller, userID, auth.WriteUsers); err != nil {
 		return "", err
@@ -77,7 +77,7 @@ func (s *Service) RenameIn(ctx context.Context, groupID string, job Rename) erro
 		if err != nil || current == nil || current.ID != job.ID {
 			return err
 		}
-		if asks != nil { // which makes no event: its event has no name
+		if asks != nil { // no event, because events about requests have no name
 			return tx.SetApplicant(ctx, Applicant{UserID: asks.UserID, Name: job.Name, At: asks.At})
 		}
 		m.Name = job.Name
@@ -89,7 +89,7 @@ func (s *Service) RenameIn(ctx context.Context, groupID string, job Rename) erro
 	})
 	switch {
 	case errors.Is(err, fault.ErrNotFound):
-		return nil // deleted meanwhile
+		return nil // the group was deleted meanwhile
 	case err == nil && len(events) > 0:
 		s.announcer.Announce(ctx, events)
 	}

@@ -34,7 +34,7 @@ func (s *Service) ListGroupsOf(ctx context.Context, caller auth.Identity, userID
 	return s.listGroupsOf(ctx, userID, before, limit)
 }
 
-// MayExport decides whether the caller may read all that is kept about a user.
+// MayExport decides whether the caller may read all data about a user.
 func MayExport(caller auth.Identity, userID string) error {
 	return mayActFor(caller, userID, auth.ReadGroups)
 }

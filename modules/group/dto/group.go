@@ -51,8 +51,8 @@ func (r *CreateRequest) read(o *object) {
 }
 
 // Validate returns the request with its defaults, as the store keeps it, or
-// validation_failed with all mistakes. maxMembers bounds the capacity; endsAt
-// must lie after now.
+// validation_failed with all mistakes. maxMembers limits the capacity; endsAt must be after
+// now.
 func (r CreateRequest) Validate(maxMembers int, now time.Time) (CreateRequest, error) {
 	if r.Visibility == "" {
 		r.Visibility = "private"
@@ -88,7 +88,7 @@ func (r CreateRequest) Validate(maxMembers int, now time.Time) (CreateRequest, e
 	return r, m.err()
 }
 
-// UpdateRequest is a JSON merge patch (RFC 7396) of a group: nil fields stay.
+// UpdateRequest is a JSON merge patch (RFC 7396) of a group. nil fields stay unchanged.
 type UpdateRequest struct {
 	Name         *string         `json:"name,omitempty" doc:"1 to 200 characters, of which one can be seen; stored in composed form (NFC)"`
 	Description  *string         `json:"description,omitempty" nullable:"true" example:"We meet at the north gate" doc:"at most 4000 characters; null clears it"`
@@ -137,8 +137,9 @@ func (r *UpdateRequest) read(o *object) {
 	o.takeList("remindBefore", &r.RemindBefore, maxReminders, "a list of seconds or null")
 }
 
-// Validate returns the request as the store keeps it, or validation_failed with
-// all mistakes. Whoever applies the request checks what depends on the group.
+// Validate returns the request as the store keeps it, or validation_failed with all
+// mistakes. The caller that applies the request checks the conditions that depend on the
+// group.
 func (r UpdateRequest) Validate(maxMembers int, now time.Time) (UpdateRequest, error) {
 	r.Attributes = r.compact(r.Attributes)
 	r.EndsAt = storedTime(r.EndsAt)
@@ -174,7 +175,7 @@ func (r UpdateRequest) Validate(maxMembers int, now time.Time) (UpdateRequest, e
 // Patch returns the patch of the attributes. Validate the request first.
 func (r UpdateRequest) Patch() Patch { return newPatch("attributes", r.Attributes, maxAttributes) }
 
-// TransferRequest names the member who is to own a group.
+// TransferRequest has the member who should become the owner.
 type TransferRequest struct {
 	UserID string `json:"userId" example:"bob" doc:"user id of the new owner, who must be a member"`
 

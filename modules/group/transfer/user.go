@@ -10,12 +10,12 @@ import (
 
 // Traces reads all that the database keeps about one user. sqlstore.Store implements it.
 type Traces interface {
-	// UserTraces lists what groups keep about a user beside their logs, by group id, after
-	// the given one. Groups that keep nothing but their log are among them.
+	// UserTraces lists what groups keep about a user outside of their logs, by group id,
+	// after the given one. It also lists groups that have the user only in their log.
 	UserTraces(ctx context.Context, userID, after string, limit int) ([]Trace, error)
-	// UserMessages lists the events message.posted of a user, by group id and version,
-	// after the given ones, deleted groups included. It looks at limit events of the user, and
-	// returns where the next page begins; more: there may be one.
+	// UserMessages lists a user's message.posted events by group id and version, after the
+	// given ones, including deleted groups. It examines limit events of the user. It
+	// returns where the next page begins, and whether there may be one.
 	UserMessages(ctx context.Context, userID, groupID string, version int64, limit int) (events []group.Event, next group.Ref, more bool, err error)
 }
 
@@ -47,27 +47,27 @@ type TracedRequest struct {
 	At   time.Time `json:"at"`
 }
 
-// TracedInvitation asks the user to join.
+// TracedInvitation is an invitation of the user.
 type TracedInvitation struct {
 	InvitedBy string    `json:"invitedBy"`
 	At        time.Time `json:"at"`
 	ExpiresAt time.Time `json:"expiresAt"`
 }
 
-// TracedBan keeps the user out.
+// TracedBan is a ban of the user.
 type TracedBan struct {
 	Reason    string     `json:"reason,omitempty"`
 	At        time.Time  `json:"at"`
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 }
 
-// TracedMute keeps the user from posting.
+// TracedMute is a mute of the user.
 type TracedMute struct {
 	At        time.Time  `json:"at"`
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 }
 
-// UserMessage is a message that the user wrote, as it is now.
+// UserMessage is the current state of a message that the user wrote.
 type UserMessage struct {
 	GroupID   string          `json:"groupId"`
 	Version   int64           `json:"version"`
@@ -78,12 +78,13 @@ type UserMessage struct {
 	DeletedAt *time.Time      `json:"deletedAt,omitempty"`
 }
 
-// exportPage is how many rows are read at a time. A page of messages may end earlier.
+// exportPage is the number of rows that are read at a time. A page of messages may have
+// fewer.
 const exportPage = 100
 
-// ExportUser passes all that is kept about a user to two functions: what groups keep, and
-// then the user's messages. It reads a page at a time, so that it needs
-// little memory. An error of a function ends it.
+// ExportUser passes all data about a user to two functions: first what groups keep, and
+// then the user's messages. It reads one page at a time to save memory. It stops at the
+// first error of a function.
 func ExportUser(ctx context.Context, store Traces, userID string, trace func(Trace) error, message func(UserMessage) error) error {
 	for after, more := "", true; more; {
 		traces, err := store.UserTraces(ctx, userID, after, exportPage)
@@ -112,7 +113,7 @@ func ExportUser(ctx context.Context, store Traces, userID string, trace func(Tra
 		for _, e := range events {
 			m, err := group.DecodeMessage(e)
 			if err != nil {
-				m = group.Message{Data: e.Data} // as it is
+				m = group.Message{Data: e.Data} // export the data unchanged
 			}
 			of := UserMessage{GroupID: e.GroupID, Version: e.Version, Type: m.Type, Data: m.Data, At: e.At, EditedAt: m.EditedAt, DeletedAt: m.DeletedAt}
 			if err := message(of); err != nil {

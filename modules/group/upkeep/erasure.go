@@ -11,30 +11,30 @@ import (
 )
 
 const (
-	// eraseStep bounds the events and the other rows that one step changes.
+	// eraseStep is the maximum number of events or other rows that one step changes.
 	eraseStep = 200
 	// eraseSettle is how long a job waits after the user has left their groups. By then all
-	// nodes have told their subscribers so, and requests that the user sent before are over.
+	// nodes have told their subscribers, and the user's earlier requests have ended.
 	eraseSettle = 10 * time.Second
-	// eraseForget is how long a job waits before its last step. It is longer than nodes
-	// answer from pages of a log that they read before.
+	// eraseForget is how long a job waits before its last step. It is longer than nodes use
+	// pages of a log that they read before.
 	eraseForget = 3 * time.Second
 )
 
-// Elsewhere is what keeps users outside of the database. Its methods may be called again.
+// Elsewhere erases users outside of the database. Its methods may be repeated.
 type Elsewhere interface {
-	// CutOff refuses the tokens of a user that were issued before an instant, and closes
-	// the user's sockets.
+	// CutOff refuses the tokens of a user that were issued before a time, and closes the
+	// user's sockets.
 	CutOff(ctx context.Context, userID string, before time.Time) error
 	// EndPresence ends the presence of a user in a group.
 	EndPresence(groupID, userID string)
-	// Forget removes what is left of the user. Their tokens stay refused.
+	// Forget removes the remaining data about the user. Their tokens stay refused.
 	Forget(ctx context.Context, userID string) error
 }
 
-// Continue does one step of a job that is not done. It returns the job as it is to go on,
-// and how long to wait before that. After the last step, which changes nothing, done is
-// true, unless something of the user has come back meanwhile.
+// Continue does one step of an unfinished job. It returns the job for the next step, and
+// how long to wait before that. done is true after the last step, which only checks that
+// nothing is left.
 func (e *Eraser) Continue(ctx context.Context, job group.Erasure) (next group.Erasure, wait time.Duration, done bool, err error) {
 	switch job.Stage {
 	case group.EraseMemberships:
@@ -70,7 +70,8 @@ func (e *Eraser) endMemberships(ctx context.Context, job group.Erasure) (group.E
 	return at(job, group.EraseLogs), eraseSettle, nil
 }
 
-// blankLog does one step of the group in job.Place, or begins with another group.
+// blankLog does one step in the log of the group in job.Place, or begins with another
+// group.
 func (e *Eraser) blankLog(ctx context.Context, job group.Erasure) (group.Erasure, error) {
 	if job.Place == "" {
 		groupID, err := e.jobs.TracedGroup(ctx, job.UserID)
@@ -98,7 +99,7 @@ func (e *Eraser) blankLog(ctx context.Context, job group.Erasure) (group.Erasure
 	return job, nil
 }
 
-// forgetIn forgets the user in the group in job.Place.
+// forgetIn removes the user from the group in job.Place.
 func (e *Eraser) forgetIn(ctx context.Context, job group.Erasure) (group.Erasure, error) {
 	groupID := job.Place
 	for more := true; more; {
@@ -113,17 +114,17 @@ func (e *Eraser) forgetIn(ctx context.Context, job group.Erasure) (group.Erasure
 		return job, fmt.Errorf("forget a user in group %s: %w", groupID, err)
 	}
 	if gone {
-		return at(job, group.EraseLogs), nil // with the next group
+		return at(job, group.EraseLogs), nil // continue with the next group
 	}
 	_, m, err := e.jobs.Group(ctx, groupID, job.UserID)
 	switch {
-	case errors.Is(err, fault.ErrNotFound): // deleted meanwhile
+	case errors.Is(err, fault.ErrNotFound): // the group was deleted meanwhile
 	case err != nil:
 		return job, err
-	case m != nil: // they came back, or a back end added them
+	case m != nil: // the user came back, or a back end added them
 		return at(job, group.EraseMemberships), nil
 	}
-	job.Stage = group.EraseLogs // there are newer events
+	job.Stage = group.EraseLogs // the log has newer events
 	return job, nil
 }
 

@@ -10,9 +10,9 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// Module starts and stops a [Janitor], a [Scheduler], a [Renamer] and an [Eraser]. It
-// wants a [group.Config], an [audit.Config], a [*group.Service], a [Trimmer], a [Clock], [Renames],
-// [Erasures], an [Elsewhere] and a *slog.Logger.
+// Module starts and stops a [Janitor], a [Scheduler], a [Renamer] and an [Eraser]. It needs
+// a [group.Config], an [audit.Config], a [*group.Service], a [Trimmer], a [Clock],
+// [Renames], [Erasures], an [Elsewhere] and a *slog.Logger.
 var Module = fx.Module("group.upkeep", fx.Invoke(runJanitor, runScheduler, runRenamer, runEraser))
 
 func runJanitor(lc fx.Lifecycle, cfg group.Config, keep audit.Config, store Trimmer, log *slog.Logger) {

@@ -10,30 +10,30 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// RenameClaim is how long a node that claimed a job keeps others from it, from its last
-// step. After that, any node goes on: the first one may have died.
+// RenameClaim is how long a claim on a job lasts after its last step. After that, any node
+// may continue the job, because the node that claimed it may have died.
 const RenameClaim = 10 * time.Second
 
-// renameStep is how many groups one step looks at.
+// renameStep is the number of groups in one step.
 const renameStep = 50
 
 // Renames keeps the jobs that rename users. sqlstore.Store implements it.
 type Renames interface {
-	// NamedIn lists the groups that have a user's name, as a member's or an applicant's,
-	// by id, newest first, before the given id (empty: from the newest). It may list
-	// deleted groups.
+	// NamedIn lists the groups that have a user's name, in a membership or a join request,
+	// newest id first, before the given id. If before is empty, it begins with the newest.
+	// It may list deleted groups.
 	NamedIn(ctx context.Context, userID, before string, limit int) (groupIDs []string, err error)
-	// ClaimRename returns a job that no node works on, and claims it. It returns nil
-	// if there is none.
+	// ClaimRename returns a job that no node works on, and claims it. It returns nil if
+	// there is none.
 	ClaimRename(ctx context.Context) (*group.Rename, error)
-	// AdvanceRename stores how far a job is, and renews the claim. It reports false if
+	// AdvanceRename stores the progress of a job, and renews the claim. It returns false if
 	// another job has replaced it.
 	AdvanceRename(ctx context.Context, r group.Rename) (bool, error)
 	// FinishRename removes a job, unless another one has replaced it.
 	FinishRename(ctx context.Context, r group.Rename) error
 }
 
-// Renamer gives users their new names, one user after the other.
+// Renamer renames users, one after the other.
 type Renamer struct {
 	service *group.Service
 	jobs    Renames
@@ -41,7 +41,7 @@ type Renamer struct {
 	tasks   *tasks.Group
 }
 
-// NewRenamer returns a renamer that does the jobs.
+// NewRenamer returns a renamer for the jobs.
 func NewRenamer(service *group.Service, jobs Renames, log *slog.Logger) *Renamer {
 	return &Renamer{service: service, jobs: jobs, log: log, tasks: tasks.New()}
 }
@@ -54,11 +54,11 @@ func (r *Renamer) Start(context.Context) error {
 	return nil
 }
 
-// Stop ends it after the current group. Another node goes on.
+// Stop stops it after the current group. Another node continues.
 func (r *Renamer) Stop(ctx context.Context) error { return r.tasks.Stop(ctx) }
 
-// look does all jobs that nobody works on. A job that fails is tried again once its
-// claim is over.
+// look does all jobs that no node works on. A job that fails is tried again after its claim
+// has expired.
 func (r *Renamer) look(ctx context.Context) {
 	for ctx.Err() == nil {
 		job, err := r.jobs.ClaimRename(ctx)
@@ -74,7 +74,7 @@ func (r *Renamer) look(ctx context.Context) {
 	}
 }
 
-// do does a job to its end, or until another one replaces it.
+// do does a job until it is done or another one replaces it.
 func (r *Renamer) do(ctx context.Context, job group.Rename) error {
 	for {
 		next, err := r.Continue(ctx, job)
@@ -92,8 +92,8 @@ func (r *Renamer) do(ctx context.Context, job group.Rename) error {
 	}
 }
 
-// Continue does one step of a job. It returns the job as it is to go on, or nil if it is
-// done. A step that was done before changes nothing.
+// Continue does one step of a job. It returns the job for the next step, or nil if it is
+// done. Repeating a step changes nothing.
 func (r *Renamer) Continue(ctx context.Context, job group.Rename) (*group.Rename, error) {
 	groups, err := r.jobs.NamedIn(ctx, job.UserID, job.Before, renameStep)
 	if err != nil {

@@ -122,7 +122,7 @@ func (s *Store) Change(ctx context.Context, name string, fn func(*hook.Hook) ([]
 	return changed, doing(err, "change a hook")
 }
 
-// Delete implements [hook.Definitions]. [Store.Sweep] removes the rest.
+// Delete implements [hook.Definitions]. [Store.Sweep] removes the hook's positions later.
 func (s *Store) Delete(ctx context.Context, name string, entries ...audit.Entry) error {
 	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		h, err := scanHook(q.QueryRowContext(ctx, s.sql.byName, name).Scan)
@@ -143,14 +143,14 @@ func (s *Store) Delete(ctx context.Context, name string, entries ...audit.Entry)
 	return doing(err, "delete a hook")
 }
 
-// choose forgets what a hook is to be told of presence when it chooses that, or does so no
-// longer. With the only such hook, all of presence is forgotten: a hook begins with what
-// changes from then on.
+// choose updates the presence kept for a hook when it chooses presence, or does not any
+// more. If no other hook has chosen presence, all of it is removed, because a hook begins
+// with changes from then on.
 func (s *Store) choose(ctx context.Context, q database.Querier, hookID string, before, now bool) error {
 	if before == now {
 		return nil
 	}
-	if s.db.Dialect() == database.Postgres { // and nobody stores presence meanwhile
+	if s.db.Dialect() == database.Postgres { // no other node may store presence meanwhile
 		if _, err := q.ExecContext(ctx, lockPresence); err != nil {
 			return err
 		}

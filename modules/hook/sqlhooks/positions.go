@@ -11,7 +11,7 @@ import (
 	"github.com/moim-live/moim/modules/hook"
 )
 
-// scanTurn reads a turn, after more columns.
+// scanTurn reads a turn, and then more columns.
 func scanTurn(scan scanner, hookID string, more ...any) (hook.Turn, error) {
 	t := hook.Turn{HookID: hookID}
 	var at, version sql.NullInt64
@@ -46,7 +46,8 @@ func (s *Store) Seek(ctx context.Context, t hook.Turn) (next hook.Turn, ok bool,
 	return next, err == nil, doing(err, "go to a place in a log")
 }
 
-// find returns the version after which the turn has to go on: at most the group's.
+// find returns the version to which the turn's position must move, which is at most the
+// group's version.
 func (s *Store) find(ctx context.Context, t hook.Turn) (version int64, err error) {
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		version = 0
@@ -66,8 +67,8 @@ func (s *Store) find(ctx context.Context, t hook.Turn) (version int64, err error
 	return version, doing(err, "find a place in a log")
 }
 
-// The rows of a page are read in two steps: most pages are short, or are full of bytes
-// before they have many events.
+// The rows of a page are read in two steps. Most pages are short, or reach the size limit
+// before the limit of events.
 var steps = [...]int{16, hook.MaxEvents}
 
 // Read implements [hook.Positions].
@@ -99,7 +100,7 @@ func (s *Store) Read(ctx context.Context, t hook.Turn) (page hook.Page, err erro
 
 var errFull = errors.New("the page is full")
 
-// reader gathers the events of a page.
+// reader collects the events of a page.
 type reader struct {
 	groupID string
 	last    int64
@@ -145,7 +146,7 @@ func missing(ctx context.Context, q database.Querier, t hook.Turn, page *hook.Pa
 		page.Gone = true
 		return nil
 	}
-	page.Gap = true // a backup was restored, or somebody removed the events
+	page.Gap = true // a backup was restored, or someone deleted events
 	return err
 }
 

@@ -12,12 +12,13 @@ import (
 	"github.com/moim-live/moim/modules/hook"
 )
 
-// Presence keeps the last change of each user in a group, while a hook chose presence, and
-// what each of these hooks is still to be told. It is safe for concurrent use.
+// Presence keeps the last change of each user in a group while a hook chose presence, and
+// the changes that are still to be sent to each of these hooks. It is safe for concurrent
+// use.
 //
-// What it changes of a group, it changes under the lock of the group's row in
-// hook_presence_heads. So a larger n is committed later, and a hook that was told all
-// changes up to one misses none.
+// It changes the data of a group only while it holds the lock on the group's row in
+// hook_presence_heads. So changes are committed in the order of n, and a hook that has got
+// all changes up to n has missed none.
 type Presence struct {
 	positions
 
@@ -35,7 +36,7 @@ func presenceOn(db backing) *Presence {
 	return &Presence{positions: positions{db: db, texts: texts, scan: scanPresenceTurn}, text: newPresenceStatements(d)}
 }
 
-// reportRow is a report as the statements read it.
+// reportRow is a report in the form that the statements read.
 type reportRow struct {
 	GroupID string `json:"g"`
 	UserID  string `json:"u"`
@@ -45,7 +46,7 @@ type reportRow struct {
 	Seen    int64  `json:"s"`
 }
 
-// headRow is how a group's head moves.
+// headRow is the change of a group's head.
 type headRow struct {
 	GroupID string `json:"g"`
 	Before  int64  `json:"b"`
@@ -89,8 +90,8 @@ func (p *Presence) Record(ctx context.Context, reports []hook.Report) (changes i
 	return changes, doing(err, "store presence for hooks")
 }
 
-// lock locks the heads of the groups of reports, and returns them. Groups that do not exist
-// have none, and no group has one while no hook chose presence.
+// lock locks and returns the heads of the reports' groups. Groups that do not exist have
+// none, and without a hook that chose presence no group has one.
 func (p *Presence) lock(ctx context.Context, q database.Querier, reports []hook.Report) (map[string]*headRow, error) {
 	var ids []string
 	for _, r := range reports {
@@ -113,8 +114,9 @@ func (p *Presence) lock(ctx context.Context, q database.Querier, reports []hook.
 	return heads, err
 }
 
-// number gives each report the n that it has if it is new: one that is larger than all n of
-// the group, also of those whose rows are gone. So it is at least the time in microseconds.
+// number sets the n that each report gets if it is new. It is larger than every earlier n
+// of the group, also those of deleted rows, because it is at least the current time in
+// microseconds.
 func number(reports []hook.Report, heads map[string]*headRow) []reportRow {
 	next := make(map[string]int64, len(heads))
 	rows := make([]reportRow, 0, len(reports))
@@ -195,7 +197,7 @@ func scanPresenceTurn(scan scanner, hookID string) (hook.Turn, error) {
 	return t, err
 }
 
-// Seek implements [hook.Positions]. No turn has to go elsewhere.
+// Seek implements [hook.Positions]. Positions of presence never have to move.
 func (p *Presence) Seek(_ context.Context, t hook.Turn) (hook.Turn, bool, error) { return t, true, nil }
 
 // Read implements [hook.Positions].
@@ -219,7 +221,7 @@ func (p *Presence) Read(ctx context.Context, t hook.Turn) (page hook.Page, err e
 	return page, doing(err, "read presence for a hook")
 }
 
-// Done implements [hook.Positions]. A position with nothing left is removed.
+// Done implements [hook.Positions]. If nothing is left to send, it removes the position.
 func (p *Presence) Done(ctx context.Context, t hook.Turn, upto int64, status int, _, goOn bool) (next *hook.Turn, err error) {
 	lease := int64(0)
 	if goOn {
@@ -257,8 +259,8 @@ func (p *Presence) lockHead(ctx context.Context, q database.Querier, groupID str
 	return err
 }
 
-// finish removes a turn's position, of which nothing is left, and what no hook needs any
-// more. It does nothing if the claim is over.
+// finish removes the position of a turn with nothing left to send, and rows that no hook
+// needs any more. It does nothing if the claim has ended.
 func (p *Presence) finish(ctx context.Context, q database.Querier, t hook.Turn) error {
 	result, err := q.ExecContext(ctx, finished, t.GroupID, t.HookID, t.Claim)
 	if err != nil {

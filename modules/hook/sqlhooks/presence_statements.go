@@ -20,7 +20,7 @@ const (
 	told         = `SELECT user_id, online, at, seen_at FROM hook_presence WHERE group_id = $1`
 	readPresence = `SELECT user_id, n, online, at FROM hook_presence WHERE group_id = $1 AND n > $2 AND n <= $3 ORDER BY n LIMIT $4`
 	finished     = `DELETE FROM hook_presence_groups WHERE ` + ofTurn
-	// needless are users who are offline, and about whom no hook is still to be told.
+	// needless deletes users who are offline and about whom all hooks have been told.
 	needless = `DELETE FROM hook_presence WHERE group_id = $1 AND online = FALSE
 		AND n <= COALESCE((SELECT MIN(version) FROM hook_presence_groups WHERE group_id = $1), n)`
 	endPresence   = `DELETE FROM hook_presence_groups WHERE hook_id = $1`
@@ -28,7 +28,7 @@ const (
 	lockPresence  = `LOCK TABLE hook_presence_heads IN SHARE ROW EXCLUSIVE MODE`
 )
 
-// wipe removes all that is kept for hooks that chose presence.
+// wipe removes all data that is kept for hooks that chose presence.
 var wipe = []string{`DELETE FROM hook_presence_groups`, `DELETE FROM hook_presence`, `DELETE FROM hook_presence_heads`}
 
 func newPresenceStatements(d database.Dialect) presenceStatements {
@@ -62,8 +62,8 @@ func newPresenceStatements(d database.Dialect) presenceStatements {
 	}
 }
 
-// rowsOf returns a JSON list of objects, the first parameter, as a table i with columns of
-// these names and types.
+// rowsOf returns a table i with columns of these names and types. Its rows come from a JSON
+// list of objects, the first parameter.
 func rowsOf(d database.Dialect, columns string) string {
 	if d == database.Postgres {
 		return `jsonb_to_recordset(CAST($1 AS jsonb)) AS i(` + strings.ReplaceAll(columns, "TEXT", `TEXT COLLATE "C"`) + `)`

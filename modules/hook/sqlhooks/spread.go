@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// scanBatch is how many groups a step of a replay makes due, clearBatch how many
-	// positions a step looks at that removes those of a hook, and hurryBatch how many are
-	// made due in one transaction.
+	// scanBatch is the number of groups that one step of a replay makes due. clearBatch is
+	// the number of positions that one step examines to remove those of a hook. hurryBatch
+	// is the number of groups that one transaction makes due.
 	scanBatch  = 200
 	clearBatch = 5000
 	hurryBatch = 1000
-	// clearAfter is how long after its deletion a hook may still get positions.
+	// clearAfter is how long a deleted hook may still get positions.
 	clearAfter = 10 * time.Second
 )
 
@@ -49,7 +49,7 @@ func (s *Store) Spread(ctx context.Context, limit int) (taken int, err error) {
 	return taken, doing(err, "make groups due for hooks")
 }
 
-// Sweep implements [hook.Spreader]. Its place is in the hook's row.
+// Sweep implements [hook.Spreader]. Its progress is in the hook's row.
 func (s *Store) Sweep(ctx context.Context) (more bool, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		more = false
@@ -87,7 +87,8 @@ func (s *Store) Sweep(ctx context.Context) (more bool, err error) {
 	return more, doing(err, "go on with a replay")
 }
 
-// clearStep removes some positions of a deleted hook, and the hook after the last ones.
+// clearStep removes some positions of a deleted hook. After the last ones, it removes the
+// hook.
 func clearStep(ctx context.Context, q database.Querier, id, after string) error {
 	var last sql.NullString
 	if err := q.QueryRowContext(ctx, clearEnd, after, clearBatch).Scan(&last); err != nil {
@@ -134,7 +135,7 @@ func (s *Store) Rewind(ctx context.Context, hookID, groupID string, to hook.Poin
 	return s.recorded(ctx, "replay a group", entries, fault.ErrNotFound, s.sql.rewind, hookID, groupID, at, version)
 }
 
-// RewindAll implements [hook.Replays]. [Store.Sweep] does it.
+// RewindAll implements [hook.Replays]. [Store.Sweep] does the work.
 func (s *Store) RewindAll(ctx context.Context, hookID string, to hook.Point, entries ...audit.Entry) error {
 	since := int64(0)
 	if !to.At.IsZero() {
@@ -143,7 +144,8 @@ func (s *Store) RewindAll(ctx context.Context, hookID string, to hook.Point, ent
 	return s.recorded(ctx, "replay all groups", entries, fault.ErrNotFound, scanAll, hookID, since)
 }
 
-// recorded runs a statement with audit entries. It returns none if that changes no row.
+// recorded runs a statement and stores audit entries. If the statement changes no row, it
+// returns the error none.
 func (s *Store) recorded(ctx context.Context, what string, entries []audit.Entry, none error, text string, args ...any) error {
 	err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
 		result, err := q.ExecContext(ctx, text, args...)
@@ -189,7 +191,7 @@ func (s *Store) Groups(ctx context.Context, hookID string, from hook.Place, limi
 	return found, doing(err, "list the groups of a hook")
 }
 
-// Backlog counts what is left to be sent for a hook.
+// Backlog counts the groups with something left to send to a hook.
 func (s *Store) Backlog(ctx context.Context, hookID string) (b hook.Backlog, err error) {
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		b = hook.Backlog{}

@@ -19,13 +19,14 @@ type statements struct {
 const (
 	hookColumns = `id, name, source, url, events, secret, secret_before, rotated_at, since_at, enabled, problem, created_at, updated_at`
 	turnColumns = `group_id, claim, version, upto, attempts, gap, seek_at, seek_version`
-	// seeks is the condition that a group has to go elsewhere first.
+	// seeks is the condition that a group's position must move first.
 	seeks = `(seek_at IS NOT NULL OR seek_version IS NOT NULL)`
-	// ofTurn is the condition that a row is a turn's, and its claim is not over.
+	// ofTurn is the condition that a row is that of a turn whose claim has not ended.
 	ofTurn = `group_id = $1 AND hook_id = $2 AND claim = $3 AND claimed = TRUE`
-	// newRow are the values of a group's new row for a hook, after their ids.
+	// newRow has the values of a new row, after the ids of the group and the hook.
 	newRow = `0, g.version, 0, %[1]s, %[1]s, 0, FALSE, 0, FALSE, 0, '', FALSE`
-	// insertRows begins an insert of rows. What is selected ends with seek_at.
+	// insertRows is the beginning of an insert of rows. The selected columns must end with
+	// seek_at.
 	insertRows = `INSERT INTO hook_groups (group_id, hook_id, version, head, upto, due_at, behind_at, claim, claimed, attempts, unreachable, status, problem, gap, `
 
 	hooks    = `SELECT ` + hookColumns + ` FROM hooks WHERE deleted_at IS NULL ORDER BY name`
@@ -43,7 +44,7 @@ const (
 	parking  = `SELECT COUNT(*) FROM (SELECT 1 FROM %s WHERE hook_id = $1 AND due_at = $2 LIMIT $3) g`
 
 	statusColumns = `group_id, version, head, due_at, behind_at, claimed, attempts, parked_at, status, problem`
-	// Of a group, presence comes first.
+	// Within a group, presence comes first.
 	groups = `SELECT * FROM (SELECT * FROM (SELECT FALSE AS presence, head - version AS lag, ` + statusColumns + ` FROM hook_groups
 		WHERE hook_id = $1 AND due_at IS NOT NULL AND (due_at, group_id) <= ($2, $3) AND ($5 = TRUE OR (due_at, group_id) < ($2, $3)) ORDER BY due_at DESC, group_id DESC LIMIT $4) e
 		UNION ALL SELECT * FROM (SELECT TRUE AS presence, (SELECT COUNT(*) FROM hook_presence p WHERE p.group_id = g.group_id AND p.n > g.version) AS lag, ` + statusColumns + ` FROM hook_presence_groups g
@@ -100,16 +101,16 @@ func newStatements(d database.Dialect) statements {
 		s.resumeOne[i] = hurry(d, table) + later(d) + ` AND group_id = $2`
 	}
 	if d == database.Postgres {
-		// It waits for those who write positions, and they wait for it: a mark is then taken
-		// either before the hook begins or for the hook, too.
+		// The lock waits for transactions that write positions, and they wait for it. So a
+		// mark is taken either before the hook begins, or also for the hook.
 		s.lock = `LOCK TABLE hook_groups IN SHARE ROW EXCLUSIVE MODE`
 		s.scanning += ` FOR UPDATE SKIP LOCKED`
 	}
 	return s
 }
 
-// hurry begins a statement that makes rows due, and later is the condition that they are to
-// be tried later and not claimed.
+// hurry returns the beginning of a statement that makes rows due. later is the condition
+// that rows wait for a later attempt and are not claimed.
 func hurry(d database.Dialect, table string) string {
 	return `UPDATE ` + table + ` SET due_at = ` + d.Now() + `, parked_at = NULL, attempts = 0, failed_at = NULL, unreachable = FALSE WHERE `
 }
@@ -119,7 +120,7 @@ func later(d database.Dialect) string {
 }
 
 // someOf returns the condition that a row is one of those that a query selects by key. On
-// PostgreSQL it locks them, without those that are locked already.
+// PostgreSQL it locks them and skips locked rows.
 func someOf(d database.Dialect, key, query string) string {
 	if d == database.Postgres {
 		return `ctid = ANY (ARRAY(SELECT ctid ` + query + ` FOR UPDATE SKIP LOCKED))`
@@ -127,7 +128,8 @@ func someOf(d database.Dialect, key, query string) string {
 	return `(` + key + `) IN (SELECT ` + key + ` ` + query + `)`
 }
 
-// oneOf returns the condition that a column is in a JSON list of texts, the first parameter.
+// oneOf returns the condition that a column is in a JSON list of texts, the first
+// parameter.
 func oneOf(d database.Dialect) string {
 	if d == database.Postgres {
 		return `= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST($1 AS jsonb))))`

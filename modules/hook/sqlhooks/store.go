@@ -1,9 +1,10 @@
-// Package sqlhooks keeps hooks, and how far they are in each group, in SQL.
+// Package sqlhooks keeps hooks, and their positions in each group, in SQL. See [Store] and
+// [Presence].
 //
 // An event marks its group (heads.hook_at) in its own transaction. Spread takes marks and
-// makes groups due for every hook. It takes a mark only if no event of the group is about to
-// be committed, and reads the group's version after that: so a mark that it takes stands
-// for events that it sees, and a later event sets the mark again.
+// makes the groups due for every hook. It takes a mark only if no event of the group is
+// about to be committed, and reads the group's version afterwards. So the events of a taken
+// mark are visible, and a later event sets the mark again.
 package sqlhooks
 
 import (
@@ -18,7 +19,7 @@ import (
 	"github.com/moim-live/moim/modules/hook"
 )
 
-// parked is the due_at of a group that is not tried again.
+// parked is the due_at of a group that is not retried.
 const parked = math.MaxInt64
 
 // backing is the database of a store: a [database.DB].

@@ -10,7 +10,7 @@ import (
 	"github.com/moim-live/moim/modules/hook"
 )
 
-// positions is one of the tables of positions, with what is done alike in both.
+// positions is one of the tables of positions, with the operations that both have.
 type positions struct {
 	db    backing
 	texts turnStatements
@@ -19,8 +19,9 @@ type positions struct {
 
 type turnStatements struct{ claim, claimEarly, narrow, failed, release, revive string }
 
-// newTurnStatements returns the statements for a table. columns are those of a turn, upto is
-// how far a new turn goes, and seeks is the condition that a group has to go elsewhere first.
+// newTurnStatements returns the statements for a table. columns are the columns of a turn,
+// upto is the end of a new turn's delivery, and seeks is the condition that the position
+// must move first.
 func newTurnStatements(d database.Dialect, table, columns, upto, seeks string) turnStatements {
 	now := d.Now()
 	early := fmt.Sprintf(`due_at < %d`, int64(parked))
