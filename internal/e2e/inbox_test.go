@@ -71,7 +71,7 @@ func (b *inbox) pushed(name string, data json.RawMessage) {
 			return
 		}
 		b.streamLocked(closed.GroupID).end(closed.Reason)
-	case "group:signal", "group:presence", "group:read", "token:expiring", "socket:reconnect":
+	case "group:signal", "group:presence", "group:read", "group:mine", "token:expiring", "socket:reconnect":
 		b.others = append(b.others, push{name, slices.Clone(data)})
 	default:
 		b.wrong = append(b.wrong, fmt.Sprintf("received the unknown event %q", name))

@@ -30,6 +30,11 @@ type (
 		GroupID string     `json:"groupId"`
 		Items   []ReadMark `json:"items"`
 	}
+	// MineNews is the data of [EventMine].
+	MineNews struct {
+		GroupID string    `json:"groupId"`
+		Type    EventType `json:"type" doc:"the event that changed the list" example:"member.joined"`
+	}
 	// ReadMark says how far a member has read.
 	ReadMark struct {
 		UserID  string `json:"userId"`

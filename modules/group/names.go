@@ -13,6 +13,7 @@ const (
 	EventSignal   = "group:signal"   // data: {groupId, from, type, data}; it is not stored
 	EventPresence = "group:presence" // data: {groupId, items}
 	EventRead     = "group:read"     // data: {groupId, items}
+	EventMine     = "group:mine"     // data: {groupId, type}; to a user's sockets that asked for it
 	EventExpiring = "token:expiring" // data: {expiresAt}; to a socket whose token expires soon
 )
 
@@ -21,6 +22,10 @@ const roomPrefix = "group:"
 
 // Room returns the name of the room of a group's subscribers.
 func Room(groupID string) string { return roomPrefix + groupID }
+
+// MineRoom returns the name of the room of a user's sockets that are told when the list of
+// the user's groups changes. No group id is like it: those are UUIDs.
+func MineRoom(userID string) string { return roomPrefix + "of:" + userID }
 
 // OfRoom returns the group of a room.
 func OfRoom(room string) (groupID string, ok bool) { return strings.CutPrefix(room, roomPrefix) }
@@ -45,5 +50,6 @@ func Reserve(hub *adapter.Hub) (*adapter.Owner, error) {
 	own.Intercept(EventSignal, own.EmitLocalQueued)
 	own.Intercept(EventPresence, own.EmitLocalQueued)
 	own.Intercept(EventRead, own.EmitLocalQueued)
+	own.Intercept(EventMine, own.EmitLocalQueued)
 	return own, nil
 }

@@ -170,12 +170,13 @@ export class Client implements Moim {
       "up",
       each((store) => store.up()),
     );
-    this.connection.events.on("up", () => this.own.refresh());
+    this.connection.events.on("up", () => this.own.up());
     this.connection.events.on(
       "down",
       each((store) => store.down()),
     );
     this.connection.events.on("push", ({ event, data }: { event: string; data: unknown }) => {
+      if (event === "group:mine") return this.own.refresh();
       const { groupId } = (data ?? {}) as { groupId?: string };
       if (groupId !== undefined) this.stores.get(groupId)?.store.push(event, data);
     });

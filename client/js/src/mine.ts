@@ -10,9 +10,9 @@ const every = 30_000; // while somebody watches the list
 const again = 2_000;
 
 /**
- * MineStore is the list of the user's own groups. The server does not push this list. The store reads it again after
- * each connection and each call that may change it, and while it has a subscriber also every half a minute, and at once
- * when the page becomes visible. Groups with a handle change at once.
+ * MineStore is the list of the user's own groups. The store reads it again after each connection and each call that may
+ * change it. While the store has a subscriber, it also reads the list when the server says that the user joined or left a
+ * group or has another role, when the page becomes visible, and every half a minute. Groups with a handle change at once.
  */
 export class MineStore extends Store<MineSnapshot> {
   readonly events = new Emitter(); // "loaded": a Map by group id
@@ -38,7 +38,7 @@ export class MineStore extends Store<MineSnapshot> {
       subscribe: (fn: () => void) => {
         const off = subscribe(fn);
         this.begin();
-        if (this.watchers++ === 0) this.refresh();
+        if (this.watchers++ === 0) this.follow();
         let done = false;
         return () => {
           if (!done && --this.watchers === 0) this.cancelNext();
@@ -56,6 +56,17 @@ export class MineStore extends Store<MineSnapshot> {
       this.touch();
       this.tell();
     });
+  }
+
+  /** up reads the list on a new connection. */
+  up(): void {
+    if (this.watchers > 0) this.follow();
+    else this.refresh();
+  }
+
+  /** follow has the server say when the list changes, and then reads it. A server that cannot say so answers an error. */
+  private follow(): void {
+    this.connection.ask("group:mine", {}, () => this.refresh());
   }
 
   protected make(): MineSnapshot {

@@ -330,6 +330,25 @@ test("mine lists the user's groups, and follows what their stores know", async (
   await until("three are listed", () => mine.getSnapshot().groups.length === 3);
   await group.call("leave-group");
   await until("two are listed", () => mine.getSnapshot().groups.length === 2);
+  const fourth = server.createGroup({ name: "Fourth", members: ["ana"] });
+  await until("the fourth is listed", () => row(fourth)?.role === "member");
+  off();
+});
+
+test("the list follows memberships after a reconnect, and with a server that does not tell of them", async () => {
+  const { server, moim } = await live();
+  const mine = moim.mine();
+  const off = mine.subscribe(() => {});
+  await until("one is listed", () => mine.getSnapshot().groups.length === 1);
+  server.close();
+  await until("it is offline", () => mine.getSnapshot().phase === "catching-up");
+  await until("it is live again", () => mine.getSnapshot().phase === "live");
+  server.createGroup({ name: "Second", members: ["ana"] });
+  await until("two are listed", () => mine.getSnapshot().groups.length === 2);
+  server.fail("group:mine", { code: "unknown_event", message: "there is no event of this name" });
+  server.close();
+  server.createGroup({ name: "Third", members: ["ana"] });
+  await until("three are listed", () => mine.getSnapshot().groups.length === 3);
   off();
 });
 
@@ -367,6 +386,7 @@ test("the list is read again when the page becomes visible", async () => {
   Object.assign(globalThis, { document, setTimeout: soon });
   try {
     const { server, moim } = await live();
+    server.fail("group:mine", { code: "unknown_event", message: "there is no event of this name" });
     const mine = moim.mine();
     const off = mine.subscribe(() => {});
     await until("one is listed", () => mine.getSnapshot().groups.length === 1);

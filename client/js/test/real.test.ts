@@ -36,7 +36,10 @@ for (const [name, via] of [
     await until("the state is seen", () => anas.getSnapshot().present.get("bo")?.state?.hand);
     await until("three are unread", () => anas.getSnapshot().unread === 3);
     await anas.read();
-    const mine = ana.mine();
+    const [mine, bosMine] = [ana.mine(), bo.mine()];
+    bosMine.subscribe(() => {});
+    const hasTea = () => bosMine.getSnapshot().groups.some((own) => own.id === id);
+    await until("bo's list has the group", hasTea);
     await until("the list has none unread", () => mine.getSnapshot().groups.find((own) => own.id === id)?.unread === 0);
     await anas.call("update-group", { name: "Coffee", capacity: 5, ifMatch: anas.getSnapshot().group?.revision ?? 0 });
     await anas.call("update-group", { endsAt: new Date(Date.now() + 3_600_000).toISOString(), remindBefore: [60] });
@@ -54,6 +57,14 @@ for (const [name, via] of [
     await anas.call("ban-user", { userId: "bo", reason: "over" });
     await until("bo is out", () => bos.getSnapshot().phase === "closed");
     assert.equal(bos.getSnapshot().why, "banned");
+    const { id: other } = await ana.call("create-group", { name: "Milk" });
+    await backend.call("add-members", { groupId: other, userIds: ["bo"] });
+    // The server tells at once: bo does not follow this group, and the list is read every half a minute otherwise.
+    await until(
+      "bo's list has the other group",
+      () => bosMine.getSnapshot().groups.some((own) => own.id === other),
+      20_000,
+    );
   });
 
   test(`over ${name}: a token that expires is replaced, a back end's end is final`, { skip }, async () => {

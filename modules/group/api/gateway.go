@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/group/dto"
@@ -60,6 +61,7 @@ func (g *Gateway) Handlers() []socket.Handler {
 		socket.On("group:message:delete", g.deleteMessage).Describe("Delete a message, also from the log"),
 		socket.On("group:signal", g.signal).Describe("Send a signal to subscribers; it is not stored"),
 		socket.On("group:read", g.read).Describe("Move the caller's read mark forward"),
+		socket.On("group:mine", g.mine).Describe("Be told when the list of the caller's groups changes"),
 		socket.On("presence:set", g.setPresence).Describe("Set the live state of the caller in a group"),
 		socket.On("auth", g.renew).Describe("Give the socket a new token of the same user, before the old one expires"),
 		socket.OnExpiring(g.expiring),
@@ -184,6 +186,18 @@ func (g *Gateway) signal(ctx context.Context, s *socket.Socket, req dto.Changing
 
 func (g *Gateway) read(ctx context.Context, s *socket.Socket, req dto.ChangingIn[dto.ReadRequest]) (done, error) {
 	return done{}, g.service.MarkRead(group.WithKey(ctx, req.Key), s.Identity(), req.GroupID, req.Body)
+}
+
+// mine puts s among the sockets that are told of the user's groups.
+func (g *Gateway) mine(_ context.Context, s *socket.Socket, req dto.NoData) (done, error) {
+	if err := req.Check(); err != nil {
+		return done{}, err
+	}
+	if err := s.Identity().Check(auth.ReadGroups); err != nil {
+		return done{}, err
+	}
+	g.follower(s).Join(group.MineRoom(s.Identity().UserID))
+	return done{}, nil
 }
 
 func (g *Gateway) setPresence(ctx context.Context, s *socket.Socket, req dto.ChangingIn[dto.PresenceRequest]) (done, error) {

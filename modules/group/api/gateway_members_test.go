@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,4 +60,66 @@ func TestRequestsOverSockets(t *testing.T) {
 	if diff := cmp.Diff(member, servicetest.Decode[group.Member](t, bob.call("group:join", here))); diff != "" {
 		t.Errorf("joining as a member: %s", diff)
 	}
+}
+
+// A user's socket that asked for it is told, on every node, when the user's memberships
+// change. Other sockets of the user, and other users, are not.
+func TestMineOverSockets(t *testing.T) {
+	t.Parallel()
+	st, mesh := servicetest.OpenStore(t), adapter.NewMesh()
+	one, two := newNode(t, st, mesh), newNode(t, st, mesh)
+	bob, silent, carl := two.dial(t, "bob"), two.dial(t, "bob"), two.dial(t, "carl")
+	for _, c := range []*client{bob, carl} {
+		for data, want := range map[string]string{`{}`: `{}`, `null`: `{}`, `{"groupId":"x"}`: "error: validation_failed"} {
+			if got := c.call("group:mine", data); got != want {
+				t.Errorf("asking with %s: %s", data, got)
+			}
+		}
+	}
+	g, err := one.Create(t.Context(), alice, dto.CreateRequest{Name: "g"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	news := func(event group.EventType) string {
+		return `group:mine {"groupId":"` + g.ID + `","type":"` + string(event) + `"}`
+	}
+	if _, err := one.AddMembers(t.Context(), backend, g.ID, dto.AddMembersRequest{UserIDs: []string{"bob"}}); err != nil {
+		t.Fatal(err)
+	}
+	bob.wantNext(news(group.MemberJoined))
+	if _, err := two.Post(t.Context(), alice, g.ID, dto.MessageRequest{Data: json.RawMessage(`1`)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := one.Transfer(t.Context(), backend, g.ID, nil, dto.TransferRequest{UserID: "bob"}); err != nil {
+		t.Fatal(err)
+	}
+	bob.wantNext(news(group.OwnerTransferred))
+	own, err := two.Create(t.Context(), user("bob"), dto.CreateRequest{Name: "own"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob.wantNext(`group:mine {"groupId":"` + own.ID + `","type":"group.created"}`)
+	if err := one.RemoveMember(t.Context(), backend, g.ID, "alice", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := one.AddMembers(t.Context(), backend, g.ID, dto.AddMembersRequest{UserIDs: []string{"carl"}}); err != nil {
+		t.Fatal(err)
+	}
+	carl.wantNext(news(group.MemberJoined))
+	if err := one.RemoveMember(t.Context(), backend, g.ID, "carl", false); err != nil {
+		t.Fatal(err)
+	}
+	carl.wantNext(news(group.MemberRemoved))
+	silent.call("group:mine", `{}`) // the first news are those after it
+	if err := two.Delete(t.Context(), backend, own.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := one.AddMembers(t.Context(), backend, g.ID, dto.AddMembersRequest{UserIDs: []string{"dora"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := one.UpdateMember(t.Context(), backend, g.ID, "bob", dto.UpdateMemberRequest{Attributes: json.RawMessage(`{"a":1}`)}); err != nil {
+		t.Fatal(err)
+	}
+	silent.wantNext(news(group.MemberUpdated))
+	bob.wantNext(news(group.MemberUpdated))
 }

@@ -15,6 +15,7 @@ func (*Gateway) Pushes() []socket.Event {
 		{Name: group.EventSignal, About: "A signal, at most once", Data: reflect.TypeFor[group.SentSignal]()},
 		{Name: group.EventPresence, About: "Changes of presence, at most once", Data: reflect.TypeFor[group.PresenceNews]()},
 		{Name: group.EventRead, About: "How far members have read, if the group has readReceipts", Data: reflect.TypeFor[group.ReadNews]()},
+		{Name: group.EventMine, About: "The list of the user's groups changed, at most once; to sockets that sent group:mine", Data: reflect.TypeFor[group.MineNews]()},
 		{Name: group.EventExpiring, About: "The token of the socket expires soon: send auth", Data: reflect.TypeFor[renewed]()},
 	}
 }

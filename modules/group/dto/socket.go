@@ -5,6 +5,17 @@ type NoFields struct{ reading }
 
 func (*NoFields) read(*object) {}
 
+// NoData is a socket request without any fields. Its data may be left out.
+type NoData struct{ reading }
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: Check reports the mistakes.
+func (r *NoData) UnmarshalJSON(data []byte) error { return fill(data, r) }
+
+func (*NoData) read(*object) {}
+
+// Check returns the mistakes of the request.
+func (r NoData) Check() error { return r.mistakes.err() }
+
 // InGroup is a socket request: the fields of an HTTP body and the group's id.
 type InGroup[T any] struct {
 	GroupID string `json:"groupId" doc:"group id" example:"0197c7a2-5f0e-7c31-9d5b-3a1f6c2f7a10"`

@@ -41,6 +41,8 @@ type Emitter interface {
 	Sockets(room string) []adapter.Socket
 	// Publish sends to the other nodes.
 	Publish(ctx context.Context, env adapter.Envelope) error
+	// CastQueued sends to all nodes what may be lost. It does not wait for them.
+	CastQueued(ctx context.Context, env adapter.Envelope)
 }
 
 // Subscriber is a socket that follows groups. The feed compares subscribers, so a socket
@@ -170,6 +172,7 @@ func (f *Feed) Announce(ctx context.Context, events []group.Event) {
 		items = append(items, it)
 	}
 	f.deliver(items...)
+	f.tellMine(ctx, items)
 	for _, it := range items {
 		select {
 		case f.publish <- it:

@@ -119,6 +119,12 @@ export class FakeServer {
     const event: Event = { groupId, version: group.log.length + 1, type, actor, data, at: new Date().toISOString() };
     group.log.push(event);
     this.toSubscribers(groupId, "group:event", event);
+    const { userId = type === "group.created" ? this.group(groupId).record.ownerId : undefined } = (data ?? {}) as {
+      userId?: string;
+    };
+    for (const socket of this.sockets) {
+      if (socket.mine && socket.userId === userId) socket.push("group:mine", { groupId, type });
+    }
     return event;
   }
 

@@ -7,6 +7,7 @@ import { userOf } from "./token.js";
 export interface FakeSocket {
   readonly userId: string;
   readonly groups: Set<string>;
+  mine: boolean; // it is told of the user's memberships
   push(event: string, data: unknown): void;
   end(code: number): void;
 }
@@ -20,6 +21,7 @@ export function fakeWebSocket(server: FakeServer): WebSocketClass {
     onclose: ((event: { code: number }) => void) | null = null;
     readonly userId: string;
     readonly groups = new Set<string>();
+    mine = false;
     private line = Promise.resolve(); // what happens next, in order
 
     constructor(_url: string, protocols: string[]) {
@@ -84,6 +86,10 @@ export function fakeWebSocket(server: FakeServer): WebSocketClass {
     private handle(event: string, data: Request, after: (() => void)[]): unknown {
       const { userId } = this;
       if (event === "auth") return { expiresAt: new Date(Date.now() + 3_600_000).toISOString() };
+      if (event === "group:mine") {
+        this.mine = true;
+        return {};
+      }
       if (event === "group:unsubscribe") {
         if (this.groups.delete(data.groupId)) this.leavePresence(data.groupId);
         return {};

@@ -317,6 +317,14 @@ export interface components {
              */
             version: number;
         };
+        MineNews: {
+            groupId: string;
+            /**
+             * @description the event that changed the list
+             * @example member.joined
+             */
+            type: string;
+        };
         PresenceNews: {
             groupId: string;
             items: components["schemas"]["PresenceChange"][];
