@@ -142,6 +142,23 @@ log.level: warn
 	}
 }
 
+// Each key can be set to its default, so that a variable or a flag undoes what a file says.
+func TestDefaultsCanBeSet(t *testing.T) {
+	t.Parallel()
+	for _, k := range config.Keys() {
+		if k.Default == "" {
+			continue
+		}
+		if _, err := load(t, "", []string{k.Env() + "=" + k.Default}, nil); err != nil {
+			t.Errorf("%s=%s: %v", k.Env(), k.Default, err)
+		}
+	}
+	c, err := load(t, "socket.recovery: 2m", []string{"MOIM_SOCKET_RECOVERY=0s"}, nil)
+	if err != nil || c.Socket.Recovery != 0 {
+		t.Errorf("recovery for %s, %v", c.Socket.Recovery, err)
+	}
+}
+
 func TestNamedFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "other.yaml")

@@ -19,6 +19,7 @@ type Key struct {
 	Secret  bool   // must never be shown
 
 	index []int // index of the field in Config
+	off   bool  // the default is 0: the feature is off
 }
 
 // Env returns the environment variable: MOIM_REDIS_SOCKET_URL.
@@ -57,6 +58,7 @@ func walk(table []Key, v reflect.Value, prefix string, index []int) []Key {
 			Default: format(v.Field(i)),
 			Secret:  f.Tag.Get("secret") == "true",
 			index:   at,
+			off:     v.Field(i).IsZero(),
 		})
 	}
 	return table
@@ -118,7 +120,7 @@ func (k Key) set(c *Config, raw any) error {
 	if err := parseInto(f, text); err != nil {
 		return err
 	}
-	if f.IsZero() && f.Kind() != reflect.String && f.Kind() != reflect.Bool {
+	if f.IsZero() && !k.off && f.Kind() != reflect.String && f.Kind() != reflect.Bool {
 		return fmt.Errorf("must be above 0 (default %s)", k.Default) // otherwise WithDefaults would silently replace 0
 	}
 	return nil

@@ -40,7 +40,7 @@ type Config struct {
 	PingTimeout    time.Duration `key:"ping.timeout" help:"how long a client may take to answer a heartbeat"`
 	Transports     []string      `key:"transports" help:"transports of Socket.IO clients: polling, websocket or both"`
 	ConnectTimeout time.Duration `key:"connect.timeout" help:"how long a Socket.IO client may take to connect to a namespace"`
-	Recovery       time.Duration `key:"recovery" help:"how long a node keeps the state of a Socket.IO client after its connection is lost: its id, rooms, data and missed events; unset: it keeps none. Set it when all nodes have this version"`
+	Recovery       time.Duration `key:"recovery" help:"how long a node keeps the state of a Socket.IO client after its connection is lost: its id, rooms, data and missed events; 0s: it keeps none. Set it when all nodes have this version"`
 	Cookie         string        `key:"cookie" help:"name of a cookie with the id of a polling session, for load balancers with sticky sessions; empty: none"`
 	Bridge         string        `key:"bridge" help:"share rooms with Node servers: redis-adapter (for servers with @socket.io/redis-adapter on the socket role's Redis) or off"`
 	BridgeKey      string        `key:"bridge.key" help:"first part of the names of the Node servers' channels: their key or channelPrefix"`
