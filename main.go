@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -39,6 +40,9 @@ func run(args []string) error {
 	)
 	if err != nil {
 		return err
+	}
+	if len(args) > 0 && args[0] == "help" { // as git and go have it
+		args = append(slices.Clone(args[1:]), "--help")
 	}
 	if err := refuseUnknown(parser.Model, args); err != nil {
 		return err

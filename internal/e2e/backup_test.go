@@ -129,6 +129,9 @@ func TestHelp(t *testing.T) {
 			strings.Contains(string(out), "--redis-cache-url") {
 			t.Errorf("%s: %v\n%s", command, err, out)
 		}
+		if same, err := n.command(append([]string{"help"}, command...)...).CombinedOutput(); err != nil || string(same) != string(out) {
+			t.Errorf("help %s: %v\n%s", command, err, same)
+		}
 	}
 	if out, err := n.command("serve", "--help").CombinedOutput(); err != nil || !strings.Contains(string(out), "--redis-cache-url") {
 		t.Errorf("serve: %v\n%s", err, out)
