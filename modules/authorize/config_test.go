@@ -12,7 +12,7 @@ func TestValidate(t *testing.T) {
 	secret := webhook.NewSecret()
 	for _, tc := range []struct {
 		cfg  Config
-		want string // in the error; empty: none
+		want string // part of the error; empty: no error
 	}{
 		{Config{}, ""},
 		{Config{URL: "https://example.org/may", Secret: secret}, ""},

@@ -12,8 +12,8 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// TestFunctions asks functions that answer well and badly, also ones that let in when they
-// fail.
+// TestFunctions checks the outcome of valid, invalid and failing functions. Functions with
+// the option open admit users when they fail.
 func TestFunctions(t *testing.T) {
 	t.Parallel()
 	const bad = "unavailable"
@@ -54,13 +54,14 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
-// TestFunctionsAreAskedAsBackEnds shows a function what it is asked and what users get.
+// TestFunctionsAreAskedAsBackEnds checks what a function is asked, and that users get its
+// attributes and refusals like those of a back end.
 func TestFunctionsAreAskedAsBackEnds(t *testing.T) {
 	t.Parallel()
 	asked := 0
 	g, err := NewOf(Config{}, func(_ context.Context, q Question) (Verdict, error) {
 		if asked++; q.Event != group.AskJoin || q.UserID != "ana" || q.GroupID != "g" || string(q.Data) != `{"by":"open"}` {
-			t.Errorf("asked %+v %s", q, q.Data)
+			t.Errorf("the function was asked %+v by %s", q, q.Data)
 		}
 		return Verdict{Code: "unpaid", Message: "Pay first", TTL: time.Minute}, nil
 	}, slog.New(slog.DiscardHandler))
@@ -68,7 +69,7 @@ func TestFunctionsAreAskedAsBackEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !g.Asks(group.AskJoin) || g.Asks(group.AskMessage) {
-		t.Error("it asks about other events than the default ones")
+		t.Error("the gatekeeper does not ask about exactly the default events")
 	}
 	for range 2 {
 		_, err := g.Ask(t.Context(), group.Question{Event: group.AskJoin, UserID: "ana", GroupID: "g", Data: group.Entering{By: "open"}})
@@ -77,15 +78,15 @@ func TestFunctionsAreAskedAsBackEnds(t *testing.T) {
 		}
 	}
 	if asked != 1 {
-		t.Errorf("asked %d times within the ttl", asked)
+		t.Errorf("the function was asked %d times within the ttl", asked)
 	}
 }
 
-// TestOneIsAsked refuses a program that has a function and a URL.
+// TestOneIsAsked checks that a configuration with both a function and a URL is refused.
 func TestOneIsAsked(t *testing.T) {
 	t.Parallel()
 	_, err := open(Config{URL: "https://example.org/may", Secret: webhook.NewSecret()}, func(context.Context, Question) (Verdict, error) { return Verdict{}, nil }, slog.New(slog.DiscardHandler))
 	if err == nil {
-		t.Error("a function and a URL are taken")
+		t.Error("a function together with a URL is accepted")
 	}
 }

@@ -31,7 +31,7 @@ import (
 
 func TestMain(m *testing.M) { childtest.VerifyMain(m) }
 
-// backend is an application's back end, which counts questions.
+// backend is an application's back end. It counts the questions that it gets.
 type backend struct {
 	*httptest.Server
 	asked atomic.Int64
@@ -42,7 +42,7 @@ func serve(t *testing.T, answer http.HandlerFunc) *backend {
 	b := &backend{}
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.asked.Add(1)
-		body, err := io.ReadAll(r.Body) // otherwise the server does not see that a client leaves
+		body, err := io.ReadAll(r.Body) // the server notices that the client disconnected only after the body was read
 		if err != nil {
 			t.Error(err)
 		}
@@ -53,7 +53,7 @@ func serve(t *testing.T, answer http.HandlerFunc) *backend {
 	return b
 }
 
-// says answers 200 with a body.
+// says returns a handler that answers 200 with the body.
 func says(body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }
 }
@@ -75,7 +75,7 @@ func newGatekeeper(t *testing.T, url string, change func(*Config)) *Gatekeeper {
 	return g
 }
 
-// outcome asks, and returns "yes", "yes" with attributes, or the code of the error.
+// outcome asks q. It returns "yes", "yes" and the attributes, or the code of the error.
 func outcome(t *testing.T, g *Gatekeeper, q group.Question) string {
 	t.Helper()
 	v, err := g.Ask(t.Context(), q)
@@ -92,7 +92,7 @@ func outcome(t *testing.T, g *Gatekeeper, q group.Question) string {
 	return "yes"
 }
 
-// counted returns how many questions about an event ended in a way.
+// counted returns the value of the counter of questions for an event and a result.
 func counted(t *testing.T, g *Gatekeeper, event, result string) (n float64) {
 	t.Helper()
 	r := prometheus.NewRegistry()
@@ -135,7 +135,7 @@ func TestQuestionsAreSigned(t *testing.T) {
 			want = append(want, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 		}
 		if got := r.Header.Get("webhook-signature"); got != strings.Join(want, " ") || id == "" || r.Header.Get("User-Agent") != "Moim/test" {
-			t.Errorf("a question has the headers %v", r.Header)
+			t.Errorf("a question has the wrong headers %v", r.Header)
 		}
 		bodies <- r.Method + " " + string(body)
 		_, _ = io.WriteString(w, `{"allow":true}`)
@@ -155,7 +155,8 @@ func TestQuestionsAreSigned(t *testing.T) {
 	}
 }
 
-// TestAnswers asks back ends that answer well and badly, also ones that let in when they fail.
+// TestAnswers checks the outcome of valid answers, invalid answers and errors. With the
+// option open, users are admitted when the back end fails.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	status := func(code int) http.HandlerFunc {
@@ -247,7 +248,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestLateAnswers asks back ends that do not answer in time: no head, and no end.
+// TestLateAnswers checks the timeout: one back end never sends the header of its answer,
+// and one never ends the body.
 func TestLateAnswers(t *testing.T) {
 	t.Parallel()
 	for name, begins := range map[string]bool{"no head": false, "no end": true} {
@@ -267,7 +269,7 @@ func TestLateAnswers(t *testing.T) {
 				t.Error(err)
 			}
 			if took := time.Since(began); took < Timeout-100*time.Millisecond {
-				t.Errorf("it took %s", took)
+				t.Errorf("a question took %s", took)
 			}
 		})
 	}
@@ -297,7 +299,8 @@ func TestWhoIsAskedAbout(t *testing.T) {
 	}
 }
 
-// TestBreaker asks a back end that fails, until it is not asked any more, and mends it.
+// TestBreaker checks that the gatekeeper stops asking a failing back end, and asks again
+// after a pause.
 func TestBreaker(t *testing.T) {
 	t.Parallel()
 	var works atomic.Bool
@@ -313,7 +316,8 @@ func TestBreaker(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range breakAfter {
-		if _, err := g.Ask(canceled, q); !errors.Is(err, fault.ErrUnavailable) { // the caller has left, but it counts
+		// The caller's request was canceled. The failure counts nevertheless.
+		if _, err := g.Ask(canceled, q); !errors.Is(err, fault.ErrUnavailable) {
 			t.Error(err)
 		}
 	}
@@ -322,16 +326,17 @@ func TestBreaker(t *testing.T) {
 		t.Errorf("%v, again after %s", err, f.Retry)
 	}
 	if n := b.asked.Load(); n != breakAfter {
-		t.Errorf("it was asked %d times", n)
+		t.Errorf("the back end was asked %d times", n)
 	}
 	works.Store(true)
-	waittest.Until(t, "it is asked again", func() bool { return outcome(t, g, q) == "yes" })
+	waittest.Until(t, "the back end is asked again", func() bool { return outcome(t, g, q) == "yes" })
 	if n := b.asked.Load(); n != breakAfter+1 {
-		t.Errorf("it was asked %d times", n)
+		t.Errorf("the back end was asked %d times", n)
 	}
 }
 
-// TestBadAnswersDoNotBreak asks a back end that answers, but not as it should.
+// TestBadAnswersDoNotBreak checks that invalid answers do not open the circuit breaker: the
+// back end is not down.
 func TestBadAnswersDoNotBreak(t *testing.T) {
 	t.Parallel()
 	b := serve(t, says(`{}`))
@@ -342,7 +347,7 @@ func TestBadAnswersDoNotBreak(t *testing.T) {
 		}
 	}
 	if n := b.asked.Load(); n != 3*breakAfter {
-		t.Errorf("it was asked %d times", n)
+		t.Errorf("the back end was asked %d times", n)
 	}
 }
 
@@ -352,7 +357,7 @@ func TestQuestionsAtOnceAreBounded(t *testing.T) {
 	g := newGatekeeper(t, b.URL, nil)
 	asked, ok := g.asker.(*backEnd)
 	if !ok {
-		t.Fatalf("it asks a %T", g.asker)
+		t.Fatalf("New returned a %T", g.asker)
 	}
 	for range slots {
 		asked.slots <- struct{}{}
@@ -361,7 +366,7 @@ func TestQuestionsAtOnceAreBounded(t *testing.T) {
 		t.Error(err)
 	}
 	if b.asked.Load() != 0 {
-		t.Error("it was asked")
+		t.Error("the back end was asked")
 	}
 	<-asked.slots
 	if got := outcome(t, g, group.Question{Event: group.AskJoin, UserID: "ana"}); got != "yes" {

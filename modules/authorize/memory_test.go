@@ -14,7 +14,8 @@ import (
 	"github.com/moim-live/moim/modules/group/dto"
 )
 
-// TestAnswersAreRemembered asks twice, and then about something else.
+// TestAnswersAreRemembered checks that an answer is reused for the same question and for no
+// other one.
 func TestAnswersAreRemembered(t *testing.T) {
 	t.Parallel()
 	text := func(s string) dto.MessageRequest { return dto.MessageRequest{Data: json.RawMessage(`"` + s + `"`)} }
@@ -46,7 +47,7 @@ func TestAnswersAreRemembered(t *testing.T) {
 				}
 			}
 			if n := b.asked.Load(); n != tc.asked {
-				t.Errorf("%s, %s: asked %d times, want %d", tc.name, body, n, tc.asked)
+				t.Errorf("%s, %s: the back end was asked %d times, want %d", tc.name, body, n, tc.asked)
 			}
 		}
 		b := serve(t, says(`{"allow":true}`))
@@ -55,7 +56,7 @@ func TestAnswersAreRemembered(t *testing.T) {
 			outcome(t, g, tc.first)
 		}
 		if n := b.asked.Load(); n != 2 {
-			t.Errorf("%s, without ttl: asked %d times", tc.name, n)
+			t.Errorf("%s, without ttl: the back end was asked %d times", tc.name, n)
 		}
 	}
 }
@@ -65,7 +66,7 @@ func TestAnswersAreForgotten(t *testing.T) {
 	b := serve(t, says(`{"allow":true,"attributes":{"mine":7},"ttl":0.2}`))
 	g := newGatekeeper(t, b.URL, nil)
 	q := group.Question{Event: group.AskJoin, UserID: "ana", GroupID: "g"}
-	waittest.Until(t, "it is asked again", func() bool {
+	waittest.Until(t, "the back end is asked again", func() bool {
 		if got := outcome(t, g, q); got != `yes {"mine":7,"other":2}` {
 			t.Fatal(got)
 		}
@@ -83,7 +84,7 @@ func TestFailuresAreNotRemembered(t *testing.T) {
 		outcome(t, g, group.Question{Event: group.AskJoin, UserID: "ana"})
 	}
 	if n := b.asked.Load(); n != 3 {
-		t.Errorf("asked %d times", n)
+		t.Errorf("the back end was asked %d times", n)
 	}
 }
 
@@ -97,7 +98,8 @@ func TestTTLIsBounded(t *testing.T) {
 	}
 }
 
-// TestMemoryIsBounded keeps more and larger answers than fit.
+// TestMemoryIsBounded checks that the remembered answers stay within the limits on their
+// number and size.
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	m, err := newMemory()
@@ -113,6 +115,6 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	m.answers.CleanUp()
 	if got := m.answers.WeightedSize(); got > memoryBytes || got < memoryBytes/2 {
-		t.Errorf("answers weigh %d bytes", got)
+		t.Errorf("the remembered answers take %d bytes", got)
 	}
 }

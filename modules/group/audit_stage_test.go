@@ -10,15 +10,15 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// auditStep is a call that a back end makes, and the entry that it leaves.
+// auditStep is a call of a back end, and the audit entry that it must leave.
 type auditStep struct {
-	want    string // the action, the user, and what was before and is after the change
+	want    string // the action, the user, and the records before and after the change
 	prepare func(p *prepared) error
 	do      func(ctx context.Context, p *prepared) error
-	keyless bool // an idempotency key is not for this call
+	keyless bool // the call takes no idempotency key
 }
 
-// prepared is a group in which a step is made. The back end's id is also a user's.
+// prepared is a group on which a step is made. The back end has the same id as a user.
 type prepared struct {
 	*servicetest.Bench
 	t   *testing.T
@@ -29,7 +29,7 @@ type prepared struct {
 	invite  group.NewInvite
 }
 
-// itself is the user with the back end's id.
+// itself is the user with the same id as the back end.
 var itself = user("backend")
 
 func (p *prepared) invited() error {
@@ -91,7 +91,8 @@ func (p *prepared) muted() error {
 
 func second[T any](_ T, err error) error { return err }
 
-// The steps name each action of the permission table that changes a group, and more.
+// The steps cover every action of the permission table that changes a group, and some
+// others.
 var auditSteps = []auditStep{
 	{want: "create ann: → group=new/ann", do: func(ctx context.Context, p *prepared) error {
 		return second(p.Create(ctx, backend, servicetest.Decode[dto.CreateRequest](p.t, `{"name":"new","ownerId":"ann"}`)))
@@ -205,7 +206,8 @@ var auditSteps = []auditStep{
 	}},
 }
 
-// newPrepared makes a group, and whatever a step needs, and returns the newest entry.
+// newPrepared creates a group and prepares it for a step. Calls of users must leave no
+// audit entry.
 func newPrepared(t *testing.T, b *servicetest.Bench, s auditStep) *prepared {
 	t.Helper()
 	p := &prepared{Bench: b, t: t, ctx: t.Context(), id: b.NewGroup(t, `{"name":"g","visibility":"public","joinPolicy":"request"}`).ID}

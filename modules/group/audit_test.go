@@ -20,7 +20,7 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// sideOf shows the records on one side of a change, by kind.
+// sideOf shows the records before or after a change, by kind.
 func sideOf(t *testing.T, raw json.RawMessage) string {
 	t.Helper()
 	kinds := servicetest.Decode[map[string]json.RawMessage](t, string(raw))
@@ -78,7 +78,7 @@ func newest(t *testing.T, b *servicetest.Bench) string {
 	return entries[0].ID
 }
 
-// since lists the entries that are newer than the given one, the oldest first.
+// since lists the entries that are newer than the given one, oldest first.
 func since(t *testing.T, b *servicetest.Bench, id string) []string {
 	t.Helper()
 	entries, err := b.Store.Entries(t.Context(), audit.Filter{}, "", 100)
@@ -91,7 +91,7 @@ func since(t *testing.T, b *servicetest.Bench, id string) []string {
 	return showEntries(t, fresh)
 }
 
-// TestChangesOfTheConsole are recorded as such.
+// TestChangesOfTheConsole checks that changes made in the console are recorded as such.
 func TestChangesOfTheConsole(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})
@@ -104,8 +104,9 @@ func TestChangesOfTheConsole(t *testing.T) {
 	}
 }
 
-// Each change of a back end leaves one entry, in its own transaction: none if it fails,
-// and none for a repeat. No call of a user leaves one.
+// TestBackEndsAreAudited checks that each change of a back end leaves one entry, in the
+// change's transaction. A failed call and a repeat leave none, and calls of users leave
+// none.
 func TestBackEndsAreAudited(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBoth(t, func(t *testing.T, st grouptest.Store) {
@@ -129,7 +130,8 @@ func TestBackEndsAreAudited(t *testing.T) {
 				continue
 			}
 
-			// Under a key that another request has used, the change fails at its very end.
+			// The key was used by another request, so the change fails at the end of its
+			// transaction.
 			p = newPrepared(t, b, s)
 			taken := group.WithKey(t.Context(), fmt.Sprint("taken ", i))
 			if err := b.Store.Keep(t.Context(), group.Receipt{UserID: "backend", Key: fmt.Sprint("taken ", i), Request: "another", Answer: json.RawMessage(`{}`)}); err != nil {
@@ -138,7 +140,7 @@ func TestBackEndsAreAudited(t *testing.T) {
 			last = newest(t, b)
 			servicetest.WantCode(t, s.want+" under another's key", s.do(taken, p), "idempotency_mismatch")
 			if got := since(t, b, last); len(got) > 0 {
-				t.Errorf("%s: it failed and left %q", s.want, got)
+				t.Errorf("%s: the failed call left the entries %q", s.want, got)
 			}
 
 			keyed := group.WithKey(t.Context(), fmt.Sprint("key ", i))
@@ -159,7 +161,7 @@ func TestBackEndsAreAudited(t *testing.T) {
 	})
 }
 
-// A call that changes nothing leaves no entry.
+// TestNoOpsAreNotAudited checks that calls that change nothing leave no entry.
 func TestNoOpsAreNotAudited(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})
@@ -199,12 +201,13 @@ func TestNoOpsAreNotAudited(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got := since(t, b, last); len(got) > 0 {
-			t.Fatalf("%s: left %q", name, got)
+			t.Fatalf("%s: the call left the entries %q", name, got)
 		}
 	}
 }
 
-// Records that are too many for one entry are left out and counted.
+// TestLargeChangesAreAudited checks that records that do not fit into an entry are left out
+// and counted.
 func TestLargeChangesAreAudited(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})
@@ -260,6 +263,6 @@ func TestAuditCalls(t *testing.T) {
 		}
 	}
 	if since := time.Now().Add(time.Hour); len(must(b.Audit(ctx, backend, audit.Filter{Since: since}, "", 10))) > 0 {
-		t.Error("entries of the future")
+		t.Error("the list has entries since a time in the future")
 	}
 }

@@ -7,19 +7,20 @@ import (
 	"time"
 )
 
-// noLog is a log that holds no other events.
+// noLog is a log without other events.
 type noLog struct{ EventTx }
 
-func (noLog) Event(context.Context, int64) (*Event, error) { return nil, nil } //nolint:nilnil // the contract's word for "not in the log"
+func (noLog) Event(context.Context, int64) (*Event, error) { return nil, nil } //nolint:nilnil // by contract, nil means that the event is not in the log
 
-// What nobody can read is blanked, too: it must not keep a job from its end.
+// TestBlankWhatIsNotReadable checks that unreadable data is blanked, too. Otherwise an
+// erasure job could never finish.
 func TestBlankWhatIsNotReadable(t *testing.T) {
 	t.Parallel()
 	user, at := "vic", time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	for typ, want := range map[EventType]string{
 		MessagePosted:  `{"type":"","data":null,"deletedAt":"2026-11-23T10:00:00Z"}`,
 		MessageEdited:  `{"version":0,"data":null,"replacedIn":7}`,
-		MessageDeleted: `["text"]`, // it names nobody
+		MessageDeleted: `["text"]`, // valid JSON, but without a user
 		MemberLeft:     `["text"]`,
 	} {
 		e := Event{Version: 7, Type: typ, Actor: &user, Data: json.RawMessage(`["text"]`)}

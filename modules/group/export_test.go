@@ -2,8 +2,8 @@ package group
 
 import "slices"
 
-// RecordedActions returns the actions of all audit entries but those of revoked tokens
-// and closed sockets, which are about no group.
+// RecordedActions returns the actions of all audit entries about groups. Revoking tokens
+// and closing sockets are not about groups.
 func RecordedActions() []string {
 	all := []string{auditCreate, auditAcceptInvite, auditRenameUser, auditEraseUser}
 	for _, p := range permissions {

@@ -10,7 +10,8 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// TestAttributesOfTheBackEnd creates and joins groups.
+// TestAttributesOfTheBackEnd checks that attributes from the gatekeeper are stored when a
+// user creates or joins a group.
 func TestAttributesOfTheBackEnd(t *testing.T) {
 	t.Parallel()
 	for i, tc := range guarded {
@@ -40,7 +41,8 @@ func TestAttributesOfTheBackEnd(t *testing.T) {
 	}
 }
 
-// TestTooManyAttributes creates a group with attributes that are too large only together.
+// TestTooManyAttributes checks that a group is refused if the user's attributes and the
+// gatekeeper's are too large together.
 func TestTooManyAttributes(t *testing.T) {
 	t.Parallel()
 	k := &keeper{given: map[string]string{group.AskCreate: `{"a":"` + strings.Repeat("x", 10<<10) + `"}`}}

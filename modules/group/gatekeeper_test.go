@@ -20,13 +20,13 @@ import (
 	"github.com/moim-live/moim/modules/limit"
 )
 
-// keeper is a gatekeeper that a test tells what to answer.
+// keeper is a gatekeeper. A test sets its answers.
 type keeper struct {
-	events []string // nil: all
+	events []string // the events to ask about; nil: all
 	asked  []string
 	refuse bool
-	given  map[string]string // attributes by event
-	during func()            // what happens while it is asked
+	given  map[string]string // the attributes to answer with, by event
+	during func()            // runs during each question
 }
 
 func (k *keeper) Asks(event string) bool { return k.events == nil || slices.Contains(k.events, event) }
@@ -53,22 +53,22 @@ func (k *keeper) Ask(_ context.Context, q group.Question) (v group.Verdict, err 
 	return v, err
 }
 
-// take returns what was asked since the last call.
+// take returns the questions since the last call.
 func (k *keeper) take() []string {
 	asked := k.asked
 	k.asked = nil
 	return asked
 }
 
-// guarded are the calls that a gatekeeper is asked about. Each prepares a group, of which
-// the call is one by guest.
+// guarded lists the calls that a gatekeeper is asked about. Before each call, a group is
+// prepared. The call is made by guest.
 var guarded = []struct {
 	name   string
-	body   string // of the group
+	body   string // of the request that creates the group
 	before func(t *testing.T, b *servicetest.Bench, id string) string
 	call   func(ctx context.Context, b *servicetest.Bench, id, prepared string) (any, error)
-	want   string // what is asked
-	events int    // that the call announces
+	want   string // the question
+	events int    // number of events that the call announces
 }{
 	{
 		name: "create",
@@ -175,7 +175,7 @@ func membership(t *testing.T, b *servicetest.Bench, id string) string {
 	return ""
 }
 
-// stageFor prepares a group for a call that is guarded, without asking.
+// stageFor prepares a group for the guarded call i. The gatekeeper is not asked meanwhile.
 func stageFor(t *testing.T, i int) (b *servicetest.Bench, k *keeper, id, prepared string) {
 	t.Helper()
 	k = &keeper{events: []string{}}
@@ -193,8 +193,8 @@ func stageFor(t *testing.T, i int) (b *servicetest.Bench, k *keeper, id, prepare
 	return b, k, id, prepared
 }
 
-// TestGatekeeper asks before each call, while somebody else changes the group: no
-// transaction is open.
+// TestGatekeeper checks the question of each guarded call. Another user changes the group
+// during the question, so no transaction may be open then.
 func TestGatekeeper(t *testing.T) {
 	t.Parallel()
 	for i, tc := range guarded {
@@ -221,7 +221,8 @@ func TestGatekeeper(t *testing.T) {
 	}
 }
 
-// TestGatekeeperRefuses makes each call while the back end says no.
+// TestGatekeeperRefuses checks that a refused call changes nothing, and that its key can be
+// used again.
 func TestGatekeeperRefuses(t *testing.T) {
 	t.Parallel()
 	for i, tc := range guarded {
@@ -244,7 +245,7 @@ func TestGatekeeperRefuses(t *testing.T) {
 			if groups, err := b.ListMine(t.Context(), guest, "", 10); err != nil || tc.before == nil && len(groups) != 0 {
 				t.Errorf("the user has the groups %v, %v", groups, err)
 			}
-			k.refuse = false // the key is still good
+			k.refuse = false // the refused calls did not use up the key
 			if _, err := tc.call(group.WithKey(t.Context(), "key"), b, id, prepared); err != nil || len(k.take()) != 3 {
 				t.Error(err)
 			}
@@ -252,7 +253,8 @@ func TestGatekeeperRefuses(t *testing.T) {
 	}
 }
 
-// TestRepeatsAreNotAsked repeats each call after the gatekeeper has changed its mind.
+// TestRepeatsAreNotAsked repeats each call with its key. The gatekeeper would now refuse
+// it, but a repeat must return the first answer without a question.
 func TestRepeatsAreNotAsked(t *testing.T) {
 	t.Parallel()
 	for i, tc := range guarded {
@@ -285,7 +287,7 @@ func TestRepeatsAreNotAsked(t *testing.T) {
 	}
 }
 
-// refusalOf returns the code of an error, "" for none.
+// refusalOf returns the code of an error, or "" for nil.
 func refusalOf(err error) string {
 	if err == nil {
 		return ""
@@ -302,8 +304,8 @@ func asJSON(t *testing.T, v any) string {
 	return string(raw)
 }
 
-// TestJoinsAreChargedOnce joins with limits of one and two joins: the back end is asked
-// within them, and a join that runs twice counts once.
+// TestJoinsAreChargedOnce checks that a join counts once against the limit of joins, even
+// though its checks run twice. The back end is asked only while the limit allows a join.
 func TestJoinsAreChargedOnce(t *testing.T) {
 	t.Parallel()
 	for burst := range int64(3) {
@@ -337,7 +339,8 @@ func TestJoinsAreChargedOnce(t *testing.T) {
 	}
 }
 
-// TestRulesAreCheckedAfterwards changes what the rules say while the gatekeeper is asked.
+// TestRulesAreCheckedAfterwards bans the user while the gatekeeper is asked. The group's
+// rules must be checked again after the answer.
 func TestRulesAreCheckedAfterwards(t *testing.T) {
 	t.Parallel()
 	for i, tc := range guarded {
@@ -345,7 +348,7 @@ func TestRulesAreCheckedAfterwards(t *testing.T) {
 		want := "banned"
 		switch tc.name {
 		case "create":
-			continue // no rule of a group
+			continue // creating a group has no rules that can change
 		case "accept an invitation":
 			want = "not_found"
 		case "post", "edit", "signal":

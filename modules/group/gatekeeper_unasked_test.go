@@ -11,8 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// TestWhatTheGatekeeperIsNotAsked makes calls that the rules decide, or that back ends and
-// admins make.
+// TestWhatTheGatekeeperIsNotAsked makes calls that need no question: the rules refuse them,
+// or a back end or an admin makes them.
 func TestWhatTheGatekeeperIsNotAsked(t *testing.T) {
 	t.Parallel()
 	k := &keeper{}
@@ -102,8 +102,8 @@ func TestWhatTheGatekeeperIsNotAsked(t *testing.T) {
 	}
 }
 
-// TestEditsThatTheRulesDecide edits messages about which nobody is asked: the rules refuse
-// it, or a back end does it.
+// TestEditsThatTheRulesDecide makes edits that need no question: the rules refuse them, or
+// a back end makes them.
 func TestEditsThatTheRulesDecide(t *testing.T) {
 	t.Parallel()
 	k := &keeper{events: []string{}}
@@ -133,13 +133,13 @@ func TestEditsThatTheRulesDecide(t *testing.T) {
 		}},
 	} {
 		if got := refusalOf(tc.call(t.Context())); got != tc.want || len(k.take()) > 0 {
-			t.Errorf("%s: %q, or somebody was asked", tc.name, got)
+			t.Errorf("%s: %q, or the gatekeeper was asked", tc.name, got)
 		}
 	}
 }
 
-// TestWhatShowsTextUnasked makes the changes by which users show others text, or come to
-// own a group, and which are none of the events: docs/authorize.md lists them.
+// TestWhatShowsTextUnasked makes changes by which users show text to others or get a group,
+// but about which the gatekeeper is not asked. docs/authorize.md lists them.
 func TestWhatShowsTextUnasked(t *testing.T) {
 	t.Parallel()
 	k := &keeper{events: []string{}}

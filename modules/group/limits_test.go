@@ -40,7 +40,7 @@ func TestLimitsOfUsers(t *testing.T) {
 		_, err = b.Join(ctx, alice, g.ID)
 		servicetest.WantCode(t, "joining one more", err, want)
 	}
-	// Alice is in three now: by no way into another one.
+	// Alice is in three groups now. No way into a fourth one may work.
 	other, err := create(user("fay"), group.JoinOpen)
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func TestLimitsOfUsers(t *testing.T) {
 	_, err = b.AddMembers(ctx, user("fay"), other.ID, dto.AddMembersRequest{UserIDs: []string{"new", "alice"}})
 	servicetest.WantCode(t, "being added", err, "limit_reached")
 	if fields := fault.From(err).Fields; len(fields) != 1 || fields[0].Field != "userIds[1]" {
-		t.Errorf("names %v", fields)
+		t.Errorf("the error names %v", fields)
 	}
 	invite, err := b.Invite(ctx, user("fay"), other.ID, dto.InviteRequest{})
 	if err != nil {
@@ -61,11 +61,11 @@ func TestLimitsOfUsers(t *testing.T) {
 	_, err = b.AddMembers(ctx, backend, other.ID, dto.AddMembersRequest{UserIDs: []string{"alice"}})
 	servicetest.WantCode(t, "being added by a back end", err, "ok")
 	_, err = b.Join(ctx, alice, other.ID)
-	servicetest.WantCode(t, "joining where she is in", err, "ok")
+	servicetest.WantCode(t, "joining a group that she is a member of", err, "ok")
 
 	for _, id := range []string{"gus", "hal"} {
 		_, err = b.Join(ctx, user(id), asked.ID)
-		servicetest.WantCode(t, "asking", err, "ok")
+		servicetest.WantCode(t, "requesting to join", err, "ok")
 	}
 	for range 3 {
 		g, err := create(backend, group.JoinOpen)
@@ -76,7 +76,7 @@ func TestLimitsOfUsers(t *testing.T) {
 		servicetest.WantCode(t, "joining", err, "ok")
 	}
 	_, err = b.Approve(ctx, alice, asked.ID, "gus")
-	servicetest.WantCode(t, "approving who is in too many", err, "limit_reached")
+	servicetest.WantCode(t, "approving a user who is in too many groups", err, "limit_reached")
 	_, err = b.Approve(ctx, alice, asked.ID, "hal")
 	servicetest.WantCode(t, "approving another one", err, "ok")
 
@@ -94,13 +94,14 @@ func TestLimitsOfUsers(t *testing.T) {
 	_, err = b.Transfer(ctx, backend, open.ID, nil, dto.TransferRequest{UserID: "ida"})
 	servicetest.WantCode(t, "a back end handing over", err, "ok")
 	_, err = create(alice, group.JoinOpen)
-	servicetest.WantCode(t, "creating in place of what was given away", err, "limit_reached")
+	servicetest.WantCode(t, "creating a group in place of the one that was handed over", err, "limit_reached")
 	servicetest.WantCode(t, "deleting", b.Delete(ctx, alice, asked.ID, nil), "ok")
 	_, err = create(user("hal"), group.JoinOpen)
 	servicetest.WantCode(t, "creating", err, "ok")
 }
 
-// However a user's creates and joins meet, they have what they may and no more.
+// TestLimitsUnderConcurrency checks that concurrent creates and joins of a user fill the
+// limits exactly and never exceed them.
 func TestLimitsUnderConcurrency(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBoth(t, func(t *testing.T, st grouptest.Store) {

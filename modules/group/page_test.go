@@ -18,7 +18,7 @@ func TestFit(t *testing.T) {
 		{200, 2_000, 200, 130},
 		{10, 100_000, 200, 2},
 		{10, group.ListBytes / 2, 200, 1},
-		{10, group.ListBytes/2 - 3, 200, 2}, // quotes and a comma each
+		{10, group.ListBytes/2 - 3, 200, 2}, // each item adds two quotes and a comma
 		{10, group.ListBytes/2 - 2, 200, 1},
 		{3, 2 * group.ListBytes, 200, 1},
 		{3, 2 * group.ListBytes, 0, 0},

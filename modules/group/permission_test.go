@@ -9,7 +9,8 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// Each action needs a scope: one without is allowed to tokens for other calls.
+// TestActionsHaveScopes checks that each action needs a scope. An action without a scope
+// would be allowed for every token.
 func TestActionsHaveScopes(t *testing.T) {
 	t.Parallel()
 	for a := range permissions {
@@ -19,10 +20,12 @@ func TestActionsHaveScopes(t *testing.T) {
 	}
 }
 
-// Each action that changes a group has a name in the audit log.
+// TestActionsAreRecorded checks that each action that changes a group has a name in the
+// audit log.
 func TestActionsAreRecorded(t *testing.T) {
 	t.Parallel()
-	changesNothing := map[action]bool{actView: true, actRead: true, actSignal: true, actChangeRole: true} // the last is a part of actChangeMember
+	// actChangeRole is a part of actChangeMember.
+	changesNothing := map[action]bool{actView: true, actRead: true, actSignal: true, actChangeRole: true}
 	for a, p := range permissions {
 		if changesNothing[a] != (p.recorded == "") {
 			t.Errorf("action %d is recorded as %q", a, p.recorded)
@@ -30,7 +33,7 @@ func TestActionsAreRecorded(t *testing.T) {
 	}
 }
 
-// who names the columns of the permission table.
+// who has the callers of the permission table's columns.
 var who = []struct {
 	name   string
 	caller auth.Identity
@@ -43,11 +46,11 @@ var who = []struct {
 	{"back end", auth.Identity{UserID: "u", Admin: true}, nil},
 }
 
-// The whole table: a yes or the code of the no.
+// TestPermissionTable checks the whole table. Each cell is "yes" or the code of the error.
 func TestPermissionTable(t *testing.T) {
 	t.Parallel()
 	const yes, no, out = "yes", "forbidden", "not_member"
-	table := map[action][5]string{ // outsider of a public group, member, admin, owner, back end
+	table := map[action][5]string{ // the columns: outsider of a public group, member, admin, owner, back end
 		actView:             {yes, yes, yes, yes, yes},
 		actJoin:             {yes, yes, yes, yes, yes},
 		actRead:             {out, yes, yes, yes, yes},
@@ -110,7 +113,8 @@ func TestReachOfRoles(t *testing.T) {
 	}
 }
 
-// A message can be changed by its author and from admins up.
+// TestReachOfMessages checks that a message can be changed only by its author, admins, the
+// owner and back ends.
 func TestReachOfMessages(t *testing.T) {
 	t.Parallel()
 	self, someone := "u", "someone"
@@ -125,15 +129,16 @@ func TestReachOfMessages(t *testing.T) {
 			}
 		}
 		if strings.Join(got, " ") != want {
-			t.Errorf("the message of %s can be changed by %v, want %s", *author, got, want)
+			t.Errorf("a message of %s can be changed by %v, want %s", *author, got, want)
 		}
 	}
 	if allowMessage(who[1].caller, who[1].member, nil) == nil {
-		t.Error("a member may change what nobody posted")
+		t.Error("a member may change a message without an author")
 	}
 }
 
-// Who is muted may not say anything. Back ends cannot be muted.
+// TestMutedSpeech checks that muted members cannot post, edit or signal. A mute does not
+// apply to back ends.
 func TestMutedSpeech(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -162,7 +167,7 @@ func TestMutedSpeech(t *testing.T) {
 	}
 }
 
-// Where admins post, members only read.
+// TestPostingByAdmins checks that members cannot post in groups in which only admins post.
 func TestPostingByAdmins(t *testing.T) {
 	t.Parallel()
 	for a := range permissions {

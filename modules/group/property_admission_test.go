@@ -14,7 +14,7 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// issued is an invite as whoever made it knows it.
+// issued is what the creator of an invite knows about it.
 type issued struct {
 	group.NewInvite
 	revoked bool
@@ -38,18 +38,18 @@ func (m *machine) revoke(t *rapid.T, caller auth.Identity, i *issued) {
 	case err == nil:
 		i.revoked = true
 	case servicetest.Code(err) == "not_found" && !i.revoked:
-		t.Fatal("an invite is gone that nobody revoked")
+		t.Fatal("an invite that nobody revoked does not exist")
 	}
 }
 
-// revokeAllOf notes that the invites that a user made are revoked.
+// revokeAllOf marks all invites that the user created as revoked.
 func (m *machine) revokeAllOf(userID string) {
 	for _, i := range m.issued {
 		i.revoked = i.revoked || i.CreatedBy == userID
 	}
 }
 
-// accept knows what must come of it.
+// accept accepts an invite, and checks the result against what the model expects.
 func (m *machine) accept(t *rapid.T, caller auth.Identity, i *issued) {
 	_, member := m.state.Roles[caller.UserID]
 	want := "ok"
@@ -74,7 +74,7 @@ func (m *machine) accept(t *rapid.T, caller auth.Identity, i *issued) {
 	}
 }
 
-// pick returns one of the newest n invites that there ever were.
+// pick returns one of the newest n invites ever created.
 func (m *machine) pick(t *rapid.T, n int) *issued {
 	if len(m.issued) == 0 {
 		t.Skip("nobody was invited")
@@ -82,10 +82,11 @@ func (m *machine) pick(t *rapid.T, n int) *issued {
 	return rapid.SampledFrom(m.issued[len(m.issued)-n:]).Draw(t, "invite")
 }
 
-// ahead reports whether an instant is still to come; nil is never reached.
+// ahead reports whether the time is in the future. nil means never, so it is always in the
+// future.
 func (m *machine) ahead(at *time.Time) bool { return at == nil || at.After(m.now) }
 
-// checkOutsiders compares bans and requests with who is a member.
+// checkOutsiders checks bans and join requests against the members.
 func (m *machine) checkOutsiders(t *rapid.T, roles map[string]group.Role) {
 	bans, err := m.Bans(t.Context(), backend, m.groupID, "", 100)
 	if err != nil {
@@ -100,7 +101,7 @@ func (m *machine) checkOutsiders(t *rapid.T, roles map[string]group.Role) {
 	}
 	want := slices.DeleteFunc(slices.Sorted(maps.Keys(m.bans)), func(u string) bool { return !m.ahead(m.bans[u]) })
 	if !slices.Equal(want, banned) {
-		t.Fatalf("banned are %v, want %v", banned, want)
+		t.Fatalf("the banned users are %v, want %v", banned, want)
 	}
 	applicants, err := m.Applicants(t.Context(), backend, m.groupID, "", 100)
 	if err != nil {
@@ -108,13 +109,13 @@ func (m *machine) checkOutsiders(t *rapid.T, roles map[string]group.Role) {
 	}
 	for _, a := range applicants {
 		if role, in := roles[a.UserID]; in || slices.Contains(banned, a.UserID) {
-			t.Fatalf("%s asks to join and is %s, banned: %v", a.UserID, role, banned)
+			t.Fatalf("%s requests to join although they are %s or banned: %v", a.UserID, role, banned)
 		}
 	}
 }
 
-// checkInvites compares the invites with those that were made, and notes in
-// known which there are.
+// checkInvites checks the stored invites against those that were created. It records in
+// known which ones exist.
 func (m *machine) checkInvites(t *rapid.T, known map[string]bool) {
 	listed, err := m.Invites(t.Context(), backend, m.groupID, "", 200)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// consents checks that nobody became a member by an event who does not want to,
-// and follows who is invited, requests to join and has left.
+// consents checks that users become members only with their consent. It also records who is
+// invited, has requested to join, or has left.
 func (m *machine) consents(t *rapid.T, e group.Event) {
 	var data struct {
 		UserID    string    `json:"userId"`
@@ -39,7 +39,7 @@ func (m *machine) consents(t *rapid.T, e group.Event) {
 	case group.MemberJoined:
 		wants := *e.Actor == userID || *e.Actor == backend.UserID || m.waiting[userID] || m.direct && !m.left[userID]
 		if !wants {
-			t.Fatalf("%s was added by %s without being asked", userID, *e.Actor)
+			t.Fatalf("%s was added by %s without consent", userID, *e.Actor)
 		}
 		delete(m.waiting, userID)
 		delete(m.invited, userID)
@@ -51,10 +51,10 @@ func (m *machine) consents(t *rapid.T, e group.Event) {
 	}
 }
 
-// inviting reports whether an invitation that expires at an instant holds.
+// inviting reports whether an invitation that expires at the given time is still valid.
 func (m *machine) inviting(at time.Time) bool { return at.After(m.now) }
 
-// guestOr is one who was invited, if there is one, or anyone.
+// guestOr returns an invited user if there is one, or anyone.
 func (m *machine) guestOr(t *rapid.T, anyone *rapid.Generator[auth.Identity]) auth.Identity {
 	if len(m.invited) > 0 && rapid.Bool().Draw(t, "guest") {
 		return user(rapid.SampledFrom(slices.Sorted(maps.Keys(m.invited))).Draw(t, "guest"))
@@ -62,7 +62,7 @@ func (m *machine) guestOr(t *rapid.T, anyone *rapid.Generator[auth.Identity]) au
 	return anyone.Draw(t, "caller")
 }
 
-// isInvited compares the caller's list with what the log tells.
+// isInvited checks the caller's list of invitations against what the events said.
 func (m *machine) isInvited(t *rapid.T, caller auth.Identity) bool {
 	mine, err := m.Invitations(t.Context(), caller, "", 10)
 	if err != nil {

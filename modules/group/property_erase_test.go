@@ -13,15 +13,15 @@ import (
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
-// nowhere is a [upkeep.Elsewhere] without sockets and tokens.
+// nowhere is an [upkeep.Elsewhere] without sockets and tokens.
 type nowhere struct{}
 
 func (nowhere) CutOff(context.Context, string, time.Time) error { return nil }
 func (nowhere) EndPresence(string, string)                      {}
 func (nowhere) Forget(context.Context, string) error            { return nil }
 
-// erase erases a user, unless the group would end with them. After that the group does not
-// know them: they may come back as somebody else.
+// erase erases a user, unless the group would be deleted with them. Afterwards the group
+// does not know the user, who may come back as a new one.
 func (m *machine) erase(t *rapid.T, st grouptest.Store, userID string) {
 	_, member := m.state.Roles[userID]
 	if member && len(m.state.Roles) == 1 {
@@ -67,7 +67,7 @@ func (m *machine) erase(t *rapid.T, st grouptest.Store, userID string) {
 	m.namesNobody(t, st, userID)
 }
 
-// namesNobody checks that the log has no holes and names the user nowhere.
+// namesNobody checks that the log has no gaps and does not mention the user.
 func (m *machine) namesNobody(t *rapid.T, st grouptest.Store, userID string) {
 	page, err := st.Read(t.Context(), m.groupID, 0, 10_000, nil)
 	if err != nil {

@@ -15,36 +15,37 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// speech is what was said in the group, and who may speak.
+// speech has the messages of the group, and the mutes.
 type speech struct {
 	adminsOnly bool
-	mutes      map[string]*time.Time // when each expires; nil: never
+	mutes      map[string]*time.Time // when each mute expires; nil: never
 	said       []*said
 	texts      int
 }
 
-// said is a message. Its text is of no other message, and it is empty once it is deleted.
+// said is a message. Each message has a different text. The text is empty once the message
+// is deleted.
 type said struct {
 	version    int64
 	by, editor string
 	text       string
 }
 
-// next returns a text that nobody wrote before.
+// next returns a text that no message had before.
 func (s *speech) next() string {
 	s.texts++
 	return fmt.Sprintf(`"text-%d"`, s.texts)
 }
 
-// pick returns a message, or one that is not there.
+// pick returns a message, or one that does not exist.
 func (s *speech) pick(t *rapid.T) *said {
 	if i := rapid.IntRange(-1, len(s.said)-1).Draw(t, "message"); i >= 0 {
 		return s.said[i]
 	}
-	return &said{version: 1} // the group's first event
+	return &said{version: 1} // the version of the group's first event
 }
 
-// forget is what erasing a user means for the group.
+// forget applies a user's erasure to the model.
 func (s *speech) forget(userID string) {
 	delete(s.mutes, userID)
 	for _, m := range s.said {
@@ -54,7 +55,7 @@ func (s *speech) forget(userID string) {
 	}
 }
 
-// mayPost is the code for who posts; "ok" when they may.
+// mayPost returns the code that the caller must get for a post, or "ok".
 func (m *machine) mayPost(caller auth.Identity) string {
 	role, in := m.state.Roles[caller.UserID]
 	until, muted := m.speech.mutes[caller.UserID]
@@ -70,7 +71,7 @@ func (m *machine) mayPost(caller auth.Identity) string {
 	}
 }
 
-// mayChange is the code for who changes a message; "ok" when they may.
+// mayChange returns the code that the caller must get for a change of a message, or "ok".
 func (m *machine) mayChange(caller auth.Identity, of *said) string {
 	role, in := m.state.Roles[caller.UserID]
 	switch {
@@ -91,7 +92,7 @@ func needCode(t *rapid.T, what string, caller auth.Identity, err error, want str
 	}
 }
 
-// speak returns the actions of those who say something, and of those who keep them from it.
+// speak returns the actions that post, edit and delete messages, and that mute users.
 func (m *machine) speak(anyone, chief *rapid.Generator[auth.Identity]) map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"post": func(t *rapid.T) {
@@ -157,8 +158,8 @@ func (m *machine) speak(anyone, chief *rapid.Generator[auth.Identity]) map[strin
 
 var aText = regexp.MustCompile(`"text-\d+"`)
 
-// checkSpeech checks that the list of messages, the log from its start and the numbers of
-// unread messages are as the edits and deletions have left them.
+// checkSpeech checks the list of messages, the log from its start, and the numbers of
+// unread messages against the model.
 func (m *machine) checkSpeech(t *rapid.T, st grouptest.Store) {
 	listed, err := m.Messages(t.Context(), backend, m.groupID, 0, 1000)
 	if err != nil || len(listed) != len(m.speech.said) {

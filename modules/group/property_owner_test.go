@@ -9,7 +9,8 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// transfer knows what must come of it.
+// transfer offers or transfers the group, and checks the result against what the model
+// expects.
 func (m *machine) transfer(t *rapid.T, caller auth.Identity, to string) {
 	_, member := m.state.Roles[to]
 	role, in := m.state.Roles[caller.UserID]
@@ -32,7 +33,7 @@ func (m *machine) transfer(t *rapid.T, caller auth.Identity, to string) {
 	}
 }
 
-// heirOr is whom the group is offered, if anyone, or anyone.
+// heirOr returns the user to whom the group is offered if there is one, or anyone.
 func (m *machine) heirOr(t *rapid.T, anyone *rapid.Generator[auth.Identity]) auth.Identity {
 	if m.heir != "" && rapid.Bool().Draw(t, "heir") {
 		return user(m.heir)
@@ -40,7 +41,7 @@ func (m *machine) heirOr(t *rapid.T, anyone *rapid.Generator[auth.Identity]) aut
 	return anyone.Draw(t, "caller")
 }
 
-// mayAnswer is the code for whoever answers an offer; "ok" when it is theirs.
+// mayAnswer returns the code that the caller must get for an answer to an offer, or "ok".
 func (m *machine) mayAnswer(caller auth.Identity) string {
 	switch _, in := m.state.Roles[caller.UserID]; {
 	case !in:
@@ -66,7 +67,7 @@ func (m *machine) acceptOwner(t *rapid.T, caller auth.Identity) {
 func (m *machine) declineOwner(t *rapid.T, caller auth.Identity) {
 	want := m.mayAnswer(caller)
 	if want == "not_found" {
-		want = "ok" // there is nothing to decline
+		want = "ok" // declining without an offer changes nothing
 	}
 	if err := m.DeclineOwner(t.Context(), caller, m.groupID); servicetest.Code(err) != want {
 		t.Fatalf("%s declines the group: %v, want %s", caller.UserID, err, want)

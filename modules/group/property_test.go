@@ -19,11 +19,11 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// TestInvariants lets anyone do anything to a group, in any order, and checks
-// after every step what must always hold: one owner, never over capacity, no
-// banned member, count = rows, no invite used more often than it may be,
-// versions without holes, a log that folds to the state, and no text that was
-// replaced or deleted.
+// TestInvariants runs random calls of random users on a group. After every step it checks
+// the invariants: the group has one owner, is never over capacity, has no banned member,
+// and counts its members correctly. No invite is used more often than allowed. The log's
+// versions have no gaps, its events lead to the stored state, and it has no replaced or
+// deleted text.
 func TestInvariants(t *testing.T) {
 	childtest.Bulk(t)
 	t.Parallel()
@@ -32,10 +32,10 @@ func TestInvariants(t *testing.T) {
 	})
 }
 
-// mostMembers is the server's limit in this test.
+// mostMembers is the server's limit of members in this test.
 const mostMembers = 6
 
-// machine is one group and everyone around it.
+// machine is the model of one group and its users.
 type machine struct {
 	*group.Service
 	*servicetest.Recorder
@@ -43,19 +43,19 @@ type machine struct {
 	groupID string
 	state   folded
 
-	// What the log does not tell.
-	bans   map[string]*time.Time // when each expires; nil: never
+	// State that the log does not have.
+	bans   map[string]*time.Time // when each ban expires; nil: never
 	issued []*issued
-	heir   string // to whom the group is offered; empty: nobody
+	heir   string // the user to whom the group is offered; empty: nobody
 
 	direct  bool                 // whether users are added without being asked
-	waiting map[string]bool      // who requests to join
-	left    map[string]bool      // who ever left
+	waiting map[string]bool      // the users who have requested to join
+	left    map[string]bool      // the users who have ever left
 	invited map[string]time.Time // when each invitation expires
 	speech  speech
 }
 
-// folded is what the announced events amount to.
+// folded is the state to which the announced events lead.
 type folded struct {
 	Version  int64
 	Capacity *int
@@ -92,7 +92,7 @@ func anything(t *rapid.T, st grouptest.Store) {
 	}
 	m.groupID = g.ID
 	anyone := rapid.Custom(func(t *rapid.T) auth.Identity { return person(rapid.IntRange(0, 6).Draw(t, "who")) })
-	// Most of what only some may do, the owner tries.
+	// The owner is the caller of most actions that only some users may do.
 	chief := rapid.Custom(func(t *rapid.T) auth.Identity {
 		if rapid.Bool().Draw(t, "owner") {
 			return user(m.owner())
@@ -197,7 +197,7 @@ var joinPolicy = rapid.SampledFrom([]string{"open", "request", "invite"})
 
 func person(n int) auth.Identity { return user(fmt.Sprintf("u%d", n)) }
 
-// owner is the owner as the log tells.
+// owner returns the owner according to the events.
 func (m *machine) owner() string {
 	for userID, role := range m.state.Roles {
 		if role == group.Owner {
@@ -207,7 +207,7 @@ func (m *machine) owner() string {
 	return ""
 }
 
-// sometime is an instant in the next minutes, or nil.
+// sometime returns a time in the next minutes, or nil.
 func (m *machine) sometime(t *rapid.T) *time.Time {
 	minutes := rapid.IntRange(0, 5).Draw(t, "expires after minutes")
 	if minutes == 0 {
@@ -217,14 +217,14 @@ func (m *machine) sometime(t *rapid.T) *time.Time {
 	return &at
 }
 
-// expect fails on an error that nobody would expect here.
+// expect fails the test for an error whose code is not listed.
 func expect(t *rapid.T, err error, codes ...string) {
 	if err != nil && !slices.Contains(codes, servicetest.Code(err)) {
 		t.Fatalf("unexpected: %v", err)
 	}
 }
 
-// setCapacity takes the capacity of an event that has one.
+// setCapacity takes the capacity of an event's data, if there is one.
 func (f *folded) setCapacity(t *rapid.T, data json.RawMessage) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil {
@@ -238,7 +238,7 @@ func (f *folded) setCapacity(t *rapid.T, data json.RawMessage) {
 	}
 }
 
-// check compares what is stored with what was announced and what must hold.
+// check compares the stored state with the announced events, and checks the invariants.
 func (m *machine) check(t *rapid.T) {
 	m.fold(t)
 	g, err := m.Get(t.Context(), backend, m.groupID)
@@ -261,7 +261,7 @@ func (m *machine) check(t *rapid.T) {
 	m.checkOutsiders(t, stored.Roles)
 	m.checkInvites(t, stored.Invites)
 	if diff := cmp.Diff(m.state, stored); diff != "" {
-		t.Fatalf("the log (-) does not fold to the state (+):\n%s", diff)
+		t.Fatalf("the state that follows from the log (-) differs from the stored one (+):\n%s", diff)
 	}
 	switch {
 	case len(owners) != 1 || owners[0] != g.OwnerID:
@@ -275,11 +275,11 @@ func (m *machine) check(t *rapid.T) {
 	}
 }
 
-// fold applies what was announced since the last step.
+// fold applies the events that were announced since the last step.
 func (m *machine) fold(t *rapid.T) {
 	for _, e := range m.TakeEvents() {
 		if e.GroupID != m.groupID {
-			continue // who is erased leaves the groups of earlier checks, too
+			continue // an erased user also leaves the groups of earlier runs
 		}
 		m.consents(t, e)
 		if e.Version != m.state.Version+1 {

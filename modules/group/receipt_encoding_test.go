@@ -7,7 +7,7 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// spyRepository knows whether a transaction is open.
+// spyRepository records whether a transaction is open.
 type spyRepository struct {
 	Repository
 	inside bool
@@ -27,13 +27,13 @@ type spyTx struct {
 }
 
 func (t spyTx) Group() Group                                  { return t.group }
-func (spyTx) Member(context.Context, string) (*Member, error) { return nil, nil } //nolint:nilnil // no member
+func (spyTx) Member(context.Context, string) (*Member, error) { return nil, nil } //nolint:nilnil // the user is not a member
 func (t spyTx) Keep(_ context.Context, receipt Receipt) error { t.repo.kept = receipt; return nil }
 
-// sent is a request that notes where it is encoded.
+// sent is a request that records where it is encoded.
 type sent struct {
 	repo    *spyRepository
-	encoded []bool // whether a transaction was open
+	encoded []bool // for each encoding, whether a transaction was open
 }
 
 func (s *sent) MarshalJSON() ([]byte, error) {
@@ -41,8 +41,8 @@ func (s *sent) MarshalJSON() ([]byte, error) {
 	return []byte("{}"), nil
 }
 
-// TestARequestIsEncodedBeforeItsTransaction: others wait for a transaction, and
-// a request may be large.
+// TestARequestIsEncodedBeforeItsTransaction checks that a request is not encoded inside a
+// transaction. A request may be large, and other callers wait for the transaction.
 func TestARequestIsEncodedBeforeItsTransaction(t *testing.T) {
 	t.Parallel()
 	repo := &spyRepository{}

@@ -18,8 +18,8 @@ import (
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// TestReceiptsAreSmall stores large things under keys. Each is in the database once,
-// and a repeat still returns the first answer.
+// TestReceiptsAreSmall checks that a receipt does not hold a second copy of large data, and
+// that a repeat still returns the first answer.
 func TestReceiptsAreSmall(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
@@ -93,7 +93,7 @@ func testSmallReceipts(t *testing.T, db *database.DB, b *servicetest.Bench) {
 			t.Helper()
 			again, err := c.do(keyed)
 			if diff := cmp.Diff(want, inJSON(t, again)); err != nil || diff != "" {
-				t.Errorf("%s %s answers something else, %v:\n%s", c.name, what, err, diff)
+				t.Errorf("%s %s returns another answer, %v:\n%s", c.name, what, err, diff)
 			}
 		}
 		repeat("again")
@@ -102,7 +102,7 @@ func testSmallReceipts(t *testing.T, db *database.DB, b *servicetest.Bench) {
 	}
 }
 
-// TestRepeatAfterRetention repeats a post whose event was removed from the log.
+// TestRepeatAfterRetention repeats a post whose event is no longer in the log.
 func TestRepeatAfterRetention(t *testing.T) {
 	t.Parallel()
 	db := servicetest.OpenDatabase(t, "")
@@ -128,15 +128,15 @@ func TestRepeatAfterRetention(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(first, post()); diff != "" {
-		t.Errorf("the repeat answers something else:\n%s", diff)
+		t.Errorf("the repeat returns another answer:\n%s", diff)
 	}
 	if got := b.Read(t, g.ID).Version; got != g.Version+1 {
-		t.Errorf("the group came to version %d, want %d", got, g.Version+1)
+		t.Errorf("the group has version %d, want %d", got, g.Version+1)
 	}
 }
 
 // TestRepeatOfAnUpdateOfNothing repeats an update that changed nothing, after another
-// one: it changes nothing still, and shows the group as it is.
+// update. The repeat changes nothing either, and returns the group's current state.
 func TestRepeatOfAnUpdateOfNothing(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})

@@ -19,8 +19,8 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// TestRepeatedUnderKey asks for everything twice. The second time every one of
-// them would fail, or do something else, were it not for the key.
+// TestRepeatedUnderKey makes every call twice with the same key. Without the key, the
+// second call would fail or do something else.
 func TestRepeatedUnderKey(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})
@@ -103,20 +103,22 @@ func TestRepeatedUnderKey(t *testing.T) {
 			continue
 		}
 		if told := len(b.Take()); told == 0 && c.name != "signal" {
-			t.Errorf("%s: told of nothing", c.name)
+			t.Errorf("%s announced nothing", c.name)
 		}
 		again, err := c.do(keyed)
 		if err != nil {
 			t.Errorf("%s again: %v", c.name, err)
 		}
 		if diff := cmp.Diff(inJSON(t, first), inJSON(t, again)); diff != "" {
-			t.Errorf("%s again answers something else:\n%s", c.name, diff)
+			t.Errorf("%s again returns another answer:\n%s", c.name, diff)
 		}
 		if events := b.Take(); events != nil {
-			t.Errorf("%s again told of %v", c.name, events)
+			t.Errorf("%s again announced %v", c.name, events)
 		}
 		_, err = b.Post(group.WithKey(ctx, "key of "+c.name), alice, g.ID, dto.MessageRequest{Data: json.RawMessage(`"another"`)})
-		notAlice := []string{"edit", "join", "accept", "leave", "transfer", "offer", "accept the ownership", "add", "accept the invitation"} // keys are a user's own
+		// Keys of users are separate. So alice may use a key under which another user made
+		// the first call.
+		notAlice := []string{"edit", "join", "accept", "leave", "transfer", "offer", "accept the ownership", "add", "accept the invitation"}
 		if !slices.Contains(notAlice, c.name) && !wantMismatch(err) {
 			t.Errorf("another request under the key of %s: %v", c.name, err)
 		}
@@ -139,8 +141,8 @@ func inJSON(t *testing.T, v any) string {
 	return string(data)
 }
 
-// TestFailuresAreNotKept lets a call succeed under the key of one that failed.
-// Who may not do something any more gets what they would get without the key.
+// TestARepeatNeedsThePermission repeats calls of users who have lost the permission. They
+// must get the same error as without the key.
 func TestARepeatNeedsThePermission(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})
@@ -198,7 +200,7 @@ func TestFailuresAreNotKept(t *testing.T) {
 	g := b.NewGroup(t, `{"name":"g","visibility":"public","joinPolicy":"open","capacity":4}`)
 	ctx := group.WithKey(t.Context(), "k")
 	_, err := b.Join(ctx, user("new"), g.ID)
-	servicetest.WantCode(t, "no seat", err, "group_full")
+	servicetest.WantCode(t, "joining a full group", err, "group_full")
 	if err := b.Leave(t.Context(), user("other"), g.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +213,8 @@ func TestFailuresAreNotKept(t *testing.T) {
 	}
 }
 
-// TestTwinsUnderKey has a client send the same many times at once.
+// TestTwinsUnderKey sends the same call with the same key many times at once. It must be
+// made once.
 func TestTwinsUnderKey(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})
@@ -233,6 +236,6 @@ func TestTwinsUnderKey(t *testing.T) {
 		}
 	}
 	if events := b.Take(); len(events) != 1 {
-		t.Errorf("told of %v", events)
+		t.Errorf("announced %v", events)
 	}
 }

@@ -23,8 +23,8 @@ type troubled struct {
 	grouptest.Store
 
 	mu     sync.Mutex
-	failed map[string]int // attempts on the groups that cannot be changed
-	hang   bool           // attempts wait for their context, instead of failing at once
+	failed map[string]int // attempts, by group that cannot be changed
+	hang   bool           // attempts block until their context ends, instead of failing at once
 }
 
 func (s *troubled) Change(ctx context.Context, groupID, userID string, fn func(group.Tx) error) ([]group.Event, error) {
@@ -45,7 +45,7 @@ func (s *troubled) Change(ctx context.Context, groupID, userID string, fn func(g
 	return s.Store.Change(ctx, groupID, userID, fn)
 }
 
-// repair returns the groups that could not be changed.
+// repair makes the groups changeable again, and returns their ids.
 func (s *troubled) repair() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,7 +54,7 @@ func (s *troubled) repair() []string {
 	return ids
 }
 
-// attempts returns the least and the greatest number of them on a group.
+// attempts returns the smallest and the largest number of attempts for a group.
 func (s *troubled) attempts() (least, most int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,8 +65,8 @@ func (s *troubled) attempts() (least, most int) {
 	return least, most
 }
 
-// newTroubled returns a service with n groups whose timers are due and fail,
-// and a group whose timer is due after them.
+// newTroubled returns a service with n groups whose timers are due and fail, and a group
+// whose timer is due after them.
 func newTroubled(t *testing.T, n int) (b *servicetest.Bench, s *troubled, healthy string) {
 	t.Helper()
 	b = servicetest.New(t, group.Config{})
@@ -87,7 +87,7 @@ func newTroubled(t *testing.T, n int) (b *servicetest.Bench, s *troubled, health
 	service := group.NewService(group.Config{}, group.Deps{
 		Repository: s, Log: s, Announcer: b.Recorder, Signaler: b.Recorder, Now: time.Now,
 	})
-	for range 2 { // nodes
+	for range 2 { // two nodes
 		scheduler := upkeep.NewScheduler(service, s, slog.New(slog.DiscardHandler))
 		if err := scheduler.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -106,22 +106,24 @@ func ended(t *testing.T, b *servicetest.Bench, id string) bool {
 	return b.Read(t, id).EndedAt != nil
 }
 
-// The longest due come first, and more of them fail than one look takes.
+// TestFailingTimersKeepNoOtherWaiting checks that failing timers do not delay others. The
+// failing ones are due first, and there are more of them than one query returns.
 func TestFailingTimersKeepNoOtherWaiting(t *testing.T) {
 	t.Parallel()
 	b, s, healthy := newTroubled(t, 150)
 	waittest.Until(t, "the timer behind those that fail fires", func() bool { return ended(t, b, healthy) })
 	waittest.Until(t, "failing timers are tried again", func() bool { least, _ := s.attempts(); return least >= 2 })
 	if _, most := s.attempts(); most > 12 {
-		t.Errorf("a failing timer was tried %d times", most) // without a wait that grows: twice a second, by each node
+		// Without increasing waits, each node would try a timer twice a second.
+		t.Errorf("a failing timer was tried %d times", most)
 	}
 	for _, id := range s.repair()[:3] {
 		waittest.Until(t, "a timer fires once its group can be changed", func() bool { return ended(t, b, id) })
 	}
 }
 
-// A timer whose change waits, for a lock that another program holds, say, takes
-// nobody else's time.
+// TestHangingTimersKeepNoOtherWaiting checks that a timer that blocks, for example on a
+// lock of another program, does not delay other timers.
 func TestHangingTimersKeepNoOtherWaiting(t *testing.T) {
 	t.Parallel()
 	b, s, healthy := newTroubled(t, 3)

@@ -21,13 +21,13 @@ func TestNextTimer(t *testing.T) {
 	t.Parallel()
 	end := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	g := group.Group{EndsAt: &end, RemindBefore: []int{600, 60}}
-	for _, tc := range []struct{ after, want time.Duration }{ // before the end
+	for _, tc := range []struct{ after, want time.Duration }{ // durations before the end
 		{time.Hour, 10 * time.Minute},
 		{10 * time.Minute, time.Minute},
 		{9 * time.Minute, time.Minute},
 		{time.Minute, 0},
 		{time.Second, 0},
-		{-time.Hour, 0}, // it was missed, and is made up for
+		{-time.Hour, 0}, // the timer is overdue, and fires at once
 	} {
 		if next := g.NextTimer(end.Add(-tc.after)); next == nil || !next.Equal(end.Add(-tc.want)) {
 			t.Errorf("%s before the end: next is %v", tc.after, next)
@@ -40,7 +40,7 @@ func TestNextTimer(t *testing.T) {
 	}
 }
 
-// TestTimerFiresOnce has many schedulers on one database.
+// TestTimerFiresOnce runs many schedulers on one database. Each timer must fire once.
 func TestTimerFiresOnce(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})
@@ -68,10 +68,10 @@ func TestTimerFiresOnce(t *testing.T) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatal("the group does not end")
+			t.Fatal("the group has not ended")
 		}
 	}
-	// What is committed is announced soon after.
+	// The events are announced soon after the commit.
 	want := []string{"1 group.created", "2 group.reminder", "3 group.ended"}
 	var got []string
 	for len(got) < len(want) {
@@ -82,7 +82,7 @@ func TestTimerFiresOnce(t *testing.T) {
 			t.Fatalf("announced %q, want %q", got, want)
 		}
 	}
-	slices.Sort(got) // several schedulers announce
+	slices.Sort(got) // several schedulers announce, in any order
 	if !slices.Equal(got, want) {
 		t.Errorf("announced %q, want %q", got, want)
 	}
@@ -96,7 +96,7 @@ func TestTimerFiresOnce(t *testing.T) {
 			due = *g.EndsAt
 		}
 		if late := e.At.Sub(due); late < 0 || late > 30*time.Second {
-			t.Errorf("%s came %s after its time", e.Type, late)
+			t.Errorf("%s happened %s too late", e.Type, late)
 		}
 		if e.Actor != nil {
 			t.Errorf("%s has actor %s", e.Type, *e.Actor)
@@ -104,7 +104,7 @@ func TestTimerFiresOnce(t *testing.T) {
 	}
 }
 
-// fireUntilQuiet does what a scheduler does.
+// fireUntilQuiet fires timers like a scheduler until none are due.
 func fireUntilQuiet(t *testing.T, b *servicetest.Bench) {
 	t.Helper()
 	for {
@@ -129,8 +129,8 @@ func fireUntilQuiet(t *testing.T, b *servicetest.Bench) {
 	}
 }
 
-// TestMissedTimersFire sets an end that has passed by the database's
-// clock, as if no node had run meanwhile.
+// TestMissedTimersFire sets an end that is in the past for the database, as if no node had
+// run at that time.
 func TestMissedTimersFire(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})
@@ -143,7 +143,7 @@ func TestMissedTimersFire(t *testing.T) {
 	b.Now = time.Now()
 	fireUntilQuiet(t, b)
 	got := b.Take()
-	slices.Sort(got) // several struck at once
+	slices.Sort(got) // several schedulers fire at once
 	if want := []string{"1 group.created", "2 group.reminder", "3 group.reminder", "4 group.ended"}; !slices.Equal(got, want) {
 		t.Errorf("announced %q, want %q", got, want)
 	}
@@ -199,7 +199,7 @@ func TestEndedGroups(t *testing.T) {
 	}
 }
 
-// TestMovedEnd moves the end before it comes: what was scheduled is not.
+// TestMovedEnd changes the end before it is reached. The old timers must not fire.
 func TestMovedEnd(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})

@@ -30,7 +30,7 @@ func TestBan(t *testing.T) {
 		t.Error(diff)
 	}
 	if len(b.Announced) != 1 || b.Announced[0].Type != group.MemberBanned || string(b.Announced[0].Data) != `{"userId":"member","reason":"spam"}` {
-		t.Errorf("told of %+v", b.Announced)
+		t.Errorf("announced %+v", b.Announced)
 	}
 	b.Take()
 	if after := b.Read(t, g.ID); after.MemberCount != g.MemberCount-1 {
@@ -48,9 +48,9 @@ func TestBan(t *testing.T) {
 	_, err = b.Join(ctx, user("member"), g.ID)
 	servicetest.WantCode(t, "joining while banned", err, "banned")
 	_, err = b.AddMembers(ctx, backend, g.ID, dto.AddMembersRequest{UserIDs: []string{"new", "member"}})
-	servicetest.WantCode(t, "adding who is banned", err, "banned")
+	servicetest.WantCode(t, "adding a banned user", err, "banned")
 	if fields := fault.From(err).Fields; len(fields) != 1 || fields[0].Field != "userIds[1]" {
-		t.Errorf("names %v", fields)
+		t.Errorf("the error names %v", fields)
 	}
 	_, err = b.Get(ctx, user("member"), g.ID)
 	servicetest.WantCode(t, "reading a public group while banned", err, "ok")
@@ -61,20 +61,20 @@ func TestBan(t *testing.T) {
 	if diff := cmp.Diff([]string{"7 member.banned"}, b.Take()); diff != "" {
 		t.Error(diff)
 	}
-	servicetest.WantCode(t, "lifting it", b.Unban(ctx, alice, g.ID, "stranger"), "ok")
-	servicetest.WantCode(t, "lifting it again", b.Unban(ctx, alice, g.ID, "stranger"), "ok")
-	servicetest.WantCode(t, "lifting nobody's", b.Unban(ctx, alice, g.ID, "\x00"), "ok")
+	servicetest.WantCode(t, "lifting the ban", b.Unban(ctx, alice, g.ID, "stranger"), "ok")
+	servicetest.WantCode(t, "lifting the ban again", b.Unban(ctx, alice, g.ID, "stranger"), "ok")
+	servicetest.WantCode(t, "lifting the ban of an invalid user id", b.Unban(ctx, alice, g.ID, "\x00"), "ok")
 	_, err = b.Join(ctx, user("stranger"), g.ID)
 	servicetest.WantCode(t, "joining afterwards", err, "ok")
 
 	b.Now = until
 	if listed, err := b.Bans(ctx, alice, g.ID, "", 10); err != nil || len(listed) != 0 {
-		t.Errorf("after its time it is listed: %v, %v", listed, err)
+		t.Errorf("the expired ban is listed: %v, %v", listed, err)
 	}
 	_, err = b.Join(ctx, user("member"), g.ID)
-	servicetest.WantCode(t, "joining after its time", err, "ok")
+	servicetest.WantCode(t, "joining after the ban has expired", err, "ok")
 	_, err = b.Ban(ctx, alice, g.ID, "member", req)
 	servicetest.WantCode(t, "banning until now", err, "validation_failed")
 	_, err = b.Ban(ctx, alice, g.ID, "", dto.BanRequest{})
-	servicetest.WantCode(t, "banning no id", err, "validation_failed")
+	servicetest.WantCode(t, "banning without a user id", err, "validation_failed")
 }

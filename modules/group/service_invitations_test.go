@@ -15,7 +15,8 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// adds has someone add users, and returns who is a member and who is invited.
+// adds adds users as the caller. It returns the users who became members and those who were
+// invited.
 func adds(t *testing.T, b *servicetest.Bench, caller auth.Identity, groupID string, users ...string) (added, invited []string) {
 	t.Helper()
 	var got group.AddedMembers
@@ -45,7 +46,7 @@ func TestInvitation(t *testing.T) {
 		t.Errorf("added %v, invited %s", added, diff)
 	}
 	if want := `{"userId":"eve","expiresAt":"2026-12-23T10:00:00.123456Z"}`; len(b.Announced) != 3 || string(b.Announced[0].Data) != want || *b.Announced[0].Actor != "admin" {
-		t.Errorf("told of %+v", b.Announced)
+		t.Errorf("announced %+v", b.Announced)
 	}
 	if diff := cmp.Diff([]string{"6 member.invited", "7 member.invited", "8 member.invited"}, b.Take()); diff != "" {
 		t.Error(diff)
@@ -78,10 +79,10 @@ func TestInvitation(t *testing.T) {
 		t.Error(diff)
 	}
 	_, err = b.AcceptInvitation(ctx, user("fay"), g.ID)
-	servicetest.WantCode(t, "accepting without a seat", err, "group_full")
+	servicetest.WantCode(t, "accepting an invitation to a full group", err, "group_full")
 	servicetest.WantCode(t, "declining", b.DeclineInvitation(ctx, user("fay"), g.ID), "ok")
 	if mine, err = b.Invitations(ctx, user("fay"), "", 10); len(mine) != 0 || err != nil {
-		t.Errorf("declined, and still invited: %v, %v", mine, err)
+		t.Errorf("invited after declining: %v, %v", mine, err)
 	}
 
 	for _, who := range []string{"fay", "outsider"} {
@@ -100,7 +101,7 @@ func TestInvitation(t *testing.T) {
 	}
 	b.Now = b.Now.Add(group.InvitationAge)
 	_, err = b.AcceptInvitation(ctx, user("gus"), g.ID)
-	servicetest.WantCode(t, "accepting too late", err, "not_found")
+	servicetest.WantCode(t, "accepting an expired invitation", err, "not_found")
 	b.Take()
 	if _, invited = adds(t, b, alice, g.ID, "gus"); len(invited) != 1 || len(b.Take()) != 1 {
 		t.Errorf("invited again when it had expired: %v", invited)
@@ -109,8 +110,8 @@ func TestInvitation(t *testing.T) {
 	servicetest.WantCode(t, "accepting the new one", err, "ok")
 }
 
-// TestInvitationEnds has users who are invited come in, or be kept out, by
-// another way. The invitation is gone then, and does not bring them back.
+// TestInvitationEnds lets invited users become members in another way, or keeps them out.
+// The invitation must end then, and must not let them in later.
 func TestInvitationEnds(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(ctx context.Context, b *servicetest.Bench, id string) error{
@@ -163,7 +164,7 @@ func TestInvitationEnds(t *testing.T) {
 	}
 }
 
-// TestConsent says who is added at once and who is asked.
+// TestConsent checks which users are added at once and which are only invited.
 func TestConsent(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ add, added, invited string }{
@@ -180,7 +181,7 @@ func TestConsent(t *testing.T) {
 				servicetest.WantCode(t, "leaving", b.Leave(ctx, user(who), g.ID), "ok")
 			}
 			if added, _ := adds(t, b, backend, g.ID, "again"); len(added) != 1 {
-				t.Errorf("a back end put back %v", added)
+				t.Errorf("a back end added the user, who had left, as %v", added)
 			}
 			for _, who := range []string{"removed", "again"} {
 				servicetest.WantCode(t, "removing", b.RemoveMember(ctx, alice, g.ID, who, false), "ok")
@@ -203,8 +204,8 @@ func TestConsent(t *testing.T) {
 	}
 }
 
-// TestInvitationsAndLimits: being invited takes nothing from the user, and a group
-// cannot invite everyone.
+// TestInvitationsAndLimits checks that an invitation does not count against the user's
+// limits, and that the invitations of a group are limited.
 func TestInvitationsAndLimits(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{LimitJoined: 3})
@@ -234,7 +235,7 @@ func TestInvitationsAndLimits(t *testing.T) {
 	}
 	_, err := b.AddMembers(ctx, alice, g.ID, dto.AddMembersRequest{UserIDs: []string{"one more"}})
 	servicetest.WantCode(t, "inviting one more", err, "limit_reached")
-	adds(t, b, alice, g.ID, users...) // they are invited already
+	adds(t, b, alice, g.ID, users...) // all of them are invited already
 	servicetest.WantCode(t, "declining", b.DeclineInvitation(ctx, user("u7"), g.ID), "ok")
 	adds(t, b, alice, g.ID, "one more")
 }

@@ -34,7 +34,7 @@ func TestInvites(t *testing.T) {
 		t.Errorf("the code is %s", invite.Code)
 	}
 	if len(b.Announced) != 1 || b.Announced[0].Type != group.InviteCreated || string(b.Announced[0].Data) != `{"inviteId":"`+invite.InviteID+`"}` {
-		t.Errorf("told of %+v", b.Announced)
+		t.Errorf("announced %+v", b.Announced)
 	}
 	b.Take()
 	listed, err := b.Invites(ctx, alice, g.ID, "", 10)
@@ -74,12 +74,13 @@ func TestInvites(t *testing.T) {
 
 	servicetest.WantCode(t, "revoking", b.Revoke(ctx, alice, g.ID, invite.InviteID), "ok")
 	if len(b.Announced) != 1 || b.Announced[0].Type != group.InviteRevoked || string(b.Announced[0].Data) != `{"inviteId":"`+invite.InviteID+`"}` {
-		t.Errorf("told of %+v", b.Announced)
+		t.Errorf("announced %+v", b.Announced)
 	}
 	servicetest.WantCode(t, "revoking again", b.Revoke(ctx, alice, g.ID, invite.InviteID), "not_found")
 }
 
-// An invite that is good for nothing says nothing about its group.
+// TestInvitesThatAreNoGood checks that an invalid invite does not reveal anything about its
+// group.
 func TestInvitesThatAreNoGood(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})
@@ -126,7 +127,8 @@ func TestInvitesThatAreNoGood(t *testing.T) {
 	}
 }
 
-// The last use of an invite lets exactly one in.
+// TestInviteUnderConcurrentUse checks that the last use of an invite admits exactly one
+// user.
 func TestInviteUnderConcurrentUse(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBoth(t, func(t *testing.T, st grouptest.Store) {
@@ -162,15 +164,15 @@ func TestInviteUnderConcurrentUse(t *testing.T) {
 		close(start)
 		wg.Wait()
 		if after := b.Read(t, g.ID); in.Load() != 1 || after.MemberCount != g.MemberCount+1 {
-			t.Errorf("%d came in, %d members instead of %d", in.Load(), after.MemberCount, g.MemberCount+1)
+			t.Errorf("%d users joined, and the group has %d members, want %d", in.Load(), after.MemberCount, g.MemberCount+1)
 		}
 		if events := b.Take(); len(events) != 1 {
-			t.Errorf("told of %v", events)
+			t.Errorf("announced %v", events)
 		}
 	})
 }
 
-// A group has so many invites that are good for something, and no more.
+// TestInvitesAreBounded checks the limit on a group's valid invites.
 func TestInvitesAreBounded(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBoth(t, func(t *testing.T, st grouptest.Store) {
@@ -178,7 +180,7 @@ func TestInvitesAreBounded(t *testing.T) {
 		ctx, soon := t.Context(), b.Now.Add(time.Minute)
 		g, other := b.NewGroup(t, `{"name":"g"}`), b.NewGroup(t, `{"name":"other"}`)
 		var err error
-		for first := 0; first < 998 && err == nil; first += 25 { // a busy machine has time for so many in one change
+		for first := 0; first < 998 && err == nil; first += 25 { // in several changes, so that each fits into the deadline on a busy machine
 			_, err = st.Change(ctx, g.ID, "", func(tx group.Tx) error {
 				for i := first; i < min(first+25, 998); i++ {
 					invite := group.Invite{InviteID: fmt.Sprint("i", i), CreatedBy: "alice"}
@@ -198,7 +200,7 @@ func TestInvitesAreBounded(t *testing.T) {
 		}
 		_, err = b.Invite(ctx, alice, other.ID, dto.InviteRequest{})
 		servicetest.WantCode(t, "inviting to another group", err, "ok")
-		b.Now = soon // two are over
+		b.Now = soon // two invites have expired
 		for _, want := range []string{"ok", "ok", "limit_reached"} {
 			_, err := b.Invite(ctx, alice, g.ID, dto.InviteRequest{})
 			servicetest.WantCode(t, "inviting when two have expired", err, want)

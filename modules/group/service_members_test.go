@@ -32,7 +32,7 @@ func TestJoin(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(joined, again); diff != "" {
-		t.Errorf("a repeat answers otherwise: %s", diff)
+		t.Errorf("a repeat returns another answer: %s", diff)
 	}
 	if diff := cmp.Diff([]string{"6 member.joined"}, b.Take()); diff != "" {
 		t.Error(diff)
@@ -67,7 +67,7 @@ func TestCapacityUnderConcurrentJoins(t *testing.T) {
 	for i := range 200 {
 		wg.Go(func() {
 			<-start
-			who := user(fmt.Sprintf("u%d", i/2)) // everyone twice at once
+			who := user(fmt.Sprintf("u%d", i/2)) // each user twice, concurrently
 			err := servicetest.Insist(func() error { _, err := b.Join(ctx, who, g.ID); return err })
 			switch servicetest.Code(err) {
 			case "ok":
@@ -90,9 +90,10 @@ func TestCapacityUnderConcurrentJoins(t *testing.T) {
 		t.Errorf("%d seats taken by %d members at version %d (%d)", after.MemberCount, len(members), after.Version, version)
 	}
 	if in.Load() < int64(seat) || in.Load() > int64(2*seat) || in.Load()+full.Load() != 200 {
-		t.Errorf("%d answers said in, %d full", in.Load(), full.Load())
+		t.Errorf("%d joins succeeded, and %d found the group full", in.Load(), full.Load())
 	}
-	// Fewer if a caller gave up before the end of the commit: the relay announces these.
+	// There may be fewer events: a caller that gave up before the commit does not announce
+	// its event. The relay does.
 	if events := b.Take(); len(events) > seat {
 		t.Errorf("%d events announced for %d seats", len(events), seat)
 	}
@@ -123,12 +124,12 @@ func TestAddMembersAllOrNothing(t *testing.T) {
 		return who, added.Version, err
 	}
 	_, _, err := add("x", "member", "y", "z")
-	servicetest.WantCode(t, "three for two seats", err, "group_full")
+	servicetest.WantCode(t, "adding three users to two seats", err, "group_full")
 	if after := b.Read(t, g.ID); after.MemberCount != 4 || after.Version != g.Version {
-		t.Errorf("not nothing: %+v", after)
+		t.Errorf("the refused call changed the group: %+v", after)
 	}
 	if events := b.Take(); events != nil {
-		t.Errorf("told of %v", events)
+		t.Errorf("announced %v", events)
 	}
 	added, version, err := add("x", "member", "y", "x")
 	if err != nil || version != g.Version+2 {
@@ -142,7 +143,7 @@ func TestAddMembersAllOrNothing(t *testing.T) {
 	}
 	added, version, err = add("x", "y")
 	if err != nil || version != g.Version+2 || len(added) != 0 || b.Take() != nil {
-		t.Errorf("adding who is in: %v, %d, %v", added, version, err)
+		t.Errorf("adding members again: %v, %d, %v", added, version, err)
 	}
 	_, _, err = add()
 	servicetest.WantCode(t, "adding nobody", err, "validation_failed")
@@ -191,7 +192,7 @@ func TestMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(b.Announced) != 1 || b.Announced[0].Type != group.MemberRemoved || string(b.Announced[0].Data) != `{"userId":"other"}` || *b.Announced[0].Actor != "admin" {
-		t.Errorf("told of %+v", b.Announced)
+		t.Errorf("announced %+v", b.Announced)
 	}
 	b.Take()
 	if err := b.Leave(ctx, user("admin"), g.ID); err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// edit is a request for new data.
+// edit returns a request for new data.
 func edit(data string) dto.EditMessageRequest {
 	return dto.EditMessageRequest{Data: json.RawMessage(data)}
 }
@@ -30,8 +30,8 @@ func postAs(t *testing.T, b *servicetest.Bench, userID, groupID, data string) in
 	return e.Version
 }
 
-// logAfter returns the log after a version as a member reads it, "version type data",
-// with * for each time.
+// logAfter returns the events after a version as a member reads them, as "version type
+// data". Times are replaced by *.
 func logAfter(t *testing.T, b *servicetest.Bench, groupID string, since int64) []string {
 	t.Helper()
 	events, _, err := b.Events(t.Context(), alice, groupID, since, 100)
@@ -66,8 +66,8 @@ func testEditAndDelete(t *testing.T, st grouptest.Store) {
 	b := servicetest.NewOn(group.Config{}, st)
 	ctx := t.Context()
 	g := b.NewGroup(t, `{"name":"g"}`)
-	one := postAs(t, b, "member", g.ID, `{"text": "first <thought>"}`) // 6
-	two := postAs(t, b, "member", g.ID, `"second"`)                    // 7
+	one := postAs(t, b, "member", g.ID, `{"text": "first <thought>"}`) // version 6
+	two := postAs(t, b, "member", g.ID, `"second"`)                    // version 7
 	b.Take()
 
 	first, err := b.EditMessage(ctx, user("member"), g.ID, one, edit(`{"text": "second thought"}`))
@@ -154,7 +154,7 @@ func TestWhoEditsAndDeletesMessages(t *testing.T) {
 	}
 }
 
-// A deleted message does not count as unread.
+// TestUnreadAndDeletedMessages checks that a deleted message does not count as unread.
 func TestUnreadAndDeletedMessages(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})

@@ -15,7 +15,7 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// needSpeech checks what posting, editing a message, signalling and deleting it answer.
+// needSpeech checks the results of posting, editing, signaling and deleting.
 func needSpeech(t *testing.T, b *servicetest.Bench, who auth.Identity, groupID string, message int64, want string) {
 	t.Helper()
 	ctx := t.Context()
@@ -47,7 +47,7 @@ func testMute(t *testing.T, st grouptest.Store) {
 		t.Errorf("%v %s", err, diff)
 	}
 	if len(b.Announced) != 1 || b.Announced[0].Type != group.MemberMuted || string(b.Announced[0].Data) != `{"userId":"member","expiresAt":"2026-11-23T11:00:00.123456Z"}` {
-		t.Errorf("told of %+v", b.Announced)
+		t.Errorf("announced %+v", b.Announced)
 	}
 	b.Take()
 	again, err := b.Mute(ctx, alice, g.ID, "member", req)
@@ -79,15 +79,15 @@ func testMute(t *testing.T, st grouptest.Store) {
 	}
 	needSpeech(t, b, bob, g.ID, message, "muted")
 	_, err = b.DeleteMessage(ctx, bob, g.ID, postAs(t, b, "alice", g.ID, `1`))
-	servicetest.WantCode(t, "deleting another's", err, "forbidden")
+	servicetest.WantCode(t, "deleting another member's message", err, "forbidden")
 	now := b.Now
 	b.Now = until
 	needSpeech(t, b, bob, g.ID, message, "ok")
 	needMuted(false)
 	b.Take()
-	servicetest.WantCode(t, "lifting what has expired", b.Unmute(ctx, alice, g.ID, "member"), "ok")
+	servicetest.WantCode(t, "lifting an expired mute", b.Unmute(ctx, alice, g.ID, "member"), "ok")
 	if got := b.Take(); got != nil {
-		t.Errorf("told of %v", got)
+		t.Errorf("announced %v", got)
 	}
 
 	b.Now = now
@@ -97,19 +97,19 @@ func testMute(t *testing.T, st grouptest.Store) {
 	b.Now = now.Add(1000 * time.Hour)
 	needSpeech(t, b, bob, g.ID, message, "muted")
 	_, err = b.DeleteMessage(ctx, bob, g.ID, message)
-	servicetest.WantCode(t, "deleting their own", err, "ok")
+	servicetest.WantCode(t, "deleting their own message", err, "ok")
 	b.Take()
 	for range 2 {
-		servicetest.WantCode(t, "lifting it", b.Unmute(ctx, alice, g.ID, "member"), "ok")
+		servicetest.WantCode(t, "lifting the mute", b.Unmute(ctx, alice, g.ID, "member"), "ok")
 	}
 	if len(b.Announced) != 1 || b.Announced[0].Type != group.MemberUnmuted || string(b.Announced[0].Data) != `{"userId":"member"}` {
-		t.Errorf("told of %+v", b.Announced)
+		t.Errorf("announced %+v", b.Announced)
 	}
 	needSpeech(t, b, bob, g.ID, postAs(t, b, "member", g.ID, `1`), "ok")
 }
 
-// A mute binds a member again who left and came back, whichever way. Whoever is told that
-// they joined is told of it.
+// TestMuteBindsThoseWhoComeBack checks that a mute still applies when a user leaves and
+// joins again, in any way. The event of the join must contain the mute.
 func TestMuteBindsThoseWhoComeBack(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBoth(t, func(t *testing.T, st grouptest.Store) {
@@ -146,7 +146,7 @@ func TestMuteBindsThoseWhoComeBack(t *testing.T) {
 				if err := b.Leave(ctx, bob, g.ID); err != nil {
 					t.Fatal(err)
 				}
-				if expires < 0 { // the mute has ended
+				if expires < 0 { // the mute has expired
 					b.Now = *req.ExpiresAt
 				}
 				b.Take()
@@ -156,7 +156,7 @@ func TestMuteBindsThoseWhoComeBack(t *testing.T) {
 				events := b.TakeEvents()
 				told := servicetest.Decode[group.Member](t, string(events[len(events)-1].Data))
 				if told.Muted != (expires >= 0) || (told.MutedUntil != nil) != (expires > 0) {
-					t.Errorf("%s, after a mute for %s: told of %s", name, expires, events[len(events)-1].Data)
+					t.Errorf("%s, after a mute for %s: announced %s", name, expires, events[len(events)-1].Data)
 				}
 				b.Now = was
 			}
@@ -214,11 +214,11 @@ func TestPosting(t *testing.T) {
 
 	servicetest.WantCode(t, "members", update(`{"posting":"members"}`), "ok")
 	if e := b.TakeEvents(); len(e) != 1 || string(e[0].Data) != `{"posting":"members"}` {
-		t.Errorf("told of %+v", e)
+		t.Errorf("announced %+v", e)
 	}
 	servicetest.WantCode(t, "members again", update(`{"posting":"members"}`), "ok")
 	if got := b.Take(); got != nil {
-		t.Errorf("told of %v", got)
+		t.Errorf("announced %v", got)
 	}
 	message := postAs(t, b, "member", g.ID, `1`)
 	needSpeech(t, b, user("member"), g.ID, message, "ok")
@@ -228,5 +228,5 @@ func TestPosting(t *testing.T) {
 		needSpeech(t, b, who, g.ID, message, "ok")
 	}
 	_, err = b.DeleteMessage(ctx, user("member"), g.ID, message)
-	servicetest.WantCode(t, "deleting their own", err, "ok")
+	servicetest.WantCode(t, "deleting their own message", err, "ok")
 }

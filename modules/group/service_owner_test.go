@@ -14,7 +14,7 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// offers has alice offer a group to a member.
+// offers offers alice's group to a member.
 func offers(t *testing.T, b *servicetest.Bench, groupID, userID string) {
 	t.Helper()
 	got, err := b.Transfer(t.Context(), alice, groupID, nil, dto.TransferRequest{UserID: userID})
@@ -42,7 +42,7 @@ func TestTransferOfABackEnd(t *testing.T) {
 		t.Errorf("read back: %s", diff)
 	}
 	if len(b.Announced) != 1 || b.Announced[0].Type != group.OwnerTransferred || string(b.Announced[0].Data) != `{"from":"alice","to":"member"}` {
-		t.Errorf("told of %+v", b.Announced)
+		t.Errorf("announced %+v", b.Announced)
 	}
 	b.Take()
 	for id, role := range map[string]group.Role{"alice": group.Admin, "member": group.Owner} {
@@ -55,11 +55,11 @@ func TestTransferOfABackEnd(t *testing.T) {
 		t.Errorf("handing over to the owner: %+v, %v", again, err)
 	}
 	_, err = b.Transfer(ctx, user("member"), g.ID, &g.Revision, dto.TransferRequest{UserID: "alice"})
-	servicetest.WantCode(t, "by an old revision", err, "version_conflict")
+	servicetest.WantCode(t, "handing over with an old revision", err, "version_conflict")
 	_, err = b.Transfer(ctx, user("member"), g.ID, nil, dto.TransferRequest{})
-	servicetest.WantCode(t, "to no id", err, "validation_failed")
+	servicetest.WantCode(t, "handing over without a user id", err, "validation_failed")
 	_, err = b.Transfer(ctx, backend, g.ID, nil, dto.TransferRequest{UserID: "nobody"})
-	servicetest.WantCode(t, "to who is no member", err, "not_found")
+	servicetest.WantCode(t, "handing over to a user who is no member", err, "not_found")
 	servicetest.WantCode(t, "the former owner leaving", b.Leave(ctx, alice, g.ID), "ok")
 }
 
@@ -75,16 +75,16 @@ func TestOffer(t *testing.T) {
 		return got
 	}
 	_, err := b.Transfer(ctx, alice, g.ID, nil, dto.TransferRequest{UserID: "nobody"})
-	servicetest.WantCode(t, "offering to who is no member", err, "not_found")
+	servicetest.WantCode(t, "offering to a user who is no member", err, "not_found")
 	accept(user("member"), "not_found")
 	accept(user("outsider"), "not_found")
 	accept(backend, "not_found")
 
 	offers(t, b, g.ID, "other")
-	offers(t, b, g.ID, "member") // in place of it
+	offers(t, b, g.ID, "member") // replaces the first offer
 	offers(t, b, g.ID, "member")
 	if len(b.Announced) != 2 || b.Announced[1].Type != group.OwnerOffered || string(b.Announced[1].Data) != `{"userId":"member"}` || *b.Announced[1].Actor != "alice" {
-		t.Errorf("told of %+v", b.Announced)
+		t.Errorf("announced %+v", b.Announced)
 	}
 	b.Take()
 	if now := b.Read(t, g.ID); now.OwnerID != "alice" || now.Revision != g.Revision {
@@ -93,7 +93,7 @@ func TestOffer(t *testing.T) {
 	accept(user("other"), "not_found")
 	accept(user("admin"), "not_found")
 	accept(backend, "not_found")
-	servicetest.WantCode(t, "declining what is another's", b.DeclineOwner(ctx, user("other"), g.ID), "ok")
+	servicetest.WantCode(t, "declining an offer to another user", b.DeclineOwner(ctx, user("other"), g.ID), "ok")
 
 	b.Now = b.Now.Add(time.Minute)
 	got := accept(user("member"), "ok")
@@ -106,7 +106,7 @@ func TestOffer(t *testing.T) {
 		t.Errorf("read back: %s", diff)
 	}
 	if len(b.Announced) != 1 || string(b.Announced[0].Data) != `{"from":"alice","to":"member"}` || *b.Announced[0].Actor != "member" {
-		t.Errorf("told of %+v", b.Announced)
+		t.Errorf("announced %+v", b.Announced)
 	}
 	b.Take()
 	if diff := cmp.Diff(want, accept(user("member"), "ok")); diff != "" || b.Take() != nil {
@@ -115,8 +115,8 @@ func TestOffer(t *testing.T) {
 	accept(alice, "not_found")
 }
 
-// TestOfferEnds ends an offer in every way but by acceptance. Whoever had it
-// cannot take the group then, even if they are, or become, a member.
+// TestOfferEnds ends an offer in every way except acceptance. The user must not be able to
+// accept it afterwards, even if they are a member or join again.
 func TestOfferEnds(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(ctx context.Context, b *servicetest.Bench, id string) error{

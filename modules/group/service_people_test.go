@@ -26,7 +26,7 @@ func TestIntroduce(t *testing.T) {
 	told := func(want ...string) {
 		t.Helper()
 		if diff := cmp.Diff(want, b.Take()); diff != "" {
-			t.Errorf("told of: %s", diff)
+			t.Errorf("announced: %s", diff)
 		}
 	}
 	m := introduce(`{"name":" Mem\u0007ber ","profile":{"bio":"hi","links":{"a":1}}}`, "ok")
@@ -35,7 +35,7 @@ func TestIntroduce(t *testing.T) {
 	}
 	event := b.Announced[0]
 	if diff := cmp.Diff(m, servicetest.Decode[group.Member](t, string(event.Data))); diff != "" || *event.Actor != "member" {
-		t.Errorf("told of %+v: %s", event, diff)
+		t.Errorf("announced %+v: %s", event, diff)
 	}
 	told("6 member.updated")
 	stored, err := b.Member(ctx, alice, g.ID, "member")
@@ -54,7 +54,7 @@ func TestIntroduce(t *testing.T) {
 	introduce(`{"profile":{}}`, "ok")
 	told("7 member.updated", "8 member.updated")
 
-	// An admin's change keeps what the member says of themselves.
+	// A change by an admin keeps the values that the member has set.
 	introduce(`{"profile":{"bio":"back"}}`, "ok")
 	changed, err := b.UpdateMember(ctx, alice, g.ID, "member", servicetest.Decode[dto.UpdateMemberRequest](t, `{"attributes":{"team":1}}`))
 	if err != nil || string(changed.Profile) != `{"bio":"back"}` || changed.Name != "Member" {
@@ -127,12 +127,12 @@ func TestCreateForAUser(t *testing.T) {
 		t.Errorf("the back end is a member: %v", err)
 	}
 	create(bob, `{"name":"own"}`, "ok")
-	create(bob, `{"name":"one too many"}`, "limit_reached") // the back end's counts
+	create(bob, `{"name":"one too many"}`, "limit_reached") // the groups that the back end created count
 	create(backend, `{"name":"beyond the limit","ownerId":"bob"}`, "ok")
 
 	for body, want := range map[string]string{
 		`{"name":"x","ownerId":"alice"}`:                   "forbidden",
-		`{"name":"x","ownerId":"bob"}`:                     "forbidden", // of a user, even for themselves
+		`{"name":"x","ownerId":"bob"}`:                     "forbidden", // users may not name an owner, not even themselves
 		`{"name":"x","ownerName":"B"}`:                     "validation_failed",
 		`{"name":"x","ownerId":"a\u0000b"}`:                "validation_failed",
 		`{"name":"x","ownerId":"b","ownerName":" \u0007"}`: "validation_failed",

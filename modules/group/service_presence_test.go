@@ -35,10 +35,10 @@ func TestPresenceInAnswers(t *testing.T) {
 		t.Error(diff)
 	}
 	if sum := s.Summary(t.Context(), g.ID); sum.Online != 151 || len(sum.Items) != 100 {
-		t.Errorf("%d online, %d named", sum.Online, len(sum.Items))
+		t.Errorf("%d users are online, %d are listed", sum.Online, len(sum.Items))
 	}
 	if items, err := s.Presence(t.Context(), alice, g.ID, "", 1000); err != nil || len(items) != len(there) {
-		t.Errorf("%d there, %v", len(items), err)
+		t.Errorf("%d users are present, %v", len(items), err)
 	}
 	_, err = s.Presence(t.Context(), user("outsider"), g.ID, "", 10)
 	servicetest.WantCode(t, "presence for an outsider", err, "not_found")
@@ -63,7 +63,7 @@ func TestSetPresence(t *testing.T) {
 		return s.SetPresence(t.Context(), who, g.ID, following, servicetest.Decode[dto.PresenceRequest](t, body))
 	}
 	here := group.Following{Subscribed: true, GoesOn: true}
-	large := `{"state":{"a":"` + strings.Repeat("x", 4<<10-8) + `"}}` // with the rest, 4096 bytes
+	large := `{"state":{"a":"` + strings.Repeat("x", 4<<10-8) + `"}}` // 4096 bytes with the rest of the object
 
 	servicetest.WantCode(t, "a back end", set(backend, here, `{"state":{}}`), "forbidden")
 	servicetest.WantCode(t, "an outsider", set(user("outsider"), group.Following{}, `{"state":{}}`), "not_found")

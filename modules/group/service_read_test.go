@@ -39,7 +39,7 @@ func TestReadMarks(t *testing.T) {
 		last = post(alice)
 	}
 	if a, m := unread(alice), unread(member); a != 0 || m != 3 {
-		t.Errorf("%d unread at who wrote, %d at the other", a, m)
+		t.Errorf("the author has %d unread messages, the other member %d", a, m)
 	}
 	b.Take()
 	read := func(who auth.Identity, body string) error {
@@ -49,15 +49,15 @@ func TestReadMarks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := unread(member); n != 1 {
-		t.Errorf("%d unread before the last", n)
+		t.Errorf("%d unread messages before the last one", n)
 	}
 	post(member)
 	if n := unread(member); n != 0 {
-		t.Errorf("%d unread at who answers", n)
+		t.Errorf("the user who answered has %d unread messages", n)
 	}
 	post(backend)
 	if n := unread(member); n != 1 {
-		t.Errorf("%d unread after a back end's", n)
+		t.Errorf("%d unread messages after a back end's message", n)
 	}
 	for body, want := range map[string]string{
 		`{}`:                                  "validation_failed",
@@ -75,11 +75,11 @@ func TestReadMarks(t *testing.T) {
 		t.Error(err)
 	}
 	if events := b.Take(); events != nil {
-		t.Errorf("a mark told of %v", events)
+		t.Errorf("a read mark announced %v", events)
 	}
 }
 
-// told keeps the marks that subscribers are told of.
+// told keeps the read marks that subscribers get.
 type told []string
 
 func (l *told) Tell(_, userID string, version int64) {
@@ -92,7 +92,7 @@ func (l *told) take() string {
 	return text
 }
 
-// Subscribers are told of marks that move, if the group shows them.
+// TestReadReceipts checks that subscribers get new read marks only if the group shows them.
 func TestReadReceipts(t *testing.T) {
 	t.Parallel()
 	b, marks := servicetest.New(t, group.Config{}), &told{}
@@ -108,7 +108,7 @@ func TestReadReceipts(t *testing.T) {
 	needTold := func(what, want string) {
 		t.Helper()
 		if got := marks.take(); got != want {
-			t.Errorf("%s: told of %q, want %q", what, got, want)
+			t.Errorf("%s: subscribers got %q, want %q", what, got, want)
 		}
 	}
 	show := func(shown bool) {

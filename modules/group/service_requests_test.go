@@ -25,7 +25,7 @@ func TestRequests(t *testing.T) {
 	told := func(want ...string) {
 		t.Helper()
 		if diff := cmp.Diff(want, b.Take()); diff != "" {
-			t.Errorf("told of: %s", diff)
+			t.Errorf("announced: %s", diff)
 		}
 	}
 	waiting := func(want ...string) {
@@ -46,7 +46,7 @@ func TestRequests(t *testing.T) {
 		ask(id)
 	}
 	if len(b.Announced) != 4 || string(b.Announced[0].Data) != `{"userId":"eve"}` || *b.Announced[0].Actor != "eve" {
-		t.Errorf("told of %+v", b.Announced)
+		t.Errorf("announced %+v", b.Announced)
 	}
 	told("6 request.created", "7 request.created", "8 request.created", "9 request.created")
 	waiting("eve EVE", "fay FAY", "gus GUS", "hal HAL")
@@ -72,7 +72,7 @@ func TestRequests(t *testing.T) {
 	ask("fay")
 	told("13 request.created")
 
-	// Who comes in or is banned some other way asks no longer.
+	// The requests of users who are added or banned in other ways end.
 	waiting("fay FAY", "gus GUS", "hal HAL")
 	if _, err := b.Ban(ctx, alice, g.ID, "fay", dto.BanRequest{}); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestRequests(t *testing.T) {
 	}
 	waiting()
 	_, err = b.Join(ctx, user("fay"), g.ID)
-	servicetest.WantCode(t, "asking while banned", err, "banned")
+	servicetest.WantCode(t, "requesting to join while banned", err, "banned")
 }
 
 func TestWithdrawnRequests(t *testing.T) {
@@ -113,7 +113,7 @@ func TestWithdrawnRequests(t *testing.T) {
 	told := func(want ...string) {
 		t.Helper()
 		if diff := cmp.Diff(want, b.Take()); diff != "" {
-			t.Errorf("told of: %s", diff)
+			t.Errorf("announced: %s", diff)
 		}
 	}
 	if _, err := b.Join(ctx, eve, g.ID); err != nil {
@@ -123,7 +123,8 @@ func TestWithdrawnRequests(t *testing.T) {
 	at := b.Now.UTC().Truncate(time.Microsecond)
 	sent(group.SentRequest{GroupID: g.ID, GroupName: "g", At: at})
 
-	// The group becomes private: its name is hidden, and the request can still be withdrawn.
+	// The group becomes private. Its name is hidden, but the request can still be
+	// withdrawn.
 	private := servicetest.Decode[dto.UpdateRequest](t, `{"visibility":"private"}`)
 	if _, err := b.Update(ctx, alice, g.ID, nil, private); err != nil {
 		t.Fatal(err)
@@ -133,7 +134,7 @@ func TestWithdrawnRequests(t *testing.T) {
 	servicetest.WantCode(t, "another outsider withdraws", b.Withdraw(ctx, user("fay"), g.ID), "not_found")
 	servicetest.WantCode(t, "withdrawing", b.Withdraw(ctx, eve, g.ID), "ok")
 	if len(b.Announced) != 1 || string(b.Announced[0].Data) != `{"userId":"eve"}` || *b.Announced[0].Actor != "eve" {
-		t.Errorf("told of %+v", b.Announced)
+		t.Errorf("announced %+v", b.Announced)
 	}
 	told("8 request.withdrawn")
 	sent()
@@ -149,5 +150,5 @@ func TestWithdrawnRequests(t *testing.T) {
 	}
 	told()
 	_, err := b.Approve(ctx, alice, g.ID, "eve")
-	servicetest.WantCode(t, "approving what was withdrawn", err, "not_found")
+	servicetest.WantCode(t, "approving a withdrawn request", err, "not_found")
 }

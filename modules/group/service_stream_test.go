@@ -29,7 +29,7 @@ func TestPost(t *testing.T) {
 	}
 	after := b.Read(t, g.ID)
 	if after.Version != e.Version || after.Revision != g.Revision {
-		t.Errorf("a message moves the version alone: %+v", after)
+		t.Errorf("a message must change only the version: %+v", after)
 	}
 	_, err = b.Post(t.Context(), user("member"), g.ID, dto.MessageRequest{Data: json.RawMessage(`{`)})
 	servicetest.WantCode(t, "data that is no JSON", err, "validation_failed")
@@ -50,7 +50,7 @@ func TestSignal(t *testing.T) {
 		Room: "group:" + g.ID, Event: "group:signal", Except: "s1", To: []string{"alice"}, Lossy: true,
 		Data: []byte(`{"groupId":"` + g.ID + `","from":"member","type":"typing","data":null}`),
 	}}
-	// What is for nobody reaches nobody, but the sender must be allowed to send.
+	// A signal to nobody is not sent, but the sender needs the permission anyway.
 	nobody := servicetest.Decode[dto.SignalRequest](t, `{"type":"typing","to":[]}`)
 	if err := b.Signal(t.Context(), user("member"), g.ID, group.SignalSource{}, nobody); err != nil {
 		t.Error(err)
@@ -59,11 +59,11 @@ func TestSignal(t *testing.T) {
 	if diff := cmp.Diff(want, b.Signals); diff != "" {
 		t.Error(diff)
 	}
-	// A subscriber is admitted: their membership is the feed's matter.
+	// A subscriber needs no check here: the feed has checked their membership.
 	if err := b.Signal(t.Context(), user("stranger"), g.ID, group.SignalSource{Subscribed: true}, req); err != nil {
 		t.Error(err)
 	}
-	// So it is when the feed has heard of the caller: no database is asked.
+	// If the feed knows that the caller may send, the database is not asked.
 	heard := group.NewService(group.Config{}, group.Deps{Signaler: b, Senders: everybody{}})
 	if err := heard.Signal(t.Context(), user("stranger"), g.ID, group.SignalSource{}, req); err != nil {
 		t.Error(err)
@@ -71,13 +71,13 @@ func TestSignal(t *testing.T) {
 	servicetest.WantCode(t, "a signal without a type", b.Signal(t.Context(), alice, g.ID, group.SignalSource{}, dto.SignalRequest{}), "validation_failed")
 }
 
-// everybody may send.
+// everybody allows every user to send.
 type everybody struct{}
 
 func (everybody) MaySend(auth.Identity, string) bool { return true }
 func (everybody) Found(auth.Identity, string, int64) {}
 
-// shortLog has forgotten its beginning.
+// shortLog is a log whose first events were removed.
 type shortLog struct {
 	group.Log
 	first int64
@@ -92,7 +92,7 @@ func (l shortLog) Read(ctx context.Context, id string, since int64, limit int, u
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})
-	g := b.NewGroup(t, `{"name":"g"}`) // 5 events
+	g := b.NewGroup(t, `{"name":"g"}`) // the group has 5 events
 	forgetful := group.NewService(group.Config{}, group.Deps{Repository: b.Store, Log: shortLog{b.Store, 3}})
 	for _, c := range []struct {
 		service *group.Service

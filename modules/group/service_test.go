@@ -18,13 +18,12 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// calls is every method on a group, as one table for permissions and
-// invisibility.
+// calls has every method on a group, for the tests of permissions and of private groups.
 var calls = []struct {
 	name string
 	call func(ctx context.Context, s *group.Service, who auth.Identity, id string) error
-	// what an outsider of a public group, a member, an admin, the owner and a
-	// back end get
+	// the results of an outsider of a public group, a member, an admin, the owner and a
+	// back end
 	want [5]string
 }{
 	{"get", func(ctx context.Context, s *group.Service, who auth.Identity, id string) error {
@@ -181,7 +180,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}
 }
 
-// A token whose scope names calls can make no others, whoever has it.
+// TestScopes checks that a token allows only the calls of its scope, whoever has the token.
 func TestScopes(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})
@@ -234,7 +233,8 @@ func TestScopes(t *testing.T) {
 	}
 }
 
-// Whoever may not see a group cannot tell it from one that does not exist.
+// TestPrivateGroupsAreInvisible checks that a user who may not see a group gets the same
+// answers as for a group that does not exist.
 func TestPrivateGroupsAreInvisible(t *testing.T) {
 	t.Parallel()
 	b := servicetest.New(t, group.Config{})
@@ -265,7 +265,7 @@ func TestPrivateGroupsAreInvisible(t *testing.T) {
 		}
 	}
 	if events := b.Take(); events != nil || len(b.Signals) > 0 {
-		t.Errorf("told of %v, %v", events, b.Signals)
+		t.Errorf("announced %v, %v", events, b.Signals)
 	}
 }
 
@@ -337,7 +337,7 @@ func TestUpdate(t *testing.T) {
 		t.Errorf("read back: %s", diff)
 	}
 	if len(b.Announced) != 1 || string(b.Announced[0].Data) != `{"attributes":{"a":{"y":[1]},"b":2},"name":"h"}` {
-		t.Errorf("told of %+v", b.Announced)
+		t.Errorf("announced %+v", b.Announced)
 	}
 
 	_, err = patch(`{"name":"i"}`, &stale)

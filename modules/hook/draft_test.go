@@ -33,8 +33,8 @@ func TestSinceIsBounded(t *testing.T) {
 	}
 }
 
-// TestRequestsHaveNoOtherFields: a misspelled field would be lost. A replay of one group would
-// be one of all.
+// TestRequestsHaveNoOtherFields checks that unknown fields are refused. If they were
+// ignored, a replay with a misspelled "groupId" would replay all groups.
 func TestRequestsHaveNoOtherFields(t *testing.T) {
 	t.Parallel()
 	draft := func(data string) []fault.Field {

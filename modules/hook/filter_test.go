@@ -34,12 +34,13 @@ func TestPatterns(t *testing.T) {
 	}
 	for _, bad := range []string{"", "mem*", "member.", "*.joined", "**", "member.**", "membre.*", "hook.test", "MEMBER.JOINED"} {
 		if checkPattern(bad) == "" {
-			t.Errorf("%q counts as a pattern", bad)
+			t.Errorf("%q is accepted as a pattern", bad)
 		}
 	}
 }
 
-// TestEveryTypeCanBeAskedFor compares the types with those that package group has.
+// TestEveryTypeCanBeAskedFor checks that hooks can choose every event type of package
+// group.
 func TestEveryTypeCanBeAskedFor(t *testing.T) {
 	t.Parallel()
 	file, err := parser.ParseFile(token.NewFileSet(), "../group/group.go", nil, 0)
@@ -62,7 +63,7 @@ func TestEveryTypeCanBeAskedFor(t *testing.T) {
 		}
 		return true
 	})
-	if found != len(types)-2 { // and two of presence
-		t.Errorf("package group has %d types, and %d can be asked for", found, len(types)-2)
+	if found != len(types)-2 { // the two others are types of presence
+		t.Errorf("package group has %d types, and hooks can choose %d", found, len(types)-2)
 	}
 }

@@ -15,10 +15,10 @@ func TestSecretsOfAChange(t *testing.T) {
 	now := time.Now()
 	h := Hook{Secret: "b", Before: "a", Rotated: now.Add(-rotation + time.Minute)}
 	if got := h.secrets(now); len(got) != 2 {
-		t.Errorf("shortly after a change, %v sign", got)
+		t.Errorf("shortly after a change, deliveries are signed with %v", got)
 	}
 	if got := h.secrets(now.Add(time.Hour)); len(got) != 1 || got[0] != "b" {
-		t.Errorf("a day after a change, %v sign", got)
+		t.Errorf("a day after a change, deliveries are signed with %v", got)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/moim-live/moim/modules/group/presence"
 )
 
-// written is a store that takes reports, or cannot be written.
+// written is a store that keeps reports. It fails while it is down.
 type written struct {
 	PresenceStore
 
@@ -48,8 +48,8 @@ func (w *written) text() string {
 	return strings.Join(all, ", ")
 }
 
-// TestRecorder sees users before the hooks are known, while none chose presence, and while
-// the database is down.
+// TestRecorder checks the recorder before the hooks are known, while no hook has chosen
+// presence, and while the database is down.
 func TestRecorder(t *testing.T) {
 	t.Parallel()
 	store := &written{online: make(map[string]bool)}
@@ -71,14 +71,14 @@ func TestRecorder(t *testing.T) {
 	see("-ana", "+bo")
 	r.want(true)
 	see("+cy")
-	waittest.Until(t, "nothing is stored of what nobody chose", func() bool { return store.text() == "ana true, cy true" })
+	waittest.Until(t, "only changes that a hook has chosen are stored", func() bool { return store.text() == "ana true, cy true" })
 
 	store.mu.Lock()
 	store.down, store.tried = true, 0
 	store.mu.Unlock()
 	see("-ana", "+ana", "-ana", "+dee")
-	r.Saw(presence.Sighting{GroupID: "g", UserID: "ana", Online: true, At: at.Add(-time.Minute)}) // late
-	waittest.Until(t, "it is tried again", func() bool {
+	r.Saw(presence.Sighting{GroupID: "g", UserID: "ana", Online: true, At: at.Add(-time.Minute)}) // a late report, older than the others
+	waittest.Until(t, "the recorder retries", func() bool {
 		store.mu.Lock()
 		defer store.mu.Unlock()
 		return store.tried > 1
@@ -94,11 +94,12 @@ func TestRecorder(t *testing.T) {
 		t.Errorf("stored: %s, want %s", got, want)
 	}
 	if r.takeLost() {
-		t.Error("something counts as lost")
+		t.Error("the recorder reports lost changes, but none were lost")
 	}
 }
 
-// TestRecorderIsBounded sees more users than it keeps.
+// TestRecorderIsBounded checks that the recorder drops changes above its limit, and reports
+// the loss once.
 func TestRecorderIsBounded(t *testing.T) {
 	t.Parallel()
 	store := &written{online: make(map[string]bool)}
@@ -111,12 +112,12 @@ func TestRecorderIsBounded(t *testing.T) {
 		r.Saw(presence.Sighting{GroupID: "g", UserID: fmt.Sprint(i % 3), Online: i < 3, At: time.UnixMilli(int64(i))})
 	}
 	if r.takeLost() {
-		t.Error("what was lost is to be reported while there is no room")
+		t.Error("lost changes are to be reported although the recorder is still full")
 	}
 	if err := r.write(t.Context()); err != nil || store.text() != "0 false, 1 false" {
 		t.Errorf("stored: %s, %v", store.text(), err)
 	}
 	if !r.takeLost() || r.takeLost() {
-		t.Error("what was lost is not reported once")
+		t.Error("lost changes are not reported exactly once")
 	}
 }

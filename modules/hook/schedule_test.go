@@ -49,42 +49,42 @@ func TestBreakerOpensAndProbes(t *testing.T) {
 	b.failed(now, "a", true)
 	b.failed(now, "a", true)
 	if allowed(0) != workers {
-		t.Fatal("two failures stop everything")
+		t.Fatal("two failures open the breaker")
 	}
 	b.failed(now, "a", true)
 	if allowed(0) != 0 {
-		t.Fatal("three failures in a row stop nothing")
+		t.Fatal("three failures in a row do not open the breaker")
 	}
 	now = now.Add(firstPause)
 	if n, early, _ := b.allows(workers, 0, now); n != 1 || !early {
-		t.Errorf("after the pause it tries %d", n)
+		t.Errorf("after the pause the breaker allows %d deliveries", n)
 	}
 	if allowed(1) != 0 {
-		t.Error("it tries another one at the same time")
+		t.Error("the breaker allows a second delivery at the same time")
 	}
-	for began := now; now.Before(began.Add(time.Hour)); { // it fails again and again
+	for began := now; now.Before(began.Add(time.Hour)); { // every attempt fails
 		b.failed(now, "a", true)
 		n, _, next := b.allows(workers, 0, now)
 		if bound := min(max(now.Sub(began)/8+firstPause, firstPause), lastPause); n != 0 || next.After(now.Add(bound)) {
-			t.Fatalf("%s after it opened, it tries %d and waits %s, want at most %s", now.Sub(began), n, next.Sub(now), bound)
+			t.Fatalf("%s after it opened, the breaker allows %d deliveries and waits %s, want at most %s", now.Sub(began), n, next.Sub(now), bound)
 		}
 		now = next
 	}
 	if allowed(0) != 1 {
-		t.Error("it tries nothing after the pause")
+		t.Error("the breaker allows no delivery after the pause")
 	}
 	if !b.answered() || b.answered() || allowed(0) != workers {
-		t.Error("an answer does not close it, once")
+		t.Error("the first success does not close the breaker, or the second one reports it again")
 	}
 	for range 10 {
 		b.failed(now, "poison", false)
 	}
 	if allowed(0) != workers {
-		t.Error("one group that the receiver cannot process stops the others")
+		t.Error("one group that the receiver cannot process opens the breaker for all groups")
 	}
 	b.failed(now, "b", false)
 	b.failed(now, "c", false)
 	if allowed(0) != 0 {
-		t.Error("a receiver that fails for every group is tried with all of them")
+		t.Error("a receiver that fails for every group does not open the breaker")
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// TestAuditHasNoSecrets: who may read the audit log may not see what receivers accept
-// deliveries by.
+// TestAuditHasNoSecrets checks that audit entries do not contain a hook's secrets. Readers
+// of the audit log must not be able to sign deliveries.
 func TestAuditHasNoSecrets(t *testing.T) {
 	t.Parallel()
 	before := Hook{Name: "billing", URL: "https://example.org/hook?key=hunter2", Events: []string{"*"}, Secret: "whsec_hunter3"}

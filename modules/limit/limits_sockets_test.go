@@ -9,10 +9,10 @@ import (
 	"github.com/moim-live/moim/modules/limit"
 )
 
-// cluster counts the sockets of two nodes.
+// cluster is a census of two nodes.
 type cluster struct {
 	mu     sync.Mutex
-	counts map[string]map[string]int // user, node
+	counts map[string]map[string]int // by user and node
 	down   bool
 }
 
@@ -56,7 +56,7 @@ func TestSockets(t *testing.T) {
 	}
 	for _, node := range []*limit.Limits{a, b} {
 		if _, err := node.Socket(t.Context(), "alice"); wait(t, err) == 0 {
-			t.Error("a sixth socket")
+			t.Error("a sixth socket is allowed")
 		}
 	}
 	if _, err := a.Socket(t.Context(), "bob"); err != nil {
@@ -73,8 +73,8 @@ func TestSockets(t *testing.T) {
 	}
 }
 
-// TestSocketsRace opens and closes sockets of one user concurrently: at the end, the
-// others know that there are none.
+// TestSocketsRace opens and closes sockets of one user concurrently. At the end, the other
+// nodes must know that none are left.
 func TestSocketsRace(t *testing.T) {
 	t.Parallel()
 	shared := &cluster{counts: map[string]map[string]int{}}
@@ -109,7 +109,7 @@ func TestPending(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := l.Pending("192.0.2.1"); wait(t, err) == 0 {
-		t.Error("a third one")
+		t.Error("a third socket is allowed")
 	}
 	first()
 	first()
@@ -153,8 +153,8 @@ func TestRunning(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Run(t.Context(), "alice"); wait(t, err) == 0 { // waits for a second
-		t.Error("three at once")
+	if _, err := l.Run(t.Context(), "alice"); wait(t, err) == 0 { // Run waits up to a second
+		t.Error("three are allowed at once")
 	}
 	again()
 	done[1]()

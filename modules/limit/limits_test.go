@@ -13,7 +13,7 @@ import (
 	"github.com/moim-live/moim/modules/limit"
 )
 
-// clock is a clock that a test moves.
+// clock is a clock that the test advances.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -31,7 +31,7 @@ func (c *clock) add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// start returns limits on a clock of the test's own.
+// start returns limits with their own clock.
 func start(t *testing.T, cfg limit.Config, census limit.Census) (*limit.Limits, *clock) {
 	t.Helper()
 	at := &clock{now: time.Unix(1_700_000_000, 0)}
@@ -42,7 +42,8 @@ func start(t *testing.T, cfg limit.Config, census limit.Census) (*limit.Limits, 
 	return l, at
 }
 
-// wait returns after which time a limit may be asked again, 0 if it allowed.
+// wait returns the time after which a refused call may be repeated. It returns 0 if the
+// call was allowed.
 func wait(t *testing.T, err error) time.Duration {
 	t.Helper()
 	if err == nil {
@@ -55,7 +56,8 @@ func wait(t *testing.T, err error) time.Duration {
 	return limited.Retry
 }
 
-// TestRates asks each rate as often as it allows, and again when it says.
+// TestRates uses each rate up, and checks that a call is allowed again after the returned
+// time.
 func TestRates(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -86,24 +88,24 @@ func TestRates(t *testing.T) {
 			}
 			retry := wait(t, err)
 			if retry > test.every || retry < test.every*9/10 {
-				t.Errorf("to wait %v, want %v", retry, test.every)
+				t.Errorf("the returned time is %v, want %v", retry, test.every)
 			}
 			if err := test.ask(l, "bob"); err != nil {
 				t.Errorf("another user: %v", err)
 			}
 			at.add(test.every)
 			if err := test.ask(l, "alice"); err != nil {
-				t.Errorf("when told to: %v", err)
+				t.Errorf("after the returned time: %v", err)
 			}
 			if test.ask(l, "alice") == nil {
-				t.Error("two where one is allowed")
+				t.Error("two calls are allowed instead of one")
 			}
 		})
 	}
 }
 
-// TestDeliveries charges recipients and bytes. What costs more than the bucket holds is
-// possible once, and paid for afterwards in full.
+// TestDeliveries charges recipients and bytes. A delivery that costs more than a full
+// bucket is allowed once. Its whole cost must then be paid back.
 func TestDeliveries(t *testing.T) {
 	t.Parallel()
 	l, at := start(t, limit.Config{}, nil)
@@ -111,32 +113,34 @@ func TestDeliveries(t *testing.T) {
 		t.Fatal(err)
 	}
 	if retry := wait(t, l.Deliver("alice", 1, 1)); retry < 44*time.Second || retry > 46*time.Second {
-		t.Errorf("to wait %v for 900,000 that are owed at 20,000/s", retry)
+		t.Errorf("the wait is %v for a debt of 900,000 at 20,000/s", retry)
 	}
-	for range 4 { // others use theirs meanwhile, so that what is not used is forgotten
+	// Calls of another user cause unused buckets to be removed.
+	for range 4 {
 		at.add(11 * time.Second)
 		if err := l.Deliver("bob", 1, 1); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if wait(t, l.Deliver("alice", 1, 1)) == 0 {
-		t.Error("a debt is forgotten")
+		t.Error("a bucket in debt was removed")
 	}
-	at.add(7 * time.Second) // all is paid, and the bucket is full
+	at.add(7 * time.Second) // the debt is paid, and the bucket is full again
 	for range 10 {
 		if err := l.Deliver("alice", 1000, 2500); err != nil { // 2.5 MB
 			t.Fatal(err)
 		}
 	}
 	if err := l.Deliver("alice", 1000, 2500); err != nil {
-		t.Errorf("the bytes are not used up: %v", err)
+		t.Errorf("refused although the bytes are not used up: %v", err)
 	}
 	if wait(t, l.Deliver("alice", 1, 1)) == 0 {
-		t.Error("27.5 MB at once where 25 MiB are allowed")
+		t.Error("27.5 MB are allowed at once, want at most 25 MiB")
 	}
 }
 
-// TestBuckets: what is not used for long is forgotten without being given back early.
+// TestBuckets checks that an unused bucket is removed only when it is full. A user must not
+// get a new bucket earlier.
 func TestBuckets(t *testing.T) {
 	t.Parallel()
 	l, at := start(t, limit.Config{}, nil)
@@ -145,13 +149,15 @@ func TestBuckets(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range 60 { // one each minute, as it is used up, through several generations of buckets
+	// The user uses up what they regain each minute. Meanwhile, several generations of
+	// buckets are removed.
+	for range 60 {
 		at.add(time.Minute)
 		if err := l.Create("alice"); err != nil {
 			t.Fatal(err)
 		}
 		if l.Create("alice") == nil {
-			t.Fatal("a bucket was forgotten before it was full")
+			t.Fatal("a bucket was removed before it was full")
 		}
 	}
 }
@@ -167,10 +173,10 @@ func TestMeter(t *testing.T) {
 		}
 	}
 	if allowed != 200 {
-		t.Errorf("%d requests at once, want 200", allowed)
+		t.Errorf("%d requests are allowed at once, want 200", allowed)
 	}
 	insists := false
-	for i := range 31 * 10 { // 100 a second
+	for i := range 31 * 10 { // 100 requests a second
 		at.add(100 * time.Millisecond)
 		for range 10 {
 			now, _ := m.Request(10)
@@ -184,11 +190,11 @@ func TestMeter(t *testing.T) {
 		t.Error("not closed after 30 s")
 	}
 	m = l.Meter()
-	for range 10 { // refused once every 6 s: not persistent
+	for range 10 { // refused only every 6 s, so not persistently
 		at.add(6 * time.Second)
 		for range 301 {
 			if now, _ := m.Request(10); now {
-				t.Fatal("closed although it had stopped")
+				t.Fatal("closed although the client had paused")
 			}
 		}
 	}
@@ -201,7 +207,7 @@ func TestMeter(t *testing.T) {
 	}
 }
 
-// TestOff: 0 turns a limit off, and enabled all of them.
+// TestOff checks that 0 turns off one limit, and that enabled: false turns off all limits.
 func TestOff(t *testing.T) {
 	t.Parallel()
 	off, _ := start(t, limit.Config{Enabled: toggle.Off}, nil)
@@ -220,7 +226,7 @@ func TestOff(t *testing.T) {
 		}
 	}
 	if some.Create("alice") != nil {
-		t.Error("the others are off, too")
+		t.Error("the other limits are off, too")
 	}
 	for range 1000 {
 		m := off.Meter()
@@ -228,7 +234,7 @@ func TestOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		if errors.Join(off.Connect("a"), off.Read("a"), off.Create("a"), off.Join("a", "g"), off.State("a"), off.Request("a"), off.Deliver("a", 1<<20, 1<<20)) != nil {
-			t.Fatal("limited")
+			t.Fatal("a call is limited although limits are off")
 		}
 	}
 	if off.NodeFull(1<<20) || some.NodeFull(1) {
@@ -252,7 +258,7 @@ func TestAddressOf(t *testing.T) {
 	}
 }
 
-// TestText reads what the configuration may say, and writes it again.
+// TestText parses limits of the configuration, and formats them again.
 func TestText(t *testing.T) {
 	t.Parallel()
 	type text interface {
@@ -261,7 +267,7 @@ func TestText(t *testing.T) {
 	}
 	for _, test := range []struct {
 		into     text
-		in, want string // without want, in is refused
+		in, want string // an empty want means that in is refused
 	}{
 		{new(limit.Rate), "50/s, burst 200", "50/s, burst 200"},
 		{new(limit.Rate), "5/min", "5/min"},
@@ -301,14 +307,15 @@ func TestText(t *testing.T) {
 		err := test.into.UnmarshalText([]byte(test.in))
 		switch got := test.into.String(); {
 		case test.want == "" && err == nil:
-			t.Errorf("%T %q is taken as %s", test.into, test.in, got)
+			t.Errorf("%T %q is accepted as %s", test.into, test.in, got)
 		case test.want != "" && (err != nil || got != test.want):
 			t.Errorf("%T %q is %q, %v", test.into, test.in, got, err)
 		}
 	}
 }
 
-// TestSet changes limits. What was used and what is open counts for the new ones.
+// TestSet changes limits at runtime. Earlier use and open sockets must count for the new
+// limits.
 func TestSet(t *testing.T) {
 	t.Parallel()
 	l, at := start(t, limit.Config{Enabled: toggle.Off}, nil)

@@ -40,7 +40,7 @@ func testParks(w *world) {
 	w.post(g, 1)
 	w.spread()
 	if turns, err := w.store.Claim(w.Context(), h.ID, 10, true); err != nil || len(turns) > 0 {
-		w.Errorf("a parked group is tried: %+v, %v", turns, err)
+		w.Errorf("a parked group is due: %+v, %v", turns, err)
 	}
 	waiting := w.group()
 	w.spread()
@@ -83,7 +83,7 @@ func testRevives(w *world) {
 		w.Errorf("%d are due", len(turns))
 	}
 	w.must(w.store.Resume(w.Context(), h.ID, ""))
-	if turns := w.claim(h); len(turns) != 1 { // the others are being sent
+	if turns := w.claim(h); len(turns) != 1 { // the other groups' deliveries are in progress
 		w.Errorf("after resuming all, %d are due", len(turns))
 	}
 }
@@ -92,7 +92,7 @@ func testDefinitions(w *world) {
 	h := w.hook("b", false)
 	w.hook("a", false)
 	if _, err := w.store.Create(w.Context(), hook.Hook{ID: uuid.NewString(), Name: "b"}, false); !errors.Is(err, hook.ErrExists) {
-		w.Errorf("a second hook of the name: %v", err)
+		w.Errorf("a second hook with the same name: %v", err)
 	}
 	entry, err := audit.New(w.Context(), "back-end", "update-hook")
 	w.must(err)
@@ -114,13 +114,13 @@ func testDefinitions(w *world) {
 		w.Errorf("%+v, %v", entries, err)
 	}
 	if _, err := w.store.Change(w.Context(), "c", nil); !errors.Is(err, fault.ErrNotFound) {
-		w.Errorf("no such hook: %v", err)
+		w.Errorf("a change of a missing hook: %v", err)
 	}
 	for i := range hook.MaxHooks - 2 {
 		w.hook(fmt.Sprint("n", i), false)
 	}
 	if _, err := w.store.Create(w.Context(), hook.Hook{ID: uuid.NewString(), Name: "c"}, false); !errors.Is(err, hook.ErrTooMany) {
-		w.Errorf("one too many: %v", err)
+		w.Errorf("a hook above the limit: %v", err)
 	}
 	w.must(w.store.Disable(w.Context(), all[0].ID, "gone"))
 	if all, err = w.store.Hooks(w.Context()); err != nil || all[0].Enabled || all[0].Problem != "gone" {

@@ -13,10 +13,10 @@ import (
 	"github.com/moim-live/moim/modules/hook"
 )
 
-// receiver remembers what it has accepted.
+// receiver keeps the events that it has accepted.
 type receiver struct {
 	mu      sync.Mutex
-	got     map[string][]int64 // versions, by group
+	got     map[string][]int64 // versions of events, by group
 	running map[string]bool
 	wrong   []string
 	down    atomic.Bool
@@ -44,7 +44,7 @@ func (r *receiver) Deliver(_ context.Context, _ hook.Hook, d hook.Delivery) erro
 	return nil
 }
 
-// has reports whether the receiver has the first events of each group, in order and once.
+// has reports whether the receiver got the first n events of each group, once and in order.
 func (r *receiver) has(groups map[string]int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,7 +71,8 @@ func (w *world) wait(what string, cond func() bool) {
 	waittest.Until(w, what, cond)
 }
 
-// testTwoNodes posts to groups while two nodes send their events.
+// testTwoNodes checks that no event is lost or delivered twice while two nodes deliver the
+// events of growing groups.
 func testTwoNodes(w *world) {
 	w.hook("a", false)
 	r := &receiver{got: map[string][]int64{}, running: map[string]bool{}}
@@ -98,8 +99,8 @@ func testTwoNodes(w *world) {
 	}
 }
 
-// testDown has many groups wait for a receiver that is down. It is tried seldom, and all
-// groups follow soon after it is back.
+// testDown checks that a receiver that is down is rarely tried, however many groups have
+// events for it. When it is up again, all groups follow soon.
 func testDown(w *world) {
 	w.hook("a", false)
 	r := &receiver{got: map[string][]int64{}, running: map[string]bool{}}
@@ -119,12 +120,12 @@ func testDown(w *world) {
 	r.down.Store(false)
 	w.wait("all events", func() bool { return r.has(heads) })
 	if took := time.Since(began); took > 30*time.Second || len(r.wrong) > 0 {
-		w.Errorf("took %s, %v", took, r.wrong)
+		w.Errorf("delivery took %s, mistakes: %v", took, r.wrong)
 	}
 }
 
-// testHostileProblem has a receiver fail with what no database stores as text. The attempt
-// counts like any other.
+// testHostileProblem checks an error text that a database cannot store. The attempt is
+// counted like any other.
 func testHostileProblem(w *world) {
 	h := w.hook("a", false)
 	w.group()

@@ -10,7 +10,7 @@ import (
 	"github.com/moim-live/moim/modules/hook"
 )
 
-// testPresenceDeletedGroup removes a group whose rows are left.
+// testPresenceDeletedGroup checks that the presence rows of a deleted group are removed.
 func testPresenceDeletedGroup(w *world) {
 	p := w.presences()
 	h := p.chooses("a", "presence.*")
@@ -27,7 +27,8 @@ func testPresenceDeletedGroup(w *world) {
 	p.want("rows", p.rows(), "0 0 0")
 }
 
-// testPresenceErased erases a user of whom a hook is still to be told.
+// testPresenceErased erases a user while presence changes of that user are not delivered
+// yet.
 func testPresenceErased(w *world) {
 	p := w.presences()
 	h := p.chooses("a", "presence.*")
@@ -46,8 +47,8 @@ func testPresenceErased(w *world) {
 	p.want("told", p.sent(h), "cy online")
 }
 
-// testPresenceConcurrently records on several connections while two hooks are told. Each
-// ends with the last change of each user.
+// testPresenceConcurrently records changes on several connections while two hooks receive
+// them. Both hooks must end with the last change of each user.
 func testPresenceConcurrently(w *world) {
 	p := w.presences()
 	hooks := []hook.Hook{p.chooses("a", "presence.*"), p.chooses("b", "presence.*")}
@@ -121,7 +122,7 @@ func testPresenceConcurrently(w *world) {
 			}
 		}
 		if n != online {
-			p.Errorf("hook %d was told that %d are online, and %d are", i, n, online)
+			p.Errorf("hook %d was told that %d users are online, want %d", i, n, online)
 		}
 	}
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/moim-live/moim/modules/hook/sqlhooks"
 )
 
-// members are who is present on a node.
+// members is a presence store that returns the users of online.
 type members struct {
 	mu     sync.Mutex
-	online map[string][]string // by group
+	online map[string][]string // user ids, by group
 	tell   presence.Observer
 }
 
@@ -40,7 +40,7 @@ func (m *members) Report() {
 	}
 }
 
-// presenceNode is what a node has of hooks.
+// presenceNode has the parts of a node that deliver presence to hooks.
 type presenceNode struct {
 	*hook.Dispatcher
 	*hook.Recorder
@@ -67,11 +67,11 @@ func (w *world) presenceNode(to hook.Destination, m *members) presenceNode {
 	return presenceNode{d, r}
 }
 
-// presenceReceiver remembers what it was told of presence. It may be down.
+// presenceReceiver keeps the last status that it got of each user. It can be down.
 type presenceReceiver struct {
 	mu    sync.Mutex
 	down  bool
-	state map[string]string // by group and user
+	state map[string]string // status, by group and user
 	n     map[string]int64
 	ids   map[string]bool
 	wrong []string
@@ -112,7 +112,8 @@ func (r *presenceReceiver) knows(groupID, userID string, typ group.EventType) bo
 	return r.state[groupID+" "+userID] == string(typ)
 }
 
-// testPresenceDelivered reports to two nodes whose receiver is down and comes back.
+// testPresenceDelivered reports changes to two nodes while their receiver is down, and
+// checks what it gets when it is up again.
 func testPresenceDelivered(w *world) {
 	p := w.presences()
 	p.chooses("a", "presence.*")
@@ -128,7 +129,7 @@ func testPresenceDelivered(w *world) {
 	p.wait("ana is online", func() bool { return r.knows(g, "ana", hook.PresenceOnline) })
 	r.set(true)
 	see(0, "bo", true)
-	p.wait("it waits", func() bool {
+	p.wait("the delivery to the receiver that is down has failed", func() bool {
 		var n int
 		p.must(p.db.View(p.Context(), func(ctx context.Context, q database.Querier) error {
 			return q.QueryRowContext(ctx, `SELECT COUNT(*) FROM hook_presence_groups WHERE attempts > 0`).Scan(&n)
@@ -145,7 +146,7 @@ func testPresenceDelivered(w *world) {
 	see(0, "cy", false)
 	r.set(false)
 	p.must(p.world.store.Resume(p.Context(), p.hookID("a"), ""))
-	p.wait("all is told", func() bool {
+	p.wait("the receiver has all changes", func() bool {
 		return r.knows(g, "ana", hook.PresenceOffline) && r.knows(g, "bo", hook.PresenceOnline) && r.knows(g, "cy", hook.PresenceOffline)
 	})
 	r.mu.Lock()
@@ -168,18 +169,18 @@ func (p *presences) hookID(name string) string {
 	return ""
 }
 
-// testPresenceChecked has changes that no node reported: its node died, or the presence
-// store lost them.
+// testPresenceChecked checks that the periodic check finds changes that no node reported,
+// because the node died or the presence store lost them.
 func testPresenceChecked(w *world) {
 	p := w.presences()
 	h := p.chooses("a", "presence.*")
 	g := p.group()
 	p.saw(g, "+ana", "+bo", "+lately")
 	p.want("told", p.sent(h), "ana online, bo online, lately online")
-	p.saw(g, "-cy") // told too late
+	p.saw(g, "-cy") // reported too late
 	r := &presenceReceiver{}
 	p.presenceNode(r, &members{online: map[string][]string{g: {"bo", "cy", "before"}}})
-	p.wait("all is told", func() bool {
+	p.wait("the receiver has all changes", func() bool {
 		return r.knows(g, "ana", hook.PresenceOffline) && r.knows(g, "lately", hook.PresenceOffline)
 	})
 	r.mu.Lock()

@@ -34,8 +34,8 @@ func (w *world) presences() *presences {
 	return &presences{world: w, store: sqlhooks.NewPresence(w.db), at: time.Now()}
 }
 
-// testPresence has users come and go. Who is offline, and of whom the hook was told, leaves
-// nothing.
+// testPresence reports users as online and offline. The row of an offline user must be
+// deleted once the hook has received the change.
 func testPresence(w *world) {
 	p := w.presences()
 	h := p.chooses("a", "presence.*")
@@ -50,11 +50,11 @@ func testPresence(w *world) {
 	}
 	p.exec(`UPDATE hook_presence_groups SET due_at = 1`)
 	if p.done(p.one(h), page.Upto) != nil {
-		p.Error("there is more")
+		p.Error("there is a second delivery")
 	}
 	p.want("rows", p.rows(), "0 2 1")
 	if n := p.saw(g, "+ana", "+bo"); n != 0 || len(p.claim(h)) > 0 {
-		p.Errorf("what is known makes %d changes", n)
+		p.Errorf("repeated reports cause %d changes", n)
 	}
 	p.saw(g, "-bo")
 	p.want("told", p.sent(h), "bo offline")
@@ -62,14 +62,15 @@ func testPresence(w *world) {
 	p.saw(g, "-ana")
 	p.want("told", p.sent(h), "ana offline")
 	p.want("rows", p.rows(), "0 0 0")
-	p.saw(g, "-cy") // they came before the hook began
+	p.saw(g, "-cy") // cy was online before the hook was created
 	p.want("told", p.sent(h), "cy offline")
 	if n := p.saw(uuid.NewString(), "+ana"); n != 0 || p.rows() != "0 0 0" {
 		p.Errorf("a group that does not exist: %d changes, %s rows", n, p.rows())
 	}
 }
 
-// testPresenceCoalesces has a user come and go while the receiver is down.
+// testPresenceCoalesces checks that a receiver that was down gets only the last change of
+// each user.
 func testPresenceCoalesces(w *world) {
 	p := w.presences()
 	h := p.chooses("a", "presence.*")
@@ -84,7 +85,7 @@ func testPresenceCoalesces(w *world) {
 	p.saw(g, "-ana")
 	late := hook.Report{GroupID: g, UserID: "ana", Online: true, At: p.at.Add(-time.Millisecond), Seen: p.at.Add(-time.Millisecond)}
 	if n, err := p.store.Record(p.Context(), []hook.Report{late}); n != 0 || err != nil {
-		p.Errorf("a late report makes %d changes, %v", n, err)
+		p.Errorf("a late report causes %d changes, %v", n, err)
 	}
 	p.exec(`UPDATE hook_presence_groups SET due_at = 1, upto = 0`)
 	page, text := p.read(p.one(h))
@@ -94,8 +95,8 @@ func testPresenceCoalesces(w *world) {
 	}
 }
 
-// testPresenceInTurn has more changes than a delivery holds, and one that comes while the
-// first is sent.
+// testPresenceInTurn checks the order if there are more changes than a delivery can hold,
+// and a new change arrives while the first delivery is in progress.
 func testPresenceInTurn(w *world) {
 	p := w.presences()
 	h := p.chooses("a", "presence.*")
@@ -116,20 +117,20 @@ func testPresenceInTurn(w *world) {
 	p.saw(g, "-u000", "+later")
 	next := p.done(t, page.Upto)
 	if next == nil {
-		p.Fatal("there is no more")
+		p.Fatal("the second delivery is missing")
 	}
 	page, text = p.read(*next)
 	if len(page.Presence) != 52 || !strings.HasSuffix(text, "u149 online, u000 offline, later online") {
 		p.Errorf("%d changes: %s", len(page.Presence), text)
 	}
 	if p.done(*next, page.Upto) != nil || len(p.claim(h)) > 0 {
-		p.Error("there is more")
+		p.Error("there is a third delivery")
 	}
 	p.want("rows", p.rows(), "0 150 1")
 }
 
-// testPresenceRepeat fails a delivery. The repeat ends where it ended, so it has the same
-// id, and nothing that the first attempt had not.
+// testPresenceRepeat fails a delivery. The retry must end with the same change, so that it
+// has the same id and no events that the first attempt did not have.
 func testPresenceRepeat(w *world) {
 	p := w.presences()
 	h := p.chooses("a", "presence.*")
@@ -142,7 +143,7 @@ func testPresenceRepeat(w *world) {
 	_, err := p.store.Failed(p.Context(), t, hook.Failure{Status: 500, Problem: "no", Unreachable: true, Retry: time.Hour})
 	p.must(err)
 	if len(p.claim(h)) > 0 {
-		p.Error("it is tried at once")
+		p.Error("the delivery is retried at once")
 	}
 	if n, err := p.store.Revive(p.Context(), h.ID, 10); err != nil || n != 1 {
 		p.Errorf("revived %d, %v", n, err)
@@ -151,11 +152,11 @@ func testPresenceRepeat(w *world) {
 	again, text := p.read(t)
 	p.want("repeated", text, "ana online")
 	if again.Upto != page.Upto {
-		p.Errorf("the repeat ends at %d, the first attempt at %d", again.Upto, page.Upto)
+		p.Errorf("the retry ends at %d, the first attempt at %d", again.Upto, page.Upto)
 	}
 	next := p.done(t, again.Upto)
 	if next == nil {
-		p.Fatal("there is no more")
+		p.Fatal("the next delivery is missing")
 	}
 	_, text = p.read(*next)
 	p.want("told then", text, "bo offline, cy online")
@@ -163,17 +164,18 @@ func testPresenceRepeat(w *world) {
 	p.done(p.one(h), next.Upto)
 	p.saw(g, "-cy")
 	if t := p.one(h); t.Claim == old.Claim || p.done(old, math.MaxInt64) != nil || p.rows() == "0 0 0" {
-		p.Error("a claim that is over ends another one")
+		p.Error("an expired claim ends another one")
 	}
 }
 
-// testPresenceByChoice has no hook that chose presence, then two, and one that has enough.
+// testPresenceByChoice checks that changes are stored only while a hook has chosen
+// presence.
 func testPresenceByChoice(w *world) {
 	p := w.presences()
 	p.chooses("all", "*")
 	g := p.group()
 	if n := p.saw(g, "+ana"); n != 0 || p.rows() != "0 0 0" {
-		p.Errorf("%d changes, %s rows, though nobody asked", n, p.rows())
+		p.Errorf("%d changes, %s rows, although no hook has chosen presence", n, p.rows())
 	}
 	choose := func(name string, events ...string) hook.Hook {
 		p.Helper()
@@ -191,7 +193,7 @@ func testPresenceByChoice(w *world) {
 	p.must(p.world.store.Delete(p.Context(), "other"))
 	p.want("rows without one hook", p.rows(), "1 1 1")
 	if len(p.claim(other)) > 0 || len(p.claim(all)) != 1 {
-		p.Error("a deleted hook is told, or the other one is not")
+		p.Error("the deleted hook is due, or the other one is not")
 	}
 	choose("all", "*")
 	p.want("rows without the last one", p.rows(), "0 0 0")
@@ -201,7 +203,7 @@ func testPresenceByChoice(w *world) {
 	p.want("told after that", p.sent(all), "ana online")
 }
 
-// testPresenceLater makes a second hook. It is told only what changes later.
+// testPresenceLater checks that a hook receives only changes after its creation.
 func testPresenceLater(w *world) {
 	p := w.presences()
 	first := p.chooses("first", "presence.*")
@@ -223,8 +225,9 @@ func testPresenceLater(w *world) {
 	p.want("rows", p.rows(), "0 3 2")
 }
 
-// testPresenceKept has a hook that was told all, and two that are behind by different
-// changes. Who is offline stays known until the last one was told.
+// testPresenceKept has one hook that has received everything, and two that still have to
+// receive different changes. An offline user's row must stay until the last hook has
+// received the change.
 func testPresenceKept(w *world) {
 	p := w.presences()
 	behind, first := p.chooses("behind", "presence.*"), p.chooses("first", "presence.*")
@@ -239,8 +242,8 @@ func testPresenceKept(w *world) {
 	p.want("the later one is told", p.sent(later), "bo online")
 }
 
-// testPresenceParks parks a group for presence and for events. Both are listed and counted,
-// and go on.
+// testPresenceParks parks the same group for presence and for events. Both must be listed,
+// counted and resumed.
 func testPresenceParks(w *world) {
 	p := w.presences()
 	h := p.chooses("a", "*", "presence.*")
@@ -277,7 +280,7 @@ func testPresenceParks(w *world) {
 		p.must(p.world.store.Resume(p.Context(), h.ID, id))
 		t := p.one(h)
 		if len(p.world.claim(h)) != 1 {
-			p.Error("the events do not go on")
+			p.Error("the group's events are not due again")
 		}
 		fail(t, p.store)
 		p.exec(`UPDATE hook_groups SET claimed = FALSE, due_at = due_at + 1000000000`)

@@ -14,7 +14,7 @@ import (
 	"github.com/moim-live/moim/modules/hook/sqlhooks"
 )
 
-// presences is a world with a store of presence.
+// presences is a world with a presence store.
 type presences struct {
 	*world
 
@@ -29,8 +29,8 @@ func (p *presences) chooses(name string, events ...string) hook.Hook {
 	return h
 }
 
-// saw records that users came (+) or went (-), one after the other, and returns how many
-// changes that were.
+// saw records that users came online (+) or went offline (-), in this order. It returns the
+// number of changes.
 func (p *presences) saw(groupID string, users ...string) int {
 	p.Helper()
 	var reports []hook.Report
@@ -66,7 +66,7 @@ func (p *presences) read(t hook.Turn) (page hook.Page, text string) {
 	return page, changesOf(page.Presence)
 }
 
-// changesOf returns changes as text, and checks that n grows.
+// changesOf returns changes as text, and checks that n increases.
 func changesOf(changes []hook.PresenceChange) string {
 	var text []string
 	n := int64(0)
@@ -87,13 +87,13 @@ func (p *presences) done(t hook.Turn, upto int64) *hook.Turn {
 	return next
 }
 
-// sent claims the only group that is due, and accepts all of it.
+// sent claims the only group that is due, and accepts all of its changes.
 func (p *presences) sent(h hook.Hook) (text string) {
 	p.Helper()
 	t := p.one(h)
 	page, text := p.read(t)
 	if next := p.done(t, page.Upto); next != nil {
-		p.Fatalf("there is more than %s", text)
+		p.Fatalf("there are more changes than %s", text)
 	}
 	return text
 }
@@ -105,7 +105,8 @@ func (p *presences) want(what, got, want string) {
 	}
 }
 
-// rows returns how many rows the tables have after a check: positions, users, groups.
+// rows runs the periodic check. It then returns the number of positions, users and groups
+// in the tables.
 func (p *presences) rows() string {
 	p.Helper()
 	later()

@@ -68,18 +68,18 @@ func testInOrder(w *world) {
 	}
 	next := w.done(t, page.Upto)
 	if next == nil {
-		w.Fatal("there is no more")
+		w.Fatal("the next delivery is missing")
 	}
 	w.wantRange(*next, hook.MaxEvents, 150)
-	w.post(g, 1) // while it is being sent
+	w.post(g, 1) // while a delivery of the group is in progress
 	w.spread()
 	next = w.done(*next, 150)
 	if next == nil {
-		w.Fatal("the event that came meanwhile is not due")
+		w.Fatal("the event that was appended meanwhile is not due")
 	}
 	w.wantRange(*next, 150, 151)
 	if w.done(*next, 151) != nil {
-		w.Error("there is more than the log")
+		w.Error("there are more deliveries than the log has events")
 	}
 	w.spread()
 	w.wantNone(h)
@@ -88,8 +88,8 @@ func testInOrder(w *world) {
 	w.wantRange(w.one(h), 151, 152)
 }
 
-// testRepeat fails a delivery. The repeat has the same events, whatever came meanwhile:
-// receivers drop what has a known id.
+// testRepeat fails a delivery. The retry must have the same events, even if new ones were
+// appended: receivers ignore a delivery whose id they know.
 func testRepeat(w *world) {
 	h := w.hook("a", false)
 	g := w.group()
@@ -103,11 +103,11 @@ func testRepeat(w *world) {
 	turns, err := w.store.Claim(w.Context(), h.ID, 10, true)
 	w.must(err)
 	if len(turns) != 1 || turns[0].Attempts != 1 {
-		w.Fatalf("early: %+v", turns)
+		w.Fatalf("due too early: %+v", turns)
 	}
 	w.wantRange(turns[0], 0, 1)
 	if next := w.done(turns[0], 1); next == nil || next.Upto != 4 {
-		w.Errorf("after the repeat: %+v", next)
+		w.Errorf("after the retry: %+v", next)
 	}
 }
 
@@ -117,22 +117,22 @@ func testClaims(w *world) {
 	w.spread()
 	old := w.one(h)
 	w.wantNone(h)
-	w.exec(`UPDATE hook_groups SET due_at = 1`) // the claim's time is over
+	w.exec(`UPDATE hook_groups SET due_at = 1`) // the claim expires
 	t := w.one(h)
 	if t.Claim == old.Claim {
-		w.Fatal("two claims have one number")
+		w.Fatal("two claims have the same number")
 	}
 	w.post(g, 1)
 	w.spread()
 	if next := w.done(old, 1); next != nil {
-		w.Error("an old claim goes on")
+		w.Error("an old claim is still valid")
 	}
 	_, err := w.store.Failed(w.Context(), old, hook.Failure{})
 	w.must(err)
 	w.must(w.store.Release(w.Context(), old))
 	w.must(w.store.Drop(w.Context(), old))
 	if ok, err := w.store.Narrow(w.Context(), old, 1); err != nil || ok {
-		w.Errorf("an old claim narrows: %v, %v", ok, err)
+		w.Errorf("an old claim can be narrowed: %v, %v", ok, err)
 	}
 	w.wantNone(h)
 	w.must(w.store.Release(w.Context(), t))
@@ -184,15 +184,15 @@ func testReplays(w *world) {
 	t := w.one(h)
 	w.wantRange(t, 4, 10)
 	version = 6
-	w.must(w.store.Rewind(w.Context(), h.ID, g, hook.Point{Version: &version})) // while it is being sent
+	w.must(w.store.Rewind(w.Context(), h.ID, g, hook.Point{Version: &version})) // while a delivery of the group is in progress
 	w.wantNone(h)
 	if next := w.done(t, 10); next != nil {
-		w.Error("the claim goes on, though the position was set back")
+		w.Error("the claim is still valid, although the position was set back")
 	}
 	t = w.one(h)
 	w.wantRange(t, 6, 10)
 	w.done(t, 10)
-	version = 1000 // there is no such event yet
+	version = 1000 // this version does not exist yet
 	w.must(w.store.Rewind(w.Context(), h.ID, g, hook.Point{Version: &version}))
 	t = w.one(h)
 	w.wantRange(t, 10, 10)
@@ -206,7 +206,7 @@ func testReplays(w *world) {
 	w.must(w.store.RewindAll(w.Context(), h.ID, hook.Point{}))
 	w.sweep()
 	if turns := w.claim(h); len(turns) != 1 || turns[0].GroupID != other {
-		w.Errorf("beside the group that is being sent, %+v are due", turns)
+		w.Errorf("besides the group with a delivery in progress, %+v are due", turns)
 	}
 }
 
@@ -224,7 +224,7 @@ func testGaps(w *world) {
 	next, err := w.store.Done(w.Context(), t, page.Upto, 0, true, true)
 	w.must(err)
 	if next == nil || !next.Gap {
-		w.Fatalf("the gap is forgotten: %+v", next)
+		w.Fatalf("the gap is missing: %+v", next)
 	}
 	w.wantRange(*next, 250, 300)
 	w.exec(`DELETE FROM events WHERE version <= 270`)
@@ -232,7 +232,7 @@ func testGaps(w *world) {
 		w.Errorf("%d events up to %d, gap %v", len(page.Events), page.Upto, page.Gap)
 	}
 	if w.done(*next, 300); w.claim(h) != nil {
-		w.Error("there is more")
+		w.Error("there is another delivery")
 	}
 }
 
@@ -257,7 +257,8 @@ func testBytes(w *world) {
 	w.wantRange(w.one(h), 0, 3)
 }
 
-// testLateCommit takes marks while an event is about to be committed.
+// testLateCommit marks groups with new events while a transaction that appends an event is
+// not committed yet. The event must not be missed.
 func testLateCommit(w *world) {
 	h := w.hook("a", false)
 	g := w.group()
@@ -275,7 +276,7 @@ func testLateCommit(w *world) {
 	}
 	go write()
 	<-appended
-	w.spread() // finds the group marked since its creation, but the row is locked
+	w.spread() // the group is marked since its creation, but its row is locked
 	w.wantNone(h)
 	close(commit)
 	w.must(<-committed)
@@ -283,14 +284,14 @@ func testLateCommit(w *world) {
 	w.wantRange(w.one(h), 0, 2)
 }
 
-// testCreateWaits makes a hook while marks are being taken: those are not the hook's, but
-// all later ones are.
+// testCreateWaits creates a hook while another transaction marks groups. The hook must not
+// get those marks, but all later ones.
 func testCreateWaits(w *world) {
 	w.group()
 	taken, commit, created := make(chan struct{}), make(chan struct{}), make(chan time.Time, 1)
 	go func() {
 		_ = w.db.Write(w.Context(), func(ctx context.Context, q database.Querier) error {
-			_, err := q.ExecContext(ctx, `UPDATE hook_groups SET head = 1 WHERE FALSE`) // as Spread
+			_, err := q.ExecContext(ctx, `UPDATE hook_groups SET head = 1 WHERE FALSE`) // like Spread
 			close(taken)
 			<-commit
 			return err
@@ -300,12 +301,12 @@ func testCreateWaits(w *world) {
 	go func() { created <- w.hook("a", false).Since }()
 	select {
 	case <-created:
-		w.Error("the hook was made meanwhile")
+		w.Error("the hook was created before the marks were committed")
 	case <-time.After(50 * time.Millisecond):
 	}
 	now := time.Now()
 	close(commit)
 	if since := <-created; since.Before(now.Add(-time.Second)) {
-		w.Errorf("the hook begins at %s, before %s", since, now)
+		w.Errorf("the hook begins at %s, too early for marks committed at %s", since, now)
 	}
 }

@@ -20,8 +20,8 @@ import (
 
 func TestMain(m *testing.M) { childtest.VerifyMain(m) }
 
-// run runs tests one after the other on one database: to migrate one for each would take
-// much longer than the tests.
+// run runs the tests in sequence on one database. Migrating a database for each test would
+// take much longer than the tests.
 func run(t *testing.T, db *database.DB, tests map[string]func(w *world)) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -53,7 +53,7 @@ func (w *world) must(err error) {
 	}
 }
 
-// group makes a group: version 1.
+// group creates a group. Its version is 1.
 func (w *world) group() string {
 	w.Helper()
 	id := uuid.NewString()
@@ -64,7 +64,7 @@ func (w *world) group() string {
 	return id
 }
 
-// post appends messages, each in a change of its own.
+// post appends n messages, each in its own transaction.
 func (w *world) post(groupID string, n int) {
 	w.Helper()
 	for range n {
@@ -112,7 +112,8 @@ func (w *world) sweep() {
 	}
 }
 
-// claim claims all groups that are due, and goes where they have to go.
+// claim claims all groups that are due, and moves each one to the position that it must
+// continue from.
 func (w *world) claim(h hook.Hook) []hook.Turn {
 	w.Helper()
 	turns, err := w.store.Claim(w.Context(), h.ID, 10, false)
@@ -122,7 +123,7 @@ func (w *world) claim(h hook.Hook) []hook.Turn {
 			next, ok, err := w.store.Seek(w.Context(), t)
 			w.must(err)
 			if !ok {
-				w.Fatal("the claim is over")
+				w.Fatal("the claim has expired")
 			}
 			turns[i] = next
 		}
@@ -130,7 +131,7 @@ func (w *world) claim(h hook.Hook) []hook.Turn {
 	return turns
 }
 
-// one claims the only group that is due.
+// one claims the only group that is due. It fails the test if there is not exactly one.
 func (w *world) one(h hook.Hook) hook.Turn {
 	w.Helper()
 	turns := w.claim(h)
@@ -154,7 +155,7 @@ func (w *world) done(t hook.Turn, upto int64) *hook.Turn {
 	return next
 }
 
-// exec changes the database behind the store's back.
+// exec changes the database directly, without the store.
 func (w *world) exec(text string, args ...any) {
 	w.Helper()
 	w.must(w.db.Write(w.Context(), func(ctx context.Context, q database.Querier) error {
@@ -177,7 +178,8 @@ func (w *world) wantNone(h hook.Hook) {
 	}
 }
 
-// later waits until the next millisecond: two instants that are stored in one are the same.
+// later waits until the next millisecond. Times are stored in milliseconds, so two times in
+// the same millisecond are equal.
 func later() {
 	for now := time.Now().UnixMilli(); time.Now().UnixMilli() <= now; {
 		runtime.Gosched()

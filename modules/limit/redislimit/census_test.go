@@ -11,13 +11,13 @@ import (
 	"github.com/moim-live/moim/modules/limit"
 )
 
-// census returns the census of a node on a server.
+// census returns the census of a node that uses the server.
 func census(t *testing.T, client redis.UniversalClient, node string) *Census {
 	t.Helper()
 	return New(func() redis.UniversalClient { return client }, "moim", node, slog.New(slog.NewTextHandler(t.Output(), nil)))
 }
 
-// TestUserSockets counts the sockets of a user on three nodes.
+// TestUserSockets counts a user's sockets on three nodes.
 func TestUserSockets(t *testing.T) {
 	t.Parallel()
 	client := redistest.Start(t).Client()
@@ -54,8 +54,8 @@ func TestUserSockets(t *testing.T) {
 	}
 }
 
-// TestDeadNode: the sockets of a node that was killed count for a while only, and those of a
-// user with many are said again before.
+// TestDeadNode checks that the sockets of a killed node stop counting after a while. A live
+// node repeats the counts of users with many sockets before that.
 func TestDeadNode(t *testing.T) {
 	t.Parallel()
 	client := redistest.Start(t).Client()
@@ -70,7 +70,7 @@ func TestDeadNode(t *testing.T) {
 	if ttl := client.PTTL(t.Context(), key).Val(); ttl <= 0 || ttl > lasting {
 		t.Errorf("kept for %v", ttl)
 	}
-	past := func() { client.HSet(t.Context(), key, "dead", "30 1") } // its time is over
+	past := func() { client.HSet(t.Context(), key, "dead", "30 1") } // makes the count expire
 	past()
 	if others, err := live.Count(t.Context(), "alice", 1); err != nil || others != 0 {
 		t.Errorf("%d others, %v", others, err)
@@ -82,11 +82,12 @@ func TestDeadNode(t *testing.T) {
 	}
 	client.HSet(t.Context(), key, "strange", "what is this")
 	if others, err := live.Count(t.Context(), "alice", 1); err != nil || others != 30 {
-		t.Errorf("with a value of somebody else: %d others, %v", others, err)
+		t.Errorf("with an invalid value: %d others, %v", others, err)
 	}
 }
 
-// TestBrokenValues: what no node wrote counts as absent, is replaced and is counted.
+// TestBrokenValues checks that invalid values count as absent, are replaced, and are
+// counted as broken.
 func TestBrokenValues(t *testing.T) {
 	t.Parallel()
 	client := redistest.Start(t).Client()
@@ -109,7 +110,8 @@ func TestBrokenValues(t *testing.T) {
 	}
 }
 
-// TestOutage: without the server each node counts alone, and does not wait for it each time.
+// TestOutage checks that each node counts alone while the server is down. A call must not
+// wait for the server each time.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -125,9 +127,9 @@ func TestOutage(t *testing.T) {
 		}
 	}
 	if _, err := l.Socket(t.Context(), "alice"); err == nil {
-		t.Error("a third one")
+		t.Error("a third socket is allowed")
 	}
-	if _, err := c.Count(t.Context(), "bob", 1); err != errResting { //nolint:errorlint // it is itself
+	if _, err := c.Count(t.Context(), "bob", 1); err != errResting { //nolint:errorlint // Count returns exactly this error
 		t.Errorf("the server is asked again at once: %v", err)
 	}
 	server.Restart()
