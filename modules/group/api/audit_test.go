@@ -60,11 +60,11 @@ func TestHTTPAudit(t *testing.T) {
 		t.Errorf("the second page: %+v", rest)
 	}
 	since := url.QueryEscape(first.Items[0].At.Format(time.RFC3339Nano))
-	if n := len(page("?target=" + g.ID + "&since=" + since).Items); n != 1 && n != 2 { // within a millisecond
+	if n := len(page("?target=" + g.ID + "&since=" + since).Items); n != 1 && n != 2 { // entries can share a millisecond
 		t.Errorf("since the last change of the group: %d entries", n)
 	}
 	if n := len(page("?actor=nobody").Items); n != 0 {
-		t.Errorf("nobody changed %d", n)
+		t.Errorf("a user without changes has %d entries", n)
 	}
 	for query, want := range map[string]string{
 		"?since=yesterday":                                "422 validation_failed since",
@@ -76,6 +76,6 @@ func TestHTTPAudit(t *testing.T) {
 		}
 	}
 	if p := d.do(t, alice, "GET", "/audit", "").problem(t); p != "403 forbidden" {
-		t.Errorf("a user: %s", p)
+		t.Errorf("a user who is no back end: %s", p)
 	}
 }

@@ -20,11 +20,11 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// answerBytes is what an answer may have beside its items.
+// answerBytes is the maximum size of an answer without its items.
 const answerBytes = 1 << 10
 
-// newLargeEndpoint returns an endpoint with 60 groups of alice's, each with
-// attributes of 16 KiB, and 40 messages of 32 KiB in the last one.
+// newLargeEndpoint returns an endpoint with 60 groups of alice and their attributes of 16
+// KiB. The last group has 40 messages of 32 KiB.
 func newLargeEndpoint(t *testing.T) (d *endpoint, last group.Group) {
 	t.Helper()
 	d = newEndpoint(t)
@@ -40,7 +40,8 @@ func newLargeEndpoint(t *testing.T) (d *endpoint, last group.Group) {
 	return d, last
 }
 
-// Every page is at most 256 KiB, and the pages hold all items.
+// TestHTTPPagesOfLargeItems checks that every page has at most 256 KiB, and that the pages
+// have all items.
 func TestHTTPPagesOfLargeItems(t *testing.T) {
 	t.Parallel()
 	d, g := newLargeEndpoint(t)
@@ -76,7 +77,8 @@ func TestHTTPPagesOfLargeItems(t *testing.T) {
 	}
 }
 
-// Presence is listed in pages, in order, however large the states are.
+// TestPresencePages checks that presence is listed in ordered pages, however large the
+// states are.
 func TestPresencePages(t *testing.T) {
 	t.Parallel()
 	var there servicetest.Crowd
@@ -113,11 +115,12 @@ func TestPresencePages(t *testing.T) {
 		}
 	}
 	if sum := d.Summary(t.Context(), g.ID); len(sum.Items) != 8 || sum.Online != 100 {
-		t.Errorf("a summary names %d of %d", len(sum.Items), sum.Online)
+		t.Errorf("a summary lists %d of %d users", len(sum.Items), sum.Online)
 	}
 }
 
-// Answers that nobody reads take memory for one page each.
+// TestUnreadAnswers checks that an answer that the client does not read takes the memory of
+// at most one page.
 func TestUnreadAnswers(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
 	const unread, each = 40, 700 << 10
 	d, _ := newLargeEndpoint(t)
@@ -133,7 +136,7 @@ func TestUnreadAnswers(t *testing.T) { //nolint:paralleltest // it measures the 
 	}))
 	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		if tcp, is := c.(*net.TCPConn); is {
-			_ = tcp.SetWriteBuffer(4 << 10) // so that the kernel takes little of an answer
+			_ = tcp.SetWriteBuffer(4 << 10) // so that the kernel buffers only a small part of an answer
 		}
 		return ctx
 	}
@@ -164,7 +167,7 @@ func TestUnreadAnswers(t *testing.T) { //nolint:paralleltest // it measures the 
 	}
 }
 
-// noticed tells when an answer begins to be written.
+// noticed sends to arrived when an answer begins to be written.
 type noticed struct {
 	http.ResponseWriter
 	arrived chan<- struct{}
@@ -175,7 +178,7 @@ func (n noticed) Write(data []byte) (int, error) {
 	return n.ResponseWriter.Write(data)
 }
 
-// heap returns the bytes that are in use.
+// heap returns the number of bytes in use on the heap.
 func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats

@@ -14,12 +14,12 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// client is a plain WebSocket client. Its methods are for one goroutine.
+// client is a plain WebSocket client. Only one goroutine may use it.
 type client struct {
 	t      *testing.T
 	conn   *websocket.Conn
 	calls  int
-	pushed []push // received while waiting for an answer
+	pushed []push // received while the client waited for an answer
 }
 
 type push struct {
@@ -54,7 +54,7 @@ func (c *client) receive() push {
 	return p
 }
 
-// call sends a request and returns its answer, or "error: code".
+// call sends a request. It returns the answer, or "error: " and the code.
 func (c *client) call(event, data string) string {
 	c.t.Helper()
 	c.calls++
@@ -75,7 +75,7 @@ func (c *client) call(event, data string) string {
 	}
 }
 
-// next returns the next pushed message: "event data", events of the log as
+// next returns the next pushed message as "event data". An event of the log is returned as
 // "event version type".
 func (c *client) next() string {
 	c.t.Helper()
@@ -101,7 +101,7 @@ func (c *client) wantNext(want ...string) {
 	}
 }
 
-// wantInAnyOrder receives as many messages as it wants.
+// wantInAnyOrder checks that the next messages are those in want, in any order.
 func (c *client) wantInAnyOrder(want ...string) {
 	c.t.Helper()
 	missing := make(map[string]bool)
@@ -117,7 +117,7 @@ func (c *client) wantInAnyOrder(want ...string) {
 	}
 }
 
-// refused sends a request and returns the error that answers it, and its size.
+// refused sends a request. It returns the error of the answer, and the answer's size.
 func (c *client) refused(event, data string) (failure struct {
 	Code   string
 	Fields []fault.Field `json:"errors"`

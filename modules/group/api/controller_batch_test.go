@@ -13,7 +13,8 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// batch sends calls and returns each answer's status and code, such as "404 not_found".
+// batch sends calls. It returns the status and code of each answer, such as "404
+// not_found".
 func (d *endpoint) batch(t *testing.T, calls string, headers ...string) (results []string, answers []web.Reply) {
 	t.Helper()
 	got := d.do(t, backend, "POST", "/batch", `{"calls":[`+calls+`]}`, headers...)
@@ -65,7 +66,8 @@ func TestHTTPBatch(t *testing.T) {
 	}
 }
 
-// Each call passes the checks of its own operation.
+// TestHTTPBatchChecksScopes checks that each call of a batch needs the scope of its own
+// operation.
 func TestHTTPBatchChecksScopes(t *testing.T) {
 	t.Parallel()
 	d := newEndpoint(t)
@@ -83,7 +85,8 @@ func TestHTTPBatchChecksScopes(t *testing.T) {
 	}
 }
 
-// A repeat of a batch with a key makes its POSTs once, also if the key is as long as it may be.
+// TestHTTPBatchKeys repeats a batch with a key. Its POST calls must be made once, even with
+// a key of the maximum length.
 func TestHTTPBatchKeys(t *testing.T) {
 	t.Parallel()
 	d := newEndpoint(t)

@@ -16,7 +16,7 @@ func TestHTTPInvitations(t *testing.T) {
 	eve := user("eve")
 	for _, s := range []struct {
 		who                      auth.Identity
-		method, path, body, want string // status, then a part of the body
+		method, path, body, want string // want is the status, then a part of the body
 	}{
 		{eve, "GET", "/me/invitations", "", `200 {"items":[]}`},
 		{eve, "POST", path + "/invitations/accept", "", `404 "code":"not_found"`},

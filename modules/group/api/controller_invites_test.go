@@ -46,6 +46,6 @@ func TestInvitesOverHTTP(t *testing.T) {
 		t.Errorf("revoked: %d %s", got.status, got.body)
 	}
 	if got := d.do(t, user("fay"), "POST", "/invites/"+invite.Code+"/accept", ""); got.problem(t) != "410 invite_invalid" {
-		t.Errorf("accepting what was revoked: %s", got.body)
+		t.Errorf("accepting a revoked invite: %s", got.body)
 	}
 }

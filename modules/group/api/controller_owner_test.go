@@ -8,7 +8,7 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// TestHTTPOwner also looks at headers, which TestHTTP does not.
+// TestHTTPOwner also checks headers. TestHTTP does not.
 func TestHTTPOwner(t *testing.T) {
 	t.Parallel()
 	d := newEndpoint(t)
@@ -17,7 +17,7 @@ func TestHTTPOwner(t *testing.T) {
 	const accepted = `200 "7" "ownerId":"member"`
 	for _, s := range []struct {
 		who                           auth.Identity
-		method, path, body, key, want string // status, ETag, then a part of the body
+		method, path, body, key, want string // want is the status and ETag, then a part of the body
 	}{
 		{user("member"), "PUT", "", `{"userId":"member"}`, "", `403  "code":"forbidden"`},
 		{alice, "PUT", "", `{"userId":"nobody"}`, "", `404  "code":"not_found"`},
@@ -30,7 +30,7 @@ func TestHTTPOwner(t *testing.T) {
 		{user("member"), "POST", "/accept", "", "", accepted},
 		{alice, "PUT", "", `{"userId":"alice"}`, "", `403  "code":"forbidden"`},
 		{backend, "PUT", "", `{"userId":"alice"}`, "", `200 "8" "ownerId":"alice"`},
-		{user("member"), "POST", "/accept", "", "mine", accepted}, // the first answer
+		{user("member"), "POST", "/accept", "", "mine", accepted}, // the answer of the first call
 		{user("member"), "POST", "/accept", "", "", `404  "code":"not_found"`},
 		{alice, "PUT", "", `{"userId":"member"}`, "", `202  {"status":"offered"}`},
 		{alice, "PUT", "", `{"userId":"alice"}`, "", `200 "8" "ownerId":"alice"`},

@@ -42,7 +42,7 @@ func TestHTTP(t *testing.T) {
 	steps := []struct {
 		who                auth.Identity
 		method, path, body string
-		want               string // status, then a part of the answer
+		want               string // the status, then a part of the answer
 	}{
 		{bob, "GET", path, "", `200 "name":"Study"`},
 		{bob, "GET", path + "/members", "", `403 "code":"not_member"`},
@@ -207,12 +207,13 @@ func TestHTTPProblems(t *testing.T) {
 			t.Errorf("%s %s %.60s %s: %s, want %s", c.method, c.path, c.body, c.header, p, c.want)
 		}
 	}
-	// Not even the answers differ between what is hidden and what is not there.
+	// The request id is fixed, so that the answers for a hidden group and a missing group
+	// must be equal.
 	const id = "X-Request-Id: same"
 	there := d.do(t, user("outsider"), "GET", path, "", id)
 	nowhere := d.do(t, user("outsider"), "GET", "/groups/0190f5fe-7c00-7a00-8abc-012345678901", "", id)
 	if there.body != nowhere.body || there.status != 404 {
-		t.Errorf("%s and %s", there.body, nowhere.body)
+		t.Errorf("the answers differ: %s and %s", there.body, nowhere.body)
 	}
 }
 
@@ -223,7 +224,7 @@ func TestHTTPPages(t *testing.T) {
 	for range 2 {
 		d.NewGroup(t, `{"name":"g","visibility":"public"}`)
 	}
-	// walk follows cursors and returns how many items each page had.
+	// walk follows the cursors. It returns the number of items on each page.
 	walk := func(path string) []int {
 		var sizes []int
 		for cursor := ""; ; {
@@ -256,7 +257,7 @@ func TestHTTPPages(t *testing.T) {
 	}
 }
 
-// Every operation says what it does and what can go wrong.
+// TestHTTPDocument checks that every operation has a description and documents its errors.
 func TestHTTPDocument(t *testing.T) {
 	t.Parallel()
 	d := newEndpoint(t)
@@ -317,7 +318,7 @@ func TestHTTPIdempotencyKey(t *testing.T) {
 		t.Errorf("another body under the key: %s", got)
 	}
 	if got := d.do(t, user("bob"), "POST", "/groups", `{"name":"h"}`, key); got.status != 201 {
-		t.Errorf("bob's key is his own: %+v", got)
+		t.Errorf("bob's call with the same key: %+v", got)
 	}
 	path := "/groups/" + servicetest.Decode[group.Group](t, first.body).ID
 	for range 2 {
@@ -328,7 +329,7 @@ func TestHTTPIdempotencyKey(t *testing.T) {
 	for range 2 {
 		got := d.do(t, backend, "POST", "/users/bob/disconnect", "", "Idempotency-Key: out")
 		if got.status != 204 || len(d.disconnected) != 1 {
-			t.Errorf("%+v, closed the sockets of %v", got, d.disconnected)
+			t.Errorf("%+v, and the sockets of %v were closed", got, d.disconnected)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// property is what the tests read of a property's schema.
+// property has the parts of a property's schema that the tests read.
 type property struct {
 	Type                 any
 	Enum                 []string
@@ -36,8 +36,8 @@ func readDocument(t *testing.T) apiDocument {
 	return servicetest.Decode[apiDocument](t, rec.Body.String())
 }
 
-// TestDocumentedTypes: generators make precise types of the document. What is not precise is
-// listed here.
+// TestDocumentedTypes checks that code generators can derive precise types from the
+// document. It lists the properties that have no precise type.
 func TestDocumentedTypes(t *testing.T) {
 	t.Parallel()
 	var anything, nullable []string
@@ -82,7 +82,7 @@ func TestDocumentedTypes(t *testing.T) {
 	}
 }
 
-// constants returns the values of the constants of a type of package group, in order.
+// constants returns the values of a type's constants in package group, in order.
 func constants(t *testing.T, typ string) []string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "../group.go", nil, 0)

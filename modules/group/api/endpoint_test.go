@@ -25,14 +25,14 @@ import (
 
 var secret = []byte("0123456789abcdef0123456789abcdef")
 
-// endpoint is the HTTP endpoint of a bench.
+// endpoint is the HTTP endpoint of a service.
 type endpoint struct {
 	*servicetest.Bench
 	handler      http.Handler
 	disconnected []string
-	sockets      []socket.Info // of every user
+	sockets      []socket.Info // of all users
 	missing      []string      // nodes that do not answer
-	revoked      []string      // user and instant
+	revoked      []string      // user id and time of each revocation
 	revokeFails  error
 }
 
@@ -90,7 +90,7 @@ type reply struct {
 	body   string
 }
 
-// do sends a request; headers are "Name: value".
+// do sends a request. Each header has the form "Name: value".
 func (d *endpoint) do(t *testing.T, who auth.Identity, method, path, body string, headers ...string) reply {
 	t.Helper()
 	who.Expires = time.Now().Add(time.Minute)
@@ -113,7 +113,8 @@ func (d *endpoint) do(t *testing.T, who auth.Identity, method, path, body string
 	return reply{rec.Code, rec.Result().Header, strings.TrimSpace(string(raw))}
 }
 
-// problem is "status code field field".
+// problem returns the status, the code and the fields of a problem, as "status code field
+// field".
 func (r reply) problem(t *testing.T) string {
 	t.Helper()
 	if r.status < 300 {

@@ -35,7 +35,7 @@ func TestHTTPEraseUser(t *testing.T) {
 	if diff := cmp.Diff([]string{since, since}, d.revoked); diff != "" {
 		t.Errorf("a token that is signed after the job began is valid (-want +got):\n%s", diff)
 	}
-	e.Stage = group.EraseCheck // the revocation is concealed
+	e.Stage = group.EraseCheck // in this stage, the tokens are already revoked
 	if err := d.Store.AdvanceErasure(t.Context(), e, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -58,15 +58,16 @@ func TestHTTPEraseUser(t *testing.T) {
 	}
 	body := d.do(t, backend, "GET", "/erasures/"+job.JobID, "").body
 	if !strings.Contains(body, `"status":"done"`) || !strings.Contains(body, `"finishedAt":`) || strings.Contains(body, "alice") {
-		t.Errorf("the job that is done: %s", body)
+		t.Errorf("the finished job: %s", body)
 	}
 	if p := d.do(t, backend, "GET", "/erasures/unknown", "").problem(t); p != "404 not_found" {
 		t.Errorf("an unknown job: %s", p)
 	}
 }
 
-// A job that could not cut the user off is stored and recorded. It does so itself, or a
-// repeat does.
+// TestHTTPEraseUserWhenRevokingFails checks that a job is stored and recorded even if the
+// user's tokens could not be revoked. The job itself or a repeat of the call revokes them
+// later.
 func TestHTTPEraseUserWhenRevokingFails(t *testing.T) {
 	t.Parallel()
 	d := newEndpoint(t)
@@ -81,7 +82,7 @@ func TestHTTPEraseUserWhenRevokingFails(t *testing.T) {
 	d.revokeFails = nil
 	job := servicetest.Decode[api.Job](t, d.do(t, backend, "DELETE", "/users/alice", "").body)
 	if !strings.Contains(string(recorded[0].After), job.JobID) || len(d.revoked) != 1 {
-		t.Errorf("a repeat is %s, revoked %v", job.JobID, d.revoked)
+		t.Errorf("the repeat is job %s and revoked %v", job.JobID, d.revoked)
 	}
 }
 
@@ -116,7 +117,8 @@ func TestHTTPErasingIsForBackEnds(t *testing.T) {
 	}
 }
 
-// The document is valid JSON with all that was written, also without anything.
+// TestHTTPExportUser checks that an export is valid JSON with all messages and groups of
+// the user. An export of an unknown user is valid, too.
 func TestHTTPExportUser(t *testing.T) {
 	t.Parallel()
 	d := newEndpoint(t)
@@ -128,14 +130,14 @@ func TestHTTPExportUser(t *testing.T) {
 			t.Errorf("answered %d, %v", r.status, r.header)
 		}
 		if strings.Contains(r.body, "null") {
-			t.Errorf("nulls in %s", r.body)
+			t.Errorf("the export has nulls: %s", r.body)
 		}
 		return servicetest.Decode[api.Export](t, r.body)
 	}
 	if e := export("nobody"); e.UserID != "nobody" || e.Groups == nil || len(e.Groups) > 0 || e.Messages == nil || len(e.Messages) > 0 {
-		t.Errorf("of nobody: %+v", e)
+		t.Errorf("the export of an unknown user: %+v", e)
 	}
-	const groups, messages = 120, 3 // more than a page
+	const groups, messages = 120, 3 // more groups than fit on a page
 	for i := range groups {
 		g := d.NewGroup(t, fmt.Sprintf(`{"name":"g%d"}`, i))
 		for n := range messages {
@@ -170,13 +172,13 @@ func TestHTTPExportUser(t *testing.T) {
 		t.Errorf("a group: %+v", of["g7"])
 	}
 	if b := of["banned"]; b.Member != nil || b.Ban == nil || b.Ban.Reason != "spam" || b.Mute == nil {
-		t.Errorf("where they are banned: %+v", b)
+		t.Errorf("the group that banned them: %+v", b)
 	}
 	if a := of["asks"]; a.Request == nil || a.Member != nil {
-		t.Errorf("where they asked to join: %+v", a)
+		t.Errorf("the group that they requested to join: %+v", a)
 	}
 	if i := export("invited").Groups; len(i) != 1 || i[0].Invitation == nil || i[0].Invitation.InvitedBy != "alice" {
-		t.Errorf("of an invited user: %+v", i)
+		t.Errorf("the export of an invited user: %+v", i)
 	}
 	for i, m := range e.Messages {
 		if want := json.RawMessage(fmt.Sprintf(`"%d"`, i%messages)); m.Type != "text" || string(m.Data) != string(want) || m.At.IsZero() {

@@ -12,7 +12,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// The last event that a banned user receives is the one that says so.
+// TestBannedOverSockets checks that the last event that a banned user receives is the ban.
 func TestBannedOverSockets(t *testing.T) {
 	t.Parallel()
 	st, mesh := servicetest.OpenStore(t), adapter.NewMesh()
@@ -62,8 +62,9 @@ func TestRequestsOverSockets(t *testing.T) {
 	}
 }
 
-// A user's socket that asked for it is told, on every node, when the user's memberships
-// change. Other sockets of the user, and other users, are not.
+// TestMineOverSockets checks that sockets that called group:mine receive changes of their
+// user's memberships, on every node. Other sockets of the user and other users must not
+// receive them.
 func TestMineOverSockets(t *testing.T) {
 	t.Parallel()
 	st, mesh := servicetest.OpenStore(t), adapter.NewMesh()
@@ -110,7 +111,7 @@ func TestMineOverSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	carl.wantNext(news(group.MemberRemoved))
-	silent.call("group:mine", `{}`) // the first news are those after it
+	silent.call("group:mine", `{}`) // receives only changes from now on
 	if err := two.Delete(t.Context(), backend, own.ID, nil); err != nil {
 		t.Fatal(err)
 	}

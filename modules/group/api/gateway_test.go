@@ -54,7 +54,7 @@ func TestSocketsAcrossNodes(t *testing.T) {
 	alice.wantNext("group:event 2 member.joined")
 	got = bob.call("group:subscribe", here+`,"since":7}`)
 	if b := servicetest.Decode[answer](t, got); b.Version != 2 || b.Snapshot == nil || !*b.Snapshot {
-		t.Errorf("subscribed from beyond the head: %s", got)
+		t.Errorf("subscribed from a version above the group's: %s", got)
 	}
 
 	posted := servicetest.Decode[group.Event](t, bob.call("group:message", here+`,"data":{"text":"hi"}}`))
@@ -76,7 +76,7 @@ func TestSocketsAcrossNodes(t *testing.T) {
 	if got := bob.call("group:leave", here+`}`); got != "{}" {
 		t.Errorf("left: %s", got)
 	}
-	alice.wantNext("group:event 4 group.updated", "group:event 5 member.left") // and not their own signal
+	alice.wantNext("group:event 4 group.updated", "group:event 5 member.left") // a sender does not receive their own signal
 	bob.wantNext("group:event 4 group.updated", "group:event 5 member.left", `group:closed {"groupId":"`+g.ID+`","reason":"left"}`)
 
 	once := alice.call("group:message", here+`,"data":"once","key":"k"}`)
@@ -109,8 +109,8 @@ func TestSocketsAcrossNodes(t *testing.T) {
 	}
 }
 
-// The answer to a subscription comes before the events that follow it, however
-// many are written meanwhile.
+// TestSubscribeAnswersFirst checks that the answer to a subscription is sent before the
+// events that follow it, even while many events are appended.
 func TestSubscribeAnswersFirst(t *testing.T) {
 	t.Parallel()
 	st, mesh := servicetest.OpenStore(t), adapter.NewMesh()
@@ -135,7 +135,7 @@ func TestSubscribeAnswersFirst(t *testing.T) {
 			}
 		}
 	}()
-	defer func() { // also when the test gives up
+	defer func() { // also if the test fails
 		close(stop)
 		<-writing
 	}()
@@ -151,7 +151,7 @@ func TestSubscribeAnswersFirst(t *testing.T) {
 	}
 }
 
-// hurried is a presence that changes between two readings.
+// hurried is a presence that changes between two reads.
 type hurried struct {
 	servicetest.Crowd
 	reads atomic.Int64
@@ -164,7 +164,8 @@ func (h *hurried) List(context.Context, string) ([]group.Present, error) {
 	return []group.Present{{UserID: "bob", Status: "reconnecting", AsOf: time.UnixMilli(1).UTC()}}, nil
 }
 
-// Who is shown who is there is told of what changed before they were in the room.
+// TestSubscribeMissesNoPresence checks that a new subscriber receives presence changes
+// between the snapshot and the moment when they join the room.
 func TestSubscribeMissesNoPresence(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, servicetest.OpenStore(t), adapter.NewMesh(), &hurried{})
@@ -229,7 +230,8 @@ func TestSocketProblems(t *testing.T) {
 	}
 }
 
-// Members are watched while they are subscribed, back ends never.
+// TestSubscriptionsEnd checks that the watcher is told when subscriptions of members begin
+// and end. It is never told of those of back ends.
 func TestSubscriptionsEnd(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, servicetest.OpenStore(t), adapter.NewMesh())
@@ -247,10 +249,10 @@ func TestSubscriptionsEnd(t *testing.T) {
 		select {
 		case got := <-n.watcher:
 			if got != want {
-				t.Errorf("watched %s, want %s", got, want)
+				t.Errorf("the watcher received %s, want %s", got, want)
 			}
 		case <-time.After(time.Minute):
-			t.Fatalf("nothing more was watched, want %s", want)
+			t.Fatalf("the watcher received nothing, want %s", want)
 		}
 	}
 }

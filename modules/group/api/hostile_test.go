@@ -12,12 +12,12 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// deepPatch nests a member's or a group's attributes around a string.
+// deepPatch returns a patch of attributes with a string below the given number of levels.
 func deepPatch(levels, leaf int) string {
 	return `{"attributes":` + strings.Repeat(`{"a":`, levels) + `"` + strings.Repeat("x", leaf) + `"` + strings.Repeat("}", levels) + `}`
 }
 
-// manyFields is a request for a group with fields that it does not have.
+// manyFields returns a request to create a group, with n unknown fields.
 func manyFields(n int) string {
 	var out strings.Builder
 	out.WriteString(`{"name":"x"`)
@@ -27,11 +27,11 @@ func manyFields(n int) string {
 	return out.String() + "}"
 }
 
-// small is what an answer to a hostile request may have, in bytes.
+// small is the maximum size of an answer to a hostile request, in bytes.
 const small = 16 << 10
 
-// TestHostileBodies sends what once took a node minutes, while another user
-// writes.
+// TestHostileBodies sends bodies that once kept a node busy for minutes, while another user
+// posts. The posts must not be delayed.
 func TestHostileBodies(t *testing.T) {
 	t.Parallel()
 	d := newEndpoint(t)
@@ -46,7 +46,7 @@ func TestHostileBodies(t *testing.T) {
 	}()
 	for _, c := range []struct {
 		method, path, body string
-		want               string // the problem's code and first field
+		want               string // code and first field of the problem
 		errors             int
 	}{
 		{"PATCH", path, deepPatch(1_000, 900_000), "422 validation_failed body", 1},
@@ -79,7 +79,7 @@ func TestHostileBodies(t *testing.T) {
 	}
 }
 
-// TestHostileEvents sends the same over a socket, as far as its frames hold it.
+// TestHostileEvents sends such bodies over a socket, as large as its frames allow.
 func TestHostileEvents(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, servicetest.OpenStore(t), adapter.NewMesh())
@@ -109,6 +109,6 @@ func TestHostileEvents(t *testing.T) {
 		}
 	}
 	if got := c.call("group:message", in(`{"data":1}`)); strings.HasPrefix(got, "error") {
-		t.Errorf("the socket is of no use any more: %s", got)
+		t.Errorf("the socket no longer works: %s", got)
 	}
 }

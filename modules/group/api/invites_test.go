@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// Invites of an admin who is removed or banned are revoked, unless the caller says
-// otherwise; those of an admin who becomes a member, if the caller says so.
+// TestInvitesOfFormerAdmins checks which invites of a former admin are revoked. If the
+// admin is removed or banned, they are revoked unless the caller keeps them. If the admin
+// becomes a member, they are revoked only if the caller asks for it.
 func TestInvitesOfFormerAdmins(t *testing.T) {
 	t.Parallel()
 	d := newEndpoint(t)
@@ -24,7 +25,7 @@ func TestInvitesOfFormerAdmins(t *testing.T) {
 		{"PATCH", "/members/admin?revokeInvites=true", `{"attributes":{"a":1}}`, 3},
 	} {
 		path := "/groups/" + d.NewGroup(t, `{"name":"g"}`).ID
-		codes := make(map[string]bool) // whether they work afterwards
+		codes := make(map[string]bool) // whether each invite still works afterwards
 		for i := range 3 {
 			who := user("admin")
 			if i == 0 {

@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { childtest.VerifyMain(servicetest.Main(m)) }
 
-// Users of many tests here.
+// Users that many tests here use.
 var (
 	user    = servicetest.User
 	alice   = user("alice")

@@ -131,7 +131,7 @@ func TestMessagesOverSockets(t *testing.T) {
 		}
 	}
 	if got := other.call("group:message:delete", with(``)); got != "error: forbidden" {
-		t.Errorf("deleting another's: %s", got)
+		t.Errorf("deleting another user's message: %s", got)
 	}
 	deleted := author.call("group:message:delete", with(`,"key":"d"`))
 	if e := servicetest.Decode[group.Event](t, deleted); e.Type != group.MessageDeleted || string(e.Data) != `{"version":4}` {

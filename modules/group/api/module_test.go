@@ -21,8 +21,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// The module finds everything that it wants among what it says it wants, and
-// its handlers reach the gateway.
+// TestModule checks that the module gets its dependencies from fx, and that the gateway
+// gets its handlers.
 func TestModule(t *testing.T) {
 	t.Parallel()
 	var service *group.Service

@@ -42,8 +42,9 @@ func TestHTTPMutes(t *testing.T) {
 	}
 }
 
-// A member is muted on another node while their socket follows the group: the node that
-// they are on refuses their next signal. Once the mute is lifted, they signal again.
+// TestMutedOverSockets mutes a member through one node while the member's socket follows
+// the group on another node. That node must refuse the member's signals until the mute is
+// lifted.
 func TestMutedOverSockets(t *testing.T) {
 	t.Parallel()
 	st, mesh := servicetest.OpenStore(t), adapter.NewMesh()
@@ -66,7 +67,7 @@ func TestMutedOverSockets(t *testing.T) {
 		}
 	}
 	speaks(bob, "ok")
-	speaks(alsoBob, "ok") // not subscribed: the node remembers that they are a member
+	speaks(alsoBob, "ok") // this socket is not subscribed; the node has cached the membership
 	bob.wantInAnyOrder("group:event 3 message.posted", "group:event 4 message.posted", `group:signal {"groupId":"`+g.ID+`","from":"bob","type":"wave","data":null}`)
 	if _, err := one.Mute(t.Context(), alice, g.ID, "bob", dto.MuteRequest{}); err != nil {
 		t.Fatal(err)
@@ -77,7 +78,7 @@ func TestMutedOverSockets(t *testing.T) {
 	if got := bob.call("presence:set", `{"groupId":"`+g.ID+`","state":{}}`); got == "error: muted" {
 		t.Errorf("setting a state answers %s", got)
 	}
-	// Who subscribes while muted may not signal either.
+	// A socket that subscribes while the user is muted may not signal either.
 	alsoBob.call("group:subscribe", here)
 	speaks(alsoBob, "error: muted")
 	if err := one.Unmute(t.Context(), alice, g.ID, "bob"); err != nil {
@@ -90,7 +91,8 @@ func TestMutedOverSockets(t *testing.T) {
 	}
 }
 
-// Signals are left to admins on another node, while sockets follow the group.
+// TestPostingOverSockets changes through one node who may post, while sockets follow the
+// group on another node.
 func TestPostingOverSockets(t *testing.T) {
 	t.Parallel()
 	st, mesh := servicetest.OpenStore(t), adapter.NewMesh()

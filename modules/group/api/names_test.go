@@ -16,8 +16,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
 
-// onBothAdapters runs a test on three adapters of one cluster: of one process,
-// and over Redis.
+// onBothAdapters runs a test on two kinds of adapters: in one process, and over Redis. Each
+// call of open adds a node to the cluster.
 func onBothAdapters(t *testing.T, test func(t *testing.T, open func() adapter.Adapter)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) {
@@ -43,16 +43,16 @@ func onBothAdapters(t *testing.T, test func(t *testing.T, open func() adapter.Ad
 	})
 }
 
-// joinAny is a careless program: clients choose the rooms that they join.
+// joinAny is a handler of an unsafe program. It lets clients join any room that they name.
 func joinAny() socket.Handler {
 	return socket.On("program:join", func(_ context.Context, s *socket.Socket, room string) (struct{}, error) {
 		return struct{}{}, s.Join(room)
 	})
 }
 
-// TestNamesOfTheGroupModule has a program use the module's rooms and events, and
-// a stranger publish envelopes that no node sends. Neither reaches anybody, and
-// what the module sends goes on.
+// TestNamesOfTheGroupModule checks that a program cannot use the module's rooms and events,
+// and that forged envelopes of another node are ignored. The module's own events must still
+// arrive.
 func TestNamesOfTheGroupModule(t *testing.T) {
 	t.Parallel()
 	onBothAdapters(t, func(t *testing.T, open func() adapter.Adapter) {
@@ -121,7 +121,7 @@ func TestNamesOfTheGroupModule(t *testing.T) {
 			{Room: "lobby", Event: "group:closed"},
 			{Room: "lobby", Event: "socket:disconnect"},
 			{Room: room, Event: "socket:disconnect"},
-			{Room: room, Event: "group:closed"}, // the module never sends it to other nodes
+			{Room: room, Event: "group:closed"}, // the module never publishes this to other nodes
 			{Room: room, Event: "token:expiring"},
 		} {
 			env.Data = data
@@ -129,8 +129,8 @@ func TestNamesOfTheGroupModule(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		// A sender's envelopes keep their order in a room: after these nothing
-		// forged is on its way.
+		// Envelopes of one sender stay in order in each room. Once these arrive, no forged
+		// envelope can follow.
 		for _, env := range []adapter.Envelope{
 			{Room: room, Event: "group:signal", Data: []byte(`"last"`)},
 			{Room: "lobby", Event: "program:news", Data: []byte(`"last"`)},

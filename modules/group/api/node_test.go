@@ -19,15 +19,15 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// node is one node of a cluster that shares a store and a mesh.
+// node is one node of a cluster. The nodes share a store and a mesh.
 type node struct {
 	*group.Service
 	watcher
-	out *socket.Emitter // a program's
+	out *socket.Emitter // for the program's own events
 	url string
 }
 
-// watcher receives whose subscriptions began and ended.
+// watcher receives the beginning and end of each subscription.
 type watcher chan string
 
 func (w watcher) Subscribed(_, userID string) { w <- "+" + userID }
@@ -41,7 +41,7 @@ func newNode(t *testing.T, st grouptest.Store, mesh *adapter.Mesh, keeper ...gro
 	return newNodeOn(t, st, mesh.Adapter(), nil, keeper...)
 }
 
-// newNodeOn is newNode on any adapter, with handlers of a program's own.
+// newNodeOn is like newNode, but takes the adapter and the program's own handlers.
 func newNodeOn(t *testing.T, st grouptest.Store, a adapter.Adapter, program []socket.Handler, keeper ...group.PresenceKeeper) *node {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
@@ -61,7 +61,7 @@ func newNodeOn(t *testing.T, st grouptest.Store, a adapter.Adapter, program []so
 		deps.Presence = keeper[0]
 	}
 	service := group.NewService(group.Config{}, deps)
-	// The token is the user's name: tokens are package auth's matter.
+	// The token is the user id. Package auth tests real tokens.
 	authenticate := func(_ context.Context, h socket.Handshake) (auth.Identity, error) {
 		if h.Token == "" {
 			return auth.Identity{}, fault.ErrUnauthorized

@@ -41,7 +41,8 @@ func TestHTTPReadReceipts(t *testing.T) {
 	list(false)
 }
 
-// A mark is told to the subscribers of every node, and to nobody else.
+// TestReadsOverSockets checks that a read mark is sent to the group's subscribers on every
+// node, and to nobody else.
 func TestReadsOverSockets(t *testing.T) {
 	t.Parallel()
 	st, mesh := servicetest.OpenStore(t), adapter.NewMesh()
@@ -72,7 +73,8 @@ func TestReadsOverSockets(t *testing.T) {
 	for _, c := range []*client{owner, bob, server} {
 		c.wantNext(told(`{"userId":"alice","version":2}`))
 	}
-	// Nothing is told while the group does not show marks: the next push is a later mark.
+	// While the group does not show read marks, none are sent. The next message is a later
+	// mark.
 	owner.call("group:update", `{"groupId":"`+g.ID+`","readReceipts":false}`)
 	bob.call("group:read", read("3", ""))
 	owner.call("group:update", `{"groupId":"`+g.ID+`","readReceipts":true}`)
@@ -81,9 +83,9 @@ func TestReadsOverSockets(t *testing.T) {
 		c.wantInAnyOrder("group:event 3 group.updated", "group:event 4 group.updated", told(`{"userId":"alice","version":4}`))
 	}
 	if len(outsider.pushed) > 0 {
-		t.Errorf("an outsider was told: %v", outsider.pushed)
+		t.Errorf("an outsider received %v", outsider.pushed)
 	}
 	if got := outsider.call("group:unsubscribe", here); got != "{}" || len(outsider.pushed) > 0 {
-		t.Errorf("%s; an outsider was told: %v", got, outsider.pushed)
+		t.Errorf("%s; an outsider received %v", got, outsider.pushed)
 	}
 }

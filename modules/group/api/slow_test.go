@@ -17,8 +17,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// narrow dials with a small buffer in the kernel, so that a client that does not
-// read has a queue soon.
+// narrow dials with a small receive buffer, so that the queue on the server grows soon if
+// the client does not read.
 var narrow = websocket.Dialer{NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 	if tcp, is := conn.(*net.TCPConn); is {
@@ -27,7 +27,8 @@ var narrow = websocket.Dialer{NetDialContext: func(ctx context.Context, network,
 	return conn, err
 }}
 
-// slowClient subscribes over either endpoint.
+// slowClient is a client of either protocol, plain WebSocket or Socket.IO. It reads only
+// when told.
 type slowClient struct {
 	t    *testing.T
 	conn *websocket.Conn
@@ -74,7 +75,7 @@ func (c *slowClient) write(message string) {
 	}
 }
 
-// subscribe follows a group, and returns once that is answered.
+// subscribe subscribes to a group, and waits for the answer.
 func (c *slowClient) subscribe(groupID, more string) {
 	c.t.Helper()
 	request := fmt.Sprintf(`{"groupId":%q%s}`, groupID, more)
@@ -91,7 +92,7 @@ func (c *slowClient) subscribe(groupID, more string) {
 	}
 }
 
-// next returns the next pushed event.
+// next returns the next message.
 func (c *slowClient) next() (event string, data json.RawMessage) {
 	c.t.Helper()
 	for {
@@ -109,8 +110,9 @@ func (c *slowClient) next() (event string, data json.RawMessage) {
 	}
 }
 
-// A flood of signals, from the same and from another node, does not close a
-// subscriber that does not read meanwhile. It gets all events, in order.
+// TestSignalsCloseNobody checks that many signals do not close the socket of a subscriber
+// that does not read. Signals come from the same node and from another one. The subscriber
+// must get all events in order.
 func TestSignalsCloseNobody(t *testing.T) {
 	t.Parallel()
 	const signals, events = 300, 20
@@ -156,8 +158,8 @@ func TestSignalsCloseNobody(t *testing.T) {
 	}
 }
 
-// Clients that catch up and do not read take little memory each, and get all
-// events in order once they read.
+// TestCatchingUpUnread checks that clients that catch up without reading take little memory
+// each. They must get all events in order once they read.
 func TestCatchingUpUnread(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
 	const clients, events, each = 8, 200, 160 << 10
 	st := servicetest.OpenStore(t)
@@ -165,7 +167,7 @@ func TestCatchingUpUnread(t *testing.T) { //nolint:paralleltest // it measures t
 	bench := &servicetest.Bench{Service: n.Service, Recorder: &servicetest.Recorder{}, Store: st}
 	message := servicetest.Decode[dto.MessageRequest](t, `{"data":"`+strings.Repeat("x", 32_000)+`"}`)
 	var groups []group.Group
-	for range clients { // they share nothing
+	for range clients { // one group for each client, so that they share no pages
 		g := bench.NewGroup(t, `{"name":"g"}`)
 		for range events {
 			if _, err := n.Post(t.Context(), user("alice"), g.ID, message); err != nil {
@@ -183,7 +185,7 @@ func TestCatchingUpUnread(t *testing.T) { //nolint:paralleltest // it measures t
 		c.subscribe(groups[i].ID, `,"since":1`)
 	}
 	var used int64
-	for range 50 { // until they rest
+	for range 50 { // until memory use is stable
 		time.Sleep(20 * time.Millisecond)
 		used = heap() - before
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// A client that asks for events that were too many bytes is told that they are gone,
-// and goes on with a snapshot.
+// TestReadersOfATrimmedLog trims a log by size. A client that asks for removed events must
+// be told so, and must continue from a snapshot.
 func TestReadersOfATrimmedLog(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBoth(t, func(t *testing.T, st grouptest.Store) {

@@ -10,7 +10,7 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// checker returns a function that reads a request of one kind and validates it.
+// checker returns a function that decodes a request and validates it.
 func checker[T any](validate func(T) error) func(t *testing.T, body string) error {
 	return func(t *testing.T, body string) error {
 		t.Helper()
@@ -39,7 +39,7 @@ func TestValidation(t *testing.T) {
 	for name, c := range map[string]struct {
 		Check func(*testing.T, string) error
 		body  string
-		want  string // the fields at fault, in order of report
+		want  string // the invalid fields, in the order of the report
 	}{
 		"smallest":               {create, `{"name":"x"}`, ""},
 		"largest":                {create, `{"name":"` + wide(200) + `","description":"` + wide(4000) + `","visibility":"public","joinPolicy":"open","capacity":100,"attributes":{"a": "` + fill(16<<10-8) + `"}}`, ""},
@@ -101,13 +101,13 @@ func TestValidation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if got := strings.Join(fieldsOf(t, c.Check(t, c.body)), ","); got != c.want {
-				t.Errorf("at fault: %q, want %q", got, c.want)
+				t.Errorf("invalid fields: %q, want %q", got, c.want)
 			}
 		})
 	}
 }
 
-// fieldsOf returns the fields that a validation failure names.
+// fieldsOf returns the fields of a validation error.
 func fieldsOf(t *testing.T, err error) []string {
 	t.Helper()
 	if err == nil {

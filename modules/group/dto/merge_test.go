@@ -10,7 +10,8 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// The vectors of RFC 7396, appendix A, and what a store's digits need.
+// TestMergePatch runs the examples of RFC 7396, appendix A, and checks that numbers keep
+// all their digits.
 func TestMergePatch(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ target, patch, want string }{
@@ -55,19 +56,19 @@ func FuzzMergePatch(f *testing.F) {
 	})
 }
 
-// deepPatch nests objects around a string.
+// deepPatch returns a string below the given number of nested objects.
 func deepPatch(levels, leaf int) json.RawMessage {
 	return json.RawMessage(strings.Repeat(`{"a":`, levels) + `"` + strings.Repeat("x", leaf) + `"` + strings.Repeat("}", levels))
 }
 
-// TestAPatchTakesMemoryInProportion: what a level holds is not copied once more
-// for each level around it.
+// TestAPatchTakesMemoryInProportion checks that a nested value is not copied again for each
+// level around it.
 func TestAPatchTakesMemoryInProportion(t *testing.T) { //nolint:paralleltest // it counts what is allocated
 	target := deepPatch(maxDepth, 10_000)
 	patch := deepPatch(maxDepth, 60_000)
 	cost := allocated(func() { newPatch("attributes", patch, 0).merge(target) })
 	if limit := 4*(len(target)+len(patch)) + maxDepth<<10; cost > limit {
-		t.Errorf("patching %d bytes with %d took %d of memory, want at most %d", len(target), len(patch), cost, limit)
+		t.Errorf("patching %d bytes with %d bytes took %d bytes of memory, want at most %d", len(target), len(patch), cost, limit)
 	}
 }
 
@@ -97,11 +98,12 @@ func TestAPatchIsRefusedBeforeItIsParsed(t *testing.T) {
 		}
 	}
 	if _, err := (UpdateMemberRequest{Attributes: json.RawMessage(`{"a":"` + strings.Repeat("x", 4*maxMemberAttributes) + `"}`)}).Validate(); err == nil {
-		t.Error("a member's patch is not bounded")
+		t.Error("a member's patch has no bound")
 	}
 }
 
-// TestAPatchCanBeAppliedAgain: a transaction may run more than once.
+// TestAPatchCanBeAppliedAgain checks that applying a patch does not change it. A
+// transaction may run more than once.
 func TestAPatchCanBeAppliedAgain(t *testing.T) {
 	t.Parallel()
 	patch := newPatch("attributes", json.RawMessage(`{"a":{"b":{"c":1,"d":null}},"e":[{"f":1}]}`), 0)
@@ -118,8 +120,8 @@ func TestAPatchCanBeAppliedAgain(t *testing.T) {
 	}
 }
 
-// BenchmarkMergePatch grows the leaf of a deep patch, and the number of its fields:
-// what it takes for a byte must not grow with them.
+// BenchmarkMergePatch measures deep patches with growing strings and growing numbers of
+// fields. The cost of a byte must not grow with either.
 func BenchmarkMergePatch(b *testing.B) {
 	for name, grow := range map[string]func(times int) json.RawMessage{
 		"deep": func(times int) json.RawMessage { return deepPatch(maxDepth, 600*times) },

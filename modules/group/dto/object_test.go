@@ -11,7 +11,7 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// unknownFields is a body with fields that no request has.
+// unknownFields returns a body with n unknown fields.
 func unknownFields(n int) []byte {
 	var out strings.Builder
 	out.WriteString(`{"name":"x"`)
@@ -21,7 +21,7 @@ func unknownFields(n int) []byte {
 	return append([]byte(out.String()), '}')
 }
 
-// allocated returns how many bytes fn allocates. Nothing else may run.
+// allocated returns how many bytes fn allocates. No other test may run meanwhile.
 func allocated(fn func()) int {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -37,7 +37,7 @@ func TestMistakesAreKeptUpToABound(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := len(r.mistakes); n != fault.MaxFields+1 {
-		t.Errorf("%d mistakes are kept", n)
+		t.Errorf("%d mistakes are reported", n)
 	}
 	_, err := r.Validate(100, time.Now())
 	failure := fault.From(err)
@@ -46,8 +46,8 @@ func TestMistakesAreKeptUpToABound(t *testing.T) {
 	}
 }
 
-// TestReadingABodyTakesMemoryInProportion: a hundred times the input may not cost
-// more than that, plus what growing tables leave behind.
+// TestReadingABodyTakesMemoryInProportion checks that a body that is 100 times larger takes
+// about 100 times the memory. Growing tables may take some more.
 func TestReadingABodyTakesMemoryInProportion(t *testing.T) { //nolint:paralleltest // it counts what is allocated
 	for name, body := range map[string]func(times int) string{
 		"unknown fields": func(times int) string { return string(unknownFields(100 * times)) },
@@ -75,7 +75,7 @@ func TestReadingABodyTakesMemoryInProportion(t *testing.T) { //nolint:parallelte
 		small, few := cost(1)
 		large, many := cost(100)
 		if many > 2*few*large/small {
-			t.Errorf("%s: %d bytes take %d of memory, %d take %d", name, small, few, large, many)
+			t.Errorf("%s: %d bytes take %d bytes of memory, %d bytes take %d", name, small, few, large, many)
 		}
 	}
 }
@@ -96,14 +96,15 @@ func TestAListIsRefusedBeforeItIsDecoded(t *testing.T) { //nolint:paralleltest /
 		if len(found) != 1 || found[0] != (fault.Field{Field: name, Message: want}) {
 			t.Errorf("%s: %v", name, found)
 		}
-		if cost > 3*len(data) { // the body's copy, twice with the race detector; 100,000 strings would be 1.6 MB more
-			t.Errorf("%s: %d bytes take %d of memory", name, len(data), cost)
+		// The body is copied once, or twice with the race detector. Decoding 100,000
+		// strings would take 1.6 MB more.
+		if cost > 3*len(data) {
+			t.Errorf("%s: %d bytes take %d bytes of memory", name, len(data), cost)
 		}
 	}
 }
 
-// FuzzRequests: whatever a client sends, a request says what is wrong with it in
-// a bounded answer.
+// FuzzRequests checks that any input gives a valid request or an error of bounded size.
 func FuzzRequests(f *testing.F) {
 	for _, seed := range []string{
 		`{"name":"x","attributes":{"a":[1]}}`, `{"userIds":["a","",1],"to":["a"],"x":{}}`, `{"a":1,"a":2,"\ud800":"\ud800"}`,
@@ -146,8 +147,8 @@ func FuzzRequests(f *testing.F) {
 	})
 }
 
-// BenchmarkBody reads bodies of growing size: what it takes for a byte must not
-// grow with them.
+// BenchmarkBody measures bodies of growing size. The cost of a byte must not grow with the
+// size.
 func BenchmarkBody(b *testing.B) {
 	for name, body := range map[string]func(times int) []byte{
 		"unknown": func(times int) []byte { return unknownFields(90 * times) },

@@ -11,8 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// TestFeedSubscribesAtTheClientsPace makes a busy socket wait with its next
-// subscription, but not forever.
+// TestFeedSubscribesAtTheClientsPace checks that the next subscription of a busy socket
+// waits, but not forever.
 func TestFeedSubscribesAtTheClientsPace(t *testing.T) {
 	t.Parallel()
 	node := newCluster(t, logOf(20), 1, nil)[0]
@@ -28,7 +28,7 @@ func TestFeedSubscribesAtTheClientsPace(t *testing.T) {
 	select {
 	case <-answered:
 		if time.Since(began) < busyWait {
-			t.Error("a busy socket was answered at once")
+			t.Error("a busy socket got its answer at once")
 		}
 	case <-time.After(100 * time.Millisecond):
 	}
@@ -37,8 +37,8 @@ func TestFeedSubscribesAtTheClientsPace(t *testing.T) {
 	stuck.follow(t, node.feed, "g", new(int64(1)))
 }
 
-// hasty is a socket that subscribes again when it is told that its subscription
-// is over, before that call returns.
+// hasty is a socket that begins a new subscription while Send tells it that the old one
+// has ended.
 type hasty struct {
 	*recorder
 	again func()
@@ -52,8 +52,8 @@ func (h *hasty) Send(f *engine.Frame) {
 	}
 }
 
-// TestFeedSubscribesAgainWhileItEnds ends a subscription that is catching up,
-// and begins the next one meanwhile. The race detector judges, too.
+// TestFeedSubscribesAgainWhileItEnds ends a subscription that is catching up, and
+// concurrently begins the next one. It is most useful with the race detector.
 func TestFeedSubscribesAgainWhileItEnds(t *testing.T) {
 	t.Parallel()
 	log := logOf(20)
@@ -80,6 +80,6 @@ func TestFeedSubscribesAgainWhileItEnds(t *testing.T) {
 	wg.Wait()
 	s.await(t, func() bool { return s.last() == log.head("g") })
 	if !node.feed.IsSubscribed(s, "g") {
-		t.Error("the second subscription is not there")
+		t.Error("the second subscription is missing")
 	}
 }

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// counter answers with how many are online, or fails.
+// counter returns a fixed number of online users, or an error.
 type counter struct {
 	mu     sync.Mutex
 	online map[string]int
 	err    error
-	asked  []int // how many groups each question had
+	asked  []int // number of groups in each call
 }
 
 func (c *counter) Count(_ context.Context, ids []string) ([]int, error) {
@@ -76,7 +76,7 @@ func TestAttendance(t *testing.T) {
 		synctest.Wait()
 		a.mu.Lock()
 		if len(a.known) != 1 {
-			t.Errorf("%d groups are remembered, want 1", len(a.known))
+			t.Errorf("%d groups are kept, want 1", len(a.known))
 		}
 		a.mu.Unlock()
 		before := len(c.questions())
@@ -86,7 +86,7 @@ func TestAttendance(t *testing.T) {
 		time.Sleep(4 * countEvery)
 		synctest.Wait()
 		if asked := c.questions()[before:]; len(asked) != 2 || asked[0] != countBatch {
-			t.Errorf("the questions were about %v groups, want two of %d", asked, countBatch)
+			t.Errorf("the calls were about %v groups, want two calls with %d", asked, countBatch)
 		}
 	})
 }

@@ -6,7 +6,8 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// An event of a member who was erased since names nobody. It ends nobody's subscription.
+// TestFeedErasedMemberEndsNobody delivers the event of a member who was erased later. It
+// names no user, so it must not end a subscription.
 func TestFeedErasedMemberEndsNobody(t *testing.T) {
 	t.Parallel()
 	for _, typ := range []group.EventType{group.MemberLeft, group.MemberRemoved, group.MemberBanned} {

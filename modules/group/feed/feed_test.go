@@ -17,9 +17,9 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// TestFeedDeliversEveryEventOnceInOrder has writers on three nodes post to a
-// few groups while the adapter between the nodes drops, doubles and delays
-// envelopes, and subscribers come at any time, some of them from the past.
+// TestFeedDeliversEveryEventOnceInOrder posts to a few groups on three nodes. The adapter
+// between the nodes drops, duplicates and delays envelopes. Subscribers join at any time,
+// and some of them start from an old version.
 func TestFeedDeliversEveryEventOnceInOrder(t *testing.T) {
 	t.Parallel()
 	const nodes, groups, writers, posts, subscribers = 3, 3, 8, 60, 30
@@ -58,7 +58,8 @@ func TestFeedDeliversEveryEventOnceInOrder(t *testing.T) {
 	}
 }
 
-// TestFeedFillsWhatNobodyTold loses every envelope: only silence tells.
+// TestFeedFillsWhatNobodyTold drops every envelope. The feed must find the events by its
+// periodic check.
 func TestFeedFillsWhatNobodyTold(t *testing.T) {
 	t.Parallel()
 	log := newMemoryLog()
@@ -73,7 +74,8 @@ func TestFeedFillsWhatNobodyTold(t *testing.T) {
 	s.checkOrder(t)
 }
 
-// TestFeedRelaysWhatADeadNodeLeft commits without announcing.
+// TestFeedRelaysWhatADeadNodeLeft commits an event without announcing it, like a node that
+// dies. Another node must relay it.
 func TestFeedRelaysWhatADeadNodeLeft(t *testing.T) {
 	t.Parallel()
 	log := newMemoryLog()
@@ -92,7 +94,7 @@ func TestFeedEndsSubscriptions(t *testing.T) {
 		typ    group.EventType
 		data   string
 		reason string
-		others bool // whether the others' subscriptions go on
+		others bool // whether other subscriptions continue
 	}{
 		{group.MemberLeft, `{"userId":"u"}`, "left", true},
 		{group.MemberRemoved, `{"userId":"u"}`, "removed", true},
@@ -131,7 +133,7 @@ func TestFeedEndsSubscriptions(t *testing.T) {
 func TestFeedSubscribeAnswers(t *testing.T) {
 	t.Parallel()
 	log := logOf(9)
-	log.trim("g", 4) // 5 … 10 stay
+	log.trim("g", 4) // events 5 to 10 remain
 	feed := newCluster(t, log, 1, nil)[0]
 	for _, tc := range []struct {
 		name     string
@@ -151,7 +153,7 @@ func TestFeedSubscribeAnswers(t *testing.T) {
 			s := newRecorder(feed.hub, "u")
 			a := s.follow(t, feed.feed, "g", tc.since)
 			if a.Version != tc.version || a.Group.Version != 10 || a.Snapshot != tc.snapshot {
-				t.Errorf("version %d of a group at %d, snapshot %v; want %d, 10, %v",
+				t.Errorf("answer version %d, group version %d, snapshot %v; want %d, 10, %v",
 					a.Version, a.Group.Version, a.Snapshot, tc.version, tc.snapshot)
 			}
 			s.await(t, func() bool { return s.last() == 10 })
@@ -160,8 +162,8 @@ func TestFeedSubscribeAnswers(t *testing.T) {
 	}
 }
 
-// TestFeedPagesALongCatchUp follows from so far back that one read of the log
-// does not hold it all.
+// TestFeedPagesALongCatchUp starts so far back that the missed events need several reads of
+// the log.
 func TestFeedPagesALongCatchUp(t *testing.T) {
 	t.Parallel()
 	log := logOf(2*catchUpLimit + 100)
@@ -172,7 +174,8 @@ func TestFeedPagesALongCatchUp(t *testing.T) {
 	s.checkOrder(t)
 }
 
-// TestFeedWaitsForABusySocket catches up as fast as the client takes it.
+// TestFeedWaitsForABusySocket checks that catching up waits while the client's socket is
+// busy.
 func TestFeedWaitsForABusySocket(t *testing.T) {
 	t.Parallel()
 	log := logOf(2*catchUpLimit + 100)
@@ -189,8 +192,8 @@ func TestFeedWaitsForABusySocket(t *testing.T) {
 	s.checkOrder(t)
 }
 
-// TestFeedReadsLargeEventsInParts has more missed than is kept for one
-// subscriber.
+// TestFeedReadsLargeEventsInParts checks a subscriber that has missed more bytes than the
+// feed keeps for one subscriber.
 func TestFeedReadsLargeEventsInParts(t *testing.T) {
 	t.Parallel()
 	log := newMemoryLog()
@@ -211,7 +214,7 @@ func TestFeedSharesReads(t *testing.T) {
 	const subscribers = 1000
 	log := newMemoryLog()
 	log.create("g")
-	log.slow = time.Second // they come meanwhile
+	log.slow = time.Second // events are appended during the read
 	node := newCluster(t, log, 1, nil)[0]
 	var wg sync.WaitGroup
 	for i := range subscribers {
@@ -221,7 +224,7 @@ func TestFeedSharesReads(t *testing.T) {
 	}
 	wg.Wait()
 	if n := log.readings(); n > 10 {
-		t.Errorf("%d subscribers cost %d reads of the log", subscribers, n)
+		t.Errorf("%d subscribers took %d reads of the log", subscribers, n)
 	}
 }
 
@@ -258,7 +261,8 @@ func TestFeedRefusesAndForgets(t *testing.T) {
 	}
 }
 
-// TestFeedResyncsWhenTheLogWentBack restores an older log under a feed.
+// TestFeedResyncsWhenTheLogWentBack sets the log back to an older version while a subscriber
+// follows it.
 func TestFeedResyncsWhenTheLogWentBack(t *testing.T) {
 	t.Parallel()
 	log := newMemoryLog()
@@ -287,14 +291,14 @@ func TestItemRoundTrip(t *testing.T) {
 	}
 	for _, bad := range []adapter.Envelope{{}, {Room: "group:g"}, {Room: "group:g", Meta: "x y"}, {Room: "group:g", Meta: "0 y"}, {Room: "user:g", Meta: "1 y"}} {
 		if _, err := parseItem(bad); err == nil {
-			t.Errorf("%+v is taken for an event", bad)
+			t.Errorf("%+v is accepted as an event", bad)
 		}
 	}
 }
 
 func groupName(i int) string { return fmt.Sprintf("g%d", i) }
 
-// node is one of a cluster's nodes, in this process.
+// node is a node of a cluster in this process.
 type node struct {
 	hub  *adapter.Hub
 	feed *Feed
@@ -329,7 +333,7 @@ func newCluster(t *testing.T, log group.Log, n int, wrap func(adapter.Adapter) a
 	return nodes
 }
 
-// flaky drops, doubles and delays what is published.
+// flaky drops, duplicates and delays envelopes.
 type flaky struct {
 	adapter.Adapter
 	dropAll bool

@@ -10,12 +10,12 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// stuckSocket is a socket that takes as long as the test wants.
+// stuckSocket is a socket whose Send blocks until the test releases it.
 type stuckSocket struct {
 	*recorder
 	once   sync.Once
-	taking chan struct{} // closed once something is sent to it
-	free   chan struct{} // closed when it may take that
+	taking chan struct{} // closed when Send is called
+	free   chan struct{} // closed to let Send return
 }
 
 func newStuckSocket(n node, user string) *stuckSocket {
@@ -38,12 +38,12 @@ func (s *stuckSocket) Send(f *engine.Frame) {
 	s.recorder.Send(f)
 }
 
-// TestAGroupThatIsBeingSentToHoldsUpNoOther: while a write to a socket of one
-// group does not return, other groups go on in every way, and so does all of the
-// same group that need not come after that write.
+// TestAGroupThatIsBeingSentToHoldsUpNoOther blocks a write to a socket of one group. Other
+// groups must continue normally. In the same group, everything must continue that does not
+// have to follow this write.
 func TestAGroupThatIsBeingSentToHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
-	for _, sockets := range []int{1, inlineSockets + 1} { // sent to by the caller, or by a goroutine of the group
+	for _, sockets := range []int{1, inlineSockets + 1} { // sent to by the caller, or by the group's goroutine
 		t.Run(fmt.Sprint(sockets, " sockets"), func(t *testing.T) {
 			t.Parallel()
 			log := newMemoryLog()
@@ -68,14 +68,14 @@ func TestAGroupThatIsBeingSentToHoldsUpNoOther(t *testing.T) {
 			})
 			<-stuck.taking
 
-			// The other group.
+			// Another group continues.
 			other.follow(t, node.feed, "other", new(int64(0)))
 			node.feed.Announce(context.Background(), []group.Event{log.post("other", group.MessagePosted, `{}`)})
 			both.await(t, func() bool { return both.last() == 2 })
 			other.await(t, func() bool { return other.last() == 2 })
 			node.feed.Unsubscribe(other, "other", group.EndUnsubscribed)
 
-			// The same group.
+			// The same group continues, except for sending.
 			newcomer := newRecorder(node.hub, "newcomer")
 			newcomer.follow(t, node.feed, "slow", nil)
 			if !node.feed.MaySignal(newcomer, "slow") {
@@ -92,7 +92,7 @@ func TestAGroupThatIsBeingSentToHoldsUpNoOther(t *testing.T) {
 			}
 			node.feed.Drop(both, group.EndDropped)
 			if stuck.last() != 0 {
-				t.Errorf("the stuck socket took event %d", stuck.last())
+				t.Errorf("the stuck socket received event %d", stuck.last())
 			}
 
 			close(stuck.free)

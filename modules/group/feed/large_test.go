@@ -11,7 +11,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// slowSocket takes a while for each write.
+// slowSocket is a socket whose writes take some time.
 type slowSocket struct {
 	*recorder
 	takes time.Duration
@@ -32,8 +32,8 @@ func (s slowSocket) SendAll(frames []*engine.Frame) {
 	s.recorder.SendAll(frames)
 }
 
-// largeGroup has more subscribers than a caller sends to itself, and one that
-// takes a while.
+// largeGroup returns a group with so many subscribers that a caller does not send to them
+// itself. The last subscriber is slow.
 func largeGroup(t *testing.T, takes time.Duration) (log *memoryLog, feed *Feed, subscribers []*recorder) {
 	t.Helper()
 	log = newMemoryLog()
@@ -52,9 +52,9 @@ func largeGroup(t *testing.T, takes time.Duration) (log *memoryLog, feed *Feed, 
 	return log, node.feed, append(subscribers, slow.recorder)
 }
 
-// TestALargeGroupRestsAfterItWasSentTo: as long as that took, and what comes
-// meanwhile goes out in one write. So a group that is too large and too busy to
-// send each event by itself leaves processors to others, and still is in time.
+// TestALargeGroupRestsAfterItWasSentTo checks that the feed waits after a slow send, for as
+// long as the send took. Events of this time are sent together in one write. A large, busy
+// group thus leaves processor time to others, and its events are not much later.
 func TestALargeGroupRestsAfterItWasSentTo(t *testing.T) {
 	t.Parallel()
 	for takes, rests := range map[time.Duration]time.Duration{
@@ -69,7 +69,7 @@ func TestALargeGroupRestsAfterItWasSentTo(t *testing.T) {
 				log, feed, subscribers := largeGroup(t, takes)
 				began := time.Now()
 				feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
-				synctest.Wait() // it is being sent
+				synctest.Wait() // the first event is being sent
 				for range 5 {
 					feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 					synctest.Wait()
@@ -82,7 +82,7 @@ func TestALargeGroupRestsAfterItWasSentTo(t *testing.T) {
 				took, writes := time.Since(began), slow.writes.Load()
 				if takes == 0 {
 					if writes != 6 {
-						t.Errorf("nothing took long, and 6 events came in %d writes", writes)
+						t.Errorf("the sends were fast, but 6 events came in %d writes", writes)
 					}
 					return
 				}
@@ -100,8 +100,8 @@ func TestALargeGroupRestsAfterItWasSentTo(t *testing.T) {
 	}
 }
 
-// TestAnEventThatEndsSubscriptionsIsTheLastOfItsWrite: who is removed hears of it
-// and of nothing that follows.
+// TestAnEventThatEndsSubscriptionsIsTheLastOfItsWrite checks that a removed user receives
+// the event of the removal and no later one.
 func TestAnEventThatEndsSubscriptionsIsTheLastOfItsWrite(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -129,7 +129,8 @@ func TestAnEventThatEndsSubscriptionsIsTheLastOfItsWrite(t *testing.T) {
 	})
 }
 
-// TestManyEventsGoOutInSeveralWrites: what one write has is bounded.
+// TestManyEventsGoOutInSeveralWrites checks that the number of events in one write is
+// bounded.
 func TestManyEventsGoOutInSeveralWrites(t *testing.T) {
 	t.Parallel()
 	const events = 2*liveEvents - 100
@@ -150,7 +151,7 @@ func TestManyEventsGoOutInSeveralWrites(t *testing.T) {
 	})
 }
 
-// TestAChangeIsOneWrite: the events of one change are sent together.
+// TestAChangeIsOneWrite checks that the events of one change are sent in one write.
 func TestAChangeIsOneWrite(t *testing.T) {
 	t.Parallel()
 	const joined = 500
@@ -172,8 +173,8 @@ func TestAChangeIsOneWrite(t *testing.T) {
 	})
 }
 
-// TestCatchingUpDoesNotRest: a slow socket that is far behind gets one event after
-// the other.
+// TestCatchingUpDoesNotRest checks that the feed does not wait between the events for a
+// slow socket that catches up.
 func TestCatchingUpDoesNotRest(t *testing.T) {
 	t.Parallel()
 	const events = 10 * stepEvents

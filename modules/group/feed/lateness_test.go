@@ -30,7 +30,7 @@ func TestLateness(t *testing.T) {
 	for range 98 {
 		l.observe(now, []*item{itemAt(t, now.Add(-3*time.Millisecond))})
 	}
-	l.observe(now, []*item{itemAt(t, now.Add(time.Hour)), itemAt(t, now.Add(-4*time.Second))}) // the clock of the database is ahead
+	l.observe(now, []*item{itemAt(t, now.Add(time.Hour)), itemAt(t, now.Add(-4*time.Second))}) // the database's clock is ahead
 	rate, p99 := l.recent(now.Add(5 * time.Second))
 	if rate != 5 || p99 != 5*time.Millisecond {
 		t.Errorf("%v events/s, %v; want 5 and 5 ms", rate, p99)
@@ -50,7 +50,8 @@ func TestLateness(t *testing.T) {
 	}
 }
 
-// TestLatenessOfDeliveries counts an event once on each node, however many sockets get it.
+// TestLatenessOfDeliveries checks that each node counts an event once, however many sockets
+// get it.
 func TestLatenessOfDeliveries(t *testing.T) {
 	t.Parallel()
 	log := logOf(0)
@@ -75,8 +76,8 @@ func TestLatenessOfDeliveries(t *testing.T) {
 	}
 }
 
-// BenchmarkLateness shows what the measurement adds to a fan-out: compare with the time
-// that a delivery to a socket takes, which is above a microsecond.
+// BenchmarkLateness shows the cost of the measurement. Compare it with a delivery to a
+// socket, which takes more than a microsecond.
 func BenchmarkLateness(b *testing.B) {
 	l, now := newLateness(), time.Now()
 	items := []*item{itemAt(b, now)}

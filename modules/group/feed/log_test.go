@@ -10,9 +10,10 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// memoryLog is a log in memory, so that the feed meets nothing but itself.
+// memoryLog is a log in memory. Tests of the feed use it to test the feed without a
+// database.
 type memoryLog struct {
-	slow time.Duration // a read takes that long
+	slow time.Duration // duration of a read
 
 	mu     sync.Mutex
 	events map[string][]group.Event
@@ -25,7 +26,7 @@ func newMemoryLog() *memoryLog {
 	return &memoryLog{events: make(map[string][]group.Event), heads: make(map[string]int64), outbox: make(map[group.Ref]time.Time)}
 }
 
-// logOf returns a log of group g with so many messages after its creation.
+// logOf returns a log of group g with the given number of messages after its creation.
 func logOf(messages int) *memoryLog {
 	log := newMemoryLog()
 	log.create("g")
@@ -53,15 +54,15 @@ func (l *memoryLog) postLocked(groupID string, typ group.EventType, data string)
 	return e
 }
 
-// replace replaces the data of an event for later readers.
+// replace replaces the data of an event for later reads.
 func (l *memoryLog) replace(groupID string, version int64, data string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events[groupID][version-1].Data = json.RawMessage(data)
 }
 
-// rewrite appends an event that edits or deletes a message, and replaces the data of the
-// events that hold the message's text.
+// rewrite appends an event that edits or deletes a message. It replaces the data of the
+// events that contain the message's text.
 func (l *memoryLog) rewrite(groupID string, typ group.EventType, data string, now map[int64]string) group.Event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -134,7 +135,7 @@ func (l *memoryLog) movedAt(groupID string) time.Time {
 	return events[len(events)-1].At
 }
 
-// Memberships knows no members either.
+// Memberships knows no members, like the other reads.
 func (l *memoryLog) Memberships(_ context.Context, groupID string, _ []string) (group.Memberships, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

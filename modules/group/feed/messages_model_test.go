@@ -11,22 +11,22 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// messages are those of the model: each has a text that no other one ever has.
+// messages are the messages of the model. Each text is used only once.
 type messages struct {
 	log *memoryLog
 
 	mu      sync.Mutex
 	count   int
-	edits   map[int64]int64  // message -> its last edit
-	removed map[string]int64 // text -> the event that replaced it
-	rewound bool             // the log went back: a version may name two events
+	edits   map[int64]int64  // message version -> version of its last edit
+	removed map[string]int64 // text -> version of the event that replaced it
+	rewound bool             // the log went back, so one version may mean two different events
 }
 
 func newMessages(log *memoryLog) *messages {
 	return &messages{log: log, edits: make(map[int64]int64), removed: make(map[string]int64)}
 }
 
-// messageData is the data of the events of a message.
+// messageData is the data of message events.
 type messageData struct {
 	Version int64  `json:"version,omitempty"` // of the message
 	Text    string `json:"text,omitempty"`
@@ -45,14 +45,15 @@ func (m *messages) textLocked() string {
 	return fmt.Sprint("text ", m.count)
 }
 
-// post posts a message.
+// post appends a message.
 func (m *messages) post() group.Event {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.log.post("g", group.MessagePosted, messageData{Text: m.textLocked()}.String())
 }
 
-// change edits or deletes the message of a version. It reports false if there is none.
+// change edits or deletes the message with the given version. It returns false if there is
+// no such message.
 func (m *messages) change(version int64, deletes bool) (e group.Event, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -83,7 +84,7 @@ func (m *messages) read(version int64) (e group.Event, data messageData, ok bool
 	return e, data, json.Unmarshal(e.Data, &data) == nil
 }
 
-// rewind takes the log back.
+// rewind sets the log back to an earlier version.
 func (m *messages) rewind(head int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -93,21 +94,21 @@ func (m *messages) rewind(head int64) {
 	clear(m.removed)
 }
 
-// comparable reports whether the texts can be compared: not once the log went back.
+// comparable reports whether texts can be compared. After the log went back, they cannot.
 func (m *messages) comparable() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return !m.rewound
 }
 
-// removedIn returns the version of the event that removed a text, 0 for none.
+// removedIn returns the version of the event that removed a text, or 0.
 func (m *messages) removedIn(text string) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.removed[text]
 }
 
-// after returns the texts of the messages after a version, as a reader of the log finds them.
+// after returns the texts of the messages after a version, as read from the log.
 func (m *messages) after(since int64) map[int64]string {
 	texts := make(map[int64]string)
 	for version := since + 1; ; version++ {
@@ -119,7 +120,7 @@ func (m *messages) after(since int64) map[int64]string {
 	}
 }
 
-// fold applies an event to texts, as docs/moderation.md says.
+// fold applies an event to texts as docs/moderation.md describes.
 func fold(texts map[int64]string, version int64, typ group.EventType, data messageData) {
 	switch typ {
 	case group.MessagePosted:
@@ -136,9 +137,9 @@ func fold(texts map[int64]string, version int64, typ group.EventType, data messa
 	}
 }
 
-// A client whose socket is busy right after its answer is sent the events later. Meanwhile
-// the node has the message, but has not heard of its deletion, from before the answer. The
-// client is not sent the text.
+// TestBusySocketIsNotSentDeletedText checks a client whose socket is busy right after its
+// answer. The node still keeps a message, but has not heard that the message was deleted
+// before the answer. The client must not get the message's text.
 func TestBusySocketIsNotSentDeletedText(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -147,11 +148,11 @@ func TestBusySocketIsNotSentDeletedText(t *testing.T) {
 			{name: "read"},
 			{name: "read"},
 			{name: "release"},
-			{name: "subscribe", client: 1}, // keeps recent events: it is not released
+			{name: "subscribe", client: 1}, // this client is not released, so the node keeps recent events
 			{name: "read"},
 			{name: "read"},
 			{name: "post"},
-			{name: "delete", long: true}, // the node does not hear of it
+			{name: "delete", long: true}, // the node is not told
 			{name: "subscribe", client: 2, back: 2},
 			{name: "read"},
 			{name: "read"},
@@ -164,4 +165,4 @@ func TestBusySocketIsNotSentDeletedText(t *testing.T) {
 	})
 }
 
-const briefly = 2 * time.Millisecond // less than the wait for a hole
+const briefly = 2 * time.Millisecond // less than the feed waits for a missing version

@@ -14,7 +14,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// recorder is a socket that writes down what it is sent.
+// recorder is a socket that records everything sent to it.
 type recorder struct {
 	hub    *adapter.Hub
 	user   string
@@ -23,9 +23,9 @@ type recorder struct {
 
 	mu       sync.Mutex
 	versions []int64
-	data     []string // of events
+	data     []string // of the events
 	reason   string
-	told     []string // every event, with its version or reason
+	told     []string // every message, with its version or reason
 	changed  chan struct{}
 }
 
@@ -33,7 +33,7 @@ func newRecorder(hub *adapter.Hub, user string) *recorder {
 	return &recorder{hub: hub, user: user, changed: make(chan struct{}, 1)}
 }
 
-// recorderCodec sends the event's name and data divided by a space.
+// recorderCodec encodes an event as its name and data, separated by a space.
 type recorderCodec struct{}
 
 func (recorderCodec) Event(env adapter.Envelope) *engine.Frame {
@@ -122,7 +122,7 @@ func (r *recorder) closedFor() string {
 	return r.reason
 }
 
-// checkOrder fails when the versions have a hole, a double or a step back.
+// checkOrder fails the test if a version is missing, duplicated or out of order.
 func (r *recorder) checkOrder(t *testing.T) {
 	t.Helper()
 	r.mu.Lock()

@@ -8,9 +8,9 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// A subscriber who has not caught up yet gets what they lack from the log, if a
-// message was edited or deleted meanwhile: they never see the message as it was. A
-// live subscriber has seen it, and gets the event.
+// TestFeedForgetsReplacedData edits and deletes messages while one subscriber has not
+// caught up. That subscriber must get the new data, never the old. A live subscriber
+// already has the old data and gets the events.
 func TestFeedForgetsReplacedData(t *testing.T) {
 	t.Parallel()
 	for _, typ := range []group.EventType{group.MessageEdited, group.MessageDeleted} {

@@ -12,15 +12,15 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// gatedLog is a log whose reads do not return before it is opened. Once all
-// subscribers are being answered, pages wait until they have their answers:
-// databases are slower than that.
+// gatedLog is a log whose reads block until open is closed. Reads of further pages also
+// wait until all subscribers have their answers, because a real database would be slower,
+// too.
 type gatedLog struct {
 	*memoryLog
 	all      int64
 	open     chan struct{}
 	answered chan struct{}
-	inside   atomic.Int64 // subscribers whom a read answers, or has
+	inside   atomic.Int64 // number of subscribers that a read serves or has served
 }
 
 func (l *gatedLog) Read(ctx context.Context, groupID string, since int64, limit int, users []string) (group.LogPage, error) {
@@ -32,20 +32,20 @@ func (l *gatedLog) Read(ctx context.Context, groupID string, since int64, limit 
 	return l.memoryLog.Read(ctx, groupID, since, limit, users)
 }
 
-// TestFeedSharesTheReturnOfAll: all subscribers of a group come back at once,
-// from different versions, as after the end of a node. Each gets everything
-// that it missed, for a few reads of the log altogether, however far back.
+// TestFeedSharesTheReturnOfAll subscribes all subscribers of a group at once from different
+// versions, as after the death of a node. Each must get all missed events, with only a few
+// reads of the log in total.
 func TestFeedSharesTheReturnOfAll(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name                        string
 		subscribers, missed, behind int
-		reads                       int // at most
+		reads                       int // the maximum
 	}{
-		// The first one's read, and one for all who came while it went on.
+		// One read for the first subscriber, and one for all who arrived during that read.
 		{"ten thousand who missed a little", 10_000, 30, 29, 2},
-		// The same, and the pages that an answer does not hold: three for the
-		// first one alone, and for all the others.
+		// The same two reads, and further pages: three for the first subscriber and three
+		// for all others.
 		{"who missed more than an answer holds", 50, 2*catchUpLimit + 200, 200, 2 + 2*3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestFeedSharesTheReturnOfAll(t *testing.T) {
 				}
 			}
 			reads := log.readings()
-			t.Logf("%d subscribers came back, up to %d events behind: %d reads of the log, all answered after %s, all there after %s",
+			t.Logf("%d subscribers up to %d events behind: %d reads of the log, all answered after %s, all caught up after %s",
 				tc.subscribers, tc.missed, reads, answered.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 			if reads > tc.reads {
 				t.Errorf("%d reads of the log, want at most %d", reads, tc.reads)
@@ -86,21 +86,21 @@ func TestFeedSharesTheReturnOfAll(t *testing.T) {
 				s.await(t, func() bool { return s.last() == log.head("g") })
 			}
 			if n := log.readings(); n != reads {
-				t.Errorf("one event more cost %d reads", n-reads)
+				t.Errorf("one more event took %d reads", n-reads)
 			}
 		})
 	}
 }
 
-// TestFeedSharesPages: subscribers come back one after the other, each having
-// seen a little less or more than the one before, or nothing. While the group
-// stays what it is they share two reads of the log; each change costs another.
+// TestFeedSharesPages subscribes one subscriber after the other, from different versions or
+// from none. They share two reads of the log while the group does not change. Each change
+// costs one more read.
 func TestFeedSharesPages(t *testing.T) {
 	t.Parallel()
 	log := logOf(200)
 	node := newCluster(t, log, 1, nil)[0]
 	began := time.Now()
-	inTime := func() bool { return time.Since(began) < sharedAge } // on a busy machine pages grow old meanwhile
+	inTime := func() bool { return time.Since(began) < sharedAge } // on a busy machine, the shared page may expire meanwhile
 	comeBack := func(most int) {
 		t.Helper()
 		before := log.readings()
@@ -126,8 +126,8 @@ func TestFeedSharesPages(t *testing.T) {
 	stays := newRecorder(node.hub, "stays")
 	stays.follow(t, node.feed, "g", nil)
 	comeBack(2)
-	log.post("g", group.MessagePosted, `{}`) // by another node, of which this one has not heard
-	comeBack(1 + 1)                          // and one for the one who stays
+	log.post("g", group.MessagePosted, `{}`) // committed by another node; this node does not know it yet
+	comeBack(1 + 1)                          // one more for the subscriber who stays
 	node.feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 	stays.await(t, func() bool { return stays.last() == log.head("g") })
 	comeBack(1)
@@ -137,7 +137,7 @@ func TestFeedSharesPages(t *testing.T) {
 	stays.await(t, func() bool { return !shares(node.feed, "g") })
 }
 
-// shares reports whether a page of a group's log is kept for who comes next.
+// shares reports whether the feed keeps a page of the group's log for the next subscribers.
 func shares(f *Feed, groupID string) bool {
 	t := f.topic(groupID)
 	t.mu.Lock()
@@ -145,9 +145,9 @@ func shares(f *Feed, groupID string) bool {
 	return t.shared != nil
 }
 
-// TestFeedForgetsAnotherHistory: the log goes back, as after a failover to a
-// replica that was behind, and is at the same version again at once. Who comes
-// then is answered from what it is now.
+// TestFeedForgetsAnotherHistory sets the log back, as after a failover to a replica that
+// was behind, and fills it to the same version with other events. A new subscriber must get
+// the new events.
 func TestFeedForgetsAnotherHistory(t *testing.T) {
 	t.Parallel()
 	log := newMemoryLog()
@@ -167,11 +167,11 @@ func TestFeedForgetsAnotherHistory(t *testing.T) {
 	comes.mu.Lock()
 	defer comes.mu.Unlock()
 	if !slices.Equal(comes.data, []string{`"after"`, `"after"`, `"after"`}) {
-		t.Errorf("sent %q", comes.data)
+		t.Errorf("received %q", comes.data)
 	}
 }
 
-// waitingFor returns how many subscribers of a group wait for a read to begin.
+// waitingFor returns the number of subscribers of a group that wait for a read to begin.
 func waitingFor(f *Feed, groupID string) int {
 	t := f.topic(groupID)
 	if t == nil {
@@ -182,7 +182,7 @@ func waitingFor(f *Feed, groupID string) int {
 	return len(t.waiting)
 }
 
-// first returns the version that the subscriber began after.
+// first returns the version of the answer to the subscription. All later versions are events.
 func (r *recorder) first() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()

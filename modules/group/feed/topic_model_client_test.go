@@ -20,7 +20,7 @@ import (
 
 const modelClients = 3
 
-// steppedLog is a log whose reads begin and return when the test says so.
+// steppedLog is a log whose reads begin and return only when the test calls proceed.
 type steppedLog struct {
 	*memoryLog
 	step chan struct{}
@@ -30,7 +30,7 @@ type steppedLog struct {
 	opened bool
 }
 
-// proceed lets a read, if there is one, begin or return.
+// proceed lets a waiting read begin or return, if there is one.
 func (l *steppedLog) proceed() {
 	select {
 	case l.step <- struct{}{}:
@@ -44,7 +44,7 @@ func (l *steppedLog) fail() {
 	l.broken = true
 }
 
-// openUp lets all reads go on by themselves.
+// openUp lets all reads continue without proceed.
 func (l *steppedLog) openUp() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -85,20 +85,20 @@ func (l *steppedLog) Memberships(ctx context.Context, groupID string, users []st
 	return st, errors.Join(err, l.wait(ctx))
 }
 
-// modelClient is a client that believes what it is told.
+// modelClient is a client that follows the protocol and records every violation.
 type modelClient struct {
 	name  string
 	node  node
 	texts *messages
 
 	mu        sync.Mutex
-	start     int64 // the version at which it began to follow
+	start     int64 // the version at which its subscription begins
 	knew      int64 // the group's version in the answer
 	found     map[int64]string
-	asking    context.CancelFunc // a subscription is under way
-	answered  bool               // and its answer is not on its way yet
+	asking    context.CancelFunc // set while Subscribe runs
+	answered  bool               // the feed has answered, but release was not called yet
 	following bool
-	last      int64 // the version that it is at
+	last      int64 // the version of its last event
 	busy      bool
 	faults    []string
 	story     []string
@@ -154,7 +154,7 @@ func (c *modelClient) Send(f *engine.Frame) {
 	c.story = append(c.story, fmt.Sprint(string(event), d.Version, d.Reason))
 	switch {
 	case !c.following:
-		c.complainLocked("is sent %s %d%s, following nothing", event, d.Version, d.Reason)
+		c.complainLocked("is sent %s %d%s without a subscription", event, d.Version, d.Reason)
 	case string(event) == group.EventClosed:
 		c.following = false
 	case d.Version != c.last+1:
@@ -163,7 +163,7 @@ func (c *modelClient) Send(f *engine.Frame) {
 		c.last = d.Version
 		fold(c.found, d.Version, d.Type, d.Data)
 		if by := c.texts.removedIn(d.Data.Text); by > 0 && by <= c.knew && c.texts.comparable() {
-			c.complainLocked("is sent %q in %d, which %d removed; its answer was of %d", d.Data.Text, d.Version, by, c.knew)
+			c.complainLocked("is sent text %q in event %d, but event %d had removed it, and the answer had version %d", d.Data.Text, d.Version, by, c.knew)
 		}
 	}
 }
@@ -172,7 +172,7 @@ func (c *modelClient) complainLocked(format string, args ...any) {
 	c.faults = append(c.faults, c.name+" "+fmt.Sprintf(format, args...)+"; "+fmt.Sprint(c.story))
 }
 
-// subscribe asks for a subscription, unless the client waits for one.
+// subscribe subscribes, unless a subscription is already in progress.
 func (c *modelClient) subscribe(t *testing.T, since *int64) {
 	t.Helper()
 	c.mu.Lock()
@@ -200,7 +200,7 @@ func (c *modelClient) subscribe(t *testing.T, since *int64) {
 	}()
 }
 
-// release says that the answer is on its way.
+// release tells the feed that the answer was sent to the client.
 func (c *modelClient) release() {
 	c.mu.Lock()
 	answered := c.answered
@@ -226,7 +226,7 @@ func (c *modelClient) leave() {
 	c.following = false
 }
 
-// cancelled ends the subscribing that is under way.
+// cancelled cancels the call of Subscribe in progress.
 func (c *modelClient) cancelled() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -235,19 +235,19 @@ func (c *modelClient) cancelled() {
 	}
 }
 
-// complaints returns what went wrong, with the log at head.
+// complaints returns the violations, given the log's last version.
 func (c *modelClient) complaints(head int64) []string {
 	subscribed := c.node.feed.IsSubscribed(c, "g")
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.following && c.last != head {
-		c.complainLocked("believes to be at the head, and has %d of %d", c.last, head)
+		c.complainLocked("should have all events, and has %d of %d", c.last, head)
 	}
 	if want := c.texts.after(c.start); c.following && c.last == head && c.texts.comparable() && !maps.Equal(c.found, want) {
-		c.complainLocked("ends with the messages %v, the log with %v", c.found, want)
+		c.complainLocked("ends with the messages %v, but the log has %v", c.found, want)
 	}
 	if c.following != subscribed {
-		c.complainLocked("believes to follow: %v, and is subscribed: %v", c.following, subscribed)
+		c.complainLocked("was told that it is subscribed: %v, but the feed has it subscribed: %v", c.following, subscribed)
 	}
 	return slices.Clone(c.faults)
 }

@@ -13,12 +13,11 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// TestNoSubscriptionDiesSilently drives a feed through random interleavings of
-// all that a topic does: subscribing, reading, admitting, releasing, delivering,
-// closing, leaving, and a log that goes back. Whatever the interleaving, a
-// client that was answered and is not told group:closed receives each event after
-// its answer, once and in order. It ends with the messages that a reader of the log finds,
-// and is never sent a text that was removed before its answer.
+// TestNoSubscriptionDiesSilently runs random interleavings of everything that a topic does:
+// subscribe, read, admit, release, deliver, close, leave, and a log that goes back. In
+// every interleaving, a client that was answered and did not get group:closed must receive
+// each event after its answer, once and in order. It must end with the messages that are in
+// the log. It must never get a text that was removed before its answer.
 func TestNoSubscriptionDiesSilently(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -31,8 +30,8 @@ func TestNoSubscriptionDiesSilently(t *testing.T) {
 	})
 }
 
-// TestAResyncBetweenReadAndAdmitIsNoticed is the one interleaving of
-// [TestNoSubscriptionDiesSilently] that was seen first.
+// TestAResyncBetweenReadAndAdmitIsNoticed runs the interleaving that first showed the fault
+// which [TestNoSubscriptionDiesSilently] looks for.
 func TestAResyncBetweenReadAndAdmitIsNoticed(t *testing.T) {
 	t.Parallel()
 	for name, moves := range map[string][]move{
@@ -40,11 +39,11 @@ func TestAResyncBetweenReadAndAdmitIsNoticed(t *testing.T) {
 			{name: "subscribe"},
 			{name: "read"},
 			{name: "read"},
-			{name: "release"}, // one who stays
+			{name: "release"}, // client 0 stays subscribed
 			{name: "post"},
 			{name: "post"},
 			{name: "subscribe", client: 1, back: 1},
-			{name: "read"}, // read, not returned
+			{name: "read"}, // the read has begun, but not returned
 			{name: "rewind", back: 1},
 			{name: "sleep", long: true},
 			{name: "read"},
@@ -74,11 +73,11 @@ func TestAResyncBetweenReadAndAdmitIsNoticed(t *testing.T) {
 	}
 }
 
-// move is one step of the model.
+// move is one step of a model run.
 type move struct {
 	name   string
 	client int
-	back   int64 // events before the head
+	back   int64 // number of events before the log's last one
 	long   bool
 }
 
@@ -96,8 +95,8 @@ func drawMove(t *rapid.T) move {
 	}
 }
 
-// play performs the moves, lets everything come to rest, and returns what the
-// clients complain of.
+// play makes the moves and waits until everything is quiet. It returns the clients'
+// complaints.
 func play(t *testing.T, moves []move) (faults []string) {
 	t.Helper()
 	log := &steppedLog{memoryLog: newMemoryLog(), step: make(chan struct{})}
@@ -128,7 +127,7 @@ func play(t *testing.T, moves []move) (faults []string) {
 		case "busy":
 			c.setBusy(m.long)
 		case "read":
-			time.Sleep(restWait) // reads for subscribers begin no sooner
+			time.Sleep(restWait) // reads for subscribers do not begin earlier
 			synctest.Wait()
 			log.proceed()
 		case "fail":
@@ -152,7 +151,7 @@ func play(t *testing.T, moves []move) (faults []string) {
 			node.feed.Announce(context.Background(), []group.Event{log.post("g", group.MemberRemoved, `{"userId":"`+c.name+`"}`)})
 		case "lose":
 			lost = append(lost, texts.post())
-		case "tell": // late, out of order, or of a history that is gone
+		case "tell": // late, out of order, or from before the log went back
 			if n := len(lost); n > 0 {
 				node.feed.Announce(context.Background(), lost[n-1:])
 				lost = lost[:n-1]
@@ -175,7 +174,7 @@ func play(t *testing.T, moves []move) (faults []string) {
 	for _, c := range clients {
 		c.setBusy(false)
 	}
-	for range 10 { // clients that are answered only now are released, too
+	for range 10 { // also releases clients that are answered only now
 		time.Sleep(3 * time.Second)
 		for _, c := range clients {
 			c.release()

@@ -33,7 +33,7 @@ func TestFeedKnowsSenders(t *testing.T) {
 	}
 
 	feed.feed.Found(alice, "g", head())
-	may("") // nobody follows the group here
+	may("") // nobody on this node follows the group
 	s := newRecorder(feed.hub, "s")
 	s.follow(t, feed.feed, "g", nil)
 	may("back ")
@@ -44,7 +44,7 @@ func TestFeedKnowsSenders(t *testing.T) {
 	found := head()
 	announce(group.MemberLeft, `{"userId":"alice"}`)
 	may("bob back ")
-	feed.feed.Found(alice, "g", found) // read before she left
+	feed.feed.Found(alice, "g", found) // read before alice left
 	may("bob back ")
 
 	feed.feed.Found(alice, "g", head())
@@ -57,7 +57,7 @@ func TestFeedKnowsSenders(t *testing.T) {
 		may("alice back ")
 	}
 	announce(group.MemberLeft, `{"userId":"alice"}`)
-	feed.feed.Found(bob, "g", head()) // the database says that they may again
+	feed.feed.Found(bob, "g", head()) // the database says that bob may signal again
 	may("bob back ")
 
 	announce(group.GroupEnded, `{}`)
@@ -68,8 +68,9 @@ func TestFeedKnowsSenders(t *testing.T) {
 	may("")
 }
 
-// A subscriber may signal as their membership says, until an event gives reason to
-// doubt it. Then the database is asked.
+// TestFeedKnowsSubscribersWhoSignal checks that a subscriber's right to signal is taken
+// from the membership that the feed knows. After an event that may change it, the database
+// must be asked.
 func TestFeedKnowsSubscribersWhoSignal(t *testing.T) {
 	t.Parallel()
 	log := newMemoryLog()
@@ -114,11 +115,12 @@ func TestFeedKnowsSubscribersWhoSignal(t *testing.T) {
 	node.feed.Announce(context.Background(), []group.Event{log.post("g", group.GroupUpdated, `{"posting":"admins"}`)})
 	want(back)
 	if node.feed.MaySend(auth.Identity{UserID: "carol"}, "g") {
-		t.Error("a sender may signal after it was left to admins")
+		t.Error("a member may signal although only admins may")
 	}
 }
 
-// A mute may be delivered here while the subscriber's membership is read from before it.
+// TestFeedDoubtsAnOldMembership delivers a mute while a read returns the subscriber's
+// membership from before the mute. The feed must not trust that membership.
 func TestFeedDoubtsAnOldMembership(t *testing.T) {
 	t.Parallel()
 	topic := newTopic(&Feed{}, "g")
@@ -127,7 +129,7 @@ func TestFeedDoubtsAnOldMembership(t *testing.T) {
 	topic.subs[sub.socket] = sub
 	for version, want := range map[int64]bool{4: false, 5: true} {
 		if !topic.admit(sub, &excerpt{}, Subscription{Group: group.Group{Version: version}}, true) || sub.signals != want {
-			t.Errorf("admitted as of version %d at 5, they may signal: %v", version, sub.signals)
+			t.Errorf("with a membership of version %d in a group at version 5, the user may signal: %v", version, sub.signals)
 		}
 	}
 }
@@ -140,6 +142,6 @@ func TestFeedBoundsSenders(t *testing.T) {
 		topic.found(groupName(i), 1)
 	}
 	if n := len(topic.senders); n > maxSenders {
-		t.Errorf("%d are remembered", n)
+		t.Errorf("%d senders are kept", n)
 	}
 }

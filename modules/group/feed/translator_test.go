@@ -11,8 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// story is a program that tells messages in its own words, ends a group's
-// subscriptions when the group ends, and makes mistakes.
+// story is a program's translator. It adds pushes to messages, ends subscriptions when the
+// group ends, and makes mistakes.
 var story = group.Translator{Event: func(e group.Event) group.Translation {
 	data := map[string]any{"version": e.Version}
 	switch e.Type {
@@ -31,8 +31,8 @@ var story = group.Translator{Event: func(e group.Event) group.Translation {
 
 func translated(f *Feed) { f.Translate(story) }
 
-// TestTranslationsFollowTheirEvents loses, doubles and delays envelopes: what
-// the program says of an event comes right after it, as often as it does.
+// TestTranslationsFollowTheirEvents loses, duplicates and delays envelopes. A translation
+// must come right after its event, exactly as often as the event.
 func TestTranslationsFollowTheirEvents(t *testing.T) {
 	t.Parallel()
 	log := newMemoryLog()
@@ -56,13 +56,13 @@ func TestTranslationsFollowTheirEvents(t *testing.T) {
 	for _, r := range []*recorder{early, held} {
 		r.await(t, func() bool { return len(r.heard()) >= len(want) })
 		if got := r.heard(); !slices.Equal(got, want) {
-			t.Errorf("%s was told\n%s\nwant\n%s", r.user, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			t.Errorf("%s received\n%s\nwant\n%s", r.user, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	}
 }
 
-// TestTranslationEndsSubscriptions ends them on every node, as the last thing
-// that subscribers are told.
+// TestTranslationEndsSubscriptions checks that a translation ends subscriptions on every
+// node, as the last message to subscribers.
 func TestTranslationEndsSubscriptions(t *testing.T) {
 	t.Parallel()
 	log := newMemoryLog()
@@ -75,20 +75,20 @@ func TestTranslationEndsSubscriptions(t *testing.T) {
 	for i, r := range []*recorder{here, there} {
 		r.await(t, func() bool { return r.closedFor() != "" })
 		if got, want := r.heard(), []string{"group:event 2", "story:over 2", "group:closed 0over"}; !slices.Equal(got, want) {
-			t.Errorf("%s was told %q, want %q", r.user, got, want)
+			t.Errorf("%s received %q, want %q", r.user, got, want)
 		}
 		if cluster[i].feed.IsSubscribed(r, "g") {
 			t.Errorf("%s is still subscribed", r.user)
 		}
 	}
 	cluster[0].feed.Announce(context.Background(), []group.Event{log.post("g", group.GroupUpdated, `{}`)})
-	here.follow(t, cluster[0].feed, "g", nil) // which is not ended by what it knew of
+	here.follow(t, cluster[0].feed, "g", nil) // the earlier event must not end this new subscription
 	cluster[0].feed.Announce(context.Background(), []group.Event{log.post("g", group.MessagePosted, `{}`)})
 	here.await(t, func() bool { return here.last() == 4 })
 }
 
-// TestATranslatorsMistakeCostsNoEvent has a program panic and name events that
-// cannot be.
+// TestATranslatorsMistakeCostsNoEvent has a translator that panics and returns invalid
+// event names. No event may be lost.
 func TestATranslatorsMistakeCostsNoEvent(t *testing.T) {
 	t.Parallel()
 	log := newMemoryLog()
@@ -100,11 +100,11 @@ func TestATranslatorsMistakeCostsNoEvent(t *testing.T) {
 	want := []string{"group:event 2", "group:event 3", "story:joined 3"}
 	r.await(t, func() bool { return len(r.heard()) >= len(want) })
 	if got := r.heard(); !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+		t.Errorf("received %q, want %q", got, want)
 	}
 }
 
-// heard returns every event that the recorder was sent.
+// heard returns every message that the recorder got.
 func (r *recorder) heard() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
