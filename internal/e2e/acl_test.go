@@ -31,8 +31,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
 
-// documentedRules returns the rules that docs/redis.md gives a role's user,
-// without their name and password, or what "ROLE" needs on a cluster.
+// documentedRules returns the ACL rules that docs/redis.md gives a role's user, without name and
+// password. role can also be "ROLE needs on a cluster".
 func documentedRules(t *testing.T, role string) []string {
 	t.Helper()
 	doc, err := os.ReadFile("../../docs/redis.md")
@@ -48,8 +48,8 @@ func documentedRules(t *testing.T, role string) []string {
 	return nil
 }
 
-// limited is servers whose only user but the administrator has some roles'
-// documented rules, and what they were seen to do there.
+// limited is a set of Redis servers. Their only user besides the administrator has the documented
+// rules of some roles. It records which commands the servers saw.
 type limited struct {
 	roles []string
 
@@ -57,15 +57,15 @@ type limited struct {
 	used map[string]bool
 }
 
-// start runs such a server and returns its URL. What was refused there until the
-// test ends is an error.
+// start runs such a server and returns its URL. When the test ends, a refused command is an
+// error.
 func (l *limited) start(t *testing.T) string {
 	t.Helper()
 	u, _ := l.startWithAdmin(t)
 	return u
 }
 
-// startWithAdmin also returns who may do everything there.
+// startWithAdmin also returns a client with all permissions.
 func (l *limited) startWithAdmin(t *testing.T) (string, *redis.Client) {
 	t.Helper()
 	s := redistest.Start(t)
@@ -79,7 +79,7 @@ func (l *limited) startWithAdmin(t *testing.T) (string, *redis.Client) {
 	return u.String(), admin
 }
 
-// limit makes the user on a server.
+// limit creates the limited user on a server.
 func (l *limited) limit(t *testing.T, admin *redis.Client) {
 	t.Helper()
 	for _, role := range l.roles {
@@ -111,7 +111,7 @@ func (l *limited) limit(t *testing.T, admin *redis.Client) {
 	})
 }
 
-// needsAll wants that every command which the rules allow was used.
+// needsAll checks that every command that the rules allow was used.
 func (l *limited) needsAll(t *testing.T) {
 	t.Helper()
 	for _, role := range l.roles {
@@ -123,8 +123,7 @@ func (l *limited) needsAll(t *testing.T) {
 	}
 }
 
-// clients returns clients of a node on a limited server, who has announced
-// themselves there.
+// clients returns the clients of a node that is registered on a limited server.
 func (l *limited) clients(t *testing.T, serverURL, node string) *redisrole.Clients {
 	t.Helper()
 	clients, err := redisrole.New(redisrole.Config{URL: serverURL}, redisrole.NodeID(node), nil)
@@ -149,8 +148,9 @@ func (l *limited) clients(t *testing.T, serverURL, node string) *redisrole.Clien
 	return clients
 }
 
-// TestDocumentedRules: each role passes its whole suite on a server where its
-// user may do exactly what docs/redis.md says, and uses all of it.
+// TestDocumentedRules runs the whole suite of each role on a server where its user may do exactly
+// what docs/redis.md says. It also checks that the rules allow nothing that the role does not
+// use.
 func TestDocumentedRules(t *testing.T) {
 	t.Parallel()
 	quiet := slog.New(slog.DiscardHandler)
@@ -202,7 +202,7 @@ func TestDocumentedRules(t *testing.T) {
 	}
 }
 
-// anotherDeploymentIsRefused: a node of another database is told so.
+// anotherDeploymentIsRefused checks that a node of another database is refused.
 func anotherDeploymentIsRefused(t *testing.T, l *limited) {
 	t.Helper()
 	server := l.start(t)
@@ -213,7 +213,8 @@ func anotherDeploymentIsRefused(t *testing.T, l *limited) {
 	}
 }
 
-// whatOtherRolesHaveIsForbidden: a role's user can do nothing with what the other roles have.
+// whatOtherRolesHaveIsForbidden checks that a role's user cannot access the keys and channels of
+// other roles.
 func whatOtherRolesHaveIsForbidden(t *testing.T, l *limited, role string) {
 	t.Helper()
 	server, admin := l.startWithAdmin(t)
@@ -240,13 +241,13 @@ func whatOtherRolesHaveIsForbidden(t *testing.T, l *limited, role string) {
 	if err := client.Do(t.Context(), "acl", "log", "reset").Err(); err == nil {
 		t.Errorf("the %s role's user may look after users", role)
 	}
-	if err := admin.ACLLogReset(t.Context()).Err(); err != nil { // all of it was meant to be refused
+	if err := admin.ACLLogReset(t.Context()).Err(); err != nil { // these refusals were expected
 		t.Error(err)
 	}
 }
 
-// TestRulesOfOneServer: nodes do the main job on a Redis for all roles, as a user
-// with the three sets of rules.
+// TestRulesOfOneServer runs the main job with one Redis server for all roles. The user has the
+// rules of all three roles.
 func TestRulesOfOneServer(t *testing.T) {
 	t.Parallel()
 	l := &limited{roles: []string{"socket", "group", "cache"}, used: make(map[string]bool)}
@@ -254,8 +255,8 @@ func TestRulesOfOneServer(t *testing.T) {
 	mainJob(t, startCluster(t, 3, "MOIM_REDIS_URL="+server, "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t)))
 }
 
-// TestRulesOfTheBridge: nodes share rooms with Node's servers, as a user with the rules of
-// the socket role and those that the bridge also needs.
+// TestRulesOfTheBridge checks that nodes share rooms with servers of Node. The user has the rules
+// of the socket role and the additional rules of the bridge.
 func TestRulesOfTheBridge(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile("../../docs/redis.md")
@@ -316,7 +317,7 @@ func TestRulesOfTheBridge(t *testing.T) {
 	web.Close()
 }
 
-// TestRulesOfACluster: the same on a cluster.
+// TestRulesOfACluster does the same as TestRulesOfOneServer on a cluster.
 func TestRulesOfACluster(t *testing.T) {
 	t.Parallel()
 	l := &limited{roles: []string{"socket", "group", "cache", "ROLE"}, used: make(map[string]bool)}

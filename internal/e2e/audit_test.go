@@ -14,7 +14,7 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// auditEntry is an entry of the audit log, as docs/audit.md says.
+// auditEntry is an entry of the audit log, as docs/audit.md describes it.
 type auditEntry struct {
 	ID, Actor, Via, Action, GroupID, UserID string
 	At                                      time.Time
@@ -38,9 +38,10 @@ func auditLog(t *testing.T, a api, query string) []auditEntry {
 	}
 }
 
-// TestAudit: a back end changes a group and a user on one node, and reads the audit log on
-// another one. While it renames the group again and again, its node is killed several
-// times. Each rename that is in the group's log is in the audit log, and no other.
+// TestAudit checks that the audit log and the group's log always agree. A back end changes a
+// group and a user on one node, and reads the audit log on another one. While it renames the
+// group again and again, its node is killed several times. The audit log must have exactly the
+// renames of the group's log.
 func TestAudit(t *testing.T) {
 	t.Parallel()
 	d := startCluster(t, 2, "MOIM_REDIS_URL="+redistest.Start(t).URL(), "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t))
@@ -79,14 +80,14 @@ func TestAudit(t *testing.T) {
 	stop()
 	renaming.Wait()
 	var recorded, logged []string
-	need(t, soon, "the audit log and the group's log have the same renames", func() bool { // the last one may be committed meanwhile
+	need(t, soon, "the audit log and the group's log have the same renames", func() bool { // the last one may still be committing
 		recorded, logged = recordedNames(t, b, groupID), loggedNames(t, d.api(1, "ana"), groupID)
 		return slices.Equal(recorded, logged)
 	})
 	t.Logf("%d renames", len(logged))
 }
 
-// recordedNames returns the names that a group got, as the audit log has them, in order.
+// recordedNames returns the names that the audit log has for a group, in order.
 func recordedNames(t *testing.T, a api, groupID string) (names []string) {
 	t.Helper()
 	for _, e := range auditLog(t, a, "&target="+groupID) {
@@ -98,7 +99,7 @@ func recordedNames(t *testing.T, a api, groupID string) (names []string) {
 	return names
 }
 
-// loggedNames returns the names that a group got, as its own log has them, in order.
+// loggedNames returns the names that the group's own log has, in order.
 func loggedNames(t *testing.T, a api, groupID string) (names []string) {
 	t.Helper()
 	for since := int64(0); ; {

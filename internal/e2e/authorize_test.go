@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestDocumentedBackEnd asks the back end of docs/authorize.md.
+// TestDocumentedBackEnd runs the back end of docs/authorize.md and checks its decisions.
 func TestDocumentedBackEnd(t *testing.T) {
 	t.Parallel()
 	addr := freeAddr()

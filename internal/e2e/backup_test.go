@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestBackupAndRestore: a copy made under load holds every message that was acknowledged
-// before it, and a restored node serves it.
+// TestBackupAndRestore makes a copy under load. The copy must hold every message that was
+// acknowledged before it, and a restored node must serve it.
 func TestBackupAndRestore(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "MOIM_AUTH_SECRET="+secret)
@@ -52,7 +52,7 @@ func TestBackupAndRestore(t *testing.T) {
 
 	var head group
 	alice.must(t, http.StatusOK, http.MethodGet, "/groups/"+g.ID, nil, &head)
-	n.Kill() // so that the write-ahead log has something
+	n.Kill() // so that the write-ahead log is not empty
 	damaged := filepath.Join(n.dir, "damaged.db")
 	contents, err := os.ReadFile(file)
 	if err != nil {
@@ -82,7 +82,7 @@ func TestBackupAndRestore(t *testing.T) {
 	if err != nil || len(kept) == 0 {
 		t.Errorf("the replaced database is kept as %v, %v", kept, err)
 	}
-	// What was replaced can be put back, with what its write-ahead log holds.
+	// The restore keeps the replaced file and its write-ahead log. They can be put back.
 	n.Kill()
 	for _, name := range kept {
 		if strings.HasSuffix(name, "-wal") || strings.HasSuffix(name, "-shm") {
@@ -105,8 +105,8 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 }
 
-// TestHelp: the help of a command shows its own flags and an example, not those of the
-// configuration, and a wrong command is answered with the right one.
+// TestHelp checks that the help of a command shows only its own flags and an example, and that a
+// mistyped command is answered with the right one.
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)

@@ -19,10 +19,9 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter/nodebridge"
 )
 
-// TestBridgeComparedWithNode runs one table of calls between two servers: two of
-// Node's, and one of Node's beside a node of Moim, in both directions. Clients must see
-// the same, and also between two nodes of Moim beside Node's servers. All four servers
-// take part in each.
+// TestBridgeComparedWithNode runs one table of calls between two servers. The pairs are: two
+// servers of Node, a server of Node and a node of Moim in both directions, and two nodes of Moim.
+// Clients must see the same in each pair. All four servers run in each case.
 func TestBridgeComparedWithNode(t *testing.T) {
 	t.Parallel()
 	needNode(t)
@@ -55,7 +54,7 @@ func TestBridgeComparedWithNode(t *testing.T) {
 	}
 }
 
-// needNode skips the test if there is no Node.
+// needNode skips the test if Node.js is not installed.
 func needNode(t *testing.T) {
 	if err := clientOnce(); errors.Is(err, errNoNode) {
 		t.Skip(err)
@@ -81,9 +80,9 @@ func newBridge(t *testing.T, server string) socket.Bridge {
 // bridgeTime is how long servers emit in TestBridgeOutlivesRedisAndServers.
 var bridgeTime = flag.Duration("bridge", 15*time.Second, "how long TestBridgeOutlivesRedisAndServers runs")
 
-// TestBridgeOutlivesRedisAndServers has two of Node's servers and two nodes of Moim emit
-// to one room. Redis restarts, then one of Node's servers ends. Events may be lost
-// meanwhile, but none arrives twice or in another order, and all is well afterwards.
+// TestBridgeOutlivesRedisAndServers makes two servers of Node and two nodes of Moim emit to one
+// room. Redis restarts, then one of Node's servers ends. Events may be lost meanwhile, but none
+// may arrive twice or out of order. Afterwards, every event must arrive.
 func TestBridgeOutlivesRedisAndServers(t *testing.T) {
 	t.Parallel()
 	needNode(t)
@@ -119,7 +118,7 @@ func TestBridgeOutlivesRedisAndServers(t *testing.T) {
 	}
 }
 
-// checkPair checks what one client has received of another.
+// checkPair checks what one client received from another.
 func checkPair(t *testing.T, line string) {
 	t.Log(line)
 	var pair struct{ From, To, Sent, Received, Twice, Disordered, Last, Found int }

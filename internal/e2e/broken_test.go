@@ -9,8 +9,8 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestBrokenPresenceIsReported: while presence may be missing because something else
-// was under its key, /readyz says so and answers 200.
+// TestBrokenPresenceIsReported checks that /readyz reports missing presence and still answers
+// 200. Presence may be missing because another program's value was under its key.
 func TestBrokenPresenceIsReported(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -15,11 +15,10 @@ import (
 	"github.com/moim-live/moim/internal/childtest"
 )
 
-// inBrowserWithin is how long a browser may take to start and to run a page.
+// inBrowserWithin is the time that a browser may take to start and to run a page.
 const inBrowserWithin = time.Minute
 
-// browserPage follows a group, posts a message to it, and reports
-// what it saw to its own server.
+// browserPage follows a group, posts a message to it, and reports the result to its own server.
 const browserPage = `<!doctype html><title>Moim</title>
 <script src="/socket.io.min.js"></script>
 <script>
@@ -49,16 +48,16 @@ socket.on("connect", async () => {
 });
 </script>`
 
-// browserReport is what the page saw.
+// browserReport is the result that the page reports.
 type browserReport struct {
 	Transports []string `json:"transports"` // in the order of their use
 	Event      event    `json:"event"`
 	Error      string   `json:"error"`
 }
 
-// TestBrowserFromAnotherOrigin: a page of an allowed origin connects with the options that
-// socket.io-client has by default, with and without credentials, and upgrades. A page of
-// another origin is refused.
+// TestBrowserFromAnotherOrigin opens a page of an allowed origin. It must connect with the
+// default options of socket.io-client, with and without credentials, and upgrade. A page of
+// another origin must be refused.
 func TestBrowserFromAnotherOrigin(t *testing.T) {
 	t.Parallel()
 	browser := findBrowser(t)
@@ -88,10 +87,10 @@ func TestBrowserFromAnotherOrigin(t *testing.T) {
 
 var errNoBrowser = errors.New("no Chromium is not installed")
 
-// findBrowser returns a browser that runs without a window.
+// findBrowser returns the path of a browser that can run headless.
 func findBrowser(t *testing.T) string {
 	t.Helper()
-	// The first is Debian's: the script in /usr/bin would leave it running.
+	// The first path is Debian's binary. The script in /usr/bin would leave it running.
 	for _, name := range []string{"/usr/lib/chromium/chromium-headless-shell", "chromium", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
@@ -146,7 +145,7 @@ func (s *pageServer) open(t *testing.T, browser string, with object) browserRepo
 	if err != nil {
 		t.Fatal(err)
 	}
-	output, err := os.Create(filepath.Join(profile, "output")) // a file: nothing waits for the children
+	output, err := os.Create(filepath.Join(profile, "output")) // a file, because no one waits for the child processes
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,8 +23,8 @@ func (n *node) check() (string, error) {
 	return string(out), err
 }
 
-// TestCheckOfAnEmptyDirectory: moim check finds nothing wrong before the first start, and
-// leaves nothing behind.
+// TestCheckOfAnEmptyDirectory checks that moim check finds no fault before the first start, and
+// creates no file.
 func TestCheckOfAnEmptyDirectory(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
@@ -42,7 +42,7 @@ func TestCheckOfAnEmptyDirectory(t *testing.T) {
 	}
 }
 
-// TestCheckBesideANode: moim check may be run while a node has the SQLite file open.
+// TestCheckBesideANode checks that moim check works while a node has the SQLite file open.
 func TestCheckBesideANode(t *testing.T) {
 	t.Parallel()
 	n := startNode(t)
@@ -65,7 +65,7 @@ func TestCheckBesideANode(t *testing.T) {
 	}
 }
 
-// TestCheckOfServers: moim check looks at the servers that a node would use.
+// TestCheckOfServers checks that moim check tests the servers that a node would use.
 func TestCheckOfServers(t *testing.T) {
 	t.Parallel()
 	address, redis := pgtest.Start(t).NewDatabase(t), redistest.Start(t)
@@ -105,8 +105,8 @@ func TestCheckOfServers(t *testing.T) {
 	}
 }
 
-// TestCheckFindsWhatIsBroken: each fault has a line of its own, which names it and shows
-// no secret.
+// TestCheckFindsWhatIsBroken checks that each fault has its own line. The line must name the
+// fault and show no secret.
 func TestCheckFindsWhatIsBroken(t *testing.T) {
 	t.Parallel()
 	keys := httptest.NewServer(http.NotFoundHandler())
@@ -136,8 +136,8 @@ func TestCheckFindsWhatIsBroken(t *testing.T) {
 	}
 }
 
-// TestCheckWarnsOfForeignTokens: a key set that serves many applications is named, and by a
-// node at its start.
+// TestCheckWarnsOfForeignTokens checks that moim check and a starting node warn of a key set that
+// serves many applications.
 func TestCheckWarnsOfForeignTokens(t *testing.T) {
 	t.Parallel()
 	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

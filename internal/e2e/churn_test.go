@@ -20,9 +20,9 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestT90NothingIsLeft has 100,000 users come and go for 20 minutes, or for MOIM_SOAK_MINUTES:
-// groups are created, joined, written to, left and deleted. What that leaves in two nodes,
-// PostgreSQL and Redis is as much as was left of the same users before.
+// TestT90NothingIsLeft makes 100,000 users connect and disconnect for 20 minutes
+// (MOIM_SOAK_MINUTES): they create, join, write to, leave and delete groups. Afterwards, two
+// nodes, PostgreSQL and Redis must use no more resources than before.
 func TestT90NothingIsLeft(t *testing.T) {
 	minutes := inSoak(0.0, 20)
 	if text := os.Getenv("MOIM_SOAK_MINUTES"); text != "" && minutes > 0 {
@@ -36,7 +36,7 @@ func TestT90NothingIsLeft(t *testing.T) {
 	}
 	c := newChurn(t, 100_000)
 	c.touchAll()
-	c.run(time.Duration(minutes * float64(time.Minute) / 10)) // pools and caches are full then
+	c.run(time.Duration(minutes * float64(time.Minute) / 10)) // fills pools and caches
 	before := c.rest()
 	c.run(time.Duration(minutes * float64(time.Minute)))
 	after := c.rest()
@@ -44,8 +44,8 @@ func TestT90NothingIsLeft(t *testing.T) {
 	for what, was := range before {
 		is := after[what]
 		t.Logf("T90: %-50s %12.0f before, %12.0f after", what, was, is)
-		// Memory is compared after a garbage collection. Its fragments and the caches of
-		// connections vary by some megabytes.
+		// Memory is compared after a garbage collection. Fragmentation and connection caches make
+		// it vary by some megabytes.
 		most := math.Max(was*1.01, was+10)
 		if strings.HasSuffix(what, "bytes") {
 			most = math.Max(was*1.1, was+8<<20)
@@ -85,10 +85,10 @@ func newChurn(t *testing.T, users int) *churn {
 	return c
 }
 
-// user returns one user after the other.
+// user returns the next user.
 func (c *churn) user() string { return fmt.Sprintf("user-%06d", c.next.Add(1)%int64(c.users)) }
 
-// touchAll makes each user a member once: a user has a row of their own from then on.
+// touchAll makes each user a member once. From then on, each user has a row.
 func (c *churn) touchAll() {
 	c.t.Helper()
 	backend := api{base: c.d.node(0).URL(), token: mint("backend", time.Hour, `"scope":"admin"`)}
@@ -124,7 +124,7 @@ func (c *churn) run(during time.Duration) {
 	}
 }
 
-// life is that of one group with seven members, of whom three follow it.
+// life creates a group with seven members, three of whom follow it, uses it and deletes it.
 func (c *churn) life() error {
 	n := int(c.made.Add(1))
 	owner := c.d.api(n, c.user())
@@ -167,8 +167,8 @@ func (c *churn) life() error {
 	return do(owner, http.MethodDelete, path, nil, nil)
 }
 
-// rest lets a day pass for the database, waits until what was deleted is removed, and counts
-// what is there.
+// rest lets a day pass for the database, waits until deleted data is removed, and counts what is
+// left.
 func (c *churn) rest() map[string]float64 {
 	c.t.Helper()
 	const day = int64(25 * time.Hour / time.Microsecond)
@@ -195,7 +195,7 @@ func (c *churn) rest() map[string]float64 {
 	})
 	counts["keys of Redis that do not expire"] = last
 	for i, n := range c.d.nodes {
-		for range 2 { // what finalizers free is freed by the second one
+		for range 2 { // the second collection frees what finalizers released
 			c.collect(i)
 		}
 		name := fmt.Sprintf("node %d: ", i)
@@ -216,7 +216,7 @@ func (c *churn) rest() map[string]float64 {
 	return counts
 }
 
-// keys counts the keys of Redis that do not expire. The others, such as those of the cache,
+// keys counts the keys of Redis that do not expire. Keys that expire, such as those of the cache,
 // need no comparison.
 func (c *churn) keys() (n float64) {
 	c.t.Helper()
@@ -252,7 +252,7 @@ func (c *churn) count(counts map[string]float64) {
 	}
 }
 
-// collect makes a node collect garbage.
+// collect makes a node run a garbage collection.
 func (c *churn) collect(node int) {
 	c.t.Helper()
 	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, "http://"+c.debug[node]+"/debug/pprof/heap?gc=1", nil)

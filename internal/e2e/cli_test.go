@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestToken: moim token prints a token that its node accepts, for a user or a
-// back end.
+// TestToken checks that moim token prints a token that its node accepts, for a user or a back
+// end.
 func TestToken(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "MOIM_AUTH_AUDIENCE=moim")
@@ -41,7 +41,7 @@ func TestToken(t *testing.T) {
 		t.Errorf("claims %+v, %s left", claims, left)
 	}
 
-	// A back end acts on groups that it is no member of.
+	// A back end may change groups without being a member.
 	ordinary := api{base: n.URL(), token: tokensOf(n)("bo")}
 	var g group
 	ordinary.must(t, http.StatusCreated, http.MethodPost, "/groups", object{"name": "Private"}, &g)
@@ -52,8 +52,8 @@ func TestToken(t *testing.T) {
 	ordinary.mustRefuse(t, http.StatusForbidden, "forbidden", http.MethodPost, "/users/cy/disconnect", nil)
 }
 
-// TestDisconnect: a back end's disconnect closes all sockets of a user, and
-// socket.io-client does not come back by itself.
+// TestDisconnect checks that a back end can close all sockets of a user, and that
+// socket.io-client does not reconnect.
 func TestDisconnect(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "MOIM_AUTH_SECRET="+secret)
@@ -74,7 +74,7 @@ func TestDisconnect(t *testing.T) {
 	}
 }
 
-// TestExpiry: a socket ends when its token does.
+// TestExpiry checks that a socket is closed when its token expires.
 func TestExpiry(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "MOIM_AUTH_SECRET="+secret)
@@ -89,7 +89,8 @@ func TestExpiry(t *testing.T) {
 	checkRefusal(t, "an expired token", err, "unauthenticated")
 }
 
-// TestConfigHidesSecrets: moim config shows what is in force, without secrets.
+// TestConfigHidesSecrets checks that moim config shows the effective configuration without
+// secrets.
 func TestConfigHidesSecrets(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "MOIM_AUTH_SECRET="+secret, "MOIM_REDIS_URL=redis://user:hunter2@127.0.0.1:1/0",
@@ -115,7 +116,7 @@ func TestConfigHidesSecrets(t *testing.T) {
 	}
 }
 
-// TestVersion: moim version says which.
+// TestVersion checks that moim version prints the version.
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
@@ -125,8 +126,8 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestRefusedConfiguration: a node does not start with a configuration that it
-// does not understand, or that would not be safe, and names the mistake.
+// TestRefusedConfiguration checks that a node refuses to start with an invalid or unsafe
+// configuration, and names the mistake.
 func TestRefusedConfiguration(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -12,23 +12,21 @@ import (
 // conn is a client's connection: the real socket.io-client, or a plain
 // WebSocket.
 type conn interface {
-	// request sends an event and returns its answer's data. An error answer is
-	// an *apiError.
+	// request sends an event and returns the data of the answer. An error answer is an *apiError.
 	request(ctx context.Context, event string, data any) (json.RawMessage, error)
-	// gone is closed when the connection is lost, unless the client connects
-	// again by itself.
+	// gone is closed when the connection is lost, unless the client reconnects by itself.
 	gone() <-chan struct{}
-	// close ends the connection for good.
+	// close closes the connection. The client does not reconnect.
 	close()
 }
 
-// listener is told what a connection receives, one call after the other.
+// listener receives the events of a connection, one call at a time.
 type listener interface {
 	pushed(event string, data json.RawMessage)
-	// disconnected is called with Socket.IO's reason, or with the close code
-	// of a plain WebSocket.
+	// disconnected is called with the reason of Socket.IO, or with the close code of a plain
+	// WebSocket.
 	disconnected(reason string)
-	// connected is called after each connect, the first included.
+	// connected is called after each connect, including the first.
 	connected()
 }
 
@@ -38,7 +36,7 @@ type endpoint struct {
 	open func(ctx context.Context, base, token string, l listener) (conn, error)
 }
 
-// answer is what both protocols answer a request with.
+// answer is the answer to a request in both protocols.
 type answer struct {
 	Data  json.RawMessage `json:"data"`
 	Error *apiError       `json:"error"`
@@ -51,7 +49,7 @@ func (a answer) result() (json.RawMessage, error) {
 	return a.Data, nil
 }
 
-// client is one user's connection with what it received.
+// client is one user's connection and what it received.
 type client struct {
 	*inbox
 	t    *testing.T
@@ -59,8 +57,7 @@ type client struct {
 	conn conn
 }
 
-// connect opens a connection through endpoint and fails the test when it is
-// refused.
+// connect opens a connection through an endpoint. It fails the test if the connection is refused.
 func connect(t *testing.T, d endpoint, n *node, user, token string) *client {
 	t.Helper()
 	c := &client{inbox: newInbox(user + "@" + n.name + d.name), t: t, user: user}
@@ -100,7 +97,7 @@ func (c *client) request(event string, data, out any) error {
 	return nil
 }
 
-// fault notes an error that breaks the contract, or nil.
+// fault records err as a violation of the contract, unless it is nil.
 func (c *client) fault(err error) {
 	if err == nil {
 		return
@@ -110,7 +107,7 @@ func (c *client) fault(err error) {
 	c.wrong = append(c.wrong, err.Error())
 }
 
-// must sends an event and fails the test when it is refused.
+// must sends an event and fails the test if it is refused.
 func (c *client) must(event string, data, out any) {
 	c.t.Helper()
 	if err := c.request(event, data, out); err != nil {
@@ -124,7 +121,7 @@ func (c *client) mustRefuse(code, event string, data any) {
 	checkRefusal(c.t, c.name+": "+event, c.request(event, data, nil), code)
 }
 
-// subscribe follows a group from its head on.
+// subscribe follows a group from its current version on.
 func (c *client) subscribe(groupID string) subscription {
 	c.t.Helper()
 	var answered subscription
@@ -133,7 +130,7 @@ func (c *client) subscribe(groupID string) subscription {
 	return answered
 }
 
-// resume follows a group with everything after since.
+// resume follows a group from the version after since.
 func (c *client) resume(groupID string, since int64) subscription {
 	c.t.Helper()
 	var answered subscription
@@ -143,7 +140,7 @@ func (c *client) resume(groupID string, since int64) subscription {
 	return answered
 }
 
-// needVersion waits until the client has every event of a group up to version.
+// needVersion waits until the client has received every event of a group up to version.
 func (c *client) needVersion(groupID string, version int64, within time.Duration) {
 	c.t.Helper()
 	s := c.stream(groupID)
@@ -152,7 +149,7 @@ func (c *client) needVersion(groupID string, version int64, within time.Duration
 	}
 }
 
-// needClosed waits until the client's subscription is over for this reason.
+// needClosed waits until the client's subscription is closed for this reason.
 func (c *client) needClosed(groupID, reason string, within time.Duration) {
 	c.t.Helper()
 	s := c.stream(groupID)

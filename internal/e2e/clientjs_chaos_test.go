@@ -15,10 +15,10 @@ import (
 	"github.com/moim-live/moim/internal/proxytest"
 )
 
-// TestClientJSChaos: clients of client/js post while their connections are cut, delayed, frozen
-// and lost, and their nodes are killed. Then each shows what the server has; it was told of every
-// event once and in order; and every post was made once and in order. MOIM_CHAOS=30m breaks for
-// that long.
+// TestClientJSChaos makes clients of client/js post while their connections are cut, delayed,
+// frozen and lost, and their nodes are killed. Afterwards, each client must show the state of the
+// server. It must have received every event once and in order, and every post must exist once and
+// in order. MOIM_CHAOS=30m runs the faults for that long.
 func TestClientJSChaos(t *testing.T) {
 	t.Parallel()
 	lasts := inSoak(10*time.Second, 5*time.Minute)
@@ -78,7 +78,7 @@ func TestClientJSChaos(t *testing.T) {
 	}
 }
 
-// breakOne breaks a link or a node for a moment.
+// breakOne interrupts a link or a node for a short time.
 func breakOne(d *deployment, links []*proxytest.Proxy, n int) {
 	i := n % len(links)
 	link := links[i]
@@ -99,7 +99,7 @@ func breakOne(d *deployment, links []*proxytest.Proxy, n int) {
 	}
 	switch n % 3 {
 	case 0:
-		link.Strand() // only the client can find out
+		link.Strand() // only the client can detect this
 	case 1:
 		d.node(i).Kill()
 		d.node(i).Restart()

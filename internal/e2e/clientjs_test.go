@@ -11,8 +11,8 @@ import (
 // clientJS is the folder of the TypeScript client.
 var clientJS = filepath.Join("..", "..", "client", "js")
 
-// clientJSOnce installs what the TypeScript client needs and builds it, once: other tests use
-// what was built.
+// clientJSOnce installs the dependencies of the TypeScript client and builds it. It does so once,
+// because several tests use the build.
 var clientJSOnce = sync.OnceValue(func() error {
 	if err := install(clientJS); err != nil {
 		return err
@@ -25,8 +25,8 @@ var clientJSOnce = sync.OnceValue(func() error {
 	return nil
 })
 
-// TestClientJS runs the tests of the TypeScript client: those against its fake server, and
-// those against a node.
+// TestClientJS runs the tests of the TypeScript client against its fake server and against a
+// node.
 func TestClientJS(t *testing.T) {
 	t.Parallel()
 	if err := clientJSOnce(); err != nil {

@@ -25,7 +25,7 @@ func startCluster(t *testing.T, nodes int, env ...string) *deployment {
 	return d
 }
 
-// TestSharedRedis: two nodes on one Redis and one PostgreSQL do the main job.
+// TestSharedRedis runs the main job on two nodes with one Redis and one PostgreSQL.
 func TestSharedRedis(t *testing.T) {
 	t.Parallel()
 	redis, postgres := redistest.Start(t), pgtest.Start(t)
@@ -36,8 +36,8 @@ func TestSharedRedis(t *testing.T) {
 	anotherDatabaseIsRefused(t, redis, postgres)
 }
 
-// anotherDatabaseIsRefused: a node with another database under the same prefix is refused
-// and says why; under a prefix of its own it starts.
+// anotherDatabaseIsRefused checks that a node with another database is refused under the same
+// prefix, with a reason, and starts under another prefix.
 func anotherDatabaseIsRefused(t *testing.T, redis *redistest.Server, postgres *pgtest.Server) {
 	t.Helper()
 	env := []string{"MOIM_AUTH_SECRET=" + secret, "MOIM_REDIS_URL=" + redis.URL(), "MOIM_DATABASE_URL=" + postgres.NewDatabase(t)}
@@ -50,8 +50,8 @@ func anotherDatabaseIsRefused(t *testing.T, redis *redistest.Server, postgres *p
 	startNode(t, append(env, "MOIM_REDIS_PREFIX=elsewhere")...)
 }
 
-// TestT58JoinsAtCapacity: however many want the last seats of a group, on whichever node,
-// it never has more members than seats.
+// TestT58JoinsAtCapacity lets many users join a group with few free seats, on all nodes at once.
+// The group must never have more members than seats.
 func TestT58JoinsAtCapacity(t *testing.T) {
 	t.Parallel()
 	const seats, wanting = 10, 500
@@ -72,8 +72,8 @@ func TestT58JoinsAtCapacity(t *testing.T) {
 				return d.api(i, fmt.Sprintf("user-%d", i)).do(t.Context(), http.MethodPost, "/groups/"+g.ID+"/join", nil, nil)
 			}
 			status, err := join()
-			// All want the same row; for whoever waited too long nothing is
-			// decided, or that they are in.
+			// All calls lock the same row. A call that waited too long was not decided, or the
+			// user was added.
 			for status == http.StatusServiceUnavailable && time.Since(began) < patience {
 				status, err = join()
 			}
@@ -93,7 +93,7 @@ func TestT58JoinsAtCapacity(t *testing.T) {
 	if joined.Load() != seats-1 || full.Load() != wanting-(seats-1) { // the owner has one
 		t.Errorf("%d joined and %d were refused, want %d and %d", joined.Load(), full.Load(), seats-1, wanting-(seats-1))
 	}
-	watching.needVersion(g.ID, seats, soon) // created, and a joining each
+	watching.needVersion(g.ID, seats, soon) // created, and one join for each member
 	for i := range d.nodes {
 		var now group
 		d.api(i, "ana").must(t, http.StatusOK, http.MethodGet, "/groups/"+g.ID, nil, &now)
@@ -105,8 +105,8 @@ func TestT58JoinsAtCapacity(t *testing.T) {
 	}
 }
 
-// TestRemovedEverywhere: who is removed on one node is out on every node, with
-// every socket that they have.
+// TestRemovedEverywhere checks that a member who is removed on one node is removed on every node,
+// with all their sockets.
 func TestRemovedEverywhere(t *testing.T) {
 	t.Parallel()
 	redis, postgres := redistest.Start(t), pgtest.Start(t)
@@ -124,7 +124,7 @@ func TestRemovedEverywhere(t *testing.T) {
 	began := time.Now()
 	d.api(0, "ana").must(t, http.StatusNoContent, http.MethodDelete, "/groups/"+groupID+"/members/bo", nil, nil)
 	answered := time.Since(began)
-	for i := range d.nodes { // the very next call, before any node has told anyone
+	for i := range d.nodes { // the very next call, before the nodes have told each other
 		d.api(i, "bo").mustRefuse(t, http.StatusNotFound, "not_found", http.MethodPost, "/groups/"+groupID+"/messages", object{"data": object{}})
 	}
 	for _, c := range his {
@@ -141,7 +141,7 @@ func TestRemovedEverywhere(t *testing.T) {
 	for _, c := range hers {
 		c.needVersion(groupID, e.Version, soon)
 	}
-	for _, c := range his { // an answer follows everything that was sent before it
+	for _, c := range his { // an answer arrives after everything that was sent before it
 		c.mustRefuse("not_found", "group:signal", object{"groupId": groupID, "type": "typing", "data": object{}})
 		c.mustRefuse("not_found", "group:subscribe", object{"groupId": groupID})
 		if got := c.stream(groupID).head(); got != 3 {
@@ -150,7 +150,7 @@ func TestRemovedEverywhere(t *testing.T) {
 	}
 }
 
-// newGroup makes a private group of ana's with these members, whom a back end adds.
+// newGroup creates a private group of ana's. A back end adds these members.
 func newGroup(t *testing.T, d *deployment, members ...string) string {
 	t.Helper()
 	var g group

@@ -27,14 +27,14 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// different are the behaviours in which Moim differs from Node's server on purpose,
-// and why. docs/sockets.md lists them.
+// different lists the behaviours in which Moim differs from Node's server on purpose, with the
+// reason. docs/sockets.md lists them.
 var different = map[string]string{
 	"wire: too large": "Node's server ends the session of a request that is too large; here it goes on",
 }
 
-// TestComparedWithNode runs one table of client behaviours against Node's socket.io
-// and against a gateway with the same handlers. Clients must see the same.
+// TestComparedWithNode runs one table of client behaviours against socket.io on Node and against
+// a gateway with the same handlers. Clients must see the same.
 func TestComparedWithNode(t *testing.T) {
 	t.Parallel()
 	if err := clientOnce(); errors.Is(err, errNoNode) {
@@ -68,12 +68,12 @@ func TestComparedWithNode(t *testing.T) {
 	t.Logf("%d behaviours compared, %d of them different on purpose", len(node), len(different))
 }
 
-// behaviours returns what clients see of a server, by the behaviour's name.
+// behaviours returns what clients see on a server, by the name of the behaviour.
 func behaviours(t *testing.T, url string) map[string]json.RawMessage {
 	return runBehaviours(t, "compare/behaviours.mjs", url)
 }
 
-// runBehaviours returns what a script prints, by the behaviour's name.
+// runBehaviours returns what a script prints, by the name of the behaviour.
 func runBehaviours(t *testing.T, script string, args ...string) map[string]json.RawMessage {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
@@ -98,7 +98,7 @@ func runBehaviours(t *testing.T, script string, args ...string) map[string]json.
 	return seen
 }
 
-// nodeServer starts the reference and returns its URL.
+// nodeServer starts the reference server of Node and returns its URL.
 func nodeServer(t *testing.T, args ...string) string {
 	url, _ := startNodeServer(t, args...)
 	return url
@@ -117,7 +117,7 @@ func startNodeServer(t *testing.T, args ...string) (url string, process *os.Proc
 	return "http://127.0.0.1:" + strings.TrimSpace(port), cmd.Process
 }
 
-// startScript starts a script, and returns what it prints.
+// startScript starts a script and returns its output.
 func startScript(t *testing.T, args ...string) (*exec.Cmd, io.Reader) {
 	cmd := exec.CommandContext(t.Context(), "node", args...)
 	cmd.Stderr = t.Output()
@@ -164,8 +164,7 @@ func balanced(t *testing.T, cfg socket.Config) string {
 	return balancer.URL
 }
 
-// needsForwarding waits until each node knows where the others are: a session of one
-// is served by all.
+// needsForwarding waits until each node can forward the requests of a session to the other nodes.
 func needsForwarding(t *testing.T, nodes []*url.URL) {
 	for _, node := range nodes {
 		session, err := http.Get(node.String() + "/socket.io/?EIO=4&transport=polling")
@@ -192,8 +191,8 @@ func needsForwarding(t *testing.T, nodes []*url.URL) {
 	}
 }
 
-// startGateway starts a node with the reference's handlers, which may have a bridge to Node's
-// servers. Of cfg it takes what the reference leaves open. It returns the node's URL.
+// startGateway starts a node with the handlers of the reference. It may have a bridge to servers
+// of Node. cfg sets only what the reference leaves open. It returns the node's URL.
 func startGateway(t *testing.T, mesh *adapter.Mesh, shared *reasons, cfg socket.Config, bridge socket.Bridge) string {
 	hub := adapter.NewHub(mesh.Adapter())
 	r := reference{out: socket.NewEmitter(hub), reasons: shared}

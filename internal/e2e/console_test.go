@@ -11,8 +11,8 @@ import (
 	"github.com/moim-live/moim/internal/childtest"
 )
 
-// TestConsole: each view of the console can be opened in a browser and used without a mouse,
-// with a telephone and without scripts.
+// TestConsole opens each view of the console in a browser. It must work without a mouse, on a
+// phone and without scripts.
 func TestConsole(t *testing.T) {
 	t.Parallel()
 	browser := findBrowser(t)

@@ -14,8 +14,8 @@ import (
 	"github.com/moim-live/moim/internal/childtest"
 )
 
-// TestTypedClients generates the clients of docs/clients.md from the OpenAPI document of a
-// node, compiles and runs them.
+// TestTypedClients generates the clients of docs/clients.md from the OpenAPI document of a node,
+// compiles them and runs them.
 func TestTypedClients(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "MOIM_AUTH_SECRET="+secret)
@@ -64,7 +64,7 @@ console.log(group.name, group.visibility === "public");`)
 			skipOrFail(t, err)
 		}
 		dir := t.TempDir()
-		// The versions of the tools: the client needs a library of the generator.
+		// The client needs a library of the generator, in the version of the tools.
 		module := readFile(t, filepath.Join(root, "tools", "go.mod"))
 		writeFile(t, filepath.Join(dir, "go.mod"), strings.Replace(module, "module github.com/moim-live/moim/tools", "module example.org/client", 1))
 		writeFile(t, filepath.Join(dir, "go.sum"), readFile(t, filepath.Join(root, "tools", "go.sum")))
@@ -73,14 +73,15 @@ console.log(group.name, group.visibility === "public");`)
 		}
 		command(t, dir, env, generator, "-generate", "types,client", "-package", "moim", "-o", "moim/moim.go", document)
 		writeFile(t, filepath.Join(dir, "main.go"), fenced(t, page, "go"))
-		command(t, dir, env, "go", "build", "-o", "client", ".") // which says what it downloads
+		command(t, dir, env, "go", "build", "-o", "client", ".") // prints what it downloads
 		if got := command(t, dir, env, filepath.Join(dir, "client")); got != "Sunday hike true\n" {
 			t.Errorf("the client printed %q", got)
 		}
 	})
 }
 
-// TestDocs: /docs can be used with a keyboard and on a telephone, to try calls and events.
+// TestDocs checks that /docs works with a keyboard and on a phone, and that calls and events can
+// be tried there.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	browser := findBrowser(t)
@@ -97,7 +98,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// command runs a program and returns what it prints.
+// command runs a program and returns its output.
 func command(t *testing.T, dir string, env []string, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
@@ -110,7 +111,7 @@ func command(t *testing.T, dir string, env []string, name string, args ...string
 	return string(out)
 }
 
-// fenced returns the block of code in a language that a page has.
+// fenced returns the code block in a language from a page.
 func fenced(t *testing.T, page, language string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(page, "\n```"+language+"\n")

@@ -23,8 +23,8 @@ import (
 // query is an expression for Prometheus, and the text that shows its labels.
 type query struct{ where, expr, text string }
 
-// TestAlertsAndDashboard: each metric and label in the rules and in the dashboard is one
-// that a node has.
+// TestAlertsAndDashboard checks that each metric and label in the rules and in the dashboard
+// exists on a node.
 func TestAlertsAndDashboard(t *testing.T) {
 	t.Parallel()
 	application, err := backend.Authorize(hookSecret, func(context.Context, backend.Question) (backend.Verdict, error) {
@@ -67,7 +67,7 @@ func TestAlertsAndDashboard(t *testing.T) {
 	}
 }
 
-// useMetrics does what a node counts, and returns its /metrics.
+// useMetrics does everything that a node counts, and returns its /metrics.
 func useMetrics(t *testing.T, n *node) string {
 	t.Helper()
 	alice := api{base: n.URL(), token: mint("alice", time.Hour)}
@@ -95,7 +95,7 @@ func useMetrics(t *testing.T, n *node) string {
 	return text
 }
 
-// seriesOf returns the labels of each metric, and what they are.
+// seriesOf returns the labels of each metric with their values.
 func seriesOf(text string) map[string]map[string]bool {
 	known := map[string]map[string]bool{}
 	for _, line := range regexp.MustCompile(`(?m)^([a-z_]+)(?:\{(.*)\})? `).FindAllStringSubmatch(text, -1) {

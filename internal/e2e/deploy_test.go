@@ -19,8 +19,8 @@ import (
 
 var deploy = filepath.Join("..", "..", "deploy")
 
-// TestDockerfile runs the build command of the Dockerfile. The program needs no library,
-// and takes the environment of the image.
+// TestDockerfile runs the build command of the Dockerfile. The program must need no shared
+// library, and must accept the environment of the image.
 func TestDockerfile(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -62,7 +62,7 @@ func TestDockerfile(t *testing.T) {
 	healthy(t, text, program)
 }
 
-// healthy runs a node as the image's user, with a directory like /data, and the health
+// healthy runs a node as the user of the image, with a directory like /data, and runs the health
 // check of the image.
 func healthy(t *testing.T, dockerfile []byte, program string) {
 	t.Helper()
@@ -79,7 +79,7 @@ func healthy(t *testing.T, dockerfile []byte, program string) {
 		return
 	}
 	const nonroot = 65532
-	dir, err := os.MkdirTemp("", "moim-image-") //nolint:usetesting // the folder around t.TempDir is for this user only
+	dir, err := os.MkdirTemp("", "moim-image-") //nolint:usetesting // the folder around t.TempDir is only for this user
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func healthy(t *testing.T, dockerfile []byte, program string) {
 	}
 }
 
-// TestCompose: the nodes of compose.yaml accept their configuration.
+// TestCompose checks that the nodes of compose.yaml accept their configuration.
 func TestCompose(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(deploy, "compose.yaml"))
@@ -155,7 +155,7 @@ func TestCompose(t *testing.T) {
 	}
 }
 
-// TestUnit: systemd accepts the unit.
+// TestUnit checks that systemd accepts the unit.
 func TestUnit(t *testing.T) {
 	t.Parallel()
 	analyze, err := exec.LookPath("systemd-analyze")

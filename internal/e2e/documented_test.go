@@ -13,13 +13,12 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// backWithin is how long a documented client may take to come back to a node
-// that is up again: it waits longer after each attempt that failed.
+// backWithin is the time that a documented client may take to reconnect to a node that is up
+// again. It waits longer after each failed attempt.
 const backWithin = time.Minute
 
-// TestDocumentedClientsMissNothing: nodes are killed and started again while
-// messages are posted, and more clients come. Each client ends with the log:
-// every event once, in order.
+// TestDocumentedClientsMissNothing kills and restarts nodes while messages are posted and more
+// clients connect. Each client must end with the log: every event once, in order.
 func TestDocumentedClientsMissNothing(t *testing.T) {
 	t.Parallel()
 	d := startOnOne(t, 2)
@@ -69,9 +68,9 @@ func TestDocumentedClientsMissNothing(t *testing.T) {
 	t.Logf("%d clients followed %d events through %d kills", len(all), len(log), kills)
 }
 
-// TestDocumentedClientsAreTold: a client asks again while the database is down,
-// starts again when the log went back, and ends when it is refused or its user
-// is no member any more.
+// TestDocumentedClientsAreTold checks three cases. A client asks again while the database is
+// down. It starts again if the log went back. It ends if it is refused or its user is not a
+// member any more.
 func TestDocumentedClientsAreTold(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Start(t)
@@ -100,7 +99,7 @@ func TestDocumentedClientsAreTold(t *testing.T) {
 	}
 	needFollowed(t, d, bo, groupID)
 
-	// What is left of the log when a backup is restored.
+	// This leaves the log as it is after a backup is restored.
 	postgres.Exec(t, strings.TrimPrefix(database.Path, "/"), fmt.Sprintf(
 		`WITH gone AS (DELETE FROM events WHERE group_id = '%[1]s' AND version > 3), said AS (DELETE FROM outbox WHERE group_id = '%[1]s')
 		UPDATE groups SET version = 3, moved_at = (extract(epoch FROM clock_timestamp()) * 1e6)::bigint WHERE id = '%[1]s'`, groupID))
@@ -121,7 +120,7 @@ func TestDocumentedClientsAreTold(t *testing.T) {
 	needOver(t, her, "deleted")
 
 	n.Kill()
-	n.Restart() // each client comes back, and none asks again
+	n.Restart() // each client reconnects, and none asks again
 	for _, endpoint := range []string{"socketio", "plain"} {
 		need(t, backWithin, "the clients are back", func() bool {
 			return n.Metric(`moim_sockets{endpoint="`+endpoint+`"}`) == 3
@@ -134,7 +133,7 @@ func TestDocumentedClientsAreTold(t *testing.T) {
 	}
 }
 
-// needStarted waits until each client has begun so many times.
+// needStarted waits until each client has started this many times.
 func needStarted(t *testing.T, all []*follower, times int) {
 	t.Helper()
 	for _, c := range all {
@@ -156,7 +155,7 @@ func needFollowed(t *testing.T, d *deployment, all []*follower, groupID string) 
 	}
 }
 
-// needOver waits until each client has said that it is over.
+// needOver waits until each client has reported that it ended.
 func needOver(t *testing.T, all []*follower, why string) {
 	t.Helper()
 	for _, c := range all {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestEmbedded: one node with nothing configured does the main job, and keeps
-// what it acknowledged.
+// TestEmbedded runs the main job on one node without configuration. The node must keep what it
+// acknowledged.
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	n := startNode(t)
@@ -22,7 +22,7 @@ func TestEmbedded(t *testing.T) {
 	aRestartLosesNothing(t, d, groupID)
 }
 
-// tokensOf makes tokens as a developer does: moim token.
+// tokensOf makes tokens with moim token, as a developer does.
 func tokensOf(n *node) func(user string) string {
 	var mu sync.Mutex
 	tokens := make(map[string]string)
@@ -68,8 +68,8 @@ func badTokensAreRefused(t *testing.T, d *deployment) {
 	}
 }
 
-// aRestartLosesNothing ends the node with SIGTERM and starts it again: data is kept,
-// socket.io-client comes back by itself and misses nothing.
+// aRestartLosesNothing stops the node with SIGTERM and starts it again. The data must be there,
+// and socket.io-client must reconnect by itself and miss no event.
 func aRestartLosesNothing(t *testing.T, d *deployment, groupID string) {
 	t.Helper()
 	n := d.node(0)

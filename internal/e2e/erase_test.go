@@ -22,16 +22,16 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// The user who is erased, and what they say.
+// The user who is erased, and the text of their messages.
 const (
 	erasedID   = "vic-7f3a91c2"
 	erasedName = "Victor-55d0"
 	erasedMark = "mark-1b9f44"
 )
 
-// TestEraseUnderLoad: a user with 10,000 messages in 200 groups is erased on three nodes,
-// while others post. The node that works on it is killed twice. After that, no table, no
-// key of Redis, no file and no new line of a log has the user's id, name or text.
+// TestEraseUnderLoad erases a user with 10,000 messages in 200 groups on three nodes while others
+// post. The node that runs the job is killed twice. Afterwards, no table, Redis key, file or new
+// log line may have the user's id, name or text.
 func TestEraseUnderLoad(t *testing.T) {
 	t.Parallel()
 	const groups, owned, messages = 200, 10, 50
@@ -41,7 +41,7 @@ func TestEraseUnderLoad(t *testing.T) {
 		return api{base: d.node(i).URL(), token: mint("backend", time.Hour, `"scope":"admin"`)}
 	}
 	r := newPresenceReceiver(t)
-	r.down.Store(true) // what it is to be told waits
+	r.down.Store(true) // its deliveries wait
 	backend(0).must(t, http.StatusCreated, http.MethodPost, "/hooks", object{"name": "presence", "url": r.URL, "events": []string{"*", "presence.*"}, "secret": hookSecret}, nil)
 	victimToken := mint(erasedID, time.Hour, `"name":"`+erasedName+`"`)
 	ids := make([]string, groups)
@@ -54,7 +54,7 @@ func TestEraseUnderLoad(t *testing.T) {
 		var g group
 		backend(i).must(t, http.StatusCreated, http.MethodPost, "/groups", object{"name": "g", "ownerId": owner, "ownerName": name}, &g)
 		ids[i] = g.ID
-		if i > 0 { // in the first one the user is alone
+		if i > 0 { // in the first group, the user is the only member
 			backend(i).under("add-"+erasedID+"-to-"+g.ID).must(t, http.StatusOK, http.MethodPost, "/groups/"+g.ID+"/members",
 				object{"userIds": []string{erasedID, "bo", "cy"}, "names": object{erasedID: erasedName}}, nil)
 		}
@@ -67,7 +67,7 @@ func TestEraseUnderLoad(t *testing.T) {
 	victim := api{base: d.node(0).URL(), token: victimToken}
 	victim.must(t, http.StatusOK, http.MethodPatch, "/groups/"+ids[20]+"/members/me", object{"profile": object{"bio": erasedMark}}, nil)
 	c := connect(t, plain, d.node(0), erasedID, victimToken)
-	watchers := []*client{d.ws(t, 0, "bo"), d.ws(t, 1, "bo"), d.ws(t, 2, "cy")} // one node is not killed
+	watchers := []*client{d.ws(t, 0, "bo"), d.ws(t, 1, "bo"), d.ws(t, 2, "cy")} // one of these nodes is not killed
 	for _, id := range ids[1:30] {
 		c.subscribe(id)
 		for _, w := range watchers {
@@ -90,7 +90,7 @@ func TestEraseUnderLoad(t *testing.T) {
 	var load sync.WaitGroup
 	for w := range 3 {
 		load.Go(func() {
-			for i := w; ctx.Err() == nil; i++ { // a node that is killed does not answer
+			for i := w; ctx.Err() == nil; i++ { // a killed node does not answer
 				_, _ = d.api(i, "bo").do(ctx, http.MethodPost, "/groups/"+ids[1+i%(groups-1)]+"/messages", object{"data": "of bo"}, nil)
 			}
 		})
@@ -99,7 +99,7 @@ func TestEraseUnderLoad(t *testing.T) {
 	var job struct{ JobID string }
 	backend(0).must(t, http.StatusAccepted, http.MethodDelete, "/users/"+erasedID, nil, &job)
 	victim.mustRefuse(t, http.StatusUnauthorized, "unauthenticated", http.MethodGet, "/me/groups", nil)
-	asked := make([]int, len(d.nodes)) // where the logs were
+	asked := make([]int, len(d.nodes)) // the positions in the logs
 	for i, n := range d.nodes {
 		asked[i] = len(n.log.String())
 	}
@@ -127,11 +127,11 @@ func TestEraseUnderLoad(t *testing.T) {
 	for _, w := range watchers {
 		select {
 		case <-w.conn.gone():
-			continue // with its node
+			continue // its node was killed
 		default:
 			watched++
 		}
-		for _, id := range ids[1:30] { // that events come in order, the watcher checks by itself
+		for _, id := range ids[1:30] { // the watcher checks the order of events by itself
 			var g group
 			d.api(1, "bo").must(t, http.StatusOK, http.MethodGet, "/groups/"+id, nil, &g)
 			w.needVersion(id, g.Version, catchUp)
@@ -140,7 +140,7 @@ func TestEraseUnderLoad(t *testing.T) {
 	if watched == 0 {
 		t.Error("nobody watched to the end")
 	}
-	// A new reader sees nothing but blanks.
+	// A new reader finds only erased messages.
 	var page struct{ Items []event }
 	d.api(2, "cy").must(t, http.StatusOK, http.MethodGet, "/groups/"+ids[20]+"/events?since=0&limit=200", nil, &page)
 	blank := 0
@@ -174,7 +174,7 @@ func each(t *testing.T, n int, fn func(i int)) {
 	}
 }
 
-// killWorker waits until the job has come so far, kills the node that claimed it last, and
+// killWorker waits until the job has this progress, kills the node that claimed it last, and
 // restarts that node.
 func killWorker(t *testing.T, d *deployment, conn *pgx.Conn, jobID, when string) {
 	t.Helper()
@@ -203,7 +203,7 @@ func killWorker(t *testing.T, d *deployment, conn *pgx.Conn, jobID, when string)
 	worker.Restart()
 }
 
-// nothingIsLeft searches tables, Redis, files and the logs after some places.
+// nothingIsLeft searches the tables, Redis, the files and the logs after these positions.
 func nothingIsLeft(t *testing.T, d *deployment, conn *pgx.Conn, client *redis.Client, logs []int) {
 	t.Helper()
 	for _, text := range []string{erasedID, erasedName, erasedMark} {
@@ -234,7 +234,7 @@ func nothingIsLeft(t *testing.T, d *deployment, conn *pgx.Conn, client *redis.Cl
 	}
 }
 
-// inTables returns the rows of all tables that have a text in any column.
+// inTables returns the rows of all tables that contain a text in any column.
 func inTables(t *testing.T, conn *pgx.Conn, text string) (found []string) {
 	t.Helper()
 	rows, err := conn.Query(t.Context(), `SELECT table_name, string_agg(format('COALESCE(CAST(%I AS TEXT), '''')', column_name), ' || '' | '' || ')
@@ -266,7 +266,7 @@ func inTables(t *testing.T, conn *pgx.Conn, text string) (found []string) {
 	return found
 }
 
-// inRedis returns the keys that have a text in their name or value.
+// inRedis returns the keys that contain a text in their name or value.
 func inRedis(t *testing.T, client *redis.Client, text string) (found []string) {
 	t.Helper()
 	ctx := t.Context()
@@ -283,7 +283,7 @@ func inRedis(t *testing.T, client *redis.Client, text string) (found []string) {
 			value = client.SMembers(ctx, key).Val()
 		case "zset":
 			value = client.ZRange(ctx, key, 0, -1).Val()
-		case "none": // it has expired
+		case "none": // the key has expired
 		default:
 			t.Fatalf("%s is a %s", key, kind)
 		}

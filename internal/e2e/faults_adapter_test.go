@@ -16,16 +16,15 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter/adaptertest"
 )
 
-// startFaulty runs nodes in this process, on one PostgreSQL, whose only way to
-// each other has these faults. An embedding program does the same with an
-// adapter of its own.
+// startFaulty runs nodes in this process on one PostgreSQL. The adapter between them has these
+// faults. A program that embeds Moim uses its own adapter in the same way.
 func startFaulty(t *testing.T, nodes int, rates adaptertest.Rates) (*deployment, []*adaptertest.Faulty) {
 	t.Helper()
 	d := &deployment{driver: startDriver(t), token: func(user string) string { return mint(user, time.Hour) }}
 	mesh, url := adapter.NewMesh(), pgtest.Start(t).NewDatabase(t)
 	var adapters []*adaptertest.Faulty
 	for i := range nodes {
-		cfg := config.Config{Limit: limit.Config{Enabled: toggle.Off}} // one user does the work of many
+		cfg := config.Config{Limit: limit.Config{Enabled: toggle.Off}} // one user makes the calls of many
 		cfg.Database.URL, cfg.Data.Dir, cfg.Auth.Secret, cfg.HTTP.Addr = url, t.TempDir(), secret, "127.0.0.1:0"
 		faulty := adaptertest.NewFaulty(mesh.Adapter(), uint64(i+1), rates)
 		server, err := app.NewServer(cfg, app.WithLogger(slog.New(slog.DiscardHandler)), app.WithAdapter(faulty))
@@ -48,10 +47,9 @@ func startFaulty(t *testing.T, nodes int, rates adaptertest.Rates) (*deployment,
 	return d, adapters
 }
 
-// TestT19FaultyAdapter: 5 % of the messages between three nodes are lost, 5 %
-// doubled, 5 % delayed by up to 300 ms and 5 % overtaken. Every session sees
-// every event once and in order (T18, T65), also those that come while messages
-// are posted (T66).
+// TestT19FaultyAdapter loses 5 % of the messages between three nodes, doubles 5 %, delays 5 % by
+// up to 300 ms and reorders 5 %. Every session must see every event once and in order (T18, T65),
+// even if it subscribes while messages are posted (T66).
 func TestT19FaultyAdapter(t *testing.T) {
 	t.Parallel()
 	d, adapters := startFaulty(t, 3, adaptertest.Rates{Drop: 0.05, Double: 0.05, Delay: 0.05, Reorder: 0.05, MaxDelay: 300 * time.Millisecond})

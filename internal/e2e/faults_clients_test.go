@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TestT36EverybodyComesBack: the node of a group's sockets dies and is started
-// again: all of them come back at once, while somebody posts. Each has what it
-// missed, and together they cost two reads of the log, and two for the message.
+// TestT36EverybodyComesBack kills and restarts the node of all sockets of a group. All of them
+// reconnect at once, while messages are posted. Each must receive what it missed. Together they
+// may cost two reads of the log, and two more for the new message.
 func TestT36EverybodyComesBack(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "MOIM_AUTH_SECRET="+secret)
@@ -28,8 +28,8 @@ func TestT36EverybodyComesBack(t *testing.T) {
 	took, reads := time.Since(began), 0.0
 	need(t, soon, "the node tells its metrics", func() bool { reads = n.Metric("moim_log_reads_total"); return reads >= 0 })
 	t.Logf("%d sockets were back %s after the node, for %v reads of the log", members, took.Round(time.Millisecond), reads)
-	// A page is shared for two seconds. On a busy machine the return takes longer
-	// than that, and each page of it is read again.
+	// A page is shared for two seconds. On a busy machine the sockets need longer to reconnect,
+	// and the pages are read again.
 	if most := 2 + 2 + 2*(took/(2*time.Second)); reads == 0 || reads > float64(most) {
 		t.Errorf("%v reads of the log for %d sockets in %s, want at most %d", reads, members, took, most)
 	}

@@ -20,12 +20,12 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// What these tests ask of one group at once, the state machine of package
-// group (TestInvariants, T59) asks at random and in any order.
+// These tests make the same kind of call on one group from many clients at once. The state
+// machine of package group (TestInvariants, T59) makes random calls in any order.
 
-// TestT60ReplayedKey: however often and at whichever node a change is asked for
-// under one idempotency key, it is made once, and everyone gets its answer. (That
-// a key ends after 24 hours is for the tests of package group: they own a clock.)
+// TestT60ReplayedKey requests one change many times with one idempotency key, on all nodes. The
+// change must be made once, and every caller must get its answer. The tests of package group
+// check that a key expires after 24 hours, because they control the clock.
 func TestT60ReplayedKey(t *testing.T) {
 	t.Parallel()
 	const times = 30
@@ -53,7 +53,7 @@ func TestT60ReplayedKey(t *testing.T) {
 	for i := range d.nodes {
 		d.api(i, "ana").under("k1").mustRefuse(t, http.StatusUnprocessableEntity, "idempotency_mismatch", http.MethodPost, path, object{"data": object{"text": "other"}})
 	}
-	watching.must("group:message", object{"groupId": groupID, "data": object{"text": "once"}, "key": "k1"}, &answers[1]) // by the other endpoint
+	watching.must("group:message", object{"groupId": groupID, "data": object{"text": "once"}, "key": "k1"}, &answers[1]) // over the other endpoint
 	if answers[1].Version != answers[0].Version {
 		t.Errorf("over the socket the key answered version %d, want %d", answers[1].Version, answers[0].Version)
 	}
@@ -73,9 +73,9 @@ func TestT60ReplayedKey(t *testing.T) {
 	t.Logf("T60: a message posted %d times under one key on %d nodes: 1 event, 1 answer; another body: refused", times+1, len(d.nodes))
 }
 
-// TestT61NeverOwnerless: everyone offers and accepts the group, leaves and comes
-// back at once, on all nodes, while a back end hands it over. The owner cannot
-// leave, and at every version there is exactly one.
+// TestT61NeverOwnerless makes all members offer and accept ownership, leave and join again at
+// once on all nodes, while a back end changes the owner. The owner must not be able to leave, and
+// every version must have exactly one owner.
 func TestT61NeverOwnerless(t *testing.T) {
 	t.Parallel()
 	d := startOnOne(t, 3)
@@ -157,7 +157,7 @@ func TestT61NeverOwnerless(t *testing.T) {
 	t.Logf("T61: %d calls by %d people on %d nodes, %d refused: handed over %d times, one owner at each version", calls.Load(), len(people), len(d.nodes), refused.Load(), handed)
 }
 
-// wholeLog reads a group's events from the first.
+// wholeLog reads all events of a group.
 func wholeLog(t *testing.T, a api, groupID string) (all []event) {
 	t.Helper()
 	for {
@@ -169,8 +169,8 @@ func wholeLog(t *testing.T, a api, groupID string) (all []event) {
 	}
 }
 
-// TestT62LastUseOfAnInvite: fifty people accept an invite that is good for one,
-// at once, on three nodes.
+// TestT62LastUseOfAnInvite makes fifty users accept an invite with one use, at once on three
+// nodes.
 func TestT62LastUseOfAnInvite(t *testing.T) {
 	t.Parallel()
 	const wanting = 50
@@ -203,9 +203,9 @@ func TestT62LastUseOfAnInvite(t *testing.T) {
 	t.Logf("T62: of %d who accepted an invite for one at once, %d came in", wanting, in.Load())
 }
 
-// TestT63DeleteInFlight: a group is deleted while people post to it, join it
-// and subscribe to it on three nodes. Every subscription ends with the event
-// that says so, every later call finds nothing, and no node keeps the room.
+// TestT63DeleteInFlight deletes a group while users post to it, join it and subscribe to it on
+// three nodes. Every subscription must end with the event of the deletion. Every later call must
+// find nothing, and no node may keep the room.
 func TestT63DeleteInFlight(t *testing.T) {
 	t.Parallel()
 	d, sockets := startOnTwo(t, 3)
@@ -238,7 +238,7 @@ func TestT63DeleteInFlight(t *testing.T) {
 					case 1:
 						var answered subscription
 						if c.stream(g.ID).head() > 0 {
-							continue // a subscription a client
+							continue // one subscription per client
 						}
 						if err = c.request("group:subscribe", object{"groupId": g.ID}, &answered); err == nil {
 							c.stream(g.ID).begin(answered)
@@ -261,7 +261,7 @@ func TestT63DeleteInFlight(t *testing.T) {
 		d.api(1, "ana").must(t, http.StatusNoContent, http.MethodDelete, path, nil, nil)
 		work.Wait()
 		for _, c := range guests {
-			if c.stream(g.ID).head() > 0 { // it was subscribed
+			if c.stream(g.ID).head() > 0 { // the client was subscribed
 				c.needClosed(g.ID, "deleted", catchUp)
 			}
 		}
@@ -286,7 +286,7 @@ func TestT63DeleteInFlight(t *testing.T) {
 	t.Logf("T63: %d groups deleted under 9 busy guests: %d subscriptions ended with group.deleted, %d later calls found nothing", rounds, ended, refusals)
 }
 
-// TestT65EventOrder: eight writers on three nodes, and everyone sees the same.
+// TestT65EventOrder posts from eight writers on three nodes. All clients must see the same order.
 func TestT65EventOrder(t *testing.T) {
 	t.Parallel()
 	d := startOnOne(t, 3)
@@ -311,9 +311,9 @@ func TestT65EventOrder(t *testing.T) {
 		l.acked.Load(), took.Round(time.Millisecond), len(f.sessions), lost, doubled, latest(f.sessions))
 }
 
-// TestT66SubscribeDuringChanges: a group changes as fast as three nodes change
-// it while sockets subscribe. For each of them the answer, with the events after
-// it applied, is what the group is in the end.
+// TestT66SubscribeDuringChanges subscribes sockets while three nodes change a group as fast as
+// they can. For each socket, the answer with the later events applied must equal the final state
+// of the group.
 func TestT66SubscribeDuringChanges(t *testing.T) {
 	t.Parallel()
 	d := startCluster(t, 3, "MOIM_REDIS_URL="+redistest.Start(t).URL(), "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t))

@@ -14,18 +14,18 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// rewriters post messages, edit them and delete some, each with a text of its own.
+// rewriters post messages, edit them and delete some. Each message has a unique text.
 type rewriters struct {
 	d       *deployment
 	path    string
 	changes atomic.Int64
 
 	mu      sync.Mutex
-	removed map[string]bool // texts that were edited away or deleted, as a node has answered
+	removed map[string]bool // texts whose edit or deletion a node has acknowledged
 }
 
-// run changes messages through all nodes until the context ends. A call that a node does not
-// answer is not made again.
+// run changes messages through all nodes until the context ends. It does not retry a call that a
+// node did not answer.
 func (r *rewriters) run(ctx context.Context, writer int) {
 	for n := 0; ctx.Err() == nil; n++ {
 		a := r.d.api(writer+n, "ana")
@@ -59,14 +59,14 @@ func (r *rewriters) change(ctx context.Context, a api, method, path string, body
 	return true
 }
 
-// gone returns the texts that are removed.
+// gone returns the removed texts.
 func (r *rewriters) gone() map[string]bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.removed)
 }
 
-// needNone checks that events hold no text that was removed before they were asked for.
+// needNone checks that the events contain no text that was removed before they were read.
 func needNone(t *testing.T, who string, events []event, gone map[string]bool) {
 	t.Helper()
 	for _, e := range events {
@@ -80,7 +80,7 @@ func needNone(t *testing.T, who string, events []event, gone map[string]bool) {
 	}
 }
 
-// readLog reads the log from its start, as far as the node answers.
+// readLog reads the log from its start, until a node does not answer.
 func readLog(ctx context.Context, a api, groupID string) (all []event) {
 	for {
 		var log page[event]
@@ -91,9 +91,9 @@ func readLog(ctx context.Context, a api, groupID string) (all []event) {
 	}
 }
 
-// TestT67MessagesUnderFaults: messages are edited and deleted while nodes and Redis are killed.
-// Each session ends with the messages that a reader of the log finds. Who reads the log from
-// its start, over HTTP or a socket, finds no text that was removed before.
+// TestT67MessagesUnderFaults edits and deletes messages while nodes and Redis are killed. At the
+// end, each session must have the messages that the log has. A client that reads the log from its
+// start, over HTTP or a socket, must find no text that was removed before.
 func TestT67MessagesUnderFaults(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
@@ -117,7 +117,7 @@ func TestT67MessagesUnderFaults(t *testing.T) {
 		}
 	})
 	late := 0
-	// subscribe reads the log through the feed of a node that is not killed.
+	// subscribe reads the log through a node that is not killed.
 	subscribe := func() {
 		t.Helper()
 		gone := r.gone()

@@ -10,8 +10,8 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// Tests of faults are named by their numbers in the list of faults that this
-// system was designed against: T01, T02 … Each prints a figure.
+// The tests of faults have the numbers of the list of faults that Moim is designed for: T01, T02
+// and so on. Each test prints a measured value.
 
 // startOnOne runs nodes with one Redis for all roles and one PostgreSQL.
 func startOnOne(t *testing.T, nodes int, env ...string) *deployment {
@@ -20,10 +20,10 @@ func startOnOne(t *testing.T, nodes int, env ...string) *deployment {
 	return startCluster(t, nodes, append([]string{"MOIM_REDIS_URL=" + redis.URL(), "MOIM_DATABASE_URL=" + postgres.NewDatabase(t)}, env...)...)
 }
 
-// TestT01KillOneNodeOfThree: kill -9 while 300 sessions listen. Who is
-// connected elsewhere is served without a pause; who was on that node finds
-// everything on another one and is never shown offline; who does not come back
-// is reconnecting when the node's lease is over and offline after the grace.
+// TestT01KillOneNodeOfThree kills a node with kill -9 while 300 sessions listen. Sessions on
+// other nodes must see no pause. Sessions of the killed node must get everything on another node,
+// and must never be shown offline. A user who does not reconnect must be reconnecting when the
+// node's lease ends, and offline after the grace.
 func TestT01KillOneNodeOfThree(t *testing.T) {
 	t.Parallel()
 	const grace = 10 * time.Second
@@ -83,8 +83,8 @@ func TestT01KillOneNodeOfThree(t *testing.T) {
 	f.needOnline(0, f.groups[0], d.api(1, "ana"))
 }
 
-// toldOnline returns what a client was told of a member who came before it
-// could hear of them, or after.
+// toldOnline returns "online" if this was the first presence that a client received of a member.
+// A client that subscribed after the member did not receive it.
 func toldOnline(c *client, groupID, user string) []string {
 	if told := pushedPresence(c, groupID, user); len(told) > 0 && told[0] == "online" {
 		return []string{"online"}
@@ -92,8 +92,8 @@ func toldOnline(c *client, groupID, user string) []string {
 	return nil
 }
 
-// TestT02KillAllNodes: nobody is left who remembers. What was acknowledged is
-// there, and every session goes on where it was.
+// TestT02KillAllNodes kills all nodes, so no node remembers the sessions. Every acknowledged
+// change must be there, and every session must continue at its version.
 func TestT02KillAllNodes(t *testing.T) {
 	t.Parallel()
 	d := startOnOne(t, 3)
@@ -125,9 +125,9 @@ func TestT02KillAllNodes(t *testing.T) {
 		len(f.sessions), back.Round(time.Millisecond), l.acked.Load(), lost, doubled)
 }
 
-// TestT03Drain: SIGTERM under load. The node says at once that it is not
-// ready, lets nobody in any more, closes its sockets one after the other and
-// ends in time; nothing is lost. A second SIGTERM ends it at once.
+// TestT03Drain sends SIGTERM under load. The node must report at once that it is not ready,
+// accept no new socket, close its sockets one after the other and end in time. Nothing may be
+// lost. A second SIGTERM must end it at once.
 func TestT03Drain(t *testing.T) {
 	t.Parallel()
 	d := startOnOne(t, 2)
@@ -167,7 +167,7 @@ func TestT03Drain(t *testing.T) {
 		t.Errorf("the node ended with %v, want exit code 0", n.err)
 	}
 	took := time.Since(began)
-	// 10 ms lie between two sockets, for 5 s at most.
+	// The node waits 10 ms between two sockets, for at most 5 s in all.
 	if paced := min(5*time.Second, 10*time.Millisecond*time.Duration(len(moving))); half < paced/4 {
 		t.Errorf("half of %d sockets were closed within %s, want them spread over %s", len(moving), half, paced)
 	}
@@ -196,12 +196,11 @@ func TestT03Drain(t *testing.T) {
 	}
 }
 
-// TestT04FrozenNode: a node stands still for longer than its lease (SIGSTOP, as
-// a long pause of its machine) and goes on. Its sockets, which nobody closed,
-// receive what they missed, once.
+// TestT04FrozenNode stops a node with SIGSTOP for longer than its lease, like a long pause of its
+// machine, and continues it. Its open sockets must receive what they missed, once.
 func TestT04FrozenNode(t *testing.T) {
 	t.Parallel()
-	d := startOnOne(t, 2, "MOIM_GROUP_PRESENCE_GRACE=30s") // the frozen node is back before, on a busy machine, too
+	d := startOnOne(t, 2, "MOIM_GROUP_PRESENCE_GRACE=30s") // longer than the node is frozen, even on a busy machine
 	f := newFleet(t, d, 2, 10)
 	ana := d.ws(t, 0, "ana")
 	groupID := f.groups[0]
@@ -214,7 +213,7 @@ func TestT04FrozenNode(t *testing.T) {
 	frozen.Pause()
 	t.Cleanup(frozen.Resume)
 	began := time.Now()
-	awake := &deployment{nodes: d.nodes[:1], token: d.token} // the load balancer has noticed
+	awake := &deployment{nodes: d.nodes[:1], token: d.token} // without the frozen node, which a load balancer would have removed
 	l := startLoad(t, awake, f.groups, 2, 20)
 	need(t, time.Minute, "who is on the frozen node is reconnecting", func() bool {
 		return statusOf(t, d.api(0, "ana"), groupID, his.user) == "reconnecting"
@@ -241,10 +240,9 @@ func TestT04FrozenNode(t *testing.T) {
 		asleep.Round(time.Millisecond), len(stuck), online.Round(time.Millisecond), l.acked.Load(), lost, doubled, latest(f.on(0)))
 }
 
-// TestT05RollingRestart: all nodes are replaced one after the other, under
-// load, as an upgrade does it: each drains and comes back. There is no older
-// release to upgrade from yet, so all nodes run this one: what is shown is that
-// the procedure costs no message and no call.
+// TestT05RollingRestart replaces all nodes one after the other under load, like an upgrade. Each
+// node drains and starts again. There is no older release yet, so all nodes run this one. The
+// procedure must cost no message and no call.
 func TestT05RollingRestart(t *testing.T) {
 	t.Parallel()
 	d := startOnOne(t, 3)

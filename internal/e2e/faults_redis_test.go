@@ -16,8 +16,8 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// startOnTwo runs nodes whose socket role has a Redis server of its own, with
-// these lines of configuration.
+// startOnTwo runs nodes with two Redis servers. One is only for the socket role. socketConfig
+// holds more lines of configuration.
 func startOnTwo(t *testing.T, nodes int, socketConfig ...string) (*deployment, *redistest.Server) {
 	t.Helper()
 	var opts []redistest.Option
@@ -28,17 +28,16 @@ func startOnTwo(t *testing.T, nodes int, socketConfig ...string) (*deployment, *
 	return startOnOne(t, nodes, "MOIM_REDIS_SOCKET_URL="+sockets.URL()), sockets
 }
 
-// roomChannels returns the rooms' channels that somebody is subscribed to.
+// roomChannels returns the channels of rooms that have a subscriber.
 func roomChannels(sockets *redistest.Server) []string {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	channels, _ := sockets.Client().PubSubChannels(ctx, "moim:room:*").Result() // none while it is down
+	channels, _ := sockets.Client().PubSubChannels(ctx, "moim:room:*").Result() // none while the server is down
 	return channels
 }
 
-// TestT12EmptySocketRedis: the socket role's server starts again and knows
-// nobody. The nodes subscribe to everything again by themselves, and no
-// session notices.
+// TestT12EmptySocketRedis restarts the server of the socket role without its subscriptions. The
+// nodes must subscribe to everything again by themselves, and no session may notice.
 func TestT12EmptySocketRedis(t *testing.T) {
 	t.Parallel()
 	d, sockets := startOnTwo(t, 2)
@@ -70,8 +69,8 @@ func TestT12EmptySocketRedis(t *testing.T) {
 	}
 }
 
-// TestT14Resets: every connection to the socket role's server is reset every
-// two seconds. Every event arrives once, and nothing piles up in the node.
+// TestT14Resets resets every connection to the server of the socket role every two seconds. Every
+// event must arrive once, and the node's goroutines and open files must not grow.
 func TestT14Resets(t *testing.T) {
 	t.Parallel()
 	redis, postgres, sockets := redistest.Start(t), pgtest.Start(t), redistest.Start(t)
@@ -111,14 +110,14 @@ func TestT14Resets(t *testing.T) {
 	t.Logf("T14: %d resets, %v reconnections; %d messages, %d lost, %d doubled; worst lateness %s", resets, reconnects, l.acked.Load(), lost, doubled, worst)
 }
 
-// TestT17BufferOverflow: Redis throws a subscriber out whose output buffer has
-// run over. The node subscribes again, counts it, and no session misses a thing.
+// TestT17BufferOverflow makes Redis disconnect a subscriber whose output buffer overflows. The
+// node must subscribe again and count it, and no session may miss an event.
 func TestT17BufferOverflow(t *testing.T) {
 	t.Parallel()
 	d, sockets := startOnTwo(t, 2, "client-output-buffer-limit pubsub 64kb 0 0")
 	f := newFleet(t, d, 3, 6)
 	l := startLoad(t, d, f.groups, 4, 100)
-	flood := strings.Repeat("x", 1<<20) // more than the limit at once
+	flood := strings.Repeat("x", 1<<20) // larger than the limit by itself
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	floods := inSoak(5, 100)
@@ -145,8 +144,8 @@ func TestT17BufferOverflow(t *testing.T) {
 	t.Logf("T17: %d floods, %v reconnections; %d messages, %d lost, %d doubled; worst lateness %s", floods, reconnects, l.acked.Load(), lost, doubled, worst)
 }
 
-// TestT18DoubleDelivery: every message between the nodes arrives again: as it
-// is, and as if another node had sent it. No session sees one twice.
+// TestT18DoubleDelivery sends every message between the nodes again: once unchanged, and once as
+// if another node had sent it. No session may see an event twice.
 func TestT18DoubleDelivery(t *testing.T) {
 	t.Parallel()
 	d, sockets := startOnTwo(t, 3)
@@ -167,8 +166,8 @@ func TestT18DoubleDelivery(t *testing.T) {
 	t.Logf("T18: %d envelopes published again twice, %v dropped by the adapter; %d messages, %d lost, %d doubled", repeated.Load(), dropped, l.acked.Load(), lost, doubled)
 }
 
-// repeatAll publishes everything on the rooms' channels twice again until the
-// test ends: once as it is, once under another sender and number.
+// repeatAll publishes every message on the channels of rooms twice more until the test ends: once
+// unchanged, and once with another sender and number.
 func repeatAll(t *testing.T, sockets *redistest.Server) *atomic.Int64 {
 	t.Helper()
 	const senderAt, senderEnd = 1, 9 // see redisadapter's wire.go
@@ -181,7 +180,7 @@ func repeatAll(t *testing.T, sockets *redistest.Server) *atomic.Int64 {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		again := make(map[string]bool) // what is this one's own
+		again := make(map[string]bool) // the messages that this function published
 		for msg := range sub.Channel() {
 			if again[msg.Payload] {
 				continue
@@ -204,9 +203,9 @@ func repeatAll(t *testing.T, sockets *redistest.Server) *atomic.Int64 {
 	return &repeated
 }
 
-// TestT20Garbage: a third party publishes garbage on the rooms' channels. It is
-// counted and goes no further. The nodes do not sign, or they would refuse all of it before
-// they decode it.
+// TestT20Garbage publishes garbage on the channels of rooms. It must be counted and go no
+// further. The nodes do not sign their messages here. Otherwise they would reject the garbage
+// before they decode it.
 func TestT20Garbage(t *testing.T) {
 	t.Parallel()
 	sockets := redistest.Start(t)
@@ -218,8 +217,8 @@ func TestT20Garbage(t *testing.T) {
 		garbage = append(garbage,
 			"", "garbage", `{"event":"group:event"}`, "\x01", "\x02"+strings.Repeat("x", 100),
 			strings.Repeat("\xff", 1000),
-			"\x01"+fmt.Sprintf("%08d%08d", i, 1),                                        // nothing after the header
-			"\x01"+fmt.Sprintf("%08d%08d", i, 2)+"\xff\xff\xff\xff\xff\xff\xff\xff\x7f", // a length that is too large
+			"\x01"+fmt.Sprintf("%08d%08d", i, 1),                                        // nothing follows the header
+			"\x01"+fmt.Sprintf("%08d%08d", i, 2)+"\xff\xff\xff\xff\xff\xff\xff\xff\x7f", // the length is too large
 			"\x01"+fmt.Sprintf("%08d%08d", i, 3)+"\x05group",
 		)
 		for _, g := range garbage {
@@ -230,8 +229,8 @@ func TestT20Garbage(t *testing.T) {
 			}
 		}
 	}
-	// Well formed as an envelope, but not an event of this group: the feed's
-	// part. The version is not a number, or the data is not an event.
+	// These are valid envelopes but no events of this group, so the feed must reject them: the
+	// version is not a number, or the data is not an event.
 	for _, room := range f.groups {
 		for i, forged := range []string{
 			envelopeOf(uint64(10), "group:event", "", "{}"),
@@ -267,7 +266,7 @@ func TestT20Garbage(t *testing.T) {
 	t.Logf("T20: %v malformed messages counted and dropped; %d messages, %d lost, %d doubled", counted, l.acked.Load(), lost, doubled)
 }
 
-// envelopeOf is an envelope as a node would send it; see redisadapter's wire.go.
+// envelopeOf returns an envelope as a node sends it. See wire.go of redisadapter.
 func envelopeOf(number uint64, event, meta, data string) string {
 	b := append([]byte{1}, "a sender"...)
 	b = binary.BigEndian.AppendUint64(b, number)
@@ -277,9 +276,9 @@ func envelopeOf(number uint64, event, meta, data string) string {
 	return string(append(append(b, 0), data...))
 }
 
-// TestT22FlushGroupRedis: the group role's server loses everything it knew
-// (FLUSHALL). Nothing durable was there; presence is entered again, and nobody
-// is shown to have gone meanwhile.
+// TestT22FlushGroupRedis deletes all data on the server of the group role (FLUSHALL). This server
+// holds no durable data. The nodes must write the presence again, and no member may be shown as
+// gone meanwhile.
 func TestT22FlushGroupRedis(t *testing.T) {
 	t.Parallel()
 	groups := redistest.Start(t)

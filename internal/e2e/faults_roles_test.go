@@ -10,9 +10,9 @@ import (
 	"github.com/moim-live/moim/internal/proxytest"
 )
 
-// survive breaks the role's server while the application is used, and mends it. Every
-// change is made meanwhile. Presence is answered unless it is the group role that is
-// broken: then no node can know.
+// survive breaks the server of the role while the application is used, and repairs it. Every
+// change must be made meanwhile. Presence must be answered too, unless the broken role is the
+// group role, which holds it.
 func (r *roleTest) survive(name, what string, breakServer, repair func()) {
 	r.t.Helper()
 	watchers := r.watchers()
@@ -29,8 +29,8 @@ func (r *roleTest) survive(name, what string, breakServer, repair func()) {
 	r.needNobodyCalledGone(watchers)
 }
 
-// TestT13Blackholes: a role's connections stay open and nothing comes out of
-// them, in turn for each role.
+// TestT13Blackholes keeps the connections of a role open but delivers nothing on them, for one
+// role after the other.
 func TestT13Blackholes(t *testing.T) {
 	t.Parallel()
 	for _, role := range []string{"socket", "group", "cache"} {
@@ -42,16 +42,17 @@ func TestT13Blackholes(t *testing.T) {
 	}
 }
 
-// TestT21KillGroupRedis: nothing durable is there, so changes go on (the fault
-// list would have them refused); presence is unavailable and never wrong.
+// TestT21KillGroupRedis kills the server of the group role. It holds no durable data, so changes
+// must still be made, although the fault list expects refusals. Presence may be unavailable but
+// must never be wrong.
 func TestT21KillGroupRedis(t *testing.T) {
 	t.Parallel()
 	r := startOnRole(t, "group")
 	r.survive("T21", "kill -9, back empty", r.server.Kill, r.server.Restart)
 }
 
-// TestT28KillCacheRedis: everything is read from the database meanwhile, once
-// however many ask (see the stampede of modules/cache).
+// TestT28KillCacheRedis kills the server of the cache role. Everything must then be read from the
+// database, once for all concurrent readers. The stampede test of modules/cache checks the same.
 func TestT28KillCacheRedis(t *testing.T) {
 	t.Parallel()
 	r := startOnRole(t, "cache")
@@ -63,20 +64,20 @@ func TestT28KillCacheRedis(t *testing.T) {
 	}
 }
 
-// TestT11KillSocketRedisHoldsNobody: T11 has what sessions see of it.
+// TestT11KillSocketRedisHoldsNobody checks that calls do not wait for the server of the socket
+// role. TestT11KillSocketRedis checks what sessions see.
 func TestT11KillSocketRedisHoldsNobody(t *testing.T) {
 	t.Parallel()
 	r := startOnRole(t, "socket")
 	r.survive("T11", "kill -9, back empty", r.server.Kill, r.server.Restart)
 }
 
-// TestT27SlowGroupRedis: everything to the group role's server takes half a
-// second. Presence is slower or unavailable, within its deadline; nothing else
-// is touched.
+// TestT27SlowGroupRedis delays all traffic with the server of the group role by half a second.
+// Presence may be slower or unavailable, within its deadline. Everything else must work as usual.
 func TestT27SlowGroupRedis(t *testing.T) {
 	t.Parallel()
 	r := startOnRole(t, "group")
-	r.onEach(func(p *proxytest.Proxy) { p.Delay(250 * time.Millisecond) }) // each way
+	r.onEach(func(p *proxytest.Proxy) { p.Delay(250 * time.Millisecond) }) // in each direction
 	change, read := r.change(300)
 	answered, presence := r.presences(0, 10)
 	began := time.Now()
@@ -92,16 +93,16 @@ func TestT27SlowGroupRedis(t *testing.T) {
 	if limit := 30 * time.Second; change > limit || read > limit || presence > limit {
 		t.Errorf("a change took %s, a reading %s, presence %s", change, read, presence)
 	}
-	if worst := latest(r.sessions); worst > 4500*time.Millisecond { // the nodes look for what was missed every 5 s
+	if worst := latest(r.sessions); worst > 4500*time.Millisecond { // the nodes search the log for missed events every 5 s
 		t.Errorf("an event was %s late", worst)
 	}
 	r.onEach((*proxytest.Proxy).Heal)
 	r.back()
 }
 
-// TestT34PartitionedFromGroupRedis: one node alone does not reach the group
-// role's server. It does everything but presence; the other does everything,
-// and its members are never shown to have gone.
+// TestT34PartitionedFromGroupRedis disconnects one node from the server of the group role. This
+// node must serve everything but presence. The other node must serve everything, and its members
+// must never be shown as gone.
 func TestT34PartitionedFromGroupRedis(t *testing.T) {
 	t.Parallel()
 	r := startOnRole(t, "group")
@@ -120,7 +121,8 @@ func TestT34PartitionedFromGroupRedis(t *testing.T) {
 	if h := r.nodes[1].health(); h.Status != "ready" {
 		t.Errorf("the other node is %s", h.Status)
 	}
-	// Its lease runs out: the other node cannot know that its members are there.
+	// The lease of the partitioned node expires, because the other node cannot know that its
+	// members are connected.
 	need(t, time.Minute, "its members are shown to be reconnecting", func() bool {
 		for _, s := range r.on(0) {
 			if s.groupID == r.groups[0] && len(pushedPresence(watcher, s.groupID, s.user)) == 0 {
@@ -145,8 +147,8 @@ func TestT34PartitionedFromGroupRedis(t *testing.T) {
 		"its members reconnecting after %s; back %s after it was healed", round(noticed), round(change), round(read), round(lost), round(back))
 }
 
-// TestT30ColdCache: the cache role's server comes back empty, and everybody
-// reads everything at once.
+// TestT30ColdCache empties the server of the cache role. Then all clients read everything at
+// once.
 func TestT30ColdCache(t *testing.T) {
 	t.Parallel()
 	r := startOnRole(t, "cache")
@@ -185,9 +187,9 @@ func TestT30ColdCache(t *testing.T) {
 	}
 	cold := sweep()
 	reads := loads() - before
-	warm = max(warm, sweep()) // the machine may have become slower meanwhile
+	warm = max(warm, sweep()) // the machine may be slower now than before
 	t.Logf("T30: p99 of reading 100 groups on two nodes at once: %s warm, %s with an empty cache; %v reads of the database", warm.Round(time.Millisecond), cold.Round(time.Millisecond), reads)
-	if cold > 2*warm+5*time.Second { // two cores do everything else as well
+	if cold > 2*warm+5*time.Second { // the two cores also do other work
 		t.Errorf("p99 is %s cold, %s warm", cold, warm)
 	}
 	if reads < float64(len(paths)) || reads > float64(2*len(paths)*len(r.nodes)) {

@@ -12,16 +12,16 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// storm is how many changes a fault falls into.
+// storm is the number of changes that are made while a fault lasts.
 const storm = 300
 
-// catchUp is how late an event may be while SQL is up, whatever else is down,
-// with something for two busy cores.
+// catchUp is the longest delay of an event while SQL is up, whatever else is down. It includes a
+// margin for two busy cores.
 const catchUp = 5*time.Second + 25*time.Second
 
-// changesDuring posts messages from several writers, one node after the other,
-// and calls at[n] once n of them are acknowledged. A call that a node did not
-// answer is made again at the next node: such a change may be there twice.
+// changesDuring posts messages from several writers, through the nodes in turn. It calls at[n]
+// once n of them are acknowledged. It retries a call that a node did not answer on the next node.
+// Such a change may exist twice.
 func changesDuring(t *testing.T, d *deployment, groupID string, total int64, at map[int64]func()) (unanswered int64) {
 	t.Helper()
 	var begun, done, lost atomic.Int64
@@ -50,8 +50,8 @@ func changesDuring(t *testing.T, d *deployment, groupID string, total int64, at 
 	return lost.Load()
 }
 
-// everyoneHas waits until all clients have the group's head, and returns it.
-// That they have each version once and in order they check by themselves.
+// everyoneHas waits until all clients have the group's current version, and returns it. The
+// clients themselves check that they got each version once and in order.
 func everyoneHas(t *testing.T, d *deployment, survivor int, groupID string, all []*client) int64 {
 	t.Helper()
 	var g group
@@ -62,10 +62,10 @@ func everyoneHas(t *testing.T, d *deployment, survivor int, groupID string, all 
 	return g.Version
 }
 
-// TestT11KillSocketRedis: the socket role's server dies and comes back empty while
-// changes are made, and dies again for longer. No change is refused, no
-// subscriber misses one, and none waits for the server to come back: within one
-// node events arrive at once, at the others 5 s late at most.
+// TestT11KillSocketRedis kills the server of the socket role while changes are made, starts it
+// again without data, and kills it again for longer. No change may be refused, and no subscriber
+// may miss one. No change may wait for the server: events must arrive at once on the same node,
+// and at most 5 s late on the others.
 func TestT11KillSocketRedis(t *testing.T) {
 	t.Parallel()
 	shared, sockets, postgres := redistest.Start(t), redistest.Start(t), pgtest.Start(t)
@@ -88,7 +88,7 @@ func TestT11KillSocketRedis(t *testing.T) {
 	var killed time.Time
 	change(storm, map[int64]func(){
 		storm / 3: func() {
-			killed = time.Now() // before Kill, so that whoever restarts it may read it
+			killed = time.Now() // before Kill, because the function that restarts it may read it
 			sockets.Kill()
 		},
 		storm * 2 / 3: func() {
@@ -96,13 +96,13 @@ func TestT11KillSocketRedis(t *testing.T) {
 			t.Logf("the socket role's Redis was down for %s", time.Since(killed).Round(time.Millisecond))
 		},
 	})
-	head := change(storm/6, map[int64]func(){storm / 12: sockets.Kill}) // and it stays down
+	head := change(storm/6, map[int64]func(){storm / 12: sockets.Kill}) // and keep it down
 	if want := int64(2 + storm + storm/6); head != want {               // created, bo joined
 		t.Errorf("the group's head is %d, want %d", head, want)
 	}
-	// One change on one node, and nothing by which the other would notice: it
-	// has to look by itself. A busy machine may delay some.
-	const changes, fast = 5, 2 * time.Second // within 5 s it is found in the log
+	// This makes single changes on one node, and nothing else tells the other node about them.
+	// The other node must find them by itself. A busy machine may delay some.
+	const changes, fast = 5, 2 * time.Second // the node finds it in the log within 5 s
 	atOnce := 0
 	for range changes {
 		began := time.Now()
@@ -133,8 +133,8 @@ func TestT11KillSocketRedis(t *testing.T) {
 	})
 }
 
-// TestDatabaseDown: without SQL nothing durable is answered but with 503, at
-// once; sockets stay open, and everything goes on when it is back.
+// TestDatabaseDown stops SQL. Every durable call must be answered with 503 at once. Sockets must
+// stay open, and everything must work again when SQL is back.
 func TestDatabaseDown(t *testing.T) {
 	t.Parallel()
 	redis, postgres := redistest.Start(t), pgtest.Start(t)
@@ -147,7 +147,7 @@ func TestDatabaseDown(t *testing.T) {
 
 	postgres.Kill()
 	for i := range d.nodes {
-		const waited = 4 * time.Second // a call that waited would take 5 s
+		const waited = 4 * time.Second // a call that waited for its timeout would take 5 s
 		took := waited + 1
 		for tries := 0; took > waited && tries < 5; tries++ { // a busy machine may delay some
 			began := time.Now()

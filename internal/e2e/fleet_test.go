@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// fleet is many sessions, each a user of its own, spread over groups and nodes.
-// One that loses its connection goes to the next node and asks for what it
-// missed. Every event is checked as it comes: each once, in order, no hole.
+// fleet is many sessions, each with its own user, spread over groups and nodes. A session that
+// loses its connection connects to the next node and asks for what it missed. It checks that each
+// event arrives once, in order and without a gap.
 //
-// They are plain WebSockets. Where the deployment has a driver, every tenth is
-// the real socket.io-client, which awaits the answer to its subscription.
+// The sessions are plain WebSockets. If the deployment has a driver, every tenth is the real
+// socket.io-client, which waits for the answer to its subscription.
 type fleet struct {
 	t        *testing.T
 	d        *deployment
@@ -28,31 +28,31 @@ type fleet struct {
 	running  sync.WaitGroup
 }
 
-// session is one of them.
+// session is one session of a fleet.
 type session struct {
 	*inbox
 	user     string
 	groupID  string
 	endpoint endpoint
-	home     int             // the node that it goes to first
+	home     int             // the node that it connects to first
 	ctx      context.Context // lives exactly as long as the session
 	leave    context.CancelFunc
 
-	follows atomic.Int64 // times that it was subscribed
-	at      atomic.Int64 // the node that it is subscribed on; -1: on none
+	follows atomic.Int64 // how often it was subscribed
+	at      atomic.Int64 // the node on which it is subscribed; -1: none
 }
 
-// events is what the session received of its group.
+// events returns what the session received of its group.
 func (s *session) events() *stream { return s.stream(s.groupID) }
 
-// over reports whether the session has left for good.
+// over reports whether the session has ended.
 func (s *session) over() bool { return s.ctx.Err() != nil }
 
-// maxIO bounds the sessions that are the real socket.io-client: all of them are
-// one process of Node.
+// maxIO is the largest number of sessions that use the real socket.io-client. All of them share
+// one Node.js process.
 const maxIO = 40
 
-// endpoint returns the way in of the n-th session.
+// endpoint returns the endpoint of the n-th session.
 func (f *fleet) endpoint(n int) endpoint {
 	if f.d.driver != nil && n%10 == 5 && n/10 < maxIO {
 		return f.d.driver.endpoint(false)
@@ -60,8 +60,8 @@ func (f *fleet) endpoint(n int) endpoint {
 	return plain
 }
 
-// newFleet makes groups of ana's with so many members each, and a session for
-// each member, and waits until all are subscribed.
+// newFleet creates groups of ana's with this many members each, and a session for each member. It
+// waits until all are subscribed.
 func newFleet(t *testing.T, d *deployment, groups, members int) *fleet {
 	t.Helper()
 	f := &fleet{t: t, d: d}
@@ -80,8 +80,8 @@ func newFleet(t *testing.T, d *deployment, groups, members int) *fleet {
 	return f
 }
 
-// startAtOnce is how many sessions connect at the same time. With many more, a node does
-// not answer some in time, and they go to another one.
+// startAtOnce is how many sessions connect at the same time. With many more, a node does not
+// answer some of them in time, and they connect to another node.
 const startAtOnce = 1000
 
 // start runs the sessions and waits until all are subscribed.
@@ -100,7 +100,7 @@ func (f *fleet) start() {
 	}
 }
 
-// stop ends all sessions and reports what broke the promise.
+// stop ends all sessions and reports the violations that they found.
 func (f *fleet) stop() {
 	for _, s := range f.sessions {
 		if s.leave != nil { // it was started
@@ -137,7 +137,7 @@ func (f *fleet) live(ctx context.Context, s *session) {
 	}
 }
 
-// open connects a session to a node and subscribes it after what it has.
+// open connects a session to a node and subscribes it after the last version it has.
 func (f *fleet) open(ctx context.Context, s *session, node int) (conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
@@ -192,9 +192,9 @@ func (f *fleet) needAll(within time.Duration, what string, cond func(*session) b
 	})
 }
 
-// needEveryEventOnce waits until every session has all events of its group, and
-// reports those that got one twice, out of order or not at all. It returns how
-// many events that are in all groups together.
+// needEveryEventOnce waits until every session has all events of its group. It reports sessions
+// that got an event twice, out of order or not at all. It returns the number of events in all
+// groups together.
 func (f *fleet) needEveryEventOnce(survivor int) (total int64) {
 	f.t.Helper()
 	heads := make(map[string]int64)
@@ -219,8 +219,7 @@ func (f *fleet) needEveryEventOnce(survivor int) (total int64) {
 	return total
 }
 
-// needOnline waits until a node says that each session of a group is online,
-// once, and that nobody else is.
+// needOnline waits until a node lists each session of a group as online, once, and no other user.
 func (f *fleet) needOnline(within time.Duration, groupID string, a api) {
 	f.t.Helper()
 	var got string
@@ -251,7 +250,7 @@ func (f *fleet) needOnline(within time.Duration, groupID string, a api) {
 	}
 }
 
-// watchPresence follows a group from its head on, with presence.
+// watchPresence follows a group and its presence from the current version on.
 func watchPresence(t *testing.T, c *client, groupID string) *client {
 	t.Helper()
 	var answered subscription
@@ -265,7 +264,7 @@ func wasOffline(c *client, groupID, user string) bool {
 	return slices.ContainsFunc(pushedPresence(c, groupID, user), func(told string) bool { return strings.HasPrefix(told, "offline") })
 }
 
-// streams returns what one session of each group received.
+// streams returns the stream of one session of each group.
 func (f *fleet) streams() []*stream {
 	per := len(f.sessions) / len(f.groups)
 	var one []*stream
@@ -275,7 +274,7 @@ func (f *fleet) streams() []*stream {
 	return one
 }
 
-// latest returns how late the latest event was that any of these received.
+// latest returns the largest delay of any event that these sessions received.
 func latest(sessions []*session) (worst time.Duration) {
 	for _, s := range sessions {
 		worst = max(worst, s.events().latest())

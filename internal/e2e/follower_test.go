@@ -12,15 +12,14 @@ import (
 	"testing"
 )
 
-// followers runs the clients that docs/sockets.md shows, as they are printed
-// there.
+// followers runs the clients in docs/sockets.md exactly as they are printed there.
 type followers struct {
 	*deployment
 	t       *testing.T
-	modules [2]string // Socket.IO's and the plain one's
+	modules [2]string // of Socket.IO and of the plain protocol
 }
 
-// newFollowers takes the clients out of the document.
+// newFollowers reads the clients from the document.
 func newFollowers(t *testing.T, d *deployment) *followers {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "sockets.md"))
@@ -59,7 +58,7 @@ func newFollowers(t *testing.T, d *deployment) *followers {
 	return f
 }
 
-// both makes a user follow a group on a node, by both clients.
+// both makes a user follow a group on a node with both clients.
 func (f *followers) both(node int, user, groupID string) []*follower {
 	f.t.Helper()
 	base := f.node(node).URL()
@@ -82,15 +81,15 @@ func (f *followers) follow(module, url, user, groupID string) *follower {
 	return l
 }
 
-// follower is what such a client calls. It checks each call as it comes.
+// follower receives the calls of such a client and checks each one.
 type follower struct {
 	*stream
 	name string
 
 	mu       sync.Mutex
 	starts   int
-	upgrades int      // connections that went on over a WebSocket
-	overs    []string // why it was over, each time
+	upgrades int      // connections that upgraded to a WebSocket
+	overs    []string // the reason of each end
 	broken   []string
 }
 
@@ -128,33 +127,32 @@ func (f *follower) pushed(call string, data json.RawMessage) {
 	}
 }
 
-// disconnected and connected implement listener. The clients do not tell.
+// disconnected and connected implement listener. The clients do not report these.
 func (f *follower) disconnected(string) {}
 func (f *follower) connected()          {}
 
-// started returns how often the client began anew.
+// started returns how often the client started from the beginning.
 func (f *follower) started() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.starts
 }
 
-// upgraded returns how many connections began with polling and went on over a
-// WebSocket.
+// upgraded returns how many connections began with polling and upgraded to a WebSocket.
 func (f *follower) upgraded() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.upgrades
 }
 
-// over returns why the client said that there will be no more events, each time.
+// over returns the reason for each time that the client reported its end.
 func (f *follower) over() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.overs)
 }
 
-// faults returns everything that the client got wrong.
+// faults returns all violations that were found.
 func (f *follower) faults() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -16,17 +16,17 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// hookLoadVar is for how long TestHookLoad makes events, such as 30s. Without it, the test is
-// skipped: it measures a machine that does nothing else.
+// hookLoadVar is the variable that sets how long TestHookLoad makes events, such as 30s. The test
+// is skipped without it, because it needs a machine without other load.
 const hookLoadVar = "MOIM_HOOK_LOAD"
 
 const (
 	hookLoadChanges = 200 // a second
-	hookLoadEvents  = 10  // of each change
+	hookLoadEvents  = 10  // for each change
 	hookLoadGroups  = 100
 )
 
-// lagReceiver notes how long after its instant each event arrived.
+// lagReceiver records the delay from each event's time to its arrival.
 type lagReceiver struct {
 	mu   sync.Mutex
 	lags []time.Duration
@@ -48,8 +48,8 @@ func (r *lagReceiver) count() int {
 	return len(r.lags)
 }
 
-// TestHookLoad makes 2,000 events a second in 100 groups on two nodes, and measures how late
-// they arrive at the receiver of one hook: 99 of 100 within a second.
+// TestHookLoad makes 2,000 events a second in 100 groups on two nodes, and measures their delay
+// at the receiver of one hook. 99 of 100 must arrive within a second.
 func TestHookLoad(t *testing.T) {
 	given := os.Getenv(hookLoadVar)
 	if given == "" {
@@ -124,7 +124,7 @@ func TestHookLoad(t *testing.T) {
 	}
 }
 
-// joins makes a change of hookLoadEvents events.
+// joins makes one change with hookLoadEvents events.
 func joins(t *testing.T, ops api, groupID, prefix string) {
 	t.Helper()
 	var users []string

@@ -26,7 +26,7 @@ import (
 
 const hookSecret = "whsec_c2VjcmV0IG9mIGF0IGxlYXN0IDI0IGJ5dGVz"
 
-// receiver is a back end that takes deliveries with the Go client. It may fail.
+// receiver is a back end that receives deliveries with the Go client. It can fail on purpose.
 type receiver struct {
 	*httptest.Server
 	misbehave atomic.Pointer[func(n int64) int] // returns a status, or 0 to accept
@@ -34,7 +34,7 @@ type receiver struct {
 	mu      sync.Mutex
 	n       int64
 	applied map[string][]backend.Event // by group
-	ids     map[string]string          // the versions of each id
+	ids     map[string]string          // the versions by id
 	wrong   []string
 }
 
@@ -62,7 +62,8 @@ func newReceiver(t *testing.T) *receiver {
 	return r
 }
 
-// take applies events as docs/webhooks.md says: a repeat is known by its versions.
+// take applies events as docs/webhooks.md describes. It recognizes a repeated event by its
+// versions.
 func (r *receiver) take(_ context.Context, d backend.Delivery) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -113,8 +114,8 @@ func (r *receiver) check(t *testing.T, a api, groupID string) {
 	}
 }
 
-// TestHooksSurviveKills posts through two nodes that are killed in turn, to a receiver that
-// fails now and then, hangs up and is slow. What it has applied is the log.
+// TestHooksSurviveKills posts through two nodes that are killed in turn. The receiver sometimes
+// fails, closes the connection or is slow. In the end it must have applied exactly the log.
 func TestHooksSurviveKills(t *testing.T) {
 	t.Parallel()
 	d := startCluster(t, 2, "MOIM_REDIS_URL="+redistest.Start(t).URL(), "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t), "MOIM_HOOK_PRIVATE=true")
@@ -123,7 +124,7 @@ func TestHooksSurviveKills(t *testing.T) {
 	bad := func(n int64) int {
 		switch {
 		case n%17 == 0:
-			panic(http.ErrAbortHandler) // hangs up
+			panic(http.ErrAbortHandler) // closes the connection
 		case n%13 == 0:
 			time.Sleep(200 * time.Millisecond) // a slow receiver
 		case n%7 == 0:
@@ -146,7 +147,7 @@ func TestHooksSurviveKills(t *testing.T) {
 	}
 	l.stop()
 	r.misbehave.Store(nil)
-	ops.must(t, http.StatusAccepted, http.MethodPost, "/hooks/all/replay", nil, nil) // what waits for a retry goes on now
+	ops.must(t, http.StatusAccepted, http.MethodPost, "/hooks/all/replay", nil, nil) // retries waiting deliveries now
 	for _, id := range groups {
 		r.check(t, d.api(0, "ana"), id)
 	}
@@ -157,7 +158,7 @@ func TestHooksSurviveKills(t *testing.T) {
 	}
 }
 
-// TestDocumentedReceiver runs the receiver of docs/webhooks.md, and the commands.
+// TestDocumentedReceiver runs the receiver of docs/webhooks.md and the documented commands.
 func TestDocumentedReceiver(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "MOIM_AUTH_SECRET="+secret, "MOIM_HOOK_PRIVATE=true")
@@ -213,8 +214,8 @@ func TestDocumentedReceiver(t *testing.T) {
 	}
 }
 
-// runDocumented runs the first block of JavaScript in a page of docs/, which listens on addr.
-// It returns what that has printed.
+// runDocumented runs the first block of JavaScript in a page of docs/. The block listens on addr.
+// It returns a function that returns the printed lines.
 func runDocumented(t *testing.T, page, addr string, env ...string) func() []string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", page))
@@ -264,8 +265,8 @@ func runDocumented(t *testing.T, page, addr string, env ...string) func() []stri
 	}
 }
 
-// TestHooksOfTheFile reads a hook from the configuration file, changes it there, and is
-// refused a mistake.
+// TestHooksOfTheFile configures a hook in the configuration file and changes it there. A mistake
+// in the file must be refused.
 func TestHooksOfTheFile(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t)

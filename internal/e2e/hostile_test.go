@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// deepPatch is a merge patch of attributes that nest objects around a string.
+// deepPatch returns a merge patch of attributes with nested objects around a string.
 func deepPatch(levels, leaf int) string {
 	return `{"attributes":` + strings.Repeat(`{"a":`, levels) + `"` + strings.Repeat("x", leaf) + `"` + strings.Repeat("}", levels) + `}`
 }
 
-// unknownFields is a request for a group with fields that it does not have.
+// unknownFields returns a request for a group with n unknown fields.
 func unknownFields(n int) string {
 	var out strings.Builder
 	out.WriteString(`{"name":"x"`)
@@ -24,8 +24,8 @@ func unknownFields(n int) string {
 	return out.String() + "}"
 }
 
-// TestHostileInput: input that is costly to judge is refused in a short answer,
-// by every way in, and others write meanwhile.
+// TestHostileInput sends input that is expensive to check, over each endpoint. It must be refused
+// with a short answer, and other users must be able to write meanwhile.
 func TestHostileInput(t *testing.T) {
 	t.Parallel()
 	n := startNode(t)
@@ -68,8 +68,7 @@ func TestHostileInput(t *testing.T) {
 	}
 }
 
-// refusedShortly sends a request and expects a small problem that lists so many
-// mistakes.
+// refusedShortly sends a request and expects a small problem document with this many mistakes.
 func refusedShortly(t *testing.T, a api, method, path, body string, mistakes int) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, a.base+"/v1"+path, strings.NewReader(body))

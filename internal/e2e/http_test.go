@@ -16,19 +16,18 @@ import (
 	"time"
 )
 
-// answerWithin is how long one call may take, at most.
+// answerWithin is the longest time that one call may take.
 const answerWithin = 45 * time.Second
 
 var httpClient = &http.Client{Transport: &http.Transport{
 	MaxIdleConnsPerHost: 64,
-	DisableKeepAlives:   true, // a killed node's connections must not be tried again
+	DisableKeepAlives:   true, // connections of a killed node must not be used again
 }}
 
-// secret is the HS256 key of nodes that do not make one of their own.
+// secret is the HS256 key of nodes that do not make their own.
 const secret = "an end-to-end secret of more than 32 bytes"
 
-// mint returns a token as an application's login would make it, independent of
-// the code under test.
+// mint returns a token like an application's login. It does not use the code under test.
 func mint(user string, ttl time.Duration, claims ...string) string {
 	return mintWith(secret, user, ttl, claims...)
 }
@@ -46,9 +45,9 @@ func mintWith(secret, user string, ttl time.Duration, claims ...string) string {
 	return signed + "." + segment(mac.Sum(nil))
 }
 
-// apiError is a refusal, over HTTP or as an answer on a socket.
+// apiError is an error answer over HTTP or a socket.
 type apiError struct {
-	Status  int    `json:"status"` // HTTP alone
+	Status  int    `json:"status"` // only over HTTP
 	Code    string `json:"code"`
 	Detail  string `json:"detail"`  // HTTP
 	Message string `json:"message"` // sockets
@@ -58,21 +57,21 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("%d %s: %s%s", e.Status, e.Code, e.Detail, e.Message)
 }
 
-// api speaks HTTP to one node as one user.
+// api makes HTTP calls to one node as one user.
 type api struct {
 	base  string
 	token string
 	key   string // Idempotency-Key; empty: none
 }
 
-// under returns a with an idempotency key.
+// under returns a copy of a with this idempotency key.
 func (a api) under(key string) api {
 	a.key = key
 	return a
 }
 
-// do calls /v1 and decodes the answer into out, unless out is nil. A status of
-// 400 and more is an *apiError.
+// do makes a call to /v1 and decodes the answer into out, unless out is nil. It returns a status
+// of 400 or more as an *apiError.
 func (a api) do(ctx context.Context, method, path string, in, out any) (int, error) {
 	var body io.Reader
 	if in != nil {
@@ -125,7 +124,7 @@ func (a api) do(ctx context.Context, method, path string, in, out any) (int, err
 	return resp.StatusCode, nil
 }
 
-// must calls and expects a status.
+// must makes a call and expects this status.
 func (a api) must(t *testing.T, status int, method, path string, in, out any) {
 	t.Helper()
 	got, err := a.do(t.Context(), method, path, in, out)
@@ -134,7 +133,7 @@ func (a api) must(t *testing.T, status int, method, path string, in, out any) {
 	}
 }
 
-// mustRefuse calls and expects a problem with a status and code.
+// mustRefuse makes a call and expects an error with this status and code.
 func (a api) mustRefuse(t *testing.T, status int, code, method, path string, in any) {
 	t.Helper()
 	got, err := a.do(t.Context(), method, path, in, nil)
@@ -144,7 +143,7 @@ func (a api) mustRefuse(t *testing.T, status int, code, method, path string, in 
 	}
 }
 
-// checkRefusal reports an error unless err is a refusal with this code.
+// checkRefusal reports a test error unless err is an error answer with this code.
 func checkRefusal(t *testing.T, what string, err error, code string) {
 	t.Helper()
 	refusal, ok := err.(*apiError) //nolint:errorlint // exactly as it was returned
@@ -153,7 +152,7 @@ func checkRefusal(t *testing.T, what string, err error, code string) {
 	}
 }
 
-// skipOrFail skips the test for want of something, or fails it in CI.
+// skipOrFail skips the test because something is missing. In CI it fails the test.
 func skipOrFail(t *testing.T, why error) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
@@ -162,7 +161,7 @@ func skipOrFail(t *testing.T, why error) {
 	t.Skip(why)
 }
 
-// The parts of the contract's types that the tests look at.
+// These types have the fields of the API that the tests read.
 type (
 	group struct {
 		ID          string `json:"id"`

@@ -14,9 +14,8 @@ import (
 	"github.com/moim-live/moim/internal/pgtest"
 )
 
-// TestImportSurvivesKill: an import is killed in the middle, while a node runs, and goes on
-// when it is repeated. A client that is connected is told, and an export holds what the file
-// held.
+// TestImportSurvivesKill kills an import in the middle while a node runs. The repeated import
+// must continue. A connected client must be told, and an export must equal the imported file.
 func TestImportSurvivesKill(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Start(t).NewDatabase(t)
@@ -42,7 +41,7 @@ func TestImportSurvivesKill(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// The import waits for the group whose row is locked: there it is killed.
+	// The import waits for a group whose row is locked. It is killed while it waits.
 	db, err := sql.Open("pgx", url)
 	if err != nil {
 		t.Fatal(err)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestInboxNotices: what all other tests rely on: an inbox reports every broken
-// promise, and nothing else.
+// TestInboxNotices checks the inbox, which all other tests rely on. It must report every
+// violation of the contract, and nothing else.
 func TestInboxNotices(t *testing.T) {
 	t.Parallel()
 	version := func(v int64) event { return event{GroupID: "g", Version: v, Type: "message.posted"} }

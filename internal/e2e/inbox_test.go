@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// inbox collects what one connection receives and checks it as it comes.
+// inbox collects what one connection receives, and checks it on arrival.
 type inbox struct {
 	name string
 
 	mu       sync.Mutex
 	streams  map[string]*stream
-	others   []push   // signals, presence, and what concerns the socket itself
-	ends     []string // why it was disconnected, each time
+	others   []push   // signals, presence, and events about the socket itself
+	ends     []string // the reason of each disconnect
 	connects int
 	wrong    []string
-	contract *contract // what is received is as this says; nil: not compared
+	contract *contract // received frames must match it; nil: not checked
 	checked  int
 }
 
-// push is something that a server sent by itself.
+// push is a message that a server sent without a request.
 type push struct {
 	Event string
 	Data  json.RawMessage
@@ -31,7 +31,7 @@ type push struct {
 
 func newInbox(name string) *inbox { return &inbox{name: name, streams: make(map[string]*stream)} }
 
-// stream returns what was received of one group's events.
+// stream returns the events that were received of one group.
 func (b *inbox) stream(groupID string) *stream {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -99,7 +99,7 @@ func (b *inbox) connections() int {
 	return b.connects
 }
 
-// disconnects returns why the client was disconnected, each time.
+// disconnects returns the reasons for which the client was disconnected, in order.
 func (b *inbox) disconnects() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -119,8 +119,8 @@ func (b *inbox) pushes(name string) []json.RawMessage {
 	return found
 }
 
-// faults returns everything that broke the promise: every event after the
-// version subscribed at, each once, in order, none after the end.
+// faults returns every violation of the contract. The contract is: the client receives every
+// event after the version it subscribed at, each once and in order, and none after the end.
 func (b *inbox) faults() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -133,34 +133,34 @@ func (b *inbox) faults() []string {
 	return all
 }
 
-// stream is one connection's view of one group. It is as simple as a client can
-// be: it takes each event as it comes, and trusts that none is missing.
+// stream is one connection's view of one group. Like the simplest client, it applies each event
+// on arrival and does not look for gaps.
 type stream struct {
 	groupID string
 
 	mu      sync.Mutex
 	started bool
-	last    int64   // the last version received, or that the subscription began at
-	early   []event // pushed before the test knew where the subscription begins
+	last    int64   // the last version received, or the version at which the subscription began
+	early   []event // received before the test knew the version at which the subscription begins
 	events  []event
-	late    time.Duration // the worst, from an event's own time to its arrival
-	behind  int64         // events up to this version waited for the client: they are not late
+	late    time.Duration // the longest time from an event's own time to its arrival
+	behind  int64         // events up to this version were missed and do not count as late
 	closed  string
-	ended   string // closed for this reason before the answer was read
+	ended   string // the reason, if it was closed before the answer was read
 	wrong   []string
 }
 
-// resume is for a client that has seen since. Call it before the subscription
-// is asked for: from then on each event must be the next one, whether or not the
-// answer has been read.
+// resume prepares the stream of a client that has all versions up to since. Call it before the
+// client subscribes: from then on each event must be the next one, even if the answer was not
+// read yet.
 func (s *stream) resume(since int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.started, s.last, s.closed, s.ended, s.early = true, since, "", "", nil
-	s.behind = math.MaxInt64 // until the answer says
+	s.behind = math.MaxInt64 // until the answer arrives
 }
 
-// resumed takes the answer to a subscription after since.
+// resumed handles the answer to a subscription after the version since.
 func (s *stream) resumed(since int64, answered subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,7 +170,7 @@ func (s *stream) resumed(since int64, answered subscription) {
 	}
 }
 
-// begin takes the answer to a subscription from the group's head on.
+// begin handles the answer to a subscription from the group's current version on.
 func (s *stream) begin(answered subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,7 +190,7 @@ func (s *stream) begin(answered subscription) {
 	s.closed = ended
 }
 
-// take receives one event.
+// take handles one event.
 func (s *stream) take(e event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -214,7 +214,7 @@ func (s *stream) takeLocked(e event) {
 	}
 }
 
-// end takes group:closed.
+// end handles group:closed.
 func (s *stream) end(reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -228,29 +228,30 @@ func (s *stream) end(reason string) {
 	}
 }
 
-// faultLocked notes a broken promise; the first ones tell the story.
+// faultLocked records a violation. It keeps only the first ones, because the others follow from
+// them.
 func (s *stream) faultLocked(format string, args ...any) {
 	if len(s.wrong) < 5 {
 		s.wrong = append(s.wrong, "group "+s.groupID+": "+fmt.Sprintf(format, args...))
 	}
 }
 
-// latest returns how late the latest of the events was. Those that a client
-// missed do not count: they waited for it.
+// latest returns the longest delay of an event. Events that the client missed while it was
+// disconnected do not count.
 func (s *stream) latest() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.late
 }
 
-// head returns the last version that the client has, 0 before the answer.
+// head returns the last version that the client has. It is 0 before the answer.
 func (s *stream) head() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.last
 }
 
-// closedFor returns the reason of group:closed, empty while it is open.
+// closedFor returns the reason of group:closed. It is empty while the subscription is open.
 func (s *stream) closedFor() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"github.com/moim-live/moim/internal/childtest"
 )
 
-// TestInheritedSockets: the node serves on sockets that its service manager has opened.
+// TestInheritedSockets checks that the node serves on sockets that its service manager opened.
 func TestInheritedSockets(t *testing.T) {
 	t.Parallel()
 	var files []*os.File

@@ -14,8 +14,9 @@ import (
 	"github.com/moim-live/moim/internal/pgtest"
 )
 
-// TestT91LimitsBeforeAndAfter measures what an attacker gets done, and how long a bystander
-// waits meanwhile, without limits and with the default ones. It prints a table.
+// TestT91LimitsBeforeAndAfter prints a table for attacks without limits and with the default
+// limits. It shows how many calls of an attacker succeed, and how long another user waits
+// meanwhile.
 func TestT91LimitsBeforeAndAfter(t *testing.T) {
 	during := inSoak(0, 4*time.Second)
 	if during == 0 {
@@ -24,19 +25,19 @@ func TestT91LimitsBeforeAndAfter(t *testing.T) {
 	was, wasThere := prepareLimits(t)
 	is, isThere := prepareLimits(t, limitsOn)
 	t.Log("T91: | attack | before: attacker | bystander p50 / p99 | after: attacker | bystander p50 / p99 |")
-	for _, name := range slices.Sorted(maps.Keys(was)) { // by turns, because the machine may be busy with other work
+	for _, name := range slices.Sorted(maps.Keys(was)) { // both alternately, because other work on the machine may change the results
 		t.Logf("T91: | %s | %s | %s |", name, was[name].measure(during, wasThere), is[name].measure(during, isThere))
 	}
 }
 
-// prepareLimits starts a node and returns the attacks on it.
+// prepareLimits starts a node and returns the attacks on it, and a call of another user.
 func prepareLimits(t *testing.T, env ...string) (floods map[string]flood, bystand func(int) error) {
 	t.Helper()
 	d := startCluster(t, 1, append(env, "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t), "MOIM_LIMIT_GROUP_BANS=50",
 		"MOIM_LIMIT_GROUP_REQUESTS=50", "MOIM_LIMIT_SOCKET_SUBSCRIPTIONS=3")...)
 	floods, bystand = floodsOf(t, d)
 	more(t, d, floods)
-	delete(floods, "subscriptions") // five groups are no attack
+	delete(floods, "subscriptions") // five groups are too few for an attack
 	return floods, bystand
 }
 
@@ -79,8 +80,8 @@ func more(t *testing.T, d *deployment, floods map[string]flood) {
 	}, code: "limit_reached"}
 }
 
-// measure attacks with eight requests at a time for a while, or until a cap is tried often
-// enough, and tells what went through and how long a bystander waited.
+// measure attacks with eight concurrent requests for a while, or until a cap was tried often
+// enough. It returns how many calls succeeded and how long the other user waited.
 func (f flood) measure(during time.Duration, bystand func(int) error) string {
 	var through, tried atomic.Int64
 	capped := f.code == "limit_reached"

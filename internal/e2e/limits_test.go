@@ -21,18 +21,19 @@ import (
 
 const limitsOn = "MOIM_LIMIT_ENABLED=true"
 
-// flood is what an attacker does again and again, by one way in.
+// flood is a call that an attacker repeats over one endpoint.
 type flood struct {
 	times int
 	do    func(i int) error
-	// most is how many may be done at once, and each how long one more takes.
+	// most is how many calls may succeed at once. each is the time after which one more may
+	// succeed.
 	most int
 	each time.Duration
 	code string
 }
 
-// run floods, and fails the test unless what went through stays within the limit, something
-// was refused with the code, and bystand never was.
+// run repeats the call. It fails the test if too many calls succeed, if none is refused with the
+// code, or if a call of bystand fails.
 func (f flood) run(t *testing.T, bystand func(i int) error) {
 	t.Helper()
 	began := time.Now()
@@ -62,8 +63,8 @@ func (f flood) run(t *testing.T, bystand func(i int) error) {
 	}
 }
 
-// TestLimitsOfAUser has a user flood a node by each way in, on both databases, while another
-// one goes on.
+// TestLimitsOfAUser makes one user flood a node over each endpoint, on both databases. Another
+// user must be able to work meanwhile.
 func TestLimitsOfAUser(t *testing.T) {
 	t.Parallel()
 	for name, env := range map[string][]string{
@@ -87,7 +88,7 @@ func floodUser(t *testing.T, d *deployment) {
 	}
 }
 
-// floodsOf returns the ways in of an attacker, and what a bystander does.
+// floodsOf returns the attacks over each endpoint, and the call of another user.
 func floodsOf(t *testing.T, d *deployment) (floods map[string]flood, bystand func(int) error) {
 	t.Helper()
 	backend := api{base: d.node(0).URL(), token: mint("backend", time.Hour, `"scope":"admin"`)}
@@ -158,7 +159,7 @@ func floodsOf(t *testing.T, d *deployment) (floods map[string]flood, bystand fun
 	return floods, bystand
 }
 
-// TestLimitOfDeliveries: what a user sends is charged by its recipients.
+// TestLimitOfDeliveries checks that a user's messages are limited by the number of recipients.
 func TestLimitOfDeliveries(t *testing.T) {
 	t.Parallel()
 	d := startCluster(t, 1, limitsOn, "MOIM_LIMIT_USER_DELIVERIES=50/s, burst 100; 1 MiB/s")
@@ -181,7 +182,7 @@ func TestLimitOfDeliveries(t *testing.T) {
 	bystand := func(int) error {
 		return other.request("group:signal", object{"groupId": small.ID, "type": "wave", "data": 1}, nil)
 	}
-	// Each costs 20: five at once, and 2.5 a second.
+	// Each message costs 20. Five may be sent at once, and then 2.5 a second.
 	flood{40, func(int) error {
 		return flooder.request("group:signal", object{"groupId": g.ID, "type": "wave", "data": 1}, nil)
 	}, 5, 400 * time.Millisecond, "rate_limited"}.run(t, bystand)
@@ -227,8 +228,8 @@ func TestLimitOfSockets(t *testing.T) {
 	}
 }
 
-// TestLimitOfDescriptors uses up what a node with few descriptors may have. Open sockets go on,
-// new connections are refused at once, and the node says so.
+// TestLimitOfDescriptors exhausts the file descriptors of a node that has few. Open sockets must
+// keep working, new connections must be refused at once, and the node must report the reason.
 func TestLimitOfDescriptors(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "MOIM_AUTH_SECRET="+secret, limitsOn, "MOIM_LIMIT_ADDRESS_PENDING=0", "MOIM_LIMIT_ADDRESS_CONNECTS=0")
@@ -256,7 +257,7 @@ func TestLimitOfDescriptors(t *testing.T) {
 		}
 		held = append(held, c)
 	}
-	// Each of the last ones is closed at once: nothing was sent over it.
+	// The node must close each of the last connections at once. Nothing was sent over them.
 	for _, c := range held[300:] {
 		if err := c.SetReadDeadline(time.Now().Add(answerWithin)); err != nil {
 			t.Fatal(err)
@@ -286,8 +287,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// TestFullNodeSaysSo: at the limit, handshakes get 503, requests are served, and /readyz names
-// the reason.
+// TestFullNodeSaysSo checks a node at its limit of sockets. Handshakes must get 503, requests
+// must be served, and /readyz must name the reason.
 func TestFullNodeSaysSo(t *testing.T) {
 	t.Parallel()
 	d := startCluster(t, 1, limitsOn, "MOIM_LIMIT_NODE_SOCKETS=40")
@@ -295,7 +296,7 @@ func TestFullNodeSaysSo(t *testing.T) {
 	for i := range 38 {
 		c, err := plain.open(t.Context(), n.URL(), d.token("u"+strconv.Itoa(i)), newInbox("u"))
 		if err != nil {
-			break // requests count, too
+			break // requests also use descriptors
 		}
 		defer c.close()
 	}
@@ -314,7 +315,7 @@ func TestFullNodeSaysSo(t *testing.T) {
 		t.Errorf("refused with %v", refusal)
 	}
 	var said string
-	if !wait(answerWithin, func() bool { // a result is used for a second
+	if !wait(answerWithin, func() bool { // a result is cached for a second
 		said = n.text("/readyz")
 		return strings.Contains(said, `"status":"degraded"`) && strings.Contains(said, `"node.sockets":{"status":"down"`)
 	}) {
@@ -322,12 +323,13 @@ func TestFullNodeSaysSo(t *testing.T) {
 	}
 }
 
-// TestLimitOfStrangers: connections that show no token cannot be all that a node serves.
+// TestLimitOfStrangers checks that connections without a token cannot use up all connections of a
+// node.
 func TestLimitOfStrangers(t *testing.T) {
 	t.Parallel()
 	d := startCluster(t, 1, limitsOn, "MOIM_LIMIT_ADDRESS_PENDING=20", "MOIM_HTTP_PROXIES=127.0.0.0/8")
 	n := d.node(0)
-	// From a proxy, each client counts by its own address.
+	// Behind a proxy, each client is counted by its own address.
 	handshake := func(client string) string {
 		c, err := net.Dial("tcp", n.addr)
 		if err != nil {
@@ -359,7 +361,8 @@ func TestLimitOfStrangers(t *testing.T) {
 	d.ws(t, 0, "alice")
 }
 
-// TestLimitOfRunning: 40 requests of a user at once do not take the database from others.
+// TestLimitOfRunning makes 40 requests of one user at once. They must not take the database from
+// other users.
 func TestLimitOfRunning(t *testing.T) {
 	t.Parallel()
 	d := startCluster(t, 1, limitsOn)
@@ -375,7 +378,7 @@ func TestLimitOfRunning(t *testing.T) {
 	}
 	all.Wait()
 	close(errs)
-	for err := range errs { // quick ones wait for their turn
+	for err := range errs { // quick requests wait until they may run
 		if err != nil {
 			t.Error(err)
 		}

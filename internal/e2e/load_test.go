@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// inSoak returns n, or many when MOIM_SOAK is set: the same tests, for longer.
+// inSoak returns n, or many if MOIM_SOAK is set. With many, the same tests run for longer.
 func inSoak[T any](n, many T) T {
 	if os.Getenv("MOIM_SOAK") != "" {
 		return many
@@ -20,9 +20,9 @@ func inSoak[T any](n, many T) T {
 	return n
 }
 
-// load is a number of writers who post messages to groups, through every node
-// in turn, as a careful application does: each message has an idempotency key,
-// and a call that was not answered is made again at the next node.
+// load is a number of writers that post messages to groups through all nodes in turn. They work
+// like a careful application: each message has an idempotency key, and they retry an unanswered
+// call on the next node.
 type load struct {
 	t      *testing.T
 	d      *deployment
@@ -30,15 +30,15 @@ type load struct {
 
 	stopping chan struct{}
 	writers  sync.WaitGroup
-	acked    atomic.Int64 // messages that some node acknowledged
-	again    atomic.Int64 // calls that were made again
+	acked    atomic.Int64 // messages that a node acknowledged
+	again    atomic.Int64 // retried calls
 	slowest  atomic.Int64 // nanoseconds until a message was acknowledged
 }
 
 // patience is how long a writer tries to get one message acknowledged.
 const patience = time.Minute
 
-// startLoad begins to post, perSecond messages at most, until stop is called.
+// startLoad posts at most perSecond messages per second until stop is called.
 func startLoad(t *testing.T, d *deployment, groups []string, writers, perSecond int) *load {
 	l := &load{t: t, d: d, groups: groups, stopping: make(chan struct{})}
 	t.Cleanup(l.stop)
@@ -48,8 +48,7 @@ func startLoad(t *testing.T, d *deployment, groups []string, writers, perSecond 
 	return l
 }
 
-// stop ends the writers and waits for their last answers. Stopping twice is
-// fine.
+// stop ends the writers and waits for their last answers. It may be called twice.
 func (l *load) stop() {
 	select {
 	case <-l.stopping:
@@ -74,7 +73,7 @@ func (l *load) write(w int, pause time.Duration) {
 	}
 }
 
-// post makes one message known, whatever it takes.
+// post posts one message and retries until a node acknowledges it.
 func (l *load) post(w, n int) bool {
 	began := time.Now()
 	path := "/groups/" + l.groups[(w+n)%len(l.groups)] + "/messages"
@@ -101,9 +100,9 @@ func (l *load) post(w, n int) bool {
 	return false
 }
 
-// needEachOnce wants each acknowledged message once in what these streams received, one of
-// each group and from before the first message. It returns how many are missing and how many
-// are there too often.
+// needEachOnce checks that each acknowledged message is in the streams exactly once. The streams
+// are one of each group, and must start before the first message. It returns how many messages
+// are lost and how many are doubled.
 func (l *load) needEachOnce(streams []*stream) (lost, doubled int) {
 	l.t.Helper()
 	type id struct{ Writer, N int }

@@ -30,7 +30,7 @@ func run(m *testing.M) int {
 	workDir = dir
 	code := m.Run()
 	if code == 0 {
-		wait(startWithin, func() bool { return goleak.Find() == nil }) // a busy machine takes its time
+		wait(startWithin, func() bool { return goleak.Find() == nil }) // it may take a while on a busy machine
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -39,10 +39,10 @@ func run(m *testing.M) int {
 	return code
 }
 
-// workDir holds what all tests share. It is set before they run.
+// workDir is the directory that all tests share. It is set before they run.
 var workDir string
 
-// moim returns the path of the binary, built once.
+// moim returns the path of the program, which is built once.
 func moim(t *testing.T) string {
 	t.Helper()
 	path, err := buildOnce()
@@ -52,7 +52,7 @@ func moim(t *testing.T) string {
 	return path
 }
 
-// raceVar makes the nodes tell of data races, too.
+// raceVar is the variable that makes the nodes report data races.
 const raceVar = "MOIM_RACE"
 
 var buildOnce = sync.OnceValues(func() (string, error) {
@@ -69,15 +69,15 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// errNoNode says that the real socket.io-client cannot run here.
+// errNoNode is returned if the real socket.io-client cannot run on this machine.
 var errNoNode = errors.New("node and npm are not installed")
 
 // clientOnce installs socket.io-client, once.
 var clientOnce = sync.OnceValue(func() error { return install(".") })
 
-var installing sync.Mutex // several tests need the packages of one folder
+var installing sync.Mutex // several tests install packages in one folder
 
-// install installs the packages of a folder, where these versions are not there yet.
+// install installs the packages of a folder, unless these versions are installed.
 func install(dir string) error {
 	installing.Lock()
 	defer installing.Unlock()
@@ -103,8 +103,8 @@ func install(dir string) error {
 	return os.WriteFile(mark, wanted, 0o600)
 }
 
-// npmTest installs the packages of a folder and runs the script that tests it, with a node of
-// this configuration.
+// npmTest installs the packages of a folder and runs its test script, against a node with this
+// configuration.
 func npmTest(t *testing.T, folder, script string, nodeEnv ...string) {
 	t.Helper()
 	if err := install(folder); err != nil {
@@ -122,8 +122,8 @@ func npmTest(t *testing.T, folder, script string, nodeEnv ...string) {
 	}
 }
 
-// need waits until cond holds, and fails the test when it does not in time.
-// what says what was waited for.
+// need waits until cond holds. It fails the test if cond does not hold in time. what names the
+// condition in the failure message.
 func need(t *testing.T, within time.Duration, what string, cond func() bool) {
 	t.Helper()
 	if !wait(within, cond) {

@@ -12,8 +12,8 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// copyOf applies events as docs/moderation.md says, and returns the messages: their
-// data by version.
+// copyOf applies events as docs/moderation.md describes. It returns the data of the messages by
+// their version.
 func copyOf(t *testing.T, events []event) map[int64]string {
 	t.Helper()
 	messages := make(map[int64]string)
@@ -39,7 +39,7 @@ func copyOf(t *testing.T, events []event) map[int64]string {
 	return messages
 }
 
-// needNoSecret checks that no event holds what was edited away or deleted.
+// needNoSecret checks that no event contains a text that was edited away or deleted.
 func needNoSecret(t *testing.T, who string, events []event) {
 	t.Helper()
 	for _, e := range events {
@@ -49,9 +49,9 @@ func needNoSecret(t *testing.T, who string, events []event) {
 	}
 }
 
-// TestMessagesChange: messages are edited and deleted on two nodes, over HTTP and both
-// kinds of sockets. Each subscriber ends with the same messages, whenever they came.
-// Nobody who reads the log from its start finds what was edited away or deleted.
+// TestMessagesChange edits and deletes messages on two nodes, over HTTP and both kinds of
+// sockets. Each subscriber must end with the same messages, whenever it subscribed. A client that
+// reads the log from its start must find no text that was edited away or deleted.
 func TestMessagesChange(t *testing.T) {
 	t.Parallel()
 	d := startCluster(t, 2, "MOIM_REDIS_URL="+redistest.Start(t).URL(), "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t))
@@ -103,9 +103,8 @@ func TestMessagesChange(t *testing.T) {
 	needNoSecret(t, late.name, late.stream(groupID).received())
 }
 
-// TestMutedEverywhere: a member is muted, and then only admins may post. Each node
-// refuses the member's messages and signals, by each way in, and takes them again
-// afterwards.
+// TestMutedEverywhere mutes a member, and then lets only admins post. Each node must refuse the
+// member's messages and signals, over each endpoint, and accept them again afterwards.
 func TestMutedEverywhere(t *testing.T) {
 	t.Parallel()
 	d := startCluster(t, 2, "MOIM_REDIS_URL="+redistest.Start(t).URL(), "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t))

@@ -17,8 +17,8 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestT74MoveGroupUnderLoad moves the group role while members are connected to
-// every node and one changes nodes.
+// TestT74MoveGroupUnderLoad moves the group role while members are connected to every node and
+// one member changes nodes.
 func TestT74MoveGroupUnderLoad(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -54,7 +54,7 @@ func TestT74MoveGroupUnderLoad(t *testing.T) {
 	l.needNobodyCalledGone(t)
 }
 
-// TestT74MoveGroupBack takes moves back half way.
+// TestT74MoveGroupBack starts moves and reverts them half way.
 func TestT74MoveGroupBack(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -74,8 +74,8 @@ func TestT74MoveGroupBack(t *testing.T) {
 	l.needNobodyCalledGone(t)
 }
 
-// TestT74MoveGroupNodeDies kills a node half way: its members go offline, the
-// others never do.
+// TestT74MoveGroupNodeDies kills a node half way through a move. Its members must become offline,
+// and the others must stay online.
 func TestT74MoveGroupNodeDies(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -100,8 +100,8 @@ func TestT74MoveGroupNodeDies(t *testing.T) {
 	l.needNobodyCalledGone(t)
 }
 
-// TestT74MoveGroupNodeSleeps lets a node stand still until the move is over: it
-// never says that somebody who is on another node is gone.
+// TestT74MoveGroupNodeSleeps pauses a node until the move is over. The node must never report
+// that a member on another node is gone.
 func TestT74MoveGroupNodeSleeps(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -132,7 +132,7 @@ func movingRole(d *deployment, role string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// runningMove is a moim redis move under way.
+// runningMove is a running moim redis move.
 type runningMove struct {
 	cmd     *exec.Cmd
 	printed nodeLog
@@ -163,17 +163,17 @@ func (m *runningMove) interrupt(t *testing.T) {
 	}
 }
 
-// audience is members who stay connected, two to a node, and readers of every
-// node: nobody who is connected is ever shown to be anything but online.
+// audience is a set of members who stay connected, two on each node, and readers on every node.
+// They check that a connected member is always shown as online.
 type audience struct {
 	d       *deployment
 	groupID string
-	members []*client // two of each node: m0 and m1 are on the first
+	members []*client // two on each node: m0 and m1 are on the first
 	reads   atomic.Int64
 	ctx     context.Context
 	all     sync.WaitGroup
 
-	halt      chan struct{} // closed to end the wandering
+	halt      chan struct{} // closed to stop wander
 	wandering sync.WaitGroup
 
 	mu   sync.Mutex
@@ -211,12 +211,12 @@ func startAudience(t *testing.T, d *deployment) *audience {
 	return l
 }
 
-// of returns who is connected to a node.
+// of returns the members who are connected to a node.
 func (l *audience) of(node int) []string {
 	return []string{l.members[2*node].user, l.members[2*node+1].user}
 }
 
-// leave says that a node dies.
+// leave records that a node was killed.
 func (l *audience) leave(node int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -232,11 +232,11 @@ func (l *audience) isGone(what string) bool {
 	return l.gone[what]
 }
 
-// readAgain is for how long readings of who is there may fail, one after the
-// other, before that is more than a machine that stands still.
+// readAgain is how long reads of the presence may fail one after the other. A longer failure is a
+// fault, not a slow machine.
 const readAgain = 20 * time.Second
 
-// read asks a node who is there, again and again.
+// read reads the presence from a node again and again.
 func (l *audience) read(t *testing.T, node int) {
 	answeredAt := time.Now()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -272,7 +272,7 @@ func (l *audience) read(t *testing.T, node int) {
 	}
 }
 
-// wander moves one more member from node to node, always within the grace.
+// wander connects one more member to one node after the other, always within the grace.
 func (l *audience) wander() {
 	l.wandering.Go(func() {
 		var before *client
@@ -295,7 +295,7 @@ func (l *audience) wander() {
 	})
 }
 
-// goesOn waits for more readings.
+// goesOn waits for more successful reads.
 func (l *audience) goesOn(t *testing.T, when string) {
 	t.Helper()
 	before := l.reads.Load()
@@ -304,7 +304,7 @@ func (l *audience) goesOn(t *testing.T, when string) {
 	}
 }
 
-// check looks through what members were told.
+// needNobodyCalledGone checks what the members were told.
 func (l *audience) needNobodyCalledGone(t *testing.T) {
 	t.Helper()
 	for _, c := range l.members {

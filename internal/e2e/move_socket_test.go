@@ -15,9 +15,8 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestT74MoveSocketUnderLoad moves the socket role from server to server while
-// messages are posted and signals are sent on every node, and a node is killed
-// or the move is taken back on the way.
+// TestT74MoveSocketUnderLoad moves the socket role from server to server while messages are
+// posted and signals are sent on every node. Meanwhile a node is killed, and a move is reverted.
 func TestT74MoveSocketUnderLoad(t *testing.T) {
 	t.Parallel()
 	for _, after := range inSoak([]string{"both "}, []string{"settled ", "join ", "both ", "switch "}) {
@@ -34,7 +33,7 @@ func TestT74MoveSocketUnderLoad(t *testing.T) {
 	t.Run("taken back", func(t *testing.T) {
 		t.Parallel()
 		m := startSocketMove(t)
-		m.interrupt("both ", "--to", m.two.URL()) // on the way to the switch
+		m.interrupt("both ", "--to", m.two.URL()) // before the switch
 		m.lead("", nil, "--back")
 		if n := len(roomChannels(m.two)); n != 0 {
 			t.Errorf("%d channels are left on the server that it was taken back from", n)
@@ -74,8 +73,8 @@ func startSocketMove(t *testing.T) *socketMove {
 	return m
 }
 
-// command runs moim redis move; then is run once it has printed a line that
-// begins so.
+// command runs moim redis move. It calls then once the command has printed a line with the prefix
+// begins.
 func (m *socketMove) command(begins string, then func(stop func()), args ...string) (string, error) {
 	m.t.Helper()
 	cli := m.d.node(0).command(append([]string{"redis", "move", "--role", "socket"}, args...)...)
@@ -92,7 +91,7 @@ func (m *socketMove) command(begins string, then func(stop func()), args ...stri
 	return printed.String(), err
 }
 
-// lead leads a move to its end; when a line begins so, then runs.
+// lead runs a move to its end. It calls then when a line has the prefix begins.
 func (m *socketMove) lead(begins string, then func(), args ...string) {
 	m.t.Helper()
 	began := time.Now()
@@ -108,7 +107,7 @@ func (m *socketMove) lead(begins string, then func(), args ...string) {
 	m.goesOn()
 }
 
-// interrupt leads a move to a phase and leaves it there.
+// interrupt stops a move when a line has the prefix begins, and leaves it unfinished.
 func (m *socketMove) interrupt(begins string, args ...string) {
 	m.t.Helper()
 	out, err := m.command(begins, func(stop func()) { stop() }, args...)
@@ -118,7 +117,7 @@ func (m *socketMove) interrupt(begins string, args ...string) {
 	m.goesOn()
 }
 
-// goesOn waits until messages and signals flow.
+// goesOn waits until messages and signals arrive.
 func (m *socketMove) goesOn() {
 	m.t.Helper()
 	acked, sent := m.load.acked.Load(), m.signals.sent.Load()
@@ -127,8 +126,8 @@ func (m *socketMove) goesOn() {
 	})
 }
 
-// oldServerIsNotNeeded kills the server that the role has left: nothing
-// listened there any more, and messages and signals go on.
+// oldServerIsNotNeeded kills the server that the role has left. Messages and signals must still
+// arrive, because no node uses that server any more.
 func (m *socketMove) oldServerIsNotNeeded() {
 	m.t.Helper()
 	if n := len(roomChannels(m.one)); n != 0 {
@@ -141,8 +140,8 @@ func (m *socketMove) oldServerIsNotNeeded() {
 	}
 }
 
-// nothingWasLost ends the load: every message and every signal that was sent in
-// all the time arrived, once and in order.
+// nothingWasLost ends the load and checks that every message and every signal of the whole test
+// arrived, once and in order.
 func (m *socketMove) nothingWasLost() {
 	m.t.Helper()
 	m.load.stop()
@@ -153,8 +152,8 @@ func (m *socketMove) nothingWasLost() {
 		m.load.acked.Load(), lost, doubled, latest(m.fleet.sessions).Round(time.Millisecond), m.load.again.Load(), m.signals.sent.Load())
 }
 
-// nodesKnowOfTheMove: the command says where the role is. A node that starts
-// with the configuration from before goes along, and says what is to be changed.
+// nodesKnowOfTheMove checks that the command shows where the role is. A node that starts with the
+// old configuration must use the new server, and log which setting to change.
 func (m *socketMove) nodesKnowOfTheMove() {
 	m.t.Helper()
 	if out, err := m.d.node(0).command("redis", "check").CombinedOutput(); err == nil || !strings.Contains(string(out), "the socket role was moved to "+m.two.Addr()) {
@@ -166,8 +165,8 @@ func (m *socketMove) nodesKnowOfTheMove() {
 	}
 }
 
-// anotherDeploymentIsRefused (T77): the nodes are known on the server that they
-// went to, though no configuration of theirs names it.
+// anotherDeploymentIsRefused (T77) checks that the new server refuses a node of another
+// deployment, although no node has this server in its configuration.
 func (m *socketMove) anotherDeploymentIsRefused() {
 	m.t.Helper()
 	stranger := newNode(m.t, "MOIM_AUTH_SECRET="+secret, "MOIM_REDIS_URL="+m.two.URL(), "MOIM_DATABASE_URL="+m.postgres.NewDatabase(m.t))
@@ -176,15 +175,15 @@ func (m *socketMove) anotherDeploymentIsRefused() {
 	}
 }
 
-// signalling is numbered signals that two users send each other without pause,
-// each on a node of their own.
+// signalling makes two users send each other numbered signals without pause. Each user is on a
+// different node.
 type signalling struct {
 	t        *testing.T
 	users    []*client
 	stopping chan struct{}
 	done     sync.WaitGroup
 	sent     atomic.Int64
-	each     []int // how many each has sent, when done
+	each     []int // the number of signals that each user sent, when done
 }
 
 func startSignals(t *testing.T, d *deployment) *signalling {
@@ -228,7 +227,7 @@ func (s *signalling) stop() {
 	s.done.Wait()
 }
 
-// needEachOnceInOrder ends it and checks that each signal arrived once, in order.
+// needEachOnceInOrder stops the signals and checks that each one arrived once, in order.
 func (s *signalling) needEachOnceInOrder() {
 	s.t.Helper()
 	s.stop()

@@ -15,8 +15,8 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestT74MoveCacheUnderLoad moves the cache role from server to server while
-// groups change and are read on every node.
+// TestT74MoveCacheUnderLoad moves the cache role from server to server while groups change and
+// are read on every node.
 func TestT74MoveCacheUnderLoad(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -47,15 +47,15 @@ func TestT74MoveCacheUnderLoad(t *testing.T) {
 		}
 	}
 
-	// A node that starts with the configuration from before goes along, and
-	// says what is to be changed.
+	// A node that starts with the old configuration uses the new server, and logs which setting
+	// to change.
 	late := startNode(t, append(env, "MOIM_AUTH_SECRET="+secret)...)
 	if !strings.Contains(late.log.String(), "redis.cache.url") || !strings.Contains(late.log.String(), "was moved") {
 		t.Errorf("it does not say that the role was moved:\n%s", late.log.String())
 	}
 	late.Terminate()
 
-	// Back by another move, whose operator dies on the way, and a node with them.
+	// The role moves back. The operator's command is killed on the way, and so is a node.
 	cli := d.node(0).command("redis", "move", "--role", "cache", "--to", one.URL())
 	var printed nodeLog
 	cli.Stdout, cli.Stderr = &printed, &printed
@@ -83,7 +83,7 @@ func TestT74MoveCacheUnderLoad(t *testing.T) {
 	d.nodes[2].Restart()
 	l.goesOn(t, "after the move back")
 
-	// Taken back half way, with a node that stands still meanwhile.
+	// This move is reverted half way while a node is paused.
 	d.nodes[1].Pause()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	cli = d.node(0).command("redis", "move", "--role", "cache", "--to", two.URL())
@@ -114,8 +114,8 @@ func moving(d *deployment, args ...string) (string, error) {
 	return string(out), err
 }
 
-// cacheLoad changes groups on one node and reads them on the others: nobody is
-// ever shown what is older than an acknowledged change.
+// cacheLoad changes groups on one node and reads them on the others. A read must never return a
+// state older than an acknowledged change.
 type cacheLoad struct {
 	reads atomic.Int64
 }
@@ -137,7 +137,7 @@ func startCacheLoad(t *testing.T, d *deployment) *cacheLoad {
 					}
 					return
 				}
-				for node := range 2 { // the third is killed on the way
+				for node := range 2 { // the third node is killed during a move
 					var got group
 					if _, err := d.api((node+i)%2, "ana").do(ctx, http.MethodGet, "/groups/"+g.ID, nil, &got); err != nil {
 						if ctx.Err() == nil && !strings.Contains(err.Error(), "deadline") {
@@ -160,7 +160,7 @@ func startCacheLoad(t *testing.T, d *deployment) *cacheLoad {
 	return l
 }
 
-// goesOn waits for more reads.
+// goesOn waits for more successful reads.
 func (l *cacheLoad) goesOn(t *testing.T, when string) {
 	t.Helper()
 	before := l.reads.Load()

@@ -21,7 +21,7 @@ import (
 // nestFolder is the example of a Nest application.
 var nestFolder = filepath.Join("..", "..", "examples", "nest")
 
-// nestOnce installs what the example needs and compiles it.
+// nestOnce installs the dependencies of the example and compiles it.
 var nestOnce = sync.OnceValue(func() error {
 	if err := install(nestFolder); err != nil {
 		return err
@@ -34,14 +34,14 @@ var nestOnce = sync.OnceValue(func() error {
 	return nil
 })
 
-// nestServer is one process of the application.
+// nestServer is one process of the example application.
 type nestServer struct {
 	t   *testing.T
 	url string
 	log nodeLog
 }
 
-// startNest runs before or after until the test ends.
+// startNest runs the application "before" or "after" until the test ends.
 func startNest(t *testing.T, which string, env ...string) *nestServer {
 	t.Helper()
 	addr := freeAddr()
@@ -52,7 +52,7 @@ func startNest(t *testing.T, which string, env ...string) *nestServer {
 	return s
 }
 
-// runScript runs a script of the example with node until the test ends.
+// runScript runs a script of the example with Node.js until the test ends.
 func runScript(t *testing.T, log *nodeLog, env []string, args ...string) {
 	t.Helper()
 	cmd := exec.Command("node", args...)
@@ -95,8 +95,8 @@ func (s *nestServer) post(path, token, body string, answer any) {
 	}
 }
 
-// TestNestBeforeAndAfter: the example has the same calls on socket.io with its Redis
-// adapter and on Moim, and a client sees the same changes, whichever server makes them.
+// TestNestBeforeAndAfter makes the same calls to the example on socket.io with its Redis adapter
+// and on Moim. A client must see the same changes, whichever server makes them.
 func TestNestBeforeAndAfter(t *testing.T) {
 	t.Parallel()
 	if err := nestOnce(); err != nil {
@@ -134,7 +134,7 @@ func TestNestBeforeAndAfter(t *testing.T) {
 			const want = "following\nmember.joined bo\nmessage.posted hello\n"
 			need(t, answerWithin, "the client sees both changes", func() bool { return len(seen.String()) >= len(want) })
 			got := strings.SplitAfter(seen.String(), "\n")
-			if which == "before" { // what two servers emit arrives in any order
+			if which == "before" { // the order of events from two servers varies
 				slices.Sort(got)
 			}
 			if got := strings.Join(got, ""); got != want {
@@ -144,7 +144,7 @@ func TestNestBeforeAndAfter(t *testing.T) {
 	}
 }
 
-// TestNestGuide: the guide shows code of the example.
+// TestNestGuide checks that the guide shows the code of the example.
 func TestNestGuide(t *testing.T) {
 	t.Parallel()
 	guide, err := os.ReadFile(filepath.Join("..", "..", "docs", "nest.md"))

@@ -22,9 +22,9 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// startNginx runs nginx with deploy/nginx.conf in front of nodes, and returns its address.
-// Paths below /rt/ lead to the nodes, too, without that prefix. changes are what an
-// operator edits in the file, old and new in turns.
+// startNginx runs nginx with deploy/nginx.conf in front of nodes, and returns its address. Paths
+// below /rt/ also lead to the nodes, without that prefix. changes are edits of the file: old text
+// and new text alternate.
 func startNginx(t *testing.T, nodes []*node, changes ...string) string {
 	t.Helper()
 	binary, err := exec.LookPath("nginx")
@@ -93,8 +93,8 @@ func status(url string) int {
 	return res.StatusCode
 }
 
-// TestBehindNginx: the configuration in deploy/ serves every kind of client without sticky
-// sessions, also below a prefix that nginx cuts off.
+// TestBehindNginx checks that the configuration in deploy/ serves every kind of client without
+// sticky sessions, even below a prefix that nginx removes.
 func TestBehindNginx(t *testing.T) {
 	t.Parallel()
 	redis, database := redistest.Start(t), pgtest.Start(t).NewDatabase(t)

@@ -14,10 +14,9 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// TestBehindNginxWithTLS: with the lines for TLS in deploy/nginx.conf, HTTP/2 and
-// WebSockets work below a prefix. Heartbeats keep an idle socket open for longer than
-// proxy_read_timeout, and a timeout below socket.ping.interval closes it. All times are
-// much shorter than in the file.
+// TestBehindNginxWithTLS enables TLS in deploy/nginx.conf. HTTP/2 and WebSockets must work below
+// a prefix. Heartbeats must keep an idle socket open for longer than proxy_read_timeout. A
+// timeout below socket.ping.interval must close it. All times are much shorter than in the file.
 func TestBehindNginxWithTLS(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "MOIM_AUTH_SECRET="+secret, "MOIM_SOCKET_PING_INTERVAL=2s", "MOIM_HTTP_PROXIES=127.0.0.0/8")
@@ -47,7 +46,7 @@ func TestBehindNginxWithTLS(t *testing.T) {
 	}
 }
 
-// idle opens a socket below /rt that asks for nothing. It returns after so many
+// idle opens a socket below /rt and sends only heartbeats. It returns their number after until
 // heartbeats, or when the socket is closed.
 func idle(t *testing.T, trusted *tls.Config, addr string, until int) (int, error) {
 	t.Helper()
@@ -61,7 +60,7 @@ func idle(t *testing.T, trusted *tls.Config, addr string, until int) (int, error
 	answer := ws.PingHandler()
 	ws.SetPingHandler(func(data string) error {
 		if pings++; pings == until {
-			return os.ErrDeadlineExceeded // enough
+			return os.ErrDeadlineExceeded // enough heartbeats
 		}
 		return answer(data)
 	})
@@ -75,8 +74,8 @@ func idle(t *testing.T, trusted *tls.Config, addr string, until int) (int, error
 	}
 }
 
-// tlsLines returns what an operator edits in deploy/nginx.conf to switch on TLS, and a
-// client's configuration that trusts the certificate.
+// tlsLines returns the edits of deploy/nginx.conf that enable TLS, and a client configuration
+// that trusts the certificate.
 func tlsLines(t *testing.T) (*tls.Config, []string) {
 	t.Helper()
 	issuer := httptest.NewTLSServer(http.NotFoundHandler())

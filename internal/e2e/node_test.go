@@ -20,14 +20,14 @@ import (
 	"github.com/moim-live/moim/internal/childtest"
 )
 
-// How long a node may take, at most.
+// The longest times that a node may take.
 const (
 	startWithin = time.Minute
-	stopWithin  = 45 * time.Second // drain.deadline, and as much for a busy machine
+	stopWithin  = 45 * time.Second // drain.deadline, doubled for a busy machine
 )
 
-// node is one moim process. Its working directory is a temporary folder, so
-// that it finds no configuration but its environment.
+// node is one moim process. It runs in a temporary directory, so it finds no configuration except
+// its environment.
 type node struct {
 	t    *testing.T
 	name string
@@ -36,16 +36,15 @@ type node struct {
 	env  []string
 	log  nodeLog
 
-	descriptors int // that the process may have; 0: as many as this one
+	descriptors int // limit of the process; 0: the limit of this process
 
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when the process has ended
-	err    error         // how it ended; read it after exited
+	err    error         // how it ended; read it only after exited is closed
 }
 
-// startNode runs a node until the test ends and waits until it is ready. env
-// holds its configuration: MOIM_REDIS_URL=… Its log is printed when the test
-// fails.
+// startNode runs a node until the test ends and waits until it is ready. env is its
+// configuration, such as MOIM_REDIS_URL=…. Its log is printed if the test fails.
 func startNode(t *testing.T, env ...string) *node {
 	t.Helper()
 	n := newNode(t, env...)
@@ -57,13 +56,13 @@ func startNode(t *testing.T, env ...string) *node {
 		if !strings.Contains(n.log.String(), "address already in use") {
 			break
 		}
-		n.addr = freeAddr() // taken between the look and the start
+		n.addr = freeAddr() // another process took the address in the meantime
 	}
 	t.Fatalf("%s did not become ready: %v", n.name, n.ready())
 	return nil
 }
 
-// newNode prepares a node with a free address; it does not run yet.
+// newNode prepares a node with a free address. It does not start it.
 func newNode(t *testing.T, env ...string) *node {
 	t.Helper()
 	n := &node{t: t, name: "n" + strconv.FormatInt(nodeCount.Add(1), 10), dir: t.TempDir(), addr: freeAddr(), env: env}
@@ -84,20 +83,21 @@ var nodeCount atomic.Int64
 // URL returns the node's base URL.
 func (n *node) URL() string { return "http://" + n.addr }
 
-// command returns moim with these arguments, in the node's folder and with its
+// command returns a moim command with these arguments that runs in the node's directory with its
 // environment.
 func (n *node) command(args ...string) *exec.Cmd {
 	n.t.Helper()
 	cmd := exec.Command(moim(n.t), args...)
 	cmd.Dir = n.dir
-	// HOME and PATH as a service manager gives them; nothing of the caller's.
-	// One user does the work of many in most tests: those of limits turn them on again.
+	// The environment is like a service manager's: HOME, PATH, and nothing of the caller. Limits
+	// are off, because in most tests one user makes the calls of many. Tests of limits turn them
+	// on.
 	cmd.Env = append([]string{"PATH=/usr/bin:/bin", "HOME=" + n.dir, "MOIM_HTTP_ADDR=" + n.addr, "MOIM_LIMIT_ENABLED=false"}, n.env...)
 	childtest.DieWithParent(cmd)
 	return cmd
 }
 
-// run starts the process and does not wait for anything.
+// run starts the process and does not wait until it is ready.
 func (n *node) run(args ...string) {
 	n.t.Helper()
 	cmd := n.command(append([]string{"serve"}, args...)...)
@@ -116,8 +116,8 @@ func (n *node) run(args ...string) {
 	}()
 }
 
-// Restart runs the node again, after Kill or Terminate, and waits until it is
-// ready: the same address, folder and configuration.
+// Restart runs the node again after Kill or Terminate, with the same address, directory and
+// configuration. It waits until the node is ready.
 func (n *node) Restart() {
 	n.t.Helper()
 	n.run()
@@ -148,7 +148,7 @@ func (n *node) ready() error {
 	return last
 }
 
-// probe returns the status of a GET.
+// probe sends a GET request and returns the status.
 func (n *node) probe(path string) (int, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -165,8 +165,8 @@ func (n *node) probe(path string) (int, error) {
 	return resp.StatusCode, nil
 }
 
-// Kill ends the process at once, as kill -9 does. Killing it twice, or before
-// it ran, is fine.
+// Kill ends the process at once, like kill -9. It may be called twice, or before the process
+// runs.
 func (n *node) Kill() {
 	if n.cmd == nil {
 		return
@@ -191,8 +191,7 @@ func (n *node) Terminate() {
 	}
 }
 
-// refused runs a node that is expected to end by itself with an error, and
-// returns what it printed.
+// refused runs a node that must end by itself with an error. It returns what the node printed.
 func (n *node) refused(within time.Duration, args ...string) string {
 	n.t.Helper()
 	n.run(args...)
@@ -207,8 +206,8 @@ func (n *node) refused(within time.Duration, args ...string) string {
 	return n.log.String()
 }
 
-// freeAddr returns an address on which nothing listens, and which stays free
-// while a node restarts.
+// freeAddr returns an address without a listener. No other process takes it while a node
+// restarts.
 func freeAddr() string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(childtest.FreePort()))
 }

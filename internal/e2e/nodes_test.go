@@ -22,7 +22,7 @@ type nodeList struct {
 	Missing []string
 }
 
-// consolePage returns the overview of the console.
+// consolePage returns the overview page of the console.
 func consolePage(t *testing.T, n *node, token string) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.URL()+"/console/", nil)
@@ -42,7 +42,7 @@ func consolePage(t *testing.T, n *node, token string) string {
 	return string(page)
 }
 
-// TestNodes asks a node for all of them, of which one is killed then.
+// TestNodes asks a node for the list of all nodes. Then one of them is killed.
 func TestNodes(t *testing.T) {
 	t.Parallel()
 	env := []string{
@@ -74,7 +74,7 @@ func TestNodes(t *testing.T) {
 	if two.Metric("moim_event_lateness_seconds_count") != 1 || one.Metric("moim_event_lateness_seconds_count") != 0 {
 		t.Error("the event was not measured once, where it was delivered")
 	}
-	// The console knows more of each.
+	// The console shows more about each node.
 	page := consolePage(t, one, ops.token)
 	if n := strings.Count(page, ">redis.group<"); n != 2 || strings.Count(page, "settled") != 6 || !strings.Contains(page, "http://two.example.com:8080") {
 		t.Errorf("the console shows %d nodes:\n%s", n, page)

@@ -18,8 +18,8 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// roleTest is two nodes, each with a link of its own to the server of one role,
-// and a fleet on them.
+// roleTest is two nodes with a fleet of sessions. Each node has its own link to the server of one
+// role.
 type roleTest struct {
 	*deployment
 	*fleet
@@ -30,7 +30,7 @@ type roleTest struct {
 	links  []*proxytest.Proxy
 }
 
-// What a node logs when a role goes and when it comes back.
+// The log lines of a node when a role goes down and when it is up again.
 var roleLogs = map[string][2]string{
 	"socket": {"other nodes cannot be reached", "other nodes can be reached again"},
 	"group":  {"who is present is not known", "who is present is known again"},
@@ -56,7 +56,7 @@ func startOnRole(t *testing.T, role string) *roleTest {
 	return r
 }
 
-// onEach does something to every node's link.
+// onEach calls do for the link of each node.
 func (r *roleTest) onEach(do func(*proxytest.Proxy)) {
 	for _, link := range r.links {
 		do(link)
@@ -81,20 +81,20 @@ func (n *node) health() (h health) {
 		return h
 	}
 	defer resp.Body.Close()
-	_ = json.NewDecoder(resp.Body).Decode(&h) // nothing is as good as an error
+	_ = json.NewDecoder(resp.Body).Decode(&h) // a failed read leaves h empty
 	if resp.StatusCode != http.StatusOK {
 		h.Status += " " + strconv.Itoa(resp.StatusCode)
 	}
 	return h
 }
 
-// up returns the role's moim_dependency_up.
+// up returns the value of moim_dependency_up for the role.
 func (r *roleTest) up(n *node) float64 {
 	return n.Metric(fmt.Sprintf("moim_dependency_up{dependency=%q}", "redis."+r.role))
 }
 
-// noticed waits until the nodes say that the role is down, in /readyz and on
-// /metrics, and that the others are up; it returns after how long.
+// noticed waits until the nodes report in /readyz and on /metrics that the role is down and the
+// others are up. It returns how long that took.
 func (r *roleTest) noticed() time.Duration {
 	r.t.Helper()
 	began := time.Now()
@@ -106,7 +106,7 @@ func (r *roleTest) noticed() time.Duration {
 	}
 	took := time.Since(began)
 	for _, n := range r.nodes {
-		// Another role may be slow for a moment in the storm.
+		// Another role may be slow for a moment under this load.
 		need(r.t, soon, n.name+" says that this role alone is down", func() bool {
 			for name, check := range n.health().Checks {
 				if (check.Status == "up") == (name == "redis."+r.role) {
@@ -119,8 +119,8 @@ func (r *roleTest) noticed() time.Duration {
 	return took
 }
 
-// change makes so many changes on both nodes, and reads; none may be refused. It
-// returns what the slowest of each took.
+// change makes this many changes on both nodes, and reads. No call may be refused. It returns the
+// time of the slowest change and the slowest read.
 func (r *roleTest) change(total int64) (change, read time.Duration) {
 	r.t.Helper()
 	var begun, slowestChange, slowestRead atomic.Int64
@@ -149,8 +149,8 @@ func (r *roleTest) change(total int64) (change, read time.Duration) {
 	return time.Duration(slowestChange.Load()), time.Duration(slowestRead.Load())
 }
 
-// presences asks a node for presence so many times, and returns how many
-// answers there were and what the slowest answer or refusal took.
+// presences asks a node for presence this many times. It returns the number of answers and the
+// time of the slowest answer or refusal.
 func (r *roleTest) presences(node, times int) (answered int, slowest time.Duration) {
 	r.t.Helper()
 	for range times {
@@ -168,8 +168,8 @@ func (r *roleTest) presences(node, times int) (answered int, slowest time.Durati
 	return answered, slowest
 }
 
-// back waits until the role is of use to everyone again, as the nodes say and as
-// their users see; it returns after how long.
+// back waits until the nodes report that the role is up, and their users can use it. It returns
+// how long that took.
 func (r *roleTest) back() time.Duration {
 	r.t.Helper()
 	began := time.Now()
@@ -200,14 +200,13 @@ func (r *roleTest) back() time.Duration {
 	return time.Since(began)
 }
 
-// A node's log lines about a role; see roleLogs.
+// The kinds of log lines about a role. See roleLogs.
 const (
 	went = iota
 	cameBack
 )
 
-// told returns what a node has logged about the role, in order: went or
-// cameBack.
+// told returns the log lines of a node about the role, in order: went or cameBack.
 func (r *roleTest) told(n *node) (lines []int) {
 	for line := range strings.Lines(n.log.String()) {
 		for what, text := range roleLogs[r.role] {
@@ -219,8 +218,8 @@ func (r *roleTest) told(n *node) (lines []int) {
 	return lines
 }
 
-// needTold waits until the last that each node has logged about the role is
-// this, and returns all that each has logged.
+// needTold waits until the last log line of each node about the role is of this kind. It returns
+// the lines of each node.
 func (r *roleTest) needTold(what int) (lines [][]int) {
 	r.t.Helper()
 	for _, n := range r.nodes {
@@ -234,7 +233,7 @@ func (r *roleTest) needTold(what int) (lines [][]int) {
 	return lines
 }
 
-// needNobodyDisconnected wants that no session has had to connect again.
+// needNobodyDisconnected checks that no session had to reconnect.
 func (r *roleTest) needNobodyDisconnected() {
 	r.t.Helper()
 	for _, s := range r.sessions {
@@ -244,8 +243,7 @@ func (r *roleTest) needNobodyDisconnected() {
 	}
 }
 
-// needNobodyCalledGone wants that no watcher was told of a session that it is
-// anything but online.
+// needNobodyCalledGone checks that the watchers were told only that sessions are online.
 func (r *roleTest) needNobodyCalledGone(watchers []*client) {
 	r.t.Helper()
 	for _, s := range r.sessions {
@@ -259,7 +257,7 @@ func (r *roleTest) needNobodyCalledGone(watchers []*client) {
 	}
 }
 
-// watchers follow the first group's presence, one on each node.
+// watchers returns clients that follow the first group's presence, one on each node.
 func (r *roleTest) watchers() []*client {
 	r.t.Helper()
 	var all []*client
@@ -269,19 +267,19 @@ func (r *roleTest) watchers() []*client {
 	return all
 }
 
-// outage is what was seen while a role's server was of no use.
+// outage holds what was measured while a role's server was down.
 type outage struct {
 	change, read       time.Duration // the slowest of a thousand each
 	presence           time.Duration // the slowest answer or refusal of twenty
-	answered           int           // questions for presence, of twenty
-	noticed            time.Duration // until /readyz and /metrics said so
+	answered           int           // answered requests for presence, of twenty
+	noticed            time.Duration // until /readyz and /metrics reported it
 	stormed            time.Duration // until the thousand changes were made
-	began, ended       [][]int       // what each node had logged when it was noticed, and at its end
-	goroutines, before []float64     // of each node: at most, and before it
+	began, ended       [][]int       // the log lines of each node when it was noticed, and at its end
+	goroutines, before []float64     // of each node: the most during the outage, and before it
 }
 
-// storm hurts the role, makes a thousand changes meanwhile, which must all be
-// made, and asks for presence.
+// storm makes the role fail and makes a thousand changes meanwhile. All must be made. It also
+// asks for presence.
 func (r *roleTest) storm(hurt func()) (o outage) {
 	r.t.Helper()
 	r.change(100)
@@ -296,7 +294,7 @@ func (r *roleTest) storm(hurt func()) (o outage) {
 	o.noticed = r.noticed()
 	work.Wait()
 	o.stormed = time.Since(began)
-	o.began = r.needTold(went) // one that nobody noticed yet is none when it is over
+	o.began = r.needTold(went) // wait until each node has logged it
 	o.answered, o.presence = r.presences(0, 20)
 	o.goroutines = most()
 	for _, n := range r.nodes {
@@ -305,8 +303,8 @@ func (r *roleTest) storm(hurt func()) (o outage) {
 	return o
 }
 
-// countGoroutines watches how many goroutines the nodes have, until the function
-// that it returns is called, which returns the most of each.
+// countGoroutines watches the number of goroutines of the nodes until the returned function is
+// called. That function returns the largest number of each node.
 func (r *roleTest) countGoroutines() func() []float64 {
 	stop, done := make(chan struct{}), make(chan struct{})
 	most := make([]float64, len(r.nodes))
@@ -331,7 +329,7 @@ func (r *roleTest) countGoroutines() func() []float64 {
 	}
 }
 
-// needNobodyHeldUp wants that no call took long and that nothing piled up.
+// needNobodyHeldUp checks that no call was slow and that the number of goroutines did not grow.
 func (r *roleTest) needNobodyHeldUp(o outage) {
 	r.t.Helper()
 	if limit := 30 * time.Second; o.change > limit || o.read > limit || o.presence > limit {
@@ -344,9 +342,9 @@ func (r *roleTest) needNobodyHeldUp(o outage) {
 	}
 }
 
-// needOneLogLineEach wants that a node logs once when the role goes and once
-// when it is back, however many calls fail in between. A busy machine can make
-// a node find the role gone once more, before the outage or after it.
+// needOneLogLineEach checks that a node logs one line when the role goes down and one when it is
+// up again, however many calls fail in between. On a busy machine, a node may log such a pair
+// once more before or after the outage.
 func (r *roleTest) needOneLogLineEach(o outage) {
 	r.t.Helper()
 	all := r.needTold(cameBack)
@@ -360,7 +358,7 @@ func (r *roleTest) needOneLogLineEach(o outage) {
 				break
 			}
 		}
-		// The role, the lease, a refused request, and what ran out of time on a
+		// These are the lines about the role, the lease, a refused request, and timeouts on a
 		// busy machine.
 		if warned := strings.Count(n.log.String(), `"level":"WARN"`); warned > 30 {
 			r.t.Errorf("%s warned %d times of one outage", n.name, warned)

@@ -15,11 +15,11 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// screenshotsVar names a directory that receives pictures of the pages.
+// screenshotsVar is the variable with the directory for screenshots of the pages.
 const screenshotsVar = "MOIM_SCREENSHOTS"
 
-// TestPage: the page at / shows two members of a group, live, on two nodes. It can be used
-// with a mouse, with a keyboard and on a telephone.
+// TestPage checks that the page at / shows two members of a group live, on two nodes. The page
+// must work with a mouse, with a keyboard and on a phone.
 func TestPage(t *testing.T) {
 	t.Parallel()
 	browser := findBrowser(t)
@@ -40,8 +40,8 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestPageHidesTokens: only a browser on this machine is given tokens, and only in
-// development mode.
+// TestPageHidesTokens checks that the page gives tokens only to a browser on this machine, and
+// only in development mode.
 func TestPageHidesTokens(t *testing.T) {
 	t.Parallel()
 	development, production, off := startNode(t), startNode(t, "MOIM_AUTH_SECRET="+secret), startNode(t, "MOIM_CONSOLE_ENABLED=false")

@@ -2,7 +2,7 @@
 
 package e2e
 
-// Pause skips the test: processes cannot be made to stand still here.
+// Pause skips the test, because this system cannot pause processes.
 func (n *node) Pause() { n.t.Skip("no process can be paused on this system") }
 
 // Resume does nothing.

@@ -14,8 +14,8 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestPgBouncer: two nodes share a database through PgBouncer, which runs each
-// transaction on whichever connection is free. Nothing fails.
+// TestPgBouncer checks that two nodes can share a database through PgBouncer, which runs each
+// transaction on any free connection. No call may fail.
 func TestPgBouncer(t *testing.T) {
 	t.Parallel()
 	server, redis := pgtest.Start(t), redistest.Start(t)
@@ -25,7 +25,7 @@ func TestPgBouncer(t *testing.T) {
 	}
 	url := server.URLVia(server.Bouncer(t), named.Database)
 	var nodes []*node
-	for range 2 { // they migrate at the same time
+	for range 2 { // both nodes migrate at the same time
 		n := newNode(t, "MOIM_AUTH_SECRET="+secret, "MOIM_DATABASE_URL="+url, "MOIM_REDIS_URL="+redis.URL())
 		n.run()
 		nodes = append(nodes, n)

@@ -15,7 +15,7 @@ import (
 // plain is the endpoint /ws.
 var plain = endpoint{name: "/ws", open: openPlain}
 
-// plainConn is a plain WebSocket client as anyone would write it.
+// plainConn is a simple client of the plain WebSocket protocol.
 type plainConn struct {
 	ws     *websocket.Conn
 	closed chan struct{} // closed when the reader has ended
@@ -33,7 +33,7 @@ type plainMessage struct {
 	Error *apiError       `json:"error,omitempty"`
 }
 
-// openPlain connects with the token in the subprotocol, as a browser has to.
+// openPlain connects with the token in the subprotocol, as browsers must.
 func openPlain(ctx context.Context, base, token string, l listener) (conn, error) {
 	dialer := websocket.Dialer{Subprotocols: []string{"moim", "bearer." + token}}
 	ws, resp, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(base, "http")+"/ws", nil)

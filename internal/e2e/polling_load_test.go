@@ -22,18 +22,18 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestPollingWithoutStickySessions: 200 clients connect through a load balancer that
-// sends each request to another node, while messages are posted. Most clients begin with
-// polling and upgrade, some only poll. No session is lost until a node is killed. After
-// that, each client still gets every event once, in order.
+// TestPollingWithoutStickySessions connects 200 clients through a load balancer that sends each
+// request to another node, while messages are posted. Most clients start with polling and
+// upgrade, and some only poll. No session may be lost until a node is killed. After the kill,
+// each client must still get every event once, in order.
 func TestPollingWithoutStickySessions(t *testing.T) {
 	t.Parallel()
 	const early, late = 120, 80
 	redis, postgres := redistest.Start(t), pgtest.Start(t)
 	env := []string{
 		"MOIM_AUTH_SECRET=" + secret, "MOIM_REDIS_URL=" + redis.URL(), "MOIM_DATABASE_URL=" + postgres.NewDatabase(t),
-		// socket.io-client stops polling just before it upgrades. If the WebSocket is lost
-		// then, the client notices it by the heartbeat alone.
+		// socket.io-client stops polling just before it upgrades. If the WebSocket is lost then,
+		// only the heartbeat can detect it.
 		"MOIM_SOCKET_PING_INTERVAL=5s", "MOIM_SOCKET_PING_TIMEOUT=10s",
 	}
 	d := &deployment{token: func(user string) string { return mint(user, time.Hour) }}
@@ -41,7 +41,7 @@ func TestPollingWithoutStickySessions(t *testing.T) {
 		d.nodes = append(d.nodes, startForwardingNode(t, env...))
 	}
 	b := startBalancer(t, d.nodes)
-	d.driver = startDriver(t) // last: it ends before the balancer, which waits for its clients
+	d.driver = startDriver(t) // started last, so it ends before the balancer, which waits for its clients
 	f := newPollers(t, d)
 
 	var users []string
@@ -89,7 +89,7 @@ func TestPollingWithoutStickySessions(t *testing.T) {
 			t.Errorf("%s: its %d events are not the last of the log", c.name, len(got))
 		}
 	}
-	for _, c := range all[:early] { // they have seen the last message at least
+	for _, c := range all[:early] { // these clients have seen at least the last message
 		if len(c.received()) < 20 {
 			t.Errorf("%s has received %d events", c.name, len(c.received()))
 		}
@@ -97,7 +97,7 @@ func TestPollingWithoutStickySessions(t *testing.T) {
 	t.Logf("%d messages were posted; %d requests were sent to nodes in turn", l.acked.Load(), b.requests.Load())
 }
 
-// startForwardingNode runs a node that other nodes can forward requests to.
+// startForwardingNode runs a node to which other nodes can forward requests.
 func startForwardingNode(t *testing.T, env ...string) *node {
 	t.Helper()
 	n := newNode(t, env...)
@@ -109,15 +109,15 @@ func startForwardingNode(t *testing.T, env ...string) *node {
 	return n
 }
 
-// balancer is a load balancer without sticky sessions: it sends each request to the next
-// node that accepts the connection.
+// balancer is a load balancer without sticky sessions. It sends each request to the next node
+// that accepts the connection.
 type balancer struct {
 	*httptest.Server
 	requests atomic.Int64
 	failed   atomic.Int64 // requests that a node refused or did not answer
 }
 
-// startBalancer runs one until the test ends. It waits until the nodes know each other.
+// startBalancer runs a balancer until the test ends. It waits until the nodes know each other.
 func startBalancer(t *testing.T, nodes []*node) *balancer {
 	t.Helper()
 	var urls []*url.URL
@@ -138,12 +138,12 @@ func startBalancer(t *testing.T, nodes []*node) *balancer {
 		return nil, err
 	}
 	b.Server = httptest.NewServer(&httputil.ReverseProxy{
-		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: dial}, // each request dials
+		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: dial}, // dial for each request
 		FlushInterval: -1,
 		ErrorLog:      slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			b.requests.Add(1)
-			r.SetURL(urls[0]) // dial decides
+			r.SetURL(urls[0]) // dial chooses the node
 			r.Out.Host = r.In.Host
 		},
 		ModifyResponse: func(r *http.Response) error {
@@ -153,7 +153,7 @@ func startBalancer(t *testing.T, nodes []*node) *balancer {
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-			if !errors.Is(err, context.Canceled) { // else the client has left
+			if !errors.Is(err, context.Canceled) { // otherwise the client closed the request
 				b.failed.Add(1)
 			}
 			w.WriteHeader(http.StatusBadGateway)
@@ -163,10 +163,10 @@ func startBalancer(t *testing.T, nodes []*node) *balancer {
 	return b
 }
 
-// pollers runs the Socket.IO client of docs/sockets.md, every fourth without WebSockets.
+// pollers runs the Socket.IO client of docs/sockets.md. Every fourth client uses no WebSocket.
 type pollers struct {
 	*followers
-	pollsOnly string // the module of those
+	pollsOnly string // the module of clients without WebSockets
 }
 
 func newPollers(t *testing.T, d *deployment) *pollers {

@@ -13,8 +13,9 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestPresenceHooksLoseNothing: members come and go while no node reaches the database, and
-// while the group role moves to another Redis. In the end, the receiver knows how each is.
+// TestPresenceHooksLoseNothing makes members connect and disconnect while no node reaches the
+// database, and while the group role moves to another Redis. At the end, the receiver must know
+// the status of each member.
 func TestPresenceHooksLoseNothing(t *testing.T) {
 	t.Parallel()
 	one, two, postgres := redistest.Start(t), redistest.Start(t), pgtest.Start(t)
@@ -33,7 +34,7 @@ func TestPresenceHooksLoseNothing(t *testing.T) {
 	}
 	groupID := newGroup(t, d, users...)
 	for node := range d.nodes {
-		need(t, soon, "the node knows the hook", func() bool { // it reads the hooks each second
+		need(t, soon, "the node knows the hook", func() bool { // the node reads the hooks every second
 			probe := newGroup(t, d)
 			d.ws(t, node, "ana").subscribe(probe)
 			return wait(time.Second, func() bool { return len(r.of(probe, "ana")) > 0 })

@@ -17,14 +17,14 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// presenceReceiver is a back end that is told of presence. It may be down.
+// presenceReceiver is a back end that receives presence changes. It can be down.
 type presenceReceiver struct {
 	*httptest.Server
 	down    atomic.Bool
 	refused atomic.Int64
 
 	mu    sync.Mutex
-	told  map[string][]string // by group and user: all changes that were news
+	told  map[string][]string // by group and user: the changes that were new
 	n     map[string]int64
 	wrong []string
 }
@@ -48,7 +48,7 @@ func newPresenceReceiver(t *testing.T) *presenceReceiver {
 	return r
 }
 
-// take applies changes as docs/webhooks.md says: the one with the larger n is right.
+// take applies changes as docs/webhooks.md describes: the change with the larger n wins.
 func (r *presenceReceiver) take(_ context.Context, d backend.Delivery) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -78,7 +78,7 @@ func (r *presenceReceiver) of(groupID, userID string) []string {
 	return slices.Clone(r.told[groupID+" "+userID])
 }
 
-// need waits until the receiver was told exactly this of a member.
+// need waits until the receiver has received exactly these changes of a member.
 func (r *presenceReceiver) need(t *testing.T, groupID, userID string, within time.Duration, told ...string) {
 	t.Helper()
 	if !wait(within, func() bool { return slices.Equal(r.of(groupID, userID), told) }) {
@@ -95,9 +95,10 @@ func (r *presenceReceiver) check(t *testing.T) {
 	}
 }
 
-// TestPresenceHooks: a hook that chose presence is told who comes and goes on two nodes, also
-// of what happened while its receiver was down, and of the members of a node that was
-// killed. It is not told of those who came before it. A hook that chose * is told nothing.
+// TestPresenceHooks checks what a hook with presence receives. It must get the changes on two
+// nodes, including those that happened while its receiver was down and those of the members of a
+// killed node. It must get no change from before it was created. A hook with * must get no
+// presence.
 func TestPresenceHooks(t *testing.T) {
 	t.Parallel()
 	redis, postgres := redistest.Start(t), pgtest.Start(t)
@@ -112,7 +113,7 @@ func TestPresenceHooks(t *testing.T) {
 	ops.must(t, http.StatusCreated, http.MethodPost, "/hooks", object{"name": "all", "url": events.URL, "events": []string{"*"}, "secret": hookSecret, "since": "start"}, nil)
 	ops.mustRefuse(t, http.StatusUnprocessableEntity, "validation_failed", http.MethodPost, "/hooks/presence/replay", object{"since": "start"})
 
-	need(t, soon, "the other node knows the hook", func() bool { // it reads the hooks each second
+	need(t, soon, "the other node knows the hook", func() bool { // the node reads the hooks every second
 		probe := newGroup(t, d)
 		d.ws(t, 1, "ana").subscribe(probe)
 		return wait(time.Second, func() bool { return len(r.of(probe, "ana")) > 0 })
@@ -158,8 +159,8 @@ func TestPresenceHooks(t *testing.T) {
 	r.check(t)
 }
 
-// TestPresenceHookOutlivesNode: the only node is killed. Of its members, those who do not
-// come back are offline.
+// TestPresenceHookOutlivesNode kills the only node. Its members who do not reconnect must become
+// offline.
 func TestPresenceHookOutlivesNode(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "MOIM_AUTH_SECRET="+secret, "MOIM_HOOK_PRIVATE=true", "MOIM_GROUP_PRESENCE_GRACE=1s")

@@ -20,8 +20,8 @@ type whoIsThere struct {
 	State  json.RawMessage `json:"state"`
 }
 
-// statusOf asks a node over HTTP for a member's presence: empty when it names
-// them not at all.
+// statusOf asks a node over HTTP for a member's presence. It is empty if the node does not list
+// the member.
 func statusOf(t *testing.T, a api, groupID, user string) string {
 	t.Helper()
 	var answered page[whoIsThere]
@@ -36,8 +36,8 @@ func statusOf(t *testing.T, a api, groupID, user string) string {
 	return ""
 }
 
-// pushedPresence returns what a client was told of a member, in order, as
-// "reconnecting dropped"; with a live state as `online {"x":1}`.
+// pushedPresence returns the presence changes of a member that a client received, in order. An
+// item is "reconnecting dropped", or `online {"x":1}` with a live state.
 func pushedPresence(c *client, groupID, user string) []string {
 	var all []string
 	for _, data := range c.pushes("group:presence") {
@@ -65,7 +65,7 @@ func pushedPresence(c *client, groupID, user string) []string {
 	return all
 }
 
-// needPresence waits until a client was told exactly this of a member.
+// needPresence waits until a client has received exactly these presence changes of a member.
 func needPresence(t *testing.T, c *client, groupID, user string, within time.Duration, told ...string) {
 	t.Helper()
 	wait(within, func() bool { return len(pushedPresence(c, groupID, user)) >= len(told) })
@@ -75,18 +75,17 @@ func needPresence(t *testing.T, c *client, groupID, user string, within time.Dur
 }
 
 const (
-	// leaseEnds is how long after its death a node's users are told to be
-	// reconnecting, at most: a lease, a heartbeat, and something for two busy
-	// cores.
+	// leaseEnds is the longest time until the users of a killed node are shown as reconnecting: a
+	// lease, a heartbeat, and a margin for two busy cores.
 	leaseEnds = 10*time.Second + 3*time.Second + 30*time.Second
-	// adopted is how long after a node's end another looks after whom it waited
-	// for, at most.
+	// adopted is the longest time after the end of a node until another node takes over its
+	// users' grace.
 	adopted = 3*time.Second + 30*time.Second
 )
 
-// TestPresence: who subscribes on one node is online on the other; who drops is
-// reconnecting and then offline; who leaves is offline at once; whose node dies
-// is reconnecting when its lease has run out.
+// TestPresence checks four cases on two nodes. A user who subscribes on one node is online on the
+// other. A user who disconnects is reconnecting and then offline. A user who leaves is offline at
+// once. A user whose node dies is reconnecting when the node's lease has expired.
 func TestPresence(t *testing.T) {
 	t.Parallel()
 	redis, postgres := redistest.Start(t), pgtest.Start(t)
@@ -143,9 +142,9 @@ func TestPresence(t *testing.T) {
 	}
 }
 
-// TestPresenceRollingRestart: nodes are restarted one after the other. Who comes
-// back within the grace was never offline; who does not is offline, although
-// the node that began their grace is gone.
+// TestPresenceRollingRestart restarts the nodes one after the other. A user who reconnects within
+// the grace must never be offline. A user who does not must become offline, although the node
+// that started the grace has ended.
 func TestPresenceRollingRestart(t *testing.T) {
 	t.Parallel()
 	const grace = 15 * time.Second
@@ -169,7 +168,7 @@ func TestPresenceRollingRestart(t *testing.T) {
 	needPresence(t, ana, groupID, "cy", grace+adopted, "online", "reconnecting drained", "offline drained")
 	t.Logf("cy, whose node was restarted, was offline %s later", time.Since(began).Round(time.Millisecond))
 
-	dee := d.ws(t, 0, "dee") // watches while the other node is restarted
+	dee := d.ws(t, 0, "dee") // watches during the restart of the other node
 	dee.subscribe(groupID)
 	d.node(1).Terminate()
 	back := d.ws(t, 0, "ana")
@@ -185,8 +184,8 @@ func TestPresenceRollingRestart(t *testing.T) {
 	}
 }
 
-// TestPresencePaused: a node stands still for longer than its lease and goes on.
-// Its users are reconnecting while it does, and online again, once, after it.
+// TestPresencePaused pauses a node for longer than its lease and resumes it. Its users must be
+// reconnecting meanwhile, and online again afterwards, with one change each.
 func TestPresencePaused(t *testing.T) {
 	t.Parallel()
 	redis, postgres := redistest.Start(t), pgtest.Start(t)
@@ -199,7 +198,7 @@ func TestPresencePaused(t *testing.T) {
 	}
 	d.node(1).Pause()
 	needPresence(t, ana, groupID, "bo", leaseEnds, "online", "reconnecting node_lost")
-	d.ws(t, 0, "cy").subscribe(groupID) // they have given up on that node
+	d.ws(t, 0, "cy").subscribe(groupID) // cy's client has given up on that node
 	cy.conn.close()
 	dee.conn.close()
 	for _, user := range []string{"bo", "dee"} {
@@ -208,7 +207,7 @@ func TestPresencePaused(t *testing.T) {
 	d.node(1).Resume()
 	needPresence(t, ana, groupID, "bo", soon, "online", "reconnecting node_lost", "offline node_lost", "online")
 	bo.must("group:signal", object{"groupId": groupID, "type": "x", "data": 1}, nil)
-	wait(5*time.Second, func() bool { return false }) // that nothing more is told, only time can show
+	wait(5*time.Second, func() bool { return false }) // wait to see that no more changes arrive
 	needPresence(t, ana, groupID, "bo", 0, "online", "reconnecting node_lost", "offline node_lost", "online")
 	needPresence(t, ana, groupID, "cy", 0, "online", "reconnecting node_lost", "online")
 	needPresence(t, ana, groupID, "dee", 0, "online", "reconnecting node_lost", "offline node_lost")
@@ -219,8 +218,8 @@ func TestPresencePaused(t *testing.T) {
 	}
 }
 
-// TestPresenceForgotten: the group role's server loses everything. Nobody who
-// is there is told to be gone; who was waited for and does not come back is.
+// TestPresenceForgotten deletes all data of the group role's server. Connected users must not be
+// shown as gone. A user in their grace must become offline if they do not reconnect.
 func TestPresenceForgotten(t *testing.T) {
 	t.Parallel()
 	shared, groups, postgres := redistest.Start(t), redistest.Start(t), pgtest.Start(t)

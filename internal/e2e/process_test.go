@@ -21,10 +21,10 @@ func (n *node) Signal(s syscall.Signal) {
 	}
 }
 
-// metrics returns what /metrics answers, empty when the node does not.
+// metrics returns the answer of /metrics. It is empty if the node does not answer.
 func (n *node) metrics() string { return n.text("/metrics") }
 
-// text returns what a path answers, empty when the node does not.
+// text returns the answer of a path. It is empty if the node does not answer.
 func (n *node) text(path string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -44,8 +44,8 @@ func (n *node) text(path string) string {
 	return string(body)
 }
 
-// Metric returns a metric, its labels as in the text, or -1 when the node does
-// not answer.
+// Metric returns the value of a metric, or -1 if the node does not answer. The name includes the
+// labels as in the text.
 func (n *node) Metric(name string) float64 {
 	for line := range strings.Lines(n.metrics()) {
 		if text, ok := strings.CutPrefix(line, name+" "); ok {
@@ -68,8 +68,8 @@ func (n *node) Files() int {
 	return len(open)
 }
 
-// baseline notes a node's goroutines and files, and returns what waits until
-// it is back there, with something for connections that come and go.
+// baseline records a node's goroutines and open files. It returns a function that waits until
+// both are back at these numbers, with a margin for connections that open and close.
 func (n *node) baseline(t *testing.T) func() {
 	t.Helper()
 	const slack = 15

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestTheReadmesTour pastes the README's five minutes into a shell, twice, in a
-// copy of the repository: both runs print what Alice is to see, and leave nothing.
+// TestTheReadmesTour runs the tour of the README twice in a shell, in a copy of the repository.
+// Both runs must print what Alice should see, and leave no process or file.
 func TestTheReadmesTour(t *testing.T) {
 	t.Parallel()
 	root, err := filepath.Abs("../..")
@@ -51,7 +51,7 @@ func TestTheReadmesTour(t *testing.T) {
 	}
 }
 
-// runIn runs a program in a folder and returns what it prints.
+// runIn runs a program in a folder and returns its output.
 func runIn(t *testing.T, dir string, env []string, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)

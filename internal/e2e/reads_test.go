@@ -10,7 +10,7 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// readsToldTo returns how far each member has read, as a client was told.
+// readsToldTo returns the read mark of each member that a client has received.
 func readsToldTo(t *testing.T, c *client, groupID string) map[string]int64 {
 	t.Helper()
 	reads := make(map[string]int64)
@@ -32,8 +32,8 @@ func readsToldTo(t *testing.T, c *client, groupID string) map[string]int64 {
 	return reads
 }
 
-// TestReadReceipts: a mark that moves on one node, over HTTP or a socket, is told to the
-// subscribers of both, if the group shows marks. An outsider is told nothing.
+// TestReadReceipts moves a read mark on one node, over HTTP or a socket. The subscribers on both
+// nodes must be told if the group shows marks. A user outside the group must not be told.
 func TestReadReceipts(t *testing.T) {
 	t.Parallel()
 	d := startCluster(t, 2, "MOIM_REDIS_URL="+redistest.Start(t).URL(), "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t))

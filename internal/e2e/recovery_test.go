@@ -10,8 +10,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// TestRecoveryComparedWithNode has clients lose their connection and come back, to Node's
-// server, to a node of Moim, and to any of three nodes. Clients must see the same.
+// TestRecoveryComparedWithNode makes clients lose their connection and reconnect to Node's
+// server, to a node of Moim, and to any of three nodes. Clients must see the same each time.
 func TestRecoveryComparedWithNode(t *testing.T) {
 	t.Parallel()
 	needNode(t)

@@ -13,13 +13,13 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// reasons are why sockets ended, by the key of their client and their namespace.
+// reasons records why sockets were closed, by the key of the client and the namespace.
 type reasons struct {
 	mu    sync.Mutex
 	byKey map[string]string
 }
 
-// reference has the handlers of compare/server.mjs.
+// reference has the same handlers as compare/server.mjs.
 type reference struct {
 	out     *socket.Emitter
 	reasons *reasons
@@ -177,6 +177,6 @@ func (r *reference) handlers() []socket.Handler {
 
 func key(s *socket.Socket) string {
 	var auth struct{ Key string }
-	_ = json.Unmarshal(s.Handshake().Auth, &auth) // no key: nobody asks
+	_ = json.Unmarshal(s.Handshake().Auth, &auth) // without a key, no test asks for the reason
 	return auth.Key
 }

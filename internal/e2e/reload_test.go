@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestReload sends SIGHUP to a node whose file has changed.
+// TestReload changes the configuration file of a node and sends SIGHUP.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "MOIM_METRICS_ADDR="+freeAddr(), "MOIM_DEBUG_ADDR="+freeAddr())
@@ -48,7 +48,7 @@ func TestReload(t *testing.T) {
 	if status, err := n.probe("/healthz"); err != nil || status != 200 {
 		t.Fatalf("%d, %v", status, err)
 	}
-	logged("web: request") // at debug
+	logged("web: request") // logged at level debug
 	for url, want := range map[string]int{
 		"http://" + strings.TrimPrefix(n.env[0], "MOIM_METRICS_ADDR=") + "/metrics":    200,
 		"http://" + strings.TrimPrefix(n.env[1], "MOIM_DEBUG_ADDR=") + "/debug/pprof/": 200,
@@ -63,7 +63,7 @@ func TestReload(t *testing.T) {
 			t.Errorf("%s: %d, want %d", url, resp.StatusCode, want)
 		}
 	}
-	// A page that gives its name this machine's address cannot read profiles, nor start one
+	// A page whose host name resolves to this machine must not read profiles, or start one
 	// through a link.
 	for header, value := range map[string]string{"Host": "evil.example", "Sec-Fetch-Site": "cross-site"} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+strings.TrimPrefix(n.env[1], "MOIM_DEBUG_ADDR=")+"/debug/pprof/cmdline", nil)
@@ -86,8 +86,8 @@ func TestReload(t *testing.T) {
 	n.Terminate()
 }
 
-// TestReloadKeepsAKey: a file that lost its key does not make a node accept the tokens of
-// a development secret.
+// TestReloadKeepsAKey removes the key from the file. After a reload, the node must not accept
+// tokens of a development secret.
 func TestReloadKeepsAKey(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)

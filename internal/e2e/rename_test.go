@@ -14,9 +14,9 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestT68RenameSurvivesKills: the node that renames a user is killed, twice, each time in the
-// middle of a step. In the end the user has the name in every group and join request, and
-// each group was told once.
+// TestT68RenameSurvivesKills kills the node that renames a user twice, each time in the middle of
+// a step. In the end the user must have the new name in every group and join request, and each
+// group must be told once.
 func TestT68RenameSurvivesKills(t *testing.T) {
 	t.Parallel()
 	const joined, asked = 120, 12 // more than two steps
@@ -48,8 +48,8 @@ func TestT68RenameSurvivesKills(t *testing.T) {
 		return
 	}
 
-	// The job does the newest groups first. It waits for a group whose row is locked: there
-	// its node is killed.
+	// The job starts with the newest groups. It waits for a group whose row is locked. Its node
+	// is killed while it waits.
 	db, err := sql.Open("pgx", url)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +68,8 @@ func TestT68RenameSurvivesKills(t *testing.T) {
 		}
 		return func() { _ = tx.Rollback() }
 	}
-	// named reports whether all members and applicants of some groups have the new name.
+	// named reports whether the user has the new name as a member and applicant in all these
+	// groups.
 	named := func(groupIDs []string) bool {
 		t.Helper()
 		for _, groupID := range groupIDs {
@@ -84,10 +85,10 @@ func TestT68RenameSurvivesKills(t *testing.T) {
 		}
 		return true
 	}
-	const claim = 10 * time.Second // how long the next node waits
+	const claim = 10 * time.Second // the other node waits this long before it takes over the job
 	stops := []int{20, 75}
 	unlock := lock(newestFirst[stops[0]])
-	// Only the first node runs when the job begins.
+	// Only the first node runs when the job starts.
 	second.Kill()
 	var job struct{ JobID string }
 	backend.must(t, http.StatusAccepted, http.MethodPatch, "/users/bo", object{"name": "Bo"}, &job)

@@ -11,8 +11,8 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestDedicatedRedis: three nodes with a Redis server of its own for each role
-// do the main job, and each server sees its own role's traffic alone.
+// TestDedicatedRedis runs the main job on three nodes with one Redis server for each role. Each
+// server must see only the traffic of its role.
 func TestDedicatedRedis(t *testing.T) {
 	t.Parallel()
 	roles := []string{"socket", "group", "cache"}
@@ -28,12 +28,12 @@ func TestDedicatedRedis(t *testing.T) {
 	mainJob(t, d)
 	t.Logf("the main job took %s on three nodes with three Redis servers", time.Since(began).Round(time.Millisecond))
 
-	owner := make(map[string]string) // of each family of keys and channels
+	owner := make(map[string]string) // the role of each family of keys and channels
 	for _, role := range roles {
 		commands := monitors[role].Commands()
 		seen := families(commands)
 		t.Logf("the %s role's server saw %d commands, on %v", role, len(commands), slices.Sorted(maps.Keys(seen)))
-		delete(seen, "nodes") // every server knows who is alive
+		delete(seen, "nodes") // every server has the list of nodes
 		if len(seen) == 0 {
 			t.Errorf("the %s role's server was not used", role)
 		}
@@ -46,12 +46,12 @@ func TestDedicatedRedis(t *testing.T) {
 	}
 }
 
-// families returns the second parts of the names of the keys and channels that
-// commands used: "presence" for moim:presence:….
+// families returns the second parts of the names of keys and channels in commands. For
+// moim:presence:… this is "presence".
 func families(commands []redistest.Command) map[string]bool {
 	seen := make(map[string]bool)
 	for _, c := range commands {
-		if c.Is("client") || c.Is("hello") { // the connection's name, for who looks at the server
+		if c.Is("client") || c.Is("hello") { // sets the connection's name, which operators see
 			continue
 		}
 		for _, arg := range c.Args[1:] {

@@ -17,13 +17,13 @@ func pair(t *testing.T) *deployment {
 	d := &deployment{token: func(user string) string { return mint(user, time.Hour) }}
 	for range 2 {
 		d.nodes = append(d.nodes, startNode(t, "MOIM_AUTH_SECRET="+secret, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres,
-			"MOIM_GROUP_LIMIT_OWNED=100000")) // one user makes all groups
+			"MOIM_GROUP_LIMIT_OWNED=100000")) // one user creates all groups
 	}
 	return d
 }
 
-// TestT92ManyGroupsComeBack: 10,000 sockets, each of a group of its own, are at one node, which
-// dies. They are back at the other one within 8 s on two quiet processors.
+// TestT92ManyGroupsComeBack connects 10,000 sockets to one node, each in its own group, and kills
+// the node. The sockets must be connected to the other node within 8 s on two quiet processors.
 func TestT92ManyGroupsComeBack(t *testing.T) {
 	sockets := inSoak(0, 10_000)
 	if sockets == 0 {
@@ -59,9 +59,8 @@ func TestT92ManyGroupsComeBack(t *testing.T) {
 	}
 }
 
-// TestT93PostsThroughTwoNodes posts 1,000 messages a second through two nodes, which two
-// processors and PostgreSQL with its disk have to bear. TestRoundTripsOfACall counts what a
-// post asks of PostgreSQL.
+// TestT93PostsThroughTwoNodes posts 1,000 messages a second through two nodes with PostgreSQL on
+// two processors. TestRoundTripsOfACall counts the database round trips of a post.
 func TestT93PostsThroughTwoNodes(t *testing.T) {
 	during := inSoak(0, 30*time.Second)
 	if during == 0 {

@@ -10,27 +10,27 @@ import (
 	"time"
 )
 
-// soon is how long an event may take while everything is up. The contract's
-// figure is much smaller; two cores that have much else to do are not.
+// soon is the longest time that an event may take while everything is up. The documented time is
+// much shorter, but the test machine has two busy cores.
 const soon = 30 * time.Second
 
-// deployment is what a scenario runs against: one node or many, whatever is
-// behind them.
+// deployment is the target of a scenario: one or many nodes, with any databases and Redis
+// servers.
 type deployment struct {
 	nodes  []*node
 	driver *driver
 	token  func(user string) string
 }
 
-// node returns the i-th node, counting around.
+// node returns the node with index i modulo the number of nodes.
 func (d *deployment) node(i int) *node { return d.nodes[i%len(d.nodes)] }
 
-// api speaks HTTP to the i-th node.
+// api returns a client of the i-th node's HTTP API.
 func (d *deployment) api(i int, user string) api {
 	return api{base: d.node(i).URL(), token: d.token(user)}
 }
 
-// io and ws connect to the i-th node.
+// io and ws connect to the i-th node, with Socket.IO and with the plain protocol.
 func (d *deployment) io(t *testing.T, i int, user string) *client {
 	t.Helper()
 	return connect(t, d.driver.endpoint(true), d.node(i), user, d.token(user))
@@ -41,10 +41,9 @@ func (d *deployment) ws(t *testing.T, i int, user string) *client {
 	return connect(t, plain, d.node(i), user, d.token(user))
 }
 
-// mainJob is the story that every deployment tells alike: a group is created,
-// its members connect by both endpoints to any node, everyone changes it by HTTP
-// and over sockets, and all see every change, at once and in order. It returns
-// the group, which goes on to exist.
+// mainJob is the scenario that every deployment must pass. It creates a group, its members
+// connect over both endpoints to any node, and all members change it over HTTP and sockets. All
+// must see every change at once and in order. It returns the group, which still exists.
 func mainJob(t *testing.T, d *deployment) string {
 	t.Helper()
 	var g group
@@ -89,15 +88,15 @@ func mainJob(t *testing.T, d *deployment) string {
 	return g.ID
 }
 
-// everybodySeesEveryChange makes changes by every way in at once and waits until everyone has
-// them all. It returns the group's version.
+// everybodySeesEveryChange makes changes over each endpoint at once and waits until all clients
+// have them. It returns the group's version.
 func everybodySeesEveryChange(t *testing.T, d *deployment, groupID string, all []*client) int64 {
 	t.Helper()
 	const each = 10
 	path := "/groups/" + groupID
 	var work sync.WaitGroup
 	for i, c := range all {
-		work.Go(func() { // over the socket: the answer is the event
+		work.Go(func() { // over the socket, where the answer is the event
 			for k := range each {
 				var e event
 				err := c.request("group:message", object{"groupId": groupID, "data": object{"from": c.name, "n": k}}, &e)
@@ -106,7 +105,7 @@ func everybodySeesEveryChange(t *testing.T, d *deployment, groupID string, all [
 				}
 			}
 		})
-		work.Go(func() { // over HTTP, to every node in turn
+		work.Go(func() { // over HTTP, to the nodes in turn
 			for k := range each {
 				var e event
 				status, err := d.api(i+k, c.user).do(t.Context(), http.MethodPost, path+"/messages", object{"data": object{"n": k}}, &e)
@@ -137,8 +136,8 @@ func everybodySeesEveryChange(t *testing.T, d *deployment, groupID string, all [
 	return g.Version
 }
 
-// everybodyHasTheLog checks that what the clients received since a version is the log,
-// byte for byte what the data says.
+// everybodyHasTheLog checks that the clients received exactly the log since a version, with the
+// data unchanged to the byte.
 func everybodyHasTheLog(t *testing.T, d *deployment, groupID string, all []*client, since int64) {
 	t.Helper()
 	var log page[event]
@@ -172,7 +171,8 @@ func sameJSON(a, b json.RawMessage) bool {
 	return slices.Equal(xs, ys)
 }
 
-// signalsReachAllButTheSender go to everyone but the sending socket, and are not stored.
+// signalsReachAllButTheSender checks that signals reach every socket but the sender's, and are
+// not stored.
 func signalsReachAllButTheSender(t *testing.T, groupID string, from *client, all []*client) {
 	t.Helper()
 	from.must("group:signal", object{"groupId": groupID, "type": "typing", "data": object{"on": true}}, nil)
@@ -191,8 +191,8 @@ func signalsReachAllButTheSender(t *testing.T, groupID string, from *client, all
 	}
 }
 
-// lateComerMissesNothing opens a second tab that has seen version 2 only, twice: the second
-// subscription on the same socket doubles nothing.
+// lateComerMissesNothing opens a second tab that has seen version 2 only, and subscribes twice.
+// The second subscription on the same socket must not double events.
 func lateComerMissesNothing(t *testing.T, d *deployment, groupID string, head int64) {
 	t.Helper()
 	tab := d.io(t, 1, "ana")
@@ -206,7 +206,7 @@ func lateComerMissesNothing(t *testing.T, d *deployment, groupID string, head in
 	tab.mustRefuse("unknown_event", "group:explode", object{})
 }
 
-// outsidersLearnNothing do not learn that a private group exists.
+// outsidersLearnNothing checks that users outside a private group cannot learn that it exists.
 func outsidersLearnNothing(t *testing.T, d *deployment, groupID string) {
 	t.Helper()
 	for i := range d.nodes {
@@ -227,8 +227,8 @@ func outsidersLearnNothing(t *testing.T, d *deployment, groupID string) {
 	}
 }
 
-// whoGoesHearsOfItLast: who is removed and who leaves gets the event that says so as the
-// last one, then group:closed, and nothing more.
+// whoGoesHearsOfItLast checks that a user who is removed or leaves gets the event about it, then
+// group:closed, and nothing more.
 func whoGoesHearsOfItLast(t *testing.T, d *deployment, groupID string, ana, bo, cy, dee *client) {
 	t.Helper()
 	path := "/groups/" + groupID
@@ -256,7 +256,7 @@ func whoGoesHearsOfItLast(t *testing.T, d *deployment, groupID string, ana, bo, 
 	}
 }
 
-// lastEvent checks what a client received last of a group.
+// lastEvent checks the last event that a client received of a group.
 func lastEvent(t *testing.T, c *client, groupID, typ, user string) {
 	t.Helper()
 	events := c.stream(groupID).received()
@@ -271,7 +271,8 @@ func lastEvent(t *testing.T, c *client, groupID, typ, user string) {
 	}
 }
 
-// deletionEndsEverySubscription closes everybody's subscription and leaves nothing to find.
+// deletionEndsEverySubscription deletes a group. Every subscription must be closed, and the group
+// must not be found.
 func deletionEndsEverySubscription(t *testing.T, d *deployment) {
 	t.Helper()
 	owner := d.ws(t, 0, "ana")

@@ -9,16 +9,15 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestT64ScheduledEnd: a group's reminder and end come once, within a second of their time,
-// to the members on every node, although the node that set them is dead, and
-// when they were moved; and at the next start when no node was there at their
-// time.
+// TestT64ScheduledEnd schedules a group's reminder and end on a node and kills it. Both must come
+// once, within a second of their time, to the members on every node, even if the times were
+// changed. If no node runs at their time, they must come at the next start.
 func TestT64ScheduledEnd(t *testing.T) {
 	t.Parallel()
 	d := startCluster(t, 3, "MOIM_REDIS_URL="+redistest.Start(t).URL(), "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t))
 	const setter = 2
 	groupID, moved, missed := newGroup(t, d, "bo"), newGroup(t, d, "bo"), newGroup(t, d, "bo")
-	sooner := time.Now().Add(8 * time.Second).UTC() // on a busy machine, too, it is set before
+	sooner := time.Now().Add(8 * time.Second).UTC() // late enough to be set in time on a busy machine
 	for _, at := range []time.Time{time.Now().Add(time.Hour), sooner} {
 		d.api(setter, "ana").must(t, http.StatusOK, http.MethodPatch, "/groups/"+moved, object{"endsAt": at}, nil)
 	}
@@ -26,7 +25,7 @@ func TestT64ScheduledEnd(t *testing.T) {
 	d.api(setter, "ana").must(t, http.StatusOK, http.MethodPatch, "/groups/"+groupID, object{"endsAt": end, "remindBefore": []int{1}}, nil)
 	all := []*client{d.io(t, 0, "ana"), d.ws(t, 1, "bo")}
 	for _, c := range all {
-		c.resume(groupID, 2) // created, bo joined: nothing is missed on a slow machine
+		c.resume(groupID, 2) // created, bo joined: the client gets all later events even on a slow machine
 		c.resume(moved, 2)
 	}
 	d.nodes[setter].Kill()

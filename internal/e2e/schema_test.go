@@ -14,18 +14,19 @@ import (
 	"github.com/moim-live/moim/internal/schematest"
 )
 
-// maxChecked bounds the frames of a connection that are compared with the document: the load
-// of some tests is high.
+// maxChecked is how many frames of a connection are compared with the document, because some
+// tests send very many.
 const maxChecked = 200
 
-// contract is the AsyncAPI document of the nodes, to compare frames with.
+// contract is the AsyncAPI document of the nodes. Frames are compared with it.
 type contract struct {
 	mu       sync.Mutex
 	compiler *jsonschema.Compiler
 	compiled map[string]*jsonschema.Schema
 }
 
-// theContract is read from the first node that a client connects to. All have the same.
+// theContract is read from the first node that a client connects to. All nodes have the same
+// document.
 var theContract = struct {
 	sync.Mutex
 	*contract
@@ -52,8 +53,8 @@ func readContract(t *testing.T, base string) *contract {
 	return theContract.contract
 }
 
-// check compares JSON with the schema at a place of the document: the payload of a message,
-// or a part of it. Without a contract, everything is right.
+// check compares JSON with the schema of a message's payload, or of a part of it. It accepts
+// everything if there is no contract.
 func (c *contract) check(endpoint, message, part string, data []byte) error {
 	if c == nil {
 		return nil
@@ -79,7 +80,7 @@ func (c *contract) check(endpoint, message, part string, data []byte) error {
 	return nil
 }
 
-// checkPush compares what a server sent by itself.
+// checkPush checks a message that a server sent without a request.
 func (c *contract) checkPush(event string, data json.RawMessage) error {
 	frame, err := json.Marshal(plainMessage{Event: event, Data: data})
 	if err != nil {
@@ -88,7 +89,7 @@ func (c *contract) checkPush(event string, data json.RawMessage) error {
 	return c.check("plain", event+".push", "", frame)
 }
 
-// checkCall compares a request that was answered without error, and its answer.
+// checkCall checks a successful request and its answer.
 func (c *contract) checkCall(event string, data any, answer json.RawMessage) error {
 	sent, err := json.Marshal(data)
 	if err != nil {
@@ -100,7 +101,7 @@ func (c *contract) checkCall(event string, data any, answer json.RawMessage) err
 	return c.check("socketio", event+".answer", "/oneOf/0/properties/data", answer)
 }
 
-// checkFailure compares an error.
+// checkFailure checks an error answer.
 func (c *contract) checkFailure(event string, failure *apiError) error {
 	if c == nil {
 		return nil
@@ -125,8 +126,8 @@ func (c *contract) checkFailure(event string, failure *apiError) error {
 	return nil
 }
 
-// TestSocketDocument: the document of the sockets is valid AsyncAPI 3.0, and frames are
-// compared with it.
+// TestSocketDocument checks that the document of the sockets is valid AsyncAPI 3.0, and that
+// frames are compared with it.
 func TestSocketDocument(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "MOIM_AUTH_SECRET="+secret)

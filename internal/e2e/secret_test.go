@@ -15,9 +15,9 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestReplaceTheSecret: the nodes of a deployment are restarted one after the other with a
-// new secret and the previous one, and then without the previous one. Meanwhile clients
-// with old and new tokens make calls and connect all the time. None is refused.
+// TestReplaceTheSecret restarts the nodes of a deployment one after the other, first with a new
+// secret and the previous one, and then without the previous one. Meanwhile clients with old and
+// new tokens make calls and connect all the time. None may be refused.
 func TestReplaceTheSecret(t *testing.T) {
 	t.Parallel()
 	const next = "the secret that comes next, which is long enough"
@@ -44,7 +44,7 @@ func TestReplaceTheSecret(t *testing.T) {
 	restart("while the nodes get both secrets", "MOIM_AUTH_SECRET="+next, "MOIM_AUTH_SECRET_PREVIOUS="+secret)
 	after := visit(t, d, g.ID, renewed)
 	after.goOn("when all nodes have both")
-	for _, e := range []endpoint{plain, d.driver.endpoint(true)} { // a socket takes the new token in place of the old one
+	for _, e := range []endpoint{plain, d.driver.endpoint(true)} { // a socket accepts the new token in place of the old one
 		connect(t, e, d.node(0), "bo", old).must("auth", object{"token": renewed}, nil)
 	}
 	before.goOn("when all nodes have both")
@@ -57,7 +57,7 @@ func TestReplaceTheSecret(t *testing.T) {
 	}
 }
 
-// visitors are clients with one token, who go from node to node.
+// visitors are clients with one token that use one node after the other.
 type visitors struct {
 	t       *testing.T
 	d       *deployment
@@ -65,10 +65,10 @@ type visitors struct {
 	token   string
 	end     context.CancelFunc
 	running sync.WaitGroup
-	done    [3]atomic.Int64 // what succeeded: calls over HTTP, /ws, Socket.IO
+	done    [3]atomic.Int64 // successful calls over HTTP, /ws and Socket.IO
 }
 
-// visit starts visitors, who post to a group until the test ends.
+// visit starts visitors that post to a group until the test ends.
 func visit(t *testing.T, d *deployment, groupID, token string) *visitors {
 	t.Helper()
 	ctx, end := context.WithCancel(t.Context())
@@ -85,8 +85,8 @@ func visit(t *testing.T, d *deployment, groupID, token string) *visitors {
 	return v
 }
 
-// each asks one node after the other, and counts the answers. A node that restarts does
-// not answer; one that refuses the token fails the test.
+// each makes calls to one node after the other, and counts the answers. A node that restarts does
+// not answer. A node that refuses the token fails the test.
 func (v *visitors) each(ctx context.Context, home int, done *atomic.Int64, ask func(context.Context, string) error) {
 	for at := home; ctx.Err() == nil; at++ {
 		err := ask(ctx, v.d.node(at).URL())
@@ -110,7 +110,7 @@ func (v *visitors) call(ctx context.Context, base string) error {
 	return err
 }
 
-// stay connects, posts, and stays a while, or until the node closes the connection.
+// stay connects, posts, and stays connected for a while, or until the node closes the connection.
 func (v *visitors) stay(ctx context.Context, e endpoint, base string) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
@@ -136,7 +136,7 @@ func (v *visitors) stay(ctx context.Context, e endpoint, base string) error {
 	return nil
 }
 
-// goOn waits until visitors of all kinds have had answers from now on.
+// goOn waits until visitors of each kind get more answers.
 func (v *visitors) goOn(when string) {
 	v.t.Helper()
 	for i, what := range []string{"HTTP", "/ws", "Socket.IO"} {
@@ -147,7 +147,7 @@ func (v *visitors) goOn(when string) {
 	}
 }
 
-// stop ends the visits.
+// stop stops the visitors.
 func (v *visitors) stop() {
 	v.end()
 	v.running.Wait()

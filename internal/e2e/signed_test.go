@@ -14,7 +14,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
 
-// stranger knows all that is on the Redis server, and publishes there with a key.
+// stranger returns the adapter of an attacker who can read the Redis server, and publishes there
+// with this key.
 func stranger(t *testing.T, s *redistest.Server, key redisadapter.Key) *redisadapter.Adapter {
 	t.Helper()
 	clients, err := redisrole.New(redisrole.Config{URL: s.URL()}, "stranger", nil)
@@ -47,9 +48,9 @@ func signalTexts(t *testing.T, c *client) string {
 	return strings.Join(all, " ")
 }
 
-// TestOnlyNodesAreBelieved: nodes sign their messages by default. One who can write
-// to Redis, and reads the deployment's identity there, cannot add any. Other values of
-// redis.socket.hmac do as they say.
+// TestOnlyNodesAreBelieved checks that nodes sign their messages by default. An attacker who can
+// write to Redis, and reads the deployment's identity there, must not be able to add messages. It
+// also checks the other values of redis.socket.hmac.
 func TestOnlyNodesAreBelieved(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -90,8 +91,8 @@ func TestOnlyNodesAreBelieved(t *testing.T) {
 	}
 }
 
-// TestUpgradeToSignedMessages has nodes that do not sign yet, nodes of the upgrade, and
-// nodes after it. Those that run together understand each other.
+// TestUpgradeToSignedMessages runs nodes before the upgrade, which do not sign, nodes during the
+// upgrade, and nodes after it. Nodes of neighbouring stages must understand each other.
 func TestUpgradeToSignedMessages(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestConnectionsAndCommands: docs/redis.md says what a node costs each role's
-// server: connections, and commands while nothing happens.
+// TestConnectionsAndCommands checks what docs/redis.md says about a node's connections to the
+// server of each role, and about its commands while the node is idle.
 func TestConnectionsAndCommands(t *testing.T) {
 	t.Parallel()
 	roles := []string{"socket", "group", "cache"}
@@ -37,7 +37,7 @@ func TestConnectionsAndCommands(t *testing.T) {
 	}
 	connections := make(map[string]int)
 	for _, role := range roles {
-		connections[role] = (stat(role, "Clients", "connected_clients") - 1) / nodes // this test's own
+		connections[role] = (stat(role, "Clients", "connected_clients") - 1) / nodes // without this test's own connection
 	}
 	l.stop()
 	f.needEveryEventOnce(0)
@@ -58,7 +58,7 @@ func TestConnectionsAndCommands(t *testing.T) {
 	}
 }
 
-// TestDocumentedMetrics: what docs/redis.md says of /metrics is there.
+// TestDocumentedMetrics checks that /metrics has the metrics that docs/redis.md names.
 func TestDocumentedMetrics(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile("../../docs/redis.md")

@@ -16,12 +16,12 @@ import (
 	"github.com/moim-live/moim/internal/childtest"
 )
 
-// driver is a Node process that runs the real socket.io-client.
+// driver is a Node.js process that runs the real socket.io-client.
 type driver struct {
 	cmd    *exec.Cmd
 	exited chan struct{}
 
-	writing sync.Mutex // apart: the reader must go on while a write waits
+	writing sync.Mutex // a second lock, because the reader must go on while a write waits
 	stdin   io.WriteCloser
 
 	mu      sync.Mutex
@@ -29,7 +29,7 @@ type driver struct {
 	clients map[string]*ioConn
 }
 
-// startDriver runs one until the test ends.
+// startDriver runs a driver until the test ends.
 func startDriver(t *testing.T) *driver {
 	t.Helper()
 	if err := clientOnce(); errors.Is(err, errNoNode) {
@@ -72,8 +72,7 @@ type ioOptions struct {
 	ReconnectionDelay int      `json:"reconnectionDelay,omitempty"` // milliseconds
 }
 
-// endpoint returns the way in by Socket.IO. With again the client connects again by
-// itself.
+// endpoint returns the Socket.IO endpoint. If again is set, its clients reconnect by themselves.
 func (d *driver) endpoint(again bool) endpoint {
 	return endpoint{name: "/socket.io", open: func(ctx context.Context, base, token string, l listener) (conn, error) {
 		return d.open(ctx, base, ioOptions{
@@ -97,8 +96,8 @@ func (e *connectError) Error() string {
 	return "connect_error: " + e.Message + " (" + e.Data.Code + ")"
 }
 
-// open makes a socket and waits until it is connected, or returns its
-// *connectError. url may name a namespace.
+// open opens a socket and waits until it is connected, or returns its *connectError. url may
+// include a namespace.
 func (d *driver) open(ctx context.Context, url string, options ioOptions, l listener) (*ioConn, error) {
 	c := d.register(l, options.Reconnection)
 	d.send(object{"op": "open", "client": c.name, "url": url, "options": options})
@@ -122,8 +121,7 @@ func (d *driver) open(ctx context.Context, url string, options ioOptions, l list
 	}
 }
 
-// register makes a client of which l is told. With again it connects again by
-// itself.
+// register adds a client with this listener. If again is set, it reconnects by itself.
 func (d *driver) register(l listener, again bool) *ioConn {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -139,11 +137,11 @@ func (d *driver) register(l listener, again bool) *ioConn {
 func (d *driver) send(command object) {
 	encoded, err := json.Marshal(command)
 	if err != nil {
-		panic(err) // the tests' own data
+		panic(err) // the tests encode only their own data
 	}
 	d.writing.Lock()
 	defer d.writing.Unlock()
-	_, _ = d.stdin.Write(append(encoded, '\n')) // who waits notices that node ended
+	_, _ = d.stdin.Write(append(encoded, '\n')) // callers notice that the process ended
 }
 
 // report is one line of client.mjs.
@@ -155,7 +153,7 @@ type report struct {
 	ID     int               `json:"id"`     // answer
 	Args   []json.RawMessage `json:"args"`   // event, answer
 
-	Failure string `json:"failure"` // answer: why there is none
+	Failure string `json:"failure"` // answer: why it failed
 	connectError
 }
 
@@ -187,8 +185,8 @@ type ioConn struct {
 	driver   *driver
 	name     string
 	listener listener
-	again    bool       // connects again by itself
-	first    chan error // how the first attempt to connect ended
+	again    bool       // reconnects by itself
+	first    chan error // the result of the first attempt to connect
 	lost     chan struct{}
 	lose     sync.Once // closes lost
 
@@ -233,7 +231,7 @@ func (c *ioConn) take(r report) {
 	}
 }
 
-// settle tells open, once, how the first attempt ended.
+// settle reports the result of the first attempt to open, once.
 func (c *ioConn) settle(err error) {
 	select {
 	case c.first <- err:

@@ -15,8 +15,8 @@ func mintIssued(user string, ago time.Duration, claims ...string) string {
 	return mint(user, time.Hour, append(claims, fmt.Sprintf(`"iat":%d`, time.Now().Add(-ago).Unix()))...)
 }
 
-// TestRevoke: a back end revokes a user's tokens on one of three nodes, while the socket
-// role is down. All nodes close the user's sockets, refuse the tokens, and take a new one.
+// TestRevoke makes a back end revoke a user's tokens on one of three nodes while the socket role
+// is down. All nodes must close the user's sockets, refuse the tokens, and accept a new one.
 func TestRevoke(t *testing.T) {
 	t.Parallel()
 	shared, sockets := redistest.Start(t), redistest.Start(t)
@@ -25,7 +25,7 @@ func TestRevoke(t *testing.T) {
 	d.token = func(user string) string { return mintIssued(user, time.Minute) }
 	sockets.Kill()
 	io, ws, other := d.io(t, 1, "bo"), d.ws(t, 2, "bo"), d.ws(t, 2, "ana")
-	later := connect(t, plain, d.node(2), "bo", mintIssued("bo", -5*time.Second)) // clocks may differ
+	later := connect(t, plain, d.node(2), "bo", mintIssued("bo", -5*time.Second)) // issued in the future, because clocks may differ
 	backend := api{base: d.node(0).URL(), token: mint("billing", time.Hour, `"scope":"admin"`)}
 	d.api(0, "bo").mustRefuse(t, http.StatusForbidden, "forbidden", http.MethodPost, "/users/bo/revoke", nil)
 	began := time.Now()
@@ -54,8 +54,8 @@ func TestRevoke(t *testing.T) {
 	api{base: restarted.URL(), token: d.token("bo")}.mustRefuse(t, http.StatusUnauthorized, "unauthenticated", http.MethodGet, "/me/groups", nil)
 }
 
-// TestRenew: a client shows a new token over its open socket, and keeps the socket after
-// the first one has expired.
+// TestRenew sends a new token over an open socket. The socket must stay open after the first
+// token has expired.
 func TestRenew(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "MOIM_AUTH_SECRET="+secret)

@@ -8,9 +8,9 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestTopologies: two nodes do the main job with the socket role on a Redis
-// cluster, the group role behind Sentinels, and the cache on TLS; and two with
-// everything on one cluster.
+// TestTopologies runs the main job on two deployments of two nodes. One has the socket role on a
+// Redis cluster, the group role behind Sentinels, and the cache role on TLS. The other has all
+// roles on one cluster.
 func TestTopologies(t *testing.T) {
 	t.Parallel()
 	cluster, postgres := redistest.StartCluster(t, 3), pgtest.Start(t)

@@ -17,10 +17,10 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// span is what a node has reported.
+// span is a span that a node exported.
 type span struct{ name, node, trace, id, parent string }
 
-// traces receives spans by OTLP over HTTP.
+// traces receives spans as OTLP over HTTP.
 type traces struct {
 	mu    sync.Mutex
 	spans []span
@@ -83,7 +83,7 @@ func TestTraceAcrossNodes(t *testing.T) {
 	alice.must(t, 201, "POST", "/groups", object{"name": "g"}, &g)
 	reader := connect(t, endpoint{"plain", openPlain}, two, "alice", alice.token)
 	reader.subscribe(g.ID)
-	others := make([]*client, 10) // a delivery to one of many costs no span
+	others := make([]*client, 10) // a delivery to one of many clients makes no span
 	for i := range others {
 		others[i] = connect(t, endpoint{"plain", openPlain}, two, "alice", alice.token)
 		others[i].subscribe(g.ID)

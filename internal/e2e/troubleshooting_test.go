@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestTroubleshooting: what docs/troubleshooting.md says that users see is what they see.
+// TestTroubleshooting checks that users see the errors that docs/troubleshooting.md describes.
 func TestTroubleshooting(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "troubleshooting.md"))
@@ -81,7 +81,7 @@ func TestTroubleshooting(t *testing.T) {
 	}
 }
 
-// quoted checks that a document has a message.
+// quoted checks that a document contains a message.
 func quoted(t *testing.T, doc []byte, message string) {
 	t.Helper()
 	if !strings.Contains(string(doc), message) {

@@ -4,5 +4,5 @@ package e2e
 
 import "os/exec"
 
-// asUser does nothing: the test that needs it is for Linux.
+// asUser does nothing, because the test that needs it runs only on Linux.
 func asUser(*exec.Cmd, uint32) {}

@@ -18,7 +18,8 @@ import (
 // webFolder is the example of a chat in React.
 var webFolder = filepath.Join("..", "..", "examples", "web")
 
-// installWeb installs what the example needs, with the TypeScript client as it is now.
+// installWeb installs the dependencies of the example, with the current code of the TypeScript
+// client.
 func installWeb() error {
 	if err := clientJSOnce(); err != nil {
 		return err
@@ -33,8 +34,8 @@ func installWeb() error {
 	return os.CopyFS(dist, os.DirFS(filepath.Join(clientJS, "dist")))
 }
 
-// TestWeb: two windows of the example chat in a group, see who is there, and go on after
-// their node was killed.
+// TestWeb opens the example in two browser windows. They must chat in a group, show who is
+// present, and continue after their node was killed.
 func TestWeb(t *testing.T) {
 	t.Parallel()
 	browser := findBrowser(t)
