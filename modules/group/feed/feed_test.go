@@ -214,7 +214,7 @@ func TestFeedSharesReads(t *testing.T) {
 	const subscribers = 1000
 	log := newMemoryLog()
 	log.create("g")
-	log.slow = time.Second // events are appended during the read
+	log.slow = time.Second // the other subscribers come during the first read
 	node := newCluster(t, log, 1, nil)[0]
 	var wg sync.WaitGroup
 	for i := range subscribers {

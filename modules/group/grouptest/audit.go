@@ -16,7 +16,7 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// entryAt is an audit entry of an instant.
+// entryAt returns an audit entry with the given time in milliseconds.
 func entryAt(ms int64, actor, groupID, userID string) audit.Entry {
 	id := uuid.Must(uuid.NewV7())
 	for i := range 6 {
@@ -35,7 +35,7 @@ func testAudit(t *testing.T, s Store) {
 	all := []audit.Entry{ // newest first
 		entryAt(now, "b1", "g1", "u1"),
 		entryAt(now-1, "b2", "g2", "u1"),
-		entryAt(now-1000, "b1", "u1", "u1"), // an id of both
+		entryAt(now-1000, "b1", "u1", "u1"), // the same id as a target group and as a user
 		entryAt(now-2*day, "b2", "", "u2"),
 		entryAt(now-3*day, "b1", "g1", ""),
 	}
@@ -98,7 +98,7 @@ func testAudit(t *testing.T, s Store) {
 	want("after the last step", audit.Filter{}, 0, 1, 2)
 }
 
-// An entry is committed with its change, or not at all.
+// testAuditTx checks that an entry is committed together with its change, or not at all.
 func testAuditTx(t *testing.T, s Store) {
 	ctx, g := t.Context(), create(t, s)
 	stored := func(f audit.Filter) int {
@@ -144,7 +144,7 @@ func testAuditTx(t *testing.T, s Store) {
 			return err
 		}},
 	} {
-		for range 2 { // the second changes nothing
+		for range 2 { // the second call changes nothing
 			err := c.do(ctx, entryAt(now, c.actor, "", ""))
 			if err != nil && !errors.Is(err, group.ErrReceipted) {
 				t.Fatal(err)
@@ -156,7 +156,8 @@ func testAuditTx(t *testing.T, s Store) {
 	}
 }
 
-// A page of large entries ends early, so that whoever cuts it knows that there are more.
+// testLargeAudit checks that a page of large entries ends early, but has enough entries to
+// show that there are more.
 func testLargeAudit(t *testing.T, s Store) {
 	ctx := t.Context()
 	now := time.Now().UnixMilli()

@@ -66,8 +66,9 @@ func testBans(t *testing.T, s Store) {
 	isNotFound(t, "bans of a deleted group", err)
 }
 
-// seesItself changes everything that is kept about a user and asks for it each
-// time: a change sees what it did. The user is banned at its beginning and its end.
+// seesItself changes everything that is stored about a user, and reads it after each step.
+// A change must see its own writes. The user is banned before the first step and after the
+// last.
 func seesItself(t *testing.T, tx group.Tx, userID string, ban group.Ban) error {
 	t.Helper()
 	ctx := t.Context()

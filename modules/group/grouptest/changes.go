@@ -69,14 +69,14 @@ func testUnknown(t *testing.T, s Store) {
 
 func testRecord(t *testing.T, s Store) {
 	ctx, g := t.Context(), create(t, s)
-	change(t, s, g.ID, post(ctx, 1)) // version 2, the revision stays
+	change(t, s, g.ID, post(ctx, 1)) // version 2; the revision does not change
 	seats := 3
 	events := change(t, s, g.ID, func(tx group.Tx) error {
 		n := tx.Group()
 		n.Posting = group.PostingAdmins
 		n.Name, n.Description, n.Visibility, n.JoinPolicy = "New", "text", group.Public, group.JoinInvite
 		n.Capacity, n.Attributes, n.UpdatedAt = &seats, json.RawMessage(`{"k":1}`), at.Add(time.Minute)
-		n.OwnerID, n.MemberCount, n.Version, n.CreatedAt = "mallory", 99, 99, at.Add(time.Hour) // not SetGroup's
+		n.OwnerID, n.MemberCount, n.Version, n.CreatedAt = "mallory", 99, 99, at.Add(time.Hour) // SetGroup ignores these fields
 		if err := tx.SetGroup(ctx, n); err != nil {
 			return err
 		}
@@ -155,7 +155,7 @@ func testMembers(t *testing.T, s Store) {
 	want.Name, want.Profile = "Robert", nil
 	same(t, "bob after the update", bob, &want)
 
-	in(func(tx group.Tx) error { // joined, changed and gone within one change
+	in(func(tx group.Tx) error { // bob joins, changes and leaves within one change
 		if err := join(ctx, "carol")(tx); err != nil {
 			return err
 		}
@@ -193,13 +193,14 @@ func testMembers(t *testing.T, s Store) {
 		"add":    func(tx group.Tx) error { return tx.AddMember(ctx, member("alice")) },
 	} {
 		if _, err := s.Change(ctx, g.ID, "", fn); err == nil {
-			t.Errorf("%s: no error for who is not, or already, a member", name)
+			t.Errorf("%s: no error for a user who is not a member, or already is one", name)
 		}
 	}
 }
 
-// manyTime is what adding as many members as one request may name must not
-// exceed, a hundredth of which is usual, unless the first of them were as slow.
+// manyTime is the maximum time for adding as many members as one request can name. It
+// usually takes a hundredth of this. A slower run is accepted if the first tenth was
+// equally slow.
 const manyTime = 10 * time.Second
 
 func testManyMembers(t *testing.T, s Store) {
@@ -207,13 +208,13 @@ func testManyMembers(t *testing.T, s Store) {
 	ctx := t.Context()
 	var g group.Group
 	var events []group.Event
-	for tries := 1; ; tries++ { // a busy machine may delay some
+	for tries := 1; ; tries++ { // retries, because a busy machine may be slow
 		g = create(t, s)
 		start, tenth := time.Now(), time.Duration(0)
 		events = change(t, s, g.ID, func(tx group.Tx) error {
 			for i := range n {
 				if m, err := tx.Member(ctx, user(i)); m != nil || err != nil {
-					return errors.Join(err, errors.New("a member too early"))
+					return errors.Join(err, errors.New("a member before they joined"))
 				}
 				if err := join(ctx, user(i))(tx); err != nil {
 					return err
@@ -256,7 +257,7 @@ func testRollback(t *testing.T, s Store) {
 		}
 		return mine
 	})
-	if err != mine || events != nil { //nolint:errorlint // as it is, says the contract
+	if err != mine || events != nil { //nolint:errorlint // the contract requires this error, unwrapped
 		t.Errorf("%d events, error %v; want none and the function's own", len(events), err)
 	}
 	func() {
@@ -269,12 +270,12 @@ func testRollback(t *testing.T, s Store) {
 			_ = everything(tx)
 			panic("mine")
 		})
-		t.Error("the panic did not reach who passed the function")
+		t.Error("the panic did not reach the caller of Change")
 	}()
 	got, alice := get(t, s, g.ID, "alice")
 	same(t, "the group", got, g)
 	if _, bob := get(t, s, g.ID, "bob"); alice == nil || bob != nil {
-		t.Errorf("alice %v, bob %v; want her alone", alice, bob)
+		t.Errorf("alice %v, bob %v; want only alice", alice, bob)
 	}
 	if page := read(t, s, g.ID, 0, 10); len(page.Events) != 1 {
 		t.Errorf("the log holds %d events, want 1", len(page.Events))
@@ -292,7 +293,7 @@ func testVersions(t *testing.T, s Store) {
 	}
 	var (
 		all sync.WaitGroup
-		mu  sync.Mutex // guards what seen holds
+		mu  sync.Mutex // guards the sets in seen
 	)
 	for _, id := range ids {
 		for range writers {

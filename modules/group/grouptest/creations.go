@@ -9,7 +9,7 @@ import (
 
 var errRefused = errors.New("refused")
 
-// testCreations: a group counts for its owner, and for who created it.
+// testCreations checks that a group counts for its owner, even if another user created it.
 func testCreations(t *testing.T, s Store) {
 	ctx, g := t.Context(), create(t, s)
 	tallies := func() map[string]group.Tally {
@@ -63,7 +63,7 @@ func testCreations(t *testing.T, s Store) {
 		same(t, "of who makes another one", n, group.Tally{Owned: 1})
 		return errRefused
 	}, nil)
-	if err != errRefused { //nolint:errorlint // as it is, says the contract
+	if err != errRefused { //nolint:errorlint // the contract requires this error, unwrapped
 		t.Errorf("create: %v", err)
 	}
 	change(t, s, hers.ID, func(tx group.Tx) error { return tx.Delete(ctx) })

@@ -11,7 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// testEraseCommonWord erases a user whose id is also a role, a key, and what somebody said.
+// testEraseCommonWord erases a user whose id is also a role, a JSON key and the text of a
+// message. Only the user's id may be replaced.
 func testEraseCommonWord(t *testing.T, s Store) {
 	ctx := t.Context()
 	e := entryAt(time.Now().UnixMilli(), "backend", "g1", "member")
@@ -39,14 +40,15 @@ func testEraseCommonWord(t *testing.T, s Store) {
 	same(t, "erased", got, []audit.Entry{e})
 }
 
-// testEraseNamed erases a user from entries about others, in groups that are gone.
+// testEraseNamed erases a user from entries about other users, in groups that no longer
+// exist.
 func testEraseNamed(t *testing.T, s Store) {
 	ctx, now := t.Context(), time.Now().UnixMilli()
 	job, err := s.SetErasure(ctx, "1", "bob")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const entries, others = 45, 120 // more than a step, and more than a statement
+	const entries, others = 45, 120 // more entries than one step takes, and more users than one statement takes
 	for i := range entries {
 		e := entryAt(now-int64(i), "backend", "swept", "")
 		e.Before = json.RawMessage(`{"group":{"name":"g","ownerId":"bob"}}`)
@@ -87,7 +89,7 @@ func testEraseNamed(t *testing.T, s Store) {
 	if done, err := s.FinishErasure(ctx, group.Erasure{ID: job, UserID: "bob"}); !done || err != nil {
 		t.Errorf("finished: %v, %v", done, err)
 	}
-	if n, err := s.ExpireAudit(ctx, -time.Hour, 100); n != entries || err != nil { // and with them whom they name
+	if n, err := s.ExpireAudit(ctx, -time.Hour, 100); n != entries || err != nil { // the names in the entries expire, too
 		t.Errorf("expired %d, %v", n, err)
 	}
 	if more, err := s.EraseOf(ctx, "118", "erased:3"); more || err != nil {

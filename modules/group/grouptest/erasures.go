@@ -48,18 +48,18 @@ func testErasures(t *testing.T, s Store) {
 		t.Fatalf("claimed %+v", job)
 	}
 	if e := claim(); e == nil || e.ID != "3" {
-		t.Errorf("claimed %+v, want the other user's", e)
+		t.Errorf("claimed %+v, want the job of the other user", e)
 	}
 	if e := claim(); e != nil {
 		t.Errorf("claimed %+v twice", e)
 	}
 	job.Stage, job.Place, job.Version = group.EraseLogs, "a group", 7
-	if err := s.AdvanceErasure(ctx, *job, -time.Second); err != nil { // the claim is over
+	if err := s.AdvanceErasure(ctx, *job, -time.Second); err != nil { // the claim has expired
 		t.Fatal(err)
 	}
-	same(t, "the job goes on where it was", claim(), job)
+	same(t, "the job continues at its last position", claim(), job)
 
-	// A job ends when nothing of the user is left in a group.
+	// A job is finished only when no group has data of the user.
 	g := create(t, s)
 	change(t, s, g.ID, join(ctx, "bob"))
 	finish(*job, false)
@@ -82,21 +82,21 @@ func testErasures(t *testing.T, s Store) {
 	finish(*job, false)
 	got, err := s.Erasure(ctx, "1")
 	if err != nil || got.UserID != "" || got.FinishedAt == nil || got.FinishedAt.Before(got.StartedAt) {
-		t.Errorf("the job that is done is %+v, %v", got, err)
+		t.Errorf("the finished job is %+v, %v", got, err)
 	}
 	same(t, "counted", got.Erased, group.Erased{GroupsLeft: 1, GroupsHandedOver: 2, GroupsEnded: 3, MessagesBlanked: 4, EventsBlanked: 7})
 	if err := s.AdvanceErasure(ctx, *job, -time.Second); err != nil {
 		t.Error(err)
 	}
 	if e := claim(); e != nil {
-		t.Errorf("claimed %+v, which is done", e)
+		t.Errorf("claimed the finished job %+v", e)
 	}
 	if id := set("4", "bob"); id != "4" {
 		t.Errorf("the same user again is job %s, want 4", id)
 	}
 }
 
-// blank replaces the data of all events about the job's user.
+// blank replaces the data of all events that concern the job's user.
 func blank(t *testing.T, s Store, job group.Erasure, groupID string) {
 	t.Helper()
 	err := s.BlankEvents(t.Context(), job, groupID, 0, 1_000_000, func(context.Context, group.EventTx, group.Event) ([]byte, error) {
@@ -110,7 +110,7 @@ func blank(t *testing.T, s Store, job group.Erasure, groupID string) {
 func testEraseLog(t *testing.T, s Store) {
 	ctx, g := t.Context(), create(t, s)
 	const bob = `b"o\b<>`
-	change(t, s, g.ID, func(tx group.Tx) error { // alice's: 2 … 1501, more than one look
+	change(t, s, g.ID, func(tx group.Tx) error { // events of alice: versions 2 to 1501, more than one query returns
 		for n := range 1500 {
 			if err := post(ctx, n)(tx); err != nil {
 				return err
@@ -118,7 +118,7 @@ func testEraseLog(t *testing.T, s Store) {
 		}
 		return nil
 	})
-	change(t, s, g.ID, func(tx group.Tx) error { // 1502: bob's
+	change(t, s, g.ID, func(tx group.Tx) error { // version 1502: an event of bob
 		m := group.Member{UserID: bob, Role: group.MemberRole, JoinedAt: at}
 		if err := tx.AddMember(ctx, m); err != nil {
 			return err
@@ -126,11 +126,11 @@ func testEraseLog(t *testing.T, s Store) {
 		_, err := tx.Append(ctx, group.MemberJoined, bob, m)
 		return err
 	})
-	change(t, s, g.ID, func(tx group.Tx) error { // 1503: about bob
+	change(t, s, g.ID, func(tx group.Tx) error { // version 1503: an event about bob
 		_, err := tx.Append(ctx, group.MemberMuted, "alice", map[string]string{"userId": bob})
 		return err
 	})
-	change(t, s, g.ID, func(tx group.Tx) error { // 1504: alice speaks of bob
+	change(t, s, g.ID, func(tx group.Tx) error { // version 1504: a message of alice about bob
 		_, err := tx.Append(ctx, group.MessagePosted, "alice", bob)
 		return err
 	})
@@ -174,7 +174,8 @@ func testEraseLog(t *testing.T, s Store) {
 	}
 }
 
-// testHeir hands groups over: to the admin who joined first, or else to the member who did.
+// testHeir checks who gets the group of an erased owner: the admin who joined first, or the
+// member who joined first if there is no admin.
 func testHeir(t *testing.T, s Store) {
 	ctx, g := t.Context(), create(t, s)
 	heir := func(want string) {
@@ -215,7 +216,7 @@ func testHeir(t *testing.T, s Store) {
 	}
 	heir("admin-1")
 
-	// Without an owner, and with one again.
+	// The group has no owner for a while, and then gets a new one.
 	change(t, s, g.ID, func(tx group.Tx) error {
 		if err := tx.SetOwner(ctx, "", at); err != nil {
 			return err
@@ -241,7 +242,7 @@ func testHeir(t *testing.T, s Store) {
 	}
 }
 
-// testForgetReceipts removes a user from receipts, in pages.
+// testForgetReceipts removes a user from receipts, in several steps.
 func testForgetReceipts(t *testing.T, s Store) {
 	ctx := t.Context()
 	for _, r := range []group.Receipt{
@@ -265,7 +266,7 @@ func testForgetReceipts(t *testing.T, s Store) {
 		if more, err = s.ForgetReceipts(ctx, "bob", 2); err != nil {
 			t.Fatal(err)
 		}
-		if more != (steps < 3) { // two answers, two more, none
+		if more != (steps < 3) { // two answers, then two more, then none
 			t.Errorf("after step %d: more is %t", steps, more)
 			break
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// testExpire removes what has been over for a day, some at a time.
+// testExpire removes, in several steps, everything that expired more than a day ago.
 func testExpire(t *testing.T, s Store) {
 	ctx, g := t.Context(), create(t, s)
 	one, old, recent := 1, time.Now().Add(-group.OverAge-time.Hour), time.Now().Add(-group.OverAge+time.Hour)
@@ -59,10 +59,10 @@ func testExpire(t *testing.T, s Store) {
 	}
 	left := []string{}
 	for _, i := range invites {
-		left = append([]string{i.InviteID}, left...) // the newest comes first
+		left = append([]string{i.InviteID}, left...) // the newest invite comes first
 	}
 	same(t, "invites", left, kept)
-	bans, err := s.Bans(ctx, g.ID, "", time.Time{}, 10) // at a time when none had expired
+	bans, err := s.Bans(ctx, g.ID, "", time.Time{}, 10) // as of a time when none had expired
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,8 @@ func testExpire(t *testing.T, s Store) {
 	}
 }
 
-// testRemoveOver makes room for invites at once.
+// testRemoveOver removes expired and used-up invites of a group at once, to make room for
+// new ones.
 func testRemoveOver(t *testing.T, s Store) {
 	ctx, g, other := t.Context(), create(t, s), create(t, s)
 	one, two, soon, later := 1, 2, at.Add(time.Minute), at.Add(time.Hour)

@@ -67,7 +67,7 @@ func testFind(t *testing.T, s Store) {
 	find(group.Filter{OwnerID: "alice", Deleted: true}, 1)
 	find(group.Filter{OwnerID: "bob", Deleted: true})
 
-	// By activity: within a second, the order of events is not kept.
+	// The order by activity is only exact to the second.
 	active := func(f group.Filter) []string {
 		t.Helper()
 		groups, err := s.FindGroups(ctx, f, "", 100)
@@ -77,7 +77,7 @@ func testFind(t *testing.T, s Store) {
 		list := []string{}
 		for i, g := range groups {
 			if i > 0 && f.Place(groups[i-1]) == f.Place(g) || i > 0 && groups[i-1].ActiveAt.Before(g.ActiveAt) {
-				t.Errorf("%s is behind a group that was active before it", g.ID)
+				t.Errorf("%s is listed after a group that was active earlier", g.ID)
 			}
 			list = append(list, g.ID)
 		}
@@ -95,6 +95,6 @@ func testFind(t *testing.T, s Store) {
 		t.Errorf("the rest: %+v, %v", rest, err)
 	}
 	if _, err := s.FindGroups(ctx, group.Filter{Order: group.Active}, "no place", 1); err == nil {
-		t.Error("a place that is none is accepted")
+		t.Error("an invalid place is accepted")
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// finder finds groups page by page, and names them by their places in ids.
+// finder finds groups page by page, and returns their indexes in ids.
 type finder struct {
 	t   *testing.T
 	s   Store
@@ -112,7 +112,7 @@ func testFindByAttributes(t *testing.T, s Store) {
 	}
 	set(3, `{"game":"chess"}`)
 	set(2, `{"level":4}`)
-	set(0, `{"game":"chess","level":3,"ranked":true}`) // as before
+	set(0, `{"game":"chess","level":3,"ranked":true}`) // no change
 	f.want(attr("game=chess"), 4, 3, 0)
 	f.want(attr("level=3"), 0)
 	f.want(attr("level=4"), 2)
@@ -129,7 +129,7 @@ func testFindByAttributes(t *testing.T, s Store) {
 	}
 	set(0, string(raw))
 	f.want(attr("key-063=63"), 0)
-	f.want(attr("key-064=64")) // beyond the first 64
+	f.want(attr("key-064=64")) // only the first 64 keys are searched
 }
 
 func testFindLargest(t *testing.T, s Store) {
@@ -171,7 +171,7 @@ func testFindLargest(t *testing.T, s Store) {
 	f.remove(0)
 	f.want(largest, 3, 1, 4, 2)
 	if _, err := s.FindGroups(ctx, largest, "no place", 1); err == nil {
-		t.Error("a place that is none is accepted")
+		t.Error("an invalid place is accepted")
 	}
 }
 

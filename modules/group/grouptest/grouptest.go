@@ -107,10 +107,10 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	}
 }
 
-// at is an instant as stores keep it: microseconds, UTC.
+// at is a time as stores keep it, in UTC and microseconds.
 var at = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 
-// fixture returns a group to create, in which everything optional is empty.
+// fixture returns a group to create. All optional fields are empty.
 func fixture() group.Group {
 	return group.Group{
 		ID:         newID(),
@@ -153,7 +153,7 @@ func create(t *testing.T, s Store, change ...func(*group.Group)) group.Group {
 	return g
 }
 
-// join makes the changes of a service when a user joins.
+// join makes the same changes as the service when a user joins.
 func join(ctx context.Context, userID string) func(group.Tx) error {
 	return func(tx group.Tx) error {
 		m := member(userID)
@@ -214,8 +214,8 @@ func isNotFound(t *testing.T, what string, err error) {
 	}
 }
 
-// withoutHoles checks that events are those after since, without gaps, and that their times
-// do not decrease.
+// withoutHoles checks that the versions of the events follow since without gaps, and that
+// their times do not decrease.
 func withoutHoles(t *testing.T, events []group.Event, since int64) {
 	t.Helper()
 	var last time.Time

@@ -10,8 +10,8 @@ import (
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
-// testTalliesAfterHistory compares the numbers of users' groups with their lists of
-// groups, after changes at random.
+// testTalliesAfterHistory makes random changes. Afterwards the counts of the users' groups
+// must match their lists of groups.
 func testTalliesAfterHistory(t *testing.T, s Store) {
 	const users, steps = 5, 120
 	ctx, random := t.Context(), rand.New(rand.NewPCG(7, 11))
@@ -41,7 +41,7 @@ func testTalliesAfterHistory(t *testing.T, s Store) {
 			t.Fatal(err)
 		}
 		if g, _, err := s.Group(ctx, id, ""); err != nil || g.ID == "" {
-			groups = append(groups[:0], create(t, s).ID) // it was deleted
+			groups = append(groups[:0], create(t, s).ID) // the group was deleted
 		}
 	}
 	names := []string{"alice"}
@@ -81,7 +81,7 @@ func testTalliesAfterHistory(t *testing.T, s Store) {
 	same(t, "tallies after a sweep", counted(), want)
 }
 
-// step is a change of one kind.
+// step makes a change of one kind.
 func step(ctx context.Context, tx group.Tx, kind int, who, other string) error {
 	m, err := tx.Member(ctx, who)
 	if err != nil {

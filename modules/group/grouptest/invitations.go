@@ -37,7 +37,7 @@ func testInvitations(t *testing.T, s Store) {
 	}
 	same(t, "none", list("bob", at), []group.ReceivedInvitation{})
 	invite(g.ID, "bob", "alice", at.Add(time.Minute))
-	second := invite(g.ID, "bob", "carol", later) // in place of it
+	second := invite(g.ID, "bob", "carol", later) // replaces the first invitation
 	elsewhere := invite(other.ID, "bob", "alice", later)
 	eve := invite(g.ID, "eve", "alice", at.Add(time.Minute))
 	same(t, "of bob, newest group first", list("bob", at), []group.ReceivedInvitation{seen(other, elsewhere), seen(g, second)})
@@ -63,7 +63,7 @@ func testInvitations(t *testing.T, s Store) {
 	if _, err := s.Change(ctx, g.ID, "", func(tx group.Tx) error {
 		return tx.SetInvitations(ctx, []group.Invitation{{UserID: "a\x00b"}})
 	}); err == nil {
-		t.Error("invited what is no text")
+		t.Error("a user id that is not valid text was invited")
 	}
 	same(t, "of what is no text", list("a\x00b", at), []group.ReceivedInvitation{})
 

@@ -57,7 +57,7 @@ func testInvites(t *testing.T, s Store) {
 	_, err := s.InvitedTo(ctx, "h3")
 	isNotFound(t, "an unknown code", err)
 	if _, err := s.Change(ctx, other.ID, "", func(tx group.Tx) error { return tx.AddInvite(ctx, group.Invite{InviteID: newID()}, "h1") }); err == nil {
-		t.Error("one code for two groups")
+		t.Error("two groups have the same code")
 	}
 
 	change(t, s, g.ID, func(tx group.Tx) error { return tx.UseInvite(ctx, second.InviteID) })

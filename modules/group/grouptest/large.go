@@ -17,8 +17,8 @@ func attributes(n int) json.RawMessage {
 	return json.RawMessage(`{"x":"` + strings.Repeat("x", n) + `"}`)
 }
 
-// inPages walks a list of large items, and checks that none of its pages is read
-// much further than it fits.
+// inPages reads a list of large items page by page. It checks that a store does not read
+// much more than fits on a page.
 func inPages[T any](t *testing.T, want []string, read func(from string) ([]T, error), id func(T) string) {
 	t.Helper()
 	var got []string
@@ -29,7 +29,7 @@ func inPages[T any](t *testing.T, want []string, read func(from string) ([]T, er
 			t.Fatal(err)
 		}
 		fit := group.Fit(items, 200)
-		if len(items) > fit+fit/10+1 { // their text alone is counted while they are read
+		if len(items) > fit+fit/10+1 { // while reading, a store counts only the text of the items
 			t.Errorf("page %d: %d items are read, %d fit", pages, len(items), fit)
 		}
 		if data, err := rawjson.Marshal(items[:fit]); err != nil || len(data) > group.ListBytes+1 {
@@ -47,8 +47,8 @@ func inPages[T any](t *testing.T, want []string, read func(from string) ([]T, er
 	same(t, "the items", got, want)
 }
 
-// testLargeItems: a list of large items ends early, and the next page follows
-// without a hole.
+// testLargeItems checks that a page of large items ends early, and that the next page
+// continues without a gap.
 func testLargeItems(t *testing.T, s Store) {
 	ctx := t.Context()
 	var groups, members []string

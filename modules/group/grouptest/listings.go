@@ -7,7 +7,7 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// walk collects a listing page by page.
+// walk reads a listing page by page, and returns the ids of all items.
 func walk[T any](t *testing.T, limit int, page func(cursor string) ([]T, error), id func(T) string) []string {
 	t.Helper()
 	ids := []string{}
@@ -35,7 +35,7 @@ func walk[T any](t *testing.T, limit int, page func(cursor string) ([]T, error),
 func testMemberListing(t *testing.T, s Store) {
 	ctx, g := t.Context(), create(t, s)
 	other := create(t, s)
-	// In order of bytes, which no locale's order is.
+	// Ordered by bytes. No locale orders like this.
 	want := []string{"A", "Z", "a", "a-b", "a_b", "aa", "alice", "b", "z", "ä", "모임", "🙂"}
 	for _, u := range want {
 		if u != "alice" {
@@ -91,7 +91,7 @@ func testSearch(t *testing.T, s Store) {
 		`\`:           {`back\slash`},
 		"GO":          {"100% Go", "100 Go"},
 		"ärger":       {"ÄRGER im Büro"},
-		"a\u0308rger": {"ÄRGER im Büro"}, // the letter and its dots apart
+		"a\u0308rger": {"ÄRGER im Büro"}, // the letter and the combining dots as two characters
 		"모임":          {"스터디 모임"},
 		"file":        {"ﬁle"},
 		"nothing":     {},
@@ -155,11 +155,12 @@ func testUserListing(t *testing.T, s Store) {
 		}
 	}
 	if none, err := s.UserGroups(ctx, "nobody", "", 100); err != nil || len(none) != 0 {
-		t.Errorf("nobody is in %d groups, %v", len(none), err)
+		t.Errorf("an unknown user is in %d groups, %v", len(none), err)
 	}
 }
 
-// testUnstorable passes text that a database may refuse: it names nothing.
+// testUnstorable passes text that a database may refuse. It must be treated as an unknown
+// name or id.
 func testUnstorable(t *testing.T, s Store) {
 	ctx, g := t.Context(), create(t, s)
 	for _, text := range []string{"a\x00b", "\xff\xfe"} {

@@ -38,8 +38,8 @@ func testEvents(t *testing.T, s Store) {
 	same(t, "the log", read(t, s, g.ID, 1, 10).Events, events)
 }
 
-// testReplaced replaces the data of events. Every later reader sees the new data, and
-// everything else stays.
+// testReplaced replaces the data of events. Later reads must return the new data, and
+// everything else must stay.
 func testReplaced(t *testing.T, s Store) {
 	ctx, g, other := t.Context(), create(t, s), create(t, s)
 	for n := range 3 {
@@ -67,10 +67,10 @@ func testReplaced(t *testing.T, s Store) {
 		return errors.Join(failed, tx.SetData(ctx, 2, json.RawMessage(`null`)))
 	})
 	if !errors.Is(err, failed) || string(read(t, s, g.ID, 1, 1).Events[0].Data) != string(before[1].Data) {
-		t.Errorf("a change that failed replaced data: %v", err)
+		t.Errorf("a failed change replaced data: %v", err)
 	}
 	if _, err := s.Change(ctx, g.ID, "", func(tx group.Tx) error { return tx.SetData(ctx, 9, data) }); err == nil {
-		t.Error("the data of an event that is not there was replaced")
+		t.Error("the data of a missing event was replaced")
 	}
 }
 
@@ -107,9 +107,9 @@ func testLogPages(t *testing.T, s Store) {
 	now, _ := get(t, s, g.ID, "")
 	same(t, "the group", page.Group, now)
 
-	for _, userID := range []string{"bob", "nobody", "no\x00body", ""} { // one alone, who has seen nothing
+	for _, userID := range []string{"bob", "nobody", "no\x00body", ""} { // a read for one user, who has seen no events
 		one, many := read(t, s, g.ID, 0, 0, userID), read(t, s, g.ID, 0, 0, userID, "")
-		same(t, "what one reads, and several", one, many)
+		same(t, "reads for one user and for several", one, many)
 	}
 	_, err := s.Read(ctx, newID(), 0, 0, []string{"bob"})
 	isNotFound(t, "Read", err)
@@ -125,8 +125,8 @@ func testLogPages(t *testing.T, s Store) {
 	}
 }
 
-// testLargePages: a page of large events ends early, and the next ones follow
-// without a hole.
+// testLargePages checks that a page of large events ends early, and that the next pages
+// continue without a gap.
 func testLargePages(t *testing.T, s Store) {
 	ctx, g := t.Context(), create(t, s)
 	large := json.RawMessage(`"` + strings.Repeat("x", 32<<10) + `"`)
@@ -150,7 +150,8 @@ func testLargePages(t *testing.T, s Store) {
 	}
 }
 
-// testMemberships: they say of users and of the group what a page says.
+// testMemberships checks that Memberships returns the same users and group as a page of the
+// log.
 func testMemberships(t *testing.T, s Store) {
 	ctx, g := t.Context(), create(t, s)
 	other := create(t, s)
@@ -179,7 +180,8 @@ func testMemberships(t *testing.T, s Store) {
 	check()
 }
 
-// testLogMoment reads while others write: what it reads must agree with itself.
+// testLogMoment reads while others write. The parts of each answer must be of the same
+// version.
 func testLogMoment(t *testing.T, s Store) {
 	g := create(t, s)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -252,7 +254,7 @@ func testHeads(t *testing.T, s Store) {
 	same(t, "of one in the future", heads(-time.Hour, second.ID), map[string]int64{})
 	same(t, "in the future", heads(-time.Hour), map[string]int64{})
 
-	// The first group falls out of a window that the second stays in.
+	// The first group leaves the window, and the second one stays in it.
 	const window = 2 * time.Second
 	waittest.Until(t, "the first group is no longer a head", func() bool {
 		change(t, s, second.ID, post(ctx, 1))

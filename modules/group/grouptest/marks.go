@@ -7,7 +7,7 @@ import (
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
-// testMarks counts unread messages without reading the log.
+// testMarks checks that unread messages are counted without reading the log.
 func testMarks(t *testing.T, s Store) {
 	ctx := t.Context()
 	g := create(t, s)
@@ -33,7 +33,7 @@ func testMarks(t *testing.T, s Store) {
 	is("two messages", "alice", 0, 2)
 	change(t, s, g.ID, join(ctx, "bob")) // version 4
 	is("who comes later", "bob", 3, 0)
-	change(t, s, g.ID, func(tx group.Tx) error { // versions 5, 6, 7 and carol's 8
+	change(t, s, g.ID, func(tx group.Tx) error { // versions 5 to 7, and version 8 by carol
 		for n := range 3 {
 			if err := post(ctx, n)(tx); err != nil {
 				return err

@@ -23,7 +23,7 @@ func testMessages(t *testing.T, s Store) {
 	same(t, "a group without messages", list(math.MaxInt64, 10), []group.Event{})
 	var want []group.Event
 	for n := range 6 {
-		want = append(want, change(t, s, g.ID, post(ctx, n))...) // 2, 4, 6, 8, 10, 12
+		want = append(want, change(t, s, g.ID, post(ctx, n))...) // versions 2, 4, 6, 8, 10 and 12
 		change(t, s, g.ID, join(ctx, user(n)))
 		change(t, s, other.ID, post(ctx, n))
 	}

@@ -40,7 +40,7 @@ func testMutes(t *testing.T, s Store) {
 	bob.MutedUntil = &soon
 	everywhere(t, s, g.ID, bob)
 
-	// A mute is there again when its user is.
+	// A mute is kept while the user is not a member.
 	change(t, s, g.ID, func(tx group.Tx) error {
 		_, err := tx.Append(ctx, group.MemberLeft, "bob", struct{}{})
 		return errors.Join(err, tx.RemoveMember(ctx, "bob"))
@@ -101,7 +101,7 @@ func testMutes(t *testing.T, s Store) {
 	get("long ago", nil)
 }
 
-// everywhere checks that every way to read a member returns want.
+// everywhere checks that every way to read the member returns want.
 func everywhere(t *testing.T, s Store, groupID string, want group.Member) {
 	t.Helper()
 	ctx, id := t.Context(), want.UserID

@@ -38,7 +38,7 @@ func testOffers(t *testing.T, s Store) {
 	after, _ := get(t, s, g.ID, "")
 	same(t, "the group", after, before)
 	if _, err := s.Change(ctx, g.ID, "", func(tx group.Tx) error { return tx.SetOffered(ctx, "a\x00b") }); err == nil {
-		t.Error("offered to what is no text")
+		t.Error("the group was offered to a user id that is not valid text")
 	}
 
 	remove := func(userID string) {

@@ -37,7 +37,7 @@ func testOwner(t *testing.T, s Store) {
 		t.Errorf("bob is %s, alice is %s; want owner and admin", bob.Role, alice.Role)
 	}
 
-	change(t, s, g.ID, func(tx group.Tx) error { // who joined within the same change, and a record set before
+	change(t, s, g.ID, func(tx group.Tx) error { // The new owner joined in the same change. A field was set before the transfer.
 		n := tx.Group()
 		n.Name, n.Attributes = "Handed over", json.RawMessage(`{}`)
 		if err := tx.SetGroup(ctx, n); err != nil {

@@ -13,7 +13,7 @@ func receiptOf(userID, key, request string) group.Receipt {
 	return group.Receipt{UserID: userID, Key: key, Request: request, Answer: json.RawMessage(`{"of":"` + request + `"}`)}
 }
 
-// testReceipts keeps receipts with changes, without, and with new groups.
+// testReceipts keeps receipts with changes, without changes, and with new groups.
 func testReceipts(t *testing.T, s Store) {
 	ctx := t.Context()
 	g := create(t, s)
@@ -69,7 +69,7 @@ func testReceipts(t *testing.T, s Store) {
 	isNotFound(t, "the group that was not created", err)
 	is("in the end", "alice", "k", &first)
 	if after, _ := get(t, s, g.ID, ""); after.Version != 2 {
-		t.Errorf("the group came to version %d, want 2", after.Version)
+		t.Errorf("the group has version %d, want 2", after.Version)
 	}
 
 	alone, created := receiptOf("bob", "k", "alone"), receiptOf("bob", "new", "created")
@@ -86,7 +86,8 @@ func testReceipts(t *testing.T, s Store) {
 	}
 }
 
-// testTwins makes the same change many times at once.
+// testTwins makes the same change with the same key many times at once. Only one may be
+// committed.
 func testTwins(t *testing.T, s Store) {
 	ctx := t.Context()
 	here, there := create(t, s), create(t, s)
@@ -119,13 +120,13 @@ func testTwins(t *testing.T, s Store) {
 			t.Error(err)
 		default:
 			if r, err := s.Receipt(ctx, "alice", "twins"); r == nil || err != nil {
-				t.Errorf("after the refusal of a twin the receipt is %v, %v", r, err)
+				t.Errorf("after a refused call with the same key, the receipt is %v, %v", r, err)
 			}
 		}
 	}
 	a, _ := get(t, s, here.ID, "")
 	b, _ := get(t, s, there.ID, "")
 	if done != 1 || a.Version+b.Version != 3 {
-		t.Errorf("%d twins committed, and the groups came to %d and %d", done, a.Version, b.Version)
+		t.Errorf("%d equal changes were committed, and the groups have the versions %d and %d", done, a.Version, b.Version)
 	}
 }

@@ -37,7 +37,7 @@ func testRelay(t *testing.T, s Store) {
 		slices.Sort(got)
 		same(t, what, got, want)
 		if accepted != len(want) {
-			t.Errorf("%s: %d tried and accepted, want %d", what, accepted, len(want))
+			t.Errorf("%s: relayed %d events, want %d", what, accepted, len(want))
 		}
 	}
 	got, n := relay(time.Hour, 10)
@@ -69,8 +69,8 @@ func testRelay(t *testing.T, s Store) {
 	check("all but one were marked", got, n, 350)
 }
 
-// testRelayGoesOn has more events than one relay takes that cannot be
-// published: those behind them are, and they themselves are tried again.
+// testRelayGoesOn has more events that cannot be published than one call of Relay takes.
+// The events behind them must be published, and the failing ones must be retried.
 func testRelayGoesOn(t *testing.T, s Store) {
 	const limit = 3
 	ctx, stuck := t.Context(), create(t, s)
@@ -98,7 +98,7 @@ func testRelayGoesOn(t *testing.T, s Store) {
 	}
 	for version := int64(1); version <= 2; version++ {
 		if n := tried[group.Ref{GroupID: fine.ID, Version: version}]; n != 1 {
-			t.Errorf("event %d behind those that cannot be published was tried %d times", version, n)
+			t.Errorf("event %d is behind events that cannot be published, and was tried %d times", version, n)
 		}
 	}
 	for version := int64(1); version <= 2*limit+1; version++ {
@@ -118,8 +118,7 @@ func testRelayGoesOn(t *testing.T, s Store) {
 	}
 }
 
-// testRelays runs relays against one another: they must not publish one event
-// at the same time, and miss none.
+// testRelays runs several relays concurrently. No event may be published twice or missed.
 func testRelays(t *testing.T, s Store) {
 	const events, relays = 60, 4
 	ctx, g := t.Context(), create(t, s)

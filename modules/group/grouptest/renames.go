@@ -51,12 +51,12 @@ func testRenames(t *testing.T, s Store) {
 	if id := set("2", "bob", "Bob"); id != "1" {
 		t.Errorf("the same name again is job %s, want 1", id)
 	}
-	same(t, "the job goes on where it was", renaming("bob"), &job)
+	same(t, "the job continues at its last position", renaming("bob"), &job)
 	if r := renaming("alice"); r != nil {
-		t.Errorf("alice is renamed: %+v", r)
+		t.Errorf("alice has a rename: %+v", r)
 	}
 
-	// Another name begins from the start, whoever works on the first one.
+	// Another name starts a new job, even while the first job is in progress.
 	if id := set("3", "bob", "Bobby"); id != "3" {
 		t.Errorf("another name is job %s, want 3", id)
 	}
@@ -77,7 +77,7 @@ func testRenames(t *testing.T, s Store) {
 	}
 }
 
-// testNamedIn lists the groups in which a user is a member or asked to become one.
+// testNamedIn lists the groups of which a user is a member or has requested to become one.
 func testNamedIn(t *testing.T, s Store) {
 	ctx := t.Context()
 	var want []string
@@ -104,6 +104,6 @@ func testNamedIn(t *testing.T, s Store) {
 	}
 	got, err := s.NamedIn(ctx, "nobody", "", 10)
 	if err != nil || len(got) > 0 {
-		t.Errorf("nobody is named in %v, %v", got, err)
+		t.Errorf("an unknown user is named in %v, %v", got, err)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// tallyTime is what changes that count the same users must not exceed: they
-// wait for each other, but never in a circle.
+// tallyTime is the maximum time for changes that count the same users. Such changes wait
+// for each other, but must not deadlock.
 const tallyTime = 30 * time.Second
 
 func testTallies(t *testing.T, s Store) {
@@ -49,14 +49,14 @@ func testTallies(t *testing.T, s Store) {
 		same(t, "the owner's tally", n, group.Tally{Owned: 3, Joined: 4})
 		return refused
 	}, nil)
-	if err != refused { //nolint:errorlint // as it is, says the contract
+	if err != refused { //nolint:errorlint // the contract requires this error, unwrapped
 		t.Errorf("create: %v, want admit's own error", err)
 	}
 	if mine, err := s.UserGroups(ctx, "alice", "", 10); len(mine) != 4 || err != nil {
 		t.Errorf("alice is in %d groups, %v; want 4", len(mine), err)
 	}
 
-	// Many users, in many groups at once, named in any order.
+	// Concurrent changes of many groups count many users, each in a different order.
 	const groups, users, limit = 12, 6, 4
 	start := time.Now()
 	var all sync.WaitGroup
@@ -91,7 +91,7 @@ func testTallies(t *testing.T, s Store) {
 	}
 	all.Wait()
 	if took := time.Since(start); took > tallyTime {
-		t.Errorf("it took %s", took)
+		t.Errorf("the changes took %s", took)
 	}
 	for who, n := range tally(g.ID, user(0), user(1), user(2), user(3), user(4), user(5)) {
 		if n.Joined != limit {

@@ -10,7 +10,7 @@ import (
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
-// sweep trims until there is no more to do.
+// sweep trims until nothing is left to trim.
 func sweep(t *testing.T, s Store, keep upkeep.Retention) {
 	t.Helper()
 	for rounds := 0; ; rounds++ {
@@ -40,7 +40,7 @@ func testTrim(t *testing.T, s Store) {
 	for _, c := range []struct {
 		name  string
 		keep  upkeep.Retention
-		first int64 // of the long log, afterwards
+		first int64 // first version of the long log afterwards
 	}{
 		{"too young", upkeep.Retention{Count: 10, Age: time.Hour}, 1},
 		{"too few", upkeep.Retention{Count: 50}, 1},
@@ -56,14 +56,14 @@ func testTrim(t *testing.T, s Store) {
 			t.Errorf("%s: the other log holds %d events from %d", c.name, len(page.Events), page.First)
 		}
 		if page := read(t, s, deleted.ID, 0, 100); !page.Deleted {
-			t.Errorf("%s: a group deleted just now is not known as deleted", c.name)
+			t.Errorf("%s: a group that was just deleted is not marked as deleted", c.name)
 		}
 	}
 	withoutHoles(t, change(t, s, long.ID, post(ctx, 50)), 50)
 }
 
-// testTrimBytes fills a log with large events. Its oldest go, however few and young
-// they are, and no more of them than the bound asks for.
+// testTrimBytes fills a log with large events. The oldest events must be removed, even if
+// they are few and new, but only until the log fits.
 func testTrimBytes(t *testing.T, s Store) {
 	ctx := t.Context()
 	large, small, deleted := create(t, s), create(t, s), create(t, s)

@@ -8,7 +8,7 @@ import (
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
-// testUnread counts unread messages without those that are deleted.
+// testUnread checks that deleted messages do not count as unread.
 func testUnread(t *testing.T, s Store) {
 	ctx := t.Context()
 	g := create(t, s)
@@ -66,14 +66,14 @@ func testUnread(t *testing.T, s Store) {
 	is("without it", "carol", 0)
 	is("without it", "bob", 0)
 
-	sweep(t, s, upkeep.Retention{Count: 6}) // keeps 7 to 12
+	sweep(t, s, upkeep.Retention{Count: 6}) // keeps versions 7 to 12
 	mark("alice", 2)
 	is("a mark before the log: the messages that are left, without the deleted ones", "alice", 1)
 	mark("alice", 12)
 	is("all", "alice", 0)
 }
 
-// testReadVersions lists how far members have read, if the group shows that.
+// testReadVersions checks how far each member has read, if the group shows that.
 func testReadVersions(t *testing.T, s Store) {
 	ctx := t.Context()
 	g := create(t, s, func(g *group.Group) { g.ReadReceipts = true })
@@ -91,7 +91,7 @@ func testReadVersions(t *testing.T, s Store) {
 		}
 	}
 	if moved, err := s.MarkRead(ctx, g.ID, "nobody", 3); err != nil || moved {
-		t.Errorf("the mark of no member: moved %t, %v", moved, err)
+		t.Errorf("the mark of a user who is no member: moved %t, %v", moved, err)
 	}
 	listed := func() (read []int64) {
 		t.Helper()

@@ -14,7 +14,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// markPushes keeps the read marks that it was given. Each group has members sockets here.
+// markPushes is an emitter that keeps the read marks. Each group has the given number of
+// sockets.
 type markPushes struct {
 	members int
 
@@ -42,7 +43,7 @@ func (p *markPushes) CastQueued(_ context.Context, env adapter.Envelope) {
 	p.size = append(p.size, len(data.Items))
 }
 
-// take returns what was pushed since the last call, and how many items each push had.
+// take returns the pushes since the last call, and the number of items in each.
 func (p *markPushes) take() (sent []string, size []int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -70,7 +71,8 @@ func marked(t *testing.T, members int, fn func(t *testing.T, m *Marks, out *mark
 
 const markWindow = 200 * time.Millisecond
 
-// All marks of a window are one push, with the last one of each member.
+// TestMarksAreGathered checks that the marks of one window are sent in one push, with the
+// last mark of each member.
 func TestMarksAreGathered(t *testing.T) {
 	t.Parallel()
 	marked(t, 2, func(t *testing.T, m *Marks, out *markPushes) {
@@ -90,7 +92,8 @@ func TestMarksAreGathered(t *testing.T) {
 	})
 }
 
-// What does not fit into 64 KiB follows in the next window, with what is new.
+// TestMarksAreBounded checks that marks that do not fit into 64 KiB are sent in the next
+// window, together with new ones.
 func TestMarksAreBounded(t *testing.T) {
 	t.Parallel()
 	marked(t, 2, func(t *testing.T, m *Marks, out *markPushes) {
@@ -113,7 +116,8 @@ func TestMarksAreBounded(t *testing.T) {
 	})
 }
 
-// A large group is told less often, another one meanwhile is not.
+// TestMarksOfLargeGroups checks that a large group gets marks less often, and that it does
+// not delay another group.
 func TestMarksOfLargeGroups(t *testing.T) {
 	t.Parallel()
 	marked(t, 4*membersAWindow, func(t *testing.T, m *Marks, out *markPushes) {

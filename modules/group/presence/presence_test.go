@@ -20,7 +20,7 @@ import (
 func TestPresenceTellsOnceAMemberAndOnceAWindow(t *testing.T) {
 	t.Parallel()
 	watched(t, func(t *testing.T, p *Tracker, store *attendances, out *pushes) {
-		for range 3 { // tabs
+		for range 3 { // three tabs
 			p.Subscribed("g", "ana")
 		}
 		p.Subscribed("g", "bo")
@@ -40,8 +40,8 @@ func TestPresenceTellsOnceAMemberAndOnceAWindow(t *testing.T) {
 	})
 }
 
-// TestPresenceOfALargeGroup is told less often while it keeps changing; states
-// are not, nor what comes after a quiet moment.
+// TestPresenceOfALargeGroup checks that a large group that keeps changing gets pushes less
+// often. States are not delayed, and neither is a change after a quiet period.
 func TestPresenceOfALargeGroup(t *testing.T) {
 	t.Parallel()
 	watched(t, func(t *testing.T, p *Tracker, _ *attendances, out *pushes) {
@@ -52,7 +52,7 @@ func TestPresenceOfALargeGroup(t *testing.T) {
 		}
 		after(window)
 		if sent := out.take(); len(sent) != 1 {
-			t.Fatalf("their coming was told in %d messages", len(sent))
+			t.Fatalf("the users were reported in %d messages", len(sent))
 		}
 		come("ana")
 		after(window)
@@ -81,7 +81,7 @@ func TestPresenceOfALargeGroup(t *testing.T) {
 			t.Fatal(err)
 		}
 		if sent := out.take(); len(sent) != 1 || !strings.Contains(sent[0], "fay reconnecting drained") {
-			t.Errorf("told at the end in %d messages: %.100q", len(sent), sent)
+			t.Errorf("the last changes were reported in %d messages: %.100q", len(sent), sent)
 		}
 	})
 }
@@ -103,7 +103,8 @@ func TestPresenceSaysNothingOfAReload(t *testing.T) {
 	})
 }
 
-// A user who comes back and goes again while their going is being stored.
+// TestPresenceChangesWhileTheStoreWorks has a user who returns and leaves again while the
+// store still writes that they left.
 func TestPresenceChangesWhileTheStoreWorks(t *testing.T) {
 	t.Parallel()
 	watched(t, func(t *testing.T, p *Tracker, store *attendances, out *pushes) {
@@ -126,13 +127,13 @@ func TestPresenceChangesWhileTheStoreWorks(t *testing.T) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if len(p.groups)+len(p.dirty) != 0 {
-			t.Errorf("it remembers %v and %v of nobody", p.groups, p.dirty)
+			t.Errorf("the tracker keeps %v and %v although no user is left", p.groups, p.dirty)
 		}
 	})
 }
 
-// A user goes while their coming is being stored, and nobody can say whether it
-// was.
+// TestPresenceForgetsNobodyWhomTheStoreMayHave has a user who leaves while the store writes
+// that they came. The write fails, so the store may have the user or not.
 func TestPresenceForgetsNobodyWhomTheStoreMayHave(t *testing.T) {
 	t.Parallel()
 	watched(t, func(t *testing.T, p *Tracker, store *attendances, _ *pushes) {
@@ -168,11 +169,11 @@ func TestPresenceWaitsForTheStore(t *testing.T) {
 				p.Subscribed("g", "eve")
 				p.Unsubscribed("g", "bo", "")
 				after(time.Second)
-				p.Unsubscribed("g", "eve", "") // she came and went during the outage
+				p.Unsubscribed("g", "eve", "") // eve came and left during the outage
 				after(10 * time.Second)
 				want(t, "pushed during the outage", out.take(), nil)
 				if store.applied > 20 {
-					t.Errorf("the store was asked %d times in 11 s", store.applied)
+					t.Errorf("the store was called %d times in 11 s", store.applied)
 				}
 				store.fail(nil, false)
 				after(5 * time.Second)
@@ -197,7 +198,7 @@ func TestPresenceTellsOfOtherNodes(t *testing.T) {
 			store.tell("g", changes)
 		}
 		lost("ana", "bo")
-		p.Subscribed("g", "bo") // they come here from the node that died
+		p.Subscribed("g", "bo") // bo moves here from the dead node
 		after(time.Second)
 		want(t, "pushed", out.take(), []string{"g: ana reconnecting node_lost bo online"})
 		store.tell("g", []group.PresenceChange{{UserID: "ana", Status: group.StatusOnline, At: time.Now().UTC()}})
@@ -223,15 +224,16 @@ func TestPresenceIsPushedInParts(t *testing.T) {
 		after(time.Second)
 		got := strings.Join(out.take(), "")
 		if n := strings.Count(got, told); n == 0 || out.bytes.Load()-first < maxPush || int(out.bytes.Load()) < users*len(told) {
-			t.Errorf("%d users in %d bytes follow the first %d", n, out.bytes.Load()-first, first)
+			t.Errorf("%d users in %d bytes were pushed after the first %d bytes", n, out.bytes.Load()-first, first)
 		}
 		if last := fmt.Sprintf("%s%05d", told, users-1); !strings.Contains(got, last) {
-			t.Error("the last user is not told of")
+			t.Error("the last user is not reported")
 		}
 	})
 }
 
-// A large group is told how many are online, also while everybody comes back.
+// TestLargeGroupsAreToldCounts checks that subscribers of a large group get the number of
+// online users, even while all users reconnect.
 func TestLargeGroupsAreToldCounts(t *testing.T) {
 	t.Parallel()
 	watched(t, func(t *testing.T, p *Tracker, _ *attendances, out *pushes) {
@@ -267,7 +269,8 @@ func TestLargeGroupsAreToldCounts(t *testing.T) {
 	})
 }
 
-// The end of a subscription may overtake its beginning.
+// TestPresenceCountsInAnyOrder checks that the end of a subscription can be reported before
+// its beginning.
 func TestPresenceCountsInAnyOrder(t *testing.T) {
 	t.Parallel()
 	watched(t, func(t *testing.T, p *Tracker, store *attendances, out *pushes) {
@@ -280,7 +283,7 @@ func TestPresenceCountsInAnyOrder(t *testing.T) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if len(p.groups) != 0 {
-			t.Errorf("it remembers %v of nobody", p.groups)
+			t.Errorf("the tracker keeps %v although no user is left", p.groups)
 		}
 	})
 }
@@ -329,8 +332,8 @@ func TestPresenceListsThisNodesUsersAtOnce(t *testing.T) {
 	})
 }
 
-// Tens of thousands of changes do not wait for the store, and end where they
-// should.
+// TestPresenceStandsAStorm checks that tens of thousands of changes do not block on the
+// store, and that the store ends with the right users.
 func TestPresenceStandsAStorm(t *testing.T) {
 	t.Parallel()
 	store, out := newAttendances(), &pushes{}
@@ -345,7 +348,7 @@ func TestPresenceStandsAStorm(t *testing.T) {
 				v := fmt.Sprint("u", i%50)
 				groupID := fmt.Sprint("g", w)
 				p.Subscribed(groupID, v)
-				if i%200 >= 50 { // the first 50 of each 200 stay
+				if i%200 >= 50 { // users of the first 50 of each 200 steps stay
 					p.Unsubscribed(groupID, v, "")
 				}
 			}
@@ -369,7 +372,7 @@ func TestPresenceStandsAStorm(t *testing.T) {
 		for !slices.Equal(store.users(groupID), slices.Sorted(maps.Keys(expected))) {
 			select {
 			case <-deadline:
-				t.Fatalf("stored of %s: %v", groupID, store.users(groupID))
+				t.Fatalf("the store has in %s: %v", groupID, store.users(groupID))
 			case <-tick.C:
 			}
 		}

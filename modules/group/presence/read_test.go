@@ -13,7 +13,7 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// gatedPresence answers when it is told to.
+// gatedPresence is a store whose List blocks until open is closed.
 type gatedPresence struct {
 	*Memory
 	open  chan struct{}
@@ -30,8 +30,8 @@ func (g *gatedPresence) List(ctx context.Context, groupID string) ([]group.Prese
 	return g.Memory.List(ctx, groupID)
 }
 
-// Many who ask at once share two reads: one that had begun, and one that began
-// after they asked.
+// TestPresenceSharesReads checks that concurrent callers share two reads. The first read
+// may be too old for callers who came during it, so these share the second one.
 func TestPresenceSharesReads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, testPresenceSharesReads)
@@ -56,11 +56,11 @@ func testPresenceSharesReads(t *testing.T) {
 			}
 		})
 	}
-	synctest.Wait() // all have asked
+	synctest.Wait() // all callers have called List
 	close(store.open)
 	all.Wait()
 	if n := store.lists.Load(); n > 2 {
-		t.Errorf("%d reads for %d who asked at once", n, callers)
+		t.Errorf("%d reads for %d concurrent callers", n, callers)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -68,12 +68,12 @@ func testPresenceSharesReads(t *testing.T) {
 		t.Error(err)
 	}
 	if present, err := p.List(ctx, "g"); err != nil || len(present) != 1 {
-		t.Errorf("after the end: %d present, %v", len(present), err)
+		t.Errorf("after Stop: %d present, %v", len(present), err)
 	}
 }
 
-// What a subscriber missed between the reading that they were shown and the moment
-// from which they are told of changes.
+// TestChangesBetween compares two lists of present users. A new subscriber gets the changes
+// between the list in their answer and the moment when they join the room.
 func TestChangesBetween(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

@@ -16,7 +16,7 @@ func TestPresenceTellsStates(t *testing.T) {
 			}
 		}
 		p.Subscribed("g", "ana")
-		set(`{"x":1}`) // before the store has heard of her
+		set(`{"x":1}`) // before the store knows ana
 		after(time.Second)
 		want(t, "pushed", out.take(), []string{`g: ana online {"x":1}`})
 		for range 50 {
@@ -44,7 +44,8 @@ func TestPresenceTellsStates(t *testing.T) {
 	})
 }
 
-// A member who is gone before the store has heard of them leaves no state.
+// TestPresenceKeepsNoStateOfAGuest checks that a member who leaves before the store knows
+// them leaves no state behind.
 func TestPresenceKeepsNoStateOfAGuest(t *testing.T) {
 	t.Parallel()
 	for _, reason := range []string{"unsubscribed", "dropped", "removed"} {
@@ -62,13 +63,14 @@ func TestPresenceKeepsNoStateOfAGuest(t *testing.T) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			if len(p.groups["g"]) != 1 || len(p.dirty) != 0 {
-				t.Errorf("it remembers %v and %v", p.groups, p.dirty)
+				t.Errorf("the tracker keeps %v and %v", p.groups, p.dirty)
 			}
 		})
 	}
 }
 
-// Who is removed while they are waited for, is offline at once.
+// TestPresenceEndsWithTheMembership checks that a user who is removed during their grace
+// goes offline at once.
 func TestPresenceEndsWithTheMembership(t *testing.T) {
 	t.Parallel()
 	watched(t, func(t *testing.T, p *Tracker, _ *attendances, out *pushes) {
@@ -78,7 +80,7 @@ func TestPresenceEndsWithTheMembership(t *testing.T) {
 		p.Unsubscribed("g", "ana", "dropped")
 		after(time.Second)
 		out.take()
-		for _, user := range []string{"ana", "bo", "cy"} { // waited for, still here, never here
+		for _, user := range []string{"ana", "bo", "cy"} { // in grace, online, and never online
 			p.Ended("g", user, "removed")
 		}
 		after(time.Second)
@@ -93,7 +95,7 @@ func TestPresenceEndsWithTheMembership(t *testing.T) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if len(p.groups)+len(p.dirty) != 0 {
-			t.Errorf("it remembers %v and %v", p.groups, p.dirty)
+			t.Errorf("the tracker keeps %v and %v", p.groups, p.dirty)
 		}
 	})
 }
@@ -106,7 +108,7 @@ func TestPresenceReasons(t *testing.T) {
 		"removed":      "offline removed",
 		"banned":       "offline removed",
 		"deleted":      "offline removed",
-		"finished":     "offline removed", // a program's word
+		"finished":     "offline removed", // a program's own reason
 		"resync":       "reconnecting dropped",
 		"dropped":      "reconnecting dropped",
 		"drained":      "reconnecting drained",

@@ -14,8 +14,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// TestPresenceIsTranslated has somebody come, drop, return and go because the
-// program ended the subscription.
+// TestPresenceIsTranslated checks the translations of a user who comes, drops, returns, and
+// goes because the program ended the subscription.
 func TestPresenceIsTranslated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -46,25 +46,25 @@ func TestPresenceIsTranslated(t *testing.T) {
 			return sent
 		}
 		ana := "ana"
-		want(t, "told of a coming", tell(func() { p.Subscribed("g", ana) }),
+		want(t, "pushes for a user who comes", tell(func() { p.Subscribed("g", ana) }),
 			[]string{"group:g group:presence", `group:g story:online "g ana  false"`})
-		want(t, "told of a drop", tell(func() { p.Unsubscribed("g", ana, group.EndDropped) }),
+		want(t, "pushes for a user who drops", tell(func() { p.Unsubscribed("g", ana, group.EndDropped) }),
 			[]string{"group:g group:presence", `group:g story:reconnecting "g ana dropped false"`})
-		want(t, "told of a return", tell(func() { p.Subscribed("g", ana) }),
+		want(t, "pushes for a user who returns", tell(func() { p.Subscribed("g", ana) }),
 			[]string{"group:g group:presence", `group:g story:online "g ana  true"`})
-		want(t, "told of the end", tell(func() { p.Unsubscribed("g", ana, "over") }),
+		want(t, "pushes for an ended subscription", tell(func() { p.Unsubscribed("g", ana, "over") }),
 			[]string{"group:g group:presence", `group:g story:offline "g ana removed false"`})
-		want(t, "told of a mistake", tell(func() { p.Subscribed("g", "mistake") }),
+		want(t, "pushes for a mistake of the program", tell(func() { p.Subscribed("g", "mistake") }),
 			[]string{"group:g group:presence"})
 	})
 }
 
-// wire is an emitter that keeps what it was given.
+// wire is an emitter that keeps what was sent.
 type wire struct {
 	sent []string
 }
 
-// CheckEvent knows a module that has reserved other:.
+// CheckEvent refuses events with the prefix other:, as if another module had reserved it.
 func (w *wire) CheckEvent(event string) error {
 	if strings.HasPrefix(event, "other:") {
 		return errors.New("it belongs to another module")

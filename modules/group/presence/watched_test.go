@@ -19,17 +19,17 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// attendances is a store that remembers what it was told and can be told to
-// fail, with or without having done the work.
+// attendances is a store that records its calls. It can fail, before or after it has
+// written.
 type attendances struct {
 	*Memory
 	tell func(groupID string, changes []group.PresenceChange)
 
 	mu      sync.Mutex
 	refuse  error
-	lose    bool // the work is done, but the answer is an error
+	lose    bool // the write is done, but an error is returned
 	lost    map[attendanceKey]group.PresenceChange
-	entered chan struct{} // Apply waits here, if it is set, twice: when it began and before it ends
+	entered chan struct{} // if set, Apply waits twice: when it begins and before it ends
 	applied int
 }
 
@@ -66,7 +66,7 @@ func (a *attendances) Apply(ctx context.Context, changes []Attendance) ([]group.
 		switch {
 		case refuse != nil && told[i].Status != "":
 			a.lost[key] = told[i]
-		case refuse == nil && told[i].Status == "": // what was lost is told when it is asked again
+		case refuse == nil && told[i].Status == "": // a change whose report was lost is reported when it is made again
 			told[i] = a.lost[key]
 			delete(a.lost, key)
 		}
@@ -86,7 +86,7 @@ func (a *attendances) users(groupID string) []string {
 	return users
 }
 
-// pushes is an emitter that keeps the presence changes it was given.
+// pushes is an emitter that keeps the presence changes that were sent.
 type pushes struct {
 	Sender
 	mu    sync.Mutex
@@ -128,7 +128,7 @@ func (p *pushes) CastQueued(_ context.Context, env adapter.Envelope) {
 	p.bytes.Add(int64(len(env.Data)))
 }
 
-// take returns what was pushed since the last call.
+// take returns the pushes since the last call.
 func (p *pushes) take() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,8 +138,7 @@ func (p *pushes) take() []string {
 	return sent
 }
 
-// watched runs fn with a started presence, in a bubble where time stands
-// still.
+// watched runs fn with a started tracker and with fake time.
 func watched(t *testing.T, fn func(t *testing.T, p *Tracker, store *attendances, out *pushes)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -157,7 +156,7 @@ func watched(t *testing.T, fn func(t *testing.T, p *Tracker, store *attendances,
 	})
 }
 
-// after waits until all that happens within d has happened.
+// after waits for d, and until everything that happens then is done.
 func after(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

@@ -11,15 +11,15 @@ import (
 func testWait(t *testing.T, nodes []*node) {
 	n := nodes[0]
 	n.apply(t, "g", "+ana", "+bo")
-	want(t, "told", n.apply(t, "g", "~ana"), "ana reconnecting dropped")
+	want(t, "reported", n.apply(t, "g", "~ana"), "ana reconnecting dropped")
 	want(t, "present", n.list(t, "g"), "ana reconnecting", "bo online")
 	want(t, "details", n.details(t, "g"), "ana because dropped", "bo on node-0")
-	want(t, "told", n.apply(t, "g", "-ana"), "ana offline left")
+	want(t, "reported", n.apply(t, "g", "-ana"), "ana offline left")
 	want(t, "present", n.list(t, "g"), "ana offline", "bo online")
 	n.apply(t, "g", "~bo")
-	want(t, "told", n.apply(t, "g", "!bo"), "bo offline removed")
+	want(t, "reported", n.apply(t, "g", "!bo"), "bo offline removed")
 	want(t, "present", n.list(t, "g"), "ana offline")
-	want(t, "told by the store", news(nodes...))
+	want(t, "reported by the store", news(nodes...))
 }
 
 func testGraceEnds(t *testing.T, nodes []*node) {
@@ -40,9 +40,9 @@ func testGraceEnds(t *testing.T, nodes []*node) {
 		t.Fatal(users, err)
 	}
 	if seen := users[0].LastSeenAt; seen.Before(began.Add(-short)) || seen.After(gone.Add(short/2)) {
-		t.Errorf("last seen %s after the going, which took %s, want the going", seen.Sub(began), gone.Sub(began))
+		t.Errorf("last seen %s after the user began to leave, want at most %s", seen.Sub(began), gone.Sub(began))
 	}
-	want(t, "told", n.apply(t, "g", "+ana"), "ana online")
+	want(t, "reported", n.apply(t, "g", "+ana"), "ana online")
 	passing(2 * short)
 	needNews(t, nodes, "g ana offline dropped", "h ana offline dropped")
 }
@@ -61,15 +61,15 @@ func testManyGraces(t *testing.T, nodes []*node) {
 		nodes[g%len(nodes)].apply(t, fmt.Sprint("g", g), come...)
 		nodes[g%len(nodes)].apply(t, fmt.Sprint("g", g), drop...)
 	}
-	eventually(t, "all are told", func() bool { return len(news(nodes...)) >= len(expected) })
+	eventually(t, "all changes are reported", func() bool { return len(news(nodes...)) >= len(expected) })
 	for _, text := range news(nodes...) {
 		if !expected[text] {
-			t.Fatalf("told twice, or wrongly: %s", text)
+			t.Fatalf("reported twice, or wrong: %s", text)
 		}
 		delete(expected, text)
 	}
 	if listed := len(nodes[0].list(t, "g0")); listed != presence.LatelyMax {
-		t.Errorf("%d are listed, want no more than %d who were there lately", listed, presence.LatelyMax)
+		t.Errorf("%d users are listed, want the %d who were online last", listed, presence.LatelyMax)
 	}
 }
 
@@ -77,15 +77,15 @@ func testReturn(t *testing.T, nodes []*node) {
 	n := nodes[0]
 	n.apply(t, "g", "+ana", "+bo")
 	n.apply(t, "g", "~ana", "~bo")
-	want(t, "told", n.apply(t, "g", "+ana"), "ana online again")
+	want(t, "reported", n.apply(t, "g", "+ana"), "ana online again")
 	want(t, "present", n.list(t, "g"), "ana online", "bo reconnecting")
 	needNews(t, nodes, "g bo offline dropped")
 	passing(short)
-	want(t, "told", news(nodes...), "g bo offline dropped")
+	want(t, "reported", news(nodes...), "g bo offline dropped")
 	want(t, "present", n.list(t, "g"), "ana online", "bo offline")
 }
 
-// testWaitAgain checks that a user who comes back and drops again gets a full grace.
+// testWaitAgain checks that a user who returns and drops again gets the whole grace again.
 func testWaitAgain(t *testing.T, nodes []*node) {
 	n := nodes[0]
 	n.apply(t, "g", "+ana")
@@ -93,8 +93,8 @@ func testWaitAgain(t *testing.T, nodes []*node) {
 	passing(long * 6 / 10)
 	n.apply(t, "g", "+ana")
 	n.apply(t, "g", "~ana")
-	passing(long * 6 / 10) // the first grace is over
-	want(t, "told", news(nodes...))
+	passing(long * 6 / 10) // the first grace would be over now
+	want(t, "reported", news(nodes...))
 	want(t, "present", n.list(t, "g"), "ana reconnecting")
 	needNews(t, nodes, "g ana offline dropped")
 }
@@ -108,7 +108,7 @@ func testLately(t *testing.T, nodes []*node) {
 	}
 	listed := n.list(t, "g")
 	if len(listed) != presence.LatelyMax {
-		t.Fatalf("%d are listed", len(listed))
+		t.Fatalf("%d users are listed", len(listed))
 	}
 	n.apply(t, "g", "+u104")
 	n.apply(t, "g", "!u103")
@@ -122,31 +122,31 @@ func testReturnElsewhere(t *testing.T, nodes []*node) {
 	a, b, c := nodes[0], nodes[1], nodes[2]
 	a.apply(t, "g", "+ana", "+bo", "+cy")
 	a.apply(t, "g", "~ana", "~bo", "~cy")
-	want(t, "told on b", b.apply(t, "g", "+ana", "+bo"), "ana online again", "bo online again")
-	want(t, "told on b", b.apply(t, "g", "-bo"), "bo offline left")
-	want(t, "told on c", c.apply(t, "g", "+ana"))
+	want(t, "reported on b", b.apply(t, "g", "+ana", "+bo"), "ana online again", "bo online again")
+	want(t, "reported on b", b.apply(t, "g", "-bo"), "bo offline left")
+	want(t, "reported on c", c.apply(t, "g", "+ana"))
 	want(t, "present", c.list(t, "g"), "ana online", "bo offline", "cy reconnecting")
-	want(t, "told on c, of a member who is removed while reconnecting", c.apply(t, "g", "!cy"), "cy offline removed")
+	want(t, "reported on c, of a member who is removed while reconnecting", c.apply(t, "g", "!cy"), "cy offline removed")
 	passing(long + short)
-	want(t, "told by the stores", news(nodes...))
+	want(t, "reported by the stores", news(nodes...))
 	want(t, "present", c.list(t, "g"), "ana online", "bo offline")
 }
 
 func testFirstAndLast(t *testing.T, nodes []*node) {
 	a, b, c := nodes[0], nodes[1], nodes[2]
-	want(t, "told on a", a.apply(t, "g", "+ana", "+bo"), "ana online", "bo online")
-	want(t, "told on b", b.apply(t, "g", "+ana", "+cy"), "cy online")
-	want(t, "told on c", c.apply(t, "g", "+ana"))
+	want(t, "reported on a", a.apply(t, "g", "+ana", "+bo"), "ana online", "bo online")
+	want(t, "reported on b", b.apply(t, "g", "+ana", "+cy"), "cy online")
+	want(t, "reported on c", c.apply(t, "g", "+ana"))
 	for _, n := range nodes {
 		want(t, "present", n.list(t, "g"), "ana online", "bo online", "cy online")
 		want(t, "details", n.details(t, "g"), "ana on node-0 node-1 node-2", "bo on node-0", "cy on node-1")
 	}
-	want(t, "told on a", a.apply(t, "g", "!ana", "!bo"), "bo offline removed")
+	want(t, "reported on a", a.apply(t, "g", "!ana", "!bo"), "bo offline removed")
 	want(t, "present", c.list(t, "g"), "ana online", "cy online")
-	want(t, "told on c", c.apply(t, "g", "~ana"))
-	want(t, "told on b", b.apply(t, "g", "~ana"), "ana reconnecting dropped")
+	want(t, "reported on c", c.apply(t, "g", "~ana"))
+	want(t, "reported on b", b.apply(t, "g", "~ana"), "ana reconnecting dropped")
 	want(t, "present", a.list(t, "g"), "ana reconnecting", "cy online")
-	want(t, "told by the stores", news(nodes...))
+	want(t, "reported by the stores", news(nodes...))
 }
 
 func testStopped(t *testing.T, nodes []*node) {
@@ -158,10 +158,10 @@ func testStopped(t *testing.T, nodes []*node) {
 	}
 	want(t, "present", nodes[1].list(t, "g"), "ana reconnecting", "bo online", "cy reconnecting")
 	needNews(t, nodes[1:], "g ana reconnecting drained", "g cy reconnecting drained", "h ana reconnecting drained")
-	want(t, "told", nodes[2].apply(t, "g", "+cy"), "cy online again")
+	want(t, "reported", nodes[2].apply(t, "g", "+cy"), "cy online again")
 	needNews(t, nodes[1:], "g ana offline drained", "g ana reconnecting drained", "g cy reconnecting drained",
 		"h ana offline drained", "h ana reconnecting drained")
-	want(t, "told by the one that stopped", news(nodes[0]))
+	want(t, "reported by the one that stopped", news(nodes[0]))
 }
 
 func testStoppedWaiting(t *testing.T, nodes []*node) {

@@ -79,8 +79,8 @@ func news(nodes ...*node) []string {
 // needNews waits until nodes have reported exactly these changes.
 func needNews(t *testing.T, nodes []*node, expected ...string) {
 	t.Helper()
-	eventually(t, "it is told", func() bool { return len(news(nodes...)) >= len(expected) })
-	want(t, "told", news(nodes...), expected...)
+	eventually(t, "the changes are reported", func() bool { return len(news(nodes...)) >= len(expected) })
+	want(t, "reported", news(nodes...), expected...)
 }
 
 // apply stores changes and returns those to report to subscribers. "+ana" comes, "~ana"
@@ -103,7 +103,7 @@ func (n *node) apply(t *testing.T, groupID string, changes ...string) []string {
 		attendances[i] = a
 	}
 	var told []group.PresenceChange
-	eventually(t, "it is stored", func() bool { // a busy machine may be late for some
+	eventually(t, "the changes are stored", func() bool { // calls may time out on a busy machine
 		var err error
 		told, err = n.Apply(t.Context(), attendances)
 		if err != nil && !errors.Is(err, fault.ErrUnavailable) {
@@ -112,7 +112,7 @@ func (n *node) apply(t *testing.T, groupID string, changes ...string) []string {
 		return err == nil
 	})
 	if len(told) != len(changes) {
-		t.Fatalf("%d answers to %d changes", len(told), len(changes))
+		t.Fatalf("%d results for %d changes", len(told), len(changes))
 	}
 	var texts []string
 	for _, c := range told {
@@ -126,7 +126,7 @@ func (n *node) apply(t *testing.T, groupID string, changes ...string) []string {
 func (n *node) setState(t *testing.T, groupID, user, state string) {
 	t.Helper()
 	var at time.Time
-	eventually(t, "a state is set", func() bool { // a busy machine may be late for some
+	eventually(t, "a state is set", func() bool { // calls may time out on a busy machine
 		var err error
 		at, err = n.SetState(t.Context(), groupID, user, json.RawMessage(state))
 		if err != nil && !errors.Is(err, fault.ErrUnavailable) {
@@ -141,7 +141,7 @@ func (n *node) setState(t *testing.T, groupID, user, state string) {
 
 func (n *node) read(t *testing.T, groupID string) (users []group.Present) {
 	t.Helper()
-	eventually(t, "a list of "+groupID, func() bool { // a busy machine may be late for some
+	eventually(t, "the list of "+groupID, func() bool { // calls may time out on a busy machine
 		var err error
 		users, err = n.List(t.Context(), groupID)
 		if err != nil && !errors.Is(err, fault.ErrUnavailable) {
@@ -212,5 +212,5 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// passing waits, to show that nothing happens meanwhile.
+// passing waits while nothing should happen.
 func passing(d time.Duration) { <-time.After(d) }

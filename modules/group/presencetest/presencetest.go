@@ -26,7 +26,7 @@ const patience = time.Minute
 // the suite starts and stops them. Open releases its own resources with t.Cleanup.
 type Open func(t *testing.T) []presence.Store
 
-// Graces: one that ends while a test waits, one that does not end too soon, and one that
+// short ends while a test waits. long lasts until other steps of a test are done. never
 // does not end.
 const (
 	short = 100 * time.Millisecond
@@ -100,9 +100,9 @@ func Run(t *testing.T, open Open) {
 func testList(t *testing.T, nodes []*node) {
 	n := nodes[0]
 	want(t, "present in an unknown group", n.list(t, "g"))
-	want(t, "told", n.apply(t, "g", "+ana", "+bo"), "ana online", "bo online")
+	want(t, "reported", n.apply(t, "g", "+ana", "+bo"), "ana online", "bo online")
 	want(t, "present", n.list(t, "g"), "ana online", "bo online")
-	want(t, "told", n.apply(t, "g", "-ana", "+cy"), "ana offline left", "cy online")
+	want(t, "reported", n.apply(t, "g", "-ana", "+cy"), "ana offline left", "cy online")
 	want(t, "present", n.list(t, "g"), "ana offline", "bo online", "cy online")
 	n.apply(t, "g", "!bo", "!cy")
 	want(t, "present", n.list(t, "g"), "ana offline")
@@ -144,7 +144,7 @@ func testMany(t *testing.T, nodes []*node) {
 	}
 	for i, c := range told {
 		if c.UserID != changes[i].UserID || c.Status != group.StatusOnline {
-			t.Fatalf("told %+v of %+v", c, changes[i])
+			t.Fatalf("reported %+v for %+v", c, changes[i])
 		}
 	}
 	for g := range groups {
@@ -199,7 +199,7 @@ func testAgain(t *testing.T, nodes []*node) {
 			if step.listed != "" {
 				listed = []string{step.listed}
 			}
-			want(t, fmt.Sprint("told of step ", i), n.apply(t, "g", step.change), told...)
+			want(t, fmt.Sprint("reported in step ", i), n.apply(t, "g", step.change), told...)
 			want(t, fmt.Sprint("present after step ", i), n.list(t, "g"), listed...)
 		}
 	}
@@ -212,7 +212,7 @@ func testConcurrent(t *testing.T, nodes []*node) {
 			for range 50 {
 				users, err := n.List(t.Context(), "g")
 				if errors.Is(err, fault.ErrUnavailable) {
-					continue // a busy machine may be late
+					continue // the call timed out on a busy machine
 				}
 				if err != nil || len(users) > 2 || len(users) == 2 && !slices.ContainsFunc(users, func(p group.Present) bool {
 					return p.UserID == "stays" && p.Status == group.StatusOnline

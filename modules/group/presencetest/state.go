@@ -9,27 +9,27 @@ func testState(t *testing.T, nodes []*node) {
 	n.setState(t, "g", "bo", `{"y":"a b"}`)
 	want(t, "present", n.list(t, "g"), `ana online {"x":1}`, `bo online {"y":"a b"}`)
 	n.setState(t, "g", "ana", `{"x":2}`)
-	want(t, "told", n.apply(t, "g", "~ana"), `ana reconnecting dropped {"x":2}`)
+	want(t, "reported", n.apply(t, "g", "~ana"), `ana reconnecting dropped {"x":2}`)
 	want(t, "present", n.list(t, "g"), `ana reconnecting {"x":2}`, `bo online {"y":"a b"}`)
-	want(t, "told", n.apply(t, "g", "+ana"), `ana online again {"x":2}`)
+	want(t, "reported", n.apply(t, "g", "+ana"), `ana online again {"x":2}`)
 	n.setState(t, "g", "bo", "null")
 	want(t, "present", n.list(t, "g"), `ana online {"x":2}`, `bo online`)
 	n.setState(t, "g", "bo", "null")
-	want(t, "told", n.apply(t, "g", "-ana"), "ana offline left")
+	want(t, "reported", n.apply(t, "g", "-ana"), "ana offline left")
 	want(t, "present", n.list(t, "g"), "ana offline", "bo online")
-	want(t, "told", n.apply(t, "g", "+ana"), "ana online")
+	want(t, "reported", n.apply(t, "g", "+ana"), "ana online")
 }
 
 // testStateOfNobody sets states before their users are stored, and after they left.
 func testStateOfNobody(t *testing.T, nodes []*node) {
 	n := nodes[0]
 	n.setState(t, "g", "ana", `{"x":1}`)
-	want(t, "told", n.apply(t, "g", "+ana"), `ana online {"x":1}`)
+	want(t, "reported", n.apply(t, "g", "+ana"), `ana online {"x":1}`)
 	for _, going := range []string{"-", "!", "~"} {
 		user := "bo" + going
 		n.setState(t, "g", user, `{"x":1}`)
-		want(t, "told", n.apply(t, "g", going+user))
-		want(t, "told", n.apply(t, "g", "+"+user), user+" online")
+		want(t, "reported", n.apply(t, "g", going+user))
+		want(t, "reported", n.apply(t, "g", "+"+user), user+" online")
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// counted is a store that counts whole records that were read of it.
+// counted is a store that counts how many whole records were read.
 type counted struct {
 	freshStore
 	records atomic.Int64
@@ -51,7 +51,7 @@ func newCached(t *testing.T) (*recordcache.Repository, *counted, *cache.Cache) {
 	return recordcache.New(store, store, records), store, records
 }
 
-// fill creates a group that has a value in every field.
+// fill creates a group with a value in every field.
 func fill(t *testing.T, repo group.Repository, id string) group.Group {
 	t.Helper()
 	capacity, at := 7, time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
@@ -91,7 +91,7 @@ func change(t *testing.T, repo group.Repository, id string, fn func(group.Tx) er
 	}
 }
 
-// same fails the test when the cached group is not what the store has.
+// same fails the test if the cached group differs from the stored one.
 func same(t *testing.T, c *recordcache.Repository, store *counted, id, userID string) {
 	t.Helper()
 	got, gotMember, err := c.Group(t.Context(), id, userID)
@@ -127,7 +127,8 @@ func TestReadsARecordOnce(t *testing.T) {
 	}
 	same(t, c, store, "h", "ana")
 
-	// What is no change of the record leaves it where it is, and shows.
+	// Changes that do not touch the record do not remove it from the cache, but are
+	// visible.
 	store.records.Store(0)
 	change(t, c, "g", post)
 	same(t, c, store, "g", "ana")
@@ -184,7 +185,7 @@ func TestAnswersNoOldRecord(t *testing.T) {
 	}
 }
 
-// drops returns 1 when the cache does not hold a key.
+// drops returns 1 if the cache does not have the key.
 func drops(t *testing.T, records *cache.Cache, key string) int {
 	t.Helper()
 	missing := errors.New("missing")
@@ -218,12 +219,12 @@ func TestDoesNotFindTheDeleted(t *testing.T) {
 		}
 	}
 	if drops(t, records, "group:g-here") != 1 {
-		t.Error("the record of a deleted group is kept")
+		t.Error("the cache still has the record of a deleted group")
 	}
 	if _, _, err := c.Group(t.Context(), "unknown", "ana"); !errors.Is(err, fault.ErrNotFound) {
 		t.Errorf("unknown: %v", err)
 	}
-	// It is deleted between the two reads.
+	// The group is deleted between the two reads.
 	fill(t, c, "late")
 	store.reading = func() { change(t, store, "late", remove) }
 	if _, _, err := c.Group(t.Context(), "late", "ana"); !errors.Is(err, fault.ErrNotFound) {
@@ -231,7 +232,8 @@ func TestDoesNotFindTheDeleted(t *testing.T) {
 	}
 }
 
-// What a shared cache holds may be wrong or written by someone else.
+// TestTrustsOnlyWhatItMust checks that wrong or forged records in a shared cache are not
+// used. Permissions must always come from the database.
 func TestTrustsOnlyWhatItMust(t *testing.T) {
 	t.Parallel()
 	for name, data := range map[string]string{
@@ -252,7 +254,7 @@ func TestTrustsOnlyWhatItMust(t *testing.T) {
 			same(t, c, store, "g", "ana")
 			same(t, c, store, "g", "ana")
 			if n := store.records.Load() - before; n > 1 {
-				t.Errorf("what is wrong stays in the cache: %d reads", n)
+				t.Errorf("a wrong record stays in the cache: %d reads", n)
 			}
 		})
 	}
@@ -291,7 +293,8 @@ func put(t *testing.T, records *cache.Cache, key string, e cache.Entry) {
 	}
 }
 
-// Readers see no older name than the last that was acknowledged.
+// TestIsNeverBehind checks that a read never returns an older name than the last one that
+// was acknowledged.
 func TestIsNeverBehind(t *testing.T) {
 	t.Parallel()
 	c, _, _ := newCached(t)
@@ -339,7 +342,7 @@ func TestPassesErrorsOn(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	same(t, c, store, "g", "ana")
-	// A database that does not answer in time is down, as far as a caller can tell.
+	// A database that does not answer in time counts as unavailable.
 	release := make(chan struct{})
 	defer close(release)
 	change(t, store, "g", rename("new"))

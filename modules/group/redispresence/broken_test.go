@@ -15,7 +15,7 @@ import (
 	"github.com/moim-live/moim/modules/group/redispresence"
 )
 
-// plantWrong replaces a key by one that is neither a hash nor a set.
+// plantWrong replaces a key by a list. No key of the package is a list.
 func plantWrong(t *testing.T, client redis.UniversalClient, key string) {
 	t.Helper()
 	if err := client.Del(t.Context(), key).Err(); err != nil {
@@ -43,7 +43,7 @@ func (n *node) use(t *testing.T) {
 	}
 }
 
-// stateIn returns a user's live state in group g, as a node lists it.
+// stateIn returns a user's live state in group g, as the node lists it.
 func (n *node) stateIn(t *testing.T, userID string) string {
 	t.Helper()
 	present, err := n.List(t.Context(), "g")
@@ -58,8 +58,8 @@ func (n *node) stateIn(t *testing.T, userID string) string {
 	return ""
 }
 
-// TestBrokenKeys: a key of a group that holds something else fails no call. Every
-// node enters again what it replaced, also one that has not seen it.
+// TestBrokenKeys checks that a key of the wrong type fails no call. It is removed, and
+// every node registers its users again, even a node that has not read the key.
 func TestBrokenKeys(t *testing.T) {
 	t.Parallel()
 	for _, suffix := range []string{"", ":graces", ":reasons", ":states", ":lately"} {
@@ -77,7 +77,7 @@ func TestBrokenKeys(t *testing.T) {
 			},
 		} {
 			if call == "counting" && suffix != "" {
-				continue // it reads nothing else
+				continue // counting reads no other key
 			}
 			t.Run("users"+suffix+" found by "+call, func(t *testing.T) {
 				t.Parallel()
@@ -95,20 +95,20 @@ func TestBrokenKeys(t *testing.T) {
 					t.Errorf("%d broken values, health %v", a.Broken(), a.Health())
 				}
 				a.use(t)
-				waittest.Until(t, "all are listed again", func() bool {
+				waittest.Until(t, "all users are listed again", func() bool {
 					return a.lists(t, "g", "ana bo") && b.listed(t, "g", group.StatusReconnecting) == "cy" && a.stateIn(t, "bo") == `{"page":1}`
 				})
 				waittest.Until(t, "the grace ends", func() bool { return slices.Contains(news(a, b), "g cy offline dropped") })
-				waittest.Until(t, "it is healthy again", func() bool { return a.Health() == nil && b.Health() == nil })
-				want(t, "told", news(a, b), []string{"g cy offline dropped"})
+				waittest.Until(t, "both nodes are healthy again", func() bool { return a.Health() == nil && b.Health() == nil })
+				want(t, "reported", news(a, b), []string{"g cy offline dropped"})
 				want(t, "found", a.Broken()+b.Broken(), 1)
 			})
 		}
 	}
 }
 
-// TestBrokenNodes: without the leases the server has lost its data, and each node
-// enters its users again.
+// TestBrokenNodes breaks the key of the leases. That counts as a loss of all data, so each
+// node registers its users again.
 func TestBrokenNodes(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -116,13 +116,13 @@ func TestBrokenNodes(t *testing.T) {
 	a.apply(t, "g", "+ana")
 	b.apply(t, "g", "+bo")
 	plantWrong(t, s.Client(), "moim:presence:nodes")
-	waittest.Until(t, "it is found", func() bool { return a.Broken()+b.Broken() > 0 })
+	waittest.Until(t, "the broken key is found", func() bool { return a.Broken()+b.Broken() > 0 })
 	waittest.Until(t, "both are listed", func() bool { return a.lists(t, "g", "ana bo") && b.lists(t, "g", "ana bo") })
-	want(t, "told", news(a, b), nil)
+	want(t, "reported", news(a, b), nil)
 }
 
-// TestBrokenFields: what no node wrote into a hash or a sorted set is not listed, and
-// cannot stop the loops.
+// TestBrokenFields checks that invalid fields in hashes and sorted sets are not listed, and
+// do not stop the background loops.
 func TestBrokenFields(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -146,8 +146,8 @@ func TestBrokenFields(t *testing.T) {
 	}
 	a.use(t)
 	b.apply(t, "g", "+cy", "+dy")
-	b.apply(t, "g", "~cy", "-dy") // a node looks for graces that are over, and notes who was seen
-	waittest.Until(t, "only what is true is listed", func() bool {
+	b.apply(t, "g", "~cy", "-dy") // these calls look for ended graces, and store who was online last
+	waittest.Until(t, "only valid users are listed", func() bool {
 		present, err := a.List(t.Context(), "g")
 		if err != nil {
 			return false
@@ -158,7 +158,7 @@ func TestBrokenFields(t *testing.T) {
 		return a.lists(t, "g", "ana bo") && a.listed(t, "g", group.StatusReconnecting) == "cy eve"
 	})
 	for _, graces := range []string{"far", "later"} {
-		waittest.Until(t, "the grace ends that no node began", func() bool { return slices.Contains(news(a, b), "g "+graces+" offline dropped") })
+		waittest.Until(t, "a grace that no node began ends", func() bool { return slices.Contains(news(a, b), "g "+graces+" offline dropped") })
 	}
 	waittest.Until(t, "the broken state is gone", func() bool { return client.HGet(t.Context(), users+":states", "bo").Val() == "" })
 	dead := startNode(t, s.URL())
@@ -167,8 +167,8 @@ func TestBrokenFields(t *testing.T) {
 	waittest.Until(t, "a dead node is still swept", func() bool { return slices.Contains(news(a, b), "g dea reconnecting node_lost") })
 }
 
-// TestBrokenGroupsOfNode: a node whose set of groups is lost enters its users; if it
-// is dead, the others find them.
+// TestBrokenGroupsOfNode breaks the set of a node's groups. A live node registers its users
+// again. The users of a dead node are found by the others.
 func TestBrokenGroupsOfNode(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -179,7 +179,7 @@ func TestBrokenGroupsOfNode(t *testing.T) {
 	own := "moim:presence:node:" + redispresence.NodeID(alive.Store) + ":groups"
 	plantWrong(t, s.Client(), own)
 	alive.apply(t, "i", "+bo")
-	waittest.Until(t, "its set is whole again", func() bool {
+	waittest.Until(t, "the set of groups is complete again", func() bool {
 		groups := s.Client().SMembers(t.Context(), own).Val()
 		slices.Sort(groups)
 		return slices.Equal(groups, []string{"g", "i"})
@@ -195,7 +195,7 @@ func TestBrokenGroupsOfNode(t *testing.T) {
 	})
 }
 
-// TestSweepGoesOn: a network that fails ends no sweep for good.
+// TestSweepGoesOn checks that a sweep is retried after a network failure.
 func TestSweepGoesOn(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -211,5 +211,5 @@ func TestSweepGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Heal()
-	waittest.Until(t, "it is swept", func() bool { return s.Client().Exists(t.Context(), key).Val() == 0 })
+	waittest.Until(t, "the dead node is swept", func() bool { return s.Client().Exists(t.Context(), key).Val() == 0 })
 }

@@ -7,20 +7,20 @@ import (
 	"github.com/moim-live/moim/internal/tasks"
 )
 
-// A node of [Hurry] counts as alive for Lease, and renews that every Renew. A busy machine
-// may be late by more than a second: when no node has renewed for twice as long, nobody is
-// taken for dead for another Lease.
+// With [Hurry], a node counts as alive for Lease and renews its lease every Renew. On a
+// busy machine, a renewal may be more than a second late. If no node has renewed for twice
+// as long, no node counts as dead for another Lease.
 const (
 	Lease = 4 * time.Second
 	Renew = time.Second
 )
 
-// Hurry makes a store renew, retry and give up in a fraction of the usual time.
+// Hurry makes a store renew, retry and give up much sooner than usual.
 func Hurry(s *Store) {
 	s.SetTiming(Timing{Lease: Lease, Renew: Renew, Retry: 50 * time.Millisecond, Look: 50 * time.Millisecond})
 }
 
-// Kill ends a store as the death of its process would: nothing is given up.
+// Kill stops a store like the death of its process: it removes nothing from the server.
 func Kill(s *Store) {
 	s.mu.Lock()
 	s.closed = true
@@ -28,17 +28,18 @@ func Kill(s *Store) {
 	_ = s.tasks.Stop(context.Background())
 }
 
-// SweepOnce sweeps a dead node, and returns the nodes that remain to be swept.
+// SweepOnce sweeps a dead node. It returns the nodes that remain to be swept.
 func SweepOnce(s *Store, id string) []string {
 	_ = s.doOnce(context.Background(), backlog{dead: []string{id}})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	tasks.Wake(s.wake) // the worker would have retried
+	tasks.Wake(s.wake) // otherwise the worker would retry
 	return s.backlog.dead
 }
 
-// NodeID returns by what id the server knows the node.
+// NodeID returns the id of the node on the server.
 func NodeID(s *Store) string { return s.identity().id }
 
-// Announce enters all users of this node, and with check removes those who are not here.
+// Announce registers all users of this node. With check, it also removes the node's users
+// who are no longer here.
 func Announce(ctx context.Context, s *Store, check bool) error { return s.announce(ctx, check) }

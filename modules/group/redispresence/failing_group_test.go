@@ -9,7 +9,7 @@ import (
 	"github.com/moim-live/moim/modules/group/redispresence"
 )
 
-// spoil makes a key of group g one that no script can read.
+// spoil replaces a key of group g by a string, which the scripts cannot read.
 func spoil(t *testing.T, s *redistest.Server, key string) {
 	t.Helper()
 	if err := s.Client().Del(t.Context(), key).Err(); err != nil {
@@ -20,8 +20,8 @@ func spoil(t *testing.T, s *redistest.Server, key string) {
 	}
 }
 
-// The graces of groups are ended together. One group whose graces cannot be
-// ended keeps those of no other from being ended and told.
+// TestGroupThatFailsHoldsUpNoGraces checks that a group with a broken key does not delay
+// the graces of other groups. The graces of many groups end in the same call.
 func TestGroupThatFailsHoldsUpNoGraces(t *testing.T) {
 	t.Parallel()
 	const grace = 2 * time.Second
@@ -34,17 +34,18 @@ func TestGroupThatFailsHoldsUpNoGraces(t *testing.T) {
 	n.apply(t, "h", "~bo")
 	spoil(t, s, graces)
 	waittest.Until(t, "the grace of the other group ends", func() bool { return len(news(n)) > 0 })
-	want(t, "told", news(n), []string{"h bo offline dropped"})
+	want(t, "reported", news(n), []string{"h bo offline dropped"})
 	if err := s.Client().Del(t.Context(), graces).Err(); err != nil {
 		t.Fatal(err)
 	}
 	n.apply(t, "g", "+cy")
 	n.apply(t, "g", "~cy")
-	waittest.Until(t, "the group is looked at again", func() bool { return len(news(n)) > 1 })
-	want(t, "told in the end", news(n), []string{"g cy offline dropped", "h bo offline dropped"})
+	waittest.Until(t, "the grace of the repaired group ends", func() bool { return len(news(n)) > 1 })
+	want(t, "reported in the end", news(n), []string{"g cy offline dropped", "h bo offline dropped"})
 }
 
-// One group that cannot be swept leaves no dead node's users online in others.
+// TestGroupThatFailsHoldsUpNoSweep checks that a group that cannot be swept does not stop
+// the sweep of a dead node's other groups.
 func TestGroupThatFailsHoldsUpNoSweep(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -54,8 +55,8 @@ func TestGroupThatFailsHoldsUpNoSweep(t *testing.T) {
 	}
 	spoil(t, s, usersKey(t, s))
 	redispresence.Kill(dead.Store)
-	waittest.Until(t, "the others are swept", func() bool { return len(news(alive)) == 4 })
-	want(t, "told", news(alive), []string{
+	waittest.Until(t, "the other groups are swept", func() bool { return len(news(alive)) == 4 })
+	want(t, "reported", news(alive), []string{
 		"h ana offline node_lost", "h ana reconnecting node_lost", "i ana offline node_lost", "i ana reconnecting node_lost",
 	})
 }

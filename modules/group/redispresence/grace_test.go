@@ -21,33 +21,34 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// The node that began a grace is dead when it ends.
+// TestGraceOutlivesItsNode checks that a grace ends, and is reported, although the node
+// that began it is dead.
 func TestGraceOutlivesItsNode(t *testing.T) {
 	t.Parallel()
-	const grace = 5 * time.Second // who comes back is in time on a busy machine, too
+	const grace = 5 * time.Second // long enough to return in time on a busy machine
 	s := redistest.Start(t)
 	dead, a, b := startNodeGrace(t, s.URL(), grace), startNodeGrace(t, s.URL(), grace), startNodeGrace(t, s.URL(), grace)
 	dead.apply(t, "g", "+ana", "+bo", "+cy", "+dee")
-	want(t, "told", dead.apply(t, "g", "~ana", "~bo"), []string{"ana reconnecting dropped", "bo reconnecting dropped"})
+	want(t, "reported", dead.apply(t, "g", "~ana", "~bo"), []string{"ana reconnecting dropped", "bo reconnecting dropped"})
 	redispresence.Kill(dead.Store)
-	want(t, "told of one who comes back", a.apply(t, "g", "+bo"), []string{"bo online"})
-	waittest.Until(t, "who was waited for is told, and those whose node died", func() bool { return len(news(a, b)) == 3 })
-	want(t, "told", news(a, b), []string{"g ana offline dropped", "g cy reconnecting node_lost", "g dee reconnecting node_lost"})
-	want(t, "told of another who comes back", b.apply(t, "g", "+dee"), []string{"dee online"})
-	waittest.Until(t, "the last one is told", func() bool { return len(news(a, b)) == 4 })
+	want(t, "reported for one who returns", a.apply(t, "g", "+bo"), []string{"bo online"})
+	waittest.Until(t, "the end of ana's grace and the users of the dead node are reported", func() bool { return len(news(a, b)) == 3 })
+	want(t, "reported", news(a, b), []string{"g ana offline dropped", "g cy reconnecting node_lost", "g dee reconnecting node_lost"})
+	want(t, "reported for another who returns", b.apply(t, "g", "+dee"), []string{"dee online"})
+	waittest.Until(t, "the end of the last grace is reported", func() bool { return len(news(a, b)) == 4 })
 	passing(grace + redispresence.Lease)
-	want(t, "told in the end", news(a, b), []string{
+	want(t, "reported in the end", news(a, b), []string{
 		"g ana offline dropped", "g cy offline node_lost", "g cy reconnecting node_lost", "g dee reconnecting node_lost",
 	})
 	want(t, "online", a.listed(t, "g", "online"), "bo dee")
 	want(t, "offline", b.listed(t, "g", "offline"), "ana cy")
 }
 
-// The node that took over a grace dies as well, and with it one whose users it
-// had just been made to wait for.
+// TestGraceOutlivesItsHeirs kills a node, and then the node that took over its grace and
+// began graces for its users. A third node must end these graces.
 func TestGraceOutlivesItsHeirs(t *testing.T) {
 	t.Parallel()
-	const grace = 8 * redispresence.Lease // on a busy machine, too, the last node ends it
+	const grace = 8 * redispresence.Lease // long enough for the last node to end it, even on a busy machine
 	s := redistest.Start(t)
 	p := proxytest.Start(t, s.Addr())
 	first, second := startNodeGrace(t, s.URL(), grace), newNode(t, redisrole.Config{URL: s.URLVia(p.Addr())})
@@ -57,23 +58,24 @@ func TestGraceOutlivesItsHeirs(t *testing.T) {
 	first.apply(t, "h", "+ana")
 	first.apply(t, "h", "~ana")
 	redispresence.Kill(first.Store)
-	waittest.Until(t, "the second takes over", func() bool {
+	waittest.Until(t, "the second node takes over", func() bool {
 		fields, err := s.Client().HKeys(t.Context(), "moim:presence:nodes").Result()
 		return err == nil && !slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "d ") }) && len(news(second)) > 0
 	})
-	p.Cut() // after this it enters its users again, and has none
-	waittest.Until(t, "it notices", func() bool { return second.listed(t, "g", "reconnecting") != "bo" })
+	p.Cut() // afterwards the node registers its users again, but it has none
+	waittest.Until(t, "the second node notices the outage", func() bool { return second.listed(t, "g", "reconnecting") != "bo" })
 	passing(redispresence.Lease / 3)
 	p.Heal()
-	waittest.Until(t, "it is back", func() bool { return second.listed(t, "g", "reconnecting") == "bo" })
+	waittest.Until(t, "the second node is connected again", func() bool { return second.listed(t, "g", "reconnecting") == "bo" })
 	passing(redispresence.Lease / 3)
 	redispresence.Kill(second.Store)
 	third := startNodeGrace(t, s.URL(), grace)
-	waittest.Until(t, "both are told", func() bool { return len(news(third)) == 2 })
-	want(t, "told", news(third), []string{"g bo offline node_lost", "h ana offline dropped"})
+	waittest.Until(t, "the ends of both graces are reported", func() bool { return len(news(third)) == 2 })
+	want(t, "reported", news(third), []string{"g bo offline node_lost", "h ana offline dropped"})
 }
 
-// Graces end while the call that begins them, in several round trips, goes on.
+// TestGracesEndWhileTheyBegin checks graces that end before the call that began them has
+// returned.
 func TestGracesEndWhileTheyBegin(t *testing.T) {
 	t.Parallel()
 	const rounds, users = 3, 2500
@@ -85,14 +87,15 @@ func TestGracesEndWhileTheyBegin(t *testing.T) {
 	for round := 1; round <= rounds; round++ {
 		n.apply(t, "g", come...)
 		n.apply(t, "g", drop...)
-		waittest.Until(t, "all are told", func() bool { return len(news(n)) == round*users })
+		waittest.Until(t, "the ends of all graces are reported", func() bool { return len(news(n)) == round*users })
 	}
 }
 
-// The server ends graces, and the node does not get the answer.
+// TestEndIsToldAlthoughItsAnswerIsLost has the server end graces while its answers to the
+// node are lost. The ends must still be reported, once.
 func TestEndIsToldAlthoughItsAnswerIsLost(t *testing.T) {
 	t.Parallel()
-	const grace = redispresence.Lease / 4 // the lease outlasts it
+	const grace = redispresence.Lease / 4 // shorter than the lease
 	for name, heir := range map[string]bool{"by the node": false, "by another one": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -104,28 +107,29 @@ func TestEndIsToldAlthoughItsAnswerIsLost(t *testing.T) {
 			other := startNodeGrace(t, s.URL(), grace)
 			n.apply(t, "g", "+ana", "+bo", "+cy", "+dee")
 			n.apply(t, "g", "~dee")
-			waittest.Until(t, "dee is told, and the server has the scripts", func() bool { return len(news(n)) == 1 })
+			waittest.Until(t, "the end of dee's grace is reported, and the server has the scripts", func() bool { return len(news(n)) == 1 })
 			n.apply(t, "g", "~ana", "~bo")
 			p.Lose(proxytest.ToClient)
 			waittest.Until(t, "the server ends the graces", func() bool {
 				waiting, err := s.Client().Keys(t.Context(), "*:graces").Result()
 				return err == nil && len(waiting) == 0
 			})
-			want(t, "told of one who comes back", other.apply(t, "g", "+bo"), []string{"bo online"})
+			want(t, "reported for one who returns", other.apply(t, "g", "+bo"), []string{"bo online"})
 			if heir {
 				redispresence.Kill(n.Store)
 			} else {
 				p.Heal()
 			}
-			waittest.Until(t, "ana is told to be offline", func() bool { return slices.Contains(news(n, other), "g ana offline dropped") })
+			waittest.Until(t, "ana is reported offline", func() bool { return slices.Contains(news(n, other), "g ana offline dropped") })
 			passing(2 * redispresence.Lease)
 			told := slices.DeleteFunc(news(n, other), func(text string) bool { return !strings.Contains(text, "offline dropped") })
-			want(t, "told in the end", told, []string{"g ana offline dropped", "g dee offline dropped"})
+			want(t, "reported in the end", told, []string{"g ana offline dropped", "g dee offline dropped"})
 		})
 	}
 }
 
-// The server loses its graces.
+// TestServerForgetsGraces checks that the nodes restore graces and states after the server
+// lost its data.
 func TestServerForgetsGraces(t *testing.T) {
 	t.Parallel()
 	const grace = 5 * time.Second
@@ -142,7 +146,7 @@ func TestServerForgetsGraces(t *testing.T) {
 	if err := s.Client().FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	waittest.Until(t, "all is as it was", func() bool {
+	waittest.Until(t, "all users are restored", func() bool {
 		return a.lists(t, "g", "bo cy") && b.lists(t, "g", "bo cy") && b.listed(t, "g", "reconnecting") == "ana"
 	})
 	present, err := b.List(t.Context(), "g")
@@ -154,12 +158,13 @@ func TestServerForgetsGraces(t *testing.T) {
 			t.Errorf("the state of %s is %s", p.UserID, p.State)
 		}
 	}
-	waittest.Until(t, "who does not come back is told", func() bool { return len(news(a, b)) > 0 })
+	waittest.Until(t, "the end of ana's grace is reported", func() bool { return len(news(a, b)) > 0 })
 	passing(grace)
-	want(t, "told", news(a, b), []string{"g ana offline dropped"})
+	want(t, "reported", news(a, b), []string{"g ana offline dropped"})
 }
 
-// Users go after the server lost its data and before any node has noticed.
+// TestServerForgetsThoseWhoGo has users who leave after the server lost its data and before
+// a node has noticed that.
 func TestServerForgetsThoseWhoGo(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -169,16 +174,18 @@ func TestServerForgetsThoseWhoGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told []string
-	waittest.Until(t, "it is stored", func() (ok bool) {
+	waittest.Until(t, "the changes are stored", func() (ok bool) {
 		var err error
 		told, err = n.try(t.Context(), "g", "~ana", "-bo")
 		return err == nil
 	})
-	want(t, "told", told, []string{"ana reconnecting dropped", "bo offline left"})
+	want(t, "reported", told, []string{"ana reconnecting dropped", "bo offline left"})
 	waittest.Until(t, "the grace ends", func() bool { return cmp.Equal(news(n), []string{"g ana offline dropped"}) })
 }
 
-// A node is considered dead while users go from it and it cannot store that.
+// TestExpelledNodeTellsNothingTwice has users leave a node that cannot reach the server.
+// The other nodes consider the node dead. When it is back, it must not report these users
+// again.
 func TestExpelledNodeTellsNothingTwice(t *testing.T) {
 	t.Parallel()
 	const grace = redispresence.Lease
@@ -192,48 +199,49 @@ func TestExpelledNodeTellsNothingTwice(t *testing.T) {
 	lost.apply(t, "g", "~cy")
 	p.Cut()
 	if _, err := lost.try(t.Context(), "g", "~ana"); err == nil {
-		t.Error("stored without a server")
+		t.Error("a change was stored without a server")
 	}
 	expected := []string{
 		"g ana offline node_lost", "g ana reconnecting node_lost", "g bo offline node_lost", "g bo reconnecting node_lost", "g cy offline dropped",
 	}
-	waittest.Until(t, "all are told to be offline", func() bool { return cmp.Equal(news(a), expected) })
+	waittest.Until(t, "all users are reported offline", func() bool { return cmp.Equal(news(a), expected) })
 	p.Heal()
-	waittest.Until(t, "bo, who is still there, is told to be", func() bool { return cmp.Equal(news(lost), []string{"g bo online"}) })
-	waittest.Until(t, "it stores again", func() bool {
+	waittest.Until(t, "bo, who is still connected, is reported online", func() bool { return cmp.Equal(news(lost), []string{"g bo online"}) })
+	waittest.Until(t, "the node can store changes again", func() bool {
 		told, err := lost.try(t.Context(), "g", "~ana")
 		if len(told) > 0 {
-			t.Errorf("told %v", told)
+			t.Errorf("reported %v", told)
 		}
 		return err == nil
 	})
 	passing(2 * grace)
 	expected = append(expected, "g bo online")
 	slices.Sort(expected)
-	want(t, "told in the end", news(a, lost), expected)
+	want(t, "reported in the end", news(a, lost), expected)
 	want(t, "online", a.listed(t, "g", "online"), "bo")
 }
 
-// A node whose lease expired does not write under its old id.
+// TestLapsedNodeDoesNotWrite checks that a node with an expired lease does not write under
+// its old id.
 func TestLapsedNodeDoesNotWrite(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	p := proxytest.Start(t, s.Addr())
 	a, still := startNode(t, s.URL()), startNode(t, s.URLVia(p.Addr()))
 	still.apply(t, "g", "+ana")
-	redispresence.Kill(still.Store) // its lease is not renewed, and that is all
-	waittest.Until(t, "it is taken for dead", func() bool { return cmp.Equal(news(a), []string{"g ana reconnecting node_lost"}) })
+	redispresence.Kill(still.Store) // the node still works, but does not renew its lease
+	waittest.Until(t, "the node is considered dead", func() bool { return cmp.Equal(news(a), []string{"g ana reconnecting node_lost"}) })
 	for _, change := range []string{"+bo", "~ana"} {
 		if told, err := still.try(t.Context(), "g", change); err == nil {
-			t.Errorf("%s was stored, and told %v", change, told)
+			t.Errorf("%s was stored, and %v was reported", change, told)
 		}
 	}
 	want(t, "online", a.listed(t, "g", "online"), "")
 	want(t, "reconnecting", a.listed(t, "g", "reconnecting"), "ana")
 }
 
-// TestCost has a thousand members come and go at once: it costs round trips and
-// messages by the batch, not by the member.
+// TestCost has 1,000 members come and go at once. The number of calls and messages must
+// depend on the number of batches, not of members.
 func TestCost(t *testing.T) {
 	t.Parallel()
 	const members = 1000
@@ -281,14 +289,15 @@ func TestCost(t *testing.T) {
 	r.mu.Unlock()
 	t.Logf("%d members came and went in %d messages and %d calls", members, messages, calls)
 	if messages > 10 {
-		t.Errorf("%d messages", messages)
+		t.Errorf("%d messages, want at most 10", messages)
 	}
 	if most := 16 + int(time.Since(began)/redispresence.Renew); calls > most {
 		t.Errorf("%d calls, want %d at most", calls, most)
 	}
 }
 
-// A failover loses the server's last writes: who came, who went, and where.
+// TestServerLosesLastWrites simulates a failover that loses the last writes: users who came
+// and users who left. The node must correct the server's data.
 func TestServerLosesLastWrites(t *testing.T) {
 	t.Parallel()
 	const grace = redispresence.Lease / 2
@@ -304,7 +313,7 @@ func TestServerLosesLastWrites(t *testing.T) {
 	n.apply(t, "g", "-ana", "+bo")
 	n.apply(t, "h", "-eve")
 	p.Cut()
-	waittest.Until(t, "the outage is noticed", func() bool { return n.listed(t, "g", "online") != "bo" })
+	waittest.Until(t, "the node notices the outage", func() bool { return n.listed(t, "g", "online") != "bo" })
 	for hash, user := range map[string]string{key: "ana", strings.Replace(key, "{g}", "{h}", 1): "eve"} {
 		if err := s.Client().HSet(t.Context(), hash, user, id).Err(); err != nil {
 			t.Fatal(err)
@@ -314,15 +323,15 @@ func TestServerLosesLastWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Heal()
-	waittest.Until(t, "bo is there", func() bool { return n.lists(t, "g", "bo") })
-	waittest.Until(t, "the others are not", func() bool { return len(news(n)) == 4 })
-	want(t, "told", news(n), []string{
+	waittest.Until(t, "bo is listed", func() bool { return n.lists(t, "g", "bo") })
+	waittest.Until(t, "the changes of the other users are reported", func() bool { return len(news(n)) == 4 })
+	want(t, "reported", news(n), []string{
 		"g ana offline dropped", "g ana reconnecting dropped", "h eve offline dropped", "h eve reconnecting dropped",
 	})
 }
 
-// A failover loses that a user went, while this node enters its users for another reason:
-// the group that it left is still looked through later.
+// TestServerLosesLastWritesOfAGroupLeft simulates a failover that loses that a user left a
+// group. The node no longer has users in this group, but must check it later.
 func TestServerLosesLastWritesOfAGroupLeft(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -343,15 +352,16 @@ func TestServerLosesLastWritesOfAGroupLeft(t *testing.T) {
 	if err := announce(false); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "told without a look", news(n), nil)
+	want(t, "reported without a check", news(n), nil)
 	if err := announce(true); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "told", news(n), []string{"g eve reconnecting dropped"})
+	want(t, "reported", news(n), []string{"g eve reconnecting dropped"})
 }
 
-// A user leaves while a second store of the node registers them, on the same server: it ends
-// their grace, and reports that they are online.
+// TestRegistrationEndsAGrace has a user who leaves a node while a second store of the same
+// node registers the user on the same server. The registration ends the grace and reports
+// the user online.
 func TestRegistrationEndsAGrace(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -360,6 +370,6 @@ func TestRegistrationEndsAGrace(t *testing.T) {
 	second.Inherit(n.Store)
 	want(t, "ana leaves", n.apply(t, "g", "~ana"), []string{"ana reconnecting dropped"})
 	second.start(t)
-	waittest.Until(t, "it is reported", func() bool { return cmp.Equal(news(second), []string{"g ana online"}) })
+	waittest.Until(t, "ana is reported online", func() bool { return cmp.Equal(news(second), []string{"g ana online"}) })
 	want(t, "ana returns", n.apply(t, "g", "+ana"), nil)
 }

@@ -28,26 +28,26 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they work
+	if err := flag.Set("test.parallel", "8"); err != nil { // the tests mostly wait
 		panic(err)
 	}
 	redisrole.LogTo(slog.New(slog.DiscardHandler))
-	// go-redis looks for a server that was killed for up to a second after its
-	// client was closed.
+	// After its client was closed, go-redis tries for up to a second to reach a killed
+	// server.
 	childtest.VerifyMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-// within is how long a test waits for what must happen.
+// within is how long a test waits for an expected event.
 const within = time.Minute
 
-// tooLong is longer than a user waits for an answer. Two calls, one after the other,
-// would be given up later.
+// tooLong is longer than one call may take. Two calls in sequence would take even longer.
 const tooLong = 3 * time.Second
 
-// passing lets time pass that only passing can show to be uneventful.
+// passing waits while nothing should happen.
 func passing(d time.Duration) { <-time.After(d) }
 
-// node is a store in a hurry and what it told.
+// node is a store with short times (see [redispresence.Hurry]), and the changes that it
+// reported.
 type node struct {
 	*redispresence.Store
 
@@ -59,7 +59,7 @@ type node struct {
 
 var nodes atomic.Int64
 
-// newNode makes a node that is not started.
+// newNode returns a node that is not started.
 func newNode(t testing.TB, cfg redisrole.Config) *node {
 	t.Helper()
 	clients, err := redisrole.New(cfg, redisrole.NodeID(fmt.Sprint("node-", nodes.Add(1))), nil)
@@ -79,7 +79,7 @@ func newNode(t testing.TB, cfg redisrole.Config) *node {
 	return n
 }
 
-// never is a grace that does not end.
+// never is a grace that does not end during a test.
 const never = time.Hour
 
 func startNode(t testing.TB, url string) *node {
@@ -95,7 +95,7 @@ func startNodeGrace(t testing.TB, url string, grace time.Duration) *node {
 	return n
 }
 
-// describe returns a change as "ana offline left".
+// describe returns a change as text, such as "ana offline left".
 func describe(c group.PresenceChange) string {
 	text := c.UserID + " " + c.Status
 	if c.Reason != "" {
@@ -121,7 +121,7 @@ func (n *node) start(t testing.TB) {
 	}
 }
 
-// news returns what nodes told, together.
+// news returns all changes that the nodes have reported.
 func news(all ...*node) []string {
 	var told []string
 	for _, n := range all {
@@ -133,8 +133,8 @@ func news(all ...*node) []string {
 	return told
 }
 
-// try stores changes and returns what subscribers are to be told. "+ana"
-// comes, "~ana" drops and "-ana" leaves.
+// try stores changes and returns those to report to subscribers. "+ana" comes, "~ana" drops
+// and "-ana" leaves.
 func (n *node) try(ctx context.Context, groupID string, changes ...string) ([]string, error) {
 	attendances := make([]presence.Attendance, len(changes))
 	for i, c := range changes {
@@ -160,7 +160,7 @@ func (n *node) try(ctx context.Context, groupID string, changes ...string) ([]st
 func (n *node) apply(t testing.TB, groupID string, changes ...string) []string {
 	t.Helper()
 	var users []string
-	waittest.Until(t, "it is stored", func() bool { // a busy machine may be late for some
+	waittest.Until(t, "the changes are stored", func() bool { // calls may time out on a busy machine
 		var err error
 		users, err = n.try(t.Context(), groupID, changes...)
 		if err != nil && !errors.Is(err, fault.ErrUnavailable) {
@@ -171,7 +171,7 @@ func (n *node) apply(t testing.TB, groupID string, changes ...string) []string {
 	return users
 }
 
-// listed returns who has a status, divided by spaces, or the error.
+// listed returns the users with a status, separated by spaces, or the error.
 func (n *node) listed(t testing.TB, groupID, status string) string {
 	t.Helper()
 	present, err := n.List(t.Context(), groupID)
@@ -188,7 +188,7 @@ func (n *node) listed(t testing.TB, groupID, status string) string {
 	return strings.Join(users, " ")
 }
 
-// lists reports whether these users, divided by spaces, are online.
+// lists reports whether exactly these users, separated by spaces, are online.
 func (n *node) lists(t testing.TB, groupID, users string) bool {
 	t.Helper()
 	return n.listed(t, groupID, group.StatusOnline) == users
@@ -202,7 +202,7 @@ func usersKey(t testing.TB, s *redistest.Server) string {
 			return key
 		}
 	}
-	t.Fatal("nobody is stored")
+	t.Fatal("no user is stored")
 	return ""
 }
 

@@ -18,9 +18,9 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// TestT16ReplacedServer: every connection stays on a server that lives on,
-// though the other nodes use another one: another server under the same
-// address, or one that was made a replica of it.
+// TestT16ReplacedServer checks that a node leaves a server that the other nodes no longer
+// use, although its connections still work. Either another server has the address now, or
+// the old server became a replica of it.
 func TestT16ReplacedServer(t *testing.T) {
 	t.Parallel()
 	for name, demote := range map[string]bool{"another server": false, "a demoted master": true} {
@@ -30,7 +30,7 @@ func TestT16ReplacedServer(t *testing.T) {
 			p := proxytest.Start(t, old.Addr())
 			b := startNode(t, old.URLVia(p.Addr()))
 			b.apply(t, "g", "+bo")
-			waittest.Until(t, "it has looked which server that is", func() bool { return p.Accepted() > p.Links() })
+			waittest.Until(t, "the node has checked which server that is", func() bool { return p.Accepted() > p.Links() })
 			a := startNode(t, next.URL())
 			a.apply(t, "g", "+ana")
 			p.Redirect(next.Addr())
@@ -44,15 +44,15 @@ func TestT16ReplacedServer(t *testing.T) {
 				}
 			}
 			began := time.Now()
-			waittest.Until(t, "both are listed by both", func() bool { return a.lists(t, "g", "ana bo") && b.lists(t, "g", "ana bo") })
+			waittest.Until(t, "both nodes list both users", func() bool { return a.lists(t, "g", "ana bo") && b.lists(t, "g", "ana bo") })
 			t.Logf("T16: %s was left after %s", name, time.Since(began).Round(time.Millisecond))
 		})
 	}
 }
 
-// TestT24FullServer: a server that takes no more (maxmemory, noeviction) refuses
-// changes and readings with unavailable, and nothing is half stored; when it has
-// room again all is as it was meant to be.
+// TestT24FullServer checks a server without free memory (maxmemory, noeviction). Changes
+// and reads must fail with unavailable, and nothing may be stored in part. When the server
+// has memory again, its data must be correct.
 func TestT24FullServer(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -70,21 +70,21 @@ func TestT24FullServer(t *testing.T) {
 	if _, err := n.SetState(t.Context(), "g", "bo", json.RawMessage(`{"page":1}`)); !errors.Is(err, fault.ErrUnavailable) {
 		t.Errorf("a state: %v", err)
 	}
-	waittest.Until(t, "it is known that nothing can be stored", func() bool {
+	waittest.Until(t, "the node knows that nothing can be stored", func() bool {
 		_, err := n.List(t.Context(), "g")
 		return errors.Is(err, fault.ErrUnavailable)
 	})
 	passing(2 * redispresence.Lease)
 	memory("0")
-	waittest.Until(t, "it takes changes again", func() bool { _, err := n.try(t.Context(), "g", "+cy", "-ana"); return err == nil })
-	waittest.Until(t, "what is true is listed", func() bool { return n.lists(t, "g", "bo cy") && other.lists(t, "g", "bo cy") })
+	waittest.Until(t, "the node takes changes again", func() bool { _, err := n.try(t.Context(), "g", "+cy", "-ana"); return err == nil })
+	waittest.Until(t, "the right users are listed", func() bool { return n.lists(t, "g", "bo cy") && other.lists(t, "g", "bo cy") })
 	for _, told := range news(n, other) {
-		t.Errorf("told %q, which is not so", told)
+		t.Errorf("reported %q, which is wrong", told)
 	}
 }
 
-// TestT25ScriptsAreLoadedAgain: a server that lost its scripts, as after a
-// failover, is given them again, whatever is called first, and nobody notices.
+// TestT25ScriptsAreLoadedAgain checks that scripts are loaded again after a server lost
+// them, as in a failover. No call may fail because of that.
 func TestT25ScriptsAreLoadedAgain(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -107,13 +107,13 @@ func TestT25ScriptsAreLoadedAgain(t *testing.T) {
 		}
 	}
 	n.apply(t, "g", "~u0")
-	forget() // and the end of the grace
+	forget() // for the call that ends the grace
 	waittest.Until(t, "the grace ends", func() bool { return len(news(n)) == 1 })
-	want(t, "told", news(n), []string{`g u0 offline dropped`})
+	want(t, "reported", news(n), []string{`g u0 offline dropped`})
 }
 
-// One server of a cluster lacks the scripts. Calls that the others have run are not made
-// twice, and no call fails.
+// TestOneServerLacksTheScripts removes the scripts from one server of a cluster. No call
+// may fail, and calls that ran on the other servers must not be repeated.
 func TestOneServerLacksTheScripts(t *testing.T) {
 	t.Parallel()
 	const groups = 30
@@ -133,7 +133,7 @@ func TestOneServerLacksTheScripts(t *testing.T) {
 		}
 		for g, change := range told {
 			if change.Status == "" {
-				t.Errorf("nothing is told in g%d", g)
+				t.Errorf("nothing is reported in g%d", g)
 			}
 		}
 	}
@@ -148,18 +148,18 @@ func TestOneServerLacksTheScripts(t *testing.T) {
 	}
 }
 
-// TestT27SlowServer: everything takes half a second. What a caller waits for is
-// bounded, and what cannot be told in time is unavailable.
+// TestT27SlowServer delays everything between node and server. A caller must wait for a
+// bounded time only, and calls that take longer must fail with unavailable.
 func TestT27SlowServer(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	p := proxytest.Start(t, s.Addr())
 	n := startNode(t, s.URLVia(p.Addr()))
 	n.apply(t, "g", "+ana")
-	for _, late := range []time.Duration{250 * time.Millisecond, 2 * time.Second} { // each way
+	for _, late := range []time.Duration{250 * time.Millisecond, 2 * time.Second} { // in each direction
 		p.Delay(late)
 		slowest, answered := time.Duration(0), 0
-		for tries := 1; tries <= 3 || slowest > tooLong && tries <= 9; tries++ { // a busy machine may delay some
+		for tries := 1; tries <= 3 || slowest > tooLong && tries <= 9; tries++ { // retries, because a busy machine may be slow
 			if tries%3 == 1 {
 				slowest, answered = 0, 0
 			}
@@ -180,11 +180,12 @@ func TestT27SlowServer(t *testing.T) {
 	}
 	p.Heal()
 	p.Drop()
-	waittest.Until(t, "it is back", func() bool { return n.lists(t, "g", "ana") })
+	waittest.Until(t, "the node is connected again", func() bool { return n.lists(t, "g", "ana") })
 }
 
-// While the server is a blackhole, a call takes a second at most, and calls do
-// not pile up. The test runs alone, since it counts goroutines.
+// TestOutageHoldsNobody checks that calls take at most a second while the server does not
+// answer, and that they do not accumulate. It counts goroutines, so it does not run in
+// parallel.
 func TestOutageHoldsNobody(t *testing.T) {
 	s := redistest.Start(t)
 	p := proxytest.Start(t, s.Addr())
@@ -206,13 +207,13 @@ func TestOutageHoldsNobody(t *testing.T) {
 		}
 		work.Wait()
 	})
-	if took := time.Since(began); took > within { // a call that waits for a second would make it 100 s
+	if took := time.Since(began); took > within { // if each call waited a second, this would take 100 s
 		t.Errorf("%d calls took %s", callers*100, took)
 	}
 	t.Logf("%d goroutines at most, %d before, with %d callers", most, before, callers)
 	if most > before+4*callers {
-		t.Error("goroutines pile up")
+		t.Error("too many goroutines are waiting")
 	}
 	p.Heal()
-	waittest.Until(t, "it is back", func() bool { return n.lists(t, "g", "ana") })
+	waittest.Until(t, "the node is connected again", func() bool { return n.lists(t, "g", "ana") })
 }

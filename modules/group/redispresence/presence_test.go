@@ -22,7 +22,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// room is what the subscribers of all nodes are sent.
+// room collects what is sent to the subscribers of all nodes.
 type room struct {
 	feed.Emitter
 	mu       sync.Mutex
@@ -49,7 +49,7 @@ func (r *room) sent(user string) []string {
 	return append([]string(nil), r.statuses[user]...)
 }
 
-// observer notes what one node sees.
+// observer records what one node reports to its observer.
 type observer struct {
 	mu   sync.Mutex
 	seen []string
@@ -65,15 +65,14 @@ func (o *observer) Saw(s presence.Sighting) {
 	o.seen = append(o.seen, text)
 }
 
-// all returns what the node saw, in order of the text.
+// all returns the reports, sorted.
 func (o *observer) all() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Sorted(slices.Values(o.seen))
 }
 
-// TestPresenceOnTwoNodes has members with tabs on either node, one of which
-// dies.
+// TestPresenceOnTwoNodes has members with several sockets on two nodes, one of which dies.
 func TestPresenceOnTwoNodes(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -113,19 +112,20 @@ func TestPresenceOnTwoNodes(t *testing.T) {
 			return true
 		}
 	}
-	waittest.Until(t, "each node lists both", lists("ana", "bo"))
-	waittest.Until(t, "both are told, once", func() bool { return len(r.sent("ana")) == 1 && len(r.sent("bo")) == 1 })
+	waittest.Until(t, "each node lists both users", lists("ana", "bo"))
+	waittest.Until(t, "both users are reported once", func() bool { return len(r.sent("ana")) == 1 && len(r.sent("bo")) == 1 })
 	nodes[0].Subscribed("g", "bo")
 	nodes[0].Subscribed("g", "cy")
-	waittest.Until(t, "cy is told, after bo was stored", func() bool { return len(r.sent("cy")) == 1 })
+	waittest.Until(t, "cy is reported after bo was stored", func() bool { return len(r.sent("cy")) == 1 })
 	redispresence.Kill(stores[1].Store)
 	for range 5 {
 		nodes[0].Unsubscribed("g", "ana", "")
 	}
-	waittest.Until(t, "ana is told to be offline", func() bool { return cmp.Equal(r.sent("ana"), []string{"online", "reconnecting", "offline"}) })
+	waittest.Until(t, "ana is reported offline", func() bool { return cmp.Equal(r.sent("ana"), []string{"online", "reconnecting", "offline"}) })
 	nodes[0].Unsubscribed("g", "bo", "")
-	waittest.Until(t, "bo, who has tabs on the dead node alone now, is told once it is swept", func() bool {
-		return cmp.Equal(slices.Compact(r.sent("bo")), []string{"online", "reconnecting", "offline"}) // the sweep may tell "online", too
+	waittest.Until(t, "bo, who now has sockets only on the dead node, is reported after the sweep", func() bool {
+		// The sweep may report "online", too.
+		return cmp.Equal(slices.Compact(r.sent("bo")), []string{"online", "reconnecting", "offline"})
 	})
 	if present, err := nodes[0].List(t.Context(), "g"); err != nil || len(present) != 3 || present[0].UserID != "cy" {
 		t.Errorf("listed %v, %v", present, err)

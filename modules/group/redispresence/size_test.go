@@ -9,8 +9,7 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestSizeOfAMember: docs/redis.md says how much memory of the server a
-// present member takes.
+// TestSizeOfAMember checks the memory of a present member against docs/redis.md.
 func TestSizeOfAMember(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ groups, members int }{

@@ -33,7 +33,8 @@ func TestSuite(t *testing.T) {
 	})
 }
 
-// A group's keys are in one slot; the nodes' leases and sets are in others.
+// TestSuiteOnCluster runs the suite on a Redis cluster. A group's keys are in one slot. The
+// nodes' leases and sets are in others.
 func TestSuiteOnCluster(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3)
@@ -49,7 +50,7 @@ func TestDeadNodesUsersGoAndAreToldOnce(t *testing.T) {
 	s := redistest.Start(t)
 	dead, a, b := startNode(t, s.URL()), startNode(t, s.URL()), startNode(t, s.URL())
 	var expected, crowd []string
-	for i := range 1200 { // more than one look at a group sees
+	for i := range 1200 { // more users than one scan of a group returns
 		user := fmt.Sprintf("u%04d", i)
 		crowd = append(crowd, "+"+user)
 		expected = append(expected, "big "+user+" reconnecting node_lost")
@@ -59,25 +60,26 @@ func TestDeadNodesUsersGoAndAreToldOnce(t *testing.T) {
 	a.apply(t, "g", "+bo", "+cy")
 	redispresence.Kill(dead.Store)
 	want(t, "came to a dead node's place", b.apply(t, "g", "+ana"), nil)
-	expected = append(expected, "g ana online", "g bo online") // the dead node may not have told that they came back
+	expected = append(expected, "g ana online", "g bo online") // the dead node may not have reported that they returned
 	slices.Sort(expected)
 	waittest.Until(t, "the dead node's users are not listed", func() bool {
 		return a.lists(t, "g", "ana bo cy") && a.lists(t, "big", "")
 	})
-	waittest.Until(t, "they are told", func() bool { return len(news(a, b)) >= len(expected) })
+	waittest.Until(t, "all changes are reported", func() bool { return len(news(a, b)) >= len(expected) })
 	waittest.Until(t, "nothing is left of the dead node", func() bool {
 		fields, err := s.Client().HKeys(t.Context(), "moim:presence:nodes").Result()
 		return err == nil && !slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "d ") })
 	})
-	want(t, "told", news(a, b), expected)
+	want(t, "reported", news(a, b), expected)
 	sets, err := s.Client().Keys(t.Context(), "moim:presence:node:*").Result()
 	if err != nil || len(sets) != 2 {
 		t.Errorf("sets of groups: %v, %v", sets, err)
 	}
-	want(t, "went last", b.apply(t, "g", "-ana"), []string{"ana offline left"})
+	want(t, "the last ones leave", b.apply(t, "g", "-ana"), []string{"ana offline left"})
 }
 
-// A server that was killed comes back empty.
+// TestServerForgets kills the server several times. It restarts without data, and the nodes
+// must restore it.
 func TestServerForgets(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -85,12 +87,12 @@ func TestServerForgets(t *testing.T) {
 	a.apply(t, "g", "+ana", "+bo", "+eve")
 	b.apply(t, "g", "+bo", "+cy")
 	b.apply(t, "h", "+cy")
-	waittest.Until(t, "both know each other", func() bool { return a.lists(t, "g", "ana bo cy eve") })
+	waittest.Until(t, "a lists the users of both nodes", func() bool { return a.lists(t, "g", "ana bo cy eve") })
 	for round := range 3 {
 		stop := make(chan struct{})
 		var reader sync.WaitGroup
 		for _, n := range []*node{a, b} {
-			reader.Go(func() { // each answer is complete, or an error
+			reader.Go(func() { // each answer must be complete, or an error
 				for {
 					select {
 					case <-stop:
@@ -108,7 +110,7 @@ func TestServerForgets(t *testing.T) {
 			})
 		}
 		s.Kill()
-		waittest.Until(t, "an outage is noticed", func() bool {
+		waittest.Until(t, "the outage is noticed", func() bool {
 			_, err := a.List(t.Context(), "g")
 			return err != nil
 		})
@@ -124,18 +126,19 @@ func TestServerForgets(t *testing.T) {
 		back := time.Now()
 		expected := []string{"ana bo cy new0", "ana bo cy new0 new1", "ana bo cy new0 new1 new2"}[round]
 		for _, n := range []*node{a, b} {
-			waittest.Until(t, "all is as it was", func() bool { return n.lists(t, "g", expected) && n.lists(t, "h", "cy") })
+			waittest.Until(t, "all users are restored", func() bool { return n.lists(t, "g", expected) && n.lists(t, "h", "cy") })
 		}
-		t.Logf("known again after %s", time.Since(back).Round(time.Millisecond))
+		t.Logf("restored after %s", time.Since(back).Round(time.Millisecond))
 		close(stop)
 		reader.Wait()
 	}
-	want(t, "told", news(a, b), nil)
-	want(t, "went last", a.apply(t, "g", "-bo", "-ana"), []string{"ana offline left"})
+	want(t, "reported", news(a, b), nil)
+	want(t, "the last ones leave", a.apply(t, "g", "-bo", "-ana"), []string{"ana offline left"})
 }
 
-// A node that starts while the others have not yet entered their users makes
-// the server know an epoch that they must not take for theirs.
+// TestServerForgetsAndAnotherNodeIsFirst starts a new node after the server lost its data
+// and before the old node has registered its users again. The old node must not mistake the
+// new epoch on the server for its own.
 func TestServerForgetsAndAnotherNodeIsFirst(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -145,11 +148,12 @@ func TestServerForgetsAndAnotherNodeIsFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := startNode(t, s.URL())
-	waittest.Until(t, "both list", func() bool { return a.lists(t, "g", "ana") && b.lists(t, "g", "ana") })
-	want(t, "told", news(a, b), nil)
+	waittest.Until(t, "both nodes list ana", func() bool { return a.lists(t, "g", "ana") && b.lists(t, "g", "ana") })
+	want(t, "reported", news(a, b), nil)
 }
 
-// The server keeps its data, but no node reaches it for longer than a lease.
+// TestNobodyIsSweptAfterAnOutage checks that nobody is swept after no node could reach the
+// server for longer than a lease.
 func TestNobodyIsSweptAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -187,13 +191,14 @@ func TestNobodyIsSweptAfterAnOutage(t *testing.T) {
 	passing(2 * redispresence.Lease)
 	close(stop)
 	readers.Wait()
-	want(t, "told", news(all...), nil)
-	redispresence.Kill(dead.Store) // nodes go on to die
-	waittest.Until(t, "the dead node's users go", func() bool { return all[1].lists(t, "g", "u0 u1 u2") })
-	waittest.Until(t, "that is told", func() bool { return cmp.Equal(news(all...), []string{"g late reconnecting node_lost"}) })
+	want(t, "reported", news(all...), nil)
+	redispresence.Kill(dead.Store) // nodes that die later are still swept
+	waittest.Until(t, "the dead node's users are no longer online", func() bool { return all[1].lists(t, "g", "u0 u1 u2") })
+	waittest.Until(t, "that is reported", func() bool { return cmp.Equal(news(all...), []string{"g late reconnecting node_lost"}) })
 }
 
-// One node alone does not reach the server for longer than its lease.
+// TestExpelledNodeComesBack checks a single node that could not reach the server for longer
+// than its lease.
 func TestExpelledNodeComesBack(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -203,12 +208,12 @@ func TestExpelledNodeComesBack(t *testing.T) {
 	id := s.Client().HGet(t.Context(), usersKey(t, s), "ana").Val()
 	a.apply(t, "g", "+bo")
 	p.Cut()
-	waittest.Until(t, "its users are told to be gone", func() bool { return len(news(a)) == 3 })
-	want(t, "told", news(a), []string{"g ana reconnecting node_lost", "g bo online", "g eve reconnecting node_lost"})
+	waittest.Until(t, "its users are reported", func() bool { return len(news(a)) == 3 })
+	want(t, "reported", news(a), []string{"g ana reconnecting node_lost", "g bo online", "g eve reconnecting node_lost"})
 	if !a.lists(t, "g", "bo") {
 		t.Error("they are listed")
 	}
-	// As if it had stopped in the middle of entering her.
+	// As if the node had stopped in the middle of registering ana.
 	if err := s.Client().HSet(t.Context(), usersKey(t, s), "ana", id).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -216,11 +221,11 @@ func TestExpelledNodeComesBack(t *testing.T) {
 		t.Error("stored without a server")
 	}
 	p.Heal()
-	waittest.Until(t, "those who are still there are told to be", func() bool { return cmp.Equal(news(lost), []string{"g ana online"}) })
+	waittest.Until(t, "ana, who is still connected, is reported online", func() bool { return cmp.Equal(news(lost), []string{"g ana online"}) })
 	waittest.Until(t, "they are listed", func() bool { return a.lists(t, "g", "ana bo") && lost.lists(t, "g", "ana bo") })
 	passing(2 * redispresence.Lease)
-	want(t, "told in the end", news(a, lost), []string{"g ana online", "g ana reconnecting node_lost", "g bo online", "g eve reconnecting node_lost"})
-	want(t, "went last", lost.apply(t, "g", "-ana", "-bo"), []string{"ana offline left"})
+	want(t, "reported in the end", news(a, lost), []string{"g ana online", "g ana reconnecting node_lost", "g bo online", "g eve reconnecting node_lost"})
+	want(t, "the last ones leave", lost.apply(t, "g", "-ana", "-bo"), []string{"ana offline left"})
 }
 
 func TestServerThatIsDownAtTheStart(t *testing.T) {
@@ -239,8 +244,8 @@ func TestServerThatIsDownAtTheStart(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 	s.Restart()
-	waittest.Until(t, "what is true is entered", func() bool { return n.lists(t, "g", "ana") })
-	want(t, "came first", n.apply(t, "g", "+ana"), []string{"ana online"})
+	waittest.Until(t, "ana is registered", func() bool { return n.lists(t, "g", "ana") })
+	want(t, "the first one comes", n.apply(t, "g", "+ana"), []string{"ana online"})
 }
 
 func TestT13Blackhole(t *testing.T) {
@@ -250,7 +255,7 @@ func TestT13Blackhole(t *testing.T) {
 	n := startNode(t, s.URLVia(p.Addr()))
 	n.apply(t, "g", "+ana")
 	took := tooLong + 1
-	for tries := 0; took > tooLong && tries < 3; tries++ { // a busy machine may delay some
+	for tries := 0; took > tooLong && tries < 3; tries++ { // retries, because a busy machine may be slow
 		p.Freeze()
 		began := time.Now()
 		if _, err := n.List(t.Context(), "g"); !errors.Is(err, fault.ErrUnavailable) {
@@ -262,10 +267,10 @@ func TestT13Blackhole(t *testing.T) {
 		}
 	}
 	if took > tooLong {
-		t.Errorf("the first to ask waited %s", took)
+		t.Errorf("the first call took %s", took)
 	}
 	p.Freeze()
-	waittest.Until(t, "it is known to be down", func() bool {
+	waittest.Until(t, "the node knows that the server is down", func() bool {
 		began := time.Now()
 		_, err := n.List(t.Context(), "g")
 		return err != nil && time.Since(began) < 50*time.Millisecond
@@ -286,7 +291,7 @@ func TestKeysDoNotLiveForEver(t *testing.T) {
 	}
 	for _, key := range keys {
 		if !strings.HasPrefix(key, "shop:presence:") {
-			t.Errorf("a key called %s", key)
+			t.Errorf("unexpected key %s", key)
 		}
 		if ttl := s.Client().PTTL(t.Context(), key).Val(); ttl < time.Hour || ttl > 24*time.Hour {
 			t.Errorf("%s lives for %s", key, ttl)
@@ -294,8 +299,8 @@ func TestKeysDoNotLiveForEver(t *testing.T) {
 	}
 }
 
-// Changes that are stored while the node announces what it has are not undone
-// by the announcement.
+// TestChangesDuringAnnouncements checks that registering all users again does not undo
+// changes that are stored meanwhile.
 func TestChangesDuringAnnouncements(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -311,26 +316,27 @@ func TestChangesDuringAnnouncements(t *testing.T) {
 		if err := s.Client().FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if users, err := n.List(t.Context(), "g0"); err == nil && len(users) < 300-round { // it notices
+		if users, err := n.List(t.Context(), "g0"); err == nil && len(users) < 300-round { // makes the node notice the loss
 			t.Errorf("listed %d", len(users))
 		}
 		for g := range 20 {
-			waittest.Until(t, "it is stored", func() bool {
+			waittest.Until(t, "the change is stored", func() bool {
 				_, err := n.try(t.Context(), fmt.Sprint("g", g), fmt.Sprintf("-u%03d", round))
 				return err == nil
 			})
 		}
 		for g := range 20 {
 			groupID := fmt.Sprint("g", g)
-			waittest.Until(t, "those who are left are listed", func() bool {
+			waittest.Until(t, "the remaining users are listed", func() bool {
 				return len(strings.Fields(n.listed(t, groupID, group.StatusOnline))) == 299-round
 			})
 		}
 	}
-	want(t, "told", news(n), nil)
+	want(t, "reported", news(n), nil)
 }
 
-// The server forgets again before a node has come that was there before.
+// TestServerForgetsTwice has a server that loses its data again before all earlier nodes
+// have registered their users.
 func TestServerForgetsTwice(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -343,7 +349,7 @@ func TestServerForgetsTwice(t *testing.T) {
 		return err == nil && slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "w ") }) &&
 			slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "a ") })
 	}
-	waittest.Until(t, "they know each other", func() bool {
+	waittest.Until(t, "both nodes know each other", func() bool {
 		fields, err := s.Client().HKeys(t.Context(), "moim:presence:nodes").Result()
 		passing(2 * redispresence.Renew)
 		return err == nil && len(fields) >= 6
@@ -353,18 +359,18 @@ func TestServerForgetsTwice(t *testing.T) {
 		if err := s.Client().FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		waittest.Until(t, "the other is waited for", waited)
+		waittest.Until(t, "b waits for the other node", waited)
 		if users, err := b.List(t.Context(), "g"); err == nil {
 			t.Errorf("listed %v", users)
 		}
 	}
 	p.Heal()
-	waittest.Until(t, "both are listed", func() bool { return b.lists(t, "g", "ana bo") })
-	want(t, "told", news(a, b), nil)
+	waittest.Until(t, "both users are listed", func() bool { return b.lists(t, "g", "ana bo") })
+	want(t, "reported", news(a, b), nil)
 }
 
-// A full server that may evict keys may lose the nodes alone. Nobody then
-// knows what dead nodes had entered.
+// TestServerForgetsTheNodes removes only the key with the nodes, as a full server with
+// eviction may do. Then no node knows which users dead nodes had registered.
 func TestServerForgetsTheNodes(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -379,5 +385,5 @@ func TestServerForgetsTheNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	waittest.Until(t, "they are listed", func() bool { return n.lists(t, "g", "ana bo") })
-	want(t, "went last", n.apply(t, "g", "-ana"), []string{"ana offline left"})
+	want(t, "the last ones leave", n.apply(t, "g", "-ana"), []string{"ana offline left"})
 }

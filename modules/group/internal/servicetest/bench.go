@@ -96,7 +96,7 @@ func newBench(cfg group.Config, st grouptest.Store, gatekeeper group.Gatekeeper)
 	return b
 }
 
-// User returns a user whose name is the id in capitals.
+// User returns a user whose name is the id in upper case.
 func User(id string) auth.Identity { return auth.Identity{UserID: id, Name: strings.ToUpper(id)} }
 
 // NewGroup makes a group owned by alice with an admin called admin and members

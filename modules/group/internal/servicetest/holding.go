@@ -8,8 +8,7 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// Holding returns the tables of a database that contain a text in any column, each with one
-// such row.
+// Holding returns the tables that contain a text in any column, each with one such row.
 func Holding(t *testing.T, db *database.DB, text string) []string {
 	t.Helper()
 	list := `SELECT name, (SELECT group_concat('COALESCE(CAST("' || c.name || '" AS TEXT), '''')', ' || '' | '' || ') FROM pragma_table_info(m.name) c)

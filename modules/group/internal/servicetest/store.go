@@ -58,7 +58,7 @@ func OnBothURLs(t *testing.T, test func(t *testing.T, url string)) {
 	})
 }
 
-// OpenStore returns a store on a SQLite file of its own.
+// OpenStore returns a store on a new SQLite file.
 func OpenStore(t *testing.T) grouptest.Store {
 	t.Helper()
 	return sqlstore.New(OpenDatabase(t, ""))
