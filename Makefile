@@ -5,6 +5,8 @@ SHELL := bash
 GO   ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 E2E  := ./internal/e2e
+# make lint vets the tests, and no debugger runs their programs: neither is worth the time.
+QUICK := -vet=off -ldflags='-s -w'
 # Tests that take very many calls or rows: see childtest.Bulk.
 BULK := ^(TestGrow|TestInvariants|TestSearchOfManyGroups|TestPermissions)$$
 # The race detector does not watch SQLite, which is C in the form of Go: its statements
@@ -70,14 +72,14 @@ fmt: ## format the code and order its imports
 
 .PHONY: race
 race: ## run all tests except the end-to-end tests with the race detector, and the test of 1,000 reconnecting sockets
-	$(RACE) $(GO) test -race -p 3 -timeout 8m $$($(GO) list ./... | grep -v '/internal/e2e$$')
-	$(GO) test -timeout 5m -count 1 -run '$(BULK)' ./app ./modules/group ./modules/group/sqlstore
-	MOIM_RACE=1 $(RACE) $(GO) test -race -timeout 5m -count 1 -run '^TestT36' $(E2E)
+	$(RACE) $(GO) test -race $(QUICK) -p 3 -timeout 8m $$($(GO) list ./... | grep -v '/internal/e2e$$')
+	$(GO) test $(QUICK) -timeout 5m -count 1 -run '$(BULK)' ./app ./modules/group ./modules/group/sqlstore
+	MOIM_RACE=1 $(RACE) $(GO) test -race $(QUICK) -timeout 5m -count 1 -run '^TestT36' $(E2E)
 	$(GO) -C bench test ./...
 
 .PHONY: e2e
 e2e: ## run the end-to-end tests: real processes, real servers, the real socket.io-client
-	$(GO) test -timeout 30m -count 1 -parallel 3 $(E2E)
+	$(GO) test $(QUICK) -timeout 30m -count 1 -parallel 3 $(E2E)
 
 .PHONY: e2e-race
 e2e-race: ## the same, with the race detector in the nodes and in the tests
