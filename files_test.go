@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// An import that is run again finds the file of ids that it has made.
+// TestCreateAgain checks that a repeated import accepts the file of ids that the first one
+// created, and no other file.
 func TestCreateAgain(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "ids.tsv")

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestHooksFollowNoRedirect asks a node that leads elsewhere: the token must not go there.
+// TestHooksFollowNoRedirect runs moim hooks against a node that answers with a redirect. The
+// token must not be sent to the target.
 func TestHooksFollowNoRedirect(t *testing.T) {
 	t.Parallel()
 	reached := false

@@ -17,9 +17,8 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// TestEveryAnswerHasItsType walks all routes, in right and in wrong ways, and
-// what refuses a request elsewhere: each answer names its content type and
-// forbids browsers to guess another.
+// TestEveryAnswerHasItsType makes valid and invalid calls on all routes, and requests that other
+// layers refuse. Each answer must name its content type and forbid browsers to guess another.
 func TestEveryAnswerHasItsType(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -95,7 +94,7 @@ func TestEveryAnswerHasItsType(t *testing.T) {
 	s.wantType(t, "GET /readyz HTTP/1.1", "", "")
 }
 
-// wantType sends one request and looks at the answer's header.
+// wantType sends one request and checks the content type of the answer.
 func (s *Server) wantType(t *testing.T, line, header, body string) {
 	t.Helper()
 	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Addr())

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 
 const secret = "a secret of at least thirty-two bytes"
 
-// TestMountedUnderAPrefix embeds Moim without fx, beside other routes.
+// TestMountedUnderAPrefix embeds Moim without fx, next to other routes.
 func TestMountedUnderAPrefix(t *testing.T) {
 	t.Parallel()
 	router := gin.New()
@@ -47,14 +47,14 @@ func TestMountedUnderAPrefix(t *testing.T) {
 			t.Errorf("GET %s: %d, want %d", path, got.StatusCode, want)
 		}
 	}
-	await(t, func() bool { return get(t, server.URL+"/rt/readyz", "").StatusCode == http.StatusOK }) // a busy machine may be late once
+	await(t, func() bool { return get(t, server.URL+"/rt/readyz", "").StatusCode == http.StatusOK }) // a busy machine may answer late once
 	if err := moim.Emitter.To("lobby").Emit(t.Context(), "news", "hello"); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestGivenClients hands in the program's own clients: they are used, and still
-// open afterwards.
+// TestGivenClients passes the program's own clients to Moim. Moim must use them and must not
+// close them.
 func TestGivenClients(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -84,7 +84,7 @@ func TestGivenClients(t *testing.T) {
 	}
 }
 
-// TestForeignDeployment refuses a node whose database is another one.
+// TestForeignDeployment checks that a node with another database is refused.
 func TestForeignDeployment(t *testing.T) {
 	t.Parallel()
 	cfg := config.Config{}
@@ -104,8 +104,8 @@ func TestForeignDeployment(t *testing.T) {
 	}
 }
 
-// TestStartsWhileRedisIsDown serves what needs no Redis and says what is
-// missing.
+// TestStartsWhileRedisIsDown checks that a node without Redis serves what needs no Redis, and
+// reports what is missing.
 func TestStartsWhileRedisIsDown(t *testing.T) {
 	t.Parallel()
 	redisServer := redistest.Start(t)

@@ -13,8 +13,8 @@ import (
 
 const modulePath = "github.com/moim-live/moim"
 
-// layers is the order of the packages: each imports lower ones only, never its
-// own layer. A package that is not listed is on the layer of its parent.
+// layers gives the layer of each package. A package imports only packages of lower layers, never
+// of its own. A package that is not listed is on the layer of its parent.
 var layers = map[string]int{
 	"examples":                            9, // users of the library
 	"":                                    8, // main
@@ -65,20 +65,19 @@ var layers = map[string]int{
 	"modules/socket/packet":               0,
 	"migrations":                          0,
 	"internal":                            0,
-	"modules/socket/packet/rawjson":       -1, // JSON, without decoding it
-	"internal/childtest":                  -1, // what the test tools share
-	"internal/waittest":                   -1, // what tests wait for
+	"modules/socket/packet/rawjson":       -1, // JSON that is not decoded
+	"internal/childtest":                  -1, // shared by the test servers
+	"internal/waittest":                   -1, // waiting in tests
 	"internal/tasks":                      -1, // goroutines
 	"internal/tracing":                    -1, // spans
-	"internal/bounds":                     -1, // checks of configurations
-	"internal/names":                      -1, // names and ids that can be read
-	"internal/toggle":                     -1, // values of a configuration
+	"internal/bounds":                     -1, // checks of configuration
+	"internal/names":                      -1, // readable names and ids
+	"internal/toggle":                     -1, // configuration values
 	"internal/origins":                    -1, // browser origins
 	"internal/proxies":                    -1, // addresses of clients behind proxies
 }
 
-// libraries names the only places that may import a library: a package, or a
-// file of it.
+// libraries lists the only places that may import a library: a package, or a file of it.
 var libraries = map[string][]string{
 	"go.uber.org/fx":           {"module.go", "app/"},
 	"github.com/olahol/melody": {"modules/socket/engine/websocket.go"},
@@ -88,11 +87,11 @@ var libraries = map[string][]string{
 		"modules/socket/adapter/redisadapter/", "modules/socket/adapter/nodebridge/", "app/", "internal/",
 	},
 	"github.com/danielgtaylor/huma/v2": {"internal/schemas/", "modules/asyncapi/", "modules/web/", "modules/group/api/controller", "modules/hook/controller.go"},
-	"go.opentelemetry.io/otel":         {"internal/tracing/", "app/"},              // the SDK in app alone
-	"unsafe":                           {"modules/socket/engine/rawcall_linux.go"}, // go:linkname needs it, too
+	"go.opentelemetry.io/otel":         {"internal/tracing/", "app/"},              // the SDK only in app
+	"unsafe":                           {"modules/socket/engine/rawcall_linux.go"}, // go:linkname needs it
 }
 
-// TestImportsPointDown reads the imports of every file that is not a test.
+// TestImportsPointDown checks the imports of every file that is not a test.
 func TestImportsPointDown(t *testing.T) {
 	t.Parallel()
 	root, err := filepath.Abs("..")

@@ -21,7 +21,7 @@ import (
 	"github.com/moim-live/moim/modules/hook"
 )
 
-// asking returns a configuration that asks a back end.
+// asking returns a configuration with a back end that authorizes these events.
 func asking(url string, events ...string) config.Config {
 	return config.Config{
 		Authorize: authorize.Config{URL: url, Events: events, Secret: webhook.NewSecret()},
@@ -29,8 +29,8 @@ func asking(url string, events ...string) config.Config {
 	}
 }
 
-// TestAuthorize makes each call that a back end is asked about, over HTTP and sockets, as a
-// user who may, as one who may not, and as one about whom the back end fails.
+// TestAuthorize makes each call that a back end authorizes, over HTTP and sockets. It makes each
+// as a user whom the back end allows, as one whom it refuses, and as one for whom it fails.
 func TestAuthorize(t *testing.T) {
 	t.Parallel()
 	var questions sync.Map // "event user" -> true
@@ -76,7 +76,7 @@ func TestAuthorize(t *testing.T) {
 			p := newPerson(t, http.DefaultClient, server.URL, user, true)
 			do := func(method, path, event string, data object, group string) string {
 				if over == "http" {
-					delete(data, "version") // it is in the path
+					delete(data, "version") // the version is in the path
 					return p.call(t, method, path, data).result
 				}
 				if data == nil {
@@ -157,11 +157,11 @@ func TestAuthorize(t *testing.T) {
 	}
 }
 
-// TestSlowBackEndDelaysNobodyElse makes calls that are not asked about, in the group that
-// many users are waiting to join, while the back end does not answer.
+// TestSlowBackEndDelaysNobodyElse has many users wait to join a group while the back end does not
+// answer. Calls in this group that need no authorization must not wait.
 func TestSlowBackEndDelaysNobodyElse(t *testing.T) {
 	t.Parallel()
-	for range 5 { // a busy machine may take longer than the guests wait
+	for range 5 { // on a busy machine, the calls may take longer than the guests wait
 		if callWhileOthersWait(t) {
 			return
 		}
@@ -169,8 +169,8 @@ func TestSlowBackEndDelaysNobodyElse(t *testing.T) {
 	t.Error("calls that are not asked about wait for the back end")
 }
 
-// callWhileOthersWait reports whether all calls came to their end before a guest did who
-// waits for the back end.
+// callWhileOthersWait reports whether all calls ended before the first guest who waits for the
+// back end.
 func callWhileOthersWait(t *testing.T) bool {
 	t.Helper()
 	var asked atomic.Int64
@@ -221,7 +221,7 @@ func callWhileOthersWait(t *testing.T) bool {
 	return ended == 0
 }
 
-// TestReadyWithoutTheBackEnd starts a node while nobody answers at authorize.url.
+// TestReadyWithoutTheBackEnd starts a node while no server listens at authorize.url.
 func TestReadyWithoutTheBackEnd(t *testing.T) {
 	t.Parallel()
 	gone := httptest.NewServer(http.NotFoundHandler())

@@ -16,7 +16,7 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// operator looks at a console.
+// operator is a client that reads pages of a console.
 type operator struct {
 	t       *testing.T
 	url     string
@@ -48,7 +48,7 @@ func (o *operator) post(path string, fields url.Values) string {
 	return o.read(res, err)
 }
 
-// want fails unless a page has the texts.
+// want fails the test unless the page contains the texts.
 func (o *operator) want(page string, texts ...string) {
 	o.t.Helper()
 	for _, text := range texts {
@@ -68,7 +68,8 @@ func (o *operator) signIn(id auth.Identity) {
 	o.post("/sign-in", url.Values{"token": {token}})
 }
 
-// TestConsoleShowsHooks: an operator sees why a hook delivers nothing, mends it, and goes on.
+// TestConsoleShowsHooks checks that an operator can see why a hook delivers nothing, and can fix
+// and resume it.
 func TestConsoleShowsHooks(t *testing.T) {
 	t.Parallel()
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))

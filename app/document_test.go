@@ -10,8 +10,8 @@ import (
 	"github.com/moim-live/moim/config"
 )
 
-// TestEveryRefusalHasCodes reads the API document of all modules: each call says what can go
-// wrong in every call, and each refusal has its codes for programs.
+// TestEveryRefusalHasCodes reads the API document of all modules. Each call must list the errors
+// that every call can return, and each error answer must list its codes.
 func TestEveryRefusalHasCodes(t *testing.T) {
 	t.Parallel()
 	router := gin.New()

@@ -16,8 +16,8 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// settings returns a configuration with a folder and a secret of its own, and
-// what removes the folder.
+// settings returns a configuration with its own folder and secret, and a function that removes
+// the folder.
 func settings() (cfg config.Config, remove func()) {
 	dir, err := os.MkdirTemp("", "moim")
 	check(err)
@@ -26,14 +26,14 @@ func settings() (cfg config.Config, remove func()) {
 	return cfg, func() { check(os.RemoveAll(dir)) }
 }
 
-// tokenFor issues a token as a back end with the same secret does.
+// tokenFor issues a token like a back end with the same secret.
 func tokenFor(cfg config.Config, user string) string {
 	token, err := cfg.Auth.Mint(auth.Identity{UserID: user, Expires: time.Now().Add(time.Hour)})
 	check(err)
 	return token
 }
 
-// visit returns the status and the body of a GET.
+// visit sends a GET request and returns the status and the body.
 func visit(url string) (int, string) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get(url)
@@ -47,7 +47,7 @@ func visit(url string) (int, string) {
 // visitor is a client of the plain endpoint.
 type visitor struct{ conn *websocket.Conn }
 
-// message is what a visitor receives: an answer, which has an ID, or an event.
+// message is a message that a visitor receives: an answer, which has an ID, or an event.
 type message struct {
 	ID    int             `json:"id"`
 	Event string          `json:"event"`
@@ -71,7 +71,7 @@ func (v visitor) ask(event, data string) string {
 	return v.await(func(m message) bool { return m.ID == 1 })
 }
 
-// tell sends an event that wants no answer.
+// tell sends an event without asking for an answer.
 func (v visitor) tell(event, data string) {
 	v.send(fmt.Sprintf(`{"event":%q,"data":%s}`, event, data))
 }

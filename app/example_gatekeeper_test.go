@@ -9,8 +9,8 @@ import (
 	"github.com/moim-live/moim/modules/authorize"
 )
 
-// A program that knows who may do what answers for itself, where others run a back end that
-// Moim asks over HTTP. Here each user may have one group.
+// A program that knows the rules itself can decide in a function, instead of running a back end
+// that Moim asks over HTTP. In this example, each user may own one group.
 func ExampleWithGatekeeper() {
 	cfg, remove := settings()
 	defer remove()

@@ -23,8 +23,8 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// launch runs Moim with options, and returns its server and what stops both.
-// ExampleNew shows the same in one piece.
+// launch runs Moim with options. It returns the app, its server, and a function that stops both.
+// ExampleNew shows these steps.
 func launch(cfg config.Config, opts ...app.Option) (*app.App, *httptest.Server, func()) {
 	ctx := context.Background()
 	moim, err := app.New(cfg, append(opts, quiet)...)
@@ -39,8 +39,8 @@ func launch(cfg config.Config, opts ...app.Option) (*app.App, *httptest.Server, 
 	}
 }
 
-// A translator tells the members of a group what happens to it in words of the
-// program's own. A chat's client needs to know no other.
+// A translator sends the events of a group to its members under the program's own names. A chat
+// client then needs to know no other events.
 func ExampleWithModule_translator() {
 	cfg, remove := settings()
 	defer remove()
@@ -67,7 +67,7 @@ func ExampleWithModule_translator() {
 	// {"from":"ada","text":"I bring the tea"}
 }
 
-// newParties makes events of the program's own out of Moim's service of groups.
+// newParties returns handlers of the program's own events, which use Moim's group service.
 func newParties(groups *group.Service) []socket.Handler {
 	return []socket.Handler{
 		socket.On("party:begin", func(ctx context.Context, s *socket.Socket, name string) (string, error) {
@@ -84,8 +84,7 @@ func newParties(groups *group.Service) []socket.Handler {
 	}
 }
 
-// A module of the program's own asks for what Moim is made of, without the
-// program itself using fx otherwise.
+// A module of the program gets Moim's services from fx. The rest of the program need not use fx.
 func ExampleWithModule() {
 	cfg, remove := settings()
 	defer remove()
@@ -101,8 +100,8 @@ func ExampleWithModule() {
 	// members: 2
 }
 
-// A program that knows its users by something else than Moim's tokens says who
-// a socket speaks for. HTTP goes on to need tokens.
+// A program that does not use Moim's tokens for its users decides itself which user a socket has.
+// HTTP calls still need tokens.
 func ExampleWithAuthenticator() {
 	cfg, remove := settings()
 	defer remove()
@@ -123,8 +122,8 @@ func ExampleWithAuthenticator() {
 	// HTTP without a token: 401
 }
 
-// observed is an adapter that shows what goes to a room on the other nodes, and
-// leaves the rest to the one inside. Nodes send requests to each other, too.
+// observed is an adapter that prints what is sent to a room on the other nodes, and passes
+// everything to the inner adapter. It does not print the requests that nodes send each other.
 type observed struct{ adapter.Adapter }
 
 func (o observed) Publish(ctx context.Context, env adapter.Envelope) error {
@@ -134,7 +133,7 @@ func (o observed) Publish(ctx context.Context, env adapter.Envelope) error {
 	return o.Adapter.Publish(ctx, env)
 }
 
-// A program brings its own way between the nodes. Moim starts and stops it.
+// A program uses its own adapter between the nodes. Moim starts and stops it.
 func ExampleWithAdapter() {
 	cfg, remove := settings()
 	defer remove()
@@ -146,9 +145,8 @@ func ExampleWithAdapter() {
 	// to the other nodes: lobby news "hello"
 }
 
-// A program hands in a Redis client that it has already. Moim subscribes on a
-// duplicate of it and never closes it. Here the server is down: the node starts
-// all the same, and says what it does without.
+// A program passes its own Redis client. Moim subscribes on a duplicate of it and never closes
+// it. Here the server is down. The node still starts, and reports what does not work.
 func ExampleWithRedis() {
 	cfg, remove := settings()
 	defer remove()

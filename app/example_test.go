@@ -14,11 +14,10 @@ import (
 	"github.com/moim-live/moim/modules/socket"
 )
 
-// quiet keeps the log out of the examples' output.
+// quiet keeps the log out of the output of the examples.
 var quiet = app.WithLogger(slog.New(slog.DiscardHandler))
 
-// A gin program mounts Moim beside its own routes, and sends events from
-// wherever it likes.
+// A gin program mounts Moim next to its own routes, and sends events from any place in its code.
 func ExampleNew() {
 	ctx := context.Background()
 	cfg, remove := settings()
@@ -49,8 +48,8 @@ func ExampleNew() {
 	// ada hears: "hello"
 }
 
-// newGreeter is a constructor as fx likes it: it takes what it needs, and
-// returns the events that it handles.
+// newGreeter is a constructor for fx. It takes its dependencies as arguments and returns the
+// handlers of its events.
 func newGreeter(log *slog.Logger) []socket.Handler {
 	return []socket.Handler{
 		socket.On("greet", func(_ context.Context, s *socket.Socket, name string) (string, error) {
@@ -60,8 +59,8 @@ func newGreeter(log *slog.Logger) []socket.Handler {
 	}
 }
 
-// In an fx program Moim is one line of the list. The program keeps its logger,
-// its router and its listener.
+// In an fx program, Moim is one line in the list of options. The program keeps its logger, its
+// router and its listener.
 func ExampleModule() {
 	ctx := context.Background()
 	cfg, remove := settings()
@@ -86,12 +85,12 @@ func ExampleModule() {
 	// "ada greets bob"
 }
 
-// A server is a node with a listener of its own: what the moim binary runs.
+// A server is a node with its own listener. The moim program runs one.
 func ExampleNewServer() {
 	ctx := context.Background()
 	cfg, remove := settings()
 	defer remove()
-	cfg.HTTP.Addr = "127.0.0.1:0" // any port that is free
+	cfg.HTTP.Addr = "127.0.0.1:0" // any free port
 	server, err := app.NewServer(cfg, quiet, app.WithVersion("1.2.3"))
 	check(err)
 	check(server.Start(ctx))

@@ -18,8 +18,8 @@ import (
 	"github.com/moim-live/moim/modules/hook"
 )
 
-// TestFunctionsAreHooks creates a group while a function fails first. It gets the event
-// again.
+// TestFunctionsAreHooks creates a group while the function fails at first. The function must get
+// the event again.
 func TestFunctionsAreHooks(t *testing.T) {
 	t.Parallel()
 	got := make(chan string, 10)
@@ -49,8 +49,8 @@ func TestFunctionsAreHooks(t *testing.T) {
 	}
 }
 
-// TestFunctionsAreToldOfPresence has two functions of one hook: for events, and for who
-// comes online and goes. The latter fails first, and is told again.
+// TestFunctionsAreToldOfPresence has one hook with two functions, for events and for presence.
+// The function for presence fails at first and must get the change again.
 func TestFunctionsAreToldOfPresence(t *testing.T) {
 	t.Parallel()
 	got := make(chan hook.PresenceChange, 10)

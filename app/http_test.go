@@ -24,9 +24,9 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// TestSlowClientsAreCutOff: a client cannot hold a connection by sending slowly,
-// not even when its request is answered before its body has arrived. The times
-// are the server's own, made shorter.
+// TestSlowClientsAreCutOff checks that a client cannot keep a connection open by sending slowly,
+// even if its request is answered before the body has arrived. The test uses shorter timeouts
+// than the server.
 func TestSlowClientsAreCutOff(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -61,7 +61,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	}
 }
 
-// TestRequestsAreBounded: net/http refuses what is no request or has too large a
+// TestRequestsAreBounded checks that net/http refuses invalid requests and requests with a large
 // header.
 func TestRequestsAreBounded(t *testing.T) {
 	t.Parallel()
@@ -77,7 +77,7 @@ func TestRequestsAreBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			conn := dial(t, s)
-			go func() { _, _ = io.WriteString(conn, test.request) }() // the answer may come first
+			go func() { _, _ = io.WriteString(conn, test.request) }() // the answer may arrive before the request is written
 			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -90,8 +90,8 @@ func TestRequestsAreBounded(t *testing.T) {
 	}
 }
 
-// TestWaitingForTheDatabase: a node that waits for PostgreSQL answers questions about its
-// health, and ends without an error if it is told to stop.
+// TestWaitingForTheDatabase checks that a node that waits for PostgreSQL answers health checks,
+// and ends without an error when it is stopped.
 func TestWaitingForTheDatabase(t *testing.T) {
 	t.Parallel()
 	cfg := config.Config{}
@@ -114,7 +114,7 @@ func TestWaitingForTheDatabase(t *testing.T) {
 				select {
 				case err := <-ended:
 					t.Fatalf("the node ended: %v", err)
-				default: // it does not listen yet
+				default: // the node does not listen yet
 					continue
 				}
 			}
@@ -130,8 +130,8 @@ func TestWaitingForTheDatabase(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreLogged: the log says why clients cannot connect, once for each kind and
-// without their tokens. Two tokens are no token.
+// TestRefusalsAreLogged checks that the log says why clients cannot connect, once for each reason
+// and without their tokens. A request with two tokens counts as one without a token.
 func TestRefusalsAreLogged(t *testing.T) {
 	t.Parallel()
 	var log childtest.Log
@@ -179,7 +179,8 @@ func TestRefusalsAreLogged(t *testing.T) {
 	}
 }
 
-// A page that loads the client from the server, as from Node's, is told where it is.
+// A page may try to load the client from the server, as with Node's server. The answer must say
+// where the client is.
 func TestClientFilesAreNamed(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -197,12 +198,12 @@ func TestClientFilesAreNamed(t *testing.T) {
 	}
 }
 
-// TestSocketsOutliveTheTimesOfRequests: the server's timeouts end with the
+// TestSocketsOutliveTheTimesOfRequests checks that the server's timeouts do not apply after the
 // upgrade.
 func TestSocketsOutliveTheTimesOfRequests(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	const timeout = 4 * time.Second // a busy machine opens the socket before
+	const timeout = 4 * time.Second // long enough to open the socket on a busy machine
 	s.http.ReadHeaderTimeout, s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout = timeout, timeout, timeout, timeout
 	startServer(t, s)
 	token, err := auth.Mint([]byte(testSecret), auth.Identity{UserID: "alice", Expires: time.Now().Add(time.Hour)})
@@ -226,8 +227,8 @@ func TestSocketsOutliveTheTimesOfRequests(t *testing.T) {
 	}
 }
 
-// TestAcceptFails: operators hear of it when the node has no descriptors left,
-// and the node serves again once it has.
+// TestAcceptFails checks that the node logs that it has no file descriptors left, and serves
+// again once it has.
 func TestAcceptFails(t *testing.T) {
 	t.Parallel()
 	var logged childtest.Log
@@ -262,9 +263,9 @@ func TestAcceptFails(t *testing.T) {
 	}
 }
 
-// TestStopAnswersOpenRequests: a node that stops answers the requests that it
-// has begun to read, and tells these clients that the connection ends. Silent
-// connections do not hold it up.
+// TestStopAnswersOpenRequests checks that a node that stops answers the requests that it is
+// reading, and tells these clients that the connection closes. Idle connections must not delay
+// the stop.
 func TestStopAnswersOpenRequests(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -320,8 +321,8 @@ func TestStopAnswersOpenRequests(t *testing.T) {
 	}
 }
 
-// TestStopCutsRequestsOff: requests that go on for too long are cut off when the
-// node stops, in time for everything else to stop.
+// TestStopCutsRequestsOff checks that requests that take too long are cut off when the node
+// stops, early enough for all other parts to stop.
 func TestStopCutsRequestsOff(t *testing.T) {
 	t.Parallel()
 	var stopped atomic.Bool
@@ -329,7 +330,7 @@ func TestStopCutsRequestsOff(t *testing.T) {
 	entered := make(chan struct{}, 1)
 	s.http.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		entered <- struct{}{}
-		_, _ = io.Copy(io.Discard, r.Body) // until the client is gone
+		_, _ = io.Copy(io.Discard, r.Body) // until the client closes the connection
 	})
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -360,8 +361,8 @@ func TestStopBeforeStart(t *testing.T) {
 	}
 }
 
-// TestHTTP2WithoutTLS: a proxy may speak HTTP/2 from the first byte. Sockets need
-// HTTP/1.1, and say so.
+// TestHTTP2WithoutTLS checks that a proxy can use HTTP/2 with prior knowledge. Sockets need
+// HTTP/1.1, and the answer must say so.
 func TestHTTP2WithoutTLS(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

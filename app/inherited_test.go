@@ -32,8 +32,8 @@ func TestKeysOfInheritedSockets(t *testing.T) {
 	}
 }
 
-// TestSocketsThatAreNoListeners: a connection, as of a unit with Accept=yes, a socket of
-// another kind and a file are refused at the start.
+// TestSocketsThatAreNoListeners checks that the start refuses a connection (a unit with
+// Accept=yes), a socket of another type, and a file.
 func TestSocketsThatAreNoListeners(t *testing.T) {
 	t.Parallel()
 	file := func(of any, err error) *os.File {

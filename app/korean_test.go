@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestKoreanKeepsStep compares the Korean pages with the English ones: the same headings, by
-// their levels, the same code, and as many rows in tables.
+// TestKoreanKeepsStep compares the Korean pages with the English ones. Both must have the same
+// levels of headings, the same code, and the same number of table rows.
 func TestKoreanKeepsStep(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob(filepath.Join("..", "docs", "ko", "*.md"))
@@ -39,8 +39,8 @@ func TestKoreanKeepsStep(t *testing.T) {
 	}
 }
 
-// outline returns the levels of a page's headings, its blocks of code, and a mark for each
-// row of a table, in order.
+// outline returns, in order, the levels of a page's headings, its code blocks, and a mark for
+// each table row.
 func outline(t *testing.T, page string) (parts []string) {
 	t.Helper()
 	data, err := os.ReadFile(page)

@@ -16,8 +16,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// TestProgramsLeaveModulesTheirNames embeds Moim in programs that answer the
-// group module's events, reserve its rooms, or send to them.
+// TestProgramsLeaveModulesTheirNames embeds Moim in programs that handle events of the group
+// module, reserve its rooms, or send to them. Each must be refused.
 func TestProgramsLeaveModulesTheirNames(t *testing.T) {
 	t.Parallel()
 	answer := func(context.Context, *socket.Socket, struct{}) (struct{}, error) { return struct{}{}, nil }

@@ -13,9 +13,9 @@ import (
 // document is a part of an API document.
 type document = map[string]any
 
-// TestAnswersMayGetFields reads both API documents of all modules: a client that checks what
-// it receives must accept fields that later versions add, and a server refuses a request with
-// fields that it does not know.
+// TestAnswersMayGetFields reads both API documents of all modules. A client that validates
+// answers must accept fields that later versions add. A server must refuse requests with unknown
+// fields.
 func TestAnswersMayGetFields(t *testing.T) {
 	t.Parallel()
 	router := gin.New()
@@ -64,8 +64,8 @@ func inside(value any, names ...string) document {
 	return d
 }
 
-// checkObjects checks whether the schemas of objects in a part of a document, and in what it
-// refers to, are closed, and returns how many there are.
+// checkObjects checks whether the object schemas in a part of a document, and in the schemas it
+// refers to, are closed. It returns the number of objects.
 func checkObjects(t *testing.T, place string, whole document, part any, closed bool) (n int) {
 	t.Helper()
 	seen := make(map[string]bool)

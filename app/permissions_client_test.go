@@ -15,7 +15,7 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// answered is what a call came to: yes, the status in the answer, or the code of an error.
+// answered is the result of a call: yes, the status in the answer, or the code of an error.
 type answered struct {
 	result string
 	status int // over HTTP
@@ -74,9 +74,9 @@ func (p *person) call(t *testing.T, method, path string, body any) (a answered) 
 	return a
 }
 
-// outcome reads an answer or an error.
+// outcome returns the result from an answer or an error.
 func outcome(body json.RawMessage, ok bool) string {
-	var said struct{ Code, Status any } // a problem's status is a number
+	var said struct{ Code, Status any } // in a problem document, the status is a number
 	_ = json.Unmarshal(body, &said)
 	status, isText := said.Status.(string)
 	switch {
@@ -89,14 +89,14 @@ func outcome(body json.RawMessage, ok bool) string {
 	}
 }
 
-// wire is a connection to an endpoint of sockets. It makes one request at a time, and skips
-// what the server pushes.
+// wire is a connection to a socket endpoint. It makes one request at a time, and skips pushed
+// messages.
 type wire struct {
 	conn   *websocket.Conn
 	socket bool // Socket.IO
 
 	turn    sync.Mutex
-	replies chan string // what answers the request
+	replies chan string // the answer to the current request
 
 	write sync.Mutex
 }
@@ -135,7 +135,7 @@ func dialWire(t *testing.T, url string, protocols []string) *wire {
 	return &wire{conn: conn, replies: make(chan string, 1)}
 }
 
-// start begins to read.
+// start starts to read.
 func (w *wire) start(t *testing.T) *wire {
 	t.Helper()
 	go func() {
@@ -168,7 +168,7 @@ func (w *wire) send(t *testing.T, message string) {
 	}
 }
 
-// ask makes a request and returns what it came to.
+// ask makes a request and returns its result.
 func (w *wire) ask(t *testing.T, event string, data any) string {
 	t.Helper()
 	w.turn.Lock()

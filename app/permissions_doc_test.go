@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The callers of the permission tables of docs/permissions.md, in the order of the columns.
-// An outsider of a private group is one of the first four, or of those after it.
+// The callers in the permission tables of docs/permissions.md, in the order of the columns. In a
+// private group, an outsider can be any of the first four callers.
 const (
 	outsider  = "outsider"
 	requester = "requester"
@@ -25,21 +25,21 @@ const (
 // callers are all of them.
 var callers = []string{outsider, requester, invited, banned, member, silenced, admin, owner, backend}
 
-// columns are the callers in the columns of a table about groups. The first column is for
-// all outsiders of a private group.
+// columns are the callers in the columns of a table about groups. The first column is for all
+// outsiders of a private group.
 var columns = append([]string{"private"}, callers...)
 
 // docRow is a row of the tables.
 type docRow struct {
 	line  string
-	call  string   // as "POST /groups/{groupId}/join", empty: none over HTTP
-	what  string   // what is special about this call, as "with `role`"
-	event string   // empty: none over sockets
+	call  string   // such as "POST /groups/{groupId}/join"; empty: not over HTTP
+	what  string   // what is special about this call, such as "with `role`"
+	event string   // empty: not over sockets
 	when  []string // conditions
 	cells map[string]string
 }
 
-// key names the call in the list of how to make it.
+// key is the key of the call in calls, which describes how to make it.
 func (r docRow) key() string {
 	if r.call == "" {
 		return r.event
@@ -109,7 +109,7 @@ func readTables(t *testing.T) (ofGroups, others []docRow) {
 	return ofGroups, others
 }
 
-// kind is a kind of groups.
+// kind is a kind of group.
 type kind struct {
 	visibility, policy, posting string
 	ended                       bool
@@ -136,7 +136,7 @@ func (k kind) String() string {
 	return name
 }
 
-// meets reports whether a condition holds in groups of the kind.
+// meets reports whether a condition is true for groups of this kind.
 func (k kind) meets(condition string) bool {
 	switch condition {
 	case "also ended", k.visibility, k.policy, "posting: " + k.posting:
@@ -150,8 +150,8 @@ func (k kind) meets(condition string) bool {
 	}
 }
 
-// rowFor returns the row that holds for a call in groups of the kind, nil for none: the
-// last one with the most conditions.
+// rowFor returns the row for a call in groups of this kind, or nil. If several match, it is the
+// last of those with the most conditions.
 func rowFor(rows []docRow, key string, k kind) (found *docRow) {
 	for i, r := range rows {
 		if r.key() != key || slices.ContainsFunc(r.when, func(c string) bool { return !k.meets(c) }) {
@@ -164,8 +164,8 @@ func rowFor(rows []docRow, key string, k kind) (found *docRow) {
 	return found
 }
 
-// want returns what a caller gets in groups of the kind. For own, it depends on whose the
-// message is.
+// want returns the expected result for a caller in groups of this kind. If the table says own,
+// the result depends on the author of the message.
 func (r docRow) want(k kind, caller string) string {
 	column := caller
 	if k.visibility == "private" && slices.Contains(callers[:4], caller) && !slices.Contains(r.when, "private") {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// apiDocument is what a node says about its calls.
+// apiDocument is a node's description of its calls.
 type apiDocument struct {
 	Paths map[string]map[string]struct {
 		Responses map[string]struct{ Description string }
@@ -32,7 +32,7 @@ func readDocument(t *testing.T, url string) *apiDocument {
 	return d
 }
 
-// describes reports whether an answer is among those of a call.
+// describes reports whether the document lists this answer for a call.
 func (d *apiDocument) describes(method, route string, a answered) bool {
 	response, ok := d.Paths["/v1"+route][strings.ToLower(method)].Responses[fmt.Sprint(a.status)]
 	return ok && (a.status < 300 || slices.Contains(strings.Split(strings.TrimPrefix(response.Description, "code: "), ", "), a.result))
@@ -40,8 +40,8 @@ func (d *apiDocument) describes(method, route string, a answered) bool {
 
 var handled = regexp.MustCompile(`socket\.On\("([^"]+)"`)
 
-// needRows checks that the rows have every call of the document and every event of the
-// group module, and no other.
+// needRows checks that the rows contain every call of the document and every event of the group
+// module, and no others.
 func (d *apiDocument) needRows(t *testing.T, rows []docRow) {
 	t.Helper()
 	there := make(map[string]bool)

@@ -16,25 +16,26 @@ import (
 
 type object = map[string]any
 
-// theatre has all callers, on one node.
+// theatre is a node with all callers.
 type theatre struct {
 	people   map[string]*person
 	document *apiDocument
-	made     atomic.Int64 // calls
+	made     atomic.Int64 // the number of calls
 	hooks    atomic.Int64
 }
 
-// stage is a group of one kind with some of the callers in it, and others on whom they act.
+// stage is a group of one kind. Some of the callers are in it, and so are other users whom the
+// calls affect.
 type stage struct {
 	*theatre
 	kind
 	id string
 
 	mu    sync.Mutex
-	spare map[string][]string // people and things on whom callers act, by what they are
+	spare map[string][]string // users, messages and other things that calls affect, by sort
 }
 
-// The people and things of a stage on whom callers act.
+// The sorts of users and things that calls affect.
 const (
 	aMember    = "a member"
 	anAdmin    = "an admin"
@@ -45,7 +46,7 @@ const (
 	messagesOf = "messages of "
 )
 
-// next returns the next thing of a sort. If kept is set, it stays for the next call.
+// next returns the next thing of a sort. If kept is set, the next call gets the same one.
 func (s *stage) next(t *testing.T, sort string, kept bool) string {
 	t.Helper()
 	s.mu.Lock()
@@ -61,7 +62,7 @@ func (s *stage) next(t *testing.T, sort string, kept bool) string {
 	return things[0]
 }
 
-// as makes a call that has to succeed.
+// as makes a call that must succeed.
 func (s *stage) as(t *testing.T, caller, method, path string, body any) json.RawMessage {
 	t.Helper()
 	p := s.people[caller]
@@ -75,8 +76,8 @@ func (s *stage) as(t *testing.T, caller, method, path string, body any) json.Raw
 	return a.body
 }
 
-// set makes a group of the kind for some callers. With things it has everything that
-// callers act on.
+// set creates a group of this kind for some callers. If things is set, it also creates all things
+// that calls affect.
 func (h *theatre) set(t *testing.T, k kind, things bool, who ...string) *stage {
 	t.Helper()
 	s := &stage{theatre: h, kind: k, spare: make(map[string][]string)}
@@ -141,10 +142,10 @@ func (s *stage) addCode(t *testing.T) {
 		t.Error(err)
 	}
 	s.add(anInvite, made.InviteID)
-	s.spare[aCode] = []string{made.Code} // of the last invite, which nobody revokes
+	s.spare[aCode] = []string{made.Code} // of the last invite, which no call revokes
 }
 
-// prepare makes the things that callers act on.
+// prepare creates the things that calls affect.
 func (s *stage) prepare(t *testing.T) {
 	t.Helper()
 	for _, userID := range s.spare[anAdmin] {
@@ -156,7 +157,7 @@ func (s *stage) prepare(t *testing.T) {
 	for range 5 {
 		s.addCode(t)
 	}
-	for _, caller := range []string{member, silenced, owner} { // the owner's are of somebody else for the others
+	for _, caller := range []string{member, silenced, owner} { // for the others, the owner's messages are those of somebody else
 		for range 10 {
 			var posted struct{ Version int64 }
 			if err := json.Unmarshal(s.as(t, caller, http.MethodPost, "/groups/{groupId}/messages", object{"data": 1}), &posted); err != nil {
@@ -167,7 +168,8 @@ func (s *stage) prepare(t *testing.T) {
 	}
 }
 
-// turn makes the group one of its kind. A group that ends does so later: see [stage.await].
+// turn gives the group the properties of its kind. A group that ends does so later. See
+// [stage.await].
 func (s *stage) turn(t *testing.T) {
 	t.Helper()
 	patch := object{}
@@ -188,7 +190,7 @@ func (s *stage) turn(t *testing.T) {
 	}
 }
 
-// await waits until the group has ended, if it is to.
+// await waits until the group has ended, if its kind is ended.
 func (s *stage) await(t *testing.T) {
 	t.Helper()
 	if !s.ended {

@@ -38,29 +38,30 @@ type act struct {
 	row      docRow
 	want     string
 	endpoint string
-	others   bool // it acts on a message of somebody else
+	others   bool // it affects a message of somebody else
 }
 
-// how says how to make a call.
+// how describes how to make a call.
 type how struct {
-	// alone are the callers for whom the group is not as before if it succeeds: everyone, or
-	// outsiders.
+	// alone names the callers that need a group of their own, because a successful call changes
+	// the group: everyone, or outsiders.
 	alone string
-	// target is on whom it acts, for {userId}: a sort of things. uses: it uses them up.
+	// target is the sort of thing that {userId} stands for. If uses is set, the call consumes it.
 	target string
 	uses   bool
 	body   func(a act) object
 	query  string
 }
 
-// newHook is a hook whose receiver is never asked: hooks are not sent to such addresses.
+// newHook returns a request for a hook. Moim never calls its receiver, because it does not send
+// to such addresses.
 func newHook(a act) object {
 	return object{"name": fmt.Sprint("hook-", a.hooks.Add(1)), "url": "https://127.0.0.1:1/", "events": []string{"group.deleted"}}
 }
 
 func just(body object) func(act) object { return func(act) object { return maps.Clone(body) } }
 
-// calls are the calls that need more than their path.
+// calls describes the calls that need more than a path.
 var calls = map[string]how{
 	"PATCH /groups/{groupId}":                                {body: just(object{"description": "d"})},
 	"PATCH /groups/{groupId} with `endsAt`":                  {alone: everyone, body: func(act) object { return object{"endsAt": time.Now().Add(time.Hour)} }},
@@ -111,8 +112,8 @@ var calls = map[string]how{
 	"PATCH /hooks/{name}":         {body: just(object{"events": []string{"*"}})},
 }
 
-// TestPermissions makes every call of docs/permissions.md in every kind of group, and
-// compares what each caller gets with the tables there.
+// TestPermissions makes every call of docs/permissions.md in every kind of group, and compares
+// the result for each caller with the tables.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	childtest.Bulk(t)
@@ -177,7 +178,7 @@ func (h *theatre) play(t *testing.T, rows []docRow, k kind) {
 	}
 }
 
-// onEndpoints returns the act for each endpoint, and for each sort of messages.
+// onEndpoints returns the act for each endpoint, and for own and other messages.
 func (a act) onEndpoints() (acts []act) {
 	var endpoints []string
 	if a.row.call != "" {
@@ -206,7 +207,7 @@ func (a act) isMember() bool {
 
 func (a act) succeeds() bool { return a.want == "yes" || a.want == "requested" || a.want == "offered" }
 
-// separate gives the act a group of its own if it changes what others may do.
+// separate gives the act its own group if the act changes what other callers may do.
 func (a *act) separate(t *testing.T) {
 	t.Helper()
 	alone := calls[a.row.key()].alone
@@ -219,7 +220,7 @@ func (a *act) separate(t *testing.T) {
 	}
 }
 
-// perform makes the call and compares.
+// perform makes the call and compares the result with the tables.
 func (a act) perform(t *testing.T) {
 	t.Helper()
 	a.made.Add(1)
@@ -263,7 +264,7 @@ func (a act) perform(t *testing.T) {
 	}
 }
 
-// path fills in the path of the call.
+// path returns the path of the call with its parameters filled in.
 func (a act) path(t *testing.T, way how) string {
 	t.Helper()
 	_, path, _ := strings.Cut(a.row.call, " ")

@@ -21,7 +21,7 @@ import (
 
 const otherSecret = "another secret of at least 32 bytes"
 
-// TestReload changes the settings of a node with an open connection.
+// TestReload changes the settings of a node while a connection is open.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	out, level := &childtest.Log{}, new(slog.LevelVar)
@@ -53,7 +53,7 @@ func TestReload(t *testing.T) {
 	if err := moim.Reload(t.Context(), wrong); err == nil || !strings.Contains(err.Error(), "group.limit.owned") {
 		t.Errorf("an invalid configuration: %v", err)
 	}
-	empty := cfg // it would leave no key, because the other one needs a restart
+	empty := cfg // this would remove the only key, because the other key needs a restart
 	empty.Auth.Secret, empty.Auth.JWKSURL, empty.HTTP.Addr = "", "https://keys.example.com", "127.0.0.1:1"
 	if err := moim.Reload(t.Context(), empty); err == nil || !strings.Contains(err.Error(), "no key") {
 		t.Errorf("a configuration that leaves no key: %v", err)
@@ -99,7 +99,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// dialPlain connects a client of a page of origin, if that is not empty.
+// dialPlain connects a client, with the header Origin if origin is not empty.
 func dialPlain(t *testing.T, url, token, origin string) *websocket.Conn {
 	t.Helper()
 	header := http.Header{}
@@ -116,7 +116,7 @@ func dialPlain(t *testing.T, url, token, origin string) *websocket.Conn {
 	return conn
 }
 
-// TestListenersForOperators serves metrics and profiles on addresses of their own.
+// TestListenersForOperators serves metrics and profiles on separate addresses.
 func TestListenersForOperators(t *testing.T) {
 	t.Parallel()
 	cfg := complete(t, config.Config{})
@@ -157,7 +157,7 @@ func TestListenersForOperators(t *testing.T) {
 	if err := moim.Stop(context.Background()); err != nil {
 		t.Error(err)
 	}
-	if _, err := http.Get("http://" + found[0][2] + "/metrics"); err == nil { //nolint:noctx // there is no answer
+	if _, err := http.Get("http://" + found[0][2] + "/metrics"); err == nil { //nolint:noctx // no answer is expected
 		t.Error("the metrics are served after the stop")
 	}
 }

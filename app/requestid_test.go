@@ -18,7 +18,7 @@ import (
 	"github.com/moim-live/moim/modules/socket"
 )
 
-// TestRequestsOfSocketsHaveIDs finds them in the log.
+// TestRequestsOfSocketsHaveIDs checks that the log has the request ids of socket events.
 func TestRequestsOfSocketsHaveIDs(t *testing.T) {
 	t.Parallel()
 	out := &childtest.Log{}

@@ -13,8 +13,8 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// TestEveryCallChecksItsScope makes every call that the API document names with tokens that
-// may only send signals.
+// TestEveryCallChecksItsScope makes every call of the API document with tokens that may only send
+// signals.
 func TestEveryCallChecksItsScope(t *testing.T) {
 	t.Parallel()
 	router := gin.New()
@@ -50,7 +50,7 @@ func TestEveryCallChecksItsScope(t *testing.T) {
 		for method := range methods {
 			for _, scope := range []string{"signals:write", "admin signals:write"} {
 				status := call(strings.ToUpper(method), fill.Replace(strings.TrimPrefix(path, "/v1")), object{}, token("ana", scope))
-				// A body may be refused before the caller is.
+				// The body may be checked before the caller's scope.
 				refused := status == http.StatusForbidden || method != "get" && (status == http.StatusUnprocessableEntity || status == http.StatusBadRequest)
 				if !refused {
 					t.Errorf("%s %s with scope %q: %d", method, path, scope, status)

@@ -25,7 +25,7 @@ func newServer(t *testing.T, opts ...Option) *Server {
 	return s
 }
 
-// failing is a listener whose first Accepts fail.
+// failing is a listener whose first calls of Accept fail.
 type failing struct {
 	net.Listener
 	errs []error
@@ -55,7 +55,7 @@ func startServer(t *testing.T, s *Server) {
 	})
 }
 
-// dial connects to s; whatever is read or written has a deadline.
+// dial connects to s. All reads and writes have a deadline.
 func dial(t *testing.T, s *Server) net.Conn {
 	t.Helper()
 	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Addr())
@@ -67,7 +67,7 @@ func dial(t *testing.T, s *Server) net.Conn {
 	return conn
 }
 
-// drip writes begin, and then slowly goes on with the same bytes.
+// drip writes begin, and then writes then slowly, again and again.
 func drip(w io.Writer, begin, then string, stop <-chan struct{}) {
 	_, err := io.WriteString(w, begin)
 	tick := time.NewTicker(20 * time.Millisecond)

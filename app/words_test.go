@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// words maps what a reader would have to decode to what to write instead.
+// words maps patterns of unclear words to the terms to use instead.
 var words = map[string]string{
 	`\bdoors?\b`:                "endpoint, or transport",
 	`\bforesee\b`:               "precheck",
@@ -23,8 +23,7 @@ var words = map[string]string{
 	`//.*\b([Hh]e|[Hh]i[ms])\b`: "the user, they",
 }
 
-// TestNobodyHasToDecodeWords searches code and documents for words that were
-// replaced by the field's own.
+// TestNobodyHasToDecodeWords searches code and documents for words that have a standard term.
 func TestNobodyHasToDecodeWords(t *testing.T) {
 	t.Parallel()
 	root, err := filepath.Abs("..")

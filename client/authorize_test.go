@@ -19,7 +19,7 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// has reports whether a user has a group: the application's own data.
+// has reports whether a user owns a group. This is the application's own data.
 func has(_ context.Context, userID string) (bool, error) {
 	if userID == "down" {
 		return false, errors.New("the database is down")
@@ -40,7 +40,7 @@ func backEnd(secret string) (http.Handler, error) {
 	})
 }
 
-// TestAuthorize asks the documented back end with the server's gatekeeper.
+// TestAuthorize sends requests from the server's gatekeeper to the documented back end.
 func TestAuthorize(t *testing.T) {
 	t.Parallel()
 	secret := webhook.NewSecret()
@@ -92,7 +92,7 @@ func TestAuthorize(t *testing.T) {
 	}
 }
 
-// TestAuthorizeIsDocumented compares the code of the test with that of the page.
+// TestAuthorizeIsDocumented checks that the page shows the code of this test.
 func TestAuthorizeIsDocumented(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../docs/authorize.md")

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// losing loses the answers of the first calls, which the server has carried out.
+// losing loses the answers of the first calls. The server has executed these calls.
 type losing struct{ left atomic.Int32 }
 
 var errLost = errors.New("the connection broke off")
@@ -27,7 +27,8 @@ func (l *losing) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, errLost
 }
 
-// A call whose answer is lost is made again, and changes nothing twice.
+// TestLostAnswers checks that a call whose answer is lost is retried, and that the retry changes
+// nothing a second time.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	broken := &losing{}
@@ -64,7 +65,7 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// answers is a server that answers with these statuses, the last one from then on.
+// answers starts a server that answers with these statuses. It repeats the last one.
 func answers(t *testing.T, header http.Header, statuses ...int) (c *Client, calls *atomic.Int32) {
 	t.Helper()
 	calls = new(atomic.Int32)
@@ -120,7 +121,7 @@ func TestRefusalsHaveAReason(t *testing.T) {
 	}
 }
 
-// A server that asks to wait is not asked before.
+// TestRetryAfter checks that the client waits as long as the server asks before it retries.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	c, calls := answers(t, http.Header{"Retry-After": {"1"}}, 429, 204)
@@ -131,8 +132,8 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// A redirect is not followed: the token would go along to another port of the same host, and
-// a POST would become a GET.
+// TestRedirects checks that the client follows no redirect. Otherwise it would send the token to
+// another port of the same host, and a POST would become a GET.
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Bool
@@ -147,7 +148,8 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// Proxies would take these ids for steps in the path.
+// TestIDsThatArePathSteps checks that ids such as ".." are refused, because proxies would treat
+// them as path segments.
 func TestIDsThatArePathSteps(t *testing.T) {
 	t.Parallel()
 	c, calls := answers(t, nil, 200)

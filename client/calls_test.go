@@ -63,7 +63,7 @@ func user(t *testing.T, name string) TokenSource {
 	return Token(token)
 }
 
-// must returns the answer of a call that succeeds.
+// must returns the result of a call that must succeed.
 func must[T any](t *testing.T) func(T, error) T {
 	return func(answer T, err error) T {
 		t.Helper()
@@ -93,8 +93,8 @@ func all[T any](t *testing.T, items iter.Seq2[T, error]) (got []T) {
 	return got
 }
 
-// TestEveryCall makes each call that the server documents. Answers must be as the document
-// says, and have no field that the client does not know.
+// TestEveryCall makes each call that the server documents. Answers must match the document and
+// have no field that the client does not know.
 func TestEveryCall(t *testing.T) {
 	t.Parallel()
 	url := server(t)
@@ -252,7 +252,7 @@ func TestEveryCall(t *testing.T) {
 		t.Errorf("erasure %+v", got)
 	}
 
-	// For operators.
+	// Calls for operators.
 	if got := all(t, c.Audit(ctx, AuditFilter{Actor: "shop", Target: id, Since: time.Now().Add(-time.Hour)})); len(got) == 0 || got[0].Via == "" {
 		t.Errorf("audit %+v", got)
 	}

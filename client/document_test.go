@@ -24,17 +24,17 @@ type documented struct {
 	t         *testing.T
 	calls     []documentedCall
 	schemas   *jsonschema.Compiler
-	responses map[string]any // by the place of a call
+	responses map[string]any // by the place of a call in the document
 
 	mu   sync.Mutex
-	made map[string]bool // by place
+	made map[string]bool // the calls that were made, by place
 }
 
 // documentedCall is a call of the document.
 type documentedCall struct {
 	name    string         // GET /v1/groups/{groupId}
-	pattern *regexp.Regexp // of its name with an escaped path
-	place   string         // in the document
+	pattern *regexp.Regexp // matches the name with an escaped path
+	place   string         // where the call is in the document
 }
 
 const documentName = "openapi.json"
@@ -75,12 +75,12 @@ func readDocument(t *testing.T, url string) *documented {
 			})
 		}
 	}
-	// /users/me/groups is a call of its own, although /users/{userId}/groups matches it.
+	// /users/me/groups is a separate call, although /users/{userId}/groups also matches it.
 	slices.SortFunc(d.calls, func(a, b documentedCall) int { return strings.Count(a.name, "{") - strings.Count(b.name, "{") })
 	return d
 }
 
-// at returns the object under a path of names.
+// at returns the object at a path of names.
 func at(value any, names ...string) map[string]any {
 	object, _ := value.(map[string]any)
 	for _, name := range names {
@@ -118,7 +118,7 @@ func (d *documented) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// compare compares an answer with what the document says of it.
+// compare compares an answer with its description in the document.
 func (d *documented) compare(place string, res *http.Response, body []byte) error {
 	status := strconv.Itoa(res.StatusCode)
 	response := at(d.responses[place], status)

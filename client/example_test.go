@@ -13,7 +13,7 @@ import (
 
 const secret = "a secret of at least thirty-two bytes"
 
-// node starts a server, which a program that uses the client has already.
+// node starts a server. A program that uses the client already has one.
 func node() (url string, stop func()) {
 	dir, err := os.MkdirTemp("", "moim")
 	check(err)

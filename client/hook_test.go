@@ -15,7 +15,7 @@ import (
 	"github.com/moim-live/moim/modules/hook"
 )
 
-// TestHook sends with the server's sender.
+// TestHook receives deliveries from the server's sender.
 func TestHook(t *testing.T) {
 	t.Parallel()
 	secret, before := webhook.NewSecret(), webhook.NewSecret()
@@ -67,8 +67,8 @@ func TestHook(t *testing.T) {
 	}
 }
 
-// TestPublishedExample verifies the example of the Standard Webhooks specification, which is
-// old, so that only its signature would be right.
+// TestPublishedExample verifies the example of the Standard Webhooks specification. The example
+// is old, so only its signature can be valid.
 func TestPublishedExample(t *testing.T) {
 	t.Parallel()
 	handler, err := client.Hook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", func(context.Context, client.Delivery) error { return nil })

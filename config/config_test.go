@@ -18,7 +18,7 @@ import (
 
 const secret = "hunter2-hunter2-hunter2-hunter2-hunter2"
 
-// load loads a document from the text of a file, if there is any.
+// load loads a configuration from the text of a file, if there is one, the environment and flags.
 func load(t *testing.T, file string, environ []string, flags map[string]string) (config.Config, error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -39,7 +39,7 @@ func printed(t *testing.T, c config.Config) string {
 	return buf.String()
 }
 
-// TestContract holds the keys and defaults that operators rely on.
+// TestContract checks the keys and defaults that operators rely on.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
@@ -70,7 +70,8 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// A key has a value although another key begins with it, from each source.
+// TestKeysThatBeginWithAnother checks that a key can be set from each source, even if another key
+// begins with its name.
 func TestKeysThatBeginWithAnother(t *testing.T) {
 	t.Parallel()
 	redis := []string{"MOIM_REDIS_URL=redis://r"}
@@ -142,7 +143,8 @@ log.level: warn
 	}
 }
 
-// Each key can be set to its default, so that a variable or a flag undoes what a file says.
+// TestDefaultsCanBeSet checks that each key can be set to its default, so a variable or a flag
+// can undo a setting of the file.
 func TestDefaultsCanBeSet(t *testing.T) {
 	t.Parallel()
 	for _, k := range config.Keys() {
@@ -175,7 +177,7 @@ func TestNamedFile(t *testing.T) {
 	}
 }
 
-// TestMistakes checks what is said about them, and that it is all said at once.
+// TestMistakes checks the messages about mistakes, and that all mistakes are reported together.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -183,7 +185,7 @@ func TestMistakes(t *testing.T) {
 		file    string
 		environ []string
 		flags   map[string]string
-		want    []string // one line each
+		want    []string // one for each line
 	}{
 		{name: "unknown keys", file: "redis.socket.ur: x\nsocket: {gahter: 5ms}\nsomething: 1\n", environ: []string{"MOIM_REDIS_SOKET_URL=x", "MOIM_OF_OUR_OWN_DEPLOYMENT=x"}, want: []string{
 			"redis.socket.ur: there is no such key; did you mean redis.socket.url?",
@@ -282,7 +284,8 @@ func TestEmbedding(t *testing.T) {
 	}
 }
 
-// TestSecrets looks for a password wherever one can go in and text comes out.
+// TestSecrets puts a password into each value that can contain one, and checks that no output
+// shows it.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	flags := map[string]string{
@@ -313,7 +316,7 @@ func TestSecrets(t *testing.T) {
 	for _, key := range config.Keys() {
 		for _, value := range []string{"hunter2", "redis://user:hunter2 x@host:port", "postgres://u:hunter2@[::bad/x", "http://u:hunter2@%zz"} {
 			if slices.Contains([]string{"data.dir", "redis.prefix", "http.addr", "http.origins"}, key.Name) {
-				continue // quoted for the reader, and never a secret
+				continue // quoted for the reader; never a secret
 			}
 			if _, err := load(t, "", nil, map[string]string{key.Name: value}); err != nil && strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("%s: %v", key.Name, err)

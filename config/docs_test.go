@@ -12,8 +12,8 @@ import (
 
 var update = flag.Bool("update", false, "write the table of docs/configuration.md")
 
-// TestDocumentation keeps the table of docs/configuration.md true: go test
-// ./config -update writes it.
+// TestDocumentation checks that docs/configuration.md has the current table. go test ./config
+// -update writes it.
 func TestDocumentation(t *testing.T) {
 	const file = "../docs/configuration.md"
 	var table strings.Builder

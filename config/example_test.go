@@ -8,7 +8,7 @@ import (
 	"github.com/moim-live/moim/config"
 )
 
-// A flag beats the environment, which beats the file, which beats the default.
+// A flag overrides the environment, which overrides the file, which overrides the default.
 func ExampleLoad() {
 	dir, err := os.MkdirTemp("", "moim")
 	if err != nil {
@@ -42,8 +42,8 @@ func ExampleLoad() {
 	// flag:        127.0.0.1:9002
 }
 
-// A mistake is reported with where it stands, and all mistakes at once. A node
-// does not start with a key that it does not know.
+// A mistake is reported with its place, and all mistakes are reported together. A node does not
+// start with a key that it does not know.
 func ExampleLoad_mistakes() {
 	_, err := config.Load(config.Options{
 		Environ: []string{"MOIM_HTTP_ADR=:9001", "MOIM_DRAIN_DEADLINE=soon"},

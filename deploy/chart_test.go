@@ -1,5 +1,5 @@
-// Package deploy checks the files for operators with the programs' own libraries: Helm,
-// Kubernetes and Prometheus. It is a module of its own, because these are large.
+// Package deploy checks the files for operators with the libraries of Helm, Kubernetes and
+// Prometheus. It is a separate module, because these libraries are large.
 package deploy
 
 import (
@@ -21,7 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// manifests are what the chart makes of some values.
+// manifests are the manifests that the chart renders.
 type manifests struct {
 	deployment apps.Deployment
 	config     core.ConfigMap
@@ -71,7 +71,7 @@ affinity: {nodeAffinity: {}}
 priorityClassName: high
 `
 
-// render returns what Helm makes of values, and its error if it refuses them.
+// render returns the manifests that Helm renders from values, or its error.
 func render(t *testing.T, values string) (map[string]string, error) {
 	t.Helper()
 	chart, err := loader.Load("helm/moim")
@@ -90,7 +90,7 @@ func render(t *testing.T, values string) (map[string]string, error) {
 	return engine.Engine{Strict: true}.Render(chart, all)
 }
 
-// decode reads manifests as Kubernetes does, and refuses fields that it does not know.
+// decode decodes manifests like Kubernetes, and refuses unknown fields.
 func decode(t *testing.T, files map[string]string) manifests {
 	t.Helper()
 	m := manifests{services: map[string]core.Service{}}
@@ -139,7 +139,7 @@ func decode(t *testing.T, files map[string]string) manifests {
 	return m
 }
 
-// chart renders and decodes.
+// chart renders the chart and decodes the manifests.
 func chart(t *testing.T, values string) manifests {
 	t.Helper()
 	files, err := render(t, values)
@@ -218,7 +218,7 @@ func TestChartWithAllValues(t *testing.T) {
 	}
 }
 
-// coherent checks that what refers to something in the manifests finds it.
+// coherent checks that each reference in the manifests has a target.
 func coherent(t *testing.T, m manifests) {
 	t.Helper()
 	if m.deployment.Name != name {
@@ -266,7 +266,7 @@ func coherent(t *testing.T, m manifests) {
 	}
 }
 
-// matches reports whether the labels have all that a selector asks for.
+// matches reports whether the labels match a selector.
 func matches(selector, labels map[string]string) bool {
 	for key, value := range selector {
 		if labels[key] != value {
@@ -307,8 +307,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 	}
 }
 
-// TestNotesWarn: behind a load balancer all clients have one address, unless the node
-// believes the balancer.
+// TestNotesWarn checks the warning about load balancers. Behind one, all clients have the same
+// address unless the node trusts the balancer.
 func TestNotesWarn(t *testing.T) {
 	t.Parallel()
 	behind := minimal + "service: {type: LoadBalancer}\n"

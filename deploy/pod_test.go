@@ -24,8 +24,8 @@ import (
 
 const startWithin = time.Minute
 
-// TestPodRuns starts the program as the chart's pod does: with its arguments, environment
-// and user, and without a directory that it may write to.
+// TestPodRuns starts the program like the pod of the chart: with the same arguments, environment
+// and user, and without a writable directory.
 func TestPodRuns(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
@@ -35,7 +35,7 @@ func TestPodRuns(t *testing.T) {
 	pod := m.deployment.Spec.Template.Spec
 	container := pod.Containers[0]
 
-	dir, err := os.MkdirTemp("", "moim-pod-") //nolint:usetesting // the folder around t.TempDir is for this user only
+	dir, err := os.MkdirTemp("", "moim-pod-") //nolint:usetesting // the folder around t.TempDir is only for this user
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestPodRuns(t *testing.T) {
 		"MOIM_DATABASE_URL": pgtest.Start(t).NewDatabase(t),
 		"MOIM_REDIS_URL":    redistest.Start(t).URL(),
 	}
-	ports := map[int32]string{} // of the container, and where they are here
+	ports := map[int32]string{} // the ports of the container, with their addresses in this test
 	for _, p := range container.Ports {
 		ports[p.ContainerPort] = strconv.Itoa(childtest.FreePort())
 	}
@@ -106,7 +106,8 @@ func TestPodRuns(t *testing.T) {
 	}
 }
 
-// environment returns what Kubernetes passes to the container, with the ports of this test.
+// environment returns the environment that Kubernetes gives the container, with the ports of this
+// test.
 func environment(t *testing.T, container core.Container, secrets map[string]string, ports map[int32]string) []string {
 	t.Helper()
 	env := []string{"PATH=/", "HOME=/", "TMPDIR=/nowhere"}
@@ -122,7 +123,7 @@ func environment(t *testing.T, container core.Container, secrets map[string]stri
 		default:
 			t.Fatalf("%s comes from %v", e.Name, from)
 		}
-		for name, of := range known { // only of what was listed before, as in Kubernetes
+		for name, of := range known { // like Kubernetes, only from variables that were listed before
 			value = strings.ReplaceAll(value, "$("+name+")", of)
 		}
 		if !strings.Contains(e.Name, "DATABASE") && !strings.Contains(e.Name, "REDIS") {
@@ -145,7 +146,7 @@ func port(container core.Container, ports map[int32]string, name string) string 
 	return ""
 }
 
-// answers waits until a path answers 200.
+// answers waits until the path answers with status 200.
 func answers(port, path string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()

@@ -12,7 +12,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// TestAlertRules: Prometheus accepts the rules, and the documents show the same.
+// TestAlertRules checks that Prometheus accepts the rules, and that the documents show the same
+// rules.
 func TestAlertRules(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("prometheus/alerts.yaml")
@@ -43,7 +44,7 @@ func TestAlertRules(t *testing.T) {
 	}
 }
 
-// TestDashboard: Prometheus can read each expression, and panels do not overlap.
+// TestDashboard checks that Prometheus can parse each expression, and that panels do not overlap.
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 	var dashboard struct {

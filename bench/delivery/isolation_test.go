@@ -12,9 +12,8 @@ import (
 	"github.com/moim-live/moim/bench/peers/moim"
 )
 
-// TestIsolates runs the row so small and short that it measures nothing: the
-// messages of both kinds of groups arrive, and the large one's clients come
-// back.
+// TestIsolates runs the row too small and short to measure anything. It checks that the messages
+// of both kinds of groups arrive, and that the clients of the large group reconnect.
 func TestIsolates(t *testing.T) {
 	t.Parallel()
 	short := times{warmUp: 300 * time.Millisecond, measure: time.Second}

@@ -17,11 +17,11 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// bare is the database without Moim: the driver, prepared statements, and
-// nobody who asks whether the caller may.
+// bare uses the database without Moim: only the driver and prepared statements, and no permission
+// checks.
 type bare struct {
 	pool     *sql.DB
-	prepared map[string]*sql.Stmt // SQLite; pgx prepares by itself
+	prepared map[string]*sql.Stmt // for SQLite; pgx prepares statements by itself
 }
 
 const (
@@ -33,9 +33,9 @@ const (
 	selectEvents = `SELECT group_id, version, type, actor, data, at FROM events WHERE group_id = $1 AND version > $2 ORDER BY version LIMIT $3`
 )
 
-// openBare opens a database that a node has made and left, with as many
-// connections and as much durability as the node has: on SQLite one that
-// writes, or those that read.
+// openBare opens a database that a node created and closed. It uses as many connections and the
+// same durability as the node. On SQLite, it opens either the writing connection or the reading
+// ones.
 func openBare(b *testing.B, at string, dialect database.Dialect, reads bool) *bare {
 	b.Helper()
 	db := &bare{}
@@ -71,7 +71,7 @@ func openBare(b *testing.B, at string, dialect database.Dialect, reads bool) *ba
 	return db
 }
 
-// change writes one event and what goes with it in one transaction.
+// change writes one event and the related rows in one transaction.
 func (db *bare) change(ctx context.Context, e group.Event, messages, members int, rest func(tx bareTx, version, messages, now int64) error) error {
 	inner, err := db.pool.BeginTx(ctx, nil)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// BenchmarkPost posts messages: 64 callers, each into a group of their own,
-// without subscribers.
+// BenchmarkPost posts messages from 64 callers at once. Each posts to its own group, which has no
+// subscribers.
 func BenchmarkPost(b *testing.B) {
 	onBoth(b, func(b *testing.B, open func() string) {
 		n, db, groups := pair(b, open, nil)
@@ -37,7 +37,7 @@ func BenchmarkPost(b *testing.B) {
 	})
 }
 
-// BenchmarkJoin lets new users join: 64 at once, each another group.
+// BenchmarkJoin lets 64 new users join at once, each in a different group.
 func BenchmarkJoin(b *testing.B) {
 	onBoth(b, func(b *testing.B, open func() string) {
 		n, db, groups := pair(b, open, nil)
@@ -64,15 +64,14 @@ func BenchmarkJoin(b *testing.B) {
 
 const (
 	history = 200 // messages in each group's log
-	missed  = 100 // of them, what a client that comes back has missed
+	missed  = 100 // how many of them a client missed when it reconnects
 )
 
-// BenchmarkCatchUp reads what was missed: 64 callers, each in a group of their
-// own.
+// BenchmarkCatchUp reads missed events from 64 callers at once, each in its own group.
 func BenchmarkCatchUp(b *testing.B) {
 	onBoth(b, func(b *testing.B, open func() string) {
 		n, db, groups := pair(b, open, talk)
-		const since = history + 1 - missed // the first event made the group
+		const since = history + 1 - missed // the first event is the creation of the group
 		measure.Compare(b, writers,
 			measure.Side{Name: "moim", Do: func(ctx context.Context, w int) error {
 				events, _, err := n.Events(ctx, owner(w), n.groups[w], since, 1000)
@@ -85,8 +84,8 @@ func BenchmarkCatchUp(b *testing.B) {
 	})
 }
 
-// BenchmarkReturn lets 64 sockets come back to one group at once, as after a
-// node was replaced: each subscribes and is sent what it missed.
+// BenchmarkReturn lets 64 sockets reconnect to one group at once, as after the restart of a node.
+// Each subscribes and receives what it missed.
 func BenchmarkReturn(b *testing.B) {
 	onBoth(b, func(b *testing.B, open func() string) {
 		n, db, groups := pair(b, open, talk)
@@ -111,9 +110,9 @@ func BenchmarkReturn(b *testing.B) {
 	})
 }
 
-// pair starts a node on one database and opens another one, made alike, bare.
-// groups are those of the bare one. prepare runs on both before they are read;
-// nil: they are written.
+// pair starts a node on one database, and opens a second database with the same content as bare.
+// groups are the groups of the bare one. If the benchmark reads, prepare fills both first. It is
+// nil if the benchmark writes.
 func pair(b *testing.B, open func() string, prepare func(*testing.B, *node)) (n *node, db *bare, groups []string) {
 	b.Helper()
 	at := open()
@@ -131,7 +130,7 @@ func pair(b *testing.B, open func() string, prepare func(*testing.B, *node)) (n 
 	return n, openBare(b, at, n.db.Dialect(), prepare != nil), model.groups
 }
 
-// talk fills the logs of all groups.
+// talk writes messages to the logs of all groups.
 func talk(b *testing.B, n *node) {
 	b.Helper()
 	var talking sync.WaitGroup
@@ -164,11 +163,11 @@ func mustJSON(b *testing.B, v any) json.RawMessage {
 	return data
 }
 
-// client is a socket that takes everything, and counts it.
+// client is a socket that accepts every message and counts it.
 type client struct {
 	id, userID string
 	received   atomic.Int64
-	all        chan struct{} // closed when it has all that it missed
+	all        chan struct{} // closed when it has received all missed messages
 }
 
 var _ feed.Subscriber = (*client)(nil)
@@ -177,7 +176,7 @@ func newClient(id, userID string) *client {
 	return &client{id: id, userID: userID, all: make(chan struct{})}
 }
 
-// caughtUp waits until the client has what it missed.
+// caughtUp waits until the client has received all missed messages.
 func (c *client) caughtUp(ctx context.Context) error {
 	select {
 	case <-c.all:

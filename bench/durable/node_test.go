@@ -21,11 +21,11 @@ import (
 	"github.com/moim-live/moim/modules/limit"
 )
 
-// writers is how many callers there are at once, each with a group of its own.
+// writers is the number of concurrent callers, each with its own group.
 const writers = 64
 
-// onBoth runs a benchmark on each database, with its commits on disk. open
-// returns the URL of a new one.
+// onBoth runs a benchmark on each database, with commits written to disk. open returns the URL of
+// a new database.
 func onBoth(b *testing.B, bench func(b *testing.B, open func() string)) {
 	b.Run("SQLite", func(b *testing.B) {
 		bench(b, func() string { return "sqlite:" + b.TempDir() + "/moim.db" })
@@ -36,23 +36,23 @@ func onBoth(b *testing.B, bench func(b *testing.B, open func() string)) {
 	})
 }
 
-// node is Moim as its users run it, without the HTTP in front.
+// node is Moim as in production, but without HTTP.
 type node struct {
 	*group.Service
 	feed   *feed.Feed
 	db     *database.DB
-	groups []string // one a writer
+	groups []string // one for each writer
 	stop   func()
 }
 
-// startNode runs a node on a database until the benchmark ends or stop is
-// called, and makes the groups.
+// startNode runs a node on a database and creates the groups. The node runs until the benchmark
+// ends or stop is called.
 func startNode(b *testing.B, url string) *node {
 	b.Helper()
 	var cfg config.Config
 	cfg.Auth.Secret = "for-benchmarks-alone-for-benchmarks-alone"
 	cfg.Data.Dir, cfg.Database.URL = b.TempDir(), url
-	// Limits are on, but each writer does the work of many users.
+	// Limits are on, but high, because each writer makes the calls of many users.
 	all := limit.Quota{Number: limit.NoRate, Bytes: limit.ByteRate(limit.NoRate)}
 	cfg.Limit = limit.Config{UserMessages: all, UserDeliveries: all, UserReads: limit.NoRate, UserJoins: limit.NoRate}
 	n := &node{}
@@ -115,6 +115,6 @@ func owner(w int) auth.Identity {
 	return auth.Identity{UserID: id, Name: id}
 }
 
-// text is what is posted: a chat message of usual length.
+// text is the posted message, a chat message of usual length.
 var text = dto.MessageRequest{Data: json.RawMessage(
 	`{"text":"I bring the tea, and whoever comes last brings the cake. We start at seven, in the room on the left.","lang":"en"}`)}

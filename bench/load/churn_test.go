@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// TestClientsComeBackWithWhatTheyHaveSeen lets one client reconnect and
-// subscribe again, with a server that sends it one numbered message each time.
+// TestClientsComeBackWithWhatTheyHaveSeen lets one client reconnect and subscribe again. The
+// server sends it one numbered message each time. The client must subscribe after the last
+// version that it has seen.
 func TestClientsComeBackWithWhatTheyHaveSeen(t *testing.T) {
 	t.Parallel()
 	said := make(chan string, 1000)
@@ -63,7 +64,7 @@ func TestClientsComeBackWithWhatTheyHaveSeen(t *testing.T) {
 	}
 }
 
-// serve answers clients that subscribe and leave, and counts its messages.
+// serve answers clients that subscribe and leave, and numbers its messages.
 func serve(t *testing.T, said chan<- string) (addr string) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -74,7 +75,7 @@ func serve(t *testing.T, said chan<- string) (addr string) {
 	send := func(conn net.Conn, message string) {
 		_, _ = conn.Write(append([]byte{0x80 | opText, byte(len(message))}, message...))
 	}
-	go func() { // one client, whose connections come one after the other
+	go func() { // one client, which connects several times in a row
 		for {
 			conn, err := listener.Accept()
 			if err != nil {

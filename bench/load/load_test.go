@@ -42,8 +42,9 @@ func TestLinesOfAFrame(t *testing.T) {
 	}
 }
 
-// What the generator does with a message is not the server's cost: it allocates
-// nothing, also when a frame comes in two parts.
+// TestTakesFramesWithoutAllocating checks that handling a message allocates no memory, even if a
+// frame arrives in two parts. The work of the load generator must not add to the server's
+// measured cost.
 func TestTakesFramesWithoutAllocating(t *testing.T) {
 	l := loop{}
 	c := &conn{phase: ready, rest: make([]byte, 0, 1<<10)}
@@ -68,7 +69,7 @@ func TestFrame(t *testing.T) {
 		payload := string(make([]byte, length))
 		frame := frameOf(opText, payload)
 		masked := len(frame) - length - 4
-		frame = append(frame[:masked], frame[masked+4:]...) // a server sends no mask
+		frame = append(frame[:masked], frame[masked+4:]...) // frames of a server are not masked
 		frame[1] &^= 0x80
 		frame = append(frame, "next"...)
 		op, got, size, ok := nextFrame(frame)
@@ -99,7 +100,8 @@ func TestHistogram(t *testing.T) {
 	h.add(1 << 62)
 }
 
-// The time of receipt is the kernel's, however long a message waits to be read.
+// TestReadsWhenTheKernelReceived checks that the time of receipt is the kernel's timestamp,
+// however long a message waits to be read.
 func TestReadsWhenTheKernelReceived(t *testing.T) {
 	t.Parallel()
 	l, err := newLoop()
@@ -114,7 +116,7 @@ func TestReadsWhenTheKernelReceived(t *testing.T) {
 	if err := c.stamp(); err != nil {
 		t.Fatal(err)
 	}
-	// The kernel begins to take timestamps some time after it was asked to.
+	// The kernel starts to set timestamps some time after they are enabled.
 	for deadline := time.Now().Add(time.Minute); ; {
 		if _, err := server.Write([]byte("message")); err != nil {
 			t.Fatal(err)

@@ -36,14 +36,14 @@ func TestNextAnswer(t *testing.T) {
 	}
 }
 
-// session is a server of one polling session.
+// session is the server of one polling session.
 type session struct {
 	answers chan string // to GET requests
 	mu      sync.Mutex
 	posted  []string
 	polls   int
 	conns   map[string]bool // by the client's address
-	release chan struct{}   // lets a POST request be answered; nil: at once
+	release chan struct{}   // when it is closed, a POST request is answered; nil: at once
 }
 
 func (s *session) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -82,9 +82,9 @@ func (s *session) heard() (posts string, conns int) {
 	return strings.Join(s.posted, " "), len(s.conns)
 }
 
-// TestPolls lets one client open a session, subscribe, answer a heartbeat and
-// receive two messages in one payload: over one connection for GET requests
-// and one for POST requests, which the server closes while it is idle.
+// TestPolls lets one client open a session, subscribe, answer a heartbeat and receive two
+// messages in one payload. The client must use one connection for GET requests and one for POST
+// requests, which the server closes while it is idle.
 func TestPolls(t *testing.T) {
 	t.Parallel()
 	s := &session{answers: make(chan string, 10), conns: make(map[string]bool), release: make(chan struct{})}
@@ -121,7 +121,7 @@ func TestPolls(t *testing.T) {
 	}
 	c := l.conns[0]
 	until("it connects", posted("40"))
-	s.answers <- "40{}" // what is said while a POST request waits goes out together
+	s.answers <- "40{}" // messages that arrive during a POST request are sent together
 	until("it subscribes", func() bool { return len(c.polling.unsent) == 2 })
 	close(s.release)
 	until("it posts", posted("40 one\x1etwo"))
@@ -141,7 +141,7 @@ func TestPolls(t *testing.T) {
 		return s.polls == 4
 	})
 	until("the server closes the idle connection", func() bool {
-		server.Config.SetKeepAlivesEnabled(false) // closes what is idle now
+		server.Config.SetKeepAlivesEnabled(false) // closes idle connections now
 		server.Config.SetKeepAlivesEnabled(true)
 		return c.polling.poster == nil
 	})
@@ -154,8 +154,8 @@ func TestPolls(t *testing.T) {
 	until("the session ends", func() bool { return l.lost == 1 && c.phase == closed })
 }
 
-// What the generator does with an answer allocates nothing, also when it comes in
-// two parts. It polls again after the whole answer.
+// TestTakesAnswersWithoutAllocating checks that handling an answer allocates no memory, even if
+// it arrives in two parts. The client must poll again only after the whole answer.
 func TestTakesAnswersWithoutAllocating(t *testing.T) {
 	l := loop{}
 	fd, server := connected(t)

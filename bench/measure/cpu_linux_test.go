@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// What a child used counts, while it runs and when it has ended.
+// TestProcessorTime checks that the processor time of a child process is counted, while it runs
+// and after it has ended.
 func TestProcessorTime(t *testing.T) {
 	t.Parallel()
 	before := processorTime()

@@ -24,7 +24,8 @@ func TestQuantiles(t *testing.T) {
 	}
 }
 
-// Both sides do the same here, so neither is ahead, and all operations count.
+// TestCompare compares two sides that do the same work. Neither may be faster, and all operations
+// must be counted.
 func TestCompare(t *testing.T) {
 	t.Parallel()
 	var done [2]atomic.Int64
@@ -39,7 +40,7 @@ func TestCompare(t *testing.T) {
 	}
 	got := testing.Benchmark(func(b *testing.B) { Compare(b, 4, side(0), side(1)) })
 	for try := 1; try < 3 && (got.Extra["ratio"] < 0.5 || got.Extra["ratio"] > 2 || got.Extra["moim-p50-µs"] > 100_000); try++ {
-		got = testing.Benchmark(func(b *testing.B) { Compare(b, 4, side(0), side(1)) }) // a busy machine may delay one of them
+		got = testing.Benchmark(func(b *testing.B) { Compare(b, 4, side(0), side(1)) }) // a busy machine may delay one side
 	}
 	if ratio := got.Extra["ratio"]; ratio < 0.5 || ratio > 2 {
 		t.Errorf("ratio %f of %d and %d", ratio, done[0].Load(), done[1].Load())

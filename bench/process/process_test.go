@@ -19,7 +19,8 @@ func TestStat(t *testing.T) {
 	}
 }
 
-// What this process does shows at once, if it is shorter than a tick.
+// TestClock checks that processor time of this process is visible at once, even if it is shorter
+// than a tick.
 func TestClock(t *testing.T) {
 	t.Parallel()
 	before := clock(os.Getpid())

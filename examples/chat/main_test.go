@@ -19,8 +19,8 @@ import (
 
 const secret = "a secret of at least thirty-two bytes"
 
-// TestChat runs the same code on one node and on two. Only the configuration
-// differs, which selects the adapter.
+// TestChat runs the same code on one node and on two. The only difference is the configuration,
+// which selects the adapter.
 func TestChat(t *testing.T) {
 	t.Parallel()
 	t.Run("memory adapter", func(t *testing.T) {

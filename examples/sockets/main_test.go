@@ -12,8 +12,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// TestSockets moves a cursor in one window and sees it in another. The program
-// has a route of its own.
+// TestSockets moves a cursor in one window and checks that the other window sees it. It also
+// calls the program's own route.
 func TestSockets(t *testing.T) {
 	t.Parallel()
 	router := gin.New()

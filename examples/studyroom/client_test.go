@@ -66,7 +66,7 @@ func dial(tb testing.TB, addr, user string) *client {
 	return c
 }
 
-// open connects from a web site. An empty site means a client that is no browser.
+// open connects from a web site. An empty site means that the client is not a browser.
 func open(tb testing.TB, addr, user, site string) (*client, error) {
 	tb.Helper()
 	header := http.Header{}
@@ -96,7 +96,7 @@ func open(tb testing.TB, addr, user, site string) (*client, error) {
 	}
 }
 
-// drop cuts the connection, as a lost network does.
+// drop cuts the connection, like a lost network.
 func (c *client) drop() {
 	_ = c.ws.Close()
 	<-c.over

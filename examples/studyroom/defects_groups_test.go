@@ -13,8 +13,8 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// TestDefect05CapacityHoldsAtOnce lets 20 users join at once on two nodes, for
-// four free seats.
+// TestDefect05CapacityHoldsAtOnce lets 20 users join at once on two nodes. There are four free
+// seats.
 func TestDefect05CapacityHoldsAtOnce(t *testing.T) {
 	t.Parallel()
 	a, b := cluster(t)
@@ -111,8 +111,8 @@ func TestDefect08ChangesAreSmallAndKnowTheirOrder(t *testing.T) {
 	}
 	all.Wait()
 
-	// agrees reports whether both what the watcher began with and the changes,
-	// which arrive as late as can be, and the list now say who is there.
+	// agrees reports whether the watcher and the list agree on the participants. It applies the
+	// watcher's changes to its first list, in reverse order, as if they arrived late.
 	lister := dial(t, b.addr, "watcher")
 	var last string
 	agrees := func() bool {
@@ -240,8 +240,8 @@ func TestDefect12RolesLoseNoUpdate(t *testing.T) {
 	}
 }
 
-// TestDefect11EnvironmentsDoNotHearEachOther runs staging on a copy of
-// production's database, with the same Redis.
+// TestDefect11EnvironmentsDoNotHearEachOther runs a staging environment on a copy of the
+// production database, with the same Redis.
 func TestDefect11EnvironmentsDoNotHearEachOther(t *testing.T) {
 	t.Parallel()
 	pg, redis := servers(t)
@@ -254,7 +254,7 @@ func TestDefect11EnvironmentsDoNotHearEachOther(t *testing.T) {
 
 	name := production.database[strings.LastIndexByte(production.database, '/')+1:]
 	name, _, _ = strings.Cut(name, "?")
-	production.kill() // PostgreSQL copies a database only while nobody uses it
+	production.kill() // PostgreSQL copies a database only while no connection uses it
 	copied := "copy_of_" + name
 	pg.Exec(t, "postgres", "CREATE DATABASE "+copied+" TEMPLATE "+name)
 	production.run()

@@ -10,8 +10,8 @@ import (
 	"github.com/moim-live/moim/modules/group"
 )
 
-// TestDefect01SessionStartsOnceAndAlwaysEnds lets many users join first at the
-// same time. Then it kills one node, which may have started the session.
+// TestDefect01SessionStartsOnceAndAlwaysEnds lets many users join at the same time as the first
+// participants. Then it kills one of the nodes, which may be the one that started the session.
 func TestDefect01SessionStartsOnceAndAlwaysEnds(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t)
@@ -133,15 +133,15 @@ func TestDefect03EveryTabCounts(t *testing.T) {
 	line := proxytest.Start(t, a.addr)
 	halfOpen := dial(t, line.Addr(), "tabs")
 	halfOpen.join(room)
-	line.Freeze() // as if the laptop was closed; neither side notices
+	line.Freeze() // as when a laptop is closed: neither side notices
 	second, third := dial(t, b.addr, "tabs"), dial(t, b.addr, "tabs")
 	second.join(room)
 	if in := third.join(room); in.count("tabs") != 1 {
 		t.Errorf("somebody with three tabs is there %d times: %+v", in.count("tabs"), in.Members)
 	}
-	// A node tells the others once in a while, all at once. When they hear of who
-	// came after these tabs, they know of the tabs: from here on the user has
-	// sockets on both nodes, whatever becomes of the laptop's.
+	// A node reports its users to the others at intervals, all in one message. When the other
+	// node hears of this later user, it also knows of the tabs. From then on it knows that the
+	// user has sockets on both nodes, whatever happens to the laptop's sockets.
 	dial(t, b.addr, "after the tabs").join(room)
 	watcher.sees("room:participantsChanged", room, "after the tabs")
 	second.drop()

@@ -26,11 +26,11 @@ import (
 
 const (
 	secret   = "a secret of at least thirty-two bytes"
-	origin   = "https://study.example" // the nodes' own web site
+	origin   = "https://study.example" // the web site of the nodes
 	grace    = time.Second
-	lease    = 10 * time.Second // of a node in Redis; Moim's constant
+	lease    = 10 * time.Second // of a node in Redis; a constant of Moim
 	patience = 30 * time.Second // the longest wait on a busy machine
-	soon     = 8 * time.Second  // until a session's end, which is set before on a busy machine, too
+	soon     = 8 * time.Second  // until a session ends; long enough to set up the test on a busy machine
 )
 
 // asNode makes this test binary run as the program that it tests.
@@ -120,8 +120,7 @@ func pair(t *testing.T, env ...string) (a, b *node) {
 
 var prefixes atomic.Int64
 
-// unique returns a prefix that no node has used: nodes that were killed keep theirs
-// until their leases end.
+// unique returns a prefix that no node has used. Killed nodes keep theirs until their leases end.
 func unique(name string) string { return fmt.Sprint(name, "-", prefixes.Add(1)) }
 
 // node is the program in its own process.
@@ -187,7 +186,7 @@ func (n *node) awaitReady() {
 			n.tb.Fatalf("the node ended:\n%s", n.log.String())
 		default:
 		}
-		resp, err := http.Get("http://" + n.addr + "/readyz") //nolint:noctx // of the test's own node
+		resp, err := http.Get("http://" + n.addr + "/readyz") //nolint:noctx // the test's own node
 		if err != nil {
 			return false
 		}
@@ -196,7 +195,7 @@ func (n *node) awaitReady() {
 	})
 }
 
-// kill ends the process as kill -9 does.
+// kill ends the process like kill -9.
 func (n *node) kill() {
 	if n.cmd != nil {
 		_ = n.cmd.Process.Kill()
@@ -220,8 +219,8 @@ const backend = "backend"
 
 type fields map[string]any
 
-// call makes an HTTP request as a user and returns the status; the answer goes
-// into out, unless that is nil.
+// call makes an HTTP request as a user and returns the status. It decodes the answer into out,
+// unless out is nil.
 func (n *node) call(tb testing.TB, user, method, path string, body, out any) int {
 	tb.Helper()
 	encoded, err := json.Marshal(body)
@@ -251,7 +250,7 @@ func (n *node) call(tb testing.TB, user, method, path string, body, out any) int
 	return resp.StatusCode
 }
 
-// must is call, and fails the test unless it succeeds.
+// must makes a call and fails the test unless it succeeds.
 func (n *node) must(tb testing.TB, user, method, path string, body, out any) {
 	tb.Helper()
 	if status := n.call(tb, user, method, path, body, out); status >= 300 {
@@ -271,7 +270,7 @@ func (n *node) room(tb testing.TB, leader string, capacity int) string {
 	return g.ID
 }
 
-// endIn moves a session's end.
+// endIn sets the end of a session to d from now.
 func (n *node) endIn(tb testing.TB, leader, room string, d time.Duration) time.Time {
 	tb.Helper()
 	end := time.Now().Add(d).UTC().Truncate(time.Microsecond)
