@@ -133,7 +133,7 @@ func TestMarksOfLargeGroups(t *testing.T) {
 		m.Tell("g", "cy", 3)
 		after(2 * markWindow)
 		sent, _ = out.take()
-		want(t, "before it may be told again", len(sent), 0)
+		want(t, "before the next push is allowed", len(sent), 0)
 		after(markWindow)
 		sent, _ = out.take()
 		want(t, "four windows later", sent, []string{"g[{bo 2} {cy 3}]"})

@@ -13,8 +13,8 @@ import (
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// BenchmarkChange posts messages: alone, from 64 callers to as many groups,
-// and from 64 to one group.
+// BenchmarkChange measures posts from one caller, from 64 callers to 64 groups, and from 64
+// callers to one group.
 func BenchmarkChange(b *testing.B) {
 	b.Run("sqlite", func(b *testing.B) { benchmarkChange(b, sqlstore.New(servicetest.OpenDatabase(b, ""))) })
 	b.Run("postgres", func(b *testing.B) {
@@ -53,9 +53,8 @@ func benchmarkChange(b *testing.B, s grouptest.Store) {
 	}
 }
 
-// BenchmarkRead reads what a subscriber asks for: the group, 20 events and their
-// membership; or, for one to ten who have seen nothing yet, the group and their
-// memberships; or only the memberships.
+// BenchmarkRead measures three kinds of reads: the group, 20 events and one membership; the
+// group and 1 to 100 memberships; and only memberships.
 func BenchmarkRead(b *testing.B) {
 	b.Run("sqlite", func(b *testing.B) { benchmarkRead(b, sqlstore.New(servicetest.OpenDatabase(b, ""))) })
 	b.Run("postgres", func(b *testing.B) {

@@ -8,7 +8,7 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// Watch returns the same store, which calls seen with every statement.
+// Watch returns the same store, but calls seen before each statement.
 func (s *Store) Watch(seen func(text string, a []any)) *Store {
 	db := watched{s.db, seen}
 	return &Store{db: db, sql: s.sql, node: s.node, relaying: s.relaying, searching: s.searching, Store: sqlaudit.New(db)}

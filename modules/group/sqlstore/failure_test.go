@@ -20,7 +20,7 @@ import (
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// quickly is more than a call may take while the database is down.
+// quickly is the maximum time of a call while the database is down.
 const quickly = 4 * time.Second
 
 func TestPostgresDown(t *testing.T) {
@@ -54,7 +54,8 @@ func TestClosedDatabase(t *testing.T) {
 	unavailable(t, s, id)
 }
 
-// unavailable checks every method of a store whose database is down.
+// unavailable checks that every method of a store returns unavailable while its database is
+// down.
 func unavailable(t *testing.T, s grouptest.Store, id string) {
 	t.Helper()
 	ctx := t.Context()
@@ -81,14 +82,14 @@ func unavailable(t *testing.T, s grouptest.Store, id string) {
 		if !errors.Is(err, fault.ErrUnavailable) {
 			t.Errorf("%s: %v, want unavailable", name, err)
 		}
-		if took := time.Since(began); took > quickly && errors.Is(err, context.DeadlineExceeded) { // however slow the machine is
+		if took := time.Since(began); took > quickly && errors.Is(err, context.DeadlineExceeded) { // waited for its deadline; other calls may be slow because of the machine
 			t.Errorf("%s took %s: %v", name, took, err)
 		}
 	}
 }
 
-// testHeldRelay holds one relay in the middle of its work: another one
-// passes its rows over, and who marks rows as published does not wait for it.
+// testHeldRelay stops one relay in the middle of its work. Another relay must skip its
+// rows, and marking rows as published must not wait for it.
 func testHeldRelay(t *testing.T) {
 	url := servicetest.NewPostgres(t)
 	s, other := sqlstore.New(servicetest.OpenDatabase(t, url)), sqlstore.New(servicetest.OpenDatabase(t, url))
@@ -113,7 +114,7 @@ func testHeldRelay(t *testing.T) {
 			return nil
 		})
 		if n != 2 || err != nil {
-			t.Errorf("the relay that was held marked %d, %v; want 2", n, err)
+			t.Errorf("the stopped relay marked %d, %v; want 2", n, err)
 		}
 	})
 	<-held
@@ -126,7 +127,7 @@ func testHeldRelay(t *testing.T) {
 		t.Errorf("the other relay published %v and marked %d, %v; want 3 and 4", second, n, err)
 	}
 	if err := other.Published(ctx, []group.Ref{{GroupID: id, Version: 1}, {GroupID: id, Version: 2}}); err != nil {
-		t.Errorf("marking what a relay holds: %v", err)
+		t.Errorf("marking events that a relay holds: %v", err)
 	}
 	if _, err := other.Change(ctx, id, "", post(ctx)); err != nil {
 		t.Errorf("a change while a relay works: %v", err)
@@ -134,12 +135,12 @@ func testHeldRelay(t *testing.T) {
 	close(release)
 	holder.Wait()
 	if len(first) != 2 || first[0] != 1 || first[1] != 2 {
-		t.Errorf("the relay that was held published %v, want 1 and 2", first)
+		t.Errorf("the stopped relay published %v, want 1 and 2", first)
 	}
 }
 
-// testTwoNodes lets two nodes change one group at once: the row's lock, not
-// anything in a process, keeps versions and seats right.
+// testTwoNodes changes a group from two nodes at once. Versions and seats must stay correct
+// because of the row's lock, without any lock in the process.
 func testTwoNodes(t *testing.T) {
 	const seats, users = 20, 60
 	url := servicetest.NewPostgres(t)
@@ -173,11 +174,11 @@ func testTwoNodes(t *testing.T) {
 	}
 }
 
-// testBusyGroup keeps one group's row locked while many want
-// to change it: other groups do not notice.
+// testBusyGroup locks the row of one group while many callers want to change it. Changes of
+// other groups must not be delayed.
 func testBusyGroup(t *testing.T) {
 	var err error
-	for range 3 { // a busy machine may be late once
+	for range 3 { // retries, because a busy machine may be slow
 		if err = changeBesideABusyGroup(t); err == nil {
 			return
 		}
@@ -185,7 +186,7 @@ func testBusyGroup(t *testing.T) {
 	t.Errorf("a change of another group: %v", err)
 }
 
-// changeBesideABusyGroup returns what a change of another group returned.
+// changeBesideABusyGroup returns the error of a change of another group.
 func changeBesideABusyGroup(t *testing.T) error {
 	t.Helper()
 	s := sqlstore.New(servicetest.OpenDatabase(t, servicetest.NewPostgres(t)+"&pool_max_conns=3"))
@@ -208,8 +209,8 @@ func changeBesideABusyGroup(t *testing.T) error {
 	for range 20 {
 		all.Go(func() {
 			_, err := s.Change(ctx, busy, "", post(ctx))
-			if !errors.Is(err, context.Canceled) && !errors.Is(err, fault.ErrUnavailable) { // on a busy machine it may wait too long
-				t.Errorf("a change that was given up: %v", err)
+			if !errors.Is(err, context.Canceled) && !errors.Is(err, fault.ErrUnavailable) { // on a busy machine, the wait may be too long
+				t.Errorf("a canceled change: %v", err)
 			}
 		})
 	}
@@ -247,7 +248,8 @@ func create(tb testing.TB, s grouptest.Store) (id string) {
 	return g.ID
 }
 
-// post is what a message costs: who writes it is looked up, then it is logged.
+// post makes the same statements as a post by a member: it reads the membership and appends
+// an event.
 func post(ctx context.Context) func(group.Tx) error {
 	data := json.RawMessage(`{"type":"text","data":{"text":"` + sentence + `"}}`)
 	return func(tx group.Tx) error {
@@ -263,5 +265,5 @@ func post(ctx context.Context) func(group.Tx) error {
 	}
 }
 
-// sentence is as long as messages are.
+// sentence has the usual length of a message.
 var sentence = strings.Repeat("meet at the library ", 7)

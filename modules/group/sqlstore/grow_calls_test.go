@@ -13,7 +13,7 @@ import (
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// calls are the calls that TestGrow measures.
+// calls returns the calls that TestGrow measures.
 func calls(g *grown) []call {
 	added := make([]string, g.added)
 	for i := range added {
@@ -135,7 +135,7 @@ func calls(g *grown) []call {
 		id := g.ids[5+next%40]
 		next++
 		if next > 40 {
-			return nil // all are deleted
+			return nil // all groups are deleted
 		}
 		_, err := s.Change(ctx, id, "", func(tx group.Tx) error {
 			_, err := tx.Append(ctx, group.GroupDeleted, "alice", struct{}{})
@@ -145,7 +145,7 @@ func calls(g *grown) []call {
 	}})
 }
 
-// lists are the lists of a group other than its members.
+// lists returns the calls that list a group's records, except its members.
 func lists(g *grown) []call {
 	now := time.Now()
 	return []call{

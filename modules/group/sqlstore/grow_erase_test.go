@@ -9,7 +9,7 @@ import (
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// eraseOne does each step of a job once, for a user of one small group.
+// eraseOne makes each step of a job once, for a user of one small group.
 func eraseOne(ctx context.Context, s *sqlstore.Store, i int) error {
 	userID := fmt.Sprintf("owner-%d", i+300)
 	id, err := s.SetErasure(ctx, "job-of-"+userID, userID)

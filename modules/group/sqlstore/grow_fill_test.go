@@ -14,27 +14,27 @@ import (
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// grown is a database with many groups, and what is large in it.
+// grown is a database with many groups, and some that are large.
 type grown struct {
 	db     *database.DB
-	bulk   *sql.DB // the same database, for many rows at once
+	bulk   *sql.DB // another connection to the database, to insert many rows at once
 	store  *sqlstore.Store
 	groups int
 
-	joined  int    // groups of the user "many", who was in as many that were deleted
-	members int    // of the group "crowd"
-	events  int    // of the group "log"
-	added   int    // users who are in 50 groups each
-	crowd   string // group ids
+	joined  int    // groups of the user "many", who is also in as many deleted groups
+	members int    // of the group x-crowd
+	events  int    // of the group x-log
+	added   int    // number of users who are in 50 groups each
+	crowd   string // ids of the two large groups
 	log     string
-	ids     []string // some small groups
+	ids     []string // ids of some small groups
 }
 
-// fillStep is how many rows are inserted in one transaction.
+// fillStep is the number of rows that are inserted in one transaction.
 const fillStep = 100_000
 
-// openBulk opens the database at url, or the SQLite file of db, without the deadline that a
-// node has for a statement and without waiting for the disk.
+// openBulk opens the database at url, or the SQLite file of db. Its statements have no
+// deadline, and commits do not wait for the disk.
 func openBulk(t *testing.T, db *database.DB, url string) *sql.DB {
 	t.Helper()
 	driver, settings := "pgx", []string{`SET synchronous_commit = off`, `SET work_mem = '64MB'`, `SET maintenance_work_mem = '128MB'`}
@@ -52,7 +52,7 @@ func openBulk(t *testing.T, db *database.DB, url string) *sql.DB {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = bulk.Close() })
-	bulk.SetMaxOpenConns(1) // it keeps the settings
+	bulk.SetMaxOpenConns(1) // the settings apply only to this connection
 	for _, setting := range settings {
 		if _, err := bulk.ExecContext(t.Context(), setting); err != nil {
 			t.Fatalf("%s: %v", setting, err)
@@ -61,7 +61,7 @@ func openBulk(t *testing.T, db *database.DB, url string) *sql.DB {
 	return bulk
 }
 
-// fill inserts the rows of statements with a number $1 … $2 each.
+// fill inserts n rows. The statement selects from n(i), the numbers 1 to n.
 func (g *grown) fill(t *testing.T, n int, statement string, a ...any) {
 	t.Helper()
 	began := time.Now()
@@ -99,7 +99,7 @@ func grow(t *testing.T, db *database.DB, url string, n int) *grown {
 		crowd: "x-crowd", log: "x-log",
 	}
 	now := time.Now().UnixMicro()
-	// Some words are in a tenth of the names, and one is in many that are old.
+	// Some words are in a tenth of the names, and one word is in many names of old groups.
 	g.fill(t, n/5, growGroups, "a-", "vintage cars ", nil)
 	g.fill(t, n-n/5, growGroups, "c-", "the team of ", nil)
 	g.fill(t, g.joined, growGroups, "d-", "deleted ", now)

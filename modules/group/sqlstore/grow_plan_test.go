@@ -14,29 +14,29 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// growing are the tables that a statement must not read as a whole.
+// growing lists the tables that a statement must not read as a whole.
 var growing = []string{
 	"groups", "members", "events", "outbox", "heads", "user_locks", "bans", "mutes", "requests", "invites", "invitations", "departures", "receipts", "receipt_users", "searches", "search_grams", "renames", "audit", "audit_users", "erasures", "traces", "group_attributes", "group_sizes", "hook_groups", "hook_presence_groups", "hook_presence", "imports",
 }
 
-// statement is one that the store ran, with its arguments.
+// statement is a statement that the store ran, with its arguments.
 type statement struct {
 	text string
 	args []any
 }
 
-// planner explains statements, and remembers those that it has explained.
+// planner explains each statement once.
 type planner struct {
 	db      *database.DB
-	conn    *pgx.Conn // nil for SQLite
+	conn    *pgx.Conn // nil if the database is SQLite
 	seen    map[string]bool
-	whole   []string // what reads a whole table
+	whole   []string // descriptions of statements that read a whole table
 	explain func(t *testing.T, s statement) (plan string, whole []string)
 }
 
-// newPlanner returns a planner for a database, at url if it is PostgreSQL. Small
-// tables are read as a whole with good reason. So PostgreSQL is told that each row
-// stands for a thousand: the plans are those of larger tables.
+// newPlanner returns a planner for a database. url is set if it is PostgreSQL. PostgreSQL
+// is right to read small tables as a whole, so the planner claims that each table has a
+// thousand times its rows.
 func newPlanner(t *testing.T, db *database.DB, url string) *planner {
 	t.Helper()
 	p := &planner{db: db, seen: make(map[string]bool)}
@@ -50,7 +50,7 @@ func newPlanner(t *testing.T, db *database.DB, url string) *planner {
 	}
 	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	p.conn, p.explain = conn, p.explainPostgres
-	for _, table := range []string{"members", "events"} { // most groups are small
+	for _, table := range []string{"members", "events"} { // so that PostgreSQL expects small groups
 		p.run(t, `ALTER TABLE `+table+` ALTER COLUMN group_id SET (n_distinct = -0.5)`)
 	}
 	p.run(t, `ANALYZE`)
@@ -65,8 +65,7 @@ func (p *planner) run(t *testing.T, text string) {
 	}
 }
 
-// plan returns the plan of a statement, the first time that it is asked, and
-// otherwise nothing.
+// plan returns the plan of a statement, or "" if it was explained before.
 func (p *planner) plan(t *testing.T, s statement) string {
 	t.Helper()
 	if p.seen[s.text] {
@@ -114,7 +113,7 @@ func (p *planner) explainSQLite(t *testing.T, s statement) (plan string, whole [
 	return strings.Join(steps, "; "), whole
 }
 
-// tableOf returns the table that an alias of a statement stands for.
+// tableOf returns the table of an alias in a statement.
 func tableOf(text, name string) string {
 	if m := regexp.MustCompile(`(?:FROM|JOIN)\s+(\w+)\s+(?:AS\s+)?` + regexp.QuoteMeta(name) + `\b`).FindStringSubmatch(text); m != nil {
 		return m[1]
@@ -122,7 +121,7 @@ func tableOf(text, name string) string {
 	return name
 }
 
-// node is a node of a plan of PostgreSQL.
+// node is a node of a PostgreSQL plan.
 type node struct {
 	Type     string `json:"Node Type"`
 	Relation string `json:"Relation Name"`
@@ -139,8 +138,8 @@ func (n node) walk(visit func(node)) {
 	}
 }
 
-// explainPostgres explains a statement as it is planned for its arguments, and as it
-// is planned for any: pgx prepares statements, and PostgreSQL plans them both ways.
+// explainPostgres explains a statement for its arguments and for any arguments. pgx
+// prepares statements, so PostgreSQL may use either plan.
 func (p *planner) explainPostgres(t *testing.T, s statement) (plan string, whole []string) {
 	t.Helper()
 	p.run(t, `PREPARE explained AS `+s.text)
@@ -175,7 +174,7 @@ func (p *planner) explainPostgres(t *testing.T, s statement) (plan string, whole
 			case n.Type == "Seq Scan", n.Type == "Tid Scan", n.Index != "":
 				steps = append(steps, strings.TrimSpace(n.Type+" "+n.Relation+" "+n.Index))
 			}
-			if strings.Contains(n.Filter, "= ANY (") { // reads more, and compares each row with a list
+			if strings.Contains(n.Filter, "= ANY (") { // this reads more rows than needed, and compares each with a list
 				whole = append(whole, n.Relation+" "+n.Filter+" ("+mode+")")
 			}
 			if n.Index != "" && (n.Cond == "" || n.Filter != "" && notNull.MatchString(n.Cond)) {
@@ -190,8 +189,8 @@ func (p *planner) explainPostgres(t *testing.T, s statement) (plan string, whole
 	return "for these arguments: " + plans[0] + " | for any: " + plans[1], whole
 }
 
-// notNull matches the condition of a scan for the smallest value: with a filter, it may read
-// all rows.
+// notNull matches the condition of a scan that looks for the smallest value. With a filter,
+// such a scan may read all rows.
 var notNull = regexp.MustCompile(`^\(\w+ IS NOT NULL\)$`)
 
 func literal(a any) string {

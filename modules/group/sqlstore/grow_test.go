@@ -23,11 +23,11 @@ import (
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
-// TestGrow runs every statement of the store on a database with many groups, and
-// fails when one reads a whole table that grows. It prints what each call takes.
+// TestGrow runs every statement of the store on a database with many groups. It fails if a
+// statement reads the whole of a growing table, and prints the time of each call.
 //
-// MOIM_GROW is the number of groups, or several of them, and MOIM_GROW_ROUNDS how often
-// each call is measured: see make grow.
+// MOIM_GROW is the number of groups, or several numbers. MOIM_GROW_ROUNDS is the number of
+// times that each call is measured. See make grow.
 func TestGrow(t *testing.T) {
 	t.Parallel()
 	childtest.Bulk(t)
@@ -102,17 +102,17 @@ func analyze(t *testing.T, db *database.DB) {
 	}
 }
 
-// call is something that a user or a node asks of the store.
+// call is a call of the store by a user or a node.
 type call struct {
 	name string
 	do   func(ctx context.Context, s *sqlstore.Store, i int) error
-	undo func(ctx context.Context, s *sqlstore.Store, i int) error // not measured; nil: nothing
+	undo func(ctx context.Context, s *sqlstore.Store, i int) error // runs after each call, and is not measured; nil: nothing
 
 	statements []statement
 	took       []time.Duration
 }
 
-// runner measures calls and keeps their statements.
+// runner measures calls and records their statements.
 type runner struct {
 	t        *testing.T
 	g        *grown
@@ -129,7 +129,7 @@ func (r *runner) measure(c call) {
 	ctx := r.t.Context()
 	for i := range r.rounds + 1 {
 		s := r.g.store
-		if i == 0 { // warms up, too
+		if i == 0 { // the first call also warms up
 			s, r.statements = r.watching, nil
 		}
 		began := time.Now()
@@ -150,7 +150,7 @@ func (r *runner) measure(c call) {
 	r.done = append(r.done, c)
 }
 
-// searchTogether measures 16 callers who search at once.
+// searchTogether measures 16 concurrent searches.
 func (r *runner) searchTogether() {
 	r.t.Helper()
 	for _, query := range searches {
@@ -175,7 +175,7 @@ func (r *runner) searchTogether() {
 	}
 }
 
-// forget measures what others wait for while a group with a long log is removed.
+// forget measures posts to other groups while a group with a long log is removed.
 func (r *runner) forget() {
 	r.t.Helper()
 	ctx, s := r.t.Context(), r.g.store
@@ -214,7 +214,7 @@ func (r *runner) forget() {
 	<-stopped
 	sweep.statements = r.statements
 	if _, err := s.Read(ctx, r.g.log, 0, 1, nil); err == nil {
-		r.t.Error("the long log is still there")
+		r.t.Error("the long log is not removed")
 	}
 	r.done = append(r.done, post, sweep)
 }
@@ -240,7 +240,7 @@ var (
 	maxKeep   = upkeep.Retention{Count: 10_000_000, Age: 1000 * time.Hour, Bytes: 512 << 20}
 )
 
-// joining adds users, as the service does when somebody joins or is added.
+// joining returns a function that adds users to a group, as the service does.
 func joining(groupID string, users ...string) func(context.Context, *sqlstore.Store, int) error {
 	return func(ctx context.Context, s *sqlstore.Store, _ int) error {
 		_, err := s.Change(ctx, groupID, "", func(tx group.Tx) error {

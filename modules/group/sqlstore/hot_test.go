@@ -13,8 +13,9 @@ import (
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// An event, also a join, changes no index of the group's row: PostgreSQL then writes the
-// new version of the row to the same page (a "heap-only tuple").
+// TestEventsChangeNoIndexOfGroups checks that an event changes no indexed column of the
+// group's row, even for a join. PostgreSQL can then write the new row version to the same
+// page, as a heap-only tuple.
 func TestEventsChangeNoIndexOfGroups(t *testing.T) {
 	t.Parallel()
 	for name, do := range map[string]func(ctx context.Context, round int) func(group.Tx) error{
@@ -38,8 +39,8 @@ func TestEventsChangeNoIndexOfGroups(t *testing.T) {
 
 func testHeapOnly(t *testing.T, do func(ctx context.Context, round int) func(group.Tx) error) {
 	t.Helper()
-	// On a server of its own: while other tests have long transactions, old rows
-	// stay on their pages.
+	// Use a separate server. Long transactions of other tests would keep old row versions
+	// on their pages.
 	db := servicetest.OpenDatabase(t, pgtest.Start(t).NewDatabase(t))
 	ctx, s := t.Context(), sqlstore.New(db)
 	ids := make([]string, 20)
@@ -65,8 +66,8 @@ func testHeapOnly(t *testing.T, do func(ctx context.Context, round int) func(gro
 		return updated >= int64(rounds*len(ids))
 	})
 	t.Logf("%d of %d updates were heap-only", hot, updated)
-	// A page that is full of versions that others may still read takes no more. If an index
-	// changed, no update would be heap-only.
+	// A page may be full of versions that other transactions can still read, so not every
+	// update is heap-only. If an indexed column changed, none would be.
 	if hot*4 < updated {
 		t.Errorf("%d of %d updates were heap-only, want at least a quarter", hot, updated)
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
-// number reads one number.
+// number returns the result of a query for one number.
 func number(t *testing.T, db *database.DB, query string, a ...any) (n int64) {
 	t.Helper()
 	err := db.View(t.Context(), func(ctx context.Context, q database.Querier) error {
@@ -31,7 +31,7 @@ func number(t *testing.T, db *database.DB, query string, a ...any) (n int64) {
 	return n
 }
 
-// postText posts a message of a length.
+// postText posts a message of the given length.
 func postText(t *testing.T, s *sqlstore.Store, groupID string, length int) {
 	t.Helper()
 	_, err := s.Change(t.Context(), groupID, "", func(tx group.Tx) error {
@@ -43,7 +43,7 @@ func postText(t *testing.T, s *sqlstore.Store, groupID string, length int) {
 	}
 }
 
-// trimAll sweeps all groups, as if it was time to look at each of them.
+// trimAll makes all groups due and trims them.
 func trimAll(t *testing.T, db *database.DB, s *sqlstore.Store, keep upkeep.Retention) {
 	t.Helper()
 	exec(t, db, `UPDATE heads SET due_at = 0`)
@@ -55,8 +55,8 @@ func trimAll(t *testing.T, db *database.DB, s *sqlstore.Store, keep upkeep.Reten
 	}
 }
 
-// The bytes of a log are those of its events that are counted, whoever writes,
-// replaces or removes them.
+// TestBytesOfLogsHold checks that the stored size of a log is the size of its counted
+// events, however events are appended, replaced or removed.
 func TestBytesOfLogsHold(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
@@ -72,7 +72,7 @@ func TestBytesOfLogsHold(t *testing.T) {
 				trimAll(t, db, s, upkeep.Retention{Count: 7, Bytes: 1 << 40})
 			case 2:
 				exec(t, db, `UPDATE events SET data = '"é"' WHERE group_id = $1 AND version % 3 = 0`, id)
-			case 3: // an earlier version, or an operator
+			case 3: // as an older version or an operator may do
 				exec(t, db, `DELETE FROM events WHERE version <= $1 AND version < (SELECT version FROM groups WHERE id = group_id)`, i/3)
 			default:
 				postText(t, s, id, random.IntN(2000))
@@ -81,21 +81,21 @@ func TestBytesOfLogsHold(t *testing.T) {
 			wrong := number(t, db, `SELECT COUNT(*) FROM heads h WHERE bytes <> COALESCE((SELECT SUM(octet_length(data) + 100)
 				FROM events WHERE group_id = h.group_id AND version <= h.counted), 0)`)
 			if wrong > 0 {
-				t.Fatalf("after step %d, %d groups have another number of bytes", i, wrong)
+				t.Fatalf("after step %d, %d groups have a wrong number of bytes", i, wrong)
 			}
 		}
 		if counted == 0 {
-			t.Error("nothing was ever counted")
+			t.Error("no events were counted")
 		}
 	})
 }
 
-// A sweep reads an event to count it once at most, and not at all while the log
-// cannot be too large.
+// TestEventsAreCountedOnce checks that sweeps read each event at most once to count it.
+// They read none while the log cannot be too large.
 func TestEventsAreCountedOnce(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
-		var read []int64 // the versions after which events were counted
+		var read []int64 // the version after which each read began
 		s := sqlstore.New(db)
 		watched := s.Watch(func(text string, a []any) {
 			if strings.Contains(text, "SUM(bytes)") {
@@ -115,7 +115,7 @@ func TestEventsAreCountedOnce(t *testing.T) {
 		for range 3 {
 			postText(t, s, id, 1000)
 		}
-		sweep() // four events are less than 300,000 bytes
+		sweep() // the four events have less than 300,000 bytes
 		for range 6 {
 			postText(t, s, id, 1000)
 		}
@@ -127,13 +127,13 @@ func TestEventsAreCountedOnce(t *testing.T) {
 		sweep(10)
 		sweep()
 		if n := number(t, db, `SELECT COUNT(*) FROM events`); n != 15 {
-			t.Errorf("%d events are left of 15 that fit", n)
+			t.Errorf("%d of 15 events are left, although all fit", n)
 		}
 	})
 }
 
-// A log that was there before logs had a bound is trimmed, although nothing happens
-// in its group.
+// TestOldLogsAreTrimmed trims a log from before the limit on bytes existed, although
+// nothing happens in its group.
 func TestOldLogsAreTrimmed(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothURLs(t, func(t *testing.T, url string) {
@@ -147,7 +147,7 @@ func TestOldLogsAreTrimmed(t *testing.T) {
 			}
 			trimAll(t, db, s, keep)
 		})
-		exec(t, db, `UPDATE sweeps SET until = 0`) // the node before was stopped
+		exec(t, db, `UPDATE sweeps SET until = 0`) // the earlier node has stopped
 		keep.Bytes = 200_000
 		s := sqlstore.New(db)
 		for more, rounds := true, 0; more; rounds++ {
@@ -162,8 +162,8 @@ func TestOldLogsAreTrimmed(t *testing.T) {
 	})
 }
 
-// While a sweep counts and trims, members post and an event is replaced: nobody
-// fails, and nothing is counted wrong.
+// TestBytesOfABusyLog counts and trims a log while members post and events are replaced. No
+// call may fail, and the count must be correct.
 func TestBytesOfABusyLog(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
@@ -223,10 +223,10 @@ func TestBytesOfABusyLog(t *testing.T) {
 		trimAll(t, db, s, upkeep.Retention{Count: 1000, Age: time.Hour, Bytes: 20_000})
 		bytes := number(t, db, `SELECT bytes FROM heads`)
 		if sum := number(t, db, `SELECT SUM(octet_length(data) + 100) FROM events`); sum != bytes || sum > 20_000 {
-			t.Errorf("the log has %d bytes, and is said to have %d", sum, bytes)
+			t.Errorf("the log has %d bytes, but the stored size is %d", sum, bytes)
 		}
 		if n := number(t, db, `SELECT counted FROM heads`); n != 241 {
-			t.Errorf("%d events are counted of 241", n)
+			t.Errorf("%d of 241 events are counted", n)
 		}
 	})
 }
@@ -248,7 +248,7 @@ func testHeldReplace(t *testing.T) {
 			_, err := s.Trim(t.Context(), upkeep.Retention{Count: 1000, Age: time.Hour, Bytes: 20_000}, 10)
 			counted <- err
 		}()
-		waittest.Until(t, "it has counted, or waits", func() bool {
+		waittest.Until(t, "the sweep has counted, or waits for a lock", func() bool {
 			return number(t, db, `SELECT bytes FROM heads`) > 0 ||
 				number(t, db, `SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) > 0
 		})
@@ -259,6 +259,6 @@ func testHeldReplace(t *testing.T) {
 	}
 	bytes := number(t, db, `SELECT bytes FROM heads`)
 	if sum := number(t, db, `SELECT SUM(octet_length(data) + 100) FROM events`); sum != bytes {
-		t.Errorf("the log has %d bytes, and is said to have %d", sum, bytes)
+		t.Errorf("the log has %d bytes, but the stored size is %d", sum, bytes)
 	}
 }

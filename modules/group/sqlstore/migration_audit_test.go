@@ -11,8 +11,9 @@ import (
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// A user is erased from entries that are older than the table of whom they name. JSON that a
-// database does not read is no obstacle.
+// TestMigrationFindsWhomEntriesName erases a user from audit entries that are older than
+// the table of the users in entries. JSON that a database cannot read must not stop the
+// migration.
 func TestMigrationFindsWhomEntriesName(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothURLs(t, func(t *testing.T, url string) {

@@ -15,8 +15,8 @@ import (
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// migrated fills a database of the newest schema, takes it back to the given
-// version, and opens it again, which migrates it.
+// migrated fills a database with the newest schema and takes it back to an older version.
+// Opening it again then migrates it.
 func migrated(t *testing.T, url string, version int64, fill func(*testing.T, *database.DB)) *database.DB {
 	t.Helper()
 	dir, log := databasetest.Dir(t), slog.New(slog.DiscardHandler)
@@ -85,7 +85,7 @@ func TestMigrationFillsWhatIsDerived(t *testing.T) {
 			found.Name, found.Visibility = "저녁 모임", group.Public
 			hidden := fixture()
 			hidden.Name, hidden.Attributes = "Chess club", json.RawMessage(`{"game":"chess","level":3,"ranked":true,"more":{},"none":null}`)
-			odd := fixture() // with what PostgreSQL's JSON does not know
+			odd := fixture() // JSON that PostgreSQL cannot store
 			odd.Attributes = json.RawMessage(`{"a":"\u0000","b":"\ud800","c":1e999999}`)
 			for _, g := range []group.Group{found, hidden, odd} {
 				if _, _, err := s.Create(ctx, "alice", g, group.Member{UserID: "w", Role: group.Owner}, nil, nil); err != nil {
@@ -132,7 +132,8 @@ func TestMigrationFillsWhatIsDerived(t *testing.T) {
 	})
 }
 
-// Messages that were deleted before do not count as unread.
+// TestMigrationUncountsDeletedMessages checks that messages that were deleted before the
+// migration do not count as unread.
 func TestMigrationUncountsDeletedMessages(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothURLs(t, func(t *testing.T, url string) {

@@ -11,7 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// Groups from before the step know their members, and those whom only the log knows.
+// TestMigrationTracesUsers checks that older groups get a row for each user whose data they
+// have: members, and users who are only in the log.
 func TestMigrationTracesUsers(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothURLs(t, func(t *testing.T, url string) {
@@ -25,7 +26,7 @@ func TestMigrationTracesUsers(t *testing.T) {
 				_, err := tx.Append(ctx, group.MemberJoined, "", m)
 				for typ, data := range map[group.EventType]string{
 					group.MemberRemoved: `{"userId":"removed \"x\""}`,
-					group.MemberBanned:  `{"userId":"not readable","reason":"\u0000"}`, // on PostgreSQL
+					group.MemberBanned:  `{"userId":"not readable","reason":"\u0000"}`, // PostgreSQL cannot read this
 					group.GroupUpdated:  `{"userId":"nobody"}`,
 				} {
 					_, failed := tx.Append(ctx, typ, "", json.RawMessage(data))

@@ -19,8 +19,8 @@ import (
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// TestRoundTripsOfACall counts how often the server says that it is ready for more, which
-// ends a round trip, on the way between the node and PostgreSQL.
+// TestRoundTripsOfACall counts the round trips between a node and PostgreSQL. Each one ends
+// when the server sends ReadyForQuery.
 func TestRoundTripsOfACall(t *testing.T) {
 	t.Parallel()
 	u, err := url.Parse(servicetest.NewPostgres(t))
@@ -54,7 +54,7 @@ func TestRoundTripsOfACall(t *testing.T) {
 		}, 2},
 	} {
 		const calls = 5
-		for i := range 2 * calls { // the first ones prepare statements
+		for i := range 2 * calls { // the first calls prepare statements
 			if i == calls {
 				ready.Store(0)
 			}
@@ -70,7 +70,8 @@ func TestRoundTripsOfACall(t *testing.T) {
 	}
 }
 
-// countReady forwards connections to a PostgreSQL server, and counts its ReadyForQuery.
+// countReady forwards connections to a PostgreSQL server, and counts the server's
+// ReadyForQuery messages.
 func countReady(t *testing.T, server string, ready *atomic.Int64) (addr string) {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

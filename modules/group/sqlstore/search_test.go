@@ -10,8 +10,8 @@ import (
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// addGroups inserts groups whose ids begin with prefix, with names that end in
-// their number.
+// addGroups inserts n groups. Their ids begin with prefix, and their names end in their
+// number.
 func addGroups(t *testing.T, db *database.DB, prefix, name string, n int) {
 	t.Helper()
 	for from := 1; from <= n; from += 500 {
@@ -23,8 +23,8 @@ func addGroups(t *testing.T, db *database.DB, prefix, name string, n int) {
 	}
 }
 
-// A search finds the same, however many groups have the word and however old they
-// are.
+// TestSearchOfManyGroups checks that a search finds the right groups, however many have the
+// word and however old they are. The store searches in different ways for that.
 func TestSearchOfManyGroups(t *testing.T) {
 	t.Parallel()
 	childtest.Bulk(t)
@@ -38,15 +38,15 @@ func TestSearchOfManyGroups(t *testing.T) {
 			query, first string
 			n            int
 		}{
-			{"new", "c1001100", 50},    // among the newest
-			{"needle", "a1000030", 30}, // by the index
+			{"new", "c1001100", 50},    // found among the newest groups
+			{"needle", "a1000030", 30}, // found by the index
 			{"old needle 7", "a1000007", 1},
-			{"hay", "b1020200", 50}, // too many for the index, none among the newest
+			{"hay", "b1020200", 50}, // too many for the index, and none among the newest groups
 			{"모임", "b1020200", 50},
 			{"임", "b1020200", 50},
 			{"모임 12", "b1012999", 50},
 			{"old needle 99", "", 0},
-			{"abcda", "", 0}, // which has only pairs that are there
+			{"abcda", "", 0}, // all its pairs of characters exist, but not the word
 			{"☃", "", 0},
 		} {
 			groups, err := s.PublicGroups(t.Context(), tc.query, "", 50)
@@ -74,7 +74,8 @@ func TestSearchOfManyGroups(t *testing.T) {
 	})
 }
 
-// A node of the version before writes only the group's row.
+// TestSearchFindsGroupsOfAnOlderNode checks groups that a node of an older version wrote.
+// Such a node writes only the group's row.
 func TestSearchFindsGroupsOfAnOlderNode(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
@@ -102,7 +103,8 @@ func TestSearchFindsGroupsOfAnOlderNode(t *testing.T) {
 	})
 }
 
-// Searches wait for each other in a node, and find the same.
+// TestSearchesAtOnce checks that concurrent searches on a node, which wait for each other,
+// all find the group.
 func TestSearchesAtOnce(t *testing.T) {
 	t.Parallel()
 	s := sqlstore.New(servicetest.OpenDatabase(t, ""))

@@ -13,8 +13,8 @@ import (
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// Each statement of a transaction is a round trip to PostgreSQL, while the group's
-// row is locked.
+// TestStatementsOfACall limits the number of statements. Each statement is a round trip to
+// PostgreSQL while the group's row is locked.
 func TestStatementsOfACall(t *testing.T) {
 	t.Parallel()
 	store := sqlstore.New(servicetest.OpenDatabase(t, servicetest.NewPostgres(t)))
@@ -53,7 +53,7 @@ func TestStatementsOfACall(t *testing.T) {
 				return postOf(ctx)(tx)
 			})
 			return err
-		}, 2}, // and BEGIN and COMMIT
+		}, 2}, // BEGIN and COMMIT are not counted
 	} {
 		texts = nil
 		if err := c.do(); err != nil {
@@ -65,7 +65,8 @@ func TestStatementsOfACall(t *testing.T) {
 	}
 }
 
-// A change that waits for another node's change sees the memberships after it.
+// TestAMembershipThatChangesMeanwhile checks that a change that waited for another node's
+// change sees the memberships after it.
 func TestAMembershipThatChangesMeanwhile(t *testing.T) {
 	t.Parallel()
 	url := servicetest.NewPostgres(t)
@@ -110,7 +111,7 @@ func TestAMembershipThatChangesMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if there := <-found; there != c.there {
-			t.Errorf("bob %s while a change waits: it found bob: %v, want %v", c.name, there, c.there)
+			t.Errorf("bob %s while a change waits: the change found bob: %v, want %v", c.name, there, c.there)
 		}
 	}
 	_, err = nodes[0].Change(ctx, id, "", func(tx group.Tx) error { return tx.AddMember(ctx, bob) })
@@ -119,7 +120,7 @@ func TestAMembershipThatChangesMeanwhile(t *testing.T) {
 	}
 }
 
-// awaitLock returns when a transaction waits for a lock.
+// awaitLock waits until a transaction waits for a lock.
 func awaitLock(t *testing.T, conn *pgx.Conn) {
 	t.Helper()
 	for waits := false; !waits; {

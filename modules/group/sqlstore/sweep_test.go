@@ -27,7 +27,7 @@ func exec(t *testing.T, db *database.DB, query string, a ...any) {
 	}
 }
 
-// deleted returns a group that was deleted two days ago, with more events.
+// deleted returns a group that was deleted two days ago and has further events.
 func deleted(t *testing.T, db *database.DB, s *sqlstore.Store, events int) (id string) {
 	t.Helper()
 	id = create(t, s)
@@ -40,8 +40,8 @@ func deleted(t *testing.T, db *database.DB, s *sqlstore.Store, events int) (id s
 	return id
 }
 
-// One group that cannot be removed keeps no other from being removed or
-// trimmed, whichever page it is on.
+// TestSweepGoesOnBehindAGroupThatFails checks that a group that cannot be removed does not
+// stop the sweep of other groups, on the same page or a later one.
 func TestSweepGoesOnBehindAGroupThatFails(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []int{1, 10} {
@@ -68,7 +68,7 @@ func TestSweepGoesOnBehindAGroupThatFails(t *testing.T) {
 			t.Errorf("the sweep failed with %v, want an error for group %s", failed, stuck)
 		}
 		if _, err := s.Read(ctx, after, 0, 1, nil); !errors.Is(err, fault.ErrNotFound) {
-			t.Errorf("the deleted group behind the one that fails is still there: %v", err)
+			t.Errorf("the deleted group behind the failing one is not removed: %v", err)
 		}
 		if page, err := s.Read(ctx, long, 0, 20, nil); err != nil || page.First != 6 {
 			t.Errorf("the log behind the group that fails begins at %d, %v; want 6", page.First, err)
@@ -76,8 +76,9 @@ func TestSweepGoesOnBehindAGroupThatFails(t *testing.T) {
 	}
 }
 
-// A large group is removed in steps, each in a transaction of its own: writers
-// wait little, and what was done stays done.
+// TestLargeGroupIsRemovedInSteps checks that a large group is removed in several
+// transactions. Writers then wait only a short time, and a failure does not undo earlier
+// steps.
 func TestLargeGroupIsRemovedInSteps(t *testing.T) {
 	t.Parallel()
 	db := servicetest.OpenDatabase(t, "")
@@ -99,14 +100,14 @@ func TestLargeGroupIsRemovedInSteps(t *testing.T) {
 	}
 	exec(t, db, `DROP TRIGGER stuck`)
 	if more, err := s.Trim(ctx, upkeep.Retention{Count: 5}, 10); more || err != nil {
-		t.Errorf("a group that failed is tried again at once: %v, %v", more, err)
+		t.Errorf("a failing group is retried at once: %v, %v", more, err)
 	}
 	exec(t, db, `UPDATE heads SET due_at = 0`)
 	if err := trim(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Read(ctx, id, 0, 10, nil); !errors.Is(err, fault.ErrNotFound) {
-		t.Errorf("the group is still there: %v", err)
+		t.Errorf("the group is not removed: %v", err)
 	}
 	for _, table := range []string{"events", "outbox", "members", "heads", "groups"} {
 		var n int
@@ -119,7 +120,8 @@ func TestLargeGroupIsRemovedInSteps(t *testing.T) {
 	}
 }
 
-// One node sweeps. When the lease of a node that died is over, another goes on.
+// TestOneNodeSweeps checks that only one node sweeps, and that another one continues when
+// the lease has expired.
 func TestOneNodeSweeps(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
@@ -142,17 +144,17 @@ func TestOneNodeSweeps(t *testing.T) {
 			return page.First
 		}
 		if more, err := other.Trim(ctx, keep, 10); more || err != nil || first() != 1 {
-			t.Errorf("two nodes sweep: %v, %v, the log begins at %d", more, err, first())
+			t.Errorf("a second node sweeps: %v, %v, the log begins at %d", more, err, first())
 		}
 		exec(t, db, `UPDATE sweeps SET until = 0`)
 		if _, err := other.Trim(ctx, keep, 10); err != nil || first() != 5 {
-			t.Errorf("no node sweeps: %v, the log begins at %d", err, first())
+			t.Errorf("no node sweeps after the lease expired: %v, the log begins at %d", err, first())
 		}
 	})
 }
 
-// What is due is found by index: groups that were deleted lately, or whose events
-// are kept, are not looked at again.
+// TestSweepLooksOnlyAtWhatIsDue checks when groups are due again. Sweeps must not visit
+// groups again that were deleted recently or whose events are still kept.
 func TestSweepLooksOnlyAtWhatIsDue(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
@@ -191,7 +193,7 @@ func TestSweepLooksOnlyAtWhatIsDue(t *testing.T) {
 				t.Errorf("%s is due in %s, want %s", what, got, want)
 			}
 		}
-		for _, age := range []time.Duration{72 * time.Hour, 48 * time.Hour} { // the second is a new retention
+		for _, age := range []time.Duration{72 * time.Hour, 48 * time.Hour} { // the second age is a changed retention
 			for more, rounds := true, 0; more; rounds++ {
 				var err error
 				if more, err = s.Trim(ctx, upkeep.Retention{Count: 3, Age: age, Deleted: age}, 2); err != nil || rounds > 20 {
@@ -206,13 +208,13 @@ func TestSweepLooksOnlyAtWhatIsDue(t *testing.T) {
 			return q.QueryRowContext(ctx, "SELECT COUNT(due_at) FROM heads").Scan(&due)
 		})
 		if err != nil || due != 2 {
-			t.Errorf("%d groups are due at some time, %v; want 2", due, err)
+			t.Errorf("%d groups have a time at which they are due, %v; want 2", due, err)
 		}
 	})
 }
 
-// A row of the outbox whose event was removed from the log leaves the outbox, and
-// keeps no other from being relayed.
+// TestRelayPassesOverRemovedEvents checks rows of the outbox whose events were removed from
+// the log. The relay must delete these rows, and relay the others.
 func TestRelayPassesOverRemovedEvents(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {

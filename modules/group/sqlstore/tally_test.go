@@ -14,13 +14,13 @@ import (
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
-// tallies returns the stored counts of all users, without zeros.
+// tallies returns the stored counts of all users, except zeros.
 func tallies(t *testing.T, db *database.DB) map[string]group.Tally {
 	t.Helper()
 	return tallied(t, db, `SELECT user_id, joined, owned FROM user_locks WHERE joined <> 0 OR owned <> 0`)
 }
 
-// recount counts anew.
+// recount counts the memberships of all users.
 func recount(t *testing.T, db *database.DB) map[string]group.Tally {
 	t.Helper()
 	return tallied(t, db, `SELECT m.user_id, COUNT(*), COUNT(CASE WHEN m.role = 'owner' THEN 1 END)
@@ -54,13 +54,14 @@ func tallied(t *testing.T, db *database.DB, query string) map[string]group.Tally
 	return found
 }
 
-// A large group is uncounted in steps: for its owner and some members at once.
+// TestLargeDeletedGroupStopsCounting checks that a deleted group stops counting for its
+// owner and some members at once. Sweeps uncount the other members.
 func TestLargeDeletedGroupStopsCounting(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
 		ctx, s := t.Context(), sqlstore.New(db)
 		id := create(t, s)
-		create(t, s) // which is kept
+		create(t, s) // this group is kept
 		exec(t, db, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
 			INSERT INTO members (group_id, user_id, name, role, attributes, joined_at)
 			SELECT $1, 'a-' || i, '', 'member', '{}', 0 FROM n`, id)
@@ -96,7 +97,8 @@ func TestLargeDeletedGroupStopsCounting(t *testing.T) {
 	})
 }
 
-// A node of the version before writes no counts: triggers do.
+// TestWritesOfAnOlderNodeAreCounted checks rows that a node of an older version writes.
+// Such a node writes no counts, so triggers must.
 func TestWritesOfAnOlderNodeAreCounted(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {

@@ -39,7 +39,7 @@ func testWaits(t *testing.T, db *database.DB) {
 	}
 	wait := func(want time.Duration) {
 		t.Helper()
-		for range 2 { // of two nodes at once, one counts
+		for range 2 { // as if two nodes postponed it at once; only one call counts
 			if err := s.Postpone(ctx, id); err != nil {
 				t.Fatal(err)
 			}
@@ -51,7 +51,7 @@ func testWaits(t *testing.T, db *database.DB) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		left := time.Duration(got) * time.Microsecond // less what the calls took
+		left := time.Duration(got) * time.Microsecond // minus the duration of the calls
 		if left > want || want >= 8*time.Second && left <= want/2 {
 			t.Errorf("%s are left of a wait of %s", left, want)
 		}
@@ -64,6 +64,6 @@ func testWaits(t *testing.T, db *database.DB) {
 		}
 		wait(upkeep.MaxPostponed)
 		wait(upkeep.MaxPostponed)
-		schedule(&past) // which begins anew
+		schedule(&past) // this resets the waits
 	}
 }

@@ -17,13 +17,13 @@ import (
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
-// TestDeletedGroupsAreForgotten sets back the clock of a deletion.
+// TestDeletedGroupsAreForgotten moves the time of a deletion into the past.
 func TestDeletedGroupsAreForgotten(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, testForget)
 }
 
-// TestOldReceiptsExpire sets back the clock of a receipt.
+// TestOldReceiptsExpire moves the time of a receipt into the past.
 func TestOldReceiptsExpire(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, testExpire)
@@ -53,7 +53,7 @@ func testExpire(t *testing.T, db *database.DB) {
 		}
 	}
 	if err := s.Keep(ctx, receipt("young", "2")); !errors.Is(err, group.ErrReceipted) {
-		t.Errorf("a young key is used again: %v", err)
+		t.Errorf("a recent key was accepted again: %v", err)
 	}
 	if err := s.Keep(ctx, receipt("again", "2")); err != nil {
 		t.Errorf("an old key cannot be used again: %v", err)
@@ -62,11 +62,11 @@ func testExpire(t *testing.T, db *database.DB) {
 		t.Errorf("%d expired, %v; want the old one", n, err)
 	}
 	if r, err := s.Receipt(ctx, "again", "k"); err != nil || r == nil || r.Request != "2" {
-		t.Errorf("the renewed receipt: %v, %v", r, err)
+		t.Errorf("the receipt of the reused key: %v, %v", r, err)
 	}
 }
 
-// TestUsedUpInvitesExpire sets back the clock of an invite's last use.
+// TestUsedUpInvitesExpire moves the time of an invite's last use into the past.
 func TestUsedUpInvitesExpire(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, testUsedUp)
@@ -96,12 +96,12 @@ func testUsedUp(t *testing.T, db *database.DB) {
 		t.Errorf("%d expired, %v; want the old one", n, err)
 	}
 	if _, err := s.InvitedTo(ctx, "young"); err != nil {
-		t.Errorf("the young one: %v", err)
+		t.Errorf("the recent invite: %v", err)
 	}
 }
 
-// testHeldExpire renews a receipt and a ban at the moment when they expire:
-// nothing waits, and what was renewed stays.
+// testHeldExpire renews an expired receipt and an expired ban while Expire runs. Expire
+// must not wait, and must not remove them.
 func testHeldExpire(t *testing.T) {
 	db := servicetest.OpenDatabase(t, servicetest.NewPostgres(t))
 	ctx, s := t.Context(), sqlstore.New(db)
@@ -133,14 +133,14 @@ func testHeldExpire(t *testing.T) {
 		return err
 	})
 	if n, err := s.Expire(ctx, 10); n != 0 || err != nil {
-		t.Errorf("afterwards %d expired, %v", n, err)
+		t.Errorf("after the renewal %d expired, %v", n, err)
 	}
 }
 
 func testForget(t *testing.T, db *database.DB) {
 	t.Helper()
 	ctx, s := t.Context(), sqlstore.New(db)
-	ids := make(map[time.Duration]string) // by how long ago the group was deleted
+	ids := make(map[time.Duration]string) // by the time since the group's deletion
 	for _, ago := range []time.Duration{23 * time.Hour, 25 * time.Hour, 49 * time.Hour} {
 		g := group.Group{ID: uuid.Must(uuid.NewV7()).String(), Name: "x", Visibility: group.Private, JoinPolicy: group.JoinOpen, Attributes: json.RawMessage(`{}`)}
 		owner := group.Member{UserID: "ana", Role: group.Owner, Attributes: json.RawMessage(`{}`)}
@@ -164,7 +164,7 @@ func testForget(t *testing.T, db *database.DB) {
 		ids[ago] = g.ID
 	}
 	for _, tc := range []struct {
-		age  time.Duration // the feed's day counts where it is less
+		age  time.Duration // groups are kept for at least a day, for the feed
 		kept map[time.Duration]bool
 	}{
 		{48 * time.Hour, map[time.Duration]bool{23 * time.Hour: true, 25 * time.Hour: true, 49 * time.Hour: false}},
@@ -182,7 +182,7 @@ func testForget(t *testing.T, db *database.DB) {
 			case kept && (err != nil || !page.Deleted || len(page.Events) != 2):
 				t.Errorf("age %s: the group deleted %s ago: %d events, %v", tc.age, ago, len(page.Events), err)
 			case !kept && !errors.Is(err, fault.ErrNotFound):
-				t.Errorf("age %s: the group deleted %s ago is still there: %v", tc.age, ago, err)
+				t.Errorf("age %s: the group deleted %s ago is not removed: %v", tc.age, ago, err)
 			}
 		}
 	}

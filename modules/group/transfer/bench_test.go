@@ -16,7 +16,7 @@ import (
 
 var config = transfer.Config{Groups: group.Config{}.WithDefaults(), File: "rooms.jsonl", By: "os:ops"}
 
-// checkFile checks a file, and fails the test if it has mistakes.
+// checkFile checks a file. It fails the test if the file has mistakes.
 func checkFile(t *testing.T, store transfer.Store, text string, dry bool) *transfer.Importer {
 	t.Helper()
 	cfg := config
@@ -32,7 +32,7 @@ func checkFile(t *testing.T, store transfer.Store, text string, dry bool) *trans
 	return im
 }
 
-// importText imports a file and returns what was written.
+// importText imports a file and returns the counts of what was written.
 func importText(t *testing.T, store transfer.Store, text string) transfer.Counts {
 	t.Helper()
 	tried, err := checkFile(t, store, text, true).Write(t.Context())
@@ -49,7 +49,7 @@ func importText(t *testing.T, store transfer.Store, text string) transfer.Counts
 	return written
 }
 
-// exportAll exports a database, or one group.
+// exportAll exports all groups of a database, or one group.
 func exportAll(t *testing.T, db *database.DB, groupID string) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -68,13 +68,13 @@ func exportAll(t *testing.T, db *database.DB, groupID string) string {
 
 var versions = regexp.MustCompile(`,"version":\d+`)
 
-// contents is an export without what a move does not keep.
+// contents returns an export without the versions, which an import does not keep.
 func contents(t *testing.T, db *database.DB) string {
 	t.Helper()
 	return versions.ReplaceAllString(exportAll(t, db, ""), "")
 }
 
-// number reads one number.
+// number returns the result of a query for one number.
 func number(t *testing.T, db *database.DB, query string, a ...any) (n int64) {
 	t.Helper()
 	err := db.View(t.Context(), func(ctx context.Context, q database.Querier) error {
@@ -86,7 +86,7 @@ func number(t *testing.T, db *database.DB, query string, a ...any) (n int64) {
 	return n
 }
 
-// wrong are queries that count what is wrong in a database.
+// wrong has queries that count inconsistent rows.
 var wrong = map[string]string{
 	"members of groups": `SELECT COUNT(*) FROM groups g WHERE member_count <> (SELECT COUNT(*) FROM members WHERE group_id = g.id)`,
 	"sizes of groups":   `SELECT COUNT(*) FROM groups g WHERE deleted_at IS NULL AND member_count <> COALESCE((SELECT members FROM group_sizes WHERE group_id = g.id), -1)`,
@@ -108,7 +108,7 @@ var wrong = map[string]string{
 	"timers":     `SELECT COUNT(*) FROM groups WHERE (ends_at IS NOT NULL AND ended_at IS NULL) <> (next_at IS NOT NULL)`,
 }
 
-// mustCount fails the test if a count in the database is not what is there.
+// mustCount fails the test if the database has inconsistent counts.
 func mustCount(t *testing.T, db *database.DB) {
 	t.Helper()
 	for what, query := range wrong {

@@ -11,7 +11,7 @@ import (
 	"github.com/moim-live/moim/modules/group/transfer"
 )
 
-// check returns the mistakes of a file for a database without groups.
+// check returns the mistakes of a file, checked against an empty database.
 func check(t *testing.T, text string) (mistakes []string, report transfer.Report) {
 	t.Helper()
 	report, err := transfer.New(config, transfer.Empty{}, strings.NewReader(text)).InSteps(3).Check(t.Context())
@@ -26,7 +26,8 @@ func check(t *testing.T, text string) (mistakes []string, report transfer.Report
 
 const room = `{"group":{"id":"r","name":"Room","ownerId":"ana"}}` + "\n"
 
-// TestMistakes: each mistake has its line and its field, and the bounds are those of the API.
+// TestMistakes checks the line and field of each mistake, and that the limits are those of
+// the API.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 300<<10)
@@ -57,7 +58,7 @@ func TestMistakes(t *testing.T) {
 				"line 1: group.id: must have 1 to 255 bytes without control characters", "line 1: group.createdAt: must not be in the future",
 			},
 		},
-		// In UTC this is the year -1, which no answer could have.
+		// In UTC, this time is in the year -1.
 		"an end before all years": {
 			`{"group":{"id":"r","name":"x","ownerId":"ana","endsAt":"0000-01-01T00:00:00+14:00"}}`,
 			[]string{"line 1: group.endsAt: must be in the years 1970 to 9999"},
@@ -113,7 +114,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// Only the first mistakes are kept, and all are counted.
+// TestManyMistakes checks that only the first mistakes are kept, but all are counted.
 func TestManyMistakes(t *testing.T) {
 	t.Parallel()
 	mistakes, report := check(t, strings.Repeat(`{"group":{}}`+"\n", 50))
@@ -122,7 +123,7 @@ func TestManyMistakes(t *testing.T) {
 	}
 }
 
-// A log that a node would soon trim is reported.
+// TestLongLogs checks that a log that a node would trim soon is reported.
 func TestLongLogs(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
@@ -135,7 +136,8 @@ func TestLongLogs(t *testing.T) {
 	}
 }
 
-// The id of a group never changes: other systems compute it, too.
+// TestGroupIDs protects the ids that are derived from a source id. Other systems compute
+// them, too, so they must never change.
 func TestGroupIDs(t *testing.T) {
 	t.Parallel()
 	for source, want := range map[string]string{
@@ -151,7 +153,8 @@ func TestGroupIDs(t *testing.T) {
 	}
 }
 
-// A file that changes between the check and the writing is not written any further.
+// TestChangedFile checks that an import stops if the file changes between the check and the
+// import.
 func TestChangedFile(t *testing.T) {
 	t.Parallel()
 	file := &swapped{Reader: strings.NewReader(room), then: `{"group":{"id":"r","name":"Room","ownerId":"bo"}}`}
@@ -164,7 +167,7 @@ func TestChangedFile(t *testing.T) {
 	}
 }
 
-// swapped is a file that is another one when it is read again.
+// swapped is a file with other content when it is read again.
 type swapped struct {
 	*strings.Reader
 	then string

@@ -10,8 +10,8 @@ import (
 	"github.com/moim-live/moim/modules/group/sqlstore"
 )
 
-// TestCodesOfOtherGroups imports invites whose codes are those of invites to another group,
-// in the same file and in the database. They are named, also by a repeat and a dry run.
+// TestCodesOfOtherGroups imports invites with codes that already belong to other groups, in
+// the same file or in the database. The import, a repeat and a dry run must report them.
 func TestCodesOfOtherGroups(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
@@ -42,7 +42,7 @@ func TestCodesOfOtherGroups(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := im.Clashes(); got.All != 1100 || len(got.Lines) != 1000 {
-			t.Errorf("%d clashes, of which %d are named", got.All, len(got.Lines))
+			t.Errorf("%d clashes, of which %d are listed", got.All, len(got.Lines))
 		}
 	})
 }

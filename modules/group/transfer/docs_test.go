@@ -17,7 +17,7 @@ import (
 	"github.com/moim-live/moim/modules/group/transfer"
 )
 
-// blocks returns the code blocks of a language in docs/import.md.
+// blocks returns the code blocks in docs/import.md that have the given language.
 func blocks(t *testing.T, language string) (found []string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "import.md"))
@@ -33,7 +33,8 @@ func blocks(t *testing.T, language string) (found []string) {
 	return found
 }
 
-// The SQL of docs/import.md writes lines that an import takes.
+// TestDocumentedSQL checks that the SQL of docs/import.md writes lines that can be
+// imported.
 func TestDocumentedSQL(t *testing.T) {
 	t.Parallel()
 	db := servicetest.OpenDatabase(t, servicetest.NewPostgres(t))
@@ -82,7 +83,7 @@ func TestDocumentedSQL(t *testing.T) {
 	mustCount(t, db)
 }
 
-// The lines that docs/import.md shows can be imported.
+// TestDocumentedLines checks that the lines in docs/import.md can be imported.
 func TestDocumentedLines(t *testing.T) {
 	t.Parallel()
 	if mistakes, report := check(t, strings.Join(blocks(t, "json"), "")); len(mistakes) > 0 || report.Counts.All() != 5 {
@@ -90,7 +91,8 @@ func TestDocumentedLines(t *testing.T) {
 	}
 }
 
-// The JavaScript of docs/import.md writes the rooms of a server, and makes the same ids.
+// TestDocumentedRooms checks that the JavaScript of docs/import.md exports the rooms of a
+// server, and derives the same ids.
 func TestDocumentedRooms(t *testing.T) {
 	t.Parallel()
 	node, err := exec.LookPath("node")

@@ -1,6 +1,6 @@
 package transfer
 
-// InSteps makes batches of at most some lines.
+// InSteps limits batches to the given number of lines.
 func (i *Importer) InSteps(lines int) *Importer {
 	i.most = lines
 	return i

@@ -25,7 +25,7 @@ import (
 
 const uuidGroup = "0190f5fe-7c00-7a00-8abc-012345678901"
 
-// rooms is a file with a bit of everything: 14 lines that say something new.
+// rooms is a file with every kind of line. 14 of its lines are written by an import.
 var rooms = strings.Join([]string{
 	`{"group":{"id":"room-1","name":"Café","description":"a\nb","visibility":"public","joinPolicy":"open","posting":"admins","readReceipts":true,"capacity":9,
 		"attributes":{"game":"chess","nested":{"a":[1]}},"ownerId":"ana","ownerName":"Ana","createdAt":"2024-01-02T03:04:05.123456Z"}}`,
@@ -45,8 +45,8 @@ var rooms = strings.Join([]string{
 	`{"message":{"groupId":"` + uuidGroup + `","actor":"bo","data":null}}`,
 }, "\n")
 
-// TestRoundTrip moves groups into a database, and from there into one of the other kind:
-// both hold the same, all counts are right, and a repeat changes nothing.
+// TestRoundTrip imports groups, and moves them to a database of the other kind. Both
+// databases must have the same contents and correct counts. A repeat must change nothing.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
@@ -65,7 +65,7 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil || len(entries) != 1 || entries[0].Action != "import" || entries[0].Actor != "os:ops" || !strings.Contains(string(entries[0].After), "rooms.jsonl") {
 			t.Errorf("audit log: %+v, %v; want one import", entries, err)
 		}
-		importText(t, store, exportAll(t, db, "")) // owners have lines of their own there
+		importText(t, store, exportAll(t, db, "")) // in an export, owners have their own lines
 		if got := importText(t, store, exportAll(t, db, "")); got != (transfer.Counts{}) {
 			t.Errorf("its own export wrote %+v", got)
 		}
@@ -89,7 +89,7 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// lookAt looks at the groups of rooms as a node does.
+// lookAt reads the groups of rooms like a node.
 func lookAt(t *testing.T, store *sqlstore.Store) {
 	t.Helper()
 	ctx, id := t.Context(), transfer.GroupID("room-1")
@@ -147,7 +147,7 @@ func lookAt(t *testing.T, store *sqlstore.Store) {
 	}
 }
 
-// failing ends an import after some batches, before or after the commit.
+// failing is a store that fails after some batches, before or after the commit.
 type failing struct {
 	transfer.Store
 	left  int
@@ -168,8 +168,8 @@ func (f *failing) Import(ctx context.Context, b transfer.Batch, dry bool) (trans
 	return transfer.Written{}, errKilled
 }
 
-// TestInterrupted ends an import in each place, and goes on while members use the groups:
-// nothing is doubled or lost.
+// TestInterrupted interrupts an import after each batch and repeats it, while members use
+// the groups. Nothing may be duplicated or lost.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	text := many(5, 6, 8)
@@ -184,7 +184,7 @@ func TestInterrupted(t *testing.T) {
 				t.Fatal(err)
 			}
 			if batches > 50 {
-				t.Fatal("it does not come to an end")
+				t.Fatal("the import does not end")
 			}
 			_, err = bench.Post(ctx, servicetest.User("owner-1"), transfer.GroupID("room-1"), dto.MessageRequest{Data: []byte(`"live"`)})
 			if code := servicetest.Code(err); code == "ok" {
@@ -203,14 +203,14 @@ func TestInterrupted(t *testing.T) {
 		if n := number(t, db, `SELECT COUNT(DISTINCT data) FROM events WHERE type = 'message.posted'`); n != 5*8+1 {
 			t.Errorf("%d different messages, want %d", n, 5*8+1)
 		}
-		// Only the owners' lines are new.
+		// Only the lines of the owners are new.
 		if got := importText(t, store, exportAll(t, db, "")); got != (transfer.Counts{Members: 5}) {
-			t.Errorf("what was exported brings %+v to the same database", got)
+			t.Errorf("importing the export into the same database wrote %+v", got)
 		}
 	})
 }
 
-// many is a file with groups of some members and messages each.
+// many returns a file with groups that have the given number of members and messages.
 func many(groups, members, messages int) string {
 	var b strings.Builder
 	for g := range groups {
@@ -225,7 +225,8 @@ func many(groups, members, messages int) string {
 	return b.String()
 }
 
-// What was changed in Moim since an import is not undone by the same import.
+// TestChangesStay checks that a repeated import does not undo changes that users made since
+// the first import.
 func TestChangesStay(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
@@ -258,8 +259,8 @@ func TestChangesStay(t *testing.T) {
 
 func second(_ any, err error) error { return err }
 
-// TestManyMembers measures an import of one large group and many small ones.
-// MOIM_IMPORT is the number of members.
+// TestManyMembers measures the import of one large group and many small ones. MOIM_IMPORT
+// is the number of members.
 func TestManyMembers(t *testing.T) {
 	t.Parallel()
 	childtest.Bulk(t)

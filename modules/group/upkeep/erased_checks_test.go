@@ -12,7 +12,7 @@ import (
 	"github.com/moim-live/moim/modules/group/internal/servicetest"
 )
 
-// holding returns what still names the user.
+// holding returns the places that still have the user's id or texts.
 func (l *life) holding() (found []string) {
 	l.t.Helper()
 	escaped := mustJSON(l.t, erasedID)
@@ -22,7 +22,8 @@ func (l *life) holding() (found []string) {
 	return found
 }
 
-// checkTraces checks that the test is about all tables that name users.
+// checkTraces checks that the user has data in every table that can have it, so that the
+// test covers them all.
 func (l *life) checkTraces() {
 	l.t.Helper()
 	var tables []string
@@ -40,7 +41,7 @@ func (l *life) checkTraces() {
 	}
 }
 
-// checkGroups checks who owns the user's groups, and what subscribers were told.
+// checkGroups checks the new owners of the user's groups, and the announced events.
 func (l *life) checkGroups() {
 	t := l.t
 	t.Helper()
@@ -66,11 +67,11 @@ func (l *life) checkGroups() {
 			t.Errorf("%s: %+v", what, g)
 		}
 		if diff := cmp.Diff(c.want, told[c.groupID]); diff != "" {
-			t.Errorf("%s: told (-want +got):\n%s", what, diff)
+			t.Errorf("%s: announced (-want +got):\n%s", what, diff)
 		}
 	}
 	if got := told[l.shared.ID]; len(got) != 2 || !strings.HasPrefix(got[0], "invite.revoked") || got[1] != bye {
-		t.Errorf("told in the shared group: %q", got)
+		t.Errorf("announced in the shared group: %q", got)
 	}
 	events := l.log(l.owned.ID)
 	last := events[len(events)-2:]
@@ -79,7 +80,7 @@ func (l *life) checkGroups() {
 	}
 }
 
-// mustQuiet returns a text as JSON, as the service writes it.
+// mustQuiet returns a text as JSON, encoded like the service does.
 func mustQuiet(text string) string {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
@@ -93,7 +94,7 @@ func (l *life) checkMessages() {
 	l.t.Helper()
 	for _, g := range do[[]group.Membership](l)(l.Store.UserGroups(l.ctx, "carol", "", 10)) {
 		if g.ID == l.shared.ID && g.Unread != 1 {
-			l.t.Errorf("carol has %d unread messages, want bob's", g.Unread)
+			l.t.Errorf("carol has %d unread messages, want only bob's", g.Unread)
 		}
 	}
 	for _, m := range do[[]group.Message](l)(l.Messages(l.ctx, l.backend, l.shared.ID, 0, 100)) {
@@ -108,7 +109,7 @@ func (l *life) checkMessages() {
 	}
 }
 
-// checkAudit checks that the audit log tells what was done, to somebody.
+// checkAudit checks that the audit log still has all actions, but not the user's id.
 func (l *life) checkAudit(jobID string) {
 	l.t.Helper()
 	actions := make(map[string]int)
@@ -126,6 +127,6 @@ func (l *life) checkAudit(jobID string) {
 		l.t.Errorf("audit entries (-want +got):\n%s", diff)
 	}
 	if by := do[[]audit.Entry](l)(l.Audit(l.ctx, l.backend, audit.Filter{Actor: "erased:" + jobID}, "", 100)); len(by) != 2 || by[0].Action != "mute" || by[1].Action != "post" {
-		l.t.Errorf("what they did as a back end: %+v", by)
+		l.t.Errorf("the user's actions as a back end: %+v", by)
 	}
 }

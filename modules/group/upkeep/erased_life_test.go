@@ -23,7 +23,7 @@ import (
 type outside struct {
 	mu     sync.Mutex
 	cut    int
-	absent []string // groups
+	absent []string // group ids
 	forgot int
 }
 
@@ -47,7 +47,7 @@ func (o *outside) Forget(context.Context, string) error {
 	return nil
 }
 
-// life is a bench in which the user has done all that leaves a trace.
+// life is a bench with a user who has data in every table that can have it.
 type life struct {
 	*servicetest.Bench
 	t       *testing.T
@@ -57,7 +57,7 @@ type life struct {
 	backend auth.Identity
 
 	owned, alone, shared, foreign, gone group.Group
-	edited, others                      int64 // messages in shared: the user's, which bob edited, and bob's
+	edited, others                      int64 // two messages in shared: edited is the user's, which bob edited; others is bob's
 }
 
 func do[T any](l *life) func(T, error) T {
@@ -122,7 +122,7 @@ func newLife(t *testing.T, db *database.DB) *life {
 
 	l.owned = open(victim)
 	l.join(l.owned.ID, carol, bob)
-	l.role(l.owned.ID, "bob", "admin") // who joined later, but is an admin
+	l.role(l.owned.ID, "bob", "admin") // bob joined later, but is an admin
 	l.post(victim, l.owned.ID, mark)
 
 	l.alone = open(victim)
@@ -140,13 +140,13 @@ func newLife(t *testing.T, db *database.DB) *life {
 	do[group.Event](l)(l.DeleteMessage(ctx, victim, l.shared.ID, l.post(victim, l.shared.ID, mark)))
 	do[group.Ban](l)(l.Ban(ctx, victim, l.shared.ID, "dave", servicetest.Decode[dto.BanRequest](t, `{"reason":"`+mark+`"}`)))
 	do[group.Mute](l)(l.Mute(ctx, victim, l.shared.ID, "carol", dto.MuteRequest{}))
-	do[group.AddedMembers](l)(l.AddMembers(ctx, victim, l.shared.ID, dto.AddMembersRequest{UserIDs: []string{"erin"}})) // invited
+	do[group.AddedMembers](l)(l.AddMembers(ctx, victim, l.shared.ID, dto.AddMembersRequest{UserIDs: []string{"erin"}})) // erin is only invited
 	do[group.NewInvite](l)(l.Invite(ctx, victim, l.shared.ID, dto.InviteRequest{}))
 	do[group.Mute](l)(l.Mute(ctx, bob, l.shared.ID, erasedID, dto.MuteRequest{}))
-	do[group.Transferred](l)(l.Transfer(ctx, bob, l.shared.ID, nil, dto.TransferRequest{UserID: erasedID})) // offered
+	do[group.Transferred](l)(l.Transfer(ctx, bob, l.shared.ID, nil, dto.TransferRequest{UserID: erasedID})) // the group is only offered
 	l.must(l.MarkRead(ctx, victim, l.shared.ID, servicetest.Decode[dto.ReadRequest](t, `{"version":3}`)))
 
-	// Groups where the user is no member, each with another trace.
+	// Groups of which the user is not a member. Each has other data of the user.
 	left := open(bob)
 	l.join(left.ID, victim)
 	l.must(l.Leave(ctx, victim, left.ID))
@@ -169,15 +169,15 @@ func newLife(t *testing.T, db *database.DB) *life {
 	do[group.Transferred](l)(l.Transfer(ctx, l.backend, handed.ID, nil, dto.TransferRequest{UserID: "bob"}))
 	l.must(l.Leave(ctx, victim, handed.ID))
 
-	// A group that they only wrote to, as a back end, and one that is deleted.
+	// A group to which the user only wrote as a back end, and a deleted group.
 	l.foreign = open(bob)
 	l.post(auth.Identity{UserID: erasedID, Admin: true}, l.foreign.ID, mark)
 	l.gone = open(victim)
 	l.post(victim, l.gone.ID, mark)
 	l.must(l.Delete(ctx, victim, l.gone.ID, nil))
 
-	// Groups that do not know them, with bans and invites by them: from another system, and by
-	// a back end, whose log is gone.
+	// Groups without the user, but with a ban, an invite or a mute by them. Some were
+	// imported. One was made by a back end, and its log is gone.
 	l.imports(`{"group":{"id":"r","name":"g","ownerId":"bob"}}`, `{"ban":{"groupId":"r","userId":"dave","actor":`+mustJSON(t, erasedID)+`}}`)
 	l.imports(`{"group":{"id":"s","name":"g","ownerId":"bob"}}`, `{"invite":{"groupId":"s","code":"letmein","createdBy":`+mustJSON(t, erasedID)+`}}`)
 	l.imports(`{"group":{"id":"u","name":"g","ownerId":"bob"}}`, `{"message":{"groupId":"u","actor":`+mustJSON(t, erasedID)+`,"data":"`+mark+`"}}`)
@@ -186,7 +186,7 @@ func newLife(t *testing.T, db *database.DB) *life {
 	do[group.Mute](l)(l.Mute(ctx, asBackend, muted.ID, "carol", dto.MuteRequest{}))
 	l.exec(`DELETE FROM events WHERE group_id = $1`, muted.ID)
 
-	// A function of the program failed to take events of theirs.
+	// A hook function of the program failed, and its error text has the user's text.
 	l.exec(`INSERT INTO hooks (id, name, source, url, events, secret, secret_before, rotated_at, since_at, enabled, problem, paused_until, scan_since, created_at, updated_at)
 		VALUES ('f', 'f', 'program', '', '["*"]', '', '', 0, 0, TRUE, '', 0, 0, 0, 0)`)
 	for hookID, problem := range map[string]string{"f": "cannot mail " + mark, "elsewhere": "no answer: malformed: " + erasedID} {
@@ -198,13 +198,13 @@ func newLife(t *testing.T, db *database.DB) *life {
 
 	l.exec(`INSERT INTO hook_presence (group_id, user_id, n, online, at, seen_at) VALUES ($1, $2, 1, FALSE, 1, 1)`, l.shared.ID, erasedID)
 
-	// What is kept outside of groups.
+	// Data outside of groups.
 	keyed := func(key string) context.Context { return group.WithKey(ctx, key) }
 	do[group.Group](l)(l.Create(keyed("k1"), l.backend, servicetest.Decode[dto.CreateRequest](t, mustJSON(t, map[string]string{"name": "g", "ownerId": erasedID, "ownerName": mark}))))
 	do[group.Group](l)(l.Create(keyed("for "+erasedID), l.backend, servicetest.Decode[dto.CreateRequest](t, `{"name":"g"}`)))
 	do[group.Event](l)(l.Post(keyed("k2"), victim, l.owned.ID, dto.MessageRequest{Data: json.RawMessage(`"` + mark + `"`)}))
 	l.edit(l.backend, l.owned.ID, l.post(victim, l.owned.ID, mark), mark+" as the back end quotes it")
-	for _, edits := range []bool{true, false} { // what they, as an admin, wrote over a message of bob
+	for _, edits := range []bool{true, false} { // the user, as an admin, edited messages of bob
 		version := l.post(bob, l.owned.ID, "bob's")
 		l.edit(victim, l.owned.ID, version, mark)
 		if edits {
@@ -245,8 +245,8 @@ func mustJSON(t *testing.T, v any) string {
 	return string(data)
 }
 
-// run does a job to its end. Each step is done twice, as if the node had died before it
-// could note that.
+// run runs a job to its end. It makes each step twice, as if a node had died before it
+// stored its progress.
 func (l *life) run(id string, out upkeep.Elsewhere) {
 	l.t.Helper()
 	eraser := upkeep.NewEraser(l.Service, l.Store, out, slog.New(slog.DiscardHandler))

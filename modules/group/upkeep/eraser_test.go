@@ -18,15 +18,15 @@ import (
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
-// The user who is erased. Everything that they say has the mark, and their id has
-// characters that JSON escapes.
+// The user who is erased. All their texts contain mark, and their id has characters that
+// JSON escapes.
 const (
 	erasedID = `vic"tim\é<1>`
 	mark     = "mark-1b9f"
 )
 
-// After a job, no table names the user or holds what they said. The logs have no holes, and
-// what others said is there.
+// TestEraseLeavesNothing checks that no table has the user's id or texts after a job. Logs
+// must have no gaps, and data of other users must stay.
 func TestEraseLeavesNothing(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
@@ -42,7 +42,7 @@ func TestEraseLeavesNothing(t *testing.T) {
 		}
 		l.run(id, out)
 		if found := l.holding(); len(found) > 0 {
-			t.Errorf("still there: %q", found)
+			t.Errorf("data of the user is left in %q", found)
 		}
 		for groupID, was := range before {
 			events := l.log(groupID)
@@ -59,7 +59,7 @@ func TestEraseLeavesNothing(t *testing.T) {
 		l.checkMessages()
 		l.checkAudit(id)
 		job := do[group.Erasure](l)(l.Erasure(l.ctx, l.backend, id))
-		// The groups that they own: the first two, and the one of the receipt.
+		// The user owned three groups: the first two, and the one that has a receipt.
 		if job.UserID != "" || job.FinishedAt == nil || job.Erased.GroupsLeft != 4 || job.Erased.GroupsHandedOver != 1 || job.Erased.GroupsEnded != 2 {
 			t.Errorf("the job is %+v", job)
 		}
@@ -67,13 +67,13 @@ func TestEraseLeavesNothing(t *testing.T) {
 			t.Errorf("blanked: %+v", job.Erased)
 		}
 		if out.cut == 0 || out.forgot == 0 || !slices.Contains(out.absent, l.shared.ID) {
-			t.Errorf("outside: %+v", out)
+			t.Errorf("outside of the database: %+v", out)
 		}
 	})
 }
 
-// A back end that adds the user while the job runs does not keep it from its end: they are
-// erased there, too.
+// TestEraseWhoIsAddedMeanwhile has a back end that adds the user again while the job runs.
+// The job must erase the user there, too, and end.
 func TestEraseWhoIsAddedMeanwhile(t *testing.T) {
 	t.Parallel()
 	servicetest.OnBothDatabases(t, func(t *testing.T, db *database.DB) {
@@ -85,15 +85,15 @@ func TestEraseWhoIsAddedMeanwhile(t *testing.T) {
 		}}
 		l.run(id, adds)
 		if found := l.holding(); len(found) > 0 {
-			t.Errorf("still there: %q", found)
+			t.Errorf("data of the user is left in %q", found)
 		}
 		if job := do[group.Erasure](l)(l.Erasure(l.ctx, l.backend, id)); job.Erased.GroupsLeft != 5 {
-			t.Errorf("left %d groups", job.Erased.GroupsLeft)
+			t.Errorf("the job counts %d groups left, want 5", job.Erased.GroupsLeft)
 		}
 	})
 }
 
-// addsOnce adds the user again when the job seems to be done.
+// addsOnce adds the user again when the job is almost done.
 type addsOnce struct {
 	*outside
 	once sync.Once
@@ -105,7 +105,8 @@ func (a *addsOnce) Forget(context.Context, string) error {
 	return nil
 }
 
-// The eraser does a job by itself, and a log line names nobody.
+// TestEraserWorks checks that the eraser runs a job on its own, and that its log lines do
+// not contain the user's id or texts.
 func TestEraserWorks(t *testing.T) {
 	t.Parallel()
 	l := newLife(t, servicetest.OpenDatabase(t, ""))
@@ -115,12 +116,12 @@ func TestEraserWorks(t *testing.T) {
 	e := upkeep.NewEraser(l.Service, l.Store, out, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	l.must(e.Start(l.ctx))
 	waittest.Until(t, "the job is done", func() bool {
-		l.exec(`UPDATE erasures SET until = 0 WHERE until > $1`, time.Now().Add(time.Second).UnixMicro()) // claims and waits are over
+		l.exec(`UPDATE erasures SET until = 0 WHERE until > $1`, time.Now().Add(time.Second).UnixMicro()) // expires claims and waits
 		return do[group.Erasure](l)(l.Erasure(l.ctx, l.backend, id)).FinishedAt != nil
 	})
 	l.must(e.Stop(l.ctx))
 	if found := l.holding(); len(found) > 0 {
-		t.Errorf("still there: %q", found)
+		t.Errorf("data of the user is left in %q", found)
 	}
 	text := log.String()
 	if !strings.Contains(text, id) || !strings.Contains(text, "could not erase") || strings.Contains(text, "vic") || strings.Contains(text, mark) {
@@ -128,7 +129,7 @@ func TestEraserWorks(t *testing.T) {
 	}
 }
 
-// failsOnce fails the first time, with an error that names the user.
+// failsOnce fails once, with an error that contains the user's id.
 type failsOnce struct {
 	*outside
 	once sync.Once

@@ -12,11 +12,11 @@ import (
 	"github.com/moim-live/moim/modules/limit"
 )
 
-// pages is a store in which trimming the first page fails.
+// pages is a store that fails to trim the first page.
 type pages struct {
 	asked int
 	keep  Retention
-	audit []time.Duration // how long entries are kept, of each step
+	audit []time.Duration // for each step, how long entries are kept
 }
 
 func (p *pages) Trim(_ context.Context, r Retention, _ int) (bool, error) {
@@ -32,7 +32,8 @@ func (p *pages) Trim(_ context.Context, r Retention, _ int) (bool, error) {
 
 func (*pages) Expire(context.Context, int) (int, error) { return 0, errors.New("the database is down") }
 
-// ExpireAudit removes all that it may, the first time.
+// ExpireAudit reports the first time that it removed as many as allowed, so that there may
+// be more.
 func (p *pages) ExpireAudit(_ context.Context, keep time.Duration, limit int) (int, error) {
 	if p.audit = append(p.audit, keep); len(p.audit) == 1 {
 		return limit, nil

@@ -16,11 +16,11 @@ import (
 	"github.com/moim-live/moim/modules/group/upkeep"
 )
 
-// A node that renames a user dies in the middle, without a word. Another one goes on: in
-// each group the user gets the name once.
+// TestRenameGoesOn has a node that dies in the middle of a rename. Another node must
+// continue, and set the name once in each group.
 func TestRenameGoesOn(t *testing.T) {
 	t.Parallel()
-	const groups = 120 // more than one step
+	const groups = 120 // more than one step renames
 	ctx := t.Context()
 	db := servicetest.OpenDatabase(t, "")
 	b := servicetest.NewOn(group.Config{}, sqlstore.New(db))
@@ -46,18 +46,18 @@ func TestRenameGoesOn(t *testing.T) {
 		t.Fatalf("claimed %+v, %v", job, err)
 	}
 	r := upkeep.NewRenamer(b.Service, b.Store, slog.New(slog.DiscardHandler))
-	if _, err := r.Continue(ctx, *job); err != nil { // the first step, which is not noted
+	if _, err := r.Continue(ctx, *job); err != nil { // the first step, whose progress is not stored
 		t.Fatal(err)
 	}
 	done := len(b.TakeEvents())
 	if done == 0 || done >= groups {
-		t.Fatalf("the first step renamed in %d of %d groups", done, groups)
+		t.Fatalf("the first step set the name in %d of %d groups", done, groups)
 	}
 	if again := rename(); again != id {
 		t.Errorf("the same name again is job %s, want %s", again, id)
 	}
 
-	err = db.Write(ctx, func(ctx context.Context, q database.Querier) error { // the claim is over
+	err = db.Write(ctx, func(ctx context.Context, q database.Querier) error { // the claim expires
 		_, err := q.ExecContext(ctx, `UPDATE renames SET until = 0`)
 		return err
 	})
@@ -88,7 +88,7 @@ func TestRenameGoesOn(t *testing.T) {
 	}
 	for _, e := range events {
 		if e.Type != group.MemberUpdated || e.Version != 2 || *e.Actor != "backend" || servicetest.Decode[group.Member](t, string(e.Data)).Name != "Bob" {
-			t.Fatalf("told of %+v", e)
+			t.Fatalf("announced %+v", e)
 		}
 	}
 	mine, err := b.Store.UserGroups(ctx, "bob", "", groups)
@@ -101,7 +101,7 @@ func TestRenameGoesOn(t *testing.T) {
 		}
 	}
 
-	rename() // once more: nothing changes
+	rename() // a repeat changes nothing
 	wait()
 	if err := r.Stop(ctx); err != nil {
 		t.Error(err)
@@ -111,7 +111,8 @@ func TestRenameGoesOn(t *testing.T) {
 	}
 }
 
-// A job that another one has replaced changes nothing any more.
+// TestRenameIsReplaced checks that a job does nothing more once another job has replaced
+// it.
 func TestRenameIsReplaced(t *testing.T) {
 	t.Parallel()
 	ctx, backend := t.Context(), auth.Identity{UserID: "backend", Admin: true}
@@ -136,7 +137,8 @@ func TestRenameIsReplaced(t *testing.T) {
 	}
 }
 
-// A user who asked to join a group has the new name there, and when they are let in.
+// TestRenameInRequests checks that a user who requested to join gets the new name in the
+// request, and as a member after the approval.
 func TestRenameInRequests(t *testing.T) {
 	t.Parallel()
 	ctx, backend := t.Context(), auth.Identity{UserID: "backend", Admin: true}
@@ -166,7 +168,7 @@ func TestRenameInRequests(t *testing.T) {
 		t.Errorf("%+v, %v; want Bob, who asked at %s", now, err, asked[0].At)
 	}
 	if events := b.Take(); len(events) > 0 {
-		t.Errorf("told of %v", events)
+		t.Errorf("announced %v", events)
 	}
 	if m, err := b.Approve(ctx, backend, g.ID, "bob"); err != nil || m.Name != "Bob" {
 		t.Errorf("%+v, %v; want Bob", m, err)

@@ -22,7 +22,7 @@ func testPresenceDeletedGroup(w *world) {
 	}
 	t := p.one(h)
 	page, text := p.read(t)
-	p.want("told", text, "")
+	p.want("delivered", text, "")
 	p.done(t, page.Upto)
 	p.want("rows", p.rows(), "0 0 0")
 }
@@ -44,7 +44,7 @@ func testPresenceErased(w *world) {
 	if len(found) != 1 || found[0].Problem != "" {
 		p.Errorf("%+v", found)
 	}
-	p.want("told", p.sent(h), "cy online")
+	p.want("delivered", p.sent(h), "cy online")
 }
 
 // testPresenceConcurrently records changes on several connections while two hooks receive
@@ -109,7 +109,7 @@ func testPresenceConcurrently(w *world) {
 			online++
 			for i := range hooks {
 				if !r.Online || !last[i][g+r.UserID] {
-					p.Errorf("%s of %s is online: %v, and hook %d was told %v", r.UserID, g, r.Online, i, last[i][g+r.UserID])
+					p.Errorf("%s of %s is online: %v, and hook %d got %v", r.UserID, g, r.Online, i, last[i][g+r.UserID])
 				}
 			}
 		}
@@ -122,7 +122,7 @@ func testPresenceConcurrently(w *world) {
 			}
 		}
 		if n != online {
-			p.Errorf("hook %d was told that %d users are online, want %d", i, n, online)
+			p.Errorf("hook %d got that %d users are online, want %d", i, n, online)
 		}
 	}
 }

@@ -176,7 +176,7 @@ func testPresenceChecked(w *world) {
 	h := p.chooses("a", "presence.*")
 	g := p.group()
 	p.saw(g, "+ana", "+bo", "+lately")
-	p.want("told", p.sent(h), "ana online, bo online, lately online")
+	p.want("delivered", p.sent(h), "ana online, bo online, lately online")
 	p.saw(g, "-cy") // reported too late
 	r := &presenceReceiver{}
 	p.presenceNode(r, &members{online: map[string][]string{g: {"bo", "cy", "before"}}})

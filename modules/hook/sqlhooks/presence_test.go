@@ -44,7 +44,7 @@ func testPresence(w *world) {
 		p.Errorf("%d changes", n)
 	}
 	page, text := p.read(p.one(h))
-	p.want("told", text, "ana online, bo online")
+	p.want("delivered", text, "ana online, bo online")
 	if c := page.Presence[1]; c.GroupID != g || c.At.UnixMilli() != p.at.UnixMilli() || page.Upto != c.N {
 		p.Errorf("%+v up to %d, at %s", c, page.Upto, p.at)
 	}
@@ -57,13 +57,13 @@ func testPresence(w *world) {
 		p.Errorf("repeated reports cause %d changes", n)
 	}
 	p.saw(g, "-bo")
-	p.want("told", p.sent(h), "bo offline")
+	p.want("delivered", p.sent(h), "bo offline")
 	p.want("rows", p.rows(), "0 1 1")
 	p.saw(g, "-ana")
-	p.want("told", p.sent(h), "ana offline")
+	p.want("delivered", p.sent(h), "ana offline")
 	p.want("rows", p.rows(), "0 0 0")
 	p.saw(g, "-cy") // cy was online before the hook was created
-	p.want("told", p.sent(h), "cy offline")
+	p.want("delivered", p.sent(h), "cy offline")
 	if n := p.saw(uuid.NewString(), "+ana"); n != 0 || p.rows() != "0 0 0" {
 		p.Errorf("a group that does not exist: %d changes, %s rows", n, p.rows())
 	}
@@ -89,7 +89,7 @@ func testPresenceCoalesces(w *world) {
 	}
 	p.exec(`UPDATE hook_presence_groups SET due_at = 1, upto = 0`)
 	page, text := p.read(p.one(h))
-	p.want("told", text, "bo online, ana offline")
+	p.want("delivered", text, "bo online, ana offline")
 	if page.Presence[1].N <= first {
 		p.Errorf("n was %d and is %d", first, page.Presence[1].N)
 	}
@@ -150,7 +150,7 @@ func testPresenceRepeat(w *world) {
 	}
 	t = p.one(h)
 	again, text := p.read(t)
-	p.want("repeated", text, "ana online")
+	p.want("delivered by the retry", text, "ana online")
 	if again.Upto != page.Upto {
 		p.Errorf("the retry ends at %d, the first attempt at %d", again.Upto, page.Upto)
 	}
@@ -159,7 +159,7 @@ func testPresenceRepeat(w *world) {
 		p.Fatal("the next delivery is missing")
 	}
 	_, text = p.read(*next)
-	p.want("told then", text, "bo offline, cy online")
+	p.want("delivered next", text, "bo offline, cy online")
 	p.exec(`UPDATE hook_presence_groups SET due_at = 1`)
 	p.done(p.one(h), next.Upto)
 	p.saw(g, "-cy")
@@ -200,7 +200,7 @@ func testPresenceByChoice(w *world) {
 	p.saw(g, "-ana")
 	choose("all", "presence.*")
 	p.saw(g, "+ana")
-	p.want("told after that", p.sent(all), "ana online")
+	p.want("delivered after that", p.sent(all), "ana online")
 }
 
 // testPresenceLater checks that a hook receives only changes after its creation.
@@ -212,7 +212,7 @@ func testPresenceLater(w *world) {
 	p.saw(idle, "+ana")
 	second := p.chooses("second", "presence.*")
 	p.saw(g, "-bo", "+cy")
-	p.want("the second is told", p.sent(second), "bo offline, cy online")
+	p.want("delivered to the second", p.sent(second), "bo offline, cy online")
 	turns := p.claim(first)
 	var got []string
 	for _, t := range turns {
@@ -221,7 +221,7 @@ func testPresenceLater(w *world) {
 		p.done(t, page.Upto)
 	}
 	slices.Sort(got)
-	p.want("the first is told", strings.Join(got, "; "), "ana online; ana online, bo offline, cy online")
+	p.want("delivered to the first", strings.Join(got, "; "), "ana online; ana online, bo offline, cy online")
 	p.want("rows", p.rows(), "0 3 2")
 }
 
@@ -236,10 +236,10 @@ func testPresenceKept(w *world) {
 	p.saw(g, "-ana")
 	later := p.chooses("later", "presence.*")
 	p.saw(g, "+bo")
-	p.want("the first is told", p.sent(first), "ana offline, bo online")
-	p.want("the one behind is told", p.sent(behind), "ana offline, bo online")
+	p.want("delivered to the first", p.sent(first), "ana offline, bo online")
+	p.want("delivered to the one behind", p.sent(behind), "ana offline, bo online")
 	p.want("rows", p.rows(), "1 1 1")
-	p.want("the later one is told", p.sent(later), "bo online")
+	p.want("delivered to the later one", p.sent(later), "bo online")
 }
 
 // testPresenceParks parks the same group for presence and for events. Both must be listed,
