@@ -17,17 +17,16 @@ import (
 	"github.com/moim-live/moim/modules/group/presence"
 )
 
-// groupLease is for how long a node counts as alive. It renews that every groupRenew. A
-// busy machine may be late by more than a second: when no node has renewed for twice as
-// long, nobody is taken for dead for another lease.
+// A node counts as alive for groupLease after it renews. It renews every groupRenew. A busy
+// machine may be late by more than a second. If no node has renewed for two leases, no node
+// counts as dead for another lease.
 const (
 	groupLease = 4 * time.Second
 	groupRenew = time.Second
 )
 
-// crowd is users on nodes, what subscribers were told about them, and readers.
-// Users called stay-… are online on one node all the time. Users called hop-…
-// change nodes.
+// crowd is a set of users on nodes, with readers and the presence that subscribers received.
+// Users called stay-… are always online on one node. Users called hop-… change nodes.
 type crowd struct {
 	t      *testing.T
 	nodes  []*presenceNode
@@ -35,11 +34,11 @@ type crowd struct {
 	stop   context.CancelFunc
 	all    sync.WaitGroup
 	reads  atomic.Int64
-	unwell atomic.Bool // readings may fail
+	unwell atomic.Bool // reads may fail
 
 	mu   sync.Mutex
 	last map[string]group.PresenceChange // by user
-	bad  map[string]bool                 // who may be shown gone
+	bad  map[string]bool                 // users who may be shown as gone
 }
 
 const crowdGroup = "g"
@@ -77,7 +76,7 @@ func (c *crowd) end() {
 	c.stop()
 	c.all.Wait()
 	c.mu.Lock()
-	for i := range c.nodes { // users of a node that stops are told to be reconnecting
+	for i := range c.nodes { // users of a node that stops are shown as reconnecting
 		for user := range c.staying(i) {
 			c.bad[user] = true
 		}
@@ -94,8 +93,8 @@ func (c *crowd) end() {
 	}
 }
 
-// told keeps what subscribers were told last. It fails the test when a user
-// who stays is told to be gone.
+// told records the last change that subscribers received of each user. It fails the test if a
+// user who stays is shown as gone.
 func (c *crowd) told(changes ...group.PresenceChange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,8 +121,8 @@ func (c *crowd) leave(m *presenceNode, user string) {
 	c.apply(m, presence.Attendance{UserID: user, Reason: group.ReasonDropped})
 }
 
-// apply is one user's change, again until it is stored, also after the load ended: a change
-// that failed may have been stored, and only the next answer tells of it.
+// apply repeats one user's change until it is stored, even after the load ended. A failed change
+// may have been stored, and only the next answer shows that.
 func (c *crowd) apply(m *presenceNode, a presence.Attendance) {
 	a.GroupID = crowdGroup
 	for end := time.Now().Add(within); !c.killed(m) && time.Now().Before(end); <-time.After(5 * time.Millisecond) {
@@ -141,11 +140,11 @@ func (c *crowd) killed(m *presenceNode) bool {
 	return m.dead
 }
 
-// readAgain is for how long a node's lists may fail in a row, on a machine
-// that stands still for a while.
+// readAgain is how long reads of a node's lists may fail in a row, on a machine that may be
+// suspended for a while.
 const readAgain = 20 * time.Second
 
-// read lists the group on a node again and again.
+// read reads the group's list from a node again and again.
 func (c *crowd) read(m *presenceNode) {
 	answered := time.Now()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -197,12 +196,12 @@ func (c *crowd) staying(node int) func(func(string) bool) {
 	}
 }
 
-// hop moves users of a node to others and back.
+// hop moves users of a node to other nodes and back.
 func (c *crowd) hop(first, users int) {
 	if users == 0 {
 		return
 	}
-	hosts := min(2, len(c.nodes)) // the third one may die before it tells
+	hosts := min(2, len(c.nodes)) // the third node may be killed before it reports its users
 	at := make([]int, users)
 	for i := range at {
 		at[i] = first
@@ -233,7 +232,7 @@ func (c *crowd) hop(first, users int) {
 	}
 }
 
-// step brings all nodes to a phase, one after another.
+// step moves all nodes to a phase, one after the other.
 func (c *crowd) step(p Phase) {
 	c.t.Helper()
 	for _, i := range rand.Perm(len(c.nodes)) {
@@ -244,14 +243,15 @@ func (c *crowd) step(p Phase) {
 	}
 }
 
-// goesOn lets readers read.
+// goesOn waits until the readers have read n more times.
 func (c *crowd) goesOn(n int64) {
 	c.t.Helper()
 	before := c.reads.Load()
 	waittest.Until(c.t, "it is read", func() bool { return c.reads.Load() >= before+n })
 }
 
-// agree ends the load and checks that subscribers were told last what is true.
+// agree ends the load and checks that the last changes that subscribers received match the
+// presence.
 func (c *crowd) agree() {
 	c.t.Helper()
 	c.stop()
@@ -287,7 +287,7 @@ func (c *crowd) agree() {
 	})
 }
 
-// kill kills a node; its users go.
+// kill kills a node and ends its users.
 func (c *crowd) kill(node int) {
 	c.mu.Lock()
 	for user := range c.staying(node) {
@@ -298,7 +298,7 @@ func (c *crowd) kill(node int) {
 	c.nodes[node].kill()
 }
 
-// gone waits until subscribers were told that a node's users are offline.
+// gone waits until subscribers have received that a node's users are offline.
 func (c *crowd) gone(node int) {
 	c.t.Helper()
 	waittest.Until(c.t, "a dead node's users are told to be offline", func() bool {

@@ -38,7 +38,7 @@ func TestGroupSuite(t *testing.T) {
 	})
 }
 
-// once drops a transition that both servers told.
+// once drops a transition that both servers reported.
 type once struct {
 	presence.Store
 	heard *heardOf
@@ -50,7 +50,7 @@ func (o once) SetNode(node func() string) {
 	}
 }
 
-// heardOf is what was told last, by group and user.
+// heardOf is the last received presence, by group and user.
 type heardOf struct {
 	mu   sync.Mutex
 	last map[string]group.PresenceChange
@@ -84,8 +84,8 @@ func (o once) Apply(ctx context.Context, changes []presence.Attendance) ([]group
 	return told, err
 }
 
-// TestGroupMovesUnderLoad moves forward, back from each phase, to the end, and
-// home by another move.
+// TestGroupMovesUnderLoad moves the role forward and back from each phase, then to the end, and
+// back with a second move.
 func TestGroupMovesUnderLoad(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -93,7 +93,7 @@ func TestGroupMovesUnderLoad(t *testing.T) {
 	for _, p := range []Phase{Joined, Both, Joined, Settled, Joined, Both, Leaving, Both, Joined, Both, Leaving, Moved} {
 		c.step(p)
 	}
-	for _, m := range c.nodes { // and back, by another move
+	for _, m := range c.nodes { // back with a second move
 		m.from, m.to = m.to, m.from
 	}
 	for _, p := range []Phase{Settled, Joined, Both, Leaving, Moved} {
@@ -102,8 +102,8 @@ func TestGroupMovesUnderLoad(t *testing.T) {
 	c.agree()
 }
 
-// TestGroupNodesDie kills a node in each phase of a move, on the way there or
-// back: its users go offline, nobody else does.
+// TestGroupNodesDie kills a node in each phase of a move, forward or back. Its users must become
+// offline, and all others must stay online.
 func TestGroupNodesDie(t *testing.T) {
 	t.Parallel()
 	for _, way := range []struct {
@@ -135,8 +135,8 @@ func TestGroupNodesDie(t *testing.T) {
 	}
 }
 
-// TestGroupServersDie: if the second server dies, only the move is held up. If
-// the primary dies, the move can be taken back.
+// TestGroupServersDie checks that only the move stops if the second server dies, and that the
+// move can be reverted if the primary dies.
 func TestGroupServersDie(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -172,7 +172,7 @@ func TestGroupServersDie(t *testing.T) {
 		_, err := c.nodes[0].List(t.Context(), crowdGroup)
 		return err != nil
 	})
-	c.step(Both) // back
+	c.step(Both) // revert
 	c.unwell.Store(false)
 	c.goesOn(10)
 	restart()
@@ -185,8 +185,8 @@ func TestGroupServersDie(t *testing.T) {
 	c.agree()
 }
 
-// TestGroupTellsAtLeastOnce has nodes with different primaries. The end of
-// each grace is told, whichever node ends it on whichever server.
+// TestGroupTellsAtLeastOnce runs nodes with different primaries. The end of each grace must be
+// reported, whichever node ends it and on whichever server.
 func TestGroupTellsAtLeastOnce(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -250,13 +250,13 @@ func TestGroupTellsAtLeastOnce(t *testing.T) {
 	})
 }
 
-// TestGroupTakesAlong moves live states, graces, and who was there lately.
+// TestGroupTakesAlong checks that a move keeps live states, graces and last-seen times.
 func TestGroupTakesAlong(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
-	c := startCrowdGrace(t, one.URL(), two.URL(), 10*time.Second, 2, 1, 0) // dee's is not over when the move is
+	c := startCrowdGrace(t, one.URL(), two.URL(), 10*time.Second, 2, 1, 0) // long enough that dee's grace ends after the move
 	a, b := c.nodes[0], c.nodes[1]
-	for _, m := range c.nodes { // bo's state is set where they are no more
+	for _, m := range c.nodes { // bo's state is set on a node that bo has left
 		c.come(m, "bo")
 	}
 	must := func(_ time.Time, err error) {
@@ -267,7 +267,7 @@ func TestGroupTakesAlong(t *testing.T) {
 	}
 	must(a.SetState(t.Context(), crowdGroup, "bo", json.RawMessage(`{"bo":1}`)))
 	c.leave(a, "bo")
-	c.come(a, "cy") // is gone for good
+	c.come(a, "cy") // will be offline at the end
 	c.apply(a, presence.Attendance{UserID: "cy", Reason: group.ReasonLeft, Final: true})
 	step := func(p Phase) {
 		for _, m := range c.nodes {
@@ -277,7 +277,7 @@ func TestGroupTakesAlong(t *testing.T) {
 	step(Joined)
 	c.come(a, "dee")
 	must(a.SetState(t.Context(), crowdGroup, "dee", json.RawMessage(`{"dee":1}`)))
-	c.leave(a, "dee") // begins a grace
+	c.leave(a, "dee") // starts a grace
 	step(Both)
 	must(b.SetState(t.Context(), crowdGroup, "stay-1-0", json.RawMessage(`{"stay":1}`)))
 	step(Leaving)
@@ -309,8 +309,8 @@ func TestGroupTakesAlong(t *testing.T) {
 	})
 }
 
-// TestGroupSleeper has a node miss the end of a move. It reports then that
-// presence is unknown, and tells nothing about the users of the other nodes.
+// TestGroupSleeper makes a node miss the end of a move. It must report that presence is unknown,
+// and must report nothing about the users of other nodes.
 func TestGroupSleeper(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -338,8 +338,8 @@ func TestGroupSleeper(t *testing.T) {
 	c.agree()
 }
 
-// TestGroupComesLate has a node miss all phases but the last: it takes along a
-// live state that the old server alone knows.
+// TestGroupComesLate makes a node miss all phases but the last. It must keep a live state that
+// only the old server has.
 func TestGroupComesLate(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -368,8 +368,7 @@ func TestGroupComesLate(t *testing.T) {
 	t.Errorf("bo is listed as %+v", present)
 }
 
-// TestGroupSameServer: a move to the server in use, under another name, is
-// refused.
+// TestGroupSameServer checks that a move to the current server under another name is refused.
 func TestGroupSameServer(t *testing.T) {
 	t.Parallel()
 	one := redistest.Start(t)

@@ -15,10 +15,10 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// within is how long a test waits for what must happen.
+// within is how long a test waits for an expected event.
 const within = time.Minute
 
-// presenceNode is a node whose presence moves.
+// presenceNode is a node with presence on servers that change.
 type presenceNode struct {
 	*GroupPart
 
@@ -26,7 +26,7 @@ type presenceNode struct {
 	at       Phase
 	dead     bool
 
-	here sync.WaitGroup // what uses it
+	here sync.WaitGroup // goroutines that use the node
 }
 
 func newPresenceNode(t testing.TB, from, to *redisrole.Clients) *presenceNode {
@@ -41,7 +41,7 @@ func newPresenceNode(t testing.TB, from, to *redisrole.Clients) *presenceNode {
 	return m
 }
 
-// enter does what a mover does.
+// enter enters a phase, like the mover.
 func (m *presenceNode) enter(ctx context.Context, p Phase) error {
 	s := Step{Phase: p, Forward: p > m.at, From: m.from, To: m.to}
 	if err := s.check(ctx, redisrole.Group); err != nil {
@@ -77,7 +77,7 @@ func openGroup(t testing.TB, url, prefix string) *redisrole.Clients {
 	return c
 }
 
-// kill ends a node as the death of its process would: it gives nothing up.
+// kill ends a node like a killed process: it releases nothing.
 func (m *presenceNode) kill() {
 	_ = m.from.Close()
 	_ = m.to.Close()

@@ -18,7 +18,7 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// startPresence runs a node's mover and presence.
+// startPresence starts the mover and the presence of a node.
 func startPresence(t *testing.T, db *database.DB, url string, id redisrole.NodeID) *GroupPart {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
@@ -52,8 +52,9 @@ func startPresence(t *testing.T, db *database.DB, url string, id redisrole.NodeI
 	return part
 }
 
-// TestT75GroupTargetDies: while both servers are written, one that dies costs
-// the way to it and nothing else; then the way there.
+// TestT75GroupTargetDies kills the target while both servers are written. The move must stop,
+// presence must work, and it must be possible to revert the move. After a second move, it kills
+// the old server, which must not matter.
 func TestT75GroupTargetDies(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -61,7 +62,7 @@ func TestT75GroupTargetDies(t *testing.T) {
 	a, b := startPresence(t, db, one.URL(), "a"), startPresence(t, db, one.URL(), "b")
 	come := func(p *GroupPart, user string) {
 		t.Helper()
-		waittest.Until(t, "it is stored", func() bool { // a busy machine may be late for some
+		waittest.Until(t, "it is stored", func() bool { // a busy machine may be late
 			_, err := p.Apply(t.Context(), []presence.Attendance{{GroupID: "g", UserID: user, Here: true}})
 			if err != nil && !errors.Is(err, fault.ErrUnavailable) {
 				t.Fatal(err)
@@ -112,7 +113,7 @@ func TestT75GroupTargetDies(t *testing.T) {
 			break
 		}
 		select {
-		case <-deadline: // connections may be refused for a second after a restart
+		case <-deadline: // a restarted server may refuse connections for a second
 			t.Fatalf("the move stands at %s, %v", m.Phase, err)
 		case <-time.After(100 * time.Millisecond):
 		}

@@ -20,17 +20,16 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they work
+	if err := flag.Set("test.parallel", "8"); err != nil { // the tests mostly wait
 		panic(err)
 	}
-	// go-redis looks for a server that was killed for up to a second after its
-	// client was closed.
+	// After its client was closed, go-redis tries to reach a killed server for up to a second.
 	childtest.VerifyMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
 var secret = Secret{Key: "0123456789abcdef0123456789abcdef"}
 
-// startNode runs a node's mover and cache.
+// startNode starts the mover and the cache of a node.
 func startNode(t *testing.T, db *database.DB, url string, id redisrole.NodeID) *cache.Cache {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
@@ -75,8 +74,8 @@ func lead(t *testing.T, db *database.DB, url string, s Secret, o Order) (Move, e
 	return leader.Lead(t.Context(), o)
 }
 
-// TestT75TargetDies: a node that cannot reach the target holds the move back,
-// and it can be taken back from there.
+// TestT75TargetDies checks that a node that cannot reach the target stops the move, and that the
+// move can then be reverted.
 func TestT75TargetDies(t *testing.T) {
 	t.Parallel()
 	one, two, three := redistest.Start(t), redistest.Start(t, redistest.WithPassword("hunter2")), redistest.Start(t)
@@ -131,8 +130,8 @@ func TestT75TargetDies(t *testing.T) {
 	}
 }
 
-// TestT76TwoOperators: one of them leads, the other is refused, and takes over
-// when the first is gone.
+// TestT76TwoOperators starts a move twice. One operator leads it and the other is refused. The
+// other can take over when the first is gone.
 func TestT76TwoOperators(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -162,8 +161,8 @@ func TestT76TwoOperators(t *testing.T) {
 	}
 }
 
-// A move back that was itself taken back leaves the role where the first had
-// led, whatever the configuration names.
+// TestTakenBackAfterAMove reverts a second move that goes back to the first server. The role must
+// stay on the server that the first move led to, whatever the configuration names.
 func TestTakenBackAfterAMove(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
 
-// socketMover is a node whose role moves between two servers.
+// socketMover is a node whose socket role moves between two servers.
 type socketMover struct {
 	*SocketPart
 	id      string
@@ -27,14 +27,14 @@ type socketMover struct {
 	lost    atomic.Int32
 
 	mu   sync.Mutex
-	from map[string]*history // what was received, by room and sender
+	from map[string]*history // the received envelopes, by room and sender
 }
 
-// history is what was received of one sender in a room.
+// history is what a node received from one sender in a room.
 type history struct {
-	seen   map[int]int // how often, by number
+	seen   map[int]int // how often each number was received
 	last   int
-	behind int // how often one came after a newer one
+	behind int // how often an envelope arrived after a newer one
 }
 
 func (m *socketMover) receive(env adapter.Envelope) {
@@ -55,8 +55,8 @@ func (m *socketMover) receive(env adapter.Envelope) {
 	h.last = max(h.last, n)
 }
 
-// missing returns how many of a sender's first n envelopes in a room were not
-// received, and how many more than once or out of order.
+// missing compares the received envelopes with the first n of a sender in a room. It returns how
+// many were lost, doubled and out of order.
 func (m *socketMover) missing(room, sender string, n int64) (lost, doubled, behind int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -82,7 +82,7 @@ type stream struct {
 	published    atomic.Int64
 }
 
-// fleet are nodes that can move between two servers.
+// fleet is a set of nodes that can move between two servers.
 type fleet struct {
 	nodes []*socketMover
 	phase int
@@ -110,10 +110,10 @@ func startFleet(t *testing.T, cfg redisrole.Config, one, two string) *fleet {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.headStart = time.Second // envelopes over the old server are late on a busy machine
+		m.headStart = time.Second // on a busy machine, envelopes on the old server are late
 		m.servers[0].SetTiming(redisadapter.Timing{
 			ProbeEvery: 100 * time.Millisecond, BackoffMin: 5 * time.Millisecond, BackoffMax: 50 * time.Millisecond,
-			Publish: time.Minute, ProbeTimeout: time.Minute, ProbeLate: time.Minute, // a busy server is not dead
+			Publish: time.Minute, ProbeTimeout: time.Minute, ProbeLate: time.Minute, // a busy server is not down
 		})
 		if err := m.Start(t.Context(), m.receive, func() { m.lost.Add(1) }); err != nil {
 			t.Fatal(err)
@@ -135,8 +135,8 @@ func startFleet(t *testing.T, cfg redisrole.Config, one, two string) *fleet {
 	return f
 }
 
-// load makes every node publish to every room without pause, each envelope in
-// its turn, and come and go in rooms of their own.
+// load makes every node publish to every room without pause, each envelope after the other. Each
+// node also joins and leaves its own rooms.
 func (f *fleet) load(t *testing.T) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -152,7 +152,8 @@ func (f *fleet) load(t *testing.T) {
 				defer tick.Stop()
 				for n := int64(1); ctx.Err() == nil; n++ {
 					<-tick.C
-					// Not with ctx: it is published or not, never perhaps.
+					// The context has no end, so it is always known whether the envelope was
+					// published.
 					err := m.Publish(context.WithoutCancel(ctx), adapter.Envelope{Room: room, Event: m.id, Data: fmt.Append(nil, n)})
 					if err != nil {
 						t.Errorf("%s publishes: %v", m.id, err)
@@ -187,7 +188,7 @@ func (f *fleet) halt() {
 	f.done.Wait()
 }
 
-// goesOn waits until everybody has published some more.
+// goesOn waits until every node has published more envelopes.
 func (f *fleet) goesOn(t *testing.T) {
 	t.Helper()
 	before := make([]int64, len(f.sent))
@@ -199,7 +200,7 @@ func (f *fleet) goesOn(t *testing.T) {
 	}
 }
 
-// arrived waits until all that was published so far is received.
+// arrived waits until all envelopes published so far are received.
 func (f *fleet) arrived(t *testing.T) {
 	t.Helper()
 	for _, s := range f.sent {
@@ -213,7 +214,7 @@ func (f *fleet) arrived(t *testing.T) {
 	}
 }
 
-// check ends the load and looks for what was lost or doubled.
+// check ends the load and looks for lost and doubled envelopes.
 func (f *fleet) check(t *testing.T) {
 	t.Helper()
 	f.halt()
@@ -238,12 +239,12 @@ func (f *fleet) check(t *testing.T) {
 	t.Logf("%d envelopes", total)
 }
 
-// step is one of a move from server to server.
+// step returns one step of a move from server to server.
 func (m *socketMover) step(n int, forward bool) Step {
 	return Step{Phase: Phase(n), Forward: forward, From: m.clients[0], To: m.clients[1]}
 }
 
-// enter brings one node after the other to a phase: in between they are apart.
+// enter moves one node after the other to a phase. Meanwhile the nodes are in different phases.
 func (f *fleet) enter(t *testing.T, phase int) {
 	t.Helper()
 	back := phase < f.phase
@@ -262,5 +263,5 @@ func (f *fleet) enter(t *testing.T, phase int) {
 
 const (
 	fleetRooms = 3
-	pace       = 4 * time.Millisecond // between two of a sender's envelopes in a room
+	pace       = 4 * time.Millisecond // between two envelopes of a sender in a room
 )

@@ -17,7 +17,7 @@ func TestMoveUnderLoad(t *testing.T) {
 	one, two := redistest.Start(t), redistest.Start(t)
 	f := startFleet(t, redisrole.Config{}, redistest.Patiently(one.URL()), redistest.Patiently(two.URL()))
 	f.load(t)
-	// Forward, back from each phase, and home by another move.
+	// This moves forward, back from each phase, and back to the first server with a second move.
 	for _, phase := range []int{1, 0, 1, 2, 1, 0, 1, 2, 3, 2, 1, 2, 3, 4} {
 		f.enter(t, phase)
 	}
@@ -41,8 +41,8 @@ func TestMoveUnderLoad(t *testing.T) {
 	}
 }
 
-// TestMoveWhoseTargetDies has the new server die in each phase that uses both:
-// nothing is lost, the move does not go on, and can be taken back.
+// TestMoveWhoseTargetDies kills the new server in each phase that uses both. Nothing may be lost,
+// the move must not continue, and it must be possible to revert it.
 func TestMoveWhoseTargetDies(t *testing.T) {
 	t.Parallel()
 	for phase := 1; phase <= 3; phase++ {
@@ -82,7 +82,7 @@ func TestMoveWhoseTargetDies(t *testing.T) {
 	}
 }
 
-// TestMoveFromAServerThatDies goes on to the new server.
+// TestMoveFromAServerThatDies kills the old server. The move must continue to the new one.
 func TestMoveFromAServerThatDies(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -90,7 +90,7 @@ func TestMoveFromAServerThatDies(t *testing.T) {
 	f.load(t)
 	f.enter(t, 1)
 	f.enter(t, 2)
-	f.arrived(t) // what went over the old server alone
+	f.arrived(t) // the envelopes that went only over the old server
 	one.Kill()
 	f.goesOn(t)
 	f.enter(t, 3)
@@ -104,7 +104,8 @@ func TestMoveFromAServerThatDies(t *testing.T) {
 	}
 }
 
-// TestMoveToACluster has another number of shards, and other channels, on each side.
+// TestMoveToACluster moves between servers with different numbers of shards and different
+// channels.
 func TestMoveToACluster(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.StartCluster(t, 3)
@@ -116,8 +117,8 @@ func TestMoveToACluster(t *testing.T) {
 	f.check(t)
 }
 
-// TestWhoComesLateIsTold has a node that slept through a move: what was sent
-// meanwhile it has to ask for.
+// TestWhoComesLateIsTold makes a node enter only the last phase of a move, as if it was paused
+// before. It must report that it may have missed envelopes.
 func TestWhoComesLateIsTold(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)

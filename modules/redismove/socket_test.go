@@ -20,7 +20,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter/adaptertest"
 )
 
-// socketNode is a node's mover and adapter.
+// socketNode is the mover and the adapter of a node.
 type socketNode struct {
 	*SocketPart
 	received chan string
@@ -61,8 +61,8 @@ func startSocketNode(t *testing.T, db *database.DB, cfg redisrole.Config, id red
 	return n
 }
 
-// TestT75SocketTargetDies: wherever the target dies, the move goes no further,
-// envelopes arrive, and it can be taken back.
+// TestT75SocketTargetDies kills the target in each phase. The move must stop, envelopes must
+// arrive, and it must be possible to revert the move.
 func TestT75SocketTargetDies(t *testing.T) {
 	t.Parallel()
 	for after, want := range map[string]string{"join": "cannot go on to both", "both": "cannot go on to switch", "switch": "the move stands at switch: ping"} {
@@ -115,13 +115,13 @@ func TestT75SocketTargetDies(t *testing.T) {
 	}
 }
 
-// A node whose role is in its own process holds the move back, instead of
-// letting it wait.
+// TestNodeWithoutThePart checks that a node whose socket role is in its own process refuses the
+// move at once. Otherwise the move would wait for it.
 func TestNodeWithoutThePart(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
 	db := databasetest.Open(t, "")
-	startNode(t, db, one.URL(), "a") // the cache alone
+	startNode(t, db, one.URL(), "a") // only the cache
 	leader, err := NewLeader(db, redisrole.Config{SocketURL: one.URL(), GroupURL: one.URL()}, secret)
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +132,8 @@ func TestNodeWithoutThePart(t *testing.T) {
 	}
 }
 
-// The embedding program's client stays what the role uses.
+// TestGivenSocketClientIsNotMoved checks that the role keeps using the client of the embedding
+// program.
 func TestGivenSocketClientIsNotMoved(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -149,8 +150,8 @@ func TestGivenSocketClientIsNotMoved(t *testing.T) {
 	}
 }
 
-// TestSocketSuite has one node whose role rests, one that is connected to both
-// servers, and one that publishes on both.
+// TestSocketSuite runs the suite on three nodes: one is not in a move, one is connected to both
+// servers, and one publishes on both.
 func TestSocketSuite(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -184,7 +185,8 @@ func TestSocketSuite(t *testing.T) {
 	})
 }
 
-// TestCastOnBothServersCountsOnce: what both servers took is one envelope.
+// TestCastOnBothServersCountsOnce checks that an envelope that both servers accepted is counted
+// once.
 func TestCastOnBothServersCountsOnce(t *testing.T) {
 	t.Parallel()
 	f := startFleet(t, redisrole.Config{}, redistest.Start(t).URL(), redistest.Start(t).URL())
@@ -198,7 +200,7 @@ func TestCastOnBothServersCountsOnce(t *testing.T) {
 	for range casts {
 		n.Cast(t.Context(), adapter.Envelope{Room: "r0", Event: "e"})
 	}
-	if err := n.Stop(t.Context()); err != nil { // publishes what is queued
+	if err := n.Stop(t.Context()); err != nil { // publishes the queued envelopes
 		t.Fatal(err)
 	}
 	if s := n.Stats(); s.Published != casts {

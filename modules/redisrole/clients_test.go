@@ -207,8 +207,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestDuplicateWhileTheGivenClientConnects runs under the race detector: a first
-// connection changes settings of the client that it belongs to.
+// TestDuplicateWhileTheGivenClientConnects needs the race detector: the first connection of a
+// client changes the client's settings.
 func TestDuplicateWhileTheGivenClientConnects(t *testing.T) {
 	t.Parallel()
 	given := redis.NewClient(&redis.Options{Addr: redistest.Start(t).Addr()})

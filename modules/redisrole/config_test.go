@@ -13,7 +13,7 @@ func TestConfigValidate(t *testing.T) {
 	for name, c := range map[string]struct {
 		config redisrole.Config
 		given  []redisrole.Role
-		want   []string // parts of the error, a line each; none: valid
+		want   []string // parts of the error, one for each line; none: valid
 	}{
 		"nothing":                {},
 		"shared":                 {config: redisrole.Config{URL: "redis://localhost"}},

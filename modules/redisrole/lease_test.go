@@ -17,10 +17,10 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// within is how long a test waits for what must happen.
+// within is how long a test waits for an expected event.
 const within = 30 * time.Second
 
-// member makes a node's registry that renews quickly.
+// member returns a node's registry that renews often.
 func member(t *testing.T, cfg redisrole.Config, node redisrole.NodeID) *redisrole.Registry {
 	t.Helper()
 	c, err := redisrole.New(cfg, node, nil)
@@ -79,8 +79,8 @@ func TestNodesOfOneDeploymentSeeEachOther(t *testing.T) {
 	}
 }
 
-// TestT24Advice: a node warns if the group role's server evicts keys, and Check
-// shows the other deployments.
+// TestT24Advice checks that a node warns if the group role's server evicts keys, and that Check
+// shows other deployments on the server.
 func TestT24Advice(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, redistest.WithConfig("maxmemory 100mb"), redistest.WithConfig("maxmemory-policy allkeys-lru"))
@@ -112,7 +112,8 @@ func TestT24Advice(t *testing.T) {
 func TestForeignDeploymentIsRefused(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	// In another database of the server: pub/sub would still mix them.
+	// These nodes use different databases of one server. Pub/sub ignores the database, so they
+	// must be refused.
 	a, b := member(t, redisrole.Config{URL: s.URL() + "/3"}, "a"), member(t, redisrole.Config{URL: s.URL() + "/6"}, "b")
 	announce(t, a, "db1")
 	err := b.Announce(t.Context(), "db2")
@@ -133,7 +134,7 @@ func TestForeignDeploymentIsRefused(t *testing.T) {
 	if err := a.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	announce(t, b, "db2") // refused once, it may try again
+	announce(t, b, "db2") // after a refusal, it may try again
 }
 
 func TestOneOfTwoThatStartAtOnceIsRefused(t *testing.T) {
@@ -141,7 +142,7 @@ func TestOneOfTwoThatStartAtOnceIsRefused(t *testing.T) {
 	one, two := redistest.Start(t), redistest.Start(t)
 	for round := range 10 {
 		prefix := "p" + string(rune('a'+round))
-		// The roles stand the other way round in the second deployment.
+		// In the second deployment, the roles are on each other's servers.
 		a := member(t, redisrole.Config{URL: one.URL(), CacheURL: two.URL(), Prefix: prefix}, "a")
 		b := member(t, redisrole.Config{URL: two.URL(), CacheURL: one.URL(), Prefix: prefix}, "b")
 		var errA, errB error
@@ -230,7 +231,7 @@ func TestDeadNodesLeaseRunsOut(t *testing.T) {
 	s := redistest.Start(t)
 	a := member(t, redisrole.Config{URL: s.URL()}, "a")
 	announce(t, a, "db1")
-	// What a node leaves that was killed, its lease about to end; and one of
+	// These keys are as left by a killed node whose lease is about to end, and by a node of
 	// another deployment whose lease has ended.
 	now := s.Client().Time(t.Context()).Val()
 	s.Client().Do(t.Context(), "ZADD", "moim:nodes", now.Add(8*time.Second).UnixMilli(), "db1 dead", now.UnixMilli(), "db2 older")
@@ -242,7 +243,7 @@ func TestDeadNodesLeaseRunsOut(t *testing.T) {
 	announce(t, member(t, redisrole.Config{URL: s.URL()}, "b"), "db1")
 }
 
-// TestBrokenKeyIsReplaced: nodes announce themselves over what is no sorted set.
+// TestBrokenKeyIsReplaced registers nodes while their key holds a value of another type.
 func TestBrokenKeyIsReplaced(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -250,7 +251,7 @@ func TestBrokenKeyIsReplaced(t *testing.T) {
 	if err := s.Client().Set(t.Context(), "moim:nodes", "broken", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	wantNodes(t, a) // and no error
+	wantNodes(t, a) // without an error
 	announce(t, a, "db")
 	announce(t, b, "db")
 	if err := s.Client().Set(t.Context(), "moim:nodes", "broken", 0).Err(); err != nil {

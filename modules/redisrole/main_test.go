@@ -9,9 +9,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// go-redis looks at a cluster, and dials a server that does not answer, in
-	// goroutines that nobody can wait for. They end by themselves within a second
-	// after the client was closed.
+	// go-redis inspects clusters and dials servers in goroutines that the tests cannot wait for.
+	// They end within a second after the client was closed.
 	childtest.VerifyMain(childtest.Main(m),
 		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9.(*clusterStateHolder).LazyReload.func1"),
 		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))

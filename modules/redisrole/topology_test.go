@@ -10,7 +10,7 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// Each role may stand on servers of another kind.
+// TestTopologies checks that each role can use another kind of server.
 func TestTopologies(t *testing.T) {
 	t.Parallel()
 	trio, cluster := redistest.StartTrio(t), redistest.StartCluster(t, 3)

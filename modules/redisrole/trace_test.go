@@ -13,7 +13,7 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// TestTraces makes spans of calls in a trace, without keys and values.
+// TestTraces checks the spans of calls in a trace. They must not contain keys and values.
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	clients, err := redisrole.New(redisrole.Config{URL: redistest.Start(t).URL()}, "n1", nil)
@@ -31,10 +31,10 @@ func TestTraces(t *testing.T) {
 	client.Get(ctx, "a secret key")
 	pipe := client.Pipeline()
 	pipe.Get(ctx, "a secret key")
-	_, _ = pipe.Exec(ctx) // the key is missing, which is no failure
+	_, _ = pipe.Exec(ctx) // a missing key is not a failure
 	client.Do(ctx, "NO SUCH COMMAND")
 	root.End(nil)
-	var got []string // connecting may add further ones
+	var got []string // connecting may add more spans
 	for _, s := range recorder.Ended() {
 		got = append(got, s.Name()+" "+s.Status().Code.String())
 		for _, a := range s.Attributes() {

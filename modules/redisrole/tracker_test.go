@@ -21,7 +21,7 @@ func verify(t *testing.T, c *redisrole.Clients, want bool) {
 	}
 }
 
-// runID returns which server a client's connections lead to.
+// runID returns the id of the server to which a client's connections lead.
 func runID(t *testing.T, c redis.UniversalClient) string {
 	t.Helper()
 	info, ok := c.(*redis.Client)
@@ -31,8 +31,8 @@ func runID(t *testing.T, c redis.UniversalClient) string {
 	return info.InfoMap(t.Context(), "server").Item("Server", "run_id")
 }
 
-// A server and its connections live on although its address leads to another
-// server: behind a virtual address, or after a DNS change.
+// TestT16AnotherServerUnderTheAddress makes the address lead to another server while the old one
+// and its connections stay up. This happens with a virtual address or after a DNS change.
 func TestT16AnotherServerUnderTheAddress(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"shared", "dedicated", "given"} {
@@ -74,11 +74,11 @@ func TestT16AnotherServerUnderTheAddress(t *testing.T) {
 			}
 			verify(t, c, true)
 			verify(t, c, false)
-			if kind != "given" && runID(t, client) == before { // a given client's connections are its owner's
+			if kind != "given" && runID(t, client) == before { // the owner of a given client decides about its connections
 				t.Error("the client still uses the old server")
 			}
 			if _, err := sub.ReceiveTimeout(t.Context(), 5*time.Second); err == nil {
-				// go-redis has subscribed again by itself, on the new server.
+				// go-redis has subscribed again on the new server.
 				if n := second.Client().PubSubNumSub(t.Context(), "channel").Val()["channel"]; n != 1 {
 					t.Error("the subscription stayed on the old server")
 				}
@@ -87,7 +87,8 @@ func TestT16AnotherServerUnderTheAddress(t *testing.T) {
 	}
 }
 
-// A master that was made a replica is alive, and answers on every connection.
+// TestADemotedMasterIsFound makes the master a replica. It stays up and answers on every
+// connection.
 func TestADemotedMasterIsFound(t *testing.T) {
 	t.Parallel()
 	old, next := redistest.Start(t), redistest.Start(t)
@@ -104,7 +105,7 @@ func TestADemotedMasterIsFound(t *testing.T) {
 	if err := old.Client().ReplicaOf(t.Context(), host, port).Err(); err != nil {
 		t.Fatal(err)
 	}
-	verify(t, c, true) // its address still leads there
+	verify(t, c, true) // its address still leads to it
 	p.Redirect(next.Addr())
 	verify(t, c, true)
 	if runID(t, client) == before {
@@ -121,7 +122,7 @@ func TestVerifyAsksSeldomAndFailsFast(t *testing.T) {
 	for range 10 {
 		verify(t, c, false)
 	}
-	if n := p.Accepted(); n != 1 && time.Since(asked) < 4*time.Second { // it asks again then
+	if n := p.Accepted(); n != 1 && time.Since(asked) < 4*time.Second { // after 4 s it may ask again
 		t.Errorf("%d connections for 10 calls, want 1", n)
 	}
 	redisrole.VerifyAlways(c, redisrole.Cache)
@@ -135,7 +136,7 @@ func TestVerifyAsksSeldomAndFailsFast(t *testing.T) {
 	}
 }
 
-// Verify ignores a server that refuses INFO.
+// TestVerifyWithoutTheRight checks that Verify ignores a server that refuses INFO.
 func TestVerifyWithoutTheRight(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, redistest.WithUser("app", "secret", "~*", "&*", "+@all", "-info"))
@@ -164,13 +165,14 @@ func TestReset(t *testing.T) {
 	if n := redisrole.Tracked(c, redisrole.Cache); n != 0 {
 		t.Errorf("%d connections are still tracked", n)
 	}
-	if err := c.Health(t.Context(), redisrole.Cache); err != nil { // it notices before it uses a connection
+	if err := c.Health(t.Context(), redisrole.Cache); err != nil { // Health must detect the change before it uses a connection
 		t.Errorf("the next call failed: %v", err)
 	}
 	open(t, redisrole.Config{}, nil).Reset(redisrole.Cache) // a role without Redis
 }
 
-// Connections made after a server died lead to its successor, so they stay.
+// TestVerifyKeepsWhatIsNew checks that connections that were made after a server died stay open,
+// because they lead to its successor.
 func TestVerifyKeepsWhatIsNew(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -202,8 +204,8 @@ func TestVerifyKeepsWhatIsNew(t *testing.T) {
 	}
 }
 
-// Verify ignores an address that leads to another server each time, such as a
-// load balancer's.
+// TestVerifyGivesUpOnAnUnstableAddress checks that Verify ignores an address that leads to
+// another server each time, such as a load balancer's.
 func TestVerifyGivesUpOnAnUnstableAddress(t *testing.T) {
 	t.Parallel()
 	servers := []*redistest.Server{redistest.Start(t), redistest.Start(t)}

@@ -12,7 +12,7 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// TestNodesVisitAServer announces nodes where a role moves to.
+// TestNodesVisitAServer registers nodes on the server that a role moves to.
 func TestNodesVisitAServer(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -45,7 +45,7 @@ func TestNodesVisitAServer(t *testing.T) {
 	if err := alone.Announce(t.Context(), "db2"); !errors.As(err, new(*redisrole.ForeignError)) {
 		t.Errorf("another deployment is not refused: %v", err)
 	}
-	two.Restart() // it forgets, and is told again
+	two.Restart() // the restarted server has no data, so the nodes must register again
 	known := func() int64 { return two.Client().Exists(t.Context(), "of-db1:nodes").Val() }
 	waittest.Until(t, "the visitor renews its lease", func() bool { return known() == 1 })
 	a.Leave(t.Context(), there, redisrole.Group)

@@ -39,8 +39,7 @@ func TestDataBeyondABoundIsAnswered(t *testing.T) {
 	}
 }
 
-// BenchmarkDecode decodes messages of growing size: the time for each byte must not
-// grow.
+// BenchmarkDecode decodes messages of growing size. The time for each byte must not grow.
 func BenchmarkDecode(b *testing.B) {
 	for name, data := range map[string]func(times int) string{
 		"fields": func(times int) string { return `{"text":"x"` + strings.Repeat(`,"times":1`, 100*times) + "}" },

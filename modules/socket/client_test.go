@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { childtest.VerifyMain(childtest.Main(m)) }
 
-// patience is how long a test waits for what must happen.
+// patience is how long a test waits for an expected event.
 const patience = 30 * time.Second
 
 // node is one gateway behind an HTTP server.
@@ -35,7 +35,7 @@ type node struct {
 	logs *childtest.Log
 }
 
-// start runs a node on mesh until the test ends. Its tokens are those of verify.
+// start runs a node on mesh until the test ends. It accepts the tokens of verify.
 func start(t *testing.T, mesh *adapter.Mesh, handlers ...socket.Handler) *node {
 	t.Helper()
 	return serve(t, socket.Deps{Hub: adapter.NewHub(mesh.Adapter()), Authenticate: socket.Tokens(verify)}, handlers...)
@@ -82,7 +82,7 @@ func emit(t *testing.T, s *socket.Socket, event, data string) {
 	}
 }
 
-// verify knows tokens like "alice", and "alice 300ms" for one that expires.
+// verify accepts tokens like "alice", and "alice 300ms" for a token that expires.
 func verify(_ context.Context, token string) (auth.Identity, error) {
 	user, lifetime, limited := strings.Cut(token, " ")
 	identity := auth.Identity{UserID: user, Name: strings.ToUpper(user)}
@@ -102,7 +102,7 @@ func verify(_ context.Context, token string) (auth.Identity, error) {
 	return identity, nil
 }
 
-// client is a WebSocket that speaks what a test writes.
+// client is a WebSocket client that writes exactly what a test passes.
 type client struct {
 	t  *testing.T
 	ws *websocket.Conn
@@ -154,7 +154,7 @@ func (c *client) write(message string) {
 	}
 }
 
-// next returns the next message besides heartbeats, or why there is none.
+// next returns the next message that is not a heartbeat, or the error that ended the connection.
 func (c *client) next() (string, error) {
 	if err := c.ws.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return "", err
@@ -179,7 +179,7 @@ func (c *client) read() string {
 	return message
 }
 
-// want reads messages and compares them.
+// want reads messages and compares them with these.
 func (c *client) want(messages ...string) {
 	c.t.Helper()
 	for _, message := range messages {
@@ -189,7 +189,7 @@ func (c *client) want(messages ...string) {
 	}
 }
 
-// ask writes a message and wants the answer.
+// ask writes a message and expects this answer.
 func (c *client) ask(message, answer string) {
 	c.t.Helper()
 	c.write(message)
@@ -208,7 +208,7 @@ func (c *client) wantClosed(code int) {
 	}
 }
 
-// refusedPlain dials the plain endpoint, which must refuse it, and returns the problem.
+// refusedPlain dials the plain endpoint, which must refuse the client. It returns the problem.
 func refusedPlain(t *testing.T, n *node, header http.Header) (status int, problem map[string]any) {
 	t.Helper()
 	ws, response, err := websocket.DefaultDialer.DialContext(t.Context(), n.url+"/ws", header)

@@ -134,7 +134,7 @@ func TestSocketIOClosesOnWhatClientsMustNotSend(t *testing.T) {
 		})
 	}
 	c := connectIO(t, n, "alice")
-	c.write(`4312345[]`) // an answer that nobody asked for
+	c.write(`4312345[]`) // an answer to no request
 	c.ask(`420["nothing"]`, `430[{"data":{}}]`)
 }
 
@@ -220,7 +220,7 @@ func TestOnConnectRefuses(t *testing.T) {
 		if len(n.hub.Sockets("lobby"))+len(n.hub.Sockets("user:"+user)) > 0 {
 			t.Error("a refused socket stayed in its rooms")
 		}
-		c.write(`40{"token":"alice"}`) // the connection goes on
+		c.write(`40{"token":"alice"}`) // the connection stays open
 		if got := c.read(); !strings.HasPrefix(got, `40{"sid":"`) {
 			t.Fatalf("got %s", got)
 		}
@@ -239,14 +239,14 @@ func TestOnConnectRefuses(t *testing.T) {
 	}
 }
 
-// A client that asks for namespaces without end is closed.
+// TestConnectFlood checks that a client that connects to namespaces without end is disconnected.
 func TestConnectFlood(t *testing.T) {
 	t.Parallel()
 	n := start(t, adapter.NewMesh(), testHandlers()...)
 	c := openIO(t, n, nil)
 	for range 1000 {
 		if c.ws.WriteMessage(websocket.TextMessage, []byte("40/none,")) != nil {
-			break // it is closed
+			break // the server closed it
 		}
 	}
 	answers := 0

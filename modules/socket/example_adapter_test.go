@@ -12,8 +12,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter/adaptertest"
 )
 
-// broker stands for a message broker that a program has already. It hands
-// every envelope to every node but the sender's.
+// broker stands for a message broker that the program already uses. It passes every envelope to
+// every node except the sender's.
 type broker struct {
 	mu    sync.Mutex
 	nodes map[*brokerAdapter]bool
@@ -22,9 +22,9 @@ type broker struct {
 // brokerAdapter is the adapter of one node. The broker's mutex guards it.
 type brokerAdapter struct {
 	broker *broker
-	used   bool // it was started or stopped: it cannot be started any more
+	used   bool // it was started or stopped, so it cannot be started again
 	sink   func(adapter.Envelope)
-	rooms  map[string]bool // that this node has sockets in
+	rooms  map[string]bool // the rooms in which this node has sockets
 }
 
 var _ adapter.Adapter = (*brokerAdapter)(nil)
@@ -33,7 +33,7 @@ func (b *broker) node() *brokerAdapter {
 	return &brokerAdapter{broker: b, rooms: make(map[string]bool)}
 }
 
-// Start begins to receive. Nothing is lost on the way from this broker.
+// Start starts to receive. This broker loses no envelopes.
 func (a *brokerAdapter) Start(_ context.Context, sink func(adapter.Envelope), _ func()) error {
 	a.broker.mu.Lock()
 	defer a.broker.mu.Unlock()
@@ -45,8 +45,7 @@ func (a *brokerAdapter) Start(_ context.Context, sink func(adapter.Envelope), _ 
 	return nil
 }
 
-// Publish calls the sinks one after the other, which keeps the order. They do
-// not block.
+// Publish calls the sinks one after the other, so the order is kept. They do not block.
 func (a *brokerAdapter) Publish(_ context.Context, env adapter.Envelope) error {
 	a.broker.mu.Lock()
 	defer a.broker.mu.Unlock()
@@ -79,7 +78,7 @@ func (a *brokerAdapter) Unsubscribe(room string) {
 
 func (a *brokerAdapter) Health(context.Context) error { return nil }
 
-// Stop waits, for the mutex, until no sink is being called.
+// Stop waits for the mutex, so no sink runs any more.
 func (a *brokerAdapter) Stop(context.Context) error {
 	a.broker.mu.Lock()
 	defer a.broker.mu.Unlock()
@@ -88,7 +87,7 @@ func (a *brokerAdapter) Stop(context.Context) error {
 	return nil
 }
 
-// TestBrokerAdapter is what an adapter of one's own has to pass.
+// TestBrokerAdapter runs the suite that every adapter must pass.
 func TestBrokerAdapter(t *testing.T) {
 	t.Parallel()
 	adaptertest.Run(t, func(*testing.T) [3]adapter.Adapter {
@@ -97,8 +96,8 @@ func TestBrokerAdapter(t *testing.T) {
 	})
 }
 
-// An adapter of the program's own carries the events between its nodes. The
-// suite in adaptertest says whether it does that well enough.
+// The program's own adapter carries the events between its nodes. The suite in adaptertest checks
+// the adapter.
 func Example_ownAdapter() {
 	b := &broker{nodes: make(map[*brokerAdapter]bool)}
 	hubs := []*adapter.Hub{adapter.NewHub(b.node()), adapter.NewHub(b.node())}

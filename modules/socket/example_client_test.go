@@ -19,8 +19,7 @@ type site struct {
 	stop func()
 }
 
-// host serves the handlers on a node with this hub. Example shows the same
-// in one piece.
+// host serves the handlers on a node with this hub. Example shows these steps.
 func host(hub *adapter.Hub, who socket.Authenticator, handlers ...socket.Handler) site {
 	ctx := context.Background()
 	gateway, err := socket.New(socket.Config{}, socket.Deps{Hub: hub, Authenticate: who}, handlers...)
@@ -38,7 +37,7 @@ func host(hub *adapter.Hub, who socket.Authenticator, handlers ...socket.Handler
 // visitor is a client of the plain endpoint.
 type visitor struct{ conn *websocket.Conn }
 
-// connect opens a client with a token. It returns the status of a refusal.
+// connect opens a client with a token. If it is refused, connect returns the status.
 func (s site) connect(token string) (visitor, int) {
 	conn, response, err := websocket.DefaultDialer.Dial(s.url, http.Header{"Authorization": {"Bearer " + token}})
 	if response != nil {
@@ -51,7 +50,7 @@ func (s site) connect(token string) (visitor, int) {
 	return visitor{conn}, response.StatusCode
 }
 
-// visit is connect for a client that is let in.
+// visit connects a client that must not be refused.
 func (s site) visit(token string) visitor {
 	v, status := s.connect(token)
 	if status != http.StatusSwitchingProtocols {

@@ -11,8 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// A handler is a function from a request to an answer. The package decodes the
-// request and refuses what does not fit before it calls the function.
+// A handler is a function from a request to an answer. The package decodes the request before it
+// calls the function, and refuses invalid requests.
 func ExampleOn() {
 	type addition struct {
 		A int `json:"a"`
@@ -35,7 +35,7 @@ func ExampleOn() {
 	// {"id":3,"error":{"code":"unknown_event","message":"there is no event of this name"}}
 }
 
-// A message without an id gets no answer. Its handler runs all the same.
+// A message without an id gets no answer, but its handler still runs.
 func ExampleOn_withoutReply() {
 	total := 0
 	count := socket.On("count", func(context.Context, *socket.Socket, struct{}) (int, error) {
@@ -54,8 +54,8 @@ func ExampleOn_withoutReply() {
 	// {"id":1,"data":3}
 }
 
-// A client tests for the code of an error, which stays the same for ever. It
-// learns nothing about errors that have none.
+// A client checks the code of an error, which never changes. Errors without a code reach the
+// client as an internal error, without details.
 func ExampleOn_error() {
 	errSoldOut := fault.New(fault.Conflict, "sold_out", "there are no tickets left")
 	buy := socket.On("buy", func(_ context.Context, _ *socket.Socket, seat string) (string, error) {
@@ -76,8 +76,8 @@ func ExampleOn_error() {
 	// {"id":2,"error":{"code":"internal","message":"internal error"}}
 }
 
-// guarded lets only some users call a handler: a guard is a function that
-// takes a handler's function and returns another one.
+// guarded lets only some users call a handler. A guard is a function that takes a handler's
+// function and returns another one.
 func guarded[Req, Rep any](may func(userID string) bool, next func(context.Context, *socket.Socket, Req) (Rep, error)) func(context.Context, *socket.Socket, Req) (Rep, error) {
 	return func(ctx context.Context, s *socket.Socket, in Req) (Rep, error) {
 		if !may(s.UserID()) {
@@ -88,7 +88,7 @@ func guarded[Req, Rep any](may func(userID string) bool, next func(context.Conte
 	}
 }
 
-// A guard stands in front of the handlers that it is put around.
+// A guard checks the user before it calls the handler that it wraps.
 func Example_guard() {
 	isTeacher := func(userID string) bool { return userID == "ada" }
 	endLesson := func(context.Context, *socket.Socket, struct{}) (string, error) { return "the lesson is over", nil }
@@ -110,8 +110,8 @@ func tokenIsName(_ context.Context, h socket.Handshake) (auth.Identity, error) {
 	return auth.Identity{UserID: h.Token}, nil
 }
 
-// An Authenticator of the program's own decides whom a socket speaks for: here
-// the session that a login has stored.
+// An Authenticator of the program decides which user a socket has. This one uses the session that
+// a login has stored.
 func ExampleAuthenticator() {
 	sessions := map[string]string{"4f2a": "ada"}
 	authenticate := func(_ context.Context, h socket.Handshake) (auth.Identity, error) {
@@ -137,8 +137,8 @@ func ExampleAuthenticator() {
 	// 401
 }
 
-// A handler for new sockets puts each into the rooms that it is to hear, or
-// refuses it. A client of the plain endpoint sees the refusal as an HTTP status.
+// A handler for new sockets puts each socket into its rooms, or refuses it. A client of the plain
+// endpoint gets the refusal as an HTTP status.
 func ExampleOnConnect() {
 	hub := adapter.NewHub(adapter.NewMesh().Adapter())
 	out := socket.NewEmitter(hub)

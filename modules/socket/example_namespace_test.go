@@ -20,8 +20,8 @@ type quizAnswer struct {
 
 type quizScore struct{ points int } // of one socket
 
-// A quiz in a namespace of its own: middleware that lets invited clients in, rooms,
-// acknowledgements and data about each socket.
+// A quiz in its own namespace, with middleware that lets in invited clients, rooms,
+// acknowledgements and data of each socket.
 func ExampleIn() {
 	hub := adapter.NewHub(adapter.NewMesh().Adapter())
 	gateway, err := socket.New(socket.Config{}, socket.Deps{Hub: hub, Authenticate: socket.Anonymous},

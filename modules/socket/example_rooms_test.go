@@ -36,7 +36,7 @@ func ExampleEmitter_To() {
 	fmt.Println("bob", bob.ask(`{"id":2,"event":"leave","data":"lobby"}`))
 	check(out.To("lobby").Emit(context.Background(), "news", "the show begins"))
 	fmt.Println("ada", ada.receive())
-	fmt.Println("bob", bob.ask(`{"id":3,"event":"join","data":"garden"}`)) // there is nothing else for bob
+	fmt.Println("bob", bob.ask(`{"id":3,"event":"join","data":"garden"}`)) // bob has no other message to receive
 	// Output:
 	// ada {"event":"news","data":"the gates open"}
 	// bob {"event":"news","data":"the gates open"}
@@ -45,8 +45,8 @@ func ExampleEmitter_To() {
 	// bob {"id":3,"data":"in"}
 }
 
-// A user has a room without joining one: all sockets of that user get what is
-// sent to it, in each tab and on each device.
+// Each user has a room without joining one. All sockets of the user, in each tab and on each
+// device, receive what is sent to it.
 func ExampleEmitter_ToUser() {
 	hub := adapter.NewHub(adapter.NewMesh().Adapter())
 	out := socket.NewEmitter(hub)
@@ -64,8 +64,8 @@ func ExampleEmitter_ToUser() {
 	// {"event":"mail","data":{"from":"bob"}}
 }
 
-// The hub sends to a room without one of its sockets: the sender, who has seen
-// it already.
+// The hub can send to a room except one of its sockets. Here this is the sender, who already has
+// the change.
 func Example_exceptTheSender() {
 	hub := adapter.NewHub(adapter.NewMesh().Adapter())
 	move := socket.On("move", func(ctx context.Context, s *socket.Socket, to json.RawMessage) (string, error) {
@@ -89,8 +89,8 @@ func Example_exceptTheSender() {
 	// ada {"event":"moved","data":"e5"}
 }
 
-// Two nodes on one mesh are one place to their clients. With the Redis adapter
-// in place of the mesh the nodes may be on different machines.
+// Clients of two nodes on one mesh can reach each other as on one node. With the Redis adapter
+// instead of the mesh, the nodes can run on different machines.
 func Example_twoNodes() {
 	mesh := adapter.NewMesh()
 	hubs := []*adapter.Hub{adapter.NewHub(mesh.Adapter()), adapter.NewHub(mesh.Adapter())}

@@ -21,7 +21,7 @@ func greet(_ context.Context, s *socket.Socket, in greeting) (greeting, error) {
 	return greeting{Name: "hello, " + in.Name}, s.Join("lobby")
 }
 
-// Sockets alone: no groups, no users, one node.
+// This program uses only sockets, on one node, without groups and users.
 func Example() {
 	ctx := context.Background()
 	hub := adapter.NewHub(adapter.NewMesh().Adapter())
@@ -43,7 +43,7 @@ func Example() {
 	server := httptest.NewServer(mux)
 	defer server.Close()
 
-	// A client of the plain endpoint; socket.io-client does the same by
+	// This is a client of the plain endpoint. With socket.io-client, this is
 	// socket.emitWithAck("greet", {name: "Ada"}).
 	client, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(server.URL, "http")+"/ws", nil)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 
 const pollingPath = "/socket.io/?EIO=4&transport=polling"
 
-// pollingNode is a node that others reach at its URL, and that can be stopped.
+// pollingNode is a node that others reach at its URL. A test can stop it.
 type pollingNode struct {
 	url  string
 	stop func()
@@ -102,7 +102,7 @@ func TestForwarding(t *testing.T) {
 			return status == http.StatusOK
 		})
 	}
-	// Requests to three nodes are one conversation.
+	// The three nodes serve the requests of one session.
 	if status, body := request(t, http.MethodPost, two.url+session, `40`, nil); status != http.StatusOK || body != "ok" {
 		t.Errorf("connecting through another node: %d %s", status, body)
 	}
@@ -116,11 +116,11 @@ func TestForwarding(t *testing.T) {
 		t.Errorf("polling through another node: %d %s", status, body)
 	}
 
-	// A node without a URL cannot be reached by others.
+	// Other nodes cannot forward to a node without a URL.
 	if status, body := request(t, http.MethodGet, one.url+openPolling(t, hidden), "", nil); status != http.StatusBadRequest || body != unknownSession {
 		t.Errorf("a node without a URL: %d %s", status, body)
 	}
-	// A client cannot pretend to be a node.
+	// A client's request must not count as one from a node.
 	if status, body := request(t, http.MethodGet, two.url+session, "", http.Header{"Moim-Forwarded": {"x"}}); status != http.StatusBadRequest || !strings.Contains(body, "for nodes only") {
 		t.Errorf("a forged header: %d %s", status, body)
 	}
@@ -130,7 +130,8 @@ func TestForwarding(t *testing.T) {
 	}
 }
 
-// Each node that forwards marks the request, and no node forwards a marked one.
+// TestARequestIsForwardedOnce checks that a node marks the requests that it forwards, and
+// forwards no marked request.
 func TestARequestIsForwardedOnce(t *testing.T) {
 	t.Parallel()
 	mesh := adapter.NewMesh()

@@ -17,7 +17,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// echoArgs answers with what it got.
+// echoArgs answers with its arguments.
 func echoArgs(_ context.Context, _ *socket.Socket, args socket.Args) (socket.Args, error) {
 	return args, nil
 }
@@ -59,7 +59,7 @@ func TestNamespaces(t *testing.T) {
 	}
 	chat := c.join("/chat", "alice")
 	c.ask(`42/chat,1["who"]`, `43/chat,1["/chat","alice"]`)
-	c.write(`42/chat,2["unknown"]`) // not answered, as by Node's server
+	c.write(`42/chat,2["unknown"]`) // no answer, as on Node's server
 	c.write(`40{"token":"bob"}`)
 	if id := c.read(); !strings.HasPrefix(id, `40{"sid":"`) || strings.Contains(id, chat) {
 		t.Errorf("the main namespace: %s", id)
@@ -212,8 +212,8 @@ func TestTheServerAsksForAnAcknowledgement(t *testing.T) {
 	if answer := receive(t, got); answer != "2 <nil>" {
 		t.Errorf("answered: %s", answer)
 	}
-	c.write(`4399[]`) // nobody asked
-	// The question is sent before, on a busy machine, too.
+	c.write(`4399[]`) // an answer to no request
+	// the event is sent before this time, even on a busy machine
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	if _, err := s.EmitWithAck(ctx, "question"); !errors.Is(err, context.DeadlineExceeded) {

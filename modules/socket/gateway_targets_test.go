@@ -65,7 +65,7 @@ func TestTheServerDisconnects(t *testing.T) {
 	if got := receive(t, ended); got != "a server namespace disconnect" {
 		t.Errorf("ended: %s", got)
 	}
-	c.write(`42/a,["leave"]`) // sent before the client knew
+	c.write(`42/a,["leave"]`) // sent before the client knew that it was disconnected
 	c.ask(`421["nothing",{}]`, `431[{"data":{}}]`)
 	c.join("/a", "alice")
 	c.write(`42/a,["end"]`)
@@ -82,7 +82,7 @@ func TestTheServerDisconnects(t *testing.T) {
 	}
 }
 
-// TestTargets reaches sockets of two nodes.
+// TestTargets sends to the sockets of two nodes.
 func TestTargets(t *testing.T) {
 	t.Parallel()
 	mesh := adapter.NewMesh()
@@ -123,7 +123,7 @@ func TestTargets(t *testing.T) {
 	other.write(`42/a,1["join","x"]`)
 	other.read()
 	count := 0
-	// emit sends an event and returns how often each user got it.
+	// emit sends an event and returns how often each user received it.
 	emit := func(what string, target socket.Target, event string) map[string]int {
 		t.Helper()
 		count++

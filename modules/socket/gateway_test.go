@@ -100,7 +100,7 @@ func TestAnswers(t *testing.T) {
 		{"still there", "nothing", `{}`, `"data":{}`},
 	}
 	io, plain := connectIO(t, n, "alice"), connectPlain(t, n, "alice")
-	for i, test := range tests { // one after the other: all on the same sockets
+	for i, test := range tests { // in order, because all use the same sockets
 		t.Run(test.name, func(t *testing.T) {
 			io.t, plain.t = t, t
 			io.ask(fmt.Sprintf(`42%d["%s",%s]`, i, test.event, test.data), fmt.Sprintf(`43%d[{%s}]`, i, test.answer))
@@ -148,7 +148,7 @@ func TestMessagesAreHandledInOrder(t *testing.T) {
 			go func() {
 				for i := range messages {
 					if endpoint.client.ws.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, endpoint.format, i, i)) != nil {
-						return // the reader says why
+						return // the reader reports the error
 					}
 				}
 			}()
@@ -159,8 +159,8 @@ func TestMessagesAreHandledInOrder(t *testing.T) {
 	}
 }
 
-// TestSlowHandlerHoldsItsSocketOnly also fills the message queue, so that the
-// connection pauses.
+// TestSlowHandlerHoldsItsSocketOnly checks that a slow handler delays only its own socket. It
+// also fills the message queue, so that the connection is paused.
 func TestSlowHandlerHoldsItsSocketOnly(t *testing.T) {
 	t.Parallel()
 	gate := make(chan struct{})

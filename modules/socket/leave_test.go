@@ -46,8 +46,8 @@ var readers = map[string]func(http.Handler) *httptest.Server{
 	"TLS": httptest.NewTLSServer,
 }
 
-// leaving are the ways in which a client ends its stream, with the close code that it
-// gets; 0 means none.
+// leaving lists the ways in which a client can end its stream, with the close code that it gets.
+// 0 means none.
 var leaving = map[string]struct {
 	leave func(*websocket.Conn) error
 	code  int
@@ -140,7 +140,7 @@ func TestLastRequestsAreAnswered(t *testing.T) {
 	}
 }
 
-// open connects to n through a listener of its own.
+// open connects to n through its own listener.
 func open(t *testing.T, n *node, listen func(http.Handler) *httptest.Server, endpoint string) *client {
 	t.Helper()
 	server := listen(n.Gateway)
@@ -193,8 +193,8 @@ func TestSlowLastRequest(t *testing.T) {
 	}
 }
 
-// TestLeavingIsNotLogged: a client must not fill the log by asking much and
-// leaving at once. A handler that takes too long is logged.
+// TestLeavingIsNotLogged checks that a client cannot fill the log by sending many requests and
+// leaving at once. A handler that takes too long must be logged.
 func TestLeavingIsNotLogged(t *testing.T) {
 	t.Parallel()
 	const requests = 20

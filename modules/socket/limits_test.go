@@ -18,7 +18,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// limited runs a node with limits on a clock that add moves.
+// limited runs a node with limits. add moves its clock.
 func limited(t *testing.T, cfg limit.Config, handlers ...socket.Handler) (n *node, add func(time.Duration)) {
 	t.Helper()
 	var moved atomic.Int64
@@ -36,8 +36,8 @@ func limited(t *testing.T, cfg limit.Config, handlers ...socket.Handler) (n *nod
 	return n, func(d time.Duration) { moved.Add(int64(d)) }
 }
 
-// endpoints connect a client and write an event with an acknowledgement, as each endpoint
-// does.
+// endpoints connect a client and write an event with an acknowledgement, in the format of each
+// endpoint.
 var endpoints = map[string]struct {
 	connect func(*testing.T, *node, string) *client
 	event   func(id int, name string) string
@@ -47,8 +47,9 @@ var endpoints = map[string]struct {
 	"plain":    {connectPlain, func(id int, name string) string { return fmt.Sprintf(`{"id":%d,"event":"%s"}`, id, name) }, `{"id":%d,"error":{"code":"rate_limited"`},
 }
 
-// TestTooManyRequests: requests beyond the rate are answered with when to come back, and
-// do not run. A socket that goes on is closed; others notice nothing.
+// TestTooManyRequests checks that requests beyond the rate are not executed, and that the answer
+// says when to retry. A socket that does not stop must be closed, and other sockets must not be
+// affected.
 func TestTooManyRequests(t *testing.T) {
 	t.Parallel()
 	for name, e := range endpoints {
@@ -71,7 +72,7 @@ func TestTooManyRequests(t *testing.T) {
 					}
 				}
 			}
-			if refused < 29 || refused > 31 { // connecting to a namespace is a request, too
+			if refused < 29 || refused > 31 { // connecting to a namespace counts as a request
 				t.Errorf("%d of 50 are refused", refused)
 			}
 			for i := range 50 {
@@ -119,8 +120,8 @@ func TestTooManyRequests(t *testing.T) {
 	}
 }
 
-// TestSocketsOfAUser: a user has as many connections as they may have, on both endpoints
-// together. A second namespace of a connection is not another one.
+// TestSocketsOfAUser checks the limit of a user's connections, on both endpoints together. A
+// second namespace on a connection does not count.
 func TestSocketsOfAUser(t *testing.T) {
 	t.Parallel()
 	n, _ := limited(t, limit.Config{UserSockets: 2}, socket.In("/other", socket.On("echo", echo))...)
@@ -147,7 +148,7 @@ func TestSocketsOfAUser(t *testing.T) {
 	})
 }
 
-// TestStrangers: an address may have so many connections whose user is not known.
+// TestStrangers checks the limit of an address's connections without a known user.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	n, _ := limited(t, limit.Config{AddressPending: 2})
@@ -158,7 +159,7 @@ func TestStrangers(t *testing.T) {
 	}
 	first.write(`40{"token":"alice"}`)
 	first.read()
-	third := connectPlain(t, n, "bob") // while it connects
+	third := connectPlain(t, n, "bob") // while this one connects
 	_ = third.ws.Close()
 	openIO(t, n, nil)
 	refused(t, n, "/socket.io/?EIO=4&transport=websocket", nil, http.StatusTooManyRequests)
@@ -183,7 +184,7 @@ func TestFullNode(t *testing.T) {
 	there.ask(`{"id":1,"event":"nobody"}`, `{"id":1,"error":{"code":"unknown_event","message":"there is no event of this name"}}`)
 }
 
-// refused expects a handshake to be refused with a status and Retry-After.
+// refused expects that a handshake is refused with this status and Retry-After.
 func refused(t *testing.T, n *node, path string, header http.Header, status int) {
 	t.Helper()
 	var response *http.Response

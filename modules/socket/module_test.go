@@ -14,7 +14,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// newChat is a constructor of handlers, as a program writes it.
+// newChat is a constructor of handlers, like those of a program.
 func newChat(out *socket.Emitter) []socket.Handler {
 	return []socket.Handler{socket.On("say", func(ctx context.Context, s *socket.Socket, text string) (struct{}, error) {
 		return struct{}{}, out.ToUser(s.UserID()).Emit(ctx, "said", text)

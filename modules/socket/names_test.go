@@ -14,7 +14,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// reserve makes the names of a module "team" reserved on hub.
+// reserve reserves the names of a module "team" on hub.
 func reserve(t *testing.T, hub *adapter.Hub) *adapter.Owner {
 	t.Helper()
 	own, err := hub.Reserve(&adapter.Names{
@@ -44,8 +44,7 @@ func wantReserved(t *testing.T, what string, err error, text string) {
 	}
 }
 
-// TestReservedNamesAreRefusedAtTheCall tries all calls of a program with the names of
-// modules.
+// TestReservedNamesAreRefusedAtTheCall makes all calls of a program with the names of modules.
 func TestReservedNamesAreRefusedAtTheCall(t *testing.T) {
 	t.Parallel()
 	sockets := make(chan *socket.Socket, 1)
@@ -93,7 +92,7 @@ func TestReservedNamesAreRefusedAtTheCall(t *testing.T) {
 		}
 	}
 	c.ask(`{"id":1,"event":"join","data":"team:1"}`, `{"id":1,"error":{"code":"forbidden","message":"you are not allowed to do this"}}`)
-	for _, room := range []string{"team", "Team:1", "lobby"} { // the program's
+	for _, room := range []string{"team", "Team:1", "lobby"} { // names of the program
 		c.ask(`{"id":2,"event":"join","data":"`+room+`"}`, `{"id":2,"data":{}}`)
 	}
 	if err := n.out.ToUser("alice").Emit(ctx, "news", "after all"); err != nil {
@@ -117,8 +116,8 @@ func TestHandlersOfReservedEvents(t *testing.T) {
 	}
 }
 
-// TestModuleUsesItsNames has a module answer its events, put sockets into its
-// rooms and send to them, on two nodes.
+// TestModuleUsesItsNames makes a module answer its events, put sockets into its rooms and send to
+// them, on two nodes.
 func TestModuleUsesItsNames(t *testing.T) {
 	t.Parallel()
 	mesh := adapter.NewMesh()
@@ -147,7 +146,7 @@ func TestModuleUsesItsNames(t *testing.T) {
 		}
 	}
 	send("team:won")
-	send("news") // the program's word, in the module's room
+	send("news") // an event of the program in the module's room
 	for _, c := range []*client{alice, bob} {
 		c.want(`{"event":"team:won","data":1}`, `{"event":"news","data":1}`)
 	}
@@ -156,8 +155,8 @@ func TestModuleUsesItsNames(t *testing.T) {
 	waittest.Until(t, "nobody is in the room", func() bool { return len(a.hub.Sockets("team:1"))+len(b.hub.Sockets("team:1")) == 0 })
 }
 
-// TestEmitterDisconnectsNoRoom checks that other nodes can disconnect only the sockets
-// of a user.
+// TestEmitterDisconnectsNoRoom checks that other nodes can disconnect only the sockets of a user,
+// not those of a room.
 func TestEmitterDisconnectsNoRoom(t *testing.T) {
 	t.Parallel()
 	mesh := adapter.NewMesh()

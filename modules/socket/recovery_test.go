@@ -17,7 +17,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// recovering starts nodes whose clients may come back. Each new client is in "team".
+// recovering starts nodes whose clients can recover their session. Each new client is in the room
+// "team".
 func recovering(t *testing.T, window time.Duration, count int) (nodes []*node) {
 	t.Helper()
 	mesh := adapter.NewMesh()
@@ -40,15 +41,15 @@ func recovering(t *testing.T, window time.Duration, count int) (nodes []*node) {
 	return nodes
 }
 
-// returner is a client that comes back.
+// returner is a client that reconnects.
 type returner struct {
 	*client
 	token, secret, offset string
 	id                    string
 }
 
-// connect connects to a node, and reads what comes before the welcome. A node looks for
-// the client's socket for a second. If a busy machine needs longer, the client tries again.
+// connect connects to a node, and returns the packets before the welcome. A node searches for the
+// client's socket for a second. If a busy machine needs longer, the client tries again.
 func (r *returner) connect(t *testing.T, n *node) (missed []string) {
 	t.Helper()
 	for tries := 1; ; tries++ {
@@ -65,7 +66,7 @@ func (r *returner) connect(t *testing.T, n *node) (missed []string) {
 func (r *returner) connectOnce(t *testing.T, n *node) (missed []string) {
 	t.Helper()
 	r.client = openIO(t, n, nil)
-	auth, _ := json.Marshal(map[string]string{"token": r.token, "pid": r.secret, "offset": r.offset}) // strings
+	auth, _ := json.Marshal(map[string]string{"token": r.token, "pid": r.secret, "offset": r.offset}) // the values are strings
 	r.write("40" + string(auth))
 	for {
 		packet := r.read()
@@ -81,24 +82,24 @@ func (r *returner) connectOnce(t *testing.T, n *node) (missed []string) {
 	}
 }
 
-// see returns the first argument of an event, and keeps its offset.
+// see returns the first argument of an event, and stores its offset.
 func (r *returner) see(packet string) string {
 	var event []json.RawMessage
 	if err := json.Unmarshal([]byte(strings.TrimPrefix(packet, "42")), &event); err != nil || len(event) != 3 {
 		r.t.Fatalf("got %s, want an event with an offset", packet)
 	}
-	_ = json.Unmarshal(event[2], &r.offset) // it stays as it is if that is no string
+	_ = json.Unmarshal(event[2], &r.offset) // if it is no string, the offset stays as it is
 	return string(event[1])
 }
 
-// A client that loses its connection again and again, and comes back to any node, sees
-// every event once and in order.
+// TestRecoveryLosesNothing makes a client lose its connection again and again, and reconnect to
+// any node. It must see every event once and in order.
 func TestRecoveryLosesNothing(t *testing.T) {
 	t.Parallel()
 	nodes := recovering(t, time.Minute, 3)
 	client := &returner{token: "alice"}
 	client.connect(t, nodes[0])
-	const most = 500 // events that the client has not seen; fewer than a node keeps
+	const most = 500 // missed events; fewer than a node keeps
 	var next atomic.Int64
 	ctx, stop := context.WithCancel(t.Context())
 	var emitting sync.WaitGroup
@@ -138,8 +139,8 @@ func TestRecoveryLosesNothing(t *testing.T) {
 	}
 }
 
-// What is secret stays so: a client comes back only as itself, once, and not after its user
-// was disconnected.
+// TestRecoveryIsForTheSameUser checks that a session can be recovered only by its own user, once,
+// and not after the user was disconnected.
 func TestRecoveryIsForTheSameUser(t *testing.T) {
 	t.Parallel()
 	nodes := recovering(t, time.Minute, 2)
@@ -191,7 +192,7 @@ func TestRecoveryIsForTheSameUser(t *testing.T) {
 	}
 }
 
-// A socket leaves its rooms when its client stays away.
+// TestRecoveryEnds checks that a socket leaves its rooms if its client does not reconnect.
 func TestRecoveryEnds(t *testing.T) {
 	t.Parallel()
 	n := recovering(t, 200*time.Millisecond, 1)[0]
@@ -206,8 +207,8 @@ func TestRecoveryEnds(t *testing.T) {
 	})
 }
 
-// A socket that the server disconnects and then refuses ends once. OnDisconnect handlers
-// run once.
+// TestRefusedAndDisconnectedEndsOnce checks that a socket that the server disconnects and then
+// refuses ends once. OnDisconnect handlers must run once.
 func TestRefusedAndDisconnectedEndsOnce(t *testing.T) {
 	t.Parallel()
 	ended := make(chan string, 10)
@@ -232,8 +233,8 @@ func TestRefusedAndDisconnectedEndsOnce(t *testing.T) {
 	}
 }
 
-// away connects a client that has seen an event, and ends its connection. gone returns when
-// the node knows.
+// away connects a client that has seen an event, and closes its connection. It returns the client
+// and its socket once the node knows that the client is gone.
 func away(t *testing.T, n *node, user string) (r *returner, gone *socket.Socket) {
 	t.Helper()
 	r = &returner{token: user}
@@ -255,8 +256,8 @@ func away(t *testing.T, n *node, user string) (r *returner, gone *socket.Socket)
 	return r, gone
 }
 
-// What the program does with a socket whose client is away holds when it comes back, to this
-// node or another one.
+// TestRecoveryKeepsWhatTheProgramDoes changes a socket while its client is disconnected. The
+// changes must be there when the client reconnects to this node or another one.
 func TestRecoveryKeepsWhatTheProgramDoes(t *testing.T) {
 	t.Parallel()
 	nodes := recovering(t, time.Minute, 2)
@@ -290,7 +291,8 @@ func TestRecoveryKeepsWhatTheProgramDoes(t *testing.T) {
 	}
 }
 
-// What the program's data do when they are encoded ends no node.
+// TestRecoverySurvivesTheProgramsData checks that data of the program that cannot be encoded does
+// not crash a node.
 func TestRecoverySurvivesTheProgramsData(t *testing.T) {
 	t.Parallel()
 	nodes := recovering(t, time.Minute, 2)

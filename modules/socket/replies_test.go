@@ -14,7 +14,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// joins joins every socket to "team", and hands it to the test.
+// joins joins every socket to "team", and passes it to the test.
 func joins(sockets chan<- *socket.Socket) socket.Handler {
 	return socket.OnConnect(func(_ context.Context, s *socket.Socket) error {
 		err := s.Join("team")
@@ -33,7 +33,7 @@ func users(sockets []socket.Info) string {
 	return strings.Join(ids, " ")
 }
 
-// within returns a context for a question that is not answered in full.
+// within returns a context for a request that not all nodes answer.
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -41,7 +41,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// twoNodes starts nodes that know each other, with a Socket.IO client each.
+// twoNodes starts two nodes that know each other, with one Socket.IO client each.
 func twoNodes(t *testing.T) (one, two *node, alice, bob *client, sockets []*socket.Socket) {
 	t.Helper()
 	mesh, opened := adapter.NewMesh(), make(chan *socket.Socket, 10)
@@ -96,8 +96,8 @@ func TestSocketsOfAllNodes(t *testing.T) {
 	}
 }
 
-// After Join, events for the room reach the sockets of other nodes. After Leave, they do
-// not.
+// TestJoinIsOverWhenItReturns checks that events for the room reach the sockets of other nodes
+// right after Join, and do not reach them right after Leave.
 func TestJoinIsOverWhenItReturns(t *testing.T) {
 	t.Parallel()
 	one, _, _, bob, _ := twoNodes(t)
@@ -170,7 +170,8 @@ func TestABroadcastCollectsAcknowledgements(t *testing.T) {
 	}
 }
 
-// A missing answer is never taken for an empty one.
+// TestWhoDoesNotAnswerIsNamed checks that a missing answer is an error that names the node, and
+// never counts as an empty answer.
 func TestWhoDoesNotAnswerIsNamed(t *testing.T) {
 	t.Parallel()
 	mesh, opened := adapter.NewMesh(), make(chan *socket.Socket, 10)
@@ -193,7 +194,7 @@ func TestWhoDoesNotAnswerIsNamed(t *testing.T) {
 	bob.want(`420["question"]`)
 	eve.want(`{"event":"question","data":null}`)
 
-	// A node that is there and does not report.
+	// This is a node that is known but does not answer.
 	if err := socket.Announce(t.Context(), two.out, "impostor", "http://10.0.0.9:1"); err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func TestEmitterReachesBothEndpointsOnEveryNode(t *testing.T) {
 	io, plain, other := connectIO(t, a, "alice"), connectPlain(t, b, "bob"), connectPlain(t, b, "carol")
 	io.ask(`420["join","lobby"]`, `430[{"data":{}}]`)
 	plain.ask(`{"id":0,"event":"join","data":"lobby"}`, `{"id":0,"data":{}}`)
-	other.ask(`{"id":0,"event":"nothing"}`, `{"id":0,"data":{}}`) // is connected
+	other.ask(`{"id":0,"event":"nothing"}`, `{"id":0,"data":{}}`) // wait until it is connected
 
 	ctx := t.Context()
 	send := func(err error) {
@@ -91,7 +91,7 @@ func TestRoomsAreLeftOnClose(t *testing.T) {
 			t.Errorf("it is still in %s", room)
 		}
 	}
-	// The connection goes on, and a new socket of it is another one.
+	// The connection stays open, and connecting again creates a new socket.
 	c.write(`40{"token":"alice"}`)
 	c.read()
 	if again := receive(t, sockets); again == s || again.ID() == s.ID() {
@@ -104,7 +104,8 @@ func TestRoomsAreLeftOnClose(t *testing.T) {
 	}
 }
 
-// TestMessagesBeforeTheEndAreHandled closes the connection right after writing.
+// TestMessagesBeforeTheEndAreHandled closes the connection right after it wrote messages. They
+// must be handled.
 func TestMessagesBeforeTheEndAreHandled(t *testing.T) {
 	t.Parallel()
 	const messages = 50
@@ -140,7 +141,7 @@ func TestExpiry(t *testing.T) {
 	t.Parallel()
 	ended := make(chan engine.Reason, 2)
 	n := start(t, adapter.NewMesh(), socket.OnDisconnect(func(_ *socket.Socket, reason engine.Reason) { ended <- reason }))
-	io, plain := connectIO(t, n, "alice 5s"), connectPlain(t, n, "alice 5s") // a busy machine needs time to connect
+	io, plain := connectIO(t, n, "alice 5s"), connectPlain(t, n, "alice 5s") // enough time to connect on a busy machine
 	io.want(`41`)
 	io.wantClosed(websocket.CloseNoStatusReceived)
 	plain.wantClosed(4003)
@@ -178,7 +179,7 @@ func TestDrainClosesTheTransportOnly(t *testing.T) {
 		defer cancel()
 		drained <- n.Drain(ctx)
 	}()
-	io.wantClosed(websocket.CloseNoStatusReceived) // without an event: the program would not know it
+	io.wantClosed(websocket.CloseNoStatusReceived) // without an event, because the program does not know this socket
 	var hint struct {
 		Event string
 		Data  struct{ After *int }
@@ -200,8 +201,8 @@ func TestDrainClosesTheTransportOnly(t *testing.T) {
 	_ = response.Body.Close()
 }
 
-// TestDisconnectedSocketsMessagesAreDropped disconnects a socket that has queued
-// messages.
+// TestDisconnectedSocketsMessagesAreDropped disconnects a socket that has queued messages. No
+// handler may run for them.
 func TestDisconnectedSocketsMessagesAreDropped(t *testing.T) {
 	t.Parallel()
 	var out *socket.Emitter
@@ -228,7 +229,8 @@ func TestDisconnectedSocketsMessagesAreDropped(t *testing.T) {
 	}
 }
 
-// TestHandlersEndSoonAfterTheirConnection has a handler that waits for its context.
+// TestHandlersEndSoonAfterTheirConnection closes the connection of a handler that waits for its
+// context.
 func TestHandlersEndSoonAfterTheirConnection(t *testing.T) {
 	t.Parallel()
 	waiting, ended := make(chan struct{}), make(chan engine.Reason, 1)
@@ -248,7 +250,8 @@ func TestHandlersEndSoonAfterTheirConnection(t *testing.T) {
 	receive(t, ended)
 }
 
-// TestEverySocketThatBeganEnds stops a gateway while clients come and go.
+// TestEverySocketThatBeganEnds stops a gateway while clients connect and disconnect. OnDisconnect
+// must run for every socket for which OnConnect ran.
 func TestEverySocketThatBeganEnds(t *testing.T) {
 	t.Parallel()
 	var began, over atomic.Int64
@@ -265,7 +268,7 @@ func TestEverySocketThatBeganEnds(t *testing.T) {
 				}
 				ws, response, err := websocket.DefaultDialer.Dial(url, header)
 				if err != nil {
-					return // it has stopped
+					return // the gateway has stopped
 				}
 				_ = response.Body.Close()
 				_ = ws.WriteMessage(websocket.TextMessage, []byte(`40`))
@@ -315,7 +318,8 @@ func TestStopTwiceAndBeforeStart(t *testing.T) {
 	}
 }
 
-// TestToSkipsTheSender sends to a room of two sockets on two nodes.
+// TestToSkipsTheSender sends from a socket to a room of two sockets on two nodes. The sender must
+// not get the event.
 func TestToSkipsTheSender(t *testing.T) {
 	t.Parallel()
 	mesh := adapter.NewMesh()

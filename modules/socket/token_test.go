@@ -21,7 +21,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// renewing handles the event renew with a new token.
+// renewing handles the event "renew", which carries a new token.
 func renewing() socket.Handler {
 	return socket.On("renew", func(ctx context.Context, s *socket.Socket, token string) (string, error) {
 		identity, err := s.Renew(ctx, token)
@@ -44,7 +44,7 @@ func TestRenew(t *testing.T) {
 	io.ask(`420["renew","bob"]`, `430[{"error":{"code":"forbidden","message":"the token is of another user: connect again with it"}}]`)
 	io.ask(`421["renew","bad"]`, `431[{"error":{"code":"unauthenticated","message":"a valid token is needed: send Authorization: Bearer <token>"}}]`)
 	io.ask(`422["renew","alice 1h"]`, `432[{"data":"ALICE"}]`)
-	plain.ask(`{"id":1,"event":"renew","data":"alice"}`, `{"id":1,"data":"ALICE"}`) // it never expires
+	plain.ask(`{"id":1,"event":"renew","data":"alice"}`, `{"id":1,"data":"ALICE"}`) // this token never expires
 	waittest.Until(t, "the first tokens have expired", func() bool { return time.Now().After(first.Add(100 * time.Millisecond)) })
 	io.ask(`423["echo",{}]`, `433[{"data":{"text":"","user":"alice"}}]`)
 	plain.ask(`{"id":2,"event":"echo"}`, `{"id":2,"data":{"text":"","user":"alice"}}`)
@@ -80,7 +80,7 @@ func (*revocationStore) Pseudonym(userID string) (string, error) {
 
 func (s *revocationStore) Forget(context.Context, time.Duration) error { return nil }
 
-// issued verifies tokens like "alice@7", which was issued 7 s after 1970.
+// issued accepts tokens like "alice@7", which was issued 7 s after 1970.
 func issued(_ context.Context, token string) (auth.Identity, error) {
 	user, at, _ := strings.Cut(token, "@")
 	seconds, err := strconv.Atoi(at)

@@ -14,7 +14,7 @@ func ExampleMesh() {
 	mesh := adapter.NewMesh()
 	one, two := mesh.Adapter(), mesh.Adapter()
 	received := make(chan adapter.Envelope, 1)
-	lost := func() {} // nothing is lost in one process
+	lost := func() {} // in one process, nothing is lost
 	for _, err := range []error{
 		one.Start(ctx, func(adapter.Envelope) { panic("a node received what it sent") }, lost),
 		two.Start(ctx, func(env adapter.Envelope) { received <- env }, lost),
@@ -27,7 +27,7 @@ func ExampleMesh() {
 	<-one.Subscribe("lobby")
 	<-two.Subscribe("lobby")
 
-	for _, room := range []string{"garden", "lobby"} { // nobody is interested in the garden
+	for _, room := range []string{"garden", "lobby"} { // no node is interested in the garden
 		if err := one.Publish(ctx, adapter.Envelope{Room: room, Event: "news", Data: []byte(`"hello"`)}); err != nil {
 			fmt.Println(err)
 		}

@@ -16,7 +16,7 @@ type inbox struct {
 	codec  plain
 	mu     sync.Mutex
 	frames []*engine.Frame
-	writes int // with which they came
+	writes int // the number of writes in which they came
 }
 
 func (i *inbox) Codec() Codec { return i.codec }
@@ -117,13 +117,13 @@ func (m meeting) Send(*engine.Frame) { m.place.enter() }
 
 // place blocks goroutines until the expected number has arrived.
 type place struct {
-	alone    int // that enter before anybody has to wait
+	alone    int // how many enter before any of them has to wait
 	expected int
 
 	mu      sync.Mutex
 	entered int
 	inside  int
-	most    int // that were inside together
+	most    int // the most that were inside at the same time
 	open    chan struct{}
 }
 

@@ -39,7 +39,7 @@ func TestMemoryDropsWhatIsNoLongerWanted(t *testing.T) {
 	if room := <-delivered; room != "first" {
 		t.Fatal(room)
 	}
-	to.Unsubscribe("left") // its envelope waits already
+	to.Unsubscribe("left") // an envelope for this room is already queued
 	close(goOn)
 	if room := <-delivered; room != "last" {
 		t.Fatalf("an envelope of the room %q was delivered", room)

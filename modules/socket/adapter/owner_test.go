@@ -8,7 +8,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// TestReserve gives each name one owner, before the hub starts.
+// TestReserve checks that each name has one owner, and can be reserved only before the hub
+// starts.
 func TestReserve(t *testing.T) {
 	t.Parallel()
 	hub := adapter.NewHub(adapter.NewMesh().Adapter())
@@ -30,7 +31,7 @@ func TestReserve(t *testing.T) {
 	refused(adapter.Names{Events: []string{"te"}}, `events "te"`)
 	refused(adapter.Names{Rooms: []string{""}}, `cannot reserve all rooms`)
 	refused(adapter.Names{Events: []string{""}}, `cannot reserve all events`)
-	if _, err := hub.Reserve(&adapter.Names{Rooms: []string{"score:"}}); err != nil { // an event's prefix
+	if _, err := hub.Reserve(&adapter.Names{Rooms: []string{"score:"}}); err != nil { // the prefix of an event, not of a room
 		t.Error(err)
 	}
 	if err := hub.Start(t.Context()); err != nil {

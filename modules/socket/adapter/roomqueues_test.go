@@ -14,7 +14,7 @@ import (
 type slowSocket struct {
 	dummy
 	may    chan struct{}
-	taking chan struct{} // closed once something is sent to it
+	taking chan struct{} // closed when the first frame is sent to it
 	once   sync.Once
 
 	mu  sync.Mutex

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestBatch writes batches to a network that accepts random amounts. Each byte is
-// written once and in order.
+// TestBatch writes batches to a network that accepts random amounts. Each byte must be written
+// once and in order.
 func TestBatch(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {

@@ -18,7 +18,7 @@ func BenchmarkFanOut(b *testing.B) {
 	for _, quiet := range []bool{false, true} {
 		for _, n := range []int{1, 100, 1000} {
 			b.Run(fmt.Sprintf("quiet=%v/conns=%d", quiet, n), func(b *testing.B) {
-				cfg := Config{MaxBacklog: 1 << 30, PingInterval: time.Hour} // the peers answer nothing
+				cfg := Config{MaxBacklog: 1 << 30, PingInterval: time.Hour} // the peers do not answer pings
 				if quiet {
 					cfg.Gather = -1
 				}
@@ -70,7 +70,7 @@ func BenchmarkFrame(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen opens sockets and ends them, one after the other.
+// BenchmarkOpen opens and closes sockets, one after the other.
 func BenchmarkOpen(b *testing.B) {
 	s := start(b, Config{})
 	request := "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n" + strings.Join(validHandshake(), "\r\n") + "\r\n\r\n"

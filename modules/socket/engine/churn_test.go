@@ -23,7 +23,7 @@ import (
 type counting struct {
 	conn     *Conn
 	received int
-	closed   chan int // what was received, once
+	closed   chan int // receives the number of messages, once
 }
 
 func (r *counting) Message([]byte, bool) { r.received++ }
@@ -38,8 +38,8 @@ func (r *counting) Closed(Reason) {
 // TestChurn opens connections and closes them from both sides, concurrently, so
 // that descriptors are reused. Each receiver gets all messages of its client and one
 // Closed. No descriptor stays open.
-func TestChurn(t *testing.T) { // alone: it counts descriptors
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which the garbage collector would close as well
+func TestChurn(t *testing.T) { // not parallel: it counts descriptors
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the garbage collector would also close them
 	for listener, serve := range listeners {
 		t.Run(listener, func(t *testing.T) {
 			const clients, rounds = 32, 12
@@ -59,19 +59,19 @@ func TestChurn(t *testing.T) { // alone: it counts descriptors
 			}
 			waittest.Until(t, "no connection is left", func() bool { return s.Len() == 0 })
 			s.http.CloseClientConnections()
-			waittest.Until(t, "no descriptor is left", func() bool { return descriptors(t) <= before+2 }) // epoll's, and the poller's own
+			waittest.Until(t, "no descriptor is left", func() bool { return descriptors(t) <= before+2 }) // epoll's descriptor and the poller's own
 		})
 	}
 }
 
-// churn connects, sends and leaves. It may get the receiver of another client, which
-// makes no difference.
+// churn connects, sends and leaves. It may get the receiver of another client, which does not
+// matter.
 func churn(t *testing.T, s *testServer, receivers <-chan *counting, random *rand.Rand) {
 	t.Helper()
 	ws, resp, err := websocket.DefaultDialer.Dial(s.url(Plain), nil)
 	r := receive(t, receivers)
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF): // cut, by whoever got this one's receiver, before it was open
+	case errors.Is(err, io.ErrUnexpectedEOF): // cut by the goroutine with this client's receiver, before it was open
 		receive(t, r.closed)
 		return
 	case err != nil:
@@ -82,7 +82,7 @@ func churn(t *testing.T, s *testServer, receivers <-chan *counting, random *rand
 	sent := random.IntN(50)
 	for i := range sent {
 		if err := ws.WriteMessage(websocket.TextMessage, fmt.Append(nil, i)); err != nil {
-			break // ended by whoever got this one's receiver
+			break // closed by the goroutine with this client's receiver
 		}
 	}
 	switch random.IntN(5) {
@@ -90,7 +90,7 @@ func churn(t *testing.T, s *testServer, receivers <-chan *counting, random *rand
 		r.conn.Close(Expired)
 	case 1:
 		r.conn.cut(SlowConsumer)
-	case 2: // a reset
+	case 2: // a TCP reset
 		if tcp, ok := ws.NetConn().(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0)
 		}

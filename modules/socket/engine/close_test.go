@@ -133,14 +133,14 @@ func TestClientVanishes(t *testing.T) {
 		t.Run(listener, func(t *testing.T) {
 			t.Parallel()
 			ws, r := startOn(t, serve, Config{}).dial(t, Plain)
-			_ = ws.Close() // without a goodbye
+			_ = ws.Close() // without a close frame
 			r.wantClosed(t, TransportClose)
 		})
 	}
 }
 
-// TestClosedOnce closes connections from both sides at once. Closed is called once
-// and last; otherwise the recorder panics.
+// TestClosedOnce closes connections from both sides at once. Closed must be called once and last.
+// Otherwise the recorder panics.
 func TestClosedOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{})
@@ -211,7 +211,8 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestReconnect tells plain clients random times within the span for their number.
+// TestReconnect checks that plain clients are told random times to reconnect. The range depends
+// on the number of clients.
 func TestReconnect(t *testing.T) {
 	t.Parallel()
 	for clients, want := range map[int]time.Duration{
@@ -263,7 +264,7 @@ func TestCloseAll(t *testing.T) {
 	wantCode(t, engineIO, websocket.CloseNoStatusReceived)
 	r1.wantClosed(t, Drained)
 	r2.wantClosed(t, Drained)
-	s.dial(t, Plain) // it goes on
+	s.dial(t, Plain) // the engine keeps working
 }
 
 func TestDrainTwice(t *testing.T) {
@@ -274,7 +275,8 @@ func TestDrainTwice(t *testing.T) {
 	}
 }
 
-// TestDrainCutsUnresponsiveClients ends in time although a client does not answer.
+// TestDrainCutsUnresponsiveClients checks that a drain ends in time although a client does not
+// answer.
 func TestDrainCutsUnresponsiveClients(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{})
@@ -315,8 +317,8 @@ func TestDrainAwaitsReceivers(t *testing.T) {
 	}
 }
 
-// TestConnectDuringDrain connects while the engine drains. Each connection is
-// refused or closed.
+// TestConnectDuringDrain connects while the engine drains. Each connection must be refused or
+// closed.
 func TestConnectDuringDrain(t *testing.T) {
 	t.Parallel()
 	for range 20 {

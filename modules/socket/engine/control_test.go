@@ -8,11 +8,11 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// TestControlFlood sends what carries no message without end: a few are handled,
-// many close the connection.
+// TestControlFlood sends control frames and empty fragments without end. A few must be handled,
+// and many must close the connection.
 func TestControlFlood(t *testing.T) {
 	t.Parallel()
-	// fragments are a message in many parts, all but the last one empty.
+	// fragments returns a message in many empty fragments.
 	fragments := func(n int) []byte {
 		frames := []byte{byte(opText), 0x80, 0, 0, 0, 0}
 		for range n {
@@ -39,7 +39,7 @@ func TestControlFlood(t *testing.T) {
 	} {
 		for transport, serve := range listeners {
 			if transport == "wrapped" && name == "empty fragments" {
-				continue // gorilla reads them
+				continue // gorilla handles them in its reader
 			}
 			t.Run(transport+" "+name, func(t *testing.T) {
 				t.Parallel()

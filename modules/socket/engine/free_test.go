@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 )
 
-// TestWhenFree checks who waits for a busy connection: they are called once the
-// client has taken what is queued, or the connection has ended.
+// TestWhenFree checks functions that wait for a busy connection. They must be called once the
+// client has read all queued frames, or the connection has ended.
 func TestWhenFree(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*Conn, *paper){

@@ -27,7 +27,7 @@ type fullListener struct{ net.Listener }
 // fullConn is a connection whose writes block.
 type fullConn struct {
 	net.Conn
-	until chan time.Time // has room for one
+	until chan time.Time // with a buffer of one
 }
 
 func (l fullListener) Accept() (net.Conn, error) {

@@ -68,8 +68,8 @@ func TestHandshake(t *testing.T) {
 		h.Query.Get("color") != "red" || h.Header.Get("Authorization") != "Bearer x" {
 		t.Errorf("handshake %+v", h)
 	}
-	// The handler returns while the connection lives: its request's context
-	// ends, the handshake's does not.
+	// The handler returns while the connection is open. The context of its request ends, but that
+	// of the handshake does not.
 	if err := h.Context.Err(); err != nil {
 		t.Error(err)
 	}
@@ -157,7 +157,7 @@ func TestOrigins(t *testing.T) {
 	const app = "https://app.example.com"
 	for _, test := range []struct {
 		allowed []string
-		origin  string // HOST stands for the server's own
+		origin  string // HOST stands for the server's host
 		ok      bool
 	}{
 		{nil, "", true},
@@ -278,8 +278,8 @@ func TestAcceptPanics(t *testing.T) {
 	}
 }
 
-// TestNoHijack checks that a connection that cannot be hijacked is released, and that the
-// client is told why. gin's writer panics in that case.
+// TestNoHijack checks that a connection that cannot be hijacked is released, and that the client
+// gets the reason. gin's writer panics in that case.
 func TestNoHijack(t *testing.T) {
 	t.Parallel()
 	for name, panics := range map[string]bool{"an error": false, "a panic": true} {
@@ -319,7 +319,7 @@ func handshake(tb testing.TB) *http.Request {
 	return r
 }
 
-// TestSentWhileAccepted sends, and closes, before the connection is upgraded.
+// TestSentWhileAccepted sends and closes before the connection is upgraded.
 func TestSentWhileAccepted(t *testing.T) {
 	t.Parallel()
 	for name, p := range endpoints {
@@ -341,7 +341,7 @@ func TestSentWhileAccepted(t *testing.T) {
 			want, wantCode := []string{"first"}, websocket.ClosePolicyViolation
 			if p == EngineIO {
 				want, wantCode = []string{"4first"}, websocket.CloseNoStatusReceived
-				messages = messages[1:] // the open packet
+				messages = messages[1:] // skip the open packet
 			}
 			if diff := cmp.Diff(want, messages); diff != "" || code != wantCode {
 				t.Errorf("code %d, messages %s", code, diff)

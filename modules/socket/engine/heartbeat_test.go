@@ -21,7 +21,7 @@ func TestEngineIOHeartbeat(t *testing.T) {
 		}
 		write(t, ws, "3")
 	}
-	write(t, ws, "3") // nobody asked
+	write(t, ws, "3") // a pong without a ping
 	write(t, ws, "4still there")
 	if got := receive(t, r.messages); got != "still there" {
 		t.Errorf("received %q", got)
@@ -71,7 +71,7 @@ func TestClientPing(t *testing.T) {
 				t.Fatal(err)
 			}
 			write(t, ws, "4x")
-			receive(t, r.messages) // so the pong is queued
+			receive(t, r.messages) // after this, the pong is queued
 			r.conn.Send(p.Frame([]byte("after")))
 			read(t, ws)
 			if got := receive(t, pongs); got != "hello" {
@@ -86,7 +86,7 @@ func TestSilentClientIsClosed(t *testing.T) {
 	cfg := Config{PingInterval: 20 * time.Millisecond, PingTimeout: 100 * time.Millisecond}
 	for name, test := range map[string]struct {
 		protocol Protocol
-		talk     func(ws *websocket.Conn) error // nil: reads nothing, so answers nothing
+		talk     func(ws *websocket.Conn) error // nil: reads nothing, and so answers no ping
 	}{
 		"plain":     {Plain, nil},
 		"Engine.IO": {EngineIO, nil},
@@ -112,7 +112,7 @@ func TestSilentClientIsClosed(t *testing.T) {
 				case <-r.messages:
 				case <-ticker.C:
 					if test.talk != nil {
-						_ = test.talk(ws) // it fails once the connection is closed
+						_ = test.talk(ws) // returns an error when the connection is closed
 					}
 				}
 			}
@@ -120,7 +120,7 @@ func TestSilentClientIsClosed(t *testing.T) {
 	}
 }
 
-// TestDataAnswersTheHeartbeat sends messages instead of pongs: the connection stays.
+// TestDataAnswersTheHeartbeat sends messages instead of pongs. The connection must stay open.
 func TestDataAnswersTheHeartbeat(t *testing.T) {
 	t.Parallel()
 	const timeout = 4 * time.Second
@@ -138,7 +138,7 @@ func TestDataAnswersTheHeartbeat(t *testing.T) {
 	}
 }
 
-// TestT31HalfOpen freezes the network: the engine closes the connection.
+// TestT31HalfOpen freezes the network. The engine must close the connection.
 func TestT31HalfOpen(t *testing.T) {
 	t.Parallel()
 	for name, p := range endpoints {
@@ -154,19 +154,19 @@ func TestT31HalfOpen(t *testing.T) {
 	}
 }
 
-// TestShortLife checks that a connection that ends at once stops its heartbeat timer,
-// which would keep its memory.
+// TestShortLife checks that a connection that ends at once stops its heartbeat timer. The timer
+// would keep its memory.
 func TestShortLife(t *testing.T) {
 	t.Parallel()
 	c, _ := listening(t, Config{})
-	c.opened(&paper{held: c.heartbeat.stop}) // the end's first act, on another goroutine
+	c.opened(&paper{held: c.heartbeat.stop}) // what the end does first, on another goroutine
 	if c.heartbeat.timer != nil {
 		t.Error("the heartbeat of a connection that has ended goes on")
 	}
 }
 
-// TestPauseAndResume pauses and resumes concurrently. The heartbeat and the reader
-// agree on the last call; otherwise a dead client would go unnoticed.
+// TestPauseAndResume pauses and resumes concurrently. The heartbeat and the reader must agree on
+// the last call. Otherwise a dead client would not be detected.
 func TestPauseAndResume(t *testing.T) {
 	t.Parallel()
 	c, _ := listening(t, Config{})
@@ -185,7 +185,7 @@ func TestPauseAndResume(t *testing.T) {
 type fullReceiver struct {
 	conn    *Conn
 	entered chan struct{}
-	closed  chan Reason // has room for one
+	closed  chan Reason // with a buffer of one
 }
 
 func (r *fullReceiver) Message([]byte, bool) {
@@ -197,8 +197,8 @@ func (*fullReceiver) Finish(context.Context) {}
 
 func (r *fullReceiver) Closed(reason Reason) { r.closed <- reason }
 
-// TestPausedIsNotDead pauses a connection for longer than the ping timeout. The
-// client's pong is unread, and the connection stays open.
+// TestPausedIsNotDead pauses a connection for longer than the ping timeout, so the client's pong
+// is not read. The connection must stay open.
 func TestPausedIsNotDead(t *testing.T) {
 	t.Parallel()
 	r := &fullReceiver{entered: make(chan struct{}), closed: make(chan Reason, 1)}
@@ -225,7 +225,7 @@ func TestPausedIsNotDead(t *testing.T) {
 		t.Error("closed while the receiver was busy")
 	}
 	r.conn.Pause(false)
-	if got := read(t, ws); got != "2" { // the answer was read
+	if got := read(t, ws); got != "2" { // the next ping: the answer to the last one was read
 		t.Errorf("got %q", got)
 	}
 }

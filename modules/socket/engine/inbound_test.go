@@ -18,7 +18,7 @@ import (
 	"github.com/moim-live/moim/internal/waittest"
 )
 
-// fromClient returns a masked frame; first is its first byte.
+// fromClient returns a masked frame whose first byte is first.
 func fromClient(first byte, payload string) []byte {
 	mask := [4]byte{1, 2, 3, 4}
 	frame := []byte{first}
@@ -49,7 +49,7 @@ func (r *texts) Message(data []byte, _ bool) { r.all = append(r.all, string(data
 func (*texts) Finish(context.Context)        {}
 func (*texts) Closed(Reason)                 {}
 
-// TestInPieces checks that the sizes of reads make no difference.
+// TestInPieces checks that the result does not depend on the sizes of reads.
 func TestInPieces(t *testing.T) {
 	t.Parallel()
 	long, longer := strings.Repeat("long ", 100), strings.Repeat("longer ", 10_000)
@@ -72,7 +72,7 @@ func TestInPieces(t *testing.T) {
 			if end := c.feed(rest[:n]); end.reason != 0 {
 				t.Fatalf("ended: %+v", end)
 			}
-			clear(rest[:n]) // it is not the connection's
+			clear(rest[:n]) // the connection must not keep this buffer
 			rest = rest[n:]
 		}
 		if diff := cmp.Diff(want, r.all); diff != "" {
@@ -99,7 +99,7 @@ func TestLargeFrameByteByByte(t *testing.T) {
 	c, _ := listening(t, Config{MaxFrame: 2 * size})
 	c.feed(fromClient(0x81, strings.Repeat("x", size+attempts*more))[:size])
 	from, to := make([]byte, size), make([]byte, size)
-	copy(to, from) // now there is memory behind them
+	copy(to, from) // makes the system allocate the memory
 	var took, one time.Duration
 	for range attempts { // a busy machine may spoil some
 		begin := time.Now()
@@ -116,8 +116,7 @@ func TestLargeFrameByteByByte(t *testing.T) {
 	t.Errorf("%d bytes more took %v, copying all of it %v", more, took, one)
 }
 
-// TestViolations breaks the WebSocket protocol: both readers close the connection at
-// once.
+// TestViolations breaks the WebSocket protocol. Both readers must close the connection at once.
 func TestViolations(t *testing.T) {
 	t.Parallel()
 	for name, data := range map[string][]byte{
@@ -148,8 +147,8 @@ func TestViolations(t *testing.T) {
 	}
 }
 
-// TestPause checks that data waits in the network during a pause, and then arrives in
-// order.
+// TestPause checks that data stays in the network during a pause, and arrives in order
+// afterwards.
 func TestPause(t *testing.T) {
 	t.Parallel()
 	for listener, serve := range listeners {
@@ -227,8 +226,7 @@ func (p *pausing) count(n int) int {
 	return before
 }
 
-// TestCutWhilePaused ends paused connections. They paused before the first message or
-// with it.
+// TestCutWhilePaused ends paused connections. They were paused before the first message or by it.
 func TestCutWhilePaused(t *testing.T) {
 	t.Parallel()
 	t.Run("before", func(t *testing.T) {
@@ -281,8 +279,8 @@ func TestIdleNeedsNoGoroutine(t *testing.T) {
 	waittest.Until(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before+n/10 })
 }
 
-// FuzzFeed feeds arbitrary bytes: messages stay below the limit, and the sizes of
-// reads make no difference.
+// FuzzFeed feeds arbitrary bytes. Messages must stay below the limit, and the result must not
+// depend on the sizes of reads.
 func FuzzFeed(f *testing.F) {
 	f.Add(fromClient(0x81, "hello"))
 	f.Add(append(fromClient(0x01, "hel"), fromClient(0x80, "lo")...))

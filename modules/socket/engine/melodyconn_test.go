@@ -13,8 +13,8 @@ import (
 	"github.com/moim-live/moim/internal/waittest"
 )
 
-// TestOneWriterAtATime breaks the WebSocket protocol while others send. Each frame
-// arrives whole, in the order of its sender, and none after the close frame.
+// TestOneWriterAtATime breaks the WebSocket protocol while other goroutines send. Each frame must
+// arrive whole, in the order of its sender, and none after the close frame.
 func TestOneWriterAtATime(t *testing.T) {
 	t.Parallel()
 	const senders, rounds = 3, 10
@@ -44,7 +44,7 @@ func TestOneWriterAtATime(t *testing.T) {
 							}
 						})
 					}
-					for range 3 { // under way
+					for range 3 { // wait until they send
 						if _, err := c.frame(); err != nil {
 							t.Fatal(err)
 						}
@@ -52,7 +52,7 @@ func TestOneWriterAtATime(t *testing.T) {
 					go func() {
 						_, _ = c.Write(append(bytes.Repeat(fromClient(0x89, "ping"), 20), broken...))
 					}()
-					messages, _ := c.rest(t) // a busy machine may be cut before its close frame
+					messages, _ := c.rest(t) // on a busy machine, the connection may be cut before the close frame
 					inOrder(t, messages)
 					_ = c.Close()
 					receive(t, r.closed)
@@ -72,7 +72,7 @@ var readers = func() map[string]serveFunc {
 	return all
 }()
 
-// inOrder checks that each sender's messages are whole and follow each other.
+// inOrder checks that each sender's messages are whole and in order.
 func inOrder(t *testing.T, messages []string) {
 	t.Helper()
 	last := make(map[int]int)

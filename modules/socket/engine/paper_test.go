@@ -14,17 +14,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// paper is a transport that records what is written, and when.
+// paper is a transport that records the written bytes and their time.
 type paper struct {
 	begin time.Time
 	stuck bool          // writes wait for block
-	full  int           // what is tried is taken up to so many bytes; 0: all of it
-	block chan struct{} // made in the bubble
+	full  int           // each write accepts only this many bytes; 0: all
+	block chan struct{} // made inside the synctest bubble
 	fail  error
-	held  func() // nil: nothing happens then
+	held  func() // called during a write; nil: none
 
 	mu     sync.Mutex
-	begun  []byte // of a frame
+	begun  []byte // the beginning of an incomplete frame
 	writes []string
 	cuts   atomic.Int32
 	busy   atomic.Bool
@@ -103,8 +103,8 @@ func (p *paper) cut() {
 	}
 }
 
-// onPaper opens a plain connection on a paper transport, in a synctest bubble, and
-// returns why it ended.
+// onPaper opens a plain connection on a paper transport in a synctest bubble. It returns the
+// reason for which the connection ended.
 func onPaper(t *testing.T, cfg Config, p *paper, test func(*Conn)) (reason Reason) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzPayload sends arbitrary bodies of POST requests: the messages in them arrive in
-// order, up to the first packet that is none.
+// FuzzPayload sends arbitrary bodies of POST requests. The messages must arrive in order, up to
+// the first invalid packet.
 func FuzzPayload(f *testing.F) {
 	for _, seed := range []string{
 		"4hello", "4a\x1e4b\x1ebAQI=\x1e3", "b\x1e4", "bA\x1e4x", "b====", "\x1e\x1e", "", "1\x1e4late", "6", "2probe", "5", "4" + strings.Repeat("\x1e4", 100),

@@ -12,7 +12,7 @@ import (
 	"github.com/moim-live/moim/internal/waittest"
 )
 
-// answer is what a polling request got.
+// answer is the answer to a polling request.
 type answer struct {
 	status int
 	header http.Header
@@ -73,7 +73,7 @@ func (c *pollingClient) do(ctx context.Context, method, body string, header http
 // get polls once.
 func (c *pollingClient) get() answer { return c.do(c.t.Context(), http.MethodGet, "", nil) }
 
-// want polls once and fails the test unless the payload is as wanted.
+// want polls once and expects this payload.
 func (c *pollingClient) want(payload string) {
 	c.t.Helper()
 	if got := c.get(); got.status != http.StatusOK || got.body != payload {
@@ -81,7 +81,7 @@ func (c *pollingClient) want(payload string) {
 	}
 }
 
-// pending begins a poll, and returns once the server has it.
+// pending starts a poll, and returns once the server has received it.
 func (c *pollingClient) pending(ctx context.Context) <-chan answer {
 	c.t.Helper()
 	got := make(chan answer, 1)
@@ -103,7 +103,7 @@ func (c *pollingClient) post(payload string) {
 	}
 }
 
-// gone fails the test unless the session ends for a reason and is unknown then.
+// gone checks that the session ends for this reason and is unknown afterwards.
 func (c *pollingClient) gone(reason Reason) {
 	c.t.Helper()
 	if got := receive(c.t, c.peer.closed); got != reason {

@@ -12,13 +12,14 @@ import (
 	"github.com/moim-live/moim/internal/waittest"
 )
 
-// A close that no request waits for is kept for the next one.
+// TestTheNextPollHearsOfTheEnd checks that a close packet is kept for the next request if no
+// request waits.
 func TestTheNextPollHearsOfTheEnd(t *testing.T) {
 	t.Parallel()
 	c := openSession(t, start(t, Config{}))
 	c.peer.conn.Send(message("last"))
 	c.peer.conn.Close(Disconnected)
-	c.want("4last") // a client would handle the end before a message beside it
+	c.want("4last") // in one payload, a client would handle the end before the message
 	c.want("6\x1e1")
 	c.gone(Disconnected)
 }
@@ -83,8 +84,9 @@ func TestDrainEndsPollingSessions(t *testing.T) {
 	}
 }
 
-// Sessions that are opened and never polled again cost nothing for long. What the heap has grown by
-// does not show it: after a pause of the machine, Go keeps a goroutine for each timer that fired.
+// TestAbandonedSessionsAreRemoved checks that sessions that are opened but never polled are
+// removed. It cannot check the whole growth of the heap: after a pause of the machine, Go keeps a
+// goroutine for each timer that fired.
 func TestAbandonedSessionsAreRemoved(t *testing.T) { //nolint:paralleltest // it measures memory
 	const n = 20_000
 	var collected atomic.Int64
@@ -116,7 +118,7 @@ func TestAbandonedSessionsAreRemoved(t *testing.T) { //nolint:paralleltest // it
 	})
 }
 
-// heap returns the bytes that are in use.
+// heap returns the number of bytes in use.
 func heap() int {
 	runtime.GC()
 	var m runtime.MemStats

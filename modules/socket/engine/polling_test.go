@@ -44,7 +44,8 @@ func TestPolling(t *testing.T) {
 	c.gone(Drained)
 }
 
-// Binary messages are base64 by polling, and follow their frame over a WebSocket.
+// TestBinaryMessages checks that binary messages are base64 with polling, and follow their frame
+// on a WebSocket.
 func TestBinaryMessages(t *testing.T) {
 	t.Parallel()
 	for name, serve := range listeners {
@@ -140,7 +141,7 @@ func TestHeartbeatByPolling(t *testing.T) {
 	}
 	c.peer.conn.Close(Drained)
 	last := c.get().body
-	for last == "2" { // sent before the close
+	for last == "2" { // pings sent before the close
 		last = c.get().body
 	}
 	if last != "6\x1e1" && last != "2\x1e6\x1e1" {
@@ -197,7 +198,7 @@ func TestBadPosts(t *testing.T) {
 	if got := c.do(t.Context(), http.MethodPut, "4x", nil); got.status != http.StatusInternalServerError || got.body != "" {
 		t.Errorf("PUT: %+v", got)
 	}
-	c.post("4" + strings.Repeat("x", 99)) // the session goes on
+	c.post("4" + strings.Repeat("x", 99)) // the session continues
 	if got := receive(t, c.peer.messages); len(got) != 99 {
 		t.Errorf("received %d bytes", len(got))
 	}
@@ -207,8 +208,8 @@ func TestBadPosts(t *testing.T) {
 	c.gone(TransportError)
 }
 
-// A receiver that pauses its connection is not called until it resumes it, and
-// the client waits for its answer.
+// TestAPausedSessionHoldsThePost checks that a receiver that pauses its connection gets no
+// message until it resumes, and that the client's POST request waits meanwhile.
 func TestAPausedSessionHoldsThePost(t *testing.T) {
 	t.Parallel()
 	c := openSession(t, start(t, Config{}))
@@ -249,7 +250,8 @@ func TestAPausedSessionHoldsThePost(t *testing.T) {
 	c.gone(Drained)
 }
 
-// The server's own deadlines are shorter than a heartbeat, and long enough for a busy machine to open the session.
+// The HTTP server's deadlines are shorter than a heartbeat, but long enough to open the session
+// on a busy machine.
 func TestAPollOutlastsTheServersDeadlines(t *testing.T) {
 	t.Parallel()
 	s := startOn(t, func(h http.Handler) *httptest.Server {
@@ -276,7 +278,7 @@ func TestPreflight(t *testing.T) {
 	if got := c.do(t.Context(), http.MethodOptions, "", ask); got.header.Get("Access-Control-Allow-Origin") != "" || got.status != http.StatusForbidden {
 		t.Errorf("refused: %+v", got)
 	}
-	c.sid = "unknown" // errors, too, can be read by the page
+	c.sid = "unknown" // the page can also read errors
 	if got := c.do(t.Context(), http.MethodGet, "", http.Header{"Origin": {"https://app.example.com"}}); got.header.Get("Access-Control-Allow-Origin") == "" {
 		t.Errorf("an error: %+v", got)
 	}

@@ -55,9 +55,9 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// A client that waits for nothing sends all of an upgrade in one segment. What is
-// behind the upgrade belongs to the session. The answers to the probe and to a ping
-// may not be written yet when the upgrade is read.
+// TestAnUpgradeInOneSegment sends all packets of an upgrade in one segment. Data behind the
+// upgrade packet belongs to the session. The answers to the probe and to a ping may not be
+// written yet when the upgrade packet is read.
 func TestAnUpgradeInOneSegment(t *testing.T) {
 	t.Parallel()
 	for name, serve := range listeners {
@@ -95,7 +95,8 @@ func TestAnUpgradeInOneSegment(t *testing.T) {
 	}
 }
 
-// The client waits for a noop before it upgrades, even if it polls only then.
+// TestAPollWhileUpgradingGetsANoop checks that the client gets the noop that it waits for before
+// it upgrades, even if it polls only then.
 func TestAPollWhileUpgradingGetsANoop(t *testing.T) {
 	t.Parallel()
 	c := openSession(t, start(t, Config{}))

@@ -14,7 +14,7 @@ func TestGather(t *testing.T) {
 	t.Parallel()
 	var p paper
 	onPaper(t, Config{Gather: 5 * time.Millisecond}, &p, func(c *Conn) {
-		c.Send(text("a")) // at once: it was quiet
+		c.Send(text("a")) // sent at once, because the connection was idle
 		synctest.Wait()
 		c.Send(text("b"))
 		time.Sleep(2 * time.Millisecond)
@@ -26,12 +26,12 @@ func TestGather(t *testing.T) {
 		synctest.Wait()
 		p.want(t, "0s a", "5ms b,c")
 		time.Sleep(4 * time.Millisecond)
-		c.Send(text("d")) // the second window is not over: a third begins
+		c.Send(text("d")) // the second window is still open, so a third one follows
 		time.Sleep(100 * time.Millisecond)
-		c.Send(text("e")) // it has been quiet since
+		c.Send(text("e")) // the connection was idle since then
 		synctest.Wait()
 		c.Send(text("f"))
-		c.Close(Expired) // waits for no window
+		c.Close(Expired) // does not wait for the window
 		synctest.Wait()
 		c.Send(text("too late"))
 		synctest.Wait()
@@ -39,8 +39,8 @@ func TestGather(t *testing.T) {
 	p.want(t, "0s a", "5ms b,c", "14ms d", "109ms e", "109ms f,close token expired")
 }
 
-// TestSendAll checks that several frames are one direct write on an idle connection,
-// and are gathered on a busy one.
+// TestSendAll checks that several frames are one direct write on an idle connection, and are
+// gathered on a busy one.
 func TestSendAll(t *testing.T) {
 	t.Parallel()
 	var p paper
@@ -91,7 +91,7 @@ func TestBacklog(t *testing.T) {
 	t.Parallel()
 	p := paper{stuck: true}
 	reason := onPaper(t, Config{MaxBacklog: 100}, &p, func(c *Conn) {
-		c.Send(text(strings.Repeat("x", 200))) // a frame of its own may be larger
+		c.Send(text(strings.Repeat("x", 200))) // a single frame may be larger
 		synctest.Wait()
 		if !c.isOpen() {
 			t.Fatal("closed for a single frame")
@@ -132,7 +132,7 @@ func TestLossyFrames(t *testing.T) {
 				for range 100 {
 					send(c, lossy, lossy)
 				}
-				if n := c.engine.Stats().Dropped; n != 199 { // an eighth of the backlog is free for them
+				if n := c.engine.Stats().Dropped; n != 199 { // an eighth of the backlog is reserved for them
 					t.Errorf("%d frames were dropped", n)
 				}
 				must := text(strings.Repeat("m", 123))
@@ -154,8 +154,8 @@ func TestLossyFrames(t *testing.T) {
 	}
 }
 
-// TestPingsWithoutEnd sends pings and reads nothing: only the last pong stays queued,
-// beside other frames.
+// TestPingsWithoutEnd sends pings and reads nothing. Only the last pong may stay queued next to
+// other frames.
 func TestPingsWithoutEnd(t *testing.T) {
 	t.Parallel()
 	p := paper{stuck: true}
@@ -181,12 +181,12 @@ func TestPingsWithoutEnd(t *testing.T) {
 	p.want(t, "0s a", "5ms 29,b,59")
 }
 
-// TestFullNetwork accepts a part of a write at once, and the rest later.
+// TestFullNetwork accepts one part of a write at once and the rest later.
 func TestFullNetwork(t *testing.T) {
 	t.Parallel()
 	p := paper{full: 9}
 	onPaper(t, Config{}, &p, func(c *Conn) {
-		c.Send(text("0123456789")) // to a quiet connection
+		c.Send(text("0123456789")) // to an idle connection
 		c.Send(text("a"))
 		synctest.Wait()
 		p.block <- struct{}{}
@@ -201,8 +201,8 @@ func TestFullNetwork(t *testing.T) {
 	p.want(t, "0s 0123456789", "5ms a", "1s b", "1.005s cccc,dddd")
 }
 
-// TestSlowConsumerHearsWhy checks that a slow consumer gets the current write and the
-// close frame, but not the queue.
+// TestSlowConsumerHearsWhy checks that a slow consumer gets the current write and the close
+// frame, but not the queued frames.
 func TestSlowConsumerHearsWhy(t *testing.T) {
 	t.Parallel()
 	p := paper{stuck: true}

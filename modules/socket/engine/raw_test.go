@@ -14,7 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// rawClient speaks WebSocket byte by byte: it can break every rule.
+// rawClient is a WebSocket client that sends single bytes, so it can break every rule.
 type rawClient struct {
 	net.Conn
 	in *bufio.Reader
@@ -26,7 +26,7 @@ type rawFrame struct {
 	payload string
 }
 
-// validHandshake are the header lines of a correct upgrade, besides Host.
+// validHandshake returns the header lines of a valid upgrade, without Host.
 func validHandshake() []string {
 	return []string{
 		"Connection: Upgrade", "Upgrade: websocket",
@@ -59,7 +59,7 @@ func (s *testServer) dialRaw(tb testing.TB, line string, header ...string) (*raw
 	return &rawClient{conn, in}, resp
 }
 
-// upgradeRaw opens a WebSocket. On Engine.IO it takes the open packet.
+// upgradeRaw opens a WebSocket. With Engine.IO, it reads the open packet.
 func (s *testServer) upgradeRaw(tb testing.TB, p Protocol) *rawClient {
 	tb.Helper()
 	line := "GET " + strings.TrimPrefix(address("", p), "ws://") + " HTTP/1.1"
@@ -86,7 +86,7 @@ func (c *rawClient) write(tb testing.TB, data ...[]byte) {
 	}
 }
 
-// frame reads one frame. A server masks and fragments nothing.
+// frame reads one frame. Frames of a server are neither masked nor fragmented.
 func (c *rawClient) frame() (f rawFrame, err error) {
 	var head [2]byte
 	if _, err := io.ReadFull(c.in, head[:]); err != nil {
@@ -111,13 +111,13 @@ func (c *rawClient) frame() (f rawFrame, err error) {
 	return rawFrame{opcode(head[0] & 0xf), string(payload)}, err
 }
 
-// rest returns the frames up to the end of the connection. Nothing may follow a
-// close frame.
+// rest returns the messages up to the end of the connection, and the close code. Nothing may
+// follow a close frame.
 func (c *rawClient) rest(tb testing.TB) (messages []string, code int) {
 	tb.Helper()
 	for {
 		f, err := c.frame()
-		if err == io.EOF { //nolint:errorlint // whole frames end with exactly this
+		if err == io.EOF { //nolint:errorlint // between frames, it is exactly this error
 			return messages, code
 		}
 		if err != nil {

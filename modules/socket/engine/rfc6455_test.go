@@ -118,7 +118,7 @@ func TestSubprotocolLines(t *testing.T) {
 	}
 }
 
-// goingAway returns a client's close frame.
+// goingAway returns a close frame of a client.
 func goingAway(code int, reason string) []byte {
 	return fromClient(0x88, string(binary.BigEndian.AppendUint16(nil, uint16(code)))+reason)
 }
@@ -152,7 +152,7 @@ func TestClosingCodes(t *testing.T) {
 	}
 }
 
-// length replaces a frame's length by one of another size.
+// length replaces a frame's length byte by kind (126 or 127) and size.
 func length(frame []byte, kind byte, size uint64) []byte {
 	head := []byte{frame[0], 0x80 | kind}
 	if kind == 126 {
@@ -163,15 +163,15 @@ func length(frame []byte, kind byte, size uint64) []byte {
 	return append(head, frame[2:]...)
 }
 
-// TestFraming breaks each rule of RFC 6455, section 5. Both readers close with the
-// same code, and nothing follows the close frame.
+// TestFraming breaks each rule of RFC 6455, section 5. Both readers must close with the same
+// code, and nothing may follow the close frame.
 func TestFraming(t *testing.T) {
 	t.Parallel()
 	const wrong, large = websocket.CloseProtocolError, websocket.CloseMessageTooBig
 	type test struct {
 		data     []byte
 		code     int
-		messages []string // that the receiver gets before
+		messages []string // that the receiver gets before the close
 	}
 	tests := map[string]test{
 		"not masked":                       {text("x").wire, wrong, nil},
@@ -241,12 +241,12 @@ func TestSentWithTheHandshake(t *testing.T) {
 			s := startOn(t, serve, Config{})
 			header := validHandshake()
 			last := &header[len(header)-1]
-			*last += "\r\n\r\n" + string(fromClient(0x81, "x")) // dialRaw ends the header once more
+			*last += "\r\n\r\n" + string(fromClient(0x81, "x")) // dialRaw adds one more end of the header
 			c, resp := s.dialRaw(t, "GET /ws HTTP/1.1", header...)
 			if resp != nil {
 				t.Errorf("answered by %d", resp.StatusCode)
 			}
-			if _, err := c.Read(make([]byte, 1)); err == nil || err == io.ErrShortBuffer { //nolint:errorlint // any end will do
+			if _, err := c.Read(make([]byte, 1)); err == nil || err == io.ErrShortBuffer { //nolint:errorlint // any error except a full buffer
 				t.Errorf("the connection goes on: %v", err)
 			}
 			receive(t, s.receivers).wantClosed(t, TransportError)

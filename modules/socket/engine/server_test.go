@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { childtest.VerifyMain(childtest.Main(m)) }
 
-// patience is how long a test waits for what must happen.
+// patience is how long a test waits for an expected event.
 const patience = 30 * time.Second
 
 var endpoints = map[string]Protocol{"Engine.IO": EngineIO, "plain": Plain}
@@ -38,7 +38,7 @@ type serveFunc = func(http.Handler) *httptest.Server
 
 type wrappedListener struct{ net.Listener }
 
-// wrappedConn stands for a connection that transforms its data.
+// wrappedConn stands for a connection that transforms its data, such as TLS.
 type wrappedConn struct{ *net.TCPConn }
 
 func (l wrappedListener) Accept() (net.Conn, error) {
@@ -143,7 +143,7 @@ func address(host string, p Protocol) string {
 	return "ws://" + host + "/ws"
 }
 
-// dial connects and, on Engine.IO, takes the open packet.
+// dial connects. With Engine.IO, it reads the open packet.
 func (s *testServer) dial(tb testing.TB, p Protocol) (*websocket.Conn, *recorder) {
 	tb.Helper()
 	return s.dialAt(tb, s.addr(), p)
@@ -165,7 +165,7 @@ func (s *testServer) dialAt(tb testing.TB, host string, p Protocol) (*websocket.
 	return ws, receive(tb, s.receivers)
 }
 
-// refused dials an endpoint that must refuse it, and returns the response.
+// refused dials an endpoint that must refuse the client, and returns the response.
 func refused(tb testing.TB, url string, header http.Header) *http.Response {
 	tb.Helper()
 	ws, resp, err := websocket.DefaultDialer.Dial(url, header)

@@ -44,8 +44,8 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-// TestOrderUnderConcurrency has many senders. The frames of each arrive whole and in
-// order, in fewer writes than frames, also under TLS.
+// TestOrderUnderConcurrency sends from many goroutines, also over TLS. The frames of each must
+// arrive whole and in order, in fewer writes than frames.
 func TestOrderUnderConcurrency(t *testing.T) {
 	t.Parallel()
 	for name, serve := range map[string]func(http.Handler) *httptest.Server{
@@ -102,13 +102,12 @@ func TestOrderUnderConcurrency(t *testing.T) {
 	}
 }
 
-// TestT32SlowReader sends a thousand frames a second to clients, one of which reads
-// 1 KiB a second. That one is closed. The others get every frame in order, and memory
-// does not grow.
+// TestT32SlowReader sends a thousand frames a second to clients. One of them reads 1 KiB a second
+// and must be closed. The others must get every frame in order, and memory must not grow.
 func TestT32SlowReader(t *testing.T) {
 	t.Parallel()
 	const others, backlog, ahead = 20, 64 << 10, 10
-	s := start(t, Config{MaxBacklog: backlog, PingInterval: time.Hour}) // the slow one answers no ping
+	s := start(t, Config{MaxBacklog: backlog, PingInterval: time.Hour}) // the slow client answers no ping
 	slow, r := s.dial(t, Plain)
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -131,7 +130,7 @@ func TestT32SlowReader(t *testing.T) {
 	defer func() { _ = slow.Close() }() // its goroutine waits in a read
 	conns := []*Conn{r.conn}
 	var sent atomic.Int64
-	sent.Store(-1) // unknown yet
+	sent.Store(-1) // not known yet
 	var received [others]atomic.Int64
 	for i := range others {
 		ws, r := s.dial(t, Plain)
@@ -157,7 +156,7 @@ func TestT32SlowReader(t *testing.T) {
 			if reason != SlowConsumer {
 				t.Errorf("closed for %q", reason)
 			}
-			// Every reader is behind the last frame, so none has looked yet.
+			// No reader has the last frame yet, so none of them has read this value.
 			sent.Store(int64(n) + 1)
 			last := text(fmt.Sprintf("%06d", n))
 			for _, c := range conns {
@@ -167,7 +166,7 @@ func TestT32SlowReader(t *testing.T) {
 			return
 		case <-tick.C:
 		}
-		for i := range received { // on a busy machine they would be slow, too
+		for i := range received { // on a busy machine, these clients would be slow too
 			waittest.Until(t, "the others keep up", func() bool { return received[i].Load()+ahead > int64(n) || t.Failed() })
 		}
 		f := text(fmt.Sprintf("%06d%s", n, ballast))
@@ -183,8 +182,8 @@ func TestT32SlowReader(t *testing.T) {
 	}
 }
 
-// TestT40TooLargeCostsNothing exceeds the message size: in a header, in one frame, and
-// in fragments that are each allowed. The client gets 1009, and the server keeps no
+// TestT40TooLargeCostsNothing exceeds the message size with a header, with one frame, and with
+// fragments that are small enough alone. The client must get 1009, and the server must keep no
 // memory for it.
 func TestT40TooLargeCostsNothing(t *testing.T) {
 	const limit = 1 << 20
@@ -207,7 +206,7 @@ func TestT40TooLargeCostsNothing(t *testing.T) {
 				var before, after runtime.MemStats
 				runtime.GC()
 				runtime.ReadMemStats(&before)
-				go func() { _, _ = ws.NetConn().Write(data) }() // until it is cut off
+				go func() { _, _ = ws.NetConn().Write(data) }() // until the server cuts it off
 				wantCode(t, ws, websocket.CloseMessageTooBig)
 				runtime.GC()
 				runtime.ReadMemStats(&after)
@@ -221,8 +220,8 @@ func TestT40TooLargeCostsNothing(t *testing.T) {
 	}
 }
 
-// TestSlowConsumer sends to a client that reads nothing, to one that reads later and
-// gets the close code, and to one that reads all.
+// TestSlowConsumer sends to three clients: one reads nothing, one reads later and gets the close
+// code, and one reads everything.
 func TestSlowConsumer(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{MaxBacklog: 256 << 10})
@@ -253,7 +252,7 @@ func TestSlowConsumer(t *testing.T) {
 	waittest.Until(t, "only the reader is left", func() bool { return s.Len() == 1 })
 }
 
-// TestSendAllocatesNothing checks direct and gathered writes to a client that reads.
+// TestSendAllocatesNothing measures direct and gathered writes to a client that reads.
 func TestSendAllocatesNothing(t *testing.T) {
 	for name, gather := range map[string]time.Duration{"quiet": -1, "gathered": time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -261,7 +260,7 @@ func TestSendAllocatesNothing(t *testing.T) {
 			ws, r := s.dial(t, Plain)
 			go func() { _, _ = io.Copy(io.Discard, ws.NetConn()) }()
 			frame := text(strings.Repeat("x", 150))
-			for range 2 * maxBatch { // the queue has grown
+			for range 2 * maxBatch { // until the queue has its final size
 				r.conn.Send(frame)
 			}
 			if n := testing.AllocsPerRun(100, func() { r.conn.Send(frame) }); n > 0 {

@@ -34,8 +34,8 @@ func decodeShape(shape string, wire []byte) {
 	}
 }
 
-// TestDecodingTakesMemoryInProportion checks that a decoder's memory is bounded by a
-// multiple of its input. Most is what encoding/json needs for each level.
+// TestDecodingTakesMemoryInProportion checks that a decoder's memory is limited to a multiple of
+// its input. encoding/json needs most of it, for each level of nesting.
 func TestDecodingTakesMemoryInProportion(t *testing.T) { //nolint:paralleltest // it counts what is allocated
 	for shape, grow := range shapes {
 		wire := []byte(grow(100))
@@ -49,7 +49,7 @@ func TestDecodingTakesMemoryInProportion(t *testing.T) { //nolint:paralleltest /
 	}
 }
 
-// BenchmarkGrowth decodes inputs of growing size: the time for each byte must not grow.
+// BenchmarkGrowth decodes inputs of growing size. The time for each byte must not grow.
 func BenchmarkGrowth(b *testing.B) {
 	for shape, grow := range shapes {
 		for _, times := range []int{1, 10, 100} {

@@ -115,7 +115,7 @@ func TestEncodeArgs(t *testing.T) {
 	}
 }
 
-// A binary packet is encoded as Node's server does it.
+// TestBinaryPackets checks that binary packets are encoded like those of Node's server.
 func TestBinaryPackets(t *testing.T) {
 	t.Parallel()
 	data, binary, err := packet.EncodeArgs([]any{[]byte("abc")})

@@ -59,7 +59,7 @@ func FuzzDecodeMessage(f *testing.F) {
 		}
 		checkValues(t, m.Data)
 		if len(m.Data) == 0 {
-			m.Data = json.RawMessage("null") // what is written for none
+			m.Data = json.RawMessage("null") // no data is encoded as null
 		}
 		wire := m.Append(nil)
 		again, err := packet.DecodeMessage(wire)
@@ -72,7 +72,7 @@ func FuzzDecodeMessage(f *testing.F) {
 	})
 }
 
-// checkValues checks that each value is whole by itself.
+// checkValues checks that each value is complete JSON.
 func checkValues(t *testing.T, values ...json.RawMessage) {
 	t.Helper()
 	for _, value := range values {

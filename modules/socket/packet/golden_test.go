@@ -16,8 +16,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// wires reads the .wire files of a folder of testdata by name. Those of
-// socketio were written by the socket.io-parser of Node.
+// wires reads the .wire files of a folder of testdata by name. Node's socket.io-parser wrote
+// those in socketio.
 func wires(tb testing.TB, folder string) map[string][]byte {
 	tb.Helper()
 	files, err := filepath.Glob(filepath.Join("testdata", folder, "*.wire"))

@@ -14,8 +14,8 @@ import (
 
 func TestMain(m *testing.M) { childtest.VerifyMain(m) }
 
-// TestFaulty: of many envelopes as many suffer each fault as the rates say, and
-// what arrives shows it.
+// TestFaulty checks that the share of envelopes with each fault matches the rates, and that the
+// counts match the envelopes that arrive.
 func TestFaulty(t *testing.T) {
 	t.Parallel()
 	const total = 4000
@@ -84,7 +84,7 @@ func TestFaulty(t *testing.T) {
 		t.Errorf("%d are missing, %d came twice, %d came late; want what the counts say: %s", missing, twice, back, c)
 	}
 	for name, n := range map[string]int{"dropped": c.Dropped, "doubled": c.Doubled, "delayed": c.Delayed, "reordered": c.Reordered} {
-		if n < total/40 || n > total/10 { // 5 % are 200
+		if n < total/40 || n > total/10 { // 5 % are 200 envelopes
 			t.Errorf("%d of %d were %s", n, total, name)
 		}
 	}

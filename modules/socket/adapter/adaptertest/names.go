@@ -12,8 +12,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-// testNames sends a hub envelopes that its modules send, and envelopes that no
-// module sends. The latter reach neither sockets nor interceptors.
+// testNames sends a hub envelopes that its modules send, and envelopes that no module sends. The
+// latter must reach neither sockets nor interceptors.
 func testNames(t *testing.T, open Open) {
 	adapters := open(t)
 	hub := adapter.NewHub(adapters[1])
@@ -23,7 +23,7 @@ func testNames(t *testing.T, open Open) {
 	taken := func(env adapter.Envelope) { got.add(env.Room, env.Event, "intercepted") }
 	one.Intercept("one:taken", taken)
 	two.Intercept("two:taken", taken)
-	two.Intercept("one:taken", taken) // not its event
+	two.Intercept("one:taken", taken) // this module does not own the event
 	hub.Intercept("one:taken", taken)
 	one.Intercept("one:told", one.EmitLocal)
 	hub.OnDropped(func(env adapter.Envelope) { got.add(env.Room, env.Event, "dropped") })

@@ -18,7 +18,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// searchTime is how long a node looks for what a client that comes back has missed.
+// searchTime is how long a node searches for the missed packets of a client that reconnects.
 const searchTime = time.Second
 
 // gateway is a node with a gateway, and one Socket.IO client in the room "team".
@@ -28,8 +28,8 @@ type gateway struct {
 	conn *websocket.Conn
 }
 
-// startGateways starts three nodes that know each other. Each client's user is the number
-// of its node. A client that lost its connection may come back.
+// startGateways starts three nodes that know each other. Each client's user is the number of its
+// node. Clients that lost their connection can recover their session.
 func startGateways(t *testing.T, open Open) (gateways [3]*gateway, urls [3]string) {
 	t.Helper()
 	for i, a := range open(t) {
@@ -68,7 +68,7 @@ func startGateways(t *testing.T, open Open) (gateways [3]*gateway, urls [3]strin
 	return gateways, urls
 }
 
-// connect connects the client, and returns what it is sent up to the welcome.
+// connect connects the client, and returns the packets that it receives up to the welcome.
 func (g *gateway) connect(url, authPayload string) (packets []string) {
 	g.t.Helper()
 	conn, _, err := websocket.DefaultDialer.Dial(url, nil)
@@ -113,7 +113,7 @@ func (g *gateway) wants(t *testing.T, packet string) {
 	}
 }
 
-// insist repeats a request that nodes on a busy machine have not answered in time.
+// insist retries a request that nodes on a busy machine did not answer in time.
 func insist(t *testing.T, request func() error) {
 	t.Helper()
 	waittest.Until(t, "all nodes answer", func() bool {
@@ -125,8 +125,8 @@ func insist(t *testing.T, request func() error) {
 	})
 }
 
-// testRequests: what one node asks of all others arrives over the adapter, and so do their
-// answers.
+// testRequests checks that requests from one node to all others arrive over the adapter, and so
+// do their answers.
 func testRequests(t *testing.T, open Open) {
 	nodes, urls := startGateways(t, open)
 	ctx := t.Context()
@@ -179,8 +179,8 @@ func testRequests(t *testing.T, open Open) {
 	}
 }
 
-// testReturn: a client that lost its connection comes back to another node, and is sent
-// what it missed.
+// testReturn checks that a client that lost its connection can reconnect to another node, and
+// receives what it missed.
 func testReturn(t *testing.T, nodes [3]*gateway, urls [3]string) {
 	t.Helper()
 	const tries = 5
@@ -189,13 +189,14 @@ func testReturn(t *testing.T, nodes [3]*gateway, urls [3]string) {
 		if len(packets) == 2 && strings.HasPrefix(packets[0], `42["missed"`) {
 			return
 		}
-		if took < searchTime || try == tries { // a busy machine may need longer, and the client is a new one
+		if took < searchTime || try == tries { // a busy machine may need longer; then the client gets a new session
 			t.Fatalf("the client that came back got %s after %s", packets, took)
 		}
 	}
 }
 
-// comeBack returns what a client gets that comes back, and how long that took.
+// comeBack reconnects a client. It returns the packets that the client gets, and how long that
+// took.
 func comeBack(t *testing.T, nodes [3]*gateway, urls [3]string) (packets []string, took time.Duration) {
 	t.Helper()
 	insist(t, func() error { return nodes[0].out.ToUser("2").Disconnect(t.Context()) })
@@ -203,8 +204,8 @@ func comeBack(t *testing.T, nodes [3]*gateway, urls [3]string) (packets []string
 	welcome := nodes[2].connect(urls[2], `{"token":"2"}`)[0]
 	secret := welcome[strings.Index(welcome, `"pid":"`)+len(`"pid":"`):]
 	secret, _, _ = strings.Cut(secret, `"`)
-	// By its own node: the user's room has just been left and joined, and other nodes may
-	// not reach it yet.
+	// The client's own node sends this. The user's room has just been left and joined, so other
+	// nodes may not reach it yet.
 	if err := nodes[2].out.ToUser("2").Emit(t.Context(), "last"); err != nil {
 		t.Fatal(err)
 	}

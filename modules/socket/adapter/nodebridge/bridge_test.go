@@ -98,7 +98,7 @@ func (n *node) connect(user string) client {
 	}
 	n.t.Cleanup(func() { _ = conn.Close() })
 	c := client{n.t, conn}
-	c.next() // open
+	c.next() // the open packet
 	if err := conn.WriteMessage(websocket.TextMessage, []byte(`40{"token":"`+user+`"}`)); err != nil {
 		n.t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func (c client) next() string {
 	return string(data)
 }
 
-// publish publishes like the classic adapter of Node's.
+// publish publishes like Node's classic adapter.
 func (n *node) publish(channel string, payload any) {
 	n.t.Helper()
 	if v, raw := payload.([]any); raw {
@@ -145,7 +145,8 @@ const (
 	requests = "socket.io-request#/#"
 )
 
-// A module's rooms and events are not for other servers, except the rooms of users.
+// TestNodeServersCannotForgeModules checks that other servers cannot send to a module's rooms or
+// send its events. They may send to the rooms of users.
 func TestNodeServersCannotForgeModules(t *testing.T) {
 	t.Parallel()
 	n := start(t, redistest.Start(t))
@@ -168,8 +169,8 @@ func TestNodeServersCannotForgeModules(t *testing.T) {
 	}
 }
 
-// What is malformed, or says not for whom it is, is dropped and counted. The bridge goes
-// on.
+// TestMalformedMessagesAreDropped checks that messages that are malformed or have no target are
+// dropped and counted, and that the bridge keeps working.
 func TestMalformedMessagesAreDropped(t *testing.T) {
 	t.Parallel()
 	n := start(t, redistest.Start(t))
@@ -222,7 +223,8 @@ func tooMany(n int) []any {
 	return list
 }
 
-// Questions of another server are answered with what it needs, and no secret.
+// TestAnswersHoldNoSecret checks that answers to requests of another server contain the fields
+// that it needs, and no secret.
 func TestAnswersHoldNoSecret(t *testing.T) {
 	t.Parallel()
 	n := start(t, redistest.Start(t))
@@ -234,7 +236,7 @@ func TestAnswersHoldNoSecret(t *testing.T) {
 	n.connect("alice-has-a-secret-token")
 	n.publish(requests, `{"uid":"nodeId","requestId":"q1","type":5,"opts":{"rooms":[],"except":[]}}`)
 	answer := receive(t, answers)
-	if strings.Count(answer, "secret") != 2 { // the user's id and room, which are the token here
+	if strings.Count(answer, "secret") != 2 { // the user's id and room; in this test they equal the token
 		t.Errorf("the answer is %s", answer)
 	}
 	for _, want := range []string{`{"requestId":"q1","sockets":[{"id":"`, `"auth":{}`, `"rooms":["`, `"data":{"userId":`, `"address":"127.0.0.1"`, `"query":{"EIO":"4","transport":"websocket"}`, `"user-agent":"`} {
@@ -263,7 +265,7 @@ func receive(t *testing.T, from *redis.PubSub) string {
 	return m.Payload
 }
 
-// Rooms of Node's servers may be numbers.
+// TestRoomsMayBeNumbers checks that rooms may be numbers, as on Node's servers.
 func TestRoomsMayBeNumbers(t *testing.T) {
 	t.Parallel()
 	n := start(t, redistest.Start(t))
@@ -275,12 +277,12 @@ func TestRoomsMayBeNumbers(t *testing.T) {
 	}
 }
 
-// The sockets of all servers are never those of some, whatever becomes of the
-// connection.
+// TestAnIncompleteAnswerIsNotTakenForAllOfThem checks that a list of all servers' sockets is
+// never incomplete, even if the connection fails. An error must be returned instead.
 func TestAnIncompleteAnswerIsNotTakenForAllOfThem(t *testing.T) {
 	t.Parallel()
 	n := start(t, redistest.Start(t))
-	slow := n.redis.Subscribe(t.Context(), requests) // a server of Node's that takes its time
+	slow := n.redis.Subscribe(t.Context(), requests) // a slow server of Node
 	defer func() { _ = slow.Close() }()
 	if _, err := slow.Receive(t.Context()); err != nil {
 		t.Fatal(err)
@@ -302,8 +304,8 @@ func TestAnIncompleteAnswerIsNotTakenForAllOfThem(t *testing.T) {
 		}
 	}()
 	complete := 0
-	for i := 0; i < 40 || complete == 0 && i < 200; i++ { // a busy machine may complete none of the first
-		if i%3 == 0 { // end all subscriptions but that of the slow server
+	for i := 0; i < 40 || complete == 0 && i < 200; i++ { // on a busy machine, none of the first answers may be complete
+		if i%3 == 0 { // end all subscriptions but the slow server's
 			for line := range strings.Lines(fmt.Sprint(n.redis.Do(t.Context(), "client", "list", "type", "pubsub").Val())) {
 				var client string
 				if _, err := fmt.Sscanf(line, "id=%s", &client); err == nil && !strings.Contains(id, "id="+client+" ") || strings.Contains(line, "psub=1") || strings.Contains(line, "ssub=") && !strings.Contains(line, "ssub=0") {
@@ -326,7 +328,8 @@ func TestAnIncompleteAnswerIsNotTakenForAllOfThem(t *testing.T) {
 	}
 }
 
-// While Redis is down, the node starts, and its own sockets are served.
+// TestStartsWithoutRedis checks that the node starts while Redis is down, and serves its own
+// sockets.
 func TestStartsWithoutRedis(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

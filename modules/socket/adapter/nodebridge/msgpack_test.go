@@ -14,14 +14,14 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// vector is a message that a server of Node's sent.
+// vector is a message that a server of Node sent.
 type vector struct {
 	Mode, Name, Channel, Encoding, Hex string
 	Decoded                            json.RawMessage // binary data as "<bin hex>"
 }
 
-// vectors returns the messages of @socket.io/redis-adapter 8.3 and redis-emitter 5.1 for
-// each call of their APIs.
+// vectors returns the messages of @socket.io/redis-adapter 8.3 and redis-emitter 5.1 for each
+// call of their APIs.
 func vectors(t testing.TB) []vector {
 	t.Helper()
 	data, err := os.ReadFile("testdata/vectors.json")
@@ -44,7 +44,7 @@ func (v vector) payload(t testing.TB) string {
 	return string(data)
 }
 
-// inline decodes JSON with "<bin hex>" in place of its placeholders.
+// inline decodes JSON and replaces its placeholders with "<bin hex>".
 func inline(t *testing.T, text []byte, attachments [][]byte) (value any) {
 	t.Helper()
 	for n, a := range attachments {
@@ -140,8 +140,8 @@ func TestWritesNothingThatIsTooDeep(t *testing.T) {
 	}
 }
 
-// What could be taken for binary data, or is used twice, is not written: it could end
-// Node's process, or grow without bound.
+// TestWritesNoForgedAttachment checks that text that looks like an attachment, and an attachment
+// that is used twice, are not written. They could end Node's process, or use unlimited memory.
 func TestWritesNoForgedAttachment(t *testing.T) {
 	t.Parallel()
 	one := [][]byte{{1}}
@@ -161,8 +161,9 @@ func TestWritesNoForgedAttachment(t *testing.T) {
 	}
 }
 
-// Queued messages are bounded in bytes, while Redis hangs. Rooms that come and go leave
-// nothing behind, even if the server has no sharded channels.
+// TestWhatWaitsIsBounded checks that the queued messages are limited in bytes while Redis hangs.
+// Rooms that are created and left must use no memory afterwards, even if the server has no
+// sharded channels.
 func TestWhatWaitsIsBounded(t *testing.T) {
 	t.Parallel()
 	b := &Bridge{self: "self", rooms: make(map[room]int), changed: make(map[room]bool)}
@@ -185,8 +186,8 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzMessages reads any messages of both protocols. What is read can be written and
-// read again, and takes memory in proportion.
+// FuzzMessages reads arbitrary messages of both protocols. A message that was read must survive
+// writing and reading, and must take memory in proportion to its size.
 func FuzzMessages(f *testing.F) {
 	for _, v := range vectors(f) {
 		f.Add(v.Channel, v.payload(f))

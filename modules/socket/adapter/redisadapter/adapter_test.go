@@ -24,22 +24,21 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they work
+	if err := flag.Set("test.parallel", "8"); err != nil { // the tests mostly wait
 		panic(err)
 	}
-	// go-redis looks at a cluster in a goroutine that nobody can wait for; it
-	// ends by itself soon after the client was closed.
+	// go-redis inspects clusters in a goroutine that the tests cannot wait for. It ends soon
+	// after the client was closed.
 	childtest.VerifyMain(m,
 		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9.(*clusterStateHolder).LazyReload.func1"),
-		// It looks for a server that was killed for up to a second after its
-		// client was closed.
+		// After its client was closed, it tries to reach a killed server for up to a second.
 		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-// within is how long a test waits for what must happen.
+// within is how long a test waits for an expected event.
 const within = 30 * time.Second
 
-// node is an adapter and what it delivered.
+// node is an adapter and the envelopes that it delivered.
 type node struct {
 	*redisadapter.Adapter
 	logs     *childtest.Log
@@ -47,7 +46,7 @@ type node struct {
 	lost     atomic.Int32
 }
 
-// newNode makes a node that is not started.
+// newNode returns a node that is not started.
 func newNode(t testing.TB, cfg redisrole.Config, given map[redisrole.Role]redis.UniversalClient) *node {
 	t.Helper()
 	name := redisrole.NodeID(fmt.Sprintf("node-%d", nodes.Add(1)))
@@ -73,7 +72,7 @@ func newNode(t testing.TB, cfg redisrole.Config, given map[redisrole.Role]redis.
 
 var nodes atomic.Int64
 
-// patientNode makes a node that waits for a server that is busy, and is not started.
+// patientNode returns a node that waits for a busy server. It is not started.
 func patientNode(t testing.TB, cfg redisrole.Config, given map[redisrole.Role]redis.UniversalClient) *node {
 	t.Helper()
 	n := newNode(t, cfg, given)
@@ -81,7 +80,7 @@ func patientNode(t testing.TB, cfg redisrole.Config, given map[redisrole.Role]re
 	return n
 }
 
-// startNode makes a node that probes and reconnects quickly.
+// startNode starts a node that probes and reconnects quickly.
 func startNode(t testing.TB, cfg redisrole.Config) *node {
 	t.Helper()
 	n := newNode(t, cfg, nil)
@@ -111,7 +110,7 @@ func (n *node) publish(t testing.TB, room, event string) {
 	}
 }
 
-// next returns the envelope that arrives next.
+// next returns the next envelope.
 func (n *node) next(t testing.TB) adapter.Envelope {
 	t.Helper()
 	return waittest.Receive(t, "an envelope arrives", n.received)
@@ -269,8 +268,9 @@ func TestGarbageIsIgnored(t *testing.T) {
 	}
 }
 
-// TestT20OnlySignedEnvelopesArrive has third parties on the server: one without
-// the key, one who repeats what they saw, and one who moves it elsewhere.
+// TestT20OnlySignedEnvelopesArrive has three attackers on the server. The first has no key. The
+// second repeats messages. The third publishes them on another channel. None of these messages
+// may be delivered.
 func TestT20OnlySignedEnvelopesArrive(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

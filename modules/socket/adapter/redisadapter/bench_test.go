@@ -11,8 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// BenchmarkPublish measures envelopes from one node to another. The name says
-// how many goroutines publish at once. Each waits for the server's answer.
+// BenchmarkPublish measures envelopes from one node to another. The name contains the number of
+// goroutines that publish at once. Each waits for the server's answer.
 func BenchmarkPublish(b *testing.B) {
 	for _, senders := range []int{1, 16, 256} {
 		b.Run(fmt.Sprint(senders), func(b *testing.B) {

@@ -2,8 +2,8 @@ package redisadapter
 
 import "time"
 
-// Hurry makes an adapter probe and reconnect in a fraction of the usual time. It does
-// not take a busy server for a dead one.
+// Hurry makes an adapter probe and reconnect much faster than usual. It still does not treat a
+// busy server as down.
 func Hurry(a *Adapter) {
 	a.timing = Timing{
 		ProbeEvery:   100 * time.Millisecond,
@@ -15,13 +15,14 @@ func Hurry(a *Adapter) {
 	}
 }
 
-// BePatient makes an adapter wait for a server that is busy, however long that takes. Its
-// client must be as patient.
+// BePatient makes an adapter wait for a busy server without limit. Its client needs the same
+// setting.
 func BePatient(a *Adapter) {
 	a.timing.Publish, a.timing.ProbeTimeout, a.timing.ProbeLate = time.Minute, time.Minute, time.Minute
 }
 
-// ProbeWithin makes an adapter that hurries give up a connection when its probe is late.
+// ProbeWithin sets the time after which an adapter closes a connection whose probe is late. Use
+// it after Hurry.
 func ProbeWithin(a *Adapter, limit time.Duration) {
 	a.timing.ProbeTimeout, a.timing.ProbeLate = limit, limit
 }

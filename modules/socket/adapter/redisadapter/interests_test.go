@@ -7,12 +7,12 @@ import (
 	"pgregory.net/rapid"
 )
 
-// oneShard returns interests without other adapters of the node.
+// oneShard returns interests of a node with one adapter.
 func oneShard() *interests {
 	return newInterests(1, func(string) int { return 0 }, &marks{rooms: make(map[string][]mark)})
 }
 
-// ask begins an interest. The channel is closed when the room is subscribed to.
+// ask adds an interest. The channel is closed when the room is subscribed.
 func ask(s *interests, room string) <-chan struct{} {
 	ready := make(chan struct{})
 	s.want(room, func() { close(ready) })
@@ -28,9 +28,9 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// A connection is modelled as a queue of commands that a server follows in
-// order; whatever happens in between, the wish comes true, and ready is
-// closed only while the server really has the subscription for good.
+// TestInterests models a connection as a queue of commands that a server executes in order.
+// Whatever happens, the server must end up with the wanted subscriptions. ready must be closed
+// only while the server has the subscription and keeps it.
 func TestInterests(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -41,7 +41,7 @@ func TestInterests(t *testing.T) {
 		s := oneShard()
 		var commands []command
 		server := make(map[string]bool)
-		ready := make(map[string]<-chan struct{}) // of rooms that are wanted
+		ready := make(map[string]<-chan struct{}) // of wanted rooms
 		room := rapid.Custom(func(t *rapid.T) string { return fmt.Sprint("r", rapid.IntRange(0, 3).Draw(t, "room")) })
 		send := func(limit int) {
 			subscribe, leave := s.take(0, limit)
@@ -108,7 +108,7 @@ func TestInterests(t *testing.T) {
 		if s.len() != len(ready) {
 			t.Fatalf("%d rooms are remembered, want %d", s.len(), len(ready))
 		}
-		// A new connection begins with nothing.
+		// A new connection has no subscriptions.
 		s.restart(0)
 		send(100)
 		if len(commands) != len(ready) {
@@ -158,8 +158,8 @@ func TestAcceptDropsWhatIsLateOrNotWanted(t *testing.T) {
 	}
 }
 
-// TestReadyForAllWhoAsk: who asks for a room before it is subscribed to is told
-// then, and who asks afterwards at once.
+// TestReadyForAllWhoAsk has several callers ask for one room. Those who ask before it is
+// subscribed must be notified then, and later ones at once.
 func TestReadyForAllWhoAsk(t *testing.T) {
 	t.Parallel()
 	s := oneShard()

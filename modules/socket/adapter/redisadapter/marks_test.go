@@ -6,9 +6,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Two servers carry one sender's envelopes, each in order, and each may lack
-// some. An envelope is accepted once, while there are two servers and after
-// one of them is left.
+// TestAcceptOverTwoWays sends one sender's envelopes over two servers. Each keeps the order and
+// may lose some. Each envelope must be accepted once, while both servers are used and after one
+// is no longer used.
 func TestAcceptOverTwoWays(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -21,7 +21,7 @@ func TestAcceptOverTwoWays(t *testing.T) {
 				accepted[n]++
 			}
 		}
-		for range rapid.IntRange(0, 3).Draw(t, "before") { // over one way
+		for range rapid.IntRange(0, 3).Draw(t, "before") { // over one server
 			accept(next)
 			next++
 		}
@@ -29,7 +29,7 @@ func TestAcceptOverTwoWays(t *testing.T) {
 		var ways [2][]uint64
 		carried := next - 1
 		for range rapid.IntRange(0, 100).Draw(t, "over two") {
-			sent := rapid.IntRange(1, 3).Draw(t, "ways") // a set of ways
+			sent := rapid.IntRange(1, 3).Draw(t, "ways") // a bit set of the servers
 			for i := range ways {
 				if sent&(1<<i) != 0 {
 					ways[i] = append(ways[i], next)

@@ -13,7 +13,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// TestT13Blackhole: the connections are open and nothing comes out of them.
+// TestT13Blackhole keeps the connections open but delivers nothing on them.
 func TestT13Blackhole(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]func(url string) redisrole.Config{
@@ -37,7 +37,7 @@ func TestT13Blackhole(t *testing.T) {
 			for range 100 {
 				_ = b.Publish(t.Context(), adapter.Envelope{Room: "r"})
 			}
-			if took := time.Since(began); took > within { // 200 s, if each waited
+			if took := time.Since(began); took > within { // 200 s, if each call waited
 				t.Errorf("the next 100 publishes took %s", took)
 			}
 			waittest.Until(t, "the subscription is given up", func() bool {
@@ -55,8 +55,9 @@ func TestT13Blackhole(t *testing.T) {
 	}
 }
 
-// While the server is a blackhole, Publish takes two seconds at most, and
-// calls do not pile up. The test runs alone, since it counts goroutines.
+// TestOutageHoldsNobody checks that Publish takes at most two seconds while the connections
+// deliver nothing, and that calls do not accumulate. It is not parallel, because it counts
+// goroutines.
 func TestOutageHoldsNobody(t *testing.T) {
 	s := redistest.Start(t)
 	p := proxytest.Start(t, s.Addr())
@@ -79,7 +80,7 @@ func TestOutageHoldsNobody(t *testing.T) {
 		}
 		work.Wait()
 	})
-	if took := time.Since(began); took > within { // 40 s, if each waited
+	if took := time.Since(began); took > within { // 40 s, if each call waited
 		t.Errorf("%d publishes took %s", callers*20, took)
 	}
 	t.Logf("%d goroutines at most, %d before, with %d callers", most, before, callers)
@@ -94,9 +95,8 @@ func TestOutageHoldsNobody(t *testing.T) {
 	waittest.Until(t, "it is back", func() bool { return n.Publish(t.Context(), adapter.Envelope{Room: "r"}) == nil })
 }
 
-// TestT13HalfOpen: what is sent one way vanishes, or the server's end of the
-// connections is gone and the node was not told. The first is found by the
-// probe, the second also while new connections are fine.
+// TestT13HalfOpen breaks one direction of the connections, or closes only the server's end. The
+// probe must detect both. In the second case, new connections work.
 func TestT13HalfOpen(t *testing.T) {
 	t.Parallel()
 	for name, hurt := range map[string]func(*proxytest.Proxy){
@@ -118,7 +118,8 @@ func TestT13HalfOpen(t *testing.T) {
 				flow(t, a, b, "r")
 			} else {
 				waittest.Until(t, "it is noticed", func() bool { return b.logs.Count("cannot be reached") > 0 })
-				// The publishing connection may be the first to notice, while the other one has lost nothing yet.
+				// The publishing connection may detect it first, when the other one has lost
+				// nothing yet.
 				waittest.Until(t, "the subscribing connection is given up", b.Missed)
 			}
 			t.Logf("T13: %s: after %s, with probes every 100 ms", name, time.Since(began).Round(time.Millisecond))

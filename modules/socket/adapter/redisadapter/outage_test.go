@@ -53,7 +53,7 @@ func TestServerDiesAndComesBack(t *testing.T) {
 			if b.lost.Load() != 0 {
 				t.Error("lost was called before the connection was back")
 			}
-			// What is wished for meanwhile stands.
+			// A subscription that is requested during the outage is kept.
 			during := b.Subscribe("during")
 			b.Unsubscribe("left")
 			s.Restart()
@@ -124,7 +124,7 @@ func TestStartsWhileTheServerIsDown(t *testing.T) {
 	s.Restart()
 	waittest.Receive(t, "the interest", ready)
 	flow(t, a, b, "r")
-	// Who subscribed without becoming ready may have missed envelopes.
+	// A node that asked for a room before it was subscribed may have missed envelopes.
 	waittest.Until(t, "lost is called", func() bool { return b.lost.Load() == 1 })
 }
 
@@ -142,13 +142,13 @@ func TestStartsWhileTheServerIsFrozen(t *testing.T) {
 	n.join(t, "r")
 }
 
-// It runs alone: it counts goroutines.
+// TestPublishFailsFastWhileDown is not parallel, because it counts goroutines.
 func TestPublishFailsFastWhileDown(t *testing.T) {
 	s := redistest.Start(t)
 	n := startNode(t, redisrole.Config{URL: s.URL()})
 	n.publish(t, "r", "e")
 	s.Kill()
-	_ = n.Publish(t.Context(), adapter.Envelope{Room: "r"}) // notices
+	_ = n.Publish(t.Context(), adapter.Envelope{Room: "r"}) // the node detects the outage
 	before := runtime.NumGoroutine()
 	began := time.Now()
 	var senders sync.WaitGroup
@@ -162,7 +162,7 @@ func TestPublishFailsFastWhileDown(t *testing.T) {
 		})
 	}
 	senders.Wait()
-	if took := time.Since(began); took > 2*within { // 400 s, if each waited
+	if took := time.Since(began); took > 2*within { // 400 s, if each call waited
 		t.Errorf("10000 calls took %s", took)
 	}
 	waittest.Until(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before+20 })
@@ -170,17 +170,16 @@ func TestPublishFailsFastWhileDown(t *testing.T) {
 	waittest.Until(t, "it publishes again", func() bool { return n.Publish(t.Context(), adapter.Envelope{Room: "r"}) == nil })
 }
 
-// join makes a node join a room, and returns it.
+// join makes a node join a room. It returns the room.
 func join(t *testing.T, n *node, room string) string {
 	t.Helper()
 	n.join(t, room)
 	return room
 }
 
-// TestT16ReplacedServer: every connection stays on a server that lives on,
-// though the other nodes use another one, so that probes come back. In one case
-// it is another server under the same address (another run id); in the other
-// it was made a replica.
+// TestT16ReplacedServer keeps every connection on a server that stays up, while the other nodes
+// use another one. So the probes still return. In one case, the address leads to another server
+// with another run id. In the other case, the server was made a replica.
 func TestT16ReplacedServer(t *testing.T) {
 	t.Parallel()
 	for name, demote := range map[string]bool{"another server": false, "a demoted master": true} {
@@ -190,8 +189,7 @@ func TestT16ReplacedServer(t *testing.T) {
 			p := proxytest.Start(t, old.Addr())
 			b := startNode(t, redisrole.Config{URL: old.URLVia(p.Addr())})
 			b.join(t, "r")
-			// It knows which server that is once it has looked: over a connection
-			// beside those that publish and subscribe.
+			// The node knows the server's run id once it has read it over a separate connection.
 			waittest.Until(t, "it has looked", func() bool { return p.Accepted() >= 3 && p.Links() <= 2 })
 			a := startNode(t, redisrole.Config{URL: next.URL()})
 			a.join(t, "r")
@@ -212,24 +210,24 @@ func TestT16ReplacedServer(t *testing.T) {
 			t.Logf("T16: %s was left after %s", name, time.Since(began).Round(time.Millisecond))
 			waittest.Until(t, "lost is called", func() bool { return b.lost.Load() > 0 })
 			flow(t, a, b, "r")
-			flow(t, b, a, "r") // and it publishes there
+			flow(t, b, a, "r") // it also publishes there
 		})
 	}
 }
 
-// TestT15SubscriptionOnTheOldMaster: only the subscribing connection is on the
-// wrong server, as after a failover whose old master lives on.
+// TestT15SubscriptionOnTheOldMaster keeps only the subscribing connection on the wrong server, as
+// after a failover whose old master stays up.
 func TestT15SubscriptionOnTheOldMaster(t *testing.T) {
 	t.Parallel()
 	s, other := redistest.Start(t), redistest.Start(t)
 	p := proxytest.Start(t, s.Addr())
 	n, m := startNode(t, redisrole.Config{URL: s.URL()}), newNode(t, redisrole.Config{URL: s.URLVia(p.Addr())}, nil)
 	redisadapter.Hurry(m.Adapter)
-	redisadapter.ProbeWithin(m.Adapter, 500*time.Millisecond) // it is the first to notice
+	redisadapter.ProbeWithin(m.Adapter, 500*time.Millisecond) // this probe detects it first
 	m.start(t)
 	m.join(t, "r")
 	flow(t, n, m, "r")
-	p.Redirect(other.Addr()) // new connections, such as the publisher's, go elsewhere
+	p.Redirect(other.Addr()) // new connections, such as the publisher's, lead to the other server
 	killNormal(t, s)
 	waittest.Until(t, "it is noticed and all is moved", func() bool {
 		return other.Client().PubSubNumSub(t.Context(), "moim:room:r").Val()["moim:room:r"] == 1
@@ -240,7 +238,7 @@ func TestT15SubscriptionOnTheOldMaster(t *testing.T) {
 	}
 }
 
-// killNormal closes every connection that does not subscribe.
+// killNormal closes every connection that has no subscription.
 func killNormal(t *testing.T, s *redistest.Server) {
 	t.Helper()
 	if err := s.Client().ClientKillByFilter(t.Context(), "TYPE", "normal", "SKIPME", "yes").Err(); err != nil {
@@ -248,7 +246,7 @@ func killNormal(t *testing.T, s *redistest.Server) {
 	}
 }
 
-// It runs alone: it counts goroutines.
+// TestConnectionsThatAreResetAgainAndAgain is not parallel, because it counts goroutines.
 func TestConnectionsThatAreResetAgainAndAgain(t *testing.T) {
 	s := redistest.Start(t)
 	p := proxytest.Start(t, s.Addr())
@@ -263,8 +261,8 @@ func TestConnectionsThatAreResetAgainAndAgain(t *testing.T) {
 		flow(t, a, b, "r")
 	}
 	waittest.Until(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before+10 })
-	// One connection each time: the client does not dial a second one behind
-	// the adapter's back. The publisher may need one for each of the probes.
+	// The client must open one connection each time, without a second one that the adapter does
+	// not know. The publisher may need one for each probe.
 	if n := p.Accepted(); n > 30+int(time.Since(began)/(100*time.Millisecond)) {
 		t.Errorf("%d connections for 20 resets", n)
 	}

@@ -16,12 +16,11 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter/redisadapter"
 )
 
-// TestAClientWithoutTimeoutsHoldsNobody gives the adapter a client that waits for
-// a dead server without bound. The adapter must not: callers are answered, the
-// adapter reconnects, and it stops.
+// TestAClientWithoutTimeoutsHoldsNobody gives the adapter a client that waits for a dead server
+// without limit. The adapter must still answer callers, reconnect and stop.
 func TestAClientWithoutTimeoutsHoldsNobody(t *testing.T) {
 	t.Parallel()
-	const never = -1 // how go-redis spells it
+	const never = -1 // go-redis uses -1 for no timeout
 	s := redistest.Start(t)
 	c := redistest.StartCluster(t, 1)
 	for _, test := range []struct {
@@ -33,7 +32,7 @@ func TestAClientWithoutTimeoutsHoldsNobody(t *testing.T) {
 			return redis.NewClient(&redis.Options{Addr: addr, ReadTimeout: never, WriteTimeout: never})
 		}},
 		{"cluster", proxytest.Start(t, c.Masters[0].Addr()), func(addr string) redis.UniversalClient {
-			// All addresses that the cluster tells lead to its master, through the proxy.
+			// All addresses in the cluster's answers lead to its master through the proxy.
 			dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, addr)
 			}

@@ -17,7 +17,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// pair returns a node that publishes, and one that listens to its room.
+// pair returns a node that publishes, and one that has joined its room.
 func pair(t *testing.T) (from, to *node) {
 	t.Helper()
 	cfg := redisrole.Config{URL: redistest.Start(t).URL()}
@@ -28,7 +28,7 @@ func pair(t *testing.T) (from, to *node) {
 	return from, to
 }
 
-// TestOrderOfCastAndPublished: Publish does not overtake Cast.
+// TestOrderOfCastAndPublished checks that Publish does not overtake Cast.
 func TestOrderOfCastAndPublished(t *testing.T) {
 	t.Parallel()
 	from, to := pair(t)
@@ -44,8 +44,8 @@ func TestOrderOfCastAndPublished(t *testing.T) {
 	}
 }
 
-// held is a client's hook that counts the envelopes of each pipeline and lets none
-// pass until it is released.
+// held is a hook of a client. It counts the envelopes of each pipeline and blocks pipelines until
+// it is released.
 type held struct {
 	begun, released chan struct{}
 
@@ -71,17 +71,18 @@ func (h *held) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 			}
 			<-h.released
 		}
-		return next(context.WithoutCancel(ctx), cmds) // it may have been held for long
+		return next(context.WithoutCancel(ctx), cmds) // the caller's context may have ended while it was held
 	}
 }
 
 func (h *held) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 func (h *held) DialHook(next redis.DialHook) redis.DialHook          { return next }
 
-// TestCastsDuringARoundTripShareTheNext: that is what keeps a busy node's cost low.
+// TestCastsDuringARoundTripShareTheNext checks that all casts during a round trip share the next
+// one. This keeps the cost of a busy node low.
 func TestCastsDuringARoundTripShareTheNext(t *testing.T) {
 	t.Parallel()
-	// With longer timeouts the adapter would use a view of the client, without its hooks.
+	// With longer timeouts, the adapter would use a copy of the client without its hooks.
 	client := redis.NewClient(&redis.Options{Addr: redistest.Start(t).Addr(), ReadTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second})
 	t.Cleanup(func() { _ = client.Close() })
 	h := &held{begun: make(chan struct{}), released: make(chan struct{})}
@@ -105,11 +106,12 @@ func TestCastsDuringARoundTripShareTheNext(t *testing.T) {
 	}
 }
 
-// TestStopPublishesWhatIsQueued: more than fits into a round trip.
+// TestStopPublishesWhatIsQueued stops a node with more queued envelopes than fit into a round
+// trip.
 func TestStopPublishesWhatIsQueued(t *testing.T) {
 	t.Parallel()
 	const tries = 5
-	for range tries { // a round trip at the end takes half a second at most, which a busy machine may need
+	for range tries { // the last round trips may take half a second, which may be too short on a busy machine
 		if stopPublishes(t) {
 			return
 		}
@@ -117,7 +119,7 @@ func TestStopPublishesWhatIsQueued(t *testing.T) {
 	t.Errorf("%d times some of what was queued was not published", tries)
 }
 
-// stopPublishes reports whether a node that stops publishes what is queued.
+// stopPublishes reports whether a stopping node publishes the queued envelopes.
 func stopPublishes(t *testing.T) bool {
 	t.Helper()
 	from, to := pair(t)
@@ -155,19 +157,19 @@ func TestStopCountsWhatItCannotPublish(t *testing.T) {
 	if err := n.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// A few may have been under way when the server froze.
+	// A few may have been in transit when the server was frozen.
 	if s := n.Stats(); s.Published+s.Failed != casts || s.Failed < casts/2 || s.Queued != 0 {
 		t.Errorf("%d were published, %d failed and %d are queued", s.Published, s.Failed, s.Queued)
 	}
 }
 
-// TestCastNeverWaits: while the server does not answer, the queue takes so
-// many casts and refuses the rest at once.
+// TestCastNeverWaits checks that the queue accepts a fixed number of casts while the server does
+// not answer, and refuses more at once.
 func TestCastNeverWaits(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	p := proxytest.Start(t, s.Addr())
-	// Its probes are not hurried: the server counts as dead when they miss.
+	// This node probes at the usual rate. With Hurry, it would treat the server as down.
 	n := newNode(t, redisrole.Config{URL: s.URLVia(p.Addr())}, nil)
 	n.start(t)
 	p.Freeze()
@@ -180,13 +182,13 @@ func TestCastNeverWaits(t *testing.T) {
 		t.Errorf("%d were taken", taken)
 	}
 	p.Heal()
-	n.publish(t, "r", "last") // waits for them
+	n.publish(t, "r", "last") // waits for the earlier ones
 	if s := n.Stats(); s.Published+s.Failed != uint64(taken)+1 {
 		t.Errorf("%d were taken and one waited for, %d published, %d failed", taken, s.Published, s.Failed)
 	}
 }
 
-// TestRefusedByTheServer: the caller gets the server's refusal, and the next
+// TestRefusedByTheServer checks that the caller gets the server's error, and that the next
 // message is not affected.
 func TestRefusedByTheServer(t *testing.T) {
 	t.Parallel()
@@ -196,7 +198,7 @@ func TestRefusedByTheServer(t *testing.T) {
 		if err := n.Publish(t.Context(), adapter.Envelope{Room: "r", Event: "e"}); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 			t.Errorf("publish without the right: %v", err)
 		}
-		n.Cast(t.Context(), adapter.Envelope{Room: "r", Event: "e"}) // no caller waits for the refusal
+		n.Cast(t.Context(), adapter.Envelope{Room: "r", Event: "e"}) // no caller waits for this error
 		n.publish(t, "mine", "e")
 	}
 	if n.logs.Count("cannot be reached") > 0 {
@@ -204,11 +206,11 @@ func TestRefusedByTheServer(t *testing.T) {
 	}
 }
 
-// TestPublishingConnectionIsKilled: the next message goes over another one.
+// TestPublishingConnectionIsKilled checks that the next message uses another connection.
 func TestPublishingConnectionIsKilled(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	n := newNode(t, redisrole.Config{URL: s.URL()}, nil) // whose probes are seldom: none is under way
+	n := newNode(t, redisrole.Config{URL: s.URL()}, nil) // it probes rarely, so no probe is in transit
 	n.start(t)
 	n.publish(t, "r", "e")
 	kill := redis.NewCmd(t.Context(), "client", "kill", "type", "normal", "skipme", "yes")
@@ -223,11 +225,12 @@ func TestPublishingConnectionIsKilled(t *testing.T) {
 	}
 }
 
-// TestRefusedCastsAreCounted although no caller waits for the answers.
+// TestRefusedCastsAreCounted checks that refused casts are counted, although no caller waits for
+// the answers.
 func TestRefusedCastsAreCounted(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, redistest.WithUser("moim", "secret", "allkeys", "+@all", "&moim:probe:*"))
-	n := newNode(t, redisrole.Config{URL: s.URL()}, nil) // whose probes are seldom
+	n := newNode(t, redisrole.Config{URL: s.URL()}, nil) // it probes rarely
 	n.start(t)
 	const casts = 1000
 	for range casts {
@@ -239,7 +242,7 @@ func TestRefusedCastsAreCounted(t *testing.T) {
 	}
 }
 
-// TestCastsOfADeadConnection: they are counted as failed.
+// TestCastsOfADeadConnection checks that casts on a dead connection are counted as failed.
 func TestCastsOfADeadConnection(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestSigning says what is taken of whom.
+// TestSigning checks which messages a node accepts from which sender.
 func TestSigning(t *testing.T) {
 	t.Parallel()
 	key, other := Key(strings.Repeat("k", 32)), Key(strings.Repeat("o", 32))

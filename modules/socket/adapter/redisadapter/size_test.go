@@ -10,8 +10,8 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// TestSizeOfARoom: docs/redis.md says what a room costs the server; a room that
-// two nodes are interested in costs twice a part of it.
+// TestSizeOfARoom checks what docs/redis.md says about the memory of a room on the server, and
+// about the additional memory if two nodes are interested in it.
 func TestSizeOfARoom(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

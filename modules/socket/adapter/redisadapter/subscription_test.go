@@ -12,8 +12,8 @@ import (
 	"github.com/moim-live/moim/internal/redistest"
 )
 
-// TestWritingToADeadSubscriptionEnds although the client has no timeouts: a write
-// that waited without bound would also keep the connection from being closed.
+// TestWritingToADeadSubscriptionEnds uses a client without timeouts. A write without a limit
+// would also prevent the connection from being closed.
 func TestWritingToADeadSubscriptionEnds(t *testing.T) {
 	t.Parallel()
 	proxy := proxytest.Start(t, redistest.Start(t).Addr())
@@ -24,7 +24,7 @@ func TestWritingToADeadSubscriptionEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	proxy.Freeze()
-	err = s.change([]string{strings.Repeat("x", 64<<20)}, nil) // more than the kernel holds back
+	err = s.change([]string{strings.Repeat("x", 64<<20)}, nil) // more than the kernel buffers
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("writing: %v", err)
 	}

@@ -35,14 +35,13 @@ func TestSuiteOnCluster(t *testing.T) {
 	})
 }
 
-// load publishes from one node to many rooms of another all the time.
+// load publishes continuously from one node to many rooms of another.
 type load struct {
 	from, to *node
 	rooms    []string
 }
 
-// startLoad joins rooms and returns how to wait until every one of them
-// receives what is published from now on.
+// startLoad joins rooms and starts to publish.
 func startLoad(t *testing.T, url string) *load {
 	t.Helper()
 	cfg := redisrole.Config{SocketURL: url, GroupURL: url}
@@ -74,7 +73,7 @@ func startLoad(t *testing.T, url string) *load {
 	return l
 }
 
-// flows waits until all rooms receive.
+// flows waits until every room receives envelopes that are published from now on.
 func (l *load) flows(t *testing.T, when string) {
 	t.Helper()
 	for len(l.to.received) > 0 {
@@ -95,8 +94,7 @@ func (l *load) flows(t *testing.T, when string) {
 	}
 }
 
-// TestClusterChangesUnderLoad loses a master and moves slots while envelopes
-// flow.
+// TestClusterChangesUnderLoad kills a master and moves slots while envelopes are published.
 func TestClusterChangesUnderLoad(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3)
@@ -136,8 +134,8 @@ func TestClusterChangesUnderLoad(t *testing.T) {
 	}
 }
 
-// TestT15SentinelFailover replaces a master that the Sentinels alone hold for
-// dead: it stays alive, and the nodes' connections with it.
+// TestT15SentinelFailover replaces a master that only the Sentinels consider dead. It stays up,
+// and so do the nodes' connections to it.
 func TestT15SentinelFailover(t *testing.T) {
 	t.Parallel()
 	trio := redistest.StartTrio(t)
@@ -157,7 +155,7 @@ func TestT15SentinelFailover(t *testing.T) {
 	t.Logf("T15: planned failover, the old master is alive: all rooms receive again after %s", time.Since(began).Round(time.Millisecond))
 }
 
-// TestT15SentinelMasterDies replaces a master that is dead.
+// TestT15SentinelMasterDies replaces a master that was killed.
 func TestT15SentinelMasterDies(t *testing.T) {
 	t.Parallel()
 	trio := redistest.StartTrio(t)
@@ -170,15 +168,14 @@ func TestT15SentinelMasterDies(t *testing.T) {
 	t.Logf("T15: a master killed: all rooms receive again after %s", time.Since(began).Round(time.Millisecond))
 }
 
-// TestT15DetachedMaster: the Sentinels alone lose the master. It lives on as a
-// master, with all connections of the nodes, and is not told that another one
-// replaced it.
+// TestT15DetachedMaster disconnects the master only from the Sentinels. It stays up as a master
+// with all connections of the nodes, and does not learn that another master replaced it.
 func TestT15DetachedMaster(t *testing.T) {
 	t.Parallel()
 	trio := redistest.StartTrio(t)
 	l := startLoad(t, trio.URL())
 	old := trio.Master()
-	admin := old.Client().Conn() // whoever is connected stays so
+	admin := old.Client().Conn() // open connections stay open
 	t.Cleanup(func() { _ = admin.Close() })
 	if err := admin.Do(t.Context(), "config", "set", "requirepass", "nobody knows").Err(); err != nil {
 		t.Fatal(err)

@@ -53,7 +53,8 @@ func TestWire(t *testing.T) {
 	}
 }
 
-// TestTraceForOlderNodes: a node that does not know the flag reads everything else.
+// TestTraceForOlderNodes checks that a node that does not know the trace flag can read everything
+// else.
 func TestTraceForOlderNodes(t *testing.T) {
 	t.Parallel()
 	env := adapter.Envelope{Room: "group:g", Event: "group:event", Meta: "7 message.posted", Data: []byte(`{"version":7}`), Trace: "t"}
@@ -76,7 +77,8 @@ func TestTraceForOlderNodes(t *testing.T) {
 	}
 }
 
-// The bytes are a contract between nodes of different versions.
+// TestWireStaysTheSame checks the bytes of envelopes, because nodes of different versions
+// exchange them.
 func TestWireStaysTheSame(t *testing.T) {
 	t.Parallel()
 	wire, err := encode(0, 0xA1A2A3A4A5A6A7A8, adapter.Envelope{
@@ -139,8 +141,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestOwnMessagesAreDroppedUnread: signed or not, whether or not this node has a
-// key. Nobody else's are.
+// TestOwnMessagesAreDroppedUnread checks that a node drops its own messages without decoding
+// them, signed or not, with or without a key. It must not drop the messages of other nodes.
 func TestOwnMessagesAreDroppedUnread(t *testing.T) {
 	t.Parallel()
 	const self = 0x0102030405060708

@@ -11,7 +11,7 @@ import (
 
 var object = []byte(`{"groupId":"01968f3e-7c1a-7000-8000-000000000000","type":"cursor","data":{"sent":"0000000000000000000","text":"We start at seven, in the room on the left. We start at seven, in the room on the left."}}`)
 
-// BenchmarkObject splits a request, and does the same with encoding/json.
+// BenchmarkObject compares splitting a request with encoding/json.
 func BenchmarkObject(b *testing.B) {
 	b.Run("rawjson", func(b *testing.B) {
 		b.ReportAllocs()
@@ -38,8 +38,8 @@ func BenchmarkObject(b *testing.B) {
 	})
 }
 
-// BenchmarkGrowth runs each function over inputs of three sizes: the time for each byte
-// must not grow.
+// BenchmarkGrowth runs each function over inputs of three sizes. The time for each byte must not
+// grow.
 func BenchmarkGrowth(b *testing.B) {
 	for name, run := range map[string]func(data []byte){
 		"Check": func(data []byte) { _ = rawjson.Check(data) },

@@ -12,10 +12,10 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// nested returns arrays in arrays.
+// nested returns nested arrays.
 func nested(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
 
-// wide returns an object with fields of its own and one object inside.
+// wide returns an object with this many fields and one inner object.
 func wide(fields int) string {
 	var out strings.Builder
 	out.WriteString(`{"inner":{"a":1}`)
@@ -69,7 +69,7 @@ func TestCheckAllocatesNothing(t *testing.T) { //nolint:paralleltest // it count
 	}
 }
 
-// FuzzCheck compares the counts with encoding/json.
+// TestCountKey checks counts of one field name.
 func TestCountKey(t *testing.T) {
 	t.Parallel()
 	for data, want := range map[string]int{
@@ -86,6 +86,7 @@ func TestCountKey(t *testing.T) {
 	}
 }
 
+// FuzzCheck compares the counts with encoding/json.
 func FuzzCheck(f *testing.F) {
 	for _, seed := range []string{
 		`{"a":{"b":[1,{"c":":"}]},"a":null}`, nested(rawjson.MaxDepth), nested(rawjson.MaxDepth + 1),
@@ -137,6 +138,6 @@ func countFields(t *testing.T, data []byte) (fields int) {
 				continue
 			}
 		}
-		key = true // what follows a value in an object is a key
+		key = true // the next token after a value in an object is a key
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/moim-live/moim/modules/socket/packet/rawjson"
 )
 
-// FuzzParse compares a tree with encoding/json, both as written and rebuilt.
+// FuzzParse compares a tree with encoding/json, from the original text and rebuilt.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, ` { "a" : 1 , "b":{"c":[1,{"d":"},]\""}]} , "a":"twice" } `, `[1,[2,"]"]] `, `"text"`, `null`, `{"\u0061":-1.50e3}`, `{"a":{}}`,
