@@ -2,8 +2,9 @@ package childtest
 
 import "testing"
 
-// Bulk skips a test under the race detector. Such a test makes very many calls, or rows in
-// SQLite, which takes much longer there. make race runs it without the detector.
+// Bulk skips a test under the race detector. Such a test makes very many calls, or very many rows
+// in SQLite, and the race detector makes this too slow. make race runs these tests without the
+// detector.
 func Bulk(tb testing.TB) {
 	tb.Helper()
 	if raceDetector {

@@ -10,15 +10,14 @@ import (
 	"testing"
 )
 
-// atOnce is the number of tests of a package that run at the same time. They wait more than
-// they work.
+// atOnce is the number of tests of a package that run at the same time. The tests mostly wait.
 const atOnce = 8
 
-// Closer is what Main closes after the last test: a [Shared].
+// Closer is a value that Main closes after the last test, such as a [Shared].
 type Closer interface{ Close(failed bool) }
 
-// Main returns a TestingM for VerifyMain. It runs several parallel tests at once even with
-// few processors, unless the flag -parallel is set. Then it closes what the tests shared.
+// Main returns a TestingM for VerifyMain. It runs several parallel tests at once even with few
+// processors, unless the flag -parallel is set. Then it closes the shared values.
 func Main(m *testing.M, shared ...Closer) *Tests { return &Tests{m, atOnce, shared} }
 
 // Tests are the tests of a package. See [Main].
@@ -28,7 +27,7 @@ type Tests struct {
 	shared []Closer
 }
 
-// AtOnce makes only n tests run at the same time, for tests that work more than they wait.
+// AtOnce makes only n tests run at the same time. Use it if the tests need much processor time.
 func (t *Tests) AtOnce(n int) *Tests {
 	t.atOnce = n
 	return t
@@ -97,7 +96,7 @@ func (l *lasting) Cleanup(fn func())        { l.cleanups = append(l.cleanups, fn
 func (l *lasting) Context() context.Context { return context.Background() }
 func (l *lasting) Failed() bool             { return l.failed }
 
-// Logf writes to standard error: the test may be over.
+// Logf writes to standard error, because the test may have ended.
 func (l *lasting) Logf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 func (l *lasting) TempDir() string {

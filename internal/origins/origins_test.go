@@ -60,7 +60,8 @@ func TestAllows(t *testing.T) {
 	}
 }
 
-// The host of a request may have the default port and be written in any way.
+// TestSameHost checks that the comparison of hosts ignores default ports and upper case, and
+// works for international names.
 func TestSameHost(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -4,7 +4,7 @@ package pgtest
 
 import "os/exec"
 
-// prepare does nothing: other systems cannot tie a process to its parent.
+// prepare does nothing, because other systems cannot end a process with its parent.
 func prepare(*exec.Cmd) {}
 
 func giveAway(string) error { return nil }

@@ -27,8 +27,8 @@ const (
 )
 
 // Server is a running PostgreSQL server on 127.0.0.1 that accepts everyone as the superuser
-// postgres. It does not sync to disk unless a setting says so, because tests kill processes
-// rather than machines, and share slow disks.
+// postgres. It does not sync to disk unless a setting says so. Tests kill processes, not
+// machines, and often run on slow disks.
 type Server struct {
 	tb       testing.TB
 	postgres string // the binary
@@ -179,15 +179,15 @@ func (s *Server) Exec(tb testing.TB, database, statement string) {
 	}
 }
 
-// Stop stops the server as an operator does (fast shutdown: it cuts open connections) and
-// waits until it has ended. Stopping it twice is allowed.
+// Stop stops the server like an operator does, with a fast shutdown that cuts open connections.
+// It waits until the server has ended. It may be called twice.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.end(os.Interrupt)
 }
 
-// Kill ends the server at once, like kill -9. Killing it twice is allowed.
+// Kill ends the server at once, like kill -9. It may be called twice.
 func (s *Server) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,8 +215,8 @@ func (s *Server) Restart() {
 	s.Kill()
 	deadline := time.Now().Add(startTimeout)
 	for {
-		// The child processes of a killed server take a moment to notice, and the server
-		// cannot start before that.
+		// The child processes of a killed server end a moment later, and the server cannot start
+		// before that.
 		err := s.run()
 		if err == nil {
 			return

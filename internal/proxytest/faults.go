@@ -43,8 +43,8 @@ func (p *Proxy) Freeze() {
 	}
 }
 
-// Lose drops bytes in one direction until [Proxy.Heal]; the other direction works. A
-// connection that lost bytes is reset then.
+// Lose drops all bytes in one direction until [Proxy.Heal]. The other direction works. Heal
+// resets connections that have lost bytes.
 func (p *Proxy) Lose(way Way) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -65,7 +65,7 @@ func (p *Proxy) Strand() {
 	}
 }
 
-// Delay delays every byte by d, in both directions, from now on. Zero ends this.
+// Delay delays every byte in both directions by d from now on. Zero ends the delay.
 func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -93,13 +93,13 @@ func (p *Proxy) Heal() {
 	p.thawLocked()
 }
 
-// chunk is a number of bytes on their way.
+// chunk is a number of bytes in transit.
 type chunk struct {
 	data []byte
 	due  time.Time
 }
 
-// maxChunks is the maximum number of chunks on their way, in each direction.
+// maxChunks is the maximum number of chunks in transit, in each direction.
 const maxChunks = 1024
 
 // copy moves bytes in one direction until either side ends.
@@ -136,8 +136,8 @@ func (p *Proxy) copy(l *link, way Way, dst, src net.Conn) {
 	}
 }
 
-// write delivers the chunks when they are due. It keeps receiving them even if it can no
-// longer write.
+// write delivers the chunks when they are due. It keeps receiving them even if it can no longer
+// write.
 func (p *Proxy) write(l *link, way Way, dst io.Writer, underway <-chan chunk) {
 	for c := range underway {
 		if wait := time.Until(c.due); wait > 0 {

@@ -1,13 +1,13 @@
-// Package proxytest puts a TCP proxy between a client and its server, so that a test can
-// cut, freeze, slow down or half open the link:
+// Package proxytest puts a TCP proxy between a client and its server. A test can break the
+// connections through it:
 //
-//	Cut     every connection is reset, and every new one
-//	Drop    every connection is reset; new ones are fine
-//	Freeze  connections stay open and nothing passes: a blackhole
-//	Lose    the same, one way only, and what was sent is lost
-//	Strand  the server's ends are gone and the clients are not told; new ones are fine
-//	Delay   everything arrives later
-//	Redirect new connections go elsewhere; open ones stay
+//	Cut      resets every connection, also new ones
+//	Drop     resets every open connection; new ones work
+//	Freeze   keeps connections open but delivers no bytes
+//	Lose     drops the bytes in one direction
+//	Strand   resets only the server's ends; the clients do not notice, and new connections work
+//	Delay    delivers all bytes later
+//	Redirect sends new connections to another target; open ones stay
 package proxytest
 
 import (
@@ -33,14 +33,14 @@ type Proxy struct {
 	cut      bool
 	lose     [ways]bool
 	delay    time.Duration
-	thawed   chan struct{} // closed while bytes pass
+	thawed   chan struct{} // closed while bytes are forwarded
 	closed   bool
 }
 
-// link is one client's connection and the one to the target.
+// link is one client's connection and the connection to the target.
 type link struct {
 	client, server net.Conn
-	stranded       bool // the client is not told that the server's end is closed
+	stranded       bool // the client does not learn that the server's end is closed
 	torn           bool // bytes were lost, so it cannot continue
 }
 

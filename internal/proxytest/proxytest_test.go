@@ -82,7 +82,7 @@ func TestCutAndHeal(t *testing.T) {
 	if _, err := c.hear(long); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("a cut link: %v", err)
 	}
-	if c, err := net.Dial("tcp", p.Addr()); err == nil { // or the reset was faster than the answer to connect
+	if c, err := net.Dial("tcp", p.Addr()); err == nil { // unless the reset was faster than the answer to connect
 		defer c.Close()
 		if _, err := (client{c, bufio.NewReader(c)}).say("two", long); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("a new link while cut: %v", err)
@@ -139,7 +139,7 @@ func TestDelay(t *testing.T) {
 	const late = 60 * time.Millisecond
 	p.Delay(late)
 	began := time.Now()
-	for range 3 { // they are on their way at once
+	for range 3 { // all are in transit at once
 		if _, err := io.WriteString(c, "one\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -169,23 +169,23 @@ func TestLoseOneWay(t *testing.T) {
 			}
 			<-arrived
 			p.Lose(way)
-			// It has to get to where it is lost.
+			// Wait until the line has reached the place where it is lost.
 			if _, err := c.say("two", 3*time.Second); !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Fatalf("what was lost was answered: %v", err)
+				t.Fatalf("a lost line was answered: %v", err)
 			}
 			select {
 			case <-arrived:
 				if way == proxytest.ToServer {
-					t.Error("what was lost arrived")
+					t.Error("a lost line arrived")
 				}
 			case <-time.After(map[proxytest.Way]time.Duration{proxytest.ToServer: short, proxytest.ToClient: long}[way]):
 				if way == proxytest.ToClient {
-					t.Error("what was not lost did not arrive")
+					t.Error("a line that was not lost did not arrive")
 				}
 			}
 			p.Heal()
 			if _, err := c.hear(long); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("a link with a hole in it goes on: %v", err)
+				t.Errorf("a link that has lost bytes still works: %v", err)
 			}
 			if got, err := dial(t, p).say("three", long); err != nil || got != "three\n" {
 				t.Fatal(got, err)
@@ -194,7 +194,7 @@ func TestLoseOneWay(t *testing.T) {
 	}
 }
 
-// recorder echoes lines and notes those that arrived.
+// recorder echoes lines and records the lines that arrived.
 func recorder(t *testing.T, arrived chan<- string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -246,7 +246,8 @@ func TestStrandedClientsAreNotTold(t *testing.T) {
 func TestGoroutinesAreThoseOfOthers(t *testing.T) {
 	before := proxytest.Goroutines()
 	proxytest.Start(t, "127.0.0.1:1")
-	// Those of other tests may end, and one that has not run yet is nobody's.
+	// Goroutines of other tests may end meanwhile, and new goroutines are not counted until they
+	// run.
 	for deadline := time.Now().Add(long); ; runtime.Gosched() {
 		n := proxytest.Goroutines()
 		if n <= before {

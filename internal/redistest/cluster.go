@@ -14,11 +14,10 @@ import (
 
 const slots = 16384
 
-// Cluster is a Redis cluster: masters that share the slots evenly, and as many
-// replicas.
+// Cluster is a Redis cluster of masters that share the slots evenly, with one replica each.
 type Cluster struct {
 	Masters  []*Server
-	Replicas []*Server // Replicas[i] follows Masters[i] at first
+	Replicas []*Server // Replicas[i] is the replica of Masters[i] at the start
 
 	tb testing.TB
 }
@@ -88,8 +87,7 @@ func (c *Cluster) URL() string {
 	return "redis+cluster://" + strings.Join(addrs, ",")
 }
 
-// MoveSlots moves slots with their keys from one master to another, as
-// redis-cli's reshard does.
+// MoveSlots moves slots with their keys from one master to another, like redis-cli's reshard.
 func (c *Cluster) MoveSlots(from, to *Server, slots ...int) {
 	c.tb.Helper()
 	ctx := c.tb.Context()

@@ -34,8 +34,7 @@ type Monitor struct {
 	next     int
 }
 
-// Monitor begins to record. It ends with the test, or when the server is
-// killed.
+// Monitor starts to record. It ends with the test, or when the server is killed.
 func (s *Server) Monitor() *Monitor {
 	s.tb.Helper()
 	var conn net.Conn

@@ -132,8 +132,8 @@ func (s *Server) URLVia(addr string) string {
 // CAFile returns the file with the authority of a [WithTLS] server.
 func (s *Server) CAFile() string { return filepath.Join(s.dir, caFile) }
 
-// CertFiles returns the files of the server's certificate, signed by the authority of a
-// [WithTLS] server, and of its key. A client can use them, too.
+// CertFiles returns the files of the server's certificate, signed by the authority of a [WithTLS]
+// server, and of its key. A client can also use them.
 func (s *Server) CertFiles() (cert, key string) {
 	return filepath.Join(s.dir, certFile), filepath.Join(s.dir, keyFile)
 }
@@ -167,7 +167,7 @@ func (s *Server) TLSConfig() *tls.Config {
 	return &tls.Config{RootCAs: s.roots, Certificates: []tls.Certificate{pair}, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
 }
 
-// Kill ends the server at once, like kill -9. Killing it twice is allowed.
+// Kill ends the server at once, like kill -9. It may be called twice.
 func (s *Server) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -247,7 +247,7 @@ func (s *Server) run() error {
 	}
 }
 
-// Patiently returns a server's URL for clients that wait for it while it is busy.
+// Patiently returns a server's URL with settings that make clients wait for a busy server.
 func Patiently(url string) string {
 	return url + "?dial_timeout=1m&read_timeout=1m&write_timeout=1m&pool_timeout=1m"
 }

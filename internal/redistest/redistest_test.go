@@ -26,10 +26,10 @@ func TestServerAnswersAndRestartsEmpty(t *testing.T) {
 	}
 	s.Restart()
 	if s.Addr() != addr {
-		t.Fatalf("it came back on %s, want %s", s.Addr(), addr)
+		t.Fatalf("the server restarted on %s, want %s", s.Addr(), addr)
 	}
 	if err := c.Get(ctx, "k").Err(); !errors.Is(err, redis.Nil) {
-		t.Fatalf("it did not come back empty: %v", err)
+		t.Fatalf("the restarted server has data: %v", err)
 	}
 }
 
@@ -54,7 +54,7 @@ func TestServerAsksForWhatItWasToldTo(t *testing.T) {
 			bare := redis.NewClient(&redis.Options{Addr: s.Addr(), DialerRetries: 1, MaxRetries: -1})
 			defer bare.Close()
 			if err := bare.Ping(t.Context()).Err(); err == nil {
-				t.Fatal("a client without what it asks for was let in")
+				t.Fatal("a client without the required credentials was accepted")
 			}
 		})
 	}

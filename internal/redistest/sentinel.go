@@ -17,14 +17,14 @@ const masterName = "moim-test"
 
 // Trio is a master, a replica of it, and three Sentinels that watch them.
 type Trio struct {
-	Servers   [2]*Server // the master at the beginning, and its replica
+	Servers   [2]*Server // the master at the start, and its replica
 	Sentinels [3]*Server
 
 	tb testing.TB
 }
 
-// StartTrio runs them until the test ends. If the master does not answer for a second, it
-// is replaced.
+// StartTrio runs a trio until the test ends. If the master does not answer for a second, the
+// Sentinels replace it.
 func StartTrio(tb testing.TB) *Trio {
 	tb.Helper()
 	t := &Trio{tb: tb}

@@ -21,7 +21,7 @@ func TestTrioFailsOver(t *testing.T) {
 	deadline := time.Now().Add(30 * time.Second)
 	for trio.Master() == first {
 		if time.Now().After(deadline) {
-			t.Fatal("nobody took over")
+			t.Fatal("no replica replaced the master")
 		}
 	}
 }

@@ -51,7 +51,7 @@ func TestOf(t *testing.T) {
 func TestLog(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	log := requestid.Log(requestid.Log(slog.New(slog.NewTextHandler(&out, nil)))) // wrapped once
+	log := requestid.Log(requestid.Log(slog.New(slog.NewTextHandler(&out, nil)))) // the second call wraps nothing
 	ctx := requestid.With(context.Background(), "r1")
 	log.InfoContext(ctx, "first")
 	log.With("a", 1).WithGroup("g").InfoContext(ctx, "second", "b", 2)

@@ -32,7 +32,7 @@ type booking struct {
 	Place place `json:"place"`
 }
 
-// plain returns a schema as a document has it.
+// plain returns a schema in the form that it has in a document.
 func plain(t *testing.T, schema any) map[string]any {
 	t.Helper()
 	text, err := json.Marshal(schema)
@@ -51,7 +51,7 @@ func TestSchemas(t *testing.T) {
 	registry := huma.NewMapRegistry(schemas.Prefix, huma.DefaultSchemaNamer)
 	registry.Schema(reflect.TypeFor[trip](), true, "")
 	request := registry.Schema(reflect.TypeFor[booking](), true, "")
-	for range 2 { // again changes nothing
+	for range 2 { // the second call must change nothing
 		schemas.Refine(registry)
 		schemas.Open(registry, []*huma.Schema{request}, nil)
 	}
@@ -71,7 +71,7 @@ func TestSchemas(t *testing.T) {
 				"via":    reference,
 			},
 		},
-		// It is part of a request: unknown fields are refused there.
+		// This schema is part of a request, so it refuses unknown fields.
 		"Place": {
 			"type": "object", "additionalProperties": false,
 			"required": []any{"city"}, "properties": map[string]any{"city": text},

@@ -62,7 +62,8 @@ func TestFinishEndsWhatIsLeft(t *testing.T) {
 	}
 }
 
-// TestFinishWaitsForAllThatWasStarted includes goroutines started during Finish.
+// TestFinishWaitsForAllThatWasStarted checks that Finish waits for all goroutines, including
+// those that start during Finish.
 func TestFinishWaitsForAllThatWasStarted(t *testing.T) {
 	t.Parallel()
 	g := tasks.New()

@@ -12,7 +12,7 @@ import (
 	"github.com/moim-live/moim/internal/tracing"
 )
 
-// TestOffCostsNothing: without a provider, nothing is allocated.
+// TestOffCostsNothing checks that no memory is allocated without a provider.
 func TestOffCostsNothing(t *testing.T) {
 	ctx := t.Context()
 	for name, fn := range map[string]func(){
@@ -36,7 +36,7 @@ func TestOffCostsNothing(t *testing.T) {
 	}
 }
 
-// TestTraces follows a trace to another process.
+// TestTraces checks that a trace continues in another process.
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	recorder := tracetest.NewSpanRecorder()

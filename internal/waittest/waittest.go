@@ -18,7 +18,7 @@ func Receive[T any](tb testing.TB, what string, from <-chan T) T {
 	case v := <-from:
 		return v
 	case <-time.After(Patience):
-		tb.Fatalf("it did not happen in %s: %s", Patience, what)
+		tb.Fatalf("not within %s: %s", Patience, what)
 		panic("unreachable")
 	}
 }
@@ -34,7 +34,7 @@ func Until(tb testing.TB, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			tb.Fatalf("it did not happen in %s: %s", Patience, what)
+			tb.Fatalf("not within %s: %s", Patience, what)
 		}
 	}
 }

@@ -49,8 +49,8 @@ func TestURLs(t *testing.T) {
 	}
 }
 
-// TestNamesAreCheckedWhenTheyAreDialed sends to names and addresses that lead to this
-// machine.
+// TestNamesAreCheckedWhenTheyAreDialed sends to names and addresses of this machine. They must be
+// refused.
 func TestNamesAreCheckedWhenTheyAreDialed(t *testing.T) {
 	t.Parallel()
 	reached := make(chan string, 10)
@@ -82,6 +82,6 @@ func TestNamesAreCheckedWhenTheyAreDialed(t *testing.T) {
 		t.Errorf("to private addresses: %v", err)
 	}
 	if err := send(true, secure.URL); err == nil || errors.Is(err, ErrAddress) || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("to private addresses, and a certificate of nobody: %v", err)
+		t.Errorf("to a private address with an unknown certificate: %v", err)
 	}
 }

@@ -56,7 +56,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// TestTimeout posts to a receiver that never answers, and to one that never ends its answer.
+// TestTimeout posts to a receiver that never answers, and to one whose answer never ends.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	for name, begins := range map[string]bool{"no head": false, "no end": true} {

@@ -7,7 +7,7 @@ import (
 )
 
 // TestSignatureOfSpecification signs the example that Standard Webhooks publishes with its
-// libraries.
+// libraries. The signature must be the published one.
 func TestSignatureOfSpecification(t *testing.T) {
 	t.Parallel()
 	const (

@@ -34,7 +34,7 @@ type paid struct {
 	Sum    int    `json:"sum"`
 }
 
-// TestDocument compares frames with what a document says of them.
+// TestDocument compares frames with their schemas in a document.
 func TestDocument(t *testing.T) {
 	t.Parallel()
 	text, err := asyncapi.Document(asyncapi.Description{

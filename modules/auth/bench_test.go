@@ -7,7 +7,7 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// BenchmarkVerify: what each socket that connects costs.
+// BenchmarkVerify measures the cost of the token of each socket that connects.
 func BenchmarkVerify(b *testing.B) {
 	v, err := auth.New(auth.Config{Secret: secret}, discard)
 	if err != nil {

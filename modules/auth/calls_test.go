@@ -6,7 +6,8 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// TestConsole: console.read is for the console alone, and there makes a token read-only.
+// TestConsole checks that the scope console.read is valid only in the console, and makes a token
+// read-only there.
 func TestConsole(t *testing.T) {
 	t.Parallel()
 	all := []auth.Calls{auth.ReadGroups, auth.WriteGroups, auth.WriteMembers, auth.WriteMessages, auth.SendSignals, auth.WriteUsers, auth.ReadAudit, auth.ReadNodes}

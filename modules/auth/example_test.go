@@ -11,8 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// A back end that shares the secret issues a token for a user who has logged
-// in. Moim verifies it; nobody else can make one.
+// A back end that shares the secret issues a token for a user who has logged in. Moim verifies
+// the token. A program without the secret cannot issue one.
 func ExampleConfig_Mint() {
 	ctx := context.Background()
 	cfg := auth.Config{Secret: "a secret of at least thirty-two bytes", Issuer: "https://example.com"}
@@ -35,7 +35,7 @@ func ExampleConfig_Mint() {
 	who, err := verifier.Verify(ctx, token)
 	fmt.Println(who.UserID, who.Name, err)
 
-	_, err = verifier.Verify(ctx, token+"x") // the signature does not fit any more
+	_, err = verifier.Verify(ctx, token+"x") // the signature does not match any more
 	fmt.Println(errors.Is(err, fault.ErrUnauthorized))
 	// Output:
 	// ada Ada <nil>

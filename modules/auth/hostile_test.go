@@ -10,8 +10,8 @@ import (
 	"github.com/moim-live/moim/modules/auth"
 )
 
-// hostileTokens cost a verifier most before it finds the signature wrong. At 100
-// times they have nearly the 16 KiB that a token may have.
+// hostileTokens are the tokens that cost a verifier the most before it finds that the signature
+// is wrong. With times = 100, they have nearly the 16 KiB that a token may have.
 var hostileTokens = map[string]func(times int) string{
 	"deep header": func(times int) string { return unsigned(`{"alg":"HS256","x":`+nested(55*times)+`}`, `{}`) },
 	"deep claim":  func(times int) string { return unsigned(`{"alg":"HS256"}`, `{"aud":`+nested(55*times)+`}`) },
@@ -43,7 +43,8 @@ func hostileVerifier(tb testing.TB) *auth.Verifier {
 	return v
 }
 
-// TestHostileTokensAreRefusedInProportion: strangers may send them.
+// TestHostileTokensAreRefusedInProportion checks that the cost of a token grows no faster than
+// its size, because anyone may send one.
 func TestHostileTokensAreRefusedInProportion(t *testing.T) { //nolint:paralleltest // it counts what is allocated
 	v := hostileVerifier(t)
 	for name, grow := range hostileTokens {
@@ -58,8 +59,7 @@ func TestHostileTokensAreRefusedInProportion(t *testing.T) { //nolint:parallelte
 	}
 }
 
-// BenchmarkHostileToken refuses tokens of growing size: what it takes for a byte
-// must not grow with them.
+// BenchmarkHostileToken refuses tokens of growing size. The time for each byte must not grow.
 func BenchmarkHostileToken(b *testing.B) {
 	v := hostileVerifier(b)
 	for name, grow := range hostileTokens {

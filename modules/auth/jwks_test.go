@@ -23,7 +23,7 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// issuer is an identity provider whose key set a test changes.
+// issuer is an identity provider. A test can change its key set.
 type issuer struct {
 	*httptest.Server
 	fetches atomic.Int32
@@ -105,8 +105,7 @@ func esToken(t *testing.T, key *ecdsa.PrivateKey, kid string) string {
 	return s
 }
 
-// startJWKS runs a verifier that fetches again, when a fetch failed, after
-// retry.
+// startJWKS runs a verifier that fetches again after retry if a fetch failed.
 func startJWKS(t *testing.T, i *issuer, log *slog.Logger, retry time.Duration) *Verifier {
 	t.Helper()
 	v, err := New(Config{JWKSURL: i.URL + "/keys?token=hunter2"}, log)
@@ -125,7 +124,8 @@ func startJWKS(t *testing.T, i *issuer, log *slog.Logger, retry time.Duration) *
 	return v
 }
 
-// accepted reports whether a token is, and fails on anything but a refusal.
+// accepted reports whether v accepts a token. It fails the test on an error that is not a
+// refusal.
 func accepted(t *testing.T, v *Verifier, token string) bool {
 	t.Helper()
 	_, err := v.Verify(t.Context(), token)
@@ -140,7 +140,7 @@ func TestJWKSRotation(t *testing.T) {
 	i := newIssuer(t)
 	old, next, foreign := newKey(t), newKey(t), newKey(t)
 	i.set(200, keySet(t, map[string]*ecdsa.PrivateKey{"old": old}))
-	v := startJWKS(t, i, slog.New(slog.DiscardHandler), time.Hour) // what is fetched was asked for
+	v := startJWKS(t, i, slog.New(slog.DiscardHandler), time.Hour) // all fetches in this test are caused by tokens
 	if !accepted(t, v, esToken(t, old, "old")) {
 		t.Error("a token right after the start was refused")
 	}
@@ -245,7 +245,7 @@ func TestJWKSSlow(t *testing.T) {
 	if !errors.Is(err, fault.ErrUnavailable) || time.Since(start) > 30*time.Second {
 		t.Errorf("%v after %v", err, time.Since(start))
 	}
-	if err := v.Stop(t.Context()); err != nil { // ends the fetch under way
+	if err := v.Stop(t.Context()); err != nil { // ends the current fetch
 		t.Error(err)
 	}
 	if _, err := v.Verify(t.Context(), esToken(t, newKey(t), "a")); err == nil {
@@ -268,7 +268,7 @@ func TestJWKSKeysThatDoNotFit(t *testing.T) {
 		c[field] = value
 		return c
 	}
-	i := newIssuer(t) // stands for an x5u that must not be fetched
+	i := newIssuer(t) // the target of an x5u header, which must not be fetched
 	keys := []map[string]any{
 		change("use", "enc"), change("alg", "ES384"), change("crv", "P-384"), change("x", "AAAA"), change("kty", "unknown"),
 		change("x5u", i.URL), change("kid", "good"),

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// keyServer answers with a key set, without a network.
+// keyServer answers with a key set without using a network.
 type keyServer struct {
 	mu   sync.Mutex
 	keys string
@@ -30,8 +30,9 @@ func (s *keyServer) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(s.keys))}, nil
 }
 
-// A token whose key was withdrawn is refused within 30 seconds, whenever that happens, and
-// also if it is in use all the time and no other key is asked for.
+// TestJWKSWithdrawnKeysEnd checks that a token whose key was withdrawn is refused within 30
+// seconds. This must hold at any time, even if the token is always in use and no other key is
+// requested.
 func TestJWKSWithdrawnKeysEnd(t *testing.T) {
 	t.Parallel()
 	old, next := newKey(t), newKey(t)

@@ -37,9 +37,9 @@ func TestRemember(t *testing.T) {
 		check("short", "bo", 2)
 		check("short", "bo", 2)
 		check("bad", "", 3)
-		check("bad", "", 4) // nothing bad is remembered
+		check("bad", "", 4) // refused tokens are not remembered
 		time.Sleep(time.Second)
-		check("short", "", 5) // exp is exact
+		check("short", "", 5) // exp is checked exactly
 		delete(good, "long")
 		check("long", "ana", 5)
 		time.Sleep(rememberFor)

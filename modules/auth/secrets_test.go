@@ -58,7 +58,7 @@ func TestMint(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if _, err := want.WithScope("group:read"); err == nil {
-		t.Error("a scope that is none was accepted")
+		t.Error("an unknown scope was accepted")
 	}
 	for name, bad := range map[string]auth.Identity{
 		"no user":  {Expires: want.Expires},
@@ -135,7 +135,7 @@ func TestDevelopmentSecret(t *testing.T) {
 	}
 }
 
-// TestSetSecrets replaces the secrets of a verifier that is in use.
+// TestSetSecrets replaces the secrets of a verifier while it is used.
 func TestSetSecrets(t *testing.T) {
 	t.Parallel()
 	const next = "the secret after that, of 32 bytes"

@@ -58,7 +58,7 @@ func publicPEM(key crypto.PublicKey) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
-// base returns claims of a good token, with changes; nil deletes.
+// base returns the claims of a valid token with these changes. A nil value deletes the claim.
 func base(changes jwt.MapClaims) jwt.MapClaims {
 	c := jwt.MapClaims{"sub": "alice", "exp": time.Now().Add(time.Hour).Unix()}
 	for k, v := range changes {
@@ -103,10 +103,10 @@ func TestClaims(t *testing.T) {
 	checked := auth.Config{Secret: secret, Issuer: "https://id.example", Audience: "moim"}
 	tests := []struct {
 		name   string
-		cfg    auth.Config // empty: the secret alone
+		cfg    auth.Config // empty: only the secret
 		claims jwt.MapClaims
 		want   auth.Identity
-		says   string // of the message; empty: accepted
+		says   string // a part of the message; empty: accepted
 	}{
 		{name: "plain", want: auth.Identity{UserID: "alice"}},
 		{name: "name", claims: jwt.MapClaims{"name": " Alice\nLiddell\x00 "}, want: auth.Identity{UserID: "alice", Name: "AliceLiddell"}},
@@ -210,7 +210,8 @@ func refused(t *testing.T, err error, token, says string) {
 	}
 }
 
-// A claim that occurs twice means different things to different programs.
+// TestAClaimOccursOnce checks that a token with a claim that occurs twice is refused, because
+// programs read such a token in different ways.
 func TestAClaimOccursOnce(t *testing.T) {
 	t.Parallel()
 	v := open(t, auth.Config{Secret: secret})
@@ -222,7 +223,7 @@ func TestAClaimOccursOnce(t *testing.T) {
 	}
 }
 
-// hmacWith signs text by hand, with a key that the library would not take.
+// hmacWith signs a token without the library, which refuses some keys.
 func hmacWith(key, header string, token string) string {
 	body := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + strings.Split(token, ".")[1]
 	mac := hmac.New(sha256.New, []byte(key))

@@ -26,7 +26,7 @@ func TestCache(t *testing.T) {
 	})
 }
 
-// The local tier is bounded by bytes, not by entries.
+// TestCacheIsBounded checks that the local tier is limited by bytes, not by entries.
 func TestCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	c, err := cache.New(cache.Config{}, nil, slog.New(slog.DiscardHandler))
@@ -46,7 +46,7 @@ func TestCacheIsBounded(t *testing.T) {
 	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for { // room is made a moment later
+	for { // entries are removed a moment later
 		there := 0
 		for _, key := range keys {
 			if _, err := c.Get(t.Context(), key, 0, none); err == nil {
@@ -64,14 +64,13 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// shelf is a tier that holds one entry until it runs out, and tells for how
-// long that was to be.
+// shelf is a tier that holds one entry until it expires, and records the entry's lifetime.
 type shelf struct {
 	cache.Tier
 
 	entry cache.Entry
 	ttl   time.Duration
-	left  time.Duration // what it says is left, once something is there
+	left  time.Duration // the remaining lifetime that it reports once it holds an entry
 }
 
 func (s *shelf) Get(context.Context, string) (cache.Entry, time.Duration, bool) {
@@ -86,8 +85,9 @@ func (s *shelf) Lease(context.Context, string) (release func(), granted bool) {
 	return func() {}, true
 }
 
-// What the tier has runs out a moment after what this process has. Whoever
-// finds it there in that moment is still answered for a tenth of its time.
+// TestGraceOutlivesTheTier checks the moment between the expiry in this process and the expiry in
+// the tier. A caller that finds the entry in the tier then must still get answers for a tenth of
+// its lifetime.
 func TestGraceOutlivesTheTier(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestGraceOutlivesTheTier(t *testing.T) {
 		}
 		time.Sleep(tier.ttl + time.Nanosecond)
 		get("when it came of age")
-		tier.ttl = 0 // it has run out there
+		tier.ttl = 0 // it has expired there
 		time.Sleep(2 * time.Second)
 		get("2 s later, when the tier has it no more")
 	})

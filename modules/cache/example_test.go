@@ -8,8 +8,8 @@ import (
 	"github.com/moim-live/moim/modules/cache"
 )
 
-// A cache loads what it does not have, once. A caller who knows of a newer
-// revision gets that one, whatever the cache holds.
+// A cache loads an entry that it does not have once. A caller that knows of a newer revision gets
+// that revision, whatever the cache holds.
 func ExampleCache_Get() {
 	ctx := context.Background()
 	records, err := cache.New(cache.Config{}, nil, slog.New(slog.DiscardHandler))

@@ -28,7 +28,7 @@ import (
 
 func TestMain(m *testing.M) { childtest.VerifyMain(m) }
 
-// bench is a console with a service that it makes up, and a browser.
+// bench is a console with a fake service, and a browser.
 type bench struct {
 	*Console
 	t       *testing.T
@@ -38,9 +38,9 @@ type bench struct {
 	mu      sync.Mutex
 	refused map[string]error // by token
 	failure error            // of the audit log
-	entries int              // that it has
-	via     string           // of the last change
-	gone    []string         // users who were disconnected
+	entries int              // the number of audit entries
+	via     string           // the actor of the last change
+	gone    []string         // the disconnected users
 }
 
 // audited is the real service with the audit log of the bench.
@@ -53,7 +53,7 @@ func (a audited) Audit(ctx context.Context, caller auth.Identity, f audit.Filter
 	return a.b.Audit(ctx, caller, f, before, limit)
 }
 
-// Tokens of the test are the words of their scope.
+// verify accepts tokens that consist of the words of their scope.
 func (b *bench) verify(_ context.Context, token string) (auth.Identity, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -87,17 +87,17 @@ func (b *bench) NodesInDetail(context.Context) (reports []json.RawMessage, missi
 	return []json.RawMessage{
 		json.RawMessage(fmt.Sprintf(`{"id":"n1","version":"v1","sockets":3,"samples":[{"at":%d,"sockets":3,"deliveries":7}],
 			"dependencies":[{"name":"redis.group","where":"redis:6379/0","phase":"both","up":false,"error":"no route"}]}`, time.Now().Unix())),
-		json.RawMessage(`{"id":"n2","sockets":4}`), // of an earlier version
+		json.RawMessage(`{"id":"n2","sockets":4}`), // from a node of an earlier version
 	}, []string{"n3"}
 }
 
-// begin serves a console below a prefix that the server cuts off, as a proxy does.
+// begin serves a console below a prefix that the server removes, like a proxy.
 func begin(t *testing.T, mint Mint) *bench {
 	t.Helper()
 	return serve(t, mint, nil)
 }
 
-// serve serves a console of a service; nil: of none.
+// serve serves a console with a service, or without one if service is nil.
 func serve(t *testing.T, mint Mint, service *group.Service) *bench {
 	t.Helper()
 	gin.SetMode(gin.ReleaseMode)

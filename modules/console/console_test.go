@@ -54,7 +54,8 @@ func TestSessions(t *testing.T) {
 	b.want(status, body, 200, "<h1>Sign in</h1>")
 }
 
-// TestCookie: the cookie is for the console alone, and for TLS if the client uses it.
+// TestCookie checks that the cookie is only for the console, and only for TLS if the client uses
+// TLS.
 func TestCookie(t *testing.T) {
 	t.Parallel()
 	b := begin(t, nil)
@@ -96,7 +97,7 @@ func TestOff(t *testing.T) {
 	}
 }
 
-// The links of the page at / that lead to the console do so.
+// TestStartPage checks that the links from the page at / to the console work.
 func TestStartPage(t *testing.T) {
 	t.Parallel()
 	engine := gin.New()
@@ -162,7 +163,8 @@ func TestViews(t *testing.T) {
 	b.want(status, body, 403, "audit:read")
 }
 
-// TestForms: a form changes something once, as the console, and only for who may.
+// TestForms checks that a form makes one change, with the console as its actor, and only for
+// users who may make it.
 func TestForms(t *testing.T) {
 	t.Parallel()
 	b := begin(t, nil)
@@ -206,7 +208,8 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestStreams: a node renews few pages at a time, and a session's end ends its streams.
+// TestStreams checks that a node renews only a few pages at a time, and that the end of a session
+// ends its streams.
 func TestStreams(t *testing.T) {
 	t.Parallel()
 	b := begin(t, nil)
@@ -227,7 +230,7 @@ func TestStreams(t *testing.T) {
 	_, in = b.open()
 	b.Stop()
 	if rest, err := io.ReadAll(in); err != nil || strings.Contains(string(rest), "event: end") {
-		t.Errorf("when the node ends, the browser goes on elsewhere: %v, %q", err, rest)
+		t.Errorf("the stop of the node ended the session in the browser: %v, %q", err, rest)
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 
 var onceKey = regexp.MustCompile(`name="once" value="([^"]+)"`)
 
-// TestFormsOnce: a form that is sent twice, as by a double click, makes one change and says
-// so. The same form of a page that was opened again makes another one.
+// TestFormsOnce checks that a form that is sent twice, as by a double click, makes one change and
+// says so. The same form on a reloaded page must make another change.
 func TestFormsOnce(t *testing.T) {
 	t.Parallel()
 	b, s := serveReal(t, func(auth.Identity) (string, error) { return "a.token", nil })
@@ -64,7 +64,7 @@ func TestFormsOnce(t *testing.T) {
 		{"/try", fields("post", "userId", "mina", "groupId", g.ID, "text", "hello"), 1},
 		{"/try", fields("post", "userId", "mina", "groupId", g.ID, "text", "hello"), 1},
 		{page + "/member?user=bo", fields("remove"), 1},
-		{page, fields("end"), 0}, // in a moment
+		{page, fields("end"), 0}, // a moment from now
 	} {
 		before := version()
 		if c.form.Get("form") == "end" {

@@ -21,20 +21,20 @@ import (
 	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
-// backEnd makes what the tests look at.
+// backEnd is the identity that creates the test data.
 var backEnd = auth.Identity{UserID: "backend", Admin: true}
 
-// odd is a user id with what a path and HTML cannot have.
+// odd is a user id with characters that must be escaped in paths and HTML.
 const odd = `../a/b?&#"<b>%2e é`
 
-// silent hears what a service announces.
+// silent drops all announcements of a service.
 type silent struct{}
 
 func (silent) Announce(context.Context, []group.Event) {}
 
 func (silent) Cast(context.Context, adapter.Envelope) {}
 
-// here knows who is present.
+// here is a presence in which users are online.
 type here struct{ at time.Time }
 
 func (h here) List(context.Context, string) ([]group.Present, error) {
@@ -63,7 +63,7 @@ func (b *bench) Revoke(_ context.Context, userID string, _ time.Time, _ ...audit
 	return nil
 }
 
-// serveReal serves a console of a real service on SQLite. The session may change all.
+// serveReal serves a console of a real service on SQLite. Its session may make all changes.
 func serveReal(t *testing.T, mint Mint) (*bench, *group.Service) {
 	t.Helper()
 	store := sqlstore.New(databasetest.Open(t, ""))
@@ -82,7 +82,7 @@ func makeGroup(t *testing.T, s *group.Service, req dto.CreateRequest) group.Grou
 	return g
 }
 
-// fields are the fields of a form with its name.
+// fields returns the fields of a form, including the form's name.
 func fields(form string, pairs ...string) url.Values {
 	values := url.Values{"form": {form}}
 	for i := 0; i < len(pairs); i += 2 {
@@ -91,7 +91,7 @@ func fields(form string, pairs ...string) url.Values {
 	return values
 }
 
-// without fails if a page has a text.
+// without fails the test if a page contains one of the texts.
 func (b *bench) without(body string, texts ...string) {
 	b.t.Helper()
 	for _, text := range texts {
@@ -185,7 +185,7 @@ func TestGroup(t *testing.T) {
 		t.Errorf("%v, %+v", err, got)
 	}
 
-	// A conflict shows both, and the next try replaces what is there.
+	// After a conflict, the page shows both values. The next try replaces the stored one.
 	edit.Set("name", "mine")
 	status, body = b.post(page, edit)
 	b.want(status, body, 412, `value="mine"`, "Now: <q>Go</q>", `name="revision" value="2"`)
@@ -225,7 +225,7 @@ func TestGroup(t *testing.T) {
 	b.want(status, body, 404, "no such thing")
 }
 
-// TestMembers: a user with any id can be added, changed and removed.
+// TestMembers checks that users with any id can be added, changed and removed.
 func TestMembers(t *testing.T) {
 	t.Parallel()
 	b, s := serveReal(t, nil)

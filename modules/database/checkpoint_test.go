@@ -18,8 +18,7 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// copied copies the file moim.db alone, checks its integrity and returns the
-// number of rows in t.
+// copied copies only the file moim.db, checks its integrity and returns the number of rows in t.
 func copied(t *testing.T, dir string) (rows int) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(dir, "moim.db"))
@@ -41,7 +40,7 @@ func copied(t *testing.T, dir string) (rows int) {
 	return rows
 }
 
-// outside opens a SQLite file as another program does.
+// outside opens a SQLite file like another program.
 func outside(t *testing.T, file string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", file)
@@ -169,12 +168,12 @@ func TestOneFileIsTheWholeDatabaseAfterMigrating(t *testing.T) {
 	noLog(t, dir)
 }
 
-// Another program's transaction keeps the log from being folded into the file:
-// Stop ends in time and says what to do. Nothing is lost.
+// TestStopSaysThatTheLogIsStillNeeded checks that Stop ends in time and says what to do if
+// another program's transaction prevents a checkpoint. Nothing may be lost.
 func TestStopSaysThatTheLogIsStillNeeded(t *testing.T) {
 	t.Parallel()
 	var err error
-	for range 6 { // Stop keeps a tenth of its time to close the file: a busy machine may need more
+	for range 6 { // Stop reserves a tenth of its time to close the file, which may be too short on a busy machine
 		if err = stopBehindReader(t); err == nil {
 			return
 		}
@@ -182,8 +181,7 @@ func TestStopSaysThatTheLogIsStillNeeded(t *testing.T) {
 	t.Errorf("stop: %v", err)
 }
 
-// stopBehindReader stops a database that another program reads, and returns what
-// Stop returned.
+// stopBehindReader stops a database while another program reads it. It returns the error of Stop.
 func stopBehindReader(t *testing.T) error {
 	t.Helper()
 	dir := t.TempDir()

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// A context with a later deadline does not extend the limit of a call.
+// TestEveryCallIsBounded checks that a context with a later deadline does not extend the time
+// limit of a call.
 func TestEveryCallIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ own, want time.Duration }{

@@ -11,7 +11,7 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// TestCommitsAreGathered counts the commits, which callers cannot see.
+// TestCommitsAreGathered counts the commits, which are not visible to callers.
 func TestCommitsAreGathered(t *testing.T) {
 	t.Parallel()
 	db, err := Open(Config{}, t.TempDir(), slog.New(slog.DiscardHandler))
@@ -34,7 +34,7 @@ func TestCommitsAreGathered(t *testing.T) {
 				_, err := q.ExecContext(ctx, "INSERT INTO outbox VALUES ('g', $1, 0)", n)
 				return err
 			})
-			if began.Load() || !errors.Is(err, fault.ErrUnavailable) { // a busy machine had no time to begin it
+			if began.Load() || !errors.Is(err, fault.ErrUnavailable) { // on a busy machine, it may not start in time
 				return err
 			}
 		}
@@ -42,7 +42,7 @@ func TestCommitsAreGathered(t *testing.T) {
 	if err := insert(-1); err != nil {
 		t.Fatal(err)
 	}
-	w := db.open.(*sqliteDB).writer //nolint:errcheck // a panic is as good a failure
+	w := db.open.(*sqliteDB).writer //nolint:errcheck // a panic also fails the test
 	before := w.commits.Load()
 
 	const writes = 200

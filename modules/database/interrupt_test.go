@@ -12,7 +12,7 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// endless are queries that never end: before their first row, and after it.
+// endless are queries that never end, before or after their first row.
 var endless = map[string]string{
 	"before the first row": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0",
 	"between two rows":     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i = 1 OR i < 0",
@@ -69,7 +69,7 @@ func TestSlowSQLiteStatementEndsWithItsContext(t *testing.T) {
 		{"Write", db.Write},
 	} {
 		for where, query := range endless {
-			for twice := range 2 { // the second time the statement is prepared
+			for twice := range 2 { // the second time, the statement is already prepared
 				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 				within(t, call.name+", "+where, func() {
 					err := call.run(ctx, func(ctx context.Context, q database.Querier) error { return all(ctx, q, query) })
@@ -125,8 +125,8 @@ func TestSlowSQLiteStatementEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// An interrupted change loses the transaction that it shares with others. The
-// others are still committed, each once, and return no error.
+// TestInterruptedChangeFailsNoOther interrupts a change, which rolls back the transaction that it
+// shares with others. The others must still be committed, each once, and return no error.
 func TestInterruptedChangeFailsNoOther(t *testing.T) {
 	t.Parallel()
 	slow := map[string]string{"insert": "INSERT INTO t " + endless["before the first row"]}
@@ -188,8 +188,8 @@ func TestInterruptedChangeFailsNoOther(t *testing.T) {
 	}
 }
 
-// A slow change without its own deadline leaves enough time for the changes
-// behind it.
+// TestChangesBehindASlowOneAreInTime checks that a slow change without its own deadline leaves
+// enough time for the changes behind it.
 func TestChangesBehindASlowOneAreInTime(t *testing.T) {
 	t.Parallel()
 	db := start(t, "", t.TempDir())
@@ -218,8 +218,8 @@ func TestChangesBehindASlowOneAreInTime(t *testing.T) {
 	}
 }
 
-// Changes that fail, panic or are canceled keep their outcome when the others run
-// again.
+// TestChangesRunAgainKeepTheirOutcomes checks that changes that fail, panic or are canceled keep
+// their result when the others run again.
 func TestChangesRunAgainKeepTheirOutcomes(t *testing.T) {
 	t.Parallel()
 	db := start(t, "", t.TempDir())
@@ -322,8 +322,8 @@ func testSlowPostgres(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// After SQLite has rolled back a transaction, all its statements fail, even if the
-// change ignores the first error. Otherwise the next would be committed alone.
+// TestChangeIsNeverThereInPart ignores an error after which SQLite has rolled back the
+// transaction. All later statements must fail. Otherwise the next one would be committed alone.
 func TestChangeIsNeverThereInPart(t *testing.T) {
 	t.Parallel()
 	db := start(t, "", t.TempDir())
@@ -331,7 +331,7 @@ func TestChangeIsNeverThereInPart(t *testing.T) {
 	lose := map[string]func(context.Context, database.Querier) error{
 		"an interrupt": func(ctx context.Context, q database.Querier) error {
 			var err error
-			for alive, tries := true, 0; alive && tries < 3; tries++ { // a busy machine may not run the statement before the deadline
+			for alive, tries := true, 0; alive && tries < 3; tries++ { // on a busy machine, the statement may not run before the deadline
 				short, stop := context.WithTimeout(ctx, time.Second)
 				_, err = q.ExecContext(short, "INSERT INTO t "+endless["before the first row"])
 				stop()

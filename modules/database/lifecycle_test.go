@@ -16,8 +16,8 @@ func TestSQLiteLifecycle(t *testing.T) {
 	lifecycle(t, func(t *testing.T) (string, string) { t.Helper(); return "", t.TempDir() })
 }
 
-// lifecycle tests what both databases have in common; place returns the URL
-// and the directory of a new one.
+// lifecycle tests what both databases have in common. place returns the URL and the directory of
+// a new database.
 func lifecycle(t *testing.T, place func(*testing.T) (url, dir string)) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, func(*testing.T) (string, string)){

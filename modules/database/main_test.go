@@ -18,8 +18,8 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// helperDir makes the test binary a helper process on the database in that
-// directory: see [helper].
+// helperDir is the variable that makes the test binary run [helper] on the database in that
+// directory.
 const helperDir = "MOIM_TEST_DATABASE_DIR"
 
 func TestMain(m *testing.M) {
@@ -38,9 +38,8 @@ func TestMain(m *testing.M) {
 	childtest.VerifyMain(childtest.Main(m))
 }
 
-// helper opens the database and writes from several goroutines, printing each
-// number once its write is acknowledged, until it is killed. A write is two
-// rows.
+// helper opens the database and writes from several goroutines until it is killed. It prints each
+// number once its write is acknowledged. A write inserts two rows.
 func helper(dir string) error {
 	ctx := context.Background()
 	db, err := database.Open(database.Config{}, dir, slog.New(slog.DiscardHandler))
@@ -74,7 +73,7 @@ func helper(dir string) error {
 	return <-failed
 }
 
-// startHelper starts a helper process and returns its lines.
+// startHelper starts a helper process and returns a scanner of its output.
 func startHelper(t *testing.T, dir string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -92,7 +91,7 @@ func startHelper(t *testing.T, dir string) (*exec.Cmd, *bufio.Scanner) {
 	})
 	lines := bufio.NewScanner(out)
 	if !lines.Scan() {
-		t.Fatalf("the helper said nothing: %v", lines.Err())
+		t.Fatalf("the helper printed nothing: %v", lines.Err())
 	}
 	return cmd, lines
 }
@@ -134,8 +133,8 @@ func write(ctx context.Context, db *database.DB, query string, args ...any) erro
 	})
 }
 
-// insist is [database.DB.Write] that is repeated when a busy machine had no time to
-// begin it.
+// insist is [database.DB.Write] with retries. It retries if a busy machine could not start the
+// change in time.
 func insist(ctx context.Context, db *database.DB, fn database.Func) error {
 	for {
 		var began atomic.Bool
@@ -156,7 +155,7 @@ func mustWrite(tb testing.TB, db *database.DB, query string, args ...any) {
 	}
 }
 
-// number runs a query that answers one number.
+// number runs a query that returns one number.
 func number(tb testing.TB, db *database.DB, query string, args ...any) (n int64) {
 	tb.Helper()
 	err := db.View(tb.Context(), func(ctx context.Context, q database.Querier) error {

@@ -17,12 +17,11 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// quickly is more than a call takes while the database is down: no call waits for
-// its own deadline, of 5 s, then.
+// quickly is the longest time of a call while the database is down. It is shorter than the
+// deadline of a call, 5 s, so no call waited for its deadline.
 const quickly = 4 * time.Second
 
-// noWait fails the test if a call waited for its own deadline, however slow the
-// machine is.
+// noWait fails the test if a call waited for its own deadline, however slow the machine is.
 func noWait(t *testing.T, what string, began time.Time, err error) {
 	t.Helper()
 	isUnavailable(t, what, err)
@@ -53,13 +52,13 @@ func TestPostgresGoesAwayAndComesBack(t *testing.T) {
 			noWait(t, name, began, call())
 		}
 		server.Restart()
-		mustWrite(t, db, "INSERT INTO t VALUES (1)") // no call pays for connections that are dead
+		mustWrite(t, db, "INSERT INTO t VALUES (1)") // after this, no call meets dead connections
 	}
 	if n := number(t, db, "SELECT count(*) FROM t"); n != 2 {
 		t.Errorf("%d rows, want 2", n)
 	}
 
-	// Start waits for a server on its way up.
+	// Start waits until the server is up.
 	server.Stop()
 	late := open(t, server.URL("postgres"), "")
 	begun := make(chan error, 1)
@@ -71,7 +70,7 @@ func TestPostgresGoesAwayAndComesBack(t *testing.T) {
 	stop(t, late)
 }
 
-// withoutConnections takes all connections that the server has.
+// withoutConnections uses up all connections of the server.
 func withoutConnections(t *testing.T, server *pgtest.Server, db *database.DB) {
 	t.Helper()
 	if err := db.Ping(t.Context()); err != nil {
@@ -90,7 +89,7 @@ func withoutConnections(t *testing.T, server *pgtest.Server, db *database.DB) {
 		}
 		taken = append(taken, c)
 	}
-	// The node's own connection goes on; a second one is not to be had.
+	// The node's open connection keeps working. It cannot open a second one.
 	began := time.Now()
 	err := db.View(t.Context(), func(ctx context.Context, q database.Querier) error {
 		rows, err := q.QueryContext(ctx, "SELECT 1")
@@ -133,8 +132,8 @@ func TestPostgres(t *testing.T) {
 	})
 }
 
-// testDeadlock makes two changes lock two rows in opposite order: the one that
-// PostgreSQL ends runs again.
+// testDeadlock makes two changes lock two rows in opposite order. The one that PostgreSQL aborts
+// must run again.
 func testDeadlock(t *testing.T, server *pgtest.Server) {
 	db := start(t, server.NewDatabase(t), "")
 	mustWrite(t, db, "CREATE TABLE t (id INTEGER, n INTEGER)")
@@ -174,7 +173,7 @@ func testDeadlock(t *testing.T, server *pgtest.Server) {
 
 const suicide = "SELECT pg_terminate_backend(pg_backend_pid())"
 
-// testTerminated cuts the connection within a change: it runs again.
+// testTerminated closes the connection during a change, which must run again.
 func testTerminated(t *testing.T, server *pgtest.Server) {
 	db := start(t, server.NewDatabase(t), "")
 	mustWrite(t, db, "CREATE TABLE t (n INTEGER)")
@@ -194,8 +193,8 @@ func testTerminated(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// testTerminatedCommit cuts the connection while the commit is under way: what
-// became of it nobody can tell, so nothing runs again.
+// testTerminatedCommit closes the connection during the commit. Its result is unknown, so the
+// change must not run again.
 func testTerminatedCommit(t *testing.T, server *pgtest.Server) {
 	db := start(t, server.NewDatabase(t), "")
 	for _, statement := range []string{
@@ -220,8 +219,8 @@ func testTerminatedCommit(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// testReadOnly is what a pool sees after a failover that left it on the old
-// primary: connections that answer and refuse writes.
+// testReadOnly simulates a failover that leaves the pool on the old primary. The connections
+// answer and refuse writes.
 func testReadOnly(t *testing.T, server *pgtest.Server) {
 	db := start(t, server.NewDatabase(t), "")
 	mustWrite(t, db, "CREATE TABLE t (n INTEGER)")
@@ -242,7 +241,7 @@ func testReadOnly(t *testing.T, server *pgtest.Server) {
 	contains(t, db.Ping(t.Context()), "read-only")
 	refused := open(t, server.URL(name), "").Start(t.Context())
 	contains(t, refused, "open the database: the server is read-only: it may be a standby")
-	// Only a new connection sees this, so the write must not keep its old one.
+	// Only a new connection sees this change, so the write must not keep its old one.
 	server.Exec(t, "postgres", "ALTER DATABASE "+name+" SET default_transaction_read_only = off")
 	mustWrite(t, db, "INSERT INTO t VALUES (1)")
 }
@@ -286,8 +285,8 @@ func testFrozen(t *testing.T, server *pgtest.Server) {
 	waittest.Until(t, "it answers again", func() bool { return db.Ping(t.Context()) == nil })
 }
 
-// testPooler: through PgBouncer, a transaction has the settings that a connection has
-// otherwise, and leaves none behind for the next client.
+// testPooler checks transactions through PgBouncer. Each must have the settings that a connection
+// usually has, and must not leave any for the next client.
 func testPooler(t *testing.T, server *pgtest.Server) {
 	config, err := pgx.ParseConfig(server.NewDatabase(t))
 	if err != nil {
@@ -304,7 +303,7 @@ func testPooler(t *testing.T, server *pgtest.Server) {
 		return value
 	}
 	var all sync.WaitGroup
-	for range 8 { // more than PgBouncer's connections
+	for range 8 { // more than the connections of PgBouncer
 		all.Go(func() {
 			for range 10 {
 				for _, db := range []*database.DB{first, second} {

@@ -9,8 +9,8 @@ import (
 	"github.com/moim-live/moim/internal/pgtest"
 )
 
-// A snapshot sees the database at one moment, beside a node that writes, on SQLite and
-// PostgreSQL.
+// TestSnapshot checks that a snapshot sees the database at one moment while a node writes, on
+// SQLite and PostgreSQL.
 func TestSnapshot(t *testing.T) {
 	t.Parallel()
 	for name, url := range map[string]func(*testing.T) string{
@@ -50,7 +50,7 @@ func TestSnapshot(t *testing.T) {
 				}
 				_, err := q.ExecContext(ctx, "DELETE FROM receipts")
 				if err == nil {
-					t.Error("it can write")
+					t.Error("the snapshot can write")
 				}
 				return nil
 			})

@@ -23,12 +23,12 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	for len(acknowledged) < 200 && lines.Scan() {
 		n, err := strconv.ParseInt(lines.Text(), 10, 64)
 		if err != nil {
-			t.Fatalf("the helper said %q", lines.Text())
+			t.Fatalf("the helper printed %q", lines.Text())
 		}
 		acknowledged[n] = true
 	}
 	_ = cmd.Process.Kill()
-	for lines.Scan() { // what it said before it died counts too
+	for lines.Scan() { // lines that it printed before it died also count
 		if n, err := strconv.ParseInt(lines.Text(), 10, 64); err == nil {
 			acknowledged[n] = true
 		}
@@ -63,7 +63,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	cmd, lines := startHelper(t, dir)
 	if lines.Text() != "open" {
-		t.Fatalf("the helper said %q", lines.Text())
+		t.Fatalf("the helper printed %q", lines.Text())
 	}
 	link := filepath.Join(t.TempDir(), "link.db")
 	if err := os.Symlink(filepath.Join(dir, "moim.db"), link); err != nil {
@@ -78,7 +78,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	_ = cmd.Wait()
 	start(t, "", dir)
 
-	second := open(t, "", dir) // in the same process it is no different
+	second := open(t, "", dir) // another instance in the same process is also refused
 	contains(t, second.Start(t.Context()), "another moim")
 	if _, err := database.OpenMigrator(t.Context(), database.Config{}, dir, nil); err == nil {
 		t.Error("migrations could be run beside an open database")
@@ -115,7 +115,7 @@ func TestFailedWriteUndoesNothingElse(t *testing.T) {
 				return nil
 			})
 			switch {
-			case i%4 == 0 && err != nil, i%4 == 1 && err != mine, i%4 == 3 && err == nil: //nolint:errorlint // as it is
+			case i%4 == 0 && err != nil, i%4 == 1 && err != mine, i%4 == 3 && err == nil: //nolint:errorlint // the error must be returned unchanged
 				t.Errorf("write %d: %v", i, err)
 			}
 		})
@@ -157,7 +157,7 @@ func TestWritersDoNotWaitBeyondTheirDeadline(t *testing.T) {
 	close(release)
 	holder.Wait()
 
-	// A deadline that passes within a change ends it, and undoes it alone.
+	// A deadline that passes during a change ends and undoes only that change.
 	ctx, cancel = context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	err := db.Write(ctx, func(ctx context.Context, q database.Querier) error {
@@ -175,8 +175,7 @@ func TestWritersDoNotWaitBeyondTheirDeadline(t *testing.T) {
 	}
 }
 
-// TestSQLiteIsDurable looks at what no test can see from outside: whether the
-// disk was asked to sync.
+// TestSQLiteIsDurable checks that SQLite asks the disk to sync. No other test can see this.
 func TestSQLiteIsDurable(t *testing.T) {
 	t.Parallel()
 	db := start(t, "", t.TempDir())
@@ -233,8 +232,8 @@ func readsOneMoment(t *testing.T, db *database.DB) {
 	}
 }
 
-// As many transactions as there are connections run statements that are not
-// prepared yet. None of them needs a second connection to prepare them.
+// TestReadTransactionsDoNotWaitForEachOther opens as many transactions as there are connections.
+// Their statements are not prepared yet. Preparing one must not need a second connection.
 func TestReadTransactionsDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	db := start(t, "", t.TempDir())
@@ -263,10 +262,9 @@ func TestDiskThatTakesNoWrites(t *testing.T) {
 	t.Parallel()
 	const fill = "INSERT INTO t SELECT hex(randomblob(1000)) FROM pragma_table_list"
 	for name, c := range map[string]struct{ fails, mended string }{
-		// Statements of the writing connection that make SQLite answer as a
-		// full disk and a read-only file do.
+		// These statements make SQLite answer as on a full disk or with a read-only file.
 		"full":      {"PRAGMA max_page_count = 1", "PRAGMA max_page_count = 1000000"},
-		"read-only": {"PRAGMA query_only = 1", "SELECT 1"}, // a new connection mends it
+		"read-only": {"PRAGMA query_only = 1", "SELECT 1"}, // a new connection ends this state
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -283,7 +281,7 @@ func TestDiskThatTakesNoWrites(t *testing.T) {
 	}
 }
 
-// TestFullDisk needs a file system of its own, which not everyone may mount.
+// TestFullDisk mounts its own file system, which needs special rights.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	dir := smallDisk(t)
@@ -314,7 +312,8 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// A query returns all its rows in order, also if it has more than are read ahead.
+// TestLongResultsAreComplete checks that a query returns all rows in order, even if it has more
+// rows than are read ahead.
 func TestLongResultsAreComplete(t *testing.T) {
 	t.Parallel()
 	db := start(t, "", t.TempDir())
@@ -345,7 +344,8 @@ func TestLongResultsAreComplete(t *testing.T) {
 	}
 }
 
-// A place that cannot be written to is no dependency that comes back.
+// TestUnusableDirectory checks that a directory that cannot be written to is a permanent error,
+// not a dependency that is down.
 func TestUnusableDirectory(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
@@ -354,7 +354,7 @@ func TestUnusableDirectory(t *testing.T) {
 	}
 	err := open(t, "", filepath.Join(file, "data")).Start(t.Context())
 	if errors.Is(err, fault.ErrUnavailable) {
-		t.Errorf("it is called unavailable: %v", err)
+		t.Errorf("the error is called unavailable: %v", err)
 	}
 	contains(t, err, "open the database: mkdir "+file)
 }

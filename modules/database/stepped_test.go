@@ -17,7 +17,7 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// migrateURL makes the test binary a process that migrates the database at that URL.
+// migrateURL is the variable that makes the test binary migrate the database at that URL.
 const migrateURL = "MOIM_TEST_MIGRATE_URL"
 
 // migrate applies all migrations.
@@ -31,7 +31,7 @@ func migrate(ctx context.Context, url, dir string) error {
 	return err
 }
 
-// before makes a database whose next migration is that of a version.
+// before creates a database that has all migrations before this version.
 func before(t *testing.T, version int64, url, dir string) {
 	t.Helper()
 	if err := migrate(t.Context(), url, dir); err != nil {
@@ -53,8 +53,9 @@ func before(t *testing.T, version int64, url, dir string) {
 	}
 }
 
-// A process that is killed in the middle of a migration leaves what its steps did, and the
-// next one goes on there. Others write meanwhile, as long as it takes.
+// TestMigrationInStepsIsKilledAndLetsOthersWrite kills a process in the middle of a migration.
+// Its finished steps must be kept, and the next process must continue there. Others must be able
+// to write all the time.
 func TestMigrationInStepsIsKilledAndLetsOthersWrite(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Start(t).NewDatabase(t)
@@ -91,8 +92,8 @@ func TestMigrationInStepsIsKilledAndLetsOthersWrite(t *testing.T) {
 	exec(node, `INSERT INTO events (group_id, version, type, data, at)
 		SELECT 'g', n, 'member.left', '{"userId":"' || n || '"}', 1 FROM generate_series(1, 20000) n`)
 
-	// The lock of a table that the migration only reads stops it after its first statements,
-	// and a row that is not committed stops it in the eighth of ten steps.
+	// The lock of a table that the migration only reads stops it after its first statements. An
+	// uncommitted row stops it in the eighth of ten steps.
 	lock, row := begin(ctx, t, connect()), begin(ctx, t, connect())
 	exec(lock.Conn(), "LOCK TABLE departures")
 	child := startMigration(t, url)
@@ -117,7 +118,8 @@ func TestMigrationInStepsIsKilledAndLetsOthersWrite(t *testing.T) {
 
 	done := make(chan error, 1)
 	go func() { done <- migrate(ctx, url, "") }()
-	// What the server still did for the first process ends when the row is free.
+	// When the row is unlocked, the server ends the statement that it still runs for the first
+	// process.
 	waittest.Until(t, "the next one waits for the row", func() bool {
 		return count("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == 2
 	})
@@ -162,7 +164,8 @@ func startMigration(t *testing.T, url string) *exec.Cmd {
 	return cmd
 }
 
-// On SQLite a step has as many rows.
+// TestMigrationInStepsCoversAllRows checks that the steps cover all rows. On SQLite, a step has
+// the same number of rows.
 func TestMigrationInStepsCoversAllRows(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -7,8 +7,8 @@ import (
 	"github.com/moim-live/moim/modules/fault"
 )
 
-// A program declares its errors once. The code stays; message and cause may be
-// set where the error is returned, and it is still the same error.
+// A program declares its errors once. The code does not change. Where the error is returned, the
+// program may set the message and the cause. It is still the same error.
 func ExampleNew() {
 	errFull := fault.New(fault.Conflict, "room_full", "the room is full")
 	err := fmt.Errorf("join: %w", errFull.WithMessage("the room takes four").WithCause(errors.New("4 of 4 rows")))
@@ -21,7 +21,7 @@ func ExampleNew() {
 	// true
 }
 
-// An error without a code is internal: a client does not learn what it says.
+// An error without a code is internal, and a client does not get its text.
 func ExampleFrom() {
 	seen := fault.From(errors.New("dial tcp 10.1.2.3:5432: connection refused"))
 	fmt.Println(seen.Code, "-", seen.Message)
@@ -31,7 +31,7 @@ func ExampleFrom() {
 	// for the log: dial tcp 10.1.2.3:5432: connection refused
 }
 
-// All mistakes of a request are reported at once, each with its field.
+// All mistakes of a request are reported together, each with its field.
 func ExampleValidation() {
 	err := fault.Validation(
 		fault.Field{Field: "name", Message: "must not be empty"},

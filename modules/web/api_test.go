@@ -174,7 +174,7 @@ func TestFaults(t *testing.T) {
 func TestRefusedTokenLeavesALine(t *testing.T) {
 	t.Parallel()
 	s := start(t, web.Config{})
-	s.do("GET", "/v1/things/1", "", "Authorization", "") // it has none
+	s.do("GET", "/v1/things/1", "", "Authorization", "") // it has no token
 	for range 3 {
 		s.do("GET", "/v1/things/1", "", "Authorization", "Bearer a-wrong-token")
 	}
@@ -220,7 +220,8 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestRequestID takes over the id of the client, and names it in problems and in the log.
+// TestRequestID checks that the id of the client's request is kept, and is in problems and in the
+// log.
 func TestRequestID(t *testing.T) {
 	t.Parallel()
 	s := start(t, web.Config{})
@@ -371,6 +372,6 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	if strings.Contains(body, "secret-id") || strings.Contains(body, "unknown-path") || strings.Contains(body, "SECRET") {
-		t.Error("what a client chose became a label")
+		t.Error("a value from a client became a label")
 	}
 }

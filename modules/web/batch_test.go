@@ -12,8 +12,8 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// TestAStreamInABatchIsBounded makes a call whose answer is streamed, with less room than it
-// needs, and with enough.
+// TestAStreamInABatchIsBounded makes a call with a streamed answer in a batch, first with too
+// little room and then with enough.
 func TestAStreamInABatchIsBounded(t *testing.T) {
 	t.Parallel()
 	s := start(t, web.Config{})
@@ -41,6 +41,6 @@ func TestAStreamInABatchIsBounded(t *testing.T) {
 		t.Errorf("an answer that fits: %d, %d bytes", got[1].Status, len(got[1].Body))
 	}
 	if strings.Contains(s.logs.String(), "broke off") {
-		t.Errorf("the log warns of what the caller is told:\n%s", s.logs)
+		t.Errorf("the log warns of an error that the caller gets:\n%s", s.logs)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/moim-live/moim/modules/web"
 )
 
-// TestAnswersToHostileBodiesAreSmall sends what is costly to validate, to an
-// operation that huma validates and to one that validates by itself.
+// TestAnswersToHostileBodiesAreSmall sends bodies that are expensive to validate to two
+// operations. huma validates one, and the other validates by itself.
 func TestAnswersToHostileBodiesAreSmall(t *testing.T) {
 	t.Parallel()
 	s := start(t, web.Config{})
@@ -54,8 +54,8 @@ func TestAnswersToHostileBodiesAreSmall(t *testing.T) {
 	}
 }
 
-// BenchmarkHostileBody sends bodies of growing size to an operation that huma
-// validates: what it takes for a byte must not grow with them.
+// BenchmarkHostileBody sends bodies of growing size to an operation that huma validates. The time
+// for each byte must not grow.
 func BenchmarkHostileBody(b *testing.B) {
 	engine := quietEngine()
 	for name, body := range map[string]func(times int) string{

@@ -49,7 +49,7 @@ func TestHealthStates(t *testing.T) {
 		h := newHealth(t, db.check, redis.check)
 		want := func(status string, ready bool) web.Report {
 			t.Helper()
-			<-time.After(time.Second) // let the cached answer grow old
+			<-time.After(time.Second) // wait until the cached answer has expired
 			r := h.Report(t.Context())
 			if r.Status != status || r.Ready() != ready {
 				t.Errorf("%+v, want %s", r, status)

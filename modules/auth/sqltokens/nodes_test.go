@@ -13,8 +13,9 @@ import (
 	"github.com/moim-live/moim/modules/database/databasetest"
 )
 
-// Three nodes that share a database and nothing else refuse a revoked token within a
-// second. A busy machine is slower now and then: of 15 times, five are enough.
+// TestRevokedOnAllNodesWithinASecond runs three nodes that share only a database. They must
+// refuse a revoked token within a second. A busy machine is sometimes slower, so 5 of 15 tries
+// are enough.
 func TestRevokedOnAllNodesWithinASecond(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Start(t).NewDatabase(t)
@@ -36,12 +37,12 @@ func TestRevokedOnAllNodesWithinASecond(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen := make(map[string]bool)
-		for len(seen) < 3 { // each node closes the user's sockets when it is told
+		for len(seen) < 3 { // each node closes the user's sockets when it learns of the revocation
 			select {
 			case what := <-told:
 				seen[what] = true
 			case <-time.After(time.Minute):
-				t.Fatalf("told after a minute: %v", seen)
+				t.Fatalf("not within a minute: %v", seen)
 			}
 		}
 		took := time.Since(began)

@@ -44,7 +44,7 @@ func testStore(t *testing.T, db *database.DB) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if age := time.Since(next); age < 5*time.Second || age > time.Minute { // so that late commits are seen
+		if age := time.Since(next); age < 5*time.Second || age > time.Minute { // early enough to see late commits
 			t.Errorf("to be asked again since %s ago", age)
 		}
 		found := make(map[string]int64)
@@ -80,7 +80,7 @@ func testStore(t *testing.T, db *database.DB) {
 	}
 }
 
-// A revocation leaves its audit entry, unless it changes nothing.
+// testAudited checks that a revocation writes an audit entry, unless it changes nothing.
 func testAudited(t *testing.T, db *database.DB, s *sqltokens.Store) {
 	t.Helper()
 	ctx := t.Context()
@@ -102,7 +102,7 @@ func testAudited(t *testing.T, db *database.DB, s *sqltokens.Store) {
 	}
 }
 
-// A concealed revocation still counts, also on a node that starts later.
+// testConceal checks that a concealed revocation still applies, even on a node that starts later.
 func testConceal(t *testing.T, db *database.DB, s *sqltokens.Store, all func(time.Time) map[string]int64) {
 	t.Helper()
 	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
@@ -137,7 +137,7 @@ func testConceal(t *testing.T, db *database.DB, s *sqltokens.Store, all func(tim
 			t.Errorf("%s: another user: %v", name, err)
 		}
 	}
-	// Concealed once more, the later instant counts.
+	// If it is concealed twice, the later time applies.
 	if err := errors.Join(running.Revoke(ctx, "alice", begin.Add(time.Second)), running.Conceal(ctx, "alice")); err != nil {
 		t.Fatal(err)
 	}

@@ -71,8 +71,8 @@ func start(t *testing.T, open Open, cfg cache.Config) []*cache.Cache {
 	return nodes
 }
 
-// hears waits until a node receives the invalidations of another one. By then it has also
-// dropped what it drops when it begins to receive.
+// hears waits until a node receives the invalidations of another one. By then it has also dropped
+// the entries that it drops when it starts to receive.
 func hears(t *testing.T, n, other *cache.Cache, key string) {
 	t.Helper()
 	get(t, n, key, 1, at(1))

@@ -55,7 +55,7 @@ func testUnchanged(t *testing.T, open Open) {
 		get(t, nodes[0], key, 0, func(context.Context) (cache.Entry, error) { return want, nil })
 		for i, n := range nodes {
 			if e := get(t, n, key, 1<<40, none); string(e.Data) != data || e.Revision != want.Revision {
-				t.Errorf("%q on node %d: it came back as revision %d with %d bytes", key, i, e.Revision, len(e.Data))
+				t.Errorf("%q on node %d: got revision %d with %d bytes", key, i, e.Revision, len(e.Data))
 			}
 		}
 	}
@@ -75,8 +75,8 @@ func testOneLoad(t *testing.T, open Open) {
 	var begun atomic.Int64
 	for range callers {
 		all.Go(func() {
-			// The load ends when half of the callers have begun: some wait for it, some
-			// come when it ends, and some later.
+			// The load ends when half of the callers have started. Some callers wait for it, some
+			// arrive when it ends, and some later.
 			if begun.Add(1) == callers/2 {
 				close(release)
 			}
@@ -91,7 +91,7 @@ func testOneLoad(t *testing.T, open Open) {
 		t.Errorf("%d loads for %d callers", n, callers)
 	}
 
-	// Loads that end at once, while other callers are about to wait for them.
+	// These loads end at once, while other callers are about to wait for them.
 	const keys = 500
 	s.loads.Store(0)
 	for i := range keys {
@@ -146,7 +146,7 @@ func testPanic(t *testing.T, open Open) {
 	c := start(t, open, cache.Config{})[0]
 	_, err := c.Get(t.Context(), "a", 0, func(context.Context) (cache.Entry, error) { panic("oh") })
 	if err == nil || !strings.Contains(err.Error(), "oh") {
-		t.Errorf("got %v, want what the load panicked with", err)
+		t.Errorf("got %v, want the panic of the load", err)
 	}
 	expect(t, get(t, c, "a", 0, at(1)), 1)
 }
@@ -173,13 +173,13 @@ func testCallerLeaves(t *testing.T, open Open) {
 	all.Go(func() {
 		e, err := c.Get(&waiter{Context: t.Context(), waits: func() { close(waits) }}, "a", 0, none)
 		if err != nil || e.Revision != 5 {
-			t.Errorf("who waited on got revision %d, %v", e.Revision, err)
+			t.Errorf("the caller that kept waiting got revision %d, %v", e.Revision, err)
 		}
 	})
 	<-waits
 	leave()
 	if err := <-left; !errors.Is(err, context.Canceled) {
-		t.Errorf("who left got %v", err)
+		t.Errorf("the caller that left got %v", err)
 	}
 	close(release)
 	all.Wait()

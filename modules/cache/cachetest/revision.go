@@ -45,7 +45,7 @@ func testAtLeast(t *testing.T, open Open) {
 	all.Go(func() {
 		e, err := c.Get(&waiter{Context: t.Context(), waits: func() { close(waits) }}, "b", 2, at(2))
 		if err != nil || e.Revision != 2 {
-			t.Errorf("who asked for 2 got revision %d, %v", e.Revision, err)
+			t.Errorf("the caller for revision 2 got revision %d, %v", e.Revision, err)
 		}
 	})
 	<-waits
@@ -111,8 +111,8 @@ func testInvalidateOlder(t *testing.T, open Open) {
 		n.Invalidate(t.Context(), "a", 4)
 		n.Invalidate(t.Context(), "a", 5)
 	}
-	// Messages of one node arrive in order, so after the mark all earlier ones have
-	// arrived.
+	// Messages of one node arrive in order, so all earlier ones have arrived when the mark
+	// arrives.
 	nodes[0].Invalidate(t.Context(), "mark", 2)
 	for _, n := range nodes {
 		waittest.Until(t, "the mark arrives", func() bool { return get(t, n, "mark", 0, at(2)).Revision == 2 })
@@ -149,8 +149,7 @@ func testStop(t *testing.T, open Open) {
 	}
 }
 
-// testConcurrent has readers on every node that know the current revision, while it
-// increases.
+// testConcurrent reads on every node with the current revision while it increases.
 func testConcurrent(t *testing.T, open Open) {
 	const readers, reads, changes = 8, 200, 100
 	nodes := start(t, open, cache.Config{})

@@ -70,7 +70,7 @@ func testStale(t *testing.T, open Open) {
 			return
 		}
 	}
-	t.Errorf("%d times whoever asked for an entry that had come of age waited for the load", tries)
+	t.Errorf("%d times a caller waited for the load of a stale entry", tries)
 }
 
 // answersStale reports whether an entry was returned until, and while, it was loaded again.
@@ -89,7 +89,7 @@ func answersStale(t *testing.T, c *cache.Cache, key string) bool {
 		return s.load(ctx)
 	}
 	waited := false
-	waittest.Until(t, "the entry is loaded anew", func() bool {
+	waittest.Until(t, "the entry is loaded again", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		e, err := c.Get(ctx, key, 0, slow)
@@ -145,7 +145,7 @@ func testAbsent(t *testing.T, open Open) {
 		t.Errorf("got %v", err)
 	}
 	nodes[len(nodes)-1].Invalidate(t.Context(), "b", 1)
-	waittest.Until(t, "a record that was made is found", func() bool {
+	waittest.Until(t, "a record is found after it was created", func() bool {
 		e, err := c.Get(t.Context(), "b", 0, at(1))
 		return err == nil && e.Revision == 1
 	})

@@ -18,7 +18,8 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// TestT28KilledServer: it costs nothing, and comes back.
+// TestT28KilledServer kills the server. No call may fail, and the tier must be used again after a
+// restart.
 func TestT28KilledServer(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -32,7 +33,7 @@ func TestT28KilledServer(t *testing.T) {
 	began := time.Now()
 	for i := range 200 {
 		get(t, a, fmt.Sprint("new", i), 0, load(1))
-		get(t, a, "a", 0, none) // what is here stays here
+		get(t, a, "a", 0, none) // the local entry is kept
 		a.Invalidate(t.Context(), fmt.Sprint("new", i), 2)
 	}
 	if took := time.Since(began); took > 30*time.Second {
@@ -50,7 +51,7 @@ func TestT28KilledServer(t *testing.T) {
 		e, err := b.Get(t.Context(), key, 0, none)
 		return err == nil && e.Revision == 1
 	})
-	// What was missed meanwhile is unknown, so nothing is kept.
+	// The node does not know which invalidations it missed, so it keeps no entry.
 	if _, err := b.Get(t.Context(), "a", 0, none); err == nil {
 		t.Error("an entry outlived a time in which its invalidation would not have been heard")
 	}
@@ -61,8 +62,8 @@ func TestT28KilledServer(t *testing.T) {
 	})
 }
 
-// TestT27SlowServer: a server that hangs, or takes half a second, costs one wait
-// and is left alone.
+// TestT27SlowServer checks that a server that hangs, or takes half a second, delays one call.
+// Later calls must not use it.
 func TestT27SlowServer(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"shared", "given", "late"} {
@@ -72,7 +73,7 @@ func TestT27SlowServer(t *testing.T) {
 			proxy := proxytest.Start(t, server.Addr())
 			config := redisrole.Config{URL: server.URLVia(proxy.Addr())}
 			var given map[redisrole.Role]redis.UniversalClient
-			if kind == "given" { // with settings of its own, such as the library's defaults
+			if kind == "given" { // with its own settings, such as the library's defaults
 				own := redis.NewClient(&redis.Options{Addr: proxy.Addr()})
 				t.Cleanup(func() { _ = own.Close() })
 				config, given = redisrole.Config{}, map[redisrole.Role]redis.UniversalClient{redisrole.Cache: own}
@@ -85,7 +86,7 @@ func TestT27SlowServer(t *testing.T) {
 				return ok
 			})
 			if kind == "late" {
-				proxy.Delay(250 * time.Millisecond) // each way
+				proxy.Delay(250 * time.Millisecond) // in each direction
 			} else {
 				proxy.Freeze()
 			}
@@ -103,7 +104,7 @@ func TestT27SlowServer(t *testing.T) {
 				if took > 30*time.Second {
 					t.Errorf("500 answers took %v", took)
 				}
-				most := int64(6 + 2*took/time.Second) // it is tried again each second
+				most := int64(6 + 2*took/time.Second) // it is tried again every second
 				if failed, skipped := s.Errors-start.Errors, s.Skipped-start.Skipped; failed == 0 || failed > most || skipped < 900 {
 					t.Errorf("counted %+v, %+v before", s, start)
 				}
@@ -112,7 +113,7 @@ func TestT27SlowServer(t *testing.T) {
 				t.Errorf("an answer took %v", slowest)
 			}
 
-			// When the rest is over one call tries, however many come at once.
+			// When the pause ends, only one call may try the server, however many run at once.
 			waittest.Until(t, "it is tried again", func() bool {
 				before := tier.Stats()
 				began := time.Now()
@@ -129,7 +130,7 @@ func TestT27SlowServer(t *testing.T) {
 			})
 			proxy.Heal()
 			waittest.Until(t, "it is used again", func() bool { _, _, ok := tier.Get(t.Context(), "a"); return ok })
-			waittest.Until(t, "it is no longer left alone", func() bool {
+			waittest.Until(t, "calls use the server again", func() bool {
 				before := tier.Stats()
 				for range 100 {
 					tier.Get(t.Context(), "a")
@@ -140,8 +141,8 @@ func TestT27SlowServer(t *testing.T) {
 	}
 }
 
-// TestT28Stampede: the server is gone, and ten thousand ask for one record at
-// once. Each node reads the database once.
+// TestT28Stampede makes ten thousand callers request one record at once while the server is down.
+// Each node must read the database once.
 func TestT28Stampede(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -173,7 +174,7 @@ func TestT28Stampede(t *testing.T) {
 	}
 }
 
-// TestT24FullServer: a server that answers with errors is up, and what it has is
+// TestT24FullServer checks a server that refuses writes. It counts as up, and its entries are
 // still read.
 func TestT24FullServer(t *testing.T) {
 	t.Parallel()
@@ -185,9 +186,9 @@ func TestT24FullServer(t *testing.T) {
 	}
 	get(t, c, "b", 0, load(1))
 	if s := tier.Stats(); s.Errors == 0 {
-		t.Fatalf("it takes more: %+v", s)
+		t.Fatalf("the full server stores entries: %+v", s)
 	}
 	if _, _, ok := tier.Get(t.Context(), "a"); !ok {
-		t.Error("what it has is not read")
+		t.Error("the full server's entries are not read")
 	}
 }

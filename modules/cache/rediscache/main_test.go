@@ -11,7 +11,6 @@ import (
 
 func TestMain(m *testing.M) {
 	redisrole.LogTo(quiet)
-	// go-redis looks for a server that was killed for up to a second after its
-	// client was closed.
+	// After its client was closed, go-redis tries to reach a killed server for up to a second.
 	childtest.VerifyMain(childtest.Main(m), goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }

@@ -20,12 +20,11 @@ import (
 	"github.com/moim-live/moim/modules/redisrole"
 )
 
-// once wants that it was logged once that the server went, and once that it is
-// back.
+// once checks that the log says once that the server went down and once that it is up again.
 func (h hurried) once(t *testing.T) {
 	t.Helper()
 	if gone, back := h.logs.Count("level=WARN"), h.logs.Count("answers again"); gone != 1 || back != 1 {
-		t.Errorf("logged %d times that it went and %d times that it is back, want once each:\n%s", gone, back, h.logs)
+		t.Errorf("logged %d times that the server is down and %d times that it is up again, want once each:\n%s", gone, back, h.logs)
 	}
 }
 
@@ -61,11 +60,11 @@ func hurryAs(t *testing.T, config redisrole.Config, name string, with func(*redi
 	return h
 }
 
-// drops waits until an entry that was kept here is not answered any more.
+// drops waits until an entry of the local tier is not returned any more.
 func (h hurried) drops(t *testing.T, key string) time.Duration {
 	t.Helper()
 	began := time.Now()
-	waittest.Until(t, "what may have been invalidated is dropped", func() bool {
+	waittest.Until(t, "entries that may have been invalidated are dropped", func() bool {
 		_, err := h.Get(t.Context(), key, 0, none)
 		return err != nil
 	})
@@ -89,9 +88,9 @@ func (h hurried) hears(t *testing.T, from *cache.Cache) {
 	})
 }
 
-// TestT13Blackhole: the connection is open and nothing comes out of it. The
-// subscription is given up, and what may have been invalidated meanwhile is
-// dropped, though nobody asks the server for anything.
+// TestT13Blackhole keeps the connection open but delivers nothing on it. The tier must close the
+// subscription and drop entries that may have been invalidated meanwhile, even if no call uses
+// the server.
 func TestT13Blackhole(t *testing.T) {
 	t.Parallel()
 	for name, hurt := range map[string]func(*proxytest.Proxy){
@@ -118,16 +117,16 @@ func TestT13Blackhole(t *testing.T) {
 				get(t, b.Cache, "a", 0, load(1))
 				get(t, b.Cache, "a", 0, none)
 				hurt(p)
-				a.Invalidate(t.Context(), "a", 2) // and b does not hear it
+				a.Invalidate(t.Context(), "a", 2) // b does not receive it
 				b.drops(t, "a")
-				if name != "half open" { // new connections are fine there
+				if name != "half open" { // when half open, new connections work
 					waittest.Until(t, "its health says so", func() bool { return b.tier.Health(t.Context()) != nil })
 				}
 				p.Heal()
 				b.hears(t, a)
 				waittest.Until(t, "its health says so", func() bool { return b.tier.Health(t.Context()) == nil })
 				if b.tier.Stats().Reconnects == 0 {
-					t.Error("it was not counted")
+					t.Error("the lost subscription was not counted")
 				}
 				waittest.Until(t, "it is logged that it is back", func() bool { return b.logs.Count("answers again") > 0 })
 				b.once(t)
@@ -136,17 +135,17 @@ func TestT13Blackhole(t *testing.T) {
 	}
 }
 
-// The subscription stays on a server to which no node publishes: an old master
-// that still runs after a failover.
+// TestT15SubscriptionOnTheOldMaster keeps the subscription on a server to which no node
+// publishes, such as an old master that still runs after a failover.
 func TestT15SubscriptionOnTheOldMaster(t *testing.T) {
 	t.Parallel()
 	const tries = 3
-	for range tries { // on a busy machine a probe may be late, or something else may notice first
+	for range tries { // on a busy machine, a probe may be late, or another check may detect it first
 		if probeFindsTheOldMaster(t) {
 			return
 		}
 	}
-	t.Errorf("%d times the probe did not find it, or more was logged", tries)
+	t.Errorf("%d times the probe did not detect it, or more was logged", tries)
 }
 
 func probeFindsTheOldMaster(t *testing.T) bool {
@@ -167,10 +166,10 @@ func probeFindsTheOldMaster(t *testing.T) bool {
 	return b.logs.Count("do not arrive") == 1 && b.logs.Count("level=WARN") == 1 && b.logs.Count("answers again") == 1
 }
 
-// Every connection stays on a server that lives on, though the others use
-// another one: probes come back. In one case it is another server under the
-// same address (its run id is another one); in the other it was made a replica
-// of a server that it does not reach, so that it hears nothing from there.
+// TestT16ReplacedServer keeps every connection on a server that stays up, while the other nodes
+// use another one. So the probes still return. In one case, the address leads to another server
+// with another run id. In the other case, the server was made a replica of a server that it
+// cannot reach, so it receives nothing from there.
 func TestT16ReplacedServer(t *testing.T) {
 	t.Parallel()
 	for name, demote := range map[string]bool{"another server": false, "a demoted master": true} {
@@ -182,7 +181,7 @@ func TestT16ReplacedServer(t *testing.T) {
 			b := hurry(t, redisrole.Config{URL: old.URLVia(p.Addr())}, "n2")
 			subscribed(t, old, 1)
 			get(t, b.Cache, "a", 0, load(1))
-			waittest.Until(t, "it has looked which server that is", func() bool {
+			waittest.Until(t, "the node has read the server's run id", func() bool {
 				return slices.ContainsFunc(seen.Commands(), func(c redistest.Command) bool { return c.Is("info") })
 			})
 			if demote {
@@ -200,15 +199,16 @@ func TestT16ReplacedServer(t *testing.T) {
 			t.Logf("T16: %s was left after %s", name, took.Round(time.Millisecond))
 			a, _ := node(t, next.URL(), "n1")
 			b.hears(t, a)
-			get(t, b.Cache, "new", 0, load(1)) // what it writes is where the others look
+			get(t, b.Cache, "new", 0, load(1)) // it writes to the server that the others read
 			get(t, a, "new", 0, none)
 			b.once(t)
 		})
 	}
 }
 
-// A node that is cut off again and again holds no connections, goroutines or
-// subscriptions back, and its log says no more than that.
+// TestSubscriptionIsResetAgainAndAgain cuts a node off again and again. Connections, goroutines
+// and subscriptions must not accumulate, and the log must only say that the server went down and
+// is up again.
 func TestSubscriptionIsResetAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -223,14 +223,15 @@ func TestSubscriptionIsResetAgainAndAgain(t *testing.T) {
 	}
 	subscribed(t, server, 2)
 	if gone, back := b.logs.Count("level=WARN"), b.logs.Count("answers again"); gone != back || gone > 15 { // a busy machine may add some
-		t.Errorf("logged %d times that it went and %d times that it is back", gone, back)
+		t.Errorf("logged %d times that the server is down and %d times that it is up again", gone, back)
 	}
 	if n := p.Links(); n > 6 {
 		t.Errorf("%d connections are left", n)
 	}
 }
 
-// Anyone may publish on a node's own channel: it changes nothing.
+// TestProbesOfOthers checks that messages of other clients on a node's own channel change
+// nothing.
 func TestProbesOfOthers(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -250,11 +251,12 @@ func TestProbesOfOthers(t *testing.T) {
 	get(t, b.Cache, "a", 0, load(1))
 	server.Client().Del(t.Context(), "moim:cache:a")
 	p.Lose(proxytest.ToClient)
-	b.drops(t, "a") // nor does one that claims to be a later probe
+	b.drops(t, "a") // nor does a message that looks like a later probe
 }
 
-// Whoever asks while the server is a blackhole is answered from the database,
-// and nothing piles up. It runs alone: it counts goroutines.
+// TestOutageHoldsNobody checks that calls are answered from the database while the connections
+// deliver nothing, and that calls do not accumulate. It is not parallel, because it counts
+// goroutines.
 func TestOutageHoldsNobody(t *testing.T) {
 	server := redistest.Start(t)
 	p := proxytest.Start(t, server.Addr())

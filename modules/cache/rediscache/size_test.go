@@ -11,8 +11,8 @@ import (
 	"github.com/moim-live/moim/modules/cache"
 )
 
-// TestSizeOfAnEntry: docs/redis.md says what a cached record costs the server
-// besides its data.
+// TestSizeOfAnEntry checks what docs/redis.md says about the memory of a cached record on the
+// server, besides its data.
 func TestSizeOfAnEntry(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -43,7 +43,7 @@ func newCache(t *testing.T, cfg cache.Config, tier cache.Tier) *cache.Cache {
 	return c
 }
 
-// node returns a started cache of a node that waits for Redis, and its tier.
+// node returns a started cache and its tier. It waits for Redis on a busy machine.
 func node(t *testing.T, url, name string) (*cache.Cache, *rediscache.Tier) {
 	t.Helper()
 	tier := rediscache.New(clients(t, redisrole.Config{URL: url}, name, nil), quiet).BePatient()
@@ -136,8 +136,8 @@ func TestCache(t *testing.T) {
 	})
 }
 
-// TestT29PoisonedValue: what is no entry, or one of another version, is a miss
-// and goes.
+// TestT29PoisonedValue checks that an invalid entry, or one of another version, is a miss and is
+// removed.
 func TestT29PoisonedValue(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -167,7 +167,7 @@ func TestT29PoisonedValue(t *testing.T) {
 		}
 		get(t, c, name, 0, load(3))
 		if value := raw.Get(ctx, "moim:cache:"+name).Val(); value != "1 3 data 3" {
-			t.Errorf("%s: what was loaded did not replace it: %q", name, value)
+			t.Errorf("%s: the loaded entry did not replace it: %q", name, value)
 		}
 	}
 	want := rediscache.Stats{Garbage: int64(2 * len(poison))}
@@ -176,7 +176,7 @@ func TestT29PoisonedValue(t *testing.T) {
 	}
 }
 
-// An invalid value never prevents storing an entry.
+// TestEntriesReplaceWhatIsNone checks that an invalid value never prevents storing an entry.
 func TestEntriesReplaceWhatIsNone(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -218,7 +218,7 @@ func TestKeysRunOut(t *testing.T) {
 		ttls[ttl.Truncate(100*time.Millisecond)] = true
 	}
 	if len(ttls) < 10 {
-		t.Errorf("they run out together: %v", ttls)
+		t.Errorf("too many entries expire at the same time: %v", ttls)
 	}
 	tier.Set(ctx, "brief", cache.Entry{Revision: 1}, time.Nanosecond)
 	if s := tier.Stats(); s.Errors != 0 {
@@ -226,7 +226,8 @@ func TestKeysRunOut(t *testing.T) {
 	}
 }
 
-// A canceled call does not count as a failure of the server.
+// TestACallerWhoLeavesStopsNobody checks that a canceled call does not count as a failure of the
+// server.
 func TestACallerWhoLeavesStopsNobody(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -266,10 +267,10 @@ func TestGarbageOnTheChannelIsCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Client().Del(t.Context(), "moim:cache:a")
-	waittest.Until(t, "what is none does not end the hearing", func() bool { return get(t, c, "a", 0, load(6)) == 6 })
+	waittest.Until(t, "an invalid message does not end the subscription", func() bool { return get(t, c, "a", 0, load(6)) == 6 })
 }
 
-// A ring can keep entries; it cannot subscribe.
+// TestARingWillDo checks that a ring client can store entries, although it cannot subscribe.
 func TestARingWillDo(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -319,8 +320,8 @@ func TestModule(t *testing.T) {
 	app.RequireStop()
 }
 
-// TestBrokenValues: a key that holds something else fails no call: it counts as
-// absent and is replaced.
+// TestBrokenValues checks that a key with a value of another type makes no call fail. It counts
+// as absent and is replaced.
 func TestBrokenValues(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -16,8 +16,8 @@ import (
 	"github.com/moim-live/moim/modules/database"
 )
 
-// Dir returns a new data directory. It contains the database that a node without a
-// database.url opens. The database has no identity yet.
+// Dir returns a new data directory. It contains the database that a node without database.url
+// opens. The database has no identity yet.
 func Dir(tb testing.TB) string {
 	tb.Helper()
 	file, err := sqlite()

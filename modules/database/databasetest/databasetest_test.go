@@ -13,7 +13,8 @@ import (
 
 func TestMain(m *testing.M) { childtest.VerifyMain(m) }
 
-// Databases are migrated, and none is another's copy to a node.
+// TestDatabases checks that new databases are migrated, and that nodes do not consider one a copy
+// of another.
 func TestDatabases(t *testing.T) {
 	t.Parallel()
 	for name, place := range map[string]func(t *testing.T) (url, dir string){
