@@ -112,7 +112,7 @@ func TestConsoleShowsHooks(t *testing.T) {
 
 	o.signIn(auth.Identity{UserID: "auditor", Calls: auth.ReadConsole})
 	if page := o.get("/hook?name=billing"); strings.Contains(page, `value="disable"`) || !strings.Contains(page, receiver.URL) {
-		t.Errorf("who may only look sees\n%s", page)
+		t.Errorf("a user with read access sees\n%s", page)
 	}
 	o.want(o.post("/hook?name=billing", url.Values{"form": {"disable"}}), "may only look")
 }

@@ -171,7 +171,7 @@ func TestRefusalsAreLogged(t *testing.T) {
 	said := log.String()
 	for _, phrase := range []string{"refused a transport", "transport=flash", "refused an origin", "origin=https://evil.example", "socket: refused a client"} {
 		if strings.Count(said, phrase) != 1 {
-			t.Errorf("it says %q %d times, want once", phrase, strings.Count(said, phrase))
+			t.Errorf("the log has %q %d times, want once", phrase, strings.Count(said, phrase))
 		}
 	}
 	if strings.Contains(said, "hunter") {

@@ -88,7 +88,7 @@ func TestAuthorize(t *testing.T) {
 		t.Errorf("asked %d times: %v", asked, err)
 	}
 	if _, err := client.Authorize("secret", nil); err == nil {
-		t.Error("a secret that is none is taken")
+		t.Error("an invalid secret is accepted")
 	}
 }
 

@@ -38,7 +38,7 @@ func TestDocumentation(t *testing.T) {
 			t.Fatal(err)
 		}
 	} else if diff := cmp.Diff(table.String(), strings.TrimSuffix(after, rest)); diff != "" {
-		t.Errorf("go test ./config -update would write (-) what the file does not say (+):\n%s", diff)
+		t.Errorf("go test ./config -update would change the file (- new, + current):\n%s", diff)
 	}
 }
 

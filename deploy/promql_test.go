@@ -39,7 +39,7 @@ func TestAlertRules(t *testing.T) {
 			}
 		}
 		if shown == 0 {
-			t.Errorf("%s shows none of the rules", file)
+			t.Errorf("%s does not show the rules", file)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func TestMachineTime(t *testing.T) {
 		t.Errorf("busy to %v", got)
 	}
 	if _, err := machineTime([]byte("intr 1 2 3\n")); err == nil {
-		t.Error("read what is not there")
+		t.Error("read a file that does not exist")
 	}
 	if _, err := Machine(); err != nil {
 		t.Error(err)

@@ -178,7 +178,7 @@ func TestDefect10OnlyItsOwnSiteMayConnect(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		if allowed := resp.Header.Get("Access-Control-Allow-Origin"); (allowed == site && site != "") != (welcome && site != "") || allowed == "*" {
-			t.Errorf("a page of %q may read what is answered to %q", site, allowed)
+			t.Errorf("a page of %q may read the answer to %q", site, allowed)
 		}
 	}
 }
@@ -229,14 +229,14 @@ func TestDefect12RolesLoseNoUpdate(t *testing.T) {
 			leader, version = change.To, change.Version
 		}
 		if leader != g.OwnerID {
-			t.Errorf("%s holds %s for the leader, who is %s", c.user, leader, g.OwnerID)
+			t.Errorf("%s has %s as the leader, but it is %s", c.user, leader, g.OwnerID)
 		}
 		if in := c.join(room); in.LeaderID != g.OwnerID {
-			t.Errorf("%s is answered %s as the leader, who is %s", c.user, in.LeaderID, g.OwnerID)
+			t.Errorf("the answer to %s has %s as the leader, but it is %s", c.user, in.LeaderID, g.OwnerID)
 		}
 	}
 	if status := b.call(t, g.OwnerID, http.MethodPut, "/groups/"+room+"/owner", fields{"userId": "nobody"}, nil); status != http.StatusNotFound {
-		t.Errorf("a room is handed over to who is not in it: %d", status)
+		t.Errorf("a room was transferred to a user who is not in it: %d", status)
 	}
 }
 
@@ -296,6 +296,6 @@ func TestDefect11EnvironmentsDoNotHearEachOther(t *testing.T) {
 		}
 	})
 	if told := stranger.log.String(); !strings.Contains(told, "redis.prefix") {
-		t.Errorf("it does not say why:\n%s", told)
+		t.Errorf("the node does not log the reason:\n%s", told)
 	}
 }

@@ -47,7 +47,7 @@ func TestDefect01SessionStartsOnceAndAlwaysEnds(t *testing.T) {
 		}
 	}
 	if started == 0 && len(clients[0].told("room:started", room)) == 0 {
-		t.Error("nobody was told that the session has started")
+		t.Error("no client was told that the session has started")
 	}
 
 	b.endIn(t, "leader", room, remind+soon)
@@ -67,7 +67,7 @@ func TestDefect01SessionStartsOnceAndAlwaysEnds(t *testing.T) {
 		t.Errorf("%d ends and %d reminders, want one of each", count[group.GroupEnded], count[group.GroupReminder])
 	}
 	if code := dial(t, b.addr, "late").ask("room:join", fields{"groupId": room}, nil); code != "group_ended" {
-		t.Errorf("who comes after the end is answered %q", code)
+		t.Errorf("a user who joins after the end gets %q", code)
 	}
 }
 
@@ -116,7 +116,7 @@ func TestDefect02GraceNeedsNobodysMemory(t *testing.T) {
 	}
 	for _, c := range watcher.told("room:participantsChanged", room) {
 		if c.Status == group.StatusOffline && (c.UserID == "returns" || c.UserID == "moves") {
-			t.Errorf("%s came back and was said to be gone", c.UserID)
+			t.Errorf("%s reconnected but was reported as gone", c.UserID)
 		}
 	}
 }
@@ -152,7 +152,7 @@ func TestDefect03EveryTabCounts(t *testing.T) {
 		t.Errorf("there are %+v", in.Members)
 	}
 	if n := len(watcher.told("room:participantReconnecting", room)); n != 0 {
-		t.Errorf("%d who are there were said to be reconnecting", n)
+		t.Errorf("%d connected users were reported as reconnecting", n)
 	}
 	third.leave(room)
 	await(t, "the user who left in the last tab is gone", func() bool { return watcher.join(room).count("tabs") == 0 })
@@ -169,7 +169,7 @@ func TestDefect04ReturnIsNeverRefused(t *testing.T) {
 	for i, pause := range []time.Duration{0, grace / 2, grace - 10*time.Millisecond, grace, grace + 10*time.Millisecond, grace + grace/2} {
 		c.drop()
 		dropped := time.Now()
-		await(t, "it is time to come back", func() bool { return time.Since(dropped) >= pause })
+		await(t, "the time to reconnect has come", func() bool { return time.Since(dropped) >= pause })
 		c = dial(t, []*node{b, a}[i%2].addr, "four")
 		in := c.join(room)
 		if me := in.of("four"); in.count("four") != 1 || me.Status != group.StatusOnline || first.IsZero() || !me.JoinedAt.Equal(first) {
@@ -227,7 +227,7 @@ func TestDefect09NobodyHauntsTheNextSession(t *testing.T) {
 		t.Errorf("the next session ends in %s", left)
 	}
 	third.needs("room:started", room)
-	await(t, "only who came is there", func() bool {
+	await(t, "only the users who joined are listed", func() bool {
 		in = third.join(room)
 		return len(in.Members) == 1 && in.count("third") == 1
 	})

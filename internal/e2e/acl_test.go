@@ -232,14 +232,14 @@ func whatOtherRolesHaveIsForbidden(t *testing.T, l *limited, role string) {
 	for of, command := range forbidden {
 		err := client.Do(t.Context(), command...).Err()
 		if denied := err != nil && strings.HasPrefix(err.Error(), "NOPERM"); denied == (of == role) {
-			t.Errorf("the %s role's user asks %v: %v", role, command, err)
+			t.Errorf("the %s role's user runs %v: %v, want NOPERM", role, command, err)
 		}
 	}
 	if err := client.FlushAll(t.Context()).Err(); err == nil {
-		t.Errorf("the %s role's user may empty the server", role)
+		t.Errorf("the %s role's user may flush the server", role)
 	}
 	if err := client.Do(t.Context(), "acl", "log", "reset").Err(); err == nil {
-		t.Errorf("the %s role's user may look after users", role)
+		t.Errorf("the %s role's user may manage users", role)
 	}
 	if err := admin.ACLLogReset(t.Context()).Err(); err != nil { // these refusals were expected
 		t.Error(err)

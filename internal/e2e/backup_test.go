@@ -89,7 +89,7 @@ func TestBackupAndRestore(t *testing.T) {
 			continue
 		}
 		if out, err := n.command("restore", name).CombinedOutput(); err != nil {
-			t.Fatalf("restore what was replaced: %v\n%s", err, out)
+			t.Fatalf("restore the replaced database: %v\n%s", err, out)
 		}
 	}
 	n.run()
@@ -98,7 +98,7 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	var again group
 	if alice.must(t, http.StatusOK, http.MethodGet, "/groups/"+g.ID, nil, &again); again.Version != head.Version {
-		t.Errorf("what was replaced is at version %d, want %d", again.Version, head.Version)
+		t.Errorf("the replaced database is at version %d, want %d", again.Version, head.Version)
 	}
 	if left, err := filepath.Glob(filepath.Join(n.dir, "data", "*.tmp")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)

@@ -33,9 +33,9 @@ func TestBrokenPresenceIsReported(t *testing.T) {
 		t.Errorf("/readyz does not name the key: %s", n.text("/readyz"))
 	}
 	if metrics := n.text("/metrics"); !strings.Contains(metrics, "\nmoim_presence_broken_total 1\n") {
-		t.Error("/metrics does not count it")
+		t.Error("/metrics does not count the broken key")
 	}
 	if !wait(time.Minute, func() bool { return strings.Contains(n.text("/readyz"), `"status":"ready"`) }) {
-		t.Errorf("it does not get over it: %s", n.text("/readyz"))
+		t.Errorf("the node does not become ready again: %s", n.text("/readyz"))
 	}
 }

@@ -34,11 +34,11 @@ func TestCheckOfAnEmptyDirectory(t *testing.T) {
 	}
 	for _, says := range []string{"http.addr", "is free", "development secret", "the first start creates the tables", "in this process"} {
 		if !strings.Contains(out, says) {
-			t.Errorf("it does not say %q:\n%s", says, out)
+			t.Errorf("moim check does not print %q:\n%s", says, out)
 		}
 	}
 	if left, err := os.ReadDir(n.dir); err != nil || len(left) > 0 {
-		t.Errorf("it left %v, %v", left, err)
+		t.Errorf("moim check created %v, %v", left, err)
 	}
 }
 
@@ -76,7 +76,7 @@ func TestCheckOfServers(t *testing.T) {
 	}
 	for _, says := range []string{"PostgreSQL 1", "the first start creates the tables", "round trip", "node.url is empty"} {
 		if !strings.Contains(out, says) {
-			t.Errorf("it does not say %q:\n%s", says, out)
+			t.Errorf("moim check does not print %q:\n%s", says, out)
 		}
 	}
 	if n.run(); n.ready() != nil {
@@ -114,15 +114,15 @@ func TestCheckFindsWhatIsBroken(t *testing.T) {
 	n := newNode(t, "MOIM_AUTH_JWKS_URL="+keys.URL, "MOIM_DATABASE_URL=postgres://moim:hunter2@127.0.0.1:1/moim", "MOIM_REDIS_URL=redis://:hunter3@127.0.0.1:1")
 	out, err := n.check()
 	if err == nil {
-		t.Error("it succeeds")
+		t.Error("moim check succeeds")
 	}
 	for _, says := range []string{"fail  tokens", "404", "fail  database", "fail  redis.socket", "fail  redis.group", "fail  redis.cache"} {
 		if !strings.Contains(out, says) {
-			t.Errorf("it does not say %q:\n%s", says, out)
+			t.Errorf("moim check does not print %q:\n%s", says, out)
 		}
 	}
 	if strings.Contains(out, "hunter") {
-		t.Errorf("it prints a secret:\n%s", out)
+		t.Errorf("moim check prints a secret:\n%s", out)
 	}
 
 	damaged := newNode(t)

@@ -44,7 +44,7 @@ func anotherDatabaseIsRefused(t *testing.T, redis *redistest.Server, postgres *p
 	printed := newNode(t, env...).refused(startWithin)
 	for _, word := range []string{"prefix", "database"} {
 		if !strings.Contains(printed, word) {
-			t.Errorf("a node with another database was refused without a word of the %s:\n%s", word, printed)
+			t.Errorf("the refusal of a node with another database does not mention the %s:\n%s", word, printed)
 		}
 	}
 	startNode(t, append(env, "MOIM_REDIS_PREFIX=elsewhere")...)

@@ -40,7 +40,7 @@ func TestAlertsAndDashboard(t *testing.T) {
 	known := seriesOf(useMetrics(t, n))
 	queries := append(alertQueries(t), dashboardQueries(t)...)
 	if len(queries) < 50 {
-		t.Fatalf("found %d expressions only", len(queries))
+		t.Fatalf("found only %d expressions", len(queries))
 	}
 	for _, q := range queries {
 		metrics := regexp.MustCompile(`\b(?:moim|process|go)_[a-z_]+`).FindAllString(q.expr, -1)

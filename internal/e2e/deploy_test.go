@@ -48,7 +48,7 @@ func TestDockerfile(t *testing.T) {
 	defer func() { _ = binary.Close() }()
 	for _, p := range binary.Progs {
 		if p.Type == elf.PT_INTERP {
-			t.Error("the program needs a dynamic linker, which the image has not")
+			t.Error("the program needs a dynamic linker, which the image does not have")
 		}
 	}
 	if out, err := exec.Command(program, "version").CombinedOutput(); err != nil || !strings.Contains(string(out), "1.2.3") {
@@ -97,7 +97,7 @@ func healthy(t *testing.T, dockerfile []byte, program string) {
 		return cmd
 	}
 	if run(check[1:]...).Run() == nil {
-		t.Error("the health check passes, and no node runs")
+		t.Error("the health check passes although no node runs")
 	}
 	node := run()
 	if err := node.Start(); err != nil {

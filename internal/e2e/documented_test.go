@@ -62,7 +62,7 @@ func TestDocumentedClientsMissNothing(t *testing.T) {
 	}
 	for _, c := range early {
 		if lost, doubled := l.needEachOnce([]*stream{c.stream}); lost > 0 || doubled > 0 {
-			t.Errorf("so it was with %s", c.name)
+			t.Errorf("this happened with %s", c.name)
 		}
 	}
 	t.Logf("%d clients followed %d events through %d kills", len(all), len(log), kills)
@@ -122,7 +122,7 @@ func TestDocumentedClientsAreTold(t *testing.T) {
 	n.Kill()
 	n.Restart() // each client reconnects, and none asks again
 	for _, endpoint := range []string{"socketio", "plain"} {
-		need(t, backWithin, "the clients are back", func() bool {
+		need(t, backWithin, "the clients are connected again", func() bool {
 			return n.Metric(`moim_sockets{endpoint="`+endpoint+`"}`) == 3
 		})
 	}

@@ -82,7 +82,7 @@ func aRestartLosesNothing(t *testing.T, d *deployment, groupID string) {
 	t.Logf("SIGTERM to exit code 0 took %s with open sockets", time.Since(began).Round(time.Millisecond))
 	need(t, soon, "the sockets notice the drain", func() bool { return len(ana.disconnects()) > 0 && len(cy.disconnects()) > 0 })
 	if got := ana.disconnects()[0]; got != "transport close" {
-		t.Errorf("socket.io-client was disconnected by %q, want transport close: it is to connect again", got)
+		t.Errorf("socket.io-client was disconnected by %q, want transport close, after which it reconnects", got)
 	}
 	if got := cy.disconnects()[0]; got != "4001" {
 		t.Errorf("/ws was closed with %s, want 4001", got)

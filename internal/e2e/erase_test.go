@@ -80,7 +80,7 @@ func TestEraseUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(context.Background()) }()
-	need(t, soon, "the hook is to be told of the user's presence", func() bool {
+	need(t, soon, "a delivery of the user's presence waits", func() bool {
 		var rows int
 		err := conn.QueryRow(t.Context(), `SELECT COUNT(*) FROM hook_presence WHERE user_id = $1`, erasedID).Scan(&rows)
 		return err == nil && rows == 29
@@ -138,7 +138,7 @@ func TestEraseUnderLoad(t *testing.T) {
 		}
 	}
 	if watched == 0 {
-		t.Error("nobody watched to the end")
+		t.Error("no watcher was connected until the end")
 	}
 	// A new reader finds only erased messages.
 	var page struct{ Items []event }
@@ -183,7 +183,7 @@ func killWorker(t *testing.T, d *deployment, conn *pgx.Conn, jobID, when string)
 		err := conn.QueryRow(t.Context(), `SELECT `+when+` FROM erasures WHERE id = $1`, jobID).Scan(&there)
 		return err == nil && there
 	}) {
-		t.Fatalf("it never came to %s", when)
+		t.Fatalf("the job never reached %s", when)
 	}
 	var worker *node
 	last := ""

@@ -134,7 +134,7 @@ func TestT61NeverOwnerless(t *testing.T) {
 			delete(in, data.UserID)
 		case "owner.transferred":
 			if data.From != owner {
-				t.Errorf("version %d: %s hands over what is %s's", e.Version, data.From, owner)
+				t.Errorf("version %d: %s transfers ownership, but %s is the owner", e.Version, data.From, owner)
 			}
 			owner = data.To
 			handed++
@@ -304,7 +304,7 @@ func TestT65EventOrder(t *testing.T) {
 	}
 	for _, s := range f.sessions[1:] {
 		if !slices.EqualFunc(first, s.events().received(), same) {
-			t.Errorf("%s saw something else than %s", s.name, f.sessions[0].name)
+			t.Errorf("%s and %s saw different events", s.name, f.sessions[0].name)
 		}
 	}
 	t.Logf("T65: %d messages by 8 writers on 3 nodes in %s: %d sessions saw the same sequence, %d lost, %d doubled; worst lateness %s",

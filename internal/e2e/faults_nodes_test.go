@@ -74,10 +74,10 @@ func TestT01KillOneNodeOfThree(t *testing.T) {
 		needPresence(t, watcher, f.groups[0], s.user, time.Until(began.Add(leaseEnds+grace+soon)),
 			append(toldOnline(watcher, f.groups[0], s.user), "reconnecting node_lost", "offline node_lost")...)
 	}
-	t.Logf("T01: who did not come back was offline %s after the kill", time.Since(began).Round(time.Millisecond))
+	t.Logf("T01: users who did not reconnect were offline %s after the kill", time.Since(began).Round(time.Millisecond))
 	for _, s := range f.sessions {
 		if !s.over() && s.groupID == f.groups[0] && wasOffline(watcher, f.groups[0], s.user) {
-			t.Errorf("%s was shown offline and was not", s.name)
+			t.Errorf("%s was shown offline but was online", s.name)
 		}
 	}
 	f.needOnline(0, f.groups[0], d.api(1, "ana"))
@@ -215,7 +215,7 @@ func TestT04FrozenNode(t *testing.T) {
 	began := time.Now()
 	awake := &deployment{nodes: d.nodes[:1], token: d.token} // without the frozen node, which a load balancer would have removed
 	l := startLoad(t, awake, f.groups, 2, 20)
-	need(t, time.Minute, "who is on the frozen node is reconnecting", func() bool {
+	need(t, time.Minute, "the users of the frozen node are reconnecting", func() bool {
 		return statusOf(t, d.api(0, "ana"), groupID, his.user) == "reconnecting"
 	})
 	asleep := time.Since(began)
@@ -264,7 +264,7 @@ func TestT05RollingRestart(t *testing.T) {
 	lost, doubled := l.needEachOnce(f.streams())
 	for _, s := range f.sessions {
 		if s.follows.Load() < 2 {
-			t.Errorf("%s was on no node that went", s.name)
+			t.Errorf("%s was never disconnected by a restart", s.name)
 		}
 	}
 	t.Logf("T05: 3 nodes restarted in turn in %s under %d sessions; %d messages, %d calls made again, slowest %s, %d lost, %d doubled",

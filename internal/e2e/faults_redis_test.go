@@ -105,7 +105,7 @@ func TestT14Resets(t *testing.T) {
 		t.Errorf("an event was %s late", worst)
 	}
 	if reconnects == 0 {
-		t.Error("no node connected again: nothing was tested")
+		t.Error("no node reconnected, so nothing was tested")
 	}
 	t.Logf("T14: %d resets, %v reconnections; %d messages, %d lost, %d doubled; worst lateness %s", resets, reconnects, l.acked.Load(), lost, doubled, worst)
 }
@@ -161,7 +161,7 @@ func TestT18DoubleDelivery(t *testing.T) {
 		dropped += n.Metric("moim_adapter_dropped_total")
 	}
 	if dropped == 0 {
-		t.Error("no node has dropped a double: nothing was tested")
+		t.Error("no node dropped a duplicate, so nothing was tested")
 	}
 	t.Logf("T18: %d envelopes published again twice, %v dropped by the adapter; %d messages, %d lost, %d doubled", repeated.Load(), dropped, l.acked.Load(), lost, doubled)
 }
@@ -307,7 +307,7 @@ func TestT22FlushGroupRedis(t *testing.T) {
 		for _, s := range f.sessions {
 			told := pushedPresence(w, f.groups[0], s.user)
 			if slices.ContainsFunc(told, func(status string) bool { return status != "online" }) {
-				t.Errorf("%s was told of %s, who was there all the time: %q", w.name, s.user, told)
+				t.Errorf("%s received changes of %s, who was always online: %q", w.name, s.user, told)
 			}
 		}
 	}

@@ -20,7 +20,7 @@ func (r *roleTest) survive(name, what string, breakServer, repair func()) {
 	repair()
 	r.logOutage(name, what, o, r.back())
 	if known := o.answered > 0; known != (r.role != "group") {
-		r.t.Errorf("%d of 20 questions for presence were answered", o.answered)
+		r.t.Errorf("%d of 20 requests for presence were answered", o.answered)
 	}
 	r.needNobodyHeldUp(o)
 	r.needOneLogLineEach(o)
@@ -91,7 +91,7 @@ func TestT27SlowGroupRedis(t *testing.T) {
 	t.Logf("T27: group role 500 ms away: 300 changes, the slowest %s, the slowest reading %s, every session had them %s later; presence: %d of 10 answered, the slowest %s; worst lateness %s",
 		round(change), round(read), round(time.Since(began)), answered, round(presence), latest(r.sessions))
 	if limit := 30 * time.Second; change > limit || read > limit || presence > limit {
-		t.Errorf("a change took %s, a reading %s, presence %s", change, read, presence)
+		t.Errorf("a change took %s, a read %s, presence %s", change, read, presence)
 	}
 	if worst := latest(r.sessions); worst > 4500*time.Millisecond { // the nodes search the log for missed events every 5 s
 		t.Errorf("an event was %s late", worst)
@@ -113,10 +113,10 @@ func TestT34PartitionedFromGroupRedis(t *testing.T) {
 	noticed := time.Since(began)
 	change, read := r.change(500)
 	if answered, _ := r.presences(0, 10); answered > 0 {
-		t.Error("the node answers who is present")
+		t.Error("the disconnected node answers a request for presence")
 	}
 	if answered, slowest := r.presences(1, 10); answered < 10 || slowest > 30*time.Second {
-		t.Errorf("the other node answered %d of 10 questions for presence, the slowest in %s", answered, slowest)
+		t.Errorf("the other node answered %d of 10 requests for presence, the slowest in %s", answered, slowest)
 	}
 	if h := r.nodes[1].health(); h.Status != "ready" {
 		t.Errorf("the other node is %s", h.Status)
@@ -139,7 +139,7 @@ func TestT34PartitionedFromGroupRedis(t *testing.T) {
 	for _, s := range r.on(1) {
 		for _, told := range pushedPresence(watcher, r.groups[0], s.user) {
 			if told != "online" {
-				t.Errorf("told %s of %s, who was there on the other node", told, s.user)
+				t.Errorf("received %s of %s, who was online on the other node", told, s.user)
 			}
 		}
 	}

@@ -155,7 +155,7 @@ func TestDatabaseDown(t *testing.T) {
 			took = time.Since(began)
 		}
 		if took > waited {
-			t.Errorf("node %d took %s to say that it cannot", i, took)
+			t.Errorf("node %d took %s to answer 503", i, took)
 		}
 		need(t, soon, "the node is not ready", func() bool {
 			status, err := d.node(i).probe("/readyz")

@@ -246,7 +246,7 @@ func (f *fleet) needOnline(within time.Duration, groupID string, a api) {
 		}
 		return len(online) == 0
 	}) {
-		f.t.Errorf("not all sessions of a group, and they alone, are online: %s", got)
+		f.t.Errorf("the online members are not exactly the sessions of the group: %s", got)
 	}
 }
 

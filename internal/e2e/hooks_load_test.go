@@ -117,7 +117,7 @@ func TestHookLoad(t *testing.T) {
 	t.Logf("%.0f events/s for %s; they arrived after %s (median), %s (p99), %s (the last); all were there %s after the load",
 		rate, took.Round(time.Second), p50.Round(time.Millisecond), p99.Round(time.Millisecond), lags[len(lags)-1].Round(time.Millisecond), drained.Round(time.Millisecond))
 	if rate < 0.95*hookLoadChanges*hookLoadEvents {
-		t.Errorf("the machine made %.0f events/s only: nothing is shown", rate)
+		t.Errorf("the machine made only %.0f events/s, so nothing was measured", rate)
 	}
 	if p99 >= time.Second {
 		t.Errorf("the 99th percentile is %s", p99)

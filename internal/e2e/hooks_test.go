@@ -154,7 +154,7 @@ func TestHooksSurviveKills(t *testing.T) {
 	var waiting page[struct{ State, Problem string }]
 	ops.must(t, http.StatusOK, http.MethodGet, "/hooks/dead/groups", nil, &waiting)
 	if len(waiting.Items) != len(groups) {
-		t.Errorf("the hook that is down waits with %+v", waiting.Items)
+		t.Errorf("the hook whose receiver is down has the status %+v", waiting.Items)
 	}
 }
 
@@ -308,7 +308,7 @@ func TestHooksOfTheFile(t *testing.T) {
 	r.misbehave.Store(nil)
 	post()
 	ops.must(t, http.StatusOK, http.MethodPatch, "/hooks/billing", object{"enabled": true}, nil)
-	need(t, time.Minute, "the events of meanwhile arrive", func() bool { return r.head(g.ID) == 3 })
+	need(t, time.Minute, "the events since the hook was disabled arrive", func() bool { return r.head(g.ID) == 3 })
 	r.check(t, ops, g.ID)
 	if strings.Contains(n.log.String(), hookSecret) {
 		t.Error("the log has the secret")

@@ -111,7 +111,7 @@ func (a api) do(ctx context.Context, method, path string, in, out any) (int, err
 	if resp.StatusCode >= http.StatusBadRequest {
 		refusal := &apiError{Status: resp.StatusCode}
 		if err := json.Unmarshal(text, refusal); err != nil || refusal.Code == "" {
-			return resp.StatusCode, fmt.Errorf("%s %s: %d is no problem with a code: %s", method, path, resp.StatusCode, text)
+			return resp.StatusCode, fmt.Errorf("%s %s: the answer with status %d is not a problem with a code: %s", method, path, resp.StatusCode, text)
 		}
 		return resp.StatusCode, refusal
 	}

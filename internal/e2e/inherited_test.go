@@ -55,10 +55,10 @@ func TestInheritedSockets(t *testing.T) {
 		t.Errorf("/metrics answers %d on the socket for clients", got)
 	}
 	if got := status("http://" + unused + "/healthz"); got != 0 {
-		t.Errorf("http.addr answers %d, too", got)
+		t.Errorf("http.addr also answers %d", got)
 	}
 	if said := n.log.String(); strings.Count(said, "\n") != 4 { // development, database, metrics, clients
-		t.Errorf("the start says:\n%s", said)
+		t.Errorf("the node logged at its start:\n%s", said)
 	}
 	n.Terminate()
 }

@@ -59,7 +59,7 @@ func (f flood) run(t *testing.T, bystand func(i int) error) {
 		most += int(time.Since(began) / f.each)
 	}
 	if done > most || refused == 0 {
-		t.Errorf("%d of %d went through in %v, want at most %d; %d were refused", done, f.times, time.Since(began), most, refused)
+		t.Errorf("%d of %d calls succeeded in %v, want at most %d; %d were refused", done, f.times, time.Since(began), most, refused)
 	}
 }
 
@@ -214,7 +214,7 @@ func TestLimitOfSockets(t *testing.T) {
 	d.io(t, 1, "alice")
 	if c, err := d.driver.endpoint(false).open(t.Context(), d.node(2).URL(), d.token("mallory"), newInbox("mallory")); err == nil {
 		c.close()
-		t.Error("another one by Socket.IO")
+		t.Error("one more socket over Socket.IO")
 	}
 	open[0].close()
 	if !wait(answerWithin, func() bool {
@@ -224,7 +224,7 @@ func TestLimitOfSockets(t *testing.T) {
 		}
 		return err == nil
 	}) {
-		t.Error("no other one after one was closed")
+		t.Error("no new socket after one was closed")
 	}
 }
 
@@ -274,10 +274,10 @@ func TestLimitOfDescriptors(t *testing.T) {
 		_ = c.Close()
 	}
 	if !wait(answerWithin, func() bool { return n.Metric(`moim_limit_refused_total{limit="node.sockets"}`) > 0 }) {
-		t.Error("the metric does not count it")
+		t.Error("the metric does not count the refused connections")
 	}
 	if !strings.Contains(n.log.String(), "limit.node.sockets") {
-		t.Error("the log does not say it")
+		t.Error("the log does not report the limit")
 	}
 	d.ws(t, 0, "alice")
 }
@@ -309,7 +309,7 @@ func TestFullNodeSaysSo(t *testing.T) {
 		}
 		return errors.As(err, &refusal)
 	}) {
-		t.Fatal("the node takes more")
+		t.Fatal("the node accepts more sockets than its limit")
 	}
 	if refusal.Status != http.StatusServiceUnavailable || refusal.Code != "unavailable" {
 		t.Errorf("refused with %v", refusal)

@@ -126,11 +126,11 @@ func (l *load) needEachOnce(streams []*stream) (lost, doubled int) {
 	}
 	unknown := len(seen) - int(l.acked.Load())
 	if unknown > 0 {
-		l.t.Errorf("%d messages are in the logs that were not acknowledged", unknown)
+		l.t.Errorf("the logs have %d messages that were not acknowledged", unknown)
 	}
 	lost = max(0, -unknown)
 	if lost > 0 || doubled > 0 {
-		l.t.Errorf("of the acknowledged messages %d were lost and %d came twice", lost, doubled)
+		l.t.Errorf("%d acknowledged messages were lost and %d arrived twice", lost, doubled)
 	}
 	return lost, doubled
 }

@@ -36,7 +36,7 @@ func TestT74MoveGroupUnderLoad(t *testing.T) {
 	before := one.Monitor()
 	l.goesOn(t, "after the move")
 	if out, err := d.node(0).command("redis", "check").Output(); err != nil || !strings.Contains(string(out), "the group role was moved to "+two.Addr()) {
-		t.Errorf("redis check does not tell of the move: %v\n%s", err, out)
+		t.Errorf("redis check does not report the move: %v\n%s", err, out)
 	}
 	late := startNode(t, append(env, "MOIM_AUTH_SECRET="+secret)...)
 	if text := late.log.String(); !strings.Contains(text, "redis.group.url") || !strings.Contains(text, "was moved") {
@@ -67,9 +67,9 @@ func TestT74MoveGroupBack(t *testing.T) {
 		m.interrupt(t)
 		l.goesOn(t, "in "+phase)
 		if out, err := movingRole(d, "group", "--back"); err != nil || !strings.Contains(out, "taken back: the group role is on "+one.Addr()) {
-			t.Errorf("taken back from %s: %v\n%s", phase, err, out)
+			t.Errorf("revert from %s: %v\n%s", phase, err, out)
 		}
-		l.goesOn(t, "after it was taken back")
+		l.goesOn(t, "after the revert")
 	}
 	l.needNobodyCalledGone(t)
 }
@@ -159,7 +159,7 @@ func (m *runningMove) interrupt(t *testing.T) {
 	t.Helper()
 	_ = m.cmd.Process.Signal(os.Interrupt)
 	if err := m.cmd.Wait(); err == nil {
-		t.Error("an interrupted move ended well")
+		t.Error("an interrupted move succeeded")
 	}
 }
 
@@ -300,7 +300,7 @@ func (l *audience) goesOn(t *testing.T, when string) {
 	t.Helper()
 	before := l.reads.Load()
 	if !wait(answerWithin, func() bool { return l.reads.Load() > before+20 }) {
-		t.Errorf("%s, presence is not read any more", when)
+		t.Errorf("%s, no read of presence succeeds", when)
 	}
 }
 
@@ -319,7 +319,7 @@ func (l *audience) needNobodyCalledGone(t *testing.T) {
 			for _, p := range change.Items {
 				wanders := p.UserID == "wanderer" && p.Status == "reconnecting"
 				if p.Status != "online" && !l.isGone(p.UserID) && !wanders {
-					t.Errorf("%s was told that %s is %s (%s)", c.user, p.UserID, p.Status, p.Reason)
+					t.Errorf("%s received that %s is %s (%s)", c.user, p.UserID, p.Status, p.Reason)
 				}
 			}
 		}

@@ -36,7 +36,7 @@ func TestT74MoveSocketUnderLoad(t *testing.T) {
 		m.interrupt("both ", "--to", m.two.URL()) // before the switch
 		m.lead("", nil, "--back")
 		if n := len(roomChannels(m.two)); n != 0 {
-			t.Errorf("%d channels are left on the server that it was taken back from", n)
+			t.Errorf("after the revert, %d channels are left on the new server", n)
 		}
 		m.lead("", nil, "--to", m.two.URL())
 		m.oldServerIsNotNeeded()
@@ -112,7 +112,7 @@ func (m *socketMove) interrupt(begins string, args ...string) {
 	m.t.Helper()
 	out, err := m.command(begins, func(stop func()) { stop() }, args...)
 	if err == nil {
-		m.t.Fatalf("an interrupted move ended well\n%s", out)
+		m.t.Fatalf("an interrupted move succeeded\n%s", out)
 	}
 	m.goesOn()
 }
@@ -157,7 +157,7 @@ func (m *socketMove) nothingWasLost() {
 func (m *socketMove) nodesKnowOfTheMove() {
 	m.t.Helper()
 	if out, err := m.d.node(0).command("redis", "check").CombinedOutput(); err == nil || !strings.Contains(string(out), "the socket role was moved to "+m.two.Addr()) {
-		m.t.Errorf("redis check does not tell of the move: %v\n%s", err, out)
+		m.t.Errorf("redis check does not report the move: %v\n%s", err, out)
 	}
 	late := startNode(m.t, m.env...)
 	if !strings.Contains(late.log.String(), "redis.socket.url") || !strings.Contains(late.log.String(), "was moved") {

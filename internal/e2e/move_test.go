@@ -25,7 +25,7 @@ func TestT74MoveCacheUnderLoad(t *testing.T) {
 	l := startCacheLoad(t, d)
 
 	if out, err := moving(d, "--to", "redis://127.0.0.1:1"); err == nil || !strings.Contains(out, "--to: ping") {
-		t.Errorf("a move to a server that is not there: %v\n%s", err, out)
+		t.Errorf("a move to a server that does not exist: %v\n%s", err, out)
 	}
 	began := time.Now()
 	out, err := moving(d, "--from", one.URL(), "--to", two.URL())
@@ -34,7 +34,7 @@ func TestT74MoveCacheUnderLoad(t *testing.T) {
 	}
 	t.Logf("T74: the cache role moved in %s\n%s", time.Since(began).Round(time.Millisecond), out)
 	if out, err := d.node(0).command("redis", "check").Output(); err != nil || !strings.Contains(string(out), "was moved to "+two.Addr()) {
-		t.Errorf("redis check does not tell of the move: %v\n%s", err, out)
+		t.Errorf("redis check does not report the move: %v\n%s", err, out)
 	}
 	before := one.Monitor()
 	if !wait(answerWithin, func() bool { return two.Client().DBSize(t.Context()).Val() > 0 }) {
@@ -51,7 +51,7 @@ func TestT74MoveCacheUnderLoad(t *testing.T) {
 	// to change.
 	late := startNode(t, append(env, "MOIM_AUTH_SECRET="+secret)...)
 	if !strings.Contains(late.log.String(), "redis.cache.url") || !strings.Contains(late.log.String(), "was moved") {
-		t.Errorf("it does not say that the role was moved:\n%s", late.log.String())
+		t.Errorf("the node does not log that the role was moved:\n%s", late.log.String())
 	}
 	late.Terminate()
 
@@ -67,7 +67,7 @@ func TestT74MoveCacheUnderLoad(t *testing.T) {
 	_ = cli.Wait()
 	d.nodes[2].Kill()
 	if out, err := moving(d, "--to", two.URL()); err == nil {
-		t.Errorf("a second operator with something else in mind was not refused:\n%s", out)
+		t.Errorf("a second operator with another order was not refused:\n%s", out)
 	}
 	refused := false
 	if !wait(3*answerWithin, func() bool {
@@ -78,7 +78,7 @@ func TestT74MoveCacheUnderLoad(t *testing.T) {
 		t.Fatalf("the move does not go on: %v\n%s", err, out)
 	}
 	if !refused {
-		t.Error("nobody was told that another operator may still be there")
+		t.Error("the command does not print that another operator may be active")
 	}
 	d.nodes[2].Restart()
 	l.goesOn(t, "after the move back")
@@ -93,19 +93,19 @@ func TestT74MoveCacheUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !wait(answerWithin, func() bool { return strings.Contains(printed.String(), "waits for") }) {
-		t.Errorf("nobody is waited for:\n%s", printed.String())
+		t.Errorf("the command does not wait for a node:\n%s", printed.String())
 	}
 	cancel()
 	<-ctx.Done()
 	_ = cli.Process.Signal(os.Interrupt)
 	if err := cli.Wait(); err == nil {
-		t.Error("an interrupted move ended well")
+		t.Error("an interrupted move succeeded")
 	}
 	d.nodes[1].Resume()
 	if out, err := moving(d, "--back"); err != nil || !strings.Contains(out, "taken back: the cache role is on "+one.Addr()) {
-		t.Errorf("taken back: %v\n%s", err, out)
+		t.Errorf("revert: %v\n%s", err, out)
 	}
-	l.goesOn(t, "after it was taken back")
+	l.goesOn(t, "after the revert")
 }
 
 // moving runs moim redis move --role cache.
@@ -165,6 +165,6 @@ func (l *cacheLoad) goesOn(t *testing.T, when string) {
 	t.Helper()
 	before := l.reads.Load()
 	if !wait(answerWithin, func() bool { return l.reads.Load() > before+20 }) {
-		t.Errorf("%s, groups are not read any more", when)
+		t.Errorf("%s, no read of groups succeeds", when)
 	}
 }

@@ -198,10 +198,10 @@ func (n *node) refused(within time.Duration, args ...string) string {
 	select {
 	case <-n.exited:
 	case <-time.After(within):
-		n.t.Fatalf("%s still runs after %s; it was to refuse", n.name, within)
+		n.t.Fatalf("%s still runs after %s, want an error at the start", n.name, within)
 	}
 	if n.err == nil {
-		n.t.Fatalf("%s ended with exit code 0; it was to refuse", n.name)
+		n.t.Fatalf("%s ended with exit code 0, want an error", n.name)
 	}
 	return n.log.String()
 }

@@ -72,7 +72,7 @@ func TestNodes(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 	if two.Metric("moim_event_lateness_seconds_count") != 1 || one.Metric("moim_event_lateness_seconds_count") != 0 {
-		t.Error("the event was not measured once, where it was delivered")
+		t.Error("the event was not measured once on the node that delivered it")
 	}
 	// The console shows more about each node.
 	page := consolePage(t, one, ops.token)

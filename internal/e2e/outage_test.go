@@ -250,7 +250,7 @@ func (r *roleTest) needNobodyCalledGone(watchers []*client) {
 		for _, w := range watchers {
 			for _, told := range pushedPresence(w, r.groups[0], s.user) {
 				if told != "online" {
-					r.t.Errorf("%s was told %s of %s, who was there all the time", w.name, told, s.user)
+					r.t.Errorf("%s received %s of %s, who was always online", w.name, told, s.user)
 				}
 			}
 		}
@@ -333,7 +333,7 @@ func (r *roleTest) countGoroutines() func() []float64 {
 func (r *roleTest) needNobodyHeldUp(o outage) {
 	r.t.Helper()
 	if limit := 30 * time.Second; o.change > limit || o.read > limit || o.presence > limit {
-		r.t.Errorf("a change took %s, a reading %s, presence %s", o.change, o.read, o.presence)
+		r.t.Errorf("a change took %s, a read %s, presence %s", o.change, o.read, o.presence)
 	}
 	for i, n := range r.nodes {
 		if o.goroutines[i] > o.before[i]+150 {
@@ -354,14 +354,14 @@ func (r *roleTest) needOneLogLineEach(o outage) {
 		}
 		for j, what := range all[i] {
 			if what != j%2 { // went, cameBack, went …
-				r.t.Errorf("%s logged one thing twice: %v", n.name, all[i])
+				r.t.Errorf("%s logged the same state twice in a row: %v", n.name, all[i])
 				break
 			}
 		}
 		// These are the lines about the role, the lease, a refused request, and timeouts on a
 		// busy machine.
 		if warned := strings.Count(n.log.String(), `"level":"WARN"`); warned > 30 {
-			r.t.Errorf("%s warned %d times of one outage", n.name, warned)
+			r.t.Errorf("%s logged %d warnings about one outage", n.name, warned)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func TestPgBouncer(t *testing.T) {
 			}
 		}
 		if !strings.Contains(n.log.String(), "go through a pooler") {
-			t.Errorf("%s has not noticed the pooler", n.name)
+			t.Errorf("%s has not detected the pooler", n.name)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func TestPresenceHooksLoseNothing(t *testing.T) {
 		r.need(t, groupID, user, soon, "online")
 	}
 
-	need(t, soon, "nothing is under way, which would hold its group for the time of a claim", func() bool {
+	need(t, soon, "no delivery is in progress, which would block its group until its claim expires", func() bool {
 		var waiting page[object]
 		ops.must(t, http.StatusOK, http.MethodGet, "/hooks/presence/groups", nil, &waiting)
 		return len(waiting.Items) == 0
@@ -59,7 +59,7 @@ func TestPresenceHooksLoseNothing(t *testing.T) {
 		delete(here, user)
 	}
 	waits := regexp.MustCompile(`(?m)^moim_hook_presence_unstored [1-9]`)
-	need(t, soon, "what cannot be stored is counted", func() bool { return waits.MatchString(d.nodes[0].metrics() + d.nodes[1].metrics()) })
+	need(t, soon, "changes that cannot be stored are counted", func() bool { return waits.MatchString(d.nodes[0].metrics() + d.nodes[1].metrics()) })
 	link.Heal()
 	settled := func(user string) bool {
 		want := "offline"

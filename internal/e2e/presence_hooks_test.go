@@ -82,7 +82,7 @@ func (r *presenceReceiver) of(groupID, userID string) []string {
 func (r *presenceReceiver) need(t *testing.T, groupID, userID string, within time.Duration, told ...string) {
 	t.Helper()
 	if !wait(within, func() bool { return slices.Equal(r.of(groupID, userID), told) }) {
-		t.Fatalf("within %s, the receiver was told of %s: %q, want %q", within, userID, r.of(groupID, userID), told)
+		t.Fatalf("within %s, the receiver got of %s: %q, want %q", within, userID, r.of(groupID, userID), told)
 	}
 }
 
@@ -125,8 +125,8 @@ func TestPresenceHooks(t *testing.T) {
 	cy, dee := d.io(t, 1, "cy"), d.ws(t, 0, "dee")
 	cy.subscribe(groupID)
 	dee.subscribe(groupID)
-	need(t, soon, "the receiver is tried", func() bool { return r.refused.Load() > 0 })
-	need(t, soon, "what waits is listed", func() bool {
+	need(t, soon, "a delivery to the receiver is tried", func() bool { return r.refused.Load() > 0 })
+	need(t, soon, "the waiting delivery is listed", func() bool {
 		var waiting page[struct {
 			GroupID  string
 			Presence bool
@@ -150,7 +150,7 @@ func TestPresenceHooks(t *testing.T) {
 	eve.subscribe(groupID)
 	r.need(t, groupID, "eve", soon, "online")
 	if told := r.of(groupID, "ana"); len(told) > 0 {
-		t.Errorf("ana came before the hook, and it was told %q", told)
+		t.Errorf("ana was online before the hook was created, but it received %q", told)
 	}
 	events.check(t, d.api(0, "ana"), groupID)
 	d.api(0, "ana").must(t, http.StatusNoContent, http.MethodDelete, "/groups/"+groupID, nil, nil)
@@ -180,7 +180,7 @@ func TestPresenceHookOutlivesNode(t *testing.T) {
 	r.need(t, groupID, "bo", 3*time.Minute, "online", "offline")
 	t.Logf("offline %s after the restart", time.Since(began).Round(time.Millisecond))
 	if told := r.of(groupID, "ana"); !slices.Equal(told, []string{"online"}) {
-		t.Errorf("of ana, who came back, the receiver was told %q", told)
+		t.Errorf("ana reconnected, but the receiver got %q", told)
 	}
 	r.check(t)
 }

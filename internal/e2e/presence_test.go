@@ -70,7 +70,7 @@ func needPresence(t *testing.T, c *client, groupID, user string, within time.Dur
 	t.Helper()
 	wait(within, func() bool { return len(pushedPresence(c, groupID, user)) >= len(told) })
 	if got := pushedPresence(c, groupID, user); !slices.Equal(got, told) {
-		t.Fatalf("within %s %s was told of %s: %q, want %q", within, c.name, user, got, told)
+		t.Fatalf("within %s, %s received of %s: %q, want %q", within, c.name, user, got, told)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestPresence(t *testing.T) {
 	needPresence(t, ana, groupID, "bo", 2*soon, "online", `online {"x":1}`, `reconnecting node_lost {"x":1}`, "offline node_lost")
 	t.Logf("offline %s after his node died", time.Since(began).Round(time.Millisecond))
 	if got := statusOf(t, d.api(0, "ana"), groupID, "ana"); got != "online" {
-		t.Errorf("ana, whose node lives, is %q", got)
+		t.Errorf("ana, whose node is up, is %q", got)
 	}
 }
 
@@ -250,7 +250,7 @@ func TestPresenceForgotten(t *testing.T) {
 	needPresence(t, ana, groupID, "bo", 0, "online", `online {"x":1}`)
 	needPresence(t, ana, groupID, "ana", 0, "online")
 	if told := pushedPresence(ana, groupID, "dee"); slices.ContainsFunc(told, func(s string) bool { return strings.HasPrefix(s, "offline") }) {
-		t.Errorf("told of dee: %q", told)
+		t.Errorf("received of dee: %q", told)
 	}
 	var answered page[whoIsThere]
 	d.api(0, "ana").must(t, http.StatusOK, http.MethodGet, "/groups/"+groupID+"/presence?limit=200", nil, &answered)

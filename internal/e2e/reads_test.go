@@ -23,7 +23,7 @@ func readsToldTo(t *testing.T, c *client, groupID string) map[string]int64 {
 			}
 		}
 		if err := json.Unmarshal(data, &push); err != nil || push.GroupID != groupID {
-			t.Errorf("%s was told %s, %v", c.name, data, err)
+			t.Errorf("%s received %s, %v", c.name, data, err)
 		}
 		for _, item := range push.Items {
 			reads[item.UserID] = max(reads[item.UserID], item.Version)
@@ -75,6 +75,6 @@ func TestReadReceipts(t *testing.T) {
 		}
 	}
 	if told := eve.pushes("group:read"); len(told) > 0 {
-		t.Errorf("an outsider was told %s", told)
+		t.Errorf("an outsider received %s", told)
 	}
 }

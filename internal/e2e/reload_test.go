@@ -32,7 +32,7 @@ func TestReload(t *testing.T) {
 	logged := func(text string) {
 		t.Helper()
 		if !wait(startWithin, func() bool { return strings.Contains(n.log.String(), text) }) {
-			t.Fatalf("the log does not say %q", text)
+			t.Fatalf("the log does not contain %q", text)
 		}
 	}
 	write("log.level: info\n")
@@ -80,7 +80,7 @@ func TestReload(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		if resp.StatusCode != http.StatusForbidden {
-			t.Errorf("profiles with %s: %s are given: %d", header, value, resp.StatusCode)
+			t.Errorf("profiles with %s: %s are served with status %d", header, value, resp.StatusCode)
 		}
 	}
 	n.Terminate()

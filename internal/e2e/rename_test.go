@@ -99,7 +99,7 @@ func TestT68RenameSurvivesKills(t *testing.T) {
 	unlock()
 	need(t, claim+soon, "the second node goes on", func() bool { return named(newestFirst[:stops[1]]) })
 	if named(newestFirst[stops[1]:]) {
-		t.Error("the job is done, but a group is locked")
+		t.Error("the job is done although a group is locked")
 	}
 	first.Restart()
 	second.Kill()

@@ -267,7 +267,7 @@ func lastEvent(t *testing.T, c *client, groupID, typ, user string) {
 	last := events[len(events)-1]
 	var data struct{ UserID string }
 	if err := json.Unmarshal(last.Data, &data); err != nil || last.Type != typ || data.UserID != user {
-		t.Errorf("%s received last %s %s (%v), want %s of %s", c.name, last.Type, last.Data, err, typ, user)
+		t.Errorf("the last event of %s is %s %s (%v), want %s of %s", c.name, last.Type, last.Data, err, typ, user)
 	}
 }
 

@@ -52,7 +52,7 @@ func TestT64ScheduledEnd(t *testing.T) {
 	d.nodes[1].Kill()
 	need(t, time.Until(end)+soon, "the end has come", func() bool { return time.Now().After(end) })
 	d.nodes[0].Restart()
-	need(t, soon, "the end that was missed is made up for", func() bool {
+	need(t, soon, "the missed end is executed", func() bool {
 		var g struct {
 			EndedAt *time.Time `json:"endedAt"`
 		}

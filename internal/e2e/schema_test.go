@@ -169,6 +169,6 @@ func TestSocketDocument(t *testing.T) {
 	}
 	failure := &apiError{Code: "unheard_of"}
 	if c.checkFailure("group:join", failure) == nil || c.checkCall("group:join", object{"groupId": "g"}, json.RawMessage(`{"status":"lost"}`)) == nil {
-		t.Error("wrong answers are as the document says")
+		t.Error("the check accepts wrong answers")
 	}
 }

@@ -68,7 +68,7 @@ func TestDocumentedMetrics(t *testing.T) {
 	n := startNode(t, "MOIM_AUTH_SECRET="+secret, "MOIM_REDIS_URL="+redistest.Start(t).URL(), "MOIM_DATABASE_URL="+pgtest.Start(t).NewDatabase(t))
 	names := regexp.MustCompile(`\bmoim_[a-z_]+`).FindAllString(string(doc), -1)
 	if len(names) < 10 {
-		t.Fatalf("docs/redis.md names %q only", names)
+		t.Fatalf("docs/redis.md names only %q", names)
 	}
 	body := n.metrics()
 	for _, name := range names {

@@ -103,7 +103,7 @@ func (c *crowd) told(changes ...group.PresenceChange) {
 			continue
 		}
 		if stays(ch.UserID) && ch.Status != group.StatusOnline && !c.bad[ch.UserID] {
-			c.t.Errorf("%s was told to be %s (%s)", ch.UserID, ch.Status, ch.Reason)
+			c.t.Errorf("subscribers received that %s is %s (%s)", ch.UserID, ch.Status, ch.Reason)
 		}
 		if !ch.At.Before(c.last[ch.UserID].At) {
 			c.last[ch.UserID] = ch
@@ -281,7 +281,7 @@ func (c *crowd) agree() {
 			c.t.Error(strings.Join(wrong, "\n"))
 		}
 	}()
-	waittest.Until(c.t, "what was told last is what is listed", func() bool {
+	waittest.Until(c.t, "the last received changes match the list", func() bool {
 		wrong = differ()
 		return len(wrong) == 0
 	})

@@ -154,7 +154,7 @@ func TestGroupServersDie(t *testing.T) {
 	c.goesOn(10)
 	for _, m := range c.nodes {
 		if err := m.enter(t.Context(), Leaving); err == nil || errors.Is(err, ErrNotYet) {
-			t.Errorf("it goes on to a server that is dead: %v", err)
+			t.Errorf("the move continues to a server that is down: %v", err)
 		}
 	}
 	c.step(Joined)
@@ -168,7 +168,7 @@ func TestGroupServersDie(t *testing.T) {
 	c.step(Leaving)
 	c.unwell.Store(true)
 	two.Kill()
-	waittest.Until(t, "the dead server is not believed", func() bool {
+	waittest.Until(t, "the lists of the dead server are not used", func() bool {
 		_, err := c.nodes[0].List(t.Context(), crowdGroup)
 		return err != nil
 	})
@@ -324,7 +324,7 @@ func TestGroupSleeper(t *testing.T) {
 		}
 	}
 	sleeper := c.nodes[2]
-	waittest.Until(t, "the old server is not believed", func() bool {
+	waittest.Until(t, "the lists of the old server are not used", func() bool {
 		_, err := sleeper.List(t.Context(), crowdGroup)
 		return err != nil
 	})
@@ -378,7 +378,7 @@ func TestGroupSameServer(t *testing.T) {
 		waittest.Until(t, "it is noticed", func() bool {
 			err := m.enter(t.Context(), Both)
 			if err == nil {
-				t.Fatal("it goes on")
+				t.Fatal("the move continues")
 			}
 			return !errors.Is(err, ErrNotYet)
 		})

@@ -38,7 +38,7 @@ func startPresence(t *testing.T, db *database.DB, url string, id redisrole.NodeI
 	if err := mover.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	tell := func(_ string, changes []group.PresenceChange) { t.Errorf("told %+v", changes) }
+	tell := func(_ string, changes []group.PresenceChange) { t.Errorf("received %+v", changes) }
 	if err := part.Start(t.Context(), time.Minute, tell); err != nil {
 		t.Fatal(err)
 	}

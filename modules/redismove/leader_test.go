@@ -170,7 +170,7 @@ func TestTakenBackAfterAMove(t *testing.T) {
 	startNode(t, db, one.URL(), "a")
 	to := func(url string) Order { return Order{Role: redisrole.Cache, To: url} }
 	if m, err := lead(t, db, one.URL(), secret, to(two.URL())); err != nil || m.Phase != Moved {
-		t.Fatalf("there: %s, %v", m.Phase, err)
+		t.Fatalf("the first move: %s, %v", m.Phase, err)
 	}
 	leader, err := NewLeader(db, redisrole.Config{CacheURL: one.URL()}, secret)
 	if err != nil {

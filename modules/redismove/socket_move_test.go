@@ -33,7 +33,7 @@ func TestMoveUnderLoad(t *testing.T) {
 	f.check(t)
 	for _, m := range f.nodes {
 		if got := m.lost.Load(); got != 0 {
-			t.Errorf("%s was told %d times that something was lost", m.id, got)
+			t.Errorf("%s reported %d times that it may have missed envelopes", m.id, got)
 		}
 		if err := m.Health(t.Context()); err != nil {
 			t.Errorf("%s: %v", m.id, err)
@@ -58,14 +58,14 @@ func TestMoveWhoseTargetDies(t *testing.T) {
 			f.goesOn(t)
 			for _, m := range f.nodes {
 				if phase < 3 {
-					waittest.Until(t, "the alarm", func() bool { return m.logs.Count("cannot be reached") == 1 })
+					waittest.Until(t, "the warning in the log", func() bool { return m.logs.Count("cannot be reached") == 1 })
 					ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 					if err := m.Enter(ctx, m.step(phase+1, true)); err == nil {
-						t.Errorf("%s goes on to a server that is dead", m.id)
+						t.Errorf("%s continues to a server that is down", m.id)
 					}
 					cancel()
 				} else {
-					waittest.Until(t, "the alarm", func() bool { return m.Health(t.Context()) != nil })
+					waittest.Until(t, "the node reports that the server is down", func() bool { return m.Health(t.Context()) != nil })
 				}
 			}
 			f.goesOn(t)
@@ -97,7 +97,7 @@ func TestMoveFromAServerThatDies(t *testing.T) {
 	f.enter(t, 4)
 	f.check(t)
 	for _, m := range f.nodes {
-		waittest.Until(t, "it is told that something may be lost", func() bool { return m.lost.Load() > 0 })
+		waittest.Until(t, "the node reports that it may have missed envelopes", func() bool { return m.lost.Load() > 0 })
 		if err := m.Health(t.Context()); err != nil {
 			t.Errorf("%s: %v", m.id, err)
 		}
@@ -127,7 +127,7 @@ func TestWhoComesLateIsTold(t *testing.T) {
 	if err := m.Enter(t.Context(), m.step(4, true)); err != nil {
 		t.Fatal(err)
 	}
-	waittest.Until(t, "it is told", func() bool { return m.lost.Load() == 1 })
+	waittest.Until(t, "the node reports that it may have missed envelopes", func() bool { return m.lost.Load() == 1 })
 	for i := range fleetRooms {
 		waittest.Receive(t, "the interest on the new server", m.Subscribe(fmt.Sprint("r", i)))
 	}

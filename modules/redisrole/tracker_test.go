@@ -70,7 +70,7 @@ func TestT16AnotherServerUnderTheAddress(t *testing.T) {
 
 			p.Redirect(second.Addr())
 			if runID(t, client) != before {
-				t.Fatal("the connections did not stay where they were: nothing is tested")
+				t.Fatal("the connections did not stay on the old server, so nothing was tested")
 			}
 			verify(t, c, true)
 			verify(t, c, false)

@@ -49,11 +49,11 @@ func TestNodesVisitAServer(t *testing.T) {
 	known := func() int64 { return two.Client().Exists(t.Context(), "of-db1:nodes").Val() }
 	waittest.Until(t, "the visitor renews its lease", func() bool { return known() == 1 })
 	a.Leave(t.Context(), there, redisrole.Group)
-	waittest.Until(t, "it takes it back", func() bool { return known() == 0 })
+	waittest.Until(t, "the visitor removes its entry", func() bool { return known() == 0 })
 
 	announce(t, alone, "db2")
 	if err := a.Visit(t.Context(), there, redisrole.Group); !errors.As(err, new(*redisrole.ForeignError)) {
-		t.Errorf("it visits another deployment: %v", err)
+		t.Errorf("the node was accepted on a server of another deployment: %v", err)
 	}
 	wantNodes(t, a, "a")
 }

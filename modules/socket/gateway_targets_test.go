@@ -155,7 +155,7 @@ func TestTargets(t *testing.T) {
 			want[user] = 1
 		}
 		if got := emit(what, target, event); !maps.Equal(got, want) {
-			t.Errorf("%s: got it %v, want %v", what, got, want)
+			t.Errorf("%s: received by %v, want %v", what, got, want)
 		}
 	}
 	check("all", one.out.All(), "e", "a", "b", "c")

@@ -68,7 +68,7 @@ func TestTooManyRequests(t *testing.T) {
 				if answer := flooder.read(); strings.HasPrefix(answer, fmt.Sprintf(e.refused, i)) {
 					refused++
 					if !strings.Contains(answer, `"retryAfter":1`) {
-						t.Fatalf("it does not say when to come back: %s", answer)
+						t.Fatalf("the answer does not say when to retry: %s", answer)
 					}
 				}
 			}
@@ -84,7 +84,7 @@ func TestTooManyRequests(t *testing.T) {
 			add(time.Second)
 			flooder.write(e.event(99, "count"))
 			if answer := flooder.read(); strings.Contains(answer, "rate_limited") {
-				t.Errorf("when told to: %s", answer)
+				t.Errorf("after the time that the answer gave: %s", answer)
 			}
 			closed := make(chan error, 1)
 			var refusals atomic.Int64

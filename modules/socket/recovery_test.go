@@ -134,7 +134,7 @@ func TestRecoveryLosesNothing(t *testing.T) {
 			check(seen)
 		}
 		if client.id != id {
-			t.Fatalf("round %d: the client is a new one", round)
+			t.Fatalf("round %d: the session was not recovered", round)
 		}
 	}
 }
@@ -276,7 +276,7 @@ func TestRecoveryKeepsWhatTheProgramDoes(t *testing.T) {
 				continue
 			}
 			if rooms := s.Rooms(); len(rooms) != 1 {
-				t.Errorf("it is in %v again", rooms)
+				t.Errorf("the recovered socket is in %v again", rooms)
 			}
 			if points := (*socket.Data[map[string]int](s))["points"]; points != 7 || !s.Recovered() {
 				t.Errorf("it has %d points; recovered: %v", points, s.Recovered())
@@ -286,7 +286,7 @@ func TestRecoveryKeepsWhatTheProgramDoes(t *testing.T) {
 		parked.Disconnect(true)
 		id = r.id
 		if r.connect(t, to); r.id == id {
-			t.Error("a client came back that was disconnected while it was away")
+			t.Error("a client that the server disconnected recovered its session")
 		}
 	}
 }

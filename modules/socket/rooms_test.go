@@ -188,7 +188,7 @@ func TestDrainClosesTheTransportOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after := hint.Data.After; hint.Event != "socket:reconnect" || after == nil || *after < 0 || *after >= 1000 {
-		t.Errorf("told %+v before the end", hint)
+		t.Errorf("the message about reconnecting is %+v", hint)
 	}
 	plain.wantClosed(4001)
 	if err := receive(t, drained); err != nil {

@@ -92,7 +92,7 @@ func TestFanOutOfALargeRoom(t *testing.T) {
 	for i, s := range sockets {
 		if i == 5 {
 			if len(s.frames) != 0 {
-				t.Error("the one left out received")
+				t.Error("the excepted socket received")
 			}
 			continue
 		}

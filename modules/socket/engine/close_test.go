@@ -244,7 +244,7 @@ func TestReconnect(t *testing.T) {
 		}
 		after, err := time.ParseDuration(string(message))
 		if err != nil || after < 0 || after >= time.Second {
-			t.Errorf("told to come back after %v (%v)", after, err)
+			t.Errorf("told to reconnect after %v (%v)", after, err)
 		}
 		times[string(message)] = true
 		wantCode(t, ws, 4001)

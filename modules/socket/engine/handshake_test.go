@@ -266,7 +266,7 @@ func TestAcceptPanics(t *testing.T) {
 	func() {
 		defer func() {
 			if recover() != (teapot{}) {
-				t.Error("the panic went no further")
+				t.Error("the panic did not reach the HTTP server")
 			}
 		}()
 		e.ServePlain(httptest.NewRecorder(), handshake(t))

@@ -113,7 +113,7 @@ func TestLargeFrameByteByByte(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("%d bytes more took %v, copying all of it %v", more, took, one)
+	t.Errorf("%d more bytes took %v, and a copy of everything %v", more, took, one)
 }
 
 // TestViolations breaks the WebSocket protocol. Both readers must close the connection at once.

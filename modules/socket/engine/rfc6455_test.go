@@ -69,7 +69,7 @@ func TestOpeningHandshake(t *testing.T) {
 					}
 					if test.status == http.StatusUpgradeRequired {
 						if got := resp.Header; got.Get("Sec-WebSocket-Version") != "13" || got.Get("Upgrade") != "websocket" {
-							t.Errorf("the answer does not say what would do: %v", got)
+							t.Errorf("the answer does not name the supported version: %v", got)
 						}
 					}
 					if n := s.Stats().Accepted; n != 0 || s.Len() != 0 {

@@ -134,6 +134,6 @@ func TestBinaryPackets(t *testing.T) {
 		t.Errorf("decoded: %+v, %v", p, err)
 	}
 	if !packet.IsAck([]byte("61-7[]")) || !packet.IsAck([]byte("3")) || packet.IsAck([]byte("2")) || packet.IsAck(nil) {
-		t.Error("acknowledgements are not told apart")
+		t.Error("acknowledgements are not recognized")
 	}
 }

@@ -154,7 +154,7 @@ func wait(t *testing.T, c <-chan struct{}, what string) {
 	select {
 	case <-c:
 	case <-time.After(patience):
-		t.Fatalf("it did not happen in %s: %s", patience, what)
+		t.Fatalf("not within %s: %s", patience, what)
 	}
 }
 

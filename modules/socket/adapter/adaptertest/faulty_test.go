@@ -81,7 +81,7 @@ func TestFaulty(t *testing.T) {
 		}
 	}
 	if missing != c.Dropped || twice != c.Doubled || back == 0 || back > c.Delayed+c.Reordered {
-		t.Errorf("%d are missing, %d came twice, %d came late; want what the counts say: %s", missing, twice, back, c)
+		t.Errorf("%d are missing, %d arrived twice, %d arrived late; the counts are %s", missing, twice, back, c)
 	}
 	for name, n := range map[string]int{"dropped": c.Dropped, "doubled": c.Doubled, "delayed": c.Delayed, "reordered": c.Reordered} {
 		if n < total/40 || n > total/10 { // 5 % are 200 envelopes

@@ -168,12 +168,12 @@ func testStop(t *testing.T, open Open) {
 	fresh.stop(t)
 	fresh.stop(t)
 	if err := fresh.Start(t.Context(), fresh.sink, fresh.lose); err == nil {
-		t.Error("it started after it was stopped")
+		t.Error("Start succeeded after Stop")
 	}
 	used := &node{Adapter: adapters[1], rooms: make(map[string]int)}
 	used.start(t)
 	if err := used.Start(t.Context(), used.sink, used.lose); err == nil {
-		t.Error("it started twice")
+		t.Error("Start succeeded twice")
 	}
 	used.join(t, "r")
 	used.stop(t)

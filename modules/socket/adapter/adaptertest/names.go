@@ -60,7 +60,7 @@ func testNames(t *testing.T, open Open) {
 	for room, lines := range want {
 		waittest.Until(t, "all envelopes of "+room, func() bool { return len(got.of(room)) >= len(lines) })
 		if got := got.of(room); !slices.Equal(got, lines) {
-			t.Errorf("what was sent to %s: %q, want %q", room, got, lines)
+			t.Errorf("the envelopes to %s: %q, want %q", room, got, lines)
 		}
 	}
 }

@@ -190,7 +190,7 @@ func testReturn(t *testing.T, nodes [3]*gateway, urls [3]string) {
 			return
 		}
 		if took < searchTime || try == tries { // a busy machine may need longer; then the client gets a new session
-			t.Fatalf("the client that came back got %s after %s", packets, took)
+			t.Fatalf("the client that reconnected got %s after %s", packets, took)
 		}
 	}
 }
@@ -224,7 +224,7 @@ func comeBack(t *testing.T, nodes [3]*gateway, urls [3]string) (packets []string
 	packets = nodes[2].connect(urls[1], fmt.Sprintf(`{"token":"2","pid":%q,"offset":%q}`, secret, offset))
 	took = time.Since(began)
 	if len(packets) == 2 && !strings.Contains(packets[1], secret) {
-		t.Errorf("the client that came back got %s", packets)
+		t.Errorf("the client that reconnected got %s", packets)
 	}
 	return packets, took
 }

@@ -212,7 +212,7 @@ func FuzzMessages(f *testing.F) {
 				}
 				again, same, err := fromMsgpack(data)
 				if err != nil {
-					t.Fatalf("what was written of %s is not read: %v", text, err)
+					t.Fatalf("the encoded form of %s cannot be read: %v", text, err)
 				}
 				var before, after any
 				if json.Unmarshal(text, &before) != nil || json.Unmarshal(again, &after) != nil ||

@@ -154,7 +154,7 @@ func TestAcceptDropsWhatIsLateOrNotWanted(t *testing.T) {
 	}
 	s.unwant("r")
 	if len(s.marks.rooms) > 0 {
-		t.Error("the senders of a room that is not wanted are remembered")
+		t.Error("the senders of a room without an interest are still stored")
 	}
 }
 
@@ -170,6 +170,6 @@ func TestReadyForAllWhoAsk(t *testing.T) {
 	}
 	s.confirm("r")
 	if !closed(first) || !closed(second) || !closed(ask(s, "r")) {
-		t.Error("someone is not told that the room is subscribed to")
+		t.Error("a caller was not notified that the room is subscribed")
 	}
 }

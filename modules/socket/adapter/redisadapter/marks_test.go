@@ -62,7 +62,7 @@ func TestAcceptOverTwoWays(t *testing.T) {
 			}
 		}
 		if got := m.rooms["r"][0]; got.recent != nil {
-			t.Fatal("it remembers more than one way needs")
+			t.Fatal("it stores more than one server needs")
 		}
 	})
 }
@@ -79,6 +79,6 @@ func TestRecentIsBounded(t *testing.T) {
 		t.Fatalf("%d numbers are remembered", len(r.numbers))
 	}
 	if r.add(3) || !r.add(20*maxRecent-1) {
-		t.Error("what is older than all that is remembered counts as received, what is newer does not")
+		t.Error("a number older than all stored ones must count as received, and a newer one must not")
 	}
 }

@@ -129,7 +129,7 @@ func TestT13HalfOpen(t *testing.T) {
 			flow(t, b, a, join(t, a, "back"))
 			waittest.Until(t, "it is healthy", func() bool { return b.Health(t.Context()) == nil })
 			if down, up := b.logs.Count("cannot be reached"), b.logs.Count("reached again"); down != 1 || up != 1 {
-				t.Errorf("logged %d times that it went and %d times that it is back, want once each", down, up)
+				t.Errorf("logged %d times that the server is down and %d times that it is up again, want once each", down, up)
 			}
 		})
 	}

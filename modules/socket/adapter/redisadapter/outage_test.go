@@ -68,7 +68,7 @@ func TestServerDiesAndComesBack(t *testing.T) {
 			waittest.Until(t, "they are healthy", func() bool { return a.Health(t.Context()) == nil && b.Health(t.Context()) == nil })
 			for _, n := range []*node{a, b} {
 				if down, up := n.logs.Count("cannot be reached"), n.logs.Count("reached again"); down != 1 || up != 1 {
-					t.Errorf("logged %d times that it went and %d times that it is back, want once each", down, up)
+					t.Errorf("logged %d times that the server is down and %d times that it is up again, want once each", down, up)
 				}
 				if got := n.Stats().Reconnects; got != 1 {
 					t.Errorf("%d reconnections, want 1", got)
@@ -119,7 +119,7 @@ func TestStartsWhileTheServerIsDown(t *testing.T) {
 	a, b := startNode(t, redisrole.Config{URL: s.URL()}), startNode(t, redisrole.Config{URL: s.URL()})
 	ready := b.Subscribe("r")
 	if a.Health(t.Context()) == nil {
-		t.Error("it claims to be healthy")
+		t.Error("the adapter reports that it is healthy")
 	}
 	s.Restart()
 	waittest.Receive(t, "the interest", ready)
@@ -190,7 +190,7 @@ func TestT16ReplacedServer(t *testing.T) {
 			b := startNode(t, redisrole.Config{URL: old.URLVia(p.Addr())})
 			b.join(t, "r")
 			// The node knows the server's run id once it has read it over a separate connection.
-			waittest.Until(t, "it has looked", func() bool { return p.Accepted() >= 3 && p.Links() <= 2 })
+			waittest.Until(t, "the node has read the server's run id", func() bool { return p.Accepted() >= 3 && p.Links() <= 2 })
 			a := startNode(t, redisrole.Config{URL: next.URL()})
 			a.join(t, "r")
 			p.Redirect(next.Addr())
@@ -204,7 +204,7 @@ func TestT16ReplacedServer(t *testing.T) {
 				}
 			}
 			began := time.Now()
-			waittest.Until(t, "it subscribes where the others are", func() bool {
+			waittest.Until(t, "the node subscribes on the server of the others", func() bool {
 				return next.Client().PubSubNumSub(t.Context(), "moim:room:r").Val()["moim:room:r"] == 2
 			})
 			t.Logf("T16: %s was left after %s", name, time.Since(began).Round(time.Millisecond))
@@ -229,12 +229,12 @@ func TestT15SubscriptionOnTheOldMaster(t *testing.T) {
 	flow(t, n, m, "r")
 	p.Redirect(other.Addr()) // new connections, such as the publisher's, lead to the other server
 	killNormal(t, s)
-	waittest.Until(t, "it is noticed and all is moved", func() bool {
+	waittest.Until(t, "the node has detected it and moved all subscriptions", func() bool {
 		return other.Client().PubSubNumSub(t.Context(), "moim:room:r").Val()["moim:room:r"] == 1
 	})
 	waittest.Until(t, "lost is called", func() bool { return m.lost.Load() > 0 })
 	if n := m.logs.Count("do not arrive"); n == 0 {
-		t.Error("it was not the probe that noticed")
+		t.Error("the probe did not detect it first")
 	}
 }
 

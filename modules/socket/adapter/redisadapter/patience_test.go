@@ -57,7 +57,7 @@ func TestAClientWithoutTimeoutsHoldsNobody(t *testing.T) {
 			select {
 			case err := <-answered:
 				if err == nil {
-					t.Error("a server that does not answer took an envelope")
+					t.Error("Publish succeeded although the server does not answer")
 				}
 			case <-time.After(within):
 				t.Error("the caller still waits")

@@ -116,7 +116,7 @@ func TestStopPublishesWhatIsQueued(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("%d times some of what was queued was not published", tries)
+	t.Errorf("%d times, some queued envelopes were not published", tries)
 }
 
 // stopPublishes reports whether a stopping node publishes the queued envelopes.
@@ -184,7 +184,7 @@ func TestCastNeverWaits(t *testing.T) {
 	p.Heal()
 	n.publish(t, "r", "last") // waits for the earlier ones
 	if s := n.Stats(); s.Published+s.Failed != uint64(taken)+1 {
-		t.Errorf("%d were taken and one waited for, %d published, %d failed", taken, s.Published, s.Failed)
+		t.Errorf("%d casts were accepted, %d published, %d failed", taken, s.Published, s.Failed)
 	}
 }
 
@@ -202,7 +202,7 @@ func TestRefusedByTheServer(t *testing.T) {
 		n.publish(t, "mine", "e")
 	}
 	if n.logs.Count("cannot be reached") > 0 {
-		t.Error("a server that refuses was taken for one that is gone")
+		t.Error("a server that refuses was treated as down")
 	}
 }
 

@@ -166,7 +166,7 @@ func TestOwnMessagesAreDroppedUnread(t *testing.T) {
 		"":                                   false,
 	} {
 		if got := a.isOwn(message); got != own {
-			t.Errorf("%q: it is its own: %t, want %t", message, got, own)
+			t.Errorf("%q is the node's own message: %t, want %t", message, got, own)
 		}
 	}
 }
