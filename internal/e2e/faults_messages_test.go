@@ -26,8 +26,11 @@ type rewriters struct {
 
 // run changes messages through all nodes until the context ends. It does not retry a call that a
 // node did not answer.
-func (r *rewriters) run(ctx context.Context, writer int) {
-	for n := 0; ctx.Err() == nil; n++ {
+func (r *rewriters) run(until context.Context, writer int) {
+	// The last call is waited for: a node may still carry out a call that was given up, after
+	// the test has read the log.
+	ctx := context.WithoutCancel(until)
+	for n := 0; until.Err() == nil; n++ {
 		a := r.d.api(writer+n, "ana")
 		text, edited := fmt.Sprintf("text %d %d", writer, n), fmt.Sprintf("text %d %d edited", writer, n)
 		var posted event
