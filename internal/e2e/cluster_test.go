@@ -112,12 +112,12 @@ func TestRemovedEverywhere(t *testing.T) {
 	redis, postgres := redistest.Start(t), pgtest.Start(t)
 	d := startCluster(t, 3, "MOIM_REDIS_URL="+redis.URL(), "MOIM_DATABASE_URL="+postgres.NewDatabase(t))
 	groupID := newGroup(t, d, "bo")
-	var his, hers []*client
+	var bobs, anas []*client
 	for i := range d.nodes {
-		his = append(his, d.io(t, i, "bo"), d.ws(t, i, "bo"))
-		hers = append(hers, d.ws(t, i, "ana"))
+		bobs = append(bobs, d.io(t, i, "bo"), d.ws(t, i, "bo"))
+		anas = append(anas, d.ws(t, i, "ana"))
 	}
-	for _, c := range append(hers, his...) {
+	for _, c := range append(anas, bobs...) {
 		c.subscribe(groupID)
 	}
 
@@ -127,21 +127,21 @@ func TestRemovedEverywhere(t *testing.T) {
 	for i := range d.nodes { // the very next call, before the nodes have told each other
 		d.api(i, "bo").mustRefuse(t, http.StatusNotFound, "not_found", http.MethodPost, "/groups/"+groupID+"/messages", object{"data": object{}})
 	}
-	for _, c := range his {
+	for _, c := range bobs {
 		c.mustRefuse("not_found", "group:message", object{"groupId": groupID, "data": object{}})
 		c.needClosed(groupID, "removed", soon)
 		lastEvent(t, c, groupID, "member.removed", "bo")
 	}
-	t.Logf("removed in %s; %d sockets on %d nodes were told within %s", answered.Round(time.Millisecond), len(his), len(d.nodes), time.Since(began).Round(time.Millisecond))
+	t.Logf("removed in %s; %d sockets on %d nodes were told within %s", answered.Round(time.Millisecond), len(bobs), len(d.nodes), time.Since(began).Round(time.Millisecond))
 
 	var e event
 	for i := range d.nodes {
 		d.api(i, "ana").must(t, http.StatusCreated, http.MethodPost, "/groups/"+groupID+"/messages", object{"data": object{"n": i}}, &e)
 	}
-	for _, c := range hers {
+	for _, c := range anas {
 		c.needVersion(groupID, e.Version, soon)
 	}
-	for _, c := range his { // an answer arrives after everything that was sent before it
+	for _, c := range bobs { // an answer arrives after everything that was sent before it
 		c.mustRefuse("not_found", "group:signal", object{"groupId": groupID, "type": "typing", "data": object{}})
 		c.mustRefuse("not_found", "group:subscribe", object{"groupId": groupID})
 		if got := c.stream(groupID).head(); got != 3 {

@@ -1,6 +1,7 @@
 import { after } from "node:test";
 import { createMoim, type Moim, type MoimOptions } from "../src/index.js";
-import type { FakeServer } from "../src/testing.js";
+import { createFakeServer, type FakeServer } from "../src/testing.js";
+import { until } from "./until.js";
 
 const open: Moim[] = [];
 after(() => {
@@ -17,3 +18,13 @@ export function connect(server: FakeServer, userId: string, options: Partial<Moi
 /** requests returns what a server received of one event. */
 export const requests = (server: FakeServer, event: string) =>
   server.received.filter((request) => request.event === event);
+
+/** live returns a client that follows a group of a fake server. */
+export async function live(userId = "ana", members = ["ana", "bo"]) {
+  const server = createFakeServer();
+  const id = server.createGroup({ members });
+  const moim = connect(server, userId);
+  const group = moim.group(id);
+  await until("the group is live", () => group.getSnapshot().phase === "live");
+  return { server, id, moim, group };
+}

@@ -95,16 +95,19 @@ func parseItem(env adapter.Envelope) (*item, error) {
 }
 
 // subject returns the id of the user that a member.* event is about.
-func (it *item) subject() string {
+func (it *item) subject() string { return it.users().UserID }
+
+// eventUsers are the user ids in the data of an event; empty where there is none.
+type eventUsers struct{ UserID, OwnerID, From, To string }
+
+func (it *item) users() eventUsers {
 	var e struct {
-		Data struct {
-			UserID string `json:"userId"`
-		} `json:"data"`
+		Data eventUsers `json:"data"`
 	}
 	if json.Unmarshal(it.wire, &e) != nil {
-		return ""
+		return eventUsers{}
 	}
-	return e.Data.UserID
+	return e.Data
 }
 
 // changesPosting reports whether a group.updated event changes who may post.

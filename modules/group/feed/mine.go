@@ -2,7 +2,7 @@ package feed
 
 import (
 	"context"
-	"encoding/json"
+	"slices"
 
 	"github.com/moim-live/moim/modules/group"
 	"github.com/moim-live/moim/modules/socket/adapter"
@@ -31,24 +31,11 @@ func (f *Feed) tellMine(ctx context.Context, items []*item) {
 // members returns the users who are members, or were until this event, and whose role or
 // membership it changes.
 func (it *item) members() []string {
-	var e struct {
-		Data struct {
-			UserID, OwnerID, From, To string
-		} `json:"data"`
-	}
 	switch it.typ {
 	case group.GroupCreated, group.MemberJoined, group.MemberUpdated, group.MemberLeft, group.MemberRemoved, group.MemberBanned, group.OwnerTransferred:
-		if json.Unmarshal(it.wire, &e) != nil {
-			return nil
-		}
+		u := it.users()
+		return slices.DeleteFunc([]string{u.UserID, u.OwnerID, u.From, u.To}, func(userID string) bool { return userID == "" })
 	default:
 		return nil
 	}
-	var users []string
-	for _, userID := range []string{e.Data.UserID, e.Data.OwnerID, e.Data.From, e.Data.To} {
-		if userID != "" {
-			users = append(users, userID)
-		}
-	}
-	return users
 }
