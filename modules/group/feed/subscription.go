@@ -17,6 +17,7 @@ type subscription struct {
 	pos      int64   // the last version that was sent, while held
 	since    int64   // the version of the group at its admission
 	missed   []*item // events read from the log that are to be sent while held, from pos+1 on
+	endedAt  int64   // the version of the last event that ended the subscription while held
 	resting  bool    // the socket was busy, so catching up pauses
 	ends     string  // if not empty, why the subscription ended before its release
 }

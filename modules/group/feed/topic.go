@@ -9,6 +9,7 @@ import (
 
 	"github.com/moim-live/moim/modules/fault"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
 const (
@@ -26,10 +27,13 @@ const (
 
 // topic is the event stream of one group on this node.
 //
-// Live subscribers are in the room. They have received every event up to head, and one
-// broadcast sends them the next. A held subscriber has its own position. It catches up with
-// head and then joins the room. Its events come from the read for its answer, from recent,
-// or from the log.
+// Live subscribers have received every event up to head, and one broadcast sends them the
+// next. A held subscriber has its own position. It catches up with head and then becomes
+// live. Its events come from the read for its answer, from recent, or from the log.
+//
+// All subscribers are in the room from their admission on, because signals and other
+// messages that are not in the log go to the room. They must not be lost while a subscriber
+// is held.
 //
 // The topic decides under its lock what to send. One goroutine at a time sends it, without
 // the lock, in the order of the decisions (see [topic.pump]). So no lock is held while a
@@ -55,6 +59,7 @@ type topic struct {
 	recentBytes int                          // size of recent
 	subs        map[Subscriber]*subscription // all subscriptions
 	held        map[*subscription]struct{}   // the subscriptions that are not live
+	live        adapter.SocketSet            // the sockets of the others
 
 	sending  bool            // a goroutine is sending
 	telling  bool            // what it sends includes group:closed
@@ -107,7 +112,7 @@ func (t *topic) hold(s Subscriber, backend bool) (sub *subscription, fence <-cha
 		sub.pos = t.head
 	}
 	sub.released = false
-	s.Leave(t.room)
+	t.live.Remove(s)
 	t.held[sub] = struct{}{}
 	return sub, fence, true
 }
@@ -165,6 +170,9 @@ func (t *topic) admit(sub *subscription, p *excerpt, a Subscription, signals boo
 	sub.signals = signals && (sub.backend || a.Group.Version >= t.head) // a later event may have ended the permission
 	sub.pos, sub.since = a.Version, a.Group.Version
 	sub.missed, sub.ends = itemsAfter(p.items, a.Version), ""
+	if sub.endedAt <= a.Group.Version {
+		sub.socket.Join(t.room)
+	}
 	t.mu.Unlock()
 	if first && !sub.backend && t.feed.watcher != nil {
 		t.feed.watcher.Subscribed(t.id, sub.socket.UserID())
@@ -208,8 +216,8 @@ func (t *topic) receiveLocked(it *item) {
 	}
 }
 
-// heard records the group's version according to the database. delivered is the head from
-// before the query.
+// heard records the group's version according to the database. delivered is what
+// subscribers knew before the query.
 func (t *topic) heard(version, delivered int64) {
 	t.mu.Lock()
 	t.reportedLocked(version, delivered)
@@ -225,11 +233,20 @@ func (t *topic) reportedLocked(version, delivered int64) {
 	t.target = max(t.target, version)
 }
 
-// delivered returns head. A query that begins later must find at least this version.
+// delivered returns the latest version that a subscriber knows. A query that begins later
+// must find at least this version.
 func (t *topic) delivered() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.head
+	return t.deliveredLocked()
+}
+
+func (t *topic) deliveredLocked() int64 {
+	version := t.head
+	for sub := range t.held {
+		version = max(version, sub.since) // its answer may be later than head
+	}
+	return version
 }
 
 // resyncLocked ends all subscriptions, because the log ends before what was delivered.
@@ -239,6 +256,8 @@ func (t *topic) resyncLocked() {
 	for _, sub := range t.subs {
 		if _, held := t.held[sub]; held && !sub.released {
 			sub.ends = group.EndResync // group:closed must come after the answer
+			sub.pos, sub.since, sub.endedAt = 0, 0, 0
+			sub.socket.Leave(t.room)
 		} else {
 			t.endLocked(sub, group.EndResync)
 		}
@@ -287,6 +306,7 @@ func (t *topic) remove(s Subscriber, reason string, tell bool) (fence <-chan str
 func (t *topic) dropLocked(sub *subscription) {
 	delete(t.subs, sub.socket)
 	delete(t.held, sub)
+	t.live.Remove(sub.socket)
 	sub.socket.Leave(t.room)
 	t.trimLocked()
 	if len(t.subs) == 0 {

@@ -18,7 +18,10 @@ import (
 	"github.com/moim-live/moim/modules/socket/engine"
 )
 
-const modelClients = 3
+const (
+	modelClients = 3
+	maxWaits     = 10_000 // of one run
+)
 
 // steppedLog is a log whose reads begin and return only when the test calls proceed.
 type steppedLog struct {
@@ -28,6 +31,7 @@ type steppedLog struct {
 	mu     sync.Mutex
 	broken bool // the next read fails
 	opened bool
+	waits  int
 }
 
 // proceed lets a waiting read begin or return, if there is one.
@@ -62,6 +66,9 @@ func (l *steppedLog) wait(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.waits++; l.waits > maxWaits {
+		panic("the log is read again and again")
+	}
 	if l.broken {
 		l.broken = false
 		return fault.ErrUnavailable
@@ -99,6 +106,8 @@ type modelClient struct {
 	answered  bool               // the feed has answered, but release was not called yet
 	following bool
 	last      int64 // the version of its last event
+	signals   []int // the signals that it must still receive
+	removed   int64 // the version at which its node learned that it was removed
 	busy      bool
 	faults    []string
 	story     []string
@@ -157,6 +166,10 @@ func (c *modelClient) Send(f *engine.Frame) {
 		c.complainLocked("is sent %s %d%s without a subscription", event, d.Version, d.Reason)
 	case string(event) == group.EventClosed:
 		c.following = false
+	case string(event) == group.EventSignal && c.removed > c.knew:
+		c.complainLocked("is sent a signal after event %d has removed it", c.removed)
+	case string(event) == group.EventSignal:
+		c.signals = slices.DeleteFunc(c.signals, func(n int) bool { return int64(n) == d.Version })
 	case d.Version != c.last+1:
 		c.complainLocked("is sent event %d after %d", d.Version, c.last)
 	default:
@@ -195,7 +208,7 @@ func (c *modelClient) subscribe(t *testing.T, since *int64) {
 			return
 		}
 		c.story = append(c.story, fmt.Sprint("answer", answer.Version))
-		c.answered, c.following, c.last = true, true, answer.Version
+		c.answered, c.following, c.last, c.signals = true, true, answer.Version, nil
 		c.start, c.knew, c.found = answer.Version, answer.Group.Version, make(map[int64]string)
 	}()
 }
@@ -209,6 +222,23 @@ func (c *modelClient) release() {
 	if answered {
 		c.node.feed.Release(c, "g")
 	}
+}
+
+// expect makes the client wait for a signal if it is subscribed.
+func (c *modelClient) expect(signal int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.following {
+		c.signals = append(c.signals, signal)
+	}
+}
+
+// wasRemoved records the version at which the client's node learned that the client was
+// removed from the group. 0 means that it is a member.
+func (c *modelClient) wasRemoved(version int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.removed = version
 }
 
 // leave unsubscribes.
@@ -242,6 +272,9 @@ func (c *modelClient) complaints(head int64) []string {
 	defer c.mu.Unlock()
 	if c.following && c.last != head {
 		c.complainLocked("should have all events, and has %d of %d", c.last, head)
+	}
+	if c.following && len(c.signals) > 0 {
+		c.complainLocked("has missed the signals %v", c.signals)
 	}
 	if want := c.texts.after(c.start); c.following && c.last == head && c.texts.comparable() && !maps.Equal(c.found, want) {
 		c.complainLocked("ends with the messages %v, but the log has %v", c.found, want)

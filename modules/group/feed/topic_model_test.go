@@ -11,13 +11,15 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
 // TestNoSubscriptionDiesSilently runs random interleavings of everything that a topic does:
 // subscribe, read, admit, release, deliver, close, leave, and a log that goes back. In
 // every interleaving, a client that was answered and did not get group:closed must receive
-// each event after its answer, once and in order. It must end with the messages that are in
-// the log. It must never get a text that was removed before its answer.
+// each event after its answer, once and in order, and each signal. It must end with the
+// messages that are in the log. It must never get a text that was removed before its answer,
+// or a signal after it was removed from the group.
 func TestNoSubscriptionDiesSilently(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -61,6 +63,21 @@ func TestAResyncBetweenReadAndAdmitIsNoticed(t *testing.T) {
 			{name: "rewind", back: 1},
 			{name: "sleep", long: true},
 		},
+		"after an answer that is later than the delivered events": {
+			{name: "subscribe"},
+			{name: "read"},
+			{name: "read"},
+			{name: "release"},
+			{name: "lose"},
+			{name: "subscribe", client: 1, back: -1},
+			{name: "read"}, // twice for the memberships, because a page is shared
+			{name: "read"},
+			{name: "read"},
+			{name: "read"},
+			{name: "release", client: 1},
+			{name: "rewind"},
+			{name: "sleep", long: true},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -87,12 +104,22 @@ func drawMove(t *rapid.T) move {
 	return move{
 		name: rapid.SampledFrom([]string{
 			"subscribe", "subscribe", "release", "release", "read", "read", "read", "post", "post", "lose", "lose", "tell",
-			"rewind", "sleep", "busy", "fail", "remove", "leave", "cancel", "edit", "edit", "delete", "delete", "hold", "free",
+			"rewind", "sleep", "busy", "fail", "remove", "leave", "cancel", "edit", "edit", "delete", "delete", "hold", "free", "signal", "signal",
 		}).Draw(t, "name"),
 		client: rapid.IntRange(0, modelClients-1).Draw(t, "client"),
 		back:   rapid.Int64Range(-1, 3).Draw(t, "back"),
 		long:   rapid.Bool().Draw(t, "long"),
 	}
+}
+
+// hasTaken reports whether a topic has delivered an event to its live subscribers.
+func hasTaken(t *topic, version int64) bool {
+	if t == nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.known && t.head >= version
 }
 
 // play makes the moves and waits until everything is quiet. It returns the clients'
@@ -105,6 +132,7 @@ func play(t *testing.T, moves []move) (faults []string) {
 	texts.post()
 	node := newCluster(t, log, 1, nil)[0]
 	var lost []group.Event
+	signals, rewound := 0, false
 	clients := make([]*modelClient, modelClients)
 	for i := range clients {
 		clients[i] = &modelClient{name: fmt.Sprint("c", i), node: node, texts: texts}
@@ -137,6 +165,14 @@ func play(t *testing.T, moves []move) (faults []string) {
 		case "free":
 			c.setBusy(false)
 			time.Sleep(briefly)
+		case "signal":
+			signals++
+			for _, c := range clients {
+				if !rewound {
+					c.expect(signals)
+				}
+			}
+			node.hub.EmitLocal(adapter.Envelope{Room: group.Room("g"), Event: group.EventSignal, Data: fmt.Appendf(nil, `{"version":%d}`, signals)})
 		case "post":
 			node.feed.Announce(context.Background(), []group.Event{texts.post()})
 		case "edit", "delete":
@@ -149,6 +185,9 @@ func play(t *testing.T, moves []move) (faults []string) {
 			}
 		case "remove":
 			node.feed.Announce(context.Background(), []group.Event{log.post("g", group.MemberRemoved, `{"userId":"`+c.name+`"}`)})
+			if head := log.head("g"); !rewound && hasTaken(node.feed.topic("g"), head) {
+				c.wasRemoved(head)
+			}
 		case "lose":
 			lost = append(lost, texts.post())
 		case "tell": // late, out of order, or from before the log went back
@@ -159,7 +198,10 @@ func play(t *testing.T, moves []move) (faults []string) {
 		case "rewind":
 			if head := log.head("g"); head > 2 {
 				texts.rewind(max(2, head-m.back-1))
-				lost = nil
+				lost, rewound = nil, true // a version may now name two events
+				for _, c := range clients {
+					c.wasRemoved(0)
+				}
 			}
 		case "sleep":
 			d := 2 * gapWait

@@ -120,7 +120,7 @@ func (t *topic) read(ctx context.Context) {
 			batch, t.waiting = t.waiting, nil
 		}
 		from, needed := t.needsEventsLocked()
-		seen := view{epoch: t.epoch, head: t.head, target: t.target}
+		seen := view{epoch: t.epoch, delivered: t.deliveredLocked(), target: t.target}
 		if len(batch) == 0 && !needed {
 			t.reading = false
 			t.mu.Unlock()
@@ -138,8 +138,8 @@ func (t *topic) read(ctx context.Context) {
 
 // view is the state of a topic when a read of the log began.
 type view struct {
-	epoch        int
-	head, target int64
+	epoch             int
+	delivered, target int64
 }
 
 // fetch reads a page of the log.
@@ -170,7 +170,7 @@ func (t *topic) answerAll(ctx context.Context, batch []*waiter, seen view) {
 		p.epoch = seen.epoch
 	}
 	if err == nil && t.epoch == seen.epoch {
-		t.setVersionLocked(p.Group.Version, seen.head)
+		t.setVersionLocked(p.Group.Version, seen.delivered)
 	}
 	t.restEnd = time.Now().Add(restAfter(len(batch)))
 	t.mu.Unlock()
@@ -189,10 +189,10 @@ func finish(batch []*waiter, p *excerpt, err error) {
 	}
 }
 
-// setVersionLocked records the group's version according to a read of the log. head is the head
-// from before the read.
-func (t *topic) setVersionLocked(version, head int64) {
-	t.reportedLocked(version, head)
+// setVersionLocked records the group's version according to a read of the log. delivered is
+// what subscribers knew before the read.
+func (t *topic) setVersionLocked(version, delivered int64) {
+	t.reportedLocked(version, delivered)
 	if t.known {
 		return
 	}
@@ -218,7 +218,7 @@ func (t *topic) fill(ctx context.Context, from int64, seen view) {
 	case err != nil:
 		t.feed.logger.WarnContext(ctx, "group: cannot read the log; retrying", "group", t.id, "err", err)
 		t.pauseLocked()
-	case p.Group.Version < seen.head:
+	case p.Group.Version < seen.delivered:
 		t.resyncLocked()
 	case p.Group.Version > from && p.first() > from+1:
 		t.truncatedLocked(p.first())

@@ -142,7 +142,7 @@ func (t *topic) takeEventsLocked(s *step) {
 			return
 		}
 		if s.live == nil {
-			s.live = t.feed.out.Sockets(t.room)
+			s.live = t.live.Sockets()
 		}
 		s.events = append(s.events, it)
 		size += len(it.wire)
@@ -151,7 +151,8 @@ func (t *topic) takeEventsLocked(s *step) {
 }
 
 // takeLocked moves head to an event, and returns the live subscriptions that the event
-// ends.
+// ends. Held subscriptions that it ends leave the room at once, and end when they have caught
+// up.
 func (t *topic) takeLocked(it *item) (endings []closing) {
 	delete(t.early, it.version)
 	t.head = it.version
@@ -184,10 +185,16 @@ func (t *topic) takeLocked(it *item) (endings []closing) {
 	}
 	t.forgetLocked(user)
 	for _, sub := range t.subs {
-		if _, held := t.held[sub]; !held && sub.endedBy(it, user) {
-			t.dropLocked(sub)
-			endings = append(endings, closing{sub, reason})
+		if !sub.endedBy(it, user) {
+			continue
 		}
+		if _, held := t.held[sub]; held {
+			sub.endedAt = it.version
+			sub.socket.Leave(t.room)
+			continue
+		}
+		t.dropLocked(sub)
+		endings = append(endings, closing{sub, reason})
 	}
 	return endings
 }
@@ -218,7 +225,7 @@ func (t *topic) takeCatchUpsLocked(s *step) {
 func (t *topic) goLiveLocked(sub *subscription) {
 	delete(t.held, sub)
 	sub.missed = nil
-	sub.socket.Join(t.room)
+	t.live.Add(sub.socket)
 	t.trimLocked()
 }
 

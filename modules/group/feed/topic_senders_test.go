@@ -7,6 +7,7 @@ import (
 
 	"github.com/moim-live/moim/modules/auth"
 	"github.com/moim-live/moim/modules/group"
+	"github.com/moim-live/moim/modules/socket/adapter"
 )
 
 func TestFeedKnowsSenders(t *testing.T) {
@@ -125,7 +126,7 @@ func TestFeedDoubtsAnOldMembership(t *testing.T) {
 	t.Parallel()
 	topic := newTopic(&Feed{}, "g")
 	topic.known, topic.head = true, 5
-	sub := &subscription{socket: newRecorder(nil, "bob")}
+	sub := &subscription{socket: newRecorder(adapter.NewHub(adapter.NewMesh().Adapter()), "bob")}
 	topic.subs[sub.socket] = sub
 	for version, want := range map[int64]bool{4: false, 5: true} {
 		if !topic.admit(sub, &excerpt{}, Subscription{Group: group.Group{Version: version}}, true) || sub.signals != want {

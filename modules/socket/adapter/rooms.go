@@ -6,27 +6,23 @@ import (
 	"sync/atomic"
 )
 
-// rooms holds the sockets of this node by room.
-type rooms struct {
-	mu     sync.RWMutex
-	byName map[string]*room
-}
-
-// fewSockets is the size up to which a room has no index. Most rooms hold the sockets of
-// one user.
+// fewSockets is the size up to which a set has no index. Most rooms hold the sockets of one
+// user.
 const fewSockets = 8
 
-// room holds the sockets of one room in joining order. When a socket leaves, the last one
-// moves to its place. Sockets that joined together are close in memory, which makes
-// broadcasts faster.
-type room struct {
+// SocketSet is a set of sockets that is read much more often than it is changed. The
+// sockets are in joining order; when one is removed, the last one moves to its place.
+// Sockets that joined together are close in memory, which makes broadcasts faster. Several
+// goroutines may call Sockets and Len together, but nothing else may run beside Add and
+// Remove. The zero value is empty.
+type SocketSet struct {
 	list   []Socket
 	shared atomic.Bool    // a reader may use the list: copy it before a change
 	index  map[Socket]int // positions in the list; nil for a short list
 }
 
-// add reports whether s is new to the room.
-func (r *room) add(s Socket) bool {
+// Add adds s. It reports whether s is new.
+func (r *SocketSet) Add(s Socket) bool {
 	if _, in := r.find(s); in {
 		return false
 	}
@@ -44,8 +40,8 @@ func (r *room) add(s Socket) bool {
 	return true
 }
 
-// remove reports whether s was in the room.
-func (r *room) remove(s Socket) bool {
+// Remove removes s. It reports whether s was in the set.
+func (r *SocketSet) Remove(s Socket) bool {
 	i, in := r.find(s)
 	if !in {
 		return false
@@ -62,7 +58,17 @@ func (r *room) remove(s Socket) bool {
 	return true
 }
 
-func (r *room) find(s Socket) (at int, in bool) {
+// Sockets returns the sockets. Do not modify the slice: it is shared. It stays as it is when
+// the set changes.
+func (r *SocketSet) Sockets() []Socket {
+	r.shared.Store(true)
+	return r.list
+}
+
+// Len returns the number of sockets.
+func (r *SocketSet) Len() int { return len(r.list) }
+
+func (r *SocketSet) find(s Socket) (at int, in bool) {
 	if r.index != nil {
 		at, in = r.index[s]
 		return at, in
@@ -72,14 +78,20 @@ func (r *room) find(s Socket) (at int, in bool) {
 }
 
 // unshare copies the list if a reader may use it, with space for more sockets.
-func (r *room) unshare(more int) {
+func (r *SocketSet) unshare(more int) {
 	if r.shared.Load() {
 		r.list = append(make([]Socket, 0, len(r.list)+more), r.list...)
 		r.shared.Store(false)
 	}
 }
 
-func newRooms() *rooms { return &rooms{byName: make(map[string]*room)} }
+// rooms holds the sockets of this node by room.
+type rooms struct {
+	mu     sync.RWMutex
+	byName map[string]*SocketSet
+}
+
+func newRooms() *rooms { return &rooms{byName: make(map[string]*SocketSet)} }
 
 // add adds s to a room. It reports whether s is new there.
 func (r *rooms) add(name string, s Socket) bool {
@@ -87,10 +99,10 @@ func (r *rooms) add(name string, s Socket) bool {
 	defer r.mu.Unlock()
 	rm := r.byName[name]
 	if rm == nil {
-		rm = new(room)
+		rm = new(SocketSet)
 		r.byName[name] = rm
 	}
-	return rm.add(s)
+	return rm.Add(s)
 }
 
 // remove removes s from a room. It reports whether s was there.
@@ -98,10 +110,10 @@ func (r *rooms) remove(name string, s Socket) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rm := r.byName[name]
-	if rm == nil || !rm.remove(s) {
+	if rm == nil || !rm.Remove(s) {
 		return false
 	}
-	if len(rm.list) == 0 {
+	if rm.Len() == 0 {
 		delete(r.byName, name)
 	}
 	return true
@@ -115,6 +127,5 @@ func (r *rooms) sockets(name string) []Socket {
 	if rm == nil {
 		return nil
 	}
-	rm.shared.Store(true)
-	return rm.list
+	return rm.Sockets()
 }
