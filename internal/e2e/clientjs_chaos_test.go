@@ -21,7 +21,7 @@ import (
 // in order. MOIM_CHAOS=30m runs the faults for that long.
 func TestClientJSChaos(t *testing.T) {
 	t.Parallel()
-	lasts := inSoak(10*time.Second, 5*time.Minute)
+	lasts := inSoak(time.Minute, 30*time.Minute)
 	if given := os.Getenv("MOIM_CHAOS"); given != "" {
 		var err error
 		if lasts, err = time.ParseDuration(given); err != nil {
