@@ -93,6 +93,31 @@ func status(url string) int {
 	return res.StatusCode
 }
 
+// statusOfMade creates a group, and returns the status of the URL in Location.
+func statusOfMade(t *testing.T, a api) int {
+	t.Helper()
+	call := func(method, url, body string) *http.Response {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+a.token)
+		req.Header.Set("Content-Type", "application/json")
+		res, err := httpClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		return res
+	}
+	made, err := call(http.MethodPost, a.base+"/v1/groups", `{"name":"found by its Location"}`).Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return call(http.MethodGet, made.String(), "").StatusCode
+}
+
 // TestBehindNginx checks that the configuration in deploy/ serves every kind of client without
 // sticky sessions, even below a prefix that nginx removes.
 func TestBehindNginx(t *testing.T) {
@@ -115,6 +140,9 @@ func TestBehindNginx(t *testing.T) {
 			alice := api{base: base + prefix, token: mint("alice", time.Hour)}
 			var g group
 			alice.must(t, http.StatusCreated, http.MethodPost, "/groups", object{"name": "behind nginx"}, &g)
+			if got := statusOfMade(t, alice); got != http.StatusOK {
+				t.Errorf("the Location of a new group answers %d", got)
+			}
 			for _, path := range []string{"/", "/docs", "/openapi.json", "/readyz", "/console/assets/page.css", "/console/", "/console/audit"} {
 				if got := status(base + prefix + path); got != http.StatusOK {
 					t.Errorf("%s answers %d", prefix+path, got)
