@@ -94,6 +94,9 @@ func TestImportSurvivesKill(t *testing.T) {
 	if messages := count(`SELECT COUNT(*) FROM events WHERE type = 'message.posted'`); messages != rooms {
 		t.Errorf("%d messages, want %d", messages, rooms)
 	}
+	if rows := count(`SELECT reltuples::int FROM pg_class WHERE relname = 'members'`); rows < rooms*each {
+		t.Errorf("PostgreSQL plans for %d members, so the import has not analyzed the tables", rows)
+	}
 	user := api{base: n.URL(), token: mint("user-1", time.Hour)}
 	var mine struct{ Items []json.RawMessage }
 	if user.must(t, http.StatusOK, http.MethodGet, "/me/groups?limit=100", nil, &mine); len(mine.Items) != rooms+1 {

@@ -60,6 +60,30 @@ func (s *Store) Import(ctx context.Context, b transfer.Batch, dry bool) (written
 	return written, doing(err, "import a batch", "")
 }
 
+// importedTables are the tables to which an import may add many rows.
+var importedTables = []string{
+	"groups", "group_attributes", "group_sizes", "heads", "members", "events", "user_locks", "bans", "invites", "imports", "traces",
+}
+
+// Analyze implements [transfer.Store]. PostgreSQL renews its statistics only about once a
+// minute by itself. Until then it would plan searches as if the groups were few, and read
+// all of them. SQLite needs no statistics for the statements of this package.
+func (s *Store) Analyze(ctx context.Context) error {
+	if s.db.Dialect() != database.Postgres {
+		return nil
+	}
+	for _, table := range importedTables {
+		err := s.db.Write(ctx, func(ctx context.Context, q database.Querier) error {
+			_, err := q.ExecContext(ctx, "ANALYZE "+table)
+			return err
+		})
+		if err != nil {
+			return doing(err, "analyze the table "+table, "")
+		}
+	}
+	return nil
+}
+
 // importing is the transaction of one batch.
 type importing struct {
 	tx

@@ -165,3 +165,6 @@ func (Empty) Owners(context.Context, []string) (map[string]string, error) { retu
 
 // Import implements [Store]. It writes nothing, because there are no groups.
 func (Empty) Import(context.Context, Batch, bool) (Written, error) { return Written{}, nil }
+
+// Analyze implements [Store].
+func (Empty) Analyze(context.Context) error { return nil }

@@ -18,6 +18,8 @@ type Store interface {
 	// database, and items about users that their group already knows or once knew. If dry
 	// is set, it changes nothing.
 	Import(ctx context.Context, b Batch, dry bool) (Written, error)
+	// Analyze makes the database plan its next statements for what was written.
+	Analyze(ctx context.Context) error
 }
 
 // Written is the result of a batch.

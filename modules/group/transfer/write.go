@@ -43,7 +43,10 @@ func (i *Importer) Write(ctx context.Context) (Counts, error) {
 			return w.done, err
 		}
 	}
-	return w.done, nil
+	if w.done.All() == 0 || w.cfg.Dry {
+		return w.done, nil
+	}
+	return w.done, w.store.Analyze(ctx)
 }
 
 // writer collects lines into batches.
