@@ -78,9 +78,9 @@ const (
 	// leaseEnds is the longest time until the users of a killed node are shown as reconnecting: a
 	// lease, a heartbeat, and a margin for two busy cores.
 	leaseEnds = 10*time.Second + 3*time.Second + 30*time.Second
-	// adopted is the longest time after the end of a node until another node takes over its
+	// takeoverWithin is the longest time after the end of a node until another node takes over its
 	// users' grace.
-	adopted = 3*time.Second + 30*time.Second
+	takeoverWithin = 3*time.Second + 30*time.Second
 )
 
 // TestPresence checks four cases on two nodes. A user who subscribes on one node is online on the
@@ -165,7 +165,7 @@ func TestPresenceRollingRestart(t *testing.T) {
 	again.subscribe(groupID)
 	needPresence(t, ana, groupID, "bo", soon, "online", `online {"page":7}`, `reconnecting drained {"page":7}`, `online {"page":7}`)
 	d.node(0).Restart()
-	needPresence(t, ana, groupID, "cy", grace+adopted, "online", "reconnecting drained", "offline drained")
+	needPresence(t, ana, groupID, "cy", grace+takeoverWithin, "online", "reconnecting drained", "offline drained")
 	t.Logf("cy, whose node was restarted, was offline %s later", time.Since(began).Round(time.Millisecond))
 
 	dee := d.ws(t, 0, "dee") // watches during the restart of the other node
@@ -175,7 +175,7 @@ func TestPresenceRollingRestart(t *testing.T) {
 	back.subscribe(groupID)
 	needPresence(t, dee, groupID, "ana", soon, "reconnecting drained", "online")
 	d.node(1).Restart()
-	needPresence(t, dee, groupID, "bo", grace+adopted, `reconnecting drained {"page":7}`, "offline drained")
+	needPresence(t, dee, groupID, "bo", grace+takeoverWithin, `reconnecting drained {"page":7}`, "offline drained")
 	needPresence(t, dee, groupID, "ana", soon, "reconnecting drained", "online")
 	for i := range d.nodes {
 		if got := statusOf(t, d.api(i, "dee"), groupID, "ana"); got != "online" {

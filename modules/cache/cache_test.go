@@ -64,8 +64,8 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// shelf is a tier that holds one entry until it expires, and records the entry's lifetime.
-type shelf struct {
+// recordingTier is a tier that holds one entry until it expires, and records the entry's lifetime.
+type recordingTier struct {
 	cache.Tier
 
 	entry cache.Entry
@@ -73,15 +73,15 @@ type shelf struct {
 	left  time.Duration // the remaining lifetime that it reports once it holds an entry
 }
 
-func (s *shelf) Get(context.Context, string) (cache.Entry, time.Duration, bool) {
+func (s *recordingTier) Get(context.Context, string) (cache.Entry, time.Duration, bool) {
 	return s.entry, s.left, s.ttl > 0
 }
 
-func (s *shelf) Set(_ context.Context, _ string, e cache.Entry, ttl time.Duration) {
+func (s *recordingTier) Set(_ context.Context, _ string, e cache.Entry, ttl time.Duration) {
 	s.entry, s.ttl = e, ttl
 }
 
-func (s *shelf) Lease(context.Context, string) (release func(), granted bool) {
+func (s *recordingTier) Lease(context.Context, string) (release func(), granted bool) {
 	return func() {}, true
 }
 
@@ -91,7 +91,7 @@ func (s *shelf) Lease(context.Context, string) (release func(), granted bool) {
 func TestGraceOutlivesTheTier(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		tier := &shelf{left: time.Millisecond}
+		tier := &recordingTier{left: time.Millisecond}
 		c, err := cache.New(cache.Config{TTL: time.Minute}, tier, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)

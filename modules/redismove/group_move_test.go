@@ -28,7 +28,7 @@ func TestGroupSuite(t *testing.T) {
 		t.Helper()
 		name := fmt.Sprint("suite-", prefix.Add(1))
 		stores := make([]presence.Store, 3)
-		heard := &heardOf{last: make(map[string]group.PresenceChange)}
+		heard := &receivedPresence{last: make(map[string]group.PresenceChange)}
 		for i := range stores {
 			m := newPresenceNode(t, openGroup(t, one.URL(), name), openGroup(t, two.URL(), name))
 			stores[i] = once{m, heard}
@@ -41,7 +41,7 @@ func TestGroupSuite(t *testing.T) {
 // once drops a transition that both servers reported.
 type once struct {
 	presence.Store
-	heard *heardOf
+	heard *receivedPresence
 }
 
 func (o once) SetNode(node func() string) {
@@ -50,13 +50,13 @@ func (o once) SetNode(node func() string) {
 	}
 }
 
-// heardOf is the last received presence, by group and user.
-type heardOf struct {
+// receivedPresence is the last received presence, by group and user.
+type receivedPresence struct {
 	mu   sync.Mutex
 	last map[string]group.PresenceChange
 }
 
-func (h *heardOf) isNew(groupID string, c group.PresenceChange) bool {
+func (h *receivedPresence) isNew(groupID string, c group.PresenceChange) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	key := groupID + " " + c.UserID

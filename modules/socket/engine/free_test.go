@@ -10,14 +10,14 @@ import (
 // client has read all queued frames, or the connection has ended.
 func TestWhenFree(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(*Conn, *paper){
-		"taken": func(_ *Conn, p *paper) { p.block <- struct{}{} },
-		"cut":   func(c *Conn, _ *paper) { c.cut(TransportError) },
+	for name, end := range map[string]func(*Conn, *recordingTransport){
+		"taken": func(_ *Conn, p *recordingTransport) { p.block <- struct{}{} },
+		"cut":   func(c *Conn, _ *recordingTransport) { c.cut(TransportError) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := paper{stuck: true}
-			onPaper(t, Config{MaxBacklog: 1 << 20}, &p, func(c *Conn) {
+			p := recordingTransport{stuck: true}
+			onRecorder(t, Config{MaxBacklog: 1 << 20}, &p, func(c *Conn) {
 				called := 0
 				c.WhenFree(func() { called++ })
 				if synctest.Wait(); called != 1 {

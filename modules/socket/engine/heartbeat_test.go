@@ -159,7 +159,7 @@ func TestT31HalfOpen(t *testing.T) {
 func TestShortLife(t *testing.T) {
 	t.Parallel()
 	c, _ := listening(t, Config{})
-	c.opened(&paper{held: c.heartbeat.stop}) // what the end does first, on another goroutine
+	c.opened(&recordingTransport{held: c.heartbeat.stop}) // what the end does first, on another goroutine
 	if c.heartbeat.timer != nil {
 		t.Error("the heartbeat of a connection that has ended goes on")
 	}

@@ -40,7 +40,7 @@ func listening(tb testing.TB, cfg Config) (*Conn, *texts) {
 	tb.Helper()
 	e := newEngine(cfg, nil)
 	r := new(texts)
-	return &Conn{engine: e, protocol: Plain, phase: open, transport: &paper{block: make(chan struct{})}, receiver: r}, r
+	return &Conn{engine: e, protocol: Plain, phase: open, transport: &recordingTransport{block: make(chan struct{})}, receiver: r}, r
 }
 
 type texts struct{ all []string }

@@ -12,8 +12,8 @@ import (
 
 func TestGather(t *testing.T) {
 	t.Parallel()
-	var p paper
-	onPaper(t, Config{Gather: 5 * time.Millisecond}, &p, func(c *Conn) {
+	var p recordingTransport
+	onRecorder(t, Config{Gather: 5 * time.Millisecond}, &p, func(c *Conn) {
 		c.Send(text("a")) // sent at once, because the connection was idle
 		synctest.Wait()
 		c.Send(text("b"))
@@ -43,8 +43,8 @@ func TestGather(t *testing.T) {
 // gathered on a busy one.
 func TestSendAll(t *testing.T) {
 	t.Parallel()
-	var p paper
-	onPaper(t, Config{Gather: 5 * time.Millisecond}, &p, func(c *Conn) {
+	var p recordingTransport
+	onRecorder(t, Config{Gather: 5 * time.Millisecond}, &p, func(c *Conn) {
 		c.SendAll([]*Frame{text("a"), text("b")})
 		synctest.Wait()
 		p.want(t, "0s a,b")
@@ -68,8 +68,8 @@ func TestSendAll(t *testing.T) {
 // consumer.
 func TestBurstDoesNotWait(t *testing.T) {
 	t.Parallel()
-	var p paper
-	onPaper(t, Config{MaxBacklog: 100}, &p, func(c *Conn) {
+	var p recordingTransport
+	onRecorder(t, Config{MaxBacklog: 100}, &p, func(c *Conn) {
 		for i := range 10 {
 			c.Send(text(fmt.Sprint(i, strings.Repeat(" ", 27)))) // 30 bytes on the wire
 			synctest.Wait()
@@ -89,8 +89,8 @@ func TestBurstDoesNotWait(t *testing.T) {
 
 func TestBacklog(t *testing.T) {
 	t.Parallel()
-	p := paper{stuck: true}
-	reason := onPaper(t, Config{MaxBacklog: 100}, &p, func(c *Conn) {
+	p := recordingTransport{stuck: true}
+	reason := onRecorder(t, Config{MaxBacklog: 100}, &p, func(c *Conn) {
 		c.Send(text(strings.Repeat("x", 200))) // a single frame may be larger
 		synctest.Wait()
 		if !c.isOpen() {
@@ -125,8 +125,8 @@ func TestLossyFrames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := paper{stuck: true}
-			reason := onPaper(t, Config{MaxBacklog: 800}, &p, func(c *Conn) {
+			p := recordingTransport{stuck: true}
+			reason := onRecorder(t, Config{MaxBacklog: 800}, &p, func(c *Conn) {
 				send(c, text("begin"))
 				synctest.Wait()
 				for range 100 {
@@ -158,8 +158,8 @@ func TestLossyFrames(t *testing.T) {
 // other frames.
 func TestPingsWithoutEnd(t *testing.T) {
 	t.Parallel()
-	p := paper{stuck: true}
-	onPaper(t, Config{MaxBacklog: 100}, &p, func(c *Conn) {
+	p := recordingTransport{stuck: true}
+	onRecorder(t, Config{MaxBacklog: 100}, &p, func(c *Conn) {
 		c.Send(text("a"))
 		synctest.Wait()
 		for i := range 30 {
@@ -184,8 +184,8 @@ func TestPingsWithoutEnd(t *testing.T) {
 // TestFullNetwork accepts one part of a write at once and the rest later.
 func TestFullNetwork(t *testing.T) {
 	t.Parallel()
-	p := paper{full: 9}
-	onPaper(t, Config{}, &p, func(c *Conn) {
+	p := recordingTransport{full: 9}
+	onRecorder(t, Config{}, &p, func(c *Conn) {
 		c.Send(text("0123456789")) // to an idle connection
 		c.Send(text("a"))
 		synctest.Wait()
@@ -205,8 +205,8 @@ func TestFullNetwork(t *testing.T) {
 // frame, but not the queued frames.
 func TestSlowConsumerHearsWhy(t *testing.T) {
 	t.Parallel()
-	p := paper{stuck: true}
-	reason := onPaper(t, Config{MaxBacklog: 10}, &p, func(c *Conn) {
+	p := recordingTransport{stuck: true}
+	reason := onRecorder(t, Config{MaxBacklog: 10}, &p, func(c *Conn) {
 		c.Send(text("a"))
 		synctest.Wait()
 		c.Send(text("b"))
@@ -223,8 +223,8 @@ func TestSlowConsumerHearsWhy(t *testing.T) {
 // TestClientsGoodbye checks that a close frame is answered after earlier frames.
 func TestClientsGoodbye(t *testing.T) {
 	t.Parallel()
-	p := paper{stuck: true}
-	reason := onPaper(t, Config{}, &p, func(c *Conn) {
+	p := recordingTransport{stuck: true}
+	reason := onRecorder(t, Config{}, &p, func(c *Conn) {
 		c.Send(text("a"))
 		synctest.Wait()
 		c.Send(text("b"))
@@ -242,8 +242,8 @@ func TestClientsGoodbye(t *testing.T) {
 
 func TestStuckGoodbyeIsCut(t *testing.T) {
 	t.Parallel()
-	p := paper{stuck: true}
-	reason := onPaper(t, Config{}, &p, func(c *Conn) {
+	p := recordingTransport{stuck: true}
+	reason := onRecorder(t, Config{}, &p, func(c *Conn) {
 		c.Send(text("a"))
 		synctest.Wait()
 		c.Close(Drained)
@@ -265,8 +265,8 @@ func TestStuckGoodbyeIsCut(t *testing.T) {
 // TestStuckWrite checks that the write deadline ends a blocked connection.
 func TestStuckWrite(t *testing.T) {
 	t.Parallel()
-	p := paper{stuck: true}
-	reason := onPaper(t, Config{PingTimeout: time.Second}, &p, func(c *Conn) {
+	p := recordingTransport{stuck: true}
+	reason := onRecorder(t, Config{PingTimeout: time.Second}, &p, func(c *Conn) {
 		c.Send(text("a"))
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -279,8 +279,8 @@ func TestStuckWrite(t *testing.T) {
 // may have cut a frame in two.
 func TestNothingFollowsAFailedWrite(t *testing.T) {
 	t.Parallel()
-	p := paper{fail: io.ErrClosedPipe}
-	reason := onPaper(t, Config{}, &p, func(c *Conn) {
+	p := recordingTransport{fail: io.ErrClosedPipe}
+	reason := onRecorder(t, Config{}, &p, func(c *Conn) {
 		c.Send(text("a"))
 		synctest.Wait()
 		c.Send(text("b"))
@@ -299,8 +299,8 @@ func TestEndAwaitsTheFlush(t *testing.T) {
 	t.Parallel()
 	t.Run("writing", func(t *testing.T) {
 		t.Parallel()
-		p := paper{stuck: true}
-		want(t, onPaper(t, Config{}, &p, func(c *Conn) {
+		p := recordingTransport{stuck: true}
+		want(t, onRecorder(t, Config{}, &p, func(c *Conn) {
 			c.Send(text("a"))
 			synctest.Wait()
 		}), TransportError)
@@ -308,8 +308,8 @@ func TestEndAwaitsTheFlush(t *testing.T) {
 	})
 	t.Run("gathering", func(t *testing.T) {
 		t.Parallel()
-		var p paper
-		want(t, onPaper(t, Config{}, &p, func(c *Conn) {
+		var p recordingTransport
+		want(t, onRecorder(t, Config{}, &p, func(c *Conn) {
 			c.Send(text("a"))
 			synctest.Wait()
 			c.Send(text("b"))

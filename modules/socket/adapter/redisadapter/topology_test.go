@@ -69,12 +69,12 @@ func startLoad(t *testing.T, url string) *load {
 		stop()
 		publishing.Wait()
 	})
-	l.flows(t, "at the beginning")
+	l.awaitDelivery(t, "at the beginning")
 	return l
 }
 
-// flows waits until every room receives envelopes that are published from now on.
-func (l *load) flows(t *testing.T, when string) {
+// awaitDelivery waits until every room receives envelopes that are published from now on.
+func (l *load) awaitDelivery(t *testing.T, when string) {
 	t.Helper()
 	for len(l.to.received) > 0 {
 		<-l.to.received
@@ -118,13 +118,13 @@ func TestClusterChangesUnderLoad(t *testing.T) {
 	}
 	c.MoveSlots(from, to, owned...)
 	waittest.Until(t, "the receiver is told that it may have missed something", func() bool { return l.to.lost.Load() > lost })
-	l.flows(t, "after slots moved")
+	l.awaitDelivery(t, "after slots moved")
 	t.Logf("T26: %d shards moved; all rooms receive again after %s", len(owned), time.Since(began).Round(time.Millisecond))
 
 	began, lost = time.Now(), l.to.lost.Load()
 	to.Kill()
 	waittest.Until(t, "the receiver is told that it may have missed something", func() bool { return l.to.lost.Load() > lost })
-	l.flows(t, "after a master died")
+	l.awaitDelivery(t, "after a master died")
 	t.Logf("a master killed: all rooms receive again after %s", time.Since(began).Round(time.Millisecond))
 	for _, n := range []*node{l.from, l.to} {
 		waittest.Until(t, "the nodes are well again", func() bool { return n.Health(t.Context()) == nil })
@@ -151,7 +151,7 @@ func TestT15SentinelFailover(t *testing.T) {
 	waittest.Until(t, "it receives what is published", func() bool {
 		return trio.Master().Client().PubSubNumSub(t.Context(), "moim:room:room-1").Val()["moim:room:room-1"] > 0
 	})
-	l.flows(t, "after a planned failover")
+	l.awaitDelivery(t, "after a planned failover")
 	t.Logf("T15: planned failover, the old master is alive: all rooms receive again after %s", time.Since(began).Round(time.Millisecond))
 }
 
@@ -164,7 +164,7 @@ func TestT15SentinelMasterDies(t *testing.T) {
 	began := time.Now()
 	first.Kill()
 	waittest.Until(t, "the replica is the master", func() bool { return trio.Master() != first })
-	l.flows(t, "after the master was killed")
+	l.awaitDelivery(t, "after the master was killed")
 	t.Logf("T15: a master killed: all rooms receive again after %s", time.Since(began).Round(time.Millisecond))
 }
 
@@ -198,7 +198,7 @@ func TestT15DetachedMaster(t *testing.T) {
 	waittest.Until(t, "it receives what is published there", func() bool {
 		return trio.Master().Client().PubSubNumSub(t.Context(), "moim:room:room-1").Val()["moim:room:room-1"] > 0
 	})
-	l.flows(t, "after a failover that the old master does not know of")
+	l.awaitDelivery(t, "after a failover that the old master does not know of")
 	if role, err := admin.Do(t.Context(), "role").Slice(); err != nil || role[0] != "master" {
 		t.Errorf("the old master is %v, %v: nothing was tested", role, err)
 	}

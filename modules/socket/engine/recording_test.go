@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// paper is a transport that records the written bytes and their time.
-type paper struct {
+// recordingTransport is a transport that records the written bytes and their time.
+type recordingTransport struct {
 	begin time.Time
 	stuck bool          // writes wait for block
 	full  int           // each write accepts only this many bytes; 0: all
@@ -30,7 +30,7 @@ type paper struct {
 	busy   atomic.Bool
 }
 
-func (p *paper) try(data []byte) (int, error) {
+func (p *recordingTransport) try(data []byte) (int, error) {
 	if p.stuck {
 		return 0, nil
 	}
@@ -42,7 +42,7 @@ func (p *paper) try(data []byte) (int, error) {
 	return len(data), p.fail
 }
 
-func (p *paper) write(b *batch, _ []byte, deadline time.Time) error {
+func (p *recordingTransport) write(b *batch, _ []byte, deadline time.Time) error {
 	p.busy.Store(true)
 	defer p.busy.Store(false)
 	var data []byte
@@ -66,7 +66,7 @@ func (p *paper) write(b *batch, _ []byte, deadline time.Time) error {
 }
 
 // note records whole frames below 126 bytes, or one larger frame.
-func (p *paper) note(data []byte) {
+func (p *recordingTransport) note(data []byte) {
 	var texts []string
 	for len(data) > 0 {
 		size := int(data[1])
@@ -85,27 +85,27 @@ func (p *paper) note(data []byte) {
 	p.writes = append(p.writes, fmt.Sprintf("%v %s", time.Since(p.begin), strings.Join(texts, ",")))
 }
 
-func (*paper) linger(time.Duration) {}
+func (*recordingTransport) linger(time.Duration) {}
 
-func (*paper) close() {}
+func (*recordingTransport) close() {}
 
-func (p *paper) pause(bool) {
+func (p *recordingTransport) pause(bool) {
 	if p.held != nil {
 		p.held()
 	}
 }
 
-func (*paper) setConn(*Conn) {}
+func (*recordingTransport) setConn(*Conn) {}
 
-func (p *paper) cut() {
+func (p *recordingTransport) cut() {
 	if p.cuts.Add(1) == 1 {
 		close(p.block)
 	}
 }
 
-// onPaper opens a plain connection on a paper transport in a synctest bubble. It returns the
+// onRecorder opens a plain connection on a recording transport in a synctest bubble. It returns the
 // reason for which the connection ended.
-func onPaper(t *testing.T, cfg Config, p *paper, test func(*Conn)) (reason Reason) {
+func onRecorder(t *testing.T, cfg Config, p *recordingTransport, test func(*Conn)) (reason Reason) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(cfg, nil)
@@ -127,7 +127,7 @@ func onPaper(t *testing.T, cfg Config, p *paper, test func(*Conn)) (reason Reaso
 	return reason
 }
 
-func (p *paper) want(t *testing.T, writes ...string) {
+func (p *recordingTransport) want(t *testing.T, writes ...string) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
