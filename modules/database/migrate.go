@@ -31,6 +31,7 @@ type Migration struct {
 // migrators of one database wait for each other. A SQLite file is locked until
 // Close. A Migrator is not safe for concurrent use.
 type Migrator struct {
+	dialect  Dialect
 	provider *goose.Provider
 	stepped  map[int64]string // names of stepped migrations, which goose does not know
 	pool     *sql.DB
@@ -80,7 +81,7 @@ func newMigrator(dialect Dialect, pool *sql.DB, log *slog.Logger) (*Migrator, er
 	if err != nil {
 		return nil, fmt.Errorf("read the migrations: %w", err)
 	}
-	return &Migrator{provider: provider, stepped: names, pool: pool, exists: exists, close: func() {}}, nil
+	return &Migrator{dialect: dialect, provider: provider, stepped: names, pool: pool, exists: exists, close: func() {}}, nil
 }
 
 // Up applies the pending migrations and returns them.
@@ -92,7 +93,26 @@ func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 	if err != nil {
 		return nil, fmt.Errorf("migrate the database: %w", err)
 	}
+	if len(results) > 0 && m.dialect == Postgres {
+		if err := m.analyze(ctx); err != nil {
+			return nil, fmt.Errorf("analyze the migrated tables: %w", err)
+		}
+	}
 	return m.steps(results), nil
+}
+
+// analyze renews the statistics of filled tables with indexes on expressions. PostgreSQL has
+// none for a new index of this kind until the table changes a lot, and would not use the
+// index well until then.
+func (m *Migrator) analyze(ctx context.Context) error {
+	var tables sql.NullString
+	err := m.pool.QueryRowContext(ctx, `
+SELECT string_agg(DISTINCT indrelid::regclass::text, ', ') FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
+WHERE indexprs IS NOT NULL AND relnamespace = current_schema()::regnamespace AND pg_relation_size(indrelid) > 0`).Scan(&tables)
+	if err == nil && tables.Valid {
+		_, err = m.pool.ExecContext(ctx, "ANALYZE "+tables.String)
+	}
+	return err
 }
 
 // Down reverts the last migration and returns it, or nothing if none is applied. The data

@@ -132,6 +132,29 @@ func TestMigrationFillsWhatIsDerived(t *testing.T) {
 	})
 }
 
+// TestMigrationAnalyzesSearch checks that PostgreSQL has statistics of the search index at once
+// after a migration that creates it.
+func TestMigrationAnalyzesSearch(t *testing.T) {
+	t.Parallel()
+	db := migrated(t, servicetest.NewPostgres(t), 12, func(t *testing.T, db *database.DB) {
+		t.Helper()
+		for range 10 {
+			g := fixture()
+			g.Visibility = group.Public
+			if _, _, err := sqlstore.New(db).Create(t.Context(), "alice", g, group.Member{UserID: "w", Role: group.Owner}, nil, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	var columns int
+	err := db.View(t.Context(), func(ctx context.Context, q database.Querier) error {
+		return q.QueryRowContext(ctx, `SELECT count(*) FROM pg_stats WHERE tablename = 'groups_search'`).Scan(&columns)
+	})
+	if err != nil || columns != 1 {
+		t.Errorf("statistics of %d columns of the index, %v; want 1", columns, err)
+	}
+}
+
 // TestMigrationUncountsDeletedMessages checks that messages that were deleted before the
 // migration do not count as unread.
 func TestMigrationUncountsDeletedMessages(t *testing.T) {
