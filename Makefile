@@ -8,7 +8,7 @@ E2E  := ./internal/e2e
 # make lint vets the tests, and no debugger runs their programs: neither is worth the time.
 QUICK := -vet=off -ldflags='-s -w'
 # go vet compiles all dependencies. Here it is for another system, so nothing runs the code, and
-# code without optimizations takes half the time.
+# code without optimizations takes 60 % of the time.
 UNRUN := -gcflags='all=-N -l'
 # Tests that take very many calls or rows: see childtest.Bulk.
 BULK := ^(TestGrow|TestInvariants|TestSearchOfManyGroups|TestPermissions)$$
