@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -63,9 +64,13 @@ func TestCommitsAreGathered(t *testing.T) {
 			}
 		})
 	}
+	for w.callers.Load() < 1+writes { // all writes wait
+		runtime.Gosched()
+	}
 	close(release)
 	all.Wait()
-	if commits := w.commits.Load() - before; commits > writes/4 {
+	// On a busy machine, the time for gathering can end after a few writes.
+	if commits := w.commits.Load() - before; commits > writes/2 {
 		t.Errorf("%d concurrent writes took %d commits", writes, commits)
 	} else {
 		t.Logf("%d concurrent writes took %d commits", writes, commits)
