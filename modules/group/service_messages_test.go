@@ -31,7 +31,8 @@ func postAs(t *testing.T, b *servicetest.Bench, userID, groupID, data string) in
 }
 
 // logAfter returns the events after a version as a member reads them, as "version type
-// data". Times are replaced by *.
+// data". The time of an edit or a deletion is replaced by the version of its event, because
+// events can have the same time.
 func logAfter(t *testing.T, b *servicetest.Bench, groupID string, since int64) []string {
 	t.Helper()
 	events, _, err := b.Events(t.Context(), alice, groupID, since, 100)
@@ -39,13 +40,15 @@ func logAfter(t *testing.T, b *servicetest.Bench, groupID string, since int64) [
 		t.Fatal(err)
 	}
 	var lines []string
+	fields := map[group.EventType]string{group.MessageEdited: "editedAt", group.MessageDeleted: "deletedAt"}
 	times := make(map[string]string)
 	for _, e := range events {
 		raw, err := json.Marshal(e.At)
 		if err != nil {
 			t.Fatal(err)
 		}
-		times[string(raw)] = fmt.Sprintf(`"at %d"`, e.Version)
+		field := fields[e.Type]
+		times[fmt.Sprintf("%q:%s", field, raw)] = fmt.Sprintf(`%q:"at %d"`, field, e.Version)
 	}
 	for _, e := range events {
 		line := fmt.Sprint(e.Version, " ", e.Type, " ", string(e.Data))
