@@ -58,7 +58,7 @@ func NewServer(cfg config.Config, opts ...Option) (*Server, error) {
 	if err := engine.SetTrustedProxies(nil); err != nil {
 		return nil, fmt.Errorf("configure the router: %w", err)
 	}
-	engine.Use(web.RefuseUntilStarted(a.routes.parts.Health))
+	engine.Use(web.ReadRest, web.RefuseUntilStarted(a.routes.parts.Health))
 	a.Mount(engine)
 	a.routes.api.Own(engine)
 	a.console.Register(engine)

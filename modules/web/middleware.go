@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -52,6 +53,21 @@ func NoSniff(c *gin.Context) { c.Header("X-Content-Type-Options", "nosniff") }
 // remote address by the client's.
 func ClientAddress(trusted proxies.List) gin.HandlerFunc {
 	return func(c *gin.Context) { c.Request.RemoteAddr = trusted.Client(c.Request) }
+}
+
+// maxRest is how many bytes ReadRest reads. The time is bounded by the server's ReadTimeout.
+const maxRest = 16 << 20
+
+// ReadRest is a middleware that reads what is left of a request's body after the request is
+// answered, up to 16 MiB. Otherwise net/http closes the connection, and a client that sends
+// its whole body before it reads sees an error instead of the answer. A client that sent
+// Expect waits for the answer, so its body is not read.
+func ReadRest(c *gin.Context) {
+	body := c.Request.Body
+	c.Next()
+	if c.GetHeader("Expect") == "" && c.GetHeader("Upgrade") == "" {
+		_, _ = io.CopyN(io.Discard, body, maxRest) // if it fails, net/http closes the connection
+	}
 }
 
 // observe measures and logs a request by its route. It does not log the path and
