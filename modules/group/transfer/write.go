@@ -14,7 +14,8 @@ import (
 
 // Write writes what is missing, and returns the numbers of written items. Call it after a
 // [Check] without mistakes. It writes groups and messages before members, so that no member
-// sees a group without its messages, and imported messages count as read.
+// sees a group without its messages, and imported messages count as read. It writes bans
+// before members, so that a user with lines of both kinds is banned.
 //
 // If Write fails, or the process ends, a part of the file has been written. Repeating the
 // import writes the rest.
@@ -33,7 +34,8 @@ func (i *Importer) Write(ctx context.Context) (Counts, error) {
 		kinds []string
 	}{
 		{"groups and messages", []string{aGroup, aMessage}},
-		{"members, bans and invites", []string{aMember, aBan, anInvite}},
+		{"bans", []string{aBan}},
+		{"members and invites", []string{aMember, anInvite}},
 	} {
 		err := i.each(ctx, step.name, func(l *line) error { return w.add(ctx, l, step.kinds) }, step.kinds...)
 		if err == nil {
