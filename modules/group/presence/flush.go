@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/moim-live/moim/internal/tasks"
@@ -64,15 +65,21 @@ func (p *Tracker) flush(ctx context.Context) bool {
 			p.log.DebugContext(ctx, "group: cannot store presence", "changes", len(changes), "err", err)
 		}
 		p.applied(changes, err == nil)
+		gone := make(map[string][]string)
 		for i, c := range told {
 			if err != nil {
 				break
 			}
-			p.wrote(changes[i], c)
-			if c.Status != "" {
-				news.add(changes[i].GroupID, c)
+			a := changes[i]
+			p.wrote(a, c)
+			switch {
+			case c.Status != "":
+				news.add(a.GroupID, c)
+			case !a.Here && news.online(a.GroupID, a.UserID):
+				gone[a.GroupID] = append(gone[a.GroupID], a.UserID)
 			}
 		}
+		p.recall(ctx, news, gone)
 	}
 	p.postpone(news)
 	large := p.large(ctx, news)
@@ -84,6 +91,28 @@ func (p *Tracker) flush(ctx context.Context) bool {
 		}
 	}
 	return err == nil
+}
+
+// recall removes news that users are online who have left since, unless they are online on
+// another node. Such news comes from a live state. The store reports no change of a user who
+// came and left within a window, so subscribers would never learn that they left.
+func (p *Tracker) recall(ctx context.Context, news presenceNews, gone map[string][]string) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	for groupID, users := range gone {
+		present, _ := p.store.List(ctx, groupID) // after an error: presence may be lost
+		online := make(map[string]bool, len(present))
+		for i := range present {
+			online[present[i].UserID] = present[i].Status == group.StatusOnline
+		}
+		of := news[groupID]
+		maps.DeleteFunc(of.users, func(userID string, _ group.PresenceChange) bool {
+			return slices.Contains(users, userID) && !online[userID]
+		})
+		if len(of.users) == 0 {
+			delete(news, groupID)
+		}
+	}
 }
 
 // presenceNews holds the changes to report, by group.
@@ -109,6 +138,12 @@ func (n presenceNews) add(groupID string, c group.PresenceChange) *groupNews {
 	c.Returned = c.Status == group.StatusOnline && (c.Returned || last.Returned)
 	of.users[c.UserID] = c
 	return of
+}
+
+// online reports whether it holds the news that a user is online.
+func (n presenceNews) online(groupID, userID string) bool {
+	of := n[groupID]
+	return of != nil && of.users[userID].Status == group.StatusOnline
 }
 
 // putBack adds older changes of a group to those that came since.

@@ -45,7 +45,7 @@ func TestPresenceTellsStates(t *testing.T) {
 }
 
 // TestPresenceKeepsNoStateOfAGuest checks that a member who leaves before the store knows
-// them leaves no state behind.
+// them leaves no state behind, and is not reported as online afterwards.
 func TestPresenceKeepsNoStateOfAGuest(t *testing.T) {
 	t.Parallel()
 	for _, reason := range []string{"unsubscribed", "dropped", "removed"} {
@@ -56,7 +56,7 @@ func TestPresenceKeepsNoStateOfAGuest(t *testing.T) {
 			}
 			p.Unsubscribed("g", "ana", reason)
 			after(time.Second)
-			out.take()
+			want(t, "pushed after "+reason, out.take(), nil)
 			p.Subscribed("g", "ana")
 			after(time.Second)
 			want(t, "pushed after "+reason, out.take(), []string{`g: ana online`})
@@ -67,6 +67,35 @@ func TestPresenceKeepsNoStateOfAGuest(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPresenceTellsNoStateOfAUserWhoLeft checks that a live state is not reported if its user
+// has left since, unless they are online on another node.
+func TestPresenceTellsNoStateOfAUserWhoLeft(t *testing.T) {
+	t.Parallel()
+	watched(t, func(t *testing.T, p *Tracker, s *attendances, out *pushes) {
+		visit := func(user string) {
+			t.Helper()
+			p.Subscribed("g", user)
+			if err := p.SetState(t.Context(), "g", user, json.RawMessage(`{"x":1}`)); err != nil {
+				t.Fatal(err)
+			}
+			p.Unsubscribed("g", user, "dropped")
+		}
+		p.Subscribed("g", "ana")
+		after(time.Second)
+		p.Unsubscribed("g", "ana", "dropped")
+		after(time.Second)
+		out.take()
+		visit("ana") // in her grace
+		visit("bo")  // online on another node
+		s.mu.Lock()
+		s.elsewhere = map[string]bool{"bo": true}
+		s.mu.Unlock()
+		visit("cy") // nowhere else
+		after(time.Second)
+		want(t, "pushed", out.take(), []string{`g: bo online {"x":1}`})
+	})
 }
 
 // TestPresenceEndsWithTheMembership checks that a user who is removed during their grace

@@ -31,6 +31,8 @@ type attendances struct {
 	lost    map[attendanceKey]group.PresenceChange
 	entered chan struct{} // if set, Apply waits twice: when it begins and before it ends
 	applied int
+
+	elsewhere map[string]bool // users who are also online on another node
 }
 
 func newAttendances() *attendances {
@@ -72,6 +74,16 @@ func (a *attendances) Apply(ctx context.Context, changes []Attendance) ([]group.
 		}
 	}
 	return told, errors.Join(refuse, err)
+}
+
+func (a *attendances) List(ctx context.Context, groupID string) ([]group.Present, error) {
+	present, err := a.Memory.List(ctx, groupID)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for userID := range a.elsewhere {
+		present = append(present, group.Present{UserID: userID, Status: group.StatusOnline})
+	}
+	return present, err
 }
 
 func (a *attendances) users(groupID string) []string {
