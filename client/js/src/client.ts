@@ -151,9 +151,7 @@ export class Client implements Moim {
     this.connection = new Connection(driver, this.tokens);
     this.subscribe = this.connection.subscribe;
     this.getSnapshot = this.connection.getSnapshot;
-    // Before the outbox sends: posts of another user are given up first.
     this.connection.events.on("up", () => this.checkUser());
-    this.outbox = new Outbox(this.connection);
     this.own = new MineStore(this.connection, this.http, () => this.connection.start());
     this.deps = {
       connection: this.connection,
@@ -171,6 +169,8 @@ export class Client implements Moim {
       each((store) => store.up()),
     );
     this.connection.events.on("up", () => this.own.up());
+    // Last: posts of another user are given up first, and listeners are told of a post that waited for the connection.
+    this.outbox = new Outbox(this.connection);
     this.connection.events.on(
       "down",
       each((store) => store.down()),

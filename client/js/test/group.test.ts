@@ -32,6 +32,16 @@ test("a store shows the group, its members, and who is present", async () => {
   assert.equal(told, 0);
 });
 
+test("listeners are told of a post that was made before the connection", async () => {
+  const server = createFakeServer();
+  const group = connect(server, "ana").group(server.createGroup({ members: ["ana"] }));
+  const told: unknown[] = [];
+  group.on("message.posted", ({ data }) => told.push(data.data));
+  await group.post("chat", "hello");
+  await until("the listener is told", () => told.length > 0);
+  assert.deepEqual(told, ["hello"]);
+});
+
 test("each event is told once and in order, over lost connections", async () => {
   const { server, id, group } = await live();
   const versions: number[] = [];
