@@ -46,7 +46,8 @@ export class SocketIODriver implements Driver {
     }
     if (socket.connected) return this.up();
     events.status("connecting");
-    socket.connect();
+    // If it is connecting already, a second call would send a second CONNECT, and the server would close the connection.
+    if (!socket.active) socket.connect();
   }
 
   emit(event: string, data: unknown, answer: (answer: Answer) => void): void {
@@ -65,7 +66,7 @@ export class SocketIODriver implements Driver {
   }
 
   hurry(): void {
-    if (this.socket.active && !this.socket.connected) this.socket.connect();
+    if (this.socket.active && !this.socket.connected) this.restart(); // connect alone does not end the wait
   }
 
   stop(): void {
@@ -116,7 +117,7 @@ export class SocketIODriver implements Driver {
     if (token === "") return this.events.status("refused", why);
     this.cancel = later(token === undefined ? again : Math.random() * 1000, () => {
       if (token === undefined) void this.renew(why);
-      else this.socket.connect();
+      else if (!this.socket.active) this.socket.connect();
     });
   }
 }
