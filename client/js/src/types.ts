@@ -119,7 +119,8 @@ export interface ConnectionSnapshot {
   status: Status;
   /**
    * Of a refused client: `no_token` (getToken gave none), `unauthenticated` (the server refuses the tokens), `revoked`,
-   * `disconnected` (by a back end), or `rate_limited`. Of an offline one: the code of the last failure.
+   * `disconnected` (by a back end), `rate_limited`, or `closed` (by close). Of an offline one: the code of the last
+   * failure.
    */
   why?: string;
 }

@@ -116,6 +116,47 @@ test("types are found by each resolution, and need no DOM", async () => {
   );
 });
 
+// What the program around a block of the guide has.
+const around = `
+declare const moim: import("moim-client").Moim;
+declare const room: import("moim-client").GroupHandle;
+declare const groupId: string;
+declare const root: { render(page: unknown): void };
+declare const getToken: import("moim-client").GetToken;
+declare function append(data: unknown): void;
+declare function showTyping(userId: string): void;
+declare function clear(): void;
+declare function toast(text: string): void;
+`;
+
+test("the code of the guide has the right types, and its fake server runs", async () => {
+  const guide = await readFile(join(here, "../../docs/client-js.md"), "utf8");
+  const blocks = [...guide.matchAll(/^```(tsx?)\n(.*?)^```/gms)].map(([, kind = "", code = ""]) => ({ kind, code }));
+  assert.ok(blocks.length >= 7, `the guide has ${blocks.length} blocks`);
+  const files = ["around.d.ts"];
+  await writeFile(join(folder, "around.d.ts"), around);
+  for (const [i, { kind, code }] of blocks.entries()) {
+    const name = `guide${i}.${kind}`;
+    files.push(name);
+    await writeFile(join(folder, name), `${code}\nexport {};\n`);
+  }
+  const compilerOptions = {
+    strict: true,
+    noEmit: true,
+    target: "es2022",
+    lib: ["es2022", "dom"],
+    types: [],
+    module: "esnext",
+    moduleResolution: "bundler",
+    jsx: "react-jsx",
+  };
+  await writeFile(join(folder, "guide.json"), JSON.stringify({ compilerOptions, files }));
+  await run(folder, process.execPath, join(here, "node_modules/typescript/bin/tsc"), "-p", "guide.json");
+  const fake = blocks.find(({ code }) => code.includes("moim-client/testing"));
+  await writeFile(join(folder, "guide.mjs"), `${fake?.code}\nprocess.exit();\n`);
+  await run(folder, process.execPath, "guide.mjs");
+});
+
 test("it runs where there is neither a page nor a process, as in React Native", async () => {
   const server = createFakeServer();
   const id = server.createGroup({ members: ["ana"] });
