@@ -2,7 +2,7 @@
 //
 //   node console.mjs BROWSER URL GROUP [SCREENSHOTS]
 //
-// GROUP is the id of a group with the members mina and a/b?.
+// GROUP is the id of a group with the members mina and a/b?. There is a webhook named keyed.
 //
 // It exits with 1, and says what was missing, unless each view is as it should be.
 import { chromium } from 'playwright-core';
@@ -33,7 +33,8 @@ const views = [
   { name: 'mutes', path: `groups/${groupId}/mutes`, text: 'Nobody is muted' },
   { name: 'user', path: 'user?id=a%2Fb%3F', text: 'The user has no sockets' },
   { name: 'schedule', path: 'schedule', text: 'No group is to end' },
-  { name: 'hooks', path: 'hooks', text: 'There are no hooks' },
+  { name: 'hooks', path: 'hooks', text: 'keyed' },
+  { name: 'hook', path: 'hook?name=keyed', text: 'Nothing is left' },
   { name: 'try', path: 'try', text: 'Make a token', act: tried },
   { name: 'missing', path: 'nowhere', text: 'the console has no such page', fails: true },
 ];
@@ -77,6 +78,92 @@ async function tried(page) {
   await form.getByRole('button', { name: 'Make a token' }).click();
   await page.getByRole('button', { name: 'Connect and subscribe' }).click();
   await page.locator('#frames').getByText('"version"').first().waitFor();
+}
+
+// byKeyboard goes through the console without a mouse: it signs in, and creates, changes and
+// deletes a group, a member, an invite, a ban and a webhook's state.
+async function byKeyboard() {
+  const page = await (await browser.newContext()).newPage();
+  page.setDefaultTimeout(patience);
+
+  // goTo presses Tab until a control has the focus, which must be visible.
+  async function goTo(control, what) {
+    await control.waitFor();
+    for (let pressed = 0; pressed < 100; pressed++) {
+      await page.keyboard.press('Tab');
+      const { here, shown } = await control.evaluate((element) => ({
+        here: element === document.activeElement,
+        shown: getComputedStyle(element).outlineStyle !== 'none',
+      }));
+      if (!here) continue;
+      check(shown, `${what} shows that it has the focus`);
+      return;
+    }
+    throw new Error(`Tab does not reach ${what}`);
+  }
+  const press = async (role, name, scope = page) => {
+    await goTo(scope.getByRole(role, { name, exact: true }).first(), `the ${role} ${name}`);
+    await page.keyboard.press('Enter');
+  };
+  const type = async (label, text, scope = page) => {
+    await goTo(scope.getByLabel(label, { exact: true }), `the field ${label}`);
+    await page.keyboard.press('Control+A');
+    await page.keyboard.type(text);
+  };
+  const see = (text) => page.getByText(text).first().waitFor();
+  const heading = (name) => page.getByRole('heading', { name, exact: true }).waitFor();
+
+  await page.goto(url);
+  await press('button', 'Sign in as developer');
+  await heading('Overview');
+
+  await press('link', 'Groups');
+  await goTo(page.getByText('Create a group for an owner'), 'the summary');
+  await page.keyboard.press('Enter');
+  const creation = page.locator('form').filter({ hasText: 'User id of the owner' });
+  await type('Name', 'without a mouse', creation);
+  await type('User id of the owner', 'kim', creation);
+  await press('button', 'Create', creation);
+  await heading('without a mouse');
+
+  await type('Name', 'by keyboard', page.getByRole('form', { name: 'Edit' }));
+  await press('button', 'Save', page.getByRole('form', { name: 'Edit' }));
+  await heading('by keyboard');
+
+  await press('link', 'Members');
+  await type('User ids, one on each line', 'lee');
+  await press('button', 'Add');
+  await press('link', 'lee');
+  await press('button', 'Make the owner');
+  await page.waitForURL(/members/);
+  await press('link', 'kim');
+  await press('button', 'Ban');
+
+  await press('link', 'Invites');
+  await press('button', 'Create');
+  await see('It is shown only now');
+  await goTo(page.getByRole('button', { name: /^Revoke / }), 'the button that revokes');
+  await page.keyboard.press('Enter');
+  await see('The group has no invites');
+
+  await press('link', 'Bans');
+  await goTo(page.getByRole('button', { name: /^Lift/ }), 'the button that lifts a ban');
+  await page.keyboard.press('Enter');
+  await see('Nobody is banned');
+
+  await press('link', 'Hooks');
+  await press('link', 'keyed');
+  await press('button', 'Disable');
+  await press('button', 'Enable');
+  await page.getByRole('button', { name: 'Disable' }).waitFor();
+
+  await press('link', 'Groups');
+  await press('link', 'by keyboard');
+  await type('Type the name or the id of the group', 'by keyboard');
+  await press('button', 'Delete');
+  await see('deleted');
+  await press('button', 'Sign out');
+  await see('You have signed out');
 }
 
 let failed = false;
@@ -139,11 +226,13 @@ try {
   await other.getByRole('heading', { name: 'Overview' }).waitFor();
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByText('You have signed out').waitFor();
-  check(!page.url().includes('done='), 'a notice is for once');
+  await page.waitForURL((at) => !at.search.includes('done=')); // a notice is for once
   await other.getByRole('heading', { name: 'Sign in' }).waitFor();
 
   // On a telephone.
   await visit('dark', { viewport: { width: 360, height: 740 } });
+
+  await byKeyboard();
 
   // Without the script, the forms work as well.
   const plain = await (await browser.newContext({ javaScriptEnabled: false })).newPage();

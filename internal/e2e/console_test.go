@@ -29,6 +29,7 @@ func TestConsole(t *testing.T) {
 	var made struct{ ID string }
 	backEnd.must(t, http.StatusCreated, http.MethodPost, "/groups", object{"name": "for the audit log", "ownerId": "mina"}, &made)
 	backEnd.must(t, http.StatusOK, http.MethodPost, "/groups/"+made.ID+"/members", object{"userIds": []string{"a/b?"}}, nil)
+	backEnd.must(t, http.StatusCreated, http.MethodPost, "/hooks", object{"name": "keyed", "url": "https://hooks.invalid/", "events": []string{"group.ended"}}, nil)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 3*inBrowserWithin)
 	defer cancel()
