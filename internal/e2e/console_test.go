@@ -31,7 +31,7 @@ func TestConsole(t *testing.T) {
 	backEnd.must(t, http.StatusOK, http.MethodPost, "/groups/"+made.ID+"/members", object{"userIds": []string{"a/b?"}}, nil)
 	backEnd.must(t, http.StatusCreated, http.MethodPost, "/hooks", object{"name": "keyed", "url": "https://hooks.invalid/", "events": []string{"group.ended"}}, nil)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 3*inBrowserWithin)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*inBrowserWithin)
 	defer cancel()
 	page := exec.CommandContext(ctx, "node", "console.mjs", browser, n.URL()+"/console/", made.ID, os.Getenv(screenshotsVar))
 	childtest.DieWithParent(page)
