@@ -58,12 +58,40 @@ var validReason = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
 // said is the answer in the back end's JSON.
 type said struct {
-	Allow      *bool           `json:"allow"`
-	Code       string          `json:"code"`
-	Message    string          `json:"message"`
-	Attributes json.RawMessage `json:"attributes"`
-	TTL        float64         `json:"ttl"`
+	Allow      *bool
+	Code       string
+	Message    string
+	Attributes json.RawMessage
+	TTL        float64
 }
+
+// UnmarshalJSON implements [json.Unmarshaler]. Unlike encoding/json, it distinguishes upper
+// and lower case in names, and does not let the last of two fields decide.
+func (s *said) UnmarshalJSON(data []byte) error {
+	if data[0] != '{' {
+		return errNoObject
+	}
+	members, _ := rawjson.Split(data, len(data))
+	known := map[string]any{"allow": &s.Allow, "code": &s.Code, "message": &s.Message, "attributes": &s.Attributes, "ttl": &s.TTL}
+	there := make(map[string]bool, len(known))
+	for _, member := range members {
+		key, value := rawjson.Member(member)
+		to, ok := known[key]
+		if !ok {
+			continue
+		}
+		if there[key] {
+			return fmt.Errorf("%s is there twice", key)
+		}
+		there[key] = true
+		if err := json.Unmarshal(value, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errNoObject = errors.New("no JSON object")
 
 // read parses an answer. It ignores unknown fields.
 func read(event string, from webhook.Answer) (answer, error) {
