@@ -1,7 +1,7 @@
 import type { Connection } from "./connection.js";
 import { later } from "./env.js";
 import { MoimError } from "./errors.js";
-import { fromWire, waitFor } from "./wire.js";
+import { copyOf, fromWire, waitFor } from "./wire.js";
 
 interface Wanted {
   value: unknown;
@@ -27,9 +27,10 @@ export class Latest {
 
   /** set replaces the value. The promise settles with the server's answer, or resolves when another value replaces it. */
   set(value: unknown): Promise<void> {
+    const { copy } = copyOf(value);
     this.wanted?.done();
     const told = new Promise<void>((done, fail) => {
-      this.wanted = { value, done, fail };
+      this.wanted = { value: copy, done, fail };
     });
     told.catch(() => {}); // a program may ignore it
     this.send();

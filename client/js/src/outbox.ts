@@ -3,7 +3,7 @@ import type { Answer } from "./driver.js";
 import { later, newKey } from "./env.js";
 import { MoimError } from "./errors.js";
 import type { Event } from "./types.js";
-import { fromWire, waitFor } from "./wire.js";
+import { copyOf, fromWire, waitFor } from "./wire.js";
 
 const most = 1_000; // posts that wait in a group
 const mostText = 500_000; // characters of one post: a larger one could end the connection
@@ -33,11 +33,12 @@ export class Outbox {
   post(groupId: string, type: string, data: unknown): Promise<Event> {
     const queue = this.queues.get(groupId) ?? [];
     if (queue.length >= most) return Promise.reject(new MoimError("queue_full", `${most} posts wait for an answer`));
-    if ((JSON.stringify(data) ?? "").length > mostText)
+    const { copy, size } = copyOf(data);
+    if (size > mostText)
       return Promise.reject(new MoimError("payload_too_large", "the data of a post has at most 32 KiB"));
     this.queues.set(groupId, queue);
     return new Promise((done, fail) => {
-      queue.push({ request: { groupId, type, data, key: newKey() }, at: Date.now(), done, fail });
+      queue.push({ request: { groupId, type, data: copy, key: newKey() }, at: Date.now(), done, fail });
       this.pump(groupId);
     });
   }

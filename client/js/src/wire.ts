@@ -9,6 +9,12 @@ export interface WireError {
   retryAfter?: number;
 }
 
+/** copyOf returns a copy of data as JSON has it, so that later changes by the program do not reach the server. */
+export function copyOf(data: unknown): { copy: unknown; size: number } {
+  const text = JSON.stringify(data) as string | undefined;
+  return text === undefined ? { copy: undefined, size: 0 } : { copy: JSON.parse(text), size: text.length };
+}
+
 export function fromWire(error: WireError): MoimError {
   return new MoimError(error.code, error.message ?? error.code, 0, error.errors, error.retryAfter, error.reason);
 }

@@ -126,6 +126,20 @@ test("posts are kept over lost connections, in order and once", async () => {
   await assert.rejects(lost, { code: "closed" });
 });
 
+test("a post has the data that the program gave, whatever it changes afterwards", async () => {
+  const { server, group } = start();
+  const sent = () => requests(server, "group:message").map(({ data }) => (data as { data: unknown }).data);
+  server.refuse("down");
+  const board = { moves: ["e4"] };
+  const posted = [group.post("move", board)];
+  board.moves.push("e5");
+  posted.push(group.post("move", board), group.post("none", undefined));
+  board.moves.length = 0;
+  server.refuse();
+  await Promise.all(posted);
+  assert.deepEqual(sent(), [{ moves: ["e4"] }, { moves: ["e4", "e5"] }, undefined]);
+});
+
 test("another user sees nothing of the first, and posts nothing of theirs", async () => {
   const { server, id, moim, group, options } = start();
   await until("it is live", () => group.getSnapshot().phase === "live");

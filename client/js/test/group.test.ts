@@ -234,7 +234,9 @@ test("presence follows pushes, also of large groups", async () => {
 test("the own state is set again after a reconnect, until it is cleared", async () => {
   const { server, group } = await live();
   const states = () => requests(server, "presence:set").map(({ data }) => (data as { state: unknown }).state);
-  await group.present({ hand: true });
+  const state = { hand: true };
+  await group.present(state);
+  state.hand = false; // it is not set again
   server.close();
   await until("it is set again", () => states().length === 2);
   server.refuse("down");
