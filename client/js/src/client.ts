@@ -6,7 +6,7 @@ import { type GroupDeps, GroupStore } from "./group.js";
 import { Http } from "./http.js";
 import { MineStore } from "./mine.js";
 import { Outbox } from "./outbox.js";
-import { SocketIODriver, type SocketIOLike } from "./socketio.js";
+import { SocketIODriver, type SocketIOLike, tokensOf, urlOf } from "./socketio.js";
 import { type GetToken, Tokens } from "./tokens.js";
 import type {
   CallAnswer,
@@ -26,11 +26,17 @@ import { WebSocketDriver } from "./websocket.js";
 
 const releaseAfter = 1_000;
 
-export interface MoimOptions {
+/** The options of a client: `url` and `getToken`, or a socket of socket.io-client, which has both. */
+export type MoimOptions = CommonOptions & (OwnConnection | ({ socket: SocketIOLike } & Partial<OwnConnection>));
+
+interface OwnConnection {
   /** The node's URL, such as `https://moim.example`, or `https://example.org/rt` if Moim is mounted under `/rt`. */
   url: string;
   /** Returns a token of the user. It is called before each connection, and before a token expires. */
   getToken: GetToken;
+}
+
+interface CommonOptions {
   /** A socket of socket.io-client to use instead of a WebSocket. Its `auth` has to give the token. */
   socket?: SocketIOLike;
   /** The WebSocket class, where there is no global one: in Node.js 20, that of the package `ws`. */
@@ -135,18 +141,20 @@ export class Client implements Moim {
   private user: string | undefined; // of the last connection
 
   constructor(options: MoimOptions) {
-    const base = options.url.replace(/\/+$/, "");
+    const { socket } = options;
+    const base = (options.url ?? (socket && urlOf(socket)))?.replace(/\/+$/, "");
+    if (base === undefined) throw new Error("there is no url: pass one to createMoim");
     const fetch = options.fetch ?? env.fetch;
     const WebSocket = options.WebSocket ?? env.WebSocket;
     if (!fetch) throw new Error("there is no fetch here: pass one to createMoim");
     const clock = new Clock();
-    this.tokens = new Tokens(options.getToken, clock.now, options.userId);
+    this.tokens = new Tokens(options.getToken ?? (socket && tokensOf(socket)), clock.now, options.userId);
     this.http = new Http(base, fetch, this.tokens, clock);
-    if (!options.socket && !WebSocket) {
+    if (!socket && !WebSocket) {
       throw new Error("there is no WebSocket here: pass one to createMoim, in Node.js 20 that of the package ws");
     }
-    const driver = options.socket
-      ? new SocketIODriver(options.socket, this.tokens)
+    const driver = socket
+      ? new SocketIODriver(socket, this.tokens)
       : new WebSocketDriver(`${base.replace(/^http/, "ws")}/ws`, WebSocket as WebSocketClass, this.tokens, this.http);
     this.connection = new Connection(driver, this.tokens);
     this.subscribe = this.connection.subscribe;

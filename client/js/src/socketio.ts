@@ -1,11 +1,13 @@
 import type { Answer, Driver, DriverEvents } from "./driver.js";
 import { later } from "./env.js";
-import type { Tokens } from "./tokens.js";
+import type { GetToken, Tokens } from "./tokens.js";
 
 /** The part of a socket of socket.io-client that the client uses. */
 export interface SocketIOLike {
   connected: boolean;
   active: boolean;
+  auth?: unknown;
+  io?: unknown;
   on(event: string, listener: (...args: any[]) => void): unknown;
   off(event: string, listener: (...args: any[]) => void): unknown;
   onAny(listener: (event: string, ...args: any[]) => void): unknown;
@@ -13,6 +15,26 @@ export interface SocketIOLike {
   emit(event: string, ...args: any[]): unknown;
   connect(): unknown;
   disconnect(): unknown;
+}
+
+/** urlOf returns the URL of the node that a socket connects to, or undefined if the socket does not tell it. */
+export function urlOf({ io }: SocketIOLike): string | undefined {
+  const { uri, opts } = (io ?? {}) as { uri?: string; opts?: { path?: string } };
+  const origin = uri?.match(/^(?:http|ws)(s?:\/\/[^/?#]+)/)?.[1];
+  return origin && `http${origin}${opts?.path?.replace(/\/socket\.io\/?$/, "") ?? ""}`;
+}
+
+/** tokensOf returns a function that reads the tokens that a socket sends. A refused token is not returned again. */
+export function tokensOf(socket: SocketIOLike): GetToken {
+  let last: string | null = null;
+  return async (reason) => {
+    const { auth } = socket;
+    const sent = await new Promise<unknown>((resolve) => (typeof auth === "function" ? auth(resolve) : resolve(auth)));
+    const token = (sent as { token?: string } | undefined)?.token ?? null;
+    if (reason === "refused" && token === last) return null;
+    last = token;
+    return token;
+  };
 }
 
 /** How long a socket may take to connect again by itself before it counts as refused. */

@@ -33,7 +33,7 @@ export function connect(url: string, user: string, options: Partial<MoimOptions>
   return moim;
 }
 
-/** connectIO returns a client over Socket.IO. */
+/** connectIO returns a client over Socket.IO, which knows the URL and the tokens from its socket. */
 export function connectIO(url: string, user: string, options: Partial<MoimOptions> = {}): Moim {
   const getToken = (options.getToken ?? (() => token(user))) as (reason: TokenReason) => string;
   const socket = io(url, {
@@ -43,8 +43,12 @@ export function connectIO(url: string, user: string, options: Partial<MoimOption
     reconnectionDelay: 50,
     reconnectionDelayMax: 1000,
   });
-  open.push(() => socket.disconnect());
-  return connect(url, user, { ...options, socket });
+  const moim = createMoim({ ...options, socket });
+  open.push(() => {
+    moim.close();
+    socket.disconnect();
+  });
+  return moim;
 }
 
 /** A client of a back end. */

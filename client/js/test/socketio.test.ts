@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { io } from "socket.io-client";
 import { createMoim, type SocketIOLike } from "../src/index.js";
-import { SocketIODriver } from "../src/socketio.js";
+import { SocketIODriver, tokensOf, urlOf } from "../src/socketio.js";
 import { createFakeServer } from "../src/testing.js";
 import { Tokens } from "../src/tokens.js";
 import { until } from "./until.js";
@@ -48,4 +48,24 @@ test("a wake ends the wait before the next attempt", async () => {
   await until("another attempt has failed", () => failed === 2);
   driver.stop();
   socket.disconnect();
+});
+
+test("a socket tells the URL", () => {
+  const to = (url: string, path?: string) => urlOf(io(url, { autoConnect: false, ...(path ? { path } : {}) }));
+  assert.equal(to("https://moim.example"), "https://moim.example");
+  assert.equal(to("wss://moim.example:8443/?a=b"), "https://moim.example:8443");
+  assert.equal(to("http://127.0.0.1:8080", "/rt/socket.io/"), "http://127.0.0.1:8080/rt");
+  assert.equal(urlOf(fakeSocket(true).socket), undefined);
+  assert.throws(() => createMoim({ socket: fakeSocket(true).socket }), /there is no url/);
+});
+
+test("a socket gives its tokens, and no refused one again", async () => {
+  const { socket } = fakeSocket(true);
+  const get = tokensOf(socket);
+  assert.equal(await get("connect"), null);
+  socket.auth = { token: "one" };
+  assert.equal(await get("connect"), "one");
+  assert.equal(await get("refused"), null);
+  socket.auth = (send: (data: object) => void) => send({ token: "two" });
+  assert.equal(await get("refused"), "two");
 });
