@@ -139,5 +139,5 @@ grow: ## fill databases with many groups; print what each call and each page of 
 .PHONY: clean
 clean: ## remove the files that the other targets made
 	rm -rf moim $(E2E)/node_modules client/js/node_modules client/js/dist client/js/build \
-		client/nest/node_modules client/nest/dist client/nest/build client/nest/src/contract \
+		client/nest/node_modules client/nest/dist client/nest/build client/nest/src/contract client/nest/nest12/node_modules client/nest/nest12/build \
 		examples/web/node_modules examples/web/dist
