@@ -112,26 +112,26 @@ func read(event string, from webhook.Answer) (answer, error) {
 }
 
 // answer checks and converts what the back end says.
-func (said said) answer(event string) (answer, error) {
+func (s said) answer(event string) (answer, error) {
 	switch {
-	case said.Allow == nil:
+	case s.Allow == nil:
 		return answer{}, errors.New("its answer has no allow")
-	case said.TTL < 0:
+	case s.TTL < 0:
 		return answer{}, errors.New("the ttl in its answer is negative")
 	}
-	a := answer{allow: *said.Allow, message: presentable(said.Message), ttl: time.Duration(min(said.TTL, maxTTL.Seconds()) * float64(time.Second))}
-	if validReason.MatchString(said.Code) {
-		a.reason = said.Code
+	a := answer{allow: *s.Allow, message: presentable(s.Message), ttl: time.Duration(min(s.TTL, maxTTL.Seconds()) * float64(time.Second))}
+	if validReason.MatchString(s.Code) {
+		a.reason = s.Code
 	}
-	if !a.allow || len(said.Attributes) == 0 || rawjson.IsNull(said.Attributes) {
+	if !a.allow || len(s.Attributes) == 0 || rawjson.IsNull(s.Attributes) {
 		return a, nil
 	}
 	var err error
 	switch event {
 	case group.AskCreate:
-		a.attributes, err = dto.GroupAttributes(said.Attributes)
+		a.attributes, err = dto.GroupAttributes(s.Attributes)
 	case group.AskJoin:
-		a.attributes, err = dto.MemberAttributes(said.Attributes)
+		a.attributes, err = dto.MemberAttributes(s.Attributes)
 	}
 	if err != nil {
 		return answer{}, fmt.Errorf("its answer breaks a rule: %s", mistake(err))
