@@ -175,8 +175,11 @@ if (mode === "classic") {
     return settled(s);
   });
   scene("emitter: rooms, except, volatile", async (s) => {
-    emitter.to([s.room, s.b]).except(s.b).volatile.compress(true).emit("event", 1);
-    return settled(s);
+    const seen = once(s.one, "event");
+    const send = () => emitter.to([s.room, s.b]).except(s.b).volatile.compress(true).emit("event", 1);
+    const again = setInterval(send, 50); // a busy socket misses some
+    await seen.finally(() => clearInterval(again));
+    return (await settled(s)).map(([first]) => first);
   });
   scene("emitter: namespace", async (s) => {
     emitter.of("/chat").to(s.room).emit("event", 1);
